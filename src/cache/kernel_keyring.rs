@@ -1,0 +1,149 @@
+//! The kernel's user keyring as a store (keyrings(7), user-keyring(7)).
+//!
+//! Our keys lie in a keyring of our own inside the user keyring `@u`, so that listing never meets keys of others. Both the
+//! keyring and the keys are open to their owner by uid, not only by possession: a process whose session keyring does not link
+//! `@u` (services, CI runners, `keyctl session`) reads them too. The kernel drops a key at the time set with it.
+
+use super::{LIFETIME, SERVICE};
+use keyring_core::api::{Credential, CredentialApi, CredentialPersistence, CredentialStoreApi};
+use keyring_core::{Entry, Error, Result};
+use keyutils::keytypes::User;
+use keyutils::{Key, Keyring, Permission, SpecialKeyring};
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The store; it holds nothing, the kernel does.
+#[derive(Debug)]
+pub(super) struct Store;
+
+impl CredentialStoreApi for Store {
+    fn vendor(&self) -> String {
+        "kernel keyring".into()
+    }
+
+    fn id(&self) -> String {
+        "@u".into()
+    }
+
+    fn build(&self, service: &str, user: &str, _: Option<&HashMap<&str, &str>>) -> Result<Entry> {
+        Ok(KernelKey::entry(service, user))
+    }
+
+    fn search(&self, spec: &HashMap<&str, &str>) -> Result<Vec<Entry>> {
+        let service = spec.get("service").copied().unwrap_or(SERVICE);
+        let Some(keyring) = own_keyring()? else {
+            return Ok(vec![]);
+        };
+        let (keys, _) = keyring.read().map_err(failure)?;
+        Ok(keys
+            .iter()
+            .filter_map(|key| key.description().ok())
+            .filter_map(|found| found.description.strip_prefix(service)?.strip_prefix(' ').map(str::to_owned))
+            .map(|user| KernelKey::entry(service, &user))
+            .collect())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn persistence(&self) -> CredentialPersistence {
+        CredentialPersistence::UntilReboot
+    }
+}
+
+/// One key, found by its description when it is needed.
+#[derive(Debug)]
+struct KernelKey {
+    service: String,
+    user: String,
+}
+
+impl KernelKey {
+    fn entry(service: &str, user: &str) -> Entry {
+        Entry::new_with_credential(Arc::new(Self { service: service.to_owned(), user: user.to_owned() }))
+    }
+
+    fn description(&self) -> String {
+        format!("{} {}", self.service, self.user)
+    }
+
+    fn find(&self) -> Result<Key> {
+        user_keyring()?.search_for_key::<User, _, _>(self.description().as_str(), None).map_err(failure)
+    }
+}
+
+impl CredentialApi for KernelKey {
+    fn set_secret(&self, secret: &[u8]) -> Result<()> {
+        let mut keyring = match own_keyring()? {
+            Some(keyring) => keyring,
+            None => make_own_keyring()?,
+        };
+        let mut key = keyring.add_key::<User, _, _>(self.description().as_str(), secret).map_err(failure)?;
+        key.set_permissions(owner_only()).map_err(failure)
+    }
+
+    fn get_secret(&self) -> Result<Vec<u8>> {
+        self.find()?.read().map_err(failure)
+    }
+
+    fn update_attributes(&self, attributes: &HashMap<&str, &str>) -> Result<()> {
+        let Some(left) = attributes.get(LIFETIME).and_then(|seconds| seconds.parse().ok()) else {
+            return Ok(());
+        };
+        // Zero would mean "never"; the kernel takes 32 bits.
+        let left = Duration::from_secs(left).clamp(Duration::from_secs(1), Duration::from_secs(u32::MAX.into()));
+        self.find()?.set_timeout(left).map_err(failure)
+    }
+
+    fn delete_credential(&self) -> Result<()> {
+        self.find()?.invalidate().map_err(failure)
+    }
+
+    fn get_credential(&self) -> Result<Option<Arc<Credential>>> {
+        self.find().map(|_| None)
+    }
+
+    fn get_specifiers(&self) -> Option<(String, String)> {
+        Some((self.service.clone(), self.user.clone()))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn user_keyring() -> Result<Keyring> {
+    Keyring::attach_or_create(SpecialKeyring::User).map_err(failure)
+}
+
+fn own_keyring() -> Result<Option<Keyring>> {
+    match user_keyring()?.search_for_keyring(SERVICE, None).map_err(failure) {
+        Ok(keyring) => Ok(Some(keyring)),
+        Err(Error::NoEntry) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn make_own_keyring() -> Result<Keyring> {
+    let mut keyring = user_keyring()?.add_keyring(SERVICE).map_err(failure)?;
+    keyring.set_permissions(owner_only()).map_err(failure)?;
+    Ok(keyring)
+}
+
+/// Everything for the possessor and for processes of the same uid, nothing for the group and for others.
+fn owner_only() -> Permission {
+    Permission::POSSESSOR_ALL | Permission::USER_ALL
+}
+
+/// The kernel's answer in the terms of keyring-core (errno values of keyctl(2)).
+fn failure(errno: keyutils::Error) -> Error {
+    use rustix::io::Errno;
+    match Errno::from_raw_os_error(errno.0) {
+        Errno::NOKEY | Errno::KEYEXPIRED | Errno::KEYREVOKED => Error::NoEntry,
+        Errno::ACCESS | Errno::PERM => Error::NoStorageAccess(errno.into()),
+        _ => Error::PlatformFailure(errno.into()),
+    }
+}

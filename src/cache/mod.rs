@@ -1,0 +1,309 @@
+//! What is remembered between calls: refresh tokens in the stores of the operating system.
+//!
+//! Stores are [`keyring_core`] stores. A [`Cache`] holds the ones that this system offers, in order: a token goes into the
+//! first that takes it and is looked for in all. Whatever goes wrong in a store is a miss, told in the log, never a failure.
+
+#[cfg(target_os = "linux")]
+mod kernel_keyring;
+#[cfg(target_os = "linux")]
+mod secret_service;
+
+use crate::config::CacheChoice;
+use crate::registry::Registry;
+use crate::token::RefreshToken;
+use keyring_core::api::CredentialStore;
+use keyring_core::{Entry, Error};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tracing::debug;
+use zeroize::Zeroizing;
+
+/// The name under which all entries stand in every store.
+pub const SERVICE: &str = "docker-credential-acrscoped";
+
+/// Whose token for which registry: an identity can never be given another one's token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    host: String,
+    identity: String,
+}
+
+impl Key {
+    /// The key of a registry and the fingerprint of an identity ([`crate::identity::Identity::fingerprint`]).
+    pub fn new(registry: &Registry, identity: &str) -> Self {
+        Self { host: registry.host().to_owned(), identity: identity.to_owned() }
+    }
+
+    /// The registry host.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The user part of an entry: host and fingerprint. Neither can hold a space.
+    fn user(&self) -> String {
+        format!("{} {}", self.host, self.identity)
+    }
+
+    fn of(entry: &Entry) -> Option<Self> {
+        let (service, user) = entry.get_specifiers()?;
+        let (host, identity) = user.split_once(' ')?;
+        (service == SERVICE).then(|| Self { host: host.to_owned(), identity: identity.to_owned() })
+    }
+}
+
+/// The bytes of an entry, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    /// Seconds since 1970 from which on the token is renewed.
+    renew: u64,
+    token: &'a str,
+}
+
+/// The stores in use, in order.
+#[derive(Debug)]
+pub struct Cache {
+    stores: Vec<Arc<CredentialStore>>,
+}
+
+impl Cache {
+    /// The stores that the user chose, or those of this system.
+    ///
+    /// On Linux the kernel's user keyring comes first: no daemon, no prompt, and the kernel itself drops a token that has
+    /// expired. What does not fit there goes to the Secret Service.
+    pub fn open(choice: CacheChoice) -> Self {
+        let mut stores: Vec<Arc<CredentialStore>> = Vec::new();
+        #[cfg(target_os = "linux")]
+        {
+            if matches!(choice, CacheChoice::Auto | CacheChoice::Keyutils) {
+                stores.push(Arc::new(kernel_keyring::Store));
+            }
+            if matches!(choice, CacheChoice::Auto | CacheChoice::SecretService) {
+                stores.push(Arc::new(secret_service::Store::new()));
+            }
+        }
+        Self { stores }
+    }
+
+    /// A cache over the given stores.
+    pub fn over(stores: Vec<Arc<CredentialStore>>) -> Self {
+        Self { stores }
+    }
+
+    /// The token under a key if some store has one that is still valid.
+    pub fn get(&self, key: &Key, now: SystemTime) -> Option<RefreshToken> {
+        self.stores.iter().find_map(|store| {
+            let token = told(store, "look-up", read(store, key))?;
+            if !token.is_valid(now) {
+                debug!(store = store.vendor(), "the cached token has expired");
+                return None;
+            }
+            Some(token)
+        })
+    }
+
+    /// Remembers a token in the first store that takes it. A token that does not say when it ends is not kept.
+    pub fn put(&self, key: &Key, token: &RefreshToken, now: SystemTime) {
+        if !token.is_valid(now) {
+            debug!("the token cannot be kept: it is too short-lived or does not say when it ends");
+            return;
+        }
+        for store in &self.stores {
+            if told(store, "write", write(store, key, token, now)).is_some() {
+                debug!(store = store.vendor(), "kept the token");
+                break;
+            }
+            // An older token there would be found before the new one in the next store.
+            told(store, "clearing", entry(store, key).and_then(|entry| entry.delete_credential()));
+        }
+    }
+
+    /// Forgets every token of a registry, whoever it was issued to.
+    pub fn erase(&self, registry: &Registry) {
+        self.each_entry(|key, entry| {
+            if key.host == registry.host()
+                && let Err(error) = entry.delete_credential()
+            {
+                debug!(problem = reason(&error), "a cached token could not be erased");
+            }
+        });
+    }
+
+    /// The keys under which a valid token is kept.
+    pub fn list(&self, now: SystemTime) -> Vec<Key> {
+        let mut keys = Vec::new();
+        self.each_entry(|key, entry| {
+            let token = entry.get_secret().ok().and_then(|bytes| parse(&Zeroizing::new(bytes)).ok());
+            if token.is_some_and(|token| token.is_valid(now)) && !keys.contains(&key) {
+                keys.push(key);
+            }
+        });
+        keys
+    }
+
+    fn each_entry(&self, mut visit: impl FnMut(Key, &Entry)) {
+        for store in &self.stores {
+            let found = store.search(&HashMap::from([("service", SERVICE)]));
+            for entry in told(store, "search", found).unwrap_or_default() {
+                if let Some(key) = Key::of(&entry) {
+                    visit(key, &entry);
+                }
+            }
+        }
+    }
+}
+
+fn entry(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<Entry> {
+    store.build(SERVICE, &key.user(), None)
+}
+
+fn read(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<RefreshToken> {
+    parse(&Zeroizing::new(entry(store, key)?.get_secret()?))
+}
+
+fn parse(bytes: &[u8]) -> keyring_core::Result<RefreshToken> {
+    let malformed = || Error::BadStoreFormat("the entry is not one of ours".into());
+    let stored: Stored<'_> = serde_json::from_slice(bytes).map_err(|_| malformed())?;
+    let renew = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(stored.renew)).ok_or_else(malformed)?;
+    Ok(RefreshToken::restored(SecretString::from(stored.token), renew))
+}
+
+fn write(store: &Arc<CredentialStore>, key: &Key, token: &RefreshToken, now: SystemTime) -> keyring_core::Result<()> {
+    let stored = Stored { renew: unix(token.renew()), token: token.secret().expose_secret() };
+    let bytes = Zeroizing::new(serde_json::to_vec(&stored).map_err(|error| Error::PlatformFailure(error.into()))?);
+    let entry = entry(store, key)?;
+    entry.set_secret(&bytes)?;
+    let left = token.expires().and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
+    match entry.update_attributes(&HashMap::from([(LIFETIME, left.as_secs().to_string().as_str())])) {
+        // Not every store can end an entry by itself; `exp` in the token is what counts.
+        Err(Error::NotSupportedByStore(_)) => Ok(()),
+        result => result,
+    }
+}
+
+/// The attribute by which a store learns how long an entry lives: seconds from now on.
+const LIFETIME: &str = "lifetime";
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The value, or `None` with a line in the log.
+fn told<T>(store: &Arc<CredentialStore>, what: &str, result: keyring_core::Result<T>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(Error::NoEntry) => None,
+        Err(error) => {
+            debug!(store = store.vendor(), problem = reason(&error), "{what} did not work");
+            None
+        }
+    }
+}
+
+/// A store's failure in words. Some variants carry the secret's bytes, which their own text may show: those are named only.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::BadEncoding(_) | Error::BadDataFormat(..) | Error::Ambiguous(_) => "unreadable entry".into(),
+        other => crate::error::printable(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use azure_core::base64::encode_url_safe;
+    use keyring_core::mock;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn token(name: &str, seconds: u64) -> RefreshToken {
+        let payload = encode_url_safe(format!(r#"{{"exp":{seconds},"jti":"{name}"}}"#));
+        let jwt = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        RefreshToken::received(jwt.into(), NOW)
+    }
+
+    fn key(host: &str, identity: &str) -> Key {
+        Key::new(&Registry::parse(host).unwrap(), identity)
+    }
+
+    fn secret(token: &RefreshToken) -> String {
+        token.secret().expose_secret().to_owned()
+    }
+
+    fn mock_store() -> Arc<CredentialStore> {
+        mock::Store::new().unwrap()
+    }
+
+    #[test]
+    fn what_was_put_is_found_with_its_time_of_renewal() {
+        let cache = Cache::over(vec![mock_store()]);
+        let put = token("a", 10_800);
+        cache.put(&key("contoso.azurecr.io", "alice"), &put, NOW);
+        let got = cache.get(&key("contoso.azurecr.io", "alice"), NOW).unwrap();
+        assert_eq!((secret(&got), got.renew()), (secret(&put), put.renew()));
+    }
+
+    #[test]
+    fn an_identity_never_sees_another_identitys_token() {
+        let cache = Cache::over(vec![mock_store()]);
+        cache.put(&key("contoso.azurecr.io", "alice"), &token("a", 10_800), NOW);
+        assert!(cache.get(&key("contoso.azurecr.io", "bob"), NOW).is_none());
+        assert!(cache.get(&key("fabrikam.azurecr.io", "alice"), NOW).is_none());
+    }
+
+    #[test]
+    fn an_expired_or_endless_token_is_neither_kept_nor_listed() {
+        let cache = Cache::over(vec![mock_store()]);
+        let key = key("contoso.azurecr.io", "alice");
+        cache.put(&key, &RefreshToken::received("opaque".into(), NOW), NOW);
+        assert!(cache.get(&key, NOW).is_none());
+        cache.put(&key, &token("a", 200), NOW);
+        let later = NOW + Duration::from_secs(200);
+        assert_eq!(cache.list(NOW), [key.clone()]);
+        assert!(cache.list(later).is_empty() && cache.get(&key, later).is_none());
+    }
+
+    #[test]
+    fn erase_forgets_a_host_for_every_identity_and_no_other_host() {
+        let cache = Cache::over(vec![mock_store(), mock_store()]);
+        for identity in ["alice", "bob"] {
+            cache.put(&key("contoso.azurecr.io", identity), &token(identity, 10_800), NOW);
+        }
+        cache.put(&key("fabrikam.azurecr.io", "alice"), &token("f", 10_800), NOW);
+        cache.erase(&Registry::parse("contoso.azurecr.io").unwrap());
+        assert_eq!(cache.list(NOW), [key("fabrikam.azurecr.io", "alice")]);
+    }
+
+    #[test]
+    fn a_store_that_refuses_passes_the_token_on_and_keeps_no_older_one() {
+        let full: Arc<mock::Store> = mock::Store::new().unwrap();
+        let cache = Cache::over(vec![full.clone(), mock_store()]);
+        let key = key("contoso.azurecr.io", "alice");
+        cache.put(&key, &token("old", 10_800), NOW);
+        let entry = keyring_core::api::CredentialStoreApi::build(&*full, SERVICE, &key.user(), None).unwrap();
+        let credential: &mock::Cred = entry.as_any().downcast_ref().unwrap();
+        credential.set_error(Error::TooLong("secret".into(), 0));
+        let new = token("new", 10_800);
+        cache.put(&key, &new, NOW);
+        assert_eq!(secret(&cache.get(&key, NOW).unwrap()), secret(&new));
+        assert!(matches!(entry.get_secret(), Err(Error::NoEntry)));
+    }
+
+    #[test]
+    fn bytes_that_are_not_ours_are_a_miss() {
+        let store = mock_store();
+        let key = key("contoso.azurecr.io", "alice");
+        for bytes in [&b"canary"[..], b"{}", b"\xff", br#"{"renew":18446744073709551615,"token":"canary"}"#] {
+            store.build(SERVICE, &key.user(), None).unwrap().set_secret(bytes).unwrap();
+            assert!(Cache::over(vec![store.clone()]).get(&key, NOW).is_none());
+        }
+    }
+
+    #[test]
+    fn the_words_for_a_failing_store_hold_no_bytes_of_a_secret() {
+        let error = Error::BadEncoding(b"canary".to_vec());
+        assert!(!reason(&error).contains("canary"));
+    }
+}

@@ -1,0 +1,145 @@
+//! The command line: its words and its help.
+
+use crate::config::SETTINGS;
+use crate::protocol::docker::Verb;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+
+/// The name of the program in messages.
+pub const PROGRAM: &str = "docker-credential-acrscoped";
+
+/// Docker credential helper for Azure Container Registry. It signs in with Entra for the registry audience only, exchanges the
+/// access token at the registry, and keeps the registry's refresh token in the keyring until half its life is spent.
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, disable_version_flag = true, arg_required_else_help = false)]
+struct Arguments {
+    /// Print the version.
+    #[arg(long, short = 'V')]
+    version: bool,
+    #[command(subcommand)]
+    command: Option<Subcommands>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Subcommands {
+    /// Print the credential of the registry named on stdin, as JSON.
+    #[command(after_help = "Example:\n  echo contoso.azurecr.io | docker-credential-acrscoped get")]
+    Get,
+    /// Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for.
+    #[command(
+        after_help = "Clients call it with JSON on stdin:\n  {\"ServerURL\":\"contoso.azurecr.io\",\"Username\":\"00000000-0000-0000-0000-000000000000\",\"Secret\":\"…\"}"
+    )]
+    Store,
+    /// Forget what is cached for the registry named on stdin.
+    #[command(after_help = "Example, after a role was changed:\n  echo contoso.azurecr.io | docker-credential-acrscoped erase")]
+    Erase,
+    /// Print the registries with a valid cached token, as JSON.
+    List,
+    /// Print the version.
+    Version,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A verb of the docker protocol.
+    Docker(Verb),
+    /// The version.
+    Version,
+}
+
+/// Why the command line asks for nothing that can be done.
+#[derive(Debug)]
+pub enum Stop {
+    /// The help was asked for: it goes to stdout.
+    Help(String),
+    /// It cannot be understood: the first text is a line for a client, the second explains it to a person.
+    Misuse(String, String),
+}
+
+/// Reads the command line.
+pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
+    let settings: String =
+        SETTINGS.iter().fold(String::new(), |text, (name, meaning)| text + &format!("\n  {name:<19} {meaning}"));
+    let after = format!(
+        "Settings, as environment variables:{settings}\n\n\
+         The identity is the first that is configured: workload identity (AZURE_FEDERATED_TOKEN_FILE), service principal\n\
+         (AZURE_CLIENT_SECRET), managed identity (IDENTITY_ENDPOINT), the Azure CLI, managed identity of a virtual machine.\n\n\
+         To use it, name it in docker's config.json and in containers' auth.json:\n  \
+         {{ \"credHelpers\": {{ \"contoso.azurecr.io\": \"acrscoped\" }} }}"
+    );
+    let matches = Arguments::command().after_help(after).try_get_matches_from(args);
+    let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| {
+        use clap::error::ErrorKind;
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Help(error.to_string()),
+            _ => misuse(&error),
+        }
+    })?;
+    match (arguments.version, arguments.command) {
+        (true, _) | (_, Some(Subcommands::Version)) => Ok(Command::Version),
+        (_, Some(Subcommands::Get)) => Ok(Command::Docker(Verb::Get)),
+        (_, Some(Subcommands::Store)) => Ok(Command::Docker(Verb::Store)),
+        (_, Some(Subcommands::Erase)) => Ok(Command::Docker(Verb::Erase)),
+        (_, Some(Subcommands::List)) => Ok(Command::Docker(Verb::List)),
+        (false, None) => Err(Stop::Misuse(
+            "no action given: one of get, store, erase, list, version".into(),
+            format!("`{PROGRAM} --help` explains them"),
+        )),
+    }
+}
+
+/// A misspelt word in one line for a client, with clap's explanation for a person.
+fn misuse(error: &clap::Error) -> Stop {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first).replace('\'', "`");
+    let rest: Vec<&str> = text.lines().skip(1).filter(|line| !line.trim().is_empty()).collect();
+    Stop::Misuse(crate::error::printable(&first), rest.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(words: &[&str]) -> Result<Command, Stop> {
+        read([PROGRAM].iter().chain(words).map(Into::into))
+    }
+
+    #[test]
+    fn every_verb_of_the_protocol_is_known() {
+        for (word, command) in [
+            ("get", Command::Docker(Verb::Get)),
+            ("store", Command::Docker(Verb::Store)),
+            ("erase", Command::Docker(Verb::Erase)),
+            ("list", Command::Docker(Verb::List)),
+            ("version", Command::Version),
+            ("--version", Command::Version),
+            ("-V", Command::Version),
+        ] {
+            assert_eq!(of(&[word]).unwrap(), command);
+        }
+    }
+
+    #[test]
+    fn help_names_every_setting() {
+        let Err(Stop::Help(help)) = of(&["--help"]) else { panic!() };
+        for (name, _) in SETTINGS {
+            assert!(help.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_verb_is_answered_with_the_nearest_one() {
+        let Err(Stop::Misuse(line, rest)) = of(&["gett"]) else { panic!() };
+        assert_eq!(line, "unrecognized subcommand `gett`");
+        assert!(rest.contains("'get'"));
+        assert!(matches!(of(&[]), Err(Stop::Misuse(..))));
+        assert!(matches!(of(&["get", "contoso.azurecr.io"]), Err(Stop::Misuse(..))));
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,301 @@
+//! Settings: the environment, read once, as types that cannot be wrong.
+//!
+//! [`Config::read`] gets the variables passed in and is the only reader of them. `ACRSCOPED_*` are ours; `AZURE_*` and
+//! `IDENTITY_*` are those of the Azure SDKs and mean here what they mean there.
+
+use crate::error::Error;
+use secrecy::SecretString;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// Looks a variable up; unset and empty are the same, as in the Azure SDKs.
+type Variables = HashMap<String, OsString>;
+
+/// The user name that goes with a refresh token when nothing else is asked for (Microsoft, "registry authentication").
+pub const ZERO_GUID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The user name that tells docker that the secret is an identity token (docker/cli, `native_store.go`).
+pub const IDENTITY_TOKEN: &str = "<token>";
+
+/// Names and meaning of our own variables.
+pub const SETTINGS: &[(&str, &str)] = &[
+    ("ACRSCOPED_CACHE", "where refresh tokens are kept: auto, keyutils, secret-service, none (default auto)"),
+    ("ACRSCOPED_LOG", "what is told on stderr: warn, info, debug (default warn)"),
+    ("ACRSCOPED_TIMEOUT", "seconds for one `get`, 1 to 600 (default 30)"),
+    ("ACRSCOPED_USERNAME", "user name given to clients: guid, token (default guid)"),
+];
+
+/// Everything a `get` depends on besides the registry.
+#[derive(Debug)]
+pub struct Config {
+    /// Where refresh tokens are kept.
+    pub cache: CacheChoice,
+    /// How much is told on stderr.
+    pub log: Log,
+    /// The time for one `get`, everything included.
+    pub timeout: Duration,
+    /// The user name given to clients.
+    pub username: &'static str,
+    /// `AZURE_AUTHORITY_HOST`: in place of the authority of the registry's cloud. Always `https`, without a path.
+    pub authority: Option<Url>,
+    /// What the sources of an identity are made from.
+    pub sources: SourceSettings,
+    /// The proxy and CA variables that are set, to name them when a connection fails.
+    pub network: Vec<String>,
+}
+
+/// The value of `ACRSCOPED_CACHE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheChoice {
+    /// The stores of this system in order.
+    Auto,
+    /// The kernel's user keyring alone.
+    Keyutils,
+    /// The Secret Service of the session (GNOME Keyring, KWallet, KeePassXC) alone.
+    SecretService,
+    /// Nothing is kept.
+    None,
+}
+
+/// The value of `ACRSCOPED_LOG`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// Failures and warnings.
+    Warn,
+    /// What was done.
+    Info,
+    /// And how long each step took.
+    Debug,
+}
+
+/// What the sources of an identity are made from. Missing parts are missing here too: whether a source is complete is for the
+/// source to say.
+#[derive(Debug, Default)]
+pub struct SourceSettings {
+    /// `AZURE_TENANT_ID`.
+    pub tenant: Option<String>,
+    /// `AZURE_CLIENT_ID`.
+    pub client: Option<String>,
+    /// `AZURE_CLIENT_SECRET`.
+    pub client_secret: Option<SecretString>,
+    /// `AZURE_FEDERATED_TOKEN_FILE`.
+    pub federated_token_file: Option<PathBuf>,
+    /// `IDENTITY_ENDPOINT` or `MSI_ENDPOINT`: the environment announces a managed identity there.
+    pub identity_endpoint: Option<String>,
+    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`: in place of `http://169.254.169.254`.
+    pub imds: Option<Url>,
+    /// Folder of the Azure CLI's profile: `AZURE_CONFIG_DIR` or `~/.azure`.
+    pub azure_cli_folder: Option<PathBuf>,
+    /// The absolute folders of `PATH`: only there `az` is looked for.
+    pub path: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Reads the settings from the environment's variables and the home folder. The first value that cannot be used is an
+    /// [`Error::Setting`].
+    pub fn read(variables: &Variables, home: Option<PathBuf>) -> Result<Self, Error> {
+        Ok(Self {
+            cache: choose(
+                variables,
+                "ACRSCOPED_CACHE",
+                &[
+                    ("auto", CacheChoice::Auto),
+                    ("keyutils", CacheChoice::Keyutils),
+                    ("secret-service", CacheChoice::SecretService),
+                    ("none", CacheChoice::None),
+                ],
+            )?,
+            log: choose(variables, "ACRSCOPED_LOG", &[("warn", Log::Warn), ("info", Log::Info), ("debug", Log::Debug)])?,
+            timeout: timeout(variables)?,
+            username: choose(variables, "ACRSCOPED_USERNAME", &[("guid", ZERO_GUID), ("token", IDENTITY_TOKEN)])?,
+            authority: authority(variables)?,
+            sources: SourceSettings::read(variables, home)?,
+            network: network(variables),
+        })
+    }
+
+    /// Variables that begin like ours and are none of them: a misspelling that would go unnoticed.
+    pub fn unknown_settings(variables: &Variables) -> Vec<String> {
+        let mut unknown: Vec<String> = variables
+            .keys()
+            .filter(|name| name.starts_with("ACRSCOPED_") && !SETTINGS.iter().any(|(known, _)| known == name))
+            .cloned()
+            .collect();
+        unknown.sort();
+        unknown
+    }
+}
+
+impl SourceSettings {
+    fn read(variables: &Variables, home: Option<PathBuf>) -> Result<Self, Error> {
+        Ok(Self {
+            tenant: text(variables, "AZURE_TENANT_ID")?,
+            client: text(variables, "AZURE_CLIENT_ID")?,
+            client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
+            federated_token_file: raw(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
+            identity_endpoint: match text(variables, "IDENTITY_ENDPOINT")? {
+                None => text(variables, "MSI_ENDPOINT")?,
+                endpoint => endpoint,
+            },
+            imds: text(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST")?
+                .map(|value| {
+                    Url::parse(&value).ok().filter(Url::has_host).ok_or_else(|| {
+                        wrong("AZURE_POD_IDENTITY_AUTHORITY_HOST", "is not a URL such as `http://127.0.0.1:40342`")
+                    })
+                })
+                .transpose()?,
+            azure_cli_folder: raw(variables, "AZURE_CONFIG_DIR")
+                .map(PathBuf::from)
+                .or_else(|| home.map(|home| home.join(".azure"))),
+            path: raw(variables, "PATH")
+                .map(|path| std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect())
+                .unwrap_or_default(),
+        })
+    }
+}
+
+fn raw(variables: &Variables, name: &str) -> Option<OsString> {
+    variables.get(name).filter(|value| !value.is_empty()).cloned()
+}
+
+fn text(variables: &Variables, name: &str) -> Result<Option<String>, Error> {
+    raw(variables, name).map(|value| value.into_string().map_err(|_| wrong(name, "is not UTF-8"))).transpose()
+}
+
+/// The value that one of the known words stands for; the first when the variable is not set.
+fn choose<T: Copy>(variables: &Variables, name: &str, known: &[(&str, T)]) -> Result<T, Error> {
+    let value = text(variables, name)?;
+    let value = value.as_deref().unwrap_or(known[0].0);
+    known.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+        wrong(name, &format!("is {value:?}, expected one of {}", words.join(", ")))
+    })
+}
+
+fn timeout(variables: &Variables) -> Result<Duration, Error> {
+    const NAME: &str = "ACRSCOPED_TIMEOUT";
+    let Some(value) = text(variables, NAME)? else {
+        return Ok(Duration::from_secs(30));
+    };
+    value
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=600).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| wrong(NAME, &format!("is {value:?}, expected whole seconds from 1 to 600")))
+}
+
+fn authority(variables: &Variables) -> Result<Option<Url>, Error> {
+    const NAME: &str = "AZURE_AUTHORITY_HOST";
+    let Some(value) = text(variables, NAME)? else {
+        return Ok(None);
+    };
+    // The Azure SDKs take a bare host too.
+    let url = if value.contains("://") { value.clone() } else { format!("https://{value}") };
+    Url::parse(&url)
+        .ok()
+        .filter(|url| url.scheme() == "https" && url.has_host() && url.username().is_empty() && url.path() == "/")
+        .map(Some)
+        .ok_or_else(|| wrong(NAME, "is not an https URL such as `https://login.microsoftonline.com`"))
+}
+
+/// Sentences that name the proxy and CA variables in force. A proxy's user and password are left out.
+fn network(variables: &Variables) -> Vec<String> {
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .iter()
+        .filter_map(|name| {
+            let value = raw(variables, name)?.into_string().ok()?;
+            let shown = value.rsplit_once('@').map_or(value.as_str(), |(_, host)| host);
+            Some(format!("`{name}` is set to {}", crate::error::printable(shown)))
+        })
+        .collect()
+}
+
+fn wrong(name: &str, problem: &str) -> Error {
+    Error::Setting { name: name.into(), problem: problem.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rows: &[(&str, &str)]) -> Result<Config, Error> {
+        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        Config::read(&variables, Some("/home/alice".into()))
+    }
+
+    #[test]
+    fn nothing_set_gives_the_defaults() {
+        let config = read(&[]).unwrap();
+        assert_eq!((config.cache, config.log), (CacheChoice::Auto, Log::Warn));
+        assert_eq!((config.timeout.as_secs(), config.username), (30, ZERO_GUID));
+        assert_eq!(config.sources.azure_cli_folder, Some("/home/alice/.azure".into()));
+        assert!(config.authority.is_none() && config.sources.client.is_none());
+    }
+
+    #[test]
+    fn an_empty_variable_is_an_unset_one() {
+        let config = read(&[("ACRSCOPED_CACHE", ""), ("AZURE_CLIENT_SECRET", ""), ("AZURE_AUTHORITY_HOST", "")]).unwrap();
+        assert!(config.sources.client_secret.is_none() && config.authority.is_none());
+    }
+
+    #[test]
+    fn an_unknown_value_is_answered_with_the_known_ones() {
+        for (name, value, sentence) in [
+            (
+                "ACRSCOPED_CACHE",
+                "keychain",
+                "`ACRSCOPED_CACHE` is \"keychain\", expected one of auto, keyutils, secret-service, none",
+            ),
+            ("ACRSCOPED_LOG", "trace", "`ACRSCOPED_LOG` is \"trace\", expected one of warn, info, debug"),
+            ("ACRSCOPED_USERNAME", "me", "`ACRSCOPED_USERNAME` is \"me\", expected one of guid, token"),
+            ("ACRSCOPED_TIMEOUT", "0", "`ACRSCOPED_TIMEOUT` is \"0\", expected whole seconds from 1 to 600"),
+            ("ACRSCOPED_TIMEOUT", "1h", "`ACRSCOPED_TIMEOUT` is \"1h\", expected whole seconds from 1 to 600"),
+            (
+                "AZURE_AUTHORITY_HOST",
+                "http://login.example",
+                "`AZURE_AUTHORITY_HOST` is not an https URL such as `https://login.microsoftonline.com`",
+            ),
+            (
+                "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+                "nonsense",
+                "`AZURE_POD_IDENTITY_AUTHORITY_HOST` is not a URL such as `http://127.0.0.1:40342`",
+            ),
+        ] {
+            assert_eq!(read(&[(name, value)]).unwrap_err().to_string(), sentence);
+        }
+    }
+
+    #[test]
+    fn the_authority_may_be_a_bare_host() {
+        let config = read(&[("AZURE_AUTHORITY_HOST", "login.microsoftonline.us")]).unwrap();
+        assert_eq!(config.authority.unwrap().as_str(), "https://login.microsoftonline.us/");
+    }
+
+    #[test]
+    fn only_absolute_folders_of_the_path_count() {
+        let config = read(&[("PATH", "/usr/bin::.:bin:/opt/az")]).unwrap();
+        assert_eq!(config.sources.path, [PathBuf::from("/usr/bin"), PathBuf::from("/opt/az")]);
+    }
+
+    #[test]
+    fn a_proxy_is_named_without_its_password() {
+        let config = read(&[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]).unwrap();
+        assert_eq!(config.network, ["`HTTPS_PROXY` is set to proxy.example:3128"]);
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_noticed() {
+        let variables = [("ACRSCOPED_CAHCE".to_owned(), "none".into()), ("ACRSCOPED_LOG".to_owned(), "warn".into())];
+        assert_eq!(Config::unknown_settings(&variables.into()), ["ACRSCOPED_CAHCE"]);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let config = read(&[("AZURE_CLIENT_SECRET", "canary")]).unwrap();
+        assert!(!format!("{config:?}").contains("canary"));
+    }
+}

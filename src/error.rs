@@ -1,0 +1,392 @@
+//! What can go wrong, as what the reader must do next.
+//!
+//! An [`Error`] has three parts: the message ([`std::fmt::Display`]), one sentence for stdout; the details, such as causes and the
+//! correlation id, for stderr; and the hint, a command or a setting to try. Text that came from the network or another
+//! program enters only through [`printable`].
+
+use crate::registry::Registry;
+use std::fmt;
+use std::time::Duration;
+
+/// The sentence that tells a docker client to go on without credentials (docker-credential-helpers, `credentials/error.go`).
+pub const NOT_FOUND: &str = "credentials not found in native keychain";
+
+/// Where role assignments of a registry are explained.
+const ROLES: &str = "https://aka.ms/acr/authorization";
+
+/// Why there is no credential, or why a command could not be carried out.
+#[derive(Debug)]
+pub enum Error {
+    /// The host is not an Azure Container Registry: the client goes on without us.
+    NotOurs,
+    /// What the client or person typed cannot be used.
+    Input(String),
+    /// A setting has a value that cannot be used.
+    Setting {
+        /// Its name.
+        name: String,
+        /// What is wrong with it and what is expected, never the value of a secret.
+        problem: String,
+    },
+    /// No source of an identity is configured; why each was passed over.
+    NoIdentity(Vec<String>),
+    /// The source of the identity gave no access token.
+    SignIn(SignIn),
+    /// The source gave a token that is not meant for registries: it is sent nowhere.
+    WrongAudience {
+        /// Who gave it.
+        source: String,
+        /// Its `aud` claim.
+        audience: String,
+    },
+    /// The registry gave no refresh token for the access token.
+    Exchange {
+        /// Which registry was asked.
+        registry: Registry,
+        /// What it answered.
+        refusal: Refusal,
+        /// Its `x-ms-correlation-request-id`, which Azure support asks for.
+        correlation: Option<String>,
+    },
+    /// A host did not answer.
+    Unreachable(Unreachable),
+    /// The time for everything was used up.
+    Deadline {
+        /// How long it was.
+        limit: Duration,
+        /// What was under way.
+        during: String,
+    },
+    /// The answer could not be written to stdout.
+    Output(std::io::Error),
+}
+
+/// A sign-in that failed.
+#[derive(Debug, Default)]
+pub struct SignIn {
+    /// The source, such as `the Azure CLI` or `service principal 1234…`.
+    pub source: String,
+    /// What it said, one line.
+    pub said: String,
+    /// Further lines: causes and ids.
+    pub details: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// What a registry answered in place of a refresh token.
+#[derive(Debug)]
+pub enum Refusal {
+    /// 401, or 403 that is no firewall: the identity has no role, or the token is not accepted. Which of the two, the
+    /// service does not say.
+    Denied {
+        /// The status code.
+        status: u16,
+        /// The message in the body, if there was one.
+        said: Option<String>,
+    },
+    /// 403: the registry does not accept connections from this address.
+    Firewall {
+        /// The address that the registry saw.
+        address: Option<String>,
+    },
+    /// 404: no such endpoint.
+    NoExchange,
+    /// 429.
+    Throttled {
+        /// Seconds after which to try again, if it said so.
+        retry_after: Option<u64>,
+    },
+    /// 3xx, which is never followed.
+    Redirected {
+        /// Where to.
+        location: String,
+    },
+    /// A web page, with whatever status: some proxy or portal answered, not the registry.
+    WebPage {
+        /// The status code.
+        status: u16,
+    },
+    /// 5xx and everything else.
+    Unexpected {
+        /// The status code.
+        status: u16,
+        /// The message in the body, if there was one.
+        said: Option<String>,
+    },
+    /// 200 with a body that is not the answer of an exchange.
+    Malformed(&'static str),
+}
+
+/// A host that could not be talked to.
+#[derive(Debug)]
+pub struct Unreachable {
+    /// Host, or host and port.
+    pub host: String,
+    /// What it did not get past.
+    pub stage: Stage,
+    /// The innermost cause.
+    pub cause: String,
+    /// The proxy or CA file in play, as sentences.
+    pub circumstances: Vec<String>,
+}
+
+/// How far a connection came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Its name did not resolve.
+    Name,
+    /// No connection.
+    Connection,
+    /// TLS was not agreed on, or the certificate is not trusted.
+    Tls,
+    /// The connection broke before the answer was whole.
+    Answer,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOurs => f.write_str(NOT_FOUND),
+            Self::Input(problem) => f.write_str(problem),
+            Self::Setting { name, problem } => write!(f, "`{name}` {problem}"),
+            Self::NoIdentity(_) => f.write_str("no Azure identity to sign in with"),
+            Self::SignIn(sign_in) => write!(f, "{} gave no access token: {}", sign_in.source, sign_in.said),
+            Self::WrongAudience { source, audience } => {
+                write!(f, "{source} gave an access token for `{audience}` and not for registries: it was sent nowhere")
+            }
+            Self::Exchange { registry, refusal, .. } => refusal.describe(registry, f),
+            Self::Unreachable(unreachable) => unreachable.fmt(f),
+            Self::Deadline { limit, during } => {
+                write!(f, "gave up after {} s while {during}", limit.as_secs())
+            }
+            Self::Output(_) => f.write_str("the answer could not be written to stdout"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Error {
+    /// Causes and ids for stderr, a line each.
+    pub fn details(&self) -> Vec<String> {
+        match self {
+            Self::NoIdentity(skipped) => skipped.clone(),
+            Self::SignIn(sign_in) => sign_in.details.clone(),
+            Self::Exchange { correlation, .. } => correlation.iter().map(|id| format!("correlation id: {id}")).collect(),
+            Self::Unreachable(unreachable) => unreachable.circumstances.clone(),
+            Self::Output(error) => vec![error.to_string()],
+            Self::NotOurs | Self::Input(_) | Self::Setting { .. } | Self::WrongAudience { .. } | Self::Deadline { .. } => vec![],
+        }
+    }
+
+    /// What to do about it, without the word `hint`.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotOurs | Self::Input(_) | Self::Setting { .. } | Self::Output(_) => None,
+            Self::NoIdentity(_) => Some("sign in with `az login`, or set the `AZURE_*` variables of an identity".into()),
+            Self::SignIn(sign_in) => sign_in.hint.clone(),
+            Self::WrongAudience { .. } => Some("the source ignores the scope it was asked for; choose another one".into()),
+            Self::Exchange { registry, refusal, .. } => Some(refusal.hint(registry)),
+            Self::Unreachable(unreachable) => Some(unreachable.hint()),
+            Self::Deadline { .. } => {
+                Some("`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go".into())
+            }
+        }
+    }
+
+    /// Whether the exchange said that the identity or its token is not accepted.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Exchange { refusal: Refusal::Denied { .. }, .. })
+    }
+}
+
+impl Refusal {
+    fn describe(&self, registry: &Registry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = registry.login_server();
+        match self {
+            Self::Denied { status, said: None } => write!(f, "{host} refused the access token: {status}"),
+            Self::Denied { status, said: Some(said) } => {
+                write!(f, "{host} refused the access token: {status}, {said}")
+            }
+            Self::Firewall { address: None } => write!(f, "the firewall of {host} does not let this address in"),
+            Self::Firewall { address: Some(address) } => {
+                write!(f, "the firewall of {host} does not let {address} in")
+            }
+            Self::NoExchange => write!(f, "{host} has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"),
+            Self::Throttled { retry_after: None } => write!(f, "{host} gets too many requests"),
+            Self::Throttled { retry_after: Some(seconds) } => {
+                write!(f, "{host} gets too many requests and asks to wait {seconds} s")
+            }
+            Self::Redirected { location } => {
+                write!(f, "{host} answered the exchange with a redirect to `{location}`, which is not followed")
+            }
+            Self::WebPage { status } => {
+                write!(f, "a web page came in place of the answer of {host}: {status}")
+            }
+            Self::Unexpected { status, said: None } => write!(f, "{host} answered the exchange with {status}"),
+            Self::Unexpected { status, said: Some(said) } => {
+                write!(f, "{host} answered the exchange with {status}, {said}")
+            }
+            Self::Malformed(what) => write!(f, "{host} answered the exchange with {what}"),
+        }
+    }
+
+    fn hint(&self, registry: &Registry) -> String {
+        let name = registry.resource_name();
+        match self {
+            Self::Denied { .. } => format!(
+                "give the identity the role AcrPull or AcrPush on the registry, or, where it uses ABAC, Container Registry \
+                 Repository Reader or Writer; a new role takes up to 10 minutes to arrive, see {ROLES}"
+            ),
+            Self::Firewall { address: Some(address) } => {
+                format!("az acr network-rule add --name {name} --ip-address {address}")
+            }
+            Self::Firewall { address: None } => format!("az acr network-rule list --name {name}"),
+            Self::NoExchange => format!("check the name: `az acr show --name {name} --query loginServer`"),
+            Self::Throttled { .. } => "try again later; limits are listed at https://aka.ms/acr/skus".into(),
+            Self::Redirected { .. } | Self::WebPage { .. } => {
+                "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`".into()
+            }
+            Self::Unexpected { .. } | Self::Malformed(_) => {
+                format!("try again; if it stays, `az acr check-health --name {name} --yes`")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, stage, cause, .. } = self;
+        match stage {
+            Stage::Name => write!(f, "the name {host} was not found"),
+            Stage::Connection => write!(f, "no connection to {host}: {cause}"),
+            Stage::Tls => write!(f, "no trusted TLS connection to {host}: {cause}"),
+            Stage::Answer => write!(f, "no whole answer from {host}: {cause}"),
+        }
+    }
+}
+
+impl Unreachable {
+    fn hint(&self) -> String {
+        match self.stage {
+            Stage::Name => "check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone".into(),
+            Stage::Connection => "check the network and `HTTPS_PROXY`, `NO_PROXY`".into(),
+            Stage::Tls => {
+                "if a proxy inspects TLS, put its CA certificate into the system's store or name its file in `SSL_CERT_FILE`"
+                    .into()
+            }
+            Stage::Answer => "try again; a proxy or firewall may cut connections".into(),
+        }
+    }
+}
+
+/// Foreign text made fit for a terminal and one line: white space folded, control and bidirectional characters dropped,
+/// at most 300 characters.
+pub fn printable(text: &str) -> String {
+    const LIMIT: usize = 300;
+    let visible: String = text
+        .chars()
+        .take(LIMIT * 10)
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control() && !is_invisible(*c))
+        .collect();
+    let words = visible.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(LIMIT) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
+}
+
+/// Characters that draw nothing or turn the direction of what follows (Unicode Cf and relatives; CVE-2021-42574).
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(refusal: Refusal) -> Error {
+        Error::Exchange { registry: Registry::parse("contoso.azurecr.io").unwrap(), refusal, correlation: None }
+    }
+
+    fn unreachable(stage: Stage) -> Error {
+        Error::Unreachable(Unreachable {
+            host: "contoso.azurecr.io".into(),
+            stage,
+            cause: "reason".into(),
+            circumstances: vec![],
+        })
+    }
+
+    #[test]
+    fn every_failure_has_a_sentence_of_its_own() {
+        let rows = [
+            (Error::NotOurs, "credentials not found in native keychain"),
+            (Error::NoIdentity(vec![]), "no Azure identity to sign in with"),
+            (exchange(Refusal::Denied { status: 401, said: None }), "contoso.azurecr.io refused the access token: 401"),
+            (
+                exchange(Refusal::Denied { status: 403, said: Some("no".into()) }),
+                "contoso.azurecr.io refused the access token: 403, no",
+            ),
+            (
+                exchange(Refusal::Firewall { address: Some("203.0.113.9".into()) }),
+                "the firewall of contoso.azurecr.io does not let 203.0.113.9 in",
+            ),
+            (
+                exchange(Refusal::NoExchange),
+                "contoso.azurecr.io has no `/oauth2/exchange`: it does not answer as an Azure Container Registry",
+            ),
+            (
+                exchange(Refusal::Throttled { retry_after: Some(7) }),
+                "contoso.azurecr.io gets too many requests and asks to wait 7 s",
+            ),
+            (
+                exchange(Refusal::Redirected { location: "http://evil.example/".into() }),
+                "contoso.azurecr.io answered the exchange with a redirect to `http://evil.example/`, which is not followed",
+            ),
+            (exchange(Refusal::WebPage { status: 200 }), "a web page came in place of the answer of contoso.azurecr.io: 200"),
+            (exchange(Refusal::Unexpected { status: 500, said: None }), "contoso.azurecr.io answered the exchange with 500"),
+            (exchange(Refusal::Malformed("no refresh token")), "contoso.azurecr.io answered the exchange with no refresh token"),
+            (unreachable(Stage::Name), "the name contoso.azurecr.io was not found"),
+            (unreachable(Stage::Connection), "no connection to contoso.azurecr.io: reason"),
+            (unreachable(Stage::Tls), "no trusted TLS connection to contoso.azurecr.io: reason"),
+            (unreachable(Stage::Answer), "no whole answer from contoso.azurecr.io: reason"),
+            (
+                Error::Deadline { limit: Duration::from_secs(30), during: "the Azure CLI was asked".into() },
+                "gave up after 30 s while the Azure CLI was asked",
+            ),
+            (
+                Error::WrongAudience { source: "the Azure CLI".into(), audience: "https://management.azure.com".into() },
+                "the Azure CLI gave an access token for `https://management.azure.com` and not for registries: it was sent nowhere",
+            ),
+        ];
+        for (error, sentence) in rows {
+            assert_eq!(error.to_string(), sentence);
+        }
+    }
+
+    #[test]
+    fn a_firewall_hint_is_a_command_to_paste() {
+        let error = exchange(Refusal::Firewall { address: Some("203.0.113.9".into()) });
+        assert_eq!(error.hint().unwrap(), "az acr network-rule add --name contoso --ip-address 203.0.113.9");
+    }
+
+    #[test]
+    fn a_refused_token_names_the_roles_of_both_kinds_of_registry() {
+        let hint = exchange(Refusal::Denied { status: 401, said: None }).hint().unwrap();
+        for role in ["AcrPull", "AcrPush", "Container Registry Repository Reader or Writer"] {
+            assert!(hint.contains(role), "{role}");
+        }
+    }
+
+    #[test]
+    fn foreign_text_cannot_drive_a_terminal() {
+        assert_eq!(printable("a\x1b[31mb\r\nc\u{202e}d\u{200b}e\0\u{9b}f"), "a[31mb cdef");
+        assert_eq!(printable(&"x".repeat(5_000)).chars().count(), 301);
+        assert_eq!(printable("  many   spaces\t\n"), "many spaces");
+    }
+}

@@ -1,0 +1,211 @@
+//! Access token for refresh token: `POST /oauth2/exchange` at the registry, and what its refusals mean.
+//!
+//! The address is made from the [`Registry`] alone; no challenge is asked for it. Request and answer are documented in Azure/acr,
+//! `docs/AAD-OAuth.md`. The shape of refusals changed over the years (a `DENIED` body, an empty 401, an `UNAUTHORIZED` body), so
+//! that the status decides and the body only adds words.
+
+use crate::error::{Error, Refusal, printable};
+use crate::network;
+use crate::registry::Registry;
+use crate::token::AccessToken;
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::{Client, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::net::IpAddr;
+
+/// Longer texts are no refresh tokens: the longest seen had 4 KB, and clients send them in a header.
+const TOKEN_LIMIT: usize = 16 * 1024;
+
+/// The answer of an exchange that went well.
+#[derive(Deserialize)]
+struct Granted {
+    refresh_token: SecretString,
+}
+
+/// The answer of the registry when it says why not.
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<Reason>,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    #[serde(default)]
+    message: String,
+}
+
+/// Sends the access token to its registry and returns the refresh token. One request, no retry, no redirect.
+pub async fn refresh_token(
+    client: &Client,
+    registry: &Registry,
+    access_token: &AccessToken,
+    circumstances: &[String],
+) -> Result<SecretString, Error> {
+    let host = registry.login_server();
+    let mut form =
+        vec![("grant_type", "access_token"), ("service", host), ("access_token", access_token.secret().expose_secret())];
+    form.extend(access_token.tenant().map(|tenant| ("tenant", tenant)));
+    let lost = |error: &(dyn std::error::Error + 'static)| {
+        network::unreachable(host, error, circumstances)
+            .map_or_else(|| refused(registry, Refusal::Malformed("something unreadable"), None), Error::Unreachable)
+    };
+    let response = client
+        .post(format!("https://{host}/oauth2/exchange"))
+        .form(&form)
+        .send()
+        .await
+        .map_err(|error| lost(&error.without_url()))?;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = network::body(response).await.map_err(|error| lost(&*error))?;
+    let refusal = match granted(status, &body) {
+        Ok(token) => return Ok(token),
+        Err(refusal) => refusal,
+    };
+    let refusal = refusal.unwrap_or_else(|| refusal_of(status, &headers, &body));
+    Err(refused(registry, refusal, correlation(&headers)))
+}
+
+fn refused(registry: &Registry, refusal: Refusal, correlation: Option<String>) -> Error {
+    Error::Exchange { registry: registry.clone(), refusal, correlation }
+}
+
+/// The refresh token of a 200; `Err(None)` for every other status.
+fn granted(status: StatusCode, body: &[u8]) -> Result<SecretString, Option<Refusal>> {
+    if status != StatusCode::OK {
+        return Err(None);
+    }
+    if is_web_page(body) {
+        return Err(Some(Refusal::WebPage { status: 200 }));
+    }
+    let granted: Granted =
+        serde_json::from_slice(body).map_err(|_| Some(Refusal::Malformed("something other than a refresh token")))?;
+    let token = granted.refresh_token.expose_secret();
+    if token.is_empty() || token.len() > TOKEN_LIMIT || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Some(Refusal::Malformed("a refresh token that cannot be one")));
+    }
+    Ok(granted.refresh_token)
+}
+
+fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
+    let said = message(body);
+    let status_code = status.as_u16();
+    match status {
+        StatusCode::TOO_MANY_REQUESTS => {
+            Refusal::Throttled { retry_after: header(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok()) }
+        }
+        _ if status.is_redirection() => Refusal::Redirected { location: header(headers, LOCATION.as_str()).unwrap_or_default() },
+        _ if is_web_page(body) && status != StatusCode::NOT_FOUND => Refusal::WebPage { status: status_code },
+        StatusCode::FORBIDDEN if said.as_ref().is_some_and(|said| said.contains("client with IP")) => {
+            Refusal::Firewall { address: said.as_deref().and_then(quoted_address) }
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Refusal::Denied { status: status_code, said },
+        StatusCode::NOT_FOUND => Refusal::NoExchange,
+        _ => Refusal::Unexpected { status: status_code, said },
+    }
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(printable(&String::from_utf8_lossy(headers.get(name)?.as_bytes())))
+}
+
+fn correlation(headers: &HeaderMap) -> Option<String> {
+    header(headers, "x-ms-correlation-request-id").filter(|id| !id.is_empty())
+}
+
+/// The first message of a body in the registry's error shape (Docker registry API, "errors").
+fn message(body: &[u8]) -> Option<String> {
+    let errors: Errors = serde_json::from_slice(body).ok()?;
+    Some(printable(&errors.errors.first()?.message)).filter(|message| !message.is_empty())
+}
+
+fn is_web_page(body: &[u8]) -> bool {
+    let start: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(5).collect();
+    start.eq_ignore_ascii_case(b"<html") || start.eq_ignore_ascii_case(b"<!doc")
+}
+
+/// The address in `client with IP '203.0.113.9' is not allowed access`. Only a real address becomes part of a command to paste.
+fn quoted_address(said: &str) -> Option<String> {
+    let address: IpAddr = said.split(['\'', '"']).nth(1)?.parse().ok()?;
+    Some(address.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, headers: &[(&'static str, &str)], body: &str) -> String {
+        let headers = headers.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect();
+        let registry = Registry::parse("contoso.azurecr.io").unwrap();
+        let status = StatusCode::from_u16(status).unwrap();
+        let refusal = match granted(status, body.as_bytes()) {
+            Err(None) => refusal_of(status, &headers, body.as_bytes()),
+            Err(Some(refusal)) => refusal,
+            Ok(_) => return "granted".into(),
+        };
+        refused(&registry, refusal, None).to_string().replace("contoso.azurecr.io", "R")
+    }
+
+    #[test]
+    fn every_answer_of_an_exchange_has_its_sentence() {
+        let page = "\n <!DOCTYPE html><html><body>Sign in</body></html>";
+        let unauthorized = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 1"}]}"#;
+        for (status, headers, body, sentence) in [
+            (200, vec![], r#"{"refresh_token":"a.b.c"}"#, "granted"),
+            (200, vec![], r#"{"refresh_token":"a","more":[1]}"#, "granted"),
+            (200, vec![], r#"{"refresh_token":""}"#, "R answered the exchange with a refresh token that cannot be one"),
+            (200, vec![], r#"{"refresh_token":"a\nb"}"#, "R answered the exchange with a refresh token that cannot be one"),
+            (200, vec![], "{}", "R answered the exchange with something other than a refresh token"),
+            (200, vec![], "", "R answered the exchange with something other than a refresh token"),
+            (200, vec![], page, "a web page came in place of the answer of R: 200"),
+            // 2021
+            (
+                403,
+                vec![],
+                r#"{"errors":[{"code":"DENIED","message":"retrieving permissions failed"}]}"#,
+                "R refused the access token: 403, retrieving permissions failed",
+            ),
+            // 2022, 2024
+            (403, vec![], "", "R refused the access token: 403"),
+            (401, vec![], "", "R refused the access token: 401"),
+            // 2026
+            (
+                401,
+                vec![],
+                unauthorized,
+                "R refused the access token: 401, authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 1",
+            ),
+            (
+                403,
+                vec![],
+                r#"{"errors":[{"code":"DENIED","message":"client with IP \u0027203.0.113.9\u0027 is not allowed access. Refer https://aka.ms/acr/firewall to grant access."}]}"#,
+                "the firewall of R does not let 203.0.113.9 in",
+            ),
+            (
+                403,
+                vec![],
+                r#"{"errors":[{"message":"client with IP '$(reboot)' is not allowed access"}]}"#,
+                "the firewall of R does not let this address in",
+            ),
+            (404, vec![], page, "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"),
+            (429, vec![("retry-after", "17")], "", "R gets too many requests and asks to wait 17 s"),
+            (429, vec![], "", "R gets too many requests"),
+            (
+                302,
+                vec![("location", "http://evil.example/")],
+                "",
+                "R answered the exchange with a redirect to `http://evil.example/`, which is not followed",
+            ),
+            (502, vec![], page, "a web page came in place of the answer of R: 502"),
+            (500, vec![], "", "R answered the exchange with 500"),
+            (
+                400,
+                vec![],
+                r#"{"errors":[{"message":"bad\u001b[31m service"}]}"#,
+                "R answered the exchange with 400, bad[31m service",
+            ),
+        ] {
+            assert_eq!(refusal(status, &headers, body), sentence, "{status} {body}");
+        }
+    }
+}

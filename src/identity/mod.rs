@@ -1,0 +1,321 @@
+//! Who signs in: the sources of an identity, their order, and the access token they give.
+//!
+//! Sources are asked in the order of [`Identity::choose`]; the first that is configured is the one, and its failure is the answer.
+//! Trying the next after a failure would sign in as somebody else than was meant.
+
+mod azure_cli;
+mod imds;
+mod refusal;
+
+use crate::config::{Config, SourceSettings};
+use crate::error::Error;
+use crate::network::{self, Transport};
+use crate::registry::Registry;
+use crate::token::{AccessToken, REGISTRY_AUDIENCE};
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::{Secret, TokenCredential};
+use azure_core::http::{ClientMethodOptions, ClientOptions, ExponentialRetryOptions, RetryOptions};
+use azure_identity::{
+    AzureCliCredential, AzureCliCredentialOptions, ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
+    ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
+    UserAssignedId,
+};
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use url::Url;
+
+/// Where an identity comes from, with all it needs to sign in.
+#[derive(Debug)]
+enum Source {
+    /// A federated token in a file, as AKS workload identity mounts it.
+    WorkloadIdentity { tenant: String, client: String, token_file: PathBuf },
+    /// A service principal with a secret.
+    ClientSecret { tenant: String, client: String, secret: SecretString },
+    /// A managed identity that the environment announces (App Service, Container Apps).
+    ManagedIdentity { client: Option<String>, endpoint: String },
+    /// Whoever is signed in to the Azure CLI.
+    AzureCli { account: String, path: Vec<PathBuf> },
+    /// The managed identity of a virtual machine, found by asking.
+    Imds { client: Option<String>, host: Option<Url> },
+}
+
+/// Who signs in to a registry, and at which authority.
+#[derive(Debug)]
+pub struct Identity {
+    source: Source,
+    authority: Url,
+    /// Why each source before this one was passed over.
+    skipped: Vec<String>,
+}
+
+impl Identity {
+    /// The first source that is configured: workload identity, client secret, a managed identity that the environment
+    /// announces, the Azure CLI, and last the managed identity of a virtual machine. Reads at most the profile of the Azure CLI.
+    ///
+    /// Errors: [`Error::Setting`] when a source is configured by half.
+    pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
+        let mut skipped = Vec::new();
+        let source = Source::choose(&config.sources, &mut skipped)?;
+        Ok(Self { source, authority: authority(config, registry)?, skipped })
+    }
+
+    /// A short text that differs whenever somebody else would sign in: source, authority, tenant, client, and for the
+    /// Azure CLI its account. It is part of cache keys, holds no secret and, being a digest, names nobody.
+    pub fn fingerprint(&self) -> String {
+        let parts = match &self.source {
+            Source::WorkloadIdentity { tenant, client, .. } => ["workload", self.authority.as_str(), tenant, client],
+            Source::ClientSecret { tenant, client, .. } => ["secret", self.authority.as_str(), tenant, client],
+            Source::ManagedIdentity { client, endpoint } => ["managed", endpoint, "", client.as_deref().unwrap_or("")],
+            Source::AzureCli { account, .. } => ["az", "", "", account],
+            Source::Imds { client, host } => ["imds", host.as_ref().map_or("", Url::as_str), "", client.as_deref().unwrap_or("")],
+        };
+        let digest = ring::digest::digest(&ring::digest::SHA256, parts.join("\0").as_bytes());
+        digest.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    }
+
+    /// Signs in and returns an access token for the registry audience; `internet` is the client for authorities.
+    pub async fn access_token(&self, internet: &Client, circumstances: &[String]) -> Result<AccessToken, Error> {
+        if let Source::Imds { host, .. } = &self.source {
+            imds::probe(host.as_ref()).await.map_err(|why| {
+                let mut skipped = self.skipped.clone();
+                skipped.push(why);
+                Error::NoIdentity(skipped)
+            })?;
+        }
+        let scope = format!("{REGISTRY_AUDIENCE}/.default");
+        let refused = |error| refusal::refused(self, &error, circumstances);
+        let credential = self.credential(internet).map_err(refused)?;
+        let token = credential.get_token(&[&scope], None).await.map_err(refused)?;
+        AccessToken::new(token.token.secret().into())
+            .map_err(|audience| Error::WrongAudience { source: self.to_string(), audience: crate::error::printable(&audience) })
+    }
+
+    fn credential(&self, internet: &Client) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        Ok(match &self.source {
+            Source::WorkloadIdentity { tenant, client, token_file } => ClientAssertionCredential::new(
+                tenant.clone(),
+                client.clone(),
+                TokenFile(token_file.clone()),
+                Some(ClientAssertionCredentialOptions { client_options: self.entra_options(internet) }),
+            )?,
+            Source::ClientSecret { tenant, client, secret } => ClientSecretCredential::new(
+                tenant,
+                client.clone(),
+                Secret::new(secret.expose_secret().to_owned()),
+                Some(ClientSecretCredentialOptions { client_options: self.entra_options(internet) }),
+            )?,
+            Source::ManagedIdentity { client, .. } => managed_identity(client.as_ref(), None)?,
+            Source::Imds { client, host } => managed_identity(client.as_ref(), host.clone())?,
+            Source::AzureCli { path, .. } => AzureCliCredential::new(Some(AzureCliCredentialOptions {
+                executor: Some(Arc::new(azure_cli::Runner::new(path.clone()))),
+                ..Default::default()
+            }))?,
+        })
+    }
+
+    fn entra_options(&self, internet: &Client) -> ClientOptions {
+        let mut cloud = CustomConfiguration::default();
+        cloud.authority_host = self.authority.to_string();
+        ClientOptions {
+            cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
+            transport: Some(Transport::over(internet.clone(), None)),
+            retry: few_retries(),
+            ..Default::default()
+        }
+    }
+
+    /// The host that is asked for the access token, where it is asked by us.
+    fn asked_host(&self) -> &str {
+        match &self.source {
+            Source::WorkloadIdentity { .. } | Source::ClientSecret { .. } => self.authority.host_str().unwrap_or_default(),
+            Source::ManagedIdentity { endpoint, .. } => endpoint,
+            Source::Imds { host: Some(host), .. } => host.as_str(),
+            Source::Imds { host: None, .. } => network::IMDS_ADDRESS,
+            Source::AzureCli { .. } => "the Azure CLI",
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::WorkloadIdentity { client, .. } => write!(f, "workload identity {client}"),
+            Source::ClientSecret { client, .. } => write!(f, "service principal {client}"),
+            Source::ManagedIdentity { client: Some(client), .. } | Source::Imds { client: Some(client), .. } => {
+                write!(f, "managed identity {client}")
+            }
+            Source::ManagedIdentity { client: None, .. } | Source::Imds { client: None, .. } => {
+                f.write_str("the system-assigned managed identity")
+            }
+            Source::AzureCli { .. } => f.write_str("the Azure CLI"),
+        }
+    }
+}
+
+impl Source {
+    fn choose(settings: &SourceSettings, skipped: &mut Vec<String>) -> Result<Self, Error> {
+        if let Some(token_file) = &settings.federated_token_file {
+            let (tenant, client) = application(settings, "AZURE_FEDERATED_TOKEN_FILE")?;
+            return Ok(Self::WorkloadIdentity { tenant, client, token_file: token_file.clone() });
+        }
+        skipped.push("workload identity: `AZURE_FEDERATED_TOKEN_FILE` is not set".into());
+        if let Some(secret) = &settings.client_secret {
+            let (tenant, client) = application(settings, "AZURE_CLIENT_SECRET")?;
+            return Ok(Self::ClientSecret { tenant, client, secret: secret.clone() });
+        }
+        skipped.push("service principal: `AZURE_CLIENT_SECRET` is not set".into());
+        if let Some(endpoint) = &settings.identity_endpoint {
+            return Ok(Self::ManagedIdentity { client: settings.client.clone(), endpoint: endpoint.clone() });
+        }
+        skipped.push("managed identity: `IDENTITY_ENDPOINT` is not set".into());
+        match azure_cli::account(settings.azure_cli_folder.as_deref(), &settings.path) {
+            Ok(account) => {
+                return Ok(Self::AzureCli { account, path: settings.path.clone() });
+            }
+            Err(why) => skipped.push(format!("Azure CLI: {why}")),
+        }
+        Ok(Self::Imds { client: settings.client.clone(), host: settings.imds.clone() })
+    }
+}
+
+/// A federated token in a file. `WorkloadIdentityCredential` would send the newline at the end of the file along.
+#[derive(Debug)]
+struct TokenFile(PathBuf);
+
+#[async_trait::async_trait]
+impl ClientAssertion for TokenFile {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        let token = std::fs::read_to_string(&self.0).map_err(|error| {
+            let text = format!("{} cannot be read: {error}", self.0.display());
+            azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, text)
+        })?;
+        Ok(token.trim().to_owned())
+    }
+}
+
+/// Tenant and client of an application, both of which must be set beside the variable `beside`.
+fn application(settings: &SourceSettings, beside: &str) -> Result<(String, String), Error> {
+    let required = |value: &Option<String>, name: &str| {
+        value.clone().ok_or_else(|| Error::Setting { name: beside.into(), problem: format!("is set, but `{name}` is not") })
+    };
+    Ok((required(&settings.tenant, "AZURE_TENANT_ID")?, required(&settings.client, "AZURE_CLIENT_ID")?))
+}
+
+/// The authority of the registry's cloud, unless the user names another.
+fn authority(config: &Config, registry: &Registry) -> Result<Url, Error> {
+    if let Some(authority) = &config.authority {
+        return Ok(authority.clone());
+    }
+    let host = registry.cloud().authority;
+    Url::parse(&format!("https://{host}")).map_err(|_| Error::Input(format!("the authority {host} is no host name")))
+}
+
+fn managed_identity(client: Option<&String>, imds: Option<Url>) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    use azure_core::error::{Error, ErrorKind};
+    let link_local = network::link_local().map_err(|error| Error::new(ErrorKind::Io, error))?;
+    Ok(ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
+        user_assigned_id: client.cloned().map(UserAssignedId::ClientId),
+        client_options: ClientOptions {
+            transport: Some(Transport::over(link_local, imds)),
+            retry: few_retries(),
+            ..Default::default()
+        },
+    }))?)
+}
+
+/// The client waits for us: two more tries, within the deadline of the whole.
+fn few_retries() -> RetryOptions {
+    RetryOptions::exponential(ExponentialRetryOptions { max_retries: 2, ..Default::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(rows: &[(&str, &str)]) -> Config {
+        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        Config::read(&variables, None).unwrap()
+    }
+
+    fn choose(rows: &[(&str, &str)], host: &str) -> Result<Identity, Error> {
+        Identity::choose(&config(rows), &Registry::parse(host).unwrap())
+    }
+
+    const SECRET: [(&str, &str); 3] = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "s")];
+
+    #[test]
+    fn the_first_configured_source_is_chosen() {
+        let rows = [
+            ("AZURE_FEDERATED_TOKEN_FILE", "/token"),
+            ("AZURE_TENANT_ID", "t"),
+            ("AZURE_CLIENT_ID", "c"),
+            ("AZURE_CLIENT_SECRET", "s"),
+            ("IDENTITY_ENDPOINT", "http://127.0.0.1/msi"),
+        ];
+        for (rows, chosen) in [
+            (&rows[..], "workload identity c"),
+            (&rows[1..], "service principal c"),
+            (&rows[4..], "the system-assigned managed identity"),
+            (&[("IDENTITY_ENDPOINT", "http://127.0.0.1"), ("AZURE_CLIENT_ID", "m")], "managed identity m"),
+            (&[], "the system-assigned managed identity"),
+        ] {
+            assert_eq!(choose(rows, "contoso.azurecr.io").unwrap().to_string(), chosen);
+        }
+    }
+
+    #[test]
+    fn a_source_configured_by_half_is_an_error_not_a_reason_to_try_the_next() {
+        for (rows, sentence) in [
+            (&[("AZURE_CLIENT_SECRET", "s")][..], "`AZURE_CLIENT_SECRET` is set, but `AZURE_TENANT_ID` is not"),
+            (
+                &[("AZURE_CLIENT_SECRET", "s"), ("AZURE_TENANT_ID", "t")],
+                "`AZURE_CLIENT_SECRET` is set, but `AZURE_CLIENT_ID` is not",
+            ),
+            (
+                &[("AZURE_FEDERATED_TOKEN_FILE", "/token"), ("AZURE_CLIENT_ID", "c")],
+                "`AZURE_FEDERATED_TOKEN_FILE` is set, but `AZURE_TENANT_ID` is not",
+            ),
+        ] {
+            assert_eq!(choose(rows, "contoso.azurecr.io").unwrap_err().to_string(), sentence);
+        }
+    }
+
+    #[test]
+    fn the_authority_follows_the_cloud_of_the_registry_unless_one_is_named() {
+        for (host, authority) in [
+            ("contoso.azurecr.io", "https://login.microsoftonline.com/"),
+            ("contoso.azurecr.us", "https://login.microsoftonline.us/"),
+            ("contoso.azurecr.cn", "https://login.chinacloudapi.cn/"),
+            ("contoso.azurecr.de", "https://login.microsoftonline.de/"),
+            ("contoso.azurecr.sovcloud-azure.fr", "https://login.sovcloud-identity.fr/"),
+        ] {
+            assert_eq!(choose(&SECRET, host).unwrap().authority.as_str(), authority);
+        }
+        let named = [&SECRET[..], &[("AZURE_AUTHORITY_HOST", "login.example")]].concat();
+        assert_eq!(choose(&named, "contoso.azurecr.us").unwrap().authority.as_str(), "https://login.example/");
+    }
+
+    #[test]
+    fn the_fingerprint_changes_with_who_signs_in_and_with_nothing_else() {
+        let of = |rows: &[(&str, &str)], host: &str| choose(rows, host).unwrap().fingerprint();
+        let mine = of(&SECRET, "contoso.azurecr.io");
+        assert_eq!(mine, of(&SECRET, "fabrikam.azurecr.io"));
+        let other_secret = [SECRET[0], SECRET[1], ("AZURE_CLIENT_SECRET", "rotated")];
+        assert_eq!(mine, of(&other_secret, "contoso.azurecr.io"));
+        let others = [
+            of(&[("AZURE_TENANT_ID", "t2"), SECRET[1], SECRET[2]], "contoso.azurecr.io"),
+            of(&[SECRET[0], ("AZURE_CLIENT_ID", "c2"), SECRET[2]], "contoso.azurecr.io"),
+            of(&[SECRET[0], SECRET[1], ("AZURE_FEDERATED_TOKEN_FILE", "/t")], "contoso.azurecr.io"),
+            of(&SECRET, "contoso.azurecr.us"),
+            of(&[("AZURE_CLIENT_ID", "c")], "contoso.azurecr.io"),
+            of(&[], "contoso.azurecr.io"),
+        ];
+        for (at, other) in others.iter().enumerate() {
+            assert_ne!(mine, *other);
+            assert!(!others[at + 1..].contains(other));
+        }
+    }
+}

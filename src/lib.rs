@@ -1,0 +1,65 @@
+//! A docker credential helper for Azure Container Registry that signs in with registry-scoped tokens only.
+//!
+//! # One `get`
+//!
+//! ```text
+//!  docker ──"contoso.azurecr.io"──▶ stdin                            stdout ◀── {"ServerURL","Username","Secret"}
+//!                                     │                                ▲
+//!  main             arguments · environment · streams · exit code      │
+//!                                     ▼                                │
+//!  protocol/docker  read ≤ 8 KiB · Registry::parse ── not ours ▶ "credentials not found in native keychain"
+//!                                     ▼                                │
+//!  helper           key = registry + fingerprint of the identity       │
+//!                   cache.get(key) ──────────── fresh ────────────────▶┤
+//!                     │ missing, half spent, or the store failed       │
+//!                   identity.access_token   az, IMDS, …, or            │
+//!                     │    POST https://<authority>/<tenant>/oauth2/v2.0/token
+//!                   exchange.refresh_token                             │
+//!                     │    POST https://<registry>/oauth2/exchange     │
+//!                   cache.put (best effort) ──────────────────────────▶┘
+//! ```
+//!
+//! A cached `get` is one process start and one keyring read: no HTTP client, no TLS, no async runtime, no thread. A cold one is
+//! two HTTPS requests and nothing more.
+//!
+//! # Modules
+//!
+//! | module | duty |
+//! | --- | --- |
+//! | [`cli`] | the command line |
+//! | [`config`] | the environment as settings |
+//! | [`registry`] | who may receive a token: the table of clouds, and the only way to make a [`registry::Registry`] |
+//! | [`token`] | the two tokens: what is read from them, and how long a refresh token is used |
+//! | [`protocol`] | what clients speak; a caller of [`helper`] |
+//! | [`helper`] | the core: cache, sign-in, exchange, under one deadline |
+//! | [`identity`] | the sources of an identity, their order, its fingerprint |
+//! | [`exchange`] | access token for refresh token, and what refusals mean |
+//! | [`network`] | HTTP clients, bounded bodies, the names of connection failures |
+//! | [`cache`] | refresh tokens in the stores of the operating system |
+//! | [`log`] | what is told on stderr |
+//! | [`error`] | what can go wrong, as what the reader must do next |
+//!
+//! Imports run one way: `main` → `cli`, `protocol` → `helper` → `identity`, `exchange`, `cache` → `network`, `config`, `token`,
+//! `registry` → `error`.
+//!
+//! # To add
+//!
+//! | what | where |
+//! | --- | --- |
+//! | a source of an identity | a variant of `Source` in [`identity`] (the compiler finds its arms), its settings in [`config`], its grant in the simulator |
+//! | a store | a [`keyring_core`] store in [`cache`], an arm in [`cache::Cache::open`], a word in [`config::CacheChoice`], its tests in `tests/keyring` |
+//! | a cloud | a row in [`registry::CLOUDS`] and in two tables of tests |
+//! | a client protocol | a file in [`protocol`] and a word in [`cli`] |
+
+pub mod cache;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod exchange;
+pub mod helper;
+pub mod identity;
+pub mod log;
+pub mod network;
+pub mod protocol;
+pub mod registry;
+pub mod token;

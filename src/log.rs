@@ -1,0 +1,41 @@
+//! What is told on stderr while working. Never a secret: events name hosts, identities, steps and times.
+
+use crate::config::Log;
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Tells this crate's events of the chosen level and above on stderr. Events of other crates are left out, since an HTTP crate's could quote
+/// what was sent.
+pub fn to_stderr(log: Log) {
+    let level = match log {
+        Log::Warn => LevelFilter::WARN,
+        Log::Info => LevelFilter::INFO,
+        Log::Debug => LevelFilter::DEBUG,
+    };
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).event_format(Line).with_writer(std::io::stderr).finish();
+    // Fails only when one is set already.
+    drop(tracing::subscriber::set_global_default(subscriber));
+}
+
+/// `docker-credential-acrscoped: warn: message, field=value`.
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+        let metadata = event.metadata();
+        if !metadata.target().starts_with(env!("CARGO_CRATE_NAME")) {
+            return Ok(());
+        }
+        let level = metadata.level().as_str().to_ascii_lowercase();
+        write!(writer, "{}: {level}: ", crate::cli::PROGRAM)?;
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}

@@ -1,0 +1,96 @@
+//! The process edge: arguments, environment, clock, streams and the exit code.
+
+use docker_credential_acrscoped::cli::{self, Command, PROGRAM, Stop};
+use docker_credential_acrscoped::config::Config;
+use docker_credential_acrscoped::error::Error;
+use docker_credential_acrscoped::helper::Helper;
+use docker_credential_acrscoped::log;
+use docker_credential_acrscoped::protocol::docker;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+fn main() -> ExitCode {
+    let done = match cli::read(std::env::args_os()) {
+        Ok(Command::Version) => say(&format!("{PROGRAM} ({PROGRAM}) v{}", env!("CARGO_PKG_VERSION"))),
+        Ok(Command::Docker(verb)) => docker::serve(verb, helper, io::stdin().lock(), Stdout),
+        Err(Stop::Help(text)) => say(text.trim_end()),
+        Err(Stop::Misuse(line, explanation)) => return misused(&line, &explanation),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+/// A helper made from the environment. Called only for hosts that are ours.
+#[expect(clippy::disallowed_methods, reason = "environment and clock are touched here and nowhere else")]
+fn helper() -> Result<Helper, Error> {
+    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+    let config = Config::read(&variables, dirs::home_dir())?;
+    log::to_stderr(config.log);
+    for name in Config::unknown_settings(&variables) {
+        tracing::warn!("`{name}` is no setting of {PROGRAM}; `{PROGRAM} --help` lists them");
+    }
+    Ok(Helper::new(config, SystemTime::now))
+}
+
+fn say(text: &str) -> Result<(), Error> {
+    writeln!(io::stdout(), "{text}").map_err(Error::Output)
+}
+
+fn misused(line: &str, explanation: &str) -> ExitCode {
+    tell(&mut io::stdout(), line);
+    tell(&mut io::stderr(), &format!("{PROGRAM}: {line}\n{explanation}"));
+    ExitCode::FAILURE
+}
+
+/// The message on stdout, where the protocol wants it, and all there is to say on stderr, where people see it.
+fn failed(error: &Error) -> ExitCode {
+    tell(&mut io::stdout(), &error.to_string());
+    if !matches!(error, Error::NotOurs) {
+        let details = error.details().into_iter().map(|detail| format!("\n  {detail}"));
+        let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
+        let rest: String = details.chain(hint).collect();
+        tell(&mut io::stderr(), &format!("{PROGRAM}: {error}{rest}"));
+    }
+    ExitCode::FAILURE
+}
+
+/// Stdout, which knows when it was closed before we started.
+struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if was_closed() {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "it is closed"));
+        }
+        io::stdout().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
+}
+
+/// Rust's runtime opens `/dev/null` for reading and writing in place of a standard stream that is closed, so that a credential
+/// would be lost without a word. A shell's `> /dev/null` opens it for writing only and is meant.
+#[cfg(target_os = "linux")]
+fn was_closed() -> bool {
+    use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
+    let stdout = io::stdout();
+    let (Ok(is), Ok(null), Ok(flags)) = (fstat(&stdout), stat("/dev/null"), fcntl_getfl(&stdout)) else {
+        return false;
+    };
+    is.st_rdev == null.st_rdev && is.st_rdev != 0 && flags & OFlags::ACCMODE == OFlags::RDWR
+}
+
+#[cfg(not(target_os = "linux"))]
+fn was_closed() -> bool {
+    false
+}
+
+/// A stream that is closed cannot be told so.
+fn tell(stream: &mut impl Write, text: &str) {
+    drop(writeln!(stream, "{text}"));
+}

@@ -1,0 +1,329 @@
+//! Who may receive a token: the clouds and the one parser of registry hosts.
+//!
+//! [`Registry::parse`] is the only way to make a [`Registry`], and only a [`Registry`] can be sent an access token. It
+//! looks at the text alone: no cache, network or process is touched before it has answered. It compares whole labels, never
+//! substrings: an unanchored comparison sent Azure tokens to lookalike hosts in another helper (GO-2026-6225).
+
+use std::fmt;
+
+/// A national cloud of Azure: the suffix of its registries and the authority that signs people in there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cloud {
+    /// The word for it in messages.
+    pub name: &'static str,
+    /// What every login server of the cloud ends with, without a leading dot.
+    pub suffix: &'static str,
+    /// Host of the Entra authority. Source: `azure-cli-core`, `cloud.py` (2.91), and Microsoft's national-cloud pages.
+    pub authority: &'static str,
+}
+
+/// The clouds whose registries are served. The registry audience is the same in all of them (`_resolve_acr_scope` of
+/// azure-cli 2.91).
+pub const CLOUDS: &[Cloud] = &[
+    Cloud { name: "Azure", suffix: "azurecr.io", authority: "login.microsoftonline.com" },
+    Cloud { name: "Azure US Government", suffix: "azurecr.us", authority: "login.microsoftonline.us" },
+    Cloud { name: "Azure China", suffix: "azurecr.cn", authority: "login.chinacloudapi.cn" },
+    // Closed in October 2021; kept because peers and old configurations still name it.
+    Cloud { name: "Azure Germany", suffix: "azurecr.de", authority: "login.microsoftonline.de" },
+    Cloud { name: "Bleu", suffix: "azurecr.sovcloud-azure.fr", authority: "login.sovcloud-identity.fr" },
+];
+
+/// Longest label of a DNS name (RFC 1035, section 2.3.4).
+const MAX_LABEL: usize = 63;
+
+/// A login server of Azure Container Registry: a host that may receive an access token of the registry audience.
+///
+/// Three forms exist, documented by Microsoft under "registry endpoints":
+/// `name.azurecr.io`, with a domain name label `name-hash.azurecr.io`, and regional `name[-hash].region.geo.azurecr.io`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Registry {
+    host: String,
+    login_server: String,
+    cloud: &'static Cloud,
+}
+
+impl Registry {
+    /// Reads what a client sent as server URL: a host, or a URL with `http://` or `https://`, with or without port 443 and
+    /// a path, in any case, with or without a trailing dot. Everything else is not ours: `None`.
+    ///
+    /// The scheme is dropped, never obeyed: a token is sent by TLS only.
+    pub fn parse(server_url: &str) -> Option<Self> {
+        let host = host_of(server_url)?;
+        CLOUDS.iter().find_map(|cloud| {
+            let name = host.strip_suffix(cloud.suffix)?.strip_suffix('.')?;
+            let labels: Vec<&str> = name.split('.').collect();
+            let login_server = match labels[..] {
+                [registry] if is_registry_label(registry) => host.clone(),
+                [registry, region, "geo"] if is_registry_label(registry) && is_alphanumeric(region) => {
+                    format!("{registry}.{}", cloud.suffix)
+                }
+                _ => return None,
+            };
+            Some(Self { host: host.clone(), login_server, cloud })
+        })
+    }
+
+    /// The host a client talks to, in lower case: `contoso.azurecr.io` or `contoso.eastus.geo.azurecr.io`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The host whose `/oauth2/exchange` issues this registry's refresh token. A regional endpoint is exchanged at its global
+    /// login server, as `az acr login --endpoint` does (azure-cli 2.91, `acr/custom.py`).
+    pub fn login_server(&self) -> &str {
+        &self.login_server
+    }
+
+    /// The registry's resource name, as `az acr` takes it: the first label without the hash of a domain name label.
+    pub fn resource_name(&self) -> &str {
+        let label = self.host.split('.').next().unwrap_or_default();
+        label.split('-').next().unwrap_or_default()
+    }
+
+    /// The cloud it belongs to.
+    pub fn cloud(&self) -> &'static Cloud {
+        self.cloud
+    }
+}
+
+impl fmt::Display for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Registry({})", self.host)
+    }
+}
+
+/// The lower-case host of a server URL, or `None` when it holds anything but a host, port 443 and a path.
+fn host_of(server_url: &str) -> Option<String> {
+    let text = server_url.trim();
+    let rest = match text.split_once("://") {
+        Some((scheme, rest)) if ["https", "http"].iter().any(|s| scheme.eq_ignore_ascii_case(s)) => rest,
+        Some(_) => return None,
+        None => text,
+    };
+    let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+    let host = match authority.split_once(':') {
+        Some((host, "443")) => host,
+        Some(_) => return None,
+        None => authority,
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    Some(host.to_ascii_lowercase())
+}
+
+/// A registry name is 5 to 50 letters and digits (Azure resource naming rules); a domain name label adds `-` and a hash.
+fn is_registry_label(label: &str) -> bool {
+    let (name, hash) = match label.split_once('-') {
+        Some((name, hash)) => (name, Some(hash)),
+        None => (label, None),
+    };
+    label.len() <= MAX_LABEL && (5..=50).contains(&name.len()) && is_alphanumeric(name) && hash.is_none_or(is_alphanumeric)
+}
+
+/// One label of lower-case ASCII letters and digits.
+fn is_alphanumeric(label: &str) -> bool {
+    (1..=MAX_LABEL).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Input, host, login server, cloud.
+    const OURS: &[(&str, &str, &str, &str)] = &[
+        ("contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("contoso.azurecr.us", "contoso.azurecr.us", "contoso.azurecr.us", "Azure US Government"),
+        ("contoso.azurecr.cn", "contoso.azurecr.cn", "contoso.azurecr.cn", "Azure China"),
+        ("contoso.azurecr.de", "contoso.azurecr.de", "contoso.azurecr.de", "Azure Germany"),
+        ("contoso.azurecr.sovcloud-azure.fr", "contoso.azurecr.sovcloud-azure.fr", "contoso.azurecr.sovcloud-azure.fr", "Bleu"),
+        ("https://contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("http://contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("HTTPS://contoso.azurecr.io/", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("https://contoso.azurecr.io/v2/", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("https://contoso.azurecr.io:443", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("http://contoso.azurecr.io:443/v1/", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("contoso.azurecr.io:443", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("contoso.azurecr.io/team/app", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("contoso.azurecr.io/", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("contoso.azurecr.io.", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("contoso.azurecr.io.:443", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("Contoso.AzureCR.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("CONTOSO.AZURECR.US", "contoso.azurecr.us", "contoso.azurecr.us", "Azure US Government"),
+        ("  contoso.azurecr.io \r\n", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("contoso.azurecr.io\n", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("12345.azurecr.io", "12345.azurecr.io", "12345.azurecr.io", "Azure"),
+        ("abcde.azurecr.io", "abcde.azurecr.io", "abcde.azurecr.io", "Azure"),
+        ("contoso-abc123.azurecr.io", "contoso-abc123.azurecr.io", "contoso-abc123.azurecr.io", "Azure"),
+        ("contoso-f9d2.azurecr.cn", "contoso-f9d2.azurecr.cn", "contoso-f9d2.azurecr.cn", "Azure China"),
+        ("contoso.eastus.geo.azurecr.io", "contoso.eastus.geo.azurecr.io", "contoso.azurecr.io", "Azure"),
+        (
+            "https://contoso-abc123.westeurope.geo.azurecr.io/app",
+            "contoso-abc123.westeurope.geo.azurecr.io",
+            "contoso-abc123.azurecr.io",
+            "Azure",
+        ),
+        (
+            "contoso.usgovvirginia.geo.azurecr.us",
+            "contoso.usgovvirginia.geo.azurecr.us",
+            "contoso.azurecr.us",
+            "Azure US Government",
+        ),
+        ("contoso.chinaeast2.geo.azurecr.cn:443", "contoso.chinaeast2.geo.azurecr.cn", "contoso.azurecr.cn", "Azure China"),
+        ("contoso.eastus2.geo.azurecr.io.", "contoso.eastus2.geo.azurecr.io", "contoso.azurecr.io", "Azure"),
+        ("data1.azurecr.io", "data1.azurecr.io", "data1.azurecr.io", "Azure"),
+        ("geogeo.azurecr.io", "geogeo.azurecr.io", "geogeo.azurecr.io", "Azure"),
+        ("http://CONTOSO.azurecr.de:443", "contoso.azurecr.de", "contoso.azurecr.de", "Azure Germany"),
+    ];
+
+    const FOREIGN: &[&str] = &[
+        // Other registries and nothing at all.
+        "",
+        " ",
+        ".",
+        "/",
+        "://",
+        "https://",
+        "docker.io",
+        "https://index.docker.io/v1/",
+        "ghcr.io",
+        "mcr.microsoft.com",
+        "localhost:5000",
+        "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+        // Lookalikes.
+        "contoso.azurecr.io.evil.example",
+        "contoso.azurecr.io.evil.example/contoso.azurecr.io",
+        "evil.example/contoso.azurecr.io",
+        "https://evil.example/?contoso.azurecr.io",
+        "https://evil.example#contoso.azurecr.io",
+        "contoso.azurecr.io?.evil.example",
+        "contoso.azurecr.io#.evil.example",
+        "evil-azurecr.io",
+        "contosoazurecr.io",
+        "contoso.evilazurecr.io",
+        "contoso.azurecr.iox",
+        "contoso.azurecr.io-evil.example",
+        "contoso.azurecr.com",
+        "contoso.azurecr.fr",
+        "contoso.sovcloud-azure.fr",
+        "contoso.azurecr.evil.fr",
+        "contoso.azurecr",
+        // Bare suffixes and names that Azure does not give out.
+        "azurecr.io",
+        ".azurecr.io",
+        "https://azurecr.us",
+        "azurecr.sovcloud-azure.fr",
+        "abcd.azurecr.io",
+        "a23456789012345678901234567890123456789012345678901.azurecr.io",
+        "a234567890123456789012345678901234567890-234567890123456789012345.azurecr.io",
+        "a234567890123456789012345678901234567890123456789012345678901234.azurecr.io",
+        "contoso_.azurecr.io",
+        "-contoso.azurecr.io",
+        "contoso-.azurecr.io",
+        "contoso--abc.azurecr.io",
+        "contoso-abc-def.azurecr.io",
+        "*.azurecr.io",
+        // Data, private-link and half-regional names.
+        "contoso.data.azurecr.io",
+        "contoso.eastus.data.azurecr.io",
+        "contoso.privatelink.azurecr.io",
+        "contoso.geo.azurecr.io",
+        "contoso.east.us.geo.azurecr.io",
+        "contoso.east-us.geo.azurecr.io",
+        ".eastus.geo.azurecr.io",
+        "contoso..geo.azurecr.io",
+        "contoso.eastus.geo.geo.azurecr.io",
+        "eastus.geo.azurecr.io",
+        "team.contoso.azurecr.io",
+        // User info, ports and addresses.
+        "contoso.azurecr.io@evil.example",
+        "https://contoso.azurecr.io@evil.example/",
+        "https://evil.example@contoso.azurecr.io",
+        "user:pass@contoso.azurecr.io",
+        "https://contoso.azurecr.io:443@evil.example",
+        "contoso.azurecr.io:5000",
+        "contoso.azurecr.io:",
+        "contoso.azurecr.io:80",
+        "http://contoso.azurecr.io:80",
+        "contoso.azurecr.io:0443",
+        "contoso.azurecr.io:443:443",
+        "contoso.azurecr.io:+443",
+        "127.0.0.1",
+        "127.0.0.1:443",
+        "[::1]",
+        "https://[::1]:443/",
+        "169.254.169.254",
+        "2130706433",
+        // Encodings and odd bytes.
+        "contoso.azurecr.io%00.evil",
+        "contoso%2eazurecr.io",
+        "contoso.azurecr.io\0",
+        "contoso.azurecr.io\0.evil.example",
+        "contoso.azurecr.io\nevil.example",
+        "contoso.azurecr.io evil.example",
+        "contoso .azurecr.io",
+        "contoso\t.azurecr.io",
+        "contoso。azurecr。io",
+        "contoso．azurecr．io",
+        "cоntoso.azurecr.io",
+        "contoso.azurecr.іo",
+        "CONTOSO.AZURECR.\u{130}O",
+        "xn--contoso-9ya.azurecr.io",
+        "xn--cntoso-0nf.azurecr.io",
+        "contoso.xn--azurecr-9ya.io",
+        "contoso.azurecr.io..",
+        "contoso..azurecr.io",
+        "..azurecr.io",
+        "contoso.azurecr..io",
+        "\\\\contoso.azurecr.io",
+        "contoso.azurecr.io\\@evil.example",
+        "contoso.azurecr.io\\.evil.example",
+        // Other schemes.
+        "ftp://contoso.azurecr.io",
+        "oci://contoso.azurecr.io",
+        "https:contoso.azurecr.io",
+        "https:/contoso.azurecr.io",
+        "https:///contoso.azurecr.io",
+        "//contoso.azurecr.io",
+        "https://https://contoso.azurecr.io",
+        "javascript://contoso.azurecr.io",
+        "https ://contoso.azurecr.io",
+    ];
+
+    #[test]
+    fn a_login_server_is_recognised_however_a_client_writes_it() {
+        for (input, host, login_server, cloud) in OURS {
+            let registry = Registry::parse(input).unwrap_or_else(|| panic!("not ours: {input:?}"));
+            assert_eq!(registry.host(), *host, "{input:?}");
+            assert_eq!(registry.login_server(), *login_server, "{input:?}");
+            assert_eq!(registry.cloud().name, *cloud, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_only_looks_like_a_registry_is_not_ours() {
+        for input in FOREIGN {
+            assert_eq!(Registry::parse(input), None, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn the_tables_are_as_long_as_the_threat_deserves() {
+        assert!(OURS.len() + FOREIGN.len() >= 80);
+        assert!(FOREIGN.len() >= 40);
+        for cloud in CLOUDS {
+            assert!(OURS.iter().any(|row| row.3 == cloud.name), "{}", cloud.name);
+        }
+    }
+
+    #[test]
+    fn the_resource_name_leaves_the_hash_of_a_domain_name_label_out() {
+        for (input, name) in [("contoso.azurecr.io", "contoso"), ("contoso-abc123.eastus.geo.azurecr.io", "contoso")] {
+            assert_eq!(Registry::parse(input).unwrap().resource_name(), name);
+        }
+    }
+}

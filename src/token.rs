@@ -1,0 +1,241 @@
+//! The two tokens: the access token that Entra issues and the refresh token that a registry gives for it.
+//!
+//! Nothing here checks a signature: the services do that. Claims are read only to refuse to send a token of a wrong
+//! audience and to know how long a token lives.
+
+use azure_core::base64::decode_url_safe;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::{Duration, SystemTime};
+
+/// A refresh token is not handed out in its last minute: the client still has to use it.
+const SPENT: Duration = Duration::from_secs(60);
+
+/// A token that claims to live longer than this is renewed after half of it all the same.
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Application id of the resource "Azure Container Registry": a token may carry it as `aud` in place of the audience's URL.
+const REGISTRY_RESOURCE_ID: &str = "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26";
+
+/// The audience of every registry in every cloud (azure-cli 2.91, `_resolve_acr_scope`).
+pub const REGISTRY_AUDIENCE: &str = "https://containerregistry.azure.net";
+
+/// Claims of an access token that decide where it may be sent. They are taken as whatever JSON they are: a claim of an
+/// unexpected type must not make the whole token unreadable and so unchecked.
+#[derive(Debug, Default, Deserialize)]
+struct AccessClaims {
+    aud: Option<Value>,
+    tid: Option<Value>,
+}
+
+/// An access token of Entra for the registry audience.
+#[derive(Debug)]
+pub struct AccessToken {
+    secret: SecretString,
+    tenant: Option<String>,
+}
+
+impl AccessToken {
+    /// Takes a token that was asked for with [`REGISTRY_AUDIENCE`]; a token whose `aud` claim can be read and names another
+    /// audience is given back as `Err(that audience)` and goes nowhere.
+    pub fn new(secret: SecretString) -> Result<Self, String> {
+        let claims: AccessClaims = claims(secret.expose_secret()).unwrap_or_default();
+        match claims.aud {
+            Some(Value::String(audience)) if is_registry_audience(&audience) => (),
+            Some(Value::String(audience)) => return Err(audience),
+            Some(other) => return Err(other.to_string()),
+            None => (),
+        }
+        Ok(Self { secret, tenant: claims.tid.as_ref().and_then(Value::as_str).map(str::to_owned) })
+    }
+
+    /// The token itself, for the body of one request.
+    pub fn secret(&self) -> &SecretString {
+        &self.secret
+    }
+
+    /// The tenant (`tid`) that issued it, where the token can be read.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+}
+
+fn is_registry_audience(audience: &str) -> bool {
+    audience.strip_suffix('/').unwrap_or(audience) == REGISTRY_AUDIENCE || audience == REGISTRY_RESOURCE_ID
+}
+
+/// The claim of a refresh token that says when it ends.
+#[derive(Debug, Deserialize)]
+struct RefreshClaims {
+    exp: u64,
+}
+
+/// A registry's refresh token, with the times that decide whether it is used again.
+///
+/// `iat` is back-dated by 15 minutes (seen in recordings of the Azure SDKs), so a token's life starts when it was received.
+#[derive(Clone, Debug)]
+pub struct RefreshToken {
+    secret: SecretString,
+    expires: Option<SystemTime>,
+    renew: SystemTime,
+}
+
+impl RefreshToken {
+    /// A token just received. It is to be renewed when half of what is left of its life is spent.
+    pub fn received(secret: SecretString, now: SystemTime) -> Self {
+        let expires = claims::<RefreshClaims>(secret.expose_secret())
+            .and_then(|claims| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp)));
+        let life = expires.and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
+        Self { secret, expires, renew: now + life.min(LONGEST_LIFE) / 2 }
+    }
+
+    /// A token read from a store, with the time of its renewal that was stored beside it.
+    pub fn restored(secret: SecretString, renew: SystemTime) -> Self {
+        Self { renew, ..Self::received(secret, renew) }
+    }
+
+    /// Whether it can be handed out without asking anybody.
+    pub fn is_fresh(&self, now: SystemTime) -> bool {
+        now < self.renew && self.is_valid(now) && !self.is_from_the_future(now)
+    }
+
+    /// Whether the registry would still take it. A token that does not say when it ends is good once, when received.
+    pub fn is_valid(&self, now: SystemTime) -> bool {
+        self.expires.is_some_and(|expires| now + SPENT < expires)
+    }
+
+    /// The same token, to be renewed at another time: after a renewal that did not succeed.
+    pub fn renewed_later(self, renew: SystemTime) -> Self {
+        Self { renew, ..self }
+    }
+
+    /// When it ends (`exp`), if it says so.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.expires
+    }
+
+    /// From when on it is renewed.
+    pub fn renew(&self) -> SystemTime {
+        self.renew
+    }
+
+    /// The token itself, for the client or a store.
+    pub fn secret(&self) -> &SecretString {
+        &self.secret
+    }
+
+    /// A clock set back makes every stored time lie ahead. Renewal was set for the half of a life, so the way to it is never
+    /// longer than the way from it to the end.
+    fn is_from_the_future(&self, now: SystemTime) -> bool {
+        let (Some(expires), Ok(ahead)) = (self.expires, self.renew.duration_since(now)) else {
+            return false;
+        };
+        let half = expires.duration_since(self.renew).unwrap_or_default();
+        ahead > half.min(LONGEST_LIFE / 2) + SPENT
+    }
+}
+
+/// The payload of a JWT, or `None` when the text is not one.
+fn claims<T: for<'a> Deserialize<'a>>(jwt: &str) -> Option<T> {
+    let mut parts = jwt.split('.');
+    let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
+        return None;
+    };
+    serde_json::from_slice(&decode_url_safe(payload).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use azure_core::base64::encode_url_safe;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn at(seconds: u64) -> SystemTime {
+        NOW + Duration::from_secs(seconds)
+    }
+
+    fn jwt(payload: &str) -> SecretString {
+        let payload = encode_url_safe(payload).trim_end_matches('=').to_owned();
+        SecretString::from(format!("e30.{payload}.c2ln"))
+    }
+
+    fn ends(seconds: u64) -> SecretString {
+        jwt(&format!(r#"{{"iat":1,"exp":{seconds}}}"#))
+    }
+
+    #[test]
+    fn a_token_is_fresh_for_the_first_half_of_what_is_left_of_its_life() {
+        let token = RefreshToken::received(ends(10_800), NOW);
+        assert!(token.is_fresh(at(0)) && token.is_fresh(at(5_399)));
+        assert!(!token.is_fresh(at(5_400)) && token.is_valid(at(5_400)));
+        assert!(token.is_valid(at(10_739)) && !token.is_valid(at(10_740)));
+    }
+
+    #[test]
+    fn a_restored_token_keeps_the_time_of_its_renewal() {
+        let received = RefreshToken::received(ends(10_800), NOW);
+        let restored = RefreshToken::restored(ends(10_800), received.renew());
+        assert!(restored.is_fresh(at(5_399)) && !restored.is_fresh(at(5_400)));
+        assert_eq!(restored.expires(), Some(at(10_800)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_a_token_stale_not_eternal() {
+        let token = RefreshToken::received(ends(110_800), at(100_000));
+        assert!(token.is_fresh(at(100_000)));
+        assert!(!token.is_fresh(at(50_000)));
+    }
+
+    #[test]
+    fn a_token_said_to_live_for_centuries_is_renewed_within_a_day() {
+        let token = RefreshToken::received(ends(253_402_300_799), NOW);
+        assert!(token.is_fresh(at(43_199)) && !token.is_fresh(at(43_200)));
+    }
+
+    #[test]
+    fn a_token_that_does_not_say_when_it_ends_is_never_reused() {
+        for secret in [
+            SecretString::from("opaque"),
+            jwt("{}"),
+            jwt(r#"{"exp":-5}"#),
+            jwt(r#"{"exp":"9999999999"}"#),
+            jwt(r#"{"exp":18446744073709551615}"#),
+            jwt(r#"{"exp":1.5}"#),
+            SecretString::from("a.!.c"),
+            SecretString::from("a.b.c.d"),
+        ] {
+            let token = RefreshToken::received(secret, NOW);
+            assert!(!token.is_valid(NOW) && !token.is_fresh(NOW));
+        }
+    }
+
+    #[test]
+    fn an_access_token_of_another_audience_is_refused() {
+        for audience in ["https://management.azure.com", "https://containerregistry.azure.net.evil.example", ""] {
+            let refused = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":7}}"#)));
+            assert_eq!(refused.unwrap_err(), audience);
+        }
+        for odd in [r#"["https://containerregistry.azure.net"]"#, "7"] {
+            let refused = AccessToken::new(jwt(&format!(r#"{{"aud":{odd}}}"#)));
+            assert_eq!(refused.unwrap_err(), odd);
+        }
+    }
+
+    #[test]
+    fn an_access_token_of_the_registry_audience_tells_its_tenant() {
+        for audience in [REGISTRY_AUDIENCE, "https://containerregistry.azure.net/", REGISTRY_RESOURCE_ID] {
+            let token = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":"t"}}"#))).unwrap();
+            assert_eq!(token.tenant(), Some("t"));
+        }
+        assert_eq!(AccessToken::new("opaque".into()).unwrap().tenant(), None);
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        let refresh = RefreshToken::received("canary".into(), NOW);
+        let access = AccessToken::new("canary".into()).unwrap();
+        assert!(!format!("{refresh:?}{access:?}").contains("canary"));
+    }
+}

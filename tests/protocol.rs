@@ -1,0 +1,184 @@
+//! The docker credential-helper protocol as a client sees it: bytes in, bytes out, exit code.
+
+mod support;
+
+use simulator::{Settings, Simulator};
+use std::io::Read as _;
+use std::process::Stdio;
+use support::{Home, NOT_OURS, REGISTRY, ZERO_GUID, ask, binary, helper, run};
+
+fn world() -> (Home, Simulator) {
+    (Home::new(), Simulator::start(Settings::default()).unwrap())
+}
+
+#[test]
+fn the_server_url_comes_back_as_it_was_sent() {
+    let (home, simulator) = world();
+    for url in [
+        REGISTRY,
+        "https://contoso.azurecr.io",
+        "http://contoso.azurecr.io:443/v2/",
+        "CONTOSO.azurecr.io.",
+        "contoso.azurecr.io/team/app",
+    ] {
+        let answer = ask(helper(&home, &simulator), "get", &format!(" {url}\r\n")).succeeds().json();
+        assert_eq!(answer["ServerURL"], url);
+        assert_eq!(answer["Username"], ZERO_GUID);
+        assert!(answer["Secret"].as_str().unwrap().starts_with("eyJ"));
+        assert_eq!(answer.as_object().unwrap().len(), 3);
+    }
+}
+
+#[test]
+fn the_user_name_can_be_that_of_an_identity_token() {
+    let (home, simulator) = world();
+    let mut command = helper(&home, &simulator);
+    command.env("ACRSCOPED_USERNAME", "token");
+    assert_eq!(ask(command, "get", REGISTRY).succeeds().json()["Username"], "<token>");
+}
+
+#[test]
+fn a_foreign_host_gets_the_sentence_and_silence_whatever_the_settings() {
+    let (home, simulator) = world();
+    for action in ["get", "erase"] {
+        let mut command = helper(&home, &simulator);
+        command.env("ACRSCOPED_CACHE", "nonsense").env_remove("AZURE_TENANT_ID");
+        let answer = ask(command, action, "https://index.docker.io/v1/").fails();
+        assert_eq!(
+            (answer.code(), answer.stdout.as_str(), answer.stderr.as_str()),
+            (1, "credentials not found in native keychain\n", "")
+        );
+        assert_eq!(answer.stdout.trim_end(), NOT_OURS);
+    }
+    assert!(simulator.journal().is_empty());
+}
+
+#[test]
+fn what_cannot_be_done_is_one_line_on_stdout_and_more_on_stderr() {
+    let (home, simulator) = world();
+    for (words, stdin, line) in [
+        (&["get"][..], "", "no credentials server URL"),
+        (&["get"], " \n", "no credentials server URL"),
+        (&["erase"], "", "no credentials server URL"),
+        (&["store"], "junk", "stdin holds no JSON object with `ServerURL`, `Username` and `Secret`"),
+        (&["store"], "{}", "no credentials server URL"),
+        (
+            &["store"],
+            r#"{"ServerURL":"contoso.azurecr.io","Username":"alice","Secret":"s"}"#,
+            "the password of `alice` is not kept: for `contoso.azurecr.io` this helper signs in with an Entra identity; take the \
+             host out of `credHelpers` to use a password",
+        ),
+        (
+            &["store"],
+            r#"{"ServerURL":"docker.io","Username":"alice","Secret":"s"}"#,
+            "`docker.io` is no Azure Container Registry: give it another helper under `credHelpers` in docker's config.json",
+        ),
+        (&["gett"], "", "unrecognized subcommand `gett`"),
+        (&[], "", "no action given: one of get, store, erase, list, version"),
+        (&["get", "contoso.azurecr.io"], "", "unexpected argument `contoso.azurecr.io` found"),
+    ] {
+        let mut command = helper(&home, &simulator);
+        command.args(words);
+        let answer = run(command, stdin, support::LIMIT).fails();
+        assert_eq!((answer.code(), answer.stdout.as_str()), (1, format!("{line}\n").as_str()), "{words:?}");
+        assert!(answer.stderr.starts_with(&format!("docker-credential-acrscoped: {line}\n")), "{}", answer.stderr);
+    }
+}
+
+#[test]
+fn junk_and_floods_on_stdin_are_answered_not_crashed_on() {
+    let (home, simulator) = world();
+    for action in ["get", "erase", "store"] {
+        let mut command = helper(&home, &simulator);
+        command.arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let writer = std::thread::spawn(move || {
+            // The helper stops reading long before the end: the pipe breaks.
+            let _ = std::io::copy(&mut std::io::repeat(0xff).take(4 << 20), &mut stdin);
+        });
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "stdin holds more than 8192 bytes\n");
+    }
+}
+
+#[test]
+fn a_setting_that_cannot_be_used_is_named_with_the_known_values() {
+    let (home, simulator) = world();
+    let mut command = helper(&home, &simulator);
+    command.env("ACRSCOPED_CACHE", "keychain");
+    let answer = ask(command, "get", REGISTRY).fails();
+    assert_eq!(answer.stdout, "`ACRSCOPED_CACHE` is \"keychain\", expected one of auto, keyutils, secret-service, none\n");
+}
+
+#[test]
+fn a_misspelt_setting_is_a_warning() {
+    let (home, simulator) = world();
+    let mut command = helper(&home, &simulator);
+    command.env("ACRSCOPED_CAHCE", "none");
+    let answer = ask(command, "get", REGISTRY).succeeds();
+    assert_eq!(
+        answer.stderr,
+        "docker-credential-acrscoped: warn: `ACRSCOPED_CAHCE` is no setting of docker-credential-acrscoped; \
+         `docker-credential-acrscoped --help` lists them\n"
+    );
+}
+
+#[test]
+fn docker_logins_store_and_logouts_erase_succeed_and_say_nothing() {
+    let (home, simulator) = world();
+    for username in [ZERO_GUID, "<token>"] {
+        let message = format!(r#"{{"ServerURL":"{REGISTRY}","Username":"{username}","Secret":"s"}}"#);
+        let answer = ask(helper(&home, &simulator), "store", &message).succeeds();
+        assert_eq!(answer.text(), "");
+    }
+    for url in [REGISTRY, "http://contoso.azurecr.io", "https://contoso.azurecr.io"] {
+        assert_eq!(ask(helper(&home, &simulator), "erase", url).succeeds().text(), "");
+    }
+    assert!(simulator.journal().is_empty());
+}
+
+#[test]
+fn list_is_a_json_object_even_when_there_is_nothing() {
+    let (home, simulator) = world();
+    assert_eq!(ask(helper(&home, &simulator), "list", "unused").succeeds().stdout, "{}\n");
+}
+
+#[test]
+fn the_version_has_the_form_of_the_other_helpers() {
+    let (home, simulator) = world();
+    let line = format!("docker-credential-acrscoped (docker-credential-acrscoped) v{}\n", env!("CARGO_PKG_VERSION"));
+    for word in ["version", "--version"] {
+        assert_eq!(ask(helper(&home, &simulator), word, "").succeeds().stdout, line);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn closed_streams_end_in_an_error_not_in_a_panic() {
+    let (home, simulator) = world();
+    let shell = |script: &str| {
+        let mut command = helper(&home, &simulator);
+        let path = binary();
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", script, "sh"]).arg(path).env_clear();
+        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command = shell;
+        run(command, REGISTRY, support::LIMIT)
+    };
+    let answer = shell(r#""$1" get <&-"#).fails();
+    assert_eq!((answer.code(), answer.stdout.as_str()), (1, "no credentials server URL\n"));
+    for script in [r#""$1" get >&-"#, r#""$1" get > /dev/full"#] {
+        let answer = shell(script).fails();
+        assert_eq!(answer.code(), 1, "{script}");
+        assert!(
+            answer.stderr.starts_with("docker-credential-acrscoped: the answer could not be written to stdout\n"),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(shell(r#""$1" get 2>&-"#).succeeds().json()["ServerURL"], REGISTRY);
+    let answer = shell(r#"( "$1" get; echo $? >&2 ) | true"#);
+    assert!(!answer.stderr.contains("panic"), "{answer:?}");
+}

@@ -1,0 +1,136 @@
+//! The refusals of a registry, in the words and with the headers of recorded ones.
+
+use serde_json::{Value, json};
+
+use super::Desk;
+use crate::settings::ErrorShape;
+use crate::wire::{self, Reply, with};
+
+/// Why a registry refuses.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Problem {
+    /// No token, or one that is not enough: the way to get one.
+    Challenge { scope: Option<String>, detail: Value, error: Option<&'static str> },
+    /// A user and password straight at `/v2/`.
+    Basic,
+    /// From this address nobody may come.
+    Firewall(String),
+    /// `/oauth2/exchange`: the access token is no good.
+    BadAccessToken,
+    /// `/oauth2/exchange`: the access token is for Azure Resource Manager.
+    ArmAccessToken,
+    /// `/oauth2/exchange`: nothing that this identity may do here.
+    NoRole,
+    /// `/oauth2/exchange`: not a request as it should be.
+    Malformed(String),
+    /// `/oauth2/token`: the refresh token in the form is no good.
+    BadRefreshToken,
+    /// `/oauth2/token`: these credentials get nothing.
+    Unauthorized,
+    /// `/oauth2/token`: the password grant is not taken.
+    PasswordGrant(u16),
+}
+
+const VISIT: &str = "authentication required, visit https://aka.ms/acr/authorization for more information.";
+
+impl Problem {
+    /// The refusal on the wire.
+    pub(crate) fn reply(&self, desk: &Desk<'_>) -> Reply {
+        let correlation = &desk.correlation;
+        let unauthorized = || errors(401, "UNAUTHORIZED", &with_id(VISIT, correlation));
+        match self {
+            Self::Challenge { scope, detail, error } => {
+                let body = json!({"errors":
+                    [{"code": "UNAUTHORIZED", "message": VISIT, "detail": detail}]});
+                let header = bearer_challenge(&desk.challenged_host(), scope.as_deref(), *error);
+                with(wire::json(401, &body), "www-authenticate", &header)
+            }
+            Self::Basic => {
+                let realm = "Basic realm=\"Azure Container Registry\"";
+                with(unauthorized(), "www-authenticate", realm)
+            }
+            Self::Firewall(address) => {
+                let text = format!(
+                    "client with IP '{address}' is not allowed access. Refer https://aka.ms/acr/firewall to grant \
+                     access."
+                );
+                errors(403, "DENIED", &with_id(&text, correlation))
+            }
+            Self::BadAccessToken => match desk.call.settings.error_shape {
+                ErrorShape::Y2021 | ErrorShape::Y2024 => wire::empty(401),
+                ErrorShape::Y2026 => unauthorized(),
+            },
+            Self::NoRole => match desk.call.settings.error_shape {
+                ErrorShape::Y2021 => errors(403, "DENIED", "retrieving permissions failed"),
+                ErrorShape::Y2024 => wire::empty(401),
+                ErrorShape::Y2026 => unauthorized(),
+            },
+            Self::ArmAccessToken => {
+                let text = with_id("token validation failed", correlation);
+                errors(401, "UNAUTHORIZED", &text)
+            }
+            Self::Malformed(text) => {
+                let status = desk.call.settings.malformed_exchange_status;
+                errors(status, "BADREQUEST", &with_id(text, correlation))
+            }
+            Self::BadRefreshToken => wire::empty(401),
+            Self::Unauthorized => unauthorized(),
+            Self::PasswordGrant(status) => wire::empty(*status),
+        }
+    }
+}
+
+/// The body that all errors of a registry have.
+pub(crate) fn errors(status: u16, code: &str, message: &str) -> Reply {
+    wire::json(status, &json!({"errors": [{"code": code, "message": message}]}))
+}
+
+fn with_id(text: &str, correlation: &str) -> String {
+    format!("{text} CorrelationId: {correlation}")
+}
+
+fn bearer_challenge(host: &str, scope: Option<&str>, error: Option<&str>) -> String {
+    let mut header = format!("Bearer realm=\"https://{host}/oauth2/token\",service=\"{host}\"");
+    for (name, value) in [("scope", scope), ("error", error)] {
+        if let Some(value) = value {
+            header.push_str(&format!(",{name}=\"{value}\""));
+        }
+    }
+    header
+}
+
+impl Desk<'_> {
+    /// The headers that every answer of a registry has.
+    pub(crate) fn with_headers(&self, mut reply: Reply) -> Reply {
+        for exposed in ["Docker-Content-Digest", "WWW-Authenticate", "Link", "X-Ms-Correlation-Request-Id"] {
+            reply = with(reply, "access-control-expose-headers", exposed);
+        }
+        if self.call.path.starts_with("/v2") {
+            reply = with(reply, "docker-distribution-api-version", "registry/2.0");
+        }
+        reply = with(reply, "server", "openresty");
+        // Twice, as recorded.
+        for _ in 0..2 {
+            let age = "max-age=31536000; includeSubDomains";
+            reply = with(reply, "strict-transport-security", age);
+        }
+        reply = with(reply, "x-content-type-options", "nosniff");
+        with(reply, "x-ms-correlation-request-id", &self.correlation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_spelled_as_recorded() {
+        assert_eq!(
+            bearer_challenge("contoso.azurecr.io", None, None),
+            "Bearer realm=\"https://contoso.azurecr.io/oauth2/token\",service=\"contoso.azurecr.io\""
+        );
+        let scope = Some("repository:app:pull");
+        let full = bearer_challenge("c.azurecr.io", scope, Some("insufficient_scope"));
+        assert!(full.ends_with(",scope=\"repository:app:pull\",error=\"insufficient_scope\""));
+    }
+}

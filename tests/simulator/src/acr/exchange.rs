@@ -1,0 +1,70 @@
+//! `POST /oauth2/exchange`: an Entra access token for the registry's refresh token.
+
+use serde_json::json;
+
+use super::{Desk, Problem};
+use crate::call::Fields;
+use crate::journal::Entry;
+use crate::tokens::{self, Refusal};
+use crate::wire::{self, Reply, with};
+
+impl Desk<'_> {
+    pub(super) fn exchange(&self, entry: &mut Entry) -> Reply {
+        match self.exchanged(entry) {
+            Ok(refresh_token) => {
+                let reply = wire::json(200, &json!({"refresh_token": refresh_token}));
+                with(reply, "x-ms-ratelimit-remaining-calls-per-second", "166.65")
+            }
+            Err(problem) => problem.reply(self),
+        }
+    }
+
+    fn exchanged(&self, entry: &mut Entry) -> Result<String, Problem> {
+        let form = self.call.form().ok_or_else(|| malformed("a form is required"))?;
+        entry.grant = form.get("grant_type").map(str::to_owned);
+        entry.audience_requested = form.get("service").map(str::to_owned);
+        entry.tenant = form.get("tenant").map(str::to_owned);
+        let service = self.check_form(&form)?;
+        let token = form.get("access_token").ok_or_else(|| malformed("access_token is missing"))?;
+        entry.token = tokens::facts(token);
+        let verified = tokens::verify_access(self.world, self.call, self.registry, token);
+        let principal = verified.map_err(|refusal| match refusal {
+            Refusal::Arm => Problem::ArmAccessToken,
+            _ => Problem::BadAccessToken,
+        })?;
+        if !self.registry.knows(&principal) {
+            return Err(Problem::NoRole);
+        }
+        let issued = tokens::mint_refresh(self.world, self.call, self.registry, &principal, service);
+        entry.issued = Some(issued.facts);
+        Ok(issued.token)
+    }
+
+    /// The service asked for, once the fields are in order.
+    fn check_form<'a>(&self, form: &'a Fields) -> Result<&'a str, Problem> {
+        match form.get("grant_type") {
+            // The second is deprecated, and what kubelet's provider sends.
+            Some("access_token" | "access_token_refresh_token") => {}
+            Some(_) => return Err(malformed("unsupported grant_type")),
+            None => return Err(malformed("grant_type is missing")),
+        }
+        let service = form.get("service").ok_or_else(|| malformed("service is missing"))?;
+        if !self.registry.is_called(service) {
+            return Err(malformed("service is not this registry"));
+        }
+        let settings = &self.call.settings;
+        match form.get("tenant") {
+            None if settings.tenant_required => Err(malformed("tenant is missing")),
+            Some(name) => {
+                let tenant = settings.tenant(name, self.registry.cloud());
+                let is_own = tenant.is_some_and(|tenant| tenant.id == self.registry.tenant);
+                if is_own { Ok(service) } else { Err(Problem::BadAccessToken) }
+            }
+            None => Ok(service),
+        }
+    }
+}
+
+fn malformed(text: &str) -> Problem {
+    Problem::Malformed(text.to_owned())
+}

@@ -1,0 +1,91 @@
+//! A registry's own pages: the challenge, the exchange, the token service.
+
+mod access;
+mod errors;
+mod exchange;
+mod token;
+
+pub(crate) use errors::Problem;
+use hyper::Method;
+
+use crate::call::Call;
+use crate::images::Route;
+use crate::journal::Entry;
+use crate::registries::Registry;
+use crate::tokens;
+use crate::wire::{self, Reply};
+use crate::world::World;
+
+/// A request to a registry, with what it is about.
+pub(crate) struct Desk<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) call: &'a Call,
+    pub(crate) registry: &'a Registry,
+    /// The correlation id of this request.
+    pub(crate) correlation: String,
+}
+
+impl Desk<'_> {
+    /// The answer to a request outside `/v2/`.
+    pub(crate) fn answer(&self, entry: &mut Entry) -> Reply {
+        let call = self.call;
+        let reply = if let Some(refused) = self.firewall() {
+            refused
+        } else {
+            match (&call.method, call.path.as_str()) {
+                (&Method::POST, "/oauth2/exchange") => self.exchange(entry),
+                (&Method::GET | &Method::POST, "/oauth2/token") => self.token(entry),
+                _ => wire::reply(404, "text/plain; charset=utf-8", "404 page not found\n"),
+            }
+        };
+        self.with_headers(reply)
+    }
+
+    /// Lets a request to `/v2/` pass, or answers it.
+    pub(crate) fn admit(&self, route: &Route, entry: &mut Entry) -> Result<(), Reply> {
+        let refused = match self.firewall() {
+            Some(refused) => refused,
+            None => match self.check(route, entry) {
+                Ok(()) => return Ok(()),
+                Err(problem) => problem.reply(self),
+            },
+        };
+        Err(self.with_headers(refused))
+    }
+
+    fn check(&self, route: &Route, entry: &mut Entry) -> Result<(), Problem> {
+        let needed = access::Needed::of(&self.call.method, route);
+        let Some(token) = self.call.bearer() else {
+            let has_basic = self.call.basic().is_some();
+            return Err(if has_basic { Problem::Basic } else { self.challenge(needed, None) });
+        };
+        entry.token = tokens::facts(token);
+        let verified = tokens::verify_registry_access(self.world, self.call, self.registry, token);
+        let Ok(claims) = verified else {
+            return Err(self.challenge(needed, Some("invalid_token")));
+        };
+        if needed.is_granted(&claims["access"]) {
+            return Ok(());
+        }
+        Err(self.challenge(needed, Some("insufficient_scope")))
+    }
+
+    #[allow(clippy::unused_self)]
+    fn challenge(&self, needed: access::Needed, error: Option<&'static str>) -> Problem {
+        Problem::Challenge { scope: needed.scope(), detail: needed.detail(), error }
+    }
+
+    fn firewall(&self) -> Option<Reply> {
+        let address = self.registry.firewall.clone()?;
+        Some(Problem::Firewall(address).reply(self))
+    }
+
+    /// The service and the host of the realm in a challenge.
+    fn challenged_host(&self) -> String {
+        use crate::settings::RegionalChallenge::{Global, Own};
+        match self.call.settings.regional_challenge {
+            Own => self.registry.host.clone(),
+            Global => self.registry.global_host(),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Sign-in of users: device code, browser with PKCE, refresh token. The first user of the settings approves all.
+
+use data_encoding::BASE64URL_NOPAD;
+use ring::digest::{SHA256, digest};
+use serde_json::{Value, json};
+
+use super::errors::Refusal;
+use super::sessions::{Code, Device, Standing};
+use super::{Desk, Outcome, clients};
+use crate::call::Fields;
+use crate::journal::Entry;
+use crate::people::Tenant;
+use crate::random;
+use crate::tokens::{self, Principal};
+use crate::wire::{self, Reply, with};
+
+/// What goes beside the resource's own scopes.
+const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "offline_access", "email"];
+
+impl Desk<'_> {
+    pub(super) fn device_code(&self, tenant: &str, entry: &mut Entry) -> Outcome {
+        let form = self.call.form().ok_or_else(|| Refusal::missing("client_id"))?;
+        entry.tenant = Some(tenant.to_owned());
+        entry.audience_requested = form.get("scope").map(str::to_owned);
+        let client_id = self.public_client(tenant, &form, entry)?;
+        let scope = form.get("scope").ok_or_else(|| Refusal::missing("scope"))?;
+        self.resource(scope, self.user_tenant(tenant)?)?;
+        let device = Device {
+            client_id,
+            scope: scope.to_owned(),
+            pending: self.call.settings.device_code_polls,
+            expires: self.call.now + 900,
+        };
+        let device_code = self.world.sessions.add_device(device);
+        let user_code = random::hex()[..9].to_uppercase();
+        let page = "https://microsoft.com/devicelogin";
+        Ok(json!({
+            "user_code": user_code, "device_code": device_code, "verification_uri": page,
+            "expires_in": 900, "interval": 1,
+            "message": format!(
+                "To sign in, use a web browser to open the page {page} and enter the code {user_code} to authenticate."
+            ),
+        }))
+    }
+
+    pub(super) fn redeem_device_code(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Outcome {
+        let client_id = self.public_client(tenant, form, entry)?;
+        let code = form.get("device_code").or_else(|| form.get("code"));
+        let code = code.ok_or_else(|| Refusal::missing("device_code"))?;
+        let refusal = |error, code, text: &str| Refusal::other(error, code, text.to_owned());
+        match self.world.sessions.poll_device(code, self.call.now) {
+            Standing::Pending => Err(refusal(
+                "authorization_pending",
+                70_016,
+                "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
+            )),
+            Standing::Expired => {
+                Err(refusal("expired_token", 70_019, "Verification code expired. Have the user retry the sign-in."))
+            }
+            Standing::Approved(device) if device.client_id == client_id => {
+                entry.audience_requested = Some(device.scope.clone());
+                let principal = self.user(tenant, &client_id)?;
+                self.user_tokens(tenant, &principal, &device.scope, form, None, entry)
+            }
+            Standing::Unknown | Standing::Approved(_) => {
+                Err(refusal("bad_verification_code", 70_018, "Bad verification code. Unexpected device code."))
+            }
+        }
+    }
+
+    /// The sign-in page, whose user approves at once: a redirect with a code.
+    pub(super) fn authorize(&self, tenant: &str, entry: &mut Entry) -> Reply {
+        let query = &self.call.query;
+        entry.tenant = Some(tenant.to_owned());
+        entry.audience_requested = query.get("scope").map(str::to_owned);
+        let text = |name: &str| query.get(name).map(str::to_owned);
+        let client = self.public_client(tenant, query, entry);
+        let (Ok(client_id), Some(redirect_uri), Some("code")) = (client, text("redirect_uri"), query.get("response_type")) else {
+            return wire::reply(400, "text/html", "<h1>Sorry, we cannot sign you in</h1>");
+        };
+        if query.has("code_challenge") && query.get("code_challenge_method") != Some("S256") {
+            return wire::reply(400, "text/html", "<h1>code_challenge_method must be S256</h1>");
+        }
+        let code = self.world.sessions.add_code(Code {
+            client_id,
+            redirect_uri: redirect_uri.clone(),
+            challenge: text("code_challenge"),
+            nonce: text("nonce"),
+            scope: text("scope").unwrap_or_default(),
+        });
+        let mut answer = form_urlencoded::Serializer::new(String::new());
+        answer.append_pair("code", &code);
+        if let Some(state) = query.get("state") {
+            answer.append_pair("state", state);
+        }
+        let mark = if redirect_uri.contains('?') { '&' } else { '?' };
+        let location = format!("{redirect_uri}{mark}{}", answer.finish());
+        with(wire::empty(302), "location", &location)
+    }
+
+    pub(super) fn redeem_code(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Outcome {
+        let client_id = self.public_client(tenant, form, entry)?;
+        let code = form.get("code").ok_or_else(|| Refusal::missing("code"))?;
+        let code = self
+            .world
+            .sessions
+            .take_code(code)
+            .filter(|code| code.client_id == client_id && form.get("redirect_uri") == Some(&code.redirect_uri));
+        let refused = |code, text: &str| Refusal::other("invalid_grant", code, text.to_owned());
+        let code =
+            code.ok_or_else(|| refused(70_008, "The provided authorization code is expired, used, or not for this client."))?;
+        let sent =
+            form.get("code_verifier").map(|verifier| BASE64URL_NOPAD.encode(digest(&SHA256, verifier.as_bytes()).as_ref()));
+        if sent != code.challenge {
+            return Err(refused(501_481, "The Code_Verifier does not match the code_challenge."));
+        }
+        let scope = form.get("scope").unwrap_or(&code.scope).to_owned();
+        let principal = self.user(tenant, &client_id)?;
+        self.user_tokens(tenant, &principal, &scope, form, code.nonce.as_deref(), entry)
+    }
+
+    pub(super) fn refresh(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Outcome {
+        let client_id = self.public_client(tenant, form, entry)?;
+        let token = form.get("refresh_token").ok_or_else(|| Refusal::missing("refresh_token"))?;
+        let principal = self.world.sessions.signed_in(token);
+        let principal = principal.filter(|principal| principal.app_id == client_id);
+        let principal = principal.ok_or_else(|| {
+            let text = "The refresh token has expired due to inactivity, or was never issued here.";
+            Refusal::other("invalid_grant", 700_082, text.to_owned())
+        })?;
+        let scope = form.get("scope").ok_or_else(|| Refusal::missing("scope"))?.to_owned();
+        self.user_tokens(tenant, &principal, &scope, form, None, entry)
+    }
+
+    /// A client that users may sign in with.
+    fn public_client(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Result<String, Refusal> {
+        Self::note_client(form, entry);
+        let tenant = self.user_tenant(tenant)?;
+        let client_id = form.get("client_id").ok_or_else(|| Refusal::missing("client_id"))?;
+        let is_public = self.call.settings.public_clients.iter().any(|known| known == client_id);
+        if !is_public {
+            self.app(client_id, tenant).map_err(|_| clients::not_found(client_id, tenant))?;
+        }
+        Ok(client_id.to_owned())
+    }
+
+    /// The tenant of a path, where `organizations` and `common` stand for the user's own.
+    fn user_tenant(&self, name: &str) -> Result<&Tenant, Refusal> {
+        if !["organizations", "common"].contains(&name) {
+            return self.tenant(name);
+        }
+        let user = self.call.settings.users.first();
+        self.tenant(user.map_or("", |user| user.tenant.as_str()))
+    }
+
+    fn user(&self, tenant: &str, client_id: &str) -> Result<Principal, Refusal> {
+        let tenant = self.user_tenant(tenant)?;
+        let mut users = self.call.settings.users.iter();
+        let user = users.find(|user| user.tenant == tenant.id).ok_or_else(|| {
+            let text = format!(
+                "User account does not exist in tenant '{}' and cannot access the application '{client_id}'.",
+                tenant.name
+            );
+            Refusal::other("invalid_grant", 50_020, text)
+        })?;
+        Ok(Principal {
+            tenant: tenant.id.clone(),
+            object_id: user.object_id.clone(),
+            app_id: client_id.to_owned(),
+            upn: Some(user.upn.clone()),
+            name: Some(user.name.clone()),
+        })
+    }
+
+    /// The one resource that a list of scopes is about.
+    fn resource(&self, scope: &str, tenant: &Tenant) -> Result<String, Refusal> {
+        let mut resources: Vec<&str> = scope
+            .split(' ')
+            .filter(|word| !word.is_empty() && !OPENID_SCOPES.contains(word))
+            .filter_map(|word| word.rsplit_once('/').map(|(resource, _)| resource))
+            .collect();
+        resources.dedup();
+        let [resource] = resources.as_slice() else {
+            let text = format!(
+                "The provided value for the input parameter 'scope' is not valid. \
+                 Expected a scope of exactly one resource, and got '{scope}'."
+            );
+            return Err(Refusal::other("invalid_scope", 70_011, text));
+        };
+        self.known(resource, tenant)?;
+        Ok((*resource).to_owned())
+    }
+
+    fn user_tokens(
+        &self,
+        tenant: &str,
+        principal: &Principal,
+        scope: &str,
+        form: &Fields,
+        nonce: Option<&str>,
+        entry: &mut Entry,
+    ) -> Outcome {
+        let resource = self.resource(scope, self.user_tenant(tenant)?)?;
+        let issued = tokens::mint_access(self.world, self.call, self.cloud, principal, &resource);
+        entry.issued = Some(issued.facts);
+        let life = self.call.settings.entra_token_life;
+        let mut answer = json!({
+            "token_type": "Bearer",
+            "scope": format!("{resource}/user_impersonation {resource}/.default"),
+            "expires_in": life, "ext_expires_in": life,
+            "access_token": issued.token,
+        });
+        let asked = |wanted: &str| scope.split(' ').any(|word| word == wanted);
+        if asked("offline_access") {
+            let token = self.world.sessions.add_refresh_token(principal.clone());
+            answer["refresh_token"] = token.into();
+            answer["foci"] = "1".into();
+        }
+        if asked("openid") {
+            answer["id_token"] = self.id_token(principal, nonce).into();
+        }
+        if form.get("client_info") == Some("1") {
+            let info = json!({"uid": principal.object_id, "utid": principal.tenant}).to_string();
+            answer["client_info"] = BASE64URL_NOPAD.encode(info.as_bytes()).into();
+        }
+        Ok(answer)
+    }
+
+    fn id_token(&self, principal: &Principal, nonce: Option<&str>) -> String {
+        let Principal { tenant, object_id, app_id, upn, name } = principal;
+        let now = self.call.now;
+        let mut claims = json!({
+            "aud": app_id,
+            "iss": format!("https://{}/{tenant}/v2.0", self.call.host),
+            "iat": now - 300, "nbf": now - 300, "exp": now + 3600,
+            "name": name, "oid": object_id, "preferred_username": upn,
+            "sub": object_id, "tid": tenant, "uti": random::text(22), "ver": "2.0",
+        });
+        if let Some(nonce) = nonce {
+            claims["nonce"] = Value::from(nonce);
+        }
+        self.world.entra_key(self.cloud).sign(&claims)
+    }
+}

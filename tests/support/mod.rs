@@ -1,0 +1,130 @@
+//! What the tests that run the shipped binary share: which binary it is, private folders for it, and how it is asked.
+#![allow(dead_code, reason = "every test target uses another part")]
+#![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
+
+mod run;
+#[cfg(target_os = "linux")]
+pub(crate) mod server;
+
+pub(crate) use run::{Answer, LIMIT, run, until};
+
+use simulator::{CLIENT, Simulator, TENANT};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The sentence after which clients go on without a credential.
+pub(crate) const NOT_OURS: &str = "credentials not found in native keychain";
+
+/// The user name under which a registry takes a refresh token as the password.
+pub(crate) const ZERO_GUID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The registry most tests are about.
+pub(crate) const REGISTRY: &str = "contoso.azurecr.io";
+
+/// The binary under test: the release build that `tests/run` names, else the one cargo has just built.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("ACRSCOPED_TEST_BINARY")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_docker-credential-acrscoped")), PathBuf::from)
+}
+
+/// The `az` that `tests/setup` installed.
+pub(crate) fn azure_cli() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).expect("a home folder");
+    let az = cache.join("docker-credential-acrscoped-tests/azure-cli/bin/az");
+    assert!(az.exists(), "{} is missing: run tests/setup", az.display());
+    az
+}
+
+/// A user's folders, made for one test: nothing of the invoking user is read or written.
+pub(crate) struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// Makes the folders, with the binary under test on the private `PATH`.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("acrscoped-test-").tempdir().expect("a temporary folder");
+        let home = Self { folder };
+        for name in ["home", "run", "docker", "bin"] {
+            let path = home.path(name);
+            std::fs::create_dir(&path).expect("a new folder");
+            #[cfg(unix)]
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("our folder");
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(binary(), home.path("bin/docker-credential-acrscoped")).expect("a new link");
+        home
+    }
+
+    /// The folder of everything.
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A place below [`Home::root`]: `home`, `run` (`XDG_RUNTIME_DIR`), `docker` (`DOCKER_CONFIG`), `bin`, `auth.json`.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root().join(name)
+    }
+
+    /// Writes a file below [`Home::root`], with the folders it needs.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a path below the root")).expect("our folder");
+        std::fs::write(&path, content).expect("our folder");
+        path
+    }
+
+    /// A command that knows this home and nothing of the environment the tests run in.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        let path = format!("{}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", self.path("bin").display());
+        command
+            .env_clear()
+            .current_dir(self.root())
+            .env("PATH", path)
+            .env("LC_ALL", "C.UTF-8")
+            .env("HOME", self.path("home"))
+            .env("XDG_RUNTIME_DIR", self.path("run"))
+            .env("DOCKER_CONFIG", self.path("docker"))
+            .env("REGISTRY_AUTH_FILE", self.path("auth.json"));
+        command
+    }
+}
+
+/// Sends the command's traffic to the simulator, which is its metadata service too, and has it trust the simulator's
+/// certificates: nothing real is asked, also where the tests run in Azure.
+pub(crate) fn connect<'a>(command: &'a mut Command, simulator: &Simulator) -> &'a mut Command {
+    command
+        .env("HTTPS_PROXY", simulator.origin())
+        .env("SSL_CERT_FILE", simulator.ca_file())
+        .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", simulator.origin())
+}
+
+/// Gives the command the simulator's service principal as its identity, and no cache.
+pub(crate) fn identify<'a>(command: &'a mut Command, simulator: &Simulator) -> &'a mut Command {
+    command
+        .env("AZURE_TENANT_ID", TENANT)
+        .env("AZURE_CLIENT_ID", CLIENT)
+        .env("AZURE_CLIENT_SECRET", &simulator.settings().apps[0].secret)
+        .env("ACRSCOPED_CACHE", "none")
+}
+
+/// The helper as a service principal of the simulator, without a cache; the test adds the action and what it changes.
+pub(crate) fn helper(home: &Home, simulator: &Simulator) -> Command {
+    let mut command = home.command(binary());
+    identify(connect(&mut command, simulator), simulator);
+    command
+}
+
+/// `get` for a host, as clients ask it: the bare host, without a newline.
+pub(crate) fn get(home: &Home, simulator: &Simulator, host: &str) -> Answer {
+    ask(helper(home, simulator), "get", host)
+}
+
+/// One action of the docker protocol.
+pub(crate) fn ask(mut command: Command, action: &str, stdin: &str) -> Answer {
+    command.arg(action);
+    run(command, stdin, LIMIT)
+}
