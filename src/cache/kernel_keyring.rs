@@ -1,7 +1,7 @@
 //! The kernel's user keyring as a store (keyrings(7), user-keyring(7)).
 //!
 //! Our keys lie in a keyring of our own inside the user keyring `@u`, so that listing never meets keys of others. Both the
-//! keyring and the keys are open to their owner by uid, not only by possession: a process whose session keyring does not link
+//! keyring and the keys are made open to their owner by uid, not only by possession: a process whose session keyring does not link
 //! `@u` (services, CI runners, `keyctl session`) reads them too. The kernel drops a key at the time set with it.
 
 use super::{LIFETIME, SERVICE};
@@ -77,6 +77,7 @@ impl KernelKey {
 
 impl CredentialApi for KernelKey {
     fn set_secret(&self, secret: &[u8]) -> Result<()> {
+        possess_user_keyring()?;
         let mut keyring = match own_keyring()? {
             Some(keyring) => keyring,
             None => make_own_keyring()?,
@@ -117,6 +118,13 @@ impl CredentialApi for KernelKey {
 
 fn user_keyring() -> Result<Keyring> {
     Keyring::attach_or_create(SpecialKeyring::User).map_err(failure)
+}
+
+/// Links the user keyring to the process keyring, which ends with us. A key is made open to its possessor alone, and who reached
+/// it otherwise could not even change its permissions.
+fn possess_user_keyring() -> Result<()> {
+    let mut process = Keyring::attach_or_create(SpecialKeyring::Process).map_err(failure)?;
+    process.link_keyring(&user_keyring()?).map_err(failure)
 }
 
 fn own_keyring() -> Result<Option<Keyring>> {

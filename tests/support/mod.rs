@@ -5,6 +5,8 @@
 mod run;
 #[cfg(target_os = "linux")]
 pub(crate) mod server;
+#[cfg(target_os = "linux")]
+pub(crate) mod trace;
 
 pub(crate) use run::{Answer, LIMIT, run, until};
 

@@ -52,7 +52,7 @@ fn get(call: &Call, cloud: &str, principal: &Principal) -> Reply {
     let found = |id: &str| subscriptions().find(|subscription| subscription.id == id);
     let body = match path.as_slice() {
         ["tenants"] => Some(listed(tenants(call, principal))),
-        ["subscriptions"] => Some(listed(subscriptions().map(subscription).collect())),
+        ["subscriptions"] => Some(listed(subscriptions().map(subscription))),
         ["subscriptions", id] => found(id).map(subscription),
         ["subscriptions", id, "resources"] => found(id).map(|of| listed(resources(call, cloud, of))),
         ["subscriptions", id, "providers", "microsoft.containerregistry", "registries"] => {
@@ -68,7 +68,8 @@ fn get(call: &Call, cloud: &str, principal: &Principal) -> Reply {
     body.map_or_else(|| not_found(call), |body| wire::json(200, &body))
 }
 
-fn listed(all: Vec<Value>) -> Value {
+fn listed(all: impl IntoIterator<Item = Value>) -> Value {
+    let all: Vec<Value> = all.into_iter().collect();
     json!({"value": all, "count": {"type": "Total", "value": 0}})
 }
 

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "the simulated services have a clock of their own: this one")]
 pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))

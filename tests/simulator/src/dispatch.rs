@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{DATE, HOST, HeaderValue, USER_AGENT};
+use hyper::header::{DATE, HeaderValue, USER_AGENT};
 use hyper::http::request::Parts;
 
 use crate::call::{Call, Fields};
@@ -16,92 +16,11 @@ use crate::faults::{FaultAt, FaultKind};
 use crate::images::Route;
 use crate::journal::{Endpoint, Entry};
 use crate::registries::Registry;
+use crate::service::{Door, Service, find};
 use crate::settings::Settings;
 use crate::wire::{self, Line, Reply, cut_off, with};
 use crate::world::World;
 use crate::{acr, arm, backend, clock, control, entra, identity_endpoints, oidc, random};
-
-/// How a request came in.
-#[derive(Clone, Debug)]
-pub(crate) enum Door {
-    /// In the clear, straight to the simulator's port.
-    Plain,
-    /// Through `CONNECT` to this host.
-    Proxied(String),
-    /// Through the TLS server; the `Host` header says to whom.
-    Tls,
-}
-
-/// Who answers.
-#[derive(Clone, Debug)]
-enum Service {
-    Authority { cloud: String },
-    Registry(Box<Registry>),
-    Arm { cloud: &'static str },
-    GitHub,
-    Pipelines,
-    Imds,
-    AppService,
-    Control,
-    Nobody,
-}
-
-/// The declared host that an authority (`name:port`) stands for, if there is one.
-pub(crate) fn known_host(authority: &str, settings: &Settings) -> Option<String> {
-    let host = authority.strip_suffix(":443").unwrap_or(authority).to_ascii_lowercase();
-    let is_known = !matches!(Service::of_host(&host, settings), Service::Nobody);
-    is_known.then_some(host)
-}
-
-impl Service {
-    fn of_host(host: &str, settings: &Settings) -> Self {
-        let authority = settings.authorities.iter().find(|authority| authority.host == host);
-        if let Some(authority) = authority {
-            return Self::Authority { cloud: authority.cloud.clone() };
-        }
-        if let Some(registry) = settings.registry(host) {
-            return Self::Registry(Box::new(registry.clone()));
-        }
-        if let Some(cloud) = arm::cloud_of(host) {
-            return Self::Arm { cloud };
-        }
-        match host {
-            "dev.azure.com" => Self::Pipelines,
-            _ if oidc::is_issuer(host) => Self::GitHub,
-            _ => Self::Nobody,
-        }
-    }
-
-    fn of_page(path: &str) -> Self {
-        match path {
-            "/metadata/identity/oauth2/token" => Self::Imds,
-            "/msi/token" => Self::AppService,
-            "/oidc/github" => Self::GitHub,
-            "/oidc/pipelines" => Self::Pipelines,
-            _ if path.starts_with("/control/") => Self::Control,
-            _ => Self::Nobody,
-        }
-    }
-
-    /// How a request to this path is journaled, and which faults befall it.
-    fn place(&self, path: &str) -> (Endpoint, Option<FaultAt>) {
-        match self {
-            Self::Authority { .. } if path.ends_with("/oauth2/v2.0/token") => (Endpoint::EntraToken, Some(FaultAt::Authority)),
-            Self::Authority { .. } => (Endpoint::EntraPage, Some(FaultAt::Authority)),
-            Self::Registry(_) => match path {
-                "/oauth2/exchange" => (Endpoint::Exchange, Some(FaultAt::Exchange)),
-                "/oauth2/token" => (Endpoint::RegistryToken, Some(FaultAt::Token)),
-                _ if path.starts_with("/v2") => (Endpoint::Api, Some(FaultAt::Registry)),
-                _ => (Endpoint::Other, None),
-            },
-            Self::Arm { .. } => (Endpoint::Arm, Some(FaultAt::Arm)),
-            Self::GitHub | Self::Pipelines => (Endpoint::Oidc, Some(FaultAt::Oidc)),
-            Self::Imds => (Endpoint::Imds, Some(FaultAt::Imds)),
-            Self::AppService => (Endpoint::AppService, Some(FaultAt::AppService)),
-            Self::Control | Self::Nobody => (Endpoint::Other, None),
-        }
-    }
-}
 
 /// A blank journal entry about a request.
 pub(crate) fn new_entry<B>(request: &Request<B>, host: String, endpoint: Endpoint) -> Entry {
@@ -140,29 +59,6 @@ pub(crate) async fn respond(world: Arc<World>, line: Line, door: Door, request: 
     }
     world.journal.close(&entry);
     reply
-}
-
-/// The host that a request is for, and who answers there.
-fn find(door: &Door, request: &Request<Incoming>, settings: &Settings) -> (String, Service) {
-    let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let header = header.unwrap_or_default().to_ascii_lowercase();
-    match door {
-        Door::Proxied(host) => (host.clone(), Service::of_host(host, settings)),
-        Door::Tls => {
-            // A client that was told another port still says it; a declared host may have one.
-            let bare = header.rsplit_once(':').map_or(header.as_str(), |(host, _)| host);
-            let host = [header.as_str(), bare]
-                .into_iter()
-                .find(|host| !matches!(Service::of_host(host, settings), Service::Nobody))
-                .unwrap_or(&header);
-            (host.to_owned(), Service::of_host(host, settings))
-        }
-        // An absolute form is meant for a host that the proxy would have to go to in the clear.
-        Door::Plain => match request.uri().host() {
-            Some(host) => (host.to_owned(), Service::Nobody),
-            None => (header, Service::of_page(request.uri().path())),
-        },
-    }
 }
 
 /// What a fault does to a request: an answer, an end, or nothing but time.
@@ -265,7 +161,7 @@ impl Visit<'_> {
             Service::GitHub => oidc::github(world, call, entry),
             Service::Pipelines => oidc::pipelines(world, call, entry),
             Service::Imds => identity_endpoints::imds(world, call, entry),
-            Service::AppService => identity_endpoints::app_service(world, call, entry),
+            Service::Apps => identity_endpoints::app_service(world, call, entry),
             Service::Control => control::answer(world, call),
             Service::Nobody | Service::Registry(_) => {
                 let text = format!("the simulator knows no {}{}\n", call.host, call.path);
@@ -289,7 +185,7 @@ impl Visit<'_> {
             return Ok(desk.answer(entry));
         }
         let route = Route::parse(&call.path);
-        if let Err(refused) = desk.admit(&route, entry) {
+        if let Some(refused) = desk.refusal(&route, entry) {
             return Ok(refused);
         }
         let reply = match (&registry.backend, body) {

@@ -86,7 +86,7 @@ pub enum FaultKind {
 pub enum BadCertificate {
     /// Issued by a CA that is not in `ca.pem`, as a TLS-inspecting proxy's is.
     UnknownIssuer,
-    /// Expired the day before.
+    /// Expired, years ago.
     Expired,
     /// Issued to another name.
     OtherName,

@@ -19,6 +19,7 @@ mod people;
 mod random;
 mod registries;
 mod server;
+mod service;
 mod settings;
 mod simulator;
 mod tls;

@@ -34,7 +34,8 @@ pub(crate) fn text(length: usize) -> String {
     text
 }
 
-/// A client secret in the looks of Entra's: 40 characters, one of them a tilde.
+/// A client secret in the looks of Entra's: 40 characters, one of them a tilde. It begins with a letter or digit, so that no
+/// program takes it for an option.
 pub(crate) fn secret() -> String {
-    format!("{}~{}", text(3), text(36))
+    format!("{}~{}", &hex()[..3], text(36))
 }

@@ -13,9 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::dispatch::{self, Door};
+use crate::dispatch;
 use crate::faults::{BadCertificate, FaultAt, FaultKind};
 use crate::journal::Endpoint;
+use crate::service::{Door, known_host};
 use crate::tls::{Show, server_config};
 use crate::wire::{self, Line, Reply, Wire};
 use crate::world::World;
@@ -92,7 +93,7 @@ async fn front(world: Arc<World>, line: Line, request: Request<Incoming>) -> io:
     }
     let target = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     let settings = world.settings();
-    let host = dispatch::known_host(&target, &settings);
+    let host = known_host(&target, &settings);
     let name = host.clone().unwrap_or_else(|| without_port(&target).to_owned());
     let mut entry = dispatch::new_entry(&request, name.clone(), Endpoint::Connect);
     world.journal.open(&mut entry);

@@ -17,11 +17,14 @@ use crate::faults::BadCertificate;
 
 type Result<T> = std::result::Result<T, rcgen::Error>;
 
+/// The host of a leaf, and what is wrong with it.
+type LeafName = (String, Option<BadCertificate>);
+
 /// The authority, and the leaves that it has issued so far.
 pub(crate) struct Certificates {
     trusted: Authority,
     unknown: Authority,
-    leaves: Mutex<HashMap<(String, Option<BadCertificate>), Arc<CertifiedKey>>>,
+    leaves: Mutex<HashMap<LeafName, Arc<CertifiedKey>>>,
 }
 
 struct Authority {

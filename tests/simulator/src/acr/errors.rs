@@ -1,5 +1,7 @@
 //! The refusals of a registry, in the words and with the headers of recorded ones.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
 use super::Desk;
@@ -29,6 +31,8 @@ pub(crate) enum Problem {
     Unauthorized,
     /// `/oauth2/token`: the password grant is not taken.
     PasswordGrant(u16),
+    /// `/oauth2/token`: the web server in front takes no header as long as that.
+    HeaderTooLarge,
 }
 
 const VISIT: &str = "authentication required, visit https://aka.ms/acr/authorization for more information.";
@@ -76,6 +80,10 @@ impl Problem {
             Self::BadRefreshToken => wire::empty(401),
             Self::Unauthorized => unauthorized(),
             Self::PasswordGrant(status) => wire::empty(*status),
+            Self::HeaderTooLarge => {
+                let page = "<html>\r\n<head><title>400 Request Header Or Cookie Too Large</title></head>\r\n</html>\r\n";
+                wire::reply(400, "text/html", page)
+            }
         }
     }
 }
@@ -93,7 +101,7 @@ fn bearer_challenge(host: &str, scope: Option<&str>, error: Option<&str>) -> Str
     let mut header = format!("Bearer realm=\"https://{host}/oauth2/token\",service=\"{host}\"");
     for (name, value) in [("scope", scope), ("error", error)] {
         if let Some(value) = value {
-            header.push_str(&format!(",{name}=\"{value}\""));
+            let _ = write!(header, ",{name}=\"{value}\"");
         }
     }
     header

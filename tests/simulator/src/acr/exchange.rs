@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Desk, Problem};
 use crate::call::Fields;
 use crate::journal::Entry;
-use crate::tokens::{self, Refusal};
+use crate::tokens::{self, Principal, Refusal};
 use crate::wire::{self, Reply, with};
 
 impl Desk<'_> {
@@ -25,13 +25,7 @@ impl Desk<'_> {
         entry.audience_requested = form.get("service").map(str::to_owned);
         entry.tenant = form.get("tenant").map(str::to_owned);
         let service = self.check_form(&form)?;
-        let token = form.get("access_token").ok_or_else(|| malformed("access_token is missing"))?;
-        entry.token = tokens::facts(token);
-        let verified = tokens::verify_access(self.world, self.call, self.registry, token);
-        let principal = verified.map_err(|refusal| match refusal {
-            Refusal::Arm => Problem::ArmAccessToken,
-            _ => Problem::BadAccessToken,
-        })?;
+        let principal = self.principal(&form, entry)?;
         if !self.registry.knows(&principal) {
             return Err(Problem::NoRole);
         }
@@ -40,11 +34,28 @@ impl Desk<'_> {
         Ok(issued.token)
     }
 
+    /// Who asks, by the token of the grant.
+    fn principal(&self, form: &Fields, entry: &mut Entry) -> Result<Principal, Problem> {
+        if form.get("grant_type") == Some("refresh_token") {
+            let token = form.get("refresh_token").ok_or_else(|| malformed("refresh_token is missing"))?;
+            let signed_in = self.world.sessions.signed_in(token).ok_or(Problem::BadAccessToken)?;
+            let is_own = signed_in.tenant == self.registry.tenant;
+            return if is_own { Ok(signed_in) } else { Err(Problem::BadAccessToken) };
+        }
+        let token = form.get("access_token").ok_or_else(|| malformed("access_token is missing"))?;
+        entry.token = tokens::facts(token);
+        let verified = tokens::verify_access(self.world, self.call, self.registry, token);
+        verified.map_err(|refusal| match refusal {
+            Refusal::Arm => Problem::ArmAccessToken,
+            _ => Problem::BadAccessToken,
+        })
+    }
+
     /// The service asked for, once the fields are in order.
     fn check_form<'a>(&self, form: &'a Fields) -> Result<&'a str, Problem> {
         match form.get("grant_type") {
-            // The second is deprecated, and what kubelet's provider sends.
-            Some("access_token" | "access_token_refresh_token") => {}
+            // The last two are deprecated; kubelet's provider sends the second.
+            Some("access_token" | "access_token_refresh_token" | "refresh_token") => {}
             Some(_) => return Err(malformed("unsupported grant_type")),
             None => return Err(malformed("grant_type is missing")),
         }

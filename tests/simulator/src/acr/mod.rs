@@ -41,38 +41,26 @@ impl Desk<'_> {
         self.with_headers(reply)
     }
 
-    /// Lets a request to `/v2/` pass, or answers it.
-    pub(crate) fn admit(&self, route: &Route, entry: &mut Entry) -> Result<(), Reply> {
+    /// The refusal of a request to `/v2/`, unless it may pass.
+    pub(crate) fn refusal(&self, route: &Route, entry: &mut Entry) -> Option<Reply> {
         let refused = match self.firewall() {
             Some(refused) => refused,
-            None => match self.check(route, entry) {
-                Ok(()) => return Ok(()),
-                Err(problem) => problem.reply(self),
-            },
+            None => self.check(route, entry).err()?.reply(self),
         };
-        Err(self.with_headers(refused))
+        Some(self.with_headers(refused))
     }
 
     fn check(&self, route: &Route, entry: &mut Entry) -> Result<(), Problem> {
         let needed = access::Needed::of(&self.call.method, route);
+        let challenge = |error| Problem::Challenge { scope: needed.scope(), detail: needed.detail(), error };
         let Some(token) = self.call.bearer() else {
             let has_basic = self.call.basic().is_some();
-            return Err(if has_basic { Problem::Basic } else { self.challenge(needed, None) });
+            return Err(if has_basic { Problem::Basic } else { challenge(None) });
         };
         entry.token = tokens::facts(token);
-        let verified = tokens::verify_registry_access(self.world, self.call, self.registry, token);
-        let Ok(claims) = verified else {
-            return Err(self.challenge(needed, Some("invalid_token")));
-        };
-        if needed.is_granted(&claims["access"]) {
-            return Ok(());
-        }
-        Err(self.challenge(needed, Some("insufficient_scope")))
-    }
-
-    #[allow(clippy::unused_self)]
-    fn challenge(&self, needed: access::Needed, error: Option<&'static str>) -> Problem {
-        Problem::Challenge { scope: needed.scope(), detail: needed.detail(), error }
+        let claims = tokens::verify_registry_access(self.world, self.call, self.registry, token)
+            .map_err(|_| challenge(Some("invalid_token")))?;
+        if needed.is_granted(&claims["access"]) { Ok(()) } else { Err(challenge(Some("insufficient_scope"))) }
     }
 
     fn firewall(&self) -> Option<Reply> {

@@ -12,6 +12,9 @@ use crate::wire::{self, Reply};
 /// The user name that goes with a token.
 const ZERO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 
+/// About how much the real web server takes of a header.
+const LONGEST_HEADER: usize = 6 * 1024;
+
 /// Who asks, and with what.
 struct Asker {
     /// None: anonymous.
@@ -61,6 +64,9 @@ impl Desk<'_> {
     }
 
     fn asker_by_header(&self, entry: &mut Entry) -> Result<Asker, Problem> {
+        if self.call.header("authorization").is_some_and(|header| header.len() > LONGEST_HEADER) {
+            return Err(Problem::HeaderTooLarge);
+        }
         let Some((user, password)) = self.call.basic() else {
             entry.grant = Some("anonymous".to_owned());
             return Ok(Asker { principal: None, refresh_token: None });
@@ -96,13 +102,20 @@ impl Desk<'_> {
         if user != ZERO_GUID {
             return Err(Problem::Unauthorized);
         }
-        self.asker_by_refresh_token(password, entry).ok_or(Problem::Unauthorized)
+        self.asker_by_refresh_token(password, entry).or_else(|| self.asker_by_access_token(password)).ok_or(Problem::Unauthorized)
     }
 
     fn asker_by_refresh_token(&self, token: &str, entry: &mut Entry) -> Option<Asker> {
         entry.token = tokens::facts(token);
         let principal = tokens::verify_refresh(self.world, self.call, self.registry, token).ok()?;
         Some(Asker { principal: Some(principal), refresh_token: Some(token.to_owned()) })
+    }
+
+    /// A registry access token does as a password too.
+    fn asker_by_access_token(&self, token: &str) -> Option<Asker> {
+        let claims = tokens::verify_registry_access(self.world, self.call, self.registry, token).ok()?;
+        let principal = claims["tenant"].is_string().then(|| tokens::subject_of(&claims, &self.call.settings));
+        Some(Asker { principal, refresh_token: None })
     }
 
     /// The `access` claim: of what was asked for, what this identity may do.

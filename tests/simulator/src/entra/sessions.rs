@@ -84,7 +84,8 @@ impl Sessions {
         token
     }
 
-    pub(super) fn signed_in(&self, refresh_token: &str) -> Option<Principal> {
+    /// Who got this Entra refresh token.
+    pub(crate) fn signed_in(&self, refresh_token: &str) -> Option<Principal> {
         lock(&self.refresh_tokens).get(refresh_token).cloned()
     }
 }

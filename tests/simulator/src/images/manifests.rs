@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, Manifest, Repository, Store, Wrong, check_digest, digest_like, references};
 use crate::call::Call;
-use crate::wire::{self, with};
+use crate::wire::{self, Reply, with};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
@@ -75,7 +75,7 @@ impl Store {
         Ok(wire::empty(202))
     }
 
-    pub(super) fn referrers(&self, call: &Call, name: &str, subject: &str) -> Answer {
+    pub(super) fn referrers(&self, call: &Call, name: &str, subject: &str) -> Reply {
         let empty = Repository::default();
         let repository = self.repositories.get(name).unwrap_or(&empty);
         let wanted = call.query.get("artifactType");
@@ -87,7 +87,7 @@ impl Store {
             .collect();
         let body = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": found});
         let reply = wire::reply(200, INDEX, body.to_string());
-        Ok(if wanted.is_some() { with(reply, "oci-filters-applied", "artifactType") } else { reply })
+        if wanted.is_some() { with(reply, "oci-filters-applied", "artifactType") } else { reply }
     }
 }
 

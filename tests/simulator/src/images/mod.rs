@@ -76,7 +76,7 @@ impl Store {
             }
             (&Method::GET, Route::Tags { name }) => self.tags(call, name),
             (_, Route::Manifest { name, reference }) => self.manifest(call, name, reference),
-            (&Method::GET, Route::Referrers { name, digest }) => self.referrers(call, name, digest),
+            (&Method::GET, Route::Referrers { name, digest }) => Ok(self.referrers(call, name, digest)),
             (_, Route::Blob { name, digest }) => self.blob(call, name, digest),
             (&Method::POST, Route::Uploads { name }) => self.start_upload(call, name),
             (_, Route::Upload { name, id }) => self.upload(call, name, id),

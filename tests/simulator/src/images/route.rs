@@ -56,10 +56,10 @@ impl Route {
         if rest.ends_with("/tags/list") {
             return Some(Self::Tags { name: name(2)? });
         }
-        match words.get(words.len().checked_sub(2)?)? {
-            &"manifests" => Some(Self::Manifest { name: name(2)?, reference: last }),
-            &"blobs" => Some(Self::Blob { name: name(2)?, digest: last }),
-            &"referrers" => Some(Self::Referrers { name: name(2)?, digest: last }),
+        match *words.get(words.len().checked_sub(2)?)? {
+            "manifests" => Some(Self::Manifest { name: name(2)?, reference: last }),
+            "blobs" => Some(Self::Blob { name: name(2)?, digest: last }),
+            "referrers" => Some(Self::Referrers { name: name(2)?, digest: last }),
             _ => None,
         }
     }

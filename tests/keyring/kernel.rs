@@ -1,0 +1,88 @@
+//! The kernel's keyring.
+
+use crate::support::REGISTRY;
+use crate::user::User;
+
+#[test]
+#[ignore = "needs keyutils and root: run tests/run"]
+fn a_second_get_is_answered_by_the_kernel() {
+    let user = User::new("keyutils");
+    let first = user.ask("get").secret();
+    assert_ne!(user.requests(), 0);
+    assert_eq!(user.ask("get").secret(), first);
+    assert_eq!(user.requests(), 0);
+}
+
+#[test]
+#[ignore = "needs keyutils and root: run tests/run"]
+fn the_kernel_forgets_every_token_by_itself() {
+    let user = User::new("keyutils");
+    user.ask("get").secret();
+    let keys = keys(&user);
+    assert!(!keys.is_empty());
+    // proc_keys(5): the fourth field is the time until the key expires; `perm` is never.
+    for key in keys {
+        let expiry = key.split_whitespace().nth(3).unwrap_or_default();
+        assert!(expiry != "perm" && expiry != "expd", "{key}");
+    }
+}
+
+#[test]
+#[ignore = "needs keyutils and root: run tests/run"]
+fn a_session_keyring_without_the_users_keyring_hides_nothing() {
+    let user = User::new("keyutils");
+    let sessions: [&[&str]; 4] = [&["keyctl", "session", "-"], &["keyctl", "session", "-"], &[], &["keyctl", "session", "x"]];
+    let secrets = sessions.map(|session| user.ask_within(session, "get").secret());
+    assert!(secrets.iter().all(|secret| *secret == secrets[0]), "each session signed in anew");
+}
+
+#[test]
+#[ignore = "needs keyutils and root: run tests/run"]
+fn a_user_keyring_without_room_costs_nothing_but_the_cache() {
+    let user = User::new("keyutils");
+    fill(&user);
+    user.ask("get").secret();
+    user.requests();
+    user.ask("get").secret();
+    assert_ne!(user.requests(), 0);
+    assert_eq!(user.ask("erase").code(), 0);
+}
+
+#[test]
+#[ignore = "needs keyutils and root: run tests/run"]
+fn a_registry_is_listed_until_it_is_erased() {
+    let user = User::new("keyutils");
+    user.ask("get").secret();
+    let listed = user.ask("list").succeeds().json();
+    assert!(listed.get(REGISTRY).is_some(), "{listed}");
+    user.ask("erase").succeeds();
+    assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}));
+    user.requests();
+    user.ask("get").secret();
+    assert_ne!(user.requests(), 0);
+}
+
+/// Rootless podman and buildah run the helper as root of a user namespace, which has a user keyring of its own.
+#[test]
+#[ignore = "needs keyutils and root: run tests/run"]
+fn a_user_namespace_has_an_answer_too() {
+    let user = User::new("keyutils");
+    user.ask_within(&["unshare", "--user", "--map-root-user"], "get").secret();
+}
+
+/// The keys of type `user` that this user can see, as lines of `/proc/keys`.
+fn keys(user: &User) -> Vec<String> {
+    let listed = user.run("cat /proc/keys", "").succeeds();
+    let keys = listed.stdout.lines().filter(|line| line.split_whitespace().nth(7) == Some("user"));
+    keys.map(str::to_owned).collect()
+}
+
+/// Takes the 20,000 bytes that the kernel gives to a user who is not root, all but less than a token's worth.
+pub(crate) fn fill(user: &User) {
+    let content = "x".repeat(900);
+    let full = (0..40).any(|number| {
+        let added = user.run(&format!("keyctl padd user filler-{number} @u"), &content);
+        added.stderr.contains("quota")
+    });
+    assert!(full, "the quota was not reached");
+}

@@ -1,0 +1,144 @@
+//! A Secret Service: the real gnome-keyring-daemon on a bus of its own.
+
+use crate::support::server::{CONTAINED, Server};
+use crate::support::{REGISTRY, until};
+use crate::user::User;
+use rustix::process::{Signal, kill_process};
+use std::time::Duration;
+
+/// What a keyring that does not answer may cost.
+const PATIENCE: Duration = Duration::from_millis(3_500);
+
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn a_second_get_is_answered_by_the_keyring() {
+    let (user, _bus) = desktop_user("secret-service");
+    let _keyring = unlocked(&user);
+    let first = user.ask("get").secret();
+    assert_ne!(user.requests(), 0);
+    assert_eq!(user.ask("get").secret(), first);
+    assert_eq!(user.requests(), 0);
+}
+
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn a_registry_is_listed_until_it_is_erased() {
+    let (user, _bus) = desktop_user("secret-service");
+    let _keyring = unlocked(&user);
+    user.ask("get").secret();
+    let listed = user.ask("list").succeeds().json();
+    assert!(listed.get(REGISTRY).is_some(), "{listed}");
+    user.ask("erase").succeeds();
+    assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}));
+    user.requests();
+    user.ask("get").secret();
+    assert_ne!(user.requests(), 0);
+}
+
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn without_a_bus_there_is_an_answer() {
+    let user = User::new("secret-service");
+    let answer = user.ask("get");
+    answer.secret();
+    assert!(answer.took < PATIENCE, "{answer:#?}");
+}
+
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn with_a_bus_and_no_keyring_there_is_an_answer() {
+    let (user, _bus) = desktop_user("secret-service");
+    let answer = user.ask("get");
+    answer.secret();
+    assert!(answer.took < PATIENCE, "{answer:#?}");
+}
+
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn a_locked_keyring_is_neither_waited_for_nor_unlocked() {
+    let (user, _bus) = desktop_user("secret-service");
+    drop(unlocked(&user));
+    let _keyring = start_keyring(&user, "");
+    let answer = user.ask("get");
+    answer.secret();
+    assert!(answer.took < PATIENCE, "{answer:#?}");
+    assert!(is_locked(&user));
+    user.ask("erase").succeeds();
+    user.ask("list").succeeds();
+}
+
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn a_keyring_that_is_stuck_costs_two_seconds() {
+    let (user, _bus) = desktop_user("secret-service");
+    let keyring = unlocked(&user);
+    user.ask("get").secret();
+    kill_process(keyring.id(), Signal::STOP).expect("our child");
+    let answer = user.ask("get");
+    answer.secret();
+    assert!(answer.took < PATIENCE, "{answer:#?}");
+    kill_process(keyring.id(), Signal::CONT).expect("our child");
+}
+
+/// Rootless podman and buildah run the helper as root of a user namespace, which the bus does not know.
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn a_user_namespace_has_an_answer_too() {
+    let (user, _bus) = desktop_user("secret-service");
+    let _keyring = unlocked(&user);
+    let answer = user.ask_within(&["unshare", "--user", "--map-root-user"], "get");
+    answer.secret();
+    assert!(answer.took < PATIENCE, "{answer:#?}");
+}
+
+/// A user with a session bus of their own.
+pub(crate) fn desktop_user(store: &'static str) -> (User, Server) {
+    let mut user = User::new(store);
+    let socket = user.home.path("run/bus");
+    let address = format!("unix:path={}", socket.display());
+    let mut command = user.home.command(CONTAINED[0]);
+    let inner = user.command("dbus-daemon");
+    // dbus-daemon insists on knowing the user's name.
+    command.args(&CONTAINED[1..]).args(["sh", "-ec", "mount --bind passwd /etc/passwd; exec \"$0\" \"$@\""]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    command.args(["--session", "--nofork", "--nopidfile", "--address", &address]);
+    let mut bus = Server::start(&mut command, user.home.path("bus.log"));
+    bus.when("session bus", |_| socket.exists().then_some(()));
+    user.join_bus(address);
+    (user, bus)
+}
+
+/// A keyring that was made and unlocked with a password, as a desktop's login does.
+pub(crate) fn unlocked(user: &User) -> Server {
+    user.home.write("password", "a password");
+    let keyring = start_keyring(user, "--unlock");
+    until("unlocked keyring", || (!is_locked(user)).then_some(()));
+    keyring
+}
+
+/// Starts gnome-keyring-daemon and waits until it owns its name on the bus.
+fn start_keyring(user: &User, option: &str) -> Server {
+    let mut command = user.command("sh");
+    command.arg("-ec").arg("exec gnome-keyring-daemon --foreground --components=secrets $0 <password").arg(option);
+    let mut keyring = Server::start(&mut command, user.home.path("keyring.log"));
+    keyring.when("keyring", |_| has_owner(user, "org.freedesktop.secrets").then_some(()));
+    keyring
+}
+
+/// Whether a program on the bus owns this name.
+fn has_owner(user: &User, name: &str) -> bool {
+    let question = "org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner";
+    ask_bus(user, &format!("{question} string:{name}")).contains("true")
+}
+
+/// Whether the keyring that tokens would be written to is locked (Secret Service specification, `Collection.Locked`).
+fn is_locked(user: &User) -> bool {
+    let collection = "org.freedesktop.secrets /org/freedesktop/secrets/collection/login";
+    let get = "org.freedesktop.DBus.Properties.Get string:org.freedesktop.Secret.Collection string:Locked";
+    !ask_bus(user, &format!("{collection} {get}")).contains("false")
+}
+
+/// The answer to one method call: destination, path, method, arguments.
+fn ask_bus(user: &User, call: &str) -> String {
+    user.run(&format!("dbus-send --session --print-reply=literal --type=method_call --dest={call}"), "").stdout
+}

@@ -1,0 +1,244 @@
+//! Every way in which Entra, a registry or the network can refuse, and the sentence and hint that a person then reads.
+
+mod support;
+
+use simulator::{BadCertificate, Endpoint, ErrorShape, Fault, FaultAt, FaultKind, Settings, Simulator};
+use std::process::Command;
+use std::time::Duration;
+use support::{Answer, Home, REGISTRY, ask, helper};
+
+const ROLES: &str = "hint: give the identity the role AcrPull or AcrPush on the registry, or, where it uses ABAC, Container Registry \
+                     Repository Reader or Writer; a new role takes up to 10 minutes to arrive, see https://aka.ms/acr/authorization";
+
+fn get(change: impl FnOnce(&mut Settings), edit: impl FnOnce(&mut Command)) -> (Answer, Simulator) {
+    let (home, simulator) = (Home::new(), Simulator::start(Settings::default()).unwrap());
+    simulator.change(change);
+    let mut command = helper(&home, &simulator);
+    edit(&mut command);
+    (ask(command, "get", REGISTRY), simulator)
+}
+
+/// The line on stdout, and the last line on stderr, which is the hint.
+#[track_caller]
+fn refused(answer: &Answer, line: &str, hint: &str) {
+    assert_eq!(answer.code(), 1);
+    assert_eq!(answer.stdout, format!("{line}\n"));
+    assert!(answer.stderr.starts_with(&format!("docker-credential-acrscoped: {line}\n")), "{}", answer.stderr);
+    assert_eq!(answer.stderr.lines().last(), Some(hint), "{}", answer.stderr);
+    assert!(!answer.text().contains("credentials not found"));
+    assert!(answer.took < Duration::from_secs(20), "{:?}", answer.took);
+}
+
+fn fault(at: FaultAt, kind: FaultKind) -> impl FnOnce(&mut Settings) {
+    move |settings| settings.faults.push(Fault::always(at, kind))
+}
+
+#[test]
+fn a_missing_role_is_told_in_every_shape_of_the_service() {
+    for (shape, line) in [
+        (ErrorShape::Y2021, "contoso.azurecr.io refused the access token: 403, retrieving permissions failed"),
+        (ErrorShape::Y2024, "contoso.azurecr.io refused the access token: 401"),
+        (
+            ErrorShape::Y2026,
+            "contoso.azurecr.io refused the access token: 401, authentication required, visit https://aka.ms/acr/authorization for \
+             more information.",
+        ),
+    ] {
+        let (mut answer, _simulator) = get(
+            |settings| {
+                settings.error_shape = shape;
+                settings.registry_mut(REGISTRY).roles.clear();
+            },
+            |_| {},
+        );
+        assert!(answer.stderr.contains("\n  correlation id: "), "{}", answer.stderr);
+        for text in [&mut answer.stdout, &mut answer.stderr] {
+            if let Some((before, after)) = text.split_once(" CorrelationId: ") {
+                *text = format!("{before}\n{}", after.split_once('\n').unwrap().1);
+            }
+        }
+        refused(&answer, line, ROLES);
+    }
+}
+
+#[test]
+fn a_firewall_is_told_with_the_command_that_opens_it() {
+    let (answer, _simulator) = get(|settings| settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into()), |_| {});
+    refused(
+        &answer,
+        "the firewall of contoso.azurecr.io does not let 203.0.113.9 in",
+        "hint: az acr network-rule add --name contoso --ip-address 203.0.113.9",
+    );
+}
+
+#[test]
+fn what_a_registry_answers_in_place_of_a_token_is_told() {
+    for (kind, line, hint) in [
+        (
+            FaultKind::too_many_requests(300),
+            "contoso.azurecr.io gets too many requests and asks to wait 300 s",
+            "hint: try again later; limits are listed at https://aka.ms/acr/skus",
+        ),
+        (
+            FaultKind::status(404),
+            "contoso.azurecr.io has no `/oauth2/exchange`: it does not answer as an Azure Container Registry",
+            "hint: check the name: `az acr show --name contoso --query loginServer`",
+        ),
+        (
+            FaultKind::status(500),
+            "contoso.azurecr.io answered the exchange with 500",
+            "hint: try again; if it stays, `az acr check-health --name contoso --yes`",
+        ),
+        (
+            FaultKind::Html,
+            "a web page came in place of the answer of contoso.azurecr.io: 200",
+            "hint: a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`",
+        ),
+        (
+            FaultKind::Redirect { to: "https://contoso.azurecr.us/oauth2/exchange".into() },
+            "contoso.azurecr.io answered the exchange with a redirect to `https://contoso.azurecr.us/oauth2/exchange`, which is not \
+             followed",
+            "hint: a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`",
+        ),
+    ] {
+        let (answer, simulator) = get(fault(FaultAt::Exchange, kind), |_| {});
+        refused(&answer, line, hint);
+        assert!(simulator.journal().iter().all(|entry| entry.host != "contoso.azurecr.us"), "a redirect was followed");
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_or_never_ends_is_told() {
+    for (kind, cause) in [
+        (FaultKind::CutBody, "no whole answer from contoso.azurecr.io: "),
+        (FaultKind::Reset, "no whole answer from contoso.azurecr.io: "),
+        (FaultKind::EndlessBody, "no whole answer from contoso.azurecr.io: the answer is longer than 1048576 bytes"),
+    ] {
+        let (answer, _simulator) = get(fault(FaultAt::Exchange, kind), |_| {});
+        assert!(answer.stdout.starts_with(cause), "{answer:?}");
+        assert_eq!(answer.stdout.lines().count(), 1);
+        assert_eq!(answer.stderr.lines().last(), Some("hint: try again; a proxy or firewall may cut connections"));
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_told_with_the_ca_file_in_force() {
+    for kind in [BadCertificate::UnknownIssuer, BadCertificate::Expired, BadCertificate::OtherName] {
+        let connect = FaultAt::Connect(REGISTRY.into());
+        let (answer, simulator) = get(fault(connect, FaultKind::Certificate(kind)), |_| {});
+        assert!(
+            answer.stdout.starts_with("no trusted TLS connection to contoso.azurecr.io: invalid peer certificate"),
+            "{answer:?}"
+        );
+        assert!(answer.stderr.contains("\n  `SSL_CERT_FILE` is set to "), "{}", answer.stderr);
+        assert!(answer.stderr.contains("\n  `HTTPS_PROXY` is set to "), "{}", answer.stderr);
+        assert!(answer.stderr.lines().last().unwrap().contains("`SSL_CERT_FILE`"));
+        assert!(simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::Exchange), "a token went out");
+    }
+}
+
+#[test]
+fn a_ca_file_that_is_not_there_is_told() {
+    let (answer, simulator) = get(
+        |_| {},
+        |command| {
+            command.env("SSL_CERT_FILE", "/nonexistent/ca.pem");
+        },
+    );
+    assert!(answer.stdout.starts_with("no trusted TLS connection to contoso.azurecr.io: "), "{answer:?}");
+    assert!(answer.stderr.contains("`SSL_CERT_FILE` is set to /nonexistent/ca.pem"), "{answer:?}");
+    assert!(simulator.journal().is_empty());
+}
+
+#[test]
+fn a_proxy_that_cannot_be_reached_is_told() {
+    let (answer, _simulator) = get(
+        |_| {},
+        |command| {
+            command.env("HTTPS_PROXY", "http://127.0.0.1:1");
+        },
+    );
+    refused(
+        &answer,
+        "no connection to login.microsoftonline.com: Connection refused (os error 111)",
+        "hint: check the network and `HTTPS_PROXY`, `NO_PROXY`",
+    );
+    assert!(answer.stderr.contains("\n  `HTTPS_PROXY` is set to http://127.0.0.1:1\n"), "{}", answer.stderr);
+}
+
+/// In a network namespace of its own there is no resolver to ask.
+#[test]
+#[ignore = "needs namespaces: run tests/run"]
+fn a_name_that_does_not_resolve_is_told() {
+    let (answer, _simulator) = get(
+        |_| {},
+        |command| {
+            let mut unshared = Command::new("unshare");
+            unshared.args(["--map-root-user", "--net"]).arg(command.get_program()).env_clear();
+            unshared.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env_remove("HTTPS_PROXY");
+            *command = unshared;
+        },
+    );
+    refused(
+        &answer,
+        "the name login.microsoftonline.com was not found",
+        "hint: check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone",
+    );
+}
+
+#[test]
+fn entras_codes_are_told_with_what_to_do() {
+    for (edit, code, hint) in [
+        (("AZURE_CLIENT_SECRET", "wrong"), "AADSTS7000215", "hint: `AZURE_CLIENT_SECRET` must be the secret's value, not its id"),
+        (
+            ("AZURE_CLIENT_ID", "11111111-2222-3333-4444-555555555555"),
+            "AADSTS700016",
+            "hint: check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`",
+        ),
+        (
+            ("AZURE_TENANT_ID", "11111111-2222-3333-4444-555555555555"),
+            "AADSTS90002",
+            "hint: check `AZURE_TENANT_ID`, and `AZURE_AUTHORITY_HOST` if the tenant is in another cloud",
+        ),
+    ] {
+        let (answer, simulator) = get(
+            |_| {},
+            |command| {
+                command.env(edit.0, edit.1);
+            },
+        );
+        let line = answer.stdout.trim_end();
+        assert!(
+            line.starts_with("service principal ") && line.contains(" gave no access token: ") && line.contains(code),
+            "{line}"
+        );
+        assert!(!line.contains("Trace ID") && answer.stderr.contains("\n  Trace ID: "), "{}", answer.stderr);
+        assert_eq!(answer.stderr.lines().last(), Some(hint));
+        assert!(simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::Exchange));
+    }
+    let (answer, _simulator) = get(|settings| settings.apps[0].secret_expired = true, |_| {});
+    assert!(answer.stdout.contains("AADSTS7000222"), "{answer:?}");
+}
+
+#[test]
+fn the_deadline_ends_a_sign_in_and_an_exchange_that_never_answer() {
+    for (at, line) in [
+        (FaultAt::Authority, " was asked for an access token"),
+        (FaultAt::Exchange, "gave up after 1 s while contoso.azurecr.io was asked for a refresh token"),
+    ] {
+        let (answer, _simulator) = get(fault(at, FaultKind::Delay { ms: 60_000 }), |command| {
+            command.env("ACRSCOPED_TIMEOUT", "1");
+        });
+        assert!(answer.stdout.trim_end().ends_with(line), "{answer:?}");
+        assert!(answer.took < Duration::from_secs(10), "{:?}", answer.took);
+    }
+}
+
+#[test]
+fn a_sign_in_that_is_throttled_once_succeeds() {
+    let (answer, simulator) =
+        get(|settings| settings.faults.push(Fault::once(FaultAt::Authority, FaultKind::too_many_requests(1))), |_| {});
+    answer.succeeds();
+    let sign_ins = simulator.journal().iter().filter(|entry| entry.endpoint == Endpoint::EntraToken).count();
+    assert_eq!(sign_ins, 2);
+}

@@ -1,0 +1,113 @@
+//! When a cached token is used, renewed, or used although it could not be renewed: decisions of the core, with the clock passed in.
+
+use docker_credential_acrscoped::cache::{Cache, Key};
+use docker_credential_acrscoped::config::Config;
+use docker_credential_acrscoped::error::Error;
+use docker_credential_acrscoped::helper::Helper;
+use docker_credential_acrscoped::identity::Identity;
+use docker_credential_acrscoped::registry::Registry;
+use docker_credential_acrscoped::token::RefreshToken;
+use keyring_core::api::CredentialStore;
+use keyring_core::mock;
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Where the tests' tokens begin to live.
+const START: SystemTime = SystemTime::UNIX_EPOCH;
+
+/// What a registry gives: three hours.
+const LIFE: u64 = 10_800;
+
+fn minutes(count: u64) -> SystemTime {
+    START + Duration::from_secs(count * 60)
+}
+
+/// A service principal whose authority cannot be reached: nobody listens on port 1 of loopback.
+fn config(client: &str) -> Config {
+    let rows = [
+        ("AZURE_TENANT_ID", "contoso.example"),
+        ("AZURE_CLIENT_ID", client),
+        ("AZURE_CLIENT_SECRET", "canary"),
+        ("AZURE_AUTHORITY_HOST", "https://127.0.0.1:1"),
+    ];
+    let rows = rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    Config::read(&rows, None).unwrap()
+}
+
+fn registry() -> Registry {
+    Registry::parse("contoso.azurecr.io").unwrap()
+}
+
+fn token() -> RefreshToken {
+    let payload = azure_core::base64::encode_url_safe(format!(r#"{{"exp":{LIFE}}}"#));
+    RefreshToken::received(format!("e30.{}.c2ln", payload.trim_end_matches('=')).into(), START)
+}
+
+/// A store that holds one token of `owner`, received at the start.
+fn store_of(owner: &str) -> Arc<CredentialStore> {
+    let store: Arc<CredentialStore> = mock::Store::new().unwrap();
+    let identity = Identity::choose(&config(owner), &registry()).unwrap();
+    Cache::over(vec![store.clone()]).put(&Key::new(&registry(), &identity.fingerprint()), &token(), START);
+    store
+}
+
+fn get(store: &Arc<CredentialStore>, client: &str, clock: fn() -> SystemTime) -> Result<RefreshToken, Error> {
+    Helper::with_cache(config(client), Cache::over(vec![store.clone()]), clock).get(&registry())
+}
+
+#[test]
+fn in_the_first_half_of_its_life_a_token_is_handed_out_without_asking_anybody() {
+    let store = store_of("alice");
+    for clock in [|| minutes(0), || minutes(89)] as [fn() -> SystemTime; 2] {
+        let got = get(&store, "alice", clock).unwrap();
+        assert_eq!(got.secret().expose_secret(), token().secret().expose_secret());
+        assert_eq!(got.renew(), minutes(90));
+    }
+}
+
+#[test]
+fn when_renewal_fails_a_valid_token_is_used_and_the_next_try_waits_a_minute() {
+    let store = store_of("alice");
+    let got = get(&store, "alice", || minutes(100)).unwrap();
+    assert_eq!(got.secret().expose_secret(), token().secret().expose_secret());
+    assert_eq!(got.renew(), minutes(101));
+    // Fresh again for that minute: nothing is tried, so the time of renewal stays.
+    assert_eq!(get(&store, "alice", || minutes(100)).unwrap().renew(), minutes(101));
+    assert_eq!(get(&store, "alice", || minutes(150)).unwrap().renew(), minutes(151));
+}
+
+#[test]
+fn a_token_that_has_expired_is_never_used_whatever_happens() {
+    let store = store_of("alice");
+    for clock in [|| minutes(179), || minutes(200)] as [fn() -> SystemTime; 2] {
+        let error = get(&store, "alice", clock).unwrap_err();
+        assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    }
+}
+
+#[test]
+fn after_a_switch_of_the_account_the_former_accounts_token_is_not_used() {
+    let store = store_of("alice");
+    assert!(matches!(get(&store, "bob", || minutes(1)), Err(Error::Unreachable(_))));
+    assert!(get(&store, "alice", || minutes(1)).is_ok());
+}
+
+#[test]
+fn list_names_hosts_of_the_current_identity_with_a_valid_token() {
+    let store = store_of("alice");
+    let list = |client: &str, clock: fn() -> SystemTime| {
+        Helper::with_cache(config(client), Cache::over(vec![store.clone()]), clock).list()
+    };
+    assert_eq!(list("alice", || minutes(1)), ["contoso.azurecr.io"]);
+    assert_eq!(list("alice", || minutes(120)), ["contoso.azurecr.io"]);
+    assert!(list("alice", || minutes(180)).is_empty());
+    assert!(list("bob", || minutes(1)).is_empty());
+}
+
+#[test]
+fn erase_makes_the_next_get_ask() {
+    let store = store_of("alice");
+    Helper::with_cache(config("bob"), Cache::over(vec![store.clone()]), || minutes(1)).erase(&registry());
+    assert!(get(&store, "alice", || minutes(1)).is_err());
+}
