@@ -3,11 +3,11 @@
 
 mod support;
 
-use simulator::{Fault, FaultAt, FaultKind, Settings, Simulator};
+use simulator::{Fault, FaultAt, FaultKind};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use support::trace::Trace;
-use support::{Home, NOT_OURS, REGISTRY, ask, binary, helper};
+use support::{NOT_OURS, REGISTRY, ask, binary, helper, world};
 
 /// Hosts that an attacker would like to be taken for a registry.
 const HOSTILE: &[&str] = &[
@@ -43,7 +43,7 @@ const HOSTILE: &[&str] = &[
 #[test]
 #[ignore = "needs strace: run tests/run"]
 fn a_hostile_host_causes_no_lookup_connection_process_or_keyring_read() {
-    let (home, simulator) = (Home::new(), Simulator::start(Settings::default()).unwrap());
+    let (home, simulator) = world();
     let mut command = helper(&home, &simulator);
     command.env("ACRSCOPED_CACHE", "auto");
     for host in HOSTILE {
@@ -62,13 +62,13 @@ fn a_hostile_host_causes_no_lookup_connection_process_or_keyring_read() {
 
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(folder).expect("our folder").map(|entry| entry.expect("our folder").path());
     entries.flat_map(|path| if path.is_dir() && !path.is_symlink() { files(&path) } else { vec![path] }).collect()
 }
 
 #[test]
 fn no_secret_is_printed_or_written_by_runs_that_fail() {
-    let (home, simulator) = (Home::new(), Simulator::start(Settings::default()).unwrap());
+    let (home, simulator) = world();
     let subject = simulator.settings().apps[0].federated_credentials[0].subject.clone();
     let assertion = simulator.assertion(&subject);
     let az = home.write(
@@ -140,7 +140,7 @@ fn answer(code: u16, body: &str) -> FaultKind {
 
 #[test]
 fn the_command_line_of_no_child_holds_a_secret() {
-    let (home, simulator) = (Home::new(), Simulator::start(Settings::default()).unwrap());
+    let (home, simulator) = world();
     let az =
         home.write("bin/az", "#!/bin/sh\necho \"$0 $*\" > \"$HOME/argv\"; cat /proc/$PPID/cmdline >> \"$HOME/argv\"; exit 1\n");
     std::fs::set_permissions(&az, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -2,14 +2,9 @@
 
 mod support;
 
-use simulator::{Settings, Simulator};
 use std::io::Read as _;
 use std::process::Stdio;
-use support::{Home, NOT_OURS, REGISTRY, ZERO_GUID, ask, binary, helper, run};
-
-fn world() -> (Home, Simulator) {
-    (Home::new(), Simulator::start(Settings::default()).unwrap())
-}
+use support::{NOT_OURS, REGISTRY, ZERO_GUID, ask, binary, helper, run, world};
 
 #[test]
 fn the_server_url_comes_back_as_it_was_sent() {

@@ -5,13 +5,13 @@ mod support;
 use simulator::{BadCertificate, Endpoint, ErrorShape, Fault, FaultAt, FaultKind, Settings, Simulator};
 use std::process::Command;
 use std::time::Duration;
-use support::{Answer, Home, REGISTRY, ask, helper};
+use support::{Answer, REGISTRY, ask, helper, world};
 
 const ROLES: &str = "hint: give the identity the role AcrPull or AcrPush on the registry, or, where it uses ABAC, Container Registry \
                      Repository Reader or Writer; a new role takes up to 10 minutes to arrive, see https://aka.ms/acr/authorization";
 
 fn get(change: impl FnOnce(&mut Settings), edit: impl FnOnce(&mut Command)) -> (Answer, Simulator) {
-    let (home, simulator) = (Home::new(), Simulator::start(Settings::default()).unwrap());
+    let (home, simulator) = world();
     simulator.change(change);
     let mut command = helper(&home, &simulator);
     edit(&mut command);

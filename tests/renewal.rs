@@ -32,11 +32,11 @@ fn config(client: &str) -> Config {
         ("AZURE_AUTHORITY_HOST", "https://127.0.0.1:1"),
     ];
     let rows = rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
-    Config::read(&rows, None).unwrap()
+    Config::read(&rows, None).expect("good settings")
 }
 
 fn registry() -> Registry {
-    Registry::parse("contoso.azurecr.io").unwrap()
+    Registry::parse("contoso.azurecr.io").expect("a registry")
 }
 
 fn token() -> RefreshToken {
@@ -46,8 +46,8 @@ fn token() -> RefreshToken {
 
 /// A store that holds one token of `owner`, received at the start.
 fn store_of(owner: &str) -> Arc<CredentialStore> {
-    let store: Arc<CredentialStore> = mock::Store::new().unwrap();
-    let identity = Identity::choose(&config(owner), &registry()).unwrap();
+    let store: Arc<CredentialStore> = mock::Store::new().expect("a store");
+    let identity = Identity::choose(&config(owner), &registry()).expect("an identity");
     Cache::over(vec![store.clone()]).put(&Key::new(&registry(), &identity.fingerprint()), &token(), START);
     store
 }

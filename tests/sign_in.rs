@@ -2,15 +2,11 @@
 
 mod support;
 
-use simulator::{CLIENT, Endpoint, Entry, MANAGED_IDENTITY, Settings, Simulator, TENANT};
+use simulator::{CLIENT, Endpoint, Entry, MANAGED_IDENTITY, Simulator, TENANT};
 use std::process::Command;
-use support::{Home, REGISTRY, ask, binary, connect, helper};
+use support::{Home, REGISTRY, ask, binary, connect, helper, world};
 
 const AUDIENCE: &str = "https://containerregistry.azure.net";
-
-fn world() -> (Home, Simulator) {
-    (Home::new(), Simulator::start(Settings::default()).unwrap())
-}
 
 /// The helper without an identity.
 fn nobody(home: &Home, simulator: &Simulator) -> Command {
@@ -163,7 +159,7 @@ fn a_machine_without_identity_is_told_what_was_looked_for_within_seconds() {
 #[cfg(unix)]
 fn fake_azure_cli(home: &Home, script: &str) {
     let az = home.write("bin/az", format!("#!/bin/sh\n{script}\n"));
-    std::fs::set_permissions(&az, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&az, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("our file");
     home.write(
         "home/.azure/azureProfile.json",
         "\u{feff}{\"subscriptions\":[{\"isDefault\":true,\"environmentName\":\"AzureCloud\",\"tenantId\":\"t\",\"user\":{\"name\":\"alice\"}}]}",

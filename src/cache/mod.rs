@@ -261,7 +261,7 @@ mod tests {
         assert!(cache.get(&key, NOW).is_none());
         cache.put(&key, &token("a", 200), NOW);
         let later = NOW + Duration::from_secs(200);
-        assert_eq!(cache.list(NOW), [key.clone()]);
+        assert_eq!(cache.list(NOW), std::slice::from_ref(&key));
         assert!(cache.list(later).is_empty() && cache.get(&key, later).is_none());
     }
 

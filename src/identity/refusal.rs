@@ -72,6 +72,8 @@ fn hint(source: &Source, code: Option<u32>) -> Option<String> {
         Some(65_001 | 65_004 | 90_094) => "an administrator of the tenant must consent to the application".into(),
         Some(65_002) => "this client id may not ask for registries; use the Azure CLI's or your own".into(),
         Some(50_001 | 500_011) => "the tenant does not know Azure Container Registry: check the tenant and the cloud".into(),
+        // Who is signed in there is the Azure CLI's matter, not that of our settings.
+        Some(70_001 | 90_002 | 700_016 | 900_023 | 7_000_112 | 7_000_215 | 7_000_222) if from_cli => login,
         Some(7_000_215) => "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into(),
         Some(7_000_222) => "the secret has expired: `az ad app credential reset --id $AZURE_CLIENT_ID`".into(),
         Some(700_016 | 70_001 | 7_000_112) => "check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`".into(),
@@ -141,6 +143,7 @@ mod tests {
         for (source, code, words) in [
             (&cli, Some(50_076), "az login --scope https://containerregistry.azure.net/.default"),
             (&cli, None, "az login"),
+            (&cli, Some(7_000_215), "az login"),
             (&secret, Some(7_000_215), "not its id"),
             (&secret, Some(90_002), "AZURE_AUTHORITY_HOST"),
             (&secret, Some(123_456), "error?code=123456"),

@@ -95,6 +95,11 @@ impl Home {
     }
 }
 
+/// A home, and a simulator as it is by default.
+pub(crate) fn world() -> (Home, Simulator) {
+    (Home::new(), Simulator::start(simulator::Settings::default()).expect("a simulator"))
+}
+
 /// Sends the command's traffic to the simulator, which is its metadata service too, and has it trust the simulator's
 /// certificates: nothing real is asked, also where the tests run in Azure.
 pub(crate) fn connect<'a>(command: &'a mut Command, simulator: &Simulator) -> &'a mut Command {

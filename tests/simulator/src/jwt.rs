@@ -128,6 +128,11 @@ impl Parts {
     }
 }
 
+/// A time claim in whole seconds; it may be written with a fraction (RFC 7519, 2).
+pub(crate) fn seconds(claim: &Value) -> Option<i64> {
+    claim.as_i64().or_else(|| claim.as_f64()?.trunc().to_string().parse().ok())
+}
+
 /// A key's name as docker's libtrust makes it and as registries look it up: the first 240 bits of the SHA-256 of the
 /// public key's DER, in base32, as twelve groups of four.
 fn libtrust_key_id(point: &[u8]) -> String {
@@ -171,6 +176,12 @@ mod tests {
         assert_eq!(parts.verify_with(&json!({"keys": [key.jwk()]})), Ok(()));
         assert_eq!(parts.verify_with(&json!({"keys": [other.jwk()]})), Err(Invalid::UnknownKey));
         assert_eq!(parts.verify_with(&Value::Null), Err(Invalid::UnknownKey));
+    }
+
+    #[test]
+    fn a_time_may_have_a_fraction() {
+        let times = [json!(1_795_384_553), json!(1_795_384_553.75), json!("soon"), Value::Null];
+        assert_eq!(times.each_ref().map(seconds), [Some(1_795_384_553), Some(1_795_384_553), None, None]);
     }
 
     #[test]

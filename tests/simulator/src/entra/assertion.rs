@@ -11,7 +11,7 @@ use webpki::ring::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256_LEGACY_K
 use super::Desk;
 use super::errors::Refusal;
 use crate::clock;
-use crate::jwt::Parts;
+use crate::jwt::{Parts, seconds};
 use crate::people::{App, FederatedCredential, Tenant};
 use crate::settings::ASSERTION_AUDIENCE;
 
@@ -119,8 +119,8 @@ fn bad_signature(reason: &str) -> Refusal {
 }
 
 fn check_times(now: i64, parts: &Parts) -> Result<(), Refusal> {
-    let from = parts.claims["nbf"].as_i64().unwrap_or(0);
-    let until = parts.claims["exp"].as_i64().unwrap_or(0);
+    let from = seconds(&parts.claims["nbf"]).unwrap_or(0);
+    let until = seconds(&parts.claims["exp"]).unwrap_or(0);
     if from <= now && now < until {
         return Ok(());
     }

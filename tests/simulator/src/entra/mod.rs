@@ -1,6 +1,7 @@
 //! Entra: the pages of an authority.
 
 mod assertion;
+mod browser;
 mod clients;
 mod discovery;
 mod errors;

@@ -1,18 +1,16 @@
-//! Sign-in of users: device code, browser with PKCE, refresh token. The first user of the settings approves all.
+//! Sign-in of users by device code and refresh token, and what users get. The first user of the tenant approves all.
 
 use data_encoding::BASE64URL_NOPAD;
-use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use super::errors::Refusal;
-use super::sessions::{Code, Device, Standing};
+use super::sessions::{Device, Standing};
 use super::{Desk, Outcome, clients};
 use crate::call::Fields;
 use crate::journal::Entry;
 use crate::people::Tenant;
 use crate::random;
 use crate::tokens::{self, Principal};
-use crate::wire::{self, Reply, with};
 
 /// What goes beside the resource's own scopes.
 const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "offline_access", "email"];
@@ -68,57 +66,6 @@ impl Desk<'_> {
         }
     }
 
-    /// The sign-in page, whose user approves at once: a redirect with a code.
-    pub(super) fn authorize(&self, tenant: &str, entry: &mut Entry) -> Reply {
-        let query = &self.call.query;
-        entry.tenant = Some(tenant.to_owned());
-        entry.audience_requested = query.get("scope").map(str::to_owned);
-        let text = |name: &str| query.get(name).map(str::to_owned);
-        let client = self.public_client(tenant, query, entry);
-        let (Ok(client_id), Some(redirect_uri), Some("code")) = (client, text("redirect_uri"), query.get("response_type")) else {
-            return wire::reply(400, "text/html", "<h1>Sorry, we cannot sign you in</h1>");
-        };
-        if query.has("code_challenge") && query.get("code_challenge_method") != Some("S256") {
-            return wire::reply(400, "text/html", "<h1>code_challenge_method must be S256</h1>");
-        }
-        let code = self.world.sessions.add_code(Code {
-            client_id,
-            redirect_uri: redirect_uri.clone(),
-            challenge: text("code_challenge"),
-            nonce: text("nonce"),
-            scope: text("scope").unwrap_or_default(),
-        });
-        let mut answer = form_urlencoded::Serializer::new(String::new());
-        answer.append_pair("code", &code);
-        if let Some(state) = query.get("state") {
-            answer.append_pair("state", state);
-        }
-        let mark = if redirect_uri.contains('?') { '&' } else { '?' };
-        let location = format!("{redirect_uri}{mark}{}", answer.finish());
-        with(wire::empty(302), "location", &location)
-    }
-
-    pub(super) fn redeem_code(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Outcome {
-        let client_id = self.public_client(tenant, form, entry)?;
-        let code = form.get("code").ok_or_else(|| Refusal::missing("code"))?;
-        let code = self
-            .world
-            .sessions
-            .take_code(code)
-            .filter(|code| code.client_id == client_id && form.get("redirect_uri") == Some(&code.redirect_uri));
-        let refused = |code, text: &str| Refusal::other("invalid_grant", code, text.to_owned());
-        let code =
-            code.ok_or_else(|| refused(70_008, "The provided authorization code is expired, used, or not for this client."))?;
-        let sent =
-            form.get("code_verifier").map(|verifier| BASE64URL_NOPAD.encode(digest(&SHA256, verifier.as_bytes()).as_ref()));
-        if sent != code.challenge {
-            return Err(refused(501_481, "The Code_Verifier does not match the code_challenge."));
-        }
-        let scope = form.get("scope").unwrap_or(&code.scope).to_owned();
-        let principal = self.user(tenant, &client_id)?;
-        self.user_tokens(tenant, &principal, &scope, form, code.nonce.as_deref(), entry)
-    }
-
     pub(super) fn refresh(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Outcome {
         let client_id = self.public_client(tenant, form, entry)?;
         let token = form.get("refresh_token").ok_or_else(|| Refusal::missing("refresh_token"))?;
@@ -133,7 +80,7 @@ impl Desk<'_> {
     }
 
     /// A client that users may sign in with.
-    fn public_client(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Result<String, Refusal> {
+    pub(super) fn public_client(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Result<String, Refusal> {
         Self::note_client(form, entry);
         let tenant = self.user_tenant(tenant)?;
         let client_id = form.get("client_id").ok_or_else(|| Refusal::missing("client_id"))?;
@@ -153,7 +100,7 @@ impl Desk<'_> {
         self.tenant(user.map_or("", |user| user.tenant.as_str()))
     }
 
-    fn user(&self, tenant: &str, client_id: &str) -> Result<Principal, Refusal> {
+    pub(super) fn user(&self, tenant: &str, client_id: &str) -> Result<Principal, Refusal> {
         let tenant = self.user_tenant(tenant)?;
         let mut users = self.call.settings.users.iter();
         let user = users.find(|user| user.tenant == tenant.id).ok_or_else(|| {
@@ -191,7 +138,7 @@ impl Desk<'_> {
         Ok((*resource).to_owned())
     }
 
-    fn user_tokens(
+    pub(super) fn user_tokens(
         &self,
         tenant: &str,
         principal: &Principal,

@@ -1,0 +1,150 @@
+//! The Azure CLI: as the helper's source of an identity, and as a client (`az acr login`).
+
+use crate::docker::Docker;
+use crate::support::{Answer, Home, LIMIT, REGISTRY, ZERO_GUID, ask, azure_cli, binary, connect, run};
+use crate::world::assert_only_registry_token;
+use simulator::{CLIENT, Endpoint, Settings, Simulator, TENANT};
+use std::process::Command;
+
+/// Somebody who has the Azure CLI on the path, and nothing about an identity in the environment.
+struct Person {
+    home: Home,
+    simulator: Simulator,
+}
+
+impl Person {
+    fn new() -> Self {
+        let home = Home::new();
+        offer_azure_cli(&home);
+        Self { home, simulator: Simulator::start(Settings::default()).expect("a simulator") }
+    }
+
+    /// Runs `az` with these words.
+    fn az(&self, words: &[&str]) -> Answer {
+        let mut command = self.command("az");
+        command.args(words);
+        run(command, "", LIMIT)
+    }
+
+    /// Signs in as the service principal.
+    fn sign_in(&self) {
+        let secret = &self.simulator.settings().apps[0].secret;
+        self.az(&["login", "--service-principal", "-u", CLIENT, "-p", secret, "--tenant", TENANT]).succeeds();
+    }
+
+    /// Asks the helper for the registry's credential.
+    fn get(&self) -> Answer {
+        let mut command = self.command(binary());
+        command.env("ACRSCOPED_CACHE", "none");
+        ask(command, "get", REGISTRY)
+    }
+
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = self.home.command(program);
+        configure_azure_cli(connect(&mut command, &self.simulator), &self.home, &self.simulator);
+        // Not a virtual machine of Azure: nobody listens there.
+        command.env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
+        command
+    }
+
+    /// Proves that what was asked since the journal was cleared was one token for registries, and its exchange.
+    #[track_caller]
+    fn assert_one_exchange_of_a_registry_token(&self) {
+        let journal = self.simulator.journal();
+        journal.iter().for_each(assert_only_registry_token);
+        let exchanges = journal.iter().filter(|entry| entry.endpoint == Endpoint::Exchange).count();
+        assert_eq!(exchanges, 1, "{journal:#?}");
+    }
+
+    /// Proves that no registry was sent a token.
+    #[track_caller]
+    fn assert_nothing_was_exchanged(&self) {
+        let journal = self.simulator.journal();
+        assert!(journal.iter().all(|entry| entry.endpoint != Endpoint::Exchange), "{journal:#?}");
+    }
+}
+
+/// Puts the `az` that `tests/setup` installed on the home's path.
+fn offer_azure_cli(home: &Home) {
+    std::os::unix::fs::symlink(azure_cli(), home.path("bin/az")).expect("a new link");
+}
+
+/// Gives `az` a private folder and the simulator's certificates; it says nothing to anybody else.
+fn configure_azure_cli(command: &mut Command, home: &Home, simulator: &Simulator) {
+    command
+        .env("AZURE_CONFIG_DIR", home.path("home/azure"))
+        .env("REQUESTS_CA_BUNDLE", simulator.ca_file())
+        .env("AZURE_CORE_COLLECT_TELEMETRY", "false")
+        .env("AZURE_CORE_LOGIN_EXPERIENCE_V2", "false")
+        .env("AZURE_CORE_NO_COLOR", "true");
+}
+
+#[test]
+#[ignore = "needs the Azure CLI: run tests/run"]
+fn a_service_principal_of_the_azure_cli_is_used_for_the_registry_only() {
+    let person = Person::new();
+    person.sign_in();
+    person.simulator.clear_journal();
+    assert_eq!(person.get().succeeds().json()["Username"], ZERO_GUID);
+    person.assert_one_exchange_of_a_registry_token();
+}
+
+#[test]
+#[ignore = "needs the Azure CLI: run tests/run"]
+fn a_user_of_the_azure_cli_is_used_for_the_registry_only() {
+    let person = Person::new();
+    person.az(&["login", "--use-device-code"]).succeeds();
+    person.simulator.clear_journal();
+    person.get().secret();
+    person.assert_one_exchange_of_a_registry_token();
+    let journal = person.simulator.journal();
+    let refreshed = journal.iter().any(|entry| entry.grant.as_deref() == Some("refresh_token"));
+    assert!(refreshed, "the user's sign-in for Azure Resource Manager is turned into one for registries: {journal:#?}");
+}
+
+#[test]
+#[ignore = "needs the Azure CLI: run tests/run"]
+fn an_azure_cli_that_is_signed_out_is_said_with_the_command_to_sign_in() {
+    let person = Person::new();
+    person.sign_in();
+    person.az(&["logout"]).succeeds();
+    let answer = person.get().fails();
+    assert_eq!(answer.stdout, "no Azure identity to sign in with\n");
+    assert!(answer.stderr.contains("Azure CLI: nobody is signed in"), "{answer:#?}");
+    assert!(answer.stderr.contains("hint: sign in with `az login`"), "{answer:#?}");
+    person.assert_nothing_was_exchanged();
+}
+
+#[test]
+#[ignore = "needs the Azure CLI: run tests/run"]
+fn an_azure_cli_whose_sign_in_is_no_longer_good_says_why() {
+    let person = Person::new();
+    person.sign_in();
+    person.simulator.change(|settings| settings.apps[0].secret = "another one".into());
+    let answer = person.get().fails();
+    assert!(answer.stdout.starts_with("the Azure CLI gave no access token: AADSTS7000215"), "{answer:#?}");
+    assert!(answer.stderr.contains("hint: az login"), "{answer:#?}");
+    person.assert_nothing_was_exchanged();
+}
+
+#[test]
+#[ignore = "needs the Azure CLI, docker.io, docker-registry and root: run tests/run"]
+fn az_acr_login_works_while_the_helper_is_configured() {
+    let docker = Docker::new();
+    let home = &docker.world.home;
+    let simulator = &docker.world.simulator;
+    offer_azure_cli(home);
+    let secret = simulator.settings().apps[0].secret.clone();
+    let az = |words: &[&str]| {
+        let mut command = docker.world.client("az");
+        configure_azure_cli(&mut command, home, simulator);
+        command.args(words).env("DOCKER_HOST", docker.host());
+        run(command, "", LIMIT).succeeds()
+    };
+    az(&["login", "--service-principal", "-u", CLIENT, "-p", &secret, "--tenant", TENANT]);
+    let login = az(&["acr", "login", "--name", "contoso"]);
+    assert!(login.text().contains("Login Succeeded"), "{login:#?}");
+    docker.publish("contoso.azurecr.io/app:1");
+    docker.run("pull contoso.azurecr.io/app:1").succeeds();
+    docker.world.assert_only_registry_tokens();
+}

@@ -1,0 +1,16 @@
+//! Real clients, with the shipped binary as their helper, against a real registry behind the simulator.
+//!
+//! They need what `tests/setup` installs, and root; `tests/run` runs them all.
+#![cfg(target_os = "linux")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod azure_cli;
+mod buildah;
+mod buildkit;
+mod docker;
+mod image;
+mod podman;
+mod skopeo;
+mod world;
