@@ -189,7 +189,10 @@ impl Visit<'_> {
             return Ok(refused);
         }
         let reply = match (&registry.backend, body) {
-            (Some(backend), Some(body)) => backend::pass_on(backend, &self.host, head, body).await?,
+            (Some(backend), Some(body)) => match backend::pass_on(backend, &self.host, head, body).await {
+                Ok(reply) => reply,
+                Err(error) => wire::reply(502, "text/plain; charset=utf-8", format!("{backend}: {error}\n")),
+            },
             _ => self.world.images.answer(&registry.global_host(), call, &route),
         };
         Ok(desk.with_headers(reply))

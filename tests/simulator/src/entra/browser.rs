@@ -61,10 +61,9 @@ impl Desk<'_> {
 /// Back to the client as it wishes: a redirect with a query or a fragment, or a form that submits itself.
 fn way_back(mode: Option<&str>, redirect_uri: &str, answer: &[(&str, String)]) -> Reply {
     if mode == Some("form_post") {
-        let inputs: String = answer
-            .iter()
-            .map(|(name, value)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value)))
-            .collect();
+        let input =
+            |(name, value): &(&str, String)| format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escaped(value));
+        let inputs = answer.iter().map(input).collect::<Vec<_>>().concat();
         let action = escaped(redirect_uri);
         return page(
             200,

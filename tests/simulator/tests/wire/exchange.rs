@@ -1,0 +1,213 @@
+//! `/oauth2/exchange`: who gets a refresh token, and the three ways of refusing.
+
+use reqwest::Method;
+use simulator::{ACR_APP_ID, ErrorShape, Registry, Role, TENANT, Tenant};
+
+use crate::client::{HOST, TOKEN_PAGE, World, assert_refused, claims, forged, send};
+
+const ARM_SCOPE: &str = "https://management.azure.com/.default";
+const EXCHANGE: &str = "https://contoso.azurecr.io/oauth2/exchange";
+
+#[tokio::test]
+async fn an_access_token_becomes_a_refresh_token() {
+    let world = World::new();
+    let answer = world.exchange(HOST, &world.access_token().await).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), "application/json; charset=utf-8");
+    assert_eq!(answer.header("x-ms-correlation-request-id").len(), 36);
+    assert_eq!(answer.json().as_object().unwrap().len(), 1);
+    let token = answer.text("refresh_token");
+    assert!((950..=1300).contains(&token.len()), "{} bytes", token.len());
+    let claims = claims(&token);
+    assert_eq!(claims["aud"], HOST);
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 11_700);
+    assert_eq!((&claims["grant_type"], &claims["tenant"]), (&"refresh_token".into(), &TENANT.into()));
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_as_long_as_asked() {
+    for length in [950, 1301, 2561, 4000] {
+        let world = World::with(|settings| settings.refresh_token_bytes = length);
+        let token = world.refresh_token().await;
+        assert!((length..length + 50).contains(&token.len()), "{length}: {}", token.len());
+    }
+}
+
+#[tokio::test]
+async fn the_deprecated_grant_of_kubelets_provider_is_taken() {
+    let world = World::new();
+    let token = world.access_token().await;
+    let form = [
+        ("grant_type", "access_token_refresh_token"),
+        ("service", HOST),
+        ("tenant", TENANT),
+        ("access_token", &token),
+        ("refresh_token", &token),
+    ];
+    assert_eq!(world.post(EXCHANGE, &form).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_registry_takes_the_application_id_as_audience() {
+    let world = World::with(|settings| settings.audience_as_app_id = true);
+    let token = world.access_token().await;
+    assert_eq!(claims(&token)["aud"], ACR_APP_ID);
+    assert_eq!(world.exchange(HOST, &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_of_azure_resource_manager_is_refused_unless_accepted() {
+    let world = World::new();
+    let token = world.sign_in(TOKEN_PAGE, &[("scope", ARM_SCOPE)]).await.text("access_token");
+    assert_refused("disabled", &world.exchange(HOST, &token).await, 401, "token validation failed");
+    world.simulator.change(|settings| settings.registry_mut(HOST).accept_arm_tokens = true);
+    assert_eq!(world.exchange(HOST, &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_for_another_service_is_refused_even_where_arms_is_not() {
+    let world = World::with(|settings| settings.registry_mut(HOST).accept_arm_tokens = true);
+    let scope = "https://graph.microsoft.com/.default";
+    let token = world.sign_in(TOKEN_PAGE, &[("scope", scope)]).await.text("access_token");
+    assert_refused("graph", &world.exchange(HOST, &token).await, 401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn bad_tokens_are_refused() {
+    let world = World::new();
+    let good = world.access_token().await;
+    let refresh_token = world.exchange(HOST, &good).await.text("refresh_token");
+    let of_another_cloud = world.sign_in(&TOKEN_PAGE.replace(".com", ".us"), &[]).await.text("access_token");
+    let of_another_simulator = World::new().access_token().await;
+    let cases = [
+        ("no token", "nonsense".to_owned()),
+        ("forged", forged(&good, "oid", "somebody")),
+        ("of another key", of_another_simulator),
+        ("of another cloud", of_another_cloud),
+        ("a refresh token", refresh_token),
+    ];
+    for (case, token) in cases {
+        assert_refused(case, &world.exchange(HOST, &token).await, 401, "UNAUTHORIZED");
+    }
+    world.simulator.change(|settings| settings.clock_skew = 3600);
+    assert_refused("expired", &world.exchange(HOST, &good).await, 401, "UNAUTHORIZED");
+    world.simulator.change(|settings| settings.clock_skew = -3600);
+    assert_refused("not yet valid", &world.exchange(HOST, &good).await, 401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn another_tenants_token_is_refused() {
+    let other = "11111111-1111-4111-8111-111111111111";
+    let world = World::with(|settings| {
+        settings.tenants.push(Tenant { id: other.to_owned(), domain: "other.example".to_owned(), ..Tenant::default() });
+        settings.registry_mut(HOST).tenant = other.to_owned();
+    });
+    assert_refused("tenant", &world.exchange(HOST, &world.access_token().await).await, 401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn the_tenant_field_may_be_left_out_but_must_not_be_wrong() {
+    let world = World::new();
+    let token = world.access_token().await;
+    for (tenant, status) in [(TENANT, 200), ("contoso.example", 200), ("other.example", 401)] {
+        let form = [("grant_type", "access_token"), ("service", HOST), ("tenant", tenant), ("access_token", &token)];
+        assert_eq!(world.post(EXCHANGE, &form).await.status, status, "{tenant}");
+    }
+    world.simulator.change(|settings| settings.tenant_required = true);
+    assert_eq!(world.exchange(HOST, &token).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_shape_of_its_year() {
+    let world = World::new();
+    let token = world.access_token().await;
+    let cases = [
+        (ErrorShape::Y2021, 403, r#"{"errors":[{"code":"DENIED","message":"retrieving permissions failed"}]}"#, ""),
+        (ErrorShape::Y2024, 401, "", ""),
+        (ErrorShape::Y2026, 401, "CorrelationId: ", "CorrelationId: "),
+    ];
+    for (shape, status, no_role, bad_token) in cases {
+        world.simulator.change(|settings| {
+            settings.error_shape = shape;
+            settings.registry_mut(HOST).roles.clear();
+        });
+        let answer = world.exchange(HOST, &token).await;
+        assert_refused(shape, &answer, status, no_role);
+        assert_eq!(no_role.is_empty(), answer.body.is_empty());
+        assert_eq!(answer.header("x-ms-correlation-request-id").len(), 36);
+        let answer = world.exchange(HOST, "nonsense").await;
+        assert_refused(shape, &answer, 401, bad_token);
+        assert_eq!(bad_token.is_empty(), answer.body.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_role_belongs_to_its_identity() {
+    let world = World::with(|settings| settings.registry_mut(HOST).roles = vec![Role::new("nobody", "*", &["pull"])]);
+    let token = world.access_token().await;
+    assert_refused("no role", &world.exchange(HOST, &token).await, 401, "UNAUTHORIZED");
+    let client = simulator::CLIENT;
+    world.simulator.change(|settings| settings.registry_mut(HOST).roles = vec![Role::new(client, "*", &["pull"])]);
+    assert_eq!(world.exchange(HOST, &token).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_as_it_should_be_is_refused() {
+    let world = World::new();
+    let token = world.access_token().await;
+    let good = [("grant_type", "access_token"), ("service", HOST), ("access_token", token.as_str())];
+    for (name, value) in [
+        ("grant_type", ""),
+        ("grant_type", "password"),
+        ("service", ""),
+        ("service", "other.azurecr.io"),
+        ("service", "contoso.azurecr.us"),
+        ("access_token", ""),
+    ] {
+        let form = good.map(|field| if field.0 == name { (name, value) } else { field });
+        assert_refused((name, value), &world.post(EXCHANGE, &form).await, 400, "errors");
+    }
+    let json = world.request(Method::POST, EXCHANGE).header("content-type", "application/json");
+    assert_refused("JSON", &send(json.body("{}")).await, 400, "errors");
+    assert_eq!(world.get(EXCHANGE).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_firewall_shuts_every_page() {
+    let world = World::with(|settings| settings.registry_mut(HOST).firewall = Some("203.0.113.9".to_owned()));
+    let text = "client with IP '203.0.113.9' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.";
+    let token = world.access_token().await;
+    assert_refused("exchange", &world.exchange(HOST, &token).await, 403, text);
+    for page in ["v2/", "oauth2/token", "v2/app/manifests/1"] {
+        let answer = world.get(&format!("https://{HOST}/{page}")).await;
+        assert_refused(page, &answer, 403, text);
+        assert_eq!(answer.header("www-authenticate"), "");
+    }
+}
+
+#[tokio::test]
+async fn a_regional_endpoint_answers_to_its_own_and_its_global_name() {
+    let world = World::new();
+    let token = world.access_token().await;
+    let regional = "contoso.eastus.geo.azurecr.io";
+    for service in [regional, HOST] {
+        let form = [("grant_type", "access_token"), ("service", service), ("access_token", token.as_str())];
+        let answer = world.post(&format!("https://{regional}/oauth2/exchange"), &form).await;
+        assert_eq!(claims(&answer.text("refresh_token"))["aud"], service);
+    }
+    let form = [("grant_type", "access_token"), ("service", regional), ("access_token", token.as_str())];
+    assert_refused("global", &world.post(EXCHANGE, &form).await, 400, "service");
+}
+
+#[tokio::test]
+async fn a_registry_of_a_custom_cloud_takes_that_clouds_tokens() {
+    let world = World::with(|settings| {
+        let authority = simulator::Authority { host: "login.local.example".to_owned(), cloud: "Local".to_owned() };
+        settings.authorities.push(authority);
+        let registry = Registry { cloud: "Local".to_owned(), ..Registry::new("contoso.aldo.example") };
+        settings.registries.push(registry);
+    });
+    let token = world.sign_in("https://login.local.example/TENANT/oauth2/v2.0/token", &[]).await.text("access_token");
+    assert_eq!(world.exchange("contoso.aldo.example", &token).await.status, 200);
+    assert_eq!(world.exchange(HOST, &token).await.status, 401);
+}

@@ -1,0 +1,15 @@
+//! The simulator seen from the wire: what it grants, what it refuses, and how.
+
+mod client;
+mod control;
+mod entra;
+mod exchange;
+mod faults;
+mod federation;
+mod identities;
+mod images;
+mod journal;
+mod real_registry;
+mod registry_token;
+mod tls;
+mod users;
