@@ -7,7 +7,7 @@ use crate::error::Error;
 use secrecy::SecretString;
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
@@ -22,6 +22,7 @@ pub const IDENTITY_TOKEN: &str = "<token>";
 
 /// Names and meaning of our own variables.
 pub const SETTINGS: &[(&str, &str)] = &[
+    ("ACRSCOPED_CA_FILE", "PEM certificates to trust besides the system's, such as an inspecting proxy's"),
     ("ACRSCOPED_CACHE", "where refresh tokens are kept: auto, keyutils, secret-service, none (default auto)"),
     ("ACRSCOPED_LOG", "what is told on stderr: warn, info, debug (default warn)"),
     ("ACRSCOPED_TIMEOUT", "seconds for one `get`, 1 to 600 (default 30)"),
@@ -43,8 +44,19 @@ pub struct Config {
     pub authority: Option<Url>,
     /// What the sources of an identity are made from.
     pub sources: SourceSettings,
-    /// The proxy and CA variables that are set, to name them when a connection fails.
-    pub network: Vec<String>,
+    /// How the network is used.
+    pub network: NetworkSettings,
+    /// Folders in which processes of the same user can meet, best first. They may be missing or refuse us.
+    pub meeting_folders: Vec<PathBuf>,
+}
+
+/// How the network is used, besides what the HTTP client reads itself (proxies, the system's CA certificates).
+#[derive(Clone, Debug, Default)]
+pub struct NetworkSettings {
+    /// `ACRSCOPED_CA_FILE`: PEM certificates trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The proxy and CA variables that are set, as sentences, to name them when a connection fails.
+    pub circumstances: Vec<String>,
 }
 
 /// The value of `ACRSCOPED_CACHE`.
@@ -112,8 +124,12 @@ impl Config {
             timeout: timeout(variables)?,
             username: choose(variables, "ACRSCOPED_USERNAME", &[("guid", ZERO_GUID), ("token", IDENTITY_TOKEN)])?,
             authority: authority(variables)?,
+            meeting_folders: meeting_folders(variables, home.as_deref()),
             sources: SourceSettings::read(variables, home)?,
-            network: network(variables),
+            network: NetworkSettings {
+                ca_file: raw(variables, "ACRSCOPED_CA_FILE").map(PathBuf::from),
+                circumstances: circumstances(variables),
+            },
         })
     }
 
@@ -203,15 +219,38 @@ fn authority(variables: &Variables) -> Result<Option<Url>, Error> {
 }
 
 /// Sentences that name the proxy and CA variables in force. A proxy's user and password are left out.
-fn network(variables: &Variables) -> Vec<String> {
-    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"]
-        .iter()
-        .filter_map(|name| {
-            let value = raw(variables, name)?.into_string().ok()?;
-            let shown = value.rsplit_once('@').map_or(value.as_str(), |(_, host)| host);
-            Some(format!("`{name}` is set to {}", crate::error::printable(shown)))
-        })
-        .collect()
+fn circumstances(variables: &Variables) -> Vec<String> {
+    [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+        "NO_PROXY",
+        "no_proxy",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "ACRSCOPED_CA_FILE",
+    ]
+    .iter()
+    .filter_map(|name| {
+        let value = raw(variables, name)?.into_string().ok()?;
+        let shown = value.rsplit_once('@').map_or(value.as_str(), |(_, host)| host);
+        Some(format!("`{name}` is set to {}", crate::error::printable(shown)))
+    })
+    .collect()
+}
+
+/// The runtime folder of the session, the state folder, and a folder of this user in the temporary one.
+fn meeting_folders(variables: &Variables, home: Option<&Path>) -> Vec<PathBuf> {
+    let folder = |name: &str| raw(variables, name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME").or_else(|| Some(home?.join(".local/state")));
+    let temporary = folder("TMPDIR").unwrap_or_else(|| "/tmp".into());
+    let name = env!("CARGO_PKG_NAME");
+    let user = rustix::process::geteuid().as_raw();
+    let mut folders: Vec<PathBuf> =
+        [folder("XDG_RUNTIME_DIR"), state].into_iter().flatten().map(|path| path.join(name)).collect();
+    folders.push(temporary.join(format!("{name}-{user}")));
+    folders
 }
 
 fn wrong(name: &str, problem: &str) -> Error {
@@ -284,7 +323,7 @@ mod tests {
     #[test]
     fn a_proxy_is_named_without_its_password() {
         let config = read(&[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]).unwrap();
-        assert_eq!(config.network, ["`HTTPS_PROXY` is set to proxy.example:3128"]);
+        assert_eq!(config.network.circumstances, ["`HTTPS_PROXY` is set to proxy.example:3128"]);
     }
 
     #[test]

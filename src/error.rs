@@ -5,6 +5,7 @@
 //! program enters only through [`printable`].
 
 use crate::registry::Registry;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
@@ -57,8 +58,28 @@ pub enum Error {
         /// What was under way.
         during: String,
     },
+    /// Another process tried at the same time and failed: its account.
+    Relayed(Relayed),
+    /// A failure while the clock of this machine is far off, which may be the reason.
+    Skewed {
+        /// The failure.
+        error: Box<Error>,
+        /// How far the clock is off.
+        skew: String,
+    },
     /// The answer could not be written to stdout.
     Output(std::io::Error),
+}
+
+/// A failure in words, as it is passed to the processes that waited for the same sign-in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Relayed {
+    /// [`Error`]'s message.
+    pub message: String,
+    /// [`Error::details`].
+    pub details: Vec<String>,
+    /// [`Error::hint`].
+    pub hint: Option<String>,
 }
 
 /// A sign-in that failed.
@@ -160,6 +181,8 @@ impl fmt::Display for Error {
             Self::Deadline { limit, during } => {
                 write!(f, "gave up after {} s while {during}", limit.as_secs())
             }
+            Self::Relayed(account) => f.write_str(&account.message),
+            Self::Skewed { error, .. } => error.fmt(f),
             Self::Output(_) => f.write_str("the answer could not be written to stdout"),
         }
     }
@@ -175,6 +198,8 @@ impl Error {
             Self::SignIn(sign_in) => sign_in.details.clone(),
             Self::Exchange { correlation, .. } => correlation.iter().map(|id| format!("correlation id: {id}")).collect(),
             Self::Unreachable(unreachable) => unreachable.circumstances.clone(),
+            Self::Relayed(account) => account.details.clone(),
+            Self::Skewed { error, skew } => [error.details(), vec![skew.clone()]].concat(),
             Self::Output(error) => vec![error.to_string()],
             Self::NotOurs | Self::Input(_) | Self::Setting { .. } | Self::WrongAudience { .. } | Self::Deadline { .. } => vec![],
         }
@@ -186,6 +211,8 @@ impl Error {
             Self::NotOurs | Self::Input(_) | Self::Setting { .. } | Self::Output(_) => None,
             Self::NoIdentity(_) => Some("sign in with `az login`, or set the `AZURE_*` variables of an identity".into()),
             Self::SignIn(sign_in) => sign_in.hint.clone(),
+            Self::Relayed(account) => account.hint.clone(),
+            Self::Skewed { .. } => Some("set the clock of this machine, for example with `timedatectl set-ntp true`".into()),
             Self::WrongAudience { .. } => Some("the source ignores the scope it was asked for; choose another one".into()),
             Self::Exchange { registry, refusal, .. } => Some(refusal.hint(registry)),
             Self::Unreachable(unreachable) => Some(unreachable.hint()),
@@ -195,9 +222,9 @@ impl Error {
         }
     }
 
-    /// Whether the exchange said that the identity or its token is not accepted.
-    pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Exchange { refusal: Refusal::Denied { .. }, .. })
+    /// The failure in words, for processes that wait for the same sign-in.
+    pub fn relayed(&self) -> Relayed {
+        Relayed { message: self.to_string(), details: self.details(), hint: self.hint() }
     }
 }
 

@@ -5,7 +5,7 @@
 //! that the status decides and the body only adds words.
 
 use crate::error::{Error, Refusal, printable};
-use crate::network;
+use crate::network::{self, Network};
 use crate::registry::Registry;
 use crate::token::AccessToken;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
@@ -35,27 +35,23 @@ struct Reason {
     message: String,
 }
 
-/// Sends the access token to its registry and returns the refresh token. One request, no retry, no redirect.
+/// Sends the access token to its registry by `client` and returns the refresh token. No redirect is followed.
 pub async fn refresh_token(
+    network: &Network,
     client: &Client,
     registry: &Registry,
     access_token: &AccessToken,
-    circumstances: &[String],
 ) -> Result<SecretString, Error> {
     let host = registry.login_server();
     let mut form =
         vec![("grant_type", "access_token"), ("service", host), ("access_token", access_token.secret().expose_secret())];
     form.extend(access_token.tenant().map(|tenant| ("tenant", tenant)));
     let lost = |error: &(dyn std::error::Error + 'static)| {
-        network::unreachable(host, error, circumstances)
-            .map_or_else(|| refused(registry, Refusal::Malformed("something unreadable"), None), Error::Unreachable)
+        let unreadable = || refused(registry, Refusal::Malformed("something unreadable"), None);
+        network.unreachable(host, error).unwrap_or_else(unreadable)
     };
-    let response = client
-        .post(format!("https://{host}/oauth2/exchange"))
-        .form(&form)
-        .send()
-        .await
-        .map_err(|error| lost(&error.without_url()))?;
+    let request = client.post(address(registry)).form(&form).build().map_err(|error| lost(&error))?;
+    let response = network.send(client, request).await.map_err(|error| lost(&error.without_url()))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let body = network::body(response).await.map_err(|error| lost(&*error))?;
     let refusal = match granted(status, &body) {
@@ -64,6 +60,11 @@ pub async fn refresh_token(
     };
     let refusal = refusal.unwrap_or_else(|| refusal_of(status, &headers, &body));
     Err(refused(registry, refusal, correlation(&headers)))
+}
+
+/// Where the exchange of a registry is.
+pub fn address(registry: &Registry) -> String {
+    format!("https://{}/oauth2/exchange", registry.login_server())
 }
 
 fn refused(registry: &Registry, refusal: Refusal, correlation: Option<String>) -> Error {

@@ -4,15 +4,17 @@
 
 use crate::cache::{Cache, Key};
 use crate::config::Config;
-use crate::error::{Error, Stage, Unreachable, printable};
+use crate::deadline::Deadline;
+use crate::error::Error;
 use crate::exchange;
+use crate::flight::{self, Turn};
 use crate::identity::Identity;
-use crate::network;
+use crate::network::Network;
 use crate::registry::Registry;
 use crate::token::RefreshToken;
 use secrecy::SecretString;
-use std::time::{Duration, SystemTime};
-use tokio::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 use tracing::{debug, info, warn};
 
 /// After a renewal that failed, the token that is still valid is used for this long before the next try.
@@ -20,6 +22,9 @@ const NEXT_RENEWAL: Duration = Duration::from_secs(60);
 
 /// While a valid token is at hand, its renewal may take this long and no longer.
 const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many processes obtain a token for the same registry at a time when they cannot share one.
+const LANES: u32 = 4;
 
 /// Tells the time; tests tell another one.
 pub type Clock = fn() -> SystemTime;
@@ -52,36 +57,71 @@ impl Helper {
     /// A refresh token of the registry for the configured identity.
     ///
     /// A cached token is used until half its life is spent. Then it is renewed; if that fails and the token is still valid, it is
-    /// used all the same and the next renewal is tried a minute later. Nothing here takes longer than the configured time.
+    /// used all the same and the next renewal is tried a minute later. Processes that ask at the same time share one sign-in.
+    /// Nothing here takes longer than the configured time.
     pub fn get(&self, registry: &Registry) -> Result<RefreshToken, Error> {
         let identity = Identity::choose(&self.config, registry)?;
         let key = Key::new(registry, &identity.fingerprint());
-        let now = (self.clock)();
-        let cached = self.cache.get(&key, now);
-        if let Some(token) = cached.as_ref().filter(|token| token.is_fresh(now)) {
+        let deadline = Deadline::after(self.config.timeout);
+        let cached = self.cache.get(&key, (self.clock)());
+        if let Some(token) = cached.as_ref().filter(|token| token.is_fresh((self.clock)())) {
             debug!(%registry, %identity, "found a fresh token");
             return Ok(token.clone());
         }
-        let limit = match cached {
-            Some(_) => self.config.timeout.min(RENEWAL_PATIENCE),
-            None => self.config.timeout,
-        };
-        info!(%registry, %identity, "signing in");
-        let received = self.obtain(&identity, registry, limit);
-        let now = (self.clock)();
-        match (received, cached) {
-            (Ok(secret), _) => {
-                let token = RefreshToken::received(secret, now);
-                self.cache.put(&key, &token, now);
-                Ok(token)
+        let call = Call { registry, identity: &identity, key: &key, deadline };
+        match cached {
+            Some(token) => self.renew(&call, token),
+            None => self.obtain_together(&call),
+        }
+    }
+
+    /// Renews a token that is still valid, unless somebody else is at it.
+    fn renew(&self, call: &Call<'_>, token: RefreshToken) -> Result<RefreshToken, Error> {
+        let call = Call { deadline: call.deadline.or_after(RENEWAL_PATIENCE), ..*call };
+        let turn = flight::take_turn(&self.config.meeting_folders, &call.key.file_name(), Duration::ZERO);
+        match turn {
+            Turn::Busy => return Ok(token),
+            Turn::Landed(_) => return Ok(self.cache.get(call.key, (self.clock)()).unwrap_or(token)),
+            Turn::Lead(_) | Turn::Alone => (),
+        }
+        let renewed = self.obtain(&call).or_else(|error| {
+            let now = (self.clock)();
+            if !token.is_valid(now) {
+                return Err(error);
             }
-            (Err(error), Some(token)) if token.is_valid(now) => {
-                warn!("{error}; the token in the cache is still valid and was used");
-                let token = token.renewed_later(now + NEXT_RENEWAL);
-                self.cache.put(&key, &token, now);
-                Ok(token)
+            warn!("{error}; the token in the cache is still valid and was used");
+            let token = token.renewed_later(now + NEXT_RENEWAL);
+            self.cache.put(call.key, &token, now);
+            Ok(token)
+        });
+        land(turn, renewed.as_ref().err());
+        renewed
+    }
+
+    /// Obtains a token, or waits for the process that does. Where nothing can be handed on, because there is no store or it did
+    /// not take the token, a few at a time obtain their own.
+    fn obtain_together(&self, call: &Call<'_>) -> Result<RefreshToken, Error> {
+        let whole = call.key.file_name();
+        let lane = format!("{whole} {}", std::process::id() % LANES);
+        let mut flight = if self.cache.is_empty() { &lane } else { &whole };
+        let patience = Deadline::after(call.deadline.left() / 2);
+        loop {
+            let turn = flight::take_turn(&self.config.meeting_folders, flight, patience.left());
+            if let Turn::Landed(Some(account)) = turn {
+                return Err(Error::Relayed(account));
             }
-            (Err(error), _) => Err(error),
+            // Whoever had the turn before us may have filled the cache.
+            if let Some(token) = self.cache.get(call.key, (self.clock)()) {
+                land(turn, None);
+                return Ok(token);
+            }
+            if let Turn::Landed(None) = turn {
+                flight = &lane;
+                continue;
+            }
+            let obtained = self.obtain(call);
+            land(turn, obtained.as_ref().err());
+            return obtained;
         }
     }
 
@@ -107,56 +147,56 @@ impl Helper {
             .collect()
     }
 
-    /// Signs in and exchanges, on a runtime of its own.
-    fn obtain(&self, identity: &Identity, registry: &Registry, limit: Duration) -> Result<SecretString, Error> {
+    /// Signs in, exchanges and fills the cache, on a runtime of its own.
+    fn obtain(&self, call: &Call<'_>) -> Result<RefreshToken, Error> {
+        info!(registry = %call.registry, identity = %call.identity, "signing in");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| Error::Input(format!("no async runtime: {error}")))?;
-        let secret = runtime.block_on(self.sign_in_and_exchange(identity, registry, limit));
+        let network = Arc::new(Network::new(self.config.network.clone(), call.deadline, self.clock));
+        let secret = runtime.block_on(sign_in_and_exchange(&network, call));
         // A name look-up that hangs must not keep us.
         runtime.shutdown_background();
-        secret
-    }
-
-    async fn sign_in_and_exchange(
-        &self,
-        identity: &Identity,
-        registry: &Registry,
-        limit: Duration,
-    ) -> Result<SecretString, Error> {
-        let circumstances = &self.config.network;
-        let deadline = Deadline { at: Instant::now() + limit, limit };
-        let client = network::internet().map_err(|error| {
-            Error::Unreachable(Unreachable {
-                host: registry.login_server().to_owned(),
-                stage: Stage::Tls,
-                cause: printable(&network::chain(&error).last().map(ToString::to_string).unwrap_or_default()),
-                circumstances: circumstances.clone(),
-            })
+        let secret = secret.map_err(|error| match network.skew() {
+            Some(skew) => Error::Skewed { error: Box::new(error), skew },
+            None => error,
         })?;
-        let started = Instant::now();
-        let during = format!("{identity} was asked for an access token");
-        let access_token = deadline.keep(during, identity.access_token(&client, circumstances)).await?;
-        debug!(%identity, took = ?started.elapsed(), "got an access token");
-        let started = Instant::now();
-        let during = format!("{} was asked for a refresh token", registry.login_server());
-        let exchange = exchange::refresh_token(&client, registry, &access_token, circumstances);
-        let refresh_token = deadline.keep(during, exchange).await?;
-        debug!(%registry, took = ?started.elapsed(), "got a refresh token");
-        Ok(refresh_token)
+        let now = (self.clock)();
+        let token = RefreshToken::received(secret, now);
+        self.cache.put(call.key, &token, now);
+        Ok(token)
     }
 }
 
-/// The end of everything that one `get` may do.
-struct Deadline {
-    at: Instant,
-    limit: Duration,
+/// One question and the time for it.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    registry: &'a Registry,
+    identity: &'a Identity,
+    key: &'a Key,
+    deadline: Deadline,
 }
 
-impl Deadline {
-    async fn keep<T>(&self, during: String, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let limit = self.limit;
-        tokio::time::timeout_at(self.at, step).await.unwrap_or(Err(Error::Deadline { limit, during }))
+/// Gives the turn back, if it was one to lead.
+fn land(turn: Turn, failure: Option<&Error>) {
+    if let Turn::Lead(leader) = turn {
+        leader.land(failure.map(Error::relayed).as_ref());
     }
+}
+
+async fn sign_in_and_exchange(network: &Arc<Network>, call: &Call<'_>) -> Result<SecretString, Error> {
+    let Call { registry, identity, deadline, .. } = call;
+    let (client, early) = network.early(registry.login_server())?;
+    early.open(&client, &exchange::address(registry)).await;
+    let started = Instant::now();
+    let during = format!("{identity} was asked for an access token");
+    let access_token = deadline.keep(during, identity.access_token(network)).await?;
+    debug!(%identity, took = ?started.elapsed(), "got an access token");
+    let started = Instant::now();
+    let during = format!("{} was asked for a refresh token", registry.login_server());
+    let exchange = exchange::refresh_token(network, &client, registry, &access_token);
+    let refresh_token = deadline.keep(during, exchange).await?;
+    debug!(%registry, took = ?started.elapsed(), "got a refresh token");
+    Ok(refresh_token)
 }

@@ -12,6 +12,9 @@
 //!  helper           key = registry + fingerprint of the identity       │
 //!                   cache.get(key) ──────────── fresh ────────────────▶┤
 //!                     │ missing, half spent, or the store failed       │
+//!                   flight: another process is at it ── its result ───▶┤
+//!                     │ ours to do; the registry's TLS connection      │
+//!                     │ is opened meanwhile                            │
 //!                   identity.access_token   az, IMDS, …, or            │
 //!                     │    POST https://<authority>/<tenant>/oauth2/v2.0/token
 //!                   exchange.refresh_token                             │
@@ -32,14 +35,16 @@
 //! | [`token`] | the two tokens: what is read from them, and how long a refresh token is used |
 //! | [`protocol`] | what clients speak; a caller of [`helper`] |
 //! | [`helper`] | the core: cache, sign-in, exchange, under one deadline |
+//! | [`flight`] | one sign-in for many processes |
+//! | [`deadline`] | the end of everything that one `get` may do |
 //! | [`identity`] | the sources of an identity, their order, its fingerprint |
 //! | [`exchange`] | access token for refresh token, and what refusals mean |
-//! | [`network`] | HTTP clients, bounded bodies, the names of connection failures |
+//! | [`network`] | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | [`cache`] | refresh tokens in the stores of the operating system |
 //! | [`log`] | what is told on stderr |
 //! | [`error`] | what can go wrong, as what the reader must do next |
 //!
-//! Imports run one way: `main` → `cli`, `protocol` → `helper` → `identity`, `exchange`, `cache` → `network`, `config`, `token`,
+//! Imports run one way: `main` → `cli`, `protocol` → `helper` → `identity`, `exchange`, `cache`, `flight` → `network`, `deadline`, `config`, `token`,
 //! `registry` → `error`.
 //!
 //! # To add
@@ -54,8 +59,10 @@
 pub mod cache;
 pub mod cli;
 pub mod config;
+pub mod deadline;
 pub mod error;
 pub mod exchange;
+pub mod flight;
 pub mod helper;
 pub mod identity;
 pub mod log;

@@ -4,7 +4,6 @@
 mod support;
 
 use simulator::{Fault, FaultAt, FaultKind};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use support::trace::Trace;
 use support::{NOT_OURS, REGISTRY, ask, binary, helper, world};
@@ -71,11 +70,7 @@ fn no_secret_is_printed_or_written_by_runs_that_fail() {
     let (home, simulator) = world();
     let subject = simulator.settings().apps[0].federated_credentials[0].subject.clone();
     let assertion = simulator.assertion(&subject);
-    let az = home.write(
-        "bin/az",
-        "#!/bin/sh\necho '{\"accessToken\":\"CANARY-ACCESS\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}'\n",
-    );
-    std::fs::set_permissions(&az, std::fs::Permissions::from_mode(0o755)).unwrap();
+    home.script("bin/az", r#"echo '{"accessToken":"CANARY-ACCESS","expires_on":4102444800,"tokenType":"Bearer"}'"#);
     let kinds = [
         FaultKind::status(500),
         FaultKind::Html,
@@ -122,7 +117,7 @@ fn no_secret_is_printed_or_written_by_runs_that_fail() {
                 for canary in canaries {
                     assert!(!answer.text().contains(canary), "{canary} in {answer:#?}");
                 }
-                for file in files(home.root()).iter().filter(|file| **file != az && !file.is_symlink()) {
+                for file in files(home.root()).iter().filter(|file| !file.starts_with(home.path("bin"))) {
                     let content = std::fs::read(file).unwrap();
                     let content = String::from_utf8_lossy(&content);
                     assert!(!canaries.iter().any(|canary| content.contains(canary)), "a secret in {}", file.display());
@@ -141,9 +136,7 @@ fn answer(code: u16, body: &str) -> FaultKind {
 #[test]
 fn the_command_line_of_no_child_holds_a_secret() {
     let (home, simulator) = world();
-    let az =
-        home.write("bin/az", "#!/bin/sh\necho \"$0 $*\" > \"$HOME/argv\"; cat /proc/$PPID/cmdline >> \"$HOME/argv\"; exit 1\n");
-    std::fs::set_permissions(&az, std::fs::Permissions::from_mode(0o755)).unwrap();
+    home.script("bin/az", r#"echo "$0 $*" > "$HOME/argv"; cat /proc/$PPID/cmdline >> "$HOME/argv"; exit 1"#);
     home.write("home/.azure/azureProfile.json", "{\"subscriptions\":[{\"isDefault\":true}]}");
     let mut command = helper(&home, &simulator);
     command.env_remove("AZURE_CLIENT_SECRET");

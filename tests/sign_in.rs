@@ -158,8 +158,7 @@ fn a_machine_without_identity_is_told_what_was_looked_for_within_seconds() {
 /// An `az` that is a shell script, and a profile in which somebody is signed in to it.
 #[cfg(unix)]
 fn fake_azure_cli(home: &Home, script: &str) {
-    let az = home.write("bin/az", format!("#!/bin/sh\n{script}\n"));
-    std::fs::set_permissions(&az, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("our file");
+    home.script("bin/az", script);
     home.write(
         "home/.azure/azureProfile.json",
         "\u{feff}{\"subscriptions\":[{\"isDefault\":true,\"environmentName\":\"AzureCloud\",\"tenantId\":\"t\",\"user\":{\"name\":\"alice\"}}]}",

@@ -42,6 +42,11 @@ impl Key {
         &self.host
     }
 
+    /// A file name for what belongs to the key: neither part can hold a slash.
+    pub fn file_name(&self) -> String {
+        self.user()
+    }
+
     /// The user part of an entry: host and fingerprint. Neither can hold a space.
     fn user(&self) -> String {
         format!("{} {}", self.host, self.identity)
@@ -90,6 +95,11 @@ impl Cache {
     /// A cache over the given stores.
     pub fn over(stores: Vec<Arc<CredentialStore>>) -> Self {
         Self { stores }
+    }
+
+    /// Whether nothing is kept at all.
+    pub fn is_empty(&self) -> bool {
+        self.stores.is_empty()
     }
 
     /// The token under a key if some store has one that is still valid.

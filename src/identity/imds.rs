@@ -3,7 +3,7 @@
 //! The address is link-local: off Azure nobody answers there, or somebody else does (other clouds use it too). The credential
 //! of `azure_identity` tries for more than a minute, so one short question comes first.
 
-use crate::network;
+use crate::network::{self, Network};
 use reqwest::StatusCode;
 use std::time::Duration;
 use url::Url;
@@ -18,7 +18,7 @@ const PATH: &str = "/metadata/identity/oauth2/token";
 pub(super) async fn probe(host: Option<&Url>) -> Result<(), String> {
     let mut url = host.cloned().map_or_else(|| format!("http://{}", network::IMDS_ADDRESS), |host| host.to_string());
     url.truncate(url.trim_end_matches('/').len());
-    let client = network::link_local().map_err(|error| format!("managed identity: {error}"))?;
+    let client = Network::link_local().map_err(|error| format!("managed identity: {error}"))?;
     let asked = tokio::time::timeout(PATIENCE, client.get(format!("{url}{PATH}")).send()).await;
     match asked {
         Err(_) => Err(format!("managed identity: {url} did not answer within {} s", PATIENCE.as_secs())),

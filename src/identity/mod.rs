@@ -9,18 +9,17 @@ mod refusal;
 
 use crate::config::{Config, SourceSettings};
 use crate::error::Error;
-use crate::network::{self, Transport};
+use crate::network::{self, Network, Transport};
 use crate::registry::Registry;
 use crate::token::{AccessToken, REGISTRY_AUDIENCE};
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret, TokenCredential};
-use azure_core::http::{ClientMethodOptions, ClientOptions, ExponentialRetryOptions, RetryOptions};
+use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions};
 use azure_identity::{
     AzureCliCredential, AzureCliCredentialOptions, ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
     ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
     UserAssignedId,
 };
-use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::path::PathBuf;
@@ -76,8 +75,8 @@ impl Identity {
         digest.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 
-    /// Signs in and returns an access token for the registry audience; `internet` is the client for authorities.
-    pub async fn access_token(&self, internet: &Client, circumstances: &[String]) -> Result<AccessToken, Error> {
+    /// Signs in and returns an access token for the registry audience.
+    pub async fn access_token(&self, network: &Arc<Network>) -> Result<AccessToken, Error> {
         if let Source::Imds { host, .. } = &self.source {
             imds::probe(host.as_ref()).await.map_err(|why| {
                 let mut skipped = self.skipped.clone();
@@ -86,45 +85,47 @@ impl Identity {
             })?;
         }
         let scope = format!("{REGISTRY_AUDIENCE}/.default");
-        let refused = |error| refusal::refused(self, &error, circumstances);
-        let credential = self.credential(internet).map_err(refused)?;
+        let refused = |error| refusal::refused(self, &error, network);
+        let credential = self.credential(network)?.map_err(refused)?;
         let token = credential.get_token(&[&scope], None).await.map_err(refused)?;
         AccessToken::new(token.token.secret().into())
             .map_err(|audience| Error::WrongAudience { source: self.to_string(), audience: crate::error::printable(&audience) })
     }
 
-    fn credential(&self, internet: &Client) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    /// The credential of the source; the outer error is that of the HTTP client, the inner one the credential's own.
+    fn credential(&self, network: &Arc<Network>) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
         Ok(match &self.source {
-            Source::WorkloadIdentity { tenant, client, token_file } => ClientAssertionCredential::new(
-                tenant.clone(),
-                client.clone(),
-                TokenFile(token_file.clone()),
-                Some(ClientAssertionCredentialOptions { client_options: self.entra_options(internet) }),
-            )?,
-            Source::ClientSecret { tenant, client, secret } => ClientSecretCredential::new(
-                tenant,
-                client.clone(),
-                Secret::new(secret.expose_secret().to_owned()),
-                Some(ClientSecretCredentialOptions { client_options: self.entra_options(internet) }),
-            )?,
-            Source::ManagedIdentity { client, .. } => managed_identity(client.as_ref(), None)?,
-            Source::Imds { client, host } => managed_identity(client.as_ref(), host.clone())?,
-            Source::AzureCli { path, .. } => AzureCliCredential::new(Some(AzureCliCredentialOptions {
-                executor: Some(Arc::new(azure_cli::Runner::new(path.clone()))),
-                ..Default::default()
-            }))?,
+            Source::WorkloadIdentity { tenant, client, token_file } => {
+                let options = ClientAssertionCredentialOptions { client_options: self.entra_options(network)? };
+                let assertion = TokenFile(token_file.clone());
+                ClientAssertionCredential::new(tenant.clone(), client.clone(), assertion, Some(options)).map(|it| it as _)
+            }
+            Source::ClientSecret { tenant, client, secret } => {
+                let options = ClientSecretCredentialOptions { client_options: self.entra_options(network)? };
+                let secret = Secret::new(secret.expose_secret().to_owned());
+                ClientSecretCredential::new(tenant, client.clone(), secret, Some(options)).map(|it| it as _)
+            }
+            Source::ManagedIdentity { client, .. } => managed_identity(client.as_ref(), network, None),
+            Source::Imds { client, host } => managed_identity(client.as_ref(), network, host.clone()),
+            Source::AzureCli { path, .. } => {
+                let executor = Arc::new(azure_cli::Runner::new(path.clone()));
+                AzureCliCredential::new(Some(AzureCliCredentialOptions { executor: Some(executor), ..Default::default() }))
+                    .map(|it| it as _)
+            }
         })
     }
 
-    fn entra_options(&self, internet: &Client) -> ClientOptions {
+    fn entra_options(&self, network: &Arc<Network>) -> Result<ClientOptions, Error> {
+        let client = network.internet(self.asked_host())?;
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host = self.authority.to_string();
-        ClientOptions {
+        Ok(ClientOptions {
             cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
-            transport: Some(Transport::over(internet.clone(), None)),
-            retry: few_retries(),
+            transport: Some(Transport::over(client, network.clone(), None)),
+            // The transport does that, within the deadline.
+            retry: RetryOptions::none(),
             ..Default::default()
-        }
+        })
     }
 
     /// The host that is asked for the access token, where it is asked by us.
@@ -213,22 +214,17 @@ fn authority(config: &Config, registry: &Registry) -> Result<Url, Error> {
     Url::parse(&format!("https://{host}")).map_err(|_| Error::Input(format!("the authority {host} is no host name")))
 }
 
-fn managed_identity(client: Option<&String>, imds: Option<Url>) -> azure_core::Result<Arc<dyn TokenCredential>> {
+fn managed_identity(
+    client: Option<&String>,
+    network: &Arc<Network>,
+    imds: Option<Url>,
+) -> azure_core::Result<Arc<dyn TokenCredential>> {
     use azure_core::error::{Error, ErrorKind};
-    let link_local = network::link_local().map_err(|error| Error::new(ErrorKind::Io, error))?;
-    Ok(ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
-        user_assigned_id: client.cloned().map(UserAssignedId::ClientId),
-        client_options: ClientOptions {
-            transport: Some(Transport::over(link_local, imds)),
-            retry: few_retries(),
-            ..Default::default()
-        },
-    }))?)
-}
-
-/// The client waits for us: two more tries, within the deadline of the whole.
-fn few_retries() -> RetryOptions {
-    RetryOptions::exponential(ExponentialRetryOptions { max_retries: 2, ..Default::default() })
+    let link_local = Network::link_local().map_err(|error| Error::new(ErrorKind::Io, error))?;
+    let transport = Transport::over(link_local, network.clone(), imds);
+    let client_options = ClientOptions { transport: Some(transport), retry: RetryOptions::none(), ..Default::default() };
+    let user_assigned_id = client.cloned().map(UserAssignedId::ClientId);
+    Ok(ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions { user_assigned_id, client_options }))?)
 }
 
 #[cfg(test)]

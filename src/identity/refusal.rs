@@ -2,13 +2,13 @@
 
 use super::{Identity, Source};
 use crate::error::{Error, SignIn, printable};
-use crate::network;
+use crate::network::{self, Network};
 use crate::token::REGISTRY_AUDIENCE;
 
 /// Turns a credential's error into ours. The text of `azure_core`'s errors hides the cause, so the whole chain is read.
-pub(super) fn refused(identity: &Identity, error: &azure_core::Error, circumstances: &[String]) -> Error {
-    if let Some(unreachable) = network::unreachable(identity.asked_host(), error, circumstances) {
-        return Error::Unreachable(unreachable);
+pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &Network) -> Error {
+    if let Some(unreachable) = network.unreachable(identity.asked_host(), error) {
+        return unreachable;
     }
     let lines = said(error);
     let code = lines.iter().find_map(|line| entra_code(line));

@@ -23,7 +23,7 @@ impl User {
         let simulator = Simulator::start(Settings::default()).expect("a simulator");
         std::fs::copy(simulator.ca_file(), home.path("ca.pem")).expect("our folder");
         // The build's folder may be closed to others.
-        std::fs::copy(binary(), home.path("bin/helper")).expect("a binary");
+        home.install(&binary(), "bin/helper");
         home.write("passwd", format!("somebody:x:{id}:{id}::{}:/bin/sh\n", home.path("home").display()));
         own(&home, id);
         Self { home, simulator, id, store, session_bus: None }

@@ -78,6 +78,21 @@ impl Home {
         path
     }
 
+    /// Puts a program in place: a copy of a file. Another process copies it, because a test that starts a program at that moment
+    /// would hand our open file on to it, and a program that is open for writing cannot be started.
+    pub(crate) fn install(&self, file: &Path, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let installed = Command::new("install").args(["-m", "755"]).arg(file).arg(&path).status();
+        assert!(installed.expect("coreutils").success(), "{} could not be installed", path.display());
+        path
+    }
+
+    /// A program that is a shell script.
+    pub(crate) fn script(&self, name: &str, lines: &str) -> PathBuf {
+        let text = self.write(&format!("{name}.text"), format!("#!/bin/sh\n{lines}\n"));
+        self.install(&text, name)
+    }
+
     /// A command that knows this home and nothing of the environment the tests run in.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);

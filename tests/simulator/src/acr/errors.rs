@@ -110,6 +110,10 @@ fn bearer_challenge(host: &str, scope: Option<&str>, error: Option<&str>) -> Str
 impl Desk<'_> {
     /// The headers that every answer of a registry has.
     pub(crate) fn with_headers(&self, mut reply: Reply) -> Reply {
+        // A registry behind this one has set some of them already.
+        for name in ["docker-distribution-api-version", "x-content-type-options"] {
+            reply.headers_mut().remove(name);
+        }
         for exposed in ["Docker-Content-Digest", "WWW-Authenticate", "Link", "X-Ms-Correlation-Request-Id"] {
             reply = with(reply, "access-control-expose-headers", exposed);
         }

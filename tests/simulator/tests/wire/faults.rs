@@ -1,6 +1,7 @@
 //! Faults, as they are felt on the wire.
 
 use std::error::Error;
+use std::fmt::Write;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
+        let _ = write!(text, ": {error}");
         cause = error.source();
     }
     text
@@ -60,6 +61,17 @@ async fn a_connect_can_be_reset_too() {
 }
 
 #[tokio::test]
+async fn a_tunnel_can_be_cut_or_refused() {
+    let world = with(FaultAt::Connect("*".to_owned()), FaultKind::CutBody);
+    assert!(try_to_send(world.request(Method::GET, PING)).await.is_err());
+    assert_eq!(world.get(PING).await.status, 401);
+    let world = with(FaultAt::Connect(HOST.to_owned()), FaultKind::status(407));
+    let error = try_to_send(world.request(Method::GET, PING)).await.unwrap_err();
+    assert!(causes(&error).contains("proxy authorization required"), "{}", causes(&error));
+    assert_eq!(world.simulator.journal().pop().unwrap().status, 407);
+}
+
+#[tokio::test]
 async fn a_body_can_be_cut() {
     let world = with(FaultAt::Authority, FaultKind::CutBody);
     let app = world.simulator.settings().apps[0].clone();
@@ -72,7 +84,8 @@ async fn a_body_can_be_cut() {
     let response = world.request(Method::POST, TOKEN_PAGE).form(&form).send().await.unwrap();
     let announced = response.content_length().unwrap();
     assert!(announced > 500);
-    assert!(response.bytes().await.unwrap_err().is_body());
+    let error = response.bytes().await.unwrap_err();
+    assert!(causes(&error).contains("close_notify"), "{}", causes(&error));
 }
 
 #[tokio::test]

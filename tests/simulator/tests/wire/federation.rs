@@ -32,7 +32,8 @@ fn good_claims() -> Value {
 }
 
 fn with_subject() -> World {
-    World::with(|settings| settings.apps[0].federated_credentials[0].subject = SUBJECT.to_owned())
+    let credential = FederatedCredential { subject: SUBJECT.to_owned(), ..FederatedCredential::default() };
+    World::with(|settings| settings.apps[0].federated_credentials = vec![credential])
 }
 
 #[tokio::test]

@@ -4,13 +4,13 @@ use simulator::{ACR_AUDIENCE, CLIENT, CLIENT_OBJECT, Endpoint, TENANT, TokenFact
 
 use crate::client::{HOST, World};
 
-fn facts(audience: &str) -> Option<TokenFacts> {
-    Some(TokenFacts {
+fn facts(audience: &str) -> TokenFacts {
+    TokenFacts {
         audience: audience.to_owned(),
         subject: CLIENT_OBJECT.to_owned(),
         app_id: Some(CLIENT.to_owned()),
         tenant: Some(TENANT.to_owned()),
-    })
+    }
 }
 
 #[tokio::test]
@@ -32,8 +32,8 @@ async fn it_tells_which_host_got_which_token() {
     assert_eq!(journal.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(journal[1].grant.as_deref(), Some("client_credentials"));
     assert_eq!(journal[1].audience_requested.as_deref(), Some("https://containerregistry.azure.net/.default"));
-    assert_eq!((&journal[1].token, &journal[1].issued), (&None, &facts(ACR_AUDIENCE)));
-    assert_eq!((&journal[3].token, &journal[3].issued), (&facts(ACR_AUDIENCE), &facts(HOST)));
+    assert_eq!((&journal[1].token, &journal[1].issued), (&None, &Some(facts(ACR_AUDIENCE))));
+    assert_eq!((&journal[3].token, &journal[3].issued), (&Some(facts(ACR_AUDIENCE)), &Some(facts(HOST))));
     world.simulator.clear_journal();
     assert_eq!(world.simulator.journal(), []);
 }

@@ -75,6 +75,7 @@ async fn images_are_passed_on_to_a_docker_registry() {
     let url = format!("https://{HOST}/v2/app/blobs/uploads/");
     let started = send(world.request(Method::POST, &url).bearer_auth(&token)).await;
     assert_eq!(started.status, 202);
+    assert_eq!(started.headers.get_all("docker-distribution-api-version").iter().count(), 1);
     let location = started.header("location").to_owned();
     assert!(location.starts_with(&url), "{location}");
     let blob = vec![b'x'; 5_000_000];

@@ -30,7 +30,7 @@ async fn every_form_of_asking_is_understood() {
     let grant = ("grant_type", "refresh_token");
     let refresh_token = ("refresh_token", token.as_str());
     let both = json!([pull("app"), pull("base")]);
-    let posts: [(&str, Vec<(&str, &str)>, Value); 7] = [
+    let posts = [
         ("dockerd", vec![("client_id", "docker"), grant, refresh_token, ("scope", PULL), service], json!([pull("app")])),
         ("docker login", vec![("client_id", "docker"), grant, refresh_token, ("scope", ""), service], json!([])),
         ("containerd", vec![("client_id", "containerd-client"), grant, refresh_token, service], json!([])),

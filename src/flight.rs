@@ -1,0 +1,204 @@
+//! One sign-in for many processes.
+//!
+//! Processes that need the same token at the same time meet at a file: who locks it leads and signs in, the others wait, and take
+//! the leader's success from the cache and its failure from the file. The lock dies with its owner. A leader that is done unlinks the
+//! file before it unlocks it: who finds itself with a lock on a file without a name knows that a flight has landed, and who comes later
+//! begins a new one. The file holds words, never a secret. Without a place for it, everybody signs in for themselves.
+
+use crate::error::Relayed;
+use rustix::fs::{Mode, OFlags};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tracing::debug;
+
+/// How often a waiter looks whether the leader has landed.
+const PERIOD: Duration = Duration::from_millis(10);
+
+/// The longest account of a failure that is read.
+const LONGEST_ACCOUNT: u64 = 64 * 1024;
+
+/// What a process finds when it wants to sign in.
+#[derive(Debug)]
+pub enum Turn {
+    /// Nobody else is at it: sign in, then [`Leader::land`].
+    Lead(Leader),
+    /// Somebody else was, and is done; with why it failed, if it did.
+    Landed(Option<Relayed>),
+    /// Somebody else is still at it after all the time there was.
+    Busy,
+    /// Nobody can be met on this machine.
+    Alone,
+}
+
+/// Holds the lock; dropping it without landing, as dying does, makes a waiter the next leader.
+#[derive(Debug)]
+pub struct Leader {
+    file: File,
+    path: PathBuf,
+}
+
+/// Waits for a turn at the flight of this name for as long as `patience`. The first folder that is or can be made ours alone is the
+/// place to meet.
+pub fn take_turn(folders: &[PathBuf], name: &str, patience: Duration) -> Turn {
+    let Some((path, file)) = folders.iter().find_map(|folder| open(folder, name)) else {
+        debug!("no folder of ours to meet other processes in");
+        return Turn::Alone;
+    };
+    let end = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(PERIOD),
+            Err(TryLockError::WouldBlock) => return Turn::Busy,
+            Err(TryLockError::Error(_)) => return Turn::Alone,
+        }
+    }
+    match file.metadata() {
+        Ok(metadata) if metadata.nlink() == 0 => Turn::Landed(account(&file)),
+        // What a leader wrote that died before it unlinked the file is of the past.
+        Ok(_) if file.set_len(0).is_ok() => Turn::Lead(Leader { file, path }),
+        _ => Turn::Alone,
+    }
+}
+
+impl Leader {
+    /// Tells the waiters that the sign-in is done, and why it failed if it did.
+    pub fn land(mut self, failure: Option<&Relayed>) {
+        if let Some(failure) = failure {
+            let written = serde_json::to_vec(failure).map_err(std::io::Error::from).and_then(|json| self.file.write_all(&json));
+            if written.is_err() {
+                // On a full disk the waiters try for themselves.
+                drop(self.file.set_len(0));
+            }
+        }
+        if std::fs::remove_file(&self.path).is_err() {
+            drop(self.file.set_len(0));
+        }
+    }
+}
+
+fn open(folder: &Path, name: &str) -> Option<(PathBuf, File)> {
+    let path = private(folder)?.join(name);
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).ok()?);
+    file.metadata().ok().filter(std::fs::Metadata::is_file).map(|_| (path, file))
+}
+
+/// The folder, made if need be, if it is ours and nobody else can look into it or put anything there.
+fn private(folder: &Path) -> Option<&Path> {
+    // Made by others in between is as good as made by us, or refused below.
+    drop(DirBuilder::new().recursive(true).mode(0o700).create(folder));
+    let metadata = std::fs::symlink_metadata(folder).ok()?;
+    let ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o777 == 0o700;
+    ours.then_some(folder)
+}
+
+fn account(mut file: &File) -> Option<Relayed> {
+    let mut json = Vec::new();
+    file.rewind().ok()?;
+    file.take(LONGEST_ACCOUNT).read_to_end(&mut json).ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn place() -> (tempfile::TempDir, Vec<PathBuf>) {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = vec![folder.path().join("meet")];
+        (folder, folders)
+    }
+
+    fn lead(folders: &[PathBuf]) -> Leader {
+        match take_turn(folders, "a", NOW) {
+            Turn::Lead(leader) => leader,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn failure() -> Relayed {
+        Relayed { message: "m".into(), details: vec!["d".into()], hint: None }
+    }
+
+    /// Waits in a thread until the flight has landed, once the thread has the file open.
+    fn waiter(folders: &[PathBuf]) -> std::thread::JoinHandle<Turn> {
+        let folders = folders.to_vec();
+        let (path, file) = open(&folders[0], "a").unwrap();
+        std::thread::spawn(move || {
+            file.lock().unwrap();
+            drop(path);
+            match file.metadata().unwrap().nlink() {
+                0 => Turn::Landed(account(&file)),
+                _ => Turn::Busy,
+            }
+        })
+    }
+
+    #[test]
+    fn one_leads_the_others_are_told_how_it_went() {
+        for (told, expected) in [(None, None), (Some(failure()), Some("m"))] {
+            let (_folder, folders) = place();
+            let leader = lead(&folders);
+            assert!(matches!(take_turn(&folders, "a", NOW), Turn::Busy));
+            assert!(matches!(take_turn(&folders, "b", NOW), Turn::Lead(_)));
+            let waiter = waiter(&folders);
+            leader.land(told.as_ref());
+            let Turn::Landed(account) = waiter.join().unwrap() else { panic!() };
+            assert_eq!(account.map(|account| account.message).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_flight_that_landed_is_over_for_who_comes_later() {
+        let (_folder, folders) = place();
+        lead(&folders).land(Some(&failure()));
+        lead(&folders).land(None);
+        assert_eq!(std::fs::read_dir(&folders[0]).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn after_a_leader_that_died_the_next_leads_whatever_it_had_written() {
+        let (_folder, folders) = place();
+        let mut leader = lead(&folders);
+        leader.file.write_all(&serde_json::to_vec(&failure()).unwrap()).unwrap();
+        drop(leader);
+        lead(&folders);
+    }
+
+    #[test]
+    fn a_folder_that_others_can_enter_or_planted_is_not_used() {
+        let (folder, folders) = place();
+        std::fs::create_dir(&folders[0]).unwrap();
+        std::fs::set_permissions(&folders[0], std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(take_turn(&folders, "a", NOW), Turn::Alone));
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        assert!(matches!(take_turn(&[link], "a", NOW), Turn::Alone));
+        let other = folder.path().join("other");
+        assert!(matches!(take_turn(&[folders[0].clone(), other], "a", NOW), Turn::Lead(_)));
+    }
+
+    #[test]
+    fn a_planted_link_in_place_of_the_file_is_not_followed() {
+        let (folder, folders) = place();
+        private(&folders[0]).unwrap();
+        let target = folder.path().join("target");
+        std::fs::write(&target, "precious").unwrap();
+        std::os::unix::fs::symlink(&target, folders[0].join("a")).unwrap();
+        assert!(matches!(take_turn(&folders, "a", NOW), Turn::Alone));
+        assert_eq!(std::fs::read_to_string(target).unwrap(), "precious");
+    }
+
+    #[test]
+    fn without_any_folder_everybody_is_alone() {
+        assert!(matches!(take_turn(&[], "a", NOW), Turn::Alone));
+        assert!(matches!(take_turn(&["/proc/nowhere".into()], "a", NOW), Turn::Alone));
+    }
+}

@@ -1,0 +1,209 @@
+//! HTTP: the clients, the bound on every body, retries, and what a failed connection is called.
+//!
+//! Clients for authorities and registries speak TLS only, through the proxies of the environment. Another speaks to identity
+//! endpoints on this machine or its link: never through a proxy. None follows a redirect, since a redirect would take a token to a
+//! host that nobody chose.
+
+mod early;
+mod failure;
+mod transport;
+
+pub use early::EarlyConnection;
+pub use failure::{chain, unreachable};
+pub use transport::{IMDS_ADDRESS, Transport};
+
+use crate::config::NetworkSettings;
+use crate::deadline::Deadline;
+use crate::error::{Error, Stage, Unreachable, printable};
+use crate::helper::Clock;
+use reqwest::header::{DATE, RETRY_AFTER};
+use reqwest::{Certificate, Client, ClientBuilder, Request, Response, StatusCode};
+use std::error::Error as StdError;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+use tracing::debug;
+
+/// The longest body that is read of any answer.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// How long a connection may take, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often one request is sent at most.
+const TRIES: u32 = 3;
+
+/// A server that asks for more patience than this is told of instead: the client waits for us.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// A clock that is off by more makes tokens look expired or not yet valid.
+const SKEW: Duration = Duration::from_secs(5 * 60);
+
+const USER_AGENT: &str = concat!("docker-credential-acrscoped/", env!("CARGO_PKG_VERSION"));
+
+/// What the requests of one `get` share.
+#[derive(Debug)]
+pub struct Network {
+    settings: NetworkSettings,
+    deadline: Deadline,
+    clock: Clock,
+    skew: Mutex<Option<String>>,
+}
+
+impl Network {
+    /// For requests that end by `deadline`; `clock` is compared with the servers' clocks.
+    pub fn new(settings: NetworkSettings, deadline: Deadline, clock: Clock) -> Self {
+        // Fails only when a provider is installed already, which is then the same one.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        Self { settings, deadline, clock, skew: Mutex::new(None) }
+    }
+
+    /// A client for one authority or registry. Errors when no CA certificate can be loaded, for example because `SSL_CERT_FILE`
+    /// names a file that is not there.
+    pub fn internet(&self, host: &str) -> Result<Client, Error> {
+        self.build(host, self.internet_builder()?)
+    }
+
+    /// A client for one registry, whose connection is opened at once, and the task that opens it.
+    pub fn early(&self, host: &str) -> Result<(Client, EarlyConnection), Error> {
+        let early = EarlyConnection::default();
+        let client = self.build(host, self.internet_builder()?.connector_layer(early.clone()))?;
+        Ok((client, early))
+    }
+
+    /// A client for identity endpoints of the machine: IMDS refuses requests that came through a proxy, and a proxy cannot reach
+    /// the loopback of this machine.
+    pub fn link_local() -> Result<Client, reqwest::Error> {
+        base().no_proxy().build()
+    }
+
+    fn internet_builder(&self) -> Result<ClientBuilder, Error> {
+        let builder = base().https_only(true).tls_version_min(reqwest::tls::Version::TLS_1_2);
+        Ok(match &self.settings.ca_file {
+            Some(file) => builder.tls_certs_merge(certificates(file)?),
+            None => builder,
+        })
+    }
+
+    fn build(&self, host: &str, builder: ClientBuilder) -> Result<Client, Error> {
+        builder.build().map_err(|error| {
+            Error::Unreachable(Unreachable {
+                host: host.to_owned(),
+                stage: Stage::Tls,
+                cause: printable(&chain(&error).last().map(ToString::to_string).unwrap_or_default()),
+                circumstances: self.settings.circumstances.clone(),
+            })
+        })
+    }
+
+    /// What stopped a connection to `host`, or `None` when the error is about something else.
+    pub fn unreachable(&self, host: &str, error: &(dyn StdError + 'static)) -> Option<Error> {
+        unreachable(host, error, &self.settings.circumstances).map(Error::Unreachable)
+    }
+
+    /// Sends a request, again if the server is busy or the connection breaks, for as long as the deadline allows. The last
+    /// answer or failure is returned as it is.
+    pub async fn send(&self, client: &Client, request: Request) -> Result<Response, reqwest::Error> {
+        for tried in 1.. {
+            let Some(again) = request.try_clone() else { break };
+            let result = client.execute(again).await;
+            if let Ok(response) = &result {
+                self.compare_clocks(response);
+            }
+            let Some(wait) = wait_before_retry(&result, tried) else { return result };
+            if tried == TRIES || wait > LONGEST_WAIT || wait >= self.deadline.left() {
+                return result;
+            }
+            debug!(host = request.url().host_str(), ?wait, "trying again");
+            tokio::time::sleep(wait).await;
+        }
+        client.execute(request).await
+    }
+
+    /// How far this machine's clock is from a server's, if that is too far.
+    pub fn skew(&self) -> Option<String> {
+        self.skew.lock().ok()?.clone()
+    }
+
+    fn compare_clocks(&self, response: &Response) {
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let Some(theirs) = date.and_then(|date| azure_core::time::parse_rfc7231(date).ok()) else { return };
+        let (theirs, ours) = (SystemTime::from(theirs), (self.clock)());
+        let (off, word) = match ours.duration_since(theirs) {
+            Ok(ahead) => (ahead, "ahead of"),
+            Err(behind) => (behind.duration(), "behind"),
+        };
+        if off > SKEW
+            && let Ok(mut skew) = self.skew.lock()
+        {
+            let host = response.url().host_str().unwrap_or_default();
+            *skew = Some(format!("the clock of this machine is {} min {word} that of {host}", off.as_secs() / 60));
+        }
+    }
+}
+
+fn base() -> ClientBuilder {
+    Client::builder().user_agent(USER_AGENT).redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT)
+}
+
+/// The certificates of a PEM file, to be trusted besides the system's.
+fn certificates(file: &Path) -> Result<Vec<Certificate>, Error> {
+    let wrong = |problem: String| Error::Setting { name: "ACRSCOPED_CA_FILE".into(), problem };
+    let pem = std::fs::read(file).map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(wrong(format!("names {}, which holds no PEM certificate", file.display()))),
+    }
+}
+
+/// How long to wait before the next try, or `None` when another would not help. What is tried again is what Azure's SDKs try
+/// again, a connection that was reset, and a name server that asks for another try.
+fn wait_before_retry(result: &Result<Response, reqwest::Error>, tried: u32) -> Option<Duration> {
+    match result {
+        Ok(response) => match response.status() {
+            StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => {
+                let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+                Some(asked.map_or_else(|| backoff(tried), Duration::from_secs))
+            }
+            _ => None,
+        },
+        Err(error) => failure::is_passing(error).then(|| backoff(tried)),
+    }
+}
+
+/// 200 ms, 400 ms, … , each between half and one and a half of it, so that many callers do not return at one moment.
+fn backoff(tried: u32) -> Duration {
+    let mut byte = [128];
+    // Without randomness the middle is as good.
+    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut byte);
+    Duration::from_millis(100 * 2_u64.pow(tried)).mul_f64(0.5 + f64::from(byte[0]) / 256.0)
+}
+
+/// A body that is longer than anything a token service sends.
+#[derive(Debug)]
+struct TooLong;
+
+impl std::fmt::Display for TooLong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the answer is longer than {BODY_LIMIT} bytes")
+    }
+}
+
+impl StdError for TooLong {}
+
+/// The whole body, or an error once it passes 1 MiB, whatever `Content-Length` said.
+pub async fn body(mut response: Response) -> Result<Vec<u8>, Box<dyn StdError + Send + Sync>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > BODY_LIMIT {
+            return Err(TooLong.into());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,215 @@
+//! One sign-in for many processes: what many callers at once cost, and what becomes of them when their leader fails or dies.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use rustix::process::{Pid, Signal, kill_process};
+use simulator::{Endpoint, Fault, FaultAt, FaultKind, Simulator};
+use std::collections::HashSet;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use support::{Home, REGISTRY, helper, until, world};
+
+const CALLERS: usize = 50;
+
+/// Starts `get` as many times, all at once.
+fn start(count: usize, command: impl Fn() -> Command) -> Vec<Child> {
+    let mut children = Vec::new();
+    for _ in 0..count {
+        let mut command = command();
+        let host = command.get_current_dir().expect("a private home").join("host");
+        if !host.exists() {
+            std::fs::write(&host, REGISTRY).expect("our folder");
+        }
+        let stdin = std::fs::File::open(host).expect("our file");
+        command.arg("get").stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        children.push(command.spawn().expect("the binary under test"));
+    }
+    children
+}
+
+/// What each said on stdout, and whether it succeeded.
+fn finish(children: Vec<Child>) -> Vec<(bool, String)> {
+    children
+        .into_iter()
+        .map(|child| {
+            let output = child.wait_with_output().expect("our child");
+            (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+        })
+        .collect()
+}
+
+fn count(simulator: &Simulator, endpoint: Endpoint) -> usize {
+    simulator.journal().iter().filter(|entry| entry.endpoint == endpoint).count()
+}
+
+/// Callers who share a cache: processes of one user with an empty user keyring.
+mod with_a_cache {
+    use super::*;
+
+    /// A helper in a user namespace that stays while the test runs: its user keyring is its own.
+    struct Namespace {
+        holder: Child,
+    }
+
+    impl Namespace {
+        fn new() -> Self {
+            let mut command = Command::new("unshare");
+            command.args(["--user", "--map-root-user", "--kill-child", "--fork", "sleep", "600"]);
+            let holder = command.stdout(Stdio::null()).spawn().expect("util-linux");
+            let namespace = Self { holder };
+            until("user namespace", || namespace.is_ready().then_some(()));
+            namespace
+        }
+
+        fn is_ready(&self) -> bool {
+            let own = std::fs::read_link("/proc/self/ns/user").expect("proc");
+            let maps = std::fs::read_to_string(format!("/proc/{}/uid_map", self.holder.id())).unwrap_or_default();
+            let theirs = std::fs::read_link(format!("/proc/{}/ns/user", self.holder.id()));
+            theirs.is_ok_and(|theirs| theirs != own) && !maps.trim().is_empty()
+        }
+
+        fn enter(&self, command: &Command) -> Command {
+            let mut inside = Command::new("nsenter");
+            inside.args(["--user", "--preserve-credentials", "--target", &self.holder.id().to_string()]);
+            inside.arg(command.get_program()).env_clear().current_dir(command.get_current_dir().expect("a private home"));
+            inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("ACRSCOPED_CACHE", "keyutils");
+            inside
+        }
+    }
+
+    impl Drop for Namespace {
+        fn drop(&mut self) {
+            let _ = self.holder.kill();
+            let _ = self.holder.wait();
+        }
+    }
+
+    #[test]
+    #[ignore = "needs user namespaces and keyutils: run tests/run"]
+    fn fifty_at_once_cost_one_sign_in_and_one_exchange() {
+        let (home, simulator) = world();
+        let namespace = Namespace::new();
+        let answers = finish(start(CALLERS, || namespace.enter(&helper(&home, &simulator))));
+        assert!(answers.iter().all(|(succeeded, _)| *succeeded), "{answers:?}");
+        assert_eq!(answers.iter().collect::<HashSet<_>>().len(), 1);
+        assert_eq!((count(&simulator, Endpoint::EntraToken), count(&simulator, Endpoint::Exchange)), (1, 1));
+        assert!(std::fs::read_dir(home.path("run/docker-credential-acrscoped")).expect("a place to meet").next().is_none());
+    }
+
+    #[test]
+    #[ignore = "needs user namespaces and keyutils: run tests/run"]
+    fn a_leader_that_is_killed_is_followed_by_another() {
+        for delay in [0, 20, 40, 60, 80, 100, 120, 150, 200, 300] {
+            let (home, simulator) = world();
+            let slow = FaultKind::Delay { ms: 80 };
+            simulator.change(|settings| {
+                settings.faults =
+                    vec![Fault::always(FaultAt::Authority, slow.clone()), Fault::always(FaultAt::Exchange, slow.clone())];
+            });
+            let namespace = Namespace::new();
+            let mut leader = start(1, || namespace.enter(&helper(&home, &simulator)));
+            let waiters = start(10, || namespace.enter(&helper(&home, &simulator)));
+            let killed_at = Instant::now() + Duration::from_millis(delay);
+            until("moment to kill", || (Instant::now() >= killed_at).then_some(()));
+            let _ = leader[0].kill();
+            let answers = finish(waiters);
+            assert!(answers.iter().all(|(succeeded, _)| *succeeded), "killed after {delay} ms: {answers:?}");
+            assert!(count(&simulator, Endpoint::EntraToken) <= 2, "killed after {delay} ms");
+            let _ = leader.remove(0).wait();
+        }
+    }
+
+    #[test]
+    #[ignore = "needs user namespaces and keyutils: run tests/run"]
+    fn a_leader_that_is_stopped_is_waited_for_no_longer_than_half_the_time() {
+        let (home, simulator) = world();
+        simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Authority, FaultKind::Delay { ms: 100 })]);
+        let namespace = Namespace::new();
+        let impatient = || {
+            let mut command = namespace.enter(&helper(&home, &simulator));
+            command.env("ACRSCOPED_TIMEOUT", "4");
+            command
+        };
+        let mut leader = start(1, impatient);
+        until("leader at work", || (count(&simulator, Endpoint::Connect) > 0).then_some(()));
+        let pid = Pid::from_child(&leader[0]);
+        kill_process(pid, Signal::STOP).expect("our child");
+        let started = Instant::now();
+        let answers = finish(start(5, impatient));
+        assert!(answers.iter().all(|(succeeded, _)| *succeeded), "{answers:?}");
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        kill_process(pid, Signal::CONT).expect("our child");
+        let _ = leader.remove(0).wait();
+    }
+}
+
+#[test]
+fn when_entra_refuses_all_fail_as_one_and_nearly_as_fast() {
+    let (home, simulator) = world();
+    let refusal = FaultKind::Status {
+        code: 401,
+        retry_after: None,
+        body: r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided.","error_codes":[7000215]}"#
+            .into(),
+        content_type: None,
+    };
+    simulator.change(|settings| {
+        let slow = FaultKind::Delay { ms: 1_000 };
+        settings.faults = vec![Fault::always(FaultAt::Authority, slow), Fault::always(FaultAt::Authority, refusal)];
+    });
+    let started = Instant::now();
+    finish(start(1, || helper(&home, &simulator)));
+    let alone = started.elapsed();
+    simulator.clear_journal();
+    let started = Instant::now();
+    let command = || {
+        let mut command = helper(&home, &simulator);
+        command.env("ACRSCOPED_CACHE", "keyutils");
+        command
+    };
+    let answers = finish(start(CALLERS, command));
+    let together = started.elapsed();
+    let line = "service principal 5b8d3e17-64c2-4f0a-9d15-7a2e8c40b6f1 gave no access token: AADSTS7000215: Invalid client secret provided.\n";
+    assert!(answers.iter().all(|answer| *answer == (false, line.into())), "{answers:?}");
+    // Those that start when the first flight has landed begin another: on a slow machine there can be a few.
+    assert!(count(&simulator, Endpoint::EntraToken) <= 3, "{}", count(&simulator, Endpoint::EntraToken));
+    println!("one alone {alone:?}, {CALLERS} together {together:?}");
+}
+
+#[test]
+fn without_a_cache_each_asks_but_only_a_few_at_a_time() {
+    let (home, simulator) = world();
+    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Authority, FaultKind::Delay { ms: 100 })]);
+    let answers = finish(start(20, || helper(&home, &simulator)));
+    assert!(answers.iter().all(|(succeeded, _)| *succeeded), "{answers:?}");
+    let mut arrivals: Vec<u64> =
+        simulator.journal().iter().filter(|entry| entry.endpoint == Endpoint::EntraToken).map(|entry| entry.unix_ms).collect();
+    arrivals.sort_unstable();
+    assert_eq!(arrivals.len(), 20);
+    // The fifth that arrives after another does so at least the hundred milliseconds later that one sign-in takes.
+    assert!(arrivals.windows(5).all(|few| few[4] - few[0] >= 90), "{arrivals:?}");
+}
+
+/// Nowhere to meet: read-only, full or missing folders must not keep anybody from an answer.
+#[test]
+fn without_a_place_to_meet_everybody_gets_an_answer() {
+    let (home, simulator) = world();
+    let nowhere = |home: &Home| {
+        let mut command = helper(home, &simulator);
+        for name in ["HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "TMPDIR"] {
+            command.env(name, "/proc/nowhere");
+        }
+        command
+    };
+    let answers = finish(start(10, || nowhere(&home)));
+    assert!(answers.iter().all(|(succeeded, _)| *succeeded), "{answers:?}");
+    let answers = finish(start(1, || {
+        let mut command = nowhere(&home);
+        for name in ["HOME", "XDG_RUNTIME_DIR"] {
+            command.env_remove(name);
+        }
+        command
+    }));
+    assert!(answers[0].0, "{answers:?}");
+}
