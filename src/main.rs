@@ -29,11 +29,24 @@ fn helper() -> Result<Helper, Error> {
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
     let config = Config::read(&variables, dirs::home_dir())?;
     log::to_stderr(config.log);
+    keep_memory_private();
     for name in Config::unknown_settings(&variables) {
         tracing::warn!("`{name}` is no setting of {PROGRAM}; `{PROGRAM} --help` lists them");
     }
     Ok(Helper::new(config, SystemTime::now))
 }
+
+/// No core dump, and no look into our memory by other processes of the same user, from before the first token is read.
+#[cfg(target_os = "linux")]
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    // Where a sandbox forbids it, the token is no worse off than in any other program.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_memory_private() {}
 
 fn say(text: &str) -> Result<(), Error> {
     writeln!(io::stdout(), "{text}").map_err(Error::Output)

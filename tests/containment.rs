@@ -129,6 +129,18 @@ fn no_secret_is_printed_or_written_by_runs_that_fail() {
     assert!(runs >= 40, "{runs}");
 }
 
+#[test]
+fn the_azure_cli_gets_no_secrets_of_other_sources() {
+    let (home, simulator) = world();
+    home.script("bin/az", r#"env > "$HOME/environment"; exit 1"#);
+    home.write("home/.azure/azureProfile.json", "{\"subscriptions\":[{\"isDefault\":true}]}");
+    let mut command = helper(&home, &simulator);
+    command.env_remove("AZURE_CLIENT_SECRET").env("IDENTITY_HEADER", "CANARY").env("SYSTEM_ACCESSTOKEN", "CANARY");
+    ask(command, "get", REGISTRY).fails();
+    let environment = std::fs::read_to_string(home.path("home/environment")).unwrap();
+    assert!(environment.contains("HTTPS_PROXY=") && !environment.contains("CANARY"), "{environment}");
+}
+
 fn answer(code: u16, body: &str) -> FaultKind {
     FaultKind::Status { code, retry_after: None, body: body.into(), content_type: None }
 }

@@ -67,6 +67,15 @@ fn a_cold_get_is_two_requests_to_the_right_hosts() {
 }
 
 #[test]
+fn the_registrys_connection_is_opened_before_the_identity_is_obtained() {
+    let (home, simulator) = world();
+    ask(helper(&home, &simulator), "get", REGISTRY).succeeds();
+    let journal = simulator.journal();
+    let at = |host: &str, endpoint| journal.iter().position(|entry| entry.host.starts_with(host) && entry.endpoint == endpoint);
+    assert!(at(REGISTRY, Endpoint::Connect) < at("login.microsoftonline.com", Endpoint::EntraToken), "{journal:#?}");
+}
+
+#[test]
 fn a_regional_endpoint_is_exchanged_at_its_global_login_server() {
     let (home, simulator) = world();
     let answer = ask(helper(&home, &simulator), "get", "contoso.eastus.geo.azurecr.io").succeeds();

@@ -103,6 +103,9 @@ impl azure_identity::Executor for Runner {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        for secret in SECRETS {
+            command.env_remove(secret);
+        }
         #[cfg(unix)]
         command.process_group(0);
         let child = command.spawn()?;
@@ -112,6 +115,17 @@ impl azure_identity::Executor for Runner {
         output
     }
 }
+
+/// Variables with secrets of other sources, which the Azure CLI has no use for.
+const SECRETS: &[&str] = &[
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+    "SYSTEM_ACCESSTOKEN",
+];
 
 /// The process group that a child leads: dropping it ends what is left of the group.
 struct Group(Option<u32>);

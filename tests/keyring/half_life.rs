@@ -16,6 +16,8 @@ fn a_cached_get_is_a_keyring_read_without_thread_network_runtime_or_ca_file() {
     assert_eq!((second, user.requests()), (first, 0));
     let trace = Trace::read(&log);
     assert!(!trace.calls(&["keyctl"]).is_empty());
+    let first = trace.calls(&["keyctl", "prctl"])[0];
+    assert!(first.contains("PR_SET_DUMPABLE"), "a token is read before the memory is closed to others: {first}");
     let forbidden =
         ["socket", "connect", "clone", "clone3", "fork", "vfork", "epoll_create1", "eventfd2", "socketpair", "sendto"];
     assert_eq!(trace.calls(&forbidden), [] as [&str; 0]);
