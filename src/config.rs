@@ -53,6 +53,8 @@ pub struct Config {
 /// How the network is used, besides what the HTTP client reads itself (proxies, the system's CA certificates).
 #[derive(Clone, Debug, Default)]
 pub struct NetworkSettings {
+    /// `SSL_CERT_FILE`: PEM certificates in place of the system's.
+    pub system_ca_file: Option<PathBuf>,
     /// `ACRSCOPED_CA_FILE`: PEM certificates trusted besides the system's.
     pub ca_file: Option<PathBuf>,
     /// The proxy and CA variables that are set, as sentences, to name them when a connection fails.
@@ -95,14 +97,33 @@ pub struct SourceSettings {
     pub client_secret: Option<SecretString>,
     /// `AZURE_FEDERATED_TOKEN_FILE`.
     pub federated_token_file: Option<PathBuf>,
-    /// `IDENTITY_ENDPOINT` or `MSI_ENDPOINT`: the environment announces a managed identity there.
-    pub identity_endpoint: Option<String>,
+    /// Whether `AZURE_CLIENT_CERTIFICATE_PATH` is set.
+    pub client_certificate: bool,
+    /// The managed identity that the environment announces.
+    pub announced: Announced,
     /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`: in place of `http://169.254.169.254`.
     pub imds: Option<Url>,
     /// Folder of the Azure CLI's profile: `AZURE_CONFIG_DIR` or `~/.azure`.
     pub azure_cli_folder: Option<PathBuf>,
     /// The absolute folders of `PATH`: only there `az` is looked for.
     pub path: Vec<PathBuf>,
+}
+
+/// A managed identity as platforms announce it in the environment.
+#[derive(Debug, Default)]
+pub enum Announced {
+    /// None.
+    #[default]
+    Nothing,
+    /// App Service or Container Apps: `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`.
+    AppService {
+        /// Where tokens are asked for.
+        url: Url,
+        /// What proves that we run there.
+        header: SecretString,
+    },
+    /// One of another platform, by its name.
+    Unsupported(&'static str),
 }
 
 impl Config {
@@ -127,8 +148,9 @@ impl Config {
             meeting_folders: meeting_folders(variables, home.as_deref()),
             sources: SourceSettings::read(variables, home)?,
             network: NetworkSettings {
+                system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from),
                 ca_file: raw(variables, "ACRSCOPED_CA_FILE").map(PathBuf::from),
-                circumstances: circumstances(variables),
+                circumstances: circumstances(variables)?,
             },
         })
     }
@@ -151,17 +173,11 @@ impl SourceSettings {
             tenant: text(variables, "AZURE_TENANT_ID")?,
             client: text(variables, "AZURE_CLIENT_ID")?,
             client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
+            client_certificate: raw(variables, "AZURE_CLIENT_CERTIFICATE_PATH").is_some(),
             federated_token_file: raw(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
-            identity_endpoint: match text(variables, "IDENTITY_ENDPOINT")? {
-                None => text(variables, "MSI_ENDPOINT")?,
-                endpoint => endpoint,
-            },
+            announced: Announced::read(variables)?,
             imds: text(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST")?
-                .map(|value| {
-                    Url::parse(&value).ok().filter(Url::has_host).ok_or_else(|| {
-                        wrong("AZURE_POD_IDENTITY_AUTHORITY_HOST", "is not a URL such as `http://127.0.0.1:40342`")
-                    })
-                })
+                .map(|value| http_url("AZURE_POD_IDENTITY_AUTHORITY_HOST", &value, "http://127.0.0.1:40342"))
                 .transpose()?,
             azure_cli_folder: raw(variables, "AZURE_CONFIG_DIR")
                 .map(PathBuf::from)
@@ -173,12 +189,43 @@ impl SourceSettings {
     }
 }
 
+impl Announced {
+    /// Tells platforms apart as the Azure SDKs do.
+    fn read(variables: &Variables) -> Result<Self, Error> {
+        const ENDPOINT: &str = "IDENTITY_ENDPOINT";
+        let is_set = |name| raw(variables, name).is_some();
+        let Some(endpoint) = text(variables, ENDPOINT)? else {
+            return Ok(match (is_set("MSI_ENDPOINT"), is_set("MSI_SECRET")) {
+                (true, true) => Self::Unsupported("Azure Machine Learning"),
+                (true, false) => Self::Unsupported("Cloud Shell"),
+                (false, _) => Self::Nothing,
+            });
+        };
+        match text(variables, "IDENTITY_HEADER")? {
+            Some(_) if is_set("IDENTITY_SERVER_THUMBPRINT") => Ok(Self::Unsupported("Service Fabric")),
+            Some(header) => {
+                let url = http_url(ENDPOINT, &endpoint, "http://127.0.0.1:8081/msi/token")?;
+                Ok(Self::AppService { url, header: header.into() })
+            }
+            None if is_set("IMDS_ENDPOINT") => Ok(Self::Unsupported("Azure Arc")),
+            None => Err(wrong(ENDPOINT, "is set, but `IDENTITY_HEADER` is not")),
+        }
+    }
+}
+
 fn raw(variables: &Variables, name: &str) -> Option<OsString> {
     variables.get(name).filter(|value| !value.is_empty()).cloned()
 }
 
+/// A value without white space around it: a newline at the end comes from a file and is part of no setting.
 fn text(variables: &Variables, name: &str) -> Result<Option<String>, Error> {
-    raw(variables, name).map(|value| value.into_string().map_err(|_| wrong(name, "is not UTF-8"))).transpose()
+    let value = raw(variables, name).map(|value| value.into_string().map_err(|_| wrong(name, "is not UTF-8"))).transpose()?;
+    Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
+}
+
+fn http_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
+    let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| wrong(name, &format!("is not a URL such as `{example}`")))
 }
 
 /// The value that one of the known words stands for; the first when the variable is not set.
@@ -218,26 +265,25 @@ fn authority(variables: &Variables) -> Result<Option<Url>, Error> {
         .ok_or_else(|| wrong(NAME, "is not an https URL such as `https://login.microsoftonline.com`"))
 }
 
-/// Sentences that name the proxy and CA variables in force. A proxy's user and password are left out.
-fn circumstances(variables: &Variables) -> Vec<String> {
-    [
-        "HTTPS_PROXY",
-        "https_proxy",
-        "ALL_PROXY",
-        "all_proxy",
-        "NO_PROXY",
-        "no_proxy",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "ACRSCOPED_CA_FILE",
-    ]
-    .iter()
-    .filter_map(|name| {
-        let value = raw(variables, name)?.into_string().ok()?;
-        let shown = value.rsplit_once('@').map_or(value.as_str(), |(_, host)| host);
-        Some(format!("`{name}` is set to {}", crate::error::printable(shown)))
-    })
-    .collect()
+/// The proxy and CA variables in force, as sentences. A proxy's user and password are left out. A proxy that is no URL is an
+/// error: the HTTP client would go past it without a word.
+fn circumstances(variables: &Variables) -> Result<Vec<String>, Error> {
+    let mut sentences = Vec::new();
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let Some(value) = text(variables, name)? else { continue };
+        let url = if value.contains("://") { value } else { format!("http://{value}") };
+        let url = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url =
+            url.ok_or_else(|| wrong(name, "is not the http or https URL of a proxy, such as `http://proxy.example:3128`"))?;
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        sentences.push(format!("`{name}` is set to {}://{}{port}", url.scheme(), url.host_str().unwrap_or_default()));
+    }
+    for name in ["NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "ACRSCOPED_CA_FILE"] {
+        if let Some(value) = raw(variables, name) {
+            sentences.push(format!("`{name}` is set to {}", value.to_string_lossy()));
+        }
+    }
+    Ok(sentences)
 }
 
 /// The runtime folder of the session, the state folder, and a folder of this user in the temporary one.
@@ -323,7 +369,37 @@ mod tests {
     #[test]
     fn a_proxy_is_named_without_its_password() {
         let config = read(&[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]).unwrap();
-        assert_eq!(config.network.circumstances, ["`HTTPS_PROXY` is set to proxy.example:3128"]);
+        assert_eq!(config.network.circumstances, ["`HTTPS_PROXY` is set to http://proxy.example:3128"]);
+    }
+
+    #[test]
+    fn a_proxy_that_is_no_url_is_an_error_not_a_reason_to_go_without() {
+        for value in ["http://user:p@", "http://user:CA/NARY", "http://[::1", ":::", "ftp://127.0.0.1:1", "not a url"] {
+            let error = read(&[("HTTPS_PROXY", value)]).unwrap_err().to_string();
+            assert!(error.starts_with("`HTTPS_PROXY` is not the http or https URL of a proxy"), "{value}: {error}");
+            assert!(!error.contains("NARY"));
+        }
+        assert!(read(&[("HTTPS_PROXY", "proxy.example:3128\n")]).is_ok());
+    }
+
+    #[test]
+    fn a_managed_identity_is_announced_whole_or_not_at_all() {
+        let endpoint = ("IDENTITY_ENDPOINT", "http://127.0.0.1/msi");
+        assert!(matches!(read(&[endpoint, ("IDENTITY_HEADER", "h")]).unwrap().sources.announced, Announced::AppService { .. }));
+        assert_eq!(read(&[endpoint]).unwrap_err().to_string(), "`IDENTITY_ENDPOINT` is set, but `IDENTITY_HEADER` is not");
+        for (rows, platform) in [
+            (&[endpoint, ("IMDS_ENDPOINT", "http://127.0.0.1")][..], "Azure Arc"),
+            (&[endpoint, ("IDENTITY_HEADER", "h"), ("IDENTITY_SERVER_THUMBPRINT", "t")], "Service Fabric"),
+            (&[("MSI_ENDPOINT", "http://127.0.0.1")], "Cloud Shell"),
+            (&[("MSI_ENDPOINT", "http://127.0.0.1"), ("MSI_SECRET", "s")], "Azure Machine Learning"),
+        ] {
+            let Announced::Unsupported(name) = read(rows).unwrap().sources.announced else { panic!("{platform}") };
+            assert_eq!(name, platform);
+        }
+        assert!(matches!(
+            read(&[("MSI_ENDPOINT", ""), ("IDENTITY_ENDPOINT", "")]).unwrap().sources.announced,
+            Announced::Nothing
+        ));
     }
 
     #[test]

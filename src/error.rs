@@ -37,7 +37,7 @@ pub enum Error {
     WrongAudience {
         /// Who gave it.
         source: String,
-        /// Its `aud` claim.
+        /// Its `aud` claim, in words.
         audience: String,
     },
     /// The registry gave no refresh token for the access token.
@@ -67,6 +67,15 @@ pub enum Error {
         /// How far the clock is off.
         skew: String,
     },
+    /// A token of this host could not be erased.
+    NotErased {
+        /// The host.
+        host: String,
+        /// What its store said.
+        problem: String,
+    },
+    /// Somebody ended the program.
+    Interrupted,
     /// The answer could not be written to stdout.
     Output(std::io::Error),
 }
@@ -174,7 +183,7 @@ impl fmt::Display for Error {
             Self::NoIdentity(_) => f.write_str("no Azure identity to sign in with"),
             Self::SignIn(sign_in) => write!(f, "{} gave no access token: {}", sign_in.source, sign_in.said),
             Self::WrongAudience { source, audience } => {
-                write!(f, "{source} gave an access token for `{audience}` and not for registries: it was sent nowhere")
+                write!(f, "{source} gave an access token for {audience} and not for registries: it was sent nowhere")
             }
             Self::Exchange { registry, refusal, .. } => refusal.describe(registry, f),
             Self::Unreachable(unreachable) => unreachable.fmt(f),
@@ -183,6 +192,8 @@ impl fmt::Display for Error {
             }
             Self::Relayed(account) => f.write_str(&account.message),
             Self::Skewed { error, .. } => error.fmt(f),
+            Self::NotErased { host, problem } => write!(f, "a cached token of {host} could not be erased: {problem}"),
+            Self::Interrupted => f.write_str("interrupted"),
             Self::Output(_) => f.write_str("the answer could not be written to stdout"),
         }
     }
@@ -201,14 +212,23 @@ impl Error {
             Self::Relayed(account) => account.details.clone(),
             Self::Skewed { error, skew } => [error.details(), vec![skew.clone()]].concat(),
             Self::Output(error) => vec![error.to_string()],
-            Self::NotOurs | Self::Input(_) | Self::Setting { .. } | Self::WrongAudience { .. } | Self::Deadline { .. } => vec![],
+            Self::NotOurs
+            | Self::Interrupted
+            | Self::NotErased { .. }
+            | Self::Input(_)
+            | Self::Setting { .. }
+            | Self::WrongAudience { .. }
+            | Self::Deadline { .. } => vec![],
         }
     }
 
     /// What to do about it, without the word `hint`.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotOurs | Self::Input(_) | Self::Setting { .. } | Self::Output(_) => None,
+            Self::NotOurs | Self::Interrupted | Self::Input(_) | Self::Setting { .. } | Self::Output(_) => None,
+            Self::NotErased { .. } => {
+                Some("unlock or restart the keyring and try again; the token ends by itself within three hours".into())
+            }
             Self::NoIdentity(_) => Some("sign in with `az login`, or set the `AZURE_*` variables of an identity".into()),
             Self::SignIn(sign_in) => sign_in.hint.clone(),
             Self::Relayed(account) => account.hint.clone(),
@@ -308,21 +328,28 @@ impl Unreachable {
     }
 }
 
-/// Foreign text made fit for a terminal and one line: white space folded, control and bidirectional characters dropped,
-/// at most 300 characters.
+/// Foreign text made fit for a terminal and one line: white space folded, control and bidirectional characters dropped, what looks
+/// like a token left out, at most 300 characters.
 pub fn printable(text: &str) -> String {
     const LIMIT: usize = 300;
-    let visible: String = text
-        .chars()
-        .take(LIMIT * 10)
-        .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(|c| !c.is_control() && !is_invisible(*c))
-        .collect();
-    let words = visible.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let visible: String = visible(&text.chars().take(LIMIT * 10).collect::<String>());
+    let words: Vec<&str> = visible.split(' ').filter(|word| !word.is_empty()).map(without_token).collect();
+    let words = words.join(" ");
     match words.char_indices().nth(LIMIT) {
         Some((end, _)) => format!("{}…", &words[..end]),
         None => words,
     }
+}
+
+/// Any text on one line without control and bidirectional characters.
+pub fn visible(text: &str) -> String {
+    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    spaced.filter(|c| !c.is_control() && !is_invisible(*c)).collect()
+}
+
+/// A JWT begins with the base64 of `{"`. A server may repeat what it was sent.
+fn without_token(word: &str) -> &str {
+    if word.contains("eyJ") && word.len() > 20 { "…" } else { word }
 }
 
 /// Characters that draw nothing or turn the direction of what follows (Unicode Cf and relatives; CVE-2021-42574).
@@ -387,7 +414,7 @@ mod tests {
                 "gave up after 30 s while the Azure CLI was asked",
             ),
             (
-                Error::WrongAudience { source: "the Azure CLI".into(), audience: "https://management.azure.com".into() },
+                Error::WrongAudience { source: "the Azure CLI".into(), audience: "`https://management.azure.com`".into() },
                 "the Azure CLI gave an access token for `https://management.azure.com` and not for registries: it was sent nowhere",
             ),
         ];
@@ -415,5 +442,6 @@ mod tests {
         assert_eq!(printable("a\x1b[31mb\r\nc\u{202e}d\u{200b}e\0\u{9b}f"), "a[31mb cdef");
         assert_eq!(printable(&"x".repeat(5_000)).chars().count(), 301);
         assert_eq!(printable("  many   spaces\t\n"), "many spaces");
+        assert_eq!(printable("you sent access_token=eyJhbGciOi.eyJhdWQiOi.c2ln&x"), "you sent …");
     }
 }

@@ -5,17 +5,17 @@
 //! that the status decides and the body only adds words.
 
 use crate::error::{Error, Refusal, printable};
-use crate::network::{self, Network};
+use crate::network::{self, Network, answer};
 use crate::registry::Registry;
 use crate::token::AccessToken;
-use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::net::IpAddr;
 
-/// Longer texts are no refresh tokens: the longest seen had 4 KB, and clients send them in a header.
-const TOKEN_LIMIT: usize = 16 * 1024;
+/// Longer texts are no refresh tokens: the longest seen had 4 KB, and clients send them in a header of at most 8 KB.
+const TOKEN_LIMIT: usize = 7 * 1024;
 
 /// The answer of an exchange that went well.
 #[derive(Deserialize)]
@@ -76,7 +76,7 @@ fn granted(status: StatusCode, body: &[u8]) -> Result<SecretString, Option<Refus
     if status != StatusCode::OK {
         return Err(None);
     }
-    if is_web_page(body) {
+    if answer::is_web_page(body) {
         return Err(Some(Refusal::WebPage { status: 200 }));
     }
     let granted: Granted =
@@ -92,11 +92,9 @@ fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
     let said = message(body);
     let status_code = status.as_u16();
     match status {
-        StatusCode::TOO_MANY_REQUESTS => {
-            Refusal::Throttled { retry_after: header(headers, RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok()) }
-        }
-        _ if status.is_redirection() => Refusal::Redirected { location: header(headers, LOCATION.as_str()).unwrap_or_default() },
-        _ if is_web_page(body) && status != StatusCode::NOT_FOUND => Refusal::WebPage { status: status_code },
+        StatusCode::TOO_MANY_REQUESTS => Refusal::Throttled { retry_after: answer::retry_after(headers) },
+        _ if status.is_redirection() => Refusal::Redirected { location: answer::location(status, headers).unwrap_or_default() },
+        _ if answer::is_web_page(body) && status != StatusCode::NOT_FOUND => Refusal::WebPage { status: status_code },
         StatusCode::FORBIDDEN if said.as_ref().is_some_and(|said| said.contains("client with IP")) => {
             Refusal::Firewall { address: said.as_deref().and_then(quoted_address) }
         }
@@ -106,23 +104,15 @@ fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
     }
 }
 
-fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    Some(printable(&String::from_utf8_lossy(headers.get(name)?.as_bytes())))
-}
-
 fn correlation(headers: &HeaderMap) -> Option<String> {
-    header(headers, "x-ms-correlation-request-id").filter(|id| !id.is_empty())
+    let is_id = |id: &String| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    answer::header(headers, "x-ms-correlation-request-id").filter(is_id)
 }
 
 /// The first message of a body in the registry's error shape (Docker registry API, "errors").
 fn message(body: &[u8]) -> Option<String> {
     let errors: Errors = serde_json::from_slice(body).ok()?;
     Some(printable(&errors.errors.first()?.message)).filter(|message| !message.is_empty())
-}
-
-fn is_web_page(body: &[u8]) -> bool {
-    let start: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(5).collect();
-    start.eq_ignore_ascii_case(b"<html") || start.eq_ignore_ascii_case(b"<!doc")
 }
 
 /// The address in `client with IP '203.0.113.9' is not allowed access`. Only a real address becomes part of a command to paste.

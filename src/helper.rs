@@ -40,7 +40,7 @@ pub struct Helper {
 impl Helper {
     /// A helper with the stores that `config` chooses.
     pub fn new(config: Config, clock: Clock) -> Self {
-        let cache = Cache::open(config.cache);
+        let cache = Cache::open(config.cache, config.timeout);
         Self::with_cache(config, cache, clock)
     }
 
@@ -60,9 +60,8 @@ impl Helper {
     /// used all the same and the next renewal is tried a minute later. Processes that ask at the same time share one sign-in.
     /// Nothing here takes longer than the configured time.
     pub fn get(&self, registry: &Registry) -> Result<RefreshToken, Error> {
-        let identity = Identity::choose(&self.config, registry)?;
-        let key = Key::new(registry, &identity.fingerprint());
         let deadline = Deadline::after(self.config.timeout);
+        let (identity, key) = self.identify(registry)?;
         let cached = self.cache.get(&key, (self.clock)());
         if let Some(token) = cached.as_ref().filter(|token| token.is_fresh((self.clock)())) {
             debug!(%registry, %identity, "found a fresh token");
@@ -73,6 +72,13 @@ impl Helper {
             Some(token) => self.renew(&call, token),
             None => self.obtain_together(&call),
         }
+    }
+
+    /// Who signs in to the registry, and under which key the token is kept.
+    fn identify(&self, registry: &Registry) -> Result<(Identity, Key), Error> {
+        let identity = Identity::choose(&self.config, registry)?;
+        let key = Key::new(registry, &identity.fingerprint());
+        Ok((identity, key))
     }
 
     /// Renews a token that is still valid, unless somebody else is at it.
@@ -125,23 +131,19 @@ impl Helper {
         }
     }
 
-    /// Forgets every token of the registry.
-    pub fn erase(&self, registry: &Registry) {
-        self.cache.erase(registry);
+    /// Forgets every token of the registry, whoever it was issued to.
+    pub fn erase(&self, registry: &Registry) -> Result<(), Error> {
+        self.cache.erase(registry)
     }
 
-    /// The hosts whose `get` would be answered from the cache: those with a valid token of who would sign in there.
+    /// The hosts with a valid cached token of who would sign in there.
     pub fn list(&self) -> Vec<String> {
         self.cache
             .list((self.clock)())
             .into_iter()
             .filter(|key| {
-                let registry = Registry::parse(key.host());
-                let identity = registry.and_then(|registry| {
-                    let identity = Identity::choose(&self.config, &registry).ok()?;
-                    Some(Key::new(&registry, &identity.fingerprint()))
-                });
-                identity.as_ref() == Some(key)
+                let own = Registry::parse(key.host()).and_then(|registry| self.identify(&registry).ok());
+                own.is_some_and(|(_, own)| own == *key)
             })
             .map(|key| key.host().to_owned())
             .collect()
@@ -155,7 +157,7 @@ impl Helper {
             .build()
             .map_err(|error| Error::Input(format!("no async runtime: {error}")))?;
         let network = Arc::new(Network::new(self.config.network.clone(), call.deadline, self.clock));
-        let secret = runtime.block_on(sign_in_and_exchange(&network, call));
+        let secret = runtime.block_on(unless_interrupted(sign_in_and_exchange(&network, call)));
         // A name look-up that hangs must not keep us.
         runtime.shutdown_background();
         let secret = secret.map_err(|error| match network.skew() {
@@ -183,6 +185,24 @@ fn land(turn: Turn, failure: Option<&Error>) {
     if let Turn::Lead(leader) = turn {
         leader.land(failure.map(Error::relayed).as_ref());
     }
+}
+
+/// Ends the work in order when somebody ends the program, so that an Azure CLI that was started ends with it.
+async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        if let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals {
+            return tokio::select! {
+                result = work => result,
+                _ = interrupt.recv() => Err(Error::Interrupted),
+                _ = terminate.recv() => Err(Error::Interrupted),
+                _ = hangup.recv() => Err(Error::Interrupted),
+            };
+        }
+    }
+    work.await
 }
 
 async fn sign_in_and_exchange(network: &Arc<Network>, call: &Call<'_>) -> Result<SecretString, Error> {

@@ -41,6 +41,7 @@
 //! | [`exchange`] | access token for refresh token, and what refusals mean |
 //! | [`network`] | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | [`cache`] | refresh tokens in the stores of the operating system |
+//! | [`files`] | small files, read with a bound and without waiting |
 //! | [`log`] | what is told on stderr |
 //! | [`error`] | what can go wrong, as what the reader must do next |
 //!
@@ -62,6 +63,7 @@ pub mod config;
 pub mod deadline;
 pub mod error;
 pub mod exchange;
+pub mod files;
 pub mod flight;
 pub mod helper;
 pub mod identity;

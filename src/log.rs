@@ -35,7 +35,8 @@ where
         }
         let level = metadata.level().as_str().to_ascii_lowercase();
         write!(writer, "{}: {level}: ", crate::cli::PROGRAM)?;
-        context.format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let mut fields = String::new();
+        context.format_fields(Writer::new(&mut fields), event)?;
+        writeln!(writer, "{}", crate::error::visible(&fields))
     }
 }

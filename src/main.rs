@@ -2,7 +2,7 @@
 
 use docker_credential_acrscoped::cli::{self, Command, PROGRAM, Stop};
 use docker_credential_acrscoped::config::Config;
-use docker_credential_acrscoped::error::Error;
+use docker_credential_acrscoped::error::{Error, visible};
 use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::log;
 use docker_credential_acrscoped::protocol::docker;
@@ -49,7 +49,7 @@ fn keep_memory_private() {
 fn keep_memory_private() {}
 
 fn say(text: &str) -> Result<(), Error> {
-    writeln!(io::stdout(), "{text}").map_err(Error::Output)
+    writeln!(Stdout, "{text}").map_err(Error::Output)
 }
 
 fn misused(line: &str, explanation: &str) -> ExitCode {
@@ -60,12 +60,14 @@ fn misused(line: &str, explanation: &str) -> ExitCode {
 
 /// The message on stdout, where the protocol wants it, and all there is to say on stderr, where people see it.
 fn failed(error: &Error) -> ExitCode {
-    tell(&mut io::stdout(), &error.to_string());
+    // Settings and names of files are part of messages, and may hold anything.
+    let message = visible(&error.to_string());
+    tell(&mut io::stdout(), &message);
     if !matches!(error, Error::NotOurs) {
-        let details = error.details().into_iter().map(|detail| format!("\n  {detail}"));
-        let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
+        let details = error.details().into_iter().map(|detail| format!("\n  {}", visible(&detail)));
+        let hint = error.hint().map(|hint| format!("\nhint: {}", visible(&hint)));
         let rest: String = details.chain(hint).collect();
-        tell(&mut io::stderr(), &format!("{PROGRAM}: {error}{rest}"));
+        tell(&mut io::stderr(), &format!("{PROGRAM}: {message}{rest}"));
     }
     ExitCode::FAILURE
 }
@@ -76,7 +78,10 @@ struct Stdout;
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if was_closed() {
-            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "it is closed"));
+            return Err(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "it is closed, or is /dev/null opened for reading and writing",
+            ));
         }
         io::stdout().write(bytes)
     }

@@ -3,6 +3,7 @@
 //! Nothing here checks a signature: the services do that. Claims are read only to refuse to send a token of a wrong
 //! audience and to know how long a token lives.
 
+use crate::error::printable;
 use azure_core::base64::decode_url_safe;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -24,10 +25,14 @@ pub const REGISTRY_AUDIENCE: &str = "https://containerregistry.azure.net";
 /// Claims of an access token that decide where it may be sent. They are taken as whatever JSON they are: a claim of an
 /// unexpected type must not make the whole token unreadable and so unchecked.
 #[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct AccessClaims {
-    aud: Option<Value>,
-    tid: Option<Value>,
+    aud: Value,
+    tid: Value,
 }
+
+/// What is said of a JWT whose audience is missing, double or no text.
+const UNREADABLE: &str = "an audience that cannot be read";
 
 /// An access token of Entra for the registry audience.
 #[derive(Debug)]
@@ -37,17 +42,23 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    /// Takes a token that was asked for with [`REGISTRY_AUDIENCE`]; a token whose `aud` claim can be read and names another
-    /// audience is given back as `Err(that audience)` and goes nowhere.
+    /// Takes a token that was asked for with [`REGISTRY_AUDIENCE`]. A JWT for another audience, or for one that cannot be read, is
+    /// refused with words for that audience, and goes nowhere.
     pub fn new(secret: SecretString) -> Result<Self, String> {
-        let claims: AccessClaims = claims(secret.expose_secret()).unwrap_or_default();
-        match claims.aud {
-            Some(Value::String(audience)) if is_registry_audience(&audience) => (),
-            Some(Value::String(audience)) => return Err(audience),
-            Some(other) => return Err(other.to_string()),
-            None => (),
-        }
-        Ok(Self { secret, tenant: claims.tid.as_ref().and_then(Value::as_str).map(str::to_owned) })
+        // An opaque or encrypted token has no payload to read, a JWT has one that must tell its audience.
+        let claims = match payload(secret.expose_secret()) {
+            Payload::None => AccessClaims::default(),
+            Payload::Unreadable => return Err(UNREADABLE.into()),
+            Payload::Json(json) => match serde_json::from_slice::<AccessClaims>(&json) {
+                Ok(AccessClaims { aud: Value::String(audience), tid }) if is_registry_audience(&audience) => {
+                    AccessClaims { aud: Value::String(audience), tid }
+                }
+                Ok(AccessClaims { aud: Value::String(audience), .. }) => return Err(format!("`{}`", printable(&audience))),
+                Ok(AccessClaims { aud: Value::Null, .. }) | Err(_) => return Err(UNREADABLE.into()),
+                Ok(AccessClaims { aud, .. }) => return Err(format!("`{}`", printable(&aud.to_string()))),
+            },
+        };
+        Ok(Self { secret, tenant: claims.tid.as_str().map(str::to_owned) })
     }
 
     /// The token itself, for the body of one request.
@@ -84,15 +95,14 @@ pub struct RefreshToken {
 impl RefreshToken {
     /// A token just received. It is to be renewed when half of what is left of its life is spent.
     pub fn received(secret: SecretString, now: SystemTime) -> Self {
-        let expires = claims::<RefreshClaims>(secret.expose_secret())
-            .and_then(|claims| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp)));
+        let expires = expiry_of(secret.expose_secret());
         let life = expires.and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
         Self { secret, expires, renew: now + life.min(LONGEST_LIFE) / 2 }
     }
 
     /// A token read from a store, with the time of its renewal that was stored beside it.
     pub fn restored(secret: SecretString, renew: SystemTime) -> Self {
-        Self { renew, ..Self::received(secret, renew) }
+        Self { expires: expiry_of(secret.expose_secret()), secret, renew }
     }
 
     /// Whether it can be handed out without asking anybody.
@@ -136,13 +146,29 @@ impl RefreshToken {
     }
 }
 
-/// The payload of a JWT, or `None` when the text is not one.
-fn claims<T: for<'a> Deserialize<'a>>(jwt: &str) -> Option<T> {
-    let mut parts = jwt.split('.');
-    let (_, payload, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else {
-        return None;
-    };
-    serde_json::from_slice(&decode_url_safe(payload).ok()?).ok()
+/// `exp` of a JWT.
+fn expiry_of(token: &str) -> Option<SystemTime> {
+    let Payload::Json(json) = payload(token) else { return None };
+    let claims: RefreshClaims = serde_json::from_slice(&json).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp))
+}
+
+/// The part of a token between its first two dots.
+enum Payload {
+    /// There is none: the token is opaque, or encrypted (five parts, RFC 7516).
+    None,
+    /// There is one, which is not base64.
+    Unreadable,
+    /// The bytes of it.
+    Json(Vec<u8>),
+}
+
+fn payload(token: &str) -> Payload {
+    let parts: Vec<&str> = token.split('.').collect();
+    let (&[_, payload, ..], false) = (&parts[..], parts.len() == 5) else { return Payload::None };
+    // Tolerated here, so that a token mangled on its way is not taken for one without claims.
+    let payload = payload.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    decode_url_safe(payload).map_or(Payload::Unreadable, Payload::Json)
 }
 
 #[cfg(test)]
@@ -215,11 +241,20 @@ mod tests {
     fn an_access_token_of_another_audience_is_refused() {
         for audience in ["https://management.azure.com", "https://containerregistry.azure.net.evil.example", ""] {
             let refused = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":7}}"#)));
-            assert_eq!(refused.unwrap_err(), audience);
+            assert_eq!(refused.unwrap_err(), format!("`{audience}`"));
         }
+        let arm = r#"{"aud":"https://management.azure.com"}"#;
+        let deep = format!(r#"{{"aud":{}}}"#, "[".repeat(100_000));
+        for payload in
+            ["{}", "[]", "nonsense", r#"{"aud":null}"#, r#"{"aud":"a","aud":"https://containerregistry.azure.net"}"#, &deep]
+        {
+            assert_eq!(AccessToken::new(jwt(payload)).unwrap_err(), UNREADABLE);
+        }
+        assert!(AccessToken::new(format!("{}.", jwt(arm).expose_secret()).into()).is_err());
+        assert!(AccessToken::new("e30.!!!.c2ln".into()).is_err());
         for odd in [r#"["https://containerregistry.azure.net"]"#, "7"] {
             let refused = AccessToken::new(jwt(&format!(r#"{{"aud":{odd}}}"#)));
-            assert_eq!(refused.unwrap_err(), odd);
+            assert_eq!(refused.unwrap_err(), format!("`{odd}`"));
         }
     }
 
@@ -229,7 +264,9 @@ mod tests {
             let token = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":"t"}}"#))).unwrap();
             assert_eq!(token.tenant(), Some("t"));
         }
-        assert_eq!(AccessToken::new("opaque".into()).unwrap().tenant(), None);
+        for opaque in ["opaque", "encrypted.with.five.parts.each"] {
+            assert_eq!(AccessToken::new(opaque.into()).unwrap().tenant(), None);
+        }
     }
 
     #[test]

@@ -108,6 +108,64 @@ fn what_a_registry_answers_in_place_of_a_token_is_told() {
 }
 
 #[test]
+fn what_entra_answers_in_place_of_a_token_is_told() {
+    let name = format!("service principal {}", simulator::CLIENT);
+    for (kind, said) in [
+        (FaultKind::Html, "a web page came in place of the answer: 200"),
+        (FaultKind::status(503), "it answered with 503"),
+        (FaultKind::too_many_requests(300), "too many requests, it asks to wait 300 s"),
+        (
+            FaultKind::Redirect { to: "https://evil.example/".into() },
+            "the answer was a redirect to `https://evil.example/`, which is not followed",
+        ),
+        (
+            said(
+                400,
+                r#"{"error":"x","error_description":"AADSTS700016: Application \u0027c\u0027 was not found.\r\nTrace ID: 1"}"#,
+            ),
+            "AADSTS700016: Application 'c' was not found.",
+        ),
+        (
+            said(200, r#"{"access_token":"a","token_type":"Bearer","expires_in":9223372036854775807}"#),
+            "the answer holds no token",
+        ),
+        (said(200, "{}x"), "the answer holds no token"),
+    ] {
+        let (answer, simulator) = get(fault(FaultAt::Authority, kind), |_| {});
+        assert_eq!((answer.code(), answer.stdout), (1, format!("{name} gave no access token: {said}\n")));
+        assert!(simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::Exchange));
+    }
+    let (answer, _simulator) = get(fault(FaultAt::Authority, FaultKind::EndlessBody), |_| {});
+    assert_eq!(answer.stdout, "no whole answer from login.microsoftonline.com: the answer is longer than 1048576 bytes\n");
+}
+
+fn said(code: u16, body: &str) -> FaultKind {
+    FaultKind::Status { code, retry_after: None, body: body.into(), content_type: None }
+}
+
+#[test]
+fn what_a_server_repeats_of_a_secret_is_not_shown() {
+    let (home, simulator) = world();
+    let secret = simulator.settings().apps[0].secret.clone();
+    let body = format!(r#"{{"error":"x","error_description":"you sent client_secret={secret}"}}"#);
+    simulator.change(|settings| settings.faults.push(Fault::always(FaultAt::Authority, said(400, &body))));
+    let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
+    assert!(answer.stdout.contains("you sent client_secret=…") && !answer.text().contains(&secret), "{answer:?}");
+}
+
+#[test]
+fn settings_cannot_drive_a_terminal() {
+    let (answer, _simulator) = get(
+        |_| {},
+        |command| {
+            command.env("AZURE_CLIENT_ID", "c\u{1b}[31m\nsecond\u{202e}").env("ACRSCOPED_LOG", "debug");
+        },
+    );
+    assert_eq!((answer.code(), answer.stdout.lines().count()), (1, 1));
+    assert!(!answer.text().chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{answer:?}");
+}
+
+#[test]
 fn an_answer_that_breaks_off_or_never_ends_is_told() {
     for (kind, cause) in [
         (FaultKind::CutBody, "no whole answer from contoso.azurecr.io: "),

@@ -30,6 +30,8 @@ fn config(client: &str) -> Config {
         ("AZURE_CLIENT_ID", client),
         ("AZURE_CLIENT_SECRET", "canary"),
         ("AZURE_AUTHORITY_HOST", "https://127.0.0.1:1"),
+        // No place to meet other processes, not even other tests.
+        ("TMPDIR", "/proc/nowhere"),
     ];
     let rows = rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
     Config::read(&rows, None).expect("good settings")
@@ -108,6 +110,6 @@ fn list_names_hosts_of_the_current_identity_with_a_valid_token() {
 #[test]
 fn erase_makes_the_next_get_ask() {
     let store = store_of("alice");
-    Helper::with_cache(config("bob"), Cache::over(vec![store.clone()]), || minutes(1)).erase(&registry());
+    Helper::with_cache(config("bob"), Cache::over(vec![store.clone()]), || minutes(1)).erase(&registry()).unwrap();
     assert!(get(&store, "alice", || minutes(1)).is_err());
 }

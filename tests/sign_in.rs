@@ -155,7 +155,7 @@ fn a_machine_without_identity_is_told_what_was_looked_for_within_seconds() {
             "`AZURE_FEDERATED_TOKEN_FILE` is not set",
             "`AZURE_CLIENT_SECRET` is not set",
             "nobody is signed in",
-            imds,
+            imds.trim_start_matches("http://"),
             "az login",
         ] {
             assert!(answer.stderr.contains(line), "{line} in {}", answer.stderr);
@@ -174,6 +174,94 @@ fn fake_azure_cli(home: &Home, script: &str) {
     );
 }
 
+/// What is there and cannot be used must not lead to somebody else's signing in.
+#[test]
+#[cfg(unix)]
+fn a_source_that_is_there_but_broken_is_never_passed_over() {
+    let (home, simulator) = world();
+    fake_azure_cli(&home, "exit 1");
+    let imds = |command: &mut Command| {
+        command.env("AZURE_POD_IDENTITY_AUTHORITY_HOST", simulator.origin());
+    };
+    for profile in ["", "{\"subscriptions\":[{", "junk"] {
+        home.write("home/.azure/azureProfile.json", profile);
+        let mut command = nobody(&home, &simulator);
+        imds(&mut command);
+        let answer = ask(command, "get", REGISTRY).fails();
+        assert!(answer.stdout.contains("is not the profile of the Azure CLI"), "{answer:?}");
+    }
+    std::fs::remove_file(home.path("home/.azure/azureProfile.json")).unwrap();
+    for (name, value, line) in [
+        ("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi", "`IDENTITY_ENDPOINT` is set, but `IDENTITY_HEADER` is not\n"),
+        (
+            "AZURE_CLIENT_CERTIFICATE_PATH",
+            "/c.pem",
+            "`AZURE_CLIENT_CERTIFICATE_PATH` is set, but certificates are not supported yet\n",
+        ),
+    ] {
+        let mut command = nobody(&home, &simulator);
+        imds(&mut command);
+        command.env(name, value);
+        assert_eq!(ask(command, "get", REGISTRY).fails().stdout, line);
+    }
+    assert!(requests(&simulator).is_empty());
+}
+
+#[test]
+#[cfg(unix)]
+fn files_that_never_end_or_never_begin_are_not_read() {
+    let (home, simulator) = world();
+    let pipe = home.path("pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    for endless in [pipe, "/dev/zero".into()] {
+        for name in ["AZURE_FEDERATED_TOKEN_FILE", "SSL_CERT_FILE", "ACRSCOPED_CA_FILE"] {
+            let mut command = helper(&home, &simulator);
+            command.env(name, &endless);
+            let answer = ask(command, "get", REGISTRY).fails();
+            assert!(answer.stdout.contains("not a regular file"), "{name}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn an_azure_cli_that_floods_or_leaves_something_behind_is_dealt_with() {
+    let (home, simulator) = world();
+    fake_azure_cli(&home, "exec head -c 50000000 /dev/zero");
+    let answer = ask(nobody(&home, &simulator), "get", REGISTRY).fails();
+    assert!(answer.stdout.contains("more than 1048576 bytes of output"), "{answer:?}");
+    fake_azure_cli(&home, "sleep 300 & echo $! > \"$HOME/pids\"; echo '{}'; exit 0");
+    let answer = ask(nobody(&home, &simulator), "get", REGISTRY).fails();
+    assert!(answer.took < std::time::Duration::from_secs(10), "{answer:?}");
+    is_gone(&std::fs::read_to_string(home.path("home/pids")).unwrap());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_azure_cli_ends_with_a_helper_that_is_interrupted() {
+    use rustix::process::{Pid, Signal, kill_process};
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let (home, simulator) = world();
+        fake_azure_cli(&home, "echo $$ > \"$HOME/pid\"; mv \"$HOME/pid\" \"$HOME/pids\"; exec sleep 300");
+        let host = std::fs::File::open(home.write("host", REGISTRY)).unwrap();
+        let mut command = nobody(&home, &simulator);
+        let mut child = command.arg("get").stdin(host).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let pids = support::until("Azure CLI", || std::fs::read_to_string(home.path("home/pids")).ok());
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(1));
+        is_gone(&pids);
+    }
+}
+
+/// A zombie waits for whoever inherited it: it runs no more.
+#[cfg(unix)]
+fn is_gone(pid: &str) {
+    support::until("end of a process", || match std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())) {
+        Ok(stat) => stat.contains(") Z ").then_some(()),
+        Err(_) => Some(()),
+    });
+}
+
 #[test]
 #[cfg(unix)]
 fn the_azure_clis_own_words_are_passed_on_with_what_to_type() {
@@ -188,7 +276,11 @@ fn the_azure_clis_own_words_are_passed_on_with_what_to_type() {
         "the Azure CLI gave no access token: AADSTS50076: Due to a configuration change, you must use multi-factor authentication.\n"
     );
     assert!(answer.stderr.contains("  Trace ID: 1234\n"), "{}", answer.stderr);
-    assert!(answer.stderr.contains("hint: az login --scope https://containerregistry.azure.net/.default"), "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("hint: az login --tenant t --scope https://containerregistry.azure.net/.default"),
+        "{}",
+        answer.stderr
+    );
     assert!(requests(&simulator).is_empty());
 }
 
@@ -204,11 +296,7 @@ fn an_azure_cli_that_hangs_is_ended_with_all_it_started() {
     let pids = std::fs::read_to_string(home.path("home/pids")).unwrap();
     assert_eq!(pids.lines().count(), 2);
     for pid in pids.lines() {
-        // A zombie waits for whoever inherited it: it runs no more.
-        support::until("end of the Azure CLI's processes", || match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-            Ok(stat) => stat.contains(") Z ").then_some(()),
-            Err(_) => Some(()),
-        });
+        is_gone(pid);
     }
 }
 

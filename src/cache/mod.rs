@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tracing::debug;
+use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
 /// The name under which all entries stand in every store.
@@ -78,7 +78,9 @@ impl Cache {
     ///
     /// On Linux the kernel's user keyring comes first: no daemon, no prompt, and the kernel itself drops a token that has
     /// expired. What does not fit there goes to the Secret Service.
-    pub fn open(choice: CacheChoice) -> Self {
+    ///
+    /// Together they keep the caller waiting no longer than `patience`.
+    pub fn open(choice: CacheChoice, patience: Duration) -> Self {
         let mut stores: Vec<Arc<CredentialStore>> = Vec::new();
         #[cfg(target_os = "linux")]
         {
@@ -86,7 +88,7 @@ impl Cache {
                 stores.push(Arc::new(kernel_keyring::Store));
             }
             if matches!(choice, CacheChoice::Auto | CacheChoice::SecretService) {
-                stores.push(Arc::new(secret_service::Store::new()));
+                stores.push(Arc::new(secret_service::Store::new(patience)));
             }
         }
         Self { stores }
@@ -130,39 +132,48 @@ impl Cache {
         }
     }
 
-    /// Forgets every token of a registry, whoever it was issued to.
-    pub fn erase(&self, registry: &Registry) {
-        self.each_entry(|key, entry| {
-            if key.host == registry.host()
-                && let Err(error) = entry.delete_credential()
-            {
-                debug!(problem = reason(&error), "a cached token could not be erased");
+    /// Forgets every token of a registry, whoever it was issued to. Errors when a store does not give one up: nobody must believe
+    /// that it is gone. A store that cannot be searched is a warning, since most likely nothing of ours is in it.
+    pub fn erase(&self, registry: &Registry) -> Result<(), crate::error::Error> {
+        let mut problem = None;
+        for store in &self.stores {
+            let entries = entries(store).unwrap_or_else(|error| {
+                warn!("{} cannot be searched: {}; a token of {registry} in it stays there", store.vendor(), reason(&error));
+                vec![]
+            });
+            for (_, entry) in entries.iter().filter(|(key, _)| key.host == registry.host()) {
+                match entry.delete_credential() {
+                    Ok(()) | Err(Error::NoEntry) => (),
+                    Err(error) => problem = Some(format!("{}: {}", store.vendor(), reason(&error))),
+                }
             }
-        });
+        }
+        let host = registry.host().to_owned();
+        problem.map_or(Ok(()), |problem| Err(crate::error::Error::NotErased { host, problem }))
     }
 
     /// The keys under which a valid token is kept.
     pub fn list(&self, now: SystemTime) -> Vec<Key> {
         let mut keys = Vec::new();
-        self.each_entry(|key, entry| {
-            let token = entry.get_secret().ok().and_then(|bytes| parse(&Zeroizing::new(bytes)).ok());
-            if token.is_some_and(|token| token.is_valid(now)) && !keys.contains(&key) {
-                keys.push(key);
-            }
-        });
-        keys
-    }
-
-    fn each_entry(&self, mut visit: impl FnMut(Key, &Entry)) {
         for store in &self.stores {
-            let found = store.search(&HashMap::from([("service", SERVICE)]));
-            for entry in told(store, "search", found).unwrap_or_default() {
-                if let Some(key) = Key::of(&entry) {
-                    visit(key, &entry);
+            for (key, entry) in told(store, "search", entries(store)).unwrap_or_default() {
+                let token = entry.get_secret().ok().and_then(|bytes| parse(&Zeroizing::new(bytes)).ok());
+                if token.is_some_and(|token| token.is_valid(now)) && !keys.contains(&key) {
+                    keys.push(key);
                 }
             }
         }
+        keys
     }
+}
+
+/// Our entries in a store, none when the store is not there.
+fn entries(store: &Arc<CredentialStore>) -> keyring_core::Result<Vec<(Key, Entry)>> {
+    let found = match store.search(&HashMap::from([("service", SERVICE)])) {
+        Err(Error::NotSupportedByStore(_)) => vec![],
+        found => found?,
+    };
+    Ok(found.into_iter().filter_map(|entry| Some((Key::of(&entry)?, entry))).collect())
 }
 
 fn entry(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<Entry> {
@@ -282,8 +293,21 @@ mod tests {
             cache.put(&key("contoso.azurecr.io", identity), &token(identity, 10_800), NOW);
         }
         cache.put(&key("fabrikam.azurecr.io", "alice"), &token("f", 10_800), NOW);
-        cache.erase(&Registry::parse("contoso.azurecr.io").unwrap());
+        cache.erase(&Registry::parse("contoso.azurecr.io").unwrap()).unwrap();
         assert_eq!(cache.list(NOW), [key("fabrikam.azurecr.io", "alice")]);
+    }
+
+    #[test]
+    fn a_token_that_a_store_does_not_give_up_is_not_said_to_be_erased() {
+        let stuck: Arc<mock::Store> = mock::Store::new().unwrap();
+        let cache = Cache::over(vec![stuck.clone(), mock_store()]);
+        let key = key("contoso.azurecr.io", "alice");
+        cache.put(&key, &token("a", 10_800), NOW);
+        let entry = keyring_core::api::CredentialStoreApi::build(&*stuck, SERVICE, &key.user(), None).unwrap();
+        let credential: &mock::Cred = entry.as_any().downcast_ref().unwrap();
+        credential.set_error(Error::NoStorageAccess("locked".into()));
+        let error = cache.erase(&Registry::parse("contoso.azurecr.io").unwrap()).unwrap_err();
+        assert!(error.to_string().starts_with("a cached token of contoso.azurecr.io could not be erased: "), "{error}");
     }
 
     #[test]

@@ -30,8 +30,9 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn new() -> Self {
-        Self { patience: Arc::new(Mutex::new(PATIENCE)) }
+    /// A store that keeps its caller waiting for [`PATIENCE`], or for as long as the caller has.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { patience: Arc::new(Mutex::new(patience.min(PATIENCE))) }
     }
 
     /// Runs `question` in a thread for as long as patience is left. The thread of a question that is never answered ends
@@ -49,8 +50,8 @@ impl Store {
         std::thread::Builder::new()
             .name("secret-service".into())
             .spawn(move || {
-                let result = SecretService::connect_with_max_prompt_timeout(EncryptionType::Plain, 0)
-                    .and_then(|service| question(&service));
+                let service = SecretService::connect_with_max_prompt_timeout(EncryptionType::Plain, 0).map_err(unconnected);
+                let result = service.and_then(|service| question(&service).map_err(failure));
                 // Nobody listens any more when the patience was used up.
                 drop(answer.send(result));
             })
@@ -58,7 +59,7 @@ impl Store {
         let result = answered.recv_timeout(*patience);
         *patience = patience.saturating_sub(started.elapsed());
         match result {
-            Ok(result) => result.map_err(failure),
+            Ok(result) => result,
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 *patience = Duration::ZERO;
                 Err(unanswered())
@@ -85,6 +86,10 @@ impl CredentialStoreApi for Store {
         let wanted = name.clone();
         let users: Vec<String> = self.ask(move |service| {
             let found = service.search_items(HashMap::from([(APPLICATION, wanted.as_str())]))?;
+            // What lies in a locked collection need not be found at all.
+            if service.get_any_collection().is_ok_and(|collection| collection.is_locked().unwrap_or(true)) {
+                return Err(dbus_secret_service::Error::Locked);
+            }
             found
                 .unlocked
                 .iter()
@@ -172,6 +177,16 @@ impl CredentialApi for ServiceItem {
 
 fn unanswered() -> Error {
     Error::NoStorageAccess("the Secret Service does not answer".into())
+}
+
+/// No bus, or no service on it, is no store; a service that does not answer is one that failed.
+fn unconnected(error: dbus_secret_service::Error) -> Error {
+    match error {
+        dbus_secret_service::Error::Dbus(error) if error.name() == Some("org.freedesktop.DBus.Error.NoReply") => {
+            Error::NoStorageAccess(error.into())
+        }
+        error => Error::NotSupportedByStore(error.to_string()),
+    }
 }
 
 fn failure(error: dbus_secret_service::Error) -> Error {

@@ -4,22 +4,24 @@
 //! Trying the next after a failure would sign in as somebody else than was meant.
 
 mod azure_cli;
-mod imds;
+mod managed;
 mod refusal;
 
-use crate::config::{Config, SourceSettings};
+use crate::config::{Announced, Config, SourceSettings};
 use crate::error::Error;
-use crate::network::{self, Network, Transport};
+use crate::files::read_small;
+use crate::network::{Network, Transport};
 use crate::registry::Registry;
 use crate::token::{AccessToken, REGISTRY_AUDIENCE};
+use azure_cli::Account;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions};
 use azure_identity::{
     AzureCliCredential, AzureCliCredentialOptions, ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
-    ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
-    UserAssignedId,
+    ClientSecretCredential, ClientSecretCredentialOptions,
 };
+use managed::{Endpoint, ManagedIdentity};
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::path::PathBuf;
@@ -33,12 +35,10 @@ enum Source {
     WorkloadIdentity { tenant: String, client: String, token_file: PathBuf },
     /// A service principal with a secret.
     ClientSecret { tenant: String, client: String, secret: SecretString },
-    /// A managed identity that the environment announces (App Service, Container Apps).
-    ManagedIdentity { client: Option<String>, endpoint: String },
+    /// A managed identity: one that the environment announces, or last of all that of a virtual machine.
+    ManagedIdentity { client: Option<String>, endpoint: Arc<Endpoint> },
     /// Whoever is signed in to the Azure CLI.
-    AzureCli { account: String, path: Vec<PathBuf> },
-    /// The managed identity of a virtual machine, found by asking.
-    Imds { client: Option<String>, host: Option<Url> },
+    AzureCli { account: Account, path: Vec<PathBuf> },
 }
 
 /// Who signs in to a registry, and at which authority.
@@ -65,11 +65,18 @@ impl Identity {
     /// Azure CLI its account. It is part of cache keys, holds no secret and, being a digest, names nobody.
     pub fn fingerprint(&self) -> String {
         let parts = match &self.source {
-            Source::WorkloadIdentity { tenant, client, .. } => ["workload", self.authority.as_str(), tenant, client],
-            Source::ClientSecret { tenant, client, .. } => ["secret", self.authority.as_str(), tenant, client],
-            Source::ManagedIdentity { client, endpoint } => ["managed", endpoint, "", client.as_deref().unwrap_or("")],
-            Source::AzureCli { account, .. } => ["az", "", "", account],
-            Source::Imds { client, host } => ["imds", host.as_ref().map_or("", Url::as_str), "", client.as_deref().unwrap_or("")],
+            Source::WorkloadIdentity { tenant, client, .. } => {
+                ["workload", self.authority.as_str(), tenant, client].map(str::to_owned)
+            }
+            Source::ClientSecret { tenant, client, .. } => ["secret", self.authority.as_str(), tenant, client].map(str::to_owned),
+            Source::ManagedIdentity { client, endpoint } => {
+                let kind = match **endpoint {
+                    Endpoint::AppService { .. } => "app service",
+                    Endpoint::VirtualMachine { .. } => "virtual machine",
+                };
+                [kind, &endpoint.host(), "", client.as_deref().unwrap_or("")].map(str::to_owned)
+            }
+            Source::AzureCli { account, .. } => ["az", "", "", &account.who].map(str::to_owned),
         };
         let digest = ring::digest::digest(&ring::digest::SHA256, parts.join("\0").as_bytes());
         digest.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
@@ -77,8 +84,10 @@ impl Identity {
 
     /// Signs in and returns an access token for the registry audience.
     pub async fn access_token(&self, network: &Arc<Network>) -> Result<AccessToken, Error> {
-        if let Source::Imds { host, .. } = &self.source {
-            imds::probe(host.as_ref()).await.map_err(|why| {
+        if let Source::ManagedIdentity { endpoint, .. } = &self.source
+            && let Endpoint::VirtualMachine { .. } = **endpoint
+        {
+            endpoint.probe().await.map_err(|why| {
                 let mut skipped = self.skipped.clone();
                 skipped.push(why);
                 Error::NoIdentity(skipped)
@@ -105,8 +114,9 @@ impl Identity {
                 let secret = Secret::new(secret.expose_secret().to_owned());
                 ClientSecretCredential::new(tenant, client.clone(), secret, Some(options)).map(|it| it as _)
             }
-            Source::ManagedIdentity { client, .. } => managed_identity(client.as_ref(), network, None),
-            Source::Imds { client, host } => managed_identity(client.as_ref(), network, host.clone()),
+            Source::ManagedIdentity { client, endpoint } => {
+                Ok(Arc::new(ManagedIdentity::new(endpoint.clone(), client.clone(), network.clone())) as _)
+            }
             Source::AzureCli { path, .. } => {
                 let executor = Arc::new(azure_cli::Runner::new(path.clone()));
                 AzureCliCredential::new(Some(AzureCliCredentialOptions { executor: Some(executor), ..Default::default() }))
@@ -116,12 +126,12 @@ impl Identity {
     }
 
     fn entra_options(&self, network: &Arc<Network>) -> Result<ClientOptions, Error> {
-        let client = network.internet(self.asked_host())?;
+        let client = network.internet(&self.asked_host())?;
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host = self.authority.to_string();
         Ok(ClientOptions {
             cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
-            transport: Some(Transport::over(client, network.clone(), None)),
+            transport: Some(Transport::over(client, network.clone())),
             // The transport does that, within the deadline.
             retry: RetryOptions::none(),
             ..Default::default()
@@ -129,13 +139,21 @@ impl Identity {
     }
 
     /// The host that is asked for the access token, where it is asked by us.
-    fn asked_host(&self) -> &str {
+    fn asked_host(&self) -> String {
         match &self.source {
-            Source::WorkloadIdentity { .. } | Source::ClientSecret { .. } => self.authority.host_str().unwrap_or_default(),
-            Source::ManagedIdentity { endpoint, .. } => endpoint,
-            Source::Imds { host: Some(host), .. } => host.as_str(),
-            Source::Imds { host: None, .. } => network::IMDS_ADDRESS,
-            Source::AzureCli { .. } => "the Azure CLI",
+            Source::WorkloadIdentity { .. } | Source::ClientSecret { .. } => {
+                self.authority.host_str().unwrap_or_default().to_owned()
+            }
+            Source::ManagedIdentity { endpoint, .. } => endpoint.host(),
+            Source::AzureCli { .. } => "the Azure CLI".to_owned(),
+        }
+    }
+
+    /// The secret of the source, which must not be shown even when a server repeats it.
+    fn secret(&self) -> Option<&str> {
+        match &self.source {
+            Source::ClientSecret { secret, .. } => Some(secret.expose_secret()),
+            Source::WorkloadIdentity { .. } | Source::ManagedIdentity { .. } | Source::AzureCli { .. } => None,
         }
     }
 }
@@ -145,12 +163,8 @@ impl fmt::Display for Identity {
         match &self.source {
             Source::WorkloadIdentity { client, .. } => write!(f, "workload identity {client}"),
             Source::ClientSecret { client, .. } => write!(f, "service principal {client}"),
-            Source::ManagedIdentity { client: Some(client), .. } | Source::Imds { client: Some(client), .. } => {
-                write!(f, "managed identity {client}")
-            }
-            Source::ManagedIdentity { client: None, .. } | Source::Imds { client: None, .. } => {
-                f.write_str("the system-assigned managed identity")
-            }
+            Source::ManagedIdentity { client: Some(client), .. } => write!(f, "managed identity {client}"),
+            Source::ManagedIdentity { client: None, .. } => f.write_str("the system-assigned managed identity"),
             Source::AzureCli { .. } => f.write_str("the Azure CLI"),
         }
     }
@@ -168,19 +182,31 @@ impl Source {
             return Ok(Self::ClientSecret { tenant, client, secret: secret.clone() });
         }
         skipped.push("service principal: `AZURE_CLIENT_SECRET` is not set".into());
-        if let Some(endpoint) = &settings.identity_endpoint {
-            return Ok(Self::ManagedIdentity { client: settings.client.clone(), endpoint: endpoint.clone() });
+        if settings.client_certificate {
+            return Err(Error::Setting {
+                name: "AZURE_CLIENT_CERTIFICATE_PATH".into(),
+                problem: "is set, but certificates are not supported yet".into(),
+            });
         }
-        skipped.push("managed identity: `IDENTITY_ENDPOINT` is not set".into());
-        match azure_cli::account(settings.azure_cli_folder.as_deref(), &settings.path) {
-            Ok(account) => {
-                return Ok(Self::AzureCli { account, path: settings.path.clone() });
+        match &settings.announced {
+            Announced::AppService { url, header } => {
+                let endpoint = Arc::new(Endpoint::AppService { url: url.clone(), header: header.clone() });
+                return Ok(Self::ManagedIdentity { client: settings.client.clone(), endpoint });
             }
+            Announced::Unsupported(platform) => skipped.push(format!("managed identity of {platform}: not supported yet")),
+            Announced::Nothing => skipped.push("managed identity: `IDENTITY_ENDPOINT` is not set".into()),
+        }
+        match azure_cli::account(settings.azure_cli_folder.as_deref(), &settings.path)? {
+            Ok(account) => return Ok(Self::AzureCli { account, path: settings.path.clone() }),
             Err(why) => skipped.push(format!("Azure CLI: {why}")),
         }
-        Ok(Self::Imds { client: settings.client.clone(), host: settings.imds.clone() })
+        let endpoint = Arc::new(Endpoint::VirtualMachine { host: settings.imds.clone() });
+        Ok(Self::ManagedIdentity { client: settings.client.clone(), endpoint })
     }
 }
+
+/// A federated token is a JWT; the longest seen have a few KB.
+const TOKEN_FILE_LIMIT: usize = 64 * 1024;
 
 /// A federated token in a file. `WorkloadIdentityCredential` would send the newline at the end of the file along.
 #[derive(Debug)]
@@ -189,11 +215,13 @@ struct TokenFile(PathBuf);
 #[async_trait::async_trait]
 impl ClientAssertion for TokenFile {
     async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
-        let token = std::fs::read_to_string(&self.0).map_err(|error| {
-            let text = format!("{} cannot be read: {error}", self.0.display());
-            azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, text)
-        })?;
-        Ok(token.trim().to_owned())
+        use azure_core::error::{Error, ErrorKind};
+        let wrong = |problem: String| Error::with_message(ErrorKind::Credential, format!("{} {problem}", self.0.display()));
+        let token = read_small(&self.0, TOKEN_FILE_LIMIT).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        match std::str::from_utf8(&token).map(str::trim) {
+            Ok(token) if !token.is_empty() => Ok(token.to_owned()),
+            _ => Err(wrong("holds no token".into())),
+        }
     }
 }
 
@@ -212,19 +240,6 @@ fn authority(config: &Config, registry: &Registry) -> Result<Url, Error> {
     }
     let host = registry.cloud().authority;
     Url::parse(&format!("https://{host}")).map_err(|_| Error::Input(format!("the authority {host} is no host name")))
-}
-
-fn managed_identity(
-    client: Option<&String>,
-    network: &Arc<Network>,
-    imds: Option<Url>,
-) -> azure_core::Result<Arc<dyn TokenCredential>> {
-    use azure_core::error::{Error, ErrorKind};
-    let link_local = Network::link_local().map_err(|error| Error::new(ErrorKind::Io, error))?;
-    let transport = Transport::over(link_local, network.clone(), imds);
-    let client_options = ClientOptions { transport: Some(transport), retry: RetryOptions::none(), ..Default::default() };
-    let user_assigned_id = client.cloned().map(UserAssignedId::ClientId);
-    Ok(ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions { user_assigned_id, client_options }))?)
 }
 
 #[cfg(test)]
@@ -250,12 +265,14 @@ mod tests {
             ("AZURE_CLIENT_ID", "c"),
             ("AZURE_CLIENT_SECRET", "s"),
             ("IDENTITY_ENDPOINT", "http://127.0.0.1/msi"),
+            ("IDENTITY_HEADER", "h"),
         ];
         for (rows, chosen) in [
             (&rows[..], "workload identity c"),
             (&rows[1..], "service principal c"),
             (&rows[4..], "the system-assigned managed identity"),
-            (&[("IDENTITY_ENDPOINT", "http://127.0.0.1"), ("AZURE_CLIENT_ID", "m")], "managed identity m"),
+            (&[rows[4], rows[5], ("AZURE_CLIENT_ID", "m")], "managed identity m"),
+            (&[("MSI_ENDPOINT", "http://127.0.0.1")], "the system-assigned managed identity"),
             (&[], "the system-assigned managed identity"),
         ] {
             assert_eq!(choose(rows, "contoso.azurecr.io").unwrap().to_string(), chosen);
@@ -294,6 +311,25 @@ mod tests {
         assert_eq!(choose(&named, "contoso.azurecr.us").unwrap().authority.as_str(), "https://login.example/");
     }
 
+    /// The fingerprint of whoever is signed in to an Azure CLI with this account.
+    fn signed_in_to_az(user: &str, tenant: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = format!(r#"{{"subscriptions":[{{"isDefault":true,"tenantId":"{tenant}","user":{{"name":"{user}"}}}}]}}"#);
+        std::fs::write(folder.path().join("azureProfile.json"), profile).unwrap();
+        std::fs::write(folder.path().join("az"), "").unwrap();
+        let folder = folder.path().to_str().unwrap();
+        let identity = choose(&[("AZURE_CONFIG_DIR", folder), ("PATH", folder)], "contoso.azurecr.io").unwrap();
+        assert_eq!(identity.to_string(), "the Azure CLI");
+        identity.fingerprint()
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_yet_is_not_passed_over() {
+        let error =
+            choose(&[SECRET[0], SECRET[1], ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem")], "contoso.azurecr.io").unwrap_err();
+        assert_eq!(error.to_string(), "`AZURE_CLIENT_CERTIFICATE_PATH` is set, but certificates are not supported yet");
+    }
+
     #[test]
     fn the_fingerprint_changes_with_who_signs_in_and_with_nothing_else() {
         let of = |rows: &[(&str, &str)], host: &str| choose(rows, host).unwrap().fingerprint();
@@ -308,6 +344,11 @@ mod tests {
             of(&SECRET, "contoso.azurecr.us"),
             of(&[("AZURE_CLIENT_ID", "c")], "contoso.azurecr.io"),
             of(&[], "contoso.azurecr.io"),
+            of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:1"), ("IDENTITY_HEADER", "h")], "contoso.azurecr.io"),
+            of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:2"), ("IDENTITY_HEADER", "h")], "contoso.azurecr.io"),
+            signed_in_to_az("alice", "t"),
+            signed_in_to_az("bob", "t"),
+            signed_in_to_az("alice", "t2"),
         ];
         for (at, other) in others.iter().enumerate() {
             assert_ne!(mine, *other);

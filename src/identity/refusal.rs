@@ -7,10 +7,10 @@ use crate::token::REGISTRY_AUDIENCE;
 
 /// Turns a credential's error into ours. The text of `azure_core`'s errors hides the cause, so the whole chain is read.
 pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &Network) -> Error {
-    if let Some(unreachable) = network.unreachable(identity.asked_host(), error) {
+    if let Some(unreachable) = network.unreachable(&identity.asked_host(), error) {
         return unreachable;
     }
-    let lines = said(error);
+    let lines = said(error, identity.secret());
     let code = lines.iter().find_map(|line| entra_code(line));
     let mut lines = lines.into_iter();
     Error::SignIn(SignIn {
@@ -21,9 +21,19 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
     })
 }
 
-/// What the source said, a printable line each, the sentence first.
-fn said(error: &azure_core::Error) -> Vec<String> {
+/// How much of what a source said is read.
+const LONGEST_ACCOUNT: usize = 16 * 1024;
+
+/// What the source said, a printable line each, the sentence first; `secret` is left out should it have been repeated.
+fn said(error: &azure_core::Error, secret: Option<&str>) -> Vec<String> {
     let innermost = network::chain(error).last().map(ToString::to_string).unwrap_or_default();
+    // The reason stands at the end of a long account.
+    let start = innermost.len().saturating_sub(LONGEST_ACCOUNT);
+    let start = (start..innermost.len()).find(|at| innermost.is_char_boundary(*at)).unwrap_or_default();
+    let innermost = match secret {
+        Some(secret) => innermost[start..].replace(secret, "…"),
+        None => innermost[start..].to_owned(),
+    };
     // Entra puts what support asks for behind the sentence.
     let text = [" Trace ID:", " Correlation ID:", " Timestamp:"]
         .iter()
@@ -41,6 +51,11 @@ fn said(error: &azure_core::Error) -> Vec<String> {
     lines
 }
 
+/// Only what can be a tenant becomes part of a command to paste.
+fn is_tenant(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
+}
+
 /// The number in `AADSTS7000215`.
 fn entra_code(line: &str) -> Option<u32> {
     let digits = line.split("AADSTS").nth(1)?;
@@ -50,15 +65,19 @@ fn entra_code(line: &str) -> Option<u32> {
 
 /// What to do about a code (Microsoft, "Microsoft Entra authentication and authorization error codes").
 fn hint(source: &Source, code: Option<u32>) -> Option<String> {
-    let login = format!("az login --scope {REGISTRY_AUDIENCE}/.default");
-    let from_cli = matches!(source, Source::AzureCli { .. });
+    let (from_cli, tenant) = match source {
+        Source::AzureCli { account, .. } => (true, account.tenant.as_deref().filter(|tenant| is_tenant(tenant))),
+        _ => (false, None),
+    };
+    let tenant = tenant.map(|tenant| format!(" --tenant {tenant}")).unwrap_or_default();
+    let login = format!("az login{tenant} --scope {REGISTRY_AUDIENCE}/.default");
     Some(match code {
         None if from_cli => "az login".into(),
         None => match source {
-            Source::ManagedIdentity { client: Some(_), .. } | Source::Imds { client: Some(_), .. } => {
+            Source::ManagedIdentity { client: Some(_), .. } => {
                 "check that `AZURE_CLIENT_ID` is a managed identity assigned to this machine".into()
             }
-            Source::ManagedIdentity { client: None, .. } | Source::Imds { client: None, .. } => {
+            Source::ManagedIdentity { client: None, .. } => {
                 "check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`".into()
             }
             Source::WorkloadIdentity { .. } => "check the file that `AZURE_FEDERATED_TOKEN_FILE` names".into(),
@@ -94,6 +113,7 @@ fn hint(source: &Source, code: Option<u32>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::azure_cli::Account;
     use azure_core::error::ErrorKind;
 
     fn credential_error(message: &'static str) -> azure_core::Error {
@@ -106,7 +126,7 @@ mod tests {
             "AADSTS7000215: Invalid client secret provided. Trace ID: 1 Correlation ID: 2 Timestamp: 2026-01-01 00:00:00Z",
         );
         assert_eq!(
-            said(&error),
+            said(&error, None),
             [
                 "AADSTS7000215: Invalid client secret provided.",
                 "Trace ID: 1",
@@ -123,7 +143,7 @@ mod tests {
             ("WARNING: old\nERROR: AADSTS50076: MFA\nRun the command below", "AADSTS50076: MFA"),
             ("Traceback (most recent call last):\n  File x\nConnectionError: gone\n", "ConnectionError: gone"),
         ] {
-            assert_eq!(said(&credential_error(stderr))[0], first);
+            assert_eq!(said(&credential_error(stderr), None)[0], first);
         }
     }
 
@@ -139,9 +159,10 @@ mod tests {
     #[test]
     fn a_code_leads_to_a_command_or_a_setting() {
         let secret = Source::ClientSecret { tenant: "t".into(), client: "c".into(), secret: "s".into() };
-        let cli = Source::AzureCli { account: String::new(), path: vec![] };
+        let account = Account { who: String::new(), tenant: Some("contoso.example".into()) };
+        let cli = Source::AzureCli { account, path: vec![] };
         for (source, code, words) in [
-            (&cli, Some(50_076), "az login --scope https://containerregistry.azure.net/.default"),
+            (&cli, Some(50_076), "az login --tenant contoso.example --scope https://containerregistry.azure.net/.default"),
             (&cli, None, "az login"),
             (&cli, Some(7_000_215), "az login"),
             (&secret, Some(7_000_215), "not its id"),

@@ -4,19 +4,21 @@
 //! endpoints on this machine or its link: never through a proxy. None follows a redirect, since a redirect would take a token to a
 //! host that nobody chose.
 
+pub mod answer;
 mod early;
 mod failure;
 mod transport;
 
 pub use early::EarlyConnection;
 pub use failure::{chain, unreachable};
-pub use transport::{IMDS_ADDRESS, Transport};
+pub use transport::Transport;
 
 use crate::config::NetworkSettings;
 use crate::deadline::Deadline;
 use crate::error::{Error, Stage, Unreachable, printable};
+use crate::files::read_small;
 use crate::helper::Clock;
-use reqwest::header::{DATE, RETRY_AFTER};
+use reqwest::header::DATE;
 use reqwest::{Certificate, Client, ClientBuilder, Request, Response, StatusCode};
 use std::error::Error as StdError;
 use std::path::Path;
@@ -78,6 +80,11 @@ impl Network {
     }
 
     fn internet_builder(&self) -> Result<ClientBuilder, Error> {
+        // The HTTP client would wait for a pipe, and read a device for ever.
+        if let Some(file) = self.settings.system_ca_file.as_ref().filter(|file| file.exists() && !file.is_file()) {
+            let problem = format!("names {}, which is not a regular file", file.display());
+            return Err(Error::Setting { name: "SSL_CERT_FILE".into(), problem });
+        }
         let builder = base().https_only(true).tls_version_min(reqwest::tls::Version::TLS_1_2);
         Ok(match &self.settings.ca_file {
             Some(file) => builder.tls_certs_merge(certificates(file)?),
@@ -149,7 +156,7 @@ fn base() -> ClientBuilder {
 /// The certificates of a PEM file, to be trusted besides the system's.
 fn certificates(file: &Path) -> Result<Vec<Certificate>, Error> {
     let wrong = |problem: String| Error::Setting { name: "ACRSCOPED_CA_FILE".into(), problem };
-    let pem = std::fs::read(file).map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
+    let pem = read_small(file, BODY_LIMIT).map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
     match Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(wrong(format!("names {}, which holds no PEM certificate", file.display()))),
@@ -167,7 +174,7 @@ fn wait_before_retry(result: &Result<Response, reqwest::Error>, tried: u32) -> O
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT => {
-                let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+                let asked = answer::retry_after(response.headers());
                 Some(asked.map_or_else(|| backoff(tried), Duration::from_secs))
             }
             _ => None,
@@ -197,7 +204,7 @@ impl std::fmt::Display for TooLong {
 impl StdError for TooLong {}
 
 /// The whole body, or an error once it passes 1 MiB, whatever `Content-Length` said.
-pub async fn body(mut response: Response) -> Result<Vec<u8>, Box<dyn StdError + Send + Sync>> {
+pub async fn body(mut response: Response) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         if bytes.len() + chunk.len() > BODY_LIMIT {

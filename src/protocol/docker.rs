@@ -71,8 +71,7 @@ pub fn serve(
         Verb::Store => store(&message(input)?),
         Verb::Erase => {
             let registry = Registry::parse(&server_url(input)?).ok_or(Error::NotOurs)?;
-            helper()?.erase(&registry);
-            Ok(())
+            helper()?.erase(&registry)
         }
         Verb::List => {
             let helper = helper()?;

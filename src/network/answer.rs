@@ -1,0 +1,90 @@
+//! Answers that are not what was asked for, in words. Exchange and sign-in meet the same proxies, portals and busy servers.
+
+use crate::error::printable;
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
+use serde::Deserialize;
+
+/// The shape of Entra's and of the identity endpoints' refusals (RFC 6749, section 5.2). Owned text: a description with an
+/// escape in it cannot be borrowed.
+#[derive(Deserialize)]
+struct Refusal {
+    error: Option<String>,
+    error_description: Option<String>,
+}
+
+/// What a token service said in place of a token: its own description, or what its answer looks like. Not yet made printable.
+pub fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
+    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
+    if let Some(said) = refusal.and_then(|refusal| refusal.error_description.or(refusal.error)).filter(|said| !said.is_empty()) {
+        return said;
+    }
+    let code = status.as_u16();
+    if let Some(location) = location(status, headers) {
+        format!("the answer was a redirect to `{location}`, which is not followed")
+    } else if is_web_page(body) {
+        format!("a web page came in place of the answer: {code}")
+    } else if status == StatusCode::TOO_MANY_REQUESTS {
+        match retry_after(headers) {
+            Some(seconds) => format!("too many requests, it asks to wait {seconds} s"),
+            None => "too many requests".into(),
+        }
+    } else if status.is_success() {
+        "the answer holds no token".into()
+    } else {
+        format!("it answered with {code}")
+    }
+}
+
+/// Where a redirect leads.
+pub fn location(status: StatusCode, headers: &HeaderMap) -> Option<String> {
+    status.is_redirection().then(|| header(headers, LOCATION.as_str()).unwrap_or_default())
+}
+
+/// Seconds that a busy server asks to wait.
+pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    header(headers, RETRY_AFTER.as_str())?.parse().ok()
+}
+
+/// A header's value, made printable.
+pub fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(printable(&String::from_utf8_lossy(headers.get(name)?.as_bytes())))
+}
+
+/// Whether a body is HTML: the answer of a proxy or a portal, not of a token service.
+pub fn is_web_page(body: &[u8]) -> bool {
+    let start: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(5).collect();
+    start.eq_ignore_ascii_case(b"<html") || start.eq_ignore_ascii_case(b"<!doc")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_in_place_of_a_token_has_words() {
+        let of = |status: u16, headers: &[(&'static str, &'static str)], body: &str| {
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            words(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes())
+        };
+        for (status, headers, body, expected) in [
+            (400, &[][..], r#"{"error":"x","error_description":"App \u0027c\u0027.\r\nTrace"}"#, "App 'c'.\r\nTrace"),
+            (400, &[], r#"{"error":"invalid_request"}"#, "invalid_request"),
+            (503, &[], "{}", "it answered with 503"),
+            (503, &[], "", "it answered with 503"),
+            (200, &[], "<html>", "a web page came in place of the answer: 200"),
+            (502, &[], " <!DOCTYPE html>", "a web page came in place of the answer: 502"),
+            (200, &[], "", "the answer holds no token"),
+            (429, &[("retry-after", "300")], "", "too many requests, it asks to wait 300 s"),
+            (429, &[], "", "too many requests"),
+            (
+                307,
+                &[("location", "http://evil.example/")],
+                "",
+                "the answer was a redirect to `http://evil.example/`, which is not followed",
+            ),
+        ] {
+            assert_eq!(of(status, headers, body), expected);
+        }
+    }
+}
