@@ -57,8 +57,24 @@ pub enum Stop {
     Misuse(String, String),
 }
 
-/// Reads the command line.
+/// Reads the command line. A bare verb, as every client sends it, is understood without building the rest and its help.
 pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let verb = match &args[..] {
+        [_, word] => word.to_str(),
+        _ => None,
+    };
+    match verb {
+        Some("get") => Ok(Command::Docker(Verb::Get)),
+        Some("store") => Ok(Command::Docker(Verb::Store)),
+        Some("erase") => Ok(Command::Docker(Verb::Erase)),
+        Some("list") => Ok(Command::Docker(Verb::List)),
+        _ => parse(args),
+    }
+}
+
+/// Everything else: options, help, misspellings.
+fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
     let settings: String =
         SETTINGS.iter().fold(String::new(), |text, (name, meaning)| text + &format!("\n  {name:<19} {meaning}"));
     let after = format!(

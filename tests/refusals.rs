@@ -224,6 +224,55 @@ fn a_proxy_that_cannot_be_reached_is_told() {
     assert!(answer.stderr.contains("\n  `HTTPS_PROXY` is set to http://127.0.0.1:1\n"), "{}", answer.stderr);
 }
 
+#[test]
+fn a_clock_that_is_far_off_is_named_as_the_likely_reason() {
+    for (skew, words) in [(-3_600, "60 min ahead of that of"), (3_700, "behind that of")] {
+        let (answer, _simulator) = get(
+            |settings| {
+                settings.clock_skew = skew;
+                settings.registry_mut(REGISTRY).roles.clear();
+            },
+            |_| {},
+        );
+        assert!(answer.stderr.contains("\n  the clock of this machine is ") && answer.stderr.contains(words), "{answer:?}");
+        assert_eq!(
+            answer.stderr.lines().last(),
+            Some("hint: set the clock of this machine, for example with `timedatectl set-ntp true`")
+        );
+    }
+}
+
+#[test]
+fn what_passes_is_tried_again_and_what_stays_is_not() {
+    let once = |kind: FaultKind| vec![Fault::once(FaultAt::Exchange, kind)];
+    for faults in [
+        once(FaultKind::too_many_requests(1)),
+        once(FaultKind::status(408)),
+        once(FaultKind::status(500)),
+        once(FaultKind::status(502)),
+        once(FaultKind::status(503)),
+        once(FaultKind::status(504)),
+        once(FaultKind::Reset),
+        vec![Fault { at: FaultAt::Exchange, kind: FaultKind::status(503), times: Some(2) }],
+    ] {
+        let (answer, simulator) = get(|settings| settings.faults = faults, |_| {});
+        answer.succeeds();
+        assert!(exchanges(&simulator) >= 2);
+    }
+    for status in [400, 401, 403, 404] {
+        let (answer, simulator) = get(fault(FaultAt::Exchange, FaultKind::status(status)), |_| {});
+        answer.fails();
+        assert_eq!(exchanges(&simulator), 1, "{status}");
+    }
+    let (answer, simulator) = get(fault(FaultAt::Exchange, FaultKind::status(503)), |_| {});
+    answer.fails();
+    assert_eq!(exchanges(&simulator), 3);
+}
+
+fn exchanges(simulator: &Simulator) -> usize {
+    simulator.journal().iter().filter(|entry| entry.endpoint == Endpoint::Exchange).count()
+}
+
 /// In a network namespace of its own there is no resolver to ask.
 #[test]
 #[ignore = "needs namespaces: run tests/run"]

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -23,8 +24,9 @@ enum Next {
     Ordinary,
     /// The one that only opens the connection.
     Opening(oneshot::Sender<Held>),
-    /// The first that needs it, which waits for it.
-    Waiting(oneshot::Receiver<Held>),
+    /// The first that needs it: it waits for it, and ends the request that was only to open it. That one would else be sent
+    /// on the next connection that falls free.
+    Waiting(oneshot::Receiver<Held>, AbortHandle),
 }
 
 /// A layer around a client's connector; the client may speak to one host only.
@@ -52,7 +54,7 @@ impl EarlyConnection {
         if let Next::Opening(_) = self.take() {
             task.abort();
         } else {
-            self.put(Next::Waiting(receiver));
+            self.put(Next::Waiting(receiver, task.abort_handle()));
         }
     }
 
@@ -109,10 +111,14 @@ where
                     // The request that asked for it is never to be sent.
                     std::future::pending().await
                 }
-                Next::Waiting(receiver) => match receiver.await.map(|held| held.downcast()) {
-                    Ok(Ok(connection)) => Ok(*connection),
-                    _ => inner.call(request).await,
-                },
+                Next::Waiting(receiver, opening) => {
+                    let held = receiver.await;
+                    opening.abort();
+                    match held.map(|held| held.downcast()) {
+                        Ok(Ok(connection)) => Ok(*connection),
+                        _ => inner.call(request).await,
+                    }
+                }
             }
         })
     }
