@@ -190,7 +190,7 @@ fn a_certificate_that_is_not_trusted_is_told_with_the_ca_file_in_force() {
         );
         assert!(answer.stderr.contains("\n  `SSL_CERT_FILE` is set to "), "{}", answer.stderr);
         assert!(answer.stderr.contains("\n  `HTTPS_PROXY` is set to "), "{}", answer.stderr);
-        assert!(answer.stderr.lines().last().unwrap().contains("`SSL_CERT_FILE`"));
+        assert!(answer.stderr.lines().last().unwrap().contains("`ACRSCOPED_CA_FILE`"));
         assert!(simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::Exchange), "a token went out");
     }
 }

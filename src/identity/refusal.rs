@@ -113,8 +113,9 @@ fn hint(source: &Source, code: Option<u32>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::azure_cli::Account;
+    use crate::identity::{Account, Endpoint};
     use azure_core::error::ErrorKind;
+    use std::sync::Arc;
 
     fn credential_error(message: &'static str) -> azure_core::Error {
         azure_core::Error::with_message(ErrorKind::Credential, message)
@@ -157,19 +158,57 @@ mod tests {
     }
 
     #[test]
-    fn a_code_leads_to_a_command_or_a_setting() {
+    fn every_code_leads_to_a_command_or_a_setting() {
         let secret = Source::ClientSecret { tenant: "t".into(), client: "c".into(), secret: "s".into() };
+        let file = Source::WorkloadIdentity { tenant: "t".into(), client: "c".into(), token_file: "/t".into() };
+        let machine = Arc::new(Endpoint::VirtualMachine { host: None });
+        let system = Source::ManagedIdentity { client: None, endpoint: machine.clone() };
+        let user = Source::ManagedIdentity { client: Some("c".into()), endpoint: machine };
         let account = Account { who: String::new(), tenant: Some("contoso.example".into()) };
         let cli = Source::AzureCli { account, path: vec![] };
-        for (source, code, words) in [
-            (&cli, Some(50_076), "az login --tenant contoso.example --scope https://containerregistry.azure.net/.default"),
-            (&cli, None, "az login"),
-            (&cli, Some(7_000_215), "az login"),
-            (&secret, Some(7_000_215), "not its id"),
-            (&secret, Some(90_002), "AZURE_AUTHORITY_HOST"),
-            (&secret, Some(123_456), "error?code=123456"),
+        let odd = Account { who: String::new(), tenant: Some("$(reboot)".into()) };
+        let odd_cli = Source::AzureCli { account: odd, path: vec![] };
+        let login = "az login --tenant contoso.example --scope https://containerregistry.azure.net/.default";
+        let policy = "a Conditional Access policy stands against it: ask the administrator of the tenant";
+        let consent = "an administrator of the tenant must consent to the application";
+        let credential =
+            "compare issuer, subject and audience of the federated token with the application's federated credentials";
+        for (source, codes, expected) in [
+            (&cli, &[50_076, 16_000, 50_173, 700_082, 7_000_215, 90_002, 123][..], login),
+            (&odd_cli, &[50_076], "az login --scope https://containerregistry.azure.net/.default"),
+            (&cli, &[53_003, 530_003], policy),
+            (&secret, &[53_000, 50_105], policy),
+            (&secret, &[65_001, 65_004, 90_094], consent),
+            (&secret, &[65_002], "this client id may not ask for registries; use the Azure CLI's or your own"),
+            (&secret, &[500_011, 50_001], "the tenant does not know Azure Container Registry: check the tenant and the cloud"),
+            (&secret, &[7_000_215], "`AZURE_CLIENT_SECRET` must be the secret's value, not its id"),
+            (&secret, &[7_000_222], "the secret has expired: `az ad app credential reset --id $AZURE_CLIENT_ID`"),
+            (&secret, &[700_016, 70_001, 7_000_112], "check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`"),
+            (
+                &secret,
+                &[90_002, 900_023],
+                "check `AZURE_TENANT_ID`, and `AZURE_AUTHORITY_HOST` if the tenant is in another cloud",
+            ),
+            (&secret, &[50_020], "the account is not known in that tenant: `az login --tenant TENANT`"),
+            (&secret, &[90_038], "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`"),
+            (&secret, &[700_027], "the certificate is not registered with the application"),
+            (&file, &[700_024], "the federated token has expired, or the clock of this machine is wrong"),
+            (&file, &[70_021, 700_211, 700_212, 700_213], credential),
+            (&secret, &[90_024, 50_196], "Entra gets too many sign-ins: try again later"),
+            (&secret, &[123_456], "https://login.microsoftonline.com/error?code=123456"),
         ] {
-            assert!(hint(source, code).unwrap().contains(words), "{code:?}");
+            for code in codes {
+                assert_eq!(hint(source, Some(*code)).as_deref(), Some(expected), "{code}");
+            }
+        }
+        for (source, expected) in [
+            (&cli, Some("az login")),
+            (&secret, None),
+            (&file, Some("check the file that `AZURE_FEDERATED_TOKEN_FILE` names")),
+            (&system, Some("check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`")),
+            (&user, Some("check that `AZURE_CLIENT_ID` is a managed identity assigned to this machine")),
+        ] {
+            assert_eq!(hint(source, None).as_deref(), expected);
         }
     }
 }

@@ -1,16 +1,13 @@
 //! The kernel's keyring.
 
-use crate::support::REGISTRY;
+use crate::contract;
 use crate::user::User;
 
 #[test]
 #[ignore = "needs keyutils and root: run tests/run"]
 fn a_second_get_is_answered_by_the_kernel() {
     let user = User::new("keyutils");
-    let first = user.ask("get").secret();
-    assert_ne!(user.requests(), 0);
-    assert_eq!(user.ask("get").secret(), first);
-    assert_eq!(user.requests(), 0);
+    contract::a_second_get_asks_nobody(&user);
 }
 
 #[test]
@@ -55,14 +52,7 @@ fn a_user_keyring_without_room_costs_nothing_but_the_cache() {
 #[ignore = "needs keyutils and root: run tests/run"]
 fn a_registry_is_listed_until_it_is_erased() {
     let user = User::new("keyutils");
-    user.ask("get").secret();
-    let listed = user.ask("list").succeeds().json();
-    assert!(listed.get(REGISTRY).is_some(), "{listed}");
-    user.ask("erase").succeeds();
-    assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}));
-    user.requests();
-    user.ask("get").secret();
-    assert_ne!(user.requests(), 0);
+    contract::a_registry_is_listed_until_it_is_erased(&user);
 }
 
 /// Rootless podman and buildah run the helper as root of a user namespace, which has a user keyring of its own.

@@ -8,6 +8,7 @@
 mod support;
 
 mod choice;
+mod contract;
 mod half_life;
 mod kernel;
 mod secret_service;

@@ -1,7 +1,8 @@
 //! A Secret Service: the real gnome-keyring-daemon on a bus of its own.
 
+use crate::contract;
 use crate::support::server::{CONTAINED, Server};
-use crate::support::{REGISTRY, until};
+use crate::support::until;
 use crate::user::User;
 use rustix::process::{Signal, kill_process};
 use std::time::Duration;
@@ -14,10 +15,7 @@ const PATIENCE: Duration = Duration::from_millis(3_500);
 fn a_second_get_is_answered_by_the_keyring() {
     let (user, _bus) = desktop_user("secret-service");
     let _keyring = unlocked(&user);
-    let first = user.ask("get").secret();
-    assert_ne!(user.requests(), 0);
-    assert_eq!(user.ask("get").secret(), first);
-    assert_eq!(user.requests(), 0);
+    contract::a_second_get_asks_nobody(&user);
 }
 
 #[test]
@@ -25,14 +23,7 @@ fn a_second_get_is_answered_by_the_keyring() {
 fn a_registry_is_listed_until_it_is_erased() {
     let (user, _bus) = desktop_user("secret-service");
     let _keyring = unlocked(&user);
-    user.ask("get").secret();
-    let listed = user.ask("list").succeeds().json();
-    assert!(listed.get(REGISTRY).is_some(), "{listed}");
-    user.ask("erase").succeeds();
-    assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}));
-    user.requests();
-    user.ask("get").secret();
-    assert_ne!(user.requests(), 0);
+    contract::a_registry_is_listed_until_it_is_erased(&user);
 }
 
 #[test]

@@ -4,6 +4,14 @@
 //! correlation id, for stderr; and the hint, a command or a setting to try. Text that came from the network or another
 //! program enters only through [`printable`].
 
+mod refusal;
+mod text;
+mod unreachable;
+
+pub use refusal::Refusal;
+pub use text::{printable, visible};
+pub use unreachable::{Stage, Unreachable};
+
 use crate::registry::Registry;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -11,9 +19,6 @@ use std::time::Duration;
 
 /// The sentence that tells a docker client to go on without credentials (docker-credential-helpers, `credentials/error.go`).
 pub const NOT_FOUND: &str = "credentials not found in native keychain";
-
-/// Where role assignments of a registry are explained.
-const ROLES: &str = "https://aka.ms/acr/authorization";
 
 /// Why there is no credential, or why a command could not be carried out.
 #[derive(Debug)]
@@ -104,76 +109,6 @@ pub struct SignIn {
     pub hint: Option<String>,
 }
 
-/// What a registry answered in place of a refresh token.
-#[derive(Debug)]
-pub enum Refusal {
-    /// 401, or 403 that is no firewall: the identity has no role, or the token is not accepted. Which of the two, the
-    /// service does not say.
-    Denied {
-        /// The status code.
-        status: u16,
-        /// The message in the body, if there was one.
-        said: Option<String>,
-    },
-    /// 403: the registry does not accept connections from this address.
-    Firewall {
-        /// The address that the registry saw.
-        address: Option<String>,
-    },
-    /// 404: no such endpoint.
-    NoExchange,
-    /// 429.
-    Throttled {
-        /// Seconds after which to try again, if it said so.
-        retry_after: Option<u64>,
-    },
-    /// 3xx, which is never followed.
-    Redirected {
-        /// Where to.
-        location: String,
-    },
-    /// A web page, with whatever status: some proxy or portal answered, not the registry.
-    WebPage {
-        /// The status code.
-        status: u16,
-    },
-    /// 5xx and everything else.
-    Unexpected {
-        /// The status code.
-        status: u16,
-        /// The message in the body, if there was one.
-        said: Option<String>,
-    },
-    /// 200 with a body that is not the answer of an exchange.
-    Malformed(&'static str),
-}
-
-/// A host that could not be talked to.
-#[derive(Debug)]
-pub struct Unreachable {
-    /// Host, or host and port.
-    pub host: String,
-    /// What it did not get past.
-    pub stage: Stage,
-    /// The innermost cause.
-    pub cause: String,
-    /// The proxy or CA file in play, as sentences.
-    pub circumstances: Vec<String>,
-}
-
-/// How far a connection came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Its name did not resolve.
-    Name,
-    /// No connection.
-    Connection,
-    /// TLS was not agreed on, or the certificate is not trusted.
-    Tls,
-    /// The connection broke before the answer was whole.
-    Answer,
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -248,117 +183,6 @@ impl Error {
     }
 }
 
-impl Refusal {
-    fn describe(&self, registry: &Registry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = registry.login_server();
-        match self {
-            Self::Denied { status, said: None } => write!(f, "{host} refused the access token: {status}"),
-            Self::Denied { status, said: Some(said) } => {
-                write!(f, "{host} refused the access token: {status}, {said}")
-            }
-            Self::Firewall { address: None } => write!(f, "the firewall of {host} does not let this address in"),
-            Self::Firewall { address: Some(address) } => {
-                write!(f, "the firewall of {host} does not let {address} in")
-            }
-            Self::NoExchange => write!(f, "{host} has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"),
-            Self::Throttled { retry_after: None } => write!(f, "{host} gets too many requests"),
-            Self::Throttled { retry_after: Some(seconds) } => {
-                write!(f, "{host} gets too many requests and asks to wait {seconds} s")
-            }
-            Self::Redirected { location } => {
-                write!(f, "{host} answered the exchange with a redirect to `{location}`, which is not followed")
-            }
-            Self::WebPage { status } => {
-                write!(f, "a web page came in place of the answer of {host}: {status}")
-            }
-            Self::Unexpected { status, said: None } => write!(f, "{host} answered the exchange with {status}"),
-            Self::Unexpected { status, said: Some(said) } => {
-                write!(f, "{host} answered the exchange with {status}, {said}")
-            }
-            Self::Malformed(what) => write!(f, "{host} answered the exchange with {what}"),
-        }
-    }
-
-    fn hint(&self, registry: &Registry) -> String {
-        let name = registry.resource_name();
-        match self {
-            Self::Denied { .. } => format!(
-                "give the identity the role AcrPull or AcrPush on the registry, or, where it uses ABAC, Container Registry \
-                 Repository Reader or Writer; a new role takes up to 10 minutes to arrive, see {ROLES}"
-            ),
-            Self::Firewall { address: Some(address) } => {
-                format!("az acr network-rule add --name {name} --ip-address {address}")
-            }
-            Self::Firewall { address: None } => format!("az acr network-rule list --name {name}"),
-            Self::NoExchange => format!("check the name: `az acr show --name {name} --query loginServer`"),
-            Self::Throttled { .. } => "try again later; limits are listed at https://aka.ms/acr/skus".into(),
-            Self::Redirected { .. } | Self::WebPage { .. } => {
-                "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`".into()
-            }
-            Self::Unexpected { .. } | Self::Malformed(_) => {
-                format!("try again; if it stays, `az acr check-health --name {name} --yes`")
-            }
-        }
-    }
-}
-
-impl fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, stage, cause, .. } = self;
-        match stage {
-            Stage::Name => write!(f, "the name {host} was not found"),
-            Stage::Connection => write!(f, "no connection to {host}: {cause}"),
-            Stage::Tls => write!(f, "no trusted TLS connection to {host}: {cause}"),
-            Stage::Answer => write!(f, "no whole answer from {host}: {cause}"),
-        }
-    }
-}
-
-impl Unreachable {
-    fn hint(&self) -> String {
-        match self.stage {
-            Stage::Name => "check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone".into(),
-            Stage::Connection => "check the network and `HTTPS_PROXY`, `NO_PROXY`".into(),
-            Stage::Tls => {
-                "if a proxy inspects TLS, put its CA certificate into the system's store or name its file in `SSL_CERT_FILE`"
-                    .into()
-            }
-            Stage::Answer => "try again; a proxy or firewall may cut connections".into(),
-        }
-    }
-}
-
-/// Foreign text made fit for a terminal and one line: white space folded, control and bidirectional characters dropped, what looks
-/// like a token left out, at most 300 characters.
-pub fn printable(text: &str) -> String {
-    const LIMIT: usize = 300;
-    let visible: String = visible(&text.chars().take(LIMIT * 10).collect::<String>());
-    let words: Vec<&str> = visible.split(' ').filter(|word| !word.is_empty()).map(without_token).collect();
-    let words = words.join(" ");
-    match words.char_indices().nth(LIMIT) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
-    }
-}
-
-/// Any text on one line without control and bidirectional characters.
-pub fn visible(text: &str) -> String {
-    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
-    spaced.filter(|c| !c.is_control() && !is_invisible(*c)).collect()
-}
-
-/// A JWT begins with the base64 of `{"`. A server may repeat what it was sent.
-fn without_token(word: &str) -> &str {
-    if word.contains("eyJ") && word.len() > 20 { "…" } else { word }
-}
-
-/// Characters that draw nothing or turn the direction of what follows (Unicode Cf and relatives; CVE-2021-42574).
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -424,6 +248,54 @@ mod tests {
     }
 
     #[test]
+    fn every_failure_that_can_be_mended_has_a_hint() {
+        let proxy = "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
+        let again = "try again; if it stays, `az acr check-health --name contoso --yes`";
+        for (error, hint) in [
+            (Error::NotOurs, None),
+            (Error::Interrupted, None),
+            (Error::Input("x".into()), None),
+            (Error::NoIdentity(vec![]), Some("sign in with `az login`, or set the `AZURE_*` variables of an identity")),
+            (exchange(Refusal::NoExchange), Some("check the name: `az acr show --name contoso --query loginServer`")),
+            (
+                exchange(Refusal::Throttled { retry_after: None }),
+                Some("try again later; limits are listed at https://aka.ms/acr/skus"),
+            ),
+            (exchange(Refusal::Redirected { location: "x".into() }), Some(proxy)),
+            (exchange(Refusal::WebPage { status: 200 }), Some(proxy)),
+            (exchange(Refusal::Unexpected { status: 500, said: None }), Some(again)),
+            (exchange(Refusal::Malformed("x")), Some(again)),
+            (exchange(Refusal::Firewall { address: None }), Some("az acr network-rule list --name contoso")),
+            (
+                unreachable(Stage::Name),
+                Some("check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone"),
+            ),
+            (unreachable(Stage::Connection), Some("check the network and `HTTPS_PROXY`, `NO_PROXY`")),
+            (
+                unreachable(Stage::Tls),
+                Some(
+                    "if a proxy inspects TLS, put its CA certificate into the system's store or name its file in `ACRSCOPED_CA_FILE`",
+                ),
+            ),
+            (unreachable(Stage::Answer), Some("try again; a proxy or firewall may cut connections")),
+            (
+                Error::Deadline { limit: Duration::from_secs(1), during: "x".into() },
+                Some("`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go"),
+            ),
+            (
+                Error::WrongAudience { source: "x".into(), audience: "y".into() },
+                Some("the source ignores the scope it was asked for; choose another one"),
+            ),
+            (
+                Error::NotErased { host: "x".into(), problem: "y".into() },
+                Some("unlock or restart the keyring and try again; the token ends by itself within three hours"),
+            ),
+        ] {
+            assert_eq!(error.hint().as_deref(), hint, "{error}");
+        }
+    }
+
+    #[test]
     fn a_firewall_hint_is_a_command_to_paste() {
         let error = exchange(Refusal::Firewall { address: Some("203.0.113.9".into()) });
         assert_eq!(error.hint().unwrap(), "az acr network-rule add --name contoso --ip-address 203.0.113.9");
@@ -435,13 +307,5 @@ mod tests {
         for role in ["AcrPull", "AcrPush", "Container Registry Repository Reader or Writer"] {
             assert!(hint.contains(role), "{role}");
         }
-    }
-
-    #[test]
-    fn foreign_text_cannot_drive_a_terminal() {
-        assert_eq!(printable("a\x1b[31mb\r\nc\u{202e}d\u{200b}e\0\u{9b}f"), "a[31mb cdef");
-        assert_eq!(printable(&"x".repeat(5_000)).chars().count(), 301);
-        assert_eq!(printable("  many   spaces\t\n"), "many spaces");
-        assert_eq!(printable("you sent access_token=eyJhbGciOi.eyJhdWQiOi.c2ln&x"), "you sent …");
     }
 }
