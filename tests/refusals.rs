@@ -133,6 +133,13 @@ fn what_entra_answers_in_place_of_a_token_is_told() {
     ] {
         let (answer, simulator) = get(fault(FaultAt::Authority, kind), |_| {});
         assert_eq!((answer.code(), answer.stdout), (1, format!("{name} gave no access token: {said}\n")));
+        if said.contains("web page") || said.contains("redirect") {
+            assert!(
+                answer.stderr.contains("\nhint: a proxy or a sign-in page of the network is in the way"),
+                "{}",
+                answer.stderr
+            );
+        }
         assert!(simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::Exchange));
     }
     let (answer, _simulator) = get(fault(FaultAt::Authority, FaultKind::EndlessBody), |_| {});

@@ -8,7 +8,7 @@ mod refusal;
 mod text;
 mod unreachable;
 
-pub use refusal::Refusal;
+pub use refusal::{IN_THE_WAY, Refusal};
 pub use text::{printable, visible};
 pub use unreachable::{Stage, Unreachable};
 

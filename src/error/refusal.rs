@@ -3,6 +3,9 @@
 use crate::registry::Registry;
 use std::fmt;
 
+/// What to do when something between us and the service answers.
+pub const IN_THE_WAY: &str = "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
+
 /// Where role assignments of a registry are explained.
 const ROLES: &str = "https://aka.ms/acr/authorization";
 
@@ -94,9 +97,7 @@ impl Refusal {
             Self::Firewall { address: None } => format!("az acr network-rule list --name {name}"),
             Self::NoExchange => format!("check the name: `az acr show --name {name} --query loginServer`"),
             Self::Throttled { .. } => "try again later; limits are listed at https://aka.ms/acr/skus".into(),
-            Self::Redirected { .. } | Self::WebPage { .. } => {
-                "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`".into()
-            }
+            Self::Redirected { .. } | Self::WebPage { .. } => IN_THE_WAY.into(),
             Self::Unexpected { .. } | Self::Malformed(_) => {
                 format!("try again; if it stays, `az acr check-health --name {name} --yes`")
             }

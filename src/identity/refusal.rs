@@ -2,7 +2,7 @@
 
 use super::{Identity, Source};
 use crate::error::{Error, SignIn, printable};
-use crate::network::{self, Network};
+use crate::network::{self, Network, answer};
 use crate::token::REGISTRY_AUDIENCE;
 
 /// Turns a credential's error into ours. The text of `azure_core`'s errors hides the cause, so the whole chain is read.
@@ -12,12 +12,13 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
     }
     let lines = said(error, identity.secret());
     let code = lines.iter().find_map(|line| entra_code(line));
+    let passing = lines.first().and_then(|said| answer::hint(said)).map(str::to_owned);
     let mut lines = lines.into_iter();
     Error::SignIn(SignIn {
         source: identity.to_string(),
         said: lines.next().unwrap_or_else(|| "no reason given".into()),
         details: lines.take(8).collect(),
-        hint: hint(&identity.source, code),
+        hint: passing.or_else(|| hint(&identity.source, code)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Answers that are not what was asked for, in words. Exchange and sign-in meet the same proxies, portals and busy servers.
 
-use crate::error::printable;
+use crate::error::{IN_THE_WAY, printable};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
@@ -13,6 +13,21 @@ struct Refusal {
     error_description: Option<String>,
 }
 
+/// What to do about an answer in the words of [`words`] that came from something else than a token service, or from a busy one.
+pub fn hint(words: &str) -> Option<&'static str> {
+    if words.starts_with(WEB_PAGE) || words.starts_with(REDIRECT) {
+        Some(IN_THE_WAY)
+    } else if words.starts_with(TOO_MANY) {
+        Some("try again later")
+    } else {
+        None
+    }
+}
+
+const WEB_PAGE: &str = "a web page came in place of the answer";
+const REDIRECT: &str = "the answer was a redirect";
+const TOO_MANY: &str = "too many requests";
+
 /// What a token service said in place of a token: its own description, or what its answer looks like. Not yet made printable.
 pub fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
@@ -21,13 +36,13 @@ pub fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     }
     let code = status.as_u16();
     if let Some(location) = location(status, headers) {
-        format!("the answer was a redirect to `{location}`, which is not followed")
+        format!("{REDIRECT} to `{location}`, which is not followed")
     } else if is_web_page(body) {
-        format!("a web page came in place of the answer: {code}")
+        format!("{WEB_PAGE}: {code}")
     } else if status == StatusCode::TOO_MANY_REQUESTS {
         match retry_after(headers) {
-            Some(seconds) => format!("too many requests, it asks to wait {seconds} s"),
-            None => "too many requests".into(),
+            Some(seconds) => format!("{TOO_MANY}, it asks to wait {seconds} s"),
+            None => TOO_MANY.into(),
         }
     } else if status.is_success() {
         "the answer holds no token".into()
