@@ -177,7 +177,7 @@ install_binary() {
         "choose the archive of this system and processor ($(uname -sm))"
     mv -f -- "$staged" "$target"
     staged=
-    say "Installed $target: $version"
+    say "Installed $target, ${version##* }"
 }
 
 check_path() {

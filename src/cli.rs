@@ -1,6 +1,7 @@
 //! The command line: its words and its help.
 
 use crate::config::SETTINGS;
+use crate::error::FROM_STDIN;
 use crate::protocol::docker::Verb;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -8,10 +9,16 @@ use std::ffi::OsString;
 /// The name of the program in messages.
 pub const PROGRAM: &str = "docker-credential-acrscoped";
 
-/// Docker credential helper for Azure Container Registry. It signs in with Entra for the registry audience only, exchanges the
-/// access token at the registry, and keeps the registry's refresh token in the keyring until half its life is spent.
+const ABOUT: &str = "\
+Docker credential helper for Azure Container Registry.
+
+It signs in with Entra for the registry audience only, exchanges the access token
+at the registry, and keeps the registry's refresh token in the keyring.
+
+  echo contoso.azurecr.io | docker-credential-acrscoped get";
+
 #[derive(Debug, Parser)]
-#[command(name = PROGRAM, disable_version_flag = true, arg_required_else_help = false)]
+#[command(name = PROGRAM, about = ABOUT, disable_version_flag = true, arg_required_else_help = false)]
 struct Arguments {
     /// Print the version.
     #[arg(long, short = 'V')]
@@ -81,7 +88,7 @@ fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
         "Settings, as environment variables:{settings}\n\n\
          The identity is the first that is configured: workload identity (AZURE_FEDERATED_TOKEN_FILE), service principal\n\
          (AZURE_CLIENT_SECRET), managed identity (IDENTITY_ENDPOINT), the Azure CLI, managed identity of a virtual machine.\n\n\
-         To use it, name it in docker's config.json and in containers' auth.json:\n  \
+         To use it, name it in ~/.docker/config.json:\n  \
          {{ \"credHelpers\": {{ \"contoso.azurecr.io\": \"acrscoped\" }} }}"
     );
     let matches = Arguments::command().after_help(after).try_get_matches_from(args);
@@ -89,7 +96,7 @@ fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
         use clap::error::ErrorKind;
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Help(error.to_string()),
-            _ => misuse(&error),
+            kind => misuse(&error, kind == ErrorKind::InvalidSubcommand),
         }
     })?;
     match (arguments.version, arguments.command) {
@@ -105,13 +112,22 @@ fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
     }
 }
 
-/// A misspelt word in one line for a client, with clap's explanation for a person.
-fn misuse(error: &clap::Error) -> Stop {
+/// A misspelt word in one line for a client, with clap's explanation and a hint for a person.
+fn misuse(error: &clap::Error, is_unknown_verb: bool) -> Stop {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first).replace('\'', "`");
     let rest: Vec<&str> = text.lines().skip(1).filter(|line| !line.trim().is_empty()).collect();
-    Stop::Misuse(crate::error::printable(&first), rest.join("\n"))
+    let hint = if first.contains("`login`") || first.contains("`logout`") {
+        format!(
+            "no login is needed: sign in with `az login`, and name the helper in `credHelpers`; `{PROGRAM} erase` forgets a registry"
+        )
+    } else if is_unknown_verb {
+        "one of get, store, erase, list, version".to_owned()
+    } else {
+        FROM_STDIN.to_owned()
+    };
+    Stop::Misuse(crate::error::printable(&first), format!("{}\nhint: {hint}", rest.join("\n")))
 }
 
 #[cfg(test)]
@@ -149,7 +165,11 @@ mod tests {
     fn a_misspelt_verb_is_answered_with_the_nearest_one() {
         let Err(Stop::Misuse(line, rest)) = of(&["gett"]) else { panic!() };
         assert_eq!(line, "unrecognized subcommand `gett`");
-        assert!(rest.contains("'get'"));
+        assert!(rest.contains("'get'") && rest.ends_with("hint: one of get, store, erase, list, version"));
+        let Err(Stop::Misuse(_, rest)) = of(&["login"]) else { panic!() };
+        assert!(rest.contains("hint: no login is needed"));
+        let Err(Stop::Misuse(_, rest)) = of(&["get", "contoso.azurecr.io"]) else { panic!() };
+        assert!(rest.ends_with(FROM_STDIN));
         assert!(matches!(of(&[]), Err(Stop::Misuse(..))));
         assert!(matches!(of(&["get", "contoso.azurecr.io"]), Err(Stop::Misuse(..))));
     }

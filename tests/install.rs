@@ -119,7 +119,7 @@ fn an_archive_is_verified_and_installed() {
     let output = machine.install_archive(&archive);
     let text = said(&output);
     assert_says(&text, &format!("SHA-256 {}", sha256(&archive)));
-    assert_says(&text, &format!("Installed {}: {PROGRAM} v1.0.0", machine.installed().display()));
+    assert_says(&text, &format!("Installed {}, v1.0.0", machine.installed().display()));
     assert_says(&text, r#"{"credHelpers": {"contoso.azurecr.io": "acrscoped"}}"#);
     assert!(output.stderr.is_empty(), "{output:?}");
     let mode = fs::metadata(machine.installed()).expect("installed").permissions().mode();

@@ -212,6 +212,7 @@ fn a_ca_file_that_is_not_there_is_told() {
     );
     assert!(answer.stdout.starts_with("no trusted TLS connection to contoso.azurecr.io: "), "{answer:?}");
     assert!(answer.stderr.contains("`SSL_CERT_FILE` is set to /nonexistent/ca.pem"), "{answer:?}");
+    assert!(answer.stderr.contains("the file of `SSL_CERT_FILE` cannot be read: No such file"), "{answer:?}");
     assert!(simulator.journal().is_empty());
 }
 
@@ -226,7 +227,7 @@ fn a_proxy_that_cannot_be_reached_is_told() {
     refused(
         &answer,
         "no connection to login.microsoftonline.com: Connection refused (os error 111)",
-        "hint: check the network and `HTTPS_PROXY`, `NO_PROXY`",
+        "hint: check the name, the network, and `HTTPS_PROXY`, `NO_PROXY`",
     );
     assert!(answer.stderr.contains("\n  `HTTPS_PROXY` is set to http://127.0.0.1:1\n"), "{}", answer.stderr);
 }

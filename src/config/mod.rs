@@ -254,6 +254,7 @@ mod tests {
             ("ACRSCOPED_LOG", "trace", "`ACRSCOPED_LOG` is \"trace\", expected one of warn, info, debug"),
             ("ACRSCOPED_USERNAME", "me", "`ACRSCOPED_USERNAME` is \"me\", expected one of guid, token"),
             ("ACRSCOPED_TIMEOUT", "0", "`ACRSCOPED_TIMEOUT` is \"0\", expected whole seconds from 1 to 600"),
+            ("AZURE_TENANT_ID", "my tenant", "`AZURE_TENANT_ID` is \"my tenant\", expected a tenant's id or domain name"),
             ("ACRSCOPED_TIMEOUT", "1h", "`ACRSCOPED_TIMEOUT` is \"1h\", expected whole seconds from 1 to 600"),
             (
                 "AZURE_AUTHORITY_HOST",

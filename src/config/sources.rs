@@ -50,7 +50,7 @@ pub enum Announced {
 impl SourceSettings {
     pub(super) fn read(variables: &Variables, home: Option<PathBuf>) -> Result<Self, Error> {
         Ok(Self {
-            tenant: text(variables, "AZURE_TENANT_ID")?,
+            tenant: tenant(variables)?,
             client: text(variables, "AZURE_CLIENT_ID")?,
             client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
             client_certificate: raw(variables, "AZURE_CLIENT_CERTIFICATE_PATH").is_some(),
@@ -90,5 +90,16 @@ impl Announced {
             None if is_set("IMDS_ENDPOINT") => Ok(Self::Unsupported("Azure Arc")),
             None => Err(wrong(ENDPOINT, "is set, but `IDENTITY_HEADER` is not")),
         }
+    }
+}
+
+/// A directory's id or one of its domain names: it becomes part of the authority's address.
+fn tenant(variables: &Variables) -> Result<Option<String>, Error> {
+    const NAME: &str = "AZURE_TENANT_ID";
+    let tenant = text(variables, NAME)?;
+    let is_tenant = |tenant: &String| tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    match tenant {
+        Some(tenant) if !is_tenant(&tenant) => Err(wrong(NAME, &format!("is {tenant:?}, expected a tenant's id or domain name"))),
+        tenant => Ok(tenant),
     }
 }

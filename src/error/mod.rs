@@ -20,6 +20,12 @@ use std::time::Duration;
 /// The sentence that tells a docker client to go on without credentials (docker-credential-helpers, `credentials/error.go`).
 pub const NOT_FOUND: &str = "credentials not found in native keychain";
 
+/// What is said about a missing registry (docker-credential-helpers, `credentials/error.go`).
+pub const NO_SERVER_URL: &str = "no credentials server URL";
+
+/// How a registry is named.
+pub const FROM_STDIN: &str = "the registry is read from stdin: `echo contoso.azurecr.io | docker-credential-acrscoped get`";
+
 /// Why there is no credential, or why a command could not be carried out.
 #[derive(Debug)]
 pub enum Error {
@@ -160,6 +166,10 @@ impl Error {
     /// What to do about it, without the word `hint`.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Input(problem) if problem == NO_SERVER_URL => Some(FROM_STDIN.into()),
+            Self::Setting { name, problem } if problem.starts_with("is set, but") => {
+                Some(format!("set what is missing, or unset `{name}` to sign in otherwise"))
+            }
             Self::NotOurs | Self::Interrupted | Self::Input(_) | Self::Setting { .. } | Self::Output(_) => None,
             Self::NotErased { .. } => {
                 Some("unlock or restart the keyring and try again; the token ends by itself within three hours".into())
@@ -255,6 +265,12 @@ mod tests {
             (Error::NotOurs, None),
             (Error::Interrupted, None),
             (Error::Input("x".into()), None),
+            (Error::Input(NO_SERVER_URL.into()), Some(FROM_STDIN)),
+            (Error::Setting { name: "X".into(), problem: "is odd".into() }, None),
+            (
+                Error::Setting { name: "X".into(), problem: "is set, but `Y` is not".into() },
+                Some("set what is missing, or unset `X` to sign in otherwise"),
+            ),
             (Error::NoIdentity(vec![]), Some("sign in with `az login`, or set the `AZURE_*` variables of an identity")),
             (exchange(Refusal::NoExchange), Some("check the name: `az acr show --name contoso --query loginServer`")),
             (
@@ -270,7 +286,7 @@ mod tests {
                 unreachable(Stage::Name),
                 Some("check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone"),
             ),
-            (unreachable(Stage::Connection), Some("check the network and `HTTPS_PROXY`, `NO_PROXY`")),
+            (unreachable(Stage::Connection), Some("check the name, the network, and `HTTPS_PROXY`, `NO_PROXY`")),
             (
                 unreachable(Stage::Tls),
                 Some(

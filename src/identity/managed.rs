@@ -58,7 +58,7 @@ impl Endpoint {
     /// On failure the sentence says what happened.
     pub(super) async fn probe(&self) -> Result<(), String> {
         let host = self.host();
-        let failed = |what: &str| format!("managed identity: {what}");
+        let failed = |what: &str| format!("managed identity of a virtual machine: {what}");
         let url = self.url().map_err(|error| failed(&error.to_string()))?;
         let client = Network::link_local().map_err(|error| failed(&error.to_string()))?;
         match tokio::time::timeout(PATIENCE, client.get(url).send()).await {

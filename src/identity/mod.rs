@@ -194,7 +194,9 @@ impl Source {
                 return Ok(Self::ManagedIdentity { client: settings.client.clone(), endpoint });
             }
             Announced::Unsupported(platform) => skipped.push(format!("managed identity of {platform}: not supported yet")),
-            Announced::Nothing => skipped.push("managed identity: `IDENTITY_ENDPOINT` is not set".into()),
+            Announced::Nothing => {
+                skipped.push("managed identity of App Service or Container Apps: `IDENTITY_ENDPOINT` is not set".into());
+            }
         }
         match azure_cli::account(settings.azure_cli_folder.as_deref(), &settings.path)? {
             Ok(account) => return Ok(Self::AzureCli { account, path: settings.path.clone() }),
@@ -227,10 +229,13 @@ impl ClientAssertion for TokenFile {
 
 /// Tenant and client of an application, both of which must be set beside the variable `beside`.
 fn application(settings: &SourceSettings, beside: &str) -> Result<(String, String), Error> {
-    let required = |value: &Option<String>, name: &str| {
-        value.clone().ok_or_else(|| Error::Setting { name: beside.into(), problem: format!("is set, but `{name}` is not") })
+    let missing = match (&settings.tenant, &settings.client) {
+        (Some(tenant), Some(client)) => return Ok((tenant.clone(), client.clone())),
+        (None, None) => "`AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not",
+        (None, Some(_)) => "`AZURE_TENANT_ID` is not",
+        (Some(_), None) => "`AZURE_CLIENT_ID` is not",
     };
-    Ok((required(&settings.tenant, "AZURE_TENANT_ID")?, required(&settings.client, "AZURE_CLIENT_ID")?))
+    Err(Error::Setting { name: beside.into(), problem: format!("is set, but {missing}") })
 }
 
 /// The authority of the registry's cloud, unless the user names another.
@@ -282,7 +287,10 @@ mod tests {
     #[test]
     fn a_source_configured_by_half_is_an_error_not_a_reason_to_try_the_next() {
         for (rows, sentence) in [
-            (&[("AZURE_CLIENT_SECRET", "s")][..], "`AZURE_CLIENT_SECRET` is set, but `AZURE_TENANT_ID` is not"),
+            (
+                &[("AZURE_CLIENT_SECRET", "s")][..],
+                "`AZURE_CLIENT_SECRET` is set, but `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not",
+            ),
             (
                 &[("AZURE_CLIENT_SECRET", "s"), ("AZURE_TENANT_ID", "t")],
                 "`AZURE_CLIENT_SECRET` is set, but `AZURE_CLIENT_ID` is not",

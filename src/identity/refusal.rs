@@ -1,6 +1,6 @@
 //! A sign-in that failed, in words: what the source said, the code of Entra in it, and what to do about that code.
 
-use super::{Identity, Source};
+use super::{Endpoint, Identity, Source};
 use crate::error::{Error, SignIn, printable};
 use crate::network::{self, Network, answer};
 use crate::token::REGISTRY_AUDIENCE;
@@ -8,7 +8,20 @@ use crate::token::REGISTRY_AUDIENCE;
 /// Turns a credential's error into ours. The text of `azure_core`'s errors hides the cause, so the whole chain is read.
 pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &Network) -> Error {
     if let Some(unreachable) = network.unreachable(&identity.asked_host(), error) {
-        return unreachable;
+        let Source::ManagedIdentity { endpoint, .. } = &identity.source else { return unreachable };
+        // It is plain http on this machine: proxies and certificates have no part in it.
+        let hint = match **endpoint {
+            Endpoint::AppService { .. } => {
+                "`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set by App Service and Container Apps; elsewhere unset both"
+            }
+            Endpoint::VirtualMachine { .. } => "try again; the metadata service of the machine may be starting",
+        };
+        return Error::SignIn(SignIn {
+            source: identity.to_string(),
+            said: unreachable.to_string(),
+            details: vec![],
+            hint: Some(hint.into()),
+        });
     }
     let lines = said(error, identity.secret());
     let code = lines.iter().find_map(|line| entra_code(line));
@@ -114,7 +127,7 @@ fn hint(source: &Source, code: Option<u32>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{Account, Endpoint};
+    use crate::identity::Account;
     use azure_core::error::ErrorKind;
     use std::sync::Arc;
 

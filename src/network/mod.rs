@@ -57,6 +57,10 @@ impl Network {
     pub fn new(settings: NetworkSettings, deadline: Deadline, clock: Clock) -> Self {
         // Fails only when a provider is installed already, which is then the same one.
         drop(rustls::crypto::ring::default_provider().install_default());
+        let mut settings = settings;
+        if let Some(error) = settings.system_ca_file.as_ref().and_then(|file| std::fs::metadata(file).err()) {
+            settings.circumstances.push(format!("the file of `SSL_CERT_FILE` cannot be read: {error}"));
+        }
         Self { settings, deadline, clock, skew: Mutex::new(None) }
     }
 

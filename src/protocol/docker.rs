@@ -4,7 +4,7 @@
 //! them, only [`crate::error::NOT_FOUND`] makes a client go on anonymously, so nothing but a foreign host gets that answer.
 
 use crate::config::{IDENTITY_TOKEN, ZERO_GUID};
-use crate::error::{Error, printable};
+use crate::error::{Error, NO_SERVER_URL, printable};
 use crate::helper::Helper;
 use crate::registry::Registry;
 use secrecy::ExposeSecret;
@@ -88,7 +88,7 @@ fn store(message: &[u8]) -> Result<(), Error> {
     let stored: Stored = serde_json::from_slice(message)
         .map_err(|_| Error::Input("stdin holds no JSON object with `ServerURL`, `Username` and `Secret`".into()))?;
     if stored.server_url.trim().is_empty() {
-        return Err(Error::Input("no credentials server URL".into()));
+        return Err(Error::Input(NO_SERVER_URL.into()));
     }
     let host = printable(&stored.server_url);
     if Registry::parse(&stored.server_url).is_none() {
@@ -128,7 +128,7 @@ fn server_url(input: impl Read) -> Result<String, Error> {
     let message = message(input)?;
     let text = std::str::from_utf8(&message).map_err(|_| Error::Input("stdin holds no text".into()))?;
     match text.trim() {
-        "" => Err(Error::Input("no credentials server URL".into())),
+        "" => Err(Error::Input(NO_SERVER_URL.into())),
         url => Ok(url.to_owned()),
     }
 }
