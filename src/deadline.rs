@@ -27,9 +27,15 @@ impl Deadline {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// Waits for a step for as long as there is time. `during` says what is done, for the error.
-    pub async fn keep<T>(&self, during: String, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let limit = self.limit;
-        tokio::time::timeout_at(self.at.into(), step).await.unwrap_or(Err(Error::Deadline { limit, during }))
+    /// Waits for a step for as long as there is time. `during` says what is done, and `circumstances` what may be in the way, for
+    /// the error.
+    pub async fn keep<T>(
+        &self,
+        during: String,
+        circumstances: &[String],
+        step: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let done = tokio::time::timeout_at(self.at.into(), step).await;
+        done.unwrap_or_else(|_| Err(Error::Deadline { limit: self.limit, during, circumstances: circumstances.to_vec() }))
     }
 }

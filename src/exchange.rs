@@ -91,9 +91,11 @@ fn granted(status: StatusCode, body: &[u8]) -> Result<SecretString, Option<Refus
 fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
     let said = message(body);
     let status_code = status.as_u16();
+    if let Some(location) = answer::location(status, headers) {
+        return Refusal::Redirected { location };
+    }
     match status {
         StatusCode::TOO_MANY_REQUESTS => Refusal::Throttled { retry_after: answer::retry_after(headers) },
-        _ if status.is_redirection() => Refusal::Redirected { location: answer::location(status, headers).unwrap_or_default() },
         _ if answer::is_web_page(body) && status != StatusCode::NOT_FOUND => Refusal::WebPage { status: status_code },
         StatusCode::FORBIDDEN if said.as_ref().is_some_and(|said| said.contains("client with IP")) => {
             Refusal::Firewall { address: said.as_deref().and_then(quoted_address) }

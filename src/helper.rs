@@ -211,12 +211,12 @@ async fn sign_in_and_exchange(network: &Arc<Network>, call: &Call<'_>) -> Result
     early.open(&client, &exchange::address(registry)).await;
     let started = Instant::now();
     let during = format!("{identity} was asked for an access token");
-    let access_token = deadline.keep(during, identity.access_token(network)).await?;
+    let access_token = deadline.keep(during, network.circumstances(), identity.access_token(network)).await?;
     debug!(%identity, took = ?started.elapsed(), "got an access token");
     let started = Instant::now();
     let during = format!("{} was asked for a refresh token", registry.login_server());
     let exchange = exchange::refresh_token(network, &client, registry, &access_token);
-    let refresh_token = deadline.keep(during, exchange).await?;
+    let refresh_token = deadline.keep(during, network.circumstances(), exchange).await?;
     debug!(%registry, took = ?started.elapsed(), "got a refresh token");
     Ok(refresh_token)
 }

@@ -5,6 +5,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 
 /// Tells this crate's events of the chosen level and above on stderr. Events of other crates are left out, since an HTTP crate's could quote
@@ -15,7 +16,9 @@ pub fn to_stderr(log: Log) {
         Log::Info => LevelFilter::INFO,
         Log::Debug => LevelFilter::DEBUG,
     };
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).event_format(Line).with_writer(std::io::stderr).finish();
+    // A stderr that takes nothing is no reason to fail, least of all by a panic.
+    let layer = tracing_subscriber::fmt::layer().event_format(Line).with_writer(std::io::stderr).log_internal_errors(false);
+    let subscriber = tracing_subscriber::registry().with(level).with(layer);
     // Fails only when one is set already.
     drop(tracing::subscriber::set_global_default(subscriber));
 }

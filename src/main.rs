@@ -2,7 +2,7 @@
 
 use docker_credential_acrscoped::cli::{self, Command, PROGRAM, Stop};
 use docker_credential_acrscoped::config::Config;
-use docker_credential_acrscoped::error::{Error, visible};
+use docker_credential_acrscoped::error::{Error, printable, visible};
 use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::log;
 use docker_credential_acrscoped::protocol::docker;
@@ -23,6 +23,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// Libraries panic when the machine has no file, thread or memory left. A client is told so in one line all the same.
+#[expect(clippy::disallowed_methods, reason = "a panic must not go on to abort and dump core")]
+fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let reason = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+        let reason = printable(reason.unwrap_or("no reason given"));
+        let line = format!("the machine has too little left, or this program has a fault: {reason}");
+        tell(&mut io::stdout(), &line);
+        tell(&mut io::stderr(), &format!("{PROGRAM}: {line}"));
+        std::process::exit(1);
+    }));
+}
+
 /// A helper made from the environment. Called only for hosts that are ours.
 #[expect(clippy::disallowed_methods, reason = "environment and clock are touched here and nowhere else")]
 fn helper() -> Result<Helper, Error> {
@@ -30,6 +44,7 @@ fn helper() -> Result<Helper, Error> {
     let config = Config::read(&variables, dirs::home_dir())?;
     log::to_stderr(config.log);
     keep_memory_private();
+    tell_panics();
     for name in Config::unknown_settings(&variables) {
         tracing::warn!("`{name}` is no setting of {PROGRAM}; `{PROGRAM} --help` lists them");
     }

@@ -68,6 +68,8 @@ pub enum Error {
         limit: Duration,
         /// What was under way.
         during: String,
+        /// The proxy or CA file in play, as sentences.
+        circumstances: Vec<String>,
     },
     /// Another process tried at the same time and failed: its account.
     Relayed(Relayed),
@@ -128,7 +130,7 @@ impl fmt::Display for Error {
             }
             Self::Exchange { registry, refusal, .. } => refusal.describe(registry, f),
             Self::Unreachable(unreachable) => unreachable.fmt(f),
-            Self::Deadline { limit, during } => {
+            Self::Deadline { limit, during, .. } => {
                 write!(f, "gave up after {} s while {during}", limit.as_secs())
             }
             Self::Relayed(account) => f.write_str(&account.message),
@@ -149,7 +151,7 @@ impl Error {
             Self::NoIdentity(skipped) => skipped.clone(),
             Self::SignIn(sign_in) => sign_in.details.clone(),
             Self::Exchange { correlation, .. } => correlation.iter().map(|id| format!("correlation id: {id}")).collect(),
-            Self::Unreachable(unreachable) => unreachable.circumstances.clone(),
+            Self::Unreachable(Unreachable { circumstances, .. }) | Self::Deadline { circumstances, .. } => circumstances.clone(),
             Self::Relayed(account) => account.details.clone(),
             Self::Skewed { error, skew } => [error.details(), vec![skew.clone()]].concat(),
             Self::Output(error) => vec![error.to_string()],
@@ -158,8 +160,7 @@ impl Error {
             | Self::NotErased { .. }
             | Self::Input(_)
             | Self::Setting { .. }
-            | Self::WrongAudience { .. }
-            | Self::Deadline { .. } => vec![],
+            | Self::WrongAudience { .. } => vec![],
         }
     }
 
@@ -244,7 +245,11 @@ mod tests {
             (unreachable(Stage::Tls), "no trusted TLS connection to contoso.azurecr.io: reason"),
             (unreachable(Stage::Answer), "no whole answer from contoso.azurecr.io: reason"),
             (
-                Error::Deadline { limit: Duration::from_secs(30), during: "the Azure CLI was asked".into() },
+                Error::Deadline {
+                    limit: Duration::from_secs(30),
+                    during: "the Azure CLI was asked".into(),
+                    circumstances: vec![],
+                },
                 "gave up after 30 s while the Azure CLI was asked",
             ),
             (
@@ -295,7 +300,7 @@ mod tests {
             ),
             (unreachable(Stage::Answer), Some("try again; a proxy or firewall may cut connections")),
             (
-                Error::Deadline { limit: Duration::from_secs(1), during: "x".into() },
+                Error::Deadline { limit: Duration::from_secs(1), during: "x".into(), circumstances: vec![] },
                 Some("`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go"),
             ),
             (

@@ -44,6 +44,9 @@ impl Unreachable {
     pub(super) fn hint(&self) -> String {
         match self.stage {
             Stage::Name => "check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone".into(),
+            Stage::Connection if self.cause.contains("proxy authorization required") => {
+                "the proxy wants a user and a password: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`".into()
+            }
             Stage::Connection => "check the name, the network, and `HTTPS_PROXY`, `NO_PROXY`".into(),
             Stage::Tls => {
                 "if a proxy inspects TLS, put its CA certificate into the system's store or name its file in `ACRSCOPED_CA_FILE`"

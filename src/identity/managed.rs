@@ -114,7 +114,7 @@ impl ManagedIdentity {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = body(answer).await?;
         match serde_json::from_slice::<Granted>(&body) {
-            Ok(granted) if status.is_success() => Ok(granted.access_token),
+            Ok(granted) if status.is_success() && !granted.access_token.expose_secret().is_empty() => Ok(granted.access_token),
             _ => anyhow::bail!(words(status, &headers, &body)),
         }
     }

@@ -53,7 +53,7 @@ pub fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
 
 /// Where a redirect leads.
 pub fn location(status: StatusCode, headers: &HeaderMap) -> Option<String> {
-    status.is_redirection().then(|| header(headers, LOCATION.as_str()).unwrap_or_default())
+    header(headers, LOCATION.as_str()).filter(|location| status.is_redirection() && !location.is_empty())
 }
 
 /// Seconds that a busy server asks to wait.

@@ -107,6 +107,11 @@ impl Network {
         })
     }
 
+    /// The proxy and CA variables in force, as sentences.
+    pub fn circumstances(&self) -> &[String] {
+        &self.settings.circumstances
+    }
+
     /// What stopped a connection to `host`, or `None` when the error is about something else.
     pub fn unreachable(&self, host: &str, error: &(dyn StdError + 'static)) -> Option<Error> {
         unreachable(host, error, &self.settings.circumstances).map(Error::Unreachable)

@@ -6,6 +6,7 @@ use azure_core::http::headers::Headers;
 use azure_core::http::request::Body;
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 use reqwest::{Client, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -19,9 +20,10 @@ pub struct Transport {
     network: Arc<Network>,
 }
 
-/// The times in an answer with a token.
+/// An answer with a token.
 #[derive(Deserialize)]
-struct Lifetimes {
+struct Granted {
+    access_token: SecretString,
     #[serde(default)]
     expires_in: u64,
     #[serde(default)]
@@ -49,9 +51,12 @@ impl Transport {
         let response = self.network.send(&self.client, request).await.map_err(reqwest::Error::without_url)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = body(response).await?;
-        let lifetimes: Option<Lifetimes> = serde_json::from_slice(&bytes).ok().filter(|_| status.is_success());
-        match lifetimes {
-            Some(it) if it.expires_in <= LONGEST_LIFE && it.ext_expires_in <= LONGEST_LIFE => Ok((status, bytes)),
+        let granted: Option<Granted> = serde_json::from_slice(&bytes).ok().filter(|_| status.is_success());
+        let is_sane = |it: &Granted| {
+            !it.access_token.expose_secret().is_empty() && it.expires_in <= LONGEST_LIFE && it.ext_expires_in <= LONGEST_LIFE
+        };
+        match granted.filter(is_sane) {
+            Some(_) => Ok((status, bytes)),
             _ => Err(anyhow::Error::msg(answer::words(status, &headers, &bytes))),
         }
     }

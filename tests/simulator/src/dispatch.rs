@@ -16,9 +16,10 @@ use crate::faults::{FaultAt, FaultKind};
 use crate::images::Route;
 use crate::journal::{Endpoint, Entry};
 use crate::registries::Registry;
+use crate::server::Ends;
 use crate::service::{Door, Service, find};
 use crate::settings::Settings;
-use crate::wire::{self, Line, Reply, cut_off, with};
+use crate::wire::{self, Reply, cut_off, with};
 use crate::world::World;
 use crate::{acr, arm, backend, clock, control, entra, identity_endpoints, oidc, random};
 
@@ -44,7 +45,7 @@ pub(crate) fn new_entry<B>(request: &Request<B>, host: String, endpoint: Endpoin
 }
 
 /// The answer to a request, journaled. An error closes the connection.
-pub(crate) async fn respond(world: Arc<World>, line: Line, door: Door, request: Request<Incoming>) -> io::Result<Reply> {
+pub(crate) async fn respond(world: Arc<World>, ends: Ends, door: Door, request: Request<Incoming>) -> io::Result<Reply> {
     let settings = world.settings();
     let (host, service) = find(&door, &request, &settings);
     let (endpoint, place) = service.place(request.uri().path());
@@ -53,7 +54,7 @@ pub(crate) async fn respond(world: Arc<World>, line: Line, door: Door, request: 
         world.journal.open(&mut entry);
     }
     let visit = Visit { world: &world, settings, host, service };
-    let reply = visit.answer(&line, place, request, &mut entry).await;
+    let reply = visit.answer(&ends, place, request, &mut entry).await;
     if let Ok(reply) = &reply {
         entry.status = reply.status().as_u16();
     }
@@ -62,14 +63,14 @@ pub(crate) async fn respond(world: Arc<World>, line: Line, door: Door, request: 
 }
 
 /// What a fault does to a request: an answer, an end, or nothing but time.
-pub(crate) async fn befall(fault: FaultKind, line: &Line) -> io::Result<Option<Reply>> {
+pub(crate) async fn befall(fault: FaultKind, ends: &Ends) -> io::Result<Option<Reply>> {
     Ok(match fault {
         FaultKind::Delay { ms } => {
             tokio::time::sleep(Duration::from_millis(ms)).await;
             None
         }
         FaultKind::Reset => {
-            line.reset();
+            ends.line.reset();
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         FaultKind::Status { code, retry_after, body, content_type } => {
@@ -86,7 +87,11 @@ pub(crate) async fn befall(fault: FaultKind, line: &Line) -> io::Result<Option<R
             Some(wire::reply(200, "text/html; charset=utf-8", page))
         }
         FaultKind::EndlessBody => Some(wire::endless()),
-        FaultKind::CutBody | FaultKind::Certificate(_) => None,
+        FaultKind::Raw(raw) => {
+            ends.script.play(raw);
+            Some(wire::empty(200))
+        }
+        FaultKind::CutBody | FaultKind::Certificate(_) | FaultKind::HangUp => None,
     })
 }
 
@@ -101,7 +106,7 @@ struct Visit<'a> {
 impl Visit<'_> {
     async fn answer(
         self,
-        line: &Line,
+        ends: &Ends,
         place: Option<FaultAt>,
         request: Request<Incoming>,
         entry: &mut Entry,
@@ -117,7 +122,7 @@ impl Visit<'_> {
         let mut is_cut = false;
         for fault in place.map(|place| self.world.take_faults(&place)).unwrap_or_default() {
             is_cut |= fault == FaultKind::CutBody;
-            if let Some(reply) = befall(fault, line).await? {
+            if let Some(reply) = befall(fault, ends).await? {
                 return Ok(reply);
             }
         }

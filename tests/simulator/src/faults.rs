@@ -78,6 +78,26 @@ pub enum FaultKind {
     EndlessBody,
     /// A leaf certificate that must not be trusted; at `Connect` only.
     Certificate(BadCertificate),
+    /// The connection is closed as soon as TLS stands, before any request; at `Connect` only.
+    HangUp,
+    /// These bytes in place of an HTTP answer.
+    Raw(Raw),
+}
+
+/// Bytes as they go over the connection, whether or not they are HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Raw {
+    /// What comes first.
+    pub start: Vec<u8>,
+    /// What follows, again and again.
+    pub then: Vec<u8>,
+    /// How often.
+    pub times: u64,
+    /// Milliseconds before each of these.
+    pub every_ms: u64,
+    /// Whether the connection is held open afterwards, in silence; closed when left out.
+    pub hold: bool,
 }
 
 /// What is wrong with a certificate.
@@ -90,6 +110,8 @@ pub enum BadCertificate {
     Expired,
     /// Issued to another name.
     OtherName,
+    /// Issued by itself.
+    SelfSigned,
 }
 
 impl Fault {

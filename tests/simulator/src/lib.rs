@@ -66,6 +66,7 @@ mod oidc;
 mod people;
 mod random;
 mod registries;
+mod script;
 mod server;
 mod service;
 mod settings;
@@ -75,7 +76,7 @@ mod tokens;
 mod wire;
 mod world;
 
-pub use faults::{BadCertificate, Fault, FaultAt, FaultKind};
+pub use faults::{BadCertificate, Fault, FaultAt, FaultKind, Raw};
 pub use journal::{Endpoint, Entry, TokenFacts};
 pub use people::{
     App, CLIENT, CLIENT_OBJECT, FederatedCredential, MANAGED_IDENTITY, MANAGED_IDENTITY_OBJECT, ManagedIdentity, SUBSCRIPTION,

@@ -77,10 +77,14 @@ impl Certificates {
         let unknown = bad == Some(BadCertificate::UnknownIssuer);
         let authority = if unknown { &self.unknown } else { &self.trusted };
         let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &authority.issuer)?;
+        let (certificate, above) = match bad {
+            Some(BadCertificate::SelfSigned) => (params.self_signed(&key)?, None),
+            _ => (params.signed_by(&key, &authority.issuer)?, Some(authority.der.clone())),
+        };
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let key = any_ecdsa_type(&key).map_err(|_| rcgen::Error::CouldNotParseKeyPair)?;
-        Ok(CertifiedKey::new(vec![certificate.der().clone(), authority.der.clone()], key))
+        let chain = std::iter::once(certificate.der().clone()).chain(above).collect();
+        Ok(CertifiedKey::new(chain, key))
     }
 }
 

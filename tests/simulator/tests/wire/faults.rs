@@ -6,7 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use simulator::{BadCertificate, Endpoint, Fault, FaultAt, FaultKind};
+use simulator::{BadCertificate, Endpoint, Fault, FaultAt, FaultKind, Raw};
 
 use crate::client::{HOST, TOKEN_PAGE, World, assert_refused, send, try_to_send};
 
@@ -134,11 +134,37 @@ async fn a_body_can_be_without_end() {
 }
 
 #[tokio::test]
+async fn bytes_of_any_kind_can_take_the_place_of_an_answer() {
+    let raw =
+        |start: &[u8], hold| FaultKind::Raw(Raw { start: start.to_vec(), then: b"ab".to_vec(), times: 2, every_ms: 1, hold });
+    let world = with(FaultAt::Registry, raw(b"HTTP/1.1 299 Odd\r\nContent-Length: 4\r\n\r\n", true));
+    let answer = world.get(PING).await;
+    assert_eq!((answer.status, answer.body.as_str()), (299, "abab"));
+    for at in [FaultAt::Registry, FaultAt::Connect(HOST.to_owned())] {
+        let world = with(at, raw(b"SSH-2.0-OpenSSH\r\n", false));
+        let error = try_to_send(world.request(Method::GET, PING)).await.unwrap_err();
+        assert!(causes(&error).contains("invalid HTTP version") || causes(&error).contains("unsuccessful"), "{}", causes(&error));
+        assert_eq!(world.get(PING).await.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_can_be_closed_once_tls_stands() {
+    let world = with(FaultAt::Connect(HOST.to_owned()), FaultKind::HangUp);
+    let error = try_to_send(world.request(Method::GET, PING)).await.unwrap_err();
+    assert!(!causes(&error).contains("certificate"), "{}", causes(&error));
+    let journal: Vec<_> = world.simulator.journal().iter().map(|entry| (entry.endpoint, entry.status)).collect();
+    assert_eq!(journal, [(Endpoint::Connect, 200)]);
+    assert_eq!(world.get(PING).await.status, 401);
+}
+
+#[tokio::test]
 async fn a_bad_certificate_is_not_trusted() {
     let cases = [
         (BadCertificate::UnknownIssuer, "UnknownIssuer"),
         (BadCertificate::Expired, "expired"),
         (BadCertificate::OtherName, "not valid for name"),
+        (BadCertificate::SelfSigned, "UnknownIssuer"),
     ];
     for (bad, word) in cases {
         let world = with(FaultAt::Connect("*".to_owned()), FaultKind::Certificate(bad));
