@@ -139,6 +139,12 @@ fn text(variables: &Variables, name: &str) -> Result<Option<String>, Error> {
     Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
 }
 
+/// Whether there is nothing in it but scheme, host and port.
+fn is_bare(url: &Url) -> bool {
+    let nothing_else = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    nothing_else && url.username().is_empty() && url.password().is_none()
+}
+
 fn http_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
     let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.ok_or_else(|| wrong(name, &format!("is not a URL such as `{example}`")))
@@ -176,9 +182,9 @@ fn authority(variables: &Variables) -> Result<Option<Url>, Error> {
     let url = if value.contains("://") { value.clone() } else { format!("https://{value}") };
     Url::parse(&url)
         .ok()
-        .filter(|url| url.scheme() == "https" && url.has_host() && url.username().is_empty() && url.path() == "/")
+        .filter(|url| url.scheme() == "https" && url.has_host() && is_bare(url))
         .map(Some)
-        .ok_or_else(|| wrong(NAME, "is not an https URL such as `https://login.microsoftonline.com`"))
+        .ok_or_else(|| wrong(NAME, "is not an https URL of a host alone, such as `https://login.microsoftonline.com`"))
 }
 
 /// The proxy and CA variables in force, as sentences. A proxy's user and password are left out. A proxy that is no URL is an
@@ -259,7 +265,7 @@ mod tests {
             (
                 "AZURE_AUTHORITY_HOST",
                 "http://login.example",
-                "`AZURE_AUTHORITY_HOST` is not an https URL such as `https://login.microsoftonline.com`",
+                "`AZURE_AUTHORITY_HOST` is not an https URL of a host alone, such as `https://login.microsoftonline.com`",
             ),
             (
                 "AZURE_POD_IDENTITY_AUTHORITY_HOST",
@@ -268,6 +274,24 @@ mod tests {
             ),
         ] {
             assert_eq!(read(&[(name, value)]).unwrap_err().to_string(), sentence);
+        }
+    }
+
+    #[test]
+    fn the_authority_is_a_host_and_nothing_else() {
+        for value in [
+            "http://login.example",
+            "login?microsoftonline.us",
+            "https://login.example/#x",
+            "https://:canary@login.example",
+            "https://user@login.example",
+            "https://login.example/tenant",
+        ] {
+            let error = read(&[("AZURE_AUTHORITY_HOST", value)]).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "`AZURE_AUTHORITY_HOST` is not an https URL of a host alone, such as `https://login.microsoftonline.com`"
+            );
         }
     }
 

@@ -172,7 +172,8 @@ fn certificates(file: &Path) -> Result<Vec<Certificate>, Error> {
     }
 }
 
-/// How long to wait before the next try, or `None` when another would not help. What is tried again is what Azure's SDKs try
+/// How long to wait before the next try, a little more than asked for so that those who were told the same do not return at one
+/// moment, or `None` when another would not help. What is tried again is what Azure's SDKs try
 /// again, a connection that was reset, and a name server that asks for another try.
 fn wait_before_retry(result: &Result<Response, reqwest::Error>, tried: u32) -> Option<Duration> {
     match result {
@@ -184,7 +185,7 @@ fn wait_before_retry(result: &Result<Response, reqwest::Error>, tried: u32) -> O
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT => {
                 let asked = answer::retry_after(response.headers());
-                Some(asked.map_or_else(|| backoff(tried), Duration::from_secs))
+                Some(asked.map_or_else(|| backoff(tried), |seconds| Duration::from_secs(seconds) + backoff(1) / 2))
             }
             _ => None,
         },

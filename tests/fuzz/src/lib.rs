@@ -1,0 +1,290 @@
+//! What must hold for every input, as functions that panic when it does not: the fuzz targets and `tests/properties.rs` share them.
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::implicit_hasher,
+    reason = "to panic is what these functions are for, and tests call them"
+)]
+
+use azure_core::base64::encode_url_safe;
+use docker_credential_acrscoped::config::{Config, ZERO_GUID};
+use docker_credential_acrscoped::error::{Error, NOT_FOUND, printable, visible};
+use docker_credential_acrscoped::identity::Identity;
+use docker_credential_acrscoped::protocol::docker::{Verb, serve};
+use docker_credential_acrscoped::registry::{CLOUDS, Registry};
+use docker_credential_acrscoped::token::{AccessToken, REGISTRY_AUDIENCE, RefreshToken};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use url::Url;
+
+/// What stands for every secret.
+pub const CANARY: &str = "canary-5b8d3e17";
+
+/// The variables that are read.
+pub const VARIABLES: &[&str] = &[
+    "ACRSCOPED_CACHE",
+    "ACRSCOPED_LOG",
+    "ACRSCOPED_TIMEOUT",
+    "ACRSCOPED_USERNAME",
+    "ACRSCOPED_CA_FILE",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_CONFIG_DIR",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "IDENTITY_ENDPOINT",
+    "MSI_ENDPOINT",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "PATH",
+    "XDG_RUNTIME_DIR",
+    "XDG_STATE_HOME",
+    "TMPDIR",
+];
+
+/// Longest time for which a refresh token is handed out without a renewal.
+const HALF_A_DAY: u64 = 12 * 60 * 60;
+
+/// A host is a registry only if every part of it is what Azure gives out, and only if a URL parser reads the same host.
+pub fn host(text: &str) {
+    let Some(registry) = Registry::parse(text) else { return };
+    let (host, suffix) = (registry.host(), registry.cloud().suffix);
+    assert!(CLOUDS.contains(registry.cloud()));
+    let name = host.strip_suffix(suffix).and_then(|name| name.strip_suffix('.')).expect("the host ends in its cloud's suffix");
+    let labels: Vec<&str> = name.split('.').collect();
+    let alphanumeric = |text: &str| {
+        (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let (first, hash) = labels[0].split_once('-').unwrap_or((labels[0], "0"));
+    assert!((5..=50).contains(&first.len()) && alphanumeric(first) && alphanumeric(hash) && labels[0].len() <= 63, "{host}");
+    assert!(labels.len() == 1 || (labels.len() == 3 && alphanumeric(labels[1]) && labels[2] == "geo"), "{host}");
+    assert_eq!(registry.login_server(), format!("{}.{suffix}", labels[0]));
+    assert_eq!(registry.resource_name(), first);
+    for own in [host, registry.login_server()] {
+        assert_eq!(Registry::parse(own).expect("its own name is a registry").host(), own);
+    }
+    assert_eq!(effective_host(text).as_deref(), Some(host), "{text:?}");
+}
+
+/// The host that a URL parser would connect to, with TLS, at port 443.
+fn effective_host(text: &str) -> Option<String> {
+    let text = text.trim();
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let url = Url::parse(&format!("https://{rest}")).ok()?;
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.port_or_known_default() == Some(443);
+    let host = url.host_str().filter(|_| is_plain)?;
+    Some(host.strip_suffix('.').unwrap_or(host).to_owned())
+}
+
+/// The docker protocol: a helper is made for a registry and for nothing else, and what is said is one printable line.
+pub fn docker(verb: Verb, input: &[u8]) {
+    let asked = Cell::new(false);
+    let mut output = Vec::new();
+    let helper = || {
+        asked.set(true);
+        Err(Error::Input("a helper".into()))
+    };
+    let result = serve(verb, helper, input, &mut output);
+    let text = std::str::from_utf8(input).unwrap_or_default();
+    let is_ours = input.len() <= 8 * 1024 && Registry::parse(text.trim()).is_some();
+    let needed = match verb {
+        Verb::Get | Verb::Erase => is_ours,
+        Verb::Store => false,
+        Verb::List => true,
+    };
+    assert_eq!(asked.get(), needed);
+    assert!(output.is_empty());
+    match result {
+        Ok(()) => assert!(verb == Verb::Store && is_kept_nowhere(input)),
+        Err(error) => {
+            words(&error);
+            // Clients take these words as leave to go on without a credential.
+            assert_eq!(error.to_string() == NOT_FOUND, matches!(error, Error::NotOurs));
+        }
+    }
+}
+
+/// Whether `store` may say that all is well: for a registry and the user names that `get` gives.
+fn is_kept_nowhere(input: &[u8]) -> bool {
+    let stored: Value = serde_json::from_slice(input).unwrap_or_default();
+    // The fields may also come as a list, in order.
+    let field = |name: &str, at: usize| stored.get(name).or_else(|| stored.get(at)).and_then(Value::as_str).unwrap_or_default();
+    Registry::parse(field("ServerURL", 0)).is_some() && [ZERO_GUID, "<token>"].contains(&field("Username", 1))
+}
+
+/// Message, details and hint of a failure: each bounded, on one line, and without anything that drives a terminal.
+pub fn words(error: &Error) {
+    for text in std::iter::once(error.to_string()).chain(error.details()).chain(error.hint()) {
+        assert!(text.chars().count() <= 2_000, "{text:?}");
+        fit(&text);
+    }
+}
+
+fn fit(text: &str) {
+    assert!(!text.chars().any(is_unfit), "{text:?}");
+}
+
+/// Foreign text made printable: bounded, on one line, fit for a terminal, without a token, and not changed by being made so again.
+pub fn shown(text: &str) {
+    let shown = printable(text);
+    assert!(shown.chars().count() <= 301);
+    fit(&shown);
+    assert!(!shown.starts_with(' ') && !shown.ends_with(' ') && !shown.contains("  "), "{shown:?}");
+    // What looks like a token is left out; a cut may turn what did not into what does.
+    match shown.split(' ').find(|word| word.contains("eyJ")) {
+        Some(word) => assert!(word.len() <= 23, "{shown:?}"),
+        None => assert_eq!(printable(&shown), shown),
+    }
+}
+
+/// Control characters, line ends, and what turns the direction of text or draws nothing (Unicode, `Bidi_Control`, zero-width `Cf`).
+fn is_unfit(c: char) -> bool {
+    c.is_control()
+        || (c.is_whitespace() && c != ' ')
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
+}
+
+/// A token whose payload is these bytes: its times cannot make it eternal, and no other audience than the registries' is taken.
+pub fn token(payload: &[u8], now: u64, at: u64) {
+    let jwt = format!("e30.{}.c2ln", encode_url_safe(payload).trim_end_matches('='));
+    refresh_token(&jwt, now, at);
+    if AccessToken::new(SecretString::from(jwt)).is_ok() {
+        // What the claims that nobody asks for hold is not read by the helper, and may be no JSON to others.
+        let Ok(claims) = serde_json::from_slice::<Value>(payload) else { return };
+        // The claims may also come as a list, in order.
+        let audience = claims.get("aud").or_else(|| claims.get(0)).unwrap_or(&Value::Null);
+        assert!(is_registrys(audience), "{claims}");
+    }
+}
+
+fn is_registrys(audience: &Value) -> bool {
+    let known = [REGISTRY_AUDIENCE, "https://containerregistry.azure.net/", "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26"];
+    audience.as_str().is_some_and(|audience| known.contains(&audience))
+}
+
+/// Any text as a token: bounds of the times in which it is handed out.
+pub fn refresh_token(text: &str, now: u64, at: u64) {
+    let Some((now, at)) = moment(now).zip(moment(at)) else { return };
+    let received = RefreshToken::received(text.into(), now);
+    let restored = RefreshToken::restored(text.into(), now);
+    let life = received.expires().and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
+    for (token, longest) in [(&received, life / 2), (&restored, Duration::ZERO)] {
+        assert_eq!(token.secret().expose_secret(), text);
+        assert!(!token.is_fresh(at) || token.is_valid(at));
+        let left = token.expires().and_then(|expires| expires.duration_since(at).ok()).unwrap_or_default();
+        assert_eq!(token.is_valid(at), left > Duration::from_secs(60));
+        if let Ok(age) = at.duration_since(now) {
+            assert!(!token.is_fresh(at) || age < longest.min(Duration::from_secs(HALF_A_DAY)), "{age:?} of {life:?}");
+        }
+        // Also with a clock that was set back: never handed out for longer from then on, a minute of tolerance aside.
+        let ahead = token.renew().duration_since(at).unwrap_or_default();
+        assert!(!token.is_fresh(at) || ahead <= Duration::from_secs(HALF_A_DAY + 60), "{ahead:?}");
+    }
+}
+
+/// A moment that clocks can show: until the year 9999.
+fn moment(seconds: u64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds % 253_402_300_800))
+}
+
+/// Settings from any variables: what is taken is within its range, and neither a refusal nor `Debug` shows a secret.
+pub fn config(mut variables: HashMap<String, OsString>) {
+    if variables.values().any(|value| value.to_string_lossy().contains(CANARY)) {
+        return;
+    }
+    for name in ["AZURE_CLIENT_SECRET", "IDENTITY_HEADER"] {
+        let mut secret = OsString::from(CANARY);
+        secret.push(variables.get(name).cloned().unwrap_or_default());
+        variables.insert(name.into(), secret);
+    }
+    let mut proxy = OsString::from(format!("http://user:{CANARY}@"));
+    proxy.push(variables.get("NO_PROXY").cloned().unwrap_or_default());
+    variables.insert("HTTPS_PROXY".into(), proxy);
+    let _ = Config::unknown_settings(&variables);
+    let said = match Config::read(&variables, Some("/home/alice".into())) {
+        Ok(config) => {
+            is_in_range(&config);
+            format!("{config:?}")
+        }
+        Err(error) => {
+            fit(&error.to_string());
+            format!("{error} {error:?} {:?} {:?}", error.details(), error.hint())
+        }
+    };
+    assert!(!said.contains(CANARY), "{said}");
+}
+
+fn is_in_range(config: &Config) {
+    assert!((1..=600).contains(&config.timeout.as_secs()));
+    assert!([ZERO_GUID, "<token>"].contains(&config.username));
+    if let Some(authority) = &config.authority {
+        assert!(authority.scheme() == "https" && authority.has_host() && authority.path() == "/", "{authority}");
+        assert!(authority.username().is_empty(), "{authority}");
+    }
+    assert!(config.sources.path.iter().chain(&config.meeting_folders).all(|folder| folder.is_absolute()));
+    assert!(!config.meeting_folders.is_empty());
+    for circumstance in &config.network.circumstances {
+        fit(&visible(circumstance));
+    }
+}
+
+/// A folder of the Azure CLI, with the program in a folder of `PATH`.
+#[derive(Debug)]
+pub struct AzureCli {
+    folder: PathBuf,
+}
+
+impl AzureCli {
+    /// In a folder that is there.
+    pub fn new(folder: &Path) -> Self {
+        std::fs::write(folder.join("az"), "").expect("our folder");
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Any bytes as the Azure CLI's profile: a profile that cannot be read is an error in words, and who else it names is
+    /// somebody else.
+    pub fn account(&self, profile: &[u8]) {
+        let identity = match self.identity(profile) {
+            Ok(identity) => identity,
+            Err(error) => return words(&error),
+        };
+        if identity.to_string() != "the Azure CLI" {
+            return;
+        }
+        let fingerprint = identity.fingerprint();
+        assert!(fingerprint.len() == 32 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_eq!(self.identity(profile).expect("the same").fingerprint(), fingerprint);
+        for part in ["tenantId", "environmentName"] {
+            if let Some(other) = with_another(part, profile) {
+                assert_ne!(self.identity(&other).expect("as readable").fingerprint(), fingerprint, "{part}");
+            }
+        }
+    }
+
+    fn identity(&self, profile: &[u8]) -> Result<Identity, Error> {
+        std::fs::write(self.folder.join("azureProfile.json"), profile).expect("our folder");
+        let folder = self.folder.clone().into_os_string();
+        let variables = ["AZURE_CONFIG_DIR", "PATH"].map(|name| (name.to_owned(), folder.clone()));
+        let config = Config::read(&variables.into(), None).expect("folders are fine settings");
+        let registry = Registry::parse("contoso.azurecr.io").expect("a registry");
+        Identity::choose(&config, &registry)
+    }
+}
+
+/// The profile with one part of its first default account changed.
+fn with_another(part: &str, profile: &[u8]) -> Option<Vec<u8>> {
+    let json = profile.strip_prefix("\u{feff}".as_bytes()).unwrap_or(profile);
+    let mut profile: Value = serde_json::from_slice(json).ok()?;
+    let subscriptions = profile.get_mut("subscriptions")?.as_array_mut()?;
+    let account = subscriptions.iter_mut().find(|subscription| subscription["isDefault"] == true)?.as_object_mut()?;
+    let value = account.get(part).and_then(Value::as_str).unwrap_or_default();
+    let value = format!("another{value}");
+    account.insert(part.to_owned(), value.into());
+    serde_json::to_vec(&profile).ok()
+}

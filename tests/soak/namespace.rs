@@ -1,0 +1,44 @@
+//! A user keyring of a test's own.
+
+use crate::support::until;
+use std::process::{Child, Command, Stdio};
+
+/// A user namespace that stays while the test runs: the user keyring of whoever enters it is empty and nobody else's.
+pub(crate) struct Namespace {
+    holder: Child,
+}
+
+impl Namespace {
+    /// Makes it.
+    pub(crate) fn new() -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--kill-child", "--fork", "sleep", "infinity"]);
+        let holder = command.stdout(Stdio::null()).spawn().expect("util-linux");
+        let namespace = Self { holder };
+        until("user namespace", || namespace.is_ready().then_some(()));
+        namespace
+    }
+
+    fn is_ready(&self) -> bool {
+        let own = std::fs::read_link("/proc/self/ns/user").expect("proc");
+        let maps = std::fs::read_to_string(format!("/proc/{}/uid_map", self.holder.id())).unwrap_or_default();
+        let theirs = std::fs::read_link(format!("/proc/{}/ns/user", self.holder.id()));
+        theirs.is_ok_and(|theirs| theirs != own) && !maps.trim().is_empty()
+    }
+
+    /// The command, run inside with the kernel's keyring as its cache.
+    pub(crate) fn enter(&self, command: &Command) -> Command {
+        let mut inside = Command::new("nsenter");
+        inside.args(["--user", "--preserve-credentials", "--target", &self.holder.id().to_string()]);
+        inside.arg(command.get_program()).env_clear().current_dir(command.get_current_dir().expect("a private home"));
+        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("ACRSCOPED_CACHE", "keyutils");
+        inside
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
