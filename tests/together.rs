@@ -8,6 +8,7 @@ use simulator::{Endpoint, Fault, FaultAt, FaultKind, Simulator};
 use std::collections::HashSet;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use support::namespace::Namespace;
 use support::{Home, REGISTRY, helper, until, world};
 
 const CALLERS: usize = 50;
@@ -46,44 +47,6 @@ fn count(simulator: &Simulator, endpoint: Endpoint) -> usize {
 /// Callers who share a cache: processes of one user with an empty user keyring.
 mod with_a_cache {
     use super::*;
-
-    /// A helper in a user namespace that stays while the test runs: its user keyring is its own.
-    struct Namespace {
-        holder: Child,
-    }
-
-    impl Namespace {
-        fn new() -> Self {
-            let mut command = Command::new("unshare");
-            command.args(["--user", "--map-root-user", "--kill-child", "--fork", "sleep", "600"]);
-            let holder = command.stdout(Stdio::null()).spawn().expect("util-linux");
-            let namespace = Self { holder };
-            until("user namespace", || namespace.is_ready().then_some(()));
-            namespace
-        }
-
-        fn is_ready(&self) -> bool {
-            let own = std::fs::read_link("/proc/self/ns/user").expect("proc");
-            let maps = std::fs::read_to_string(format!("/proc/{}/uid_map", self.holder.id())).unwrap_or_default();
-            let theirs = std::fs::read_link(format!("/proc/{}/ns/user", self.holder.id()));
-            theirs.is_ok_and(|theirs| theirs != own) && !maps.trim().is_empty()
-        }
-
-        fn enter(&self, command: &Command) -> Command {
-            let mut inside = Command::new("nsenter");
-            inside.args(["--user", "--preserve-credentials", "--target", &self.holder.id().to_string()]);
-            inside.arg(command.get_program()).env_clear().current_dir(command.get_current_dir().expect("a private home"));
-            inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("ACRSCOPED_CACHE", "keyutils");
-            inside
-        }
-    }
-
-    impl Drop for Namespace {
-        fn drop(&mut self) {
-            let _ = self.holder.kill();
-            let _ = self.holder.wait();
-        }
-    }
 
     #[test]
     #[ignore = "needs user namespaces and keyutils: run tests/run"]

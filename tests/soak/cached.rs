@@ -1,7 +1,7 @@
 //! A token that is in the cache, asked for often.
 
 use crate::callers::{call, files, processes, rate};
-use crate::namespace::Namespace;
+use crate::support::namespace::Namespace;
 use crate::support::{Answer, REGISTRY, ask, helper, world};
 use std::collections::HashSet;
 use std::time::Instant;

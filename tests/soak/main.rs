@@ -11,4 +11,3 @@ mod cached;
 mod callers;
 mod faults;
 mod mixed;
-mod namespace;

@@ -2,7 +2,7 @@
 
 use crate::callers::{call, count, files, processes, rate};
 use crate::faults::{during, scramble};
-use crate::namespace::Namespace;
+use crate::support::namespace::Namespace;
 use crate::support::{Answer, Home, ask, binary, connect};
 use azure_core::base64::decode_url_safe;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! A user keyring of a test's own.
 
-use crate::support::until;
+use super::until;
 use std::process::{Child, Command, Stdio};
 
 /// A user namespace that stays while the test runs: the user keyring of whoever enters it is empty and nobody else's.
@@ -11,8 +11,18 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// Makes it.
     pub(crate) fn new() -> Self {
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--kill-child", "--fork", "sleep", "infinity"]);
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "--user",
+            "--map-root-user",
+            "--kill-child",
+            "--fork",
+            "sleep",
+            "infinity",
+        ]);
         let holder = command.stdout(Stdio::null()).spawn().expect("util-linux");
         let namespace = Self { holder };
         until("user namespace", || namespace.is_ready().then_some(()));
