@@ -180,10 +180,12 @@ struct Call<'a> {
     deadline: Deadline,
 }
 
-/// Gives the turn back, if it was one to lead.
+/// Gives the turn back, if it was one to lead. That somebody ended this process is no failure of the others': one of them leads then.
 fn land(turn: Turn, failure: Option<&Error>) {
-    if let Turn::Lead(leader) = turn {
-        leader.land(failure.map(Error::relayed).as_ref());
+    match (turn, failure) {
+        (Turn::Lead(leader), Some(Error::Interrupted)) => drop(leader),
+        (Turn::Lead(leader), failure) => leader.land(failure.map(Error::relayed).as_ref()),
+        (Turn::Landed(_) | Turn::Busy | Turn::Alone, _) => (),
     }
 }
 

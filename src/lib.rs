@@ -45,16 +45,16 @@
 //! | [`log`] | what is told on stderr |
 //! | [`error`] | what can go wrong, as what the reader must do next |
 //!
-//! Imports run one way: `main` → `cli`, `protocol` → `helper` → `identity`, `exchange`, `cache`, `flight` → `network`, `deadline`, `config`, `token`,
-//! `registry` → `error`.
+//! Imports run one way: `main` → `cli`, `protocol` → `helper` → `identity`, `exchange`, `cache`, `flight` → `network`,
+//! `deadline`, `files`, `config`, `token`, `registry` → `error`.
 //!
 //! # To add
 //!
 //! | what | where |
 //! | --- | --- |
-//! | a source of an identity | a variant of `Source` in [`identity`] (the compiler finds its arms), its settings in [`config`], its grant in the simulator |
-//! | a store | a [`keyring_core`] store in [`cache`], an arm in [`cache::Cache::open`], a word in [`config::CacheChoice`], its tests in `tests/keyring` |
-//! | a cloud | a row in [`registry::CLOUDS`] and in two tables of tests |
+//! | a source of an identity | a variant of `Source` in [`identity`] (the compiler finds its arms), its settings in [`config`], its grant in the simulator, a row in README |
+//! | a store | a [`keyring_core`] store in [`cache`], an arm in [`cache::Cache::open`], a word in [`config::CacheChoice`] and in [`config::SETTINGS`], its tests beside the contract in `tests/keyring` |
+//! | a cloud | a row in [`registry::CLOUDS`], in two tables of tests, in README, and in the simulator's authorities and registries |
 //! | a client protocol | a file in [`protocol`] and a word in [`cli`] |
 
 pub mod cache;

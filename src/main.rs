@@ -37,7 +37,7 @@ fn tell_panics() {
     }));
 }
 
-/// A helper made from the environment. Called only for hosts that are ours.
+/// A helper made from the environment. Called for hosts that are ours, and for `list`.
 #[expect(clippy::disallowed_methods, reason = "environment and clock are touched here and nowhere else")]
 fn helper() -> Result<Helper, Error> {
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();

@@ -50,8 +50,8 @@ struct Stored {
     username: String,
 }
 
-/// Carries out one verb. `helper` is called only for a host that is ours, so that the answer for any other host depends on no
-/// setting.
+/// Carries out one verb. `helper` is called for a host that is ours and for `list`, so that the answer for any other host depends on
+/// no setting.
 pub fn serve(
     verb: Verb,
     helper: impl FnOnce() -> Result<Helper, Error>,
