@@ -74,7 +74,10 @@ impl Leader {
                 drop(self.file.set_len(0));
             }
         }
-        if std::fs::remove_file(&self.path).is_err() {
+        // Should somebody have cleared the folder, another flight may have this name by now.
+        let ours = self.file.metadata().ok().map(|file| (file.dev(), file.ino()));
+        let named = std::fs::symlink_metadata(&self.path).ok().map(|file| (file.dev(), file.ino()));
+        if ours != named || std::fs::remove_file(&self.path).is_err() {
             drop(self.file.set_len(0));
         }
     }

@@ -90,6 +90,11 @@ impl Helper {
             Turn::Landed(_) => return Ok(self.cache.get(call.key, (self.clock)()).unwrap_or(token)),
             Turn::Lead(_) | Turn::Alone => (),
         }
+        // Another process may have renewed it between our look-up and our turn.
+        if let Some(fresh) = self.cache.get(call.key, (self.clock)()).filter(|token| token.is_fresh((self.clock)())) {
+            land(turn, None);
+            return Ok(fresh);
+        }
         let renewed = self.obtain(&call).or_else(|error| {
             let now = (self.clock)();
             if !token.is_valid(now) {
@@ -97,7 +102,10 @@ impl Helper {
             }
             warn!("{error}; the token in the cache is still valid and was used");
             let token = token.renewed_later(now + NEXT_RENEWAL);
-            self.cache.put(call.key, &token, now);
+            // What was erased meanwhile stays erased.
+            if self.cache.get(call.key, now).is_some() {
+                self.cache.put(call.key, &token, now);
+            }
             Ok(token)
         });
         land(turn, renewed.as_ref().err());
@@ -125,7 +133,8 @@ impl Helper {
                 flight = &lane;
                 continue;
             }
-            let obtained = self.obtain(call);
+            // A leader that was too slow to be waited for may have filled the cache before we gave up.
+            let obtained = self.obtain(call).or_else(|error| self.cache.get(call.key, (self.clock)()).ok_or(error));
             land(turn, obtained.as_ref().err());
             return obtained;
         }
@@ -180,10 +189,11 @@ struct Call<'a> {
     deadline: Deadline,
 }
 
-/// Gives the turn back, if it was one to lead. That somebody ended this process is no failure of the others': one of them leads then.
+/// Gives the turn back, if it was one to lead. That somebody ended this process, or that its own time was up, is no failure of the
+/// others': one of them leads then.
 fn land(turn: Turn, failure: Option<&Error>) {
     match (turn, failure) {
-        (Turn::Lead(leader), Some(Error::Interrupted)) => drop(leader),
+        (Turn::Lead(leader), Some(Error::Interrupted | Error::Deadline { .. })) => drop(leader),
         (Turn::Lead(leader), failure) => leader.land(failure.map(Error::relayed).as_ref()),
         (Turn::Landed(_) | Turn::Busy | Turn::Alone, _) => (),
     }

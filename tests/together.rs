@@ -117,6 +117,37 @@ mod with_a_cache {
 
     #[test]
     #[ignore = "needs user namespaces and keyutils: run tests/run"]
+    fn a_sign_in_that_takes_most_of_the_time_is_enough_for_all() {
+        let (home, simulator) = world();
+        simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, FaultKind::Delay { ms: 3_000 })]);
+        let namespace = Namespace::new();
+        let answers = finish(start(4, || {
+            let mut command = namespace.enter(&helper(&home, &simulator));
+            command.env("ACRSCOPED_TIMEOUT", "5");
+            command
+        }));
+        assert!(answers.iter().all(|(succeeded, _)| *succeeded), "{answers:?}");
+    }
+
+    #[test]
+    #[ignore = "needs user namespaces and keyutils: run tests/run"]
+    fn a_leader_with_less_time_does_not_fail_for_the_others() {
+        let (home, simulator) = world();
+        simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, FaultKind::Delay { ms: 1_500 })]);
+        let namespace = Namespace::new();
+        let mut hasty = start(1, || {
+            let mut command = namespace.enter(&helper(&home, &simulator));
+            command.env("ACRSCOPED_TIMEOUT", "1");
+            command
+        });
+        until("leader at work", || (count(&simulator, Endpoint::Connect) > 0).then_some(()));
+        let answers = finish(start(1, || namespace.enter(&helper(&home, &simulator))));
+        assert!(answers[0].0, "{answers:?}");
+        assert!(!hasty[0].wait().expect("our child").success());
+    }
+
+    #[test]
+    #[ignore = "needs user namespaces and keyutils: run tests/run"]
     fn a_leader_that_is_stopped_is_waited_for_no_longer_than_half_the_time() {
         let (home, simulator) = world();
         simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Authority, FaultKind::Delay { ms: 100 })]);

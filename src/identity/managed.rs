@@ -43,6 +43,14 @@ impl Endpoint {
         format!("{}{}", url.host_str().unwrap_or_default(), port.unwrap_or_default())
     }
 
+    /// What tells two endpoints apart: host and path.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::AppService { url, .. } => self.host() + url.path(),
+            Self::VirtualMachine { .. } => self.host(),
+        }
+    }
+
     fn url(&self) -> Result<Url, url::ParseError> {
         match self {
             Self::AppService { url, .. } => Ok(url.clone()),

@@ -74,7 +74,7 @@ impl Identity {
                     Endpoint::AppService { .. } => "app service",
                     Endpoint::VirtualMachine { .. } => "virtual machine",
                 };
-                [kind, &endpoint.host(), "", client.as_deref().unwrap_or("")].map(str::to_owned)
+                [kind, &endpoint.place(), "", client.as_deref().unwrap_or("")].map(str::to_owned)
             }
             Source::AzureCli { account, .. } => ["az", "", "", &account.who].map(str::to_owned),
         };
