@@ -1,7 +1,10 @@
-//! The end of everything that one `get` may do.
+//! Time: the clock, and the end of everything that one `get` may do.
 
 use crate::error::Error;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Tells the time of day; tests tell another one.
+pub type Clock = fn() -> SystemTime;
 
 /// A moment, and how long the way to it was.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@
 
 use crate::cache::{Cache, Key};
 use crate::config::Config;
-use crate::deadline::Deadline;
+use crate::deadline::{Clock, Deadline};
 use crate::error::Error;
 use crate::exchange;
 use crate::flight::{self, Turn};
@@ -14,10 +14,11 @@ use crate::registry::Registry;
 use crate::token::RefreshToken;
 use secrecy::SecretString;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
-/// After a renewal that failed, the token that is still valid is used for this long before the next try.
+/// After a renewal that failed, the token that is still valid is used for this long before the next try. Not more than a minute, which
+/// is what [`RefreshToken::is_fresh`] tolerates as the time of a renewal that was put off.
 const NEXT_RENEWAL: Duration = Duration::from_secs(60);
 
 /// While a valid token is at hand, its renewal may take this long and no longer.
@@ -25,9 +26,6 @@ const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many processes obtain a token for the same registry at a time when they cannot share one.
 const LANES: u32 = 4;
-
-/// Tells the time; tests tell another one.
-pub type Clock = fn() -> SystemTime;
 
 /// Answers for registries: from the cache, or by a sign-in and an exchange.
 #[derive(Debug)]

@@ -36,7 +36,7 @@
 //! | [`protocol`] | what clients speak; a caller of [`helper`] |
 //! | [`helper`] | the core: cache, sign-in, exchange, under one deadline |
 //! | [`flight`] | one sign-in for many processes |
-//! | [`deadline`] | the end of everything that one `get` may do |
+//! | [`deadline`] | the clock, and the end of everything that one `get` may do |
 //! | [`identity`] | the sources of an identity, their order, its fingerprint |
 //! | [`exchange`] | access token for refresh token, and what refusals mean |
 //! | [`network`] | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |

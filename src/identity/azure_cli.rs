@@ -102,7 +102,7 @@ fn account_of(profile: &[u8]) -> serde_json::Result<Option<Account>> {
     Ok((!accounts.is_empty()).then(|| Account { who: accounts.join("\n"), tenant }))
 }
 
-/// Runs `az` so that it cannot outlive us: in a process group of its own, which is ended when the answer is no longer awaited.
+/// Runs `az` in a process group of its own, which is ended when the answer is no longer awaited: it does not outlive us.
 #[derive(Debug)]
 pub(super) struct Runner {
     path: OsString,

@@ -6,7 +6,7 @@ use std::error::Error as StdError;
 use std::io;
 
 /// What stopped a connection to `host`; `None` when the error is about something else.
-pub fn unreachable(host: &str, error: &(dyn StdError + 'static), circumstances: &[String]) -> Option<Unreachable> {
+pub(super) fn unreachable(host: &str, error: &(dyn StdError + 'static), circumstances: &[String]) -> Option<Unreachable> {
     let stage = chain(error).find_map(stage)?;
     let innermost = chain(error).last().map(ToString::to_string).unwrap_or_default();
     Some(Unreachable {

@@ -10,14 +10,13 @@ mod failure;
 mod transport;
 
 pub use early::EarlyConnection;
-pub use failure::{chain, unreachable};
+pub use failure::chain;
 pub use transport::Transport;
 
 use crate::config::NetworkSettings;
-use crate::deadline::Deadline;
+use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Stage, Unreachable, printable};
 use crate::files::read_small;
-use crate::helper::Clock;
 use reqwest::header::DATE;
 use reqwest::{Certificate, Client, ClientBuilder, Request, Response, StatusCode};
 use std::error::Error as StdError;
@@ -70,7 +69,7 @@ impl Network {
         self.build(host, self.internet_builder()?)
     }
 
-    /// A client for one registry, whose connection is opened at once, and the task that opens it.
+    /// A client for one registry, and what opens its connection early.
     pub fn early(&self, host: &str) -> Result<(Client, EarlyConnection), Error> {
         let early = EarlyConnection::default();
         let client = self.build(host, self.internet_builder()?.connector_layer(early.clone()))?;
@@ -114,7 +113,7 @@ impl Network {
 
     /// What stopped a connection to `host`, or `None` when the error is about something else.
     pub fn unreachable(&self, host: &str, error: &(dyn StdError + 'static)) -> Option<Error> {
-        unreachable(host, error, &self.settings.circumstances).map(Error::Unreachable)
+        failure::unreachable(host, error, &self.settings.circumstances).map(Error::Unreachable)
     }
 
     /// Sends a request, again if the server is busy or the connection breaks, for as long as the deadline allows. The last
@@ -172,9 +171,9 @@ fn certificates(file: &Path) -> Result<Vec<Certificate>, Error> {
     }
 }
 
-/// How long to wait before the next try, a little more than asked for so that those who were told the same do not return at one
-/// moment, or `None` when another would not help. What is tried again is what Azure's SDKs try
-/// again, a connection that was reset, and a name server that asks for another try.
+/// How long to wait before the next try, or `None` when another would not help. What is tried again is what Azure's SDKs try
+/// again, a connection that was reset, and a name server that asks for another try. The wait is a little longer than a server asked
+/// for, so that those who were told the same do not return at one moment.
 fn wait_before_retry(result: &Result<Response, reqwest::Error>, tried: u32) -> Option<Duration> {
     match result {
         Ok(response) => match response.status() {
