@@ -165,8 +165,7 @@ impl Visit<'_> {
             Service::Arm { cloud } => arm::answer(world, call, cloud, entry),
             Service::GitHub => oidc::github(world, call, entry),
             Service::Pipelines => oidc::pipelines(world, call, entry),
-            Service::Imds => identity_endpoints::imds(world, call, entry),
-            Service::Apps => identity_endpoints::app_service(world, call, entry),
+            Service::Identity(platform) => identity_endpoints::answer(world, call, *platform, entry),
             Service::Control => control::answer(world, call),
             Service::Nobody | Service::Registry(_) => {
                 let text = format!("the simulator knows no {}{}\n", call.host, call.path);

@@ -28,7 +28,7 @@ pub enum FaultAt {
     Token,
     /// The virtual machine's metadata service.
     Imds,
-    /// The identity endpoint of App Service and its like.
+    /// The page that App Service, Azure ML and Cloud Shell share.
     AppService,
     /// `/v2/…` of every registry.
     Registry,

@@ -40,6 +40,8 @@ impl Simulator {
             text,
             "# A managed identity as App Service and Container Apps announce it (unset the client secret first):\n\
              # export IDENTITY_ENDPOINT={origin}/msi/token IDENTITY_HEADER={header}\n\
+             # The same as Azure ML announces it, and as Cloud Shell does, without the secret:\n\
+             # export MSI_ENDPOINT={origin}/msi/token MSI_SECRET={header}\n\
              # A managed identity of a virtual machine, for libraries that read this variable:\n\
              # export AZURE_POD_IDENTITY_AUTHORITY_HOST={origin}\n\
              # GitHub Actions:\n\

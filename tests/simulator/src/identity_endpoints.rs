@@ -1,5 +1,5 @@
-//! Where machines get tokens without a credential: the metadata service of virtual machines, and the identity endpoint of
-//! App Service, Container Apps, Azure ML and Cloud Shell.
+//! Where machines get tokens without a credential: the metadata service of virtual machines, and the identity endpoints of
+//! App Service and Container Apps, of Azure ML and of Cloud Shell, which share one address but no protocol.
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -8,58 +8,68 @@ use crate::call::{Call, Fields};
 use crate::entra;
 use crate::journal::Entry;
 use crate::people::ManagedIdentity;
+use crate::platforms::Platform;
 use crate::tokens::{self, Issued, Principal};
 use crate::wire::{self, Reply};
 use crate::world::World;
 
-/// `GET /metadata/identity/oauth2/token`.
-pub(crate) fn imds(world: &World, call: &Call, entry: &mut Entry) -> Reply {
-    let is_true = |value: &str| value.eq_ignore_ascii_case("true");
-    if !call.header("metadata").is_some_and(is_true) {
-        return wrong(400, "invalid_request", "Required metadata header not specified");
+/// The answer to any request for a managed identity's token.
+pub(crate) fn answer(world: &World, call: &Call, platform: Platform, entry: &mut Entry) -> Reply {
+    let refused = match platform {
+        Platform::Imds => refuse_imds(call),
+        Platform::AppService => refuse_header(call, "x-identity-header"),
+        Platform::AzureMl => refuse_header(call, "secret"),
+        Platform::CloudShell => return cloud_shell(world, call, entry),
+    };
+    refused.unwrap_or_else(|| grant(world, call, platform, entry))
+}
+
+/// Why the metadata service of virtual machines answers no `GET /metadata/identity/oauth2/token`.
+fn refuse_imds(call: &Call) -> Option<Reply> {
+    if let Some(refused) = refuse_without_metadata(call) {
+        return Some(refused);
     }
     if call.header("x-forwarded-for").is_some() {
-        return wrong(400, "invalid_request", "Requests through a proxy are refused");
+        return Some(wrong(400, "invalid_request", "Requests through a proxy are refused"));
     }
-    if call.method != Method::GET {
-        return wrong(405, "invalid_request", "The method is not allowed");
-    }
-    grant(world, call, &call.query, entry)
+    (call.method != Method::GET).then(|| wrong(405, "invalid_request", "The method is not allowed"))
 }
 
-/// `GET /msi/token` of App Service (2019-08-01) and Azure ML (2017-09-01); `POST` of Cloud Shell.
-pub(crate) fn app_service(world: &World, call: &Call, entry: &mut Entry) -> Reply {
-    if call.method == Method::POST {
-        let is_metadata = call.header("metadata") == Some("true");
-        return match call.form() {
-            Some(form) if is_metadata => issue(world, call, &form, entry),
-            _ => wrong(400, "invalid_request", "A form and the header Metadata are required"),
-        };
-    }
-    let is_azure_ml = call.query.get("api-version") == Some("2017-09-01");
-    let header = if is_azure_ml { "secret" } else { "x-identity-header" };
-    if call.header(header) != Some(call.settings.identity_header.as_str()) {
-        return wrong(401, "unauthorized", "The identity header is missing or wrong");
-    }
-    grant(world, call, &call.query, entry)
+fn refuse_without_metadata(call: &Call) -> Option<Reply> {
+    let is_metadata = call.header("metadata").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    (!is_metadata).then(|| wrong(400, "invalid_request", "Required metadata header not specified"))
 }
 
-fn grant(world: &World, call: &Call, query: &Fields, entry: &mut Entry) -> Reply {
-    if query.get("api-version").is_none() {
+/// Why App Service (2019-08-01) or Azure ML (2017-09-01) answers no `GET /msi/token`.
+fn refuse_header(call: &Call, header: &str) -> Option<Reply> {
+    let is_known = call.header(header) == Some(call.settings.identity_header.as_str());
+    (!is_known).then(|| wrong(401, "unauthorized", "The identity header is missing or wrong"))
+}
+
+/// Cloud Shell's `POST /msi/token`.
+fn cloud_shell(world: &World, call: &Call, entry: &mut Entry) -> Reply {
+    let is_metadata = call.header("metadata") == Some("true");
+    match call.form() {
+        Some(form) if is_metadata => issue(world, call, Platform::CloudShell, &form, entry),
+        _ => wrong(400, "invalid_request", "A form and the header Metadata are required"),
+    }
+}
+
+fn grant(world: &World, call: &Call, platform: Platform, entry: &mut Entry) -> Reply {
+    if call.query.get("api-version").is_none() {
         let text = "Required query variable 'api-version' is missing";
         return wrong(400, "invalid_request", text);
     }
-    issue(world, call, query, entry)
+    issue(world, call, platform, &call.query, entry)
 }
 
-fn issue(world: &World, call: &Call, fields: &Fields, entry: &mut Entry) -> Reply {
+fn issue(world: &World, call: &Call, platform: Platform, fields: &Fields, entry: &mut Entry) -> Reply {
     let Some(resource) = fields.get("resource") else {
         let text = "Required query variable 'resource' is missing";
         return wrong(400, "invalid_request", text);
     };
     entry.audience_requested = Some(resource.to_owned());
-    let names = ["client_id", "clientid", "object_id", "principal_id", "msi_res_id", "mi_res_id"];
-    let name = names.iter().find_map(|name| fields.get(name));
+    let name = platform.identity_parameters().iter().find_map(|parameter| fields.get(parameter));
     entry.client_id = name.map(str::to_owned);
     let Some(identity) = find(&call.settings.managed_identities, name) else {
         return wrong(400, "invalid_request", "Identity not found");
@@ -78,7 +88,7 @@ fn issue(world: &World, call: &Call, fields: &Fields, entry: &mut Entry) -> Repl
         ..Principal::default()
     };
     let issued = tokens::mint_access(world, call, &identity.cloud, &principal, resource);
-    let answer = answer(call, identity, resource, &issued);
+    let answer = granted(call, identity, resource, &issued);
     entry.issued = Some(issued.facts);
     wire::json(200, &answer)
 }
@@ -93,7 +103,7 @@ fn find<'a>(all: &'a [ManagedIdentity], name: Option<&str>) -> Option<&'a Manage
 }
 
 /// The times are numbers in strings, as the real services write them.
-fn answer(call: &Call, identity: &ManagedIdentity, resource: &str, issued: &Issued) -> Value {
+fn granted(call: &Call, identity: &ManagedIdentity, resource: &str, issued: &Issued) -> Value {
     let life = call.settings.entra_token_life;
     json!({
         "access_token": issued.token,

@@ -22,8 +22,12 @@ pub enum Endpoint {
     Api,
     /// The virtual machine's metadata service.
     Imds,
-    /// The identity endpoint of App Service, Container Apps, Cloud Shell and Azure ML.
+    /// The identity endpoint of App Service and Container Apps.
     AppService,
+    /// The identity endpoint of Azure ML: App Service's page, asked for in API version 2017-09-01.
+    AzureMl,
+    /// The identity endpoint of Cloud Shell: App Service's page, asked for with `POST`.
+    CloudShell,
     /// Azure Resource Manager.
     Arm,
     /// Where a workload fetches its own assertion: GitHub Actions, Azure Pipelines.
@@ -68,7 +72,7 @@ pub struct Entry {
     pub audience_requested: Option<String>,
     /// The tenant in the request's path or form.
     pub tenant: Option<String>,
-    /// The client id, managed identity or OAuth client name sent.
+    /// The client id, managed identity or OAuth client name sent, in a parameter that the service knows.
     pub client_id: Option<String>,
     /// The token that was presented, if it could be read, whether or not it was good.
     pub token: Option<TokenFacts>,

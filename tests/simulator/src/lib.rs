@@ -64,6 +64,7 @@ mod journal;
 mod jwt;
 mod oidc;
 mod people;
+mod platforms;
 mod random;
 mod registries;
 mod script;

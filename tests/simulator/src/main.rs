@@ -19,7 +19,7 @@ Plays, on loopback only and under a certificate authority that lives as long as 
   registries            contoso.azurecr.io, .us, .cn, contoso-abc123.azurecr.io, contoso.eastus.geo.azurecr.io
   Azure Resource Manager, as much as `az login` and `az acr login` need
   IMDS                  http://ADDRESS/metadata/identity/oauth2/token
-  App Service           http://ADDRESS/msi/token
+  App Service           http://ADDRESS/msi/token, shared with Azure ML and Cloud Shell
   GitHub Actions        http://ADDRESS/oidc/github
   Azure Pipelines       http://ADDRESS/oidc/pipelines
 

@@ -5,6 +5,7 @@ use hyper::header::HOST;
 
 use crate::faults::FaultAt;
 use crate::journal::Endpoint;
+use crate::platforms::Platform;
 use crate::registries::Registry;
 use crate::settings::Settings;
 use crate::{arm, oidc};
@@ -32,8 +33,7 @@ pub(crate) enum Service {
     },
     GitHub,
     Pipelines,
-    Imds,
-    Apps,
+    Identity(Platform),
     Control,
     /// No name or page that is simulated.
     Nobody,
@@ -65,13 +65,14 @@ impl Service {
         }
     }
 
-    fn of_page(path: &str) -> Self {
-        match path {
-            "/metadata/identity/oauth2/token" => Self::Imds,
-            "/msi/token" => Self::Apps,
+    fn of_page<B>(request: &Request<B>) -> Self {
+        let uri = request.uri();
+        match uri.path() {
+            "/metadata/identity/oauth2/token" => Self::Identity(Platform::Imds),
+            "/msi/token" => Self::Identity(Platform::sharing_a_page(request.method(), uri.query().unwrap_or_default())),
             "/oidc/github" => Self::GitHub,
             "/oidc/pipelines" => Self::Pipelines,
-            _ if path.starts_with("/control/") => Self::Control,
+            path if path.starts_with("/control/") => Self::Control,
             _ => Self::Nobody,
         }
     }
@@ -89,8 +90,7 @@ impl Service {
             },
             Self::Arm { .. } => (Endpoint::Arm, Some(FaultAt::Arm)),
             Self::GitHub | Self::Pipelines => (Endpoint::Oidc, Some(FaultAt::Oidc)),
-            Self::Imds => (Endpoint::Imds, Some(FaultAt::Imds)),
-            Self::Apps => (Endpoint::AppService, Some(FaultAt::AppService)),
+            Self::Identity(platform) => (platform.endpoint(), Some(platform.fault())),
             Self::Control | Self::Nobody => (Endpoint::Other, None),
         }
     }
@@ -114,7 +114,7 @@ pub(crate) fn find<B>(door: &Door, request: &Request<B>, settings: &Settings) ->
         // An absolute form is meant for a host that the proxy would have to go to in the clear.
         Door::Plain => match request.uri().host() {
             Some(host) => (host.to_owned(), Service::Nobody),
-            None => (header, Service::of_page(request.uri().path())),
+            None => (header, Service::of_page(request)),
         },
     }
 }

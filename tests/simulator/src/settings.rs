@@ -33,7 +33,7 @@ pub struct Settings {
     pub tenants: Vec<Tenant>,
     /// The service principals.
     pub apps: Vec<App>,
-    /// The identities that IMDS and App Service hand out; the first is the default one.
+    /// The identities whose tokens IMDS, App Service and their like hand out; the first is the default one.
     pub managed_identities: Vec<ManagedIdentity>,
     /// The programs that users may sign in with, beside the apps: the Azure CLI.
     pub public_clients: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Settings {
     pub users: Vec<User>,
     /// What Azure Resource Manager lists.
     pub subscriptions: Vec<Subscription>,
-    /// The value that App Service and its like want in `X-IDENTITY-HEADER`.
+    /// The value that App Service wants in `X-IDENTITY-HEADER`, and Azure ML in `secret`.
     pub identity_header: String,
     /// The bearer token that the issuers of assertions (GitHub Actions, Azure Pipelines) want.
     pub oidc_request_token: String,

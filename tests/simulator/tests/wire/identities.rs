@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::Value;
-use simulator::{ACR_AUDIENCE, CLIENT, Endpoint, MANAGED_IDENTITY, MANAGED_IDENTITY_OBJECT, ManagedIdentity};
+use simulator::{ACR_AUDIENCE, CLIENT, Endpoint, Fault, FaultAt, FaultKind, MANAGED_IDENTITY, ManagedIdentity};
 
 use crate::client::{Answer, HOST, TOKEN_PAGE, World, assert_refused, claims, client, send};
 
@@ -53,36 +53,91 @@ async fn the_metadata_service_refuses_what_the_real_one_refuses() {
     assert_refused("version", &answer, 400, "api-version");
 }
 
-#[tokio::test]
-async fn an_identity_is_chosen_by_any_of_its_names() {
+/// The default world with a second managed identity, of which every name is `second`.
+fn two_identities() -> World {
     let second = ManagedIdentity { client_id: "second".to_owned(), ..ManagedIdentity::default() };
-    let second = ManagedIdentity { object_id: "object".to_owned(), resource_id: "/resource/Id".to_owned(), ..second };
-    let world = World::with(|settings| settings.managed_identities.push(second));
-    for name in ["client_id=second", "object_id=object", "msi_res_id=/resource/id", "mi_res_id=/resource/Id"] {
-        let answer = imds(&world, &format!("resource={ACR_AUDIENCE}&{name}")).await;
-        assert_eq!(claims(&answer.text("access_token"))["appid"], "second", "{name}");
+    let second = ManagedIdentity { object_id: "second".to_owned(), resource_id: "Second".to_owned(), ..second };
+    World::with(|settings| settings.managed_identities.push(second))
+}
+
+/// Asks a platform as its documentation says, with one more parameter.
+async fn ask_as(world: &World, platform: Endpoint, parameter: &str) -> Answer {
+    let header = world.simulator.settings().identity_header;
+    let fields = format!("resource={ACR_AUDIENCE}&{parameter}");
+    match platform {
+        Endpoint::Imds => imds(world, &fields).await,
+        Endpoint::AppService => {
+            ask(world, Method::GET, &format!("{APP_SERVICE}&{fields}"), &[("X-IDENTITY-HEADER", &header)], "").await
+        }
+        Endpoint::AzureMl => {
+            let path = format!("{APP_SERVICE}&{fields}").replace("2019-08-01", "2017-09-01");
+            ask(world, Method::GET, &path, &[("secret", &header)], "").await
+        }
+        Endpoint::CloudShell => {
+            let form = [("Metadata", "true"), ("content-type", "application/x-www-form-urlencoded")];
+            ask(world, Method::POST, "/msi/token", &form, &fields).await
+        }
+        other => panic!("{other:?} is no platform"),
     }
-    let first = imds(&world, &format!("resource={ACR_AUDIENCE}&object_id={MANAGED_IDENTITY_OBJECT}")).await;
-    assert_eq!(first.text("client_id"), MANAGED_IDENTITY);
-    let entry = world.simulator.journal().pop().unwrap();
-    assert_eq!((entry.endpoint, entry.audience_requested.as_deref()), (Endpoint::Imds, Some(ACR_AUDIENCE)));
+}
+
+/// The platforms, and which of all parameters choose an identity on each.
+const PLATFORMS: [(Endpoint, &[&str]); 4] = [
+    (Endpoint::Imds, &["client_id", "object_id", "msi_res_id", "mi_res_id"]),
+    (Endpoint::AppService, &["client_id", "principal_id", "object_id", "mi_res_id"]),
+    (Endpoint::AzureMl, &["clientid"]),
+    (Endpoint::CloudShell, &[]),
+];
+
+#[tokio::test]
+async fn a_platform_knows_its_own_parameters_and_ignores_anothers() {
+    let world = two_identities();
+    for (platform, own) in PLATFORMS {
+        for parameter in ["client_id", "clientid", "object_id", "principal_id", "msi_res_id", "mi_res_id"] {
+            let answer = ask_as(&world, platform, &format!("{parameter}=second")).await;
+            let expected = if own.contains(&parameter) { "second" } else { MANAGED_IDENTITY };
+            assert_eq!(claims(&answer.text("access_token"))["appid"], expected, "{platform:?} {parameter}");
+            assert_eq!(answer.text("client_id"), expected);
+            let entry = world.simulator.journal().pop().unwrap();
+            assert_eq!((entry.endpoint, entry.audience_requested.as_deref()), (platform, Some(ACR_AUDIENCE)));
+            assert_eq!(entry.client_id.as_deref(), own.contains(&parameter).then_some("second"));
+        }
+    }
 }
 
 #[tokio::test]
-async fn app_service_wants_its_header() {
+async fn the_platforms_of_one_page_share_its_faults() {
+    for (platform, _) in &PLATFORMS[1..] {
+        let world = World::with(|settings| settings.faults.push(Fault::once(FaultAt::AppService, FaultKind::status(503))));
+        assert_eq!(ask_as(&world, *platform, "").await.status, 503, "{platform:?}");
+        assert_eq!(ask_as(&world, *platform, "").await.status, 200, "{platform:?}");
+    }
+}
+
+#[tokio::test]
+async fn app_service_and_azure_ml_want_their_header() {
     let world = World::new();
     let header = world.simulator.settings().identity_header;
-    let path = format!("{APP_SERVICE}&resource={ACR_AUDIENCE}");
-    let answer = ask(&world, Method::GET, &path, &[("X-IDENTITY-HEADER", &header)], "").await;
+    let app_service = format!("{APP_SERVICE}&resource={ACR_AUDIENCE}");
+    let azure_ml = app_service.replace("2019-08-01", "2017-09-01");
+    let get = async |path: &str, name: &str, value: &str| ask(&world, Method::GET, path, &[(name, value)], "").await;
+    let answer = get(&app_service, "X-IDENTITY-HEADER", &header).await;
     assert!(answer.text("expires_on").parse::<i64>().is_ok());
-    let wrong = ask(&world, Method::GET, &path, &[("X-IDENTITY-HEADER", "wrong")], "").await;
-    assert_refused("wrong", &wrong, 401, "identity header");
-    let azure_ml = path.replace("2019-08-01", "2017-09-01");
-    assert_eq!(ask(&world, Method::GET, &azure_ml, &[("secret", &header)], "").await.status, 200);
-    assert_eq!(ask(&world, Method::GET, &path, &[("secret", &header)], "").await.status, 401);
-    let form = [("Metadata", "true"), ("content-type", "application/x-www-form-urlencoded")];
-    let cloud_shell = ask(&world, Method::POST, "/msi/token", &form, &format!("resource={ACR_AUDIENCE}")).await;
-    assert_eq!(cloud_shell.status, 200);
+    assert_refused("wrong", &get(&app_service, "X-IDENTITY-HEADER", "wrong").await, 401, "identity header");
+    assert_refused("Azure ML's", &get(&app_service, "secret", &header).await, 401, "identity header");
+    assert_refused("App Service's", &get(&azure_ml, "X-IDENTITY-HEADER", &header).await, 401, "identity header");
+    assert_eq!(get(&azure_ml, "secret", &header).await.status, 200);
+}
+
+#[tokio::test]
+async fn cloud_shell_wants_its_header_and_a_form() {
+    let world = World::new();
+    let resource = format!("resource={ACR_AUDIENCE}");
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    assert_refused("header", &ask(&world, Method::POST, "/msi/token", &[form], &resource).await, 400, "Metadata");
+    let metadata = [("Metadata", "true")];
+    assert_refused("form", &ask(&world, Method::POST, "/msi/token", &metadata, &resource).await, 400, "form");
+    assert_eq!(ask(&world, Method::POST, "/msi/token", &[metadata[0], form], &resource).await.status, 200);
 }
 
 #[tokio::test]

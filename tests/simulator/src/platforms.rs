@@ -1,0 +1,61 @@
+//! The platforms whose machines get tokens without a credential: how they are told apart, and what each understands.
+
+use hyper::Method;
+
+use crate::call::Fields;
+use crate::faults::FaultAt;
+use crate::journal::Endpoint;
+
+/// The API version that makes a request for App Service's page one of Azure ML's.
+const AZURE_ML_VERSION: &str = "2017-09-01";
+
+/// Who hands out the tokens of managed identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Platform {
+    Imds,
+    AppService,
+    AzureMl,
+    CloudShell,
+}
+
+impl Platform {
+    /// Whose request this is, of those that share `/msi/token`.
+    pub(crate) fn sharing_a_page(method: &Method, query: &str) -> Self {
+        if method == Method::POST {
+            return Self::CloudShell;
+        }
+        let is_azure_ml = Fields::parse(query.as_bytes()).get("api-version") == Some(AZURE_ML_VERSION);
+        if is_azure_ml { Self::AzureMl } else { Self::AppService }
+    }
+
+    /// How a request to it is journaled.
+    pub(crate) fn endpoint(self) -> Endpoint {
+        match self {
+            Self::Imds => Endpoint::Imds,
+            Self::AppService => Endpoint::AppService,
+            Self::AzureMl => Endpoint::AzureMl,
+            Self::CloudShell => Endpoint::CloudShell,
+        }
+    }
+
+    /// Which faults befall a request to it.
+    pub(crate) fn fault(self) -> FaultAt {
+        match self {
+            Self::Imds => FaultAt::Imds,
+            Self::AppService | Self::AzureMl | Self::CloudShell => FaultAt::AppService,
+        }
+    }
+
+    /// The parameters that choose a user-assigned identity. Another platform's are ignored, as any unknown parameter is.
+    ///
+    /// From Microsoft's "How to use managed identities on a virtual machine to acquire an access token" and "How to use managed
+    /// identities for App Service", where `object_id` is an alias; Azure ML's and Cloud Shell's from the Azure SDKs.
+    pub(crate) fn identity_parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::Imds => &["client_id", "object_id", "msi_res_id", "mi_res_id"],
+            Self::AppService => &["client_id", "principal_id", "object_id", "mi_res_id"],
+            Self::AzureMl => &["clientid"],
+            Self::CloudShell => &[],
+        }
+    }
+}
