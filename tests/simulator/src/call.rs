@@ -81,6 +81,11 @@ impl Call {
         Some((user.to_owned(), password.to_owned()))
     }
 
+    /// What stands after `Basic`, where it is no user and password but a key as it is.
+    pub(crate) fn basic_key(&self) -> Option<&str> {
+        self.credentials("basic")
+    }
+
     fn credentials(&self, scheme: &str) -> Option<&str> {
         let value = self.headers.get(AUTHORIZATION)?.to_str().ok()?;
         let (found, credentials) = value.split_once(' ')?;

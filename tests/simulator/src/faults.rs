@@ -30,6 +30,8 @@ pub enum FaultAt {
     Imds,
     /// The page that App Service, Azure ML and Cloud Shell share.
     AppService,
+    /// The identity endpoint of Azure Arc's agent.
+    Arc,
     /// `/v2/…` of every registry.
     Registry,
     /// Azure Resource Manager.

@@ -44,6 +44,8 @@ impl Simulator {
              # export MSI_ENDPOINT={origin}/msi/token MSI_SECRET={header}\n\
              # A managed identity of a virtual machine, for libraries that read this variable:\n\
              # export AZURE_POD_IDENTITY_AUTHORITY_HOST={origin}\n\
+             # A managed identity of a machine with Azure Arc, once the settings have an `arc`:\n\
+             # export IDENTITY_ENDPOINT={origin}/arc/metadata/identity/oauth2/token IMDS_ENDPOINT={origin}\n\
              # GitHub Actions:\n\
              # export ACTIONS_ID_TOKEN_REQUEST_URL='{origin}/oidc/github?api-version=2.0' \
              ACTIONS_ID_TOKEN_REQUEST_TOKEN={request}\n\

@@ -1,9 +1,10 @@
 //! Where machines get tokens without a credential: the metadata service of virtual machines, and the identity endpoints of
-//! App Service and Container Apps, of Azure ML and of Cloud Shell, which share one address but no protocol.
+//! App Service and Container Apps, of Azure ML, of Cloud Shell and of Azure Arc.
 
 use hyper::Method;
 use serde_json::{Value, json};
 
+use crate::arc;
 use crate::call::{Call, Fields};
 use crate::entra;
 use crate::journal::Entry;
@@ -19,6 +20,7 @@ pub(crate) fn answer(world: &World, call: &Call, platform: Platform, entry: &mut
         Platform::Imds => refuse_imds(call),
         Platform::AppService => refuse_header(call, "x-identity-header"),
         Platform::AzureMl => refuse_header(call, "secret"),
+        Platform::Arc => arc::refuse(world, call),
         Platform::CloudShell => return cloud_shell(world, call, entry),
     };
     refused.unwrap_or_else(|| grant(world, call, platform, entry))
@@ -35,7 +37,8 @@ fn refuse_imds(call: &Call) -> Option<Reply> {
     (call.method != Method::GET).then(|| wrong(405, "invalid_request", "The method is not allowed"))
 }
 
-fn refuse_without_metadata(call: &Call) -> Option<Reply> {
+/// Why a service that other programs of the machine could be tricked into asking does not answer.
+pub(crate) fn refuse_without_metadata(call: &Call) -> Option<Reply> {
     let is_metadata = call.header("metadata").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     (!is_metadata).then(|| wrong(400, "invalid_request", "Required metadata header not specified"))
 }
@@ -117,6 +120,7 @@ fn granted(call: &Call, identity: &ManagedIdentity, resource: &str, issued: &Iss
     })
 }
 
-fn wrong(status: u16, error: &str, text: &str) -> Reply {
+/// A refusal in the shape of these endpoints.
+pub(crate) fn wrong(status: u16, error: &str, text: &str) -> Reply {
     wire::json(status, &json!({"error": error, "error_description": text}))
 }

@@ -28,6 +28,8 @@ pub enum Endpoint {
     AzureMl,
     /// The identity endpoint of Cloud Shell: App Service's page, asked for with `POST`.
     CloudShell,
+    /// The identity endpoint of Azure Arc's agent, challenges included.
+    Arc,
     /// Azure Resource Manager.
     Arm,
     /// Where a workload fetches its own assertion: GitHub Actions, Azure Pipelines.

@@ -49,6 +49,7 @@
 //! - There are no admin users, repository-scoped tokens or connected registries, and no `/acr/v1/` pages.
 
 mod acr;
+mod arc;
 mod arm;
 mod backend;
 mod call;
@@ -77,6 +78,7 @@ mod tokens;
 mod wire;
 mod world;
 
+pub use arc::ArcAgent;
 pub use faults::{BadCertificate, Fault, FaultAt, FaultKind, Raw};
 pub use journal::{Endpoint, Entry, TokenFacts};
 pub use people::{

@@ -20,6 +20,7 @@ Plays, on loopback only and under a certificate authority that lives as long as 
   Azure Resource Manager, as much as `az login` and `az acr login` need
   IMDS                  http://ADDRESS/metadata/identity/oauth2/token
   App Service           http://ADDRESS/msi/token, shared with Azure ML and Cloud Shell
+  Azure Arc             http://ADDRESS/arc/metadata/identity/oauth2/token, once the settings have an `arc`
   GitHub Actions        http://ADDRESS/oidc/github
   Azure Pipelines       http://ADDRESS/oidc/pipelines
 
@@ -33,6 +34,7 @@ Examples:
   simulator --listen 127.0.0.1:8443 --folder /tmp/simulated
   simulator --backend contoso.azurecr.io=http://127.0.0.1:5000
   curl -X PUT -d '{\"faults\":[{\"at\":\"exchange\",\"kind\":{\"delay\":{\"ms\":2000}}}]}' http://127.0.0.1:8443/control/settings
+  curl -X PUT -d '{\"arc\":{\"folder\":\"/tmp/keys\",\"named\":\"/tmp/keys\"}}' http://127.0.0.1:8443/control/settings
   curl -X PUT -d '{\"faults\":[{\"at\":\"token\",\"kind\":\"reset\",\"times\":1}]}' http://127.0.0.1:8443/control/settings";
 
 /// Entra, Azure Container Registry and the identity endpoints of Azure, simulated on loopback.

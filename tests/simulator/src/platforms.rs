@@ -16,6 +16,7 @@ pub(crate) enum Platform {
     AppService,
     AzureMl,
     CloudShell,
+    Arc,
 }
 
 impl Platform {
@@ -35,6 +36,7 @@ impl Platform {
             Self::AppService => Endpoint::AppService,
             Self::AzureMl => Endpoint::AzureMl,
             Self::CloudShell => Endpoint::CloudShell,
+            Self::Arc => Endpoint::Arc,
         }
     }
 
@@ -43,19 +45,21 @@ impl Platform {
         match self {
             Self::Imds => FaultAt::Imds,
             Self::AppService | Self::AzureMl | Self::CloudShell => FaultAt::AppService,
+            Self::Arc => FaultAt::Arc,
         }
     }
 
     /// The parameters that choose a user-assigned identity. Another platform's are ignored, as any unknown parameter is.
     ///
     /// From Microsoft's "How to use managed identities on a virtual machine to acquire an access token" and "How to use managed
-    /// identities for App Service", where `object_id` is an alias; Azure ML's and Cloud Shell's from the Azure SDKs.
+    /// identities for App Service", where `object_id` is an alias; the others' from the Azure SDKs.
     pub(crate) fn identity_parameters(self) -> &'static [&'static str] {
         match self {
             Self::Imds => &["client_id", "object_id", "msi_res_id", "mi_res_id"],
             Self::AppService => &["client_id", "principal_id", "object_id", "mi_res_id"],
             Self::AzureMl => &["clientid"],
-            Self::CloudShell => &[],
+            // Arc has system-assigned identities only.
+            Self::CloudShell | Self::Arc => &[],
         }
     }
 }

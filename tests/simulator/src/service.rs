@@ -69,6 +69,7 @@ impl Service {
         let uri = request.uri();
         match uri.path() {
             "/metadata/identity/oauth2/token" => Self::Identity(Platform::Imds),
+            "/arc/metadata/identity/oauth2/token" => Self::Identity(Platform::Arc),
             "/msi/token" => Self::Identity(Platform::sharing_a_page(request.method(), uri.query().unwrap_or_default())),
             "/oidc/github" => Self::GitHub,
             "/oidc/pipelines" => Self::Pipelines,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::arc::ArcAgent;
 use crate::clock;
 use crate::faults::Fault;
 use crate::people::{App, ManagedIdentity, Subscription, Tenant, User};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub apps: Vec<App>,
     /// The identities whose tokens IMDS, App Service and their like hand out; the first is the default one.
     pub managed_identities: Vec<ManagedIdentity>,
+    /// The agent of Azure Arc, for a machine that has one.
+    pub arc: Option<ArcAgent>,
     /// The programs that users may sign in with, beside the apps: the Azure CLI.
     pub public_clients: Vec<String>,
     /// The people; the first is who approves device codes and browser sign-ins.
@@ -122,6 +125,7 @@ impl Default for Settings {
             tenants: vec![Tenant::default()],
             apps: vec![App::default()],
             managed_identities: vec![ManagedIdentity::default()],
+            arc: None,
             public_clients: vec![AZURE_CLI.to_owned()],
             users: vec![User::default()],
             subscriptions: vec![Subscription::default()],

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::arc;
 use crate::entra::Sessions;
 use crate::faults::{self, FaultAt, FaultKind};
 use crate::images::Images;
@@ -26,6 +27,7 @@ pub(crate) struct World {
     stamps: Mutex<HashMap<String, Stamp>>,
     pub(crate) images: Images,
     pub(crate) sessions: Sessions,
+    pub(crate) arc_keys: arc::Keys,
 }
 
 /// The state a registry was in when it issued a refresh token; the token is good while nothing of it changes.
@@ -48,6 +50,7 @@ impl World {
             stamps: Mutex::default(),
             images: Images::default(),
             sessions: Sessions::default(),
+            arc_keys: arc::Keys::default(),
         })
     }
 

@@ -10,7 +10,7 @@ const IMDS: &str = "/metadata/identity/oauth2/token?api-version=2018-02-01";
 const APP_SERVICE: &str = "/msi/token?api-version=2019-08-01";
 
 /// Asks the simulator itself, not through the proxy.
-async fn ask(world: &World, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) async fn ask(world: &World, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let url = format!("{}{path}", world.simulator.origin());
     let mut request = client(&world.simulator).build().unwrap().request(method, url).body(body.to_owned());
     for (name, value) in headers {

@@ -1,6 +1,7 @@
 //! The simulator seen from the wire: what it grants, what it refuses, and how.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod arc;
 mod client;
 mod control;
 mod entra;
