@@ -51,7 +51,7 @@ fn get(call: &Call, cloud: &str, principal: &Principal) -> Reply {
     };
     let found = |id: &str| subscriptions().find(|subscription| subscription.id == id);
     let body = match path.as_slice() {
-        ["tenants"] => Some(listed(tenants(call, principal))),
+        ["tenants"] => Some(listed(tenants(call, cloud, principal))),
         ["subscriptions"] => Some(listed(subscriptions().map(subscription))),
         ["subscriptions", id] => found(id).map(subscription),
         ["subscriptions", id, "resources"] => found(id).map(|of| listed(resources(call, cloud, of))),
@@ -73,11 +73,14 @@ fn listed(all: impl IntoIterator<Item = Value>) -> Value {
     json!({"value": all, "count": {"type": "Total", "value": 0}})
 }
 
-fn tenants(call: &Call, principal: &Principal) -> Vec<Value> {
+/// The tenants of whoever has signed in: a person may have several, an app has its own.
+fn tenants(call: &Call, cloud: &str, principal: &Principal) -> Vec<Value> {
+    let user = call.settings.user(&principal.object_id);
+    let is_own = |id: &str| id == principal.tenant || user.is_some_and(|user| user.is_member_of(id));
     call.settings
         .tenants
         .iter()
-        .filter(|tenant| tenant.id == principal.tenant)
+        .filter(|tenant| is_own(&tenant.id) && call.settings.tenant(&tenant.id, cloud).is_some())
         .map(|tenant| {
             json!({
                 "id": format!("/tenants/{}", tenant.id), "tenantId": tenant.id,

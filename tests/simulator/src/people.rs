@@ -142,6 +142,15 @@ pub struct User {
     pub object_id: String,
     /// The home tenant.
     pub tenant: String,
+    /// The ids of the other tenants that invited this person.
+    pub guest_of: Vec<String>,
+}
+
+impl User {
+    /// Whether this person can sign in to the tenant of this id.
+    pub(crate) fn is_member_of(&self, tenant: &str) -> bool {
+        self.tenant == tenant || self.guest_of.iter().any(|id| id == tenant)
+    }
 }
 
 impl Default for User {
@@ -151,6 +160,7 @@ impl Default for User {
             name: "Alice".to_owned(),
             object_id: USER_OBJECT.to_owned(),
             tenant: TENANT.to_owned(),
+            guest_of: Vec::new(),
         }
     }
 }

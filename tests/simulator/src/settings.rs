@@ -8,6 +8,7 @@ use crate::faults::Fault;
 use crate::people::{App, ManagedIdentity, Subscription, Tenant, User};
 use crate::random;
 use crate::registries::Registry;
+use crate::tokens::Principal;
 
 /// The audience of the registries, in every cloud.
 pub const ACR_AUDIENCE: &str = "https://containerregistry.azure.net";
@@ -40,7 +41,8 @@ pub struct Settings {
     pub arc: Option<ArcAgent>,
     /// The programs that users may sign in with, beside the apps: the Azure CLI.
     pub public_clients: Vec<String>,
-    /// The people; the first is who approves device codes and browser sign-ins.
+    /// The people. Who approves device codes and browser sign-ins is the first that the tenant has; of `organizations` and
+    /// `common`, the first whose home tenant is in that cloud.
     pub users: Vec<User>,
     /// What Azure Resource Manager lists.
     pub subscriptions: Vec<Subscription>,
@@ -190,6 +192,16 @@ impl Settings {
             let is_called = tenant.id == name || tenant.domain == name;
             is_called && (tenant.clouds.is_empty() || tenant.clouds.iter().any(|own| own == cloud))
         })
+    }
+
+    /// The person of this object id.
+    pub(crate) fn user(&self, object_id: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.object_id == object_id)
+    }
+
+    /// The home tenant of somebody who has signed in, if need be as a guest.
+    pub(crate) fn home_of<'a>(&'a self, principal: &'a Principal) -> &'a str {
+        self.user(&principal.object_id).map_or(&principal.tenant, |user| &user.tenant)
     }
 
     /// Seconds since 1970 on the simulated services' clock.

@@ -38,9 +38,11 @@ impl Desk<'_> {
     fn principal(&self, form: &Fields, entry: &mut Entry) -> Result<Principal, Problem> {
         if form.get("grant_type") == Some("refresh_token") {
             let token = form.get("refresh_token").ok_or_else(|| malformed("refresh_token is missing"))?;
-            let signed_in = self.world.sessions.signed_in(token).ok_or(Problem::BadAccessToken)?;
-            let is_own = signed_in.tenant == self.registry.tenant;
-            return if is_own { Ok(signed_in) } else { Err(Problem::BadAccessToken) };
+            let signed_in = self.world.sessions.signed_in(self.registry.cloud(), token).ok_or(Problem::BadAccessToken)?;
+            let tenant = &self.registry.tenant;
+            let is_own = self.call.settings.user(&signed_in.object_id).is_some_and(|user| user.is_member_of(tenant));
+            let principal = Principal { tenant: tenant.clone(), ..signed_in };
+            return if is_own { Ok(principal) } else { Err(Problem::BadAccessToken) };
         }
         let token = form.get("access_token").ok_or_else(|| malformed("access_token is missing"))?;
         entry.token = tokens::facts(token);

@@ -54,7 +54,7 @@ impl Desk<'_> {
         }
         let scope = form.get("scope").unwrap_or(&code.scope).to_owned();
         let principal = self.user(tenant, &client_id)?;
-        self.user_tokens(tenant, &principal, &scope, form, code.nonce.as_deref(), entry)
+        self.user_tokens(&principal, &scope, form, code.nonce.as_deref(), entry)
     }
 }
 

@@ -12,7 +12,14 @@ use crate::world::lock;
 pub(crate) struct Sessions {
     devices: Mutex<HashMap<String, Device>>,
     codes: Mutex<HashMap<String, Code>>,
-    refresh_tokens: Mutex<HashMap<String, Principal>>,
+    refresh_tokens: Mutex<HashMap<String, SignIn>>,
+}
+
+/// Who got a refresh token, and in which cloud: no other cloud knows it.
+#[derive(Debug)]
+struct SignIn {
+    cloud: String,
+    principal: Principal,
 }
 
 /// A device code that somebody is to approve.
@@ -78,14 +85,15 @@ impl Sessions {
         lock(&self.codes).remove(code)
     }
 
-    pub(super) fn add_refresh_token(&self, principal: Principal) -> String {
+    pub(super) fn add_refresh_token(&self, cloud: &str, principal: Principal) -> String {
         let token = format!("1.{}", random::text(600));
-        lock(&self.refresh_tokens).insert(token.clone(), principal);
+        lock(&self.refresh_tokens).insert(token.clone(), SignIn { cloud: cloud.to_owned(), principal });
         token
     }
 
-    /// Who got this Entra refresh token.
-    pub(crate) fn signed_in(&self, refresh_token: &str) -> Option<Principal> {
-        lock(&self.refresh_tokens).get(refresh_token).cloned()
+    /// Who got this Entra refresh token in this cloud, and in which tenant; it is good in every tenant of that user.
+    pub(crate) fn signed_in(&self, cloud: &str, refresh_token: &str) -> Option<Principal> {
+        let tokens = lock(&self.refresh_tokens);
+        tokens.get(refresh_token).filter(|sign_in| sign_in.cloud == cloud).map(|sign_in| sign_in.principal.clone())
     }
 }

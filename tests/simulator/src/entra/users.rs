@@ -1,4 +1,5 @@
-//! Sign-in of users by device code and refresh token, and what users get. The first user of the tenant approves all.
+//! Sign-in of users by device code and refresh token, and what users get. The first user that the tenant has
+//! approves all.
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
@@ -8,12 +9,14 @@ use super::sessions::{Device, Standing};
 use super::{Desk, Outcome, clients};
 use crate::call::Fields;
 use crate::journal::Entry;
-use crate::people::Tenant;
+use crate::people::{Tenant, User};
 use crate::random;
 use crate::tokens::{self, Principal};
 
 /// What goes beside the resource's own scopes.
 const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "offline_access", "email"];
+/// The names in a path that stand for the user's home tenant.
+const ANY_TENANT: [&str; 2] = ["organizations", "common"];
 
 impl Desk<'_> {
     pub(super) fn device_code(&self, tenant: &str, entry: &mut Entry) -> Outcome {
@@ -58,7 +61,7 @@ impl Desk<'_> {
             Standing::Approved(device) if device.client_id == client_id => {
                 entry.audience_requested = Some(device.scope.clone());
                 let principal = self.user(tenant, &client_id)?;
-                self.user_tokens(tenant, &principal, &device.scope, form, None, entry)
+                self.user_tokens(&principal, &device.scope, form, None, entry)
             }
             Standing::Unknown | Standing::Approved(_) => {
                 Err(refusal("bad_verification_code", 70_018, "Bad verification code. Unexpected device code."))
@@ -69,14 +72,17 @@ impl Desk<'_> {
     pub(super) fn refresh(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Outcome {
         let client_id = self.public_client(tenant, form, entry)?;
         let token = form.get("refresh_token").ok_or_else(|| Refusal::missing("refresh_token"))?;
-        let principal = self.world.sessions.signed_in(token);
-        let principal = principal.filter(|principal| principal.app_id == client_id);
-        let principal = principal.ok_or_else(|| {
+        let signed_in = self.world.sessions.signed_in(self.cloud, token);
+        let signed_in = signed_in.filter(|principal| principal.app_id == client_id);
+        let user = signed_in.and_then(|principal| self.call.settings.user(&principal.object_id));
+        let user = user.ok_or_else(|| {
             let text = "The refresh token has expired due to inactivity, or was never issued here.";
             Refusal::other("invalid_grant", 700_082, text.to_owned())
         })?;
         let scope = form.get("scope").ok_or_else(|| Refusal::missing("scope"))?.to_owned();
-        self.user_tokens(tenant, &principal, &scope, form, None, entry)
+        let tenant = self.tenant(if ANY_TENANT.contains(&tenant) { &user.tenant } else { tenant })?;
+        let principal = member(user, tenant, &client_id)?;
+        self.user_tokens(&principal, &scope, form, None, entry)
     }
 
     /// A client that users may sign in with.
@@ -91,32 +97,30 @@ impl Desk<'_> {
         Ok(client_id.to_owned())
     }
 
-    /// The tenant of a path, where `organizations` and `common` stand for the user's own.
+    /// The tenant of a path, where `organizations` and `common` stand for the home of the first user that this cloud knows.
     fn user_tenant(&self, name: &str) -> Result<&Tenant, Refusal> {
-        if !["organizations", "common"].contains(&name) {
+        if !ANY_TENANT.contains(&name) {
             return self.tenant(name);
         }
-        let user = self.call.settings.users.first();
-        self.tenant(user.map_or("", |user| user.tenant.as_str()))
+        let mut homes = self.call.settings.users.iter().map(|user| user.tenant.as_str());
+        let first = homes.clone().next().unwrap_or_default();
+        let here = homes.find(|home| self.tenant(home).is_ok());
+        self.tenant(here.unwrap_or(first))
     }
 
-    pub(super) fn user(&self, tenant: &str, client_id: &str) -> Result<Principal, Refusal> {
-        let tenant = self.user_tenant(tenant)?;
-        let mut users = self.call.settings.users.iter();
-        let user = users.find(|user| user.tenant == tenant.id).ok_or_else(|| {
-            let text = format!(
-                "User account does not exist in tenant '{}' and cannot access the application '{client_id}'.",
-                tenant.name
-            );
-            Refusal::other("invalid_grant", 50_020, text)
-        })?;
-        Ok(Principal {
-            tenant: tenant.id.clone(),
-            object_id: user.object_id.clone(),
-            app_id: client_id.to_owned(),
-            upn: Some(user.upn.clone()),
-            name: Some(user.name.clone()),
-        })
+    /// Who approves a sign-in to a tenant.
+    pub(super) fn user(&self, name: &str, client_id: &str) -> Result<Principal, Refusal> {
+        let tenant = self.user_tenant(name)?;
+        let users = &self.call.settings.users;
+        let is_at_home = |user: &&User| user.tenant == tenant.id;
+        let approver = if ANY_TENANT.contains(&name) {
+            users.iter().find(is_at_home)
+        } else {
+            users.iter().find(|user| user.is_member_of(&tenant.id))
+        };
+        // Nobody but a stranger is left to try.
+        let user = approver.or(users.first()).ok_or_else(|| stranger("", tenant, client_id))?;
+        member(user, tenant, client_id)
     }
 
     /// The one resource that a list of scopes is about.
@@ -140,14 +144,13 @@ impl Desk<'_> {
 
     pub(super) fn user_tokens(
         &self,
-        tenant: &str,
         principal: &Principal,
         scope: &str,
         form: &Fields,
         nonce: Option<&str>,
         entry: &mut Entry,
     ) -> Outcome {
-        let resource = self.resource(scope, self.user_tenant(tenant)?)?;
+        let resource = self.resource(scope, self.tenant(&principal.tenant)?)?;
         let issued = tokens::mint_access(self.world, self.call, self.cloud, principal, &resource);
         entry.issued = Some(issued.facts);
         let life = self.call.settings.entra_token_life;
@@ -159,7 +162,7 @@ impl Desk<'_> {
         });
         let asked = |wanted: &str| scope.split(' ').any(|word| word == wanted);
         if asked("offline_access") {
-            let token = self.world.sessions.add_refresh_token(principal.clone());
+            let token = self.world.sessions.add_refresh_token(self.cloud, principal.clone());
             answer["refresh_token"] = token.into();
             answer["foci"] = "1".into();
         }
@@ -167,7 +170,9 @@ impl Desk<'_> {
             answer["id_token"] = self.id_token(principal, nonce).into();
         }
         if form.get("client_info") == Some("1") {
-            let info = json!({"uid": principal.object_id, "utid": principal.tenant}).to_string();
+            // Libraries tell by the home tenant that sign-ins to several tenants are one person's.
+            let home = self.call.settings.home_of(principal);
+            let info = json!({"uid": principal.object_id, "utid": home}).to_string();
             answer["client_info"] = BASE64URL_NOPAD.encode(info.as_bytes()).into();
         }
         Ok(answer)
@@ -188,4 +193,28 @@ impl Desk<'_> {
         }
         self.world.entra_key(self.cloud).sign(&claims)
     }
+}
+
+/// A user in a tenant, which must be one of the user's.
+fn member(user: &User, tenant: &Tenant, client_id: &str) -> Result<Principal, Refusal> {
+    if !user.is_member_of(&tenant.id) {
+        return Err(stranger(&user.upn, tenant, client_id));
+    }
+    Ok(Principal {
+        tenant: tenant.id.clone(),
+        object_id: user.object_id.clone(),
+        app_id: client_id.to_owned(),
+        upn: Some(user.upn.clone()),
+        name: Some(user.name.clone()),
+    })
+}
+
+fn stranger(upn: &str, tenant: &Tenant, client_id: &str) -> Refusal {
+    let text = format!(
+        "User account '{upn}' does not exist in tenant '{}' and cannot access the application '{client_id}' in that \
+         tenant. The account needs to be added as an external user in the tenant first. Sign out and sign in again \
+         with a different Azure Active Directory user account.",
+        tenant.name
+    );
+    Refusal::other("invalid_grant", 50_020, text)
 }

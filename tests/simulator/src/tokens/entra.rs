@@ -36,7 +36,7 @@ pub(crate) fn mint_access(world: &World, call: &Call, cloud: &str, principal: &P
         "iat": now - 300, "nbf": now - 300, "exp": now + settings.entra_token_life,
         "aio": random::text(40),
         "appid": app_id,
-        "idp": format!("https://{}/{tenant}/", issuer_host(cloud)),
+        "idp": format!("https://{}/{}/", issuer_host(cloud), settings.home_of(principal)),
         "oid": object_id, "sub": object_id, "tid": tenant,
         "uti": random::text(22),
         "ver": "1.0",

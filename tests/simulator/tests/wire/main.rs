@@ -13,5 +13,6 @@ mod images;
 mod journal;
 mod real_registry;
 mod registry_token;
+mod tenants;
 mod tls;
 mod users;
