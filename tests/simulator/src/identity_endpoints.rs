@@ -77,7 +77,7 @@ fn issue(world: &World, call: &Call, platform: Platform, fields: &Fields, entry:
     let Some(identity) = find(&call.settings.managed_identities, name) else {
         return wrong(400, "invalid_request", "Identity not found");
     };
-    if !entra::is_known(resource, &call.settings) {
+    if !entra::is_known(resource, &identity.cloud, &call.settings) {
         let text = format!(
             "AADSTS500011: The resource principal named {resource} was not found in the tenant named {}.",
             identity.tenant

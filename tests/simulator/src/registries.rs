@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::people::TENANT;
+use crate::settings::Settings;
 use crate::tokens::Principal;
 
 /// A registry.
@@ -15,6 +16,8 @@ pub struct Registry {
     pub tenant: String,
     /// The cloud whose tokens it takes, in the Azure CLI's words; empty for the one its name says.
     pub cloud: String,
+    /// The audiences that it takes, as a private cloud may have its own; empty for [`Settings::audiences`].
+    pub audiences: Vec<String>,
     /// Who may do what.
     pub roles: Vec<Role>,
     /// Whether `azureADAuthenticationAsArmPolicy` is enabled: tokens of Azure Resource Manager are taken too.
@@ -87,6 +90,7 @@ impl Registry {
             host: host.to_owned(),
             tenant: TENANT.to_owned(),
             cloud: String::new(),
+            audiences: Vec::new(),
             roles: vec![Role::default()],
             accept_arm_tokens: false,
             firewall: None,
@@ -110,6 +114,11 @@ impl Registry {
         }
         let found = SUFFIXES.iter().find(|(suffix, _)| self.host.ends_with(suffix));
         found.map_or("AzureCloud", |(_, cloud)| cloud)
+    }
+
+    /// The audiences that it takes.
+    pub(crate) fn audiences<'a>(&'a self, settings: &'a Settings) -> &'a [String] {
+        if self.audiences.is_empty() { &settings.audiences } else { &self.audiences }
     }
 
     /// The global login server of a regional endpoint (`name.REGION.geo.azurecr.io`), else the host itself.

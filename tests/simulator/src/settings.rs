@@ -54,7 +54,7 @@ pub struct Settings {
     pub oidc_subject: String,
     /// The registries; a name that is not here does not exist.
     pub registries: Vec<Registry>,
-    /// The audiences that registries take, beside Azure Resource Manager's where a registry accepts those.
+    /// The audiences that registries take unless they have their own, beside Azure Resource Manager's where one accepts those.
     pub audiences: Vec<String>,
     /// Whether Entra writes the resource's application id in `aud` instead of its address (not known of the real one).
     pub audience_as_app_id: bool,

@@ -127,7 +127,7 @@ impl Desk<'_> {
 
     /// Refuses a resource that the tenant has never heard of, such as a registry's own address.
     fn known(&self, resource: &str, tenant: &Tenant) -> Result<(), Refusal> {
-        if is_known(resource, &self.call.settings) {
+        if is_known(resource, self.cloud, &self.call.settings) {
             return Ok(());
         }
         let text = format!(
@@ -145,11 +145,13 @@ impl Desk<'_> {
     }
 }
 
-/// Whether Entra issues tokens for this resource.
-pub(crate) fn is_known(resource: &str, settings: &Settings) -> bool {
+/// Whether a cloud's Entra issues tokens for this resource.
+pub(crate) fn is_known(resource: &str, cloud: &str, settings: &Settings) -> bool {
     let bare = resource.trim_end_matches('/');
+    let registries = settings.registries.iter().filter(|registry| registry.cloud() == cloud);
+    let audiences = settings.audiences.iter().chain(registries.flat_map(|registry| &registry.audiences));
     bare == ACR_AUDIENCE
-        || settings.audiences.iter().any(|known| known == bare)
+        || audiences.into_iter().any(|known| known == bare)
         || tokens::is_arm(bare)
         || bare == "https://graph.microsoft.com"
 }
@@ -196,8 +198,8 @@ mod tests {
     #[test]
     fn a_registrys_own_address_is_no_resource() {
         let settings = Settings::default();
-        assert!(is_known("https://containerregistry.azure.net", &settings));
-        assert!(is_known("https://management.core.windows.net/", &settings));
-        assert!(!is_known("https://contoso.azurecr.io", &settings));
+        assert!(is_known("https://containerregistry.azure.net", "AzureCloud", &settings));
+        assert!(is_known("https://management.core.windows.net/", "AzureCloud", &settings));
+        assert!(!is_known("https://contoso.azurecr.io", "AzureCloud", &settings));
     }
 }

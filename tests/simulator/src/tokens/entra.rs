@@ -69,7 +69,7 @@ pub(crate) fn verify_access(world: &World, call: &Call, registry: &Registry, tok
     let claims = world.entra_key(registry.cloud()).verify(token)?;
     check_times(&claims, call.now)?;
     let audience = claims["aud"].as_str().unwrap_or_default().trim_end_matches('/');
-    let is_registries = call.settings.audiences.iter().any(|known| known == audience);
+    let is_registries = registry.audiences(&call.settings).iter().any(|known| known == audience);
     if is_arm(audience) && !registry.accept_arm_tokens {
         return Err(Refusal::Arm);
     }

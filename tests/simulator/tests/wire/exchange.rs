@@ -1,7 +1,7 @@
 //! `/oauth2/exchange`: who gets a refresh token, and the three ways of refusing.
 
 use reqwest::Method;
-use simulator::{ACR_APP_ID, ErrorShape, Registry, Role, TENANT, Tenant};
+use simulator::{ACR_APP_ID, ACR_AUDIENCE, Authority, ErrorShape, Registry, Role, TENANT, Tenant};
 
 use crate::client::{HOST, TOKEN_PAGE, World, assert_refused, claims, forged, send};
 
@@ -210,4 +210,32 @@ async fn a_registry_of_a_custom_cloud_takes_that_clouds_tokens() {
     let token = world.sign_in("https://login.local.example/TENANT/oauth2/v2.0/token", &[]).await.text("access_token");
     assert_eq!(world.exchange("contoso.aldo.example", &token).await.status, 200);
     assert_eq!(world.exchange(HOST, &token).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_registry_of_a_private_cloud_takes_its_own_authority_and_audience_only() {
+    const PRIVATE: &str = "contoso.azurecr.fabrikam.example";
+    let audience = "https://containerregistry.fabrikam.example";
+    let (scope, public_scope) = (format!("{audience}/.default"), format!("{ACR_AUDIENCE}/.default"));
+    let world = World::with(|settings| {
+        let (host, cloud) = ("login.fabrikam.example".to_owned(), "Fabrikam".to_owned());
+        settings.authorities.push(Authority { host, cloud: cloud.clone() });
+        settings.registries.push(Registry { cloud, audiences: vec![audience.to_owned()], ..Registry::new(PRIVATE) });
+    });
+    let page = TOKEN_PAGE.replace("login.microsoftonline.com", "login.fabrikam.example");
+    let token = world.sign_in(&page, &[("scope", &scope)]).await.text("access_token");
+    assert_eq!(world.exchange(PRIVATE, &token).await.status, 200);
+    assert_refused("elsewhere", &world.exchange(HOST, &token).await, 401, "UNAUTHORIZED");
+    let of_public_audience = world.sign_in(&page, &[("scope", &public_scope)]).await.text("access_token");
+    assert_refused("audience", &world.exchange(PRIVATE, &of_public_audience).await, 401, "UNAUTHORIZED");
+    assert_refused("unknown", &world.sign_in(TOKEN_PAGE, &[("scope", &scope)]).await, 400, "AADSTS500011");
+
+    // Where the public cloud's authority issues tokens for that audience, it is still the wrong one, and public registries
+    // still take their own audience only.
+    let odd = Registry { audiences: vec![audience.to_owned()], ..Registry::new("odd.azurecr.io") };
+    world.simulator.change(|settings| settings.registries.push(odd));
+    let of_public_authority = world.sign_in(TOKEN_PAGE, &[("scope", &scope)]).await.text("access_token");
+    assert_eq!(world.exchange("odd.azurecr.io", &of_public_authority).await.status, 200);
+    assert_refused("authority", &world.exchange(PRIVATE, &of_public_authority).await, 401, "UNAUTHORIZED");
+    assert_refused("public registry", &world.exchange(HOST, &of_public_authority).await, 401, "UNAUTHORIZED");
 }
