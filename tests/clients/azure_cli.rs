@@ -3,8 +3,12 @@
 use crate::docker::Docker;
 use crate::support::{Answer, Home, LIMIT, REGISTRY, ZERO_GUID, ask, azure_cli, binary, connect, run};
 use crate::world::assert_only_registry_token;
-use simulator::{CLIENT, Endpoint, Settings, Simulator, TENANT};
+use simulator::{ACR_AUDIENCE, CLIENT, Endpoint, SUBSCRIPTION, Settings, Simulator, Subscription, TENANT, Tenant};
 use std::process::Command;
+
+/// The tenant that invited the user of [`Person::invite`], and its subscription.
+const FABRIKAM: &str = "2d6f1b04-93ce-4a78-8e15-60b7d9c3f2a1";
+const FABRIKAM_SUBSCRIPTION: &str = "b15c83f7-4e60-4d92-a7b8-0d9e62f41c35";
 
 /// Somebody who has the Azure CLI on the path, and nothing about an identity in the environment.
 struct Person {
@@ -30,6 +34,17 @@ impl Person {
     fn sign_in(&self) {
         let secret = &self.simulator.settings().apps[0].secret;
         self.az(&["login", "--service-principal", "-u", CLIENT, "-p", secret, "--tenant", TENANT]).succeeds();
+    }
+
+    /// Has a second tenant, with a subscription, invite the user.
+    fn invite(&self) {
+        self.simulator.change(|settings| {
+            let (domain, name) = ("fabrikam.example".into(), "Fabrikam".into());
+            settings.tenants.push(Tenant { id: FABRIKAM.into(), domain, name, ..Tenant::default() });
+            settings.users[0].guest_of.push(FABRIKAM.into());
+            let (id, name) = (FABRIKAM_SUBSCRIPTION.into(), "Fabrikam".into());
+            settings.subscriptions.push(Subscription { id, name, tenant: FABRIKAM.into() });
+        });
     }
 
     /// Asks the helper for the registry's credential.
@@ -100,6 +115,28 @@ fn a_user_of_the_azure_cli_is_used_for_the_registry_only() {
     let journal = person.simulator.journal();
     let refreshed = journal.iter().any(|entry| entry.grant.as_deref() == Some("refresh_token"));
     assert!(refreshed, "the user's sign-in for Azure Resource Manager is turned into one for registries: {journal:#?}");
+}
+
+#[test]
+#[ignore = "needs the Azure CLI: run tests/run"]
+fn a_user_of_two_tenants_has_a_subscription_and_tokens_of_each() {
+    let person = Person::new();
+    person.invite();
+    person.az(&["login", "--use-device-code"]).succeeds();
+    let listed = person.az(&["account", "list", "-o", "json"]).succeeds().json();
+    let listed: Vec<_> = listed.as_array().expect("a list").iter().map(|entry| (&entry["id"], &entry["tenantId"])).collect();
+    assert_eq!(listed, [(&SUBSCRIPTION.into(), &TENANT.into()), (&FABRIKAM_SUBSCRIPTION.into(), &FABRIKAM.into())]);
+
+    // The domain name has the CLI ask again, which remembers tokens by the tenant as it was written.
+    for (option, value) in [("--subscription", FABRIKAM_SUBSCRIPTION), ("--tenant", "fabrikam.example")] {
+        person.simulator.clear_journal();
+        let scope = format!("{ACR_AUDIENCE}/.default");
+        person.az(&["account", "get-access-token", "--scope", &scope, option, value]).succeeds();
+        let journal = person.simulator.journal();
+        journal.iter().for_each(assert_only_registry_token);
+        let tenants: Vec<_> = journal.iter().filter_map(|entry| entry.issued.as_ref()?.tenant.as_deref()).collect();
+        assert_eq!(tenants, [FABRIKAM], "{option}: {journal:#?}");
+    }
 }
 
 #[test]
