@@ -4,6 +4,7 @@
 //! as a client secret; Entra knows the certificate. The `azure_identity` crate has that only with OpenSSL, and only for PKCS#12.
 
 mod asn1;
+mod assertion;
 mod decryption;
 mod flaw;
 mod oids;
@@ -14,6 +15,8 @@ mod x509;
 
 #[cfg(test)]
 mod openssl;
+
+pub(super) use assertion::SignedAssertion;
 
 use crate::files::read_small;
 use asn1::{Reader, SEQUENCE};
