@@ -1,6 +1,6 @@
 //! The command line: its words and its help.
 
-use crate::config::SETTINGS;
+use crate::config::{CONFIG_VARIABLE, KEYS};
 use crate::error::FROM_STDIN;
 use crate::protocol::docker::Verb;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -82,14 +82,20 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
 
 /// Everything else: options, help, misspellings.
 fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
-    let settings: String =
-        SETTINGS.iter().fold(String::new(), |text, (name, meaning)| text + &format!("\n  {name:<19} {meaning}"));
+    let settings: String = KEYS.iter().fold(String::new(), |text, key| text + &format!("\n  {:<19} {}", key.name, key.meaning));
     let after = format!(
-        "Settings, as environment variables:{settings}\n\n\
+        "Settings:{settings}\n\n\
+         Each is an environment variable, such as ACRSCOPED_TENANT for `tenant`, or a line of the file\n\
+         ~/.config/{PROGRAM}/config.toml ({CONFIG_VARIABLE} names another):\n\n\
+         \x20 delegate = \"secretservice\"\n\n\
+         \x20 [registry.\"*.azurecr.us\"]\n\
+         \x20 tenant = \"contoso.onmicrosoft.us\"\n\n\
          The identity is the first that is configured: workload identity (AZURE_FEDERATED_TOKEN_FILE), service principal\n\
-         (AZURE_CLIENT_SECRET), managed identity (IDENTITY_ENDPOINT), the Azure CLI, managed identity of a virtual machine.\n\n\
-         To use it, name it in ~/.docker/config.json:\n  \
-         {{ \"credHelpers\": {{ \"contoso.azurecr.io\": \"acrscoped\" }} }}"
+         (AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH), GitHub Actions, Azure Pipelines, a managed identity that the\n\
+         platform announces, the Azure CLI, the Azure Developer CLI, managed identity of a virtual machine.\n\n\
+         To use it, name it in ~/.docker/config.json for a registry, or for all hosts:\n  \
+         {{ \"credHelpers\": {{ \"contoso.azurecr.io\": \"acrscoped\" }} }}\n  \
+         {{ \"credsStore\": \"acrscoped\" }}"
     );
     let matches = Arguments::command().after_help(after).try_get_matches_from(args);
     let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| {
@@ -156,9 +162,10 @@ mod tests {
     #[test]
     fn help_names_every_setting() {
         let Err(Stop::Help(help)) = of(&["--help"]) else { panic!() };
-        for (name, _) in SETTINGS {
-            assert!(help.contains(name), "{name}");
+        for key in KEYS {
+            assert!(help.contains(key.name) && help.contains(key.meaning), "{}", key.name);
         }
+        assert!(help.lines().all(|line| line.chars().count() <= 120));
     }
 
     #[test]

@@ -68,7 +68,8 @@ pub fn address(registry: &Registry) -> String {
 }
 
 fn refused(registry: &Registry, refusal: Refusal, correlation: Option<String>) -> Error {
-    Error::Exchange { registry: registry.clone(), refusal, correlation }
+    let details = correlation.map(|id| format!("correlation id: {id}")).into_iter().collect();
+    Error::Exchange { registry: registry.clone(), refusal, details }
 }
 
 /// The refresh token of a 200; `Err(None)` for every other status.
@@ -129,7 +130,7 @@ mod tests {
 
     fn refusal(status: u16, headers: &[(&'static str, &str)], body: &str) -> String {
         let headers = headers.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect();
-        let registry = Registry::parse("contoso.azurecr.io").unwrap();
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
         let status = StatusCode::from_u16(status).unwrap();
         let refusal = match granted(status, body.as_bytes()) {
             Err(None) => refusal_of(status, &headers, body.as_bytes()),

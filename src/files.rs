@@ -1,12 +1,36 @@
 //! Small files of the user: read whole, but never waited for and never without bound.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The content of a regular file of at most `limit` bytes. A pipe, a device or a folder in its place is an error: reading
 /// it could take for ever.
 pub fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    read(open(path)?, limit)
+}
+
+/// The same of a file that nobody but its reader and root can change, as ssh demands of its own (`ssh_config(5)`).
+pub fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = file.metadata()?;
+        let is_owned = metadata.uid() == 0 || metadata.uid() == rustix::process::geteuid().as_raw();
+        if !is_owned || metadata.mode() & 0o022 != 0 {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others than you and root can change it"));
+        }
+    }
+    read(file, limit)
+}
+
+/// The program of this name in the first of the folders that has one.
+pub fn program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+    folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     // Opening a pipe would wait for its writer.
@@ -16,6 +40,10 @@ pub fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
+    Ok(file)
+}
+
+fn read(file: File, limit: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
@@ -44,6 +72,19 @@ mod tests {
             for endless in [&pipe, Path::new("/dev/zero")] {
                 assert_eq!(read_small(endless, 9).unwrap_err().to_string(), "it is not a regular file");
             }
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_that_others_can_change_is_not_believed() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "1").unwrap();
+        for (mode, is_believed) in [(0o600, true), (0o644, true), (0o664, false), (0o606, false)] {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_protected(&file, 9).is_ok(), is_believed, "{mode:o}");
         }
     }
 }

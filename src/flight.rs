@@ -40,28 +40,51 @@ pub struct Leader {
     path: PathBuf,
 }
 
-/// Waits for a turn at the flight of this name for as long as `patience`. The first folder that is or can be made ours alone is the
-/// place to meet.
-pub fn take_turn(folders: &[PathBuf], name: &str, patience: Duration) -> Turn {
-    let Some((path, file)) = folders.iter().find_map(|folder| open(folder, name)) else {
-        debug!("no folder of ours to meet other processes in");
-        return Turn::Alone;
-    };
+/// A turn at the flight of this name if there is one at once. The first folder that is or can be made ours alone is the place to
+/// meet.
+pub fn try_turn(folders: &[PathBuf], name: &str) -> Turn {
+    match meet(folders, name) {
+        Some((path, file)) => turn(path, &file).unwrap_or(Turn::Busy),
+        None => Turn::Alone,
+    }
+}
+
+/// Waits for a turn at the flight of this name for as long as `patience`.
+pub async fn take_turn(folders: &[PathBuf], name: &str, patience: Duration) -> Turn {
+    let Some((path, file)) = meet(folders, name) else { return Turn::Alone };
     let end = Instant::now() + patience;
     loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(PERIOD),
-            Err(TryLockError::WouldBlock) => return Turn::Busy,
-            Err(TryLockError::Error(_)) => return Turn::Alone,
+        if let Some(turn) = turn(path.clone(), &file) {
+            return turn;
         }
+        if Instant::now() >= end {
+            return Turn::Busy;
+        }
+        tokio::time::sleep(PERIOD).await;
     }
-    match file.metadata() {
-        Ok(metadata) if metadata.nlink() == 0 => Turn::Landed(account(&file)),
-        // What a leader wrote that died before it unlinked the file is of the past.
-        Ok(_) if file.set_len(0).is_ok() => Turn::Lead(Leader { file, path }),
+}
+
+fn meet(folders: &[PathBuf], name: &str) -> Option<(PathBuf, File)> {
+    let place = folders.iter().find_map(|folder| open(folder, name));
+    if place.is_none() {
+        debug!("no folder of ours to meet other processes in");
+    }
+    place
+}
+
+/// What is found at the file now; nothing while somebody else leads.
+fn turn(path: PathBuf, file: &File) -> Option<Turn> {
+    match file.try_lock() {
+        Ok(()) => (),
+        Err(TryLockError::WouldBlock) => return None,
+        Err(TryLockError::Error(_)) => return Some(Turn::Alone),
+    }
+    Some(match (file.metadata(), file.try_clone()) {
+        (Ok(metadata), _) if metadata.nlink() == 0 => Turn::Landed(account(file)),
+        // What a leader wrote that died before it unlinked the file is of the past. The clone shares the lock.
+        (Ok(_), Ok(own)) if file.set_len(0).is_ok() => Turn::Lead(Leader { file: own, path }),
         _ => Turn::Alone,
-    }
+    })
 }
 
 impl Leader {
@@ -111,8 +134,6 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    const NOW: Duration = Duration::ZERO;
-
     fn place() -> (tempfile::TempDir, Vec<PathBuf>) {
         let folder = tempfile::tempdir().unwrap();
         let folders = vec![folder.path().join("meet")];
@@ -120,14 +141,14 @@ mod tests {
     }
 
     fn lead(folders: &[PathBuf]) -> Leader {
-        match take_turn(folders, "a", NOW) {
+        match try_turn(folders, "a") {
             Turn::Lead(leader) => leader,
             other => panic!("{other:?}"),
         }
     }
 
     fn failure() -> Relayed {
-        Relayed { message: "m".into(), details: vec!["d".into()], hint: None }
+        Relayed { not_signed_in: false, message: "m".into(), details: vec!["d".into()], hint: None }
     }
 
     /// Waits in a thread until the flight has landed, once the thread has the file open.
@@ -149,8 +170,8 @@ mod tests {
         for (told, expected) in [(None, None), (Some(failure()), Some("m"))] {
             let (_folder, folders) = place();
             let leader = lead(&folders);
-            assert!(matches!(take_turn(&folders, "a", NOW), Turn::Busy));
-            assert!(matches!(take_turn(&folders, "b", NOW), Turn::Lead(_)));
+            assert!(matches!(try_turn(&folders, "a"), Turn::Busy));
+            assert!(matches!(try_turn(&folders, "b"), Turn::Lead(_)));
             let waiter = waiter(&folders);
             leader.land(told.as_ref());
             let Turn::Landed(account) = waiter.join().unwrap() else { panic!() };
@@ -180,12 +201,12 @@ mod tests {
         let (folder, folders) = place();
         std::fs::create_dir(&folders[0]).unwrap();
         std::fs::set_permissions(&folders[0], std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(matches!(take_turn(&folders, "a", NOW), Turn::Alone));
+        assert!(matches!(try_turn(&folders, "a"), Turn::Alone));
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(folder.path(), &link).unwrap();
-        assert!(matches!(take_turn(&[link], "a", NOW), Turn::Alone));
+        assert!(matches!(try_turn(&[link], "a"), Turn::Alone));
         let other = folder.path().join("other");
-        assert!(matches!(take_turn(&[folders[0].clone(), other], "a", NOW), Turn::Lead(_)));
+        assert!(matches!(try_turn(&[folders[0].clone(), other], "a"), Turn::Lead(_)));
     }
 
     #[test]
@@ -195,13 +216,13 @@ mod tests {
         let target = folder.path().join("target");
         std::fs::write(&target, "precious").unwrap();
         std::os::unix::fs::symlink(&target, folders[0].join("a")).unwrap();
-        assert!(matches!(take_turn(&folders, "a", NOW), Turn::Alone));
+        assert!(matches!(try_turn(&folders, "a"), Turn::Alone));
         assert_eq!(std::fs::read_to_string(target).unwrap(), "precious");
     }
 
     #[test]
     fn without_any_folder_everybody_is_alone() {
-        assert!(matches!(take_turn(&[], "a", NOW), Turn::Alone));
-        assert!(matches!(take_turn(&["/proc/nowhere".into()], "a", NOW), Turn::Alone));
+        assert!(matches!(try_turn(&[], "a"), Turn::Alone));
+        assert!(matches!(try_turn(&["/proc/nowhere".into()], "a"), Turn::Alone));
     }
 }

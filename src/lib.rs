@@ -71,4 +71,5 @@ pub mod log;
 pub mod network;
 pub mod protocol;
 pub mod registry;
+mod session;
 pub mod token;

@@ -1,7 +1,7 @@
 //! The process edge: arguments, environment, clock, streams and the exit code.
 
 use docker_credential_acrscoped::cli::{self, Command, PROGRAM, Stop};
-use docker_credential_acrscoped::config::Config;
+use docker_credential_acrscoped::config::Settings;
 use docker_credential_acrscoped::error::{Error, printable, visible};
 use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::log;
@@ -13,14 +13,13 @@ use std::time::SystemTime;
 fn main() -> ExitCode {
     let done = match cli::read(std::env::args_os()) {
         Ok(Command::Version) => say(&format!("{PROGRAM} ({PROGRAM}) v{}", env!("CARGO_PKG_VERSION"))),
-        Ok(Command::Docker(verb)) => docker::serve(verb, helper, io::stdin().lock(), Stdout),
+        Ok(Command::Docker(verb)) => {
+            settings().and_then(|settings| docker::serve(verb, &settings, helper, io::stdin().lock(), Stdout))
+        }
         Err(Stop::Help(text)) => say(text.trim_end()),
         Err(Stop::Misuse(line, explanation)) => return misused(&line, &explanation),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
+    done.unwrap_or_else(|error| failed(&error))
 }
 
 /// Libraries panic when the machine has no file, thread or memory left. A client is told so in one line all the same.
@@ -37,18 +36,23 @@ fn tell_panics() {
     }));
 }
 
-/// A helper made from the environment. Called for hosts that are ours, and for `list`.
-#[expect(clippy::disallowed_methods, reason = "environment and clock are touched here and nowhere else")]
-fn helper() -> Result<Helper, Error> {
+/// The environment and the config file.
+#[expect(clippy::disallowed_methods, reason = "the environment is touched here and nowhere else")]
+fn settings() -> Result<Settings, Error> {
     let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-    let config = Config::read(&variables, dirs::home_dir())?;
-    log::to_stderr(config.log);
+    Settings::read(variables, dirs::home_dir(), dirs::config_dir())
+}
+
+/// A helper, and what must be in place before it meets a token. Called for hosts that are ours, and for `list`.
+#[expect(clippy::disallowed_methods, reason = "the clock is touched here and nowhere else")]
+fn helper(settings: &Settings) -> Result<Helper<'_>, Error> {
+    log::to_stderr(settings.log()?);
     keep_memory_private();
     tell_panics();
-    for name in Config::unknown_settings(&variables) {
+    for name in settings.unknown_variables() {
         tracing::warn!("`{name}` is no setting of {PROGRAM}; `{PROGRAM} --help` lists them");
     }
-    Ok(Helper::new(config, SystemTime::now))
+    Ok(Helper::new(settings, SystemTime::now))
 }
 
 /// No core dump, and no look into our memory by other processes of the same user, from before the first token is read.
@@ -63,8 +67,9 @@ fn keep_memory_private() {
 #[cfg(not(target_os = "linux"))]
 fn keep_memory_private() {}
 
-fn say(text: &str) -> Result<(), Error> {
-    writeln!(Stdout, "{text}").map_err(Error::Output)
+fn say(text: &str) -> Result<ExitCode, Error> {
+    writeln!(Stdout, "{text}").map_err(Error::Output)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn misused(line: &str, explanation: &str) -> ExitCode {
@@ -78,7 +83,7 @@ fn failed(error: &Error) -> ExitCode {
     // Settings and names of files are part of messages, and may hold anything.
     let message = visible(&error.to_string());
     tell(&mut io::stdout(), &message);
-    if !matches!(error, Error::NotOurs) {
+    if !matches!(error, Error::NotOurs | Error::Anonymous(_)) {
         let details = error.details().into_iter().map(|detail| format!("\n  {}", visible(&detail)));
         let hint = error.hint().map(|hint| format!("\nhint: {}", visible(&hint)));
         let rest: String = details.chain(hint).collect();

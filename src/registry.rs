@@ -4,28 +4,63 @@
 //! looks at the text alone: no cache, network or process is touched before it has answered. It compares whole labels, never
 //! substrings: an unanchored comparison sent Azure tokens to lookalike hosts in another helper (GO-2026-6225).
 
+use crate::token::REGISTRY_AUDIENCE;
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-/// A national cloud of Azure: the suffix of its registries and the authority that signs people in there.
-#[derive(Debug, PartialEq, Eq)]
+/// A cloud: the suffix of its registries, the authority that signs people in there, and what it is called elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cloud {
     /// The word for it in messages.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What every login server of the cloud ends with, without a leading dot.
-    pub suffix: &'static str,
-    /// Host of the Entra authority. Source: `azure-cli-core`, `cloud.py` (2.91), and Microsoft's national-cloud pages.
-    pub authority: &'static str,
+    pub suffix: Cow<'static, str>,
+    /// Host of the Entra authority, with its port if it has one. Source: `azure-cli-core`, `cloud.py` (2.91), and Microsoft's
+    /// national-cloud pages.
+    pub authority: Cow<'static, str>,
+    /// The audience that its registries take.
+    pub audience: Cow<'static, str>,
+    /// What the Azure CLI and the Azure Developer CLI call it (`az cloud list`).
+    pub cli_name: Cow<'static, str>,
+    /// The audience of assertions that its authority takes from other issuers (Microsoft, "Workload identity federation").
+    pub federation: Cow<'static, str>,
 }
 
-/// The clouds whose registries are served. The registry audience is the same in all of them (`_resolve_acr_scope` of
-/// azure-cli 2.91).
-pub const CLOUDS: &[Cloud] = &[
-    Cloud { name: "Azure", suffix: "azurecr.io", authority: "login.microsoftonline.com" },
-    Cloud { name: "Azure US Government", suffix: "azurecr.us", authority: "login.microsoftonline.us" },
-    Cloud { name: "Azure China", suffix: "azurecr.cn", authority: "login.chinacloudapi.cn" },
+impl Cloud {
+    const fn azure(
+        name: &'static str,
+        suffix: &'static str,
+        authority: &'static str,
+        cli_name: &'static str,
+        federation: &'static str,
+    ) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
+            suffix: Cow::Borrowed(suffix),
+            authority: Cow::Borrowed(authority),
+            // The same in all of them (`_resolve_acr_scope` of azure-cli 2.91).
+            audience: Cow::Borrowed(REGISTRY_AUDIENCE),
+            cli_name: Cow::Borrowed(cli_name),
+            federation: Cow::Borrowed(federation),
+        }
+    }
+}
+
+/// The audience of federated assertions in the public cloud, and where nothing else is known.
+pub const FEDERATION: &str = "api://AzureADTokenExchange";
+
+const FEDERATION_US: &str = "api://AzureADTokenExchangeUSGov";
+const FEDERATION_CHINA: &str = "api://AzureADTokenExchangeChina";
+
+/// The clouds of Azure.
+pub static CLOUDS: &[Cloud] = &[
+    Cloud::azure("Azure", "azurecr.io", "login.microsoftonline.com", "AzureCloud", FEDERATION),
+    Cloud::azure("Azure US Government", "azurecr.us", "login.microsoftonline.us", "AzureUSGovernment", FEDERATION_US),
+    Cloud::azure("Azure China", "azurecr.cn", "login.chinacloudapi.cn", "AzureChinaCloud", FEDERATION_CHINA),
     // Closed in October 2021; kept because peers and old configurations still name it.
-    Cloud { name: "Azure Germany", suffix: "azurecr.de", authority: "login.microsoftonline.de" },
-    Cloud { name: "Bleu", suffix: "azurecr.sovcloud-azure.fr", authority: "login.sovcloud-identity.fr" },
+    Cloud::azure("Azure Germany", "azurecr.de", "login.microsoftonline.de", "AzureGermanCloud", FEDERATION),
+    Cloud::azure("Bleu", "azurecr.sovcloud-azure.fr", "login.sovcloud-identity.fr", "AzureBleuCloud", FEDERATION),
 ];
 
 /// Longest label of a DNS name (RFC 1035, section 2.3.4).
@@ -39,18 +74,19 @@ const MAX_LABEL: usize = 63;
 pub struct Registry {
     host: String,
     login_server: String,
-    cloud: &'static Cloud,
+    cloud: Arc<Cloud>,
 }
 
 impl Registry {
     /// Reads what a client sent as server URL: a host, or a URL with `http://` or `https://`, with or without port 443 and
-    /// a path, in any case, with or without a trailing dot. Everything else is not ours: `None`.
+    /// a path, in any case, with or without a trailing dot. Everything else is not ours: `None`. `own` are the clouds that the
+    /// user added to those of Azure.
     ///
     /// The scheme is dropped, never obeyed: a token is sent by TLS only.
-    pub fn parse(server_url: &str) -> Option<Self> {
+    pub fn parse(server_url: &str, own: &[Cloud]) -> Option<Self> {
         let host = host_of(server_url)?;
-        CLOUDS.iter().find_map(|cloud| {
-            let name = host.strip_suffix(cloud.suffix)?.strip_suffix('.')?;
+        CLOUDS.iter().chain(own).find_map(|cloud| {
+            let name = host.strip_suffix(&*cloud.suffix)?.strip_suffix('.')?;
             let labels: Vec<&str> = name.split('.').collect();
             let login_server = match labels[..] {
                 [registry] if is_registry_label(registry) => host.clone(),
@@ -59,7 +95,7 @@ impl Registry {
                 }
                 _ => return None,
             };
-            Some(Self { host: host.clone(), login_server, cloud })
+            Some(Self { host: host.clone(), login_server, cloud: Arc::new(cloud.clone()) })
         })
     }
 
@@ -81,8 +117,8 @@ impl Registry {
     }
 
     /// The cloud it belongs to.
-    pub fn cloud(&self) -> &'static Cloud {
-        self.cloud
+    pub fn cloud(&self) -> &Cloud {
+        &self.cloud
     }
 }
 
@@ -297,7 +333,7 @@ mod tests {
     #[test]
     fn a_login_server_is_recognised_however_a_client_writes_it() {
         for (input, host, login_server, cloud) in OURS {
-            let registry = Registry::parse(input).unwrap_or_else(|| panic!("not ours: {input:?}"));
+            let registry = Registry::parse(input, &[]).unwrap_or_else(|| panic!("not ours: {input:?}"));
             assert_eq!(registry.host(), *host, "{input:?}");
             assert_eq!(registry.login_server(), *login_server, "{input:?}");
             assert_eq!(registry.cloud().name, *cloud, "{input:?}");
@@ -307,7 +343,7 @@ mod tests {
     #[test]
     fn a_host_that_only_looks_like_a_registry_is_not_ours() {
         for input in FOREIGN {
-            assert_eq!(Registry::parse(input), None, "{input:?}");
+            assert_eq!(Registry::parse(input, &[]), None, "{input:?}");
         }
     }
 
@@ -323,7 +359,7 @@ mod tests {
     #[test]
     fn the_resource_name_leaves_the_hash_of_a_domain_name_label_out() {
         for (input, name) in [("contoso.azurecr.io", "contoso"), ("contoso-abc123.eastus.geo.azurecr.io", "contoso")] {
-            assert_eq!(Registry::parse(input).unwrap().resource_name(), name);
+            assert_eq!(Registry::parse(input, &[]).unwrap().resource_name(), name);
         }
     }
 }

@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
+use url::Url;
 
 /// A refresh token is not handed out in its last minute: the client still has to use it.
 const SPENT: Duration = Duration::from_secs(60);
@@ -16,11 +17,65 @@ const SPENT: Duration = Duration::from_secs(60);
 /// A token that claims to live longer than this is renewed after half of it all the same.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// An access token is not sent in its last five minutes: an exchange takes time, and clocks differ.
+const LAST_USE: Duration = Duration::from_secs(5 * 60);
+
 /// Application id of the resource "Azure Container Registry": a token may carry it as `aud` in place of the audience's URL.
 const REGISTRY_RESOURCE_ID: &str = "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26";
 
-/// The audience of every registry in every cloud (azure-cli 2.91, `_resolve_acr_scope`).
+/// Application id of the resource "Windows Azure Service Management API", which is Azure Resource Manager.
+const RESOURCE_MANAGER_ID: &str = "797f4846-ba00-4fd7-ba43-dac1f8f63013";
+
+/// The audience of every registry in every cloud of Azure (azure-cli 2.91, `_resolve_acr_scope`).
 pub const REGISTRY_AUDIENCE: &str = "https://containerregistry.azure.net";
+
+/// What an access token is asked for and must be for. Never Azure Resource Manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audience(String);
+
+impl Audience {
+    /// Reads the address of a resource, `https://…` or `api://…`, as the registries of a disconnected cloud may have one of their
+    /// own. The error says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "api") && url.has_host());
+        let is_plain = |url: &Url| url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        let url = url.filter(|url| is_plain(url) && url.fragment().is_none() && text.bytes().all(|byte| byte.is_ascii_graphic()));
+        let url = url.ok_or_else(|| format!("is {text:?}, expected the address of a resource, such as `{REGISTRY_AUDIENCE}`"))?;
+        let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+        if is_resource_manager(&host) {
+            return Err(format!("is {text:?}, which is Azure Resource Manager: its tokens are never asked for nor sent"));
+        }
+        Ok(Self(text.strip_suffix("/.default").unwrap_or(text).trim_end_matches('/').to_owned()))
+    }
+
+    /// The Entra scope to ask for.
+    pub fn scope(&self) -> String {
+        format!("{}/.default", self.0)
+    }
+
+    /// The audience itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this `aud` claim stands for it.
+    fn is(&self, claim: &str) -> bool {
+        claim.strip_suffix('/').unwrap_or(claim) == self.0 || (self.0 == REGISTRY_AUDIENCE && claim == REGISTRY_RESOURCE_ID)
+    }
+}
+
+impl Default for Audience {
+    fn default() -> Self {
+        Self(REGISTRY_AUDIENCE.to_owned())
+    }
+}
+
+/// Azure Resource Manager is `management.azure.com`, `management.core.windows.net`, `management.usgovcloudapi.net` and so on by
+/// cloud, and `management.…`, `adminmanagement.…` or `armmanagement.…` in private ones.
+fn is_resource_manager(host: &str) -> bool {
+    let label = host.split('.').next().unwrap_or_default();
+    matches!(label, "management" | "adminmanagement" | "armmanagement") || host == RESOURCE_MANAGER_ID
+}
 
 /// Claims of an access token that decide where it may be sent. They are taken as whatever JSON they are: a claim of an
 /// unexpected type must not make the whole token unreadable and so unchecked.
@@ -35,33 +90,35 @@ struct AccessClaims {
 const UNREADABLE: &str = "an audience that cannot be read";
 
 /// An access token of Entra for the registry audience.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AccessToken {
     secret: SecretString,
     tenant: Option<String>,
+    expires: Option<SystemTime>,
 }
 
 impl AccessToken {
-    /// Takes a token that was asked for with [`REGISTRY_AUDIENCE`]. A JWT for another audience, or for one that cannot be read, is
+    /// Takes a token that was asked for with this audience. A JWT for another audience, or for one that cannot be read, is
     /// refused with words for that audience, and goes nowhere.
-    pub fn new(secret: SecretString) -> Result<Self, String> {
+    pub fn new(secret: SecretString, audience: &Audience) -> Result<Self, String> {
         // An opaque or encrypted token has no payload to read, a JWT has one that must tell its audience.
         let claims = match payload(secret.expose_secret()) {
             Payload::None => AccessClaims::default(),
             Payload::Unreadable => return Err(UNREADABLE.into()),
             Payload::Json(json) => match serde_json::from_slice::<AccessClaims>(&json) {
-                Ok(AccessClaims { aud: Value::String(audience), tid }) if is_registry_audience(&audience) => {
-                    AccessClaims { aud: Value::String(audience), tid }
+                Ok(AccessClaims { aud: Value::String(claim), tid }) if audience.is(&claim) => {
+                    AccessClaims { aud: Value::String(claim), tid }
                 }
-                Ok(AccessClaims { aud: Value::String(audience), .. }) => return Err(format!("`{}`", printable(&audience))),
+                Ok(AccessClaims { aud: Value::String(claim), .. }) => return Err(format!("`{}`", printable(&claim))),
                 Ok(AccessClaims { aud: Value::Null, .. }) | Err(_) => return Err(UNREADABLE.into()),
                 Ok(AccessClaims { aud, .. }) => return Err(format!("`{}`", printable(&aud.to_string()))),
             },
         };
-        Ok(Self { secret, tenant: claims.tid.as_str().map(str::to_owned) })
+        let expires = expiry_of(secret.expose_secret());
+        Ok(Self { secret, tenant: claims.tid.as_str().map(str::to_owned), expires })
     }
 
-    /// The token itself, for the body of one request.
+    /// The token itself, for the body of one request or a store.
     pub fn secret(&self) -> &SecretString {
         &self.secret
     }
@@ -70,15 +127,22 @@ impl AccessToken {
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
+
+    /// Until when it is used for further registries: five minutes before it ends. A token that does not say when it ends is
+    /// used once.
+    pub fn usable_until(&self) -> Option<SystemTime> {
+        self.expires?.checked_sub(LAST_USE)
+    }
+
+    /// Whether both are the same token.
+    pub fn is(&self, other: &Self) -> bool {
+        self.secret.expose_secret() == other.secret.expose_secret()
+    }
 }
 
-fn is_registry_audience(audience: &str) -> bool {
-    audience.strip_suffix('/').unwrap_or(audience) == REGISTRY_AUDIENCE || audience == REGISTRY_RESOURCE_ID
-}
-
-/// The claim of a refresh token that says when it ends.
+/// The claim that says when a token ends.
 #[derive(Debug, Deserialize)]
-struct RefreshClaims {
+struct Lifetime {
     exp: u64,
 }
 
@@ -149,7 +213,7 @@ impl RefreshToken {
 /// `exp` of a JWT.
 fn expiry_of(token: &str) -> Option<SystemTime> {
     let Payload::Json(json) = payload(token) else { return None };
-    let claims: RefreshClaims = serde_json::from_slice(&json).ok()?;
+    let claims: Lifetime = serde_json::from_slice(&json).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp))
 }
 
@@ -240,7 +304,7 @@ mod tests {
     #[test]
     fn an_access_token_of_another_audience_is_refused() {
         for audience in ["https://management.azure.com", "https://containerregistry.azure.net.evil.example", ""] {
-            let refused = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":7}}"#)));
+            let refused = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":7}}"#)), &Audience::default());
             assert_eq!(refused.unwrap_err(), format!("`{audience}`"));
         }
         let arm = r#"{"aud":"https://management.azure.com"}"#;
@@ -248,12 +312,12 @@ mod tests {
         for payload in
             ["{}", "[]", "nonsense", r#"{"aud":null}"#, r#"{"aud":"a","aud":"https://containerregistry.azure.net"}"#, &deep]
         {
-            assert_eq!(AccessToken::new(jwt(payload)).unwrap_err(), UNREADABLE);
+            assert_eq!(AccessToken::new(jwt(payload), &Audience::default()).unwrap_err(), UNREADABLE);
         }
-        assert!(AccessToken::new(format!("{}.", jwt(arm).expose_secret()).into()).is_err());
-        assert!(AccessToken::new("e30.!!!.c2ln".into()).is_err());
+        assert!(AccessToken::new(format!("{}.", jwt(arm).expose_secret()).into(), &Audience::default()).is_err());
+        assert!(AccessToken::new("e30.!!!.c2ln".into(), &Audience::default()).is_err());
         for odd in [r#"["https://containerregistry.azure.net"]"#, "7"] {
-            let refused = AccessToken::new(jwt(&format!(r#"{{"aud":{odd}}}"#)));
+            let refused = AccessToken::new(jwt(&format!(r#"{{"aud":{odd}}}"#)), &Audience::default());
             assert_eq!(refused.unwrap_err(), format!("`{odd}`"));
         }
     }
@@ -261,18 +325,18 @@ mod tests {
     #[test]
     fn an_access_token_of_the_registry_audience_tells_its_tenant() {
         for audience in [REGISTRY_AUDIENCE, "https://containerregistry.azure.net/", REGISTRY_RESOURCE_ID] {
-            let token = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":"t"}}"#))).unwrap();
+            let token = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":"t"}}"#)), &Audience::default()).unwrap();
             assert_eq!(token.tenant(), Some("t"));
         }
         for opaque in ["opaque", "encrypted.with.five.parts.each"] {
-            assert_eq!(AccessToken::new(opaque.into()).unwrap().tenant(), None);
+            assert_eq!(AccessToken::new(opaque.into(), &Audience::default()).unwrap().tenant(), None);
         }
     }
 
     #[test]
     fn debug_shows_no_token() {
         let refresh = RefreshToken::received("canary".into(), NOW);
-        let access = AccessToken::new("canary".into()).unwrap();
+        let access = AccessToken::new("canary".into(), &Audience::default()).unwrap();
         assert!(!format!("{refresh:?}{access:?}").contains("canary"));
     }
 }

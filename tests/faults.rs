@@ -142,7 +142,7 @@ fn sign_in() -> Vec<Row> {
         }),
         row("The header of the managed identity's endpoint is wrong", |_, simulator, command| {
             machine(simulator, command);
-            command.env("IDENTITY_HEADER", "wrong");
+            command.env("IDENTITY_HEADER", "another");
         }),
     ]
 }

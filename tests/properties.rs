@@ -5,7 +5,7 @@ pub mod invariants;
 
 use docker_credential_acrscoped::protocol::docker::Verb;
 use docker_credential_acrscoped::registry::CLOUDS;
-use docker_credential_acrscoped::token::AccessToken;
+use docker_credential_acrscoped::token::{AccessToken, Audience};
 use invariants::{AzureCli, VARIABLES};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -37,16 +37,59 @@ fn server_url() -> impl Strategy<Value = String> {
         select(vec![".", "..", "-", "/", "//", ":", "@", "?", "#", "%", "%2e", "\\", " ", "\t", "\n", "\0", "[", "]", "*"]),
         select(vec!["http://", "https://", "HTTPS://", "ftp://", "oci:", ":443", ":80", ":0443", "user:pass@", "evil.example"]),
         select(vec!["\u{3002}", "\u{ff0e}", "\u{130}", "\u{a0}", "\u{3000}", "\u{200b}", "\u{feff}", "\u{212a}", "ß", "о"]),
-        select(CLOUDS.iter().map(|cloud| cloud.suffix).collect::<Vec<_>>()),
+        select(CLOUDS.iter().map(|cloud| &*cloud.suffix).collect::<Vec<_>>()),
     ];
     prop::collection::vec(part, 0..8).prop_map(|parts| parts.concat())
+}
+
+/// Lines of a config file, good and nearly good.
+fn config_line() -> impl Strategy<Value = String> {
+    let name = select(vec![
+        "tenant",
+        "client_id",
+        "source",
+        "cache",
+        "timeout",
+        "audience",
+        "authority",
+        "username",
+        "suffix",
+        "tenent",
+    ]);
+    let value = prop_oneof![
+        select(vec![
+            "'t'",
+            "'none'",
+            "'azure-cli'",
+            "7",
+            "true",
+            "''",
+            "'https://login.example'",
+            "'registries.example'",
+            "[1]",
+            "{}"
+        ])
+        .prop_map(str::to_owned),
+        "\"https://management\\.[a-z.]{0,20}\"",
+        "'[ -&(-~]{0,12}'",
+    ];
+    let header = select(vec![
+        "[registry.\"*.azurecr.io\"]",
+        "[registry.\"contoso.azurecr.io\"]",
+        "[registry.\"*.eastus.geo.azurecr.us\"]",
+        "[registry.\"contoso.*.geo.azurecr.us\"]",
+        "[cloud.f]",
+        "[cloud]",
+        "[registry]",
+    ]);
+    prop_oneof![3 => (name, value).prop_map(|(name, value)| format!("{name} = {value}")), 1 => header.prop_map(str::to_owned)]
 }
 
 /// A server URL that is a registry's, or would be but for one insertion.
 fn nearly_a_registry() -> impl Strategy<Value = String> {
     let scheme = select(vec!["", "http://", "https://", "HtTpS://"]);
     let registry = "[a-zA-Z0-9]{4,12}(-[a-z0-9]{0,6})?(\\.[a-z0-9]{1,12}\\.geo)?";
-    let cloud = select(CLOUDS.iter().map(|cloud| cloud.suffix).collect::<Vec<_>>());
+    let cloud = select(CLOUDS.iter().map(|cloud| &*cloud.suffix).collect::<Vec<_>>());
     let end = select(vec!["", ".", ":443", ".:443", "/", "/v2/", "/a@b", "/?#\\", "\r\n", "\u{3000}", "\u{85}"]);
     let odd = prop_oneof![3 => Just(None), 1 => any::<(prop::sample::Index, char)>().prop_map(Some)];
     (scheme, registry, cloud, end, odd).prop_map(|(scheme, registry, cloud, end, odd)| {
@@ -154,6 +197,16 @@ proptest! {
     }
 
     #[test]
+    fn no_config_file_is_half_understood(
+        lines in prop::collection::vec(config_line(), 0..6),
+        bytes in prop::collection::vec(any::<u8>(), 0..60),
+    ) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        invariants::config_file(folder.path(), lines.join("\n").as_bytes());
+        invariants::config_file(folder.path(), &[lines.join("\n").as_bytes(), &bytes].concat());
+    }
+
+    #[test]
     fn bytes_that_are_no_token_are_never_kept(
         bytes in prop::collection::vec(any::<u8>(), 0..60),
         text in "[a-zA-Z0-9._=-]{0,60}",
@@ -172,7 +225,7 @@ proptest! {
         claims["aud"] = audience;
         let payload = azure_core::base64::encode_url_safe(claims.to_string());
         let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
-        prop_assert!(AccessToken::new(token.into()).is_err());
+        prop_assert!(AccessToken::new(token.into(), &Audience::default()).is_err());
     }
 
     #[test]

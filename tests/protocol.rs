@@ -60,13 +60,13 @@ fn what_cannot_be_done_is_one_line_on_stdout_and_more_on_stderr() {
         (
             &["store"],
             r#"{"ServerURL":"contoso.azurecr.io","Username":"alice","Secret":"s"}"#,
-            "the password of `alice` is not kept: for `contoso.azurecr.io` this helper signs in with an Entra identity; take the \
-             host out of `credHelpers` to use a password",
+            "the password of `alice` is not kept: for `contoso.azurecr.io` this helper signs in with an Entra identity; name \
+             another helper for the host under `credHelpers` to use a password",
         ),
         (
             &["store"],
             r#"{"ServerURL":"docker.io","Username":"alice","Secret":"s"}"#,
-            "`docker.io` is no Azure Container Registry: give it another helper under `credHelpers` in docker's config.json",
+            "`docker.io` is no Azure Container Registry, and no `delegate` is set for other hosts",
         ),
         (&["gett"], "", "unrecognized subcommand `gett`"),
         (&[], "", "no action given: one of get, store, erase, list, version"),
@@ -83,7 +83,7 @@ fn what_cannot_be_done_is_one_line_on_stdout_and_more_on_stderr() {
 #[test]
 fn junk_and_floods_on_stdin_are_answered_not_crashed_on() {
     let (home, simulator) = world();
-    for action in ["get", "erase", "store"] {
+    for (action, limit) in [("get", 8_192), ("erase", 8_192), ("store", 65_536)] {
         let mut command = helper(&home, &simulator);
         command.arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -95,7 +95,7 @@ fn junk_and_floods_on_stdin_are_answered_not_crashed_on() {
         let output = child.wait_with_output().unwrap();
         writer.join().unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "stdin holds more than 8192 bytes\n");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("stdin holds more than {limit} bytes\n"));
     }
 }
 

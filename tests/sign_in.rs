@@ -196,7 +196,7 @@ fn a_source_that_is_there_but_broken_is_never_passed_over() {
         (
             "AZURE_CLIENT_CERTIFICATE_PATH",
             "/c.pem",
-            "`AZURE_CLIENT_CERTIFICATE_PATH` is set, but certificates are not supported yet\n",
+            "`AZURE_CLIENT_CERTIFICATE_PATH` is set, but `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not\n",
         ),
     ] {
         let mut command = nobody(&home, &simulator);

@@ -1,20 +1,24 @@
-//! What is remembered between calls: refresh tokens in the stores of the operating system.
+//! What is remembered between calls: tokens in the stores of the operating system.
 //!
+//! A refresh token is kept for its registry and identity, an access token for its identity, so that another registry costs no sign-in.
 //! Stores are [`keyring_core`] stores. A [`Cache`] holds the ones that this system offers, in order: a token goes into the
 //! first that takes it and is looked for in all. Whatever goes wrong in a store is a miss, told in the log, never a failure.
 
+mod entry;
 #[cfg(target_os = "linux")]
 mod kernel_keyring;
 #[cfg(target_os = "linux")]
 mod secret_service;
 
+pub use entry::Key;
+
 use crate::config::CacheChoice;
 use crate::registry::Registry;
-use crate::token::RefreshToken;
+use crate::token::{AccessToken, Audience, RefreshToken};
+use entry::Stored;
 use keyring_core::api::CredentialStore;
 use keyring_core::{Entry, Error};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use secrecy::SecretString;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -24,51 +28,8 @@ use zeroize::Zeroizing;
 /// The name under which all entries stand in every store.
 pub const SERVICE: &str = "docker-credential-acrscoped";
 
-/// Whose token for which registry: an identity can never be given another one's token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    host: String,
-    identity: String,
-}
-
-impl Key {
-    /// The key of a registry and the fingerprint of an identity ([`crate::identity::Identity::fingerprint`]).
-    pub fn new(registry: &Registry, identity: &str) -> Self {
-        Self { host: registry.host().to_owned(), identity: identity.to_owned() }
-    }
-
-    /// The registry host.
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// A file name for what belongs to the key: neither part can hold a slash.
-    pub fn file_name(&self) -> String {
-        self.user()
-    }
-
-    /// The user part of an entry: host and fingerprint. Neither can hold a space.
-    fn user(&self) -> String {
-        format!("{} {}", self.host, self.identity)
-    }
-
-    fn of(entry: &Entry) -> Option<Self> {
-        let (service, user) = entry.get_specifiers()?;
-        let (host, identity) = user.split_once(' ')?;
-        (service == SERVICE).then(|| Self { host: host.to_owned(), identity: identity.to_owned() })
-    }
-}
-
-/// The bytes of an entry, as JSON.
-#[derive(Serialize, Deserialize)]
-struct Stored<'a> {
-    /// Seconds since 1970 from which on the token is renewed.
-    renew: u64,
-    token: &'a str,
-}
-
 /// The stores in use, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Cache {
     stores: Vec<Arc<CredentialStore>>,
 }
@@ -106,24 +67,49 @@ impl Cache {
 
     /// The token under a key if some store has one that is still valid.
     pub fn get(&self, key: &Key, now: SystemTime) -> Option<RefreshToken> {
-        self.stores.iter().find_map(|store| {
-            let token = told(store, "look-up", read(store, key))?;
-            if !token.is_valid(now) {
-                debug!(store = store.vendor(), "the cached token has expired");
-                return None;
-            }
-            Some(token)
-        })
+        self.find(key, |secret, renew| Some(RefreshToken::restored(secret, renew)).filter(|token| token.is_valid(now)))
     }
 
     /// Remembers a token in the first store that takes it. A token that does not say when it ends is not kept.
     pub fn put(&self, key: &Key, token: &RefreshToken, now: SystemTime) {
-        if !token.is_valid(now) {
+        let ends = token.expires().filter(|_| token.is_valid(now));
+        self.keep(key, &Stored::new(token.secret(), token.renew()), ends, now);
+    }
+
+    /// The access token of an identity, while it can still be used for another registry.
+    pub fn access_token(&self, key: &Key, audience: &Audience, now: SystemTime) -> Option<AccessToken> {
+        self.find(key, |secret, usable_until| {
+            let token = AccessToken::new(secret, audience).ok()?;
+            // What is in the token counts as much as what was noted beside it.
+            let usable_until = usable_until.min(token.usable_until()?);
+            (now < usable_until).then_some(token)
+        })
+    }
+
+    /// Remembers an access token for as long as it can be used.
+    pub fn put_access_token(&self, key: &Key, token: &AccessToken, now: SystemTime) {
+        let ends = token.usable_until().filter(|ends| now < *ends);
+        self.keep(key, &Stored::new(token.secret(), ends.unwrap_or(now)), ends, now);
+    }
+
+    fn find<T>(&self, key: &Key, accept: impl Fn(SecretString, SystemTime) -> Option<T>) -> Option<T> {
+        self.stores.iter().find_map(|store| {
+            let (secret, time) = told(store, "look-up", read(store, key))?;
+            let accepted = accept(secret, time);
+            if accepted.is_none() {
+                debug!(store = store.vendor(), "what is kept has expired");
+            }
+            accepted
+        })
+    }
+
+    fn keep(&self, key: &Key, stored: &Stored<'_>, ends: Option<SystemTime>, now: SystemTime) {
+        let Some(left) = ends.and_then(|ends| ends.duration_since(now).ok()) else {
             debug!("the token cannot be kept: it is too short-lived or does not say when it ends");
             return;
-        }
+        };
         for store in &self.stores {
-            if told(store, "write", write(store, key, token, now)).is_some() {
+            if told(store, "write", write(store, key, stored, left)).is_some() {
                 debug!(store = store.vendor(), "kept the token");
                 break;
             }
@@ -132,43 +118,56 @@ impl Cache {
         }
     }
 
-    /// Forgets every token of a registry, whoever it was issued to. Errors when a store does not give one up: nobody must believe
-    /// that it is gone. A store that cannot be searched is a warning, since most likely nothing of ours is in it.
+    /// Forgets every token of a registry, whoever it was issued to, and the access tokens of those who have no token of another
+    /// registry left. Errors when a store does not give one up: nobody must believe that it is gone. A store that cannot be searched
+    /// is a warning, since most likely nothing of ours is in it.
     pub fn erase(&self, registry: &Registry) -> Result<(), crate::error::Error> {
-        let mut problem = None;
+        let mut entries = Vec::new();
         for store in &self.stores {
-            let entries = entries(store).unwrap_or_else(|error| {
+            let found = keys(store).unwrap_or_else(|error| {
                 warn!("{} cannot be searched: {}; a token of {registry} in it stays there", store.vendor(), reason(&error));
                 vec![]
             });
-            for (_, entry) in entries.iter().filter(|(key, _)| key.host == registry.host()) {
-                match entry.delete_credential() {
-                    Ok(()) | Err(Error::NoEntry) => (),
-                    Err(error) => problem = Some(format!("{}: {}", store.vendor(), reason(&error))),
-                }
+            entries.extend(found.into_iter().map(|(key, entry)| (store, key, entry)));
+        }
+        let is_of = |key: &Key| key.host() == registry.host();
+        let is_needed = |access: &Key| {
+            let is_other = |key: &Key| !key.is_of_sign_in() && !is_of(key) && key.is_of_same_identity(access);
+            entries.iter().any(|(_, key, entry)| is_other(key) && entry.get_secret().map(Zeroizing::new).is_ok())
+        };
+        let is_erased = |key: &Key| {
+            let was_here = || entries.iter().any(|(_, other, _)| is_of(other) && other.is_of_same_identity(key));
+            is_of(key) || (key.is_of_sign_in() && was_here() && !is_needed(key))
+        };
+        let mut problem = None;
+        for (store, _, entry) in entries.iter().filter(|(_, key, _)| is_erased(key)) {
+            match entry.delete_credential() {
+                Ok(()) | Err(Error::NoEntry) => (),
+                Err(error) => problem = Some(format!("{}: {}", store.vendor(), reason(&error))),
             }
         }
         let host = registry.host().to_owned();
         problem.map_or(Ok(()), |problem| Err(crate::error::Error::NotErased { host, problem }))
     }
 
-    /// The keys under which a valid token is kept.
+    /// The keys under which a valid refresh token is kept.
     pub fn list(&self, now: SystemTime) -> Vec<Key> {
-        let mut keys = Vec::new();
+        let mut listed = Vec::new();
         for store in &self.stores {
-            for (key, entry) in told(store, "search", entries(store)).unwrap_or_default() {
-                let token = entry.get_secret().ok().and_then(|bytes| parse(&Zeroizing::new(bytes)).ok());
-                if token.is_some_and(|token| token.is_valid(now)) && !keys.contains(&key) {
-                    keys.push(key);
+            for (key, entry) in told(store, "search", keys(store)).unwrap_or_default() {
+                let token = entry.get_secret().ok().and_then(|bytes| entry::parse(&Zeroizing::new(bytes)).ok());
+                let token = token.map(|(secret, renew)| RefreshToken::restored(secret, renew));
+                if token.is_some_and(|token| token.is_valid(now)) && !key.is_of_sign_in() && !listed.contains(&key) {
+                    listed.push(key);
                 }
             }
         }
-        keys
+        listed
     }
 }
 
 /// Our entries in a store, none when the store is not there.
-fn entries(store: &Arc<CredentialStore>) -> keyring_core::Result<Vec<(Key, Entry)>> {
+fn keys(store: &Arc<CredentialStore>) -> keyring_core::Result<Vec<(Key, Entry)>> {
     let found = match store.search(&HashMap::from([("service", SERVICE)])) {
         Err(Error::NotSupportedByStore(_)) => vec![],
         found => found?,
@@ -180,23 +179,13 @@ fn entry(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<Entry>
     store.build(SERVICE, &key.user(), None)
 }
 
-fn read(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<RefreshToken> {
-    parse(&Zeroizing::new(entry(store, key)?.get_secret()?))
+fn read(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<(SecretString, SystemTime)> {
+    entry::parse(&Zeroizing::new(entry(store, key)?.get_secret()?))
 }
 
-fn parse(bytes: &[u8]) -> keyring_core::Result<RefreshToken> {
-    let malformed = || Error::BadStoreFormat("the entry is not one of ours".into());
-    let stored: Stored<'_> = serde_json::from_slice(bytes).map_err(|_| malformed())?;
-    let renew = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(stored.renew)).ok_or_else(malformed)?;
-    Ok(RefreshToken::restored(SecretString::from(stored.token), renew))
-}
-
-fn write(store: &Arc<CredentialStore>, key: &Key, token: &RefreshToken, now: SystemTime) -> keyring_core::Result<()> {
-    let stored = Stored { renew: unix(token.renew()), token: token.secret().expose_secret() };
-    let bytes = Zeroizing::new(serde_json::to_vec(&stored).map_err(|error| Error::PlatformFailure(error.into()))?);
+fn write(store: &Arc<CredentialStore>, key: &Key, stored: &Stored<'_>, left: Duration) -> keyring_core::Result<()> {
     let entry = entry(store, key)?;
-    entry.set_secret(&bytes)?;
-    let left = token.expires().and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
+    entry.set_secret(&stored.bytes()?)?;
     match entry.update_attributes(&HashMap::from([(LIFETIME, left.as_secs().to_string().as_str())])) {
         // Not every store can end an entry by itself; `exp` in the token is what counts.
         Err(Error::NotSupportedByStore(_)) => Ok(()),
@@ -206,10 +195,6 @@ fn write(store: &Arc<CredentialStore>, key: &Key, token: &RefreshToken, now: Sys
 
 /// The attribute by which a store learns how long an entry lives: seconds from now on.
 const LIFETIME: &str = "lifetime";
-
-fn unix(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
-}
 
 /// The value, or `None` with a line in the log.
 fn told<T>(store: &Arc<CredentialStore>, what: &str, result: keyring_core::Result<T>) -> Option<T> {
@@ -236,6 +221,7 @@ mod tests {
     use super::*;
     use azure_core::base64::encode_url_safe;
     use keyring_core::mock;
+    use secrecy::ExposeSecret;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -246,7 +232,7 @@ mod tests {
     }
 
     fn key(host: &str, identity: &str) -> Key {
-        Key::new(&Registry::parse(host).unwrap(), identity)
+        Key::new(&Registry::parse(host, &[]).unwrap(), identity)
     }
 
     fn secret(token: &RefreshToken) -> String {
@@ -293,7 +279,7 @@ mod tests {
             cache.put(&key("contoso.azurecr.io", identity), &token(identity, 10_800), NOW);
         }
         cache.put(&key("fabrikam.azurecr.io", "alice"), &token("f", 10_800), NOW);
-        cache.erase(&Registry::parse("contoso.azurecr.io").unwrap()).unwrap();
+        cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap()).unwrap();
         assert_eq!(cache.list(NOW), [key("fabrikam.azurecr.io", "alice")]);
     }
 
@@ -306,7 +292,7 @@ mod tests {
         let entry = keyring_core::api::CredentialStoreApi::build(&*stuck, SERVICE, &key.user(), None).unwrap();
         let credential: &mock::Cred = entry.as_any().downcast_ref().unwrap();
         credential.set_error(Error::NoStorageAccess("locked".into()));
-        let error = cache.erase(&Registry::parse("contoso.azurecr.io").unwrap()).unwrap_err();
+        let error = cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap()).unwrap_err();
         assert!(error.to_string().starts_with("a cached token of contoso.azurecr.io could not be erased: "), "{error}");
     }
 
@@ -333,6 +319,45 @@ mod tests {
             store.build(SERVICE, &key.user(), None).unwrap().set_secret(bytes).unwrap();
             assert!(Cache::over(vec![store.clone()]).get(&key, NOW).is_none());
         }
+    }
+
+    fn access_token(name: &str, seconds: u64) -> AccessToken {
+        let payload =
+            encode_url_safe(format!(r#"{{"aud":"https://containerregistry.azure.net","exp":{seconds},"jti":"{name}"}}"#));
+        let jwt = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        AccessToken::new(jwt.into(), &Audience::default()).unwrap()
+    }
+
+    #[test]
+    fn an_access_token_is_kept_until_five_minutes_before_it_ends() {
+        let cache = Cache::over(vec![mock_store()]);
+        let (alice, bob) = (Key::of_sign_in("alice"), Key::of_sign_in("bob"));
+        cache.put_access_token(&alice, &access_token("a", 3_600), NOW);
+        let found = |key: &Key, seconds: u64| cache.access_token(key, &Audience::default(), NOW + Duration::from_secs(seconds));
+        assert!(found(&alice, 3_299).unwrap().is(&access_token("a", 3_600)));
+        assert!(found(&alice, 3_300).is_none() && found(&bob, 0).is_none());
+        let other = Audience::parse("https://registries.fabrikam.example").unwrap();
+        assert!(cache.access_token(&alice, &other, NOW).is_none());
+        assert!(cache.list(NOW).is_empty());
+        cache.put_access_token(&bob, &AccessToken::new("opaque".into(), &Audience::default()).unwrap(), NOW);
+        assert!(found(&bob, 0).is_none());
+    }
+
+    #[test]
+    fn an_access_token_goes_with_the_last_registry_of_its_identity() {
+        let cache = Cache::over(vec![mock_store(), mock_store()]);
+        for identity in ["alice", "bob"] {
+            cache.put_access_token(&Key::of_sign_in(identity), &access_token(identity, 3_600), NOW);
+            cache.put(&key("contoso.azurecr.io", identity), &token(identity, 10_800), NOW);
+        }
+        cache.put(&key("fabrikam.azurecr.io", "alice"), &token("f", 10_800), NOW);
+        let is_kept = |identity: &str| cache.access_token(&Key::of_sign_in(identity), &Audience::default(), NOW).is_some();
+        cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap()).unwrap();
+        assert!(is_kept("alice") && !is_kept("bob"));
+        cache.erase(&Registry::parse("other.azurecr.io", &[]).unwrap()).unwrap();
+        assert!(is_kept("alice"));
+        cache.erase(&Registry::parse("fabrikam.azurecr.io", &[]).unwrap()).unwrap();
+        assert!(!is_kept("alice"));
     }
 
     #[test]

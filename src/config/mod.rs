@@ -1,50 +1,69 @@
-//! Settings: the environment, read once, as types that cannot be wrong.
+//! Settings: the environment and the config file, read once, as types that cannot be wrong.
 //!
-//! [`Config::read`] gets the variables passed in and is the only reader of them. `ACRSCOPED_*` are ours; `AZURE_*` and
-//! `IDENTITY_*` are those of the Azure SDKs and mean here what they mean there.
+//! [`Settings::read`] gets the variables passed in and is the only reader of them and of the file. [`Settings::for_registry`] says what
+//! holds for one registry, and [`Settings::explain`] where each value comes from. `ACRSCOPED_*` are ours; `AZURE_*`, `IDENTITY_*` and
+//! the like are those of the Azure SDKs and mean here what they mean there.
 
+mod cloud;
+mod environment;
+mod file;
+mod keys;
+mod layers;
+mod pattern;
 mod sources;
+mod values;
 
-pub use sources::{Announced, SourceSettings};
+pub use cloud::KEYS as CLOUD_KEYS;
+pub use environment::Variables;
+pub use keys::{CONFIG_VARIABLE, KEYS, Key, Kind, Place};
+pub use layers::{Explained, Origin, Value};
+pub use sources::{
+    Announced, CertificateSettings, ManagedId, Narrowing, PipelinesSettings, Requests, SourceName, SourceSettings,
+};
+pub use values::{IDENTITY_TOKEN, ZERO_GUID};
 
 use crate::error::Error;
-use std::collections::HashMap;
-use std::ffi::OsString;
+use crate::registry::{Cloud, Registry};
+use crate::token::Audience;
+use environment::{meeting_folders, network, program_folders, raw};
+use file::File;
+use layers::Layers;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
-/// Looks a variable up; unset and empty are the same, as in the Azure SDKs.
-type Variables = HashMap<String, OsString>;
+/// Everything that is set, for all registries.
+pub struct Settings {
+    variables: Variables,
+    home: Option<PathBuf>,
+    file: File,
+}
 
-/// The user name that goes with a refresh token when nothing else is asked for (Microsoft, "registry authentication").
-pub const ZERO_GUID: &str = "00000000-0000-0000-0000-000000000000";
-
-/// The user name that tells docker that the secret is an identity token (docker/cli, `native_store.go`).
-pub const IDENTITY_TOKEN: &str = "<token>";
-
-/// Names and meaning of our own variables.
-pub const SETTINGS: &[(&str, &str)] = &[
-    ("ACRSCOPED_CA_FILE", "PEM certificates to trust besides the system's, such as an inspecting proxy's"),
-    ("ACRSCOPED_CACHE", "where refresh tokens are kept: auto, keyutils, secret-service, none (default auto)"),
-    ("ACRSCOPED_LOG", "what is told on stderr: warn, info, debug (default warn)"),
-    ("ACRSCOPED_TIMEOUT", "seconds for one `get`, 1 to 600 (default 30)"),
-    ("ACRSCOPED_USERNAME", "user name given to clients: guid, token (default guid)"),
-];
+/// Without the variables, some of which are secrets.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("file", &self.file).finish_non_exhaustive()
+    }
+}
 
 /// Everything a `get` depends on besides the registry.
 #[derive(Debug)]
 pub struct Config {
-    /// Where refresh tokens are kept.
+    /// Where tokens are kept.
     pub cache: CacheChoice,
-    /// How much is told on stderr.
-    pub log: Log,
+    /// Whether an access token is kept for further registries.
+    pub keep_access_token: bool,
     /// The time for one `get`, everything included.
     pub timeout: Duration,
     /// The user name given to clients.
     pub username: &'static str,
-    /// `AZURE_AUTHORITY_HOST`: in place of the authority of the registry's cloud. Always `https`, without a path.
-    pub authority: Option<Url>,
+    /// What becomes of a client when nobody can be signed in.
+    pub on_error: OnError,
+    /// What access tokens are asked for.
+    pub audience: Audience,
+    /// Where people and applications sign in. Always `https`, without a path.
+    pub authority: Url,
     /// What the sources of an identity are made from.
     pub sources: SourceSettings,
     /// How the network is used.
@@ -58,13 +77,13 @@ pub struct Config {
 pub struct NetworkSettings {
     /// `SSL_CERT_FILE`: PEM certificates in place of the system's.
     pub system_ca_file: Option<PathBuf>,
-    /// `ACRSCOPED_CA_FILE`: PEM certificates trusted besides the system's.
-    pub ca_file: Option<PathBuf>,
+    /// `ca_file`: PEM certificates trusted besides the system's.
+    pub ca_file: Option<Value<PathBuf>>,
     /// The proxy and CA variables that are set, as sentences, to name them when a connection fails.
     pub circumstances: Vec<String>,
 }
 
-/// The value of `ACRSCOPED_CACHE`.
+/// The value of `cache`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheChoice {
     /// The stores of this system in order.
@@ -77,7 +96,16 @@ pub enum CacheChoice {
     None,
 }
 
-/// The value of `ACRSCOPED_LOG`.
+/// The value of `on_error`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// The client is told and stops.
+    Fail,
+    /// The client goes on without a credential, as registries with anonymous pull allow.
+    Anonymous,
+}
+
+/// The value of `log`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Log {
     /// Failures and warnings.
@@ -88,165 +116,166 @@ pub enum Log {
     Debug,
 }
 
-impl Config {
-    /// Reads the settings from the environment's variables and the home folder. The first value that cannot be used is an
-    /// [`Error::Setting`].
-    pub fn read(variables: &Variables, home: Option<PathBuf>) -> Result<Self, Error> {
-        Ok(Self {
-            cache: choose(
-                variables,
-                "ACRSCOPED_CACHE",
-                &[
-                    ("auto", CacheChoice::Auto),
-                    ("keyutils", CacheChoice::Keyutils),
-                    ("secret-service", CacheChoice::SecretService),
-                    ("none", CacheChoice::None),
-                ],
-            )?,
-            log: choose(variables, "ACRSCOPED_LOG", &[("warn", Log::Warn), ("info", Log::Info), ("debug", Log::Debug)])?,
-            timeout: timeout(variables)?,
-            username: choose(variables, "ACRSCOPED_USERNAME", &[("guid", ZERO_GUID), ("token", IDENTITY_TOKEN)])?,
-            authority: authority(variables)?,
-            meeting_folders: meeting_folders(variables, home.as_deref()),
-            sources: SourceSettings::read(variables, home)?,
-            network: NetworkSettings {
-                system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from),
-                ca_file: raw(variables, "ACRSCOPED_CA_FILE").map(PathBuf::from),
-                circumstances: circumstances(variables)?,
-            },
+/// The helper to which everything goes that is not ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delegate {
+    /// The last part of its name: `secretservice` of `docker-credential-secretservice`.
+    pub name: String,
+    /// Where that was set.
+    pub origin: Origin,
+    /// The absolute folders of `PATH`: only there it is looked for.
+    pub path: Vec<PathBuf>,
+}
+
+/// Set for the helper that is called for other hosts, so that two that call each other notice.
+pub const DELEGATED_VARIABLE: &str = "ACRSCOPED_DELEGATED";
+
+impl Settings {
+    /// Keeps the environment's variables and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
+    /// `docker-credential-acrscoped/config.toml` in `config_folder`.
+    ///
+    /// Errors: a file that cannot be read, that others can change, or in which anything is wrong. Variables are judged only when they
+    /// are needed.
+    pub fn read(variables: Variables, home: Option<PathBuf>, config_folder: Option<PathBuf>) -> Result<Self, Error> {
+        let folder = config_folder.map(|folder| folder.join(env!("CARGO_PKG_NAME")));
+        let file = match (raw(&variables, CONFIG_VARIABLE), folder) {
+            (Some(path), _) => File::read(Path::new(&path), true)?,
+            (None, Some(folder)) => File::read(&folder.join("config.toml"), false)?,
+            (None, None) => File::default(),
+        };
+        Ok(Self { variables, home, file })
+    }
+
+    /// Settings from variables alone, without a file.
+    pub fn of(variables: Variables, home: Option<PathBuf>) -> Self {
+        Self { variables, home, file: File::default() }
+    }
+
+    /// The clouds that the user added to those of Azure.
+    pub fn clouds(&self) -> &[Cloud] {
+        &self.file.clouds
+    }
+
+    /// Where the config file is, or would be.
+    pub fn file(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// How much is told on stderr.
+    pub fn log(&self) -> Result<Log, Error> {
+        let log = self.layers(None).value("log", values::log)?;
+        Ok(log.map_or(Log::Warn, |log| log.value))
+    }
+
+    /// The helper for hosts that are not ours, if there is one.
+    pub fn delegate(&self) -> Result<Option<Delegate>, Error> {
+        let delegate = self.layers(None).value("delegate", values::delegate)?;
+        let path = || program_folders(&self.variables);
+        Ok(delegate.map(|Value { value: name, origin }| Delegate { name, origin, path: path() }))
+    }
+
+    /// What holds for a registry. The first value that cannot be used is the error.
+    pub fn for_registry(&self, registry: &Registry) -> Result<Config, Error> {
+        let layers = self.layers(Some(registry));
+        let cloud = registry.cloud();
+        let authority = match layers.value("authority", values::authority)? {
+            Some(authority) => authority.value,
+            None => values::authority(&cloud.authority).map_err(Error::Input)?,
+        };
+        let audience = match layers.value("audience", values::audience)? {
+            Some(audience) => audience.value,
+            None => Audience::parse(&cloud.audience).map_err(Error::Input)?,
+        };
+        Ok(Config {
+            cache: cache(&layers)?,
+            keep_access_token: layers.value("keep_access_token", values::flag)?.is_none_or(|flag| flag.value),
+            timeout: timeout(&layers)?,
+            username: layers.value("username", values::username)?.map_or(ZERO_GUID, |username| username.value),
+            on_error: layers.value("on_error", values::on_error)?.map_or(OnError::Fail, |on_error| on_error.value),
+            audience,
+            authority,
+            sources: SourceSettings::read(&self.variables, &layers, self.home.as_deref(), &self.file.path)?,
+            network: network(&self.variables, layers.value("ca_file", values::path)?)?,
+            meeting_folders: meeting_folders(&self.variables, self.home.as_deref()),
         })
     }
 
+    /// The time for what is not about one registry.
+    pub fn timeout(&self) -> Result<Duration, Error> {
+        timeout(&self.layers(None))
+    }
+
+    /// Whether we were called by the helper that we call for other hosts.
+    pub fn is_delegated(&self) -> bool {
+        self.variables.contains_key(DELEGATED_VARIABLE)
+    }
+
+    /// Every store that some registry's tokens may be kept in.
+    pub fn caches(&self) -> Result<Vec<CacheChoice>, Error> {
+        let mut choices = vec![cache(&self.layers(None))?];
+        for profile in &self.file.profiles {
+            let own = profile.settings.get("cache").and_then(|entry| values::cache(&entry.value).ok());
+            choices.extend(own.filter(|own| !choices.contains(own)));
+        }
+        Ok(choices)
+    }
+
+    /// Every setting as it stands for a registry, and where it comes from; without a registry, the settings that are not about one.
+    pub fn explain(&self, registry: Option<&Registry>) -> Result<Vec<Explained>, Error> {
+        self.layers(registry).explain()
+    }
+
     /// Variables that begin like ours and are none of them: a misspelling that would go unnoticed.
-    pub fn unknown_settings(variables: &Variables) -> Vec<String> {
-        let mut unknown: Vec<String> = variables
-            .keys()
-            .filter(|name| name.starts_with("ACRSCOPED_") && !SETTINGS.iter().any(|(known, _)| known == name))
-            .cloned()
-            .collect();
+    pub fn unknown_variables(&self) -> Vec<String> {
+        let is_known = |name: &String| {
+            [CONFIG_VARIABLE, DELEGATED_VARIABLE].contains(&name.as_str()) || KEYS.iter().any(|key| key.variable == name)
+        };
+        let mut unknown: Vec<String> =
+            self.variables.keys().filter(|name| name.starts_with("ACRSCOPED_") && !is_known(name)).cloned().collect();
         unknown.sort();
         unknown
     }
-}
 
-fn raw(variables: &Variables, name: &str) -> Option<OsString> {
-    variables.get(name).filter(|value| !value.is_empty()).cloned()
-}
-
-/// A value without white space around it: a newline at the end comes from a file and is part of no setting.
-fn text(variables: &Variables, name: &str) -> Result<Option<String>, Error> {
-    let value = raw(variables, name).map(|value| value.into_string().map_err(|_| wrong(name, "is not UTF-8"))).transpose()?;
-    Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
-}
-
-/// Whether there is nothing in it but scheme, host and port.
-fn is_bare(url: &Url) -> bool {
-    let nothing_else = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    nothing_else && url.username().is_empty() && url.password().is_none()
-}
-
-fn http_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
-    let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or_else(|| wrong(name, &format!("is not a URL such as `{example}`")))
-}
-
-/// The value that one of the known words stands for; the first when the variable is not set.
-fn choose<T: Copy>(variables: &Variables, name: &str, known: &[(&str, T)]) -> Result<T, Error> {
-    let value = text(variables, name)?;
-    let value = value.as_deref().unwrap_or(known[0].0);
-    known.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning).ok_or_else(|| {
-        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-        wrong(name, &format!("is {value:?}, expected one of {}", words.join(", ")))
-    })
-}
-
-fn timeout(variables: &Variables) -> Result<Duration, Error> {
-    const NAME: &str = "ACRSCOPED_TIMEOUT";
-    let Some(value) = text(variables, NAME)? else {
-        return Ok(Duration::from_secs(30));
-    };
-    value
-        .parse()
-        .ok()
-        .filter(|seconds| (1..=600).contains(seconds))
-        .map(Duration::from_secs)
-        .ok_or_else(|| wrong(NAME, &format!("is {value:?}, expected whole seconds from 1 to 600")))
-}
-
-fn authority(variables: &Variables) -> Result<Option<Url>, Error> {
-    const NAME: &str = "AZURE_AUTHORITY_HOST";
-    let Some(value) = text(variables, NAME)? else {
-        return Ok(None);
-    };
-    // The Azure SDKs take a bare host too.
-    let url = if value.contains("://") { value.clone() } else { format!("https://{value}") };
-    Url::parse(&url)
-        .ok()
-        .filter(|url| url.scheme() == "https" && url.has_host() && is_bare(url))
-        .map(Some)
-        .ok_or_else(|| wrong(NAME, "is not an https URL of a host alone, such as `https://login.microsoftonline.com`"))
-}
-
-/// The proxy and CA variables in force, as sentences. A proxy's user and password are left out. A proxy that is no URL is an
-/// error: the HTTP client would go past it without a word.
-fn circumstances(variables: &Variables) -> Result<Vec<String>, Error> {
-    let mut sentences = Vec::new();
-    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        let Some(value) = text(variables, name)? else { continue };
-        let url = if value.contains("://") { value } else { format!("http://{value}") };
-        let url = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let url =
-            url.ok_or_else(|| wrong(name, "is not the http or https URL of a proxy, such as `http://proxy.example:3128`"))?;
-        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        sentences.push(format!("`{name}` is set to {}://{}{port}", url.scheme(), url.host_str().unwrap_or_default()));
+    fn layers<'a>(&'a self, registry: Option<&'a Registry>) -> Layers<'a> {
+        Layers::new(&self.variables, &self.file, registry)
     }
-    for name in ["NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "ACRSCOPED_CA_FILE"] {
-        if let Some(value) = raw(variables, name) {
-            sentences.push(format!("`{name}` is set to {}", value.to_string_lossy()));
-        }
-    }
-    Ok(sentences)
+}
+fn cache(layers: &Layers<'_>) -> Result<CacheChoice, Error> {
+    Ok(layers.value("cache", values::cache)?.map_or(CacheChoice::Auto, |cache| cache.value))
 }
 
-/// The runtime folder of the session, the state folder, and a folder of this user in the temporary one.
-fn meeting_folders(variables: &Variables, home: Option<&Path>) -> Vec<PathBuf> {
-    let folder = |name: &str| raw(variables, name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = folder("XDG_STATE_HOME").or_else(|| Some(home?.join(".local/state")));
-    let temporary = folder("TMPDIR").unwrap_or_else(|| "/tmp".into());
-    let name = env!("CARGO_PKG_NAME");
-    let user = rustix::process::geteuid().as_raw();
-    let mut folders: Vec<PathBuf> =
-        [folder("XDG_RUNTIME_DIR"), state].into_iter().flatten().map(|path| path.join(name)).collect();
-    folders.push(temporary.join(format!("{name}-{user}")));
-    folders
-}
-
-fn wrong(name: &str, problem: &str) -> Error {
-    Error::Setting { name: name.into(), problem: problem.into() }
+fn timeout(layers: &Layers<'_>) -> Result<Duration, Error> {
+    Ok(layers.value("timeout", values::timeout)?.map_or(Duration::from_secs(30), |timeout| timeout.value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(rows: &[(&str, &str)]) -> Result<Config, Error> {
+    fn settings(rows: &[(&str, &str)]) -> Settings {
         let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
-        Config::read(&variables, Some("/home/alice".into()))
+        Settings::of(variables, Some("/home/alice".into()))
+    }
+
+    fn read(rows: &[(&str, &str)]) -> Result<Config, Error> {
+        settings(rows).for_registry(&Registry::parse("contoso.azurecr.io", &[]).unwrap())
     }
 
     #[test]
     fn nothing_set_gives_the_defaults() {
         let config = read(&[]).unwrap();
-        assert_eq!((config.cache, config.log), (CacheChoice::Auto, Log::Warn));
+        assert_eq!((config.cache, settings(&[]).log().unwrap()), (CacheChoice::Auto, Log::Warn));
+        assert_eq!((config.on_error, config.keep_access_token), (OnError::Fail, true));
         assert_eq!((config.timeout.as_secs(), config.username), (30, ZERO_GUID));
         assert_eq!(config.sources.azure_cli_folder, Some("/home/alice/.azure".into()));
-        assert!(config.authority.is_none() && config.sources.client.is_none());
+        assert_eq!(config.authority.as_str(), "https://login.microsoftonline.com/");
+        assert!(config.sources.client.is_none() && config.sources.tenant.is_none());
     }
 
     #[test]
     fn an_empty_variable_is_an_unset_one() {
         let config = read(&[("ACRSCOPED_CACHE", ""), ("AZURE_CLIENT_SECRET", ""), ("AZURE_AUTHORITY_HOST", "")]).unwrap();
-        assert!(config.sources.client_secret.is_none() && config.authority.is_none());
+        assert!(config.sources.client_secret.is_none());
     }
 
     #[test]
@@ -257,7 +286,6 @@ mod tests {
                 "keychain",
                 "`ACRSCOPED_CACHE` is \"keychain\", expected one of auto, keyutils, secret-service, none",
             ),
-            ("ACRSCOPED_LOG", "trace", "`ACRSCOPED_LOG` is \"trace\", expected one of warn, info, debug"),
             ("ACRSCOPED_USERNAME", "me", "`ACRSCOPED_USERNAME` is \"me\", expected one of guid, token"),
             ("ACRSCOPED_TIMEOUT", "0", "`ACRSCOPED_TIMEOUT` is \"0\", expected whole seconds from 1 to 600"),
             ("AZURE_TENANT_ID", "my tenant", "`AZURE_TENANT_ID` is \"my tenant\", expected a tenant's id or domain name"),
@@ -297,8 +325,8 @@ mod tests {
 
     #[test]
     fn the_authority_may_be_a_bare_host() {
-        let config = read(&[("AZURE_AUTHORITY_HOST", "login.microsoftonline.us")]).unwrap();
-        assert_eq!(config.authority.unwrap().as_str(), "https://login.microsoftonline.us/");
+        let config = read(&[("AZURE_AUTHORITY_HOST", "login.example")]).unwrap();
+        assert_eq!(config.authority.as_str(), "https://login.example/");
     }
 
     #[test]
@@ -328,30 +356,121 @@ mod tests {
         let endpoint = ("IDENTITY_ENDPOINT", "http://127.0.0.1/msi");
         assert!(matches!(read(&[endpoint, ("IDENTITY_HEADER", "h")]).unwrap().sources.announced, Announced::AppService { .. }));
         assert_eq!(read(&[endpoint]).unwrap_err().to_string(), "`IDENTITY_ENDPOINT` is set, but `IDENTITY_HEADER` is not");
-        for (rows, platform) in [
-            (&[endpoint, ("IMDS_ENDPOINT", "http://127.0.0.1")][..], "Azure Arc"),
-            (&[endpoint, ("IDENTITY_HEADER", "h"), ("IDENTITY_SERVER_THUMBPRINT", "t")], "Service Fabric"),
-            (&[("MSI_ENDPOINT", "http://127.0.0.1")], "Cloud Shell"),
-            (&[("MSI_ENDPOINT", "http://127.0.0.1"), ("MSI_SECRET", "s")], "Azure Machine Learning"),
-        ] {
-            let Announced::Unsupported(name) = read(rows).unwrap().sources.announced else { panic!("{platform}") };
-            assert_eq!(name, platform);
-        }
+        let announced = |rows: &[(&str, &str)]| read(rows).unwrap().sources.announced;
+        assert!(matches!(announced(&[endpoint, ("IMDS_ENDPOINT", "http://127.0.0.1")]), Announced::Arc { .. }));
         assert!(matches!(
-            read(&[("MSI_ENDPOINT", ""), ("IDENTITY_ENDPOINT", "")]).unwrap().sources.announced,
-            Announced::Nothing
+            announced(&[endpoint, ("IDENTITY_HEADER", "h"), ("IDENTITY_SERVER_THUMBPRINT", "t")]),
+            Announced::Unsupported("Service Fabric")
         ));
+        let older = ("MSI_ENDPOINT", "http://127.0.0.1");
+        assert!(matches!(announced(&[older]), Announced::CloudShell { .. }));
+        assert!(matches!(announced(&[older, ("MSI_SECRET", "s")]), Announced::MachineLearning { .. }));
+        assert!(matches!(announced(&[("MSI_ENDPOINT", ""), ("IDENTITY_ENDPOINT", "")]), Announced::Nothing));
     }
 
     #[test]
     fn a_misspelt_setting_is_noticed() {
-        let variables = [("ACRSCOPED_CAHCE".to_owned(), "none".into()), ("ACRSCOPED_LOG".to_owned(), "warn".into())];
-        assert_eq!(Config::unknown_settings(&variables.into()), ["ACRSCOPED_CAHCE"]);
+        let settings = settings(&[("ACRSCOPED_CAHCE", "none"), ("ACRSCOPED_LOG", "warn"), ("ACRSCOPED_CONFIG", "x")]);
+        assert_eq!(settings.unknown_variables(), ["ACRSCOPED_CAHCE"]);
     }
 
     #[test]
     fn debug_shows_no_secret() {
-        let config = read(&[("AZURE_CLIENT_SECRET", "canary")]).unwrap();
-        assert!(!format!("{config:?}").contains("canary"));
+        let rows = [
+            ("AZURE_CLIENT_SECRET", "canary"),
+            ("AZURE_CLIENT_CERTIFICATE_PATH", "/c"),
+            ("AZURE_CLIENT_CERTIFICATE_PASSWORD", "canary"),
+            ("SYSTEM_ACCESSTOKEN", "canary"),
+            ("MSI_ENDPOINT", "http://127.0.0.1"),
+            ("MSI_SECRET", "canary"),
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://pipelines.example"),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "canary"),
+        ];
+        let config = read(&rows).unwrap();
+        assert!(config.sources.github.is_some() && config.sources.pipelines.token.is_some());
+        assert!(!format!("{config:?}{:?}", settings(&rows)).contains("canary"));
+    }
+
+    /// Settings from a file and variables.
+    fn with_file(text: &str, rows: &[(&str, &str)]) -> Settings {
+        let file = File::parse(Path::new("config.toml"), text).unwrap_or_else(|error| panic!("{error}"));
+        Settings { file, ..settings(rows) }
+    }
+
+    fn tenant(settings: &Settings, host: &str) -> Option<(String, String)> {
+        let registry = Registry::parse(host, settings.clouds()).unwrap();
+        let tenant = settings.for_registry(&registry).unwrap().sources.tenant?;
+        Some((tenant.value, tenant.origin.to_string()))
+    }
+
+    #[test]
+    fn the_strongest_layer_wins_and_is_named() {
+        let text =
+            "tenant = 'top'\n[registry.\"*.azurecr.io\"]\ntenant = 'all'\n[registry.\"contoso.azurecr.io\"]\ntenant = 'one'\n";
+        let (ours, azure) = (("ACRSCOPED_TENANT", "ours"), ("AZURE_TENANT_ID", "azure"));
+        for (rows, host, value, origin) in [
+            (&[ours, azure][..], "contoso.azurecr.io", "ours", "`ACRSCOPED_TENANT`"),
+            (&[azure], "contoso.azurecr.io", "one", "`[registry.\"contoso.azurecr.io\"]` in config.toml:5"),
+            (&[azure], "fabrikam.azurecr.io", "all", "`[registry.\"*.azurecr.io\"]` in config.toml:3"),
+            (&[azure], "contoso.eastus.geo.azurecr.io", "one", "`[registry.\"contoso.azurecr.io\"]` in config.toml:5"),
+            (&[azure], "contoso.azurecr.us", "azure", "`AZURE_TENANT_ID`"),
+            (&[], "contoso.azurecr.us", "top", "config.toml:1"),
+        ] {
+            let found = tenant(&with_file(text, rows), host).unwrap();
+            assert_eq!((found.0.as_str(), found.1.as_str()), (value, origin), "{host}");
+        }
+        let settings = with_file(text, &[azure]);
+        let registry = Registry::parse("contoso.azurecr.us", &[]).unwrap();
+        let named = settings.for_registry(&registry).unwrap().sources.named_tenant.unwrap();
+        assert_eq!(named.value, "top", "who is signed in to a command line has nothing to do with `AZURE_TENANT_ID`");
+    }
+
+    #[test]
+    fn a_profile_gets_from_weaker_ones_what_it_does_not_say() {
+        let text = "timeout = 60\n[registry.\"*.azurecr.io\"]\nusername = 'token'\non_error = 'anonymous'\n\
+                    [registry.\"contoso.azurecr.io\"]\non_error = 'fail'\ncache = 'none'\nkeep_access_token = false\n";
+        let settings = with_file(text, &[]);
+        let config = settings.for_registry(&Registry::parse("contoso.azurecr.io", &[]).unwrap()).unwrap();
+        assert_eq!((config.username, config.on_error, config.timeout.as_secs()), (IDENTITY_TOKEN, OnError::Fail, 60));
+        assert_eq!((config.cache, config.keep_access_token), (CacheChoice::None, false));
+        assert_eq!(settings.caches().unwrap(), [CacheChoice::Auto, CacheChoice::None]);
+    }
+
+    #[test]
+    fn every_setting_is_explained() {
+        let settings = with_file("[registry.\"*.azurecr.io\"]\ncache = 'none'\n", &[("AZURE_CLIENT_ID", "c")]);
+        let explained = settings.explain(Some(&Registry::parse("contoso.azurecr.io", &[]).unwrap())).unwrap();
+        assert_eq!(explained.len(), KEYS.len());
+        let of = |name: &str| {
+            let found = explained.iter().find(|set| set.name == name).unwrap();
+            (found.value.clone(), found.origin.as_ref().map(ToString::to_string).unwrap_or_default())
+        };
+        assert_eq!(of("client_id"), ("c".into(), "`AZURE_CLIENT_ID`".into()));
+        assert_eq!(of("cache"), ("none".into(), "`[registry.\"*.azurecr.io\"]` in config.toml:2".into()));
+        assert_eq!(of("timeout"), ("30".into(), String::new()));
+        assert_eq!(settings.explain(None).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_cloud_of_ones_own_has_registries_an_authority_and_an_audience() {
+        let text = "[cloud.fabrikam]\nsuffix = 'azurecr.fabrikam.example'\nauthority = 'https://login.fabrikam.example'\n\
+                    audience = 'https://registries.fabrikam.example'\n[registry.\"*.azurecr.fabrikam.example\"]\ntenant = 't'\n";
+        let settings = with_file(text, &[("AZURE_AUTHORITY_HOST", "login.microsoftonline.com")]);
+        let registry = Registry::parse("contoso.azurecr.fabrikam.example", settings.clouds()).unwrap();
+        let config = settings.for_registry(&registry).unwrap();
+        assert_eq!(config.authority.as_str(), "https://login.fabrikam.example/");
+        assert_eq!(config.audience.scope(), "https://registries.fabrikam.example/.default");
+        assert_eq!(config.sources.tenant.unwrap().value, "t");
+        assert_eq!(Registry::parse("contoso.azurecr.fabrikam.example", &[]), None);
+    }
+
+    #[test]
+    fn the_delegate_is_named_with_its_origin() {
+        let delegate = |text: &str, rows: &[(&str, &str)]| with_file(text, rows).delegate().unwrap();
+        assert_eq!(delegate("", &[]), None);
+        let found = delegate("delegate = 'docker-credential-pass'", &[("PATH", "/usr/bin:bin")]).unwrap();
+        assert_eq!((found.name.as_str(), found.origin.to_string()), ("pass", "config.toml:1".to_owned()));
+        assert_eq!(found.path, [PathBuf::from("/usr/bin")]);
+        assert_eq!(delegate("delegate = 'pass'", &[("ACRSCOPED_DELEGATE", "secretservice")]).unwrap().name, "secretservice");
     }
 }

@@ -1,33 +1,202 @@
-//! What the sources of an identity are made from, as the Azure SDKs name it.
+//! What the sources of an identity are made from, as the Azure SDKs name it, and which of them may sign in.
 
-use super::{Variables, http_url, raw, text, wrong};
+use super::environment::{Variables, absolute, http_url, program_folders, raw, text, wrong};
+use super::layers::{Layers, Origin, Value};
+use super::values;
 use crate::error::Error;
 use secrecy::SecretString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use url::Url;
+
+/// The sources of an identity, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceName {
+    /// A federated token in a file, as AKS workload identity mounts it.
+    WorkloadIdentity,
+    /// A service principal with a secret.
+    ClientSecret,
+    /// A service principal with a certificate.
+    ClientCertificate,
+    /// A job of GitHub Actions.
+    GitHubActions,
+    /// A job of Azure Pipelines.
+    AzurePipelines,
+    /// An identity that the platform gives to what runs there.
+    ManagedIdentity,
+    /// Whoever is signed in to the Azure CLI.
+    AzureCli,
+    /// Whoever is signed in to the Azure Developer CLI.
+    AzureDeveloperCli,
+}
+
+impl SourceName {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::WorkloadIdentity,
+        Self::ClientSecret,
+        Self::ClientCertificate,
+        Self::GitHubActions,
+        Self::AzurePipelines,
+        Self::ManagedIdentity,
+        Self::AzureCli,
+        Self::AzureDeveloperCli,
+    ];
+
+    /// The word for it in settings.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::WorkloadIdentity => "workload-identity",
+            Self::ClientSecret => "client-secret",
+            Self::ClientCertificate => "client-certificate",
+            Self::GitHubActions => "github-actions",
+            Self::AzurePipelines => "azure-pipelines",
+            Self::ManagedIdentity => "managed-identity",
+            Self::AzureCli => "azure-cli",
+            Self::AzureDeveloperCli => "azure-developer-cli",
+        }
+    }
+}
+
+/// The value of `AZURE_TOKEN_CREDENTIALS`: which sources may sign in (Microsoft, "Credential chains in the Azure Identity library").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Narrowing {
+    /// The value as it was written.
+    pub written: String,
+    sources: &'static [SourceName],
+}
+
+impl Narrowing {
+    /// What the Azure SDKs know, in their words. The sources of CI jobs are not in their chain; they are what is deployed.
+    const KNOWN: [(&'static str, &'static [SourceName]); 7] = [
+        (
+            "prod",
+            &[
+                SourceName::ClientSecret,
+                SourceName::ClientCertificate,
+                SourceName::WorkloadIdentity,
+                SourceName::GitHubActions,
+                SourceName::AzurePipelines,
+                SourceName::ManagedIdentity,
+            ],
+        ),
+        ("dev", &[SourceName::AzureCli, SourceName::AzureDeveloperCli]),
+        ("EnvironmentCredential", &[SourceName::ClientSecret, SourceName::ClientCertificate]),
+        ("WorkloadIdentityCredential", &[SourceName::WorkloadIdentity]),
+        ("ManagedIdentityCredential", &[SourceName::ManagedIdentity]),
+        ("AzureCliCredential", &[SourceName::AzureCli]),
+        ("AzureDeveloperCliCredential", &[SourceName::AzureDeveloperCli]),
+    ];
+
+    fn read(variables: &Variables) -> Result<Option<Self>, Error> {
+        const NAME: &str = "AZURE_TOKEN_CREDENTIALS";
+        let Some(written) = text(variables, NAME)? else { return Ok(None) };
+        let Some((_, sources)) = Self::KNOWN.iter().find(|(word, _)| word.eq_ignore_ascii_case(&written)) else {
+            let words: Vec<&str> = Self::KNOWN.iter().map(|(word, _)| *word).collect();
+            return Err(wrong(NAME, &format!("is {written:?}, expected one of {}", words.join(", "))));
+        };
+        Ok(Some(Self { written, sources }))
+    }
+
+    /// Whether it lets this source sign in.
+    pub fn allows(&self, source: SourceName) -> bool {
+        self.sources.contains(&source)
+    }
+}
 
 /// What the sources of an identity are made from. Missing parts are missing here too: whether a source is complete is for the
 /// source to say.
 #[derive(Debug, Default)]
 pub struct SourceSettings {
-    /// `AZURE_TENANT_ID`.
-    pub tenant: Option<String>,
-    /// `AZURE_CLIENT_ID`.
-    pub client: Option<String>,
+    /// `source`: this one and no other.
+    pub only: Option<Value<SourceName>>,
+    /// `AZURE_TOKEN_CREDENTIALS`.
+    pub narrowing: Option<Narrowing>,
+    /// `tenant`, or `AZURE_TENANT_ID`, of applications.
+    pub tenant: Option<Value<String>>,
+    /// `tenant` without `AZURE_TENANT_ID`, which the SDKs do not read for those who are signed in to a command line.
+    pub named_tenant: Option<Value<String>>,
+    /// `client_id`, or `AZURE_CLIENT_ID`, of applications.
+    pub client: Option<Value<String>>,
+    /// The user-assigned managed identity, if one is named.
+    pub managed: Option<Value<ManagedId>>,
+    /// `subscription` of the Azure CLI.
+    pub subscription: Option<Value<String>>,
     /// `AZURE_CLIENT_SECRET`.
     pub client_secret: Option<SecretString>,
     /// `AZURE_FEDERATED_TOKEN_FILE`.
     pub federated_token_file: Option<PathBuf>,
-    /// Whether `AZURE_CLIENT_CERTIFICATE_PATH` is set.
-    pub client_certificate: bool,
+    /// `AZURE_CLIENT_CERTIFICATE_PATH` and what goes with it.
+    pub certificate: Option<CertificateSettings>,
+    /// What a job of GitHub Actions with `id-token: write` finds.
+    pub github: Option<Requests>,
+    /// What a job of Azure Pipelines finds.
+    pub pipelines: PipelinesSettings,
     /// The managed identity that the environment announces.
     pub announced: Announced,
     /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`: in place of `http://169.254.169.254`.
     pub imds: Option<Url>,
     /// Folder of the Azure CLI's profile: `AZURE_CONFIG_DIR` or `~/.azure`.
     pub azure_cli_folder: Option<PathBuf>,
-    /// The absolute folders of `PATH`: only there `az` is looked for.
+    /// Folder of the Azure Developer CLI's settings: `AZD_CONFIG_DIR` or `~/.azd`.
+    pub developer_cli_folder: Option<PathBuf>,
+    /// The absolute folders of `PATH`: only there programs are looked for.
     pub path: Vec<PathBuf>,
+    /// The config file, be it there or not: what hints tell people to change.
+    pub config_file: PathBuf,
+}
+
+/// A client certificate, not yet read.
+#[derive(Clone, Debug)]
+pub struct CertificateSettings {
+    /// `AZURE_CLIENT_CERTIFICATE_PATH`: PEM or PKCS#12, with the private key.
+    pub path: PathBuf,
+    /// `AZURE_CLIENT_CERTIFICATE_PASSWORD`.
+    pub password: Option<SecretString>,
+    /// `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`: the chain goes along, for applications that trust an issuer and a name.
+    pub send_chain: bool,
+}
+
+/// Where assertions of a CI job are asked for.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    /// The address.
+    pub url: Url,
+    /// What proves that the job asks.
+    pub token: SecretString,
+}
+
+/// What a job of Azure Pipelines finds; which parts are there depends on the task.
+#[derive(Debug, Default)]
+pub struct PipelinesSettings {
+    /// `SYSTEM_OIDCREQUESTURI`.
+    pub url: Option<Url>,
+    /// `SYSTEM_ACCESSTOKEN`, which a pipeline must map by itself.
+    pub token: Option<SecretString>,
+    /// `service_connection`, or what the task AzureCLI@2 sets.
+    pub service_connection: Option<Value<String>>,
+    /// `AZURESUBSCRIPTION_TENANT_ID`, where no tenant is named.
+    pub tenant: Option<String>,
+    /// `AZURESUBSCRIPTION_CLIENT_ID`, where no client is named.
+    pub client: Option<String>,
+}
+
+/// A user-assigned managed identity by one of its three names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManagedId {
+    /// By its client id.
+    Client(String),
+    /// By its object id, which is called principal id too.
+    Object(String),
+    /// By its Azure resource id.
+    Resource(String),
+}
+
+impl ManagedId {
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        let (Self::Client(id) | Self::Object(id) | Self::Resource(id)) = self;
+        id
+    }
 }
 
 /// A managed identity as platforms announce it in the environment.
@@ -43,63 +212,171 @@ pub enum Announced {
         /// What proves that we run there.
         header: SecretString,
     },
+    /// A server that is connected by Azure Arc: `IDENTITY_ENDPOINT` and `IMDS_ENDPOINT`, or an agent that is installed.
+    Arc {
+        /// Where tokens are asked for.
+        url: Url,
+    },
+    /// Cloud Shell: `MSI_ENDPOINT` alone.
+    CloudShell {
+        /// Where tokens are asked for.
+        url: Url,
+    },
+    /// Azure Machine Learning: `MSI_ENDPOINT` and `MSI_SECRET`.
+    MachineLearning {
+        /// Where tokens are asked for.
+        url: Url,
+        /// What proves that we run there.
+        secret: SecretString,
+        /// `DEFAULT_IDENTITY_CLIENT_ID`, where no identity is named.
+        client: Option<String>,
+    },
     /// One of another platform, by its name.
     Unsupported(&'static str),
 }
 
 impl SourceSettings {
-    pub(super) fn read(variables: &Variables, home: Option<PathBuf>) -> Result<Self, Error> {
+    pub(super) fn read(variables: &Variables, layers: &Layers<'_>, home: Option<&Path>, file: &Path) -> Result<Self, Error> {
+        let folder = |name: &str, own: &str| raw(variables, name).map(PathBuf::from).or_else(|| Some(home?.join(own)));
+        let is_ours = |origin: &Origin| *origin != Origin::Variable("AZURE_TENANT_ID");
         Ok(Self {
-            tenant: tenant(variables)?,
-            client: text(variables, "AZURE_CLIENT_ID")?,
+            only: layers.value("source", values::source)?,
+            narrowing: Narrowing::read(variables)?,
+            tenant: layers.value("tenant", values::tenant)?,
+            named_tenant: layers.value_of("tenant", is_ours, values::tenant)?,
+            client: layers.value("client_id", values::id)?,
+            managed: managed_id(layers)?,
+            subscription: layers.value("subscription", values::subscription)?,
             client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
-            client_certificate: raw(variables, "AZURE_CLIENT_CERTIFICATE_PATH").is_some(),
             federated_token_file: raw(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
+            certificate: CertificateSettings::read(variables)?,
+            github: Requests::of_github(variables)?,
+            pipelines: PipelinesSettings::read(variables, layers)?,
             announced: Announced::read(variables)?,
             imds: text(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST")?
                 .map(|value| http_url("AZURE_POD_IDENTITY_AUTHORITY_HOST", &value, "http://127.0.0.1:40342"))
                 .transpose()?,
-            azure_cli_folder: raw(variables, "AZURE_CONFIG_DIR")
-                .map(PathBuf::from)
-                .or_else(|| home.map(|home| home.join(".azure"))),
-            path: raw(variables, "PATH")
-                .map(|path| std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect())
-                .unwrap_or_default(),
+            azure_cli_folder: folder("AZURE_CONFIG_DIR", ".azure"),
+            developer_cli_folder: absolute(variables, "AZD_CONFIG_DIR").or_else(|| Some(home?.join(".azd"))),
+            path: program_folders(variables),
+            config_file: file.to_owned(),
         })
     }
 }
+
+/// The managed identity by whichever of its names stands in the strongest layer.
+fn managed_id(layers: &Layers<'_>) -> Result<Option<Value<ManagedId>>, Error> {
+    let mut best: Option<(usize, &str, Value<ManagedId>)> = None;
+    for name in ["client_id", "object_id", "resource_id"] {
+        let Some(found) = layers.found(name)? else { continue };
+        match &best {
+            Some((layer, other, _)) if *layer == found.layer => {
+                let problem = format!("and `{other}` name a managed identity twice: one of them is enough");
+                return Err(Error::Setting { name: name.into(), problem });
+            }
+            Some((layer, ..)) if *layer < found.layer => (),
+            _ => {
+                let value = match name {
+                    "client_id" => ManagedId::Client(found.text),
+                    "object_id" => ManagedId::Object(found.text),
+                    _ => ManagedId::Resource(found.text),
+                };
+                best = Some((found.layer, name, Value { value, origin: found.origin }));
+            }
+        }
+    }
+    Ok(best.map(|(_, _, id)| id))
+}
+
+impl CertificateSettings {
+    fn read(variables: &Variables) -> Result<Option<Self>, Error> {
+        let Some(path) = raw(variables, "AZURE_CLIENT_CERTIFICATE_PATH") else { return Ok(None) };
+        let send_chain = text(variables, "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")?;
+        Ok(Some(Self {
+            path: path.into(),
+            // White space may be part of a password.
+            password: raw(variables, "AZURE_CLIENT_CERTIFICATE_PASSWORD")
+                .map(|password| password.into_string().map_err(|_| wrong("AZURE_CLIENT_CERTIFICATE_PASSWORD", "is not UTF-8")))
+                .transpose()?
+                .map(SecretString::from),
+            send_chain: send_chain.is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
+        }))
+    }
+}
+
+/// An address that a platform's token is sent to: never in the clear.
+fn https_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
+    let url = Url::parse(value).ok().filter(|url| url.scheme() == "https" && url.has_host());
+    url.ok_or_else(|| wrong(name, &format!("is not an https URL such as `{example}`")))
+}
+
+impl Requests {
+    /// GitHub, "`OpenID` Connect reference": both variables are there in jobs with the permission `id-token: write`.
+    fn of_github(variables: &Variables) -> Result<Option<Self>, Error> {
+        const URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
+        let (Some(url), Some(token)) = (text(variables, URL)?, text(variables, "ACTIONS_ID_TOKEN_REQUEST_TOKEN")?) else {
+            return Ok(None);
+        };
+        let url = https_url(URL, &url, "https://pipelines.actions.githubusercontent.com/…")?;
+        Ok(Some(Self { url, token: token.into() }))
+    }
+}
+
+impl PipelinesSettings {
+    fn read(variables: &Variables, layers: &Layers<'_>) -> Result<Self, Error> {
+        const URL: &str = "SYSTEM_OIDCREQUESTURI";
+        let url = text(variables, URL)?.map(|url| https_url(URL, &url, "https://dev.azure.com/…")).transpose()?;
+        Ok(Self {
+            url,
+            token: text(variables, "SYSTEM_ACCESSTOKEN")?.map(SecretString::from),
+            service_connection: layers.value("service_connection", values::id)?,
+            tenant: checked(variables, "AZURESUBSCRIPTION_TENANT_ID", values::tenant)?,
+            client: checked(variables, "AZURESUBSCRIPTION_CLIENT_ID", values::id)?,
+        })
+    }
+}
+
+fn checked<T>(variables: &Variables, name: &str, parse: fn(&str) -> Result<T, String>) -> Result<Option<T>, Error> {
+    text(variables, name)?.map(|value| parse(&value).map_err(|problem| wrong(name, &problem))).transpose()
+}
+
+/// Where the agent of Azure Arc is installed, and where it listens if nothing else is said (Microsoft, "Authenticate against Azure
+/// resources with Azure Arc-enabled servers").
+const ARC_AGENT: &str = "/opt/azcmagent/bin/himds";
+const ARC_ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
 
 impl Announced {
     /// Tells platforms apart as the Azure SDKs do.
     fn read(variables: &Variables) -> Result<Self, Error> {
         const ENDPOINT: &str = "IDENTITY_ENDPOINT";
         let is_set = |name| raw(variables, name).is_some();
-        let Some(endpoint) = text(variables, ENDPOINT)? else {
-            return Ok(match (is_set("MSI_ENDPOINT"), is_set("MSI_SECRET")) {
-                (true, true) => Self::Unsupported("Azure Machine Learning"),
-                (true, false) => Self::Unsupported("Cloud Shell"),
-                (false, _) => Self::Nothing,
-            });
-        };
+        let Some(endpoint) = text(variables, ENDPOINT)? else { return Self::older(variables) };
         match text(variables, "IDENTITY_HEADER")? {
             Some(_) if is_set("IDENTITY_SERVER_THUMBPRINT") => Ok(Self::Unsupported("Service Fabric")),
             Some(header) => {
                 let url = http_url(ENDPOINT, &endpoint, "http://127.0.0.1:8081/msi/token")?;
                 Ok(Self::AppService { url, header: header.into() })
             }
-            None if is_set("IMDS_ENDPOINT") => Ok(Self::Unsupported("Azure Arc")),
+            None if is_set("IMDS_ENDPOINT") => Ok(Self::Arc { url: http_url(ENDPOINT, &endpoint, ARC_ENDPOINT)? }),
             None => Err(wrong(ENDPOINT, "is set, but `IDENTITY_HEADER` is not")),
         }
     }
-}
 
-/// A directory's id or one of its domain names: it becomes part of the authority's address.
-fn tenant(variables: &Variables) -> Result<Option<String>, Error> {
-    const NAME: &str = "AZURE_TENANT_ID";
-    let tenant = text(variables, NAME)?;
-    let is_tenant = |tenant: &String| tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
-    match tenant {
-        Some(tenant) if !is_tenant(&tenant) => Err(wrong(NAME, &format!("is {tenant:?}, expected a tenant's id or domain name"))),
-        tenant => Ok(tenant),
+    /// The platforms whose variable is `MSI_ENDPOINT`, and servers that announce nothing but have the agent of Azure Arc.
+    fn older(variables: &Variables) -> Result<Self, Error> {
+        const ENDPOINT: &str = "MSI_ENDPOINT";
+        let Some(endpoint) = text(variables, ENDPOINT)? else {
+            let agent = Url::parse(ARC_ENDPOINT).ok().filter(|_| Path::new(ARC_AGENT).exists());
+            return Ok(agent.map_or(Self::Nothing, |url| Self::Arc { url }));
+        };
+        let url = http_url(ENDPOINT, &endpoint, "http://localhost:50342/oauth2/token")?;
+        Ok(match text(variables, "MSI_SECRET")? {
+            Some(secret) => Self::MachineLearning {
+                url,
+                secret: secret.into(),
+                client: checked(variables, "DEFAULT_IDENTITY_CLIENT_ID", values::id)?,
+            },
+            None => Self::CloudShell { url },
+        })
     }
 }

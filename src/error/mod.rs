@@ -15,6 +15,7 @@ pub use unreachable::{Stage, Unreachable};
 use crate::registry::Registry;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The sentence that tells a docker client to go on without credentials (docker-credential-helpers, `credentials/error.go`).
@@ -40,6 +41,28 @@ pub enum Error {
         /// What is wrong with it and what is expected, never the value of a secret.
         problem: String,
     },
+    /// The config file cannot be used as it is.
+    File(FileProblem),
+    /// The helper for other hosts did not do its part.
+    Delegate {
+        /// The name of its program.
+        program: String,
+        /// What happened.
+        problem: String,
+        /// Where it was set.
+        origin: String,
+    },
+    /// A password for a host that is not ours, and no helper for other hosts.
+    NowhereToStore {
+        /// The host.
+        host: String,
+        /// The config file, be it there or not.
+        file: PathBuf,
+    },
+    /// Nobody could be signed in, for this reason.
+    NotSignedIn(Box<Error>),
+    /// Nobody could be signed in, and the user wants the client to go on without a credential then.
+    Anonymous(Box<Error>),
     /// No source of an identity is configured; why each was passed over.
     NoIdentity(Vec<String>),
     /// The source of the identity gave no access token.
@@ -57,8 +80,8 @@ pub enum Error {
         registry: Registry,
         /// What it answered.
         refusal: Refusal,
-        /// Its `x-ms-correlation-request-id`, which Azure support asks for.
-        correlation: Option<String>,
+        /// Whose token it was, and its `x-ms-correlation-request-id`, which Azure support asks for, a line each.
+        details: Vec<String>,
     },
     /// A host did not answer.
     Unreachable(Unreachable),
@@ -93,9 +116,30 @@ pub enum Error {
     Output(std::io::Error),
 }
 
+/// Something in the config file that is wrong.
+#[derive(Debug)]
+pub struct FileProblem {
+    /// The file.
+    pub path: PathBuf,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column, counted from 1, in characters.
+    pub column: usize,
+    /// What is wrong and what is expected.
+    pub problem: String,
+}
+
+impl fmt::Display for FileProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.path.display(), self.line, self.column, self.problem)
+    }
+}
+
 /// A failure in words, as it is passed to the processes that waited for the same sign-in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Relayed {
+    /// Whether nobody could be signed in.
+    pub not_signed_in: bool,
     /// [`Error`]'s message.
     pub message: String,
     /// [`Error::details`].
@@ -120,7 +164,12 @@ pub struct SignIn {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotOurs => f.write_str(NOT_FOUND),
+            Self::NotOurs | Self::Anonymous(_) => f.write_str(NOT_FOUND),
+            Self::File(problem) => problem.fmt(f),
+            Self::Delegate { program, problem, .. } => write!(f, "`{program}` {problem}"),
+            Self::NowhereToStore { host, .. } => {
+                write!(f, "`{host}` is no Azure Container Registry, and no `delegate` is set for other hosts")
+            }
             Self::Input(problem) => f.write_str(problem),
             Self::Setting { name, problem } => write!(f, "`{name}` {problem}"),
             Self::NoIdentity(_) => f.write_str("no Azure identity to sign in with"),
@@ -134,7 +183,7 @@ impl fmt::Display for Error {
                 write!(f, "gave up after {} s while {during}", limit.as_secs())
             }
             Self::Relayed(account) => f.write_str(&account.message),
-            Self::Skewed { error, .. } => error.fmt(f),
+            Self::NotSignedIn(error) | Self::Skewed { error, .. } => error.fmt(f),
             Self::NotErased { host, problem } => write!(f, "a cached token of {host} could not be erased: {problem}"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::Output(_) => f.write_str("the answer could not be written to stdout"),
@@ -148,14 +197,19 @@ impl Error {
     /// Causes and ids for stderr, a line each.
     pub fn details(&self) -> Vec<String> {
         match self {
+            Self::NotSignedIn(error) => error.details(),
+            Self::Delegate { origin, .. } => vec![format!("it was named by {origin}")],
             Self::NoIdentity(skipped) => skipped.clone(),
             Self::SignIn(sign_in) => sign_in.details.clone(),
-            Self::Exchange { correlation, .. } => correlation.iter().map(|id| format!("correlation id: {id}")).collect(),
+            Self::Exchange { details, .. } => details.clone(),
             Self::Unreachable(Unreachable { circumstances, .. }) | Self::Deadline { circumstances, .. } => circumstances.clone(),
             Self::Relayed(account) => account.details.clone(),
             Self::Skewed { error, skew } => [error.details(), vec![skew.clone()]].concat(),
             Self::Output(error) => vec![error.to_string()],
             Self::NotOurs
+            | Self::Anonymous(_)
+            | Self::File(_)
+            | Self::NowhereToStore { .. }
             | Self::Interrupted
             | Self::NotErased { .. }
             | Self::Input(_)
@@ -171,7 +225,20 @@ impl Error {
             Self::Setting { name, problem } if problem.starts_with("is set, but") => {
                 Some(format!("set what is missing, or unset `{name}` to sign in otherwise"))
             }
-            Self::NotOurs | Self::Interrupted | Self::Input(_) | Self::Setting { .. } | Self::Output(_) => None,
+            Self::NotSignedIn(error) => error.hint(),
+            Self::NowhereToStore { file, .. } => Some(format!(
+                "`delegate = \"secretservice\"` in {} passes other hosts to `docker-credential-secretservice`; or name a helper for \
+                 the host under `credHelpers` in docker's config.json",
+                file.display()
+            )),
+            Self::NotOurs
+            | Self::Anonymous(_)
+            | Self::Interrupted
+            | Self::Input(_)
+            | Self::Setting { .. }
+            | Self::File(_)
+            | Self::Delegate { .. }
+            | Self::Output(_) => None,
             Self::NotErased { .. } => {
                 Some("unlock or restart the keyring and try again; the token ends by itself within three hours".into())
             }
@@ -190,7 +257,27 @@ impl Error {
 
     /// The failure in words, for processes that wait for the same sign-in.
     pub fn relayed(&self) -> Relayed {
-        Relayed { message: self.to_string(), details: self.details(), hint: self.hint() }
+        let not_signed_in = self.is_failed_sign_in();
+        Relayed { not_signed_in, message: self.to_string(), details: self.details(), hint: self.hint() }
+    }
+
+    /// Whether nobody could be signed in. A registry that refused somebody who was signed in is another matter.
+    pub fn is_failed_sign_in(&self) -> bool {
+        match self {
+            Self::NotSignedIn(_) | Self::NoIdentity(_) => true,
+            Self::Relayed(account) => account.not_signed_in,
+            Self::Skewed { error, .. } => error.is_failed_sign_in(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is about this process alone: somebody ended it, or its own time was up.
+    pub fn is_of_this_process(&self) -> bool {
+        match self {
+            Self::Interrupted | Self::Deadline { .. } => true,
+            Self::NotSignedIn(error) | Self::Skewed { error, .. } => error.is_of_this_process(),
+            _ => false,
+        }
     }
 }
 
@@ -199,7 +286,7 @@ mod tests {
     use super::*;
 
     fn exchange(refusal: Refusal) -> Error {
-        Error::Exchange { registry: Registry::parse("contoso.azurecr.io").unwrap(), refusal, correlation: None }
+        Error::Exchange { registry: Registry::parse("contoso.azurecr.io", &[]).unwrap(), refusal, details: vec![] }
     }
 
     fn unreachable(stage: Stage) -> Error {

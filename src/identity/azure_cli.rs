@@ -1,27 +1,24 @@
-//! The Azure CLI as a source: who is signed in to it, and how it is run.
+//! The Azure CLI as a source: who is signed in to it, and which of its accounts is meant.
 
-use crate::error::Error;
-use crate::files::read_small;
+use super::program::Runner;
+use crate::config::SourceSettings;
+use crate::error::{Error, printable};
+use crate::files::{self, read_small};
+use crate::registry::Cloud;
+use azure_core::credentials::TokenCredential;
+use azure_identity::{AzureCliCredential, AzureCliCredentialOptions};
 use serde::Deserialize;
-use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{self, Stdio};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
-use tokio::task::JoinHandle;
+use std::sync::Arc;
 
 /// A profile names every subscription of every account; this is room for thousands.
 const PROFILE_LIMIT: usize = 8 * 1024 * 1024;
 
-/// A token and what surrounds it; an error of `az` can be a long traceback.
-const OUTPUT_LIMIT: u64 = 1024 * 1024;
-
-/// How long output is still waited for once `az` itself has ended: something that it started may hold the pipe open.
-const LAST_WORDS: Duration = Duration::from_millis(200);
-
 const PROGRAM: &str = if cfg!(windows) { "az.cmd" } else { "az" };
+
+/// How many other subscriptions a failure names.
+const MOST_NAMED: usize = 5;
 
 /// `azureProfile.json`, as far as it says who is signed in (azure-cli-core, `_profile.py`).
 #[derive(Deserialize)]
@@ -29,224 +26,297 @@ struct Profile {
     subscriptions: Option<Vec<Subscription>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// A subscription, or a tenant without one, and the account that sees it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, rename_all = "camelCase")]
 struct Subscription {
+    id: Option<String>,
+    name: Option<String>,
     is_default: Option<bool>,
     environment_name: Option<String>,
     tenant_id: Option<String>,
+    tenant_default_domain: Option<String>,
     user: Option<User>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, rename_all = "camelCase")]
 struct User {
     name: Option<String>,
     /// Tells managed identities apart, all of which have the same name.
     assigned_identity_info: Option<String>,
 }
 
-/// Who is signed in to the Azure CLI.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Somebody who is signed in to the Azure CLI, in one cloud.
+#[derive(Debug)]
 pub(super) struct Account {
-    /// Cloud, tenant and user of the default account of each cloud, since the profile does not say which cloud is active.
-    pub(super) who: String,
-    /// The tenant of the default account, if there is but one.
-    pub(super) tenant: Option<String>,
+    subscription: Subscription,
+    choice: Choice,
+    others: Vec<Subscription>,
+    path: Vec<PathBuf>,
 }
 
-/// Who is signed in to the Azure CLI; the inner error says why the Azure CLI is no source here. A profile that is there and
-/// cannot be read or understood is an [`Error::Setting`]: whoever is signed in must not be passed over for somebody else.
-pub(super) fn account(folder: Option<&Path>, path: &[PathBuf]) -> Result<Result<Account, &'static str>, Error> {
-    let Some(folder) = folder else {
-        return Ok(Err("there is no home folder and `AZURE_CONFIG_DIR` is not set"));
+/// How the Azure CLI is told which account is meant. It takes one of the two only.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice {
+    Default,
+    Subscription(String),
+    Tenant(String),
+}
+
+/// Who is signed in to the Azure CLI for a cloud; the inner error says why the Azure CLI is no source here. A profile that is there
+/// and cannot be read or understood is an [`Error::Setting`]: whoever is signed in must not be passed over for somebody else.
+pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result<Account, String>, Error> {
+    let Some(folder) = settings.azure_cli_folder.as_deref() else {
+        return Ok(Err("there is no home folder and `AZURE_CONFIG_DIR` is not set".into()));
     };
+    let subscriptions = subscriptions(folder)?;
+    let total = subscriptions.len();
+    let here: Vec<Subscription> = subscriptions.into_iter().filter(|it| it.is_of(cloud)).collect();
+    let wanted = |setting: &Option<crate::config::Value<String>>| setting.as_ref().map(|it| it.value.clone());
+    let Some((account, choice)) = choose(&here, wanted(&settings.subscription), wanted(&settings.named_tenant)) else {
+        return Ok(Err(match (total, here.len()) {
+            (0, _) => "nobody is signed in".into(),
+            (_, 0) => format!("nobody is signed in to {}: `az cloud set --name {}`, then `az login`", cloud.name, cloud.cli_name),
+            _ => format!(
+                "it has no default account in {}: set `subscription`, or `az cloud set --name {}` and `az account set`",
+                cloud.name, cloud.cli_name
+            ),
+        }));
+    };
+    if files::program(PROGRAM, &settings.path).is_none() {
+        return Ok(Err("somebody is signed in, but `az` is in no absolute folder of `PATH`".into()));
+    }
+    let others = here.into_iter().filter(|it| it.tenant_id != account.tenant_id).collect();
+    Ok(Ok(Account { subscription: account, choice, others, path: settings.path.clone() }))
+}
+
+fn subscriptions(folder: &Path) -> Result<Vec<Subscription>, Error> {
     let file = folder.join("azureProfile.json");
     let unusable = |problem: String| Error::Setting { name: file.display().to_string(), problem };
     let bytes = match read_small(&file, PROFILE_LIMIT) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err("nobody is signed in")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
         Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
     };
-    let Some(account) = account_of(&bytes).map_err(|error| unusable(format!("is not the profile of the Azure CLI: {error}")))?
-    else {
-        return Ok(Err("nobody is signed in"));
-    };
-    if !path.iter().any(|folder| folder.join(PROGRAM).is_file()) {
-        return Ok(Err("somebody is signed in, but `az` is in no absolute folder of `PATH`"));
-    }
-    Ok(Ok(account))
-}
-
-fn account_of(profile: &[u8]) -> serde_json::Result<Option<Account>> {
     // The Azure CLI writes a byte-order mark.
-    let json = profile.strip_prefix("\u{feff}".as_bytes()).unwrap_or(profile);
-    let profile: Profile = serde_json::from_slice(json)?;
-    let subscriptions = profile.subscriptions.unwrap_or_default();
-    let defaults: Vec<&Subscription> = subscriptions.iter().filter(|it| it.is_default == Some(true)).collect();
-    let mut accounts: Vec<String> = defaults
-        .iter()
-        .map(|subscription| {
-            let user = subscription.user.as_ref();
-            let name = user.and_then(|user| user.name.as_deref());
-            let assigned = user.and_then(|user| user.assigned_identity_info.as_deref());
-            let parts = [subscription.environment_name.as_deref(), subscription.tenant_id.as_deref(), name, assigned];
-            parts.map(Option::unwrap_or_default).join(" ")
-        })
-        .collect();
-    accounts.sort();
-    let tenant = match defaults[..] {
-        [only] => only.tenant_id.clone(),
-        _ => None,
-    };
-    Ok((!accounts.is_empty()).then(|| Account { who: accounts.join("\n"), tenant }))
+    let json = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let profile: Profile =
+        serde_json::from_slice(json).map_err(|error| unusable(format!("is not the profile of the Azure CLI: {error}")))?;
+    Ok(profile.subscriptions.unwrap_or_default())
 }
 
-/// Runs `az` in a process group of its own, which is ended when the answer is no longer awaited: it does not outlive us.
-#[derive(Debug)]
-pub(super) struct Runner {
-    path: OsString,
+/// The account that is meant, and how the Azure CLI is told. A subscription says most; of the accounts that see a tenant the default
+/// one is taken first, then the one that the default account is signed in with. A tenant in which no account is known is left to the
+/// default account, which may be a guest there.
+fn choose(all: &[Subscription], subscription: Option<String>, tenant: Option<String>) -> Option<(Subscription, Choice)> {
+    let default = default(all);
+    if let Some(wanted) = subscription {
+        let known = all.iter().find(|it| it.is_called(&wanted)).or(default)?;
+        return Some((known.clone(), Choice::Subscription(wanted)));
+    }
+    let Some(tenant) = tenant else { return Some(default?.by_id()) };
+    let mut members: Vec<&Subscription> = all.iter().filter(|it| it.is_in(&tenant)).collect();
+    members.sort_by_key(|it| (it.is_default != Some(true), it.user != default.and_then(|default| default.user.clone())));
+    if let Some(member) = members.first() {
+        return Some(member.by_id());
+    }
+    let account = Subscription { tenant_id: Some(tenant.clone()), ..default?.clone() };
+    Some((account, Choice::Tenant(tenant)))
 }
 
-impl Runner {
-    /// `az` and what it runs are looked for in these folders only.
-    pub(super) fn new(path: Vec<PathBuf>) -> Self {
-        Self { path: std::env::join_paths(path).unwrap_or_default() }
+/// The account that the Azure CLI calls its default. It has one for all clouds: after a sign-in to another cloud there is none here. Then
+/// it is the only account, if there is but one.
+fn default(all: &[Subscription]) -> Option<&Subscription> {
+    let only = || all.first().filter(|first| all.iter().all(|it| it.user == first.user && it.tenant_id == first.tenant_id));
+    all.iter().find(|it| it.is_default == Some(true)).or_else(only)
+}
+
+impl Subscription {
+    /// One that does not say is of any cloud: the Azure CLI wrote the name from its first release on.
+    fn is_of(&self, cloud: &Cloud) -> bool {
+        self.environment_name.as_ref().is_none_or(|name| *name == cloud.cli_name)
+    }
+
+    /// Named by its id: the account stays the one that was found here, whatever becomes the default meanwhile.
+    fn by_id(&self) -> (Self, Choice) {
+        (self.clone(), self.id.clone().map_or(Choice::Default, Choice::Subscription))
+    }
+
+    fn is_called(&self, wanted: &str) -> bool {
+        [&self.id, &self.name].into_iter().flatten().any(|name| name.eq_ignore_ascii_case(wanted))
+    }
+
+    fn is_in(&self, tenant: &str) -> bool {
+        let names = [&self.tenant_id, &self.tenant_default_domain];
+        names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(tenant))
     }
 }
 
-#[async_trait::async_trait]
-impl azure_identity::Executor for Runner {
-    async fn run(&self, program: &OsStr, args: &[&OsStr]) -> io::Result<process::Output> {
-        let mut command = Command::new(program);
-        command
-            .args(args)
-            .env("PATH", &self.path)
-            .env("AZURE_CORE_NO_COLOR", "true")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        for secret in SECRETS {
-            command.env_remove(secret);
+impl Account {
+    /// What tells one account from another: cloud, tenant, user, and what tells managed identities apart.
+    pub(super) fn who(&self) -> String {
+        let user = self.subscription.user.as_ref();
+        let name = user.and_then(|user| user.name.as_deref());
+        let assigned = user.and_then(|user| user.assigned_identity_info.as_deref());
+        let parts = [self.subscription.environment_name.as_deref(), self.subscription.tenant_id.as_deref(), name, assigned];
+        parts.map(Option::unwrap_or_default).join(" ")
+    }
+
+    /// The tenant that is signed in to.
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.subscription.tenant_id.as_deref()
+    }
+
+    /// The subscriptions of other tenants, a line each: what may have been meant.
+    pub(super) fn others(&self) -> Vec<String> {
+        let known = self.others.iter().filter_map(|it| Some((it.name.as_deref()?, it.tenant_id.as_deref()?)));
+        let mut lines: Vec<String> = known
+            .take(MOST_NAMED)
+            .map(|(name, tenant)| (printable(name), printable(tenant)))
+            .map(|(name, tenant)| format!("the Azure CLI also knows the subscription `{name}` in tenant {tenant}"))
+            .collect();
+        if self.others.len() > MOST_NAMED {
+            lines.push(format!("and {} more: `az account list`", self.others.len() - MOST_NAMED));
         }
-        #[cfg(unix)]
-        command.process_group(0);
-        let mut child = command.spawn()?;
-        // Ends what is left of the group on every way out of here, be it the deadline's.
-        let _group = Group(child.id());
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (stdout, stderr) = (Output::of(stdout), Output::of(stderr));
-        let status = child.wait().await?;
-        Ok(process::Output { status, stdout: stdout.finish().await?, stderr: stderr.finish().await? })
-    }
-}
-
-/// What a pipe gives, read in a task of its own.
-struct Output(JoinHandle<io::Result<Vec<u8>>>);
-
-impl Output {
-    fn of(pipe: Option<impl AsyncRead + Send + Unpin + 'static>) -> Self {
-        Self(tokio::spawn(async move {
-            let mut bytes = Vec::new();
-            if let Some(pipe) = pipe {
-                pipe.take(OUTPUT_LIMIT + 1).read_to_end(&mut bytes).await?;
-            }
-            if bytes.len() as u64 > OUTPUT_LIMIT {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {OUTPUT_LIMIT} bytes of output")));
-            }
-            Ok(bytes)
-        }))
+        lines
     }
 
-    async fn finish(self) -> io::Result<Vec<u8>> {
-        match tokio::time::timeout(LAST_WORDS, self.0).await {
-            Ok(Ok(output)) => output,
-            Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it ended, but something it started holds its output open")),
-        }
-    }
-}
-
-/// Variables with secrets of other sources, which the Azure CLI has no use for.
-const SECRETS: &[&str] = &[
-    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-    "AZURE_CLIENT_SECRET",
-    "AZURE_PASSWORD",
-    "IDENTITY_HEADER",
-    "MSI_SECRET",
-    "SYSTEM_ACCESSTOKEN",
-];
-
-/// The process group that a child leads: dropping it ends what is left of the group.
-struct Group(Option<u32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Some(group) = self.0.and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
-            // Nobody is left when the child ended in order.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
+    /// The Azure CLI as a credential. `AZURE_CLOUD_NAME` chooses the cloud for this call, whatever `az cloud set` says. It is set only
+    /// to what the profile calls the cloud: a name that the Azure CLI does not know makes it change its own settings.
+    pub(super) fn credential(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        let mut variables = vec![("AZURE_CORE_NO_COLOR", "true".to_owned())];
+        variables.extend(self.subscription.environment_name.iter().map(|cloud| ("AZURE_CLOUD_NAME", cloud.clone())));
+        let (subscription, tenant_id) = match &self.choice {
+            Choice::Default => (None, None),
+            Choice::Subscription(subscription) => (Some(subscription.clone()), None),
+            Choice::Tenant(tenant) => (None, Some(tenant.clone())),
+        };
+        let executor = Some(Arc::new(Runner::new(&self.path, variables)) as _);
+        let options = AzureCliCredentialOptions { subscription, tenant_id, executor };
+        AzureCliCredential::new(Some(options)).map(|it| it as _)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::CLOUDS;
 
-    fn profile(rows: &[(bool, &str, &str)]) -> Vec<u8> {
-        let rows: Vec<String> = rows
-            .iter()
-            .map(|(default, tenant, user)| {
-                format!(
-                    r#"{{"id":"s","isDefault":{default},"environmentName":"AzureCloud","tenantId":"{tenant}","user":{{"name":"{user}","type":"user"}}}}"#
-                )
-            })
-            .collect();
-        format!("\u{feff}{{\"installationId\":\"i\",\"subscriptions\":[{}]}}", rows.join(",")).into_bytes()
+    fn subscription(name: &str, is_default: bool, tenant: &str, user: &str) -> Subscription {
+        Subscription {
+            id: Some(format!("id-{name}")),
+            name: Some(name.into()),
+            is_default: Some(is_default),
+            environment_name: Some("AzureCloud".into()),
+            tenant_id: Some(tenant.into()),
+            tenant_default_domain: Some(format!("{tenant}.example")),
+            user: Some(User { name: Some(user.into()), assigned_identity_info: None }),
+        }
+    }
+
+    fn chosen(all: &[Subscription], subscription: Option<&str>, tenant: Option<&str>) -> (String, Choice) {
+        let (account, choice) = choose(all, subscription.map(str::to_owned), tenant.map(str::to_owned)).unwrap();
+        let user = account.user.and_then(|user| user.name).unwrap();
+        (format!("{} {user}", account.tenant_id.unwrap()), choice)
     }
 
     #[test]
-    fn the_account_is_that_of_the_default_subscription() {
-        let alice = account_of(&profile(&[(true, "t1", "alice"), (false, "t2", "bob")])).unwrap().unwrap();
-        let bob = account_of(&profile(&[(false, "t1", "alice"), (true, "t2", "bob")])).unwrap().unwrap();
-        assert_eq!(alice, Account { who: "AzureCloud t1 alice ".into(), tenant: Some("t1".into()) });
-        assert_eq!(bob, Account { who: "AzureCloud t2 bob ".into(), tenant: Some("t2".into()) });
-        let both = account_of(&profile(&[(true, "t1", "alice"), (true, "t2", "bob")])).unwrap().unwrap();
-        assert_eq!((both.who.lines().count(), both.tenant), (2, None));
+    fn the_account_is_the_one_that_the_settings_mean() {
+        let all = [
+            subscription("a", true, "t1", "alice"),
+            subscription("b", false, "t2", "bob"),
+            subscription("c", false, "t2", "alice"),
+            subscription("d", false, "t3", "bob"),
+        ];
+        let by_id = |id: &str| Choice::Subscription(id.into());
+        for (subscription, tenant, who, choice) in [
+            (None, None, "t1 alice", by_id("id-a")),
+            (None, Some("t1"), "t1 alice", by_id("id-a")),
+            (None, Some("t2"), "t2 alice", by_id("id-c")),
+            (None, Some("T2.example"), "t2 alice", by_id("id-c")),
+            (None, Some("t3"), "t3 bob", by_id("id-d")),
+            (None, Some("t4"), "t4 alice", Choice::Tenant("t4".into())),
+            (Some("B"), Some("t1"), "t2 bob", by_id("B")),
+            (Some("id-d"), None, "t3 bob", by_id("id-d")),
+            (Some("unknown"), None, "t1 alice", by_id("unknown")),
+        ] {
+            assert_eq!(chosen(&all, subscription, tenant), (who.to_owned(), choice), "{subscription:?} {tenant:?}");
+        }
+        assert!(choose(&all[1..], None, None).is_none(), "nobody is the default");
+        assert_eq!(chosen(&all[1..2], None, None), ("t2 bob".into(), by_id("id-b")), "there is but one");
+        assert_eq!(chosen(&all[1..], None, Some("t3")).0, "t3 bob");
+    }
+
+    fn profile(rows: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("azureProfile.json"), format!("\u{feff}{rows}")).unwrap();
+        folder
+    }
+
+    fn account_in(folder: &Path, cloud: &Cloud) -> Result<Result<Account, String>, Error> {
+        let settings = SourceSettings {
+            azure_cli_folder: Some(folder.to_owned()),
+            path: vec![folder.to_owned()],
+            ..SourceSettings::default()
+        };
+        account(&settings, cloud)
+    }
+
+    #[test]
+    fn who_is_signed_in_to_another_cloud_is_nobody_here() {
+        let folder = profile(
+            r#"{"subscriptions":[{"isDefault":true,"environmentName":"AzureCloud","tenantId":"t1","user":{"name":"alice"}},
+                {"isDefault":true,"environmentName":"AzureUSGovernment","tenantId":"t2","user":{"name":"bob"}}]}"#,
+        );
+        std::fs::write(folder.path().join(PROGRAM), "").unwrap();
+        let who = |cloud: &Cloud| account_in(folder.path(), cloud).unwrap().map(|account| account.who());
+        assert_eq!(who(&CLOUDS[0]).unwrap(), "AzureCloud t1 alice ");
+        assert_eq!(who(&CLOUDS[1]).unwrap(), "AzureUSGovernment t2 bob ");
+        let nobody = who(&CLOUDS[2]).unwrap_err();
+        assert_eq!(nobody, "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`");
     }
 
     #[test]
     fn a_profile_without_a_default_account_is_nobody_and_nulls_are_nothing() {
-        for profile in [profile(&[]), profile(&[(false, "t", "u")]), b"{}".to_vec(), br#"{"subscriptions":null}"#.to_vec()] {
-            assert_eq!(account_of(&profile).unwrap(), None);
+        for rows in ["{}", r#"{"subscriptions":null}"#, r#"{"subscriptions":[]}"#] {
+            assert!(account_in(profile(rows).path(), &CLOUDS[0]).unwrap().unwrap_err().contains("nobody is signed in"), "{rows}");
         }
-        let nulls = br#"{"subscriptions":[{"isDefault":true,"user":null,"tenantId":null},{"isDefault":null}]}"#;
-        assert!(account_of(nulls).unwrap().is_some());
+        let two = profile(r#"{"subscriptions":[{"isDefault":false,"tenantId":"t1"},{"isDefault":false,"tenantId":"t2"}]}"#);
+        let problem = account_in(two.path(), &CLOUDS[0]).unwrap().unwrap_err();
+        assert!(problem.starts_with("it has no default account in Azure: set `subscription`"), "{problem}");
+        let nulls = profile(r#"{"subscriptions":[{"isDefault":true,"user":null,"tenantId":null},{"isDefault":null}]}"#);
+        std::fs::write(nulls.path().join(PROGRAM), "").unwrap();
+        assert!(account_in(nulls.path(), &CLOUDS[0]).unwrap().is_ok());
     }
 
     #[test]
     fn the_azure_cli_is_no_source_without_its_program() {
-        let folder = tempfile::tempdir().unwrap();
-        let signed_in = || account(Some(folder.path()), &[folder.path().to_owned()]).unwrap();
-        assert_eq!(signed_in().unwrap_err(), "nobody is signed in");
-        std::fs::write(folder.path().join("azureProfile.json"), profile(&[(true, "t", "u")])).unwrap();
-        assert_eq!(signed_in().unwrap_err(), "somebody is signed in, but `az` is in no absolute folder of `PATH`");
-        std::fs::write(folder.path().join(PROGRAM), "").unwrap();
-        assert!(signed_in().is_ok());
+        let folder = profile(r#"{"subscriptions":[{"isDefault":true}]}"#);
+        let problem = account_in(folder.path(), &CLOUDS[0]).unwrap().unwrap_err();
+        assert_eq!(problem, "somebody is signed in, but `az` is in no absolute folder of `PATH`");
+        let nowhere = tempfile::tempdir().unwrap();
+        assert_eq!(account_in(nowhere.path(), &CLOUDS[0]).unwrap().unwrap_err(), "nobody is signed in");
     }
 
     #[test]
     fn a_profile_that_cannot_be_understood_is_an_error_not_nobody() {
         for content in ["", "junk", "{\"subscriptions\":[{\"isDefault\":tr", "{\"subscriptions\":[{\"isDefault\":\"yes\"}]}"] {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::write(folder.path().join("azureProfile.json"), content).unwrap();
-            assert!(matches!(account(Some(folder.path()), &[]), Err(Error::Setting { .. })), "{content}");
+            assert!(matches!(account_in(profile(content).path(), &CLOUDS[0]), Err(Error::Setting { .. })), "{content}");
         }
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("azureProfile.json")).unwrap();
-        assert!(account(Some(folder.path()), &[]).is_err());
+        assert!(account_in(folder.path(), &CLOUDS[0]).is_err());
+    }
+
+    #[test]
+    fn other_tenants_are_named_and_not_too_many_of_them() {
+        let others = (0..7).map(|n| subscription(&format!("s{n}"), false, "t2", "alice")).collect();
+        let account =
+            Account { subscription: subscription("a", true, "t1", "alice"), choice: Choice::Default, others, path: vec![] };
+        let lines = account.others();
+        assert_eq!(lines.len(), 6);
+        assert_eq!(lines[0], "the Azure CLI also knows the subscription `s0` in tenant t2");
+        assert_eq!(lines[5], "and 2 more: `az account list`");
     }
 }

@@ -1,15 +1,19 @@
-//! Managed identities: the token endpoint of App Service and Container Apps, and that of a virtual machine (IMDS).
+//! Managed identities: what platforms give to the programs that run there.
 //!
-//! `azure_identity`'s own credential reads the environment again, by other rules than ours, and turns to the virtual machine's
-//! endpoint when it is not satisfied with what it finds; there it tries for 72 s, without a proxy setting or address of ours. So
-//! the one request is made here. Source: Microsoft, "How to use managed identities", for App Service and for virtual machines.
+//! `azure_identity`'s own credential reads the environment again, by other rules than ours, knows App Service and virtual machines
+//! only, and turns to the virtual machine's endpoint when it is not satisfied with what it finds; there it tries for 72 s, without a proxy
+//! setting or address of ours. So the one request is made here. Sources: Microsoft, "How to use managed identities" for App Service, for
+//! virtual machines and for Azure Arc; for Cloud Shell and Azure Machine Learning the Azure SDK for Python, `azure/identity/_credentials`.
 
+use super::arc;
+use crate::config::ManagedId;
 use crate::network::answer::words;
 use crate::network::{Network, body};
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::error::{Error, ErrorKind};
 use azure_core::time::OffsetDateTime;
-use reqwest::StatusCode;
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Client, Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -27,18 +31,31 @@ const IMDS: &str = "http://169.254.169.254";
 pub(super) enum Endpoint {
     /// App Service or Container Apps: `IDENTITY_ENDPOINT`, and `IDENTITY_HEADER`, which proves that we run there.
     AppService { url: Url, header: SecretString },
+    /// A server connected by Azure Arc. Who can read a file that its agent makes runs there.
+    Arc { url: Url },
+    /// Cloud Shell: whoever opened it.
+    CloudShell { url: Url },
+    /// Azure Machine Learning: `MSI_ENDPOINT`, and `MSI_SECRET`, which proves that we run there.
+    MachineLearning { url: Url, secret: SecretString },
     /// A virtual machine's metadata service, at this address or at the well-known one.
     VirtualMachine { host: Option<Url> },
 }
 
 impl Endpoint {
+    /// The word for the platform, in fingerprints and in messages.
+    pub(super) fn platform(&self) -> &'static str {
+        match self {
+            Self::AppService { .. } => "App Service",
+            Self::Arc { .. } => "Azure Arc",
+            Self::CloudShell { .. } => "Cloud Shell",
+            Self::MachineLearning { .. } => "Azure Machine Learning",
+            Self::VirtualMachine { .. } => "a virtual machine",
+        }
+    }
+
     /// The address without user and password, for messages and fingerprints.
     pub(super) fn host(&self) -> String {
-        let url = match self {
-            Self::AppService { url, .. } => url,
-            Self::VirtualMachine { host: Some(host) } => host,
-            Self::VirtualMachine { host: None } => return IMDS.trim_start_matches("http://").to_owned(),
-        };
+        let Some(url) = self.given() else { return IMDS.trim_start_matches("http://").to_owned() };
         let port = url.port().map(|port| format!(":{port}"));
         format!("{}{}", url.host_str().unwrap_or_default(), port.unwrap_or_default())
     }
@@ -46,19 +63,69 @@ impl Endpoint {
     /// What tells two endpoints apart: host and path.
     pub(super) fn place(&self) -> String {
         match self {
-            Self::AppService { url, .. } => self.host() + url.path(),
             Self::VirtualMachine { .. } => self.host(),
+            _ => self.host() + self.given().map(Url::path).unwrap_or_default(),
+        }
+    }
+
+    /// The query parameter that names a user-assigned identity; none where the platform has only one identity.
+    pub(super) fn parameter(&self, id: &ManagedId) -> Option<&'static str> {
+        match (self, id) {
+            (Self::AppService { .. } | Self::VirtualMachine { .. }, ManagedId::Client(_)) => Some("client_id"),
+            (Self::AppService { .. }, ManagedId::Object(_)) => Some("principal_id"),
+            (Self::AppService { .. }, ManagedId::Resource(_)) => Some("mi_res_id"),
+            (Self::VirtualMachine { .. }, ManagedId::Object(_)) => Some("object_id"),
+            (Self::VirtualMachine { .. }, ManagedId::Resource(_)) => Some("msi_res_id"),
+            (Self::MachineLearning { .. }, ManagedId::Client(_)) => Some("clientid"),
+            (Self::MachineLearning { .. } | Self::Arc { .. } | Self::CloudShell { .. }, _) => None,
+        }
+    }
+
+    /// What proves to the endpoint that we run there.
+    pub(super) fn proof(&self) -> Option<&SecretString> {
+        match self {
+            Self::AppService { header, .. } => Some(header),
+            Self::MachineLearning { secret, .. } => Some(secret),
+            Self::Arc { .. } | Self::CloudShell { .. } | Self::VirtualMachine { .. } => None,
+        }
+    }
+
+    fn given(&self) -> Option<&Url> {
+        match self {
+            Self::AppService { url, .. } | Self::Arc { url } | Self::CloudShell { url } | Self::MachineLearning { url, .. } => {
+                Some(url)
+            }
+            Self::VirtualMachine { host } => host.as_ref(),
         }
     }
 
     fn url(&self) -> Result<Url, url::ParseError> {
-        match self {
-            Self::AppService { url, .. } => Ok(url.clone()),
-            Self::VirtualMachine { host } => {
-                let host = host.as_ref().map_or(IMDS, Url::as_str).trim_end_matches('/');
+        match self.given() {
+            Some(url) if !matches!(self, Self::VirtualMachine { .. }) => Ok(url.clone()),
+            host => {
+                let host = host.map_or(IMDS, Url::as_str).trim_end_matches('/');
                 Url::parse(&format!("{host}/metadata/identity/oauth2/token"))
             }
         }
+    }
+
+    /// The request for a token for a resource.
+    fn request(&self, client: &Client, resource: &str, id: Option<&ManagedId>) -> anyhow::Result<Request> {
+        let mut url = self.url()?;
+        let named = id.and_then(|id| Some((self.parameter(id)?, id.as_str())));
+        if let Self::CloudShell { .. } = self {
+            return Ok(client.post(url).header("metadata", "true").form(&[("resource", resource)]).build()?);
+        }
+        let (version, header, value) = match self {
+            Self::AppService { header, .. } => ("2019-08-01", "x-identity-header", header.expose_secret()),
+            Self::MachineLearning { secret, .. } => ("2017-09-01", "secret", secret.expose_secret()),
+            Self::Arc { .. } => ("2021-02-01", "metadata", "true"),
+            Self::VirtualMachine { .. } | Self::CloudShell { .. } => ("2018-02-01", "metadata", "true"),
+        };
+        url.query_pairs_mut().append_pair("api-version", version).append_pair("resource", resource).extend_pairs(named);
+        let mut value = HeaderValue::from_str(value)?;
+        value.set_sensitive(true);
+        Ok(client.get(url).header(HeaderName::from_static(header), value).build()?)
     }
 
     /// Whether this machine has a metadata service at all. The address is link-local: off Azure nobody answers there, or
@@ -87,7 +154,7 @@ impl Endpoint {
 #[derive(Debug)]
 pub(super) struct ManagedIdentity {
     endpoint: Arc<Endpoint>,
-    client_id: Option<String>,
+    id: Option<ManagedId>,
     network: Arc<Network>,
 }
 
@@ -98,27 +165,21 @@ struct Granted {
 }
 
 impl ManagedIdentity {
-    /// The user-assigned identity of this client id, or the system-assigned one.
-    pub(super) fn new(endpoint: Arc<Endpoint>, client_id: Option<String>, network: Arc<Network>) -> Self {
-        Self { endpoint, client_id, network }
+    /// The user-assigned identity of this name, or the system-assigned one.
+    pub(super) fn new(endpoint: Arc<Endpoint>, id: Option<ManagedId>, network: Arc<Network>) -> Self {
+        Self { endpoint, id, network }
     }
 
     async fn ask(&self, resource: &str) -> anyhow::Result<SecretString> {
-        let mut url = self.endpoint.url()?;
-        let version = match *self.endpoint {
-            Endpoint::AppService { .. } => "2019-08-01",
-            Endpoint::VirtualMachine { .. } => "2018-02-01",
-        };
-        url.query_pairs_mut().append_pair("api-version", version).append_pair("resource", resource);
-        if let Some(client_id) = &self.client_id {
-            url.query_pairs_mut().append_pair("client_id", client_id);
-        }
         let client = Network::link_local()?;
-        let request = match &*self.endpoint {
-            Endpoint::AppService { header, .. } => client.get(url).header("x-identity-header", header.expose_secret()),
-            Endpoint::VirtualMachine { .. } => client.get(url).header("metadata", "true"),
-        };
-        let answer = self.network.send(&client, request.build()?).await.map_err(reqwest::Error::without_url)?;
+        let mut request = self.endpoint.request(&client, resource, self.id.as_ref())?;
+        if let Endpoint::Arc { .. } = *self.endpoint {
+            let again = request.try_clone();
+            let challenge = self.network.send(&client, request).await.map_err(reqwest::Error::without_url)?;
+            request = again.ok_or_else(|| anyhow::anyhow!("the request cannot be repeated"))?;
+            request.headers_mut().insert(reqwest::header::AUTHORIZATION, arc::answer(&challenge)?);
+        }
+        let answer = self.network.send(&client, request).await.map_err(reqwest::Error::without_url)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = body(answer).await?;
         match serde_json::from_slice::<Granted>(&body) {

@@ -1,46 +1,46 @@
 //! Who signs in: the sources of an identity, their order, and the access token they give.
 //!
-//! Sources are asked in the order of [`Identity::choose`]; the first that is configured is the one, and its failure is the answer.
-//! Trying the next after a failure would sign in as somebody else than was meant.
+//! Sources are asked in the order of [`SourceName::ALL`](crate::config::SourceName::ALL); the first that is configured is the one, and
+//! its failure is the answer. Trying the next after a failure would sign in as somebody else than was meant.
 
+mod application;
+mod arc;
 mod azure_cli;
-#[allow(dead_code, unused_imports, reason = "not yet a source")]
 mod certificate;
+mod chain;
+mod developer_cli;
 mod managed;
+mod oidc;
+mod program;
 mod refusal;
 
-use crate::config::{Announced, Config, SourceSettings};
+use crate::config::{Config, ManagedId, Origin};
 use crate::error::Error;
-use crate::files::read_small;
 use crate::network::{Network, Transport};
 use crate::registry::Registry;
-use crate::token::{AccessToken, REGISTRY_AUDIENCE};
-use azure_cli::Account;
+use crate::token::{AccessToken, Audience};
+use application::{Application, Proof};
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
-use azure_core::credentials::{Secret, TokenCredential};
-use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions};
-use azure_identity::{
-    AzureCliCredential, AzureCliCredentialOptions, ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
-    ClientSecretCredential, ClientSecretCredentialOptions,
-};
+use azure_core::credentials::TokenCredential;
+use azure_core::http::{ClientOptions, RetryOptions};
 use managed::{Endpoint, ManagedIdentity};
-use secrecy::{ExposeSecret, SecretString};
+use oidc::Issuer;
+use secrecy::ExposeSecret;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use url::Url;
 
 /// Where an identity comes from, with all it needs to sign in.
 #[derive(Debug)]
 enum Source {
-    /// A federated token in a file, as AKS workload identity mounts it.
-    WorkloadIdentity { tenant: String, client: String, token_file: PathBuf },
-    /// A service principal with a secret.
-    ClientSecret { tenant: String, client: String, secret: SecretString },
+    /// A client id in a tenant, and a secret, certificate or assertion.
+    Application(Application),
     /// A managed identity: one that the environment announces, or last of all that of a virtual machine.
-    ManagedIdentity { client: Option<String>, endpoint: Arc<Endpoint> },
+    ManagedIdentity { id: Option<ManagedId>, endpoint: Arc<Endpoint> },
     /// Whoever is signed in to the Azure CLI.
-    AzureCli { account: Account, path: Vec<PathBuf> },
+    AzureCli(azure_cli::Account),
+    /// Whoever is signed in to the Azure Developer CLI.
+    DeveloperCli(developer_cli::Account),
 }
 
 /// Who signs in to a registry, and at which authority.
@@ -48,40 +48,75 @@ enum Source {
 pub struct Identity {
     source: Source,
     authority: Url,
+    audience: Audience,
+    /// Where the tenant was set, if it was.
+    tenant_origin: Option<Origin>,
+    /// What to write, and where, to sign in to another tenant, in words.
+    tenant_setting: String,
     /// Why each source before this one was passed over.
     skipped: Vec<String>,
 }
 
 impl Identity {
-    /// The first source that is configured: workload identity, client secret, a managed identity that the environment
-    /// announces, the Azure CLI, and last the managed identity of a virtual machine. Reads at most the profile of the Azure CLI.
+    /// Who signs in to this registry. Reads at most the files that say who is signed in to a command line.
     ///
-    /// Errors: [`Error::Setting`] when a source is configured by half.
+    /// Errors: [`Error::Setting`] when a source is configured by half, [`Error::NoIdentity`] when no source may be tried.
     pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
+        let sources = &config.sources;
         let mut skipped = Vec::new();
-        let source = Source::choose(&config.sources, &mut skipped)?;
-        Ok(Self { source, authority: authority(config, registry)?, skipped })
+        let source = chain::choose(sources, registry.cloud(), &mut skipped)?;
+        let tenant_origin = match &source {
+            Source::Application(application) => Some(application.tenant.origin.clone()),
+            Source::AzureCli(_) => sources.subscription.as_ref().or(sources.named_tenant.as_ref()).map(|it| it.origin.clone()),
+            Source::DeveloperCli(_) => sources.named_tenant.as_ref().map(|tenant| tenant.origin.clone()),
+            Source::ManagedIdentity { .. } => None,
+        };
+        let file = match &sources.config_file {
+            file if file.as_os_str().is_empty() => "the config file".to_owned(),
+            file => file.display().to_string(),
+        };
+        Ok(Self {
+            source,
+            authority: config.authority.clone(),
+            audience: config.audience.clone(),
+            tenant_origin,
+            tenant_setting: format!("`tenant` under `[registry.\"{}\"]` in {file}", registry.host()),
+            skipped,
+        })
     }
 
-    /// A short text that differs whenever somebody else would sign in: source, authority, tenant, client, and for the
-    /// Azure CLI its account. It is part of cache keys, holds no secret and, being a digest, names nobody.
+    /// A short text that differs whenever somebody else would sign in, or for another audience: source, authority, tenant, client, and
+    /// for a command line its account. It is part of cache keys, holds no secret and, being a digest, names nobody.
     pub fn fingerprint(&self) -> String {
+        let authority = self.authority.as_str();
         let parts = match &self.source {
-            Source::WorkloadIdentity { tenant, client, .. } => {
-                ["workload", self.authority.as_str(), tenant, client].map(str::to_owned)
+            Source::Application(Application { tenant, client, .. }) => {
+                [self.kind(), authority, &tenant.value, client].map(str::to_owned)
             }
-            Source::ClientSecret { tenant, client, .. } => ["secret", self.authority.as_str(), tenant, client].map(str::to_owned),
-            Source::ManagedIdentity { client, endpoint } => {
-                let kind = match **endpoint {
-                    Endpoint::AppService { .. } => "app service",
-                    Endpoint::VirtualMachine { .. } => "virtual machine",
-                };
-                [kind, &endpoint.place(), "", client.as_deref().unwrap_or("")].map(str::to_owned)
+            Source::ManagedIdentity { id, endpoint } => {
+                let id = id.as_ref().map(|id| format!("{id:?}")).unwrap_or_default();
+                [self.kind().into(), endpoint.place(), String::new(), id]
             }
-            Source::AzureCli { account, .. } => ["az", "", "", &account.who].map(str::to_owned),
+            Source::AzureCli(account) => [self.kind().into(), String::new(), String::new(), account.who()],
+            Source::DeveloperCli(account) => [self.kind().into(), String::new(), String::new(), account.who()],
         };
-        let digest = ring::digest::digest(&ring::digest::SHA256, parts.join("\0").as_bytes());
+        let text = format!("{}\0{}", parts.join("\0"), self.audience.as_str());
+        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         digest.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    }
+
+    fn kind(&self) -> &'static str {
+        match &self.source {
+            Source::Application(application) => application.kind(),
+            Source::ManagedIdentity { endpoint, .. } => endpoint.platform(),
+            Source::AzureCli(_) => "az",
+            Source::DeveloperCli(_) => "azd",
+        }
+    }
+
+    /// What the access token is asked for.
+    pub fn audience(&self) -> &Audience {
+        &self.audience
     }
 
     /// Signs in and returns an access token for the registry audience.
@@ -95,35 +130,38 @@ impl Identity {
                 Error::NoIdentity(skipped)
             })?;
         }
-        let scope = format!("{REGISTRY_AUDIENCE}/.default");
         let refused = |error| refusal::refused(self, &error, network);
         let credential = self.credential(network)?.map_err(refused)?;
-        let token = credential.get_token(&[&scope], None).await.map_err(refused)?;
-        AccessToken::new(token.token.secret().into())
+        let token = credential.get_token(&[&self.audience.scope()], None).await.map_err(refused)?;
+        AccessToken::new(token.token.secret().into(), &self.audience)
             .map_err(|audience| Error::WrongAudience { source: self.to_string(), audience: crate::error::printable(&audience) })
     }
 
-    /// The credential of the source; the outer error is that of the HTTP client, the inner one the credential's own.
+    /// Whose token a registry refused, and which tenant it may have wanted, a line each.
+    pub fn notes(&self, token: &AccessToken) -> Vec<String> {
+        let tenant = token.tenant().filter(|tenant| refusal::is_tenant(tenant));
+        let mut lines: Vec<String> = tenant.map(|tenant| format!("signed in: {self}, in tenant {tenant}")).into_iter().collect();
+        if let Source::AzureCli(account) = &self.source {
+            let others = account.others();
+            if !others.is_empty() {
+                lines.extend(others);
+                lines.push(format!("to sign in to another tenant, set {}", self.tenant_setting));
+            }
+        }
+        lines
+    }
+
+    /// The credential of the source; the outer error is one of settings or of the HTTP client, the inner one the credential's own.
     fn credential(&self, network: &Arc<Network>) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
         Ok(match &self.source {
-            Source::WorkloadIdentity { tenant, client, token_file } => {
-                let options = ClientAssertionCredentialOptions { client_options: self.entra_options(network)? };
-                let assertion = TokenFile(token_file.clone());
-                ClientAssertionCredential::new(tenant.clone(), client.clone(), assertion, Some(options)).map(|it| it as _)
+            Source::Application(application) => {
+                return application.credential(&self.authority, self.entra_options(network)?, network);
             }
-            Source::ClientSecret { tenant, client, secret } => {
-                let options = ClientSecretCredentialOptions { client_options: self.entra_options(network)? };
-                let secret = Secret::new(secret.expose_secret().to_owned());
-                ClientSecretCredential::new(tenant, client.clone(), secret, Some(options)).map(|it| it as _)
+            Source::ManagedIdentity { id, endpoint } => {
+                Ok(Arc::new(ManagedIdentity::new(endpoint.clone(), id.clone(), network.clone())) as _)
             }
-            Source::ManagedIdentity { client, endpoint } => {
-                Ok(Arc::new(ManagedIdentity::new(endpoint.clone(), client.clone(), network.clone())) as _)
-            }
-            Source::AzureCli { path, .. } => {
-                let executor = Arc::new(azure_cli::Runner::new(path.clone()));
-                AzureCliCredential::new(Some(AzureCliCredentialOptions { executor: Some(executor), ..Default::default() }))
-                    .map(|it| it as _)
-            }
+            Source::AzureCli(account) => account.credential(),
+            Source::DeveloperCli(account) => account.credential(),
         })
     }
 
@@ -143,125 +181,65 @@ impl Identity {
     /// The host that is asked for the access token, where it is asked by us.
     fn asked_host(&self) -> String {
         match &self.source {
-            Source::WorkloadIdentity { .. } | Source::ClientSecret { .. } => {
-                self.authority.host_str().unwrap_or_default().to_owned()
-            }
+            Source::Application(_) => self.authority.host_str().unwrap_or_default().to_owned(),
             Source::ManagedIdentity { endpoint, .. } => endpoint.host(),
-            Source::AzureCli { .. } => "the Azure CLI".to_owned(),
+            Source::AzureCli(_) | Source::DeveloperCli(_) => self.to_string(),
         }
     }
 
     /// The secret of the source, which must not be shown even when a server repeats it.
     fn secret(&self) -> Option<&str> {
-        match &self.source {
-            Source::ClientSecret { secret, .. } => Some(secret.expose_secret()),
-            Source::WorkloadIdentity { .. } | Source::ManagedIdentity { .. } | Source::AzureCli { .. } => None,
-        }
+        let secret = match &self.source {
+            Source::Application(application) => application.secret(),
+            Source::ManagedIdentity { endpoint, .. } => endpoint.proof(),
+            Source::AzureCli(_) | Source::DeveloperCli(_) => None,
+        };
+        secret.map(|secret| secret.expose_secret())
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
-            Source::WorkloadIdentity { client, .. } => write!(f, "workload identity {client}"),
-            Source::ClientSecret { client, .. } => write!(f, "service principal {client}"),
-            Source::ManagedIdentity { client: Some(client), .. } => write!(f, "managed identity {client}"),
-            Source::ManagedIdentity { client: None, .. } => f.write_str("the system-assigned managed identity"),
-            Source::AzureCli { .. } => f.write_str("the Azure CLI"),
-        }
-    }
-}
-
-impl Source {
-    fn choose(settings: &SourceSettings, skipped: &mut Vec<String>) -> Result<Self, Error> {
-        if let Some(token_file) = &settings.federated_token_file {
-            let (tenant, client) = application(settings, "AZURE_FEDERATED_TOKEN_FILE")?;
-            return Ok(Self::WorkloadIdentity { tenant, client, token_file: token_file.clone() });
-        }
-        skipped.push("workload identity: `AZURE_FEDERATED_TOKEN_FILE` is not set".into());
-        if let Some(secret) = &settings.client_secret {
-            let (tenant, client) = application(settings, "AZURE_CLIENT_SECRET")?;
-            return Ok(Self::ClientSecret { tenant, client, secret: secret.clone() });
-        }
-        skipped.push("service principal: `AZURE_CLIENT_SECRET` is not set".into());
-        if settings.client_certificate {
-            return Err(Error::Setting {
-                name: "AZURE_CLIENT_CERTIFICATE_PATH".into(),
-                problem: "is set, but certificates are not supported yet".into(),
-            });
-        }
-        match &settings.announced {
-            Announced::AppService { url, header } => {
-                let endpoint = Arc::new(Endpoint::AppService { url: url.clone(), header: header.clone() });
-                return Ok(Self::ManagedIdentity { client: settings.client.clone(), endpoint });
+            Source::Application(Application { client, proof, .. }) => match proof {
+                Proof::Secret(_) | Proof::Certificate(_) => write!(f, "service principal {client}"),
+                Proof::TokenFile(_) => write!(f, "workload identity {client}"),
+                Proof::Job(Issuer::GitHub { .. }) => write!(f, "GitHub Actions as {client}"),
+                Proof::Job(Issuer::Pipelines { .. }) => write!(f, "Azure Pipelines as {client}"),
+            },
+            Source::ManagedIdentity { endpoint, .. } if matches!(**endpoint, Endpoint::CloudShell { .. }) => {
+                f.write_str("the user of Cloud Shell")
             }
-            Announced::Unsupported(platform) => skipped.push(format!("managed identity of {platform}: not supported yet")),
-            Announced::Nothing => {
-                skipped.push("managed identity of App Service or Container Apps: `IDENTITY_ENDPOINT` is not set".into());
-            }
-        }
-        match azure_cli::account(settings.azure_cli_folder.as_deref(), &settings.path)? {
-            Ok(account) => return Ok(Self::AzureCli { account, path: settings.path.clone() }),
-            Err(why) => skipped.push(format!("Azure CLI: {why}")),
-        }
-        let endpoint = Arc::new(Endpoint::VirtualMachine { host: settings.imds.clone() });
-        Ok(Self::ManagedIdentity { client: settings.client.clone(), endpoint })
-    }
-}
-
-/// A federated token is a JWT; the longest seen have a few KB.
-const TOKEN_FILE_LIMIT: usize = 64 * 1024;
-
-/// A federated token in a file. `WorkloadIdentityCredential` would send the newline at the end of the file along.
-#[derive(Debug)]
-struct TokenFile(PathBuf);
-
-#[async_trait::async_trait]
-impl ClientAssertion for TokenFile {
-    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
-        use azure_core::error::{Error, ErrorKind};
-        let wrong = |problem: String| Error::with_message(ErrorKind::Credential, format!("{} {problem}", self.0.display()));
-        let token = read_small(&self.0, TOKEN_FILE_LIMIT).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-        match std::str::from_utf8(&token).map(str::trim) {
-            Ok(token) if !token.is_empty() => Ok(token.to_owned()),
-            _ => Err(wrong("holds no token".into())),
+            Source::ManagedIdentity { id: Some(id), .. } => write!(f, "managed identity {}", id.as_str()),
+            Source::ManagedIdentity { id: None, .. } => f.write_str("the system-assigned managed identity"),
+            Source::AzureCli(_) => f.write_str("the Azure CLI"),
+            Source::DeveloperCli(_) => f.write_str("the Azure Developer CLI"),
         }
     }
-}
-
-/// Tenant and client of an application, both of which must be set beside the variable `beside`.
-fn application(settings: &SourceSettings, beside: &str) -> Result<(String, String), Error> {
-    let missing = match (&settings.tenant, &settings.client) {
-        (Some(tenant), Some(client)) => return Ok((tenant.clone(), client.clone())),
-        (None, None) => "`AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not",
-        (None, Some(_)) => "`AZURE_TENANT_ID` is not",
-        (Some(_), None) => "`AZURE_CLIENT_ID` is not",
-    };
-    Err(Error::Setting { name: beside.into(), problem: format!("is set, but {missing}") })
-}
-
-/// The authority of the registry's cloud, unless the user names another.
-fn authority(config: &Config, registry: &Registry) -> Result<Url, Error> {
-    if let Some(authority) = &config.authority {
-        return Ok(authority.clone());
-    }
-    let host = registry.cloud().authority;
-    Url::parse(&format!("https://{host}")).map_err(|_| Error::Input(format!("the authority {host} is no host name")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn config(rows: &[(&str, &str)]) -> Config {
-        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
-        Config::read(&variables, None).unwrap()
-    }
+    use crate::config::Settings;
 
     fn choose(rows: &[(&str, &str)], host: &str) -> Result<Identity, Error> {
-        Identity::choose(&config(rows), &Registry::parse(host).unwrap())
+        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        let registry = Registry::parse(host, &[]).unwrap();
+        Identity::choose(&Settings::of(variables, None).for_registry(&registry)?, &registry)
     }
 
+    const GITHUB: [(&str, &str); 2] = [
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://pipelines.actions.githubusercontent.com/x?y=z"),
+        ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "r"),
+    ];
+    const PIPELINES: [(&str, &str); 5] = [
+        ("SYSTEM_ACCESSTOKEN", "r"),
+        ("SYSTEM_OIDCREQUESTURI", "https://dev.azure.com/contoso/oidc"),
+        ("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID", "connection"),
+        ("AZURESUBSCRIPTION_CLIENT_ID", "task"),
+        ("AZURESUBSCRIPTION_TENANT_ID", "t"),
+    ];
     const SECRET: [(&str, &str); 3] = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "s")];
 
     #[test]
@@ -279,7 +257,19 @@ mod tests {
             (&rows[1..], "service principal c"),
             (&rows[4..], "the system-assigned managed identity"),
             (&[rows[4], rows[5], ("AZURE_CLIENT_ID", "m")], "managed identity m"),
-            (&[("MSI_ENDPOINT", "http://127.0.0.1")], "the system-assigned managed identity"),
+            (&[("MSI_ENDPOINT", "http://127.0.0.1")], "the user of Cloud Shell"),
+            (
+                &[("MSI_ENDPOINT", "http://127.0.0.1"), ("MSI_SECRET", "s"), ("DEFAULT_IDENTITY_CLIENT_ID", "m")],
+                "managed identity m",
+            ),
+            (&[("IDENTITY_ENDPOINT", "http://127.0.0.1"), ("IMDS_ENDPOINT", "x")], "the system-assigned managed identity"),
+            (&[&GITHUB[..], &rows[1..3]].concat(), "GitHub Actions as c"),
+            (&GITHUB, "the system-assigned managed identity"),
+            (&[&GITHUB[..], &rows[..]].concat(), "workload identity c"),
+            (&[&PIPELINES[..], &rows[1..3]].concat(), "Azure Pipelines as c"),
+            (&PIPELINES, "Azure Pipelines as task"),
+            (&PIPELINES[1..], "the system-assigned managed identity"),
+            (&[rows[1], rows[2], ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem")], "service principal c"),
             (&[], "the system-assigned managed identity"),
         ] {
             assert_eq!(choose(rows, "contoso.azurecr.io").unwrap().to_string(), chosen);
@@ -319,6 +309,14 @@ mod tests {
         }
         let named = [&SECRET[..], &[("AZURE_AUTHORITY_HOST", "login.example")]].concat();
         assert_eq!(choose(&named, "contoso.azurecr.us").unwrap().authority.as_str(), "https://login.example/");
+        // As AKS sets it in every pod of the public cloud.
+        let ambient = [&SECRET[..], &[("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/")]].concat();
+        for (host, authority) in [
+            ("contoso.azurecr.io", "https://login.microsoftonline.com/"),
+            ("contoso.azurecr.us", "https://login.microsoftonline.us/"),
+        ] {
+            assert_eq!(choose(&ambient, host).unwrap().authority.as_str(), authority);
+        }
     }
 
     /// The fingerprint of whoever is signed in to an Azure CLI with this account.
@@ -334,10 +332,58 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_cannot_be_used_yet_is_not_passed_over() {
-        let error =
-            choose(&[SECRET[0], SECRET[1], ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem")], "contoso.azurecr.io").unwrap_err();
-        assert_eq!(error.to_string(), "`AZURE_CLIENT_CERTIFICATE_PATH` is set, but certificates are not supported yet");
+    fn a_source_that_is_set_is_the_only_one() {
+        let github = [&GITHUB[..], &SECRET[..], &[("ACRSCOPED_SOURCE", "github-actions")]].concat();
+        assert_eq!(choose(&github, "contoso.azurecr.io").unwrap().to_string(), "GitHub Actions as c");
+        let machine = [&SECRET[..], &[("ACRSCOPED_SOURCE", "managed-identity")]].concat();
+        assert_eq!(choose(&machine, "contoso.azurecr.io").unwrap().to_string(), "managed identity c");
+        let error = choose(&[&SECRET[..], &[("ACRSCOPED_SOURCE", "azure-cli")]].concat(), "contoso.azurecr.io").unwrap_err();
+        assert_eq!(error.to_string(), "no Azure identity to sign in with");
+        assert_eq!(
+            error.details(),
+            [
+                "azure-cli: there is no home folder and `AZURE_CONFIG_DIR` is not set",
+                "no other was tried: `source` is azure-cli by `ACRSCOPED_SOURCE`"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_chain_is_narrowed_as_in_the_azure_sdks() {
+        let narrowed =
+            |word: &str| choose(&[&GITHUB[..], &SECRET[..], &[("AZURE_TOKEN_CREDENTIALS", word)]].concat(), "contoso.azurecr.io");
+        for (word, chosen) in [
+            ("prod", "service principal c"),
+            ("environmentcredential", "service principal c"),
+            ("ManagedIdentityCredential", "managed identity c"),
+        ] {
+            assert_eq!(narrowed(word).unwrap().to_string(), chosen, "{word}");
+        }
+        for word in ["dev", "AzureCliCredential", "AzureDeveloperCliCredential", "WorkloadIdentityCredential"] {
+            let Err(Error::NoIdentity(reasons)) = narrowed(word) else { panic!("{word}") };
+            assert!(reasons.contains(&"client-secret: `AZURE_TOKEN_CREDENTIALS` leaves it out".into()), "{reasons:?}");
+        }
+        let error = narrowed("AzurePowerShellCredential").unwrap_err().to_string();
+        assert!(
+            error.starts_with("`AZURE_TOKEN_CREDENTIALS` is \"AzurePowerShellCredential\", expected one of prod, dev, "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_identity_that_the_platform_cannot_be_asked_for_is_an_error() {
+        let arc = [("IDENTITY_ENDPOINT", "http://127.0.0.1"), ("IMDS_ENDPOINT", "x"), ("AZURE_CLIENT_ID", "c")];
+        assert_eq!(
+            choose(&arc, "contoso.azurecr.io").unwrap_err().to_string(),
+            "`c` from `AZURE_CLIENT_ID` names a managed identity in a way that Azure Arc does not know"
+        );
+        let twice = [("ACRSCOPED_CLIENT_ID", "c"), ("ACRSCOPED_OBJECT_ID", "o")];
+        assert_eq!(
+            choose(&twice, "contoso.azurecr.io").unwrap_err().to_string(),
+            "`object_id` and `client_id` name a managed identity twice: one of them is enough"
+        );
+        let stronger = [("AZURE_CLIENT_ID", "c"), ("ACRSCOPED_OBJECT_ID", "o")];
+        assert_eq!(choose(&stronger, "contoso.azurecr.io").unwrap().to_string(), "managed identity o");
     }
 
     #[test]
@@ -356,6 +402,11 @@ mod tests {
             of(&[], "contoso.azurecr.io"),
             of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:1"), ("IDENTITY_HEADER", "h")], "contoso.azurecr.io"),
             of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:2"), ("IDENTITY_HEADER", "h")], "contoso.azurecr.io"),
+            of(&[("ACRSCOPED_OBJECT_ID", "c")], "contoso.azurecr.io"),
+            of(&[&SECRET[..], &[("ACRSCOPED_AUDIENCE", "https://registries.example")]].concat(), "contoso.azurecr.io"),
+            of(&[&GITHUB[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
+            of(&[&PIPELINES[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
+            of(&[SECRET[0], SECRET[1], ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem")], "contoso.azurecr.io"),
             signed_in_to_az("alice", "t"),
             signed_in_to_az("bob", "t"),
             signed_in_to_az("alice", "t2"),

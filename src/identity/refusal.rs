@@ -1,9 +1,12 @@
 //! A sign-in that failed, in words: what the source said, the code of Entra in it, and what to do about that code.
 
+use super::application::Proof;
 use super::{Endpoint, Identity, Source};
 use crate::error::{Error, SignIn, printable};
 use crate::network::{self, Network, answer};
-use crate::token::REGISTRY_AUDIENCE;
+
+/// Codes that most often mean: the tenant is not the one that the registry, the account or the application is of.
+const WRONG_TENANT: [u32; 6] = [50_020, 50_034, 90_002, 90_072, 700_016, 900_023];
 
 /// Turns a credential's error into ours. The text of `azure_core`'s errors hides the cause, so the whole chain is read.
 pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &Network) -> Error {
@@ -14,6 +17,10 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
             Endpoint::AppService { .. } => {
                 "`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set by App Service and Container Apps; elsewhere unset both"
             }
+            Endpoint::CloudShell { .. } | Endpoint::MachineLearning { .. } => {
+                "`MSI_ENDPOINT` is set by Cloud Shell and Azure Machine Learning; elsewhere unset it"
+            }
+            Endpoint::Arc { .. } => "the agent of Azure Arc may be stopped: `systemctl status himdsd`",
             Endpoint::VirtualMachine { .. } => "try again; the metadata service of the machine may be starting",
         };
         return Error::SignIn(SignIn {
@@ -27,12 +34,32 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
     let code = lines.iter().find_map(|line| entra_code(line));
     let passing = lines.first().and_then(|said| answer::hint(said)).map(str::to_owned);
     let mut lines = lines.into_iter();
-    Error::SignIn(SignIn {
-        source: identity.to_string(),
-        said: lines.next().unwrap_or_else(|| "no reason given".into()),
-        details: lines.take(8).collect(),
-        hint: passing.or_else(|| hint(&identity.source, code)),
-    })
+    let said = lines.next().unwrap_or_else(|| "no reason given".into());
+    let mut details: Vec<String> = lines.take(8).collect();
+    if code.is_some_and(|code| WRONG_TENANT.contains(&code)) {
+        details.extend(tenants(identity));
+    }
+    Error::SignIn(SignIn { source: identity.to_string(), said, details, hint: passing.or_else(|| hint(identity, code)) })
+}
+
+/// Which tenant was asked and who said so, and which others may have been meant, a line each.
+fn tenants(identity: &Identity) -> Vec<String> {
+    let asked = match &identity.source {
+        Source::Application(application) => Some(application.tenant.value.as_str()),
+        Source::AzureCli(account) => account.tenant(),
+        Source::DeveloperCli(account) => account.tenant(),
+        Source::ManagedIdentity { .. } => None,
+    };
+    let asked = asked.filter(|tenant| is_tenant(tenant));
+    let mut lines = match (asked, &identity.tenant_origin) {
+        (Some(tenant), Some(origin)) => vec![format!("the tenant {tenant} was set by {origin}")],
+        (Some(tenant), None) => vec![format!("the tenant {tenant} is that of the account")],
+        (None, _) => vec![],
+    };
+    if let Source::AzureCli(account) = &identity.source {
+        lines.extend(account.others());
+    }
+    lines
 }
 
 /// How much of what a source said is read.
@@ -66,7 +93,7 @@ fn said(error: &azure_core::Error, secret: Option<&str>) -> Vec<String> {
 }
 
 /// Only what can be a tenant becomes part of a command to paste.
-fn is_tenant(text: &str) -> bool {
+pub(super) fn is_tenant(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }
 
@@ -77,59 +104,95 @@ fn entra_code(line: &str) -> Option<u32> {
     digits[..end].parse().ok()
 }
 
-/// What to do about a code (Microsoft, "Microsoft Entra authentication and authorization error codes").
-fn hint(source: &Source, code: Option<u32>) -> Option<String> {
-    let (from_cli, tenant) = match source {
-        Source::AzureCli { account, .. } => (true, account.tenant.as_deref().filter(|tenant| is_tenant(tenant))),
-        _ => (false, None),
+/// The command that signs in again to a command line.
+fn login(identity: &Identity) -> Option<String> {
+    let (tenant, program, option) = match &identity.source {
+        Source::AzureCli(account) => (account.tenant(), "az login", "--tenant"),
+        Source::DeveloperCli(account) => (account.tenant(), "azd auth login", "--tenant-id"),
+        Source::Application(_) | Source::ManagedIdentity { .. } => return None,
     };
-    let tenant = tenant.map(|tenant| format!(" --tenant {tenant}")).unwrap_or_default();
-    let login = format!("az login{tenant} --scope {REGISTRY_AUDIENCE}/.default");
-    Some(match code {
-        None if from_cli => "az login".into(),
-        None => match source {
-            Source::ManagedIdentity { client: Some(_), .. } => {
-                "check that `AZURE_CLIENT_ID` is a managed identity assigned to this machine".into()
+    let tenant = tenant.filter(|tenant| is_tenant(tenant)).map(|tenant| format!(" {option} {tenant}")).unwrap_or_default();
+    let scope = match &identity.source {
+        Source::AzureCli(_) => format!(" --scope {}", identity.audience.scope()),
+        _ => String::new(),
+    };
+    Some(format!("{program}{tenant}{scope}"))
+}
+
+/// What to do when the source said nothing of Entra's.
+fn hint_without_code(identity: &Identity) -> Option<String> {
+    Some(match &identity.source {
+        Source::AzureCli(_) => "az login".into(),
+        Source::DeveloperCli(_) => "azd auth login".into(),
+        Source::ManagedIdentity { id: Some(id), .. } => {
+            format!("check that {} is a managed identity assigned to this machine", id.as_str())
+        }
+        Source::ManagedIdentity { endpoint, .. } if matches!(**endpoint, Endpoint::Arc { .. } | Endpoint::CloudShell { .. }) => {
+            return None;
+        }
+        Source::ManagedIdentity { id: None, .. } => {
+            "check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`".into()
+        }
+        Source::Application(application) => match application.proof {
+            Proof::TokenFile(_) => "check the file that `AZURE_FEDERATED_TOKEN_FILE` names".into(),
+            Proof::Job(_) => {
+                "the job must be allowed to ask for a token: `permissions: id-token: write`, or `SYSTEM_ACCESSTOKEN` mapped"
+                    .into()
             }
-            Source::ManagedIdentity { client: None, .. } => {
-                "check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`".into()
-            }
-            Source::WorkloadIdentity { .. } => "check the file that `AZURE_FEDERATED_TOKEN_FILE` names".into(),
-            Source::ClientSecret { .. } | Source::AzureCli { .. } => return None,
+            Proof::Secret(_) | Proof::Certificate(_) => return None,
         },
-        // More than a password is asked for, or the sign-in has ended.
-        Some(16_000 | 50_072 | 50_074 | 50_076 | 50_078 | 50_079 | 50_133 | 50_173 | 70_008 | 70_043 | 700_082) => login,
-        Some(53_000..=53_003 | 530_003 | 530_032 | 50_105 | 50_131) => {
+    })
+}
+
+/// What to do about a code (Microsoft, "Microsoft Entra authentication and authorization error codes").
+fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
+    let Some(code) = code else { return hint_without_code(identity) };
+    let login = login(identity);
+    let setting = &identity.tenant_setting;
+    Some(match (code, login) {
+        (53_000..=53_003 | 530_003 | 530_032 | 50_105 | 50_131, _) => {
             "a Conditional Access policy stands against it: ask the administrator of the tenant".into()
         }
-        Some(65_001 | 65_004 | 90_094) => "an administrator of the tenant must consent to the application".into(),
-        Some(65_002) => "this client id may not ask for registries; use the Azure CLI's or your own".into(),
-        Some(50_001 | 500_011) => "the tenant does not know Azure Container Registry: check the tenant and the cloud".into(),
-        // Who is signed in there is the Azure CLI's matter, not that of our settings.
-        Some(70_001 | 90_002 | 700_016 | 900_023 | 7_000_112 | 7_000_215 | 7_000_222) if from_cli => login,
-        Some(7_000_215) => "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into(),
-        Some(7_000_222) => "the secret has expired: `az ad app credential reset --id $AZURE_CLIENT_ID`".into(),
-        Some(700_016 | 70_001 | 7_000_112) => "check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`".into(),
-        Some(90_002 | 900_023) => "check `AZURE_TENANT_ID`, and `AZURE_AUTHORITY_HOST` if the tenant is in another cloud".into(),
-        Some(50_020) => "the account is not known in that tenant: `az login --tenant TENANT`".into(),
-        Some(90_038) => "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`".into(),
-        Some(700_027) => "the certificate is not registered with the application".into(),
-        Some(700_024) => "the federated token has expired, or the clock of this machine is wrong".into(),
-        Some(70_021 | 700_211..=700_213) => {
+        (65_001 | 65_004 | 90_094, _) => "an administrator of the tenant must consent to the application".into(),
+        (65_002, _) => "this client id may not ask for registries; use the Azure CLI's or your own".into(),
+        (50_001 | 500_011, _) => "the tenant does not know Azure Container Registry: check the tenant and the cloud".into(),
+        (700_016, None) => format!("check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`, or set {setting}"),
+        (90_002 | 900_023, None) => {
+            format!("check `AZURE_TENANT_ID`, and the cloud: {} was asked; or set {setting}", identity.asked_host())
+        }
+        (code, Some(login)) if WRONG_TENANT.contains(&code) => {
+            format!("set the right {setting}, or sign in there: {}", without_tenant(&login))
+        }
+        (code, None) if WRONG_TENANT.contains(&code) => format!("set the right {setting}"),
+        (7_000_215, None) => "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into(),
+        (7_000_222, None) => "the secret has expired: `az ad app credential reset --id $AZURE_CLIENT_ID`".into(),
+        (70_001 | 7_000_112, None) => "check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`".into(),
+        (90_038, _) => "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`".into(),
+        (700_027, _) => "the certificate is not registered with the application".into(),
+        (700_024, _) => "the federated token has expired, or the clock of this machine is wrong".into(),
+        (70_021 | 700_211..=700_213, _) => {
             "compare issuer, subject and audience of the federated token with the application's federated credentials".into()
         }
-        Some(90_024 | 90_055 | 50_196) => "Entra gets too many sign-ins: try again later".into(),
-        Some(_) if from_cli => login,
-        Some(code) => format!("https://login.microsoftonline.com/error?code={code}"),
+        (90_024 | 90_055 | 50_196, _) => "Entra gets too many sign-ins: try again later".into(),
+        // More than a password is asked for, or the sign-in has ended; and who is signed in to a command line is its own matter.
+        (_, Some(login)) => login,
+        (code, None) => format!("https://login.microsoftonline.com/error?code={code}"),
     })
+}
+
+/// The command for a tenant that is still to be found.
+fn without_tenant(login: &str) -> String {
+    let program = login.split(" --").next().unwrap_or_default();
+    let option = if program == "az login" { "--tenant" } else { "--tenant-id" };
+    format!("`{program} {option} TENANT`")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Account;
+    use crate::config::Settings;
+    use crate::registry::Registry;
     use azure_core::error::ErrorKind;
-    use std::sync::Arc;
 
     fn credential_error(message: &'static str) -> azure_core::Error {
         azure_core::Error::with_message(ErrorKind::Credential, message)
@@ -171,25 +234,48 @@ mod tests {
         assert_eq!(entra_code("nothing"), None);
     }
 
+    fn identity(rows: &[(&str, &str)]) -> Identity {
+        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
+        Identity::choose(&Settings::of(variables, None).for_registry(&registry).unwrap(), &registry).unwrap()
+    }
+
+    /// Somebody signed in to the Azure CLI with this tenant, who knows another one.
+    fn signed_in(tenant: &str) -> Identity {
+        let folder = tempfile::tempdir().unwrap();
+        let profile = format!(
+            r#"{{"subscriptions":[{{"id":"1","name":"One","isDefault":true,"tenantId":"{tenant}"}},
+                {{"id":"2","name":"Two","tenantId":"other"}}]}}"#
+        );
+        std::fs::write(folder.path().join("azureProfile.json"), profile).unwrap();
+        std::fs::write(folder.path().join("az"), "").unwrap();
+        let folder = folder.path().to_str().unwrap();
+        identity(&[("AZURE_CONFIG_DIR", folder), ("PATH", folder)])
+    }
+
+    const APPLICATION: [(&str, &str); 3] = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "s")];
+    const FILE: (&str, &str) = ("AZURE_FEDERATED_TOKEN_FILE", "/t");
+
     #[test]
     fn every_code_leads_to_a_command_or_a_setting() {
-        let secret = Source::ClientSecret { tenant: "t".into(), client: "c".into(), secret: "s".into() };
-        let file = Source::WorkloadIdentity { tenant: "t".into(), client: "c".into(), token_file: "/t".into() };
-        let machine = Arc::new(Endpoint::VirtualMachine { host: None });
-        let system = Source::ManagedIdentity { client: None, endpoint: machine.clone() };
-        let user = Source::ManagedIdentity { client: Some("c".into()), endpoint: machine };
-        let account = Account { who: String::new(), tenant: Some("contoso.example".into()) };
-        let cli = Source::AzureCli { account, path: vec![] };
-        let odd = Account { who: String::new(), tenant: Some("$(reboot)".into()) };
-        let odd_cli = Source::AzureCli { account: odd, path: vec![] };
+        let secret = identity(&APPLICATION);
+        let file = identity(&[APPLICATION[0], APPLICATION[1], FILE]);
+        let (cli, odd_cli) = (signed_in("contoso.example"), signed_in("$(reboot)"));
         let login = "az login --tenant contoso.example --scope https://containerregistry.azure.net/.default";
         let policy = "a Conditional Access policy stands against it: ask the administrator of the tenant";
         let consent = "an administrator of the tenant must consent to the application";
         let credential =
             "compare issuer, subject and audience of the federated token with the application's federated credentials";
-        for (source, codes, expected) in [
-            (&cli, &[50_076, 16_000, 50_173, 700_082, 7_000_215, 90_002, 123][..], login),
+        let setting = "`tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file";
+        let set = format!("set the right {setting}");
+        let set_or_sign_in = format!("set the right {setting}, or sign in there: `az login --tenant TENANT`");
+        let application = format!("check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`, or set {setting}");
+        let directory = format!("check `AZURE_TENANT_ID`, and the cloud: login.microsoftonline.com was asked; or set {setting}");
+        for (identity, codes, expected) in [
+            (&cli, &[50_076, 16_000, 50_173, 700_082, 7_000_215, 123][..], login),
             (&odd_cli, &[50_076], "az login --scope https://containerregistry.azure.net/.default"),
+            (&cli, &[50_020, 90_002, 90_072, 700_016, 50_034, 900_023], &*set_or_sign_in),
+            (&secret, &[50_020, 90_072], &*set),
             (&cli, &[53_003, 530_003], policy),
             (&secret, &[53_000, 50_105], policy),
             (&secret, &[65_001, 65_004, 90_094], consent),
@@ -197,13 +283,9 @@ mod tests {
             (&secret, &[500_011, 50_001], "the tenant does not know Azure Container Registry: check the tenant and the cloud"),
             (&secret, &[7_000_215], "`AZURE_CLIENT_SECRET` must be the secret's value, not its id"),
             (&secret, &[7_000_222], "the secret has expired: `az ad app credential reset --id $AZURE_CLIENT_ID`"),
-            (&secret, &[700_016, 70_001, 7_000_112], "check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`"),
-            (
-                &secret,
-                &[90_002, 900_023],
-                "check `AZURE_TENANT_ID`, and `AZURE_AUTHORITY_HOST` if the tenant is in another cloud",
-            ),
-            (&secret, &[50_020], "the account is not known in that tenant: `az login --tenant TENANT`"),
+            (&secret, &[70_001, 7_000_112], "check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`"),
+            (&secret, &[700_016], &*application),
+            (&secret, &[90_002, 900_023], &*directory),
             (&secret, &[90_038], "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`"),
             (&secret, &[700_027], "the certificate is not registered with the application"),
             (&file, &[700_024], "the federated token has expired, or the clock of this machine is wrong"),
@@ -212,17 +294,40 @@ mod tests {
             (&secret, &[123_456], "https://login.microsoftonline.com/error?code=123456"),
         ] {
             for code in codes {
-                assert_eq!(hint(source, Some(*code)).as_deref(), Some(expected), "{code}");
+                assert_eq!(hint(identity, Some(*code)).as_deref(), Some(expected), "{code}");
             }
         }
-        for (source, expected) in [
-            (&cli, Some("az login")),
-            (&secret, None),
-            (&file, Some("check the file that `AZURE_FEDERATED_TOKEN_FILE` names")),
-            (&system, Some("check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`")),
-            (&user, Some("check that `AZURE_CLIENT_ID` is a managed identity assigned to this machine")),
+    }
+
+    #[test]
+    fn a_failure_without_a_code_leads_somewhere_too() {
+        let job = "the job must be allowed to ask for a token: `permissions: id-token: write`, or `SYSTEM_ACCESSTOKEN` mapped";
+        let github = [
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://pipelines.actions.githubusercontent.com/x"),
+            ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "r"),
+            APPLICATION[0],
+            APPLICATION[1],
+        ];
+        for (identity, expected) in [
+            (signed_in("t"), Some("az login")),
+            (identity(&APPLICATION), None),
+            (identity(&[APPLICATION[0], APPLICATION[1], FILE]), Some("check the file that `AZURE_FEDERATED_TOKEN_FILE` names")),
+            (identity(&github), Some(job)),
+            (identity(&[]), Some("check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`")),
+            (identity(&[("AZURE_CLIENT_ID", "c")]), Some("check that c is a managed identity assigned to this machine")),
+            (identity(&[("MSI_ENDPOINT", "http://127.0.0.1")]), None),
         ] {
-            assert_eq!(hint(source, None).as_deref(), expected);
+            assert_eq!(hint(&identity, None).as_deref(), expected, "{identity}");
         }
+    }
+
+    #[test]
+    fn a_wrong_tenant_is_named_with_who_set_it_and_what_else_is_known() {
+        assert_eq!(tenants(&identity(&APPLICATION)), ["the tenant t was set by `AZURE_TENANT_ID`"]);
+        assert_eq!(
+            tenants(&signed_in("t")),
+            ["the tenant t is that of the account", "the Azure CLI also knows the subscription `Two` in tenant other"]
+        );
+        assert_eq!(tenants(&signed_in("$(reboot)")).len(), 1);
     }
 }

@@ -13,14 +13,14 @@ pub use early::EarlyConnection;
 pub use failure::chain;
 pub use transport::Transport;
 
-use crate::config::NetworkSettings;
+use crate::config::{NetworkSettings, Value};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Stage, Unreachable, printable};
 use crate::files::read_small;
 use reqwest::header::DATE;
 use reqwest::{Certificate, Client, ClientBuilder, Request, Response, StatusCode};
 use std::error::Error as StdError;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 use tracing::debug;
@@ -106,6 +106,11 @@ impl Network {
         })
     }
 
+    /// The clock of this machine.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// The proxy and CA variables in force, as sentences.
     pub fn circumstances(&self) -> &[String] {
         &self.settings.circumstances
@@ -162,8 +167,8 @@ fn base() -> ClientBuilder {
 }
 
 /// The certificates of a PEM file, to be trusted besides the system's.
-fn certificates(file: &Path) -> Result<Vec<Certificate>, Error> {
-    let wrong = |problem: String| Error::Setting { name: "ACRSCOPED_CA_FILE".into(), problem };
+fn certificates(Value { value: file, origin }: &Value<PathBuf>) -> Result<Vec<Certificate>, Error> {
+    let wrong = |problem: String| Error::Setting { name: origin.setting("ca_file"), problem };
     let pem = read_small(file, BODY_LIMIT).map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
     match Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

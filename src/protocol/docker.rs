@@ -3,7 +3,8 @@
 //! Facts: docker/docker-credential-helpers, `credentials/credentials.go`. Failures go to stdout, in one line, with exit code 1. Of
 //! them, only [`crate::error::NOT_FOUND`] makes a client go on anonymously, so nothing but a foreign host gets that answer.
 
-use crate::config::{IDENTITY_TOKEN, ZERO_GUID};
+use super::delegate::Other;
+use crate::config::{IDENTITY_TOKEN, Settings, ZERO_GUID};
 use crate::error::{Error, NO_SERVER_URL, printable};
 use crate::helper::Helper;
 use crate::registry::Registry;
@@ -11,11 +12,15 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use tracing::debug;
+use std::process::ExitCode;
+use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
-/// The longest message that is read: a host, or the JSON of `store` with the longest token seen (4 KB).
-const INPUT_LIMIT: usize = 8 * 1024;
+/// The longest host that is read.
+const HOST_LIMIT: usize = 8 * 1024;
+
+/// The longest message of `store` that is read: passwords for other registries can be whole keys.
+const STORE_LIMIT: usize = 64 * 1024;
 
 /// What the client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +33,18 @@ pub enum Verb {
     Erase,
     /// The hosts with a credential.
     List,
+}
+
+impl Verb {
+    /// The word for it on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Store => "store",
+            Self::Erase => "erase",
+            Self::List => "list",
+        }
+    }
 }
 
 /// The answer to `get`.
@@ -51,51 +68,90 @@ struct Stored {
 }
 
 /// Carries out one verb. `helper` is called for a host that is ours and for `list`, so that the answer for any other host depends on
-/// no setting.
-pub fn serve(
+/// the config file and on no variable but the delegate's. The exit code is 0, or that of the delegate.
+pub fn serve<'a>(
     verb: Verb,
-    helper: impl FnOnce() -> Result<Helper, Error>,
+    settings: &'a Settings,
+    helper: impl FnOnce(&'a Settings) -> Result<Helper<'a>, Error>,
     input: impl Read,
     mut output: impl Write,
-) -> Result<(), Error> {
+) -> Result<ExitCode, Error> {
     match verb {
         Verb::Get => {
-            let server_url = server_url(input)?;
-            let registry = Registry::parse(&server_url).ok_or(Error::NotOurs)?;
-            let helper = helper()?;
-            let token = helper.get(&registry)?;
-            let credential =
-                Credential { server_url: &server_url, username: helper.username(), secret: token.secret().expose_secret() };
-            write(&mut output, &credential)
+            let message = message(input, HOST_LIMIT)?;
+            let server_url = server_url(&message)?;
+            let Some(registry) = Registry::parse(server_url, settings.clouds()) else {
+                return not_ours(verb, settings, &message);
+            };
+            let credential = helper(settings)?.get(&registry)?;
+            let secret = credential.token.secret().expose_secret();
+            write(&mut output, &Credential { server_url, username: credential.username, secret })?;
         }
-        Verb::Store => store(&message(input)?),
+        Verb::Store => {
+            let message = message(input, STORE_LIMIT)?;
+            let stored = stored(&message)?;
+            if Registry::parse(&stored.server_url, settings.clouds()).is_none() {
+                return match Other::of(settings)? {
+                    Some(other) => other.pass(verb, &message),
+                    None => Err(nowhere_to_store(&stored.server_url, settings)),
+                };
+            }
+            store(&stored)?;
+        }
         Verb::Erase => {
-            let registry = Registry::parse(&server_url(input)?).ok_or(Error::NotOurs)?;
-            helper()?.erase(&registry)
+            let message = message(input, HOST_LIMIT)?;
+            let Some(registry) = Registry::parse(server_url(&message)?, settings.clouds()) else {
+                return not_ours(verb, settings, &message);
+            };
+            helper(settings)?.erase(&registry)?;
         }
-        Verb::List => {
-            let helper = helper()?;
-            let username = helper.username();
-            let hosts: BTreeMap<String, &str> = helper.list().into_iter().map(|host| (host, username)).collect();
-            write(&mut output, &hosts)
-        }
+        Verb::List => write(&mut output, &list(settings, &helper(settings)?)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Passes the message to the helper for other hosts; without one, the client goes on without a credential.
+fn not_ours(verb: Verb, settings: &Settings, message: &[u8]) -> Result<ExitCode, Error> {
+    match Other::of(settings)? {
+        Some(other) => other.pass(verb, message),
+        None => Err(Error::NotOurs),
     }
 }
 
-/// `docker login` stores what it was given by `get`: that is taken and kept nowhere, because only what this helper obtained itself
-/// is handed out. Anything else would be lost, so it is refused.
-fn store(message: &[u8]) -> Result<(), Error> {
+/// Our hosts and those of the helper for other hosts. Should that one fail, ours are listed all the same: a build asks for all of them,
+/// and needs perhaps only these.
+fn list(settings: &Settings, helper: &Helper<'_>) -> Result<BTreeMap<String, String>, Error> {
+    let mut hosts: BTreeMap<String, String> = helper.list()?.into_iter().map(|(host, name)| (host, name.to_owned())).collect();
+    let others = match Other::of(settings)? {
+        Some(other) => other.list().unwrap_or_else(|error| {
+            warn!("{error}; only Azure's registries are listed");
+            BTreeMap::new()
+        }),
+        None => BTreeMap::new(),
+    };
+    // What it kept of ours before is not what we would give out.
+    hosts.extend(others.into_iter().filter(|(host, _)| Registry::parse(host, settings.clouds()).is_none()));
+    Ok(hosts)
+}
+
+/// The message of `store`, as far as it is needed here.
+fn stored(message: &[u8]) -> Result<Stored, Error> {
     let stored: Stored = serde_json::from_slice(message)
         .map_err(|_| Error::Input("stdin holds no JSON object with `ServerURL`, `Username` and `Secret`".into()))?;
     if stored.server_url.trim().is_empty() {
         return Err(Error::Input(NO_SERVER_URL.into()));
     }
+    Ok(stored)
+}
+
+fn nowhere_to_store(server_url: &str, settings: &Settings) -> Error {
+    Error::NowhereToStore { host: printable(server_url), file: settings.file().to_owned() }
+}
+
+/// `docker login` stores what it was given by `get`: that is taken and kept nowhere, because only what this helper obtained itself
+/// is handed out. Anything else would be lost, so it is refused.
+fn store(stored: &Stored) -> Result<(), Error> {
     let host = printable(&stored.server_url);
-    if Registry::parse(&stored.server_url).is_none() {
-        return Err(Error::Input(format!(
-            "`{host}` is no Azure Container Registry: give it another helper under `credHelpers` in docker's config.json"
-        )));
-    }
     match stored.username.as_str() {
         "" => Err(Error::Input("no credentials username".into())),
         ZERO_GUID | IDENTITY_TOKEN => {
@@ -103,33 +159,33 @@ fn store(message: &[u8]) -> Result<(), Error> {
             Ok(())
         }
         username => Err(Error::Input(format!(
-            "the password of `{}` is not kept: for `{host}` this helper signs in with an Entra identity; take the host out of \
-             `credHelpers` to use a password",
+            "the password of `{}` is not kept: for `{host}` this helper signs in with an Entra identity; name another helper for the \
+             host under `credHelpers` to use a password",
             printable(username)
         ))),
     }
 }
 
-/// All of stdin, at most 8 KiB.
-fn message(input: impl Read) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let mut message = Zeroizing::new(Vec::with_capacity(INPUT_LIMIT + 1));
+/// All of stdin, at most `limit` bytes.
+fn message(input: impl Read, limit: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    // Never moved while it grows: what it was moved from would not be wiped.
+    let mut message = Zeroizing::new(Vec::with_capacity(limit + 1));
     input
-        .take(INPUT_LIMIT as u64 + 1)
+        .take(limit as u64 + 1)
         .read_to_end(&mut message)
         .map_err(|error| Error::Input(format!("stdin cannot be read: {error}")))?;
-    if message.len() > INPUT_LIMIT {
-        return Err(Error::Input(format!("stdin holds more than {INPUT_LIMIT} bytes")));
+    if message.len() > limit {
+        return Err(Error::Input(format!("stdin holds more than {limit} bytes")));
     }
     Ok(message)
 }
 
-/// The server URL on stdin, without the white space around it.
-fn server_url(input: impl Read) -> Result<String, Error> {
-    let message = message(input)?;
-    let text = std::str::from_utf8(&message).map_err(|_| Error::Input("stdin holds no text".into()))?;
+/// The server URL in a message, without the white space around it.
+fn server_url(message: &[u8]) -> Result<&str, Error> {
+    let text = std::str::from_utf8(message).map_err(|_| Error::Input("stdin holds no text".into()))?;
     match text.trim() {
         "" => Err(Error::Input(NO_SERVER_URL.into())),
-        url => Ok(url.to_owned()),
+        url => Ok(url),
     }
 }
 
@@ -142,13 +198,18 @@ fn write(output: &mut impl Write, answer: &impl Serialize) -> Result<(), Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
 
-    fn no_helper() -> Result<Helper, Error> {
+    fn no_helper(_: &Settings) -> Result<Helper<'_>, Error> {
         panic!("a helper was made for a host that is not ours")
     }
 
+    fn answer(verb: Verb, input: &[u8], output: &mut Vec<u8>) -> Result<ExitCode, Error> {
+        serve(verb, &Settings::of(HashMap::new(), None), no_helper, input, output)
+    }
+
     fn failure(verb: Verb, input: &[u8]) -> String {
-        serve(verb, no_helper, input, Vec::new()).unwrap_err().to_string()
+        answer(verb, input, &mut Vec::new()).unwrap_err().to_string()
     }
 
     #[test]
@@ -179,7 +240,7 @@ mod tests {
         for username in [ZERO_GUID, IDENTITY_TOKEN] {
             let message = format!(r#"{{"ServerURL":"https://contoso.azurecr.io","Username":"{username}","Secret":"canary"}}"#);
             let mut output = Vec::new();
-            serve(Verb::Store, no_helper, message.as_bytes(), &mut output).unwrap();
+            answer(Verb::Store, message.as_bytes(), &mut output).unwrap();
             assert!(output.is_empty());
         }
     }
@@ -189,12 +250,12 @@ mod tests {
         for (message, sentence) in [
             (
                 r#"{"ServerURL":"contoso.azurecr.io","Username":"alice","Secret":"canary"}"#,
-                "the password of `alice` is not kept: for `contoso.azurecr.io` this helper signs in with an Entra identity; take the \
-                 host out of `credHelpers` to use a password",
+                "the password of `alice` is not kept: for `contoso.azurecr.io` this helper signs in with an Entra identity; name \
+                 another helper for the host under `credHelpers` to use a password",
             ),
             (
                 r#"{"ServerURL":"docker.io","Username":"alice","Secret":"canary"}"#,
-                "`docker.io` is no Azure Container Registry: give it another helper under `credHelpers` in docker's config.json",
+                "`docker.io` is no Azure Container Registry, and no `delegate` is set for other hosts",
             ),
             (r#"{"ServerURL":"contoso.azurecr.io","Username":"","Secret":"canary"}"#, "no credentials username"),
             (r#"{"Username":"alice","Secret":"canary"}"#, "no credentials server URL"),

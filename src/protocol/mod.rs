@@ -1,3 +1,4 @@
-//! What clients speak: one file for each protocol, each a caller of [`crate::helper::Helper`].
+//! What clients speak.
 
+mod delegate;
 pub mod docker;

@@ -6,12 +6,12 @@
 )]
 
 use azure_core::base64::encode_url_safe;
-use docker_credential_acrscoped::config::{Config, ZERO_GUID};
+use docker_credential_acrscoped::config::{Config, Settings, ZERO_GUID};
 use docker_credential_acrscoped::error::{Error, NOT_FOUND, printable, visible};
 use docker_credential_acrscoped::identity::Identity;
 use docker_credential_acrscoped::protocol::docker::{Verb, serve};
 use docker_credential_acrscoped::registry::{CLOUDS, Registry};
-use docker_credential_acrscoped::token::{AccessToken, REGISTRY_AUDIENCE, RefreshToken};
+use docker_credential_acrscoped::token::{AccessToken, Audience, REGISTRY_AUDIENCE, RefreshToken};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::cell::Cell;
@@ -31,6 +31,20 @@ pub const VARIABLES: &[&str] = &[
     "ACRSCOPED_TIMEOUT",
     "ACRSCOPED_USERNAME",
     "ACRSCOPED_CA_FILE",
+    "ACRSCOPED_AUDIENCE",
+    "ACRSCOPED_AUTHORITY",
+    "ACRSCOPED_CLIENT_ID",
+    "ACRSCOPED_DELEGATE",
+    "ACRSCOPED_KEEP_ACCESS_TOKEN",
+    "ACRSCOPED_OBJECT_ID",
+    "ACRSCOPED_ON_ERROR",
+    "ACRSCOPED_RESOURCE_ID",
+    "ACRSCOPED_SOURCE",
+    "ACRSCOPED_SUBSCRIPTION",
+    "ACRSCOPED_TENANT",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "AZURE_TOKEN_CREDENTIALS",
+    "SYSTEM_OIDCREQUESTURI",
     "AZURE_AUTHORITY_HOST",
     "AZURE_TENANT_ID",
     "AZURE_CLIENT_ID",
@@ -52,8 +66,8 @@ const HALF_A_DAY: u64 = 12 * 60 * 60;
 
 /// A host is a registry only if every part of it is what Azure gives out, and only if a URL parser reads the same host.
 pub fn host(text: &str) {
-    let Some(registry) = Registry::parse(text) else { return };
-    let (host, suffix) = (registry.host(), registry.cloud().suffix);
+    let Some(registry) = Registry::parse(text, &[]) else { return };
+    let (host, suffix) = (registry.host(), &*registry.cloud().suffix);
     assert!(CLOUDS.contains(registry.cloud()));
     let name = host.strip_suffix(suffix).and_then(|name| name.strip_suffix('.')).expect("the host ends in its cloud's suffix");
     let labels: Vec<&str> = name.split('.').collect();
@@ -66,7 +80,7 @@ pub fn host(text: &str) {
     assert_eq!(registry.login_server(), format!("{}.{suffix}", labels[0]));
     assert_eq!(registry.resource_name(), first);
     for own in [host, registry.login_server()] {
-        assert_eq!(Registry::parse(own).expect("its own name is a registry").host(), own);
+        assert_eq!(Registry::parse(own, &[]).expect("its own name is a registry").host(), own);
     }
     assert_eq!(effective_host(text).as_deref(), Some(host), "{text:?}");
 }
@@ -85,13 +99,14 @@ fn effective_host(text: &str) -> Option<String> {
 pub fn docker(verb: Verb, input: &[u8]) {
     let asked = Cell::new(false);
     let mut output = Vec::new();
-    let helper = || {
+    let settings = Settings::of(HashMap::new(), None);
+    let helper = |_| {
         asked.set(true);
         Err(Error::Input("a helper".into()))
     };
-    let result = serve(verb, helper, input, &mut output);
+    let result = serve(verb, &settings, helper, input, &mut output);
     let text = std::str::from_utf8(input).unwrap_or_default();
-    let is_ours = input.len() <= 8 * 1024 && Registry::parse(text.trim()).is_some();
+    let is_ours = input.len() <= 8 * 1024 && Registry::parse(text.trim(), &[]).is_some();
     let needed = match verb {
         Verb::Get | Verb::Erase => is_ours,
         Verb::Store => false,
@@ -100,7 +115,7 @@ pub fn docker(verb: Verb, input: &[u8]) {
     assert_eq!(asked.get(), needed);
     assert!(output.is_empty());
     match result {
-        Ok(()) => assert!(verb == Verb::Store && is_kept_nowhere(input)),
+        Ok(_) => assert!(verb == Verb::Store && is_kept_nowhere(input)),
         Err(error) => {
             words(&error);
             // Clients take these words as leave to go on without a credential.
@@ -114,7 +129,7 @@ fn is_kept_nowhere(input: &[u8]) -> bool {
     let stored: Value = serde_json::from_slice(input).unwrap_or_default();
     // The fields may also come as a list, in order.
     let field = |name: &str, at: usize| stored.get(name).or_else(|| stored.get(at)).and_then(Value::as_str).unwrap_or_default();
-    Registry::parse(field("ServerURL", 0)).is_some() && [ZERO_GUID, "<token>"].contains(&field("Username", 1))
+    Registry::parse(field("ServerURL", 0), &[]).is_some() && [ZERO_GUID, "<token>"].contains(&field("Username", 1))
 }
 
 /// Message, details and hint of a failure: each bounded, on one line, and without anything that drives a terminal.
@@ -154,7 +169,7 @@ fn is_unfit(c: char) -> bool {
 pub fn token(payload: &[u8], now: u64, at: u64) {
     let jwt = format!("e30.{}.c2ln", encode_url_safe(payload).trim_end_matches('='));
     refresh_token(&jwt, now, at);
-    if AccessToken::new(SecretString::from(jwt)).is_ok() {
+    if AccessToken::new(SecretString::from(jwt), &Audience::default()).is_ok() {
         // What the claims that nobody asks for hold is not read by the helper, and may be no JSON to others.
         let Ok(claims) = serde_json::from_slice::<Value>(payload) else { return };
         // The claims may also come as a list, in order.
@@ -198,7 +213,7 @@ pub fn config(mut variables: HashMap<String, OsString>) {
     if variables.values().any(|value| value.to_string_lossy().contains(CANARY)) {
         return;
     }
-    for name in ["AZURE_CLIENT_SECRET", "IDENTITY_HEADER"] {
+    for name in ["AZURE_CLIENT_SECRET", "IDENTITY_HEADER", "MSI_SECRET", "SYSTEM_ACCESSTOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"] {
         let mut secret = OsString::from(CANARY);
         secret.push(variables.get(name).cloned().unwrap_or_default());
         variables.insert(name.into(), secret);
@@ -206,8 +221,11 @@ pub fn config(mut variables: HashMap<String, OsString>) {
     let mut proxy = OsString::from(format!("http://user:{CANARY}@"));
     proxy.push(variables.get("NO_PROXY").cloned().unwrap_or_default());
     variables.insert("HTTPS_PROXY".into(), proxy);
-    let _ = Config::unknown_settings(&variables);
-    let said = match Config::read(&variables, Some("/home/alice".into())) {
+    let settings = Settings::of(variables, Some("/home/alice".into()));
+    let _ = settings.unknown_variables();
+    let registry = Registry::parse("contoso.azurecr.io", &[]).expect("a registry");
+    assert!(!format!("{settings:?}").contains(CANARY));
+    let said = match settings.for_registry(&registry) {
         Ok(config) => {
             is_in_range(&config);
             format!("{config:?}")
@@ -220,13 +238,30 @@ pub fn config(mut variables: HashMap<String, OsString>) {
     assert!(!said.contains(CANARY), "{said}");
 }
 
+/// A config file: it is understood or refused with a line and a column, and what is understood names no Azure Resource Manager.
+pub fn config_file(folder: &Path, text: &[u8]) {
+    let file = folder.join("config.toml");
+    std::fs::write(&file, text).expect("our folder");
+    let variables = HashMap::from([("ACRSCOPED_CONFIG".to_owned(), file.into_os_string())]);
+    let settings = match Settings::read(variables, None, None) {
+        Ok(settings) => settings,
+        Err(error) => return words(&error),
+    };
+    for host in ["contoso.azurecr.io", "contoso.eastus.geo.azurecr.us", "contoso.registries.example"] {
+        let Some(registry) = Registry::parse(host, settings.clouds()) else { continue };
+        let config = settings.for_registry(&registry).expect("the file was checked when it was read");
+        is_in_range(&config);
+        assert!(!config.audience.as_str().contains("management.azure.com"));
+        settings.explain(Some(&registry)).expect("no variable is set");
+    }
+}
+
 fn is_in_range(config: &Config) {
     assert!((1..=600).contains(&config.timeout.as_secs()));
     assert!([ZERO_GUID, "<token>"].contains(&config.username));
-    if let Some(authority) = &config.authority {
-        assert!(authority.scheme() == "https" && authority.has_host() && authority.path() == "/", "{authority}");
-        assert!(authority.username().is_empty(), "{authority}");
-    }
+    let authority = &config.authority;
+    assert!(authority.scheme() == "https" && authority.has_host() && authority.path() == "/", "{authority}");
+    assert!(authority.username().is_empty(), "{authority}");
     assert!(config.sources.path.iter().chain(&config.meeting_folders).all(|folder| folder.is_absolute()));
     assert!(!config.meeting_folders.is_empty());
     for circumstance in &config.network.circumstances {
@@ -271,8 +306,8 @@ impl AzureCli {
         std::fs::write(self.folder.join("azureProfile.json"), profile).expect("our folder");
         let folder = self.folder.clone().into_os_string();
         let variables = ["AZURE_CONFIG_DIR", "PATH"].map(|name| (name.to_owned(), folder.clone()));
-        let config = Config::read(&variables.into(), None).expect("folders are fine settings");
-        let registry = Registry::parse("contoso.azurecr.io").expect("a registry");
+        let registry = Registry::parse("contoso.azurecr.io", &[]).expect("a registry");
+        let config = Settings::of(variables.into(), None).for_registry(&registry).expect("folders are fine settings");
         Identity::choose(&config, &registry)
     }
 }

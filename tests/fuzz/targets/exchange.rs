@@ -7,7 +7,7 @@ use docker_credential_acrscoped::error::{Error, Refusal};
 use docker_credential_acrscoped::exchange;
 use docker_credential_acrscoped::network::Network;
 use docker_credential_acrscoped::registry::Registry;
-use docker_credential_acrscoped::token::AccessToken;
+use docker_credential_acrscoped::token::{AccessToken, Audience};
 use reqwest::Client;
 use rustls::pki_types::PrivateKeyDer;
 use secrecy::ExposeSecret;
@@ -53,8 +53,8 @@ impl World {
             .timeout(Duration::from_millis(300))
             .build()
             .expect("a client");
-        let registry = Registry::parse(HOST).expect("a registry");
-        let access_token = AccessToken::new("opaque".into()).expect("no claims");
+        let registry = Registry::parse(HOST, &[]).expect("a registry");
+        let access_token = AccessToken::new("opaque".into(), &Audience::default()).expect("no claims");
         Self { runtime, network, client, registry, access_token }
     }
 

@@ -1,0 +1,141 @@
+//! Clouds of the user's own: who else may receive tokens, by the user's word.
+
+use super::values;
+use crate::registry::{CLOUDS, Cloud, FEDERATION};
+use crate::token::REGISTRY_AUDIENCE;
+use std::collections::BTreeMap;
+
+/// What is said of a cloud, and what each means.
+pub const KEYS: [(&str, &str); 3] = [
+    ("suffix", "what every login server of the cloud ends with, without a leading dot"),
+    ("authority", "Entra authority, an https URL of a host"),
+    ("audience", "audience of access tokens"),
+];
+
+/// Hosting names below which anybody can have one: a suffix there would let strangers be registries. The public suffix list
+/// (<https://publicsuffix.org>) knows all of them and would make this program a fifth larger; these are the likely mistakes.
+const SHARED: &[&str] = &[
+    "azure.com",
+    "azurecontainer.io",
+    "azurecontainerapps.io",
+    "azureedge.net",
+    "azurefd.net",
+    "azurestaticapps.net",
+    "azurewebsites.net",
+    "cloudapp.azure.com",
+    "cloudapp.net",
+    "core.windows.net",
+    "github.io",
+    "githubusercontent.com",
+    "microsoft.com",
+    "trafficmanager.net",
+    "usgovcloudapi.net",
+    "windows.net",
+];
+
+/// Second labels under which countries register names, as in `co.uk`.
+const GENERIC: &[&str] = &["ac", "co", "com", "edu", "gob", "gov", "gouv", "mil", "net", "nom", "or", "org", "sch"];
+
+/// A cloud of this name, as it stands in the file. An error tells the field, if it is about one, and what is wrong.
+pub(super) fn read<'a>(
+    name: &str,
+    fields: &'a BTreeMap<String, String>,
+    others: &[Cloud],
+) -> Result<Cloud, (Option<&'a str>, String)> {
+    let field = |key: &'static str| {
+        let (key, value) = fields.get_key_value(key).ok_or((None, format!("`cloud.{name}` has no `{key}`")))?;
+        Ok((key.as_str(), value.as_str()))
+    };
+    let (key, value) = field("suffix")?;
+    let suffix = suffix(value, others).map_err(|problem| (Some(key), problem))?;
+    let (key, value) = field("authority")?;
+    let authority = values::authority(value).map_err(|problem| (Some(key), problem))?;
+    let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let audience = match fields.get_key_value("audience") {
+        None => REGISTRY_AUDIENCE.to_owned(),
+        Some((key, value)) => values::audience(value).map_err(|problem| (Some(key.as_str()), problem))?.as_str().to_owned(),
+    };
+    Ok(Cloud {
+        name: name.to_owned().into(),
+        suffix: suffix.into(),
+        authority: format!("{}{port}", authority.host_str().unwrap_or_default()).into(),
+        audience: audience.into(),
+        cli_name: name.to_owned().into(),
+        federation: FEDERATION.into(),
+    })
+}
+
+/// A name of two labels or more that is somebody's own, and that no other cloud has a part in.
+fn suffix(text: &str, others: &[Cloud]) -> Result<String, String> {
+    let suffix = text.to_ascii_lowercase();
+    let labels: Vec<&str> = suffix.split('.').collect();
+    let is_label = |label: &&str| {
+        let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=63).contains(&label.len()) && label.bytes().all(is_inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let is_number = labels.last().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    if labels.len() < 2 || suffix.len() > 200 || is_number || !labels.iter().all(is_label) {
+        return Err(format!("is {text:?}, expected a name of two labels or more, such as `azurecr.fabrikam.example`"));
+    }
+    let is_of_a_country = matches!(labels[..], [second, country] if country.len() == 2 && GENERIC.contains(&second));
+    if is_of_a_country || SHARED.contains(&suffix.as_str()) {
+        return Err(format!("is {text:?}, below which anybody can have a name: tokens would go to strangers"));
+    }
+    let is_below = |one: &str, other: &str| one == other || one.strip_suffix(other).is_some_and(|rest| rest.ends_with('.'));
+    match CLOUDS.iter().chain(others).find(|cloud| is_below(&suffix, &cloud.suffix) || is_below(&cloud.suffix, &suffix)) {
+        Some(cloud) => Err(format!("is {text:?}, which overlaps with `{}` of {}", cloud.suffix, cloud.name)),
+        None => Ok(suffix),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cloud(rows: &[(&str, &str)]) -> Result<Cloud, (Option<String>, String)> {
+        let fields = rows.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        read("fabrikam", &fields, &[]).map_err(|(key, problem)| (key.map(str::to_owned), problem))
+    }
+
+    #[test]
+    fn a_cloud_has_a_suffix_an_authority_and_perhaps_an_audience() {
+        let suffix = ("suffix", "AzureCR.fabrikam.example");
+        let authority = ("authority", "https://login.fabrikam.example:8443");
+        let mine = cloud(&[suffix, authority]).unwrap();
+        assert_eq!((&*mine.suffix, &*mine.authority), ("azurecr.fabrikam.example", "login.fabrikam.example:8443"));
+        assert_eq!(mine.audience, REGISTRY_AUDIENCE);
+        let audience = ("audience", "https://registries.fabrikam.example/");
+        assert_eq!(cloud(&[suffix, authority, audience]).unwrap().audience, "https://registries.fabrikam.example");
+        assert_eq!(cloud(&[suffix]).unwrap_err(), (None, "`cloud.fabrikam` has no `authority`".into()));
+        let arm = ("audience", "https://management.local.azurestack.external");
+        assert!(cloud(&[suffix, authority, arm]).unwrap_err().1.contains("Azure Resource Manager"));
+    }
+
+    #[test]
+    fn a_suffix_is_a_name_of_somebodys_own() {
+        for text in ["aldo.private", "azurecr.my.cloud", "fabrikam.co.uk", "registry.contoso.azurewebsites.net"] {
+            assert!(suffix(text, &[]).is_ok(), "{text}");
+        }
+        for (text, problem) in [
+            ("io", "two labels"),
+            ("", "two labels"),
+            (".fabrikam.example", "two labels"),
+            ("fabrikam.example.", "two labels"),
+            ("*.fabrikam.example", "two labels"),
+            ("10.0.0.1", "two labels"),
+            ("fabrikam.example:5000", "two labels"),
+            ("fabrikam_.example", "two labels"),
+            ("fabrikam。example", "two labels"),
+            ("co.uk", "anybody"),
+            ("com.au", "anybody"),
+            ("azurewebsites.net", "anybody"),
+            ("azurecr.io", "overlaps"),
+            ("contoso.azurecr.io", "overlaps"),
+            ("sovcloud-azure.fr", "overlaps"),
+        ] {
+            assert!(suffix(text, &[]).unwrap_err().contains(problem), "{text}");
+        }
+        let other = cloud(&[("suffix", "acr.fabrikam.example"), ("authority", "login.fabrikam.example")]).unwrap();
+        assert!(suffix("fabrikam.example", std::slice::from_ref(&other)).unwrap_err().contains("overlaps"));
+    }
+}

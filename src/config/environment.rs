@@ -1,0 +1,82 @@
+//! The environment's variables, looked up and read.
+
+use super::{NetworkSettings, Value};
+use crate::error::Error;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use url::Url;
+
+/// Looks a variable up; unset and empty are the same, as in the Azure SDKs.
+pub type Variables = HashMap<String, OsString>;
+
+pub(super) fn raw(variables: &Variables, name: &str) -> Option<OsString> {
+    variables.get(name).filter(|value| !value.is_empty()).cloned()
+}
+
+/// A value without white space around it: a newline at the end comes from a file and is part of no setting.
+pub(super) fn text(variables: &Variables, name: &str) -> Result<Option<String>, Error> {
+    let value = raw(variables, name).map(|value| value.into_string().map_err(|_| wrong(name, "is not UTF-8"))).transpose()?;
+    Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
+}
+
+/// A folder or file; only an absolute one counts, as the XDG specification demands.
+pub(super) fn absolute(variables: &Variables, name: &str) -> Option<PathBuf> {
+    raw(variables, name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+pub(super) fn http_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
+    let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.ok_or_else(|| wrong(name, &format!("is not a URL such as `{example}`")))
+}
+
+/// How the network is used; `ca_file` comes from the settings.
+pub(super) fn network(variables: &Variables, ca_file: Option<Value<PathBuf>>) -> Result<NetworkSettings, Error> {
+    let mut circumstances = circumstances(variables)?;
+    circumstances
+        .extend(ca_file.as_ref().map(|file| format!("`{}` is set to {}", file.origin.setting("ca_file"), file.value.display())));
+    Ok(NetworkSettings { system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from), ca_file, circumstances })
+}
+
+/// The proxy and CA variables in force, as sentences. A proxy's user and password are left out. A proxy that is no URL is an
+/// error: the HTTP client would go past it without a word.
+fn circumstances(variables: &Variables) -> Result<Vec<String>, Error> {
+    let mut sentences = Vec::new();
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let Some(value) = text(variables, name)? else { continue };
+        let url = if value.contains("://") { value } else { format!("http://{value}") };
+        let url = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url =
+            url.ok_or_else(|| wrong(name, "is not the http or https URL of a proxy, such as `http://proxy.example:3128`"))?;
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        sentences.push(format!("`{name}` is set to {}://{}{port}", url.scheme(), url.host_str().unwrap_or_default()));
+    }
+    for name in ["NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        if let Some(value) = raw(variables, name) {
+            sentences.push(format!("`{name}` is set to {}", value.to_string_lossy()));
+        }
+    }
+    Ok(sentences)
+}
+
+/// The runtime folder of the session, the state folder, and a folder of this user in the temporary one.
+pub(super) fn meeting_folders(variables: &Variables, home: Option<&Path>) -> Vec<PathBuf> {
+    let state = absolute(variables, "XDG_STATE_HOME").or_else(|| Some(home?.join(".local/state")));
+    let temporary = absolute(variables, "TMPDIR").unwrap_or_else(|| "/tmp".into());
+    let name = env!("CARGO_PKG_NAME");
+    let user = rustix::process::geteuid().as_raw();
+    let mut folders: Vec<PathBuf> =
+        [absolute(variables, "XDG_RUNTIME_DIR"), state].into_iter().flatten().map(|path| path.join(name)).collect();
+    folders.push(temporary.join(format!("{name}-{user}")));
+    folders
+}
+
+/// The absolute folders of `PATH`.
+pub(super) fn program_folders(variables: &Variables) -> Vec<PathBuf> {
+    let path = raw(variables, "PATH").unwrap_or_default();
+    std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
+}
+
+pub(super) fn wrong(name: &str, problem: &str) -> Error {
+    Error::Setting { name: name.into(), problem: problem.into() }
+}

@@ -1,0 +1,185 @@
+//! Applications: a client id in a tenant, and what proves that we may use it.
+
+use super::certificate::{Certificate, SignedAssertion};
+use super::oidc::{Issuer, JobAssertion};
+use crate::config::{CertificateSettings, SourceName, SourceSettings, Value};
+use crate::error::Error;
+use crate::files::read_small;
+use crate::network::Network;
+use crate::registry::Cloud;
+use azure_core::credentials::{Secret, TokenCredential};
+use azure_core::http::{ClientMethodOptions, ClientOptions};
+use azure_identity::{
+    ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
+    ClientSecretCredentialOptions,
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::path::PathBuf;
+use std::sync::Arc;
+use url::Url;
+
+/// A federated token is a JWT; the longest seen have a few KB.
+const TOKEN_FILE_LIMIT: usize = 64 * 1024;
+
+/// An application, with all it needs to sign in.
+#[derive(Debug)]
+pub(super) struct Application {
+    pub(super) tenant: Value<String>,
+    pub(super) client: String,
+    pub(super) proof: Proof,
+}
+
+/// What proves that we may use an application.
+#[derive(Debug)]
+pub(super) enum Proof {
+    /// A secret that Entra knows.
+    Secret(SecretString),
+    /// A certificate that Entra knows.
+    Certificate(CertificateSettings),
+    /// A statement of another issuer, in a file.
+    TokenFile(PathBuf),
+    /// A statement of the CI job's own issuer.
+    Job(Issuer),
+}
+
+impl Application {
+    /// The application of this source, or why there is none. What is there by half is an error where the user must have meant it, and
+    /// passed over where a CI system sets it in every job.
+    pub(super) fn of(source: SourceName, settings: &SourceSettings, cloud: &Cloud) -> Result<Result<Self, String>, Error> {
+        match source {
+            SourceName::WorkloadIdentity => match &settings.federated_token_file {
+                Some(file) => Self::meant(settings, "AZURE_FEDERATED_TOKEN_FILE", Proof::TokenFile(file.clone())).map(Ok),
+                None => Ok(Err("`AZURE_FEDERATED_TOKEN_FILE` is not set".into())),
+            },
+            SourceName::ClientSecret => match &settings.client_secret {
+                Some(secret) => Self::meant(settings, "AZURE_CLIENT_SECRET", Proof::Secret(secret.clone())).map(Ok),
+                None => Ok(Err("`AZURE_CLIENT_SECRET` is not set".into())),
+            },
+            SourceName::ClientCertificate => match &settings.certificate {
+                Some(file) => Self::meant(settings, "AZURE_CLIENT_CERTIFICATE_PATH", Proof::Certificate(file.clone())).map(Ok),
+                None => Ok(Err("`AZURE_CLIENT_CERTIFICATE_PATH` is not set".into())),
+            },
+            SourceName::GitHubActions => Ok(Self::of_github(settings, cloud)),
+            SourceName::AzurePipelines => Ok(Self::of_pipelines(settings)),
+            SourceName::ManagedIdentity | SourceName::AzureCli | SourceName::AzureDeveloperCli => {
+                Ok(Err("it is no application".into()))
+            }
+        }
+    }
+
+    /// Tenant and client must be known where the variable `beside` is set.
+    fn meant(settings: &SourceSettings, beside: &str, proof: Proof) -> Result<Self, Error> {
+        let missing = match (&settings.tenant, &settings.client) {
+            (Some(tenant), Some(client)) => return Ok(Self { tenant: tenant.clone(), client: client.value.clone(), proof }),
+            (None, None) => "`AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not",
+            (None, Some(_)) => "`AZURE_TENANT_ID` is not",
+            (Some(_), None) => "`AZURE_CLIENT_ID` is not",
+        };
+        Err(Error::Setting { name: beside.into(), problem: format!("is set, but {missing}") })
+    }
+
+    fn of_github(settings: &SourceSettings, cloud: &Cloud) -> Result<Self, String> {
+        let requests = settings.github.clone().ok_or("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set")?;
+        let client = settings.client.as_ref().ok_or("`AZURE_CLIENT_ID` is not set")?.value.clone();
+        let tenant = settings.tenant.clone().ok_or("`AZURE_TENANT_ID` is not set")?;
+        let proof = Proof::Job(Issuer::GitHub { requests, audience: cloud.federation.to_string() });
+        Ok(Self { tenant, client, proof })
+    }
+
+    fn of_pipelines(settings: &SourceSettings) -> Result<Self, String> {
+        let own = &settings.pipelines;
+        let url = own.url.clone().ok_or("`SYSTEM_OIDCREQUESTURI` is not set")?;
+        let token = own.token.clone().ok_or("`SYSTEM_ACCESSTOKEN` is not mapped")?;
+        let connection = own.service_connection.as_ref().ok_or("`service_connection` is not set")?.value.clone();
+        let from_task = |value: &Option<String>, name: &'static str| {
+            value.clone().map(|value| Value { value, origin: crate::config::Origin::Variable(name) })
+        };
+        let tenant = settings.tenant.clone().or_else(|| from_task(&own.tenant, "AZURESUBSCRIPTION_TENANT_ID"));
+        let client = settings.client.clone().or_else(|| from_task(&own.client, "AZURESUBSCRIPTION_CLIENT_ID"));
+        let requests = crate::config::Requests { url, token };
+        Ok(Self {
+            tenant: tenant.ok_or("`AZURE_TENANT_ID` is not set")?,
+            client: client.ok_or("`AZURE_CLIENT_ID` is not set")?.value,
+            proof: Proof::Job(Issuer::Pipelines { requests, service_connection: connection }),
+        })
+    }
+
+    /// The word for the kind of proof in fingerprints.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.proof {
+            Proof::Secret(_) => "secret",
+            Proof::Certificate(_) => "certificate",
+            Proof::TokenFile(_) => "workload",
+            Proof::Job(Issuer::GitHub { .. }) => "github",
+            Proof::Job(Issuer::Pipelines { .. }) => "pipelines",
+        }
+    }
+
+    /// The secret that must not be shown even when a server repeats it.
+    pub(super) fn secret(&self) -> Option<&SecretString> {
+        match &self.proof {
+            Proof::Secret(secret) => Some(secret),
+            Proof::Job(issuer) => Some(issuer.token()),
+            Proof::Certificate(_) | Proof::TokenFile(_) => None,
+        }
+    }
+
+    /// The application as a credential, which signs in at this authority; the outer error is one of settings or of the HTTP client,
+    /// the inner one the credential's own.
+    pub(super) fn credential(
+        &self,
+        authority: &Url,
+        client_options: ClientOptions,
+        network: &Arc<Network>,
+    ) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
+        let (tenant, client) = (self.tenant.value.clone(), self.client.clone());
+        Ok(match &self.proof {
+            Proof::Secret(secret) => {
+                let options = Some(ClientSecretCredentialOptions { client_options });
+                let secret = Secret::new(secret.expose_secret().to_owned());
+                ClientSecretCredential::new(&tenant, client, secret, options).map(|it| it as _)
+            }
+            Proof::Certificate(settings) => {
+                let certificate = Certificate::read(&settings.path, settings.password.as_ref()).map_err(|problem| {
+                    let problem = format!("names {}: {problem}", settings.path.display());
+                    Error::Setting { name: "AZURE_CLIENT_CERTIFICATE_PATH".into(), problem }
+                })?;
+                let (certificate, clock) = (Arc::new(certificate), network.clock());
+                let assertion = SignedAssertion::new(certificate, client.clone(), authority, &tenant, settings.send_chain, clock);
+                asserted(tenant, client, assertion, client_options)
+            }
+            Proof::TokenFile(file) => asserted(tenant, client, TokenFile(file.clone()), client_options),
+            Proof::Job(issuer) => {
+                let http = network.internet(issuer.host())?;
+                asserted(tenant, client, JobAssertion::new(issuer.clone(), http, network.clone()), client_options)
+            }
+        })
+    }
+}
+
+fn asserted(
+    tenant: String,
+    client: String,
+    assertion: impl ClientAssertion + 'static,
+    client_options: ClientOptions,
+) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    let options = ClientAssertionCredentialOptions { client_options };
+    ClientAssertionCredential::new(tenant, client, assertion, Some(options)).map(|it| it as _)
+}
+
+/// A federated token in a file. `WorkloadIdentityCredential` would send the newline at the end of the file along.
+#[derive(Debug)]
+struct TokenFile(PathBuf);
+
+#[async_trait::async_trait]
+impl ClientAssertion for TokenFile {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        use azure_core::error::{Error, ErrorKind};
+        let wrong = |problem: String| Error::with_message(ErrorKind::Credential, format!("{} {problem}", self.0.display()));
+        let token = read_small(&self.0, TOKEN_FILE_LIMIT).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        match std::str::from_utf8(&token).map(str::trim) {
+            Ok(token) if !token.is_empty() => Ok(token.to_owned()),
+            _ => Err(wrong("holds no token".into())),
+        }
+    }
+}

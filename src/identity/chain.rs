@@ -1,0 +1,90 @@
+//! Which source signs in: the order, what narrows it, and what each needs.
+
+use super::application::Application;
+use super::managed::Endpoint;
+use super::{Source, azure_cli, developer_cli};
+use crate::config::{Announced, ManagedId, SourceName, SourceSettings, Value};
+use crate::error::Error;
+use crate::registry::Cloud;
+use std::sync::Arc;
+
+/// The first source that is configured, or the one that is set. What was passed over is added to `skipped`, a reason each. Reads at most
+/// the files of the two command lines that say who is signed in to them.
+///
+/// Errors: [`Error::Setting`] when a source is configured by half, [`Error::NoIdentity`] when none may be tried.
+pub(super) fn choose(settings: &SourceSettings, cloud: &Cloud, skipped: &mut Vec<String>) -> Result<Source, Error> {
+    if let Some(Value { value: only, origin }) = &settings.only {
+        let reason = match offer(*only, settings, cloud)? {
+            Ok(source) => return Ok(source),
+            // Asked for by name, a virtual machine need not announce it.
+            Err(_) if *only == SourceName::ManagedIdentity => return virtual_machine(settings),
+            Err(reason) => reason,
+        };
+        let word = only.word();
+        return Err(Error::NoIdentity(vec![
+            format!("{word}: {reason}"),
+            format!("no other was tried: `source` is {word} by {origin}"),
+        ]));
+    }
+    let allowed = |source: SourceName| settings.narrowing.as_ref().is_none_or(|narrowing| narrowing.allows(source));
+    for source in SourceName::ALL {
+        if !allowed(source) {
+            skipped.push(format!("{}: `AZURE_TOKEN_CREDENTIALS` leaves it out", source.word()));
+            continue;
+        }
+        match offer(source, settings, cloud)? {
+            Ok(source) => return Ok(source),
+            Err(reason) => skipped.push(format!("{}: {reason}", source.word())),
+        }
+    }
+    if allowed(SourceName::ManagedIdentity) { virtual_machine(settings) } else { Err(Error::NoIdentity(skipped.clone())) }
+}
+
+/// The source of this name, or why it is not configured.
+fn offer(source: SourceName, settings: &SourceSettings, cloud: &Cloud) -> Result<Result<Source, String>, Error> {
+    match source {
+        SourceName::WorkloadIdentity
+        | SourceName::ClientSecret
+        | SourceName::ClientCertificate
+        | SourceName::GitHubActions
+        | SourceName::AzurePipelines => Ok(Application::of(source, settings, cloud)?.map(Source::Application)),
+        SourceName::ManagedIdentity => announced(settings),
+        SourceName::AzureCli => Ok(azure_cli::account(settings, cloud)?.map(Source::AzureCli)),
+        SourceName::AzureDeveloperCli => Ok(developer_cli::account(settings, cloud)?.map(Source::DeveloperCli)),
+    }
+}
+
+/// The managed identity that the platform announces.
+fn announced(settings: &SourceSettings) -> Result<Result<Source, String>, Error> {
+    let endpoint = match &settings.announced {
+        Announced::Nothing => return Ok(Err("no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)".into())),
+        Announced::Unsupported(platform) => return Ok(Err(format!("that of {platform} is not supported"))),
+        Announced::AppService { url, header } => Endpoint::AppService { url: url.clone(), header: header.clone() },
+        Announced::Arc { url } => Endpoint::Arc { url: url.clone() },
+        Announced::CloudShell { url } => Endpoint::CloudShell { url: url.clone() },
+        Announced::MachineLearning { url, secret, .. } => Endpoint::MachineLearning { url: url.clone(), secret: secret.clone() },
+    };
+    let own = match &settings.announced {
+        Announced::MachineLearning { client, .. } => client.clone().map(ManagedId::Client),
+        _ => None,
+    };
+    managed(settings, endpoint, own).map(Ok)
+}
+
+/// The managed identity of a virtual machine, which is found only by asking.
+fn virtual_machine(settings: &SourceSettings) -> Result<Source, Error> {
+    managed(settings, Endpoint::VirtualMachine { host: settings.imds.clone() }, None)
+}
+
+/// The identity that is named, else the platform's own. Where a platform cannot be asked for the one that is named, another would sign
+/// in than was meant.
+fn managed(settings: &SourceSettings, endpoint: Endpoint, own: Option<ManagedId>) -> Result<Source, Error> {
+    if let Some(Value { value: id, origin }) = &settings.managed
+        && endpoint.parameter(id).is_none()
+    {
+        let problem = format!("from {origin} names a managed identity in a way that {} does not know", endpoint.platform());
+        return Err(Error::Setting { name: id.as_str().to_owned(), problem });
+    }
+    let id = settings.managed.as_ref().map(|id| id.value.clone()).or(own);
+    Ok(Source::ManagedIdentity { id, endpoint: Arc::new(endpoint) })
+}

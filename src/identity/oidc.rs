@@ -1,0 +1,102 @@
+//! Assertions of CI jobs, asked for at each sign-in: they live for five to ten minutes, so that one that was fetched when the job began
+//! is of no use later (AADSTS700024).
+
+use crate::config::Requests;
+use crate::error::printable;
+use crate::network::answer::words;
+use crate::network::{Network, body};
+use azure_core::error::{Error, ErrorKind};
+use azure_core::http::ClientMethodOptions;
+use azure_identity::ClientAssertion;
+use reqwest::{Client, RequestBuilder};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// The version of the Azure Pipelines API (`azure_identity` 1.0, `azure_pipelines_credential.rs`).
+const API_VERSION: &str = "7.1";
+
+/// Who makes the assertion, and what it asks.
+#[derive(Clone, Debug)]
+pub(super) enum Issuer {
+    /// GitHub Actions, for an audience of the job's choice (GitHub, "`OpenID` Connect reference").
+    GitHub { requests: Requests, audience: String },
+    /// Azure Pipelines, for a service connection (Microsoft, "Oidctoken - Create").
+    Pipelines { requests: Requests, service_connection: String },
+}
+
+/// The answer of either; other fields may come along.
+#[derive(Deserialize)]
+struct Minted {
+    #[serde(alias = "oidcToken")]
+    value: SecretString,
+}
+
+/// An assertion of the job, made when it is needed.
+#[derive(Debug)]
+pub(super) struct JobAssertion {
+    issuer: Issuer,
+    client: Client,
+    network: Arc<Network>,
+}
+
+impl Issuer {
+    /// The host that is asked.
+    pub(super) fn host(&self) -> &str {
+        self.requests().url.host_str().unwrap_or_default()
+    }
+
+    /// What proves to the issuer that the job asks.
+    pub(super) fn token(&self) -> &SecretString {
+        &self.requests().token
+    }
+
+    fn requests(&self) -> &Requests {
+        let (Self::GitHub { requests, .. } | Self::Pipelines { requests, .. }) = self;
+        requests
+    }
+
+    fn request(&self, client: &Client) -> RequestBuilder {
+        let mut url = self.requests().url.clone();
+        match self {
+            Self::GitHub { audience, .. } => {
+                url.query_pairs_mut().append_pair("audience", audience);
+                client.get(url)
+            }
+            Self::Pipelines { service_connection, .. } => {
+                url.query_pairs_mut()
+                    .append_pair("api-version", API_VERSION)
+                    .append_pair("serviceConnectionId", service_connection);
+                // Without the header a wrong token is answered with the sign-in page of a browser.
+                client.post(url).header("content-length", "0").header("x-tfs-fedauthredirect", "Suppress")
+            }
+        }
+    }
+}
+
+impl JobAssertion {
+    pub(super) fn new(issuer: Issuer, client: Client, network: Arc<Network>) -> Self {
+        Self { issuer, client, network }
+    }
+
+    async fn mint(&self) -> anyhow::Result<SecretString> {
+        let request = self.issuer.request(&self.client).bearer_auth(self.issuer.token().expose_secret()).build()?;
+        let answer = self.network.send(&self.client, request).await.map_err(reqwest::Error::without_url)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = body(answer).await?;
+        match serde_json::from_slice::<Minted>(&body) {
+            Ok(minted) if status.is_success() && !minted.value.expose_secret().is_empty() => Ok(minted.value),
+            _ => anyhow::bail!("{} gave no assertion: {}", self.issuer.host(), printable(&words(status, &headers, &body))),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl ClientAssertion for JobAssertion {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        let minted = self.mint().await;
+        let minted = minted
+            .map_err(|error| Error::new(ErrorKind::Credential, error.reallocate_into_boxed_dyn_error_without_backtrace()))?;
+        Ok(minted.expose_secret().to_owned())
+    }
+}

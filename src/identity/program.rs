@@ -1,0 +1,107 @@
+//! Programs that give access tokens: how they are found, run and ended.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::PathBuf;
+use std::process::{self, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Command;
+use tokio::task::JoinHandle;
+
+/// A token and what surrounds it; an error of `az` can be a long traceback.
+const OUTPUT_LIMIT: u64 = 1024 * 1024;
+
+/// How long output is still waited for once the program itself has ended: something that it started may hold the pipe open.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Runs a program in a process group of its own, which is ended when the answer is no longer awaited: it does not outlive us.
+#[derive(Debug)]
+pub(super) struct Runner {
+    path: OsString,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Runner {
+    /// The program and what it runs are looked for in these folders only; these variables are set for it.
+    pub(super) fn new(path: &[PathBuf], variables: Vec<(&'static str, String)>) -> Self {
+        Self { path: std::env::join_paths(path).unwrap_or_default(), variables }
+    }
+}
+
+#[async_trait::async_trait]
+impl azure_identity::Executor for Runner {
+    async fn run(&self, program: &OsStr, args: &[&OsStr]) -> io::Result<process::Output> {
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .env("PATH", &self.path)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        for secret in SECRETS {
+            command.env_remove(secret);
+        }
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut child = command.spawn()?;
+        // Ends what is left of the group on every way out of here, be it the deadline's.
+        let _group = Group(child.id());
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (stdout, stderr) = (Output::of(stdout), Output::of(stderr));
+        let status = child.wait().await?;
+        Ok(process::Output { status, stdout: stdout.finish().await?, stderr: stderr.finish().await? })
+    }
+}
+
+/// What a pipe gives, read in a task of its own.
+struct Output(JoinHandle<io::Result<Vec<u8>>>);
+
+impl Output {
+    fn of(pipe: Option<impl AsyncRead + Send + Unpin + 'static>) -> Self {
+        Self(tokio::spawn(async move {
+            let mut bytes = Vec::new();
+            if let Some(pipe) = pipe {
+                pipe.take(OUTPUT_LIMIT + 1).read_to_end(&mut bytes).await?;
+            }
+            if bytes.len() as u64 > OUTPUT_LIMIT {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {OUTPUT_LIMIT} bytes of output")));
+            }
+            Ok(bytes)
+        }))
+    }
+
+    async fn finish(self) -> io::Result<Vec<u8>> {
+        match tokio::time::timeout(LAST_WORDS, self.0).await {
+            Ok(Ok(output)) => output,
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it ended, but something it started holds its output open")),
+        }
+    }
+}
+
+/// Variables with secrets of other sources, for which the program has no use.
+const SECRETS: &[&str] = &[
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+    "SYSTEM_ACCESSTOKEN",
+];
+
+/// The process group that a child leads: dropping it ends what is left of the group.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(group) = self.0.and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
+            // Nobody is left when the child ended in order.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! One identity at one registry: its refresh token, from the cache, by renewal, or by a sign-in and an exchange.
+//!
+//! Two things are shared among processes: the refresh token of a registry, and the access token of an identity, which is good at all
+//! registries. For each, one process obtains it and the others take it from the cache.
+
+use crate::cache::{Cache, Key};
+use crate::config::Config;
+use crate::deadline::{Clock, Deadline};
+use crate::error::{Error, Refusal};
+use crate::exchange;
+use crate::flight::{self, Turn};
+use crate::identity::Identity;
+use crate::network::Network;
+use crate::registry::Registry;
+use crate::token::{AccessToken, RefreshToken};
+use reqwest::{Client, StatusCode};
+use secrecy::SecretString;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tracing::{debug, info, warn};
+
+/// After a renewal that failed, the token that is still valid is used for this long before the next try. Not more than a minute, which
+/// is what [`RefreshToken::is_fresh`] tolerates as the time of a renewal that was put off.
+const NEXT_RENEWAL: Duration = Duration::from_secs(60);
+
+/// While a valid token is at hand, its renewal may take this long and no longer.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many processes obtain the same thing at a time when they cannot share one.
+const LANES: u32 = 4;
+
+/// One question: the refresh token of a registry for an identity.
+pub(crate) struct Session<'a> {
+    registry: &'a Registry,
+    config: &'a Config,
+    cache: Cache,
+    clock: Clock,
+    identity: Identity,
+    key: Key,
+    access_key: Key,
+}
+
+impl<'a> Session<'a> {
+    /// Finds out who signs in to the registry.
+    pub(crate) fn new(config: &'a Config, registry: &'a Registry, cache: Cache, clock: Clock) -> Result<Self, Error> {
+        let identity = Identity::choose(config, registry)?;
+        let fingerprint = identity.fingerprint();
+        let (key, access_key) = (Key::new(registry, &fingerprint), Key::of_sign_in(&fingerprint));
+        Ok(Self { registry, config, cache, clock, identity, key, access_key })
+    }
+
+    /// Under which key the refresh token is kept.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The refresh token.
+    pub(crate) fn token(&self) -> Result<RefreshToken, Error> {
+        let deadline = Deadline::after(self.config.timeout);
+        match self.cached() {
+            Some(token) if token.is_fresh(self.now()) => {
+                debug!(registry = %self.registry, identity = %self.identity, "found a fresh token");
+                Ok(token)
+            }
+            Some(token) => self.renew(token, deadline.or_after(RENEWAL_PATIENCE)),
+            None => run(self.obtain_together(deadline)),
+        }
+    }
+
+    fn now(&self) -> SystemTime {
+        (self.clock)()
+    }
+
+    fn cached(&self) -> Option<RefreshToken> {
+        self.cache.get(&self.key, self.now())
+    }
+
+    /// Renews a token that is still valid, unless somebody else is at it.
+    fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
+        let turn = flight::try_turn(&self.config.meeting_folders, &self.key.file_name());
+        match turn {
+            Turn::Busy => return Ok(token),
+            Turn::Landed(_) => return Ok(self.cached().unwrap_or(token)),
+            Turn::Lead(_) | Turn::Alone => (),
+        }
+        // Another process may have renewed it between our look-up and our turn.
+        if let Some(fresh) = self.cached().filter(|token| token.is_fresh(self.now())) {
+            land(turn, None);
+            return Ok(fresh);
+        }
+        let renewed = run(self.obtain(deadline)).or_else(|error| self.put_off(token, error));
+        land(turn, renewed.as_ref().err());
+        renewed
+    }
+
+    /// Goes on with a token whose renewal failed, while it is valid.
+    fn put_off(&self, token: RefreshToken, error: Error) -> Result<RefreshToken, Error> {
+        let now = self.now();
+        if !token.is_valid(now) {
+            return Err(error);
+        }
+        warn!("{error}; the token in the cache is still valid and was used");
+        let token = token.renewed_later(now + NEXT_RENEWAL);
+        // What was erased meanwhile stays erased.
+        if self.cached().is_some() {
+            self.cache.put(&self.key, &token, now);
+        }
+        Ok(token)
+    }
+
+    async fn obtain_together(&self, deadline: Deadline) -> Result<RefreshToken, Error> {
+        let obtain = async || self.obtain(deadline).await;
+        self.share(&self.key, deadline.left() / 2, || self.cached(), obtain).await
+    }
+
+    /// Obtains something that is kept under a key, or waits for the process that does, for as long as `patience`. Where nothing can be
+    /// handed on, because there is no store or it did not take the token, a few at a time obtain their own.
+    async fn share<T>(
+        &self,
+        key: &Key,
+        patience: Duration,
+        find: impl Fn() -> Option<T>,
+        obtain: impl AsyncFn() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let whole = key.file_name();
+        let lane = format!("{whole} {}", std::process::id() % LANES);
+        let mut flight = if self.cache.is_empty() { &lane } else { &whole };
+        let patience = Deadline::after(patience);
+        loop {
+            let turn = flight::take_turn(&self.config.meeting_folders, flight, patience.left()).await;
+            if let Turn::Landed(Some(account)) = turn {
+                return Err(Error::Relayed(account));
+            }
+            // Whoever had the turn before us may have filled the cache.
+            if let Some(found) = find() {
+                land(turn, None);
+                return Ok(found);
+            }
+            if let Turn::Landed(None) = turn {
+                flight = &lane;
+                continue;
+            }
+            // A leader that was too slow to be waited for may have filled the cache before we gave up.
+            let obtained = obtain().await.or_else(|error| find().ok_or(error));
+            land(turn, obtained.as_ref().err());
+            return obtained;
+        }
+    }
+
+    /// Gets an access token, exchanges it and fills the cache.
+    async fn obtain(&self, deadline: Deadline) -> Result<RefreshToken, Error> {
+        info!(registry = %self.registry, identity = %self.identity, "signing in");
+        let network = Arc::new(Network::new(self.config.network.clone(), deadline, self.clock));
+        let secret = self.sign_in_and_exchange(&network, deadline).await.map_err(|error| match network.skew() {
+            Some(skew) => Error::Skewed { error: Box::new(error), skew },
+            None => error,
+        })?;
+        let now = self.now();
+        let token = RefreshToken::received(secret, now);
+        self.cache.put(&self.key, &token, now);
+        Ok(token)
+    }
+
+    async fn sign_in_and_exchange(&self, network: &Arc<Network>, deadline: Deadline) -> Result<SecretString, Error> {
+        let (client, early) = network.early(self.registry.login_server())?;
+        early.open(&client, &exchange::address(self.registry)).await;
+        let (token, is_new) = self.access_token(network, deadline, None).await?;
+        match self.exchange(network, &client, deadline, &token).await {
+            // It may have been revoked, or the role may have come with a group since.
+            Err(Error::Exchange { refusal: Refusal::Denied { status, .. }, .. })
+                if !is_new && status == StatusCode::UNAUTHORIZED.as_u16() =>
+            {
+                info!(registry = %self.registry, "the kept access token was refused; signing in anew");
+                let (token, _) = self.access_token(network, deadline, Some(&token)).await?;
+                self.exchange(network, &client, deadline, &token).await
+            }
+            result => result,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        network: &Network,
+        client: &Client,
+        deadline: Deadline,
+        token: &AccessToken,
+    ) -> Result<SecretString, Error> {
+        let started = Instant::now();
+        let during = format!("{} was asked for a refresh token", self.registry.login_server());
+        let exchange = exchange::refresh_token(network, client, self.registry, token);
+        let refresh_token = deadline.keep(during, network.circumstances(), exchange).await;
+        let refresh_token = refresh_token.map_err(|error| match error {
+            Error::Exchange { registry, refusal: refusal @ Refusal::Denied { .. }, details } => {
+                Error::Exchange { registry, refusal, details: [self.identity.notes(token), details].concat() }
+            }
+            other => other,
+        })?;
+        debug!(registry = %self.registry, took = ?started.elapsed(), "got a refresh token");
+        Ok(refresh_token)
+    }
+
+    /// An access token, and whether it is new: one that was kept, or that another process is just getting, unless it is the `refused`
+    /// one.
+    async fn access_token(
+        &self,
+        network: &Arc<Network>,
+        deadline: Deadline,
+        refused: Option<&AccessToken>,
+    ) -> Result<(AccessToken, bool), Error> {
+        let sign_in = async || Ok((self.sign_in(network, deadline).await?, true));
+        if self.cache.is_empty() || !self.config.keep_access_token {
+            return sign_in().await;
+        }
+        let find = || {
+            let kept = self.cache.access_token(&self.access_key, self.identity.audience(), self.now());
+            kept.filter(|kept| refused.is_none_or(|refused| !kept.is(refused))).map(|kept| (kept, false))
+        };
+        if let Some(found) = find() {
+            debug!(identity = %self.identity, "found an access token");
+            return Ok(found);
+        }
+        self.share(&self.access_key, deadline.left() / 2, find, sign_in).await
+    }
+
+    async fn sign_in(&self, network: &Arc<Network>, deadline: Deadline) -> Result<AccessToken, Error> {
+        let started = Instant::now();
+        let during = format!("{} was asked for an access token", self.identity);
+        let token = deadline.keep(during, network.circumstances(), self.identity.access_token(network)).await;
+        let token = token.map_err(|error| Error::NotSignedIn(Box::new(error)))?;
+        debug!(identity = %self.identity, took = ?started.elapsed(), "got an access token");
+        if self.config.keep_access_token {
+            self.cache.put_access_token(&self.access_key, &token, self.now());
+        }
+        Ok(token)
+    }
+}
+
+/// Does the work on a runtime of its own, which a cached answer does not need.
+fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Input(format!("no async runtime: {error}")))?;
+    let result = runtime.block_on(unless_interrupted(work));
+    // A name look-up that hangs must not keep us.
+    runtime.shutdown_background();
+    result
+}
+
+/// Gives the turn back, if it was one to lead. That somebody ended this process, or that its own time was up, is no failure of the
+/// others': one of them leads then.
+fn land(turn: Turn, failure: Option<&Error>) {
+    match (turn, failure) {
+        (Turn::Lead(leader), Some(error)) if error.is_of_this_process() => drop(leader),
+        (Turn::Lead(leader), failure) => leader.land(failure.map(Error::relayed).as_ref()),
+        (Turn::Landed(_) | Turn::Busy | Turn::Alone, _) => (),
+    }
+}
+
+/// Ends the work in order when somebody ends the program, so that an Azure CLI that was started ends with it.
+async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        if let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals {
+            return tokio::select! {
+                result = work => result,
+                _ = interrupt.recv() => Err(Error::Interrupted),
+                _ = terminate.recv() => Err(Error::Interrupted),
+                _ = hangup.recv() => Err(Error::Interrupted),
+            };
+        }
+    }
+    work.await
+}
