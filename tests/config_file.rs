@@ -1,0 +1,185 @@
+//! The config file through the shipped binary: where it is found, when it is refused, and what its profiles do.
+#![cfg(unix)]
+
+mod support;
+
+use simulator::{App, CLIENT, Endpoint, Entry, Fault, FaultAt, FaultKind, Simulator, TENANT, Tenant};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use support::{Answer, Home, NOT_OURS, REGISTRY, ask, binary, connect, helper, world};
+
+const FILE: &str = "home/.config/docker-credential-acrscoped/config.toml";
+const OTHER_TENANT: &str = "11111111-aaaa-bbbb-cccc-222222222222";
+
+fn configured(text: &str) -> (Home, Simulator) {
+    let (home, simulator) = world();
+    home.write(FILE, text);
+    (home, simulator)
+}
+
+fn requests(simulator: &Simulator, endpoint: Endpoint) -> Vec<Entry> {
+    simulator.journal().into_iter().filter(|entry| entry.endpoint == endpoint).collect()
+}
+
+/// The helper with nobody to sign in.
+fn nobody(home: &Home, simulator: &Simulator) -> Command {
+    let mut command = home.command(binary());
+    connect(&mut command, simulator)
+        .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1")
+        .env("ACRSCOPED_CACHE", "none");
+    command
+}
+
+#[test]
+fn the_file_is_found_in_the_users_folder_or_where_a_variable_says() {
+    let (home, simulator) = configured("username = 'token'\n");
+    assert_eq!(ask(helper(&home, &simulator), "get", REGISTRY).json()["Username"], "<token>");
+    let elsewhere = home.write("elsewhere.toml", "username = 'guid'\n");
+    let mut command = helper(&home, &simulator);
+    command.env("ACRSCOPED_CONFIG", &elsewhere);
+    assert_eq!(ask(command, "get", REGISTRY).json()["Username"], support::ZERO_GUID);
+    let mut command = helper(&home, &simulator);
+    command.env("ACRSCOPED_CONFIG", home.path("missing.toml"));
+    let answer = ask(command, "get", REGISTRY).fails();
+    assert!(answer.stdout.contains("missing.toml` cannot be used: No such file or directory"), "{answer:#?}");
+    let mut command = helper(&home, &simulator);
+    command.env("XDG_CONFIG_HOME", home.path("home/.xdg"));
+    assert_eq!(ask(command, "get", REGISTRY).json()["Username"], support::ZERO_GUID);
+}
+
+#[test]
+fn a_file_that_is_wrong_is_told_with_line_and_column_and_nothing_is_asked() {
+    let (home, simulator) = configured("# mine\n[registry.\"*.azurecr.io\"]\n  tenent = 'x'\n");
+    for host in [REGISTRY, "docker.io"] {
+        let answer = ask(helper(&home, &simulator), "get", host).fails();
+        assert!(answer.stdout.contains("config.toml:3:3: `tenent` is no setting here, expected one of "), "{answer:#?}");
+        assert!(answer.stdout.ends_with("did you mean `tenant`?\n"), "{answer:#?}");
+    }
+    assert!(simulator.journal().is_empty());
+}
+
+#[test]
+fn a_file_that_others_can_change_is_not_used() {
+    let (home, simulator) = configured("username = 'token'\n");
+    for (mode, is_used) in [(0o644, true), (0o600, true), (0o664, false), (0o666, false)] {
+        std::fs::set_permissions(home.path(FILE), std::fs::Permissions::from_mode(mode)).unwrap();
+        let answer = ask(helper(&home, &simulator), "get", REGISTRY);
+        if is_used {
+            answer.secret();
+        } else {
+            assert!(answer.fails().stdout.ends_with("others than you and root can change it\n"), "{mode:o}");
+        }
+    }
+}
+
+#[test]
+fn each_registry_gets_the_identity_of_its_profile() {
+    let (home, simulator) = configured(&format!(
+        "[registry.\"*.azurecr.io\"]\ntenant = '{OTHER_TENANT}'\nclient_id = 'app-of-others'\n\n\
+         [registry.\"contoso.azurecr.io\"]\ntenant = '{TENANT}'\nclient_id = '{CLIENT}'\n"
+    ));
+    simulator.change(|settings| {
+        let own = settings.apps[0].clone();
+        settings.tenants.push(Tenant { id: OTHER_TENANT.into(), domain: "others.example".into(), ..Tenant::default() });
+        settings.apps.push(App { client_id: "app-of-others".into(), tenant: OTHER_TENANT.into(), ..own });
+        settings.registry_mut("fabrikam.azurecr.io").tenant = OTHER_TENANT.into();
+    });
+    for (host, tenant, client) in [
+        ("contoso.azurecr.io", TENANT, CLIENT),
+        ("fabrikam.azurecr.io", OTHER_TENANT, "app-of-others"),
+        ("contoso.azurecr.us", TENANT, CLIENT),
+    ] {
+        simulator.clear_journal();
+        ask(helper(&home, &simulator), "get", host).secret();
+        let sign_in = requests(&simulator, Endpoint::EntraToken).pop().unwrap();
+        assert_eq!((sign_in.tenant.as_deref(), sign_in.client_id.as_deref()), (Some(tenant), Some(client)), "{host}");
+    }
+    let mut command = helper(&home, &simulator);
+    command.env("ACRSCOPED_LOG", "debug");
+    let answer = ask(command, "get", "fabrikam.azurecr.io").succeeds();
+    let line = format!("`tenant` is {OTHER_TENANT} by `[registry.\"*.azurecr.io\"]` in {}:2\n", home.path(FILE).display());
+    assert!(answer.stderr.contains(&line), "{answer:#?}");
+}
+
+#[test]
+fn a_private_cloud_has_an_authority_and_an_audience_of_its_own() {
+    let (home, simulator) = configured(
+        "[cloud.Fabrikam]\nsuffix = 'azurecr.fabrikam.example'\nauthority = 'https://login.fabrikam.example'\n\
+         audience = 'https://containerregistry.fabrikam.example'\n",
+    );
+    let host = "contoso.azurecr.fabrikam.example";
+    simulator.change(|settings| {
+        settings.authorities.push(simulator::Authority { host: "login.fabrikam.example".into(), cloud: "Fabrikam".into() });
+        let registry = settings.registry_mut(host);
+        registry.cloud = "Fabrikam".into();
+        registry.audiences = vec!["https://containerregistry.fabrikam.example".into()];
+    });
+    ask(helper(&home, &simulator), "get", host).secret();
+    let sign_in = requests(&simulator, Endpoint::EntraToken).pop().unwrap();
+    assert_eq!(sign_in.host, "login.fabrikam.example");
+    assert_eq!(sign_in.audience_requested.as_deref(), Some("https://containerregistry.fabrikam.example/.default"));
+    std::fs::remove_file(home.path(FILE)).unwrap();
+    let answer = ask(helper(&home, &simulator), "get", host).fails();
+    assert_eq!(answer.stdout, format!("{NOT_OURS}\n"), "without the file it is nobody's");
+}
+
+#[test]
+fn azure_resource_manager_cannot_be_made_an_audience() {
+    for audience in
+        ["https://management.azure.com", "https://management.core.windows.net//", "https://MANAGEMENT.usgovcloudapi.net/.default"]
+    {
+        let (home, simulator) = configured(&format!("audience = '{audience}'\n"));
+        let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
+        assert!(
+            answer.stdout.contains("which is Azure Resource Manager: its tokens are never asked for nor sent"),
+            "{answer:#?}"
+        );
+        let (home, simulator) = world();
+        let mut command = helper(&home, &simulator);
+        command.env("ACRSCOPED_AUDIENCE", audience);
+        let answer = ask(command, "get", REGISTRY).fails();
+        assert!(answer.stdout.starts_with("`ACRSCOPED_AUDIENCE` is "), "{answer:#?}");
+        assert!(simulator.journal().is_empty());
+    }
+}
+
+fn goes_on_anonymously(answer: Answer, reason: &str) {
+    let answer = answer.fails();
+    assert_eq!(answer.stdout, format!("{NOT_OURS}\n"), "{answer:#?}");
+    let warning = "; the client goes on without a credential, as `on_error` says\n";
+    assert!(answer.stderr.contains(reason) && answer.stderr.ends_with(warning), "{answer:#?}");
+    assert_eq!(answer.stderr.lines().count(), 1, "{answer:#?}");
+}
+
+#[test]
+fn a_failed_sign_in_can_mean_to_go_on_anonymously() {
+    let (home, simulator) = configured("[registry.\"contoso.azurecr.io\"]\non_error = 'anonymous'\n");
+    goes_on_anonymously(ask(nobody(&home, &simulator), "get", REGISTRY), "no Azure identity to sign in with");
+    let mut wrong = helper(&home, &simulator);
+    wrong.env("AZURE_CLIENT_SECRET", "wrong");
+    goes_on_anonymously(ask(wrong, "get", REGISTRY), "AADSTS7000215");
+    simulator.change(|settings| {
+        settings.faults = vec![Fault::always(FaultAt::Connect("login.microsoftonline.com".into()), FaultKind::Reset)]
+    });
+    goes_on_anonymously(ask(helper(&home, &simulator), "get", REGISTRY), "login.microsoftonline.com");
+    let other = ask(nobody(&home, &simulator), "get", "contoso.azurecr.us").fails();
+    assert_eq!(other.stdout, "no Azure identity to sign in with\n", "the profile is for one registry");
+}
+
+#[test]
+fn who_is_signed_in_and_refused_never_goes_on_anonymously() {
+    let (home, simulator) = configured("on_error = 'anonymous'\n");
+    simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
+    let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
+    assert!(answer.stdout.starts_with("contoso.azurecr.io refused the access token: 401"), "{answer:#?}");
+    let mut half = helper(&home, &simulator);
+    half.env_remove("AZURE_TENANT_ID");
+    let answer = ask(half, "get", REGISTRY).fails();
+    assert_eq!(
+        answer.stdout, "`AZURE_CLIENT_SECRET` is set, but `AZURE_TENANT_ID` is not\n",
+        "a mistake in settings is no failed sign-in"
+    );
+    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, FaultKind::status(500))]);
+    let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
+    assert!(answer.stdout.contains("answered the exchange with 500"), "{answer:#?}");
+}
