@@ -1,6 +1,6 @@
 //! The environment's variables, looked up and read.
 
-use super::{NetworkSettings, Value};
+use super::{NetworkSettings, SessionBus, Value};
 use crate::error::Error;
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -57,6 +57,13 @@ fn circumstances(variables: &Variables) -> Result<Vec<String>, Error> {
         }
     }
     Ok(sentences)
+}
+
+pub(super) fn session_bus(variables: &Variables) -> SessionBus {
+    match raw(variables, "DBUS_SESSION_BUS_ADDRESS") {
+        Some(addresses) => SessionBus::Addresses(addresses),
+        None => absolute(variables, "XDG_RUNTIME_DIR").map_or(SessionBus::Nowhere, |folder| SessionBus::Socket(folder.join("bus"))),
+    }
 }
 
 /// The runtime folder of the session, the state folder, and a folder of this user in the temporary one.

@@ -25,9 +25,10 @@ pub use values::{IDENTITY_TOKEN, ZERO_GUID};
 use crate::error::Error;
 use crate::registry::{Cloud, Registry};
 use crate::token::Audience;
-use environment::{meeting_folders, network, program_folders, raw};
+use environment::{meeting_folders, network, program_folders, raw, session_bus};
 use file::File;
 use layers::Layers;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -94,6 +95,18 @@ pub enum CacheChoice {
     SecretService,
     /// Nothing is kept.
     None,
+}
+
+/// Where the session bus is, by the variables that D-Bus itself reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SessionBus {
+    /// It is not said.
+    #[default]
+    Nowhere,
+    /// `DBUS_SESSION_BUS_ADDRESS`: addresses in the form of the D-Bus specification.
+    Addresses(OsString),
+    /// `bus` in `XDG_RUNTIME_DIR`, where it is when nothing else is said.
+    Socket(PathBuf),
 }
 
 /// The value of `on_error`.
@@ -198,6 +211,11 @@ impl Settings {
             network: network(&self.variables, layers.value("ca_file", values::path)?)?,
             meeting_folders: meeting_folders(&self.variables, self.home.as_deref()),
         })
+    }
+
+    /// Where the Secret Service is.
+    pub fn session_bus(&self) -> SessionBus {
+        session_bus(&self.variables)
     }
 
     /// The time for what is not about one registry.
@@ -327,6 +345,19 @@ mod tests {
     fn the_authority_may_be_a_bare_host() {
         let config = read(&[("AZURE_AUTHORITY_HOST", "login.example")]).unwrap();
         assert_eq!(config.authority.as_str(), "https://login.example/");
+    }
+
+    #[test]
+    fn the_session_bus_is_where_dbus_says_or_in_the_runtime_folder() {
+        let (address, folder) = (("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a"), ("XDG_RUNTIME_DIR", "/run/user/1000"));
+        for (rows, expected) in [
+            (&[address, folder][..], SessionBus::Addresses("unix:path=/a".into())),
+            (&[folder], SessionBus::Socket("/run/user/1000/bus".into())),
+            (&[("XDG_RUNTIME_DIR", "run")], SessionBus::Nowhere),
+            (&[], SessionBus::Nowhere),
+        ] {
+            assert_eq!(settings(rows).session_bus(), expected);
+        }
     }
 
     #[test]
