@@ -8,6 +8,7 @@ use crate::registry::Registry;
 use crate::session::Session;
 use crate::token::RefreshToken;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tracing::{debug, warn};
 
 /// Answers for registries: from the cache, or by a sign-in and an exchange.
@@ -45,7 +46,7 @@ impl<'a> Helper<'a> {
     /// Nothing here takes longer than the configured time.
     pub fn get(&self, registry: &Registry) -> Result<Credential, Error> {
         let config = self.config(registry)?;
-        let cache = self.cache(config.cache, &config);
+        let cache = self.cache(config.cache, config.timeout);
         let token = Session::new(&config, registry, cache, self.clock).and_then(|session| session.token());
         match token {
             Ok(token) => Ok(Credential { username: config.username, token }),
@@ -60,7 +61,7 @@ impl<'a> Helper<'a> {
     /// Forgets every token of the registry, whoever it was issued to.
     pub fn erase(&self, registry: &Registry) -> Result<(), Error> {
         let config = self.config(registry)?;
-        self.cache(config.cache, &config).erase(registry)
+        self.cache(config.cache, config.timeout).erase(registry)
     }
 
     /// The hosts with a valid cached token of who would sign in there, each with its user name.
@@ -68,7 +69,7 @@ impl<'a> Helper<'a> {
         let mut hosts = BTreeMap::new();
         let patience = self.settings.timeout()?;
         for choice in self.settings.caches()? {
-            let cache = self.cache.clone().unwrap_or_else(|| Cache::open(choice, patience));
+            let cache = self.cache(choice, patience);
             for key in cache.list((self.clock)()) {
                 let Some(registry) = Registry::parse(key.host(), self.settings.clouds()) else { continue };
                 let Ok(config) = self.settings.for_registry(&registry) else { continue };
@@ -93,7 +94,7 @@ impl<'a> Helper<'a> {
         Ok(config)
     }
 
-    fn cache(&self, choice: CacheChoice, config: &Config) -> Cache {
-        self.cache.clone().unwrap_or_else(|| Cache::open(choice, config.timeout))
+    fn cache(&self, choice: CacheChoice, patience: Duration) -> Cache {
+        self.cache.clone().unwrap_or_else(|| Cache::open(choice, self.settings.session_bus(), patience))
     }
 }

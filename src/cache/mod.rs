@@ -12,7 +12,7 @@ mod secret_service;
 
 pub use entry::Key;
 
-use crate::config::CacheChoice;
+use crate::config::{CacheChoice, SessionBus};
 use crate::registry::Registry;
 use crate::token::{AccessToken, Audience, RefreshToken};
 use entry::Stored;
@@ -41,7 +41,7 @@ impl Cache {
     /// expired. What does not fit there goes to the Secret Service.
     ///
     /// Together they keep the caller waiting no longer than `patience`.
-    pub fn open(choice: CacheChoice, patience: Duration) -> Self {
+    pub fn open(choice: CacheChoice, bus: SessionBus, patience: Duration) -> Self {
         let mut stores: Vec<Arc<CredentialStore>> = Vec::new();
         #[cfg(target_os = "linux")]
         {
@@ -49,7 +49,7 @@ impl Cache {
                 stores.push(Arc::new(kernel_keyring::Store));
             }
             if matches!(choice, CacheChoice::Auto | CacheChoice::SecretService) {
-                stores.push(Arc::new(secret_service::Store::new(patience)));
+                stores.push(Arc::new(secret_service::Store::new(bus, patience)));
             }
         }
         Self { stores }
