@@ -2,9 +2,14 @@
 
 use crate::contract;
 use crate::support::server::{CONTAINED, Server};
-use crate::support::until;
+use crate::support::trace::Trace;
+use crate::support::{REGISTRY, until};
 use crate::user::User;
 use rustix::process::{Signal, kill_process};
+use std::fs::Permissions;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 /// What a keyring that does not answer may cost.
@@ -75,15 +80,86 @@ fn a_keyring_that_is_stuck_costs_two_seconds() {
     kill_process(keyring.id(), Signal::CONT).expect("our child");
 }
 
-/// Rootless podman and buildah run the helper as root of a user namespace, which the bus does not know.
+/// Rootless podman and buildah run the helper as root of a user namespace; the bus knows the user by the uid outside.
 #[test]
 #[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
-fn a_user_namespace_has_an_answer_too() {
+fn a_user_namespace_shares_the_users_keyring() {
+    for inside in [&["unshare", "--user", "--map-root-user"][..], &["unshare", "--user", "--map-user=1234"]] {
+        let (user, _bus) = desktop_user("secret-service");
+        let _keyring = unlocked(&user);
+        let outside = user.ask("get").secret();
+        user.requests();
+        assert_eq!(user.ask_within(inside, "get").secret(), outside, "{inside:?}");
+        assert_eq!(user.requests(), 0, "{inside:?}");
+        let listed = user.ask_within(inside, "list").succeeds().json();
+        assert!(listed.get(REGISTRY).is_some(), "{inside:?}: {listed}");
+        user.ask_within(inside, "erase").succeeds();
+        assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}), "{inside:?}");
+        let inner = user.ask_within(inside, "get").secret();
+        assert_ne!(inner, outside);
+        user.requests();
+        assert_eq!(user.ask("get").secret(), inner, "{inside:?}");
+        assert_eq!(user.requests(), 0, "{inside:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs gnome-keyring, dbus, strace and root: run tests/run"]
+fn a_cached_get_is_two_round_trips_without_a_thread() {
     let (user, _bus) = desktop_user("secret-service");
     let _keyring = unlocked(&user);
-    let answer = user.ask_within(&["unshare", "--user", "--map-root-user"], "get");
-    answer.secret();
-    assert!(answer.took < PATIENCE, "{answer:#?}");
+    let first = user.ask("get").secret();
+    let log = user.home.path("run/trace");
+    assert_eq!(user.ask_within(&["strace", "-f", "-o", log.to_str().expect("UTF-8")], "get").secret(), first);
+    let trace = Trace::read(&log);
+    assert_eq!(trace.calls(&["sendto", "sendmsg"]).len(), 2, "{:#?}", trace.calls(&["sendto", "sendmsg"]));
+    assert_eq!(trace.calls(&["clone", "clone3", "fork", "vfork", "epoll_create1", "eventfd2"]), [] as [&str; 0]);
+    assert_eq!(trace.opened(), [] as [&str; 0]);
+}
+
+#[test]
+#[ignore = "needs gnome-keyring, dbus, secret-tool and root: run tests/run"]
+fn people_see_what_an_entry_is() {
+    let (user, _bus) = desktop_user("secret-service");
+    let _keyring = unlocked(&user);
+    user.ask("get").secret();
+    // secret-tool tells the attributes on stderr.
+    let seen = user.run("secret-tool search service docker-credential-acrscoped", "").succeeds().text();
+    assert!(seen.contains(&format!("label = ACR refresh token for {REGISTRY}\n")), "{seen}");
+    assert!(seen.contains(&format!("attribute.username = {REGISTRY} ")), "{seen}");
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn a_bus_that_is_broken_costs_the_cache_and_not_the_answer() {
+    type Serve = fn(UnixStream);
+    let buses: [(&str, Serve); 4] = [
+        // Until the client hangs up.
+        ("never answers", |mut client| drop(std::io::copy(&mut client, &mut std::io::sink()))),
+        ("answers garbage", |client| drop((&client).write_all(&vec![0xa5; 1 << 16]))),
+        ("closes", drop),
+        ("rejects us", |client| {
+            let _ = (&client).read(&mut [0; 4096]);
+            let _ = (&client).write_all(b"REJECTED EXTERNAL\r\n");
+        }),
+    ];
+    for (what, serve) in buses {
+        let mut user = User::new("secret-service");
+        let socket = user.home.path("run/broken");
+        let listener = UnixListener::bind(&socket).expect("our folder");
+        std::fs::set_permissions(&socket, Permissions::from_mode(0o777)).expect("our socket");
+        std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
+        user.join_bus(format!("unix:path={}", socket.display()));
+        for _ in 0..2 {
+            let answer = user.ask("get");
+            answer.secret();
+            assert!(answer.took < PATIENCE, "a bus that {what}: {answer:#?}");
+        }
+        for action in ["list", "erase"] {
+            let answer = user.ask(action).succeeds();
+            assert!(answer.took < PATIENCE, "a bus that {what}: {answer:#?}");
+        }
+    }
 }
 
 /// A user with a session bus of their own.
