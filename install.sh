@@ -180,6 +180,14 @@ install_binary() {
     say "Installed $target, ${version##* }"
 }
 
+# Where editors find what the config file may hold. A release archive holds the binary alone.
+install_schema() {
+    [ -z "$archive" ] || return 0
+    shared=${prefix%/}/share/$program
+    mkdir -p -- "$shared" && cp -- "$checkout/packaging/config.schema.json" "$shared/config.schema.json" ||
+        warn "the schema of the config file could not be put into $shared"
+}
+
 check_path() {
     case :${PATH-}: in
         *:"$folder":*) ;;
@@ -233,6 +241,8 @@ uninstall() {
     else
         say "There is no $target, so nothing was removed"
     fi
+    rm -f -- "${prefix%/}/share/$program/config.schema.json"
+    rmdir -- "${prefix%/}/share/$program" 2>/dev/null || :
     configuration_files | while IFS= read -r file; do
         if names_the_helper "$file"; then
             say "Take the lines with \"acrscoped\" out of the \"credHelpers\" of $file, or clients will miss the helper:"
@@ -256,6 +266,7 @@ main() {
     scratch=$(mktemp -d)
     if [ -n "$archive" ]; then unpack; else build; fi
     install_binary
+    install_schema
     check_path
     explain_configuration
     [ -z "$wants_demo" ] || "$checkout/tests/demo" "$target"

@@ -159,7 +159,7 @@ fn a_failed_sign_in_can_mean_to_go_on_anonymously() {
     wrong.env("AZURE_CLIENT_SECRET", "wrong");
     goes_on_anonymously(ask(wrong, "get", REGISTRY), "AADSTS7000215");
     simulator.change(|settings| {
-        settings.faults = vec![Fault::always(FaultAt::Connect("login.microsoftonline.com".into()), FaultKind::Reset)]
+        settings.faults = vec![Fault::always(FaultAt::Connect("login.microsoftonline.com".into()), FaultKind::Reset)];
     });
     goes_on_anonymously(ask(helper(&home, &simulator), "get", REGISTRY), "login.microsoftonline.com");
     let other = ask(nobody(&home, &simulator), "get", "contoso.azurecr.us").fails();

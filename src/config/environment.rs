@@ -62,7 +62,9 @@ fn circumstances(variables: &Variables) -> Result<Vec<String>, Error> {
 pub(super) fn session_bus(variables: &Variables) -> SessionBus {
     match raw(variables, "DBUS_SESSION_BUS_ADDRESS") {
         Some(addresses) => SessionBus::Addresses(addresses),
-        None => absolute(variables, "XDG_RUNTIME_DIR").map_or(SessionBus::Nowhere, |folder| SessionBus::Socket(folder.join("bus"))),
+        None => {
+            absolute(variables, "XDG_RUNTIME_DIR").map_or(SessionBus::Nowhere, |folder| SessionBus::Socket(folder.join("bus")))
+        }
     }
 }
 
