@@ -73,7 +73,8 @@ impl File {
     }
 
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let reader = Reader { path, text };
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let reader = Reader { path, text, line_starts };
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(text.len(), |span| span.start);
             let problem = error.message().lines().collect::<Vec<_>>().join(", ");
@@ -102,6 +103,7 @@ impl File {
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
+    line_starts: Vec<usize>,
 }
 
 impl Reader<'_> {
@@ -238,9 +240,9 @@ impl Reader<'_> {
 
     /// Line and column of a byte, both counted from 1, the column in characters.
     fn position(&self, at: usize) -> (usize, usize) {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        let line = self.line_starts.partition_point(|start| *start <= at).max(1);
+        let before = self.text.get(self.line_starts[line - 1]..at).unwrap_or_default();
+        (line, before.chars().count() + 1)
     }
 }
 
