@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 /// The content of a regular file of at most `limit` bytes. A pipe, a device or a folder in its place is an error: reading
 /// it could take for ever.
-pub fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read(open(path)?, limit)
 }
 
 /// The same of a file that nobody but its reader and root can change, as ssh demands of its own (`ssh_config(5)`).
-pub fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     #[cfg(unix)]
     {
@@ -26,7 +26,7 @@ pub fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 }
 
 /// The program of this name in the first of the folders that has one.
-pub fn program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+pub(crate) fn program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 

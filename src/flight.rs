@@ -22,7 +22,7 @@ const LONGEST_ACCOUNT: u64 = 64 * 1024;
 
 /// What a process finds when it wants to sign in.
 #[derive(Debug)]
-pub enum Turn {
+pub(crate) enum Turn {
     /// Nobody else is at it: sign in, then [`Leader::land`].
     Lead(Leader),
     /// Somebody else was, and is done; with why it failed, if it did.
@@ -35,14 +35,14 @@ pub enum Turn {
 
 /// Holds the lock; dropping it without landing, as dying does, makes a waiter the next leader.
 #[derive(Debug)]
-pub struct Leader {
+pub(crate) struct Leader {
     file: File,
     path: PathBuf,
 }
 
 /// A turn at the flight of this name if there is one at once. The first folder that is or can be made ours alone is the place to
 /// meet.
-pub fn try_turn(folders: &[PathBuf], name: &str) -> Turn {
+pub(crate) fn try_turn(folders: &[PathBuf], name: &str) -> Turn {
     match meet(folders, name) {
         Some((path, file)) => turn(path, &file).unwrap_or(Turn::Busy),
         None => Turn::Alone,
@@ -50,7 +50,7 @@ pub fn try_turn(folders: &[PathBuf], name: &str) -> Turn {
 }
 
 /// Waits for a turn at the flight of this name for as long as `patience`.
-pub async fn take_turn(folders: &[PathBuf], name: &str, patience: Duration) -> Turn {
+pub(crate) async fn take_turn(folders: &[PathBuf], name: &str, patience: Duration) -> Turn {
     let Some((path, file)) = meet(folders, name) else { return Turn::Alone };
     let end = Instant::now() + patience;
     loop {
@@ -89,7 +89,7 @@ fn turn(path: PathBuf, file: &File) -> Option<Turn> {
 
 impl Leader {
     /// Tells the waiters that the sign-in is done, and why it failed if it did.
-    pub fn land(mut self, failure: Option<&Relayed>) {
+    pub(crate) fn land(mut self, failure: Option<&Relayed>) {
         if let Some(failure) = failure {
             let written = serde_json::to_vec(failure).map_err(std::io::Error::from).and_then(|json| self.file.write_all(&json));
             if written.is_err() {

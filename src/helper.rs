@@ -58,10 +58,15 @@ impl<'a> Helper<'a> {
         }
     }
 
-    /// Forgets every token of the registry, whoever it was issued to.
+    /// Forgets every token of the registry, whoever it was issued to, in every store of this system: the setting may have been another
+    /// when it was kept. Only where nothing is to be kept at all no store is touched.
     pub fn erase(&self, registry: &Registry) -> Result<(), Error> {
         let config = self.config(registry)?;
-        self.cache(config.cache, config.timeout).erase(registry)
+        let stores = match config.cache {
+            CacheChoice::None => CacheChoice::None,
+            CacheChoice::Auto | CacheChoice::Keyutils | CacheChoice::SecretService => CacheChoice::Auto,
+        };
+        self.cache(stores, config.timeout).erase(registry)
     }
 
     /// The hosts with a valid cached token of who would sign in there, each with its user name.

@@ -39,18 +39,20 @@
 //! | [`protocol`] | what clients speak, and the delegate for other hosts; a caller of [`helper`] |
 //! | [`helper`] | the core: the credential of a registry; what is erased and listed |
 //! | `session` | one identity at one registry: cache, sign-in and exchange, under one deadline |
-//! | [`flight`] | one sign-in for many processes |
+//! | `flight` | one sign-in for many processes |
+//! | `runtime` | the async runtime, for what must be waited for; it ends in order when somebody ends the program |
 //! | [`deadline`] | the clock, and the end of everything that one `get` may do |
 //! | [`identity`] | the sources of an identity, their order, its fingerprint |
 //! | [`exchange`] | access token for refresh token, and what refusals mean |
 //! | [`network`] | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | [`cache`] | tokens in the stores of the operating system |
-//! | [`files`] | small files, read with a bound and without waiting |
+//! | `files` | small files, read with a bound and without waiting |
 //! | [`log`] | what is told on stderr |
 //! | [`error`] | what can go wrong, as what the reader must do next |
+//! | [`text`] | text from elsewhere, made fit to be shown |
 //!
 //! Imports run one way: `main` → `cli`, `protocol` → `helper` → `session` → `identity`, `exchange`, `cache`, `flight` → `network`,
-//! `deadline`, `files`, `config`, `token`, `registry` → `error`.
+//! `deadline`, `config`, `runtime`, `files` → `error` → `registry` → `token` → `text`.
 //!
 //! # To add
 //!
@@ -68,13 +70,15 @@ pub mod config;
 pub mod deadline;
 pub mod error;
 pub mod exchange;
-pub mod files;
-pub mod flight;
+mod files;
+mod flight;
 pub mod helper;
 pub mod identity;
 pub mod log;
 pub mod network;
 pub mod protocol;
 pub mod registry;
+mod runtime;
 mod session;
+pub mod text;
 pub mod token;

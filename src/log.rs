@@ -37,7 +37,7 @@ where
             return Ok(());
         }
         let level = metadata.level().as_str().to_ascii_lowercase();
-        write!(writer, "{}: {level}: ", crate::cli::PROGRAM)?;
+        write!(writer, "{}: {level}: ", env!("CARGO_PKG_NAME"))?;
         let mut fields = String::new();
         context.format_fields(Writer::new(&mut fields), event)?;
         writeln!(writer, "{}", crate::error::visible(&fields))

@@ -14,6 +14,9 @@ fn main() -> ExitCode {
     let done = match cli::read(std::env::args_os()) {
         Ok(Command::Version) => say(&format!("{PROGRAM} ({PROGRAM}) v{}", env!("CARGO_PKG_VERSION"))),
         Ok(Command::Docker(verb)) => {
+            // Before the first token or password is read: `store` brings one along.
+            keep_memory_private();
+            tell_panics();
             settings().and_then(|settings| docker::serve(verb, &settings, helper, io::stdin().lock(), Stdout))
         }
         Err(Stop::Help(text)) => say(text.trim_end()),
@@ -43,12 +46,10 @@ fn settings() -> Result<Settings, Error> {
     Settings::read(variables, dirs::home_dir(), dirs::config_dir())
 }
 
-/// A helper, and what must be in place before it meets a token. Called for hosts that are ours, and for `list`.
+/// A helper, and what it tells meanwhile. Called for hosts that are ours, and for `list`.
 #[expect(clippy::disallowed_methods, reason = "the clock is touched here and nowhere else")]
 fn helper(settings: &Settings) -> Result<Helper<'_>, Error> {
     log::to_stderr(settings.log()?);
-    keep_memory_private();
-    tell_panics();
     for name in settings.unknown_variables() {
         tracing::warn!("`{name}` is no setting of {PROGRAM}; `{PROGRAM} --help` lists them");
     }

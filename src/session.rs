@@ -12,6 +12,7 @@ use crate::flight::{self, Turn};
 use crate::identity::Identity;
 use crate::network::Network;
 use crate::registry::Registry;
+use crate::runtime::run;
 use crate::token::{AccessToken, RefreshToken};
 use reqwest::{Client, StatusCode};
 use secrecy::SecretString;
@@ -235,18 +236,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Does the work on a runtime of its own, which a cached answer does not need.
-fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::Input(format!("no async runtime: {error}")))?;
-    let result = runtime.block_on(unless_interrupted(work));
-    // A name look-up that hangs must not keep us.
-    runtime.shutdown_background();
-    result
-}
-
 /// Gives the turn back, if it was one to lead. That somebody ended this process, or that its own time was up, is no failure of the
 /// others': one of them leads then.
 fn land(turn: Turn, failure: Option<&Error>) {
@@ -255,22 +244,4 @@ fn land(turn: Turn, failure: Option<&Error>) {
         (Turn::Lead(leader), failure) => leader.land(failure.map(Error::relayed).as_ref()),
         (Turn::Landed(_) | Turn::Busy | Turn::Alone, _) => (),
     }
-}
-
-/// Ends the work in order when somebody ends the program, so that an Azure CLI that was started ends with it.
-async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-        if let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals {
-            return tokio::select! {
-                result = work => result,
-                _ = interrupt.recv() => Err(Error::Interrupted),
-                _ = terminate.recv() => Err(Error::Interrupted),
-                _ = hangup.recv() => Err(Error::Interrupted),
-            };
-        }
-    }
-    work.await
 }

@@ -3,7 +3,7 @@
 //! Nothing here checks a signature: the services do that. Claims are read only to refuse to send a token of a wrong
 //! audience and to know how long a token lives.
 
-use crate::error::printable;
+use crate::text::printable;
 use azure_core::base64::decode_url_safe;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;

@@ -42,17 +42,19 @@ impl Cache {
     ///
     /// Together they keep the caller waiting no longer than `patience`.
     pub fn open(choice: CacheChoice, bus: SessionBus, patience: Duration) -> Self {
-        let mut stores: Vec<Arc<CredentialStore>> = Vec::new();
         #[cfg(target_os = "linux")]
         {
-            if matches!(choice, CacheChoice::Auto | CacheChoice::Keyutils) {
-                stores.push(Arc::new(kernel_keyring::Store));
-            }
-            if matches!(choice, CacheChoice::Auto | CacheChoice::SecretService) {
-                stores.push(Arc::new(secret_service::Store::new(bus, patience)));
-            }
+            let kernel = || Arc::new(kernel_keyring::Store) as _;
+            let service = |bus| Arc::new(secret_service::Store::new(bus, patience)) as _;
+            Self::over(match choice {
+                CacheChoice::Auto => vec![kernel(), service(bus)],
+                CacheChoice::Keyutils => vec![kernel()],
+                CacheChoice::SecretService => vec![service(bus)],
+                CacheChoice::None => vec![],
+            })
         }
-        Self { stores }
+        #[cfg(not(target_os = "linux"))]
+        Self::over(vec![])
     }
 
     /// A cache over the given stores.

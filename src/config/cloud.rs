@@ -13,7 +13,7 @@ pub const KEYS: [(&str, &str); 3] = [
 ];
 
 /// Hosting names below which anybody can have one: a suffix there would let strangers be registries. The public suffix list
-/// (<https://publicsuffix.org>) knows all of them and would make this program a fifth larger; these are the likely mistakes.
+/// (<https://publicsuffix.org>) knows all of them and would make this program a sixth larger; these are the likely mistakes.
 const SHARED: &[&str] = &[
     "azure.com",
     "azurecontainer.io",

@@ -7,9 +7,21 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use url::Url;
 
-/// Looks a variable up; unset and empty are the same, as in the Azure SDKs.
+/// The variables of an environment, by name.
 pub type Variables = HashMap<String, OsString>;
 
+/// The variables that hold secrets of one source or another.
+pub const SECRETS: &[&str] = &[
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+    "SYSTEM_ACCESSTOKEN",
+];
+
+/// A variable as it is; unset and empty are the same, as in the Azure SDKs.
 pub(super) fn raw(variables: &Variables, name: &str) -> Option<OsString> {
     variables.get(name).filter(|value| !value.is_empty()).cloned()
 }

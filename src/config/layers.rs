@@ -47,7 +47,7 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// What an error calls a setting of this origin.
+    /// What an error or a hint calls a setting of this origin.
     pub fn setting(&self, name: &str) -> String {
         match self {
             Self::Variable(variable) => (*variable).to_owned(),

@@ -8,98 +8,83 @@ use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use url::Url;
 
-/// The sources of an identity, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceName {
-    /// A federated token in a file, as AKS workload identity mounts it.
-    WorkloadIdentity,
-    /// A service principal with a secret.
-    ClientSecret,
-    /// A service principal with a certificate.
-    ClientCertificate,
-    /// A job of GitHub Actions.
-    GitHubActions,
-    /// A job of Azure Pipelines.
-    AzurePipelines,
-    /// An identity that the platform gives to what runs there.
-    ManagedIdentity,
-    /// Whoever is signed in to the Azure CLI.
-    AzureCli,
-    /// Whoever is signed in to the Azure Developer CLI.
-    AzureDeveloperCli,
+/// Makes the names, their order and their words from one list.
+macro_rules! names {
+    ($($(#[$meaning:meta])* $name:ident = $word:literal,)*) => {
+        /// The sources of an identity, by name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum SourceName {
+            $($(#[$meaning])* $name,)*
+        }
+
+        impl SourceName {
+            /// All of them, in the order in which they are looked at.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The word for it in settings.
+            pub fn word(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+        }
+    };
 }
 
-impl SourceName {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::WorkloadIdentity,
-        Self::ClientSecret,
-        Self::ClientCertificate,
-        Self::GitHubActions,
-        Self::AzurePipelines,
-        Self::ManagedIdentity,
-        Self::AzureCli,
-        Self::AzureDeveloperCli,
-    ];
-
-    /// The word for it in settings.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::WorkloadIdentity => "workload-identity",
-            Self::ClientSecret => "client-secret",
-            Self::ClientCertificate => "client-certificate",
-            Self::GitHubActions => "github-actions",
-            Self::AzurePipelines => "azure-pipelines",
-            Self::ManagedIdentity => "managed-identity",
-            Self::AzureCli => "azure-cli",
-            Self::AzureDeveloperCli => "azure-developer-cli",
-        }
-    }
+names! {
+    /// A federated token in a file, as AKS workload identity mounts it.
+    WorkloadIdentity = "workload-identity",
+    /// A service principal with a secret.
+    ClientSecret = "client-secret",
+    /// A service principal with a certificate.
+    ClientCertificate = "client-certificate",
+    /// A job of GitHub Actions.
+    GitHubActions = "github-actions",
+    /// A job of Azure Pipelines.
+    AzurePipelines = "azure-pipelines",
+    /// An identity that the platform gives to what runs there.
+    ManagedIdentity = "managed-identity",
+    /// Whoever is signed in to the Azure CLI.
+    AzureCli = "azure-cli",
+    /// Whoever is signed in to the Azure Developer CLI.
+    AzureDeveloperCli = "azure-developer-cli",
 }
 
 /// The value of `AZURE_TOKEN_CREDENTIALS`: which sources may sign in (Microsoft, "Credential chains in the Azure Identity library").
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Narrowing {
-    /// The value as it was written.
-    pub written: String,
-    sources: &'static [SourceName],
-}
+pub struct Narrowing(&'static str);
 
 impl Narrowing {
-    /// What the Azure SDKs know, in their words. The sources of CI jobs are not in their chain; they are what is deployed.
-    const KNOWN: [(&'static str, &'static [SourceName]); 7] = [
-        (
-            "prod",
-            &[
-                SourceName::ClientSecret,
-                SourceName::ClientCertificate,
-                SourceName::WorkloadIdentity,
-                SourceName::GitHubActions,
-                SourceName::AzurePipelines,
-                SourceName::ManagedIdentity,
-            ],
-        ),
-        ("dev", &[SourceName::AzureCli, SourceName::AzureDeveloperCli]),
-        ("EnvironmentCredential", &[SourceName::ClientSecret, SourceName::ClientCertificate]),
-        ("WorkloadIdentityCredential", &[SourceName::WorkloadIdentity]),
-        ("ManagedIdentityCredential", &[SourceName::ManagedIdentity]),
-        ("AzureCliCredential", &[SourceName::AzureCli]),
-        ("AzureDeveloperCliCredential", &[SourceName::AzureDeveloperCli]),
+    /// The words of the Azure SDKs for what is here too.
+    const WORDS: [&'static str; 7] = [
+        "prod",
+        "dev",
+        "EnvironmentCredential",
+        "WorkloadIdentityCredential",
+        "ManagedIdentityCredential",
+        "AzureCliCredential",
+        "AzureDeveloperCliCredential",
     ];
 
     fn read(variables: &Variables) -> Result<Option<Self>, Error> {
         const NAME: &str = "AZURE_TOKEN_CREDENTIALS";
         let Some(written) = text(variables, NAME)? else { return Ok(None) };
-        let Some((_, sources)) = Self::KNOWN.iter().find(|(word, _)| word.eq_ignore_ascii_case(&written)) else {
-            let words: Vec<&str> = Self::KNOWN.iter().map(|(word, _)| *word).collect();
-            return Err(wrong(NAME, &format!("is {written:?}, expected one of {}", words.join(", "))));
-        };
-        Ok(Some(Self { written, sources }))
+        let word = Self::WORDS.into_iter().find(|word| word.eq_ignore_ascii_case(&written));
+        let problem = || wrong(NAME, &format!("is {written:?}, expected one of {}", Self::WORDS.join(", ")));
+        Ok(Some(Self(word.ok_or_else(problem)?)))
     }
 
-    /// Whether it lets this source sign in.
+    /// Whether it lets this source sign in. The sources of CI jobs are not in the chain of the SDKs; they are what is deployed.
     pub fn allows(&self, source: SourceName) -> bool {
-        self.sources.contains(&source)
+        let (kind, own) = match source {
+            SourceName::WorkloadIdentity => ("prod", "WorkloadIdentityCredential"),
+            SourceName::ClientSecret | SourceName::ClientCertificate => ("prod", "EnvironmentCredential"),
+            SourceName::GitHubActions | SourceName::AzurePipelines => ("prod", "prod"),
+            SourceName::ManagedIdentity => ("prod", "ManagedIdentityCredential"),
+            SourceName::AzureCli => ("dev", "AzureCliCredential"),
+            SourceName::AzureDeveloperCli => ("dev", "AzureDeveloperCliCredential"),
+        };
+        self.0 == kind || self.0 == own
     }
 }
 
@@ -118,7 +103,7 @@ pub struct SourceSettings {
     /// `client_id`, or `AZURE_CLIENT_ID`, of applications.
     pub client: Option<Value<String>>,
     /// The user-assigned managed identity, if one is named.
-    pub managed: Option<Value<ManagedId>>,
+    pub managed: Settled<Option<Value<ManagedId>>>,
     /// `subscription` of the Azure CLI.
     pub subscription: Option<Value<String>>,
     /// `AZURE_CLIENT_SECRET`.
@@ -128,11 +113,11 @@ pub struct SourceSettings {
     /// `AZURE_CLIENT_CERTIFICATE_PATH` and what goes with it.
     pub certificate: Option<CertificateSettings>,
     /// What a job of GitHub Actions with `id-token: write` finds.
-    pub github: Option<Requests>,
+    pub github: Settled<Option<Requests>>,
     /// What a job of Azure Pipelines finds.
-    pub pipelines: PipelinesSettings,
+    pub pipelines: Settled<PipelinesSettings>,
     /// The managed identity that the environment announces.
-    pub announced: Announced,
+    pub announced: Settled<Announced>,
     /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`: in place of `http://169.254.169.254`.
     pub imds: Option<Url>,
     /// Folder of the Azure CLI's profile: `AZURE_CONFIG_DIR` or `~/.azure`.
@@ -143,6 +128,35 @@ pub struct SourceSettings {
     pub path: Vec<PathBuf>,
     /// The config file, be it there or not: what hints tell people to change.
     pub config_file: PathBuf,
+}
+
+/// Settings of one source, or what is wrong with them: that matters only when the source has its turn.
+#[derive(Debug)]
+pub struct Settled<T>(Result<T, Mistake>);
+
+/// The name of a setting and what is wrong with it.
+#[derive(Clone, Debug)]
+struct Mistake(String, String);
+
+impl<T: Default> Default for Settled<T> {
+    fn default() -> Self {
+        Self(Ok(T::default()))
+    }
+}
+
+impl<T> Settled<T> {
+    fn of(read: Result<T, Error>) -> Result<Self, Error> {
+        match read {
+            Ok(settings) => Ok(Self(Ok(settings))),
+            Err(Error::Setting { name, problem }) => Ok(Self(Err(Mistake(name, problem)))),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The settings.
+    pub fn get(&self) -> Result<&T, Error> {
+        self.0.as_ref().map_err(|Mistake(name, problem)| Error::Setting { name: name.clone(), problem: problem.clone() })
+    }
 }
 
 /// A client certificate, not yet read.
@@ -212,7 +226,7 @@ pub enum Announced {
         /// What proves that we run there.
         header: SecretString,
     },
-    /// A server that is connected by Azure Arc: `IDENTITY_ENDPOINT` and `IMDS_ENDPOINT`, or an agent that is installed.
+    /// A server that is connected by Azure Arc: `IDENTITY_ENDPOINT` and `IMDS_ENDPOINT`.
     Arc {
         /// Where tokens are asked for.
         url: Url,
@@ -238,21 +252,22 @@ pub enum Announced {
 impl SourceSettings {
     pub(super) fn read(variables: &Variables, layers: &Layers<'_>, home: Option<&Path>, file: &Path) -> Result<Self, Error> {
         let folder = |name: &str, own: &str| raw(variables, name).map(PathBuf::from).or_else(|| Some(home?.join(own)));
+        let only = layers.value("source", values::source)?;
         let is_ours = |origin: &Origin| *origin != Origin::Variable("AZURE_TENANT_ID");
         Ok(Self {
-            only: layers.value("source", values::source)?,
-            narrowing: Narrowing::read(variables)?,
+            narrowing: if only.is_some() { None } else { Narrowing::read(variables)? },
+            only,
             tenant: layers.value("tenant", values::tenant)?,
             named_tenant: layers.value_of("tenant", is_ours, values::tenant)?,
             client: layers.value("client_id", values::id)?,
-            managed: managed_id(layers)?,
+            managed: Settled::of(managed_id(layers))?,
             subscription: layers.value("subscription", values::subscription)?,
             client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
             federated_token_file: raw(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
             certificate: CertificateSettings::read(variables)?,
-            github: Requests::of_github(variables)?,
-            pipelines: PipelinesSettings::read(variables, layers)?,
-            announced: Announced::read(variables)?,
+            github: Settled::of(Requests::of_github(variables))?,
+            pipelines: Settled::of(PipelinesSettings::read(variables, layers))?,
+            announced: Settled::of(Announced::read(variables))?,
             imds: text(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST")?
                 .map(|value| http_url("AZURE_POD_IDENTITY_AUTHORITY_HOST", &value, "http://127.0.0.1:40342"))
                 .transpose()?,
@@ -271,7 +286,7 @@ fn managed_id(layers: &Layers<'_>) -> Result<Option<Value<ManagedId>>, Error> {
         let Some(found) = layers.found(name)? else { continue };
         match &best {
             Some((layer, other, _)) if *layer == found.layer => {
-                let problem = format!("and `{other}` name a managed identity twice: one of them is enough");
+                let problem = format!("and `{other}` name a managed identity twice, the one by {}: one is enough", found.origin);
                 return Err(Error::Setting { name: name.into(), problem });
             }
             Some((layer, ..)) if *layer < found.layer => (),
@@ -340,9 +355,7 @@ fn checked<T>(variables: &Variables, name: &str, parse: fn(&str) -> Result<T, St
     text(variables, name)?.map(|value| parse(&value).map_err(|problem| wrong(name, &problem))).transpose()
 }
 
-/// Where the agent of Azure Arc is installed, and where it listens if nothing else is said (Microsoft, "Authenticate against Azure
-/// resources with Azure Arc-enabled servers").
-const ARC_AGENT: &str = "/opt/azcmagent/bin/himds";
+/// Where the agent of Azure Arc listens if nothing else is said.
 const ARC_ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
 
 impl Announced {
@@ -362,13 +375,10 @@ impl Announced {
         }
     }
 
-    /// The platforms whose variable is `MSI_ENDPOINT`, and servers that announce nothing but have the agent of Azure Arc.
+    /// The platforms whose variable is `MSI_ENDPOINT`.
     fn older(variables: &Variables) -> Result<Self, Error> {
         const ENDPOINT: &str = "MSI_ENDPOINT";
-        let Some(endpoint) = text(variables, ENDPOINT)? else {
-            let agent = Url::parse(ARC_ENDPOINT).ok().filter(|_| Path::new(ARC_AGENT).exists());
-            return Ok(agent.map_or(Self::Nothing, |url| Self::Arc { url }));
-        };
+        let Some(endpoint) = text(variables, ENDPOINT)? else { return Ok(Self::Nothing) };
         let url = http_url(ENDPOINT, &endpoint, "http://localhost:50342/oauth2/token")?;
         Ok(match text(variables, "MSI_SECRET")? {
             Some(secret) => Self::MachineLearning {

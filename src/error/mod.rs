@@ -5,11 +5,10 @@
 //! program enters only through [`printable`].
 
 mod refusal;
-mod text;
 mod unreachable;
 
+pub use crate::text::{printable, visible};
 pub use refusal::{IN_THE_WAY, Refusal};
-pub use text::{printable, visible};
 pub use unreachable::{Stage, Unreachable};
 
 use crate::registry::Registry;
@@ -63,8 +62,13 @@ pub enum Error {
     NotSignedIn(Box<Error>),
     /// Nobody could be signed in, and the user wants the client to go on without a credential then.
     Anonymous(Box<Error>),
-    /// No source of an identity is configured; why each was passed over.
-    NoIdentity(Vec<String>),
+    /// No source of an identity is configured.
+    NoIdentity {
+        /// Why each was passed over.
+        skipped: Vec<String>,
+        /// What to do, where one source alone may be used.
+        hint: Option<String>,
+    },
     /// The source of the identity gave no access token.
     SignIn(SignIn),
     /// The source gave a token that is not meant for registries: it is sent nowhere.
@@ -172,7 +176,7 @@ impl fmt::Display for Error {
             }
             Self::Input(problem) => f.write_str(problem),
             Self::Setting { name, problem } => write!(f, "`{name}` {problem}"),
-            Self::NoIdentity(_) => f.write_str("no Azure identity to sign in with"),
+            Self::NoIdentity { .. } => f.write_str("no Azure identity to sign in with"),
             Self::SignIn(sign_in) => write!(f, "{} gave no access token: {}", sign_in.source, sign_in.said),
             Self::WrongAudience { source, audience } => {
                 write!(f, "{source} gave an access token for {audience} and not for registries: it was sent nowhere")
@@ -199,7 +203,7 @@ impl Error {
         match self {
             Self::NotSignedIn(error) => error.details(),
             Self::Delegate { origin, .. } => vec![format!("it was named by {origin}")],
-            Self::NoIdentity(skipped) => skipped.clone(),
+            Self::NoIdentity { skipped, .. } => skipped.clone(),
             Self::SignIn(sign_in) => sign_in.details.clone(),
             Self::Exchange { details, .. } => details.clone(),
             Self::Unreachable(Unreachable { circumstances, .. }) | Self::Deadline { circumstances, .. } => circumstances.clone(),
@@ -242,7 +246,9 @@ impl Error {
             Self::NotErased { .. } => {
                 Some("unlock or restart the keyring and try again; the token ends by itself within three hours".into())
             }
-            Self::NoIdentity(_) => Some("sign in with `az login`, or set the `AZURE_*` variables of an identity".into()),
+            Self::NoIdentity { hint, .. } => Some(
+                hint.clone().unwrap_or_else(|| "sign in with `az login`, or set the `AZURE_*` variables of an identity".into()),
+            ),
             Self::SignIn(sign_in) => sign_in.hint.clone(),
             Self::Relayed(account) => account.hint.clone(),
             Self::Skewed { .. } => Some("set the clock of this machine, for example with `timedatectl set-ntp true`".into()),
@@ -264,7 +270,7 @@ impl Error {
     /// Whether nobody could be signed in. A registry that refused somebody who was signed in is another matter.
     pub fn is_failed_sign_in(&self) -> bool {
         match self {
-            Self::NotSignedIn(_) | Self::NoIdentity(_) => true,
+            Self::NotSignedIn(_) | Self::NoIdentity { .. } => true,
             Self::Relayed(account) => account.not_signed_in,
             Self::Skewed { error, .. } => error.is_failed_sign_in(),
             _ => false,
@@ -289,6 +295,10 @@ mod tests {
         Error::Exchange { registry: Registry::parse("contoso.azurecr.io", &[]).unwrap(), refusal, details: vec![] }
     }
 
+    fn no_identity() -> Error {
+        Error::NoIdentity { skipped: vec![], hint: None }
+    }
+
     fn unreachable(stage: Stage) -> Error {
         Error::Unreachable(Unreachable {
             host: "contoso.azurecr.io".into(),
@@ -302,7 +312,7 @@ mod tests {
     fn every_failure_has_a_sentence_of_its_own() {
         let rows = [
             (Error::NotOurs, "credentials not found in native keychain"),
-            (Error::NoIdentity(vec![]), "no Azure identity to sign in with"),
+            (no_identity(), "no Azure identity to sign in with"),
             (exchange(Refusal::Denied { status: 401, said: None }), "contoso.azurecr.io refused the access token: 401"),
             (
                 exchange(Refusal::Denied { status: 403, said: Some("no".into()) }),
@@ -363,7 +373,8 @@ mod tests {
                 Error::Setting { name: "X".into(), problem: "is set, but `Y` is not".into() },
                 Some("set what is missing, or unset `X` to sign in otherwise"),
             ),
-            (Error::NoIdentity(vec![]), Some("sign in with `az login`, or set the `AZURE_*` variables of an identity")),
+            (no_identity(), Some("sign in with `az login`, or set the `AZURE_*` variables of an identity")),
+            (Error::NoIdentity { skipped: vec![], hint: Some("az login".into()) }, Some("az login")),
             (exchange(Refusal::NoExchange), Some("check the name: `az acr show --name contoso --query loginServer`")),
             (
                 exchange(Refusal::Throttled { retry_after: None }),

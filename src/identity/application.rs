@@ -2,7 +2,7 @@
 
 use super::certificate::{Certificate, SignedAssertion};
 use super::oidc::{Issuer, JobAssertion};
-use crate::config::{CertificateSettings, SourceName, SourceSettings, Value};
+use crate::config::{CertificateSettings, Origin, PipelinesSettings, Requests, SourceName, SourceSettings, Value};
 use crate::error::Error;
 use crate::files::read_small;
 use crate::network::Network;
@@ -25,7 +25,7 @@ const TOKEN_FILE_LIMIT: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Application {
     pub(super) tenant: Value<String>,
-    pub(super) client: String,
+    pub(super) client: Value<String>,
     pub(super) proof: Proof,
 }
 
@@ -59,8 +59,12 @@ impl Application {
                 Some(file) => Self::meant(settings, "AZURE_CLIENT_CERTIFICATE_PATH", Proof::Certificate(file.clone())).map(Ok),
                 None => Ok(Err("`AZURE_CLIENT_CERTIFICATE_PATH` is not set".into())),
             },
-            SourceName::GitHubActions => Ok(Self::of_github(settings, cloud)),
-            SourceName::AzurePipelines => Ok(Self::of_pipelines(settings)),
+            SourceName::GitHubActions => {
+                Ok(told(settings.github.get()).and_then(|found| Self::of_github(settings, found, cloud)))
+            }
+            SourceName::AzurePipelines => {
+                Ok(told(settings.pipelines.get()).and_then(|found| Self::of_pipelines(settings, found)))
+            }
             SourceName::ManagedIdentity | SourceName::AzureCli | SourceName::AzureDeveloperCli => {
                 Ok(Err("it is no application".into()))
             }
@@ -70,7 +74,7 @@ impl Application {
     /// Tenant and client must be known where the variable `beside` is set.
     fn meant(settings: &SourceSettings, beside: &str, proof: Proof) -> Result<Self, Error> {
         let missing = match (&settings.tenant, &settings.client) {
-            (Some(tenant), Some(client)) => return Ok(Self { tenant: tenant.clone(), client: client.value.clone(), proof }),
+            (Some(tenant), Some(client)) => return Ok(Self { tenant: tenant.clone(), client: client.clone(), proof }),
             (None, None) => "`AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not",
             (None, Some(_)) => "`AZURE_TENANT_ID` is not",
             (Some(_), None) => "`AZURE_CLIENT_ID` is not",
@@ -78,28 +82,27 @@ impl Application {
         Err(Error::Setting { name: beside.into(), problem: format!("is set, but {missing}") })
     }
 
-    fn of_github(settings: &SourceSettings, cloud: &Cloud) -> Result<Self, String> {
-        let requests = settings.github.clone().ok_or("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set")?;
-        let client = settings.client.as_ref().ok_or("`AZURE_CLIENT_ID` is not set")?.value.clone();
+    fn of_github(settings: &SourceSettings, requests: &Option<Requests>, cloud: &Cloud) -> Result<Self, String> {
+        let requests = requests.clone().ok_or("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set")?;
+        let client = settings.client.clone().ok_or("`AZURE_CLIENT_ID` is not set")?;
         let tenant = settings.tenant.clone().ok_or("`AZURE_TENANT_ID` is not set")?;
         let proof = Proof::Job(Issuer::GitHub { requests, audience: cloud.federation.to_string() });
         Ok(Self { tenant, client, proof })
     }
 
-    fn of_pipelines(settings: &SourceSettings) -> Result<Self, String> {
-        let own = &settings.pipelines;
+    fn of_pipelines(settings: &SourceSettings, own: &PipelinesSettings) -> Result<Self, String> {
         let url = own.url.clone().ok_or("`SYSTEM_OIDCREQUESTURI` is not set")?;
         let token = own.token.clone().ok_or("`SYSTEM_ACCESSTOKEN` is not mapped")?;
         let connection = own.service_connection.as_ref().ok_or("`service_connection` is not set")?.value.clone();
         let from_task = |value: &Option<String>, name: &'static str| {
-            value.clone().map(|value| Value { value, origin: crate::config::Origin::Variable(name) })
+            value.clone().map(|value| Value { value, origin: Origin::Variable(name) })
         };
         let tenant = settings.tenant.clone().or_else(|| from_task(&own.tenant, "AZURESUBSCRIPTION_TENANT_ID"));
         let client = settings.client.clone().or_else(|| from_task(&own.client, "AZURESUBSCRIPTION_CLIENT_ID"));
-        let requests = crate::config::Requests { url, token };
+        let requests = Requests { url, token };
         Ok(Self {
             tenant: tenant.ok_or("`AZURE_TENANT_ID` is not set")?,
-            client: client.ok_or("`AZURE_CLIENT_ID` is not set")?.value,
+            client: client.ok_or("`AZURE_CLIENT_ID` is not set")?,
             proof: Proof::Job(Issuer::Pipelines { requests, service_connection: connection }),
         })
     }
@@ -132,7 +135,7 @@ impl Application {
         client_options: ClientOptions,
         network: &Arc<Network>,
     ) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
-        let (tenant, client) = (self.tenant.value.clone(), self.client.clone());
+        let (tenant, client) = (self.tenant.value.clone(), self.client.value.clone());
         Ok(match &self.proof {
             Proof::Secret(secret) => {
                 let options = Some(ClientSecretCredentialOptions { client_options });
@@ -155,6 +158,11 @@ impl Application {
             }
         })
     }
+}
+
+/// A mistake of the CI system is a reason to pass its source over.
+fn told<T>(settings: Result<T, Error>) -> Result<T, String> {
+    settings.map_err(|error| error.to_string())
 }
 
 fn asserted(

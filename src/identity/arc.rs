@@ -7,10 +7,20 @@ use anyhow::{anyhow, bail};
 use reqwest::header::HeaderValue;
 use reqwest::{Response, StatusCode};
 use std::path::{Component, Path};
+use url::Url;
 use zeroize::Zeroizing;
 
 /// The only folder in which the agent writes keys: an endpoint that is not the agent could else have any file sent to it.
 const KEYS: &str = "/var/opt/azcmagent/tokens";
+
+/// The program of the agent, and where it listens. A server need not announce it.
+const AGENT: &str = "/opt/azcmagent/bin/himds";
+const ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
+
+/// Where the agent gives tokens, if it is installed here.
+pub(super) fn installed() -> Option<Url> {
+    Url::parse(ENDPOINT).ok().filter(|_| Path::new(AGENT).exists())
+}
 
 /// The longest key, as the Azure SDKs take it.
 const KEY_LIMIT: usize = 4096;

@@ -2,7 +2,7 @@
 
 use super::application::Application;
 use super::managed::Endpoint;
-use super::{Source, azure_cli, developer_cli};
+use super::{Source, arc, azure_cli, developer_cli};
 use crate::config::{Announced, ManagedId, SourceName, SourceSettings, Value};
 use crate::error::Error;
 use crate::registry::Cloud;
@@ -21,13 +21,11 @@ pub(super) fn choose(settings: &SourceSettings, cloud: &Cloud, skipped: &mut Vec
             Err(reason) => reason,
         };
         let word = only.word();
-        return Err(Error::NoIdentity(vec![
-            format!("{word}: {reason}"),
-            format!("no other was tried: `source` is {word} by {origin}"),
-        ]));
+        let skipped = vec![format!("{word}: {reason}"), format!("no other was tried: `source` is {word} by {origin}")];
+        return Err(nobody(skipped, Some(*only)));
     }
     let allowed = |source: SourceName| settings.narrowing.as_ref().is_none_or(|narrowing| narrowing.allows(source));
-    for source in SourceName::ALL {
+    for &source in SourceName::ALL {
         if !allowed(source) {
             skipped.push(format!("{}: `AZURE_TOKEN_CREDENTIALS` leaves it out", source.word()));
             continue;
@@ -37,7 +35,17 @@ pub(super) fn choose(settings: &SourceSettings, cloud: &Cloud, skipped: &mut Vec
             Err(reason) => skipped.push(format!("{}: {reason}", source.word())),
         }
     }
-    if allowed(SourceName::ManagedIdentity) { virtual_machine(settings) } else { Err(Error::NoIdentity(skipped.clone())) }
+    if allowed(SourceName::ManagedIdentity) { virtual_machine(settings) } else { Err(nobody(skipped.clone(), None)) }
+}
+
+/// That nobody can be signed in, with what to do about it where one source alone may be used.
+pub(super) fn nobody(skipped: Vec<String>, only: Option<SourceName>) -> Error {
+    let hint = only.map(|only| match only {
+        SourceName::AzureCli => "az login".into(),
+        SourceName::AzureDeveloperCli => "azd auth login".into(),
+        only => format!("configure {}, or let `source` be another or none", only.word()),
+    });
+    Error::NoIdentity { skipped, hint }
 }
 
 /// The source of this name, or why it is not configured.
@@ -56,15 +64,19 @@ fn offer(source: SourceName, settings: &SourceSettings, cloud: &Cloud) -> Result
 
 /// The managed identity that the platform announces.
 fn announced(settings: &SourceSettings) -> Result<Result<Source, String>, Error> {
-    let endpoint = match &settings.announced {
-        Announced::Nothing => return Ok(Err("no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)".into())),
+    let announced = settings.announced.get()?;
+    let endpoint = match announced {
+        Announced::Nothing => match arc::installed() {
+            Some(url) => Endpoint::Arc { url },
+            None => return Ok(Err("no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)".into())),
+        },
         Announced::Unsupported(platform) => return Ok(Err(format!("that of {platform} is not supported"))),
         Announced::AppService { url, header } => Endpoint::AppService { url: url.clone(), header: header.clone() },
         Announced::Arc { url } => Endpoint::Arc { url: url.clone() },
         Announced::CloudShell { url } => Endpoint::CloudShell { url: url.clone() },
         Announced::MachineLearning { url, secret, .. } => Endpoint::MachineLearning { url: url.clone(), secret: secret.clone() },
     };
-    let own = match &settings.announced {
+    let own = match announced {
         Announced::MachineLearning { client, .. } => client.clone().map(ManagedId::Client),
         _ => None,
     };
@@ -79,12 +91,13 @@ fn virtual_machine(settings: &SourceSettings) -> Result<Source, Error> {
 /// The identity that is named, else the platform's own. Where a platform cannot be asked for the one that is named, another would sign
 /// in than was meant.
 fn managed(settings: &SourceSettings, endpoint: Endpoint, own: Option<ManagedId>) -> Result<Source, Error> {
-    if let Some(Value { value: id, origin }) = &settings.managed
+    let named = settings.managed.get()?;
+    if let Some(Value { value: id, origin }) = named
         && endpoint.parameter(id).is_none()
     {
         let problem = format!("from {origin} names a managed identity in a way that {} does not know", endpoint.platform());
         return Err(Error::Setting { name: id.as_str().to_owned(), problem });
     }
-    let id = settings.managed.as_ref().map(|id| id.value.clone()).or(own);
+    let id = named.as_ref().map(|id| id.value.clone()).or(own);
     Ok(Source::ManagedIdentity { id, endpoint: Arc::new(endpoint) })
 }

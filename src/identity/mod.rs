@@ -14,7 +14,7 @@ mod oidc;
 mod program;
 mod refusal;
 
-use crate::config::{Config, ManagedId, Origin};
+use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value};
 use crate::error::Error;
 use crate::network::{Network, Transport};
 use crate::registry::Registry;
@@ -55,6 +55,8 @@ pub struct Identity {
     tenant_setting: String,
     /// Why each source before this one was passed over.
     skipped: Vec<String>,
+    /// The only source that may be used, if it is set.
+    only: Option<SourceName>,
 }
 
 impl Identity {
@@ -71,18 +73,10 @@ impl Identity {
             Source::DeveloperCli(_) => sources.named_tenant.as_ref().map(|tenant| tenant.origin.clone()),
             Source::ManagedIdentity { .. } => None,
         };
-        let file = match &sources.config_file {
-            file if file.as_os_str().is_empty() => "the config file".to_owned(),
-            file => file.display().to_string(),
-        };
-        Ok(Self {
-            source,
-            authority: config.authority.clone(),
-            audience: config.audience.clone(),
-            tenant_origin,
-            tenant_setting: format!("`tenant` under `[registry.\"{}\"]` in {file}", registry.host()),
-            skipped,
-        })
+        let tenant_setting = tenant_setting(sources, registry, tenant_origin.as_ref());
+        let only = sources.only.as_ref().map(|only| only.value);
+        let (authority, audience) = (config.authority.clone(), config.audience.clone());
+        Ok(Self { source, authority, audience, tenant_origin, tenant_setting, skipped, only })
     }
 
     /// A short text that differs whenever somebody else would sign in, or for another audience: source, authority, tenant, client, and
@@ -91,7 +85,7 @@ impl Identity {
         let authority = self.authority.as_str();
         let parts = match &self.source {
             Source::Application(Application { tenant, client, .. }) => {
-                [self.kind(), authority, &tenant.value, client].map(str::to_owned)
+                [self.kind(), authority, &tenant.value, &client.value].map(str::to_owned)
             }
             Source::ManagedIdentity { id, endpoint } => {
                 let id = id.as_ref().map(|id| format!("{id:?}")).unwrap_or_default();
@@ -127,7 +121,7 @@ impl Identity {
             endpoint.probe().await.map_err(|why| {
                 let mut skipped = self.skipped.clone();
                 skipped.push(why);
-                Error::NoIdentity(skipped)
+                chain::nobody(skipped, self.only)
             })?;
         }
         let refused = |error| refusal::refused(self, &error, network);
@@ -201,7 +195,7 @@ impl Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
-            Source::Application(Application { client, proof, .. }) => match proof {
+            Source::Application(Application { client: Value { value: client, .. }, proof, .. }) => match proof {
                 Proof::Secret(_) | Proof::Certificate(_) => write!(f, "service principal {client}"),
                 Proof::TokenFile(_) => write!(f, "workload identity {client}"),
                 Proof::Job(Issuer::GitHub { .. }) => write!(f, "GitHub Actions as {client}"),
@@ -216,6 +210,22 @@ impl fmt::Display for Identity {
             Source::DeveloperCli(_) => f.write_str("the Azure Developer CLI"),
         }
     }
+}
+
+/// What to change, and where, to sign in to another tenant: what is set now if it beats a profile, else the profile of the registry.
+fn tenant_setting(sources: &SourceSettings, registry: &Registry, origin: Option<&Origin>) -> String {
+    if let Some(Origin::Variable(name)) = origin
+        && name.starts_with("ACRSCOPED_")
+    {
+        return format!("`{name}`");
+    }
+    let name =
+        if sources.subscription.as_ref().map(|it| &it.origin) == origin && origin.is_some() { "subscription" } else { "tenant" };
+    let file = match &sources.config_file {
+        file if file.as_os_str().is_empty() => "the config file".to_owned(),
+        file => file.display().to_string(),
+    };
+    format!("`{name}` under `[registry.\"{}\"]` in {file}", registry.host())
 }
 
 #[cfg(test)]
@@ -346,6 +356,29 @@ mod tests {
                 "no other was tried: `source` is azure-cli by `ACRSCOPED_SOURCE`"
             ]
         );
+        assert_eq!(error.hint().as_deref(), Some("az login"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_source_matters_only_when_it_has_its_turn() {
+        for broken in [
+            ("IDENTITY_ENDPOINT", "http://127.0.0.1/msi"),
+            ("MSI_ENDPOINT", "nonsense"),
+            ("SYSTEM_OIDCREQUESTURI", "http://dev.azure.com"),
+            ("AZURE_TOKEN_CREDENTIALS", "VisualStudioCredential"),
+        ] {
+            let rows = [&SECRET[..], &[broken, ("ACRSCOPED_SOURCE", "client-secret")]].concat();
+            assert_eq!(choose(&rows, "contoso.azurecr.io").unwrap().to_string(), "service principal c", "{broken:?}");
+            // What a CI system sets in every job is passed over; the rest was meant.
+            assert_eq!(choose(&[broken], "contoso.azurecr.io").is_ok(), broken.0 == "SYSTEM_OIDCREQUESTURI", "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn a_hint_names_what_has_to_change() {
+        let setting = |rows: &[(&str, &str)]| choose(&[&SECRET[..], rows].concat(), "contoso.azurecr.io").unwrap().tenant_setting;
+        assert_eq!(setting(&[]), "`tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file");
+        assert_eq!(setting(&[("ACRSCOPED_TENANT", "t")]), "`ACRSCOPED_TENANT`");
     }
 
     #[test]
@@ -360,7 +393,7 @@ mod tests {
             assert_eq!(narrowed(word).unwrap().to_string(), chosen, "{word}");
         }
         for word in ["dev", "AzureCliCredential", "AzureDeveloperCliCredential", "WorkloadIdentityCredential"] {
-            let Err(Error::NoIdentity(reasons)) = narrowed(word) else { panic!("{word}") };
+            let Err(Error::NoIdentity { skipped: reasons, .. }) = narrowed(word) else { panic!("{word}") };
             assert!(reasons.contains(&"client-secret: `AZURE_TOKEN_CREDENTIALS` leaves it out".into()), "{reasons:?}");
         }
         let error = narrowed("AzurePowerShellCredential").unwrap_err().to_string();
@@ -380,8 +413,10 @@ mod tests {
         let twice = [("ACRSCOPED_CLIENT_ID", "c"), ("ACRSCOPED_OBJECT_ID", "o")];
         assert_eq!(
             choose(&twice, "contoso.azurecr.io").unwrap_err().to_string(),
-            "`object_id` and `client_id` name a managed identity twice: one of them is enough"
+            "`object_id` and `client_id` name a managed identity twice, the one by `ACRSCOPED_OBJECT_ID`: one is enough"
         );
+        let application = [&SECRET[..], &twice].concat();
+        assert!(choose(&application, "contoso.azurecr.io").is_ok(), "no managed identity is in play");
         let stronger = [("AZURE_CLIENT_ID", "c"), ("ACRSCOPED_OBJECT_ID", "o")];
         assert_eq!(choose(&stronger, "contoso.azurecr.io").unwrap().to_string(), "managed identity o");
     }

@@ -1,5 +1,6 @@
-//! Programs that give access tokens: how they are found, run and ended.
+//! Programs that give access tokens: how they are run and ended.
 
+use crate::config::SECRETS;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
@@ -41,6 +42,7 @@ impl azure_identity::Executor for Runner {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        // It has no use for the secrets of other sources.
         for secret in SECRETS {
             command.env_remove(secret);
         }
@@ -81,17 +83,6 @@ impl Output {
         }
     }
 }
-
-/// Variables with secrets of other sources, for which the program has no use.
-const SECRETS: &[&str] = &[
-    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
-    "AZURE_CLIENT_SECRET",
-    "AZURE_PASSWORD",
-    "IDENTITY_HEADER",
-    "MSI_SECRET",
-    "SYSTEM_ACCESSTOKEN",
-];
 
 /// The process group that a child leads: dropping it ends what is left of the group.
 struct Group(Option<u32>);

@@ -127,12 +127,12 @@ fn hint_without_code(identity: &Identity) -> Option<String> {
         Source::ManagedIdentity { id: Some(id), .. } => {
             format!("check that {} is a managed identity assigned to this machine", id.as_str())
         }
-        Source::ManagedIdentity { endpoint, .. } if matches!(**endpoint, Endpoint::Arc { .. } | Endpoint::CloudShell { .. }) => {
-            return None;
-        }
-        Source::ManagedIdentity { id: None, .. } => {
-            "check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`".into()
-        }
+        Source::ManagedIdentity { id: None, endpoint } => match **endpoint {
+            Endpoint::AppService { .. } | Endpoint::MachineLearning { .. } | Endpoint::VirtualMachine { .. } => {
+                "check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`".into()
+            }
+            Endpoint::Arc { .. } | Endpoint::CloudShell { .. } => return None,
+        },
         Source::Application(application) => match application.proof {
             Proof::TokenFile(_) => "check the file that `AZURE_FEDERATED_TOKEN_FILE` names".into(),
             Proof::Job(_) => {
@@ -156,9 +156,9 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         (65_001 | 65_004 | 90_094, _) => "an administrator of the tenant must consent to the application".into(),
         (65_002, _) => "this client id may not ask for registries; use the Azure CLI's or your own".into(),
         (50_001 | 500_011, _) => "the tenant does not know Azure Container Registry: check the tenant and the cloud".into(),
-        (700_016, None) => format!("check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`, or set {setting}"),
+        (700_016, None) => format!("check {}, or set {setting}", settings(identity)),
         (90_002 | 900_023, None) => {
-            format!("check `AZURE_TENANT_ID`, and the cloud: {} was asked; or set {setting}", identity.asked_host())
+            format!("check the tenant, and the cloud: {} was asked; or set {setting}", identity.asked_host())
         }
         (code, Some(login)) if WRONG_TENANT.contains(&code) => {
             format!("set the right {setting}, or sign in there: {}", without_tenant(&login))
@@ -166,7 +166,7 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         (code, None) if WRONG_TENANT.contains(&code) => format!("set the right {setting}"),
         (7_000_215, None) => "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into(),
         (7_000_222, None) => "the secret has expired: `az ad app credential reset --id $AZURE_CLIENT_ID`".into(),
-        (70_001 | 7_000_112, None) => "check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`".into(),
+        (70_001 | 7_000_112, None) => format!("check {}", settings(identity)),
         (90_038, _) => "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`".into(),
         (700_027, _) => "the certificate is not registered with the application".into(),
         (700_024, _) => "the federated token has expired, or the clock of this machine is wrong".into(),
@@ -178,6 +178,17 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         (_, Some(login)) => login,
         (code, None) => format!("https://login.microsoftonline.com/error?code={code}"),
     })
+}
+
+/// What an application was named by.
+fn settings(identity: &Identity) -> String {
+    match &identity.source {
+        Source::Application(application) => {
+            let (client, tenant) = (application.client.origin.setting("client_id"), application.tenant.origin.setting("tenant"));
+            format!("`{client}` and `{tenant}`")
+        }
+        Source::ManagedIdentity { .. } | Source::AzureCli(_) | Source::DeveloperCli(_) => "the application and its tenant".into(),
+    }
 }
 
 /// The command for a tenant that is still to be found.
@@ -270,7 +281,7 @@ mod tests {
         let set = format!("set the right {setting}");
         let set_or_sign_in = format!("set the right {setting}, or sign in there: `az login --tenant TENANT`");
         let application = format!("check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`, or set {setting}");
-        let directory = format!("check `AZURE_TENANT_ID`, and the cloud: login.microsoftonline.com was asked; or set {setting}");
+        let directory = format!("check the tenant, and the cloud: login.microsoftonline.com was asked; or set {setting}");
         for (identity, codes, expected) in [
             (&cli, &[50_076, 16_000, 50_173, 700_082, 7_000_215, 123][..], login),
             (&odd_cli, &[50_076], "az login --scope https://containerregistry.azure.net/.default"),

@@ -7,12 +7,16 @@ use super::docker::Verb;
 use crate::config::{DELEGATED_VARIABLE, Delegate, Settings};
 use crate::error::Error;
 use crate::files;
+use crate::runtime::run;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::{ExitCode, ExitStatus, Output, Stdio};
+use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
+
+/// The longest list that is read; it names servers and users.
+const OUTPUT_LIMIT: u64 = 1024 * 1024;
 
 /// A helper that was found, ready to be called.
 #[derive(Debug)]
@@ -28,43 +32,43 @@ impl Other {
     pub(super) fn of(settings: &Settings) -> Result<Option<Self>, Error> {
         let Some(Delegate { name, origin, path }) = settings.delegate()? else { return Ok(None) };
         let (program, origin) = (format!("docker-credential-{name}"), origin.to_string());
-        let wrong = |program: &String, problem: &str| Error::Delegate {
-            program: program.clone(),
-            problem: problem.into(),
-            origin: origin.clone(),
-        };
+        let file = files::program(&program, &path);
+        let other = Self { program, origin, file: file.unwrap_or_default(), timeout: settings.timeout()? };
         if settings.is_delegated() {
-            return Err(wrong(&program, "calls this helper, which calls it: each would wait for the other"));
+            return Err(other.wrong("calls this helper, which calls it: each would wait for the other".into()));
         }
-        let file = files::program(&program, &path).ok_or_else(|| wrong(&program, "is in no absolute folder of `PATH`"))?;
-        Ok(Some(Self { program, origin, file, timeout: settings.timeout()? }))
+        if other.file.as_os_str().is_empty() {
+            return Err(other.wrong("is in no absolute folder of `PATH`".into()));
+        }
+        Ok(Some(other))
     }
 
     /// Passes a message on. The helper writes to our stdout and stderr itself; its exit code is returned.
     pub(super) fn pass(&self, verb: Verb, message: &[u8]) -> Result<ExitCode, Error> {
-        let status = self.run(verb, message, Stdio::inherit())?.status;
+        let (status, _) = self.run(verb, message, Stdio::inherit())?;
         self.code(status).map(ExitCode::from)
     }
 
     /// The servers it has, with their user names.
     pub(super) fn list(&self) -> Result<BTreeMap<String, String>, Error> {
         // Docker writes this word, and helpers wait for the end of their stdin.
-        let output = self.run(Verb::List, b"unused", Stdio::piped())?;
-        match self.code(output.status)? {
-            0 => serde_json::from_slice(&output.stdout)
-                .map_err(|_| self.wrong("listed something that is no JSON object of texts".into())),
+        let (status, output) = self.run(Verb::List, b"unused", Stdio::piped())?;
+        match self.code(status)? {
+            0 => {
+                serde_json::from_slice(&output).map_err(|_| self.wrong("listed something that is no JSON object of texts".into()))
+            }
             code => Err(self.wrong(format!("ended with exit code {code}"))),
         }
     }
 
-    fn run(&self, verb: Verb, message: &[u8], stdout: Stdio) -> Result<Output, Error> {
+    fn run(&self, verb: Verb, message: &[u8], stdout: Stdio) -> Result<(ExitStatus, Vec<u8>), Error> {
         let failed = |error: std::io::Error| self.wrong(format!("could not be called: {error}"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let called = runtime.block_on(async { tokio::time::timeout(self.timeout, self.call(verb, message, stdout)).await });
-        called.map_err(|_| self.wrong(format!("did not answer within {} s", self.timeout.as_secs())))?.map_err(failed)
+        let late = |_| self.wrong(format!("did not answer within {} s", self.timeout.as_secs()));
+        run(async { tokio::time::timeout(self.timeout, self.call(verb, message, stdout)).await.map_err(late)?.map_err(failed) })
     }
 
-    async fn call(&self, verb: Verb, message: &[u8], stdout: Stdio) -> std::io::Result<Output> {
+    /// Stays in the group of its caller, so that it may ask at the terminal for a password, as some helpers do.
+    async fn call(&self, verb: Verb, message: &[u8], stdout: Stdio) -> std::io::Result<(ExitStatus, Vec<u8>)> {
         let mut command = Command::new(&self.file);
         command.arg(verb.word()).env(DELEGATED_VARIABLE, "1").stdin(Stdio::piped()).stdout(stdout).kill_on_drop(true);
         let mut child = command.spawn()?;
@@ -72,7 +76,11 @@ impl Other {
             // One that does not read it all may still answer.
             drop(stdin.write_all(message).await);
         }
-        child.wait_with_output().await
+        let mut output = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            stdout.take(OUTPUT_LIMIT).read_to_end(&mut output).await?;
+        }
+        Ok((child.wait().await?, output))
     }
 
     fn code(&self, status: ExitStatus) -> Result<u8, Error> {
