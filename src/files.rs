@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The content of a regular file of at most `limit` bytes. A pipe, a device or a folder in its place is an error: reading
 /// it could take for ever.
@@ -10,7 +10,8 @@ pub(crate) fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read(open(path)?, limit)
 }
 
-/// The same of a file that nobody but its reader and root can change, as ssh demands of its own (`ssh_config(5)`).
+/// The same of a file that nobody but its reader and root can change, as ssh demands of its own (`ssh_config(5)`), or exchange for
+/// another.
 pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     #[cfg(unix)]
@@ -18,16 +19,15 @@ pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
         use std::os::unix::fs::MetadataExt;
         let metadata = file.metadata()?;
         let is_owned = metadata.uid() == 0 || metadata.uid() == rustix::process::geteuid().as_raw();
-        if !is_owned || metadata.mode() & 0o022 != 0 {
+        let is_exchangeable = path.parent().and_then(|folder| std::fs::metadata(folder).ok()).is_some_and(|folder| {
+            // Others can write to it, and the sticky bit does not keep them from files of ours.
+            folder.mode() & 0o1002 == 0o002
+        });
+        if !is_owned || metadata.mode() & 0o022 != 0 || is_exchangeable {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others than you and root can change it"));
         }
     }
     read(file, limit)
-}
-
-/// The program of this name in the first of the folders that has one.
-pub(crate) fn program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
-    folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -84,6 +84,11 @@ mod tests {
         std::fs::write(&file, "1").unwrap();
         for (mode, is_believed) in [(0o600, true), (0o644, true), (0o664, false), (0o606, false)] {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_protected(&file, 9).is_ok(), is_believed, "{mode:o}");
+        }
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        for (mode, is_believed) in [(0o777, false), (0o1777, true), (0o775, true)] {
+            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(read_protected(&file, 9).is_ok(), is_believed, "{mode:o}");
         }
     }

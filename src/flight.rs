@@ -5,10 +5,11 @@
 //! file before it unlocks it: who finds itself with a lock on a file without a name knows that a flight has landed, and who comes later
 //! begins a new one. The file holds words, never a secret. Without a place for it, everybody signs in for themselves.
 
-use crate::error::Relayed;
-use rustix::fs::{Mode, OFlags};
+use crate::error::{NOT_FOUND, Relayed};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -37,24 +38,22 @@ pub(crate) enum Turn {
 #[derive(Debug)]
 pub(crate) struct Leader {
     file: File,
-    path: PathBuf,
+    folder: OwnedFd,
+    name: String,
 }
 
 /// A turn at the flight of this name if there is one at once. The first folder that is or can be made ours alone is the place to
 /// meet.
 pub(crate) fn try_turn(folders: &[PathBuf], name: &str) -> Turn {
-    match meet(folders, name) {
-        Some((path, file)) => turn(path, &file).unwrap_or(Turn::Busy),
-        None => Turn::Alone,
-    }
+    meet(folders, name).map_or(Turn::Alone, |place| place.turn().unwrap_or(Turn::Busy))
 }
 
 /// Waits for a turn at the flight of this name for as long as `patience`.
 pub(crate) async fn take_turn(folders: &[PathBuf], name: &str, patience: Duration) -> Turn {
-    let Some((path, file)) = meet(folders, name) else { return Turn::Alone };
+    let Some(place) = meet(folders, name) else { return Turn::Alone };
     let end = Instant::now() + patience;
     loop {
-        if let Some(turn) = turn(path.clone(), &file) {
+        if let Some(turn) = place.turn() {
             return turn;
         }
         if Instant::now() >= end {
@@ -64,27 +63,50 @@ pub(crate) async fn take_turn(folders: &[PathBuf], name: &str, patience: Duratio
     }
 }
 
-fn meet(folders: &[PathBuf], name: &str) -> Option<(PathBuf, File)> {
-    let place = folders.iter().find_map(|folder| open(folder, name));
+/// Where processes meet: a file of this name in a folder of ours.
+struct Place {
+    folder: OwnedFd,
+    name: String,
+    file: File,
+}
+
+fn meet(folders: &[PathBuf], name: &str) -> Option<Place> {
+    let place = folders.iter().find_map(|folder| Place::open(folder, name));
     if place.is_none() {
         debug!("no folder of ours to meet other processes in");
     }
     place
 }
 
-/// What is found at the file now; nothing while somebody else leads.
-fn turn(path: PathBuf, file: &File) -> Option<Turn> {
-    match file.try_lock() {
-        Ok(()) => (),
-        Err(TryLockError::WouldBlock) => return None,
-        Err(TryLockError::Error(_)) => return Some(Turn::Alone),
+impl Place {
+    fn open(folder: &Path, name: &str) -> Option<Self> {
+        let folder = private(folder)?;
+        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = File::from(rustix::fs::openat(&folder, name, flags, Mode::RUSR | Mode::WUSR).ok()?);
+        file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        Some(Self { folder, name: name.to_owned(), file })
     }
-    Some(match (file.metadata(), file.try_clone()) {
-        (Ok(metadata), _) if metadata.nlink() == 0 => Turn::Landed(account(file)),
-        // What a leader wrote that died before it unlinked the file is of the past. The clone shares the lock.
-        (Ok(_), Ok(own)) if file.set_len(0).is_ok() => Turn::Lead(Leader { file: own, path }),
-        _ => Turn::Alone,
-    })
+
+    /// What is found at the file now; nothing while somebody else leads.
+    fn turn(&self) -> Option<Turn> {
+        match self.file.try_lock() {
+            Ok(()) => (),
+            Err(TryLockError::WouldBlock) => return None,
+            Err(TryLockError::Error(_)) => return Some(Turn::Alone),
+        }
+        Some(match self.file.metadata() {
+            Ok(metadata) if metadata.nlink() == 0 => Turn::Landed(account(&self.file)),
+            // What a leader wrote that died before it unlinked the file is of the past.
+            Ok(_) if self.file.set_len(0).is_ok() => self.leader().map_or(Turn::Alone, Turn::Lead),
+            _ => Turn::Alone,
+        })
+    }
+
+    /// The clone shares the lock.
+    fn leader(&self) -> Option<Leader> {
+        let (file, folder) = (self.file.try_clone().ok()?, self.folder.try_clone().ok()?);
+        Some(Leader { file, folder, name: self.name.clone() })
+    }
 }
 
 impl Leader {
@@ -99,34 +121,32 @@ impl Leader {
         }
         // Should somebody have cleared the folder, another flight may have this name by now.
         let ours = self.file.metadata().ok().map(|file| (file.dev(), file.ino()));
-        let named = std::fs::symlink_metadata(&self.path).ok().map(|file| (file.dev(), file.ino()));
-        if ours != named || std::fs::remove_file(&self.path).is_err() {
+        let named = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW).ok();
+        let named = named.map(|file| (file.st_dev, file.st_ino));
+        if ours != named || rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty()).is_err() {
             drop(self.file.set_len(0));
         }
     }
 }
 
-fn open(folder: &Path, name: &str) -> Option<(PathBuf, File)> {
-    let path = private(folder)?.join(name);
-    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).ok()?);
-    file.metadata().ok().filter(std::fs::Metadata::is_file).map(|_| (path, file))
-}
-
-/// The folder, made if need be, if it is ours and nobody else can look into it or put anything there.
-fn private(folder: &Path) -> Option<&Path> {
+/// The folder, made if need be, if it is ours and nobody else can look into it or put anything there. It is judged once it is open:
+/// who owns a folder above could exchange it for another between two looks.
+fn private(folder: &Path) -> Option<OwnedFd> {
     // Made by others in between is as good as made by us, or refused below.
     drop(DirBuilder::new().recursive(true).mode(0o700).create(folder));
-    let metadata = std::fs::symlink_metadata(folder).ok()?;
-    let ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o777 == 0o700;
-    ours.then_some(folder)
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
+    let status = rustix::fs::fstat(&folder).ok()?;
+    (status.st_uid == rustix::process::geteuid().as_raw() && status.st_mode & 0o777 == 0o700).then_some(folder)
 }
 
 fn account(mut file: &File) -> Option<Relayed> {
     let mut json = Vec::new();
     file.rewind().ok()?;
     file.take(LONGEST_ACCOUNT).read_to_end(&mut json).ok()?;
-    serde_json::from_slice(&json).ok()
+    let account: Option<Relayed> = serde_json::from_slice(&json).ok();
+    // After these words clients go on without a credential: nobody else's word is taken for that.
+    account.filter(|account| account.message != NOT_FOUND)
 }
 
 #[cfg(test)]
@@ -154,10 +174,9 @@ mod tests {
     /// Waits in a thread until the flight has landed, once the thread has the file open.
     fn waiter(folders: &[PathBuf]) -> std::thread::JoinHandle<Turn> {
         let folders = folders.to_vec();
-        let (path, file) = open(&folders[0], "a").unwrap();
+        let file = Place::open(&folders[0], "a").unwrap().file;
         std::thread::spawn(move || {
             file.lock().unwrap();
-            drop(path);
             match file.metadata().unwrap().nlink() {
                 0 => Turn::Landed(account(&file)),
                 _ => Turn::Busy,
@@ -177,6 +196,16 @@ mod tests {
             let Turn::Landed(account) = waiter.join().unwrap() else { panic!() };
             assert_eq!(account.map(|account| account.message).as_deref(), expected);
         }
+    }
+
+    #[test]
+    fn nobodys_word_is_taken_for_going_on_without_a_credential() {
+        let (_folder, folders) = place();
+        let leader = lead(&folders);
+        let waiter = waiter(&folders);
+        leader.land(Some(&Relayed { message: NOT_FOUND.into(), ..failure() }));
+        let Turn::Landed(account) = waiter.join().unwrap() else { panic!() };
+        assert!(account.is_none());
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl<'a> Helper<'a> {
             CacheChoice::None => CacheChoice::None,
             CacheChoice::Auto | CacheChoice::Keyutils | CacheChoice::SecretService => CacheChoice::Auto,
         };
-        self.cache(stores, config.timeout).erase(registry)
+        self.cache(stores, config.timeout).erase(registry, (self.clock)())
     }
 
     /// The hosts with a valid cached token of who would sign in there, each with its user name.

@@ -46,13 +46,14 @@
 //! | [`exchange`] | access token for refresh token, and what refusals mean |
 //! | [`network`] | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | [`cache`] | tokens in the stores of the operating system |
+//! | `program` | programs that we call: how they are found, run and ended |
 //! | `files` | small files, read with a bound and without waiting |
 //! | [`log`] | what is told on stderr |
 //! | [`error`] | what can go wrong, as what the reader must do next |
 //! | [`text`] | text from elsewhere, made fit to be shown |
 //!
 //! Imports run one way: `main` → `cli`, `protocol` → `helper` → `session` → `identity`, `exchange`, `cache`, `flight` → `network`,
-//! `deadline`, `config`, `runtime`, `files` → `error` → `registry` → `token` → `text`.
+//! `deadline`, `config`, `runtime`, `program`, `files` → `error` → `registry` → `token` → `text`.
 //!
 //! # To add
 //!
@@ -76,6 +77,7 @@ pub mod helper;
 pub mod identity;
 pub mod log;
 pub mod network;
+mod program;
 pub mod protocol;
 pub mod registry;
 mod runtime;

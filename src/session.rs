@@ -6,7 +6,7 @@
 use crate::cache::{Cache, Key};
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, SignIn};
 use crate::exchange;
 use crate::flight::{self, Turn};
 use crate::identity::Identity;
@@ -228,11 +228,26 @@ impl<'a> Session<'a> {
         let during = format!("{} was asked for an access token", self.identity);
         let token = deadline.keep(during, network.circumstances(), self.identity.access_token(network)).await;
         let token = token.map_err(|error| Error::NotSignedIn(Box::new(error)))?;
+        self.is_still_the_same()?;
         debug!(identity = %self.identity, took = ?started.elapsed(), "got an access token");
         if self.config.keep_access_token {
             self.cache.put_access_token(&self.access_key, &token, self.now());
         }
         Ok(token)
+    }
+
+    /// A command line reads by itself who is signed in to it, a while after we have. Whose token it gave then, nobody can tell.
+    fn is_still_the_same(&self) -> Result<(), Error> {
+        let now = Identity::choose(self.config, self.registry)?;
+        if Key::of_sign_in(&now.fingerprint()) == self.access_key {
+            return Ok(());
+        }
+        Err(Error::NotSignedIn(Box::new(Error::SignIn(SignIn {
+            source: self.identity.to_string(),
+            said: "somebody else signed in to it at that moment".into(),
+            details: vec![],
+            hint: Some("try again".into()),
+        }))))
     }
 }
 

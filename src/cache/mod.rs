@@ -120,10 +120,10 @@ impl Cache {
         }
     }
 
-    /// Forgets every token of a registry, whoever it was issued to, and the access tokens of those who have no token of another
-    /// registry left. Errors when a store does not give one up: nobody must believe that it is gone. A store that cannot be searched
+    /// Forgets every token of a registry, whoever it was issued to, and the access tokens of those who have no valid token of another
+    /// registry. Errors when a store does not give one up: nobody must believe that it is gone. A store that cannot be searched
     /// is a warning, since most likely nothing of ours is in it.
-    pub fn erase(&self, registry: &Registry) -> Result<(), crate::error::Error> {
+    pub fn erase(&self, registry: &Registry, now: SystemTime) -> Result<(), crate::error::Error> {
         let mut entries = Vec::new();
         for store in &self.stores {
             let found = keys(store).unwrap_or_else(|error| {
@@ -135,12 +135,9 @@ impl Cache {
         let is_of = |key: &Key| key.host() == registry.host();
         let is_needed = |access: &Key| {
             let is_other = |key: &Key| !key.is_of_sign_in() && !is_of(key) && key.is_of_same_identity(access);
-            entries.iter().any(|(_, key, entry)| is_other(key) && entry.get_secret().map(Zeroizing::new).is_ok())
+            entries.iter().any(|(_, key, entry)| is_other(key) && valid(entry, now).is_some())
         };
-        let is_erased = |key: &Key| {
-            let was_here = || entries.iter().any(|(_, other, _)| is_of(other) && other.is_of_same_identity(key));
-            is_of(key) || (key.is_of_sign_in() && was_here() && !is_needed(key))
-        };
+        let is_erased = |key: &Key| is_of(key) || (key.is_of_sign_in() && !is_needed(key));
         let mut problem = None;
         for (store, _, entry) in entries.iter().filter(|(_, key, _)| is_erased(key)) {
             match entry.delete_credential() {
@@ -157,15 +154,19 @@ impl Cache {
         let mut listed = Vec::new();
         for store in &self.stores {
             for (key, entry) in told(store, "search", keys(store)).unwrap_or_default() {
-                let token = entry.get_secret().ok().and_then(|bytes| entry::parse(&Zeroizing::new(bytes)).ok());
-                let token = token.map(|(secret, renew)| RefreshToken::restored(secret, renew));
-                if token.is_some_and(|token| token.is_valid(now)) && !key.is_of_sign_in() && !listed.contains(&key) {
+                if !key.is_of_sign_in() && !listed.contains(&key) && valid(&entry, now).is_some() {
                     listed.push(key);
                 }
             }
         }
         listed
     }
+}
+
+/// The refresh token in an entry, while it is valid.
+fn valid(entry: &Entry, now: SystemTime) -> Option<RefreshToken> {
+    let (secret, renew) = entry::parse(&Zeroizing::new(entry.get_secret().ok()?)).ok()?;
+    Some(RefreshToken::restored(secret, renew)).filter(|token| token.is_valid(now))
 }
 
 /// Our entries in a store, none when the store is not there.
@@ -281,7 +282,7 @@ mod tests {
             cache.put(&key("contoso.azurecr.io", identity), &token(identity, 10_800), NOW);
         }
         cache.put(&key("fabrikam.azurecr.io", "alice"), &token("f", 10_800), NOW);
-        cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap()).unwrap();
+        cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW).unwrap();
         assert_eq!(cache.list(NOW), [key("fabrikam.azurecr.io", "alice")]);
     }
 
@@ -294,7 +295,7 @@ mod tests {
         let entry = keyring_core::api::CredentialStoreApi::build(&*stuck, SERVICE, &key.user(), None).unwrap();
         let credential: &mock::Cred = entry.as_any().downcast_ref().unwrap();
         credential.set_error(Error::NoStorageAccess("locked".into()));
-        let error = cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap()).unwrap_err();
+        let error = cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW).unwrap_err();
         assert!(error.to_string().starts_with("a cached token of contoso.azurecr.io could not be erased: "), "{error}");
     }
 
@@ -354,11 +355,14 @@ mod tests {
         }
         cache.put(&key("fabrikam.azurecr.io", "alice"), &token("f", 10_800), NOW);
         let is_kept = |identity: &str| cache.access_token(&Key::of_sign_in(identity), &Audience::default(), NOW).is_some();
-        cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap()).unwrap();
+        cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW).unwrap();
         assert!(is_kept("alice") && !is_kept("bob"));
-        cache.erase(&Registry::parse("other.azurecr.io", &[]).unwrap()).unwrap();
+        cache.erase(&Registry::parse("other.azurecr.io", &[]).unwrap(), NOW).unwrap();
         assert!(is_kept("alice"));
-        cache.erase(&Registry::parse("fabrikam.azurecr.io", &[]).unwrap()).unwrap();
+        cache.put_access_token(&Key::of_sign_in("carol"), &access_token("carol", 3_600), NOW);
+        cache.erase(&Registry::parse("other.azurecr.io", &[]).unwrap(), NOW).unwrap();
+        assert!(!is_kept("carol"), "whose exchange was refused has no registry at all");
+        cache.erase(&Registry::parse("fabrikam.azurecr.io", &[]).unwrap(), NOW).unwrap();
         assert!(!is_kept("alice"));
     }
 

@@ -29,6 +29,10 @@ const SHARED: &[&str] = &[
     "githubusercontent.com",
     "microsoft.com",
     "trafficmanager.net",
+    "azurewebsites.us",
+    "amazonaws.com",
+    "googleapis.com",
+    "herokuapp.com",
     "usgovcloudapi.net",
     "windows.net",
 ];
@@ -77,11 +81,11 @@ fn suffix(text: &str, others: &[Cloud]) -> Result<String, String> {
     if labels.len() < 2 || suffix.len() > 200 || is_number || !labels.iter().all(is_label) {
         return Err(format!("is {text:?}, expected a name of two labels or more, such as `azurecr.fabrikam.example`"));
     }
+    let is_below = |one: &str, other: &str| one == other || one.strip_suffix(other).is_some_and(|rest| rest.ends_with('.'));
     let is_of_a_country = matches!(labels[..], [second, country] if country.len() == 2 && GENERIC.contains(&second));
-    if is_of_a_country || SHARED.contains(&suffix.as_str()) {
+    if is_of_a_country || SHARED.iter().any(|shared| is_below(&suffix, shared)) {
         return Err(format!("is {text:?}, below which anybody can have a name: tokens would go to strangers"));
     }
-    let is_below = |one: &str, other: &str| one == other || one.strip_suffix(other).is_some_and(|rest| rest.ends_with('.'));
     match CLOUDS.iter().chain(others).find(|cloud| is_below(&suffix, &cloud.suffix) || is_below(&cloud.suffix, &suffix)) {
         Some(cloud) => Err(format!("is {text:?}, which overlaps with `{}` of {}", cloud.suffix, cloud.name)),
         None => Ok(suffix),
@@ -113,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_suffix_is_a_name_of_somebodys_own() {
-        for text in ["aldo.private", "azurecr.my.cloud", "fabrikam.co.uk", "registry.contoso.azurewebsites.net"] {
+        for text in ["aldo.private", "azurecr.my.cloud", "fabrikam.co.uk", "registry.contoso.example"] {
             assert!(suffix(text, &[]).is_ok(), "{text}");
         }
         for (text, problem) in [
@@ -129,6 +133,8 @@ mod tests {
             ("co.uk", "anybody"),
             ("com.au", "anybody"),
             ("azurewebsites.net", "anybody"),
+            ("blob.core.windows.net", "anybody"),
+            ("eastus.azurecontainer.io", "anybody"),
             ("azurecr.io", "overlaps"),
             ("contoso.azurecr.io", "overlaps"),
             ("sovcloud-azure.fr", "overlaps"),

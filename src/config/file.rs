@@ -10,7 +10,7 @@ use crate::error::{Error, FileProblem, visible};
 use crate::files::read_protected;
 use crate::registry::Cloud;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -124,6 +124,7 @@ impl Reader<'_> {
 
     fn profiles(&self, value: &Value<'_>, clouds: &[Cloud]) -> Result<Vec<Profile>, Error> {
         let mut profiles: Vec<Profile> = Vec::new();
+        let (mut hosts, mut stars) = (HashMap::new(), Vec::new());
         // In the order of the file, so that the second of two that clash is the one that is told.
         let mut tables: Vec<_> = self.table(value, "`registry`")?.iter().collect();
         tables.sort_by_key(|(name, _)| name.span().start);
@@ -131,20 +132,25 @@ impl Reader<'_> {
             let at = name.span().start;
             let text = name.get_ref();
             let pattern = Pattern::parse(text, clouds).map_err(|problem| self.wrong(at, problem))?;
-            let clash = profiles.iter().find_map(|profile| {
-                let same = profile.pattern.specificity(&pattern) == Some(Ordering::Equal);
-                let both = if same { Some(text.to_string()) } else { profile.pattern.conflict(&pattern) };
-                Some((profile, both?))
-            });
-            if let Some((other, both)) = clash {
-                return Err(
-                    self.wrong(at, format!("`{text}` and `{}` both fit `{both}`, and neither is the more specific", other.name))
-                );
-            }
+            let others = if pattern.is_host() { hosts.entry(pattern.clone()).or_insert_with(Vec::new) } else { &mut stars };
+            self.distinct(at, text, &pattern, others)?;
+            others.push((pattern.clone(), text.to_string()));
             let settings = self.section(self.table(value, &format!("`registry.\"{text}\"`"))?, Some(text))?;
             profiles.push(Profile { name: text.to_string(), pattern, settings });
         }
         Ok(profiles)
+    }
+
+    /// Of two that fit the same host one must be the more specific. Two without a star can only be the same, and one without is always
+    /// the more specific, so that the pairs to compare are few.
+    fn distinct(&self, at: usize, text: &str, pattern: &Pattern, others: &[(Pattern, String)]) -> Result<(), Error> {
+        let clash = others.iter().find_map(|(other, name)| Some((name, pattern.clash(other)?)));
+        match clash {
+            Some((other, both)) => {
+                Err(self.wrong(at, format!("`{text}` and `{other}` both fit `{both}`, and neither is the more specific")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn clouds(&self, table: &Table<'_>) -> Result<Vec<Cloud>, Error> {
@@ -284,7 +290,7 @@ mod tests {
             (
                 "[registry.\"*.azurecr.io\"]\n[registry.\"*.AZURECR.io\"]",
                 "2:11",
-                "both fit `*.AZURECR.io`, and neither is the more specific",
+                "both fit `*.azurecr.io`, and neither is the more specific",
             ),
             (
                 "[registry.\"contoso.*.geo.azurecr.io\"]\n[registry.\"*.eastus.geo.azurecr.io\"]",

@@ -123,9 +123,8 @@ impl<'a> Layers<'a> {
     /// of another, so it is not meant for those.
     fn is_of_another_cloud(&self, authority: &str) -> bool {
         let Ok(url) = values::authority(authority) else { return false };
-        let host = url.host_str().filter(|_| url.port().is_none());
         let mut clouds = CLOUDS.iter().chain(&self.file.clouds);
-        let its = clouds.find(|cloud| Some(&*cloud.authority) == host);
+        let its = clouds.find(|cloud| values::authority(&cloud.authority).as_ref() == Ok(&url));
         its.is_some_and(|its| self.registry.is_some_and(|registry| registry.cloud() != its))
     }
 

@@ -151,8 +151,12 @@ impl Settings {
     /// are needed.
     pub fn read(variables: Variables, home: Option<PathBuf>, config_folder: Option<PathBuf>) -> Result<Self, Error> {
         let folder = config_folder.map(|folder| folder.join(env!("CARGO_PKG_NAME")));
-        let file = match (raw(&variables, CONFIG_VARIABLE), folder) {
-            (Some(path), _) => File::read(Path::new(&path), true)?,
+        let file = match (raw(&variables, CONFIG_VARIABLE).map(PathBuf::from), folder) {
+            (Some(path), _) if !path.is_absolute() => {
+                // A checkout in which somebody happens to work must not bring settings along.
+                return Err(environment::wrong(CONFIG_VARIABLE, &format!("is {:?}, expected an absolute path", path.display())));
+            }
+            (Some(path), _) => File::read(&path, true)?,
             (None, Some(folder)) => File::read(&folder.join("config.toml"), false)?,
             (None, None) => File::default(),
         };

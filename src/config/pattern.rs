@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 const ANY: &str = "*";
 
 /// A host, some labels of which may be anything. It has as many labels as the hosts it fits, so that it never fits a host below.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pattern {
     labels: Vec<String>,
 }
@@ -34,10 +34,18 @@ impl Pattern {
             && self.labels.iter().zip(labels).all(|(own, label)| own == ANY || own == label)
     }
 
+    /// Whether it fits one host only.
+    pub(super) fn is_host(&self) -> bool {
+        self.labels.iter().all(|label| label != ANY)
+    }
+
     /// A host that both fit, if there is one and neither of the two is the more specific.
-    pub(super) fn conflict(&self, other: &Self) -> Option<String> {
-        if self.labels.len() != other.labels.len() || self.specificity(other).is_some() {
-            return None;
+    pub(super) fn clash(&self, other: &Self) -> Option<String> {
+        match self.specificity(other) {
+            Some(Ordering::Equal) => return Some(self.labels.join(".")),
+            Some(Ordering::Less | Ordering::Greater) => return None,
+            None if self.labels.len() != other.labels.len() => return None,
+            None => (),
         }
         let common = self.labels.iter().zip(&other.labels).map(|(own, its)| match (own == ANY, its == ANY) {
             (false, false) if own != its => None,
@@ -130,7 +138,7 @@ mod tests {
 
     #[test]
     fn two_that_fit_the_same_host_and_neither_part_of_the_other_are_in_conflict() {
-        let conflict = |one: &str, other: &str| pattern(one).conflict(&pattern(other));
+        let conflict = |one: &str, other: &str| pattern(one).clash(&pattern(other));
         let both = conflict("contoso.*.geo.azurecr.io", "*.eastus.geo.azurecr.io");
         assert_eq!(both.as_deref(), Some("contoso.eastus.geo.azurecr.io"));
         for (one, other) in [

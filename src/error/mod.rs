@@ -270,7 +270,12 @@ impl Error {
     /// Whether nobody could be signed in. A registry that refused somebody who was signed in is another matter.
     pub fn is_failed_sign_in(&self) -> bool {
         match self {
-            Self::NotSignedIn(_) | Self::NoIdentity { .. } => true,
+            Self::NoIdentity { .. } => true,
+            // A mistake in the settings is none, nor is a token that was had and may not be sent.
+            Self::NotSignedIn(error) => !matches!(
+                **error,
+                Self::Setting { .. } | Self::File(_) | Self::WrongAudience { .. } | Self::Interrupted | Self::Input(_)
+            ),
             Self::Relayed(account) => account.not_signed_in,
             Self::Skewed { error, .. } => error.is_failed_sign_in(),
             _ => false,

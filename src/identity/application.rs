@@ -129,7 +129,7 @@ impl Application {
 
     /// The application as a credential, which signs in at this authority; the outer error is one of settings or of the HTTP client,
     /// the inner one the credential's own.
-    pub(super) fn credential(
+    pub(super) async fn credential(
         &self,
         authority: &Url,
         client_options: ClientOptions,
@@ -143,10 +143,7 @@ impl Application {
                 ClientSecretCredential::new(&tenant, client, secret, options).map(|it| it as _)
             }
             Proof::Certificate(settings) => {
-                let certificate = Certificate::read(&settings.path, settings.password.as_ref()).map_err(|problem| {
-                    let problem = format!("names {}: {problem}", settings.path.display());
-                    Error::Setting { name: "AZURE_CLIENT_CERTIFICATE_PATH".into(), problem }
-                })?;
+                let certificate = read(settings.clone()).await?;
                 let (certificate, clock) = (Arc::new(certificate), network.clock());
                 let assertion = SignedAssertion::new(certificate, client.clone(), authority, &tenant, settings.send_chain, clock);
                 asserted(tenant, client, assertion, client_options)
@@ -158,6 +155,16 @@ impl Application {
             }
         })
     }
+}
+
+/// Reads a certificate in a thread of its own: a password can take seconds to try, and the deadline must be able to pass meanwhile.
+async fn read(settings: CertificateSettings) -> Result<Certificate, Error> {
+    let path = settings.path.clone();
+    let read = tokio::task::spawn_blocking(move || Certificate::read(&settings.path, settings.password.as_ref()));
+    read.await.unwrap_or_else(|_| Err("it cannot be understood".into())).map_err(|problem| {
+        let problem = format!("names {}: {problem}", path.display());
+        Error::Setting { name: "AZURE_CLIENT_CERTIFICATE_PATH".into(), problem }
+    })
 }
 
 /// A mistake of the CI system is a reason to pass its source over.

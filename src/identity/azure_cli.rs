@@ -1,9 +1,9 @@
 //! The Azure CLI as a source: who is signed in to it, and which of its accounts is meant.
 
-use super::program::Runner;
 use crate::config::SourceSettings;
 use crate::error::{Error, printable};
-use crate::files::{self, read_small};
+use crate::files::read_small;
+use crate::program::{self, Runner};
 use crate::registry::Cloud;
 use azure_core::credentials::TokenCredential;
 use azure_identity::{AzureCliCredential, AzureCliCredentialOptions};
@@ -84,7 +84,7 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
             ),
         }));
     };
-    if files::program(PROGRAM, &settings.path).is_none() {
+    if program::find(PROGRAM, &settings.path).is_none() {
         return Ok(Err("somebody is signed in, but `az` is in no absolute folder of `PATH`".into()));
     }
     let others = here.into_iter().filter(|it| it.tenant_id != account.tenant_id).collect();

@@ -1,9 +1,9 @@
 //! The Azure Developer CLI as a source: who is signed in to it, and how it is asked.
 
-use super::program::Runner;
 use crate::config::SourceSettings;
 use crate::error::{Error, printable};
-use crate::files::{self, read_small};
+use crate::files::read_small;
+use crate::program::{self, Runner};
 use crate::registry::Cloud;
 use azure_core::credentials::TokenCredential;
 use azure_identity::{AzureDeveloperCliCredential, AzureDeveloperCliCredentialOptions};
@@ -54,7 +54,7 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
             cloud.cli_name
         )));
     }
-    if files::program(PROGRAM, &settings.path).is_none() {
+    if program::find(PROGRAM, &settings.path).is_none() {
         return Ok(Err("somebody is signed in, but `azd` is in no absolute folder of `PATH`".into()));
     }
     let tenant = settings.named_tenant.as_ref().map(|tenant| tenant.value.clone());

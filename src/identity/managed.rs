@@ -60,12 +60,9 @@ impl Endpoint {
         format!("{}{}", url.host_str().unwrap_or_default(), port.unwrap_or_default())
     }
 
-    /// What tells two endpoints apart: host and path.
-    pub(super) fn place(&self) -> String {
-        match self {
-            Self::VirtualMachine { .. } => self.host(),
-            _ => self.host() + self.given().map(Url::path).unwrap_or_default(),
-        }
+    /// The whole address: what tells two endpoints apart.
+    pub(super) fn address(&self) -> &str {
+        self.given().map_or(IMDS, Url::as_str)
     }
 
     /// The query parameter that names a user-assigned identity; none where the platform has only one identity.

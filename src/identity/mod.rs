@@ -11,7 +11,6 @@ mod chain;
 mod developer_cli;
 mod managed;
 mod oidc;
-mod program;
 mod refusal;
 
 use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value};
@@ -49,6 +48,8 @@ pub struct Identity {
     source: Source,
     authority: Url,
     audience: Audience,
+    /// The suffix of the cloud's registries.
+    cloud: String,
     /// Where the tenant was set, if it was.
     tenant_origin: Option<Origin>,
     /// What to write, and where, to sign in to another tenant, in words.
@@ -76,25 +77,25 @@ impl Identity {
         let tenant_setting = tenant_setting(sources, registry, tenant_origin.as_ref());
         let only = sources.only.as_ref().map(|only| only.value);
         let (authority, audience) = (config.authority.clone(), config.audience.clone());
-        Ok(Self { source, authority, audience, tenant_origin, tenant_setting, skipped, only })
+        let cloud = registry.cloud().suffix.to_string();
+        Ok(Self { source, authority, audience, cloud, tenant_origin, tenant_setting, skipped, only })
     }
 
-    /// A short text that differs whenever somebody else would sign in, or for another audience: source, authority, tenant, client, and
-    /// for a command line its account. It is part of cache keys, holds no secret and, being a digest, names nobody.
+    /// A short text that differs whenever somebody else would sign in, in another cloud, or for another audience: source, authority,
+    /// tenant, client, and for a command line its account. It is part of cache keys and, being a digest, shows no secret and names
+    /// nobody.
     pub fn fingerprint(&self) -> String {
-        let authority = self.authority.as_str();
-        let parts = match &self.source {
-            Source::Application(Application { tenant, client, .. }) => {
-                [self.kind(), authority, &tenant.value, &client.value].map(str::to_owned)
-            }
+        let who = match &self.source {
+            Source::Application(application) => format!("{}\0{}", application.tenant.value, application.client.value),
             Source::ManagedIdentity { id, endpoint } => {
-                let id = id.as_ref().map(|id| format!("{id:?}")).unwrap_or_default();
-                [self.kind().into(), endpoint.place(), String::new(), id]
+                // Which identity an endpoint gives depends on all of its address and on what proves that we run there.
+                let proof = endpoint.proof().map(|proof| proof.expose_secret()).unwrap_or_default();
+                format!("{}\0{proof}\0{id:?}", endpoint.address())
             }
-            Source::AzureCli(account) => [self.kind().into(), String::new(), String::new(), account.who()],
-            Source::DeveloperCli(account) => [self.kind().into(), String::new(), String::new(), account.who()],
+            Source::AzureCli(account) => account.who(),
+            Source::DeveloperCli(account) => account.who(),
         };
-        let text = format!("{}\0{}", parts.join("\0"), self.audience.as_str());
+        let text = [self.kind(), self.authority.as_str(), &self.cloud, self.audience.as_str(), &who].join("\0");
         let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         digest.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
@@ -125,7 +126,7 @@ impl Identity {
             })?;
         }
         let refused = |error| refusal::refused(self, &error, network);
-        let credential = self.credential(network)?.map_err(refused)?;
+        let credential = self.credential(network).await?.map_err(refused)?;
         let token = credential.get_token(&[&self.audience.scope()], None).await.map_err(refused)?;
         AccessToken::new(token.token.secret().into(), &self.audience)
             .map_err(|audience| Error::WrongAudience { source: self.to_string(), audience: crate::error::printable(&audience) })
@@ -146,10 +147,10 @@ impl Identity {
     }
 
     /// The credential of the source; the outer error is one of settings or of the HTTP client, the inner one the credential's own.
-    fn credential(&self, network: &Arc<Network>) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
+    async fn credential(&self, network: &Arc<Network>) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
         Ok(match &self.source {
             Source::Application(application) => {
-                return application.credential(&self.authority, self.entra_options(network)?, network);
+                return application.credential(&self.authority, self.entra_options(network)?, network).await;
             }
             Source::ManagedIdentity { id, endpoint } => {
                 Ok(Arc::new(ManagedIdentity::new(endpoint.clone(), id.clone(), network.clone())) as _)
@@ -438,6 +439,12 @@ mod tests {
             of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:1"), ("IDENTITY_HEADER", "h")], "contoso.azurecr.io"),
             of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:2"), ("IDENTITY_HEADER", "h")], "contoso.azurecr.io"),
             of(&[("ACRSCOPED_OBJECT_ID", "c")], "contoso.azurecr.io"),
+            of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:1"), ("IDENTITY_HEADER", "of another app")], "contoso.azurecr.io"),
+            of(&[("MSI_ENDPOINT", "http://127.0.0.1:1"), ("MSI_SECRET", "h")], "contoso.azurecr.io"),
+            of(&[("MSI_ENDPOINT", "http://127.0.0.1:1"), ("MSI_SECRET", "i")], "contoso.azurecr.io"),
+            of(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1/podA")], "contoso.azurecr.io"),
+            of(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1/podB")], "contoso.azurecr.io"),
+            of(&[], "contoso.azurecr.us"),
             of(&[&SECRET[..], &[("ACRSCOPED_AUDIENCE", "https://registries.example")]].concat(), "contoso.azurecr.io"),
             of(&[&GITHUB[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
             of(&[&PIPELINES[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),

@@ -2,7 +2,7 @@
 
 use super::application::Proof;
 use super::{Endpoint, Identity, Source};
-use crate::error::{Error, SignIn, printable};
+use crate::error::{Error, SignIn, printable, visible};
 use crate::network::{self, Network, answer};
 
 /// Codes that most often mean: the tenant is not the one that the registry, the account or the application is of.
@@ -68,13 +68,13 @@ const LONGEST_ACCOUNT: usize = 16 * 1024;
 /// What the source said, a printable line each, the sentence first; `secret` is left out should it have been repeated.
 fn said(error: &azure_core::Error, secret: Option<&str>) -> Vec<String> {
     let innermost = network::chain(error).last().map(ToString::to_string).unwrap_or_default();
+    // Made visible first: characters that are not drawn could else stand in the middle of a secret.
+    let lines: Vec<String> = innermost.lines().map(visible).collect();
+    let text = without(&lines.join("\n"), secret);
     // The reason stands at the end of a long account.
-    let start = innermost.len().saturating_sub(LONGEST_ACCOUNT);
-    let start = (start..innermost.len()).find(|at| innermost.is_char_boundary(*at)).unwrap_or_default();
-    let innermost = match secret {
-        Some(secret) => innermost[start..].replace(secret, "…"),
-        None => innermost[start..].to_owned(),
-    };
+    let start = text.len().saturating_sub(LONGEST_ACCOUNT);
+    let start = (start..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let innermost = text[start..].to_owned();
     // Entra puts what support asks for behind the sentence.
     let text = [" Trace ID:", " Correlation ID:", " Timestamp:"]
         .iter()
@@ -90,6 +90,13 @@ fn said(error: &azure_core::Error, secret: Option<&str>) -> Vec<String> {
         lines.reverse();
     }
     lines
+}
+
+/// The text without a secret, as it is and as a form sends it.
+fn without(text: &str, secret: Option<&str>) -> String {
+    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else { return text.to_owned() };
+    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    text.replace(secret, "…").replace(&encoded, "…")
 }
 
 /// Only what can be a tenant becomes part of a command to paste.
@@ -223,6 +230,14 @@ mod tests {
                 "Timestamp: 2026-01-01 00:00:00Z"
             ]
         );
+    }
+
+    #[test]
+    fn a_secret_that_is_repeated_in_any_form_is_left_out() {
+        for echoed in ["7b7~4T/Q", "7b7%7E4T%2FQ", "7b7~4\u{200b}T/Q"] {
+            let error = azure_core::Error::with_message(ErrorKind::Credential, format!("cannot parse client_secret={echoed}&x"));
+            assert_eq!(said(&error, Some("7b7~4T/Q")), ["cannot parse client_secret=…&x"]);
+        }
     }
 
     #[test]

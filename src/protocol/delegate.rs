@@ -6,17 +6,14 @@
 use super::docker::Verb;
 use crate::config::{DELEGATED_VARIABLE, Delegate, Settings};
 use crate::error::Error;
-use crate::files;
+use crate::program::{self, Group, Output};
 use crate::runtime::run;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
-
-/// The longest list that is read; it names servers and users.
-const OUTPUT_LIMIT: u64 = 1024 * 1024;
 
 /// A helper that was found, ready to be called.
 #[derive(Debug)]
@@ -32,7 +29,7 @@ impl Other {
     pub(super) fn of(settings: &Settings) -> Result<Option<Self>, Error> {
         let Some(Delegate { name, origin, path }) = settings.delegate()? else { return Ok(None) };
         let (program, origin) = (format!("docker-credential-{name}"), origin.to_string());
-        let file = files::program(&program, &path);
+        let file = program::find(&program, &path);
         let other = Self { program, origin, file: file.unwrap_or_default(), timeout: settings.timeout()? };
         if settings.is_delegated() {
             return Err(other.wrong("calls this helper, which calls it: each would wait for the other".into()));
@@ -67,20 +64,17 @@ impl Other {
         run(async { tokio::time::timeout(self.timeout, self.call(verb, message, stdout)).await.map_err(late)?.map_err(failed) })
     }
 
-    /// Stays in the group of its caller, so that it may ask at the terminal for a password, as some helpers do.
     async fn call(&self, verb: Verb, message: &[u8], stdout: Stdio) -> std::io::Result<(ExitStatus, Vec<u8>)> {
         let mut command = Command::new(&self.file);
-        command.arg(verb.word()).env(DELEGATED_VARIABLE, "1").stdin(Stdio::piped()).stdout(stdout).kill_on_drop(true);
-        let mut child = command.spawn()?;
+        command.arg(verb.word()).env(DELEGATED_VARIABLE, "1").stdin(Stdio::piped()).stdout(stdout);
+        // Whatever it starts would hold our stdout open, for the end of which the client waits.
+        let (mut child, _group) = Group::start(&mut command)?;
+        let output = Output::of(child.stdout.take());
         if let Some(mut stdin) = child.stdin.take() {
             // One that does not read it all may still answer.
             drop(stdin.write_all(message).await);
         }
-        let mut output = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            stdout.take(OUTPUT_LIMIT).read_to_end(&mut output).await?;
-        }
-        Ok((child.wait().await?, output))
+        Ok((child.wait().await?, output.finish().await?))
     }
 
     fn code(&self, status: ExitStatus) -> Result<u8, Error> {

@@ -195,6 +195,12 @@ fn connect(address: &Address, deadline: Instant) -> io::Result<UnixStream> {
     let left = patience(deadline).ok_or(ErrorKind::WouldBlock)?;
     set_socket_timeout(&socket, Timeout::Send, Some(left))?;
     rustix::net::connect(&socket, &address.socket)?;
+    // `su` keeps the variables of who was there before: a bus of somebody else is no place for tokens. (rustix takes the process id that
+    // the kernel tells along for one that is never zero, which it is for a process of another namespace.)
+    let peer = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::PeerCredentials)?;
+    if peer.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::new(ErrorKind::PermissionDenied, "the session bus is another user's"));
+    }
     Ok(socket.into())
 }
 

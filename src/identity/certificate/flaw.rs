@@ -27,6 +27,8 @@ pub(super) enum Flaw {
     Empty,
     NoKey,
     NoCertificate,
+    /// More certificates than any chain has.
+    ManyCertificates,
     SeveralKeys(usize),
     /// No certificate is for the private key.
     Unrelated,
@@ -61,6 +63,7 @@ impl fmt::Display for Flaw {
             Self::BrokenKey => f.write_str("its private key is damaged"),
             Self::Empty => f.write_str("it holds neither a private key nor a certificate"),
             Self::NoKey => f.write_str("it holds no private key"),
+            Self::ManyCertificates => f.write_str("it holds more certificates than any chain has"),
             Self::NoCertificate => f.write_str("it holds no certificate"),
             Self::SeveralKeys(count) => write!(f, "it holds {count} private keys, and nothing tells which one is meant"),
             Self::Unrelated => f.write_str("none of its certificates belongs to its private key"),

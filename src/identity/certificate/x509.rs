@@ -27,9 +27,15 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// A chain has three or four.
+const MOST_CERTIFICATES: usize = 64;
+
 /// The first certificate for a public key, followed each by that of its issuer. What does not belong to the chain is left out, and
 /// signatures are not checked: that is up to who is shown the chain.
 pub(super) fn chain(certificates: &[Vec<u8>], public_key: &[u8]) -> Result<Vec<Vec<u8>>, Flaw> {
+    if certificates.len() > MOST_CERTIFICATES {
+        return Err(Flaw::ManyCertificates);
+    }
     let parts: Option<Vec<Parts<'_>>> = certificates.iter().map(|certificate| Parts::of(certificate)).collect();
     let parts = parts.ok_or(Flaw::BrokenCertificate)?;
     let mut last = parts.iter().position(|parts| parts.public_key == public_key).ok_or(Flaw::Unrelated)?;

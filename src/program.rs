@@ -1,4 +1,4 @@
-//! Programs that give access tokens: how they are run and ended.
+//! Programs that we call: how they are found, run and ended.
 
 use crate::config::SECRETS;
 use std::ffi::{OsStr, OsString};
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{self, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
 /// A token and what surrounds it; an error of `az` can be a long traceback.
@@ -16,16 +16,21 @@ const OUTPUT_LIMIT: u64 = 1024 * 1024;
 /// How long output is still waited for once the program itself has ended: something that it started may hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// The program of this name in the first of the folders that has one.
+pub(crate) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+    folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
 /// Runs a program in a process group of its own, which is ended when the answer is no longer awaited: it does not outlive us.
 #[derive(Debug)]
-pub(super) struct Runner {
+pub(crate) struct Runner {
     path: OsString,
     variables: Vec<(&'static str, String)>,
 }
 
 impl Runner {
     /// The program and what it runs are looked for in these folders only; these variables are set for it.
-    pub(super) fn new(path: &[PathBuf], variables: Vec<(&'static str, String)>) -> Self {
+    pub(crate) fn new(path: &[PathBuf], variables: Vec<(&'static str, String)>) -> Self {
         Self { path: std::env::join_paths(path).unwrap_or_default(), variables }
     }
 }
@@ -40,17 +45,13 @@ impl azure_identity::Executor for Runner {
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+            .stderr(Stdio::piped());
         // It has no use for the secrets of other sources.
         for secret in SECRETS {
             command.env_remove(secret);
         }
-        #[cfg(unix)]
-        command.process_group(0);
-        let mut child = command.spawn()?;
         // Ends what is left of the group on every way out of here, be it the deadline's.
-        let _group = Group(child.id());
+        let (mut child, _group) = Group::start(&mut command)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) = (Output::of(stdout), Output::of(stderr));
         let status = child.wait().await?;
@@ -59,10 +60,10 @@ impl azure_identity::Executor for Runner {
 }
 
 /// What a pipe gives, read in a task of its own.
-struct Output(JoinHandle<io::Result<Vec<u8>>>);
+pub(crate) struct Output(JoinHandle<io::Result<Vec<u8>>>);
 
 impl Output {
-    fn of(pipe: Option<impl AsyncRead + Send + Unpin + 'static>) -> Self {
+    pub(crate) fn of(pipe: Option<impl AsyncRead + Send + Unpin + 'static>) -> Self {
         Self(tokio::spawn(async move {
             let mut bytes = Vec::new();
             if let Some(pipe) = pipe {
@@ -75,7 +76,7 @@ impl Output {
         }))
     }
 
-    async fn finish(self) -> io::Result<Vec<u8>> {
+    pub(crate) async fn finish(self) -> io::Result<Vec<u8>> {
         match tokio::time::timeout(LAST_WORDS, self.0).await {
             Ok(Ok(output)) => output,
             Ok(Err(error)) => Err(error.into()),
@@ -85,7 +86,18 @@ impl Output {
 }
 
 /// The process group that a child leads: dropping it ends what is left of the group.
-struct Group(Option<u32>);
+pub(crate) struct Group(Option<u32>);
+
+impl Group {
+    /// Starts a program as the leader of a group.
+    pub(crate) fn start(command: &mut Command) -> io::Result<(Child, Self)> {
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = command.kill_on_drop(true).spawn()?;
+        let group = Self(child.id());
+        Ok((child, group))
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
