@@ -50,8 +50,8 @@ fn settings() -> Result<Settings, Error> {
 #[expect(clippy::disallowed_methods, reason = "the clock is touched here and nowhere else")]
 fn helper(settings: &Settings) -> Result<Helper<'_>, Error> {
     log::to_stderr(settings.log()?);
-    for name in settings.unknown_variables() {
-        tracing::warn!("`{name}` is no setting of {PROGRAM}; `{PROGRAM} --help` lists them");
+    for misspelling in settings.unknown_variables() {
+        tracing::warn!("{misspelling}");
     }
     Ok(Helper::new(settings, SystemTime::now))
 }

@@ -43,6 +43,10 @@ fn the_file_is_found_in_the_users_folder_or_where_a_variable_says() {
     let answer = ask(command, "get", REGISTRY).fails();
     assert!(answer.stdout.contains("missing.toml` cannot be used: No such file or directory"), "{answer:#?}");
     let mut command = helper(&home, &simulator);
+    command.env("ACRSCOPED_CONFIG", "elsewhere.toml");
+    let answer = ask(command, "get", REGISTRY).fails();
+    assert_eq!(answer.stdout, "`ACRSCOPED_CONFIG` is \"elsewhere.toml\", expected an absolute path\n");
+    let mut command = helper(&home, &simulator);
     command.env("XDG_CONFIG_HOME", home.path("home/.xdg"));
     assert_eq!(ask(command, "get", REGISTRY).json()["Username"], support::ZERO_GUID);
 }
@@ -179,6 +183,10 @@ fn who_is_signed_in_and_refused_never_goes_on_anonymously() {
         answer.stdout, "`AZURE_CLIENT_SECRET` is set, but `AZURE_TENANT_ID` is not\n",
         "a mistake in settings is no failed sign-in"
     );
+    let mut damaged = helper(&home, &simulator);
+    damaged.env_remove("AZURE_CLIENT_SECRET").env("AZURE_CLIENT_CERTIFICATE_PATH", home.write("damaged.pem", "damaged"));
+    let answer = ask(damaged, "get", REGISTRY).fails();
+    assert!(answer.stdout.ends_with("damaged.pem: it is neither PEM nor PKCS#12\n"), "{answer:#?}");
     simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, FaultKind::status(500))]);
     let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
     assert!(answer.stdout.contains("answered the exchange with 500"), "{answer:#?}");

@@ -92,6 +92,7 @@ fn a_list_that_cannot_be_had_is_a_warning_since_builds_need_perhaps_only_ours() 
         ("cat >/dev/null; echo no bus; exit 1", "ended with exit code 1"),
         ("cat >/dev/null; echo junk", "listed something that is no JSON object of texts"),
         ("kill -SEGV $$", "was ended: signal: 11 (SIGSEGV)"),
+        ("exec yes", "could not be called: more than 1048576 bytes of output"),
     ] {
         let home = home_with(script);
         let answer = ask(helper(&home, &simulator), "list", "").succeeds();
@@ -113,18 +114,34 @@ fn a_helper_that_is_not_there_crashes_or_hangs_is_said_to() {
     missing.write("home/.config/docker-credential-acrscoped/config.toml", "delegate = \"other\"\n");
     fails_with(ask(bare(&missing), "get", "docker.io"), "is in no absolute folder of `PATH`");
     let crashing = home_with("kill -SEGV $$");
-    fails_with(
-        ask(bare(&crashing), "get", "docker.io"),
-        "was ended: signal: 11 (SIGSEGV) (core dumped)".trim_end_matches(" (core dumped)"),
-    );
-    let hanging = home_with("echo $$ > \"$HOME/pid\"; exec sleep 300");
+    fails_with(ask(bare(&crashing), "get", "docker.io"), "was ended: signal: 11 (SIGSEGV)");
+    // What it starts would hold the stdout open, for the end of which the client waits.
+    let hanging = home_with("sleep 300 & echo $! > \"$HOME/pid\"; wait");
     let mut command = bare(&hanging);
     command.env("ACRSCOPED_TIMEOUT", "1");
     let answer = ask(command, "get", "docker.io");
     assert!(answer.took < Duration::from_secs(10));
     fails_with(answer, "did not answer within 1 s");
-    let stat = format!("/proc/{}/stat", noted(&hanging, "pid").trim());
-    support::until("end of the other helper", || match std::fs::read_to_string(&stat) {
+    is_gone(&noted(&hanging, "pid"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_other_helper_ends_with_this_one() {
+    let home = home_with("echo $$ > \"$HOME/new\"; mv \"$HOME/new\" \"$HOME/pid\"; exec sleep 300");
+    let host = std::fs::File::open(home.write("host", "docker.io")).unwrap();
+    let mut command = bare(&home);
+    let mut child = command.arg("get").stdin(host).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let pid = support::until("other helper", || std::fs::read_to_string(home.path("home/pid")).ok());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    is_gone(&pid);
+}
+
+/// A zombie waits for whoever inherited it: it runs no more.
+fn is_gone(pid: &str) {
+    let stat = format!("/proc/{}/stat", pid.trim());
+    support::until("end of a process", || match std::fs::read_to_string(&stat) {
         Ok(stat) => stat.contains(") Z ").then_some(()),
         Err(_) => Some(()),
     });

@@ -116,8 +116,7 @@ fn a_misspelt_setting_is_a_warning() {
     let answer = ask(command, "get", REGISTRY).succeeds();
     assert_eq!(
         answer.stderr,
-        "docker-credential-acrscoped: warn: `ACRSCOPED_CAHCE` is no setting of docker-credential-acrscoped; \
-         `docker-credential-acrscoped --help` lists them\n"
+        "docker-credential-acrscoped: warn: `ACRSCOPED_CAHCE` is no setting; did you mean `ACRSCOPED_CACHE`?\n"
     );
 }
 

@@ -284,6 +284,24 @@ fn the_azure_clis_own_words_are_passed_on_with_what_to_type() {
     assert!(requests(&simulator).is_empty());
 }
 
+/// The Azure CLI reads its profile a second after the helper has: whoever signed in meanwhile must not be taken for the former one.
+#[test]
+#[cfg(unix)]
+fn a_switch_of_the_account_while_az_starts_is_noticed() {
+    let (home, simulator) = world();
+    let payload = azure_core::base64::encode_url_safe(r#"{"aud":"https://containerregistry.azure.net"}"#);
+    let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+    fake_azure_cli(
+        &home,
+        &format!(
+            "sed -i s/alice/bob/ \"$HOME/.azure/azureProfile.json\"\necho '{{\"accessToken\":\"{token}\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}}'"
+        ),
+    );
+    let answer = ask(nobody(&home, &simulator), "get", REGISTRY).fails();
+    assert_eq!(answer.stdout, "the Azure CLI gave no access token: somebody else signed in to it at that moment\n");
+    assert!(requests(&simulator).is_empty(), "nobody's token is exchanged for somebody else");
+}
+
 #[test]
 #[cfg(unix)]
 fn an_azure_cli_that_hangs_is_ended_with_all_it_started() {

@@ -157,6 +157,9 @@ impl Reader<'_> {
         let mut clouds: Vec<Cloud> = Vec::new();
         let Some(value) = table.get("cloud") else { return Ok(clouds) };
         for (name, value) in self.table(value, "`cloud`")? {
+            if !matches!(value.get_ref(), DeValue::Table(_)) {
+                return Err(self.wrong(name.span().start, "a cloud has a name: `[cloud.NAME]`"));
+            }
             let keys = self.table(value, &format!("`cloud.{}`", name.get_ref()))?;
             let mut fields = BTreeMap::new();
             for (key, value) in keys {
@@ -279,7 +282,7 @@ mod tests {
             (
                 "[registry.contoso.azurecr.io]",
                 "1:11",
-                "`contoso` fits no registry: expected a host such as `contoso.azurecr.io`, or `*.azurecr.io`",
+                "`contoso` fits no registry: a host stands in quotes, as in `[registry.\"contoso.azurecr.io\"]`",
             ),
             ("[registry.\"*.azurecr.io\"]\nusrname = 'token'", "2:1", "did you mean `username`?"),
             (
@@ -298,6 +301,7 @@ mod tests {
                 "`*.eastus.geo.azurecr.io` and `contoso.*.geo.azurecr.io` both fit `contoso.eastus.geo.azurecr.io`",
             ),
             ("[regsitry.\"*.azurecr.io\"]", "1:2", "did you mean `registry`?"),
+            ("[cloud]\nsuffix = 'f.example'", "2:1", "a cloud has a name: `[cloud.NAME]`"),
             ("[cloud.f]\nsuffix = 'f.example'", "1:8", "`cloud.f` has no `authority`"),
             (&cloud("co.uk"), "2:10", "`suffix` is \"co.uk\", below which anybody can have a name"),
             (&cloud("azurecr.io"), "2:10", "overlaps with `azurecr.io` of Azure"),

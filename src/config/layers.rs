@@ -155,10 +155,10 @@ impl<'a> Layers<'a> {
         Ok(Some(Value { value, origin: found.origin }))
     }
 
-    /// The text of a setting and its layer.
-    pub(super) fn found(&self, name: &str) -> Result<Option<Found>, Error> {
+    /// The text of a setting and its layer, among those that `counts`.
+    pub(super) fn found(&self, name: &str, counts: impl Fn(&Origin) -> bool) -> Result<Option<Found>, Error> {
         let key = Key::named(name);
-        let found = self.find(key, |_| true)?;
+        let found = self.find(key, counts)?;
         if let Some(found) = &found {
             (key.check)(&found.text).map_err(|problem| wrong(name, &found.origin, problem))?;
         }

@@ -65,6 +65,8 @@ pub struct Config {
     pub audience: Audience,
     /// Where people and applications sign in. Always `https`, without a path.
     pub authority: Url,
+    /// Where that was set, if it is not that of the cloud.
+    pub authority_origin: Option<Origin>,
     /// What the sources of an identity are made from.
     pub sources: SourceSettings,
     /// How the network is used.
@@ -195,9 +197,9 @@ impl Settings {
     pub fn for_registry(&self, registry: &Registry) -> Result<Config, Error> {
         let layers = self.layers(Some(registry));
         let cloud = registry.cloud();
-        let authority = match layers.value("authority", values::authority)? {
-            Some(authority) => authority.value,
-            None => values::authority(&cloud.authority).map_err(Error::Input)?,
+        let (authority, authority_origin) = match layers.value("authority", values::authority)? {
+            Some(authority) => (authority.value, Some(authority.origin)),
+            None => (values::authority(&cloud.authority).map_err(Error::Input)?, None),
         };
         let audience = match layers.value("audience", values::audience)? {
             Some(audience) => audience.value,
@@ -211,6 +213,7 @@ impl Settings {
             on_error: layers.value("on_error", values::on_error)?.map_or(OnError::Fail, |on_error| on_error.value),
             audience,
             authority,
+            authority_origin,
             sources: SourceSettings::read(&self.variables, &layers, self.home.as_deref(), &self.file.path)?,
             network: network(&self.variables, layers.value("ca_file", values::path)?)?,
             meeting_folders: meeting_folders(&self.variables, self.home.as_deref()),
@@ -247,7 +250,7 @@ impl Settings {
         self.layers(registry).explain()
     }
 
-    /// Variables that begin like ours and are none of them: a misspelling that would go unnoticed.
+    /// Variables that begin like ours and are none of them, and which may be meant: a misspelling that would go unnoticed.
     pub fn unknown_variables(&self) -> Vec<String> {
         let is_known = |name: &String| {
             [CONFIG_VARIABLE, DELEGATED_VARIABLE].contains(&name.as_str()) || KEYS.iter().any(|key| key.variable == name)
@@ -255,6 +258,9 @@ impl Settings {
         let mut unknown: Vec<String> =
             self.variables.keys().filter(|name| name.starts_with("ACRSCOPED_") && !is_known(name)).cloned().collect();
         unknown.sort();
+        for name in &mut unknown {
+            *name = format!("`{name}` is no setting{}", values::nearest(name, KEYS.iter().map(|key| key.variable)));
+        }
         unknown
     }
 
@@ -415,7 +421,7 @@ mod tests {
     #[test]
     fn a_misspelt_setting_is_noticed() {
         let settings = settings(&[("ACRSCOPED_CAHCE", "none"), ("ACRSCOPED_LOG", "warn"), ("ACRSCOPED_CONFIG", "x")]);
-        assert_eq!(settings.unknown_variables(), ["ACRSCOPED_CAHCE"]);
+        assert_eq!(settings.unknown_variables(), ["`ACRSCOPED_CAHCE` is no setting; did you mean `ACRSCOPED_CACHE`?"]);
     }
 
     #[test]

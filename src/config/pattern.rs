@@ -23,6 +23,9 @@ impl Pattern {
         let example = pattern.filled("contoso");
         match Registry::parse(&example, own) {
             Some(registry) if registry.host() == example => Ok(pattern),
+            _ if !text.contains('.') => {
+                Err(format!("`{text}` fits no registry: a host stands in quotes, as in `[registry.\"contoso.azurecr.io\"]`"))
+            }
             _ => Err(format!("`{text}` fits no registry: expected a host such as `contoso.azurecr.io`, or `*.azurecr.io`")),
         }
     }

@@ -188,9 +188,9 @@ pub struct PipelinesSettings {
     pub token: Option<SecretString>,
     /// `service_connection`, or what the task AzureCLI@2 sets.
     pub service_connection: Option<Value<String>>,
-    /// `AZURESUBSCRIPTION_TENANT_ID`, where no tenant is named.
+    /// `AZURESUBSCRIPTION_TENANT_ID` of the task, unless the user named another for this.
     pub tenant: Option<String>,
-    /// `AZURESUBSCRIPTION_CLIENT_ID`, where no client is named.
+    /// `AZURESUBSCRIPTION_CLIENT_ID` of the task, unless the user named another for this.
     pub client: Option<String>,
 }
 
@@ -261,7 +261,7 @@ impl SourceSettings {
             named_tenant: layers.value_of("tenant", is_ours, values::tenant)?,
             client: layers.value("client_id", values::id)?,
             managed: Settled::of(managed_id(layers))?,
-            subscription: layers.value("subscription", values::subscription)?,
+            subscription: subscription(layers, is_ours)?,
             client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
             federated_token_file: raw(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
             certificate: CertificateSettings::read(variables)?,
@@ -279,11 +279,20 @@ impl SourceSettings {
     }
 }
 
+/// The subscription, unless a stronger layer names a tenant: both say whose account of the Azure CLI is meant. In the same layer the
+/// subscription says more.
+fn subscription(layers: &Layers<'_>, counts: impl Fn(&Origin) -> bool) -> Result<Option<Value<String>>, Error> {
+    let tenant = layers.found("tenant", counts)?;
+    let subscription = layers.found("subscription", |_| true)?;
+    let stronger = subscription.filter(|own| tenant.is_none_or(|tenant| own.layer <= tenant.layer));
+    Ok(stronger.map(|found| Value { value: found.text, origin: found.origin }))
+}
+
 /// The managed identity by whichever of its names stands in the strongest layer.
 fn managed_id(layers: &Layers<'_>) -> Result<Option<Value<ManagedId>>, Error> {
     let mut best: Option<(usize, &str, Value<ManagedId>)> = None;
     for name in ["client_id", "object_id", "resource_id"] {
-        let Some(found) = layers.found(name)? else { continue };
+        let Some(found) = layers.found(name, |_| true)? else { continue };
         match &best {
             Some((layer, other, _)) if *layer == found.layer => {
                 let problem = format!("and `{other}` name a managed identity twice, the one by {}: one is enough", found.origin);
@@ -329,9 +338,9 @@ impl Requests {
     /// GitHub, "`OpenID` Connect reference": both variables are there in jobs with the permission `id-token: write`.
     fn of_github(variables: &Variables) -> Result<Option<Self>, Error> {
         const URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
-        let (Some(url), Some(token)) = (text(variables, URL)?, text(variables, "ACTIONS_ID_TOKEN_REQUEST_TOKEN")?) else {
-            return Ok(None);
-        };
+        const TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+        let Some(url) = text(variables, URL)? else { return Ok(None) };
+        let token = text(variables, TOKEN)?.ok_or_else(|| wrong(TOKEN, "is not set"))?;
         let url = https_url(URL, &url, "https://pipelines.actions.githubusercontent.com/…")?;
         Ok(Some(Self { url, token: token.into() }))
     }
@@ -340,10 +349,12 @@ impl Requests {
 impl PipelinesSettings {
     fn read(variables: &Variables, layers: &Layers<'_>) -> Result<Self, Error> {
         const URL: &str = "SYSTEM_OIDCREQUESTURI";
+        // What is not mapped in the step stays there as it was written: `$(System.AccessToken)`.
+        const TOKEN: &str = "SYSTEM_ACCESSTOKEN";
         let url = text(variables, URL)?.map(|url| https_url(URL, &url, "https://dev.azure.com/…")).transpose()?;
         Ok(Self {
             url,
-            token: text(variables, "SYSTEM_ACCESSTOKEN")?.map(SecretString::from),
+            token: text(variables, TOKEN)?.filter(|token| !token.starts_with("$(")).map(SecretString::from),
             service_connection: layers.value("service_connection", values::id)?,
             tenant: checked(variables, "AZURESUBSCRIPTION_TENANT_ID", values::tenant)?,
             client: checked(variables, "AZURESUBSCRIPTION_CLIENT_ID", values::id)?,

@@ -60,7 +60,7 @@ impl Application {
                 None => Ok(Err("`AZURE_CLIENT_CERTIFICATE_PATH` is not set".into())),
             },
             SourceName::GitHubActions => {
-                Ok(told(settings.github.get()).and_then(|found| Self::of_github(settings, found, cloud)))
+                Ok(told(settings.github.get()).and_then(|found| Self::of_github(settings, found.as_ref(), cloud)))
             }
             SourceName::AzurePipelines => {
                 Ok(told(settings.pipelines.get()).and_then(|found| Self::of_pipelines(settings, found)))
@@ -73,37 +73,42 @@ impl Application {
 
     /// Tenant and client must be known where the variable `beside` is set.
     fn meant(settings: &SourceSettings, beside: &str, proof: Proof) -> Result<Self, Error> {
-        let missing = match (&settings.tenant, &settings.client) {
-            (Some(tenant), Some(client)) => return Ok(Self { tenant: tenant.clone(), client: client.clone(), proof }),
-            (None, None) => "`AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not",
-            (None, Some(_)) => "`AZURE_TENANT_ID` is not",
-            (Some(_), None) => "`AZURE_CLIENT_ID` is not",
-        };
-        Err(Error::Setting { name: beside.into(), problem: format!("is set, but {missing}") })
+        let (tenant, client) = both(settings.tenant.clone(), settings.client.clone())
+            .map_err(|missing| Error::Setting { name: beside.into(), problem: format!("is set, but {missing}") })?;
+        Ok(Self { tenant, client, proof })
     }
 
-    fn of_github(settings: &SourceSettings, requests: &Option<Requests>, cloud: &Cloud) -> Result<Self, String> {
-        let requests = requests.clone().ok_or("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set")?;
-        let client = settings.client.clone().ok_or("`AZURE_CLIENT_ID` is not set")?;
-        let tenant = settings.tenant.clone().ok_or("`AZURE_TENANT_ID` is not set")?;
+    fn of_github(settings: &SourceSettings, requests: Option<&Requests>, cloud: &Cloud) -> Result<Self, String> {
+        let requests = requests.ok_or("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set")?.clone();
+        let (tenant, client) = both(settings.tenant.clone(), settings.client.clone()).map_err(unset)?;
         let proof = Proof::Job(Issuer::GitHub { requests, audience: cloud.federation.to_string() });
         Ok(Self { tenant, client, proof })
     }
 
+    /// The service connection of a task and its ids belong together, and beat what is set for all that runs there.
     fn of_pipelines(settings: &SourceSettings, own: &PipelinesSettings) -> Result<Self, String> {
         let url = own.url.clone().ok_or("`SYSTEM_OIDCREQUESTURI` is not set")?;
         let token = own.token.clone().ok_or("`SYSTEM_ACCESSTOKEN` is not mapped")?;
-        let connection = own.service_connection.as_ref().ok_or("`service_connection` is not set")?.value.clone();
-        let from_task = |value: &Option<String>, name: &'static str| {
-            value.clone().map(|value| Value { value, origin: Origin::Variable(name) })
+        let connection = own.service_connection.as_ref();
+        let connection = connection.ok_or("`AZURESUBSCRIPTION_SERVICE_CONNECTION_ID` is not set, nor is `service_connection`")?;
+        let of_task = |set: &Option<Value<String>>, task: &Option<String>, name: &'static str| {
+            let is_named = |origin: &Origin| match origin {
+                Origin::Variable(variable) => variable.starts_with("ACRSCOPED_"),
+                Origin::Profile { .. } => true,
+                Origin::Top { .. } => false,
+            };
+            let named = set.clone().filter(|set| is_named(&set.origin));
+            let task = task.clone().map(|value| Value { value, origin: Origin::Variable(name) });
+            named.or(task).or_else(|| set.clone())
         };
-        let tenant = settings.tenant.clone().or_else(|| from_task(&own.tenant, "AZURESUBSCRIPTION_TENANT_ID"));
-        let client = settings.client.clone().or_else(|| from_task(&own.client, "AZURESUBSCRIPTION_CLIENT_ID"));
+        let tenant = of_task(&settings.tenant, &own.tenant, "AZURESUBSCRIPTION_TENANT_ID");
+        let client = of_task(&settings.client, &own.client, "AZURESUBSCRIPTION_CLIENT_ID");
+        let (tenant, client) = both(tenant, client).map_err(unset)?;
         let requests = Requests { url, token };
         Ok(Self {
-            tenant: tenant.ok_or("`AZURE_TENANT_ID` is not set")?,
-            client: client.ok_or("`AZURE_CLIENT_ID` is not set")?,
-            proof: Proof::Job(Issuer::Pipelines { requests, service_connection: connection }),
+            tenant,
+            client,
+            proof: Proof::Job(Issuer::Pipelines { requests, service_connection: connection.value.clone() }),
         })
     }
 
@@ -155,6 +160,20 @@ impl Application {
             }
         })
     }
+}
+
+/// Tenant and client, or which of the two are missing.
+fn both(tenant: Option<Value<String>>, client: Option<Value<String>>) -> Result<(Value<String>, Value<String>), String> {
+    match (tenant, client) {
+        (Some(tenant), Some(client)) => Ok((tenant, client)),
+        (None, None) => Err("`AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not".into()),
+        (None, Some(_)) => Err("`AZURE_TENANT_ID` is not".into()),
+        (Some(_), None) => Err("`AZURE_CLIENT_ID` is not".into()),
+    }
+}
+
+fn unset(missing: String) -> String {
+    missing + " set"
 }
 
 /// Reads a certificate in a thread of its own: a password can take seconds to try, and the deadline must be able to pass meanwhile.

@@ -4,7 +4,7 @@ use crate::config::SourceSettings;
 use crate::error::{Error, printable};
 use crate::files::read_small;
 use crate::program::{self, Runner};
-use crate::registry::Cloud;
+use crate::registry::{CLOUDS, Cloud};
 use azure_core::credentials::TokenCredential;
 use azure_identity::{AzureCliCredential, AzureCliCredentialOptions};
 use serde::Deserialize;
@@ -168,6 +168,16 @@ impl Account {
         self.subscription.tenant_id.as_deref()
     }
 
+    /// The cloud to set before a sign-in, if it is not the one that the Azure CLI begins with.
+    pub(super) fn other_cloud(&self) -> Option<&str> {
+        self.subscription.environment_name.as_deref().filter(|cloud| *cloud != CLOUDS[0].cli_name && is_plain(cloud))
+    }
+
+    /// Whether a subscription is asked for that nobody is known to see.
+    pub(super) fn is_by_name(&self) -> bool {
+        matches!(&self.choice, Choice::Subscription(wanted) if !self.subscription.is_called(wanted))
+    }
+
     /// The subscriptions of other tenants, a line each: what may have been meant.
     pub(super) fn others(&self) -> Vec<String> {
         let known = self.others.iter().filter_map(|it| Some((it.name.as_deref()?, it.tenant_id.as_deref()?)));
@@ -198,10 +208,14 @@ impl Account {
     }
 }
 
+/// Only what can be the name of a cloud becomes part of a command to paste.
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::CLOUDS;
 
     fn subscription(name: &str, is_default: bool, tenant: &str, user: &str) -> Subscription {
         Subscription {

@@ -41,10 +41,20 @@ pub(super) fn choose(settings: &SourceSettings, cloud: &Cloud, skipped: &mut Vec
 /// That nobody can be signed in, with what to do about it where one source alone may be used.
 pub(super) fn nobody(skipped: Vec<String>, only: Option<SourceName>) -> Error {
     let hint = only.map(|only| match only {
-        SourceName::AzureCli => "az login".into(),
-        SourceName::AzureDeveloperCli => "azd auth login".into(),
-        only => format!("configure {}, or let `source` be another or none", only.word()),
+        SourceName::WorkloadIdentity => "set `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`",
+        SourceName::ClientSecret => "set `AZURE_CLIENT_SECRET`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`",
+        SourceName::ClientCertificate => "set `AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`",
+        SourceName::GitHubActions => {
+            "give the job `permissions: id-token: write`, and set `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`"
+        }
+        SourceName::AzurePipelines => {
+            "map it in the step: `env: SYSTEM_ACCESSTOKEN: $(System.AccessToken)`, and name a service connection"
+        }
+        SourceName::ManagedIdentity => "run it where a managed identity is assigned, or let `source` be another or none",
+        SourceName::AzureCli => "az login",
+        SourceName::AzureDeveloperCli => "azd auth login",
     });
+    let hint = hint.map(str::to_owned);
     Error::NoIdentity { skipped, hint }
 }
 

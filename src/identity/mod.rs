@@ -47,6 +47,8 @@ enum Source {
 pub struct Identity {
     source: Source,
     authority: Url,
+    /// Where the authority was set, if it is not that of the cloud.
+    authority_origin: Option<Origin>,
     audience: Audience,
     /// The suffix of the cloud's registries.
     cloud: String,
@@ -77,8 +79,9 @@ impl Identity {
         let tenant_setting = tenant_setting(sources, registry, tenant_origin.as_ref());
         let only = sources.only.as_ref().map(|only| only.value);
         let (authority, audience) = (config.authority.clone(), config.audience.clone());
+        let authority_origin = config.authority_origin.clone();
         let cloud = registry.cloud().suffix.to_string();
-        Ok(Self { source, authority, audience, cloud, tenant_origin, tenant_setting, skipped, only })
+        Ok(Self { source, authority, authority_origin, audience, cloud, tenant_origin, tenant_setting, skipped, only })
     }
 
     /// A short text that differs whenever somebody else would sign in, in another cloud, or for another audience: source, authority,
@@ -136,6 +139,9 @@ impl Identity {
     pub fn notes(&self, token: &AccessToken) -> Vec<String> {
         let tenant = token.tenant().filter(|tenant| refusal::is_tenant(tenant));
         let mut lines: Vec<String> = tenant.map(|tenant| format!("signed in: {self}, in tenant {tenant}")).into_iter().collect();
+        if let (Source::Application(_), Some(origin)) = (&self.source, &self.authority_origin) {
+            lines.push(format!("the authority {} was set by {origin}", self.asked_host()));
+        }
         if let Source::AzureCli(account) = &self.source {
             let others = account.others();
             if !others.is_empty() {
@@ -213,20 +219,20 @@ impl fmt::Display for Identity {
     }
 }
 
-/// What to change, and where, to sign in to another tenant: what is set now if it beats a profile, else the profile of the registry.
+/// What to change, and where, to sign in to another tenant: what is set now if nothing in a profile would beat it, else the profile of
+/// the registry.
 fn tenant_setting(sources: &SourceSettings, registry: &Registry, origin: Option<&Origin>) -> String {
-    if let Some(Origin::Variable(name)) = origin
-        && name.starts_with("ACRSCOPED_")
-    {
-        return format!("`{name}`");
-    }
-    let name =
-        if sources.subscription.as_ref().map(|it| &it.origin) == origin && origin.is_some() { "subscription" } else { "tenant" };
+    let is_subscription = origin.is_some() && sources.subscription.as_ref().map(|it| &it.origin) == origin;
+    let name = if is_subscription { "subscription" } else { "tenant" };
     let file = match &sources.config_file {
         file if file.as_os_str().is_empty() => "the config file".to_owned(),
         file => file.display().to_string(),
     };
-    format!("`{name}` under `[registry.\"{}\"]` in {file}", registry.host())
+    match origin {
+        Some(Origin::Variable(variable)) if variable.starts_with("ACRSCOPED_") => format!("`{variable}`"),
+        Some(Origin::Profile { file, line, .. }) => format!("`{name}` in {}:{line}", file.display()),
+        _ => format!("`{name}` under `[registry.\"{}\"]` in {file}", registry.host()),
+    }
 }
 
 #[cfg(test)]
@@ -277,7 +283,8 @@ mod tests {
             (&[&GITHUB[..], &rows[1..3]].concat(), "GitHub Actions as c"),
             (&GITHUB, "the system-assigned managed identity"),
             (&[&GITHUB[..], &rows[..]].concat(), "workload identity c"),
-            (&[&PIPELINES[..], &rows[1..3]].concat(), "Azure Pipelines as c"),
+            (&[&PIPELINES[..], &rows[1..3]].concat(), "Azure Pipelines as task"),
+            (&[&PIPELINES[..], &[("ACRSCOPED_CLIENT_ID", "c")]].concat(), "Azure Pipelines as c"),
             (&PIPELINES, "Azure Pipelines as task"),
             (&PIPELINES[1..], "the system-assigned managed identity"),
             (&[rows[1], rows[2], ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem")], "service principal c"),

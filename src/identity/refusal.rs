@@ -4,6 +4,7 @@ use super::application::Proof;
 use super::{Endpoint, Identity, Source};
 use crate::error::{Error, SignIn, printable, visible};
 use crate::network::{self, Network, answer};
+use crate::token::Audience;
 
 /// Codes that most often mean: the tenant is not the one that the registry, the account or the application is of.
 const WRONG_TENANT: [u32; 6] = [50_020, 50_034, 90_002, 90_072, 700_016, 900_023];
@@ -123,12 +124,21 @@ fn login(identity: &Identity) -> Option<String> {
         Source::AzureCli(_) => format!(" --scope {}", identity.audience.scope()),
         _ => String::new(),
     };
-    Some(format!("{program}{tenant}{scope}"))
+    let cloud = match &identity.source {
+        Source::AzureCli(account) => {
+            account.other_cloud().map(|cloud| format!("az cloud set --name {cloud} && ")).unwrap_or_default()
+        }
+        _ => String::new(),
+    };
+    Some(format!("{cloud}{program}{tenant}{scope}"))
 }
 
 /// What to do when the source said nothing of Entra's.
 fn hint_without_code(identity: &Identity) -> Option<String> {
     Some(match &identity.source {
+        Source::AzureCli(account) if account.is_by_name() => {
+            format!("check {}: `az account list --all --output table` shows what is known", identity.tenant_setting)
+        }
         Source::AzureCli(_) => "az login".into(),
         Source::DeveloperCli(_) => "azd auth login".into(),
         Source::ManagedIdentity { id: Some(id), .. } => {
@@ -162,6 +172,9 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         }
         (65_001 | 65_004 | 90_094, _) => "an administrator of the tenant must consent to the application".into(),
         (65_002, _) => "this client id may not ask for registries; use the Azure CLI's or your own".into(),
+        (50_001 | 500_011, _) if identity.audience != Audience::default() => {
+            format!("check `audience`: {} was asked for", identity.audience.as_str())
+        }
         (50_001 | 500_011, _) => "the tenant does not know Azure Container Registry: check the tenant and the cloud".into(),
         (700_016, None) => format!("check {}, or set {setting}", settings(identity)),
         (90_002 | 900_023, None) => {
@@ -200,9 +213,11 @@ fn settings(identity: &Identity) -> String {
 
 /// The command for a tenant that is still to be found.
 fn without_tenant(login: &str) -> String {
-    let program = login.split(" --").next().unwrap_or_default();
-    let option = if program == "az login" { "--tenant" } else { "--tenant-id" };
-    format!("`{program} {option} TENANT`")
+    match login.split_once(" --tenant") {
+        _ if login.starts_with("azd") => "`azd auth login --tenant-id TENANT`".into(),
+        Some((program, _)) => format!("`{program} --tenant TENANT`"),
+        None => "`az login --tenant TENANT`".into(),
+    }
 }
 
 #[cfg(test)]

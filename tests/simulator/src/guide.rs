@@ -47,10 +47,10 @@ impl Simulator {
              # A managed identity of a machine with Azure Arc, once the settings have an `arc`:\n\
              # export IDENTITY_ENDPOINT={origin}/arc/metadata/identity/oauth2/token IMDS_ENDPOINT={origin}\n\
              # GitHub Actions:\n\
-             # export ACTIONS_ID_TOKEN_REQUEST_URL='{origin}/oidc/github?api-version=2.0' \
+             # export ACTIONS_ID_TOKEN_REQUEST_URL='https://pipelines.actions.githubusercontent.com/oidc/github?api-version=2.0' \
              ACTIONS_ID_TOKEN_REQUEST_TOKEN={request}\n\
              # Azure Pipelines:\n\
-             # export SYSTEM_OIDCREQUESTURI={origin}/oidc/pipelines SYSTEM_ACCESSTOKEN={request}\n",
+             # export SYSTEM_OIDCREQUESTURI=https://dev.azure.com/oidc/pipelines SYSTEM_ACCESSTOKEN={request}\n",
             origin = self.origin(),
             header = quoted(&settings.identity_header),
             request = quoted(&settings.oidc_request_token),

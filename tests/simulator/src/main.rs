@@ -21,8 +21,8 @@ Plays, on loopback only and under a certificate authority that lives as long as 
   IMDS                  http://ADDRESS/metadata/identity/oauth2/token
   App Service           http://ADDRESS/msi/token, shared with Azure ML and Cloud Shell
   Azure Arc             http://ADDRESS/arc/metadata/identity/oauth2/token, once the settings have an `arc`
-  GitHub Actions        http://ADDRESS/oidc/github
-  Azure Pipelines       http://ADDRESS/oidc/pipelines
+  GitHub Actions        https://pipelines.actions.githubusercontent.com/oidc/github
+  Azure Pipelines       https://dev.azure.com/oidc/pipelines
 
 The address is an HTTPS proxy: a client with HTTPS_PROXY and SSL_CERT_FILE set reaches every host by its real name. A name
 that is not simulated is answered 502, so nothing leaves this machine. What was asked for is at
