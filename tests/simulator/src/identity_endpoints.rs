@@ -9,7 +9,7 @@ use crate::call::{Call, Fields};
 use crate::entra;
 use crate::journal::Entry;
 use crate::people::ManagedIdentity;
-use crate::platforms::Platform;
+use crate::platforms::{IdentityName, Platform};
 use crate::tokens::{self, Issued, Principal};
 use crate::wire::{self, Reply};
 use crate::world::World;
@@ -72,8 +72,8 @@ fn issue(world: &World, call: &Call, platform: Platform, fields: &Fields, entry:
         return wrong(400, "invalid_request", text);
     };
     entry.audience_requested = Some(resource.to_owned());
-    let name = platform.identity_parameters().iter().find_map(|parameter| fields.get(parameter));
-    entry.client_id = name.map(str::to_owned);
+    let name = platform.identity_parameters().iter().find_map(|(parameter, kind)| Some((*kind, fields.get(parameter)?)));
+    entry.client_id = name.map(|(_, name)| name.to_owned());
     let Some(identity) = find(&call.settings.managed_identities, name) else {
         return wrong(400, "invalid_request", "Identity not found");
     };
@@ -96,12 +96,14 @@ fn issue(world: &World, call: &Call, platform: Platform, fields: &Fields, entry:
     wire::json(200, &answer)
 }
 
-fn find<'a>(all: &'a [ManagedIdentity], name: Option<&str>) -> Option<&'a ManagedIdentity> {
-    let Some(name) = name else {
+fn find<'a>(all: &'a [ManagedIdentity], name: Option<(IdentityName, &str)>) -> Option<&'a ManagedIdentity> {
+    let Some((kind, name)) = name else {
         return all.first();
     };
-    all.iter().find(|identity| {
-        name == identity.client_id || name == identity.object_id || name.eq_ignore_ascii_case(&identity.resource_id)
+    all.iter().find(|identity| match kind {
+        IdentityName::Client => name == identity.client_id,
+        IdentityName::Object => name == identity.object_id,
+        IdentityName::Resource => name.eq_ignore_ascii_case(&identity.resource_id),
     })
 }
 

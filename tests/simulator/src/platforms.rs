@@ -19,6 +19,14 @@ pub(crate) enum Platform {
     Arc,
 }
 
+/// The names of a managed identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IdentityName {
+    Client,
+    Object,
+    Resource,
+}
+
 impl Platform {
     /// Whose request this is, of those that share `/msi/token`.
     pub(crate) fn sharing_a_page(method: &Method, query: &str) -> Self {
@@ -49,15 +57,19 @@ impl Platform {
         }
     }
 
-    /// The parameters that choose a user-assigned identity. Another platform's are ignored, as any unknown parameter is.
+    /// The parameters that choose a user-assigned identity, and by which of its names. Another platform's are ignored, as any
+    /// unknown parameter is.
     ///
     /// From Microsoft's "How to use managed identities on a virtual machine to acquire an access token" and "How to use managed
     /// identities for App Service", where `object_id` is an alias; the others' from the Azure SDKs.
-    pub(crate) fn identity_parameters(self) -> &'static [&'static str] {
+    pub(crate) fn identity_parameters(self) -> &'static [(&'static str, IdentityName)] {
+        use IdentityName::{Client, Object, Resource};
         match self {
-            Self::Imds => &["client_id", "object_id", "msi_res_id", "mi_res_id"],
-            Self::AppService => &["client_id", "principal_id", "object_id", "mi_res_id"],
-            Self::AzureMl => &["clientid"],
+            Self::Imds => &[("client_id", Client), ("object_id", Object), ("msi_res_id", Resource), ("mi_res_id", Resource)],
+            Self::AppService => {
+                &[("client_id", Client), ("principal_id", Object), ("object_id", Object), ("mi_res_id", Resource)]
+            }
+            Self::AzureMl => &[("clientid", Client)],
             // Arc has system-assigned identities only.
             Self::CloudShell | Self::Arc => &[],
         }

@@ -106,6 +106,28 @@ async fn a_platform_knows_its_own_parameters_and_ignores_anothers() {
 }
 
 #[tokio::test]
+async fn a_name_in_the_parameter_of_another_kind_of_name_is_nobodys() {
+    let world = World::new();
+    let ManagedIdentity { client_id, object_id, resource_id, .. } = ManagedIdentity::default();
+    for (parameter, name) in [
+        ("client_id", &client_id),
+        ("object_id", &object_id),
+        ("principal_id", &object_id),
+        ("msi_res_id", &resource_id),
+        ("mi_res_id", &resource_id),
+    ] {
+        for platform in [Endpoint::Imds, Endpoint::AppService] {
+            for sent in [&client_id, &object_id, &resource_id] {
+                let answer = ask_as(&world, platform, &format!("{parameter}={sent}")).await;
+                let is_known = PLATFORMS.iter().any(|(it, own)| *it == platform && own.contains(&parameter));
+                let expected = if !is_known || sent == name { 200 } else { 400 };
+                assert_eq!(answer.status, expected, "{platform:?} {parameter}={sent}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_platforms_of_one_page_share_its_faults() {
     for (platform, _) in &PLATFORMS[1..] {
         let world = World::with(|settings| settings.faults.push(Fault::once(FaultAt::AppService, FaultKind::status(503))));
