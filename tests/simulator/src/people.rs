@@ -58,6 +58,9 @@ pub struct App {
     pub federated_credentials: Vec<FederatedCredential>,
     /// Its certificates, each in PEM; an assertion signed with the key of one of them is taken.
     pub certificates: Vec<String>,
+    /// Certificate authorities, each in PEM: a certificate that an assertion brings along (`x5c`) with its chain up to one of
+    /// them is taken, too. The real ones also look at its subject name.
+    pub issuers: Vec<String>,
 }
 
 impl Default for App {
@@ -70,6 +73,7 @@ impl Default for App {
             secret_expired: false,
             federated_credentials: vec![FederatedCredential::default()],
             certificates: Vec::new(),
+            issuers: Vec::new(),
         }
     }
 }

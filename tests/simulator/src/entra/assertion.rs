@@ -1,12 +1,13 @@
 //! Client assertions: of a federated workload, or signed with the app's own certificate.
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm};
+use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use serde_json::json;
-use webpki::EndEntityCert;
-use webpki::ring::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256_LEGACY_KEY};
+use std::time::Duration;
+use webpki::ring::{ECDSA_P256_SHA256, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256_LEGACY_KEY};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::Desk;
 use super::errors::Refusal;
@@ -88,11 +89,31 @@ fn check_certificate(desk: &Desk<'_>, app: &App, tenant: &Tenant, parts: &Parts)
         );
         return Err(Refusal::client(700_023, text));
     }
-    let mut certificates = app.certificates.iter().filter_map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok());
+    let mut certificates = from_pem(&app.certificates);
     let signer = certificates.find(|certificate| is_named(certificate, parts));
+    let signer = signer.or_else(|| brought_along(app, desk.call.now, parts));
     let signer = signer.ok_or_else(|| bad_signature("The key was not found."))?;
     let verified = verify(&signer, parts);
     verified.ok_or_else(|| bad_signature("Key was found, but use of the key to verify the signature failed."))
+}
+
+fn from_pem(texts: &[String]) -> impl Iterator<Item = CertificateDer<'static>> {
+    texts.iter().filter_map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok())
+}
+
+/// The certificate that the header brings along, if its chain there leads to an authority that the app trusts.
+fn brought_along(app: &App, now: i64, parts: &Parts) -> Option<CertificateDer<'static>> {
+    let chain = parts.header["x5c"].as_array()?.iter();
+    let chain: Option<Vec<_>> = chain.map(|text| BASE64.decode(text.as_str()?.as_bytes()).ok().map(Into::into)).collect();
+    let chain: Vec<CertificateDer<'static>> = chain?;
+    let (leaf, above) = chain.split_first()?;
+    let issuers: Vec<_> = from_pem(&app.issuers).collect();
+    let anchors: Vec<_> = issuers.iter().filter_map(|issuer| anchor_from_trusted_cert(issuer).ok()).collect();
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(now.try_into().ok()?));
+    let algorithms = [RSA_PKCS1_2048_8192_SHA256, ECDSA_P256_SHA256];
+    let end = EndEntityCert::try_from(leaf).ok()?;
+    end.verify_for_usage(&algorithms, &anchors, above, time, KeyUsage::client_auth(), None, None).ok()?;
+    is_named(leaf, parts).then(|| leaf.clone())
 }
 
 /// Whether the header names this certificate by a thumbprint.

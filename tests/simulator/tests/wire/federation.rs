@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair, PublicKeyComponents};
@@ -83,22 +83,32 @@ async fn an_app_without_a_federated_credential_trusts_nobody() {
     assert!(answer.body.contains(SUBJECT));
 }
 
-/// An RSA key and its certificate, for signing as others do.
+/// An RSA key and its certificate, for signing as others do, and the certificate of the authority that issued it.
 struct Rsa {
     key: KeyPair,
     certificate: String,
+    issuer: String,
 }
 
 impl Rsa {
     fn generate() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (key, certificate) = (folder.path().join("key"), folder.path().join("certificate"));
-        let mut openssl = Command::new("openssl");
-        openssl.args("req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -keyout".split(' ')).arg(&key);
-        assert!(openssl.arg("-out").arg(&certificate).output().unwrap().status.success());
-        let PrivateKeyDer::Pkcs8(pkcs8) = PrivateKeyDer::from_pem_file(key).unwrap() else { panic!("not PKCS#8") };
+        let path = |name: &str| folder.path().join(name);
+        let openssl = |arguments: &str| {
+            let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder.path()).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        openssl(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=issuer -days 2 -keyout ca.key -out ca.pem",
+        );
+        openssl("req -newkey rsa:2048 -nodes -subj /CN=test -keyout key -out request");
+        // Without an extension it would be of version 1.
+        std::fs::write(path("extension"), "basicConstraints=CA:FALSE").unwrap();
+        openssl("x509 -req -in request -CA ca.pem -CAkey ca.key -set_serial 1 -days 2 -extfile extension -out certificate");
+        let PrivateKeyDer::Pkcs8(pkcs8) = PrivateKeyDer::from_pem_file(path("key")).unwrap() else { panic!("not PKCS#8") };
         let key = KeyPair::from_pkcs8(pkcs8.secret_pkcs8_der()).unwrap();
-        Self { key, certificate: std::fs::read_to_string(certificate).unwrap() }
+        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        Self { key, certificate: read("certificate"), issuer: read("ca.pem") }
     }
 
     fn sign(&self, header: &Value, claims: &Value, padding: &'static dyn RsaEncoding) -> String {
@@ -140,6 +150,30 @@ async fn an_issuers_rsa_key_is_verified() {
     assert_eq!(present(&world, &good).await.status, 200);
     let foreign = other.sign(&header, &claims, &RSA_PKCS1_SHA256);
     assert_refused("other key", &present(&world, &foreign).await, 401, "AADSTS700027");
+}
+
+#[tokio::test]
+#[ignore = "needs openssl"]
+async fn a_certificate_comes_along_from_an_authority_that_the_app_trusts() {
+    let (rsa, other) = (Rsa::generate(), Rsa::generate());
+    let world = World::with(|settings| settings.apps[0].issuers = vec![rsa.issuer.clone()]);
+    let claims =
+        json!({"iss": CLIENT, "sub": CLIENT, "aud": TOKEN_PAGE.replace("TENANT", TENANT), "nbf": now(), "exp": now() + 300});
+    let header = |rsa: &Rsa, chain: &[&str]| {
+        let chain: Vec<String> =
+            chain.iter().map(|pem| BASE64.encode(&CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())).collect();
+        json!({"alg": "PS256", "x5t#S256": rsa.thumbprint(), "x5c": chain})
+    };
+    let present =
+        async |rsa: &Rsa, chain: &[&str]| present(&world, &rsa.sign(&header(rsa, chain), &claims, &RSA_PSS_SHA256)).await;
+    assert_eq!(present(&rsa, &[&rsa.certificate]).await.status, 200);
+    for (name, rsa, chain) in [
+        ("none", &rsa, &[][..]),
+        ("another authority", &other, &[&*other.certificate, &other.issuer]),
+        ("another certificate", &other, &[&*rsa.certificate]),
+    ] {
+        assert_refused(name, &present(rsa, chain).await, 401, "AADSTS700027");
+    }
 }
 
 #[tokio::test]
