@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::journal::Entry;
 use crate::server;
 use crate::settings::{ASSERTION_AUDIENCE, Settings};
+use crate::tokens::Principal;
 use crate::world::World;
 use crate::{oidc, tls};
 
@@ -134,6 +135,19 @@ impl Simulator {
     pub fn assertion(&self, subject: &str) -> String {
         let now = self.settings().now();
         self.sign_assertion(&oidc::claims(now, subject, ASSERTION_AUDIENCE))
+    }
+
+    /// The Entra refresh token of the first person, who signed in to this client in this cloud: what the Azure CLI keeps.
+    pub fn sign_in(&self, cloud: &str, client_id: &str) -> String {
+        let user = self.settings().users.into_iter().next().unwrap_or_default();
+        let principal = Principal {
+            tenant: user.tenant,
+            object_id: user.object_id,
+            app_id: client_id.to_owned(),
+            upn: Some(user.upn),
+            name: Some(user.name),
+        };
+        self.world.sessions.add_refresh_token(cloud, principal)
     }
 
     /// An assertion of these claims and no others, signed by the simulator's own issuer.

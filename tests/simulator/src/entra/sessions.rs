@@ -85,7 +85,8 @@ impl Sessions {
         lock(&self.codes).remove(code)
     }
 
-    pub(super) fn add_refresh_token(&self, cloud: &str, principal: Principal) -> String {
+    /// A refresh token of somebody who signed in.
+    pub(crate) fn add_refresh_token(&self, cloud: &str, principal: Principal) -> String {
         let token = format!("1.{}", random::text(600));
         lock(&self.refresh_tokens).insert(token.clone(), SignIn { cloud: cloud.to_owned(), principal });
         token

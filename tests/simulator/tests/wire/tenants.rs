@@ -100,6 +100,15 @@ async fn the_first_user_that_a_tenant_has_approves() {
 }
 
 #[tokio::test]
+async fn who_has_signed_in_before_goes_on_from_there() {
+    let world = several_tenants();
+    let answer = refresh(&world, &page(TENANT), &world.simulator.sign_in("AzureCloud", AZURE_CLI)).await;
+    assert_eq!(who(&answer), (TENANT.to_owned(), "alice@contoso.example".to_owned()));
+    let other = refresh(&world, &page(TENANT), &world.simulator.sign_in("AzureCloud", "another client")).await;
+    assert_refused("client", &other, 400, "AADSTS700082");
+}
+
+#[tokio::test]
 async fn a_refresh_token_is_unknown_in_another_cloud() {
     let world = several_tenants();
     let refresh_token = sign_in(&world, TENANT, ARM_SCOPE).await.text("refresh_token");
