@@ -11,10 +11,15 @@ use azure_identity::ClientAssertion;
 use reqwest::{Client, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 
 /// The version of the Azure Pipelines API (`azure_identity` 1.0, `azure_pipelines_credential.rs`).
 const API_VERSION: &str = "7.1";
+
+/// Stands between an issuer's name and its words.
+pub(super) const NO_ASSERTION: &str = " gave no assertion: ";
 
 /// Who makes the assertion, and what it asks.
 #[derive(Clone, Debug)]
@@ -38,6 +43,25 @@ pub(super) struct JobAssertion {
     issuer: Issuer,
     client: Client,
     network: Arc<Network>,
+}
+
+/// No whole answer of an issuer, which is another host than the authority that the sign-in is about.
+#[derive(Debug)]
+pub(super) struct Lost {
+    pub(super) host: String,
+    cause: Box<dyn StdError + Send + Sync>,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no answer from {}", self.host)
+    }
+}
+
+impl StdError for Lost {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.cause)
+    }
 }
 
 impl Issuer {
@@ -80,13 +104,18 @@ impl JobAssertion {
     }
 
     async fn mint(&self) -> anyhow::Result<SecretString> {
+        let lost = |error: anyhow::Error| Lost {
+            host: self.issuer.host().to_owned(),
+            cause: error.reallocate_into_boxed_dyn_error_without_backtrace(),
+        };
         let request = self.issuer.request(&self.client).bearer_auth(self.issuer.token().expose_secret()).build()?;
-        let answer = self.network.send(&self.client, request).await.map_err(reqwest::Error::without_url)?;
+        let answer = self.network.send(&self.client, request).await;
+        let answer = answer.map_err(|error| lost(error.without_url().into()))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = body(answer).await?;
+        let body = body(answer).await.map_err(lost)?;
         match serde_json::from_slice::<Minted>(&body) {
             Ok(minted) if status.is_success() && !minted.value.expose_secret().is_empty() => Ok(minted.value),
-            _ => anyhow::bail!("{} gave no assertion: {}", self.issuer.host(), printable(&words(status, &headers, &body))),
+            _ => anyhow::bail!("{}{NO_ASSERTION}{}", self.issuer.host(), printable(&words(status, &headers, &body))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A sign-in that failed, in words: what the source said, the code of Entra in it, and what to do about that code.
 
 use super::application::Proof;
+use super::oidc::{Lost, NO_ASSERTION};
 use super::{Endpoint, Identity, Source};
 use crate::error::{Error, SignIn, printable, visible};
 use crate::network::{self, Network, answer};
@@ -11,7 +12,9 @@ const WRONG_TENANT: [u32; 6] = [50_020, 50_034, 90_002, 90_072, 700_016, 900_023
 
 /// Turns a credential's error into ours. The text of `azure_core`'s errors hides the cause, so the whole chain is read.
 pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &Network) -> Error {
-    if let Some(unreachable) = network.unreachable(&identity.asked_host(), error) {
+    let lost = network::chain(error).find_map(|cause| cause.downcast_ref::<Lost>());
+    let host = lost.map_or_else(|| identity.asked_host(), |lost| lost.host.clone());
+    if let Some(unreachable) = network.unreachable(&host, error) {
         let Source::ManagedIdentity { endpoint, .. } = &identity.source else { return unreachable };
         // It is plain http on this machine: proxies and certificates have no part in it.
         let hint = match **endpoint {
@@ -33,7 +36,9 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
     }
     let lines = said(error, identity.secret());
     let code = lines.iter().find_map(|line| entra_code(line));
-    let passing = lines.first().and_then(|said| answer::hint(said)).map(str::to_owned);
+    // What an issuer of assertions said, without its name.
+    let words = lines.first().map(|said| said.split_once(NO_ASSERTION).map_or(said.as_str(), |(_, words)| words));
+    let passing = words.and_then(answer::hint).map(str::to_owned);
     let mut lines = lines.into_iter();
     let said = lines.next().unwrap_or_else(|| "no reason given".into());
     let mut details: Vec<String> = lines.take(8).collect();
