@@ -173,6 +173,11 @@ impl ManagedIdentity {
         if let Endpoint::Arc { .. } = *self.endpoint {
             let again = request.try_clone();
             let challenge = self.network.send(&client, request).await.map_err(reqwest::Error::without_url)?;
+            // An agent that is busy or has a reason says so as others do.
+            if challenge.status() != StatusCode::UNAUTHORIZED && !challenge.status().is_success() {
+                let (status, headers) = (challenge.status(), challenge.headers().clone());
+                anyhow::bail!(words(status, &headers, &body(challenge).await?));
+            }
             request = again.ok_or_else(|| anyhow::anyhow!("the request cannot be repeated"))?;
             request.headers_mut().insert(reqwest::header::AUTHORIZATION, arc::answer(&challenge)?);
         }
