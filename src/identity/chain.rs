@@ -16,13 +16,14 @@ pub(super) fn choose(settings: &SourceSettings, cloud: &Cloud, skipped: &mut Vec
     if let Some(Value { value: only, origin }) = &settings.only {
         let reason = match offer(*only, settings, cloud)? {
             Ok(source) => return Ok(source),
-            // Asked for by name, a virtual machine need not announce it.
-            Err(_) if *only == SourceName::ManagedIdentity => return virtual_machine(settings),
             Err(reason) => reason,
         };
         let word = only.word();
-        let skipped = vec![format!("{word}: {reason}"), format!("no other was tried: `source` is {word} by {origin}")];
-        return Err(nobody(skipped, Some(*only)));
+        skipped.push(format!("{word}: {reason}"));
+        skipped.push(format!("no other was tried: `source` is {word} by {origin}"));
+        // Asked for by name, a virtual machine need not announce it.
+        let is_machine = *only == SourceName::ManagedIdentity;
+        return if is_machine { virtual_machine(settings) } else { Err(nobody(skipped.clone(), Some(*only))) };
     }
     let allowed = |source: SourceName| settings.narrowing.as_ref().is_none_or(|narrowing| narrowing.allows(source));
     for &source in SourceName::ALL {
