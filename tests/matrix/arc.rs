@@ -2,24 +2,13 @@
 
 use crate::rows::{Row, managed_identity};
 use crate::stage::{CLOUDS, Stage};
-use crate::support::binary;
+use crate::support::namespace::with_arc_keys;
 use simulator::{ArcAgent, Endpoint, FaultAt};
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 /// Where clients look for keys.
 const FOLDER: &str = "/var/opt/azcmagent/tokens";
-
-/// Runs the program that follows where the folder `$KEYS` is the agent's.
-const ENCLOSED: [&str; 6] = [
-    "--user",
-    "--map-root-user",
-    "--mount",
-    "sh",
-    "-ec",
-    "mount -t tmpfs none /var/opt; mkdir -p /var/opt/azcmagent/tokens; mount --bind \"$KEYS\" /var/opt/azcmagent/tokens; exec \"$0\" \"$@\"",
-];
 
 /// What makes an agent another one.
 type Change = Box<dyn FnOnce(&mut ArcAgent)>;
@@ -34,10 +23,7 @@ fn set_up_with(stage: &mut Stage, change: impl FnOnce(&mut ArcAgent)) {
     change(&mut agent);
     fs::create_dir_all(keys(stage)).expect("our folder");
     stage.simulator.change(|settings| settings.arc = Some(agent));
-    let mut enclosed = Command::new("unshare");
-    enclosed.args(ENCLOSED).arg(binary());
-    enclosed.envs(stage.command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("KEYS", keys(stage));
-    stage.command = enclosed;
+    stage.command = with_arc_keys(&stage.command, &keys(stage));
     let origin = stage.simulator.origin();
     stage.set("IDENTITY_ENDPOINT", format!("{origin}/arc/metadata/identity/oauth2/token"));
     stage.set("IMDS_ENDPOINT", origin);

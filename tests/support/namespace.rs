@@ -1,6 +1,7 @@
-//! A user keyring of a test's own.
+//! Namespaces of a test's own: for a user keyring, and for a folder that the system has elsewhere.
 
 use super::until;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A user namespace that stays while the test runs: the user keyring of whoever enters it is empty and nobody else's.
@@ -51,4 +52,15 @@ impl Drop for Namespace {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+/// The command, run where `folder` is the one in which the agent of Azure Arc writes its keys.
+pub(crate) fn with_arc_keys(command: &Command, folder: &Path) -> Command {
+    const MOUNT: &str = "mount -t tmpfs none /var/opt; mkdir -p /var/opt/azcmagent/tokens; \
+                         mount --bind \"$KEYS\" /var/opt/azcmagent/tokens; exec \"$0\" \"$@\"";
+    let mut inside = Command::new("unshare");
+    inside.args(["--user", "--map-root-user", "--mount", "sh", "-ec", MOUNT]);
+    inside.arg(command.get_program()).args(command.get_args()).env_clear();
+    inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("KEYS", folder);
+    inside
 }
