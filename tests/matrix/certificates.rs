@@ -30,11 +30,12 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
             "x509 -req -in {name}.csr -CA {issuer}.pem -CAkey {issuer}.key -set_serial 7 -days 2 -extfile {kind} -out {name}.pem"
         ));
     }
-    openssl("pkcs8 -topk8 -in leaf.key -passout env:PASSWORD -out encrypted.key");
+    // Few rounds: an unoptimized build takes its time for many, and how many is not the question here.
+    openssl("pkcs8 -topk8 -iter 100 -in leaf.key -passout env:PASSWORD -out encrypted.key");
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("made by openssl");
     write("plain", &(read("leaf.key") + &read("leaf.pem")));
     write("encrypted with chain", &(read("middle.pem") + &read("leaf.pem") + &read("encrypted.key")));
-    openssl("pkcs12 -export -inkey leaf.key -in leaf.pem -certfile middle.pem -passout env:PASSWORD -out archive");
+    openssl("pkcs12 -export -iter 100 -inkey leaf.key -in leaf.pem -certfile middle.pem -passout env:PASSWORD -out archive");
     folder
 });
 
