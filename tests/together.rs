@@ -4,7 +4,7 @@
 mod support;
 
 use rustix::process::{Pid, Signal, kill_process};
-use simulator::{Endpoint, Fault, FaultAt, FaultKind, Simulator};
+use simulator::{Endpoint, Fault, FaultAt, FaultKind, Registry, Simulator};
 use std::collections::HashSet;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,18 +15,18 @@ const CALLERS: usize = 50;
 
 /// Starts `get` as many times, all at once.
 fn start(count: usize, command: impl Fn() -> Command) -> Vec<Child> {
-    let mut children = Vec::new();
-    for _ in 0..count {
-        let mut command = command();
-        let host = command.get_current_dir().expect("a private home").join("host");
-        if !host.exists() {
-            std::fs::write(&host, REGISTRY).expect("our folder");
-        }
-        let stdin = std::fs::File::open(host).expect("our file");
-        command.arg("get").stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        children.push(command.spawn().expect("the binary under test"));
+    (0..count).map(|_| start_for(REGISTRY, command())).collect()
+}
+
+/// Starts `get` for a registry.
+fn start_for(host: &str, mut command: Command) -> Child {
+    let file = command.get_current_dir().expect("a private home").join(host);
+    if !file.exists() {
+        std::fs::write(&file, host).expect("our folder");
     }
-    children
+    let stdin = std::fs::File::open(file).expect("our file");
+    command.arg("get").stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("the binary under test")
 }
 
 /// What each said on stdout, and whether it succeeded.
@@ -58,6 +58,30 @@ mod with_a_cache {
         assert_eq!(answers.iter().collect::<HashSet<_>>().len(), 1);
         assert_eq!((count(&simulator, Endpoint::EntraToken), count(&simulator, Endpoint::Exchange)), (1, 1));
         assert!(std::fs::read_dir(home.path("run/docker-credential-acrscoped")).expect("a place to meet").next().is_none());
+    }
+
+    #[test]
+    #[ignore = "needs user namespaces and keyutils: run tests/run"]
+    fn twenty_registries_cost_one_sign_in_whether_one_after_the_other_or_at_once() {
+        let hosts: Vec<String> = (0..20).map(|n| format!("r{n:05}.azurecr.io")).collect();
+        for at_once in [false, true] {
+            let (home, simulator) = world();
+            simulator.change(|settings| settings.registries = hosts.iter().map(|host| Registry::new(host)).collect());
+            let namespace = Namespace::new();
+            let mut waiting = Vec::new();
+            let mut secrets = HashSet::new();
+            for host in &hosts {
+                waiting.push(start_for(host, namespace.enter(&helper(&home, &simulator))));
+                if !at_once {
+                    secrets.extend(finish(std::mem::take(&mut waiting)));
+                }
+            }
+            secrets.extend(finish(waiting));
+            assert!(secrets.iter().all(|(succeeded, _)| *succeeded), "{secrets:?}");
+            assert_eq!(secrets.len(), hosts.len(), "each registry has a token of its own");
+            let counts = (count(&simulator, Endpoint::EntraToken), count(&simulator, Endpoint::Exchange));
+            assert_eq!(counts, (1, hosts.len()), "at once: {at_once}");
+        }
     }
 
     #[test]
