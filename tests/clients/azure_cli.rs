@@ -1,14 +1,24 @@
 //! The Azure CLI: as the helper's source of an identity, and as a client (`az acr login`).
 
 use crate::docker::Docker;
+use crate::support::namespace::Namespace;
 use crate::support::{Answer, Home, LIMIT, REGISTRY, ZERO_GUID, ask, azure_cli, binary, connect, run};
 use crate::world::assert_only_registry_token;
-use simulator::{ACR_AUDIENCE, CLIENT, Endpoint, SUBSCRIPTION, Settings, Simulator, Subscription, TENANT, Tenant};
+use simulator::{
+    ACR_AUDIENCE, CLIENT, Endpoint, Registry, SUBSCRIPTION, Settings, Simulator, Subscription, TENANT, Tenant, USER_OBJECT,
+};
+use std::collections::HashSet;
 use std::process::Command;
 
 /// The tenant that invited the user of [`Person::invite`], and its subscription.
 const FABRIKAM: &str = "2d6f1b04-93ce-4a78-8e15-60b7d9c3f2a1";
 const FABRIKAM_SUBSCRIPTION: &str = "b15c83f7-4e60-4d92-a7b8-0d9e62f41c35";
+
+/// That tenant's registry.
+const FABRIKAM_REGISTRY: &str = "fabrikam.azurecr.io";
+
+/// A tenant that has not invited the user.
+const NORTHWIND: &str = "73c1e5a8-0d4b-4f92-b6e7-18f2a90d5c34";
 
 /// Somebody who has the Azure CLI on the path, and nothing about an identity in the environment.
 struct Person {
@@ -47,11 +57,26 @@ impl Person {
         });
     }
 
+    /// Has the second tenant have a registry.
+    fn open_second_registry(&self) {
+        self.simulator.change(|settings| settings.registry_mut(FABRIKAM_REGISTRY).tenant = FABRIKAM.into());
+    }
+
     /// Asks the helper for the registry's credential.
     fn get(&self) -> Answer {
+        self.get_for(REGISTRY)
+    }
+
+    /// Asks the helper for a registry's credential.
+    fn get_for(&self, host: &str) -> Answer {
         let mut command = self.command(binary());
         command.env("ACRSCOPED_CACHE", "none");
-        ask(command, "get", REGISTRY)
+        ask(command, "get", host)
+    }
+
+    /// Writes the helper's config file, and says where it is.
+    fn configure(&self, toml: &str) -> String {
+        self.home.write("home/.config/docker-credential-acrscoped/config.toml", toml).display().to_string()
     }
 
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
@@ -141,13 +166,114 @@ fn a_user_of_two_tenants_has_a_subscription_and_tokens_of_each() {
 
 #[test]
 #[ignore = "needs the Azure CLI: run tests/run"]
+fn a_profile_says_by_tenant_or_subscription_who_signs_in_to_its_registries() {
+    let person = Person::new();
+    person.invite();
+    person.open_second_registry();
+    person.az(&["login", "--use-device-code"]).succeeds();
+    for profile in [
+        format!("tenant = \"{FABRIKAM}\""),
+        "tenant = \"fabrikam.example\"".into(),
+        format!("subscription = \"{FABRIKAM_SUBSCRIPTION}\""),
+        "subscription = \"Fabrikam\"".into(),
+    ] {
+        person.configure(&format!("[registry.\"{FABRIKAM_REGISTRY}\"]\n{profile}\n"));
+        for (host, tenant) in [(FABRIKAM_REGISTRY, FABRIKAM), (REGISTRY, TENANT)] {
+            person.simulator.clear_journal();
+            person.get_for(host).secret();
+            person.assert_one_exchange_of_a_registry_token();
+            let journal = person.simulator.journal();
+            let exchange = journal.iter().find(|entry| entry.endpoint == Endpoint::Exchange).expect("counted before");
+            let token = exchange.token.as_ref().expect("a token");
+            assert_eq!((&*exchange.host, token.tenant.as_deref()), (host, Some(tenant)), "{profile}: {journal:#?}");
+            assert_eq!(token.subject, USER_OBJECT, "{profile}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the Azure CLI: run tests/run"]
+fn a_wrong_tenant_is_told_with_the_setting_and_the_other_subscription() {
+    let person = Person::new();
+    person.invite();
+    person.open_second_registry();
+    person.az(&["login", "--use-device-code"]).succeeds();
+
+    // The registry refuses the token of the default account's tenant.
+    let file = person.configure("");
+    let refused = person.get_for(FABRIKAM_REGISTRY).fails();
+    assert!(refused.stdout.starts_with("fabrikam.azurecr.io refused the access token: 401"), "{refused:#?}");
+    for line in [
+        format!("signed in: the Azure CLI, in tenant {TENANT}"),
+        format!("the Azure CLI also knows the subscription `Fabrikam` in tenant {FABRIKAM}"),
+        format!("to sign in to another tenant, set `tenant` under `[registry.\"{FABRIKAM_REGISTRY}\"]` in {file}"),
+    ] {
+        assert!(refused.stderr.contains(&line), "{line}: {refused:#?}");
+    }
+
+    // Entra refuses an account that the tenant does not know.
+    person.simulator.change(|settings| {
+        let (domain, name) = ("northwind.example".into(), "Northwind".into());
+        settings.tenants.push(Tenant { id: NORTHWIND.into(), domain, name, ..Tenant::default() });
+    });
+    person.simulator.clear_journal();
+    person.configure(&format!("[registry.\"{FABRIKAM_REGISTRY}\"]\ntenant = \"{NORTHWIND}\"\n"));
+    let stranger = person.get_for(FABRIKAM_REGISTRY).fails();
+    assert!(stranger.stdout.starts_with("the Azure CLI gave no access token: AADSTS50020"), "{stranger:#?}");
+    for line in [
+        format!("the tenant {NORTHWIND} was set by `[registry.\"{FABRIKAM_REGISTRY}\"]` in {file}:2"),
+        format!("the Azure CLI also knows the subscription `Fabrikam` in tenant {FABRIKAM}"),
+        format!("hint: set the right `tenant` in {file}:2"),
+    ] {
+        assert!(stranger.stderr.contains(&line), "{line}: {stranger:#?}");
+    }
+    person.assert_nothing_was_exchanged();
+}
+
+#[test]
+#[ignore = "needs the Azure CLI and user namespaces: run tests/run"]
+fn twenty_registries_of_one_account_cost_one_question_to_the_azure_cli() {
+    let hosts: Vec<String> = (0..20).map(|n| format!("r{n:05}.azurecr.io")).collect();
+    for at_once in [false, true] {
+        let person = Person::new();
+        person.simulator.change(|settings| settings.registries = hosts.iter().map(|host| Registry::new(host)).collect());
+        person.az(&["login", "--use-device-code"]).succeeds();
+        person.simulator.clear_journal();
+        // The Azure CLI remembers tokens itself, so that Entra does not see how often it is asked.
+        let questions = person.home.path("questions");
+        std::fs::remove_file(person.home.path("bin/az")).expect("a link of ours");
+        let line = format!("echo \"$@\" >>{}; exec {} \"$@\"", questions.display(), azure_cli().display());
+        person.home.script("bin/az", &line);
+
+        let namespace = Namespace::new();
+        let get = &|host: &String| ask(namespace.enter(&person.command(binary())), "get", host).secret();
+        let secrets: HashSet<String> = if at_once {
+            std::thread::scope(|scope| {
+                let asked: Vec<_> = hosts.iter().map(|host| scope.spawn(move || get(host))).collect();
+                asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+            })
+        } else {
+            hosts.iter().map(get).collect()
+        };
+        assert_eq!(secrets.len(), hosts.len(), "each registry has a token of its own");
+        let questions = std::fs::read_to_string(questions).expect("a question");
+        assert_eq!(questions.lines().count(), 1, "at once: {at_once}: {questions}");
+        let journal = person.simulator.journal();
+        journal.iter().for_each(assert_only_registry_token);
+        let count = |endpoint| journal.iter().filter(|entry| entry.endpoint == endpoint).count();
+        assert_eq!((count(Endpoint::EntraToken), count(Endpoint::Exchange)), (1, hosts.len()), "at once: {at_once}");
+    }
+}
+
+#[test]
+#[ignore = "needs the Azure CLI: run tests/run"]
 fn an_azure_cli_that_is_signed_out_is_said_with_the_command_to_sign_in() {
     let person = Person::new();
     person.sign_in();
     person.az(&["logout"]).succeeds();
     let answer = person.get().fails();
     assert_eq!(answer.stdout, "no Azure identity to sign in with\n");
-    assert!(answer.stderr.contains("Azure CLI: nobody is signed in"), "{answer:#?}");
+    assert!(answer.stderr.contains("azure-cli: nobody is signed in"), "{answer:#?}");
     assert!(answer.stderr.contains("hint: sign in with `az login`"), "{answer:#?}");
     person.assert_nothing_was_exchanged();
 }
