@@ -106,14 +106,19 @@ fn subscriptions(folder: &Path) -> Result<Vec<Subscription>, Error> {
     Ok(profile.subscriptions.unwrap_or_default())
 }
 
-/// The account that is meant, and how the Azure CLI is told. A subscription says most; of the accounts that see a tenant the default
-/// one is taken first, then the one that the default account is signed in with. A tenant in which no account is known is left to the
-/// default account, which may be a guest there.
+/// The account that is meant, and how the Azure CLI is told. A subscription says most; of several that are called so the one in the
+/// tenant is meant. Of the accounts that see a tenant the default one is taken first, then the one that the default account is signed in
+/// with. A tenant in which no account is known is left to the default account, which may be a guest there.
 fn choose(all: &[Subscription], subscription: Option<String>, tenant: Option<String>) -> Option<(Subscription, Choice)> {
     let default = default(all);
     if let Some(wanted) = subscription {
-        let known = all.iter().find(|it| it.is_called(&wanted)).or(default)?;
-        return Some((known.clone(), Choice::Subscription(wanted)));
+        let named = || all.iter().filter(|it| it.is_called(&wanted));
+        let in_tenant = tenant.and_then(|tenant| named().find(|it| it.is_in(&tenant)));
+        return match (in_tenant, named().next(), named().nth(1)) {
+            (Some(known), ..) | (None, Some(known), None) => Some(known.by_id()),
+            // The Azure CLI says that it has several of this name, or none.
+            (None, known, _) => Some((known.or(default)?.clone(), Choice::Subscription(wanted))),
+        };
     }
     let Some(tenant) = tenant else { return Some(default?.by_id()) };
     let mut members: Vec<&Subscription> = all.iter().filter(|it| it.is_in(&tenant)).collect();
@@ -251,12 +256,18 @@ mod tests {
             (None, Some("T2.example"), "t2 alice", by_id("id-c")),
             (None, Some("t3"), "t3 bob", by_id("id-d")),
             (None, Some("t4"), "t4 alice", Choice::Tenant("t4".into())),
-            (Some("B"), Some("t1"), "t2 bob", by_id("B")),
+            (Some("B"), Some("t1"), "t2 bob", by_id("id-b")),
             (Some("id-d"), None, "t3 bob", by_id("id-d")),
             (Some("unknown"), None, "t1 alice", by_id("unknown")),
         ] {
             assert_eq!(chosen(&all, subscription, tenant), (who.to_owned(), choice), "{subscription:?} {tenant:?}");
         }
+        let namesakes = [
+            subscription("a", true, "t1", "alice"),
+            Subscription { name: Some("a".into()), ..subscription("b", false, "t2", "alice") },
+        ];
+        assert_eq!(chosen(&namesakes, Some("a"), Some("t2")), ("t2 alice".into(), by_id("id-b")));
+        assert_eq!(chosen(&namesakes, Some("a"), None), ("t1 alice".into(), by_id("a")), "which is for the Azure CLI to refuse");
         assert!(choose(&all[1..], None, None).is_none(), "nobody is the default");
         assert_eq!(chosen(&all[1..2], None, None), ("t2 bob".into(), by_id("id-b")), "there is but one");
         assert_eq!(chosen(&all[1..], None, Some("t3")).0, "t3 bob");

@@ -36,16 +36,17 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
     }
     let lines = said(error, identity.secret());
     let code = lines.iter().find_map(|line| entra_code(line));
+    let first = lines.first().map(String::as_str).unwrap_or_default();
     // What an issuer of assertions said, without its name.
-    let words = lines.first().map(|said| said.split_once(NO_ASSERTION).map_or(said.as_str(), |(_, words)| words));
-    let passing = words.and_then(answer::hint).map(str::to_owned);
+    let words = first.split_once(NO_ASSERTION).map_or(first, |(_, words)| words);
+    let own = answer::hint(words).map(str::to_owned).or_else(|| namesakes(identity, first));
     let mut lines = lines.into_iter();
     let said = lines.next().unwrap_or_else(|| "no reason given".into());
     let mut details: Vec<String> = lines.take(8).collect();
     if code.is_some_and(|code| WRONG_TENANT.contains(&code)) {
         details.extend(tenants(identity));
     }
-    Error::SignIn(SignIn { source: identity.to_string(), said, details, hint: passing.or_else(|| hint(identity, code)) })
+    Error::SignIn(SignIn { source: identity.to_string(), said, details, hint: own.or_else(|| hint(identity, code)) })
 }
 
 /// Which tenant was asked and who said so, and which others may have been meant, a line each.
@@ -66,6 +67,12 @@ fn tenants(identity: &Identity) -> Vec<String> {
         lines.extend(account.others());
     }
     lines
+}
+
+/// What to do when the Azure CLI knows several subscriptions of the name that is set (azure-cli-core, `_profile.py`).
+fn namesakes(identity: &Identity, said: &str) -> Option<String> {
+    let are_several = said.starts_with("Multiple subscriptions with the name");
+    are_several.then(|| format!("set {} to an id, or `tenant` beside it", identity.tenant_setting))
 }
 
 /// How much of what a source said is read.

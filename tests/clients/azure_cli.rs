@@ -191,6 +191,28 @@ fn a_profile_says_by_tenant_or_subscription_who_signs_in_to_its_registries() {
     }
 }
 
+/// Azure gives subscriptions of the same offer the same name, in each tenant.
+#[test]
+#[ignore = "needs the Azure CLI: run tests/run"]
+fn a_name_that_two_subscriptions_have_means_the_one_in_the_tenant_and_none_without_a_tenant() {
+    let person = Person::new();
+    person.invite();
+    person.open_second_registry();
+    person.simulator.change(|settings| {
+        settings.subscriptions.iter_mut().for_each(|subscription| subscription.name = "Pay-As-You-Go".into());
+    });
+    person.az(&["login", "--use-device-code"]).succeeds();
+    let profile = format!("[registry.\"{FABRIKAM_REGISTRY}\"]\nsubscription = \"Pay-As-You-Go\"\n");
+    let file = person.configure(&profile);
+    let asked = person.get_for(FABRIKAM_REGISTRY).fails();
+    let sentence = "the Azure CLI gave no access token: Multiple subscriptions with the name 'Pay-As-You-Go' found.";
+    assert!(asked.stdout.starts_with(sentence), "{asked:#?}");
+    let hint = format!("hint: set `subscription` in {file}:2 to an id, or `tenant` beside it");
+    assert!(asked.stderr.contains(&hint), "{asked:#?}");
+    person.configure(&format!("{profile}tenant = \"{FABRIKAM}\"\n"));
+    person.get_for(FABRIKAM_REGISTRY).secret();
+}
+
 #[test]
 #[ignore = "needs the Azure CLI: run tests/run"]
 fn a_wrong_tenant_is_told_with_the_setting_and_the_other_subscription() {
