@@ -15,8 +15,13 @@ pub(crate) struct Docker {
 impl Docker {
     /// Starts the servers.
     pub(crate) fn new() -> Self {
-        let world = World::new();
+        Self::within(World::new())
+    }
+
+    /// Starts a dockerd that the person in this world may use.
+    pub(crate) fn within(mut world: World) -> Self {
         let daemon = start_daemon(&world);
+        world.set("DOCKER_HOST", host(&world));
         Self { world, _daemon: daemon }
     }
 
@@ -27,14 +32,7 @@ impl Docker {
 
     /// Runs the docker command line with further environment variables.
     pub(crate) fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> Answer {
-        let mut command = self.world.client("docker");
-        command.args(line.split_whitespace()).env("DOCKER_HOST", self.host()).envs(variables.iter().copied());
-        run(command, "", LIMIT)
-    }
-
-    /// Where the daemon listens.
-    pub(crate) fn host(&self) -> String {
-        format!("unix://{}", self.world.home.path("docker.sock").display())
+        self.world.run_with(&format!("docker {line}"), variables)
     }
 
     /// Makes an image that is only in the registry, and forgets what was asked for that.
@@ -57,12 +55,17 @@ impl Docker {
     }
 }
 
+/// Where the daemon listens.
+fn host(world: &World) -> String {
+    format!("unix://{}", world.home.path("docker.sock").display())
+}
+
 /// Starts dockerd, with the containerd it brings, without touching the network.
 fn start_daemon(world: &World) -> Server {
     let socket = world.home.path("docker.sock");
     let mut command = contained(&world.home, "dockerd");
     command.args(["--iptables=false", "--ip-forward=false", "--bridge=none", "--storage-driver=vfs"]);
-    command.arg("--host").arg(format!("unix://{}", socket.display()));
+    command.arg("--host").arg(host(world)).args(["--group", &world.person.id().to_string()]);
     for (option, name) in [("--data-root", "dockerd"), ("--exec-root", "run/dockerd"), ("--pidfile", "dockerd.pid")] {
         command.arg(option).arg(world.home.path(name));
     }
@@ -134,7 +137,7 @@ fn the_legacy_builder_finds_its_base_image_through_a_helper_for_all_registries()
     shell
         .args(["--user", "--map-root-user", "sh", "-ec"])
         .arg(format!("docker pull contoso.azurecr.io/base:1 && docker rmi contoso.azurecr.io/base:1 && docker build {context}"));
-    shell.env("DOCKER_HOST", docker.host()).env("DOCKER_BUILDKIT", "0").env("ACRSCOPED_CACHE", "keyutils");
+    shell.env("DOCKER_BUILDKIT", "0").env("ACRSCOPED_CACHE", "keyutils");
     run(shell, "", LIMIT).succeeds();
     docker.world.assert_only_registry_tokens();
 }

@@ -1,42 +1,89 @@
-//! The world of one test: a user with a configured client, the simulator, and a docker-registry behind it.
+//! The world of one test: a user with configured clients, the simulator, and real registries behind it.
 
+use crate::person::Person;
+use crate::registry;
 use crate::support::server::{CONTAINED, Server};
 use crate::support::{Answer, Home, LIMIT, REGISTRY, connect, identify, run};
 use simulator::{ACR_AUDIENCE, Endpoint, Entry, Settings, Simulator};
-use std::path::Path;
 use std::process::Command;
 
 /// What the helper says of a registry that gave the identity no role.
 pub(crate) const REFUSED: &str = "contoso.azurecr.io refused the access token: 401";
 
-/// A user with a configured client, and all the servers that client can reach.
+/// A user with configured clients, and all the servers that those can reach.
 pub(crate) struct World {
     pub(crate) home: Home,
     pub(crate) simulator: Simulator,
-    _registry: Server,
+    pub(crate) person: Person,
+    pub(crate) is_service_principal: bool,
+    variables: Vec<(&'static str, String)>,
+    registries: Vec<Server>,
 }
 
 impl World {
-    /// Starts the servers and configures the helper for the registry.
+    /// Starts the servers and configures the helper for the registry. The clients are root's, and sign in as the service principal.
     pub(crate) fn new() -> Self {
+        let mut world = Self::bare();
+        world.serve(REGISTRY);
+        world.name_helpers(&[REGISTRY]);
+        world.is_service_principal = true;
+        world
+    }
+
+    /// A world without registries, in which root has configured nothing and is nobody in Azure.
+    pub(crate) fn bare() -> Self {
+        Self::of(Home::new(), Person::root())
+    }
+
+    /// The same for a user made for the test.
+    pub(crate) fn of_somebody() -> Self {
         let home = Home::new();
+        let person = Person::somebody(&home);
+        Self::of(home, person)
+    }
+
+    fn of(home: Home, person: Person) -> Self {
         let simulator = Simulator::start(Settings::default()).expect("a simulator");
-        let (registry, url) = start_registry(&home, &simulator);
-        simulator.change(|settings| settings.registry_mut(REGISTRY).backend = Some(url));
-        let helpers = format!(r#"{{"credHelpers":{{"{REGISTRY}":"acrscoped"}}}}"#);
-        home.write("docker/config.json", &helpers);
-        home.write("auth.json", &helpers);
         let root = home.root().display();
         let storage = format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{root}/images\"\nrunroot = \"{root}/run/images\"\n");
         home.write("storage.conf", storage);
-        Self { home, simulator, _registry: registry }
+        // The simulator's own folder is closed to others.
+        std::fs::copy(simulator.ca_file(), home.path("ca.pem")).expect("our folder");
+        person.own(&home);
+        Self { home, simulator, person, is_service_principal: false, variables: vec![], registries: vec![] }
+    }
+
+    /// Puts a real registry behind the simulated one.
+    pub(crate) fn serve(&mut self, host: &str) {
+        let (server, address) =
+            registry::start(&self.home, host, &registry::token_auth(host, &self.simulator.token_signing_file()));
+        self.simulator.change(|settings| settings.registry_mut(host).backend = Some(format!("http://{address}")));
+        self.registries.push(server);
+    }
+
+    /// Names the helper for these hosts, as all clients understand it.
+    pub(crate) fn name_helpers(&self, hosts: &[&str]) {
+        let helpers: Vec<String> = hosts.iter().map(|host| format!(r#""{host}":"acrscoped""#)).collect();
+        let helpers = format!(r#"{{"credHelpers":{{{}}}}}"#, helpers.join(","));
+        self.home.write("docker/config.json", &helpers);
+        self.home.write("auth.json", &helpers);
+    }
+
+    /// Sets a variable for all clients.
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.variables.push((name, value.into()));
     }
 
     /// A client, whose traffic and whose helper's goes to the simulator, with mounts and processes of its own.
     pub(crate) fn client(&self, program: &str) -> Command {
-        let mut command = contained(&self.home, program);
-        identify(connect(&mut command, &self.simulator), &self.simulator);
+        let mut command = self.person.contained(&self.home, program);
+        connect(&mut command, &self.simulator);
+        if self.is_service_principal {
+            identify(&mut command, &self.simulator);
+        }
+        command.env("SSL_CERT_FILE", self.home.path("ca.pem"));
         command.env("CONTAINERS_STORAGE_CONF", self.home.path("storage.conf"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -51,6 +98,18 @@ impl World {
         let mut command = self.client(words.next().expect("a program"));
         command.args(words).envs(variables.iter().copied());
         run(command, "", LIMIT)
+    }
+
+    /// Runs the lines of a shell script, told on stderr, until one fails: what they start and share lives as long as the script.
+    pub(crate) fn script(&self, lines: &[String]) -> Answer {
+        let mut command = self.client("sh");
+        command.arg("-exc").arg(lines.join("\n"));
+        run(command, "", LIMIT)
+    }
+
+    /// One action of the helper.
+    pub(crate) fn ask(&self, action: &str, stdin: &str) -> Answer {
+        crate::support::ask(self.client("docker-credential-acrscoped"), action, stdin)
     }
 
     /// Takes away whatever the identities may do at the registry.
@@ -77,7 +136,13 @@ impl World {
     }
 }
 
-/// Fails if the request asked for, or presented, an access token for anything but registries.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.person.forget(&self.home);
+    }
+}
+
+/// Fails if the request asked for, or presented, an access token for anything but registries, or a registry's own token at another.
 #[track_caller]
 pub(crate) fn assert_only_registry_token(entry: &Entry) {
     let presented = entry.token.as_ref().map(|token| token.audience.as_str());
@@ -89,47 +154,16 @@ pub(crate) fn assert_only_registry_token(entry: &Entry) {
         }
         Endpoint::Exchange => assert_eq!(presented, Some(ACR_AUDIENCE), "{entry:#?}"),
         Endpoint::RegistryToken | Endpoint::Api => {
-            assert!(presented.is_none_or(|audience| audience == REGISTRY), "{entry:#?}");
+            assert!(presented.is_none_or(|audience| audience == entry.host), "{entry:#?}");
         }
         Endpoint::Arm => panic!("asked of Azure Resource Manager: {entry:#?}"),
         _ => {}
     }
 }
 
-/// A command with mounts and processes of its own.
+/// A command of root's with mounts and processes of its own.
 pub(crate) fn contained(home: &Home, program: &str) -> Command {
     let mut command = home.command(CONTAINED[0]);
     command.args(&CONTAINED[1..]).arg(program);
     command
-}
-
-/// Starts Debian's docker-registry, which takes the tokens that the simulator signs.
-fn start_registry(home: &Home, simulator: &Simulator) -> (Server, String) {
-    let config = home.write("registry.yml", registry_config(&simulator.folder().join("token-signing.pem")));
-    let mut command = contained(home, "docker-registry");
-    // The registry would take the clients' variable for its own setting `auth.file`.
-    command.arg("serve").arg(config).env_remove("REGISTRY_AUTH_FILE");
-    let mut server = Server::start(&mut command, home.path("registry.log"));
-    let address = server.when("registry", |log| {
-        let (_, rest) = log.split_once("listening on ")?;
-        let (address, _) = rest.split_once('"')?;
-        Some(address.to_owned())
-    });
-    (server, format!("http://{address}"))
-}
-
-fn registry_config(signers: &Path) -> String {
-    format!(
-        "version: 0.1
-storage: {{inmemory: {{}}}}
-http: {{addr: '127.0.0.1:0', relativeurls: true, secret: of-one-test}}
-auth:
-  token:
-    realm: https://{REGISTRY}/oauth2/token
-    service: {REGISTRY}
-    issuer: Azure Container Registry
-    rootcertbundle: {}
-",
-        signers.display()
-    )
 }
