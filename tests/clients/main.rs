@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anonymous;
 mod azure_cli;
 mod buildah;
 mod buildkit;

@@ -69,6 +69,16 @@ impl World {
         self.home.write("auth.json", &helpers);
     }
 
+    /// Writes the helper's config file.
+    pub(crate) fn configure(&self, toml: &str) {
+        let file = self.home.write("home/.config/docker-credential-acrscoped/config.toml", toml);
+        // Inside a user namespace, what belongs to root outside belongs to nobody, and is not believed.
+        let id = Some(self.person.id());
+        for path in file.ancestors().take_while(|path| *path != self.home.path("home")) {
+            std::os::unix::fs::chown(path, id, id).expect("our folder");
+        }
+    }
+
     /// Sets a variable for all clients.
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.variables.push((name, value.into()));
