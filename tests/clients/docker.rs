@@ -35,6 +35,13 @@ impl Docker {
         self.world.run_with(&format!("docker {line}"), variables)
     }
 
+    /// Runs the docker command line with something on its stdin.
+    pub(crate) fn tell(&self, line: &str, stdin: &str) -> Answer {
+        let mut command = self.world.client("docker");
+        command.args(line.split_whitespace());
+        run(command, stdin, LIMIT)
+    }
+
     /// Makes an image that is only in the registry, and forgets what was asked for that.
     pub(crate) fn publish(&self, name: &str) {
         self.import(name);
@@ -44,7 +51,7 @@ impl Docker {
     }
 
     /// Makes an image that is only here.
-    fn import(&self, name: &str) {
+    pub(crate) fn import(&self, name: &str) {
         self.run(&format!("import {} {name}", image::archive(&self.world.home).display())).succeeds();
     }
 

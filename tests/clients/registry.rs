@@ -1,9 +1,27 @@
-//! Debian's docker-registry, as a registry of Azure behind the simulator.
+//! Debian's docker-registry, as a registry of Azure behind the simulator and as one that is not Azure's.
 
 use crate::support::Home;
 use crate::support::server::Server;
 use crate::world::contained;
 use std::path::Path;
+
+/// Who may use a registry that is not Azure's.
+#[derive(Clone, Copy)]
+pub(crate) enum Door {
+    /// Anybody.
+    Open,
+    /// [`FOREIGN_USER`] with [`FOREIGN_PASSWORD`].
+    Password,
+}
+
+/// The user of a registry that wants a password.
+pub(crate) const FOREIGN_USER: &str = "alice";
+
+/// The password.
+pub(crate) const FOREIGN_PASSWORD: &str = "correct horse";
+
+/// The password as htpasswd(1) would write it: crypt(5) with `$2b$`.
+const FOREIGN_HASH: &str = "$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2";
 
 /// Starts Debian's docker-registry; returns its address.
 pub(crate) fn start(home: &Home, name: &str, auth: &str) -> (Server, String) {
@@ -38,4 +56,17 @@ pub(crate) fn token_auth(host: &str, signers: &Path) -> String {
 ",
         signers.display()
     )
+}
+
+impl Door {
+    /// What the registry is told.
+    pub(crate) fn auth(self, home: &Home) -> String {
+        match self {
+            Self::Open => String::new(),
+            Self::Password => {
+                let accounts = home.write("registry/htpasswd", format!("{FOREIGN_USER}:{FOREIGN_HASH}\n"));
+                format!("auth: {{htpasswd: {{realm: foreign, path: {}}}}}\n", accounts.display())
+            }
+        }
+    }
 }

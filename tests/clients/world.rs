@@ -1,7 +1,7 @@
 //! The world of one test: a user with configured clients, the simulator, and real registries behind it.
 
 use crate::person::Person;
-use crate::registry;
+use crate::registry::{self, Door};
 use crate::support::server::{CONTAINED, Server};
 use crate::support::{Answer, Home, LIMIT, REGISTRY, connect, identify, run};
 use simulator::{ACR_AUDIENCE, Endpoint, Entry, Settings, Simulator};
@@ -59,6 +59,20 @@ impl World {
             registry::start(&self.home, host, &registry::token_auth(host, &self.simulator.token_signing_file()));
         self.simulator.change(|settings| settings.registry_mut(host).backend = Some(format!("http://{address}")));
         self.registries.push(server);
+    }
+
+    /// Starts a registry that is not Azure's, which docker and its like ask without TLS because it is on this machine. Returns its
+    /// host, with a port. Docker Hub itself is out of reach here.
+    pub(crate) fn serve_foreign(&mut self, door: Door) -> String {
+        let name = format!("foreign-{}", self.registries.len());
+        let (server, address) = registry::start(&self.home, &name, &door.auth(&self.home));
+        self.registries.push(server);
+        let host = address.replace("127.0.0.1", "localhost");
+        let file = self.home.path("registries.conf");
+        let known = std::fs::read_to_string(&file).unwrap_or_default();
+        self.home.write("registries.conf", format!("{known}[[registry]]\nlocation = \"{host}\"\ninsecure = true\n"));
+        self.set("CONTAINERS_REGISTRIES_CONF", file.display().to_string());
+        host
     }
 
     /// Names the helper for these hosts, as all clients understand it.
