@@ -3,7 +3,7 @@
 use crate::docker::Docker;
 use crate::support::namespace::Namespace;
 use crate::support::{Answer, Home, LIMIT, REGISTRY, ZERO_GUID, ask, azure_cli, binary, connect, run};
-use crate::world::assert_only_registry_token;
+use crate::world::{assert_only_registry_token, azure_cli_settings};
 use simulator::{
     ACR_AUDIENCE, CLIENT, Endpoint, Registry, SUBSCRIPTION, Settings, Simulator, Subscription, TENANT, Tenant, USER_OBJECT,
 };
@@ -109,14 +109,10 @@ fn offer_azure_cli(home: &Home) {
     std::os::unix::fs::symlink(azure_cli(), home.path("bin/az")).expect("a new link");
 }
 
-/// Gives `az` a private folder and the simulator's certificates; it says nothing to anybody else.
+/// Gives `az` a private folder and the simulator's certificates.
 fn configure_azure_cli(command: &mut Command, home: &Home, simulator: &Simulator) {
-    command
-        .env("AZURE_CONFIG_DIR", home.path("home/azure"))
-        .env("REQUESTS_CA_BUNDLE", simulator.ca_file())
-        .env("AZURE_CORE_COLLECT_TELEMETRY", "false")
-        .env("AZURE_CORE_LOGIN_EXPERIENCE_V2", "false")
-        .env("AZURE_CORE_NO_COLOR", "true");
+    let ca_file = simulator.ca_file().display().to_string();
+    command.envs(azure_cli_settings(home.path("home/azure").display().to_string(), ca_file));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod creds_store;
 mod docker;
 mod image;
 mod keyring;
+mod laptop;
 mod person;
 mod podman;
 mod registry;

@@ -1,7 +1,9 @@
 //! Who runs the clients: root, or a user made for one test.
 
 use crate::support::server::CONTAINED;
-use crate::support::{Home, LIMIT, binary, run};
+use crate::support::{Home, LIMIT, azure_cli, binary, run};
+use std::fmt::Write as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -54,6 +56,21 @@ impl Person {
         }
         command.arg(program);
         command
+    }
+
+    /// Puts the `az` that `tests/setup` installed on the home's path. Where it lies only root may look: a user finds it in the own home.
+    pub(crate) fn offer_azure_cli(&mut self, home: &Home) {
+        let az = azure_cli();
+        let Some(user) = &mut self.user else {
+            std::os::unix::fs::symlink(az, home.path("bin/az")).expect("a new link");
+            return;
+        };
+        let installed = az.canonicalize().expect("an installed program");
+        let installed = installed.parent().and_then(Path::parent).expect("a virtual environment");
+        let seen = home.path("azure-cli");
+        std::fs::create_dir(&seen).expect("a new folder");
+        let _ = writeln!(user.view, "mount --bind {} {}", installed.display(), seen.display());
+        home.script("bin/az", &format!("exec {}/bin/python3 -m azure.cli \"$@\"", seen.display()));
     }
 
     /// Gives everything in the home to its user.

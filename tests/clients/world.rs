@@ -93,6 +93,18 @@ impl World {
         }
     }
 
+    /// Puts the Azure CLI on the path, with a folder of its own; it says nothing to anybody else.
+    pub(crate) fn offer_azure_cli(&mut self) {
+        self.person.offer_azure_cli(&self.home);
+        let (folder, ca_file) =
+            (self.home.path("home/azure").display().to_string(), self.home.path("ca.pem").display().to_string());
+        for (name, value) in azure_cli_settings(folder, ca_file) {
+            self.set(name, value);
+        }
+        // Not a virtual machine of Azure: nobody listens there.
+        self.set("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
+    }
+
     /// Sets a variable for all clients.
     pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.variables.push((name, value.into()));
@@ -164,6 +176,17 @@ impl Drop for World {
     fn drop(&mut self) {
         self.person.forget(&self.home);
     }
+}
+
+/// What keeps `az` in this folder and away from the network: variables of its own.
+pub(crate) fn azure_cli_settings(folder: String, ca_file: String) -> [(&'static str, String); 5] {
+    [
+        ("AZURE_CONFIG_DIR", folder),
+        ("REQUESTS_CA_BUNDLE", ca_file),
+        ("AZURE_CORE_COLLECT_TELEMETRY", "false".into()),
+        ("AZURE_CORE_LOGIN_EXPERIENCE_V2", "false".into()),
+        ("AZURE_CORE_NO_COLOR", "true".into()),
+    ]
 }
 
 /// Fails if the request asked for, or presented, an access token for anything but registries, or a registry's own token at another.
