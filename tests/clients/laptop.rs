@@ -53,8 +53,8 @@ struct Laptop {
 }
 
 impl Laptop {
-    /// Sets everything up; `settings` stand at the top of the config file.
-    fn new(mut world: World, settings: &str) -> Self {
+    /// Sets everything up.
+    fn new(mut world: World) -> Self {
         world.simulator.change(found_companies);
         for registry in &AZURE {
             world.serve(registry.host);
@@ -65,7 +65,7 @@ impl Laptop {
         world.name_helpers(&hosts);
         // docker needs no list of hosts.
         world.home.write("docker/config.json", r#"{"credsStore":"acrscoped"}"#);
-        world.configure(&config(settings));
+        world.configure(&config());
         world.offer_azure_cli();
         let keyring = Keyring::unlocked(&mut world);
         world.set("ACTIONS_ID_TOKEN_REQUEST_URL", "https://pipelines.actions.githubusercontent.com/contoso?api-version=2.0");
@@ -198,10 +198,9 @@ fn give_roles(settings: &mut Settings) {
     }
 }
 
-fn config(top: &str) -> String {
+fn config() -> String {
     format!(
         r#"delegate = "secretservice"
-{top}
 
 [registry."fabrikam.azurecr.io"]
 subscription = "Fabrikam"
@@ -220,22 +219,23 @@ client_id = "{JOB}"
 #[test]
 #[ignore = "needs the Azure CLI, docker.io, podman, skopeo, docker-registry, gnome-keyring and root: run tests/run"]
 fn roots_clients_sign_in_to_each_registry_as_one_config_file_says() {
-    // The kernel's keyring would be that of whoever runs the tests.
-    let laptop = Laptop::new(World::bare(), "cache = \"secret-service\"");
+    let mut world = World::bare();
+    world.set("ACRSCOPED_CACHE", "secret-service");
+    let laptop = Laptop::new(world);
     laptop.use_every_client();
 }
 
 #[test]
 #[ignore = "needs the Azure CLI, docker.io, podman, skopeo, docker-registry, gnome-keyring and root: run tests/run"]
 fn a_users_clients_sign_in_to_each_registry_as_one_config_file_says() {
-    let laptop = Laptop::new(World::of_somebody(), "");
+    let laptop = Laptop::new(World::of_somebody());
     laptop.use_every_client();
 }
 
 #[test]
 #[ignore = "needs the Azure CLI, docker.io, docker-registry, gnome-keyring and root: run tests/run"]
 fn an_account_that_was_switched_away_from_leaves_no_token_behind() {
-    let laptop = Laptop::new(World::of_somebody(), "");
+    let laptop = Laptop::new(World::of_somebody());
     let (world, docker) = (laptop.world(), &laptop.docker);
     let (host, image) = ("contoso.azurecr.io", "contoso.azurecr.io/app:1");
     docker.publish(image);
@@ -289,7 +289,7 @@ fn an_account_that_was_switched_away_from_leaves_no_token_behind() {
 #[test]
 #[ignore = "needs the Azure CLI, docker-registry, gnome-keyring and root: run tests/run"]
 fn after_a_sign_in_to_another_cloud_only_registries_that_need_the_default_account_ask_for_it() {
-    let laptop = Laptop::new(World::of_somebody(), "");
+    let laptop = Laptop::new(World::of_somebody());
     let world = laptop.world();
     world.run_with("az login --use-device-code", &[("AZURE_CLOUD_NAME", "AzureUSGovernment")]).succeeds();
     world.simulator.clear_journal();
