@@ -82,6 +82,26 @@ fn the_password_is_with_the_other_helper_and_both_are_listed() {
     assert_eq!(all, json!({ foreign: FOREIGN_USER, "contoso.azurecr.io": ZERO_GUID }));
 }
 
+/// They know no helper for everything, but a foreign host may be under `credHelpers` too.
+#[test]
+#[ignore = "needs podman, skopeo, docker-registry, gnome-keyring and root: run tests/run"]
+fn podman_and_skopeo_keep_the_password_with_the_other_helper_too() {
+    let mut world = World::new();
+    let foreign = world.serve_foreign(Door::Password);
+    let _keyring = Keyring::unlocked(&mut world);
+    world.name_helpers(&[&foreign]);
+    world.configure("delegate = \"secretservice\"\n");
+    let kept = || ask(world.client("docker-credential-secretservice"), "list", "unused").succeeds().json();
+    for client in ["podman", "skopeo"] {
+        let line = format!("{client} login --tls-verify=false --username {FOREIGN_USER} --password-stdin {foreign}");
+        world.tell(&line, FOREIGN_PASSWORD).succeeds();
+        assert_eq!(kept(), json!({ &foreign: FOREIGN_USER }), "{client}");
+        world.run(&format!("{client} logout {foreign}")).succeeds();
+        assert_eq!(kept(), json!({}), "{client}");
+    }
+    assert!(world.simulator.journal().is_empty(), "nobody was asked for an identity");
+}
+
 /// The legacy builder asks for the list and then for each host in it; `BuildKit` asks for what it needs.
 #[test]
 #[ignore = "needs docker.io, docker-registry, gnome-keyring and root: run tests/run"]

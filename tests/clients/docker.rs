@@ -37,9 +37,7 @@ impl Docker {
 
     /// Runs the docker command line with something on its stdin.
     pub(crate) fn tell(&self, line: &str, stdin: &str) -> Answer {
-        let mut command = self.world.client("docker");
-        command.args(line.split_whitespace());
-        run(command, stdin, LIMIT)
+        self.world.tell(&format!("docker {line}"), stdin)
     }
 
     /// Makes an image that is only in the registry, and forgets what was asked for that.

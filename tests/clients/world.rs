@@ -138,6 +138,14 @@ impl World {
         run(command, "", LIMIT)
     }
 
+    /// Runs a client with something on its stdin.
+    pub(crate) fn tell(&self, line: &str, stdin: &str) -> Answer {
+        let mut words = line.split_whitespace();
+        let mut command = self.client(words.next().expect("a program"));
+        command.args(words);
+        run(command, stdin, LIMIT)
+    }
+
     /// Runs the lines of a shell script, told on stderr, until one fails: what they start and share lives as long as the script.
     pub(crate) fn script(&self, lines: &[String]) -> Answer {
         let mut command = self.client("sh");
