@@ -4,6 +4,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 
+/// What stands for every owner that a user namespace does not know (`user_namespaces(7)`, `/proc/sys/kernel/overflowuid`).
+#[cfg(unix)]
+const UNKNOWN_OWNER: u32 = 65_534;
+
+#[cfg(unix)]
+const UNKNOWN: &str =
+    "; inside rootless podman or buildah, root's files cannot be told from those of others: give it to yourself";
+
 /// The content of a regular file of at most `limit` bytes. A pipe, a device or a folder in its place is an error: reading
 /// it could take for ever.
 pub(crate) fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
@@ -18,13 +26,18 @@ pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     {
         use std::os::unix::fs::MetadataExt;
         let metadata = file.metadata()?;
-        let is_owned = metadata.uid() == 0 || metadata.uid() == rustix::process::geteuid().as_raw();
+        let refused = |problem: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+        let owner = metadata.uid();
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            let why = if owner == UNKNOWN_OWNER { UNKNOWN } else { "" };
+            return refused(format!("it belongs to neither you nor root{why}"));
+        }
         let is_exchangeable = path.parent().and_then(|folder| std::fs::metadata(folder).ok()).is_some_and(|folder| {
             // Others can write to it, and the sticky bit does not keep them from files of ours.
             folder.mode() & 0o1002 == 0o002
         });
-        if !is_owned || metadata.mode() & 0o022 != 0 || is_exchangeable {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others than you and root can change it"));
+        if metadata.mode() & 0o022 != 0 || is_exchangeable {
+            return refused("others than you and root can change it".into());
         }
     }
     read(file, limit)

@@ -78,6 +78,22 @@ fn rootless_clients_show_why_there_is_no_credential() {
     }
 }
 
+/// In the namespace root's files have the same unknown owner as everybody else's.
+#[test]
+#[ignore = "needs podman, uidmap and root: run tests/run"]
+fn a_config_file_of_roots_is_believed_outside_and_inside_it_is_said_what_to_do() {
+    let mut world = world();
+    let file = world.home.write("settings/config.toml", "username = \"guid\"\n").display().to_string();
+    world.set("ACRSCOPED_CONFIG", file.clone());
+    world.ask("get", "contoso.azurecr.io").secret();
+    let refused = world.run("podman pull contoso.azurecr.io/app:1").fails();
+    let sentence = format!(
+        "`{file}` cannot be used: it belongs to neither you nor root; inside rootless podman or buildah, root's files cannot be told \
+         from those of others: give it to yourself"
+    );
+    assert!(refused.stderr.contains(&sentence), "{refused:#?}");
+}
+
 /// A user has room for 20,000 bytes in the kernel's keyring: about a dozen tokens.
 #[test]
 #[ignore = "needs docker-registry and root: run tests/run"]
