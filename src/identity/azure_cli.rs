@@ -17,6 +17,9 @@ const PROFILE_LIMIT: usize = 8 * 1024 * 1024;
 
 const PROGRAM: &str = if cfg!(windows) { "az.cmd" } else { "az" };
 
+/// Where it keeps who is signed in.
+const PROFILE: &str = "azureProfile.json";
+
 /// How many other subscriptions a failure names.
 const MOST_NAMED: usize = 5;
 
@@ -65,7 +68,8 @@ enum Choice {
 }
 
 /// Who is signed in to the Azure CLI for a cloud; the inner error says why the Azure CLI is no source here. A profile that is there
-/// and cannot be read or understood is an [`Error::Setting`]: whoever is signed in must not be passed over for somebody else.
+/// and cannot be read or understood, or that does not say who of several is meant, is an [`Error::Setting`]: whoever is signed in must not be
+/// passed over for somebody else.
 pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result<Account, String>, Error> {
     let Some(folder) = settings.azure_cli_folder.as_deref() else {
         return Ok(Err("there is no home folder and `AZURE_CONFIG_DIR` is not set".into()));
@@ -75,14 +79,20 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
     let here: Vec<Subscription> = subscriptions.into_iter().filter(|it| it.is_of(cloud)).collect();
     let wanted = |setting: &Option<crate::config::Value<String>>| setting.as_ref().map(|it| it.value.clone());
     let Some((account, choice)) = choose(&here, wanted(&settings.subscription), wanted(&settings.named_tenant)) else {
-        return Ok(Err(match (total, here.len()) {
-            (0, _) => "nobody is signed in".into(),
-            (_, 0) => format!("nobody is signed in to {}: `az cloud set --name {}`, then `az login`", cloud.name, cloud.cli_name),
-            _ => format!(
-                "it has no default account in {}: set `subscription`, or `az cloud set --name {}` and `az account set`",
-                cloud.name, cloud.cli_name
-            ),
-        }));
+        return match (total, here.len()) {
+            (0, _) => Ok(Err("nobody is signed in".into())),
+            (_, 0) => {
+                let (cloud, word) = (&cloud.name, &cloud.cli_name);
+                Ok(Err(format!("nobody is signed in to {cloud}: `az cloud set --name {word}`, then `az login`")))
+            }
+            _ => Err(Error::Setting {
+                name: folder.join(PROFILE).display().to_string(),
+                problem: format!(
+                    "has no default account in {}: set `subscription`, or `az cloud set --name {}` and `az account set`",
+                    cloud.name, cloud.cli_name
+                ),
+            }),
+        };
     };
     if program::find(PROGRAM, &settings.path).is_none() {
         return Ok(Err("somebody is signed in, but `az` is in no absolute folder of `PATH`".into()));
@@ -92,7 +102,7 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
 }
 
 fn subscriptions(folder: &Path) -> Result<Vec<Subscription>, Error> {
-    let file = folder.join("azureProfile.json");
+    let file = folder.join(PROFILE);
     let unusable = |problem: String| Error::Setting { name: file.display().to_string(), problem };
     let bytes = match read_small(&file, PROFILE_LIMIT) {
         Ok(bytes) => bytes,
@@ -303,16 +313,22 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_without_a_default_account_is_nobody_and_nulls_are_nothing() {
+    fn a_profile_without_accounts_is_nobody_and_nulls_are_nothing() {
         for rows in ["{}", r#"{"subscriptions":null}"#, r#"{"subscriptions":[]}"#] {
             assert!(account_in(profile(rows).path(), &CLOUDS[0]).unwrap().unwrap_err().contains("nobody is signed in"), "{rows}");
         }
-        let two = profile(r#"{"subscriptions":[{"isDefault":false,"tenantId":"t1"},{"isDefault":false,"tenantId":"t2"}]}"#);
-        let problem = account_in(two.path(), &CLOUDS[0]).unwrap().unwrap_err();
-        assert!(problem.starts_with("it has no default account in Azure: set `subscription`"), "{problem}");
         let nulls = profile(r#"{"subscriptions":[{"isDefault":true,"user":null,"tenantId":null},{"isDefault":null}]}"#);
         std::fs::write(nulls.path().join(PROGRAM), "").unwrap();
         assert!(account_in(nulls.path(), &CLOUDS[0]).unwrap().is_ok());
+    }
+
+    #[test]
+    fn who_of_several_is_meant_must_be_said() {
+        let two = profile(r#"{"subscriptions":[{"isDefault":false,"tenantId":"t1"},{"isDefault":false,"tenantId":"t2"}]}"#);
+        let problem = account_in(two.path(), &CLOUDS[0]).unwrap_err().to_string();
+        let sentence =
+            "azureProfile.json` has no default account in Azure: set `subscription`, or `az cloud set --name AzureCloud` and";
+        assert!(problem.contains(sentence), "{problem}");
     }
 
     #[test]

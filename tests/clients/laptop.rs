@@ -289,7 +289,10 @@ fn an_account_that_was_switched_away_from_leaves_no_token_behind() {
 #[test]
 #[ignore = "needs the Azure CLI, docker-registry, gnome-keyring and root: run tests/run"]
 fn after_a_sign_in_to_another_cloud_only_registries_that_need_the_default_account_ask_for_it() {
-    let laptop = Laptop::new(World::of_somebody());
+    let mut laptop = Laptop::new(World::of_somebody());
+    // A managed identity is at hand, and must not sign in instead.
+    let machine = laptop.docker.world.simulator.origin();
+    laptop.docker.world.set("AZURE_POD_IDENTITY_AUTHORITY_HOST", machine);
     let world = laptop.world();
     world.run_with("az login --use-device-code", &[("AZURE_CLOUD_NAME", "AzureUSGovernment")]).succeeds();
     world.simulator.clear_journal();
@@ -297,10 +300,9 @@ fn after_a_sign_in_to_another_cloud_only_registries_that_need_the_default_accoun
         world.ask("get", host).secret();
     }
     let asked = world.ask("get", "contoso.azurecr.io").fails();
-    assert_eq!(asked.stdout, "no Azure identity to sign in with\n");
-    let reason = "azure-cli: it has no default account in Azure: set `subscription`, or `az cloud set --name AzureCloud` and \
-                  `az account set`";
-    assert!(asked.stderr.contains(reason), "{asked:#?}");
+    let reason = "azureProfile.json` has no default account in Azure: set `subscription`, or `az cloud set --name AzureCloud` and \
+                  `az account set`\n";
+    assert!(asked.stdout.ends_with(reason), "{asked:#?}");
     let journal = world.simulator.journal();
     assert!(journal.iter().all(|entry| entry.endpoint != Endpoint::Exchange || entry.host != "contoso.azurecr.io"));
     world.run("az account set --subscription Contoso").succeeds();

@@ -312,12 +312,14 @@ impl AzureCli {
     }
 }
 
-/// The profile with one part of its first default account changed.
+/// The profile with one part of its first default account changed, and no other account, which could be the same person's.
 fn with_another(part: &str, profile: &[u8]) -> Option<Vec<u8>> {
     let json = profile.strip_prefix("\u{feff}".as_bytes()).unwrap_or(profile);
     let mut profile: Value = serde_json::from_slice(json).ok()?;
     let subscriptions = profile.get_mut("subscriptions")?.as_array_mut()?;
-    let account = subscriptions.iter_mut().find(|subscription| subscription["isDefault"] == true)?.as_object_mut()?;
+    subscriptions.retain(|subscription| subscription["isDefault"] == true);
+    subscriptions.truncate(1);
+    let account = subscriptions.first_mut()?.as_object_mut()?;
     let value = account.get(part).and_then(Value::as_str).unwrap_or_default();
     let value = format!("another{value}");
     account.insert(part.to_owned(), value.into());
