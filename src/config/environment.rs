@@ -32,6 +32,11 @@ pub(super) fn text(variables: &Variables, name: &str) -> Result<Option<String>, 
     Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
 }
 
+/// A value, understood.
+pub(super) fn checked<T>(variables: &Variables, name: &str, parse: fn(&str) -> Result<T, String>) -> Result<Option<T>, Error> {
+    text(variables, name)?.map(|value| parse(&value).map_err(|problem| wrong(name, &problem))).transpose()
+}
+
 /// A folder or file; only an absolute one counts, as the XDG specification demands.
 pub(super) fn absolute(variables: &Variables, name: &str) -> Option<PathBuf> {
     raw(variables, name).map(PathBuf::from).filter(|path| path.is_absolute())

@@ -4,22 +4,26 @@
 //! holds for one registry, and [`Settings::explain`] where each value comes from. `ACRSCOPED_*` are ours; `AZURE_*`, `IDENTITY_*` and
 //! the like are those of the Azure SDKs and mean here what they mean there.
 
+mod announced;
 mod cloud;
 mod environment;
 mod file;
+mod jobs;
 mod keys;
 mod layers;
 mod pattern;
+mod source_name;
 mod sources;
 mod values;
 
+pub use announced::Announced;
 pub use cloud::KEYS as CLOUD_KEYS;
 pub use environment::{SECRETS, Variables};
+pub use jobs::{PipelinesSettings, Requests};
 pub use keys::{CONFIG_VARIABLE, KEYS, Key, Kind, Place};
 pub use layers::{Explained, Origin, Value};
-pub use sources::{
-    Announced, CertificateSettings, ManagedId, Narrowing, PipelinesSettings, Requests, SourceName, SourceSettings,
-};
+pub use source_name::{Narrowing, SourceName};
+pub use sources::{CertificateSettings, ManagedId, SourceSettings};
 pub use values::{IDENTITY_TOKEN, ZERO_GUID};
 
 use crate::error::Error;

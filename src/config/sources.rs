@@ -1,92 +1,15 @@
-//! What the sources of an identity are made from, as the Azure SDKs name it, and which of them may sign in.
+//! What the sources of an identity are made from, as the Azure SDKs name it.
 
+use super::announced::Announced;
 use super::environment::{Variables, absolute, http_url, program_folders, raw, text, wrong};
+use super::jobs::{PipelinesSettings, Requests};
 use super::layers::{Layers, Origin, Value};
+use super::source_name::{Narrowing, SourceName};
 use super::values;
 use crate::error::Error;
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use url::Url;
-
-/// Makes the names, their order and their words from one list.
-macro_rules! names {
-    ($($(#[$meaning:meta])* $name:ident = $word:literal,)*) => {
-        /// The sources of an identity, by name.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum SourceName {
-            $($(#[$meaning])* $name,)*
-        }
-
-        impl SourceName {
-            /// All of them, in the order in which they are looked at.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
-
-            /// The word for it in settings.
-            pub fn word(self) -> &'static str {
-                match self {
-                    $(Self::$name => $word,)*
-                }
-            }
-        }
-    };
-}
-
-names! {
-    /// A federated token in a file, as AKS workload identity mounts it.
-    WorkloadIdentity = "workload-identity",
-    /// A service principal with a secret.
-    ClientSecret = "client-secret",
-    /// A service principal with a certificate.
-    ClientCertificate = "client-certificate",
-    /// A job of GitHub Actions.
-    GitHubActions = "github-actions",
-    /// A job of Azure Pipelines.
-    AzurePipelines = "azure-pipelines",
-    /// An identity that the platform gives to what runs there.
-    ManagedIdentity = "managed-identity",
-    /// Whoever is signed in to the Azure CLI.
-    AzureCli = "azure-cli",
-    /// Whoever is signed in to the Azure Developer CLI.
-    AzureDeveloperCli = "azure-developer-cli",
-}
-
-/// The value of `AZURE_TOKEN_CREDENTIALS`: which sources may sign in (Microsoft, "Credential chains in the Azure Identity library").
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Narrowing(&'static str);
-
-impl Narrowing {
-    /// The words of the Azure SDKs for what is here too.
-    const WORDS: [&'static str; 7] = [
-        "prod",
-        "dev",
-        "EnvironmentCredential",
-        "WorkloadIdentityCredential",
-        "ManagedIdentityCredential",
-        "AzureCliCredential",
-        "AzureDeveloperCliCredential",
-    ];
-
-    fn read(variables: &Variables) -> Result<Option<Self>, Error> {
-        const NAME: &str = "AZURE_TOKEN_CREDENTIALS";
-        let Some(written) = text(variables, NAME)? else { return Ok(None) };
-        let word = Self::WORDS.into_iter().find(|word| word.eq_ignore_ascii_case(&written));
-        let problem = || wrong(NAME, &format!("is {written:?}, expected one of {}", Self::WORDS.join(", ")));
-        Ok(Some(Self(word.ok_or_else(problem)?)))
-    }
-
-    /// Whether it lets this source sign in. The sources of CI jobs are not in the chain of the SDKs; they are what is deployed.
-    pub fn allows(&self, source: SourceName) -> bool {
-        let (kind, own) = match source {
-            SourceName::WorkloadIdentity => ("prod", "WorkloadIdentityCredential"),
-            SourceName::ClientSecret | SourceName::ClientCertificate => ("prod", "EnvironmentCredential"),
-            SourceName::GitHubActions | SourceName::AzurePipelines => ("prod", "prod"),
-            SourceName::ManagedIdentity => ("prod", "ManagedIdentityCredential"),
-            SourceName::AzureCli => ("dev", "AzureCliCredential"),
-            SourceName::AzureDeveloperCli => ("dev", "AzureDeveloperCliCredential"),
-        };
-        self.0 == kind || self.0 == own
-    }
-}
 
 /// What the sources of an identity are made from. Missing parts are missing here too: whether a source is complete is for the
 /// source to say.
@@ -170,30 +93,6 @@ pub struct CertificateSettings {
     pub send_chain: bool,
 }
 
-/// Where assertions of a CI job are asked for.
-#[derive(Clone, Debug)]
-pub struct Requests {
-    /// The address.
-    pub url: Url,
-    /// What proves that the job asks.
-    pub token: SecretString,
-}
-
-/// What a job of Azure Pipelines finds; which parts are there depends on the task.
-#[derive(Debug, Default)]
-pub struct PipelinesSettings {
-    /// `SYSTEM_OIDCREQUESTURI`.
-    pub url: Option<Url>,
-    /// `SYSTEM_ACCESSTOKEN`, which a pipeline must map by itself.
-    pub token: Option<SecretString>,
-    /// `service_connection`, or what the task AzureCLI@2 sets.
-    pub service_connection: Option<Value<String>>,
-    /// `AZURESUBSCRIPTION_TENANT_ID` of the task, unless the user named another for this.
-    pub tenant: Option<String>,
-    /// `AZURESUBSCRIPTION_CLIENT_ID` of the task, unless the user named another for this.
-    pub client: Option<String>,
-}
-
 /// A user-assigned managed identity by one of its three names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManagedId {
@@ -211,42 +110,6 @@ impl ManagedId {
         let (Self::Client(id) | Self::Object(id) | Self::Resource(id)) = self;
         id
     }
-}
-
-/// A managed identity as platforms announce it in the environment.
-#[derive(Debug, Default)]
-pub enum Announced {
-    /// None.
-    #[default]
-    Nothing,
-    /// App Service or Container Apps: `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`.
-    AppService {
-        /// Where tokens are asked for.
-        url: Url,
-        /// What proves that we run there.
-        header: SecretString,
-    },
-    /// A server that is connected by Azure Arc: `IDENTITY_ENDPOINT` and `IMDS_ENDPOINT`.
-    Arc {
-        /// Where tokens are asked for.
-        url: Url,
-    },
-    /// Cloud Shell: `MSI_ENDPOINT` alone.
-    CloudShell {
-        /// Where tokens are asked for.
-        url: Url,
-    },
-    /// Azure Machine Learning: `MSI_ENDPOINT` and `MSI_SECRET`.
-    MachineLearning {
-        /// Where tokens are asked for.
-        url: Url,
-        /// What proves that we run there.
-        secret: SecretString,
-        /// `DEFAULT_IDENTITY_CLIENT_ID`, where no identity is named.
-        client: Option<String>,
-    },
-    /// One of another platform, by its name.
-    Unsupported(&'static str),
 }
 
 impl SourceSettings {
@@ -325,79 +188,5 @@ impl CertificateSettings {
                 .map(SecretString::from),
             send_chain: send_chain.is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
         }))
-    }
-}
-
-/// An address that a platform's token is sent to: never in the clear.
-fn https_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
-    let url = Url::parse(value).ok().filter(|url| url.scheme() == "https" && url.has_host());
-    url.ok_or_else(|| wrong(name, &format!("is not an https URL such as `{example}`")))
-}
-
-impl Requests {
-    /// GitHub, "`OpenID` Connect reference": both variables are there in jobs with the permission `id-token: write`.
-    fn of_github(variables: &Variables) -> Result<Option<Self>, Error> {
-        const URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
-        const TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
-        let Some(url) = text(variables, URL)? else { return Ok(None) };
-        let token = text(variables, TOKEN)?.ok_or_else(|| wrong(TOKEN, "is not set"))?;
-        let url = https_url(URL, &url, "https://pipelines.actions.githubusercontent.com/…")?;
-        Ok(Some(Self { url, token: token.into() }))
-    }
-}
-
-impl PipelinesSettings {
-    fn read(variables: &Variables, layers: &Layers<'_>) -> Result<Self, Error> {
-        const URL: &str = "SYSTEM_OIDCREQUESTURI";
-        // What is not mapped in the step stays there as it was written: `$(System.AccessToken)`.
-        const TOKEN: &str = "SYSTEM_ACCESSTOKEN";
-        let url = text(variables, URL)?.map(|url| https_url(URL, &url, "https://dev.azure.com/…")).transpose()?;
-        Ok(Self {
-            url,
-            token: text(variables, TOKEN)?.filter(|token| !token.starts_with("$(")).map(SecretString::from),
-            service_connection: layers.value("service_connection", values::id)?,
-            tenant: checked(variables, "AZURESUBSCRIPTION_TENANT_ID", values::tenant)?,
-            client: checked(variables, "AZURESUBSCRIPTION_CLIENT_ID", values::id)?,
-        })
-    }
-}
-
-fn checked<T>(variables: &Variables, name: &str, parse: fn(&str) -> Result<T, String>) -> Result<Option<T>, Error> {
-    text(variables, name)?.map(|value| parse(&value).map_err(|problem| wrong(name, &problem))).transpose()
-}
-
-/// Where the agent of Azure Arc listens if nothing else is said.
-const ARC_ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
-
-impl Announced {
-    /// Tells platforms apart as the Azure SDKs do.
-    fn read(variables: &Variables) -> Result<Self, Error> {
-        const ENDPOINT: &str = "IDENTITY_ENDPOINT";
-        let is_set = |name| raw(variables, name).is_some();
-        let Some(endpoint) = text(variables, ENDPOINT)? else { return Self::older(variables) };
-        match text(variables, "IDENTITY_HEADER")? {
-            Some(_) if is_set("IDENTITY_SERVER_THUMBPRINT") => Ok(Self::Unsupported("Service Fabric")),
-            Some(header) => {
-                let url = http_url(ENDPOINT, &endpoint, "http://127.0.0.1:8081/msi/token")?;
-                Ok(Self::AppService { url, header: header.into() })
-            }
-            None if is_set("IMDS_ENDPOINT") => Ok(Self::Arc { url: http_url(ENDPOINT, &endpoint, ARC_ENDPOINT)? }),
-            None => Err(wrong(ENDPOINT, "is set, but `IDENTITY_HEADER` is not")),
-        }
-    }
-
-    /// The platforms whose variable is `MSI_ENDPOINT`.
-    fn older(variables: &Variables) -> Result<Self, Error> {
-        const ENDPOINT: &str = "MSI_ENDPOINT";
-        let Some(endpoint) = text(variables, ENDPOINT)? else { return Ok(Self::Nothing) };
-        let url = http_url(ENDPOINT, &endpoint, "http://localhost:50342/oauth2/token")?;
-        Ok(match text(variables, "MSI_SECRET")? {
-            Some(secret) => Self::MachineLearning {
-                url,
-                secret: secret.into(),
-                client: checked(variables, "DEFAULT_IDENTITY_CLIENT_ID", values::id)?,
-            },
-            None => Self::CloudShell { url },
-        })
     }
 }

@@ -1,0 +1,66 @@
+//! What jobs of CI systems find in their environment.
+
+use super::environment::{Variables, checked, text, wrong};
+use super::layers::{Layers, Value};
+use super::values;
+use crate::error::Error;
+use secrecy::SecretString;
+use url::Url;
+
+/// Where assertions of a CI job are asked for.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    /// The address.
+    pub url: Url,
+    /// What proves that the job asks.
+    pub token: SecretString,
+}
+
+/// What a job of Azure Pipelines finds; which parts are there depends on the task.
+#[derive(Debug, Default)]
+pub struct PipelinesSettings {
+    /// `SYSTEM_OIDCREQUESTURI`.
+    pub url: Option<Url>,
+    /// `SYSTEM_ACCESSTOKEN`, which a pipeline must map by itself.
+    pub token: Option<SecretString>,
+    /// `service_connection`, or what the task AzureCLI@2 sets.
+    pub service_connection: Option<Value<String>>,
+    /// `AZURESUBSCRIPTION_TENANT_ID` of the task, unless the user named another for this.
+    pub tenant: Option<String>,
+    /// `AZURESUBSCRIPTION_CLIENT_ID` of the task, unless the user named another for this.
+    pub client: Option<String>,
+}
+
+/// An address that a platform's token is sent to: never in the clear.
+fn https_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
+    let url = Url::parse(value).ok().filter(|url| url.scheme() == "https" && url.has_host());
+    url.ok_or_else(|| wrong(name, &format!("is not an https URL such as `{example}`")))
+}
+
+impl Requests {
+    /// GitHub, "`OpenID` Connect reference": both variables are there in jobs with the permission `id-token: write`.
+    pub(super) fn of_github(variables: &Variables) -> Result<Option<Self>, Error> {
+        const URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
+        const TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+        let Some(url) = text(variables, URL)? else { return Ok(None) };
+        let token = text(variables, TOKEN)?.ok_or_else(|| wrong(TOKEN, "is not set"))?;
+        let url = https_url(URL, &url, "https://pipelines.actions.githubusercontent.com/…")?;
+        Ok(Some(Self { url, token: token.into() }))
+    }
+}
+
+impl PipelinesSettings {
+    pub(super) fn read(variables: &Variables, layers: &Layers<'_>) -> Result<Self, Error> {
+        const URL: &str = "SYSTEM_OIDCREQUESTURI";
+        // What is not mapped in the step stays there as it was written: `$(System.AccessToken)`.
+        const TOKEN: &str = "SYSTEM_ACCESSTOKEN";
+        let url = text(variables, URL)?.map(|url| https_url(URL, &url, "https://dev.azure.com/…")).transpose()?;
+        Ok(Self {
+            url,
+            token: text(variables, TOKEN)?.filter(|token| !token.starts_with("$(")).map(SecretString::from),
+            service_connection: layers.value("service_connection", values::id)?,
+            tenant: checked(variables, "AZURESUBSCRIPTION_TENANT_ID", values::tenant)?,
+            client: checked(variables, "AZURESUBSCRIPTION_CLIENT_ID", values::id)?,
+        })
+    }
+}
