@@ -114,10 +114,10 @@ fn a_cached_get_is_two_round_trips_without_a_thread() {
     let trace = Trace::read(&log);
     assert_eq!(trace.calls(&["sendto", "sendmsg"]).len(), 2, "{:#?}", trace.calls(&["sendto", "sendmsg"]));
     assert_eq!(trace.calls(&["clone", "clone3", "fork", "vfork", "epoll_create1", "eventfd2"]), [] as [&str; 0]);
+    // The config file, which is not there. strace runs as the user, and cannot read its name from memory that is closed.
+    let opened = trace.opened();
     assert!(
-        matches!(trace.opened()[..], [file] if file.contains("/docker-credential-acrscoped/config.toml\"")),
-        "{:?}",
-        trace.opened()
+        matches!(opened[..], [file] if file.ends_with("O_RDONLY|O_NONBLOCK|O_CLOEXEC) = -1 ENOENT (No such file or directory)"))
     );
 }
 
@@ -188,7 +188,8 @@ pub(crate) fn desktop_user(store: &'static str) -> (User, Server) {
 pub(crate) fn unlocked(user: &User) -> Server {
     user.home.write("password", "a password");
     let keyring = start_keyring(user, "--unlock");
-    until("unlocked keyring", || (!is_locked(user)).then_some(()));
+    // A keyring that is not made yet is not locked either.
+    until("unlocked keyring", || locked(user).contains("false").then_some(()));
     keyring
 }
 
@@ -207,11 +208,16 @@ fn has_owner(user: &User, name: &str) -> bool {
     ask_bus(user, &format!("{question} string:{name}")).contains("true")
 }
 
-/// Whether the keyring that tokens would be written to is locked (Secret Service specification, `Collection.Locked`).
 fn is_locked(user: &User) -> bool {
+    locked(user).contains("true")
+}
+
+/// Whether the keyring that tokens would be written to is locked, as the bus says it (Secret Service specification,
+/// `Collection.Locked`).
+fn locked(user: &User) -> String {
     let collection = "org.freedesktop.secrets /org/freedesktop/secrets/collection/login";
     let get = "org.freedesktop.DBus.Properties.Get string:org.freedesktop.Secret.Collection string:Locked";
-    ask_bus(user, &format!("{collection} {get}")).contains("true")
+    ask_bus(user, &format!("{collection} {get}"))
 }
 
 /// The answer to one method call: destination, path, method, arguments.
