@@ -5,7 +5,7 @@
 //! file before it unlocks it: who finds itself with a lock on a file without a name knows that a flight has landed, and who comes later
 //! begins a new one. The file holds words, never a secret. Without a place for it, everybody signs in for themselves.
 
-use crate::error::{NOT_FOUND, Relayed};
+use crate::error::{NOT_FOUND, Relayed, visible};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -146,7 +146,7 @@ fn account(mut file: &File) -> Option<Relayed> {
     file.take(LONGEST_ACCOUNT).read_to_end(&mut json).ok()?;
     let account: Option<Relayed> = serde_json::from_slice(&json).ok();
     // After these words clients go on without a credential: nobody else's word is taken for that.
-    account.filter(|account| account.message != NOT_FOUND)
+    account.filter(|account| visible(&account.message).trim() != NOT_FOUND)
 }
 
 #[cfg(test)]
@@ -203,7 +203,7 @@ mod tests {
         let (_folder, folders) = place();
         let leader = lead(&folders);
         let waiter = waiter(&folders);
-        leader.land(Some(&Relayed { message: NOT_FOUND.into(), ..failure() }));
+        leader.land(Some(&Relayed { message: format!("{NOT_FOUND}\u{200b} "), ..failure() }));
         let Turn::Landed(account) = waiter.join().unwrap() else { panic!() };
         assert!(account.is_none());
     }

@@ -46,6 +46,8 @@ impl azure_identity::Executor for Runner {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        // With it the Azure Developer CLI asks an editor for a token, whoever is signed in there (azure-dev, `pkg/auth/manager.go`).
+        command.env_remove("AZD_AUTH_ENDPOINT");
         // It has no use for the secrets of other sources.
         for secret in SECRETS {
             command.env_remove(secret);
@@ -86,11 +88,11 @@ impl Output {
 }
 
 /// The process group that a child leads: dropping it ends what is left of the group.
-pub(crate) struct Group(Option<u32>);
+struct Group(Option<u32>);
 
 impl Group {
     /// Starts a program as the leader of a group.
-    pub(crate) fn start(command: &mut Command) -> io::Result<(Child, Self)> {
+    fn start(command: &mut Command) -> io::Result<(Child, Self)> {
         #[cfg(unix)]
         command.process_group(0);
         let child = command.kill_on_drop(true).spawn()?;

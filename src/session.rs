@@ -238,16 +238,21 @@ impl<'a> Session<'a> {
 
     /// A command line reads by itself who is signed in to it, a while after we have. Whose token it gave then, nobody can tell.
     fn is_still_the_same(&self) -> Result<(), Error> {
-        let now = Identity::choose(self.config, self.registry)?;
-        if Key::of_sign_in(&now.fingerprint()) == self.access_key {
+        if !self.identity.is_of_command_line() {
             return Ok(());
         }
-        Err(Error::NotSignedIn(Box::new(Error::SignIn(SignIn {
+        let details = match Identity::choose(self.config, self.registry) {
+            Ok(now) if Key::of_sign_in(&now.fingerprint()) == self.access_key => return Ok(()),
+            Ok(_) => vec![],
+            // Its file may be half written at that moment.
+            Err(error) => vec![error.to_string()],
+        };
+        Err(Error::SignIn(SignIn {
             source: self.identity.to_string(),
             said: "somebody else signed in to it at that moment".into(),
-            details: vec![],
+            details,
             hint: Some("try again".into()),
-        }))))
+        }))
     }
 }
 

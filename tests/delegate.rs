@@ -116,7 +116,7 @@ fn a_helper_that_is_not_there_crashes_or_hangs_is_said_to() {
     let crashing = home_with("kill -SEGV $$");
     fails_with(ask(bare(&crashing), "get", "docker.io"), "was ended: signal: 11 (SIGSEGV)");
     // What it starts would hold the stdout open, for the end of which the client waits.
-    let hanging = home_with("sleep 300 & echo $! > \"$HOME/pid\"; wait");
+    let hanging = home_with("sleep 300 2>&- & echo $$ > \"$HOME/pid\"; wait");
     let mut command = bare(&hanging);
     command.env("ACRSCOPED_TIMEOUT", "1");
     let answer = ask(command, "get", "docker.io");

@@ -13,6 +13,7 @@ pub type Variables = HashMap<String, OsString>;
 /// The variables that hold secrets of one source or another.
 pub const SECRETS: &[&str] = &[
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "AZD_AUTH_KEY",
     "AZURE_CLIENT_CERTIFICATE_PASSWORD",
     "AZURE_CLIENT_SECRET",
     "AZURE_PASSWORD",

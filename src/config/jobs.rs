@@ -1,7 +1,6 @@
 //! What jobs of CI systems find in their environment.
 
 use super::environment::{Variables, checked, text, wrong};
-use super::layers::{Layers, Value};
 use super::values;
 use crate::error::Error;
 use secrecy::SecretString;
@@ -23,8 +22,6 @@ pub struct PipelinesSettings {
     pub url: Option<Url>,
     /// `SYSTEM_ACCESSTOKEN`, which a pipeline must map by itself.
     pub token: Option<SecretString>,
-    /// `service_connection`, or what the task AzureCLI@2 sets.
-    pub service_connection: Option<Value<String>>,
     /// `AZURESUBSCRIPTION_TENANT_ID` of the task, unless the user named another for this.
     pub tenant: Option<String>,
     /// `AZURESUBSCRIPTION_CLIENT_ID` of the task, unless the user named another for this.
@@ -50,7 +47,7 @@ impl Requests {
 }
 
 impl PipelinesSettings {
-    pub(super) fn read(variables: &Variables, layers: &Layers<'_>) -> Result<Self, Error> {
+    pub(super) fn read(variables: &Variables) -> Result<Self, Error> {
         const URL: &str = "SYSTEM_OIDCREQUESTURI";
         // What is not mapped in the step stays there as it was written: `$(System.AccessToken)`.
         const TOKEN: &str = "SYSTEM_ACCESSTOKEN";
@@ -58,7 +55,6 @@ impl PipelinesSettings {
         Ok(Self {
             url,
             token: text(variables, TOKEN)?.filter(|token| !token.starts_with("$(")).map(SecretString::from),
-            service_connection: layers.value("service_connection", values::id)?,
             tenant: checked(variables, "AZURESUBSCRIPTION_TENANT_ID", values::tenant)?,
             client: checked(variables, "AZURESUBSCRIPTION_CLIENT_ID", values::id)?,
         })

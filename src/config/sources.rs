@@ -37,6 +37,8 @@ pub struct SourceSettings {
     pub certificate: Option<CertificateSettings>,
     /// What a job of GitHub Actions with `id-token: write` finds.
     pub github: Settled<Option<Requests>>,
+    /// `service_connection`, or what the task AzureCLI@2 of Azure Pipelines sets.
+    pub service_connection: Option<Value<String>>,
     /// What a job of Azure Pipelines finds.
     pub pipelines: Settled<PipelinesSettings>,
     /// The managed identity that the environment announces.
@@ -129,7 +131,8 @@ impl SourceSettings {
             federated_token_file: raw(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
             certificate: CertificateSettings::read(variables)?,
             github: Settled::of(Requests::of_github(variables))?,
-            pipelines: Settled::of(PipelinesSettings::read(variables, layers))?,
+            service_connection: layers.value("service_connection", values::id)?,
+            pipelines: Settled::of(PipelinesSettings::read(variables))?,
             announced: Settled::of(Announced::read(variables))?,
             imds: text(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST")?
                 .map(|value| http_url("AZURE_POD_IDENTITY_AUTHORITY_HOST", &value, "http://127.0.0.1:40342"))

@@ -89,8 +89,9 @@ impl Application {
     fn of_pipelines(settings: &SourceSettings, own: &PipelinesSettings) -> Result<Self, String> {
         let url = own.url.clone().ok_or("`SYSTEM_OIDCREQUESTURI` is not set")?;
         let token = own.token.clone().ok_or("`SYSTEM_ACCESSTOKEN` is not mapped")?;
-        let connection = own.service_connection.as_ref();
+        let connection = settings.service_connection.as_ref();
         let connection = connection.ok_or("`AZURESUBSCRIPTION_SERVICE_CONNECTION_ID` is not set, nor is `service_connection`")?;
+        let is_of_task = connection.origin == Origin::Variable("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID");
         let of_task = |set: &Option<Value<String>>, task: &Option<String>, name: &'static str| {
             let is_named = |origin: &Origin| match origin {
                 Origin::Variable(variable) => variable.starts_with("ACRSCOPED_"),
@@ -98,7 +99,7 @@ impl Application {
                 Origin::Top { .. } => false,
             };
             let named = set.clone().filter(|set| is_named(&set.origin));
-            let task = task.clone().map(|value| Value { value, origin: Origin::Variable(name) });
+            let task = task.clone().filter(|_| is_of_task).map(|value| Value { value, origin: Origin::Variable(name) });
             named.or(task).or_else(|| set.clone())
         };
         let tenant = of_task(&settings.tenant, &own.tenant, "AZURESUBSCRIPTION_TENANT_ID");

@@ -77,6 +77,9 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
     let subscriptions = subscriptions(folder)?;
     let total = subscriptions.len();
     let here: Vec<Subscription> = subscriptions.into_iter().filter(|it| it.is_of(cloud)).collect();
+    if !here.is_empty() && program::find(PROGRAM, &settings.path).is_none() {
+        return Ok(Err("somebody is signed in, but `az` is in no absolute folder of `PATH`".into()));
+    }
     let wanted = |setting: &Option<crate::config::Value<String>>| setting.as_ref().map(|it| it.value.clone());
     let Some((account, choice)) = choose(&here, wanted(&settings.subscription), wanted(&settings.named_tenant)) else {
         return match (total, here.len()) {
@@ -94,9 +97,6 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
             }),
         };
     };
-    if program::find(PROGRAM, &settings.path).is_none() {
-        return Ok(Err("somebody is signed in, but `az` is in no absolute folder of `PATH`".into()));
-    }
     let others = here.into_iter().filter(|it| it.tenant_id != account.tenant_id).collect();
     Ok(Ok(Account { subscription: account, choice, others, path: settings.path.clone() }))
 }
@@ -325,6 +325,7 @@ mod tests {
     #[test]
     fn who_of_several_is_meant_must_be_said() {
         let two = profile(r#"{"subscriptions":[{"isDefault":false,"tenantId":"t1"},{"isDefault":false,"tenantId":"t2"}]}"#);
+        std::fs::write(two.path().join(PROGRAM), "").unwrap();
         let problem = account_in(two.path(), &CLOUDS[0]).unwrap_err().to_string();
         let sentence =
             "azureProfile.json` has no default account in Azure: set `subscription`, or `az cloud set --name AzureCloud` and";

@@ -112,6 +112,14 @@ impl Identity {
         }
     }
 
+    /// Whether it is whoever is signed in to a command line, which reads by itself who that is.
+    pub fn is_of_command_line(&self) -> bool {
+        match self.source {
+            Source::AzureCli(_) | Source::DeveloperCli(_) => true,
+            Source::Application(_) | Source::ManagedIdentity { .. } => false,
+        }
+    }
+
     /// What the access token is asked for.
     pub fn audience(&self) -> &Audience {
         &self.audience
@@ -287,6 +295,7 @@ mod tests {
             (&[&PIPELINES[..], &[("ACRSCOPED_CLIENT_ID", "c")]].concat(), "Azure Pipelines as c"),
             (&PIPELINES, "Azure Pipelines as task"),
             (&PIPELINES[1..], "the system-assigned managed identity"),
+            (&[&PIPELINES[..], &rows[1..3], &[("ACRSCOPED_SERVICE_CONNECTION", "mine")]].concat(), "Azure Pipelines as c"),
             (&[rows[1], rows[2], ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem")], "service principal c"),
             (&[], "the system-assigned managed identity"),
         ] {

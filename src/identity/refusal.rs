@@ -109,7 +109,14 @@ fn said(error: &azure_core::Error, secret: Option<&str>) -> Vec<String> {
 fn without(text: &str, secret: Option<&str>) -> String {
     let Some(secret) = secret.filter(|secret| !secret.is_empty()) else { return text.to_owned() };
     let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    text.replace(secret, "…").replace(&encoded, "…")
+    // `%7E` and `%7e` are the same.
+    let lower = encoded.split('%').enumerate().map(|(at, part)| match part.get(..2).filter(|_| at > 0) {
+        Some(digits) => format!("%{}{}", digits.to_ascii_lowercase(), &part[2..]),
+        None => part.to_owned(),
+    });
+    let lower: String = lower.collect();
+    let forms = [secret.to_owned(), visible(secret), encoded, lower];
+    forms.iter().filter(|form| !form.is_empty()).fold(text.to_owned(), |text, form| text.replace(form, "…"))
 }
 
 /// Only what can be a tenant becomes part of a command to paste.
@@ -261,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_repeated_in_any_form_is_left_out() {
-        for echoed in ["7b7~4T/Q", "7b7%7E4T%2FQ", "7b7~4\u{200b}T/Q"] {
+        for echoed in ["7b7~4T/Q", "7b7%7E4T%2FQ", "7b7%7e4T%2fQ", "7b7~4\u{200b}T/Q"] {
             let error = azure_core::Error::with_message(ErrorKind::Credential, format!("cannot parse client_secret={echoed}&x"));
             assert_eq!(said(&error, Some("7b7~4T/Q")), ["cannot parse client_secret=…&x"]);
         }

@@ -6,14 +6,16 @@
 use super::docker::Verb;
 use crate::config::{DELEGATED_VARIABLE, Delegate, Settings};
 use crate::error::Error;
-use crate::program::{self, Group, Output};
+use crate::program::{self, Output};
 use crate::runtime::run;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use zeroize::Zeroizing;
 
 /// A helper that was found, ready to be called.
 #[derive(Debug)]
@@ -40,16 +42,17 @@ impl Other {
         Ok(Some(other))
     }
 
-    /// Passes a message on. The helper writes to our stdout and stderr itself; its exit code is returned.
-    pub(super) fn pass(&self, verb: Verb, message: &[u8]) -> Result<ExitCode, Error> {
-        let (status, _) = self.run(verb, message, Stdio::inherit())?;
+    /// Passes a message on and its answer back; its stderr is ours. The exit code is returned.
+    pub(super) fn pass(&self, verb: Verb, message: &[u8], mut output: impl Write) -> Result<ExitCode, Error> {
+        let (status, answer) = self.run(verb, message)?;
+        output.write_all(&answer).and_then(|()| output.flush()).map_err(Error::Output)?;
         self.code(status).map(ExitCode::from)
     }
 
     /// The servers it has, with their user names.
     pub(super) fn list(&self) -> Result<BTreeMap<String, String>, Error> {
         // Docker writes this word, and helpers wait for the end of their stdin.
-        let (status, output) = self.run(Verb::List, b"unused", Stdio::piped())?;
+        let (status, output) = self.run(Verb::List, b"unused")?;
         match self.code(status)? {
             0 => {
                 serde_json::from_slice(&output).map_err(|_| self.wrong("listed something that is no JSON object of texts".into()))
@@ -58,23 +61,24 @@ impl Other {
         }
     }
 
-    fn run(&self, verb: Verb, message: &[u8], stdout: Stdio) -> Result<(ExitStatus, Vec<u8>), Error> {
+    fn run(&self, verb: Verb, message: &[u8]) -> Result<(ExitStatus, Zeroizing<Vec<u8>>), Error> {
         let failed = |error: std::io::Error| self.wrong(format!("could not be called: {error}"));
         let late = |_| self.wrong(format!("did not answer within {} s", self.timeout.as_secs()));
-        run(async { tokio::time::timeout(self.timeout, self.call(verb, message, stdout)).await.map_err(late)?.map_err(failed) })
+        run(async { tokio::time::timeout(self.timeout, self.call(verb, message)).await.map_err(late)?.map_err(failed) })
     }
 
-    async fn call(&self, verb: Verb, message: &[u8], stdout: Stdio) -> std::io::Result<(ExitStatus, Vec<u8>)> {
+    /// It stays in our process group, since some helpers ask at the terminal for a password. Its stdout is not ours: whatever it starts
+    /// and leaves behind would hold that open, for the end of which the client waits.
+    async fn call(&self, verb: Verb, message: &[u8]) -> std::io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
         let mut command = Command::new(&self.file);
-        command.arg(verb.word()).env(DELEGATED_VARIABLE, "1").stdin(Stdio::piped()).stdout(stdout);
-        // Whatever it starts would hold our stdout open, for the end of which the client waits.
-        let (mut child, _group) = Group::start(&mut command)?;
+        command.arg(verb.word()).env(DELEGATED_VARIABLE, "1").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn()?;
         let output = Output::of(child.stdout.take());
         if let Some(mut stdin) = child.stdin.take() {
             // One that does not read it all may still answer.
             drop(stdin.write_all(message).await);
         }
-        Ok((child.wait().await?, output.finish().await?))
+        Ok((child.wait().await?, Zeroizing::new(output.finish().await?)))
     }
 
     fn code(&self, status: ExitStatus) -> Result<u8, Error> {

@@ -81,7 +81,7 @@ pub fn serve<'a>(
             let message = message(input, HOST_LIMIT)?;
             let server_url = server_url(&message)?;
             let Some(registry) = Registry::parse(server_url, settings.clouds()) else {
-                return not_ours(verb, settings, &message);
+                return not_ours(verb, settings, &message, output);
             };
             let credential = helper(settings)?.get(&registry)?;
             let secret = credential.token.secret().expose_secret();
@@ -92,7 +92,7 @@ pub fn serve<'a>(
             let stored = stored(&message)?;
             if Registry::parse(&stored.server_url, settings.clouds()).is_none() {
                 return match Other::of(settings)? {
-                    Some(other) => other.pass(verb, &message),
+                    Some(other) => other.pass(verb, &message, output),
                     None => Err(nowhere_to_store(&stored.server_url, settings)),
                 };
             }
@@ -101,7 +101,7 @@ pub fn serve<'a>(
         Verb::Erase => {
             let message = message(input, HOST_LIMIT)?;
             let Some(registry) = Registry::parse(server_url(&message)?, settings.clouds()) else {
-                return not_ours(verb, settings, &message);
+                return not_ours(verb, settings, &message, output);
             };
             helper(settings)?.erase(&registry)?;
         }
@@ -111,9 +111,9 @@ pub fn serve<'a>(
 }
 
 /// Passes the message to the helper for other hosts; without one, the client goes on without a credential.
-fn not_ours(verb: Verb, settings: &Settings, message: &[u8]) -> Result<ExitCode, Error> {
+fn not_ours(verb: Verb, settings: &Settings, message: &[u8], output: impl Write) -> Result<ExitCode, Error> {
     match Other::of(settings)? {
-        Some(other) => other.pass(verb, message),
+        Some(other) => other.pass(verb, message, output),
         None => Err(Error::NotOurs),
     }
 }
