@@ -9,7 +9,7 @@ use crate::session::Session;
 use crate::token::RefreshToken;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// Answers for registries: from the cache, or by a sign-in and an exchange.
 #[derive(Debug)]
@@ -89,6 +89,13 @@ impl<'a> Helper<'a> {
 
     fn config(&self, registry: &Registry) -> Result<Config, Error> {
         let config = self.settings.for_registry(registry)?;
+        if self.settings.clouds().contains(registry.cloud()) {
+            info!(
+                "{registry} is trusted as a registry of `[cloud.{}]` in {}",
+                registry.cloud().name,
+                self.settings.file().display()
+            );
+        }
         if tracing::enabled!(tracing::Level::DEBUG) {
             for set in self.settings.explain(Some(registry))? {
                 if let Some(origin) = set.origin {

@@ -14,7 +14,7 @@ use crate::network::Network;
 use crate::registry::Registry;
 use crate::runtime::run;
 use crate::token::{AccessToken, RefreshToken};
-use reqwest::{Client, StatusCode};
+use reqwest::Client;
 use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -168,12 +168,14 @@ impl<'a> Session<'a> {
         let (token, is_new) = self.access_token(network, deadline, None).await?;
         match self.exchange(network, &client, deadline, &token).await {
             // It may have been revoked, or the role may have come with a group since.
-            Err(Error::Exchange { refusal: Refusal::Denied { status, .. }, .. })
-                if !is_new && status == StatusCode::UNAUTHORIZED.as_u16() =>
-            {
+            Err(refusal @ Error::Exchange { refusal: Refusal::Denied { status: 401, .. }, .. }) if !is_new => {
                 info!(registry = %self.registry, "the kept access token was refused; signing in anew");
-                let (token, _) = self.access_token(network, deadline, Some(&token)).await?;
-                self.exchange(network, &client, deadline, &token).await
+                let (new, _) = self.access_token(network, deadline, Some(&token)).await?;
+                if new.is(&token) {
+                    // The Azure CLI and metadata services keep tokens, too, and give the same one again.
+                    return Err(refusal);
+                }
+                self.exchange(network, &client, deadline, &new).await
             }
             result => result,
         }

@@ -112,6 +112,10 @@ fn a_private_cloud_has_an_authority_and_an_audience_of_its_own() {
          audience = 'https://containerregistry.fabrikam.example'\n",
     );
     let host = "contoso.azurecr.fabrikam.example";
+    let mut told = helper(&home, &simulator);
+    told.env("ACRSCOPED_LOG", "info");
+    let answer = ask(told, "get", host);
+    assert!(answer.stderr.contains(&format!("{host} is trusted as a registry of `[cloud.Fabrikam]` in ")), "{answer:#?}");
     simulator.change(|settings| {
         settings.authorities.push(simulator::Authority { host: "login.fabrikam.example".into(), cloud: "Fabrikam".into() });
         let registry = settings.registry_mut(host);

@@ -100,6 +100,10 @@ fn a_list_that_cannot_be_had_is_a_warning_since_builds_need_perhaps_only_ours() 
         let warning = format!("warn: `docker-credential-other` {problem}");
         assert!(answer.stderr.contains(&warning), "{answer:#?}");
     }
+    let missing = Home::new();
+    missing.write("home/.config/docker-credential-acrscoped/config.toml", "delegate = \"other\"\n");
+    let answer = ask(helper(&missing, &simulator), "list", "").succeeds();
+    assert!(answer.stderr.contains("is in no absolute folder of `PATH`; only Azure's registries are listed"), "{answer:#?}");
 }
 
 fn fails_with(answer: Answer, problem: &str) {

@@ -208,7 +208,9 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         (70_001 | 7_000_112, None) => format!("check {}", settings(identity)),
         (90_038, _) => "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`".into(),
         (700_027, _) => "the certificate is not registered with the application".into(),
-        (700_024, _) => "the federated token has expired, or the clock of this machine is wrong".into(),
+        (700_024, _) => "the federated token has expired, or the clock is wrong; in a CI job let `source` be github-actions or \
+                         azure-pipelines, which ask for a new one each time"
+            .into(),
         (70_021 | 700_211..=700_213, _) => {
             "compare issuer, subject and audience of the federated token with the application's federated credentials".into()
         }
@@ -348,7 +350,12 @@ mod tests {
             (&secret, &[90_002, 900_023], &*directory),
             (&secret, &[90_038], "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`"),
             (&secret, &[700_027], "the certificate is not registered with the application"),
-            (&file, &[700_024], "the federated token has expired, or the clock of this machine is wrong"),
+            (
+                &file,
+                &[700_024],
+                "the federated token has expired, or the clock is wrong; in a CI job let `source` be github-actions or \
+                 azure-pipelines, which ask for a new one each time",
+            ),
             (&file, &[70_021, 700_211, 700_212, 700_213], credential),
             (&secret, &[90_024, 50_196], "Entra gets too many sign-ins: try again later"),
             (&secret, &[123_456], "https://login.microsoftonline.com/error?code=123456"),

@@ -122,13 +122,12 @@ fn not_ours(verb: Verb, settings: &Settings, message: &[u8], output: impl Write)
 /// and needs perhaps only these.
 fn list(settings: &Settings, helper: &Helper<'_>) -> Result<BTreeMap<String, String>, Error> {
     let mut hosts: BTreeMap<String, String> = helper.list()?.into_iter().map(|(host, name)| (host, name.to_owned())).collect();
-    let others = match Other::of(settings)? {
-        Some(other) => other.list().unwrap_or_else(|error| {
-            warn!("{error}; only Azure's registries are listed");
-            BTreeMap::new()
-        }),
-        None => BTreeMap::new(),
-    };
+    let others = Other::of(settings).and_then(|other| other.map(|other| other.list()).transpose());
+    let others = others.unwrap_or_else(|error| {
+        warn!("{error}; only Azure's registries are listed");
+        None
+    });
+    let others = others.unwrap_or_default();
     // What it kept of ours before is not what we would give out.
     hosts.extend(others.into_iter().filter(|(host, _)| Registry::parse(host, settings.clouds()).is_none()));
     Ok(hosts)

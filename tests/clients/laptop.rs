@@ -201,6 +201,10 @@ fn give_roles(settings: &mut Settings) {
 fn config() -> String {
     format!(
         r#"delegate = "secretservice"
+source = "github-actions"
+
+[registry."*.azurecr.io"]
+source = "azure-cli"
 
 [registry."fabrikam.azurecr.io"]
 subscription = "Fabrikam"
