@@ -25,8 +25,8 @@
 //!                   cache.put (best effort) ──────────────────────────▶┘
 //! ```
 //!
-//! A cached `get` is one process start, one config read and one keyring read: no HTTP client, no TLS, no async runtime, no thread. A cold one is
-//! two HTTPS requests and nothing more; a CI job asks for its assertion besides.
+//! A cached `get` is one process start, one config read and one keyring read: no HTTP client, no TLS, no async runtime, no thread.
+//! A cold one is two HTTPS requests and nothing more; a CI job asks for its assertion besides.
 //!
 //! # Modules
 //!
