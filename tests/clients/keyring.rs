@@ -22,7 +22,8 @@ impl Keyring {
 
         world.home.write("password", "a password");
         let mut command = world.client("sh");
-        command.args(["-ec", "exec gnome-keyring-daemon --foreground --components=secrets --unlock <password"]);
+        command
+            .args(["-ec", "exec taskset --cpu-list 0 gnome-keyring-daemon --foreground --components=secrets --unlock <password"]);
         let mut daemon = Server::start(&mut command, world.home.path("keyring.log"));
         daemon.when("keyring", |_| is_unlocked(world).then_some(()));
         Self { _daemon: daemon, _bus: bus }

@@ -20,7 +20,7 @@ const SIGN_IN: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
 /// The longest line of the sign-in: it holds a word and a number of 32 digits.
 const LONGEST_LINE: usize = 512;
 
-/// All that is read from one connection, so that a bus that talks without end costs no memory.
+/// All that is read for one question, so that a bus that talks without end costs no memory.
 const MOST: usize = 8 * LONGEST;
 
 /// An answer to come.
@@ -54,6 +54,13 @@ impl Connection {
             }
         }
         Err(problem)
+    }
+
+    /// Begins another question, which takes no longer than until `deadline`. Answers that nobody has asked for since are dropped.
+    pub(super) fn give_until(&mut self, deadline: Instant) {
+        (self.deadline, self.left) = (deadline, MOST);
+        self.awaited.retain(|pending| self.greeting == Some(*pending));
+        self.arrived.clear();
     }
 
     fn greet(stream: UnixStream, guid: Option<Vec<u8>>, deadline: Instant) -> Result<Self> {

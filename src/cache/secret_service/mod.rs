@@ -26,6 +26,7 @@ use keyring_core::{Entry, Error, Result};
 use service::{NewItem, Service, locked};
 use std::any::Any;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -38,28 +39,58 @@ const APPLICATION: &str = "service";
 /// The attribute that holds registry host and identity.
 const USER: &str = "username";
 
-/// The store. What is left of the patience is shared by all its entries.
+/// The store. What is left of the patience, and the connection, are shared by all its entries.
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     bus: SessionBus,
-    patience: Arc<Mutex<Duration>>,
+    line: Arc<Mutex<Line>>,
+}
+
+/// One process is one client of the service. GNOME Keyring 42 ends itself (`gkd_secret_service_get_pkcs11_session: assertion 'client'
+/// failed`) when a client comes at the moment at which another leaves, so nothing here comes and goes.
+struct Line {
+    patience: Duration,
+    service: Option<Service>,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("patience", &self.patience).finish_non_exhaustive()
+    }
 }
 
 impl Store {
     /// A store on this bus that keeps its caller waiting for [`PATIENCE`], or for as long as the caller has.
     pub(super) fn new(bus: SessionBus, patience: Duration) -> Self {
-        Self { bus, patience: Arc::new(Mutex::new(patience.min(PATIENCE))) }
+        Self { bus, line: Arc::new(Mutex::new(Line { patience: patience.min(PATIENCE), service: None })) }
     }
 
-    /// Puts a question to the service, on a connection of its own, for as long as patience is left.
-    fn ask<T>(&self, question: impl FnOnce(&mut Service) -> Result<T>) -> Result<T> {
-        let mut patience = self.patience.lock().map_err(|_| unanswered())?;
+    /// Puts a question to the service for as long as patience is left. The connection of an earlier question may be dead by now; then
+    /// it is put on another one.
+    fn ask<T>(&self, question: impl Fn(&mut Service) -> Result<T>) -> Result<T> {
+        let mut line = self.line.lock().map_err(|_| unanswered())?;
         let started = Instant::now();
-        let service = Service::connect(&address::addresses(&self.bus), started + *patience);
-        let result = service.and_then(|mut service| question(&mut service));
-        *patience = patience.saturating_sub(started.elapsed());
+        let deadline = started + line.patience;
+        let earlier = line.service.take();
+        let answered = earlier.map(|service| put(service, deadline, &question));
+        let (service, result) = match answered {
+            Some(answered @ ((Some(_), _) | (None, Err(Error::NoStorageAccess(_))))) => answered,
+            Some(_) | None => match Service::connect(&address::addresses(&self.bus), deadline) {
+                Ok(service) => put(service, deadline, &question),
+                Err(error) => (None, Err(error)),
+            },
+        };
+        line.service = service;
+        line.patience = line.patience.saturating_sub(started.elapsed());
         result
     }
+}
+
+/// The answer, and the connection if it can be used again.
+fn put<T>(mut service: Service, deadline: Instant, question: impl Fn(&mut Service) -> Result<T>) -> (Option<Service>, Result<T>) {
+    service.give_until(deadline);
+    let result = question(&mut service);
+    (matches!(result, Ok(_) | Err(Error::NoEntry)).then_some(service), result)
 }
 
 impl CredentialStoreApi for Store {

@@ -54,6 +54,11 @@ impl Service {
         Connection::open(addresses, deadline).map(Self)
     }
 
+    /// Everything from now on takes no longer than until `deadline`.
+    pub(super) fn give_until(&mut self, deadline: Instant) {
+        self.0.give_until(deadline);
+    }
+
     /// Asks for a session in which secrets are sent as they are.
     pub(super) fn ask_session(&mut self) -> Result<Pending> {
         let mut body = Writer::default();

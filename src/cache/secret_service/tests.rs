@@ -222,6 +222,22 @@ fn all_questions_together_wait_no_longer_than_the_patience() {
 }
 
 #[test]
+fn a_connection_serves_every_question_until_it_is_dead() {
+    let bus = Bus::start(|client| {
+        // Session and search, then the same again; after that the service is gone.
+        say(&client, &[greeted(), session(2), found(3, &[], &[])].concat());
+        if hear(&client, "SearchItems") {
+            say(&client, &[session(4), found(5, &[], &[])].concat());
+            hear(&client, "SearchItems");
+        }
+    });
+    let entry = bus.entry(PATIENCE);
+    for _ in 0..5 {
+        assert_eq!(kind(entry.get_secret()), "no entry");
+    }
+}
+
+#[test]
 fn a_bus_that_does_not_accept_is_not_waited_for_longer() {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, listen, socket};
     let folder = tempfile::tempdir().unwrap();
