@@ -1,5 +1,6 @@
 //! The command line: its words and its help.
 
+use crate::commands;
 use crate::config::{CONFIG_VARIABLE, KEYS};
 use crate::error::FROM_STDIN;
 use crate::protocol::docker::Verb;
@@ -12,10 +13,11 @@ pub const PROGRAM: &str = "docker-credential-acrscoped";
 const ABOUT: &str = "\
 Docker credential helper for Azure Container Registry.
 
-It signs in with Entra for the registry audience only, exchanges the access token
-at the registry, and keeps the registry's refresh token in the keyring.
+It signs in with Entra for the registry audience only, exchanges the access
+token at the registry, and keeps the registry's refresh token in the keyring.
 
-  echo contoso.azurecr.io | docker-credential-acrscoped get";
+Docker, podman and others call get, store, erase and list, with a host or JSON
+on stdin; the other commands are for people.";
 
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, about = ABOUT, disable_version_flag = true, arg_required_else_help = false)]
@@ -27,8 +29,10 @@ struct Arguments {
     command: Option<Subcommands>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Subcommands {
+    #[command(flatten)]
+    Person(commands::Command),
     /// Print the credential of the registry named on stdin, as JSON.
     #[command(after_help = "Example:\n  echo contoso.azurecr.io | docker-credential-acrscoped get")]
     Get,
@@ -47,10 +51,12 @@ enum Subcommands {
 }
 
 /// What the command line asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// A verb of the docker protocol.
     Docker(Verb),
+    /// What a person asks.
+    Person(commands::Command),
     /// The version.
     Version,
 }
@@ -80,24 +86,32 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
     }
 }
 
-/// Everything else: options, help, misspellings.
-fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
-    let settings: String = KEYS.iter().fold(String::new(), |text, key| text + &format!("\n  {:<19} {}", key.name, key.meaning));
+/// The whole command line with its help, for the parser, the manual and the completions of shells.
+pub fn command() -> clap::Command {
+    let settings: String = KEYS.iter().fold(String::new(), |text, key| text + &format!("\n  {:<18} {}", key.name, key.meaning));
     let after = format!(
         "Settings:{settings}\n\n\
-         Each is an environment variable, such as ACRSCOPED_TENANT for `tenant`, or a line of the file\n\
-         ~/.config/{PROGRAM}/config.toml ({CONFIG_VARIABLE} names another):\n\n\
+         Each is an environment variable, such as ACRSCOPED_TENANT for `tenant`, or a\n\
+         line of the file ~/.config/{PROGRAM}/config.toml\n\
+         ({CONFIG_VARIABLE} names another):\n\n\
          \x20 delegate = \"secretservice\"\n\n\
          \x20 [registry.\"*.azurecr.us\"]\n\
          \x20 tenant = \"contoso.onmicrosoft.us\"\n\n\
-         The identity is the first that is configured: workload identity (AZURE_FEDERATED_TOKEN_FILE), service principal\n\
-         (AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH), GitHub Actions, Azure Pipelines, a managed identity that the\n\
-         platform announces, the Azure CLI, the Azure Developer CLI, managed identity of a virtual machine.\n\n\
+         The identity is the first that is configured: workload identity\n\
+         (AZURE_FEDERATED_TOKEN_FILE), service principal (AZURE_CLIENT_SECRET,\n\
+         AZURE_CLIENT_CERTIFICATE_PATH), GitHub Actions, Azure Pipelines, a managed\n\
+         identity that the platform announces, the Azure CLI, the Azure Developer CLI,\n\
+         managed identity of a virtual machine.\n\n\
          To use it, name it in ~/.docker/config.json for a registry, or for all hosts:\n  \
          {{ \"credHelpers\": {{ \"contoso.azurecr.io\": \"acrscoped\" }} }}\n  \
          {{ \"credsStore\": \"acrscoped\" }}"
     );
-    let matches = Arguments::command().after_help(after).try_get_matches_from(args);
+    Arguments::command().after_help(after).max_term_width(80)
+}
+
+/// Everything else: options, help, misspellings.
+fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
+    let matches = command().try_get_matches_from(args);
     let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| {
         use clap::error::ErrorKind;
         match error.kind() {
@@ -107,14 +121,12 @@ fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
     })?;
     match (arguments.version, arguments.command) {
         (true, _) | (_, Some(Subcommands::Version)) => Ok(Command::Version),
+        (_, Some(Subcommands::Person(person))) => Ok(Command::Person(person)),
         (_, Some(Subcommands::Get)) => Ok(Command::Docker(Verb::Get)),
         (_, Some(Subcommands::Store)) => Ok(Command::Docker(Verb::Store)),
         (_, Some(Subcommands::Erase)) => Ok(Command::Docker(Verb::Erase)),
         (_, Some(Subcommands::List)) => Ok(Command::Docker(Verb::List)),
-        (false, None) => Err(Stop::Misuse(
-            "no action given: one of get, store, erase, list, version".into(),
-            format!("`{PROGRAM} --help` explains them"),
-        )),
+        (false, None) => Err(Stop::Help(command().render_help().to_string())),
     }
 }
 
@@ -129,7 +141,7 @@ fn misuse(error: &clap::Error, is_unknown_verb: bool) -> Stop {
             "no login is needed: sign in with `az login`, and name the helper in `credHelpers`; `{PROGRAM} erase` forgets a registry"
         )
     } else if is_unknown_verb {
-        "one of get, store, erase, list, version".to_owned()
+        format!("`{PROGRAM} --help` lists the commands")
     } else {
         FROM_STDIN.to_owned()
     };
@@ -165,24 +177,24 @@ mod tests {
         for key in KEYS {
             assert!(help.contains(key.name) && help.contains(key.meaning), "{}", key.name);
         }
-        assert!(help.lines().all(|line| line.chars().count() <= 120));
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
     }
 
     #[test]
     fn a_misspelt_verb_is_answered_with_the_nearest_one() {
         let Err(Stop::Misuse(line, rest)) = of(&["gett"]) else { panic!() };
         assert_eq!(line, "unrecognized subcommand `gett`");
-        assert!(rest.contains("'get'") && rest.ends_with("hint: one of get, store, erase, list, version"));
+        assert!(rest.contains("'get'") && rest.ends_with("--help` lists the commands"));
         let Err(Stop::Misuse(_, rest)) = of(&["login"]) else { panic!() };
         assert!(rest.contains("hint: no login is needed"));
         let Err(Stop::Misuse(_, rest)) = of(&["get", "contoso.azurecr.io"]) else { panic!() };
         assert!(rest.ends_with(FROM_STDIN));
-        assert!(matches!(of(&[]), Err(Stop::Misuse(..))));
+        assert!(matches!(of(&[]), Err(Stop::Help(help)) if help.contains("Commands:")));
         assert!(matches!(of(&["get", "contoso.azurecr.io"]), Err(Stop::Misuse(..))));
     }
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -8,7 +8,7 @@ use crate::registry::Registry;
 use crate::session::Session;
 use crate::token::RefreshToken;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tracing::{debug, info, warn};
 
 /// Answers for registries: from the cache, or by a sign-in and an exchange.
@@ -26,6 +26,23 @@ pub struct Credential {
     pub username: &'static str,
     /// The password.
     pub token: RefreshToken,
+}
+
+/// A refresh token in the cache.
+#[derive(Debug)]
+pub struct Cached {
+    /// Its registry.
+    pub registry: Registry,
+    /// Who signed in for it, if that is who would sign in now.
+    pub identity: Option<String>,
+    /// The store it lies in.
+    pub store: String,
+    /// The user name that goes with it.
+    pub username: &'static str,
+    /// When it ends.
+    pub expires: Option<SystemTime>,
+    /// From when on it is renewed.
+    pub renew: SystemTime,
 }
 
 impl<'a> Helper<'a> {
@@ -71,20 +88,37 @@ impl<'a> Helper<'a> {
 
     /// The hosts with a valid cached token of who would sign in there, each with its user name.
     pub fn list(&self) -> Result<BTreeMap<String, &'static str>, Error> {
-        let mut hosts = BTreeMap::new();
+        let cached = self.status()?.into_iter().filter(|cached| cached.identity.is_some());
+        Ok(cached.map(|cached| (cached.registry.host().to_owned(), cached.username)).collect())
+    }
+
+    /// Every valid cached token, in the order of hosts. Nothing leaves the machine.
+    pub fn status(&self) -> Result<Vec<Cached>, Error> {
+        let mut all = Vec::new();
         let patience = self.settings.timeout()?;
         for choice in self.settings.caches()? {
             let cache = self.cache(choice, patience);
-            for key in cache.list((self.clock)()) {
-                let Some(registry) = Registry::parse(key.host(), self.settings.clouds()) else { continue };
+            for kept in cache.list((self.clock)()) {
+                let Some(registry) = Registry::parse(kept.key.host(), self.settings.clouds()) else { continue };
                 let Ok(config) = self.settings.for_registry(&registry) else { continue };
-                let own = Session::new(&config, &registry, cache.clone(), self.clock);
-                if config.cache == choice && own.is_ok_and(|own| *own.key() == key) {
-                    hosts.insert(key.host().to_owned(), config.username);
+                if config.cache != choice {
+                    continue;
                 }
+                let own = Session::new(&config, &registry, cache.clone(), self.clock).ok();
+                let identity = own.filter(|own| *own.key() == kept.key).map(|own| own.identity().to_string());
+                let (store, username) = (kept.store, config.username);
+                all.push(Cached {
+                    registry,
+                    identity,
+                    store,
+                    username,
+                    expires: kept.token.expires(),
+                    renew: kept.token.renew(),
+                });
             }
         }
-        Ok(hosts)
+        all.sort_by(|one, other| one.registry.host().cmp(other.registry.host()).then(other.identity.cmp(&one.identity)));
+        Ok(all)
     }
 
     fn config(&self, registry: &Registry) -> Result<Config, Error> {

@@ -37,6 +37,7 @@
 //! | [`registry`] | who may receive a token: the table of clouds, and the only way to make a [`registry::Registry`] |
 //! | [`token`] | the two tokens: what is read from them, and how long a refresh token is used |
 //! | [`protocol`] | what clients speak, and the delegate for other hosts; a caller of [`helper`] |
+//! | [`commands`] | what people call; callers of [`helper`] too |
 //! | [`helper`] | the core: the credential of a registry; what is erased and listed |
 //! | `session` | one identity at one registry: cache, sign-in and exchange, under one deadline |
 //! | `flight` | one sign-in for many processes |
@@ -50,9 +51,10 @@
 //! | `files` | small files, read with a bound and without waiting |
 //! | [`log`] | what is told on stderr |
 //! | [`error`] | what can go wrong, as what the reader must do next |
+//! | [`terminal`] | how answers are drawn for a person |
 //! | [`text`] | text from elsewhere, made fit to be shown |
 //!
-//! Imports run one way: `main` → `cli`, `protocol` → `helper` → `session` → `identity`, `exchange`, `cache`, `flight` → `network`,
+//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `cache`, `flight` → `network`,
 //! `deadline`, `config`, `runtime`, `program`, `files` → `error` → `registry` → `token` → `text`.
 //!
 //! # To add
@@ -63,10 +65,12 @@
 //! | a setting | a row in [`config::KEYS`], a field in [`config::Config`], a line in `packaging/config.example.toml` and in README |
 //! | a store | a [`keyring_core`] store in [`cache`], an arm in [`cache::Cache::open`], a word in [`config::CacheChoice`], its tests beside the contract in `tests/keyring` |
 //! | a cloud | a row in [`registry::CLOUDS`], in two tables of tests, in README, and in the simulator's authorities and registries |
+//! | a command for people | a file in [`commands`] and a variant of [`commands::Command`] |
 //! | a client protocol | a file in [`protocol`] and a word in [`cli`] |
 
 pub mod cache;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod deadline;
 pub mod error;
@@ -82,5 +86,6 @@ pub mod protocol;
 pub mod registry;
 mod runtime;
 mod session;
+pub mod terminal;
 pub mod text;
 pub mod token;

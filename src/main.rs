@@ -1,12 +1,14 @@
 //! The process edge: arguments, environment, clock, streams and the exit code.
 
 use docker_credential_acrscoped::cli::{self, Command, PROGRAM, Stop};
+use docker_credential_acrscoped::commands::{self, Context};
 use docker_credential_acrscoped::config::Settings;
 use docker_credential_acrscoped::error::{Error, printable, visible};
 use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::log;
 use docker_credential_acrscoped::protocol::docker;
-use std::io::{self, Write};
+use docker_credential_acrscoped::terminal::Terminal;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -18,6 +20,11 @@ fn main() -> ExitCode {
             keep_memory_private();
             tell_panics();
             settings().and_then(|settings| docker::serve(verb, &settings, helper, io::stdin().lock(), Stdout))
+        }
+        Ok(Command::Person(command)) => {
+            keep_memory_private();
+            tell_panics();
+            return person(command).unwrap_or_else(|error| explained(&error));
         }
         Err(Stop::Help(text)) => say(text.trim_end()),
         Err(Stop::Misuse(line, explanation)) => return misused(&line, &explanation),
@@ -46,14 +53,28 @@ fn settings() -> Result<Settings, Error> {
     Settings::read(variables, dirs::home_dir(), dirs::config_dir())
 }
 
+/// What a person asks. The answer goes to stdout; what went wrong to stderr alone, where no script takes it for the answer.
+#[expect(clippy::disallowed_methods, reason = "the clock is touched here and nowhere else")]
+fn person(command: commands::Command) -> Result<ExitCode, Error> {
+    let settings = settings()?;
+    log(&settings)?;
+    let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal(), command.is_plain());
+    command.run(&Context { settings: &settings, clock: SystemTime::now, terminal }, Stdout)
+}
+
 /// A helper, and what it tells meanwhile. Called for hosts that are ours, and for `list`.
 #[expect(clippy::disallowed_methods, reason = "the clock is touched here and nowhere else")]
 fn helper(settings: &Settings) -> Result<Helper<'_>, Error> {
+    log(settings)?;
+    Ok(Helper::new(settings, SystemTime::now))
+}
+
+fn log(settings: &Settings) -> Result<(), Error> {
     log::to_stderr(settings.log()?);
     for misspelling in settings.unknown_variables() {
         tracing::warn!("{misspelling}");
     }
-    Ok(Helper::new(settings, SystemTime::now))
+    Ok(())
 }
 
 /// No core dump, and no look into our memory by other processes of the same user, from before the first token is read.
@@ -82,14 +103,16 @@ fn misused(line: &str, explanation: &str) -> ExitCode {
 /// The message on stdout, where the protocol wants it, and all there is to say on stderr, where people see it.
 fn failed(error: &Error) -> ExitCode {
     // Settings and names of files are part of messages, and may hold anything.
-    let message = visible(&error.to_string());
-    tell(&mut io::stdout(), &message);
-    if !matches!(error, Error::NotOurs | Error::Anonymous(_)) {
-        let details = error.details().into_iter().map(|detail| format!("\n  {}", visible(&detail)));
-        let hint = error.hint().map(|hint| format!("\nhint: {}", visible(&hint)));
-        let rest: String = details.chain(hint).collect();
-        tell(&mut io::stderr(), &format!("{PROGRAM}: {message}{rest}"));
-    }
+    tell(&mut io::stdout(), &visible(&error.to_string()));
+    if matches!(error, Error::NotOurs | Error::Anonymous(_)) { ExitCode::FAILURE } else { explained(error) }
+}
+
+/// All there is to say, on stderr.
+fn explained(error: &Error) -> ExitCode {
+    let details = error.details().into_iter().map(|detail| format!("\n  {}", visible(&detail)));
+    let hint = error.hint().map(|hint| format!("\nhint: {}", visible(&hint)));
+    let rest: String = details.chain(hint).collect();
+    tell(&mut io::stderr(), &format!("{PROGRAM}: {}{rest}", visible(&error.to_string())));
     ExitCode::FAILURE
 }
 

@@ -55,6 +55,11 @@ impl<'a> Session<'a> {
         &self.key
     }
 
+    /// Who signs in.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     /// The refresh token.
     pub(crate) fn token(&self) -> Result<RefreshToken, Error> {
         let deadline = Deadline::after(self.config.timeout);

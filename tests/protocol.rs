@@ -69,7 +69,6 @@ fn what_cannot_be_done_is_one_line_on_stdout_and_more_on_stderr() {
             "`docker.io` is no Azure Container Registry, and no `delegate` is set for other hosts",
         ),
         (&["gett"], "", "unrecognized subcommand `gett`"),
-        (&[], "", "no action given: one of get, store, erase, list, version"),
         (&["get", "contoso.azurecr.io"], "", "unexpected argument `contoso.azurecr.io` found"),
     ] {
         let mut command = helper(&home, &simulator);

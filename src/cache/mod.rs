@@ -149,18 +149,30 @@ impl Cache {
         problem.map_or(Ok(()), |problem| Err(crate::error::Error::NotErased { host, problem }))
     }
 
-    /// The keys under which a valid refresh token is kept.
-    pub fn list(&self, now: SystemTime) -> Vec<Key> {
-        let mut listed = Vec::new();
+    /// The valid refresh tokens that are kept. Under each key there is one: that of the first store, which a look-up finds.
+    pub fn list(&self, now: SystemTime) -> Vec<Kept> {
+        let mut listed: Vec<Kept> = Vec::new();
         for store in &self.stores {
             for (key, entry) in told(store, "search", keys(store)).unwrap_or_default() {
-                if !key.is_of_sign_in() && !listed.contains(&key) && valid(&entry, now).is_some() {
-                    listed.push(key);
+                if key.is_of_sign_in() || listed.iter().any(|kept| kept.key == key) {
+                    continue;
                 }
+                listed.extend(valid(&entry, now).map(|token| Kept { key, store: store.vendor(), token }));
             }
         }
         listed
     }
+}
+
+/// A refresh token that is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Whose token for which registry.
+    pub key: Key,
+    /// The name of the store.
+    pub store: String,
+    /// The token.
+    pub token: RefreshToken,
 }
 
 /// The refresh token in an entry, while it is valid.
@@ -242,6 +254,10 @@ mod tests {
         token.secret().expose_secret().to_owned()
     }
 
+    fn keys_of(cache: &Cache) -> Vec<Key> {
+        cache.list(NOW).into_iter().map(|kept| kept.key).collect()
+    }
+
     fn mock_store() -> Arc<CredentialStore> {
         mock::Store::new().unwrap()
     }
@@ -271,7 +287,7 @@ mod tests {
         assert!(cache.get(&key, NOW).is_none());
         cache.put(&key, &token("a", 200), NOW);
         let later = NOW + Duration::from_secs(200);
-        assert_eq!(cache.list(NOW), std::slice::from_ref(&key));
+        assert_eq!(keys_of(&cache), std::slice::from_ref(&key));
         assert!(cache.list(later).is_empty() && cache.get(&key, later).is_none());
     }
 
@@ -283,7 +299,7 @@ mod tests {
         }
         cache.put(&key("fabrikam.azurecr.io", "alice"), &token("f", 10_800), NOW);
         cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW).unwrap();
-        assert_eq!(cache.list(NOW), [key("fabrikam.azurecr.io", "alice")]);
+        assert_eq!(keys_of(&cache), [key("fabrikam.azurecr.io", "alice")]);
     }
 
     #[test]

@@ -174,6 +174,16 @@ impl Settings {
         Self { variables, home, file: File::default() }
     }
 
+    /// The variables, for what is no setting: what the terminal can show, where clients keep their files.
+    pub fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// The user's home folder.
+    pub fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
     /// The clouds that the user added to those of Azure.
     pub fn clouds(&self) -> &[Cloud] {
         &self.file.clouds
@@ -268,10 +278,17 @@ impl Settings {
         unknown
     }
 
+    /// The patterns of the profiles that hold for a registry, the strongest first.
+    pub fn profiles(&self, registry: &Registry) -> Vec<&str> {
+        let profiles = self.file.profiles(registry.host(), registry.login_server());
+        profiles.into_iter().map(|profile| profile.name.as_str()).collect()
+    }
+
     fn layers<'a>(&'a self, registry: Option<&'a Registry>) -> Layers<'a> {
         Layers::new(&self.variables, &self.file, registry)
     }
 }
+
 fn cache(layers: &Layers<'_>) -> Result<CacheChoice, Error> {
     Ok(layers.value("cache", values::cache)?.map_or(CacheChoice::Auto, |cache| cache.value))
 }

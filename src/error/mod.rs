@@ -31,6 +31,11 @@ pub const FROM_STDIN: &str = "the registry is read from stdin: `echo contoso.azu
 pub enum Error {
     /// The host is not an Azure Container Registry: the client goes on without us.
     NotOurs,
+    /// What somebody typed as a registry is none.
+    NoRegistry {
+        /// What was typed.
+        text: String,
+    },
     /// What the client or person typed cannot be used.
     Input(String),
     /// A setting has a value that cannot be used.
@@ -174,6 +179,7 @@ impl fmt::Display for Error {
             Self::NowhereToStore { host, .. } => {
                 write!(f, "`{host}` is no Azure Container Registry, and no `delegate` is set for other hosts")
             }
+            Self::NoRegistry { text } => write!(f, "`{}` is no Azure Container Registry", printable(text)),
             Self::Input(problem) => f.write_str(problem),
             Self::Setting { name, problem } => write!(f, "`{name}` {problem}"),
             Self::NoIdentity { .. } => f.write_str("no Azure identity to sign in with"),
@@ -216,6 +222,7 @@ impl Error {
             | Self::NowhereToStore { .. }
             | Self::Interrupted
             | Self::NotErased { .. }
+            | Self::NoRegistry { .. }
             | Self::Input(_)
             | Self::Setting { .. }
             | Self::WrongAudience { .. } => vec![],
@@ -243,6 +250,11 @@ impl Error {
             | Self::File(_)
             | Self::Delegate { .. }
             | Self::Output(_) => None,
+            Self::NoRegistry { .. } => Some(
+                "name its login server, such as `contoso.azurecr.io`; a registry of a cloud of your own needs `[cloud.NAME]` in the \
+                 config file"
+                    .into(),
+            ),
             Self::NotErased { .. } => {
                 Some("unlock or restart the keyring and try again; the token ends by itself within three hours".into())
             }

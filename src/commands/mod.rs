@@ -1,0 +1,94 @@
+//! What people call: they may talk, ask and draw. Everything they know of registries, identities and caches they ask of the same
+//! pieces that answer a `get`.
+
+pub mod status;
+pub mod token;
+
+use crate::config::Settings;
+use crate::deadline::Clock;
+use crate::error::Error;
+use crate::helper::Helper;
+use crate::registry::Registry;
+use crate::terminal::Terminal;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The commands, with their help.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Show which registries have a cached token, until when, and whose it is.
+    #[command(after_help = "Nothing leaves the machine.\n\nExamples:\n  \
+                            docker-credential-acrscoped status\n  \
+                            docker-credential-acrscoped status --json | jq -r '.[].registry'")]
+    Status(status::Arguments),
+    /// Print the credential of a registry for scripts.
+    #[command(after_help = "It is the registry's refresh token, good for three hours: treat it as a password.\n\n\
+                            Examples:\n  \
+                            eval \"$(docker-credential-acrscoped token contoso.azurecr.io --format docker-login)\"\n  \
+                            docker-credential-acrscoped token contoso.azurecr.io --format env >>\"$GITHUB_ENV\"\n  \
+                            docker-credential-acrscoped token contoso.azurecr.io --format raw |\n    \
+                            helm registry login contoso.azurecr.io --password-stdin \\\n      \
+                            --username 00000000-0000-0000-0000-000000000000")]
+    Token(token::Arguments),
+}
+
+impl Command {
+    /// Whether it was told to draw nothing.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::Status(arguments) => arguments.format.plain,
+            Self::Token(_) => true,
+        }
+    }
+
+    /// Does what was asked. What it has to say goes to `output`; the exit code is 0 unless the answer itself is a bad one.
+    pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
+        match self {
+            Self::Status(arguments) => status::run(context, arguments, output)?,
+            Self::Token(arguments) => token::run(context, &arguments, output)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What every command is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The environment and the config file.
+    pub settings: &'a Settings,
+    /// The time of day.
+    pub clock: Clock,
+    /// What stdout can show.
+    pub terminal: Terminal,
+}
+
+impl<'a> Context<'a> {
+    /// The helper that answers `get`.
+    pub fn helper(&self) -> Helper<'a> {
+        Helper::new(self.settings, self.clock)
+    }
+
+    /// The registry that somebody has typed. Errors when it is none of ours.
+    pub fn registry(&self, text: &str) -> Result<Registry, Error> {
+        Registry::parse(text, self.settings.clouds()).ok_or_else(|| Error::NoRegistry { text: text.to_owned() })
+    }
+}
+
+/// How the answer is drawn; the same for every command that has one.
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Format {
+    /// Print JSON, for scripts.
+    #[arg(long)]
+    pub json: bool,
+    /// Print plain words without colour, marks or tables, for screen readers and logs.
+    #[arg(long, conflicts_with = "json")]
+    pub plain: bool,
+}
+
+/// Writes a value as JSON over several lines.
+fn write_json(output: &mut impl Write, value: &impl Serialize) -> Result<(), Error> {
+    serde_json::to_writer_pretty(&mut *output, value).map_err(|error| Error::Output(error.into()))?;
+    writeln!(output).map_err(Error::Output)
+}

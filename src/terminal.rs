@@ -1,0 +1,147 @@
+//! How text is drawn for the person in front of the terminal: colour, marks and line ends.
+
+use crate::config::Variables;
+
+/// Lines are broken to fit this many columns.
+const COLUMNS: usize = 80;
+
+/// What the terminal can show. Colour and Unicode are used on a terminal that has them and nowhere else; `--plain` is for screen readers
+/// and logs: words in place of marks, and nothing drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terminal {
+    has_colour: bool,
+    has_unicode: bool,
+    is_plain: bool,
+}
+
+/// What a mark says of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It is as it should be.
+    Good,
+    /// It works, or may, and somebody should know.
+    Warning,
+    /// It is why something does not work.
+    Bad,
+    /// It was not looked at.
+    Skipped,
+}
+
+impl Mark {
+    /// The word for it, as `--plain` and `--json` have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Warning => "warning",
+            Self::Bad => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// What a piece of text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// What matters most.
+    Bold,
+    /// What can be passed over.
+    Dim,
+    /// What is as it should be.
+    Green,
+    /// What somebody should know.
+    Yellow,
+    /// What is wrong.
+    Red,
+}
+
+impl Terminal {
+    /// What stdout can show, by whether it is a terminal and by what `TERM`, `NO_COLOR` (no-color.org) and the locale (`LC_ALL`,
+    /// `LC_CTYPE`, `LANG`; locale(7)) say.
+    pub fn new(variables: &Variables, is_terminal: bool, is_plain: bool) -> Self {
+        let text = |name: &str| variables.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(text).unwrap_or_default().to_ascii_lowercase();
+        let is_drawn = is_terminal && !is_plain && text("TERM").is_none_or(|term| term != "dumb");
+        Self {
+            has_colour: is_drawn && text("NO_COLOR").is_none(),
+            has_unicode: is_drawn && (locale.contains("utf-8") || locale.contains("utf8")),
+            is_plain,
+        }
+    }
+
+    /// A mark, drawn.
+    pub fn mark(&self, mark: Mark) -> String {
+        let (unicode, ascii, style) = match mark {
+            Mark::Good => ("✓", "+", Style::Green),
+            Mark::Warning => ("!", "!", Style::Yellow),
+            Mark::Bad => ("✗", "x", Style::Red),
+            Mark::Skipped => ("–", "-", Style::Dim),
+        };
+        if self.is_plain {
+            return format!("{}:", mark.word());
+        }
+        self.paint(style, if self.has_unicode { unicode } else { ascii })
+    }
+
+    /// Whether marks and lines may be drawn with more than ASCII.
+    pub fn has_unicode(&self) -> bool {
+        self.has_unicode
+    }
+
+    /// A text in a style, where there is colour (ECMA-48, "SGR").
+    pub fn paint(&self, style: Style, text: &str) -> String {
+        let code = match style {
+            Style::Bold => 1,
+            Style::Dim => 2,
+            Style::Red => 31,
+            Style::Green => 32,
+            Style::Yellow => 33,
+        };
+        if self.has_colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// A text broken at spaces into lines that begin with `indent` spaces and end before column 80. A word that is longer stays whole:
+    /// it is to be copied.
+    pub fn wrap(&self, text: &str, indent: usize) -> String {
+        let margin = " ".repeat(indent);
+        let mut lines: Vec<String> = Vec::new();
+        for word in text.split_whitespace() {
+            match lines.last_mut() {
+                Some(line) if line.chars().count() + 1 + word.chars().count() <= COLUMNS => line.extend([" ", word]),
+                _ => lines.push(format!("{margin}{word}")),
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terminal(rows: &[(&str, &str)], is_terminal: bool, is_plain: bool) -> Terminal {
+        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        Terminal::new(&variables, is_terminal, is_plain)
+    }
+
+    #[test]
+    fn colour_and_unicode_are_for_terminals_that_have_them() {
+        let drawn = |rows: &[(&str, &str)], is_terminal, is_plain| terminal(rows, is_terminal, is_plain).mark(Mark::Good);
+        let utf = ("LANG", "en_GB.UTF-8");
+        assert_eq!(drawn(&[utf], true, false), "\x1b[32m✓\x1b[0m");
+        assert_eq!(drawn(&[utf, ("NO_COLOR", "1")], true, false), "✓");
+        assert_eq!(drawn(&[utf, ("NO_COLOR", "")], true, false), "\x1b[32m✓\x1b[0m");
+        assert_eq!(drawn(&[utf, ("LC_ALL", "C")], true, false), "\x1b[32m+\x1b[0m");
+        assert_eq!(drawn(&[utf, ("TERM", "dumb")], true, false), "+");
+        assert_eq!(drawn(&[utf], false, false), "+");
+        assert_eq!(drawn(&[utf], true, true), "ok:");
+    }
+
+    #[test]
+    fn lines_end_before_the_last_column_and_words_stay_whole() {
+        let terminal = terminal(&[], true, false);
+        let wrapped = terminal.wrap(&"word ".repeat(40), 4);
+        assert!(wrapped.lines().all(|line| line.len() <= 80 && line.starts_with("    word")), "{wrapped}");
+        let long = "x".repeat(100);
+        assert_eq!(terminal.wrap(&format!("a {long} b"), 2), format!("  a\n  {long}\n  b"));
+    }
+}
