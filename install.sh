@@ -14,7 +14,8 @@ Installs docker-credential-acrscoped, a docker credential helper for Azure Conta
 usage: ./install.sh [--prefix DIR] [--archive FILE [--checksum FILE]] [--demo]
        ./install.sh --uninstall [--prefix DIR]
 
-Without options it builds the checkout it lies in with cargo and installs the binary to ~/.local/bin.
+Without options it builds the checkout it lies in with cargo and installs the binary to ~/.local/bin, with manual
+pages and completions of bash, zsh, fish and PowerShell in ~/.local/share.
 Only cargo uses the network, and no configuration file is changed.
 
   --prefix DIR      install to DIR/bin instead, for example /usr/local
@@ -180,12 +181,25 @@ install_binary() {
     say "Installed $target, ${version##* }"
 }
 
-# Where editors find what the config file may hold. A release archive holds the binary alone.
-install_schema() {
+# What goes below PREFIX/share, and from where: the schema of the config file for editors, manual pages, completions of shells.
+shared_files() {
+    say "packaging/config.schema.json $program"
+    for page in "$checkout"/packaging/man/*.1; do
+        say "packaging/man/$(basename -- "$page") man/man1"
+    done
+    say "packaging/completions/$program bash-completion/completions"
+    say "packaging/completions/_$program zsh/site-functions"
+    say "packaging/completions/$program.fish fish/vendor_completions.d"
+    say "packaging/completions/_$program.ps1 $program"
+}
+
+# A release archive holds the binary alone.
+install_shared() {
     [ -z "$archive" ] || return 0
-    shared=${prefix%/}/share/$program
-    mkdir -p -- "$shared" && cp -- "$checkout/packaging/config.schema.json" "$shared/config.schema.json" ||
-        warn "the schema of the config file could not be put into $shared"
+    share=${prefix%/}/share
+    shared_files | while read -r file place; do
+        mkdir -p -- "$share/$place" && cp -- "$checkout/$file" "$share/$place/$(basename -- "$file")" || exit 1
+    done || warn "manual pages, completions and the schema of the config file could not all be put into $share"
 }
 
 check_path() {
@@ -241,7 +255,9 @@ uninstall() {
     else
         say "There is no $target, so nothing was removed"
     fi
-    rm -f -- "${prefix%/}/share/$program/config.schema.json"
+    shared_files | while read -r file place; do
+        rm -f -- "${prefix%/}/share/$place/$(basename -- "$file")"
+    done
     rmdir -- "${prefix%/}/share/$program" 2>/dev/null || :
     configuration_files | while IFS= read -r file; do
         if names_the_helper "$file"; then
@@ -266,7 +282,7 @@ main() {
     scratch=$(mktemp -d)
     if [ -n "$archive" ]; then unpack; else build; fi
     install_binary
-    install_schema
+    install_shared
     check_path
     explain_configuration
     [ -z "$wants_demo" ] || "$checkout/tests/demo" "$target"

@@ -261,6 +261,37 @@ fn configuration_files_are_read_and_never_changed() {
     assert_eq!(fs::read_to_string(containers).expect("ours"), "{}");
 }
 
+/// A checkout is built by a `cargo` that has it ready.
+#[test]
+fn a_checkout_brings_manual_pages_and_completions_and_takes_them_away_again() {
+    let machine = Machine::new();
+    machine.program("1.0.0");
+    let message =
+        format!(r#"{{"target":{{"kind":["bin"]}},"executable":"{}"}}"#, machine.path("release").join(PROGRAM).display());
+    let cargo = machine.write("tools/cargo", &format!("#!/bin/sh\necho '{message}'\n"));
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("our file");
+    let path = format!("{}:/usr/bin:/bin", machine.path("tools").display());
+    let output = machine.script().env("PATH", path).output().expect("install.sh");
+    said(&output);
+    let share = machine.path("home/.local/share");
+    let expected = [
+        format!("man/man1/{PROGRAM}.1"),
+        format!("man/man1/{PROGRAM}-status.1"),
+        format!("bash-completion/completions/{PROGRAM}"),
+        format!("zsh/site-functions/_{PROGRAM}"),
+        format!("fish/vendor_completions.d/{PROGRAM}.fish"),
+        format!("{PROGRAM}/_{PROGRAM}.ps1"),
+        format!("{PROGRAM}/config.schema.json"),
+    ];
+    for file in &expected {
+        assert!(share.join(file).is_file(), "{file}: {output:?}");
+    }
+    said(&machine.install(&["--uninstall"]));
+    for file in &expected {
+        assert!(!share.join(file).exists(), "{file}");
+    }
+}
+
 #[test]
 fn uninstalling_what_is_not_there_is_fine() {
     let machine = Machine::new();

@@ -8,6 +8,7 @@
 mod support;
 
 mod choice;
+mod commands;
 mod contract;
 mod half_life;
 mod kernel;

@@ -1,0 +1,115 @@
+
+using namespace System.Management.Automation
+using namespace System.Management.Automation.Language
+
+Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $commandElements = $commandAst.CommandElements
+    $command = @(
+        'docker-credential-acrscoped'
+        for ($i = 1; $i -lt $commandElements.Count; $i++) {
+            $element = $commandElements[$i]
+            if ($element -isnot [StringConstantExpressionAst] -or
+                $element.StringConstantType -ne [StringConstantType]::BareWord -or
+                $element.Value.StartsWith('-') -or
+                $element.Value -eq $wordToComplete) {
+                break
+        }
+        $element.Value
+    }) -join ';'
+
+    $completions = @(switch ($command) {
+        'docker-credential-acrscoped' {
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print the version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print the version')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which registries have a cached token, until when, and whose it is')
+            [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print the credential of a registry for scripts')
+            [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Print the credential of the registry named on stdin, as JSON')
+            [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for')
+            [CompletionResult]::new('erase', 'erase', [CompletionResultType]::ParameterValue, 'Forget what is cached for the registry named on stdin')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Print the registries with a valid cached token, as JSON')
+            [CompletionResult]::new('version', 'version', [CompletionResultType]::ParameterValue, 'Print the version')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'docker-credential-acrscoped;status' {
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for scripts')
+            [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain words without colour, marks or tables, for screen readers and logs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'docker-credential-acrscoped;token' {
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What is printed')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'docker-credential-acrscoped;get' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'docker-credential-acrscoped;store' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'docker-credential-acrscoped;erase' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'docker-credential-acrscoped;list' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'docker-credential-acrscoped;version' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'docker-credential-acrscoped;help' {
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which registries have a cached token, until when, and whose it is')
+            [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print the credential of a registry for scripts')
+            [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Print the credential of the registry named on stdin, as JSON')
+            [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for')
+            [CompletionResult]::new('erase', 'erase', [CompletionResultType]::ParameterValue, 'Forget what is cached for the registry named on stdin')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Print the registries with a valid cached token, as JSON')
+            [CompletionResult]::new('version', 'version', [CompletionResultType]::ParameterValue, 'Print the version')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'docker-credential-acrscoped;help;status' {
+            break
+        }
+        'docker-credential-acrscoped;help;token' {
+            break
+        }
+        'docker-credential-acrscoped;help;get' {
+            break
+        }
+        'docker-credential-acrscoped;help;store' {
+            break
+        }
+        'docker-credential-acrscoped;help;erase' {
+            break
+        }
+        'docker-credential-acrscoped;help;list' {
+            break
+        }
+        'docker-credential-acrscoped;help;version' {
+            break
+        }
+        'docker-credential-acrscoped;help;help' {
+            break
+        }
+    })
+
+    $completions.Where{ $_.CompletionText -like "$wordToComplete*" } |
+        Sort-Object -Property ListItemText
+}
