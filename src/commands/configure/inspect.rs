@@ -113,7 +113,11 @@ pub(super) fn remarks(places: &Places, registry: &Registry) -> Vec<Finding> {
             let clients = if is_dockers { Clients::Docker } else { Clients::Containers };
             let hint = format!("`{}` removes it", logout(clients, file, &key, places));
             let names_us = state.helper(host) == Some(HELPER) || is_dockers && state.store.as_deref() == Some(HELPER);
-            let finding = if names_us || decided {
+            let is_for_docker_alone = is_dockers && state.helper(host).is_none() && !decided;
+            let finding = if names_us && is_for_docker_alone {
+                let text = format!("docker no longer uses the login of {key} in {}, but podman and its like do", state.file);
+                Finding::new(Mark::Warning, text)
+            } else if names_us || decided {
                 let text = format!("a former login of {key} lies in {}: it is no longer used, but it is a password", state.file);
                 Finding::new(Mark::Warning, text)
             } else {

@@ -69,7 +69,8 @@ impl Plan {
             findings.push(Finding::new(Mark::Good, "nothing was configured here, so nothing is to be undone"));
         }
         let is_hollow = draft.finish();
-        let is_gone = is_hollow && deed.is_new && draft.done.is_empty();
+        // Where nothing was taken out, somebody else has written what is there.
+        let is_gone = is_hollow && deed.is_new && draft.done.is_empty() && draft.text != *text;
         deed.done = draft.done;
         Ok(Self { clients, after: (!is_gone).then_some(draft.text), deed, findings, found })
     }

@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The record of one user: `configured.json` in the state folder.
 #[derive(Debug)]
@@ -66,13 +66,14 @@ impl Record {
         }
     }
 
-    /// Writes it where it has changed; an empty one goes.
+    /// Writes it where it has changed; an empty one goes, and its folder when nothing else lies in it.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let path = self.found.path.clone();
         let text = serde_json::to_string_pretty(&self.content).map_err(|error| unusable(&path, error.to_string()))? + "\n";
         if self.content.files.is_empty() {
             if self.found.text.is_some() {
-                self.found.remove(&[])?;
+                let folder = self.found.real.parent().map(Path::to_owned);
+                self.found.remove(folder.as_slice())?;
             }
         } else if self.found.text.as_ref() != Some(&text) {
             self.found.write(&text)?;
