@@ -27,7 +27,8 @@ fn configure(home: &Home, words: &[&str]) -> Answer {
 }
 
 fn files(folder: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).expect("our folder").map(|entry| entry.expect("our folder").path()).collect();
     files.sort();
     files
 }
@@ -35,15 +36,15 @@ fn files(folder: &str) -> Vec<PathBuf> {
 /// Everything in a folder, by path: kind, mode and content.
 fn tree(folder: &Path) -> Vec<(PathBuf, u32, String)> {
     let mut tree = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let metadata = fs::symlink_metadata(&path).unwrap();
+    for entry in fs::read_dir(folder).expect("our folder") {
+        let path = entry.expect("our folder").path();
+        let metadata = fs::symlink_metadata(&path).expect("our folder");
         if metadata.is_dir() {
             tree.extend(self::tree(&path));
         }
         let content = match () {
-            () if metadata.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
-            () if metadata.is_file() => fs::read(&path).unwrap(),
+            () if metadata.is_symlink() => fs::read_link(&path).expect("our folder").into_os_string().into_encoded_bytes(),
+            () if metadata.is_file() => fs::read(&path).expect("our folder"),
             () => vec![],
         };
         tree.push((path, metadata.mode(), content.escape_ascii().to_string()));
@@ -56,22 +57,22 @@ fn tree(folder: &Path) -> Vec<(PathBuf, u32, String)> {
 fn home_with(content: &[u8]) -> Home {
     let home = Home::new();
     let dotfile = home.write("dotfiles/docker.json", content);
-    fs::set_permissions(&dotfile, fs::Permissions::from_mode(0o640)).unwrap();
-    symlink("../dotfiles/docker.json", home.path("docker/config.json")).unwrap();
+    fs::set_permissions(&dotfile, fs::Permissions::from_mode(0o640)).expect("our folder");
+    symlink("../dotfiles/docker.json", home.path("docker/config.json")).expect("our folder");
     let auth = home.write("auth.json", content);
-    fs::set_permissions(auth, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(auth, fs::Permissions::from_mode(0o600)).expect("our folder");
     // The folder of the record and of the config file stay.
     for folder in ["home/.local/state", "home/.config"] {
-        fs::create_dir_all(home.path(folder)).unwrap();
+        fs::create_dir_all(home.path(folder)).expect("our folder");
     }
     home
 }
 
 /// What is not ours in a file.
 fn rest(bytes: &[u8], is_for_all: bool) -> Value {
-    let text = std::str::from_utf8(bytes).unwrap();
-    let mut value: Value = if text.trim().is_empty() { json!({}) } else { serde_json::from_str(text).unwrap() };
-    let object = value.as_object_mut().unwrap();
+    let text = std::str::from_utf8(bytes).expect("UTF-8");
+    let mut value: Value = if text.trim().is_empty() { json!({}) } else { serde_json::from_str(text).expect("JSON") };
+    let object = value.as_object_mut().expect("an object");
     if is_for_all {
         object.retain(|key, _| !key.eq_ignore_ascii_case("credsStore"));
     }
@@ -88,13 +89,13 @@ fn rest(bytes: &[u8], is_for_all: bool) -> Value {
 
 /// Whether all that was written is still there in its order, except for the names of helpers that were replaced.
 fn is_kept(before: &[u8], after: &[u8]) -> bool {
-    let mut before = String::from_utf8(before.to_vec()).unwrap();
+    let mut before = String::from_utf8(before.to_vec()).expect("UTF-8");
     for former in ["\"acr-env\"", "\"acr\\u002denv\"", "\"pass\"", "null", "\"\""] {
         before = before.replace(former, "");
     }
     if let Some(at) = before.to_lowercase().find("\"credsstore\"") {
-        let value = at + 12 + before[at + 12..].find(':').unwrap() + 1;
-        let end = before[value..].find([',', '}', '\n']).unwrap() + value;
+        let value = at + 12 + before[at + 12..].find(':').expect("a colon") + 1;
+        let end = before[value..].find([',', '}', '\n']).expect("an end") + value;
         before.replace_range(value..end, "");
     }
     let mut after = after.iter();
@@ -103,7 +104,7 @@ fn is_kept(before: &[u8], after: &[u8]) -> bool {
 
 fn corpus() -> Vec<(String, Vec<u8>)> {
     let files = files(CORPUS).into_iter();
-    let corpus: Vec<_> = files.map(|path| (path.display().to_string(), fs::read(&path).unwrap())).collect();
+    let corpus: Vec<_> = files.map(|path| (path.display().to_string(), fs::read(&path).expect("our folder"))).collect();
     assert!(corpus.len() >= 30);
     corpus
 }
