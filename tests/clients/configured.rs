@@ -46,10 +46,10 @@ fn a_former_login_that_goes_before_the_helper_is_told_with_what_removes_it() {
     let login = format!(r#"{{"auths":{{"{REGISTRY}":{{"auth":"ZXhhbXBsZTpleGFtcGxl"}}}}}}"#);
     let file = world.home.write("run/containers/auth.json", login).display().to_string();
     let told = run_bare(&world, &format!("{PROGRAM} configure {REGISTRY} --plain")).succeeds().stdout;
-    assert!(told.contains("goes before helpers in files that are read later"), "{told}");
     let logout = format!("podman logout --authfile {file} {REGISTRY}");
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words(&told).contains(&format!("hint: `{logout}` removes it")), "{told}");
+    let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("goes before helpers in files that are read later"), "{told}");
+    assert!(told.contains(&format!("hint: `{logout}` removes it")), "{told}");
     let who = || run_bare(&world, &format!("skopeo login --get-login {REGISTRY}")).succeeds().stdout;
     assert_eq!(who().trim(), "example");
     run_bare(&world, &logout).succeeds();

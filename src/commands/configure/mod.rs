@@ -20,6 +20,8 @@ mod inspect;
 mod json;
 mod place;
 mod plan;
+#[cfg(test)]
+mod properties;
 mod record;
 mod report;
 mod surroundings;
@@ -124,16 +126,7 @@ impl Job<'_> {
             plans.push(Plan::wire(clients, found, &record, Wish { hosts: &hosts, has_all })?);
         }
         if !arguments.dry_run {
-            for plan in plans.iter().filter(|plan| plan.is_change()) {
-                record.note(&plan.found, plan.deed.clone());
-            }
-            if let Some(edit) = &edit {
-                record.note(&edit.found, edit.deed.clone());
-            }
-            // What is noted and not done is found out later; what is done and not noted could not be undone.
-            record.write()?;
-            edit.iter().try_for_each(Edit::write)?;
-            plans.iter().try_for_each(Plan::carry_out)?;
+            carry_out(&plans, edit.as_ref(), &mut record)?;
         }
         self.tell(&mut report, &plans, edit.as_ref());
         let known = if registries.is_empty() { self.known().unwrap_or_default() } else { registries };
@@ -263,6 +256,23 @@ fn nothing_for_all() -> Finding {
 fn hosts(registries: &[Registry]) -> Vec<String> {
     let hosts: BTreeSet<&str> = registries.iter().map(Registry::host).collect();
     hosts.into_iter().map(str::to_owned).collect()
+}
+
+/// Writes everything, or takes back what was written. What is noted and not done is found out later; what is done and not noted could
+/// not be undone, so that the record comes first.
+fn carry_out(plans: &[Plan], edit: Option<&Edit>, record: &mut Record) -> Result<(), Error> {
+    let before = record.clone();
+    let changes = || plans.iter().filter(|plan| plan.is_change());
+    let deeds = changes().map(|plan| (&plan.found, &plan.deed)).chain(edit.map(|edit| (&edit.found, &edit.deed)));
+    deeds.for_each(|(found, deed)| record.note(found, deed.clone()));
+    record.write()?;
+    let written = edit.map_or(Ok(()), Edit::write).and_then(|()| changes().try_for_each(Plan::carry_out));
+    if written.is_err() {
+        changes().for_each(Plan::take_back);
+        edit.into_iter().for_each(Edit::take_back);
+        record.go_back(before)?;
+    }
+    written
 }
 
 /// Names of this helper that somebody else wrote: they are no deeds of ours.

@@ -94,6 +94,16 @@ impl Plan {
         }
     }
 
+    /// Undoes it as far as it was done, since something else could not be. What somebody else has written meanwhile stays.
+    pub(super) fn take_back(&self) {
+        let now = Found::read(&self.found.path).ok().filter(|now| self.is_change() && now.text == self.after);
+        match (now, &self.found.text) {
+            (Some(now), Some(text)) => drop(now.write(text)),
+            (Some(now), None) => drop(now.remove(&self.deed.folders)),
+            (None, _) => (),
+        }
+    }
+
     /// What was done, with the diff if it is wanted.
     pub(super) fn report(&self, has_diff: bool) -> FileReport {
         let path = self.found.path.display().to_string();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The record of one user: `configured.json` in the state folder.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Record {
     found: Found,
     content: Content,
@@ -45,8 +45,9 @@ impl Record {
         let state = state.ok_or_else(|| Error::Input("no home folder is set, in which clients have their files".into()))?;
         let found = Found::read(&state.join(env!("CARGO_PKG_NAME")).join("configured.json"))?;
         let content = match &found.text {
-            Some(text) => serde_json::from_str(text)
-                .map_err(|error| unusable(&found.path, format!("is no record of what was configured: {error}")))?,
+            Some(text) => serde_json::from_str(text).map_err(|error| {
+                unusable(&found.path, format!("is no record of what was configured, and may be removed: {error}"))
+            })?,
             None => Content::default(),
         };
         Ok(Self { found, content })
@@ -64,6 +65,12 @@ impl Record {
         } else {
             self.content.files.insert(found.real.clone(), deed);
         }
+    }
+
+    /// Makes it what it was before.
+    pub(super) fn go_back(&mut self, before: Self) -> Result<(), Error> {
+        self.content = before.content;
+        self.write()
     }
 
     /// Writes it where it has changed; an empty one goes, and its folder when nothing else lies in it.
