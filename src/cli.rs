@@ -102,7 +102,7 @@ pub fn command() -> clap::Command {
          AZURE_CLIENT_CERTIFICATE_PATH), GitHub Actions, Azure Pipelines, a managed\n\
          identity that the platform announces, the Azure CLI, the Azure Developer CLI,\n\
          managed identity of a virtual machine.\n\n\
-         `configure` names it in ~/.docker/config.json for a registry, or for all hosts:\n  \
+         `configure` names it in docker's config.json, for a registry or for all hosts:\n  \
          {{ \"credHelpers\": {{ \"contoso.azurecr.io\": \"acrscoped\" }} }}\n  \
          {{ \"credsStore\": \"acrscoped\" }}"
     );

@@ -13,13 +13,15 @@ fn space() -> impl Strategy<Value = String> {
 }
 
 /// An object of these members, with some space at each of the places where JSON allows it.
-fn object(members: Vec<(String, String)>, spaces: &[String]) -> String {
+fn object(members: &[(String, String)], spaces: &[String]) -> String {
     let mut spaces = spaces.iter().cycle();
     let mut space = || spaces.next().map_or("", String::as_str).to_owned();
     let mut text = "{".to_owned();
     for (at, (name, value)) in members.iter().enumerate() {
         text += if at == 0 { "" } else { "," };
-        text += &format!("{}{}{}:{}{value}{}", space(), Value::from(name.as_str()), space(), space(), space());
+        for piece in [space(), Value::from(name.as_str()).to_string(), space(), ":".into(), space(), value.clone(), space()] {
+            text += &piece;
+        }
     }
     if members.is_empty() {
         text += &space();
@@ -35,7 +37,7 @@ fn other_value() -> impl Strategy<Value = String> {
             (prop::collection::vec(inner.clone(), 0..4), space())
                 .prop_map(|(items, space)| format!("[{space}{}]", items.join(","))),
             (prop::collection::btree_map(any::<String>(), inner, 0..4), prop::collection::vec(space(), 1..5))
-                .prop_map(|(members, spaces)| object(members.into_iter().collect(), &spaces)),
+                .prop_map(|(members, spaces)| object(&members.into_iter().collect::<Vec<_>>(), &spaces)),
         ]
     })
 }
@@ -45,7 +47,7 @@ fn helpers() -> impl Strategy<Value = String> {
     let members = prop::collection::btree_map(prop::sample::select(HOSTS.to_vec()), helper, 0..4);
     let object = (members, prop::collection::vec(space(), 1..5)).prop_map(|(members, spaces)| {
         let members = members.into_iter().map(|(host, helper)| (host.to_owned(), Value::from(helper).to_string()));
-        object(members.collect(), &spaces)
+        object(&members.collect::<Vec<_>>(), &spaces)
     });
     prop_oneof![9 => object, 1 => Just("null".to_owned())]
 }
@@ -59,7 +61,7 @@ fn file() -> impl Strategy<Value = String> {
         let at = if is_last { members.len() } else { 0 };
         members.splice(at..at, helpers.map(|helpers| ("credHelpers".into(), helpers)));
         members.splice(at..at, store.map(|store| ("credsStore".into(), store.to_owned())));
-        format!("{}{}{}", spaces[0], object(members, &spaces), spaces[spaces.len() - 1])
+        format!("{}{}{}", spaces[0], object(&members, &spaces), spaces[spaces.len() - 1])
     })
 }
 

@@ -1,11 +1,7 @@
-//! What `configure` tells of the surroundings: logins that go before the helper, stores of others, programs that are not found.
-#![cfg(unix)]
-
-mod support;
-
+//! What is told of the surroundings: logins that go before the helper, stores of others, programs that are not found.
+use crate::support::{self, Home, LIMIT, REGISTRY, run};
 use serde_json::Value;
 use std::path::PathBuf;
-use support::{Home, LIMIT, REGISTRY, run};
 
 const LOGIN: &str = r#"{"auths":{"contoso.azurecr.io":{"auth":"ZXhhbXBsZTpleGFtcGxl","identitytoken":"ZXhhbXBsZQ=="}}}"#;
 
