@@ -59,7 +59,8 @@ fn person(command: commands::Command) -> Result<ExitCode, Error> {
     let settings = settings()?;
     log(&settings)?;
     let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal(), command.is_plain());
-    command.run(&Context { settings: &settings, clock: SystemTime::now, terminal }, Stdout)
+    let program = std::env::current_exe().ok();
+    command.run(&Context { settings: &settings, clock: SystemTime::now, terminal, program: program.as_deref() }, Stdout)
 }
 
 /// A helper, and what it tells meanwhile. Called for hosts that are ours, and for `list`.

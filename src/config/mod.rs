@@ -194,6 +194,22 @@ impl Settings {
         &self.file.path
     }
 
+    /// The absolute folders of `PATH`.
+    pub fn program_folders(&self) -> Vec<PathBuf> {
+        program_folders(&self.variables)
+    }
+
+    /// The registries that have a profile of their own.
+    pub fn registries_with_profiles(&self) -> Vec<Registry> {
+        self.file.profiles.iter().filter_map(|profile| Registry::parse(&profile.name, self.clouds())).collect()
+    }
+
+    /// The settings as they would be with another text in the config file. Errors with what is wrong with it.
+    pub fn with_text(&self, text: &str) -> Result<Self, Error> {
+        let file = File::parse(&self.file.path, text.strip_prefix('\u{feff}').unwrap_or(text))?;
+        Ok(Self { variables: self.variables.clone(), home: self.home.clone(), file })
+    }
+
     /// How much is told on stderr.
     pub fn log(&self) -> Result<Log, Error> {
         let log = self.layers(None).value("log", values::log)?;
