@@ -100,8 +100,8 @@ pub fn command() -> clap::Command {
          The identity is the first that is configured: workload identity\n\
          (AZURE_FEDERATED_TOKEN_FILE), service principal (AZURE_CLIENT_SECRET,\n\
          AZURE_CLIENT_CERTIFICATE_PATH), GitHub Actions, Azure Pipelines, a managed\n\
-         identity that the platform announces, the Azure CLI, the Azure Developer CLI,\n\
-         managed identity of a virtual machine.\n\n\
+         identity that the platform announces, who signed in with `login`, the Azure CLI,\n\
+         the Azure Developer CLI, managed identity of a virtual machine.\n\n\
          To use it, name it in ~/.docker/config.json for a registry, or for all hosts:\n  \
          {{ \"credHelpers\": {{ \"contoso.azurecr.io\": \"acrscoped\" }} }}\n  \
          {{ \"credsStore\": \"acrscoped\" }}"
@@ -136,15 +136,7 @@ fn misuse(error: &clap::Error, is_unknown_verb: bool) -> Stop {
     let first = text.lines().next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first).replace('\'', "`");
     let rest: Vec<&str> = text.lines().skip(1).filter(|line| !line.trim().is_empty()).collect();
-    let hint = if first.contains("`login`") || first.contains("`logout`") {
-        format!(
-            "no login is needed: sign in with `az login`, and name the helper in `credHelpers`; `{PROGRAM} erase` forgets a registry"
-        )
-    } else if is_unknown_verb {
-        format!("`{PROGRAM} --help` lists the commands")
-    } else {
-        FROM_STDIN.to_owned()
-    };
+    let hint = if is_unknown_verb { format!("`{PROGRAM} --help` lists the commands") } else { FROM_STDIN.to_owned() };
     Stop::Misuse(crate::error::printable(&first), format!("{}\nhint: {hint}", rest.join("\n")))
 }
 
@@ -185,8 +177,6 @@ mod tests {
         let Err(Stop::Misuse(line, rest)) = of(&["gett"]) else { panic!() };
         assert_eq!(line, "unrecognized subcommand `gett`");
         assert!(rest.contains("'get'") && rest.ends_with("--help` lists the commands"));
-        let Err(Stop::Misuse(_, rest)) = of(&["login"]) else { panic!() };
-        assert!(rest.contains("hint: no login is needed"));
         let Err(Stop::Misuse(_, rest)) = of(&["get", "contoso.azurecr.io"]) else { panic!() };
         assert!(rest.ends_with(FROM_STDIN));
         assert!(matches!(of(&[]), Err(Stop::Help(help)) if help.contains("Commands:")));

@@ -1,6 +1,8 @@
 //! What people call: they may talk, ask and draw. Everything they know of registries, identities and caches they ask of the same
 //! pieces that answer a `get`.
 
+pub mod login;
+pub mod logout;
 pub mod status;
 pub mod token;
 
@@ -18,6 +20,20 @@ use std::process::ExitCode;
 /// The commands, with their help.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Sign in with a browser, for machines without the Azure CLI.
+    #[command(after_help = "The Entra refresh token is kept in the keyring and nowhere else. From then on it is what\n\
+                            signs in to registries, unless the environment names another identity; see `source`.\n\n\
+                            Over SSH, or without a browser, a code is shown to type into a browser elsewhere.\n\n\
+                            Examples:\n  \
+                            docker-credential-acrscoped login contoso.azurecr.io\n  \
+                            docker-credential-acrscoped login --tenant contoso.onmicrosoft.com --device-code")]
+    Login(login::Arguments),
+    /// Forget who signed in with `login`, and the cached tokens that came of it.
+    #[command(after_help = "It succeeds also when there is nothing to forget. The browser stays signed in.\n\n\
+                            Examples:\n  \
+                            docker-credential-acrscoped logout contoso.azurecr.io\n  \
+                            docker-credential-acrscoped logout --all")]
+    Logout(logout::Arguments),
     /// Show which registries have a cached token, until when, and whose it is.
     #[command(after_help = "Nothing leaves the machine.\n\nExamples:\n  \
                             docker-credential-acrscoped status\n  \
@@ -39,13 +55,16 @@ impl Command {
     pub fn is_plain(&self) -> bool {
         match self {
             Self::Status(arguments) => arguments.format.plain,
-            Self::Token(_) => true,
+            Self::Login(_) => false,
+            Self::Logout(_) | Self::Token(_) => true,
         }
     }
 
     /// Does what was asked. What it has to say goes to `output`; the exit code is 0 unless the answer itself is a bad one.
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
+            Self::Login(arguments) => login::run(context, &arguments, output)?,
+            Self::Logout(arguments) => logout::run(context, &arguments, output)?,
             Self::Status(arguments) => status::run(context, arguments, output)?,
             Self::Token(arguments) => token::run(context, &arguments, output)?,
         }

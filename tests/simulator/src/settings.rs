@@ -82,6 +82,16 @@ pub struct Settings {
     pub regional_challenge: RegionalChallenge,
     /// How often a device code is answered `authorization_pending` before it is approved.
     pub device_code_polls: u32,
+    /// Seconds until a device code expires.
+    pub device_code_life: i64,
+    /// Whether people are asked: the sign-in page has a button to approve and one to deny, and a device code waits until it was
+    /// entered at `https://microsoft.com/devicelogin`. Otherwise the first person approves all.
+    pub sign_in_page: bool,
+    /// What a sign-in of a user must have answered (`claims`, as JSON); a refresh token of another is refused with it
+    /// (AADSTS50076), as when a policy wants a second factor.
+    pub required_claims: Option<String>,
+    /// How often an Entra refresh token can be used, each use of which gives another; for ever when left out.
+    pub refresh_token_uses: Option<u32>,
     /// Seconds by which the clock of the simulated services is ahead of this machine's.
     pub clock_skew: i64,
     /// What goes wrong.
@@ -149,6 +159,10 @@ impl Default for Settings {
             offline_access_type: false,
             regional_challenge: RegionalChallenge::default(),
             device_code_polls: 1,
+            device_code_life: 900,
+            sign_in_page: false,
+            required_claims: None,
+            refresh_token_uses: None,
             clock_skew: 0,
             faults: Vec::new(),
         }
