@@ -51,24 +51,34 @@ pub(super) struct Http {
     refused: Mutex<Option<Refused>>,
 }
 
-/// The field that Entra adds to a refusal.
-#[derive(Deserialize)]
+/// The fields of a refusal that are looked at beside its words.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Challenge {
+    error: Option<String>,
     claims: Option<String>,
 }
+
+/// What is said of a device code while nobody has entered it (RFC 8628, section 3.5).
+const PENDING: [&str; 2] = ["authorization_pending", "slow_down"];
 
 impl Http {
     pub(super) fn new(client: Client, network: Arc<Network>) -> Self {
         Self { client, network, refused: Mutex::default() }
     }
 
-    /// The answer, or what stands in its place. Bytes that cannot be understood are not shown: they may hold a token.
-    pub(super) fn answer<T>(&self, answer: Result<T, RequestTokenError<Unanswered, impl ErrorResponse>>) -> anyhow::Result<T> {
+    /// The answer, or what stands in its place; `otherwise` where Entra has not said. Bytes that cannot be understood are not shown: they
+    /// may hold a token.
+    pub(super) fn answer<T>(
+        &self,
+        answer: Result<T, RequestTokenError<Unanswered, impl ErrorResponse>>,
+        otherwise: &'static str,
+    ) -> anyhow::Result<T> {
         let refused = || self.refused.lock().ok().and_then(|mut refused| refused.take());
         answer.map_err(|error| match error {
             RequestTokenError::Request(Unanswered(error)) => error,
             RequestTokenError::ServerResponse(_) | RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-                refused().map_or_else(|| anyhow::Error::msg("the answer holds no token"), anyhow::Error::new)
+                refused().map_or_else(|| anyhow::Error::msg(otherwise), anyhow::Error::new)
             }
         })
     }
@@ -78,10 +88,10 @@ impl Http {
         let response = self.network.send(&self.client, request).await.map_err(reqwest::Error::without_url)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = body(response).await?;
-        let refused = (!status.is_success() || answer::is_web_page(&bytes)).then(|| Refused {
-            words: answer::words(status, &headers, &bytes),
-            claims: serde_json::from_slice(&bytes).ok().and_then(|challenge: Challenge| challenge.claims),
-        });
+        let challenge: Challenge = serde_json::from_slice(&bytes).unwrap_or_default();
+        let is_pending = challenge.error.is_some_and(|error| PENDING.contains(&error.as_str()));
+        let is_refused = !is_pending && (!status.is_success() || answer::is_web_page(&bytes));
+        let refused = is_refused.then(|| Refused { words: answer::words(status, &headers, &bytes), claims: challenge.claims });
         if let Ok(mut last) = self.refused.lock() {
             *last = refused;
         }

@@ -38,6 +38,9 @@ pub(crate) const ANY_TENANT: &str = "organizations";
 /// What is asked for besides the audience: a refresh token, and who it is.
 const SCOPES: [&str; 3] = ["offline_access", "openid", "profile"];
 
+/// What is said of an answer that is neither a token nor a refusal.
+const NO_TOKEN: &str = "the answer holds no token";
+
 type Answer = StandardTokenResponse<Extra, BasicTokenType>;
 
 type OAuth = oauth2::Client<
@@ -140,7 +143,7 @@ impl PublicClient {
         let request = self.oauth.exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()));
         let request = request.set_pkce_verifier(visit.verifier).set_redirect_uri(Cow::Owned(visit.redirect));
         let request = request.add_extra_param("scope", self.scope()).add_extra_param("client_info", "1");
-        Granted::of(self.http.answer(request.request_async(&self.http).await)?)
+        Granted::of(&self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
     }
 
     /// Begins a sign-in in a browser elsewhere.
@@ -149,21 +152,21 @@ impl PublicClient {
         if let Some(claims) = &self.claims {
             request = request.add_extra_param("claims", claims.clone());
         }
-        self.http.answer(request.request_async(&self.http).await)
+        self.http.answer(request.request_async(&self.http).await, NO_TOKEN)
     }
 
     /// Asks whether it has ended, for as long as `patience` or until the code expires.
     pub(crate) async fn poll(&self, device: &StandardDeviceAuthorizationResponse, patience: Duration) -> anyhow::Result<Granted> {
         let request = self.oauth.exchange_device_access_token(device).add_extra_param("client_info", "1");
         let answer = request.request_async(&self.http, tokio::time::sleep, Some(patience)).await;
-        Granted::of(self.http.answer(answer)?)
+        Granted::of(&self.http.answer(answer, "the code has expired, and nobody has entered it")?)
     }
 
     /// A new access token for a refresh token, which may be exchanged for another by the way.
     pub(crate) async fn refresh(&self, token: &SecretString) -> anyhow::Result<Granted> {
         let token = RefreshToken::new(token.expose_secret().to_owned());
         let request = self.oauth.exchange_refresh_token(&token).add_scopes(self.scopes.clone());
-        Granted::of(self.http.answer(request.request_async(&self.http).await)?)
+        Granted::of(&self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
     }
 
     fn scope(&self) -> String {
@@ -172,9 +175,9 @@ impl PublicClient {
 }
 
 impl Granted {
-    fn of(answer: Answer) -> anyhow::Result<Self> {
+    fn of(answer: &Answer) -> anyhow::Result<Self> {
         let secret = answer.access_token().secret();
-        anyhow::ensure!(!secret.is_empty(), "the answer holds no token");
+        anyhow::ensure!(!secret.is_empty(), NO_TOKEN);
         let extra = answer.extra_fields();
         Ok(Self {
             access_token: secret.clone().into(),

@@ -16,7 +16,7 @@ pub(crate) struct Who {
 }
 
 /// The claims of an id token (Microsoft, "ID token claims reference"). It came from the authority itself over TLS, so that its
-/// signature need not be checked (OpenID Connect Core, section 3.1.3.7).
+/// signature need not be checked (`OpenID` Connect Core, section 3.1.3.7).
 #[derive(Deserialize)]
 struct Claims {
     oid: Option<String>,

@@ -3,7 +3,7 @@
 use crate::browser::{self, Page};
 use crate::support::namespace::Namespace;
 use crate::support::{Answer, Home, LIMIT, REGISTRY, binary, connect, run, until};
-use simulator::{Endpoint, Entry, Settings, Simulator};
+use simulator::{Approval, Endpoint, Entry, Settings, Simulator};
 use std::process::Command;
 use std::thread::JoinHandle;
 
@@ -17,7 +17,7 @@ pub(crate) struct Person {
 impl Person {
     /// People are asked by the sign-in page; the browser of the desktop is this test.
     pub(crate) fn new() -> Self {
-        let settings = Settings { sign_in_page: true, ..Settings::default() };
+        let settings = Settings { approval: Approval::Page, ..Settings::default() };
         let simulator = Simulator::start(settings).expect("a simulator");
         let home = Home::new();
         let address = home.path("address");

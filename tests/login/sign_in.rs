@@ -2,7 +2,7 @@
 
 use crate::person::Person;
 use crate::support::{LIMIT, REGISTRY, run};
-use simulator::{AZURE_CLI, Fault, FaultAt, FaultKind, TENANT};
+use simulator::{AZURE_CLI, TENANT};
 use std::time::Duration;
 use url::Url;
 
@@ -107,25 +107,13 @@ fn a_browser_that_is_closed_ends_the_wait_with_another_way() {
 fn a_code_that_entra_refuses_is_told_on_the_page() {
     let person = Person::new();
     let login = person.start("login");
-    let address = person.address();
-    let body =
-        r#"{"error":"invalid_grant","error_description":"AADSTS53003: Access has been blocked by Conditional Access policies."}"#;
-    let fault = FaultKind::Status { code: 400, retry_after: None, body: body.into(), content_type: None };
-    let page = std::thread::scope(|scope| {
-        // The page itself is of the authority, too: only what comes after it fails.
-        let page = scope.spawn(|| person.visit(&address, Some(&[("answer", "approve")])));
-        person.simulator.change(|settings| {
-            settings.faults = vec![
-                Fault { at: FaultAt::Authority, kind: FaultKind::Delay { ms: 0 }, times: Some(1) },
-                Fault { at: FaultAt::Authority, kind: fault, times: None },
-            ]
-        });
-        page.join().unwrap()
-    });
-    let answer = login.join().unwrap();
-    if page.text.contains("Conditional Access policies") && page.status == 400 && !answer.status.success() {
-        assert!(answer.stderr.contains("a Conditional Access policy stands against it"), "{answer:#?}");
-    }
+    let address = Url::parse(&person.address()).unwrap();
+    let field = |wanted: &str| address.query_pairs().find(|(name, _)| name == wanted).unwrap().1.into_owned();
+    let page = person.visit(&format!("{}/?code=invented&state={}", field("redirect_uri"), field("state")), None);
+    assert!(page.status == 400 && page.text.contains("AADSTS70008"), "{page:?}");
+    let answer = login.join().unwrap().fails();
+    assert!(answer.stderr.contains("AADSTS70008") && !answer.stderr.contains("invented"), "{answer:#?}");
+    assert_eq!(person.logins(), None);
 }
 
 #[test]

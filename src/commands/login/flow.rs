@@ -65,8 +65,8 @@ impl Flow<'_> {
         };
         let (network, client) = self.client(Deadline::after(self.config.timeout))?;
         let visit = client.visit(loopback.address()).map_err(|error| self.identity.refused(error, &network))?;
-        let mut opened = match opener.open(visit.url.as_str()) {
-            Ok(opened) => opened,
+        let mut child = match opener.open(visit.url.as_str()) {
+            Ok(child) => child,
             Err(error) => return Ok(Ended::Unopened(format!("{opener}: {error}"))),
         };
         let deadline = Deadline::after(self.patience.unwrap_or(PATIENCE));
@@ -78,7 +78,7 @@ impl Flow<'_> {
         ));
         let opening = async {
             // An opener ends at once, a browser may stay: only an early failure says something.
-            match tokio::time::timeout(OPENING, opened.wait()).await {
+            match tokio::time::timeout(OPENING, child.wait()).await {
                 Ok(Ok(status)) if !status.success() => (),
                 _ => std::future::pending().await,
             }

@@ -113,13 +113,11 @@ async fn listen(mut stream: TcpStream, state: &SecretString, port: u16) -> Optio
     let head = head(&mut stream).await.ok().flatten();
     let answer = head.as_ref().and_then(|head| understand(head, state, port));
     let stream = Window(stream);
-    match answer {
-        Some(answer) => Some(Returned { answer, stream }),
-        None => {
-            stream.show(&page::not_found()).await;
-            None
-        }
+    if let Some(answer) = answer {
+        return Some(Returned { answer, stream });
     }
+    stream.show(&page::not_found()).await;
+    None
 }
 
 /// The head of a request, if it comes to an end in the room there is.

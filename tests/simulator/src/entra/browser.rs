@@ -27,7 +27,7 @@ impl Desk<'_> {
         }
         let answer = self.call.form().and_then(|form| form.get("answer").map(str::to_owned));
         match answer.as_deref() {
-            None if self.call.settings.sign_in_page => return pages::sign_in(),
+            None if self.call.settings.has_pages() => return pages::sign_in(),
             Some("deny") => {
                 let said = "AADSTS65004: User declined to consent to access the app.";
                 let mut answer = vec![("error", "access_denied".to_owned()), ("error_description", said.to_owned())];

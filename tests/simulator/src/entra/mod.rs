@@ -42,7 +42,7 @@ impl Desk<'_> {
             (&Method::POST, [tenant, "oauth2", "v2.0", "token"]) => self.token(tenant, entry),
             (&Method::POST, [tenant, "oauth2", "v2.0", "devicecode"]) => self.written(self.device_code(tenant, entry)),
             (&Method::GET | &Method::POST, [tenant, "oauth2", "v2.0", "authorize"]) => self.authorize(tenant, entry),
-            (&Method::GET | &Method::POST, ["devicelogin"]) if self.call.settings.sign_in_page => self.device_login(),
+            (&Method::GET | &Method::POST, ["devicelogin"]) if self.call.settings.has_pages() => self.device_login(),
             (&Method::GET, [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
                 self.written(self.openid_configuration(tenant))
             }

@@ -33,7 +33,7 @@ impl Desk<'_> {
             pending: self.call.settings.device_code_polls,
             expires: self.call.now + self.call.settings.device_code_life,
             user_code: user_code.clone(),
-            waits: self.call.settings.sign_in_page,
+            waits: self.call.settings.has_pages(),
             is_declined: false,
             claims: form.get("claims").map(str::to_owned),
         };
