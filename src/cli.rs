@@ -68,6 +68,8 @@ pub enum Stop {
     Help(String),
     /// It cannot be understood: the first text is a line for a client, the second explains it to a person.
     Misuse(String, String),
+    /// The same of a command for people, whose line no client reads.
+    Mistyped(String, String),
 }
 
 /// Reads the command line. A bare verb, as every client sends it, is understood without building the rest and its help.
@@ -100,8 +102,8 @@ pub fn command() -> clap::Command {
          The identity is the first that is configured: workload identity\n\
          (AZURE_FEDERATED_TOKEN_FILE), service principal (AZURE_CLIENT_SECRET,\n\
          AZURE_CLIENT_CERTIFICATE_PATH), GitHub Actions, Azure Pipelines, a managed\n\
-         identity that the platform announces, the Azure CLI, the Azure Developer CLI,\n\
-         managed identity of a virtual machine.\n\n\
+         identity that the platform announces, who signed in with `login`, the Azure CLI,\n\
+         the Azure Developer CLI, managed identity of a virtual machine.\n\n\
          `configure` names it in docker's config.json, for a registry or for all hosts:\n  \
          {{ \"credHelpers\": {{ \"contoso.azurecr.io\": \"acrscoped\" }} }}\n  \
          {{ \"credsStore\": \"acrscoped\" }}"
@@ -111,12 +113,18 @@ pub fn command() -> clap::Command {
 
 /// Everything else: options, help, misspellings.
 fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
+    let typed = args.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
     let matches = command().try_get_matches_from(args);
     let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| {
         use clap::error::ErrorKind;
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Help(error.to_string()),
-            kind => misuse(&error, kind == ErrorKind::InvalidSubcommand),
+            ErrorKind::InvalidSubcommand => misuse(&error, &format!("`{PROGRAM} --help` lists the commands")),
+            _ if ["get", "store", "erase", "list", "version"].contains(&&*typed) => misuse(&error, FROM_STDIN),
+            _ => match misuse(&error, &format!("`{PROGRAM} {typed} --help` shows examples")) {
+                Stop::Misuse(line, explanation) => Stop::Mistyped(line, explanation),
+                other => other,
+            },
         }
     })?;
     match (arguments.version, arguments.command) {
@@ -130,22 +138,12 @@ fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
     }
 }
 
-/// A misspelt word in one line for a client, with clap's explanation and a hint for a person.
-fn misuse(error: &clap::Error, is_unknown_verb: bool) -> Stop {
+/// A misspelt word in one line, with clap's explanation and a hint for a person.
+fn misuse(error: &clap::Error, hint: &str) -> Stop {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first).replace('\'', "`");
     let rest: Vec<&str> = text.lines().skip(1).filter(|line| !line.trim().is_empty()).collect();
-    let hint = if first.contains("`login`") || first.contains("`logout`") {
-        format!(
-            "no login is needed: sign in with `az login`, and `{PROGRAM} configure contoso.azurecr.io` names the helper for a registry; \
-             `{PROGRAM} configure --remove` takes it out"
-        )
-    } else if is_unknown_verb {
-        format!("`{PROGRAM} --help` lists the commands")
-    } else {
-        FROM_STDIN.to_owned()
-    };
     Stop::Misuse(crate::error::printable(&first), format!("{}\nhint: {hint}", rest.join("\n")))
 }
 
@@ -186,12 +184,13 @@ mod tests {
         let Err(Stop::Misuse(line, rest)) = of(&["gett"]) else { panic!() };
         assert_eq!(line, "unrecognized subcommand `gett`");
         assert!(rest.contains("'get'") && rest.ends_with("--help` lists the commands"));
-        let Err(Stop::Misuse(_, rest)) = of(&["login"]) else { panic!() };
-        assert!(rest.contains("hint: no login is needed"));
         let Err(Stop::Misuse(_, rest)) = of(&["get", "contoso.azurecr.io"]) else { panic!() };
         assert!(rest.ends_with(FROM_STDIN));
         assert!(matches!(of(&[]), Err(Stop::Help(help)) if help.contains("Commands:")));
         assert!(matches!(of(&["get", "contoso.azurecr.io"]), Err(Stop::Misuse(..))));
+        let Err(Stop::Mistyped(line, rest)) = of(&["status", "--jsn"]) else { panic!() };
+        assert_eq!(line, "unexpected argument `--jsn` found");
+        assert!(rest.contains("'--json'") && rest.ends_with("status --help` shows examples"));
     }
 
     #[test]

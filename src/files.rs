@@ -1,7 +1,7 @@
 //! Small files of the user: read whole, but never waited for and never without bound.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// What stands for every owner that a user namespace does not know (`user_namespaces(7)`, `/proc/sys/kernel/overflowuid`).
@@ -41,6 +41,31 @@ pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
         }
     }
     read(file, limit)
+}
+
+/// Puts a file in place whole or not at all, for its owner alone, in a folder that is made for its owner alone if need be.
+pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    builder.create(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = folder.join(format!(".{name}.{}", std::process::id()));
+    // Left by a process of this id that died.
+    let _ = std::fs::remove_file(&new);
+    let mut file = options.open(&new)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&new, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+    written
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -86,6 +111,22 @@ mod tests {
                 assert_eq!(read_small(endless, 9).unwrap_err().to_string(), "it is not a regular file");
             }
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_of_ours_is_put_in_place_for_us_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new/file");
+        for content in ["one", "two"] {
+            replace_private(&file, content.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
+        }
+        for (path, mode) in [(file.as_path(), 0o600), (file.parent().unwrap(), 0o700)] {
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
+        }
+        assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::cache::Cache;
 use crate::config::{CacheChoice, Config, OnError, Settings};
 use crate::deadline::Clock;
 use crate::error::Error;
+use crate::identity::Identity;
 use crate::registry::Registry;
 use crate::session::Session;
 use crate::token::RefreshToken;
@@ -78,12 +79,32 @@ impl<'a> Helper<'a> {
     /// Forgets every token of the registry, whoever it was issued to, in every store of this system: the setting may have been another
     /// when it was kept. Only where nothing is to be kept at all no store is touched.
     pub fn erase(&self, registry: &Registry) -> Result<(), Error> {
-        let config = self.config(registry)?;
+        self.every_store(&self.config(registry)?).erase(registry, (self.clock)())
+    }
+
+    /// Who would sign in to the registry.
+    pub fn identity(&self, registry: &Registry) -> Result<Identity, Error> {
+        Identity::choose(&self.config(registry)?, registry)
+    }
+
+    /// The identities of those whose valid tokens are cached, as far as they are who would sign in now.
+    pub(crate) fn identities(&self) -> Result<Vec<Identity>, Error> {
+        let cached = self.status()?.into_iter().filter(|cached| cached.identity.is_some());
+        cached.map(|cached| self.identity(&cached.registry)).collect()
+    }
+
+    /// The stores that a setting chooses.
+    pub(crate) fn stores(&self, config: &Config) -> Cache {
+        self.cache(config.cache, config.timeout)
+    }
+
+    /// Every store of this system, unless none is to be touched.
+    pub(crate) fn every_store(&self, config: &Config) -> Cache {
         let stores = match config.cache {
             CacheChoice::None => CacheChoice::None,
             CacheChoice::Auto | CacheChoice::Keyutils | CacheChoice::SecretService => CacheChoice::Auto,
         };
-        self.cache(stores, config.timeout).erase(registry, (self.clock)())
+        self.cache(stores, config.timeout)
     }
 
     /// The hosts with a valid cached token of who would sign in there, each with its user name.

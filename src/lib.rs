@@ -44,6 +44,8 @@
 //! | `runtime` | the async runtime, for what must be waited for; it ends in order when somebody ends the program |
 //! | [`deadline`] | the clock, and the end of everything that one `get` may do |
 //! | [`identity`] | the sources of an identity, their order, its fingerprint |
+//! | `entra` | how people sign in: OAuth in the browser, by device code, by refresh token |
+//! | `logins` | who has signed in with us, by name |
 //! | [`exchange`] | access token for refresh token, and what refusals mean |
 //! | [`network`] | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | [`cache`] | tokens in the stores of the operating system |
@@ -54,7 +56,7 @@
 //! | [`terminal`] | how answers are drawn for a person |
 //! | [`text`] | text from elsewhere, made fit to be shown |
 //!
-//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `cache`, `flight` → `network`,
+//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `flight` → `entra`, `logins`, `cache` → `network`,
 //! `deadline`, `config`, `runtime`, `program`, `files` → `error` → `registry` → `token` → `text`.
 //!
 //! # To add
@@ -73,6 +75,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod deadline;
+mod entra;
 pub mod error;
 pub mod exchange;
 mod files;
@@ -80,6 +83,7 @@ mod flight;
 pub mod helper;
 pub mod identity;
 pub mod log;
+mod logins;
 pub mod network;
 mod program;
 pub mod protocol;

@@ -27,7 +27,11 @@ fn main() -> ExitCode {
             return person(command).unwrap_or_else(|error| explained(&error));
         }
         Err(Stop::Help(text)) => say(text.trim_end()),
-        Err(Stop::Misuse(line, explanation)) => return misused(&line, &explanation),
+        Err(Stop::Misuse(line, explanation)) => {
+            tell(&mut io::stdout(), &line);
+            return mistyped(&line, &explanation);
+        }
+        Err(Stop::Mistyped(line, explanation)) => return mistyped(&line, &explanation),
     };
     done.unwrap_or_else(|error| failed(&error))
 }
@@ -95,8 +99,7 @@ fn say(text: &str) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn misused(line: &str, explanation: &str) -> ExitCode {
-    tell(&mut io::stdout(), line);
+fn mistyped(line: &str, explanation: &str) -> ExitCode {
     tell(&mut io::stderr(), &format!("{PROGRAM}: {line}\n{explanation}"));
     ExitCode::FAILURE
 }

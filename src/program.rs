@@ -61,6 +61,19 @@ impl azure_identity::Executor for Runner {
     }
 }
 
+/// Starts a program that may outlive us, in a process group of its own: what ends us with Ctrl-C leaves it alone. It sees none of our
+/// streams.
+pub(crate) fn start(program: &OsStr, args: &[OsString]) -> io::Result<Child> {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    for secret in SECRETS {
+        command.env_remove(secret);
+    }
+    #[cfg(unix)]
+    command.process_group(0);
+    command.spawn()
+}
+
 /// What a pipe gives, read in a task of its own.
 pub(crate) struct Output(JoinHandle<io::Result<Vec<u8>>>);
 

@@ -233,7 +233,7 @@ impl<'a> Session<'a> {
     async fn sign_in(&self, network: &Arc<Network>, deadline: Deadline) -> Result<AccessToken, Error> {
         let started = Instant::now();
         let during = format!("{} was asked for an access token", self.identity);
-        let token = deadline.keep(during, network.circumstances(), self.identity.access_token(network)).await;
+        let token = deadline.keep(during, network.circumstances(), self.identity.access_token(network, &self.cache)).await;
         let token = token.map_err(|error| Error::NotSignedIn(Box::new(error)))?;
         self.is_still_the_same()?;
         debug!(identity = %self.identity, took = ?started.elapsed(), "got an access token");

@@ -25,6 +25,9 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print the version')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Sign in with a browser, for machines without the Azure CLI')
+            [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Forget who signed in with `login`, and the cached tokens that came of it')
+            [CompletionResult]::new('configure', 'configure', [CompletionResultType]::ParameterValue, 'Name this helper in the files of docker, podman and their like, or take it out again')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which registries have a cached token, until when, and whose it is')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print the credential of a registry for scripts')
             [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Print the credential of the registry named on stdin, as JSON')
@@ -33,6 +36,33 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Print the registries with a valid cached token, as JSON')
             [CompletionResult]::new('version', 'version', [CompletionResultType]::ParameterValue, 'Print the version')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'docker-credential-acrscoped;login' {
+            [CompletionResult]::new('--tenant', '--tenant', [CompletionResultType]::ParameterName, 'The tenant to sign in to: id or domain name')
+            [CompletionResult]::new('--claims-challenge', '--claims-challenge', [CompletionResultType]::ParameterName, 'Answer what a policy demands, as a hint wrote it')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'How long the browser is waited for: 300, or as long as the code lives')
+            [CompletionResult]::new('--device-code', '--device-code', [CompletionResultType]::ParameterName, 'Show a code to type into a browser elsewhere')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'docker-credential-acrscoped;logout' {
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Forget everybody who signed in, and all cached tokens of all registries')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'docker-credential-acrscoped;configure' {
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Stand for all hosts in docker''s file (`credsStore`), and pass those that are not Azure''s on to the helper that stood there')
+            [CompletionResult]::new('--remove', '--remove', [CompletionResultType]::ParameterName, 'Undo what was done, for these registries or for all')
+            [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'Only the file of docker, oras, Helm and their like')
+            [CompletionResult]::new('--containers', '--containers', [CompletionResultType]::ParameterName, 'Only the file of podman, buildah and skopeo')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would change, and change nothing')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for scripts')
+            [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain words without colour, marks or tables, for screen readers and logs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'docker-credential-acrscoped;status' {
@@ -74,6 +104,9 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             break
         }
         'docker-credential-acrscoped;help' {
+            [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Sign in with a browser, for machines without the Azure CLI')
+            [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Forget who signed in with `login`, and the cached tokens that came of it')
+            [CompletionResult]::new('configure', 'configure', [CompletionResultType]::ParameterValue, 'Name this helper in the files of docker, podman and their like, or take it out again')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which registries have a cached token, until when, and whose it is')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print the credential of a registry for scripts')
             [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Print the credential of the registry named on stdin, as JSON')
@@ -82,6 +115,15 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Print the registries with a valid cached token, as JSON')
             [CompletionResult]::new('version', 'version', [CompletionResultType]::ParameterValue, 'Print the version')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'docker-credential-acrscoped;help;login' {
+            break
+        }
+        'docker-credential-acrscoped;help;logout' {
+            break
+        }
+        'docker-credential-acrscoped;help;configure' {
             break
         }
         'docker-credential-acrscoped;help;status' {

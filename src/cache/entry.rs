@@ -11,6 +11,9 @@ use zeroize::Zeroizing;
 /// What stands in place of a registry in the key of an access token, which is good at all of them. No registry is called so.
 const SIGN_IN: &str = "entra";
 
+/// What stands in place of a registry in the key of a login, whose token is good at the authority.
+const LOGIN: &str = "login";
+
 /// Whose token for which registry: an identity can never be given another one's token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -29,6 +32,13 @@ impl Key {
         Self { host: SIGN_IN.to_owned(), identity: identity.to_owned() }
     }
 
+    /// The key of the Entra refresh token of a login, which differs whenever `who` does.
+    pub fn of_login(who: &str) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, who.as_bytes());
+        let identity = digest.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Self { host: LOGIN.to_owned(), identity }
+    }
+
     /// The registry host.
     pub fn host(&self) -> &str {
         &self.host
@@ -42,6 +52,21 @@ impl Key {
     /// Whether it is the key of an access token.
     pub(super) fn is_of_sign_in(&self) -> bool {
         self.host == SIGN_IN
+    }
+
+    /// Whether it is the key of a login.
+    pub(super) fn is_of_login(&self) -> bool {
+        self.host == LOGIN
+    }
+
+    /// Whether it is the key of a registry's refresh token.
+    pub(super) fn is_of_registry(&self) -> bool {
+        !self.is_of_sign_in() && !self.is_of_login()
+    }
+
+    /// Whether it is that of an identity by its fingerprint.
+    pub(crate) fn is_of(&self, identity: &str) -> bool {
+        self.identity == identity
     }
 
     pub(super) fn is_of_same_identity(&self, other: &Self) -> bool {
@@ -63,7 +88,7 @@ impl Key {
 /// The bytes of an entry, as JSON.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Stored<'a> {
-    /// Seconds since 1970 from which on a refresh token is renewed, or an access token no longer used.
+    /// Seconds since 1970 from which on a refresh token is renewed, or an access token or a login no longer used.
     renew: u64,
     token: &'a str,
 }

@@ -1,16 +1,19 @@
 //! What is remembered between calls: tokens in the stores of the operating system.
 //!
-//! A refresh token is kept for its registry and identity, an access token for its identity, so that another registry costs no sign-in.
+//! A refresh token is kept for its registry and identity, an access token for its identity, so that another registry costs no sign-in,
+//! and the Entra refresh token of a login for its account.
 //! Stores are [`keyring_core`] stores. A [`Cache`] holds the ones that this system offers, in order: a token goes into the
 //! first that takes it and is looked for in all. Whatever goes wrong in a store is a miss, told in the log, never a failure.
 
 mod entry;
 #[cfg(target_os = "linux")]
 mod kernel_keyring;
+mod login;
 #[cfg(target_os = "linux")]
 mod secret_service;
 
 pub use entry::Key;
+pub use login::Place;
 
 use crate::config::{CacheChoice, SessionBus};
 use crate::registry::Registry;
@@ -124,29 +127,29 @@ impl Cache {
     /// registry. Errors when a store does not give one up: nobody must believe that it is gone. A store that cannot be searched
     /// is a warning, since most likely nothing of ours is in it.
     pub fn erase(&self, registry: &Registry, now: SystemTime) -> Result<(), crate::error::Error> {
+        let unsearched = format!("a token of {registry} in it stays there");
+        let entries = self.entries(&unsearched);
+        let is_of = |key: &Key| key.host() == registry.host();
+        let is_needed = |access: &Key| {
+            let is_other = |key: &Key| key.is_of_registry() && !is_of(key) && key.is_of_same_identity(access);
+            entries.iter().any(|(_, key, entry)| is_other(key) && valid(entry, now).is_some())
+        };
+        let erased = delete(&entries, |key| is_of(key) || (key.is_of_sign_in() && !is_needed(key)));
+        let host = registry.host().to_owned();
+        erased.map(drop).map_err(|problem| crate::error::Error::NotErased { host, problem })
+    }
+
+    /// Everything of ours in every store. Of one that cannot be searched a warning tells what that means.
+    fn entries(&self, unsearched: &str) -> Vec<(&Arc<CredentialStore>, Key, Entry)> {
         let mut entries = Vec::new();
         for store in &self.stores {
             let found = keys(store).unwrap_or_else(|error| {
-                warn!("{} cannot be searched: {}; a token of {registry} in it stays there", store.vendor(), reason(&error));
+                warn!("{} cannot be searched: {}; {unsearched}", store.vendor(), reason(&error));
                 vec![]
             });
             entries.extend(found.into_iter().map(|(key, entry)| (store, key, entry)));
         }
-        let is_of = |key: &Key| key.host() == registry.host();
-        let is_needed = |access: &Key| {
-            let is_other = |key: &Key| !key.is_of_sign_in() && !is_of(key) && key.is_of_same_identity(access);
-            entries.iter().any(|(_, key, entry)| is_other(key) && valid(entry, now).is_some())
-        };
-        let is_erased = |key: &Key| is_of(key) || (key.is_of_sign_in() && !is_needed(key));
-        let mut problem = None;
-        for (store, _, entry) in entries.iter().filter(|(_, key, _)| is_erased(key)) {
-            match entry.delete_credential() {
-                Ok(()) | Err(Error::NoEntry) => (),
-                Err(error) => problem = Some(format!("{}: {}", store.vendor(), reason(&error))),
-            }
-        }
-        let host = registry.host().to_owned();
-        problem.map_or(Ok(()), |problem| Err(crate::error::Error::NotErased { host, problem }))
+        entries
     }
 
     /// The valid refresh tokens that are kept. Under each key there is one: that of the first store, which a look-up finds.
@@ -154,7 +157,7 @@ impl Cache {
         let mut listed: Vec<Kept> = Vec::new();
         for store in &self.stores {
             for (key, entry) in told(store, "search", keys(store)).unwrap_or_default() {
-                if key.is_of_sign_in() || listed.iter().any(|kept| kept.key == key) {
+                if !key.is_of_registry() || listed.iter().any(|kept| kept.key == key) {
                     continue;
                 }
                 listed.extend(valid(&entry, now).map(|token| Kept { key, store: store.vendor(), token }));
@@ -173,6 +176,19 @@ pub struct Kept {
     pub store: String,
     /// The token.
     pub token: RefreshToken,
+}
+
+/// Deletes the entries that are meant, and says how many there were, or what the last store that did not give one up said.
+fn delete(entries: &[(&Arc<CredentialStore>, Key, Entry)], is_meant: impl Fn(&Key) -> bool) -> Result<usize, String> {
+    let (mut count, mut problem) = (0, None);
+    for (store, _, entry) in entries.iter().filter(|(_, key, _)| is_meant(key)) {
+        match entry.delete_credential() {
+            Ok(()) => count += 1,
+            Err(Error::NoEntry) => (),
+            Err(error) => problem = Some(format!("{}: {}", store.vendor(), reason(&error))),
+        }
+    }
+    problem.map_or(Ok(count), Err)
 }
 
 /// The refresh token in an entry, while it is valid.

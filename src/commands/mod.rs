@@ -2,6 +2,8 @@
 //! pieces that answer a `get`.
 
 pub mod configure;
+pub mod login;
+pub mod logout;
 pub mod status;
 pub mod token;
 
@@ -20,6 +22,20 @@ use std::process::ExitCode;
 /// The commands, with their help.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Sign in with a browser, for machines without the Azure CLI.
+    #[command(after_help = "The Entra refresh token is kept in the keyring and nowhere else. From then on it is what\n\
+                            signs in to registries, unless the environment names another identity; see `source`.\n\n\
+                            Over SSH, or without a browser, a code is shown to type into a browser elsewhere.\n\n\
+                            Examples:\n  \
+                            docker-credential-acrscoped login contoso.azurecr.io\n  \
+                            docker-credential-acrscoped login --tenant contoso.onmicrosoft.com --device-code")]
+    Login(login::Arguments),
+    /// Forget who signed in with `login`, and the cached tokens that came of it.
+    #[command(after_help = "It succeeds also when there is nothing to forget. The browser stays signed in.\n\n\
+                            Examples:\n  \
+                            docker-credential-acrscoped logout contoso.azurecr.io\n  \
+                            docker-credential-acrscoped logout --all")]
+    Logout(logout::Arguments),
     /// Name this helper in the files of docker, podman and their like, or take it out again.
     #[command(after_help = "It writes ~/.docker/config.json (docker, oras, Helm) and ~/.config/containers/auth.json\n\
                             (podman, buildah, skopeo), or what DOCKER_CONFIG and REGISTRY_AUTH_FILE name. Nothing\n\
@@ -52,7 +68,8 @@ impl Command {
         match self {
             Self::Configure(arguments) => arguments.format.plain,
             Self::Status(arguments) => arguments.format.plain,
-            Self::Token(_) => true,
+            Self::Login(_) => false,
+            Self::Logout(_) | Self::Token(_) => true,
         }
     }
 
@@ -60,6 +77,8 @@ impl Command {
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
             Self::Configure(arguments) => configure::run(context, &arguments, output)?,
+            Self::Login(arguments) => login::run(context, &arguments, output)?,
+            Self::Logout(arguments) => logout::run(context, &arguments, output)?,
             Self::Status(arguments) => status::run(context, arguments, output)?,
             Self::Token(arguments) => token::run(context, &arguments, output)?,
         }

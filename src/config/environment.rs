@@ -86,14 +86,19 @@ pub(super) fn session_bus(variables: &Variables) -> SessionBus {
     }
 }
 
+/// Our folder for what is neither setting nor cache (XDG Base Directory Specification).
+pub(super) fn state_folder(variables: &Variables, home: Option<&Path>) -> Option<PathBuf> {
+    let folder = absolute(variables, "XDG_STATE_HOME").or_else(|| Some(home?.join(".local/state")))?;
+    Some(folder.join(env!("CARGO_PKG_NAME")))
+}
+
 /// The runtime folder of the session, the state folder, and a folder of this user in the temporary one.
 pub(super) fn meeting_folders(variables: &Variables, home: Option<&Path>) -> Vec<PathBuf> {
-    let state = absolute(variables, "XDG_STATE_HOME").or_else(|| Some(home?.join(".local/state")));
     let temporary = absolute(variables, "TMPDIR").unwrap_or_else(|| "/tmp".into());
     let name = env!("CARGO_PKG_NAME");
     let user = rustix::process::geteuid().as_raw();
-    let mut folders: Vec<PathBuf> =
-        [absolute(variables, "XDG_RUNTIME_DIR"), state].into_iter().flatten().map(|path| path.join(name)).collect();
+    let mut folders: Vec<PathBuf> = absolute(variables, "XDG_RUNTIME_DIR").map(|path| path.join(name)).into_iter().collect();
+    folders.extend(state_folder(variables, home));
     folders.push(temporary.join(format!("{name}-{user}")));
     folders
 }

@@ -24,6 +24,7 @@ pub use keys::{CONFIG_VARIABLE, KEYS, Key, Kind, Place};
 pub use layers::{Explained, Origin, Value};
 pub use source_name::{Narrowing, SourceName};
 pub use sources::{CertificateSettings, ManagedId, SourceSettings};
+pub(crate) use values::tenant;
 pub use values::{IDENTITY_TOKEN, ZERO_GUID};
 
 use crate::error::Error;
@@ -225,8 +226,15 @@ impl Settings {
 
     /// What holds for a registry. The first value that cannot be used is the error.
     pub fn for_registry(&self, registry: &Registry) -> Result<Config, Error> {
-        let layers = self.layers(Some(registry));
-        let cloud = registry.cloud();
+        self.config(&self.layers(Some(registry)), registry.cloud())
+    }
+
+    /// What holds for a cloud when no registry is named: no profile does.
+    pub fn for_cloud(&self, cloud: &Cloud) -> Result<Config, Error> {
+        self.config(&self.layers(None), cloud)
+    }
+
+    fn config(&self, layers: &Layers<'_>, cloud: &Cloud) -> Result<Config, Error> {
         let (authority, authority_origin) = match layers.value("authority", values::authority)? {
             Some(authority) => (authority.value, Some(authority.origin)),
             None => (values::authority(&cloud.authority).map_err(Error::Input)?, None),
@@ -236,15 +244,15 @@ impl Settings {
             None => Audience::parse(&cloud.audience).map_err(Error::Input)?,
         };
         Ok(Config {
-            cache: cache(&layers)?,
+            cache: cache(layers)?,
             keep_access_token: layers.value("keep_access_token", values::flag)?.is_none_or(|flag| flag.value),
-            timeout: timeout(&layers)?,
+            timeout: timeout(layers)?,
             username: layers.value("username", values::username)?.map_or(ZERO_GUID, |username| username.value),
             on_error: layers.value("on_error", values::on_error)?.map_or(OnError::Fail, |on_error| on_error.value),
             audience,
             authority,
             authority_origin,
-            sources: SourceSettings::read(&self.variables, &layers, self.home.as_deref(), &self.file.path)?,
+            sources: SourceSettings::read(&self.variables, layers, self.home.as_deref(), &self.file.path)?,
             network: network(&self.variables, layers.value("ca_file", values::path)?)?,
             meeting_folders: meeting_folders(&self.variables, self.home.as_deref()),
         })

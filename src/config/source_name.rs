@@ -39,6 +39,8 @@ names! {
     AzurePipelines = "azure-pipelines",
     /// An identity that the platform gives to what runs there.
     ManagedIdentity = "managed-identity",
+    /// Whoever signed in with `login`.
+    Login = "login",
     /// Whoever is signed in to the Azure CLI.
     AzureCli = "azure-cli",
     /// Whoever is signed in to the Azure Developer CLI.
@@ -69,13 +71,15 @@ impl Narrowing {
         Ok(Some(Self(word.ok_or_else(problem)?)))
     }
 
-    /// Whether it lets this source sign in. The sources of CI jobs are not in the chain of the SDKs; they are what is deployed.
+    /// Whether it lets this source sign in. The sources of CI jobs are not in the chain of the SDKs; they are what
+    /// is deployed. Nor is a login of ours, which is what developers have.
     pub fn allows(&self, source: SourceName) -> bool {
         let (kind, own) = match source {
             SourceName::WorkloadIdentity => ("prod", "WorkloadIdentityCredential"),
             SourceName::ClientSecret | SourceName::ClientCertificate => ("prod", "EnvironmentCredential"),
             SourceName::GitHubActions | SourceName::AzurePipelines => ("prod", "prod"),
             SourceName::ManagedIdentity => ("prod", "ManagedIdentityCredential"),
+            SourceName::Login => ("dev", "dev"),
             SourceName::AzureCli => ("dev", "AzureCliCredential"),
             SourceName::AzureDeveloperCli => ("dev", "AzureDeveloperCliCredential"),
         };

@@ -1,7 +1,7 @@
 //! What the sources of an identity are made from, as the Azure SDKs name it.
 
 use super::announced::Announced;
-use super::environment::{Variables, absolute, http_url, program_folders, raw, text, wrong};
+use super::environment::{Variables, absolute, http_url, program_folders, raw, state_folder, text, wrong};
 use super::jobs::{PipelinesSettings, Requests};
 use super::layers::{Layers, Origin, Value};
 use super::source_name::{Narrowing, SourceName};
@@ -25,6 +25,8 @@ pub struct SourceSettings {
     pub named_tenant: Option<Value<String>>,
     /// `client_id`, or `AZURE_CLIENT_ID`, of applications.
     pub client: Option<Value<String>>,
+    /// `client_id` without `AZURE_CLIENT_ID`: the application that people sign in with, if it is not that of the Azure CLI.
+    pub own_client: Option<Value<String>>,
     /// The user-assigned managed identity, if one is named.
     pub managed: Settled<Option<Value<ManagedId>>>,
     /// `subscription` of the Azure CLI.
@@ -49,6 +51,8 @@ pub struct SourceSettings {
     pub azure_cli_folder: Option<PathBuf>,
     /// Folder of the Azure Developer CLI's settings: `AZD_CONFIG_DIR` or `~/.azd`.
     pub developer_cli_folder: Option<PathBuf>,
+    /// The file that says who signed in with `login`.
+    pub logins: Option<PathBuf>,
     /// The absolute folders of `PATH`: only there programs are looked for.
     pub path: Vec<PathBuf>,
     /// The config file, be it there or not: what hints tell people to change.
@@ -119,12 +123,14 @@ impl SourceSettings {
         let folder = |name: &str, own: &str| raw(variables, name).map(PathBuf::from).or_else(|| Some(home?.join(own)));
         let only = layers.value("source", values::source)?;
         let is_ours = |origin: &Origin| *origin != Origin::Variable("AZURE_TENANT_ID");
+        let is_own = |origin: &Origin| *origin != Origin::Variable("AZURE_CLIENT_ID");
         Ok(Self {
             narrowing: if only.is_some() { None } else { Narrowing::read(variables)? },
             only,
             tenant: layers.value("tenant", values::tenant)?,
             named_tenant: layers.value_of("tenant", is_ours, values::tenant)?,
             client: layers.value("client_id", values::id)?,
+            own_client: layers.value_of("client_id", is_own, values::id)?,
             managed: Settled::of(managed_id(layers))?,
             subscription: subscription(layers, is_ours)?,
             client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
@@ -139,6 +145,7 @@ impl SourceSettings {
                 .transpose()?,
             azure_cli_folder: folder("AZURE_CONFIG_DIR", ".azure"),
             developer_cli_folder: absolute(variables, "AZD_CONFIG_DIR").or_else(|| Some(home?.join(".azd"))),
+            logins: state_folder(variables, home).map(|folder| folder.join("logins.json")),
             path: program_folders(variables),
             config_file: file.to_owned(),
         })

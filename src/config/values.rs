@@ -64,7 +64,7 @@ pub(super) fn timeout(value: &str) -> Result<Duration, String> {
 }
 
 /// A directory's id or one of its domain names: it becomes part of the authority's address.
-pub(super) fn tenant(value: &str) -> Result<String, String> {
+pub(crate) fn tenant(value: &str) -> Result<String, String> {
     let is_tenant = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
     is_tenant.then(|| value.to_owned()).ok_or_else(|| format!("is {value:?}, expected a tenant's id or domain name"))
 }

@@ -23,6 +23,10 @@ pub const NOT_FOUND: &str = "credentials not found in native keychain";
 /// What is said about a missing registry (docker-credential-helpers, `credentials/error.go`).
 pub const NO_SERVER_URL: &str = "no credentials server URL";
 
+/// What to do where no source of an identity is configured.
+const NOBODY: &str =
+    "sign in with `docker-credential-acrscoped login` or `az login`, or set the `AZURE_*` variables of an identity";
+
 /// How a registry is named.
 pub const FROM_STDIN: &str = "the registry is read from stdin: `echo contoso.azurecr.io | docker-credential-acrscoped get`";
 
@@ -119,6 +123,16 @@ pub enum Error {
         /// What its store said.
         problem: String,
     },
+    /// No store takes the token of a login, which is kept nowhere else.
+    NotKept {
+        /// What each store said.
+        problems: Vec<String>,
+    },
+    /// What belongs to a login could not be removed.
+    NotForgotten {
+        /// What its store said.
+        problem: String,
+    },
     /// Somebody ended the program.
     Interrupted,
     /// The answer could not be written to stdout.
@@ -195,6 +209,8 @@ impl fmt::Display for Error {
             Self::Relayed(account) => f.write_str(&account.message),
             Self::NotSignedIn(error) | Self::Skewed { error, .. } => error.fmt(f),
             Self::NotErased { host, problem } => write!(f, "a cached token of {host} could not be erased: {problem}"),
+            Self::NotKept { .. } => f.write_str("no keyring takes a login, and it is kept nowhere else"),
+            Self::NotForgotten { problem } => write!(f, "the login could not be forgotten: {problem}"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::Output(_) => f.write_str("the answer could not be written to stdout"),
         }
@@ -216,12 +232,14 @@ impl Error {
             Self::Relayed(account) => account.details.clone(),
             Self::Skewed { error, skew } => [error.details(), vec![skew.clone()]].concat(),
             Self::Output(error) => vec![error.to_string()],
+            Self::NotKept { problems } => problems.clone(),
             Self::NotOurs
             | Self::Anonymous(_)
             | Self::File(_)
             | Self::NowhereToStore { .. }
             | Self::Interrupted
             | Self::NotErased { .. }
+            | Self::NotForgotten { .. }
             | Self::NoRegistry { .. }
             | Self::Input(_)
             | Self::Setting { .. }
@@ -258,9 +276,12 @@ impl Error {
             Self::NotErased { .. } => {
                 Some("unlock or restart the keyring and try again; the token ends by itself within three hours".into())
             }
-            Self::NoIdentity { hint, .. } => Some(
-                hint.clone().unwrap_or_else(|| "sign in with `az login`, or set the `AZURE_*` variables of an identity".into()),
+            Self::NotKept { .. } => Some(
+                "unlock or start the keyring of the desktop, or let `cache` be auto, which knows the kernel's; or use `az login`"
+                    .into(),
             ),
+            Self::NotForgotten { .. } => Some("unlock or restart the keyring and try again".into()),
+            Self::NoIdentity { hint, .. } => Some(hint.clone().unwrap_or_else(|| NOBODY.into())),
             Self::SignIn(sign_in) => sign_in.hint.clone(),
             Self::Relayed(account) => account.hint.clone(),
             Self::Skewed { .. } => Some("set the clock of this machine, for example with `timedatectl set-ntp true`".into()),
@@ -354,6 +375,8 @@ mod tests {
             (exchange(Refusal::WebPage { status: 200 }), "a web page came in place of the answer of contoso.azurecr.io: 200"),
             (exchange(Refusal::Unexpected { status: 500, said: None }), "contoso.azurecr.io answered the exchange with 500"),
             (exchange(Refusal::Malformed("no refresh token")), "contoso.azurecr.io answered the exchange with no refresh token"),
+            (Error::NotKept { problems: vec![] }, "no keyring takes a login, and it is kept nowhere else"),
+            (Error::NotForgotten { problem: "reason".into() }, "the login could not be forgotten: reason"),
             (unreachable(Stage::Name), "the name contoso.azurecr.io was not found"),
             (unreachable(Stage::Connection), "no connection to contoso.azurecr.io: reason"),
             (unreachable(Stage::Tls), "no trusted TLS connection to contoso.azurecr.io: reason"),
@@ -390,7 +413,7 @@ mod tests {
                 Error::Setting { name: "X".into(), problem: "is set, but `Y` is not".into() },
                 Some("set what is missing, or unset `X` to sign in otherwise"),
             ),
-            (no_identity(), Some("sign in with `az login`, or set the `AZURE_*` variables of an identity")),
+            (no_identity(), Some(NOBODY)),
             (Error::NoIdentity { skipped: vec![], hint: Some("az login".into()) }, Some("az login")),
             (exchange(Refusal::NoExchange), Some("check the name: `az acr show --name contoso --query loginServer`")),
             (
@@ -422,6 +445,13 @@ mod tests {
                 Error::WrongAudience { source: "x".into(), audience: "y".into() },
                 Some("the source ignores the scope it was asked for; choose another one"),
             ),
+            (
+                Error::NotKept { problems: vec![] },
+                Some(
+                    "unlock or start the keyring of the desktop, or let `cache` be auto, which knows the kernel's; or use `az login`",
+                ),
+            ),
+            (Error::NotForgotten { problem: "y".into() }, Some("unlock or restart the keyring and try again")),
             (
                 Error::NotErased { host: "x".into(), problem: "y".into() },
                 Some("unlock or restart the keyring and try again; the token ends by itself within three hours"),

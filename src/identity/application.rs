@@ -65,7 +65,7 @@ impl Application {
             SourceName::AzurePipelines => {
                 Ok(told(settings.pipelines.get()).and_then(|found| Self::of_pipelines(settings, found)))
             }
-            SourceName::ManagedIdentity | SourceName::AzureCli | SourceName::AzureDeveloperCli => {
+            SourceName::ManagedIdentity | SourceName::Login | SourceName::AzureCli | SourceName::AzureDeveloperCli => {
                 Ok(Err("it is no application".into()))
             }
         }

@@ -2,19 +2,20 @@
 
 use super::application::Application;
 use super::managed::Endpoint;
-use super::{Source, arc, azure_cli, developer_cli};
-use crate::config::{Announced, ManagedId, SourceName, SourceSettings, Value};
+use super::{Source, arc, azure_cli, developer_cli, login};
+use crate::config::{Announced, Config, ManagedId, SourceName, SourceSettings, Value};
 use crate::error::Error;
-use crate::registry::Cloud;
+use crate::registry::Registry;
 use std::sync::Arc;
 
 /// The first source that is configured, or the one that is set. What was passed over is added to `skipped`, a reason each. Reads at most
-/// the files of the two command lines that say who is signed in to them.
+/// the files that say who is signed in to the two command lines, and with us.
 ///
 /// Errors: [`Error::Setting`] when a source is configured by half, [`Error::NoIdentity`] when none may be tried.
-pub(super) fn choose(settings: &SourceSettings, cloud: &Cloud, skipped: &mut Vec<String>) -> Result<Source, Error> {
+pub(super) fn choose(config: &Config, registry: &Registry, skipped: &mut Vec<String>) -> Result<Source, Error> {
+    let settings = &config.sources;
     if let Some(Value { value: only, origin }) = &settings.only {
-        let reason = match offer(*only, settings, cloud)? {
+        let reason = match offer(*only, config, registry)? {
             Ok(source) => return Ok(source),
             Err(reason) => reason,
         };
@@ -31,7 +32,7 @@ pub(super) fn choose(settings: &SourceSettings, cloud: &Cloud, skipped: &mut Vec
             skipped.push(format!("{}: `AZURE_TOKEN_CREDENTIALS` leaves it out", source.word()));
             continue;
         }
-        match offer(source, settings, cloud)? {
+        match offer(source, config, registry)? {
             Ok(source) => return Ok(source),
             Err(reason) => skipped.push(format!("{}: {reason}", source.word())),
         }
@@ -52,6 +53,7 @@ pub(super) fn nobody(skipped: Vec<String>, only: Option<SourceName>) -> Error {
             "map it in the step: `env: SYSTEM_ACCESSTOKEN: $(System.AccessToken)`, and name a service connection"
         }
         SourceName::ManagedIdentity => "run it where a managed identity is assigned, or let `source` be another or none",
+        SourceName::Login => "docker-credential-acrscoped login",
         SourceName::AzureCli => "az login",
         SourceName::AzureDeveloperCli => "azd auth login",
     });
@@ -60,7 +62,8 @@ pub(super) fn nobody(skipped: Vec<String>, only: Option<SourceName>) -> Error {
 }
 
 /// The source of this name, or why it is not configured.
-fn offer(source: SourceName, settings: &SourceSettings, cloud: &Cloud) -> Result<Result<Source, String>, Error> {
+fn offer(source: SourceName, config: &Config, registry: &Registry) -> Result<Result<Source, String>, Error> {
+    let (settings, cloud) = (&config.sources, registry.cloud());
     match source {
         SourceName::WorkloadIdentity
         | SourceName::ClientSecret
@@ -68,6 +71,7 @@ fn offer(source: SourceName, settings: &SourceSettings, cloud: &Cloud) -> Result
         | SourceName::GitHubActions
         | SourceName::AzurePipelines => Ok(Application::of(source, settings, cloud)?.map(Source::Application)),
         SourceName::ManagedIdentity => announced(settings),
+        SourceName::Login => Ok(login::account(config, Some(registry))?.map(Source::Login)),
         SourceName::AzureCli => Ok(azure_cli::account(settings, cloud)?.map(Source::AzureCli)),
         SourceName::AzureDeveloperCli => Ok(developer_cli::account(settings, cloud)?.map(Source::DeveloperCli)),
     }

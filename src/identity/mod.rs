@@ -9,14 +9,18 @@ mod azure_cli;
 mod certificate;
 mod chain;
 mod developer_cli;
+mod login;
 mod managed;
 mod oidc;
 mod refusal;
 
+pub(crate) use login::{Account, account};
+
+use crate::cache::Cache;
 use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value};
 use crate::error::Error;
 use crate::network::{Network, Transport};
-use crate::registry::Registry;
+use crate::registry::{Cloud, Registry};
 use crate::token::{AccessToken, Audience};
 use application::{Application, Proof};
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
@@ -24,7 +28,7 @@ use azure_core::credentials::TokenCredential;
 use azure_core::http::{ClientOptions, RetryOptions};
 use managed::{Endpoint, ManagedIdentity};
 use oidc::Issuer;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::sync::Arc;
 use url::Url;
@@ -36,6 +40,8 @@ enum Source {
     Application(Application),
     /// A managed identity: one that the environment announces, or last of all that of a virtual machine.
     ManagedIdentity { id: Option<ManagedId>, endpoint: Arc<Endpoint> },
+    /// Whoever signed in with `login`.
+    Login(login::Account),
     /// Whoever is signed in to the Azure CLI.
     AzureCli(azure_cli::Account),
     /// Whoever is signed in to the Azure Developer CLI.
@@ -67,21 +73,30 @@ impl Identity {
     ///
     /// Errors: [`Error::Setting`] when a source is configured by half, [`Error::NoIdentity`] when no source may be tried.
     pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
-        let sources = &config.sources;
         let mut skipped = Vec::new();
-        let source = chain::choose(sources, registry.cloud(), &mut skipped)?;
+        let source = chain::choose(config, registry, &mut skipped)?;
+        Ok(Self::of(source, config, registry.cloud(), Some(registry), skipped))
+    }
+
+    /// Whoever is about to sign in, or has, whatever source comes first: what goes wrong then is told as for the source of this name.
+    pub(crate) fn of_login(account: Account, config: &Config, cloud: &Cloud, registry: Option<&Registry>) -> Self {
+        Self::of(Source::Login(account), config, cloud, registry, vec![])
+    }
+
+    fn of(source: Source, config: &Config, cloud: &Cloud, registry: Option<&Registry>, skipped: Vec<String>) -> Self {
+        let sources = &config.sources;
         let tenant_origin = match &source {
             Source::Application(application) => Some(application.tenant.origin.clone()),
             Source::AzureCli(_) => sources.subscription.as_ref().or(sources.named_tenant.as_ref()).map(|it| it.origin.clone()),
-            Source::DeveloperCli(_) => sources.named_tenant.as_ref().map(|tenant| tenant.origin.clone()),
+            Source::DeveloperCli(_) | Source::Login(_) => sources.named_tenant.as_ref().map(|tenant| tenant.origin.clone()),
             Source::ManagedIdentity { .. } => None,
         };
         let tenant_setting = tenant_setting(sources, registry, tenant_origin.as_ref());
         let only = sources.only.as_ref().map(|only| only.value);
         let (authority, audience) = (config.authority.clone(), config.audience.clone());
         let authority_origin = config.authority_origin.clone();
-        let cloud = registry.cloud().suffix.to_string();
-        Ok(Self { source, authority, authority_origin, audience, cloud, tenant_origin, tenant_setting, skipped, only })
+        let cloud = cloud.suffix.to_string();
+        Self { source, authority, authority_origin, audience, cloud, tenant_origin, tenant_setting, skipped, only }
     }
 
     /// A short text that differs whenever somebody else would sign in, in another cloud, or for another audience: source, authority,
@@ -95,6 +110,7 @@ impl Identity {
                 let proof = endpoint.proof().map(|proof| proof.expose_secret()).unwrap_or_default();
                 format!("{}\0{proof}\0{id:?}", endpoint.address())
             }
+            Source::Login(account) => account.who(),
             Source::AzureCli(account) => account.who(),
             Source::DeveloperCli(account) => account.who(),
         };
@@ -107,6 +123,7 @@ impl Identity {
         match &self.source {
             Source::Application(application) => application.kind(),
             Source::ManagedIdentity { endpoint, .. } => endpoint.platform(),
+            Source::Login(_) => "login",
             Source::AzureCli(_) => "az",
             Source::DeveloperCli(_) => "azd",
         }
@@ -116,7 +133,15 @@ impl Identity {
     pub fn is_of_command_line(&self) -> bool {
         match self.source {
             Source::AzureCli(_) | Source::DeveloperCli(_) => true,
-            Source::Application(_) | Source::ManagedIdentity { .. } => false,
+            Source::Application(_) | Source::ManagedIdentity { .. } | Source::Login(_) => false,
+        }
+    }
+
+    /// The account, if it is somebody who signed in with `login`.
+    pub(crate) fn login(&self) -> Option<&Account> {
+        match &self.source {
+            Source::Login(account) => Some(account),
+            Source::Application(_) | Source::ManagedIdentity { .. } | Source::AzureCli(_) | Source::DeveloperCli(_) => None,
         }
     }
 
@@ -125,8 +150,8 @@ impl Identity {
         &self.audience
     }
 
-    /// Signs in and returns an access token for the registry audience.
-    pub async fn access_token(&self, network: &Arc<Network>) -> Result<AccessToken, Error> {
+    /// Signs in and returns an access token for the registry audience. The token of a login is kept in `cache`.
+    pub async fn access_token(&self, network: &Arc<Network>, cache: &Cache) -> Result<AccessToken, Error> {
         if let Source::ManagedIdentity { endpoint, .. } = &self.source
             && let Endpoint::VirtualMachine { .. } = **endpoint
         {
@@ -137,10 +162,20 @@ impl Identity {
             })?;
         }
         let refused = |error| refusal::refused(self, &error, network);
-        let credential = self.credential(network).await?.map_err(refused)?;
+        let credential = self.credential(network, cache).await?.map_err(refused)?;
         let token = credential.get_token(&[&self.audience.scope()], None).await.map_err(refused)?;
-        AccessToken::new(token.token.secret().into(), &self.audience)
+        self.judge(token.token.secret().into())
+    }
+
+    /// An access token that this identity was given, if it is for registries.
+    pub(crate) fn judge(&self, token: SecretString) -> Result<AccessToken, Error> {
+        AccessToken::new(token, &self.audience)
             .map_err(|audience| Error::WrongAudience { source: self.to_string(), audience: crate::error::printable(&audience) })
+    }
+
+    /// What went wrong in a sign-in as this identity, in words.
+    pub(crate) fn refused(&self, error: anyhow::Error, network: &Network) -> Error {
+        refusal::refused(self, &login::failure(error), network)
     }
 
     /// Whose token a registry refused, and which tenant it may have wanted, a line each.
@@ -161,13 +196,21 @@ impl Identity {
     }
 
     /// The credential of the source; the outer error is one of settings or of the HTTP client, the inner one the credential's own.
-    async fn credential(&self, network: &Arc<Network>) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
+    async fn credential(
+        &self,
+        network: &Arc<Network>,
+        cache: &Cache,
+    ) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
         Ok(match &self.source {
             Source::Application(application) => {
                 return application.credential(&self.authority, self.entra_options(network)?, network).await;
             }
             Source::ManagedIdentity { id, endpoint } => {
                 Ok(Arc::new(ManagedIdentity::new(endpoint.clone(), id.clone(), network.clone())) as _)
+            }
+            Source::Login(account) => {
+                let client = account.client(&self.authority, &self.audience, network)?;
+                client.map_err(login::failure).map(|client| account.credential(client, cache.clone(), network.clock()))
             }
             Source::AzureCli(account) => account.credential(),
             Source::DeveloperCli(account) => account.credential(),
@@ -190,7 +233,7 @@ impl Identity {
     /// The host that is asked for the access token, where it is asked by us.
     fn asked_host(&self) -> String {
         match &self.source {
-            Source::Application(_) => self.authority.host_str().unwrap_or_default().to_owned(),
+            Source::Application(_) | Source::Login(_) => self.authority.host_str().unwrap_or_default().to_owned(),
             Source::ManagedIdentity { endpoint, .. } => endpoint.host(),
             Source::AzureCli(_) | Source::DeveloperCli(_) => self.to_string(),
         }
@@ -201,7 +244,7 @@ impl Identity {
         let secret = match &self.source {
             Source::Application(application) => application.secret(),
             Source::ManagedIdentity { endpoint, .. } => endpoint.proof(),
-            Source::AzureCli(_) | Source::DeveloperCli(_) => None,
+            Source::Login(_) | Source::AzureCli(_) | Source::DeveloperCli(_) => None,
         };
         secret.map(|secret| secret.expose_secret())
     }
@@ -221,6 +264,7 @@ impl fmt::Display for Identity {
             }
             Source::ManagedIdentity { id: Some(id), .. } => write!(f, "managed identity {}", id.as_str()),
             Source::ManagedIdentity { id: None, .. } => f.write_str("the system-assigned managed identity"),
+            Source::Login(account) => account.fmt(f),
             Source::AzureCli(_) => f.write_str("the Azure CLI"),
             Source::DeveloperCli(_) => f.write_str("the Azure Developer CLI"),
         }
@@ -229,7 +273,7 @@ impl fmt::Display for Identity {
 
 /// What to change, and where, to sign in to another tenant: what is set now if nothing in a profile would beat it, else the profile of
 /// the registry.
-fn tenant_setting(sources: &SourceSettings, registry: &Registry, origin: Option<&Origin>) -> String {
+fn tenant_setting(sources: &SourceSettings, registry: Option<&Registry>, origin: Option<&Origin>) -> String {
     let is_subscription = origin.is_some() && sources.subscription.as_ref().map(|it| &it.origin) == origin;
     let name = if is_subscription { "subscription" } else { "tenant" };
     let file = match &sources.config_file {
@@ -239,7 +283,10 @@ fn tenant_setting(sources: &SourceSettings, registry: &Registry, origin: Option<
     match origin {
         Some(Origin::Variable(variable)) if variable.starts_with("ACRSCOPED_") => format!("`{variable}`"),
         Some(Origin::Profile { file, line, .. }) => format!("`{name}` in {}:{line}", file.display()),
-        _ => format!("`{name}` under `[registry.\"{}\"]` in {file}", registry.host()),
+        _ => match registry {
+            Some(registry) => format!("`{name}` under `[registry.\"{}\"]` in {file}", registry.host()),
+            None => format!("`{name}` in {file}"),
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 use super::application::Proof;
 use super::oidc::{Lost, NO_ASSERTION};
 use super::{Endpoint, Identity, Source};
+use crate::entra::Refused;
 use crate::error::{Error, SignIn, printable, visible};
 use crate::network::{self, Network, answer};
 use crate::token::Audience;
@@ -36,10 +37,14 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
     }
     let lines = said(error, identity.secret());
     let code = lines.iter().find_map(|line| entra_code(line));
+    let challenge = network::chain(error).find_map(|cause| cause.downcast_ref::<Refused>()?.claims.as_deref());
     let first = lines.first().map(String::as_str).unwrap_or_default();
     // What an issuer of assertions said, without its name.
     let words = first.split_once(NO_ASSERTION).map_or(first, |(_, words)| words);
-    let own = answer::hint(words).map(str::to_owned).or_else(|| namesakes(identity, first));
+    let own = answer::hint(words).map(str::to_owned).or_else(|| namesakes(identity, first)).or_else(|| {
+        let account = identity.login()?;
+        challenge.map(|claims| account.command(Some(claims)))
+    });
     let mut lines = lines.into_iter();
     let said = lines.next().unwrap_or_else(|| "no reason given".into());
     let mut details: Vec<String> = lines.take(8).collect();
@@ -54,6 +59,7 @@ fn tenants(identity: &Identity) -> Vec<String> {
     let asked = match &identity.source {
         Source::Application(application) => Some(application.tenant.value.as_str()),
         Source::AzureCli(account) => account.tenant(),
+        Source::Login(account) => account.tenant(),
         Source::DeveloperCli(account) => account.tenant(),
         Source::ManagedIdentity { .. } => None,
     };
@@ -135,6 +141,7 @@ fn entra_code(line: &str) -> Option<u32> {
 fn login(identity: &Identity) -> Option<String> {
     let (tenant, program, option) = match &identity.source {
         Source::AzureCli(account) => (account.tenant(), "az login", "--tenant"),
+        Source::Login(account) => return Some(account.command(None)),
         Source::DeveloperCli(account) => (account.tenant(), "azd auth login", "--tenant-id"),
         Source::Application(_) | Source::ManagedIdentity { .. } => return None,
     };
@@ -159,6 +166,7 @@ fn hint_without_code(identity: &Identity) -> Option<String> {
             format!("check {}: `az account list --all --output table` shows what is known", identity.tenant_setting)
         }
         Source::AzureCli(_) => "az login".into(),
+        Source::Login(account) => account.command(None),
         Source::DeveloperCli(_) => "azd auth login".into(),
         Source::ManagedIdentity { id: Some(id), .. } => {
             format!("check that {} is a managed identity assigned to this machine", id.as_str())
@@ -189,6 +197,8 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         (53_000..=53_003 | 530_003 | 530_032 | 50_105 | 50_131, _) => {
             "a Conditional Access policy stands against it: ask the administrator of the tenant".into()
         }
+        // The person in front of the page said no.
+        (65_004, Some(login)) if identity.login().is_some() => login,
         (65_001 | 65_004 | 90_094, _) => "an administrator of the tenant must consent to the application".into(),
         (65_002, _) => "this client id may not ask for registries; use the Azure CLI's or your own".into(),
         (50_001 | 500_011, _) if identity.audience != Audience::default() => {
@@ -228,7 +238,9 @@ fn settings(identity: &Identity) -> String {
             let (client, tenant) = (application.client.origin.setting("client_id"), application.tenant.origin.setting("tenant"));
             format!("`{client}` and `{tenant}`")
         }
-        Source::ManagedIdentity { .. } | Source::AzureCli(_) | Source::DeveloperCli(_) => "the application and its tenant".into(),
+        Source::ManagedIdentity { .. } | Source::Login(_) | Source::AzureCli(_) | Source::DeveloperCli(_) => {
+            "the application and its tenant".into()
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod arc;
 mod certificates;
 mod command_lines;
 mod conditions;
+mod login;
 mod long_jobs;
 mod rows;
 mod stage;
@@ -58,6 +59,10 @@ in_every_cloud! {
     a_virtual_machine_signs_in_by_client_id: rows::virtual_machine().by_client_id();
     a_virtual_machine_signs_in_by_object_id: rows::virtual_machine().by_object_id();
     a_virtual_machine_signs_in_by_resource_id: rows::virtual_machine().by_resource_id();
+    #[ignore = "needs user namespaces and keyutils: run tests/run"]
+    who_signed_in_with_us_signs_in_or_tells_why_not: login::row();
+    #[ignore = "needs user namespaces and keyutils: run tests/run"]
+    who_signed_in_with_us_signs_in_to_the_tenant_that_is_named: login::in_a_tenant();
     #[ignore = "needs python3: run tests/run"]
     the_azure_cli_signs_in_or_tells_why_not: command_lines::azure_cli();
     #[ignore = "needs python3: run tests/run"]

@@ -1,5 +1,6 @@
 //! The world of one run: a cloud, a user without an identity, and a simulator that writes down what is asked of it.
 
+use crate::support::namespace::Namespace;
 use crate::support::{Answer, Home, ask, binary, connect};
 use simulator::{
     AZURE_CLI, Authority, CLIENT, CLIENT_OBJECT, Endpoint, Entry, MANAGED_IDENTITY_OBJECT, ManagedIdentity, Settings, Simulator,
@@ -95,6 +96,8 @@ pub(crate) struct Stage {
     pub(crate) simulator: Simulator,
     /// The helper, to which nobody is known but the metadata service of the machine, which every source comes before.
     pub(crate) command: Command,
+    /// Where the helper runs, if it needs a keyring of its own.
+    pub(crate) namespace: Option<Namespace>,
 }
 
 impl Stage {
@@ -123,7 +126,7 @@ impl Stage {
         connect(&mut command, &simulator);
         // What is on this machine is never asked through a proxy.
         command.env("ACRSCOPED_CACHE", "none").env("HTTP_PROXY", "http://127.0.0.1:1");
-        Self { cloud, home, simulator, command }
+        Self { cloud, home, simulator, command, namespace: None }
     }
 
     /// Sets a variable of the helper.
@@ -140,7 +143,8 @@ impl Stage {
         let mut command = Command::new(self.command.get_program());
         command.args(self.command.get_args()).env_clear().current_dir(self.home.root());
         command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        ask(command, "get", &self.registry())
+        let inside = self.namespace.as_ref().map(|namespace| namespace.enter(&command));
+        ask(inside.unwrap_or(command), "get", &self.registry())
     }
 
     /// Everything that was asked, a request a line, in the words of [`crate::rows::Row::sign_in`]; `CONNECT`s apart.

@@ -43,8 +43,8 @@
 //! # Where it differs from the real services
 //!
 //! - Tokens are signed with ES256; the real ones with RS256. A refresh token is padded to the length of a real one.
-//! - A tenant exists in every cloud unless [`Tenant::clouds`] says otherwise; people approve every sign-in at once, without a
-//!   password, a second factor or a policy. A person has one name and one object id in all tenants; a real guest has others in each.
+//! - A tenant exists in every cloud unless [`Tenant::clouds`] says otherwise; people approve every sign-in at once, or
+//!   with a button, and without a password. A person has one name and one object id in all tenants; a real guest has others in each.
 //! - Blobs are sent by the registry itself; the real one redirects to a storage account or a data endpoint.
 //! - There are no admin users, repository-scoped tokens or connected registries, and no `/acr/v1/` pages.
 
@@ -87,6 +87,7 @@ pub use people::{
 };
 pub use registries::{Registry, Role};
 pub use settings::{
-    ACR_APP_ID, ACR_AUDIENCE, ASSERTION_AUDIENCE, AZURE_CLI, Authority, ErrorShape, FEDERATED_ISSUER, RegionalChallenge, Settings,
+    ACR_APP_ID, ACR_AUDIENCE, ASSERTION_AUDIENCE, AZURE_CLI, Approval, Authority, ErrorShape, FEDERATED_ISSUER,
+    RegionalChallenge, Settings,
 };
 pub use simulator::Simulator;

@@ -59,6 +59,7 @@ impl Service {
             return Self::Arm { cloud };
         }
         match host {
+            "microsoft.com" if settings.has_pages() => Self::Authority { cloud: "AzureCloud".to_owned() },
             "dev.azure.com" => Self::Pipelines,
             _ if oidc::is_issuer(host) => Self::GitHub,
             _ => Self::Nobody,

@@ -82,6 +82,15 @@ pub struct Settings {
     pub regional_challenge: RegionalChallenge,
     /// How often a device code is answered `authorization_pending` before it is approved.
     pub device_code_polls: u32,
+    /// Seconds until a device code expires.
+    pub device_code_life: i64,
+    /// Whether people are asked before they are signed in.
+    pub approval: Approval,
+    /// What a sign-in of a user must have answered (`claims`, as JSON); a refresh token of another is refused with it
+    /// (AADSTS50076), as when a policy wants a second factor.
+    pub required_claims: Option<String>,
+    /// How often an Entra refresh token can be used, each use of which gives another; for ever when left out.
+    pub refresh_token_uses: Option<u32>,
     /// Seconds by which the clock of the simulated services is ahead of this machine's.
     pub clock_skew: i64,
     /// What goes wrong.
@@ -107,6 +116,18 @@ pub enum ErrorShape {
     /// 401 `UNAUTHORIZED` with a correlation id in the message for both.
     #[default]
     Y2026,
+}
+
+/// How people approve a sign-in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// At once, without being asked.
+    #[default]
+    AtOnce,
+    /// The sign-in page has a button to approve and one to deny, and a device code waits until it was entered at
+    /// `https://microsoft.com/devicelogin`.
+    Page,
 }
 
 /// What a regional endpoint answers in its challenge.
@@ -149,6 +170,10 @@ impl Default for Settings {
             offline_access_type: false,
             regional_challenge: RegionalChallenge::default(),
             device_code_polls: 1,
+            device_code_life: 900,
+            approval: Approval::default(),
+            required_claims: None,
+            refresh_token_uses: None,
             clock_skew: 0,
             faults: Vec::new(),
         }
@@ -192,6 +217,11 @@ impl Settings {
             let is_called = tenant.id == name || tenant.domain == name;
             is_called && (tenant.clouds.is_empty() || tenant.clouds.iter().any(|own| own == cloud))
         })
+    }
+
+    /// Whether people are asked on a page.
+    pub(crate) fn has_pages(&self) -> bool {
+        self.approval == Approval::Page
     }
 
     /// The person of this object id.

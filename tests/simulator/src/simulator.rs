@@ -147,7 +147,12 @@ impl Simulator {
             upn: Some(user.upn),
             name: Some(user.name),
         };
-        self.world.sessions.add_refresh_token(cloud, principal)
+        self.world.sessions.add_refresh_token(cloud, principal, None)
+    }
+
+    /// Takes back every Entra refresh token of everybody.
+    pub fn revoke_sign_ins(&self) {
+        self.world.sessions.revoke();
     }
 
     /// An assertion of these claims and no others, signed by the simulator's own issuer.

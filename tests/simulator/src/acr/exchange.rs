@@ -38,7 +38,8 @@ impl Desk<'_> {
     fn principal(&self, form: &Fields, entry: &mut Entry) -> Result<Principal, Problem> {
         if form.get("grant_type") == Some("refresh_token") {
             let token = form.get("refresh_token").ok_or_else(|| malformed("refresh_token is missing"))?;
-            let signed_in = self.world.sessions.signed_in(self.registry.cloud(), token).ok_or(Problem::BadAccessToken)?;
+            let signed_in =
+                self.world.sessions.use_refresh_token(self.registry.cloud(), token).ok_or(Problem::BadAccessToken)?.principal;
             let tenant = &self.registry.tenant;
             let is_own = self.call.settings.user(&signed_in.object_id).is_some_and(|user| user.is_member_of(tenant));
             let principal = Principal { tenant: tenant.clone(), ..signed_in };

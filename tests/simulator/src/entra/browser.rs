@@ -4,6 +4,7 @@ use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
 
 use super::errors::Refusal;
+use super::pages::{self, escaped, page};
 use super::sessions::Code;
 use super::{Desk, Outcome};
 use crate::call::Fields;
@@ -11,7 +12,7 @@ use crate::journal::Entry;
 use crate::wire::{self, Reply, with};
 
 impl Desk<'_> {
-    /// The sign-in page, whose user approves at once: the way back to the client, with a code.
+    /// The sign-in page: the way back to the client, with a code where the user approves. That is asked, or is so at once.
     pub(super) fn authorize(&self, tenant: &str, entry: &mut Entry) -> Reply {
         let query = &self.call.query;
         entry.tenant = Some(tenant.to_owned());
@@ -24,12 +25,24 @@ impl Desk<'_> {
         if query.has("code_challenge") && query.get("code_challenge_method") != Some("S256") {
             return page(400, "<h1>The code_challenge_method must be S256</h1>");
         }
+        let answer = self.call.form().and_then(|form| form.get("answer").map(str::to_owned));
+        match answer.as_deref() {
+            None if self.call.settings.has_pages() => return pages::sign_in(),
+            Some("deny") => {
+                let said = "AADSTS65004: User declined to consent to access the app.";
+                let mut answer = vec![("error", "access_denied".to_owned()), ("error_description", said.to_owned())];
+                answer.extend(text("state").map(|state| ("state", state)));
+                return way_back(query.get("response_mode"), &redirect_uri, &answer);
+            }
+            _ => {}
+        }
         let code = self.world.sessions.add_code(Code {
             client_id,
             redirect_uri: redirect_uri.clone(),
             challenge: text("code_challenge"),
             nonce: text("nonce"),
             scope: text("scope").unwrap_or_default(),
+            claims: text("claims"),
         });
         let mut answer = vec![("code", code)];
         answer.extend(text("state").map(|state| ("state", state)));
@@ -54,7 +67,7 @@ impl Desk<'_> {
         }
         let scope = form.get("scope").unwrap_or(&code.scope).to_owned();
         let principal = self.user(tenant, &client_id)?;
-        self.user_tokens(&principal, &scope, form, code.nonce.as_deref(), entry)
+        self.user_tokens(&principal, &scope, form, (code.nonce, code.claims), entry)
     }
 }
 
@@ -80,12 +93,4 @@ fn way_back(mode: Option<&str>, redirect_uri: &str, answer: &[(&str, String)]) -
         _ => '?',
     };
     with(wire::empty(302), "location", &format!("{redirect_uri}{mark}{answer}"))
-}
-
-fn page(status: u16, body: &str) -> Reply {
-    wire::reply(status, "text/html; charset=utf-8", format!("<!DOCTYPE html><title>Sign in</title>{body}\n"))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }

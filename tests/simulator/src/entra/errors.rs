@@ -14,22 +14,24 @@ pub(crate) struct Refusal {
     pub(crate) error: &'static str,
     pub(crate) code: u32,
     pub(crate) text: String,
+    /// What another sign-in must answer.
+    pub(crate) claims: Option<String>,
 }
 
 impl Refusal {
     /// A request that is wrong in itself.
     pub(crate) fn request(code: u32, text: String) -> Self {
-        Self { status: 400, error: "invalid_request", code, text }
+        Self { status: 400, error: "invalid_request", code, text, claims: None }
     }
 
     /// A client that could not show who it is.
     pub(crate) fn client(code: u32, text: String) -> Self {
-        Self { status: 401, error: "invalid_client", code, text }
+        Self { status: 401, error: "invalid_client", code, text, claims: None }
     }
 
     /// Another OAuth error, answered 400.
     pub(crate) fn other(error: &'static str, code: u32, text: String) -> Self {
-        Self { status: 400, error, code, text }
+        Self { status: 400, error, code, text, claims: None }
     }
 
     /// A field that the form has not.
@@ -40,7 +42,7 @@ impl Refusal {
 
     /// The refusal on the wire.
     pub(crate) fn reply(&self, call: &Call) -> Reply {
-        let Self { status, error, code, text } = self;
+        let Self { status, error, code, text, claims } = self;
         let trace = random::guid();
         let correlation = call.header("client-request-id").map_or_else(random::guid, str::to_owned);
         let timestamp = clock::entra_timestamp(call.now);
@@ -48,7 +50,7 @@ impl Refusal {
             "AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} \
              Timestamp: {timestamp}"
         );
-        let body = json!({
+        let mut body = json!({
             "error": error,
             "error_description": description,
             "error_codes": [code],
@@ -57,6 +59,10 @@ impl Refusal {
             "correlation_id": correlation,
             "error_uri": format!("https://{}/error?code={code}", call.host),
         });
+        if let Some(claims) = claims {
+            body["suberror"] = "basic_action".into();
+            body["claims"] = claims.as_str().into();
+        }
         wire::json(*status, &body)
     }
 }

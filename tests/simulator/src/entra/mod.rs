@@ -5,6 +5,7 @@ mod browser;
 mod clients;
 mod discovery;
 mod errors;
+mod pages;
 mod sessions;
 mod users;
 
@@ -40,7 +41,8 @@ impl Desk<'_> {
         let reply = match (&self.call.method, path.as_slice()) {
             (&Method::POST, [tenant, "oauth2", "v2.0", "token"]) => self.token(tenant, entry),
             (&Method::POST, [tenant, "oauth2", "v2.0", "devicecode"]) => self.written(self.device_code(tenant, entry)),
-            (&Method::GET, [tenant, "oauth2", "v2.0", "authorize"]) => self.authorize(tenant, entry),
+            (&Method::GET | &Method::POST, [tenant, "oauth2", "v2.0", "authorize"]) => self.authorize(tenant, entry),
+            (&Method::GET | &Method::POST, ["devicelogin"]) if self.call.settings.has_pages() => self.device_login(),
             (&Method::GET, [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
                 self.written(self.openid_configuration(tenant))
             }

@@ -16,10 +16,16 @@ pub(crate) struct Sessions {
 }
 
 /// Who got a refresh token, and in which cloud: no other cloud knows it.
-#[derive(Debug)]
-struct SignIn {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SignIn {
     cloud: String,
-    principal: Principal,
+    pub(crate) principal: Principal,
+    /// The claims challenge that was answered, as JSON.
+    pub(crate) claims: Option<String>,
+    /// How often it was used.
+    pub(crate) uses: u32,
+    /// Whether it was taken back.
+    pub(crate) is_revoked: bool,
 }
 
 /// A device code that somebody is to approve.
@@ -31,6 +37,12 @@ pub(super) struct Device {
     pub(super) pending: u32,
     /// Seconds since 1970.
     pub(super) expires: i64,
+    /// What somebody types.
+    pub(super) user_code: String,
+    /// Whether it waits for somebody who does, and what that one said.
+    pub(super) waits: bool,
+    pub(super) is_declined: bool,
+    pub(super) claims: Option<String>,
 }
 
 /// An authorization code that was handed to a browser.
@@ -41,6 +53,7 @@ pub(super) struct Code {
     pub(super) challenge: Option<String>,
     pub(super) nonce: Option<String>,
     pub(super) scope: String,
+    pub(super) claims: Option<String>,
 }
 
 /// How a device code stands.
@@ -49,6 +62,7 @@ pub(super) enum Standing {
     Unknown,
     Expired,
     Pending,
+    Declined,
     Approved(Device),
 }
 
@@ -68,11 +82,28 @@ impl Sessions {
         if device.expires <= now {
             return Standing::Expired;
         }
+        if device.is_declined {
+            return Standing::Declined;
+        }
+        if device.waits {
+            return Standing::Pending;
+        }
         if device.pending > 0 {
             device.pending -= 1;
             return Standing::Pending;
         }
         devices.remove(code).map_or(Standing::Unknown, Standing::Approved)
+    }
+
+    /// What somebody says who has typed a code; false for a code that is not known.
+    pub(super) fn answer_device(&self, user_code: &str, approves: bool) -> bool {
+        let mut devices = lock(&self.devices);
+        let Some(device) = devices.values_mut().find(|device| device.waits && device.user_code == user_code) else {
+            return false;
+        };
+        device.waits = false;
+        device.is_declined = !approves;
+        true
     }
 
     pub(super) fn add_code(&self, session: Code) -> String {
@@ -86,15 +117,25 @@ impl Sessions {
     }
 
     /// A refresh token of somebody who signed in.
-    pub(crate) fn add_refresh_token(&self, cloud: &str, principal: Principal) -> String {
+    pub(crate) fn add_refresh_token(&self, cloud: &str, principal: Principal, claims: Option<String>) -> String {
         let token = format!("1.{}", random::text(600));
-        lock(&self.refresh_tokens).insert(token.clone(), SignIn { cloud: cloud.to_owned(), principal });
+        let sign_in = SignIn { cloud: cloud.to_owned(), principal, claims, ..SignIn::default() };
+        lock(&self.refresh_tokens).insert(token.clone(), sign_in);
         token
     }
 
-    /// Who got this Entra refresh token in this cloud, and in which tenant; it is good in every tenant of that user.
-    pub(crate) fn signed_in(&self, cloud: &str, refresh_token: &str) -> Option<Principal> {
-        let tokens = lock(&self.refresh_tokens);
-        tokens.get(refresh_token).filter(|sign_in| sign_in.cloud == cloud).map(|sign_in| sign_in.principal.clone())
+    /// Takes every refresh token back, as when somebody changes the password.
+    pub(crate) fn revoke(&self) {
+        for sign_in in lock(&self.refresh_tokens).values_mut() {
+            sign_in.is_revoked = true;
+        }
+    }
+
+    /// Who got this Entra refresh token in this cloud, and in which tenant; it is good in every tenant of that user. This is one use.
+    pub(crate) fn use_refresh_token(&self, cloud: &str, refresh_token: &str) -> Option<SignIn> {
+        let mut tokens = lock(&self.refresh_tokens);
+        let sign_in = tokens.get_mut(refresh_token).filter(|sign_in| sign_in.cloud == cloud)?;
+        sign_in.uses += 1;
+        Some(sign_in.clone())
     }
 }

@@ -1,11 +1,11 @@
-//! Sign-in of users by device code and refresh token, and what users get. The first user that the tenant has
-//! approves all.
+//! Sign-in of users by device code and refresh token, and what users get. It is the first user that the tenant has
+//! who signs in.
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
 use super::errors::Refusal;
-use super::sessions::{Device, Standing};
+use super::sessions::{Device, SignIn, Standing};
 use super::{Desk, Outcome, clients};
 use crate::call::Fields;
 use crate::journal::Entry;
@@ -26,18 +26,22 @@ impl Desk<'_> {
         let client_id = self.public_client(tenant, &form, entry)?;
         let scope = form.get("scope").ok_or_else(|| Refusal::missing("scope"))?;
         self.resource(scope, self.user_tenant(tenant)?)?;
+        let user_code = random::hex()[..9].to_uppercase();
         let device = Device {
             client_id,
             scope: scope.to_owned(),
             pending: self.call.settings.device_code_polls,
-            expires: self.call.now + 900,
+            expires: self.call.now + self.call.settings.device_code_life,
+            user_code: user_code.clone(),
+            waits: self.call.settings.has_pages(),
+            is_declined: false,
+            claims: form.get("claims").map(str::to_owned),
         };
         let device_code = self.world.sessions.add_device(device);
-        let user_code = random::hex()[..9].to_uppercase();
         let page = "https://microsoft.com/devicelogin";
         Ok(json!({
             "user_code": user_code, "device_code": device_code, "verification_uri": page,
-            "expires_in": 900, "interval": 1,
+            "expires_in": self.call.settings.device_code_life, "interval": 1,
             "message": format!(
                 "To sign in, use a web browser to open the page {page} and enter the code {user_code} to authenticate."
             ),
@@ -55,13 +59,16 @@ impl Desk<'_> {
                 70_016,
                 "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
             )),
+            Standing::Declined => {
+                Err(refusal("authorization_declined", 70_000, "OAuth 2.0 device flow error. The user declined the request."))
+            }
             Standing::Expired => {
                 Err(refusal("expired_token", 70_019, "Verification code expired. Have the user retry the sign-in."))
             }
             Standing::Approved(device) if device.client_id == client_id => {
                 entry.audience_requested = Some(device.scope.clone());
                 let principal = self.user(tenant, &client_id)?;
-                self.user_tokens(&principal, &device.scope, form, None, entry)
+                self.user_tokens(&principal, &device.scope, form, (None, device.claims), entry)
             }
             Standing::Unknown | Standing::Approved(_) => {
                 Err(refusal("bad_verification_code", 70_018, "Bad verification code. Unexpected device code."))
@@ -72,17 +79,37 @@ impl Desk<'_> {
     pub(super) fn refresh(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Outcome {
         let client_id = self.public_client(tenant, form, entry)?;
         let token = form.get("refresh_token").ok_or_else(|| Refusal::missing("refresh_token"))?;
-        let signed_in = self.world.sessions.signed_in(self.cloud, token);
-        let signed_in = signed_in.filter(|principal| principal.app_id == client_id);
-        let user = signed_in.and_then(|principal| self.call.settings.user(&principal.object_id));
-        let user = user.ok_or_else(|| {
+        let expired = || {
             let text = "The refresh token has expired due to inactivity, or was never issued here.";
             Refusal::other("invalid_grant", 700_082, text.to_owned())
-        })?;
+        };
+        let sign_in = self.world.sessions.use_refresh_token(self.cloud, token);
+        let sign_in = sign_in.filter(|sign_in| sign_in.principal.app_id == client_id).ok_or_else(expired)?;
+        let user = self.call.settings.user(&sign_in.principal.object_id).ok_or_else(expired)?;
+        self.judge(&sign_in)?;
         let scope = form.get("scope").ok_or_else(|| Refusal::missing("scope"))?.to_owned();
         let tenant = self.tenant(if ANY_TENANT.contains(&tenant) { &user.tenant } else { tenant })?;
         let principal = member(user, tenant, &client_id)?;
-        self.user_tokens(&principal, &scope, form, None, entry)
+        self.user_tokens(&principal, &scope, form, (None, sign_in.claims), entry)
+    }
+
+    /// Refuses a sign-in that was taken back, whose token was used too often, or of which a policy wants more.
+    fn judge(&self, sign_in: &SignIn) -> Result<(), Refusal> {
+        let settings = &self.call.settings;
+        if sign_in.is_revoked {
+            let text = "The provided grant has expired due to it being revoked, a fresh auth token is needed.";
+            return Err(Refusal::other("invalid_grant", 50_173, text.to_owned()));
+        }
+        if settings.refresh_token_uses.is_some_and(|uses| sign_in.uses > uses) {
+            let text = "The refresh token has already been used.";
+            return Err(Refusal::other("invalid_grant", 700_082, text.to_owned()));
+        }
+        if settings.required_claims.is_some() && settings.required_claims != sign_in.claims {
+            let text = "Due to a configuration change made by your administrator, you must use multi-factor authentication.";
+            let refusal = Refusal::other("interaction_required", 50_076, text.to_owned());
+            return Err(Refusal { claims: settings.required_claims.clone(), ..refusal });
+        }
+        Ok(())
     }
 
     /// A client that users may sign in with.
@@ -147,7 +174,7 @@ impl Desk<'_> {
         principal: &Principal,
         scope: &str,
         form: &Fields,
-        nonce: Option<&str>,
+        (nonce, claims): (Option<String>, Option<String>),
         entry: &mut Entry,
     ) -> Outcome {
         let resource = self.resource(scope, self.tenant(&principal.tenant)?)?;
@@ -162,12 +189,12 @@ impl Desk<'_> {
         });
         let asked = |wanted: &str| scope.split(' ').any(|word| word == wanted);
         if asked("offline_access") {
-            let token = self.world.sessions.add_refresh_token(self.cloud, principal.clone());
+            let token = self.world.sessions.add_refresh_token(self.cloud, principal.clone(), claims);
             answer["refresh_token"] = token.into();
             answer["foci"] = "1".into();
         }
         if asked("openid") {
-            answer["id_token"] = self.id_token(principal, nonce).into();
+            answer["id_token"] = self.id_token(principal, nonce.as_deref()).into();
         }
         if form.get("client_info") == Some("1") {
             // Libraries tell by the home tenant that sign-ins to several tenants are one person's.

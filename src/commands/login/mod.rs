@@ -1,0 +1,128 @@
+//! `login`: somebody signs in with a browser, here or elsewhere, and is a source of the chain from then on.
+
+mod browser;
+mod flow;
+mod loopback;
+mod page;
+
+use super::Context;
+use crate::cache::Place;
+use crate::config::{self, Config};
+use crate::entra::{self, Granted};
+use crate::error::{Error, SignIn, printable};
+use crate::identity::{Account, Identity};
+use crate::logins::{self, Login};
+use crate::registry::{CLOUDS, Registry};
+use crate::runtime;
+use crate::terminal::Mark;
+use clap::Args;
+use flow::Flow;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+/// `login [REGISTRY] [--tenant TENANT] [--device-code] [--claims-challenge BASE64] [--timeout SECONDS]`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// The registry that is wanted, such as contoso.azurecr.io: it is tried at once; without it the login is for the public cloud.
+    registry: Option<String>,
+    /// The tenant to sign in to: id or domain name.
+    #[arg(long, value_parser = config::tenant)]
+    tenant: Option<String>,
+    /// Show a code to type into a browser elsewhere.
+    #[arg(long)]
+    device_code: bool,
+    /// Answer what a policy demands, as a hint wrote it.
+    #[arg(long, value_name = "BASE64")]
+    claims_challenge: Option<String>,
+    /// How long the browser is waited for: 300, or as long as the code lives.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: Option<u64>,
+}
+
+/// Signs somebody in, writes down who it is, and tries the registry.
+pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<(), Error> {
+    let registry = arguments.registry.as_deref().map(|text| context.registry(text)).transpose()?;
+    let (config, cloud) = match &registry {
+        Some(registry) => (context.settings.for_registry(registry)?, registry.cloud()),
+        None => (context.settings.for_cloud(&CLOUDS[0])?, &CLOUDS[0]),
+    };
+    let claims = arguments.claims_challenge.as_deref().map(entra::claims).transpose();
+    let claims = claims.map_err(|error| Error::Input(format!("`--claims-challenge` cannot be used: {error}")))?;
+    let file = config.sources.logins.clone();
+    let file = file.ok_or_else(|| Error::Input("there is no home folder to write down who signed in".into()))?;
+    // Whatever can be known to fail does so before somebody is sent to a browser.
+    logins::read(&file)?;
+    let cache = context.helper().stores(&config);
+    cache.takes_logins((context.clock)()).map_err(|problems| Error::NotKept { problems })?;
+    let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
+    let flow = Flow {
+        identity: Identity::of_login(account.clone(), &config, cloud, registry.as_ref()),
+        config: &config,
+        account: &account,
+        claims,
+        clock: context.clock,
+        patience: arguments.timeout.map(Duration::from_secs),
+        variables: context.settings.variables(),
+    };
+    let granted = runtime::run(flow.sign_in(arguments.device_code))?;
+    let (login, place) = keep(context, &config, &account, &file, granted)?;
+    tell(context, &login, &place, &mut output)?;
+    registry.map_or(Ok(()), |registry| prove(context, &registry, output))
+}
+
+/// Puts the token into the keyring, and writes down whose it is.
+fn keep(
+    context: &Context<'_>,
+    config: &Config,
+    account: &Account,
+    file: &Path,
+    granted: Granted,
+) -> Result<(Login, Place), Error> {
+    let incomplete = |what: &str| {
+        let said = format!("the answer does not hold {what}");
+        Error::SignIn(SignIn { source: account.to_string(), said, ..SignIn::default() })
+    };
+    let token = granted.refresh_token.ok_or_else(|| incomplete("a refresh token"))?;
+    let who = granted.who.ok_or_else(|| incomplete("who has signed in"))?;
+    let login = Login { tenant: who.tenant, home: who.home, username: who.username, ..account.login.clone() };
+    let kept = context.helper().stores(config).put_login(&login.key(), &token, (context.clock)());
+    let place = kept.map_err(|problems| Error::NotKept { problems })?;
+    logins::remember(file, &login)?;
+    Ok((login, place))
+}
+
+fn tell(context: &Context<'_>, login: &Login, place: &Place, output: &mut impl Write) -> Result<(), Error> {
+    let good = context.terminal.mark(Mark::Good);
+    let until = if place.outlives_reboot { "" } else { " until the machine restarts" };
+    let text = format!(
+        "{good} signed in as {} in tenant {}\n  \
+         it is kept in the {}{until}, and ends when it is not used for 90 days\n",
+        login.username,
+        printable(&login.tenant),
+        place.store
+    );
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Error::Output)
+}
+
+/// Signs in to the registry as a client's `get` would, or says who does in place of the login.
+fn prove(context: &Context<'_>, registry: &Registry, mut output: impl Write) -> Result<(), Error> {
+    let helper = context.helper();
+    let identity = helper.identity(registry)?;
+    let terminal = context.terminal;
+    let text = if identity.login().is_some() {
+        // A token of before would prove nothing.
+        helper.erase(registry)?;
+        helper.get(registry)?;
+        format!("{} {registry} takes it: its images can be pulled and pushed as the roles allow\n", terminal.mark(Mark::Good))
+    } else {
+        let file = context.settings.file().display();
+        format!(
+            "{} {registry} is signed in to by {identity}, which comes before a login\n  \
+             `source = \"login\"` under `[registry.\"{}\"]` in {file} changes that\n",
+            terminal.mark(Mark::Warning),
+            registry.host()
+        )
+    };
+    output.write_all(text.as_bytes()).map_err(Error::Output)
+}

@@ -1,0 +1,112 @@
+//! Our HTTP client as the one of the crate `oauth2`.
+
+use crate::network::{Network, answer, body};
+use oauth2::{AsyncHttpClient, ErrorResponse, HttpRequest, HttpResponse, RequestTokenError};
+use reqwest::{Client, Request};
+use serde::Deserialize;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+/// What Entra said in place of a token.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    /// Its sentence, with an AADSTS code. Not yet made printable.
+    words: String,
+    /// What another sign-in must answer (Microsoft, "Claims challenges, claims requests, and client capabilities"), as JSON.
+    pub(crate) claims: Option<String>,
+}
+
+impl Refused {
+    /// What Entra said by way of the browser.
+    pub(crate) fn new(words: String) -> Self {
+        Self { words, claims: None }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Why there was no answer.
+#[derive(Debug)]
+pub(super) struct Unanswered(anyhow::Error);
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Unanswered {}
+
+/// The client, and what the last answer said if it was a refusal: the crate keeps the standard fields only.
+pub(super) struct Http {
+    client: Client,
+    network: Arc<Network>,
+    refused: Mutex<Option<Refused>>,
+}
+
+/// The fields of a refusal that are looked at beside its words.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Challenge {
+    error: Option<String>,
+    claims: Option<String>,
+}
+
+/// What is said of a device code while nobody has entered it (RFC 8628, section 3.5).
+const PENDING: [&str; 2] = ["authorization_pending", "slow_down"];
+
+impl Http {
+    pub(super) fn new(client: Client, network: Arc<Network>) -> Self {
+        Self { client, network, refused: Mutex::default() }
+    }
+
+    /// The answer, or what stands in its place; `otherwise` where Entra has not said. Bytes that cannot be understood are not shown: they
+    /// may hold a token.
+    pub(super) fn answer<T>(
+        &self,
+        answer: Result<T, RequestTokenError<Unanswered, impl ErrorResponse>>,
+        otherwise: &'static str,
+    ) -> anyhow::Result<T> {
+        let refused = || self.refused.lock().ok().and_then(|mut refused| refused.take());
+        answer.map_err(|error| match error {
+            RequestTokenError::Request(Unanswered(error)) => error,
+            RequestTokenError::ServerResponse(_) | RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+                refused().map_or_else(|| anyhow::Error::msg(otherwise), anyhow::Error::new)
+            }
+        })
+    }
+
+    async fn send(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
+        let request = Request::try_from(request)?;
+        let response = self.network.send(&self.client, request).await.map_err(reqwest::Error::without_url)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = body(response).await?;
+        let challenge: Challenge = serde_json::from_slice(&bytes).unwrap_or_default();
+        let is_pending = challenge.error.is_some_and(|error| PENDING.contains(&error.as_str()));
+        let is_refused = !is_pending && (!status.is_success() || answer::is_web_page(&bytes));
+        let refused = is_refused.then(|| Refused { words: answer::words(status, &headers, &bytes), claims: challenge.claims });
+        if let Ok(mut last) = self.refused.lock() {
+            *last = refused;
+        }
+        let mut answer = HttpResponse::new(bytes);
+        *answer.status_mut() = status;
+        *answer.headers_mut() = headers;
+        Ok(answer)
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = Unanswered;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Unanswered>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move { self.send(request).await.map_err(Unanswered) })
+    }
+}

@@ -1,0 +1,195 @@
+//! Entra as people sign in to it: a browser with an authorization code and PKCE, a device code, a refresh token (RFC 6749, 7636, 8628).
+//!
+//! The protocol is that of the crate `oauth2`; what it sends goes through [`Network`], with the same retries, bounds and deadline as
+//! everything else. [`Refused`] is what Entra said in place of a token.
+
+mod http;
+mod who;
+
+pub(crate) use http::Refused;
+pub(crate) use who::Who;
+
+use crate::network::Network;
+use crate::token::Audience;
+use anyhow::Context as _;
+use http::Http;
+use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType};
+use oauth2::{
+    AuthUrl, AuthorizationCode, ClientId, CsrfToken, DeviceAuthorizationUrl, EndpointNotSet, EndpointSet, ExtraTokenFields,
+    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, StandardDeviceAuthorizationResponse,
+    StandardRevocableToken, StandardTokenResponse, TokenResponse, TokenUrl,
+};
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// The application that Microsoft's own libraries sign developers in with (azure-sdk-for-python, `azure/identity/_constants.py`,
+/// `DEVELOPER_SIGN_ON_CLIENT_ID`), which is the Azure CLI's: every tenant knows it and lets it ask for registries.
+pub(crate) const DEVELOPER_SIGN_ON: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+
+/// The tenant of whoever signs in, when none is named. Accounts of no organisation have no registries.
+pub(crate) const ANY_TENANT: &str = "organizations";
+
+/// What is asked for besides the audience: a refresh token, and who it is.
+const SCOPES: [&str; 3] = ["offline_access", "openid", "profile"];
+
+/// What is said of an answer that is neither a token nor a refusal.
+const NO_TOKEN: &str = "the answer holds no token";
+
+type Answer = StandardTokenResponse<Extra, BasicTokenType>;
+
+type OAuth = oauth2::Client<
+    BasicErrorResponse,
+    Answer,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    EndpointSet,
+    EndpointSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointSet,
+>;
+
+/// What Entra adds to a token.
+#[derive(Deserialize, Serialize)]
+struct Extra {
+    id_token: Option<String>,
+    client_info: Option<String>,
+}
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Extra")
+    }
+}
+
+impl ExtraTokenFields for Extra {}
+
+/// An application that needs no secret, at an authority, in a tenant.
+pub(crate) struct PublicClient {
+    oauth: OAuth,
+    http: Http,
+    scopes: Vec<Scope>,
+    /// A claims challenge, as JSON.
+    claims: Option<String>,
+}
+
+/// Who signed in, and with what.
+pub(crate) struct Granted {
+    /// The access token, not yet looked at.
+    pub(crate) access_token: SecretString,
+    /// The Entra refresh token.
+    pub(crate) refresh_token: Option<SecretString>,
+    /// Who it is, where Entra said so.
+    pub(crate) who: Option<Who>,
+}
+
+/// A sign-in that goes on in a browser.
+pub(crate) struct Visit {
+    /// Where the browser is sent.
+    pub(crate) url: Url,
+    /// What it must bring back.
+    pub(crate) state: SecretString,
+    verifier: PkceCodeVerifier,
+    redirect: RedirectUrl,
+}
+
+impl PublicClient {
+    /// The application `client_id`, whose access tokens are for `audience`.
+    pub(crate) fn new(
+        authority: &Url,
+        tenant: &str,
+        client_id: &str,
+        audience: &Audience,
+        http: (Client, Arc<Network>),
+    ) -> anyhow::Result<Self> {
+        let page = |name: &str| authority.join(&format!("{tenant}/oauth2/v2.0/{name}")).map(String::from);
+        let oauth = oauth2::Client::new(ClientId::new(client_id.to_owned()))
+            .set_auth_uri(AuthUrl::new(page("authorize")?)?)
+            .set_device_authorization_url(DeviceAuthorizationUrl::new(page("devicecode")?)?)
+            .set_token_uri(TokenUrl::new(page("token")?)?);
+        let scopes = std::iter::once(audience.scope()).chain(SCOPES.map(str::to_owned)).map(Scope::new).collect();
+        Ok(Self { oauth, http: Http::new(http.0, http.1), scopes, claims: None })
+    }
+
+    /// The same, answering a claims challenge.
+    pub(crate) fn with_claims(self, claims: Option<String>) -> Self {
+        Self { claims, ..self }
+    }
+
+    /// Begins a sign-in whose browser comes back to `redirect`. Each has its own state and code verifier.
+    pub(crate) fn visit(&self, redirect: String) -> anyhow::Result<Visit> {
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let redirect = RedirectUrl::new(redirect)?;
+        let request = self.oauth.authorize_url(CsrfToken::new_random).add_scopes(self.scopes.clone());
+        let request = request.set_redirect_uri(Cow::Borrowed(&redirect)).set_pkce_challenge(challenge);
+        // Whoever is signed in to the browser may not be who is meant.
+        let request = request.add_extra_param("response_mode", "query").add_extra_param("prompt", "select_account");
+        let (url, state) = match self.claims.as_deref() {
+            Some(claims) => request.add_extra_param("claims", claims).url(),
+            None => request.url(),
+        };
+        Ok(Visit { url, state: state.into_secret().into(), verifier, redirect })
+    }
+
+    /// Ends it with the code that the browser brought back.
+    pub(crate) async fn redeem(&self, visit: Visit, code: &SecretString) -> anyhow::Result<Granted> {
+        let request = self.oauth.exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()));
+        let request = request.set_pkce_verifier(visit.verifier).set_redirect_uri(Cow::Owned(visit.redirect));
+        let request = request.add_extra_param("scope", self.scope()).add_extra_param("client_info", "1");
+        Granted::of(&self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
+    }
+
+    /// Begins a sign-in in a browser elsewhere.
+    pub(crate) async fn device(&self) -> anyhow::Result<StandardDeviceAuthorizationResponse> {
+        let mut request = self.oauth.exchange_device_code().add_scopes(self.scopes.clone());
+        if let Some(claims) = &self.claims {
+            request = request.add_extra_param("claims", claims.clone());
+        }
+        self.http.answer(request.request_async(&self.http).await, NO_TOKEN)
+    }
+
+    /// Asks whether it has ended, for as long as `patience` or until the code expires.
+    pub(crate) async fn poll(&self, device: &StandardDeviceAuthorizationResponse, patience: Duration) -> anyhow::Result<Granted> {
+        let request = self.oauth.exchange_device_access_token(device).add_extra_param("client_info", "1");
+        let answer = request.request_async(&self.http, tokio::time::sleep, Some(patience)).await;
+        Granted::of(&self.http.answer(answer, "the code has expired, and nobody has entered it")?)
+    }
+
+    /// A new access token for a refresh token, which may be exchanged for another by the way.
+    pub(crate) async fn refresh(&self, token: &SecretString) -> anyhow::Result<Granted> {
+        let token = RefreshToken::new(token.expose_secret().to_owned());
+        let request = self.oauth.exchange_refresh_token(&token).add_scopes(self.scopes.clone());
+        Granted::of(&self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
+    }
+
+    fn scope(&self) -> String {
+        self.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Granted {
+    fn of(answer: &Answer) -> anyhow::Result<Self> {
+        let secret = answer.access_token().secret();
+        anyhow::ensure!(!secret.is_empty(), NO_TOKEN);
+        let extra = answer.extra_fields();
+        Ok(Self {
+            access_token: secret.clone().into(),
+            refresh_token: answer.refresh_token().map(|token| token.secret().clone().into()),
+            who: extra.id_token.as_deref().and_then(|token| Who::read(token, extra.client_info.as_deref())),
+        })
+    }
+}
+
+/// The JSON of a claims challenge that was typed in base64, as hints write it.
+pub(crate) fn claims(challenge: &str) -> anyhow::Result<String> {
+    let bytes = azure_core::base64::decode(challenge.trim()).ok().context("it is not base64")?;
+    let _: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&bytes).ok().context("it holds no JSON")?;
+    Ok(String::from_utf8(bytes)?)
+}

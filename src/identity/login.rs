@@ -1,0 +1,171 @@
+//! `login` as a source: who has signed in with us, and which of them is meant.
+
+use crate::cache::{Cache, Key};
+use crate::config::{Config, Value};
+use crate::deadline::Clock;
+use crate::entra::{ANY_TENANT, DEVELOPER_SIGN_ON, PublicClient};
+use crate::error::Error;
+use crate::logins::{self, Login};
+use crate::network::Network;
+use crate::registry::Registry;
+use crate::token::Audience;
+use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::error::ErrorKind;
+use azure_core::time::OffsetDateTime;
+use secrecy::{ExposeSecret, SecretString};
+use std::fmt;
+use std::sync::Arc;
+use tracing::{debug, warn};
+use url::Url;
+
+/// Somebody who signed in with us, or is about to, and the tenant that is meant.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    /// As written down; without a name before the sign-in.
+    pub(crate) login: Login,
+    /// The tenant that tokens are asked of: an account is good in every tenant that invited it.
+    tenant: String,
+    /// The registry that it is for, as it was named.
+    registry: Option<String>,
+}
+
+/// Who has signed in at the authority of a registry, or of no registry; the inner error says why nobody is a source here. Of several the one
+/// whose tenant is named is meant, else the latest.
+pub(crate) fn account(config: &Config, registry: Option<&Registry>) -> Result<Result<Account, String>, Error> {
+    let settings = &config.sources;
+    let Some(file) = &settings.logins else {
+        return Ok(Err("there is no home folder and `XDG_STATE_HOME` is not set".into()));
+    };
+    let client = settings.own_client.as_ref().map(|client| client.value.as_str());
+    let named = settings.named_tenant.as_ref().map(|tenant| tenant.value.as_str());
+    let mut here = logins::read(file)?;
+    here.retain(|login| {
+        login.authority == config.authority.as_str() && client.is_none_or(|client| login.client_id.eq_ignore_ascii_case(client))
+    });
+    let at_home = here.iter().rposition(|login| named.is_some_and(|named| login.tenant.eq_ignore_ascii_case(named)));
+    let meant = at_home.or(here.len().checked_sub(1)).map(|at| here.swap_remove(at));
+    Ok(meant.map(|login| Account::new(login, named, registry)).ok_or_else(|| "nobody is signed in".to_owned()))
+}
+
+impl Account {
+    fn new(login: Login, named: Option<&str>, registry: Option<&Registry>) -> Self {
+        let tenant = named.map_or_else(|| login.tenant.clone(), str::to_owned);
+        Self { login, tenant, registry: registry.map(|registry| registry.host().to_owned()) }
+    }
+
+    /// Somebody who is about to sign in: to this tenant, else to the one that is set, else to the own one.
+    pub(crate) fn unknown(config: &Config, tenant: Option<&str>, registry: Option<&Registry>) -> Self {
+        let value = |set: &Option<Value<String>>| set.as_ref().map(|set| set.value.clone());
+        let client_id = value(&config.sources.own_client).unwrap_or_else(|| DEVELOPER_SIGN_ON.to_owned());
+        let named = tenant.map(str::to_owned).or_else(|| value(&config.sources.named_tenant));
+        let tenant = named.unwrap_or_else(|| ANY_TENANT.to_owned());
+        let login = Login { authority: config.authority.to_string(), client_id, tenant, ..Login::default() };
+        Self::new(login, None, registry)
+    }
+
+    /// What tells one account from another.
+    pub(super) fn who(&self) -> String {
+        [&*self.login.home, &self.tenant, &self.login.client_id].join(" ")
+    }
+
+    /// The tenant that is signed in to, if one is named.
+    pub(super) fn tenant(&self) -> Option<&str> {
+        Some(self.tenant.as_str()).filter(|tenant| *tenant != ANY_TENANT)
+    }
+
+    /// The command that signs in again, and answers a claims challenge.
+    pub(super) fn command(&self, claims: Option<&str>) -> String {
+        let registry = self.registry.as_ref().map(|registry| format!(" {registry}")).unwrap_or_default();
+        let tenant = self.tenant().filter(|tenant| super::refusal::is_tenant(tenant));
+        let tenant = tenant.map(|tenant| format!(" --tenant {tenant}")).unwrap_or_default();
+        let claims = claims.map(|claims| format!(" --claims-challenge {}", azure_core::base64::encode(claims)));
+        format!("docker-credential-acrscoped login{registry}{tenant}{}", claims.unwrap_or_default())
+    }
+
+    /// The application at the authority. The outer error is one of the HTTP client.
+    pub(crate) fn client(
+        &self,
+        authority: &Url,
+        audience: &Audience,
+        network: &Arc<Network>,
+    ) -> Result<anyhow::Result<PublicClient>, Error> {
+        let http = network.internet(authority.host_str().unwrap_or_default())?;
+        Ok(PublicClient::new(authority, &self.tenant, &self.login.client_id, audience, (http, network.clone())))
+    }
+
+    /// The account as a credential.
+    pub(super) fn credential(&self, client: PublicClient, cache: Cache, clock: Clock) -> Arc<dyn TokenCredential> {
+        Arc::new(Session { client, key: self.login.key(), cache, clock })
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.login.username {
+            "" => f.write_str("the sign-in"),
+            name => write!(f, "the login of {name}"),
+        }
+    }
+}
+
+/// A login with what its refresh token is asked for and kept with.
+struct Session {
+    client: PublicClient,
+    key: Key,
+    cache: Cache,
+    clock: Clock,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    fn kept(&self) -> anyhow::Result<SecretString> {
+        let kept = self.cache.login(&self.key, (self.clock)());
+        kept.ok_or_else(|| anyhow::Error::msg("its token is no longer in the keyring"))
+    }
+
+    /// An access token. Entra gives another refresh token beside it, which takes the place of the one that was used. Should it be refused, and
+    /// another process have put another one there meanwhile, that one is good.
+    async fn access_token(&self) -> anyhow::Result<SecretString> {
+        let used = self.kept()?;
+        let (used, granted) = match self.client.refresh(&used).await {
+            Ok(granted) => (used, granted),
+            Err(error) => {
+                let Some(other) = self.kept().ok().filter(|other| !is_same(other, &used)) else { return Err(error) };
+                debug!("another process had the login's token exchanged meanwhile");
+                let granted = self.client.refresh(&other).await?;
+                (other, granted)
+            }
+        };
+        let next = granted.refresh_token.unwrap_or(used);
+        // What was forgotten meanwhile stays forgotten. One that is used lives on.
+        if self.kept().is_ok()
+            && let Err(problems) = self.cache.put_login(&self.key, &next, (self.clock)())
+        {
+            warn!("the login's new token could not be kept: {}", problems.join("; "));
+        }
+        Ok(granted.access_token)
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenCredential for Session {
+    async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+        let token = self.access_token().await.map_err(failure)?;
+        // The token is used once and not kept, so that its end does not matter.
+        Ok(AccessToken::new(Secret::new(token.expose_secret().to_owned()), OffsetDateTime::now_utc()))
+    }
+}
+
+fn is_same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
+}
+
+/// A failure as that of a credential, with its causes.
+pub(super) fn failure(error: anyhow::Error) -> azure_core::Error {
+    azure_core::Error::new(ErrorKind::Credential, error.reallocate_into_boxed_dyn_error_without_backtrace())
+}

@@ -1,0 +1,108 @@
+//! The sign-in with a browser elsewhere.
+
+use crate::person::Person;
+use crate::support::{Answer, LIMIT, REGISTRY, run, until};
+use simulator::{Fault, FaultAt, FaultKind};
+use std::io::{BufRead, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+
+/// A login whose code was shown.
+struct Shown {
+    child: Child,
+    code: String,
+    said: String,
+    rest: BufReader<std::process::ChildStderr>,
+}
+
+fn show(mut command: Command) -> Shown {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the helper");
+    let mut rest = BufReader::new(child.stderr.take().expect("piped"));
+    let mut said = String::new();
+    while !said.contains("Enter it only") {
+        assert_ne!(rest.read_line(&mut said).expect("its output"), 0, "{said}");
+    }
+    let mut lines = said.lines().skip_while(|line| line.trim() != "https://microsoft.com/devicelogin").skip(1);
+    let code = lines.next().expect("a code").trim().to_owned();
+    Shown { child, code, said, rest }
+}
+
+impl Shown {
+    fn end(mut self) -> (bool, String, String) {
+        let mut stdout = String::new();
+        self.child.stdout.take().expect("piped").read_to_string(&mut stdout).expect("its output");
+        self.rest.read_to_string(&mut self.said).expect("its output");
+        (self.child.wait().expect("its output").success(), stdout, self.said)
+    }
+}
+
+fn answer(person: &Person, code: &str, answer: &str) {
+    let page = person.visit("https://microsoft.com/devicelogin", Some(&[("code", code), ("answer", answer)]));
+    assert_eq!(page.status, 200, "{page:?}");
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_code_is_waited_for_until_somebody_has_typed_it() {
+    let person = Person::new();
+    let slow_down =
+        FaultKind::Status { code: 400, retry_after: None, body: r#"{"error":"slow_down"}"#.into(), content_type: None };
+    let shown = show(person.command(&format!("login {REGISTRY} --device-code")));
+    assert_eq!(person.visit("https://microsoft.com/devicelogin", None).status, 200);
+    until("question", || person.requests().first().map(drop));
+    person.simulator.change(|settings| settings.faults = vec![Fault::once(FaultAt::Authority, slow_down)]);
+    until("end of the patience of Entra", || person.simulator.settings().faults.is_empty().then_some(()));
+    answer(&person, &shown.code, "approve");
+    let (is_good, stdout, said) = shown.end();
+    assert!(is_good && stdout.contains("+ signed in as alice@contoso.example"), "{stdout}{said}");
+    person.get().secret();
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_code_that_is_declined_or_expires_is_told() {
+    let person = Person::new();
+    let shown = show(person.command(&format!("login {REGISTRY} --device-code")));
+    answer(&person, &shown.code, "deny");
+    let (is_good, stdout, said) = shown.end();
+    assert!(!is_good && stdout.is_empty() && said.contains("The user declined the request."), "{said}");
+    assert!(said.contains(&format!("hint: docker-credential-acrscoped login {REGISTRY}")), "{said}");
+    person.simulator.change(|settings| settings.device_code_life = 2);
+    let (is_good, _, said) = show(person.command("login --device-code")).end();
+    assert!(said.contains("the code has expired, and nobody has entered it") || said.contains("AADSTS70019"), "{said}");
+    assert!(!is_good && said.contains("gave no access token: "), "{said}");
+    assert_eq!(person.logins(), None);
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn without_a_browser_it_says_so_and_shows_a_code() {
+    let person = Person::new();
+    for (name, value, obstacle) in [
+        ("SSH_CONNECTION", "192.0.2.1 50022 192.0.2.2 22", "this is a session over SSH (`SSH_CONNECTION` is set)"),
+        ("DISPLAY", "", "there is no desktop (neither `DISPLAY` nor `WAYLAND_DISPLAY` is set)"),
+        ("BROWSER", "/bin/false", "`/bin/false` did not open one"),
+    ] {
+        let shown = show(person.command_with("login", name, value));
+        assert!(shown.said.contains(&format!("No browser can be opened here: {obstacle}.")), "{}", shown.said);
+        answer(&person, &shown.code, "approve");
+        assert!(shown.end().0);
+    }
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn ctrl_c_ends_the_wait_in_order() {
+    let person = Person::new();
+    let shown = show(person.command("login --device-code"));
+    rustix::process::kill_process(rustix::process::Pid::from_child(&shown.child), rustix::process::Signal::INT).unwrap();
+    let (is_good, _, said) = shown.end();
+    assert!(!is_good && said.ends_with("docker-credential-acrscoped: interrupted\n"), "{said}");
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_tenant_that_is_not_there_is_told_before_a_code_is() {
+    let person = Person::new();
+    let answer: Answer = run(person.command("login --device-code --tenant nowhere.example"), "", LIMIT).fails();
+    assert!(answer.stderr.contains("AADSTS90002"), "{answer:#?}");
+}

@@ -1,0 +1,142 @@
+//! What becomes of a login: its token is exchanged with every use, and may expire, be taken back, or be too little.
+
+use crate::person::Person;
+use crate::support::{LIMIT, REGISTRY, run};
+use simulator::{Endpoint, Settings, TENANT, Tenant};
+
+const CLAIMS: &str = r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#;
+
+fn signed_in() -> Person {
+    let person = Person::new();
+    person.log_in(&format!("login {REGISTRY}")).0.succeeds();
+    person.requests();
+    person
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_token_that_can_be_used_once_is_replaced_with_each_use() {
+    let person = Person::new();
+    person.simulator.change(|settings| settings.refresh_token_uses = Some(1));
+    person.log_in(&format!("login {REGISTRY}")).0.succeeds();
+    for _ in 0..3 {
+        person.erase();
+        person.get().secret();
+    }
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn processes_that_sign_in_at_one_moment_share_one_use_of_it() {
+    let person = Person::new();
+    person.simulator.change(|settings| settings.refresh_token_uses = Some(1));
+    person.log_in("login").0.succeeds();
+    person.requests();
+    std::thread::scope(|scope| {
+        let gets: Vec<_> = (0..6).map(|_| scope.spawn(|| person.get().secret())).collect();
+        let secrets: Vec<String> = gets.into_iter().map(|get| get.join().unwrap()).collect();
+        assert!(secrets.iter().all(|secret| *secret == secrets[0]));
+    });
+    let uses = person.requests().into_iter().filter(|entry| entry.endpoint == Endpoint::EntraToken).count();
+    assert_eq!(uses, 1);
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_login_that_was_taken_back_says_how_to_sign_in_again() {
+    let person = signed_in();
+    person.simulator.revoke_sign_ins();
+    person.get().secret();
+    person.erase();
+    let answer = person.get().fails();
+    assert!(
+        answer.stdout.starts_with("the login of alice@contoso.example gave no access token: AADSTS50173: The provided grant"),
+        "{answer:#?}"
+    );
+    let hint = format!("hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n");
+    assert!(answer.stderr.ends_with(&hint), "{answer:#?}");
+    person.log_in(&format!("login {REGISTRY} --tenant {TENANT}")).0.succeeds();
+    person.get().secret();
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_login_that_has_expired_says_so() {
+    let person = signed_in();
+    person.simulator.change(|settings| settings.refresh_token_uses = Some(0));
+    person.erase();
+    let answer = person.get().fails();
+    assert!(answer.stdout.contains("AADSTS700082"), "{answer:#?}");
+    assert!(answer.stderr.contains("hint: docker-credential-acrscoped login"), "{answer:#?}");
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_policy_that_wants_more_is_answered_by_the_command_in_the_hint() {
+    let person = signed_in();
+    person.simulator.change(|settings| settings.required_claims = Some(CLAIMS.into()));
+    person.erase();
+    let answer = person.get().fails();
+    assert!(answer.stdout.contains("AADSTS50076"), "{answer:#?}");
+    let (_, command) = answer.stderr.split_once("hint: docker-credential-acrscoped ").expect("a command");
+    assert!(command.contains(" --claims-challenge "), "{command}");
+    person.log_in(command.trim()).0.succeeds();
+    person.erase();
+    person.get().secret();
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_claims_challenge_that_is_none_is_refused_before_anything_is_asked() {
+    let person = Person::new();
+    for challenge in ["x", "bm9uZQ==", "%%%"] {
+        let answer = person.run(&format!("login --claims-challenge {challenge}")).fails();
+        assert!(answer.stderr.contains("`--claims-challenge` cannot be used: it "), "{answer:#?}");
+    }
+    assert!(person.simulator.journal().is_empty());
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_guest_signs_in_to_the_tenant_that_is_named() {
+    const ABROAD: &str = "2d6f1b04-93ce-4a78-8e15-60b7d9c3f2a1";
+    let person = signed_in();
+    let invite = |settings: &mut Settings| {
+        settings.tenants.push(Tenant { id: ABROAD.into(), domain: "abroad.example".into(), ..Tenant::default() });
+        settings.users[0].guest_of.push(ABROAD.into());
+        settings.registry_mut(REGISTRY).tenant = ABROAD.into();
+    };
+    person.simulator.change(invite);
+    let own = run(person.command("get"), REGISTRY, LIMIT);
+    own.secret();
+    run(person.command_with("get", "ACRSCOPED_TENANT", ABROAD), REGISTRY, LIMIT).secret();
+    let tenants: Vec<_> = person.requests().into_iter().map(|entry| entry.tenant).collect();
+    assert_eq!(tenants[0].as_deref(), Some(ABROAD));
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_login_whose_token_is_gone_is_not_passed_over_for_somebody_else() {
+    let person = signed_in();
+    person.erase();
+    let mut keyctl = person.command("get");
+    keyctl.env("ACRSCOPED_CACHE", "none");
+    let answer = run(keyctl, REGISTRY, LIMIT).fails();
+    assert!(answer.stdout.contains("its token is no longer in the keyring"), "{answer:#?}");
+    assert!(answer.stderr.contains("hint: docker-credential-acrscoped login"), "{answer:#?}");
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn nothing_secret_is_written_to_a_file_or_told() {
+    let person = Person::new();
+    let command = person.command_with(&format!("login {REGISTRY}"), "ACRSCOPED_LOG", "debug");
+    let login = std::thread::spawn(move || run(command, "", LIMIT));
+    person.visit(&person.address(), Some(&[("answer", "approve")]));
+    let answer = login.join().unwrap().succeeds();
+    let file = person.logins().unwrap();
+    for secret in ["\"1.", "eyJ", "code=", "code_verifier"] {
+        assert!(!file.contains(secret) && !answer.text().contains(secret), "{secret} is in {file} or {answer:#?}");
+    }
+    assert!(file.contains("alice@contoso.example"), "{file}");
+}

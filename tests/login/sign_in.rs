@@ -1,0 +1,163 @@
+//! The sign-in with a browser of this desktop.
+
+use crate::person::Person;
+use crate::support::{LIMIT, REGISTRY, run};
+use simulator::{AZURE_CLI, TENANT};
+use std::time::Duration;
+use url::Url;
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn somebody_signs_in_and_the_registry_is_tried_at_once() {
+    let person = Person::new();
+    let (answer, page) = person.log_in(&format!("login {REGISTRY}"));
+    let answer = answer.succeeds();
+    assert_eq!(
+        answer.stdout,
+        format!(
+            "+ signed in as alice@contoso.example in tenant {TENANT}\n  \
+             it is kept in the kernel keyring until the machine restarts, and ends when it is not used for 90 days\n\
+             + {REGISTRY} takes it: its images can be pulled and pushed as the roles allow\n"
+        )
+    );
+    assert!((page.status, page.text.contains("You are signed in")) == (200, true), "{page:?}");
+    assert!(page.headers.contains("no-store") && page.headers.contains("default-src 'none'"), "{page:?}");
+    let grants: Vec<_> = person.requests().into_iter().map(|entry| (entry.grant, entry.client_id, entry.status)).collect();
+    let grant = |grant: &str| (Some(grant.to_owned()), Some(AZURE_CLI.to_owned()), 200);
+    assert_eq!(grants[..2], [grant("authorization_code"), grant("refresh_token")]);
+    assert_eq!(grants.len(), 3, "and an exchange");
+    person.get().secret();
+    assert!(person.requests().is_empty(), "what was tried is cached");
+    let status = person.run("status --json").succeeds().json();
+    assert_eq!((&status[0]["identity"], status.as_array().unwrap().len()), (&"the login of alice@contoso.example".into(), 1));
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn the_address_asks_for_registries_alone_and_holds_no_secret() {
+    let person = Person::new();
+    let login = person.start("login --tenant contoso.example");
+    let address = Url::parse(&person.address()).unwrap();
+    assert_eq!(address.path(), "/contoso.example/oauth2/v2.0/authorize");
+    let mut names: Vec<String> = address.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    names.sort();
+    let expected = "client_id code_challenge code_challenge_method prompt redirect_uri response_mode response_type scope state";
+    assert_eq!(names.join(" "), expected);
+    let field = |wanted: &str| address.query_pairs().find(|(name, _)| name == wanted).unwrap().1.into_owned();
+    assert_eq!(field("scope"), "https://containerregistry.azure.net/.default offline_access openid profile");
+    assert_eq!((field("code_challenge_method"), field("client_id")), ("S256".into(), AZURE_CLI.into()));
+    assert!(field("redirect_uri").starts_with("http://localhost:"));
+    // Where the domain is none of the tenants', nobody comes back.
+    let page = person.visit(&field("redirect_uri"), None);
+    assert_eq!(page.status, 404);
+    person.visit(&format!("{}/?error=access_denied&state={}", field("redirect_uri"), field("state")), None);
+    login.join().unwrap().fails();
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_denied_consent_is_told_on_the_page_and_in_the_terminal() {
+    let person = Person::new();
+    let login = person.start(&format!("login {REGISTRY}"));
+    let page = person.visit(&person.address(), Some(&[("answer", "deny")]));
+    assert!(page.status == 400 && page.text.contains("User declined to consent"), "{page:?}");
+    let answer = login.join().unwrap().fails();
+    assert!(answer.stderr.contains("the sign-in gave no access token: AADSTS65004: User declined to consent"), "{answer:#?}");
+    assert!(answer.stderr.ends_with(&format!("hint: docker-credential-acrscoped login {REGISTRY}\n")), "{answer:#?}");
+    assert_eq!((answer.stdout.as_str(), person.logins()), ("", None));
+    let answer = person.get().fails();
+    assert!(answer.stderr.contains("login: nobody is signed in"), "{answer:#?}");
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn strangers_at_the_port_end_nothing_and_learn_nothing() {
+    let person = Person::new();
+    let login = person.start("login");
+    let address = person.address();
+    let url = Url::parse(&address).unwrap();
+    let back = url.query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1.into_owned();
+    // A browser opens connections in advance, and says nothing on them.
+    let silent = std::net::TcpStream::connect(back.strip_prefix("http://").unwrap()).unwrap();
+    for path in ["/favicon.ico", "/", "/?code=stolen", "/?code=stolen&state=guessed", "/?error=x&state=", "/../etc/passwd"] {
+        let page = person.visit(&format!("{back}{path}"), None);
+        assert_eq!((page.status, page.text.as_str()), (404, "there is nothing here\n"), "{path}");
+    }
+    let port = back.replace("localhost", "127.0.0.1");
+    assert_eq!(person.visit(&port, Some(&[("code", "x")])).status, 404);
+    let page = person.visit(&address, Some(&[("answer", "approve")]));
+    assert_eq!(page.status, 200, "{page:?}");
+    login.join().unwrap().succeeds();
+    drop(silent);
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_browser_that_is_closed_ends_the_wait_with_another_way() {
+    let person = Person::new();
+    let answer = person.run("login --timeout 1").fails();
+    assert!(answer.took < Duration::from_secs(20), "{answer:#?}");
+    assert!(answer.stderr.contains("the browser gave no access token: nobody came back from it in time"), "{answer:#?}");
+    assert!(answer.stderr.contains("login --device-code` signs in with a browser elsewhere"), "{answer:#?}");
+    assert_eq!(person.logins(), None);
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_code_that_entra_refuses_is_told_on_the_page() {
+    let person = Person::new();
+    let login = person.start("login");
+    let address = Url::parse(&person.address()).unwrap();
+    let field = |wanted: &str| address.query_pairs().find(|(name, _)| name == wanted).unwrap().1.into_owned();
+    let page = person.visit(&format!("{}/?code=invented&state={}", field("redirect_uri"), field("state")), None);
+    assert!(page.status == 400 && page.text.contains("AADSTS70008"), "{page:?}");
+    let answer = login.join().unwrap().fails();
+    assert!(answer.stderr.contains("AADSTS70008") && !answer.stderr.contains("invented"), "{answer:#?}");
+    assert_eq!(person.logins(), None);
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn without_a_keyring_nobody_is_sent_to_a_browser() {
+    let person = Person::new();
+    let mut command = person.command("login");
+    command.env("ACRSCOPED_CACHE", "none");
+    let answer = run(command, "", LIMIT).fails();
+    assert!(answer.stderr.contains("no keyring takes a login, and it is kept nowhere else"), "{answer:#?}");
+    let mut command = person.command("login");
+    command.env("ACRSCOPED_CACHE", "secret-service");
+    let answer = run(command, "", LIMIT).fails();
+    assert!(answer.stderr.contains("\n  Secret Service: "), "{answer:#?}");
+    assert!(!person.home.path("address").exists());
+    assert!(person.simulator.journal().is_empty());
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn an_identity_that_comes_before_a_login_is_named() {
+    let person = Person::new();
+    let secret = person.simulator.settings().apps[0].secret.clone();
+    let mut command = person.command(&format!("login {REGISTRY}"));
+    command.envs([("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", simulator::CLIENT), ("AZURE_CLIENT_SECRET", &secret)]);
+    let login = std::thread::spawn(move || run(command, "", LIMIT));
+    person.visit(&person.address(), Some(&[("answer", "approve")]));
+    let answer = login.join().unwrap().succeeds();
+    let expected =
+        format!("! {REGISTRY} is signed in to by service principal {}, which comes before a login\n", simulator::CLIENT);
+    assert!(answer.stdout.contains(&expected), "{answer:#?}");
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn an_application_of_ones_own_signs_in_in_place_of_the_azure_clis() {
+    let person = Person::new();
+    let own = "7d5a3c10-4f28-4b9e-9c61-0e2f8a1b6d34";
+    person.simulator.change(|settings| settings.public_clients.push(own.into()));
+    let mut command = person.command("login");
+    // That of the environment is an application's or a managed identity's.
+    command.env("ACRSCOPED_CLIENT_ID", own).env("AZURE_CLIENT_ID", "another");
+    let login = std::thread::spawn(move || run(command, "", LIMIT));
+    person.visit(&person.address(), Some(&[("answer", "approve")]));
+    login.join().unwrap().succeeds();
+    assert!(person.requests().iter().all(|entry| entry.client_id.as_deref() == Some(own)));
+}
