@@ -75,6 +75,25 @@ impl Found {
         }
     }
 
+    /// Makes it hold `after`; without that it goes, with these folders. What is so already is not touched.
+    pub(super) fn become_text(&self, after: Option<&str>, folders: &[PathBuf]) -> Result<(), Error> {
+        match after {
+            _ if after == self.text.as_deref() => Ok(()),
+            Some(text) => self.write(text),
+            None => self.remove(folders),
+        }
+    }
+
+    /// Makes it what it was when it was read, if it holds `after` by now: what others have written meanwhile stays.
+    pub(super) fn take_back(&self, after: Option<&str>, folders: &[PathBuf]) {
+        if let Ok(now) = Self::read(&self.path)
+            && now.text.as_deref() == after
+        {
+            // The failure that led here is the one to be told.
+            drop(now.become_text(self.text.as_deref(), folders));
+        }
+    }
+
     /// Removes the file, and those of the folders that are empty then.
     pub(super) fn remove(&self, folders: &[PathBuf]) -> Result<(), Error> {
         self.unchanged().and_then(|()| fs::remove_file(&self.real)).map_err(|error| self.unwritable(&error))?;
