@@ -187,7 +187,12 @@ fn own(metadata: &Metadata) -> Result<(), String> {
     if owner == user {
         return Ok(());
     }
-    Err(format!("belongs to the user with id {owner}, and this program runs as {user}: run it as that user, without `sudo`"))
+    // `sudo docker login` leaves such files; others are made by what manages a whole home, such as Nix.
+    Err(if owner == 0 {
+        format!("belongs to root: unless something else manages it, `sudo chown {user}` gives it to you")
+    } else {
+        format!("belongs to the user with id {owner}, and this program runs as {user}: run it as that user, without `sudo`")
+    })
 }
 
 #[cfg(not(unix))]
