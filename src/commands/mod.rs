@@ -37,13 +37,14 @@ pub enum Command {
                             docker-credential-acrscoped logout --all")]
     Logout(logout::Arguments),
     /// Name this helper in the files of docker, podman and their like, or take it out again.
-    #[command(after_help = "It writes ~/.docker/config.json (docker, oras, Helm) and ~/.config/containers/auth.json\n\
-                            (podman, buildah, skopeo), or what DOCKER_CONFIG and REGISTRY_AUTH_FILE name. Nothing\n\
-                            else in them changes, and --remove undoes it to the byte.\n\nExamples:\n  \
-                            docker-credential-acrscoped configure contoso.azurecr.io\n  \
+    #[command(after_help = "It writes ~/.docker/config.json (docker, oras, Helm) and ~/.config/containers/auth.json (podman, \
+                            buildah, skopeo), or what DOCKER_CONFIG and REGISTRY_AUTH_FILE name. Nothing else in them changes, and \
+                            --remove undoes it to the byte.\n\nExamples:\n  \
                             docker-credential-acrscoped configure contoso.azurecr.io --dry-run\n  \
+                            docker-credential-acrscoped configure contoso.azurecr.io\n  \
+                            docker-credential-acrscoped configure --remove contoso.azurecr.io\n\n\
+                            All registries of docker, with other hosts passed on, and back:\n  \
                             docker-credential-acrscoped configure --all\n  \
-                            docker-credential-acrscoped configure --remove contoso.azurecr.io\n  \
                             docker-credential-acrscoped configure --remove")]
     Configure(configure::Arguments),
     /// Show which registries have a cached token, until when, and whose it is.

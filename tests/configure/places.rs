@@ -89,4 +89,11 @@ fn a_file_of_another_user_is_not_touched_not_even_by_root() {
     let told = "auth.json` belongs to the user with id 54321, and this program runs as 0: run it as that user, without `sudo`";
     assert!(answer.stderr.contains(told), "{}", answer.text());
     assert_eq!(tree(home.root()), before);
+
+    give(&home);
+    std::os::unix::fs::chown(home.path("auth.json"), Some(0), None).unwrap();
+    fs::set_permissions(home.path("auth.json"), fs::Permissions::from_mode(0o644)).unwrap();
+    let answer = as_somebody(&home, &[REGISTRY]).fails();
+    let told = "auth.json` belongs to root: unless something else manages it, `sudo chown 54321` gives it to you";
+    assert!(answer.stderr.contains(told), "{}", answer.text());
 }

@@ -71,6 +71,21 @@ fn the_former_helper_of_all_hosts_becomes_the_delegate_and_comes_back() {
 }
 
 #[test]
+fn a_store_that_others_put_back_meanwhile_becomes_the_delegate_anew() {
+    let config = "home/.config/docker-credential-acrscoped/config.toml";
+    let home = home_with(b"{\"credsStore\":\"dev-containers-1\"}");
+    home.write(config, "log = \"info\"\n");
+    configure(&home, &["--all"]).succeeds();
+    fs::write(home.path("docker/config.json"), "{\"credsStore\":\"dev-containers-2\"}").unwrap();
+    configure(&home, &["--all"]).succeeds();
+    assert_eq!(fs::read_to_string(home.path(config)).unwrap(), "delegate = \"dev-containers-2\"\nlog = \"info\"\n");
+    configure(&home, &["--remove"]).succeeds();
+    assert_eq!(fs::read_to_string(home.path(config)).unwrap(), "log = \"info\"\n");
+    assert_eq!(fs::read_to_string(home.path("docker/config.json")).unwrap(), "{\"credsStore\":\"dev-containers-2\"}");
+    assert!(!home.path("home/.local/state/docker-credential-acrscoped").exists());
+}
+
+#[test]
 fn another_delegate_is_not_replaced() {
     let home = home_with(b"{\"credsStore\":\"secretservice\"}");
     home.write("home/.config/docker-credential-acrscoped/config.toml", "delegate = \"pass\"\n");

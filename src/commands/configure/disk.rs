@@ -75,6 +75,25 @@ impl Found {
         }
     }
 
+    /// Makes it hold `after`; without that it goes, with these folders. What is so already is not touched.
+    pub(super) fn become_text(&self, after: Option<&str>, folders: &[PathBuf]) -> Result<(), Error> {
+        match after {
+            _ if after == self.text.as_deref() => Ok(()),
+            Some(text) => self.write(text),
+            None => self.remove(folders),
+        }
+    }
+
+    /// Makes it what it was when it was read, if it holds `after` by now: what others have written meanwhile stays.
+    pub(super) fn take_back(&self, after: Option<&str>, folders: &[PathBuf]) {
+        if let Ok(now) = Self::read(&self.path)
+            && now.text.as_deref() == after
+        {
+            // The failure that led here is the one to be told.
+            drop(now.become_text(self.text.as_deref(), folders));
+        }
+    }
+
     /// Removes the file, and those of the folders that are empty then.
     pub(super) fn remove(&self, folders: &[PathBuf]) -> Result<(), Error> {
         self.unchanged().and_then(|()| fs::remove_file(&self.real)).map_err(|error| self.unwritable(&error))?;
@@ -168,7 +187,12 @@ fn own(metadata: &Metadata) -> Result<(), String> {
     if owner == user {
         return Ok(());
     }
-    Err(format!("belongs to the user with id {owner}, and this program runs as {user}: run it as that user, without `sudo`"))
+    // `sudo docker login` leaves such files; others are made by what manages a whole home, such as Nix.
+    Err(if owner == 0 {
+        format!("belongs to root: unless something else manages it, `sudo chown {user}` gives it to you")
+    } else {
+        format!("belongs to the user with id {owner}, and this program runs as {user}: run it as that user, without `sudo`")
+    })
 }
 
 #[cfg(not(unix))]

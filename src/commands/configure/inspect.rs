@@ -1,18 +1,13 @@
 //! Whether clients will ask this helper: what their files say of a registry. Nothing is changed.
 
 use super::HELPER;
-use super::disk::Found;
-use super::json::Object;
 use super::place::{Clients, Places};
 use super::report::Finding;
+use super::state::State;
 use super::surroundings::{program, variables};
-use super::wire::{named, store};
 use crate::commands::Context;
-use crate::config::Settings;
-use crate::error::Error;
 use crate::registry::Registry;
 use crate::terminal::Mark;
-use serde_json::Value;
 use std::path::Path;
 
 const CONFIGURE: &str = concat!(env!("CARGO_PKG_NAME"), " configure");
@@ -157,75 +152,95 @@ fn logout(file: &Path, key: &str, places: &Places) -> String {
     format!("podman logout --authfile {} {key}", file.display())
 }
 
-/// What one file says.
-#[derive(Debug)]
-pub(super) struct State {
-    /// Its path.
-    pub(super) file: String,
-    text: String,
-    helpers: Vec<(String, String)>,
-    /// The helper for all hosts.
-    pub(super) store: Option<String>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::terminal::Terminal;
+    use std::fs;
 
-impl State {
-    /// A file that does not exist says nothing.
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let found = Found::read(path)?;
-        let text = found.text.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| "{}".into());
-        let broken = |problem: String| super::disk::unusable(path, format!("cannot be read: {problem}"));
-        let (helpers, store) = (named(&text).map_err(broken)?, store(&text).map_err(broken)?);
-        Ok(Self { file: path.display().to_string(), text, helpers, store })
+    /// What is told of `contoso.azurecr.io` with these files in a home where docker and podman are, as `mark: text`.
+    fn told(files: &[(&str, &str)]) -> Vec<String> {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().canonicalize().unwrap();
+        let programs = ["docker", "podman", "docker-credential-acrscoped"].map(|name| (format!("bin/{name}"), ""));
+        let programs = programs.iter().map(|(name, content)| (name.as_str(), *content));
+        for (name, content) in files.iter().copied().chain(programs) {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            fs::write(root.join(name), content).unwrap();
+        }
+        let variables = [("PATH", "bin"), ("XDG_RUNTIME_DIR", "run")];
+        let variables = variables.map(|(name, folder)| (name.to_owned(), root.join(folder).into_os_string()));
+        let settings = Settings::of(variables.into_iter().collect(), Some(root.clone()));
+        let terminal = Terminal::new(settings.variables(), false, true);
+        let program = root.join("bin/docker-credential-acrscoped");
+        let clock = || std::time::SystemTime::UNIX_EPOCH;
+        let context = Context { settings: &settings, clock, terminal, program: Some(&program) };
+        let findings = wiring(&context, &Registry::parse("contoso.azurecr.io", &[]).unwrap());
+        let lines = findings.iter().map(|finding| format!("{}: {}", finding.mark.word(), finding.text));
+        lines.map(|line| line.replace(&root.display().to_string(), "~")).filter(|line| !line.contains("sudo")).collect()
     }
 
-    /// The helper for one host.
-    fn helper(&self, host: &str) -> Option<&str> {
-        self.helpers.iter().find(|(name, _)| name == host).map(|(_, helper)| helper.as_str())
+    const FOUND: &str = "ok: clients find this helper as ~/bin/docker-credential-acrscoped";
+    const LOGIN: &str = r#"{"auths":{"contoso.azurecr.io":{"auth":"ZXhhbXBsZTpleGFtcGxl"}}}"#;
+
+    #[test]
+    fn the_first_file_that_says_anything_decides_whom_clients_ask() {
+        let named = r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"}}"#;
+        for (files, expected) in [
+            (
+                &[][..],
+                [
+                    "failed: docker asks no helper for contoso.azurecr.io, by ~/.docker/config.json",
+                    "failed: podman, buildah and skopeo ask no helper for contoso.azurecr.io",
+                ],
+            ),
+            (
+                &[(".docker/config.json", named)],
+                [
+                    "ok: docker asks this helper for contoso.azurecr.io, by `credHelpers` in ~/.docker/config.json",
+                    "ok: podman, buildah and skopeo ask this helper for contoso.azurecr.io, by `credHelpers` in ~/.docker/config.json",
+                ],
+            ),
+            (
+                &[(".docker/config.json", r#"{"credsStore":"acrscoped"}"#)],
+                [
+                    "ok: docker asks this helper for all hosts, by `credsStore` in ~/.docker/config.json",
+                    "failed: podman, buildah and skopeo ask no helper for contoso.azurecr.io: they do not read `credsStore`",
+                ],
+            ),
+            (
+                &[
+                    (".docker/config.json", r#"{"credsStore":"desktop"}"#),
+                    (".config/containers/auth.json", named),
+                    ("run/containers/auth.json", LOGIN),
+                ],
+                [
+                    "failed: docker asks `docker-credential-desktop` for contoso.azurecr.io, by ~/.docker/config.json",
+                    "failed: podman, buildah and skopeo take the login of contoso.azurecr.io in ~/run/containers/auth.json, and ask no helper",
+                ],
+            ),
+            (
+                &[
+                    (".docker/config.json", "{,}"),
+                    ("run/containers/auth.json", r#"{"credHelpers":{"contoso.azurecr.io":"pass"}}"#),
+                ],
+                [
+                    "failed: `~/.docker/config.json` cannot be read: it is no valid JSON: key must be a string at line 1 column 2",
+                    "failed: podman, buildah and skopeo ask `docker-credential-pass` for contoso.azurecr.io, by ~/run/containers/auth.json",
+                ],
+            ),
+        ] {
+            assert_eq!(told(files), [expected[0], expected[1], FOUND]);
+        }
     }
 
-    /// The entries of `auths` with a password or token, and whose they are.
-    fn secrets(&self) -> Vec<String> {
-        let Some(auths) = Object::parse(&self.text)
-            .ok()
-            .and_then(|root| root.field("auths").ok()?.and_then(|(_, member)| member.object(&self.text)))
-        else {
-            return vec![];
-        };
-        let holds = |value: &Value| {
-            let filled = |name: &str| value.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-            ["auth", "identitytoken", "registrytoken", "password"].into_iter().any(filled)
-        };
-        let holding = auths.members.iter().filter(|member| holds(&member.value(&self.text)));
-        holding.map(|member| member.name.clone()).collect()
-    }
-
-    /// The hosts of `auths`, be their entries empty or not.
-    pub(super) fn hosts(&self) -> Vec<String> {
-        let root = Object::parse(&self.text).ok();
-        let auths = root.and_then(|root| root.field("auths").ok()?.and_then(|(_, member)| member.object(&self.text)));
-        auths.map(|auths| auths.members.into_iter().map(|member| member.name).collect()).unwrap_or_default()
-    }
-
-    /// The logins of a registry.
-    fn logins(&self, registry: &Registry) -> Vec<String> {
-        let clouds = [registry.cloud().clone()];
-        let mut logins = self.secrets();
-        logins.retain(|key| Registry::parse(key, &clouds).is_some_and(|other| other.host() == registry.host()));
-        logins
-    }
-
-    /// The logins of all hosts that are not Azure's.
-    pub(super) fn foreign_logins(&self, settings: &Settings) -> Vec<String> {
-        let mut logins = self.secrets();
-        logins.retain(|key| Registry::parse(key, settings.clouds()).is_none());
-        logins
-    }
-
-    /// The keys that mean a registry, and under which no client looks.
-    fn misspelt(&self, registry: &Registry) -> Vec<String> {
-        let clouds = [registry.cloud().clone()];
-        let means = |key: &str| Registry::parse(key, &clouds).is_some_and(|other| other.host() == registry.host());
-        let keys = self.helpers.iter().map(|(key, _)| key).filter(|key| key.contains('/') && means(key));
-        keys.cloned().collect()
+    #[test]
+    fn a_login_that_nobody_uses_is_told_all_the_same() {
+        let both = LOGIN.replace("{\"auths\"", "{\"credHelpers\":{\"contoso.azurecr.io\":\"acrscoped\"},\"auths\"");
+        let told = told(&[(".docker/config.json", &both)]);
+        let expected = "warning: a former login of contoso.azurecr.io lies in ~/.docker/config.json: it is no longer used, but it is a \
+                        password";
+        assert_eq!(told[2], expected);
     }
 }

@@ -9,6 +9,7 @@
 //! | `plan` | what is to be done to one file |
 //! | `delegate` | the former helper for all hosts, in our config file |
 //! | `record` | what was done, for `--remove` |
+//! | `state` | what a file says |
 //! | `inspect`, `surroundings` | whether it will work; [`wiring`] is for others too |
 //! | `report`, `diff` | what is told |
 
@@ -24,6 +25,7 @@ mod plan;
 mod properties;
 mod record;
 mod report;
+mod state;
 mod surroundings;
 mod wire;
 
@@ -37,11 +39,11 @@ use crate::terminal::Mark;
 use clap::Args;
 use delegate::Edit;
 use disk::Found;
-use inspect::State;
 use place::{Clients, Places};
 use plan::{Plan, Wish};
 use record::Record;
 use report::Report;
+use state::State;
 use std::collections::BTreeSet;
 use std::io::Write;
 
@@ -149,7 +151,7 @@ impl Job<'_> {
         let edit = if keeps_store { None } else { delegate::forget(context.settings, &record)? };
         if !arguments.dry_run {
             plans.iter().try_for_each(Plan::carry_out)?;
-            edit.iter().try_for_each(Edit::write)?;
+            edit.iter().try_for_each(Edit::carry_out)?;
             for plan in &plans {
                 record.note(&plan.found, plan.deed.clone());
             }
@@ -266,7 +268,7 @@ fn carry_out(plans: &[Plan], edit: Option<&Edit>, record: &mut Record) -> Result
     let deeds = changes().map(|plan| (&plan.found, &plan.deed)).chain(edit.map(|edit| (&edit.found, &edit.deed)));
     deeds.for_each(|(found, deed)| record.note(found, deed.clone()));
     record.write()?;
-    let written = edit.map_or(Ok(()), Edit::write).and_then(|()| changes().try_for_each(Plan::carry_out));
+    let written = edit.map_or(Ok(()), Edit::carry_out).and_then(|()| changes().try_for_each(Plan::carry_out));
     if written.is_err() {
         changes().for_each(Plan::take_back);
         edit.into_iter().for_each(Edit::take_back);

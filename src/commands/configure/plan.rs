@@ -87,21 +87,12 @@ impl Plan {
 
     /// Does it.
     pub(super) fn carry_out(&self) -> Result<(), Error> {
-        match &self.after {
-            _ if !self.is_change() => Ok(()),
-            Some(text) => self.found.write(text),
-            None => self.found.remove(&self.deed.folders),
-        }
+        self.found.become_text(self.after.as_deref(), &self.deed.folders)
     }
 
-    /// Undoes it as far as it was done, since something else could not be. What somebody else has written meanwhile stays.
+    /// Undoes it as far as it was done, since something else could not be.
     pub(super) fn take_back(&self) {
-        let now = Found::read(&self.found.path).ok().filter(|now| self.is_change() && now.text == self.after);
-        match (now, &self.found.text) {
-            (Some(now), Some(text)) => drop(now.write(text)),
-            (Some(now), None) => drop(now.remove(&self.deed.folders)),
-            (None, _) => (),
-        }
+        self.found.take_back(self.after.as_deref(), &self.deed.folders);
     }
 
     /// What was done, with the diff if it is wanted.

@@ -1,7 +1,7 @@
 //! What surrounds the files: whether clients find this program, and the stores that others have put in place.
 
-use super::inspect::State;
 use super::report::Finding;
+use super::state::State;
 use crate::commands::Context;
 use crate::config::Settings;
 use crate::program::find;
