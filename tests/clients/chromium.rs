@@ -1,4 +1,4 @@
-//! A real browser without a window, driven by chromedriver (W3C, "WebDriver").
+//! A real browser without a window, driven by chromedriver (W3C, "`WebDriver`").
 
 use crate::support::server::Server;
 use crate::support::{LIMIT, run};
@@ -7,7 +7,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-/// The key of an element's id (W3C, "WebDriver", section 12).
+/// The key of an element's id (W3C, "`WebDriver`", section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A browser whose traffic goes to the simulator, and who trusts it.
