@@ -4,7 +4,7 @@
 //! Secret Service, which outlives a reboot, comes before the kernel's keyring, which is quicker. There is no third place: a login that no store
 //! takes is none.
 
-use super::{Cache, Key, Stored, delete, entry, reason, told, write};
+use super::{Cache, Key, Stored, delete, entry, read, reason, told, write};
 use keyring_core::api::{CredentialPersistence, CredentialStore};
 use secrecy::SecretString;
 use std::sync::Arc;
@@ -23,9 +23,10 @@ pub struct Place {
 }
 
 impl Cache {
-    /// The Entra refresh token of a login.
+    /// The Entra refresh token of a login: the newest, since a store that is locked keeps an older one unseen.
     pub fn login(&self, key: &Key, now: SystemTime) -> Option<SecretString> {
-        self.lasting().find(key, |secret, ends| (now < ends).then_some(secret))
+        let kept = self.stores.iter().filter_map(|store| told(store, "look-up", read(store, key)));
+        kept.filter(|(_, ends)| now < *ends).max_by_key(|(_, ends)| *ends).map(|(secret, _)| secret)
     }
 
     /// Keeps the Entra refresh token of a login, and says in which store. The error is what each store said.
@@ -43,7 +44,7 @@ impl Cache {
                     Err(error) => problems.push(format!("{}: {}", store.vendor(), reason(&error))),
                 }
             }
-            // An older one there would be found in place of the new one.
+            // An older one is of no use there.
             told(store, "clearing", entry(store, key).and_then(|entry| entry.delete_credential()));
         }
         kept.ok_or(problems)
@@ -97,6 +98,16 @@ mod tests {
         assert!(cache.login(&alice, NOW).is_some(), "a registry is not a login");
         assert_eq!(cache.forget(|key| *key == alice).unwrap(), 1);
         assert!(cache.login(&alice, NOW).is_none());
+    }
+
+    #[test]
+    fn the_newest_token_of_a_login_is_the_one() {
+        let (one, two): (Arc<CredentialStore>, Arc<CredentialStore>) = (mock::Store::new().unwrap(), mock::Store::new().unwrap());
+        let key = Key::of_login("alice");
+        // The first store was locked when the second token came.
+        Cache::over(vec![one.clone()]).put_login(&key, &"old".into(), NOW).unwrap();
+        Cache::over(vec![two.clone()]).put_login(&key, &"new".into(), NOW + Duration::from_secs(60)).unwrap();
+        assert_eq!(Cache::over(vec![one, two]).login(&key, NOW).unwrap().expose_secret(), "new");
     }
 
     #[test]

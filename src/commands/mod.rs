@@ -23,12 +23,15 @@ use std::process::ExitCode;
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Sign in with a browser, for machines without the Azure CLI.
-    #[command(after_help = "The Entra refresh token is kept in the keyring and nowhere else. From then on it is what\n\
-                            signs in to registries, unless the environment names another identity; see `source`.\n\n\
-                            Over SSH, or without a browser, a code is shown to type into a browser elsewhere.\n\n\
+    #[command(after_help = "The Entra refresh token is kept in the keyring and nowhere else. It signs in\n\
+                            from then on, unless the environment names another identity.\n\n\
+                            Over SSH, or without a desktop, a code is shown to type into a browser elsewhere.\n\n\
+                            `client_id` of the config file, or ACRSCOPED_CLIENT_ID, signs in with an\n\
+                            application of your own: a public client with the redirect URI http://localhost\n\
+                            that may ask for Azure Container Registry. It is the Azure CLI's otherwise.\n\n\
                             Examples:\n  \
                             docker-credential-acrscoped login contoso.azurecr.io\n  \
-                            docker-credential-acrscoped login --tenant contoso.onmicrosoft.com --device-code")]
+                            docker-credential-acrscoped login --tenant contoso.example --device-code")]
     Login(login::Arguments),
     /// Forget who signed in with `login`, and the cached tokens that came of it.
     #[command(after_help = "It succeeds also when there is nothing to forget. The browser stays signed in.\n\n\

@@ -86,3 +86,15 @@ impl Narrowing {
         self.0 == kind || self.0 == own
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_of_ours_is_what_developers_have_and_no_sdk_names() {
+        for word in Narrowing::WORDS {
+            assert_eq!(Narrowing(word).allows(SourceName::Login), word == "dev", "{word}");
+        }
+    }
+}

@@ -169,3 +169,71 @@ fn is_same(one: &SecretString, other: &SecretString) -> bool {
 pub(super) fn failure(error: anyhow::Error) -> azure_core::Error {
     azure_core::Error::new(ErrorKind::Credential, error.reallocate_into_boxed_dyn_error_without_backtrace())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    const AUTHORITY: &str = "https://login.microsoftonline.com/";
+
+    fn login(home: &str, tenant: &str, client_id: &str, authority: &str) -> Login {
+        let username = format!("{home}@contoso.example");
+        Login { authority: authority.into(), tenant: tenant.into(), client_id: client_id.into(), home: home.into(), username }
+    }
+
+    /// Who is meant among these, with settings, and in which tenant.
+    fn meant(logins: &[Login], rows: &[(&str, &str)], host: &str) -> Result<Account, String> {
+        let folder = tempfile::tempdir().unwrap();
+        for login in logins {
+            logins::remember(&folder.path().join("docker-credential-acrscoped/logins.json"), login).unwrap();
+        }
+        let state = [("XDG_STATE_HOME", folder.path().to_str().unwrap())];
+        let rows = rows.iter().chain(&state).map(|(name, value)| ((*name).into(), value.into())).collect();
+        let registry = Registry::parse(host, &[]).unwrap();
+        account(&Settings::of(rows, None).for_registry(&registry).unwrap(), Some(&registry)).unwrap()
+    }
+
+    #[test]
+    fn the_latest_of_the_authority_is_meant_unless_a_tenant_or_an_application_is_named() {
+        let logins = [
+            login("alice", "one", DEVELOPER_SIGN_ON, AUTHORITY),
+            login("bob", "two", DEVELOPER_SIGN_ON, AUTHORITY),
+            login("carol", "three", "own", AUTHORITY),
+            login("dave", "four", DEVELOPER_SIGN_ON, AUTHORITY),
+            login("erin", "five", DEVELOPER_SIGN_ON, "https://login.microsoftonline.us/"),
+        ];
+        for (rows, host, home, tenant) in [
+            (&[][..], "contoso.azurecr.io", "dave", "four"),
+            (&[("ACRSCOPED_TENANT", "ONE")], "contoso.azurecr.io", "alice", "ONE"),
+            (&[("ACRSCOPED_TENANT", "elsewhere")], "contoso.azurecr.io", "dave", "elsewhere"),
+            (&[("AZURE_TENANT_ID", "one"), ("AZURE_CLIENT_ID", "own")], "contoso.azurecr.io", "dave", "four"),
+            (&[("ACRSCOPED_CLIENT_ID", "own")], "contoso.azurecr.io", "carol", "three"),
+            (&[], "contoso.azurecr.us", "erin", "five"),
+        ] {
+            let account = meant(&logins, rows, host).unwrap();
+            assert_eq!((account.login.home.as_str(), account.tenant.as_str()), (home, tenant), "{rows:?}");
+        }
+        assert_eq!(meant(&logins, &[], "contoso.azurecr.cn").unwrap_err(), "nobody is signed in");
+        assert_eq!(meant(&[], &[], "contoso.azurecr.io").unwrap_err(), "nobody is signed in");
+    }
+
+    #[test]
+    fn accounts_tenants_and_applications_are_told_apart() {
+        let who =
+            |home: &str, tenant: &str, client: &str| meant(&[login(home, tenant, client, AUTHORITY)], &[], "contoso.azurecr.io");
+        let who = |home: &str, tenant: &str, client: &str| who(home, tenant, client).unwrap().who();
+        let all = [who("alice", "one", "a"), who("bob", "one", "a"), who("alice", "two", "a"), who("alice", "one", "b")];
+        assert!((1..4).all(|at| all[..at].iter().all(|other| *other != all[at])), "{all:?}");
+    }
+
+    #[test]
+    fn a_command_to_paste_holds_nothing_that_a_shell_would_run() {
+        let account = meant(&[login("alice", "one", "a", AUTHORITY)], &[], "contoso.azurecr.io").unwrap();
+        assert_eq!(account.command(None), "docker-credential-acrscoped login contoso.azurecr.io --tenant one");
+        let claims = account.command(Some("{\"$(reboot)\":1}"));
+        assert!(claims.ends_with(" --claims-challenge eyIkKHJlYm9vdCkiOjF9"), "{claims}");
+        let odd = meant(&[login("alice", "$(reboot)", "a", AUTHORITY)], &[], "contoso.azurecr.io").unwrap();
+        assert_eq!(odd.command(None), "docker-credential-acrscoped login contoso.azurecr.io");
+    }
+}

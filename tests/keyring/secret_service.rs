@@ -67,6 +67,24 @@ fn a_locked_keyring_is_neither_waited_for_nor_unlocked() {
     assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}));
 }
 
+/// A login is asked for again by nobody: it lies where it outlives a restart, and in the kernel's keyring only where it must.
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn a_login_is_kept_in_the_keyring_that_lasts() {
+    let (user, _bus) = desktop_user("auto");
+    let keyring = unlocked(&user);
+    let helper = user.helper().display().to_string();
+    let nobody = "env -u AZURE_CLIENT_SECRET -u AZURE_CLIENT_ID -u AZURE_TENANT_ID";
+    let login = || user.run(&format!("{nobody} {helper} login {REGISTRY} --device-code"), "").succeeds();
+    assert!(login().stdout.contains("it is kept in the Secret Service, and ends"));
+    assert!(!user.run("cat /proc/keys", "").succeeds().stdout.contains(" login "));
+    drop(keyring);
+    let _keyring = start_keyring(&user, "");
+    assert!(is_locked(&user));
+    assert!(login().stdout.contains("it is kept in the kernel keyring until the machine restarts, and ends"));
+    user.run(&format!("{nobody} {helper} get"), REGISTRY).secret();
+}
+
 #[test]
 #[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
 fn a_keyring_that_is_stuck_costs_two_seconds() {

@@ -1,8 +1,10 @@
 //! What becomes of a login: its token is exchanged with every use, and may expire, be taken back, or be too little.
 
 use crate::person::Person;
+use crate::support::trace::Trace;
 use crate::support::{LIMIT, REGISTRY, run};
 use simulator::{Endpoint, Settings, TENANT, Tenant};
+use std::process::Command;
 
 const CLAIMS: &str = r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#;
 
@@ -124,6 +126,22 @@ fn a_login_whose_token_is_gone_is_not_passed_over_for_somebody_else() {
     let answer = run(keyctl, REGISTRY, LIMIT).fails();
     assert!(answer.stdout.contains("its token is no longer in the keyring"), "{answer:#?}");
     assert!(answer.stderr.contains("hint: docker-credential-acrscoped login"), "{answer:#?}");
+}
+
+#[test]
+#[ignore = "needs strace, user namespaces and keyutils: run tests/run"]
+fn a_cached_get_reads_one_small_file_more_and_asks_nobody() {
+    let person = signed_in();
+    let (inside, log) = (person.command("get"), person.home.path("trace"));
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-o"]).arg(&log).arg("--").arg(inside.get_program()).args(inside.get_args());
+    strace.env_clear().current_dir(person.home.root());
+    strace.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    run(strace, REGISTRY, LIMIT).secret();
+    let trace = Trace::read(&log);
+    assert_eq!(trace.opened().iter().filter(|line| line.contains("logins.json")).count(), 1);
+    assert_eq!(trace.calls(&["socket", "connect", "clone", "clone3", "fork", "vfork"]), [""; 0]);
+    assert!(person.requests().is_empty());
 }
 
 #[test]

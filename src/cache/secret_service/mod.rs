@@ -159,6 +159,7 @@ impl ServiceItem {
     fn label(&self) -> String {
         match self.user.split(' ').next().unwrap_or_default() {
             "entra" => "Entra access token".into(),
+            "login" => "Entra refresh token of a login".into(),
             host => format!("ACR refresh token for {host}"),
         }
     }

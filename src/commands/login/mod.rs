@@ -86,9 +86,13 @@ fn keep(
     let token = granted.refresh_token.ok_or_else(|| incomplete("a refresh token"))?;
     let who = granted.who.ok_or_else(|| incomplete("who has signed in"))?;
     let login = Login { tenant: who.tenant, home: who.home, username: who.username, ..account.login.clone() };
-    let kept = context.helper().stores(config).put_login(&login.key(), &token, (context.clock)());
+    let (cache, key) = (context.helper().stores(config), login.key());
+    let kept = cache.put_login(&key, &token, (context.clock)());
     let place = kept.map_err(|problems| Error::NotKept { problems })?;
-    logins::remember(file, &login)?;
+    logins::remember(file, &login).inspect_err(|_| {
+        // Without the name nobody would ever find it again.
+        let _ = cache.forget(|kept| *kept == key);
+    })?;
     Ok((login, place))
 }
 

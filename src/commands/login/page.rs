@@ -10,7 +10,7 @@ pub(super) fn success() -> String {
 
 /// The page after one that did not, with the reason.
 pub(super) fn failure(reason: &str) -> String {
-    let words = format!("{reason}. The terminal tells what to do.");
+    let words = format!("{}. The terminal tells what to do.", reason.trim_end_matches('.'));
     page("400 Bad Request", "bad", "You are not signed in", &words)
 }
 

@@ -73,6 +73,11 @@ impl Sessions {
         code
     }
 
+    /// What a device code was asked for.
+    pub(super) fn scope_of_device(&self, code: &str) -> Option<String> {
+        lock(&self.devices).get(code).map(|device| device.scope.clone())
+    }
+
     /// Asks for a device code once; what is approved can be redeemed once.
     pub(super) fn poll_device(&self, code: &str, now: i64) -> Standing {
         let mut devices = lock(&self.devices);

@@ -30,7 +30,7 @@ impl Desk<'_> {
         let device = Device {
             client_id,
             scope: scope.to_owned(),
-            pending: self.call.settings.device_code_polls,
+            pending: if self.call.settings.has_pages() { 0 } else { self.call.settings.device_code_polls },
             expires: self.call.now + self.call.settings.device_code_life,
             user_code: user_code.clone(),
             waits: self.call.settings.has_pages(),
@@ -53,6 +53,7 @@ impl Desk<'_> {
         let code = form.get("device_code").or_else(|| form.get("code"));
         let code = code.ok_or_else(|| Refusal::missing("device_code"))?;
         let refusal = |error, code, text: &str| Refusal::other(error, code, text.to_owned());
+        entry.audience_requested = self.world.sessions.scope_of_device(code);
         match self.world.sessions.poll_device(code, self.call.now) {
             Standing::Pending => Err(refusal(
                 "authorization_pending",
@@ -66,7 +67,6 @@ impl Desk<'_> {
                 Err(refusal("expired_token", 70_019, "Verification code expired. Have the user retry the sign-in."))
             }
             Standing::Approved(device) if device.client_id == client_id => {
-                entry.audience_requested = Some(device.scope.clone());
                 let principal = self.user(tenant, &client_id)?;
                 self.user_tokens(&principal, &device.scope, form, (None, device.claims), entry)
             }

@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::digest::{SHA256, digest};
-use simulator::{ACR_AUDIENCE, AZURE_CLI, USER_OBJECT};
+use simulator::{ACR_AUDIENCE, AZURE_CLI, Approval, USER_OBJECT};
 
 use crate::client::{Answer, HOST, World, assert_refused, claims};
 
@@ -42,6 +42,74 @@ async fn a_device_code_is_approved_after_a_while_and_once() {
     assert_eq!(claims(&renewed)["aud"], "https://management.core.windows.net/");
     let stolen = form.map(|field| if field.0 == "refresh_token" { ("refresh_token", "1.x") } else { field });
     assert_refused("unknown", &world.post(&format!("{AUTHORITY}/token"), &stolen).await, 400, "invalid_grant");
+}
+
+/// Asks for a device code, and returns it with what somebody types.
+async fn device(world: &World) -> (String, String) {
+    let answer = world.post(&format!("{AUTHORITY}/devicecode"), &[("client_id", AZURE_CLI), ("scope", SCOPE)]).await;
+    (answer.text("device_code"), answer.text("user_code"))
+}
+
+#[tokio::test]
+async fn a_device_code_waits_for_somebody_who_types_it_where_people_are_asked() {
+    const PAGE: &str = "https://microsoft.com/devicelogin";
+    let world = World::with(|settings| settings.approval = Approval::Page);
+    assert_eq!(world.get(PAGE).await.status, 200);
+    for (answer, expected) in [("approve", None), ("deny", Some("authorization_declined"))] {
+        let (code, typed) = device(&world).await;
+        for _ in 0..3 {
+            assert_refused("pending", &poll(&world, &code).await, 400, "authorization_pending");
+        }
+        assert_eq!(world.post(PAGE, &[("code", "another"), ("answer", answer)]).await.status, 400);
+        assert_eq!(world.post(PAGE, &[("code", &typed), ("answer", answer)]).await.status, 200);
+        match expected {
+            Some(refusal) => assert_refused("declined", &poll(&world, &code).await, 400, refusal),
+            None => drop(poll(&world, &code).await.text("access_token")),
+        }
+    }
+    let world = World::with(|settings| settings.device_code_life = 0);
+    let (code, _) = device(&world).await;
+    assert_refused("expired", &poll(&world, &code).await, 400, "AADSTS70019");
+}
+
+#[tokio::test]
+async fn a_sign_in_page_asks_and_tells_the_client_what_somebody_said() {
+    let world = World::with(|settings| settings.approval = Approval::Page);
+    let page =
+        format!("{AUTHORITY}/authorize?response_type=code&client_id={AZURE_CLI}&redirect_uri={BACK}&state=s&scope={SCOPE}");
+    let asked = world.get(&page.replace(' ', "+")).await;
+    assert_eq!(asked.status, 200);
+    let denied = world.post(&page.replace(' ', "+"), &[("answer", "deny")]).await;
+    let location = denied.header("location");
+    assert!(location.starts_with(&format!("{BACK}?error=access_denied&error_description=AADSTS65004")), "{location}");
+    let approved = world.post(&page.replace(' ', "+"), &[("answer", "approve")]).await;
+    assert!(approved.header("location").starts_with(&format!("{BACK}?code=")));
+}
+
+#[tokio::test]
+async fn a_refresh_token_ends_when_it_is_used_up_or_a_policy_wants_more() {
+    const CLAIMS: &str = r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#;
+    let world = World::with(|settings| settings.refresh_token_uses = Some(1));
+    let redeem = async || {
+        let (code, _) = device(&world).await;
+        poll(&world, &code).await;
+        poll(&world, &code).await.text("refresh_token")
+    };
+    let refresh = async |token: &str| {
+        let form = [("grant_type", "refresh_token"), ("client_id", AZURE_CLI), ("refresh_token", token), ("scope", SCOPE)];
+        world.post(&format!("{AUTHORITY}/token"), &form).await
+    };
+    let first = redeem().await;
+    let second = refresh(&first).await.text("refresh_token");
+    assert_refused("used up", &refresh(&first).await, 400, "AADSTS700082");
+    world.simulator.change(|settings| settings.required_claims = Some(CLAIMS.into()));
+    let refused = refresh(&second).await;
+    assert_refused("too little", &refused, 400, "AADSTS50076");
+    assert_eq!(refused.text("claims"), CLAIMS);
+    world.simulator.change(|settings| settings.required_claims = None);
+    let third = redeem().await;
+    world.simulator.revoke_sign_ins();
+    assert_refused("revoked", &refresh(&third).await, 400, "AADSTS50173");
 }
 
 #[tokio::test]
