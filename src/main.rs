@@ -59,7 +59,8 @@ fn person(command: commands::Command) -> Result<ExitCode, Error> {
     let settings = settings()?;
     log(&settings)?;
     let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal(), command.is_plain());
-    command.run(&Context { settings: &settings, clock: SystemTime::now, terminal }, Stdout)
+    let is_watched = io::stderr().is_terminal();
+    command.run(&Context { settings: &settings, clock: SystemTime::now, terminal, tell: tell_at_once, is_watched }, Stdout)
 }
 
 /// A helper, and what it tells meanwhile. Called for hosts that are ours, and for `list`.
@@ -150,6 +151,12 @@ fn was_closed() -> bool {
 #[cfg(not(target_os = "linux"))]
 fn was_closed() -> bool {
     false
+}
+
+/// Text on stderr as it is, before the answer is there.
+fn tell_at_once(text: &str) {
+    let mut stderr = io::stderr();
+    drop(stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()));
 }
 
 /// A stream that is closed cannot be told so.

@@ -9,8 +9,10 @@ mod entry;
 mod kernel_keyring;
 #[cfg(target_os = "linux")]
 mod secret_service;
+mod trial;
 
 pub use entry::Key;
+pub use trial::Trial;
 
 use crate::config::{CacheChoice, SessionBus};
 use crate::registry::Registry;

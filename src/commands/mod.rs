@@ -1,6 +1,7 @@
 //! What people call: they may talk, ask and draw. Everything they know of registries, identities and caches they ask of the same
 //! pieces that answer a `get`.
 
+pub mod doctor;
 pub mod status;
 pub mod token;
 
@@ -23,6 +24,9 @@ pub enum Command {
                             docker-credential-acrscoped status\n  \
                             docker-credential-acrscoped status --json | jq -r '.[].registry'")]
     Status(status::Arguments),
+    /// Find out why a registry cannot be pulled from or pushed to, and say what to do.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
     #[command(after_help = "It is the registry's refresh token, good for three hours: treat it as a password.\n\n\
                             Examples:\n  \
@@ -39,6 +43,7 @@ impl Command {
     pub fn is_plain(&self) -> bool {
         match self {
             Self::Status(arguments) => arguments.format.plain,
+            Self::Doctor(arguments) => arguments.is_plain(),
             Self::Token(_) => true,
         }
     }
@@ -47,6 +52,7 @@ impl Command {
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
             Self::Status(arguments) => status::run(context, arguments, output)?,
+            Self::Doctor(arguments) => return doctor::run(context, &arguments, output),
             Self::Token(arguments) => token::run(context, &arguments, output)?,
         }
         Ok(ExitCode::SUCCESS)
@@ -62,6 +68,10 @@ pub struct Context<'a> {
     pub clock: Clock,
     /// What stdout can show.
     pub terminal: Terminal,
+    /// Says something on stderr at once, as it is.
+    pub tell: fn(&str),
+    /// Whether a person reads stderr as it is written.
+    pub is_watched: bool,
 }
 
 impl<'a> Context<'a> {

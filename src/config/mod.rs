@@ -32,6 +32,7 @@ use crate::token::Audience;
 use environment::{meeting_folders, network, program_folders, raw, session_bus};
 use file::File;
 use layers::Layers;
+use secrecy::SecretString;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,10 @@ pub struct NetworkSettings {
     pub system_ca_file: Option<PathBuf>,
     /// `ca_file`: PEM certificates trusted besides the system's.
     pub ca_file: Option<Value<PathBuf>>,
+    /// The proxy of requests by TLS, with user and password if it has them, and empty if there is none.
+    pub proxy: SecretString,
+    /// The hosts that are reached without it (`NO_PROXY`).
+    pub no_proxy: String,
     /// The proxy and CA variables that are set, as sentences, to name them when a connection fails.
     pub circumstances: Vec<String>,
 }
@@ -282,6 +287,11 @@ impl Settings {
     pub fn profiles(&self, registry: &Registry) -> Vec<&str> {
         let profiles = self.file.profiles(registry.host(), registry.login_server());
         profiles.into_iter().map(|profile| profile.name.as_str()).collect()
+    }
+
+    /// The patterns of all profiles.
+    pub fn profiled(&self) -> Vec<&str> {
+        self.file.profiles.iter().map(|profile| profile.name.as_str()).collect()
     }
 
     fn layers<'a>(&'a self, registry: Option<&'a Registry>) -> Layers<'a> {

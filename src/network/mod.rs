@@ -17,8 +17,10 @@ use crate::config::{NetworkSettings, Value};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Stage, Unreachable, printable};
 use crate::files::read_small;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::DATE;
 use reqwest::{Certificate, Client, ClientBuilder, Request, Response, StatusCode};
+use secrecy::ExposeSecret;
 use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -74,6 +76,28 @@ impl Network {
         let early = EarlyConnection::default();
         let client = self.build(host, self.internet_builder()?.connector_layer(early.clone()))?;
         Ok((client, early))
+    }
+
+    /// A client that tells with each answer which certificate the host showed ([`reqwest::tls::TlsInfo`]).
+    pub fn inspecting(&self, host: &str) -> Result<Client, Error> {
+        self.build(host, self.internet_builder()?.tls_info(true))
+    }
+
+    /// The certificate (DER) that a host shows, whoever signed it: only to say who did, when it is not trusted. A request without any
+    /// credential is sent, and its answer is not looked at.
+    pub async fn shown_certificate(&self, host: &str) -> Option<Vec<u8>> {
+        let client = self.internet_builder().ok()?.tls_info(true).tls_danger_accept_invalid_certs(true).build().ok()?;
+        let response = client.head(format!("https://{host}/v2/")).send().await.ok()?;
+        response.extensions().get::<reqwest::tls::TlsInfo>()?.peer_certificate().map(<[u8]>::to_vec)
+    }
+
+    /// The proxy that a request to this host goes through, without its user and password. The HTTP client goes by the same rules.
+    pub fn proxy(&self, host: &str) -> Option<String> {
+        let matcher = Matcher::builder().https(self.settings.proxy.expose_secret()).no(&*self.settings.no_proxy).build();
+        let proxy = matcher.intercept(&format!("https://{host}/").parse().ok()?)?;
+        let uri = proxy.uri();
+        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(printable(&format!("{}://{}{port}", uri.scheme_str()?, uri.host()?)))
     }
 
     /// A client for identity endpoints of the machine: IMDS refuses requests that came through a proxy, and a proxy cannot reach

@@ -1,0 +1,229 @@
+//! `doctor`: why a registry cannot be pulled from or pushed to, and what to do.
+//!
+//! Checks stand in an order in which causes come before what they cause, so that the first failure is the cause of all. What does not
+//! depend on each other runs side by side: the way to the registry, the sign-in, the keyring. What cannot succeed any more is not tried.
+//! Every step that `get` takes is taken by the code of `get`.
+
+mod address;
+mod arm;
+mod certificate;
+mod challenge;
+mod check;
+mod grants;
+mod keyring;
+mod reach;
+mod redact;
+mod report;
+mod setup;
+mod sign_in;
+
+use super::{Context, Format, write_json};
+use crate::config::{CacheChoice, Config};
+use crate::error::Error;
+use crate::registry::Registry;
+use crate::runtime;
+use crate::session::Session;
+use crate::terminal::Mark;
+use check::Check;
+use clap::Args;
+use grants::Desk;
+use report::Report;
+use sign_in::SignIn;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The registry in whose place the sources of an identity are looked at when there is none.
+const ANY: &str = "example.azurecr.io";
+
+/// What the help shows.
+pub const EXAMPLES: &str = "\
+The first cause stands on top. The exit code is 0 unless something failed.
+Tokens are asked for registries alone, and none is shown or kept.
+
+Without REGISTRY the only one that is known is examined: one with a cached
+token, or one that has a profile of its own. If there is not exactly one, only
+this machine is.
+
+Examples:
+  docker-credential-acrscoped doctor contoso.azurecr.io
+  docker-credential-acrscoped doctor contoso.azurecr.io --repository team/app
+  docker-credential-acrscoped doctor contoso.azurecr.io --report
+  docker-credential-acrscoped doctor --json | jq -r .cause";
+
+/// `doctor [REGISTRY] [--repository R] [--json | --plain] [--report[=FILE]] [--probe-arm]`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// The registry, such as contoso.azurecr.io.
+    registry: Option<String>,
+    /// Tell what is granted in this repository, such as team/app.
+    #[arg(long, value_parser = repository, requires = "registry")]
+    repository: Option<String>,
+    /// Write a report without names, ids and addresses to a new file.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "acrscoped-report.md")]
+    report: Option<PathBuf>,
+    /// Ask for a token of Azure Resource Manager and offer it to the registry, to see whether it takes such tokens.
+    #[arg(long, requires = "registry")]
+    probe_arm: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Arguments {
+    /// Whether it was told to draw nothing.
+    pub(super) fn is_plain(&self) -> bool {
+        self.format.plain
+    }
+}
+
+/// A repository's name as it stands in a registry scope (Docker registry API, "path component").
+fn repository(text: &str) -> Result<String, String> {
+    let is_component = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
+    };
+    let is_name = text.len() <= 255 && text.split('/').all(is_component);
+    is_name.then(|| text.to_owned()).ok_or_else(|| "expected the name alone, such as `team/app`".into())
+}
+
+/// Examines, and prints what was found.
+pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<ExitCode, Error> {
+    let named = arguments.registry.as_deref().map(|text| context.registry(text));
+    let (registry, problem) = match named {
+        Some(Ok(registry)) => (Some(registry), None),
+        Some(Err(error)) => (None, Some(error)),
+        None => (only_known(context), None),
+    };
+    if let (true, Some(registry)) = (arguments.probe_arm, &registry) {
+        (context.tell)(&arm::announcement(registry));
+    }
+    let progress = |text: &str| {
+        if context.is_watched {
+            (context.tell)(text)
+        }
+    };
+    progress(&format!("examining {} …", registry.as_ref().map_or("this machine", Registry::host)));
+    let checks = runtime::run(async { Ok(examine(context, arguments, registry.as_ref(), problem.as_ref()).await) });
+    progress("\r\x1b[K");
+    let report = Report { registry: registry.as_ref().map(|registry| registry.host().to_owned()), checks: checks? };
+    if arguments.format.json {
+        write_json(&mut output, &report.json())?;
+    } else {
+        output.write_all(report.draw(context.terminal).as_bytes()).map_err(Error::Output)?;
+    }
+    if let Some(file) = &arguments.report {
+        redact::write(file, &report, context.settings, registry.as_ref())?;
+        (context.tell)(&format!("the report is in {}\n", file.display()));
+    }
+    Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The one registry that has a cached token or a profile of its own.
+fn only_known(context: &Context<'_>) -> Option<Registry> {
+    let cached = context.helper().list().unwrap_or_default().into_keys();
+    let hosts: BTreeSet<String> = cached.chain(context.settings.profiled().into_iter().map(str::to_owned)).collect();
+    let mut registries = hosts.iter().filter_map(|host| context.registry(host).ok());
+    let first = registries.next()?;
+    registries.next().is_none().then_some(first)
+}
+
+/// All checks, in their order.
+async fn examine(
+    context: &Context<'_>,
+    arguments: &Arguments,
+    registry: Option<&Registry>,
+    problem: Option<&Error>,
+) -> Vec<Check> {
+    let settings = context.settings;
+    let Some(registry) = registry else {
+        let mut checks = vec![setup::no_registry(problem), setup::configuration(settings, None, None)];
+        checks.extend(this_machine(context).await);
+        return checks;
+    };
+    let config = match settings.for_registry(registry) {
+        Ok(config) => config,
+        Err(error) => return vec![setup::registry(registry), Check::failed(setup::CONFIGURATION, &error)],
+    };
+    let (sign_in, chosen) = SignIn::new(&config, registry, context.clock);
+    let (mut way, (identity, access_token), keyring) = tokio::join!(
+        reach::look(&config, registry, context.clock),
+        sign_in.access_token(chosen),
+        keyring(context, Some(registry), config.cache),
+    );
+    let is_open = way.iter().all(|check| !check.is_bad());
+    let (exchange, refresh_token) = match (&access_token, is_open) {
+        (Some(token), true) => sign_in.exchange(token).await,
+        (Some(_), false) => (SignIn::not_exchanged("the registry does not answer"), None),
+        (None, _) => (SignIn::not_exchanged("there is no access token"), None),
+    };
+    let grants = match Desk::new(&config, registry, context.clock) {
+        Ok(desk) if is_open => desk.look(refresh_token.as_ref(), arguments.repository.as_deref()).await,
+        _ => vec![],
+    };
+    let mut checks = vec![setup::registry(registry)];
+    checks.append(&mut way);
+    checks.push(setup::configuration(settings, Some(registry), Some(&config)));
+    blame(&mut checks, identity.iter().chain(&exchange));
+    checks.extend(identity.into_iter().chain(exchange).chain(grants));
+    if arguments.probe_arm && refresh_token.is_some() {
+        checks.push(arm::look(settings, registry, context.clock).await);
+    }
+    checks.push(keyring);
+    checks
+}
+
+/// What can be said without a registry: who would sign in to one of the public cloud, and the keyring.
+async fn this_machine(context: &Context<'_>) -> Vec<Check> {
+    let Ok(registry) = context.registry(ANY) else { return vec![] };
+    let config: Result<Config, Error> = context.settings.for_registry(&registry);
+    let identity = config.as_ref().ok().map(|config| match Session::of_no_cache(config, &registry, context.clock) {
+        Ok(session) => sign_in::identity(&session),
+        Err(error) => Check::failed("identity", &error),
+    });
+    let keyring = match config.as_ref().map(|config| config.cache) {
+        Ok(choice) => Some(keyring(context, None, choice).await),
+        Err(_) => None,
+    };
+    identity.into_iter().chain(keyring).collect()
+}
+
+async fn keyring(context: &Context<'_>, registry: Option<&Registry>, choice: CacheChoice) -> Check {
+    let explained = context.settings.explain(registry).unwrap_or_default();
+    let set = explained.into_iter().find(|explained| explained.name == "cache");
+    keyring::look(choice, context.settings.session_bus(), set.as_ref()).await
+}
+
+/// A clock that is far off, or a setting that is suspect, is the cause when somebody could not be signed in. Of the clock `get` says so
+/// too.
+fn blame<'a>(checks: &mut [Check], mut later: impl Iterator<Item = &'a Check>) {
+    if later.any(Check::is_bad) {
+        let suspects = checks.iter_mut().filter(|check| [reach::CLOCK, setup::CONFIGURATION].contains(&check.name));
+        suspects.filter(|check| check.mark == Mark::Warning).for_each(|check| check.mark = Mark::Bad);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_is_named_alone() {
+        for text in ["app", "team/app", "a.b_c-d/e1"] {
+            assert_eq!(repository(text).as_deref(), Ok(text));
+        }
+        for text in ["", "App", "app:1", "app@sha256:1", "/app", "app/", "a b", "a,b", "contoso.azurecr.io/*", "app:pull,push"] {
+            assert!(repository(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_is_to_blame_only_when_somebody_was_refused() {
+        let way = || vec![Check::good("dns", "found"), Check::warning(reach::CLOCK, "far off")];
+        let mut blamed = way();
+        blame(&mut blamed, [Check::bad("exchange", "refused")].iter());
+        assert!(blamed[1].is_bad());
+        let mut not_blamed = way();
+        blame(&mut not_blamed, [Check::good("exchange", "given")].iter());
+        assert!(!not_blamed[1].is_bad());
+    }
+}

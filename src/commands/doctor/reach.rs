@@ -1,0 +1,147 @@
+//! The way to the registry: addresses, TLS, the challenge of `/v2/`, and the clocks at both ends.
+
+use super::address;
+use super::certificate::Facts;
+use super::challenge;
+use super::check::Check;
+use super::report::day;
+use crate::config::Config;
+use crate::deadline::{Clock, Deadline};
+use crate::error::{Error, Stage, Unreachable};
+use crate::exchange;
+use crate::network::{self, Network, answer};
+use crate::registry::Registry;
+use reqwest::header::HeaderMap;
+use reqwest::tls::TlsInfo;
+use reqwest::{Client, StatusCode};
+use std::time::{Duration, Instant};
+
+const TLS: &str = "tls";
+const CHALLENGE: &str = "challenge";
+pub(super) const CLOCK: &str = "clock";
+
+/// No check of the way there waits longer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An answer, read to its end.
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    certificate: Option<Vec<u8>>,
+}
+
+/// Looks at everything up to the challenge. The network has its own deadline: see [`network`].
+pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> Vec<Check> {
+    let (network, deadline) = network(config, clock);
+    let host = registry.host();
+    let proxy = network.proxy(host);
+    let [dns, mut tcp] = address::look(host, proxy.as_deref(), network.circumstances(), deadline).await;
+    let is_way = !dns.is_bad() && !tcp.is_bad();
+    let mut checks = vec![dns];
+    if !is_way {
+        let reason = format!("there is no way to {host}");
+        checks.extend([tcp, Check::skipped(TLS, &reason), Check::skipped(CHALLENGE, &reason), Check::skipped(CLOCK, &reason)]);
+        return checks;
+    }
+    let started = Instant::now();
+    let answered = ask(&network, registry, deadline).await;
+    let (tls, challenge) = match &answered {
+        Ok(answered) => {
+            let tls = trusted(answered.certificate.as_deref(), &network);
+            (tls, challenge::judge(registry, answered).since(started))
+        }
+        Err(error) => match error {
+            Error::Unreachable(Unreachable { stage: Stage::Name | Stage::Connection, .. }) => {
+                tcp = Check::failed("tcp", error).since(started);
+                (Check::skipped(TLS, "there is no connection"), Check::skipped(CHALLENGE, "there is no connection"))
+            }
+            Error::Unreachable(Unreachable { stage: Stage::Answer, .. }) | Error::Deadline { .. } => {
+                (Check::skipped(TLS, "no answer came"), Check::failed(CHALLENGE, error).since(started))
+            }
+            _ => {
+                let seen = network.shown_certificate(host);
+                let seen = tokio::time::timeout(deadline.left(), seen).await.ok().flatten();
+                let details = seen.and_then(|der| Facts::of(&der)).map(|facts| shown(&facts));
+                let tls = Check::failed(TLS, error).with(details).since(started);
+                (tls, Check::skipped(CHALLENGE, "TLS is not trusted"))
+            }
+        },
+    };
+    let clock = match (&answered, network.skew()) {
+        (Ok(_), Some(skew)) => {
+            Check::warning(CLOCK, skew).hint("set the clock of this machine, for example with `timedatectl set-ntp true`")
+        }
+        (Ok(answered), None) if answered.headers.contains_key(reqwest::header::DATE) => {
+            Check::good(CLOCK, format!("within five minutes of that of {host}"))
+        }
+        (Ok(_), None) => Check::skipped(CLOCK, "the answer has no date"),
+        (Err(_), _) => Check::skipped(CLOCK, "no answer came"),
+    };
+    checks.extend([tcp, tls, challenge, clock]);
+    checks
+}
+
+/// A network whose requests end within ten seconds, or within the configured time if that is shorter.
+pub(super) fn network(config: &Config, clock: Clock) -> (Network, Deadline) {
+    let deadline = Deadline::after(config.timeout).or_after(PATIENCE);
+    (Network::new(config.network.clone(), deadline, clock), deadline)
+}
+
+async fn ask(network: &Network, registry: &Registry, deadline: Deadline) -> Result<Answered, Error> {
+    let host = registry.host();
+    let client = network.inspecting(host)?;
+    let request = client.get(format!("https://{host}/v2/"));
+    send(network, &client, registry, request, deadline, "was asked who may come in").await
+}
+
+/// Sends a request to the registry's own host and reads the answer. `what` is what the host is asked, for the error.
+pub(super) async fn send(
+    network: &Network,
+    client: &Client,
+    registry: &Registry,
+    request: reqwest::RequestBuilder,
+    deadline: Deadline,
+    what: &str,
+) -> Result<Answered, Error> {
+    let host = registry.host();
+    let lost = |error: &(dyn std::error::Error + 'static)| {
+        let unreadable = || Error::Exchange {
+            registry: registry.clone(),
+            refusal: crate::error::Refusal::Malformed("something unreadable"),
+            details: vec![],
+        };
+        network.unreachable(host, error).unwrap_or_else(unreadable)
+    };
+    let answered = async {
+        let request = request.build().map_err(|error| lost(&error))?;
+        let response = network.send(client, request).await.map_err(|error| lost(&error.without_url()))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let certificate = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate).map(<[u8]>::to_vec);
+        let body = network::body(response).await.map_err(|error| lost(&*error))?;
+        Ok(Answered { status, headers, body, certificate })
+    };
+    deadline.keep(format!("{host} {what}"), network.circumstances(), answered).await
+}
+
+fn trusted(certificate: Option<&[u8]>, network: &Network) -> Check {
+    let check = match certificate.and_then(Facts::of) {
+        Some(facts) => Check::good(TLS, shown(&facts)),
+        None => Check::good(TLS, "the certificate is trusted"),
+    };
+    check.with(network.circumstances().to_vec())
+}
+
+fn shown(facts: &Facts) -> String {
+    format!("the certificate of {} is signed by `{}` and ends {}", facts.subject, facts.issuer, day(facts.ends))
+}
+
+/// The correlation id of an answer, as a line.
+pub(super) fn correlation(answered: &Answered) -> Option<String> {
+    exchange::correlation(&answered.headers).map(|id| format!("correlation id: {id}"))
+}
+
+/// Whether the answer is HTML.
+pub(super) fn is_web_page(answered: &Answered) -> bool {
+    answer::is_web_page(&answered.body)
+}
