@@ -59,8 +59,10 @@ fn person(command: commands::Command) -> Result<ExitCode, Error> {
     let settings = settings()?;
     log(&settings)?;
     let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal(), command.is_plain());
-    let is_watched = io::stderr().is_terminal();
-    command.run(&Context { settings: &settings, clock: SystemTime::now, terminal, tell: tell_at_once, is_watched }, Stdout)
+    let (program, is_watched) = (std::env::current_exe().ok(), io::stderr().is_terminal());
+    let program = program.as_deref();
+    let context = Context { settings: &settings, clock: SystemTime::now, terminal, tell: tell_at_once, is_watched, program };
+    command.run(&context, Stdout)
 }
 
 /// A helper, and what it tells meanwhile. Called for hosts that are ours, and for `list`.

@@ -1,6 +1,7 @@
 //! What people call: they may talk, ask and draw. Everything they know of registries, identities and caches they ask of the same
 //! pieces that answer a `get`.
 
+pub mod configure;
 pub mod doctor;
 pub mod status;
 pub mod token;
@@ -14,11 +15,22 @@ use crate::terminal::Terminal;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// The commands, with their help.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Name this helper in the files of docker, podman and their like, or take it out again.
+    #[command(after_help = "It writes ~/.docker/config.json (docker, oras, Helm) and ~/.config/containers/auth.json\n\
+                            (podman, buildah, skopeo), or what DOCKER_CONFIG and REGISTRY_AUTH_FILE name. Nothing\n\
+                            else in them changes, and --remove undoes it to the byte.\n\nExamples:\n  \
+                            docker-credential-acrscoped configure contoso.azurecr.io\n  \
+                            docker-credential-acrscoped configure contoso.azurecr.io --dry-run\n  \
+                            docker-credential-acrscoped configure --all\n  \
+                            docker-credential-acrscoped configure --remove contoso.azurecr.io\n  \
+                            docker-credential-acrscoped configure --remove")]
+    Configure(configure::Arguments),
     /// Show which registries have a cached token, until when, and whose it is.
     #[command(after_help = "Nothing leaves the machine.\n\nExamples:\n  \
                             docker-credential-acrscoped status\n  \
@@ -42,6 +54,7 @@ impl Command {
     /// Whether it was told to draw nothing.
     pub fn is_plain(&self) -> bool {
         match self {
+            Self::Configure(arguments) => arguments.format.plain,
             Self::Status(arguments) => arguments.format.plain,
             Self::Doctor(arguments) => arguments.is_plain(),
             Self::Token(_) => true,
@@ -51,6 +64,7 @@ impl Command {
     /// Does what was asked. What it has to say goes to `output`; the exit code is 0 unless the answer itself is a bad one.
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
+            Self::Configure(arguments) => configure::run(context, &arguments, output)?,
             Self::Status(arguments) => status::run(context, arguments, output)?,
             Self::Doctor(arguments) => return doctor::run(context, &arguments, output),
             Self::Token(arguments) => token::run(context, &arguments, output)?,
@@ -72,6 +86,8 @@ pub struct Context<'a> {
     pub tell: fn(&str),
     /// Whether a person reads stderr as it is written.
     pub is_watched: bool,
+    /// The file of this program, if the system tells.
+    pub program: Option<&'a Path>,
 }
 
 impl<'a> Context<'a> {

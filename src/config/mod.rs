@@ -199,6 +199,22 @@ impl Settings {
         &self.file.path
     }
 
+    /// The absolute folders of `PATH`.
+    pub fn program_folders(&self) -> Vec<PathBuf> {
+        program_folders(&self.variables)
+    }
+
+    /// The registries that have a profile of their own.
+    pub fn registries_with_profiles(&self) -> Vec<Registry> {
+        self.file.profiles.iter().filter_map(|profile| Registry::parse(&profile.name, self.clouds())).collect()
+    }
+
+    /// The settings as they would be with another text in the config file. Errors with what is wrong with it.
+    pub fn with_text(&self, text: &str) -> Result<Self, Error> {
+        let file = File::parse(&self.file.path, text.strip_prefix('\u{feff}').unwrap_or(text))?;
+        Ok(Self { variables: self.variables.clone(), home: self.home.clone(), file })
+    }
+
     /// How much is told on stderr.
     pub fn log(&self) -> Result<Log, Error> {
         let log = self.layers(None).value("log", values::log)?;
@@ -287,11 +303,6 @@ impl Settings {
     pub fn profiles(&self, registry: &Registry) -> Vec<&str> {
         let profiles = self.file.profiles(registry.host(), registry.login_server());
         profiles.into_iter().map(|profile| profile.name.as_str()).collect()
-    }
-
-    /// The patterns of all profiles.
-    pub fn profiled(&self) -> Vec<&str> {
-        self.file.profiles.iter().map(|profile| profile.name.as_str()).collect()
     }
 
     fn layers<'a>(&'a self, registry: Option<&'a Registry>) -> Layers<'a> {

@@ -8,6 +8,7 @@ pub mod answer;
 mod early;
 mod failure;
 mod transport;
+mod witness;
 
 pub use early::EarlyConnection;
 pub use failure::chain;
@@ -23,9 +24,10 @@ use reqwest::{Certificate, Client, ClientBuilder, Request, Response, StatusCode}
 use secrecy::ExposeSecret;
 use std::error::Error as StdError;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tracing::debug;
+use witness::Witness;
 
 /// The longest body that is read of any answer.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -78,17 +80,14 @@ impl Network {
         Ok((client, early))
     }
 
-    /// A client that tells with each answer which certificate the host showed ([`reqwest::tls::TlsInfo`]).
-    pub fn inspecting(&self, host: &str) -> Result<Client, Error> {
-        self.build(host, self.internet_builder()?.tls_info(true))
-    }
-
-    /// The certificate (DER) that a host shows, whoever signed it: only to say who did, when it is not trusted. A request without any
-    /// credential is sent, and its answer is not looked at.
+    /// The certificate (DER) that a host shows, whoever signed it. The connection ends when it has been shown, before anything is sent
+    /// by it.
     pub async fn shown_certificate(&self, host: &str) -> Option<Vec<u8>> {
-        let client = self.internet_builder().ok()?.tls_info(true).tls_danger_accept_invalid_certs(true).build().ok()?;
-        let response = client.head(format!("https://{host}/v2/")).send().await.ok()?;
-        response.extensions().get::<reqwest::tls::TlsInfo>()?.peer_certificate().map(<[u8]>::to_vec)
+        let witness = Arc::new(Witness::default());
+        let client = base().https_only(true).tls_backend_preconfigured(witness.tls()).build().ok()?;
+        // It fails always: nobody is trusted.
+        drop(client.head(format!("https://{host}/")).send().await);
+        witness.seen()
     }
 
     /// The proxy that a request to this host goes through, without its user and password. The HTTP client goes by the same rules.

@@ -1,10 +1,11 @@
 //! Transcripts: what differs from run to run is taken out, the rest is compared with a file.
 
 use crate::setups::Row;
-use crate::support::{Answer, Home, LIMIT, helper, run, world};
+use crate::support::{Answer, Home, LIMIT, REGISTRY, helper, run, world};
 use simulator::Simulator;
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::SystemTime;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doctor/golden");
@@ -49,7 +50,7 @@ impl Golden {
 fn transcript(row: &Row, home: &Home, simulator: &Simulator) -> (String, Option<String>) {
     // What BuildKit sends first is taken, so that only what is broken stands out.
     simulator.change(|settings| settings.password_grant = None);
-    let mut command = helper(home, simulator);
+    let mut command = wired(home, simulator, row.arguments.first().copied().unwrap_or(REGISTRY));
     command.env("TZ", noon());
     command.arg("doctor").args(&row.arguments);
     (row.prepare)(home, simulator, &mut command);
@@ -61,6 +62,15 @@ fn transcript(row: &Row, home: &Home, simulator: &Simulator) -> (String, Option<
         normalised(&answer.stderr, home, simulator).lines().fold(String::new(), |t, l| t + "stderr: " + l + "\n");
     let text = format!("$ docker-credential-acrscoped {}\n{said}{stderr}exit code: {}\n", typed.join(" "), answer.code());
     (text, cause(&answer))
+}
+
+/// The helper of a home where docker asks it for a host.
+pub(crate) fn wired(home: &Home, simulator: &Simulator, host: &str) -> Command {
+    home.write("docker/config.json", format!(r#"{{"credHelpers":{{"{host}":"acrscoped"}}}}"#));
+    let mut command = helper(home, simulator);
+    // Neither docker nor podman is looked for beyond what a set-up puts in place.
+    command.env("PATH", home.path("bin"));
+    command
 }
 
 /// The name of the check on top: `x name: …`, or `! … works, but name: …`.
@@ -94,32 +104,26 @@ fn normalised(text: &str, home: &Home, simulator: &Simulator) -> String {
 
 /// A line with its time, its ids and its hours named and not told.
 fn line(line: &str) -> String {
-    let (head, rest) = match line.split_once(" ms  ") {
-        Some((head, rest)) if head.len() < 25 => {
-            let name = head.trim_end_matches(|c: char| c.is_ascii_digit());
-            (
-                format!("{}N ms  ", " ".repeat(23 - name.trim_end().chars().count().min(23)).as_str().to_owned()),
-                (name.trim_end(), rest),
-            )
-        }
-        _ => (String::new(), ("", line)),
+    let (time, rest) = match line.split_once(" ms  ") {
+        // Mark, name and time are a table.
+        Some((head, rest)) if head.chars().count() == 22 => (head.trim_end_matches(|c: char| c.is_ascii_digit()), rest),
+        _ => ("", line),
     };
-    let (name, rest) = rest;
-    let mut previous_is_life = false;
+    let time = if time.is_empty() { String::new() } else { format!("{:<21}N ms  ", time.trim_end()) };
+    let mut previous = "";
     let words = rest.split(' ').map(|word| {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
         let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let is_id = bare.len() == 36 && bare.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         let is_hour = bare.len() == 5 && bare.split_once(':').is_some_and(|(hour, minute)| is_digits(hour) && is_digits(minute));
-        let is_life = previous_is_life && is_digits(bare);
-        previous_is_life = matches!(word, "(in" | "h");
-        match () {
-            () if is_id => word.replace(bare, "ID"),
-            () if is_hour => word.replace(bare, "HH:MM"),
-            () if is_life => word.replace(bare, "N"),
-            () => word.to_owned(),
+        let is_part = matches!(previous, "(in" | "h") || word.starts_with('(');
+        previous = word;
+        match bare {
+            _ if is_id => word.replace(bare, "ID"),
+            _ if is_hour => word.replace(bare, "HH:MM"),
+            _ if is_part && is_digits(bare) => word.replace(bare, "N"),
+            _ => word.to_owned(),
         }
     });
-    let rest: String = words.collect::<Vec<_>>().join(" ");
-    format!("{name}{head}{rest}")
+    time + &words.collect::<Vec<_>>().join(" ")
 }

@@ -37,6 +37,11 @@ fn what_the_registry_refuses_is_named_as_the_first_cause() {
 }
 
 #[test]
+fn a_client_that_does_not_ask_us_is_named_as_the_first_cause() {
+    hold(&setups::wiring());
+}
+
+#[test]
 fn what_is_wrong_on_the_way_is_named_as_the_first_cause() {
     hold(&setups::network());
 }

@@ -1,11 +1,12 @@
 //! What `doctor` promises whatever it finds.
 
-use crate::support::{Answer, Home, LIMIT, REGISTRY, helper, run, world};
+use crate::golden::wired;
+use crate::support::{Answer, Home, LIMIT, REGISTRY, run, world};
 use simulator::{Endpoint, Simulator};
 
 /// `doctor` with these arguments.
 fn doctor(home: &Home, simulator: &Simulator, arguments: &[&str]) -> Answer {
-    let mut command = helper(home, simulator);
+    let mut command = wired(home, simulator, REGISTRY);
     command.arg("doctor").args(arguments);
     run(command, "", LIMIT)
 }
@@ -53,8 +54,8 @@ fn a_report_names_nobody_and_overwrites_nothing() {
     assert!(answer.stderr.contains(&format!("the report is in {}", file.display())), "{answer:#?}");
     let report = std::fs::read_to_string(&file).expect("the report");
     assert!(report.contains("failed: challenge: the firewall of <registry>.azurecr.io does not let <address> in"), "{report}");
-    let root = home.root().display().to_string();
-    for name in ["contoso", "203.0.113.9", simulator::TENANT, simulator::CLIENT, &root, &simulator.settings().apps[0].secret] {
+    let own = home.path("home").display().to_string();
+    for name in ["contoso", "203.0.113.9", simulator::TENANT, simulator::CLIENT, &own, &simulator.settings().apps[0].secret] {
         assert!(!report.contains(name), "{name} in {report}");
     }
     #[cfg(unix)]

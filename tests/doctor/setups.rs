@@ -221,6 +221,39 @@ pub(crate) fn registry() -> Vec<Row> {
     ]
 }
 
+pub(crate) fn wiring() -> Vec<Row> {
+    let file = |name, text: &'static str| {
+        Row::broken(name, "wiring", move |home, _, _| {
+            home.write("docker/config.json", text);
+        })
+    };
+    let podman = |home: &Home| home.script("bin/podman", "exit 1");
+    vec![
+        file("docker-not-wired", "{}"),
+        file("docker-asks-another", r#"{"credsStore":"desktop"}"#),
+        file("docker-file-broken", r#"{"credHelpers":"#),
+        file(
+            "stale-login",
+            r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"},"auths":{"contoso.azurecr.io":{"auth":"YTpi"}}}"#,
+        ),
+        Row::broken("helper-not-on-path", "wiring", |home, _, command| {
+            command.env("PATH", home.path("home"));
+        }),
+        Row::broken("another-helper-on-path", "wiring", |home, _, command| {
+            home.script("home/docker-credential-acrscoped", "exit 1");
+            command.env("PATH", home.path("home"));
+        }),
+        Row::broken("podman-not-wired", "wiring", move |home, _, _| {
+            podman(home);
+            home.write("docker/config.json", r#"{"credsStore":"acrscoped"}"#);
+        }),
+        Row::broken("podman-stale-login", "wiring", move |home, _, _| {
+            podman(home);
+            home.write("auth.json", r#"{"auths":{"contoso.azurecr.io":{"auth":"YTpi"}}}"#);
+        }),
+    ]
+}
+
 pub(crate) fn network() -> Vec<Row> {
     let certificate = |name, bad| fault(name, "tls", connect(), FaultKind::Certificate(bad));
     let portal = FaultKind::Redirect { to: "http://portal.example/".into() };

@@ -22,7 +22,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    fn new(name: &'static str, mark: Mark, summary: impl Into<String>) -> Self {
+    pub(super) fn new(name: &'static str, mark: Mark, summary: impl Into<String>) -> Self {
         Self { name, mark, summary: summary.into(), details: vec![], hint: None, took: None }
     }
 

@@ -16,6 +16,7 @@ mod redact;
 mod report;
 mod setup;
 mod sign_in;
+mod wiring;
 
 use super::{Context, Format, write_json};
 use crate::config::{CacheChoice, Config};
@@ -29,7 +30,6 @@ use clap::Args;
 use grants::Desk;
 use report::Report;
 use sign_in::SignIn;
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -120,11 +120,10 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
 
 /// The one registry that has a cached token or a profile of its own.
 fn only_known(context: &Context<'_>) -> Option<Registry> {
-    let cached = context.helper().list().unwrap_or_default().into_keys();
-    let hosts: BTreeSet<String> = cached.chain(context.settings.profiled().into_iter().map(str::to_owned)).collect();
-    let mut registries = hosts.iter().filter_map(|host| context.registry(host).ok());
-    let first = registries.next()?;
-    registries.next().is_none().then_some(first)
+    let mut known = context.settings.registries_with_profiles();
+    known.extend(context.helper().status().unwrap_or_default().into_iter().map(|cached| cached.registry));
+    let first = known.first()?.clone();
+    known.iter().all(|other| *other == first).then_some(first)
 }
 
 /// All checks, in their order.
@@ -142,9 +141,13 @@ async fn examine(
     };
     let config = match settings.for_registry(registry) {
         Ok(config) => config,
-        Err(error) => return vec![setup::registry(registry), Check::failed(setup::CONFIGURATION, &error)],
+        Err(error) => {
+            let mut checks = vec![setup::registry(registry), Check::failed(setup::CONFIGURATION, &error)];
+            checks.extend(wiring::look(context, registry));
+            return checks;
+        }
     };
-    let (sign_in, chosen) = SignIn::new(&config, registry, context.clock);
+    let (sign_in, chosen) = SignIn::new(&config, registry, context.clock, arguments.repository.is_some());
     let (mut way, (identity, access_token), keyring) = tokio::join!(
         reach::look(&config, registry, context.clock),
         sign_in.access_token(chosen),
@@ -169,6 +172,7 @@ async fn examine(
         checks.push(arm::look(settings, registry, context.clock).await);
     }
     checks.push(keyring);
+    checks.extend(wiring::look(context, registry));
     checks
 }
 

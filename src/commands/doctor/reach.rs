@@ -12,7 +12,6 @@ use crate::exchange;
 use crate::network::{self, Network, answer};
 use crate::registry::Registry;
 use reqwest::header::HeaderMap;
-use reqwest::tls::TlsInfo;
 use reqwest::{Client, StatusCode};
 use std::time::{Duration, Instant};
 
@@ -28,7 +27,6 @@ pub(super) struct Answered {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    certificate: Option<Vec<u8>>,
 }
 
 /// Looks at everything up to the challenge. The network has its own deadline: see [`network`].
@@ -45,11 +43,13 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
         return checks;
     }
     let started = Instant::now();
-    let answered = ask(&network, registry, deadline).await;
+    let shown_certificate = tokio::time::timeout(deadline.left(), network.shown_certificate(host));
+    let (answered, certificate) = tokio::join!(ask(&network, registry, deadline), shown_certificate);
+    let facts = certificate.ok().flatten().and_then(|der| Facts::of(&der));
     let (tls, challenge) = match &answered {
         Ok(answered) => {
-            let tls = trusted(answered.certificate.as_deref(), &network);
-            (tls, challenge::judge(registry, answered).since(started))
+            let tls = Check::good(TLS, facts.as_ref().map_or("the certificate is trusted".into(), shown));
+            (tls.with(network.circumstances().to_vec()), challenge::judge(registry, answered).since(started))
         }
         Err(error) => match error {
             Error::Unreachable(Unreachable { stage: Stage::Name | Stage::Connection, .. }) => {
@@ -60,10 +60,7 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
                 (Check::skipped(TLS, "no answer came"), Check::failed(CHALLENGE, error).since(started))
             }
             _ => {
-                let seen = network.shown_certificate(host);
-                let seen = tokio::time::timeout(deadline.left(), seen).await.ok().flatten();
-                let details = seen.and_then(|der| Facts::of(&der)).map(|facts| shown(&facts));
-                let tls = Check::failed(TLS, error).with(details).since(started);
+                let tls = Check::failed(TLS, error).with(facts.as_ref().map(shown)).since(started);
                 (tls, Check::skipped(CHALLENGE, "TLS is not trusted"))
             }
         },
@@ -90,7 +87,7 @@ pub(super) fn network(config: &Config, clock: Clock) -> (Network, Deadline) {
 
 async fn ask(network: &Network, registry: &Registry, deadline: Deadline) -> Result<Answered, Error> {
     let host = registry.host();
-    let client = network.inspecting(host)?;
+    let client = network.internet(host)?;
     let request = client.get(format!("https://{host}/v2/"));
     send(network, &client, registry, request, deadline, "was asked who may come in").await
 }
@@ -117,19 +114,10 @@ pub(super) async fn send(
         let request = request.build().map_err(|error| lost(&error))?;
         let response = network.send(client, request).await.map_err(|error| lost(&error.without_url()))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let certificate = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate).map(<[u8]>::to_vec);
         let body = network::body(response).await.map_err(|error| lost(&*error))?;
-        Ok(Answered { status, headers, body, certificate })
+        Ok(Answered { status, headers, body })
     };
     deadline.keep(format!("{host} {what}"), network.circumstances(), answered).await
-}
-
-fn trusted(certificate: Option<&[u8]>, network: &Network) -> Check {
-    let check = match certificate.and_then(Facts::of) {
-        Some(facts) => Check::good(TLS, shown(&facts)),
-        None => Check::good(TLS, "the certificate is trusted"),
-    };
-    check.with(network.circumstances().to_vec())
 }
 
 fn shown(facts: &Facts) -> String {

@@ -1,6 +1,7 @@
 //! The answer: the first cause on top, then every check in order.
 
 use super::check::Check;
+use crate::error::visible;
 use crate::terminal::{Mark, Style, Terminal};
 use azure_core::time::OffsetDateTime;
 use serde::Serialize;
@@ -78,10 +79,10 @@ impl Report {
             let took = check.took.map(|took| format!("{} ms", took.as_millis())).unwrap_or_default();
             if terminal.is_plain() {
                 let took = if took.is_empty() { took } else { format!(" ({took})") };
-                let _ = writeln!(text, "{mark} {}: {}{took}", check.name, check.summary);
+                let _ = writeln!(text, "{mark} {}: {}{took}", check.name, visible(&check.summary));
             } else {
                 // The mark may hold colour, which has no width.
-                let sentence = terminal.wrap(&check.summary, INDENT);
+                let sentence = terminal.wrap(&visible(&check.summary), INDENT);
                 let sentence = sentence.get(INDENT..).unwrap_or_default();
                 let _ = writeln!(text, "{mark} {:<NAMES$}{took:>TIMES$}  {sentence}", check.name);
             }
@@ -103,9 +104,10 @@ impl Report {
         };
         let (mark, name) = (terminal.mark(cause.mark), terminal.paint(Style::Bold, cause.name));
         let but = if cause.is_bad() { String::new() } else { format!("{whom} works, but ") };
-        let summary = terminal.wrap(&format!("{but}{}: {}", cause.name, cause.summary), 2);
+        let summary = terminal.wrap(&format!("{but}{}: {}", cause.name, visible(&cause.summary)), 2);
         let summary = summary.trim_start().replacen(cause.name, &name, 1);
-        let hint = cause.hint.as_ref().map(|hint| terminal.wrap(&format!("hint: {hint}"), 2) + "\n").unwrap_or_default();
+        let hint =
+            cause.hint.as_ref().map(|hint| terminal.wrap(&format!("hint: {}", visible(hint)), 2) + "\n").unwrap_or_default();
         format!("{mark} {summary}\n{hint}")
     }
 }
@@ -122,7 +124,8 @@ fn in_json(check: &Check) -> JsonCheck<'_> {
 }
 
 fn below(terminal: Terminal, text: &str) -> String {
-    if terminal.is_plain() { format!("  {text}") } else { terminal.wrap(text, INDENT) }
+    let text = visible(text);
+    if terminal.is_plain() { format!("  {text}") } else { terminal.wrap(&text, INDENT) }
 }
 
 /// The day of a moment, in UTC.

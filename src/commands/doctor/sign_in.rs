@@ -21,6 +21,8 @@ const REFRESH_TOKEN: &str = "refresh-token";
 pub(super) struct SignIn<'a> {
     registry: &'a Registry,
     clock: Clock,
+    /// Whether somebody looks at a repository afterwards.
+    has_repository: bool,
     /// Who signs in, if that is known.
     session: Option<Session<'a>>,
     deadline: Deadline,
@@ -29,7 +31,7 @@ pub(super) struct SignIn<'a> {
 
 impl<'a> SignIn<'a> {
     /// Finds out who signs in. Nothing is read from the cache, nor kept.
-    pub(super) fn new(config: &'a Config, registry: &'a Registry, clock: Clock) -> (Self, Check) {
+    pub(super) fn new(config: &'a Config, registry: &'a Registry, clock: Clock, has_repository: bool) -> (Self, Check) {
         let deadline = Deadline::after(config.timeout);
         let network = Arc::new(Network::new(config.network.clone(), deadline, clock));
         let started = Instant::now();
@@ -40,7 +42,7 @@ impl<'a> SignIn<'a> {
             }
             Err(error) => (None, Check::failed(IDENTITY, &error)),
         };
-        (Self { registry, clock, session, deadline, network }, check.since(started))
+        (Self { registry, clock, has_repository, session, deadline, network }, check.since(started))
     }
 
     /// Signs in. That nobody can be is the first check's matter, which is then replaced.
@@ -118,9 +120,14 @@ impl<'a> SignIn<'a> {
         }
         let life = format!("for {host}, until {}", until(expires, now));
         if claims.permissions.is_empty() {
-            return Check::warning(REFRESH_TOKEN, life)
-                .with(["it carries no permissions for the whole registry: with ABAC they are granted by repository".to_owned()])
-                .hint("name one with `--repository` to see what is granted there");
+            let summary = "it carries no permissions for the whole registry: with ABAC they are granted by repository";
+            return if self.has_repository {
+                Check::good(REFRESH_TOKEN, life).with([summary.to_owned()])
+            } else {
+                Check::warning(REFRESH_TOKEN, summary)
+                    .with([life])
+                    .hint("name one with `--repository` to see what is granted there")
+            };
         }
         Check::good(REFRESH_TOKEN, life).with([format!("permissions: {}", list(claims.permissions))])
     }

@@ -1,0 +1,279 @@
+//! `configure`: names this helper in the files of docker, podman and their like, and takes the names out again.
+//!
+//! | file | duty |
+//! | --- | --- |
+//! | `place` | which files clients read |
+//! | `disk` | a file, read with care and written whole |
+//! | `json`, `edit` | JSON as text, and its smallest edits |
+//! | `wire` | the names of this helper in such a text |
+//! | `plan` | what is to be done to one file |
+//! | `delegate` | the former helper for all hosts, in our config file |
+//! | `record` | what was done, for `--remove` |
+//! | `inspect`, `surroundings` | whether it will work; [`wiring`] is for others too |
+//! | `report`, `diff` | what is told |
+
+mod delegate;
+mod diff;
+mod disk;
+mod edit;
+mod inspect;
+mod json;
+mod place;
+mod plan;
+mod record;
+mod report;
+mod surroundings;
+mod wire;
+
+pub use inspect::wiring;
+pub use report::Finding;
+
+use super::{Context, Format, write_json};
+use crate::error::Error;
+use crate::registry::Registry;
+use crate::terminal::Mark;
+use clap::Args;
+use delegate::Edit;
+use disk::Found;
+use inspect::State;
+use place::{Clients, Places};
+use plan::{Plan, Wish};
+use record::Record;
+use report::Report;
+use std::collections::BTreeSet;
+use std::io::Write;
+
+/// The name of this helper in clients' files: what follows `docker-credential-`.
+const HELPER: &str = "acrscoped";
+
+/// `configure [REGISTRY…] [--all] [--remove] [--docker | --containers] [--dry-run] [--json | --plain]`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+pub struct Arguments {
+    /// The registries, such as contoso.azurecr.io. Without any: those that have a token, a profile or a login already.
+    #[arg(value_name = "REGISTRY")]
+    registries: Vec<String>,
+    /// Stand for all hosts in docker's file (`credsStore`), and pass those that are not Azure's on to the helper that stood there.
+    #[arg(long)]
+    all: bool,
+    /// Undo what was done, for these registries or for all.
+    #[arg(long)]
+    remove: bool,
+    /// Only the file of docker, oras, Helm and their like.
+    #[arg(long, conflicts_with = "containers")]
+    docker: bool,
+    /// Only the file of podman, buildah and skopeo.
+    #[arg(long)]
+    containers: bool,
+    /// Show what would change, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    pub(super) format: Format,
+}
+
+/// Does what was asked, for all files or for none.
+pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<(), Error> {
+    let places = Places::of(context.settings)?;
+    let named = arguments.registries.iter().map(|text| context.registry(text)).collect::<Result<Vec<_>, _>>()?;
+    let job = Job { context, arguments, places: &places };
+    let report = if arguments.remove { job.remove(&named)? } else { job.wire(&named)? };
+    if arguments.format.json {
+        return write_json(&mut output, &report);
+    }
+    output.write_all(report.draw(context.terminal).as_bytes()).map_err(Error::Output)
+}
+
+/// One call of the command.
+struct Job<'a> {
+    context: &'a Context<'a>,
+    arguments: &'a Arguments,
+    places: &'a Places,
+}
+
+impl Job<'_> {
+    fn wire(&self, named: &[Registry]) -> Result<Report, Error> {
+        let Self { context, arguments, places } = self;
+        let registries = if named.is_empty() && !arguments.all { self.known()? } else { named.to_vec() };
+        let hosts = hosts(&registries);
+        let mut record = Record::read(context.settings)?;
+        let (mut plans, mut report) = (Vec::new(), Report { is_dry_run: arguments.dry_run, ..Report::default() });
+        let mut edit = None;
+        for clients in self.clients() {
+            let is_dockers = clients == Clients::Docker || places.docker == places.containers;
+            let has_all = arguments.all && is_dockers;
+            if clients == Clients::Containers && (hosts.is_empty() || !places.has(clients) && !arguments.containers) {
+                report.findings.extend(self.passed_over(hosts.is_empty()));
+                continue;
+            }
+            let found = Found::read(places.file(clients))?;
+            if has_all {
+                let former = found.text.as_deref().filter(|text| !text.trim().is_empty()).map(wire::store);
+                let former = former.transpose().map_err(|problem| disk::unusable(&found.path, problem))?.flatten();
+                if let Some(former) = former.filter(|former| former != HELPER) {
+                    edit = delegate::keep(context.settings, &record, &former)?;
+                    report.findings.push(self.kept(&former, edit.is_some()));
+                } else {
+                    report.findings.extend(self.lost()?);
+                }
+            }
+            plans.push(Plan::wire(clients, found, &record, Wish { hosts: &hosts, has_all })?);
+        }
+        if !arguments.dry_run {
+            for plan in plans.iter().filter(|plan| plan.is_change()) {
+                record.note(&plan.found, plan.deed.clone());
+            }
+            if let Some(edit) = &edit {
+                record.note(&edit.found, edit.deed.clone());
+            }
+            // What is noted and not done is found out later; what is done and not noted could not be undone.
+            record.write()?;
+            edit.iter().try_for_each(Edit::write)?;
+            plans.iter().try_for_each(Plan::carry_out)?;
+        }
+        self.tell(&mut report, &plans, edit.as_ref());
+        self.look_around(&mut report, &registries);
+        Ok(report)
+    }
+
+    fn remove(&self, named: &[Registry]) -> Result<Report, Error> {
+        let Self { context, arguments, places } = self;
+        let hosts = hosts(named);
+        let wish = (!hosts.is_empty() || arguments.all).then_some(Wish { hosts: &hosts, has_all: arguments.all });
+        let mut record = Record::read(context.settings)?;
+        let mut report = Report { is_dry_run: arguments.dry_run, ..Report::default() };
+        let plans = self
+            .clients()
+            .into_iter()
+            .map(|clients| Plan::unwire(clients, Found::read(places.file(clients))?, &record, wish))
+            .collect::<Result<Vec<_>, _>>()?;
+        let keeps_store = plans.iter().any(|plan| plan.deed.done.has_store()) || !self.clients().contains(&Clients::Docker);
+        let edit = if keeps_store { None } else { delegate::forget(context.settings, &record)? };
+        if !arguments.dry_run {
+            plans.iter().try_for_each(Plan::carry_out)?;
+            edit.iter().try_for_each(Edit::write)?;
+            for plan in &plans {
+                record.note(&plan.found, plan.deed.clone());
+            }
+            if let Some(edit) = &edit {
+                record.note(&edit.found, edit.deed.clone());
+            }
+            record.write()?;
+        }
+        self.tell(&mut report, &plans, edit.as_ref());
+        report.findings.extend(left(&plans));
+        Ok(report)
+    }
+
+    /// The files that are meant; one that all clients read counts once.
+    fn clients(&self) -> Vec<Clients> {
+        let is_one = self.places.docker == self.places.containers;
+        match (self.arguments.docker, self.arguments.containers) {
+            (true, _) => vec![Clients::Docker],
+            (_, true) => vec![Clients::Containers],
+            _ if is_one => vec![Clients::Docker],
+            _ => vec![Clients::Docker, Clients::Containers],
+        }
+    }
+
+    /// The registries that have a cached token, a profile or an entry in a file already.
+    fn known(&self) -> Result<Vec<Registry>, Error> {
+        let settings = self.context.settings;
+        let mut known: Vec<Registry> = self.context.helper().status()?.into_iter().map(|cached| cached.registry).collect();
+        known.extend(settings.registries_with_profiles());
+        for file in std::iter::once(&self.places.docker).chain(&self.places.in_turn) {
+            // One that cannot be read is told when it is to be written.
+            let hosts = State::read(file).map(|state| state.hosts()).unwrap_or_default();
+            known.extend(hosts.iter().filter_map(|host| Registry::parse(host, settings.clouds())));
+        }
+        known.sort_by(|one, other| one.host().cmp(other.host()));
+        known.dedup();
+        if known.is_empty() {
+            return Err(Error::Input(format!(
+                "no registry is known yet: name one, as in `{} configure contoso.azurecr.io`",
+                env!("CARGO_PKG_NAME")
+            )));
+        }
+        Ok(known)
+    }
+
+    fn passed_over(&self, is_for_all: bool) -> Vec<Finding> {
+        let clients = Clients::Containers.word();
+        if is_for_all {
+            let text = format!("{clients} have no helper for all hosts: they do not read `credsStore`");
+            return vec![Finding::new(Mark::Warning, text).hint(format!(
+                "name the registries for them: `{} configure --containers contoso.azurecr.io`",
+                env!("CARGO_PKG_NAME")
+            ))];
+        }
+        let text = format!("{clients} are not on `PATH`, and {} does not exist", self.places.containers.display());
+        vec![Finding::new(Mark::Skipped, text).hint("`--containers` makes it all the same")]
+    }
+
+    fn kept(&self, former: &str, is_new: bool) -> Finding {
+        let (word, file) = (if is_new { "kept" } else { "already" }, self.context.settings.file().display());
+        let text = format!("`{former}`, which was asked for all hosts, is {word} as `delegate` in {file}");
+        let is_ours = former.starts_with("dev-containers-");
+        let finding = Finding::new(if is_ours { Mark::Warning } else { Mark::Good }, text);
+        if is_ours {
+            return finding.hint(
+                "VS Code writes another one whenever it attaches to the container: name the registries instead of `--all`, or set \
+                 `\"dev.containers.dockerCredentialHelper\": false` there",
+            );
+        }
+        finding
+    }
+
+    /// docker reads no password in its file any longer once a helper is asked for all hosts.
+    fn lost(&self) -> Result<Option<Finding>, Error> {
+        let logins = State::read(&self.places.docker)?.foreign_logins(self.context.settings);
+        if logins.is_empty() || self.context.settings.delegate()?.is_some() {
+            return Ok(None);
+        }
+        let text = format!("docker no longer reads its logins of {} once a helper stands for all hosts", logins.join(", "));
+        let hint =
+            "set a `delegate`, such as \"secretservice\", and sign in there again; or name the registries instead of `--all`";
+        Ok(Some(Finding::new(Mark::Warning, text).hint(hint)))
+    }
+
+    fn tell(&self, report: &mut Report, plans: &[Plan], edit: Option<&Edit>) {
+        report.files.extend(plans.iter().map(|plan| plan.report(self.arguments.dry_run)));
+        report.files.extend(edit.map(|edit| edit.report(self.arguments.dry_run)));
+    }
+
+    /// What else decides whether clients will ask us.
+    fn look_around(&self, report: &mut Report, registries: &[Registry]) {
+        let settings = self.context.settings;
+        let mut findings = Vec::new();
+        if self.clients().contains(&Clients::Docker) {
+            findings.extend(State::read(&self.places.docker).ok().and_then(|state| surroundings::store(settings, &state)));
+        }
+        findings.extend(surroundings::variables(settings));
+        findings.extend(registries.iter().flat_map(|registry| inspect::remarks(self.places, registry)));
+        findings.push(surroundings::program(self.context));
+        findings.extend(surroundings::elsewhere(self.context));
+        report.findings.extend(findings);
+    }
+}
+
+fn hosts(registries: &[Registry]) -> Vec<String> {
+    let hosts: BTreeSet<&str> = registries.iter().map(Registry::host).collect();
+    hosts.into_iter().map(str::to_owned).collect()
+}
+
+/// Names of this helper that somebody else wrote: they are no deeds of ours.
+fn left(plans: &[Plan]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for plan in plans.iter().filter(|plan| !plan.text().trim().is_empty()) {
+        let named = wire::named(plan.text()).unwrap_or_default();
+        let hosts: Vec<String> = named.into_iter().filter(|(_, helper)| helper == HELPER).map(|(host, _)| host).collect();
+        let unrecorded: Vec<&str> =
+            hosts.iter().map(String::as_str).filter(|host| plan.deed.done.hosts().all(|done| done != *host)).collect();
+        if !unrecorded.is_empty() {
+            let text = format!("{} is named for {}, which is not the work of `configure`", HELPER, unrecorded.join(", "));
+            let hint = format!("`{} configure --remove {}`", env!("CARGO_PKG_NAME"), unrecorded.join(" "));
+            findings.push(Finding::new(Mark::Warning, text).hint(hint));
+        }
+    }
+    findings
+}

@@ -1,0 +1,111 @@
+//! What surrounds the files: whether clients find this program, and the stores that others have put in place.
+
+use super::inspect::State;
+use super::report::Finding;
+use crate::commands::Context;
+use crate::config::Settings;
+use crate::program::find;
+use crate::terminal::Mark;
+use std::path::{Path, PathBuf};
+
+const PROGRAM: &str = env!("CARGO_PKG_NAME");
+
+/// Where programs are looked for under sudo (`secure_path` of Debian's sudoers) and in systemd's units (systemd.exec(5)), be it in all
+/// or in some of them.
+const SYSTEM: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Whether clients find this program under its name: theirs is the same `PATH`.
+pub(super) fn program(context: &Context<'_>) -> Finding {
+    let Some(found) = find(PROGRAM, &context.settings.program_folders()) else {
+        let text = format!("`{PROGRAM}` is in no folder of `PATH`: clients will not find it");
+        return Finding::new(Mark::Bad, text).hint(link(context));
+    };
+    let real = found.canonicalize().ok();
+    if let Some(own) = own(context).filter(|own| real.as_ref() != Some(own)) {
+        let text = format!("clients call {}, and not this program, {}", found.display(), own.display());
+        return Finding::new(Mark::Warning, text).hint("remove one of them, or change the order of `PATH`");
+    }
+    Finding::new(Mark::Good, format!("clients find this helper as {}", found.display()))
+}
+
+/// That those who have another `PATH` do not find this program, where others do.
+pub(super) fn elsewhere(context: &Context<'_>) -> Option<Finding> {
+    let found = find(PROGRAM, &context.settings.program_folders())?;
+    let system: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
+    if find(PROGRAM, &system).is_some() {
+        return None;
+    }
+    let text = format!("under `sudo` and in systemd units clients do not find it: {} is not on their `PATH`", parent(&found));
+    Some(Finding::new(Mark::Warning, text).hint(link(context)))
+}
+
+fn own(context: &Context<'_>) -> Option<PathBuf> {
+    context.program?.canonicalize().ok()
+}
+
+/// What puts this program where everybody finds it.
+fn link(context: &Context<'_>) -> String {
+    own(context).map_or_else(
+        || format!("put it into a folder of `PATH`, such as /usr/local/bin/{PROGRAM}"),
+        |own| format!("`sudo ln -s {} /usr/local/bin/{PROGRAM}`", own.display()),
+    )
+}
+
+fn parent(file: &Path) -> String {
+    file.parent().unwrap_or(file).display().to_string()
+}
+
+/// Variables that decide in the place of files, or whose files are meant.
+pub(super) fn variables(settings: &Settings) -> Vec<Finding> {
+    let set = |name: &str| settings.variables().get(name).map(|value| value.to_string_lossy()).filter(|value| !value.is_empty());
+    let mut findings = Vec::new();
+    if set("DOCKER_AUTH_CONFIG").is_some() {
+        let text = "docker 28.3 and later takes the logins in `DOCKER_AUTH_CONFIG` before any helper";
+        findings.push(Finding::new(Mark::Warning, text).hint("`unset DOCKER_AUTH_CONFIG`, or take Azure's registries out of it"));
+    }
+    if let (Some(user), Some(home)) = (set("SUDO_USER"), settings.home()) {
+        let text =
+            format!("`sudo` runs this: it is about the files in {}, which `{user}` does not use without `sudo`", home.display());
+        findings.push(Finding::new(Mark::Warning, text).hint("run it without `sudo` for the files of your own"));
+    }
+    findings
+}
+
+/// What the helper for all hosts in docker's file means, when others have put one there.
+pub(super) fn store(settings: &Settings, state: &State) -> Option<Finding> {
+    let store = state.store.as_deref().filter(|store| *store != super::HELPER)?;
+    let (file, program) = (&state.file, format!("docker-credential-{store}"));
+    if store.starts_with("dev-containers-") {
+        let text = format!(
+            "`credsStore` in {file} is `{store}`: VS Code writes it anew whenever it attaches to the container, to pass logins on \
+             from outside; entries of `credHelpers` go before it"
+        );
+        let hint = "`\"dev.containers.dockerCredentialHelper\": false` in the settings of VS Code ends that";
+        return Some(Finding::new(Mark::Warning, text).hint(hint));
+    }
+    if find(&program, &settings.program_folders()).is_none() {
+        let text =
+            format!("`{program}`, which `credsStore` in {file} names, is not on `PATH`: docker fails for every other host");
+        let hint = match store {
+            "desktop" | "desktop.exe" | "wincred.exe" => {
+                format!(
+                    "it is part of Docker Desktop or Windows: switch on its integration with this distribution, or take \
+                     `credsStore` out of {file}"
+                )
+            }
+            _ => format!("install it, or take `credsStore` out of {file}"),
+        };
+        return Some(Finding::new(Mark::Warning, text).hint(hint));
+    }
+    let whose = match store {
+        "desktop" => "the store of Docker Desktop",
+        "desktop.exe" => "the store of Docker Desktop on Windows, outside of WSL",
+        "wincred.exe" => "the store of Windows, outside of WSL",
+        "osxkeychain" => "the keychain of macOS",
+        "secretservice" => "the keyring of the desktop session",
+        _ => "another helper",
+    };
+    let text =
+        format!("`credsStore` in {file} is `{store}`, {whose}: it keeps all other hosts; entries of `credHelpers` go before it");
+    Some(Finding::new(Mark::Good, text))
+}
