@@ -45,7 +45,7 @@ fn unreachable(host: &str, stage: Stage, cause: &str) -> Error {
 /// The addresses of a name, in words.
 fn told(found: &[SocketAddr]) -> Check {
     let family = |is_wanted: fn(&IpAddr) -> bool, name: &str| {
-        let addresses: Vec<String> = found.iter().map(SocketAddr::ip).filter(is_wanted).map(|ip| describe(ip)).collect();
+        let addresses: Vec<String> = found.iter().map(SocketAddr::ip).filter(is_wanted).map(describe).collect();
         if addresses.is_empty() { format!("no {name}") } else { list(addresses) }
     };
     let summary = format!("{}; {}", family(IpAddr::is_ipv4, "IPv4"), family(IpAddr::is_ipv6, "IPv6"));

@@ -99,11 +99,11 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     }
     let progress = |text: &str| {
         if context.is_watched {
-            (context.tell)(text)
+            (context.tell)(text);
         }
     };
     progress(&format!("examining {} …", registry.as_ref().map_or("this machine", Registry::host)));
-    let checks = runtime::run(async { Ok(examine(context, arguments, registry.as_ref(), problem.as_ref()).await) });
+    let checks = runtime::run(Box::pin(async { Ok(examine(context, arguments, registry.as_ref(), problem.as_ref()).await) }));
     progress("\r\x1b[K");
     let report = Report { registry: registry.as_ref().map(|registry| registry.host().to_owned()), checks: checks? };
     if arguments.format.json {
@@ -160,7 +160,7 @@ async fn examine(
         (None, _) => (SignIn::not_exchanged("there is no access token"), None),
     };
     let grants = match Desk::new(&config, registry, context.clock) {
-        Ok(desk) if is_open => desk.look(refresh_token.as_ref(), arguments.repository.as_deref()).await,
+        Ok(desk) if is_open => Box::pin(desk.look(refresh_token.as_ref(), arguments.repository.as_deref())).await,
         _ => vec![],
     };
     let mut checks = vec![setup::registry(registry)];

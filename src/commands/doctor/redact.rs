@@ -35,37 +35,31 @@ pub(super) fn write(file: &Path, report: &Report, settings: &Settings, registry:
     written.map_err(|error| Error::Input(format!("the report {} could not be written: {error}", file.display())))
 }
 
-/// The text without whom it is about.
+/// The text without whom it is about: secrets first, as they may hold anything; then whole words; then what may be part of one.
 fn redacted(text: &str, settings: &Settings, registry: Option<&Registry>) -> String {
-    let variable = |name: &str| settings.variables().get(name).map(|value| value.to_string_lossy().into_owned());
-    let mut text = text.to_owned();
-    let mut replace = |what: &str, by: &str| {
-        // One or two letters stand in any word.
-        if what.len() > 2 {
-            text = text.replace(what, by);
-        }
-    };
-    for secret in SECRETS.iter().filter_map(|name| variable(name)) {
-        replace(&secret, "…");
-        replace(&visible(&secret), "…");
-    }
+    let variable = |name: &&str| settings.variables().get(*name).map(|value| value.to_string_lossy().into_owned());
+    let secrets: Vec<String> = SECRETS.iter().filter_map(variable).collect();
+    let text = secrets.iter().fold(text.to_owned(), |text, secret| without(&without(&text, secret, "…"), &visible(secret), "…"));
+    let mut text = text.split('\n').map(words).collect::<Vec<_>>().join("\n");
     for set in settings.explain(registry).unwrap_or_default() {
         if NAMES.contains(&set.name) && set.origin.is_some() {
-            replace(&set.value, &shortened(&set.value));
+            text = without(&text, &set.value, &shortened(&set.value));
         }
     }
     if let Some(registry) = registry {
-        let label = |host: &str| host.split('.').next().unwrap_or_default().to_owned();
-        replace(&label(registry.host()), "<registry>");
-        replace(registry.resource_name(), "<registry>");
+        text = without(&text, registry.host().split('.').next().unwrap_or_default(), "<registry>");
+        text = without(&text, registry.resource_name(), "<registry>");
     }
     if let Some(home) = settings.home() {
-        replace(&home.display().to_string(), "~");
+        text = without(&text, &home.display().to_string(), "~");
     }
-    for user in ["USER", "LOGNAME"].iter().filter_map(|name| variable(name)).filter(|user| user != "root") {
-        replace(&user, "<user>");
-    }
-    text.split('\n').map(|line| words(line)).collect::<Vec<_>>().join("\n")
+    let users = ["USER", "LOGNAME"].iter().filter_map(variable).filter(|user| user != "root");
+    users.fold(text, |text, user| without(&text, &user, "<user>"))
+}
+
+/// The text with something else in place of `what`. One or two letters stand in any word, and stay.
+fn without(text: &str, what: &str, by: &str) -> String {
+    if what.len() > 2 { text.replace(what, by) } else { text.to_owned() }
 }
 
 /// A line whose words are looked at one by one.
