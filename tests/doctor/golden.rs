@@ -116,10 +116,13 @@ fn line(line: &str) -> String {
         let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let is_id = bare.len() == 36 && bare.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         let is_hour = bare.len() == 5 && bare.split_once(':').is_some_and(|(hour, minute)| is_digits(hour) && is_digits(minute));
+        let is_moment = previous == "Timestamp:" || bare.len() == 9 && bare.ends_with('Z') && bare.matches(':').count() == 2;
         let is_part = matches!(previous, "(in" | "h") || word.starts_with('(');
         previous = word;
         match bare {
             _ if is_id => word.replace(bare, "ID"),
+            _ if is_moment => "…".to_owned(),
+            _ if bare.len() >= 9 && is_digits(bare) => word.replace(bare, "N"),
             _ if is_hour => word.replace(bare, "HH:MM"),
             _ if is_part && is_digits(bare) => word.replace(bare, "N"),
             _ => word.to_owned(),
