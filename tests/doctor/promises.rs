@@ -1,7 +1,9 @@
 //! What `doctor` promises whatever it finds.
 
 use crate::golden::wired;
-use crate::support::{Answer, Home, LIMIT, REGISTRY, run, world};
+#[cfg(target_os = "linux")]
+use crate::support::namespace::Namespace;
+use crate::support::{Answer, Home, LIMIT, REGISTRY, helper, run, world};
 use simulator::{Endpoint, Simulator};
 
 /// `doctor` with these arguments.
@@ -76,4 +78,23 @@ fn nothing_is_kept_and_no_token_is_shown() {
         let text = answer.text();
         assert!(!text.contains("eyJ") && !text.contains(&simulator.settings().apps[0].secret), "{text}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_keyring_is_tried_and_left_as_it_was() {
+    let (home, simulator) = world();
+    let namespace = Namespace::new();
+    let ask = |arguments: &[&str]| {
+        let mut command = namespace.enter(&helper(&home, &simulator));
+        command.args(arguments);
+        run(command, "", LIMIT)
+    };
+    let json = ask(&["doctor", REGISTRY, "--json"]).json();
+    let checks = json["checks"].as_array().expect("a list");
+    let keyring = checks.iter().find(|check| check["name"] == "keyring").expect("a check of the keyring");
+    assert_eq!(keyring["summary"], "kernel keyring took, gave back and dropped a token of 2 KiB", "{json:#}");
+    assert_eq!(ask(&["list"]).succeeds().json(), serde_json::json!({}));
+    assert!(ask(&["status"]).succeeds().stdout.starts_with("No token is cached"));
 }

@@ -19,11 +19,15 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn broken(name: &'static str, cause: &'static str, prepare: impl Fn(&Home, &Simulator, &mut Command) + 'static) -> Self {
+    pub(crate) fn broken(
+        name: &'static str,
+        cause: &'static str,
+        prepare: impl Fn(&Home, &Simulator, &mut Command) + 'static,
+    ) -> Self {
         Self { name, cause: Some(cause), arguments: vec![REGISTRY], prepare: Box::new(prepare) }
     }
 
-    fn working(name: &'static str, prepare: impl Fn(&Home, &Simulator, &mut Command) + 'static) -> Self {
+    pub(crate) fn working(name: &'static str, prepare: impl Fn(&Home, &Simulator, &mut Command) + 'static) -> Self {
         Self { cause: None, ..Self::broken(name, "", prepare) }
     }
 

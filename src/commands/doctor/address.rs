@@ -11,6 +11,9 @@ use tokio::time::timeout;
 const DNS: &str = "dns";
 const TCP: &str = "tcp";
 
+/// The word for an address of the internet.
+pub(super) const PUBLIC: &str = "public";
+
 /// How long one address may keep us, when there are others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -53,7 +56,11 @@ fn told(found: &[SocketAddr]) -> Check {
 }
 
 fn describe(address: IpAddr) -> String {
-    let kind = if is_private(address) { "private: a private endpoint" } else { "public" };
+    let kind = match address {
+        address if address.is_loopback() => "this machine",
+        address if is_private(address) => "private: a private endpoint",
+        _ => PUBLIC,
+    };
     format!("{address} ({kind})")
 }
 
@@ -83,7 +90,7 @@ async fn connect(host: &str, found: &[SocketAddr], deadline: Deadline, circumsta
     }
     let check = Check::failed(TCP, &unreachable(host, Stage::Connection, "no address takes connections"));
     let check = check.with(failures).with(circumstances.to_vec());
-    if found.iter().all(|address| is_private(address.ip())) {
+    if found.iter().all(|address| is_private(address.ip()) && !address.ip().is_loopback()) {
         return check.hint("the address is a private one: it is reached from its virtual network, or by VPN, alone");
     }
     check

@@ -19,6 +19,10 @@ const TLS: &str = "tls";
 const CHALLENGE: &str = "challenge";
 pub(super) const CLOCK: &str = "clock";
 
+/// What a firewall's hint lacks where the name has a public address.
+const NO_ZONE: &str =
+    "; or, if the registry has a private endpoint, let its DNS zone be used here: the name has a public address";
+
 /// No check of the way there waits longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -35,12 +39,9 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
     let host = registry.host();
     let proxy = network.proxy(host);
     let [dns, mut tcp] = address::look(host, proxy.as_deref(), network.circumstances(), deadline).await;
-    let is_way = !dns.is_bad() && !tcp.is_bad();
-    let mut checks = vec![dns];
-    if !is_way {
+    if dns.is_bad() || tcp.is_bad() {
         let reason = format!("there is no way to {host}");
-        checks.extend([tcp, Check::skipped(TLS, &reason), Check::skipped(CHALLENGE, &reason), Check::skipped(CLOCK, &reason)]);
-        return checks;
+        return vec![dns, tcp, Check::skipped(TLS, &reason), Check::skipped(CHALLENGE, &reason), Check::skipped(CLOCK, &reason)];
     }
     let started = Instant::now();
     let shown_certificate = tokio::time::timeout(deadline.left(), network.shown_certificate(host));
@@ -48,8 +49,14 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
     let facts = certificate.ok().flatten().and_then(|der| Facts::of(&der));
     let (tls, challenge) = match &answered {
         Ok(answered) => {
+            let is_shut_out =
+                answered.status == StatusCode::FORBIDDEN && proxy.is_none() && dns.summary.contains(address::PUBLIC);
             let tls = Check::good(TLS, facts.as_ref().map_or("the certificate is trusted".into(), shown));
-            (tls.with(network.circumstances().to_vec()), challenge::judge(registry, answered).since(started))
+            let mut challenge = challenge::judge(registry, answered).since(started);
+            if is_shut_out {
+                challenge.hint = challenge.hint.map(|hint| hint + NO_ZONE);
+            }
+            (tls.with(network.circumstances().to_vec()), challenge)
         }
         Err(error) => match error {
             Error::Unreachable(Unreachable { stage: Stage::Name | Stage::Connection, .. }) => {
@@ -75,8 +82,7 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
         (Ok(_), None) => Check::skipped(CLOCK, "the answer has no date"),
         (Err(_), _) => Check::skipped(CLOCK, "no answer came"),
     };
-    checks.extend([tcp, tls, challenge, clock]);
-    checks
+    vec![dns, tcp, tls, challenge, clock]
 }
 
 /// A network whose requests end within ten seconds, or within the configured time if that is shorter.
