@@ -1,7 +1,7 @@
 //! Transcripts: what differs from run to run is taken out, the rest is compared with a file.
 
 use crate::setups::Row;
-use crate::support::{Answer, Home, LIMIT, REGISTRY, helper, run, world};
+use crate::support::{Answer, Home, LIMIT, REGISTRY, binary, helper, run, world};
 use simulator::Simulator;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -78,8 +78,8 @@ fn cause(answer: &Answer) -> Option<String> {
     let first = answer.stdout.lines().next()?;
     let (mark, rest) = first.split_once(' ')?;
     let rest = match mark {
-        "x" => rest,
-        "!" => rest.split_once("works, but ")?.1,
+        "x" | "failed:" => rest,
+        "!" | "warning:" => rest.split_once("works, but ")?.1,
         _ => return None,
     };
     Some(rest.split(':').next()?.to_owned())
@@ -95,9 +95,11 @@ fn noon() -> String {
 }
 
 fn normalised(text: &str, home: &Home, simulator: &Simulator) -> String {
+    let program = binary().canonicalize().expect("the program under test");
     let text = text
         .replace(&simulator.folder().display().to_string(), "…")
         .replace(&home.root().display().to_string(), "…")
+        .replace(&program.parent().expect("a folder").display().to_string(), "…")
         .replace(simulator.origin().trim_start_matches("http://"), "127.0.0.1:N");
     text.lines().map(line).fold(String::new(), |text, line| text + &line + "\n")
 }

@@ -242,11 +242,14 @@ pub(crate) fn wiring() -> Vec<Row> {
         ),
         Row::broken("helper-not-on-path", "wiring", |home, _, command| {
             command.env("PATH", home.path("home"));
-        }),
+        })
+        .of(&[REGISTRY, "--plain"]),
         Row::broken("another-helper-on-path", "wiring", |home, _, command| {
             home.script("home/docker-credential-acrscoped", "exit 1");
             command.env("PATH", home.path("home"));
-        }),
+        })
+        // The file of this program is elsewhere on each machine, and so would be the line breaks.
+        .of(&[REGISTRY, "--plain"]),
         Row::broken("podman-not-wired", "wiring", move |home, _, _| {
             podman(home);
             home.write("docker/config.json", r#"{"credsStore":"acrscoped"}"#);
@@ -270,7 +273,7 @@ pub(crate) fn network() -> Vec<Row> {
         certificate("expired-certificate", BadCertificate::Expired),
         certificate("certificate-of-another", BadCertificate::OtherName),
         setting("ca-file-not-there", "tls", "SSL_CERT_FILE", "/nowhere/ca.pem"),
-        setting("extra-ca-file-not-there", "tls", "ACRSCOPED_CA_FILE", "/nowhere/ca.pem"),
+        setting("extra-ca-file-not-there", "configuration", "ACRSCOPED_CA_FILE", "/nowhere/ca.pem"),
         fault("portal-page", "challenge", FaultAt::Registry, FaultKind::Html),
         fault("portal-redirect", "challenge", FaultAt::Registry, portal),
         fault("connection-reset", "challenge", FaultAt::Registry, FaultKind::Reset),

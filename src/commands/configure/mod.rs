@@ -27,6 +27,7 @@ mod wire;
 
 pub use inspect::wiring;
 pub use report::Finding;
+pub use surroundings::program;
 
 use super::{Context, Format, write_json};
 use crate::error::Error;

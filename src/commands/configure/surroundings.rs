@@ -15,7 +15,7 @@ const PROGRAM: &str = env!("CARGO_PKG_NAME");
 const SYSTEM: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// Whether clients find this program under its name: theirs is the same `PATH`.
-pub(super) fn program(context: &Context<'_>) -> Finding {
+pub fn program(context: &Context<'_>) -> Finding {
     let Some(found) = find(PROGRAM, &context.settings.program_folders()) else {
         let text = format!("`{PROGRAM}` is in no folder of `PATH`: clients will not find it");
         return Finding::new(Mark::Bad, text).hint(link(context));

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-const DNS: &str = "dns";
-const TCP: &str = "tcp";
+pub(super) const DNS: &str = "dns";
+pub(super) const TCP: &str = "tcp";
 
 /// The word for an address of the internet.
 pub(super) const PUBLIC: &str = "public";

@@ -141,7 +141,7 @@ impl<'a> Desk<'a> {
             Ok(_) => Check::warning(GUID, "works with docker, and not with BuildKit")
                 .hint("for builds with BuildKit set `username` to token (`ACRSCOPED_USERNAME=token`)"),
             Err(denied) if is_used => denied.1,
-            Err(_) => Check::good(GUID, "does not work; it is not what clients are given"),
+            Err(_) => Check::warning(GUID, "does not work; it is not what clients are given"),
         };
         check.with(details).since(started)
     }
@@ -159,7 +159,7 @@ impl<'a> Desk<'a> {
         let check = match docker.and(buildkit).and(containerd) {
             Ok(_) => Check::good(TOKEN, "works with docker, BuildKit and containerd"),
             Err(denied) if is_used => denied.1,
-            Err(_) => Check::good(TOKEN, "does not work; it is not what clients are given"),
+            Err(_) => Check::warning(TOKEN, "does not work; it is not what clients are given"),
         };
         check.with(details).since(started)
     }
@@ -218,6 +218,12 @@ impl<'a> Desk<'a> {
         let check = refused(name, self.registry, &answered, &refusal, "`/oauth2/token`");
         Err(Box::new((Some(answered.status), check)))
     }
+}
+
+/// The same checks when it is of no use to look.
+pub(super) fn skipped(has_repository: bool, reason: &str) -> Vec<Check> {
+    let names = [REPOSITORY, ANONYMOUS, GUID, TOKEN].into_iter().skip(if has_repository { 0 } else { 2 });
+    names.map(|name| Check::skipped(name, reason)).collect()
 }
 
 /// A result as a word or two.

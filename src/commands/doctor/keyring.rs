@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-const NAME: &str = "keyring";
+pub(super) const NAME: &str = "keyring";
 
 /// Stores give up sooner by themselves.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -19,7 +19,7 @@ mod sign_in;
 mod wiring;
 
 use super::{Context, Format, write_json};
-use crate::config::{CacheChoice, Config};
+use crate::config::CacheChoice;
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::runtime;
@@ -134,38 +134,36 @@ async fn examine(
     problem: Option<&Error>,
 ) -> Vec<Check> {
     let settings = context.settings;
-    let Some(registry) = registry else {
-        let mut checks = vec![setup::no_registry(problem), setup::configuration(settings, None, None)];
-        checks.extend(this_machine(context).await);
-        return checks;
-    };
-    let config = match settings.for_registry(registry) {
+    let Some(registry) = registry else { return this_machine(context, problem).await };
+    let config = settings.for_registry(registry).and_then(|config| match reach::problem(&config, registry, context.clock) {
+        Some(error) => Err(error),
+        None => Ok(config),
+    });
+    let config = match config {
         Ok(config) => config,
-        Err(error) => {
-            let mut checks = vec![setup::registry(registry), Check::failed(setup::CONFIGURATION, &error)];
-            checks.extend(wiring::look(context, registry));
-            return checks;
-        }
+        Err(error) => return unusable(context, registry, &error),
     };
-    let (sign_in, chosen) = SignIn::new(&config, registry, context.clock, arguments.repository.is_some());
+    let repository = arguments.repository.as_deref();
+    let (sign_in, chosen) = SignIn::new(&config, registry, context.clock, repository.is_some());
     let (mut way, (identity, access_token), keyring) = tokio::join!(
         reach::look(&config, registry, context.clock),
         sign_in.access_token(chosen),
-        keyring(context, Some(registry), config.cache),
+        keyring(context, registry, config.cache),
     );
-    let is_open = way.iter().all(|check| !check.is_bad());
-    let (exchange, refresh_token) = match (&access_token, is_open) {
-        (Some(token), true) => sign_in.exchange(token).await,
-        (Some(_), false) => (SignIn::not_exchanged("the registry does not answer"), None),
-        (None, _) => (SignIn::not_exchanged("there is no access token"), None),
+    let obstacle = way.iter().find(|check| check.is_bad()).map(|check| format!("{} failed", check.name));
+    let (exchange, refresh_token) = match (&access_token, &obstacle) {
+        (Some(token), None) => sign_in.exchange(token).await,
+        (Some(_), Some(obstacle)) => (sign_in::not_exchanged(obstacle), None),
+        (None, _) => (sign_in::not_exchanged("there is no access token"), None),
     };
-    let grants = match Desk::new(&config, registry, context.clock) {
-        Ok(desk) if is_open => Box::pin(desk.look(refresh_token.as_ref(), arguments.repository.as_deref())).await,
-        _ => vec![],
+    let grants = match (Desk::new(&config, registry, context.clock), &obstacle) {
+        (Ok(desk), None) => Box::pin(desk.look(refresh_token.as_ref(), repository)).await,
+        (_, Some(obstacle)) => grants::skipped(repository.is_some(), obstacle),
+        (Err(error), None) => grants::skipped(repository.is_some(), &error.to_string()),
     };
     let mut checks = vec![setup::registry(registry)];
     checks.append(&mut way);
-    checks.push(setup::configuration(settings, Some(registry), Some(&config)));
+    checks.push(setup::configuration(settings, registry, &config));
     blame(&mut checks, identity.iter().chain(&exchange));
     checks.extend(identity.into_iter().chain(exchange).chain(grants));
     if arguments.probe_arm && refresh_token.is_some() {
@@ -176,23 +174,40 @@ async fn examine(
     checks
 }
 
-/// What can be said without a registry: who would sign in to one of the public cloud, and the keyring.
-async fn this_machine(context: &Context<'_>) -> Vec<Check> {
-    let Ok(registry) = context.registry(ANY) else { return vec![] };
-    let config: Result<Config, Error> = context.settings.for_registry(&registry);
-    let identity = config.as_ref().ok().map(|config| match Session::of_no_cache(config, &registry, context.clock) {
-        Ok(session) => sign_in::identity(&session),
-        Err(error) => Check::failed("identity", &error),
-    });
-    let keyring = match config.as_ref().map(|config| config.cache) {
-        Ok(choice) => Some(keyring(context, None, choice).await),
-        Err(_) => None,
-    };
-    identity.into_iter().chain(keyring).collect()
+/// What can be said when the settings cannot be used.
+fn unusable(context: &Context<'_>, registry: &Registry, error: &Error) -> Vec<Check> {
+    let reason = "the configuration cannot be used";
+    let mut checks = vec![setup::registry(registry)];
+    checks.extend(reach::skipped(reason));
+    checks.push(Check::failed(setup::CONFIGURATION, error));
+    checks.extend(sign_in::skipped(reason));
+    checks.extend(grants::skipped(false, reason));
+    checks.push(Check::skipped(keyring::NAME, reason));
+    checks.extend(wiring::look(context, registry));
+    checks
 }
 
-async fn keyring(context: &Context<'_>, registry: Option<&Registry>, choice: CacheChoice) -> Check {
-    let explained = context.settings.explain(registry).unwrap_or_default();
+/// What can be said without a registry: what would hold for one of the public cloud, the keyring, and whether clients find us.
+async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Check> {
+    let mut checks = vec![setup::no_registry(problem)];
+    let any = context.registry(ANY).expect("it is spelt as a registry of the public cloud");
+    match context.settings.for_registry(&any) {
+        Ok(config) => {
+            checks.push(setup::configuration(context.settings, &any, &config));
+            checks.push(match Session::of_no_cache(&config, &any, context.clock) {
+                Ok(session) => sign_in::identity(&session),
+                Err(error) => Check::failed(sign_in::IDENTITY, &error),
+            });
+            checks.push(keyring(context, &any, config.cache).await);
+        }
+        Err(error) => checks.push(Check::failed(setup::CONFIGURATION, &error)),
+    }
+    checks.push(wiring::program(context));
+    checks
+}
+
+async fn keyring(context: &Context<'_>, registry: &Registry, choice: CacheChoice) -> Check {
+    let explained = context.settings.explain(Some(registry)).unwrap_or_default();
     let set = explained.into_iter().find(|explained| explained.name == "cache");
     keyring::look(choice, context.settings.session_bus(), set.as_ref()).await
 }

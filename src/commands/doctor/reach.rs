@@ -60,7 +60,7 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
         }
         Err(error) => match error {
             Error::Unreachable(Unreachable { stage: Stage::Name | Stage::Connection, .. }) => {
-                tcp = Check::failed("tcp", error).since(started);
+                tcp = Check::failed(address::TCP, error).since(started);
                 (Check::skipped(TLS, "there is no connection"), Check::skipped(CHALLENGE, "there is no connection"))
             }
             Error::Unreachable(Unreachable { stage: Stage::Answer, .. }) | Error::Deadline { .. } => {
@@ -83,6 +83,17 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
         (Err(_), _) => Check::skipped(CLOCK, "no answer came"),
     };
     vec![dns, tcp, tls, challenge, clock]
+}
+
+/// The same checks when it is of no use to look.
+pub(super) fn skipped(reason: &str) -> Vec<Check> {
+    [address::DNS, address::TCP, TLS, CHALLENGE, CLOCK].map(|name| Check::skipped(name, reason)).into()
+}
+
+/// What is wrong with the settings of the network.
+pub(super) fn problem(config: &Config, registry: &Registry, clock: Clock) -> Option<Error> {
+    let built = network(config, clock).0.internet(registry.host());
+    built.err().filter(|error| matches!(error, Error::Setting { .. }))
 }
 
 /// A network whose requests end within ten seconds, or within the configured time if that is shorter.

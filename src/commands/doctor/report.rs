@@ -99,7 +99,7 @@ impl Report {
     fn verdict(&self, terminal: Terminal) -> String {
         let whom = self.registry.as_deref().unwrap_or("this machine");
         let Some(cause) = self.cause() else {
-            let good = if self.registry.is_some() { "docker can be signed in to it" } else { "nothing is wrong with its set-up" };
+            let good = if self.registry.is_some() { "nothing stands in the way" } else { "nothing is wrong with its set-up" };
             return format!("{} {whom}: {good}\n", terminal.mark(Mark::Good));
         };
         let (mark, name) = (terminal.mark(cause.mark), terminal.paint(Style::Bold, cause.name));

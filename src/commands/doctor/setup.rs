@@ -23,9 +23,9 @@ pub(super) fn no_registry(error: Option<&Error>) -> Check {
     }
 }
 
-/// The settings that hold for a registry, or for none. A setting that is suspect is a warning.
-pub(super) fn configuration(settings: &Settings, registry: Option<&Registry>, config: Option<&Config>) -> Check {
-    let explained = match settings.explain(registry) {
+/// The settings that hold for a registry. A setting that is suspect is a warning.
+pub(super) fn configuration(settings: &Settings, registry: &Registry, config: &Config) -> Check {
+    let explained = match settings.explain(Some(registry)) {
         Ok(explained) => explained,
         Err(error) => return Check::failed(CONFIGURATION, &error),
     };
@@ -36,15 +36,14 @@ pub(super) fn configuration(settings: &Settings, registry: Option<&Registry>, co
         count => format!("{count} settings are set"),
     };
     let misspelt = settings.unknown_variables();
-    let foreign = registry.zip(config).and_then(|(registry, config)| foreign_authority(registry, config));
-    let check = match foreign {
+    let check = match foreign_authority(registry, config) {
         Some((summary, hint)) => Check::warning(CONFIGURATION, summary).hint(hint).with(misspelt),
         None if misspelt.is_empty() => Check::good(CONFIGURATION, summary),
         None => Check::warning(CONFIGURATION, list(&misspelt)).hint("correct the name, or unset it"),
     };
-    let profiles = registry.map(|registry| settings.profiles(registry)).unwrap_or_default();
+    let profiles = settings.profiles(registry);
     let profiles = (!profiles.is_empty()).then(|| format!("profiles, the strongest first: {}", list(profiles)));
-    check.with(set).with(profiles).with(registry.and_then(|registry| trust(settings, registry)))
+    check.with(set).with(profiles).with(trust(settings, registry))
 }
 
 /// That the authority is the one of another cloud, whose tokens the registry does not take.

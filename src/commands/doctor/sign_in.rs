@@ -12,7 +12,7 @@ use crate::token::{AccessToken, Claims, RefreshToken};
 use std::sync::Arc;
 use std::time::Instant;
 
-const IDENTITY: &str = "identity";
+pub(super) const IDENTITY: &str = "identity";
 const ACCESS_TOKEN: &str = "access-token";
 const EXCHANGE: &str = "exchange";
 const REFRESH_TOKEN: &str = "refresh-token";
@@ -131,11 +131,16 @@ impl<'a> SignIn<'a> {
         }
         Check::good(REFRESH_TOKEN, life).with([format!("permissions: {}", list(claims.permissions))])
     }
+}
 
-    /// The checks that come after a sign-in, when there was none.
-    pub(super) fn not_exchanged(reason: &str) -> Vec<Check> {
-        [EXCHANGE, REFRESH_TOKEN].map(|name| Check::skipped(name, reason)).into()
-    }
+/// The checks of a sign-in when it is of no use to try one.
+pub(super) fn skipped(reason: &str) -> Vec<Check> {
+    [IDENTITY, ACCESS_TOKEN].map(|name| Check::skipped(name, reason)).into_iter().chain(not_exchanged(reason)).collect()
+}
+
+/// The checks that come after a sign-in, when there was none.
+pub(super) fn not_exchanged(reason: &str) -> Vec<Check> {
+    [EXCHANGE, REFRESH_TOKEN].map(|name| Check::skipped(name, reason)).into()
 }
 
 /// Who signs in, and why nobody before that.
