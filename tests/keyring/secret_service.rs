@@ -67,6 +67,37 @@ fn a_locked_keyring_is_neither_waited_for_nor_unlocked() {
     assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}));
 }
 
+/// What `doctor` says of the keyring: status, sentence and details in one text; and the check on top.
+fn doctor(user: &User) -> (String, serde_json::Value) {
+    let json = user.run(&format!("{} doctor {REGISTRY} --json", user.helper().display()), "").json();
+    let checks = json["checks"].as_array().expect("a list");
+    let check = checks.iter().find(|check| check["name"] == "keyring").expect("a check of the keyring");
+    (format!("{}: {} {}", check["status"], check["summary"], check["details"]), json["cause"].clone())
+}
+
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn the_doctor_tells_a_keyring_that_works_from_one_that_is_stuck_or_locked() {
+    let (user, _bus) = desktop_user("secret-service");
+    for file in ["docker/config.json", "auth.json"] {
+        user.home.write(file, format!(r#"{{"credHelpers":{{"{REGISTRY}":"acrscoped"}}}}"#));
+    }
+    user.simulator.change(|settings| settings.password_grant = None);
+    let no_keyring = r#""warning": "no token can be kept: each call signs in""#;
+    let keyring = unlocked(&user);
+    let (said, _) = doctor(&user);
+    assert!(said.starts_with(r#""ok": "Secret Service took, gave back and dropped a token of 2 KiB""#), "{said}");
+    assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}));
+    kill_process(keyring.id(), Signal::STOP).expect("our child");
+    let (said, cause) = doctor(&user);
+    assert!(said.starts_with(no_keyring) && cause == "keyring", "{cause}: {said}");
+    kill_process(keyring.id(), Signal::CONT).expect("our child");
+    drop(keyring);
+    let _keyring = start_keyring(&user, "");
+    let (said, cause) = doctor(&user);
+    assert!(said.starts_with(no_keyring) && said.contains("locked") && cause == "keyring", "{cause}: {said}");
+}
+
 #[test]
 #[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
 fn a_keyring_that_is_stuck_costs_two_seconds() {
