@@ -3,7 +3,7 @@
 use crate::contract;
 use crate::support::server::{CONTAINED, Server};
 use crate::support::trace::Trace;
-use crate::support::{REGISTRY, until};
+use crate::support::{LIMIT, REGISTRY, binary, run, until};
 use crate::user::User;
 use rustix::process::{Signal, kill_process};
 use std::fs::Permissions;
@@ -69,7 +69,9 @@ fn a_locked_keyring_is_neither_waited_for_nor_unlocked() {
 
 /// What `doctor` says of the keyring: status, sentence and details in one text; and the check on top.
 fn doctor(user: &User) -> (String, serde_json::Value) {
-    let json = user.run(&format!("{} doctor {REGISTRY} --json", user.helper().display()), "").json();
+    let mut command = user.command(&user.home.path("own/docker-credential-acrscoped").display().to_string());
+    command.args(["doctor", REGISTRY, "--json"]).env("PATH", format!("{}:/usr/bin:/bin", user.home.path("own").display()));
+    let json = run(command, "", LIMIT).json();
     let checks = json["checks"].as_array().expect("a list");
     let check = checks.iter().find(|check| check["name"] == "keyring").expect("a check of the keyring");
     (format!("{}: {} {}", check["status"], check["summary"], check["details"]), json["cause"].clone())
@@ -79,8 +81,13 @@ fn doctor(user: &User) -> (String, serde_json::Value) {
 #[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
 fn the_doctor_tells_a_keyring_that_works_from_one_that_is_stuck_or_locked() {
     let (user, _bus) = desktop_user("secret-service");
+    // The build's folder may be closed to this user.
+    std::fs::create_dir(user.home.path("own")).expect("our folder");
+    user.home.install(&binary(), "own/docker-credential-acrscoped");
     for file in ["docker/config.json", "auth.json"] {
-        user.home.write(file, format!(r#"{{"credHelpers":{{"{REGISTRY}":"acrscoped"}}}}"#));
+        // Written by the user, since it is theirs.
+        let text = format!(r#"{{"credHelpers":{{"{REGISTRY}":"acrscoped"}}}}"#);
+        user.run(&format!("tee {}", user.home.path(file).display()), &text).succeeds();
     }
     user.simulator.change(|settings| settings.password_grant = None);
     let no_keyring = r#""warning": "no token can be kept: each call signs in""#;
