@@ -102,7 +102,7 @@ pub fn command() -> clap::Command {
          AZURE_CLIENT_CERTIFICATE_PATH), GitHub Actions, Azure Pipelines, a managed\n\
          identity that the platform announces, the Azure CLI, the Azure Developer CLI,\n\
          managed identity of a virtual machine.\n\n\
-         To use it, name it in ~/.docker/config.json for a registry, or for all hosts:\n  \
+         `configure` names it in docker's config.json, for a registry or for all hosts:\n  \
          {{ \"credHelpers\": {{ \"contoso.azurecr.io\": \"acrscoped\" }} }}\n  \
          {{ \"credsStore\": \"acrscoped\" }}"
     );
@@ -138,7 +138,8 @@ fn misuse(error: &clap::Error, is_unknown_verb: bool) -> Stop {
     let rest: Vec<&str> = text.lines().skip(1).filter(|line| !line.trim().is_empty()).collect();
     let hint = if first.contains("`login`") || first.contains("`logout`") {
         format!(
-            "no login is needed: sign in with `az login`, and name the helper in `credHelpers`; `{PROGRAM} erase` forgets a registry"
+            "no login is needed: sign in with `az login`, and `{PROGRAM} configure contoso.azurecr.io` names the helper for a registry; \
+             `{PROGRAM} configure --remove` takes it out"
         )
     } else if is_unknown_verb {
         format!("`{PROGRAM} --help` lists the commands")

@@ -10,6 +10,7 @@ mod anonymous;
 mod azure_cli;
 mod buildah;
 mod buildkit;
+mod configured;
 mod creds_store;
 mod docker;
 mod image;

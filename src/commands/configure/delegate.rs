@@ -31,6 +31,16 @@ impl Edit {
         FileReport { path, clients: "this helper", is_changed, diff, findings: vec![Finding::new(Mark::Good, text)] }
     }
 
+    /// Undoes it as far as it was done.
+    pub(super) fn take_back(&self) {
+        let now = Found::read(&self.found.path).ok().filter(|now| now.text.as_ref() == Some(&self.text));
+        match (now, &self.found.text) {
+            (Some(now), Some(text)) => drop(now.write(text)),
+            (Some(now), None) => drop(now.remove(&self.deed.folders)),
+            (None, _) => (),
+        }
+    }
+
     fn is_gone(&self) -> bool {
         self.deed.line.is_none() && self.deed.is_new && self.text.is_empty()
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LIMIT: usize = 1024 * 1024;
 
 /// A file as it was found.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Found {
     /// The path that clients use.
     pub(super) path: PathBuf,

@@ -26,7 +26,8 @@ pub fn wiring(context: &Context<'_>, registry: &Registry) -> Vec<Finding> {
     let mut findings = docker(&places, registry);
     findings.extend(containers(&places, registry));
     findings.extend(variables(context.settings));
-    findings.extend(remarks(&places, registry));
+    // What is bad of them was told before.
+    findings.extend(remarks(&places, registry).into_iter().filter(|finding| finding.mark != Mark::Bad));
     findings.push(program(context));
     findings
 }
@@ -76,7 +77,7 @@ fn containers(places: &Places, registry: &Registry) -> Vec<Finding> {
             }
             None if !state.logins(registry).is_empty() => {
                 let text = format!("{clients} take the login of {host} in {}, and ask no helper", state.file);
-                let hint = format!("`{}`, then `{CONFIGURE} {host}`", logout(Clients::Containers, file, host, places));
+                let hint = format!("`{}`, then `{CONFIGURE} {host}`", logout(file, host, places));
                 return vec![Finding::new(Mark::Bad, text).hint(hint)];
             }
             None => has_store |= state.store.as_deref() == Some(HELPER),
@@ -100,44 +101,60 @@ pub(super) fn remarks(places: &Places, registry: &Registry) -> Vec<Finding> {
     let mut findings = Vec::new();
     let host = registry.host();
     let mut seen: Vec<&Path> = Vec::new();
-    let mut decided = false;
-    for file in std::iter::once(&places.docker).chain(&places.in_turn) {
+    // Whether a file that podman and its like read before says something of the registry.
+    let mut is_decided = false;
+    for file in &places.in_turn {
         let Ok(state) = State::read(file) else { continue };
-        let is_dockers = *file == places.docker;
         if seen.contains(&file.as_path()) {
-            decided |= state.helper(host).is_some();
             continue;
         }
         seen.push(file);
-        for key in state.logins(registry) {
-            let clients = if is_dockers { Clients::Docker } else { Clients::Containers };
-            let hint = format!("`{}` removes it", logout(clients, file, &key, places));
-            let names_us = state.helper(host) == Some(HELPER) || is_dockers && state.store.as_deref() == Some(HELPER);
-            let finding = if names_us || decided {
-                let text = format!("a former login of {key} lies in {}: it is no longer used, but it is a password", state.file);
-                Finding::new(Mark::Warning, text)
-            } else {
-                let text = format!("the login of {key} in {} goes before helpers in files that are read later", state.file);
-                Finding::new(Mark::Bad, text)
-            };
-            findings.push(finding.hint(hint));
+        let logins = state.logins(registry);
+        let has_helper = state.helper(host).is_some();
+        for key in &logins {
+            let remark = login(&state, key, *file == places.docker, has_helper, is_decided);
+            findings.push(remark.hint(format!("`{}` removes it", logout(file, key, places))));
         }
         for key in state.misspelt(registry) {
             let text = format!("`{key}` under `credHelpers` in {} is never looked up: clients look for `{host}`", state.file);
             findings.push(Finding::new(Mark::Warning, text));
         }
-        decided |= !is_dockers && state.helper(host).is_some();
+        is_decided |= has_helper || !logins.is_empty();
     }
     findings
 }
 
-/// What removes a login from exactly this file.
-fn logout(clients: Clients, file: &Path, key: &str, places: &Places) -> String {
-    match clients {
-        Clients::Docker => format!("docker logout {key}"),
-        Clients::Containers if file == places.docker => format!("docker logout {key}"),
-        Clients::Containers => format!("podman logout --authfile {} {key}", file.display()),
+/// Who uses a login that lies in a file.
+fn login(state: &State, key: &str, is_dockers: bool, has_helper: bool, is_decided: bool) -> Finding {
+    let file = &state.file;
+    let for_docker = is_dockers && !has_helper && state.store.is_none();
+    let for_containers = !has_helper && !is_decided;
+    match (for_docker, for_containers) {
+        (true, _) => {
+            let text = format!("docker takes the login of {key} in {file}, and asks no helper");
+            Finding::new(Mark::Bad, text)
+        }
+        (false, true) if is_dockers => {
+            let text = format!("docker no longer uses the login of {key} in {file}, but podman and its like do");
+            Finding::new(Mark::Warning, text)
+        }
+        (false, true) => {
+            let text = format!("the login of {key} in {file} goes before helpers in files that are read later");
+            Finding::new(Mark::Bad, text)
+        }
+        (false, false) => {
+            let text = format!("a former login of {key} lies in {file}: it is no longer used, but it is a password");
+            Finding::new(Mark::Warning, text)
+        }
     }
+}
+
+/// What removes a login from exactly this file.
+fn logout(file: &Path, key: &str, places: &Places) -> String {
+    if file == places.docker {
+        return format!("docker logout {key}");
+    }
+    format!("podman logout --authfile {} {key}", file.display())
 }
 
 /// What one file says.

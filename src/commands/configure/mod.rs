@@ -20,6 +20,8 @@ mod inspect;
 mod json;
 mod place;
 mod plan;
+#[cfg(test)]
+mod properties;
 mod record;
 mod report;
 mod surroundings;
@@ -73,7 +75,7 @@ pub struct Arguments {
     pub(super) format: Format,
 }
 
-/// Does what was asked, for all files or for none.
+/// Does what was asked. All files are read and the changes made in memory before the first of them is written.
 pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<(), Error> {
     let places = Places::of(context.settings)?;
     let named = arguments.registries.iter().map(|text| context.registry(text)).collect::<Result<Vec<_>, _>>()?;
@@ -103,8 +105,12 @@ impl Job<'_> {
         for clients in self.clients() {
             let is_dockers = clients == Clients::Docker || places.docker == places.containers;
             let has_all = arguments.all && is_dockers;
-            if clients == Clients::Containers && (hosts.is_empty() || !places.has(clients) && !arguments.containers) {
-                report.findings.extend(self.passed_over(hosts.is_empty()));
+            if clients == Clients::Containers && !(places.has(clients) || arguments.containers) {
+                report.findings.push(self.absent());
+                continue;
+            }
+            if hosts.is_empty() && !has_all {
+                report.findings.push(nothing_for_all());
                 continue;
             }
             let found = Found::read(places.file(clients))?;
@@ -113,7 +119,7 @@ impl Job<'_> {
                 let former = former.transpose().map_err(|problem| disk::unusable(&found.path, problem))?.flatten();
                 if let Some(former) = former.filter(|former| former != HELPER) {
                     edit = delegate::keep(context.settings, &record, &former)?;
-                    report.findings.push(self.kept(&former, edit.is_some()));
+                    report.findings.extend(self.kept(&former));
                 } else {
                     report.findings.extend(self.lost()?);
                 }
@@ -121,19 +127,11 @@ impl Job<'_> {
             plans.push(Plan::wire(clients, found, &record, Wish { hosts: &hosts, has_all })?);
         }
         if !arguments.dry_run {
-            for plan in plans.iter().filter(|plan| plan.is_change()) {
-                record.note(&plan.found, plan.deed.clone());
-            }
-            if let Some(edit) = &edit {
-                record.note(&edit.found, edit.deed.clone());
-            }
-            // What is noted and not done is found out later; what is done and not noted could not be undone.
-            record.write()?;
-            edit.iter().try_for_each(Edit::write)?;
-            plans.iter().try_for_each(Plan::carry_out)?;
+            carry_out(&plans, edit.as_ref(), &mut record)?;
         }
         self.tell(&mut report, &plans, edit.as_ref());
-        self.look_around(&mut report, &registries);
+        let known = if registries.is_empty() { self.known().unwrap_or_default() } else { registries };
+        self.look_around(&mut report, &known);
         Ok(report)
     }
 
@@ -198,31 +196,25 @@ impl Job<'_> {
         Ok(known)
     }
 
-    fn passed_over(&self, is_for_all: bool) -> Vec<Finding> {
-        let clients = Clients::Containers.word();
-        if is_for_all {
-            let text = format!("{clients} have no helper for all hosts: they do not read `credsStore`");
-            return vec![Finding::new(Mark::Warning, text).hint(format!(
-                "name the registries for them: `{} configure --containers contoso.azurecr.io`",
-                env!("CARGO_PKG_NAME")
-            ))];
-        }
-        let text = format!("{clients} are not on `PATH`, and {} does not exist", self.places.containers.display());
-        vec![Finding::new(Mark::Skipped, text).hint("`--containers` makes it all the same")]
+    fn absent(&self) -> Finding {
+        let (clients, file) = (Clients::Containers.word(), self.places.containers.display());
+        let text = format!("{clients} are not on `PATH`, and {file} does not exist");
+        Finding::new(Mark::Skipped, text).hint("`--containers` makes it all the same")
     }
 
-    fn kept(&self, former: &str, is_new: bool) -> Finding {
-        let (word, file) = (if is_new { "kept" } else { "already" }, self.context.settings.file().display());
-        let text = format!("`{former}`, which was asked for all hosts, is {word} as `delegate` in {file}");
-        let is_ours = former.starts_with("dev-containers-");
-        let finding = Finding::new(if is_ours { Mark::Warning } else { Mark::Good }, text);
-        if is_ours {
-            return finding.hint(
-                "VS Code writes another one whenever it attaches to the container: name the registries instead of `--all`, or set \
-                 `\"dev.containers.dockerCredentialHelper\": false` there",
-            );
+    /// What becomes of the helper that stood for all hosts.
+    fn kept(&self, former: &str) -> Vec<Finding> {
+        let settings = self.context.settings;
+        let text = format!("`{former}`, which was asked for all hosts, is the `delegate` in {}", settings.file().display());
+        let mut findings = vec![Finding::new(Mark::Good, text)];
+        if former.starts_with("dev-containers-") {
+            let text = format!("`{former}` lasts until VS Code attaches to the container again, and then names another one");
+            findings.push(Finding::new(Mark::Warning, text).hint(
+                "name the registries instead of `--all`, or set `\"dev.containers.dockerCredentialHelper\": false` in VS Code",
+            ));
         }
-        finding
+        findings.extend(surroundings::missing(settings, former, "the `delegate`"));
+        findings
     }
 
     /// docker reads no password in its file any longer once a helper is asked for all hosts.
@@ -257,9 +249,32 @@ impl Job<'_> {
     }
 }
 
+fn nothing_for_all() -> Finding {
+    let text = format!("{} have no helper for all hosts: they do not read `credsStore`", Clients::Containers.word());
+    let example = format!("`{} configure --containers contoso.azurecr.io`", env!("CARGO_PKG_NAME"));
+    Finding::new(Mark::Warning, text).hint(format!("name the registries for them: {example}"))
+}
+
 fn hosts(registries: &[Registry]) -> Vec<String> {
     let hosts: BTreeSet<&str> = registries.iter().map(Registry::host).collect();
     hosts.into_iter().map(str::to_owned).collect()
+}
+
+/// Writes everything, or takes back what was written. What is noted and not done is found out later; what is done and not noted could
+/// not be undone, so that the record comes first.
+fn carry_out(plans: &[Plan], edit: Option<&Edit>, record: &mut Record) -> Result<(), Error> {
+    let before = record.clone();
+    let changes = || plans.iter().filter(|plan| plan.is_change());
+    let deeds = changes().map(|plan| (&plan.found, &plan.deed)).chain(edit.map(|edit| (&edit.found, &edit.deed)));
+    deeds.for_each(|(found, deed)| record.note(found, deed.clone()));
+    record.write()?;
+    let written = edit.map_or(Ok(()), Edit::write).and_then(|()| changes().try_for_each(Plan::carry_out));
+    if written.is_err() {
+        changes().for_each(Plan::take_back);
+        edit.into_iter().for_each(Edit::take_back);
+        record.go_back(before)?;
+    }
+    written
 }
 
 /// Names of this helper that somebody else wrote: they are no deeds of ours.

@@ -69,7 +69,8 @@ impl Plan {
             findings.push(Finding::new(Mark::Good, "nothing was configured here, so nothing is to be undone"));
         }
         let is_hollow = draft.finish();
-        let is_gone = is_hollow && deed.is_new && draft.done.is_empty();
+        // Where nothing was taken out, somebody else has written what is there.
+        let is_gone = is_hollow && deed.is_new && draft.done.is_empty() && draft.text != *text;
         deed.done = draft.done;
         Ok(Self { clients, after: (!is_gone).then_some(draft.text), deed, findings, found })
     }
@@ -90,6 +91,16 @@ impl Plan {
             _ if !self.is_change() => Ok(()),
             Some(text) => self.found.write(text),
             None => self.found.remove(&self.deed.folders),
+        }
+    }
+
+    /// Undoes it as far as it was done, since something else could not be. What somebody else has written meanwhile stays.
+    pub(super) fn take_back(&self) {
+        let now = Found::read(&self.found.path).ok().filter(|now| self.is_change() && now.text == self.after);
+        match (now, &self.found.text) {
+            (Some(now), Some(text)) => drop(now.write(text)),
+            (Some(now), None) => drop(now.remove(&self.deed.folders)),
+            (None, _) => (),
         }
     }
 

@@ -6,10 +6,10 @@ use crate::config::Settings;
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The record of one user: `configured.json` in the state folder.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Record {
     found: Found,
     content: Content,
@@ -45,8 +45,9 @@ impl Record {
         let state = state.ok_or_else(|| Error::Input("no home folder is set, in which clients have their files".into()))?;
         let found = Found::read(&state.join(env!("CARGO_PKG_NAME")).join("configured.json"))?;
         let content = match &found.text {
-            Some(text) => serde_json::from_str(text)
-                .map_err(|error| unusable(&found.path, format!("is no record of what was configured: {error}")))?,
+            Some(text) => serde_json::from_str(text).map_err(|error| {
+                unusable(&found.path, format!("is no record of what was configured, and may be removed: {error}"))
+            })?,
             None => Content::default(),
         };
         Ok(Self { found, content })
@@ -66,13 +67,20 @@ impl Record {
         }
     }
 
-    /// Writes it where it has changed; an empty one goes.
+    /// Makes it what it was before.
+    pub(super) fn go_back(&mut self, before: Self) -> Result<(), Error> {
+        self.content = before.content;
+        self.write()
+    }
+
+    /// Writes it where it has changed; an empty one goes, and its folder when nothing else lies in it.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let path = self.found.path.clone();
         let text = serde_json::to_string_pretty(&self.content).map_err(|error| unusable(&path, error.to_string()))? + "\n";
         if self.content.files.is_empty() {
             if self.found.text.is_some() {
-                self.found.remove(&[])?;
+                let folder = self.found.real.parent().map(Path::to_owned);
+                self.found.remove(folder.as_slice())?;
             }
         } else if self.found.text.as_ref() != Some(&text) {
             self.found.write(&text)?;

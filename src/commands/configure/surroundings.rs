@@ -74,7 +74,7 @@ pub(super) fn variables(settings: &Settings) -> Vec<Finding> {
 /// What the helper for all hosts in docker's file means, when others have put one there.
 pub(super) fn store(settings: &Settings, state: &State) -> Option<Finding> {
     let store = state.store.as_deref().filter(|store| *store != super::HELPER)?;
-    let (file, program) = (&state.file, format!("docker-credential-{store}"));
+    let file = &state.file;
     if store.starts_with("dev-containers-") {
         let text = format!(
             "`credsStore` in {file} is `{store}`: VS Code writes it anew whenever it attaches to the container, to pass logins on \
@@ -83,19 +83,8 @@ pub(super) fn store(settings: &Settings, state: &State) -> Option<Finding> {
         let hint = "`\"dev.containers.dockerCredentialHelper\": false` in the settings of VS Code ends that";
         return Some(Finding::new(Mark::Warning, text).hint(hint));
     }
-    if find(&program, &settings.program_folders()).is_none() {
-        let text =
-            format!("`{program}`, which `credsStore` in {file} names, is not on `PATH`: docker fails for every other host");
-        let hint = match store {
-            "desktop" | "desktop.exe" | "wincred.exe" => {
-                format!(
-                    "it is part of Docker Desktop or Windows: switch on its integration with this distribution, or take \
-                     `credsStore` out of {file}"
-                )
-            }
-            _ => format!("install it, or take `credsStore` out of {file}"),
-        };
-        return Some(Finding::new(Mark::Warning, text).hint(hint));
+    if let Some(missing) = missing(settings, store, &format!("`credsStore` in {file}")) {
+        return Some(missing);
     }
     let whose = match store {
         "desktop" => "the store of Docker Desktop",
@@ -108,4 +97,20 @@ pub(super) fn store(settings: &Settings, state: &State) -> Option<Finding> {
     let text =
         format!("`credsStore` in {file} is `{store}`, {whose}: it keeps all other hosts; entries of `credHelpers` go before it");
     Some(Finding::new(Mark::Good, text))
+}
+
+/// A helper for other hosts that cannot be called.
+pub(super) fn missing(settings: &Settings, name: &str, named_by: &str) -> Option<Finding> {
+    let program = format!("docker-credential-{name}");
+    if find(&program, &settings.program_folders()).is_some() {
+        return None;
+    }
+    let text = format!("`{program}`, which is {named_by}, is not on `PATH`: docker fails for every other host");
+    let hint = match name {
+        "desktop" | "desktop.exe" | "wincred.exe" => {
+            "it is part of Docker Desktop or Windows: switch its integration with this distribution on, or take the name out"
+        }
+        _ => "install it, or take the name out",
+    };
+    Some(Finding::new(Mark::Warning, text).hint(hint))
 }

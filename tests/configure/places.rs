@@ -1,0 +1,92 @@
+//! Places that cannot be written, or are not ours to write.
+
+use crate::home::{configure, home_with, tree, typed};
+use crate::support::{self, Answer, Home, LIMIT, REGISTRY, run};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::Command;
+
+#[test]
+fn places_that_cannot_be_written_are_told() {
+    let home = home_with(b"{}");
+    let docker = home.path("docker/config.json");
+    fs::remove_file(&docker).unwrap();
+    let told = |answer: Answer, text: &str| assert!(answer.stderr.contains(text), "{text}: {}", answer.text());
+    symlink("nowhere", &docker).unwrap();
+    told(configure(&home, &[REGISTRY]).fails(), "is a symbolic link to a file that does not exist");
+    fs::remove_file(&docker).unwrap();
+    fs::create_dir(&docker).unwrap();
+    told(configure(&home, &[REGISTRY]).fails(), "is a folder, where a file was expected");
+    fs::remove_dir(&docker).unwrap();
+    fs::write(&docker, format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20))).unwrap();
+    told(configure(&home, &[REGISTRY]).fails(), "it is longer than 1048576 bytes");
+    let mut relative = typed(&home, &[REGISTRY]);
+    relative.env("DOCKER_CONFIG", "docker");
+    told(run(relative, "", LIMIT).fails(), "`DOCKER_CONFIG` is \"docker\", expected an absolute path");
+}
+
+/// Runs the command as a user who is not root and to whom these files were given.
+fn as_somebody(home: &Home, words: &[&str]) -> Answer {
+    let own = typed(home, words);
+    if !is_root() {
+        return run(own, "", LIMIT);
+    }
+    let mut command = home.command("setpriv");
+    command.args(["--reuid", &SOMEBODY.to_string(), "--regid", &SOMEBODY.to_string(), "--clear-groups"]);
+    command.arg(own.get_program()).args(own.get_args()).env("ACRSCOPED_CACHE", "none");
+    run(command, "", LIMIT)
+}
+
+const SOMEBODY: u32 = 54_321;
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn give(home: &Home) {
+    if is_root() {
+        let owner = format!("{SOMEBODY}:{SOMEBODY}");
+        // A program that somebody may start.
+        fs::remove_file(home.path("bin/docker-credential-acrscoped")).expect("our folder");
+        home.install(&support::binary(), "bin/docker-credential-acrscoped");
+        let given = Command::new("chown").args(["-Rh", &owner]).arg(home.root()).status();
+        assert!(given.expect("coreutils").success());
+    }
+}
+
+#[test]
+fn when_one_file_cannot_be_written_nothing_is_changed_at_all() {
+    let home = Home::new();
+    home.write("docker/config.json", "{\"credsStore\":\"pass\"}");
+    home.write("locked/auth.json", "{}");
+    give(&home);
+    fs::set_permissions(home.path("locked"), fs::Permissions::from_mode(0o500)).unwrap();
+    fs::rename(home.path("auth.json"), home.path("unused")).ok();
+    symlink("locked/auth.json", home.path("auth.json")).unwrap();
+    let before: Vec<_> = tree(home.root()).into_iter().filter(|(path, ..)| !path.starts_with(home.path("home"))).collect();
+    for words in [&["--all", REGISTRY][..], &[REGISTRY]] {
+        let answer = as_somebody(&home, words).fails();
+        let told = "auth.json` cannot be written: Permission denied (os error 13); nothing in it was changed";
+        assert!(answer.stderr.contains(told), "{}", answer.text());
+        let after: Vec<_> = tree(home.root()).into_iter().filter(|(path, ..)| !path.starts_with(home.path("home"))).collect();
+        assert_eq!(after, before);
+        for path in ["home/.config/docker-credential-acrscoped", "home/.local/state/docker-credential-acrscoped"] {
+            assert!(!home.path(path).exists(), "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_file_of_another_user_is_not_touched_not_even_by_root() {
+    if !is_root() {
+        eprintln!("skipped: only root can give files away");
+        return;
+    }
+    let home = home_with(b"{}");
+    std::os::unix::fs::chown(home.path("auth.json"), Some(SOMEBODY), None).unwrap();
+    let before = tree(home.root());
+    let answer = configure(&home, &[REGISTRY]).fails();
+    let told = "auth.json` belongs to the user with id 54321, and this program runs as 0: run it as that user, without `sudo`";
+    assert!(answer.stderr.contains(told), "{}", answer.text());
+    assert_eq!(tree(home.root()), before);
+}

@@ -1,0 +1,168 @@
+//! What is told of the surroundings: logins that go before the helper, stores of others, programs that are not found.
+use crate::support::{self, Home, LIMIT, REGISTRY, run};
+use serde_json::Value;
+use std::path::PathBuf;
+
+const LOGIN: &str = r#"{"auths":{"contoso.azurecr.io":{"auth":"ZXhhbXBsZTpleGFtcGxl","identitytoken":"ZXhhbXBsZQ=="}}}"#;
+
+/// The findings of `configure` without the words that are the same for all, as `mark: text (hint)`.
+fn findings(home: &Home, words: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
+    let mut command = home.command(home.path("bin/docker-credential-acrscoped"));
+    command.env_remove("REGISTRY_AUTH_FILE").env_remove("DOCKER_CONFIG").env("ACRSCOPED_CACHE", "none");
+    command.args(["configure", "--json"]).args(words).envs(variables.iter().copied());
+    let report = run(command, "", LIMIT).succeeds().json();
+    let findings = report["findings"].as_array().expect("findings").iter();
+    let text = |value: &Value| value.as_str().unwrap_or_default().replace(&home.root().display().to_string(), "");
+    let line = |finding: &Value| format!("{}: {} ({})", text(&finding["mark"]), text(&finding["text"]), text(&finding["hint"]));
+    findings.map(line).collect()
+}
+
+#[track_caller]
+fn assert_told(findings: &[String], expected: &str) {
+    assert!(findings.iter().any(|finding| finding == expected), "{expected} is not among {findings:#?}");
+}
+
+/// A home with podman, whatever is on the machine.
+fn home() -> Home {
+    let home = Home::new();
+    home.script("bin/podman", "exit 0");
+    home
+}
+
+#[test]
+fn a_login_that_az_acr_login_left_is_named_with_what_removes_it() {
+    let home = home();
+    home.write("home/.docker/config.json", LOGIN);
+    let told = findings(&home, &[REGISTRY], &[]);
+    assert_told(
+        &told,
+        "warning: a former login of contoso.azurecr.io lies in /home/.docker/config.json: it is no longer used, but it is a password \
+         (`docker logout contoso.azurecr.io` removes it)",
+    );
+    let told = findings(&home, &["--remove"], &[]);
+    assert_eq!(told, Vec::<String>::new());
+    let told = findings(&home, &["--all"], &[]);
+    assert_told(
+        &told,
+        "warning: docker no longer uses the login of contoso.azurecr.io in /home/.docker/config.json, but podman and its like do \
+         (`docker logout contoso.azurecr.io` removes it)",
+    );
+    assert_told(
+        &told,
+        "warning: podman, buildah and skopeo have no helper for all hosts: they do not read `credsStore` (name the registries for \
+         them: `docker-credential-acrscoped configure --containers contoso.azurecr.io`)",
+    );
+}
+
+#[test]
+fn a_login_in_the_runtime_folder_goes_before_the_helper() {
+    let home = home();
+    home.write("run/containers/auth.json", LOGIN);
+    assert_told(
+        &findings(&home, &[REGISTRY], &[]),
+        "failed: the login of contoso.azurecr.io in /run/containers/auth.json goes before helpers in files that are read later \
+         (`podman logout --authfile /run/containers/auth.json contoso.azurecr.io` removes it)",
+    );
+}
+
+#[test]
+fn stores_of_others_are_named_for_what_they_are() {
+    let home = home();
+    for (store, words, expected) in [
+        (
+            "desktop.exe",
+            &[REGISTRY][..],
+            "warning: `docker-credential-desktop.exe`, which is `credsStore` in /home/.docker/config.json, is not on `PATH`: docker \
+             fails for every other host (it is part of Docker Desktop or Windows: switch its integration with this distribution on, \
+             or take the name out)",
+        ),
+        (
+            "dev-containers-0f3c",
+            &[REGISTRY],
+            "warning: `credsStore` in /home/.docker/config.json is `dev-containers-0f3c`: VS Code writes it anew whenever it attaches \
+             to the container, to pass logins on from outside; entries of `credHelpers` go before it \
+             (`\"dev.containers.dockerCredentialHelper\": false` in the settings of VS Code ends that)",
+        ),
+        (
+            "dev-containers-0f3c",
+            &["--all"],
+            "warning: `dev-containers-0f3c` lasts until VS Code attaches to the container again, and then names another one (name \
+             the registries instead of `--all`, or set `\"dev.containers.dockerCredentialHelper\": false` in VS Code)",
+        ),
+        (
+            "other",
+            &[REGISTRY],
+            "ok: `credsStore` in /home/.docker/config.json is `other`, another helper: it keeps all other hosts; entries of \
+             `credHelpers` go before it ()",
+        ),
+    ] {
+        home.script("bin/docker-credential-other", "exit 0");
+        home.write("home/.docker/config.json", format!("{{\"credsStore\":\"{store}\"}}"));
+        assert_told(&findings(&home, words, &[]), expected);
+        findings(&home, &["--remove"], &[]);
+    }
+}
+
+#[test]
+fn logins_that_docker_would_lose_to_a_helper_for_all_hosts_are_named() {
+    let home = home();
+    home.write("home/.docker/config.json", LOGIN.replace("contoso.azurecr.io", "ghcr.io"));
+    assert_told(
+        &findings(&home, &["--all"], &[]),
+        "warning: docker no longer reads its logins of ghcr.io once a helper stands for all hosts (set a `delegate`, such as \
+         \"secretservice\", and sign in there again; or name the registries instead of `--all`)",
+    );
+}
+
+#[test]
+fn a_program_that_clients_will_not_find_is_told() {
+    let home = home();
+    let file = support::binary().canonicalize().expect("our binary").display().to_string();
+    let link = format!("`sudo ln -s {file} /usr/local/bin/docker-credential-acrscoped`");
+    assert_told(
+        &findings(&home, &[REGISTRY], &[("PATH", "/nowhere")]),
+        &format!("failed: `docker-credential-acrscoped` is in no folder of `PATH`: clients will not find it ({link})"),
+    );
+    home.script("bin2/docker-credential-acrscoped", "exit 0");
+    let path = home.path("bin2").display().to_string();
+    assert_told(
+        &findings(&home, &[REGISTRY], &[("PATH", &path)]),
+        &format!(
+            "warning: clients call /bin2/docker-credential-acrscoped, and not this program, {file} (remove one of them, or change \
+             the order of `PATH`)"
+        ),
+    );
+    if !PathBuf::from("/usr/local/bin/docker-credential-acrscoped").exists() {
+        assert_told(
+            &findings(&home, &[REGISTRY], &[]),
+            &format!("warning: under `sudo` and in systemd units clients do not find it: /bin is not on their `PATH` ({link})"),
+        );
+    }
+}
+
+#[test]
+fn variables_that_decide_in_place_of_files_are_told() {
+    let home = home();
+    let told = findings(&home, &[REGISTRY], &[("DOCKER_AUTH_CONFIG", "{}"), ("SUDO_USER", "alice")]);
+    assert_told(
+        &told,
+        "warning: docker 28.3 and later takes the logins in `DOCKER_AUTH_CONFIG` before any helper (`unset DOCKER_AUTH_CONFIG`, or \
+         take Azure's registries out of it)",
+    );
+    assert_told(
+        &told,
+        "warning: `sudo` runs this: it is about the files in /home, which `alice` does not use without `sudo` (run it without `sudo` \
+         for the files of your own)",
+    );
+}
+
+#[test]
+fn a_name_that_no_client_looks_up_is_told() {
+    let home = home();
+    home.write("home/.docker/config.json", r#"{"credHelpers":{"https://contoso.azurecr.io":"acrscoped"}}"#);
+    assert_told(
+        &findings(&home, &[REGISTRY], &[]),
+        "warning: `https://contoso.azurecr.io` under `credHelpers` in /home/.docker/config.json is never looked up: clients look for \
+         `contoso.azurecr.io` ()",
+    );
+}
