@@ -6,7 +6,7 @@ use simulator::Simulator;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doctor/golden");
 
@@ -56,6 +56,7 @@ fn transcript(row: &Row, home: &Home, simulator: &Simulator) -> (String, Option<
     (row.prepare)(home, simulator, &mut command);
     let answer = run(command, "", LIMIT);
     assert!(!answer.text().contains("eyJ"), "a token: {answer:#?}");
+    assert!(answer.took < Duration::from_secs(30), "too long: {answer:#?}");
     let typed: Vec<&str> = std::iter::once("doctor").chain(row.arguments.iter().copied()).collect();
     let said = normalised(&answer.stdout, home, simulator);
     let stderr: String =

@@ -1,7 +1,7 @@
 //! The set-ups: what is wrong, how it is brought about, and which check is its first cause.
 
 use crate::support::{Home, REGISTRY};
-use simulator::{BadCertificate, ErrorShape, Fault, FaultAt, FaultKind, Raw, Role, Simulator, Tenant};
+use simulator::{Authority, BadCertificate, ErrorShape, Fault, FaultAt, FaultKind, Raw, Role, Simulator, Tenant};
 use std::process::Command;
 
 /// Brings a set-up about.
@@ -102,6 +102,15 @@ pub(crate) fn working() -> Vec<Row> {
             command.env("ACRSCOPED_CONFIG", file);
         })
         .of(&[]),
+        Row::working("works-private-cloud", |home, simulator, command| {
+            let text = "[cloud.Fabrikam]\nsuffix = 'azurecr.fabrikam.example'\nauthority = 'https://login.fabrikam.example'\n";
+            command.env("ACRSCOPED_CONFIG", home.write("config.toml", text));
+            simulator.change(|settings| {
+                settings.authorities.push(Authority { host: "login.fabrikam.example".into(), cloud: "Fabrikam".into() });
+                settings.registry_mut("contoso.azurecr.fabrikam.example").cloud = "Fabrikam".into();
+            });
+        })
+        .of(&["contoso.azurecr.fabrikam.example"]),
         Row::working("probe-arm-refused", untouched).of(&[REGISTRY, "--probe-arm"]),
     ]
 }

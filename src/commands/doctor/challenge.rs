@@ -10,6 +10,10 @@ use reqwest::header::WWW_AUTHENTICATE;
 
 const NAME: &str = "challenge";
 
+/// What a firewall's hint lacks where the name has a public address.
+const NO_ZONE: &str =
+    "; or, if the registry has a private endpoint, let its DNS zone be used here: the name has a public address";
+
 /// What a registry wants of those who come without a token (RFC 6750, section 3; Docker registry API, "token authentication").
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Bearer {
@@ -17,15 +21,19 @@ struct Bearer {
     service: String,
 }
 
-/// Judges the answer of `/v2/`.
-pub(super) fn judge(registry: &Registry, answered: &Answered) -> Check {
+/// Judges the answer of `/v2/`. `is_public` is whether the name was found to have an address of the internet.
+pub(super) fn judge(registry: &Registry, answered: &Answered, is_public: bool) -> Check {
     match answered.status {
         StatusCode::UNAUTHORIZED if !is_web_page(answered) => challenged(registry, answered),
         StatusCode::OK if is_web_page(answered) => refused(NAME, registry, answered, &Refusal::WebPage { status: 200 }, "`/v2/`"),
         StatusCode::OK => Check::warning(NAME, format!("{} lets everybody in without a challenge", registry.host())),
         status => {
             let refusal = exchange::refusal_of(status, &answered.headers, &answered.body);
-            refused(NAME, registry, answered, &refusal, "`/v2/`")
+            let check = refused(NAME, registry, answered, &refusal, "`/v2/`");
+            match refusal {
+                Refusal::Firewall { .. } if is_public => check.hint(refusal.advice(registry) + NO_ZONE),
+                _ => check,
+            }
         }
     }
 }
@@ -86,9 +94,8 @@ impl Bearer {
             return None;
         }
         let mut bearer = Self::default();
-        // Neither a realm nor a service holds a comma or a quote.
-        for part in rest.split(',') {
-            let (name, value) = part.trim().split_once('=')?;
+        // Neither a realm nor a service holds a comma or a quote; a scope does.
+        for (name, value) in rest.split(',').filter_map(|part| part.trim().split_once('=')) {
             let value = value.trim_matches('"').to_owned();
             match name {
                 "realm" => bearer.realm = value,
@@ -109,6 +116,8 @@ mod tests {
         let bearer = Bearer::parse(r#"Bearer realm="https://contoso.azurecr.io/oauth2/token",service="contoso.azurecr.io""#);
         let expected = Bearer { realm: "https://contoso.azurecr.io/oauth2/token".into(), service: "contoso.azurecr.io".into() };
         assert_eq!(bearer, Some(expected));
+        let scoped = Bearer::parse(r#"bearer realm="r", service="s", scope="repository:app:pull,push""#);
+        assert_eq!(scoped, Some(Bearer { realm: "r".into(), service: "s".into() }));
         for header in ["", "Bearer", "Bearer ", "Basic realm=\"x\",service=\"y\"", "Bearer realm=\"x\"", "Bearer x,y"] {
             assert_eq!(Bearer::parse(header), None, "{header}");
         }

@@ -11,17 +11,13 @@ use crate::error::{Error, Stage, Unreachable};
 use crate::exchange;
 use crate::network::{self, Network, answer};
 use crate::registry::Registry;
-use reqwest::header::HeaderMap;
+use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, StatusCode};
 use std::time::{Duration, Instant};
 
 const TLS: &str = "tls";
 const CHALLENGE: &str = "challenge";
 pub(super) const CLOCK: &str = "clock";
-
-/// What a firewall's hint lacks where the name has a public address.
-const NO_ZONE: &str =
-    "; or, if the registry has a private endpoint, let its DNS zone be used here: the name has a public address";
 
 /// No check of the way there waits longer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,43 +42,59 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
     let started = Instant::now();
     let shown_certificate = tokio::time::timeout(deadline.left(), network.shown_certificate(host));
     let (answered, certificate) = tokio::join!(ask(&network, registry, deadline), shown_certificate);
-    let facts = certificate.ok().flatten().and_then(|der| Facts::of(&der));
+    let certificate = certificate.ok().flatten().and_then(|der| Facts::of(&der)).map(|facts| shown(&facts));
     let (tls, challenge) = match &answered {
         Ok(answered) => {
-            let is_shut_out =
-                answered.status == StatusCode::FORBIDDEN && proxy.is_none() && dns.summary.contains(address::PUBLIC);
-            let tls = Check::good(TLS, facts.as_ref().map_or("the certificate is trusted".into(), shown));
-            let mut challenge = challenge::judge(registry, answered).since(started);
-            if is_shut_out {
-                challenge.hint = challenge.hint.map(|hint| hint + NO_ZONE);
-            }
-            (tls.with(network.circumstances().to_vec()), challenge)
+            let tls = Check::good(TLS, certificate.unwrap_or_else(|| "the certificate is trusted".into()));
+            let is_public = proxy.is_none() && dns.summary.contains(address::PUBLIC);
+            (tls.with(network.circumstances().to_vec()), challenge::judge(registry, answered, is_public).since(started))
         }
-        Err(error) => match error {
-            Error::Unreachable(Unreachable { stage: Stage::Name | Stage::Connection, .. }) => {
+        Err(error) => {
+            if is_no_connection(error) {
                 tcp = Check::failed(address::TCP, error).since(started);
-                (Check::skipped(TLS, "there is no connection"), Check::skipped(CHALLENGE, "there is no connection"))
             }
-            Error::Unreachable(Unreachable { stage: Stage::Answer, .. }) | Error::Deadline { .. } => {
-                (Check::skipped(TLS, "no answer came"), Check::failed(CHALLENGE, error).since(started))
-            }
-            _ => {
-                let tls = Check::failed(TLS, error).with(facts.as_ref().map(shown)).since(started);
-                (tls, Check::skipped(CHALLENGE, "TLS is not trusted"))
-            }
-        },
+            lost(error, certificate, started)
+        }
     };
-    let clock = match (&answered, network.skew()) {
-        (Ok(_), Some(skew)) => {
+    let clock = compared(host, answered.ok().as_ref(), &network);
+    vec![dns, tcp, tls, challenge, clock]
+}
+
+fn is_no_connection(error: &Error) -> bool {
+    matches!(error, Error::Unreachable(Unreachable { stage: Stage::Name | Stage::Connection, .. }))
+}
+
+/// TLS and the challenge, when no answer came.
+fn lost(error: &Error, certificate: Option<String>, started: Instant) -> (Check, Check) {
+    match error {
+        error if is_no_connection(error) => {
+            (Check::skipped(TLS, "there is no connection"), Check::skipped(CHALLENGE, "there is no connection"))
+        }
+        Error::Unreachable(Unreachable { stage: Stage::Answer, .. }) => {
+            // TLS stood before the answer could break off.
+            let tls = Check::good(TLS, certificate.unwrap_or_else(|| "the certificate is trusted".into()));
+            (tls, Check::failed(CHALLENGE, error).since(started))
+        }
+        Error::Deadline { .. } => (Check::skipped(TLS, "no answer came"), Check::failed(CHALLENGE, error).since(started)),
+        _ => {
+            let tls = Check::failed(TLS, error).with(certificate).since(started);
+            (tls, Check::skipped(CHALLENGE, "TLS is not trusted"))
+        }
+    }
+}
+
+/// The clocks at both ends.
+fn compared(host: &str, answered: Option<&Answered>, network: &Network) -> Check {
+    match (answered, network.skew()) {
+        (Some(_), Some(skew)) => {
             Check::warning(CLOCK, skew).hint("set the clock of this machine, for example with `timedatectl set-ntp true`")
         }
-        (Ok(answered), None) if answered.headers.contains_key(reqwest::header::DATE) => {
+        (Some(answered), None) if answered.headers.contains_key(DATE) => {
             Check::good(CLOCK, format!("within five minutes of that of {host}"))
         }
-        (Ok(_), None) => Check::skipped(CLOCK, "the answer has no date"),
-        (Err(_), _) => Check::skipped(CLOCK, "no answer came"),
-    };
-    vec![dns, tcp, tls, challenge, clock]
+        (Some(_), None) => Check::skipped(CLOCK, "the answer has no date"),
+        (None, _) => Check::skipped(CLOCK, "no answer came"),
+    }
 }
 
 /// The same checks when it is of no use to look.
