@@ -29,7 +29,7 @@ pub(super) struct Answered {
     pub(super) body: Vec<u8>,
 }
 
-/// Looks at everything up to the challenge. The network has its own deadline: see [`network`].
+/// Looks at everything up to the challenge. The network has its own deadline: see [`network()`].
 pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> Vec<Check> {
     let (network, deadline) = network(config, clock);
     let host = registry.host();
