@@ -89,7 +89,8 @@ fn granted(status: StatusCode, body: &[u8]) -> Result<SecretString, Option<Refus
     Ok(granted.refresh_token)
 }
 
-fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
+/// What an answer of a registry that is no 200 means.
+pub(crate) fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
     let said = message(body);
     let status_code = status.as_u16();
     if let Some(location) = answer::location(status, headers) {
@@ -107,7 +108,8 @@ fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
     }
 }
 
-fn correlation(headers: &HeaderMap) -> Option<String> {
+/// The id that Azure's support asks for.
+pub(crate) fn correlation(headers: &HeaderMap) -> Option<String> {
     let is_id = |id: &String| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     answer::header(headers, "x-ms-correlation-request-id").filter(is_id)
 }

@@ -50,6 +50,7 @@
 //! | [`network`] | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | [`cache`] | tokens in the stores of the operating system |
 //! | `program` | programs that we call: how they are found, run and ended |
+//! | `asn1` | a reader of DER and BER, for keys and certificates |
 //! | `files` | small files, read with a bound and without waiting |
 //! | [`log`] | what is told on stderr |
 //! | [`error`] | what can go wrong, as what the reader must do next |
@@ -70,6 +71,7 @@
 //! | a command for people | a file in [`commands`] and a variant of [`commands::Command`] |
 //! | a client protocol | a file in [`protocol`] and a word in [`cli`] |
 
+mod asn1;
 pub mod cache;
 pub mod cli;
 pub mod commands;

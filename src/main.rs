@@ -63,8 +63,10 @@ fn person(command: commands::Command) -> Result<ExitCode, Error> {
     let settings = settings()?;
     log(&settings)?;
     let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal(), command.is_plain());
-    let program = std::env::current_exe().ok();
-    command.run(&Context { settings: &settings, clock: SystemTime::now, terminal, program: program.as_deref() }, Stdout)
+    let (program, is_watched) = (std::env::current_exe().ok(), io::stderr().is_terminal());
+    let program = program.as_deref();
+    let context = Context { settings: &settings, clock: SystemTime::now, terminal, tell: tell_at_once, is_watched, program };
+    command.run(&context, Stdout)
 }
 
 /// A helper, and what it tells meanwhile. Called for hosts that are ours, and for `list`.
@@ -154,6 +156,12 @@ fn was_closed() -> bool {
 #[cfg(not(target_os = "linux"))]
 fn was_closed() -> bool {
     false
+}
+
+/// Text on stderr as it is, before the answer is there.
+fn tell_at_once(text: &str) {
+    let mut stderr = io::stderr();
+    drop(stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()));
 }
 
 /// A stream that is closed cannot be told so.

@@ -50,6 +50,11 @@ impl<'a> Session<'a> {
         Ok(Self { registry, config, cache, clock, identity, key, access_key })
     }
 
+    /// The same without a cache: nothing is found there, and nothing kept.
+    pub(crate) fn of_no_cache(config: &'a Config, registry: &'a Registry, clock: Clock) -> Result<Self, Error> {
+        Self::new(config, registry, Cache::over(vec![]), clock)
+    }
+
     /// Under which key the refresh token is kept.
     pub(crate) fn key(&self) -> &Key {
         &self.key
@@ -157,10 +162,7 @@ impl<'a> Session<'a> {
     async fn obtain(&self, deadline: Deadline) -> Result<RefreshToken, Error> {
         info!(registry = %self.registry, identity = %self.identity, "signing in");
         let network = Arc::new(Network::new(self.config.network.clone(), deadline, self.clock));
-        let secret = self.sign_in_and_exchange(&network, deadline).await.map_err(|error| match network.skew() {
-            Some(skew) => Error::Skewed { error: Box::new(error), skew },
-            None => error,
-        })?;
+        let secret = self.sign_in_and_exchange(&network, deadline).await.map_err(|error| skewed(error, &network))?;
         let now = self.now();
         let token = RefreshToken::received(secret, now);
         self.cache.put(&self.key, &token, now);
@@ -186,7 +188,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    async fn exchange(
+    /// Exchanges an access token of this identity, by a client for the login server.
+    pub(crate) async fn exchange(
         &self,
         network: &Network,
         client: &Client,
@@ -230,7 +233,8 @@ impl<'a> Session<'a> {
         self.share(&self.access_key, deadline.left() / 2, find, sign_in).await
     }
 
-    async fn sign_in(&self, network: &Arc<Network>, deadline: Deadline) -> Result<AccessToken, Error> {
+    /// Signs in, and keeps the access token for further registries.
+    pub(crate) async fn sign_in(&self, network: &Arc<Network>, deadline: Deadline) -> Result<AccessToken, Error> {
         let started = Instant::now();
         let during = format!("{} was asked for an access token", self.identity);
         let token = deadline.keep(during, network.circumstances(), self.identity.access_token(network, &self.cache)).await;
@@ -260,6 +264,14 @@ impl<'a> Session<'a> {
             details,
             hint: Some("try again".into()),
         }))
+    }
+}
+
+/// The failure, with the clock of this machine as a reason if that is far off.
+pub(crate) fn skewed(error: Error, network: &Network) -> Error {
+    match network.skew() {
+        Some(skew) => Error::Skewed { error: Box::new(error), skew },
+        None => error,
     }
 }
 

@@ -82,6 +82,11 @@ impl Terminal {
         self.paint(style, if self.has_unicode { unicode } else { ascii })
     }
 
+    /// Whether words stand in place of marks, and nothing is drawn.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// Whether marks and lines may be drawn with more than ASCII.
     pub fn has_unicode(&self) -> bool {
         self.has_unicode

@@ -3,6 +3,10 @@
 //! Nothing here checks a signature: the services do that. Claims are read only to refuse to send a token of a wrong
 //! audience and to know how long a token lives.
 
+mod claims;
+
+pub use claims::{Access, Claims};
+
 use crate::text::printable;
 use azure_core::base64::decode_url_safe;
 use secrecy::{ExposeSecret, SecretString};
@@ -46,6 +50,18 @@ impl Audience {
             return Err(format!("is {text:?}, which is Azure Resource Manager: its tokens are never asked for nor sent"));
         }
         Ok(Self(text.strip_suffix("/.default").unwrap_or(text).trim_end_matches('/').to_owned()))
+    }
+
+    /// Azure Resource Manager of a cloud, named as the Azure CLI does, for `doctor --probe-arm` alone: whether a registry takes such tokens can be told only by
+    /// offering one. Everything else calls [`Audience::parse`], which refuses it; clippy refuses further callers of this.
+    pub(crate) fn of_resource_manager(cloud: &str) -> Option<Self> {
+        let host = match cloud {
+            "AzureCloud" => "management.azure.com",
+            "AzureUSGovernment" => "management.usgovcloudapi.net",
+            "AzureChinaCloud" => "management.chinacloudapi.cn",
+            _ => return None,
+        };
+        Some(Self(format!("https://{host}")))
     }
 
     /// The Entra scope to ask for.

@@ -299,42 +299,15 @@ fn an_early_connection_that_hangs_does_not_outlast_the_deadline() {
 mod namespace {
     use super::*;
 
-    const INSIDE: &str = "ACRSCOPED_TEST_INSIDE";
+    use crate::support::namespace;
 
-    /// Runs this test once more, alone in a namespace; there, does what is to be done.
-    #[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
     fn alone(test: &str, body: impl FnOnce(&Path)) {
-        if std::env::var_os(INSIDE).is_some() {
-            let home = Home::new();
-            sh("ip link set lo up");
-            body(home.root());
-            return;
-        }
-        let itself = std::env::current_exe().expect("a test program");
-        let mut command = Command::new("unshare");
-        command.args(["--map-root-user", "--net", "--mount"]).arg(itself).env(INSIDE, "1").env("RUST_BACKTRACE", "0");
-        command.args(["--exact", &format!("namespace::{test}"), "--include-ignored", "--nocapture"]);
-        let answer = support::run(command, "", support::LIMIT).succeeds();
-        assert!(answer.stdout.contains("1 passed"), "{answer:#?}");
-    }
-
-    fn sh(script: &str) {
-        let answer = support::run(shell(script), "", support::LIMIT);
-        assert!(answer.status.success(), "{answer:#?}");
-    }
-
-    fn shell(script: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-ec", script]);
-        command
+        namespace::alone(&format!("namespace::{test}"), body);
     }
 
     /// Has every host of the test at these addresses.
     fn resolve(folder: &Path, addresses: &[&str]) {
-        let file = folder.join("hosts");
-        let lines: Vec<String> = addresses.iter().map(|address| format!("{address} {AUTHORITY} {REGISTRY}\n")).collect();
-        std::fs::write(&file, lines.concat()).expect("our folder");
-        sh(&format!("mount --bind {} /etc/hosts", file.display()));
+        namespace::resolve(folder, &[AUTHORITY, REGISTRY], addresses);
     }
 
     /// The helper without a proxy.

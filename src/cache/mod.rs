@@ -11,9 +11,11 @@ mod kernel_keyring;
 mod login;
 #[cfg(target_os = "linux")]
 mod secret_service;
+mod trial;
 
 pub use entry::Key;
 pub use login::Place;
+pub use trial::Trial;
 
 use crate::config::{CacheChoice, SessionBus};
 use crate::registry::Registry;

@@ -2,6 +2,7 @@
 //! pieces that answer a `get`.
 
 pub mod configure;
+pub mod doctor;
 pub mod login;
 pub mod logout;
 pub mod status;
@@ -55,6 +56,9 @@ pub enum Command {
                             docker-credential-acrscoped status\n  \
                             docker-credential-acrscoped status --json | jq -r '.[].registry'")]
     Status(status::Arguments),
+    /// Find out why a registry cannot be pulled from or pushed to, and say what to do.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
     #[command(after_help = "It is the registry's refresh token, good for three hours: treat it as a password.\n\n\
                             Examples:\n  \
@@ -74,6 +78,7 @@ impl Command {
             Self::Status(arguments) => arguments.format.plain,
             Self::Login(_) => false,
             Self::Logout(_) | Self::Token(_) => true,
+            Self::Doctor(arguments) => arguments.is_plain(),
         }
     }
 
@@ -84,6 +89,7 @@ impl Command {
             Self::Login(arguments) => login::run(context, &arguments, output)?,
             Self::Logout(arguments) => logout::run(context, &arguments, output)?,
             Self::Status(arguments) => status::run(context, arguments, output)?,
+            Self::Doctor(arguments) => return doctor::run(context, &arguments, output),
             Self::Token(arguments) => token::run(context, &arguments, output)?,
         }
         Ok(ExitCode::SUCCESS)
@@ -99,6 +105,10 @@ pub struct Context<'a> {
     pub clock: Clock,
     /// What stdout can show.
     pub terminal: Terminal,
+    /// Says something on stderr at once, as it is.
+    pub tell: fn(&str),
+    /// Whether a person reads stderr as it is written.
+    pub is_watched: bool,
     /// The file of this program, if the system tells.
     pub program: Option<&'a Path>,
 }

@@ -75,7 +75,7 @@ pub fn run(context: &Context<'_>, arguments: Arguments, mut output: impl Write) 
 }
 
 /// `19:22 (in 2 h 10 min)`, with the day when it is another, in the time of this machine.
-fn until(expires: SystemTime, now: SystemTime) -> String {
+pub(super) fn until(expires: SystemTime, now: SystemTime) -> String {
     let left = expires.duration_since(now).unwrap_or_default().as_secs() / 60;
     let left = if left < 60 { format!("{left} min") } else { format!("{} h {} min", left / 60, left % 60) };
     let local = |time: SystemTime| {

@@ -53,7 +53,15 @@ pub(super) fn network(variables: &Variables, ca_file: Option<Value<PathBuf>>) ->
     let mut circumstances = circumstances(variables)?;
     circumstances
         .extend(ca_file.as_ref().map(|file| format!("`{}` is set to {}", file.origin.setting("ca_file"), file.value.display())));
-    Ok(NetworkSettings { system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from), ca_file, circumstances })
+    let first = |names: [&str; 4]| names.iter().find_map(|name| text(variables, name).ok().flatten()).unwrap_or_default();
+    Ok(NetworkSettings {
+        system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from),
+        ca_file,
+        // The order in which the HTTP client reads them.
+        proxy: first(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]).into(),
+        no_proxy: first(["NO_PROXY", "no_proxy", "", ""]),
+        circumstances,
+    })
 }
 
 /// The proxy and CA variables in force, as sentences. A proxy's user and password are left out. A proxy that is no URL is an

@@ -33,6 +33,7 @@ use crate::token::Audience;
 use environment::{meeting_folders, network, program_folders, raw, session_bus};
 use file::File;
 use layers::Layers;
+use secrecy::SecretString;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,10 @@ pub struct NetworkSettings {
     pub system_ca_file: Option<PathBuf>,
     /// `ca_file`: PEM certificates trusted besides the system's.
     pub ca_file: Option<Value<PathBuf>>,
+    /// The proxy of requests by TLS, with user and password if it has them, and empty if there is none.
+    pub proxy: SecretString,
+    /// The hosts that are reached without it (`NO_PROXY`).
+    pub no_proxy: String,
     /// The proxy and CA variables that are set, as sentences, to name them when a connection fails.
     pub circumstances: Vec<String>,
 }

@@ -286,7 +286,7 @@ impl Error {
             Self::Relayed(account) => account.hint.clone(),
             Self::Skewed { .. } => Some("set the clock of this machine, for example with `timedatectl set-ntp true`".into()),
             Self::WrongAudience { .. } => Some("the source ignores the scope it was asked for; choose another one".into()),
-            Self::Exchange { registry, refusal, .. } => Some(refusal.hint(registry)),
+            Self::Exchange { registry, refusal, .. } => Some(refusal.advice(registry)),
             Self::Unreachable(unreachable) => Some(unreachable.hint()),
             Self::Deadline { .. } => {
                 Some("`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go".into())

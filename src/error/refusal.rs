@@ -54,7 +54,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub(super) fn describe(&self, registry: &Registry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// One sentence on it.
+    pub(crate) fn describe(&self, registry: &Registry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = registry.login_server();
         match self {
             Self::Denied { status, said: None } => write!(f, "{host} refused the access token: {status}"),
@@ -84,7 +85,8 @@ impl Refusal {
         }
     }
 
-    pub(super) fn hint(&self, registry: &Registry) -> String {
+    /// What to do about it.
+    pub(crate) fn advice(&self, registry: &Registry) -> String {
         let name = registry.resource_name();
         match self {
             Self::Denied { .. } => format!(

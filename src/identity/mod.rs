@@ -145,6 +145,16 @@ impl Identity {
         }
     }
 
+    /// Why each source before this one was passed over, in their order.
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    /// The authority that signs it in, and where that was set unless it is that of the cloud.
+    pub fn authority(&self) -> (&Url, Option<&Origin>) {
+        (&self.authority, self.authority_origin.as_ref())
+    }
+
     /// What the access token is asked for.
     pub fn audience(&self) -> &Audience {
         &self.audience

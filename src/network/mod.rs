@@ -8,6 +8,7 @@ pub mod answer;
 mod early;
 mod failure;
 mod transport;
+mod witness;
 
 pub use early::EarlyConnection;
 pub use failure::chain;
@@ -17,13 +18,16 @@ use crate::config::{NetworkSettings, Value};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Stage, Unreachable, printable};
 use crate::files::read_small;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::DATE;
 use reqwest::{Certificate, Client, ClientBuilder, Request, Response, StatusCode};
+use secrecy::ExposeSecret;
 use std::error::Error as StdError;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tracing::debug;
+use witness::Witness;
 
 /// The longest body that is read of any answer.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -74,6 +78,25 @@ impl Network {
         let early = EarlyConnection::default();
         let client = self.build(host, self.internet_builder()?.connector_layer(early.clone()))?;
         Ok((client, early))
+    }
+
+    /// The certificate (DER) that a host shows, whoever signed it. The connection ends when it has been shown, before anything is sent
+    /// by it.
+    pub async fn shown_certificate(&self, host: &str) -> Option<Vec<u8>> {
+        let witness = Arc::new(Witness::default());
+        let client = base().https_only(true).tls_backend_preconfigured(witness.tls()).build().ok()?;
+        // It fails always: nobody is trusted.
+        drop(client.head(format!("https://{host}/")).send().await);
+        witness.seen()
+    }
+
+    /// The proxy that a request to this host goes through, without its user and password. The HTTP client goes by the same rules.
+    pub fn proxy(&self, host: &str) -> Option<String> {
+        let matcher = Matcher::builder().https(self.settings.proxy.expose_secret()).no(&*self.settings.no_proxy).build();
+        let proxy = matcher.intercept(&format!("https://{host}/").parse().ok()?)?;
+        let uri = proxy.uri();
+        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        Some(printable(&format!("{}://{}{port}", uri.scheme_str()?, uri.host()?)))
     }
 
     /// A client for identity endpoints of the machine: IMDS refuses requests that came through a proxy, and a proxy cannot reach

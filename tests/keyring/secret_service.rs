@@ -3,7 +3,7 @@
 use crate::contract;
 use crate::support::server::{CONTAINED, Server};
 use crate::support::trace::Trace;
-use crate::support::{REGISTRY, until};
+use crate::support::{LIMIT, REGISTRY, binary, run, until};
 use crate::user::User;
 use rustix::process::{Signal, kill_process};
 use std::fs::Permissions;
@@ -83,6 +83,44 @@ fn a_login_is_kept_in_the_keyring_that_lasts() {
     assert!(is_locked(&user));
     assert!(login().stdout.contains("it is kept in the kernel keyring until the machine restarts, and ends"));
     user.run(&format!("{nobody} {helper} get"), REGISTRY).secret();
+}
+
+/// What `doctor` says of the keyring: status, sentence and details in one text; and the check on top.
+fn doctor(user: &User) -> (String, serde_json::Value) {
+    let mut command = user.command(&user.home.path("own/docker-credential-acrscoped").display().to_string());
+    command.args(["doctor", REGISTRY, "--json"]).env("PATH", format!("{}:/usr/bin:/bin", user.home.path("own").display()));
+    let json = run(command, "", LIMIT).json();
+    let checks = json["checks"].as_array().expect("a list");
+    let check = checks.iter().find(|check| check["name"] == "keyring").expect("a check of the keyring");
+    (format!("{}: {} {}", check["status"], check["summary"], check["details"]), json["cause"].clone())
+}
+
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn the_doctor_tells_a_keyring_that_works_from_one_that_is_stuck_or_locked() {
+    let (user, _bus) = desktop_user("secret-service");
+    // The build's folder may be closed to this user.
+    std::fs::create_dir(user.home.path("own")).expect("our folder");
+    user.home.install(&binary(), "own/docker-credential-acrscoped");
+    for file in ["docker/config.json", "auth.json"] {
+        // Written by the user, since it is theirs.
+        let text = format!(r#"{{"credHelpers":{{"{REGISTRY}":"acrscoped"}}}}"#);
+        user.run(&format!("tee {}", user.home.path(file).display()), &text).succeeds();
+    }
+    user.simulator.change(|settings| settings.password_grant = None);
+    let no_keyring = r#""warning": "no token can be kept: each call signs in""#;
+    let keyring = unlocked(&user);
+    let (said, _) = doctor(&user);
+    assert!(said.starts_with(r#""ok": "Secret Service took, gave back and dropped a token of 2 KiB""#), "{said}");
+    assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}));
+    kill_process(keyring.id(), Signal::STOP).expect("our child");
+    let (said, cause) = doctor(&user);
+    assert!(said.starts_with(no_keyring) && cause == "keyring", "{cause}: {said}");
+    kill_process(keyring.id(), Signal::CONT).expect("our child");
+    drop(keyring);
+    let _keyring = start_keyring(&user, "");
+    let (said, cause) = doctor(&user);
+    assert!(said.starts_with(no_keyring) && said.contains("locked") && cause == "keyring", "{cause}: {said}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Namespaces of a test's own: for a user keyring, and for a folder that the system has elsewhere.
 
-use super::until;
+use super::{Home, LIMIT, run, until};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -63,4 +63,41 @@ pub(crate) fn with_arc_keys(command: &Command, folder: &Path) -> Command {
     inside.arg(command.get_program()).args(command.get_args()).env_clear();
     inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("KEYS", folder);
     inside
+}
+
+const INSIDE: &str = "ACRSCOPED_TEST_INSIDE";
+
+/// Runs the test of this path once more, alone in namespaces whose only interface is loopback and whose mounts are its own; there, does
+/// what is to be done, with a folder.
+#[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
+pub(crate) fn alone(test: &str, body: impl FnOnce(&Path)) {
+    if std::env::var_os(INSIDE).is_some() {
+        let home = Home::new();
+        sh("ip link set lo up");
+        body(home.root());
+        return;
+    }
+    let itself = std::env::current_exe().expect("a test program");
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--net", "--mount"]).arg(itself).env(INSIDE, "1").env("RUST_BACKTRACE", "0");
+    command.args(["--exact", test, "--include-ignored", "--nocapture"]);
+    let answer = run(command, "", LIMIT).succeeds();
+    assert!(answer.stdout.contains("1 passed"), "{answer:#?}");
+}
+
+/// Runs a script, which must succeed.
+pub(crate) fn sh(script: &str) {
+    let mut command = Command::new("sh");
+    command.args(["-ec", script]);
+    let answer = run(command, "", LIMIT);
+    assert!(answer.status.success(), "{answer:#?}");
+}
+
+/// Has every one of the hosts at these addresses, and no other host anywhere.
+pub(crate) fn resolve(folder: &Path, hosts: &[&str], addresses: &[&str]) {
+    let file = folder.join("hosts");
+    let lines: Vec<String> = addresses.iter().map(|address| format!("{address} {}\n", hosts.join(" "))).collect();
+    std::fs::write(&file, lines.concat()).expect("our folder");
+    // An earlier one goes first: its file may be gone.
+    sh(&format!("umount /etc/hosts 2>/dev/null || true; mount --bind {} /etc/hosts", file.display()));
 }

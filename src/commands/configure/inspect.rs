@@ -23,7 +23,7 @@ pub fn wiring(context: &Context<'_>, registry: &Registry) -> Vec<Finding> {
     findings.extend(variables(context.settings));
     // What is bad of them was told before.
     findings.extend(remarks(&places, registry).into_iter().filter(|finding| finding.mark != Mark::Bad));
-    findings.extend(program(context));
+    findings.push(program(context));
     findings
 }
 
@@ -175,7 +175,7 @@ mod tests {
         let terminal = Terminal::new(settings.variables(), false, true);
         let program = root.join("bin/docker-credential-acrscoped");
         let clock = || std::time::SystemTime::UNIX_EPOCH;
-        let context = Context { settings: &settings, clock, terminal, program: Some(&program) };
+        let context = Context { settings: &settings, clock, terminal, program: Some(&program), is_watched: false, tell: |_| () };
         let findings = wiring(&context, &Registry::parse("contoso.azurecr.io", &[]).unwrap());
         let lines = findings.iter().map(|finding| format!("{}: {}", finding.mark.word(), finding.text));
         lines.map(|line| line.replace(&root.display().to_string(), "~")).filter(|line| !line.contains("sudo")).collect()

@@ -31,6 +31,7 @@ mod wire;
 
 pub use inspect::wiring;
 pub use report::Finding;
+pub use surroundings::program;
 
 use super::{Context, Format, write_json};
 use crate::error::Error;
@@ -244,7 +245,8 @@ impl Job<'_> {
         }
         findings.extend(surroundings::variables(settings));
         findings.extend(registries.iter().flat_map(|registry| inspect::remarks(self.places, registry)));
-        findings.extend(surroundings::program(self.context));
+        findings.push(surroundings::program(self.context));
+        findings.extend(surroundings::elsewhere(self.context));
         report.findings.extend(findings);
     }
 }

@@ -15,27 +15,40 @@ const PROGRAM: &str = env!("CARGO_PKG_NAME");
 const SYSTEM: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
 /// Whether clients find this program under its name: theirs is the same `PATH`.
-pub(super) fn program(context: &Context<'_>) -> Vec<Finding> {
-    let path = context.settings.program_folders();
-    let own = context.program.and_then(|program| program.canonicalize().ok());
-    let link = own.as_ref().map(|own| format!("`sudo ln -s {} /usr/local/bin/{PROGRAM}`", own.display()));
-    let link = link.unwrap_or_else(|| format!("put it into a folder of `PATH`, such as /usr/local/bin/{PROGRAM}"));
-    let Some(found) = find(PROGRAM, &path) else {
+pub fn program(context: &Context<'_>) -> Finding {
+    let Some(found) = find(PROGRAM, &context.settings.program_folders()) else {
         let text = format!("`{PROGRAM}` is in no folder of `PATH`: clients will not find it");
-        return vec![Finding::new(Mark::Bad, text).hint(link)];
+        return Finding::new(Mark::Bad, text).hint(link(context));
     };
-    let mut findings = vec![Finding::new(Mark::Good, format!("clients find this helper as {}", found.display()))];
     let real = found.canonicalize().ok();
-    if let Some(own) = own.filter(|own| real.as_ref() != Some(own)) {
+    if let Some(own) = own(context).filter(|own| real.as_ref() != Some(own)) {
         let text = format!("clients call {}, and not this program, {}", found.display(), own.display());
-        findings = vec![Finding::new(Mark::Warning, text).hint("remove one of them, or change the order of `PATH`")];
+        return Finding::new(Mark::Warning, text).hint("remove one of them, or change the order of `PATH`");
     }
+    Finding::new(Mark::Good, format!("clients find this helper as {}", found.display()))
+}
+
+/// That those who have another `PATH` do not find this program, where others do.
+pub(super) fn elsewhere(context: &Context<'_>) -> Option<Finding> {
+    let found = find(PROGRAM, &context.settings.program_folders())?;
     let system: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
-    if find(PROGRAM, &system).is_none() {
-        let text = format!("under `sudo` and in systemd units clients do not find it: {} is not on their `PATH`", parent(&found));
-        findings.push(Finding::new(Mark::Warning, text).hint(link));
+    if find(PROGRAM, &system).is_some() {
+        return None;
     }
-    findings
+    let text = format!("under `sudo` and in systemd units clients do not find it: {} is not on their `PATH`", parent(&found));
+    Some(Finding::new(Mark::Warning, text).hint(link(context)))
+}
+
+fn own(context: &Context<'_>) -> Option<PathBuf> {
+    context.program?.canonicalize().ok()
+}
+
+/// What puts this program where everybody finds it.
+fn link(context: &Context<'_>) -> String {
+    own(context).map_or_else(
+        || format!("put it into a folder of `PATH`, such as /usr/local/bin/{PROGRAM}"),
+        |own| format!("`sudo ln -s {} /usr/local/bin/{PROGRAM}`", own.display()),
+    )
 }
 
 fn parent(file: &Path) -> String {

@@ -1,8 +1,8 @@
 //! Decrypts what a password protects: PBES2 (RFC 8018, section 6.2) and the older schemes of PKCS#12 (RFC 7292, appendix C).
 
-use super::asn1::{INTEGER, Reader, SEQUENCE};
 use super::flaw::Flaw;
 use super::oids;
+use crate::asn1::{INTEGER, Reader, SEQUENCE};
 use aes::{Aes128, Aes192, Aes256};
 use cbc::Decryptor;
 use cbc::cipher::block_padding::Pkcs7;

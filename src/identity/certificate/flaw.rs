@@ -1,7 +1,7 @@
 //! What can be wrong with the file of a certificate, in words.
 
-use super::asn1::dotted;
 use super::decryption::MOST_ROUNDS;
+use crate::asn1::dotted;
 use std::fmt;
 use std::io;
 

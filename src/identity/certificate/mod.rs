@@ -3,7 +3,6 @@
 //! The file holds a certificate and its private key, in PEM or PKCS#12. With the key a statement is signed, a JWT, that is as good
 //! as a client secret; Entra knows the certificate. The `azure_identity` crate has that only with OpenSSL, and only for PKCS#12.
 
-mod asn1;
 mod assertion;
 mod decryption;
 mod flaw;
@@ -18,8 +17,8 @@ mod openssl;
 
 pub(super) use assertion::SignedAssertion;
 
+use crate::asn1::{Reader, SEQUENCE};
 use crate::files::read_small;
-use asn1::{Reader, SEQUENCE};
 use flaw::Flaw;
 use ring::rsa::KeyPair;
 use secrecy::{ExposeSecret, SecretString};

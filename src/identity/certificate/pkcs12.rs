@@ -1,10 +1,10 @@
 //! Keys and certificates of a PKCS#12 file (RFC 7292), also known as PFX.
 
 use super::Contents;
-use super::asn1::{CONTEXT_0, CONTEXT_0_PRIMITIVE, Element, INTEGER, Reader, SEQUENCE};
 use super::decryption::{Password, Purpose, Rounds, decrypt, derive};
 use super::flaw::Flaw;
 use super::{oids, pkcs8};
+use crate::asn1::{CONTEXT_0, CONTEXT_0_PRIMITIVE, Element, INTEGER, Reader, SEQUENCE};
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
@@ -126,7 +126,7 @@ fn x509(bag: Element<'_>) -> Result<Option<Vec<u8>>, Flaw> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::certificate::asn1::OCTET_STRING;
+    use crate::asn1::OCTET_STRING;
     use crate::identity::certificate::openssl::Folder;
 
     const END: [u8; 2] = [0, 0];

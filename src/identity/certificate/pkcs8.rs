@@ -1,9 +1,9 @@
 //! Private keys in PKCS#8, in the clear (RFC 5208, section 5) and encrypted (section 6).
 
-use super::asn1::{Reader, SEQUENCE};
 use super::decryption::{Password, Rounds, decrypt};
 use super::flaw::Flaw;
 use super::oids;
+use crate::asn1::{Reader, SEQUENCE};
 use zeroize::Zeroizing;
 
 /// The `RSAPrivateKey` (RFC 8017, appendix A.1.2) in a `PrivateKeyInfo`.

@@ -1,7 +1,7 @@
 //! What of certificates matters here: whose key they are for, and which follows which.
 
-use super::asn1::{CONTEXT_0, INTEGER, Reader, SEQUENCE};
 use super::flaw::Flaw;
+use crate::asn1::{CONTEXT_0, INTEGER, Reader, SEQUENCE};
 
 /// Parts of a certificate (RFC 5280, section 4.1).
 pub(super) struct Parts<'a> {

@@ -5,15 +5,15 @@
 
 use zeroize::Zeroizing;
 
-pub(super) const INTEGER: u8 = 0x02;
-pub(super) const BIT_STRING: u8 = 0x03;
-pub(super) const OCTET_STRING: u8 = 0x04;
-pub(super) const OID: u8 = 0x06;
-pub(super) const SEQUENCE: u8 = 0x30;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const BIT_STRING: u8 = 0x03;
+pub(crate) const OCTET_STRING: u8 = 0x04;
+pub(crate) const OID: u8 = 0x06;
+pub(crate) const SEQUENCE: u8 = 0x30;
 /// `[0]` around another element, or as the implicit tag of a string in pieces.
-pub(super) const CONTEXT_0: u8 = 0xa0;
+pub(crate) const CONTEXT_0: u8 = 0xa0;
 /// `[0]` as the implicit tag of a string in one piece.
-pub(super) const CONTEXT_0_PRIMITIVE: u8 = 0x80;
+pub(crate) const CONTEXT_0_PRIMITIVE: u8 = 0x80;
 
 const CONSTRUCTED: u8 = 0x20;
 
@@ -22,62 +22,62 @@ const DEEPEST: usize = 32;
 
 /// One element: its tag and content.
 #[derive(Clone, Copy)]
-pub(super) struct Element<'a> {
-    pub(super) tag: u8,
-    content: &'a [u8],
+pub(crate) struct Element<'a> {
+    pub(crate) tag: u8,
+    pub(crate) content: &'a [u8],
     /// With tag and length.
-    pub(super) whole: &'a [u8],
+    pub(crate) whole: &'a [u8],
 }
 
 /// Elements that follow each other.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
     /// The elements within the one `SEQUENCE` that the bytes are.
-    pub(super) fn sequence(bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn sequence(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Self(bytes);
         let content = reader.enter(SEQUENCE)?;
         reader.is_at_end().then_some(content)
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The next element, whatever it is.
-    pub(super) fn element(&mut self) -> Option<Element<'a>> {
+    pub(crate) fn element(&mut self) -> Option<Element<'a>> {
         let (element, rest) = split(self.0, DEEPEST)?;
         self.0 = rest;
         Some(element)
     }
 
     /// The next element if it has this tag; otherwise it is left where it is.
-    pub(super) fn optional(&mut self, tag: u8) -> Option<Element<'a>> {
+    pub(crate) fn optional(&mut self, tag: u8) -> Option<Element<'a>> {
         (self.0.first() == Some(&tag)).then(|| self.element()).flatten()
     }
 
     /// The next element, which must have this tag.
-    pub(super) fn expect(&mut self, tag: u8) -> Option<Element<'a>> {
+    pub(crate) fn expect(&mut self, tag: u8) -> Option<Element<'a>> {
         self.element().filter(|element| element.tag == tag)
     }
 
     /// The elements within the next one, which must have this tag.
-    pub(super) fn enter(&mut self, tag: u8) -> Option<Self> {
+    pub(crate) fn enter(&mut self, tag: u8) -> Option<Self> {
         self.expect(tag).map(|element| Self(element.content))
     }
 
     /// The bytes of the next element, an `OID`.
-    pub(super) fn oid(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn oid(&mut self) -> Option<&'a [u8]> {
         self.expect(OID).map(|element| element.content)
     }
 
     /// The next element, a number that is not negative.
-    pub(super) fn number(&mut self) -> Option<u32> {
+    pub(crate) fn number(&mut self) -> Option<u32> {
         let content = self.expect(INTEGER)?.content;
         let is_negative = content.first()? & 0x80 != 0;
         let digits = unsigned(content);
@@ -85,24 +85,24 @@ impl<'a> Reader<'a> {
     }
 
     /// The bytes of the next element, a number of any length, without leading zeros.
-    pub(super) fn big_number(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn big_number(&mut self) -> Option<&'a [u8]> {
         self.expect(INTEGER).map(|element| unsigned(element.content))
     }
 
     /// The bytes of the next element, a `BIT STRING` of whole bytes.
-    pub(super) fn bits(&mut self) -> Option<&'a [u8]> {
+    pub(crate) fn bits(&mut self) -> Option<&'a [u8]> {
         self.expect(BIT_STRING)?.content.strip_prefix(&[0])
     }
 
     /// The bytes of the next element, an `OCTET STRING`.
-    pub(super) fn octets(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn octets(&mut self) -> Option<Zeroizing<Vec<u8>>> {
         self.element()?.octets(OCTET_STRING)
     }
 }
 
 impl Element<'_> {
     /// The bytes of a string with this primitive tag, put together if it came in pieces. They may be those of a key.
-    pub(super) fn octets(&self, tag: u8) -> Option<Zeroizing<Vec<u8>>> {
+    pub(crate) fn octets(&self, tag: u8) -> Option<Zeroizing<Vec<u8>>> {
         if self.tag == tag {
             return Some(Zeroizing::new(self.content.to_vec()));
         }
@@ -168,7 +168,7 @@ fn big_endian(digits: &[u8]) -> u32 {
 }
 
 /// An object identifier as people write it, `1.2.840.113549`.
-pub(super) fn dotted(oid: &[u8]) -> String {
+pub(crate) fn dotted(oid: &[u8]) -> String {
     let mut arcs = Vec::new();
     let mut arc = 0_u64;
     // Longer ones are in no standard.

@@ -1,0 +1,135 @@
+//! `--report`: the answer as a file that may be shown to strangers.
+//!
+//! Who and where is taken out: the registry's name, ids but for their first four characters, user names, the home folder, addresses.
+//! What kind of thing stood there stays, since a report that says nothing helps nobody. No check holds a token or a secret; should one
+//! ever do, it is taken out here too.
+
+use super::report::Report;
+use crate::config::{SECRETS, Settings};
+use crate::error::{Error, visible};
+use crate::registry::Registry;
+use crate::terminal::Terminal;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::Path;
+
+/// Settings that name somebody.
+const NAMES: [&str; 6] = ["tenant", "client_id", "object_id", "resource_id", "subscription", "service_connection"];
+
+/// Writes the report to a new file that its owner alone can read. Errors when the file is there already, or cannot be written.
+pub(super) fn write(file: &Path, report: &Report, settings: &Settings, registry: Option<&Registry>) -> Result<(), Error> {
+    let plain = Terminal::new(&std::collections::HashMap::new(), false, true);
+    let text = redacted(&report.draw(plain), settings, registry);
+    let text = format!(
+        "`docker-credential-acrscoped doctor` {} on {} {}; names and ids are left out\n\n```text\n{text}```\n",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    );
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(file).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Error::Input(format!("the report {} could not be written: {error}", file.display())))
+}
+
+/// The text without whom it is about: secrets first, as they may hold anything; then whole words; then what may be part of one.
+fn redacted(text: &str, settings: &Settings, registry: Option<&Registry>) -> String {
+    let variable = |name: &&str| settings.variables().get(*name).map(|value| value.to_string_lossy().into_owned());
+    let secrets: Vec<String> = SECRETS.iter().filter_map(variable).collect();
+    let text = secrets.iter().fold(text.to_owned(), |text, secret| without(&without(&text, secret, "…"), &visible(secret), "…"));
+    let mut text = text.split('\n').map(words).collect::<Vec<_>>().join("\n");
+    for set in settings.explain(registry).unwrap_or_default() {
+        if NAMES.contains(&set.name) && set.origin.is_some() {
+            text = without(&text, &set.value, &shortened(&set.value));
+        }
+    }
+    if let Some(registry) = registry {
+        text = without(&text, registry.host().split('.').next().unwrap_or_default(), "<registry>");
+        text = without(&text, registry.resource_name(), "<registry>");
+    }
+    if let Some(home) = settings.home() {
+        text = without(&text, &home.display().to_string(), "~");
+    }
+    let users = ["USER", "LOGNAME"].iter().filter_map(variable).filter(|user| user != "root");
+    users.fold(text, |text, user| without(&text, &user, "<user>"))
+}
+
+/// The text with something else in place of `what`. One or two letters stand in any word, and stay.
+fn without(text: &str, what: &str, by: &str) -> String {
+    if what.len() > 2 { text.replace(what, by) } else { text.to_owned() }
+}
+
+/// A line whose words are looked at one by one.
+fn words(line: &str) -> String {
+    let is_part = |c: char| c.is_alphanumeric() || "-_.@:%+/=".contains(c);
+    let mut text = String::new();
+    let mut rest = line;
+    while !rest.is_empty() {
+        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        text.push_str(&word(&rest[..end]));
+        let next = rest[end..].find(is_part).map_or(rest.len(), |at| end + at);
+        text.push_str(&rest[end..next]);
+        rest = &rest[next..];
+    }
+    text
+}
+
+/// A word, or what is said in its place.
+fn word(word: &str) -> String {
+    let bare = word.trim_end_matches(['.', ':', ',']);
+    let ending = &word[bare.len()..];
+    let is_id = |part: &str| part.len() == 36 && part.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let host = bare.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(bare, |it| it.0);
+    let host = host.split_once("://").map_or(host, |(_, host)| host);
+    let is_public = |address: IpAddr| !address.is_loopback();
+    let redacted = if bare.starts_with("eyJ") {
+        "<token>".into()
+    } else if bare.contains('@') {
+        "<account>".into()
+    } else if host.parse::<IpAddr>().is_ok_and(is_public) || bare.parse::<IpAddr>().is_ok_and(is_public) {
+        "<address>".into()
+    } else if bare.split('/').any(is_id) {
+        bare.split('/').map(|part| if is_id(part) { shortened(part) } else { part.to_owned() }).collect::<Vec<_>>().join("/")
+    } else {
+        return word.to_owned();
+    };
+    redacted + ending
+}
+
+/// The first four characters, by which two ids can be told apart.
+fn shortened(id: &str) -> String {
+    id.chars().take(4).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_named_and_the_sentence_stays() {
+        let rows = [("AZURE_TENANT_ID", "fabrikam.example"), ("AZURE_CLIENT_SECRET", "hunter2"), ("USER", "alice")];
+        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        let settings = Settings::of(variables, Some("/home/alice".into()));
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
+        for (text, expected) in [
+            ("contoso.azurecr.io refused it", "<registry>.azurecr.io refused it"),
+            ("az acr show --name contoso", "az acr show --name <registry>"),
+            ("tenant: 0f9c7a52-3b1e-4d68-8a47-c5e2d1b60f93", "tenant: 0f9c…"),
+            ("in tenant fabrikam.example.", "in tenant fabr…."),
+            ("identity: alice@fabrikam.example", "identity: <account>"),
+            ("by /home/alice/.config/x:3", "by ~/.config/x:3"),
+            ("203.0.113.9 (public)", "<address> (public)"),
+            ("connected to 20.42.66.1:443", "connected to <address>"),
+            ("the proxy http://127.0.0.1:3128", "the proxy http://127.0.0.1:3128"),
+            ("it said hunter2", "it said …"),
+            ("Bearer eyJhbGciOi.eyJzdWIi.c2ln", "Bearer <token>"),
+            ("ok: dns: found (3 ms)", "ok: dns: found (3 ms)"),
+            ("/subscriptions/0f9c7a52-3b1e-4d68-8a47-c5e2d1b60f93/x", "/subscriptions/0f9c…/x"),
+        ] {
+            assert_eq!(redacted(text, &settings, Some(&registry)), expected);
+        }
+    }
+}
