@@ -29,6 +29,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Forget who signed in with `login`, and the cached tokens that came of it')
             [CompletionResult]::new('configure', 'configure', [CompletionResultType]::ParameterValue, 'Name this helper in the files of docker, podman and their like, or take it out again')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which registries have a cached token, until when, and whose it is')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Find out why a registry cannot be pulled from or pushed to, and say what to do')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print the credential of a registry for scripts')
             [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Print the credential of the registry named on stdin, as JSON')
             [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for')
@@ -72,6 +73,16 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'docker-credential-acrscoped;doctor' {
+            [CompletionResult]::new('--repository', '--repository', [CompletionResultType]::ParameterName, 'Tell what is granted in this repository, such as team/app')
+            [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Write a report without names, ids and addresses to a new file')
+            [CompletionResult]::new('--probe-arm', '--probe-arm', [CompletionResultType]::ParameterName, 'Ask for a token of Azure Resource Manager and offer it to the registry, to see whether it takes such tokens')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for scripts')
+            [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain words without colour, marks or tables, for screen readers and logs')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'docker-credential-acrscoped;token' {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What is printed')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -108,6 +119,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Forget who signed in with `login`, and the cached tokens that came of it')
             [CompletionResult]::new('configure', 'configure', [CompletionResultType]::ParameterValue, 'Name this helper in the files of docker, podman and their like, or take it out again')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which registries have a cached token, until when, and whose it is')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Find out why a registry cannot be pulled from or pushed to, and say what to do')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print the credential of a registry for scripts')
             [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Print the credential of the registry named on stdin, as JSON')
             [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for')
@@ -127,6 +139,9 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             break
         }
         'docker-credential-acrscoped;help;status' {
+            break
+        }
+        'docker-credential-acrscoped;help;doctor' {
             break
         }
         'docker-credential-acrscoped;help;token' {
