@@ -161,7 +161,8 @@ impl<'a> Helper<'a> {
         Ok(config)
     }
 
-    fn cache(&self, choice: CacheChoice, patience: Duration) -> Cache {
+    /// The stores of a choice, which keep their caller waiting no longer than `patience`.
+    pub(crate) fn cache(&self, choice: CacheChoice, patience: Duration) -> Cache {
         self.cache.clone().unwrap_or_else(|| Cache::open(choice, self.settings.session_bus(), patience))
     }
 }

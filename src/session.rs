@@ -35,6 +35,8 @@ pub(crate) struct Session<'a> {
     registry: &'a Registry,
     config: &'a Config,
     cache: Cache,
+    /// Where the tokens of those who signed in with `login` are.
+    logins: Cache,
     clock: Clock,
     identity: Identity,
     key: Key,
@@ -47,12 +49,12 @@ impl<'a> Session<'a> {
         let identity = Identity::choose(config, registry)?;
         let fingerprint = identity.fingerprint();
         let (key, access_key) = (Key::new(registry, &fingerprint), Key::of_sign_in(&fingerprint));
-        Ok(Self { registry, config, cache, clock, identity, key, access_key })
+        Ok(Self { registry, config, logins: cache.clone(), cache, clock, identity, key, access_key })
     }
 
-    /// The same without a cache: nothing is found there, and nothing kept.
-    pub(crate) fn of_no_cache(config: &'a Config, registry: &'a Registry, clock: Clock) -> Result<Self, Error> {
-        Self::new(config, registry, Cache::over(vec![]), clock)
+    /// The same, but no token that was kept is used, and none is kept.
+    pub(crate) fn anew(config: &'a Config, registry: &'a Registry, logins: Cache, clock: Clock) -> Result<Self, Error> {
+        Ok(Self { cache: Cache::over(vec![]), ..Self::new(config, registry, logins, clock)? })
     }
 
     /// Under which key the refresh token is kept.
@@ -237,7 +239,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn sign_in(&self, network: &Arc<Network>, deadline: Deadline) -> Result<AccessToken, Error> {
         let started = Instant::now();
         let during = format!("{} was asked for an access token", self.identity);
-        let token = deadline.keep(during, network.circumstances(), self.identity.access_token(network, &self.cache)).await;
+        let token = deadline.keep(during, network.circumstances(), self.identity.access_token(network, &self.logins)).await;
         let token = token.map_err(|error| Error::NotSignedIn(Box::new(error)))?;
         self.is_still_the_same()?;
         debug!(identity = %self.identity, took = ?started.elapsed(), "got an access token");

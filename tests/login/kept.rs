@@ -43,6 +43,22 @@ fn processes_that_sign_in_at_one_moment_share_one_use_of_it() {
     assert_eq!(uses, 1);
 }
 
+/// The doctor signs in anew, and what it is given in place of the login's token stays good for the next `get`.
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn the_doctor_signs_in_by_the_login_and_leaves_it_good() {
+    let person = Person::new();
+    person.simulator.change(|settings| settings.refresh_token_uses = Some(1));
+    person.log_in(&format!("login {REGISTRY}")).0.succeeds();
+    let checks = person.run(&format!("doctor {REGISTRY} --json")).json();
+    for name in ["access-token", "exchange", "refresh-token"] {
+        let check = checks["checks"].as_array().expect("a list").iter().find(|check| check["name"] == name);
+        assert_eq!(check.expect("a check")["status"], "ok", "{checks:#}");
+    }
+    person.erase();
+    person.get().secret();
+}
+
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn a_login_that_was_taken_back_says_how_to_sign_in_again() {

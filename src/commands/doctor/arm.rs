@@ -4,6 +4,7 @@
 //! shows its `azureADAuthenticationAsArmPolicy`. The token goes to the registry that was named and is kept nowhere.
 
 use super::check::Check;
+use crate::cache::Cache;
 use crate::config::Settings;
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Refusal};
@@ -26,13 +27,13 @@ pub(super) fn announcement(registry: &Registry) -> String {
 }
 
 /// Offers the registry a token of Azure Resource Manager.
-pub(super) async fn look(settings: &Settings, registry: &Registry, clock: Clock) -> Check {
+pub(super) async fn look(settings: &Settings, registry: &Registry, logins: Cache, clock: Clock) -> Check {
     let started = Instant::now();
     #[expect(clippy::disallowed_methods, reason = "this is what `--probe-arm` asks for")]
     let Some(audience) = Audience::of_resource_manager(&registry.cloud().cli_name) else {
         return Check::skipped(NAME, format!("the Azure Resource Manager of {} is not known", registry.cloud().name));
     };
-    match offer(settings, registry, audience, clock).await {
+    match offer(settings, registry, audience, logins, clock).await {
         Ok(()) => Check::warning(NAME, format!("{registry} takes tokens of Azure Resource Manager")).hint(format!(
             "nothing here needs that: az acr config authentication-as-arm update --registry {} --status disabled",
             registry.resource_name()
@@ -45,12 +46,12 @@ pub(super) async fn look(settings: &Settings, registry: &Registry, clock: Clock)
     .since(started)
 }
 
-async fn offer(settings: &Settings, registry: &Registry, audience: Audience, clock: Clock) -> Result<(), Error> {
+async fn offer(settings: &Settings, registry: &Registry, audience: Audience, logins: Cache, clock: Clock) -> Result<(), Error> {
     let mut config = settings.for_registry(registry)?;
     config.audience = audience;
     let deadline = Deadline::after(config.timeout);
     let network = Arc::new(Network::new(config.network.clone(), deadline, clock));
-    let session = Session::of_no_cache(&config, registry, clock)?;
+    let session = Session::anew(&config, registry, logins, clock)?;
     let token = session.sign_in(&network, deadline).await?;
     let client = network.internet(registry.login_server())?;
     session.exchange(&network, &client, deadline, &token).await.map(drop)

@@ -144,7 +144,8 @@ async fn examine(
         Err(error) => return unusable(context, registry, &error),
     };
     let repository = arguments.repository.as_deref();
-    let (sign_in, chosen) = SignIn::new(&config, registry, context.clock, repository.is_some());
+    let logins = context.helper().cache(config.cache, config.timeout);
+    let (sign_in, chosen) = SignIn::new(&config, registry, logins.clone(), context.clock, repository.is_some());
     let (mut way, (identity, access_token), keyring) = tokio::join!(
         reach::look(&config, registry, context.clock),
         sign_in.access_token(chosen),
@@ -167,7 +168,7 @@ async fn examine(
     blame(&mut checks, identity.iter().chain(&exchange));
     checks.extend(identity.into_iter().chain(exchange).chain(grants));
     if arguments.probe_arm && refresh_token.is_some() {
-        checks.push(arm::look(settings, registry, context.clock).await);
+        checks.push(arm::look(settings, registry, logins, context.clock).await);
     }
     checks.push(keyring);
     checks.extend(wiring::look(context, registry));
@@ -194,10 +195,12 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
     match context.settings.for_registry(&any) {
         Ok(config) => {
             checks.push(setup::configuration(context.settings, &any, &config));
-            checks.push(match Session::of_no_cache(&config, &any, context.clock) {
-                Ok(session) => sign_in::identity(&session),
-                Err(error) => Check::failed(sign_in::IDENTITY, &error),
-            });
+            checks.push(
+                match Session::anew(&config, &any, context.helper().cache(config.cache, config.timeout), context.clock) {
+                    Ok(session) => sign_in::identity(&session),
+                    Err(error) => Check::failed(sign_in::IDENTITY, &error),
+                },
+            );
             checks.push(keyring(context, &any, config.cache).await);
         }
         Err(error) => checks.push(Check::failed(setup::CONFIGURATION, &error)),

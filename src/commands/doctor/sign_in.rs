@@ -1,6 +1,7 @@
 //! The sign-in: which source, the access token of Entra, the exchange, and the refresh token of the registry.
 
 use super::check::{Check, list};
+use crate::cache::Cache;
 use crate::commands::status::until;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
@@ -30,12 +31,18 @@ pub(super) struct SignIn<'a> {
 }
 
 impl<'a> SignIn<'a> {
-    /// Finds out who signs in. Nothing is read from the cache, nor kept.
-    pub(super) fn new(config: &'a Config, registry: &'a Registry, clock: Clock, has_repository: bool) -> (Self, Check) {
+    /// Finds out who signs in. No token that was kept is used, and none is kept.
+    pub(super) fn new(
+        config: &'a Config,
+        registry: &'a Registry,
+        logins: Cache,
+        clock: Clock,
+        has_repository: bool,
+    ) -> (Self, Check) {
         let deadline = Deadline::after(config.timeout);
         let network = Arc::new(Network::new(config.network.clone(), deadline, clock));
         let started = Instant::now();
-        let (session, check) = match Session::of_no_cache(config, registry, clock) {
+        let (session, check) = match Session::anew(config, registry, logins, clock) {
             Ok(session) => {
                 let check = identity(&session);
                 (Some(session), check)
