@@ -3,6 +3,7 @@
 //! The protocol is that of the crate `oauth2`; what it sends goes through [`Network`], with the same retries, bounds and deadline as
 //! everything else. [`Refused`] is what Entra said in place of a token.
 
+mod answer;
 mod http;
 mod who;
 
@@ -11,19 +12,18 @@ pub(crate) use who::Who;
 
 use crate::network::Network;
 use crate::token::Audience;
+use answer::Answer;
 use anyhow::Context as _;
 use http::Http;
-use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType};
+use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
 use oauth2::{
-    AuthUrl, AuthorizationCode, ClientId, CsrfToken, DeviceAuthorizationUrl, EndpointNotSet, EndpointSet, ExtraTokenFields,
-    PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, StandardDeviceAuthorizationResponse,
-    StandardRevocableToken, StandardTokenResponse, TokenResponse, TokenUrl,
+    AuthUrl, AuthorizationCode, ClientId, CsrfToken, DeviceAuthorizationUrl, EndpointNotSet, EndpointSet, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, StandardDeviceAuthorizationResponse, StandardRevocableToken,
+    TokenResponse, TokenUrl,
 };
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -41,8 +41,6 @@ const SCOPES: [&str; 3] = ["offline_access", "openid", "profile"];
 /// What is said of an answer that is neither a token nor a refusal.
 const NO_TOKEN: &str = "the answer holds no token";
 
-type Answer = StandardTokenResponse<Extra, BasicTokenType>;
-
 type OAuth = oauth2::Client<
     BasicErrorResponse,
     Answer,
@@ -55,21 +53,6 @@ type OAuth = oauth2::Client<
     EndpointNotSet,
     EndpointSet,
 >;
-
-/// What Entra adds to a token.
-#[derive(Deserialize, Serialize)]
-struct Extra {
-    id_token: Option<String>,
-    client_info: Option<String>,
-}
-
-impl fmt::Debug for Extra {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Extra")
-    }
-}
-
-impl ExtraTokenFields for Extra {}
 
 /// An application that needs no secret, at an authority, in a tenant.
 pub(crate) struct PublicClient {
@@ -178,11 +161,10 @@ impl Granted {
     fn of(answer: &Answer) -> anyhow::Result<Self> {
         let secret = answer.access_token().secret();
         anyhow::ensure!(!secret.is_empty(), NO_TOKEN);
-        let extra = answer.extra_fields();
         Ok(Self {
             access_token: secret.clone().into(),
             refresh_token: answer.refresh_token().map(|token| token.secret().clone().into()),
-            who: extra.id_token.as_deref().and_then(|token| Who::read(token, extra.client_info.as_deref())),
+            who: answer.id_token.as_deref().and_then(|token| Who::read(token, answer.client_info.as_deref())),
         })
     }
 }

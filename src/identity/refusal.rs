@@ -257,6 +257,7 @@ fn without_tenant(login: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::Settings;
+    use crate::logins::{self, Login};
     use crate::registry::Registry;
     use azure_core::error::ErrorKind;
 
@@ -325,6 +326,40 @@ mod tests {
         std::fs::write(folder.path().join("az"), "").unwrap();
         let folder = folder.path().to_str().unwrap();
         identity(&[("AZURE_CONFIG_DIR", folder), ("PATH", folder)])
+    }
+
+    /// Somebody who signed in with us, to this tenant.
+    fn logged_in(tenant: &str) -> Identity {
+        let folder = tempfile::tempdir().unwrap();
+        let login = Login {
+            authority: "https://login.microsoftonline.com/".into(),
+            tenant: tenant.into(),
+            username: "alice@contoso.example".into(),
+            ..Login::default()
+        };
+        logins::remember(&folder.path().join("docker-credential-acrscoped/logins.json"), &login).unwrap();
+        identity(&[("XDG_STATE_HOME", folder.path().to_str().unwrap())])
+    }
+
+    #[test]
+    fn a_login_that_is_refused_is_made_anew_by_the_command_in_the_hint() {
+        let identity = logged_in("t");
+        assert_eq!(identity.to_string(), "the login of alice@contoso.example");
+        let login = "docker-credential-acrscoped login contoso.azurecr.io --tenant t";
+        let right = "set the right `tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file, or sign in there: \
+                     `docker-credential-acrscoped login contoso.azurecr.io --tenant TENANT`";
+        for (codes, expected) in [
+            (&[50_076, 50_079, 50_173, 65_004, 700_082, 70_008, 70_043, 16_000, 123][..], login),
+            (&[50_020, 90_002, 700_016], right),
+            (&[53_003], "a Conditional Access policy stands against it: ask the administrator of the tenant"),
+            (&[65_001], "an administrator of the tenant must consent to the application"),
+        ] {
+            for code in codes {
+                assert_eq!(hint(&identity, Some(*code)).as_deref(), Some(expected), "{code}");
+            }
+        }
+        assert_eq!(hint(&identity, None).as_deref(), Some(login));
+        assert_eq!(tenants(&identity), ["the tenant t is that of the account"]);
     }
 
     const APPLICATION: [(&str, &str); 3] = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "s")];
