@@ -104,18 +104,42 @@ impl Terminal {
         if self.has_colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// A text broken at spaces into lines that begin with `indent` spaces and end before column 80. A word that is longer stays whole:
-    /// it is to be copied.
+    /// A text broken at spaces into lines that begin with `indent` spaces and end before column 80. What stands between backticks, and a
+    /// word that is longer, stays whole: it is to be copied.
     pub fn wrap(&self, text: &str, indent: usize) -> String {
         let margin = " ".repeat(indent);
-        let mut lines: Vec<String> = Vec::new();
+        let mut pieces: Vec<String> = Vec::new();
+        let mut is_open = false;
         for word in text.split_whitespace() {
+            match pieces.last_mut() {
+                Some(piece) if is_open => piece.extend([" ", word]),
+                _ => pieces.push(word.to_owned()),
+            }
+            is_open ^= word.matches('`').count() % 2 == 1;
+        }
+        let mut lines: Vec<String> = Vec::new();
+        for piece in pieces {
             match lines.last_mut() {
-                Some(line) if line.chars().count() + 1 + word.chars().count() <= COLUMNS => line.extend([" ", word]),
-                _ => lines.push(format!("{margin}{word}")),
+                Some(line) if line.chars().count() + 1 + piece.chars().count() <= COLUMNS => line.extend([" ", &piece]),
+                _ => lines.push(format!("{margin}{piece}")),
             }
         }
         lines.join("\n")
+    }
+
+    /// A mark and a sentence, whose further lines stand below its first.
+    pub fn sentence(&self, mark: Mark, text: &str) -> String {
+        format!("{} {}", self.mark(mark), self.wrap(text, 2).trim_start())
+    }
+
+    /// What to do, as lines that begin with `indent` spaces. One that is a command, and no sentence, stays whole.
+    pub fn hint(&self, hint: &str, indent: usize) -> String {
+        let first = hint.split(' ').next().unwrap_or_default();
+        if ["az", "azd", "docker", "podman", "sudo", env!("CARGO_PKG_NAME")].contains(&first) {
+            format!("{}hint: {hint}", " ".repeat(indent))
+        } else {
+            self.wrap(&format!("hint: {hint}"), indent)
+        }
     }
 }
 
@@ -146,6 +170,9 @@ mod tests {
         let terminal = terminal(&[], true, false);
         let wrapped = terminal.wrap(&"word ".repeat(40), 4);
         assert!(wrapped.lines().all(|line| line.len() <= 80 && line.starts_with("    word")), "{wrapped}");
+        let command = format!("`{}`", "az ".repeat(30).trim_end());
+        assert_eq!(terminal.wrap(&format!("type {command} now"), 2), format!("  type\n  {command}\n  now"));
+        assert_eq!(terminal.hint(&"az ".repeat(30), 0), format!("hint: {}", "az ".repeat(30)));
         let long = "x".repeat(100);
         assert_eq!(terminal.wrap(&format!("a {long} b"), 2), format!("  a\n  {long}\n  b"));
     }

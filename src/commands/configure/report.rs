@@ -42,8 +42,7 @@ impl Finding {
         let width = if mark.ends_with(':') { mark.len() } else { 1 };
         let mut drawn = format!("{margin}{mark} {}\n", terminal.wrap(&text, indent + width + 1).trim_start());
         if let Some(hint) = &self.hint {
-            let hint = format!("hint: {}", visible(hint));
-            let _ = writeln!(drawn, "{}", terminal.paint(Style::Dim, &terminal.wrap(&hint, indent + 2)));
+            let _ = writeln!(drawn, "{}", terminal.paint(Style::Dim, &terminal.hint(&visible(hint), indent + 2)));
         }
         drawn
     }

@@ -90,7 +90,8 @@ impl Report {
                 let _ = writeln!(text, "{}", terminal.paint(Style::Dim, &below(terminal, detail)));
             }
             if let Some(hint) = &check.hint {
-                let _ = writeln!(text, "{}", below(terminal, &format!("hint: {hint}")));
+                let indent = if terminal.is_plain() { 2 } else { INDENT };
+                let _ = writeln!(text, "{}", terminal.hint(&visible(hint), indent));
             }
         }
         text
@@ -106,8 +107,7 @@ impl Report {
         let but = if cause.is_bad() { String::new() } else { format!("{whom} works, but ") };
         let summary = terminal.wrap(&format!("{but}{}: {}", cause.name, visible(&cause.summary)), 2);
         let summary = summary.trim_start().replacen(cause.name, &name, 1);
-        let hint =
-            cause.hint.as_ref().map(|hint| terminal.wrap(&format!("hint: {}", visible(hint)), 2) + "\n").unwrap_or_default();
+        let hint = cause.hint.as_ref().map(|hint| terminal.hint(&visible(hint), 2) + "\n").unwrap_or_default();
         format!("{mark} {summary}\n{hint}")
     }
 }

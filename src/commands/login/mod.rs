@@ -97,15 +97,11 @@ fn keep(
 }
 
 fn tell(context: &Context<'_>, login: &Login, place: &Place, output: &mut impl Write) -> Result<(), Error> {
-    let good = context.terminal.mark(Mark::Good);
     let until = if place.outlives_reboot { "" } else { " until the machine restarts" };
-    let text = format!(
-        "{good} signed in as {} in tenant {}\n  \
-         it is kept in the {}{until}, and ends when it is not used for 90 days\n",
-        login.username,
-        printable(&login.tenant),
-        place.store
-    );
+    let terminal = context.terminal;
+    let who = format!("signed in as {} in tenant {}", login.username, printable(&login.tenant));
+    let how = format!("it is kept in the {}{until}, and ends when it is not used for 90 days", place.store);
+    let text = format!("{}\n{}\n", terminal.sentence(Mark::Good, &who), terminal.wrap(&how, 2));
     output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Error::Output)
 }
 
@@ -118,15 +114,16 @@ fn prove(context: &Context<'_>, registry: &Registry, mut output: impl Write) -> 
         // A token of before would prove nothing.
         helper.erase(registry)?;
         helper.get(registry)?;
-        format!("{} {registry} takes it: its images can be pulled and pushed as the roles allow\n", terminal.mark(Mark::Good))
+        let text = format!("{registry} takes it: its images can be pulled and pushed as the roles allow");
+        terminal.sentence(Mark::Good, &text) + "\n"
     } else {
         let file = context.settings.file().display();
-        format!(
-            "{} {registry} is signed in to by {identity}, which comes before a login\n  \
-             `source = \"login\"` under `[registry.\"{}\"]` in {file} changes that\n",
-            terminal.mark(Mark::Warning),
+        let text = format!(
+            "{registry} is signed in to by {identity}, which comes before a login; `source = \"login\"` under \
+             `[registry.\"{}\"]` in {file} changes that",
             registry.host()
-        )
+        );
+        terminal.sentence(Mark::Warning, &text) + "\n"
     };
     output.write_all(text.as_bytes()).map_err(Error::Output)
 }
