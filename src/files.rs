@@ -1,8 +1,15 @@
 //! Small files of the user: read whole, but never waited for and never without bound.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a lock of another process is waited for.
+const LOCKED: Duration = Duration::from_secs(5);
+
+/// How often it is looked at.
+const PERIOD: Duration = Duration::from_millis(5);
 
 /// What stands for every owner that a user namespace does not know (`user_namespaces(7)`, `/proc/sys/kernel/overflowuid`).
 #[cfg(unix)]
@@ -45,17 +52,11 @@ pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 
 /// Puts a file in place whole or not at all, for its owner alone, in a folder that is made for its owner alone if need be.
 pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
+    let folder = private_folder(path)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
-    {
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    }
-    builder.create(folder)?;
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = folder.join(format!(".{name}.{}", std::process::id()));
     // Left by a process of this id that died.
@@ -66,6 +67,42 @@ pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = std::fs::remove_file(&new);
     }
     written
+}
+
+/// Locks a file that holds nothing, beside one that is read and replaced. The lock is gone with what is returned. Who holds it does so
+/// for moments, so that it is waited for, but not for long.
+pub(crate) fn lock(path: &Path) -> io::Result<File> {
+    private_folder(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    let file = options.open(path)?;
+    let end = Instant::now() + LOCKED;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if Instant::now() >= end => {
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, "another process has locked it"));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PERIOD),
+        }
+    }
+}
+
+/// The folder of a file, made for its owner alone if need be.
+fn private_folder(path: &Path) -> io::Result<&Path> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map(|()| folder)
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -107,6 +107,11 @@ impl<'a> Helper<'a> {
         self.cache(stores, config.timeout)
     }
 
+    /// Every store of this system, whatever is set: what is to be forgotten may have been kept under another setting.
+    pub(crate) fn all_stores(&self, config: &Config) -> Cache {
+        self.cache(CacheChoice::Auto, config.timeout)
+    }
+
     /// The hosts with a valid cached token of who would sign in there, each with its user name.
     pub fn list(&self) -> Result<BTreeMap<String, &'static str>, Error> {
         let cached = self.status()?.into_iter().filter(|cached| cached.identity.is_some());

@@ -2,15 +2,18 @@
 //!
 //! The Entra refresh tokens lie in the keyring; see [`crate::cache::Cache::login`].
 
-use crate::cache::Key;
-use crate::error::Error;
-use crate::files::{read_protected, replace_private};
+use crate::cache::{Key, Place};
+use crate::error::{Error, printable};
+use crate::files::{self, read_protected, replace_private};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
 
 /// A login has some hundred bytes; this is room for hundreds.
 const FILE_LIMIT: usize = 256 * 1024;
+
+/// How many fingerprints are noted of one login: each stands for a tenant or a cloud, and their tokens end within hours.
+const FINGERPRINTS: usize = 64;
 
 /// Somebody who signed in at an authority.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +28,12 @@ pub(crate) struct Login {
     pub(crate) home: String,
     /// The name to show.
     pub(crate) username: String,
+    /// The names of the stores that its token lies in, or may still lie in.
+    #[serde(default)]
+    pub(crate) stores: Vec<String>,
+    /// The fingerprints under which tokens that came of it were cached, the latest last.
+    #[serde(default)]
+    pub(crate) fingerprints: Vec<String>,
 }
 
 /// The file.
@@ -37,6 +46,22 @@ impl Login {
     /// Under which key its Entra refresh token is kept: that is good in every tenant of the account.
     pub(crate) fn key(&self) -> Key {
         Key::of_login(&[&self.authority, &self.home, &self.client_id].map(String::as_str).join("\0"))
+    }
+
+    /// The authority by its host, as it is told.
+    pub(crate) fn host(&self) -> String {
+        let url = url::Url::parse(&self.authority).ok();
+        url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| printable(&self.authority))
+    }
+
+    /// Notes where its token went: it is there, and no longer where it was cleared. Returns whether that is news.
+    pub(crate) fn moved(&mut self, place: &Place) -> bool {
+        let mut stores = self.stores.clone();
+        stores.retain(|store| *store != place.store && !place.cleared.contains(store));
+        stores.insert(0, place.store.clone());
+        let is_news = stores != self.stores;
+        self.stores = stores;
+        is_news
     }
 
     /// Whether both are of the same account, whatever the tenant.
@@ -59,23 +84,80 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
     }
 }
 
-/// Writes a login down as the latest one, in place of an earlier one of the account.
+/// Writes a login down as the latest one, in place of an earlier one of the account. What was noted of that stays noted: its tokens may
+/// still be there.
 pub(crate) fn remember(file: &Path, login: &Login) -> Result<(), Error> {
-    let mut logins = read(file)?;
-    logins.retain(|other| !other.is_of_same_account(login));
-    logins.push(login.clone());
-    write(file, logins)
+    update(file, |logins| {
+        let mut login = login.clone();
+        for earlier in logins.extract_if(.., |other| other.is_of_same_account(&login)).collect::<Vec<_>>() {
+            append(&mut login.stores, earlier.stores);
+            append(&mut login.fingerprints, earlier.fingerprints);
+        }
+        logins.push(login);
+    })
+}
+
+/// Notes where the token of a login went, unless the login was forgotten meanwhile.
+pub(crate) fn moved(file: &Path, login: &Login, place: &Place) -> Result<(), Error> {
+    change(file, login, |kept| {
+        kept.moved(place);
+    })
+}
+
+/// Notes the fingerprint of an identity that signs in by a login, unless the login was forgotten meanwhile.
+pub(crate) fn note(file: &Path, login: &Login, fingerprint: &str) -> Result<(), Error> {
+    change(file, login, |kept| {
+        append(&mut kept.fingerprints, vec![fingerprint.to_owned()]);
+        let surplus = kept.fingerprints.len().saturating_sub(FINGERPRINTS);
+        kept.fingerprints.drain(..surplus);
+    })
 }
 
 /// Leaves a login out from now on.
 pub(crate) fn forget(file: &Path, login: &Login) -> Result<(), Error> {
-    let mut logins = read(file)?;
-    logins.retain(|other| !other.is_of_same_account(login));
-    write(file, logins)
+    update(file, |logins| logins.retain(|other| !other.is_of_same_account(login)))
 }
 
 /// Removes the file, whatever is in it.
 pub(crate) fn forget_all(file: &Path) -> Result<(), Error> {
+    if !file.exists() {
+        return Ok(());
+    }
+    let _lock = lock(file)?;
+    remove(file)
+}
+
+fn append(to: &mut Vec<String>, more: Vec<String>) {
+    for text in more {
+        if !to.contains(&text) {
+            to.push(text);
+        }
+    }
+}
+
+fn change(file: &Path, login: &Login, change: impl FnOnce(&mut Login)) -> Result<(), Error> {
+    update(file, |logins| {
+        if let Some(kept) = logins.iter_mut().find(|other| other.is_of_same_account(login)) {
+            change(kept);
+        }
+    })
+}
+
+/// Reads, changes and writes the file, while no other process does.
+fn update(file: &Path, change: impl FnOnce(&mut Vec<Login>)) -> Result<(), Error> {
+    let _lock = lock(file)?;
+    let before = read(file)?;
+    let mut logins = before.clone();
+    change(&mut logins);
+    if logins == before { Ok(()) } else { write(file, logins) }
+}
+
+/// The file itself is replaced, so that the lock is on one beside it.
+fn lock(file: &Path) -> Result<std::fs::File, Error> {
+    files::lock(&file.with_extension("lock")).map_err(|error| unwritten(file, &error))
+}
+
+fn remove(file: &Path) -> Result<(), Error> {
     match std::fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritten(file, &error)),
         Ok(()) | Err(_) => Ok(()),
@@ -84,7 +166,7 @@ pub(crate) fn forget_all(file: &Path) -> Result<(), Error> {
 
 fn write(file: &Path, logins: Vec<Login>) -> Result<(), Error> {
     if logins.is_empty() {
-        return forget_all(file);
+        return remove(file);
     }
     let bytes = serde_json::to_vec_pretty(&Logins { logins }).map_err(|error| unwritten(file, &error.into()))?;
     replace_private(file, &bytes).map_err(|error| unwritten(file, &error))
@@ -116,6 +198,45 @@ mod tests {
         forget(&file, &login("alice", "")).unwrap();
         assert!(!file.exists());
         forget_all(&file).unwrap();
+    }
+
+    #[test]
+    fn logins_that_are_written_at_one_moment_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new/logins.json");
+        std::thread::scope(|scope| {
+            for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+                let file = &file;
+                scope.spawn(move || remember(file, &login(name, "one")).unwrap());
+            }
+        });
+        assert_eq!(read(&file).unwrap().len(), 8);
+    }
+
+    #[test]
+    fn what_is_noted_of_a_login_outlives_the_next_one_of_the_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("logins.json");
+        let place = |store: &str, cleared: &[&str]| Place {
+            store: store.into(),
+            outlives_reboot: true,
+            cleared: cleared.iter().map(|&name| name.into()).collect(),
+        };
+        let alice = login("alice", "one");
+        note(&file, &alice, "nobody's").unwrap();
+        assert!(!file.exists(), "what was forgotten stays forgotten");
+        remember(&file, &alice).unwrap();
+        moved(&file, &alice, &place("Secret Service", &[])).unwrap();
+        for at in 0..=FINGERPRINTS {
+            note(&file, &alice, &format!("{at}")).unwrap();
+        }
+        remember(&file, &login("alice", "two")).unwrap();
+        moved(&file, &alice, &place("kernel keyring", &[])).unwrap();
+        let kept = read(&file).unwrap().remove(0);
+        assert_eq!((kept.stores, kept.tenant.as_str()), (vec!["kernel keyring".into(), "Secret Service".to_owned()], "two"));
+        assert!(kept.fingerprints.len() == FINGERPRINTS && kept.fingerprints[0] == "1", "{:?}", kept.fingerprints);
+        moved(&file, &alice, &place("Secret Service", &["kernel keyring"])).unwrap();
+        assert_eq!(read(&file).unwrap()[0].stores, ["Secret Service"]);
     }
 
     #[test]

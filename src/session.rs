@@ -242,6 +242,9 @@ impl<'a> Session<'a> {
         let token = deadline.keep(during, network.circumstances(), self.identity.access_token(network, &self.logins)).await;
         let token = token.map_err(|error| Error::NotSignedIn(Box::new(error)))?;
         self.is_still_the_same()?;
+        if let Some(account) = self.identity.login() {
+            account.note(&self.identity.fingerprint());
+        }
         debug!(identity = %self.identity, took = ?started.elapsed(), "got an access token");
         if self.config.keep_access_token {
             self.cache.put_access_token(&self.access_key, &token, self.now());

@@ -4,11 +4,14 @@
 //! Secret Service, which outlives a reboot, comes before the kernel's keyring, which is quicker. There is no third place: a login that no store
 //! takes is none.
 
-use super::{Cache, Key, Stored, delete, entry, read, reason, told, write};
+use super::{Cache, Key, SERVICE, Stored, delete, entry, read, reason, told, trial, write};
+use keyring_core::Error;
 use keyring_core::api::{CredentialPersistence, CredentialStore};
 use secrecy::SecretString;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tracing::debug;
 
 /// Entra ends a refresh token that nobody has used for 90 days (Microsoft, "Refresh tokens in the Microsoft identity platform").
 pub(crate) const UNUSED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -20,6 +23,8 @@ pub struct Place {
     pub store: String,
     /// Whether it is still there when the machine was restarted.
     pub outlives_reboot: bool,
+    /// The names of the other stores, as far as nothing of the login is in them.
+    pub cleared: Vec<String>,
 }
 
 impl Cache {
@@ -29,33 +34,53 @@ impl Cache {
         kept.filter(|(_, ends)| now < *ends).max_by_key(|(_, ends)| *ends).map(|(secret, _)| secret)
     }
 
-    /// Keeps the Entra refresh token of a login, and says in which store. The error is what each store said.
+    /// Keeps the Entra refresh token of a login, and says in which store. The error is what each store said; an older one is still where it
+    /// was then, and may be good.
     pub fn put_login(&self, key: &Key, token: &SecretString, now: SystemTime) -> Result<Place, Vec<String>> {
         let lasting = self.lasting();
         let mut problems = vec![];
-        let mut kept = None;
         for store in &lasting.stores {
-            if kept.is_none() {
-                match write(store, key, &Stored::new(token, now + UNUSED), UNUSED) {
-                    Ok(()) => {
-                        kept = Some(Place { store: store.vendor(), outlives_reboot: outlives_reboot(store) });
-                        continue;
-                    }
-                    Err(error) => problems.push(format!("{}: {}", store.vendor(), reason(&error))),
+            match write(store, key, &Stored::new(token, now + UNUSED), UNUSED) {
+                Ok(()) => {
+                    // An older one is of no use elsewhere.
+                    let others = lasting.stores.iter().filter(|other| !Arc::ptr_eq(other, store));
+                    let cleared = others.filter(|other| clear(other, key).is_ok()).map(|other| other.vendor()).collect();
+                    return Ok(Place { store: store.vendor(), outlives_reboot: outlives_reboot(store), cleared });
                 }
+                Err(error) => problems.push(format!("{}: {}", store.vendor(), reason(&error))),
             }
-            // An older one is of no use there.
-            told(store, "clearing", entry(store, key).and_then(|entry| entry.delete_credential()));
         }
-        kept.ok_or(problems)
+        Err(problems)
     }
 
     /// Whether some store would keep a login, by keeping something else for a moment. The error is what each store said.
-    pub fn takes_logins(&self, now: SystemTime) -> Result<(), Vec<String>> {
-        let key = Key::of_login("");
-        self.put_login(&key, &"nothing".into(), now)?;
-        drop(delete(&self.entries("nothing of ours is in it"), |found| *found == key));
-        Ok(())
+    pub fn takes_logins(&self) -> Result<(), Vec<String>> {
+        let mut problems = vec![];
+        for store in &self.lasting().stores {
+            match trial::try_out(store).outcome {
+                Ok(()) => return Ok(()),
+                Err(problem) => problems.push(format!("{}: {problem}", store.vendor())),
+            }
+        }
+        Err(problems)
+    }
+
+    /// Forgets the Entra refresh token of a login in every store. Errors when a store in which it was kept, by its name, does not say that it
+    /// is gone: it may still be there.
+    pub fn forget_login(&self, key: &Key, kept_in: &[String]) -> Result<(), crate::error::Error> {
+        let mut problem = None;
+        for store in &self.stores {
+            if let Err(error) = clear(store, key)
+                && kept_in.contains(&store.vendor())
+            {
+                problem = Some(format!("{}: {}", store.vendor(), reason(&error)));
+            }
+        }
+        let is_here = |name: &String| self.stores.iter().any(|store| store.vendor() == *name);
+        if let Some(name) = kept_in.iter().find(|name| !is_here(name)) {
+            problem = Some(format!("{name}: this system has none"));
+        }
+        problem.map_or(Ok(()), |problem| Err(crate::error::Error::NotForgotten { problem }))
     }
 
     /// Forgets what is kept under keys that are meant, logins among them, in every store. Returns how many entries there were. Errors when a
@@ -73,6 +98,16 @@ impl Cache {
     }
 }
 
+/// Deletes what a store has under a key. It is an error also when the store cannot tell whether it has something.
+fn clear(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<()> {
+    let cleared = match entry(store, key).and_then(|entry| entry.delete_credential()) {
+        // Of what is locked, not everything need be found by its name.
+        Err(Error::NoEntry) => store.search(&HashMap::from([("service", SERVICE)])).map(drop),
+        deleted => deleted,
+    };
+    cleared.inspect_err(|error| debug!(store = store.vendor(), problem = reason(error), "clearing did not work"))
+}
+
 fn outlives_reboot(store: &Arc<CredentialStore>) -> bool {
     matches!(store.persistence(), CredentialPersistence::UntilDelete)
 }
@@ -80,8 +115,7 @@ fn outlives_reboot(store: &Arc<CredentialStore>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::SERVICE;
-    use keyring_core::{Error, mock};
+    use keyring_core::mock;
     use secrecy::ExposeSecret;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
@@ -112,16 +146,49 @@ mod tests {
 
     #[test]
     fn a_login_that_no_store_takes_is_told_with_each_stores_reason() {
-        let key = Key::of_login("");
-        let store = mock::Store::new().unwrap();
+        let store: Arc<CredentialStore> = mock::Store::new().unwrap();
         let cache = Cache::over(vec![store.clone()]);
-        cache.takes_logins(NOW).unwrap();
-        let entry = keyring_core::api::CredentialStoreApi::build(&*store, SERVICE, &key.user(), None).unwrap();
+        cache.takes_logins().unwrap();
+        let entry = trial::entry(&store).unwrap();
         assert!(matches!(entry.get_secret(), Err(Error::NoEntry)), "the trial is not left behind");
+        fails_once(&entry);
+        let problems = cache.takes_logins().unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains("locked"), "{problems:?}");
+        assert!(Cache::over(vec![]).takes_logins().unwrap_err().is_empty());
+    }
+
+    /// The next thing that is asked of it goes wrong.
+    fn fails_once(entry: &keyring_core::Entry) {
         let credential: &mock::Cred = entry.as_any().downcast_ref().unwrap();
         credential.set_error(Error::NoStorageAccess("locked".into()));
-        let problems = cache.takes_logins(NOW).unwrap_err();
-        assert!(problems.len() == 1 && problems[0].contains("locked"), "{problems:?}");
-        assert!(Cache::over(vec![]).takes_logins(NOW).unwrap_err().is_empty());
+    }
+
+    #[test]
+    fn a_login_outlives_a_keyring_that_is_full_for_a_moment() {
+        let store: Arc<CredentialStore> = mock::Store::new().unwrap();
+        let cache = Cache::over(vec![store.clone()]);
+        let key = Key::of_login("alice");
+        cache.put_login(&key, &"old".into(), NOW).unwrap();
+        fails_once(&entry(&store, &key).unwrap());
+        cache.put_login(&key, &"new".into(), NOW).unwrap_err();
+        assert_eq!(cache.login(&key, NOW).unwrap().expose_secret(), "old");
+    }
+
+    #[test]
+    fn a_login_is_forgotten_only_when_the_store_that_kept_it_says_so() {
+        let store: Arc<CredentialStore> = mock::Store::new().unwrap();
+        let cache = Cache::over(vec![store.clone()]);
+        let key = Key::of_login("alice");
+        let place = cache.put_login(&key, &"token".into(), NOW).unwrap();
+        let kept_in = [place.store];
+        let problem = |cache: &Cache| cache.forget_login(&key, &kept_in).unwrap_err().to_string();
+        fails_once(&entry(&store, &key).unwrap());
+        assert!(problem(&cache).starts_with("the login could not be forgotten: "));
+        assert!(problem(&Cache::over(vec![])).ends_with(": this system has none"));
+        cache.forget_login(&key, &kept_in).unwrap();
+        assert!(cache.login(&key, NOW).is_none());
+        // It is gone already, and where it never was nothing is demanded.
+        cache.forget_login(&key, &kept_in).unwrap();
+        Cache::over(vec![]).forget_login(&key, &[]).unwrap();
     }
 }

@@ -1,8 +1,8 @@
 //! Whether the stores work: a throw-away entry is written, read and deleted in each.
 
 use super::{Cache, LIFETIME, reason};
-use keyring_core::Error;
 use keyring_core::api::CredentialStore;
+use keyring_core::{Entry, Error};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,18 +31,24 @@ pub struct Trial {
 impl Cache {
     /// Tries every store, in their order: the first that works is the one that tokens go to.
     pub fn try_out(&self) -> Vec<Trial> {
-        let user = format!("{}", std::process::id());
-        let of = |store: &Arc<CredentialStore>| {
-            let started = Instant::now();
-            let outcome = round_trip(store, &user).map_err(|error| reason(&error));
-            Trial { store: store.vendor(), outcome, took: started.elapsed() }
-        };
-        self.stores.iter().map(of).collect()
+        self.stores.iter().map(try_out).collect()
     }
 }
 
-fn round_trip(store: &Arc<CredentialStore>, user: &str) -> keyring_core::Result<()> {
-    let entry = store.build(SERVICE, user, None)?;
+/// Tries one store.
+pub(super) fn try_out(store: &Arc<CredentialStore>) -> Trial {
+    let started = Instant::now();
+    let outcome = round_trip(store).map_err(|error| reason(&error));
+    Trial { store: store.vendor(), outcome, took: started.elapsed() }
+}
+
+/// The throw-away entry, another one for each process.
+pub(super) fn entry(store: &Arc<CredentialStore>) -> keyring_core::Result<Entry> {
+    store.build(SERVICE, &std::process::id().to_string(), None)
+}
+
+fn round_trip(store: &Arc<CredentialStore>) -> keyring_core::Result<()> {
+    let entry = entry(store)?;
     let written = vec![b'x'; BYTES];
     entry.set_secret(&written)?;
     let lives = entry.update_attributes(&HashMap::from([(LIFETIME, LIFE)]));
@@ -65,7 +71,7 @@ mod tests {
         let store: Arc<CredentialStore> = mock::Store::new().unwrap();
         let trials = Cache::over(vec![store.clone()]).try_out();
         assert!(matches!(&trials[..], [Trial { outcome: Ok(()), .. }]), "{trials:?}");
-        let left = store.build(SERVICE, &std::process::id().to_string(), None).unwrap();
+        let left = entry(&store).unwrap();
         assert!(matches!(left.get_secret(), Err(Error::NoEntry)));
         assert_ne!(SERVICE, super::super::SERVICE);
     }

@@ -5,7 +5,7 @@ use crate::cache::Key;
 use crate::error::Error;
 use crate::helper::Helper;
 use crate::identity::{self, Identity};
-use crate::logins;
+use crate::logins::{self, Login};
 use crate::registry::{CLOUDS, Registry};
 use clap::Args;
 use std::io::Write;
@@ -27,46 +27,70 @@ const BROWSER: &str = "The browser may stay signed in: sign out there, too, if o
 /// Forgets, and says whom.
 pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<(), Error> {
     let registry = arguments.registry.as_deref().map(|text| context.registry(text)).transpose()?;
-    let forgotten = if arguments.all { all(context)? } else { one(context, registry.as_ref())? };
-    let text = match (&forgotten[..], &registry) {
+    let (forgotten, others) = if arguments.all { (all(context)?, vec![]) } else { one(context, registry.as_ref())? };
+    let names: Vec<String> = forgotten.iter().map(|login| format!("{} at {}", login.username, login.host())).collect();
+    let mut text = match (&names[..], &registry) {
         ([], Some(registry)) => format!("Nobody had signed in with `login`. Nothing of {registry} is cached any more."),
         ([], None) if arguments.all => "Nobody had signed in with `login`. Nothing is cached any more.".to_owned(),
         ([], None) => "Nobody had signed in with `login`: there is nothing to forget.".to_owned(),
         (names, _) => format!("Forgot the login of {}, and the tokens that came of it.\n{BROWSER}", names.join(", ")),
     };
+    let mut hosts: Vec<String> = others.iter().map(Login::host).collect();
+    hosts.sort();
+    hosts.dedup();
+    if !hosts.is_empty() {
+        text += &format!("\n`logout --all` forgets those at {} too.", hosts.join(" and "));
+    }
     writeln!(output, "{text}").map_err(Error::Output)
 }
 
 /// Everybody, and everything in every store.
-fn all(context: &Context<'_>) -> Result<Vec<String>, Error> {
+fn all(context: &Context<'_>) -> Result<Vec<Login>, Error> {
     let config = context.settings.for_cloud(&CLOUDS[0])?;
-    context.helper().every_store(&config).forget(|_| true)?;
-    let Some(file) = &config.sources.logins else { return Ok(vec![]) };
+    let stores = context.helper().all_stores(&config);
+    let mut result = stores.forget(|_| true).map(drop);
+    let file = config.sources.logins.as_deref();
     // What cannot be understood is forgotten all the same.
-    let names = logins::read(file).unwrap_or_default().into_iter().map(|login| login.username).collect();
-    logins::forget_all(file)?;
-    Ok(names)
+    let logins = file.map(|file| logins::read(file).unwrap_or_default()).unwrap_or_default();
+    for login in &logins {
+        // Whose token may still be there stays written down, and nobody else.
+        match (stores.forget_login(&login.key(), &login.stores), file) {
+            (Ok(()), Some(file)) => logins::forget(file, login)?,
+            (Ok(()), None) => (),
+            (Err(error), _) => result = Err(error),
+        }
+    }
+    result?;
+    file.map_or(Ok(()), logins::forget_all)?;
+    Ok(logins)
 }
 
-/// Who signs in to a registry, or to the public cloud.
-fn one(context: &Context<'_>, registry: Option<&Registry>) -> Result<Vec<String>, Error> {
+/// Who signs in to a registry, or to the public cloud; and who is still signed in then.
+fn one(context: &Context<'_>, registry: Option<&Registry>) -> Result<(Vec<Login>, Vec<Login>), Error> {
     let config = match registry {
         Some(registry) => context.settings.for_registry(registry)?,
         None => context.settings.for_cloud(&CLOUDS[0])?,
     };
     let helper = context.helper();
+    let stores = helper.all_stores(&config);
     let account = identity::account(&config, registry)?;
+    let mut others = vec![];
     if let (Ok(account), Some(file)) = (&account, &config.sources.logins) {
-        let own = account.login.key();
-        let fingerprints = fingerprints(&helper, registry, &own)?;
-        let is_of_login = |key: &Key| *key == own || fingerprints.iter().any(|fingerprint| key.is_of(fingerprint));
-        helper.every_store(&config).forget(is_of_login)?;
-        logins::forget(file, &account.login)?;
+        let login = &account.login;
+        let own = login.key();
+        let mut fingerprints = fingerprints(&helper, registry, &own)?;
+        // Those of before, with other settings.
+        fingerprints.extend(login.fingerprints.iter().cloned());
+        let tokens = stores.forget(|key| fingerprints.iter().any(|fingerprint| key.is_of(fingerprint)));
+        stores.forget_login(&own, &login.stores)?;
+        tokens?;
+        logins::forget(file, login)?;
+        others = logins::read(file)?;
     }
     if let Some(registry) = registry {
-        helper.erase(registry)?;
+        stores.erase(registry, (context.clock)())?;
     }
-    Ok(account.into_iter().map(|account| account.login.username).collect())
+    Ok((account.into_iter().map(|account| account.login).collect(), others))
 }
 
 /// The fingerprints under which tokens of a login are cached.

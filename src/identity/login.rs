@@ -1,6 +1,6 @@
 //! `login` as a source: who has signed in with us, and which of them is meant.
 
-use crate::cache::{Cache, Key};
+use crate::cache::{Cache, Key, Place};
 use crate::config::{Config, Value};
 use crate::deadline::Clock;
 use crate::entra::{ANY_TENANT, DEVELOPER_SIGN_ON, PublicClient};
@@ -14,6 +14,7 @@ use azure_core::error::ErrorKind;
 use azure_core::time::OffsetDateTime;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tracing::{debug, warn};
 use url::Url;
@@ -27,6 +28,8 @@ pub(crate) struct Account {
     tenant: String,
     /// The registry that it is for, as it was named.
     registry: Option<String>,
+    /// Where it is written down, if it is.
+    file: Option<PathBuf>,
 }
 
 /// Who has signed in at the authority of a registry, or of no registry; the inner error says why nobody is a source here. Of several the one
@@ -44,13 +47,14 @@ pub(crate) fn account(config: &Config, registry: Option<&Registry>) -> Result<Re
     });
     let at_home = here.iter().rposition(|login| named.is_some_and(|named| login.tenant.eq_ignore_ascii_case(named)));
     let meant = at_home.or(here.len().checked_sub(1)).map(|at| here.swap_remove(at));
-    Ok(meant.map(|login| Account::new(login, named, registry)).ok_or_else(|| "nobody is signed in".to_owned()))
+    let of = |login| Account { file: Some(file.clone()), ..Account::new(login, named, registry) };
+    Ok(meant.map(of).ok_or_else(|| "nobody is signed in".to_owned()))
 }
 
 impl Account {
     fn new(login: Login, named: Option<&str>, registry: Option<&Registry>) -> Self {
         let tenant = named.map_or_else(|| login.tenant.clone(), str::to_owned);
-        Self { login, tenant, registry: registry.map(|registry| registry.host().to_owned()) }
+        Self { login, tenant, registry: registry.map(|registry| registry.host().to_owned()), file: None }
     }
 
     /// Somebody who is about to sign in: to this tenant, else to the one that is set, else to the own one.
@@ -61,6 +65,16 @@ impl Account {
         let tenant = named.unwrap_or_else(|| ANY_TENANT.to_owned());
         let login = Login { authority: config.authority.to_string(), client_id, tenant, ..Login::default() };
         Self::new(login, None, registry)
+    }
+
+    /// Notes the fingerprint under which tokens that come of it are cached, so that they are found when it is forgotten.
+    pub(crate) fn note(&self, fingerprint: &str) {
+        let is_noted = self.login.fingerprints.iter().any(|noted| noted == fingerprint);
+        if let Some(file) = self.file.as_ref().filter(|_| !is_noted)
+            && let Err(error) = logins::note(file, &self.login, fingerprint)
+        {
+            debug!("which tokens come of the login could not be noted: {error}");
+        }
     }
 
     /// What tells one account from another.
@@ -95,7 +109,8 @@ impl Account {
 
     /// The account as a credential.
     pub(super) fn credential(&self, client: PublicClient, cache: Cache, clock: Clock) -> Arc<dyn TokenCredential> {
-        Arc::new(Session { client, key: self.login.key(), cache, clock })
+        let (login, file) = (self.login.clone(), self.file.clone());
+        Arc::new(Session { client, key: login.key(), login, file, cache, clock })
     }
 }
 
@@ -112,6 +127,8 @@ impl fmt::Display for Account {
 struct Session {
     client: PublicClient,
     key: Key,
+    login: Login,
+    file: Option<PathBuf>,
     cache: Cache,
     clock: Clock,
 }
@@ -143,12 +160,23 @@ impl Session {
         };
         let next = granted.refresh_token.unwrap_or(used);
         // What was forgotten meanwhile stays forgotten. One that is used lives on.
-        if self.kept().is_ok()
-            && let Err(problems) = self.cache.put_login(&self.key, &next, (self.clock)())
-        {
-            warn!("the login's new token could not be kept: {}", problems.join("; "));
+        if self.kept().is_ok() {
+            match self.cache.put_login(&self.key, &next, (self.clock)()) {
+                Ok(place) => self.note(&place),
+                Err(problems) => warn!("the login's new token could not be kept: {}", problems.join("; ")),
+            }
         }
         Ok(granted.access_token)
+    }
+
+    /// Notes where the token is now, so that it is found when the login is forgotten.
+    fn note(&self, place: &Place) {
+        if self.login.clone().moved(place)
+            && let Some(file) = &self.file
+            && let Err(error) = logins::moved(file, &self.login, place)
+        {
+            warn!("where the login's new token is kept could not be noted: {error}");
+        }
     }
 }
 
@@ -179,7 +207,8 @@ mod tests {
 
     fn login(home: &str, tenant: &str, client_id: &str, authority: &str) -> Login {
         let username = format!("{home}@contoso.example");
-        Login { authority: authority.into(), tenant: tenant.into(), client_id: client_id.into(), home: home.into(), username }
+        let (authority, tenant, client_id, home) = (authority.into(), tenant.into(), client_id.into(), home.into());
+        Login { authority, tenant, client_id, home, username, ..Login::default() }
     }
 
     /// Who is meant among these, with settings, and in which tenant.

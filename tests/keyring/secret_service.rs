@@ -85,6 +85,49 @@ fn a_login_is_kept_in_the_keyring_that_lasts() {
     user.run(&format!("{nobody} {helper} get"), REGISTRY).secret();
 }
 
+/// Nobody must believe that a login is forgotten while its token lies where it was not looked for.
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn a_login_in_a_keyring_that_is_away_or_locked_is_not_said_to_be_forgotten() {
+    let (user, _bus) = desktop_user("auto");
+    let keyring = unlocked(&user);
+    let helper = user.helper().display().to_string();
+    let nobody = "env -u AZURE_CLIENT_SECRET -u AZURE_CLIENT_ID -u AZURE_TENANT_ID";
+    let login = || user.run(&format!("{nobody} {helper} login {REGISTRY} --device-code"), "").succeeds();
+    let file = user.home.path("home/.local/state/docker-credential-acrscoped/logins.json");
+    assert!(login().stdout.contains("it is kept in the Secret Service"));
+    let stays = |line: &str| {
+        let answer = user.run(&format!("{nobody} {line}"), "").fails();
+        assert!(answer.stderr.contains("the login could not be forgotten: Secret Service: "), "{line}: {answer:#?}");
+        assert!(answer.stdout.is_empty() && file.exists(), "{line}: {answer:#?}");
+    };
+    for words in ["logout", &format!("logout {REGISTRY}"), "logout --all"] {
+        stays(&format!("DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere {helper} {words}"));
+    }
+    drop(keyring);
+    let keyring = start_keyring(&user, "");
+    assert!(is_locked(&user));
+    stays(&format!("{helper} logout"));
+    stays(&format!("{helper} logout --all"));
+    drop(keyring);
+    let _keyring = unlocked(&user);
+    let answer = user.run(&format!("{nobody} {helper} logout"), "").succeeds();
+    assert!(answer.stdout.starts_with("Forgot the login of alice@contoso.example at "), "{answer:#?}");
+    assert!(!file.exists());
+    // Whatever is set now, it is looked for everywhere.
+    for words in ["logout", "logout --all"] {
+        login();
+        let known = std::fs::read_to_string(&file).expect("a file");
+        user.run(&format!("{nobody} ACRSCOPED_CACHE=none {helper} {words}"), "").succeeds();
+        assert!(!file.exists());
+        // Written down again, it would be found if it were there.
+        user.run(&format!("tee {}", file.display()), &known).succeeds();
+        let answer = user.run(&format!("{nobody} {helper} get"), REGISTRY).fails();
+        assert!(answer.stdout.contains("its token is no longer in the keyring"), "{answer:#?}");
+        std::fs::remove_file(&file).expect("our folder");
+    }
+}
+
 /// What `doctor` says of the keyring: status, sentence and details in one text; and the check on top.
 fn doctor(user: &User) -> (String, serde_json::Value) {
     let mut command = user.command(&user.home.path("own/docker-credential-acrscoped").display().to_string());

@@ -1,10 +1,11 @@
 //! `logout`.
 
 use crate::person::Person;
-use crate::support::REGISTRY;
+use crate::support::{LIMIT, REGISTRY, run};
+use simulator::Tenant;
 
 const NOTHING: &str = "Nobody had signed in with `login`";
-const FORGOTTEN: &str = "Forgot the login of alice@contoso.example, and the tokens that came of it.\n\
+const FORGOTTEN: &str = "Forgot the login of alice@contoso.example at login.microsoftonline.com, and the tokens that came of it.\n\
                          The browser may stay signed in: sign out there, too, if others use it.\n";
 
 #[test]
@@ -22,6 +23,45 @@ fn logout_forgets_the_login_and_every_token_that_came_of_it() {
         assert!(answer.stdout.contains("no Azure identity to sign in with"), "{answer:#?}");
         let keys = person.keys();
         assert!(keys.is_empty(), "after {line}: {keys:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn logout_forgets_whatever_is_set_by_then() {
+    let person = Person::new();
+    for line in ["logout", &format!("logout {REGISTRY}"), "logout --all"] {
+        person.log_in(&format!("login {REGISTRY}")).0.succeeds();
+        run(person.command_with(line, "ACRSCOPED_CACHE", "none"), "", LIMIT).succeeds();
+        assert_eq!((person.keys(), person.logins()), (vec![], None), "{line}");
+    }
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn logout_forgets_what_came_of_the_login_in_other_tenants() {
+    const ABROAD: &str = "2d6f1b04-93ce-4a78-8e15-60b7d9c3f2a1";
+    let person = Person::new();
+    person.simulator.change(|settings| {
+        settings.tenants.push(Tenant { id: ABROAD.into(), domain: "abroad.example".into(), ..Tenant::default() });
+        settings.users[0].guest_of.push(ABROAD.into());
+        settings.registry_mut(REGISTRY).tenant = ABROAD.into();
+    });
+    person.log_in("login").0.succeeds();
+    run(person.command_with("get", "ACRSCOPED_TENANT", ABROAD), REGISTRY, LIMIT).secret();
+    assert_eq!(person.keys().len(), 3);
+    person.run("logout").succeeds();
+    assert!(person.keys().is_empty());
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn logins_that_begin_at_one_moment_do_not_disturb_each_other() {
+    let person = Person::new();
+    let logins: Vec<_> = (0..4).map(|_| person.start("login --timeout 1")).collect();
+    for login in logins {
+        let answer = login.join().expect("an answer").fails();
+        assert!(!answer.stderr.contains("no keyring takes a login"), "{answer:#?}");
     }
 }
 

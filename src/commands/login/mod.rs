@@ -54,7 +54,7 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     // Whatever can be known to fail does so before somebody is sent to a browser.
     logins::read(&file)?;
     let cache = context.helper().stores(&config);
-    cache.takes_logins((context.clock)()).map_err(|problems| Error::NotKept { problems })?;
+    cache.takes_logins().map_err(|problems| Error::NotKept { problems })?;
     let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
     let flow = Flow {
         identity: Identity::of_login(account.clone(), &config, cloud, registry.as_ref()),
@@ -85,11 +85,13 @@ fn keep(
     };
     let token = granted.refresh_token.ok_or_else(|| incomplete("a refresh token"))?;
     let who = granted.who.ok_or_else(|| incomplete("who has signed in"))?;
-    let login = Login { tenant: who.tenant, home: who.home, username: who.username, ..account.login.clone() };
+    let mut login = Login { tenant: who.tenant, home: who.home, username: who.username, ..account.login.clone() };
     let (cache, key) = (context.helper().stores(config), login.key());
     let kept = cache.put_login(&key, &token, (context.clock)());
     let place = kept.map_err(|problems| Error::NotKept { problems })?;
-    logins::remember(file, &login).inspect_err(|_| {
+    login.moved(&place);
+    let remembered = logins::remember(file, &login).and_then(|()| logins::moved(file, &login, &place));
+    remembered.inspect_err(|_| {
         // Without the name nobody would ever find it again.
         let _ = cache.forget(|kept| *kept == key);
     })?;
