@@ -29,7 +29,7 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     let registry = arguments.registry.as_deref().map(|text| context.registry(text)).transpose()?;
     let (forgotten, others) = if arguments.all { (all(context)?, vec![]) } else { one(context, registry.as_ref())? };
     let names: Vec<String> = forgotten.iter().map(|login| format!("{} at {}", login.username, login.host())).collect();
-    let mut text = match (&names[..], &registry) {
+    let text = match (&names[..], &registry) {
         ([], Some(registry)) => format!("Nobody had signed in with `login`. Nothing of {registry} is cached any more."),
         ([], None) if arguments.all => "Nobody had signed in with `login`. Nothing is cached any more.".to_owned(),
         ([], None) => "Nobody had signed in with `login`: there is nothing to forget.".to_owned(),
@@ -38,10 +38,9 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     let mut hosts: Vec<String> = others.iter().map(Login::host).collect();
     hosts.sort();
     hosts.dedup();
-    if !hosts.is_empty() {
-        text += &format!("\n`logout --all` forgets those at {} too.", hosts.join(" and "));
-    }
-    writeln!(output, "{text}").map_err(Error::Output)
+    let more =
+        if hosts.is_empty() { String::new() } else { format!("`logout --all` forgets those at {} too.\n", hosts.join(" and ")) };
+    write!(output, "{text}\n{more}").map_err(Error::Output)
 }
 
 /// Everybody, and everything in every store.

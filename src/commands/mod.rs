@@ -51,10 +51,10 @@ pub enum Command {
                             docker-credential-acrscoped configure --all\n  \
                             docker-credential-acrscoped configure --remove")]
     Configure(configure::Arguments),
-    /// Show which registries have a cached token, until when, and whose it is.
+    /// Show which registries have a cached token, until when and whose it is, and who signed in with `login`.
     #[command(after_help = "Nothing leaves the machine.\n\nExamples:\n  \
                             docker-credential-acrscoped status\n  \
-                            docker-credential-acrscoped status --json | jq -r '.[].registry'")]
+                            docker-credential-acrscoped status --json | jq -r '.registries[].registry'")]
     Status(status::Arguments),
     /// Find out why a registry cannot be pulled from or pushed to, and say what to do.
     #[command(after_help = doctor::EXAMPLES)]

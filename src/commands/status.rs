@@ -1,8 +1,10 @@
 //! `status`: what is cached, for whom and until when. Nothing leaves the machine.
 
 use super::{Context, Format, write_json};
-use crate::error::Error;
+use crate::error::{Error, printable};
 use crate::helper::Cached;
+use crate::logins::{self, Login};
+use crate::registry::CLOUDS;
 use crate::terminal::Style;
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::Args;
@@ -19,8 +21,24 @@ pub struct Arguments {
     pub(super) format: Format,
 }
 
+/// The answer in JSON.
+#[derive(Serialize)]
+struct Answer {
+    registries: Vec<Row>,
+    logins: Vec<SignedIn>,
+}
+
+/// Somebody who signed in with `login`, in JSON.
+#[derive(Serialize)]
+struct SignedIn {
+    username: String,
+    authority: String,
+    tenant: String,
+}
+
 /// One token in JSON.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Row {
     registry: String,
     /// RFC 3339, in UTC.
@@ -33,14 +51,15 @@ struct Row {
     profiles: Vec<String>,
 }
 
-/// Prints a table of the registries with a cached token.
+/// Prints a table of the registries with a cached token, and who signed in with `login`.
 pub fn run(context: &Context<'_>, arguments: Arguments, mut output: impl Write) -> Result<(), Error> {
     let cached = context.helper().status()?;
+    let logins = logins(context);
     let profiles =
         |cached: &Cached| -> Vec<String> { context.settings.profiles(&cached.registry).into_iter().map(str::to_owned).collect() };
     if arguments.format.json {
         let rfc3339 = |time: SystemTime| to_rfc3339(&OffsetDateTime::from(time));
-        let rows: Vec<Row> = cached
+        let registries: Vec<Row> = cached
             .into_iter()
             .map(|cached| Row {
                 profiles: profiles(&cached),
@@ -51,7 +70,8 @@ pub fn run(context: &Context<'_>, arguments: Arguments, mut output: impl Write) 
                 store: cached.store,
             })
             .collect();
-        return write_json(&mut output, &rows);
+        let logins = logins.into_iter().map(|Login { username, authority, tenant, .. }| SignedIn { username, authority, tenant });
+        return write_json(&mut output, &Answer { registries, logins: logins.collect() });
     }
     let now = (context.clock)();
     let terminal = context.terminal;
@@ -71,7 +91,17 @@ pub fn run(context: &Context<'_>, arguments: Arguments, mut output: impl Write) 
     if cached.is_empty() {
         text = "No token is cached: the next pull or push of each registry signs in.\n".into();
     }
+    for login in &logins {
+        let (who, host, tenant) = (printable(&login.username), login.host(), printable(&login.tenant));
+        let _ = writeln!(text, "signed in with `login`: {who} at {host}, tenant {tenant}");
+    }
     output.write_all(text.as_bytes()).map_err(Error::Output)
+}
+
+/// Everybody who signed in with `login`. Where the settings or the file are of no use, nobody is shown; a sign-in says what is wrong.
+fn logins(context: &Context<'_>) -> Vec<Login> {
+    let file = context.settings.for_cloud(&CLOUDS[0]).ok().and_then(|config| config.sources.logins);
+    file.and_then(|file| logins::read(&file).ok()).unwrap_or_default()
 }
 
 /// `19:22 (in 2 h 10 min)`, with the day when it is another, in the time of this machine.

@@ -22,10 +22,12 @@ fn status_tells_until_when_whose_and_where() {
     assert_eq!(lines[2], format!("  identity  service principal {}", simulator::CLIENT));
     assert_eq!(lines[3..], ["  kept in   kernel keyring", "  profile   none"]);
     let json = user.run(&format!("{} status --json", user.helper().display()), "").succeeds().json();
-    assert_eq!(json[0]["registry"], REGISTRY);
-    assert_eq!(json[0]["identity"], format!("service principal {}", simulator::CLIENT));
-    assert_eq!(json[0]["profiles"], serde_json::json!([]));
-    assert!(json[0]["expires"].as_str().is_some_and(|time| time.ends_with('Z')), "{json}");
+    let registry = &json["registries"][0];
+    assert_eq!(registry["registry"], REGISTRY);
+    assert!(registry["renewedFrom"].is_string() && json["logins"] == serde_json::json!([]), "{json}");
+    assert_eq!(registry["identity"], format!("service principal {}", simulator::CLIENT));
+    assert_eq!(registry["profiles"], serde_json::json!([]));
+    assert!(registry["expires"].as_str().is_some_and(|time| time.ends_with('Z')), "{json}");
     assert_eq!(user.requests(), 0, "nothing leaves the machine");
 }
 

@@ -29,7 +29,8 @@ fn somebody_signs_in_and_the_registry_is_tried_at_once() {
     person.get().secret();
     assert!(person.requests().is_empty(), "what was tried is cached");
     let status = person.run("status --json").succeeds().json();
-    assert_eq!((&status[0]["identity"], status.as_array().unwrap().len()), (&"the login of alice@contoso.example".into(), 1));
+    let registries = status["registries"].as_array().unwrap();
+    assert_eq!((&registries[0]["identity"], registries.len()), (&"the login of alice@contoso.example".into(), 1));
 }
 
 #[test]
