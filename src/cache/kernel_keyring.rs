@@ -4,7 +4,7 @@
 //! keyring and the keys are made open to their owner by uid, not only by possession: a process whose session keyring does not link
 //! `@u` (services, CI runners, `keyctl session`) reads them too. The kernel drops a key at the time set with it.
 
-use super::{LIFETIME, SERVICE};
+use super::{KERNEL_KEYRING, LIFETIME, SERVICE};
 use keyring_core::api::{Credential, CredentialApi, CredentialPersistence, CredentialStoreApi};
 use keyring_core::{Entry, Error, Result};
 use keyutils::keytypes::User;
@@ -20,7 +20,7 @@ pub(super) struct Store;
 
 impl CredentialStoreApi for Store {
     fn vendor(&self) -> String {
-        "kernel keyring".into()
+        KERNEL_KEYRING.into()
     }
 
     fn id(&self) -> String {

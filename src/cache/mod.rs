@@ -33,6 +33,9 @@ use zeroize::Zeroizing;
 /// The name under which all entries stand in every store.
 pub const SERVICE: &str = "docker-credential-acrscoped";
 
+/// The name of the store that is the kernel's user keyring.
+pub(crate) const KERNEL_KEYRING: &str = "kernel keyring";
+
 /// The stores in use, in order.
 #[derive(Clone, Debug)]
 pub struct Cache {

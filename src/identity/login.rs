@@ -1,12 +1,13 @@
 //! `login` as a source: who has signed in with us, and which of them is meant.
 
-use crate::cache::{Cache, Key, Place};
+use crate::cache::{Cache, KERNEL_KEYRING, Key, Place};
 use crate::config::{Config, Value};
 use crate::deadline::Clock;
 use crate::entra::{ANY_TENANT, DEVELOPER_SIGN_ON, PublicClient};
 use crate::error::Error;
+use crate::files::read_small;
 use crate::logins::{self, Login};
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::registry::Registry;
 use crate::token::Audience;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
@@ -96,6 +97,24 @@ impl Account {
         format!("docker-credential-acrscoped login{registry}{tenant}{}", claims.unwrap_or_default())
     }
 
+    /// The command that signs in inside the user namespace of podman or buildah, as [`OWN_KEYRING`] says why.
+    pub(crate) fn command_within(&self, program: &str) -> String {
+        format!("`{program} unshare {} --device-code`", self.command(None))
+    }
+
+    /// A failure of the login with another hint, if its token may be in a keyring that cannot be seen from here.
+    pub(super) fn hinted(&self, mut failure: Error, cause: &azure_core::Error) -> Error {
+        let is_in_kernel = self.login.stores.iter().any(|store| store == KERNEL_KEYRING);
+        if let Error::SignIn(failure) = &mut failure
+            && is_in_kernel
+            && network::chain(cause).any(|cause| cause.is::<Gone>())
+            && read_small(UID_MAP.as_ref(), UID_MAP_LIMIT).is_ok_and(|map| is_of_another_namespace(&map))
+        {
+            failure.hint = Some(format!("{OWN_KEYRING}: {}", self.command_within("podman")));
+        }
+        failure
+    }
+
     /// The application at the authority. The outer error is one of the HTTP client.
     pub(crate) fn client(
         &self,
@@ -123,6 +142,33 @@ impl fmt::Display for Account {
     }
 }
 
+/// What is said before the command that signs in inside the user namespace of podman and buildah.
+pub(crate) const OWN_KEYRING: &str = "podman and buildah without root have a kernel keyring of their own";
+
+/// Where it says which users a user namespace knows (`user_namespaces(7)`).
+const UID_MAP: &str = "/proc/self/uid_map";
+
+/// The kernel allows 340 lines of it.
+const UID_MAP_LIMIT: usize = 64 * 1024;
+
+/// The token of a login is in no store.
+#[derive(Debug)]
+struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("its token is no longer in the keyring")
+    }
+}
+
+impl std::error::Error for Gone {}
+
+/// Whether it is the map of a user namespace that is not the initial one, which knows every user by its own number.
+fn is_of_another_namespace(map: &[u8]) -> bool {
+    let words: Vec<&[u8]> = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+    !words.is_empty() && words != [&b"0"[..], b"0", b"4294967295"]
+}
+
 /// A login with what its refresh token is asked for and kept with.
 struct Session {
     client: PublicClient,
@@ -142,7 +188,7 @@ impl fmt::Debug for Session {
 impl Session {
     fn kept(&self) -> anyhow::Result<SecretString> {
         let kept = self.cache.login(&self.key, (self.clock)());
-        kept.ok_or_else(|| anyhow::Error::msg("its token is no longer in the keyring"))
+        kept.ok_or_else(|| Gone.into())
     }
 
     /// An access token. Entra gives another refresh token beside it, which takes the place of the one that was used. Should it be refused, and
@@ -254,6 +300,14 @@ mod tests {
         let who = |home: &str, tenant: &str, client: &str| who(home, tenant, client).unwrap().who();
         let all = [who("alice", "one", "a"), who("bob", "one", "a"), who("alice", "two", "a"), who("alice", "one", "b")];
         assert!((1..4).all(|at| all[..at].iter().all(|other| *other != all[at])), "{all:?}");
+    }
+
+    #[test]
+    fn a_user_namespace_is_told_from_the_initial_one() {
+        assert!(!is_of_another_namespace(b"         0          0 4294967295\n") && !is_of_another_namespace(b""));
+        for map in [&b"         0       1000          1\n         1     100000      65536\n"[..], b"0 0 1\n"] {
+            assert!(is_of_another_namespace(map));
+        }
     }
 
     #[test]

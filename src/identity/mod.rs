@@ -14,7 +14,7 @@ mod managed;
 mod oidc;
 mod refusal;
 
-pub(crate) use login::{Account, account};
+pub(crate) use login::{Account, OWN_KEYRING, account};
 
 use crate::cache::Cache;
 use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value};
@@ -171,7 +171,13 @@ impl Identity {
                 chain::nobody(skipped, self.only)
             })?;
         }
-        let refused = |error| refusal::refused(self, &error, network);
+        let refused = |error| {
+            let refused = refusal::refused(self, &error, network);
+            match self.login() {
+                Some(account) => account.hinted(refused, &error),
+                None => refused,
+            }
+        };
         let credential = self.credential(network, cache).await?.map_err(refused)?;
         let token = credential.get_token(&[&self.audience.scope()], None).await.map_err(refused)?;
         self.judge(token.token.secret().into())

@@ -1,6 +1,7 @@
 //! The kernel's keyring.
 
 use crate::contract;
+use crate::support::REGISTRY;
 use crate::user::User;
 
 #[test]
@@ -79,4 +80,21 @@ pub(crate) fn fill(user: &User) {
         added.stderr.contains("quota")
     });
     assert!(full, "the quota was not reached");
+}
+
+/// The same user has another kernel keyring inside podman.
+#[test]
+#[ignore = "needs keyutils and root: run tests/run"]
+fn a_login_tells_how_rootless_podman_gets_one_too() {
+    let user = User::new("keyutils");
+    user.home.script("bin/podman", "");
+    let helper = user.helper().display().to_string();
+    let nobody = "env -u AZURE_CLIENT_SECRET -u AZURE_CLIENT_ID -u AZURE_TENANT_ID";
+    let said = user.run(&format!("{nobody} {helper} login {REGISTRY} --device-code"), "").succeeds().stdout;
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = format!(
+        "! podman and buildah without root have a kernel keyring of their own: `podman unshare \
+         docker-credential-acrscoped login {REGISTRY} --device-code` signs in there"
+    );
+    assert!(words.contains(&line), "{said}");
 }

@@ -10,8 +10,9 @@ use crate::cache::Place;
 use crate::config::{self, Config};
 use crate::entra::{self, Granted};
 use crate::error::{Error, SignIn, printable};
-use crate::identity::{Account, Identity};
+use crate::identity::{Account, Identity, OWN_KEYRING};
 use crate::logins::{self, Login};
+use crate::program;
 use crate::registry::{CLOUDS, Registry};
 use crate::runtime;
 use crate::terminal::Mark;
@@ -68,6 +69,12 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     let granted = runtime::run(flow.sign_in(arguments.device_code))?;
     let (login, place) = keep(context, &config, &account, &file, granted)?;
     tell(context, &login, &place, &mut output)?;
+    let programs = ["podman", "buildah"];
+    let program = programs.into_iter().find(|name| program::find(name, &config.sources.path).is_some());
+    if let Some(program) = program.filter(|_| !place.outlives_reboot && !rustix::process::geteuid().is_root()) {
+        let text = format!("{OWN_KEYRING}: {} signs in there", account.command_within(program));
+        writeln!(output, "{}", context.terminal.sentence(Mark::Warning, &text)).map_err(Error::Output)?;
+    }
     registry.map_or(Ok(()), |registry| prove(context, &registry, output))
 }
 
