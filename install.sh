@@ -231,13 +231,10 @@ names_the_helper() {
 explain_configuration() {
     cat <<'END'
 
-To use it, put this, with your registry's name, into ~/.docker/config.json (docker, podman, buildah, skopeo and most other
-clients) or, for podman, buildah and skopeo alone, into containers' ~/.config/containers/auth.json:
+To use it, with your registry's name:
 
-  {"credHelpers": {"contoso.azurecr.io": "acrscoped"}}
-
-A file that exists keeps what is in it: add "credHelpers" beside its other keys, or the registry to the "credHelpers"
-it has. Then try: echo contoso.azurecr.io | docker-credential-acrscoped get
+  docker-credential-acrscoped configure contoso.azurecr.io   # names it in the files of docker and podman
+  docker-credential-acrscoped doctor contoso.azurecr.io      # looks at everything in between
 END
     configuration_files | while IFS= read -r file; do
         if names_the_helper "$file"; then
@@ -250,8 +247,11 @@ END
 
 uninstall() {
     if [ -e "$target" ] || [ -L "$target" ]; then
+        # What signs a person in lives for months, and only the program can find it.
+        ! grep -qs '"authority"' "${XDG_STATE_HOME:-${HOME-}/.local/state}/$program/logins.json" ||
+            stop "somebody is signed in with \`$program login\`" "first \`$program logout --all\`, then uninstall"
         rm -f -- "$target" || stop "$target cannot be removed"
-        say "Removed $target; tokens that it cached expire within three hours"
+        say "Removed $target; registry tokens that it cached expire within three hours"
     else
         say "There is no $target, so nothing was removed"
     fi

@@ -38,7 +38,7 @@ enum Subcommands {
     Get,
     /// Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for.
     #[command(
-        after_help = "Clients call it with JSON on stdin:\n  {\"ServerURL\":\"contoso.azurecr.io\",\"Username\":\"00000000-0000-0000-0000-000000000000\",\"Secret\":\"…\"}"
+        after_help = "Clients call it with JSON on stdin:\n  {\"ServerURL\":\"contoso.azurecr.io\",\"Username\":\"<token>\",\"Secret\":\"…\"}"
     )]
     Store,
     /// Forget what is cached for the registry named on stdin.
@@ -120,7 +120,11 @@ fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Help(error.to_string()),
             ErrorKind::InvalidSubcommand => misuse(&error, &format!("`{PROGRAM} --help` lists the commands")),
-            _ if ["get", "store", "erase", "list", "version"].contains(&&*typed) => misuse(&error, FROM_STDIN),
+            _ if ["get", "store", "erase"].contains(&&*typed) => misuse(&error, FROM_STDIN),
+            _ if ["list", "version"].contains(&&*typed) => misuse(&error, "for people and scripts there is `status --json`"),
+            _ if typed.starts_with('-') => {
+                misuse(&error, &format!("`{PROGRAM} --help` lists the commands; `-V` prints the version"))
+            }
             _ => match misuse(&error, &format!("`{PROGRAM} {typed} --help` shows examples")) {
                 Stop::Misuse(line, explanation) => Stop::Mistyped(line, explanation),
                 other => other,
@@ -191,6 +195,17 @@ mod tests {
         let Err(Stop::Mistyped(line, rest)) = of(&["status", "--jsn"]) else { panic!() };
         assert_eq!(line, "unexpected argument `--jsn` found");
         assert!(rest.contains("'--json'") && rest.ends_with("status --help` shows examples"));
+    }
+
+    /// A line that is broken is no command to paste.
+    #[test]
+    fn no_line_of_an_example_is_too_long() {
+        let mut whole = command();
+        whole.build();
+        for sub in whole.get_subcommands_mut() {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.lines().filter(|line| line.starts_with(' ')).all(|line| line.chars().count() <= 80), "{help}");
+        }
     }
 
     #[test]

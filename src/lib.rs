@@ -25,7 +25,7 @@
 //!                   cache.put (best effort) ──────────────────────────▶┘
 //! ```
 //!
-//! A cached `get` is one process start, one config read and one keyring read: no HTTP client, no TLS, no async runtime, no thread.
+//! A cached `get` is one process start, the config file, the small files that say who is signed in, and one keyring read: no HTTP client, no TLS, no async runtime, no thread.
 //! A cold one is two HTTPS requests and nothing more; a CI job asks for its assertion besides.
 //!
 //! # Modules
@@ -35,9 +35,9 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | the environment and the config file as settings, for each registry, and where each value came from |
 //! | [`registry`] | who may receive a token: the table of clouds, and the only way to make a [`registry::Registry`] |
-//! | [`token`] | the two tokens: what is read from them, and how long a refresh token is used |
+//! | [`token`] | the tokens: what is read from them, how long a refresh token is used, and what people are told of one |
 //! | [`protocol`] | what clients speak, and the delegate for other hosts; a caller of [`helper`] |
-//! | [`commands`] | what people call; callers of [`helper`] too |
+//! | [`commands`] | what people call: callers of [`helper`], and of the steps below it that they show one by one |
 //! | [`helper`] | the core: the credential of a registry; what is erased and listed |
 //! | `session` | one identity at one registry: cache, sign-in and exchange, under one deadline |
 //! | `flight` | one sign-in for many processes |
@@ -49,16 +49,17 @@
 //! | [`exchange`] | access token for refresh token, and what refusals mean |
 //! | [`network`] | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | [`cache`] | tokens in the stores of the operating system |
-//! | `program` | programs that we call: how they are found, run and ended |
+//! | `program` | programs that we call: how they are found, run and ended, or started to outlive us |
 //! | `asn1` | a reader of DER and BER, for keys and certificates |
-//! | `files` | small files, read with a bound and without waiting |
+//! | `files` | small files: read with a bound and without waiting, put in place whole |
 //! | [`log`] | what is told on stderr |
 //! | [`error`] | what can go wrong, as what the reader must do next |
 //! | [`terminal`] | how answers are drawn for a person |
 //! | [`text`] | text from elsewhere, made fit to be shown |
 //!
-//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `flight` → `entra`, `logins`, `cache` → `network`,
-//! `deadline`, `config`, `runtime`, `program`, `files` → `error` → `registry` → `token` → `text`.
+//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `flight` → `entra`,
+//! `logins`, `cache` → `network`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `error` → `registry` →
+//! `token` → `text`.
 //!
 //! # To add
 //!
@@ -66,9 +67,11 @@
 //! | --- | --- |
 //! | a source of an identity | a name in [`config::SourceName`] (the compiler finds its arms), a file in [`identity`], its settings in `config/sources`, its grant in the simulator, a row in `tests/matrix` (which fails without) and in README |
 //! | a setting | a row in [`config::KEYS`], a field in [`config::Config`], a line in `packaging/config.example.toml` and in README |
-//! | a store | a [`keyring_core`] store in [`cache`], an arm in [`cache::Cache::open`], a word in [`config::CacheChoice`], its tests beside the contract in `tests/keyring` |
+//! | a store | a [`keyring_core`] store in [`cache`], an arm in [`cache::Cache::open`], a word in [`config::CacheChoice`], its tests beside the contract in `tests/keyring`; `persistence` says whether logins go there first |
 //! | a cloud | a row in [`registry::CLOUDS`], in two tables of tests, in README, and in the simulator's authorities and registries |
-//! | a command for people | a file in [`commands`] and a variant of [`commands::Command`] |
+//! | a command for people | a file in [`commands`], a variant of [`commands::Command`] with its help, and its manual page (`tests/manual` writes it) |
+//! | a check of the doctor | a file and a name in `commands/doctor`, its place in the order there, a row in `tests/doctor/setups` with its transcript |
+//! | a file of a client | its place in `commands/configure/place`, what it reads in `inspect`, a folder of samples in `tests/configure/corpus` |
 //! | a client protocol | a file in [`protocol`] and a word in [`cli`] |
 
 mod asn1;

@@ -24,9 +24,9 @@ fn main() -> ExitCode {
         Ok(Command::Person(command)) => {
             keep_memory_private();
             tell_panics();
-            return person(command).unwrap_or_else(|error| explained(&error));
+            return person(command).unwrap_or_else(|error| unless_gone(&error));
         }
-        Err(Stop::Help(text)) => say(text.trim_end()),
+        Err(Stop::Help(text)) => return say(text.trim_end()).unwrap_or_else(|error| unless_gone(&error)),
         Err(Stop::Misuse(line, explanation)) => {
             tell(&mut io::stdout(), &line);
             return mistyped(&line, &explanation);
@@ -111,6 +111,14 @@ fn failed(error: &Error) -> ExitCode {
     // Settings and names of files are part of messages, and may hold anything.
     tell(&mut io::stdout(), &visible(&error.to_string()));
     if matches!(error, Error::NotOurs | Error::Anonymous(_)) { ExitCode::FAILURE } else { explained(error) }
+}
+
+/// All there is to say, unless a person's `| head` has read enough.
+fn unless_gone(error: &Error) -> ExitCode {
+    match error {
+        Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe && !was_closed() => ExitCode::FAILURE,
+        _ => explained(error),
+    }
 }
 
 /// All there is to say, on stderr.

@@ -120,7 +120,7 @@ fn an_archive_is_verified_and_installed() {
     let text = said(&output);
     assert_says(&text, &format!("SHA-256 {}", sha256(&archive)));
     assert_says(&text, &format!("Installed {}, v1.0.0", machine.installed().display()));
-    assert_says(&text, r#"{"credHelpers": {"contoso.azurecr.io": "acrscoped"}}"#);
+    assert_says(&text, &format!("{PROGRAM} configure contoso.azurecr.io"));
     assert!(output.stderr.is_empty(), "{output:?}");
     let mode = fs::metadata(machine.installed()).expect("installed").permissions().mode();
     assert_eq!(mode & 0o7777, 0o755);
@@ -290,6 +290,20 @@ fn a_checkout_brings_manual_pages_and_completions_and_takes_them_away_again() {
     for file in &expected {
         assert!(!share.join(file).exists(), "{file}");
     }
+}
+
+#[test]
+fn nobody_is_left_signed_in_without_the_program_that_could_forget_it() {
+    let machine = Machine::new();
+    said(&machine.install_archive(&machine.release("1.0.0")));
+    let logins =
+        machine.write(&format!("home/.local/state/{PROGRAM}/logins.json"), r#"[{"authority":"https://login.example/"}]"#);
+    let text = complained(&machine.install(&["--uninstall"]), 1);
+    assert_says(&text, &format!("first `{PROGRAM} logout --all`"));
+    assert!(machine.installed().exists());
+    fs::remove_file(logins).expect("our file");
+    said(&machine.install(&["--uninstall"]));
+    assert!(!machine.installed().exists());
 }
 
 #[test]

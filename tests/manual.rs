@@ -4,6 +4,7 @@
 use clap_complete::Shell;
 use docker_credential_acrscoped::cli::{PROGRAM, command};
 use std::path::PathBuf;
+use std::process::Command;
 
 const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test manual";
 
@@ -27,10 +28,13 @@ fn the_manual_pages_are_those_of_the_command_line() {
         clap_mangen::Man::new(command)
             .date("")
             .source(concat!("v", env!("CARGO_PKG_VERSION")))
-            .manual(PROGRAM)
+            .manual("Registries")
             .render(&mut made)
             .expect("a page");
-        keep(&format!("man/{name}.1"), &made);
+        // Examples are shown as they are typed.
+        let made = String::from_utf8(made).expect("text");
+        let made = made.replace(".SH EXTRA\n", ".SH NOTES\n.nh\n.nf\n").replace(".SH VERSION\n", ".fi\n.hy\n.SH VERSION\n");
+        keep(&format!("man/{name}.1"), made.as_bytes());
     };
     let mut whole = command().disable_help_subcommand(true).version(env!("CARGO_PKG_VERSION"));
     // Gives every command its long name.
@@ -52,6 +56,29 @@ fn the_completions_are_those_of_the_command_line() {
     ] {
         let mut made = Vec::new();
         clap_complete::generate(shell, &mut command(), PROGRAM, &mut made);
-        keep(&format!("completions/{name}"), &made);
+        // clap_complete writes hyphens of a program's name in one way where it looks for a command and in another where it lists them.
+        let made = String::from_utf8(made).expect("text");
+        let (listed, looked_for) = ("docker__subcmd__credential__subcmd__acrscoped", "docker__credential__acrscoped");
+        keep(&format!("completions/{name}"), made.replace(listed, looked_for).as_bytes());
     }
+}
+
+/// What bash offers after these words, when the last one is completed.
+fn offered(words: &[&str]) -> Vec<String> {
+    let script = format!(
+        "source packaging/completions/{PROGRAM}; COMP_WORDS=({PROGRAM} {}); COMP_CWORD={}; \
+         _docker__credential__acrscoped {PROGRAM} \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+        words.len()
+    );
+    let output = Command::new("bash").arg("-c").arg(script).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("bash");
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    assert_eq!(offered(&["stat"]), ["status"]);
+    assert_eq!(offered(&["token", "--format", ""]), ["json", "docker-login", "env", "raw"]);
+    assert_eq!(offered(&["configure", "--dry"]), ["--dry-run"]);
 }

@@ -175,3 +175,16 @@ fn closed_streams_end_in_an_error_not_in_a_panic() {
     let answer = shell(r#"( "$1" get; echo $? >&2 ) | true"#);
     assert!(!answer.stderr.contains("panic"), "{answer:?}");
 }
+
+/// `| head` has read enough: nobody wants to read of that. A client that goes away is told, since its credential is lost.
+#[test]
+fn a_person_who_reads_no_further_is_not_told_so() {
+    let (home, _simulator) = world();
+    let run = |words: &str| {
+        let mut command = home.command("sh");
+        command.arg("-c").arg(format!("{{ {} {words}; }} | true", binary().display()));
+        run(command, "", support::LIMIT).stderr
+    };
+    assert_eq!(run("--help"), "");
+    assert_eq!(run("status --json"), "");
+}

@@ -26,7 +26,8 @@ pub enum Command {
     /// Sign in with a browser, for machines without the Azure CLI.
     #[command(after_help = "The Entra refresh token is kept in the keyring and nowhere else. It signs in\n\
                             from then on, unless the environment names another identity.\n\n\
-                            Over SSH, or without a desktop, a code is shown to type into a browser elsewhere.\n\n\
+                            Over SSH, or without a desktop, a code is shown to type into a browser\n\
+                            elsewhere.\n\n\
                             `client_id` of the config file, or ACRSCOPED_CLIENT_ID, signs in with an\n\
                             application of your own: a public client with the redirect URI http://localhost\n\
                             that may ask for Azure Container Registry. It is the Azure CLI's otherwise.\n\n\
@@ -60,10 +61,13 @@ pub enum Command {
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
-    #[command(after_help = "It is the registry's refresh token, good for three hours: treat it as a password.\n\n\
+    #[command(after_help = "It is the registry's refresh token, good for up to three hours, as json tells: treat\n\
+                            it as a password.\n\n\
                             Examples:\n  \
-                            eval \"$(docker-credential-acrscoped token contoso.azurecr.io --format docker-login)\"\n  \
-                            docker-credential-acrscoped token contoso.azurecr.io --format env >>\"$GITHUB_ENV\"\n  \
+                            eval \"$(docker-credential-acrscoped token --format docker-login \\\n      \
+                            contoso.azurecr.io)\"\n  \
+                            docker-credential-acrscoped token contoso.azurecr.io --format env \\\n      \
+                            >>\"$GITHUB_ENV\"\n  \
                             docker-credential-acrscoped token contoso.azurecr.io --format raw |\n    \
                             helm registry login contoso.azurecr.io --password-stdin \\\n      \
                             --username 00000000-0000-0000-0000-000000000000")]
