@@ -59,21 +59,33 @@ fn when_one_file_cannot_be_written_nothing_is_changed_at_all() {
     let home = Home::new();
     home.write("docker/config.json", "{\"credsStore\":\"pass\"}");
     home.write("locked/auth.json", "{}");
+    for folder in ["home/.local/state", "home/.config"] {
+        fs::create_dir_all(home.path(folder)).unwrap();
+    }
     give(&home);
-    fs::set_permissions(home.path("locked"), fs::Permissions::from_mode(0o500)).unwrap();
     fs::rename(home.path("auth.json"), home.path("unused")).ok();
     symlink("locked/auth.json", home.path("auth.json")).unwrap();
-    let before: Vec<_> = tree(home.root()).into_iter().filter(|(path, ..)| !path.starts_with(home.path("home"))).collect();
-    for words in [&["--all", REGISTRY][..], &[REGISTRY]] {
+    let lock = |mode: u32| fs::set_permissions(home.path("locked"), fs::Permissions::from_mode(mode)).unwrap();
+    let files = || tree(home.root());
+    let assert_unchanged = |words: &[&str]| {
+        let before = files();
         let answer = as_somebody(&home, words).fails();
         let told = "auth.json` cannot be written: Permission denied (os error 13); nothing in it was changed";
         assert!(answer.stderr.contains(told), "{}", answer.text());
-        let after: Vec<_> = tree(home.root()).into_iter().filter(|(path, ..)| !path.starts_with(home.path("home"))).collect();
-        assert_eq!(after, before);
-        for path in ["home/.config/docker-credential-acrscoped", "home/.local/state/docker-credential-acrscoped"] {
-            assert!(!home.path(path).exists(), "{path}");
-        }
-    }
+        assert_eq!(files(), before, "{words:?}");
+    };
+    lock(0o500);
+    assert_unchanged(&["--all", REGISTRY]);
+    assert_unchanged(&[REGISTRY]);
+    lock(0o700);
+    let clean = files();
+    as_somebody(&home, &["--all", REGISTRY]).succeeds();
+    lock(0o500);
+    assert_unchanged(&["--remove"]);
+    assert_unchanged(&["--remove", REGISTRY]);
+    lock(0o700);
+    as_somebody(&home, &["--remove"]).succeeds();
+    assert_eq!(files(), clean);
 }
 
 #[test]
