@@ -109,3 +109,29 @@ fn a_file_of_another_user_is_not_touched_not_even_by_root() {
     let told = "auth.json` belongs to root: unless something else manages it, `sudo chown 54321` gives it to you";
     assert!(answer.stderr.contains(told), "{}", answer.text());
 }
+
+#[test]
+fn nothing_is_made_in_the_home_of_another_user_not_even_by_root() {
+    if !is_root() {
+        eprintln!("skipped: only root can give folders away");
+        return;
+    }
+    let home = Home::new();
+    give(&home);
+    let before = tree(home.root());
+    for (folder, words) in [("home", &[REGISTRY][..]), ("home", &["--all"]), ("docker", &[REGISTRY])] {
+        let mut command = typed(&home, words);
+        if folder == "docker" {
+            let state = tempfile::tempdir().unwrap();
+            command.env("XDG_STATE_HOME", state.path());
+        }
+        let answer = run(command, "", LIMIT).fails();
+        let told = format!(
+            "is to be made in {}, which belongs to the user with id 54321, and this program runs as 0: run it as that user, without \
+             `sudo`, or set `HOME` to a folder of your own",
+            home.path(folder).display()
+        );
+        assert!(answer.stderr.contains(&told), "{}", answer.text());
+        assert_eq!(tree(home.root()), before);
+    }
+}

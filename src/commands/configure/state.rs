@@ -23,7 +23,7 @@ pub(super) struct State {
 impl State {
     /// A file that does not exist says nothing.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let found = Found::read(path)?;
+        let found = Found::look(path)?;
         let text = found.text.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| "{}".into());
         let broken = |problem: String| unusable(path, format!("cannot be read: {problem}"));
         let (helpers, store) = (named(&text).map_err(broken)?, store(&text).map_err(broken)?);
