@@ -2,6 +2,7 @@
 
 use super::HELPER;
 use super::place::{Clients, Places};
+use super::plan::Plan;
 use super::report::Finding;
 use super::state::State;
 use super::surroundings::{program, variables};
@@ -22,7 +23,7 @@ pub fn wiring(context: &Context<'_>, registry: &Registry) -> Vec<Finding> {
     findings.extend(containers(&places, registry));
     findings.extend(variables(context.settings));
     // What is bad of them was told before.
-    findings.extend(remarks(&places, registry).into_iter().filter(|finding| finding.mark != Mark::Bad));
+    findings.extend(remarks(&places, registry, &[]).into_iter().filter(|finding| finding.mark != Mark::Bad));
     findings.push(program(context));
     findings
 }
@@ -91,15 +92,15 @@ fn configure(host: &str) -> String {
     format!("`{CONFIGURE} {host}`")
 }
 
-/// What deserves attention whoever is asked: logins that lie about, and names that nobody looks up.
-pub(super) fn remarks(places: &Places, registry: &Registry) -> Vec<Finding> {
+/// What deserves attention whoever is asked, once these plans are carried out: logins that lie about, and names that nobody looks up.
+pub(super) fn remarks(places: &Places, registry: &Registry, plans: &[Plan]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let host = registry.host();
     let mut seen: Vec<&Path> = Vec::new();
     // Whether a file that podman and its like read before says something of the registry.
     let mut is_decided = false;
     for file in &places.in_turn {
-        let Ok(state) = State::read(file) else { continue };
+        let Ok(state) = State::planned(file, plans) else { continue };
         if seen.contains(&file.as_path()) {
             continue;
         }

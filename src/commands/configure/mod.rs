@@ -133,7 +133,7 @@ impl Job<'_> {
         }
         self.tell(&mut report, &plans, edit.as_ref());
         let known = if registries.is_empty() { self.known().unwrap_or_default() } else { registries };
-        self.look_around(&mut report, &known);
+        self.look_around(&mut report, &known, &plans);
         Ok(report)
     }
 
@@ -228,15 +228,16 @@ impl Job<'_> {
         report.files.extend(edit.map(|edit| edit.report(self.arguments.dry_run)));
     }
 
-    /// What else decides whether clients will ask us.
-    fn look_around(&self, report: &mut Report, registries: &[Registry]) {
+    /// What else decides whether clients will ask us. A dry run tells the same as what would be done.
+    fn look_around(&self, report: &mut Report, registries: &[Registry], plans: &[Plan]) {
         let settings = self.context.settings;
         let mut findings = Vec::new();
         if self.clients().contains(&Clients::Docker) {
-            findings.extend(State::read(&self.places.docker).ok().and_then(|state| surroundings::store(settings, &state)));
+            findings
+                .extend(State::planned(&self.places.docker, plans).ok().and_then(|state| surroundings::store(settings, &state)));
         }
         findings.extend(surroundings::variables(settings));
-        findings.extend(registries.iter().flat_map(|registry| inspect::remarks(self.places, registry)));
+        findings.extend(registries.iter().flat_map(|registry| inspect::remarks(self.places, registry, plans)));
         findings.push(surroundings::program(self.context));
         findings.extend(surroundings::elsewhere(self.context));
         report.findings.extend(findings);
