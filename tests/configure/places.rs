@@ -2,6 +2,7 @@
 
 use crate::home::{configure, home_with, tree, typed};
 use crate::support::{self, Answer, Home, LIMIT, REGISTRY, run};
+use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
@@ -27,14 +28,18 @@ fn places_that_cannot_be_written_are_told() {
 
 /// Runs the command as a user who is not root and to whom these files were given.
 fn as_somebody(home: &Home, words: &[&str]) -> Answer {
+    run(somebody(home, words), "", LIMIT)
+}
+
+fn somebody(home: &Home, words: &[&str]) -> Command {
     let own = typed(home, words);
     if !is_root() {
-        return run(own, "", LIMIT);
+        return own;
     }
     let mut command = home.command("setpriv");
     command.args(["--reuid", &SOMEBODY.to_string(), "--regid", &SOMEBODY.to_string(), "--clear-groups"]);
     command.arg(own.get_program()).args(own.get_args()).env("ACRSCOPED_CACHE", "none");
-    run(command, "", LIMIT)
+    command
 }
 
 const SOMEBODY: u32 = 54_321;
@@ -134,4 +139,21 @@ fn nothing_is_made_in_the_home_of_another_user_not_even_by_root() {
         assert!(answer.stderr.contains(&told), "{}", answer.text());
         assert_eq!(tree(home.root()), before);
     }
+}
+
+#[test]
+fn a_file_in_a_folder_that_is_shut_is_a_warning() {
+    let home = Home::new();
+    home.write("run/containers/auth.json", "{}");
+    home.script("bin/podman", "exit 0");
+    give(&home);
+    fs::set_permissions(home.path("run/containers"), fs::Permissions::from_mode(0)).unwrap();
+    let mut command = somebody(&home, &[REGISTRY, "--json"]);
+    command.env_remove("REGISTRY_AUTH_FILE").env_remove("DOCKER_CONFIG");
+    let report = run(command, "", LIMIT).succeeds().json();
+    let summary =
+        format!("podman, buildah and skopeo cannot read {}: Permission denied", home.path("run/containers/auth.json").display());
+    let expected = json!({"status": "warning", "summary": summary, "hint": null});
+    assert!(report["findings"].as_array().unwrap().contains(&expected), "{report:#}");
+    fs::set_permissions(home.path("run/containers"), fs::Permissions::from_mode(0o700)).unwrap();
 }

@@ -236,6 +236,11 @@ impl Job<'_> {
             findings
                 .extend(State::planned(&self.places.docker, plans).ok().and_then(|state| surroundings::store(settings, &state)));
         }
+        if self.clients().contains(&Clients::Containers) && self.places.has(Clients::Containers) {
+            // What is written decides, and those after it are not read.
+            let mut earlier = self.places.in_turn.iter().take_while(|file| **file != self.places.containers);
+            findings.extend(earlier.find_map(|file| inspect::shut(settings, file)));
+        }
         findings.extend(surroundings::variables(settings));
         findings.extend(registries.iter().flat_map(|registry| inspect::remarks(self.places, registry, plans)));
         findings.push(surroundings::program(self.context));
