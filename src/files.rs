@@ -48,8 +48,8 @@ pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 #[cfg(unix)]
 pub(crate) fn foreign_folder(path: &Path) -> Option<(PathBuf, u32)> {
     use std::os::unix::fs::MetadataExt;
-    let folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
-    let (folder, metadata) = folders.filter_map(|folder| Some((folder, std::fs::metadata(folder).ok()?))).next()?;
+    let mut folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    let (folder, metadata) = folders.find_map(|folder| Some((folder, std::fs::metadata(folder).ok()?)))?;
     let owner = metadata.uid();
     (owner != 0 && owner != rustix::process::geteuid().as_raw()).then(|| (folder.to_owned(), owner))
 }
