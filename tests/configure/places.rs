@@ -147,7 +147,7 @@ fn a_file_in_a_folder_that_is_shut_is_a_warning() {
     home.write("run/containers/auth.json", "{}");
     home.script("bin/podman", "exit 0");
     give(&home);
-    fs::set_permissions(home.path("run/containers"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(home.path("run/containers"), fs::Permissions::from_mode(0o000)).unwrap();
     let mut command = somebody(&home, &[REGISTRY, "--json"]);
     command.env_remove("REGISTRY_AUTH_FILE").env_remove("DOCKER_CONFIG");
     let report = run(command, "", LIMIT).succeeds().json();
