@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a lock of another process is waited for.
@@ -50,7 +50,24 @@ pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read(file, limit)
 }
 
-/// Puts a file in place whole or not at all, for its owner alone, in a folder that is made for its owner alone if need be.
+/// The folder in which a file is to be made, and its owner, when that is neither the user nor root: the nearest one that exists. What
+/// root makes in the home of somebody else (`sudo -E`) could not be read there.
+#[cfg(unix)]
+pub(crate) fn foreign_folder(path: &Path) -> Option<(PathBuf, u32)> {
+    use std::os::unix::fs::MetadataExt;
+    let mut folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+    let (folder, metadata) = folders.find_map(|folder| Some((folder, std::fs::metadata(folder).ok()?)))?;
+    let owner = metadata.uid();
+    (owner != 0 && owner != rustix::process::geteuid().as_raw()).then(|| (folder.to_owned(), owner))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn foreign_folder(_: &Path) -> Option<(PathBuf, u32)> {
+    None
+}
+
+/// Puts a file in place whole or not at all, for its owner alone, in a folder that is made for its owner alone if need be. A folder of
+/// somebody else is refused.
 pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = private_folder(path)?;
     let mut options = OpenOptions::new();
@@ -97,6 +114,13 @@ pub(crate) fn lock(path: &Path) -> io::Result<File> {
 
 /// The folder of a file, made for its owner alone if need be.
 fn private_folder(path: &Path) -> io::Result<&Path> {
+    if let Some((folder, owner)) = foreign_folder(path) {
+        let problem = format!(
+            "{} belongs to the user with id {owner}: run it as that user, without `sudo`, or set `HOME` to a folder of your own",
+            folder.display()
+        );
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
+    }
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -164,6 +188,24 @@ mod tests {
             assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
         }
         assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn nothing_is_made_in_a_folder_of_somebody_else() {
+        use std::os::unix::fs::chown;
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can give folders away");
+            return;
+        }
+        let home = tempfile::tempdir().unwrap();
+        chown(home.path(), Some(54_321), None).unwrap();
+        let error = replace_private(&home.path().join(".config/ours/file"), b"1").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        let told =
+            "belongs to the user with id 54321: run it as that user, without `sudo`, or set `HOME` to a folder of your own";
+        assert_eq!(error.to_string(), format!("{} {told}", home.path().display()));
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::home::{configure, home_with, tree, typed};
 use crate::support::{self, Answer, Home, LIMIT, REGISTRY, run};
+use serde_json::json;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
@@ -27,14 +28,18 @@ fn places_that_cannot_be_written_are_told() {
 
 /// Runs the command as a user who is not root and to whom these files were given.
 fn as_somebody(home: &Home, words: &[&str]) -> Answer {
+    run(somebody(home, words), "", LIMIT)
+}
+
+fn somebody(home: &Home, words: &[&str]) -> Command {
     let own = typed(home, words);
     if !is_root() {
-        return run(own, "", LIMIT);
+        return own;
     }
     let mut command = home.command("setpriv");
     command.args(["--reuid", &SOMEBODY.to_string(), "--regid", &SOMEBODY.to_string(), "--clear-groups"]);
     command.arg(own.get_program()).args(own.get_args()).env("ACRSCOPED_CACHE", "none");
-    run(command, "", LIMIT)
+    command
 }
 
 const SOMEBODY: u32 = 54_321;
@@ -59,21 +64,33 @@ fn when_one_file_cannot_be_written_nothing_is_changed_at_all() {
     let home = Home::new();
     home.write("docker/config.json", "{\"credsStore\":\"pass\"}");
     home.write("locked/auth.json", "{}");
+    for folder in ["home/.local/state", "home/.config"] {
+        fs::create_dir_all(home.path(folder)).unwrap();
+    }
     give(&home);
-    fs::set_permissions(home.path("locked"), fs::Permissions::from_mode(0o500)).unwrap();
     fs::rename(home.path("auth.json"), home.path("unused")).ok();
     symlink("locked/auth.json", home.path("auth.json")).unwrap();
-    let before: Vec<_> = tree(home.root()).into_iter().filter(|(path, ..)| !path.starts_with(home.path("home"))).collect();
-    for words in [&["--all", REGISTRY][..], &[REGISTRY]] {
+    let lock = |mode: u32| fs::set_permissions(home.path("locked"), fs::Permissions::from_mode(mode)).unwrap();
+    let files = || tree(home.root());
+    let assert_unchanged = |words: &[&str]| {
+        let before = files();
         let answer = as_somebody(&home, words).fails();
         let told = "auth.json` cannot be written: Permission denied (os error 13); nothing in it was changed";
         assert!(answer.stderr.contains(told), "{}", answer.text());
-        let after: Vec<_> = tree(home.root()).into_iter().filter(|(path, ..)| !path.starts_with(home.path("home"))).collect();
-        assert_eq!(after, before);
-        for path in ["home/.config/docker-credential-acrscoped", "home/.local/state/docker-credential-acrscoped"] {
-            assert!(!home.path(path).exists(), "{path}");
-        }
-    }
+        assert_eq!(files(), before, "{words:?}");
+    };
+    lock(0o500);
+    assert_unchanged(&["--all", REGISTRY]);
+    assert_unchanged(&[REGISTRY]);
+    lock(0o700);
+    let clean = files();
+    as_somebody(&home, &["--all", REGISTRY]).succeeds();
+    lock(0o500);
+    assert_unchanged(&["--remove"]);
+    assert_unchanged(&["--remove", REGISTRY]);
+    lock(0o700);
+    as_somebody(&home, &["--remove"]).succeeds();
+    assert_eq!(files(), clean);
 }
 
 #[test]
@@ -96,4 +113,47 @@ fn a_file_of_another_user_is_not_touched_not_even_by_root() {
     let answer = as_somebody(&home, &[REGISTRY]).fails();
     let told = "auth.json` belongs to root: unless something else manages it, `sudo chown 54321` gives it to you";
     assert!(answer.stderr.contains(told), "{}", answer.text());
+}
+
+#[test]
+fn nothing_is_made_in_the_home_of_another_user_not_even_by_root() {
+    if !is_root() {
+        eprintln!("skipped: only root can give folders away");
+        return;
+    }
+    let home = Home::new();
+    give(&home);
+    let before = tree(home.root());
+    for (folder, words) in [("home", &[REGISTRY][..]), ("home", &["--all"]), ("docker", &[REGISTRY])] {
+        let mut command = typed(&home, words);
+        if folder == "docker" {
+            let state = tempfile::tempdir().unwrap();
+            command.env("XDG_STATE_HOME", state.path());
+        }
+        let answer = run(command, "", LIMIT).fails();
+        let told = format!(
+            "is to be made in {}, which belongs to the user with id 54321, and this program runs as 0: run it as that user, without \
+             `sudo`, or set `HOME` to a folder of your own",
+            home.path(folder).display()
+        );
+        assert!(answer.stderr.contains(&told), "{}", answer.text());
+        assert_eq!(tree(home.root()), before);
+    }
+}
+
+#[test]
+fn a_file_in_a_folder_that_is_shut_is_a_warning() {
+    let home = Home::new();
+    home.write("run/containers/auth.json", "{}");
+    home.script("bin/podman", "exit 0");
+    give(&home);
+    fs::set_permissions(home.path("run/containers"), fs::Permissions::from_mode(0o000)).unwrap();
+    let mut command = somebody(&home, &[REGISTRY, "--json"]);
+    command.env_remove("REGISTRY_AUTH_FILE").env_remove("DOCKER_CONFIG");
+    let report = run(command, "", LIMIT).succeeds().json();
+    let summary =
+        format!("podman, buildah and skopeo cannot read {}: Permission denied", home.path("run/containers/auth.json").display());
+    let expected = json!({"status": "warning", "summary": summary, "hint": null});
+    assert!(report["findings"].as_array().unwrap().contains(&expected), "{report:#}");
+    fs::set_permissions(home.path("run/containers"), fs::Permissions::from_mode(0o700)).unwrap();
 }

@@ -13,7 +13,8 @@ fn findings(home: &Home, words: &[&str], variables: &[(&str, &str)]) -> Vec<Stri
     let report = run(command, "", LIMIT).succeeds().json();
     let findings = report["findings"].as_array().expect("findings").iter();
     let text = |value: &Value| value.as_str().unwrap_or_default().replace(&home.root().display().to_string(), "");
-    let line = |finding: &Value| format!("{}: {} ({})", text(&finding["mark"]), text(&finding["text"]), text(&finding["hint"]));
+    let line =
+        |finding: &Value| format!("{}: {} ({})", text(&finding["status"]), text(&finding["summary"]), text(&finding["hint"]));
     findings.map(line).collect()
 }
 
@@ -165,4 +166,22 @@ fn a_name_that_no_client_looks_up_is_told() {
         "warning: `https://contoso.azurecr.io` under `credHelpers` in /home/.docker/config.json is never looked up: clients look for \
          `contoso.azurecr.io` ()",
     );
+}
+
+#[test]
+fn a_dry_run_tells_the_same_as_what_is_done_then() {
+    let home = home();
+    home.script("bin/docker-credential-secretservice", "exit 0");
+    for (content, words) in [
+        (LOGIN, &[REGISTRY][..]),
+        ("{\"credsStore\":\"secretservice\"}", &["--all"]),
+        ("{\"credsStore\":\"secretservice\"}", &["--all", REGISTRY]),
+        (LOGIN, &["--all", REGISTRY]),
+    ] {
+        home.write("home/.docker/config.json", content);
+        let planned = findings(&home, &[words, &["--dry-run"]].concat(), &[]);
+        assert_eq!(planned, findings(&home, words, &[]), "{words:?}");
+        assert!(planned.iter().all(|finding| !finding.contains("asks no helper") && !finding.contains("keeps all other hosts")));
+        findings(&home, &["--remove"], &[]);
+    }
 }

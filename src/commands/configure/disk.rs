@@ -1,7 +1,7 @@
 //! Clients' files on the disk: read with care, written whole or not at all.
 
 use crate::error::Error;
-use crate::files::read_small;
+use crate::files::{foreign_folder, read_small};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -21,8 +21,20 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Reads a file of the user. Errors when it is anything but a small text file that belongs to the user.
+    /// Reads a file that is to be written. Errors as [`Self::look`] does, and when it is to be made in a folder of somebody else.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        let found = Self::look(path)?;
+        if found.text.is_none()
+            && let Some((folder, owner)) = foreign_folder(&found.real)
+        {
+            let problem = format!("is to be made in {}, which {}", folder.display(), foreign(owner));
+            return Err(unusable(path, format!("{problem}, or set `HOME` to a folder of your own")));
+        }
+        Ok(found)
+    }
+
+    /// Looks at a file of the user. Errors when it is anything but a small text file that belongs to the user.
+    pub(super) fn look(path: &Path) -> Result<Self, Error> {
         let unusable = |problem: String| unusable(path, problem);
         let real = match path.canonicalize() {
             Ok(real) => real,
@@ -191,8 +203,17 @@ fn own(metadata: &Metadata) -> Result<(), String> {
     Err(if owner == 0 {
         format!("belongs to root: unless something else manages it, `sudo chown {user}` gives it to you")
     } else {
-        format!("belongs to the user with id {owner}, and this program runs as {user}: run it as that user, without `sudo`")
+        foreign(owner)
     })
+}
+
+/// Whose it is, and what to do about it.
+fn foreign(owner: u32) -> String {
+    #[cfg(unix)]
+    let runs = format!(", and this program runs as {}", rustix::process::geteuid().as_raw());
+    #[cfg(not(unix))]
+    let runs = "";
+    format!("belongs to the user with id {owner}{runs}: run it as that user, without `sudo`")
 }
 
 #[cfg(not(unix))]

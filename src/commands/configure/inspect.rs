@@ -1,13 +1,16 @@
 //! Whether clients will ask this helper: what their files say of a registry. Nothing is changed.
 
 use super::HELPER;
-use super::place::{Clients, Places};
+use super::place::{Clients, Places, RUNTIME};
+use super::plan::Plan;
 use super::report::Finding;
 use super::state::State;
 use super::surroundings::{program, variables};
 use crate::commands::Context;
+use crate::config::Settings;
 use crate::registry::Registry;
 use crate::terminal::Mark;
+use std::io::ErrorKind;
 use std::path::Path;
 
 const CONFIGURE: &str = concat!(env!("CARGO_PKG_NAME"), " configure");
@@ -19,10 +22,10 @@ pub fn wiring(context: &Context<'_>, registry: &Registry) -> Vec<Finding> {
         Err(error) => return vec![Finding::of(&error)],
     };
     let mut findings = docker(&places, registry);
-    findings.extend(containers(&places, registry));
+    findings.extend(containers(context.settings, &places, registry));
     findings.extend(variables(context.settings));
     // What is bad of them was told before.
-    findings.extend(remarks(&places, registry).into_iter().filter(|finding| finding.mark != Mark::Bad));
+    findings.extend(remarks(&places, registry, &[]).into_iter().filter(|finding| finding.mark != Mark::Bad));
     findings.push(program(context));
     findings
 }
@@ -52,7 +55,7 @@ fn docker(places: &Places, registry: &Registry) -> Vec<Finding> {
 }
 
 /// Whom podman, buildah and skopeo ask: the first file that says anything of the registry decides.
-fn containers(places: &Places, registry: &Registry) -> Vec<Finding> {
+fn containers(settings: &Settings, places: &Places, registry: &Registry) -> Vec<Finding> {
     if !places.has(Clients::Containers) {
         let text = format!("podman, buildah and skopeo are not on `PATH`, and {} does not exist", places.containers.display());
         return vec![Finding::new(Mark::Skipped, text)];
@@ -62,7 +65,7 @@ fn containers(places: &Places, registry: &Registry) -> Vec<Finding> {
     for file in &places.in_turn {
         let state = match State::read(file) {
             Ok(state) => state,
-            Err(error) => return vec![Finding::of(&error)],
+            Err(error) => return vec![shut(settings, file).unwrap_or_else(|| Finding::of(&error))],
         };
         match state.helper(host) {
             Some(HELPER) => return vec![good(clients, host, &state.file, "credHelpers")],
@@ -82,6 +85,26 @@ fn containers(places: &Places, registry: &Registry) -> Vec<Finding> {
     vec![Finding::new(Mark::Bad, format!("{clients} ask no helper for {host}{why}")).hint(configure(host))]
 }
 
+/// A file of podman and its like in a folder that the user may not enter: docker is not concerned.
+pub(super) fn shut(settings: &Settings, file: &Path) -> Option<Finding> {
+    let error = file.metadata().err()?;
+    (error.kind() == ErrorKind::PermissionDenied).then(|| denied(settings, file))
+}
+
+fn denied(settings: &Settings, file: &Path) -> Finding {
+    let text = format!("{} cannot read {}: Permission denied", Clients::Containers.word(), file.display());
+    let finding = Finding::new(Mark::Warning, text);
+    let is_set = settings.variables().get("XDG_RUNTIME_DIR").is_some_and(|folder| !folder.is_empty());
+    match file.strip_prefix(RUNTIME).ok().and_then(|rest| rest.iter().next()) {
+        Some(user) if !is_set => finding.hint(format!(
+            "`XDG_RUNTIME_DIR` is not set: sign in with a session of your own (ssh, `machinectl shell`), or `export \
+             XDG_RUNTIME_DIR=/run/user/{}`",
+            user.display()
+        )),
+        _ => finding,
+    }
+}
+
 fn good(clients: &str, host: &str, file: &str, field: &str) -> Finding {
     let verb = if clients == "docker" { "asks" } else { "ask" };
     Finding::new(Mark::Good, format!("{clients} {verb} this helper for {host}, by `{field}` in {file}"))
@@ -91,15 +114,15 @@ fn configure(host: &str) -> String {
     format!("`{CONFIGURE} {host}`")
 }
 
-/// What deserves attention whoever is asked: logins that lie about, and names that nobody looks up.
-pub(super) fn remarks(places: &Places, registry: &Registry) -> Vec<Finding> {
+/// What deserves attention whoever is asked, once these plans are carried out: logins that lie about, and names that nobody looks up.
+pub(super) fn remarks(places: &Places, registry: &Registry, plans: &[Plan]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let host = registry.host();
     let mut seen: Vec<&Path> = Vec::new();
     // Whether a file that podman and its like read before says something of the registry.
     let mut is_decided = false;
     for file in &places.in_turn {
-        let Ok(state) = State::read(file) else { continue };
+        let Ok(state) = State::planned(file, plans) else { continue };
         if seen.contains(&file.as_path()) {
             continue;
         }
@@ -155,7 +178,6 @@ fn logout(file: &Path, key: &str, places: &Places) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
     use crate::terminal::Terminal;
     use std::fs;
 
@@ -242,5 +264,25 @@ mod tests {
         let expected = "warning: a former login of contoso.azurecr.io lies in ~/.docker/config.json: it is no longer used, but it is a \
                         password";
         assert_eq!(told[2], expected);
+    }
+
+    #[test]
+    fn a_folder_that_is_shut_is_told_with_the_variable_that_leads_elsewhere() {
+        let told = |variables: &[(&str, &str)], file: &str| {
+            let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+            let Finding { mark, text, hint } = denied(&Settings::of(variables, None), Path::new(file));
+            assert_eq!(
+                (mark, text),
+                (Mark::Warning, format!("podman, buildah and skopeo cannot read {file}: Permission denied"))
+            );
+            hint
+        };
+        let file = "/run/containers/1000/auth.json";
+        let hint = "`XDG_RUNTIME_DIR` is not set: sign in with a session of your own (ssh, `machinectl shell`), or `export \
+                    XDG_RUNTIME_DIR=/run/user/1000`";
+        assert_eq!(told(&[], file).as_deref(), Some(hint));
+        assert_eq!(told(&[("XDG_RUNTIME_DIR", "")], file).as_deref(), Some(hint));
+        assert_eq!(told(&[("XDG_RUNTIME_DIR", "/run/user/1000")], file), None);
+        assert_eq!(told(&[], "/srv/auth.json"), None);
     }
 }

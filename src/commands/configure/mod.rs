@@ -129,11 +129,11 @@ impl Job<'_> {
             plans.push(Plan::wire(clients, found, &record, Wish { hosts: &hosts, has_all })?);
         }
         if !arguments.dry_run {
-            carry_out(&plans, edit.as_ref(), &mut record)?;
+            carry_out(Way::In, &plans, edit.as_ref(), &mut record)?;
         }
         self.tell(&mut report, &plans, edit.as_ref());
         let known = if registries.is_empty() { self.known().unwrap_or_default() } else { registries };
-        self.look_around(&mut report, &known);
+        self.look_around(&mut report, &known, &plans);
         Ok(report)
     }
 
@@ -151,15 +151,7 @@ impl Job<'_> {
         let keeps_store = plans.iter().any(|plan| plan.deed.done.has_store()) || !self.clients().contains(&Clients::Docker);
         let edit = if keeps_store { None } else { delegate::forget(context.settings, &record)? };
         if !arguments.dry_run {
-            plans.iter().try_for_each(Plan::carry_out)?;
-            edit.iter().try_for_each(Edit::carry_out)?;
-            for plan in &plans {
-                record.note(&plan.found, plan.deed.clone());
-            }
-            if let Some(edit) = &edit {
-                record.note(&edit.found, edit.deed.clone());
-            }
-            record.write()?;
+            carry_out(Way::Out, &plans, edit.as_ref(), &mut record)?;
         }
         self.tell(&mut report, &plans, edit.as_ref());
         report.findings.extend(left(&plans));
@@ -236,15 +228,21 @@ impl Job<'_> {
         report.files.extend(edit.map(|edit| edit.report(self.arguments.dry_run)));
     }
 
-    /// What else decides whether clients will ask us.
-    fn look_around(&self, report: &mut Report, registries: &[Registry]) {
+    /// What else decides whether clients will ask us. A dry run tells the same as what would be done.
+    fn look_around(&self, report: &mut Report, registries: &[Registry], plans: &[Plan]) {
         let settings = self.context.settings;
         let mut findings = Vec::new();
         if self.clients().contains(&Clients::Docker) {
-            findings.extend(State::read(&self.places.docker).ok().and_then(|state| surroundings::store(settings, &state)));
+            findings
+                .extend(State::planned(&self.places.docker, plans).ok().and_then(|state| surroundings::store(settings, &state)));
+        }
+        if self.clients().contains(&Clients::Containers) && self.places.has(Clients::Containers) {
+            // What is written decides, and those after it are not read.
+            let mut earlier = self.places.in_turn.iter().take_while(|file| **file != self.places.containers);
+            findings.extend(earlier.find_map(|file| inspect::shut(settings, file)));
         }
         findings.extend(surroundings::variables(settings));
-        findings.extend(registries.iter().flat_map(|registry| inspect::remarks(self.places, registry)));
+        findings.extend(registries.iter().flat_map(|registry| inspect::remarks(self.places, registry, plans)));
         findings.push(surroundings::program(self.context));
         findings.extend(surroundings::elsewhere(self.context));
         report.findings.extend(findings);
@@ -262,17 +260,28 @@ fn hosts(registries: &[Registry]) -> Vec<String> {
     hosts.into_iter().map(str::to_owned).collect()
 }
 
+/// Whether names are put into files or taken out of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+}
+
 /// Writes everything, or takes back what was written. What is noted and not done is found out later; what is done and not noted could
-/// not be undone, so that the record comes first.
-fn carry_out(plans: &[Plan], edit: Option<&Edit>, record: &mut Record) -> Result<(), Error> {
+/// not be undone, so that the record comes first on the way in and last on the way out. The delegate is named as long as files name this
+/// helper for all hosts.
+fn carry_out(way: Way, plans: &[Plan], edit: Option<&Edit>, record: &mut Record) -> Result<(), Error> {
     let before = record.clone();
-    let changes = || plans.iter().filter(|plan| plan.is_change());
-    let deeds = changes().map(|plan| (&plan.found, &plan.deed)).chain(edit.map(|edit| (&edit.found, &edit.deed)));
+    let deeds = plans.iter().map(|plan| (&plan.found, &plan.deed)).chain(edit.map(|edit| (&edit.found, &edit.deed)));
     deeds.for_each(|(found, deed)| record.note(found, deed.clone()));
-    record.write()?;
-    let written = edit.map_or(Ok(()), Edit::carry_out).and_then(|()| changes().try_for_each(Plan::carry_out));
+    let delegate = || edit.map_or(Ok(()), Edit::carry_out);
+    let files = || plans.iter().try_for_each(Plan::carry_out);
+    let written = match way {
+        Way::In => record.write().and_then(|()| delegate()).and_then(|()| files()),
+        Way::Out => files().and_then(|()| delegate()).and_then(|()| record.write()),
+    };
     if written.is_err() {
-        changes().for_each(Plan::take_back);
+        plans.iter().filter(|plan| plan.is_change()).for_each(Plan::take_back);
         edit.into_iter().for_each(Edit::take_back);
         record.go_back(before)?;
     }

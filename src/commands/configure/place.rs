@@ -10,6 +10,9 @@ use crate::error::Error;
 use crate::program::find;
 use std::path::PathBuf;
 
+/// Where the runtime folder of every user of podman lies when no variable names it.
+pub(super) const RUNTIME: &str = "/run/containers";
+
 /// Who reads a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clients {
@@ -100,7 +103,7 @@ fn runtime(folder: Option<PathBuf>) -> Option<PathBuf> {
     #[cfg(unix)]
     let folder = folder.map(|folder| folder.join("containers")).or_else(|| {
         let user = rustix::process::geteuid().as_raw();
-        Some(format!("/run/containers/{user}").into())
+        Some(format!("{RUNTIME}/{user}").into())
     });
     folder.map(|folder| folder.join("auth.json"))
 }

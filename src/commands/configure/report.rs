@@ -9,9 +9,10 @@ use std::fmt::Write as _;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// Whether it is as it should be.
-    #[serde(serialize_with = "word")]
+    #[serde(rename = "status", serialize_with = "word")]
     pub mark: Mark,
     /// What was found, in one sentence.
+    #[serde(rename = "summary")]
     pub text: String,
     /// What to do or to type.
     pub hint: Option<String>,
@@ -104,5 +105,17 @@ impl Report {
             text.push_str(&finding.draw(terminal, 0));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_has_the_same_names_in_json_as_a_check_of_doctor() {
+        let finding = Finding::new(Mark::Warning, "it rains").hint("take a coat");
+        let expected = serde_json::json!({"status": "warning", "summary": "it rains", "hint": "take a coat"});
+        assert_eq!(serde_json::to_value(finding).unwrap(), expected);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::disk::{Found, unusable};
 use super::json::Object;
+use super::plan::Plan;
 use super::wire::{named, store};
 use crate::config::Settings;
 use crate::error::Error;
@@ -23,8 +24,15 @@ pub(super) struct State {
 impl State {
     /// A file that does not exist says nothing.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let found = Found::read(path)?;
-        let text = found.text.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| "{}".into());
+        Self::planned(path, &[])
+    }
+
+    /// The same as these plans will leave it.
+    pub(super) fn planned(path: &Path, plans: &[Plan]) -> Result<Self, Error> {
+        let found = Found::look(path)?;
+        let plan = plans.iter().find(|plan| plan.found.real == found.real);
+        let text = plan.map_or(found.text, |plan| Some(plan.text().to_owned()));
+        let text = text.filter(|text| !text.trim().is_empty()).unwrap_or_else(|| "{}".into());
         let broken = |problem: String| unusable(path, format!("cannot be read: {problem}"));
         let (helpers, store) = (named(&text).map_err(broken)?, store(&text).map_err(broken)?);
         Ok(Self { file: path.display().to_string(), text, helpers, store })
