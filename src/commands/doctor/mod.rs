@@ -19,11 +19,11 @@ mod sign_in;
 mod wiring;
 
 use super::{Context, Format, write_json};
+use crate::cache::Cache;
 use crate::config::CacheChoice;
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::runtime;
-use crate::session::Session;
 use crate::terminal::Mark;
 use check::Check;
 use clap::Args;
@@ -40,7 +40,8 @@ const ANY: &str = "example.azurecr.io";
 /// What the help shows.
 pub const EXAMPLES: &str = "\
 The first cause stands on top. The exit code is 0 unless something failed.
-Tokens are asked for registries alone, and none is shown or kept.
+Tokens are asked for registries alone, and none is shown. No token of a registry,
+nor an access token, is used or kept; that of a login is renewed.
 
 Without REGISTRY the only one that is known is examined: one with a cached
 token, or one that has a profile of its own. If there is not exactly one, only
@@ -98,7 +99,7 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
         (context.tell)(&arm::announcement(registry));
     }
     let progress = |text: &str| {
-        if context.is_watched {
+        if context.is_watched && !arguments.format.plain {
             (context.tell)(text);
         }
     };
@@ -141,15 +142,16 @@ async fn examine(
     });
     let config = match config {
         Ok(config) => config,
-        Err(error) => return unusable(context, registry, &error),
+        Err(error) => return unusable(context, arguments, registry, &error),
     };
     let repository = arguments.repository.as_deref();
-    let logins = context.helper().cache(config.cache, config.timeout);
+    // One for all: the daemon of the Secret Service may not survive two clients of one process.
+    let logins = context.helper().stores(&config);
     let (sign_in, chosen) = SignIn::new(&config, registry, logins.clone(), context.clock, repository.is_some());
     let (mut way, (identity, access_token), keyring) = tokio::join!(
         reach::look(&config, registry, context.clock),
         sign_in.access_token(chosen),
-        keyring(context, registry, config.cache),
+        keyring(context, registry, config.cache, logins.clone()),
     );
     let obstacle = way.iter().find(|check| check.is_bad()).map(|check| format!("{} failed", check.name));
     let (exchange, refresh_token) = match (&access_token, &obstacle) {
@@ -176,13 +178,13 @@ async fn examine(
 }
 
 /// What can be said when the settings cannot be used.
-fn unusable(context: &Context<'_>, registry: &Registry, error: &Error) -> Vec<Check> {
+fn unusable(context: &Context<'_>, arguments: &Arguments, registry: &Registry, error: &Error) -> Vec<Check> {
     let reason = "the configuration cannot be used";
     let mut checks = vec![setup::registry(registry)];
     checks.extend(reach::skipped(reason));
     checks.push(Check::failed(setup::CONFIGURATION, error));
     checks.extend(sign_in::skipped(reason));
-    checks.extend(grants::skipped(false, reason));
+    checks.extend(grants::skipped(arguments.repository.is_some(), reason));
     checks.push(Check::skipped(keyring::NAME, reason));
     checks.extend(wiring::look(context, registry));
     checks
@@ -195,13 +197,11 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
     match context.settings.for_registry(&any) {
         Ok(config) => {
             checks.push(setup::configuration(context.settings, &any, &config));
-            checks.push(
-                match Session::anew(&config, &any, context.helper().cache(config.cache, config.timeout), context.clock) {
-                    Ok(session) => sign_in::identity(&session),
-                    Err(error) => Check::failed(sign_in::IDENTITY, &error),
-                },
-            );
-            checks.push(keyring(context, &any, config.cache).await);
+            checks.push(match context.helper().identity(&any) {
+                Ok(identity) => sign_in::identity(&identity),
+                Err(error) => Check::failed(sign_in::IDENTITY, &error),
+            });
+            checks.push(keyring(context, &any, config.cache, context.helper().stores(&config)).await);
         }
         Err(error) => checks.push(Check::failed(setup::CONFIGURATION, &error)),
     }
@@ -209,10 +209,10 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
     checks
 }
 
-async fn keyring(context: &Context<'_>, registry: &Registry, choice: CacheChoice) -> Check {
+async fn keyring(context: &Context<'_>, registry: &Registry, choice: CacheChoice, cache: Cache) -> Check {
     let explained = context.settings.explain(Some(registry)).unwrap_or_default();
     let set = explained.into_iter().find(|explained| explained.name == "cache");
-    keyring::look(choice, context.settings.session_bus(), set.as_ref()).await
+    keyring::look(choice, cache, set.as_ref()).await
 }
 
 /// A clock that is far off, or a setting that is suspect, is the cause when somebody could not be signed in. Of the clock `get` says so

@@ -18,6 +18,9 @@ use std::path::Path;
 /// Settings that name somebody.
 const NAMES: [&str; 6] = ["tenant", "client_id", "object_id", "resource_id", "subscription", "service_connection"];
 
+/// Variables that hold a proxy; in lower case too.
+const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
+
 /// Hosts that everybody knows, beside the authorities of Azure: of audiences, and of pages that hints name.
 const KNOWN: [&str; 7] = [
     "containerregistry.azure.net",
@@ -59,10 +62,19 @@ fn redacted(text: &str, settings: &Settings, registry: Option<&Registry>) -> Str
     let secrets: Vec<String> = SECRETS.iter().filter_map(variable).collect();
     let text = secrets.iter().fold(text.to_owned(), |text, secret| without(&without(&text, secret, "…"), &visible(secret), "…"));
     let own = registry.into_iter().flat_map(|registry| [registry.host(), registry.login_server()]);
-    let clouds = CLOUDS.iter().chain(settings.clouds()).map(|cloud| &*cloud.authority);
+    let clouds = CLOUDS.iter().chain(settings.clouds()).map(|cloud| host(&cloud.authority));
     let known: Vec<&str> = KNOWN.into_iter().chain(own).chain(clouds).collect();
     let mut text = text.split('\n').map(|line| words(line, &known)).collect::<Vec<_>>().join("\n");
-    for set in settings.explain(registry).unwrap_or_default() {
+    let explained = settings.explain(registry).unwrap_or_default();
+    let authorities = explained.iter().filter(|set| set.name == "authority").map(|set| set.value.clone());
+    let proxies = PROXIES.iter().filter_map(variable).chain(PROXIES.iter().filter_map(|name| variable(&&*name.to_lowercase())));
+    for address in authorities.chain(proxies) {
+        let host = host(&address);
+        if !is_known(host, &known) {
+            text = without(&text, host, "<host>");
+        }
+    }
+    for set in explained {
         if NAMES.contains(&set.name) && set.origin.is_some() {
             text = without(&text, &set.value, &shortened(&set.value));
         }
@@ -86,7 +98,7 @@ fn without(text: &str, what: &str, by: &str) -> String {
 
 /// The text without a cloud of the user's own. Its name may be part of any word, and is taken out where it is one.
 fn without_cloud(text: &str, cloud: &Cloud) -> String {
-    let text = without(&without(text, &cloud.authority, "<authority>"), &cloud.suffix, "<suffix>");
+    let text = without(&without(text, host(&cloud.authority), "<authority>"), &cloud.suffix, "<suffix>");
     let mut pieces = text.split(&*cloud.name);
     let mut whole = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -137,6 +149,20 @@ fn word(word: &str, known: &[&str]) -> String {
     format!("{beginning}{}{ending}", without_host(&redacted, known))
 }
 
+/// The host of a web address, or of what is written like one.
+fn host(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let rest = rest.split_once('/').map_or(rest, |(rest, _)| rest);
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    rest.split_once(':').map_or(rest, |(host, _)| host)
+}
+
+/// Whether a host may be named: it is this machine, or one of those.
+fn is_known(host: &str, known: &[&str]) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || known.iter().any(|known| known.eq_ignore_ascii_case(host))
+}
+
 /// A web address without its host, unless everybody may know that.
 fn without_host(word: &str, known: &[&str]) -> String {
     let Some((scheme, rest)) = word.split_once("://").filter(|(scheme, _)| scheme.ends_with("http") || scheme.ends_with("https"))
@@ -144,8 +170,7 @@ fn without_host(word: &str, known: &[&str]) -> String {
         return word.to_owned();
     };
     let (host, path) = rest.split_at(rest.find([':', '/']).unwrap_or(rest.len()));
-    let is_loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    if host.is_empty() || is_loopback || known.iter().any(|known| known.eq_ignore_ascii_case(host)) {
+    if host.is_empty() || is_known(host, known) {
         return word.to_owned();
     }
     format!("{scheme}://<host>{path}")
@@ -162,7 +187,12 @@ mod tests {
 
     #[test]
     fn nobody_is_named_and_the_sentence_stays() {
-        let rows = [("AZURE_TENANT_ID", "fabrikam.example"), ("AZURE_CLIENT_SECRET", "hunter2"), ("USER", "alice")];
+        let rows = [
+            ("AZURE_TENANT_ID", "fabrikam.example"),
+            ("AZURE_CLIENT_SECRET", "hunter2"),
+            ("USER", "alice"),
+            ("https_proxy", "http://alice:x@proxy.fabrikam.example:3128"),
+        ];
         let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
         let settings = Settings::of(variables, Some("/home/alice".into()));
         let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
@@ -180,6 +210,7 @@ mod tests {
             ("connected to 20.42.66.1:443", "connected to <address>"),
             ("the proxy http://127.0.0.1:3128", "the proxy http://127.0.0.1:3128"),
             ("the proxy http://proxy.fabrikam.example:3128, and", "the proxy http://<host>:3128, and"),
+            ("proxy.fabrikam.example refused it", "<host> refused it"),
             ("the proxy http://localhost:3128", "the proxy http://localhost:3128"),
             ("of https://contoso.azurecr.io/oauth2/token", "of https://<registry>.azurecr.io/oauth2/token"),
             ("see https://aka.ms/acr/authorization.", "see https://aka.ms/acr/authorization."),
@@ -191,6 +222,23 @@ mod tests {
             ("/subscriptions/0f9c7a52-3b1e-4d68-8a47-c5e2d1b60f93/x", "/subscriptions/0f9c…/x"),
         ] {
             assert_eq!(redacted(text, &settings, Some(&registry)), expected);
+        }
+    }
+
+    #[test]
+    fn a_cloud_of_ones_own_is_not_named() {
+        let cloud = Cloud {
+            name: "own".into(),
+            suffix: "azurecr.fabrikam.example".into(),
+            authority: "login.fabrikam.example:8443".into(),
+            ..CLOUDS[0].clone()
+        };
+        for (text, expected) in [
+            ("<registry>.azurecr.fabrikam.example is a registry of own", "<registry>.<suffix> is a registry of <cloud>"),
+            ("`[cloud.own]` is known", "`[cloud.<cloud>]` is known"),
+            ("the authority is login.fabrikam.example", "the authority is <authority>"),
+        ] {
+            assert_eq!(without_cloud(text, &cloud), expected);
         }
     }
 }
