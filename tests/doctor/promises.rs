@@ -86,6 +86,16 @@ fn a_report_names_no_cloud_of_ones_own() {
 }
 
 #[test]
+fn the_file_of_a_report_may_stand_behind_a_space() {
+    let (home, simulator) = world();
+    let file = home.path("report.md").display().to_string();
+    doctor(&home, &simulator, &[REGISTRY, "--report", &file]).succeeds();
+    assert!(std::fs::read_to_string(&file).expect("the report").contains("<registry>.azurecr.io"));
+    let alone = doctor(&home, &simulator, &["--report", &file]).fails();
+    assert!(alone.stderr.contains("`--report=FILE`"), "{alone:#?}");
+}
+
+#[test]
 fn no_token_is_shown() {
     let (home, simulator) = world();
     for arguments in [&[REGISTRY][..], &[REGISTRY, "--json"], &[REGISTRY, "--repository", "team/app", "--plain"]] {

@@ -31,17 +31,20 @@ use grants::Desk;
 use report::Report;
 use sign_in::SignIn;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The registry in whose place the sources of an identity are looked at when there is none.
 const ANY: &str = "example.azurecr.io";
 
+/// The file of `--report` alone.
+const REPORT: &str = "acrscoped-report.md";
+
 /// What the help shows.
 pub const EXAMPLES: &str = "\
 The first cause stands on top. The exit code is 0 unless something failed.
-Tokens are asked for registries alone, and none is shown. No token of a registry,
-nor an access token, is used or kept; that of a login is renewed.
+Tokens are asked for registries alone, and none is shown. No token of a
+registry, nor an access token, is used or kept; that of a login is renewed.
 
 Without REGISTRY the only one that is known is examined: one with a cached
 token, or one that has a profile of its own. If there is not exactly one, only
@@ -58,11 +61,14 @@ Examples:
 pub struct Arguments {
     /// The registry, such as contoso.azurecr.io.
     registry: Option<String>,
+    /// FILE of `--report FILE`: clap would take a registry behind `--report` for it.
+    #[arg(hide = true)]
+    file: Option<String>,
     /// Tell what is granted in this repository, such as team/app.
     #[arg(long, value_parser = repository, requires = "registry")]
     repository: Option<String>,
     /// Write a report without names, ids and addresses to a new file.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "acrscoped-report.md")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = REPORT)]
     report: Option<PathBuf>,
     /// Ask for a token of Azure Resource Manager and offer it to the registry, to see whether it takes such tokens.
     #[arg(long, requires = "registry")]
@@ -72,6 +78,18 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// With the file of `--report FILE` where it belongs, also when it stands before the registry.
+    fn sorted(&self, is_registry: impl Fn(&str) -> bool) -> Result<Self, Error> {
+        let (Some(first), Some(second)) = (&self.registry, &self.file) else { return Ok(self.clone()) };
+        if self.report.as_deref() != Some(Path::new(REPORT)) {
+            let problem = format!("`{second}` is one argument too many; a report's file is named by `--report=FILE`");
+            return Err(Error::Input(problem));
+        }
+        let is_turned = !is_registry(first) && is_registry(second);
+        let (registry, file) = if is_turned { (second, first) } else { (first, second) };
+        Ok(Self { registry: Some(registry.clone()), file: None, report: Some(file.into()), ..self.clone() })
+    }
+
     /// Whether it was told to draw nothing.
     pub(super) fn is_plain(&self) -> bool {
         self.format.plain
@@ -89,7 +107,12 @@ fn repository(text: &str) -> Result<String, String> {
 
 /// Examines, and prints what was found.
 pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<ExitCode, Error> {
+    let arguments = &arguments.sorted(|text| context.registry(text).is_ok())?;
     let named = arguments.registry.as_deref().map(|text| context.registry(text));
+    if let (Some(Err(error)), true) = (&named, arguments.report.as_deref() == Some(Path::new(REPORT))) {
+        // `--report FILE` alone looks like a registry.
+        return Err(Error::Input(format!("{error}; a report's file is named by `--report=FILE`")));
+    }
     let (registry, problem) = match named {
         Some(Ok(registry)) => (Some(registry), None),
         Some(Err(error)) => (None, Some(error)),
@@ -235,6 +258,30 @@ mod tests {
         }
         for text in ["", "App", "app:1", "app@sha256:1", "/app", "app/", "a b", "a,b", "contoso.azurecr.io/*", "app:pull,push"] {
             assert!(repository(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_report_may_stand_behind_a_space() {
+        let arguments = |registry: &str, file: Option<&str>, report: Option<&str>| Arguments {
+            registry: Some(registry.into()),
+            file: file.map(Into::into),
+            report: report.map(Into::into),
+            repository: None,
+            probe_arm: false,
+            format: Format::default(),
+        };
+        let is_registry = |text: &str| text.ends_with(".azurecr.io");
+        let host = "contoso.azurecr.io";
+        for (first, second) in [(host, "r.txt"), ("r.txt", host)] {
+            let sorted = arguments(first, Some(second), Some(REPORT)).sorted(is_registry);
+            assert_eq!(sorted.unwrap(), arguments(host, None, Some("r.txt")));
+        }
+        let alone = arguments(host, None, Some(REPORT));
+        assert_eq!(alone.sorted(is_registry).unwrap(), alone);
+        for report in [None, Some("other.txt")] {
+            let error = arguments(host, Some("r.txt"), report).sorted(is_registry).unwrap_err().to_string();
+            assert!(error.contains("`--report=FILE`"), "{error}");
         }
     }
 

@@ -101,8 +101,7 @@ impl<'a> SignIn<'a> {
         }
     }
 
-    /// The registry's answer to the access token, as `get` has it.
-    pub(super) async fn exchanged(&self, token: &AccessToken) -> Result<RefreshToken, Error> {
+    async fn exchanged(&self, token: &AccessToken) -> Result<RefreshToken, Error> {
         let session = self.session.as_ref().ok_or_else(|| Error::Input("nobody signs in".into()))?;
         let client = self.network.internet(self.registry.login_server())?;
         let secret = session.exchange(&self.network, &client, self.deadline, token).await?;
