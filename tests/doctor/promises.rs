@@ -67,14 +67,39 @@ fn a_report_names_nobody_and_overwrites_nothing() {
     }
     let again = doctor(&home, &simulator, &[REGISTRY, &option]).fails();
     assert!(again.stderr.contains("could not be written: File exists"), "{again:#?}");
+    assert!(again.stderr.contains("remove it, or name another: `--report=FILE`"), "{again:#?}");
     assert_eq!(std::fs::read_to_string(&file).expect("the report"), report);
 }
 
 #[test]
-fn nothing_is_kept_and_no_token_is_shown() {
+fn a_report_names_no_cloud_of_ones_own() {
+    let (home, simulator) = world();
+    let row = crate::setups::working().into_iter().find(|row| row.name == "works-private-cloud").expect("a set-up");
+    let mut command = wired(&home, &simulator, row.arguments[0]);
+    (row.prepare)(&home, &simulator, &mut command);
+    let file = home.path("report.md");
+    command.args(["doctor", row.arguments[0], &format!("--report={}", file.display())]);
+    run(command, "", LIMIT).succeeds();
+    let report = std::fs::read_to_string(&file).expect("the report");
+    assert!(report.contains("ok: registry: <registry>.<suffix> is a registry of <cloud>"), "{report}");
+    assert!(!report.to_lowercase().contains("fabrikam") && !report.contains("contoso"), "{report}");
+}
+
+#[test]
+fn the_file_of_a_report_may_stand_behind_a_space() {
+    let (home, simulator) = world();
+    let file = home.path("report.md").display().to_string();
+    doctor(&home, &simulator, &[REGISTRY, "--report", &file]).succeeds();
+    assert!(std::fs::read_to_string(&file).expect("the report").contains("<registry>.azurecr.io"));
+    let alone = doctor(&home, &simulator, &["--report", &file]).fails();
+    assert!(alone.stderr.contains("`--report=FILE`"), "{alone:#?}");
+}
+
+#[test]
+fn no_token_is_shown() {
     let (home, simulator) = world();
     for arguments in [&[REGISTRY][..], &[REGISTRY, "--json"], &[REGISTRY, "--repository", "team/app", "--plain"]] {
-        let answer = doctor(&home, &simulator, arguments);
+        let answer = doctor(&home, &simulator, arguments).succeeds();
         let text = answer.text();
         assert!(!text.contains("eyJ") && !text.contains(&simulator.settings().apps[0].secret), "{text}");
     }

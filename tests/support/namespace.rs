@@ -65,13 +65,18 @@ pub(crate) fn with_arc_keys(command: &Command, folder: &Path) -> Command {
     inside
 }
 
-const INSIDE: &str = "ACRSCOPED_TEST_INSIDE";
+/// The network namespace in which the test was started, for the one that runs inside of another.
+const OUTSIDE: &str = "ACRSCOPED_TEST_OUTSIDE";
 
 /// Runs the test of this path once more, alone in namespaces whose only interface is loopback and whose mounts are its own; there, does
 /// what is to be done, with a folder.
 #[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
 pub(crate) fn alone(test: &str, body: impl FnOnce(&Path)) {
-    if std::env::var_os(INSIDE).is_some() {
+    let network = std::fs::read_link("/proc/self/ns/net").expect("proc");
+    if let Some(outside) = std::env::var_os(OUTSIDE) {
+        // Only somebody in namespaces of their own may change interfaces and mounts.
+        let is_of_a_namespace = outside.to_string_lossy().starts_with("net:[");
+        assert!(is_of_a_namespace && network != Path::new(&outside), "{OUTSIDE} is set, and this is the network of the machine");
         let home = Home::new();
         sh("ip link set lo up");
         body(home.root());
@@ -79,7 +84,7 @@ pub(crate) fn alone(test: &str, body: impl FnOnce(&Path)) {
     }
     let itself = std::env::current_exe().expect("a test program");
     let mut command = Command::new("unshare");
-    command.args(["--map-root-user", "--net", "--mount"]).arg(itself).env(INSIDE, "1").env("RUST_BACKTRACE", "0");
+    command.args(["--map-root-user", "--net", "--mount"]).arg(itself).env(OUTSIDE, network).env("RUST_BACKTRACE", "0");
     command.args(["--exact", test, "--include-ignored", "--nocapture"]);
     let answer = run(command, "", LIMIT).succeeds();
     assert!(answer.stdout.contains("1 passed"), "{answer:#?}");

@@ -11,16 +11,22 @@ use tokio::time::timeout;
 pub(super) const DNS: &str = "dns";
 pub(super) const TCP: &str = "tcp";
 
-/// The word for an address of the internet.
-pub(super) const PUBLIC: &str = "public";
-
 /// How long one address may keep us, when there are others.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What was found of the way to a host.
+pub(super) struct Found {
+    pub(super) dns: Check,
+    pub(super) tcp: Check,
+    /// Whether the name has an address of the internet.
+    pub(super) is_public: bool,
+}
+
 /// Looks the name up and connects. Where a proxy is in play both are its business.
-pub(super) async fn look(host: &str, proxy: Option<&str>, circumstances: &[String], deadline: Deadline) -> [Check; 2] {
+pub(super) async fn look(host: &str, proxy: Option<&str>, circumstances: &[String], deadline: Deadline) -> Found {
     if let Some(proxy) = proxy {
-        return [Check::good(DNS, format!("left to the proxy {proxy}")), Check::good(TCP, format!("through the proxy {proxy}"))];
+        let [dns, tcp] = [format!("left to the proxy {proxy}"), format!("through the proxy {proxy}")];
+        return Found { dns: Check::good(DNS, dns), tcp: Check::good(TCP, tcp), is_public: false };
     }
     let started = Instant::now();
     let during = format!("the name {host} was looked up");
@@ -30,11 +36,14 @@ pub(super) async fn look(host: &str, proxy: Option<&str>, circumstances: &[Strin
     };
     let found = match deadline.keep(during, circumstances, look_up).await {
         Ok(found) => found,
-        Err(error) => return [Check::failed(DNS, &error).since(started), skipped()],
+        Err(error) => {
+            return Found { dns: Check::failed(DNS, &error).since(started), tcp: skipped(), is_public: false };
+        }
     };
     let dns = told(&found).since(started);
     let started = Instant::now();
-    [dns, connect(host, &found, deadline, circumstances).await.since(started)]
+    let tcp = connect(host, &found, deadline, circumstances).await.since(started);
+    Found { dns, tcp, is_public: found.iter().any(|address| is_public(address.ip())) }
 }
 
 fn skipped() -> Check {
@@ -59,9 +68,13 @@ fn describe(address: IpAddr) -> String {
     let kind = match address {
         address if address.is_loopback() => "this machine",
         address if is_private(address) => "private: a private endpoint",
-        _ => PUBLIC,
+        _ => "public",
     };
     format!("{address} ({kind})")
+}
+
+fn is_public(address: IpAddr) -> bool {
+    !address.is_loopback() && !is_private(address)
 }
 
 /// Addresses that the internet does not route: RFC 1918, carriers' (RFC 6598), RFC 4193, and those of the link and this machine.
@@ -115,7 +128,8 @@ mod tests {
             ("2603:1030::1", false),
             ("20.42.66.1", false),
         ] {
-            assert_eq!(is_private(address.parse().unwrap()), expected, "{address}");
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!((is_private(address), is_public(address)), (expected, !expected), "{address}");
         }
     }
 }

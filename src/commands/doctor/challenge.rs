@@ -8,7 +8,7 @@ use crate::registry::Registry;
 use reqwest::StatusCode;
 use reqwest::header::WWW_AUTHENTICATE;
 
-const NAME: &str = "challenge";
+pub(super) const NAME: &str = "challenge";
 
 /// What a firewall's hint lacks where the name has a public address.
 const NO_ZONE: &str =

@@ -2,24 +2,24 @@
 
 use super::check::Check;
 use crate::cache::{Cache, Trial};
-use crate::config::{CacheChoice, Explained, SessionBus};
+use crate::config::{CacheChoice, Explained};
 use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 pub(super) const NAME: &str = "keyring";
 
-/// Stores give up sooner by themselves.
+/// Stores that are left to themselves may take all the time of a `get`.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Writes, reads and deletes an entry in each store that is chosen. `set` is the setting that chose.
-pub(super) async fn look(choice: CacheChoice, bus: SessionBus, set: Option<&Explained>) -> Check {
+/// Writes, reads and deletes an entry in each store that is chosen: those of `cache`. `set` is the setting that chose.
+pub(super) async fn look(choice: CacheChoice, cache: Cache, set: Option<&Explained>) -> Check {
     if choice == CacheChoice::None {
         let origin = set.and_then(|set| set.origin.as_ref()).map(|origin| format!(" by {origin}")).unwrap_or_default();
         return Check::skipped(NAME, format!("`cache` is none{origin}, and each call signs in"));
     }
     let started = Instant::now();
-    let trials = timeout(PATIENCE, spawn_blocking(move || Cache::open(choice, bus, PATIENCE).try_out())).await;
+    let trials = timeout(PATIENCE, spawn_blocking(move || cache.try_out())).await;
     let check = match trials {
         Ok(Ok(trials)) => judge(&trials),
         Ok(Err(_)) | Err(_) => kept_nowhere().with(["the keyring does not answer".to_owned()]),

@@ -19,11 +19,11 @@ mod sign_in;
 mod wiring;
 
 use super::{Context, Format, write_json};
+use crate::cache::Cache;
 use crate::config::CacheChoice;
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::runtime;
-use crate::session::Session;
 use crate::terminal::Mark;
 use check::Check;
 use clap::Args;
@@ -31,16 +31,20 @@ use grants::Desk;
 use report::Report;
 use sign_in::SignIn;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The registry in whose place the sources of an identity are looked at when there is none.
 const ANY: &str = "example.azurecr.io";
 
+/// The file of `--report` alone.
+const REPORT: &str = "acrscoped-report.md";
+
 /// What the help shows.
 pub const EXAMPLES: &str = "\
 The first cause stands on top. The exit code is 0 unless something failed.
-Tokens are asked for registries alone, and none is shown or kept.
+Tokens are asked for registries alone, and none is shown. No token of a
+registry, nor an access token, is used or kept; that of a login is renewed.
 
 Without REGISTRY the only one that is known is examined: one with a cached
 token, or one that has a profile of its own. If there is not exactly one, only
@@ -57,11 +61,14 @@ Examples:
 pub struct Arguments {
     /// The registry, such as contoso.azurecr.io.
     registry: Option<String>,
+    /// FILE of `--report FILE`: clap would take a registry behind `--report` for it.
+    #[arg(hide = true)]
+    file: Option<String>,
     /// Tell what is granted in this repository, such as team/app.
     #[arg(long, value_parser = repository, requires = "registry")]
     repository: Option<String>,
     /// Write a report without names, ids and addresses to a new file.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "acrscoped-report.md")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = REPORT)]
     report: Option<PathBuf>,
     /// Ask for a token of Azure Resource Manager and offer it to the registry, to see whether it takes such tokens.
     #[arg(long, requires = "registry")]
@@ -71,6 +78,18 @@ pub struct Arguments {
 }
 
 impl Arguments {
+    /// With the file of `--report FILE` where it belongs, also when it stands before the registry.
+    fn sorted(&self, is_registry: impl Fn(&str) -> bool) -> Result<Self, Error> {
+        let (Some(first), Some(second)) = (&self.registry, &self.file) else { return Ok(self.clone()) };
+        if self.report.as_deref() != Some(Path::new(REPORT)) {
+            let problem = format!("`{second}` is one argument too many; a report's file is named by `--report=FILE`");
+            return Err(Error::Input(problem));
+        }
+        let is_turned = !is_registry(first) && is_registry(second);
+        let (registry, file) = if is_turned { (second, first) } else { (first, second) };
+        Ok(Self { registry: Some(registry.clone()), file: None, report: Some(file.into()), ..self.clone() })
+    }
+
     /// Whether it was told to draw nothing.
     pub(super) fn is_plain(&self) -> bool {
         self.format.plain
@@ -88,7 +107,12 @@ fn repository(text: &str) -> Result<String, String> {
 
 /// Examines, and prints what was found.
 pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<ExitCode, Error> {
+    let arguments = &arguments.sorted(|text| context.registry(text).is_ok())?;
     let named = arguments.registry.as_deref().map(|text| context.registry(text));
+    if let (Some(Err(error)), true) = (&named, arguments.report.as_deref() == Some(Path::new(REPORT))) {
+        // `--report FILE` alone looks like a registry.
+        return Err(Error::Input(format!("{error}; a report's file is named by `--report=FILE`")));
+    }
     let (registry, problem) = match named {
         Some(Ok(registry)) => (Some(registry), None),
         Some(Err(error)) => (None, Some(error)),
@@ -98,7 +122,7 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
         (context.tell)(&arm::announcement(registry));
     }
     let progress = |text: &str| {
-        if context.is_watched {
+        if context.is_watched && !arguments.format.plain {
             (context.tell)(text);
         }
     };
@@ -141,15 +165,16 @@ async fn examine(
     });
     let config = match config {
         Ok(config) => config,
-        Err(error) => return unusable(context, registry, &error),
+        Err(error) => return unusable(context, arguments, registry, &error),
     };
     let repository = arguments.repository.as_deref();
-    let logins = context.helper().cache(config.cache, config.timeout);
+    // One for all: the daemon of the Secret Service may not survive two clients of one process.
+    let logins = context.helper().stores(&config);
     let (sign_in, chosen) = SignIn::new(&config, registry, logins.clone(), context.clock, repository.is_some());
     let (mut way, (identity, access_token), keyring) = tokio::join!(
         reach::look(&config, registry, context.clock),
         sign_in.access_token(chosen),
-        keyring(context, registry, config.cache),
+        keyring(context, registry, config.cache, logins.clone()),
     );
     let obstacle = way.iter().find(|check| check.is_bad()).map(|check| format!("{} failed", check.name));
     let (exchange, refresh_token) = match (&access_token, &obstacle) {
@@ -176,13 +201,13 @@ async fn examine(
 }
 
 /// What can be said when the settings cannot be used.
-fn unusable(context: &Context<'_>, registry: &Registry, error: &Error) -> Vec<Check> {
+fn unusable(context: &Context<'_>, arguments: &Arguments, registry: &Registry, error: &Error) -> Vec<Check> {
     let reason = "the configuration cannot be used";
     let mut checks = vec![setup::registry(registry)];
     checks.extend(reach::skipped(reason));
     checks.push(Check::failed(setup::CONFIGURATION, error));
     checks.extend(sign_in::skipped(reason));
-    checks.extend(grants::skipped(false, reason));
+    checks.extend(grants::skipped(arguments.repository.is_some(), reason));
     checks.push(Check::skipped(keyring::NAME, reason));
     checks.extend(wiring::look(context, registry));
     checks
@@ -195,13 +220,11 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
     match context.settings.for_registry(&any) {
         Ok(config) => {
             checks.push(setup::configuration(context.settings, &any, &config));
-            checks.push(
-                match Session::anew(&config, &any, context.helper().cache(config.cache, config.timeout), context.clock) {
-                    Ok(session) => sign_in::identity(&session),
-                    Err(error) => Check::failed(sign_in::IDENTITY, &error),
-                },
-            );
-            checks.push(keyring(context, &any, config.cache).await);
+            checks.push(match context.helper().identity(&any) {
+                Ok(identity) => sign_in::identity(&identity),
+                Err(error) => Check::failed(sign_in::IDENTITY, &error),
+            });
+            checks.push(keyring(context, &any, config.cache, context.helper().stores(&config)).await);
         }
         Err(error) => checks.push(Check::failed(setup::CONFIGURATION, &error)),
     }
@@ -209,10 +232,10 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
     checks
 }
 
-async fn keyring(context: &Context<'_>, registry: &Registry, choice: CacheChoice) -> Check {
+async fn keyring(context: &Context<'_>, registry: &Registry, choice: CacheChoice, cache: Cache) -> Check {
     let explained = context.settings.explain(Some(registry)).unwrap_or_default();
     let set = explained.into_iter().find(|explained| explained.name == "cache");
-    keyring::look(choice, context.settings.session_bus(), set.as_ref()).await
+    keyring::look(choice, cache, set.as_ref()).await
 }
 
 /// A clock that is far off, or a setting that is suspect, is the cause when somebody could not be signed in. Of the clock `get` says so
@@ -235,6 +258,30 @@ mod tests {
         }
         for text in ["", "App", "app:1", "app@sha256:1", "/app", "app/", "a b", "a,b", "contoso.azurecr.io/*", "app:pull,push"] {
             assert!(repository(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_report_may_stand_behind_a_space() {
+        let arguments = |registry: &str, file: Option<&str>, report: Option<&str>| Arguments {
+            registry: Some(registry.into()),
+            file: file.map(Into::into),
+            report: report.map(Into::into),
+            repository: None,
+            probe_arm: false,
+            format: Format::default(),
+        };
+        let is_registry = |text: &str| text.ends_with(".azurecr.io");
+        let host = "contoso.azurecr.io";
+        for (first, second) in [(host, "r.txt"), ("r.txt", host)] {
+            let sorted = arguments(first, Some(second), Some(REPORT)).sorted(is_registry);
+            assert_eq!(sorted.unwrap(), arguments(host, None, Some("r.txt")));
+        }
+        let alone = arguments(host, None, Some(REPORT));
+        assert_eq!(alone.sorted(is_registry).unwrap(), alone);
+        for report in [None, Some("other.txt")] {
+            let error = arguments(host, Some("r.txt"), report).sorted(is_registry).unwrap_err().to_string();
+            assert!(error.contains("`--report=FILE`"), "{error}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The way to the registry: addresses, TLS, the challenge of `/v2/`, and the clocks at both ends.
 
-use super::address;
+use super::address::{self, Found};
 use super::certificate::Facts;
 use super::challenge;
 use super::check::Check;
@@ -15,8 +15,10 @@ use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, StatusCode};
 use std::time::{Duration, Instant};
 
+/// What to do about a certificate that has ended.
+const EXPIRED: &str = "it has expired: the registry, or a proxy in between, must renew it; or the clock of this machine is wrong";
+
 const TLS: &str = "tls";
-const CHALLENGE: &str = "challenge";
 pub(super) const CLOCK: &str = "clock";
 
 /// No check of the way there waits longer.
@@ -34,26 +36,34 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
     let (network, deadline) = network(config, clock);
     let host = registry.host();
     let proxy = network.proxy(host);
-    let [dns, mut tcp] = address::look(host, proxy.as_deref(), network.circumstances(), deadline).await;
+    let Found { dns, mut tcp, is_public } = address::look(host, proxy.as_deref(), network.circumstances(), deadline).await;
     if dns.is_bad() || tcp.is_bad() {
         let reason = format!("there is no way to {host}");
-        return vec![dns, tcp, Check::skipped(TLS, &reason), Check::skipped(CHALLENGE, &reason), Check::skipped(CLOCK, &reason)];
+        return vec![
+            dns,
+            tcp,
+            Check::skipped(TLS, &reason),
+            Check::skipped(challenge::NAME, &reason),
+            Check::skipped(CLOCK, &reason),
+        ];
     }
     let started = Instant::now();
     let shown_certificate = tokio::time::timeout(deadline.left(), network.shown_certificate(host));
     let (answered, certificate) = tokio::join!(ask(&network, registry, deadline), shown_certificate);
-    let certificate = certificate.ok().flatten().and_then(|der| Facts::of(&der)).map(|facts| shown(&facts));
+    let certificate = certificate.ok().flatten().and_then(|der| Facts::of(&der));
+    let has_expired = certificate.as_ref().is_some_and(|facts| facts.ends < clock());
+    let certificate = certificate.as_ref().map(shown);
     let (tls, challenge) = match &answered {
         Ok(answered) => {
             let tls = Check::good(TLS, certificate.unwrap_or_else(|| "the certificate is trusted".into()));
-            let is_public = proxy.is_none() && dns.summary.contains(address::PUBLIC);
             (tls.with(network.circumstances().to_vec()), challenge::judge(registry, answered, is_public).since(started))
         }
         Err(error) => {
             if is_no_connection(error) {
                 tcp = Check::failed(address::TCP, error).since(started);
             }
-            lost(error, certificate, started)
+            let (tls, challenge) = lost(error, certificate, started);
+            (if tls.is_bad() && has_expired { tls.hint(EXPIRED) } else { tls }, challenge)
         }
     };
     let clock = compared(host, answered.ok().as_ref(), &network);
@@ -68,17 +78,17 @@ fn is_no_connection(error: &Error) -> bool {
 fn lost(error: &Error, certificate: Option<String>, started: Instant) -> (Check, Check) {
     match error {
         error if is_no_connection(error) => {
-            (Check::skipped(TLS, "there is no connection"), Check::skipped(CHALLENGE, "there is no connection"))
+            (Check::skipped(TLS, "there is no connection"), Check::skipped(challenge::NAME, "there is no connection"))
         }
         Error::Unreachable(Unreachable { stage: Stage::Answer, .. }) => {
             // TLS stood before the answer could break off.
             let tls = Check::good(TLS, certificate.unwrap_or_else(|| "the certificate is trusted".into()));
-            (tls, Check::failed(CHALLENGE, error).since(started))
+            (tls, Check::failed(challenge::NAME, error).since(started))
         }
-        Error::Deadline { .. } => (Check::skipped(TLS, "no answer came"), Check::failed(CHALLENGE, error).since(started)),
+        Error::Deadline { .. } => (Check::skipped(TLS, "no answer came"), Check::failed(challenge::NAME, error).since(started)),
         _ => {
             let tls = Check::failed(TLS, error).with(certificate).since(started);
-            (tls, Check::skipped(CHALLENGE, "TLS is not trusted"))
+            (tls, Check::skipped(challenge::NAME, "TLS is not trusted"))
         }
     }
 }
@@ -99,7 +109,7 @@ fn compared(host: &str, answered: Option<&Answered>, network: &Network) -> Check
 
 /// The same checks when it is of no use to look.
 pub(super) fn skipped(reason: &str) -> Vec<Check> {
-    [address::DNS, address::TCP, TLS, CHALLENGE, CLOCK].map(|name| Check::skipped(name, reason)).into()
+    [address::DNS, address::TCP, TLS, challenge::NAME, CLOCK].map(|name| Check::skipped(name, reason)).into()
 }
 
 /// What is wrong with the settings of the network.

@@ -90,8 +90,7 @@ impl Report {
                 let _ = writeln!(text, "{}", terminal.paint(Style::Dim, &below(terminal, detail)));
             }
             if let Some(hint) = &check.hint {
-                let indent = if terminal.is_plain() { 2 } else { INDENT };
-                let _ = writeln!(text, "{}", terminal.hint(&visible(hint), indent));
+                let _ = writeln!(text, "{}", advice(terminal, hint, INDENT));
             }
         }
         text
@@ -105,9 +104,10 @@ impl Report {
         };
         let (mark, name) = (terminal.mark(cause.mark), terminal.paint(Style::Bold, cause.name));
         let but = if cause.is_bad() { String::new() } else { format!("{whom} works, but ") };
-        let summary = terminal.wrap(&format!("{but}{}: {}", cause.name, visible(&cause.summary)), 2);
+        let summary = format!("{but}{}: {}", cause.name, visible(&cause.summary));
+        let summary = if terminal.is_plain() { summary } else { terminal.wrap(&summary, 2) };
         let summary = summary.trim_start().replacen(cause.name, &name, 1);
-        let hint = cause.hint.as_ref().map(|hint| terminal.hint(&visible(hint), 2) + "\n").unwrap_or_default();
+        let hint = cause.hint.as_ref().map(|hint| advice(terminal, hint, 2) + "\n").unwrap_or_default();
         format!("{mark} {summary}\n{hint}")
     }
 }
@@ -126,6 +126,12 @@ fn in_json(check: &Check) -> JsonCheck<'_> {
 fn below(terminal: Terminal, text: &str) -> String {
     let text = visible(text);
     if terminal.is_plain() { format!("  {text}") } else { terminal.wrap(&text, INDENT) }
+}
+
+/// What to do; a line where nothing is drawn.
+fn advice(terminal: Terminal, hint: &str, indent: usize) -> String {
+    let hint = visible(hint);
+    if terminal.is_plain() { format!("  hint: {hint}") } else { terminal.hint(&hint, indent) }
 }
 
 /// The day of a moment, in UTC.
@@ -147,5 +153,14 @@ mod tests {
         let one = report(vec![Check::good("dns", "found"), warning(), Check::skipped("keyring", "none")]);
         assert_eq!((one.cause().unwrap().name, one.is_well()), ("clock", true));
         assert!(report(vec![Check::good("dns", "found"), Check::skipped("keyring", "none")]).cause().is_none());
+    }
+
+    #[test]
+    fn nothing_is_broken_into_lines_where_nothing_is_drawn() {
+        let long = "word ".repeat(40).trim_end().to_owned();
+        let report = Report { registry: None, checks: vec![Check::bad("exchange", long.clone()).hint(long.clone())] };
+        let text = report.draw(Terminal::new(&std::collections::HashMap::new(), true, true));
+        let expected = format!("failed: exchange: {long}\n  hint: {long}\n");
+        assert_eq!(text, format!("{expected}\n{expected}"));
     }
 }

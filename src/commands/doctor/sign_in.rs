@@ -6,6 +6,7 @@ use crate::commands::status::until;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
 use crate::error::Error;
+use crate::identity::Identity;
 use crate::network::Network;
 use crate::registry::Registry;
 use crate::session::{Session, skewed};
@@ -31,7 +32,7 @@ pub(super) struct SignIn<'a> {
 }
 
 impl<'a> SignIn<'a> {
-    /// Finds out who signs in. No token that was kept is used, and none is kept.
+    /// Finds out who signs in. No token of a registry, nor an access token, is used or kept; that of a login is renewed.
     pub(super) fn new(
         config: &'a Config,
         registry: &'a Registry,
@@ -44,7 +45,7 @@ impl<'a> SignIn<'a> {
         let started = Instant::now();
         let (session, check) = match Session::anew(config, registry, logins, clock) {
             Ok(session) => {
-                let check = identity(&session);
+                let check = identity(session.identity());
                 (Some(session), check)
             }
             Err(error) => (None, Check::failed(IDENTITY, &error)),
@@ -151,8 +152,7 @@ pub(super) fn not_exchanged(reason: &str) -> Vec<Check> {
 }
 
 /// Who signs in, and why nobody before that.
-pub(super) fn identity(session: &Session<'_>) -> Check {
-    let identity = session.identity();
+pub(super) fn identity(identity: &Identity) -> Check {
     let (authority, origin) = identity.authority();
     let host = authority.host_str().unwrap_or_default();
     let origin = origin.map(|origin| format!(", which was set by {origin}")).unwrap_or_default();
