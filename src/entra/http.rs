@@ -7,6 +7,7 @@ use serde::Deserialize;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What Entra said in place of a token.
 #[derive(Clone, Debug)]
@@ -108,5 +109,23 @@ impl<'c> AsyncHttpClient<'c> for Http {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move { self.send(request).await.map_err(Unanswered) })
+    }
+}
+
+/// The client, whose every answer must be there within the limit.
+pub(super) struct Bounded<'a> {
+    pub(super) http: &'a Http,
+    pub(super) limit: Duration,
+}
+
+impl<'c> AsyncHttpClient<'c> for Bounded<'_> {
+    type Error = Unanswered;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Unanswered>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let answer = tokio::time::timeout(self.limit, self.http.send(request)).await;
+            answer.unwrap_or_else(|_| Err(anyhow::Error::msg("no answer came in time"))).map_err(Unanswered)
+        })
     }
 }

@@ -14,7 +14,7 @@ use crate::network::Network;
 use crate::token::Audience;
 use answer::Answer;
 use anyhow::Context as _;
-use http::Http;
+use http::{Bounded, Http};
 use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
 use oauth2::{
     AuthUrl, AuthorizationCode, ClientId, CsrfToken, DeviceAuthorizationUrl, EndpointNotSet, EndpointSet, PkceCodeChallenge,
@@ -40,6 +40,18 @@ const SCOPES: [&str; 3] = ["offline_access", "openid", "profile"];
 
 /// What is said of an answer that is neither a token nor a refusal.
 const NO_TOKEN: &str = "the answer holds no token";
+
+/// What is said when the time for a device code has passed.
+const NOT_ENTERED: &str = "nobody has entered the code in time";
+
+/// The longest that a device code is taken to live, whatever Entra says: its own live for a quarter of an hour.
+const LONGEST_LIFE: Duration = Duration::from_secs(60 * 60);
+
+/// The longest time between two questions that is agreed to.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+
+/// It is never asked more often.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 type OAuth = oauth2::Client<
     BasicErrorResponse,
@@ -81,6 +93,13 @@ pub(crate) struct Visit {
     pub(crate) state: SecretString,
     verifier: PkceCodeVerifier,
     redirect: RedirectUrl,
+}
+
+/// A sign-in that goes on in a browser elsewhere.
+pub(crate) struct Device {
+    answer: StandardDeviceAuthorizationResponse,
+    /// How long the code is good for.
+    pub(crate) life: Duration,
 }
 
 impl PublicClient {
@@ -130,19 +149,23 @@ impl PublicClient {
     }
 
     /// Begins a sign-in in a browser elsewhere.
-    pub(crate) async fn device(&self) -> anyhow::Result<StandardDeviceAuthorizationResponse> {
+    pub(crate) async fn device(&self) -> anyhow::Result<Device> {
         let mut request = self.oauth.exchange_device_code().add_scopes(self.scopes.clone());
         if let Some(claims) = &self.claims {
             request = request.add_extra_param("claims", claims.clone());
         }
-        self.http.answer(request.request_async(&self.http).await, NO_TOKEN)
+        Device::of(self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
     }
 
-    /// Asks whether it has ended, for as long as `patience` or until the code expires.
-    pub(crate) async fn poll(&self, device: &StandardDeviceAuthorizationResponse, patience: Duration) -> anyhow::Result<Granted> {
-        let request = self.oauth.exchange_device_access_token(device).add_extra_param("client_info", "1");
-        let answer = request.request_async(&self.http, tokio::time::sleep, Some(patience)).await;
-        Granted::of(&self.http.answer(answer, "the code has expired, and nobody has entered it")?)
+    /// Asks whether it has ended, for as long as `patience`. No question waits longer than `limit` for its answer.
+    pub(crate) async fn poll(&self, device: &Device, patience: Duration, limit: Duration) -> anyhow::Result<Granted> {
+        let request = self.oauth.exchange_device_access_token(&device.answer).add_extra_param("client_info", "1");
+        let http = Bounded { http: &self.http, limit };
+        let sleep = |interval: Duration| tokio::time::sleep(interval.max(SHORTEST_INTERVAL));
+        // The crate looks at the time before it asks, and not while it waits.
+        let asked = tokio::time::timeout(patience, request.request_async(&http, sleep, Some(patience)));
+        let answer = asked.await.ok().context(NOT_ENTERED)?;
+        Granted::of(&self.http.answer(answer, NOT_ENTERED)?)
     }
 
     /// A new access token for a refresh token, which may be exchanged for another by the way.
@@ -154,6 +177,29 @@ impl PublicClient {
 
     fn scope(&self) -> String {
         self.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Device {
+    fn of(answer: StandardDeviceAuthorizationResponse) -> anyhow::Result<Self> {
+        let interval = answer.interval();
+        let longest = LONGEST_INTERVAL.as_secs();
+        anyhow::ensure!(
+            interval <= LONGEST_INTERVAL,
+            "the answer wants {} s between questions, and {longest} is the most",
+            interval.as_secs()
+        );
+        Ok(Self { life: answer.expires_in().min(LONGEST_LIFE), answer })
+    }
+
+    /// What is to be typed in, not yet printable.
+    pub(crate) fn code(&self) -> &str {
+        self.answer.user_code().secret()
+    }
+
+    /// Where it is to be typed in, not yet printable.
+    pub(crate) fn page(&self) -> &str {
+        self.answer.verification_uri()
     }
 }
 
