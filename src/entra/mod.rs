@@ -10,6 +10,7 @@ mod who;
 pub(crate) use http::Refused;
 pub(crate) use who::Who;
 
+use crate::config::is_tenant;
 use crate::network::Network;
 use crate::token::Audience;
 use answer::Answer;
@@ -111,7 +112,7 @@ impl PublicClient {
         audience: &Audience,
         http: (Client, Arc<Network>),
     ) -> anyhow::Result<Self> {
-        let page = |name: &str| authority.join(&format!("{tenant}/oauth2/v2.0/{name}")).map(String::from);
+        let page = |name: &str| page(authority, tenant, name);
         let oauth = oauth2::Client::new(ClientId::new(client_id.to_owned()))
             .set_auth_uri(AuthUrl::new(page("authorize")?)?)
             .set_device_authorization_url(DeviceAuthorizationUrl::new(page("devicecode")?)?)
@@ -180,6 +181,18 @@ impl PublicClient {
     }
 }
 
+/// A page of the authority's. A tenant is one step of its path, and never a way to somebody else.
+fn page(authority: &Url, tenant: &str, name: &str) -> anyhow::Result<String> {
+    anyhow::ensure!(is_tenant(tenant), "{tenant:?} is no tenant");
+    let mut page = authority.clone();
+    if let Ok(mut path) = page.path_segments_mut() {
+        path.pop_if_empty().extend([tenant, "oauth2", "v2.0", name]);
+    }
+    let is_there = page.origin() == authority.origin() && page.path().ends_with(&format!("/{tenant}/oauth2/v2.0/{name}"));
+    anyhow::ensure!(is_there, "{authority} is no authority");
+    Ok(page.into())
+}
+
 impl Device {
     fn of(answer: StandardDeviceAuthorizationResponse) -> anyhow::Result<Self> {
         let interval = answer.interval();
@@ -218,6 +231,36 @@ impl Granted {
 /// The JSON of a claims challenge that was typed in base64, as hints write it.
 pub(crate) fn claims(challenge: &str) -> anyhow::Result<String> {
     let bytes = azure_core::base64::decode(challenge.trim()).ok().context("it is not base64")?;
-    let _: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&bytes).ok().context("it holds no JSON")?;
-    Ok(String::from_utf8(bytes)?)
+    let text = String::from_utf8(bytes).ok().filter(|text| http::is_challenge(text));
+    text.context("it holds no JSON object, or a long one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_tenant_leads_away_from_the_authority() {
+        let authority = Url::parse("https://login.microsoftonline.com/").unwrap();
+        let page = |tenant: &str| super::page(&authority, tenant, "token").ok();
+        let of = |tenant: &str| Some(format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"));
+        for tenant in ["organizations", "contoso.example", "72f988bf-86f1-41af-91ab-2d7cd011db47"] {
+            assert_eq!(page(tenant), of(tenant));
+        }
+        for tenant in [
+            "//evil.example/x",
+            "https://evil.example",
+            "evil.example:443",
+            "\\\\evil.example",
+            "..",
+            ".",
+            "",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a%2fb",
+        ] {
+            assert_eq!(page(tenant), None, "{tenant}");
+        }
+    }
 }

@@ -1,11 +1,14 @@
 //! A sign-in that failed, in words: what the source said, the code of Entra in it, and what to do about that code.
 
+pub(super) use crate::config::is_tenant;
+
 use super::application::Proof;
 use super::oidc::{Lost, NO_ASSERTION};
 use super::{Endpoint, Identity, Source};
 use crate::entra::Refused;
 use crate::error::{Error, SignIn, printable, visible};
 use crate::network::{self, Network, answer};
+use crate::text::without;
 use crate::token::Audience;
 
 /// Codes that most often mean: the tenant is not the one that the registry, the account or the application is of.
@@ -109,25 +112,6 @@ fn said(error: &azure_core::Error, secret: Option<&str>) -> Vec<String> {
         lines.reverse();
     }
     lines
-}
-
-/// The text without a secret, as it is and as a form sends it.
-fn without(text: &str, secret: Option<&str>) -> String {
-    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else { return text.to_owned() };
-    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    // `%7E` and `%7e` are the same.
-    let lower = encoded.split('%').enumerate().map(|(at, part)| match part.get(..2).filter(|_| at > 0) {
-        Some(digits) => format!("%{}{}", digits.to_ascii_lowercase(), &part[2..]),
-        None => part.to_owned(),
-    });
-    let lower: String = lower.collect();
-    let forms = [secret.to_owned(), visible(secret), encoded, lower];
-    forms.iter().filter(|form| !form.is_empty()).fold(text.to_owned(), |text, form| text.replace(form, "…"))
-}
-
-/// Only what can be a tenant becomes part of a command to paste.
-pub(super) fn is_tenant(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }
 
 /// The number in `AADSTS7000215`.
