@@ -105,10 +105,8 @@ impl Identity {
             Source::DeveloperCli(_) | Source::Login(_) => sources.named_tenant.as_ref().map(|tenant| tenant.origin.clone()),
             Source::ManagedIdentity { .. } => None,
         };
-        let tenant_setting = match is_tenant_typed {
-            true => "`--tenant`".to_owned(),
-            false => tenant_setting(sources, registry, tenant_origin.as_ref()),
-        };
+        let tenant_setting =
+            if is_tenant_typed { "`--tenant`".to_owned() } else { tenant_setting(sources, registry, tenant_origin.as_ref()) };
         let registry = registry.map(|registry| registry.host().to_owned());
         let only = sources.only.as_ref().map(|only| only.value);
         let (authority, audience) = (config.authority.clone(), config.audience.clone());
