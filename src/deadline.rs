@@ -6,6 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// Tells the time of day; tests tell another one.
 pub type Clock = fn() -> SystemTime;
 
+/// Longer than anything here is waited for.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A moment, and how long the way to it was.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
@@ -14,9 +17,10 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// So long from now on.
+    /// So long from now on; what is longer than a clock can count is a day.
     pub fn after(limit: Duration) -> Self {
-        Self { at: Instant::now() + limit, limit }
+        let now = Instant::now();
+        Self { at: now.checked_add(limit).unwrap_or(now + LONGEST), limit }
     }
 
     /// This deadline, or one so long from now on if that is sooner.
@@ -40,5 +44,15 @@ impl Deadline {
     ) -> Result<T, Error> {
         let done = tokio::time::timeout_at(self.at.into(), step).await;
         done.unwrap_or_else(|_| Err(Error::Deadline { limit: self.limit, during, circumstances: circumstances.to_vec() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_no_clock_counts_is_long_and_no_panic() {
+        assert!(Deadline::after(Duration::MAX).left() > Duration::from_secs(60 * 60));
     }
 }

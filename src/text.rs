@@ -1,5 +1,7 @@
 //! Text that came from elsewhere, made fit to be shown.
 
+use std::collections::HashSet;
+
 /// Foreign text made fit for a terminal and one line: white space folded, control and bidirectional characters dropped, what looks
 /// like a token left out, at most 300 characters.
 pub fn printable(text: &str) -> String {
@@ -17,6 +19,59 @@ pub fn printable(text: &str) -> String {
 pub fn visible(text: &str) -> String {
     let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
     spaced.filter(|c| !c.is_control() && !is_invisible(*c)).collect()
+}
+
+/// The shortest piece of a secret that is taken for one.
+const PIECE: usize = 16;
+
+/// The text without a secret: as it is, as a form sends it, and without any piece of it that is long enough to be known, whatever white
+/// space stands in between.
+pub fn without(text: &str, secret: Option<&str>) -> String {
+    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else { return text.to_owned() };
+    let forms = forms(secret);
+    let whole = forms.iter().filter(|form| !form.is_empty()).fold(text.to_owned(), |text, form| text.replace(form, "…"));
+    without_pieces(&whole, &forms)
+}
+
+/// How a secret may be written: as it is, made visible, and encoded.
+fn forms(secret: &str) -> [String; 4] {
+    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    // `%7E` and `%7e` are the same.
+    let lower = encoded.split('%').enumerate().map(|(at, part)| match part.get(..2).filter(|_| at > 0) {
+        Some(digits) => format!("%{}{}", digits.to_ascii_lowercase(), &part[2..]),
+        None => part.to_owned(),
+    });
+    let lower: String = lower.collect();
+    [secret.to_owned(), visible(secret), encoded, lower]
+}
+
+fn without_pieces(text: &str, forms: &[String]) -> String {
+    let drawn = |text: &str| -> Vec<(usize, char)> {
+        text.char_indices().filter(|(_, c)| !c.is_whitespace() && !c.is_control() && !is_invisible(*c)).collect()
+    };
+    let chars = |drawn: &[(usize, char)]| -> Vec<char> { drawn.iter().map(|(_, c)| *c).collect() };
+    let secrets: Vec<Vec<char>> = forms.iter().map(|form| chars(&drawn(form))).collect();
+    let pieces: HashSet<&[char]> = secrets.iter().flat_map(|secret| secret.windows(PIECE)).collect();
+    if pieces.is_empty() {
+        return text.to_owned();
+    }
+    let places = drawn(text);
+    let mut ends = 0;
+    let (mut kept, mut from) = (String::new(), 0);
+    for (at, window) in chars(&places).windows(PIECE).enumerate() {
+        if !pieces.contains(window) {
+            continue;
+        }
+        // A piece that goes on from the one before is the same piece.
+        if at >= ends {
+            kept.push_str(&text[from..places[at].0]);
+            kept.push('…');
+        }
+        ends = at + PIECE;
+        let (last, c) = places[ends - 1];
+        from = last + c.len_utf8();
+    }
+    kept + &text[from..]
 }
 
 /// A JWT begins with the base64 of `{"`. A server may repeat what it was sent.
@@ -44,5 +99,23 @@ mod tests {
         assert_eq!(printable(&"x".repeat(5_000)).chars().count(), 301);
         assert_eq!(printable("  many   spaces\t\n"), "many spaces");
         assert_eq!(printable("you sent access_token=eyJhbGciOi.eyJhdWQiOi.c2ln&x"), "you sent …");
+    }
+    #[test]
+    fn a_secret_in_pieces_is_left_out_as_one_that_is_whole() {
+        let secret = "0.AbCdEfGhIjKlMnOpQrStUvWxYz/0123456789~abcdefghijklmnopqrstuvwxyz";
+        let lines = |size: usize| secret.as_bytes().chunks(size).map(|it| std::str::from_utf8(it).unwrap()).collect::<Vec<_>>();
+        for (text, left) in [
+            (format!("you sent {secret}, no"), "you sent …, no"),
+            (format!("you sent x={}", &secret[5..40]), "you sent x=…"),
+            (format!("sent\n{}\nno", lines(20).join("\n")), "sent\n…\nno"),
+            (format!("sent {} no", lines(1).join(" ")), "sent … no"),
+            (format!("sent {} no", lines(3).join("\u{200b}")), "sent … no"),
+            (format!("sent {}", &forms(secret)[2][4..44]), "sent …"),
+            ("AbCdEfGhIjKlMnO is too short to be known".to_owned(), "AbCdEfGhIjKlMnO is too short to be known"),
+            ("é no piece of it, ü".to_owned(), "é no piece of it, ü"),
+        ] {
+            assert_eq!(without(&text, Some(secret)), left, "{text}");
+        }
+        assert_eq!(without("a word", None), "a word");
     }
 }

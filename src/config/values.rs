@@ -65,8 +65,14 @@ pub(super) fn timeout(value: &str) -> Result<Duration, String> {
 
 /// A directory's id or one of its domain names: it becomes part of the authority's address.
 pub(crate) fn tenant(value: &str) -> Result<String, String> {
-    let is_tenant = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
-    is_tenant.then(|| value.to_owned()).ok_or_else(|| format!("is {value:?}, expected a tenant's id or domain name"))
+    is_tenant(value).then(|| value.to_owned()).ok_or_else(|| format!("is {value:?}, expected a tenant's id or domain name"))
+}
+
+/// Whether it can be a tenant: only that becomes part of an address, or of a command to paste.
+pub(crate) fn is_tenant(text: &str) -> bool {
+    let is_written = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    // Nothing, and what would be a step in a path, is none.
+    is_written && text.bytes().any(|byte| byte != b'.')
 }
 
 /// An id as Entra gives it to applications, identities and service connections.

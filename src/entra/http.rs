@@ -1,12 +1,15 @@
 //! Our HTTP client as the one of the crate `oauth2`.
 
 use crate::network::{Network, answer, body};
+use crate::text::without;
 use oauth2::{AsyncHttpClient, ErrorResponse, HttpRequest, HttpResponse, RequestTokenError};
 use reqwest::{Client, Request};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What Entra said in place of a token.
 #[derive(Clone, Debug)]
@@ -84,6 +87,7 @@ impl Http {
     }
 
     async fn send(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
+        let secrets = Secrets::of(request.body());
         let request = Request::try_from(request)?;
         let response = self.network.send(&self.client, request).await.map_err(reqwest::Error::without_url)?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -91,7 +95,10 @@ impl Http {
         let challenge: Challenge = serde_json::from_slice(&bytes).unwrap_or_default();
         let is_pending = challenge.error.is_some_and(|error| PENDING.contains(&error.as_str()));
         let is_refused = !is_pending && (!status.is_success() || answer::is_web_page(&bytes));
-        let refused = is_refused.then(|| Refused { words: answer::words(status, &headers, &bytes), claims: challenge.claims });
+        let refused = is_refused.then(|| Refused {
+            words: secrets.left_out_of(&answer::words(status, &headers, &bytes)),
+            claims: challenge.claims.filter(|claims| is_challenge(claims) && secrets.left_out_of(claims) == *claims),
+        });
         if let Ok(mut last) = self.refused.lock() {
             *last = refused;
         }
@@ -102,11 +109,82 @@ impl Http {
     }
 }
 
+/// What was sent and must not be shown, even when a server repeats it.
+struct Secrets(Vec<SecretString>);
+
+/// The fields of a form that are secret.
+const SECRET: [&str; 4] = ["refresh_token", "code", "code_verifier", "device_code"];
+
+/// What is shorter is no secret, and may well be a part of a word.
+const SHORTEST: usize = 8;
+
+impl Secrets {
+    fn of(form: &[u8]) -> Self {
+        let fields = url::form_urlencoded::parse(form).filter(|(name, _)| SECRET.contains(&&**name));
+        Self(fields.map(|(_, value)| value.into_owned()).filter(|value| value.len() >= SHORTEST).map(Into::into).collect())
+    }
+
+    fn left_out_of(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| without(&text, Some(secret.expose_secret())))
+    }
+}
+
+/// The longest claims challenge that becomes part of a command to paste.
+const LONGEST_CHALLENGE: usize = 4 * 1024;
+
+/// Whether it can be a claims challenge: a JSON object of a bearable size.
+pub(super) fn is_challenge(claims: &str) -> bool {
+    claims.len() <= LONGEST_CHALLENGE && serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(claims).is_ok()
+}
+
 impl<'c> AsyncHttpClient<'c> for Http {
     type Error = Unanswered;
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Unanswered>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move { self.send(request).await.map_err(Unanswered) })
+    }
+}
+
+/// The client, whose every answer must be there within the limit.
+pub(super) struct Bounded<'a> {
+    pub(super) http: &'a Http,
+    pub(super) limit: Duration,
+}
+
+impl<'c> AsyncHttpClient<'c> for Bounded<'_> {
+    type Error = Unanswered;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Unanswered>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(async move {
+            let answer = tokio::time::timeout(self.limit, self.http.send(request)).await;
+            answer.unwrap_or_else(|_| Err(anyhow::Error::msg("no answer came in time"))).map_err(Unanswered)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_in_secret_is_not_said_again() {
+        let secrets = Secrets::of(
+            b"client_id=04b07795-8ddb&refresh_token=0.AbC~dEf%2FGhI&code=d&code_verifier=verifier-of-it&device_code=devicecode-x",
+        );
+        for secret in ["0.AbC~dEf/GhI", "0.AbC%7EdEf%2FGhI", "0.AbC%7edEf%2fGhI", "verifier-of-it", "devicecode-x"] {
+            assert_eq!(secrets.left_out_of(&format!("bad {secret} sent")), "bad … sent");
+        }
+        assert_eq!(secrets.left_out_of("the words of 04b07795-8ddb stay"), "the words of 04b07795-8ddb stay");
+    }
+
+    #[test]
+    fn a_claims_challenge_is_an_object_of_a_bearable_size() {
+        assert!(is_challenge(r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#));
+        let long = format!(r#"{{"a":"{}"}}"#, "A".repeat(LONGEST_CHALLENGE));
+        for none in ["", "AAAA", "[]", "1", long.as_str()] {
+            assert!(!is_challenge(none));
+        }
     }
 }

@@ -10,11 +10,12 @@ mod who;
 pub(crate) use http::Refused;
 pub(crate) use who::Who;
 
+use crate::config::is_tenant;
 use crate::network::Network;
 use crate::token::Audience;
 use answer::Answer;
 use anyhow::Context as _;
-use http::Http;
+use http::{Bounded, Http};
 use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
 use oauth2::{
     AuthUrl, AuthorizationCode, ClientId, CsrfToken, DeviceAuthorizationUrl, EndpointNotSet, EndpointSet, PkceCodeChallenge,
@@ -40,6 +41,18 @@ const SCOPES: [&str; 3] = ["offline_access", "openid", "profile"];
 
 /// What is said of an answer that is neither a token nor a refusal.
 const NO_TOKEN: &str = "the answer holds no token";
+
+/// What is said when the time for a device code has passed.
+const NOT_ENTERED: &str = "nobody has entered the code in time";
+
+/// The longest that a device code is taken to live, whatever Entra says: its own live for a quarter of an hour.
+const LONGEST_LIFE: Duration = Duration::from_secs(60 * 60);
+
+/// The longest time between two questions that is agreed to.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+
+/// It is never asked more often.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 type OAuth = oauth2::Client<
     BasicErrorResponse,
@@ -83,6 +96,13 @@ pub(crate) struct Visit {
     redirect: RedirectUrl,
 }
 
+/// A sign-in that goes on in a browser elsewhere.
+pub(crate) struct Device {
+    answer: StandardDeviceAuthorizationResponse,
+    /// How long the code is good for.
+    pub(crate) life: Duration,
+}
+
 impl PublicClient {
     /// The application `client_id`, whose access tokens are for `audience`.
     pub(crate) fn new(
@@ -92,7 +112,7 @@ impl PublicClient {
         audience: &Audience,
         http: (Client, Arc<Network>),
     ) -> anyhow::Result<Self> {
-        let page = |name: &str| authority.join(&format!("{tenant}/oauth2/v2.0/{name}")).map(String::from);
+        let page = |name: &str| page(authority, tenant, name);
         let oauth = oauth2::Client::new(ClientId::new(client_id.to_owned()))
             .set_auth_uri(AuthUrl::new(page("authorize")?)?)
             .set_device_authorization_url(DeviceAuthorizationUrl::new(page("devicecode")?)?)
@@ -130,19 +150,23 @@ impl PublicClient {
     }
 
     /// Begins a sign-in in a browser elsewhere.
-    pub(crate) async fn device(&self) -> anyhow::Result<StandardDeviceAuthorizationResponse> {
+    pub(crate) async fn device(&self) -> anyhow::Result<Device> {
         let mut request = self.oauth.exchange_device_code().add_scopes(self.scopes.clone());
         if let Some(claims) = &self.claims {
             request = request.add_extra_param("claims", claims.clone());
         }
-        self.http.answer(request.request_async(&self.http).await, NO_TOKEN)
+        Device::of(self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
     }
 
-    /// Asks whether it has ended, for as long as `patience` or until the code expires.
-    pub(crate) async fn poll(&self, device: &StandardDeviceAuthorizationResponse, patience: Duration) -> anyhow::Result<Granted> {
-        let request = self.oauth.exchange_device_access_token(device).add_extra_param("client_info", "1");
-        let answer = request.request_async(&self.http, tokio::time::sleep, Some(patience)).await;
-        Granted::of(&self.http.answer(answer, "the code has expired, and nobody has entered it")?)
+    /// Asks whether it has ended, for as long as `patience`. No question waits longer than `limit` for its answer.
+    pub(crate) async fn poll(&self, device: &Device, patience: Duration, limit: Duration) -> anyhow::Result<Granted> {
+        let request = self.oauth.exchange_device_access_token(&device.answer).add_extra_param("client_info", "1");
+        let http = Bounded { http: &self.http, limit };
+        let sleep = |interval: Duration| tokio::time::sleep(interval.max(SHORTEST_INTERVAL));
+        // The crate looks at the time before it asks, and not while it waits.
+        let asked = tokio::time::timeout(patience, request.request_async(&http, sleep, Some(patience)));
+        let answer = asked.await.ok().context(NOT_ENTERED)?;
+        Granted::of(&self.http.answer(answer, NOT_ENTERED)?)
     }
 
     /// A new access token for a refresh token, which may be exchanged for another by the way.
@@ -154,6 +178,41 @@ impl PublicClient {
 
     fn scope(&self) -> String {
         self.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A page of the authority's. A tenant is one step of its path, and never a way to somebody else.
+fn page(authority: &Url, tenant: &str, name: &str) -> anyhow::Result<String> {
+    anyhow::ensure!(is_tenant(tenant), "{tenant:?} is no tenant");
+    let mut page = authority.clone();
+    if let Ok(mut path) = page.path_segments_mut() {
+        path.pop_if_empty().extend([tenant, "oauth2", "v2.0", name]);
+    }
+    let is_there = page.origin() == authority.origin() && page.path().ends_with(&format!("/{tenant}/oauth2/v2.0/{name}"));
+    anyhow::ensure!(is_there, "{authority} is no authority");
+    Ok(page.into())
+}
+
+impl Device {
+    fn of(answer: StandardDeviceAuthorizationResponse) -> anyhow::Result<Self> {
+        let interval = answer.interval();
+        let longest = LONGEST_INTERVAL.as_secs();
+        anyhow::ensure!(
+            interval <= LONGEST_INTERVAL,
+            "the answer wants {} s between questions, and {longest} is the most",
+            interval.as_secs()
+        );
+        Ok(Self { life: answer.expires_in().min(LONGEST_LIFE), answer })
+    }
+
+    /// What is to be typed in, not yet printable.
+    pub(crate) fn code(&self) -> &str {
+        self.answer.user_code().secret()
+    }
+
+    /// Where it is to be typed in, not yet printable.
+    pub(crate) fn page(&self) -> &str {
+        self.answer.verification_uri()
     }
 }
 
@@ -172,6 +231,36 @@ impl Granted {
 /// The JSON of a claims challenge that was typed in base64, as hints write it.
 pub(crate) fn claims(challenge: &str) -> anyhow::Result<String> {
     let bytes = azure_core::base64::decode(challenge.trim()).ok().context("it is not base64")?;
-    let _: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&bytes).ok().context("it holds no JSON")?;
-    Ok(String::from_utf8(bytes)?)
+    let text = String::from_utf8(bytes).ok().filter(|text| http::is_challenge(text));
+    text.context("it holds no JSON object, or a long one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_tenant_leads_away_from_the_authority() {
+        let authority = Url::parse("https://login.microsoftonline.com/").unwrap();
+        let page = |tenant: &str| super::page(&authority, tenant, "token").ok();
+        let of = |tenant: &str| Some(format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"));
+        for tenant in ["organizations", "contoso.example", "72f988bf-86f1-41af-91ab-2d7cd011db47"] {
+            assert_eq!(page(tenant), of(tenant));
+        }
+        for tenant in [
+            "//evil.example/x",
+            "https://evil.example",
+            "evil.example:443",
+            "\\\\evil.example",
+            "..",
+            ".",
+            "",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a%2fb",
+        ] {
+            assert_eq!(page(tenant), None, "{tenant}");
+        }
+    }
 }

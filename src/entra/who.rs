@@ -1,5 +1,6 @@
 //! Who has signed in, as Entra says it beside a token.
 
+use crate::config::is_tenant;
 use crate::text::printable;
 use azure_core::base64::decode_url_safe;
 use serde::Deserialize;
@@ -36,14 +37,14 @@ struct Home {
 impl Who {
     /// Reads an id token and what came beside it.
     pub(super) fn read(id_token: &str, client_info: Option<&str>) -> Option<Self> {
-        let claims: Claims = json(id_token.split('.').nth(1)?)?;
+        let claims: Claims = json(id_token.split('.').nth(1)?).filter(|claims: &Claims| is_tenant(&claims.tid))?;
         let home: Option<Home> = client_info.and_then(json);
         let home = match home {
             Some(Home { uid, utid }) => format!("{uid}.{utid}"),
             None => format!("{}.{}", claims.oid.unwrap_or(claims.sub), claims.tid),
         };
         let username = claims.preferred_username.or(claims.name).unwrap_or_else(|| "somebody without a name".into());
-        Some(Self { home: printable(&home), username: printable(&username), tenant: printable(&claims.tid) })
+        Some(Self { home: printable(&home), username: printable(&username), tenant: claims.tid })
     }
 }
 
@@ -65,5 +66,7 @@ mod tests {
         assert_eq!(Who::read(&token, Some(&encoded(r#"{"uid":"alice","utid":"home"}"#))), Some(who("alice.home")));
         assert_eq!(Who::read(&token, None), Some(who("guest.abroad")));
         assert_eq!(Who::read("canary", None), None);
+        let astray = format!("e30.{}.c2ln", encoded(r#"{"sub":"s","tid":"//evil.example/x"}"#));
+        assert_eq!(Who::read(&astray, None), None);
     }
 }

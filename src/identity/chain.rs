@@ -24,7 +24,11 @@ pub(super) fn choose(config: &Config, registry: &Registry, skipped: &mut Vec<Str
         skipped.push(format!("no other was tried: `source` is {word} by {origin}"));
         // Asked for by name, a virtual machine need not announce it.
         let is_machine = *only == SourceName::ManagedIdentity;
-        return if is_machine { virtual_machine(settings) } else { Err(nobody(skipped.clone(), Some(*only))) };
+        return if is_machine {
+            virtual_machine(settings)
+        } else {
+            Err(nobody(skipped.clone(), Some(*only), Some(registry.host())))
+        };
     }
     let allowed = |source: SourceName| settings.narrowing.as_ref().is_none_or(|narrowing| narrowing.allows(source));
     for &source in SourceName::ALL {
@@ -37,11 +41,19 @@ pub(super) fn choose(config: &Config, registry: &Registry, skipped: &mut Vec<Str
             Err(reason) => skipped.push(format!("{}: {reason}", source.word())),
         }
     }
-    if allowed(SourceName::ManagedIdentity) { virtual_machine(settings) } else { Err(nobody(skipped.clone(), None)) }
+    if allowed(SourceName::ManagedIdentity) {
+        virtual_machine(settings)
+    } else {
+        Err(nobody(skipped.clone(), None, Some(registry.host())))
+    }
 }
 
-/// That nobody can be signed in, with what to do about it where one source alone may be used.
-pub(super) fn nobody(skipped: Vec<String>, only: Option<SourceName>) -> Error {
+/// That nobody can be signed in to a registry, with what to do about it.
+pub(super) fn nobody(skipped: Vec<String>, only: Option<SourceName>, registry: Option<&str>) -> Error {
+    let login = registry.map(|registry| format!("docker-credential-acrscoped login {registry}"));
+    let any = || {
+        login.as_ref().map(|login| format!("sign in with `{login}` or `az login`, or set the `AZURE_*` variables of an identity"))
+    };
     let hint = only.map(|only| match only {
         SourceName::WorkloadIdentity => "set `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`",
         SourceName::ClientSecret => "set `AZURE_CLIENT_SECRET`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`",
@@ -53,11 +65,11 @@ pub(super) fn nobody(skipped: Vec<String>, only: Option<SourceName>) -> Error {
             "map it in the step: `env: SYSTEM_ACCESSTOKEN: $(System.AccessToken)`, and name a service connection"
         }
         SourceName::ManagedIdentity => "run it where a managed identity is assigned, or let `source` be another or none",
-        SourceName::Login => "docker-credential-acrscoped login",
+        SourceName::Login => login.as_deref().unwrap_or("docker-credential-acrscoped login"),
         SourceName::AzureCli => "az login",
         SourceName::AzureDeveloperCli => "azd auth login",
     });
-    let hint = hint.map(str::to_owned);
+    let hint = hint.map(str::to_owned).or_else(any);
     Error::NoIdentity { skipped, hint }
 }
 
@@ -71,7 +83,12 @@ fn offer(source: SourceName, config: &Config, registry: &Registry) -> Result<Res
         | SourceName::GitHubActions
         | SourceName::AzurePipelines => Ok(Application::of(source, settings, cloud)?.map(Source::Application)),
         SourceName::ManagedIdentity => announced(settings),
-        SourceName::Login => Ok(login::account(config, Some(registry))?.map(Source::Login)),
+        SourceName::Login => {
+            let host = config.authority.host_str().unwrap_or_default();
+            // A login is good at one authority only.
+            let why = |reason: String| if reason == "nobody is signed in" { format!("{reason} at {host}") } else { reason };
+            Ok(login::account(config, Some(registry))?.map(Source::Login).map_err(why))
+        }
         SourceName::AzureCli => Ok(azure_cli::account(settings, cloud)?.map(Source::AzureCli)),
         SourceName::AzureDeveloperCli => Ok(developer_cli::account(settings, cloud)?.map(Source::DeveloperCli)),
     }
@@ -115,4 +132,28 @@ fn managed(settings: &SourceSettings, endpoint: Endpoint, own: Option<ManagedId>
     }
     let id = named.as_ref().map(|id| id.value.clone()).or(own);
     Ok(Source::ManagedIdentity { id, endpoint: Arc::new(endpoint) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn who_is_nobody_learns_where_and_how_to_sign_in() {
+        let rows = [("XDG_STATE_HOME", "/nowhere"), ("ACRSCOPED_SOURCE", "login")];
+        let registry = Registry::parse("contoso.azurecr.us", &[]).unwrap();
+        let config = |rows: &[(&str, &str)]| {
+            let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+            Settings::of(variables, None).for_registry(&registry).unwrap()
+        };
+        let mut skipped = Vec::new();
+        let error = choose(&config(&rows), &registry, &mut skipped).unwrap_err();
+        assert_eq!(error.details()[0], "login: nobody is signed in at login.microsoftonline.us");
+        assert_eq!(error.hint().as_deref(), Some("docker-credential-acrscoped login contoso.azurecr.us"));
+        let error = choose(&config(&[("AZURE_TOKEN_CREDENTIALS", "dev"), rows[0]]), &registry, &mut skipped).unwrap_err();
+        let hint = "sign in with `docker-credential-acrscoped login contoso.azurecr.us` or `az login`, or set the `AZURE_*` \
+                    variables of an identity";
+        assert_eq!(error.hint().as_deref(), Some(hint));
+    }
 }

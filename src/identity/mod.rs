@@ -60,8 +60,12 @@ pub struct Identity {
     cloud: String,
     /// Where the tenant was set, if it was.
     tenant_origin: Option<Origin>,
+    /// Whether the tenant was typed beside `login`, and set nowhere.
+    is_tenant_typed: bool,
     /// What to write, and where, to sign in to another tenant, in words.
     tenant_setting: String,
+    /// The registry that it is for, if it is for one.
+    registry: Option<String>,
     /// Why each source before this one was passed over.
     skipped: Vec<String>,
     /// The only source that may be used, if it is set.
@@ -85,18 +89,42 @@ impl Identity {
 
     fn of(source: Source, config: &Config, cloud: &Cloud, registry: Option<&Registry>, skipped: Vec<String>) -> Self {
         let sources = &config.sources;
+        let is_tenant_typed = match &source {
+            Source::Login(account) => {
+                account.login.username.is_empty()
+                    && account
+                        .tenant()
+                        .is_some_and(|tenant| sources.named_tenant.as_ref().is_none_or(|named| named.value != tenant))
+            }
+            Source::Application(_) | Source::ManagedIdentity { .. } | Source::AzureCli(_) | Source::DeveloperCli(_) => false,
+        };
         let tenant_origin = match &source {
+            Source::Login(_) if is_tenant_typed => None,
             Source::Application(application) => Some(application.tenant.origin.clone()),
             Source::AzureCli(_) => sources.subscription.as_ref().or(sources.named_tenant.as_ref()).map(|it| it.origin.clone()),
             Source::DeveloperCli(_) | Source::Login(_) => sources.named_tenant.as_ref().map(|tenant| tenant.origin.clone()),
             Source::ManagedIdentity { .. } => None,
         };
-        let tenant_setting = tenant_setting(sources, registry, tenant_origin.as_ref());
+        let tenant_setting =
+            if is_tenant_typed { "`--tenant`".to_owned() } else { tenant_setting(sources, registry, tenant_origin.as_ref()) };
+        let registry = registry.map(|registry| registry.host().to_owned());
         let only = sources.only.as_ref().map(|only| only.value);
         let (authority, audience) = (config.authority.clone(), config.audience.clone());
         let authority_origin = config.authority_origin.clone();
         let cloud = cloud.suffix.to_string();
-        Self { source, authority, authority_origin, audience, cloud, tenant_origin, tenant_setting, skipped, only }
+        Self {
+            source,
+            authority,
+            authority_origin,
+            audience,
+            cloud,
+            tenant_origin,
+            is_tenant_typed,
+            tenant_setting,
+            registry,
+            skipped,
+            only,
+        }
     }
 
     /// A short text that differs whenever somebody else would sign in, in another cloud, or for another audience: source, authority,
@@ -168,7 +196,7 @@ impl Identity {
             endpoint.probe().await.map_err(|why| {
                 let mut skipped = self.skipped.clone();
                 skipped.push(why);
-                chain::nobody(skipped, self.only)
+                chain::nobody(skipped, self.only, self.registry.as_deref())
             })?;
         }
         let refused = |error| {

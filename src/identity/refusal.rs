@@ -1,11 +1,14 @@
 //! A sign-in that failed, in words: what the source said, the code of Entra in it, and what to do about that code.
 
+pub(super) use crate::config::is_tenant;
+
 use super::application::Proof;
 use super::oidc::{Lost, NO_ASSERTION};
 use super::{Endpoint, Identity, Source};
 use crate::entra::Refused;
 use crate::error::{Error, SignIn, printable, visible};
 use crate::network::{self, Network, answer};
+use crate::text::without;
 use crate::token::Audience;
 
 /// Codes that most often mean: the tenant is not the one that the registry, the account or the application is of.
@@ -65,6 +68,7 @@ fn tenants(identity: &Identity) -> Vec<String> {
     };
     let asked = asked.filter(|tenant| is_tenant(tenant));
     let mut lines = match (asked, &identity.tenant_origin) {
+        (Some(tenant), _) if identity.is_tenant_typed => vec![format!("the tenant {tenant} was set by `--tenant`")],
         (Some(tenant), Some(origin)) => vec![format!("the tenant {tenant} was set by {origin}")],
         (Some(tenant), None) => vec![format!("the tenant {tenant} is that of the account")],
         (None, _) => vec![],
@@ -109,25 +113,6 @@ fn said(error: &azure_core::Error, secret: Option<&str>) -> Vec<String> {
         lines.reverse();
     }
     lines
-}
-
-/// The text without a secret, as it is and as a form sends it.
-fn without(text: &str, secret: Option<&str>) -> String {
-    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else { return text.to_owned() };
-    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    // `%7E` and `%7e` are the same.
-    let lower = encoded.split('%').enumerate().map(|(at, part)| match part.get(..2).filter(|_| at > 0) {
-        Some(digits) => format!("%{}{}", digits.to_ascii_lowercase(), &part[2..]),
-        None => part.to_owned(),
-    });
-    let lower: String = lower.collect();
-    let forms = [secret.to_owned(), visible(secret), encoded, lower];
-    forms.iter().filter(|form| !form.is_empty()).fold(text.to_owned(), |text, form| text.replace(form, "…"))
-}
-
-/// Only what can be a tenant becomes part of a command to paste.
-pub(super) fn is_tenant(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }
 
 /// The number in `AADSTS7000215`.
@@ -209,6 +194,7 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         (90_002 | 900_023, None) => {
             format!("check the tenant, and the cloud: {} was asked; or set {setting}", identity.asked_host())
         }
+        (code, _) if WRONG_TENANT.contains(&code) && identity.is_tenant_typed => format!("check {setting}"),
         (code, Some(login)) if WRONG_TENANT.contains(&code) => {
             format!("set the right {setting}, or sign in there: {}", without_tenant(&login))
         }
@@ -249,6 +235,7 @@ fn without_tenant(login: &str) -> String {
     match login.split_once(" --tenant") {
         _ if login.starts_with("azd") => "`azd auth login --tenant-id TENANT`".into(),
         Some((program, _)) => format!("`{program} --tenant TENANT`"),
+        None if login.starts_with("docker-credential-acrscoped") => format!("`{login} --tenant TENANT`"),
         None => "`az login --tenant TENANT`".into(),
     }
 }
@@ -360,6 +347,32 @@ mod tests {
         }
         assert_eq!(hint(&identity, None).as_deref(), Some(login));
         assert_eq!(tenants(&identity), ["the tenant t is that of the account"]);
+    }
+
+    #[test]
+    fn a_tenant_that_was_typed_beside_login_is_to_be_checked_there() {
+        let (registry, cloud) = (Registry::parse("contoso.azurecr.io", &[]).unwrap(), &crate::registry::CLOUDS[0]);
+        let about_to = |rows: &[(&str, &str)], tenant: Option<&str>| {
+            let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+            let config = Settings::of(variables, None).for_registry(&registry).unwrap();
+            let account = crate::identity::Account::unknown(&config, tenant, Some(&registry));
+            Identity::of_login(account, &config, cloud, Some(&registry))
+        };
+        let set = [("ACRSCOPED_TENANT", "set")];
+        for rows in [&[][..], &set] {
+            let identity = about_to(rows, Some("wrong"));
+            assert_eq!(tenants(&identity), ["the tenant wrong was set by `--tenant`"]);
+            assert_eq!(hint(&identity, Some(90_002)).as_deref(), Some("check `--tenant`"));
+        }
+        let identity = about_to(&set, None);
+        assert_eq!(tenants(&identity), ["the tenant set was set by `ACRSCOPED_TENANT`"]);
+        let any = about_to(&[], None);
+        assert_eq!(tenants(&any), [""; 0]);
+        let command = "`docker-credential-acrscoped login contoso.azurecr.io --tenant TENANT`";
+        for identity in [identity, any] {
+            let hint = hint(&identity, Some(50_020)).unwrap();
+            assert!(hint.ends_with(&format!(", or sign in there: {command}")), "{hint}");
+        }
     }
 
     const APPLICATION: [(&str, &str); 3] = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "s")];

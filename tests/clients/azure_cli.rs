@@ -292,7 +292,7 @@ fn an_azure_cli_that_is_signed_out_is_said_with_the_command_to_sign_in() {
     let answer = person.get().fails();
     assert_eq!(answer.stdout, "no Azure identity to sign in with\n");
     assert!(answer.stderr.contains("azure-cli: nobody is signed in"), "{answer:#?}");
-    assert!(answer.stderr.contains("hint: sign in with `docker-credential-acrscoped login` or `az login`"), "{answer:#?}");
+    assert!(answer.stderr.contains("hint: sign in with `docker-credential-acrscoped login "), "{answer:#?}");
     person.assert_nothing_was_exchanged();
 }
 

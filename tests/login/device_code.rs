@@ -2,9 +2,10 @@
 
 use crate::person::Person;
 use crate::support::{Answer, LIMIT, REGISTRY, run, until};
-use simulator::{Fault, FaultAt, FaultKind};
+use simulator::{Endpoint, Fault, FaultAt, FaultKind, Raw};
 use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// A login whose code was shown.
 struct Shown {
@@ -68,7 +69,7 @@ fn a_code_that_is_declined_or_expires_is_told() {
     assert!(said.contains(&format!("hint: docker-credential-acrscoped login {REGISTRY}")), "{said}");
     person.simulator.change(|settings| settings.device_code_life = 2);
     let (is_good, _, said) = show(person.command("login --device-code")).end();
-    assert!(said.contains("the code has expired, and nobody has entered it") || said.contains("AADSTS70019"), "{said}");
+    assert!(said.contains("nobody has entered the code in time") || said.contains("AADSTS70019"), "{said}");
     assert!(!is_good && said.contains("gave no access token: "), "{said}");
     assert_eq!(person.logins(), None);
 }
@@ -105,4 +106,56 @@ fn a_tenant_that_is_not_there_is_told_before_a_code_is() {
     let person = Person::new();
     let answer: Answer = run(person.command("login --device-code --tenant nowhere.example"), "", LIMIT).fails();
     assert!(answer.stderr.contains("AADSTS90002"), "{answer:#?}");
+}
+
+/// An answer of the authority's with this body.
+fn said(code: u16, body: &str) -> FaultKind {
+    FaultKind::Status { code, retry_after: None, body: body.into(), content_type: None }
+}
+
+/// A device code with these numbers.
+fn code(life: u64, interval: u64) -> Fault {
+    let body = format!(
+        r#"{{"device_code":"d","user_code":"UC","verification_uri":"https://microsoft.com/devicelogin","expires_in":{life},"interval":{interval}}}"#
+    );
+    Fault::once(FaultAt::Authority, said(200, &body))
+}
+
+fn always(kind: FaultKind) -> Fault {
+    Fault { at: FaultAt::Authority, kind, times: None }
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn an_authority_that_never_answers_holds_nobody_longer_than_was_said() {
+    let person = Person::new();
+    let silence = FaultKind::Raw(Raw { hold: true, ..Raw::default() });
+    let pending = said(400, r#"{"error":"authorization_pending"}"#);
+    for (interval, then) in [(1, silence), (60, pending)] {
+        person.simulator.change(|settings| settings.faults = vec![code(900, interval), always(then.clone())]);
+        let begun = Instant::now();
+        let (is_good, _, said) = show(person.command("login --device-code --timeout 2")).end();
+        assert!(!is_good && said.contains("nobody has entered the code in time"), "{said}");
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn hostile_numbers_of_a_device_code_are_bounded() {
+    let person = Person::new();
+    let pending = || always(said(400, r#"{"error":"authorization_pending"}"#));
+    person.simulator.change(|settings| settings.faults = vec![code(u64::MAX, 0), pending()]);
+    person.simulator.clear_journal();
+    let (is_good, _, said) = show(person.command("login --device-code --timeout 3")).end();
+    assert!(!is_good && said.contains("nobody has entered the code in time"), "{said}");
+    let asked = person.simulator.journal().into_iter().filter(|entry| entry.endpoint == Endpoint::EntraToken).count();
+    assert!((1..=4).contains(&asked), "asked {asked} times in three seconds");
+    let denied = always(self::said(400, r#"{"error":"access_denied"}"#));
+    person.simulator.change(|settings| settings.faults = vec![code(u64::MAX, 1), denied]);
+    let (_, _, said) = show(person.command("login --device-code")).end();
+    assert!(said.contains("Waiting for 60 min"), "{said}");
+    person.simulator.change(|settings| settings.faults = vec![code(900, u64::MAX), pending()]);
+    let answer = person.run("login --device-code").fails();
+    assert!(answer.stderr.contains("s between questions, and 60 is the most"), "{answer:#?}");
 }

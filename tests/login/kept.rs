@@ -3,7 +3,7 @@
 use crate::person::Person;
 use crate::support::trace::Trace;
 use crate::support::{LIMIT, REGISTRY, run};
-use simulator::{Endpoint, Settings, TENANT, Tenant};
+use simulator::{Endpoint, Fault, FaultAt, FaultKind, Settings, TENANT, Tenant};
 use std::process::Command;
 
 const CLAIMS: &str = r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#;
@@ -178,4 +178,81 @@ fn nothing_secret_is_written_to_a_file_or_told() {
         assert!(!file.contains(secret) && !answer.text().contains(secret), "{secret} is in {file} or {answer:#?}");
     }
     assert!(file.contains("alice@contoso.example"), "{file}");
+}
+
+/// An answer of the authority's with this body.
+fn said(code: u16, body: &serde_json::Value) -> FaultKind {
+    FaultKind::Status { code, retry_after: None, body: body.to_string(), content_type: None }
+}
+
+fn answers(person: &Person, answers: Vec<FaultKind>) {
+    let faults = answers.into_iter().map(|kind| Fault::once(FaultAt::Authority, kind)).collect();
+    person.simulator.change(|settings| settings.faults = faults);
+}
+
+/// A login with a token of this test's choice, of a tenant that may be none.
+fn log_in_with(person: &Person, token: &str, tenant: &str) -> crate::support::Answer {
+    let claims = serde_json::json!({"sub": "s", "tid": tenant, "preferred_username": "alice@contoso.example"}).to_string();
+    let id_token = format!("e30.{}.c2ln", azure_core::base64::encode_url_safe(claims).trim_end_matches('='));
+    let page = "https://microsoft.com/devicelogin";
+    let code =
+        serde_json::json!({"device_code": "d", "user_code": "UC", "verification_uri": page, "expires_in": 60, "interval": 1});
+    let granted = serde_json::json!({
+        "token_type": "Bearer", "access_token": "opaque", "refresh_token": token, "id_token": id_token
+    });
+    answers(person, vec![said(200, &code), said(200, &granted)]);
+    person.run("login --device-code")
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_token_that_entra_repeats_is_not_told_in_one_or_in_pieces() {
+    let token: String = (0..60).map(|at| format!("{:x}~{}/", at * 2_654_435_761_u64, at * 7)).collect();
+    let person = Person::new();
+    log_in_with(&person, &token, TENANT).succeeds();
+    let pieces: Vec<&str> = token.as_bytes().chunks(50).map(|it| std::str::from_utf8(it).unwrap()).collect();
+    for repeated in [token.clone(), pieces.join("\n"), format!("x={}", pieces.join(" "))] {
+        let words = format!("AADSTS70000: you sent\n{repeated}\nand no more");
+        let refused = || said(400, &serde_json::json!({"error": "invalid_grant", "error_description": words}));
+        for line in ["get", "doctor contoso.azurecr.io --json"] {
+            answers(&person, vec![refused(), refused(), refused(), refused()]);
+            let answer = run(person.command(line), REGISTRY, LIMIT);
+            let told = answer.stdout + &answer.stderr;
+            assert!(told.contains("AADSTS70000: you sent"), "{told}");
+            assert!(pieces.iter().all(|piece| !told.contains(&piece[..16])), "{told}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_tenant_that_is_none_leads_to_no_other_host() {
+    let person = Person::new();
+    let answer = log_in_with(&person, "a refresh token", "//evil.example/x").fails();
+    assert!(answer.stderr.contains("the answer does not hold who has signed in"), "{answer:#?}");
+    log_in_with(&person, "a refresh token", TENANT).succeeds();
+    let file = person.home.path("home/.local/state/docker-credential-acrscoped/logins.json");
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap().replace(TENANT, "//evil.example/x")).unwrap();
+    person.simulator.clear_journal();
+    let answer = person.get().fails();
+    let told = answer.stdout.clone() + &answer.stderr;
+    assert!(!told.contains("cannot be reached"), "{told}");
+    assert!(person.simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::EntraToken), "{told}");
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn an_endless_claims_challenge_is_not_part_of_the_hint() {
+    let person = signed_in();
+    person.erase();
+    let long = serde_json::json!({"a": "A".repeat(900_000)}).to_string();
+    let words = "AADSTS50076: more is wanted";
+    let refused = serde_json::json!({"error": "interaction_required", "error_description": words, "claims": long});
+    answers(&person, vec![said(400, &refused)]);
+    let answer = person.get().fails();
+    assert!(answer.stderr.len() < 4_000, "{} bytes", answer.stderr.len());
+    assert!(
+        answer.stderr.ends_with(&format!("hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n")),
+        "{answer:#?}"
+    );
 }

@@ -61,7 +61,8 @@ fn of_variable(browsers: &str, path: &[PathBuf]) -> Option<Opener> {
 }
 
 impl Opener {
-    /// Shows the address, which holds no secret: others can read it among the arguments of the program.
+    /// Shows the address. Others can read it among the arguments of the program, with the state in it: it is no secret, and whoever
+    /// brings it back must be of this user, too (`peer.rs`).
     pub(super) fn open(&self, address: &str) -> io::Result<Child> {
         let mut args: Vec<OsString> = self.args.iter().map(|arg| arg.replace("%s", address).into()).collect();
         if !self.args.iter().any(|arg| arg.contains("%s")) {

@@ -128,16 +128,16 @@ impl Flow<'_> {
         let (network, client) = self.client(deadline)?;
         let begun = async { client.device().await.map_err(|error| self.identity.refused(error, &network)) };
         let device = deadline.keep("a device code was asked for".into(), network.circumstances(), begun).await?;
-        let patience = self.patience.unwrap_or(Duration::MAX).min(device.expires_in());
+        let patience = self.patience.unwrap_or(Duration::MAX).min(device.life);
         say(&format!(
             "Open this page in a browser, here or elsewhere, and enter the code:\n\n  {}\n  {}\n\n\
              Enter it only if you started this yourself. Waiting for {}; Ctrl-C ends that.",
-            printable(device.verification_uri()),
-            printable(device.user_code().secret()),
+            printable(device.page()),
+            printable(device.code()),
             words(patience)
         ));
         let (network, client) = self.client(Deadline::after(patience))?;
-        let granted = client.poll(&device, patience).await;
+        let granted = client.poll(&device, patience, self.config.timeout).await;
         self.judged(granted, &network)
     }
 

@@ -4,6 +4,8 @@ mod browser;
 mod flow;
 mod loopback;
 mod page;
+#[cfg(unix)]
+mod peer;
 
 use super::Context;
 use crate::cache::Place;
