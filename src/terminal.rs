@@ -87,11 +87,6 @@ impl Terminal {
         self.is_plain
     }
 
-    /// Whether marks and lines may be drawn with more than ASCII.
-    pub fn has_unicode(&self) -> bool {
-        self.has_unicode
-    }
-
     /// A text in a style, where there is colour (ECMA-48, "SGR").
     pub fn paint(&self, style: Style, text: &str) -> String {
         let code = match style {

@@ -17,7 +17,10 @@ fn page(name: &str) -> String {
 fn headings() -> Vec<String> {
     let page = page("troubleshooting.md");
     let (_, ours) = page.split_once("\n## Settings\n").expect("our sections");
-    ours.lines().filter_map(|line| Some(line.strip_prefix("### `")?.strip_suffix('`')?.to_owned())).collect()
+    let headings: Vec<String> =
+        ours.lines().filter_map(|line| Some(line.strip_prefix("### `")?.strip_suffix('`')?.to_owned())).collect();
+    assert!(headings.len() > 15, "{headings:?}");
+    headings
 }
 
 /// What was read for each fault.
@@ -25,7 +28,9 @@ fn sentences() -> Vec<String> {
     let page = page("faults.md");
     let (people, _) = page.split_once(NOT_FOR_PEOPLE).expect("the last section");
     let rows = people.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what") && !line.starts_with("| ---"));
-    rows.map(|row| row.split(" | ").nth(1).expect("three columns").replace('`', "")).collect()
+    let sentences: Vec<String> = rows.map(|row| row.split(" | ").nth(1).expect("three columns").replace('`', "")).collect();
+    assert!(sentences.len() > 40, "{sentences:?}");
+    sentences
 }
 
 /// Whether a sentence is one of those that a heading stands for, where `…` is any text.

@@ -5,7 +5,6 @@ use keyring_core::api::CredentialStore;
 use keyring_core::{Entry, Error};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// The name under which the entry stands. It is not the one of tokens, so that no entry of a trial is ever listed or handed out.
@@ -24,8 +23,6 @@ pub struct Trial {
     pub store: String,
     /// What it could not do, in words.
     pub outcome: Result<(), String>,
-    /// The time for all three.
-    pub took: Duration,
 }
 
 impl Cache {
@@ -37,9 +34,8 @@ impl Cache {
 
 /// Tries one store.
 pub(super) fn try_out(store: &Arc<CredentialStore>) -> Trial {
-    let started = Instant::now();
     let outcome = round_trip(store).map_err(|error| reason(&error));
-    Trial { store: store.vendor(), outcome, took: started.elapsed() }
+    Trial { store: store.vendor(), outcome }
 }
 
 /// The throw-away entry, another one for each process.

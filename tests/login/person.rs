@@ -99,6 +99,13 @@ impl Person {
         keys.split_whitespace().map(str::to_owned).collect()
     }
 
+    /// Waits until nothing is kept: the kernel takes what was invalidated out of its keyring a moment later (keyrings(7), "Garbage
+    /// collection"); what was not is there until the test fails.
+    #[track_caller]
+    pub(crate) fn keeps_nothing(&self) {
+        until("empty keyring", || self.keys().is_empty().then_some(()));
+    }
+
     /// The file that says who is signed in.
     pub(crate) fn logins(&self) -> Option<String> {
         std::fs::read_to_string(self.home.path("home/.local/state/docker-credential-acrscoped/logins.json")).ok()

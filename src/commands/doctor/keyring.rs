@@ -52,7 +52,7 @@ mod tests {
     use crate::terminal::Mark;
 
     fn trial(store: &str, outcome: Result<(), &str>) -> Trial {
-        Trial { store: store.into(), outcome: outcome.map_err(str::to_owned), took: Duration::ZERO }
+        Trial { store: store.into(), outcome: outcome.map_err(str::to_owned) }
     }
 
     #[test]
