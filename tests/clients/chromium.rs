@@ -5,6 +5,7 @@ use crate::support::{LIMIT, run};
 use crate::world::{World, contained};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 /// The key of an element's id (W3C, "`WebDriver`", section 12).
@@ -80,15 +81,22 @@ impl Chromium {
         self.ask(Method::POST, &format!("/element/{}/value", self.element(id)), Some(&json!({"text": text})));
     }
 
-    /// The heading that somebody reads.
-    pub(crate) fn heading(&self) -> String {
-        self.text("h1")
+    /// Waits for the page with this heading: after a click the browser shows the page before, and then none, for a while.
+    #[track_caller]
+    pub(crate) fn shows(&self, heading: &str) {
+        let mut shown = Err("nothing yet".to_owned());
+        let end = Instant::now() + LIMIT;
+        while shown.as_deref() != Ok(heading) {
+            assert!(Instant::now() < end, "no page `{heading}`, but {shown:?}");
+            std::thread::sleep(Duration::from_millis(50));
+            shown = self.read("h1");
+        }
     }
 
     /// What somebody reads in the first of these elements.
+    #[track_caller]
     pub(crate) fn text(&self, selector: &str) -> String {
-        let text = self.ask(Method::GET, &format!("/element/{}/text", self.found(selector)), None);
-        text.as_str().expect("a text").to_owned()
+        self.read(selector).unwrap_or_else(|error| panic!("{selector}: {error}"))
     }
 
     /// Closes the window, as people do.
@@ -96,24 +104,37 @@ impl Chromium {
         self.ask(Method::DELETE, "/window", None);
     }
 
+    #[track_caller]
     fn element(&self, id: &str) -> String {
-        self.found(&format!("#{id}"))
+        self.found(&format!("#{id}")).unwrap_or_else(|error| panic!("{id}: {error}"))
     }
 
-    fn found(&self, selector: &str) -> String {
-        let found = self.ask(Method::POST, "/element", Some(&json!({"using": "css selector", "value": selector})));
-        found[ELEMENT].as_str().expect("an element").to_owned()
+    fn found(&self, selector: &str) -> Result<String, String> {
+        let found = self.try_ask(Method::POST, "/element", Some(&json!({"using": "css selector", "value": selector})))?;
+        Ok(found[ELEMENT].as_str().expect("an element").to_owned())
+    }
+
+    fn read(&self, selector: &str) -> Result<String, String> {
+        let text = self.try_ask(Method::GET, &format!("/element/{}/text", self.found(selector)?), None)?;
+        Ok(text.as_str().expect("a text").to_owned())
     }
 
     #[track_caller]
     fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
+        self.try_ask(method, path, body).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// What chromedriver answers, or the word for what it cannot do.
+    fn try_ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
         let mut request = self.client.request(method, format!("{}{path}", self.session));
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
         }
         let answered = self.runtime.block_on(async { request.send().await?.bytes().await });
         let answer: Value = serde_json::from_slice(&answered.expect("chromedriver")).expect("its JSON");
-        assert!(answer["value"]["error"].is_null(), "{path}: {answer:#}");
-        answer["value"].clone()
+        match answer["value"]["error"].as_str() {
+            Some(_) => Err(format!("{:#}", answer["value"])),
+            None => Ok(answer["value"].clone()),
+        }
     }
 }

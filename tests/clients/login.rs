@@ -55,9 +55,9 @@ fn somebody_signs_in_with_the_browser_and_pulls() {
     let login = start(&world, REGISTRY);
     let chromium = Chromium::start(&world);
     chromium.open(&address(&world));
-    assert_eq!(chromium.heading(), "Pick an account");
+    chromium.shows("Pick an account");
     chromium.press("approve");
-    assert_eq!(chromium.heading(), "You are signed in");
+    chromium.shows("You are signed in");
     assert_eq!(chromium.text("p"), "You can close this window and return to the terminal.");
     let answer = login.join().expect("an answer").succeeds();
     assert!(answer.stdout.contains(&format!("+ {REGISTRY} takes it")), "{answer:#?}");
@@ -76,7 +76,7 @@ fn somebody_types_a_code_into_a_browser_and_pulls() {
     chromium.open(page);
     chromium.type_into("code", code);
     chromium.press("approve");
-    assert_eq!(chromium.heading(), "You can close this window");
+    chromium.shows("You can close this window");
     login.join().expect("an answer").succeeds();
     push_and_pull(&world);
 }
@@ -88,8 +88,9 @@ fn a_consent_that_is_denied_in_the_browser_is_told_in_both_places() {
     let login = start(&world, REGISTRY);
     let chromium = Chromium::start(&world);
     chromium.open(&address(&world));
+    chromium.shows("Pick an account");
     chromium.press("deny");
-    assert_eq!(chromium.heading(), "You are not signed in");
+    chromium.shows("You are not signed in");
     assert!(chromium.text("p").contains("User declined to consent"), "{}", chromium.text("p"));
     login.join().expect("an answer").fails();
     let said = said(&world, "hint: ");
@@ -103,7 +104,7 @@ fn a_browser_that_is_closed_leaves_the_terminal_with_a_hint() {
     let login = start(&world, "--timeout 20");
     let chromium = Chromium::start(&world);
     chromium.open(&address(&world));
-    assert_eq!(chromium.heading(), "Pick an account");
+    chromium.shows("Pick an account");
     chromium.close();
     login.join().expect("an answer").fails();
     let said = said(&world, "hint: ");
