@@ -146,9 +146,18 @@ fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
 fn misuse(error: &clap::Error, hint: &str) -> Stop {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
-    let first = first.strip_prefix("error: ").unwrap_or(first).replace('\'', "`");
-    let rest: Vec<&str> = text.lines().skip(1).filter(|line| !line.trim().is_empty()).collect();
-    Stop::Misuse(crate::error::printable(&first), format!("{}\nhint: {hint}", rest.join("\n")))
+    let first = with_backticks(first.strip_prefix("error: ").unwrap_or(first));
+    // Our hint says more than clap's last line.
+    let is_told = |line: &&str| !line.trim().is_empty() && !line.starts_with("For more information");
+    let rest: Vec<String> = text.lines().skip(1).filter(is_told).map(with_backticks).chain([format!("hint: {hint}")]).collect();
+    Stop::Misuse(crate::error::printable(&first), rest.join("\n"))
+}
+
+/// Backticks in place of clap's quotes; an apostrophe stands between letters.
+fn with_backticks(text: &str) -> String {
+    let is_letter = |at: Option<usize>| at.and_then(|at| text.as_bytes().get(at)).is_some_and(u8::is_ascii_alphabetic);
+    let is_quote = |at: usize| !(is_letter(at.checked_sub(1)) && is_letter(Some(at + 1)));
+    text.char_indices().map(|(at, c)| if c == '\'' && is_quote(at) { '`' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -187,14 +196,17 @@ mod tests {
     fn a_misspelt_verb_is_answered_with_the_nearest_one() {
         let Err(Stop::Misuse(line, rest)) = of(&["gett"]) else { panic!() };
         assert_eq!(line, "unrecognized subcommand `gett`");
-        assert!(rest.contains("'get'") && rest.ends_with("--help` lists the commands"));
+        assert!(rest.contains("`get`") && rest.ends_with("--help` lists the commands"));
         let Err(Stop::Misuse(_, rest)) = of(&["get", "contoso.azurecr.io"]) else { panic!() };
         assert!(rest.ends_with(FROM_STDIN));
         assert!(matches!(of(&[]), Err(Stop::Help(help)) if help.contains("Commands:")));
         assert!(matches!(of(&["get", "contoso.azurecr.io"]), Err(Stop::Misuse(..))));
         let Err(Stop::Mistyped(line, rest)) = of(&["status", "--jsn"]) else { panic!() };
         assert_eq!(line, "unexpected argument `--jsn` found");
-        assert!(rest.contains("'--json'") && rest.ends_with("status --help` shows examples"));
+        assert!(rest.contains("`--json`") && rest.ends_with("status --help` shows examples"));
+        assert!(!rest.contains("For more information"));
+        let Err(Stop::Mistyped(line, _)) = of(&["login", "--tenant", "Contoso Ltd"]) else { panic!() };
+        assert_eq!(line, "invalid value `Contoso Ltd` for `--tenant <TENANT>`: expected a tenant's id or domain name");
     }
 
     /// A line that is broken is no command to paste.

@@ -69,7 +69,7 @@
 //! | a setting | a row in [`config::KEYS`], a field in [`config::Config`], a line in `packaging/config.example.toml` and in README |
 //! | a store | a [`keyring_core`] store in [`cache`], an arm in [`cache::Cache::open`], a word in [`config::CacheChoice`], its tests beside the contract in `tests/keyring`; `persistence` says whether logins go there first |
 //! | a cloud | a row in [`registry::CLOUDS`], in two tables of tests, in README, and in the simulator's authorities and registries |
-//! | a command for people | a file in [`commands`], a variant of [`commands::Command`] with its help, and its manual page (`tests/manual` writes it) |
+//! | a command for people | a file in [`commands`], a variant of [`commands::Command`] with its help, its manual page (`tests/manual` writes it), and its transcripts in `tests/transcripts` |
 //! | a check of the doctor | a file and a name in `commands/doctor`, its place in the order there, a row in `tests/doctor/setups` with its transcript |
 //! | a file of a client | its place in `commands/configure/place`, what it reads in `inspect`, a folder of samples in `tests/configure/corpus` |
 //! | a client protocol | a file in [`protocol`] and a word in [`cli`] |

@@ -2,7 +2,7 @@
 
 use docker_credential_acrscoped::cli::{self, Command, PROGRAM, Stop};
 use docker_credential_acrscoped::commands::{self, Context};
-use docker_credential_acrscoped::config::Settings;
+use docker_credential_acrscoped::config::{Settings, Variables};
 use docker_credential_acrscoped::error::{Error, printable, visible};
 use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::log;
@@ -102,7 +102,8 @@ fn say(text: &str) -> Result<ExitCode, Error> {
 }
 
 fn mistyped(line: &str, explanation: &str) -> ExitCode {
-    tell(&mut io::stderr(), &format!("{PROGRAM}: {line}\n{explanation}"));
+    let line = stderr().wrap(&format!("{PROGRAM}: {line}"), 0);
+    tell(&mut io::stderr(), &format!("{line}\n{explanation}"));
     ExitCode::FAILURE
 }
 
@@ -123,11 +124,19 @@ fn unless_gone(error: &Error) -> ExitCode {
 
 /// All there is to say, on stderr.
 fn explained(error: &Error) -> ExitCode {
-    let details = error.details().into_iter().map(|detail| format!("\n  {}", visible(&detail)));
-    let hint = error.hint().map(|hint| format!("\nhint: {}", visible(&hint)));
-    let rest: String = details.chain(hint).collect();
-    tell(&mut io::stderr(), &format!("{PROGRAM}: {}{rest}", visible(&error.to_string())));
+    let terminal = stderr();
+    let message = terminal.wrap(&format!("{PROGRAM}: {}", visible(&error.to_string())), 0);
+    let details = error.details().into_iter().map(|detail| terminal.wrap(&visible(&detail), 2));
+    let hint = error.hint().map(|hint| terminal.hint(&visible(&hint), 0));
+    let lines: Vec<String> = [message].into_iter().chain(details).chain(hint).collect();
+    tell(&mut io::stderr(), &lines.join("\n"));
     ExitCode::FAILURE
+}
+
+/// Stderr as a terminal, which breaks lines where words end; a file or another program is given them whole.
+fn stderr() -> Terminal {
+    let is_terminal = io::stderr().is_terminal();
+    Terminal::new(&Variables::new(), is_terminal, !is_terminal)
 }
 
 /// Stdout, which knows when it was closed before we started.

@@ -100,9 +100,12 @@ impl Terminal {
     }
 
     /// A text broken at spaces into lines that begin with `indent` spaces and end before column 80. What stands between backticks, and a
-    /// word that is longer, stays whole: it is to be copied.
+    /// word that is longer, stays whole: it is to be copied. With `--plain` the whole text is one line.
     pub fn wrap(&self, text: &str, indent: usize) -> String {
         let margin = " ".repeat(indent);
+        if self.is_plain {
+            return format!("{margin}{text}");
+        }
         let mut pieces: Vec<String> = Vec::new();
         let mut is_open = false;
         for word in text.split_whitespace() {
@@ -168,6 +171,8 @@ mod tests {
         let command = format!("`{}`", "az ".repeat(30).trim_end());
         assert_eq!(terminal.wrap(&format!("type {command} now"), 2), format!("  type\n  {command}\n  now"));
         assert_eq!(terminal.hint(&"az ".repeat(30), 0), format!("hint: {}", "az ".repeat(30)));
+        let plain = self::terminal(&[], true, true);
+        assert_eq!(plain.wrap(&"word ".repeat(40), 2), format!("  {}", "word ".repeat(40)));
         let long = "x".repeat(100);
         assert_eq!(terminal.wrap(&format!("a {long} b"), 2), format!("  a\n  {long}\n  b"));
     }

@@ -159,17 +159,12 @@ fn two_helpers_that_delegate_to_each_other_notice() {
 }
 
 #[test]
-fn without_another_helper_nothing_changes_and_store_says_what_to_configure() {
+fn without_another_helper_nothing_changes() {
     let home = Home::new();
     for action in ["get", "erase"] {
         let answer = ask(bare(&home), action, "docker.io");
         assert_eq!((answer.code(), answer.stdout, answer.stderr), (1, format!("{NOT_OURS}\n"), String::new()));
     }
-    let stored = r#"{"ServerURL":"docker.io","Username":"bob","Secret":"s"}"#;
-    let answer = ask(bare(&home), "store", stored).fails();
-    assert_eq!(answer.stdout, "`docker.io` is no Azure Container Registry, and no `delegate` is set for other hosts\n");
-    let hint = "hint: `delegate = \"secretservice\"` in ";
-    assert!(answer.stderr.contains(hint) && answer.stderr.contains("config.toml passes other hosts to"), "{answer:#?}");
 }
 
 /// A password that is a whole key, as Google's registry takes it, is longer than any host.

@@ -62,9 +62,9 @@ complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_u
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand doctor" -l json -d 'Print JSON, for scripts'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand doctor" -l plain -d 'Print plain words without colour, marks or tables, for screen readers and logs'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand token" -l format -d 'What is printed' -r -f -a "json\t'An object with `loginServer`, `username`, `accessToken` and `expiresOn`, as `az acr login --expose-token` prints'
-docker-login\t'A line for a shell that signs docker in: `eval "$(… --format docker-login)"`'
-env\t'Lines for a file of variables: `ACR_LOGIN_SERVER`, `ACR_USERNAME`, `ACR_PASSWORD`'
+complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand token" -l format -d 'What is printed' -r -f -a "json\t'An object, as `az acr login --expose-token` prints'
+docker-login\t'A line for a shell that signs docker in'
+env\t'`ACR_LOGIN_SERVER`, `ACR_USERNAME`, `ACR_PASSWORD`'
 raw\t'The token and nothing else'"
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand token" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand get" -s h -l help -d 'Print help'

@@ -248,6 +248,7 @@ fn told<T>(store: &Arc<CredentialStore>, what: &str, result: keyring_core::Resul
 fn reason(error: &Error) -> String {
     match error {
         Error::BadEncoding(_) | Error::BadDataFormat(..) | Error::Ambiguous(_) => "unreadable entry".into(),
+        Error::NotSupportedByStore(problem) => crate::error::printable(problem),
         other => crate::error::printable(&other.to_string()),
     }
 }

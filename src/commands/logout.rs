@@ -33,14 +33,17 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
         ([], Some(registry)) => format!("Nobody had signed in with `login`. Nothing of {registry} is cached any more."),
         ([], None) if arguments.all => "Nobody had signed in with `login`. Nothing is cached any more.".to_owned(),
         ([], None) => "Nobody had signed in with `login`: there is nothing to forget.".to_owned(),
-        (names, _) => format!("Forgot the login of {}, and the tokens that came of it.\n{BROWSER}", names.join(", ")),
+        (names, _) => format!("Forgot the login of {}, and the tokens that came of it.", names.join(", ")),
     };
+    let browser = (!names.is_empty()).then(|| BROWSER.to_owned());
     let mut hosts: Vec<String> = others.iter().map(Login::host).collect();
     hosts.sort();
     hosts.dedup();
-    let more =
-        if hosts.is_empty() { String::new() } else { format!("`logout --all` forgets those at {} too.\n", hosts.join(" and ")) };
-    write!(output, "{text}\n{more}").map_err(Error::Output)
+    let more = (!hosts.is_empty()).then(|| format!("`logout --all` forgets those at {} too.", hosts.join(" and ")));
+    for text in [Some(text), browser, more].into_iter().flatten() {
+        writeln!(output, "{}", context.terminal.wrap(&text, 0)).map_err(Error::Output)?;
+    }
+    Ok(())
 }
 
 /// Everybody, and everything in every store.

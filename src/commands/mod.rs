@@ -61,8 +61,9 @@ pub enum Command {
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
-    #[command(after_help = "It is the registry's refresh token, good for up to three hours, as json tells: treat\n\
-                            it as a password.\n\n\
+    #[command(after_help = "It is the registry's refresh token: treat it as a password. It is good for up to\n\
+                            three hours; json tells, as `loginServer`, `username`, `accessToken` and\n\
+                            `expiresOn`, until when.\n\n\
                             Examples:\n  \
                             eval \"$(docker-credential-acrscoped token --format docker-login \\\n      \
                             contoso.azurecr.io)\"\n  \
@@ -80,8 +81,8 @@ impl Command {
         match self {
             Self::Configure(arguments) => arguments.format.plain,
             Self::Status(arguments) => arguments.format.plain,
-            Self::Login(_) => false,
-            Self::Logout(_) | Self::Token(_) => true,
+            Self::Login(_) | Self::Logout(_) => false,
+            Self::Token(_) => true,
             Self::Doctor(arguments) => arguments.is_plain(),
         }
     }

@@ -93,7 +93,9 @@ pub fn run(context: &Context<'_>, arguments: Arguments, mut output: impl Write) 
     }
     for login in &logins {
         let (who, host, tenant) = (printable(&login.username), login.host(), printable(&login.tenant));
-        let _ = writeln!(text, "signed in with `login`: {who} at {host}, tenant {tenant}");
+        let signed_in = format!("signed in with `login`: {who} at {host}, tenant {tenant}");
+        // Further lines stand below the first, as those of a registry do.
+        let _ = writeln!(text, "{}", terminal.wrap(&signed_in, 2).trim_start());
     }
     output.write_all(text.as_bytes()).map_err(Error::Output)
 }

@@ -21,11 +21,11 @@ pub struct Arguments {
 /// The forms of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// An object with `loginServer`, `username`, `accessToken` and `expiresOn`, as `az acr login --expose-token` prints.
+    /// An object, as `az acr login --expose-token` prints.
     Json,
-    /// A line for a shell that signs docker in: `eval "$(… --format docker-login)"`.
+    /// A line for a shell that signs docker in.
     DockerLogin,
-    /// Lines for a file of variables: `ACR_LOGIN_SERVER`, `ACR_USERNAME`, `ACR_PASSWORD`.
+    /// `ACR_LOGIN_SERVER`, `ACR_USERNAME`, `ACR_PASSWORD`.
     Env,
     /// The token and nothing else.
     Raw,

@@ -234,9 +234,11 @@ impl Reader<'_> {
     }
 
     fn unknown<'a>(&self, name: &Spanned<toml::de::DeString<'_>>, known: impl Iterator<Item = &'a str> + Clone) -> Error {
-        let words: Vec<&str> = known.clone().collect();
         let text = name.get_ref();
-        let problem = format!("`{text}` is no setting here, expected one of {}{}", words.join(", "), nearest(text, known));
+        let near = nearest(text, known.clone());
+        // All of them would hide the one that was meant.
+        let known = if near.is_empty() { format!(", expected one of {}", known.collect::<Vec<_>>().join(", ")) } else { near };
+        let problem = format!("`{text}` is no setting here{known}");
         self.wrong(name.span().start, problem)
     }
 
@@ -264,8 +266,8 @@ mod tests {
         let cloud = |suffix: &str| format!("[cloud.f]\nsuffix = '{suffix}'\nauthority = 'login.f.example'\n");
         for (text, place, part) in [
             ("tenant = ", "1:10", "string"),
-            ("tenent = 'x'", "1:1", "`tenent` is no setting here, expected one of source, tenant,"),
-            ("tenent = 'x'", "1:1", "did you mean `tenant`?"),
+            ("zzz = 'x'", "1:1", "`zzz` is no setting here, expected one of source, tenant,"),
+            ("tenent = 'x'", "1:1", "`tenent` is no setting here; did you mean `tenant`?"),
             (
                 "\n  cache = 'nonne'",
                 "2:11",

@@ -24,8 +24,8 @@ pub use keys::{CONFIG_VARIABLE, KEYS, Key, Kind, Place};
 pub use layers::{Explained, Origin, Value};
 pub use source_name::{Narrowing, SourceName};
 pub use sources::{CertificateSettings, ManagedId, SourceSettings};
+pub(crate) use values::is_tenant;
 pub use values::{IDENTITY_TOKEN, ZERO_GUID};
-pub(crate) use values::{is_tenant, tenant};
 
 use crate::error::Error;
 use crate::registry::{Cloud, Registry};

@@ -61,12 +61,12 @@ impl Docker {
 }
 
 /// Where the daemon listens.
-fn host(world: &World) -> String {
+pub(crate) fn host(world: &World) -> String {
     format!("unix://{}", world.home.path("docker.sock").display())
 }
 
 /// Starts dockerd, with the containerd it brings, without touching the network.
-fn start_daemon(world: &World) -> Server {
+pub(crate) fn start_daemon(world: &World) -> Server {
     let socket = world.home.path("docker.sock");
     let mut command = contained(&world.home, "dockerd");
     command.args(["--iptables=false", "--ip-forward=false", "--bridge=none", "--storage-driver=vfs"]);

@@ -1,8 +1,9 @@
 //! An image to push, without a client that could make one.
 
 use crate::support::{Home, LIMIT, run};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -32,6 +33,13 @@ pub(crate) fn layout(home: &Home) -> PathBuf {
     home.write("layout/index.json", format!(r#"{{"schemaVersion":2,"manifests":[{manifest}]}}"#));
     home.write("layout/oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
     home.path("layout")
+}
+
+/// The blobs of a layout, by their digests.
+pub(crate) fn blobs(layout: &Path) -> BTreeMap<String, Vec<u8>> {
+    let folder = std::fs::read_dir(layout.join("blobs/sha256")).expect("an OCI layout");
+    let files = folder.map(|entry| entry.expect("our folder"));
+    files.map(|file| (file.file_name().into_string().expect("a digest"), std::fs::read(file.path()).expect("a blob"))).collect()
 }
 
 /// Writes a blob of the layout and gives its descriptor.

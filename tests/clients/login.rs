@@ -1,6 +1,7 @@
 //! `login` with a real browser, and a pull with what came of it.
 
 use crate::chromium::Chromium;
+use crate::docker;
 use crate::image;
 use crate::support::{Answer, LIMIT, REGISTRY, run, until};
 use crate::world::World;
@@ -40,11 +41,23 @@ fn address(world: &World) -> String {
     until("address", || std::fs::read_to_string(&file).ok()).trim().to_owned()
 }
 
-/// An image goes to the registry and comes back.
+/// An image goes to the registry and comes back as it was, to skopeo and to docker.
 fn push_and_pull(world: &World) {
-    let layout = image::layout(&world.home);
-    world.run(&format!("skopeo copy oci:{} docker://{REGISTRY}/app:1", layout.display())).succeeds();
-    world.run(&format!("skopeo inspect docker://{REGISTRY}/app:1")).succeeds();
+    let (layout, out) = (image::layout(&world.home), world.home.path("home/out"));
+    let sent = image::blobs(&layout);
+    world.run(&format!("skopeo copy --preserve-digests oci:{} docker://{REGISTRY}/app:1", layout.display())).succeeds();
+    world.run(&format!("skopeo copy --preserve-digests docker://{REGISTRY}/app:1 oci:{}", out.display())).succeeds();
+    assert_eq!(image::blobs(&out), sent);
+
+    let _daemon = docker::start_daemon(world);
+    let host = docker::host(world);
+    let run = |line: &str| world.run_with(&format!("docker {line}"), &[("DOCKER_HOST", &host)]).succeeds();
+    run(&format!("pull {REGISTRY}/app:1"));
+    let image = &run(&format!("image inspect {REGISTRY}/app:1")).json()[0];
+    let layers = image["RootFS"]["Layers"].as_array().expect("a list");
+    // The layer is not compressed: its digest is that of its content.
+    let is_sent = |digest: &str| digest.strip_prefix("sha256:").is_some_and(|digest| sent.contains_key(digest));
+    assert!(layers.len() == 1 && layers[0].as_str().is_some_and(is_sent), "{layers:?}");
     world.assert_only_registry_tokens();
 }
 

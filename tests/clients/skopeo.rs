@@ -17,7 +17,7 @@ fn skopeo_copies_an_image_in_and_out_under_either_user_name() {
         for line in lines {
             world.run_with(&line, &[("ACRSCOPED_USERNAME", username)]).succeeds();
         }
-        assert_eq!(blobs(&layout), blobs(&out));
+        assert_eq!(image::blobs(&layout), image::blobs(&out));
         world.assert_only_registry_tokens();
     }
 }
@@ -52,12 +52,4 @@ fn skopeo_shows_why_there_is_no_credential() {
     world.take_roles_away();
     let refused = world.run("skopeo inspect docker://contoso.azurecr.io/app:1").fails();
     assert!(refused.stderr.contains(REFUSED), "{refused:#?}");
-}
-
-/// The names of a layout's blobs, which are their digests.
-fn blobs(layout: &std::path::Path) -> Vec<std::ffi::OsString> {
-    let folder = std::fs::read_dir(layout.join("blobs/sha256")).expect("an OCI layout");
-    let mut names: Vec<_> = folder.map(|entry| entry.expect("our folder").file_name()).collect();
-    names.sort();
-    names
 }

@@ -1,7 +1,6 @@
 //! What is told of the surroundings: logins that go before the helper, stores of others, programs that are not found.
-use crate::support::{self, Home, LIMIT, REGISTRY, run};
+use crate::support::{Home, LIMIT, REGISTRY, run};
 use serde_json::Value;
-use std::path::PathBuf;
 
 const LOGIN: &str = r#"{"auths":{"contoso.azurecr.io":{"auth":"ZXhhbXBsZTpleGFtcGxl","identitytoken":"ZXhhbXBsZQ=="}}}"#;
 
@@ -71,15 +70,8 @@ fn stores_of_others_are_named_for_what_they_are() {
     let home = home();
     for (store, words, expected) in [
         (
-            "desktop.exe",
-            &[REGISTRY][..],
-            "warning: `docker-credential-desktop.exe`, which is `credsStore` in /home/.docker/config.json, is not on `PATH`: docker \
-             fails for every other host (it is part of Docker Desktop or Windows: switch its integration with this distribution on, \
-             or take the name out)",
-        ),
-        (
             "dev-containers-0f3c",
-            &[REGISTRY],
+            &[REGISTRY][..],
             "warning: `credsStore` in /home/.docker/config.json is `dev-containers-0f3c`: VS Code writes it anew whenever it attaches \
              to the container, to pass logins on from outside; entries of `credHelpers` go before it \
              (`\"dev.containers.dockerCredentialHelper\": false` in the settings of VS Code ends that)",
@@ -101,43 +93,6 @@ fn stores_of_others_are_named_for_what_they_are() {
         home.write("home/.docker/config.json", format!("{{\"credsStore\":\"{store}\"}}"));
         assert_told(&findings(&home, words, &[]), expected);
         findings(&home, &["--remove"], &[]);
-    }
-}
-
-#[test]
-fn logins_that_docker_would_lose_to_a_helper_for_all_hosts_are_named() {
-    let home = home();
-    home.write("home/.docker/config.json", LOGIN.replace("contoso.azurecr.io", "ghcr.io"));
-    assert_told(
-        &findings(&home, &["--all"], &[]),
-        "warning: docker no longer reads its logins of ghcr.io once a helper stands for all hosts (set a `delegate`, such as \
-         \"secretservice\", and sign in there again; or name the registries instead of `--all`)",
-    );
-}
-
-#[test]
-fn a_program_that_clients_will_not_find_is_told() {
-    let home = home();
-    let file = support::binary().canonicalize().expect("our binary").display().to_string();
-    let link = format!("`sudo ln -s {file} /usr/local/bin/docker-credential-acrscoped`");
-    assert_told(
-        &findings(&home, &[REGISTRY], &[("PATH", "/nowhere")]),
-        &format!("failed: `docker-credential-acrscoped` is in no folder of `PATH`: clients will not find it ({link})"),
-    );
-    home.script("bin2/docker-credential-acrscoped", "exit 0");
-    let path = home.path("bin2").display().to_string();
-    assert_told(
-        &findings(&home, &[REGISTRY], &[("PATH", &path)]),
-        &format!(
-            "warning: clients call /bin2/docker-credential-acrscoped, and not this program, {file} (remove one of them, or change \
-             the order of `PATH`)"
-        ),
-    );
-    if !PathBuf::from("/usr/local/bin/docker-credential-acrscoped").exists() {
-        assert_told(
-            &findings(&home, &[REGISTRY], &[]),
-            &format!("warning: under `sudo` and in systemd units clients do not find it: /bin is not on their `PATH` ({link})"),
-        );
     }
 }
 

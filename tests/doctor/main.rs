@@ -11,14 +11,14 @@ mod golden;
 mod promises;
 mod setups;
 
-use golden::Golden;
 use setups::Row;
+use support::golden::Golden;
 
 /// Runs every row of a table, and compares all before it fails.
 fn hold(rows: &[Row]) {
-    let mut golden = Golden::default();
+    let mut golden = Golden::of("doctor");
     for row in rows {
-        golden.compare(row);
+        golden::compare(&mut golden, row);
     }
     golden.finish();
 }

@@ -1,8 +1,8 @@
 //! Which keyring is used where nothing is set.
 
 use crate::contract;
+use crate::desktop::{desktop_user, unlocked};
 use crate::kernel::fill;
-use crate::secret_service::{desktop_user, unlocked};
 use rustix::process::{Signal, kill_process};
 
 #[test]

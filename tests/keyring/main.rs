@@ -10,6 +10,7 @@ mod support;
 mod choice;
 mod commands;
 mod contract;
+mod desktop;
 mod half_life;
 mod kernel;
 mod secret_service;

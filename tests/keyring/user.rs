@@ -23,7 +23,7 @@ impl User {
         let simulator = Simulator::start(Settings::default()).expect("a simulator");
         std::fs::copy(simulator.ca_file(), home.path("ca.pem")).expect("our folder");
         // The build's folder may be closed to others.
-        home.install(&binary(), "bin/helper");
+        home.install(&binary(), "bin/docker-credential-acrscoped");
         home.write("passwd", format!("somebody:x:{id}:{id}::{}:/bin/sh\n", home.path("home").display()));
         own(&home, id);
         Self { home, simulator, id, store, session_bus: None }
@@ -55,7 +55,7 @@ impl User {
 
     /// Where the user's copy of the helper is.
     pub(crate) fn helper(&self) -> PathBuf {
-        self.home.path("bin/helper")
+        self.home.path("bin/docker-credential-acrscoped")
     }
 
     /// One action of the helper for the registry.

@@ -1,7 +1,7 @@
 //! The sign-in with a browser elsewhere.
 
 use crate::person::Person;
-use crate::support::{Answer, LIMIT, REGISTRY, run, until};
+use crate::support::{REGISTRY, until};
 use simulator::{Endpoint, Fault, FaultAt, FaultKind, Raw};
 use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
@@ -76,36 +76,12 @@ fn a_code_that_is_declined_or_expires_is_told() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn without_a_browser_it_says_so_and_shows_a_code() {
-    let person = Person::new();
-    for (name, value, obstacle) in [
-        ("SSH_CONNECTION", "192.0.2.1 50022 192.0.2.2 22", "this is a session over SSH (`SSH_CONNECTION` is set)"),
-        ("DISPLAY", "", "there is no desktop (neither `DISPLAY` nor `WAYLAND_DISPLAY` is set)"),
-        ("BROWSER", "/bin/false", "`/bin/false` did not open one"),
-    ] {
-        let shown = show(person.command_with("login", name, value));
-        assert!(shown.said.contains(&format!("No browser can be opened here: {obstacle}.")), "{}", shown.said);
-        answer(&person, &shown.code, "approve");
-        assert!(shown.end().0);
-    }
-}
-
-#[test]
-#[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn ctrl_c_ends_the_wait_in_order() {
     let person = Person::new();
     let shown = show(person.command("login --device-code"));
     rustix::process::kill_process(rustix::process::Pid::from_child(&shown.child), rustix::process::Signal::INT).unwrap();
     let (is_good, _, said) = shown.end();
     assert!(!is_good && said.ends_with("docker-credential-acrscoped: interrupted\n"), "{said}");
-}
-
-#[test]
-#[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_tenant_that_is_not_there_is_told_before_a_code_is() {
-    let person = Person::new();
-    let answer: Answer = run(person.command("login --device-code --tenant nowhere.example"), "", LIMIT).fails();
-    assert!(answer.stderr.contains("AADSTS90002"), "{answer:#?}");
 }
 
 /// An answer of the authority's with this body.

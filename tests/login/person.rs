@@ -4,6 +4,7 @@ use crate::browser::{self, Page};
 use crate::support::namespace::Namespace;
 use crate::support::{Answer, Home, LIMIT, REGISTRY, binary, connect, run, until};
 use simulator::{Approval, Endpoint, Entry, Settings, Simulator};
+use std::path::Path;
 use std::process::Command;
 use std::thread::JoinHandle;
 
@@ -27,12 +28,17 @@ impl Person {
 
     /// The helper with these words.
     pub(crate) fn command(&self, line: &str) -> Command {
-        let mut command = self.home.command(binary());
-        connect(&mut command, &self.simulator).env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
-        command.env("DISPLAY", ":0");
-        let mut command = self.namespace.enter(&command);
+        let mut command = self.program(&binary());
         command.args(line.split_whitespace());
         command
+    }
+
+    /// A program of this person's.
+    pub(crate) fn program(&self, file: &Path) -> Command {
+        let mut command = self.home.command(file);
+        connect(&mut command, &self.simulator).env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
+        command.env("DISPLAY", ":0");
+        self.namespace.enter(&command)
     }
 
     /// The same with a variable set.

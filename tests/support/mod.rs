@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test target uses another part")]
 #![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
 
+pub(crate) mod golden;
 #[cfg(target_os = "linux")]
 pub(crate) mod namespace;
 mod run;

@@ -51,7 +51,7 @@ impl Plan {
     pub(super) fn unwire(clients: Clients, found: Found, record: &Record, wish: Option<Wish<'_>>) -> Result<Self, Error> {
         let mut deed = record.deed(&found);
         let Some(text) = &found.text else {
-            let findings = vec![Finding::new(Mark::Good, "it does not exist")];
+            let findings = vec![Finding::new(Mark::Good, "it does not exist, so nothing is to be undone")];
             return Ok(Self { clients, after: None, deed: Deed::default(), findings, found });
         };
         let broken = |problem: String| broken(&found, &problem);

@@ -38,10 +38,7 @@ impl Finding {
     pub(super) fn draw(&self, terminal: Terminal, indent: usize) -> String {
         let margin = " ".repeat(indent);
         let text = visible(&self.text);
-        let mark = terminal.mark(self.mark);
-        // A word is longer than a mark, which may have a colour that takes no room.
-        let width = if mark.ends_with(':') { mark.len() } else { 1 };
-        let mut drawn = format!("{margin}{mark} {}\n", terminal.wrap(&text, indent + width + 1).trim_start());
+        let mut drawn = format!("{margin}{} {}\n", terminal.mark(self.mark), terminal.wrap(&text, indent + 2).trim_start());
         if let Some(hint) = &self.hint {
             let _ = writeln!(drawn, "{}", terminal.paint(Style::Dim, &terminal.hint(&visible(hint), indent + 2)));
         }

@@ -20,8 +20,9 @@ const NAME: &str = "arm-tokens";
 /// What is said before.
 pub(super) fn announcement(registry: &Registry) -> String {
     format!(
-        "--probe-arm: the identity is asked for a token of Azure Resource Manager, and {} is offered it, to see whether it takes such \
-         tokens; the token is kept nowhere, and the sign-in shows in the logs of the tenant\n",
+        "--probe-arm: the identity is asked for a token of Azure Resource Manager, and\n\
+         {} is offered it, to see whether it takes such tokens.\n\
+         The token is kept nowhere, and the sign-in shows in the logs of the tenant.\n",
         registry.login_server()
     )
 }

@@ -31,7 +31,7 @@ pub(super) fn judge(registry: &Registry, answered: &Answered, is_public: bool) -
             let refusal = exchange::refusal_of(status, &answered.headers, &answered.body);
             let check = refused(NAME, registry, answered, &refusal, "`/v2/`");
             match refusal {
-                Refusal::Firewall { .. } if is_public => check.hint(refusal.advice(registry) + NO_ZONE),
+                Refusal::Firewall { .. } if is_public => check.hint(format!("`{}`{NO_ZONE}", refusal.advice(registry))),
                 _ => check,
             }
         }

@@ -105,7 +105,7 @@ impl Report {
         let (mark, name) = (terminal.mark(cause.mark), terminal.paint(Style::Bold, cause.name));
         let but = if cause.is_bad() { String::new() } else { format!("{whom} works, but ") };
         let summary = format!("{but}{}: {}", cause.name, visible(&cause.summary));
-        let summary = if terminal.is_plain() { summary } else { terminal.wrap(&summary, 2) };
+        let summary = terminal.wrap(&summary, 2);
         let summary = summary.trim_start().replacen(cause.name, &name, 1);
         let hint = cause.hint.as_ref().map(|hint| advice(terminal, hint, 2) + "\n").unwrap_or_default();
         format!("{mark} {summary}\n{hint}")
@@ -125,13 +125,13 @@ fn in_json(check: &Check) -> JsonCheck<'_> {
 
 fn below(terminal: Terminal, text: &str) -> String {
     let text = visible(text);
-    if terminal.is_plain() { format!("  {text}") } else { terminal.wrap(&text, INDENT) }
+    terminal.wrap(&text, if terminal.is_plain() { 2 } else { INDENT })
 }
 
-/// What to do; a line where nothing is drawn.
+/// What to do.
 fn advice(terminal: Terminal, hint: &str, indent: usize) -> String {
     let hint = visible(hint);
-    if terminal.is_plain() { format!("  hint: {hint}") } else { terminal.hint(&hint, indent) }
+    terminal.hint(&hint, if terminal.is_plain() { 2 } else { indent })
 }
 
 /// The day of a moment, in UTC.

@@ -53,7 +53,7 @@ impl Flow<'_> {
             },
             Err(obstacle) => obstacle,
         };
-        say(&format!("No browser can be opened here: {obstacle}. Sign in with one elsewhere.\n"));
+        say(&format!("No browser can be opened here, so sign in with one elsewhere:\n{obstacle}.\n"));
         self.with_device_code().await
     }
 
@@ -131,7 +131,7 @@ impl Flow<'_> {
         let patience = self.patience.unwrap_or(Duration::MAX).min(device.life);
         say(&format!(
             "Open this page in a browser, here or elsewhere, and enter the code:\n\n  {}\n  {}\n\n\
-             Enter it only if you started this yourself. Waiting for {}; Ctrl-C ends that.",
+             Enter it only if you started this yourself.\nWaiting for {}; Ctrl-C ends that.",
             printable(device.page()),
             printable(device.code()),
             words(patience)

@@ -9,7 +9,7 @@ mod peer;
 
 use super::Context;
 use crate::cache::Place;
-use crate::config::{self, Config};
+use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, Granted};
 use crate::error::{Error, SignIn, printable};
 use crate::identity::{Account, Identity, OWN_KEYRING};
@@ -30,7 +30,7 @@ pub struct Arguments {
     /// The registry that is wanted, such as contoso.azurecr.io: it is tried at once; without it the login is for the public cloud.
     registry: Option<String>,
     /// The tenant to sign in to: id or domain name.
-    #[arg(long, value_parser = config::tenant)]
+    #[arg(long, value_parser = tenant)]
     tenant: Option<String>,
     /// Show a code to type into a browser elsewhere.
     #[arg(long)]
@@ -39,8 +39,18 @@ pub struct Arguments {
     #[arg(long, value_name = "BASE64")]
     claims_challenge: Option<String>,
     /// How long the browser is waited for: 300, or as long as the code lives.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<u64>,
+}
+
+/// A tenant, in words that follow what was typed.
+fn tenant(text: &str) -> Result<String, &'static str> {
+    config::is_tenant(text).then(|| text.to_owned()).ok_or("expected a tenant's id or domain name")
+}
+
+/// How long somebody may be waited for.
+fn seconds(text: &str) -> Result<u64, &'static str> {
+    text.parse().ok().filter(|seconds| (1..=3600).contains(seconds)).ok_or("expected whole seconds from 1 to 3600")
 }
 
 /// Signs somebody in, writes down who it is, and tries the registry.
@@ -56,8 +66,10 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     let file = file.ok_or_else(|| Error::Input("there is no home folder to write down who signed in".into()))?;
     // Whatever can be known to fail does so before somebody is sent to a browser.
     logins::read(&file)?;
-    let cache = context.helper().stores(&config);
-    cache.takes_logins().map_err(|problems| Error::NotKept { problems })?;
+    if config.cache == CacheChoice::None {
+        return Err(Error::NotKept { problems: vec!["`cache` is none: nothing is kept".into()] });
+    }
+    context.helper().stores(&config).takes_logins().map_err(|problems| Error::NotKept { problems })?;
     let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
     let flow = Flow {
         identity: Identity::of_login(account.clone(), &config, cloud, registry.as_ref()),
