@@ -100,7 +100,7 @@ pub enum Stop {
 /// a credential provider the verb is `kubelet`, which need not be said then.
 pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
     let mut args: Vec<OsString> = args.into_iter().collect();
-    if args.first().is_some_and(|name| is_of_kubelet(name)) && args.get(1).is_none_or(|word| word != "kubelet") {
+    if args.first().is_some_and(is_of_kubelet) && args.get(1).is_none_or(|word| word != "kubelet") {
         args.insert(1, "kubelet".into());
     }
     let verb = match &args[..] {

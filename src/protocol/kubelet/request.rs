@@ -155,7 +155,7 @@ mod tests {
         Request::parse(request.to_string().as_bytes()).map_err(|error| error.to_string())
     }
 
-    fn workload(token: Value, annotations: Value) -> Result<Option<Workload>, String> {
+    fn workload(token: &Value, annotations: &Value) -> Result<Option<Workload>, String> {
         let request = request(&json!({"serviceAccountToken": token, "serviceAccountAnnotations": annotations}))?;
         request.workload().map_err(|error| error.to_string())
     }
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_service_account_with_both_annotations_and_a_token_is_a_workload() {
         let annotations = json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: TENANT, "team.example/owner": "payments"});
-        let found = workload(json!("a.b.c"), annotations.clone()).unwrap().unwrap();
+        let found = workload(&json!("a.b.c"), &annotations).unwrap().unwrap();
         assert_eq!((found.client.as_str(), found.tenant.as_str(), found.assertion.expose_secret()), (CLIENT, TENANT, "a.b.c"));
         assert!(!format!("{found:?}").contains("a.b.c"));
     }
@@ -174,7 +174,7 @@ mod tests {
             [json!({}), json!({"team.example/owner": "payments"}), json!({"azure.workload.identity/client-id": CLIENT})]
         {
             for token in [json!("a.b.c"), json!(""), Value::Null] {
-                assert!(workload(token, annotations.clone()).unwrap().is_none());
+                assert!(workload(&token, &annotations).unwrap().is_none());
             }
         }
         assert!(request(&json!({})).unwrap().workload().unwrap().is_none());
@@ -201,7 +201,7 @@ mod tests {
                  `kubernetes.azure.com/acr-client-id` is not",
             ),
         ] {
-            assert_eq!(workload(token, annotations).unwrap_err(), sentence);
+            assert_eq!(workload(&token, &annotations).unwrap_err(), sentence);
         }
         for value in [
             "",
@@ -214,9 +214,15 @@ mod tests {
             &CLIENT.replace('-', ""),
         ] {
             let problem = format!("`{CLIENT_ANNOTATION}` of the service account is `{}`, expected a GUID", value.trim());
-            assert_eq!(workload(json!("t"), json!({CLIENT_ANNOTATION: value, TENANT_ANNOTATION: TENANT})).unwrap_err(), problem);
+            assert_eq!(
+                workload(&json!("t"), &json!({CLIENT_ANNOTATION: value, TENANT_ANNOTATION: TENANT})).unwrap_err(),
+                problem
+            );
             let problem = problem.replace(CLIENT_ANNOTATION, TENANT_ANNOTATION);
-            assert_eq!(workload(json!("t"), json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: value})).unwrap_err(), problem);
+            assert_eq!(
+                workload(&json!("t"), &json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: value})).unwrap_err(),
+                problem
+            );
         }
     }
 
