@@ -38,8 +38,7 @@ pub(super) struct Request {
     /// Given where kubelet's configuration has `tokenAttributes` and the pod has a service account.
     service_account_token: Option<SecretString>,
     /// Those that the configuration names and the service account has.
-    #[serde(default)]
-    service_account_annotations: Annotations,
+    service_account_annotations: Option<Annotations>,
 }
 
 impl Request {
@@ -68,7 +67,7 @@ impl Request {
     /// kubelet to send tokens sends them for all pods, also for those that nobody annotated. To have kubelet give those nothing, its
     /// configuration names both under `requiredServiceAccountAnnotationKeys`.
     pub(super) fn workload(&self) -> Result<Option<Workload>, Error> {
-        let of = |key: &str| self.service_account_annotations.0.get(key);
+        let of = |key: &str| self.service_account_annotations.as_ref()?.0.get(key);
         let token = self.service_account_token.as_ref().filter(|token| !token.expose_secret().is_empty());
         let (client, tenant) = match (of(CLIENT_ANNOTATION), of(TENANT_ANNOTATION)) {
             (None, None) => return Ok(None),
@@ -87,7 +86,6 @@ impl Request {
 }
 
 /// Annotations by their key, each of which is there once.
-#[derive(Default)]
 struct Annotations(BTreeMap<String, String>);
 
 impl<'de> Deserialize<'de> for Annotations {
@@ -177,6 +175,7 @@ mod tests {
                 assert!(workload(&token, &annotations).unwrap().is_none());
             }
         }
+        assert!(workload(&json!("a.b.c"), &Value::Null).unwrap().is_none());
         assert!(request(&json!({})).unwrap().workload().unwrap().is_none());
     }
 
