@@ -4,8 +4,10 @@ use crate::commands;
 use crate::config::{CONFIG_VARIABLE, KEYS};
 use crate::error::FROM_STDIN;
 use crate::protocol::docker::Verb;
+use crate::protocol::kubelet;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
+use std::path::Path;
 
 /// The name of the program in messages.
 pub const PROGRAM: &str = "docker-credential-acrscoped";
@@ -17,7 +19,24 @@ It signs in with Entra for the registry audience only, exchanges the access
 token at the registry, and keeps the registry's refresh token in the keyring.
 
 Docker, podman and others call get, store, erase and list, with a host or JSON
-on stdin; the other commands are for people.";
+on stdin, and kubelet calls kubelet; the other commands are for people.";
+
+const KUBELET: &str = "\
+`docker-credential-acrscoped configure --kubelet` prints the configuration with
+which kubelet calls it. Under a name that ends in `credential-provider`, such as
+`acr-credential-provider`, the program does it without this word.
+
+The node's identity signs in; or the pod's service account, if kubelet sends its
+token and it has both annotations kubernetes.azure.com/acr-client-id and
+kubernetes.azure.com/acr-tenant-id. Nothing is cached for service accounts.
+
+The runtime may send the credential of a mirror to the source, if it turns there
+because the mirror has not got the image.
+
+Example:
+  echo '{\"apiVersion\":\"credentialprovider.kubelet.k8s.io/v1\",
+    \"kind\":\"CredentialProviderRequest\",
+    \"image\":\"contoso.azurecr.io/app\"}' | docker-credential-acrscoped kubelet";
 
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, about = ABOUT, disable_version_flag = true, arg_required_else_help = false)]
@@ -46,6 +65,9 @@ enum Subcommands {
     Erase,
     /// Print the registries with a valid cached token, as JSON.
     List,
+    /// Answer kubelet, as its credential provider for the registries, with JSON on stdin and stdout.
+    #[command(after_help = KUBELET)]
+    Kubelet(kubelet::Arguments),
     /// Print the version.
     Version,
 }
@@ -55,6 +77,8 @@ enum Subcommands {
 pub enum Command {
     /// A verb of the docker protocol.
     Docker(Verb),
+    /// A request of kubelet.
+    Kubelet(kubelet::Arguments),
     /// What a person asks.
     Person(commands::Command),
     /// The version.
@@ -68,13 +92,17 @@ pub enum Stop {
     Help(String),
     /// It cannot be understood: the first text is a line for a client, the second explains it to a person.
     Misuse(String, String),
-    /// The same of a command for people, whose line no client reads.
+    /// The same of a command for people or of kubelet's, whose line nobody reads on stdout.
     Mistyped(String, String),
 }
 
-/// Reads the command line. A bare verb, as every client sends it, is understood without building the rest and its help.
+/// Reads the command line. A bare verb, as every client sends it, is understood without building the rest and its help. Under the name of
+/// a credential provider the verb is `kubelet`, which need not be said then.
 pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
-    let args: Vec<OsString> = args.into_iter().collect();
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    if args.first().is_some_and(|name| is_of_kubelet(name)) && args.get(1).is_none_or(|word| word != "kubelet") {
+        args.insert(1, "kubelet".into());
+    }
     let verb = match &args[..] {
         [_, word] => word.to_str(),
         _ => None,
@@ -84,8 +112,14 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
         Some("store") => Ok(Command::Docker(Verb::Store)),
         Some("erase") => Ok(Command::Docker(Verb::Erase)),
         Some("list") => Ok(Command::Docker(Verb::List)),
+        Some("kubelet") => Ok(Command::Kubelet(kubelet::Arguments::default())),
         _ => parse(args),
     }
+}
+
+/// Whether the program is called by the name of a credential provider, whatever folder and extension it has.
+fn is_of_kubelet(name: &OsString) -> bool {
+    Path::new(name).file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.ends_with("credential-provider"))
 }
 
 /// The whole command line with its help, for the parser, the manual and the completions of shells.
@@ -122,13 +156,15 @@ fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
             ErrorKind::InvalidSubcommand => misuse(&error, &format!("`{PROGRAM} --help` lists the commands")),
             _ if ["get", "store", "erase"].contains(&&*typed) => misuse(&error, FROM_STDIN),
             _ if ["list", "version"].contains(&&*typed) => misuse(&error, "for people and scripts there is `status --json`"),
+            // The file that cloud-provider-azure's provider wants.
+            ErrorKind::UnknownArgument if typed == "kubelet" && error.to_string().contains(".json'") => mistyped(misuse(
+                &error,
+                "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID",
+            )),
             _ if typed.starts_with('-') => {
                 misuse(&error, &format!("`{PROGRAM} --help` lists the commands; `-V` prints the version"))
             }
-            _ => match misuse(&error, &format!("`{PROGRAM} {typed} --help` shows examples")) {
-                Stop::Misuse(line, explanation) => Stop::Mistyped(line, explanation),
-                other => other,
-            },
+            _ => mistyped(misuse(&error, &format!("`{PROGRAM} {typed} --help` shows examples"))),
         }
     })?;
     match (arguments.version, arguments.command) {
@@ -138,7 +174,16 @@ fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
         (_, Some(Subcommands::Store)) => Ok(Command::Docker(Verb::Store)),
         (_, Some(Subcommands::Erase)) => Ok(Command::Docker(Verb::Erase)),
         (_, Some(Subcommands::List)) => Ok(Command::Docker(Verb::List)),
+        (_, Some(Subcommands::Kubelet(arguments))) => Ok(Command::Kubelet(arguments)),
         (false, None) => Err(Stop::Help(command().render_help().to_string())),
+    }
+}
+
+/// The same for somebody who is no client of the docker protocol.
+fn mistyped(stop: Stop) -> Stop {
+    match stop {
+        Stop::Misuse(line, explanation) => Stop::Mistyped(line, explanation),
+        other => other,
     }
 }
 
@@ -195,6 +240,30 @@ mod tests {
         let Err(Stop::Mistyped(line, rest)) = of(&["status", "--jsn"]) else { panic!() };
         assert_eq!(line, "unexpected argument `--jsn` found");
         assert!(rest.contains("'--json'") && rest.ends_with("status --help` shows examples"));
+    }
+
+    #[test]
+    fn under_the_name_of_a_credential_provider_kubelet_is_answered() {
+        let named = |name: &str, words: &[&str]| read([name].iter().chain(words).map(Into::into));
+        let mirrors = ["mcr.microsoft.com:contoso.azurecr.io", "docker.io:contoso.azurecr.io"].map(str::to_owned).to_vec();
+        let with_mirrors = Command::Kubelet(kubelet::Arguments { mirrors });
+        let option = "--registry-mirror=mcr.microsoft.com:contoso.azurecr.io,docker.io:contoso.azurecr.io";
+        let bare = Command::Kubelet(kubelet::Arguments::default());
+        assert_eq!((of(&["kubelet"]).unwrap(), of(&["kubelet", option]).unwrap()), (bare.clone(), with_mirrors.clone()));
+        for name in
+            ["acr-credential-provider", "/opt/bin/acr-credential-provider", "acr-credential-provider.exe", "credential-provider"]
+        {
+            assert_eq!(named(name, &[]).unwrap(), bare, "{name}");
+            assert_eq!(named(name, &["kubelet"]).unwrap(), bare);
+            assert_eq!(named(name, &[option]).unwrap(), with_mirrors);
+        }
+        for name in [PROGRAM, "/opt/credential-provider/docker-credential-acrscoped", "acr-credential-provider-2", ""] {
+            assert!(matches!(named(name, &[]), Err(Stop::Help(_))), "{name}");
+            assert_eq!(named(name, &["get"]).unwrap(), Command::Docker(Verb::Get));
+        }
+        let Err(Stop::Mistyped(line, rest)) = named("acr-credential-provider", &["/etc/kubernetes/azure.json"]) else { panic!() };
+        assert_eq!(line, "unexpected argument `/etc/kubernetes/azure.json` found");
+        assert!(rest.ends_with("by AZURE_CLIENT_ID"), "{rest}");
     }
 
     /// A line that is broken is no command to paste.

@@ -4,7 +4,7 @@ use crate::cache::Cache;
 use crate::config::{CacheChoice, Config, OnError, Settings};
 use crate::deadline::Clock;
 use crate::error::Error;
-use crate::identity::Identity;
+use crate::identity::{Identity, Workload};
 use crate::registry::Registry;
 use crate::session::Session;
 use crate::token::RefreshToken;
@@ -18,6 +18,8 @@ pub struct Helper<'a> {
     settings: &'a Settings,
     cache: Option<Cache>,
     clock: Clock,
+    /// No call takes longer, whatever is configured.
+    longest: Duration,
 }
 
 /// What a client presents to a registry.
@@ -49,12 +51,22 @@ pub struct Cached {
 impl<'a> Helper<'a> {
     /// A helper with the stores that `settings` choose for each registry.
     pub fn new(settings: &'a Settings, clock: Clock) -> Self {
-        Self { settings, cache: None, clock }
+        Self { settings, cache: None, clock, longest: Duration::MAX }
     }
 
     /// A helper over a given cache for all registries.
     pub fn with_cache(settings: &'a Settings, cache: Cache, clock: Clock) -> Self {
-        Self { settings, cache: Some(cache), clock }
+        Self { settings, cache: Some(cache), clock, longest: Duration::MAX }
+    }
+
+    /// The same for a client that waits no longer than this.
+    pub fn within(self, longest: Duration) -> Self {
+        Self { longest, ..self }
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> SystemTime {
+        (self.clock)()
     }
 
     /// The credential of the registry for the identity that is configured for it.
@@ -66,14 +78,15 @@ impl<'a> Helper<'a> {
         let config = self.config(registry)?;
         let cache = self.cache(config.cache, config.timeout);
         let token = Session::new(&config, registry, cache, self.clock).and_then(|session| session.token());
-        match token {
-            Ok(token) => Ok(Credential { username: config.username, token }),
-            Err(error) if config.on_error == OnError::Anonymous && error.is_failed_sign_in() => {
-                warn!("{error}; the client goes on without a credential, as `on_error` says");
-                Err(Error::Anonymous(Box::new(error)))
-            }
-            Err(error) => Err(error),
-        }
+        credential(&config, token)
+    }
+
+    /// The credential of the registry for a workload that brought its own assertion along. It is read from no cache and kept in none, and
+    /// no other process is waited for: whoever else is served on this machine never comes near it.
+    pub fn get_for(&self, registry: &Registry, workload: Workload) -> Result<Credential, Error> {
+        let config = self.config(registry)?;
+        let token = Session::of_workload(&config, registry, workload, self.clock).token_alone();
+        credential(&config, token)
     }
 
     /// Forgets every token of the registry, whoever it was issued to, in every store of this system: the setting may have been another
@@ -148,7 +161,8 @@ impl<'a> Helper<'a> {
     }
 
     fn config(&self, registry: &Registry) -> Result<Config, Error> {
-        let config = self.settings.for_registry(registry)?;
+        let mut config = self.settings.for_registry(registry)?;
+        config.timeout = config.timeout.min(self.longest);
         if self.settings.clouds().contains(registry.cloud()) {
             info!(
                 "{registry} is trusted as a registry of `[cloud.{}]` in {}",
@@ -169,5 +183,17 @@ impl<'a> Helper<'a> {
     /// The stores of a choice, which keep their caller waiting no longer than `patience`.
     pub(crate) fn cache(&self, choice: CacheChoice, patience: Duration) -> Cache {
         self.cache.clone().unwrap_or_else(|| Cache::open(choice, self.settings.session_bus(), patience))
+    }
+}
+
+/// What a client is given for what was obtained, or not.
+fn credential(config: &Config, token: Result<RefreshToken, Error>) -> Result<Credential, Error> {
+    match token {
+        Ok(token) => Ok(Credential { username: config.username, token }),
+        Err(error) if config.on_error == OnError::Anonymous && error.is_failed_sign_in() => {
+            warn!("{error}; the client goes on without a credential, as `on_error` says");
+            Err(Error::Anonymous(Box::new(error)))
+        }
+        Err(error) => Err(error),
     }
 }

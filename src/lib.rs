@@ -28,6 +28,8 @@
 //! A cached `get` is one process start, the config file, the small files that say who is signed in, and one keyring read: no HTTP client, no TLS, no async runtime, no thread.
 //! A cold one is two HTTPS requests and nothing more; a CI job asks for its assertion besides.
 //!
+//! kubelet's request goes the same way from `helper` on; a pod's own identity goes straight to the two requests, past cache and flight.
+//!
 //! # Modules
 //!
 //! | module | duty |
@@ -35,6 +37,7 @@
 //! | [`cli`] | the command line |
 //! | [`config`] | the environment and the config file as settings, for each registry, and where each value came from |
 //! | [`registry`] | who may receive a token: the table of clouds, and the only way to make a [`registry::Registry`] |
+//! | `mirrors` | the registries that nodes pull other hosts' images through |
 //! | [`token`] | the tokens: what is read from them, how long a refresh token is used, and what people are told of one |
 //! | [`protocol`] | what clients speak, and the delegate for other hosts; a caller of [`helper`] |
 //! | [`commands`] | what people call: callers of [`helper`], and of the steps below it that they show one by one |
@@ -58,7 +61,7 @@
 //! | [`text`] | text from elsewhere, made fit to be shown |
 //!
 //! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `flight` → `entra`,
-//! `logins`, `cache` → `network`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `error` → `registry` →
+//! `logins`, `cache` → `network`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `error`, `mirrors` → `registry` →
 //! `token` → `text`.
 //!
 //! # To add
@@ -89,6 +92,7 @@ pub mod helper;
 pub mod identity;
 pub mod log;
 mod logins;
+mod mirrors;
 pub mod network;
 mod program;
 pub mod protocol;

@@ -6,7 +6,7 @@ use docker_credential_acrscoped::config::Settings;
 use docker_credential_acrscoped::error::{Error, printable, visible};
 use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::log;
-use docker_credential_acrscoped::protocol::docker;
+use docker_credential_acrscoped::protocol::{docker, kubelet};
 use docker_credential_acrscoped::terminal::Terminal;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -18,33 +18,38 @@ fn main() -> ExitCode {
         Ok(Command::Docker(verb)) => {
             // Before the first token or password is read: `store` brings one along.
             keep_memory_private();
-            tell_panics();
-            settings().and_then(|settings| docker::serve(verb, &settings, helper, io::stdin().lock(), Stdout))
+            tell_panics(|line| docker::fail(line, io::stdout()));
+            docker::serve(verb, settings, helper, io::stdin().lock(), Stdout)
+        }
+        Ok(Command::Kubelet(arguments)) => {
+            keep_memory_private();
+            tell_panics(|_| ());
+            kubelet::serve(&arguments, settings, helper, io::stdin().lock(), Stdout)
         }
         Ok(Command::Person(command)) => {
             keep_memory_private();
-            tell_panics();
+            tell_panics(|_| ());
             return person(command).unwrap_or_else(|error| unless_gone(&error));
         }
         Err(Stop::Help(text)) => return say(text.trim_end()).unwrap_or_else(|error| unless_gone(&error)),
         Err(Stop::Misuse(line, explanation)) => {
-            tell(&mut io::stdout(), &line);
+            docker::fail(&line, io::stdout());
             return mistyped(&line, &explanation);
         }
         Err(Stop::Mistyped(line, explanation)) => return mistyped(&line, &explanation),
     };
-    done.unwrap_or_else(|error| failed(&error))
+    done.unwrap_or_else(|error| explained(&error))
 }
 
-/// Libraries panic when the machine has no file, thread or memory left. A client is told so in one line all the same.
+/// Libraries panic when the machine has no file, thread or memory left. A client is told so in one line all the same, where it looks.
 #[expect(clippy::disallowed_methods, reason = "a panic must not go on to abort and dump core")]
-fn tell_panics() {
-    std::panic::set_hook(Box::new(|panic| {
+fn tell_panics(client: fn(&str)) {
+    std::panic::set_hook(Box::new(move |panic| {
         let payload = panic.payload();
         let reason = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
         let reason = printable(reason.unwrap_or("no reason given"));
         let line = format!("the machine has too little left, or this program has a fault: {reason}");
-        tell(&mut io::stdout(), &line);
+        client(&line);
         tell(&mut io::stderr(), &format!("{PROGRAM}: {line}"));
         std::process::exit(1);
     }));
@@ -104,13 +109,6 @@ fn say(text: &str) -> Result<ExitCode, Error> {
 fn mistyped(line: &str, explanation: &str) -> ExitCode {
     tell(&mut io::stderr(), &format!("{PROGRAM}: {line}\n{explanation}"));
     ExitCode::FAILURE
-}
-
-/// The message on stdout, where the protocol wants it, and all there is to say on stderr, where people see it.
-fn failed(error: &Error) -> ExitCode {
-    // Settings and names of files are part of messages, and may hold anything.
-    tell(&mut io::stdout(), &visible(&error.to_string()));
-    if matches!(error, Error::NotOurs | Error::Anonymous(_)) { ExitCode::FAILURE } else { explained(error) }
 }
 
 /// All there is to say, unless a person's `| head` has read enough.

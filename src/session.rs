@@ -9,7 +9,7 @@ use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Refusal, SignIn};
 use crate::exchange;
 use crate::flight::{self, Turn};
-use crate::identity::Identity;
+use crate::identity::{Identity, Workload};
 use crate::network::Network;
 use crate::registry::Registry;
 use crate::runtime::run;
@@ -46,15 +46,23 @@ pub(crate) struct Session<'a> {
 impl<'a> Session<'a> {
     /// Finds out who signs in to the registry.
     pub(crate) fn new(config: &'a Config, registry: &'a Registry, cache: Cache, clock: Clock) -> Result<Self, Error> {
-        let identity = Identity::choose(config, registry)?;
+        Ok(Self::of(Identity::choose(config, registry)?, config, registry, cache, clock))
+    }
+
+    fn of(identity: Identity, config: &'a Config, registry: &'a Registry, cache: Cache, clock: Clock) -> Self {
         let fingerprint = identity.fingerprint();
         let (key, access_key) = (Key::new(registry, &fingerprint), Key::of_sign_in(&fingerprint));
-        Ok(Self { registry, config, logins: cache.clone(), cache, clock, identity, key, access_key })
+        Self { registry, config, logins: cache.clone(), cache, clock, identity, key, access_key }
     }
 
     /// The same, but no token that was kept is used, and none is kept.
     pub(crate) fn anew(config: &'a Config, registry: &'a Registry, logins: Cache, clock: Clock) -> Result<Self, Error> {
         Ok(Self { cache: Cache::over(vec![]), ..Self::new(config, registry, logins, clock)? })
+    }
+
+    /// One for a workload that brought its assertion along: it has no cache.
+    pub(crate) fn of_workload(config: &'a Config, registry: &'a Registry, workload: Workload, clock: Clock) -> Self {
+        Self::of(Identity::of_workload(workload, config, registry), config, registry, Cache::over(vec![]), clock)
     }
 
     /// Under which key the refresh token is kept.
@@ -78,6 +86,12 @@ impl<'a> Session<'a> {
             Some(token) => self.renew(token, deadline.or_after(RENEWAL_PATIENCE)),
             None => run(self.obtain_together(deadline)),
         }
+    }
+
+    /// The refresh token, obtained without a look at what other processes do, and without a word to them: the keys by which they meet tell
+    /// identities apart, and not who claims to be one.
+    pub(crate) fn token_alone(&self) -> Result<RefreshToken, Error> {
+        run(self.obtain(Deadline::after(self.config.timeout)))
     }
 
     fn now(&self) -> SystemTime {

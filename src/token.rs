@@ -19,7 +19,7 @@ use url::Url;
 const SPENT: Duration = Duration::from_secs(60);
 
 /// A token that claims to live longer than this is renewed after half of it all the same.
-const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An access token is not sent in its last five minutes: an exchange takes time, and clocks differ.
 const LAST_USE: Duration = Duration::from_secs(5 * 60);

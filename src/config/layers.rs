@@ -34,6 +34,8 @@ pub enum Origin {
         /// The line, counted from 1.
         line: usize,
     },
+    /// An annotation of a service account of Kubernetes.
+    Annotation(&'static str),
 }
 
 impl fmt::Display for Origin {
@@ -42,6 +44,7 @@ impl fmt::Display for Origin {
             Self::Variable(name) => write!(f, "`{name}`"),
             Self::Profile { file, line, pattern } => write!(f, "`[registry.\"{pattern}\"]` in {}:{line}", file.display()),
             Self::Top { file, line } => write!(f, "{}:{line}", file.display()),
+            Self::Annotation(key) => write!(f, "the annotation `{key}` of the service account"),
         }
     }
 }
@@ -50,7 +53,7 @@ impl Origin {
     /// What an error or a hint calls a setting of this origin.
     pub fn setting(&self, name: &str) -> String {
         match self {
-            Self::Variable(variable) => (*variable).to_owned(),
+            Self::Variable(name) | Self::Annotation(name) => (*name).to_owned(),
             Self::Profile { file, line, .. } | Self::Top { file, line } => format!("{name} in {}:{line}", file.display()),
         }
     }
@@ -180,7 +183,7 @@ impl<'a> Layers<'a> {
 /// The file was checked when it was read, so that in practice only variables are wrong here.
 fn wrong(name: &str, origin: &Origin, problem: String) -> Error {
     match origin {
-        Origin::Variable(variable) => Error::Setting { name: (*variable).into(), problem },
+        Origin::Variable(name) | Origin::Annotation(name) => Error::Setting { name: (*name).into(), problem },
         Origin::Profile { file, line, .. } | Origin::Top { file, line } => {
             let problem = format!("`{name}` {problem}");
             Error::File(FileProblem { path: file.clone(), line: *line, column: 1, problem })

@@ -42,6 +42,18 @@ pub enum Error {
     },
     /// What the client or person typed cannot be used.
     Input(String),
+    /// What kubelet asked cannot be used.
+    Request {
+        /// What is wrong with it, without any value of it.
+        problem: String,
+    },
+    /// A service account is annotated in a way that cannot be used.
+    Annotation {
+        /// The key.
+        name: &'static str,
+        /// What is wrong with it and what is expected.
+        problem: String,
+    },
     /// A setting has a value that cannot be used.
     Setting {
         /// Its name.
@@ -195,7 +207,9 @@ impl fmt::Display for Error {
             }
             Self::NoRegistry { text } => write!(f, "`{}` is no Azure Container Registry", printable(text)),
             Self::Input(problem) => f.write_str(problem),
+            Self::Request { problem } => write!(f, "the request cannot be used: {problem}"),
             Self::Setting { name, problem } => write!(f, "`{name}` {problem}"),
+            Self::Annotation { name, problem } => write!(f, "`{name}` {problem}"),
             Self::NoIdentity { .. } => f.write_str("no Azure identity to sign in with"),
             Self::SignIn(sign_in) => write!(f, "{} gave no access token: {}", sign_in.source, sign_in.said),
             Self::WrongAudience { source, audience } => {
@@ -242,6 +256,8 @@ impl Error {
             | Self::NotForgotten { .. }
             | Self::NoRegistry { .. }
             | Self::Input(_)
+            | Self::Request { .. }
+            | Self::Annotation { .. }
             | Self::Setting { .. }
             | Self::WrongAudience { .. } => vec![],
         }
@@ -254,6 +270,15 @@ impl Error {
             Self::Setting { name, problem } if problem.starts_with("is set, but") => {
                 Some(format!("set what is missing, or unset `{name}` to sign in otherwise"))
             }
+            Self::Annotation { .. } => Some(
+                "`kubectl annotate serviceaccount NAME kubernetes.azure.com/acr-client-id=CLIENT_ID \
+                 kubernetes.azure.com/acr-tenant-id=TENANT_ID`; with neither the node's identity pulls"
+                    .into(),
+            ),
+            Self::Request { .. } => Some(
+                "kubelet 1.26 and later ask so; `docker-credential-acrscoped configure --kubelet` prints the configuration for it"
+                    .into(),
+            ),
             Self::NotSignedIn(error) => error.hint(),
             Self::NowhereToStore { file, .. } => Some(format!(
                 "`delegate = \"secretservice\"` in {} passes other hosts to `docker-credential-secretservice`; or name a helper for \

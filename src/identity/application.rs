@@ -2,6 +2,7 @@
 
 use super::certificate::{Certificate, SignedAssertion};
 use super::oidc::{Issuer, JobAssertion};
+use super::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
 use crate::config::{CertificateSettings, Origin, PipelinesSettings, Requests, SourceName, SourceSettings, Value};
 use crate::error::Error;
 use crate::files::read_small;
@@ -40,6 +41,8 @@ pub(super) enum Proof {
     TokenFile(PathBuf),
     /// A statement of the CI job's own issuer.
     Job(Issuer),
+    /// A statement of another issuer, which was handed to us.
+    Given(SecretString),
 }
 
 impl Application {
@@ -71,6 +74,14 @@ impl Application {
         }
     }
 
+    /// The application that a workload signs in as.
+    pub(super) fn of_workload(workload: Workload) -> Self {
+        let Workload { client, tenant, assertion } = workload;
+        let value = |value, annotation| Value { value, origin: Origin::Annotation(annotation) };
+        let (tenant, client) = (value(tenant, TENANT_ANNOTATION), value(client, CLIENT_ANNOTATION));
+        Self { tenant, client, proof: Proof::Given(assertion) }
+    }
+
     /// Tenant and client must be known where the variable `beside` is set.
     fn meant(settings: &SourceSettings, beside: &str, proof: Proof) -> Result<Self, Error> {
         let (tenant, client) = both(settings.tenant.clone(), settings.client.clone())
@@ -96,7 +107,7 @@ impl Application {
             let is_named = |origin: &Origin| match origin {
                 Origin::Variable(variable) => variable.starts_with("ACRSCOPED_"),
                 Origin::Profile { .. } => true,
-                Origin::Top { .. } => false,
+                Origin::Top { .. } | Origin::Annotation(_) => false,
             };
             let named = set.clone().filter(|set| is_named(&set.origin));
             let task = task.clone().filter(|_| is_of_task).map(|value| Value { value, origin: Origin::Variable(name) });
@@ -119,6 +130,7 @@ impl Application {
             Proof::Secret(_) => "secret",
             Proof::Certificate(_) => "certificate",
             Proof::TokenFile(_) => "workload",
+            Proof::Given(_) => "service account",
             Proof::Job(Issuer::GitHub { .. }) => "github",
             Proof::Job(Issuer::Pipelines { .. }) => "pipelines",
         }
@@ -127,7 +139,7 @@ impl Application {
     /// The secret that must not be shown even when a server repeats it.
     pub(super) fn secret(&self) -> Option<&SecretString> {
         match &self.proof {
-            Proof::Secret(secret) => Some(secret),
+            Proof::Secret(secret) | Proof::Given(secret) => Some(secret),
             Proof::Job(issuer) => Some(issuer.token()),
             Proof::Certificate(_) | Proof::TokenFile(_) => None,
         }
@@ -154,6 +166,7 @@ impl Application {
                 let assertion = SignedAssertion::new(certificate, client.clone(), authority, &tenant, settings.send_chain, clock);
                 asserted(tenant, client, assertion, client_options)
             }
+            Proof::Given(assertion) => asserted(tenant, client, Given(assertion.clone()), client_options),
             Proof::TokenFile(file) => asserted(tenant, client, TokenFile(file.clone()), client_options),
             Proof::Job(issuer) => {
                 let http = network.internet(issuer.host())?;
@@ -216,5 +229,16 @@ impl ClientAssertion for TokenFile {
             Ok(token) if !token.is_empty() => Ok(token.to_owned()),
             _ => Err(wrong("holds no token".into())),
         }
+    }
+}
+
+/// A statement that was handed to us.
+#[derive(Debug)]
+struct Given(SecretString);
+
+#[async_trait::async_trait]
+impl ClientAssertion for Given {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        Ok(self.0.expose_secret().to_owned())
     }
 }

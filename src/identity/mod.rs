@@ -48,6 +48,23 @@ enum Source {
     DeveloperCli(developer_cli::Account),
 }
 
+/// Which application a service account signs in as (cloud-provider-azure, `pkg/credentialprovider/consts.go`).
+pub const CLIENT_ANNOTATION: &str = "kubernetes.azure.com/acr-client-id";
+
+/// In which tenant.
+pub const TENANT_ANNOTATION: &str = "kubernetes.azure.com/acr-tenant-id";
+
+/// Somebody who is to sign in as an application, and proves by an assertion that they may: a pod's service account.
+#[derive(Debug)]
+pub struct Workload {
+    /// The application, by its client id, a GUID.
+    pub client: String,
+    /// Its tenant, a GUID.
+    pub tenant: String,
+    /// What the workload's own issuer states of it, a JWT.
+    pub assertion: SecretString,
+}
+
 /// Who signs in to a registry, and at which authority.
 #[derive(Debug)]
 pub struct Identity {
@@ -80,6 +97,12 @@ impl Identity {
         let mut skipped = Vec::new();
         let source = chain::choose(config, registry, &mut skipped)?;
         Ok(Self::of(source, config, registry.cloud(), Some(registry), skipped))
+    }
+
+    /// A workload that brought its assertion along, whatever source comes first: it is the only one that can be meant.
+    pub(crate) fn of_workload(workload: Workload, config: &Config, registry: &Registry) -> Self {
+        let source = Source::Application(Application::of_workload(workload));
+        Self::of(source, config, registry.cloud(), Some(registry), vec![])
     }
 
     /// Whoever is about to sign in, or has, whatever source comes first: what goes wrong then is told as for the source of this name.
@@ -300,6 +323,7 @@ impl fmt::Display for Identity {
             Source::Application(Application { client: Value { value: client, .. }, proof, .. }) => match proof {
                 Proof::Secret(_) | Proof::Certificate(_) => write!(f, "service principal {client}"),
                 Proof::TokenFile(_) => write!(f, "workload identity {client}"),
+                Proof::Given(_) => write!(f, "the service account as {client}"),
                 Proof::Job(Issuer::GitHub { .. }) => write!(f, "GitHub Actions as {client}"),
                 Proof::Job(Issuer::Pipelines { .. }) => write!(f, "Azure Pipelines as {client}"),
             },
@@ -327,6 +351,7 @@ fn tenant_setting(sources: &SourceSettings, registry: Option<&Registry>, origin:
     match origin {
         Some(Origin::Variable(variable)) if variable.starts_with("ACRSCOPED_") => format!("`{variable}`"),
         Some(Origin::Profile { file, line, .. }) => format!("`{name}` in {}:{line}", file.display()),
+        Some(origin @ Origin::Annotation(_)) => origin.to_string(),
         _ => match registry {
             Some(registry) => format!("`{name}` under `[registry.\"{}\"]` in {file}", registry.host()),
             None => format!("`{name}` in {file}"),

@@ -2,7 +2,7 @@
 
 pub(super) use crate::config::is_tenant;
 
-use super::application::Proof;
+use super::application::{Application, Proof};
 use super::oidc::{Lost, NO_ASSERTION};
 use super::{Endpoint, Identity, Source};
 use crate::entra::Refused;
@@ -168,7 +168,7 @@ fn hint_without_code(identity: &Identity) -> Option<String> {
                 "the job must be allowed to ask for a token: `permissions: id-token: write`, or `SYSTEM_ACCESSTOKEN` mapped"
                     .into()
             }
-            Proof::Secret(_) | Proof::Certificate(_) => return None,
+            Proof::Secret(_) | Proof::Certificate(_) | Proof::Given(_) => return None,
         },
     })
 }
@@ -204,6 +204,9 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         (70_001 | 7_000_112, None) => format!("check {}", settings(identity)),
         (90_038, _) => "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`".into(),
         (700_027, _) => "the certificate is not registered with the application".into(),
+        (700_024, _) if matches!(&identity.source, Source::Application(Application { proof: Proof::Given(_), .. })) => {
+            "the service account's token has expired: check the clocks of this node and of the cluster".into()
+        }
         (700_024, _) => "the federated token has expired, or the clock is wrong; in a CI job let `source` be github-actions or \
                          azure-pipelines, which ask for a new one each time"
             .into(),

@@ -4,8 +4,9 @@
 //! them, only [`crate::error::NOT_FOUND`] makes a client go on anonymously, so nothing but a foreign host gets that answer.
 
 use super::delegate::Other;
+use super::{message, write};
 use crate::config::{IDENTITY_TOKEN, Settings, ZERO_GUID};
-use crate::error::{Error, NO_SERVER_URL, printable};
+use crate::error::{Error, NO_SERVER_URL, printable, visible};
 use crate::helper::Helper;
 use crate::registry::Registry;
 use secrecy::ExposeSecret;
@@ -14,7 +15,6 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::process::ExitCode;
 use tracing::{debug, warn};
-use zeroize::Zeroizing;
 
 /// The longest host that is read.
 const HOST_LIMIT: usize = 8 * 1024;
@@ -67,9 +67,32 @@ struct Stored {
     username: String,
 }
 
-/// Carries out one verb. `helper` is called for a host that is ours and for `list`, so that the answer for any other host depends on
-/// the config file and on no variable but the delegate's. The exit code is 0, or that of the delegate.
-pub fn serve<'a>(
+/// Carries out one verb. `settings` are read first; `helper` is called for a host that is ours and for `list`, so that the answer for any
+/// other host depends on the config file and on no variable but the delegate's.
+///
+/// The exit code is 0, that of the delegate, or 1 with the line after which the client goes on without a credential. Any other failure is
+/// the error, whose line the client has been told by then.
+pub fn serve(
+    verb: Verb,
+    settings: impl FnOnce() -> Result<Settings, Error>,
+    helper: impl for<'a> FnOnce(&'a Settings) -> Result<Helper<'a>, Error>,
+    input: impl Read,
+    mut output: impl Write,
+) -> Result<ExitCode, Error> {
+    let done = settings().and_then(|settings| carry_out(verb, &settings, helper, input, &mut output));
+    done.or_else(|error| {
+        // Settings and names of files are part of messages, and may hold anything.
+        fail(&visible(&error.to_string()), output);
+        if matches!(error, Error::NotOurs | Error::Anonymous(_)) { Ok(ExitCode::FAILURE) } else { Err(error) }
+    })
+}
+
+/// Tells the client why it gets nothing, in a line where the protocol wants it. One that has closed the stream cannot be told.
+pub fn fail(line: &str, mut output: impl Write) {
+    drop(writeln!(output, "{line}"));
+}
+
+fn carry_out<'a>(
     verb: Verb,
     settings: &'a Settings,
     helper: impl FnOnce(&'a Settings) -> Result<Helper<'a>, Error>,
@@ -85,7 +108,7 @@ pub fn serve<'a>(
             };
             let credential = helper(settings)?.get(&registry)?;
             let secret = credential.token.secret().expose_secret();
-            write(&mut output, &Credential { server_url, username: credential.username, secret })?;
+            return write(&mut output, &Credential { server_url, username: credential.username, secret });
         }
         Verb::Store => {
             let message = message(input, STORE_LIMIT)?;
@@ -105,7 +128,7 @@ pub fn serve<'a>(
             };
             helper(settings)?.erase(&registry)?;
         }
-        Verb::List => write(&mut output, &list(settings, &helper(settings)?)?)?,
+        Verb::List => return write(&mut output, &list(settings, &helper(settings)?)?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -165,20 +188,6 @@ fn store(stored: &Stored) -> Result<(), Error> {
     }
 }
 
-/// All of stdin, at most `limit` bytes.
-fn message(input: impl Read, limit: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
-    // Never moved while it grows: what it was moved from would not be wiped.
-    let mut message = Zeroizing::new(Vec::with_capacity(limit + 1));
-    input
-        .take(limit as u64 + 1)
-        .read_to_end(&mut message)
-        .map_err(|error| Error::Input(format!("stdin cannot be read: {error}")))?;
-    if message.len() > limit {
-        return Err(Error::Input(format!("stdin holds more than {limit} bytes")));
-    }
-    Ok(message)
-}
-
 /// The server URL in a message, without the white space around it.
 fn server_url(message: &[u8]) -> Result<&str, Error> {
     let text = std::str::from_utf8(message).map_err(|_| Error::Input("stdin holds no text".into()))?;
@@ -186,12 +195,6 @@ fn server_url(message: &[u8]) -> Result<&str, Error> {
         "" => Err(Error::Input(NO_SERVER_URL.into())),
         url => Ok(url),
     }
-}
-
-fn write(output: &mut impl Write, answer: &impl Serialize) -> Result<(), Error> {
-    let mut line = Zeroizing::new(serde_json::to_vec(answer).map_err(|error| Error::Output(error.into()))?);
-    line.push(b'\n');
-    output.write_all(&line).and_then(|()| output.flush()).map_err(Error::Output)
 }
 
 #[cfg(test)]
@@ -204,7 +207,7 @@ mod tests {
     }
 
     fn answer(verb: Verb, input: &[u8], output: &mut Vec<u8>) -> Result<ExitCode, Error> {
-        serve(verb, &Settings::of(HashMap::new(), None), no_helper, input, output)
+        carry_out(verb, &Settings::of(HashMap::new(), None), no_helper, input, output)
     }
 
     fn failure(verb: Verb, input: &[u8]) -> String {

@@ -12,6 +12,7 @@
 //! | `state` | what a file says |
 //! | `inspect`, `surroundings` | whether it will work; [`wiring`] is for others too |
 //! | `report`, `diff` | what is told |
+//! | `kubelet` | the configuration for kubelet, which is printed |
 
 mod delegate;
 mod diff;
@@ -19,6 +20,7 @@ mod disk;
 mod edit;
 mod inspect;
 mod json;
+mod kubelet;
 mod place;
 mod plan;
 #[cfg(test)]
@@ -51,7 +53,8 @@ use std::io::Write;
 /// The name of this helper in clients' files: what follows `docker-credential-`.
 const HELPER: &str = "acrscoped";
 
-/// `configure [REGISTRY…] [--all] [--remove] [--docker | --containers] [--dry-run] [--json | --plain]`.
+/// `configure [REGISTRY…] [--all] [--remove] [--docker | --containers] [--dry-run] [--json | --plain]`, or
+/// `configure --kubelet [--registry-mirror SOURCE:REGISTRY,…]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct Arguments {
@@ -73,12 +76,21 @@ pub struct Arguments {
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// Print the configuration with which kubelet calls this helper, and write no file.
+    #[arg(long, conflicts_with_all = ["registries", "all", "remove", "docker", "containers", "dry_run", "json", "plain"])]
+    kubelet: bool,
+    /// With --kubelet: pull the images of a host through a registry.
+    #[arg(long = "registry-mirror", value_name = "SOURCE:REGISTRY", value_delimiter = ',', requires = "kubelet")]
+    mirrors: Vec<String>,
     #[command(flatten)]
     pub(super) format: Format,
 }
 
 /// Does what was asked. All files are read and the changes made in memory before the first of them is written.
 pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<(), Error> {
+    if arguments.kubelet {
+        return kubelet::print(context, &arguments.mirrors, output);
+    }
     let places = Places::of(context.settings)?;
     let named = arguments.registries.iter().map(|text| context.registry(text)).collect::<Result<Vec<_>, _>>()?;
     let job = Job { context, arguments, places: &places };

@@ -1,0 +1,91 @@
+//! Image references: which host one is pulled from.
+//!
+//! kubelet finds the credential of an image by `url.Parse` of `https://` and the image, and compares the host, label by label, and
+//! the port with those of each key of the answer (kubernetes, `pkg/credentialprovider/keyring.go`). So the host that is written in the
+//! image, in its case and with its port, is the key that it will find.
+
+/// The host of an image reference as it stands there, port included: what is in front of the first slash.
+///
+/// None for what names no host, as `app`, which is Docker Hub's, and for what cannot be a reference: the letters of one are those of
+/// names, tags and digests (distribution/reference, `regexp.go`).
+pub(super) fn host(image: &str) -> Option<&str> {
+    let is_of_references = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/@+".contains(&byte);
+    let (host, repository) = image.split_once('/')?;
+    // A server URL may end with a dot, the host of a reference may not.
+    let is_whole = !host.ends_with('.') && !host.contains(".:");
+    (!repository.is_empty() && is_whole && image.bytes().all(is_of_references)).then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+
+    fn registry(image: &str) -> Option<Registry> {
+        Registry::parse(host(image)?, &[])
+    }
+
+    #[test]
+    fn the_host_is_taken_as_it_is_written() {
+        for (image, written, login_server) in [
+            ("contoso.azurecr.io/app", "contoso.azurecr.io", "contoso.azurecr.io"),
+            ("contoso.azurecr.io/team/app/web", "contoso.azurecr.io", "contoso.azurecr.io"),
+            ("contoso.azurecr.io/app:v1", "contoso.azurecr.io", "contoso.azurecr.io"),
+            ("contoso.azurecr.io/app@sha256:0a1b", "contoso.azurecr.io", "contoso.azurecr.io"),
+            ("contoso.azurecr.io/app:v1@sha256:0a1b", "contoso.azurecr.io", "contoso.azurecr.io"),
+            ("contoso.azurecr.io:443/app", "contoso.azurecr.io:443", "contoso.azurecr.io"),
+            ("Contoso.azurecr.io/app", "Contoso.azurecr.io", "contoso.azurecr.io"),
+            ("contoso-abc123.azurecr.io/app", "contoso-abc123.azurecr.io", "contoso-abc123.azurecr.io"),
+            ("contoso.eastus.geo.azurecr.io/app", "contoso.eastus.geo.azurecr.io", "contoso.azurecr.io"),
+            ("contoso.azurecr.us/contoso.azurecr.io/app", "contoso.azurecr.us", "contoso.azurecr.us"),
+        ] {
+            assert_eq!(host(image), Some(written), "{image}");
+            assert_eq!(registry(image).unwrap().login_server(), login_server, "{image}");
+        }
+    }
+
+    #[test]
+    fn an_image_that_only_looks_like_one_of_a_registry_is_foreign() {
+        for image in [
+            "",
+            "/",
+            "app",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io/",
+            "contoso.azurecr.io:443",
+            "contoso.azurecr.io:v1",
+            "/contoso.azurecr.io/app",
+            "docker.io/library/app",
+            "evil/contoso.azurecr.io/app",
+            "evil.example/contoso.azurecr.io/app",
+            "contoso.azurecr.io.evil.example/app",
+            "contoso.azurecr.io./app",
+            "contoso.azurecr.io.:443/app",
+            "contoso.azurecr.io:5000/app",
+            "contoso.azurecr.io:/app",
+            "user@contoso.azurecr.io/app",
+            "user:password@contoso.azurecr.io/app",
+            "contoso.azurecr.io@evil.example/app",
+            "https://contoso.azurecr.io/app",
+            "contoso.azurecr.io?x/app",
+            "contoso.azurecr.io/app?x",
+            "contoso.azurecr.io#x/app",
+            "contoso.azurecr.io\\@evil.example/app",
+            " contoso.azurecr.io/app",
+            "contoso.azurecr.io /app",
+            "contoso.azurecr.io/app\n",
+            "contoso.azurecr.io\0/app",
+            "contoso.azurecr.io/app\0",
+            "contoso.azurecr.io/\u{202e}app",
+            "c\u{43e}ntoso.azurecr.io/app",
+            "contoso\u{3002}azurecr\u{3002}io/app",
+            "contoso.azurecr.io%2f@evil.example/app",
+            "contoso.data.azurecr.io/app",
+            "contoso.eastus.data.azurecr.io/app",
+            "*.azurecr.io/app",
+            "team.contoso.azurecr.io/app",
+        ] {
+            assert_eq!(registry(image), None, "{image:?}");
+        }
+    }
+}
