@@ -1,8 +1,8 @@
 //! A registry with a limit, and a fleet of nodes that pull from it: a simulation by events, with the product's own functions for how long a
 //! credential is kept and how often a request is sent again.
 
-use crate::cache_duration;
 use docker_credential_acrscoped::network::retry;
+use docker_credential_acrscoped::protocol::kubelet::cache_duration;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -70,8 +70,8 @@ impl Random {
 pub(crate) enum Refill {
     /// Bit by bit: who is refused is asked to wait until there is one more.
     Steady,
-    /// Whole, each minute: who is refused is asked to wait for that, up to 60 s.
-    EachMinute,
+    /// Whole, each time that this is over: who is refused is asked to wait for that.
+    Whole(Time),
 }
 
 /// The category "OAuth" of a registry's limits: exchanges and tokens.
@@ -89,8 +89,8 @@ impl Registry {
         let full = self.limit * 1_000;
         match self.refill {
             Refill::Steady => self.left = full.min(self.left + (now - self.at) * full / MINUTE),
-            Refill::EachMinute if now / MINUTE > self.at / MINUTE => self.left = full,
-            Refill::EachMinute => (),
+            Refill::Whole(every) if now / every > self.at / every => self.left = full,
+            Refill::Whole(_) => (),
         }
         self.at = now;
         if self.left >= 1_000 {
@@ -99,7 +99,7 @@ impl Registry {
         }
         Err(match self.refill {
             Refill::Steady => ((1_000 - self.left) * MINUTE / full).div_ceil(SECOND).max(1),
-            Refill::EachMinute => (MINUTE - now % MINUTE).div_ceil(SECOND),
+            Refill::Whole(every) => (every - now % every).div_ceil(SECOND),
         })
     }
 }
@@ -139,7 +139,7 @@ pub(crate) enum Patience {
 #[derive(Clone, Copy)]
 pub(crate) struct Setup {
     pub(crate) nodes: usize,
-    /// Requests a minute.
+    /// Requests in a full bucket, which is a minute's.
     pub(crate) limit: u64,
     pub(crate) refill: Refill,
     pub(crate) demand: Demand,
@@ -157,16 +157,14 @@ pub(crate) struct Outcome {
     pub(crate) exchanges: Vec<u64>,
     /// All requests of each minute.
     pub(crate) requests: Vec<u64>,
-    /// Requests that were refused.
-    pub(crate) refused: u64,
-    /// Calls of the helper that ended without a credential.
-    pub(crate) failed_calls: u64,
+    /// Requests that were refused, of each minute.
+    pub(crate) refused: Vec<u64>,
+    /// Calls of the helper that ended without a credential, of each minute.
+    pub(crate) failed_calls: Vec<u64>,
     /// When each node first had a credential, in order.
     pub(crate) served: Vec<Time>,
     /// When each node first had its image, in order.
     pub(crate) pulled: Vec<Time>,
-    /// Exchanges that were sent, refused ones included.
-    pub(crate) exchanges_sent: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -204,7 +202,8 @@ struct Fleet {
 pub(crate) fn run(setup: Setup) -> Outcome {
     let registry = Registry { limit: setup.limit, refill: setup.refill, left: setup.limit * 1_000, at: 0 };
     let minutes = usize::try_from(setup.until / MINUTE + 1).expect("a small number");
-    let outcome = Outcome { exchanges: vec![0; minutes], requests: vec![0; minutes], ..Outcome::default() };
+    let none = || vec![0; minutes];
+    let outcome = Outcome { exchanges: none(), requests: none(), refused: none(), failed_calls: none(), ..Outcome::default() };
     let nodes = vec![Node::default(); setup.nodes];
     let mut fleet = Fleet { setup, registry, nodes, events: BinaryHeap::new(), order: 0, random: Random(1), outcome };
     for node in 0..setup.nodes {
@@ -234,7 +233,7 @@ impl Fleet {
         let taken = self.registry.take(now);
         match taken {
             Ok(()) => self.outcome.requests[minute(now)] += 1,
-            Err(_) => self.outcome.refused += 1,
+            Err(_) => self.outcome.refused[minute(now)] += 1,
         }
         taken
     }
@@ -251,7 +250,6 @@ impl Fleet {
     }
 
     fn exchange(&mut self, now: Time, node: usize, tried: u32, deadline: Time) {
-        self.outcome.exchanges_sent += 1;
         let Err(asked) = self.take(now) else {
             self.outcome.exchanges[minute(now)] += 1;
             self.serve(now + ROUND_TRIP, node, now);
@@ -266,7 +264,7 @@ impl Fleet {
             // A token that is still good is better than none.
             self.serve(now, node, received);
         } else {
-            self.outcome.failed_calls += 1;
+            self.outcome.failed_calls[minute(now)] += 1;
             // kubelet has the runtime pull without a credential: it asks for an anonymous token, and gets none.
             let _ = self.take(now);
             self.fail(now, node);
