@@ -113,6 +113,7 @@ fn tables(steady: &[Steady], cold: &[Cold]) -> String {
             writeln!(text, "| {words} | {kept} | {exchanges} | {requests} | {} |", number(refused)).expect("a string");
         }
     }
+    writeln!(text, "\nA registry of {} a minute refuses none of these.", number(LIMITS[1])).expect("a string");
     text += "\nA fleet that starts: all nodes within one second, each for one image.\n\n\
              | limit a minute | the bucket is filled | `Retry-After` | all have a credential after | all have their image after | refused | calls that failed |\n\
              | ---: | --- | --- | ---: | ---: | ---: | ---: |\n";
@@ -142,6 +143,9 @@ fn check(steady: &[Steady], cold: &[Cold]) {
         assert!(spread_peak * factor < alike_peak, "{words}: {spread_peak} spread, {alike_peak} alike");
         assert!(spread.refused[START..].iter().sum::<u64>() <= alike.refused[START..].iter().sum(), "{words}");
         assert_eq!(spread.served.len(), SHIPPED.nodes, "{words}");
+        // So the higher limit refuses nobody.
+        let sent = alike.requests.iter().zip(&alike.refused).map(|(taken, refused)| taken + refused);
+        assert!(sent.skip(START).all(|sent| sent < LIMITS[1]), "{words}");
     }
     // Ten times fewer, and a twentieth of the lowest limit, where the helper alone decides when it comes.
     let [spread, alike] = [&steady[0].spread, &steady[0].alike].map(|outcome| Outcome::busiest(&outcome.exchanges));
@@ -168,7 +172,8 @@ fn the_page_and_the_picture_are_what_the_model_says() {
     let (before, rest) = kept.split_once(BEGIN).expect("a place for the tables");
     let (_, after) = rest.split_once(END).expect("its end");
     let page = format!("{before}{BEGIN}\n{tables}\n{END}{after}");
-    let picture = picture::draw(&steady[0].spread.exchanges, &steady[0].alike.exchanges, &cold_lines(&cold));
+    let half_a_day = |kept| run(Setup { kept, until: 12 * HOUR, ..SHIPPED }).exchanges;
+    let picture = picture::draw(&half_a_day(Kept::Spread), &half_a_day(Kept::Alike), &cold_lines(&cold));
     if std::env::var_os("ACRSCOPED_UPDATE_DOCS").is_some() {
         std::fs::write(PAGE, &page).expect("the folder docs");
         std::fs::write(PICTURE, &picture).expect("the folder docs/pictures");
