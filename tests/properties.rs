@@ -192,6 +192,16 @@ proptest! {
     }
 
     #[test]
+    fn no_request_of_kubelet_wakes_a_helper_for_a_foreign_image(
+        host in prop_oneof![server_url(), nearly_a_registry()],
+        path in select(vec!["", "/", "/app", "/team/app:v1", "/app@sha256:0a", "//app", "/@evil.example", "/app\n", "/\u{202e}app"]),
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        invariants::image(&(host + path));
+        invariants::kubelet(&bytes);
+    }
+
+    #[test]
     fn no_claims_make_a_token_eternal_or_take_it_to_another_service(claims in claims(), now in seconds(), at in seconds()) {
         invariants::token(claims.to_string().as_bytes(), now, at);
     }

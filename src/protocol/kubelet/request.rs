@@ -48,8 +48,11 @@ impl Request {
     pub(super) fn parse(message: &[u8]) -> Result<Self, Error> {
         let TypeMeta { api_version, kind } = serde_json::from_slice(message).map_err(|error| unreadable(&error))?;
         if (api_version.as_str(), kind.as_str()) != (API_VERSION, KIND) {
-            let told = format!("`{}` of `{}`", printable(&kind), printable(&api_version));
-            return Err(Error::Request { problem: format!("it is a {told}, expected a `{KIND}` of `{API_VERSION}`") });
+            let is = match (printable(&kind), printable(&api_version)) {
+                (kind, version) if kind.is_empty() || version.is_empty() => "names no `kind` or no `apiVersion`".to_owned(),
+                (kind, version) => format!("is a `{kind}` of `{version}`"),
+            };
+            return Err(Error::Request { problem: format!("it {is}, expected a `{KIND}` of `{API_VERSION}`") });
         }
         let request: Self = serde_json::from_slice(message).map_err(|error| unreadable(&error))?;
         if request.image.is_empty() {

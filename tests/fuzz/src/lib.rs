@@ -8,8 +8,10 @@
 use azure_core::base64::encode_url_safe;
 use docker_credential_acrscoped::config::{Config, Settings, ZERO_GUID};
 use docker_credential_acrscoped::error::{Error, NOT_FOUND, printable, visible};
+use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::identity::Identity;
-use docker_credential_acrscoped::protocol::docker::{Verb, serve};
+use docker_credential_acrscoped::protocol::docker::Verb;
+use docker_credential_acrscoped::protocol::{docker, kubelet};
 use docker_credential_acrscoped::registry::{CLOUDS, Registry};
 use docker_credential_acrscoped::token::{AccessToken, Audience, REGISTRY_AUDIENCE, RefreshToken};
 use secrecy::{ExposeSecret, SecretString};
@@ -95,16 +97,23 @@ fn effective_host(text: &str) -> Option<String> {
     Some(host.strip_suffix('.').unwrap_or(host).to_owned())
 }
 
+/// Settings of nobody.
+fn nothing_set() -> Result<Settings, Error> {
+    Ok(Settings::of(HashMap::new(), None))
+}
+
+/// Stands where a helper would be made, and notes that it was wanted.
+fn no_helper<'a>(asked: &Cell<bool>) -> Result<Helper<'a>, Error> {
+    asked.set(true);
+    Err(Error::Input("a helper".into()))
+}
+
 /// The docker protocol: a helper is made for a registry and for nothing else, and what is said is one printable line.
 pub fn docker(verb: Verb, input: &[u8]) {
     let asked = Cell::new(false);
     let mut output = Vec::new();
-    let settings = Settings::of(HashMap::new(), None);
-    let helper = |_| {
-        asked.set(true);
-        Err(Error::Input("a helper".into()))
-    };
-    let result = serve(verb, &settings, helper, input, &mut output);
+    let result = docker::serve(verb, nothing_set, |_| no_helper(&asked), input, &mut output);
+    let output = String::from_utf8(output).expect("text");
     let text = std::str::from_utf8(input).unwrap_or_default();
     let is_ours = input.len() <= 8 * 1024 && Registry::parse(text.trim(), &[]).is_some();
     let needed = match verb {
@@ -113,15 +122,47 @@ pub fn docker(verb: Verb, input: &[u8]) {
         Verb::List => true,
     };
     assert_eq!(asked.get(), needed);
-    assert!(output.is_empty());
     match result {
-        Ok(_) => assert!(verb == Verb::Store && is_kept_nowhere(input)),
+        // Clients take these words as leave to go on without a credential.
+        Ok(_) if output.strip_suffix('\n') == Some(NOT_FOUND) => assert!(matches!(verb, Verb::Get | Verb::Erase) && !needed),
+        Ok(_) => assert!(output.is_empty() && verb == Verb::Store && is_kept_nowhere(input)),
         Err(error) => {
             words(&error);
-            // Clients take these words as leave to go on without a credential.
-            assert_eq!(error.to_string() == NOT_FOUND, matches!(error, Error::NotOurs));
+            assert_eq!(output.strip_suffix('\n'), Some(&*visible(&error.to_string())));
+            assert_ne!(output.trim(), NOT_FOUND);
         }
     }
+}
+
+/// kubelet's protocol: a helper is made for an image of a registry and for no other, by the host that a URL parser reads, as kubelet does;
+/// and a failure leaves stdout empty.
+pub fn kubelet(input: &[u8]) {
+    let asked = Cell::new(false);
+    let mut output = Vec::new();
+    let result = kubelet::serve(&kubelet::Arguments::default(), nothing_set, |_| no_helper(&asked), input, &mut output);
+    if asked.get() {
+        let request: Value = serde_json::from_slice(input).expect("JSON");
+        let url = Url::parse(&format!("https://{}", request["image"].as_str().expect("an image"))).expect("a URL");
+        let host = url.host_str().expect("a host");
+        assert_eq!(Registry::parse(host, &[]).expect("a registry").host(), host);
+        assert!(url.username().is_empty() && url.password().is_none() && url.port_or_known_default() == Some(443));
+    }
+    match result {
+        Ok(_) => {
+            let response: Value = serde_json::from_slice(&output).expect("JSON");
+            assert!(response["auth"].is_null() && response["cacheDuration"] == "0s" && !asked.get(), "{response}");
+        }
+        Err(error) => {
+            words(&error);
+            assert!(output.is_empty());
+        }
+    }
+}
+
+/// The same for a whole request for this image.
+pub fn image(image: &str) {
+    let (version, kind) = ("credentialprovider.kubelet.k8s.io/v1", "CredentialProviderRequest");
+    kubelet(serde_json::json!({"apiVersion": version, "kind": kind, "image": image}).to_string().as_bytes());
 }
 
 /// Whether `store` may say that all is well: for a registry and the user names that `get` gives.
