@@ -123,7 +123,9 @@ fn on_a_node_of_kubeadm_it_is_put_in_place_and_taken_away() {
     let node = Node::new(&[KUBEADM]);
     let before = node.tree();
     let answer = node.install();
-    assert!(answer.stdout.contains(&format!("KUBELET_EXTRA_ARGS=--image-credential-provider-bin-dir={}", BIN.rsplit_once('/').unwrap().0)));
+    assert!(
+        answer.stdout.contains("KUBELET_EXTRA_ARGS=--image-credential-provider-bin-dir=/var/lib/kubelet/credential-provider ")
+    );
     assert!(answer.stdout.contains("systemctl restart kubelet"), "{answer:#?}");
     assert_eq!(std::fs::read(node.path(BIN)).unwrap(), std::fs::read(binary()).unwrap());
     assert_eq!(node.path(BIN).metadata().unwrap().permissions().mode() & 0o777, 0o755);
@@ -191,7 +193,10 @@ fn the_identity_of_the_node_and_of_its_pods_can_be_told() {
     command.args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"]).arg(node.path(THEIRS));
     let config = run(command, "", LIMIT).succeeds().json();
     let own = &config["providers"][1];
-    assert_eq!((&config["providers"][0]["name"], &own["args"]), (&"ecr-credential-provider".into(), &serde_json::json!(["kubelet"])));
+    assert_eq!(
+        (&config["providers"][0]["name"], &own["args"]),
+        (&"ecr-credential-provider".into(), &serde_json::json!(["kubelet"]))
+    );
     assert_eq!(own["env"][1], serde_json::json!({"name": "AZURE_CLIENT_ID", "value": CLIENT}));
     assert_eq!(own["tokenAttributes"]["serviceAccountTokenAudience"], AUDIENCE);
     assert_eq!(own["tokenAttributes"]["optionalServiceAccountAnnotationKeys"].as_array().map(Vec::len), Some(2));
@@ -229,7 +234,10 @@ fn a_second_install_changes_nothing_and_another_program_is_an_upgrade() {
     let answer = node.call(&["install"], &[("PROGRAM", next.to_str().unwrap())]).succeeds();
     assert!(answer.stdout.contains("restart kubelet"), "{answer:#?}");
     assert!(node.read(THEIRS).starts_with(ECR) && node.read(THEIRS).matches("defaultCacheDuration: 7m").count() == 1);
-    assert_eq!(std::fs::read(node.path("/etc/kubernetes/bin/docker-credential-acrscoped")).unwrap(), std::fs::read(next).unwrap());
+    assert_eq!(
+        std::fs::read(node.path("/etc/kubernetes/bin/docker-credential-acrscoped")).unwrap(),
+        std::fs::read(next).unwrap()
+    );
     assert_eq!(node.tree().len(), installed.len());
     node.uninstall();
     assert_eq!(node.tree(), before);
@@ -239,12 +247,21 @@ fn a_second_install_changes_nothing_and_another_program_is_an_upgrade() {
 fn a_list_that_cannot_be_added_to_line_by_line_is_left_alone_and_said() {
     for (content, words) in [
         ("", "it is empty"),
-        ("{\"apiVersion\": \"kubelet.config.k8s.io/v1\", \"kind\": \"CredentialProviderConfig\", \"providers\": []}\n", "line by line"),
+        (
+            "{\"apiVersion\": \"kubelet.config.k8s.io/v1\", \"kind\": \"CredentialProviderConfig\", \"providers\": []}\n",
+            "line by line",
+        ),
         ("apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders: []\n", "no list `providers`"),
         ("apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders:\n", "no list `providers`"),
         ("kind: CredentialProviderConfig\nproviders:\n- name: a\napiVersion: kubelet.config.k8s.io/v1\n", "not the last"),
-        ("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: CredentialProviderConfig\nproviders:\n- name: a\n", "no CredentialProviderConfig of"),
-        ("apiVersion: kubelet.config.k8s.io/v1\nkind: KubeletConfiguration\nproviders:\n- name: a\n", "no CredentialProviderConfig of"),
+        (
+            "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: CredentialProviderConfig\nproviders:\n- name: a\n",
+            "no CredentialProviderConfig of",
+        ),
+        (
+            "apiVersion: kubelet.config.k8s.io/v1\nkind: KubeletConfiguration\nproviders:\n- name: a\n",
+            "no CredentialProviderConfig of",
+        ),
         ("%&!\u{1}", "no CredentialProviderConfig of"),
         (&format!("{ECR}\n---\n{ECR}\n"), "more than one document"),
         (&ECR.replace('\n', "\r\n"), "carriage return"),
@@ -305,7 +322,9 @@ fn on_a_read_only_node_it_says_so_and_leaves_nothing_behind() {
     for place in ["etc", "var/lib"] {
         let node = Node::new(&[TOLD, (THEIRS, ECR)]);
         let before = node.tree();
-        let script = format!("mount --bind $NODE/{place} $NODE/{place}; mount -o remount,bind,ro $NODE/{place}; exec sh {FOLDER}/install-on-node install");
+        let script = format!(
+            "mount --bind $NODE/{place} $NODE/{place}; mount -o remount,bind,ro $NODE/{place}; exec sh {FOLDER}/install-on-node install"
+        );
         let mut command = node.home.command("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-ec", &script]).env("NODE", node.path("")).env("PROGRAM", binary());
         let answer = run(command, "", LIMIT).fails();

@@ -4,10 +4,12 @@
 mod model;
 mod picture;
 mod reality;
+mod registry;
 #[path = "../support/mod.rs"]
 mod support;
 
-use model::{Demand, HOUR, Kept, MINUTE, Outcome, Patience, Refill, SECOND, Setup, Time, run};
+use model::{Demand, HOUR, Kept, MINUTE, Outcome, Patience, SECOND, Setup, Time, run};
+use registry::Refill;
 use std::fmt::Write as _;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kubernetes.md");
@@ -179,7 +181,10 @@ fn the_page_and_the_picture_are_what_the_model_says() {
         std::fs::write(PICTURE, &picture).expect("the folder docs/pictures");
         return;
     }
-    assert!(kept == page, "docs/kubernetes.md is not what the model says; write it anew with\n  {AGAIN}\nit would say:\n{tables}");
+    assert!(
+        kept == page,
+        "docs/kubernetes.md is not what the model says; write it anew with\n  {AGAIN}\nit would say:\n{tables}"
+    );
     assert!(std::fs::read_to_string(PICTURE).unwrap_or_default() == picture, "docs/pictures/fleet.svg is old: {AGAIN}");
 }
 

@@ -1,6 +1,7 @@
 //! A registry with a limit, and a fleet of nodes that pull from it: a simulation by events, with the product's own functions for how long a
 //! credential is kept and how often a request is sent again.
 
+use crate::registry::{Refill, Registry};
 use docker_credential_acrscoped::network::retry;
 use docker_credential_acrscoped::protocol::kubelet::cache_duration;
 use std::cmp::Reverse;
@@ -56,51 +57,6 @@ impl Random {
 
     fn word(&mut self) -> u32 {
         (self.next() >> 32) as u32
-    }
-
-    /// Waits between things that happen by chance, this long on average.
-    fn chance(&mut self, mean: Time) -> Time {
-        let unit = (self.next() >> 11) as f64 / (1_u64 << 53) as f64;
-        (-(1.0 - unit).ln() * mean as f64) as Time
-    }
-}
-
-/// How a registry's bucket of requests is filled again. Microsoft says that it is one, and not how.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refill {
-    /// Bit by bit: who is refused is asked to wait until there is one more.
-    Steady,
-    /// Whole, each time that this is over: who is refused is asked to wait for that.
-    Whole(Time),
-}
-
-/// The category "OAuth" of a registry's limits: exchanges and tokens.
-struct Registry {
-    limit: u64,
-    refill: Refill,
-    /// Requests that are left, in thousandths.
-    left: u64,
-    at: Time,
-}
-
-impl Registry {
-    /// Takes a request, or says how many seconds to wait.
-    fn take(&mut self, now: Time) -> Result<(), u64> {
-        let full = self.limit * 1_000;
-        match self.refill {
-            Refill::Steady => self.left = full.min(self.left + (now - self.at) * full / MINUTE),
-            Refill::Whole(every) if now / every > self.at / every => self.left = full,
-            Refill::Whole(_) => (),
-        }
-        self.at = now;
-        if self.left >= 1_000 {
-            self.left -= 1_000;
-            return Ok(());
-        }
-        Err(match self.refill {
-            Refill::Steady => ((1_000 - self.left) * MINUTE / full).div_ceil(SECOND).max(1),
-            Refill::Whole(every) => (every - now % every).div_ceil(SECOND),
-        })
     }
 }
 
@@ -200,7 +156,7 @@ struct Fleet {
 
 /// Runs a set-up to its end; the same one always goes the same way.
 pub(crate) fn run(setup: Setup) -> Outcome {
-    let registry = Registry { limit: setup.limit, refill: setup.refill, left: setup.limit * 1_000, at: 0 };
+    let registry = Registry::full(setup.limit, setup.refill);
     let minutes = usize::try_from(setup.until / MINUTE + 1).expect("a small number");
     let none = || vec![0; minutes];
     let outcome = Outcome { exchanges: none(), requests: none(), refused: none(), failed_calls: none(), ..Outcome::default() };
@@ -258,7 +214,7 @@ impl Fleet {
         let asked = (self.setup.patience == Patience::Honoured).then_some(asked);
         let left = Duration::from_millis(deadline.saturating_sub(now + ROUND_TRIP));
         if let Some(wait) = retry::wait(tried, asked, left, self.random.byte()) {
-            let at = now + ROUND_TRIP + wait.as_millis() as Time;
+            let at = now + ROUND_TRIP + milliseconds(wait);
             self.plan(at, node, Step::Exchange { tried: tried + 1, deadline });
         } else if let Some(received) = self.nodes[node].received.filter(|received| now + SPENT < received + LIFE) {
             // A token that is still good is better than none.
@@ -279,7 +235,7 @@ impl Fleet {
         };
         let kept = cache_duration(Duration::from_millis((received + LIFE).saturating_sub(now)), random);
         let it = &mut self.nodes[node];
-        it.kept_until = now + kept.as_millis() as Time;
+        it.kept_until = now + milliseconds(kept);
         it.received = self.setup.remembers.then_some(received);
         if !std::mem::replace(&mut it.served, true) {
             self.outcome.served.push(now);
@@ -308,7 +264,7 @@ impl Fleet {
         let at = match self.setup.demand {
             Demand::Once => return,
             Demand::Always => kept_until,
-            Demand::ByChance => now + self.random.chance(5 * MINUTE),
+            Demand::ByChance => now + self.random.below(10 * MINUTE),
             Demand::InStep => (now / (5 * MINUTE) + 1) * 5 * MINUTE + self.random.below(10 * SECOND),
         };
         self.plan(at, node, Step::Pull);
@@ -321,6 +277,10 @@ impl Fleet {
         let at = now + backoff + self.random.below(LOOKS_EVERY);
         self.plan(at, node, Step::Pull);
     }
+}
+
+fn milliseconds(time: Duration) -> Time {
+    Time::try_from(time.as_millis()).expect("hours")
 }
 
 fn minute(now: Time) -> usize {

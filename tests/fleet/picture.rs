@@ -57,7 +57,8 @@ struct Svg(String);
 
 impl Svg {
     fn text(&mut self, x: f64, y: f64, class: &str, anchor: &str, words: &str) {
-        writeln!(self.0, r#"<text x="{x:.1}" y="{y:.1}" class="{class}" text-anchor="{anchor}">{words}</text>"#).expect("a string");
+        writeln!(self.0, r#"<text x="{x:.1}" y="{y:.1}" class="{class}" text-anchor="{anchor}">{words}</text>"#)
+            .expect("a string");
     }
 
     fn across(&mut self, frame: &Frame, share: f64, class: &str) {
@@ -115,7 +116,11 @@ fn above(svg: &mut Svg, spread: &[u64], alike: &[u64]) {
         (0..minutes).map(|minute| (at(minute), ABOVE.y(height_of(values[minute])))).collect()
     };
     let spread = line(spread);
-    svg.path("area", &spread, &format!("L{:.1} {:.1}L{:.1} {:.1}Z", spread[minutes - 1].0, ABOVE.y(0.0), ABOVE.left, ABOVE.y(0.0)));
+    svg.path(
+        "area",
+        &spread,
+        &format!("L{:.1} {:.1}L{:.1} {:.1}Z", spread[minutes - 1].0, ABOVE.y(0.0), ABOVE.left, ABOVE.y(0.0)),
+    );
     svg.path("b", &line(alike), "");
     svg.path("a", &spread, "");
     svg.text(at(0) + 12.0, ABOVE.y(height_of(2_600)), "faint", "start", "all start at once");

@@ -1,6 +1,7 @@
 //! Fifty nodes for real: the shipped binary, fifty times at once, before a registry that takes thirty requests at a time.
 
-use crate::model::{Demand, Kept, MINUTE, Patience, Refill, SECOND, Setup, run};
+use crate::model::{Demand, Kept, MINUTE, Patience, SECOND, Setup, run};
+use crate::registry::Refill;
 use crate::support::{self, Home, LIMIT, REGISTRY};
 use simulator::{Endpoint, Limit, Settings, Simulator};
 
