@@ -149,6 +149,43 @@ fn on_a_node_of_k3s_it_goes_where_k3s_looks() {
 }
 
 #[test]
+fn what_the_kubelet_is_told_is_found_wherever_nodes_tell_it() {
+    let flags = "--image-credential-provider-bin-dir=/srv/bin --image-credential-provider-config=/srv/list.yaml";
+    for (file, content) in [
+        ("/var/lib/kubelet/kubeadm-flags.env", format!("KUBELET_KUBEADM_ARGS=\"--node-ip=10.0.0.1 {flags}\"\n")),
+        ("/etc/default/kubelet", format!("# --image-credential-provider-config=/old.yaml\nKUBELET_EXTRA_ARGS={flags}\n")),
+        ("/etc/sysconfig/kubelet", format!("KUBELET_EXTRA_ARGS='{flags}'\n")),
+        (
+            "/etc/systemd/system/kubelet.service.d/20-flags.conf",
+            format!("[Service]\nEnvironment=\"KUBELET_EXTRA_ARGS={flags}\"\n"),
+        ),
+        (
+            "/etc/rancher/k3s/config.yaml",
+            "image-credential-provider-bin-dir: /srv/bin\nimage-credential-provider-config: \"/srv/list.yaml\"\n".into(),
+        ),
+        (
+            "/etc/rancher/rke2/config.yaml.d/10-list.yaml",
+            "kubelet-arg:\n- \"image-credential-provider-bin-dir=/srv/bin\"\n- image-credential-provider-config=/srv/list.yaml\n"
+                .into(),
+        ),
+        (
+            "/etc/systemd/system/k3s.service",
+            "[Service]\nExecStart=/usr/local/bin/k3s \\\n    server \\\n\t'--image-credential-provider-bin-dir=/srv/bin' \\\n\t\
+             '--image-credential-provider-config=/srv/list.yaml' \\\n"
+                .into(),
+        ),
+    ] {
+        let node = Node::new(&[(file, &content)]);
+        let answer = node.install();
+        assert!(
+            node.path("/srv/bin/docker-credential-acrscoped").exists() && node.path("/srv/list.yaml").exists(),
+            "{file}: {answer:#?}"
+        );
+        assert!(!answer.stdout.contains("KUBELET_EXTRA_ARGS"), "{file}: {answer:#?}");
+    }
+}
+
+#[test]
 fn beside_another_provider_it_adds_its_own_entry_and_nothing_else() {
     for content in [ECR.to_owned(), format!("{ECR}\n"), format!("---\n{ECR}\n\n# the end\n")] {
         let node = Node::new(&[TOLD, (THEIRS, &content)]);
