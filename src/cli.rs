@@ -33,6 +33,10 @@ kubernetes.azure.com/acr-tenant-id. Nothing is cached for service accounts.
 The runtime may send the credential of a mirror to the source, if it turns there
 because the mirror has not got the image.
 
+It ends with 0 and a response, without a credential for images that are not of a
+registry; or with 1, nothing on stdout, and the reason on stderr, which is then in
+kubelet's log. `timeout` counts up to 50 seconds, and `username` not at all.
+
 Example:
   echo '{\"apiVersion\":\"credentialprovider.kubelet.k8s.io/v1\",
     \"kind\":\"CredentialProviderRequest\",
@@ -100,7 +104,7 @@ pub enum Stop {
 /// a credential provider the verb is `kubelet`, which need not be said then.
 pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
     let mut args: Vec<OsString> = args.into_iter().collect();
-    if args.first().is_some_and(|name| is_of_kubelet(name)) && args.get(1).is_none_or(|word| word != "kubelet") {
+    if args.first().is_some_and(is_of_kubelet) && args.get(1).is_none_or(|word| word != "kubelet") {
         args.insert(1, "kubelet".into());
     }
     let verb = match &args[..] {

@@ -197,3 +197,18 @@ fn credential(config: &Config, token: Result<RefreshToken, Error>) -> Result<Cre
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_longer_than_their_client_does() {
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
+        for (set, seconds) in [("600", 50), ("7", 7)] {
+            let settings = Settings::of([("ACRSCOPED_TIMEOUT".to_owned(), set.into())].into(), None);
+            let helper = Helper::new(&settings, || SystemTime::UNIX_EPOCH).within(Duration::from_secs(50));
+            assert_eq!(helper.config(&registry).unwrap().timeout.as_secs(), seconds);
+        }
+    }
+}

@@ -35,6 +35,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for')
             [CompletionResult]::new('erase', 'erase', [CompletionResultType]::ParameterValue, 'Forget what is cached for the registry named on stdin')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Print the registries with a valid cached token, as JSON')
+            [CompletionResult]::new('kubelet', 'kubelet', [CompletionResultType]::ParameterValue, 'Answer kubelet, as its credential provider for the registries, with JSON on stdin and stdout')
             [CompletionResult]::new('version', 'version', [CompletionResultType]::ParameterValue, 'Print the version')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -55,11 +56,13 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             break
         }
         'docker-credential-acrscoped;configure' {
+            [CompletionResult]::new('--registry-mirror', '--registry-mirror', [CompletionResultType]::ParameterName, 'With --kubelet: pull the images of a host through a registry')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Stand for all hosts in docker''s file (`credsStore`), and pass those that are not Azure''s on to the helper that stood there')
             [CompletionResult]::new('--remove', '--remove', [CompletionResultType]::ParameterName, 'Undo what was done, for these registries or for all')
             [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'Only the file of docker, oras, Helm and their like')
             [CompletionResult]::new('--containers', '--containers', [CompletionResultType]::ParameterName, 'Only the file of podman, buildah and skopeo')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would change, and change nothing')
+            [CompletionResult]::new('--kubelet', '--kubelet', [CompletionResultType]::ParameterName, 'Print the configuration with which kubelet calls this helper, and write no file')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for scripts')
             [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain words without colour, marks or tables, for screen readers and logs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -109,6 +112,12 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'docker-credential-acrscoped;kubelet' {
+            [CompletionResult]::new('--registry-mirror', '--registry-mirror', [CompletionResultType]::ParameterName, 'Pull the images of a host through a registry, whose credential is given for them')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'docker-credential-acrscoped;version' {
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -125,6 +134,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for')
             [CompletionResult]::new('erase', 'erase', [CompletionResultType]::ParameterValue, 'Forget what is cached for the registry named on stdin')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Print the registries with a valid cached token, as JSON')
+            [CompletionResult]::new('kubelet', 'kubelet', [CompletionResultType]::ParameterValue, 'Answer kubelet, as its credential provider for the registries, with JSON on stdin and stdout')
             [CompletionResult]::new('version', 'version', [CompletionResultType]::ParameterValue, 'Print the version')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
             break
@@ -157,6 +167,9 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             break
         }
         'docker-credential-acrscoped;help;list' {
+            break
+        }
+        'docker-credential-acrscoped;help;kubelet' {
             break
         }
         'docker-credential-acrscoped;help;version' {

@@ -402,6 +402,8 @@ mod tests {
             (exchange(Refusal::Malformed("no refresh token")), "contoso.azurecr.io answered the exchange with no refresh token"),
             (Error::NotKept { problems: vec![] }, "no keyring takes a login, and it is kept nowhere else"),
             (Error::NotForgotten { problem: "reason".into() }, "the login could not be forgotten: reason"),
+            (Error::Request { problem: "it names no image".into() }, "the request cannot be used: it names no image"),
+            (Error::Annotation { name: "a.example/b", problem: "is odd".into() }, "`a.example/b` is odd"),
             (unreachable(Stage::Name), "the name contoso.azurecr.io was not found"),
             (unreachable(Stage::Connection), "no connection to contoso.azurecr.io: reason"),
             (unreachable(Stage::Tls), "no trusted TLS connection to contoso.azurecr.io: reason"),
@@ -477,6 +479,19 @@ mod tests {
                 ),
             ),
             (Error::NotForgotten { problem: "y".into() }, Some("unlock or restart the keyring and try again")),
+            (
+                Error::Request { problem: "x".into() },
+                Some(
+                    "kubelet 1.26 and later ask so; `docker-credential-acrscoped configure --kubelet` prints the configuration for it",
+                ),
+            ),
+            (
+                Error::Annotation { name: "x", problem: "y".into() },
+                Some(
+                    "`kubectl annotate serviceaccount NAME kubernetes.azure.com/acr-client-id=CLIENT_ID \
+                     kubernetes.azure.com/acr-tenant-id=TENANT_ID`; with neither the node's identity pulls",
+                ),
+            ),
             (
                 Error::NotErased { host: "x".into(), problem: "y".into() },
                 Some("unlock or restart the keyring and try again; the token ends by itself within three hours"),

@@ -177,6 +177,7 @@ fn hint_without_code(identity: &Identity) -> Option<String> {
 fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
     let Some(code) = code else { return hint_without_code(identity) };
     let login = login(identity);
+    let is_service_account = matches!(&identity.source, Source::Application(Application { proof: Proof::Given(_), .. }));
     let setting = &identity.tenant_setting;
     Some(match (code, login) {
         (53_000..=53_003 | 530_003 | 530_032 | 50_105 | 50_131, _) => {
@@ -190,6 +191,8 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
             format!("check `audience`: {} was asked for", identity.audience.as_str())
         }
         (50_001 | 500_011, _) => "the tenant does not know Azure Container Registry: check the tenant and the cloud".into(),
+        // Its tenant is named beside it.
+        (700_016, None) if is_service_account => format!("check {}", settings(identity)),
         (700_016, None) => format!("check {}, or set {setting}", settings(identity)),
         (90_002 | 900_023, None) => {
             format!("check the tenant, and the cloud: {} was asked; or set {setting}", identity.asked_host())
@@ -204,7 +207,7 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         (70_001 | 7_000_112, None) => format!("check {}", settings(identity)),
         (90_038, _) => "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`".into(),
         (700_027, _) => "the certificate is not registered with the application".into(),
-        (700_024, _) if matches!(&identity.source, Source::Application(Application { proof: Proof::Given(_), .. })) => {
+        (700_024, _) if is_service_account => {
             "the service account's token has expired: check the clocks of this node and of the cluster".into()
         }
         (700_024, _) => "the federated token has expired, or the clock is wrong; in a CI job let `source` be github-actions or \

@@ -16,7 +16,10 @@ fn build(node: &Node) -> PathBuf {
     let program = node.home.path("kubelet-client");
     let mut command = node.home.command("go");
     command.args(["build", "-o"]).arg(&program).arg(".").current_dir(SOURCE);
-    command.env("GOPATH", "/usr/share/gocode").env("GO111MODULE", "off").env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go"));
+    command
+        .env("GOPATH", "/usr/share/gocode")
+        .env("GO111MODULE", "off")
+        .env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go"));
     run(command, "", LIMIT).succeeds();
     program
 }
@@ -34,7 +37,7 @@ fn ask(node: &Node, client: &Path, configuration: &Path, requests: &[Value]) -> 
     command.envs(node.provider().get_envs().filter_map(|(name, value)| Some((name, value?))));
     // The configuration says it.
     command.env_remove("ACRSCOPED_SOURCE").arg(configuration).arg(node.home.path("bin"));
-    let lines: String = requests.iter().map(|request| format!("{request}\n")).collect();
+    let lines = requests.iter().fold(String::new(), |lines, request| lines + &request.to_string() + "\n");
     let answer = run(command, &lines, LIMIT).succeeds();
     let told: Vec<Value> = answer.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(told.len(), requests.len(), "{answer:#?}");

@@ -4,7 +4,7 @@
 use crate::stage::{BANK, Node, SHOP, claims};
 use crate::support::{LIMIT, run};
 use serde_json::{Value, json};
-use simulator::{CLIENT, MANAGED_IDENTITY, TENANT};
+use simulator::{ASSERTION_AUDIENCE, CLIENT, FEDERATED_ISSUER, MANAGED_IDENTITY, TENANT};
 use std::path::PathBuf;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kubelet/golden");
@@ -37,7 +37,12 @@ fn answer(node: &Node, case: &Value) -> Value {
     let arguments = case["arguments"].as_array().map(Vec::as_slice).unwrap_or_default();
     command.args(arguments.iter().map(|argument| argument.as_str().expect("text")));
     let request = case["request"].as_str().map_or_else(|| case["request"].to_string(), str::to_owned);
-    let tokens = [("$TOKEN", node.simulator.assertion(SHOP)), ("$STRANGER", node.simulator.assertion(BANK))];
+    let old = json!({"iss": FEDERATED_ISSUER, "sub": SHOP, "aud": ASSERTION_AUDIENCE, "nbf": 0, "exp": 1});
+    let tokens = [
+        ("$TOKEN", node.simulator.assertion(SHOP)),
+        ("$STRANGER", node.simulator.assertion(BANK)),
+        ("$OLD", node.simulator.sign_assertion(&old)),
+    ];
     let request = tokens.iter().fold(request, |request, (name, token)| request.replace(name, token));
     let answer = run(command, &request, LIMIT);
     assert!(!answer.stderr.contains("eyJ") && !answer.stderr.contains("assertion="), "a token: {answer:#?}");
@@ -67,8 +72,10 @@ fn response(response: &Value) -> Value {
 
 /// A line without the ids and times of one call.
 fn without_ids(line: &str) -> String {
-    if let Some((name, _)) = line.split_once("Timestamp: ") {
-        return format!("{name}Timestamp: …");
+    for time in ["Timestamp: ", "Current time: "] {
+        if let Some((before, _)) = line.split_once(time) {
+            return format!("{before}{time}…");
+        }
     }
     let words = line.split(' ').map(|word| {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());

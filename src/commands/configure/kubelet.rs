@@ -80,5 +80,5 @@ providers:
 
 /// Each in a list of a provider.
 fn lines(items: impl Iterator<Item = String>) -> String {
-    items.map(|item| format!("      - {item}\n")).collect()
+    items.fold(String::new(), |text, item| text + "      - " + &item + "\n")
 }

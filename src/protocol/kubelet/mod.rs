@@ -145,7 +145,7 @@ fn kept(token: &RefreshToken, now: SystemTime) -> Duration {
 pub fn cache_duration(remaining: Duration, random: u32) -> Duration {
     let life = remaining.min(LONGEST_LIFE).as_secs();
     let (shortest, longest) = (life * 2 / 5, life / 2);
-    let spread = u128::from(longest - shortest + 1) * u128::from(random) >> u32::BITS;
+    let spread = (u128::from(longest - shortest + 1) * u128::from(random)) >> u32::BITS;
     Duration::from_secs(shortest + u64::try_from(spread).unwrap_or_default())
 }
 

@@ -38,8 +38,7 @@ pub(super) struct Request {
     /// Given where kubelet's configuration has `tokenAttributes` and the pod has a service account.
     service_account_token: Option<SecretString>,
     /// Those that the configuration names and the service account has.
-    #[serde(default)]
-    service_account_annotations: Annotations,
+    service_account_annotations: Option<Annotations>,
 }
 
 impl Request {
@@ -68,7 +67,7 @@ impl Request {
     /// kubelet to send tokens sends them for all pods, also for those that nobody annotated. To have kubelet give those nothing, its
     /// configuration names both under `requiredServiceAccountAnnotationKeys`.
     pub(super) fn workload(&self) -> Result<Option<Workload>, Error> {
-        let of = |key: &str| self.service_account_annotations.0.get(key);
+        let of = |key: &str| self.service_account_annotations.as_ref()?.0.get(key);
         let token = self.service_account_token.as_ref().filter(|token| !token.expose_secret().is_empty());
         let (client, tenant) = match (of(CLIENT_ANNOTATION), of(TENANT_ANNOTATION)) {
             (None, None) => return Ok(None),
@@ -87,7 +86,6 @@ impl Request {
 }
 
 /// Annotations by their key, each of which is there once.
-#[derive(Default)]
 struct Annotations(BTreeMap<String, String>);
 
 impl<'de> Deserialize<'de> for Annotations {
@@ -155,7 +153,7 @@ mod tests {
         Request::parse(request.to_string().as_bytes()).map_err(|error| error.to_string())
     }
 
-    fn workload(token: Value, annotations: Value) -> Result<Option<Workload>, String> {
+    fn workload(token: &Value, annotations: &Value) -> Result<Option<Workload>, String> {
         let request = request(&json!({"serviceAccountToken": token, "serviceAccountAnnotations": annotations}))?;
         request.workload().map_err(|error| error.to_string())
     }
@@ -163,7 +161,7 @@ mod tests {
     #[test]
     fn a_service_account_with_both_annotations_and_a_token_is_a_workload() {
         let annotations = json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: TENANT, "team.example/owner": "payments"});
-        let found = workload(json!("a.b.c"), annotations.clone()).unwrap().unwrap();
+        let found = workload(&json!("a.b.c"), &annotations).unwrap().unwrap();
         assert_eq!((found.client.as_str(), found.tenant.as_str(), found.assertion.expose_secret()), (CLIENT, TENANT, "a.b.c"));
         assert!(!format!("{found:?}").contains("a.b.c"));
     }
@@ -174,9 +172,10 @@ mod tests {
             [json!({}), json!({"team.example/owner": "payments"}), json!({"azure.workload.identity/client-id": CLIENT})]
         {
             for token in [json!("a.b.c"), json!(""), Value::Null] {
-                assert!(workload(token, annotations.clone()).unwrap().is_none());
+                assert!(workload(&token, &annotations).unwrap().is_none());
             }
         }
+        assert!(workload(&json!("a.b.c"), &Value::Null).unwrap().is_none());
         assert!(request(&json!({})).unwrap().workload().unwrap().is_none());
     }
 
@@ -201,7 +200,7 @@ mod tests {
                  `kubernetes.azure.com/acr-client-id` is not",
             ),
         ] {
-            assert_eq!(workload(token, annotations).unwrap_err(), sentence);
+            assert_eq!(workload(&token, &annotations).unwrap_err(), sentence);
         }
         for value in [
             "",
@@ -214,9 +213,15 @@ mod tests {
             &CLIENT.replace('-', ""),
         ] {
             let problem = format!("`{CLIENT_ANNOTATION}` of the service account is `{}`, expected a GUID", value.trim());
-            assert_eq!(workload(json!("t"), json!({CLIENT_ANNOTATION: value, TENANT_ANNOTATION: TENANT})).unwrap_err(), problem);
+            assert_eq!(
+                workload(&json!("t"), &json!({CLIENT_ANNOTATION: value, TENANT_ANNOTATION: TENANT})).unwrap_err(),
+                problem
+            );
             let problem = problem.replace(CLIENT_ANNOTATION, TENANT_ANNOTATION);
-            assert_eq!(workload(json!("t"), json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: value})).unwrap_err(), problem);
+            assert_eq!(
+                workload(&json!("t"), &json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: value})).unwrap_err(),
+                problem
+            );
         }
     }
 

@@ -98,8 +98,8 @@ fn effective_host(text: &str) -> Option<String> {
 }
 
 /// Settings of nobody.
-fn nothing_set() -> Result<Settings, Error> {
-    Ok(Settings::of(HashMap::new(), None))
+fn nothing_set() -> Settings {
+    Settings::of(HashMap::new(), None)
 }
 
 /// Stands where a helper would be made, and notes that it was wanted.
@@ -112,7 +112,7 @@ fn no_helper<'a>(asked: &Cell<bool>) -> Result<Helper<'a>, Error> {
 pub fn docker(verb: Verb, input: &[u8]) {
     let asked = Cell::new(false);
     let mut output = Vec::new();
-    let result = docker::serve(verb, nothing_set, |_| no_helper(&asked), input, &mut output);
+    let result = docker::serve(verb, || Ok(nothing_set()), |_| no_helper(&asked), input, &mut output);
     let output = String::from_utf8(output).expect("text");
     let text = std::str::from_utf8(input).unwrap_or_default();
     let is_ours = input.len() <= 8 * 1024 && Registry::parse(text.trim(), &[]).is_some();
@@ -139,7 +139,7 @@ pub fn docker(verb: Verb, input: &[u8]) {
 pub fn kubelet(input: &[u8]) {
     let asked = Cell::new(false);
     let mut output = Vec::new();
-    let result = kubelet::serve(&kubelet::Arguments::default(), nothing_set, |_| no_helper(&asked), input, &mut output);
+    let result = kubelet::serve(&kubelet::Arguments::default(), || Ok(nothing_set()), |_| no_helper(&asked), input, &mut output);
     if asked.get() {
         let request: Value = serde_json::from_slice(input).expect("JSON");
         let url = Url::parse(&format!("https://{}", request["image"].as_str().expect("an image"))).expect("a URL");

@@ -7,9 +7,9 @@ mod limit;
 mod token;
 
 pub(crate) use errors::Problem;
+use hyper::Method;
 pub(crate) use limit::Buckets;
 pub use limit::Limit;
-use hyper::Method;
 
 use crate::call::Call;
 use crate::clock;
