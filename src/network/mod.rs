@@ -7,6 +7,7 @@
 pub mod answer;
 mod early;
 mod failure;
+pub mod retry;
 mod transport;
 mod witness;
 
@@ -34,12 +35,6 @@ const BODY_LIMIT: usize = 1024 * 1024;
 
 /// How long a connection may take, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often one request is sent at most.
-const TRIES: u32 = 3;
-
-/// A server that asks for more patience than this is told of instead: the client waits for us.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// A clock that is off by more makes tokens look expired or not yet valid.
 const SKEW: Duration = Duration::from_secs(5 * 60);
@@ -153,10 +148,8 @@ impl Network {
             if let Ok(response) = &result {
                 self.compare_clocks(response);
             }
-            let Some(wait) = wait_before_retry(&result, tried) else { return result };
-            if tried == TRIES || wait > LONGEST_WAIT || wait >= self.deadline.left() {
-                return result;
-            }
+            let wait = is_passing(&result).then(|| retry::wait(tried, asked(&result), self.deadline.left(), retry::random()));
+            let Some(wait) = wait.flatten() else { return result };
             debug!(host = request.url().host_str(), ?wait, "trying again");
             tokio::time::sleep(wait).await;
         }
@@ -199,33 +192,26 @@ fn certificates(Value { value: file, origin }: &Value<PathBuf>) -> Result<Vec<Ce
     }
 }
 
-/// How long to wait before the next try, or `None` when another would not help. What is tried again is what Azure's SDKs try
-/// again, a connection that was reset, and a name server that asks for another try. The wait is a little longer than a server asked
-/// for, so that those who were told the same do not return at one moment.
-fn wait_before_retry(result: &Result<Response, reqwest::Error>, tried: u32) -> Option<Duration> {
+/// Whether another try may help: what is tried again is what Azure's SDKs try again, a connection that was reset, and a name server that
+/// asks for another try.
+fn is_passing(result: &Result<Response, reqwest::Error>) -> bool {
     match result {
-        Ok(response) => match response.status() {
+        Ok(response) => matches!(
+            response.status(),
             StatusCode::REQUEST_TIMEOUT
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::INTERNAL_SERVER_ERROR
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => {
-                let asked = answer::retry_after(response.headers());
-                Some(asked.map_or_else(|| backoff(tried), |seconds| Duration::from_secs(seconds) + backoff(1) / 2))
-            }
-            _ => None,
-        },
-        Err(error) => failure::is_passing(error).then(|| backoff(tried)),
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::INTERNAL_SERVER_ERROR
+                | StatusCode::BAD_GATEWAY
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::GATEWAY_TIMEOUT
+        ),
+        Err(error) => failure::is_passing(error),
     }
 }
 
-/// 200 ms, 400 ms, … , each between half and one and a half of it, so that many callers do not return at one moment.
-fn backoff(tried: u32) -> Duration {
-    let mut byte = [128];
-    // Without randomness the middle is as good.
-    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut byte);
-    Duration::from_millis(100 * 2_u64.pow(tried)).mul_f64(0.5 + f64::from(byte[0]) / 256.0)
+/// Seconds that a server asked to wait.
+fn asked(result: &Result<Response, reqwest::Error>) -> Option<u64> {
+    answer::retry_after(result.as_ref().ok()?.headers())
 }
 
 /// A body that is longer than anything a token service sends.

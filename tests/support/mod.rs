@@ -35,11 +35,16 @@ pub(crate) fn binary() -> PathBuf {
 
 /// The `az` that `tests/setup` installed.
 pub(crate) fn azure_cli() -> PathBuf {
+    cache("azure-cli/bin/az")
+}
+
+/// What `tests/setup` installed under this name.
+pub(crate) fn cache(name: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).expect("a home folder");
-    let az = cache.join("docker-credential-acrscoped-tests/azure-cli/bin/az");
-    assert!(az.exists(), "{} is missing: run tests/setup", az.display());
-    az
+    let path = cache.join("docker-credential-acrscoped-tests").join(name);
+    assert!(path.exists(), "{} is missing: run tests/setup", path.display());
+    path
 }
 
 /// A user's folders, made for one test: nothing of the invoking user is read or written.

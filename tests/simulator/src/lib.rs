@@ -78,6 +78,7 @@ mod tokens;
 mod wire;
 mod world;
 
+pub use acr::Limit;
 pub use arc::ArcAgent;
 pub use faults::{BadCertificate, Fault, FaultAt, FaultKind, Raw};
 pub use journal::{Endpoint, Entry, TokenFacts};

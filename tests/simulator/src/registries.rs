@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::acr::Limit;
 use crate::people::TENANT;
 use crate::settings::Settings;
 use crate::tokens::Principal;
@@ -24,6 +25,8 @@ pub struct Registry {
     pub accept_arm_tokens: bool,
     /// Every request is refused, as one from this address.
     pub firewall: Option<String>,
+    /// How many exchanges and tokens it takes; any number when left out.
+    pub limit: Option<Limit>,
     /// A real docker-registry over plain http to pass `/v2/` on to.
     pub backend: Option<String>,
     /// Whether anybody may pull.
@@ -94,6 +97,7 @@ impl Registry {
             roles: vec![Role::default()],
             accept_arm_tokens: false,
             firewall: None,
+            limit: None,
             backend: None,
             anonymous_pull: false,
             abac: false,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::acr::Buckets;
 use crate::arc;
 use crate::entra::Sessions;
 use crate::faults::{self, FaultAt, FaultKind};
@@ -25,6 +26,7 @@ pub(crate) struct World {
     /// Entra's keys: one for each cloud, so that no cloud believes another's tokens.
     entra_keys: Mutex<HashMap<String, Arc<SigningKey>>>,
     stamps: Mutex<HashMap<String, Stamp>>,
+    pub(crate) buckets: Buckets,
     pub(crate) images: Images,
     pub(crate) sessions: Sessions,
     pub(crate) arc_keys: arc::Keys,
@@ -48,6 +50,7 @@ impl World {
             federation_key: SigningKey::generate(),
             entra_keys: Mutex::default(),
             stamps: Mutex::default(),
+            buckets: Buckets::default(),
             images: Images::default(),
             sessions: Sessions::default(),
             arc_keys: arc::Keys::default(),

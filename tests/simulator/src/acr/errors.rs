@@ -17,6 +17,8 @@ pub(crate) enum Problem {
     Basic,
     /// From this address nobody may come.
     Firewall(String),
+    /// More requests than it takes; there are more after so many seconds.
+    Throttled(u64),
     /// `/oauth2/exchange`: the access token is no good.
     BadAccessToken,
     /// `/oauth2/exchange`: the access token is for Azure Resource Manager.
@@ -52,6 +54,10 @@ impl Problem {
             Self::Basic => {
                 let realm = "Basic realm=\"Azure Container Registry\"";
                 with(unauthorized(), "www-authenticate", realm)
+            }
+            Self::Throttled(seconds) => {
+                let text = "Too many requests. Please visit https://aka.ms/acr/skus#sku-feature-matrix for more information.";
+                with(errors(429, "TOOMANYREQUESTS", text), "retry-after", &seconds.to_string())
             }
             Self::Firewall(address) => {
                 let text = format!(

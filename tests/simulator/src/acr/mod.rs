@@ -3,12 +3,16 @@
 mod access;
 mod errors;
 mod exchange;
+mod limit;
 mod token;
 
 pub(crate) use errors::Problem;
 use hyper::Method;
+pub(crate) use limit::Buckets;
+pub use limit::Limit;
 
 use crate::call::Call;
+use crate::clock;
 use crate::images::Route;
 use crate::journal::Entry;
 use crate::registries::Registry;
@@ -29,7 +33,7 @@ impl Desk<'_> {
     /// The answer to a request outside `/v2/`.
     pub(crate) fn answer(&self, entry: &mut Entry) -> Reply {
         let call = self.call;
-        let reply = if let Some(refused) = self.firewall() {
+        let reply = if let Some(refused) = self.firewall().or_else(|| self.limit()) {
             refused
         } else {
             match (&call.method, call.path.as_str()) {
@@ -66,6 +70,11 @@ impl Desk<'_> {
     fn firewall(&self) -> Option<Reply> {
         let address = self.registry.firewall.clone()?;
         Some(Problem::Firewall(address).reply(self))
+    }
+
+    fn limit(&self) -> Option<Reply> {
+        let taken = self.world.buckets.take(&self.registry.host, self.registry.limit?, clock::unix_ms());
+        Some(Problem::Throttled(taken.err()?).reply(self))
     }
 
     /// The service and the host of the realm in a challenge.

@@ -1,7 +1,7 @@
 //! `/oauth2/exchange`: who gets a refresh token, and the three ways of refusing.
 
 use reqwest::Method;
-use simulator::{ACR_APP_ID, ACR_AUDIENCE, Authority, ErrorShape, Registry, Role, TENANT, Tenant};
+use simulator::{ACR_APP_ID, ACR_AUDIENCE, Authority, ErrorShape, Limit, Registry, Role, TENANT, Tenant};
 
 use crate::client::{HOST, TOKEN_PAGE, World, assert_refused, claims, forged, send};
 
@@ -238,4 +238,17 @@ async fn a_registry_of_a_private_cloud_takes_its_own_authority_and_audience_only
     assert_eq!(world.exchange("odd.azurecr.io", &of_public_authority).await.status, 200);
     assert_refused("authority", &world.exchange(PRIVATE, &of_public_authority).await, 401, "UNAUTHORIZED");
     assert_refused("public registry", &world.exchange(HOST, &of_public_authority).await, 401, "UNAUTHORIZED");
+}
+
+#[tokio::test]
+async fn a_registry_with_a_limit_refuses_what_is_above_it() {
+    let world = World::with(|settings| settings.registry_mut(HOST).limit = Some(Limit { requests: 2, seconds: 3_600 }));
+    let access_token = world.access_token().await;
+    assert_eq!(world.exchange(HOST, &access_token).await.status, 200);
+    // A request for a token counts too, even one that gets none.
+    assert_eq!(world.post("https://contoso.azurecr.io/oauth2/token", &[("grant_type", "refresh_token")]).await.status, 401);
+    let refused = world.exchange(HOST, &access_token).await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| (1..=3_600).contains(&seconds)));
+    assert_eq!(refused.json()["errors"][0]["code"], "TOOMANYREQUESTS");
 }

@@ -1,0 +1,195 @@
+//! Five thousand nodes before one registry: the model's figures, the page that tells them, and fifty real calls beside the model.
+#![cfg(target_os = "linux")]
+
+mod model;
+mod picture;
+mod reality;
+mod registry;
+#[path = "../support/mod.rs"]
+mod support;
+
+use model::{Demand, HOUR, Kept, MINUTE, Outcome, Patience, SECOND, Setup, Time, run};
+use registry::Refill;
+use std::fmt::Write as _;
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kubernetes.md");
+const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pictures/fleet.svg");
+const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test fleet";
+const BEGIN: &str = "<!-- begin: tests/fleet -->\n";
+const END: &str = "<!-- end: tests/fleet -->\n";
+
+/// Requests a minute of a Basic or Standard registry, and of a Premium one.
+const LIMITS: [u64; 2] = [10_000, 20_000];
+
+/// The first minutes, in which the whole fleet starts.
+const START: usize = 10;
+
+/// The fleet as shipped, on nodes whose kernel keeps keys, before a Basic or Standard registry.
+const SHIPPED: Setup = Setup {
+    nodes: 5_000,
+    limit: LIMITS[0],
+    refill: Refill::Steady,
+    demand: Demand::Always,
+    kept: Kept::Spread,
+    patience: Patience::Honoured,
+    remembers: true,
+    until: 6 * HOUR,
+};
+
+/// A fleet that runs, under its way of pulling, kept as shipped and kept alike.
+struct Steady {
+    words: &'static str,
+    spread: Outcome,
+    alike: Outcome,
+}
+
+/// A fleet that starts.
+struct Cold {
+    setup: Setup,
+    outcome: Outcome,
+}
+
+impl Outcome {
+    fn busiest(per_minute: &[u64]) -> u64 {
+        per_minute[START..].iter().copied().max().unwrap_or_default()
+    }
+}
+
+fn steady() -> Vec<Steady> {
+    let cases = [
+        ("all the time, so that each renews at once", SHIPPED),
+        ("the same, without a keyring on the nodes", Setup { remembers: false, ..SHIPPED }),
+        ("by chance, every five minutes on average", Setup { demand: Demand::ByChance, ..SHIPPED }),
+        ("in step, a job on every node every five minutes", Setup { demand: Demand::InStep, ..SHIPPED }),
+    ];
+    std::thread::scope(|scope| {
+        let runs = cases.map(|(words, setup)| {
+            let spread = scope.spawn(move || run(setup));
+            (words, spread, scope.spawn(move || run(Setup { kept: Kept::Alike, ..setup })))
+        });
+        let done = |run: std::thread::ScopedJoinHandle<'_, Outcome>| run.join().expect("a run of the model");
+        runs.map(|(words, spread, alike)| Steady { words, spread: done(spread), alike: done(alike) }).into()
+    })
+}
+
+fn cold() -> Vec<Cold> {
+    let whole = Refill::Whole(MINUTE);
+    let cases = [
+        (LIMITS[0], Refill::Steady, Patience::Honoured),
+        (LIMITS[0], Refill::Steady, Patience::Ignored),
+        (LIMITS[0], whole, Patience::Honoured),
+        (LIMITS[0], whole, Patience::Ignored),
+        (LIMITS[1], Refill::Steady, Patience::Honoured),
+        (LIMITS[1], whole, Patience::Honoured),
+    ];
+    let of = |(limit, refill, patience)| {
+        let setup = Setup { demand: Demand::Once, limit, refill, patience, until: HOUR, ..SHIPPED };
+        Cold { setup, outcome: run(setup) }
+    };
+    cases.map(of).into()
+}
+
+/// A number with commas between thousands.
+fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits")).collect();
+    groups.join(",")
+}
+
+fn seconds(time: Time) -> String {
+    format!("{} s", time.div_ceil(SECOND))
+}
+
+fn tables(steady: &[Steady], cold: &[Cold]) -> String {
+    let mut text = format!(
+        "A fleet that runs, before a registry of {} requests a minute; after its first {START} minutes, for {} hours.\n\n\
+         | the nodes pull | a credential is kept | exchanges in the busiest minute | exchanges and tokens in the busiest minute | refused |\n\
+         | --- | --- | ---: | ---: | ---: |\n",
+        number(LIMITS[0]),
+        SHIPPED.until / HOUR,
+    );
+    for Steady { words, spread, alike } in steady {
+        for (words, kept, outcome) in [(*words, "as shipped", spread), ("", "for the same time by all", alike)] {
+            let refused: u64 = outcome.refused[START..].iter().sum();
+            let [exchanges, requests] = [&outcome.exchanges, &outcome.requests].map(|it| number(Outcome::busiest(it)));
+            writeln!(text, "| {words} | {kept} | {exchanges} | {requests} | {} |", number(refused)).expect("a string");
+        }
+    }
+    writeln!(text, "\nA registry of {} a minute refuses none of these.", number(LIMITS[1])).expect("a string");
+    text += "\nA fleet that starts: all nodes within one second, each for one image.\n\n\
+             | limit a minute | the bucket is filled | `Retry-After` | all have a credential after | all have their image after | refused | calls that failed |\n\
+             | ---: | --- | --- | ---: | ---: | ---: | ---: |\n";
+    for Cold { setup, outcome } in cold {
+        let filled = if setup.refill == Refill::Steady { "bit by bit" } else { "whole, each minute" };
+        let patience = if setup.patience == Patience::Honoured { "honoured, as shipped" } else { "ignored" };
+        let last = |times: &[Time]| seconds(times.last().copied().unwrap_or_default());
+        writeln!(
+            text,
+            "| {} | {filled} | {patience} | {} | {} | {} | {} |",
+            number(setup.limit),
+            last(&outcome.served),
+            last(&outcome.pulled),
+            number(outcome.refused.iter().sum()),
+            number(outcome.failed_calls.iter().sum()),
+        )
+        .expect("a string");
+    }
+    text
+}
+
+/// What of it must be so, whatever the figures of the day are.
+fn check(steady: &[Steady], cold: &[Cold]) {
+    for Steady { words, spread, alike } in steady {
+        let [spread_peak, alike_peak] = [spread, alike].map(|outcome| Outcome::busiest(&outcome.exchanges));
+        let factor = if words.starts_with("by chance") { 1 } else { 2 };
+        assert!(spread_peak * factor < alike_peak, "{words}: {spread_peak} spread, {alike_peak} alike");
+        assert!(spread.refused[START..].iter().sum::<u64>() <= alike.refused[START..].iter().sum(), "{words}");
+        assert_eq!(spread.served.len(), SHIPPED.nodes, "{words}");
+        // So the higher limit refuses nobody.
+        let sent = alike.requests.iter().zip(&alike.refused).map(|(taken, refused)| taken + refused);
+        assert!(sent.skip(START).all(|sent| sent < LIMITS[1]), "{words}");
+    }
+    // Ten times fewer, and a twentieth of the lowest limit, where the helper alone decides when it comes.
+    let [spread, alike] = [&steady[0].spread, &steady[0].alike].map(|outcome| Outcome::busiest(&outcome.exchanges));
+    assert!(alike == 5_000 && spread * 10 <= alike && spread * 20 <= LIMITS[0], "{spread} {alike}");
+    for Cold { setup, outcome } in cold {
+        assert_eq!((outcome.served.len(), outcome.pulled.len()), (setup.nodes, setup.nodes), "a node never got its image");
+        assert!(outcome.pulled.last() < Some(&(2 * MINUTE)), "{:?}", outcome.pulled.last());
+        assert!(setup.limit == LIMITS[0] || outcome.refused[0] == 0, "15,000 requests fit into 20,000");
+    }
+    for pair in cold[..4].chunks(2) {
+        let [honoured, ignored] = [&pair[0].outcome.refused, &pair[1].outcome.refused].map(|refused| refused.iter().sum::<u64>());
+        assert!(honoured < ignored, "{honoured} {ignored}");
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
+fn the_page_and_the_picture_are_what_the_model_says() {
+    let (steady, cold) = (steady(), cold());
+    check(&steady, &cold);
+    let tables = tables(&steady, &cold);
+    println!("{tables}");
+    let kept = std::fs::read_to_string(PAGE).expect("docs/kubernetes.md");
+    let (before, rest) = kept.split_once(BEGIN).expect("a place for the tables");
+    let (_, after) = rest.split_once(END).expect("its end");
+    let page = format!("{before}{BEGIN}\n{tables}\n{END}{after}");
+    let half_a_day = |kept| run(Setup { kept, until: 12 * HOUR, ..SHIPPED }).exchanges;
+    let picture = picture::draw(&half_a_day(Kept::Spread), &half_a_day(Kept::Alike), &cold_lines(&cold));
+    if std::env::var_os("ACRSCOPED_UPDATE_DOCS").is_some() {
+        std::fs::write(PAGE, &page).expect("the folder docs");
+        std::fs::write(PICTURE, &picture).expect("the folder docs/pictures");
+        return;
+    }
+    assert!(
+        kept == page,
+        "docs/kubernetes.md is not what the model says; write it anew with\n  {AGAIN}\nit would say:\n{tables}"
+    );
+    assert!(std::fs::read_to_string(PICTURE).unwrap_or_default() == picture, "docs/pictures/fleet.svg is old: {AGAIN}");
+}
+
+/// The starts that are drawn, each with its words.
+fn cold_lines(cold: &[Cold]) -> Vec<(&'static str, &[Time])> {
+    let words = [(4, "20,000 a minute"), (0, "10,000, filled bit by bit"), (2, "10,000, filled each minute")];
+    words.map(|(index, words)| (words, cold[index].outcome.served.as_slice())).into()
+}

@@ -1,0 +1,423 @@
+//! What is shipped for Kubernetes: the manifests fit the API, and the installer leaves a node as it found it.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use support::{Answer, Home, LIMIT, binary, run};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/kubernetes");
+
+/// The provider of another registry, as nodes have it; its last line has no end.
+const ECR: &str = r#"# ours, by hand
+apiVersion: "kubelet.config.k8s.io/v1"
+kind: CredentialProviderConfig
+providers:
+    # for the base images
+    - name: ecr-credential-provider
+      matchImages:
+      - "*.dkr.ecr.*.amazonaws.com"
+      defaultCacheDuration: "12h"
+      apiVersion: credentialprovider.kubelet.k8s.io/v1"#;
+
+/// A folder that looks like the root of a node.
+struct Node {
+    home: Home,
+    shell: &'static [&'static str],
+}
+
+impl Node {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let home = Home::new();
+        for folder in ["node/var/lib/kubelet", "node/etc/kubernetes"] {
+            std::fs::create_dir_all(home.path(folder)).expect("our folder");
+        }
+        for (name, content) in files {
+            home.write(&format!("node{name}"), content);
+        }
+        Self { home, shell: &["sh"] }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path(&format!("node{name}"))
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn call(&self, words: &[&str], environment: &[(&str, &str)]) -> Answer {
+        let mut command = self.home.command(self.shell[0]);
+        command.args(&self.shell[1..]).arg(format!("{FOLDER}/install-on-node")).args(words);
+        command.env("NODE", self.path("")).env("PROGRAM", binary()).envs(environment.iter().copied());
+        run(command, "", LIMIT)
+    }
+
+    fn install(&self) -> Answer {
+        self.call(&["install"], &[]).succeeds()
+    }
+
+    fn uninstall(&self) -> Answer {
+        self.call(&["uninstall"], &[]).succeeds()
+    }
+
+    /// Everything there is: names, modes, contents.
+    fn tree(&self) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
+        fn walk(path: &Path, tree: &mut BTreeMap<PathBuf, (u32, Vec<u8>)>) {
+            let mode = path.symlink_metadata().expect("our file").mode();
+            if let Ok(place) = std::fs::read_link(path) {
+                tree.insert(path.to_owned(), (mode, place.into_os_string().into_encoded_bytes()));
+                return;
+            }
+            if !path.is_dir() {
+                tree.insert(path.to_owned(), (mode, std::fs::read(path).expect("our file")));
+                return;
+            }
+            tree.insert(path.to_owned(), (mode, Vec::new()));
+            for entry in std::fs::read_dir(path).expect("our folder") {
+                walk(&entry.expect("our folder").path(), tree);
+            }
+        }
+        let mut tree = BTreeMap::new();
+        walk(&self.path(""), &mut tree);
+        tree
+    }
+
+    /// Nothing may be changed by this, and the reason holds these words.
+    fn refuses(&self, environment: &[(&str, &str)], words: &str) {
+        let before = self.tree();
+        let answer = self.call(&["install"], environment).fails();
+        assert!(answer.stderr.contains(words), "{answer:#?}");
+        assert_eq!(self.tree(), before, "{answer:#?}");
+    }
+}
+
+const KUBEADM: (&str, &str) =
+    ("/var/lib/kubelet/kubeadm-flags.env", "KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint=unix:///run/containerd.sock\"\n");
+const BIN: &str = "/var/lib/kubelet/credential-provider/docker-credential-acrscoped";
+const CONFIG: &str = "/var/lib/kubelet/credential-provider-config.yaml";
+const TOLD: (&str, &str) = (
+    "/etc/default/kubelet",
+    "KUBELET_EXTRA_ARGS=\"--image-credential-provider-bin-dir=/etc/kubernetes/bin \
+     --image-credential-provider-config=/etc/kubernetes/providers.yaml\"\n",
+);
+const THEIRS: &str = "/etc/kubernetes/providers.yaml";
+
+/// What `configure --kubelet` prints.
+fn printed() -> String {
+    let mut command = Command::new(binary());
+    command.args(["configure", "--kubelet"]).env_clear().env("HOME", "/nowhere");
+    run(command, "", LIMIT).succeeds().stdout
+}
+
+/// Every line but comments, without its indentation.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+#[test]
+fn on_a_node_of_kubeadm_it_is_put_in_place_and_taken_away() {
+    let node = Node::new(&[KUBEADM]);
+    let before = node.tree();
+    let answer = node.install();
+    assert!(
+        answer.stdout.contains("KUBELET_EXTRA_ARGS=--image-credential-provider-bin-dir=/var/lib/kubelet/credential-provider ")
+    );
+    assert!(answer.stdout.contains("systemctl restart kubelet"), "{answer:#?}");
+    assert_eq!(std::fs::read(node.path(BIN)).unwrap(), std::fs::read(binary()).unwrap());
+    assert_eq!(node.path(BIN).metadata().unwrap().permissions().mode() & 0o777, 0o755);
+    // The text is the program's.
+    assert_eq!(lines(&node.read(CONFIG)), lines(&printed()));
+    node.uninstall();
+    assert_eq!(node.tree(), before);
+    assert_eq!(node.uninstall().stdout, "nothing is installed here\n");
+}
+
+#[test]
+fn on_a_node_of_k3s_it_goes_where_k3s_looks() {
+    let node = Node::new(&[("/etc/rancher/k3s/config.yaml", "write-kubeconfig-mode: \"0644\"\n")]);
+    let before = node.tree();
+    let answer = node.install();
+    assert!(node.path("/var/lib/rancher/credentialprovider/bin/docker-credential-acrscoped").exists());
+    assert!(node.read("/var/lib/rancher/credentialprovider/config.yaml").contains("azurecr.io"));
+    assert!(answer.stdout.contains("systemctl restart k3s") && !answer.stdout.contains("kubelet-arg"), "{answer:#?}");
+    node.uninstall();
+    assert_eq!(node.tree(), before);
+}
+
+#[test]
+fn what_the_kubelet_is_told_is_found_wherever_nodes_tell_it() {
+    let flags = "--image-credential-provider-bin-dir=/srv/bin --image-credential-provider-config=/srv/list.yaml";
+    for (file, content) in [
+        ("/var/lib/kubelet/kubeadm-flags.env", format!("KUBELET_KUBEADM_ARGS=\"--node-ip=10.0.0.1 {flags}\"\n")),
+        ("/etc/default/kubelet", format!("# --image-credential-provider-config=/old.yaml\nKUBELET_EXTRA_ARGS={flags}\n")),
+        ("/etc/sysconfig/kubelet", format!("KUBELET_EXTRA_ARGS='{flags}'\n")),
+        (
+            "/etc/systemd/system/kubelet.service.d/20-flags.conf",
+            format!("[Service]\nEnvironment=\"KUBELET_EXTRA_ARGS={flags}\"\n"),
+        ),
+        (
+            "/etc/rancher/k3s/config.yaml",
+            "image-credential-provider-bin-dir: /srv/bin\nimage-credential-provider-config: \"/srv/list.yaml\"\n".into(),
+        ),
+        (
+            "/etc/rancher/rke2/config.yaml.d/10-list.yaml",
+            "kubelet-arg:\n- \"image-credential-provider-bin-dir=/srv/bin\"\n- image-credential-provider-config=/srv/list.yaml\n"
+                .into(),
+        ),
+        (
+            "/etc/systemd/system/k3s.service",
+            "[Service]\nExecStart=/usr/local/bin/k3s \\\n    server \\\n\t'--image-credential-provider-bin-dir=/srv/bin' \\\n\t\
+             '--image-credential-provider-config=/srv/list.yaml' \\\n"
+                .into(),
+        ),
+    ] {
+        let node = Node::new(&[(file, &content)]);
+        let answer = node.install();
+        assert!(
+            node.path("/srv/bin/docker-credential-acrscoped").exists() && node.path("/srv/list.yaml").exists(),
+            "{file}: {answer:#?}"
+        );
+        assert!(!answer.stdout.contains("KUBELET_EXTRA_ARGS"), "{file}: {answer:#?}");
+    }
+}
+
+#[test]
+fn beside_another_provider_it_adds_its_own_entry_and_nothing_else() {
+    for content in [ECR.to_owned(), format!("{ECR}\n"), format!("---\n{ECR}\n\n# the end\n")] {
+        let node = Node::new(&[TOLD, (THEIRS, &content)]);
+        std::fs::set_permissions(node.path(THEIRS), std::fs::Permissions::from_mode(0o600)).unwrap();
+        let before = node.tree();
+        let answer = node.install();
+        assert!(answer.stdout.contains("nothing in the kubelet's flags: /etc/default/kubelet names"), "{answer:#?}");
+        let config = node.read(THEIRS);
+        let added = config.strip_prefix(&content).unwrap_or_else(|| panic!("what was there was changed: {config}"));
+        // As deep as theirs: else it is another list, or no YAML.
+        assert_eq!(lines(added), lines(&printed())[3..]);
+        let own: Vec<&str> = added.lines().filter(|line| !line.trim().is_empty() && !line.trim().starts_with('#')).collect();
+        assert!(own[0].starts_with("    - name:") && own[1..].iter().all(|line| line.starts_with("      ")), "{added}");
+        assert_eq!(node.path(THEIRS).metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        node.uninstall();
+        assert_eq!(node.tree(), before);
+    }
+}
+
+#[test]
+fn what_others_add_later_stays() {
+    let node = Node::new(&[KUBEADM]);
+    node.install();
+    let item = "- name: ecr-credential-provider\n  matchImages: [\"*.dkr.ecr.*.amazonaws.com\"]\n";
+    std::fs::write(node.path(CONFIG), node.read(CONFIG) + item).unwrap();
+    node.install();
+    assert!(node.read(CONFIG).contains(item));
+    node.uninstall();
+    assert!(node.read(CONFIG).ends_with(&format!("providers:\n{item}")), "{}", node.read(CONFIG));
+    assert!(!node.read(CONFIG).contains("name: docker-credential-acrscoped") && !node.path(BIN).exists());
+}
+
+/// What the program leaves to be filled in is filled in, and is YAML then.
+#[test]
+#[ignore = "needs kubernetes-validate: run tests/run"]
+fn the_identity_of_the_node_and_of_its_pods_can_be_told() {
+    const CLIENT: &str = "5b8d3e17-64c2-4f0a-9d15-7a2e8c40b6f1";
+    const AUDIENCE: &str = "api://AzureADTokenExchangeUSGov";
+    let node = Node::new(&[TOLD, (THEIRS, ECR)]);
+    node.call(&["install"], &[("CLIENT_ID", CLIENT), ("AUDIENCE", AUDIENCE)]).succeeds();
+    let mut command = Command::new(support::cache("kubernetes/bin/python"));
+    command.args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"]).arg(node.path(THEIRS));
+    let config = run(command, "", LIMIT).succeeds().json();
+    let own = &config["providers"][1];
+    assert_eq!(
+        (&config["providers"][0]["name"], &own["args"]),
+        (&"ecr-credential-provider".into(), &serde_json::json!(["kubelet"]))
+    );
+    assert_eq!(own["env"][1], serde_json::json!({"name": "AZURE_CLIENT_ID", "value": CLIENT}));
+    assert_eq!(own["tokenAttributes"]["serviceAccountTokenAudience"], AUDIENCE);
+    assert_eq!(own["tokenAttributes"]["optionalServiceAccountAnnotationKeys"].as_array().map(Vec::len), Some(2));
+    node.refuses(&[("CLIENT_ID", "the one of the node")], "expected a GUID");
+    node.refuses(&[("AUDIENCE", "api://a b")], "expected such as");
+    node.refuses(&[("AUDIENCE", "https://management.azure.com")], "expected such as");
+}
+
+#[test]
+fn in_a_folder_of_lists_it_has_a_file_of_its_own() {
+    let node = Node::new(&[("/etc/kubernetes/providers.d/ecr.yaml", ECR)]);
+    let before = node.tree();
+    let environment = [("BIN_DIR", "/etc/kubernetes/bin"), ("CONFIG", "/etc/kubernetes/providers.d")];
+    node.call(&["install"], &environment).succeeds();
+    assert!(node.read("/etc/kubernetes/providers.d/docker-credential-acrscoped.yaml").contains("azurecr.io"));
+    assert_eq!(node.read("/etc/kubernetes/providers.d/ecr.yaml"), ECR);
+    node.uninstall();
+    assert_eq!(node.tree(), before);
+}
+
+#[test]
+fn a_second_install_changes_nothing_and_another_program_is_an_upgrade() {
+    let node = Node::new(&[TOLD, (THEIRS, ECR)]);
+    let before = node.tree();
+    node.install();
+    let installed = node.tree();
+    let answer = node.install();
+    assert!(answer.stdout.starts_with("everything is in place already") && answer.stdout.contains("no restart"), "{answer:#?}");
+    assert_eq!(node.tree(), installed);
+
+    let next = node.home.script(
+        "bin/next",
+        &format!("\"{}\" \"$@\" | sed 's/defaultCacheDuration:.*/defaultCacheDuration: 7m/'", binary().display()),
+    );
+    let answer = node.call(&["install"], &[("PROGRAM", next.to_str().unwrap())]).succeeds();
+    assert!(answer.stdout.contains("restart kubelet"), "{answer:#?}");
+    assert!(node.read(THEIRS).starts_with(ECR) && node.read(THEIRS).matches("defaultCacheDuration: 7m").count() == 1);
+    assert_eq!(
+        std::fs::read(node.path("/etc/kubernetes/bin/docker-credential-acrscoped")).unwrap(),
+        std::fs::read(next).unwrap()
+    );
+    assert_eq!(node.tree().len(), installed.len());
+    node.uninstall();
+    assert_eq!(node.tree(), before);
+}
+
+#[test]
+fn a_list_that_cannot_be_added_to_line_by_line_is_left_alone_and_said() {
+    for (content, words) in [
+        ("", "it is empty"),
+        (
+            "{\"apiVersion\": \"kubelet.config.k8s.io/v1\", \"kind\": \"CredentialProviderConfig\", \"providers\": []}\n",
+            "line by line",
+        ),
+        ("apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders: []\n", "no list `providers`"),
+        ("apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders:\n", "no list `providers`"),
+        ("kind: CredentialProviderConfig\nproviders:\n- name: a\napiVersion: kubelet.config.k8s.io/v1\n", "not the last"),
+        (
+            "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: CredentialProviderConfig\nproviders:\n- name: a\n",
+            "no CredentialProviderConfig of",
+        ),
+        (
+            "apiVersion: kubelet.config.k8s.io/v1\nkind: KubeletConfiguration\nproviders:\n- name: a\n",
+            "no CredentialProviderConfig of",
+        ),
+        ("%&!\u{1}", "no CredentialProviderConfig of"),
+        (&format!("{ECR}\n---\n{ECR}\n"), "more than one document"),
+        (&ECR.replace('\n', "\r\n"), "carriage return"),
+        (&ECR.replace("    - ", "\t- "), "tabs"),
+        (&ECR.replace("ecr-credential-provider", "docker-credential-acrscoped"), "which is not from here"),
+    ] {
+        Node::new(&[TOLD, (THEIRS, content)]).refuses(&[], words);
+    }
+}
+
+#[test]
+fn what_is_not_its_own_is_not_touched() {
+    let of_somebody = Node::new(&[KUBEADM, (BIN, "somebody's")]);
+    of_somebody.refuses(&[], "was not put there by this script");
+    let node = Node::new(&[]);
+    node.refuses(&[("CONFIG", "relative")], "does not begin with /");
+    node.refuses(&[("CONFIG", "/etc/two words")], "has a space in it");
+    node.refuses(&[("PROGRAM", "/nowhere/program")], "is not there");
+    node.refuses(&[("PROGRAM", "/bin/false")], "gave no entry");
+    node.refuses(&[("PROGRAM", "/bin/echo")], "printed no list of providers");
+    node.refuses(&[("NODE", "/nowhere")], "is not the root of a node");
+    // In a container it would lead out of the node.
+    std::os::unix::fs::symlink("/elsewhere", node.path("/opt")).unwrap();
+    node.refuses(&[("BIN_DIR", "/opt/bin")], "/opt is a symbolic link");
+    node.install();
+    node.refuses(&[("BIN_DIR", "/var/lib/bin")], "uninstall that first");
+    node.refuses(&[("CONFIG", "/var/lib/providers.yaml")], "uninstall that first");
+}
+
+#[test]
+fn a_kubelet_that_would_not_start_any_more_keeps_its_files() {
+    let node = Node::new(&[KUBEADM]);
+    let before = node.tree();
+    node.install();
+    let flags = format!("KUBELET_EXTRA_ARGS=--image-credential-provider-config={CONFIG}\n");
+    node.home.write("node/etc/default/kubelet", flags);
+    let installed = node.tree();
+    let answer = node.call(&["uninstall"], &[]).fails();
+    assert!(answer.stderr.contains("/etc/default/kubelet tells the kubelet to read"), "{answer:#?}");
+    assert_eq!(node.tree(), installed);
+    std::fs::remove_dir_all(node.path("/etc/default")).unwrap();
+    node.uninstall();
+    assert_eq!(node.tree(), before);
+}
+
+/// A place that cannot be written to: a folder that nothing can be made in is a file here, for root can write everywhere.
+#[test]
+fn an_install_that_breaks_off_leaves_nothing_behind() {
+    let node = Node::new(&[KUBEADM, ("/etc/kubernetes/wall", "")]);
+    for environment in [[("CONFIG", "/etc/kubernetes/wall/providers.yaml")], [("BIN_DIR", "/etc/kubernetes/wall/bin")]] {
+        node.refuses(&environment, "wall");
+    }
+}
+
+#[test]
+#[ignore = "needs namespaces: run tests/run"]
+fn on_a_read_only_node_it_says_so_and_leaves_nothing_behind() {
+    for place in ["etc", "var/lib"] {
+        let node = Node::new(&[TOLD, (THEIRS, ECR)]);
+        let before = node.tree();
+        let script = format!(
+            "mount --bind $NODE/{place} $NODE/{place}; mount -o remount,bind,ro $NODE/{place}; exec sh {FOLDER}/install-on-node install"
+        );
+        let mut command = node.home.command("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-ec", &script]).env("NODE", node.path("")).env("PROGRAM", binary());
+        let answer = run(command, "", LIMIT).fails();
+        assert!(answer.stderr.contains("Read-only file system"), "{answer:#?}");
+        assert_eq!(node.tree(), before);
+    }
+}
+
+#[test]
+#[ignore = "needs busybox: run tests/run"]
+fn the_shell_of_its_image_runs_it() {
+    let mut node = Node::new(&[TOLD, (THEIRS, ECR)]);
+    node.shell = &["/bin/busybox", "sh"];
+    // Every tool is busybox's, as in the image.
+    let tools = node.home.path("tools");
+    std::fs::create_dir(&tools).unwrap();
+    let mut install = node.home.command("busybox");
+    install.args(["--install", "-s"]).arg(&tools);
+    run(install, "", LIMIT).succeeds();
+    let path = [("PATH", tools.to_str().unwrap())];
+    let before = node.tree();
+    node.call(&["install"], &path).succeeds();
+    assert!(node.read(THEIRS).contains("azurecr.io"));
+    node.call(&["uninstall"], &path).succeeds();
+    assert_eq!(node.tree(), before);
+}
+
+#[test]
+fn the_image_is_named_in_one_place_and_is_of_this_version() {
+    let manifests = std::fs::read_dir(FOLDER).expect("the folder").map(|entry| entry.expect("a file").path());
+    let manifests = manifests.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    let text: String = manifests.map(|path| std::fs::read_to_string(path).expect("a manifest")).collect();
+    let images: Vec<&str> = text.lines().filter(|line| line.contains("docker-credential-acrscoped-node:")).collect();
+    assert_eq!(images.len(), 1, "{images:?}");
+    assert!(images[0].ends_with(&format!("-node:{}", env!("CARGO_PKG_VERSION"))), "{images:?}");
+}
+
+/// The schemas of the API of these versions: the oldest that sends pods' tokens without being asked to, and the newest.
+#[test]
+#[ignore = "needs kubernetes-validate: run tests/run"]
+fn every_manifest_fits_the_schemas_of_kubernetes() {
+    let tools = support::cache("kubernetes/bin");
+    for version in ["1.34", "1.37"] {
+        for name in ["install.yaml", "pod-identity.yaml", "sample.yaml"] {
+            let mut command = Command::new(tools.join("kubernetes-validate"));
+            command.args(["--strict", "--kubernetes-version", version]).arg(format!("{FOLDER}/{name}"));
+            let answer = run(command, "", LIMIT).succeeds();
+            assert!(answer.text().contains("passed for resource"), "{answer:#?}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs shellcheck: run tests/run"]
+fn the_installer_is_clean_for_shellcheck() {
+    let mut command = Command::new(support::cache("kubernetes/bin").join("shellcheck"));
+    command.arg(format!("{FOLDER}/install-on-node"));
+    run(command, "", LIMIT).succeeds();
+}
