@@ -53,7 +53,7 @@
 //!
 //! What the program does to its process, the library does not: it ends nothing, handles no signal, installs no panic hook, no logger and
 //! no cryptography, and writes to no stream. It uses the provider that the program has installed for rustls, else ring's. What it does
-//! is told as events of [`tracing`], without a secret. It starts `az` or `azd` where they are the source of the identity, and keeps
+//! is told as events of `tracing`, without a secret. It starts `az` or `azd` where they are the source of the identity, and keeps
 //! its tokens in the user's keyring. A debugger, or a core dump, sees the memory of a program that does not forbid it, tokens included.
 //!
 //! What is listed below is kept stable by the rules of semantic versioning. The rest is for the program and its tests; it is public and
