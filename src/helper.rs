@@ -15,8 +15,9 @@ use tracing::{debug, info, warn};
 
 /// Answers for registries: from the cache, or by a sign-in and an exchange.
 ///
-/// It holds no connection and no token, and costs nothing to make: keep the [`Settings`], and make one where it is needed. Its cache is
-/// the user's keyring, which it shares with the program `docker-credential-acrscoped` and with every other process of the user.
+/// It holds no connection and no token, and costs nothing to make: keep the [`Settings`], in an `Arc` for several threads, and make one
+/// where it is needed. Its cache is the user's keyring, which it shares with the program `docker-credential-acrscoped` and with every
+/// other process of the user.
 #[derive(Debug)]
 pub struct Helper<'a> {
     settings: &'a Settings,

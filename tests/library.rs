@@ -6,6 +6,7 @@ use docker_credential_acrscoped::{
     Settings, SignIn, Stage, Unreachable, Variables,
 };
 use rustls::crypto::CryptoProvider;
+use std::fmt::{Debug, Display};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -45,20 +46,23 @@ fn a_breaking_change_of_the_api_is_seen_here() {
     let _: fn(&Error) -> bool = Error::is_failed_sign_in;
     let _ = |error: Error| -> Box<dyn std::error::Error + Send + Sync> { error.into() };
 
-    fn traits<T: Send + Sync + std::fmt::Debug>() {}
-    traits::<(Settings, Helper<'static>, Registry, Cloud, Credential, RefreshToken, Error)>();
-    fn clone<T: Clone>() {}
-    clone::<(Registry, Cloud, RefreshToken)>();
-    fn display<T: std::fmt::Display>() {}
-    display::<Registry>();
+    shared::<(Settings, Helper<'static>, Registry, Cloud, Credential, RefreshToken, Error)>();
+    cloned::<(Registry, Cloud, RefreshToken)>();
+    shown::<Registry>();
 }
+
+fn shared<T: Send + Sync + Debug>() {}
+
+fn cloned<T: Clone>() {}
+
+fn shown<T: Display>() {}
 
 /// What each failure tells a program.
 #[test]
 fn a_breaking_change_of_an_error_is_seen_here() {
     let _ = |error: Error| -> Vec<String> {
         match error {
-            Error::NotOurs | Error::Interrupted => vec![],
+            Error::NotOurs | Error::Interrupted => vec!["nothing more".to_owned()],
             Error::NoRegistry { text } | Error::Input(text) => vec![text],
             Error::Setting { name, problem } => vec![name, problem],
             Error::File(FileProblem { path, line, column, problem, .. }) => {
@@ -126,9 +130,9 @@ fn settings() -> Settings {
 
 /// A sign-in that comes as far as the authority, which is not there.
 fn get(settings: &Settings) {
-    let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).unwrap();
+    let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).expect("a registry");
     let helper = Helper::new(settings, || SystemTime::UNIX_EPOCH);
-    let error = helper.get(&registry).unwrap_err();
+    let error = helper.get(&registry).expect_err("nobody is there to ask");
     assert!(matches!(&error, Error::NotSignedIn(inner) if matches!(**inner, Error::Unreachable(_))), "{error}");
     let said = format!("{settings:?} {helper:?} {registry:?} {error:?} {error} {:?} {:?}", error.details(), error.hint());
     assert!(!said.contains("canary"), "{said}");

@@ -35,7 +35,7 @@ async fn push_and_pull() -> Result<String, Box<dyn std::error::Error>> {
     let image: Reference = image.parse()?;
     let host = image.registry().to_owned();
     // The sign-in blocks, so it has a thread of its own.
-    let auth = tokio::task::spawn_blocking(move || sign_in(&host)).await?.map_err(explained)?;
+    let auth = tokio::task::spawn_blocking(move || sign_in(&host)).await?.map_err(|error| explained(&error))?;
     let client = Client::default();
     let layers = [ImageLayer::oci_v1(CONTENT, None)];
     client.push(&image, &layers, Config::oci_v1("{}", None), &auth, None).await?;
@@ -63,7 +63,7 @@ fn sign_in(host: &str) -> Result<RegistryAuth, Error> {
 }
 
 /// All that a person needs to go on.
-fn explained(error: Error) -> String {
+fn explained(error: &Error) -> String {
     let details = error.details().into_iter().map(|detail| format!("\n  {detail}"));
     let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
     details.chain(hint).fold(error.to_string(), |text, more| text + &more)
