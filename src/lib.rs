@@ -30,7 +30,7 @@
 //!
 //! # As a library
 //!
-//! A Rust program needs no helper process. It is set up like the program, by the same variables and the same config file, and shares its
+//! A Rust program needs no helper process. It is set up like the helper, by the same variables and the same config file, and shares its
 //! cache:
 //!
 //! ```no_run
@@ -51,13 +51,14 @@
 //!
 //! `tests/oci-client` in the repository is a whole program that pushes and pulls an image.
 //!
-//! What the program does to its process, the library does not: it ends nothing, handles no signal, installs no panic hook, no logger and
-//! no cryptography, and writes to no stream. It uses the provider that the program has installed for rustls, else ring's. What it does
-//! is told as events of `tracing`, without a secret. It starts `az` or `azd` where they are the source of the identity, and keeps
-//! its tokens in the user's keyring. A debugger, or a core dump, sees the memory of a program that does not forbid it, tokens included.
+//! What the helper does to its own process, the library does not do to yours: it ends nothing, takes no signal that would end it, installs
+//! no panic hook, no logger and no cryptography, and writes to no stream. It uses the provider that you have installed for rustls, else
+//! ring's, and tells what it does by events of `tracing`, without a secret. It starts `az` or `azd`, with your environment, where they
+//! are the source of the identity, and keeps its tokens in the user's keyring. Whoever can read the memory of your process, or its core
+//! dump, finds them there, too: the helper forbids both, and you may.
 //!
-//! What is listed below is kept stable by the rules of semantic versioning. The rest is for the program and its tests; it is public and
-//! hidden, and changes at any time. `RUSTDOCFLAGS='--cfg internals' cargo doc --document-private-items` shows it.
+//! What is listed below is kept stable by the rules of semantic versioning. The rest is for the helper itself and the tests; it is public
+//! and hidden, and changes at any time. `RUSTDOCFLAGS='--cfg internals' cargo doc --document-private-items` shows it.
 //!
 //! # Modules
 //!
