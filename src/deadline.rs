@@ -3,7 +3,7 @@
 use crate::error::Error;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Tells the time of day; tests tell another one.
+/// Tells the time of day: `SystemTime::now`; tests tell another one.
 pub type Clock = fn() -> SystemTime;
 
 /// Longer than anything here is waited for.

@@ -6,6 +6,7 @@ use crate::deadline::Clock;
 use crate::error::Error;
 use crate::identity::{Identity, Workload};
 use crate::registry::Registry;
+use crate::runtime::beside_others;
 use crate::session::Session;
 use crate::token::RefreshToken;
 use std::collections::BTreeMap;
@@ -13,6 +14,10 @@ use std::time::{Duration, SystemTime};
 use tracing::{debug, info, warn};
 
 /// Answers for registries: from the cache, or by a sign-in and an exchange.
+///
+/// It holds no connection and no token, and costs nothing to make: keep the [`Settings`], in an `Arc` for several threads, and make one
+/// where it is needed. Its cache is the user's keyring, which it shares with the program `docker-credential-acrscoped` and with every
+/// other process of the user.
 #[derive(Debug)]
 pub struct Helper<'a> {
     settings: &'a Settings,
@@ -22,12 +27,15 @@ pub struct Helper<'a> {
     longest: Duration,
 }
 
-/// What a client presents to a registry.
+/// What a client presents to a registry: the two halves of basic authentication. A registry takes them at `/oauth2/token`, where clients
+/// are sent by its challenge, and gives a token for one repository there.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Credential {
-    /// The user name.
+    /// The user name: the zero GUID (`00000000-0000-0000-0000-000000000000`), or `<token>` where the setting `username` says so. It names
+    /// nobody: who signed in, the registry reads from the token.
     pub username: &'static str,
-    /// The password.
+    /// The password, good for at most three hours.
     pub token: RefreshToken,
 }
 
@@ -49,11 +57,47 @@ pub struct Cached {
 }
 
 impl<'a> Helper<'a> {
-    /// A helper with the stores that `settings` choose for each registry.
+    /// A helper with the stores that `settings` choose for each registry. `clock` is `SystemTime::now`, except in tests.
     pub fn new(settings: &'a Settings, clock: Clock) -> Self {
         Self { settings, cache: None, clock, longest: Duration::MAX }
     }
 
+    /// The credential of the registry for the identity that is configured for it.
+    ///
+    /// A cached token is used until half its life is spent. Then it is renewed; if that fails and the token is still valid, it is
+    /// used all the same and the next renewal is tried a minute later. Processes that ask at the same time share one sign-in.
+    ///
+    /// Blocks for at most the setting `timeout`, 30 seconds unless set: a cached answer takes about a millisecond, a sign-in two HTTPS
+    /// requests or a run of `az`. It works within an async runtime, too, but stops its thread: call it by
+    /// `tokio::task::spawn_blocking` there.
+    ///
+    /// Errors: [`Error::Setting`] and [`Error::File`] for settings that cannot be used, [`Error::NoIdentity`] and
+    /// [`Error::NotSignedIn`] when nobody could be signed in, [`Error::Exchange`] when the registry refused who was, and those of the
+    /// network. [`Error::Anonymous`] is the wish of the user that the client goes on without a credential.
+    pub fn get(&self, registry: &Registry) -> Result<Credential, Error> {
+        beside_others(|| self.answer(registry))
+    }
+
+    fn answer(&self, registry: &Registry) -> Result<Credential, Error> {
+        let config = self.config(registry)?;
+        let cache = self.cache(config.cache, config.timeout);
+        let token = Session::new(&config, registry, cache, self.clock).and_then(|session| session.token());
+        credential(&config, token)
+    }
+
+    /// Forgets every token of the registry, whoever it was issued to, in every store of this system: the setting may have been another
+    /// when it was kept. Only where nothing is to be kept at all no store is touched. The next [`Helper::get`] asks anew: for a token
+    /// that the registry has begun to refuse.
+    ///
+    /// Errors: [`Error::NotErased`] when a store does not give a token up, and those of settings that cannot be used.
+    pub fn erase(&self, registry: &Registry) -> Result<(), Error> {
+        self.every_store(&self.config(registry)?).erase(registry, (self.clock)())
+    }
+}
+
+/// What the program asks besides.
+#[cfg_attr(not(internals), doc(hidden))]
+impl<'a> Helper<'a> {
     /// A helper over a given cache for all registries.
     pub fn with_cache(settings: &'a Settings, cache: Cache, clock: Clock) -> Self {
         Self { settings, cache: Some(cache), clock, longest: Duration::MAX }
@@ -69,30 +113,12 @@ impl<'a> Helper<'a> {
         (self.clock)()
     }
 
-    /// The credential of the registry for the identity that is configured for it.
-    ///
-    /// A cached token is used until half its life is spent. Then it is renewed; if that fails and the token is still valid, it is
-    /// used all the same and the next renewal is tried a minute later. Processes that ask at the same time share one sign-in.
-    /// Nothing here takes longer than the configured time.
-    pub fn get(&self, registry: &Registry) -> Result<Credential, Error> {
-        let config = self.config(registry)?;
-        let cache = self.cache(config.cache, config.timeout);
-        let token = Session::new(&config, registry, cache, self.clock).and_then(|session| session.token());
-        credential(&config, token)
-    }
-
     /// The credential of the registry for a workload that brought its own assertion along. It is read from no cache and kept in none, and
     /// no other process is waited for: whoever else is served on this machine never comes near it.
     pub fn get_for(&self, registry: &Registry, workload: Workload) -> Result<Credential, Error> {
         let config = self.config(registry)?;
         let token = Session::of_workload(&config, registry, workload, self.clock).token_alone();
         credential(&config, token)
-    }
-
-    /// Forgets every token of the registry, whoever it was issued to, in every store of this system: the setting may have been another
-    /// when it was kept. Only where nothing is to be kept at all no store is touched.
-    pub fn erase(&self, registry: &Registry) -> Result<(), Error> {
-        self.every_store(&self.config(registry)?).erase(registry, (self.clock)())
     }
 
     /// Who would sign in to the registry.

@@ -30,35 +30,67 @@
 //!
 //! kubelet's request goes the same way from `helper` on; a pod's own identity goes straight to the two requests, past cache and flight.
 //!
+//! # As a library
+//!
+//! A Rust program needs no helper process. It is set up like the helper, by the same variables and the same config file, and shares its
+//! cache:
+//!
+//! ```no_run
+//! use docker_credential_acrscoped::{ExposeSecret, Helper, Registry, Settings};
+//! use std::time::SystemTime;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let settings = Settings::from_env()?;
+//! let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).ok_or("no Azure Container Registry")?;
+//! // It blocks: within an async runtime, call it by `tokio::task::spawn_blocking`.
+//! let credential = Helper::new(&settings, SystemTime::now).get(&registry)?;
+//! // For basic authentication: `RegistryAuth::Basic` of `oci-client`, say.
+//! let (username, password) = (credential.username, credential.token.secret().expose_secret());
+//! # let _ = (username, password);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `tests/oci-client` in the repository is a whole program that pushes and pulls an image.
+//!
+//! What the helper does to its own process, the library does not do to yours: it ends nothing, takes no signal that would end it, installs
+//! no panic hook, no logger and no cryptography, and writes to no stream. It uses the provider that you have installed for rustls, else
+//! ring's, and tells what it does by events of `tracing`, without a secret. It starts `az` or `azd`, with your environment, where they
+//! are the source of the identity, and keeps its tokens in the user's keyring. Whoever can read the memory of your process, or its core
+//! dump, finds them there, too: the helper forbids both, and you may.
+//!
+//! What is listed below is kept stable by the rules of semantic versioning. The rest is for the helper itself and the tests; it is public
+//! and hidden, and changes at any time. `RUSTDOCFLAGS='--cfg internals' cargo doc --document-private-items` shows it.
+//!
 //! # Modules
 //!
 //! | module | duty |
 //! | --- | --- |
-//! | [`cli`] | the command line |
-//! | [`config`] | the environment and the config file as settings, for each registry, and where each value came from |
-//! | [`registry`] | who may receive a token: the table of clouds, and the only way to make a [`registry::Registry`] |
+//! | `cli` | the command line |
+//! | `config` | the environment and the config file as settings, for each registry, and where each value came from |
+//! | `registry` | who may receive a token: the table of clouds, and the only way to make a [`Registry`] |
 //! | `mirrors` | the registries that nodes pull other hosts' images through |
-//! | [`token`] | the tokens: what is read from them, how long a refresh token is used, and what people are told of one |
-//! | [`protocol`] | what clients speak, and the delegate for other hosts; a caller of [`helper`] |
-//! | [`commands`] | what people call: callers of [`helper`], and of the steps below it that they show one by one |
-//! | [`helper`] | the core: the credential of a registry; what is erased and listed |
+//! | `token` | the tokens: what is read from them, how long a refresh token is used, and what people are told of one |
+//! | `protocol` | what clients speak, and the delegate for other hosts; a caller of `helper` |
+//! | `commands` | what people call: callers of `helper`, and of the steps below it that they show one by one |
+//! | `helper` | the core: the credential of a registry; what is erased and listed |
 //! | `session` | one identity at one registry: cache, sign-in and exchange, under one deadline |
 //! | `flight` | one sign-in for many processes |
 //! | `runtime` | the async runtime, for what must be waited for; it ends in order when somebody ends the program |
-//! | [`deadline`] | the clock, and the end of everything that one `get` may do |
-//! | [`identity`] | the sources of an identity, their order, its fingerprint |
+//! | `deadline` | the clock, and the end of everything that one `get` may do |
+//! | `identity` | the sources of an identity, their order, its fingerprint |
 //! | `entra` | how people sign in: OAuth in the browser, by device code, by refresh token |
 //! | `logins` | who has signed in with us, by name |
-//! | [`exchange`] | access token for refresh token, and what refusals mean |
-//! | [`network`] | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
-//! | [`cache`] | tokens in the stores of the operating system |
+//! | `exchange` | access token for refresh token, and what refusals mean |
+//! | `network` | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
+//! | `cache` | tokens in the stores of the operating system |
 //! | `program` | programs that we call: how they are found, run and ended, or started to outlive us |
 //! | `asn1` | a reader of DER and BER, for keys and certificates |
 //! | `files` | small files: read with a bound and without waiting, put in place whole |
-//! | [`log`] | what is told on stderr |
-//! | [`error`] | what can go wrong, as what the reader must do next |
-//! | [`terminal`] | how answers are drawn for a person |
-//! | [`text`] | text from elsewhere, made fit to be shown |
+//! | `log` | what is told on stderr |
+//! | `error` | what can go wrong, as what the reader must do next |
+//! | `terminal` | how answers are drawn for a person |
+//! | `text` | text from elsewhere, made fit to be shown |
 //!
 //! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `flight` → `entra`,
 //! `logins`, `cache` → `network`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `error`, `mirrors` → `registry` →
@@ -68,37 +100,63 @@
 //!
 //! | what | where |
 //! | --- | --- |
-//! | a source of an identity | a name in [`config::SourceName`] (the compiler finds its arms), a file in [`identity`], its settings in `config/sources`, its grant in the simulator, a row in `tests/matrix` (which fails without) and in README |
-//! | a setting | a row in [`config::KEYS`], a field in [`config::Config`], a line in `packaging/config.example.toml` and in README |
-//! | a store | a [`keyring_core`] store in [`cache`], an arm in [`cache::Cache::open`], a word in [`config::CacheChoice`], its tests beside the contract in `tests/keyring`; `persistence` says whether logins go there first |
-//! | a cloud | a row in [`registry::CLOUDS`], in two tables of tests, in README, and in the simulator's authorities and registries |
-//! | a command for people | a file in [`commands`], a variant of [`commands::Command`] with its help, its manual page (`tests/manual` writes it), and its transcripts in `tests/transcripts` |
+//! | a source of an identity | a name in `config::SourceName` (the compiler finds its arms), a file in `identity`, its settings in `config/sources`, its grant in the simulator, a row in `tests/matrix` (which fails without) and in README |
+//! | a setting | a row in `config::KEYS`, a field in `config::Config`, a line in `packaging/config.example.toml` and in README |
+//! | a store | a `keyring_core` store in `cache`, an arm in `cache::Cache::open`, a word in `config::CacheChoice`, its tests beside the contract in `tests/keyring`; `persistence` says whether logins go there first |
+//! | a cloud | a row in `registry::CLOUDS`, in two tables of tests, in README, and in the simulator's authorities and registries |
+//! | a command for people | a file in `commands`, a variant of `commands::Command` with its help, its manual page (`tests/manual` writes it), and its transcripts in `tests/transcripts` |
 //! | a check of the doctor | a file and a name in `commands/doctor`, its place in the order there, a row in `tests/doctor/setups` with its transcript |
 //! | a file of a client | its place in `commands/configure/place`, what it reads in `inspect`, a folder of samples in `tests/configure/corpus` |
-//! | a client protocol | a file in [`protocol`] and a word in [`cli`] |
+//! | a client protocol | a file in `protocol` and a word in `cli` |
 
 mod asn1;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod cache;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod cli;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod commands;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod config;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod deadline;
 mod entra;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod error;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod exchange;
 mod files;
 mod flight;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod helper;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod identity;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod log;
 mod logins;
 mod mirrors;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod network;
 mod program;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod protocol;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod registry;
-mod runtime;
+#[cfg_attr(not(internals), doc(hidden))]
+pub mod runtime;
 mod session;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod terminal;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod text;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod token;
+
+pub use config::{Settings, Variables};
+pub use deadline::Clock;
+pub use error::{Error, FileProblem, Refusal, Relayed, SignIn, Stage, Unreachable};
+pub use helper::{Credential, Helper};
+pub use registry::{Cloud, Registry};
+#[doc(no_inline)]
+pub use secrecy::{ExposeSecret, SecretString};
+pub use token::RefreshToken;

@@ -7,6 +7,7 @@ use docker_credential_acrscoped::error::{Error, printable, visible};
 use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::log;
 use docker_credential_acrscoped::protocol::{docker, kubelet};
+use docker_credential_acrscoped::runtime::end_in_order;
 use docker_credential_acrscoped::terminal::Terminal;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -17,18 +18,15 @@ fn main() -> ExitCode {
         Ok(Command::Version) => say(&format!("{PROGRAM} ({PROGRAM}) v{}", env!("CARGO_PKG_VERSION"))),
         Ok(Command::Docker(verb)) => {
             // Before the first token or password is read: `store` brings one along.
-            keep_memory_private();
-            tell_panics(|line| docker::fail(line, io::stdout()));
-            docker::serve(verb, settings, helper, io::stdin().lock(), Stdout)
+            take_charge(|line| docker::fail(line, io::stdout()));
+            docker::serve(verb, Settings::from_env, helper, io::stdin().lock(), Stdout)
         }
         Ok(Command::Kubelet(arguments)) => {
-            keep_memory_private();
-            tell_panics(|_| ());
-            kubelet::serve(&arguments, settings, helper, io::stdin().lock(), Stdout)
+            take_charge(|_| ());
+            kubelet::serve(&arguments, Settings::from_env, helper, io::stdin().lock(), Stdout)
         }
         Ok(Command::Person(command)) => {
-            keep_memory_private();
-            tell_panics(|_| ());
+            take_charge(|_| ());
             return person(command).unwrap_or_else(|error| unless_gone(&error));
         }
         Err(Stop::Help(text)) => return say(text.trim_end()).unwrap_or_else(|error| unless_gone(&error)),
@@ -39,6 +37,13 @@ fn main() -> ExitCode {
         Err(Stop::Mistyped(line, explanation)) => return mistyped(&line, &explanation),
     };
     done.unwrap_or_else(|error| explained(&error))
+}
+
+/// What a program may do to its process, and a library may not.
+fn take_charge(client: fn(&str)) {
+    keep_memory_private();
+    tell_panics(client);
+    end_in_order();
 }
 
 /// Libraries panic when the machine has no file, thread or memory left. A client is told so in one line all the same, where it looks.
@@ -55,17 +60,10 @@ fn tell_panics(client: fn(&str)) {
     }));
 }
 
-/// The environment and the config file.
-#[expect(clippy::disallowed_methods, reason = "the environment is touched here and nowhere else")]
-fn settings() -> Result<Settings, Error> {
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-    Settings::read(variables, dirs::home_dir(), dirs::config_dir())
-}
-
 /// What a person asks. The answer goes to stdout; what went wrong to stderr alone, where no script takes it for the answer.
 #[expect(clippy::disallowed_methods, reason = "the clock is touched here and nowhere else")]
 fn person(command: commands::Command) -> Result<ExitCode, Error> {
-    let settings = settings()?;
+    let settings = Settings::from_env()?;
     log(&settings)?;
     let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal(), command.is_plain());
     let (program, is_watched) = (std::env::current_exe().ok(), io::stderr().is_terminal());

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// A cloud: the suffix of its registries, the authority that signs people in there, and what it is called elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cloud {
     /// The word for it in messages.
     pub name: Cow<'static, str>,

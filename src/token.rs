@@ -173,6 +173,25 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
+    /// The token itself: the password of basic authentication.
+    pub fn secret(&self) -> &SecretString {
+        &self.secret
+    }
+
+    /// When it ends (`exp`), if it says so: three hours after it was issued, at Azure's registries.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.expires
+    }
+
+    /// From when on a `get` renews it: when half of its life is spent.
+    pub fn renew(&self) -> SystemTime {
+        self.renew
+    }
+}
+
+/// When it is used again.
+#[cfg_attr(not(internals), doc(hidden))]
+impl RefreshToken {
     /// A token just received. It is to be renewed when half of what is left of its life is spent.
     pub fn received(secret: SecretString, now: SystemTime) -> Self {
         let expires = expiry_of(secret.expose_secret());
@@ -198,21 +217,6 @@ impl RefreshToken {
     /// The same token, to be renewed at another time: after a renewal that did not succeed.
     pub fn renewed_later(self, renew: SystemTime) -> Self {
         Self { renew, ..self }
-    }
-
-    /// When it ends (`exp`), if it says so.
-    pub fn expires(&self) -> Option<SystemTime> {
-        self.expires
-    }
-
-    /// From when on it is renewed.
-    pub fn renew(&self) -> SystemTime {
-        self.renew
-    }
-
-    /// The token itself, for the client or a store.
-    pub fn secret(&self) -> &SecretString {
-        &self.secret
     }
 
     /// A clock set back makes every stored time lie ahead. Renewal was set for the half of a life, so the way to it is never

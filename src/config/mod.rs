@@ -40,7 +40,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
-/// Everything that is set, for all registries.
+/// Everything that is set, for all registries: the variables of an environment and a config file.
+///
+/// There is no other way to set anything, so that a program that uses this crate is set up like `docker-credential-acrscoped` itself:
+/// its manual lists the variables. What a variable is set to is judged when it is needed, for one registry at a time.
 pub struct Settings {
     variables: Variables,
     home: Option<PathBuf>,
@@ -156,6 +159,14 @@ pub struct Delegate {
 pub const DELEGATED_VARIABLE: &str = "ACRSCOPED_DELEGATED";
 
 impl Settings {
+    /// The settings of the user, as the program itself has them: the environment of this process, and the config file that it names, or
+    /// that in the user's folder. Errors as [`Settings::read`].
+    #[expect(clippy::disallowed_methods, reason = "the environment is touched here and nowhere else")]
+    pub fn from_env() -> Result<Self, Error> {
+        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+        Self::read(variables, dirs::home_dir(), dirs::config_dir())
+    }
+
     /// Keeps the environment's variables and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
     /// `docker-credential-acrscoped/config.toml` in `config_folder`.
     ///
@@ -175,11 +186,24 @@ impl Settings {
         Ok(Self { variables, home, file })
     }
 
-    /// Settings from variables alone, without a file.
+    /// Settings from variables alone, without a file: of a program that has its own way to be told who signs in. `home` is where the
+    /// Azure CLI keeps its account, should it be asked.
+    ///
+    /// Proxies and the CA certificates of the system are those of the process all the same (`HTTPS_PROXY`, `NO_PROXY`,
+    /// `SSL_CERT_FILE`, …): the HTTP client reads them itself. `ACRSCOPED_CA_FILE` is taken from `variables`.
     pub fn of(variables: Variables, home: Option<PathBuf>) -> Self {
         Self { variables, home, file: File::default() }
     }
 
+    /// The clouds that the user added to those of Azure (`[cloud.NAME]` in the config file), for [`Registry::parse`].
+    pub fn clouds(&self) -> &[Cloud] {
+        &self.file.clouds
+    }
+}
+
+/// What the program asks of them.
+#[cfg_attr(not(internals), doc(hidden))]
+impl Settings {
     /// The variables, for what is no setting: what the terminal can show, where clients keep their files.
     pub fn variables(&self) -> &Variables {
         &self.variables
@@ -188,11 +212,6 @@ impl Settings {
     /// The user's home folder.
     pub fn home(&self) -> Option<&Path> {
         self.home.as_deref()
-    }
-
-    /// The clouds that the user added to those of Azure.
-    pub fn clouds(&self) -> &[Cloud] {
-        &self.file.clouds
     }
 
     /// Where the config file is, or would be.

@@ -31,7 +31,10 @@ const NOBODY: &str =
 pub const FROM_STDIN: &str = "the registry is read from stdin: `echo contoso.azurecr.io | docker-credential-acrscoped get`";
 
 /// Why there is no credential, or why a command could not be carried out.
+///
+/// No part of it holds a secret. Names of files, and what is set in the config file, may be part of it as they are.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// The host is not an Azure Container Registry: the client goes on without us.
     NotOurs,
@@ -119,7 +122,7 @@ pub enum Error {
         /// The proxy or CA file in play, as sentences.
         circumstances: Vec<String>,
     },
-    /// Another process tried at the same time and failed: its account.
+    /// Another process, or another thread, tried at the same time and failed: its account.
     Relayed(Relayed),
     /// A failure while the clock of this machine is far off, which may be the reason.
     Skewed {
@@ -153,6 +156,7 @@ pub enum Error {
 
 /// Something in the config file that is wrong.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct FileProblem {
     /// The file.
     pub path: PathBuf,
@@ -172,6 +176,7 @@ impl fmt::Display for FileProblem {
 
 /// A failure in words, as it is passed to the processes that waited for the same sign-in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Relayed {
     /// Whether nobody could be signed in.
     pub not_signed_in: bool,
@@ -185,6 +190,7 @@ pub struct Relayed {
 
 /// A sign-in that failed.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct SignIn {
     /// The source, such as `the Azure CLI` or `service principal 1234…`.
     pub source: String,
@@ -234,7 +240,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Error {
-    /// Causes and ids for stderr, a line each.
+    /// Causes and ids, such as the correlation id that Azure's support asks for, a line each.
     pub fn details(&self) -> Vec<String> {
         match self {
             Self::NotSignedIn(error) => error.details(),
@@ -263,7 +269,7 @@ impl Error {
         }
     }
 
-    /// What to do about it, without the word `hint`.
+    /// What to do about it: a command to paste, or a sentence, without the word `hint`.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Input(problem) if problem == NO_SERVER_URL => Some(FROM_STDIN.into()),
@@ -319,12 +325,6 @@ impl Error {
         }
     }
 
-    /// The failure in words, for processes that wait for the same sign-in.
-    pub fn relayed(&self) -> Relayed {
-        let not_signed_in = self.is_failed_sign_in();
-        Relayed { not_signed_in, message: self.to_string(), details: self.details(), hint: self.hint() }
-    }
-
     /// Whether nobody could be signed in. A registry that refused somebody who was signed in is another matter.
     pub fn is_failed_sign_in(&self) -> bool {
         match self {
@@ -338,6 +338,16 @@ impl Error {
             Self::Skewed { error, .. } => error.is_failed_sign_in(),
             _ => false,
         }
+    }
+}
+
+/// What processes that share a sign-in ask.
+#[cfg_attr(not(internals), doc(hidden))]
+impl Error {
+    /// The failure in words, for processes that wait for the same sign-in.
+    pub fn relayed(&self) -> Relayed {
+        let not_signed_in = self.is_failed_sign_in();
+        Relayed { not_signed_in, message: self.to_string(), details: self.details(), hint: self.hint() }
     }
 
     /// Whether it is about this process alone: somebody ended it, or its own time was up.

@@ -11,6 +11,7 @@ const ROLES: &str = "https://aka.ms/acr/authorization";
 
 /// What a registry answered in place of a refresh token.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Refusal {
     /// 401, or 403 that is no firewall: the identity has no role, or the token is not accepted. Which of the two, the
     /// service does not say.

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A host that could not be talked to.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Unreachable {
     /// Host, or host and port.
     pub host: String,
@@ -17,6 +18,7 @@ pub struct Unreachable {
 
 /// How far a connection came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stage {
     /// Its name did not resolve.
     Name,

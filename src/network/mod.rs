@@ -8,6 +8,7 @@ pub mod answer;
 mod early;
 mod failure;
 pub mod retry;
+mod tls;
 mod transport;
 mod witness;
 
@@ -21,7 +22,10 @@ use crate::error::{Error, Stage, Unreachable, printable};
 use crate::files::read_small;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::DATE;
-use reqwest::{Certificate, Client, ClientBuilder, Request, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Request, Response, StatusCode};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 use std::error::Error as StdError;
 use std::path::PathBuf;
@@ -53,8 +57,6 @@ pub struct Network {
 impl Network {
     /// For requests that end by `deadline`; `clock` is compared with the servers' clocks.
     pub fn new(settings: NetworkSettings, deadline: Deadline, clock: Clock) -> Self {
-        // Fails only when a provider is installed already, which is then the same one.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let mut settings = settings;
         if let Some(error) = settings.system_ca_file.as_ref().and_then(|file| std::fs::metadata(file).err()) {
             settings.circumstances.push(format!("the file of `SSL_CERT_FILE` cannot be read: {error}"));
@@ -65,13 +67,13 @@ impl Network {
     /// A client for one authority or registry. Errors when no CA certificate can be loaded, for example because `SSL_CERT_FILE`
     /// names a file that is not there.
     pub fn internet(&self, host: &str) -> Result<Client, Error> {
-        self.build(host, self.internet_builder()?)
+        self.build(host, |builder| builder)
     }
 
     /// A client for one registry, and what opens its connection early.
     pub fn early(&self, host: &str) -> Result<(Client, EarlyConnection), Error> {
         let early = EarlyConnection::default();
-        let client = self.build(host, self.internet_builder()?.connector_layer(early.clone()))?;
+        let client = self.build(host, |builder| builder.connector_layer(early.clone()))?;
         Ok((client, early))
     }
 
@@ -79,7 +81,7 @@ impl Network {
     /// by it.
     pub async fn shown_certificate(&self, host: &str) -> Option<Vec<u8>> {
         let witness = Arc::new(Witness::default());
-        let client = base().https_only(true).tls_backend_preconfigured(witness.tls()).build().ok()?;
+        let client = base(tls::trusting(witness.clone()).ok()?).https_only(true).build().ok()?;
         // It fails always: nobody is trusted.
         drop(client.head(format!("https://{host}/")).send().await);
         witness.seen()
@@ -96,31 +98,27 @@ impl Network {
 
     /// A client for identity endpoints of the machine: IMDS refuses requests that came through a proxy, and a proxy cannot reach
     /// the loopback of this machine.
-    pub fn link_local() -> Result<Client, reqwest::Error> {
-        base().no_proxy().build()
+    pub fn link_local() -> anyhow::Result<Client> {
+        Ok(base(tls::system(vec![])?).no_proxy().build()?)
     }
 
-    fn internet_builder(&self) -> Result<ClientBuilder, Error> {
+    fn build(&self, host: &str, adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, Error> {
         // The HTTP client would wait for a pipe, and read a device for ever.
         if let Some(file) = self.settings.system_ca_file.as_ref().filter(|file| file.exists() && !file.is_file()) {
             let problem = format!("names {}, which is not a regular file", file.display());
             return Err(Error::Setting { name: "SSL_CERT_FILE".into(), problem });
         }
-        let builder = base().https_only(true).tls_version_min(reqwest::tls::Version::TLS_1_2);
-        Ok(match &self.settings.ca_file {
-            Some(file) => builder.tls_certs_merge(certificates(file)?),
-            None => builder,
-        })
+        let besides = self.settings.ca_file.as_ref().map(certificates).transpose()?.unwrap_or_default();
+        let tls = tls::system(besides).map_err(|error| self.untrusting(host, &error))?;
+        adapt(base(tls).https_only(true)).build().map_err(|error| self.untrusting(host, &error))
     }
 
-    fn build(&self, host: &str, builder: ClientBuilder) -> Result<Client, Error> {
-        builder.build().map_err(|error| {
-            Error::Unreachable(Unreachable {
-                host: host.to_owned(),
-                stage: Stage::Tls,
-                cause: printable(&chain(&error).last().map(ToString::to_string).unwrap_or_default()),
-                circumstances: self.settings.circumstances.clone(),
-            })
+    fn untrusting(&self, host: &str, error: &(dyn StdError + 'static)) -> Error {
+        Error::Unreachable(Unreachable {
+            host: host.to_owned(),
+            stage: Stage::Tls,
+            cause: printable(&chain(error).last().map(ToString::to_string).unwrap_or_default()),
+            circumstances: self.settings.circumstances.clone(),
         })
     }
 
@@ -178,15 +176,16 @@ impl Network {
     }
 }
 
-fn base() -> ClientBuilder {
-    Client::builder().user_agent(USER_AGENT).redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT)
+fn base(tls: ClientConfig) -> ClientBuilder {
+    let builder = Client::builder().tls_backend_preconfigured(tls).user_agent(USER_AGENT);
+    builder.redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT)
 }
 
 /// The certificates of a PEM file, to be trusted besides the system's.
-fn certificates(Value { value: file, origin }: &Value<PathBuf>) -> Result<Vec<Certificate>, Error> {
+fn certificates(Value { value: file, origin }: &Value<PathBuf>) -> Result<Vec<CertificateDer<'static>>, Error> {
     let wrong = |problem: String| Error::Setting { name: origin.setting("ca_file"), problem };
     let pem = read_small(file, BODY_LIMIT).map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
-    match Certificate::from_pem_bundle(&pem) {
+    match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(wrong(format!("names {}, which holds no PEM certificate", file.display()))),
     }

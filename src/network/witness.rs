@@ -4,21 +4,15 @@
 //! ones that people ask about.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
-use std::sync::{Arc, Mutex};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use std::sync::Mutex;
 
 /// Trusts nobody, and remembers who asked for trust.
 #[derive(Debug, Default)]
 pub(super) struct Witness(Mutex<Option<Vec<u8>>>);
 
 impl Witness {
-    /// TLS that ends when the certificate has been shown.
-    pub(super) fn tls(self: &Arc<Self>) -> ClientConfig {
-        ClientConfig::builder().dangerous().with_custom_certificate_verifier(self.clone()).with_no_client_auth()
-    }
-
     /// The certificate that was shown, in DER.
     pub(super) fn seen(&self) -> Option<Vec<u8>> {
         self.0.lock().ok()?.take()
@@ -59,7 +53,6 @@ impl ServerCertVerifier for Witness {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let provider = CryptoProvider::get_default();
-        provider.map(|provider| provider.signature_verification_algorithms.supported_schemes()).unwrap_or_default()
+        super::tls::provider().signature_verification_algorithms.supported_schemes()
     }
 }

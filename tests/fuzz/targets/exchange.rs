@@ -41,6 +41,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        drop(rustls::crypto::ring::default_provider().install_default());
         // No second try: there is no time left.
         let network = Network::new(NetworkSettings::default(), Deadline::after(Duration::ZERO), SystemTime::now);
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");

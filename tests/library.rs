@@ -1,0 +1,162 @@
+//! The crate as a library: what its API is, and what a program that calls it keeps to itself.
+#![allow(clippy::disallowed_methods, reason = "a program that calls the crate is a process edge of its own")]
+
+use docker_credential_acrscoped::{
+    Clock, Cloud, Credential, Error, ExposeSecret, FileProblem, Helper, RefreshToken, Refusal, Registry, Relayed, SecretString,
+    Settings, SignIn, Stage, Unreachable, Variables,
+};
+use rustls::crypto::CryptoProvider;
+use std::fmt::{Debug, Display};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+/// Every function and field of the API with its type. What has to be changed here for this to compile is a breaking change, and needs
+/// a new version by the rules of semantic versioning.
+#[test]
+fn a_breaking_change_of_the_api_is_seen_here() {
+    let _: Clock = SystemTime::now;
+    let _: fn() -> Result<Settings, Error> = Settings::from_env;
+    let _: fn(Variables, Option<PathBuf>, Option<PathBuf>) -> Result<Settings, Error> = Settings::read;
+    let _: fn(Variables, Option<PathBuf>) -> Settings = Settings::of;
+    let _: fn(&Settings) -> &[Cloud] = Settings::clouds;
+
+    let _: fn(&str, &[Cloud]) -> Option<Registry> = Registry::parse;
+    let _: fn(&Registry) -> &str = Registry::host;
+    let _: fn(&Registry) -> &str = Registry::login_server;
+    let _: fn(&Registry) -> &str = Registry::resource_name;
+    let _: fn(&Registry) -> &Cloud = Registry::cloud;
+    let _ = |cloud: &Cloud| {
+        [&cloud.name, &cloud.suffix, &cloud.authority, &cloud.audience, &cloud.cli_name, &cloud.federation]
+            .map(|it| &**it)
+            .concat()
+    };
+
+    let _: fn(&'static Settings, Clock) -> Helper<'static> = Helper::new;
+    let _: fn(&Helper<'static>, &Registry) -> Result<Credential, Error> = Helper::get;
+    let _: fn(&Helper<'static>, &Registry) -> Result<(), Error> = Helper::erase;
+
+    let _ = |Credential { username, token, .. }: Credential| -> (&'static str, RefreshToken) { (username, token) };
+    let _: fn(&RefreshToken) -> &SecretString = RefreshToken::secret;
+    let _: fn(&RefreshToken) -> Option<SystemTime> = RefreshToken::expires;
+    let _: fn(&RefreshToken) -> SystemTime = RefreshToken::renew;
+    let _: fn(&SecretString) -> &str = SecretString::expose_secret;
+
+    let _: fn(&Error) -> Vec<String> = Error::details;
+    let _: fn(&Error) -> Option<String> = Error::hint;
+    let _: fn(&Error) -> bool = Error::is_failed_sign_in;
+    let _ = |error: Error| -> Box<dyn std::error::Error + Send + Sync> { error.into() };
+
+    shared::<(Settings, Helper<'static>, Registry, Cloud, Credential, RefreshToken, Error)>();
+    cloned::<(Registry, Cloud, RefreshToken)>();
+    shown::<Registry>();
+}
+
+fn shared<T: Send + Sync + Debug>() {}
+
+fn cloned<T: Clone>() {}
+
+fn shown<T: Display>() {}
+
+/// What each failure tells a program.
+#[test]
+fn a_breaking_change_of_an_error_is_seen_here() {
+    let _ = |error: Error| -> Vec<String> {
+        match error {
+            Error::NotOurs | Error::Interrupted => vec!["nothing more".to_owned()],
+            Error::NoRegistry { text } | Error::Input(text) => vec![text],
+            Error::Setting { name, problem } => vec![name, problem],
+            Error::File(FileProblem { path, line, column, problem, .. }) => {
+                vec![path.display().to_string(), (line + column).to_string(), problem]
+            }
+            Error::Delegate { program, problem, origin } => vec![program, problem, origin],
+            Error::NowhereToStore { host, file } => vec![host, file.display().to_string()],
+            Error::NotSignedIn(error) | Error::Anonymous(error) => vec![error.to_string()],
+            Error::NoIdentity { skipped, hint } => [skipped, Vec::from_iter(hint)].concat(),
+            Error::SignIn(SignIn { source, said, details, hint, .. }) => {
+                [vec![source, said], details, Vec::from_iter(hint)].concat()
+            }
+            Error::WrongAudience { source, audience } => vec![source, audience],
+            Error::Exchange { registry, refusal, details } => [vec![registry.to_string(), told(refusal)], details].concat(),
+            Error::Unreachable(Unreachable { host, stage, cause, circumstances, .. }) => {
+                let at = match stage {
+                    Stage::Name | Stage::Connection | Stage::Tls | Stage::Answer => format!("{stage:?}"),
+                    _ => String::new(),
+                };
+                [vec![host, at, cause], circumstances].concat()
+            }
+            Error::Deadline { limit, during, circumstances } => {
+                let _: Duration = limit;
+                [vec![during], circumstances].concat()
+            }
+            Error::Relayed(Relayed { not_signed_in, message, details, hint, .. }) => {
+                [vec![not_signed_in.to_string(), message], details, Vec::from_iter(hint)].concat()
+            }
+            Error::Skewed { error, skew } => vec![error.to_string(), skew],
+            Error::NotErased { host, problem } => vec![host, problem],
+            Error::NotKept { problems } => problems,
+            Error::NotForgotten { problem } => vec![problem],
+            Error::Output(error) => vec![std::io::Error::to_string(&error)],
+            _ => vec![],
+        }
+    };
+}
+
+fn told(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Denied { status, said } | Refusal::Unexpected { status, said } => format!("{status} {said:?}"),
+        Refusal::Firewall { address } => address.unwrap_or_default(),
+        Refusal::Throttled { retry_after } => retry_after.unwrap_or_default().to_string(),
+        Refusal::Redirected { location } => location,
+        Refusal::WebPage { status } => status.to_string(),
+        Refusal::Malformed(what) => what.to_owned(),
+        Refusal::NoExchange => String::new(),
+        _ => "another".to_owned(),
+    }
+}
+
+/// A service principal whose authority cannot be reached: nobody listens on port 1 of loopback.
+fn settings() -> Settings {
+    let rows = [
+        ("AZURE_TENANT_ID", "contoso.example"),
+        ("AZURE_CLIENT_ID", "client"),
+        ("AZURE_CLIENT_SECRET", "canary"),
+        ("AZURE_AUTHORITY_HOST", "https://127.0.0.1:1"),
+        ("ACRSCOPED_CACHE", "none"),
+        // No place to meet other processes, not even other tests.
+        ("TMPDIR", "/proc/nowhere"),
+    ];
+    Settings::of(rows.map(|(name, value)| (name.to_owned(), value.into())).into(), None)
+}
+
+/// A sign-in that comes as far as the authority, which is not there.
+fn get(settings: &Settings) {
+    let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).expect("a registry");
+    let helper = Helper::new(settings, || SystemTime::UNIX_EPOCH);
+    let error = helper.get(&registry).expect_err("nobody is there to ask");
+    assert!(matches!(&error, Error::NotSignedIn(inner) if matches!(**inner, Error::Unreachable(_))), "{error}");
+    let said = format!("{settings:?} {helper:?} {registry:?} {error:?} {error} {:?} {:?}", error.details(), error.hint());
+    assert!(!said.contains("canary"), "{said}");
+}
+
+#[test]
+fn a_get_works_within_an_async_runtime() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime().block_on(async { get(&settings()) });
+    runtime().block_on(async { tokio::task::spawn_blocking(|| get(&settings())).await.unwrap() });
+    runtime().block_on(async { tokio::task::spawn(async { get(&settings()) }).await.unwrap() });
+}
+
+#[test]
+fn a_get_leaves_the_process_as_it_was() {
+    let before = (caught_signals(), std::env::current_dir().unwrap());
+    get(&settings());
+    assert_eq!((caught_signals(), std::env::current_dir().unwrap()), before);
+    assert!(CryptoProvider::get_default().is_none(), "a program chooses its cryptography itself");
+    assert!(!tracing::dispatcher::has_been_set(), "a program chooses by itself where events go");
+}
+
+/// The signals that this process handles, as the kernel writes them (proc(5), `SigCgt`).
+fn caught_signals() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("SigCgt:")).map(str::to_owned)
+}
