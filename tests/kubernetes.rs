@@ -399,6 +399,21 @@ fn the_image_is_named_in_one_place_and_is_of_this_version() {
     assert!(images[0].ends_with(&format!("-node:{}", env!("CARGO_PKG_VERSION"))), "{images:?}");
 }
 
+#[test]
+fn the_manifests_name_what_the_program_reads() {
+    let read = |name| std::fs::read_to_string(format!("{FOLDER}/{name}")).expect("a manifest");
+    let printed = printed();
+    let after = |key: &str| printed.split_once(key).unwrap_or_else(|| panic!("no {key} in {printed}")).1.lines();
+    let audience = after("serviceAccountTokenAudience: ").next().expect("an audience");
+    assert!(read("pod-identity.yaml").contains(&format!("resources: [\"{audience}\"]")), "{audience}");
+    let annotations: Vec<&str> =
+        after("optionalServiceAccountAnnotationKeys:").filter_map(|line| Some(line.split_once("- ")?.1)).collect();
+    assert_eq!(annotations.len(), 2, "{annotations:?}");
+    for annotation in annotations {
+        assert!(read("sample.yaml").contains(&format!("    {annotation}: ")), "{annotation}");
+    }
+}
+
 /// The schemas of the API of these versions: the oldest that sends pods' tokens without being asked to, and the newest.
 #[test]
 #[ignore = "needs kubernetes-validate: run tests/run"]
