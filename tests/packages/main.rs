@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod container;
 mod deb;
 mod made;
 mod root;
