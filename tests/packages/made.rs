@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 pub(crate) const REPOSITORY: &str = "example/acrscoped";
 
 /// What the command `version` says of this version.
-pub(crate) const VERSION: &str = concat!("docker-credential-acrscoped (docker-credential-acrscoped) v", env!("CARGO_PKG_VERSION"));
+pub(crate) const VERSION: &str =
+    concat!("docker-credential-acrscoped (docker-credential-acrscoped) v", env!("CARGO_PKG_VERSION"));
 
 /// The packages.
 pub(crate) struct Packages {

@@ -13,8 +13,18 @@ pub(crate) fn complete(root: &Root, zsh_folder: &str) {
     // Each loads the file as it does when somebody presses the tabulator for the first time.
     let asked = [
         ("bash", "-e", format!("source {share}/bash-completion/completions/{PROGRAM} && complete -p {PROGRAM}"), PROGRAM),
-        ("zsh", "-f", format!("fpath=({zsh_folder} $fpath); autoload -U compinit; compinit -D; echo $_comps[{PROGRAM}]"), PROGRAM),
-        ("fish", "--no-config", format!("source {share}/fish/vendor_completions.d/{PROGRAM}.fish; complete -C '{PROGRAM} stat'"), "status"),
+        (
+            "zsh",
+            "-f",
+            format!("fpath=({zsh_folder} $fpath); autoload -U compinit; compinit -D; echo $_comps[{PROGRAM}]"),
+            PROGRAM,
+        ),
+        (
+            "fish",
+            "--no-config",
+            format!("source {share}/fish/vendor_completions.d/{PROGRAM}.fish; complete -C '{PROGRAM} stat'"),
+            "status",
+        ),
     ];
     for (shell, option, script, expected) in asked {
         let mut command = root.home.command(shell);
