@@ -7,8 +7,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ci;
+mod container;
 mod deb;
 mod made;
+mod manifests;
 mod root;
 mod rpm;
 mod shells;
