@@ -35,9 +35,9 @@ fn the_notices_are_of_what_is_linked_and_each_has_its_licence_and_its_text() {
     assert_eq!(named, linked);
     let users: BTreeSet<_> = texts.split(['\n', ',']).map(str::trim).collect();
     for line in crates {
-        let (crate_, _) = line.split_once(':').expect("a licence");
-        let has_none = WITHOUT_TEXT.iter().any(|name| crate_.starts_with(&format!("{name} ")));
+        let (name, _) = line.split_once(':').expect("a licence");
+        let has_none = WITHOUT_TEXT.iter().any(|without| name.starts_with(&format!("{without} ")));
         assert_eq!(line.contains("(no text in its package)"), has_none, "{line}");
-        assert_eq!(users.contains(crate_), !has_none, "the text of {line}");
+        assert_eq!(users.contains(name), !has_none, "the text of {line}");
     }
 }
