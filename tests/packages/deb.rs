@@ -15,8 +15,7 @@ fn lintian_has_nothing_to_say_of_the_deb() {
     let mut lintian = Command::new("lintian");
     lintian.args(["--allow-root", "--pedantic", "--display-info", "--fail-on", "error,warning,info,pedantic"]);
     lintian.arg(&packages().deb);
-    let answer = run(lintian, "", LIMIT).succeeds();
-    assert!(!answer.stdout.contains("unused override"), "{answer:#?}");
+    run(lintian, "", LIMIT).succeeds();
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod container;
 mod deb;
 mod made;
 mod manifests;
+mod notices;
 mod root;
 mod rpm;
 mod shells;
