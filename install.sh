@@ -3,32 +3,41 @@
 set -eu
 
 program=docker-credential-acrscoped
+# OWNER/NAME on GitHub: whose releases are trusted. packaging/release/assemble writes it into the copy that a release holds.
+repository=
 checkout=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 scratch=
 staged=
 
 usage() {
-    cat <<'END'
+    cat <<END
 Installs docker-credential-acrscoped, a docker credential helper for Azure Container Registry.
 
-usage: ./install.sh [--prefix DIR] [--archive FILE [--checksum FILE]] [--demo]
+usage: ./install.sh [--prefix DIR] [--demo]
+       ./install.sh --archive FILE|URL [--checksum FILE|URL] [--repository OWNER/NAME | --no-provenance] [--prefix DIR]
        ./install.sh --uninstall [--prefix DIR]
 
 Without options it builds the checkout it lies in with cargo and installs the binary to ~/.local/bin, with manual
-pages and completions of bash, zsh, fish and PowerShell in ~/.local/share.
-Only cargo uses the network, and no configuration file is changed.
+pages and completions of bash, zsh, fish and PowerShell in ~/.local/share. No configuration file is changed.
 
-  --prefix DIR      install to DIR/bin instead, for example /usr/local
-  --archive FILE    install from a release archive (.tar.gz) instead of building; its SHA-256 is verified first
-  --checksum FILE   the file with that SHA-256 (default: the archive's name with .sha256 added)
-  --demo            afterwards, show the installed helper at work against a simulated Azure: no account needed
-  --uninstall       remove what was installed
-  --help            show this text
+With \`--archive\` it installs a release archive (.tar.gz) instead, after two questions: is it whole, by its SHA-256, and who
+built it, by GitHub's attestation, for which the GitHub CLI (gh) must be there; nobody needs to be signed in to it.
+
+  --prefix DIR             install to DIR/bin instead, for example /usr/local
+  --archive FILE|URL       the archive, a file or an https address
+  --checksum FILE|URL      the file with its SHA-256 (default: SHA256SUMS in the archive's place). The attestation is the file
+                           of that name with .sigstore.json added
+  --repository OWNER/NAME  the repository on GitHub whose release workflow must have built it${repository:+ (default: $repository)}
+  --no-provenance          do not ask who built it: whoever could change the archive could change its checksum, too
+  --demo                   afterwards, show the installed helper at work against a simulated Azure: no account needed
+  --uninstall              remove what was installed
+  --help                   show this text
 
 Examples:
   ./install.sh
   ./install.sh --demo
-  ./install.sh --archive docker-credential-acrscoped-0.1.0-x86_64-linux.tar.gz --prefix /usr/local
+  ./install.sh --archive $program-VERSION-x86_64-linux.tar.gz --repository OWNER/NAME --prefix /usr/local
+  ./install.sh --archive https://github.com/OWNER/NAME/releases/download/vVERSION/$program-VERSION-x86_64-linux.tar.gz
 END
 }
 
@@ -60,14 +69,15 @@ clean() {
 }
 
 read_options() {
-    prefix='' archive='' checksum='' wants_demo='' action=install
+    prefix='' archive='' checksum='' no_provenance='' wants_demo='' action=install
     while [ $# -gt 0 ]; do
         case $1 in
-            --prefix | --archive | --checksum)
+            --prefix | --archive | --checksum | --repository)
                 [ -n "${2-}" ] || misused "\`$1\` needs a value"
                 eval "${1#--}=\$2"
                 shift
                 ;;
+            --no-provenance) no_provenance=yes ;;
             --demo) wants_demo=yes ;;
             --uninstall) action=uninstall ;;
             --help | -h)
@@ -78,7 +88,13 @@ read_options() {
         esac
         shift
     done
-    [ -z "$checksum" ] || [ -n "$archive" ] || misused "\`--checksum\` belongs to \`--archive\`"
+    [ -n "$archive" ] || [ -z "$checksum" ] || misused "\`--checksum\` belongs to \`--archive\`"
+    [ -n "$archive" ] || [ -z "$no_provenance" ] || misused "\`--no-provenance\` belongs to \`--archive\`"
+    case $repository in
+        */*/* | */ | /* | *[!A-Za-z0-9._/-]*) misused "\`$repository\` is no OWNER/NAME" ;;
+        '' | */*) ;;
+        *) misused "\`$repository\` is no OWNER/NAME" ;;
+    esac
     [ "$action" = install ] || [ -z "$archive$wants_demo" ] || misused "\`--uninstall\` goes with no option but \`--prefix\`"
 }
 
@@ -108,12 +124,31 @@ build() {
     [ -f "$built" ] || stop "cargo named no new binary"
 }
 
-# Leaves the path of the verified binary in $built. Works on a copy, so that what was verified is what is unpacked.
+# fetch FILE|URL COPY: what is verified is what is used, so a file is copied, too.
+fetch() {
+    case $1 in
+        https://*)
+            if command -v curl >/dev/null; then
+                curl --fail --silent --show-error --location --proto '=https' --output "$2" -- "$1"
+            elif command -v wget >/dev/null; then
+                wget -q -O "$2" -- "$1"
+            else
+                stop "there is neither \`curl\` nor \`wget\` to download $1" "download it by other means, and name the file"
+            fi || stop "$1 could not be downloaded"
+            ;;
+        *://*) stop "$1 is no https address" ;;
+        *)
+            [ -f "$1" ] || stop "there is no file $1"
+            cp -- "$1" "$2"
+            ;;
+    esac
+}
+
+# Leaves the verified archive's binary in $built, and its share folder in $share.
 unpack() {
-    [ -f "$archive" ] || stop "there is no file $archive"
-    checksum=${checksum:-$archive.sha256}
-    [ -f "$checksum" ] || stop "there is no checksum file $checksum, so it cannot be verified" "name one with \`--checksum FILE\`"
-    cp -- "$archive" "$scratch/archive"
+    checksum=${checksum:-$(place_of "$archive")SHA256SUMS}
+    fetch "$archive" "$scratch/archive"
+    fetch "$checksum" "$scratch/checksum"
     expected=$(expected_sha256)
     actual=$(sha256 "$scratch/archive")
     [ "$actual" = "$expected" ] || stop "the SHA-256 of $archive is
@@ -121,20 +156,70 @@ unpack() {
   $expected
 nothing was installed" "download both files again; if they still differ, report it"
     say "Verified $archive: SHA-256 $actual"
-    member=$(find_member)
-    # To stdout: no name in the archive becomes a path on this machine.
-    tar -xzOf "$scratch/archive" -- "$member" >"$scratch/$program"
-    [ -s "$scratch/$program" ] || stop "$member in $archive is empty or no plain file"
-    built=$scratch/$program
+    verify_provenance
+    unpack_plain_files
+    built=$scratch/tree/$top/bin/$program
+    share=$scratch/tree/$top/share
+    [ -s "$built" ] || stop "$archive does not hold $top/bin/$program"
+    # An old archive under a new name is whole, and of the right origin.
+    case ${archive##*/} in
+        "$top.tar.gz") ;;
+        "$program"-*) stop "$archive holds $top" "download it again, from where it is published" ;;
+    esac
+}
+
+# The folder of a file or an address, with its slash; nothing for the current one.
+place_of() {
+    case $1 in
+        */*) printf '%s/\n' "${1%/*}" ;;
+    esac
+}
+
+# GitHub signs, for a job of a workflow, what the job has built. `--bundle` takes that from a file, so that no account is needed.
+verify_provenance() {
+    if [ -n "$no_provenance" ]; then
+        warn "who built $archive was not asked: \`--no-provenance\`"
+        return
+    fi
+    [ -n "$repository" ] || stop "whose release $archive should be is not known, so who built it cannot be verified" \
+        "name the repository with \`--repository OWNER/NAME\`"
+    command -v gh >/dev/null || stop "\`gh\` is not on PATH, so who built $archive cannot be verified" \
+        "install the GitHub CLI (https://cli.github.com); or take the checksum's word for it with \`--no-provenance\`"
+    fetch "$checksum.sigstore.json" "$scratch/provenance.json"
+    gh attestation verify "$scratch/archive" --bundle "$scratch/provenance.json" --repo "$repository" \
+        --signer-workflow "$repository/.github/workflows/release.yml" --deny-self-hosted-runners \
+        </dev/null >"$scratch/gh" 2>&1 || {
+        sed 's/^/  gh: /' "$scratch/gh" >&2
+        stop "the release workflow of $repository did not build $archive, as far as \`gh\` can tell; nothing was installed" \
+            "see what \`gh\` says above; its version must know \`gh attestation verify\`"
+    }
+    say "Verified $archive: built by the release workflow of $repository"
+}
+
+# Unpacks into $scratch/tree, and leaves the name of the one folder there in $top. An archive with names that point outside of
+# it, or with links, is not one of ours.
+unpack_plain_files() {
+    tar -tzf "$scratch/archive" >"$scratch/names" || stop "$archive is no .tar.gz archive"
+    if outside=$(grep -E '^/|(^|/)\.\.(/|$)' "$scratch/names"); then
+        stop "$archive holds a name that points outside of it: $(printf '%s' "$outside" | head -n 1)"
+    fi
+    tar -tvzf "$scratch/archive" >"$scratch/kinds"
+    ! grep -q '^[^-d]' "$scratch/kinds" || stop "$archive holds something else than files and folders"
+    mkdir "$scratch/tree"
+    tar -xzf "$scratch/archive" -C "$scratch/tree"
+    top=$(ls "$scratch/tree")
+    case $top in
+        *[!A-Za-z0-9._-]* | '') stop "$archive does not hold one folder" ;;
+    esac
 }
 
 # The checksum file holds one line for the archive, or one for each file of a release: "HEX", "HEX  name" or "HEX *name".
 expected_sha256() {
-    name=$(basename -- "$archive")
+    name=${archive##*/}
     sum=$(awk -v name="$name" '
         { sub(/\r$/, ""); file = $2; sub(/^\*/, "", file) }
         NF { lines++; only = $1; if (file == name) named = $1 }
-        END { print named != "" ? named : lines == 1 ? only : "" }' "$checksum" | tr 'A-F' 'a-f')
+        END { print named != "" ? named : lines == 1 ? only : "" }' "$scratch/checksum" | tr 'A-F' 'a-f')
     case $sum in
         *[!0-9a-f]* | '') sum= ;;
     esac
@@ -151,17 +236,6 @@ sha256() {
         stop "there is neither \`sha256sum\` nor \`shasum\`, so the archive cannot be verified"
     fi
     printf '%s\n' "${sum%% *}"
-}
-
-# The name of the binary in the archive. An archive with names that point outside of it is not one of ours.
-find_member() {
-    tar -tzf "$scratch/archive" >"$scratch/names" || stop "$archive is no .tar.gz archive"
-    if outside=$(grep -E '^/|(^|/)\.\.(/|$)' "$scratch/names"); then
-        stop "$archive holds a name that points outside of it: $(printf '%s' "$outside" | head -n 1)"
-    fi
-    found=$(grep -E "(^|/)$program\$" "$scratch/names") || stop "$archive does not hold $program"
-    [ "$(printf '%s\n' "$found" | wc -l)" -eq 1 ] || stop "$archive holds $program more than once"
-    printf '%s\n' "$found"
 }
 
 # Copies beside the target and renames: whoever calls the helper meanwhile finds the old one or the new one, whole.
@@ -181,25 +255,36 @@ install_binary() {
     say "Installed $target, ${version##* }"
 }
 
-# What goes below PREFIX/share, and from where: the schema of the config file for editors, manual pages, completions of shells.
-shared_files() {
-    say "packaging/config.schema.json $program"
-    for page in "$checkout"/packaging/man/*.1; do
-        say "packaging/man/$(basename -- "$page") man/man1"
-    done
-    say "packaging/completions/$program bash-completion/completions"
-    say "packaging/completions/_$program zsh/site-functions"
-    say "packaging/completions/$program.fish fish/vendor_completions.d"
-    say "packaging/completions/_$program.ps1 $program"
+# put FILE PLACE: of the checkout, below $share.
+put() {
+    mkdir -p "$share/$2"
+    cp -- "$checkout/$1" "$share/$2/"
 }
 
-# A release archive holds the binary alone.
-install_shared() {
-    [ -z "$archive" ] || return 0
+# What goes below PREFIX/share, as a release archive has it: the schema of the config file, manual pages, completions of shells.
+lay_out_share() {
+    share=$scratch/share
+    put packaging/config.schema.json "$program"
+    for page in "$checkout"/packaging/man/*.1; do
+        put "packaging/man/${page##*/}" man/man1
+    done
+    put "packaging/completions/$program" bash-completion/completions
+    put "packaging/completions/_$program" zsh/site-functions
+    put "packaging/completions/$program.fish" fish/vendor_completions.d
+    put "packaging/completions/_$program.ps1" "$program"
+}
+
+install_share() {
+    { mkdir -p -- "${prefix%/}/share" && cp -R "$share/." "${prefix%/}/share/"; } ||
+        warn "manual pages, completions and the schema of the config file could not all be put into ${prefix%/}/share"
+}
+
+remove_share() {
     share=${prefix%/}/share
-    shared_files | while read -r file place; do
-        mkdir -p -- "$share/$place" && cp -- "$checkout/$file" "$share/$place/$(basename -- "$file")" || exit 1
-    done || warn "manual pages, completions and the schema of the config file could not all be put into $share"
+    # shellcheck disable=SC2115 # $program is a word
+    rm -rf -- "$share/$program" "$share/doc/$program" "$share/licenses/$program"
+    rm -f -- "$share"/man/man1/"$program".1* "$share"/man/man1/"$program"-*.1* "$share/bash-completion/completions/$program" \
+        "$share/zsh/site-functions/_$program" "$share/fish/vendor_completions.d/$program.fish"
 }
 
 check_path() {
@@ -255,10 +340,7 @@ uninstall() {
     else
         say "There is no $target, so nothing was removed"
     fi
-    shared_files | while read -r file place; do
-        rm -f -- "${prefix%/}/share/$place/$(basename -- "$file")"
-    done
-    rmdir -- "${prefix%/}/share/$program" 2>/dev/null || :
+    remove_share
     configuration_files | while IFS= read -r file; do
         if names_the_helper "$file"; then
             say "Take the lines with \"acrscoped\" out of the \"credHelpers\" of $file, or clients will miss the helper:"
@@ -280,9 +362,14 @@ main() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
     scratch=$(mktemp -d)
-    if [ -n "$archive" ]; then unpack; else build; fi
+    if [ -n "$archive" ]; then
+        unpack
+    else
+        build
+        lay_out_share
+    fi
     install_binary
-    install_shared
+    install_share
     check_path
     explain_configuration
     [ -z "$wants_demo" ] || "$checkout/tests/demo" "$target"

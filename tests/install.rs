@@ -9,6 +9,14 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = "docker-credential-acrscoped";
 
+/// What a release archive has below `share`, or some of it.
+const SHARED: [&str; 4] = [
+    "man/man1/docker-credential-acrscoped.1.gz",
+    "man/man1/docker-credential-acrscoped-status.1.gz",
+    "bash-completion/completions/docker-credential-acrscoped",
+    "licenses/docker-credential-acrscoped/LICENSE-MIT",
+];
+
 /// Somebody's machine: a home, and a folder with a downloaded release.
 struct Machine {
     folder: TempDir,
@@ -34,32 +42,88 @@ impl Machine {
         path
     }
 
-    /// A release archive whose program prints this version, with its checksum beside it.
+    /// A release archive whose program prints this version, with its checksum and its attestation beside it.
     fn release(&self, version: &str) -> PathBuf {
-        self.program(version);
-        self.pack(&[&format!("release/{PROGRAM}")])
+        let folder = format!("{PROGRAM}-{version}-x86_64-linux");
+        self.program(version, &format!("{folder}/bin/{PROGRAM}"));
+        for file in SHARED {
+            self.write(&format!("{folder}/share/{file}"), version);
+        }
+        self.pack(&format!("{folder}.tar.gz"), &[&folder])
     }
 
-    fn program(&self, version: &str) {
-        let program = self.write(&format!("release/{PROGRAM}"), &format!("#!/bin/sh\necho '{PROGRAM} v{version}'\n"));
-        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).expect("our file");
+    fn program(&self, version: &str, name: &str) -> PathBuf {
+        let program = self.write(name, &format!("#!/bin/sh\necho '{PROGRAM} v{version}'\n"));
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("our file");
+        program
     }
 
-    /// An archive of these names as they are, with its checksum beside it.
-    fn pack(&self, names: &[&str]) -> PathBuf {
-        let archive = self.path("archive.tar.gz");
-        let packed =
-            Command::new("tar").current_dir(self.path("home")).arg("-czPf").arg(&archive).arg("-C..").args(names).output();
+    /// An archive of these names as they are, with its checksum and its attestation beside it.
+    fn pack(&self, archive: &str, names: &[&str]) -> PathBuf {
+        let file = self.path("release").join(archive);
+        let packed = Command::new("tar").current_dir(self.path("home")).arg("-czPf").arg(&file).arg("-C..").args(names).output();
         let packed = packed.expect("tar");
         assert!(packed.status.success(), "{packed:?}");
-        self.write("archive.tar.gz.sha256", &format!("{}  archive.tar.gz\n", sha256(&archive)));
-        archive
+        self.checksums(&format!("{}  {archive}\n", sha256(&file)));
+        self.write("release/SHA256SUMS.sigstore.json", "what GitHub signed\n");
+        file
+    }
+
+    fn checksums(&self, text: &str) -> PathBuf {
+        self.write("release/SHA256SUMS", text)
+    }
+
+    /// A folder for `PATH` on which are what `install.sh` always needs, and these.
+    #[cfg(target_os = "linux")]
+    fn path_of(&self, programs: &[&str]) -> PathBuf {
+        const ALWAYS: [&str; 22] = [
+            "awk",
+            "basename",
+            "cat",
+            "chmod",
+            "cmp",
+            "cp",
+            "dirname",
+            "grep",
+            "gzip",
+            "head",
+            "ls",
+            "mkdir",
+            "mktemp",
+            "mv",
+            "rm",
+            "sed",
+            "sh",
+            "sha256sum",
+            "tar",
+            "tr",
+            "uname",
+            "wc",
+        ];
+        let folder = self.path(&format!("path {}", programs.join(" ")));
+        fs::create_dir(&folder).expect("a new folder");
+        for name in ALWAYS.iter().chain(programs) {
+            let places = ["tools", "/usr/bin", "/bin"].map(|place| self.path(place).join(name));
+            let place = places.iter().find(|place| place.exists()).expect(name);
+            std::os::unix::fs::symlink(place, folder.join(name)).expect("a new link");
+        }
+        folder
+    }
+
+    /// A `gh` that notes what it is asked and the attestation that it is given, and ends as it should.
+    fn gh(&self, exit_code: u8) -> PathBuf {
+        let seen = self.path("gh asked");
+        let script = format!("#!/bin/sh\n{{ echo \"$@\"; cat \"$5\"; }} >'{}'\necho ruling\nexit {exit_code}\n", seen.display());
+        let gh = self.write("tools/gh", &script);
+        fs::set_permissions(gh, fs::Permissions::from_mode(0o755)).expect("our file");
+        seen
     }
 
     /// `install.sh`, knowing this machine only.
     fn script(&self) -> Command {
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh"));
-        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.path("home/.local/bin").display());
+        let (installed, tools) = (self.path("home/.local/bin"), self.path("tools"));
+        let path = format!("{}:{}:/usr/bin:/bin", installed.display(), tools.display());
         command.env_clear().env("PATH", path).env("HOME", self.path("home")).current_dir(self.path("home"));
         command
     }
@@ -68,8 +132,9 @@ impl Machine {
         self.script().args(words).output().expect("install.sh")
     }
 
+    /// Without asking who built the archive.
     fn install_archive(&self, archive: &Path) -> Output {
-        self.script().arg("--archive").arg(archive).output().expect("install.sh")
+        self.script().arg("--no-provenance").arg("--archive").arg(archive).output().expect("install.sh")
     }
 
     fn installed(&self) -> PathBuf {
@@ -116,15 +181,61 @@ fn assert_says(text: &str, part: &str) {
 fn an_archive_is_verified_and_installed() {
     let machine = Machine::new();
     let archive = machine.release("1.0.0");
-    let output = machine.install_archive(&archive);
+    let asked = machine.gh(0);
+    let output = machine.script().arg("--archive").arg(&archive).args(["--repository", "contoso/acrscoped"]).output();
+    let output = output.expect("install.sh");
     let text = said(&output);
     assert_says(&text, &format!("SHA-256 {}", sha256(&archive)));
+    assert_says(&text, "built by the release workflow of contoso/acrscoped");
     assert_says(&text, &format!("Installed {}, v1.0.0", machine.installed().display()));
     assert_says(&text, &format!("{PROGRAM} configure contoso.azurecr.io"));
     assert!(output.stderr.is_empty(), "{output:?}");
     let mode = fs::metadata(machine.installed()).expect("installed").permissions().mode();
     assert_eq!(mode & 0o7777, 0o755);
     assert_eq!(fs::read_dir(machine.path("home/.local/bin")).expect("made").count(), 1, "something else was left there");
+    // The words of `gh attestation verify`, as its manual has them.
+    let asked = fs::read_to_string(asked).expect("`gh` was asked");
+    let words = asked.lines().next().expect("words").split(' ').collect::<Vec<_>>();
+    assert_eq!([words[0], words[1], words[3]], ["attestation", "verify", "--bundle"]);
+    // By this name `gh` knows the file's form.
+    assert_eq!(Path::new(words[4]).extension(), Some("json".as_ref()), "{asked}");
+    let policy =
+        "--repo contoso/acrscoped --signer-workflow contoso/acrscoped/.github/workflows/release.yml --deny-self-hosted-runners";
+    assert_eq!(words[5..].join(" "), policy);
+    assert_eq!(asked.lines().nth(1), Some("what GitHub signed"));
+}
+
+#[test]
+fn an_archive_that_the_release_workflow_did_not_build_is_refused() {
+    let machine = Machine::new();
+    let archive = machine.release("1.0.0");
+    let verify = || machine.script().arg("--archive").arg(&archive).args(["--repository", "contoso/acrscoped"]).output();
+    machine.gh(1);
+    let text = complained(&verify().expect("install.sh"), 1);
+    assert_says(&text, "  gh: ruling");
+    assert_says(&text, "the release workflow of contoso/acrscoped did not build");
+    machine.assert_untouched();
+}
+
+/// Each way in which nobody says who built an archive, none of which is taken for consent.
+#[test]
+#[cfg(target_os = "linux")]
+fn who_built_an_archive_is_passed_over_only_when_that_is_asked_for() {
+    let machine = Machine::new();
+    let archive = machine.release("1.0.0");
+    let install = |words: &[&str]| machine.script().arg("--archive").arg(&archive).args(words).output().expect("install.sh");
+    machine.gh(0);
+    assert_says(&complained(&install(&[]), 1), "name the repository with `--repository OWNER/NAME`");
+    fs::remove_file(machine.path("release/SHA256SUMS.sigstore.json")).expect("our file");
+    assert_says(&complained(&install(&["--repository", "contoso/acrscoped"]), 1), "SHA256SUMS.sigstore.json");
+    let mut without_gh = machine.script();
+    without_gh.env("PATH", machine.path_of(&[])).args(["--repository", "contoso/acrscoped", "--archive"]).arg(&archive);
+    let text = complained(&without_gh.output().expect("install.sh"), 1);
+    assert_says(&text, "`gh` is not on PATH");
+    assert_says(&text, "`--no-provenance`");
+    machine.assert_untouched();
+    assert_says(&complained(&install(&["--no-provenance"]), 0), "was not asked: `--no-provenance`");
+    assert!(machine.installed().exists());
 }
 
 #[test]
@@ -144,7 +255,7 @@ fn a_second_run_says_that_nothing_is_new_and_a_new_release_replaces_the_old_one(
 fn an_archive_that_differs_from_its_checksum_is_refused() {
     let machine = Machine::new();
     let archive = machine.release("1.0.0");
-    machine.write("archive.tar.gz.sha256", &format!("{}  archive.tar.gz\n", "0".repeat(64)));
+    machine.checksums(&format!("{}  {PROGRAM}-1.0.0-x86_64-linux.tar.gz\n", "0".repeat(64)));
     let text = complained(&machine.install_archive(&archive), 1);
     assert_says(&text, &sha256(&archive));
     assert_says(&text, "nothing was installed");
@@ -155,62 +266,208 @@ fn an_archive_that_differs_from_its_checksum_is_refused() {
 fn an_archive_without_a_checksum_is_refused() {
     let machine = Machine::new();
     let archive = machine.release("1.0.0");
-    fs::remove_file(machine.path("archive.tar.gz.sha256")).expect("our file");
-    assert_says(&complained(&machine.install_archive(&archive), 1), "so it cannot be verified");
-    machine.write("archive.tar.gz.sha256", "not a checksum\n");
-    assert_says(&complained(&machine.install_archive(&archive), 1), "holds no SHA-256 of archive.tar.gz");
+    fs::remove_file(machine.path("release/SHA256SUMS")).expect("our file");
+    assert_says(&complained(&machine.install_archive(&archive), 1), "SHA256SUMS");
+    for text in ["not a checksum\n", &format!("{0}  other.tar.gz\n{0}  third.tar.gz\n", sha256(&archive))] {
+        machine.checksums(text);
+        let expected = format!("holds no SHA-256 of {PROGRAM}-1.0.0-x86_64-linux.tar.gz");
+        assert_says(&complained(&machine.install_archive(&archive), 1), &expected);
+    }
     machine.assert_untouched();
 }
 
 #[test]
-fn the_checksum_may_be_one_of_a_whole_release() {
+fn the_checksum_may_lie_elsewhere_and_be_of_that_file_alone() {
     let machine = Machine::new();
     let archive = machine.release("1.0.0");
-    let sums = format!("{0}  other.tar.gz\n{1} *archive.tar.gz\n", "0".repeat(64), sha256(&archive).to_uppercase());
-    let sums = machine.write("SHA256SUMS", &sums);
-    fs::remove_file(machine.path("archive.tar.gz.sha256")).expect("our file");
-    said(&machine.script().arg("--archive").arg(&archive).arg("--checksum").arg(&sums).output().expect("install.sh"));
-    let sums = machine.write("SHA256SUMS", &format!("{0}  other.tar.gz\n{0}  third.tar.gz\n", sha256(&archive)));
-    let output = machine.script().arg("--archive").arg(&archive).arg("--checksum").arg(&sums).output().expect("install.sh");
-    assert_says(&complained(&output, 1), "holds no SHA-256 of archive.tar.gz");
+    fs::remove_file(machine.path("release/SHA256SUMS")).expect("our file");
+    let named =
+        format!("{0}  other.tar.gz\n{1} *{PROGRAM}-1.0.0-x86_64-linux.tar.gz\n", "0".repeat(64), sha256(&archive).to_uppercase());
+    for text in [&named, &sha256(&archive)] {
+        let sums = machine.write("elsewhere", text);
+        let output = machine.script().args(["--no-provenance", "--archive"]).arg(&archive).arg("--checksum").arg(&sums).output();
+        said(&output.expect("install.sh"));
+    }
 }
 
 #[test]
 fn an_archive_with_names_that_point_outside_is_refused() {
     let machine = Machine::new();
-    machine.program("1.0.0");
-    let absolute = machine.path("release").join(PROGRAM);
-    for name in [&format!("home/../release/{PROGRAM}"), absolute.to_str().expect("text")] {
-        let archive = machine.pack(&[name]);
+    let absolute = machine.program("1.0.0", &format!("a/bin/{PROGRAM}"));
+    for name in [&format!("home/../a/bin/{PROGRAM}"), absolute.to_str().expect("text")] {
+        let archive = machine.pack("archive.tar.gz", &[name]);
         assert_says(&complained(&machine.install_archive(&archive), 1), "holds a name that points outside of it");
     }
     machine.assert_untouched();
 }
 
 #[test]
-fn an_archive_that_does_not_hold_one_plain_program_is_refused() {
+fn an_archive_that_is_not_laid_out_as_ours_is_refused() {
     let machine = Machine::new();
-    machine.write("release/README.md", "text");
-    let archive = machine.pack(&["release/README.md"]);
-    assert_says(&complained(&machine.install_archive(&archive), 1), "does not hold docker-credential-acrscoped");
-    std::os::unix::fs::symlink("/bin/sh", machine.path("release").join(PROGRAM)).expect("a new link");
-    let archive = machine.pack(&[&format!("release/{PROGRAM}")]);
-    assert_says(&complained(&machine.install_archive(&archive), 1), "is empty or no plain file");
-    machine.write(&format!("other/{PROGRAM}"), "");
-    let archive = machine.pack(&["release", "other"]);
-    assert_says(&complained(&machine.install_archive(&archive), 1), "more than once");
+    machine.write("a/README.md", "text");
+    let archive = machine.pack("archive.tar.gz", &["a"]);
+    assert_says(&complained(&machine.install_archive(&archive), 1), &format!("does not hold a/bin/{PROGRAM}"));
+    machine.program("1.0.0", &format!("b/bin/{PROGRAM}"));
+    let archive = machine.pack("archive.tar.gz", &["a", "b"]);
+    assert_says(&complained(&machine.install_archive(&archive), 1), "does not hold one folder");
+    std::os::unix::fs::symlink("/bin/sh", machine.path("b/share")).expect("a new link");
+    let archive = machine.pack("archive.tar.gz", &["b"]);
+    assert_says(&complained(&machine.install_archive(&archive), 1), "holds something else than files and folders");
     fs::write(&archive, "not an archive").expect("our file");
-    machine.write("archive.tar.gz.sha256", &sha256(&archive));
+    machine.checksums(&sha256(&archive));
     assert_says(&complained(&machine.install_archive(&archive), 1), "is no .tar.gz archive");
     machine.assert_untouched();
+}
+
+/// It would be whole, and built by whom it should be.
+#[test]
+fn an_old_archive_under_a_new_name_is_refused() {
+    let machine = Machine::new();
+    let old = machine.release("1.0.0");
+    let new = machine.path("release").join(format!("{PROGRAM}-1.1.0-x86_64-linux.tar.gz"));
+    fs::rename(old, &new).expect("our file");
+    machine.checksums(&sha256(&new));
+    let text = complained(&machine.install_archive(&new), 1);
+    assert_says(&text, &format!("holds {PROGRAM}-1.0.0-x86_64-linux"));
+    machine.assert_untouched();
+}
+
+#[test]
+fn an_archive_brings_manual_pages_and_completions_and_takes_them_away_again() {
+    let machine = Machine::new();
+    said(&machine.install_archive(&machine.release("1.0.0")));
+    said(&machine.install_archive(&machine.release("1.1.0")));
+    let share = machine.path("home/.local/share");
+    for file in SHARED {
+        assert_eq!(fs::read_to_string(share.join(file)).expect(file), "1.1.0");
+    }
+    let neighbour = machine.write("home/.local/share/man/man1/neighbour.1", "");
+    said(&machine.install(&["--uninstall"]));
+    for file in SHARED {
+        assert!(!share.join(file).exists(), "{file}");
+    }
+    assert!(neighbour.exists());
+}
+
+#[test]
+fn an_archive_is_downloaded_over_https_only() {
+    let machine = Machine::new();
+    for address in ["http://127.0.0.1:9/archive.tar.gz", "ftp://127.0.0.1:9/archive.tar.gz"] {
+        let text = complained(&machine.install_archive(Path::new(address)), 1);
+        assert_says(&text, &format!("{address} is no https address"));
+    }
+    machine.assert_untouched();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_program_that_downloads_a_file_is_asked_for() {
+    let machine = Machine::new();
+    let mut command = machine.script();
+    command.env("PATH", machine.path_of(&[])).args(["--no-provenance", "--archive", "https://127.0.0.1:9/archive.tar.gz"]);
+    let text = complained(&command.output().expect("install.sh"), 1);
+    assert_says(&text, "there is neither `curl` nor `wget`");
+    assert_says(&text, "name the file");
+    machine.assert_untouched();
+}
+
+/// A web server with a certificate of its own, whose releases are downloaded by `curl`, then by `wget`.
+#[test]
+#[cfg(target_os = "linux")]
+#[ignore = "needs curl, wget, openssl and python3: run tests/run"]
+fn an_archive_its_checksum_and_its_attestation_are_downloaded() {
+    let machine = Machine::new();
+    let archive = machine.release("1.0.0");
+    let server = FileServer::start(&machine);
+    let file = archive.file_name().expect("a name").to_str().expect("text");
+    for program in ["curl", "wget"] {
+        let asked = machine.gh(0);
+        let tools = machine.path_of(&["gh", program]);
+        let install = |address: &str| {
+            let mut command = machine.script();
+            command.env("PATH", &tools).env("CURL_CA_BUNDLE", &server.certificate).env("SSL_CERT_FILE", &server.certificate);
+            command.args(["--repository", "contoso/acrscoped", "--archive", address]).output().expect("install.sh")
+        };
+        assert_says(&said(&install(&format!("{}/{file}", server.origin))), "Installed");
+        assert_says(&fs::read_to_string(asked).expect("`gh` was asked"), "what GitHub signed");
+        let text = complained(&install(&format!("{}/no-such-file", server.origin)), 1);
+        assert_says(&text, "no-such-file could not be downloaded");
+        said(&machine.install(&["--uninstall"]));
+    }
+}
+
+/// Serves the release over TLS, from a port of this machine.
+#[cfg(target_os = "linux")]
+struct FileServer {
+    origin: String,
+    certificate: PathBuf,
+    process: std::process::Child,
+}
+
+#[cfg(target_os = "linux")]
+impl FileServer {
+    fn start(machine: &Machine) -> Self {
+        use std::io::BufRead as _;
+        let (certificate, key) = (machine.path("certificate.pem"), machine.path("key.pem"));
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=release",
+            ])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "{made:?}");
+        // GNU wget reads no variable, only its file.
+        machine.write("home/.wgetrc", &format!("ca_certificate = {}\n", certificate.display()));
+        let program = "import http.server, ssl, sys
+server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1], sys.argv[2])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()";
+        let mut process = Command::new("/usr/bin/python3")
+            .args(["-c", program])
+            .args([&certificate, &key])
+            .current_dir(machine.path("release"))
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("python3");
+        let mut port = String::new();
+        std::io::BufReader::new(process.stdout.take().expect("piped")).read_line(&mut port).expect("a port");
+        Self { origin: format!("https://127.0.0.1:{}", port.trim()), certificate, process }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for FileServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 #[test]
 fn a_program_that_does_not_run_here_replaces_nothing() {
     let machine = Machine::new();
     said(&machine.install_archive(&machine.release("1.0.0")));
-    fs::write(machine.path("release").join(PROGRAM), "#!/bin/sh\nexit 1\n").expect("our file");
-    let archive = machine.pack(&[&format!("release/{PROGRAM}")]);
+    let broken = machine.program("1.1.0", &format!("broken/bin/{PROGRAM}"));
+    fs::write(broken, "#!/bin/sh\nexit 1\n").expect("our file");
+    let archive = machine.pack("archive.tar.gz", &["broken"]);
     assert_says(&complained(&machine.install_archive(&archive), 1), "does not run on this machine");
     assert_says(&said(&Command::new(machine.installed()).output().expect("installed")), "v1.0.0");
     assert_eq!(fs::read_dir(machine.path("home/.local/bin")).expect("made").count(), 1, "something else was left there");
@@ -220,7 +477,12 @@ fn a_program_that_does_not_run_here_replaces_nothing() {
 fn a_prefix_takes_the_place_of_the_home_and_a_folder_off_the_path_is_pointed_out() {
     let machine = Machine::new();
     let archive = machine.release("1.0.0");
-    let output = machine.script().arg("--archive").arg(&archive).args(["--prefix", "its own"]).output().expect("install.sh");
+    let output = machine
+        .script()
+        .args(["--no-provenance", "--prefix", "its own", "--archive"])
+        .arg(&archive)
+        .output()
+        .expect("install.sh");
     said(&output);
     let folder = machine.path("home/its own/bin");
     assert!(folder.join(PROGRAM).exists());
@@ -234,11 +496,19 @@ fn a_prefix_takes_the_place_of_the_home_and_a_folder_off_the_path_is_pointed_out
 fn without_a_home_a_prefix_is_asked_for() {
     let machine = Machine::new();
     let archive = machine.release("1.0.0");
-    let output = machine.script().env_remove("HOME").arg("--archive").arg(&archive).output().expect("install.sh");
+    let output =
+        machine.script().env_remove("HOME").args(["--no-provenance", "--archive"]).arg(&archive).output().expect("install.sh");
     assert_says(&complained(&output, 1), "`HOME` is not set");
     assert_says(&complained(&output, 1), "`--prefix DIR`");
     let prefix = machine.path("prefix");
-    let output = machine.script().env_remove("HOME").arg("--archive").arg(&archive).arg("--prefix").arg(&prefix).output();
+    let output = machine
+        .script()
+        .env_remove("HOME")
+        .args(["--no-provenance", "--archive"])
+        .arg(&archive)
+        .arg("--prefix")
+        .arg(&prefix)
+        .output();
     said(&output.expect("install.sh"));
     assert!(prefix.join("bin").join(PROGRAM).exists());
 }
@@ -265,9 +535,8 @@ fn configuration_files_are_read_and_never_changed() {
 #[test]
 fn a_checkout_brings_manual_pages_and_completions_and_takes_them_away_again() {
     let machine = Machine::new();
-    machine.program("1.0.0");
-    let message =
-        format!(r#"{{"target":{{"kind":["bin"]}},"executable":"{}"}}"#, machine.path("release").join(PROGRAM).display());
+    let built = machine.program("1.0.0", "built");
+    let message = format!(r#"{{"target":{{"kind":["bin"]}},"executable":"{}"}}"#, built.display());
     let cargo = machine.write("tools/cargo", &format!("#!/bin/sh\necho '{message}'\n"));
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("our file");
     let path = format!("{}:/usr/bin:/bin", machine.path("tools").display());
@@ -322,6 +591,9 @@ fn a_command_line_that_makes_no_sense_is_answered_with_exit_2() {
         (&["--prefix"], "`--prefix` needs a value"),
         (&["--prefix", ""], "`--prefix` needs a value"),
         (&["--checksum", "file"], "`--checksum` belongs to `--archive`"),
+        (&["--no-provenance"], "`--no-provenance` belongs to `--archive`"),
+        (&["--repository", "contoso"], "`contoso` is no OWNER/NAME"),
+        (&["--repository", "contoso/acrscoped;id"], "`contoso/acrscoped;id` is no OWNER/NAME"),
         (&["--uninstall", "--demo"], "`--uninstall` goes with no option but `--prefix`"),
     ] {
         let text = complained(&machine.install(words), 2);
@@ -335,7 +607,7 @@ fn a_command_line_that_makes_no_sense_is_answered_with_exit_2() {
 fn help_names_every_option() {
     let machine = Machine::new();
     let text = said(&machine.install(&["--help"]));
-    for option in ["--prefix", "--archive", "--checksum", "--demo", "--uninstall", "--help"] {
+    for option in ["--prefix", "--archive", "--checksum", "--repository", "--no-provenance", "--demo", "--uninstall", "--help"] {
         assert_says(&text, option);
     }
     machine.assert_untouched();
