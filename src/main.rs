@@ -2,13 +2,14 @@
 
 use docker_credential_acrscoped::cli::{self, Command, PROGRAM, Stop};
 use docker_credential_acrscoped::commands::{self, Context};
-use docker_credential_acrscoped::config::Settings;
+use docker_credential_acrscoped::config::{Settings, Variables};
 use docker_credential_acrscoped::error::{Error, printable, visible};
 use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::log;
 use docker_credential_acrscoped::protocol::docker;
 use docker_credential_acrscoped::terminal::Terminal;
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -53,8 +54,13 @@ fn tell_panics() {
 /// The environment and the config file.
 #[expect(clippy::disallowed_methods, reason = "the environment is touched here and nowhere else")]
 fn settings() -> Result<Settings, Error> {
-    let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-    Settings::read(variables, dirs::home_dir(), dirs::config_dir())
+    // Windows takes `Path` and `PATH` for the same.
+    let known = |name: String| if cfg!(windows) { name.to_uppercase() } else { name };
+    let variables: Variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((known(name.into_string().ok()?), value))).collect();
+    // Other programs go by the variable there, and not by the account.
+    let profile = variables.get("USERPROFILE").map(PathBuf::from).filter(|folder| cfg!(windows) && folder.is_absolute());
+    Settings::read(variables, profile.or_else(dirs::home_dir), dirs::config_dir())
 }
 
 /// What a person asks. The answer goes to stdout; what went wrong to stderr alone, where no script takes it for the answer.
@@ -62,11 +68,22 @@ fn settings() -> Result<Settings, Error> {
 fn person(command: commands::Command) -> Result<ExitCode, Error> {
     let settings = settings()?;
     log(&settings)?;
-    let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal(), command.is_plain());
+    let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal() && is_drawn_to(), command.is_plain());
     let (program, is_watched) = (std::env::current_exe().ok(), io::stderr().is_terminal());
     let program = program.as_deref();
     let context = Context { settings: &settings, clock: SystemTime::now, terminal, tell: tell_at_once, is_watched, program };
     command.run(&context, Stdout)
+}
+
+/// Whether what is drawn appears as such: a console of Windows must be told to take it for more than text.
+#[cfg(windows)]
+fn is_drawn_to() -> bool {
+    anstyle_query::windows::enable_ansi_colors().unwrap_or(false)
+}
+
+#[cfg(not(windows))]
+fn is_drawn_to() -> bool {
+    true
 }
 
 /// A helper, and what it tells meanwhile. Called for hosts that are ours, and for `list`.

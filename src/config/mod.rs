@@ -105,8 +105,24 @@ pub enum CacheChoice {
     Keyutils,
     /// The Secret Service of the session (GNOME Keyring, KWallet, KeePassXC) alone.
     SecretService,
+    /// The login keychain of macOS.
+    Keychain,
+    /// The Credential Manager of Windows.
+    CredentialManager,
     /// Nothing is kept.
     None,
+}
+
+impl CacheChoice {
+    /// Whether this system has such a store.
+    fn is_of_this_system(self) -> bool {
+        match self {
+            Self::Auto | Self::None => true,
+            Self::Keyutils | Self::SecretService => cfg!(target_os = "linux"),
+            Self::Keychain => cfg!(target_os = "macos"),
+            Self::CredentialManager => cfg!(windows),
+        }
+    }
 }
 
 /// Where the session bus is, by the variables that D-Bus itself reads.

@@ -23,7 +23,7 @@ use reqwest::header::DATE;
 use reqwest::{Certificate, Client, ClientBuilder, Request, Response, StatusCode};
 use secrecy::ExposeSecret;
 use std::error::Error as StdError;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tracing::debug;
@@ -112,8 +112,17 @@ impl Network {
             return Err(Error::Setting { name: "SSL_CERT_FILE".into(), problem });
         }
         let builder = base().https_only(true).tls_version_min(reqwest::tls::Version::TLS_1_2);
-        Ok(match &self.settings.ca_file {
-            Some(file) => builder.tls_certs_merge(certificates(file)?),
+        let besides =
+            self.settings.ca_file.as_ref().map(|Value { value, origin }| certificates(value, &origin.setting("ca_file")));
+        let besides = besides.transpose()?;
+        // Windows and macOS judge certificates themselves, and know nothing of this variable.
+        let only = self.settings.system_ca_file.as_ref().filter(|_| cfg!(any(windows, target_os = "macos")));
+        if let Some(file) = only {
+            let only = certificates(file, "SSL_CERT_FILE")?;
+            return Ok(builder.tls_certs_only(only.into_iter().chain(besides.unwrap_or_default())));
+        }
+        Ok(match besides {
+            Some(besides) => builder.tls_certs_merge(besides),
             None => builder,
         })
     }
@@ -189,9 +198,9 @@ fn base() -> ClientBuilder {
     Client::builder().user_agent(USER_AGENT).redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT)
 }
 
-/// The certificates of a PEM file, to be trusted besides the system's.
-fn certificates(Value { value: file, origin }: &Value<PathBuf>) -> Result<Vec<Certificate>, Error> {
-    let wrong = |problem: String| Error::Setting { name: origin.setting("ca_file"), problem };
+/// The certificates of a PEM file that a setting names.
+fn certificates(file: &Path, setting: &str) -> Result<Vec<Certificate>, Error> {
+    let wrong = |problem: String| Error::Setting { name: setting.to_owned(), problem };
     let pem = read_small(file, BODY_LIMIT).map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
     match Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
