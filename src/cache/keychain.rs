@@ -83,7 +83,7 @@ impl CredentialApi for Item {
     }
 
     fn get_credential(&self) -> Result<Option<Arc<Credential>>> {
-        self.0.get_credential()
+        self.0.get_credential().map(|_| None)
     }
 
     fn get_specifiers(&self) -> Option<(String, String)> {
@@ -163,6 +163,14 @@ mod tests {
         of("new").set_secret(b"two").unwrap();
         assert_eq!(of("new").get_secret().unwrap(), b"two");
         of("old").delete_credential().unwrap();
+    }
+
+    #[test]
+    fn what_is_written_is_found_by_search() {
+        let store = Store(keyring_core::mock::Store::new().unwrap());
+        store.build("s", "u", None).unwrap().set_secret(b"x").unwrap();
+        let found = store.search(&HashMap::from([("service", "s")])).unwrap();
+        assert_eq!((found[0].get_secret().unwrap(), found[0].get_specifiers().unwrap().1), (b"x".to_vec(), "u".to_owned()));
     }
 
     #[test]

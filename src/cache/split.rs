@@ -203,7 +203,8 @@ impl CredentialApi for Split {
             let written = self.write(secret).inspect_err(|_| self.take_back())?;
             // What cannot be cleared is in nobody's way.
             let _ = self.clear(written.as_ref());
-            if written.is_none() || self.get_secret().map(Zeroizing::new).is_ok() {
+            // What was cleared may have been another's that was just written.
+            if self.get_secret().map(Zeroizing::new).is_ok() {
                 return Ok(());
             }
         }
@@ -486,7 +487,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(512))]
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
         fn a_write_that_breaks_off_leaves_what_was_there_or_all_of_it(
