@@ -19,6 +19,14 @@ const UNKNOWN_OWNER: u32 = 65_534;
 const UNKNOWN: &str =
     "; inside rootless podman or buildah, root's files cannot be told from those of others: give it to yourself";
 
+/// The real path of a file. On Windows in the form that people and programs write, where there is one (`C:\…`, not `\\?\C:\…`).
+pub(crate) fn real_path(path: &Path) -> io::Result<PathBuf> {
+    #[cfg(windows)]
+    return dunce::canonicalize(path);
+    #[cfg(not(windows))]
+    path.canonicalize()
+}
+
 /// The content of a regular file of at most `limit` bytes. A pipe, a device or a folder in its place is an error: reading
 /// it could take for ever.
 pub(crate) fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
@@ -26,7 +34,8 @@ pub(crate) fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 }
 
 /// The same of a file that nobody but its reader and root can change, as ssh demands of its own (`ssh_config(5)`), or exchange for
-/// another.
+/// another. On Windows nothing is demanded: what lies in a profile is kept from other users there, by lists that it takes the
+/// whole of Windows' rules to judge.
 pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     #[cfg(unix)]

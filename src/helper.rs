@@ -141,7 +141,11 @@ impl<'a> Helper<'a> {
     pub(crate) fn every_store(&self, config: &Config) -> Cache {
         let stores = match config.cache {
             CacheChoice::None => CacheChoice::None,
-            CacheChoice::Auto | CacheChoice::Keyutils | CacheChoice::SecretService => CacheChoice::Auto,
+            CacheChoice::Auto
+            | CacheChoice::Keyutils
+            | CacheChoice::SecretService
+            | CacheChoice::Keychain
+            | CacheChoice::CredentialManager => CacheChoice::Auto,
         };
         self.cache(stores, config.timeout)
     }

@@ -65,11 +65,22 @@ fn tell_panics(client: fn(&str)) {
 fn person(command: commands::Command) -> Result<ExitCode, Error> {
     let settings = Settings::from_env()?;
     log(&settings)?;
-    let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal(), command.is_plain());
+    let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal() && is_drawn_to(), command.is_plain());
     let (program, is_watched) = (std::env::current_exe().ok(), io::stderr().is_terminal());
     let program = program.as_deref();
     let context = Context { settings: &settings, clock: SystemTime::now, terminal, tell: tell_at_once, is_watched, program };
     command.run(&context, Stdout)
+}
+
+/// Whether what is drawn appears as such: a console of Windows must be told to take it for more than text.
+#[cfg(windows)]
+fn is_drawn_to() -> bool {
+    anstyle_query::windows::enable_ansi_colors().unwrap_or(false)
+}
+
+#[cfg(not(windows))]
+fn is_drawn_to() -> bool {
+    true
 }
 
 /// A helper, and what it tells meanwhile. Called for hosts that are ours, and for `list`.

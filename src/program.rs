@@ -16,12 +16,28 @@ const OUTPUT_LIMIT: u64 = 1024 * 1024;
 /// How long output is still waited for once the program itself has ended: something that it started may hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// The ends of names that Windows takes for programs, in the order of its `PATHEXT`. What users add there are scripts, which do not start
+/// by themselves.
+const ENDINGS: &[&str] = &[".com", ".exe", ".bat", ".cmd"];
+
 /// The program of this name in the first of the folders that has one.
 pub(crate) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
-    folders.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
+    let names = names(name, cfg!(windows));
+    folders.iter().find_map(|folder| names.iter().map(|name| folder.join(name)).find(|file| file.is_file()))
 }
 
-/// Runs a program in a process group of its own, which is ended when the answer is no longer awaited: it does not outlive us.
+/// What the file of a program may be called. On Windows a name without an end is none: the Azure CLI has a script for Git's shell beside
+/// `az.cmd`.
+fn names(name: &str, is_windows: bool) -> Vec<String> {
+    let lower = name.to_ascii_lowercase();
+    if !is_windows || ENDINGS.iter().any(|ending| lower.ends_with(ending)) {
+        return vec![name.to_owned()];
+    }
+    ENDINGS.iter().map(|ending| format!("{name}{ending}")).collect()
+}
+
+/// Runs a program in a process group of its own, or a job on Windows, which is ended when the answer is no longer awaited: it does not
+/// outlive us.
 #[derive(Debug)]
 pub(crate) struct Runner {
     path: OsString,
@@ -39,8 +55,8 @@ impl Runner {
 impl azure_identity::Executor for Runner {
     async fn run(&self, program: &OsStr, args: &[&OsStr]) -> io::Result<process::Output> {
         let mut command = Command::new(program);
+        add(&mut command, args);
         command
-            .args(args)
             .env("PATH", &self.path)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -61,6 +77,29 @@ impl azure_identity::Executor for Runner {
     }
 }
 
+#[cfg(not(windows))]
+fn add(command: &mut Command, args: &[&OsStr]) {
+    command.args(args);
+}
+
+/// `azure_identity` has `cmd` run a line with quotes in it. `cmd` knows nothing of the backslashes by which arguments are quoted
+/// elsewhere: with `/S` it takes the first and the last quote away and reads the rest as it is. `/D` leaves out what the registry
+/// wants run before.
+#[cfg(windows)]
+fn add(command: &mut Command, args: &[&OsStr]) {
+    match args {
+        [switch, line] if switch.eq_ignore_ascii_case("/C") => {
+            let mut quoted = OsString::from("/D /S /C \"");
+            quoted.push(line);
+            quoted.push("\"");
+            command.raw_arg(quoted);
+        }
+        _ => {
+            command.args(args);
+        }
+    }
+}
+
 /// Starts a program that may outlive us, in a process group of its own: what ends us with Ctrl-C leaves it alone. It sees none of our
 /// streams.
 pub(crate) fn start(program: &OsStr, args: &[OsString]) -> io::Result<Child> {
@@ -71,6 +110,9 @@ pub(crate) fn start(program: &OsStr, args: &[OsString]) -> io::Result<Child> {
     }
     #[cfg(unix)]
     command.process_group(0);
+    // `CREATE_NEW_PROCESS_GROUP`.
+    #[cfg(windows)]
+    command.creation_flags(0x200);
     command.spawn()
 }
 
@@ -101,12 +143,13 @@ impl Output {
 }
 
 /// The process group that a child leads: dropping it ends what is left of the group.
+#[cfg(unix)]
 struct Group(Option<u32>);
 
+#[cfg(unix)]
 impl Group {
     /// Starts a program as the leader of a group.
     fn start(command: &mut Command) -> io::Result<(Child, Self)> {
-        #[cfg(unix)]
         command.process_group(0);
         let child = command.kill_on_drop(true).spawn()?;
         let group = Self(child.id());
@@ -114,12 +157,44 @@ impl Group {
     }
 }
 
+#[cfg(unix)]
 impl Drop for Group {
     fn drop(&mut self) {
-        #[cfg(unix)]
         if let Some(group) = self.0.and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
             // Nobody is left when the child ended in order.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
+    }
+}
+
+/// The job that a child and all that it starts belong to: dropping it, as the end of this process does, ends what is left of it.
+#[cfg(windows)]
+struct Group(#[expect(dead_code, reason = "dropping it is its use")] Option<win32job::Job>);
+
+#[cfg(windows)]
+impl Group {
+    /// Starts a program in a job, and without a console window when we have none.
+    fn start(command: &mut Command) -> io::Result<(Child, Self)> {
+        // `CREATE_NO_WINDOW`.
+        let child = command.kill_on_drop(true).creation_flags(0x0800_0000).spawn()?;
+        // One that has ended by now belongs to none. Without a job it is ended by itself.
+        let job = child.raw_handle().and_then(|handle| {
+            let job = win32job::Job::create_with_limit_info(win32job::ExtendedLimitInfo::new().limit_kill_on_job_close());
+            job.and_then(|job| job.assign_process(handle as isize).map(|()| job)).ok()
+        });
+        Ok((child, Self(job)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_called_as_its_system_calls_it() {
+        assert_eq!(names("az", false), ["az"]);
+        assert_eq!(names("az", true), ["az.com", "az.exe", "az.bat", "az.cmd"]);
+        assert_eq!(names("rundll32.EXE", true), ["rundll32.EXE"]);
+        assert_eq!(names("docker-credential-a.b", true)[1], "docker-credential-a.b.exe");
     }
 }

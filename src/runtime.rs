@@ -51,5 +51,17 @@ async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> 
             };
         }
     }
+    #[cfg(windows)]
+    {
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close};
+        if let (Ok(mut interrupt), Ok(mut terminate), Ok(mut close)) = (ctrl_c(), ctrl_break(), ctrl_close()) {
+            return tokio::select! {
+                result = work => result,
+                _ = interrupt.recv() => Err(Error::Interrupted),
+                _ = terminate.recv() => Err(Error::Interrupted),
+                _ = close.recv() => Err(Error::Interrupted),
+            };
+        }
+    }
     work.await
 }

@@ -8,9 +8,15 @@
 mod entry;
 #[cfg(target_os = "linux")]
 mod kernel_keyring;
+#[cfg(any(target_os = "macos", test))]
+mod keychain;
 mod login;
+#[cfg(any(target_os = "macos", windows, test))]
+mod patient;
 #[cfg(target_os = "linux")]
 mod secret_service;
+#[cfg(any(windows, test))]
+mod split;
 mod trial;
 
 pub use entry::Key;
@@ -36,6 +42,10 @@ pub const SERVICE: &str = "docker-credential-acrscoped";
 /// The name of the store that is the kernel's user keyring.
 pub(crate) const KERNEL_KEYRING: &str = "kernel keyring";
 
+/// How long all calls of one process together wait for a store that somebody else answers.
+#[cfg_attr(not(any(target_os = "linux", target_os = "macos", windows)), expect(dead_code, reason = "there is no store"))]
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The stores in use, in order.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -46,23 +56,27 @@ impl Cache {
     /// The stores that the user chose, or those of this system.
     ///
     /// On Linux the kernel's user keyring comes first: no daemon, no prompt, and the kernel itself drops a token that has
-    /// expired. What does not fit there goes to the Secret Service.
+    /// expired. What does not fit there goes to the Secret Service. macOS and Windows have one store each.
     ///
     /// Together they keep the caller waiting no longer than `patience`.
+    #[cfg(target_os = "linux")]
     pub fn open(choice: CacheChoice, bus: SessionBus, patience: Duration) -> Self {
-        #[cfg(target_os = "linux")]
-        {
-            let kernel = || Arc::new(kernel_keyring::Store) as _;
-            let service = |bus| Arc::new(secret_service::Store::new(bus, patience)) as _;
-            Self::over(match choice {
-                CacheChoice::Auto => vec![kernel(), service(bus)],
-                CacheChoice::Keyutils => vec![kernel()],
-                CacheChoice::SecretService => vec![service(bus)],
-                CacheChoice::None => vec![],
-            })
-        }
-        #[cfg(not(target_os = "linux"))]
-        Self::over(vec![])
+        let kernel = || Arc::new(kernel_keyring::Store) as _;
+        let service = |bus| Arc::new(secret_service::Store::new(bus, patience)) as _;
+        Self::over(match choice {
+            CacheChoice::Auto => vec![kernel(), service(bus)],
+            CacheChoice::Keyutils => vec![kernel()],
+            CacheChoice::SecretService => vec![service(bus)],
+            CacheChoice::Keychain | CacheChoice::CredentialManager | CacheChoice::None => vec![],
+        })
+    }
+
+    /// The same elsewhere.
+    #[cfg(not(target_os = "linux"))]
+    pub fn open(choice: CacheChoice, _: SessionBus, patience: Duration) -> Self {
+        // Of the words for stores only that of this system passed as a setting.
+        let is_none = choice == CacheChoice::None;
+        Self::over(own(patience).filter(|_| !is_none).into_iter().collect())
     }
 
     /// A cache over the given stores.
@@ -170,6 +184,35 @@ impl Cache {
         }
         listed
     }
+}
+
+/// The store of macOS.
+#[cfg(target_os = "macos")]
+fn own(patience: Duration) -> Option<Arc<CredentialStore>> {
+    let store = keychain::Store::new().inspect_err(|error| debug!(problem = reason(error), "there is no keychain")).ok()?;
+    Some(Arc::new(patient::Store::new(Arc::new(store), patience.min(PATIENCE))))
+}
+
+/// The store of Windows. What is in it stays on this machine, and does not go with a roaming profile.
+#[cfg(windows)]
+fn own(patience: Duration) -> Option<Arc<CredentialStore>> {
+    let below = windows_native_keyring_store::Store::new();
+    let below = below.inspect_err(|error| debug!(problem = reason(error), "there is no Credential Manager")).ok()?;
+    let store = split::Store {
+        name: "Credential Manager",
+        below,
+        limit: 2560,
+        modifiers: HashMap::from([("persistence", "Local")]),
+        // The names of its entries end with our service.
+        search: HashMap::from([("pattern", r"\.docker-credential-acrscoped(-[a-z]+)*$")]),
+    };
+    Some(Arc::new(patient::Store::new(Arc::new(store), patience.min(PATIENCE))))
+}
+
+/// A system of which no store is known.
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
+fn own(_: Duration) -> Option<Arc<CredentialStore>> {
+    None
 }
 
 /// A refresh token that is kept.

@@ -94,20 +94,27 @@ pub(super) fn session_bus(variables: &Variables) -> SessionBus {
     }
 }
 
-/// Our folder for what is neither setting nor cache (XDG Base Directory Specification).
+/// Our folder for what is neither setting nor cache (XDG Base Directory Specification, and where macOS and Windows have such things).
 pub(super) fn state_folder(variables: &Variables, home: Option<&Path>) -> Option<PathBuf> {
-    let folder = absolute(variables, "XDG_STATE_HOME").or_else(|| Some(home?.join(".local/state")))?;
-    Some(folder.join(env!("CARGO_PKG_NAME")))
+    let in_home = |folder: &str| Some(home?.join(folder));
+    let own = || match std::env::consts::OS {
+        "windows" => absolute(variables, "LOCALAPPDATA").or_else(|| in_home("AppData/Local")),
+        "macos" => in_home("Library/Application Support"),
+        _ => in_home(".local/state"),
+    };
+    Some(absolute(variables, "XDG_STATE_HOME").or_else(own)?.join(env!("CARGO_PKG_NAME")))
 }
 
-/// The runtime folder of the session, the state folder, and a folder of this user in the temporary one.
+/// The runtime folder of the session, the state folder, and, where there are user ids, a folder of this user in the temporary one.
 pub(super) fn meeting_folders(variables: &Variables, home: Option<&Path>) -> Vec<PathBuf> {
-    let temporary = absolute(variables, "TMPDIR").unwrap_or_else(|| "/tmp".into());
     let name = env!("CARGO_PKG_NAME");
-    let user = rustix::process::geteuid().as_raw();
     let mut folders: Vec<PathBuf> = absolute(variables, "XDG_RUNTIME_DIR").map(|path| path.join(name)).into_iter().collect();
     folders.extend(state_folder(variables, home));
-    folders.push(temporary.join(format!("{name}-{user}")));
+    #[cfg(unix)]
+    {
+        let temporary = absolute(variables, "TMPDIR").unwrap_or_else(|| "/tmp".into());
+        folders.push(temporary.join(format!("{name}-{}", rustix::process::geteuid().as_raw())));
+    }
     folders
 }
 

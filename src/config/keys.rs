@@ -119,7 +119,7 @@ pub const KEYS: &[Key] = &[
     key("on_error", "ACRSCOPED_ON_ERROR", Kind::Word, "when nobody can be signed in: fail, anonymous", "fail", |v| {
         values::on_error(v).map(drop)
     }),
-    key("cache", "ACRSCOPED_CACHE", Kind::Word, "where tokens are kept: auto, keyutils, secret-service, none", "auto", |v| {
+    key("cache", "ACRSCOPED_CACHE", Kind::Word, "where tokens are kept: auto, none, or a store by its name", "auto", |v| {
         values::cache(v).map(drop)
     }),
     key(

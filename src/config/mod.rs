@@ -108,8 +108,24 @@ pub enum CacheChoice {
     Keyutils,
     /// The Secret Service of the session (GNOME Keyring, KWallet, KeePassXC) alone.
     SecretService,
+    /// The login keychain of macOS.
+    Keychain,
+    /// The Credential Manager of Windows.
+    CredentialManager,
     /// Nothing is kept.
     None,
+}
+
+impl CacheChoice {
+    /// Whether this system has such a store.
+    fn is_of_this_system(self) -> bool {
+        match self {
+            Self::Auto | Self::None => true,
+            Self::Keyutils | Self::SecretService => cfg!(target_os = "linux"),
+            Self::Keychain => cfg!(target_os = "macos"),
+            Self::CredentialManager => cfg!(windows),
+        }
+    }
 }
 
 /// Where the session bus is, by the variables that D-Bus itself reads.
@@ -163,8 +179,13 @@ impl Settings {
     /// that in the user's folder. Errors as [`Settings::read`].
     #[expect(clippy::disallowed_methods, reason = "the environment is touched here and nowhere else")]
     pub fn from_env() -> Result<Self, Error> {
-        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
-        Self::read(variables, dirs::home_dir(), dirs::config_dir())
+        // Windows takes `Path` and `PATH` for the same.
+        let known = |name: String| if cfg!(windows) { name.to_uppercase() } else { name };
+        let variables: Variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((known(name.into_string().ok()?), value))).collect();
+        // Other programs go by the variable there, and not by the account.
+        let profile = variables.get("USERPROFILE").map(PathBuf::from).filter(|folder| cfg!(windows) && folder.is_absolute());
+        Self::read(variables, profile.or_else(dirs::home_dir), dirs::config_dir())
     }
 
     /// Keeps the environment's variables and reads the config file: the one that `ACRSCOPED_CONFIG` names, or

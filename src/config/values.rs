@@ -18,6 +18,8 @@ pub(super) const CACHE: &[(&str, CacheChoice)] = &[
     ("auto", CacheChoice::Auto),
     ("keyutils", CacheChoice::Keyutils),
     ("secret-service", CacheChoice::SecretService),
+    ("keychain", CacheChoice::Keychain),
+    ("credential-manager", CacheChoice::CredentialManager),
     ("none", CacheChoice::None),
 ];
 pub(super) const LOG: &[(&str, Log)] = &[("warn", Log::Warn), ("info", Log::Info), ("debug", Log::Debug)];
@@ -33,8 +35,10 @@ pub(super) fn word<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, Strin
     })
 }
 
+/// A store of another system is no value here: a token would be kept nowhere, without a word.
 pub(super) fn cache(value: &str) -> Result<CacheChoice, String> {
-    word(value, CACHE)
+    let here: Vec<(&str, CacheChoice)> = CACHE.iter().copied().filter(|(_, choice)| choice.is_of_this_system()).collect();
+    word(value, &here)
 }
 
 pub(super) fn log(value: &str) -> Result<Log, String> {

@@ -11,10 +11,11 @@ use url::Url;
 use zeroize::Zeroizing;
 
 /// The only folder in which the agent writes keys: an endpoint that is not the agent could else have any file sent to it.
-const KEYS: &str = "/var/opt/azcmagent/tokens";
+const KEYS: &str = if cfg!(windows) { r"C:\ProgramData\AzureConnectedMachineAgent\Tokens" } else { "/var/opt/azcmagent/tokens" };
 
 /// The program of the agent, and where it listens. A server need not announce it.
-const AGENT: &str = "/opt/azcmagent/bin/himds";
+const AGENT: &str =
+    if cfg!(windows) { r"C:\Program Files\AzureConnectedMachineAgent\himds.exe" } else { "/opt/azcmagent/bin/himds" };
 const ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
 
 /// Where the agent gives tokens, if it is installed here.
@@ -49,7 +50,7 @@ fn key_file(challenge: &str) -> anyhow::Result<&Path> {
     let realm = challenge.split_once("realm=").filter(|(scheme, _)| scheme.trim().eq_ignore_ascii_case("basic"));
     let Some((_, realm)) = realm else { bail!("the challenge of Azure Arc names no file") };
     let file = Path::new(realm.trim().trim_matches('"'));
-    let is_plain = file.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    let is_plain = file.components().all(|part| matches!(part, Component::Prefix(_) | Component::RootDir | Component::Normal(_)));
     if !is_plain || file.parent() != Some(Path::new(KEYS)) || file.extension().is_none_or(|kind| kind != "key") {
         bail!("the challenge of Azure Arc names {}, which is no key file in {KEYS}", file.display());
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// A profile names every subscription of every account; this is room for thousands.
 const PROFILE_LIMIT: usize = 8 * 1024 * 1024;
 
-const PROGRAM: &str = if cfg!(windows) { "az.cmd" } else { "az" };
+const PROGRAM: &str = "az";
 
 /// Where it keeps who is signed in.
 const PROFILE: &str = "azureProfile.json";

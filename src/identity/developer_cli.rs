@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Far more than settings and an account take.
 const FILE_LIMIT: usize = 1024 * 1024;
 
-const PROGRAM: &str = if cfg!(windows) { "azd.exe" } else { "azd" };
+const PROGRAM: &str = "azd";
 
 /// The cloud that it signs in to when nothing is set (Microsoft, "azd in sovereign clouds").
 const DEFAULT_CLOUD: &str = "AzureCloud";

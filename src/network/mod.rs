@@ -28,7 +28,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 use std::error::Error as StdError;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tracing::debug;
@@ -108,8 +108,16 @@ impl Network {
             let problem = format!("names {}, which is not a regular file", file.display());
             return Err(Error::Setting { name: "SSL_CERT_FILE".into(), problem });
         }
-        let besides = self.settings.ca_file.as_ref().map(certificates).transpose()?.unwrap_or_default();
-        let tls = tls::system(besides).map_err(|error| self.untrusting(host, &error))?;
+        let besides = self.settings.ca_file.as_ref();
+        let besides = besides.map(|Value { value, origin }| certificates(value, &origin.setting("ca_file"))).transpose()?;
+        let besides = besides.unwrap_or_default();
+        // Windows and macOS judge certificates themselves, and know nothing of this variable.
+        let only = self.settings.system_ca_file.as_ref().filter(|_| cfg!(any(windows, target_os = "macos")));
+        let tls = match only {
+            Some(file) => tls::only(certificates(file, "SSL_CERT_FILE")?.into_iter().chain(besides)),
+            None => tls::system(besides),
+        };
+        let tls = tls.map_err(|error| self.untrusting(host, &error))?;
         adapt(base(tls).https_only(true)).build().map_err(|error| self.untrusting(host, &error))
     }
 
@@ -181,9 +189,9 @@ fn base(tls: ClientConfig) -> ClientBuilder {
     builder.redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT)
 }
 
-/// The certificates of a PEM file, to be trusted besides the system's.
-fn certificates(Value { value: file, origin }: &Value<PathBuf>) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let wrong = |problem: String| Error::Setting { name: origin.setting("ca_file"), problem };
+/// The certificates of a PEM file that a setting names.
+fn certificates(file: &Path, setting: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let wrong = |problem: String| Error::Setting { name: setting.to_owned(), problem };
     let pem = read_small(file, BODY_LIMIT).map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

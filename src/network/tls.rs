@@ -2,10 +2,11 @@
 //!
 //! Nothing is installed for the whole process: a program that uses this crate chooses its own cryptography.
 
-use rustls::ClientConfig;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use std::sync::Arc;
 
@@ -23,6 +24,16 @@ pub(super) fn system(besides: Vec<CertificateDer<'static>>) -> Result<ClientConf
         _ => Verifier::new_with_extra_roots(besides, provider)?,
     };
     trusting(Arc::new(verifier))
+}
+
+/// Trusts these certificates and nothing else. Errors when one of them cannot be a root.
+pub(super) fn only(roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(root)?;
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider()).build();
+    trusting(verifier.map_err(|error| rustls::Error::General(error.to_string()))?)
 }
 
 /// TLS 1.2 and later, and HTTP/1.1, with whoever the verifier trusts.

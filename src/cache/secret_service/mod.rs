@@ -18,7 +18,7 @@ mod service;
 mod tests;
 mod wire;
 
-use super::SERVICE;
+use super::{PATIENCE, SERVICE};
 use crate::config::SessionBus;
 use connection::unanswered;
 use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
@@ -29,9 +29,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// How long all calls of one process together wait for the service.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The attribute that names the program, as other users of the service call it.
 const APPLICATION: &str = "service";

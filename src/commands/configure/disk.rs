@@ -1,8 +1,8 @@
 //! Clients' files on the disk: read with care, written whole or not at all.
 
 use crate::error::Error;
-use crate::files::{foreign_folder, read_small};
-use std::fs::{self, File, Metadata, OpenOptions};
+use crate::files::{foreign_folder, read_small, real_path};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ impl Found {
     /// Looks at a file of the user. Errors when it is anything but a small text file that belongs to the user.
     pub(super) fn look(path: &Path) -> Result<Self, Error> {
         let unusable = |problem: String| unusable(path, problem);
-        let real = match path.canonicalize() {
+        let real = match real_path(path) {
             Ok(real) => real,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
@@ -50,6 +50,7 @@ impl Found {
         if metadata.is_dir() {
             return Err(unusable("is a folder, where a file was expected".into()));
         }
+        #[cfg(unix)]
         own(&metadata).map_err(unusable)?;
         let bytes = read_small(&real, LIMIT).map_err(|error| unusable(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| unusable("is not UTF-8".into()))?;
@@ -176,6 +177,7 @@ impl Found {
 
 /// Makes folders for the user alone.
 fn make_folders(folders: &[PathBuf]) -> io::Result<()> {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes"))]
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -184,7 +186,7 @@ fn make_folders(folders: &[PathBuf]) -> io::Result<()> {
 
 /// Where a file that does not exist will lie, behind the symbolic links of its folders.
 fn would_be(path: &Path) -> PathBuf {
-    let known = path.ancestors().skip(1).find_map(|folder| Some((folder, folder.canonicalize().ok()?)));
+    let known = path.ancestors().skip(1).find_map(|folder| Some((folder, real_path(folder).ok()?)));
     match known.and_then(|(folder, real)| Some(real.join(path.strip_prefix(folder).ok()?))) {
         Some(real) => real,
         None => path.to_owned(),
@@ -193,7 +195,7 @@ fn would_be(path: &Path) -> PathBuf {
 
 /// A file of somebody else is not ours to rewrite, not even as root: it would become root's.
 #[cfg(unix)]
-fn own(metadata: &Metadata) -> Result<(), String> {
+fn own(metadata: &fs::Metadata) -> Result<(), String> {
     let owner = std::os::unix::fs::MetadataExt::uid(metadata);
     let user = rustix::process::geteuid().as_raw();
     if owner == user {
@@ -214,11 +216,6 @@ fn foreign(owner: u32) -> String {
     #[cfg(not(unix))]
     let runs = "";
     format!("belongs to the user with id {owner}{runs}: run it as that user, without `sudo`")
-}
-
-#[cfg(not(unix))]
-fn own(_: &Metadata) -> Result<(), String> {
-    Ok(())
 }
 
 /// A file that cannot be used.

@@ -4,6 +4,7 @@ use super::report::Finding;
 use super::state::State;
 use crate::commands::Context;
 use crate::config::Settings;
+use crate::files::real_path;
 use crate::program::find;
 use crate::terminal::Mark;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ pub fn program(context: &Context<'_>) -> Finding {
         let text = format!("`{PROGRAM}` is in no folder of `PATH`: clients will not find it");
         return Finding::new(Mark::Bad, text).hint(link(context));
     };
-    let real = found.canonicalize().ok();
+    let real = real_path(&found).ok();
     if let Some(own) = own(context).filter(|own| real.as_ref() != Some(own)) {
         let text = format!("clients call {}, and not this program, {}", found.display(), own.display());
         return Finding::new(Mark::Warning, text).hint("remove one of them, or change the order of `PATH`");
@@ -30,6 +31,9 @@ pub fn program(context: &Context<'_>) -> Finding {
 
 /// That those who have another `PATH` do not find this program, where others do.
 pub(super) fn elsewhere(context: &Context<'_>) -> Option<Finding> {
+    if cfg!(windows) {
+        return None;
+    }
     let found = find(PROGRAM, &context.settings.program_folders())?;
     let system: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     if find(PROGRAM, &system).is_some() {
@@ -40,12 +44,17 @@ pub(super) fn elsewhere(context: &Context<'_>) -> Option<Finding> {
 }
 
 fn own(context: &Context<'_>) -> Option<PathBuf> {
-    context.program?.canonicalize().ok()
+    real_path(context.program?).ok()
 }
 
 /// What puts this program where everybody finds it.
 fn link(context: &Context<'_>) -> String {
-    own(context).map_or_else(
+    let own = own(context);
+    if cfg!(windows) {
+        let folder = own.map(|own| format!(", or add {} to it", parent(&own))).unwrap_or_default();
+        return format!("put it into a folder of `PATH`{folder}");
+    }
+    own.map_or_else(
         || format!("put it into a folder of `PATH`, such as /usr/local/bin/{PROGRAM}"),
         |own| format!("`sudo ln -s {} /usr/local/bin/{PROGRAM}`", own.display()),
     )

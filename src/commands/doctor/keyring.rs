@@ -41,8 +41,10 @@ fn judge(trials: &[Trial]) -> Check {
 }
 
 fn kept_nowhere() -> Check {
+    let another =
+        if cfg!(target_os = "linux") { " or start the keyring, or let `cache` be keyutils or auto" } else { " the keyring" };
     Check::warning(NAME, "no token can be kept: each call signs in")
-        .hint("unlock or start the keyring, or let `cache` be keyutils or auto; `cache = \"none\"` says that none is wanted")
+        .hint(format!("unlock{another}; `cache = \"none\"` says that none is wanted"))
 }
 
 #[cfg(test)]

@@ -85,7 +85,9 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     tell(context, &login, &place, &mut output)?;
     let programs = ["podman", "buildah"];
     let program = programs.into_iter().find(|name| program::find(name, &config.sources.path).is_some());
-    if let Some(program) = program.filter(|_| !place.outlives_reboot && !rustix::process::geteuid().is_root()) {
+    #[cfg(unix)]
+    let program = program.filter(|_| !rustix::process::geteuid().is_root());
+    if let Some(program) = program.filter(|_| !place.outlives_reboot) {
         let text = format!("{OWN_KEYRING}: {} signs in there", account.command_within(program));
         writeln!(output, "{}", context.terminal.sentence(Mark::Warning, &text)).map_err(Error::Output)?;
     }

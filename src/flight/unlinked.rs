@@ -1,38 +1,14 @@
-//! One sign-in for many processes.
-//!
-//! Processes that need the same token at the same time meet at a file: who locks it leads and signs in, the others wait, and take
-//! the leader's success from the cache and its failure from the file. The lock dies with its owner. A leader that is done unlinks the
-//! file before it unlocks it: who finds itself with a lock on a file without a name knows that a flight has landed, and who comes later
-//! begins a new one. The file holds words, never a secret. Without a place for it, everybody signs in for themselves.
+//! Where processes meet on Unix: a leader that is done unlinks the file before it unlocks it. Who finds itself with a lock on a file
+//! without a name knows that a flight has landed, and who comes later begins a new one.
 
-use crate::error::{NOT_FOUND, Relayed, visible};
+use super::{LONGEST_ACCOUNT, Turn, account};
+use crate::error::Relayed;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-use tracing::debug;
-
-/// How often a waiter looks whether the leader has landed.
-const PERIOD: Duration = Duration::from_millis(10);
-
-/// The longest account of a failure that is read.
-const LONGEST_ACCOUNT: u64 = 64 * 1024;
-
-/// What a process finds when it wants to sign in.
-#[derive(Debug)]
-pub(crate) enum Turn {
-    /// Nobody else is at it: sign in, then [`Leader::land`].
-    Lead(Leader),
-    /// Somebody else was, and is done; with why it failed, if it did.
-    Landed(Option<Relayed>),
-    /// Somebody else is still at it after all the time there was.
-    Busy,
-    /// Nobody can be met on this machine.
-    Alone,
-}
+use std::path::Path;
 
 /// Holds the lock; dropping it without landing, as dying does, makes a waiter the next leader.
 #[derive(Debug)]
@@ -42,44 +18,15 @@ pub(crate) struct Leader {
     name: String,
 }
 
-/// A turn at the flight of this name if there is one at once. The first folder that is or can be made ours alone is the place to
-/// meet.
-pub(crate) fn try_turn(folders: &[PathBuf], name: &str) -> Turn {
-    meet(folders, name).map_or(Turn::Alone, |place| place.turn().unwrap_or(Turn::Busy))
-}
-
-/// Waits for a turn at the flight of this name for as long as `patience`.
-pub(crate) async fn take_turn(folders: &[PathBuf], name: &str, patience: Duration) -> Turn {
-    let Some(place) = meet(folders, name) else { return Turn::Alone };
-    let end = Instant::now() + patience;
-    loop {
-        if let Some(turn) = place.turn() {
-            return turn;
-        }
-        if Instant::now() >= end {
-            return Turn::Busy;
-        }
-        tokio::time::sleep(PERIOD).await;
-    }
-}
-
 /// Where processes meet: a file of this name in a folder of ours.
-struct Place {
+pub(super) struct Place {
     folder: OwnedFd,
     name: String,
     file: File,
 }
 
-fn meet(folders: &[PathBuf], name: &str) -> Option<Place> {
-    let place = folders.iter().find_map(|folder| Place::open(folder, name));
-    if place.is_none() {
-        debug!("no folder of ours to meet other processes in");
-    }
-    place
-}
-
 impl Place {
-    fn open(folder: &Path, name: &str) -> Option<Self> {
+    pub(super) fn open(folder: &Path, name: &str) -> Option<Self> {
         let folder = private(folder)?;
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = File::from(rustix::fs::openat(&folder, name, flags, Mode::RUSR | Mode::WUSR).ok()?);
@@ -88,14 +35,14 @@ impl Place {
     }
 
     /// What is found at the file now; nothing while somebody else leads.
-    fn turn(&self) -> Option<Turn> {
+    pub(super) fn turn(&self) -> Option<Turn> {
         match self.file.try_lock() {
             Ok(()) => (),
             Err(TryLockError::WouldBlock) => return None,
             Err(TryLockError::Error(_)) => return Some(Turn::Alone),
         }
         Some(match self.file.metadata() {
-            Ok(metadata) if metadata.nlink() == 0 => Turn::Landed(account(&self.file)),
+            Ok(metadata) if metadata.nlink() == 0 => Turn::Landed(told(&self.file)),
             // What a leader wrote that died before it unlinked the file is of the past.
             Ok(_) if self.file.set_len(0).is_ok() => self.leader().map_or(Turn::Alone, Turn::Lead),
             _ => Turn::Alone,
@@ -140,19 +87,20 @@ fn private(folder: &Path) -> Option<OwnedFd> {
     (status.st_uid == rustix::process::geteuid().as_raw() && status.st_mode & 0o777 == 0o700).then_some(folder)
 }
 
-fn account(mut file: &File) -> Option<Relayed> {
+fn told(mut file: &File) -> Option<Relayed> {
     let mut json = Vec::new();
     file.rewind().ok()?;
     file.take(LONGEST_ACCOUNT).read_to_end(&mut json).ok()?;
-    let account: Option<Relayed> = serde_json::from_slice(&json).ok();
-    // After these words clients go on without a credential: nobody else's word is taken for that.
-    account.filter(|account| visible(&account.message).trim() != NOT_FOUND)
+    account(serde_json::from_slice(&json).ok()?)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::try_turn;
     use super::*;
+    use crate::error::NOT_FOUND;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
 
     fn place() -> (tempfile::TempDir, Vec<PathBuf>) {
         let folder = tempfile::tempdir().unwrap();
@@ -178,7 +126,7 @@ mod tests {
         std::thread::spawn(move || {
             file.lock().unwrap();
             match file.metadata().unwrap().nlink() {
-                0 => Turn::Landed(account(&file)),
+                0 => Turn::Landed(told(&file)),
                 _ => Turn::Busy,
             }
         })
