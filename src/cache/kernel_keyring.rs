@@ -14,6 +14,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How often a key is written that others take away with its keyring.
+const TRIES: usize = 10;
+
 /// The store; it holds nothing, the kernel does.
 #[derive(Debug)]
 pub(super) struct Store;
@@ -70,6 +73,16 @@ impl KernelKey {
         format!("{} {}", self.service, self.user)
     }
 
+    fn write(&self, secret: &[u8]) -> Result<()> {
+        let mut keyring = match own_keyring()? {
+            Some(keyring) => keyring,
+            None => make_own_keyring()?,
+        };
+        let mut key = keyring.add_key::<User, _, _>(self.description().as_str(), secret).map_err(failure)?;
+        key.set_permissions(owner_only()).map_err(failure)?;
+        self.find().map(drop)
+    }
+
     fn find(&self) -> Result<Key> {
         user_keyring()?.search_for_key::<User, _, _>(self.description().as_str(), None).map_err(failure)
     }
@@ -78,12 +91,16 @@ impl KernelKey {
 impl CredentialApi for KernelKey {
     fn set_secret(&self, secret: &[u8]) -> Result<()> {
         possess_user_keyring()?;
-        let mut keyring = match own_keyring()? {
-            Some(keyring) => keyring,
-            None => make_own_keyring()?,
-        };
-        let mut key = keyring.add_key::<User, _, _>(self.description().as_str(), secret).map_err(failure)?;
-        key.set_permissions(owner_only()).map_err(failure)
+        // A keyring takes the place of one of the same name, and with it goes what was just written there: when several processes make
+        // ours at one moment, all but the last begin again. None makes another once it is there.
+        let mut written = self.write(secret);
+        for _ in 1..TRIES {
+            if !matches!(written, Err(Error::NoEntry | Error::NoStorageAccess(_))) {
+                break;
+            }
+            written = self.write(secret);
+        }
+        written
     }
 
     fn get_secret(&self) -> Result<Vec<u8>> {

@@ -57,11 +57,14 @@ fn logout_forgets_what_came_of_the_login_in_other_tenants() {
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn logins_that_begin_at_one_moment_do_not_disturb_each_other() {
-    let person = Person::new();
-    let logins: Vec<_> = (0..4).map(|_| person.start("login --timeout 1")).collect();
-    for login in logins {
-        let answer = login.join().expect("an answer").fails();
-        assert!(!answer.stderr.contains("no keyring takes a login"), "{answer:#?}");
+    // The first of them makes the keyring, and another may make it too.
+    for _ in 0..5 {
+        let person = Person::new();
+        let logins: Vec<_> = (0..4).map(|_| person.start("login --timeout 1")).collect();
+        for login in logins {
+            let answer = login.join().expect("an answer").fails();
+            assert!(!answer.stderr.contains("no keyring takes a login"), "{answer:#?}");
+        }
     }
 }
 
