@@ -148,7 +148,7 @@ fn the_workflows_call_scripts_that_are_there() {
 }
 
 #[test]
-#[ignore = "needs zizmor, check-jsonschema and shellcheck: run tests/run"]
+#[ignore = "needs actionlint, zizmor, check-jsonschema and shellcheck: run tests/run"]
 fn workflows_and_scripts_pass_their_linters() {
     let in_checkout = |program: PathBuf, words: &[&str]| {
         let mut command = Command::new(program);
@@ -158,7 +158,8 @@ fn workflows_and_scripts_pass_their_linters() {
     let workflows = [".github/workflows/ci.yml", ".github/workflows/release.yml"];
     let schema = in_checkout(tool("lint/bin/check-jsonschema"), &["--builtin-schema", "vendor.github-workflows"]);
     let zizmor = in_checkout(tool("lint/bin/zizmor"), &["--offline", "--pedantic", "--no-progress"]);
-    for mut linter in [schema, zizmor] {
+    let actionlint = in_checkout(tool("lint/bin/actionlint"), &["-no-color"]);
+    for mut linter in [schema, zizmor, actionlint] {
         linter.args(workflows);
         run(linter, "", LIMIT).succeeds();
     }
