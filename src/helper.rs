@@ -25,6 +25,8 @@ pub struct Helper<'a> {
     clock: Clock,
     /// No call takes longer, whatever is configured.
     longest: Duration,
+    /// What `auto` stands for.
+    auto: CacheChoice,
 }
 
 /// What a client presents to a registry: the two halves of basic authentication. A registry takes them at `/oauth2/token`, where clients
@@ -59,7 +61,7 @@ pub struct Cached {
 impl<'a> Helper<'a> {
     /// A helper with the stores that `settings` choose for each registry. `clock` is `SystemTime::now`, except in tests.
     pub fn new(settings: &'a Settings, clock: Clock) -> Self {
-        Self { settings, cache: None, clock, longest: Duration::MAX }
+        Self { settings, cache: None, clock, longest: Duration::MAX, auto: CacheChoice::Auto }
     }
 
     /// The credential of the registry for the identity that is configured for it.
@@ -100,12 +102,17 @@ impl<'a> Helper<'a> {
 impl<'a> Helper<'a> {
     /// A helper over a given cache for all registries.
     pub fn with_cache(settings: &'a Settings, cache: Cache, clock: Clock) -> Self {
-        Self { settings, cache: Some(cache), clock, longest: Duration::MAX }
+        Self { cache: Some(cache), ..Self::new(settings, clock) }
     }
 
     /// The same for a client that waits no longer than this.
     pub fn within(self, longest: Duration) -> Self {
         Self { longest, ..self }
+    }
+
+    /// The same for a client that remembers what it is given: nothing is kept, unless a store is named by the setting.
+    pub fn for_client_that_remembers(self) -> Self {
+        Self { auto: CacheChoice::None, ..self }
     }
 
     /// The time of day.
@@ -193,6 +200,9 @@ impl<'a> Helper<'a> {
     fn config(&self, registry: &Registry) -> Result<Config, Error> {
         let mut config = self.settings.for_registry(registry)?;
         config.timeout = config.timeout.min(self.longest);
+        if config.cache == CacheChoice::Auto {
+            config.cache = self.auto;
+        }
         if self.settings.clouds().contains(registry.cloud()) {
             info!(
                 "{registry} is trusted as a registry of `[cloud.{}]` in {}",

@@ -24,7 +24,7 @@ const LIMITS: [u64; 2] = [10_000, 20_000];
 /// The first minutes, in which the whole fleet starts.
 const START: usize = 10;
 
-/// The fleet as shipped, on nodes whose kernel keeps keys, before a Basic or Standard registry.
+/// The fleet as shipped, before a Basic or Standard registry.
 const SHIPPED: Setup = Setup {
     nodes: 5_000,
     limit: LIMITS[0],
@@ -32,7 +32,7 @@ const SHIPPED: Setup = Setup {
     demand: Demand::Always,
     kept: Kept::Spread,
     patience: Patience::Honoured,
-    remembers: true,
+    remembers: false,
     until: 6 * HOUR,
 };
 
@@ -58,7 +58,7 @@ impl Outcome {
 fn steady() -> Vec<Steady> {
     let cases = [
         ("all the time, so that each renews at once", SHIPPED),
-        ("the same, without a keyring on the nodes", Setup { remembers: false, ..SHIPPED }),
+        ("the same, with `ACRSCOPED_CACHE=keyutils`", Setup { remembers: true, ..SHIPPED }),
         ("by chance, every five minutes on average", Setup { demand: Demand::ByChance, ..SHIPPED }),
         ("in step, a job on every node every five minutes", Setup { demand: Demand::InStep, ..SHIPPED }),
     ];
@@ -149,9 +149,9 @@ fn check(steady: &[Steady], cold: &[Cold]) {
         let sent = alike.requests.iter().zip(&alike.refused).map(|(taken, refused)| taken + refused);
         assert!(sent.skip(START).all(|sent| sent < LIMITS[1]), "{words}");
     }
-    // Ten times fewer, and a twentieth of the lowest limit, where the helper alone decides when it comes.
+    // Ten times fewer, and a thirtieth of the lowest limit, where the helper alone decides when it comes.
     let [spread, alike] = [&steady[0].spread, &steady[0].alike].map(|outcome| Outcome::busiest(&outcome.exchanges));
-    assert!(alike == 5_000 && spread * 10 <= alike && spread * 20 <= LIMITS[0], "{spread} {alike}");
+    assert!(alike == 5_000 && spread * 10 <= alike && spread * 30 <= LIMITS[0], "{spread} {alike}");
     for Cold { setup, outcome } in cold {
         assert_eq!((outcome.served.len(), outcome.pulled.len()), (setup.nodes, setup.nodes), "a node never got its image");
         assert!(outcome.pulled.last() < Some(&(2 * MINUTE)), "{:?}", outcome.pulled.last());

@@ -101,7 +101,7 @@ pub(crate) struct Setup {
     pub(crate) demand: Demand,
     pub(crate) kept: Kept,
     pub(crate) patience: Patience,
-    /// Whether the helper remembers tokens beside kubelet: it does for the node's identity, not for pods'.
+    /// Whether the helper remembers tokens beside kubelet, as it does for the node's identity where `cache` names a store.
     pub(crate) remembers: bool,
     pub(crate) until: Time,
 }

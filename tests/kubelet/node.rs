@@ -68,7 +68,7 @@ fn no_home_no_session_and_no_user_are_no_hindrance() {
 }
 
 #[test]
-fn a_node_that_starts_signs_in_once_for_all_its_images() {
+fn a_node_that_starts_signs_in_once_for_all_its_images_where_a_store_is_named() {
     let node = Node::new();
     let namespace = Namespace::new();
     let (keyring, simulator) = (&namespace, &node.simulator);

@@ -95,7 +95,24 @@ fn what_a_service_account_was_given_is_kept_nowhere() {
     let met: Vec<_> = std::fs::read_dir(shared.node.home.path("run")).expect("our folder").collect();
     assert!(met.is_empty(), "{met:?}");
     assert!(!shared.node.home.path("home/.local").exists());
-    // The node's is.
+    // The node's is, since a store is named.
+    shared.ask(&[request(IMAGE)]);
+    assert_eq!(shared.kept(), 1);
+}
+
+/// A container that runs as root of the node has the same keyring.
+#[test]
+fn what_the_node_was_given_is_kept_by_kubelet_alone_unless_a_store_is_named() {
+    let shared = Shared::new();
+    for set in [None, Some("auto"), Some("none")] {
+        let mut command = shared.command();
+        match set {
+            Some(value) => command.env("ACRSCOPED_CACHE", value),
+            None => command.env_remove("ACRSCOPED_CACHE"),
+        };
+        let answer = run(command, &request(IMAGE).to_string(), LIMIT);
+        assert_eq!((whose(&answer, REGISTRY).as_str(), shared.kept()), (MANAGED_IDENTITY, 0), "{set:?}");
+    }
     shared.ask(&[request(IMAGE)]);
     assert_eq!(shared.kept(), 1);
 }

@@ -42,12 +42,11 @@ impl Node {
         Self { home: Home::new(), simulator: Simulator::start(settings).expect("a simulator") }
     }
 
-    /// The provider as kubelet calls it: by the printed configuration, in the environment of a unit without a session; and without a
-    /// cache.
+    /// The provider as kubelet calls it: by the printed configuration, in the environment of a unit without a session.
     pub(crate) fn provider(&self) -> Command {
         let mut command = self.home.command(binary());
         connect(&mut command, &self.simulator).env_remove("XDG_RUNTIME_DIR").env("TMPDIR", self.home.path("run"));
-        command.env("ACRSCOPED_SOURCE", "managed-identity").env("ACRSCOPED_CACHE", "none").arg("kubelet");
+        command.env("ACRSCOPED_SOURCE", "managed-identity").arg("kubelet");
         command
     }
 

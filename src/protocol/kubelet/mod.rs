@@ -3,13 +3,14 @@
 //! Facts: kubernetes, `pkg/credentialprovider/plugin/plugin.go`. kubelet waits a minute; a failure is an exit code other than 0 with its
 //! reason on stderr, which becomes a line of kubelet's log, and an empty stdout; kubelet pulls without a credential then.
 //!
-//! Who signs in is the node, or the pod's service account if it is annotated. The node's identity is the one that `get` would take, with
-//! its cache: a node that starts pulls many images at once, and each is a call of its own, which share one sign-in; kubelet's own memory
-//! is lost when it restarts. The kernel's keyring needs no session, and where there is none the call is as good, only slower.
+//! Who signs in is the node, or the pod's service account if it is annotated. The node's identity is the one that `get` would take. What it
+//! is given is kept by kubelet, in its memory. The keyring of root is no place for it: a container that runs as root of the node has the same
+//! one, and may read it where no seccomp profile forbids `keyctl` (keyrings(7), user-keyring(7)); by default Kubernetes sets none. Where
+//! `cache` names a store all the same, the images that a node pulls at once share one sign-in.
 //!
 //! A service account is another matter. Its pods are strangers to those of others on the same node, all of whom we serve as root, and
-//! who it is was said by the request and by nothing else. So its tokens are read from no cache and kept in none, and no other process is
-//! waited for: neither a token nor a failure of one account can reach another. kubelet keeps them apart by itself.
+//! who it is was said by the request and by nothing else. So its tokens are read from no cache and kept in none, whatever is set, and no
+//! other process is waited for: neither a token nor a failure of one account can reach another. kubelet keeps them apart by itself.
 
 mod image;
 mod request;
@@ -89,7 +90,7 @@ pub fn serve(
     let Some(Pull { registry, keys }) = Pull::of(&request.image, &mirrors, &settings) else {
         return write(&mut output, &Response::nothing());
     };
-    let helper = helper(&settings)?.within(LONGEST);
+    let helper = helper(&settings)?.within(LONGEST).for_client_that_remembers();
     let credential = match request.workload()? {
         Some(workload) => helper.get_for(&registry, workload),
         None => helper.get(&registry),
