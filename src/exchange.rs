@@ -59,7 +59,7 @@ pub async fn refresh_token(
         Err(refusal) => refusal,
     };
     let refusal = refusal.unwrap_or_else(|| refusal_of(status, &headers, &body));
-    Err(refused(registry, refusal, correlation(&headers)))
+    Err(refused(registry, refusal.without(access_token.secret()), correlation(&headers)))
 }
 
 /// Where the exchange of a registry is.

@@ -424,6 +424,39 @@ fn an_access_token_that_cannot_be_one_is_sent_nowhere_else() {
     }
 }
 
+/// Messages end in logs that others read.
+#[test]
+fn a_token_that_a_registry_repeats_is_not_shown_whole_or_in_pieces() {
+    let (home, simulator) = world();
+    let token = access_token(&simulator);
+    let given = json(format!(r#"{{"token_type":"Bearer","access_token":"{token}","expires_in":3599}}"#));
+    let pieces = |separator: &str| -> String {
+        let pieces = token.as_bytes()[10..].chunks(40).map(|piece| std::str::from_utf8(piece).expect("ASCII"));
+        pieces.take(5).collect::<Vec<_>>().join(separator)
+    };
+    for said in [token.clone(), pieces(" "), pieces(", "), pieces("\\n")] {
+        for (status, header) in
+            [(403, String::new()), (500, String::new()), (307, format!("Location: https://evil.example/{}\r\n", pieces("/")))]
+        {
+            let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"not you: {said}"}}]}}"#);
+            let raw = bytes(format!("HTTP/1.1 {status} F\r\n{header}Content-Length: {}\r\n\r\n{body}", body.len()));
+            simulator.change(|settings| {
+                settings.faults = vec![
+                    Fault::always(FaultAt::Authority, FaultKind::Raw(given.clone())),
+                    Fault::always(FaultAt::Exchange, FaultKind::Raw(raw)),
+                ];
+            });
+            let mut command = bounded(&home, &simulator, &FaultAt::Authority);
+            command.env("ACRSCOPED_LOG", "debug");
+            let answer = ask(command, "get", REGISTRY);
+            assert_eq!(answer.code(), 1, "{answer:#?}");
+            assert!(answer.stdout.contains(if status == 307 { "redirect" } else { "not you: …" }), "{answer:#?}");
+            let shown = |at: usize| answer.text().contains(&token[at..at + 16]);
+            assert!(!(0..token.len() - 16).any(shown), "{answer:#?}");
+        }
+    }
+}
+
 #[test]
 fn a_source_that_gives_an_empty_token_or_two_gave_none() {
     for (at, source) in [(FaultAt::Authority, PRINCIPAL), (FaultAt::AppService, MANAGED)] {

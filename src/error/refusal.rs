@@ -1,6 +1,8 @@
 //! What a registry answers in place of a refresh token.
 
 use crate::registry::Registry;
+use crate::text::without;
+use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 
 /// What to do when something between us and the service answers.
@@ -55,6 +57,21 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The same without what was sent: a server may repeat it, and our messages are kept in logs.
+    pub(crate) fn without(self, secret: &SecretString) -> Self {
+        let without = |text: String| without(&text, Some(secret.expose_secret()));
+        match self {
+            Self::Denied { status, said } => Self::Denied { status, said: said.map(without) },
+            Self::Unexpected { status, said } => Self::Unexpected { status, said: said.map(without) },
+            Self::Redirected { location } => Self::Redirected { location: without(location) },
+            other @ (Self::Firewall { .. }
+            | Self::NoExchange
+            | Self::Throttled { .. }
+            | Self::WebPage { .. }
+            | Self::Malformed(_)) => other,
+        }
+    }
+
     /// One sentence on it.
     pub(crate) fn describe(&self, registry: &Registry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = registry.login_server();

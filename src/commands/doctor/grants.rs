@@ -75,7 +75,7 @@ impl<'a> Desk<'a> {
         let Some(token) = token else { return Some(Check::skipped(REPOSITORY, "there is no refresh token")) };
         let started = Instant::now();
         let scope = format!("repository:{repository}:{}", ACTIONS.join(","));
-        let check = match self.ask(REPOSITORY, self.refresh_form("docker", &scope, token)).await {
+        let check = match self.ask(REPOSITORY, Some(token), self.refresh_form("docker", &scope, token)).await {
             Ok(claims) => self.judged(repository, &claims),
             Err(denied) => denied.1,
         };
@@ -101,7 +101,7 @@ impl<'a> Desk<'a> {
     async fn anonymous(&self, repository: Option<&str>) -> Option<Check> {
         let scope = format!("repository:{}:pull", repository?);
         let started = Instant::now();
-        let check = match self.ask(ANONYMOUS, self.get(&scope, None)).await {
+        let check = match self.ask(ANONYMOUS, None, self.get(&scope, None)).await {
             Ok(claims) if claims.access.iter().any(|access| !access.actions.is_empty()) => {
                 Check::good(ANONYMOUS, "it is on: anybody may pull")
             }
@@ -117,8 +117,10 @@ impl<'a> Desk<'a> {
     async fn by_guid(&self, token: Option<&RefreshToken>, scope: &str) -> Check {
         let Some(token) = token else { return Check::skipped(GUID, "there is no refresh token") };
         let started = Instant::now();
-        let (get, form) =
-            tokio::join!(self.ask(GUID, self.get(scope, Some(token))), self.ask(GUID, self.password_form(scope, token)),);
+        let (get, form) = tokio::join!(
+            self.ask(GUID, Some(token), self.get(scope, Some(token))),
+            self.ask(GUID, Some(token), self.password_form(scope, token)),
+        );
         let by_get = outcome(&get);
         let docker = format!("docker: GET: {by_get}");
         let (buildkit, containerd, is_complete) = match &form {
@@ -150,7 +152,7 @@ impl<'a> Desk<'a> {
     async fn by_token(&self, token: Option<&RefreshToken>, scope: &str) -> Check {
         let Some(token) = token else { return Check::skipped(TOKEN, "there is no refresh token") };
         let started = Instant::now();
-        let as_client = |client| self.ask(TOKEN, self.refresh_form(client, scope, token));
+        let as_client = |client| self.ask(TOKEN, Some(token), self.refresh_form(client, scope, token));
         let (docker, buildkit, containerd) =
             tokio::join!(as_client("docker"), as_client("buildkit-client"), as_client("containerd-client"));
         let details = [("docker", &docker), ("BuildKit", &buildkit), ("containerd", &containerd)]
@@ -200,8 +202,8 @@ impl<'a> Desk<'a> {
         ])
     }
 
-    /// Asks for a registry access token.
-    async fn ask(&self, name: &'static str, request: RequestBuilder) -> Result<Claims, Denied> {
+    /// Asks for a registry access token by a request that holds this refresh token.
+    async fn ask(&self, name: &'static str, sent: Option<&RefreshToken>, request: RequestBuilder) -> Result<Claims, Denied> {
         let what = "was asked for a registry access token";
         let answered = reach::send(&self.network, &self.client, self.registry, request, self.deadline, what).await;
         let answered = answered.map_err(|error| Box::new((None, Check::failed(name, &error))))?;
@@ -213,7 +215,8 @@ impl<'a> Desk<'a> {
                 Err(_) => Refusal::Malformed("something other than a token"),
             }
         } else {
-            exchange::refusal_of(answered.status, &answered.headers, &answered.body)
+            let refusal = exchange::refusal_of(answered.status, &answered.headers, &answered.body);
+            sent.into_iter().fold(refusal, |refusal, token| refusal.without(token.secret()))
         };
         let check = refused(name, self.registry, &answered, &refusal, "`/oauth2/token`");
         Err(Box::new((Some(answered.status), check)))
