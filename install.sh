@@ -333,7 +333,8 @@ END
 uninstall() {
     if [ -e "$target" ] || [ -L "$target" ]; then
         # What signs a person in lives for months, and only the program can find it.
-        ! grep -qs '"authority"' "${XDG_STATE_HOME:-${HOME-}/.local/state}/$program/logins.json" ||
+        states=${XDG_STATE_HOME:-${HOME-}/.local/state}
+        ! grep -qs '"authority"' "$states/$program/logins.json" "${HOME-}/Library/Application Support/$program/logins.json" ||
             stop "somebody is signed in with \`$program login\`" "first \`$program logout --all\`, then uninstall"
         rm -f -- "$target" || stop "$target cannot be removed"
         say "Removed $target; registry tokens that it cached expire within three hours"

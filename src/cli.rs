@@ -28,14 +28,16 @@ which kubelet calls it. Under a name that ends in `credential-provider`, such as
 
 The node's identity signs in; or the pod's service account, if kubelet sends its
 token and it has both annotations kubernetes.azure.com/acr-client-id and
-kubernetes.azure.com/acr-tenant-id. Nothing is cached for service accounts.
+kubernetes.azure.com/acr-tenant-id. kubelet keeps the credential; nothing else
+does, unless `cache` names a store, and then for the node alone.
 
 The runtime may send the credential of a mirror to the source, if it turns there
 because the mirror has not got the image.
 
 It ends with 0 and a response, without a credential for images that are not of a
-registry; or with 1, nothing on stdout, and the reason on stderr, which is then in
-kubelet's log. `timeout` counts up to 50 seconds, and `username` not at all.
+registry; or with 1, nothing on stdout, and the reason on stderr, from where it
+goes into kubelet's log. `timeout` counts up to 50 seconds, and `username` not
+at all.
 
 Example:
   echo '{\"apiVersion\":\"credentialprovider.kubelet.k8s.io/v1\",
@@ -132,8 +134,9 @@ pub fn command() -> clap::Command {
     let after = format!(
         "Settings:{settings}\n\n\
          Each is an environment variable, such as ACRSCOPED_TENANT for `tenant`, or a\n\
-         line of the file ~/.config/{PROGRAM}/config.toml\n\
-         ({CONFIG_VARIABLE} names another):\n\n\
+         line of the file {PROGRAM}/config.toml in ~/.config\n\
+         (macOS: ~/Library/Application Support, Windows: %APPDATA%;\n\
+         {CONFIG_VARIABLE} names another):\n\n\
          \x20 delegate = \"secretservice\"\n\n\
          \x20 [registry.\"*.azurecr.us\"]\n\
          \x20 tenant = \"contoso.onmicrosoft.us\"\n\n\

@@ -565,12 +565,13 @@ fn a_checkout_brings_manual_pages_and_completions_and_takes_them_away_again() {
 fn nobody_is_left_signed_in_without_the_program_that_could_forget_it() {
     let machine = Machine::new();
     said(&machine.install_archive(&machine.release("1.0.0")));
-    let logins =
-        machine.write(&format!("home/.local/state/{PROGRAM}/logins.json"), r#"[{"authority":"https://login.example/"}]"#);
-    let text = complained(&machine.install(&["--uninstall"]), 1);
-    assert_says(&text, &format!("first `{PROGRAM} logout --all`"));
-    assert!(machine.installed().exists());
-    fs::remove_file(logins).expect("our file");
+    for state in [".local/state", "Library/Application Support"] {
+        let logins = machine.write(&format!("home/{state}/{PROGRAM}/logins.json"), r#"[{"authority":"https://login.example/"}]"#);
+        let text = complained(&machine.install(&["--uninstall"]), 1);
+        assert_says(&text, &format!("first `{PROGRAM} logout --all`"));
+        assert!(machine.installed().exists());
+        fs::remove_file(logins).expect("our file");
+    }
     said(&machine.install(&["--uninstall"]));
     assert!(!machine.installed().exists());
 }
