@@ -98,6 +98,7 @@ mod tests {
         assert_eq!(printable("a\x1b[31mb\r\nc\u{202e}d\u{200b}e\0\u{9b}f"), "a[31mb cdef");
         assert_eq!(printable(&"x".repeat(5_000)).chars().count(), 301);
         assert_eq!(printable("  many   spaces\t\n"), "many spaces");
+        assert_eq!(printable("heyJude, don't"), "heyJude, don't");
         assert_eq!(printable("you sent access_token=eyJhbGciOi.eyJhdWQiOi.c2ln&x"), "you sent …");
     }
     #[test]

@@ -161,7 +161,10 @@ mod tests {
         entry.set_secret(b"x").unwrap();
         assert_eq!(store.search(&HashMap::from([("service", "s")])).unwrap()[0].get_secret().unwrap(), b"x");
         assert_eq!(entry.get_specifiers().unwrap(), ("s".into(), "u".into()));
+        assert_eq!(store.vendor(), store.below.vendor());
         entry.delete_credential().unwrap();
+        assert!(matches!(entry.get_secret(), Err(Error::NoEntry)));
+        assert!(matches!(entry.get_credential(), Err(Error::NoEntry)), "it is there no more");
     }
 
     #[test]
