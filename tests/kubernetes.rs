@@ -86,10 +86,15 @@ impl Node {
         tree
     }
 
-    /// Nothing may be changed by this, and the reason holds these words.
+    /// Nothing may be changed by an install, and the reason holds these words.
     fn refuses(&self, environment: &[(&str, &str)], words: &str) {
+        self.refuses_to("install", environment, words);
+    }
+
+    /// Nothing may be changed by this, and the reason holds these words.
+    fn refuses_to(&self, action: &str, environment: &[(&str, &str)], words: &str) {
         let before = self.tree();
-        let answer = self.call(&["install"], environment).fails();
+        let answer = self.call(&[action], environment).fails();
         assert!(answer.stderr.contains(words), "{answer:#?}");
         assert_eq!(self.tree(), before, "{answer:#?}");
     }
@@ -216,6 +221,33 @@ fn what_others_add_later_stays() {
     node.uninstall();
     assert!(node.read(CONFIG).ends_with(&format!("providers:\n{item}")), "{}", node.read(CONFIG));
     assert!(!node.read(CONFIG).contains("name: docker-credential-acrscoped") && !node.path(BIN).exists());
+}
+
+/// Whatever stands where between marks like these, it may be somebody's.
+#[test]
+fn marks_that_are_not_one_pair_are_left_alone_and_said() {
+    let (begin, end) = ("# BEGIN docker-credential-acrscoped", "# END docker-credential-acrscoped");
+    for edit in [
+        |text: &str, _: &str, end: &str| text.replace(end, "#"),
+        |text: &str, begin: &str, _: &str| text.replace(begin, "#"),
+        |text: &str, begin: &str, end: &str| text.replace(begin, "MARK").replace(end, begin).replace("MARK", end),
+        |text: &str, _: &str, end: &str| format!("{text}# more\n    {end}\n"),
+        |text: &str, begin: &str, _: &str| format!("{text}# more\n    {begin}\n"),
+        |text: &str, begin: &str, end: &str| format!("{text}# more\n    {begin}\n    {end}\n"),
+        |text: &str, _: &str, end: &str| text.replace(end, &format!("{end}s here")),
+        |text: &str, _: &str, _: &str| text.replace('\n', "\r\n"),
+    ] {
+        for after in ["", "    - name: gcr-credential-provider\n      matchImages: [gcr.io]\n"] {
+            let node = Node::new(&[TOLD, (THEIRS, &format!("{ECR}\n"))]);
+            node.install();
+            let text = edit(&node.read(THEIRS), begin, end) + after;
+            std::fs::write(node.path(THEIRS), text).unwrap();
+            for action in ["install", "uninstall"] {
+                node.refuses_to(action, &[], "/etc/kubernetes/providers.yaml stays as it is: its lines");
+                node.refuses_to(action, &[], "are not one `# BEGIN docker-credential-acrscoped` and after it one `# END");
+            }
+        }
+    }
 }
 
 /// What the program leaves to be filled in is filled in, and is YAML then.
