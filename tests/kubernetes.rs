@@ -86,10 +86,15 @@ impl Node {
         tree
     }
 
-    /// Nothing may be changed by this, and the reason holds these words.
+    /// Nothing may be changed by an install, and the reason holds these words.
     fn refuses(&self, environment: &[(&str, &str)], words: &str) {
+        self.refuses_to("install", environment, words);
+    }
+
+    /// Nothing may be changed by this, and the reason holds these words.
+    fn refuses_to(&self, action: &str, environment: &[(&str, &str)], words: &str) {
         let before = self.tree();
-        let answer = self.call(&["install"], environment).fails();
+        let answer = self.call(&[action], environment).fails();
         assert!(answer.stderr.contains(words), "{answer:#?}");
         assert_eq!(self.tree(), before, "{answer:#?}");
     }
@@ -216,6 +221,121 @@ fn what_others_add_later_stays() {
     node.uninstall();
     assert!(node.read(CONFIG).ends_with(&format!("providers:\n{item}")), "{}", node.read(CONFIG));
     assert!(!node.read(CONFIG).contains("name: docker-credential-acrscoped") && !node.path(BIN).exists());
+}
+
+/// A program whose entry is another one than that of the program under test.
+fn next_program(node: &Node) -> PathBuf {
+    let entry = node.home.write("entry", printed().replace("defaultCacheDuration: \"10m\"", "defaultCacheDuration: 7m"));
+    node.home.script("bin/next", &format!("cat {}", entry.display()))
+}
+
+#[test]
+fn what_others_change_between_the_marks_is_never_lost() {
+    const END: &str = "# END docker-credential-acrscoped";
+    for edit in [
+        |text: &str| text.replace(END, &format!("- name: gcr-credential-provider\n      matchImages: [gcr.io]\n    {END}")),
+        |text: &str| text.replace("- \"*.azurecr.io\"\n", "- contoso.azurecr.io\n"),
+        |text: &str| text.replace("value: managed-identity", "value: workload-identity"),
+        |text: &str| text.replace(END, &format!("# reviewed\n    {END}")),
+    ] {
+        for list in ["", ECR] {
+            let node = Node::new(&[TOLD]);
+            if !list.is_empty() {
+                node.home.write(&format!("node{THEIRS}"), list);
+            }
+            let before = node.tree();
+            node.install();
+            let unchanged = node.read(THEIRS);
+            let changed = edit(&unchanged);
+            assert_ne!(changed, unchanged);
+            std::fs::write(node.path(THEIRS), &changed).unwrap();
+
+            // Where nothing new is to be written, theirs stays and is said; the program is put in place all the same.
+            std::fs::remove_file(node.path("/etc/kubernetes/bin/docker-credential-acrscoped")).unwrap();
+            let answer = node.install();
+            assert!(answer.stdout.contains(&format!("{THEIRS} stays as somebody changed it")), "{answer:#?}");
+            assert_eq!(node.read(THEIRS), changed);
+            assert!(node.path("/etc/kubernetes/bin/docker-credential-acrscoped").exists());
+
+            let next = next_program(&node);
+            let next = [("PROGRAM", next.to_str().unwrap())];
+            node.refuses_to("install", &next, "somebody changed what stands between its lines");
+            node.refuses_to("install", &next, "Keep elsewhere what is yours there, delete these lines with all between them");
+            std::fs::remove_file(node.path("/etc/default/kubelet")).unwrap();
+            node.refuses_to("uninstall", &[], "somebody changed what stands between its lines");
+            node.home.write(&format!("node{}", TOLD.0), TOLD.1);
+
+            // What the message says to do is enough.
+            let mut inside = false;
+            let rest = changed.split_inclusive('\n').filter(|line| {
+                let mark = line.contains("# BEGIN") || line.contains("# END");
+                inside ^= mark;
+                !inside && !mark
+            });
+            std::fs::write(node.path(THEIRS), rest.collect::<String>()).unwrap();
+            node.call(&["install"], &next).succeeds();
+            assert_eq!(node.read(THEIRS).matches("defaultCacheDuration: 7m").count(), 1);
+            std::fs::remove_file(node.path("/etc/default/kubelet")).unwrap();
+            node.uninstall();
+            node.home.write(&format!("node{}", TOLD.0), TOLD.1);
+            let mut after = node.tree();
+            // The line that had no end was given one by whoever deleted the lines after it.
+            if let Some((_, text)) = after.get_mut(&node.path(THEIRS)) {
+                text.pop();
+            }
+            assert_eq!(after, before);
+        }
+    }
+}
+
+#[test]
+fn what_others_write_around_the_entry_of_a_file_from_here_stays() {
+    let node = Node::new(&[KUBEADM]);
+    node.install();
+    let item = "- name: ecr-credential-provider\n  matchImages: [\"*.dkr.ecr.*.amazonaws.com\"]\n";
+    let text = node.read(CONFIG).replace("providers:\n", &format!("# ours, by hand\nproviders:\n{item}")) + "# the end\n";
+    std::fs::write(node.path(CONFIG), &text).unwrap();
+    node.call(&["install"], &[("PROGRAM", next_program(&node).to_str().unwrap())]).succeeds();
+    assert_eq!(node.read(CONFIG), text.replace("defaultCacheDuration: \"10m\"", "defaultCacheDuration: 7m"));
+    node.uninstall();
+    assert!(node.read(CONFIG).ends_with(&format!("# ours, by hand\nproviders:\n{item}# the end\n")), "{}", node.read(CONFIG));
+
+    // Comments alone stay too, where no kubelet reads the list: it does not start with an empty one.
+    let node = Node::new(&[KUBEADM]);
+    node.install();
+    std::fs::write(node.path(CONFIG), node.read(CONFIG) + "# the end\n").unwrap();
+    let flags = node.home.write("node/etc/default/kubelet", format!("--image-credential-provider-config={CONFIG}\n"));
+    node.refuses_to("uninstall", &[], "/etc/default/kubelet tells the kubelet to read");
+    std::fs::remove_file(flags).unwrap();
+    node.uninstall();
+    assert!(node.read(CONFIG).ends_with("providers:\n# the end\n"), "{}", node.read(CONFIG));
+}
+
+/// Whatever stands where between marks like these, it may be somebody's.
+#[test]
+fn marks_that_are_not_one_pair_are_left_alone_and_said() {
+    let (begin, end) = ("# BEGIN docker-credential-acrscoped", "# END docker-credential-acrscoped");
+    for edit in [
+        |text: &str, _: &str, end: &str| text.replace(end, "#"),
+        |text: &str, begin: &str, _: &str| text.replace(begin, "#"),
+        |text: &str, begin: &str, end: &str| text.replace(begin, "MARK").replace(end, begin).replace("MARK", end),
+        |text: &str, _: &str, end: &str| format!("{text}# more\n    {end}\n"),
+        |text: &str, begin: &str, _: &str| format!("{text}# more\n    {begin}\n"),
+        |text: &str, begin: &str, end: &str| format!("{text}# more\n    {begin}\n    {end}\n"),
+        |text: &str, _: &str, end: &str| text.replace(end, &format!("{end}s here")),
+        |text: &str, _: &str, _: &str| text.replace('\n', "\r\n"),
+    ] {
+        for after in ["", "    - name: gcr-credential-provider\n      matchImages: [gcr.io]\n"] {
+            let node = Node::new(&[TOLD, (THEIRS, &format!("{ECR}\n"))]);
+            node.install();
+            let text = edit(&node.read(THEIRS), begin, end) + after;
+            std::fs::write(node.path(THEIRS), text).unwrap();
+            for action in ["install", "uninstall"] {
+                node.refuses_to(action, &[], "/etc/kubernetes/providers.yaml stays as it is: its lines");
+                node.refuses_to(action, &[], "are not one `# BEGIN docker-credential-acrscoped` and after it one `# END");
+            }
+        }
+    }
 }
 
 /// What the program leaves to be filled in is filled in, and is YAML then.
