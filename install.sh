@@ -24,7 +24,7 @@ With \`--archive\` it installs a release archive (.tar.gz) instead, after two qu
 built it, by GitHub's attestation, for which the GitHub CLI (gh) must be there; nobody needs to be signed in to it.
 
   --prefix DIR             install to DIR/bin instead, for example /usr/local
-  --archive FILE|URL       the archive, a file or an https address
+  --archive FILE|URL       the archive, a file or an https address, which curl downloads
   --checksum FILE|URL      the file with its SHA-256 (default: SHA256SUMS in the archive's place). The attestation is the file
                            of that name with .sigstore.json added
   --repository OWNER/NAME  the repository on GitHub whose release workflow must have built it${repository:+ (default: $repository)}
@@ -124,21 +124,19 @@ build() {
     [ -f "$built" ] || stop "cargo named no new binary"
 }
 
-# fetch FILE|URL COPY: what is verified is what is used, so a file is copied, too.
+# fetch FILE|URL COPY [HINT]: what is verified is what is used, so a file is copied, too.
 fetch() {
     case $1 in
         https://*)
-            if command -v curl >/dev/null; then
-                curl --fail --silent --show-error --location --proto '=https' --output "$2" -- "$1"
-            elif command -v wget >/dev/null; then
-                wget -q -O "$2" -- "$1"
-            else
-                stop "there is neither \`curl\` nor \`wget\` to download $1" "download it by other means, and name the file"
-            fi || stop "$1 could not be downloaded"
+            # Of those that download, curl alone can be held to https when it is redirected.
+            command -v curl >/dev/null || stop "\`curl\` is not on PATH, so $1 cannot be downloaded" \
+                "install curl; or download the archive and its SHA256SUMS* by other means, and name the file with \`--archive FILE\`"
+            curl --fail --silent --show-error --location --proto '=https' --proto-redir '=https' --output "$2" -- "$1" ||
+                stop "$1 could not be downloaded"
             ;;
         *://*) stop "$1 is no https address" ;;
         *)
-            [ -f "$1" ] || stop "there is no file $1"
+            [ -f "$1" ] || stop "there is no file $1" ${3+"$3"}
             cp -- "$1" "$2"
             ;;
     esac
@@ -148,7 +146,7 @@ fetch() {
 unpack() {
     checksum=${checksum:-$(place_of "$archive")SHA256SUMS}
     fetch "$archive" "$scratch/archive"
-    fetch "$checksum" "$scratch/checksum"
+    fetch "$checksum" "$scratch/checksum" "name the file with the archive's SHA-256 with \`--checksum FILE\`"
     expected=$(expected_sha256)
     actual=$(sha256 "$scratch/archive")
     [ "$actual" = "$expected" ] || stop "the SHA-256 of $archive is
@@ -185,12 +183,16 @@ verify_provenance() {
         "name the repository with \`--repository OWNER/NAME\`"
     command -v gh >/dev/null || stop "\`gh\` is not on PATH, so who built $archive cannot be verified" \
         "install the GitHub CLI (https://cli.github.com); or take the checksum's word for it with \`--no-provenance\`"
-    fetch "$checksum.sigstore.json" "$scratch/provenance.json"
+    fetch "$checksum.sigstore.json" "$scratch/provenance.json" \
+        "download it to there, from where the archive is published; or go without it with \`--no-provenance\`"
+    # Whoever may push a branch can change release.yml there and sign, so the tag counts, too: `v*`, which a ruleset keeps to
+    # maintainers, and which does not mean `v1/x`.
+    name=$(printf '%s\n' "$repository" | sed 's/\./\\./g')
     gh attestation verify "$scratch/archive" --bundle "$scratch/provenance.json" --repo "$repository" \
-        --signer-workflow "$repository/.github/workflows/release.yml" --deny-self-hosted-runners \
-        </dev/null >"$scratch/gh" 2>&1 || {
+        --cert-identity-regex "^https://github\\.com/$name/\\.github/workflows/release\\.yml@refs/tags/v[0-9][^/]*\$" \
+        --deny-self-hosted-runners </dev/null >"$scratch/gh" 2>&1 || {
         sed 's/^/  gh: /' "$scratch/gh" >&2
-        stop "the release workflow of $repository did not build $archive, as far as \`gh\` can tell; nothing was installed" \
+        stop "the release workflow of $repository did not build $archive on a tag of a version, as far as \`gh\` can tell; nothing was installed" \
             "see what \`gh\` says above; its version must know \`gh attestation verify\`"
     }
     say "Verified $archive: built by the release workflow of $repository"

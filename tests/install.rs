@@ -199,8 +199,8 @@ fn an_archive_is_verified_and_installed() {
     assert_eq!([words[0], words[1], words[3]], ["attestation", "verify", "--bundle"]);
     // By this name `gh` knows the file's form.
     assert_eq!(Path::new(words[4]).extension(), Some("json".as_ref()), "{asked}");
-    let policy =
-        "--repo contoso/acrscoped --signer-workflow contoso/acrscoped/.github/workflows/release.yml --deny-self-hosted-runners";
+    let signer = r"^https://github\.com/contoso/acrscoped/\.github/workflows/release\.yml@refs/tags/v[0-9][^/]*$";
+    let policy = format!("--repo contoso/acrscoped --cert-identity-regex {signer} --deny-self-hosted-runners");
     assert_eq!(words[5..].join(" "), policy);
     assert_eq!(asked.lines().nth(1), Some("what GitHub signed"));
 }
@@ -217,6 +217,42 @@ fn an_archive_that_the_release_workflow_did_not_build_is_refused() {
     machine.assert_untouched();
 }
 
+/// With a `gh` that compares a certificate's identity, as `gh` does.
+#[test]
+fn only_the_release_workflow_on_a_tag_of_a_version_is_believed() {
+    let machine = Machine::new();
+    let archive = machine.release("1.0.0");
+    for (signer, believed) in [
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1.0.0", true),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1.0.0-rc.1", true),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/heads/main", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/pull/7/merge", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/nightly", false),
+        // Neither the workflow nor a ruleset means these by `v*`.
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1/evil", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/heads/v1.0.0", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/ci.yml@refs/tags/v1.0.0", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml.yml@refs/tags/v1.0.0", false),
+        ("https://github.com/contoso/acr-scoped/.github/workflows/release.yml@refs/tags/v1.0.0", false),
+        ("https://github.com/evil/x/https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1.0.0", false),
+    ] {
+        let script = format!(
+            "#!/bin/sh\nwhile [ \"$1\" != --cert-identity-regex ]; do shift; done\necho '{signer}' | grep -qE -e \"$2\"\n"
+        );
+        let gh = machine.write("tools/gh", &script);
+        fs::set_permissions(gh, fs::Permissions::from_mode(0o755)).expect("our file");
+        let output = machine.script().arg("--archive").arg(&archive).args(["--repository", "contoso/acr.scoped"]).output();
+        let output = output.expect("install.sh");
+        assert_eq!(output.status.success(), believed, "{signer}: {output:?}");
+        assert_eq!(machine.installed().exists(), believed, "{signer}");
+        if believed {
+            said(&machine.install(&["--uninstall"]));
+        } else {
+            assert_says(&complained(&output, 1), "the release workflow of contoso/acr.scoped did not build");
+        }
+    }
+}
+
 /// Each way in which nobody says who built an archive, none of which is taken for consent.
 #[test]
 #[cfg(target_os = "linux")]
@@ -227,7 +263,12 @@ fn who_built_an_archive_is_passed_over_only_when_that_is_asked_for() {
     machine.gh(0);
     assert_says(&complained(&install(&[]), 1), "name the repository with `--repository OWNER/NAME`");
     fs::remove_file(machine.path("release/SHA256SUMS.sigstore.json")).expect("our file");
-    assert_says(&complained(&install(&["--repository", "contoso/acrscoped"]), 1), "SHA256SUMS.sigstore.json");
+    let text = complained(&install(&["--repository", "contoso/acrscoped"]), 1);
+    assert_says(&text, "SHA256SUMS.sigstore.json");
+    assert_says(
+        &text,
+        "hint: download it to there, from where the archive is published; or go without it with `--no-provenance`",
+    );
     let mut without_gh = machine.script();
     without_gh.env("PATH", machine.path_of(&[])).args(["--repository", "contoso/acrscoped", "--archive"]).arg(&archive);
     let text = complained(&without_gh.output().expect("install.sh"), 1);
@@ -267,7 +308,9 @@ fn an_archive_without_a_checksum_is_refused() {
     let machine = Machine::new();
     let archive = machine.release("1.0.0");
     fs::remove_file(machine.path("release/SHA256SUMS")).expect("our file");
-    assert_says(&complained(&machine.install_archive(&archive), 1), "SHA256SUMS");
+    let text = complained(&machine.install_archive(&archive), 1);
+    assert_says(&text, &format!("there is no file {}", machine.path("release/SHA256SUMS").display()));
+    assert_says(&text, "hint: name the file with the archive's SHA-256 with `--checksum FILE`");
     for text in ["not a checksum\n", &format!("{0}  other.tar.gz\n{0}  third.tar.gz\n", sha256(&archive))] {
         machine.checksums(text);
         let expected = format!("holds no SHA-256 of {PROGRAM}-1.0.0-x86_64-linux.tar.gz");
@@ -361,42 +404,47 @@ fn an_archive_is_downloaded_over_https_only() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn without_a_program_that_downloads_a_file_is_asked_for() {
+fn without_curl_a_file_is_asked_for() {
     let machine = Machine::new();
+    // It would follow a redirect to http.
+    let wget = machine.write("tools/wget", "#!/bin/sh\nexit 1\n");
+    fs::set_permissions(wget, fs::Permissions::from_mode(0o755)).expect("our file");
     let mut command = machine.script();
-    command.env("PATH", machine.path_of(&[])).args(["--no-provenance", "--archive", "https://127.0.0.1:9/archive.tar.gz"]);
+    command.env("PATH", machine.path_of(&["wget"])).args(["--no-provenance", "--archive", "https://127.0.0.1:9/archive.tar.gz"]);
     let text = complained(&command.output().expect("install.sh"), 1);
-    assert_says(&text, "there is neither `curl` nor `wget`");
-    assert_says(&text, "name the file");
+    assert_says(&text, "`curl` is not on PATH, so https://127.0.0.1:9/archive.tar.gz cannot be downloaded");
+    assert_says(&text, "hint: install curl; or download the archive and its SHA256SUMS* by other means");
     machine.assert_untouched();
 }
 
-/// A web server with a certificate of its own, whose releases are downloaded by `curl`, then by `wget`.
+/// A web server with a certificate of its own.
 #[test]
 #[cfg(target_os = "linux")]
-#[ignore = "needs curl, wget, openssl and python3: run tests/run"]
+#[ignore = "needs curl, openssl and python3: run tests/run"]
 fn an_archive_its_checksum_and_its_attestation_are_downloaded() {
     let machine = Machine::new();
     let archive = machine.release("1.0.0");
     let server = FileServer::start(&machine);
     let file = archive.file_name().expect("a name").to_str().expect("text");
-    for program in ["curl", "wget"] {
-        let asked = machine.gh(0);
-        let tools = machine.path_of(&["gh", program]);
-        let install = |address: &str| {
-            let mut command = machine.script();
-            command.env("PATH", &tools).env("CURL_CA_BUNDLE", &server.certificate).env("SSL_CERT_FILE", &server.certificate);
-            command.args(["--repository", "contoso/acrscoped", "--archive", address]).output().expect("install.sh")
-        };
-        assert_says(&said(&install(&format!("{}/{file}", server.origin))), "Installed");
-        assert_says(&fs::read_to_string(asked).expect("`gh` was asked"), "what GitHub signed");
-        let text = complained(&install(&format!("{}/no-such-file", server.origin)), 1);
-        assert_says(&text, "no-such-file could not be downloaded");
-        said(&machine.install(&["--uninstall"]));
-    }
+    let asked = machine.gh(0);
+    let tools = machine.path_of(&["gh", "curl"]);
+    let install = |address: &str| {
+        let mut command = machine.script();
+        command.env("PATH", &tools).env("CURL_CA_BUNDLE", &server.certificate);
+        command.args(["--repository", "contoso/acrscoped", "--archive", address]).output().expect("install.sh")
+    };
+    let text = complained(&install(&format!("{}/no-such-file", server.origin)), 1);
+    assert_says(&text, "no-such-file could not be downloaded");
+    // The same file, from a server that anybody in between can speak for.
+    let text = complained(&install(&format!("{}/over-http/{file}", server.origin)), 1);
+    assert_says(&text, &format!("over-http/{file} could not be downloaded"));
+    machine.assert_untouched();
+    assert_says(&said(&install(&format!("{}/over-https/{file}", server.origin))), "Installed");
+    assert_says(&fs::read_to_string(asked).expect("`gh` was asked"), "what GitHub signed");
 }
 
-/// Serves the release over TLS, from a port of this machine.
+/// Serves the release over TLS, from a port of this machine; below `over-https` and `over-http` it redirects to itself, and to a
+/// server without TLS.
 #[cfg(target_os = "linux")]
 struct FileServer {
     origin: String,
@@ -430,15 +478,23 @@ impl FileServer {
             .output()
             .expect("openssl");
         assert!(made.status.success(), "{made:?}");
-        // GNU wget reads no variable, only its file.
-        machine.write("home/.wgetrc", &format!("ca_certificate = {}\n", certificate.display()));
-        let program = "import http.server, ssl, sys
-server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)
+        let program = "import http.server, ssl, sys, threading
+class Files(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        first, _, rest = self.path[1:].partition('/')
+        if not rest:
+            return super().do_GET()
+        scheme = first.removeprefix('over-')
+        self.send_response(302)
+        self.send_header('Location', f'{scheme}://127.0.0.1:{servers[scheme].server_port}/{rest}')
+        self.end_headers()
+servers = {scheme: http.server.ThreadingHTTPServer(('127.0.0.1', 0), Files) for scheme in ('http', 'https')}
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(sys.argv[1], sys.argv[2])
-server.socket = context.wrap_socket(server.socket, server_side=True)
-print(server.server_port, flush=True)
-server.serve_forever()";
+servers['https'].socket = context.wrap_socket(servers['https'].socket, server_side=True)
+print(servers['https'].server_port, flush=True)
+threading.Thread(target=servers['http'].serve_forever, daemon=True).start()
+servers['https'].serve_forever()";
         let mut process = Command::new("/usr/bin/python3")
             .args(["-c", program])
             .args([&certificate, &key])
