@@ -477,6 +477,22 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_fails_takes_back_what_it_wrote() {
+        for (before, whole) in [(None, 0), (Some(9), 1), (Some(2 * LIMIT), 3)] {
+            for failing in 2..=4 {
+                let memory = Arc::new(Memory::default());
+                if let Some(length) = before {
+                    entry(&memory).set_secret(&content(1, length)).unwrap();
+                }
+                // The old head is read, three parts are written, then the new head.
+                memory.plan(failing, Event::Fails);
+                entry(&memory).set_secret(&content(2, 3 * LIMIT)).unwrap_err();
+                assert_eq!(memory.len(), whole, "{before:?} {failing}");
+            }
+        }
+    }
+
+    #[test]
     fn an_entry_is_found_once_and_no_other_service_is() {
         let memory = Arc::new(Memory::default());
         let store = store(&memory);
