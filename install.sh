@@ -185,11 +185,14 @@ verify_provenance() {
         "install the GitHub CLI (https://cli.github.com); or take the checksum's word for it with \`--no-provenance\`"
     fetch "$checksum.sigstore.json" "$scratch/provenance.json" \
         "download it to there, from where the archive is published; or go without it with \`--no-provenance\`"
+    # Whoever may push a branch can change release.yml there and sign, so the tag counts, too: `v*`, which a ruleset keeps to
+    # maintainers, and which does not mean `v1/x`.
+    name=$(printf '%s\n' "$repository" | sed 's/\./\\./g')
     gh attestation verify "$scratch/archive" --bundle "$scratch/provenance.json" --repo "$repository" \
-        --signer-workflow "$repository/.github/workflows/release.yml" --deny-self-hosted-runners \
-        </dev/null >"$scratch/gh" 2>&1 || {
+        --cert-identity-regex "^https://github\\.com/$name/\\.github/workflows/release\\.yml@refs/tags/v[0-9][^/]*\$" \
+        --deny-self-hosted-runners </dev/null >"$scratch/gh" 2>&1 || {
         sed 's/^/  gh: /' "$scratch/gh" >&2
-        stop "the release workflow of $repository did not build $archive, as far as \`gh\` can tell; nothing was installed" \
+        stop "the release workflow of $repository did not build $archive on a tag of a version, as far as \`gh\` can tell; nothing was installed" \
             "see what \`gh\` says above; its version must know \`gh attestation verify\`"
     }
     say "Verified $archive: built by the release workflow of $repository"

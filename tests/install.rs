@@ -199,8 +199,8 @@ fn an_archive_is_verified_and_installed() {
     assert_eq!([words[0], words[1], words[3]], ["attestation", "verify", "--bundle"]);
     // By this name `gh` knows the file's form.
     assert_eq!(Path::new(words[4]).extension(), Some("json".as_ref()), "{asked}");
-    let policy =
-        "--repo contoso/acrscoped --signer-workflow contoso/acrscoped/.github/workflows/release.yml --deny-self-hosted-runners";
+    let signer = r"^https://github\.com/contoso/acrscoped/\.github/workflows/release\.yml@refs/tags/v[0-9][^/]*$";
+    let policy = format!("--repo contoso/acrscoped --cert-identity-regex {signer} --deny-self-hosted-runners");
     assert_eq!(words[5..].join(" "), policy);
     assert_eq!(asked.lines().nth(1), Some("what GitHub signed"));
 }
@@ -215,6 +215,42 @@ fn an_archive_that_the_release_workflow_did_not_build_is_refused() {
     assert_says(&text, "  gh: ruling");
     assert_says(&text, "the release workflow of contoso/acrscoped did not build");
     machine.assert_untouched();
+}
+
+/// With a `gh` that compares a certificate's identity, as `gh` does.
+#[test]
+fn only_the_release_workflow_on_a_tag_of_a_version_is_believed() {
+    let machine = Machine::new();
+    let archive = machine.release("1.0.0");
+    for (signer, believed) in [
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1.0.0", true),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1.0.0-rc.1", true),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/heads/main", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/pull/7/merge", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/nightly", false),
+        // Neither the workflow nor a ruleset means these by `v*`.
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1/evil", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/heads/v1.0.0", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/ci.yml@refs/tags/v1.0.0", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml.yml@refs/tags/v1.0.0", false),
+        ("https://github.com/contoso/acr-scoped/.github/workflows/release.yml@refs/tags/v1.0.0", false),
+        ("https://github.com/evil/x/https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1.0.0", false),
+    ] {
+        let script = format!(
+            "#!/bin/sh\nwhile [ \"$1\" != --cert-identity-regex ]; do shift; done\necho '{signer}' | grep -qE -e \"$2\"\n"
+        );
+        let gh = machine.write("tools/gh", &script);
+        fs::set_permissions(gh, fs::Permissions::from_mode(0o755)).expect("our file");
+        let output = machine.script().arg("--archive").arg(&archive).args(["--repository", "contoso/acr.scoped"]).output();
+        let output = output.expect("install.sh");
+        assert_eq!(output.status.success(), believed, "{signer}: {output:?}");
+        assert_eq!(machine.installed().exists(), believed, "{signer}");
+        if believed {
+            said(&machine.install(&["--uninstall"]));
+        } else {
+            assert_says(&complained(&output, 1), "the release workflow of contoso/acr.scoped did not build");
+        }
+    }
 }
 
 /// Each way in which nobody says who built an archive, none of which is taken for consent.

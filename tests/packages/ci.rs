@@ -205,7 +205,7 @@ fn the_action_installs_the_release_of_its_own_version() {
         assert!(asked.contains(&format!("curl {place}/{file}\n")), "{asked}");
     }
     let verified = asked.lines().find(|line| line.starts_with("gh attestation verify")).unwrap_or_else(|| panic!("{asked}"));
-    assert!(verified.contains("--signer-workflow contoso/acrscoped/.github/workflows/release.yml"), "{verified}");
+    assert!(verified.contains(r"/contoso/acrscoped/\.github/workflows/release\.yml@refs/tags/v[0-9]"), "{verified}");
     let secret = runner.simulator.settings().apps[0].secret.clone();
     let identity = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", CLIENT), ("AZURE_CLIENT_SECRET", &secret)];
     assert_eq!(runner.get(&identity), [Endpoint::EntraToken, Endpoint::Exchange]);
@@ -253,7 +253,10 @@ fn a_job_of_azure_pipelines_signs_in_after_the_steps() {
     }
     variables.insert("AGENT_TEMPDIRECTORY".into(), runner.home.path("temp").display().to_string());
     let installed = runner.step(steps[0]["bash"].as_str().expect("a script"), &variables).succeeds();
-    assert!(runner.asked().contains("gh attestation verify"), "{}", runner.asked());
+    let asked = runner.asked();
+    let verified = asked.lines().find(|line| line.starts_with("gh attestation verify")).unwrap_or_else(|| panic!("{asked}"));
+    let signer = format!("https://github.com/contoso/acrscoped/.github/workflows/release.yml@refs/tags/v{VERSION}");
+    assert!(verified.contains(&format!("--repo contoso/acrscoped --cert-identity {signer} ")), "{verified}");
     let task = BTreeMap::from(
         [
             ("AZURESUBSCRIPTION_TENANT_ID", TENANT),
