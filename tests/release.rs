@@ -147,6 +147,30 @@ fn the_workflows_call_scripts_that_are_there() {
     assert!(called.contains("packaging/release/assemble") && called.contains("tests/run"), "{called:?}");
 }
 
+/// A build script of any dependency could take a token, so that jobs that can get one run cargo to upload only, what other jobs
+/// have built.
+#[test]
+fn nothing_is_built_in_a_job_that_can_sign_or_publish() {
+    let text = fs::read_to_string(checkout(".github/workflows/release.yml")).expect("a workflow");
+    let (_, jobs) = text.split_once("\njobs:\n").expect("jobs");
+    let is_name = |line: &str| line.strip_prefix("  ").is_some_and(|name| !name.starts_with([' ', '#']) && name.ends_with(':'));
+    let mut trusted = Vec::new();
+    let mut is_tried_before = false;
+    let lines: Vec<_> = jobs.lines().collect();
+    for job in lines.chunk_by(|_, next| !is_name(next)) {
+        let has_token = job.iter().any(|line| line.contains("id-token: write") || line.contains("secrets."));
+        let runs = job.iter().filter(|line| line.contains("cargo ") || line.contains("packaging/"));
+        let runs: Vec<_> = runs.map(|line| line.trim_start_matches([' ', '-'])).collect();
+        if has_token {
+            trusted.extend(runs);
+        } else {
+            is_tried_before |= trusted.is_empty() && runs.contains(&"run: cargo publish --dry-run --locked");
+        }
+    }
+    assert_eq!(trusted, ["run: cargo publish --locked --no-verify"]);
+    assert!(is_tried_before, "no job without a token runs `cargo publish --dry-run --locked` first");
+}
+
 #[test]
 #[ignore = "needs actionlint, zizmor, check-jsonschema and shellcheck: run tests/run"]
 fn workflows_and_scripts_pass_their_linters() {
