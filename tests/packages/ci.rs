@@ -67,6 +67,7 @@ impl Runner {
     /// One step: a script in the shell that the runner calls.
     fn step(&self, lines: &str, environment: &BTreeMap<String, String>) -> Answer {
         let mut bash = self.command("bash");
+        assert!(!lines.contains("${{"), "text of an input would be a part of the script: {lines}");
         bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", lines]).envs(environment);
         run(bash, "", LIMIT)
     }
@@ -219,18 +220,74 @@ fn inputs_of_the_action_are_never_run_and_set_nothing_else() {
         ("registries", "$(touch pwned) `touch pwned`;touch pwned"),
         ("registries", " \n "),
         ("registries", "--all"),
+        ("registries", "::stop-commands::pwned"),
+        ("registries", "contoso.azurecr.io ##[stop-commands]pwned"),
         ("tenant-id", "contoso\nLD_PRELOAD=/tmp/evil.so"),
+        ("tenant-id", "contoso\n::stop-commands::pwned"),
         ("client-id", "a b"),
+        ("version", "1\n::stop-commands::pwned"),
         ("binary", "/no/such/file"),
+        ("binary", "/no/such/file\n::stop-commands::pwned"),
+        ("binary", "/no/such/file ##[stop-commands]pwned"),
     ] {
         let mut runner = Runner::new();
         let mut inputs = BTreeMap::from([("registries", REGISTRY), ("binary", &binary)]);
         inputs.insert(name, value);
         let inputs: Vec<_> = inputs.into_iter().collect();
-        act(&mut runner, &checkout("packaging/github-action"), &inputs).fails();
+        let answer = act(&mut runner, &checkout("packaging/github-action"), &inputs).fails();
         assert!(runner.variables.is_empty(), "{name}: {:?}", runner.variables);
         assert!(!runner.home.path("pwned").exists() && !runner.home.path("docker/config.json").exists(), "{name}: {value}");
+        assert_eq!(commands(&answer), [format!("the input `{name}` ")], "{answer:#?}");
     }
+}
+
+/// How the message begins of each command that GitHub's runner obeys in the output of a step, old or new: an error of ours, cut
+/// after the input's name, or all of the line.
+fn commands(answer: &Answer) -> Vec<String> {
+    let lines = answer.stdout.lines().chain(answer.stderr.lines());
+    let obeyed = lines.filter(|line| line.trim_start().starts_with("::") || line.contains("##["));
+    let error = format!("::error title={PROGRAM}::");
+    let ours = |line: &str| Some(line.strip_prefix(&error)?.split_inclusive("` ").next()?.to_owned());
+    obeyed.map(|line| ours(line).unwrap_or_else(|| line.to_owned())).collect()
+}
+
+/// The agent obeys commands in the output of a step, wherever they stand in a line.
+#[test]
+#[ignore = "needs ruby and the static binary: run tests/run"]
+fn parameters_of_the_steps_are_never_run_and_tell_the_agent_nothing() {
+    for (name, value) in [
+        ("join(' ', parameters.registries)", "contoso.azurecr.io ##vso[task.setvariable variable=LD_PRELOAD]/tmp/evil.so"),
+        ("join(' ', parameters.registries)", "$(touch pwned)"),
+        ("join(' ', parameters.registries)", "--all"),
+        ("join(' ', parameters.registries)", ""),
+        ("parameters.repository", "contoso/acrscoped/../evil"),
+        ("parameters.version", "../../../evil/v1"),
+    ] {
+        let runner = Runner::new();
+        let template = yaml(&runner.home, &checkout("packaging/azure-pipelines/acrscoped.yml"));
+        let mut parameters = BTreeMap::from([
+            ("join(' ', parameters.registries)", REGISTRY),
+            ("parameters.repository", "contoso/acrscoped"),
+            ("parameters.version", VERSION),
+        ]);
+        parameters.insert(name, value);
+        let answer = install_on_agent(&runner, &template["steps"][0], &parameters.into_iter().collect::<Vec<_>>()).fails();
+        assert!(answer.stdout.starts_with("##vso[task.logissue type=error]the parameter `"), "{answer:#?}");
+        assert_eq!((answer.stdout.matches("##").count(), answer.stderr.as_str()), (1, ""), "{answer:#?}");
+        assert_eq!(runner.asked(), "");
+        assert!(!runner.home.path("pwned").exists() && !runner.home.path("docker/config.json").exists(), "{name}: {value}");
+    }
+}
+
+/// The first of the steps, as an agent of Azure Pipelines carries it out.
+fn install_on_agent(runner: &Runner, step: &Value, parameters: &[(&str, &str)]) -> Answer {
+    let mut variables = environment(step, parameters);
+    let machine = if ARCH == "x86_64" { "X64" } else { "ARM64" };
+    for (name, value) in [("AGENT_OS", "Linux"), ("AGENT_OSARCHITECTURE", machine)] {
+        variables.insert(name.into(), value.into());
+    }
+    variables.insert("AGENT_TEMPDIRECTORY".into(), runner.home.path("temp").display().to_string());
+    runner.step(step["bash"].as_str().expect("a script"), &variables)
 }
 
 /// Its first step installs; its second tells later steps what the task AzureCLI@2 alone knows.
@@ -246,13 +303,7 @@ fn a_job_of_azure_pipelines_signs_in_after_the_steps() {
         ("parameters.repository", "contoso/acrscoped"),
         ("parameters.version", VERSION),
     ];
-    let mut variables = environment(&steps[0], &parameters);
-    let machine = if ARCH == "x86_64" { "X64" } else { "ARM64" };
-    for (name, value) in [("AGENT_OS", "Linux"), ("AGENT_OSARCHITECTURE", machine)] {
-        variables.insert(name.into(), value.into());
-    }
-    variables.insert("AGENT_TEMPDIRECTORY".into(), runner.home.path("temp").display().to_string());
-    let installed = runner.step(steps[0]["bash"].as_str().expect("a script"), &variables).succeeds();
+    let installed = install_on_agent(&runner, &steps[0], &parameters).succeeds();
     let asked = runner.asked();
     let verified = asked.lines().find(|line| line.starts_with("gh attestation verify")).unwrap_or_else(|| panic!("{asked}"));
     let signer = format!("https://github.com/contoso/acrscoped/.github/workflows/release.yml@refs/tags/v{VERSION}");
