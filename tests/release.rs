@@ -255,8 +255,9 @@ fn the_installer_of_a_release_installs_its_archive() {
     install.current_dir(&signed).args(["--archive", &archive]);
     run(install, "", LIMIT).succeeds();
     let asked = fs::read_to_string(home.path("home/asked")).expect("`gh` was asked");
-    let signer = format!(r"--cert-identity-regex ^https://github\.com/{REPOSITORY}/\.github/workflows/release\.yml@refs/tags/v");
-    assert!(asked.contains(&format!("--repo {REPOSITORY} {signer}")), "{asked}");
+    let identity =
+        format!(r"--cert-identity-regex ^https://github\.com/{REPOSITORY}/\.github/workflows/release\.yml@refs/tags/v");
+    assert!(asked.contains(&format!("--repo {REPOSITORY} {identity}")), "{asked}");
     let mut installed = home.command(home.path("home/.local/bin").join(PROGRAM));
     installed.arg("version");
     assert!(run(installed, "", LIMIT).succeeds().stdout.contains(VERSION));
@@ -301,6 +302,141 @@ fn a_bill_of_materials_lists_what_is_linked_in() {
         assert_eq!(listed, linked);
         assert_eq!(bill["metadata"]["component"]["version"], VERSION);
         assert!(!text.contains("file:///"), "where it was made: {text}");
+    }
+}
+
+/// What a folder holds, hidden files, too.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let files = fs::read_dir(folder).expect("our folder").map(|file| file.expect("our folder").file_name());
+    files.map(|name| name.into_string().expect("text")).collect()
+}
+
+/// The first target could be packed; there are no releases for the second.
+#[test]
+fn what_cannot_be_assembled_leaves_no_half_release() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for target in ["aarch64-apple-darwin", "riscv64-unknown-plan9"] {
+        let binaries = folder.path().join("binaries").join(target);
+        fs::create_dir_all(&binaries).expect("our folder");
+        fs::copy("/bin/true", binaries.join(PROGRAM)).expect("a binary");
+    }
+    let mut command = script("release/assemble");
+    command.arg(folder.path().join("binaries")).arg(folder.path().join("files"));
+    let answer = run(command, "", LIMIT).fails();
+    assert_eq!(answer.stdout, "", "{answer:#?}");
+    assert_eq!(names(folder.path()), lines("binaries"), "{answer:#?}");
+}
+
+#[test]
+fn assemble_says_what_is_wrong_with_its_words() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir_all(folder.path().join("empty")).expect("our folder");
+    for (words, code, sentence) in [
+        (&["empty"][..], 2, "assemble: it takes two folders, BINARIES and OUT"),
+        (&["empty", "out", "more"], 2, "assemble: it takes two folders, BINARIES and OUT"),
+        (&["--out", "out"], 2, "assemble: unknown option `--out`"),
+        (&["missing", "out"], 1, "assemble: there is no folder missing"),
+        (&["empty", "out"], 1, "assemble: empty holds no folder of a Rust target, such as x86_64-unknown-linux-musl"),
+        (&["empty", "empty"], 1, "assemble: empty is there already"),
+        (&["empty", "missing/out"], 1, "assemble: there is no folder missing for out"),
+    ] {
+        let mut command = script("release/assemble");
+        command.args(words).current_dir(folder.path());
+        let answer = run(command, "", LIMIT);
+        assert_eq!(answer.status.code(), Some(code), "{answer:#?}");
+        let hint = format!("hint: `{} --help` explains it\n", checkout("packaging/release/assemble").display());
+        assert_eq!(answer.stderr, format!("{sentence}\n{}", if code == 2 { &hint } else { "" }));
+        assert_eq!(names(folder.path()), lines("empty"));
+    }
+    let mut command = script("release/assemble");
+    command.args(["empty", "out"]).env_remove("ACRSCOPED_REPOSITORY").current_dir(folder.path());
+    let answer = run(command, "", LIMIT).fails();
+    assert_eq!(answer.stderr, "assemble: set ACRSCOPED_REPOSITORY to OWNER/NAME\n");
+}
+
+#[test]
+fn a_manifest_without_a_version_makes_no_release() {
+    let manifest = MANIFEST.replace("version", "edition");
+    let answer = notes(&small_checkout(&manifest, ""), "v1.2.3").fails();
+    assert_eq!(answer.stderr, "notes: Cargo.toml has no `version`\n");
+}
+
+/// Wherever they lie: of these scripts, nothing else is needed.
+#[test]
+fn the_scripts_of_a_release_explain_themselves() {
+    for (name, words) in [
+        ("release/assemble", &["BINARIES OUT", "SHA256SUMS", "ACRSCOPED_REPOSITORY=", "cargo-cyclonedx"][..]),
+        ("release/archive", &["BINARY OUT TARGET"]),
+        ("release/notes", &["TAG"]),
+        ("release/sbom", &["OUT TARGET", "--install FOLDER"]),
+        ("build-static", &["--target TRIPLE", "--target-dir DIR", "musl-tools"]),
+        ("build-packages", &["BINARY OUT [TARGET]"]),
+        ("manifests", &["RELEASE OUT"]),
+        ("stage", &["BINARY DIR [TARGET]"]),
+    ] {
+        let mut command = script(name);
+        command.arg("--help").env_remove("ACRSCOPED_REPOSITORY");
+        let answer = run(command, "", LIMIT).succeeds();
+        assert_eq!(answer.stderr, "");
+        assert!(answer.stdout.contains(&format!("usage: packaging/{name}")) && !answer.stdout.contains('#'), "{answer:#?}");
+        for word in words {
+            assert!(answer.stdout.contains(word), "no {word} in {answer:#?}");
+        }
+    }
+}
+
+/// A folder for `PATH` with links to what is named.
+fn path_of(programs: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in programs {
+        let place = ["/usr/bin", "/bin"].map(|place| Path::new(place).join(name)).into_iter().find(|place| place.exists());
+        std::os::unix::fs::symlink(place.expect(name), folder.path().join(name)).expect("a new link");
+    }
+    folder
+}
+
+#[test]
+fn the_scripts_of_a_release_name_the_package_of_a_program_that_is_missing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let tools = path_of(&["bash", "dirname", "awk"]);
+    for (name, words, program, package) in [
+        ("release/archive", &["/bin/true", "out", "x86_64-pc-windows-msvc"][..], "zip", "zip"),
+        ("release/sbom", &["out", "x86_64-pc-windows-msvc"], "jq", "jq"),
+        ("build-packages", &["/bin/true", "out"], "dpkg-deb", "dpkg"),
+        ("stage", &["/bin/true", "out"], "python3", "python3"),
+    ] {
+        let mut command = script(name);
+        command.args(words).current_dir(folder.path()).env("PATH", tools.path()).env("SOURCE_DATE_EPOCH", "0");
+        let answer = run(command, "", LIMIT).fails();
+        let script = name.rsplit('/').next().expect("a word");
+        assert_eq!(answer.stderr, format!("{script}: `{program}` is not on PATH: apt-get install {package}\n"));
+        assert_eq!(names(folder.path()), BTreeSet::new());
+    }
+}
+
+#[test]
+fn build_static_says_what_is_wrong_with_its_words_and_what_is_missing() {
+    let explained = "`packaging/build-static --help` lists the options";
+    let musl = target();
+    let other = if musl.starts_with("x86_64") { "aarch64-unknown-linux-musl" } else { "x86_64-unknown-linux-musl" };
+    let of_macos = format!("`x86_64-apple-darwin` is no target of musl's, as {musl} is");
+    let elsewhere = format!("`{other}` cannot be built here: musl-gcc compiles for {} alone", std::env::consts::ARCH);
+    for (words, code, sentence, hint) in [
+        (&["--release"][..], 2, "unknown option `--release`", explained),
+        (&["--target"], 2, "`--target` needs a value", explained),
+        (&["--target", ""], 2, "`--target` needs a value", explained),
+        (&["--target-dir"], 2, "`--target-dir` needs a value", explained),
+        (&["--target", "x86_64-apple-darwin"], 2, &of_macos, explained),
+        (&["--target", other], 1, &elsewhere, "run it on a machine of that processor"),
+        (&[], 1, "`musl-gcc` is not on PATH", "apt-get install musl-tools"),
+    ] {
+        let tools = path_of(&["bash", "dirname", "uname"]);
+        let mut command = script("build-static");
+        command.args(words).env("PATH", tools.path());
+        let answer = run(command, "", LIMIT);
+        assert_eq!(answer.status.code(), Some(code), "{answer:#?}");
+        assert_eq!(answer.stderr, format!("build-static: {sentence}\nhint: {hint}\n"));
+        assert_eq!(answer.stdout, "");
     }
 }
 
