@@ -119,17 +119,11 @@ mod tests {
         Relayed { not_signed_in: false, message: "m".into(), details: vec!["d".into()], hint: None }
     }
 
-    /// Waits in a thread until the flight has landed, once the thread has the file open.
-    fn waiter(folders: &[PathBuf]) -> std::thread::JoinHandle<Turn> {
-        let folders = folders.to_vec();
-        let file = Place::open(&folders[0], "a").unwrap().file;
-        std::thread::spawn(move || {
-            file.lock().unwrap();
-            match file.metadata().unwrap().nlink() {
-                0 => Turn::Landed(told(&file)),
-                _ => Turn::Busy,
-            }
-        })
+    /// Somebody who came while the leader was at it.
+    fn waiter(folders: &[PathBuf]) -> Place {
+        let place = Place::open(&folders[0], "a").unwrap();
+        assert!(place.turn().is_none());
+        place
     }
 
     #[test]
@@ -141,7 +135,7 @@ mod tests {
             assert!(matches!(try_turn(&folders, "b"), Turn::Lead(_)));
             let waiter = waiter(&folders);
             leader.land(told.as_ref());
-            let Turn::Landed(account) = waiter.join().unwrap() else { panic!() };
+            let Some(Turn::Landed(account)) = waiter.turn() else { panic!() };
             assert_eq!(account.map(|account| account.message).as_deref(), expected);
         }
     }
@@ -152,7 +146,7 @@ mod tests {
         let leader = lead(&folders);
         let waiter = waiter(&folders);
         leader.land(Some(&Relayed { message: format!("{NOT_FOUND}\u{200b} "), ..failure() }));
-        let Turn::Landed(account) = waiter.join().unwrap() else { panic!() };
+        let Some(Turn::Landed(account)) = waiter.turn() else { panic!() };
         assert!(account.is_none());
     }
 
@@ -169,8 +163,13 @@ mod tests {
         let (_folder, folders) = place();
         let mut leader = lead(&folders);
         leader.file.write_all(&serde_json::to_vec(&failure()).unwrap()).unwrap();
+        let (one, other) = (waiter(&folders), waiter(&folders));
         drop(leader);
-        lead(&folders);
+        let Some(Turn::Lead(next)) = one.turn() else { panic!() };
+        // The lock goes with the last clone.
+        drop(one);
+        next.land(None);
+        assert!(matches!(other.turn(), Some(Turn::Landed(None))));
     }
 
     #[test]
