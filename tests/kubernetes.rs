@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{Answer, Home, LIMIT, binary, run};
@@ -423,7 +424,7 @@ fn a_list_that_cannot_be_added_to_line_by_line_is_left_alone_and_said() {
         (&format!("{ECR}\n---\n{ECR}\n"), "more than one document"),
         (&ECR.replace('\n', "\r\n"), "carriage return"),
         (&ECR.replace("    - ", "\t- "), "tabs"),
-        (&ECR.replace("ecr-credential-provider", "docker-credential-acrscoped"), "which is not from here"),
+        (&ECR.replace("ecr-credential-provider", "docker-credential-acrscoped"), "that is not from here"),
     ] {
         Node::new(&[TOLD, (THEIRS, content)]).refuses(&[], words);
     }
@@ -462,6 +463,112 @@ fn a_kubelet_that_would_not_start_any_more_keeps_its_files() {
     std::fs::remove_dir_all(node.path("/etc/default")).unwrap();
     node.uninstall();
     assert_eq!(node.tree(), before);
+}
+
+/// The tools that the installer calls, of which the call number `KILL_AT` kills all of it.
+fn tools_that_kill(node: &Node) -> String {
+    for tool in ["cat", "chmod", "cp", "mkdir", "mv", "rm", "rmdir", "sync"] {
+        let lines = [
+            "read number <\"$CALLS\"; number=$((number + 1)); echo $number >\"$CALLS\"".to_owned(),
+            format!("[ $number -ne $KILL_AT ] || kill -9 0\nexec /bin/{tool} \"$@\""),
+        ];
+        std::fs::create_dir_all(node.home.path("tools")).expect("our folder");
+        node.home.script(&format!("tools/{tool}"), &lines.join("\n"));
+    }
+    format!("{}:/usr/bin:/bin", node.home.path("tools").display())
+}
+
+#[test]
+fn after_a_kill_at_any_step_no_entry_is_without_its_program_and_a_repeat_finishes() {
+    const BIN: &str = "/etc/kubernetes/new/bin/docker-credential-acrscoped";
+    let places = [("BIN_DIR", "/etc/kubernetes/new/bin"), ("CONFIG", "/var/lib/kubelet/new/providers.yaml")];
+    for list in ["", ECR] {
+        let node = Node::new(&[]);
+        if !list.is_empty() {
+            node.home.write("node/var/lib/kubelet/new/providers.yaml", list);
+        }
+        let (path, calls) = (tools_that_kill(&node), node.home.path("calls"));
+        node.home.write("first.entry", printed());
+        let first = node.home.script("bin/first", &format!("cat {}", node.home.path("first.entry").display()));
+        let next = next_program(&node);
+        let to = |program: &Path, action: &str| {
+            node.call(&[action], &[places[0], places[1], ("PROGRAM", program.to_str().unwrap())]).succeeds();
+            node.tree()
+        };
+        let copy = |from: &str, to: &str| {
+            std::fs::remove_dir_all(node.home.path(to)).ok();
+            let copied = Command::new("cp").arg("-a").arg(node.home.path(from)).arg(node.home.path(to)).status();
+            assert!(copied.expect("coreutils").success());
+        };
+        let before = node.tree();
+        copy("node", "before");
+        let installed = to(&first, "install");
+        copy("node", "installed");
+        let upgraded = to(&next, "install");
+        assert_eq!(to(&next, "uninstall"), before);
+        let config = |tree: &BTreeMap<PathBuf, (u32, Vec<u8>)>| tree.get(&node.path(places[1].1)).cloned();
+        let configs = [&before, &installed, &upgraded].map(config);
+        let programs = [&first, &next].map(|program| std::fs::read(program).unwrap());
+
+        for (start, action, program, end, back, start_of_back) in [
+            ("before", "install", &first, &installed, "uninstall", &before),
+            ("installed", "install", &next, &upgraded, "uninstall", &before),
+            ("installed", "uninstall", &first, &before, "install", &installed),
+        ] {
+            for number in 1.. {
+                copy(start, "node");
+                std::fs::write(&calls, "0\n").unwrap();
+                let environment = [
+                    ("PATH", path.as_str()),
+                    ("KILL_AT", &number.to_string()),
+                    ("CALLS", calls.to_str().unwrap()),
+                    ("TMPDIR", node.home.root().to_str().unwrap()),
+                    ("PROGRAM", program.to_str().unwrap()),
+                    places[0],
+                    places[1],
+                ];
+                let answer = node.call(&[action], &environment);
+                if answer.status.success() {
+                    assert!(number > 10, "{action} made {number} calls");
+                    break;
+                }
+                assert_eq!(answer.status.signal(), Some(9), "{number}: {answer:#?}");
+                let what = format!("killed at call {number} of {action} from {start}, {list:?}");
+                let tree = node.tree();
+                let list = config(&tree);
+                assert!(configs.contains(&list), "{what}: {list:?}");
+                if list.is_some_and(|(_, text)| String::from_utf8(text).unwrap().contains("name: docker-credential-acrscoped")) {
+                    let (mode, text) = tree.get(&node.path(BIN)).unwrap_or_else(|| panic!("{what}: no program"));
+                    assert!(programs.contains(text) && mode & 0o777 == 0o755, "{what}");
+                }
+                copy("node", "killed");
+                assert_eq!(&to(program, action), end, "{what}, then again");
+                copy("killed", "node");
+                assert_eq!(&to(program, back), start_of_back, "{what}, then {back}");
+            }
+        }
+    }
+}
+
+/// An entry whose marks somebody took away is somebody's now, and needs the program.
+#[test]
+fn a_program_that_an_entry_of_others_needs_stays() {
+    let node = Node::new(&[KUBEADM, (CONFIG, ECR)]);
+    node.install();
+    let text = node.read(CONFIG);
+    let unmarked: String = text.split_inclusive('\n').filter(|line| !line.contains("# END")).collect();
+    let flow = "- {\"name\": \"docker-credential-acrscoped\", matchImages: [a]}\n";
+    let name = "    name: docker-credential-acrscoped\r\n";
+    for text in [
+        unmarked.replace("# BEGIN docker-credential-acrscoped (the line before had no end)", "#"),
+        text.clone() + flow,
+        text + name,
+    ] {
+        std::fs::write(node.path(CONFIG), text).unwrap();
+        for action in ["install", "uninstall"] {
+            node.refuses_to(action, &[], "has an entry of the name docker-credential-acrscoped that is not from here");
+        }
+    }
 }
 
 /// A place that cannot be written to: a folder that nothing can be made in is a file here, for root can write everywhere.
