@@ -449,6 +449,67 @@ fn what_is_not_its_own_is_not_touched() {
     node.refuses(&[("CONFIG", "/var/lib/providers.yaml")], "uninstall that first");
 }
 
+/// Every file that the installer writes.
+const WRITTEN: [&str; 3] = [BIN, CONFIG, "/var/lib/docker-credential-acrscoped/node"];
+
+/// Where it writes them first.
+const STAGED: [&str; 3] = [
+    "/var/lib/kubelet/credential-provider/.docker-credential-acrscoped.new",
+    "/var/lib/kubelet/.credential-provider-config.yaml.new",
+    "/var/lib/docker-credential-acrscoped/.node.new",
+];
+
+/// In a container a link of the node leads into the container.
+#[test]
+fn a_link_where_something_is_to_be_written_is_refused() {
+    let folders = ["/var/lib/docker-credential-acrscoped", "/var/lib/kubelet/credential-provider"];
+    for name in WRITTEN.into_iter().chain(STAGED).chain(folders) {
+        for installed in [false, true] {
+            let node = Node::new(&[KUBEADM]);
+            if installed {
+                node.install();
+            }
+            // It leads to what was there, or to nothing.
+            let (path, outside) = (node.path(name), node.home.path("outside"));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::rename(&path, &outside).ok();
+            std::os::unix::fs::symlink(&outside, &path).unwrap();
+            let words = format!("{name} is a symbolic link");
+            node.refuses(&[], &words);
+            if installed {
+                node.refuses_to("uninstall", &[], &words);
+            }
+            assert_eq!(outside.exists(), installed && !STAGED.contains(&name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_through_what_was_planted_and_no_setuid_is_handed_on() {
+    let node = Node::new(&[KUBEADM, (CONFIG, ECR)]);
+    let outside = node.home.write("outside", "somebody's");
+    std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let plant = || {
+        for name in STAGED {
+            std::fs::create_dir_all(node.path(name).parent().unwrap()).unwrap();
+            std::fs::hard_link(&outside, node.path(name)).unwrap();
+        }
+    };
+    plant();
+    node.install();
+    plant();
+    for (name, mode) in [(BIN, 0o6777), (CONFIG, 0o6640)] {
+        std::fs::set_permissions(node.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    node.call(&["install"], &[("PROGRAM", next_program(&node).to_str().unwrap())]).succeeds();
+    for (name, mode) in [(BIN, 0o755), (CONFIG, 0o640)] {
+        assert_eq!(node.path(name).metadata().unwrap().mode() & 0o7777, mode, "{name}");
+    }
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "somebody's");
+    let outside = outside.metadata().unwrap();
+    assert_eq!((outside.mode() & 0o7777, outside.nlink()), (0o600, 1));
+}
+
 #[test]
 fn a_kubelet_that_would_not_start_any_more_keeps_its_files() {
     let node = Node::new(&[KUBEADM]);
