@@ -673,6 +673,17 @@ fn the_shell_of_its_image_runs_it() {
     let before = node.tree();
     node.call(&["install"], &path).succeeds();
     assert!(node.read(THEIRS).contains("azurecr.io"));
+    let next = next_program(&node);
+    node.call(&["install"], &[path[0], ("PROGRAM", next.to_str().unwrap())]).succeeds();
+    let upgraded = node.read(THEIRS);
+    assert!(upgraded.contains("defaultCacheDuration: 7m"));
+    std::fs::write(node.path(THEIRS), upgraded.replace("7m", "8m")).unwrap();
+    for action in ["install", "uninstall"] {
+        node.refuses_to(action, &path, "somebody changed what stands between its lines 11 and ");
+    }
+    std::fs::write(node.path(THEIRS), format!("{upgraded}# END docker-credential-acrscoped\n")).unwrap();
+    node.refuses_to("uninstall", &path, "stays as it is: its lines 11 ");
+    std::fs::write(node.path(THEIRS), upgraded).unwrap();
     node.call(&["uninstall"], &path).succeeds();
     assert_eq!(node.tree(), before);
 }
