@@ -347,9 +347,14 @@ fn the_identity_of_the_node_and_of_its_pods_can_be_told() {
     const AUDIENCE: &str = "api://AzureADTokenExchangeUSGov";
     let node = Node::new(&[TOLD, (THEIRS, ECR)]);
     node.call(&["install"], &[("CLIENT_ID", CLIENT), ("AUDIENCE", AUDIENCE)]).succeeds();
-    let mut command = Command::new(support::cache("kubernetes/bin/python"));
-    command.args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"]).arg(node.path(THEIRS));
-    let config = run(command, "", LIMIT).succeeds().json();
+    let parsed = || {
+        let mut command = Command::new(support::cache("kubernetes/bin/python"));
+        command
+            .args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"])
+            .arg(node.path(THEIRS));
+        run(command, "", LIMIT).succeeds().json()
+    };
+    let config = parsed();
     let own = &config["providers"][1];
     assert_eq!(
         (&config["providers"][0]["name"], &own["args"]),
@@ -358,6 +363,19 @@ fn the_identity_of_the_node_and_of_its_pods_can_be_told() {
     assert_eq!(own["env"][1], serde_json::json!({"name": "AZURE_CLIENT_ID", "value": CLIENT}));
     assert_eq!(own["tokenAttributes"]["serviceAccountTokenAudience"], AUDIENCE);
     assert_eq!(own["tokenAttributes"]["optionalServiceAccountAnnotationKeys"].as_array().map(Vec::len), Some(2));
+    assert_eq!(own["matchImages"].as_array().map(Vec::len), Some(10));
+    // The hosts that others could choose are left out, at the next install as well.
+    let images =
+        [("CLIENT_ID", CLIENT), ("AUDIENCE", AUDIENCE), ("MATCH_IMAGES", "contoso.azurecr.io  *.contoso.example:443/team")];
+    node.call(&["install"], &images).succeeds();
+    assert!(node.call(&["install"], &images).succeeds().stdout.starts_with("everything is in place already"));
+    let narrowed = parsed();
+    let mut expected = config;
+    expected["providers"][1]["matchImages"] = serde_json::json!(["contoso.azurecr.io", "*.contoso.example:443/team"]);
+    assert_eq!(narrowed, expected);
+    for images in ["\"", "a\n- b", " ", "a,b", "$(id)"] {
+        node.refuses(&[("MATCH_IMAGES", images)], "expected such as contoso.azurecr.io");
+    }
     node.refuses(&[("CLIENT_ID", "the one of the node")], "expected a GUID");
     node.refuses(&[("AUDIENCE", "api://a b")], "expected such as");
     node.refuses(&[("AUDIENCE", "https://management.azure.com")], "expected such as");
