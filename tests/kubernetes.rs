@@ -304,12 +304,12 @@ fn what_others_write_around_the_entry_of_a_file_from_here_stays() {
     // Comments alone stay too, where no kubelet reads the list: it does not start with an empty one.
     let node = Node::new(&[KUBEADM]);
     node.install();
-    std::fs::write(node.path(CONFIG), node.read(CONFIG) + "# the end\n").unwrap();
+    std::fs::write(node.path(CONFIG), node.read(CONFIG) + "# the end").unwrap();
     let flags = node.home.write("node/etc/default/kubelet", format!("--image-credential-provider-config={CONFIG}\n"));
     node.refuses_to("uninstall", &[], "/etc/default/kubelet tells the kubelet to read");
     std::fs::remove_file(flags).unwrap();
     node.uninstall();
-    assert!(node.read(CONFIG).ends_with("providers:\n# the end\n"), "{}", node.read(CONFIG));
+    assert!(node.read(CONFIG).ends_with("providers:\n# the end"), "{}", node.read(CONFIG));
 }
 
 /// Whatever stands where between marks like these, it may be somebody's.
@@ -637,7 +637,7 @@ fn a_program_that_an_entry_of_others_needs_stays() {
     let text = node.read(CONFIG);
     let unmarked: String = text.split_inclusive('\n').filter(|line| !line.contains("# END")).collect();
     let flow = "- {\"name\": \"docker-credential-acrscoped\", matchImages: [a]}\n";
-    let name = "    name: docker-credential-acrscoped\r\n";
+    let name = "    \"name\" : docker-credential-acrscoped\r\n";
     for text in [
         unmarked.replace("# BEGIN docker-credential-acrscoped (the line before had no end)", "#"),
         text.clone() + flow,
