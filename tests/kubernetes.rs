@@ -5,6 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use support::{Answer, Home, LIMIT, binary, run};
@@ -303,12 +304,12 @@ fn what_others_write_around_the_entry_of_a_file_from_here_stays() {
     // Comments alone stay too, where no kubelet reads the list: it does not start with an empty one.
     let node = Node::new(&[KUBEADM]);
     node.install();
-    std::fs::write(node.path(CONFIG), node.read(CONFIG) + "# the end\n").unwrap();
+    std::fs::write(node.path(CONFIG), node.read(CONFIG) + "# the end").unwrap();
     let flags = node.home.write("node/etc/default/kubelet", format!("--image-credential-provider-config={CONFIG}\n"));
     node.refuses_to("uninstall", &[], "/etc/default/kubelet tells the kubelet to read");
     std::fs::remove_file(flags).unwrap();
     node.uninstall();
-    assert!(node.read(CONFIG).ends_with("providers:\n# the end\n"), "{}", node.read(CONFIG));
+    assert!(node.read(CONFIG).ends_with("providers:\n# the end"), "{}", node.read(CONFIG));
 }
 
 /// Whatever stands where between marks like these, it may be somebody's.
@@ -346,9 +347,14 @@ fn the_identity_of_the_node_and_of_its_pods_can_be_told() {
     const AUDIENCE: &str = "api://AzureADTokenExchangeUSGov";
     let node = Node::new(&[TOLD, (THEIRS, ECR)]);
     node.call(&["install"], &[("CLIENT_ID", CLIENT), ("AUDIENCE", AUDIENCE)]).succeeds();
-    let mut command = Command::new(support::cache("kubernetes/bin/python"));
-    command.args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"]).arg(node.path(THEIRS));
-    let config = run(command, "", LIMIT).succeeds().json();
+    let parsed = || {
+        let mut command = Command::new(support::cache("kubernetes/bin/python"));
+        command
+            .args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"])
+            .arg(node.path(THEIRS));
+        run(command, "", LIMIT).succeeds().json()
+    };
+    let config = parsed();
     let own = &config["providers"][1];
     assert_eq!(
         (&config["providers"][0]["name"], &own["args"]),
@@ -357,6 +363,19 @@ fn the_identity_of_the_node_and_of_its_pods_can_be_told() {
     assert_eq!(own["env"][1], serde_json::json!({"name": "AZURE_CLIENT_ID", "value": CLIENT}));
     assert_eq!(own["tokenAttributes"]["serviceAccountTokenAudience"], AUDIENCE);
     assert_eq!(own["tokenAttributes"]["optionalServiceAccountAnnotationKeys"].as_array().map(Vec::len), Some(2));
+    assert_eq!(own["matchImages"].as_array().map(Vec::len), Some(10));
+    // The hosts that others could choose are left out, at the next install as well.
+    let images =
+        [("CLIENT_ID", CLIENT), ("AUDIENCE", AUDIENCE), ("MATCH_IMAGES", "contoso.azurecr.io  *.contoso.example:443/team")];
+    node.call(&["install"], &images).succeeds();
+    assert!(node.call(&["install"], &images).succeeds().stdout.starts_with("everything is in place already"));
+    let narrowed = parsed();
+    let mut expected = config;
+    expected["providers"][1]["matchImages"] = serde_json::json!(["contoso.azurecr.io", "*.contoso.example:443/team"]);
+    assert_eq!(narrowed, expected);
+    for images in ["\"", "a\n- b", " ", "a,b", "$(id)"] {
+        node.refuses(&[("MATCH_IMAGES", images)], "expected such as contoso.azurecr.io");
+    }
     node.refuses(&[("CLIENT_ID", "the one of the node")], "expected a GUID");
     node.refuses(&[("AUDIENCE", "api://a b")], "expected such as");
     node.refuses(&[("AUDIENCE", "https://management.azure.com")], "expected such as");
@@ -423,7 +442,7 @@ fn a_list_that_cannot_be_added_to_line_by_line_is_left_alone_and_said() {
         (&format!("{ECR}\n---\n{ECR}\n"), "more than one document"),
         (&ECR.replace('\n', "\r\n"), "carriage return"),
         (&ECR.replace("    - ", "\t- "), "tabs"),
-        (&ECR.replace("ecr-credential-provider", "docker-credential-acrscoped"), "which is not from here"),
+        (&ECR.replace("ecr-credential-provider", "docker-credential-acrscoped"), "that is not from here"),
     ] {
         Node::new(&[TOLD, (THEIRS, content)]).refuses(&[], words);
     }
@@ -448,6 +467,67 @@ fn what_is_not_its_own_is_not_touched() {
     node.refuses(&[("CONFIG", "/var/lib/providers.yaml")], "uninstall that first");
 }
 
+/// Every file that the installer writes.
+const WRITTEN: [&str; 3] = [BIN, CONFIG, "/var/lib/docker-credential-acrscoped/node"];
+
+/// Where it writes them first.
+const STAGED: [&str; 3] = [
+    "/var/lib/kubelet/credential-provider/.docker-credential-acrscoped.new",
+    "/var/lib/kubelet/.credential-provider-config.yaml.new",
+    "/var/lib/docker-credential-acrscoped/.node.new",
+];
+
+/// In a container a link of the node leads into the container.
+#[test]
+fn a_link_where_something_is_to_be_written_is_refused() {
+    let folders = ["/var/lib/docker-credential-acrscoped", "/var/lib/kubelet/credential-provider"];
+    for name in WRITTEN.into_iter().chain(STAGED).chain(folders) {
+        for installed in [false, true] {
+            let node = Node::new(&[KUBEADM]);
+            if installed {
+                node.install();
+            }
+            // It leads to what was there, or to nothing.
+            let (path, outside) = (node.path(name), node.home.path("outside"));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::rename(&path, &outside).ok();
+            std::os::unix::fs::symlink(&outside, &path).unwrap();
+            let words = format!("{name} is a symbolic link");
+            node.refuses(&[], &words);
+            if installed {
+                node.refuses_to("uninstall", &[], &words);
+            }
+            assert_eq!(outside.exists(), installed && !STAGED.contains(&name), "{name}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_through_what_was_planted_and_no_setuid_is_handed_on() {
+    let node = Node::new(&[KUBEADM, (CONFIG, ECR)]);
+    let outside = node.home.write("outside", "somebody's");
+    std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let plant = || {
+        for name in STAGED {
+            std::fs::create_dir_all(node.path(name).parent().unwrap()).unwrap();
+            std::fs::hard_link(&outside, node.path(name)).unwrap();
+        }
+    };
+    plant();
+    node.install();
+    plant();
+    for (name, mode) in [(BIN, 0o6777), (CONFIG, 0o6640)] {
+        std::fs::set_permissions(node.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    node.call(&["install"], &[("PROGRAM", next_program(&node).to_str().unwrap())]).succeeds();
+    for (name, mode) in [(BIN, 0o755), (CONFIG, 0o640)] {
+        assert_eq!(node.path(name).metadata().unwrap().mode() & 0o7777, mode, "{name}");
+    }
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "somebody's");
+    let outside = outside.metadata().unwrap();
+    assert_eq!((outside.mode() & 0o7777, outside.nlink()), (0o600, 1));
+}
+
 #[test]
 fn a_kubelet_that_would_not_start_any_more_keeps_its_files() {
     let node = Node::new(&[KUBEADM]);
@@ -462,6 +542,112 @@ fn a_kubelet_that_would_not_start_any_more_keeps_its_files() {
     std::fs::remove_dir_all(node.path("/etc/default")).unwrap();
     node.uninstall();
     assert_eq!(node.tree(), before);
+}
+
+/// The tools that the installer calls, of which the call number `KILL_AT` kills all of it.
+fn tools_that_kill(node: &Node) -> String {
+    for tool in ["cat", "chmod", "cp", "mkdir", "mv", "rm", "rmdir", "sync"] {
+        let lines = [
+            "read number <\"$CALLS\"; number=$((number + 1)); echo $number >\"$CALLS\"".to_owned(),
+            format!("[ $number -ne $KILL_AT ] || kill -9 0\nexec /bin/{tool} \"$@\""),
+        ];
+        std::fs::create_dir_all(node.home.path("tools")).expect("our folder");
+        node.home.script(&format!("tools/{tool}"), &lines.join("\n"));
+    }
+    format!("{}:/usr/bin:/bin", node.home.path("tools").display())
+}
+
+#[test]
+fn after_a_kill_at_any_step_no_entry_is_without_its_program_and_a_repeat_finishes() {
+    const BIN: &str = "/etc/kubernetes/new/bin/docker-credential-acrscoped";
+    let places = [("BIN_DIR", "/etc/kubernetes/new/bin"), ("CONFIG", "/var/lib/kubelet/new/providers.yaml")];
+    for list in ["", ECR] {
+        let node = Node::new(&[]);
+        if !list.is_empty() {
+            node.home.write("node/var/lib/kubelet/new/providers.yaml", list);
+        }
+        let (path, calls) = (tools_that_kill(&node), node.home.path("calls"));
+        node.home.write("first.entry", printed());
+        let first = node.home.script("bin/first", &format!("cat {}", node.home.path("first.entry").display()));
+        let next = next_program(&node);
+        let to = |program: &Path, action: &str| {
+            node.call(&[action], &[places[0], places[1], ("PROGRAM", program.to_str().unwrap())]).succeeds();
+            node.tree()
+        };
+        let copy = |from: &str, to: &str| {
+            std::fs::remove_dir_all(node.home.path(to)).ok();
+            let copied = Command::new("cp").arg("-a").arg(node.home.path(from)).arg(node.home.path(to)).status();
+            assert!(copied.expect("coreutils").success());
+        };
+        let before = node.tree();
+        copy("node", "before");
+        let installed = to(&first, "install");
+        copy("node", "installed");
+        let upgraded = to(&next, "install");
+        assert_eq!(to(&next, "uninstall"), before);
+        let config = |tree: &BTreeMap<PathBuf, (u32, Vec<u8>)>| tree.get(&node.path(places[1].1)).cloned();
+        let configs = [&before, &installed, &upgraded].map(config);
+        let programs = [&first, &next].map(|program| std::fs::read(program).unwrap());
+
+        for (start, action, program, end, back, start_of_back) in [
+            ("before", "install", &first, &installed, "uninstall", &before),
+            ("installed", "install", &next, &upgraded, "uninstall", &before),
+            ("installed", "uninstall", &first, &before, "install", &installed),
+        ] {
+            for number in 1.. {
+                copy(start, "node");
+                std::fs::write(&calls, "0\n").unwrap();
+                let environment = [
+                    ("PATH", path.as_str()),
+                    ("KILL_AT", &number.to_string()),
+                    ("CALLS", calls.to_str().unwrap()),
+                    ("TMPDIR", node.home.root().to_str().unwrap()),
+                    ("PROGRAM", program.to_str().unwrap()),
+                    places[0],
+                    places[1],
+                ];
+                let answer = node.call(&[action], &environment);
+                if answer.status.success() {
+                    assert!(number > 10, "{action} made {number} calls");
+                    break;
+                }
+                assert_eq!(answer.status.signal(), Some(9), "{number}: {answer:#?}");
+                let what = format!("killed at call {number} of {action} from {start}, {list:?}");
+                let tree = node.tree();
+                let list = config(&tree);
+                assert!(configs.contains(&list), "{what}: {list:?}");
+                if list.is_some_and(|(_, text)| String::from_utf8(text).unwrap().contains("name: docker-credential-acrscoped")) {
+                    let (mode, text) = tree.get(&node.path(BIN)).unwrap_or_else(|| panic!("{what}: no program"));
+                    assert!(programs.contains(text) && mode & 0o777 == 0o755, "{what}");
+                }
+                copy("node", "killed");
+                assert_eq!(&to(program, action), end, "{what}, then again");
+                copy("killed", "node");
+                assert_eq!(&to(program, back), start_of_back, "{what}, then {back}");
+            }
+        }
+    }
+}
+
+/// An entry whose marks somebody took away is somebody's now, and needs the program.
+#[test]
+fn a_program_that_an_entry_of_others_needs_stays() {
+    let node = Node::new(&[KUBEADM, (CONFIG, ECR)]);
+    node.install();
+    let text = node.read(CONFIG);
+    let unmarked: String = text.split_inclusive('\n').filter(|line| !line.contains("# END")).collect();
+    let flow = "- {\"name\": \"docker-credential-acrscoped\", matchImages: [a]}\n";
+    let name = "    \"name\" : docker-credential-acrscoped\r\n";
+    for text in [
+        unmarked.replace("# BEGIN docker-credential-acrscoped (the line before had no end)", "#"),
+        text.clone() + flow,
+        text + name,
+    ] {
+        std::fs::write(node.path(CONFIG), text).unwrap();
+        for action in ["install", "uninstall"] {
+            node.refuses_to(action, &[], "has an entry of the name docker-credential-acrscoped that is not from here");
+        }
+    }
 }
 
 /// A place that cannot be written to: a folder that nothing can be made in is a file here, for root can write everywhere.
@@ -505,6 +691,17 @@ fn the_shell_of_its_image_runs_it() {
     let before = node.tree();
     node.call(&["install"], &path).succeeds();
     assert!(node.read(THEIRS).contains("azurecr.io"));
+    let next = next_program(&node);
+    node.call(&["install"], &[path[0], ("PROGRAM", next.to_str().unwrap())]).succeeds();
+    let upgraded = node.read(THEIRS);
+    assert!(upgraded.contains("defaultCacheDuration: 7m"));
+    std::fs::write(node.path(THEIRS), upgraded.replace("7m", "8m")).unwrap();
+    for action in ["install", "uninstall"] {
+        node.refuses_to(action, &path, "somebody changed what stands between its lines 11 and ");
+    }
+    std::fs::write(node.path(THEIRS), format!("{upgraded}# END docker-credential-acrscoped\n")).unwrap();
+    node.refuses_to("uninstall", &path, "stays as it is: its lines 11 ");
+    std::fs::write(node.path(THEIRS), upgraded).unwrap();
     node.call(&["uninstall"], &path).succeeds();
     assert_eq!(node.tree(), before);
 }
