@@ -29,7 +29,8 @@
 //! (on macOS and Windows one, so that a keyring that does not answer is given up).
 //! A cold one is two HTTPS requests and nothing more; a CI job asks for its assertion besides.
 //!
-//! kubelet's request goes the same way from `helper` on; a pod's own identity goes straight to the two requests, past cache and flight.
+//! kubelet's request goes the same way from `helper` on, but with no store unless `cache` names one; a pod's own identity goes straight to
+//! the two requests, past cache and flight, whatever is set.
 //!
 //! # As a library
 //!

@@ -216,7 +216,10 @@ impl<'a> Desk<'a> {
             }
         } else {
             let refusal = exchange::refusal_of(answered.status, &answered.headers, &answered.body);
-            sent.into_iter().fold(refusal, |refusal, token| refusal.without(token.secret()))
+            match sent {
+                Some(token) => refusal.without(token.secret()),
+                None => refusal,
+            }
         };
         let check = refused(name, self.registry, &answered, &refusal, "`/oauth2/token`");
         Err(Box::new((Some(answered.status), check)))
