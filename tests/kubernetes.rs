@@ -152,6 +152,18 @@ fn on_a_node_of_k3s_it_goes_where_k3s_looks() {
     assert!(answer.stdout.contains("systemctl restart k3s") && !answer.stdout.contains("kubelet-arg"), "{answer:#?}");
     node.uninstall();
     assert_eq!(node.tree(), before);
+
+    // It hands a list of comments alone to the kubelet, too, as long as there is another program.
+    node.home.write("node/var/lib/rancher/credentialprovider/bin/other", "");
+    let before = node.tree();
+    node.install();
+    let list = node.path("/var/lib/rancher/credentialprovider/config.yaml");
+    let text = std::fs::read_to_string(&list).unwrap();
+    std::fs::write(&list, format!("# looked through\n{text}")).unwrap();
+    node.refuses_to("uninstall", &[], "would hold comments alone");
+    std::fs::write(&list, text).unwrap();
+    node.uninstall();
+    assert_eq!(node.tree(), before);
 }
 
 #[test]
@@ -180,6 +192,16 @@ fn what_the_kubelet_is_told_is_found_wherever_nodes_tell_it() {
              '--image-credential-provider-config=/srv/list.yaml' \\\n"
                 .into(),
         ),
+        (
+            "/etc/systemd/system/k3s-agent.service",
+            "[Service]\nExecStart=/usr/local/bin/k3s \\\n    agent \\\n\t'--image-credential-provider-bin-dir' \\\n\t'/srv/bin/' \\\n\t\
+             '--image-credential-provider-config' \\\n\t'/srv/list.yaml' \\\n"
+                .into(),
+        ),
+        (
+            "/etc/rancher/k3s/config.yaml.d/kubelet.yaml",
+            "kubelet-arg: [image-credential-provider-config=/srv/list.yaml, image-credential-provider-bin-dir=/srv/bin]\n".into(),
+        ),
     ] {
         let node = Node::new(&[(file, &content)]);
         let answer = node.install();
@@ -193,7 +215,8 @@ fn what_the_kubelet_is_told_is_found_wherever_nodes_tell_it() {
 
 #[test]
 fn beside_another_provider_it_adds_its_own_entry_and_nothing_else() {
-    for content in [ECR.to_owned(), format!("{ECR}\n"), format!("---\n{ECR}\n\n# the end\n")] {
+    let alone = ECR.replace("    - name", "    -\n      name");
+    for content in [ECR.to_owned(), format!("{ECR}\n"), format!("---\n{ECR}\n\n# the end\n"), alone] {
         let node = Node::new(&[TOLD, (THEIRS, &content)]);
         std::fs::set_permissions(node.path(THEIRS), std::fs::Permissions::from_mode(0o600)).unwrap();
         let before = node.tree();
@@ -366,18 +389,27 @@ fn the_identity_of_the_node_and_of_its_pods_can_be_told() {
     assert_eq!(own["matchImages"].as_array().map(Vec::len), Some(10));
     // The hosts that others could choose are left out, at the next install as well.
     let images =
-        [("CLIENT_ID", CLIENT), ("AUDIENCE", AUDIENCE), ("MATCH_IMAGES", "contoso.azurecr.io  *.contoso.example:443/team")];
-    node.call(&["install"], &images).succeeds();
-    assert!(node.call(&["install"], &images).succeeds().stdout.starts_with("everything is in place already"));
+        [("CLIENT_ID", CLIENT), ("AUDIENCE", AUDIENCE), ("REGISTRIES", "contoso.azurecr.io  fabrikam.westus.geo.azurecr.io")];
+    let mirror = ["install", "--registry-mirror", "mcr.microsoft.com:contoso.azurecr.io"];
+    let answer = node.call(&mirror, &images).succeeds();
+    for changed in ["  -        - \"*.azurecr.io\"", "  +        - \"contoso.azurecr.io\""] {
+        assert!(answer.stdout.lines().any(|line| line == changed), "{answer:#?}");
+    }
+    assert!(node.call(&mirror, &images).succeeds().stdout.starts_with("everything is in place already"));
     let narrowed = parsed();
     let mut expected = config;
-    expected["providers"][1]["matchImages"] = serde_json::json!(["contoso.azurecr.io", "*.contoso.example:443/team"]);
+    let hosts = ["contoso.azurecr.io", "contoso.*.geo.azurecr.io", "fabrikam.westus.geo.azurecr.io", "mcr.microsoft.com"];
+    expected["providers"][1]["matchImages"] = serde_json::json!(hosts);
+    expected["providers"][1]["args"] = serde_json::json!(["kubelet", "--registry-mirror=mcr.microsoft.com:contoso.azurecr.io"]);
     assert_eq!(narrowed, expected);
-    for images in ["\"", "a\n- b", " ", "a,b", "$(id)"] {
-        node.refuses(&[("MATCH_IMAGES", images)], "expected such as contoso.azurecr.io");
+    for registries in ["\"", "contoso.azurecr.io\n- b", "contoso.azurecr.io,fabrikam.azurecr.io", "$(id)", "*", "--all"] {
+        node.refuses(&[("REGISTRIES", registries)], "gave no entry");
     }
-    node.refuses(&[("CLIENT_ID", "the one of the node")], "expected a GUID");
+    for client in ["the one of the node", "-", "12345678", &format!("{CLIENT}\n{CLIENT}"), &format!("{CLIENT}: x")] {
+        node.refuses(&[("CLIENT_ID", client)], "expected a GUID");
+    }
     node.refuses(&[("AUDIENCE", "api://a b")], "expected such as");
+    node.refuses(&[("AUDIENCE", "api://a:")], "expected such as");
     node.refuses(&[("AUDIENCE", "https://management.azure.com")], "expected such as");
 }
 
@@ -387,10 +419,31 @@ fn in_a_folder_of_lists_it_has_a_file_of_its_own() {
     let before = node.tree();
     let environment = [("BIN_DIR", "/etc/kubernetes/bin"), ("CONFIG", "/etc/kubernetes/providers.d")];
     node.call(&["install"], &environment).succeeds();
-    assert!(node.read("/etc/kubernetes/providers.d/docker-credential-acrscoped.yaml").contains("azurecr.io"));
+    let own = "/etc/kubernetes/providers.d/docker-credential-acrscoped.yaml";
+    assert!(node.read(own).contains("azurecr.io"));
     assert_eq!(node.read("/etc/kubernetes/providers.d/ecr.yaml"), ECR);
     node.uninstall();
     assert_eq!(node.tree(), before);
+
+    // The kubelet reads the whole folder: there is no second entry of a name, and none without its program.
+    node.call(&["install"], &environment).succeeds();
+    let moved = node.home.write("node/etc/kubernetes/providers.d/mine.yml", node.read(own));
+    for action in ["install", "uninstall"] {
+        node.refuses_to(action, &environment, "/etc/kubernetes/providers.d/mine.yml has an entry of the name");
+    }
+    std::fs::remove_file(node.path(own)).unwrap();
+    node.refuses_to("uninstall", &[], "/etc/kubernetes/providers.d/mine.yml has an entry of the name");
+    std::fs::remove_file(moved).unwrap();
+    node.uninstall();
+    assert_eq!(node.tree(), before);
+
+    // A folder without any list is one that it does not start with; folders in it do not count.
+    let flags = "KUBELET_EXTRA_ARGS=--image-credential-provider-config=/etc/kubernetes/providers.d/\n";
+    let node = Node::new(&[("/etc/default/kubelet", flags), ("/etc/kubernetes/providers.d/old/ecr.yaml", ECR)]);
+    node.install();
+    node.refuses_to("uninstall", &[], "which would be gone or empty");
+    node.home.write("node/etc/kubernetes/providers.d/ecr.yaml", ECR);
+    node.uninstall();
 }
 
 #[test]
@@ -400,7 +453,10 @@ fn a_second_install_changes_nothing_and_another_program_is_an_upgrade() {
     node.install();
     let installed = node.tree();
     let answer = node.install();
-    assert!(answer.stdout.starts_with("everything is in place already") && answer.stdout.contains("no restart"), "{answer:#?}");
+    assert!(
+        answer.stdout.starts_with("everything is in place already") && answer.stdout.contains("a new program alone needs none"),
+        "{answer:#?}"
+    );
     assert_eq!(node.tree(), installed);
 
     let next = node.home.script(
@@ -627,6 +683,72 @@ fn after_a_kill_at_any_step_no_entry_is_without_its_program_and_a_repeat_finishe
             }
         }
     }
+}
+
+/// Nothing can be written from some moment on, also while what was done is undone.
+#[test]
+fn a_disk_that_fills_up_costs_nobody_their_list() {
+    for shell in [&["sh"][..], &["bash"], &["busybox", "sh"]] {
+        let mut failed = 0;
+        for at in 1.. {
+            let mut node = Node::new(&[TOLD, (THEIRS, ECR)]);
+            node.shell = shell;
+            std::fs::create_dir(node.home.path("tools")).unwrap();
+            for tool in ["cat", "cp"] {
+                let lines = "read number <\"$CALLS\"; number=$((number + 1)); echo $number >\"$CALLS\"\n\
+                             [ $number -lt $FULL_AT ] || { echo no space left >&2; exit 1; }";
+                node.home.script(&format!("tools/{tool}"), &format!("{lines}\nexec /bin/{tool} \"$@\""));
+            }
+            let path = format!("{}:/usr/bin:/bin", node.home.path("tools").display());
+            let calls = node.home.write("calls", "0\n");
+            let at = at.to_string();
+            let environment = [("PATH", path.as_str()), ("CALLS", calls.to_str().unwrap()), ("FULL_AT", &at)];
+            let answer = node.call(&["install"], &environment);
+            let list = node.read(THEIRS);
+            if answer.code() == 0 {
+                assert!(list.starts_with(ECR) && list.contains("# END"), "{answer:#?}");
+                break;
+            }
+            failed += 1;
+            assert!(list == ECR || (list.starts_with(ECR) && list.contains("# END")), "{at}: {list}");
+            assert!(list == ECR || node.path("/etc/kubernetes/bin/docker-credential-acrscoped").exists(), "{at}");
+        }
+        assert!(failed > 5, "{failed}");
+    }
+}
+
+/// In a container only a part of the node is there.
+#[test]
+fn what_cannot_be_seen_or_is_not_clear_is_asked_for() {
+    let node = Node::new(&[KUBEADM]);
+    std::fs::create_dir_all(node.path("/etc/default")).unwrap();
+    std::os::unix::fs::symlink("/opt/of-the-node/kubelet", node.path("/etc/default/kubelet")).unwrap();
+    node.refuses(&[], "/etc/default/kubelet: a link that leads nowhere from here");
+    let told = [("BIN_DIR", "/var/lib/p/bin/"), ("CONFIG", "/var/lib/p/list.yaml")];
+    node.call(&["install"], &told).succeeds();
+    node.refuses_to("uninstall", &[], "/etc/default/kubelet: a link that leads nowhere from here");
+
+    let flags = |at: &str| {
+        format!("X='--image-credential-provider-bin-dir=/etc/{at}/bin --image-credential-provider-config=/etc/{at}.yaml'\n")
+    };
+    let node = Node::new(&[("/var/lib/kubelet/kubeadm-flags.env", &flags("a")), ("/etc/default/kubelet", &flags("b"))]);
+    node.refuses(&[], "Say by BIN_DIR which of them holds");
+    node.refuses(&[("BIN_DIR", "/etc/b/bin")], "Say by CONFIG which of them holds");
+    let answer = node.call(&["install"], &[("BIN_DIR", "/etc/b/bin"), ("CONFIG", "/etc/b.yaml")]).succeeds();
+    assert!(answer.stdout.contains("/etc/default/kubelet names /etc/b.yaml"), "{answer:#?}");
+    // The list that the kubelet reads is another one.
+    std::fs::write(node.path("/etc/default/kubelet"), flags("c")).unwrap();
+    node.uninstall();
+}
+
+#[test]
+fn two_at_a_time_do_not_undo_each_other() {
+    let node = Node::new(&[KUBEADM]);
+    let lock = std::fs::File::open(node.path("/var/lib")).unwrap();
+    lock.lock().unwrap();
+    node.refuses(&[], "another install-on-node is at work");
+    drop(lock);
+    node.install();
 }
 
 /// An entry whose marks somebody took away is somebody's now, and needs the program.

@@ -62,7 +62,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'Only the file of docker, oras, Helm and their like')
             [CompletionResult]::new('--containers', '--containers', [CompletionResultType]::ParameterName, 'Only the file of podman, buildah and skopeo')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would change, and change nothing')
-            [CompletionResult]::new('--kubelet', '--kubelet', [CompletionResultType]::ParameterName, 'Print the configuration with which kubelet calls this helper, and write no file')
+            [CompletionResult]::new('--kubelet', '--kubelet', [CompletionResultType]::ParameterName, 'Print the configuration with which kubelet calls this helper, for images of these registries or of all, and write no file')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for scripts')
             [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain words without colour, marks or tables, for screen readers and logs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')

@@ -52,7 +52,7 @@ complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_u
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand configure" -l docker -d 'Only the file of docker, oras, Helm and their like'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand configure" -l containers -d 'Only the file of podman, buildah and skopeo'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand configure" -l dry-run -d 'Show what would change, and change nothing'
-complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand configure" -l kubelet -d 'Print the configuration with which kubelet calls this helper, and write no file'
+complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand configure" -l kubelet -d 'Print the configuration with which kubelet calls this helper, for images of these registries or of all, and write no file'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand configure" -l json -d 'Print JSON, for scripts'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand configure" -l plain -d 'Print plain words without colour, marks or tables, for screen readers and logs'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand configure" -s h -l help -d 'Print help'

@@ -130,6 +130,34 @@ fn kubelet_takes_the_part_for_pods_once_it_is_not_commented_out() {
     );
 }
 
+/// Where others choose images, the node's token goes to no registry of theirs.
+#[test]
+#[ignore = "needs golang-go: run tests/run"]
+fn kubelet_asks_for_the_named_registries_alone() {
+    let node = Node::new();
+    let client = build(&node);
+    let named =
+        ["contoso.azurecr.io", "fabrikam-abc123.westus.geo.azurecr.us", "--registry-mirror=mcr.microsoft.com:contoso.azurecr.io"];
+    let configuration = node.home.write("kubelet.yaml", configure(&node, &named).stdout);
+    let images = [
+        ("contoso.azurecr.io/app", true),
+        ("contoso.eastus.geo.azurecr.io/app", true),
+        ("fabrikam-abc123.westus.geo.azurecr.us/app", true),
+        ("mcr.microsoft.com/app", true),
+        ("contoso-abc123.azurecr.io/app", false),
+        ("fabrikam.azurecr.io/app", false),
+        ("fabrikam-abc123.azurecr.us/app", false),
+        ("fabrikam-abc123.eastus.geo.azurecr.us/app", false),
+        ("contoso.azurecr.us/app", false),
+        ("fabrikam.eastus.geo.azurecr.io/app", false),
+    ];
+    for ((image, is_asked), told) in
+        images.iter().zip(ask(&node, &client, &configuration, &images.map(|(image, _)| request(image))))
+    {
+        assert_eq!(told["asked"], json!(is_asked), "{image}: {told}");
+    }
+}
+
 #[test]
 fn the_configuration_is_printed_and_where_it_belongs_is_told_beside_it() {
     let node = Node::new();
@@ -157,7 +185,7 @@ fn what_goes_with_no_configuration_of_kubelet_is_misuse() {
     let node = Node::new();
     for (words, said) in [
         ("--kubelet --all", "the argument `--kubelet` cannot be used with `--all`"),
-        ("--kubelet contoso.azurecr.io", "the argument `--kubelet` cannot be used with `[REGISTRY]...`"),
+        ("--kubelet contoso.azurecr.io.evil.example", "`contoso.azurecr.io.evil.example` is no Azure Container Registry"),
         ("--kubelet --remove", "cannot be used with"),
         ("--kubelet --docker", "cannot be used with"),
         ("--kubelet --containers", "cannot be used with"),

@@ -8,7 +8,7 @@ use crate::commands::Context;
 use crate::error::Error;
 use crate::identity::{CLIENT_ANNOTATION, TENANT_ANNOTATION};
 use crate::mirrors::Mirrors;
-use crate::registry::{CLOUDS, Cloud, FEDERATION};
+use crate::registry::{CLOUDS, Cloud, FEDERATION, Registry};
 use std::io::Write;
 
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
@@ -23,20 +23,28 @@ it takes one of each: if it has them already, add the entry under `providers` to
 images, and the program to that folder
 ";
 
-/// Prints the configuration, and on stderr where it belongs.
-pub(super) fn print(context: &Context<'_>, mirrors: &[String], mut output: impl Write) -> Result<(), Error> {
+/// Prints the configuration for these registries, or for all, and on stderr where it belongs.
+pub(super) fn print(
+    context: &Context<'_>,
+    registries: &[Registry],
+    mirrors: &[String],
+    mut output: impl Write,
+) -> Result<(), Error> {
     let own = context.settings.clouds();
     let mirrors = Mirrors::parse(mirrors, own).map_err(Error::Input)?;
-    output.write_all(configuration(own, &mirrors).as_bytes()).and_then(|()| output.flush()).map_err(Error::Output)?;
+    output.write_all(configuration(own, registries, &mirrors).as_bytes()).and_then(|()| output.flush()).map_err(Error::Output)?;
     (context.tell)(NEXT);
     Ok(())
 }
 
 /// As YAML, so that it can say why.
-fn configuration(own: &[Cloud], mirrors: &Mirrors) -> String {
-    let suffixes = CLOUDS.iter().chain(own).map(|cloud| &cloud.suffix);
-    let registries = suffixes.flat_map(|suffix| [format!("*.{suffix}"), format!("*.*.geo.{suffix}")]);
-    let images = lines(registries.chain(mirrors.iter().map(|(source, _)| source.to_owned())).map(|image| format!("\"{image}\"")));
+fn configuration(own: &[Cloud], registries: &[Registry], mirrors: &Mirrors) -> String {
+    let hosts: Vec<String> = match registries {
+        [] => CLOUDS.iter().chain(own).flat_map(|cloud| endpoints("*", &cloud.suffix)).collect(),
+        named => named.iter().flat_map(hosts_of).collect(),
+    };
+    let images =
+        lines(hosts.into_iter().chain(mirrors.iter().map(|(source, _)| source.to_owned())).map(|image| format!("\"{image}\"")));
     let options = mirrors.iter().map(|(source, registry)| format!("--registry-mirror={source}:{registry}"));
     let args = lines(std::iter::once("kubelet".to_owned()).chain(options));
     let audiences = CLOUDS.iter().filter(|cloud| cloud.federation != FEDERATION);
@@ -76,6 +84,20 @@ providers:
     #     - {TENANT_ANNOTATION}
 "
     )
+}
+
+/// The hosts of a registry: those of its regions too, unless it is one of them.
+fn hosts_of(registry: &Registry) -> Vec<String> {
+    let label = registry.host().strip_suffix(&*registry.cloud().suffix).and_then(|label| label.strip_suffix('.'));
+    match label.filter(|label| !label.contains('.')) {
+        Some(label) => endpoints(label, &registry.cloud().suffix).into(),
+        None => vec![registry.host().to_owned()],
+    }
+}
+
+/// The login server and the regional endpoints of what has this label, or of all.
+fn endpoints(label: &str, suffix: &str) -> [String; 2] {
+    [format!("{label}.{suffix}"), format!("{label}.*.geo.{suffix}")]
 }
 
 /// Each in a list of a provider.

@@ -54,7 +54,7 @@ use std::io::Write;
 const HELPER: &str = "acrscoped";
 
 /// `configure [REGISTRY…] [--all] [--remove] [--docker | --containers] [--dry-run] [--json | --plain]`, or
-/// `configure --kubelet [--registry-mirror SOURCE:REGISTRY,…]`.
+/// `configure --kubelet [REGISTRY…] [--registry-mirror SOURCE:REGISTRY,…]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct Arguments {
@@ -76,8 +76,8 @@ pub struct Arguments {
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Print the configuration with which kubelet calls this helper, and write no file.
-    #[arg(long, conflicts_with_all = ["registries", "all", "remove", "docker", "containers", "dry_run", "json", "plain"])]
+    /// Print the configuration with which kubelet calls this helper, for images of these registries or of all, and write no file.
+    #[arg(long, conflicts_with_all = ["all", "remove", "docker", "containers", "dry_run", "json", "plain"])]
     kubelet: bool,
     /// With --kubelet: pull the images of a host through a registry.
     #[arg(long = "registry-mirror", value_name = "SOURCE:REGISTRY", value_delimiter = ',', requires = "kubelet")]
@@ -88,11 +88,11 @@ pub struct Arguments {
 
 /// Does what was asked. All files are read and the changes made in memory before the first of them is written.
 pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<(), Error> {
+    let named = arguments.registries.iter().map(|text| context.registry(text)).collect::<Result<Vec<_>, _>>()?;
     if arguments.kubelet {
-        return kubelet::print(context, &arguments.mirrors, output);
+        return kubelet::print(context, &named, &arguments.mirrors, output);
     }
     let places = Places::of(context.settings)?;
-    let named = arguments.registries.iter().map(|text| context.registry(text)).collect::<Result<Vec<_>, _>>()?;
     let job = Job { context, arguments, places: &places };
     let report = if arguments.remove { job.remove(&named)? } else { job.wire(&named)? };
     if arguments.format.json {
