@@ -189,7 +189,7 @@ verify_provenance() {
     # maintainers, and which does not mean `v1/x`.
     name=$(printf '%s\n' "$repository" | sed 's/\./\\./g')
     gh attestation verify "$scratch/archive" --bundle "$scratch/provenance.json" --repo "$repository" \
-        --cert-identity-regex "^https://github\\.com/$name/\\.github/workflows/release\\.yml@refs/tags/v[0-9][^/]*\$" \
+        --cert-identity-regex "^https://github\\.com/(?i:$name)/\\.github/workflows/release\\.yml@refs/tags/v[0-9]+\\.[0-9]+\\.[0-9]+([-+][0-9A-Za-z.+-]+)?\$" \
         --deny-self-hosted-runners </dev/null >"$scratch/gh" 2>&1 || {
         sed 's/^/  gh: /' "$scratch/gh" >&2
         stop "the release workflow of $repository did not build $archive on a tag of a version, as far as \`gh\` can tell; nothing was installed" \

@@ -199,7 +199,7 @@ fn an_archive_is_verified_and_installed() {
     assert_eq!([words[0], words[1], words[3]], ["attestation", "verify", "--bundle"]);
     // By this name `gh` knows the file's form.
     assert_eq!(Path::new(words[4]).extension(), Some("json".as_ref()), "{asked}");
-    let signer = r"^https://github\.com/contoso/acrscoped/\.github/workflows/release\.yml@refs/tags/v[0-9][^/]*$";
+    let signer = r"^https://github\.com/(?i:contoso/acrscoped)/\.github/workflows/release\.yml@refs/tags/v[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$";
     let policy = format!("--repo contoso/acrscoped --cert-identity-regex {signer} --deny-self-hosted-runners");
     assert_eq!(words[5..].join(" "), policy);
     assert_eq!(asked.lines().nth(1), Some("what GitHub signed"));
@@ -225,6 +225,11 @@ fn only_the_release_workflow_on_a_tag_of_a_version_is_believed() {
     for (signer, believed) in [
         ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1.0.0", true),
         ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1.0.0-rc.1", true),
+        // GitHub does not tell them apart.
+        ("https://github.com/Contoso/ACR.Scoped/.github/workflows/release.yml@refs/tags/v1.0.0+1", true),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/Release.yml@refs/tags/v1.0.0", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v0evil", false),
+        ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v9", false),
         ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/heads/main", false),
         ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/pull/7/merge", false),
         ("https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/nightly", false),
@@ -237,7 +242,7 @@ fn only_the_release_workflow_on_a_tag_of_a_version_is_believed() {
         ("https://github.com/evil/x/https://github.com/contoso/acr.scoped/.github/workflows/release.yml@refs/tags/v1.0.0", false),
     ] {
         let script = format!(
-            "#!/bin/sh\nwhile [ \"$1\" != --cert-identity-regex ]; do shift; done\necho '{signer}' | grep -qE -e \"$2\"\n"
+            "#!/bin/sh\nwhile [ \"$1\" != --cert-identity-regex ]; do shift; done\nperl -e 'exit !($ARGV[1] =~ /$ARGV[0]/)' \"$2\" '{signer}'\n"
         );
         let gh = machine.write("tools/gh", &script);
         fs::set_permissions(gh, fs::Permissions::from_mode(0o755)).expect("our file");

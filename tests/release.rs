@@ -256,7 +256,7 @@ fn the_installer_of_a_release_installs_its_archive() {
     run(install, "", LIMIT).succeeds();
     let asked = fs::read_to_string(home.path("home/asked")).expect("`gh` was asked");
     let identity =
-        format!(r"--cert-identity-regex ^https://github\.com/{REPOSITORY}/\.github/workflows/release\.yml@refs/tags/v");
+        format!(r"--cert-identity-regex ^https://github\.com/(?i:{REPOSITORY})/\.github/workflows/release\.yml@refs/tags/v");
     assert!(asked.contains(&format!("--repo {REPOSITORY} {identity}")), "{asked}");
     let mut installed = home.command(home.path("home/.local/bin").join(PROGRAM));
     installed.arg("version");
