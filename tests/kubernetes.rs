@@ -324,6 +324,36 @@ fn what_others_write_around_the_entry_of_a_file_from_here_stays() {
     node.uninstall();
     assert!(node.read(CONFIG).ends_with(&format!("# ours, by hand\nproviders:\n{item}# the end\n")), "{}", node.read(CONFIG));
 
+    // However the path of the list is written, and whatever else an empty list holds.
+    let links = |node: &Node| {
+        for (link, place) in [("/etc/linked.yaml", CONFIG), ("/etc/folder", "/var/lib/kubelet")] {
+            let up = format!("..{place}");
+            std::os::unix::fs::symlink(up, node.path(link)).unwrap();
+        }
+    };
+    for (told, added) in [
+        ("/etc/linked.yaml", ""),
+        ("/etc/folder/credential-provider-config.yaml", ""),
+        ("/var/lib//kubelet/credential-provider-config.yaml", ""),
+        ("/not/to/be/seen/from/here.yaml", ""),
+        (CONFIG, " # all"),
+        (CONFIG, "\n---"),
+    ] {
+        let node = Node::new(&[KUBEADM]);
+        node.install();
+        links(&node);
+        let text = node.read(CONFIG);
+        let text =
+            if added == "\n---" { format!("---\n{text}") } else { text.replace("\nproviders:", &format!("\nproviders:{added}")) };
+        std::fs::write(node.path(CONFIG), text).unwrap();
+        let flags = format!(
+            "[Service]\nExecStart=kubelet \\\n --image-credential-provider-config={told} \\\n # --image-credential-provider-config=/old.yaml \\\n \
+             --image-credential-provider-config=/var/lib/kubelet\n"
+        );
+        node.home.write("node/etc/systemd/system/kubelet.service", flags);
+        node.refuses_to("uninstall", &[], "tells the kubelet to read");
+    }
+
     // Comments alone stay too, where no kubelet reads the list: it does not start with an empty one.
     let node = Node::new(&[KUBEADM]);
     node.install();
@@ -402,7 +432,10 @@ fn the_identity_of_the_node_and_of_its_pods_can_be_told() {
     expected["providers"][1]["matchImages"] = serde_json::json!(hosts);
     expected["providers"][1]["args"] = serde_json::json!(["kubelet", "--registry-mirror=mcr.microsoft.com:contoso.azurecr.io"]);
     assert_eq!(narrowed, expected);
-    for registries in ["\"", "contoso.azurecr.io\n- b", "contoso.azurecr.io,fabrikam.azurecr.io", "$(id)", "*", "--all"] {
+    for registries in ["--all", "-x", "contoso.azurecr.io:443", "contoso.azurecr.io\n- b"] {
+        node.refuses(&[("REGISTRIES", registries)], "expected such as contoso.azurecr.io");
+    }
+    for registries in ["\"", "contoso.azurecr.io,fabrikam.azurecr.io", "$(id)", "*"] {
         node.refuses(&[("REGISTRIES", registries)], "gave no entry");
     }
     for client in ["the one of the node", "-", "12345678", &format!("{CLIENT}\n{CLIENT}"), &format!("{CLIENT}: x")] {
@@ -428,6 +461,9 @@ fn in_a_folder_of_lists_it_has_a_file_of_its_own() {
     // The kubelet reads the whole folder: there is no second entry of a name, and none without its program.
     node.call(&["install"], &environment).succeeds();
     let moved = node.home.write("node/etc/kubernetes/providers.d/mine.yml", node.read(own));
+    std::os::unix::fs::symlink("/not/here", node.path("/etc/kubernetes/providers.d/far.yaml")).unwrap();
+    node.refuses_to("uninstall", &environment, "far.yaml beside it cannot be read from here");
+    std::fs::remove_file(node.path("/etc/kubernetes/providers.d/far.yaml")).unwrap();
     for action in ["install", "uninstall"] {
         node.refuses_to(action, &environment, "/etc/kubernetes/providers.d/mine.yml has an entry of the name");
     }
@@ -442,7 +478,13 @@ fn in_a_folder_of_lists_it_has_a_file_of_its_own() {
     let node = Node::new(&[("/etc/default/kubelet", flags), ("/etc/kubernetes/providers.d/old/ecr.yaml", ECR)]);
     node.install();
     node.refuses_to("uninstall", &[], "which would be gone or empty");
-    node.home.write("node/etc/kubernetes/providers.d/ecr.yaml", ECR);
+    let other = node.home.write("node/etc/kubernetes/providers.d/ecr.yaml", "providers: []\n");
+    node.refuses_to("uninstall", &[], "which would be gone or empty");
+    std::fs::write(other, ECR).unwrap();
+    let more = "X=--image-credential-provider-config=/etc/kubernetes/providers.d/docker-credential-acrscoped.yaml\n";
+    let more = node.home.write("node/var/lib/kubelet/kubeadm-flags.env", more);
+    node.refuses_to("uninstall", &[], "which would be gone or empty");
+    std::fs::remove_file(more).unwrap();
     node.uninstall();
 }
 
@@ -723,10 +765,14 @@ fn what_cannot_be_seen_or_is_not_clear_is_asked_for() {
     let node = Node::new(&[KUBEADM]);
     std::fs::create_dir_all(node.path("/etc/default")).unwrap();
     std::os::unix::fs::symlink("/opt/of-the-node/kubelet", node.path("/etc/default/kubelet")).unwrap();
-    node.refuses(&[], "/etc/default/kubelet: a link that leads nowhere from here");
-    let told = [("BIN_DIR", "/var/lib/p/bin/"), ("CONFIG", "/var/lib/p/list.yaml")];
+    node.refuses(&[], "/etc/default/kubelet is a link that leads nowhere from here");
+    let told = [("BIN_DIR", "/var/lib/p/bin/"), ("CONFIG", "/var/lib//p/list.yaml")];
     node.call(&["install"], &told).succeeds();
-    node.refuses_to("uninstall", &[], "/etc/default/kubelet: a link that leads nowhere from here");
+    node.refuses_to("uninstall", &[], "/etc/default/kubelet is a link that leads nowhere from here");
+    node.call(&["uninstall"], &told).succeeds();
+    std::fs::remove_dir_all(node.path("/etc/default")).unwrap();
+    std::os::unix::fs::symlink("/opt/of-the-node", node.path("/etc/sysconfig")).unwrap();
+    node.refuses(&[], "/etc/sysconfig is a link that leads nowhere from here");
 
     let flags = |at: &str| {
         format!("X='--image-credential-provider-bin-dir=/etc/{at}/bin --image-credential-provider-config=/etc/{at}.yaml'\n")
@@ -738,6 +784,9 @@ fn what_cannot_be_seen_or_is_not_clear_is_asked_for() {
     assert!(answer.stdout.contains("/etc/default/kubelet names /etc/b.yaml"), "{answer:#?}");
     // The list that the kubelet reads is another one.
     std::fs::write(node.path("/etc/default/kubelet"), flags("c")).unwrap();
+    std::fs::remove_file(node.path("/var/lib/kubelet/kubeadm-flags.env")).unwrap();
+    node.refuses_to("uninstall", &[], "/etc/default/kubelet tells the kubelet to read /etc/c.yaml");
+    node.home.write("node/etc/c.yaml", ECR);
     node.uninstall();
 }
 
