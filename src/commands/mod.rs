@@ -52,7 +52,7 @@ pub enum Command {
                             docker-credential-acrscoped configure --all\n  \
                             docker-credential-acrscoped configure --remove\n\n\
                             kubelet on the nodes of a cluster:\n  \
-                            docker-credential-acrscoped configure --kubelet contoso.azurecr.io >acrscoped.yaml")]
+                            docker-credential-acrscoped configure --kubelet contoso.azurecr.io >list.yaml")]
     Configure(configure::Arguments),
     /// Show which registries have a cached token, until when and whose it is, and who signed in with `login`.
     #[command(after_help = "Nothing leaves the machine.\n\nExamples:\n  \

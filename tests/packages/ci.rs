@@ -206,7 +206,7 @@ fn the_action_installs_the_release_of_its_own_version() {
         assert!(asked.contains(&format!("curl {place}/{file}\n")), "{asked}");
     }
     let verified = asked.lines().find(|line| line.starts_with("gh attestation verify")).unwrap_or_else(|| panic!("{asked}"));
-    assert!(verified.contains(r"/contoso/acrscoped/\.github/workflows/release\.yml@refs/tags/v[0-9]"), "{verified}");
+    assert!(verified.contains(r"/(?i:contoso/acrscoped)/\.github/workflows/release\.yml@refs/tags/v[0-9]"), "{verified}");
     let secret = runner.simulator.settings().apps[0].secret.clone();
     let identity = [("AZURE_TENANT_ID", TENANT), ("AZURE_CLIENT_ID", CLIENT), ("AZURE_CLIENT_SECRET", &secret)];
     assert_eq!(runner.get(&identity), [Endpoint::EntraToken, Endpoint::Exchange]);
