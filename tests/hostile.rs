@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
-use support::{Answer, Home, REGISTRY, ask, helper, world};
+use support::{Answer, Home, LIMIT, REGISTRY, ask, helper, run, world};
 
 const AUTHORITY: &str = "login.microsoftonline.com";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
@@ -451,10 +451,35 @@ fn a_token_that_a_registry_repeats_is_not_shown_whole_or_in_pieces() {
             let answer = ask(command, "get", REGISTRY);
             assert_eq!(answer.code(), 1, "{answer:#?}");
             assert!(answer.stdout.contains(if status == 307 { "redirect" } else { "not you: …" }), "{answer:#?}");
-            let shown = |at: usize| answer.text().contains(&token[at..at + 16]);
-            assert!(!(0..token.len() - 16).any(shown), "{answer:#?}");
+            shows_no_part_of(&answer, &token);
         }
     }
+}
+
+/// The refresh token, which `doctor` presents in several ways.
+#[test]
+fn a_refresh_token_that_a_registry_repeats_is_not_shown_by_the_doctor() {
+    let (home, simulator) = world();
+    let token = access_token(&simulator);
+    let given = json(format!(r#"{{"refresh_token":"{token}"}}"#));
+    let said = format!("{} {}", &token[10..50], &token[50..90]);
+    let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"not you: {said}"}}]}}"#);
+    let raw = bytes(format!("HTTP/1.1 403 F\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    simulator.change(|settings| {
+        settings.faults =
+            vec![Fault::always(FaultAt::Exchange, FaultKind::Raw(given)), Fault::always(FaultAt::Token, FaultKind::Raw(raw))];
+    });
+    let mut command = helper(&home, &simulator);
+    command.args(["doctor", "--plain", "contoso.azurecr.io/team/app"]);
+    let answer = run(command, "", LIMIT);
+    assert!(answer.text().contains("not you: …"), "{answer:#?}");
+    shows_no_part_of(&answer, &token);
+}
+
+#[track_caller]
+fn shows_no_part_of(answer: &Answer, token: &str) {
+    let shown = |at: usize| answer.text().contains(&token[at..at + 16]);
+    assert!(!(0..token.len() - 16).any(shown), "{answer:#?}");
 }
 
 #[test]
