@@ -11,14 +11,6 @@ const LOCKED: Duration = Duration::from_secs(5);
 /// How often it is looked at.
 const PERIOD: Duration = Duration::from_millis(5);
 
-/// What stands for every owner that a user namespace does not know (`user_namespaces(7)`, `/proc/sys/kernel/overflowuid`).
-#[cfg(unix)]
-const UNKNOWN_OWNER: u32 = 65_534;
-
-#[cfg(unix)]
-const UNKNOWN: &str =
-    "; inside rootless podman or buildah, root's files cannot be told from those of others: give it to yourself";
-
 /// The real path of a file. On Windows in the form that people and programs write, where there is one (`C:\…`, not `\\?\C:\…`).
 pub(crate) fn real_path(path: &Path) -> io::Result<PathBuf> {
     #[cfg(windows)]
@@ -33,30 +25,33 @@ pub(crate) fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read(open(path)?, limit)
 }
 
-/// The same of a file that nobody but its reader and root can change, as ssh demands of its own (`ssh_config(5)`), or exchange for
-/// another. On Windows nothing is demanded: what lies in a profile is kept from other users there, by lists that it takes the
-/// whole of Windows' rules to judge.
+/// The same of a protected file (see [`crate::trust`]).
 pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file = open(path)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let metadata = file.metadata()?;
-        let refused = |problem: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
-        let owner = metadata.uid();
-        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-            let why = if owner == UNKNOWN_OWNER { UNKNOWN } else { "" };
-            return refused(format!("it belongs to neither you nor root{why}"));
-        }
-        let is_exchangeable = path.parent().and_then(|folder| std::fs::metadata(folder).ok()).is_some_and(|folder| {
-            // Others can write to it, and the sticky bit does not keep them from files of ours.
-            folder.mode() & 0o1002 == 0o002
-        });
-        if metadata.mode() & 0o022 != 0 || is_exchangeable {
-            return refused("others than you and root can change it".into());
-        }
-    }
+    crate::trust::resolve_protected(path)?;
     read(file, limit)
+}
+
+/// The same of a file that the environment names.
+pub(crate) fn read_named(path: &Path, working_directory: Option<&Path>, limit: usize) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    crate::trust::resolve_named(path, working_directory)?;
+    read(file, limit)
+}
+
+/// Whether this process runs in a user namespace that does not show all users as they are, as in rootless Podman and Buildah.
+#[cfg(unix)]
+pub(crate) fn is_in_user_namespace() -> bool {
+    // The kernel allows 340 lines of it.
+    const LIMIT: usize = 64 * 1024;
+    read_small(Path::new("/proc/self/uid_map"), LIMIT).is_ok_and(|map| is_partial_map(&map))
+}
+
+/// Whether a map of users (`user_namespaces(7)`) is another than that of the initial namespace: all users, from zero to zero.
+#[cfg(unix)]
+fn is_partial_map(map: &[u8]) -> bool {
+    let words: Vec<&[u8]> = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+    !words.is_empty() && words != [&b"0"[..], b"0", b"4294967295"]
 }
 
 /// The folder in which a file is to be made, and its owner, when that is neither the user nor root: the nearest one that exists. What
@@ -185,6 +180,15 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
+    fn a_user_namespace_is_told_from_the_initial_one() {
+        assert!(!is_partial_map(b"         0          0 4294967295\n") && !is_partial_map(b""));
+        for map in [&b"         0       1000          1\n         1     100000      65536\n"[..], b"0 0 1\n"] {
+            assert!(is_partial_map(map));
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
     fn a_file_of_ours_is_put_in_place_for_us_alone() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
@@ -215,23 +219,5 @@ mod tests {
             "belongs to the user with id 54321: run it as that user, without `sudo`, or set `HOME` to a folder of your own";
         assert_eq!(error.to_string(), format!("{} {told}", home.path().display()));
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_file_that_others_can_change_is_not_believed() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        std::fs::write(&file, "1").unwrap();
-        for (mode, is_believed) in [(0o600, true), (0o644, true), (0o664, false), (0o606, false)] {
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(read_protected(&file, 9).is_ok(), is_believed, "{mode:o}");
-        }
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        for (mode, is_believed) in [(0o777, false), (0o1777, true), (0o775, true)] {
-            std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(read_protected(&file, 9).is_ok(), is_believed, "{mode:o}");
-        }
     }
 }

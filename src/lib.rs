@@ -89,13 +89,14 @@
 //! | `program` | programs that we call: how they are found, run and ended, or started to outlive us |
 //! | `asn1` | a reader of DER and BER, for keys and certificates |
 //! | `files` | small files: read with a bound and without waiting, put in place whole |
+//! | `trust` | which files may decide about trust: who can change them, and who named them |
 //! | `log` | what is told on stderr |
 //! | `error` | what can go wrong, as what the reader must do next |
 //! | `terminal` | how answers are drawn for a person |
 //! | `text` | text from elsewhere, made fit to be shown |
 //!
 //! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `flight` → `entra`,
-//! `logins`, `cache` → `network`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `error`, `mirrors` → `registry` →
+//! `logins`, `cache` → `network`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `trust`, `asn1` → `error`, `mirrors` → `registry` →
 //! `token` → `text`.
 //!
 //! # To add
@@ -153,6 +154,7 @@ pub mod terminal;
 pub mod text;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod token;
+mod trust;
 
 pub use config::{Settings, Variables};
 pub use deadline::Clock;

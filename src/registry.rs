@@ -8,6 +8,7 @@ use crate::token::REGISTRY_AUDIENCE;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use url::Url;
 
 /// A cloud: the suffix of its registries, the authority that signs people in there, and what it is called elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,15 @@ pub struct Cloud {
 }
 
 impl Cloud {
+    /// Whether this is the address of its authority, by one of its names.
+    pub(crate) fn is_authority(&self, url: &Url) -> bool {
+        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let host = url.host_str().unwrap_or_default();
+        let known =
+            AUTHORITY_ALIASES.iter().find(|(alias, _)| *alias == host && port.is_empty()).map_or(host, |(_, known)| known);
+        url.scheme() == "https" && self.authority == format!("{known}{port}")
+    }
+
     const fn azure(
         name: &'static str,
         suffix: &'static str,
@@ -47,6 +57,17 @@ impl Cloud {
         }
     }
 }
+
+/// Further hosts of the authorities of Azure's clouds, with the host that stands in the table (MSAL, `authority.py` 1.39; azure-identity
+/// 1.27, `_constants.py`; Microsoft, "National clouds").
+const AUTHORITY_ALIASES: &[(&str, &str)] = &[
+    ("login.microsoft.com", "login.microsoftonline.com"),
+    ("login.windows.net", "login.microsoftonline.com"),
+    ("sts.windows.net", "login.microsoftonline.com"),
+    ("login-us.microsoftonline.com", "login.microsoftonline.us"),
+    ("login.usgovcloudapi.net", "login.microsoftonline.us"),
+    ("login.partner.microsoftonline.cn", "login.chinacloudapi.cn"),
+];
 
 /// The audience of federated assertions in the public cloud, and where nothing else is known.
 pub const FEDERATION: &str = "api://AzureADTokenExchange";

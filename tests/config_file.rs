@@ -64,13 +64,18 @@ fn a_file_that_is_wrong_is_told_with_line_and_column_and_nothing_is_asked() {
 #[test]
 fn a_file_that_others_can_change_is_not_used() {
     let (home, simulator) = configured("username = 'token'\n");
-    for (mode, is_used) in [(0o644, true), (0o600, true), (0o664, false), (0o666, false)] {
+    // A group of the user's own is the user: `umask 002` is the default where each user has one.
+    for (mode, is_used) in [(0o644, true), (0o600, true), (0o664, true), (0o646, false), (0o666, false)] {
         std::fs::set_permissions(home.path(FILE), std::fs::Permissions::from_mode(mode)).unwrap();
         let answer = ask(helper(&home, &simulator), "get", REGISTRY);
         if is_used {
             answer.secret();
         } else {
-            assert!(answer.fails().stdout.ends_with("others than you and root can change it\n"), "{mode:o}");
+            let answer = answer.fails();
+            let path = home.path(FILE);
+            let problem = format!("cannot be used: users other than you and root can write to {}\n", path.display());
+            assert!(answer.stdout.ends_with(&problem), "{answer:#?}");
+            assert!(answer.stderr.contains(&format!("chmod go-w {}", path.display())), "{answer:#?}");
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 fn a_breaking_change_of_the_api_is_seen_here() {
     let _: Clock = SystemTime::now;
     let _: fn() -> Result<Settings, Error> = Settings::from_env;
-    let _: fn(Variables, Option<PathBuf>, Option<PathBuf>) -> Result<Settings, Error> = Settings::read;
+    let _: fn(Variables, Option<PathBuf>, Option<PathBuf>, Option<PathBuf>) -> Result<Settings, Error> = Settings::read;
     let _: fn(Variables, Option<PathBuf>) -> Settings = Settings::of;
     let _: fn(&Settings) -> &[Cloud] = Settings::clouds;
 
@@ -65,6 +65,7 @@ fn a_breaking_change_of_an_error_is_seen_here() {
             Error::NotOurs | Error::Interrupted => vec!["nothing more".to_owned()],
             Error::NoRegistry { text } | Error::Input(text) => vec![text],
             Error::Setting { name, problem } => vec![name, problem],
+            Error::Untrusted { name, problem, fix } => vec![name, problem, fix],
             Error::File(FileProblem { path, line, column, problem, .. }) => {
                 vec![path.display().to_string(), (line + column).to_string(), problem]
             }
@@ -116,16 +117,20 @@ fn told(refusal: Refusal) -> String {
 
 /// A service principal whose authority cannot be reached: nobody listens on port 1 of loopback.
 fn settings() -> Settings {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, "authority = 'https://127.0.0.1:1'").expect("our folder");
     let rows = [
         ("AZURE_TENANT_ID", "contoso.example"),
         ("AZURE_CLIENT_ID", "client"),
         ("AZURE_CLIENT_SECRET", "canary"),
-        ("AZURE_AUTHORITY_HOST", "https://127.0.0.1:1"),
+        ("ACRSCOPED_CONFIG", file.to_str().expect("UTF-8")),
         ("ACRSCOPED_CACHE", "none"),
         // No place to meet other processes, not even other tests.
         ("TMPDIR", "/proc/nowhere"),
     ];
-    Settings::of(rows.map(|(name, value)| (name.to_owned(), value.into())).into(), None)
+    let variables = rows.map(|(name, value)| (name.to_owned(), value.into())).into();
+    Settings::read(variables, None, None, None).expect("a good file")
 }
 
 /// A sign-in that comes as far as the authority, which is not there.

@@ -29,12 +29,11 @@ fn settings(client: &str) -> Settings {
         ("AZURE_TENANT_ID", "contoso.example"),
         ("AZURE_CLIENT_ID", client),
         ("AZURE_CLIENT_SECRET", "canary"),
-        ("AZURE_AUTHORITY_HOST", "https://127.0.0.1:1"),
         // No place to meet other processes, not even other tests.
         ("TMPDIR", "/proc/nowhere"),
     ];
     let rows = rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
-    Settings::of(rows, None)
+    Settings::of(rows, None).with_text("authority = 'https://127.0.0.1:1'").expect("a good file")
 }
 
 fn registry() -> Registry {

@@ -98,5 +98,5 @@ fn uncommented(line: &str) -> &str {
 
 fn read(file: &Path) -> Settings {
     let variables = HashMap::from([("ACRSCOPED_CONFIG".to_owned(), file.as_os_str().to_owned())]);
-    Settings::read(variables, None, None).unwrap_or_else(|error| panic!("{error}"))
+    Settings::read(variables, None, None, None).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -49,13 +49,19 @@ pub(super) fn http_url(name: &str, value: &str, example: &str) -> Result<Url, Er
 }
 
 /// How the network is used; `ca_file` comes from the settings.
-pub(super) fn network(variables: &Variables, ca_file: Option<Value<PathBuf>>) -> Result<NetworkSettings, Error> {
+pub(super) fn network(
+    variables: &Variables,
+    ca_file: Option<Value<PathBuf>>,
+    working_directory: Option<&Path>,
+) -> Result<NetworkSettings, Error> {
     let mut circumstances = circumstances(variables)?;
     circumstances
         .extend(ca_file.as_ref().map(|file| format!("`{}` is set to {}", file.origin.setting("ca_file"), file.value.display())));
     let first = |names: [&str; 4]| names.iter().find_map(|name| text(variables, name).ok().flatten()).unwrap_or_default();
     Ok(NetworkSettings {
         system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from),
+        system_ca_dirs: raw(variables, "SSL_CERT_DIR").map(|dirs| std::env::split_paths(&dirs).collect()).unwrap_or_default(),
+        working_directory: working_directory.map(Path::to_owned),
         ca_file,
         // The order in which the HTTP client reads them.
         proxy: first(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]).into(),

@@ -7,14 +7,16 @@ use super::keys::{KEYS, Key, Kind, Place};
 use super::pattern::Pattern;
 use super::values::nearest;
 use crate::error::{Error, FileProblem, visible};
-use crate::files::read_protected;
+use crate::files::read_named;
 use crate::registry::Cloud;
+use crate::trust::Refusal;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use url::Url;
 
 /// Room for thousands of profiles.
 const LIMIT: usize = 1024 * 1024;
@@ -57,15 +59,21 @@ type Table<'a> = DeTable<'a>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
 impl File {
-    /// Reads the file at `path`. One that is missing is empty unless it `must_exist`.
-    pub(super) fn read(path: &Path, must_exist: bool) -> Result<Self, Error> {
+    /// Reads the file at `path`, which the environment names. One that is missing is empty unless it `must_exist`.
+    pub(super) fn read(path: &Path, must_exist: bool, working_directory: Option<&Path>) -> Result<Self, Error> {
         let unusable = |problem: String| Error::Setting { name: path.display().to_string(), problem };
         // Who can write it chooses who gets our tokens.
-        let bytes = match read_protected(path, LIMIT) {
+        let bytes = match read_named(path, working_directory, LIMIT) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
                 return Ok(Self { path: path.to_owned(), ..Self::default() });
             }
-            Err(error) => return Err(unusable(format!("cannot be used: {error}"))),
+            Err(error) => {
+                let problem = format!("cannot be used: {error}");
+                return Err(match Refusal::from_io(&error) {
+                    Some(refusal) => Error::Untrusted { name: path.display().to_string(), problem, fix: refusal.fix.clone() },
+                    None => unusable(problem),
+                });
+            }
             Ok(bytes) => bytes,
         };
         let text = String::from_utf8(bytes).map_err(|_| unusable("is not UTF-8".into()))?;
@@ -81,6 +89,12 @@ impl File {
             reader.wrong(at, problem)
         })?;
         reader.file(table.get_ref())
+    }
+
+    /// Every authority that the settings of the file name.
+    pub(super) fn authorities(&self) -> impl Iterator<Item = Url> {
+        let sections = std::iter::once(&self.top).chain(self.profiles.iter().map(|profile| &profile.settings));
+        sections.filter_map(|section| super::values::authority(&section.get("authority")?.value).ok())
     }
 
     /// The profiles for a registry, the most specific first: those for the host itself, then those for its login server, which
@@ -336,7 +350,7 @@ mod tests {
     fn a_missing_file_is_an_empty_one_unless_it_was_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
-        assert_eq!(File::read(&file, false).unwrap().path, file);
-        assert!(File::read(&file, true).unwrap_err().to_string().contains("cannot be used: No such file"));
+        assert_eq!(File::read(&file, false, None).unwrap().path, file);
+        assert!(File::read(&file, true, None).unwrap_err().to_string().contains("cannot be used: No such file"));
     }
 }

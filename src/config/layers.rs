@@ -126,8 +126,7 @@ impl<'a> Layers<'a> {
     /// of another, so it is not meant for those.
     fn is_of_another_cloud(&self, authority: &str) -> bool {
         let Ok(url) = values::authority(authority) else { return false };
-        let mut clouds = CLOUDS.iter().chain(&self.file.clouds);
-        let its = clouds.find(|cloud| values::authority(&cloud.authority).as_ref() == Ok(&url));
+        let its = CLOUDS.iter().chain(&self.file.clouds).find(|cloud| cloud.is_authority(&url));
         its.is_some_and(|its| self.registry.is_some_and(|registry| registry.cloud() != its))
     }
 

@@ -28,7 +28,8 @@ pub(crate) use values::is_tenant;
 pub use values::{IDENTITY_TOKEN, ZERO_GUID};
 
 use crate::error::Error;
-use crate::registry::{Cloud, Registry};
+use crate::files;
+use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::token::Audience;
 use environment::{meeting_folders, network, program_folders, raw, session_bus};
 use file::File;
@@ -47,6 +48,8 @@ use url::Url;
 pub struct Settings {
     variables: Variables,
     home: Option<PathBuf>,
+    /// The real path of the folder that this process runs in, which may be a checkout.
+    working_directory: Option<PathBuf>,
     file: File,
 }
 
@@ -89,6 +92,10 @@ pub struct Config {
 pub struct NetworkSettings {
     /// `SSL_CERT_FILE`: PEM certificates in place of the system's.
     pub system_ca_file: Option<PathBuf>,
+    /// `SSL_CERT_DIR`: folders with such certificates.
+    pub system_ca_dirs: Vec<PathBuf>,
+    /// The real path of the folder that this process runs in: certificates in it are not trusted if a variable names them.
+    pub working_directory: Option<PathBuf>,
     /// `ca_file`: PEM certificates trusted besides the system's.
     pub ca_file: Option<Value<PathBuf>>,
     /// The proxy of requests by TLS, with user and password if it has them, and empty if there is none.
@@ -177,7 +184,7 @@ pub const DELEGATED_VARIABLE: &str = "ACRSCOPED_DELEGATED";
 impl Settings {
     /// The settings of the user, as the program itself has them: the environment of this process, and the config file that it names, or
     /// that in the user's folder. Errors as [`Settings::read`].
-    #[expect(clippy::disallowed_methods, reason = "the environment is touched here and nowhere else")]
+    #[expect(clippy::disallowed_methods, reason = "the environment and the working directory are touched here and nowhere else")]
     pub fn from_env() -> Result<Self, Error> {
         // Windows takes `Path` and `PATH` for the same.
         let known = |name: String| if cfg!(windows) { name.to_uppercase() } else { name };
@@ -185,26 +192,34 @@ impl Settings {
             std::env::vars_os().filter_map(|(name, value)| Some((known(name.into_string().ok()?), value))).collect();
         // Other programs go by the variable there, and not by the account.
         let profile = variables.get("USERPROFILE").map(PathBuf::from).filter(|folder| cfg!(windows) && folder.is_absolute());
-        Self::read(variables, profile.or_else(dirs::home_dir), dirs::config_dir())
+        let working_directory = std::env::current_dir().and_then(|folder| files::real_path(&folder)).ok();
+        Self::read(variables, profile.or_else(dirs::home_dir), dirs::config_dir(), working_directory)
     }
 
     /// Keeps the environment's variables and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
-    /// `docker-credential-acrscoped/config.toml` in `config_folder`.
+    /// `docker-credential-acrscoped/config.toml` in `config_folder`. `working_directory` is the real path of the folder that the process
+    /// runs in: a file in it is refused, because a checkout must not bring settings along.
     ///
-    /// Errors: a file that cannot be read, that others can change, or in which anything is wrong. Variables are judged only when they
-    /// are needed.
-    pub fn read(variables: Variables, home: Option<PathBuf>, config_folder: Option<PathBuf>) -> Result<Self, Error> {
+    /// # Errors
+    ///
+    /// The file cannot be read, others can change it, it is in the working directory, or anything in it is wrong. Variables are judged
+    /// only when they are needed.
+    pub fn read(
+        variables: Variables,
+        home: Option<PathBuf>,
+        config_folder: Option<PathBuf>,
+        working_directory: Option<PathBuf>,
+    ) -> Result<Self, Error> {
         let folder = config_folder.map(|folder| folder.join(env!("CARGO_PKG_NAME")));
         let file = match (raw(&variables, CONFIG_VARIABLE).map(PathBuf::from), folder) {
             (Some(path), _) if !path.is_absolute() => {
-                // A checkout in which somebody happens to work must not bring settings along.
                 return Err(environment::wrong(CONFIG_VARIABLE, &format!("is {:?}, expected an absolute path", path.display())));
             }
-            (Some(path), _) => File::read(&path, true)?,
-            (None, Some(folder)) => File::read(&folder.join("config.toml"), false)?,
+            (Some(path), _) => File::read(&path, true, working_directory.as_deref())?,
+            (None, Some(folder)) => File::read(&folder.join("config.toml"), false, working_directory.as_deref())?,
             (None, None) => File::default(),
         };
-        Ok(Self { variables, home, file })
+        Ok(Self { variables, home, working_directory, file })
     }
 
     /// Settings from variables alone, without a file: of a program that has its own way to be told who signs in. `home` is where the
@@ -213,7 +228,7 @@ impl Settings {
     /// Proxies and the CA certificates of the system are those of the process all the same (`HTTPS_PROXY`, `NO_PROXY`,
     /// `SSL_CERT_FILE`, …): the HTTP client reads them itself. `ACRSCOPED_CA_FILE` is taken from `variables`.
     pub fn of(variables: Variables, home: Option<PathBuf>) -> Self {
-        Self { variables, home, file: File::default() }
+        Self { variables, home, working_directory: None, file: File::default() }
     }
 
     /// The clouds that the user added to those of Azure (`[cloud.NAME]` in the config file), for [`Registry::parse`].
@@ -253,7 +268,8 @@ impl Settings {
     /// The settings as they would be with another text in the config file. Errors with what is wrong with it.
     pub fn with_text(&self, text: &str) -> Result<Self, Error> {
         let file = File::parse(&self.file.path, text.strip_prefix('\u{feff}').unwrap_or(text))?;
-        Ok(Self { variables: self.variables.clone(), home: self.home.clone(), file })
+        let (variables, home, working_directory) = (self.variables.clone(), self.home.clone(), self.working_directory.clone());
+        Ok(Self { variables, home, working_directory, file })
     }
 
     /// How much is told on stderr.
@@ -281,7 +297,10 @@ impl Settings {
 
     fn config(&self, layers: &Layers<'_>, cloud: &Cloud) -> Result<Config, Error> {
         let (authority, authority_origin) = match layers.value("authority", values::authority)? {
-            Some(authority) => (authority.value, Some(authority.origin)),
+            Some(authority) => {
+                self.check_authority(&authority)?;
+                (authority.value, Some(authority.origin))
+            }
             None => (values::authority(&cloud.authority).map_err(Error::Input)?, None),
         };
         let audience = match layers.value("audience", values::audience)? {
@@ -298,8 +317,23 @@ impl Settings {
             authority,
             authority_origin,
             sources: SourceSettings::read(&self.variables, layers, self.home.as_deref(), &self.file.path)?,
-            network: network(&self.variables, layers.value("ca_file", values::path)?)?,
+            network: network(&self.variables, layers.value("ca_file", values::path)?, self.working_directory.as_deref())?,
             meeting_folders: meeting_folders(&self.variables, self.home.as_deref()),
+        })
+    }
+
+    /// An authority receives secrets, so a variable can only choose among those that Azure has and those that the config file names.
+    fn check_authority(&self, authority: &Value<Url>) -> Result<(), Error> {
+        let Origin::Variable(name) = authority.origin else { return Ok(()) };
+        let is_known = |cloud: &Cloud| cloud.is_authority(&authority.value);
+        if CLOUDS.iter().chain(self.clouds()).any(is_known) || self.file.authorities().any(|known| known == authority.value) {
+            return Ok(());
+        }
+        let url = authority.value.as_str().trim_end_matches('/');
+        Err(Error::Untrusted {
+            name: name.into(),
+            problem: format!("names {url}, which is not a known Microsoft Entra authority, so nothing was sent to it"),
+            fix: format!("to trust it, write `authority = \"{url}\"` in {}", self.file.path.display()),
         })
     }
 
@@ -442,9 +476,55 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_may_be_a_bare_host() {
-        let config = read(&[("AZURE_AUTHORITY_HOST", "login.example")]).unwrap();
-        assert_eq!(config.authority.as_str(), "https://login.example/");
+    fn a_variable_chooses_among_the_authorities_of_azure_and_of_the_config_file() {
+        let of = |text: &str, name: &str, value: &str| {
+            let settings = with_file(text, &[(name, value)]);
+            let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).unwrap();
+            settings.for_registry(&registry).map(|config| config.authority.to_string())
+        };
+        let cloud = "[cloud.f]\nsuffix = 'acr.f.example'\nauthority = 'login.f.example'\n";
+        let profile = "[registry.\"*.azurecr.us\"]\nauthority = 'https://login.p.example:8443'\n";
+        for (text, value, chosen) in [
+            ("", "login.windows.net", "https://login.windows.net/"),
+            ("", "https://login.microsoft.com/", "https://login.microsoft.com/"),
+            ("", "sts.windows.net", "https://sts.windows.net/"),
+            ("", "login.microsoftonline.us", "https://login.microsoftonline.us/"),
+            ("authority = 'login.t.example'", "https://login.t.example", "https://login.t.example/"),
+            (profile, "login.p.example:8443", "https://login.p.example:8443/"),
+            (cloud, "login.f.example", "https://login.f.example/"),
+        ] {
+            assert_eq!(of(text, "ACRSCOPED_AUTHORITY", value).unwrap(), chosen, "{value}");
+        }
+        for name in ["ACRSCOPED_AUTHORITY", "AZURE_AUTHORITY_HOST"] {
+            for value in [
+                "login.evil.example",
+                "login.microsoftonline.com.evil.example",
+                "login.microsoftonline.com:8443",
+                "login.windows.net:444",
+                "evil.login.microsoftonline.com",
+                "login.p.example",
+                "127.0.0.1",
+            ] {
+                let error = of(&format!("{cloud}{profile}"), name, value).unwrap_err();
+                let sentence = format!(
+                    "`{name}` names https://{value}, which is not a known Microsoft Entra authority, so nothing was sent to it"
+                );
+                assert_eq!(error.to_string(), sentence);
+                let fix = format!("to trust it, write `authority = \"https://{value}\"` in config.toml");
+                assert_eq!(error.hint(), Some(fix));
+            }
+        }
+    }
+
+    #[test]
+    fn an_authority_of_another_cloud_by_any_of_its_names_is_not_meant_for_this_registry() {
+        for (value, authority) in [
+            ("login.partner.microsoftonline.cn", "https://login.microsoftonline.com/"),
+            ("login.usgovcloudapi.net", "https://login.microsoftonline.com/"),
+            ("login.windows.net", "https://login.windows.net/"),
+        ] {
+            assert_eq!(read(&[("AZURE_AUTHORITY_HOST", value)]).unwrap().authority.as_str(), authority);
+        }
     }
 
     #[test]

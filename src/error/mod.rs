@@ -64,6 +64,15 @@ pub enum Error {
         /// What is wrong with it and what is expected, never the value of a secret.
         problem: String,
     },
+    /// A host that would receive secrets, or a file that decides about trust, is not trusted.
+    Untrusted {
+        /// The variable or file.
+        name: String,
+        /// What is wrong with it, to follow the name.
+        problem: String,
+        /// A command, or what to write and where.
+        fix: String,
+    },
     /// The config file cannot be used as it is.
     File(FileProblem),
     /// The helper for other hosts did not do its part.
@@ -214,7 +223,7 @@ impl fmt::Display for Error {
             Self::NoRegistry { text } => write!(f, "`{}` is no Azure Container Registry", printable(text)),
             Self::Input(problem) => f.write_str(problem),
             Self::Request { problem } => write!(f, "the request cannot be used: {problem}"),
-            Self::Setting { name, problem } => write!(f, "`{name}` {problem}"),
+            Self::Setting { name, problem } | Self::Untrusted { name, problem, .. } => write!(f, "`{name}` {problem}"),
             Self::Annotation { name, problem } => write!(f, "`{name}` {problem}"),
             Self::NoIdentity { .. } => f.write_str("no Azure identity to sign in with"),
             Self::SignIn(sign_in) => write!(f, "{} gave no access token: {}", sign_in.source, sign_in.said),
@@ -265,6 +274,7 @@ impl Error {
             | Self::Request { .. }
             | Self::Annotation { .. }
             | Self::Setting { .. }
+            | Self::Untrusted { .. }
             | Self::WrongAudience { .. } => vec![],
         }
     }
@@ -285,6 +295,7 @@ impl Error {
                 "kubelet 1.26 and later ask so; `docker-credential-acrscoped configure --kubelet` prints the configuration for it"
                     .into(),
             ),
+            Self::Untrusted { fix, .. } => Some(fix.clone()),
             Self::NotSignedIn(error) => error.hint(),
             Self::NowhereToStore { file, .. } => Some(format!(
                 "`delegate = \"secretservice\"` in {} passes other hosts to `docker-credential-secretservice`; or name a helper for \

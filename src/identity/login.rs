@@ -5,7 +5,7 @@ use crate::config::{Config, Value};
 use crate::deadline::Clock;
 use crate::entra::{ANY_TENANT, DEVELOPER_SIGN_ON, PublicClient};
 use crate::error::Error;
-use crate::files::read_small;
+use crate::files::is_in_user_namespace;
 use crate::logins::{self, Login};
 use crate::network::{self, Network};
 use crate::registry::Registry;
@@ -108,7 +108,7 @@ impl Account {
         if let Error::SignIn(failure) = &mut failure
             && is_in_kernel
             && network::chain(cause).any(|cause| cause.is::<Gone>())
-            && read_small(UID_MAP.as_ref(), UID_MAP_LIMIT).is_ok_and(|map| is_of_another_namespace(&map))
+            && is_in_user_namespace()
         {
             failure.hint = Some(format!("{OWN_KEYRING}: {}", self.command_within("podman")));
         }
@@ -145,12 +145,6 @@ impl fmt::Display for Account {
 /// What is said before the command that signs in inside the user namespace of podman and buildah.
 pub(crate) const OWN_KEYRING: &str = "podman and buildah without root have a kernel keyring of their own";
 
-/// Where it says which users a user namespace knows (`user_namespaces(7)`).
-const UID_MAP: &str = "/proc/self/uid_map";
-
-/// The kernel allows 340 lines of it.
-const UID_MAP_LIMIT: usize = 64 * 1024;
-
 /// The token of a login is in no store.
 #[derive(Debug)]
 struct Gone;
@@ -162,12 +156,6 @@ impl fmt::Display for Gone {
 }
 
 impl std::error::Error for Gone {}
-
-/// Whether it is the map of a user namespace that is not the initial one, which knows every user by its own number.
-fn is_of_another_namespace(map: &[u8]) -> bool {
-    let words: Vec<&[u8]> = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
-    !words.is_empty() && words != [&b"0"[..], b"0", b"4294967295"]
-}
 
 /// A login with what its refresh token is asked for and kept with.
 struct Session {
@@ -300,14 +288,6 @@ mod tests {
         let who = |home: &str, tenant: &str, client: &str| who(home, tenant, client).unwrap().who();
         let all = [who("alice", "one", "a"), who("bob", "one", "a"), who("alice", "two", "a"), who("alice", "one", "b")];
         assert!((1..4).all(|at| all[..at].iter().all(|other| *other != all[at])), "{all:?}");
-    }
-
-    #[test]
-    fn a_user_namespace_is_told_from_the_initial_one() {
-        assert!(!is_of_another_namespace(b"         0          0 4294967295\n") && !is_of_another_namespace(b""));
-        for map in [&b"         0       1000          1\n         1     100000      65536\n"[..], b"0 0 1\n"] {
-            assert!(is_of_another_namespace(map));
-        }
     }
 
     #[test]

@@ -450,8 +450,8 @@ mod tests {
         ] {
             assert_eq!(choose(&SECRET, host).unwrap().authority.as_str(), authority);
         }
-        let named = [&SECRET[..], &[("AZURE_AUTHORITY_HOST", "login.example")]].concat();
-        assert_eq!(choose(&named, "contoso.azurecr.us").unwrap().authority.as_str(), "https://login.example/");
+        let named = [&SECRET[..], &[("ACRSCOPED_AUTHORITY", "login.windows.net")]].concat();
+        assert_eq!(choose(&named, "contoso.azurecr.us").unwrap().authority.as_str(), "https://login.windows.net/");
         // As AKS sets it in every pod of the public cloud.
         let ambient = [&SECRET[..], &[("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/")]].concat();
         for (host, authority) in [

@@ -16,10 +16,11 @@ pub use early::EarlyConnection;
 pub use failure::chain;
 pub use transport::Transport;
 
-use crate::config::{NetworkSettings, Value};
+use crate::config::{NetworkSettings, Origin, Value};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Stage, Unreachable, printable};
 use crate::files::read_small;
+use crate::trust::{self, Refusal};
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::DATE;
 use reqwest::{Client, ClientBuilder, Request, Response, StatusCode};
@@ -28,10 +29,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 use std::error::Error as StdError;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
-use tracing::debug;
+use tracing::{debug, warn};
 use witness::Witness;
 
 /// The longest body that is read of any answer.
@@ -49,6 +50,8 @@ const USER_AGENT: &str = concat!("docker-credential-acrscoped/", env!("CARGO_PKG
 #[derive(Debug)]
 pub struct Network {
     settings: NetworkSettings,
+    /// Whether `SSL_CERT_FILE` and `SSL_CERT_DIR` are set and not trusted.
+    uses_system_ca_only: bool,
     deadline: Deadline,
     clock: Clock,
     skew: Mutex<Option<String>>,
@@ -58,10 +61,20 @@ impl Network {
     /// For requests that end by `deadline`; `clock` is compared with the servers' clocks.
     pub fn new(settings: NetworkSettings, deadline: Deadline, clock: Clock) -> Self {
         let mut settings = settings;
+        let refused = refused_ca_variables(&settings);
+        for sentence in &refused {
+            warn!("{sentence}; the certificates of the system are used");
+        }
+        if !refused.is_empty() {
+            settings.system_ca_file = None;
+            settings.system_ca_dirs = vec![];
+        }
+        let uses_system_ca_only = !refused.is_empty();
+        settings.circumstances.extend(refused);
         if let Some(error) = settings.system_ca_file.as_ref().and_then(|file| std::fs::metadata(file).err()) {
             settings.circumstances.push(format!("the file of `SSL_CERT_FILE` cannot be read: {error}"));
         }
-        Self { settings, deadline, clock, skew: Mutex::new(None) }
+        Self { settings, uses_system_ca_only, deadline, clock, skew: Mutex::new(None) }
     }
 
     /// A client for one authority or registry. Errors when no CA certificate can be loaded, for example because `SSL_CERT_FILE`
@@ -109,16 +122,31 @@ impl Network {
             return Err(Error::Setting { name: "SSL_CERT_FILE".into(), problem });
         }
         let besides = self.settings.ca_file.as_ref();
-        let besides = besides.map(|Value { value, origin }| certificates(value, &origin.setting("ca_file"))).transpose()?;
-        let besides = besides.unwrap_or_default();
+        let besides = besides.map(|file| self.ca_file(file)).transpose()?.unwrap_or_default();
         // Windows and macOS judge certificates themselves, and know nothing of this variable.
         let only = self.settings.system_ca_file.as_ref().filter(|_| cfg!(any(windows, target_os = "macos")));
         let tls = match only {
             Some(file) => tls::only(certificates(file, "SSL_CERT_FILE")?.into_iter().chain(besides)),
+            None if self.uses_system_ca_only => tls::system_without_variables(besides),
             None => tls::system(besides),
         };
         let tls = tls.map_err(|error| self.untrusting(host, &error))?;
         adapt(base(tls).https_only(true)).build().map_err(|error| self.untrusting(host, &error))
+    }
+
+    /// The certificates of the setting `ca_file`, if the file is protected.
+    fn ca_file(&self, file: &Value<PathBuf>) -> Result<Vec<CertificateDer<'static>>, Error> {
+        let Value { value: path, origin } = file;
+        let name = origin.setting("ca_file");
+        let resolved = match origin {
+            Origin::Variable(_) => trust::resolve_named(path, self.settings.working_directory.as_deref()),
+            Origin::Profile { .. } | Origin::Top { .. } | Origin::Annotation(_) => trust::resolve_protected(path),
+        };
+        if let Some(refusal) = resolved.as_ref().err().and_then(Refusal::from_io) {
+            let problem = format!("names {}, which is not trusted: {refusal}", path.display());
+            return Err(Error::Untrusted { name, problem, fix: refusal.fix.clone() });
+        }
+        certificates(path, &name)
     }
 
     fn untrusting(&self, host: &str, error: &(dyn StdError + 'static)) -> Error {
@@ -187,6 +215,20 @@ impl Network {
 fn base(tls: ClientConfig) -> ClientBuilder {
     let builder = Client::builder().tls_backend_preconfigured(tls).user_agent(USER_AGENT);
     builder.redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT)
+}
+
+/// Why `SSL_CERT_FILE` and `SSL_CERT_DIR` are ignored, a sentence each. A path that does not exist is not refused here.
+pub(crate) fn refused_ca_variables(settings: &NetworkSettings) -> Vec<String> {
+    let files = settings.system_ca_file.iter().map(|file| ("SSL_CERT_FILE", file));
+    let named = files.chain(settings.system_ca_dirs.iter().map(|folder| ("SSL_CERT_DIR", folder)));
+    let refusal = |path: &Path| trust::resolve_named(path, settings.working_directory.as_deref()).err();
+    named
+        .filter_map(|(name, path)| {
+            let error = refusal(path)?;
+            let refusal = Refusal::from_io(&error)?;
+            Some(format!("`{name}` is ignored, because {} is not trusted: {refusal}", path.display()))
+        })
+        .collect()
 }
 
 /// The certificates of a PEM file that a setting names.

@@ -284,7 +284,7 @@ pub fn config_file(folder: &Path, text: &[u8]) {
     let file = folder.join("config.toml");
     std::fs::write(&file, text).expect("our folder");
     let variables = HashMap::from([("ACRSCOPED_CONFIG".to_owned(), file.into_os_string())]);
-    let settings = match Settings::read(variables, None, None) {
+    let settings = match Settings::read(variables, None, None, None) {
         Ok(settings) => settings,
         Err(error) => return words(&error),
     };

@@ -1,0 +1,372 @@
+//! Which files may decide about trust: the config file and CA certificates.
+//!
+//! A path is *protected* if only this user and root can change what it leads to. Links are followed first. Then the file and every
+//! folder on the way are judged: owned by the user or root, and not writable by others. Accepted are sticky folders, read-only
+//! mounts, and a group that is the user's own primary group.
+//!
+//! The environment comes from anybody: a checkout, a compose file, a CI job. So a path that it names must also be absolute, must not
+//! lead through `/proc` or `/dev/fd`, and must not lead into the working directory.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a path is not trusted, and how to change that.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    problem: String,
+    /// A command or a sentence.
+    pub(crate) fix: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl Refusal {
+    /// The refusal that an error is about, if it is about one.
+    pub(crate) fn from_io(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+/// Follows the links of a path and returns the real one.
+///
+/// # Errors
+///
+/// A [`Refusal`] if the path is not protected; otherwise what the system reports, such as `NotFound`.
+pub(crate) fn resolve_protected(path: &Path) -> io::Result<PathBuf> {
+    if !path.is_absolute() {
+        return Err(refused(format!("{} is a relative path", path.display()), "write the absolute path"));
+    }
+    resolve(path)
+}
+
+/// Follows the links of a path that the environment names and returns the real one. `working_directory` is a real path.
+///
+/// # Errors
+///
+/// As [`resolve_protected`], and a [`Refusal`] if the path leads into the working directory. The root folder and folders that hold
+/// the account's home are accepted as working directories, since they are no checkout.
+pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
+    let real = resolve_protected(path)?;
+    let Some(directory) = working_directory else { return Ok(real) };
+    let is_inside = real.starts_with(directory) || path.starts_with(directory);
+    if !is_inside || directory.parent().is_none() {
+        return Ok(real);
+    }
+    let home = account_home().map(|home| home.canonicalize().unwrap_or(home));
+    if home.is_some_and(|home| home.starts_with(directory) || path == home.join(DEFAULT_CONFIG)) {
+        return Ok(real);
+    }
+    let problem = format!("it is in the working directory {}", directory.display());
+    Err(refused(problem, "keep it outside of your checkouts, or run the command in another folder"))
+}
+
+/// Where the config file is in the account's home. The environment does not choose it.
+const DEFAULT_CONFIG: &str = if cfg!(target_os = "macos") {
+    "Library/Application Support/docker-credential-acrscoped/config.toml"
+} else {
+    ".config/docker-credential-acrscoped/config.toml"
+};
+
+fn refused(problem: String, fix: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, Refusal { problem, fix: fix.into() })
+}
+
+/// Modes are not judged on Windows: access control lists protect the folders of a profile there, and we do not evaluate them.
+#[cfg(windows)]
+fn resolve(path: &Path) -> io::Result<PathBuf> {
+    crate::files::real_path(path)
+}
+
+/// The home folder by the system, not by a variable.
+#[cfg(windows)]
+fn account_home() -> Option<PathBuf> {
+    dirs::home_dir()
+}
+
+#[cfg(unix)]
+use unix::{account_home, resolve};
+
+#[cfg(unix)]
+mod unix {
+    use super::refused;
+    use crate::files::is_in_user_namespace;
+    use nix::unistd::{Uid, User};
+    use std::ffi::OsString;
+    use std::fs::Metadata;
+    use std::io::{self, Read};
+    use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::{Component, Path, PathBuf};
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    /// Links that are followed before a path counts as a circle (Linux, `path_resolution(7)`).
+    const MAX_LINKS: u32 = 40;
+
+    /// The owner that a user namespace shows for each user it does not know (`user_namespaces(7)`). Root is one of them in rootless
+    /// Podman and Buildah.
+    const UNKNOWN_OWNER: u32 = 65_534;
+
+    /// Folders that only root can write on any system, so that their files are trusted where the kernel does not show their owner.
+    const SYSTEM_FOLDERS: [&str; 3] = ["/etc", "/usr", "/nix/store"];
+
+    /// Groups as good as root: its own, and on macOS that of administrators (`admin`).
+    const ROOT_GROUPS: &[u32] = if cfg!(target_os = "macos") { &[0, 80] } else { &[0] };
+
+    /// How long `getent` may take.
+    const GETENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+    /// Walks the path from the root folder. Each folder is judged before anything in it is looked up, so that nobody else can exchange
+    /// a part of the path meanwhile.
+    pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+        let mut real = PathBuf::from("/");
+        judge(&real, &real.symlink_metadata()?)?;
+        let mut rest = parts(path);
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            if part == ".." {
+                real.pop();
+                continue;
+            }
+            let next = real.join(part);
+            if next.starts_with("/proc") || next.starts_with("/dev/fd") {
+                return Err(refused(format!("it leads through {}", next.display()), "write the path of the file itself"));
+            }
+            let metadata = next.symlink_metadata()?;
+            judge(&next, &metadata)?;
+            if !metadata.is_symlink() {
+                real = next;
+                continue;
+            }
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(io::Error::other("it has too many links"));
+            }
+            let target = next.read_link()?;
+            if target.is_absolute() {
+                real = "/".into();
+            }
+            rest.extend(parts(&target));
+        }
+        Ok(real)
+    }
+
+    /// The parts of a path below the root folder, the first one last.
+    fn parts(path: &Path) -> Vec<OsString> {
+        let parts = path.components().rev();
+        parts
+            .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
+            .map(|part| part.as_os_str().into())
+            .collect()
+    }
+
+    /// Refuses what belongs to another user, and what others can write.
+    fn judge(path: &Path, metadata: &Metadata) -> io::Result<()> {
+        let owner = metadata.uid();
+        let is_hidden_root = || {
+            let is_of_system = || SYSTEM_FOLDERS.iter().any(|folder| path.starts_with(folder));
+            owner == UNKNOWN_OWNER && (metadata.is_dir() || is_of_system()) && is_in_user_namespace()
+        };
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() && !is_hidden_root() {
+            let why = match owner {
+                UNKNOWN_OWNER if is_in_user_namespace() => " (rootless Podman and Buildah cannot tell root's files from others')",
+                _ => "",
+            };
+            let problem = format!("{} belongs to the user with id {owner}, not to you or root{why}", path.display());
+            return Err(refused(problem, "use a file that you own, in folders that you or root own"));
+        }
+        // The mode of a link says nothing.
+        if metadata.is_symlink() || !is_writable_by_others(metadata) || is_read_only(path) {
+            return Ok(());
+        }
+        let problem = format!("users other than you and root can write to {}", path.display());
+        Err(refused(problem, format!("chmod go-w {}", path.display())))
+    }
+
+    fn is_writable_by_others(metadata: &Metadata) -> bool {
+        const STICKY: u32 = 0o1000;
+        let (mode, group) = (metadata.mode(), metadata.gid());
+        if metadata.is_dir() && mode & STICKY != 0 {
+            // Entries of others cannot be exchanged there, and each entry on the way is judged by its own owner.
+            return false;
+        }
+        let is_own_group = group == rustix::process::getegid().as_raw() || (ROOT_GROUPS.contains(&group) && metadata.uid() == 0);
+        mode & 0o002 != 0 || (mode & 0o020 != 0 && !is_own_group)
+    }
+
+    fn is_read_only(path: &Path) -> bool {
+        rustix::fs::statvfs(path).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+    }
+
+    /// The home folder of the account, by the system's user database and not by a variable. A static program reads `/etc/passwd`
+    /// alone; accounts of a directory service are looked up by `getent`.
+    pub(super) fn account_home() -> Option<PathBuf> {
+        let uid = Uid::effective();
+        let found = User::from_uid(uid).ok().flatten().map(|user| user.dir);
+        found.or_else(|| home_by_getent(uid)).filter(|home| home.parent().is_some())
+    }
+
+    fn home_by_getent(uid: Uid) -> Option<PathBuf> {
+        let mut command = Command::new("/usr/bin/getent");
+        command.args(["passwd", &uid.to_string()]).env_clear();
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let end = Instant::now() + GETENT_TIMEOUT;
+        while child.try_wait().ok()?.is_none() {
+            if Instant::now() >= end {
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let mut line = Vec::new();
+        child.stdout.take()?.take(4096).read_to_end(&mut line).ok()?;
+        let home = line.split(|byte| *byte == b':').nth(5)?;
+        Some(PathBuf::from(OsString::from_vec(home.to_vec()))).filter(|home| home.is_absolute())
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use std::fs::{Permissions, create_dir, set_permissions, write};
+        use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+        /// A folder of ours, as a real path.
+        fn folder() -> (tempfile::TempDir, PathBuf) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().canonicalize().unwrap();
+            (folder, path)
+        }
+
+        fn chmod(path: &Path, mode: u32) {
+            set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
+
+        #[test]
+        fn a_path_that_others_can_write_to_is_refused_wherever_they_can() {
+            let (_guard, root) = folder();
+            let (inner, file) = (root.join("a"), root.join("a/file"));
+            create_dir(&inner).unwrap();
+            write(&file, "").unwrap();
+            for (path, mode, is_protected) in [
+                (&file, 0o600, true),
+                (&file, 0o664, true),
+                (&file, 0o666, false),
+                (&file, 0o1666, false),
+                (&file, 0o644, true),
+                (&inner, 0o777, false),
+                (&inner, 0o775, true),
+                (&inner, 0o1777, true),
+                (&inner, 0o755, true),
+                (&root, 0o777, false),
+                (&root, 0o700, true),
+            ] {
+                chmod(path, mode);
+                assert_eq!(resolve(&file).is_ok(), is_protected, "{} {mode:o}", path.display());
+            }
+        }
+
+        #[test]
+        fn files_folders_and_links_of_other_users_and_groups_are_refused() {
+            if !rustix::process::geteuid().is_root() {
+                eprintln!("skipped: only root can give files away");
+                return;
+            }
+            let (_guard, root) = folder();
+            let (inner, file, link) = (root.join("a"), root.join("a/file"), root.join("link"));
+            create_dir(&inner).unwrap();
+            write(&file, "").unwrap();
+            symlink(&file, &link).unwrap();
+            assert_eq!(resolve(&link).unwrap(), file);
+            for path in [&file, &inner, &link] {
+                std::os::unix::fs::lchown(path, Some(54_321), None).unwrap();
+                let problem = resolve(&link).unwrap_err().to_string();
+                assert_eq!(problem, format!("{} belongs to the user with id 54321, not to you or root", path.display()));
+                std::os::unix::fs::lchown(path, Some(0), None).unwrap();
+            }
+            chmod(&inner, 0o775);
+            chown(&inner, None, Some(54_321)).unwrap();
+            let problem = resolve(&link).unwrap_err().to_string();
+            assert_eq!(problem, format!("users other than you and root can write to {}", inner.display()));
+        }
+
+        #[test]
+        fn links_are_followed_and_every_folder_on_their_way_is_judged() {
+            let (_guard, root) = folder();
+            for name in ["real", "open", "closed"] {
+                create_dir(root.join(name)).unwrap();
+            }
+            write(root.join("real/file"), "").unwrap();
+            symlink("../real/file", root.join("closed/relative")).unwrap();
+            symlink(root.join("real"), root.join("closed/folder")).unwrap();
+            symlink(root.join("real/file"), root.join("open/link")).unwrap();
+            symlink("../open/link", root.join("closed/through")).unwrap();
+            symlink("circle", root.join("circle")).unwrap();
+            let real = root.join("real/file");
+            for name in ["closed/relative", "closed/folder/file", "closed/../real/./file", "closed/folder/../real/file"] {
+                assert_eq!(resolve(&root.join(name)).unwrap(), real, "{name}");
+            }
+            chmod(&root.join("open"), 0o777);
+            for name in ["open/link", "closed/through", "open/../real/file"] {
+                assert!(resolve(&root.join(name)).is_err(), "{name}");
+            }
+            assert_eq!(resolve(&root.join("circle")).unwrap_err().to_string(), "it has too many links");
+            assert_eq!(resolve(&root.join("real/missing")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        }
+
+        #[test]
+        fn nothing_is_reached_through_the_files_of_processes() {
+            let (_guard, root) = folder();
+            symlink("/proc/self/cwd", root.join("link")).unwrap();
+            for path in ["/proc/self/cwd/Cargo.toml", "/dev/fd/0", "/usr/../proc/self/environ"].map(PathBuf::from) {
+                let problem = resolve(&path).unwrap_err().to_string();
+                assert!(problem.starts_with("it leads through /"), "{}: {problem}", path.display());
+            }
+            assert!(resolve(&root.join("link/Cargo.toml")).unwrap_err().to_string().starts_with("it leads through /proc"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_cannot_name_a_file_of_the_working_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let checkout = root.join("checkout");
+        std::fs::create_dir_all(checkout.join("below")).unwrap();
+        let inside = checkout.join("below/file");
+        let outside = root.join("file");
+        for path in [&inside, &outside] {
+            std::fs::write(path, "").unwrap();
+        }
+        for (path, directory, is_taken) in [
+            (&outside, Some(checkout.as_path()), true),
+            (&inside, Some(&*checkout), false),
+            (&inside, Some(&*checkout.join("below")), false),
+            (&inside, Some(Path::new("/")), true),
+            (&inside, None, true),
+            (&outside, Some(&*root), false),
+        ] {
+            assert_eq!(resolve_named(path, directory).is_ok(), is_taken, "{} in {directory:?}", path.display());
+        }
+        for path in ["file", "./file", ""] {
+            assert!(resolve_named(Path::new(path), None).unwrap_err().to_string().ends_with("is a relative path"));
+        }
+        #[cfg(unix)]
+        for (link, target) in [("into", &inside), ("out", &outside)] {
+            let link = if link == "into" { root.join(link) } else { checkout.join(link) };
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            assert!(resolve_named(&link, Some(&checkout)).is_err(), "{}", link.display());
+        }
+    }
+}
