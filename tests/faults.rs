@@ -95,6 +95,14 @@ fn settings() -> Vec<Row> {
         setting("`ACRSCOPED_CACHE` has an unknown value", "ACRSCOPED_CACHE", "keychain"),
         setting("`ACRSCOPED_TIMEOUT` is no number", "ACRSCOPED_TIMEOUT", "1h"),
         setting("The authority is given without TLS", "AZURE_AUTHORITY_HOST", "http://login.microsoftonline.com"),
+        setting("The authority is unknown", "AZURE_AUTHORITY_HOST", "https://login.fabrikam.example"),
+        row("Others can change the config file", |home, _, command| {
+            let file = home.write("config.toml", "");
+            #[cfg(unix)]
+            std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("our file");
+            command.env("ACRSCOPED_CONFIG", file);
+        }),
+        setting("The extra CA file is reached through `/proc`", "ACRSCOPED_CA_FILE", "/proc/self/cwd/ca.pem"),
         setting("The extra CA file is not there", "ACRSCOPED_CA_FILE", "/nowhere/ca.pem"),
         row("The extra CA file holds no certificate", |home, _, command| {
             command.env("ACRSCOPED_CA_FILE", home.write("ca.pem", "nothing\n"));

@@ -192,7 +192,9 @@ impl Settings {
             std::env::vars_os().filter_map(|(name, value)| Some((known(name.into_string().ok()?), value))).collect();
         // Other programs go by the variable there, and not by the account.
         let profile = variables.get("USERPROFILE").map(PathBuf::from).filter(|folder| cfg!(windows) && folder.is_absolute());
-        let working_directory = std::env::current_dir().and_then(|folder| files::real_path(&folder)).ok();
+        // Unix gives the real path.
+        let working_directory = std::env::current_dir().ok();
+        let working_directory = working_directory.map(|it| if cfg!(windows) { files::real_path(&it).unwrap_or(it) } else { it });
         Self::read(variables, profile.or_else(dirs::home_dir), dirs::config_dir(), working_directory)
     }
 

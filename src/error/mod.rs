@@ -343,7 +343,12 @@ impl Error {
             // A mistake in the settings is none, nor is a token that was had and may not be sent.
             Self::NotSignedIn(error) => !matches!(
                 **error,
-                Self::Setting { .. } | Self::File(_) | Self::WrongAudience { .. } | Self::Interrupted | Self::Input(_)
+                Self::Setting { .. }
+                    | Self::Untrusted { .. }
+                    | Self::File(_)
+                    | Self::WrongAudience { .. }
+                    | Self::Interrupted
+                    | Self::Input(_)
             ),
             Self::Relayed(account) => account.not_signed_in,
             Self::Skewed { error, .. } => error.is_failed_sign_in(),

@@ -175,23 +175,23 @@ fn a_checkout_chooses_neither_who_receives_secrets_nor_who_is_believed() {
     let scene = Scene::new();
     let tries = [files_of_the_checkout(&scene), files_of_others(&scene), authorities()].concat();
     assert!(tries.len() >= 40, "{}", tries.len());
-    let mut problems = String::new();
+    let mut problems = vec![];
     for one in &tries {
         scene.services.clear_journal();
         scene.attacker.clear_journal();
         let answer = scene.get(one);
         if scene.is_robbed() {
-            problems += &format!("{}: a secret went to the attacker\n", one.name);
+            problems.push(format!("{}: a secret went to the attacker", one.name));
         }
         let (code, is_explained) = match one.reads.as_str() {
             "IGNORED" => (0, true),
             reads => (1, answer.text().contains(reads)),
         };
         if answer.code() != code || !is_explained {
-            problems += &format!("{}: expected {:?} in {answer:#?}\n", one.name, one.reads);
+            problems.push(format!("{}: expected {:?} in {answer:#?}", one.name, one.reads));
         }
     }
-    assert!(problems.is_empty(), "{problems}");
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[test]

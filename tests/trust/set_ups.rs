@@ -13,7 +13,7 @@ const CONFIG: &str = ".config/docker-credential-acrscoped/config.toml";
 const TEXT: &str = "username = 'token'\n";
 const SHOWS: &str = "<token>";
 
-/// A user that no database of the system knows, as OpenShift and CI systems have.
+/// A user that no database of the system knows, as clusters and CI systems have.
 const UID: u32 = 54_321;
 
 /// The folders of one set-up, the services, and a place for what the system would have.
