@@ -16,7 +16,8 @@ use std::time::{Duration, SystemTime};
 fn a_breaking_change_of_the_api_is_seen_here() {
     let _: Clock = SystemTime::now;
     let _: fn() -> Result<Settings, Error> = Settings::from_env;
-    let _: fn(Variables, Option<PathBuf>, Option<PathBuf>, Option<PathBuf>) -> Result<Settings, Error> = Settings::read;
+    type Folder = Option<PathBuf>;
+    let _: fn(Variables, Folder, Folder, Folder) -> Result<Settings, Error> = Settings::read;
     let _: fn(Variables, Option<PathBuf>) -> Settings = Settings::of;
     let _: fn(&Settings) -> &[Cloud] = Settings::clouds;
 
