@@ -10,13 +10,15 @@ use std::fmt::{Debug, Display};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+/// A folder that a program may have.
+type Folder = Option<PathBuf>;
+
 /// Every function and field of the API with its type. What has to be changed here for this to compile is a breaking change, and needs
 /// a new version by the rules of semantic versioning.
 #[test]
 fn a_breaking_change_of_the_api_is_seen_here() {
     let _: Clock = SystemTime::now;
     let _: fn() -> Result<Settings, Error> = Settings::from_env;
-    type Folder = Option<PathBuf>;
     let _: fn(Variables, Folder, Folder, Folder) -> Result<Settings, Error> = Settings::read;
     let _: fn(Variables, Option<PathBuf>) -> Settings = Settings::of;
     let _: fn(&Settings) -> &[Cloud] = Settings::clouds;
