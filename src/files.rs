@@ -59,15 +59,42 @@ pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read(file, limit)
 }
 
-/// The folder in which a file is to be made, and its owner, when that is neither the user nor root: the nearest one that exists. What
-/// root makes in the home of somebody else (`sudo -E`) could not be read there.
+/// More links than this are a loop, as the kernel counts (`path_resolution(7)`).
+#[cfg(unix)]
+const MOST_LINKS: usize = 40;
+
+/// The folder or link on the way to `path` that belongs to another user, and its owner, if it must not be entered. Folders of this user and
+/// root may be entered, and their links followed. In a folder of another user only a folder of this user may be entered, and that never by
+/// root: what root makes in the home of another user (`sudo -E`) locks that user out. A link there may lead anywhere.
+///
+/// In a user namespace root's files may belong to an unknown user: `/` shows which one.
 #[cfg(unix)]
 pub(crate) fn foreign_folder(path: &Path) -> Option<(PathBuf, u32)> {
     use std::os::unix::fs::MetadataExt;
-    let mut folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
-    let (folder, metadata) = folders.find_map(|folder| Some((folder, std::fs::metadata(folder).ok()?)))?;
-    let owner = metadata.uid();
-    (owner != 0 && owner != rustix::process::geteuid().as_raw()).then(|| (folder.to_owned(), owner))
+    let user = rustix::process::geteuid().as_raw();
+    let system = std::fs::symlink_metadata("/").map_or(0, |root| root.uid());
+    let mut ahead: Vec<_> = path.components().rev().map(|part| part.as_os_str().to_owned()).collect();
+    let (mut at, mut foreign, mut links) = (PathBuf::new(), None, 0);
+    while let Some(part) = ahead.pop() {
+        at.push(part);
+        // Behind what is missing there is nothing.
+        let Ok(metadata) = std::fs::symlink_metadata(&at) else { break };
+        let owner = metadata.uid();
+        let is_foreign = ![0, user, system].contains(&owner);
+        if metadata.is_symlink() && (is_foreign || foreign.is_some()) {
+            return foreign.or(Some((at, owner)));
+        } else if metadata.is_symlink() && links < MOST_LINKS {
+            links += 1;
+            let target = std::fs::read_link(&at).ok()?;
+            at.pop();
+            ahead.extend(target.components().rev().map(|part| part.as_os_str().to_owned()));
+        } else if metadata.is_dir() && is_foreign {
+            foreign = foreign.or_else(|| Some((at.clone(), owner)));
+        } else if metadata.is_dir() && owner == user && user != 0 {
+            foreign = None;
+        }
+    }
+    foreign
 }
 
 #[cfg(not(unix))]
@@ -78,7 +105,8 @@ pub(crate) fn foreign_folder(_: &Path) -> Option<(PathBuf, u32)> {
 /// Puts a file in place whole or not at all, for its owner alone, in a folder that is made for its owner alone if need be. A folder of
 /// somebody else is refused.
 pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = private_folder(path)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    private_folder(folder)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -95,10 +123,10 @@ pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Locks a file that holds nothing, beside one that is read and replaced. The lock is gone with what is returned. Who holds it does so
-/// for moments, so that it is waited for, but not for long.
+/// Locks a file that holds nothing, beside one that is read and replaced. The lock is gone with what is returned. While another process
+/// holds it, this waits for as long as [`LOCKED`].
 pub(crate) fn lock(path: &Path) -> io::Result<File> {
-    private_folder(path)?;
+    private_folder(path.parent().unwrap_or(Path::new("/")))?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -114,28 +142,39 @@ pub(crate) fn lock(path: &Path) -> io::Result<File> {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if Instant::now() >= end => {
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, "another process has locked it"));
+                let problem = format!("another process holds the lock {}: end that process, or try again", path.display());
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, problem));
             }
             Err(TryLockError::WouldBlock) => std::thread::sleep(PERIOD),
         }
     }
 }
 
-/// The folder of a file, made for its owner alone if need be.
-fn private_folder(path: &Path) -> io::Result<&Path> {
-    if let Some((folder, owner)) = foreign_folder(path) {
-        let problem = format!(
-            "{} belongs to the user with id {owner}: run it as that user, without `sudo`, or set `HOME` to a folder of your own",
-            folder.display()
-        );
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
-    }
-    let folder = path.parent().unwrap_or(Path::new("/"));
+/// A folder, made for its owner alone if need be. Errors before anything is made when the way there is another user's.
+pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
+    entered(folder)?;
+    let mut missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
     let mut builder = DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map(|()| folder)
+    while let Some(folder) = missing.pop() {
+        match builder.create(folder) {
+            // Another process has made it since, perhaps another user's.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => entered(folder)?,
+            made => made?,
+        }
+    }
+    Ok(())
+}
+
+/// Errors when the way to `path` is another user's.
+fn entered(path: &Path) -> io::Result<()> {
+    let Some((folder, owner)) = foreign_folder(path) else { return Ok(()) };
+    let problem = format!(
+        "{} belongs to the user with id {owner}: run it as that user, without `sudo`, or set `HOME` to a folder of your own",
+        folder.display()
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
 }
 
 fn open(path: &Path) -> io::Result<File> {
