@@ -5,10 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a lock of another process is waited for.
-const LOCKED: Duration = Duration::from_secs(5);
-
-/// How often it is looked at.
+/// How often a lock of another process is looked at.
 const PERIOD: Duration = Duration::from_millis(5);
 
 /// What stands for every owner that a user namespace does not know (`user_namespaces(7)`, `/proc/sys/kernel/overflowuid`).
@@ -124,8 +121,8 @@ pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Locks a file that holds nothing, beside one that is read and replaced. The lock is gone with what is returned. While another process
-/// holds it, this waits for as long as [`LOCKED`].
-pub(crate) fn lock(path: &Path) -> io::Result<File> {
+/// holds it, this waits for as long as `patience`.
+pub(crate) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
     private_folder(path.parent().unwrap_or(Path::new("/")))?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
@@ -136,7 +133,7 @@ pub(crate) fn lock(path: &Path) -> io::Result<File> {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     }
     let file = options.open(path)?;
-    let end = Instant::now() + LOCKED;
+    let end = Instant::now() + patience;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),

@@ -66,6 +66,7 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     let file = file.ok_or_else(|| Error::Input("there is no home folder to write down who signed in".into()))?;
     // Whatever can be known to fail does so before somebody is sent to a browser.
     logins::read(&file)?;
+    logins::writable(&file)?;
     if config.cache == CacheChoice::None {
         return Err(Error::NotKept { problems: vec!["`cache` is none: nothing is kept".into()] });
     }
@@ -113,7 +114,7 @@ fn keep(
     let kept = cache.put_login(&key, &token, (context.clock)());
     let place = kept.map_err(|problems| Error::NotKept { problems })?;
     login.moved(&place);
-    let remembered = logins::remember(file, &login).and_then(|()| logins::moved(file, &login, &place));
+    let remembered = logins::remember(file, &login).and_then(|()| logins::moved(file, &login, &place, logins::LOCKED));
     remembered.inspect_err(|_| {
         // Without the name nobody would ever find it again.
         let _ = cache.forget(|kept| *kept == key);
