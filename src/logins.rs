@@ -190,6 +190,7 @@ fn unwritten(file: &Path, error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::Lasts;
 
     fn login(home: &str, tenant: &str) -> Login {
         Login { home: home.into(), tenant: tenant.into(), ..Login::default() }
@@ -230,7 +231,7 @@ mod tests {
         let file = folder.path().join("logins.json");
         let place = |store: &str, cleared: &[&str]| Place {
             store: store.into(),
-            outlives_reboot: true,
+            lasts: Lasts::UntilDeleted,
             cleared: cleared.iter().map(|&name| name.into()).collect(),
         };
         let alice = login("alice", "one");
