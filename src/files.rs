@@ -73,7 +73,12 @@ pub(crate) fn foreign_folder(path: &Path) -> Option<(PathBuf, u32)> {
     let mut ahead: Vec<_> = path.components().rev().map(|part| part.as_os_str().to_owned()).collect();
     let (mut at, mut foreign, mut links) = (PathBuf::new(), None, 0);
     while let Some(part) = ahead.pop() {
-        at.push(part);
+        // No link is left in it.
+        if part == ".." {
+            at.pop();
+        } else {
+            at.push(part);
+        }
         // Behind what is missing there is nothing.
         let Ok(metadata) = std::fs::symlink_metadata(&at) else { break };
         let owner = metadata.uid();
@@ -86,7 +91,7 @@ pub(crate) fn foreign_folder(path: &Path) -> Option<(PathBuf, u32)> {
             at.pop();
             ahead.extend(target.components().rev().map(|part| part.as_os_str().to_owned()));
         } else if metadata.is_dir() && is_foreign {
-            foreign = foreign.or_else(|| Some((at.clone(), owner)));
+            foreign = Some((at.clone(), owner));
         } else if metadata.is_dir() && owner == user && user != 0 {
             foreign = None;
         }
@@ -251,6 +256,42 @@ mod tests {
             "belongs to the user with id 54321: run it as that user, without `sudo`, or set `HOME` to a folder of your own";
         assert_eq!(error.to_string(), format!("{} {told}", home.path().display()));
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_of_another_user_is_foreign_wherever_it_leads_and_one_of_ours_is_followed() {
+        use std::os::unix::fs::{chown, lchown, symlink};
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can give folders away");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["own", "other", "other/own"] {
+            std::fs::create_dir(at(name)).unwrap();
+        }
+        for (target, link) in
+            [("own", "ours"), ("own", "theirs"), ("other", "to-other"), ("loop", "loop"), ("../own", "other/out")]
+        {
+            symlink(target, at(link)).unwrap();
+        }
+        chown(at("other"), Some(54_321), None).unwrap();
+        lchown(at("theirs"), Some(54_321), None).unwrap();
+        for (path, expected) in [
+            ("own/new/file", None),
+            ("ours/new/file", None),
+            ("loop/new/file", None),
+            ("own/../ours/file", None),
+            ("theirs/file", Some("theirs")),
+            ("other/new/file", Some("other")),
+            ("other/own/file", Some("other")),
+            ("other/out/file", Some("other")),
+            ("to-other/file", Some("other")),
+            ("own/../other/../own/file", Some("other")),
+        ] {
+            assert_eq!(foreign_folder(&at(path)), expected.map(|name| (at(name), 54_321)), "{path}");
+        }
     }
 
     #[test]
