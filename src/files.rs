@@ -156,6 +156,7 @@ pub(crate) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
 pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
     entered(folder)?;
     let mut missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes"))]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

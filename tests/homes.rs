@@ -97,9 +97,9 @@ fn changes_nothing(home: &Home, simulator: &Simulator, temporary: &Path, folders
     for (words, stdin) in COMMANDS {
         for unset in [&[][..], &["XDG_RUNTIME_DIR"], &["XDG_RUNTIME_DIR", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"]] {
             let mut command = as_root(home, simulator, words, temporary);
-            unset.iter().for_each(|name| {
+            for name in unset {
                 command.env_remove(name);
-            });
+            }
             let answer = run(command, stdin, LIMIT);
             assert_eq!(changed(&before, folders), [], "{words:?} without {unset:?}: {}", answer.text());
             if matches!(words[0], "configure" | "login") {
