@@ -5,10 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long a lock of another process is waited for.
-const LOCKED: Duration = Duration::from_secs(5);
-
-/// How often it is looked at.
+/// How often a lock of another process is looked at.
 const PERIOD: Duration = Duration::from_millis(5);
 
 /// The real path of a file. On Windows in the form that people and programs write, where there is one (`C:\…`, not `\\?\C:\…`).
@@ -54,15 +51,33 @@ fn is_partial_map(map: &[u8]) -> bool {
     !words.is_empty() && words != [&b"0"[..], b"0", b"4294967295"]
 }
 
-/// The folder in which a file is to be made, and its owner, when that is neither the user nor root: the nearest one that exists. What
-/// root makes in the home of somebody else (`sudo -E`) could not be read there.
+/// The folder or link on the way to `path` that belongs to another user, and its owner, if it must not be entered. Folders of this user and
+/// root may be entered, and their links followed. In a folder of another user only a folder of this user may be entered, and that never by
+/// root: what root makes in the home of another user (`sudo -E`) locks that user out. A link there may lead anywhere.
+///
+/// In a user namespace root's files may belong to an unknown user: `/` shows which one.
 #[cfg(unix)]
 pub(crate) fn foreign_folder(path: &Path) -> Option<(PathBuf, u32)> {
     use std::os::unix::fs::MetadataExt;
-    let mut folders = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
-    let (folder, metadata) = folders.find_map(|folder| Some((folder, std::fs::metadata(folder).ok()?)))?;
-    let owner = metadata.uid();
-    (owner != 0 && owner != rustix::process::geteuid().as_raw()).then(|| (folder.to_owned(), owner))
+    let user = rustix::process::geteuid().as_raw();
+    let system = std::fs::symlink_metadata("/").map_or(0, |root| root.uid());
+    let mut foreign = None;
+    // An error ends the walk: there is nothing behind what is missing.
+    let _ = crate::trust::walk(path, |at, metadata| {
+        let owner = metadata.uid();
+        let is_foreign = ![0, user, system].contains(&owner);
+        if metadata.is_symlink() && (is_foreign || foreign.is_some()) {
+            foreign.get_or_insert_with(|| (at.to_owned(), owner));
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        if metadata.is_dir() && is_foreign {
+            foreign = Some((at.to_owned(), owner));
+        } else if metadata.is_dir() && owner == user && user != 0 {
+            foreign = None;
+        }
+        Ok(())
+    });
+    foreign
 }
 
 #[cfg(not(unix))]
@@ -73,7 +88,8 @@ pub(crate) fn foreign_folder(_: &Path) -> Option<(PathBuf, u32)> {
 /// Puts a file in place whole or not at all, for its owner alone, in a folder that is made for its owner alone if need be. A folder of
 /// somebody else is refused.
 pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = private_folder(path)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    private_folder(folder)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -90,10 +106,10 @@ pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Locks a file that holds nothing, beside one that is read and replaced. The lock is gone with what is returned. Who holds it does so
-/// for moments, so that it is waited for, but not for long.
-pub(crate) fn lock(path: &Path) -> io::Result<File> {
-    private_folder(path)?;
+/// Locks a file that holds nothing, beside one that is read and replaced. The lock is gone with what is returned. While another process
+/// holds it, this waits for as long as `patience`.
+pub(crate) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
+    private_folder(path.parent().unwrap_or(Path::new("/")))?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -103,34 +119,46 @@ pub(crate) fn lock(path: &Path) -> io::Result<File> {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     }
     let file = options.open(path)?;
-    let end = Instant::now() + LOCKED;
+    let end = Instant::now() + patience;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if Instant::now() >= end => {
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, "another process has locked it"));
+                let problem = format!("another process holds the lock {}: end that process, or try again", path.display());
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, problem));
             }
             Err(TryLockError::WouldBlock) => std::thread::sleep(PERIOD),
         }
     }
 }
 
-/// The folder of a file, made for its owner alone if need be.
-fn private_folder(path: &Path) -> io::Result<&Path> {
-    if let Some((folder, owner)) = foreign_folder(path) {
-        let problem = format!(
-            "{} belongs to the user with id {owner}: run it as that user, without `sudo`, or set `HOME` to a folder of your own",
-            folder.display()
-        );
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
-    }
-    let folder = path.parent().unwrap_or(Path::new("/"));
+/// A folder, made for its owner alone if need be. Errors before anything is made when the way there is another user's.
+pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
+    entered(folder)?;
+    let mut missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes"))]
     let mut builder = DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map(|()| folder)
+    while let Some(folder) = missing.pop() {
+        match builder.create(folder) {
+            // Another process has made it since, perhaps another user's.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => entered(folder)?,
+            made => made?,
+        }
+    }
+    Ok(())
+}
+
+/// Errors when the way to `path` is another user's.
+fn entered(path: &Path) -> io::Result<()> {
+    let Some((folder, owner)) = foreign_folder(path) else { return Ok(()) };
+    let problem = format!(
+        "{} belongs to the user with id {owner}: run it as that user, without `sudo`, or set `HOME` to a folder of your own",
+        folder.display()
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -219,5 +247,41 @@ mod tests {
             "belongs to the user with id 54321: run it as that user, without `sudo`, or set `HOME` to a folder of your own";
         assert_eq!(error.to_string(), format!("{} {told}", home.path().display()));
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_of_another_user_is_foreign_wherever_it_leads_and_one_of_ours_is_followed() {
+        use std::os::unix::fs::{chown, lchown, symlink};
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: only root can give folders away");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["own", "other", "other/own"] {
+            std::fs::create_dir(at(name)).unwrap();
+        }
+        for (target, link) in
+            [("own", "ours"), ("own", "theirs"), ("other", "to-other"), ("loop", "loop"), ("../own", "other/out")]
+        {
+            symlink(target, at(link)).unwrap();
+        }
+        chown(at("other"), Some(54_321), None).unwrap();
+        lchown(at("theirs"), Some(54_321), None).unwrap();
+        for (path, expected) in [
+            ("own/new/file", None),
+            ("ours/new/file", None),
+            ("loop/new/file", None),
+            ("own/../ours/file", None),
+            ("theirs/file", Some("theirs")),
+            ("other/new/file", Some("other")),
+            ("other/own/file", Some("other")),
+            ("other/out/file", Some("other")),
+            ("to-other/file", Some("other")),
+            ("own/../other/../own/file", Some("other")),
+        ] {
+            assert_eq!(foreign_folder(&at(path)), expected.map(|name| (at(name), 54_321)), "{path}");
+        }
     }
 }

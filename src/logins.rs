@@ -8,12 +8,17 @@ use crate::files::{self, read_protected, replace_private};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// A login has some hundred bytes; this is room for hundreds.
 const FILE_LIMIT: usize = 256 * 1024;
 
 /// How many fingerprints are noted of one login: each stands for a tenant or a cloud, and their tokens end within hours.
 const FINGERPRINTS: usize = 64;
+
+/// How long commands for people wait for another process that changes the file. It does so for moments. A `get` does not wait: what it has to
+/// note it notes the next time.
+pub(crate) const LOCKED: Duration = Duration::from_secs(5);
 
 /// Somebody who signed in at an authority.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,10 +89,15 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
     }
 }
 
+/// Errors when nothing can be written down: in the home of another user, or while another process does not let go of the file.
+pub(crate) fn writable(file: &Path) -> Result<(), Error> {
+    lock(file, LOCKED).map(drop)
+}
+
 /// Writes a login down as the latest one, in place of an earlier one of the account. What was noted of that stays noted: its tokens may
 /// still be there.
 pub(crate) fn remember(file: &Path, login: &Login) -> Result<(), Error> {
-    update(file, |logins| {
+    update(file, LOCKED, |logins| {
         let mut login = login.clone();
         for earlier in logins.extract_if(.., |other| other.is_of_same_account(&login)).collect::<Vec<_>>() {
             append(&mut login.stores, earlier.stores);
@@ -97,16 +107,17 @@ pub(crate) fn remember(file: &Path, login: &Login) -> Result<(), Error> {
     })
 }
 
-/// Notes where the token of a login went, unless the login was forgotten meanwhile.
-pub(crate) fn moved(file: &Path, login: &Login, place: &Place) -> Result<(), Error> {
-    change(file, login, |kept| {
+/// Notes where the token of a login went, unless the login was forgotten meanwhile. Waits for as long as `patience` for other processes.
+pub(crate) fn moved(file: &Path, login: &Login, place: &Place, patience: Duration) -> Result<(), Error> {
+    change(file, login, patience, |kept| {
         kept.moved(place);
     })
 }
 
-/// Notes the fingerprint of an identity that signs in by a login, unless the login was forgotten meanwhile.
+/// Notes the fingerprint of an identity that signs in by a login, unless the login was forgotten meanwhile. Errors while another process
+/// changes the file.
 pub(crate) fn note(file: &Path, login: &Login, fingerprint: &str) -> Result<(), Error> {
-    change(file, login, |kept| {
+    change(file, login, Duration::ZERO, |kept| {
         append(&mut kept.fingerprints, vec![fingerprint.to_owned()]);
         let surplus = kept.fingerprints.len().saturating_sub(FINGERPRINTS);
         kept.fingerprints.drain(..surplus);
@@ -115,7 +126,7 @@ pub(crate) fn note(file: &Path, login: &Login, fingerprint: &str) -> Result<(), 
 
 /// Leaves a login out from now on.
 pub(crate) fn forget(file: &Path, login: &Login) -> Result<(), Error> {
-    update(file, |logins| logins.retain(|other| !other.is_of_same_account(login)))
+    update(file, LOCKED, |logins| logins.retain(|other| !other.is_of_same_account(login)))
 }
 
 /// Removes the file, whatever is in it.
@@ -123,7 +134,7 @@ pub(crate) fn forget_all(file: &Path) -> Result<(), Error> {
     if !file.exists() {
         return Ok(());
     }
-    let _lock = lock(file)?;
+    let _lock = lock(file, LOCKED)?;
     remove(file)
 }
 
@@ -135,8 +146,8 @@ fn append(to: &mut Vec<String>, more: Vec<String>) {
     }
 }
 
-fn change(file: &Path, login: &Login, change: impl FnOnce(&mut Login)) -> Result<(), Error> {
-    update(file, |logins| {
+fn change(file: &Path, login: &Login, patience: Duration, change: impl FnOnce(&mut Login)) -> Result<(), Error> {
+    update(file, patience, |logins| {
         if let Some(kept) = logins.iter_mut().find(|other| other.is_of_same_account(login)) {
             change(kept);
         }
@@ -144,8 +155,8 @@ fn change(file: &Path, login: &Login, change: impl FnOnce(&mut Login)) -> Result
 }
 
 /// Reads, changes and writes the file, while no other process does.
-fn update(file: &Path, change: impl FnOnce(&mut Vec<Login>)) -> Result<(), Error> {
-    let _lock = lock(file)?;
+fn update(file: &Path, patience: Duration, change: impl FnOnce(&mut Vec<Login>)) -> Result<(), Error> {
+    let _lock = lock(file, patience)?;
     let before = read(file)?;
     let mut logins = before.clone();
     change(&mut logins);
@@ -153,8 +164,8 @@ fn update(file: &Path, change: impl FnOnce(&mut Vec<Login>)) -> Result<(), Error
 }
 
 /// The file itself is replaced, so that the lock is on one beside it.
-fn lock(file: &Path) -> Result<std::fs::File, Error> {
-    files::lock(&file.with_extension("lock")).map_err(|error| unwritten(file, &error))
+fn lock(file: &Path, patience: Duration) -> Result<std::fs::File, Error> {
+    files::lock(&file.with_extension("lock"), patience).map_err(|error| unwritten(file, &error))
 }
 
 fn remove(file: &Path) -> Result<(), Error> {
@@ -179,6 +190,7 @@ fn unwritten(file: &Path, error: &io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::Lasts;
 
     fn login(home: &str, tenant: &str) -> Login {
         Login { home: home.into(), tenant: tenant.into(), ..Login::default() }
@@ -219,23 +231,23 @@ mod tests {
         let file = folder.path().join("logins.json");
         let place = |store: &str, cleared: &[&str]| Place {
             store: store.into(),
-            outlives_reboot: true,
+            lasts: Lasts::UntilDeleted,
             cleared: cleared.iter().map(|&name| name.into()).collect(),
         };
         let alice = login("alice", "one");
         note(&file, &alice, "nobody's").unwrap();
         assert!(!file.exists(), "what was forgotten stays forgotten");
         remember(&file, &alice).unwrap();
-        moved(&file, &alice, &place("Secret Service", &[])).unwrap();
+        moved(&file, &alice, &place("Secret Service", &[]), LOCKED).unwrap();
         for at in 0..=FINGERPRINTS {
             note(&file, &alice, &format!("{at}")).unwrap();
         }
         remember(&file, &login("alice", "two")).unwrap();
-        moved(&file, &alice, &place("kernel keyring", &[])).unwrap();
+        moved(&file, &alice, &place("kernel keyring", &[]), LOCKED).unwrap();
         let kept = read(&file).unwrap().remove(0);
         assert_eq!((kept.stores, kept.tenant.as_str()), (vec!["kernel keyring".into(), "Secret Service".to_owned()], "two"));
         assert!(kept.fingerprints.len() == FINGERPRINTS && kept.fingerprints[0] == "1", "{:?}", kept.fingerprints);
-        moved(&file, &alice, &place("Secret Service", &["kernel keyring"])).unwrap();
+        moved(&file, &alice, &place("Secret Service", &["kernel keyring"]), LOCKED).unwrap();
         assert_eq!(read(&file).unwrap()[0].stores, ["Secret Service"]);
     }
 

@@ -91,6 +91,8 @@ fn account_home() -> Option<PathBuf> {
 }
 
 #[cfg(unix)]
+pub(crate) use unix::walk;
+#[cfg(unix)]
 use unix::{account_home, resolve};
 
 #[cfg(unix)]
@@ -123,11 +125,22 @@ mod unix {
     /// How long `getent` may take.
     const GETENT_TIMEOUT: Duration = Duration::from_secs(2);
 
-    /// Walks the path from the root folder. Each folder is judged before anything in it is looked up, so that nobody else can exchange
-    /// a part of the path meanwhile.
+    /// Judges every folder, link and file on the way. Each is judged before anything in it is looked up, so that nobody else can exchange a
+    /// part of the path meanwhile.
     pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+        walk(path, |at, metadata| {
+            if at.starts_with("/proc") || at.starts_with("/dev/fd") {
+                return Err(refused(format!("it leads through {}", at.display()), "write the path of the file itself"));
+            }
+            judge(at, metadata)
+        })
+    }
+
+    /// Walks an absolute path from the root folder and follows its links. `visit` sees each folder, link and file before anything behind it
+    /// is looked up, and can end the walk by an error. Returns the real path.
+    pub(crate) fn walk(path: &Path, mut visit: impl FnMut(&Path, &Metadata) -> io::Result<()>) -> io::Result<PathBuf> {
         let mut real = PathBuf::from("/");
-        judge(&real, &real.symlink_metadata()?)?;
+        visit(&real, &real.symlink_metadata()?)?;
         let mut rest = parts(path);
         let mut links = 0;
         while let Some(part) = rest.pop() {
@@ -136,11 +149,8 @@ mod unix {
                 continue;
             }
             let next = real.join(part);
-            if next.starts_with("/proc") || next.starts_with("/dev/fd") {
-                return Err(refused(format!("it leads through {}", next.display()), "write the path of the file itself"));
-            }
             let metadata = next.symlink_metadata()?;
-            judge(&next, &metadata)?;
+            visit(&next, &metadata)?;
             if !metadata.is_symlink() {
                 real = next;
                 continue;

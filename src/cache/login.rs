@@ -1,8 +1,8 @@
 //! The Entra refresh tokens of those who signed in with us.
 //!
-//! One lies in the store that lasts longest: a registry's token is had again in a second, a login costs somebody's time. So the
-//! Secret Service, which outlives a reboot, comes before the kernel's keyring, which is quicker. There is no third place: a login that no store
-//! takes is none.
+//! One goes to the store that lasts longest: the helper gets a registry's token again in a second, a login costs a person's time. So the
+//! Secret Service, which outlives a reboot, comes before the kernel's keyring, which is quicker, and after it where it keeps everything in
+//! memory. There is no third place: a login that no store takes is none.
 
 use super::{Cache, Key, SERVICE, Stored, delete, entry, read, reason, told, trial, write};
 use keyring_core::Error;
@@ -16,13 +16,24 @@ use tracing::debug;
 /// Entra ends a refresh token that nobody has used for 90 days (Microsoft, "Refresh tokens in the Microsoft identity platform").
 pub(crate) const UNUSED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
+/// How long a store keeps a login, the longest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lasts {
+    /// Until it is deleted.
+    UntilDeleted,
+    /// Until the machine restarts.
+    UntilRestart,
+    /// Until the user's desktop session ends.
+    UntilSessionEnds,
+}
+
 /// Where a login is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The name of the store.
     pub store: String,
-    /// Whether it is still there when the machine was restarted.
-    pub outlives_reboot: bool,
+    /// For how long.
+    pub lasts: Lasts,
     /// The names of the other stores, as far as nothing of the login is in them.
     pub cleared: Vec<String>,
 }
@@ -37,15 +48,15 @@ impl Cache {
     /// Keeps the Entra refresh token of a login, and says in which store. The error is what each store said; an older one is still where it
     /// was then, and may be good.
     pub fn put_login(&self, key: &Key, token: &SecretString, now: SystemTime) -> Result<Place, Vec<String>> {
-        let lasting = self.lasting();
+        let stores = self.longest_first();
         let mut problems = vec![];
-        for store in &lasting.stores {
+        for (lasts, store) in &stores {
             match write(store, key, &Stored::new(token, now + UNUSED), UNUSED) {
                 Ok(()) => {
                     // An older one is of no use elsewhere.
-                    let others = lasting.stores.iter().filter(|other| !Arc::ptr_eq(other, store));
+                    let others = stores.iter().map(|(_, other)| other).filter(|other| !Arc::ptr_eq(other, store));
                     let cleared = others.filter(|other| clear(other, key).is_ok()).map(|other| other.vendor()).collect();
-                    return Ok(Place { store: store.vendor(), outlives_reboot: outlives_reboot(store), cleared });
+                    return Ok(Place { store: store.vendor(), lasts: *lasts, cleared });
                 }
                 Err(error) => problems.push(format!("{}: {}", store.vendor(), reason(&error))),
             }
@@ -56,7 +67,7 @@ impl Cache {
     /// Whether some store would keep a login, by keeping something else for a moment. The error is what each store said.
     pub fn takes_logins(&self) -> Result<(), Vec<String>> {
         let mut problems = vec![];
-        for store in &self.lasting().stores {
+        for store in &self.stores {
             match trial::try_out(store).outcome {
                 Ok(()) => return Ok(()),
                 Err(problem) => problems.push(format!("{}: {problem}", store.vendor())),
@@ -90,11 +101,11 @@ impl Cache {
         deleted.map_err(|problem| crate::error::Error::NotForgotten { problem })
     }
 
-    /// The same stores, the one that lasts longest first.
-    fn lasting(&self) -> Self {
-        let mut stores = self.stores.clone();
-        stores.sort_by_key(|store| !outlives_reboot(store));
-        Self::over(stores)
+    /// The same stores, the one that keeps a login longest first.
+    fn longest_first(&self) -> Vec<(Lasts, Arc<CredentialStore>)> {
+        let mut stores: Vec<_> = self.stores.iter().map(|store| (lasts(&store.persistence()), store.clone())).collect();
+        stores.sort_by_key(|(lasts, _)| *lasts);
+        stores
     }
 }
 
@@ -108,15 +119,21 @@ fn clear(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<()> {
     cleared.inspect_err(|error| debug!(store = store.vendor(), problem = reason(error), "clearing did not work"))
 }
 
-fn outlives_reboot(store: &Arc<CredentialStore>) -> bool {
-    matches!(store.persistence(), CredentialPersistence::UntilDelete)
+fn lasts(persistence: &CredentialPersistence) -> Lasts {
+    match persistence {
+        CredentialPersistence::UntilDelete => Lasts::UntilDeleted,
+        CredentialPersistence::UntilReboot => Lasts::UntilRestart,
+        _ => Lasts::UntilSessionEnds,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keyring_core::mock;
+    use keyring_core::api::CredentialStoreApi;
+    use keyring_core::{Entry, mock};
     use secrecy::ExposeSecret;
+    use std::any::Any;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -142,6 +159,58 @@ mod tests {
         Cache::over(vec![one.clone()]).put_login(&key, &"old".into(), NOW).unwrap();
         Cache::over(vec![two.clone()]).put_login(&key, &"new".into(), NOW + Duration::from_secs(60)).unwrap();
         assert_eq!(Cache::over(vec![one, two]).login(&key, NOW).unwrap().expose_secret(), "new");
+    }
+
+    /// A store that says of itself how long it keeps things.
+    fn lasting(persistence: fn() -> CredentialPersistence) -> Arc<CredentialStore> {
+        Arc::new(Lasting { below: mock::Store::new().unwrap(), persistence })
+    }
+
+    #[derive(Debug)]
+    struct Lasting {
+        below: Arc<CredentialStore>,
+        persistence: fn() -> CredentialPersistence,
+    }
+
+    impl CredentialStoreApi for Lasting {
+        fn vendor(&self) -> String {
+            format!("{:?}", lasts(&(self.persistence)()))
+        }
+
+        fn id(&self) -> String {
+            self.below.id()
+        }
+
+        fn build(&self, service: &str, user: &str, _: Option<&HashMap<&str, &str>>) -> keyring_core::Result<Entry> {
+            self.below.build(service, user, None)
+        }
+
+        fn as_any(&self) -> &dyn Any {
+            self
+        }
+
+        fn persistence(&self) -> CredentialPersistence {
+            (self.persistence)()
+        }
+    }
+
+    #[test]
+    fn a_login_goes_to_the_store_that_lasts_longest() {
+        let until_logout = || lasting(|| CredentialPersistence::UntilLogout);
+        let until_reboot = || lasting(|| CredentialPersistence::UntilReboot);
+        let until_delete = || lasting(|| CredentialPersistence::UntilDelete);
+        let silent = || lasting(|| CredentialPersistence::Unspecified);
+        for (stores, expected) in [
+            (vec![until_reboot(), until_delete()], Lasts::UntilDeleted),
+            (vec![until_reboot(), until_logout()], Lasts::UntilRestart),
+            (vec![until_logout(), until_reboot()], Lasts::UntilRestart),
+            (vec![silent(), until_reboot()], Lasts::UntilRestart),
+            (vec![until_logout()], Lasts::UntilSessionEnds),
+            (vec![silent()], Lasts::UntilSessionEnds),
+        ] {
+            let place = Cache::over(stores).put_login(&Key::of_login("alice"), &"token".into(), NOW).unwrap();
+            assert_eq!((place.lasts, place.store), (expected, format!("{expected:?}")));
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod split;
 mod trial;
 
 pub use entry::Key;
-pub use login::Place;
+pub use login::{Lasts, Place};
 pub use trial::Trial;
 
 use crate::config::{CacheChoice, SessionBus};

@@ -3,12 +3,14 @@
 
 use super::{LONGEST_ACCOUNT, Turn, account};
 use crate::error::Relayed;
+use crate::files::private_folder;
 use rustix::fs::{AtFlags, Mode, OFlags};
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use tracing::debug;
 
 /// Holds the lock; dropping it without landing, as dying does, makes a waiter the next leader.
 #[derive(Debug)]
@@ -76,11 +78,10 @@ impl Leader {
     }
 }
 
-/// The folder, made if need be, if it is ours and nobody else can look into it or put anything there. It is judged once it is open:
-/// who owns a folder above could exchange it for another between two looks.
+/// The folder, made if need be, if it is ours and nobody else can look into it or put anything there. It is judged once more when it is
+/// open: who can write to a folder above could exchange it for another between two looks.
 fn private(folder: &Path) -> Option<OwnedFd> {
-    // Made by others in between is as good as made by us, or refused below.
-    drop(DirBuilder::new().recursive(true).mode(0o700).create(folder));
+    private_folder(folder).inspect_err(|error| debug!("processes do not meet in {}: {error}", folder.display())).ok()?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
     let status = rustix::fs::fstat(&folder).ok()?;

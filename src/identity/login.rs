@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tracing::{debug, warn};
 use url::Url;
 
@@ -207,9 +208,9 @@ impl Session {
     fn note(&self, place: &Place) {
         if self.login.clone().moved(place)
             && let Some(file) = &self.file
-            && let Err(error) = logins::moved(file, &self.login, place)
+            && let Err(error) = logins::moved(file, &self.login, place, Duration::ZERO)
         {
-            warn!("where the login's new token is kept could not be noted: {error}");
+            debug!("where the login's new token is kept could not be noted: {error}");
         }
     }
 }

@@ -140,3 +140,43 @@ fn a_dry_run_tells_the_same_as_what_is_done_then() {
         findings(&home, &["--remove"], &[]);
     }
 }
+
+/// A link to the user's file would let whoever takes over the user's files run as root.
+#[test]
+fn for_sudo_the_program_is_copied_by_one_command_that_names_it_as_it_was_found() {
+    let home = home();
+    let folder = home.path("it's here");
+    std::fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink(crate::support::binary(), folder.join("docker-credential-acrscoped")).unwrap();
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.display());
+    let hint = |path: &str| {
+        let told = findings(&home, &[REGISTRY], &[("PATH", path)]);
+        let hints: Vec<String> = told.into_iter().filter(|finding| finding.contains("/usr/local/bin")).collect();
+        let [hint] = &hints[..] else { panic!("{hints:#?}") };
+        hint.split_once(" (").expect("a hint").1.trim_end_matches(')').to_owned()
+    };
+    let command = hint(&path);
+    let found = r"'/it'\''s here/docker-credential-acrscoped'";
+    assert_eq!(command, format!("sudo install -m 0755 {found} /usr/local/bin/docker-credential-acrscoped"));
+    let command = command.replace("sudo ", "").replace("'/it", "'./it").replace("/usr/local/bin/", "./copy-of-");
+    let mut shell = home.command("sh");
+    shell.current_dir(home.root()).args(["-ec", &command]);
+    run(shell, "", LIMIT).succeeds();
+    let copy = std::fs::symlink_metadata(home.path("copy-of-docker-credential-acrscoped")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&copy.permissions());
+    assert!(copy.is_file() && mode & 0o7777 == 0o755, "{copy:?}");
+    // Without a folder of `PATH` that has it, it is this file.
+    let own = crate::support::binary().canonicalize().unwrap().display().to_string();
+    let expected = format!("sudo install -m 0755 {own} /usr/local/bin/docker-credential-acrscoped");
+    assert_eq!(hint("/usr/sbin:/usr/bin:/sbin:/bin"), expected);
+}
+
+#[test]
+fn another_program_of_this_name_is_not_to_be_installed_for_root() {
+    let home = home();
+    home.script("other/docker-credential-acrscoped", "exit 1");
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", home.path("other").display());
+    let told = findings(&home, &[REGISTRY], &[("PATH", &path)]);
+    assert!(told.iter().any(|finding| finding.starts_with("warning: clients call /other/")), "{told:#?}");
+    assert!(!told.iter().any(|finding| finding.contains("/usr/local/bin/docker")), "{told:#?}");
+}

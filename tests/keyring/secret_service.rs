@@ -85,6 +85,25 @@ fn a_login_is_kept_in_the_keyring_that_lasts() {
     user.run(&format!("{nobody} {helper} get"), REGISTRY).secret();
 }
 
+/// Until a desktop's sign-in makes a default keyring, GNOME Keyring keeps everything in memory.
+#[test]
+#[ignore = "needs gnome-keyring, dbus and root: run tests/run"]
+fn a_login_that_ends_with_the_desktop_session_says_so_and_goes_to_the_kernel_keyring_first() {
+    for (store, told) in [
+        ("secret-service", "it is kept in the Secret Service until the desktop session ends, and ends"),
+        ("auto", "it is kept in the kernel keyring until the machine restarts, and ends"),
+    ] {
+        let (user, _bus) = desktop_user(store);
+        user.home.write("password", "");
+        let _keyring = start_keyring(&user, "");
+        let nobody = "env -u AZURE_CLIENT_SECRET -u AZURE_CLIENT_ID -u AZURE_TENANT_ID";
+        let helper = user.helper().display().to_string();
+        let answer = user.run(&format!("{nobody} {helper} login {REGISTRY} --device-code"), "").succeeds();
+        assert!(answer.stdout.contains(told), "{answer:#?}");
+        user.run(&format!("{nobody} {helper} get"), REGISTRY).secret();
+    }
+}
+
 /// Nobody must believe that a login is forgotten while its token lies where it was not looked for.
 #[test]
 #[ignore = "needs gnome-keyring, dbus and root: run tests/run"]

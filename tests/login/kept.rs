@@ -180,6 +180,43 @@ fn nothing_secret_is_written_to_a_file_or_told() {
     assert!(file.contains("alice@contoso.example"), "{file}");
 }
 
+/// What it would note it notes the next time: the other process may be stopped. It is given up after less than a wait for the lock would take.
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_get_does_not_wait_for_a_process_that_changes_the_logins() {
+    let person = Person::new();
+    person.log_in("login").0.succeeds();
+    let folder = person.home.path("home/.local/state/docker-credential-acrscoped");
+    let lock = std::fs::File::options().write(true).open(folder.join("logins.lock")).unwrap();
+    lock.lock().unwrap();
+    run(person.command_with("get", "ACRSCOPED_TIMEOUT", "4"), REGISTRY, LIMIT).secret();
+    let noted = || person.logins().unwrap().contains("\"fingerprints\": [\n");
+    assert!(!noted(), "the lock is held, and nothing is written: {:?}", person.logins());
+    drop(lock);
+    person.erase();
+    person.get().secret();
+    assert!(noted(), "{:?}", person.logins());
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn login_and_logout_say_which_lock_another_process_holds() {
+    let person = signed_in();
+    let path = person.home.path("home/.local/state/docker-credential-acrscoped/logins.lock");
+    let lock = std::fs::File::options().write(true).open(&path).unwrap();
+    lock.lock().unwrap();
+    let told = format!("cannot be written: another process holds the lock {}: end that process, or try again", path.display());
+    for line in ["login", "logout", "logout --all"] {
+        let answer = person.run(line).fails();
+        assert!(answer.stderr.contains(&told), "{answer:#?}");
+    }
+    assert!(!person.home.path("address").exists(), "no browser opens for nothing");
+    assert!(person.logins().is_some());
+    drop(lock);
+    person.run("logout").succeeds();
+    assert!(person.logins().is_none());
+}
+
 /// An answer of the authority's with this body.
 fn said(code: u16, body: &serde_json::Value) -> FaultKind {
     FaultKind::Status { code, retry_after: None, body: body.to_string(), content_type: None }

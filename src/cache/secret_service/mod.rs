@@ -21,7 +21,7 @@ mod wire;
 use super::{PATIENCE, SERVICE};
 use crate::config::SessionBus;
 use connection::unanswered;
-use keyring_core::api::{Credential, CredentialApi, CredentialStoreApi};
+use keyring_core::api::{Credential, CredentialApi, CredentialPersistence, CredentialStoreApi};
 use keyring_core::{Entry, Error, Result};
 use service::{NewItem, Service, locked};
 use std::any::Any;
@@ -111,6 +111,19 @@ impl CredentialStoreApi for Store {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    /// As long as the collection that entries go to. Nothing is promised when the service does not answer.
+    fn persistence(&self) -> CredentialPersistence {
+        let asked = self.ask(|service| {
+            let asked = service.ask_collection()?;
+            service.ends_with_session(asked)
+        });
+        match asked {
+            Ok(true) => CredentialPersistence::UntilLogout,
+            Ok(false) => CredentialPersistence::UntilDelete,
+            Err(_) => CredentialPersistence::Unspecified,
+        }
     }
 }
 

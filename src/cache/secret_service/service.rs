@@ -138,6 +138,16 @@ impl Service {
         Ok(None)
     }
 
+    /// Whether the collection that entries go to is kept in memory, and ends with the user's session. The default one may be that one.
+    pub(super) fn ends_with_session(&mut self, asked: [Pending; 2]) -> Result<bool> {
+        let [default, session] = asked;
+        let default = self.0.answer(default)?;
+        let session = self.0.answer(session)?;
+        let path = |reply: &Reply| reply.body("o").and_then(|mut body| body.path().map(str::to_owned));
+        let default = path(&default).filter(|path| path != NONE);
+        Ok(default.is_none() || default == path(&session))
+    }
+
     /// Asks whether a collection is locked.
     pub(super) fn ask_locked(&mut self, collection: &str) -> Result<Pending> {
         self.ask_property(collection, COLLECTION, "Locked")

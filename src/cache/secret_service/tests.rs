@@ -1,6 +1,7 @@
 //! The store against buses that are broken, hostile or odd. The real bus and a real service: `tests/keyring`.
 
 use super::*;
+use keyring_core::api::CredentialPersistence;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::AssertUnwindSafe;
@@ -394,4 +395,28 @@ fn an_item_is_labelled_with_what_it_holds() {
     let label = |user: &str| ServiceItem { store: store.clone(), service: String::new(), user: user.into() }.label();
     assert_eq!(label("contoso.azurecr.io 12ab"), "ACR refresh token for contoso.azurecr.io");
     assert_eq!(label("entra 12ab"), "Entra access token");
+}
+
+#[test]
+fn what_goes_into_the_collection_of_the_session_ends_with_it() {
+    let buses: [(&str, CredentialPersistence, Serve); 5] = [
+        ("a default collection", CredentialPersistence::UntilDelete, |client| {
+            say(&client, &[greeted(), paths(2, &["/login"]), paths(3, &["/session"])].concat());
+        }),
+        ("none", CredentialPersistence::UntilLogout, |client| {
+            say(&client, &[greeted(), paths(2, &["/"]), paths(3, &["/session"])].concat());
+        }),
+        ("that of the session as the default one", CredentialPersistence::UntilLogout, |client| {
+            say(&client, &[greeted(), paths(2, &["/session"]), paths(3, &["/session"])].concat());
+        }),
+        ("a default collection, and no word for that of the session", CredentialPersistence::UntilDelete, |client| {
+            say(&client, &[greeted(), paths(2, &["/login"]), refused(3, "org.freedesktop.DBus.Error.InvalidArgs")].concat());
+        }),
+        ("no answer", CredentialPersistence::Unspecified, |client| say(&client, SIGNED_IN)),
+    ];
+    for (what, expected, serve) in buses {
+        let bus = Bus::start(serve);
+        let found = bus.store(PATIENCE).persistence();
+        assert_eq!(std::mem::discriminant(&found), std::mem::discriminant(&expected), "a service with {what}");
+    }
 }

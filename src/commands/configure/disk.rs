@@ -33,7 +33,8 @@ impl Found {
         Ok(found)
     }
 
-    /// Looks at a file of the user. Errors when it is anything but a small text file that belongs to the user.
+    /// Looks at a file of the user. Errors when it is anything but a small text file that belongs to the user, and when the way there is
+    /// another user's: a link of that user could lead root anywhere.
     pub(super) fn look(path: &Path) -> Result<Self, Error> {
         let unusable = |problem: String| unusable(path, problem);
         let real = match real_path(path) {
@@ -52,6 +53,9 @@ impl Found {
         }
         #[cfg(unix)]
         own(&metadata).map_err(unusable)?;
+        if let Some((folder, owner)) = foreign_folder(path) {
+            return Err(unusable(format!("is behind {}, which {}", folder.display(), foreign(owner))));
+        }
         let bytes = read_small(&real, LIMIT).map_err(|error| unusable(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| unusable("is not UTF-8".into()))?;
         Ok(Self { path: path.to_owned(), real, text: Some(text) })

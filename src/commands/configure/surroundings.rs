@@ -19,45 +19,63 @@ const SYSTEM: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/u
 pub fn program(context: &Context<'_>) -> Finding {
     let Some(found) = find(PROGRAM, &context.settings.program_folders()) else {
         let text = format!("`{PROGRAM}` is in no folder of `PATH`: clients will not find it");
-        return Finding::new(Mark::Bad, text).hint(link(context));
+        return Finding::new(Mark::Bad, text).hint(placing(context));
     };
-    let real = real_path(&found).ok();
-    if let Some(own) = own(context).filter(|own| real.as_ref() != Some(own)) {
+    if let Some(own) = another(context, &found) {
         let text = format!("clients call {}, and not this program, {}", found.display(), own.display());
         return Finding::new(Mark::Warning, text).hint("remove one of them, or change the order of `PATH`");
     }
     Finding::new(Mark::Good, format!("clients find this helper as {}", found.display()))
 }
 
-/// That those who have another `PATH` do not find this program, where others do.
+/// That those who have another `PATH` do not find this program, where others do. `sudo` keeps the user's `PATH` on macOS, and there are no units.
 pub(super) fn elsewhere(context: &Context<'_>) -> Option<Finding> {
-    if cfg!(windows) {
+    if !cfg!(target_os = "linux") {
         return None;
     }
     let found = find(PROGRAM, &context.settings.program_folders())?;
-    let system: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
-    if find(PROGRAM, &system).is_some() {
+    if system().is_some() || another(context, &found).is_some() {
         return None;
     }
     let text = format!("under `sudo` and in systemd units clients do not find it: {} is not on their `PATH`", parent(&found));
-    Some(Finding::new(Mark::Warning, text).hint(link(context)))
+    Some(Finding::new(Mark::Warning, text).hint(installation(&found)))
 }
 
-fn own(context: &Context<'_>) -> Option<PathBuf> {
-    real_path(context.program?).ok()
+/// The file of this program, when what was found is another one.
+fn another(context: &Context<'_>, found: &Path) -> Option<PathBuf> {
+    real_path(context.program?).ok().filter(|own| real_path(found).ok().as_ref() != Some(own))
 }
 
-/// What puts this program where everybody finds it.
-fn link(context: &Context<'_>) -> String {
-    let own = own(context);
-    if cfg!(windows) {
-        let folder = own.map(|own| format!(", or add {} to it", parent(&own))).unwrap_or_default();
-        return format!("put it into a folder of `PATH`{folder}");
+/// This program where everybody finds it.
+fn system() -> Option<PathBuf> {
+    find(PROGRAM, &SYSTEM.map(PathBuf::from))
+}
+
+/// What puts this program into a folder of `PATH`.
+fn placing(context: &Context<'_>) -> String {
+    match (context.program, system()) {
+        _ if cfg!(windows) => {
+            let folder = context.program.map(|own| format!(", or add {} to it", parent(own))).unwrap_or_default();
+            format!("put it into a folder of `PATH`{folder}")
+        }
+        (_, Some(found)) => format!("add {} to `PATH`", parent(&found)),
+        (Some(own), None) => installation(own),
+        (None, None) => format!("put it into a folder of `PATH`, such as /usr/local/bin/{PROGRAM}"),
     }
-    own.map_or_else(
-        || format!("put it into a folder of `PATH`, such as /usr/local/bin/{PROGRAM}"),
-        |own| format!("`sudo ln -s {} /usr/local/bin/{PROGRAM}`", own.display()),
-    )
+}
+
+/// The command that puts a copy of a program where everybody finds it. A link to a file of the user would let whatever can write there run as
+/// root.
+fn installation(program: &Path) -> String {
+    format!("sudo install -m 0755 {} /usr/local/bin/{PROGRAM}", quoted(&program.display().to_string()))
+}
+
+/// A word for a shell (POSIX, "Single-Quotes").
+fn quoted(word: &str) -> String {
+    if word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c)) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn parent(file: &Path) -> String {

@@ -8,7 +8,7 @@ mod page;
 mod peer;
 
 use super::Context;
-use crate::cache::Place;
+use crate::cache::{KERNEL_KEYRING, Lasts, Place};
 use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, Granted};
 use crate::error::{Error, SignIn, printable};
@@ -66,6 +66,7 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     let file = file.ok_or_else(|| Error::Input("there is no home folder to write down who signed in".into()))?;
     // Whatever can be known to fail does so before somebody is sent to a browser.
     logins::read(&file)?;
+    logins::writable(&file)?;
     if config.cache == CacheChoice::None {
         return Err(Error::NotKept { problems: vec!["`cache` is none: nothing is kept".into()] });
     }
@@ -87,7 +88,7 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     let program = programs.into_iter().find(|name| program::find(name, &config.sources.path).is_some());
     #[cfg(unix)]
     let program = program.filter(|_| !rustix::process::geteuid().is_root());
-    if let Some(program) = program.filter(|_| !place.outlives_reboot) {
+    if let Some(program) = program.filter(|_| place.store == KERNEL_KEYRING) {
         let text = format!("{OWN_KEYRING}: {} signs in there", account.command_within(program));
         writeln!(output, "{}", context.terminal.sentence(Mark::Warning, &text)).map_err(Error::Output)?;
     }
@@ -113,7 +114,7 @@ fn keep(
     let kept = cache.put_login(&key, &token, (context.clock)());
     let place = kept.map_err(|problems| Error::NotKept { problems })?;
     login.moved(&place);
-    let remembered = logins::remember(file, &login).and_then(|()| logins::moved(file, &login, &place));
+    let remembered = logins::remember(file, &login).and_then(|()| logins::moved(file, &login, &place, logins::LOCKED));
     remembered.inspect_err(|_| {
         // Without the name nobody would ever find it again.
         let _ = cache.forget(|kept| *kept == key);
@@ -122,7 +123,11 @@ fn keep(
 }
 
 fn tell(context: &Context<'_>, login: &Login, place: &Place, output: &mut impl Write) -> Result<(), Error> {
-    let until = if place.outlives_reboot { "" } else { " until the machine restarts" };
+    let until = match place.lasts {
+        Lasts::UntilDeleted => "",
+        Lasts::UntilRestart => " until the machine restarts",
+        Lasts::UntilSessionEnds => " until the desktop session ends",
+    };
     let terminal = context.terminal;
     let who = format!("signed in as {} in tenant {}", login.username, printable(&login.tenant));
     let how = format!("it is kept in the {}{until}, and ends when it is not used for 90 days", place.store);
