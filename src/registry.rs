@@ -59,8 +59,6 @@ pub static CLOUDS: &[Cloud] = &[
     Cloud::azure("Azure", "azurecr.io", "login.microsoftonline.com", "AzureCloud", FEDERATION),
     Cloud::azure("Azure US Government", "azurecr.us", "login.microsoftonline.us", "AzureUSGovernment", FEDERATION_US),
     Cloud::azure("Azure China", "azurecr.cn", "login.chinacloudapi.cn", "AzureChinaCloud", FEDERATION_CHINA),
-    // Closed in October 2021; kept because peers and old configurations still name it.
-    Cloud::azure("Azure Germany", "azurecr.de", "login.microsoftonline.de", "AzureGermanCloud", FEDERATION),
     Cloud::azure("Bleu", "azurecr.sovcloud-azure.fr", "login.sovcloud-identity.fr", "AzureBleuCloud", FEDERATION),
 ];
 
@@ -176,7 +174,6 @@ mod tests {
         ("contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
         ("contoso.azurecr.us", "contoso.azurecr.us", "contoso.azurecr.us", "Azure US Government"),
         ("contoso.azurecr.cn", "contoso.azurecr.cn", "contoso.azurecr.cn", "Azure China"),
-        ("contoso.azurecr.de", "contoso.azurecr.de", "contoso.azurecr.de", "Azure Germany"),
         ("contoso.azurecr.sovcloud-azure.fr", "contoso.azurecr.sovcloud-azure.fr", "contoso.azurecr.sovcloud-azure.fr", "Bleu"),
         ("https://contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
         ("http://contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
@@ -214,7 +211,7 @@ mod tests {
         ("contoso.eastus2.geo.azurecr.io.", "contoso.eastus2.geo.azurecr.io", "contoso.azurecr.io", "Azure"),
         ("data1.azurecr.io", "data1.azurecr.io", "data1.azurecr.io", "Azure"),
         ("geogeo.azurecr.io", "geogeo.azurecr.io", "geogeo.azurecr.io", "Azure"),
-        ("http://CONTOSO.azurecr.de:443", "contoso.azurecr.de", "contoso.azurecr.de", "Azure Germany"),
+        ("http://CONTOSO.azurecr.us:443", "contoso.azurecr.us", "contoso.azurecr.us", "Azure US Government"),
     ];
 
     const FOREIGN: &[&str] = &[
@@ -252,6 +249,8 @@ mod tests {
         // Bare suffixes and names that Azure does not give out.
         "azurecr.io",
         ".azurecr.io",
+        // Azure Germany closed in October 2021.
+        "contoso.azurecr.de",
         "https://azurecr.us",
         "azurecr.sovcloud-azure.fr",
         "abcd.azurecr.io",

@@ -445,7 +445,6 @@ mod tests {
             ("contoso.azurecr.io", "https://login.microsoftonline.com/"),
             ("contoso.azurecr.us", "https://login.microsoftonline.us/"),
             ("contoso.azurecr.cn", "https://login.chinacloudapi.cn/"),
-            ("contoso.azurecr.de", "https://login.microsoftonline.de/"),
             ("contoso.azurecr.sovcloud-azure.fr", "https://login.sovcloud-identity.fr/"),
         ] {
             assert_eq!(choose(&SECRET, host).unwrap().authority.as_str(), authority);

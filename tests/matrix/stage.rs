@@ -25,7 +25,7 @@ const AUDIENCE: &str = "https://containerregistry.azure.net";
 /// The cloud that is declared in a config file.
 pub(crate) const PRIVATE: &str = "fabrikam";
 
-pub(crate) static CLOUDS: [Cloud; 6] = [
+pub(crate) static CLOUDS: [Cloud; 5] = [
     Cloud {
         name: "AzureCloud",
         suffix: "azurecr.io",
@@ -46,13 +46,6 @@ pub(crate) static CLOUDS: [Cloud; 6] = [
         authority: "login.chinacloudapi.cn",
         audience: AUDIENCE,
         federation: "api://AzureADTokenExchangeChina",
-    },
-    Cloud {
-        name: "AzureGermanCloud",
-        suffix: "azurecr.de",
-        authority: "login.microsoftonline.de",
-        audience: AUDIENCE,
-        federation: "api://AzureADTokenExchange",
     },
     Cloud {
         name: "AzureBleuCloud",

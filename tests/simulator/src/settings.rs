@@ -184,7 +184,6 @@ fn default_authorities() -> Vec<Authority> {
     [
         ("login.microsoftonline.com", "AzureCloud"),
         ("login.microsoftonline.us", "AzureUSGovernment"),
-        ("login.microsoftonline.de", "AzureGermanCloud"),
         ("login.chinacloudapi.cn", "AzureChinaCloud"),
         ("login.partner.microsoftonline.cn", "AzureChinaCloud"),
         ("login.sovcloud-identity.fr", "AzureBleuCloud"),
