@@ -57,9 +57,10 @@
 //!
 //! What the helper does to its own process, the library does not do to yours: it ends nothing, takes no signal that would end it, installs
 //! no panic hook, no logger and no cryptography, and writes to no stream. It uses the provider that you have installed for rustls, else
-//! ring's, and tells what it does by events of `tracing`, without a secret. It starts `az` or `azd`, with your environment, where they
-//! are the source of the identity, and keeps its tokens in the user's keyring. Whoever can read the memory of your process, or its core
-//! dump, finds them there, too: the helper forbids both, and you may.
+//! ring's, and tells what it does by events of `tracing`, without a secret. It starts `az` or `azd`, where they are the source of the
+//! identity, with your environment but for variables that have a program run other code, such as `LD_PRELOAD`. It keeps its tokens in the
+//! user's keyring. Whoever can read the memory of your process, or its core dump, finds them there, too: the helper forbids both, and you
+//! may.
 //!
 //! What is listed below is kept stable by the rules of semantic versioning. The rest is for the helper itself and the tests; it is public
 //! and hidden, and changes at any time. `RUSTDOCFLAGS='--cfg internals' cargo doc --document-private-items` shows it.
