@@ -62,6 +62,27 @@ pub static CLOUDS: &[Cloud] = &[
     Cloud::azure("Bleu", "azurecr.sovcloud-azure.fr", "login.sovcloud-identity.fr", "AzureBleuCloud", FEDERATION),
 ];
 
+/// What the metadata service calls the cloud of a machine (`azEnvironment`: Microsoft, "Azure Instance Metadata Service"), and what the
+/// Azure CLI calls it. The last one closed in October 2021.
+const ENVIRONMENTS: &[(&str, &str)] = &[
+    ("AzurePublicCloud", "AzureCloud"),
+    ("AzureUSGovernmentCloud", "AzureUSGovernment"),
+    ("AzureChinaCloud", "AzureChinaCloud"),
+    ("AzureGermanCloud", "AzureGermanCloud"),
+];
+
+/// The Azure CLI's name of the cloud that the metadata service names; none if it is not one of Azure's.
+pub(crate) fn cloud_of_environment(environment: &str) -> Option<&'static str> {
+    ENVIRONMENTS.iter().find(|(name, _)| *name == environment).map(|(_, cli_name)| *cli_name)
+}
+
+/// Whether a cloud of Azure has this name, in whatever case, in our messages, the Azure CLI or the metadata service.
+pub(crate) fn is_name_of_azure(name: &str) -> bool {
+    let ours = CLOUDS.iter().flat_map(|cloud| [&*cloud.name, &*cloud.cli_name]);
+    let others = ENVIRONMENTS.iter().flat_map(|(environment, cli_name)| [*environment, *cli_name]);
+    ours.chain(others).any(|known| known.eq_ignore_ascii_case(name))
+}
+
 /// Longest label of a DNS name (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
@@ -228,6 +249,8 @@ mod tests {
         "mcr.microsoft.com",
         "localhost:5000",
         "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+        // Azure Germany closed in October 2021.
+        "contoso.azurecr.de",
         // Lookalikes.
         "contoso.azurecr.io.evil.example",
         "contoso.azurecr.io.evil.example/contoso.azurecr.io",
@@ -249,8 +272,6 @@ mod tests {
         // Bare suffixes and names that Azure does not give out.
         "azurecr.io",
         ".azurecr.io",
-        // Azure Germany closed in October 2021.
-        "contoso.azurecr.de",
         "https://azurecr.us",
         "azurecr.sovcloud-azure.fr",
         "abcd.azurecr.io",

@@ -376,6 +376,37 @@ fn no_child_gets_variables_that_have_it_run_other_code() {
 }
 
 #[test]
+fn the_key_of_azure_arcs_agent_is_asked_of_this_machine_only() {
+    let (home, simulator) = world();
+    let mut command = helper(&home, &simulator);
+    command.env_remove("AZURE_CLIENT_SECRET").env("IMDS_ENDPOINT", simulator.origin());
+    command.env("IDENTITY_ENDPOINT", "http://evil.example/metadata/identity/oauth2/token");
+    let answer = ask(command, "get", REGISTRY).fails();
+    assert!(
+        answer.stdout.starts_with("`IDENTITY_ENDPOINT` is not on this machine, where the agent of Azure Arc listens"),
+        "{answer:#?}"
+    );
+    assert!(simulator.journal().is_empty());
+}
+
+#[test]
+fn the_token_of_a_job_is_not_sent_where_the_environment_says() {
+    for text in ["", "oidc_host = 'github.fabrikam.example'\n"] {
+        let (home, simulator) = world();
+        let config = home.write(CONFIG, text);
+        let mut command = helper(&home, &simulator);
+        command.env_remove("AZURE_CLIENT_SECRET").env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "CANARY");
+        command.env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://evil.example/job");
+        let answer = ask(command, "get", REGISTRY).fails();
+        let sentence = "`ACTIONS_ID_TOKEN_REQUEST_URL` names `evil.example`, which is not known to issue tokens to jobs\n";
+        assert_eq!(answer.stdout, sentence);
+        let hint = format!("hint: if you trust it, add this line to {}: `oidc_host = \"evil.example\"`\n", config.display());
+        assert!(answer.stderr.ends_with(&hint), "{answer:#?}");
+        assert!(simulator.journal().is_empty());
+    }
+}
+
+#[test]
 fn the_command_lines_get_no_secrets_of_other_sources() {
     for (source, program) in [("azure-cli", "az"), ("azure-developer-cli", "azd")] {
         let (home, simulator) = world();

@@ -14,7 +14,7 @@ pub use unreachable::{Stage, Unreachable};
 use crate::registry::Registry;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The sentence that tells a docker client to go on without credentials (docker-credential-helpers, `credentials/error.go`).
@@ -63,6 +63,17 @@ pub enum Error {
         name: String,
         /// What is wrong with it and what is expected, never the value of a secret.
         problem: String,
+    },
+    /// A variable names what only the config file may make trusted.
+    Untrusted {
+        /// The variable.
+        name: String,
+        /// What it names, and why it is not trusted.
+        problem: String,
+        /// The line of the config file that trusts it.
+        line: String,
+        /// The config file, be it there or not.
+        file: PathBuf,
     },
     /// The config file cannot be used as it is.
     File(FileProblem),
@@ -154,6 +165,11 @@ pub enum Error {
     Output(std::io::Error),
 }
 
+/// The config file as hints call it: programs that use this crate may have none.
+pub(crate) fn config_file(file: &Path) -> String {
+    if file.as_os_str().is_empty() { "the config file".to_owned() } else { file.display().to_string() }
+}
+
 /// Something in the config file that is wrong.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -214,7 +230,7 @@ impl fmt::Display for Error {
             Self::NoRegistry { text } => write!(f, "`{}` is no Azure Container Registry", printable(text)),
             Self::Input(problem) => f.write_str(problem),
             Self::Request { problem } => write!(f, "the request cannot be used: {problem}"),
-            Self::Setting { name, problem } => write!(f, "`{name}` {problem}"),
+            Self::Setting { name, problem } | Self::Untrusted { name, problem, .. } => write!(f, "`{name}` {problem}"),
             Self::Annotation { name, problem } => write!(f, "`{name}` {problem}"),
             Self::NoIdentity { .. } => f.write_str("no Azure identity to sign in with"),
             Self::SignIn(sign_in) => write!(f, "{} gave no access token: {}", sign_in.source, sign_in.said),
@@ -265,6 +281,7 @@ impl Error {
             | Self::Request { .. }
             | Self::Annotation { .. }
             | Self::Setting { .. }
+            | Self::Untrusted { .. }
             | Self::WrongAudience { .. } => vec![],
         }
     }
@@ -285,6 +302,9 @@ impl Error {
                 "kubelet 1.26 and later ask so; `docker-credential-acrscoped configure --kubelet` prints the configuration for it"
                     .into(),
             ),
+            Self::Untrusted { line, file, .. } => {
+                Some(format!("if you trust it, add this line to {}: `{line}`", config_file(file)))
+            }
             Self::NotSignedIn(error) => error.hint(),
             Self::NowhereToStore { file, .. } => Some(format!(
                 "`delegate = \"secretservice\"` in {} passes other hosts to `docker-credential-secretservice`; or name a helper for \
@@ -332,7 +352,12 @@ impl Error {
             // A mistake in the settings is none, nor is a token that was had and may not be sent.
             Self::NotSignedIn(error) => !matches!(
                 **error,
-                Self::Setting { .. } | Self::File(_) | Self::WrongAudience { .. } | Self::Interrupted | Self::Input(_)
+                Self::Setting { .. }
+                    | Self::Untrusted { .. }
+                    | Self::File(_)
+                    | Self::WrongAudience { .. }
+                    | Self::Interrupted
+                    | Self::Input(_)
             ),
             Self::Relayed(account) => account.not_signed_in,
             Self::Skewed { error, .. } => error.is_failed_sign_in(),
