@@ -79,10 +79,10 @@ const MICROSOFT_DOMAINS: &[&str] = &[
     "yammer.com",
 ];
 
-/// Ends of the application ids of Microsoft's first services: Microsoft Graph and Azure AD Graph, Exchange and SharePoint.
+/// Ends of the application ids of Microsoft's first services: Microsoft Graph and Azure AD Graph, Exchange and `SharePoint`.
 const MICROSOFT_FAMILIES: &[&str] = &["-0000-0000-c000-000000000000", "-0000-0ff1-ce00-000000000000"];
 
-/// Application ids of further services, by which they can be named in place of an address.
+/// Application ids of further services, which can replace an address.
 const MICROSOFT_APPLICATIONS: &[&str] = &[
     // SQL, Data Lake, Batch, Cosmos DB, storage, Key Vault.
     "022907d3-0f1b-48f7-badc-1ba6abab6d66",

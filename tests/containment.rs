@@ -319,7 +319,7 @@ fn no_key_of_azure_arc_is_printed_or_written_by_runs_that_fail() {
     }
 }
 
-/// Variables that have a program run code or read settings of somebody else's, and one of the same family that it may have.
+/// Variables that have a program run other code than its own.
 const LOADERS: &[&str] = &[
     "LD_LIBRARY_PATH",
     "LD_CANARY",
@@ -338,7 +338,7 @@ const LOADERS: &[&str] = &[
     "BASH_FUNC_env%%",
 ];
 
-/// Sets every one of them for a command, and what a child still needs.
+/// Sets every one of them for a command, and the one of the same family that a child keeps.
 fn with_loaders(command: &mut Command) {
     command.envs(LOADERS.iter().map(|name| (name, "CANARY"))).env("PYTHONIOENCODING", "utf-8");
 }

@@ -29,7 +29,7 @@ pub struct PipelinesSettings {
     pub client: Option<String>,
 }
 
-/// Hosts that issue tokens to the jobs of GitHub Actions and Azure Pipelines (GitHub, "OpenID Connect reference"; GitHub Enterprise
+/// Hosts that issue tokens to the jobs of GitHub Actions and Azure Pipelines (GitHub, "`OpenID` Connect reference"; GitHub Enterprise
 /// Cloud with data residency is below `ghe.com`). A name that begins with a dot stands for all below it.
 const ISSUERS: &[&str] = &[".actions.githubusercontent.com", ".ghe.com", "dev.azure.com", ".visualstudio.com"];
 
@@ -41,7 +41,7 @@ pub(super) fn is_issuer(url: &Url, own: Option<&str>) -> bool {
         Some(domain) => host != domain && is_within(host, domain),
         None => host == *known,
     };
-    is_loopback(url) || own == Some(host) || ISSUERS.iter().any(|known| is_known(known))
+    is_loopback(url) || own == Some(host) || ISSUERS.iter().any(is_known)
 }
 
 /// An address that a platform's token is sent to: never in the clear.

@@ -139,16 +139,12 @@ impl Endpoint {
         let (host, end) = (self.host(), Instant::now() + PATIENCE);
         let url = self.url().map_err(|error| error.to_string())?;
         let client = Network::link_local().map_err(|error| error.to_string())?;
-        match timeout_at(end, client.get(url).send()).await {
-            Err(_) => return Err(format!("{host} did not answer within {} s", PATIENCE.as_secs())),
-            Ok(Err(_)) => return Err(format!("no connection to {host}")),
-            Ok(Ok(answer)) => match answer.status() {
-                // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
-                status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) => {
-                    return Err(format!("{host} is not the service of Azure, it answered {}", status.as_u16()));
-                }
-                _ => (),
-            },
+        let answer = timeout_at(end, client.get(url).send()).await;
+        let answer = answer.map_err(|_| format!("{host} did not answer within {} s", PATIENCE.as_secs()))?;
+        let status = answer.map_err(|_| format!("no connection to {host}"))?.status();
+        // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
+        if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND = status {
+            return Err(format!("{host} is not the service of Azure, it answered {}", status.as_u16()));
         }
         if !asks_cloud {
             return Ok(None);

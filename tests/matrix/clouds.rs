@@ -4,7 +4,10 @@
 use crate::command_lines::{set_up_azure_cli, set_up_developer_cli};
 use crate::rows::client_secret;
 use crate::stage::{CLOUDS, CONFIG, CONFIG_FILE, Cloud, Stage};
-use simulator::{Fault, FaultAt, FaultKind};
+use crate::support::namespace::Namespace;
+use crate::support::{LIMIT, run};
+use simulator::{Endpoint, Fault, FaultAt, FaultKind};
+use std::collections::BTreeSet;
 
 /// Where an identity signs in to a registry of another cloud.
 const PUBLIC: &Cloud = &CLOUDS[0];
@@ -116,6 +119,27 @@ fn a_service_principal_signs_in_at_the_authority_of_its_cloud() {
             let scope = format!("for {}/.default", registry.audience);
             assert!(line.starts_with(&format!("POST {}/", identity.authority)) && line.contains(&scope), "{line}");
         }
+    }
+}
+
+/// With and without a registry.
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn who_signs_in_with_us_does_so_at_the_authority_of_the_cloud_that_is_set() {
+    for line in ["login --device-code", "login contoso.azurecr.us --device-code"] {
+        let mut stage = stage(GOVERNMENT, CHINA, Some(CHINA.name));
+        stage.simulator.change(|settings| settings.device_code_polls = 0);
+        let namespace = Namespace::new();
+        stage.command.env_remove("ACRSCOPED_CACHE").env("ACRSCOPED_SOURCE", "login");
+        let mut command = namespace.enter(&stage.command);
+        command.args(line.split(' '));
+        run(command, "", LIMIT).succeeds();
+        stage.namespace = Some(namespace);
+        stage.get().secret();
+        let entries = stage.entries();
+        let authorities = entries.iter().filter(|entry| matches!(entry.endpoint, Endpoint::EntraToken | Endpoint::EntraPage));
+        let hosts: BTreeSet<_> = authorities.map(|entry| entry.host.as_str()).collect();
+        assert_eq!(hosts, BTreeSet::from([CHINA.authority]), "{line}");
     }
 }
 
