@@ -133,8 +133,9 @@ pub fn command() -> clap::Command {
     let settings: String = KEYS.iter().fold(String::new(), |text, key| text + &format!("\n  {:<18} {}", key.name, key.meaning));
     let after = format!(
         "Settings:{settings}\n\n\
-         Each is an environment variable, such as ACRSCOPED_TENANT for `tenant`, or a\n\
-         line of the file {PROGRAM}/config.toml in ~/.config\n\
+         Each, but identity_cloud and oidc_host, is an environment variable, such as\n\
+         ACRSCOPED_TENANT for `tenant`, or a line of the file\n\
+         {PROGRAM}/config.toml in ~/.config\n\
          (macOS: ~/Library/Application Support, Windows: %APPDATA%;\n\
          {CONFIG_VARIABLE} names another):\n\n\
          \x20 delegate = \"secretservice\"\n\n\

@@ -57,9 +57,10 @@
 //!
 //! What the helper does to its own process, the library does not do to yours: it ends nothing, takes no signal that would end it, installs
 //! no panic hook, no logger and no cryptography, and writes to no stream. It uses the provider that you have installed for rustls, else
-//! ring's, and tells what it does by events of `tracing`, without a secret. It starts `az` or `azd`, with your environment, where they
-//! are the source of the identity, and keeps its tokens in the user's keyring. Whoever can read the memory of your process, or its core
-//! dump, finds them there, too: the helper forbids both, and you may.
+//! ring's, and tells what it does by events of `tracing`, without a secret. It starts `az` or `azd`, where they are the source of the
+//! identity, with your environment but for variables that have a program run other code, such as `LD_PRELOAD`. It keeps its tokens in the
+//! user's keyring. Whoever can read the memory of your process, or its core dump, finds them there, too: the helper forbids both, and you
+//! may.
 //!
 //! What is listed below is kept stable by the rules of semantic versioning. The rest is for the helper itself and the tests; it is public
 //! and hidden, and changes at any time. `RUSTDOCFLAGS='--cfg internals' cargo doc --document-private-items` shows it.
@@ -106,7 +107,7 @@
 //! | a source of an identity | a name in `config::SourceName` (the compiler finds its arms), a file in `identity`, its settings in `config/sources`, its grant in the simulator, a row in `tests/matrix` (which fails without) and in README |
 //! | a setting | a row in `config::KEYS`, a field in `config::Config`, a line in `packaging/config.example.toml` and in README |
 //! | a store | a `keyring_core` store in `cache`, an arm in `cache::Cache::open`, a word in `config::CacheChoice` with the system that has it, its tests beside the contract in `tests/keyring`; `persistence` says whether logins go there first |
-//! | a cloud | a row in `registry::CLOUDS`, in two tables of tests, in README, and in the simulator's authorities and registries |
+//! | a cloud | a row in `registry::CLOUDS`, the metadata service's name for it in `registry::ENVIRONMENTS`, a row in two tables of tests, in README, and in the simulator's authorities and registries |
 //! | a command for people | a file in `commands`, a variant of `commands::Command` with its help, its manual page (`tests/manual` writes it), and its transcripts in `tests/transcripts` |
 //! | a check of the doctor | a file and a name in `commands/doctor`, its place in the order there, a row in `tests/doctor/setups` with its transcript |
 //! | a file of a client | its place in `commands/configure/place`, what it reads in `inspect`, a folder of samples in `tests/configure/corpus` |

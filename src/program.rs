@@ -20,6 +20,34 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// by themselves.
 const ENDINGS: &[&str] = &[".com", ".exe", ".bat", ".cmd"];
 
+/// How the names of variables begin by which a program is made to run other code: the dynamic linker's, Python's (`az` is a Python
+/// program), Perl's and those of functions that bash imports (`xdg-open` and the scripts around `az` are shell scripts).
+const LOADER_FAMILIES: &[&str] = &["LD_", "DYLD_", "PYTHON", "PERL5", "BASH_FUNC_"];
+
+/// Further ones: files that shells read first, what has bash run `PS4` before each command, and modules that Node.js loads (editors open
+/// the browser by a script of Node.js).
+const LOADERS: &[&str] = &["BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "NODE_OPTIONS"];
+
+/// The one of the families that changes how text is written and nothing else.
+const HARMLESS: &str = "PYTHONIOENCODING";
+
+/// Takes out of a child's environment what would have it run other code than its own, which a checkout can set for us, and the variables of
+/// these names. Windows knows names in any case.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a child inherits the environment of this process, whatever the settings are read from"
+)]
+pub(crate) fn clean_environment(command: &mut process::Command, names: &[&str]) {
+    for (name, _) in std::env::vars_os() {
+        let known = name.to_string_lossy();
+        let known = if cfg!(windows) { known.to_uppercase().into() } else { known };
+        let is_loader = LOADERS.contains(&&*known) || LOADER_FAMILIES.iter().any(|family| known.starts_with(family));
+        if (is_loader && known != HARMLESS) || names.contains(&&*known) {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// The program of this name in the first of the folders that has one.
 pub(crate) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let names = names(name, cfg!(windows));
@@ -62,12 +90,10 @@ impl azure_identity::Executor for Runner {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        // It has no use for the secrets of other sources.
+        clean_environment(command.as_std_mut(), SECRETS);
         // With it the Azure Developer CLI asks an editor for a token, whoever is signed in there (azure-dev, `pkg/auth/manager.go`).
         command.env_remove("AZD_AUTH_ENDPOINT");
-        // It has no use for the secrets of other sources.
-        for secret in SECRETS {
-            command.env_remove(secret);
-        }
         // Ends what is left of the group on every way out of here, be it the deadline's.
         let (mut child, _group) = Group::start(&mut command)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -105,9 +131,7 @@ fn add(command: &mut Command, args: &[&OsStr]) {
 pub(crate) fn start(program: &OsStr, args: &[OsString]) -> io::Result<Child> {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    for secret in SECRETS {
-        command.env_remove(secret);
-    }
+    clean_environment(command.as_std_mut(), SECRETS);
     #[cfg(unix)]
     command.process_group(0);
     // `CREATE_NEW_PROCESS_GROUP`.

@@ -80,10 +80,29 @@ pub static CLOUDS: &[Cloud] = &[
     Cloud::azure("Azure", "azurecr.io", "login.microsoftonline.com", "AzureCloud", FEDERATION),
     Cloud::azure("Azure US Government", "azurecr.us", "login.microsoftonline.us", "AzureUSGovernment", FEDERATION_US),
     Cloud::azure("Azure China", "azurecr.cn", "login.chinacloudapi.cn", "AzureChinaCloud", FEDERATION_CHINA),
-    // Closed in October 2021; kept because peers and old configurations still name it.
-    Cloud::azure("Azure Germany", "azurecr.de", "login.microsoftonline.de", "AzureGermanCloud", FEDERATION),
     Cloud::azure("Bleu", "azurecr.sovcloud-azure.fr", "login.sovcloud-identity.fr", "AzureBleuCloud", FEDERATION),
 ];
+
+/// What the metadata service calls the cloud of a machine (`azEnvironment`: Microsoft, "Azure Instance Metadata Service"), and what the
+/// Azure CLI calls it. The last one closed in October 2021.
+const ENVIRONMENTS: &[(&str, &str)] = &[
+    ("AzurePublicCloud", "AzureCloud"),
+    ("AzureUSGovernmentCloud", "AzureUSGovernment"),
+    ("AzureChinaCloud", "AzureChinaCloud"),
+    ("AzureGermanCloud", "AzureGermanCloud"),
+];
+
+/// The Azure CLI's name of the cloud that the metadata service names; none if it is not one of Azure's.
+pub(crate) fn cloud_of_environment(environment: &str) -> Option<&'static str> {
+    ENVIRONMENTS.iter().find(|(name, _)| *name == environment).map(|(_, cli_name)| *cli_name)
+}
+
+/// Whether a cloud of Azure has this name, in whatever case, in our messages, the Azure CLI or the metadata service.
+pub(crate) fn is_name_of_azure(name: &str) -> bool {
+    let ours = CLOUDS.iter().flat_map(|cloud| [&*cloud.name, &*cloud.cli_name]);
+    let others = ENVIRONMENTS.iter().flat_map(|(environment, cli_name)| [*environment, *cli_name]);
+    ours.chain(others).any(|known| known.eq_ignore_ascii_case(name))
+}
 
 /// Longest label of a DNS name (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
@@ -197,7 +216,6 @@ mod tests {
         ("contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
         ("contoso.azurecr.us", "contoso.azurecr.us", "contoso.azurecr.us", "Azure US Government"),
         ("contoso.azurecr.cn", "contoso.azurecr.cn", "contoso.azurecr.cn", "Azure China"),
-        ("contoso.azurecr.de", "contoso.azurecr.de", "contoso.azurecr.de", "Azure Germany"),
         ("contoso.azurecr.sovcloud-azure.fr", "contoso.azurecr.sovcloud-azure.fr", "contoso.azurecr.sovcloud-azure.fr", "Bleu"),
         ("https://contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
         ("http://contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
@@ -235,7 +253,7 @@ mod tests {
         ("contoso.eastus2.geo.azurecr.io.", "contoso.eastus2.geo.azurecr.io", "contoso.azurecr.io", "Azure"),
         ("data1.azurecr.io", "data1.azurecr.io", "data1.azurecr.io", "Azure"),
         ("geogeo.azurecr.io", "geogeo.azurecr.io", "geogeo.azurecr.io", "Azure"),
-        ("http://CONTOSO.azurecr.de:443", "contoso.azurecr.de", "contoso.azurecr.de", "Azure Germany"),
+        ("http://CONTOSO.azurecr.us:443", "contoso.azurecr.us", "contoso.azurecr.us", "Azure US Government"),
     ];
 
     const FOREIGN: &[&str] = &[
@@ -252,6 +270,8 @@ mod tests {
         "mcr.microsoft.com",
         "localhost:5000",
         "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+        // Azure Germany closed in October 2021.
+        "contoso.azurecr.de",
         // Lookalikes.
         "contoso.azurecr.io.evil.example",
         "contoso.azurecr.io.evil.example/contoso.azurecr.io",

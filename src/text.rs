@@ -21,6 +21,11 @@ pub fn visible(text: &str) -> String {
     spaced.filter(|c| !c.is_control() && !is_invisible(*c)).collect()
 }
 
+/// Whether a host is this domain or below it, by whole labels.
+pub(crate) fn is_within(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
 /// The shortest piece of a secret that is taken for one.
 const PIECE: usize = 16;
 

@@ -7,7 +7,7 @@ mod claims;
 
 pub use claims::{Access, Claims};
 
-use crate::text::printable;
+use crate::text::{is_within, printable};
 use azure_core::base64::decode_url_safe;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -30,6 +30,83 @@ const REGISTRY_RESOURCE_ID: &str = "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26";
 /// Application id of the resource "Windows Azure Service Management API", which is Azure Resource Manager.
 const RESOURCE_MANAGER_ID: &str = "797f4846-ba00-4fd7-ba43-dac1f8f63013";
 
+/// Domains of Microsoft, below which its services have their names. A token for one of them is worth more than one for registries, and
+/// a host that is not a registry of Azure must not get it.
+const MICROSOFT_DOMAINS: &[&str] = &[
+    "applicationinsights.io",
+    "azconfig.io",
+    "azure-api.net",
+    "azure-devices.net",
+    "azure.cn",
+    "azure.com",
+    "azure.net",
+    "azure.us",
+    "azuredatabricks.net",
+    "azureml.ms",
+    "azuresynapse.net",
+    "azuresynapse.us",
+    "chinacloudapi.cn",
+    "cloudapi.de",
+    "dynamics.com",
+    "live.com",
+    "loganalytics.io",
+    "loganalytics.us",
+    "lync.com",
+    "microsoft.com",
+    "microsoft.us",
+    "microsoftazure.de",
+    "microsoftonline.com",
+    "microsoftonline.us",
+    "office.com",
+    "office.net",
+    "office365.com",
+    "office365.us",
+    "outlook.com",
+    "powerapps.com",
+    "powerbi.com",
+    "powerplatform.com",
+    "sharepoint.com",
+    "sharepoint.us",
+    "skype.com",
+    "sovcloud-api.fr",
+    "sovcloud-azure.fr",
+    "sovcloud-identity.fr",
+    "sovcloud.fr",
+    "usgovcloudapi.net",
+    "visualstudio.com",
+    "windows.net",
+    "windowsazure.com",
+    "yammer.com",
+];
+
+/// Ends of the application ids of Microsoft's first services: Microsoft Graph and Azure AD Graph, Exchange and `SharePoint`.
+const MICROSOFT_FAMILIES: &[&str] = &["-0000-0000-c000-000000000000", "-0000-0ff1-ce00-000000000000"];
+
+/// Application ids of further services, which can replace an address.
+const MICROSOFT_APPLICATIONS: &[&str] = &[
+    // SQL, Data Lake, Batch, Cosmos DB, storage, Key Vault.
+    "022907d3-0f1b-48f7-badc-1ba6abab6d66",
+    "e9f49c6b-5ce5-44c8-925d-015017e9f7ad",
+    "ddbf3205-c6bd-46ae-8127-60eb93363864",
+    "a232010e-820c-4083-83bb-3ace5fc29d0b",
+    "e406a681-f3d4-42a8-90b6-c2b029497af1",
+    "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+    // Event Hubs, Event Grid, Service Bus, Log Analytics, Cognitive Services.
+    "80369ed6-5f11-4dd9-bef3-692475845e77",
+    "4962773b-9cdb-44cf-a8bf-237846a00ab7",
+    "80a10ef9-8168-493d-abf9-3297c4ef6e3c",
+    "ca7f3f0b-7d91-482c-8e09-c5d840d0eac5",
+    "7d312290-28c8-473c-a0ed-8e53749b6d6d",
+    // Azure DevOps, Azure Kubernetes Service, Azure Databricks.
+    "499b84ac-1321-427f-aa17-267ca6975798",
+    "6dae42f8-4368-4678-94ff-3960e28e3630",
+    "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d",
+];
+
+/// How the audiences of assertions begin that Entra takes from other issuers (`api://AzureADTokenExchange`). A token for one of them
+/// signs in as any application that trusts the identity.
+const TOKEN_EXCHANGE: &str = "azureadtokenexchange";
+
 /// The audience of every registry in every cloud of Azure (azure-cli 2.91, `_resolve_acr_scope`).
 pub const REGISTRY_AUDIENCE: &str = "https://containerregistry.azure.net";
 
@@ -39,17 +116,27 @@ pub struct Audience(String);
 
 impl Audience {
     /// Reads the address of a resource, `https://…` or `api://…`, as the registries of a disconnected cloud may have one of their
-    /// own. The error says what is wrong with it.
+    /// own. The error says what is wrong with it. An audience of another service of Microsoft is refused.
     pub fn parse(text: &str) -> Result<Self, String> {
         let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "api") && url.has_host());
         let is_plain = |url: &Url| url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        let url = url.filter(|url| is_plain(url) && url.fragment().is_none() && text.bytes().all(|byte| byte.is_ascii_graphic()));
-        let url = url.ok_or_else(|| format!("is {text:?}, expected the address of a resource, such as `{REGISTRY_AUDIENCE}`"))?;
-        let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+        let is_text = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        let host = url.filter(|url| is_plain(url) && url.fragment().is_none() && is_text).and_then(|url| host_of(&url));
+        let host =
+            host.ok_or_else(|| format!("is {text:?}, expected the address of a resource, such as `{REGISTRY_AUDIENCE}`"))?;
         if is_resource_manager(&host) {
             return Err(format!("is {text:?}, which is Azure Resource Manager: its tokens are never asked for nor sent"));
         }
-        Ok(Self(text.strip_suffix("/.default").unwrap_or(text).trim_end_matches('/').to_owned()))
+        let audience = text.strip_suffix("/.default").unwrap_or(text).trim_end_matches('/');
+        if audience.eq_ignore_ascii_case(REGISTRY_AUDIENCE) {
+            return Ok(Self::default());
+        }
+        if is_of_microsoft(&host) {
+            return Err(format!(
+                "is {text:?}, a service of Microsoft other than Azure Container Registry: its tokens are never requested nor sent"
+            ));
+        }
+        Ok(Self(audience.to_owned()))
     }
 
     /// Azure Resource Manager of a cloud, named as the Azure CLI does, for `doctor --probe-arm` alone: whether a registry takes such tokens can be told only by
@@ -91,6 +178,21 @@ impl Default for Audience {
 fn is_resource_manager(host: &str) -> bool {
     let label = host.split('.').next().unwrap_or_default();
     matches!(label, "management" | "adminmanagement" | "armmanagement") || host == RESOURCE_MANAGER_ID
+}
+
+/// Whether a host, or an application id in its place, is that of a service of Microsoft.
+fn is_of_microsoft(host: &str) -> bool {
+    MICROSOFT_DOMAINS.iter().any(|domain| is_within(host, domain))
+        || MICROSOFT_FAMILIES.iter().any(|family| host.ends_with(family))
+        || MICROSOFT_APPLICATIONS.contains(&host)
+        || host.starts_with(TOKEN_EXCHANGE)
+}
+
+/// The host of an audience in lower case, without the dot that may end it; none if it is written in another way than names and ids are.
+fn host_of(url: &Url) -> Option<String> {
+    let host = url.host_str()?.to_ascii_lowercase();
+    let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    is_name.then(|| host.trim_end_matches('.').to_owned())
 }
 
 /// Claims of an access token that decide where it may be sent. They are taken as whatever JSON they are: a claim of an
@@ -318,6 +420,82 @@ mod tests {
         ] {
             let token = RefreshToken::received(secret, NOW);
             assert!(!token.is_valid(NOW) && !token.is_fresh(NOW));
+        }
+    }
+
+    #[test]
+    fn an_audience_is_the_registries_or_of_no_service_of_microsoft() {
+        for text in [
+            "https://containerregistry.azure.net",
+            "https://containerregistry.azure.net//",
+            "HTTPS://ContainerRegistry.Azure.net/.default",
+            "api://6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26",
+            "https://registries.fabrikam.example",
+            "api://registries.fabrikam.example/acr",
+            "https://containerregistry.azure.example",
+            "https://notazure.net",
+        ] {
+            assert!(Audience::parse(text).is_ok(), "{text}");
+        }
+        assert_eq!(Audience::parse("HTTPS://ContainerRegistry.Azure.net/").unwrap(), Audience::default());
+        for text in [
+            // Microsoft Graph and the older Azure AD Graph.
+            "https://graph.microsoft.com",
+            "https://GRAPH.microsoft.com./",
+            "https://graph.microsoft.com:443/.default",
+            "https://graph.microsoft.us",
+            "https://dod-graph.microsoft.us",
+            "https://microsoftgraph.chinacloudapi.cn",
+            "api://00000003-0000-0000-c000-000000000000",
+            "https://00000003-0000-0000-c000-000000000000",
+            "https://graph.windows.net",
+            "https://graph.chinacloudapi.cn",
+            "api://00000002-0000-0000-C000-000000000000/x",
+            // Key Vault, storage, databases, queues, logs.
+            "https://vault.azure.net",
+            "https://contoso.vault.azure.cn",
+            "https://vault.usgovcloudapi.net",
+            "api://cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+            "https://storage.azure.com",
+            "https://contoso.blob.core.windows.net",
+            "https://contoso.dfs.core.usgovcloudapi.net",
+            "https://contoso.queue.core.chinacloudapi.cn",
+            "https://database.windows.net",
+            "https://servicebus.azure.net",
+            "https://eventhubs.azure.net",
+            "https://cosmos.azure.com",
+            "https://contoso.documents.azure.us",
+            "https://api.loganalytics.io",
+            "https://monitor.azure.com",
+            "https://batch.core.windows.net",
+            "https://datalake.azure.net",
+            "https://cognitiveservices.azure.com",
+            // Azure DevOps, Office, and the registries of other spellings.
+            "https://app.vssps.visualstudio.com",
+            "api://499b84ac-1321-427f-aa17-267ca6975798",
+            "https://dev.azure.com",
+            "https://outlook.office365.com",
+            "https://contoso.sharepoint.com",
+            "api://00000003-0000-0ff1-ce00-000000000000",
+            "https://login.microsoftonline.com",
+            "https://containerregistry.azure.us",
+            "https://containerregistry.azure.net:8443",
+            "api://containerregistry.azure.net",
+            "https://containerregistry.azure.net/other",
+            "https://x.containerregistry.azure.net",
+            // What would let its receiver sign in as an application that trusts this identity.
+            "api://AzureADTokenExchange",
+            "api://azureadtokenexchangeusgov/x",
+        ] {
+            let problem = Audience::parse(text).unwrap_err();
+            assert!(problem.contains("a service of Microsoft other than Azure Container Registry"), "{text}: {problem}");
+        }
+        for text in ["https://management.azure.com", "https://management.usgovcloudapi.net", "https://management.sovcloud-api.fr"]
+        {
+            assert!(Audience::parse(text).unwrap_err().contains("Azure Resource Manager"), "{text}");
+        }
+        for text in ["api://graph%2emicrosoft.com", r"https:\\registries.example", "https://[::1]", "graph.microsoft.com"] {
+            assert!(Audience::parse(text).unwrap_err().contains("expected the address of a resource"), "{text}");
         }
     }
 

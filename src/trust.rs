@@ -192,8 +192,9 @@ mod unix {
             let problem = format!("{} belongs to the user with id {owner}, not to you or root{why}", path.display());
             return Err(refused(problem, "use a file that you own, in folders that you or root own"));
         }
-        // The mode of a link says nothing.
-        if metadata.is_symlink() || !is_writable_by_others(metadata) || is_read_only(path) {
+        // The mode of a link says nothing, and devices and pipes are refused where files are read.
+        let has_content = metadata.is_file() || metadata.is_dir();
+        if !has_content || !is_writable_by_others(metadata) || is_read_only(path) {
             return Ok(());
         }
         let problem = format!("users other than you and root can write to {}", path.display());

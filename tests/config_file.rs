@@ -155,6 +155,39 @@ fn azure_resource_manager_cannot_be_made_an_audience() {
     }
 }
 
+/// What a checkout may bring along: an account of the Azure CLI would be asked for a token of Microsoft Graph.
+#[test]
+fn a_cloud_of_azure_cannot_be_declared_anew() {
+    let graph = "suffix = 'azurecr.evil.example'\nauthority = 'login.evil.example'\naudience = 'https://graph.microsoft.com'\n";
+    for (text, place, problem) in [
+        (
+            format!("[cloud.AzureCloud]\n{graph}"),
+            "1:8",
+            "`AzureCloud` is the name of a cloud of Azure: choose another name for yours",
+        ),
+        (
+            format!("[cloud.evil]\n{graph}"),
+            "4:12",
+            "`audience` is \"https://graph.microsoft.com\", a service of Microsoft other than Azure Container Registry: its \
+             tokens are never requested nor sent",
+        ),
+    ] {
+        let (home, simulator) = configured(&text);
+        home.script("bin/az", r#"touch "$HOME/called"; exit 1"#);
+        home.write(
+            "home/.azure/azureProfile.json",
+            "{\"subscriptions\":[{\"isDefault\":true,\"environmentName\":\"AzureCloud\"}]}",
+        );
+        for host in ["contoso.azurecr.evil.example", REGISTRY] {
+            let mut command = nobody(&home, &simulator);
+            command.env("ACRSCOPED_SOURCE", "azure-cli");
+            let answer = ask(command, "get", host).fails();
+            assert_eq!(answer.stdout, format!("{}:{place}: {problem}\n", home.path(FILE).display()));
+        }
+        assert!(simulator.journal().is_empty() && !home.path("home/called").exists());
+    }
+}
+
 fn goes_on_anonymously(answer: Answer, reason: &str) {
     let answer = answer.fails();
     assert_eq!(answer.stdout, format!("{NOT_OURS}\n"), "{answer:#?}");

@@ -319,6 +319,93 @@ fn no_key_of_azure_arc_is_printed_or_written_by_runs_that_fail() {
     }
 }
 
+/// Variables that have a program run other code than its own.
+const LOADERS: &[&str] = &[
+    "LD_LIBRARY_PATH",
+    "LD_CANARY",
+    "DYLD_INSERT_LIBRARIES",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PERL5OPT",
+    "PERL5LIB",
+    "NODE_OPTIONS",
+    "BASH_ENV",
+    "ENV",
+    "PS4",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "BASH_FUNC_env%%",
+];
+
+/// Sets every one of them for a command, and the one of the same family that a child keeps.
+fn with_loaders(command: &mut Command) {
+    command.envs(LOADERS.iter().map(|name| (name, "CANARY"))).env("PYTHONIOENCODING", "utf-8");
+}
+
+/// What a child wrote down of its environment.
+#[track_caller]
+fn has_no_loaders(home: &Home) {
+    let environment = std::fs::read_to_string(home.path("home/environment")).expect("the child ran");
+    assert!(!environment.contains("CANARY"), "{environment}");
+    assert!(environment.contains("PYTHONIOENCODING=utf-8") && environment.contains("HOME="), "{environment}");
+}
+
+#[test]
+fn no_child_gets_variables_that_have_it_run_other_code() {
+    for (source, program) in [("azure-cli", "az"), ("azure-developer-cli", "azd")] {
+        let (home, simulator) = world();
+        home.script(&format!("bin/{program}"), r#"env > "$HOME/environment"; exit 1"#);
+        home.write("home/.azure/azureProfile.json", "{\"subscriptions\":[{\"isDefault\":true}]}");
+        home.write("home/.azd/auth.json", r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice"}}}}"#);
+        let mut command = helper(&home, &simulator);
+        command.env("ACRSCOPED_SOURCE", source);
+        with_loaders(&mut command);
+        ask(command, "get", REGISTRY).fails();
+        has_no_loaders(&home);
+    }
+    let (home, simulator) = world();
+    home.script("bin/docker-credential-other", r#"env > "$HOME/environment"; exit 1"#);
+    home.write(CONFIG, "delegate = 'other'\n");
+    let mut command = helper(&home, &simulator);
+    with_loaders(&mut command);
+    ask(command, "get", "docker.io").fails();
+    has_no_loaders(&home);
+    let environment = std::fs::read_to_string(home.path("home/environment")).unwrap();
+    assert!(environment.contains("AZURE_CLIENT_SECRET="), "docker gives it the rest: {environment}");
+}
+
+#[test]
+fn the_key_of_azure_arcs_agent_is_asked_of_this_machine_only() {
+    let (home, simulator) = world();
+    let mut command = helper(&home, &simulator);
+    command.env_remove("AZURE_CLIENT_SECRET").env("IMDS_ENDPOINT", simulator.origin());
+    command.env("IDENTITY_ENDPOINT", "http://evil.example/metadata/identity/oauth2/token");
+    let answer = ask(command, "get", REGISTRY).fails();
+    assert!(
+        answer.stdout.starts_with("`IDENTITY_ENDPOINT` is not on this machine, where the agent of Azure Arc listens"),
+        "{answer:#?}"
+    );
+    assert!(simulator.journal().is_empty());
+}
+
+#[test]
+fn the_token_of_a_job_is_not_sent_where_the_environment_says() {
+    for text in ["", "oidc_host = 'github.fabrikam.example'\n"] {
+        let (home, simulator) = world();
+        let config = home.write(CONFIG, text);
+        let mut command = helper(&home, &simulator);
+        command.env_remove("AZURE_CLIENT_SECRET").env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "CANARY");
+        command.env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://evil.example/job");
+        let answer = ask(command, "get", REGISTRY).fails();
+        let sentence = "`ACTIONS_ID_TOKEN_REQUEST_URL` names `evil.example`, which is not known to issue tokens to jobs\n";
+        assert_eq!(answer.stdout, sentence);
+        let hint = format!("hint: if you trust it, add this line to {}: `oidc_host = \"evil.example\"`\n", config.display());
+        assert!(answer.stderr.ends_with(&hint), "{answer:#?}");
+        assert!(simulator.journal().is_empty());
+    }
+}
+
 #[test]
 fn the_command_lines_get_no_secrets_of_other_sources() {
     for (source, program) in [("azure-cli", "az"), ("azure-developer-cli", "azd")] {

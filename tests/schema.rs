@@ -12,7 +12,8 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.exa
 const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test schema";
 
 fn property(key: &Key) -> Value {
-    let description = format!("{}. Default: {}. Variable: {}.", key.meaning, key.default, key.variable);
+    let variable = key.variable.map(|name| format!(" Variable: {name}.")).unwrap_or_default();
+    let description = format!("{}. Default: {}.{variable}", key.meaning, key.default);
     let mut schema = match key.kind {
         Kind::Text => json!({"type": "string", "minLength": 1}),
         Kind::Word => json!({"enum": key.words()}),

@@ -4,7 +4,10 @@
 use std::path::Path;
 
 /// What the program says of no fault that the tests of `docs/faults.md` can make, in sentences that tests elsewhere compare.
-const ELSEWHERE: &[&str] = &["the name contoso.azurecr.io was not found"];
+const ELSEWHERE: &[&str] = &[
+    "the name contoso.azurecr.io was not found",
+    "ACRSCOPED_AUDIENCE is \"https://evil.example\", an audience that your config file does not name",
+];
 
 /// What the program is fed to break it; nobody looks these up.
 const NOT_FOR_PEOPLE: &str = "## Answers that are broken";

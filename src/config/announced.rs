@@ -1,6 +1,6 @@
 //! The managed identity that a platform announces in the environment.
 
-use super::environment::{Variables, checked, http_url, raw, text, wrong};
+use super::environment::{Variables, checked, http_url, is_loopback, raw, text, wrong};
 use super::values;
 use crate::error::Error;
 use secrecy::SecretString;
@@ -57,7 +57,13 @@ impl Announced {
                 let url = http_url(ENDPOINT, &endpoint, "http://127.0.0.1:8081/msi/token")?;
                 Ok(Self::AppService { url, header: header.into() })
             }
-            None if is_set("IMDS_ENDPOINT") => Ok(Self::Arc { url: http_url(ENDPOINT, &endpoint, ARC_ENDPOINT)? }),
+            None if is_set("IMDS_ENDPOINT") => {
+                let url = http_url(ENDPOINT, &endpoint, ARC_ENDPOINT)?;
+                // It gets a key that is not from the environment but from a file of the agent's.
+                let elsewhere =
+                    || format!("is not on this machine, where the agent of Azure Arc listens, such as `{ARC_ENDPOINT}`");
+                if is_loopback(&url) { Ok(Self::Arc { url }) } else { Err(wrong(ENDPOINT, &elsewhere())) }
+            }
             None => Err(wrong(ENDPOINT, "is set, but `IDENTITY_HEADER` is not")),
         }
     }

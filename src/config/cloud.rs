@@ -1,8 +1,12 @@
 //! Clouds of the user's own: who else may receive tokens, by the user's word.
 
-use super::values;
-use crate::registry::{CLOUDS, Cloud, FEDERATION};
-use crate::token::REGISTRY_AUDIENCE;
+use super::file::File;
+use super::layers::{Origin, Value};
+use super::values::{self, nearest};
+use crate::error::Error;
+use crate::registry::{CLOUDS, Cloud, FEDERATION, is_name_of_azure};
+use crate::text::is_within;
+use crate::token::{Audience, REGISTRY_AUDIENCE};
 use std::collections::BTreeMap;
 
 /// What is said of a cloud, and what each means.
@@ -46,6 +50,9 @@ pub(super) fn read<'a>(
     fields: &'a BTreeMap<String, String>,
     others: &[Cloud],
 ) -> Result<Cloud, (Option<&'a str>, String)> {
+    if is_name_of_azure(name) {
+        return Err((None, format!("`{name}` is the name of a cloud of Azure: choose another name for yours")));
+    }
     let field = |key: &'static str| {
         let (key, value) = fields.get_key_value(key).ok_or((None, format!("`cloud.{name}` has no `{key}`")))?;
         Ok((key.as_str(), value.as_str()))
@@ -69,6 +76,29 @@ pub(super) fn read<'a>(
     })
 }
 
+/// The cloud of this name, as `az cloud list` shows it, of Azure or of the user's own.
+pub(super) fn named<'a>(name: &str, own: &'a [Cloud]) -> Result<&'a Cloud, String> {
+    let mut known = CLOUDS.iter().chain(own);
+    known.clone().find(|cloud| cloud.cli_name == name).ok_or_else(|| {
+        let names: Vec<&str> = known.by_ref().map(|cloud| &*cloud.cli_name).collect();
+        format!("is {name:?}, expected one of {}{}", names.join(", "), nearest(name, names.iter().copied()))
+    })
+}
+
+/// Errors if an audience comes from the environment and neither the table of clouds nor the config file names it: a checkout may set
+/// variables, and must not choose what our tokens are good for.
+pub(super) fn check_audience(audience: &Value<Audience>, file: &File) -> Result<(), Error> {
+    let Origin::Variable(name) = audience.origin else { return Ok(()) };
+    let named = file.values("audience").filter_map(|value| values::audience(value).ok());
+    let of_clouds = file.clouds.iter().filter_map(|cloud| values::audience(&cloud.audience).ok());
+    if named.chain(of_clouds).chain([Audience::default()]).any(|known| known == audience.value) {
+        return Ok(());
+    }
+    let text = audience.value.as_str();
+    let problem = format!("is {text:?}, an audience that your config file does not name");
+    Err(Error::untrusted(name, problem, &format!("audience = {text:?}"), &file.path))
+}
+
 /// A name of two labels or more that is somebody's own, and that no other cloud has a part in.
 fn suffix(text: &str, others: &[Cloud]) -> Result<String, String> {
     let suffix = text.to_ascii_lowercase();
@@ -81,12 +111,11 @@ fn suffix(text: &str, others: &[Cloud]) -> Result<String, String> {
     if labels.len() < 2 || suffix.len() > 200 || is_number || !labels.iter().all(is_label) {
         return Err(format!("is {text:?}, expected a name of two labels or more, such as `azurecr.fabrikam.example`"));
     }
-    let is_below = |one: &str, other: &str| one == other || one.strip_suffix(other).is_some_and(|rest| rest.ends_with('.'));
     let is_of_a_country = matches!(labels[..], [second, country] if country.len() == 2 && GENERIC.contains(&second));
-    if is_of_a_country || SHARED.iter().any(|shared| is_below(&suffix, shared)) {
+    if is_of_a_country || SHARED.iter().any(|shared| is_within(&suffix, shared)) {
         return Err(format!("is {text:?}, below which anybody can have a name: tokens would go to strangers"));
     }
-    match CLOUDS.iter().chain(others).find(|cloud| is_below(&suffix, &cloud.suffix) || is_below(&cloud.suffix, &suffix)) {
+    match CLOUDS.iter().chain(others).find(|cloud| is_within(&suffix, &cloud.suffix) || is_within(&cloud.suffix, &suffix)) {
         Some(cloud) => Err(format!("is {text:?}, which overlaps with `{}` of {}", cloud.suffix, cloud.name)),
         None => Ok(suffix),
     }
@@ -113,6 +142,32 @@ mod tests {
         assert_eq!(cloud(&[suffix]).unwrap_err(), (None, "`cloud.fabrikam` has no `authority`".into()));
         let arm = ("audience", "https://management.local.azurestack.external");
         assert!(cloud(&[suffix, authority, arm]).unwrap_err().1.contains("Azure Resource Manager"));
+    }
+
+    #[test]
+    fn a_cloud_of_azure_lends_its_name_to_no_other() {
+        let fields = [("suffix", "azurecr.fabrikam.example"), ("authority", "login.fabrikam.example")];
+        let fields: BTreeMap<String, String> = fields.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        for name in [
+            "AzureCloud",
+            "azurecloud",
+            "AZUREUSGOVERNMENT",
+            "AzureChinaCloud",
+            "AzureGermanCloud",
+            "AzureBleuCloud",
+            "AzurePublicCloud",
+            "AzureUSGovernmentCloud",
+            "Azure",
+            "Azure US Government",
+            "azure china",
+            "Bleu",
+        ] {
+            let problem = read(name, &fields, &[]).unwrap_err().1;
+            assert_eq!(problem, format!("`{name}` is the name of a cloud of Azure: choose another name for yours"));
+        }
+        for name in ["fabrikam", "AzureStack", "USSec", "Azure Local"] {
+            assert_eq!(read(name, &fields, &[]).unwrap().cli_name, name);
+        }
     }
 
     #[test]

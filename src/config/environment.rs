@@ -5,7 +5,7 @@ use crate::error::Error;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use url::Url;
+use url::{Host, Url};
 
 /// The variables of an environment, by name.
 pub type Variables = HashMap<String, OsString>;
@@ -46,6 +46,16 @@ pub(super) fn absolute(variables: &Variables, name: &str) -> Option<PathBuf> {
 pub(super) fn http_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
     let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.ok_or_else(|| wrong(name, &format!("is not a URL such as `{example}`")))
+}
+
+/// Whether a URL names this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// How the network is used; `ca_file` comes from the settings.

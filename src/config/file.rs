@@ -16,7 +16,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use url::Url;
 
 /// Room for thousands of profiles.
 const LIMIT: usize = 1024 * 1024;
@@ -91,10 +90,10 @@ impl File {
         reader.file(table.get_ref())
     }
 
-    /// Every authority that the settings of the file name.
-    pub(super) fn authorities(&self) -> impl Iterator<Item = Url> {
+    /// Every value that the file has for a setting, at the top and in profiles.
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         let sections = std::iter::once(&self.top).chain(self.profiles.iter().map(|profile| &profile.settings));
-        sections.filter_map(|section| super::values::authority(&section.get("authority")?.value).ok())
+        sections.filter_map(move |section| Some(section.get(name)?.value.as_str()))
     }
 
     /// The profiles for a registry, the most specific first: those for the host itself, then those for its login server, which
@@ -132,7 +131,7 @@ impl Reader<'_> {
                 _ => settings.push((name, value)),
             }
         }
-        file.top = self.section(settings, None)?;
+        file.top = self.section(settings, None, &file.clouds)?;
         Ok(file)
     }
 
@@ -149,7 +148,7 @@ impl Reader<'_> {
             let others = if pattern.is_host() { hosts.entry(pattern.clone()).or_insert_with(Vec::new) } else { &mut stars };
             self.distinct(at, text, &pattern, others)?;
             others.push((pattern.clone(), text.to_string()));
-            let settings = self.section(self.table(value, &format!("`registry.\"{text}\"`"))?, Some(text))?;
+            let settings = self.section(self.table(value, &format!("`registry.\"{text}\"`"))?, Some(text), clouds)?;
             profiles.push(Profile { name: text.to_string(), pattern, settings });
         }
         Ok(profiles)
@@ -197,6 +196,7 @@ impl Reader<'_> {
         &self,
         values: impl IntoIterator<Item = (&'a Spanned<toml::de::DeString<'b>>, &'a Value<'b>)>,
         profile: Option<&str>,
+        clouds: &[Cloud],
     ) -> Result<Section, Error> {
         let fits = |key: &&Key| profile.is_none() || key.place == Place::Anywhere;
         let mut section = Section::new();
@@ -211,7 +211,11 @@ impl Reader<'_> {
             };
             let at = value.span().start;
             let text = self.scalar(key, value)?;
-            (key.check)(&text).map_err(|problem| self.wrong(at, format!("`{}` {problem}", key.name)))?;
+            let checked = match key.name {
+                "identity_cloud" => cloud::named(&text, clouds).map(drop),
+                _ => (key.check)(&text),
+            };
+            checked.map_err(|problem| self.wrong(at, format!("`{}` {problem}", key.name)))?;
             section.insert(key.name, Entry { value: text, line: self.position(at).0 });
         }
         Ok(section)
@@ -328,6 +332,34 @@ mod tests {
                 "which is Azure Resource Manager: its tokens are never asked for",
             ),
             ("authority = 'http://login.example'", "1:13", "is not an https URL of a host alone"),
+            ("audience = 'https://graph.microsoft.com'", "1:12", "a service of Microsoft other than Azure Container Registry"),
+            (
+                "[cloud.AzureCloud]\nsuffix = 'f.example'\nauthority = 'login.f.example'\naudience = 'https://graph.microsoft.com'\n",
+                "1:8",
+                "`AzureCloud` is the name of a cloud of Azure: choose another name for yours",
+            ),
+            (
+                "[cloud.f]\nsuffix = 'f.example'\nauthority = 'login.f.example'\naudience = 'https://graph.microsoft.com'\n",
+                "4:12",
+                "`audience` is \"https://graph.microsoft.com\", a service of Microsoft other than Azure Container Registry",
+            ),
+            (
+                "[cloud.f]\nsuffix = 'f.example'\nauthority = 'login.f.example'\n\
+                 [cloud.e]\nsuffix = 'acr.F.example'\nauthority = 'login.e.example'\n",
+                "2:10",
+                "overlaps with `acr.f.example` of e",
+            ),
+            (
+                "identity_cloud = 'AzureClout'",
+                "1:18",
+                "expected one of AzureCloud, AzureUSGovernment, AzureChinaCloud, AzureBleuCloud; did you mean `AzureCloud`?",
+            ),
+            (
+                "[registry.\"*.azurecr.us\"]\nidentity_cloud = 'fabrikam'",
+                "2:18",
+                "`identity_cloud` is \"fabrikam\", expected one of",
+            ),
+            ("oidc_host = 'https://github.f.example/x'", "1:13", "expected a host, such as `github.fabrikam.example`"),
             ("# \u{e9}\u{e9}\n\u{e9} = 1", "2:1", ""),
         ] {
             let error = File::parse(Path::new("config.toml"), text).unwrap_err().to_string();

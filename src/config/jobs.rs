@@ -1,8 +1,9 @@
 //! What jobs of CI systems find in their environment.
 
-use super::environment::{Variables, checked, text, wrong};
+use super::environment::{Variables, checked, is_loopback, text, wrong};
 use super::values;
 use crate::error::Error;
+use crate::text::is_within;
 use secrecy::SecretString;
 use url::Url;
 
@@ -26,6 +27,21 @@ pub struct PipelinesSettings {
     pub tenant: Option<String>,
     /// `AZURESUBSCRIPTION_CLIENT_ID` of the task, unless the user named another for this.
     pub client: Option<String>,
+}
+
+/// Hosts that issue tokens to the jobs of GitHub Actions and Azure Pipelines (GitHub, "`OpenID` Connect reference"; GitHub Enterprise
+/// Cloud with data residency is below `ghe.com`). A name that begins with a dot stands for all below it.
+const ISSUERS: &[&str] = &[".actions.githubusercontent.com", ".ghe.com", "dev.azure.com", ".visualstudio.com"];
+
+/// Whether a URL names a host that issues tokens to jobs: a known one, this machine, or the one that the config file names. Only these get
+/// the token by which a job proves who it is.
+pub(super) fn is_issuer(url: &Url, own: Option<&str>) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let is_known = |known: &&str| match known.strip_prefix('.') {
+        Some(domain) => host != domain && is_within(host, domain),
+        None => host == *known,
+    };
+    is_loopback(url) || own == Some(host) || ISSUERS.iter().any(is_known)
 }
 
 /// An address that a platform's token is sent to: never in the clear.

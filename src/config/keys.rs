@@ -9,8 +9,8 @@ use super::values;
 pub struct Key {
     /// Its name in the file.
     pub name: &'static str,
-    /// Our own variable for it.
-    pub variable: &'static str,
+    /// Our own variable for it; none where the environment may not decide, which a checkout can set.
+    pub variable: Option<&'static str>,
     /// The variable of the Azure SDKs with the same meaning.
     pub azure_variable: Option<&'static str>,
     /// Where in the file it may stand.
@@ -113,6 +113,20 @@ pub const KEYS: &[Key] = &[
         "that of the registry's cloud",
         |v| values::audience(v).map(drop),
     ),
+    key(
+        "identity_cloud",
+        "",
+        Kind::Text,
+        "cloud of the identity, as `az cloud list` names it",
+        "that of the registry",
+        // Which clouds there are is known when the whole file is read.
+        |_| Ok(()),
+    )
+    .in_the_file_only(),
+    key("oidc_host", "", Kind::Text, "GitHub Enterprise Server that jobs get their tokens from", "none", |v| {
+        values::host(v).map(drop)
+    })
+    .in_the_file_only(),
     key("username", "ACRSCOPED_USERNAME", Kind::Word, "user name given to clients: guid, token", "guid", |v| {
         values::username(v).map(drop)
     }),
@@ -151,12 +165,16 @@ const fn key(
     default: &'static str,
     check: fn(&str) -> Result<(), String>,
 ) -> Key {
-    Key { name, variable, azure_variable: None, place: Place::Anywhere, kind, meaning, default, check }
+    Key { name, variable: Some(variable), azure_variable: None, place: Place::Anywhere, kind, meaning, default, check }
 }
 
 impl Key {
     const fn or_azure(self, variable: &'static str) -> Self {
         Self { azure_variable: Some(variable), ..self }
+    }
+
+    const fn in_the_file_only(self) -> Self {
+        Self { variable: None, ..self }
     }
 
     const fn at_the_top(self) -> Self {
@@ -191,7 +209,9 @@ mod tests {
     #[test]
     fn every_setting_has_a_variable_that_is_its_name_in_capitals() {
         for key in KEYS {
-            assert_eq!(key.variable, format!("ACRSCOPED_{}", key.name.to_uppercase()));
+            let is_of_the_file = ["identity_cloud", "oidc_host"].contains(&key.name);
+            let variable = (!is_of_the_file).then(|| format!("ACRSCOPED_{}", key.name.to_uppercase()));
+            assert_eq!(key.variable, variable.as_deref());
             assert_eq!(!key.words().is_empty(), key.kind == Kind::Word, "{}", key.name);
             assert!(key.meaning.len() <= 60, "{}", key.name);
         }

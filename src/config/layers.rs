@@ -4,12 +4,13 @@
 //! the top of the file, the built-in default. A profile beats `AZURE_*` variables, because those are set for a whole machine or pod by
 //! others (AKS, a CI's login step) and would else make a profile void; our own variables are set for us, and beat it.
 
+use super::cloud;
 use super::environment::{Variables, text};
 use super::file::{Entry, File, Profile};
 use super::keys::{KEYS, Key, Place};
 use super::values;
 use crate::error::{Error, FileProblem};
-use crate::registry::{CLOUDS, Registry};
+use crate::registry::{CLOUDS, Cloud, Registry};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -102,7 +103,7 @@ impl<'a> Layers<'a> {
 
     /// The value of a setting in the strongest layer that has one, among those that `counts`.
     fn find(&self, key: &Key, counts: impl Fn(&Origin) -> bool) -> Result<Option<Found>, Error> {
-        let mut layers = vec![self.variable(key.variable)?];
+        let mut layers = vec![key.variable.map(|name| self.variable(name)).transpose()?.flatten()];
         let profiles = self.profiles.iter().map(|profile| self.entry(profile.settings.get(key.name), Some(&profile.name)));
         layers.extend(profiles);
         layers.push(self.azure_variable(key)?);
@@ -122,12 +123,21 @@ impl<'a> Layers<'a> {
         Ok(found.filter(|(text, _)| key.name != "authority" || !self.is_of_another_cloud(text)))
     }
 
-    /// AKS sets `AZURE_AUTHORITY_HOST` in every pod to the authority of its own cloud. Tokens of that one are no good at the registries
-    /// of another, so it is not meant for those.
+    /// The cloud that the identity belongs to: that of the registry, unless the file names another.
+    pub(super) fn identity_cloud(&self) -> Result<Option<&'a Cloud>, Error> {
+        const NAME: &str = "identity_cloud";
+        let Some(found) = self.found(NAME, |_| true)? else { return Ok(self.registry.map(Registry::cloud)) };
+        let cloud = cloud::named(&found.text, &self.file.clouds);
+        cloud.map(Some).map_err(|problem| wrong(NAME, &found.origin, problem))
+    }
+
+    /// AKS sets `AZURE_AUTHORITY_HOST` in every pod to the authority of its own cloud. Identities of another do not sign in there, so it
+    /// is not meant for those.
     fn is_of_another_cloud(&self, authority: &str) -> bool {
         let Ok(url) = values::authority(authority) else { return false };
         let its = CLOUDS.iter().chain(&self.file.clouds).find(|cloud| cloud.is_authority(&url));
-        its.is_some_and(|its| self.registry.is_some_and(|registry| registry.cloud() != its))
+        let identity = self.identity_cloud().ok().flatten();
+        its.is_some_and(|its| identity.is_some_and(|identity| identity != its))
     }
 
     fn entry(&self, entry: Option<&Entry>, pattern: Option<&String>) -> Option<(String, Origin)> {

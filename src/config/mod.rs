@@ -27,7 +27,7 @@ pub use sources::{CertificateSettings, ManagedId, SourceSettings};
 pub(crate) use values::is_tenant;
 pub use values::{IDENTITY_TOKEN, ZERO_GUID};
 
-use crate::error::Error;
+use crate::error::{Error, config_file};
 use crate::files;
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::token::Audience;
@@ -75,6 +75,8 @@ pub struct Config {
     pub on_error: OnError,
     /// What access tokens are asked for.
     pub audience: Audience,
+    /// The cloud that the identity belongs to.
+    pub identity_cloud: Cloud,
     /// Where people and applications sign in. Always `https`, without a path.
     pub authority: Url,
     /// Where that was set, if it is not that of the cloud.
@@ -298,15 +300,19 @@ impl Settings {
     }
 
     fn config(&self, layers: &Layers<'_>, cloud: &Cloud) -> Result<Config, Error> {
+        let identity_cloud = layers.identity_cloud()?.unwrap_or(cloud);
         let (authority, authority_origin) = match layers.value("authority", values::authority)? {
             Some(authority) => {
                 self.check_authority(&authority)?;
                 (authority.value, Some(authority.origin))
             }
-            None => (values::authority(&cloud.authority).map_err(Error::Input)?, None),
+            None => (values::authority(&identity_cloud.authority).map_err(Error::Input)?, None),
         };
         let audience = match layers.value("audience", values::audience)? {
-            Some(audience) => audience.value,
+            Some(audience) => {
+                cloud::check_audience(&audience, &self.file)?;
+                audience.value
+            }
             None => Audience::parse(&cloud.audience).map_err(Error::Input)?,
         };
         Ok(Config {
@@ -316,6 +322,7 @@ impl Settings {
             username: layers.value("username", values::username)?.map_or(ZERO_GUID, |username| username.value),
             on_error: layers.value("on_error", values::on_error)?.map_or(OnError::Fail, |on_error| on_error.value),
             audience,
+            identity_cloud: identity_cloud.clone(),
             authority,
             authority_origin,
             sources: SourceSettings::read(&self.variables, layers, self.home.as_deref(), &self.file.path)?,
@@ -328,15 +335,13 @@ impl Settings {
     fn check_authority(&self, authority: &Value<Url>) -> Result<(), Error> {
         let Origin::Variable(name) = authority.origin else { return Ok(()) };
         let is_known = |cloud: &Cloud| cloud.is_authority(&authority.value);
-        if CLOUDS.iter().chain(self.clouds()).any(is_known) || self.file.authorities().any(|known| known == authority.value) {
+        let mut named = self.file.values("authority").filter_map(|value| values::authority(value).ok());
+        if CLOUDS.iter().chain(self.clouds()).any(is_known) || named.any(|named| named == authority.value) {
             return Ok(());
         }
         let url = authority.value.as_str().trim_end_matches('/');
-        Err(Error::Untrusted {
-            name: name.into(),
-            problem: format!("names {url}, which is not a known Microsoft Entra authority, so nothing was sent to it"),
-            fix: format!("to trust it, write `authority = \"{url}\"` in {}", self.file.path.display()),
-        })
+        let problem = format!("names {url}, which is not a known Microsoft Entra authority, so nothing was sent to it");
+        Err(Error::untrusted(name, problem, &format!("authority = \"{url}\""), &self.file.path))
     }
 
     /// Where the Secret Service is.
@@ -372,13 +377,20 @@ impl Settings {
     /// Variables that begin like ours and are none of them, and which may be meant: a misspelling that would go unnoticed.
     pub fn unknown_variables(&self) -> Vec<String> {
         let is_known = |name: &String| {
-            [CONFIG_VARIABLE, DELEGATED_VARIABLE].contains(&name.as_str()) || KEYS.iter().any(|key| key.variable == name)
+            [CONFIG_VARIABLE, DELEGATED_VARIABLE].contains(&name.as_str()) || KEYS.iter().any(|key| key.variable == Some(name))
         };
         let mut unknown: Vec<String> =
             self.variables.keys().filter(|name| name.starts_with("ACRSCOPED_") && !is_known(name)).cloned().collect();
         unknown.sort();
         for name in &mut unknown {
-            *name = format!("`{name}` is no setting{}", values::nearest(name, KEYS.iter().map(|key| key.variable)));
+            let of_the_file = KEYS
+                .iter()
+                .filter(|key| key.variable.is_none())
+                .find(|key| name.strip_prefix("ACRSCOPED_").is_some_and(|end| end == key.name.to_uppercase()));
+            *name = match of_the_file {
+                Some(key) => format!("`{name}` is ignored: set `{}` in {}", key.name, config_file(&self.file.path)),
+                None => format!("`{name}` is no setting{}", values::nearest(name, KEYS.iter().filter_map(|key| key.variable))),
+            };
         }
         unknown
     }
@@ -512,7 +524,7 @@ mod tests {
                     "`{name}` names https://{value}, which is not a known Microsoft Entra authority, so nothing was sent to it"
                 );
                 assert_eq!(error.to_string(), sentence);
-                let fix = format!("to trust it, write `authority = \"https://{value}\"` in config.toml");
+                let fix = format!("if you trust it, add this line to config.toml: `authority = \"https://{value}\"`");
                 assert_eq!(error.hint(), Some(fix));
             }
         }
@@ -580,6 +592,8 @@ mod tests {
         for (rows, platform) in [
             (&[endpoint, header][..], "AppService"),
             (&[endpoint, ("IMDS_ENDPOINT", "http://127.0.0.1")], "Arc"),
+            (&[("IDENTITY_ENDPOINT", "http://localhost:40342/x"), ("IMDS_ENDPOINT", "x")], "Arc"),
+            (&[("IDENTITY_ENDPOINT", "http://[::1]/x"), ("IMDS_ENDPOINT", "x")], "Arc"),
             (&[endpoint, header, ("IDENTITY_SERVER_THUMBPRINT", "t")], "Unsupported(\"Service Fabric\")"),
             (&[older], "CloudShell"),
             (&[older, ("MSI_SECRET", "s")], "MachineLearning"),
@@ -588,6 +602,14 @@ mod tests {
             assert!(announced(rows).unwrap().starts_with(platform), "{platform}");
         }
         assert_eq!(announced(&[endpoint]).unwrap_err(), "`IDENTITY_ENDPOINT` is set, but `IDENTITY_HEADER` is not");
+        // The agent of Azure Arc is asked with a key from its folder.
+        for elsewhere in
+            ["http://evil.example/x", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://10.0.0.1"]
+        {
+            let error = announced(&[("IDENTITY_ENDPOINT", elsewhere), ("IMDS_ENDPOINT", "http://127.0.0.1")]).unwrap_err();
+            let sentence = "`IDENTITY_ENDPOINT` is not on this machine, where the agent of Azure Arc listens, such as `http://localhost:40342/metadata/identity/oauth2/token`";
+            assert_eq!(error, sentence, "{elsewhere}");
+        }
     }
 
     #[test]
@@ -684,6 +706,73 @@ mod tests {
         assert_eq!(config.audience.scope(), "https://registries.fabrikam.example/.default");
         assert_eq!(config.sources.tenant.unwrap().value, "t");
         assert_eq!(Registry::parse("contoso.azurecr.fabrikam.example", &[]), None);
+    }
+
+    #[test]
+    fn an_audience_of_the_environment_is_one_that_the_table_or_the_file_names() {
+        let mine = "https://registries.fabrikam.example";
+        let cloud = format!("[cloud.fabrikam]\nsuffix = 'f.example'\nauthority = 'login.f.example'\naudience = '{mine}'\n");
+        let profile = format!("[registry.\"*.azurecr.us\"]\naudience = '{mine}'\n");
+        let top = format!("audience = '{mine}'\n");
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
+        let with = |text: &str, audience: &str| with_file(text, &[("ACRSCOPED_AUDIENCE", audience)]).for_registry(&registry);
+        for text in [&cloud, &profile, &top] {
+            assert_eq!(with(text, &format!("{mine}/")).unwrap().audience.as_str(), mine, "{text}");
+            assert_eq!(with(text, crate::token::REGISTRY_AUDIENCE).unwrap().audience, Audience::default());
+        }
+        for text in ["", "tenant = 't'\n", &cloud] {
+            let error = with(text, "https://evil.example").unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "`ACRSCOPED_AUDIENCE` is \"https://evil.example\", an audience that your config file does not name"
+            );
+            let hint = "if you trust it, add this line to config.toml: `audience = \"https://evil.example\"`";
+            assert_eq!(error.hint().as_deref(), Some(hint));
+        }
+    }
+
+    #[test]
+    fn the_identity_is_of_the_registrys_cloud_unless_the_file_names_another() {
+        let own = "[cloud.fabrikam]\nsuffix = 'f.example'\nauthority = 'login.f.example'\naudience = 'https://r.f.example'\n";
+        let of = |text: &str, rows: &[(&str, &str)], host: &str| {
+            let settings = with_file(&format!("{text}{own}"), rows);
+            let registry = Registry::parse(host, settings.clouds()).unwrap();
+            let config = settings.for_registry(&registry).unwrap();
+            (config.identity_cloud.cli_name.to_string(), config.authority.to_string(), config.audience.as_str().to_owned())
+        };
+        let (table, private) = (crate::token::REGISTRY_AUDIENCE, "https://r.f.example");
+        let (public, government) = ("https://login.microsoftonline.com/", "https://login.microsoftonline.us/");
+        let (set, profile) = ("identity_cloud = 'AzureCloud'\n", "[registry.\"*.azurecr.us\"]\nidentity_cloud = 'fabrikam'\n");
+        let aks = ("AZURE_AUTHORITY_HOST", public);
+        for (text, rows, host, cloud, authority, audience) in [
+            ("", &[][..], "contoso.azurecr.io", "AzureCloud", public, table),
+            ("", &[], "contoso.azurecr.us", "AzureUSGovernment", government, table),
+            ("", &[aks], "contoso.azurecr.us", "AzureUSGovernment", government, table),
+            ("", &[], "contoso.f.example", "fabrikam", "https://login.f.example/", private),
+            (set, &[], "contoso.azurecr.us", "AzureCloud", public, table),
+            (set, &[aks], "contoso.azurecr.us", "AzureCloud", public, table),
+            (set, &[("AZURE_AUTHORITY_HOST", government)], "contoso.azurecr.us", "AzureCloud", public, table),
+            (set, &[], "contoso.f.example", "AzureCloud", public, private),
+            (profile, &[aks], "contoso.azurecr.us", "fabrikam", "https://login.f.example/", table),
+            (profile, &[], "contoso.azurecr.io", "AzureCloud", public, table),
+            // A checkout can set a variable.
+            ("", &[("ACRSCOPED_IDENTITY_CLOUD", "AzureCloud")], "contoso.azurecr.us", "AzureUSGovernment", government, table),
+        ] {
+            let found = of(text, rows, host);
+            assert_eq!(found, (cloud.into(), authority.into(), audience.into()), "{text} {rows:?} {host}");
+        }
+    }
+
+    #[test]
+    fn a_variable_of_a_setting_that_only_the_file_has_is_noticed() {
+        let settings = with_file("", &[("ACRSCOPED_IDENTITY_CLOUD", "AzureCloud"), ("ACRSCOPED_OIDC_HOST", "github.f.example")]);
+        assert_eq!(
+            settings.unknown_variables(),
+            [
+                "`ACRSCOPED_IDENTITY_CLOUD` is ignored: set `identity_cloud` in config.toml",
+                "`ACRSCOPED_OIDC_HOST` is ignored: set `oidc_host` in config.toml"
+            ]
+        );
     }
 
     #[test]

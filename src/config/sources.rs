@@ -2,7 +2,7 @@
 
 use super::announced::Announced;
 use super::environment::{Variables, absolute, http_url, program_folders, raw, state_folder, text, wrong};
-use super::jobs::{PipelinesSettings, Requests};
+use super::jobs::{PipelinesSettings, Requests, is_issuer};
 use super::layers::{Layers, Origin, Value};
 use super::source_name::{Narrowing, SourceName};
 use super::values;
@@ -41,6 +41,8 @@ pub struct SourceSettings {
     pub github: Settled<Option<Requests>>,
     /// `service_connection`, or what the task AzureCLI@2 of Azure Pipelines sets.
     pub service_connection: Option<Value<String>>,
+    /// `oidc_host`: a further host that issues tokens to jobs.
+    pub oidc_host: Option<String>,
     /// What a job of Azure Pipelines finds.
     pub pipelines: Settled<PipelinesSettings>,
     /// The managed identity that the environment announces.
@@ -138,6 +140,7 @@ impl SourceSettings {
             certificate: CertificateSettings::read(variables)?,
             github: Settled::of(Requests::of_github(variables))?,
             service_connection: layers.value("service_connection", values::id)?,
+            oidc_host: layers.value("oidc_host", values::host)?.map(|host| host.value),
             pipelines: Settled::of(PipelinesSettings::read(variables))?,
             announced: Settled::of(Announced::read(variables))?,
             imds: text(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST")?
@@ -149,6 +152,18 @@ impl SourceSettings {
             path: program_folders(variables),
             config_file: file.to_owned(),
         })
+    }
+}
+
+impl SourceSettings {
+    /// Errors if this variable names a host that is not known to issue tokens to jobs.
+    pub fn check_issuer(&self, variable: &str, url: &Url) -> Result<(), Error> {
+        if is_issuer(url, self.oidc_host.as_deref()) {
+            return Ok(());
+        }
+        let host = url.host_str().unwrap_or_default();
+        let problem = format!("names `{host}`, which is not known to issue tokens to jobs");
+        Err(Error::untrusted(variable, problem, &format!("oidc_host = {host:?}"), &self.config_file))
     }
 }
 

@@ -115,6 +115,13 @@ pub(super) fn authority(value: &str) -> Result<Url, String> {
         .ok_or_else(|| "is not an https URL of a host alone, such as `https://login.microsoftonline.com`".into())
 }
 
+/// A host name alone.
+pub(super) fn host(value: &str) -> Result<String, String> {
+    let url = authority(value).ok().filter(|url| !value.contains("://") && url.port().is_none());
+    let host = url.and_then(|url| url.host_str().map(str::to_owned));
+    host.ok_or_else(|| format!("is {value:?}, expected a host, such as `github.fabrikam.example`"))
+}
+
 /// Whether there is nothing in it but scheme, host and port.
 fn is_bare(url: &Url) -> bool {
     let nothing_else = url.path() == "/" && url.query().is_none() && url.fragment().is_none();

@@ -14,7 +14,7 @@ pub use unreachable::{Stage, Unreachable};
 use crate::registry::Registry;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The sentence that tells a docker client to go on without credentials (docker-credential-helpers, `credentials/error.go`).
@@ -163,6 +163,11 @@ pub enum Error {
     Output(std::io::Error),
 }
 
+/// The config file as hints call it: programs that use this crate may have none.
+pub(crate) fn config_file(file: &Path) -> String {
+    if file.as_os_str().is_empty() { "the config file".to_owned() } else { file.display().to_string() }
+}
+
 /// Something in the config file that is wrong.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -249,6 +254,12 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Error {
+    /// A variable names what only the config file may make trusted, by this line.
+    pub(crate) fn untrusted(variable: &str, problem: String, line: &str, file: &Path) -> Self {
+        let fix = format!("if you trust it, add this line to {}: `{line}`", config_file(file));
+        Self::Untrusted { name: variable.to_owned(), problem, fix }
+    }
+
     /// Causes and ids, such as the correlation id that Azure's support asks for, a line each.
     pub fn details(&self) -> Vec<String> {
         match self {

@@ -63,10 +63,12 @@ impl Application {
                 None => Ok(Err("`AZURE_CLIENT_CERTIFICATE_PATH` is not set".into())),
             },
             SourceName::GitHubActions => {
-                Ok(told(settings.github.get()).and_then(|found| Self::of_github(settings, found.as_ref(), cloud)))
+                let found = told(settings.github.get()).and_then(|found| Self::of_github(settings, found.as_ref(), cloud));
+                Self::of_job(found, settings)
             }
             SourceName::AzurePipelines => {
-                Ok(told(settings.pipelines.get()).and_then(|found| Self::of_pipelines(settings, found)))
+                let found = told(settings.pipelines.get()).and_then(|found| Self::of_pipelines(settings, found));
+                Self::of_job(found, settings)
             }
             SourceName::ManagedIdentity | SourceName::Login | SourceName::AzureCli | SourceName::AzureDeveloperCli => {
                 Ok(Err("it is no application".into()))
@@ -87,6 +89,15 @@ impl Application {
         let (tenant, client) = both(settings.tenant.clone(), settings.client.clone())
             .map_err(|missing| Error::Setting { name: beside.into(), problem: format!("is set, but {missing}") })?;
         Ok(Self { tenant, client, proof })
+    }
+
+    /// What was found of a CI job, unless it would send the job's token to an unknown host: that is an error, since it was meant.
+    fn of_job(found: Result<Self, String>, settings: &SourceSettings) -> Result<Result<Self, String>, Error> {
+        if let Ok(Self { proof: Proof::Job(issuer), .. }) = &found {
+            let (variable, url) = issuer.address();
+            settings.check_issuer(variable, url)?;
+        }
+        Ok(found)
     }
 
     fn of_github(settings: &SourceSettings, requests: Option<&Requests>, cloud: &Cloud) -> Result<Self, String> {

@@ -76,7 +76,7 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
     };
     let subscriptions = subscriptions(folder)?;
     let total = subscriptions.len();
-    let here: Vec<Subscription> = subscriptions.into_iter().filter(|it| it.is_of(cloud)).collect();
+    let here: Vec<Subscription> = subscriptions.into_iter().filter(|it| it.cloud() == cloud.cli_name).collect();
     if !here.is_empty() && program::find(PROGRAM, &settings.path).is_none() {
         return Ok(Err("somebody is signed in, but `az` is in no absolute folder of `PATH`".into()));
     }
@@ -148,9 +148,10 @@ fn default(all: &[Subscription]) -> Option<&Subscription> {
 }
 
 impl Subscription {
-    /// One that does not say is of any cloud: the Azure CLI wrote the name from its first release on.
-    fn is_of(&self, cloud: &Cloud) -> bool {
-        self.environment_name.as_ref().is_none_or(|name| *name == cloud.cli_name)
+    /// The cloud that it is of. The Azure CLI has written it since its first release, so that one without is of the cloud that it begins
+    /// with.
+    fn cloud(&self) -> &str {
+        self.environment_name.as_deref().unwrap_or(&CLOUDS[0].cli_name)
     }
 
     /// Named by its id: the account stays the one that was found here, whatever becomes the default meanwhile.
@@ -174,7 +175,7 @@ impl Account {
         let user = self.subscription.user.as_ref();
         let name = user.and_then(|user| user.name.as_deref());
         let assigned = user.and_then(|user| user.assigned_identity_info.as_deref());
-        let parts = [self.subscription.environment_name.as_deref(), self.subscription.tenant_id.as_deref(), name, assigned];
+        let parts = [Some(self.subscription.cloud()), self.subscription.tenant_id.as_deref(), name, assigned];
         parts.map(Option::unwrap_or_default).join(" ")
     }
 
@@ -185,7 +186,7 @@ impl Account {
 
     /// The cloud to set before a sign-in, if it is not the one that the Azure CLI begins with.
     pub(super) fn other_cloud(&self) -> Option<&str> {
-        self.subscription.environment_name.as_deref().filter(|cloud| *cloud != CLOUDS[0].cli_name && is_plain(cloud))
+        Some(self.subscription.cloud()).filter(|cloud| *cloud != CLOUDS[0].cli_name && is_plain(cloud))
     }
 
     /// Whether a subscription is asked for that nobody is known to see.
@@ -210,8 +211,8 @@ impl Account {
     /// The Azure CLI as a credential. `AZURE_CLOUD_NAME` chooses the cloud for this call, whatever `az cloud set` says. It is set only
     /// to what the profile calls the cloud: a name that the Azure CLI does not know makes it change its own settings.
     pub(super) fn credential(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
-        let mut variables = vec![("AZURE_CORE_NO_COLOR", "true".to_owned())];
-        variables.extend(self.subscription.environment_name.iter().map(|cloud| ("AZURE_CLOUD_NAME", cloud.clone())));
+        let cloud = self.subscription.cloud().to_owned();
+        let variables = vec![("AZURE_CORE_NO_COLOR", "true".to_owned()), ("AZURE_CLOUD_NAME", cloud)];
         let (subscription, tenant_id) = match &self.choice {
             Choice::Default => (None, None),
             Choice::Subscription(subscription) => (Some(subscription.clone()), None),
@@ -320,6 +321,10 @@ mod tests {
         let nulls = profile(r#"{"subscriptions":[{"isDefault":true,"user":null,"tenantId":null},{"isDefault":null}]}"#);
         std::fs::write(nulls.path().join(PROGRAM), "").unwrap();
         assert!(account_in(nulls.path(), &CLOUDS[0]).unwrap().is_ok());
+        // One that does not name its cloud is of the public one.
+        assert_eq!(account_in(nulls.path(), &CLOUDS[0]).unwrap().unwrap().who(), "AzureCloud   ");
+        let elsewhere = account_in(nulls.path(), &CLOUDS[2]).unwrap().unwrap_err();
+        assert_eq!(elsewhere, "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`");
     }
 
     #[test]

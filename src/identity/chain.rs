@@ -75,7 +75,7 @@ pub(super) fn nobody(skipped: Vec<String>, only: Option<SourceName>, registry: O
 
 /// The source of this name, or why it is not configured.
 fn offer(source: SourceName, config: &Config, registry: &Registry) -> Result<Result<Source, String>, Error> {
-    let (settings, cloud) = (&config.sources, registry.cloud());
+    let (settings, cloud) = (&config.sources, &config.identity_cloud);
     match source {
         SourceName::WorkloadIdentity
         | SourceName::ClientSecret

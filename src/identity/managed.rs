@@ -9,6 +9,7 @@ use super::arc;
 use crate::config::ManagedId;
 use crate::network::answer::words;
 use crate::network::{Network, body};
+use crate::registry::cloud_of_environment;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::error::{Error, ErrorKind};
 use azure_core::time::OffsetDateTime;
@@ -18,6 +19,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
 use url::Url;
 
 /// How long a machine without a metadata service may keep us.
@@ -99,11 +102,14 @@ impl Endpoint {
     fn url(&self) -> Result<Url, url::ParseError> {
         match self.given() {
             Some(url) if !matches!(self, Self::VirtualMachine { .. }) => Ok(url.clone()),
-            host => {
-                let host = host.map_or(IMDS, Url::as_str).trim_end_matches('/');
-                Url::parse(&format!("{host}/metadata/identity/oauth2/token"))
-            }
+            _ => self.metadata("identity/oauth2/token"),
         }
+    }
+
+    /// A page of the metadata service.
+    fn metadata(&self, page: &str) -> Result<Url, url::ParseError> {
+        let host = self.address().trim_end_matches('/');
+        Url::parse(&format!("{host}/metadata/{page}"))
     }
 
     /// The request for a token for a resource.
@@ -127,23 +133,35 @@ impl Endpoint {
 
     /// Whether this machine has a metadata service at all. The address is link-local: off Azure nobody answers there, or
     /// somebody else does. Asked without the header `Metadata`, the service answers 400 and no token (error `bad_request_102`).
-    /// On failure the sentence says what happened.
-    pub(super) async fn probe(&self) -> Result<(), String> {
-        let host = self.host();
-        let failed = |what: &str| format!("managed identity of a virtual machine: {what}");
-        let url = self.url().map_err(|error| failed(&error.to_string()))?;
-        let client = Network::link_local().map_err(|error| failed(&error.to_string()))?;
-        match tokio::time::timeout(PATIENCE, client.get(url).send()).await {
-            Err(_) => Err(failed(&format!("{host} did not answer within {} s", PATIENCE.as_secs()))),
-            Ok(Err(_)) => Err(failed(&format!("no connection to {host}"))),
-            Ok(Ok(answer)) => match answer.status() {
-                // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
-                status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) => {
-                    Err(failed(&format!("{host} is not the service of Azure, it answered {}", status.as_u16())))
-                }
-                _ => Ok(()),
-            },
+    /// On failure the sentence says what happened. If `asks_cloud`, the answer is the machine's cloud as the Azure CLI calls it, if it
+    /// says one that is known: all within the same second.
+    pub(super) async fn probe(&self, asks_cloud: bool) -> Result<Option<&'static str>, String> {
+        let (host, end) = (self.host(), Instant::now() + PATIENCE);
+        let url = self.url().map_err(|error| error.to_string())?;
+        let client = Network::link_local().map_err(|error| error.to_string())?;
+        let answer = timeout_at(end, client.get(url).send()).await;
+        let answer = answer.map_err(|_| format!("{host} did not answer within {} s", PATIENCE.as_secs()))?;
+        let status = answer.map_err(|_| format!("no connection to {host}"))?.status();
+        // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
+        if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND = status {
+            return Err(format!("{host} is not the service of Azure, it answered {}", status.as_u16()));
         }
+        if !asks_cloud {
+            return Ok(None);
+        }
+        let cloud = timeout_at(end, self.cloud(&client)).await.map_err(anyhow::Error::from).flatten();
+        Ok(cloud.unwrap_or_else(|error| {
+            debug!("the metadata service did not say which cloud this machine is in: {error}");
+            None
+        }))
+    }
+
+    /// The cloud of the machine (Microsoft, "Azure Instance Metadata Service").
+    async fn cloud(&self, client: &Client) -> anyhow::Result<Option<&'static str>> {
+        let url = self.metadata("instance/compute/azEnvironment?api-version=2021-02-01&format=text")?;
+        let answer = client.get(url).header("metadata", "true").send().await?.error_for_status()?;
+        let said = body(answer).await?;
+        Ok(std::str::from_utf8(&said).ok().and_then(|said| cloud_of_environment(said.trim())))
     }
 }
 

@@ -18,9 +18,9 @@ pub(crate) use login::{Account, OWN_KEYRING, account};
 
 use crate::cache::Cache;
 use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value};
-use crate::error::Error;
+use crate::error::{Error, config_file};
 use crate::network::{Network, Transport};
-use crate::registry::{Cloud, Registry};
+use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::token::{AccessToken, Audience};
 use application::{Application, Proof};
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
@@ -73,14 +73,18 @@ pub struct Identity {
     /// Where the authority was set, if it is not that of the cloud.
     authority_origin: Option<Origin>,
     audience: Audience,
-    /// The suffix of the cloud's registries.
-    cloud: String,
+    /// The cloud of the registries that it is for.
+    cloud: Cloud,
+    /// The cloud that it belongs to.
+    own_cloud: Cloud,
     /// Where the tenant was set, if it was.
     tenant_origin: Option<Origin>,
     /// Whether the tenant was typed beside `login`, and set nowhere.
     is_tenant_typed: bool,
     /// What to write, and where, to sign in to another tenant, in words.
     tenant_setting: String,
+    /// The config file, in words.
+    file: String,
     /// The registry that it is for, if it is for one.
     registry: Option<String>,
     /// Why each source before this one was passed over.
@@ -134,16 +138,19 @@ impl Identity {
         let only = sources.only.as_ref().map(|only| only.value);
         let (authority, audience) = (config.authority.clone(), config.audience.clone());
         let authority_origin = config.authority_origin.clone();
-        let cloud = cloud.suffix.to_string();
+        let (cloud, own_cloud) = (cloud.clone(), config.identity_cloud.clone());
+        let file = config_file(&sources.config_file);
         Self {
             source,
             authority,
             authority_origin,
             audience,
             cloud,
+            own_cloud,
             tenant_origin,
             is_tenant_typed,
             tenant_setting,
+            file,
             registry,
             skipped,
             only,
@@ -165,7 +172,9 @@ impl Identity {
             Source::AzureCli(account) => account.who(),
             Source::DeveloperCli(account) => account.who(),
         };
-        let text = [self.kind(), self.authority.as_str(), &self.cloud, self.audience.as_str(), &who].join("\0");
+        let text =
+            [self.kind(), self.authority.as_str(), &self.cloud.suffix, &self.own_cloud.cli_name, self.audience.as_str(), &who]
+                .join("\0");
         let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         digest.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
@@ -216,11 +225,7 @@ impl Identity {
         if let Source::ManagedIdentity { endpoint, .. } = &self.source
             && let Endpoint::VirtualMachine { .. } = **endpoint
         {
-            endpoint.probe().await.map_err(|why| {
-                let mut skipped = self.skipped.clone();
-                skipped.push(why);
-                chain::nobody(skipped, self.only, self.registry.as_deref())
-            })?;
+            self.find_machine(endpoint).await?;
         }
         let refused = |error| {
             let refused = refusal::refused(self, &error, network);
@@ -232,6 +237,34 @@ impl Identity {
         let credential = self.credential(network, cache).await?.map_err(refused)?;
         let token = credential.get_token(&[&self.audience.scope()], None).await.map_err(refused)?;
         self.judge(token.token.secret().into())
+    }
+
+    /// Whether this is a virtual machine of Azure, and in the cloud that the identity is to belong to: a token of another must not follow
+    /// the name of a registry. Which cloud it is in is asked only where it may matter; one that does not say is in the right one.
+    async fn find_machine(&self, endpoint: &Endpoint) -> Result<(), Error> {
+        let nobody = |why: String, hint: Option<String>| {
+            let skipped = [&self.skipped[..], &[format!("managed identity of a virtual machine: {why}")]].concat();
+            match chain::nobody(skipped, self.only, self.registry.as_deref()) {
+                Error::NoIdentity { skipped, hint: usual } => Error::NoIdentity { skipped, hint: hint.or(usual) },
+                other => other,
+            }
+        };
+        let public = &CLOUDS[0].cli_name;
+        let is_asked = [&self.cloud, &self.own_cloud].into_iter().any(|cloud| cloud.cli_name != *public);
+        let machine = endpoint.probe(is_asked).await.map_err(|why| nobody(why, None))?;
+        let Some(machine) = machine.filter(|machine| *machine != self.own_cloud.cli_name) else { return Ok(()) };
+        let registry = self.registry.as_deref().unwrap_or("the registry");
+        let own = &self.own_cloud.cli_name;
+        let why = if *own == self.cloud.cli_name {
+            format!("this machine is in {machine}, and {registry} is in {own}")
+        } else {
+            format!("this machine is in {machine}, and the identity of {registry} is in {own} by `identity_cloud`")
+        };
+        let hint = format!(
+            "to use this identity there, set `identity_cloud = \"{machine}\"` under `[registry.\"{registry}\"]` in {}",
+            self.file
+        );
+        Err(nobody(why, Some(hint)))
     }
 
     /// An access token that this identity was given, if it is for registries.
@@ -344,10 +377,7 @@ impl fmt::Display for Identity {
 fn tenant_setting(sources: &SourceSettings, registry: Option<&Registry>, origin: Option<&Origin>) -> String {
     let is_subscription = origin.is_some() && sources.subscription.as_ref().map(|it| &it.origin) == origin;
     let name = if is_subscription { "subscription" } else { "tenant" };
-    let file = match &sources.config_file {
-        file if file.as_os_str().is_empty() => "the config file".to_owned(),
-        file => file.display().to_string(),
-    };
+    let file = config_file(&sources.config_file);
     match origin {
         Some(Origin::Variable(variable)) if variable.starts_with("ACRSCOPED_") => format!("`{variable}`"),
         Some(Origin::Profile { file, line, .. }) => format!("`{name}` in {}:{line}", file.display()),
@@ -368,6 +398,14 @@ mod tests {
         let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
         let registry = Registry::parse(host, &[]).unwrap();
         Identity::choose(&Settings::of(variables, None).for_registry(&registry)?, &registry)
+    }
+
+    /// The same with this text in the config file.
+    fn choose_with(text: &str, rows: &[(&str, &str)], host: &str) -> Result<Identity, Error> {
+        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        let registry = Registry::parse(host, &[]).unwrap();
+        let settings = Settings::of(variables, None).with_text(text)?;
+        Identity::choose(&settings.for_registry(&registry)?, &registry)
     }
 
     const GITHUB: [(&str, &str); 2] = [
@@ -445,7 +483,6 @@ mod tests {
             ("contoso.azurecr.io", "https://login.microsoftonline.com/"),
             ("contoso.azurecr.us", "https://login.microsoftonline.us/"),
             ("contoso.azurecr.cn", "https://login.chinacloudapi.cn/"),
-            ("contoso.azurecr.de", "https://login.microsoftonline.de/"),
             ("contoso.azurecr.sovcloud-azure.fr", "https://login.sovcloud-identity.fr/"),
         ] {
             assert_eq!(choose(&SECRET, host).unwrap().authority.as_str(), authority);
@@ -472,6 +509,69 @@ mod tests {
         let identity = choose(&[("AZURE_CONFIG_DIR", folder), ("PATH", folder)], "contoso.azurecr.io").unwrap();
         assert_eq!(identity.to_string(), "the Azure CLI");
         identity.fingerprint()
+    }
+
+    #[test]
+    fn the_token_of_a_job_goes_to_known_issuers_only() {
+        let job = |url: &str| {
+            let github = [("ACTIONS_ID_TOKEN_REQUEST_URL", url), GITHUB[1]];
+            let pipelines = [PIPELINES[0], ("SYSTEM_OIDCREQUESTURI", url), PIPELINES[2], PIPELINES[3], PIPELINES[4]];
+            let own = "oidc_host = 'github.fabrikam.example'";
+            [
+                choose(&[&github[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
+                choose(&pipelines, "contoso.azurecr.io"),
+                choose_with(own, &[&github[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
+                choose_with(own, &pipelines, "contoso.azurecr.io"),
+            ]
+        };
+        for url in [
+            "https://localhost:8443/x",
+            "https://127.0.0.1/x",
+            "https://127.8.8.8:1/x",
+            "https://[::1]:8443/x",
+            "https://pipelines.actions.githubusercontent.com/x",
+            "https://run.ACTIONS.githubusercontent.com:443/x?y=z",
+            "https://contoso.ghe.com/x",
+            "https://dev.azure.com/contoso/x",
+            "https://contoso.visualstudio.com/x",
+        ] {
+            for chosen in job(url) {
+                let chosen = chosen.unwrap().to_string();
+                assert!(chosen.starts_with("GitHub Actions") || chosen.starts_with("Azure Pipelines"), "{url}: {chosen}");
+            }
+        }
+        for url in [
+            "https://evil.example/x",
+            "https://actions.githubusercontent.com.evil.example/x",
+            "https://evilactions.githubusercontent.com/x",
+            "https://actions.githubusercontent.com/x",
+            "https://raw.githubusercontent.com/x",
+            "https://evilghe.com/x",
+            "https://ghe.com/x",
+            "https://dev.azure.com.evil.example/x",
+            "https://evildev.azure.com/x",
+            "https://x.dev.azure.com/x",
+            "https://evil.azurewebsites.net/x",
+            "https://dev.azure.com@evil.example/x",
+            "https://localhost.evil.example/x",
+            "https://10.0.0.1/x",
+            "https://sub.github.fabrikam.example/x",
+        ] {
+            for chosen in job(url) {
+                let error = chosen.unwrap_err();
+                assert!(error.to_string().contains("`, which is not known to issue tokens to jobs"), "{url}: {error}");
+                assert!(error.hint().unwrap().starts_with("if you trust it, add this line to "), "{url}");
+            }
+        }
+        let [github, pipelines, own_github, own_pipelines] = job("https://github.fabrikam.example/_services/x");
+        assert_eq!(
+            github.unwrap_err().hint().as_deref(),
+            Some("if you trust it, add this line to the config file: `oidc_host = \"github.fabrikam.example\"`")
+        );
+        assert!(pipelines.is_err() && own_github.is_ok() && own_pipelines.is_ok());
+        // Where no application is named, a job does not mean this source.
+        let unnamed = [("ACTIONS_ID_TOKEN_REQUEST_URL", "https://github.fabrikam.example/x"), GITHUB[1]];
+        assert_eq!(choose(&unnamed, "contoso.azurecr.io").unwrap().to_string(), "the system-assigned managed identity");
     }
 
     #[test]
@@ -557,6 +657,7 @@ mod tests {
     #[test]
     fn the_fingerprint_changes_with_who_signs_in_and_with_nothing_else() {
         let of = |rows: &[(&str, &str)], host: &str| choose(rows, host).unwrap().fingerprint();
+        let of_file = |text: &str, rows: &[(&str, &str)], host: &str| choose_with(text, rows, host).unwrap().fingerprint();
         let mine = of(&SECRET, "contoso.azurecr.io");
         assert_eq!(mine, of(&SECRET, "fabrikam.azurecr.io"));
         let other_secret = [SECRET[0], SECRET[1], ("AZURE_CLIENT_SECRET", "rotated")];
@@ -577,7 +678,11 @@ mod tests {
             of(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1/podA")], "contoso.azurecr.io"),
             of(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1/podB")], "contoso.azurecr.io"),
             of(&[], "contoso.azurecr.us"),
-            of(&[&SECRET[..], &[("ACRSCOPED_AUDIENCE", "https://registries.example")]].concat(), "contoso.azurecr.io"),
+            of_file("audience = 'https://registries.example'", &SECRET, "contoso.azurecr.io"),
+            of_file("identity_cloud = 'AzureChinaCloud'", &[], "contoso.azurecr.io"),
+            of_file("identity_cloud = 'AzureChinaCloud'", &SECRET, "contoso.azurecr.io"),
+            of_file("identity_cloud = 'AzureChinaCloud'", &[], "contoso.azurecr.us"),
+            of_file("identity_cloud = 'AzureChinaCloud'\nauthority = 'login.microsoftonline.com'", &[], "contoso.azurecr.io"),
             of(&[&GITHUB[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
             of(&[&PIPELINES[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
             of(&[SECRET[0], SECRET[1], ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem")], "contoso.azurecr.io"),

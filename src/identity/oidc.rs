@@ -14,6 +14,7 @@ use serde::Deserialize;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use url::Url;
 
 /// The version of the Azure Pipelines API (`azure_identity` 1.0, `azure_pipelines_credential.rs`).
 const API_VERSION: &str = "7.1";
@@ -68,6 +69,14 @@ impl Issuer {
     /// The host that is asked.
     pub(super) fn host(&self) -> &str {
         self.requests().url.host_str().unwrap_or_default()
+    }
+
+    /// The variable that names the address, and the address.
+    pub(super) fn address(&self) -> (&'static str, &Url) {
+        match self {
+            Self::GitHub { requests, .. } => ("ACTIONS_ID_TOKEN_REQUEST_URL", &requests.url),
+            Self::Pipelines { requests, .. } => ("SYSTEM_OIDCREQUESTURI", &requests.url),
+        }
     }
 
     /// What proves to the issuer that the job asks.

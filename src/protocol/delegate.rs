@@ -72,6 +72,8 @@ impl Other {
     async fn call(&self, verb: Verb, message: &[u8]) -> std::io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
         let mut command = Command::new(&self.file);
         command.arg(verb.word()).env(DELEGATED_VARIABLE, "1").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        // Docker gives it its environment, and so do we but for what would have it run other code.
+        program::clean_environment(command.as_std_mut(), &[]);
         let mut child = command.spawn()?;
         let output = Output::of(child.stdout.take());
         if let Some(mut stdin) = child.stdin.take() {

@@ -1,7 +1,7 @@
 //! The sign-in with a browser of this desktop.
 
 use crate::person::Person;
-use crate::support::{LIMIT, REGISTRY, run};
+use crate::support::{LIMIT, REGISTRY, run, until};
 use simulator::AZURE_CLI;
 use std::time::Duration;
 use url::Url;
@@ -23,6 +23,24 @@ fn somebody_signs_in_and_the_registry_is_tried_at_once() {
     let status = person.run("status --json").succeeds().json();
     let registries = status["registries"].as_array().unwrap();
     assert_eq!((&registries[0]["identity"], registries.len()), (&"the login of alice@contoso.example".into(), 1));
+}
+
+/// A browser is most often started by a shell script.
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn the_browser_gets_no_secrets_and_no_variables_that_have_it_run_other_code() {
+    let person = Person::new();
+    person.home.script("bin/xdg-open", "env > \"$HOME/new\"; mv \"$HOME/new\" \"$HOME/environment\"");
+    let mut login = person.command("login --timeout 5");
+    for name in ["LD_LIBRARY_PATH", "PYTHONPATH", "BASH_ENV", "ENV", "NODE_OPTIONS", "AZURE_CLIENT_SECRET", "SYSTEM_ACCESSTOKEN"]
+    {
+        login.env(name, "CANARY");
+    }
+    let mut login = login.stdin(std::process::Stdio::null()).spawn().unwrap();
+    let environment = until("a browser", || std::fs::read_to_string(person.home.path("home/environment")).ok());
+    login.kill().unwrap();
+    login.wait().unwrap();
+    assert!(environment.contains("DISPLAY=:0") && !environment.contains("CANARY"), "{environment}");
 }
 
 #[test]

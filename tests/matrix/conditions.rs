@@ -1,6 +1,6 @@
 //! What every source has to hold in every cloud: it signs in, or it says why not, and nobody else is asked.
 
-use crate::rows::{Absent, Refusal, Row, client_secret, virtual_machine, workload_identity};
+use crate::rows::{Absent, Refusal, Row, client_secret, virtual_machine_in, workload_identity};
 use crate::stage::{CLOUDS, Cloud, Stage, hosts};
 use crate::support::Answer;
 use docker_credential_acrscoped::config::SourceName;
@@ -19,7 +19,8 @@ type Run<'a> = (String, Box<dyn FnOnce() + Send + 'a>);
 
 /// Holds every condition against a source in every cloud.
 pub(crate) fn hold(row: &Row) {
-    let runs = Mutex::new(CLOUDS.iter().flat_map(|cloud| runs(row, cloud)).collect::<VecDeque<_>>());
+    let runs =
+        Mutex::new(CLOUDS.iter().filter(|cloud| (row.is_for)(cloud)).flat_map(|cloud| runs(row, cloud)).collect::<VecDeque<_>>());
     thread::scope(|scope| {
         let work = || {
             let queue = || runs.lock().expect("no run holds it");
@@ -237,7 +238,7 @@ fn absent(row: &Row, cloud: &'static Cloud) {
     match row.absent {
         Absent::Told => {}
         Absent::PassedOver(reason) => {
-            signs_in(&virtual_machine(), &Stage::new(cloud));
+            signs_in(&virtual_machine_in(cloud), &Stage::new(cloud));
             let mut stage = Stage::new(cloud);
             // Somebody else could sign in, and must not.
             let other = if row.source == SourceName::ClientSecret { workload_identity() } else { client_secret() };
@@ -249,7 +250,7 @@ fn absent(row: &Row, cloud: &'static Cloud) {
             for pinned in [None, Some(row.source.word())] {
                 let mut stage = Stage::new(cloud);
                 stage.command.envs(pinned.map(|word| ("ACRSCOPED_SOURCE", word)));
-                signs_in(&virtual_machine(), &stage);
+                signs_in(&virtual_machine_in(cloud), &stage);
             }
         }
         Absent::Last(reason) => {

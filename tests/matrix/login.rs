@@ -30,6 +30,7 @@ pub(crate) fn row() -> Row {
     Row {
         source: SourceName::Login,
         who: "the login of alice@contoso.example",
+        is_for: |_| true,
         set_up: vec![log_in],
         sign_in: vec![SIGN_IN],
         subject: "{user}",

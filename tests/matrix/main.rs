@@ -12,6 +12,7 @@ mod support;
 
 mod arc;
 mod certificates;
+mod clouds;
 mod command_lines;
 mod conditions;
 mod login;
@@ -59,6 +60,8 @@ in_every_cloud! {
     a_virtual_machine_signs_in_by_client_id: rows::virtual_machine().by_client_id();
     a_virtual_machine_signs_in_by_object_id: rows::virtual_machine().by_object_id();
     a_virtual_machine_signs_in_by_resource_id: rows::virtual_machine().by_resource_id();
+    a_virtual_machine_of_another_cloud_signs_in_or_tells_why_not: rows::virtual_machine_elsewhere();
+    a_virtual_machine_of_another_cloud_signs_in_by_client_id: rows::virtual_machine_elsewhere().by_client_id();
     #[ignore = "needs user namespaces and keyutils: run tests/run"]
     who_signed_in_with_us_signs_in_or_tells_why_not: login::row();
     #[ignore = "needs user namespaces and keyutils: run tests/run"]

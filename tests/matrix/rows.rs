@@ -1,6 +1,6 @@
 //! What each source promises: how it is set up, which requests its sign-in is made of, and how it is refused.
 
-use crate::stage::{ASSIGNED, ASSIGNED_OBJECT, ASSIGNED_RESOURCE, GITHUB, Stage};
+use crate::stage::{ASSIGNED, ASSIGNED_OBJECT, ASSIGNED_RESOURCE, CLOUDS, Cloud, GITHUB, Stage};
 use docker_credential_acrscoped::config::SourceName;
 use simulator::{CLIENT, FaultAt, TENANT};
 
@@ -9,6 +9,8 @@ pub(crate) struct Row {
     pub(crate) source: SourceName,
     /// How messages call it.
     pub(crate) who: &'static str,
+    /// The clouds whose registries it signs in to in this way.
+    pub(crate) is_for: fn(&Cloud) -> bool,
     /// Sets it up, and nothing else.
     pub(crate) set_up: Vec<fn(&mut Stage)>,
     /// The requests of its sign-in, a line each: what was asked of whom in which words, and the status of the answer.
@@ -92,6 +94,7 @@ pub(crate) fn application(source: SourceName) -> Row {
     Row {
         source,
         who: "service principal {client}",
+        is_for: |_| true,
         set_up: vec![|stage| {
             stage.set("AZURE_TENANT_ID", TENANT);
             stage.set("AZURE_CLIENT_ID", CLIENT);
@@ -217,6 +220,7 @@ pub(crate) fn managed_identity(set_up: fn(&mut Stage), sign_in: Vec<&'static str
     Row {
         source: SourceName::ManagedIdentity,
         who: "the system-assigned managed identity",
+        is_for: |_| true,
         set_up: vec![set_up],
         sign_in,
         subject: "{system}",
@@ -271,13 +275,28 @@ pub(crate) fn cloud_shell() -> Row {
     Row { who: "the user of Cloud Shell", ..row }
 }
 
+/// A virtual machine signs in to the public cloud without a question, and to others when it is in them.
 pub(crate) fn virtual_machine() -> Row {
     let sign_in = vec![
         "GET machine/metadata/identity/oauth2/token -> 400",
         "GET machine/metadata/identity/oauth2/token for {audience} -> 200",
     ];
     Row {
+        is_for: |cloud| cloud.name == CLOUDS[0].name,
         absent: Absent::Last("managed identity of a virtual machine: no connection to 127.0.0.1:1"),
         ..managed_identity(|_| {}, sign_in, (FaultAt::Imds, 1))
     }
+}
+
+pub(crate) fn virtual_machine_elsewhere() -> Row {
+    let mut row = virtual_machine();
+    row.sign_in.insert(1, "GET machine/metadata/instance/compute/azEnvironment -> 200");
+    row.refusals[0].after += 1;
+    Row { is_for: |cloud| cloud.name != CLOUDS[0].name, places: vec![(FaultAt::Imds, 2)], ..row }
+}
+
+/// The row that is for a cloud.
+pub(crate) fn virtual_machine_in(cloud: &Cloud) -> Row {
+    let (here, elsewhere) = (virtual_machine(), virtual_machine_elsewhere());
+    if (here.is_for)(cloud) { here } else { elsewhere }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Cloud {
     pub(crate) audience: &'static str,
     /// The audience of assertions of other issuers.
     pub(crate) federation: &'static str,
+    /// What the metadata service of a machine in it says (`azEnvironment`).
+    pub(crate) environment: &'static str,
 }
 
 const AUDIENCE: &str = "https://containerregistry.azure.net";
@@ -25,13 +27,14 @@ const AUDIENCE: &str = "https://containerregistry.azure.net";
 /// The cloud that is declared in a config file.
 pub(crate) const PRIVATE: &str = "fabrikam";
 
-pub(crate) static CLOUDS: [Cloud; 6] = [
+pub(crate) static CLOUDS: [Cloud; 5] = [
     Cloud {
         name: "AzureCloud",
         suffix: "azurecr.io",
         authority: "login.microsoftonline.com",
         audience: AUDIENCE,
         federation: "api://AzureADTokenExchange",
+        environment: "AzurePublicCloud",
     },
     Cloud {
         name: "AzureUSGovernment",
@@ -39,6 +42,7 @@ pub(crate) static CLOUDS: [Cloud; 6] = [
         authority: "login.microsoftonline.us",
         audience: AUDIENCE,
         federation: "api://AzureADTokenExchangeUSGov",
+        environment: "AzureUSGovernmentCloud",
     },
     Cloud {
         name: "AzureChinaCloud",
@@ -46,13 +50,7 @@ pub(crate) static CLOUDS: [Cloud; 6] = [
         authority: "login.chinacloudapi.cn",
         audience: AUDIENCE,
         federation: "api://AzureADTokenExchangeChina",
-    },
-    Cloud {
-        name: "AzureGermanCloud",
-        suffix: "azurecr.de",
-        authority: "login.microsoftonline.de",
-        audience: AUDIENCE,
-        federation: "api://AzureADTokenExchange",
+        environment: "AzureChinaCloud",
     },
     Cloud {
         name: "AzureBleuCloud",
@@ -60,6 +58,7 @@ pub(crate) static CLOUDS: [Cloud; 6] = [
         authority: "login.sovcloud-identity.fr",
         audience: AUDIENCE,
         federation: "api://AzureADTokenExchange",
+        environment: "AzureBleuCloud",
     },
     Cloud {
         name: PRIVATE,
@@ -67,15 +66,19 @@ pub(crate) static CLOUDS: [Cloud; 6] = [
         authority: "login.fabrikam.example",
         audience: "https://registries.fabrikam.example",
         federation: "api://AzureADTokenExchange",
+        environment: "fabrikam",
     },
 ];
 
-const CONFIG: &str = "\
+pub(crate) const CONFIG: &str = "\
 [cloud.fabrikam]
 suffix = 'azurecr.fabrikam.example'
 authority = 'https://login.fabrikam.example'
 audience = 'https://registries.fabrikam.example'
 ";
+
+/// Where the helper looks for its settings.
+pub(crate) const CONFIG_FILE: &str = "home/.config/docker-credential-acrscoped/config.toml";
 
 /// The client id of the managed identity that is assigned besides the system's.
 pub(crate) const ASSIGNED: &str = "4e0f6a92-d7b1-4c58-93ea-1b6c20d8f574";
@@ -111,6 +114,7 @@ impl Stage {
             (registry.cloud, registry.audiences) = (PRIVATE.into(), vec![cloud.audience.into()]);
         }
         settings.managed_identities[0].cloud = cloud.name.into();
+        settings.machine_cloud = Some(cloud.environment.into());
         settings.managed_identities.push(ManagedIdentity {
             client_id: ASSIGNED.into(),
             object_id: ASSIGNED_OBJECT.into(),
@@ -120,7 +124,7 @@ impl Stage {
         });
         let (home, simulator) = (Home::new(), Simulator::start(settings).expect("a simulator"));
         if cloud.name == PRIVATE {
-            home.write("home/.config/docker-credential-acrscoped/config.toml", CONFIG);
+            home.write(CONFIG_FILE, CONFIG);
         }
         let mut command = home.command(binary());
         connect(&mut command, &simulator);
@@ -141,7 +145,7 @@ impl Stage {
     /// `get` for the cloud's registry.
     pub(crate) fn get(&self) -> Answer {
         let mut command = Command::new(self.command.get_program());
-        command.args(self.command.get_args()).env_clear().current_dir(self.home.root());
+        command.args(self.command.get_args()).env_clear().current_dir(self.home.path("work"));
         command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let inside = self.namespace.as_ref().map(|namespace| namespace.enter(&command));
         ask(inside.unwrap_or(command), "get", &self.registry())

@@ -18,8 +18,11 @@ use std::path::Path;
 /// Settings that name somebody.
 const NAMES: [&str; 6] = ["tenant", "client_id", "object_id", "resource_id", "subscription", "service_connection"];
 
-/// Variables that hold a proxy; in lower case too.
-const PROXIES: [&str; 3] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"];
+/// Settings that name a host.
+const HOSTS: [&str; 2] = ["authority", "oidc_host"];
+
+/// Variables that hold the address of a proxy, in lower case too, or of who issues tokens to jobs.
+const ADDRESSES: [&str; 5] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "ACTIONS_ID_TOKEN_REQUEST_URL", "SYSTEM_OIDCREQUESTURI"];
 
 /// Hosts that everybody knows, beside the authorities of Azure: of audiences, and of pages that hints name.
 const KNOWN: [&str; 7] = [
@@ -66,9 +69,9 @@ fn redacted(text: &str, settings: &Settings, registry: Option<&Registry>) -> Str
     let known: Vec<&str> = KNOWN.into_iter().chain(own).chain(clouds).collect();
     let mut text = text.split('\n').map(|line| words(line, &known)).collect::<Vec<_>>().join("\n");
     let explained = settings.explain(registry).unwrap_or_default();
-    let authorities = explained.iter().filter(|set| set.name == "authority").map(|set| set.value.clone());
-    let proxies = PROXIES.iter().filter_map(variable).chain(PROXIES.iter().filter_map(|name| variable(&&*name.to_lowercase())));
-    for address in authorities.chain(proxies) {
+    let hosts = explained.iter().filter(|set| HOSTS.contains(&set.name) && set.origin.is_some()).map(|set| set.value.clone());
+    let lower = ADDRESSES.iter().filter_map(|name| variable(&&*name.to_lowercase()));
+    for address in hosts.chain(ADDRESSES.iter().filter_map(variable)).chain(lower) {
         let host = host(&address);
         if !is_known(host, &known) {
             text = without(&text, host, "<host>");
@@ -192,6 +195,7 @@ mod tests {
             ("AZURE_CLIENT_SECRET", "hunter2"),
             ("USER", "alice"),
             ("https_proxy", "http://alice:x@proxy.fabrikam.example:3128"),
+            ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://github.fabrikam.example/x"),
         ];
         let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
         let settings = Settings::of(variables, Some("/home/alice".into()));
@@ -211,6 +215,7 @@ mod tests {
             ("the proxy http://127.0.0.1:3128", "the proxy http://127.0.0.1:3128"),
             ("the proxy http://proxy.fabrikam.example:3128, and", "the proxy http://<host>:3128, and"),
             ("proxy.fabrikam.example refused it", "<host> refused it"),
+            ("names `github.fabrikam.example`, none of them", "names `<host>`, none of them"),
             ("the proxy http://localhost:3128", "the proxy http://localhost:3128"),
             ("of https://contoso.azurecr.io/oauth2/token", "of https://<registry>.azurecr.io/oauth2/token"),
             ("see https://aka.ms/acr/authorization.", "see https://aka.ms/acr/authorization."),

@@ -46,12 +46,13 @@ pub(super) fn configuration(settings: &Settings, registry: &Registry, config: &C
     check.with(set).with(profiles).with(trust(settings, registry))
 }
 
-/// That the authority is the one of another cloud, whose tokens the registry does not take.
+/// That the authority is the one of another cloud than the identity's.
 fn foreign_authority(registry: &Registry, config: &Config) -> Option<(String, String)> {
-    let (cloud, host) = (registry.cloud(), config.authority.host_str()?);
+    let (cloud, host) = (&config.identity_cloud, config.authority.host_str()?);
     let origin = config.authority_origin.as_ref()?;
     let other = CLOUDS.iter().find(|other| other.authority == host && *other != cloud)?;
-    let summary = format!("the authority {host} by {origin} is that of {}, and the registry is of {}", other.name, cloud.name);
+    let whose = if registry.cloud() == cloud { "registry" } else { "identity" };
+    let summary = format!("the authority {host} by {origin} is that of {}, and the {whose} is of {}", other.name, cloud.name);
     Some((summary, format!("unset `{}`, or set it to https://{}", origin.setting("authority"), cloud.authority)))
 }
 

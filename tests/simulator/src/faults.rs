@@ -28,6 +28,8 @@ pub enum FaultAt {
     Token,
     /// The virtual machine's metadata service.
     Imds,
+    /// Its page that says which cloud the machine is in.
+    ImdsCloud,
     /// The page that App Service, Azure ML and Cloud Shell share.
     AppService,
     /// The identity endpoint of Azure Arc's agent.

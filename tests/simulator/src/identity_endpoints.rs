@@ -18,6 +18,7 @@ use crate::world::World;
 pub(crate) fn answer(world: &World, call: &Call, platform: Platform, entry: &mut Entry) -> Reply {
     let refused = match platform {
         Platform::Imds => refuse_imds(call),
+        Platform::ImdsCloud => return refuse_imds(call).unwrap_or_else(|| cloud(call)),
         Platform::AppService => refuse_header(call, "x-identity-header"),
         Platform::AzureMl => refuse_header(call, "secret"),
         Platform::Arc => arc::refuse(world, call),
@@ -35,6 +36,16 @@ fn refuse_imds(call: &Call) -> Option<Reply> {
         return Some(wrong(400, "invalid_request", "Requests through a proxy are refused"));
     }
     (call.method != Method::GET).then(|| wrong(405, "invalid_request", "The method is not allowed"))
+}
+
+/// The cloud that the virtual machine is in (Microsoft, "Azure Instance Metadata Service").
+fn cloud(call: &Call) -> Reply {
+    let is_whole = call.query.get("api-version").is_some() && call.query.get("format") == Some("text");
+    match (is_whole, &call.settings.machine_cloud) {
+        (false, _) => wrong(400, "Bad request", "api-version was not specified in the request"),
+        (true, None) => wrong(404, "Not found", "The requested resource is not found"),
+        (true, Some(cloud)) => wire::reply(200, "text/plain; charset=utf-8", cloud.clone()),
+    }
 }
 
 /// Why a service that other programs of the machine could be tricked into asking does not answer.

@@ -13,6 +13,8 @@ const AZURE_ML_VERSION: &str = "2017-09-01";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Platform {
     Imds,
+    /// The page of the metadata service that says which cloud the virtual machine is in.
+    ImdsCloud,
     AppService,
     AzureMl,
     CloudShell,
@@ -40,7 +42,7 @@ impl Platform {
     /// How a request to it is journaled.
     pub(crate) fn endpoint(self) -> Endpoint {
         match self {
-            Self::Imds => Endpoint::Imds,
+            Self::Imds | Self::ImdsCloud => Endpoint::Imds,
             Self::AppService => Endpoint::AppService,
             Self::AzureMl => Endpoint::AzureMl,
             Self::CloudShell => Endpoint::CloudShell,
@@ -52,6 +54,7 @@ impl Platform {
     pub(crate) fn fault(self) -> FaultAt {
         match self {
             Self::Imds => FaultAt::Imds,
+            Self::ImdsCloud => FaultAt::ImdsCloud,
             Self::AppService | Self::AzureMl | Self::CloudShell => FaultAt::AppService,
             Self::Arc => FaultAt::Arc,
         }
@@ -71,7 +74,7 @@ impl Platform {
             }
             Self::AzureMl => &[("clientid", Client)],
             // Arc has system-assigned identities only.
-            Self::CloudShell | Self::Arc => &[],
+            Self::CloudShell | Self::Arc | Self::ImdsCloud => &[],
         }
     }
 }

@@ -107,10 +107,9 @@ impl Registry {
 
     /// The cloud whose tokens it takes.
     pub(crate) fn cloud(&self) -> &str {
-        const SUFFIXES: [(&str, &str); 4] = [
+        const SUFFIXES: [(&str, &str); 3] = [
             (".azurecr.us", "AzureUSGovernment"),
             (".azurecr.cn", "AzureChinaCloud"),
-            (".azurecr.de", "AzureGermanCloud"),
             (".azurecr.sovcloud-azure.fr", "AzureBleuCloud"),
         ];
         if !self.cloud.is_empty() {

@@ -70,6 +70,7 @@ impl Service {
         let uri = request.uri();
         match uri.path() {
             "/metadata/identity/oauth2/token" => Self::Identity(Platform::Imds),
+            "/metadata/instance/compute/azEnvironment" => Self::Identity(Platform::ImdsCloud),
             "/arc/metadata/identity/oauth2/token" => Self::Identity(Platform::Arc),
             "/msi/token" => Self::Identity(Platform::sharing_a_page(request.method(), uri.query().unwrap_or_default())),
             "/oidc/github" => Self::GitHub,

@@ -37,6 +37,8 @@ pub struct Settings {
     pub apps: Vec<App>,
     /// The identities whose tokens IMDS, App Service and their like hand out; the first is the default one.
     pub managed_identities: Vec<ManagedIdentity>,
+    /// The cloud that the metadata service says the virtual machine is in (`azEnvironment`); it does not know the page when left out.
+    pub machine_cloud: Option<String>,
     /// The agent of Azure Arc, for a machine that has one.
     pub arc: Option<ArcAgent>,
     /// The programs that users may sign in with, beside the apps: the Azure CLI.
@@ -148,6 +150,7 @@ impl Default for Settings {
             tenants: vec![Tenant::default()],
             apps: vec![App::default()],
             managed_identities: vec![ManagedIdentity::default()],
+            machine_cloud: Some("AzurePublicCloud".to_owned()),
             arc: None,
             public_clients: vec![AZURE_CLI.to_owned()],
             users: vec![User::default()],
@@ -184,7 +187,6 @@ fn default_authorities() -> Vec<Authority> {
     [
         ("login.microsoftonline.com", "AzureCloud"),
         ("login.microsoftonline.us", "AzureUSGovernment"),
-        ("login.microsoftonline.de", "AzureGermanCloud"),
         ("login.chinacloudapi.cn", "AzureChinaCloud"),
         ("login.partner.microsoftonline.cn", "AzureChinaCloud"),
         ("login.sovcloud-identity.fr", "AzureBleuCloud"),

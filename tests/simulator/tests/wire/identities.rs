@@ -36,6 +36,20 @@ async fn a_virtual_machine_gets_a_token_that_registries_take() {
 }
 
 #[tokio::test]
+async fn the_metadata_service_says_which_cloud_the_machine_is_in() {
+    const PAGE: &str = "/metadata/instance/compute/azEnvironment?api-version=2021-02-01&format=text";
+    let world = World::with(|settings| settings.machine_cloud = Some("AzureChinaCloud".to_owned()));
+    let metadata = [("Metadata", "true")];
+    let answer = ask(&world, Method::GET, PAGE, &metadata, "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "AzureChinaCloud"));
+    assert_refused("header", &ask(&world, Method::GET, PAGE, &[], "").await, 400, "metadata header");
+    let versionless = PAGE.replace("api-version", "version");
+    assert_refused("version", &ask(&world, Method::GET, &versionless, &metadata, "").await, 400, "api-version");
+    world.simulator.change(|settings| settings.machine_cloud = None);
+    assert_eq!(ask(&world, Method::GET, PAGE, &metadata, "").await.status, 404);
+}
+
+#[tokio::test]
 async fn the_metadata_service_refuses_what_the_real_one_refuses() {
     let world = World::new();
     let resource = format!("resource={ACR_AUDIENCE}");
