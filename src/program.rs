@@ -1,14 +1,17 @@
 //! Programs that we call: how they are found, run and ended.
 
 use crate::config::SECRETS;
+use crate::error::Error;
+use crate::trust::{self, Refusal};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
+use tracing::debug;
 
 /// A token and what surrounds it; an error of `az` can be a long traceback.
 const OUTPUT_LIMIT: u64 = 1024 * 1024;
@@ -22,30 +25,71 @@ const ENDINGS: &[&str] = &[".com", ".exe", ".bat", ".cmd"];
 
 /// How the names of variables begin by which a program is made to run other code: the dynamic linker's, Python's (`az` is a Python
 /// program), Perl's and those of functions that bash imports (`xdg-open` and the scripts around `az` are shell scripts).
-const LOADER_FAMILIES: &[&str] = &["LD_", "DYLD_", "PYTHON", "PERL5", "BASH_FUNC_"];
+const LOADER_FAMILIES: &[&str] = &["LD_", "DYLD_", "PYTHON", "PERL5", "BASH_FUNC_", "AZURE_EXTENSION_"];
 
 /// Further ones: files that shells read first, what has bash run `PS4` before each command, and modules that Node.js loads (editors open
 /// the browser by a script of Node.js).
 const LOADERS: &[&str] = &["BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "NODE_OPTIONS"];
 
+/// Variables that turn the check of certificates off, in the Azure CLI and in Node.js.
+const UNCHECKED: &[&str] =
+    &["AZURE_CLI_DISABLE_CONNECTION_VERIFICATION", "ADAL_PYTHON_SSL_NO_VERIFY", "NODE_TLS_REJECT_UNAUTHORIZED"];
+
+/// Variables whose files or folders decide about trust, or hold code: they stay if their paths are trusted.
+const PATHS: &[&str] = &[
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_PATH",
+    "OPENSSL_CONF",
+    "OPENSSL_MODULES",
+    "GCONV_PATH",
+];
+
 /// The one of the families that changes how text is written and nothing else.
 const HARMLESS: &str = "PYTHONIOENCODING";
 
-/// Takes out of a child's environment what would have it run other code than its own, which a checkout can set for us, and the variables of
-/// these names. Windows knows names in any case.
+/// Takes out of a child's environment what would have it run other code than its own or believe other certificates, which a checkout can set
+/// for us, and the variables of these names. Windows knows names in any case.
 #[expect(
     clippy::disallowed_methods,
     reason = "a child inherits the environment of this process, whatever the settings are read from"
 )]
 pub(crate) fn clean_environment(command: &mut process::Command, names: &[&str]) {
-    for (name, _) in std::env::vars_os() {
+    let directory = std::env::current_dir().ok();
+    let is_untrusted = |paths: &OsStr| {
+        let refusal = |path: PathBuf| {
+            Refusal::from_io(trust::resolve_named(&path, directory.as_deref()).as_ref().err()?).is_some().then_some(())
+        };
+        std::env::split_paths(paths).find_map(refusal).is_some()
+    };
+    for (name, value) in std::env::vars_os() {
         let known = name.to_string_lossy();
         let known = if cfg!(windows) { known.to_uppercase().into() } else { known };
         let is_loader = LOADERS.contains(&&*known) || LOADER_FAMILIES.iter().any(|family| known.starts_with(family));
-        if (is_loader && known != HARMLESS) || names.contains(&&*known) {
+        let is_unwanted = (is_loader && known != HARMLESS) || UNCHECKED.contains(&&*known) || names.contains(&&*known);
+        if is_unwanted || (PATHS.contains(&&*known) && is_untrusted(&value)) {
+            debug!("a program that is started does not get `{known}`");
             command.env_remove(name);
         }
     }
+}
+
+/// Errors if root would run a program that keeps its files in a folder of another user: what it writes there would lock that user out.
+pub(crate) fn check_owner(folder: &Path) -> Result<(), Error> {
+    #[cfg(unix)]
+    if rustix::process::geteuid().is_root()
+        && let Ok(metadata) = std::fs::metadata(folder)
+        && let owner = std::os::unix::fs::MetadataExt::uid(&metadata)
+        && owner != 0
+    {
+        let problem = format!("belongs to the user with id {owner}, and root must not write there: run the command as that user");
+        return Err(Error::Setting { name: folder.display().to_string(), problem });
+    }
+    let _ = folder;
+    Ok(())
 }
 
 /// The program of this name in the first of the folders that has one.

@@ -201,3 +201,26 @@ fn a_folder_of_the_user_serves_also_in_a_folder_of_another_user_but_not_behind_a
         assert_eq!(home.path(name).join("docker-credential-acrscoped").exists(), is_used, "{name}");
     }
 }
+
+#[test]
+#[ignore = "needs root and setpriv: run tests/run"]
+fn root_does_not_run_the_azure_cli_on_the_files_of_another_user() {
+    let (home, simulator) = world();
+    home.script("bin/az", "touch \"$HOME/.azure/commandIndex.json\"; exit 1");
+    let profile = home.write("home/.azure/azureProfile.json", r#"{"subscriptions":[{"isDefault":true}]}"#);
+    give(&home, &simulator);
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = profile.parent().unwrap();
+    let get = || {
+        let mut command = as_root(&home, &simulator, &["get"], temporary.path());
+        command.env("ACRSCOPED_SOURCE", "azure-cli");
+        run(command, REGISTRY, LIMIT).fails()
+    };
+    let sentence = format!("`{}` belongs to the user with id {OWNER}, and root must not write there", folder.display());
+    assert!(get().stdout.starts_with(&sentence));
+    assert!(!folder.join("commandIndex.json").exists());
+    // A container job of GitHub: root signed in there, in the home of another user.
+    chown(folder, Some(0), None).unwrap();
+    get();
+    assert!(folder.join("commandIndex.json").exists());
+}

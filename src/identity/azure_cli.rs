@@ -97,6 +97,7 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
             }),
         };
     };
+    program::check_owner(folder)?;
     let others = here.into_iter().filter(|it| it.tenant_id != account.tenant_id).collect();
     Ok(Ok(Account { subscription: account, choice, others, path: settings.path.clone() }))
 }

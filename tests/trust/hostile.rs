@@ -244,3 +244,23 @@ fn a_certificate_file_of_the_config_file_must_be_protected_too() {
         assert_eq!(answer.stderr.contains(&format!("chmod go-w {}", Path::new(&file).display())), !is_trusted, "{answer:#?}");
     }
 }
+
+#[test]
+fn the_azure_cli_believes_no_certificates_of_the_checkout() {
+    let scene = Scene::new();
+    scene.home.script("bin/az", "env >\"$HOME/environment\"; exit 1");
+    scene.home.write("home/.azure/azureProfile.json", "{\"subscriptions\":[{\"isDefault\":true}]}");
+    let (kept, checkout) = (scene.path("home/kept/ca.pem"), scene.path(&format!("{CHECKOUT}/ca.pem")));
+    let named = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"];
+    for (file, is_passed_on) in [(kept.as_str(), true), (&checkout, false), ("/proc/self/cwd/ca.pem", false), ("ca.pem", false)] {
+        let mut command = helper(&scene.home, &scene.services);
+        command.current_dir(scene.home.path(CHECKOUT)).env("ACRSCOPED_SOURCE", "azure-cli").envs(named.map(|name| (name, file)));
+        command.env("AZURE_CLI_DISABLE_CONNECTION_VERIFICATION", "1").env("AZURE_EXTENSION_DEV_SOURCES", scene.path(CHECKOUT));
+        ask(command, "get", REGISTRY).fails();
+        let environment = std::fs::read_to_string(scene.home.path("home/environment")).expect("az was run");
+        for name in named {
+            assert_eq!(environment.contains(&format!("{name}={file}\n")), is_passed_on, "{environment}");
+        }
+        assert!(!environment.contains("AZURE_CLI_DISABLE") && !environment.contains("AZURE_EXTENSION"), "{environment}");
+    }
+}
