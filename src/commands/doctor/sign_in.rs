@@ -104,8 +104,7 @@ impl<'a> SignIn<'a> {
     async fn exchanged(&self, token: &AccessToken) -> Result<RefreshToken, Error> {
         let session = self.session.as_ref().ok_or_else(|| Error::Input("nobody signs in".into()))?;
         let client = self.network.internet(self.registry.login_server())?;
-        let secret = session.exchange(&self.network, &client, self.deadline, token).await?;
-        Ok(RefreshToken::received(secret, (self.clock)()))
+        session.exchange(&self.network, &client, self.deadline, token).await
     }
 
     /// What a refresh token is good for.
