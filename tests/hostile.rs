@@ -494,7 +494,7 @@ fn a_token_that_a_registry_repeats_is_not_shown_whole_or_in_pieces() {
             let answer = ask(command, "get", REGISTRY);
             assert_eq!(answer.code(), 1, "{answer:#?}");
             assert!(answer.stdout.contains(if status == 307 { "redirect" } else { "not you: …" }), "{answer:#?}");
-            shows_no_part_of(&answer, &token);
+            shows_no_part_of(&answer.text(), &token);
         }
     }
 }
@@ -505,24 +505,62 @@ fn a_refresh_token_that_a_registry_repeats_is_not_shown_by_the_doctor() {
     let (home, simulator) = world();
     let token = access_token(&simulator);
     let given = json(format!(r#"{{"refresh_token":"{token}"}}"#));
-    let said = format!("{} {}", &token[10..50], &token[50..90]);
-    let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"not you: {said}"}}]}}"#);
-    let raw = bytes(format!("HTTP/1.1 403 F\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let in_pieces = format!("{} {}", &token[10..50], &token[50..90]);
+    for user in [support::ZERO_GUID, "<token>", ""] {
+        let basic = azure_core::base64::encode(format!("{user}:{token}"));
+        let hex: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for (said, secret) in [(in_pieces.clone(), &token), (format!("Basic {basic}"), &basic), (hex.clone(), &hex)] {
+            let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"not you: {said}"}}]}}"#);
+            let raw = bytes(format!("HTTP/1.1 403 F\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+            simulator.change(|settings| {
+                settings.faults = vec![
+                    Fault::always(FaultAt::Exchange, FaultKind::Raw(given.clone())),
+                    Fault::always(FaultAt::Token, FaultKind::Raw(raw)),
+                ];
+            });
+            let file = home.path("report.md");
+            let mut command = helper(&home, &simulator);
+            command.args(["doctor", "--plain", "contoso.azurecr.io/team/app"]).arg(format!("--report={}", file.display()));
+            let answer = run(command, "", LIMIT);
+            assert!(answer.text().contains("not you: "), "{answer:#?}");
+            let report = std::fs::read_to_string(&file).expect("a report");
+            std::fs::remove_file(file).expect("our file");
+            // What is before the token in `user:token` is not secret.
+            let start = if *secret == basic { (user.len() + 1).div_ceil(3) * 4 } else { 0 };
+            for text in [answer.text(), report] {
+                shows_no_part_of(&text, &secret[start..]);
+            }
+        }
+    }
+}
+
+/// The doctor shows the claims of a token, and a registry puts what it likes into those of its own.
+#[test]
+fn an_access_token_in_the_claims_of_a_refresh_token_is_not_shown_by_the_doctor() {
+    let (home, simulator) = world();
+    let token = access_token(&simulator);
+    let given = json(format!(r#"{{"token_type":"Bearer","access_token":"{token}","expires_in":3599}}"#));
+    let claims = format!(r#""exp":4102444800,"permissions":{{"actions":["read","{}"]}}"#, &token[10..60]);
+    let returned = json(format!(r#"{{"refresh_token":"{}"}}"#, token_until(&claims)));
     simulator.change(|settings| {
-        settings.faults =
-            vec![Fault::always(FaultAt::Exchange, FaultKind::Raw(given)), Fault::always(FaultAt::Token, FaultKind::Raw(raw))];
+        settings.faults = vec![
+            Fault::always(FaultAt::Authority, FaultKind::Raw(given)),
+            Fault::always(FaultAt::Exchange, FaultKind::Raw(returned)),
+        ];
     });
-    let mut command = helper(&home, &simulator);
-    command.args(["doctor", "--plain", "contoso.azurecr.io/team/app"]);
-    let answer = run(command, "", LIMIT);
-    assert!(answer.text().contains("not you: …"), "{answer:#?}");
-    shows_no_part_of(&answer, &token);
+    for format in ["--plain", "--json"] {
+        let mut command = helper(&home, &simulator);
+        command.args(["doctor", format, REGISTRY]);
+        let answer = run(command, "", LIMIT);
+        assert!(answer.stdout.contains("permissions: read, …"), "{answer:#?}");
+        shows_no_part_of(&answer.text(), &token);
+    }
 }
 
 #[track_caller]
-fn shows_no_part_of(answer: &Answer, token: &str) {
-    let shown = |at: usize| answer.text().contains(&token[at..at + 16]);
-    assert!(!(0..token.len() - 16).any(shown), "{answer:#?}");
+fn shows_no_part_of(text: &str, token: &str) {
+    let shown = |at: usize| text.contains(&token[at..at + 16]);
+    assert!(!(0..token.len() - 16).any(shown), "{text}");
 }
 
 #[test]

@@ -43,6 +43,16 @@ impl Check {
         Self::new(name, Mark::Skipped, format!("not looked at: {reason}"))
     }
 
+    /// The same with other texts.
+    pub(super) fn map(self, change: impl Fn(String) -> String) -> Self {
+        Self {
+            summary: change(self.summary),
+            details: self.details.into_iter().map(&change).collect(),
+            hint: self.hint.map(change),
+            ..self
+        }
+    }
+
     /// A failure of `get`, in its own words.
     pub(super) fn failed(name: &'static str, error: &Error) -> Self {
         Self { details: error.details(), hint: error.hint(), ..Self::bad(name, error.to_string()) }

@@ -25,10 +25,13 @@ use crate::error::Error;
 use crate::registry::Registry;
 use crate::runtime;
 use crate::terminal::Mark;
+use crate::text::Redactor;
+use crate::token::{AccessToken, RefreshToken};
 use check::Check;
 use clap::Args;
 use grants::Desk;
 use report::Report;
+use secrecy::ExposeSecret;
 use sign_in::SignIn;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -197,7 +200,10 @@ async fn examine(
     }
     checks.push(keyring);
     checks.extend(wiring::look(context, registry));
-    checks
+    // A registry may repeat a token in the claims of its own.
+    let secrets = [access_token.as_ref().map(AccessToken::secret), refresh_token.as_ref().map(RefreshToken::secret)];
+    let redactor = Redactor::new(secrets.into_iter().flatten().map(|secret| secret.expose_secret()));
+    checks.into_iter().map(|check| check.map(|text| redactor.redact(&text))).collect()
 }
 
 /// What can be said when the settings cannot be used.
