@@ -508,7 +508,7 @@ fn a_refresh_token_that_a_registry_repeats_is_not_shown_by_the_doctor() {
     let in_pieces = format!("{} {}", &token[10..50], &token[50..90]);
     for user in [support::ZERO_GUID, "<token>", ""] {
         let basic = azure_core::base64::encode(format!("{user}:{token}"));
-        let hex: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = token.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         for (said, secret) in [(in_pieces.clone(), &token), (format!("Basic {basic}"), &basic), (hex.clone(), &hex)] {
             let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"not you: {said}"}}]}}"#);
             let raw = bytes(format!("HTTP/1.1 403 F\r\nContent-Length: {}\r\n\r\n{body}", body.len()));

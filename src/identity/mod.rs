@@ -22,6 +22,8 @@ use crate::error::{Error, SignIn};
 use crate::network::{Network, Transport};
 use crate::registry::{Cloud, Registry};
 use crate::token::{AccessToken, Audience, NotSent};
+pub(crate) use azure_cli::names as azure_cli_names;
+
 use application::{Application, Proof};
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::TokenCredential;

@@ -51,6 +51,17 @@ impl Claims {
     }
 }
 
+impl Claims {
+    /// Everyone and everything that a token names for people to read.
+    pub fn names(token: &SecretString) -> Vec<String> {
+        let Payload::Json(json) = payload(token.expose_secret()) else { return vec![] };
+        let claims: Value = serde_json::from_slice(&json).unwrap_or_default();
+        let names =
+            ["name", "unique_name", "upn", "preferred_username", "given_name", "family_name", "email", "app_displayname", "sub"];
+        names.iter().filter_map(|name| text(&claims, name)).collect()
+    }
+}
+
 fn access(claim: &Value) -> Vec<Access> {
     let entries = claim.as_array().map(Vec::as_slice).unwrap_or_default();
     entries.iter().filter_map(|entry| Some(Access { name: text(entry, "name")?, actions: texts(entry, "actions") })).collect()

@@ -130,17 +130,22 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
         }
     };
     progress(&format!("examining {} …", registry.as_ref().map_or("this machine", Registry::host)));
+    let file = arguments.report.as_deref().map(redact::create).transpose()?;
     let checks = runtime::run(Box::pin(async { Ok(examine(context, arguments, registry.as_ref(), problem.as_ref()).await) }));
     progress("\r\x1b[K");
-    let report = Report { registry: registry.as_ref().map(|registry| registry.host().to_owned()), checks: checks? };
+    // An empty file would be in the way of the next report.
+    let discard = || arguments.report.iter().for_each(|path| drop(std::fs::remove_file(path)));
+    let checks = checks.inspect_err(|_| discard())?;
+    let report = Report { registry: registry.as_ref().map(|registry| registry.host().to_owned()), checks };
     if arguments.format.json {
         write_json(&mut output, &report.json())?;
     } else {
         output.write_all(report.draw(context.terminal).as_bytes()).map_err(Error::Output)?;
     }
-    if let Some(file) = &arguments.report {
-        redact::write(file, &report, context.settings, registry.as_ref())?;
-        (context.tell)(&format!("the report is in {}\n", file.display()));
+    if let (Some(file), Some(path)) = (file, &arguments.report) {
+        let repository = arguments.repository.as_deref();
+        redact::write(file, &report, context, registry.as_ref(), repository).inspect_err(|_| discard())?;
+        (context.tell)(&format!("the report is in {}\n", path.display()));
     }
     Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

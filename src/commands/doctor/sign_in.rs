@@ -78,11 +78,12 @@ impl<'a> SignIn<'a> {
         };
         let unknown = || "unknown".to_owned();
         let expires = claims.expires.map_or_else(unknown, |expires| until(expires, (self.clock)()));
-        Check::good(ACCESS_TOKEN, format!("for {}", claims.audience.unwrap_or_else(unknown))).with([
+        let check = Check::good(ACCESS_TOKEN, format!("for {}", claims.audience.unwrap_or_else(unknown))).with([
             format!("tenant: {}", claims.tenant.unwrap_or_else(unknown)),
             format!("identity: {}", claims.identity.unwrap_or_else(unknown)),
             format!("until {expires}"),
-        ])
+        ]);
+        check.naming(Claims::names(token.secret()))
     }
 
     /// Exchanges the access token.
