@@ -457,12 +457,13 @@ fn whatever_a_source_says_of_its_tokens_end_the_program_does_not_break() {
 #[test]
 fn an_access_token_that_cannot_be_one_is_sent_nowhere_else() {
     let long = "x".repeat(64 * 1024);
-    for at in [FaultAt::Authority, FaultAt::AppService] {
-        for token in [&long, r"a\nb", r"a\r\nX-Header: b", r"a\u0000b", "\u{202e}a"] {
+    for (at, source) in [(FaultAt::Authority, PRINCIPAL), (FaultAt::AppService, MANAGED)] {
+        for token in [&long, r"a\nb", r"a\r\nX-Header: b", r"a\u0000b", "\u{202e}a", "a'b", "a b", "a&service=b"] {
             let body = format!(r#"{{"token_type":"Bearer","access_token":"{token}","expires_in":3599}}"#);
-            let answer = replies(&at, &body);
+            let (answer, simulator) = get_with(&at, FaultKind::Raw(json(body)));
             assert_eq!(answer.code(), 1, "{answer:#?}");
-            assert_eq!(answer.stdout.lines().count(), 1, "{answer:#?}");
+            assert_eq!(answer.stdout, format!("{source} gave no access token: the token in the answer is malformed\n"));
+            assert!(simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::Exchange), "{token}");
         }
     }
 }

@@ -62,15 +62,26 @@ fn report(prepare: Planted) -> String {
     assert!(answer.text().contains("zz") || answer.text().contains("ZZ"), "nothing is planted: {answer:#?}");
     let own = [home.root(), simulator.ca_file().parent().expect("a folder")].map(|path| path.display().to_string());
     let secret = simulator.settings().apps[0].secret.clone();
-    let listed =
-        ["zz", "team/app", "contoso", "0f9c", "5b8d", "72f9", "203.0.113.9", "10.9.8.7", simulator::TENANT, simulator::CLIENT, &secret];
+    let listed = [
+        "zz",
+        "team/app",
+        "contoso",
+        "0f9c",
+        "5b8d",
+        "72f9",
+        "203.0.113.9",
+        "10.9.8.7",
+        simulator::TENANT,
+        simulator::CLIENT,
+        &secret,
+    ];
     for name in listed.into_iter().chain(own.iter().map(String::as_str)) {
         assert!(!report.to_lowercase().contains(&name.to_lowercase()), "{name} in {report}");
     }
     report
 }
 
-/// Who and where somebody is, wherever that is set.
+/// Names of people, hosts and files in every variable that can hold one.
 fn plant_environment(home: &Home, simulator: &Simulator, command: &mut Command) {
     let certificates = std::fs::read(simulator.ca_file()).expect("certificates");
     let file = home.write("srv/Zz Corp/root ca.pem", certificates);
@@ -82,7 +93,7 @@ fn plant_environment(home: &Home, simulator: &Simulator, command: &mut Command) 
     simulator.change(|settings| settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into()));
 }
 
-/// Everybody whom the Azure CLI knows, and what Entra says of them.
+/// All accounts that the Azure CLI knows, and what Entra says of them.
 fn plant_people(home: &Home, _: &Simulator, command: &mut Command) {
     command.env_remove("AZURE_CLIENT_SECRET").env_remove("AZURE_CLIENT_ID").env_remove("AZURE_TENANT_ID");
     home.script(
@@ -99,14 +110,14 @@ fn plant_people(home: &Home, _: &Simulator, command: &mut Command) {
 }
 
 fn plant_inspector(_: &Home, simulator: &Simulator, command: &mut Command) {
-    // What the certificate of the registry is signed by, in place of a planted name.
+    // The issuer of its certificate is `CA of nobody`.
     let fault = Fault::always(FaultAt::Connect(REGISTRY.into()), FaultKind::Certificate(BadCertificate::UnknownIssuer));
     simulator.change(|settings| settings.faults = vec![fault]);
     command.env("AZURE_CLIENT_ID", "zzclient");
 }
 
 #[test]
-fn a_report_names_nobody_whom_the_machine_knows() {
+fn a_report_has_no_name_that_the_machine_knows() {
     let firewall = report(plant_environment);
     assert!(
         firewall.contains("failed: challenge: the firewall of <registry 1>.azurecr.io does not let <address 1> in"),

@@ -59,7 +59,7 @@ fn a_shell_reads_what_is_printed_for_it() {
     }
 }
 
-/// The runner shows the variables of a job in the log of every step, but for what it was told to mask before.
+/// The runner shows the variables of a job in the log of every step, and hides only what a mask named before.
 #[test]
 fn a_job_of_github_masks_the_token_before_it_becomes_a_variable() {
     for (name, username) in [("guid", ZERO_GUID), ("token", "<token>")] {

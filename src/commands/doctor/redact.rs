@@ -28,9 +28,35 @@ const NAMING: [(&str, &[&str]); 4] = [
     (USER, &["USER", "LOGNAME", "SUDO_USER", "USERNAME", "GITHUB_ACTOR", "GITHUB_REPOSITORY_OWNER", "AZURE_USERNAME"]),
     (
         HOST,
-        &["HOSTNAME", "COMPUTERNAME", "USERDOMAIN", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "IDENTITY_ENDPOINT"],
+        &[
+            "HOSTNAME",
+            "COMPUTERNAME",
+            "USERDOMAIN",
+            "HTTPS_PROXY",
+            "HTTP_PROXY",
+            "ALL_PROXY",
+            "NO_PROXY",
+            "IDENTITY_ENDPOINT",
+            "MSI_ENDPOINT",
+            "IMDS_ENDPOINT",
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            "SYSTEM_OIDCREQUESTURI",
+        ],
     ),
-    (PATH, &["SSL_CERT_FILE", "SSL_CERT_DIR", "ACRSCOPED_CONFIG", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CLIENT_CERTIFICATE_PATH"]),
+    (
+        PATH,
+        &[
+            "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "ACRSCOPED_CONFIG",
+            "AZURE_FEDERATED_TOKEN_FILE",
+            "AZURE_CLIENT_CERTIFICATE_PATH",
+            "AZURE_CONFIG_DIR",
+            "DOCKER_CONFIG",
+            "REGISTRY_AUTH_FILE",
+        ],
+    ),
     ("id", &["DEFAULT_IDENTITY_CLIENT_ID", "SYSTEM_TEAMPROJECT", "GITHUB_REPOSITORY"]),
 ];
 
@@ -41,7 +67,8 @@ const NAME: &str = "name";
 const REGISTRY: &str = "registry";
 
 /// Hosts and names that everybody knows, beside those of Azure's clouds.
-const PUBLIC: [&str; 10] = [
+const PUBLIC: [&str; 11] = [
+    "169.254.169.254",
     "containerregistry.azure.net",
     "management.azure.com",
     "dev.azure.com",
@@ -56,7 +83,7 @@ const PUBLIC: [&str; 10] = [
 
 /// Folders that are the same on every machine, and what registries call their pages.
 const SYSTEM: [&str; 10] =
-    ["/usr/", "/bin/", "/sbin/", "/lib", "/etc/ssl/", "/etc/pki/", "/etc/docker/", "/etc/containers/", "/oauth2/", "/v2/"];
+    ["/usr/", "/bin/", "/sbin/", "/lib/", "/etc/ssl/", "/etc/pki/", "/etc/docker/", "/etc/containers/", "/oauth2/", "/v2/"];
 
 /// What a file's name ends with, and no host's.
 const FILES: [&str; 12] = ["json", "toml", "md", "pem", "crt", "cer", "pfx", "exe", "cmd", "service", "yaml", "sh"];
@@ -187,7 +214,7 @@ impl Names {
         names
     }
 
-    /// Whoever works here, and on which machine.
+    /// The user, the accounts that the user signed in with, and this machine.
     fn add_people(&mut self, context: &Context<'_>) {
         let settings = context.settings;
         for part in settings.home().into_iter().flat_map(Path::components).skip(1) {
@@ -286,7 +313,7 @@ impl Names {
         known.max_by_key(|(len, _)| *len)
     }
 
-    /// What looks like a name at the beginning of `rest`, whoever knows it.
+    /// What looks like a name at the beginning of `rest`.
     fn looks_like_name(&self, before: &str, rest: &str) -> Option<(usize, &'static str)> {
         const ID: usize = 36;
         let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
@@ -315,7 +342,7 @@ impl Names {
         if word.contains('@') && !word.contains("://") {
             return Some((word.len(), "account"));
         }
-        let is_named = |address: &str| address.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback());
+        let is_named = |address: &str| address.parse::<IpAddr>().is_ok() && !self.is_public(address);
         let is_file = word.starts_with('/') || word.get(1..3) == Some(":\\");
         let is_system = SYSTEM.iter().any(|system| format!("{word}/").starts_with(system));
         if is_file && word.len() > 2 && !is_system {
@@ -394,7 +421,7 @@ mod tests {
                 "`ca_file` is <path 1>, or /etc/ssl/certs/ca-certificates.crt",
             ),
             ("203.0.113.9 (public), 203.0.113.10, 203.0.113.9", "<address 1> (public), <address 2>, <address 1>"),
-            ("[2603:1030::1]:443, ::1", "[<address 1>]:443, ::1"),
+            ("[2603:1030::1]:443, ::1, 169.254.169.254", "[<address 1>]:443, ::1, 169.254.169.254"),
             ("connected to 20.42.66.1:443", "connected to <address 1>:443"),
             ("the proxy http://127.0.0.1:3128", "the proxy http://127.0.0.1:3128"),
             ("the proxy http://proxy.fabrikam.example:3128, and", "the proxy http://<host 1>:3128, and"),
