@@ -14,6 +14,7 @@ mod keyring;
 mod reach;
 mod redact;
 mod report;
+mod report_file;
 mod setup;
 mod sign_in;
 mod wiring;
@@ -130,7 +131,7 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
         }
     };
     progress(&format!("examining {} …", registry.as_ref().map_or("this machine", Registry::host)));
-    let file = arguments.report.as_deref().map(redact::create).transpose()?;
+    let file = arguments.report.as_deref().map(report_file::create).transpose()?;
     let checks = runtime::run(Box::pin(async { Ok(examine(context, arguments, registry.as_ref(), problem.as_ref()).await) }));
     progress("\r\x1b[K");
     // An empty file would be in the way of the next report.
@@ -144,7 +145,7 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     }
     if let (Some(file), Some(path)) = (file, &arguments.report) {
         let repository = arguments.repository.as_deref();
-        redact::write(file, &report, context, registry.as_ref(), repository).inspect_err(|_| discard())?;
+        report_file::write(file, &report, context, registry.as_ref(), repository).inspect_err(|_| discard())?;
         (context.tell)(&format!("the report is in {}\n", path.display()));
     }
     Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,27 +1,17 @@
-//! `--report`: the answer as a file that may be shown to strangers.
+//! Text for strangers: what names someone or something is taken out.
 //!
 //! Everything that this machine knows to name someone or something is taken out: what the settings, the environment, the Azure CLI, saved
 //! sign-ins and the checks themselves hold. What else looks like a name goes too: ids, addresses, accounts, hosts, paths, and what is in
 //! quotes. One value has one number, so that the report still says what is the same.
 
-use super::report::Report;
 use crate::commands::{Context, status};
 use crate::config::{KEYS, Kind, SECRETS};
-use crate::error::{Error, visible};
 use crate::files::read_small;
 use crate::identity::azure_cli_names;
-use crate::program::{Runner, find};
 use crate::registry::{CLOUDS, Registry};
-use crate::runtime;
-use crate::terminal::Terminal;
-use crate::text::Redactor;
-use azure_identity::Executor;
-use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use crate::text::{Redactor, visible};
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::Duration;
 
 /// Variables that name someone or something beside the settings, and what they name.
 const NAMING: [(&str, &[&str]); 4] = [
@@ -88,72 +78,8 @@ const SYSTEM: [&str; 10] =
 /// What a file's name ends with, and no host's.
 const FILES: [&str; 12] = ["json", "toml", "md", "pem", "crt", "cer", "pfx", "exe", "cmd", "service", "yaml", "sh"];
 
-/// How long a program may take to say its version.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Makes the new file of a report, which its owner alone can read. Errors when it is there already, or cannot be made.
-pub(super) fn create(path: &Path) -> Result<File, Error> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| {
-        let advice = match error.kind() {
-            ErrorKind::AlreadyExists => "; remove it, or name another: `--report=FILE`",
-            _ => "",
-        };
-        Error::Input(format!("the report {} could not be written: {error}{advice}", path.display()))
-    })
-}
-
-/// Writes the report to its file.
-pub(super) fn write(
-    mut file: File,
-    report: &Report,
-    context: &Context<'_>,
-    registry: Option<&Registry>,
-    repository: Option<&str>,
-) -> Result<(), Error> {
-    let plain = Terminal::new(&HashMap::new(), false, true);
-    let mut names = Names::new(context, registry);
-    names.add("repository", repository.unwrap_or_default());
-    report.checks.iter().flat_map(|check| &check.names).for_each(|name| names.add(NAME, name));
-    let text = names.redact(&report.draw(plain));
-    let (version, system, processor) = (env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
-    let mut head = vec![format!("`docker-credential-acrscoped doctor` {version} on {system} {processor}")];
-    head.extend(distribution());
-    head.extend(versions(context)?);
-    let text = format!("{}; names and ids are left out\n\n```text\n{text}```\n", head.join("; "));
-    file.write_all(text.as_bytes()).map_err(|error| Error::Input(format!("the report could not be written: {error}")))
-}
-
-/// The name of the distribution (`os-release(5)`).
-fn distribution() -> Option<String> {
-    let text = String::from_utf8(read_small(Path::new("/etc/os-release"), 64 * 1024).ok()?).ok()?;
-    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-    Some(visible(name.trim_matches('"')))
-}
-
-/// The versions of the programs that take part, as far as they say them in time.
-fn versions(context: &Context<'_>) -> Result<Vec<String>, Error> {
-    let folders = context.settings.program_folders();
-    let runner = &Runner::new(&folders, vec![]);
-    let ask = async |name: &str, argument: &str| {
-        let program = find(name, &folders)?;
-        let output = tokio::time::timeout(PATIENCE, runner.run(program.as_os_str(), &[argument.as_ref()])).await.ok()?.ok()?;
-        let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
-        let is_version = |word: &&str| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()) && word.len() <= 32;
-        let version = text.split(|c: char| !c.is_ascii_alphanumeric() && !".-+".contains(c)).find(is_version)?;
-        Some(format!("{name} {version}"))
-    };
-    // `az --version` would ask the internet whether there is a newer one.
-    let asked = async { Ok(tokio::join!(ask("docker", "--version"), ask("podman", "--version"), ask("az", "version"))) };
-    let (docker, podman, az) = runtime::run(asked)?;
-    Ok([docker, podman, az].into_iter().flatten().collect())
-}
-
 /// What is not shown, and what is shown in its place.
-struct Names {
+pub(super) struct Names {
     secrets: Vec<String>,
     known: Vec<(String, &'static str)>,
     /// Hosts that are shown.
@@ -168,7 +94,7 @@ struct Names {
 
 impl Names {
     /// All that is known of this machine and of the registry.
-    fn new(context: &Context<'_>, registry: Option<&Registry>) -> Self {
+    pub(super) fn new(context: &Context<'_>, registry: Option<&Registry>) -> Self {
         let settings = context.settings;
         let azure = CLOUDS.iter().flat_map(|cloud| [cloud.authority.to_string(), cloud.suffix.to_string()]);
         let clouds = CLOUDS.iter().chain(settings.clouds());
@@ -186,14 +112,14 @@ impl Names {
                 names.add(kind, &value);
             }
         }
+        let explained = settings.explain(registry).unwrap_or_default();
         for key in KEYS.iter().filter(|key| key.kind == Kind::Text) {
             let kind = match key.name {
                 "authority" | "audience" => HOST,
                 "ca_file" | "resource_id" => PATH,
                 _ => "id",
             };
-            let set = settings.explain(registry).unwrap_or_default().into_iter().find(|set| set.name == key.name);
-            let set = set.filter(|set| set.origin.is_some()).map(|set| set.value);
+            let set = explained.iter().find(|set| set.name == key.name && set.origin.is_some()).map(|set| set.value.clone());
             for value in [variable(key.variable), key.azure_variable.and_then(variable), set].into_iter().flatten() {
                 names.add(kind, &value);
             }
@@ -236,7 +162,7 @@ impl Names {
     }
 
     /// What is not shown from now on: a text, or of a list and of URLs each part that names something.
-    fn add(&mut self, kind: &'static str, value: &str) {
+    pub(super) fn add(&mut self, kind: &'static str, value: &str) {
         let value = value.trim();
         if kind == HOST {
             for part in value.split([',', ' ']) {
@@ -266,7 +192,8 @@ impl Names {
         }
     }
 
-    fn redact(&mut self, text: &str) -> String {
+    /// The text without names.
+    pub(super) fn redact(&mut self, text: &str) -> String {
         // One or two letters are in any word.
         let secrets = Redactor::new(self.secrets.iter().map(String::as_str).filter(|secret| secret.len() > 2));
         self.without_home(&secrets.redact(text)).split('\n').map(|line| self.line(line)).collect::<Vec<_>>().join("\n")
@@ -321,8 +248,8 @@ impl Names {
             return Some((ID, "id"));
         }
         let is_opened = before.strip_suffix('\'').is_some_and(|before| !before.ends_with(char::is_alphanumeric));
-        let quoted = rest.find('\'').filter(|end| is_opened && *end > 0 && !self.is_public(&rest[..*end]));
-        let quoted = quoted.map(|end| (end, NAME)).filter(|_| !rest.starts_with("https://"));
+        let is_shown = |quoted: &str| quoted.is_empty() || quoted.starts_with("https://") || self.is_public(quoted);
+        let quoted = rest.find('\'').filter(|end| is_opened && !is_shown(&rest[..*end])).map(|end| (end, NAME));
         let is_part = |c: char| c.is_alphanumeric() || "-_.@:%+/=#'!&^~\\".contains(c);
         let is_within = before.ends_with(is_part) && !before.ends_with(['\'', '=', '!', '&']) && !before.ends_with("://");
         if is_within || rest.starts_with(['\'', '=', '!', '&']) {
@@ -335,6 +262,7 @@ impl Names {
             .max_by_key(|(len, _)| *len)
     }
 
+    /// What looks like a name at the beginning of a word.
     fn word(&self, before: &str, word: &str) -> Option<(usize, &'static str)> {
         if word.starts_with("eyJ") {
             return Some((word.len(), "token"));
@@ -379,6 +307,8 @@ impl Names {
 mod tests {
     use super::*;
     use crate::config::Settings;
+    use crate::terminal::Terminal;
+    use std::collections::HashMap;
 
     #[test]
     fn names_go_and_the_sentence_stays() {
