@@ -3,7 +3,7 @@
 use crate::golden::wired;
 #[cfg(target_os = "linux")]
 use crate::support::namespace::Namespace;
-use crate::support::{Answer, Home, LIMIT, REGISTRY, helper, run, world};
+use crate::support::{Answer, Home, LIMIT, REGISTRY, helper, run, until, world};
 use simulator::{BadCertificate, Endpoint, Fault, FaultAt, FaultKind, Simulator};
 use std::process::Command;
 
@@ -164,6 +164,23 @@ fn a_report_is_its_owners_and_overwrites_nothing() {
         assert_eq!((refused.stdout.as_str(), simulator.journal().len()), ("", 0), "checks ran before: {refused:#?}");
     }
     assert_eq!(std::fs::read_to_string(&file).expect("the report"), report);
+}
+
+#[cfg(unix)]
+#[test]
+fn checks_that_are_interrupted_leave_no_empty_report() {
+    let (home, simulator) = world();
+    let slow = FaultKind::Delay { ms: 60_000 };
+    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, slow)]);
+    let file = home.path("report.md");
+    let mut command = wired(&home, &simulator, REGISTRY);
+    command.args(["doctor", REGISTRY]).arg(format!("--report={}", file.display())).stdout(std::process::Stdio::null());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("the helper");
+    until("exchange", || simulator.journal().iter().any(|entry| entry.endpoint == Endpoint::Exchange).then_some(()));
+    assert!(file.exists());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).expect("our child");
+    assert!(!child.wait().expect("our child").success());
+    assert!(!file.exists());
 }
 
 #[test]
