@@ -4,18 +4,17 @@
 //! `docs/AAD-OAuth.md`. The shape of refusals changed over the years (a `DENIED` body, an empty 401, an `UNAUTHORIZED` body), so
 //! that the status decides and the body only adds words.
 
+use crate::deadline::Clock;
 use crate::error::{Error, Refusal, printable};
 use crate::network::{self, Network, answer};
 use crate::registry::Registry;
-use crate::token::AccessToken;
+use crate::token::{AccessToken, RefreshToken};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::net::IpAddr;
-
-/// Longer texts are no refresh tokens: the longest seen had 4 KB, and clients send them in a header of at most 8 KB.
-const TOKEN_LIMIT: usize = 7 * 1024;
+use std::time::SystemTime;
 
 /// The answer of an exchange that went well.
 #[derive(Deserialize)]
@@ -41,7 +40,8 @@ pub async fn refresh_token(
     client: &Client,
     registry: &Registry,
     access_token: &AccessToken,
-) -> Result<SecretString, Error> {
+    clock: Clock,
+) -> Result<RefreshToken, Error> {
     let host = registry.login_server();
     let mut form =
         vec![("grant_type", "access_token"), ("service", host), ("access_token", access_token.secret().expose_secret())];
@@ -54,7 +54,7 @@ pub async fn refresh_token(
     let response = network.send(client, request).await.map_err(|error| lost(&error.without_url()))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let body = network::body(response).await.map_err(|error| lost(&*error))?;
-    let refusal = match granted(status, &body) {
+    let refusal = match granted(status, &body, clock()) {
         Ok(token) => return Ok(token),
         Err(refusal) => refusal,
     };
@@ -73,7 +73,7 @@ fn refused(registry: &Registry, refusal: Refusal, correlation: Option<String>) -
 }
 
 /// The refresh token of a 200; `Err(None)` for every other status.
-fn granted(status: StatusCode, body: &[u8]) -> Result<SecretString, Option<Refusal>> {
+fn granted(status: StatusCode, body: &[u8], now: SystemTime) -> Result<RefreshToken, Option<Refusal>> {
     if status != StatusCode::OK {
         return Err(None);
     }
@@ -82,11 +82,8 @@ fn granted(status: StatusCode, body: &[u8]) -> Result<SecretString, Option<Refus
     }
     let granted: Granted =
         serde_json::from_slice(body).map_err(|_| Some(Refusal::Malformed("something other than a refresh token")))?;
-    let token = granted.refresh_token.expose_secret();
-    if token.is_empty() || token.len() > TOKEN_LIMIT || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Some(Refusal::Malformed("a refresh token that cannot be one")));
-    }
-    Ok(granted.refresh_token)
+    let malformed = Refusal::Malformed("a refresh token that cannot be one");
+    RefreshToken::received(granted.refresh_token, now).ok_or(Some(malformed))
 }
 
 /// What an answer of a registry that is no 200 means.
@@ -134,7 +131,7 @@ mod tests {
         let headers = headers.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect();
         let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
         let status = StatusCode::from_u16(status).unwrap();
-        let refusal = match granted(status, body.as_bytes()) {
+        let refusal = match granted(status, body.as_bytes(), SystemTime::UNIX_EPOCH) {
             Err(None) => refusal_of(status, &headers, body.as_bytes()),
             Err(Some(refusal)) => refusal,
             Ok(_) => return "granted".into(),

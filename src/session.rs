@@ -15,7 +15,6 @@ use crate::registry::Registry;
 use crate::runtime::run;
 use crate::token::{AccessToken, RefreshToken};
 use reqwest::Client;
-use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::{debug, info, warn};
@@ -178,14 +177,12 @@ impl<'a> Session<'a> {
     async fn obtain(&self, deadline: Deadline) -> Result<RefreshToken, Error> {
         info!(registry = %self.registry, identity = %self.identity, "signing in");
         let network = Arc::new(Network::new(self.config.network.clone(), deadline, self.clock));
-        let secret = self.sign_in_and_exchange(&network, deadline).await.map_err(|error| skewed(error, &network))?;
-        let now = self.now();
-        let token = RefreshToken::received(secret, now);
-        self.cache.put(&self.key, &token, now);
+        let token = self.sign_in_and_exchange(&network, deadline).await.map_err(|error| skewed(error, &network))?;
+        self.cache.put(&self.key, &token, self.now());
         Ok(token)
     }
 
-    async fn sign_in_and_exchange(&self, network: &Arc<Network>, deadline: Deadline) -> Result<SecretString, Error> {
+    async fn sign_in_and_exchange(&self, network: &Arc<Network>, deadline: Deadline) -> Result<RefreshToken, Error> {
         let (client, early) = network.early(self.registry.login_server())?;
         early.open(&client, &exchange::address(self.registry)).await;
         let (token, is_new) = self.access_token(network, deadline, None).await?;
@@ -211,10 +208,10 @@ impl<'a> Session<'a> {
         client: &Client,
         deadline: Deadline,
         token: &AccessToken,
-    ) -> Result<SecretString, Error> {
+    ) -> Result<RefreshToken, Error> {
         let started = Instant::now();
         let during = format!("{} was asked for a refresh token", self.registry.login_server());
-        let exchange = exchange::refresh_token(network, client, self.registry, token);
+        let exchange = exchange::refresh_token(network, client, self.registry, token, self.clock);
         let refresh_token = deadline.keep(during, network.circumstances(), exchange).await;
         let refresh_token = refresh_token.map_err(|error| match error {
             Error::Exchange { registry, refusal: refusal @ Refusal::Denied { .. }, details } => {

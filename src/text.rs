@@ -1,6 +1,8 @@
 //! Text that came from elsewhere, made fit to be shown.
 
+use azure_core::base64::encode;
 use std::collections::HashSet;
+use url::form_urlencoded::byte_serialize;
 
 /// Foreign text made fit for a terminal and one line: white space folded, control and bidirectional characters dropped, what looks
 /// like a token left out, at most 300 characters.
@@ -29,54 +31,92 @@ pub(crate) fn is_within(host: &str, domain: &str) -> bool {
 /// The shortest piece of a secret that is taken for one.
 const PIECE: usize = 16;
 
-/// The text without a secret: as it is, as a form sends it, and without any piece of it that is long enough to be known, whatever white
-/// space stands in between.
-pub fn without(text: &str, secret: Option<&str>) -> String {
-    let Some(secret) = secret.filter(|secret| !secret.is_empty()) else { return text.to_owned() };
-    let forms = forms(secret);
-    let whole = forms.iter().filter(|form| !form.is_empty()).fold(text.to_owned(), |text, form| text.replace(form, "…"));
-    without_pieces(&whole, &forms)
+/// Removes secrets that we sent from what is shown: a server may repeat them, and messages end in logs that others read.
+pub(crate) struct Redactor {
+    forms: Vec<String>,
+    pieces: HashSet<[char; PIECE]>,
 }
 
-/// How a secret may be written: as it is, made visible, and encoded.
-fn forms(secret: &str) -> [String; 4] {
-    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    // `%7E` and `%7e` are the same.
-    let lower = encoded.split('%').enumerate().map(|(at, part)| match part.get(..2).filter(|_| at > 0) {
+impl Redactor {
+    /// One for these secrets, in every form in which they are sent or may be repeated.
+    pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut forms: Vec<String> = secrets.into_iter().flat_map(forms).filter(|form| !form.is_empty()).collect();
+        // A form may be the beginning of another.
+        forms.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        let drawn = forms.iter().map(|form| form.chars().filter(|c| is_drawn(*c)).collect::<Vec<char>>());
+        let pieces = drawn.flat_map(|form| form.windows(PIECE).filter_map(|piece| piece.try_into().ok()).collect::<Vec<_>>());
+        Self { pieces: pieces.collect(), forms }
+    }
+
+    /// The text without a secret, and without any piece of one that is long enough to be known, whatever white space is in between.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let whole = self.forms.iter().fold(text.to_owned(), |text, form| text.replace(form, "…"));
+        self.without_pieces(&whole)
+    }
+
+    fn without_pieces(&self, text: &str) -> String {
+        let places: Vec<(usize, char)> = text.char_indices().filter(|(_, c)| is_drawn(*c)).collect();
+        let chars: Vec<char> = places.iter().map(|(_, c)| *c).collect();
+        let mut ends = 0;
+        let (mut kept, mut from) = (String::new(), 0);
+        for (at, window) in chars.windows(PIECE).enumerate() {
+            if !self.pieces.contains(window) {
+                continue;
+            }
+            // A piece that goes on from the one before is the same piece.
+            if at >= ends {
+                kept.push_str(&text[from..places[at].0]);
+                kept.push('…');
+            }
+            ends = at + PIECE;
+            let (last, c) = places[ends - 1];
+            from = last + c.len_utf8();
+        }
+        kept + &text[from..]
+    }
+}
+
+/// How a secret may be written: as it is, made visible, in hexadecimal, and in base64, alone or behind a user name and a colon; each as it is,
+/// as a form sends it, and as JSON escapes it. Of a short one only what a form sends: other forms of it may be parts of words.
+fn forms(secret: &str) -> Vec<String> {
+    let mut plain = vec![secret.to_owned(), visible(secret)];
+    if secret.len() >= PIECE / 2 {
+        let hex = secret.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        plain.extend([hex.to_uppercase(), hex]);
+        plain.extend((0..3).flat_map(|before| in_base64(secret, before)));
+    }
+    let written = |form: String| {
+        let encoded: String = byte_serialize(form.as_bytes()).collect();
+        let json = serde_json::Value::from(form.as_str()).to_string();
+        let json = json[1..json.len() - 1].to_owned();
+        [lower_escapes(&encoded), encoded, json.replace('/', r"\/"), json, form]
+    };
+    plain.into_iter().flat_map(written).collect()
+}
+
+/// Base64 of a secret behind so many other bytes, without the characters that depend on other bytes; in the alphabet of URLs, too. The last
+/// character may depend on bytes behind the secret, too, so that it comes with it and without it.
+fn in_base64(secret: &str, before: usize) -> [String; 6] {
+    let encoded = encode([vec![0; before], secret.as_bytes().to_vec()].concat());
+    let own = &encoded[(before * 8).div_ceil(6)..];
+    let bare = own.trim_end_matches('=');
+    let sure = if bare.len() < own.len() { &bare[..bare.len() - 1] } else { bare };
+    let of_urls = |form: &str| form.replace('+', "-").replace('/', "_");
+    [own.to_owned(), bare.to_owned(), sure.to_owned(), of_urls(own), of_urls(bare), of_urls(sure)]
+}
+
+/// `%7E` and `%7e` are the same.
+fn lower_escapes(encoded: &str) -> String {
+    let parts = encoded.split('%').enumerate().map(|(at, part)| match part.get(..2).filter(|_| at > 0) {
         Some(digits) => format!("%{}{}", digits.to_ascii_lowercase(), &part[2..]),
         None => part.to_owned(),
     });
-    let lower: String = lower.collect();
-    [secret.to_owned(), visible(secret), encoded, lower]
+    parts.collect()
 }
 
-fn without_pieces(text: &str, forms: &[String]) -> String {
-    let drawn = |text: &str| -> Vec<(usize, char)> {
-        text.char_indices().filter(|(_, c)| !c.is_whitespace() && !c.is_control() && !is_invisible(*c)).collect()
-    };
-    let chars = |drawn: &[(usize, char)]| -> Vec<char> { drawn.iter().map(|(_, c)| *c).collect() };
-    let secrets: Vec<Vec<char>> = forms.iter().map(|form| chars(&drawn(form))).collect();
-    let pieces: HashSet<&[char]> = secrets.iter().flat_map(|secret| secret.windows(PIECE)).collect();
-    if pieces.is_empty() {
-        return text.to_owned();
-    }
-    let places = drawn(text);
-    let mut ends = 0;
-    let (mut kept, mut from) = (String::new(), 0);
-    for (at, window) in chars(&places).windows(PIECE).enumerate() {
-        if !pieces.contains(window) {
-            continue;
-        }
-        // A piece that goes on from the one before is the same piece.
-        if at >= ends {
-            kept.push_str(&text[from..places[at].0]);
-            kept.push('…');
-        }
-        ends = at + PIECE;
-        let (last, c) = places[ends - 1];
-        from = last + c.len_utf8();
-    }
-    kept + &text[from..]
+fn is_drawn(c: char) -> bool {
+    !c.is_whitespace() && !c.is_control() && !is_invisible(c)
 }
 
 /// A JWT begins with the base64 of `{"`. A server may repeat what it was sent.
@@ -98,6 +138,10 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     use super::*;
 
+    fn hex(text: &str) -> String {
+        text.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    }
+
     #[test]
     fn foreign_text_cannot_drive_a_terminal() {
         assert_eq!(printable("a\x1b[31mb\r\nc\u{202e}d\u{200b}e\0\u{9b}f"), "a[31mb cdef");
@@ -116,12 +160,21 @@ mod tests {
             (format!("sent\n{}\nno", lines(20).join("\n")), "sent\n…\nno"),
             (format!("sent {} no", lines(1).join(" ")), "sent … no"),
             (format!("sent {} no", lines(3).join("\u{200b}")), "sent … no"),
-            (format!("sent {}", &forms(secret)[2][4..44]), "sent …"),
+            (format!("sent {}", &byte_serialize(secret.as_bytes()).collect::<String>()[4..44]), "sent …"),
+            (format!("Basic {}", encode(format!("<token>:{secret}"))), "Basic PHRva2VuPjo…"),
+            (format!("Basic {}", encode(format!("a:{secret}")).trim_end_matches('=')), "Basic YTo…"),
+            (format!("sent {}", encode(secret)), "sent …"),
+            (format!("sent {} to", encode(format!("ab:{secret}:z")).replace('+', "-").replace('/', "_")), "sent YWI6…Ono= to"),
+            (format!("sent {}", encode(secret).replace('=', "%3D")), "sent …"),
+            (format!("sent {}", hex(secret)), "sent …"),
+            (format!("sent {}", hex(secret).to_uppercase()), "sent …"),
+            (format!("sent {}", secret.replace('/', "\\/")), "sent …"),
             ("AbCdEfGhIjKlMnO is too short to be known".to_owned(), "AbCdEfGhIjKlMnO is too short to be known"),
             ("é no piece of it, ü".to_owned(), "é no piece of it, ü"),
         ] {
-            assert_eq!(without(&text, Some(secret)), left, "{text}");
+            assert_eq!(Redactor::new([secret]).redact(&text), left, "{text}");
         }
-        assert_eq!(without("a word", None), "a word");
+        assert_eq!(Redactor::new([]).redact("a word"), "a word");
+        assert_eq!(Redactor::new(["", "a+b"]).redact("612b62 YSti a%2Bb"), "612b62 YSti …");
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Nothing here checks a signature: the services do that. Claims are read only to refuse to send a token of a wrong
 //! audience and to know how long a token lives.
+//!
+//! A token comes from the network or from a keyring, and goes into headers, forms, files and lines that a shell reads. So both types check its
+//! characters, its length and its end when they are made, and nothing below checks them again.
 
 mod claims;
 
@@ -14,6 +17,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
 use url::Url;
+
+/// The longest token that is accepted, in bytes. The longest that Entra and registries issue have about 4 KiB, and a client sends one in a
+/// header, of which most servers accept 8 to 16 KiB.
+const MAX_LENGTH: usize = 16 * 1024;
+
+/// The first second that is no end of a token: that of the year 3000. Later dates cannot be written as RFC 3339 or moved to another time
+/// zone, and no token lives that long.
+const END_OF_TIME: u64 = 32_503_680_000;
 
 /// A refresh token is not handed out in its last minute: the client still has to use it.
 const SPENT: Duration = Duration::from_secs(60);
@@ -204,6 +215,15 @@ struct AccessClaims {
     tid: Value,
 }
 
+/// Why an access token is not sent anywhere.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotSent {
+    /// It is not a token at all.
+    Malformed,
+    /// It is for this audience, in words.
+    Audience(String),
+}
+
 /// What is said of a JWT whose audience is missing, double or no text.
 const UNREADABLE: &str = "an audience that cannot be read";
 
@@ -218,18 +238,23 @@ pub struct AccessToken {
 impl AccessToken {
     /// Takes a token that was asked for with this audience. A JWT for another audience, or for one that cannot be read, is
     /// refused with words for that audience, and goes nowhere.
-    pub fn new(secret: SecretString, audience: &Audience) -> Result<Self, String> {
+    pub fn new(secret: SecretString, audience: &Audience) -> Result<Self, NotSent> {
+        if !is_token(secret.expose_secret()) {
+            return Err(NotSent::Malformed);
+        }
         // An opaque or encrypted token has no payload to read, a JWT has one that must tell its audience.
         let claims = match payload(secret.expose_secret()) {
             Payload::None => AccessClaims::default(),
-            Payload::Unreadable => return Err(UNREADABLE.into()),
+            Payload::Unreadable => return Err(NotSent::Audience(UNREADABLE.into())),
             Payload::Json(json) => match serde_json::from_slice::<AccessClaims>(&json) {
                 Ok(AccessClaims { aud: Value::String(claim), tid }) if audience.is(&claim) => {
                     AccessClaims { aud: Value::String(claim), tid }
                 }
-                Ok(AccessClaims { aud: Value::String(claim), .. }) => return Err(format!("`{}`", printable(&claim))),
-                Ok(AccessClaims { aud: Value::Null, .. }) | Err(_) => return Err(UNREADABLE.into()),
-                Ok(AccessClaims { aud, .. }) => return Err(format!("`{}`", printable(&aud.to_string()))),
+                Ok(AccessClaims { aud: Value::String(claim), .. }) => {
+                    return Err(NotSent::Audience(format!("`{}`", printable(&claim))));
+                }
+                Ok(AccessClaims { aud: Value::Null, .. }) | Err(_) => return Err(NotSent::Audience(UNREADABLE.into())),
+                Ok(AccessClaims { aud, .. }) => return Err(NotSent::Audience(format!("`{}`", printable(&aud.to_string())))),
             },
         };
         let expires = expiry_of(secret.expose_secret());
@@ -294,16 +319,16 @@ impl RefreshToken {
 /// When it is used again.
 #[cfg_attr(not(internals), doc(hidden))]
 impl RefreshToken {
-    /// A token just received. It is to be renewed when half of what is left of its life is spent.
-    pub fn received(secret: SecretString, now: SystemTime) -> Self {
-        let expires = expiry_of(secret.expose_secret());
-        let life = expires.and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
-        Self { secret, expires, renew: now + life.min(LONGEST_LIFE) / 2 }
+    /// A token just received, unless the text cannot be one. It is renewed when half of what is left of its life is spent.
+    pub fn received(secret: SecretString, now: SystemTime) -> Option<Self> {
+        let token = Self::restored(secret, now)?;
+        let life = token.expires.and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
+        Some(token.renewed_later(now + life.min(LONGEST_LIFE) / 2))
     }
 
-    /// A token read from a store, with the time of its renewal that was stored beside it.
-    pub fn restored(secret: SecretString, renew: SystemTime) -> Self {
-        Self { expires: expiry_of(secret.expose_secret()), secret, renew }
+    /// A token read from a store, with the time of its renewal that was stored beside it, unless the text cannot be one.
+    pub fn restored(secret: SecretString, renew: SystemTime) -> Option<Self> {
+        is_token(secret.expose_secret()).then(|| Self { expires: expiry_of(secret.expose_secret()), secret, renew })
     }
 
     /// Whether it can be handed out without asking anybody.
@@ -316,7 +341,7 @@ impl RefreshToken {
         self.expires.is_some_and(|expires| now + SPENT < expires)
     }
 
-    /// The same token, to be renewed at another time: after a renewal that did not succeed.
+    /// The same token, to be renewed at another time.
     pub fn renewed_later(self, renew: SystemTime) -> Self {
         Self { renew, ..self }
     }
@@ -332,11 +357,23 @@ impl RefreshToken {
     }
 }
 
+/// Whether a text can be a token: the characters of `b64token` (RFC 6750, section 2.1), none of which means something to a shell, a header
+/// or a file of lines.
+fn is_token(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_part)
+}
+
+/// The time that is so many seconds after 1970, if it is one that can be shown.
+pub(crate) fn moment(seconds: u64) -> Option<SystemTime> {
+    (seconds < END_OF_TIME).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
 /// `exp` of a JWT.
 fn expiry_of(token: &str) -> Option<SystemTime> {
     let Payload::Json(json) = payload(token) else { return None };
     let claims: Lifetime = serde_json::from_slice(&json).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(claims.exp))
+    moment(claims.exp)
 }
 
 /// The part of a token between its first two dots.
@@ -377,9 +414,31 @@ mod tests {
         jwt(&format!(r#"{{"iat":1,"exp":{seconds}}}"#))
     }
 
+    fn received(secret: SecretString, now: SystemTime) -> RefreshToken {
+        RefreshToken::received(secret, now).unwrap()
+    }
+
+    #[test]
+    fn a_text_that_no_token_can_be_is_none() {
+        let all: String = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain("-._~+/=".chars()).collect();
+        for (text, is_one) in
+            [(all, true), ("a".repeat(MAX_LENGTH), true), ("a".repeat(MAX_LENGTH + 1), false), (String::new(), false)]
+        {
+            assert_eq!(is_token(&text), is_one, "{text}");
+        }
+        for c in (0..=0x2fff).filter_map(char::from_u32).filter(|c| !c.is_ascii_alphanumeric() && !"-._~+/=".contains(*c)) {
+            let text = SecretString::from(format!("a{c}b"));
+            assert!(
+                RefreshToken::received(text.clone(), NOW).is_none() && RefreshToken::restored(text.clone(), NOW).is_none(),
+                "{c:?}"
+            );
+            assert_eq!(AccessToken::new(text, &Audience::default()).unwrap_err(), NotSent::Malformed, "{c:?}");
+        }
+    }
+
     #[test]
     fn a_token_is_fresh_for_the_first_half_of_what_is_left_of_its_life() {
-        let token = RefreshToken::received(ends(10_800), NOW);
+        let token = received(ends(10_800), NOW);
         assert!(token.is_fresh(at(0)) && token.is_fresh(at(5_399)));
         assert!(!token.is_fresh(at(5_400)) && token.is_valid(at(5_400)));
         assert!(token.is_valid(at(10_739)) && !token.is_valid(at(10_740)));
@@ -387,22 +446,22 @@ mod tests {
 
     #[test]
     fn a_restored_token_keeps_the_time_of_its_renewal() {
-        let received = RefreshToken::received(ends(10_800), NOW);
-        let restored = RefreshToken::restored(ends(10_800), received.renew());
+        let received = received(ends(10_800), NOW);
+        let restored = RefreshToken::restored(ends(10_800), received.renew()).unwrap();
         assert!(restored.is_fresh(at(5_399)) && !restored.is_fresh(at(5_400)));
         assert_eq!(restored.expires(), Some(at(10_800)));
     }
 
     #[test]
     fn a_clock_that_was_set_back_makes_a_token_stale_not_eternal() {
-        let token = RefreshToken::received(ends(110_800), at(100_000));
+        let token = received(ends(110_800), at(100_000));
         assert!(token.is_fresh(at(100_000)));
         assert!(!token.is_fresh(at(50_000)));
     }
 
     #[test]
     fn a_token_said_to_live_for_centuries_is_renewed_within_a_day() {
-        let token = RefreshToken::received(ends(253_402_300_799), NOW);
+        let token = received(ends(32_503_679_999), NOW);
         assert!(token.is_fresh(at(43_199)) && !token.is_fresh(at(43_200)));
     }
 
@@ -413,12 +472,14 @@ mod tests {
             jwt("{}"),
             jwt(r#"{"exp":-5}"#),
             jwt(r#"{"exp":"9999999999"}"#),
+            jwt(r#"{"exp":32503680000}"#),
+            jwt(r#"{"exp":253402300800}"#),
             jwt(r#"{"exp":18446744073709551615}"#),
             jwt(r#"{"exp":1.5}"#),
-            SecretString::from("a.!.c"),
+            SecretString::from("a.=.c"),
             SecretString::from("a.b.c.d"),
         ] {
-            let token = RefreshToken::received(secret, NOW);
+            let token = received(secret, NOW);
             assert!(!token.is_valid(NOW) && !token.is_fresh(NOW));
         }
     }
@@ -503,20 +564,20 @@ mod tests {
     fn an_access_token_of_another_audience_is_refused() {
         for audience in ["https://management.azure.com", "https://containerregistry.azure.net.evil.example", ""] {
             let refused = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":7}}"#)), &Audience::default());
-            assert_eq!(refused.unwrap_err(), format!("`{audience}`"));
+            assert_eq!(refused.unwrap_err(), NotSent::Audience(format!("`{audience}`")));
         }
         let arm = r#"{"aud":"https://management.azure.com"}"#;
-        let deep = format!(r#"{{"aud":{}}}"#, "[".repeat(100_000));
+        let deep = format!(r#"{{"aud":{}}}"#, "[".repeat(10_000));
         for payload in
             ["{}", "[]", "nonsense", r#"{"aud":null}"#, r#"{"aud":"a","aud":"https://containerregistry.azure.net"}"#, &deep]
         {
-            assert_eq!(AccessToken::new(jwt(payload), &Audience::default()).unwrap_err(), UNREADABLE);
+            assert_eq!(AccessToken::new(jwt(payload), &Audience::default()).unwrap_err(), NotSent::Audience(UNREADABLE.into()));
         }
         assert!(AccessToken::new(format!("{}.", jwt(arm).expose_secret()).into(), &Audience::default()).is_err());
-        assert!(AccessToken::new("e30.!!!.c2ln".into(), &Audience::default()).is_err());
+        assert!(AccessToken::new("e30.===.c2ln".into(), &Audience::default()).is_err());
         for odd in [r#"["https://containerregistry.azure.net"]"#, "7"] {
             let refused = AccessToken::new(jwt(&format!(r#"{{"aud":{odd}}}"#)), &Audience::default());
-            assert_eq!(refused.unwrap_err(), format!("`{odd}`"));
+            assert_eq!(refused.unwrap_err(), NotSent::Audience(format!("`{odd}`")));
         }
     }
 
@@ -533,7 +594,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_token() {
-        let refresh = RefreshToken::received("canary".into(), NOW);
+        let refresh = received("canary".into(), NOW);
         let access = AccessToken::new("canary".into(), &Audience::default()).unwrap();
         assert!(!format!("{refresh:?}{access:?}").contains("canary"));
     }

@@ -309,7 +309,8 @@ fn what_a_peer_says_cannot_drive_a_terminal() {
 #[test]
 fn a_refresh_token_that_cannot_be_one_is_not_handed_out() {
     let long = "x".repeat(64 * 1024);
-    for token in ["", &long, r"a\nb", r"a\r\nX-Header: b", r"a\u0000b", "a b", "\u{202e}a", "ä", r"a\u007fb"] {
+    let unfit = ["", &long, r"a\nb", r"a\r\nX-Header: b", r"a\u0000b", "a b", "\u{202e}a", "ä", r"a\u007fb", "x';>y;'", "a%0Ab"];
+    for token in unfit {
         let answer = replies(&FaultAt::Exchange, &format!(r#"{{"refresh_token":"{token}"}}"#));
         assert_eq!(answer.code(), 1);
         assert_eq!(answer.stdout, "contoso.azurecr.io answered the exchange with a refresh token that cannot be one\n");
@@ -320,6 +321,25 @@ fn a_refresh_token_that_cannot_be_one_is_not_handed_out() {
     }
 }
 
+/// What the help says to run: `eval "$(… token --format docker-login REGISTRY)"`.
+#[test]
+fn no_answer_of_a_registry_runs_a_command_in_the_users_shell() {
+    for format in ["docker-login", "env"] {
+        let (home, simulator) = world();
+        let kind = FaultKind::Raw(json(r#"{"refresh_token":"x';>PWNED;'"}"#));
+        simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, kind)]);
+        let helper = helper(&home, &simulator);
+        let mut shell = home.command("sh");
+        shell.args(["-c", r#"eval "$("$0" token --format "$1" contoso.azurecr.io)""#]).arg(helper.get_program()).arg(format);
+        shell.env_clear().envs(helper.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let answer = run(shell, "", LIMIT);
+        assert!(!home.path("PWNED").exists(), "{format}: {answer:#?}");
+        let line =
+            "docker-credential-acrscoped: contoso.azurecr.io answered the exchange with a refresh token that cannot be one\n";
+        assert!(answer.stderr.starts_with(line), "{answer:#?}");
+    }
+}
+
 /// A registry's token whose `exp` is this JSON.
 fn token_until(exp: &str) -> String {
     let payload = azure_core::base64::encode_url_safe(format!("{{{exp}}}"));
@@ -327,9 +347,11 @@ fn token_until(exp: &str) -> String {
 }
 
 /// When a token ends, and whether it may be kept.
-const ENDS: [(&str, bool); 10] = [
+const ENDS: [(&str, bool); 12] = [
     (r#""exp":4102444800"#, true),
-    (r#""exp":253402300799"#, true),
+    (r#""exp":32503679999"#, true),
+    (r#""exp":32503680000"#, false),
+    (r#""exp":253402300800"#, false),
     (r#""exp":1"#, false),
     (r#""exp":-5"#, false),
     (r#""exp":18446744073709551615"#, false),
@@ -352,6 +374,27 @@ fn a_token_that_says_odd_things_of_its_end_is_handed_out_once() {
         let answer = ask(command, "get", REGISTRY);
         assert_eq!(answer.secret(), token, "{exp}");
         assert_eq!(!answer.stderr.contains("the token cannot be kept"), is_kept, "{exp}: {}", answer.stderr);
+    }
+}
+
+#[test]
+fn no_end_of_a_token_breaks_what_people_are_shown() {
+    for exp in [4_102_444_800, 32_503_679_999, 32_503_680_000, 253_402_300_799, 253_402_300_800, u64::MAX / 2, u64::MAX] {
+        let (home, simulator) = world();
+        let token = token_until(&format!(r#""exp":{exp}"#));
+        let kind = FaultKind::Raw(json(format!(r#"{{"refresh_token":"{token}"}}"#)));
+        simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, kind)]);
+        let call = |arguments: &[&str]| {
+            let mut command = helper(&home, &simulator);
+            command.env("TZ", "Pacific/Kiritimati").args(arguments);
+            run(command, "", LIMIT)
+        };
+        let end = call(&["token", REGISTRY]).succeeds().json()["expiresOn"].clone();
+        let is_known = end.as_str().is_some_and(|end| end.starts_with('2'));
+        assert!(if exp < 32_503_680_000 { is_known } else { end.is_null() }, "{exp}: {end}");
+        let answer = call(&["doctor", "--plain", REGISTRY]);
+        assert!(answer.stdout.contains("refresh-token: "), "{exp}: {answer:#?}");
+        assert!(!answer.stderr.contains("panicked"), "{exp}: {answer:#?}");
     }
 }
 
@@ -414,12 +457,13 @@ fn whatever_a_source_says_of_its_tokens_end_the_program_does_not_break() {
 #[test]
 fn an_access_token_that_cannot_be_one_is_sent_nowhere_else() {
     let long = "x".repeat(64 * 1024);
-    for at in [FaultAt::Authority, FaultAt::AppService] {
-        for token in [&long, r"a\nb", r"a\r\nX-Header: b", r"a\u0000b", "\u{202e}a"] {
+    for (at, source) in [(FaultAt::Authority, PRINCIPAL), (FaultAt::AppService, MANAGED)] {
+        for token in [&long, r"a\nb", r"a\r\nX-Header: b", r"a\u0000b", "\u{202e}a", "a'b", "a b", "a&service=b"] {
             let body = format!(r#"{{"token_type":"Bearer","access_token":"{token}","expires_in":3599}}"#);
-            let answer = replies(&at, &body);
+            let (answer, simulator) = get_with(&at, FaultKind::Raw(json(body)));
             assert_eq!(answer.code(), 1, "{answer:#?}");
-            assert_eq!(answer.stdout.lines().count(), 1, "{answer:#?}");
+            assert_eq!(answer.stdout, format!("{source} gave no access token: the token in the answer is malformed\n"));
+            assert!(simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::Exchange), "{token}");
         }
     }
 }
@@ -451,7 +495,7 @@ fn a_token_that_a_registry_repeats_is_not_shown_whole_or_in_pieces() {
             let answer = ask(command, "get", REGISTRY);
             assert_eq!(answer.code(), 1, "{answer:#?}");
             assert!(answer.stdout.contains(if status == 307 { "redirect" } else { "not you: …" }), "{answer:#?}");
-            shows_no_part_of(&answer, &token);
+            shows_no_part_of(&answer.text(), &token);
         }
     }
 }
@@ -462,24 +506,62 @@ fn a_refresh_token_that_a_registry_repeats_is_not_shown_by_the_doctor() {
     let (home, simulator) = world();
     let token = access_token(&simulator);
     let given = json(format!(r#"{{"refresh_token":"{token}"}}"#));
-    let said = format!("{} {}", &token[10..50], &token[50..90]);
-    let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"not you: {said}"}}]}}"#);
-    let raw = bytes(format!("HTTP/1.1 403 F\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let in_pieces = format!("{} {}", &token[10..50], &token[50..90]);
+    for user in [support::ZERO_GUID, "<token>", ""] {
+        let basic = azure_core::base64::encode(format!("{user}:{token}"));
+        let hex = token.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        for (said, secret) in [(in_pieces.clone(), &token), (format!("Basic {basic}"), &basic), (hex.clone(), &hex)] {
+            let body = format!(r#"{{"errors":[{{"code":"DENIED","message":"not you: {said}"}}]}}"#);
+            let raw = bytes(format!("HTTP/1.1 403 F\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+            simulator.change(|settings| {
+                settings.faults = vec![
+                    Fault::always(FaultAt::Exchange, FaultKind::Raw(given.clone())),
+                    Fault::always(FaultAt::Token, FaultKind::Raw(raw)),
+                ];
+            });
+            let file = home.path("report.md");
+            let mut command = helper(&home, &simulator);
+            command.args(["doctor", "--plain", "contoso.azurecr.io/team/app"]).arg(format!("--report={}", file.display()));
+            let answer = run(command, "", LIMIT);
+            assert!(answer.text().contains("not you: "), "{answer:#?}");
+            let report = std::fs::read_to_string(&file).expect("a report");
+            std::fs::remove_file(file).expect("our file");
+            // What is before the token in `user:token` is not secret.
+            let start = if *secret == basic { (user.len() + 1).div_ceil(3) * 4 } else { 0 };
+            for text in [answer.text(), report] {
+                shows_no_part_of(&text, &secret[start..]);
+            }
+        }
+    }
+}
+
+/// The doctor shows the claims of a token, and a registry puts what it likes into those of its own.
+#[test]
+fn an_access_token_in_the_claims_of_a_refresh_token_is_not_shown_by_the_doctor() {
+    let (home, simulator) = world();
+    let token = access_token(&simulator);
+    let given = json(format!(r#"{{"token_type":"Bearer","access_token":"{token}","expires_in":3599}}"#));
+    let claims = format!(r#""exp":4102444800,"permissions":{{"actions":["read","{}"]}}"#, &token[10..60]);
+    let returned = json(format!(r#"{{"refresh_token":"{}"}}"#, token_until(&claims)));
     simulator.change(|settings| {
-        settings.faults =
-            vec![Fault::always(FaultAt::Exchange, FaultKind::Raw(given)), Fault::always(FaultAt::Token, FaultKind::Raw(raw))];
+        settings.faults = vec![
+            Fault::always(FaultAt::Authority, FaultKind::Raw(given)),
+            Fault::always(FaultAt::Exchange, FaultKind::Raw(returned)),
+        ];
     });
-    let mut command = helper(&home, &simulator);
-    command.args(["doctor", "--plain", "contoso.azurecr.io/team/app"]);
-    let answer = run(command, "", LIMIT);
-    assert!(answer.text().contains("not you: …"), "{answer:#?}");
-    shows_no_part_of(&answer, &token);
+    for format in ["--plain", "--json"] {
+        let mut command = helper(&home, &simulator);
+        command.args(["doctor", format, REGISTRY]);
+        let answer = run(command, "", LIMIT);
+        assert!(answer.stdout.contains("permissions: read, …"), "{answer:#?}");
+        shows_no_part_of(&answer.text(), &token);
+    }
 }
 
 #[track_caller]
-fn shows_no_part_of(answer: &Answer, token: &str) {
-    let shown = |at: usize| answer.text().contains(&token[at..at + 16]);
-    assert!(!(0..token.len() - 16).any(shown), "{answer:#?}");
+fn shows_no_part_of(text: &str, token: &str) {
+    let shown = |at: usize| text.contains(&token[at..at + 16]);
+    assert!(!(0..token.len() - 16).any(shown), "{text}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn registry() -> Registry {
 
 fn token() -> RefreshToken {
     let payload = azure_core::base64::encode_url_safe(format!(r#"{{"exp":{LIFE}}}"#));
-    RefreshToken::received(format!("e30.{}.c2ln", payload.trim_end_matches('=')).into(), START)
+    RefreshToken::received(format!("e30.{}.c2ln", payload.trim_end_matches('=')).into(), START).expect("a token")
 }
 
 /// A store that holds one token of `owner`, received at the start.

@@ -2,10 +2,11 @@
 
 use super::SERVICE;
 use crate::registry::Registry;
+use crate::token::moment;
 use keyring_core::{Entry, Error};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 /// What stands in place of a registry in the key of an access token, which is good at all of them. No registry is called so.
@@ -108,6 +109,6 @@ impl<'a> Stored<'a> {
 pub(super) fn parse(bytes: &[u8]) -> keyring_core::Result<(SecretString, SystemTime)> {
     let malformed = || Error::BadStoreFormat("the entry is not one of ours".into());
     let stored: Stored<'_> = serde_json::from_slice(bytes).map_err(|_| malformed())?;
-    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(stored.renew)).ok_or_else(malformed)?;
+    let time = moment(stored.renew).ok_or_else(malformed)?;
     Ok((SecretString::from(stored.token), time))
 }

@@ -91,7 +91,7 @@ impl Cache {
 
     /// The token under a key if some store has one that is still valid.
     pub fn get(&self, key: &Key, now: SystemTime) -> Option<RefreshToken> {
-        self.find(key, |secret, renew| Some(RefreshToken::restored(secret, renew)).filter(|token| token.is_valid(now)))
+        self.find(key, |secret, renew| RefreshToken::restored(secret, renew).filter(|token| token.is_valid(now)))
     }
 
     /// Remembers a token in the first store that takes it. A token that does not say when it ends is not kept.
@@ -121,7 +121,7 @@ impl Cache {
             let (secret, time) = told(store, "look-up", read(store, key))?;
             let accepted = accept(secret, time);
             if accepted.is_none() {
-                debug!(store = store.vendor(), "what is kept has expired");
+                debug!(store = store.vendor(), "the cached token has expired or is malformed");
             }
             accepted
         })
@@ -242,7 +242,7 @@ fn delete(entries: &[(&Arc<CredentialStore>, Key, Entry)], is_meant: impl Fn(&Ke
 /// The refresh token in an entry, while it is valid.
 fn valid(entry: &Entry, now: SystemTime) -> Option<RefreshToken> {
     let (secret, renew) = entry::parse(&Zeroizing::new(entry.get_secret().ok()?)).ok()?;
-    Some(RefreshToken::restored(secret, renew)).filter(|token| token.is_valid(now))
+    RefreshToken::restored(secret, renew).filter(|token| token.is_valid(now))
 }
 
 /// Our entries in a store, none when the store is not there.
@@ -308,7 +308,7 @@ mod tests {
     fn token(name: &str, seconds: u64) -> RefreshToken {
         let payload = encode_url_safe(format!(r#"{{"exp":{seconds},"jti":"{name}"}}"#));
         let jwt = format!("e30.{}.c2ln", payload.trim_end_matches('='));
-        RefreshToken::received(jwt.into(), NOW)
+        RefreshToken::received(jwt.into(), NOW).unwrap()
     }
 
     fn key(host: &str, identity: &str) -> Key {
@@ -348,7 +348,7 @@ mod tests {
     fn an_expired_or_endless_token_is_neither_kept_nor_listed() {
         let cache = Cache::over(vec![mock_store()]);
         let key = key("contoso.azurecr.io", "alice");
-        cache.put(&key, &RefreshToken::received("opaque".into(), NOW), NOW);
+        cache.put(&key, &RefreshToken::received("opaque".into(), NOW).unwrap(), NOW);
         assert!(cache.get(&key, NOW).is_none());
         cache.put(&key, &token("a", 200), NOW);
         let later = NOW + Duration::from_secs(200);
@@ -399,10 +399,17 @@ mod tests {
     fn bytes_that_are_not_ours_are_a_miss() {
         let store = mock_store();
         let key = key("contoso.azurecr.io", "alice");
-        for bytes in [&b"canary"[..], b"{}", b"\xff", br#"{"renew":18446744073709551615,"token":"canary"}"#] {
+        let entry = |renew: u64, token: &str| serde_json::json!({ "renew": renew, "token": token }).to_string();
+        let good = secret(&token("a", 10_800));
+        let [quote, line, long] = ["'", "\n", &"x".repeat(16 * 1024)].map(|end| entry(5_400, &format!("{good}{end}")));
+        let [far, late] = [u64::MAX, 253_402_300_800].map(|renew| entry(renew, &good));
+        for bytes in ["canary", "{}", "\u{ff}", &quote, &line, &long, &far, &late].map(str::as_bytes) {
             store.build(SERVICE, &key.user(), None).unwrap().set_secret(bytes).unwrap();
-            assert!(Cache::over(vec![store.clone()]).get(&key, NOW).is_none());
+            let cache = Cache::over(vec![store.clone()]);
+            assert!(cache.get(&key, NOW).is_none() && cache.list(NOW).is_empty());
         }
+        store.build(SERVICE, &key.user(), None).unwrap().set_secret(entry(5_400, &good).as_bytes()).unwrap();
+        assert!(Cache::over(vec![store]).get(&key, NOW).is_some());
     }
 
     fn access_token(name: &str, seconds: u64) -> AccessToken {

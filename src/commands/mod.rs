@@ -63,14 +63,14 @@ pub enum Command {
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
-    #[command(after_help = "It is the registry's refresh token: treat it as a password. It is good for up to\n\
-                            three hours; json tells, as `loginServer`, `username`, `accessToken` and\n\
-                            `expiresOn`, until when.\n\n\
+    #[command(after_help = "The token is the registry's refresh token: treat it as a password. It expires\n\
+                            within three hours. json shows when, in `expiresOn`, beside `loginServer`,\n\
+                            `username` and `accessToken`.\n\n\
                             Examples:\n  \
                             eval \"$(docker-credential-acrscoped token --format docker-login \\\n      \
                             contoso.azurecr.io)\"\n  \
-                            docker-credential-acrscoped token contoso.azurecr.io --format env \\\n      \
-                            >>\"$GITHUB_ENV\"\n  \
+                            docker-credential-acrscoped token --format github-actions \\\n      \
+                            contoso.azurecr.io\n  \
                             docker-credential-acrscoped token contoso.azurecr.io --format raw |\n    \
                             helm registry login contoso.azurecr.io --password-stdin \\\n      \
                             --username 00000000-0000-0000-0000-000000000000")]

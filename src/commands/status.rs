@@ -101,7 +101,7 @@ pub fn run(context: &Context<'_>, arguments: Arguments, mut output: impl Write) 
 }
 
 /// Everybody who signed in with `login`. Where the settings or the file are of no use, nobody is shown; a sign-in says what is wrong.
-fn logins(context: &Context<'_>) -> Vec<Login> {
+pub(super) fn logins(context: &Context<'_>) -> Vec<Login> {
     let file = context.settings.for_cloud(&CLOUDS[0]).ok().and_then(|config| config.sources.logins);
     file.and_then(|file| logins::read(&file).ok()).unwrap_or_default()
 }

@@ -6,7 +6,9 @@ use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
 use serde::Serialize;
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::path::Path;
 
 /// `token REGISTRY [--format FORMAT]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -23,10 +25,12 @@ pub struct Arguments {
 pub enum Format {
     /// An object, as `az acr login --expose-token` prints.
     Json,
-    /// A line for a shell that signs docker in.
+    /// A command for a shell that signs Docker in.
     DockerLogin,
-    /// `ACR_LOGIN_SERVER`, `ACR_USERNAME`, `ACR_PASSWORD`.
+    /// `ACR_LOGIN_SERVER`, `ACR_USERNAME`, `ACR_PASSWORD` for a shell.
     Env,
+    /// The same variables for later steps of a GitHub Actions job, with the token masked in its logs.
+    GithubActions,
     /// The token and nothing else.
     Raw,
 }
@@ -47,17 +51,62 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     let registry = context.registry(&arguments.registry)?;
     let credential = context.helper().get(&registry)?;
     let (host, username, token) = (registry.host(), credential.username, credential.token.secret().expose_secret());
-    // Neither holds a quote: the host was parsed, the user name is one of two, and a token is taken only as printable letters.
     let written = match arguments.format {
         Format::Json => {
             let expires_on = credential.token.expires().map(|time| to_rfc3339(&OffsetDateTime::from(time)));
             return write_json(&mut output, &Exposed { login_server: host, username, access_token: token, expires_on });
         }
         Format::DockerLogin => {
-            writeln!(output, "printf %s '{token}' | docker login {host} --username '{username}' --password-stdin")
+            let [host, username, token] = [host, username, token].map(quoted);
+            writeln!(output, "printf %s {token} | docker login {host} --username {username} --password-stdin")
         }
-        Format::Env => writeln!(output, "ACR_LOGIN_SERVER={host}\nACR_USERNAME={username}\nACR_PASSWORD={token}"),
+        Format::Env => output.write_all(variables([host, username, token].map(quoted)).as_bytes()),
+        Format::GithubActions => {
+            let mut file = job_file(context).map_err(|problem| Error::Setting { name: JOB_FILE.into(), problem })?;
+            // The runner masks from this line on, so nothing that shows the token may come before it.
+            let masked = writeln!(output, "::add-mask::{token}").and_then(|()| output.flush());
+            // No value has a line break, so each line is one variable. The runner's form with a delimiter adds nothing to that.
+            masked.and_then(|()| file.write_all(variables([host, username, token].map(str::to_owned)).as_bytes()))
+        }
         Format::Raw => writeln!(output, "{token}"),
     };
     written.map_err(Error::Output)
+}
+
+fn variables([host, username, token]: [String; 3]) -> String {
+    format!("ACR_LOGIN_SERVER={host}\nACR_USERNAME={username}\nACR_PASSWORD={token}\n")
+}
+
+/// A text as one word of a POSIX shell. No value has a quote in it, but what a shell runs must not depend on that.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The variable of GitHub's runner that names the file by which a step sets variables for later steps.
+const JOB_FILE: &str = "GITHUB_ENV";
+
+/// The file of the job, to append to. The runner makes it before the step starts: a link, or a file that is not there, is not the runner's.
+/// The error says what is wrong with it.
+fn job_file(context: &Context<'_>) -> Result<File, String> {
+    let file = context.settings.variables().get(JOB_FILE).filter(|file| !file.is_empty()).map(Path::new);
+    let file = file.ok_or("is not set: `--format github-actions` works only in a step of a GitHub Actions job")?;
+    if !file.is_absolute() || !fs::symlink_metadata(file).is_ok_and(|metadata| metadata.is_file()) {
+        return Err(format!("is {:?}, which is not the absolute path of a regular file", file.display()));
+    }
+    let opened = OpenOptions::new().append(true).open(file);
+    opened.map_err(|error| format!("is {:?}, which cannot be opened: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_text_is_one_word_whatever_is_in_it() {
+        for (text, word) in
+            [("", "''"), ("<token>", "'<token>'"), ("x';reboot;'", r"'x'\'';reboot;'\'''"), (r"$(a) `b` \", r"'$(a) `b` \'")]
+        {
+            assert_eq!(quoted(text), word);
+        }
+    }
 }

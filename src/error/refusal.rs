@@ -1,7 +1,7 @@
 //! What a registry answers in place of a refresh token.
 
 use crate::registry::Registry;
-use crate::text::without;
+use crate::text::Redactor;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 
@@ -59,11 +59,11 @@ pub enum Refusal {
 impl Refusal {
     /// The same without what was sent: a server may repeat it, and our messages are kept in logs.
     pub(crate) fn without(self, secret: &SecretString) -> Self {
-        let without = |text: String| without(&text, Some(secret.expose_secret()));
+        let redact = |text: String| Redactor::new([secret.expose_secret()]).redact(&text);
         match self {
-            Self::Denied { status, said } => Self::Denied { status, said: said.map(without) },
-            Self::Unexpected { status, said } => Self::Unexpected { status, said: said.map(without) },
-            Self::Redirected { location } => Self::Redirected { location: without(location) },
+            Self::Denied { status, said } => Self::Denied { status, said: said.map(redact) },
+            Self::Unexpected { status, said } => Self::Unexpected { status, said: said.map(redact) },
+            Self::Redirected { location } => Self::Redirected { location: redact(location) },
             other @ (Self::Firewall { .. }
             | Self::NoExchange
             | Self::Throttled { .. }

@@ -8,6 +8,7 @@ use crate::registry::{CLOUDS, Cloud};
 use azure_core::credentials::TokenCredential;
 use azure_identity::{AzureCliCredential, AzureCliCredentialOptions};
 use serde::Deserialize;
+use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -115,6 +116,27 @@ fn subscriptions(folder: &Path) -> Result<Vec<Subscription>, Error> {
     let profile: Profile =
         serde_json::from_slice(json).map_err(|error| unusable(format!("is not the profile of the Azure CLI: {error}")))?;
     Ok(profile.subscriptions.unwrap_or_default())
+}
+
+/// Everyone and everything that the profile names, beside what is the same for everybody.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    fn collect(value: &Value, names: &mut Vec<String>) {
+        match value {
+            Value::String(name) => names.push(name.clone()),
+            Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
+            Value::Object(fields) => {
+                let naming = fields.iter().filter(|(name, _)| !["environmentName", "state", "type"].contains(&name.as_str()));
+                naming.for_each(|(_, value)| collect(value, names));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => (),
+        }
+    }
+    let bytes = read_small(&folder.join(PROFILE), PROFILE_LIMIT).unwrap_or_default();
+    let json = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let profile: Value = serde_json::from_slice(json).unwrap_or_default();
+    let mut names = vec![];
+    collect(&profile["subscriptions"], &mut names);
+    names
 }
 
 /// The account that is meant, and how the Azure CLI is told. A subscription says most; of several that are called so the one in the

@@ -18,10 +18,12 @@ pub(crate) use login::{Account, OWN_KEYRING, account};
 
 use crate::cache::Cache;
 use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value};
-use crate::error::{Error, config_file};
+use crate::error::{Error, SignIn, config_file};
 use crate::network::{Network, Transport};
 use crate::registry::{CLOUDS, Cloud, Registry};
-use crate::token::{AccessToken, Audience};
+use crate::token::{AccessToken, Audience, NotSent};
+pub(crate) use azure_cli::names as azure_cli_names;
+
 use application::{Application, Proof};
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::TokenCredential;
@@ -269,8 +271,17 @@ impl Identity {
 
     /// An access token that this identity was given, if it is for registries.
     pub(crate) fn judge(&self, token: SecretString) -> Result<AccessToken, Error> {
-        AccessToken::new(token, &self.audience)
-            .map_err(|audience| Error::WrongAudience { source: self.to_string(), audience: crate::error::printable(&audience) })
+        AccessToken::new(token, &self.audience).map_err(|reason| match reason {
+            NotSent::Malformed => Error::SignIn(SignIn {
+                source: self.to_string(),
+                said: "the token in the answer is malformed".into(),
+                hint: Some("check the program or endpoint of this identity source: its answer holds no token of Entra".into()),
+                ..SignIn::default()
+            }),
+            NotSent::Audience(audience) => {
+                Error::WrongAudience { source: self.to_string(), audience: crate::error::printable(&audience) }
+            }
+        })
     }
 
     /// What went wrong in a sign-in as this identity, in words.

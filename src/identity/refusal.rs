@@ -8,7 +8,7 @@ use super::{Endpoint, Identity, Source};
 use crate::entra::Refused;
 use crate::error::{Error, SignIn, printable, visible};
 use crate::network::{self, Network, answer};
-use crate::text::without;
+use crate::text::Redactor;
 use crate::token::Audience;
 
 /// Codes that most often mean: the tenant is not the one that the registry, the account or the application is of.
@@ -93,7 +93,7 @@ fn said(error: &azure_core::Error, secret: Option<&str>) -> Vec<String> {
     let innermost = network::chain(error).last().map(ToString::to_string).unwrap_or_default();
     // Made visible first: characters that are not drawn could else stand in the middle of a secret.
     let lines: Vec<String> = innermost.lines().map(visible).collect();
-    let text = without(&lines.join("\n"), secret);
+    let text = Redactor::new(secret).redact(&lines.join("\n"));
     // The reason stands at the end of a long account.
     let start = text.len().saturating_sub(LONGEST_ACCOUNT);
     let start = (start..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();

@@ -3,11 +3,11 @@
 //! Registries changed the case of some names over the years (`Actions`, `actions`), and leave others out, so that every claim is
 //! optional and found in any case.
 
-use super::{Payload, payload};
+use super::{Payload, moment, payload};
 use crate::text::printable;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// The claims of an access token, a refresh token or a registry access token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,12 +44,21 @@ impl Claims {
             audience: text(&claims, "aud"),
             tenant: text(&claims, "tid").or_else(|| text(&claims, "tenant")),
             identity: ["upn", "preferred_username", "appid", "azp", "sub"].iter().find_map(|name| text(&claims, name)),
-            expires: field(&claims, "exp")
-                .and_then(Value::as_u64)
-                .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))),
+            expires: field(&claims, "exp").and_then(Value::as_u64).and_then(moment),
             permissions: field(&claims, "permissions").map(|it| texts(it, "actions")).unwrap_or_default(),
             access: field(&claims, "access").map(access).unwrap_or_default(),
         })
+    }
+}
+
+impl Claims {
+    /// Everyone and everything that a token names for people to read.
+    pub fn names(token: &SecretString) -> Vec<String> {
+        let Payload::Json(json) = payload(token.expose_secret()) else { return vec![] };
+        let claims: Value = serde_json::from_slice(&json).unwrap_or_default();
+        let names =
+            ["name", "unique_name", "upn", "preferred_username", "given_name", "family_name", "email", "app_displayname", "sub"];
+        names.iter().filter_map(|name| text(&claims, name)).collect()
     }
 }
 
@@ -76,6 +85,7 @@ fn texts(object: &Value, name: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use azure_core::base64::encode_url_safe;
+    use std::time::Duration;
 
     fn claims(payload: &str) -> Option<Claims> {
         let payload = encode_url_safe(payload);

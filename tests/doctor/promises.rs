@@ -3,8 +3,9 @@
 use crate::golden::wired;
 #[cfg(target_os = "linux")]
 use crate::support::namespace::Namespace;
-use crate::support::{Answer, Home, LIMIT, REGISTRY, helper, run, world};
-use simulator::{Endpoint, Simulator};
+use crate::support::{Answer, Home, LIMIT, REGISTRY, helper, run, until, world};
+use simulator::{BadCertificate, Endpoint, Fault, FaultAt, FaultKind, Simulator};
+use std::process::Command;
 
 /// `doctor` with these arguments.
 fn doctor(home: &Home, simulator: &Simulator, arguments: &[&str]) -> Answer {
@@ -46,29 +47,140 @@ fn json_has_stable_words_and_names_the_cause() {
     assert!(checks.iter().all(|check| check["summary"].is_string() && check["details"].is_array()));
 }
 
-#[test]
-fn a_report_names_nobody_and_overwrites_nothing() {
+/// What is wrong, and what is set, in one report; every name that is planted begins with `zz` or is listed.
+type Planted = fn(&Home, &Simulator, &mut Command);
+
+/// The report of a set-up.
+fn report(prepare: Planted) -> String {
     let (home, simulator) = world();
+    let file = home.path("report.md");
+    let mut command = wired(&home, &simulator, REGISTRY);
+    prepare(&home, &simulator, &mut command);
+    command.args(["doctor", REGISTRY, "--repository", "team/app"]).arg(format!("--report={}", file.display()));
+    let answer = run(command, "", LIMIT);
+    let report = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{error}: {answer:#?}"));
+    assert!(answer.text().contains("zz") || answer.text().contains("ZZ"), "nothing is planted: {answer:#?}");
+    let own = [home.root(), simulator.ca_file().parent().expect("a folder")].map(|path| path.display().to_string());
+    let secret = simulator.settings().apps[0].secret.clone();
+    let listed = [
+        "zz",
+        "team/app",
+        "contoso",
+        "0f9c",
+        "5b8d",
+        "72f9",
+        "203.0.113.9",
+        "10.9.8.7",
+        simulator::TENANT,
+        simulator::CLIENT,
+        &secret,
+    ];
+    for name in listed.into_iter().chain(own.iter().map(String::as_str)) {
+        assert!(!report.to_lowercase().contains(&name.to_lowercase()), "{name} in {report}");
+    }
+    report
+}
+
+/// Names of people, hosts and files in every variable that can hold one.
+fn plant_environment(home: &Home, simulator: &Simulator, command: &mut Command) {
+    let certificates = std::fs::read(simulator.ca_file()).expect("certificates");
+    let file = home.write("srv/Zz Corp/root ca.pem", certificates);
+    command.env("ACRSCOPED_CA_FILE", &file).env("SSL_CERT_FILE", &file);
+    let proxy = simulator.origin().replace("//", "//zzproxyuser:zzproxyword@");
+    command.env("HTTPS_PROXY", proxy).env("NO_PROXY", ".zzintra.example,zzbuild,10.9.8.7,*.zzlab.example");
+    command.env("SUDO_USER", "zzadmin").env("USER", "zzalice").env("LOGNAME", "zzlog").env("HOSTNAME", "zzhost.zzcorp.example");
+    command.env("ACRSCOPED_SUBSCRIPTION", "Zz Production");
     simulator.change(|settings| settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into()));
+}
+
+/// All accounts that the Azure CLI knows, and what Entra says of them.
+fn plant_people(home: &Home, _: &Simulator, command: &mut Command) {
+    command.env_remove("AZURE_CLIENT_SECRET").env_remove("AZURE_CLIENT_ID").env_remove("AZURE_TENANT_ID");
+    home.script(
+        "bin/az",
+        r#"echo "ERROR: AADSTS700016: Application with identifier '5b8d3e17-64c2-4f0a-9d15-7a2e8c40b6f1' was not found in the directory 'Zz Holding AG'. Ask Zz Alice at zzhelp.example, see https://zzwiki.example:8443/zz or //zzshare, or zzother.azurecr.io, or /srv/zzshare/zz, or zz.o'neil@zzmail.example of Zz Alice Ltd" >&2; exit 1"#,
+    );
+    home.write(
+        "home/.azure/azureProfile.json",
+        r#"{"subscriptions":[
+            {"isDefault":true,"id":"0f9c7a52-3b1e-4d68-8a47-c5e2d1b60f93","name":"Zz Production","state":"Enabled","tenantId":"72f988bf-86f1-41af-91ab-2d7cd011db47",
+             "tenantDisplayName":"Zz Alice Ltd","tenantDefaultDomain":"zzcorp.example","environmentName":"AzureCloud","user":{"name":"Zz Alice","type":"user"}},
+            {"id":"0f9c7a52-3b1e-4d68-8a47-c5e2d1b60f94","name":"zz test","tenantId":"zztenant","environmentName":"AzureCloud","user":{"name":"zz"}}]}"#,
+    );
+}
+
+fn plant_inspector(_: &Home, simulator: &Simulator, command: &mut Command) {
+    // The issuer of its certificate is `CA of nobody`.
+    let fault = Fault::always(FaultAt::Connect(REGISTRY.into()), FaultKind::Certificate(BadCertificate::UnknownIssuer));
+    simulator.change(|settings| settings.faults = vec![fault]);
+    command.env("AZURE_CLIENT_ID", "zzclient");
+}
+
+#[test]
+fn a_report_has_no_name_that_the_machine_knows() {
+    let firewall = report(plant_environment);
+    assert!(
+        firewall.contains("failed: challenge: the firewall of <registry 1>.azurecr.io does not let <address 1> in"),
+        "{firewall}"
+    );
+    assert!(firewall.contains("`NO_PROXY` is set to "), "{firewall}");
+    let people = report(plant_people);
+    assert!(
+        people.contains("AADSTS700016: Application with identifier '<id 1>' was not found in the directory '<name 1>'"),
+        "{people}"
+    );
+    let inspector = report(plant_inspector);
+    assert!(!inspector.contains("CA of nobody") && inspector.contains("is signed by `<name 1>`"), "{inspector}");
+}
+
+#[test]
+fn a_report_names_the_versions_that_matter() {
+    let report = report(|home, _, command| {
+        command.env("AZURE_TENANT_ID", "zz.example");
+        home.script("bin/docker", "echo Docker version 28.5.1, build zz");
+        home.script("bin/podman", "echo 'podman version zz'; exit 1");
+        home.script("bin/az", r#"echo '{ "azure-cli": "2.91.0", "zz": "1.2.3" }'"#);
+    });
+    let first = report.lines().next().expect("a line");
+    assert!(first.ends_with("; docker 28.5.1; az 2.91.0; names and ids are left out"), "{first}");
+    assert!(first.contains(" on linux ") || !cfg!(target_os = "linux"), "{first}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_report_is_its_owners_and_overwrites_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let (home, simulator) = world();
     let file = home.path("report.md");
     let option = format!("--report={}", file.display());
-    let answer = doctor(&home, &simulator, &[REGISTRY, &option]).fails();
+    let answer = doctor(&home, &simulator, &[REGISTRY, &option]).succeeds();
     assert!(answer.stderr.contains(&format!("the report is in {}", file.display())), "{answer:#?}");
+    assert_eq!(std::fs::metadata(&file).expect("the report").permissions().mode() & 0o777, 0o600);
     let report = std::fs::read_to_string(&file).expect("the report");
-    assert!(report.contains("failed: challenge: the firewall of <registry>.azurecr.io does not let <address> in"), "{report}");
-    let own = home.path("home").display().to_string();
-    for name in ["contoso", "203.0.113.9", simulator::TENANT, simulator::CLIENT, &own, &simulator.settings().apps[0].secret] {
-        assert!(!report.contains(name), "{name} in {report}");
+    simulator.clear_journal();
+    for option in [option, format!("--report={}", home.path("no/folder/report.md").display())] {
+        let refused = doctor(&home, &simulator, &[REGISTRY, &option]).fails();
+        assert!(refused.stderr.contains("could not be written: "), "{refused:#?}");
+        assert_eq!((refused.stdout.as_str(), simulator.journal().len()), ("", 0), "checks ran before: {refused:#?}");
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        assert_eq!(std::fs::metadata(&file).expect("the report").permissions().mode() & 0o777, 0o600);
-    }
-    let again = doctor(&home, &simulator, &[REGISTRY, &option]).fails();
-    assert!(again.stderr.contains("could not be written: File exists"), "{again:#?}");
-    assert!(again.stderr.contains("remove it, or name another: `--report=FILE`"), "{again:#?}");
     assert_eq!(std::fs::read_to_string(&file).expect("the report"), report);
+}
+
+#[cfg(unix)]
+#[test]
+fn checks_that_are_interrupted_leave_no_empty_report() {
+    let (home, simulator) = world();
+    let slow = FaultKind::Delay { ms: 60_000 };
+    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, slow)]);
+    let file = home.path("report.md");
+    let mut command = wired(&home, &simulator, REGISTRY);
+    command.args(["doctor", REGISTRY]).arg(format!("--report={}", file.display())).stdout(std::process::Stdio::null());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("the helper");
+    until("exchange", || simulator.journal().iter().any(|entry| entry.endpoint == Endpoint::Exchange).then_some(()));
+    assert!(file.exists());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).expect("our child");
+    assert!(!child.wait().expect("our child").success());
+    assert!(!file.exists());
 }
 
 #[test]
@@ -81,7 +193,7 @@ fn a_report_names_no_cloud_of_ones_own() {
     command.args(["doctor", row.arguments[0], &format!("--report={}", file.display())]);
     run(command, "", LIMIT).succeeds();
     let report = std::fs::read_to_string(&file).expect("the report");
-    assert!(report.contains("ok: registry: <registry>.<suffix> is a registry of <cloud>"), "{report}");
+    assert!(report.contains("ok: registry: <registry 1>.<suffix 1> is a registry of <cloud 1>"), "{report}");
     assert!(!report.to_lowercase().contains("fabrikam") && !report.contains("contoso"), "{report}");
 }
 
@@ -90,7 +202,7 @@ fn the_file_of_a_report_may_stand_behind_a_space() {
     let (home, simulator) = world();
     let file = home.path("report.md").display().to_string();
     doctor(&home, &simulator, &[REGISTRY, "--report", &file]).succeeds();
-    assert!(std::fs::read_to_string(&file).expect("the report").contains("<registry>.azurecr.io"));
+    assert!(std::fs::read_to_string(&file).expect("the report").contains("<registry 1>.azurecr.io"));
     let alone = doctor(&home, &simulator, &["--report", &file]).fails();
     assert!(alone.stderr.contains("`--report=FILE`"), "{alone:#?}");
 }

@@ -37,10 +37,10 @@ fn token_prints_what_get_gives_in_four_forms() {
         |format: &str| user.run(&format!("{} token {REGISTRY} --format {format}", user.helper().display()), "").succeeds().text();
     assert_eq!(token("raw"), format!("{secret}\n"));
     let guid = "00000000-0000-0000-0000-000000000000";
-    assert_eq!(token("env"), format!("ACR_LOGIN_SERVER={REGISTRY}\nACR_USERNAME={guid}\nACR_PASSWORD={secret}\n"));
+    assert_eq!(token("env"), format!("ACR_LOGIN_SERVER='{REGISTRY}'\nACR_USERNAME='{guid}'\nACR_PASSWORD='{secret}'\n"));
     assert_eq!(
         token("docker-login"),
-        format!("printf %s '{secret}' | docker login {REGISTRY} --username '{guid}' --password-stdin\n")
+        format!("printf %s '{secret}' | docker login '{REGISTRY}' --username '{guid}' --password-stdin\n")
     );
     let json: serde_json::Value = serde_json::from_str(&token("json")).expect("JSON");
     assert_eq!((&json["loginServer"], &json["username"], &json["accessToken"]), (&REGISTRY.into(), &guid.into(), &secret.into()));

@@ -81,8 +81,52 @@ fn another_identity_signs_in_for_itself_and_the_first_ones_token_stays() {
     assert_eq!(user.requests(), 0);
 }
 
+/// Whatever is in the keyring ends in files and in lines that a shell reads.
+#[test]
+#[ignore = "needs keyutils and root: run tests/run"]
+fn an_entry_without_a_good_token_counts_as_absent_and_is_replaced() {
+    let user = User::new("keyutils");
+    let token = |exp: u64, signature: &str| {
+        let payload = azure_core::base64::encode_url_safe(format!(r#"{{"exp":{exp}}}"#));
+        format!("e30.{}.{signature}", payload.trim_end_matches('='))
+    };
+    let soon = 4_102_444_800;
+    let far = soon - 3600;
+    for (renew, token) in [
+        (far, token(soon, "x';>PWNED;'")),
+        (far, token(soon, "$(reboot)")),
+        (far, token(soon, "a\nACR_PASSWORD=b")),
+        (far, token(253_402_300_800, "c2ln")),
+        (far, token(u64::MAX, "c2ln")),
+        (253_402_300_800, token(soon, "c2ln")),
+        (u64::MAX, token(soon, "c2ln")),
+    ] {
+        user.ask("get").secret();
+        change(&user, |entry| {
+            entry["renew"] = renew.into();
+            entry["token"] = token.clone().into();
+        });
+        let helper = user.helper().display().to_string();
+        for command in ["status", "status --json"] {
+            let shown = user.run(&format!("{helper} {command}"), "").succeeds();
+            assert!(!shown.text().contains(REGISTRY), "{token}: {shown:#?}");
+        }
+        user.requests();
+        let answer = user.ask("get").secret();
+        assert_ne!(answer, token);
+        assert_ne!(user.requests(), 0, "{token}");
+        assert_eq!((user.ask("get").secret(), user.requests()), (answer, 0), "{token}");
+        user.run(&format!("{helper} token {REGISTRY}"), "").succeeds();
+    }
+}
+
 /// Writes into the kernel's keyring that the time of renewal was in 1970, as if half the token's life had gone by.
 fn spend_half(user: &User) {
+    change(user, |entry| entry["renew"] = 0.into());
+}
+
+/// Changes the entry of the registry in the kernel's keyring.
+fn change(user: &User, change: impl Fn(&mut serde_json::Value)) {
     let keyctl = |words: &[&str], stdin: &str| {
         let mut command = user.command("keyctl");
         command.args(words);
@@ -94,6 +138,6 @@ fn spend_half(user: &User) {
     let serial = format!("0x{serial}");
     let payload = keyctl(&["pipe", &serial], "");
     let mut entry: serde_json::Value = serde_json::from_str(&payload).expect("our JSON");
-    entry["renew"] = 0.into();
+    change(&mut entry);
     keyctl(&["pupdate", &serial], &entry.to_string());
 }

@@ -1,7 +1,8 @@
 //! `token`.
 
 use crate::shell::{Shell, hold, nothing};
-use crate::support::REGISTRY;
+use crate::support::{Answer, LIMIT, REGISTRY, ZERO_GUID, run};
+use std::path::Path;
 
 #[test]
 fn the_credential_is_printed_in_every_form() {
@@ -9,6 +10,16 @@ fn the_credential_is_printed_in_every_form() {
         ("token", nothing, "docker-credential-acrscoped token contoso.azurecr.io"),
         ("token-docker-login", nothing, "docker-credential-acrscoped token contoso.azurecr.io --format docker-login"),
         ("token-env", nothing, "docker-credential-acrscoped token contoso.azurecr.io --format env"),
+        (
+            "token-github-actions",
+            |shell| drop(shell.home.write("work/set_env", "")),
+            "GITHUB_ENV=$PWD/set_env docker-credential-acrscoped token contoso.azurecr.io --format github-actions",
+        ),
+        (
+            "token-github-actions-elsewhere",
+            nothing,
+            "docker-credential-acrscoped token contoso.azurecr.io --format github-actions",
+        ),
         ("token-raw", nothing, "docker-credential-acrscoped token contoso.azurecr.io --format raw"),
         (
             "token-other-name",
@@ -26,4 +37,59 @@ fn why_there_is_no_credential_is_told() {
         ("token-no-role", no_role, "docker-credential-acrscoped token contoso.azurecr.io"),
         ("token-wrong-secret", nothing, "AZURE_CLIENT_SECRET=wrong docker-credential-acrscoped token contoso.azurecr.io"),
     ]);
+}
+
+fn typed(shell: &Shell, line: &str) -> Answer {
+    run(shell.command(line), "", LIMIT)
+}
+
+/// `<` and `>` of the user name `<token>` redirect where they stand without quotes.
+#[test]
+fn a_shell_reads_what_is_printed_for_it() {
+    for (name, expected) in [("guid", ZERO_GUID), ("token", "<token>")] {
+        let shell = Shell::new();
+        let helper = format!("ACRSCOPED_USERNAME={name} docker-credential-acrscoped token {REGISTRY} --format");
+        let shown = r#"echo "$ACR_LOGIN_SERVER $ACR_USERNAME $ACR_PASSWORD""#;
+        let read = typed(&shell, &format!("{helper} env >variables && . ./variables && {shown}")).succeeds();
+        assert!(read.stdout.starts_with(&format!("{REGISTRY} {expected} eyJ")), "{read:#?}");
+        shell.home.script("bin/docker", r#"IFS= read -r password; echo "$* $password""#);
+        let read = typed(&shell, &format!(r#"eval "$({helper} docker-login)""#)).succeeds();
+        let line = format!("login {REGISTRY} --username {expected} --password-stdin eyJ");
+        assert!(read.stdout.starts_with(&line), "{read:#?}");
+    }
+}
+
+/// The runner shows the variables of a job in the log of every step, and hides only what a mask named before.
+#[test]
+fn a_job_of_github_masks_the_token_before_it_becomes_a_variable() {
+    for (name, username) in [("guid", ZERO_GUID), ("token", "<token>")] {
+        let shell = Shell::new();
+        let file = shell.home.write("work/set_env", "A=b\n");
+        let line = format!(
+            "ACRSCOPED_USERNAME={name} GITHUB_ENV={} docker-credential-acrscoped token {REGISTRY} --format github-actions",
+            file.display()
+        );
+        let answer = typed(&shell, &line).succeeds();
+        let token = answer.stdout.strip_prefix("::add-mask::eyJ").and_then(|rest| rest.strip_suffix('\n')).expect("a mask");
+        assert!(!token.contains('\n') && answer.stderr.is_empty(), "{answer:#?}");
+        let expected = format!("A=b\nACR_LOGIN_SERVER={REGISTRY}\nACR_USERNAME={username}\nACR_PASSWORD=eyJ{token}\n");
+        assert_eq!(std::fs::read_to_string(&file).expect("our file"), expected);
+    }
+}
+
+#[test]
+fn where_no_variable_can_be_set_no_token_is_printed() {
+    let shell = Shell::new();
+    let path = |name: &str| shell.home.path(name).display().to_string();
+    let target = shell.home.write("target", "");
+    shell.home.write("relative", "");
+    std::os::unix::fs::symlink(&target, path("link")).expect("our folder");
+    for file in ["", "relative", &path("absent"), &path("home"), &path("link"), "/dev/null"] {
+        let line = format!("GITHUB_ENV={file} docker-credential-acrscoped token {REGISTRY} --format github-actions");
+        let answer = typed(&shell, &line).fails();
+        assert_eq!(answer.stdout, "", "{file}: {answer:#?}");
+        assert!(answer.stderr.starts_with("docker-credential-acrscoped: `GITHUB_ENV` "), "{file}: {answer:#?}");
+    }
+    assert!(!Path::new(&path("absent")).exists());
+    assert_eq!(std::fs::read_to_string(target).expect("our file"), "");
 }

@@ -19,11 +19,13 @@ pub(super) struct Check {
     pub(super) hint: Option<String>,
     /// How long it took, if it took time of its own.
     pub(super) took: Option<Duration>,
+    /// Names in its texts that are not shown to strangers.
+    pub(super) names: Vec<String>,
 }
 
 impl Check {
     pub(super) fn new(name: &'static str, mark: Mark, summary: impl Into<String>) -> Self {
-        Self { name, mark, summary: summary.into(), details: vec![], hint: None, took: None }
+        Self { name, mark, summary: summary.into(), details: vec![], hint: None, took: None, names: vec![] }
     }
 
     pub(super) fn good(name: &'static str, summary: impl Into<String>) -> Self {
@@ -41,6 +43,22 @@ impl Check {
     /// It is of no use to look, for this reason.
     pub(super) fn skipped(name: &'static str, reason: impl Display) -> Self {
         Self::new(name, Mark::Skipped, format!("not looked at: {reason}"))
+    }
+
+    /// The same with names that are not shown to strangers.
+    pub(super) fn naming(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.names.extend(names);
+        self
+    }
+
+    /// The same with other texts.
+    pub(super) fn map(self, change: impl Fn(String) -> String) -> Self {
+        Self {
+            summary: change(self.summary),
+            details: self.details.into_iter().map(&change).collect(),
+            hint: self.hint.map(change),
+            ..self
+        }
     }
 
     /// A failure of `get`, in its own words.

@@ -14,6 +14,7 @@ mod keyring;
 mod reach;
 mod redact;
 mod report;
+mod report_file;
 mod setup;
 mod sign_in;
 mod wiring;
@@ -25,10 +26,13 @@ use crate::error::Error;
 use crate::registry::Registry;
 use crate::runtime;
 use crate::terminal::Mark;
+use crate::text::Redactor;
+use crate::token::{AccessToken, RefreshToken};
 use check::Check;
 use clap::Args;
 use grants::Desk;
 use report::Report;
+use secrecy::ExposeSecret;
 use sign_in::SignIn;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -127,17 +131,22 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
         }
     };
     progress(&format!("examining {} …", registry.as_ref().map_or("this machine", Registry::host)));
+    let file = arguments.report.as_deref().map(report_file::create).transpose()?;
     let checks = runtime::run(Box::pin(async { Ok(examine(context, arguments, registry.as_ref(), problem.as_ref()).await) }));
     progress("\r\x1b[K");
-    let report = Report { registry: registry.as_ref().map(|registry| registry.host().to_owned()), checks: checks? };
+    // An empty file would be in the way of the next report.
+    let discard = || arguments.report.iter().for_each(|path| drop(std::fs::remove_file(path)));
+    let checks = checks.inspect_err(|_| discard())?;
+    let report = Report { registry: registry.as_ref().map(|registry| registry.host().to_owned()), checks };
     if arguments.format.json {
         write_json(&mut output, &report.json())?;
     } else {
         output.write_all(report.draw(context.terminal).as_bytes()).map_err(Error::Output)?;
     }
-    if let Some(file) = &arguments.report {
-        redact::write(file, &report, context.settings, registry.as_ref())?;
-        (context.tell)(&format!("the report is in {}\n", file.display()));
+    if let (Some(file), Some(path)) = (file, &arguments.report) {
+        let repository = arguments.repository.as_deref();
+        report_file::write(file, &report, context, registry.as_ref(), repository).inspect_err(|_| discard())?;
+        (context.tell)(&format!("the report is in {}\n", path.display()));
     }
     Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -197,7 +206,10 @@ async fn examine(
     }
     checks.push(keyring);
     checks.extend(wiring::look(context, registry));
-    checks
+    // A registry may repeat a token in the claims of its own.
+    let secrets = [access_token.as_ref().map(AccessToken::secret), refresh_token.as_ref().map(RefreshToken::secret)];
+    let redactor = Redactor::new(secrets.into_iter().flatten().map(|secret| secret.expose_secret()));
+    checks.into_iter().map(|check| check.map(|text| redactor.redact(&text))).collect()
 }
 
 /// What can be said when the settings cannot be used.

@@ -52,6 +52,7 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
     let (answered, certificate) = tokio::join!(ask(&network, registry, deadline), shown_certificate);
     let certificate = certificate.ok().flatten().and_then(|der| Facts::of(&der));
     let has_expired = certificate.as_ref().is_some_and(|facts| facts.ends < clock());
+    let names = certificate.iter().map(|facts| facts.issuer.clone()).collect::<Vec<_>>();
     let certificate = certificate.as_ref().map(shown);
     let (tls, challenge) = match &answered {
         Ok(answered) => {
@@ -67,7 +68,7 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
         }
     };
     let clock = compared(host, answered.ok().as_ref(), &network);
-    vec![dns, tcp, tls, challenge, clock]
+    vec![dns, tcp, tls.naming(names), challenge, clock]
 }
 
 fn is_no_connection(error: &Error) -> bool {

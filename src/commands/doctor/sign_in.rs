@@ -78,11 +78,12 @@ impl<'a> SignIn<'a> {
         };
         let unknown = || "unknown".to_owned();
         let expires = claims.expires.map_or_else(unknown, |expires| until(expires, (self.clock)()));
-        Check::good(ACCESS_TOKEN, format!("for {}", claims.audience.unwrap_or_else(unknown))).with([
+        let check = Check::good(ACCESS_TOKEN, format!("for {}", claims.audience.unwrap_or_else(unknown))).with([
             format!("tenant: {}", claims.tenant.unwrap_or_else(unknown)),
             format!("identity: {}", claims.identity.unwrap_or_else(unknown)),
             format!("until {expires}"),
-        ])
+        ]);
+        check.naming(Claims::names(token.secret()))
     }
 
     /// Exchanges the access token.
@@ -104,8 +105,7 @@ impl<'a> SignIn<'a> {
     async fn exchanged(&self, token: &AccessToken) -> Result<RefreshToken, Error> {
         let session = self.session.as_ref().ok_or_else(|| Error::Input("nobody signs in".into()))?;
         let client = self.network.internet(self.registry.login_server())?;
-        let secret = session.exchange(&self.network, &client, self.deadline, token).await?;
-        Ok(RefreshToken::received(secret, (self.clock)()))
+        session.exchange(&self.network, &client, self.deadline, token).await
     }
 
     /// What a refresh token is good for.

@@ -227,8 +227,8 @@ fn is_registrys(audience: &Value) -> bool {
 /// Any text as a token: bounds of the times in which it is handed out.
 pub fn refresh_token(text: &str, now: u64, at: u64) {
     let Some((now, at)) = moment(now).zip(moment(at)) else { return };
-    let received = RefreshToken::received(text.into(), now);
-    let restored = RefreshToken::restored(text.into(), now);
+    let tokens = RefreshToken::received(text.into(), now).zip(RefreshToken::restored(text.into(), now));
+    let Some((received, restored)) = tokens else { return };
     let life = received.expires().and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
     for (token, longest) in [(&received, life / 2), (&restored, Duration::ZERO)] {
         assert_eq!(token.secret().expose_secret(), text);
