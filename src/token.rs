@@ -100,6 +100,7 @@ fn is_resource_manager(host: &str) -> bool {
 struct AccessClaims {
     aud: Value,
     tid: Value,
+    oid: Value,
 }
 
 /// What is said of a JWT whose audience is missing, double or no text.
@@ -110,6 +111,7 @@ const UNREADABLE: &str = "an audience that cannot be read";
 pub struct AccessToken {
     secret: SecretString,
     tenant: Option<String>,
+    object_id: Option<String>,
     expires: Option<SystemTime>,
 }
 
@@ -122,16 +124,15 @@ impl AccessToken {
             Payload::None => AccessClaims::default(),
             Payload::Unreadable => return Err(UNREADABLE.into()),
             Payload::Json(json) => match serde_json::from_slice::<AccessClaims>(&json) {
-                Ok(AccessClaims { aud: Value::String(claim), tid }) if audience.is(&claim) => {
-                    AccessClaims { aud: Value::String(claim), tid }
-                }
+                Ok(claims) if matches!(&claims.aud, Value::String(claim) if audience.is(claim)) => claims,
                 Ok(AccessClaims { aud: Value::String(claim), .. }) => return Err(format!("`{}`", printable(&claim))),
                 Ok(AccessClaims { aud: Value::Null, .. }) | Err(_) => return Err(UNREADABLE.into()),
                 Ok(AccessClaims { aud, .. }) => return Err(format!("`{}`", printable(&aud.to_string()))),
             },
         };
         let expires = expiry_of(secret.expose_secret());
-        Ok(Self { secret, tenant: claims.tid.as_str().map(str::to_owned), expires })
+        let object_id = claims.oid.as_str().filter(|id| is_guid(id)).map(str::to_owned);
+        Ok(Self { secret, tenant: claims.tid.as_str().map(str::to_owned), object_id, expires })
     }
 
     /// The token itself, for the body of one request or a store.
@@ -142,6 +143,11 @@ impl AccessToken {
     /// The tenant (`tid`) that issued it, where the token can be read.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+
+    /// The object id (`oid`) of the identity, where the token shows one. It becomes part of commands to paste.
+    pub fn object_id(&self) -> Option<&str> {
+        self.object_id.as_deref()
     }
 
     /// Until when it is used for further registries: five minutes before it ends. A token that does not say when it ends is
@@ -228,6 +234,12 @@ impl RefreshToken {
         let half = expires.duration_since(self.renew).unwrap_or_default();
         ahead > half.min(LONGEST_LIFE / 2) + SPENT
     }
+}
+
+/// Whether a claim is a GUID in its usual form.
+fn is_guid(text: &str) -> bool {
+    let is_in_place = |(at, byte): (usize, u8)| if [8, 13, 18, 23].contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    text.len() == 36 && text.bytes().enumerate().all(is_in_place)
 }
 
 /// `exp` of a JWT.

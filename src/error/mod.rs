@@ -9,6 +9,7 @@ mod unreachable;
 
 pub use crate::text::{printable, visible};
 pub use refusal::{IN_THE_WAY, Refusal};
+pub(crate) use refusal::{PULL, PULL_ABAC, assign_role, object_id_note, try_again};
 pub use unreachable::{Stage, Unreachable};
 
 use crate::registry::Registry;
@@ -101,6 +102,8 @@ pub enum Error {
         source: String,
         /// Its `aud` claim, in words.
         audience: String,
+        /// The audience that it was requested for.
+        requested: String,
     },
     /// The registry gave no refresh token for the access token.
     Exchange {
@@ -218,8 +221,8 @@ impl fmt::Display for Error {
             Self::Annotation { name, problem } => write!(f, "`{name}` {problem}"),
             Self::NoIdentity { .. } => f.write_str("no Azure identity to sign in with"),
             Self::SignIn(sign_in) => write!(f, "{} gave no access token: {}", sign_in.source, sign_in.said),
-            Self::WrongAudience { source, audience } => {
-                write!(f, "{source} gave an access token for {audience} and not for registries: it was sent nowhere")
+            Self::WrongAudience { source, audience, requested } => {
+                write!(f, "{source} gave an access token for {audience}, not for `{requested}`: the helper did not send it")
             }
             Self::Exchange { registry, refusal, .. } => refusal.describe(registry, f),
             Self::Unreachable(unreachable) => unreachable.fmt(f),

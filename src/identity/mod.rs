@@ -236,8 +236,11 @@ impl Identity {
 
     /// An access token that this identity was given, if it is for registries.
     pub(crate) fn judge(&self, token: SecretString) -> Result<AccessToken, Error> {
-        AccessToken::new(token, &self.audience)
-            .map_err(|audience| Error::WrongAudience { source: self.to_string(), audience: crate::error::printable(&audience) })
+        AccessToken::new(token, &self.audience).map_err(|audience| Error::WrongAudience {
+            source: self.to_string(),
+            audience: crate::error::printable(&audience),
+            requested: self.audience.as_str().to_owned(),
+        })
     }
 
     /// What went wrong in a sign-in as this identity, in words.

@@ -24,7 +24,9 @@ pub(crate) fn play(answers: &Answers, row: &Row) -> Row {
         run(doctor(&home, &simulator, row, &words[1..]), "", LIMIT)
     };
     let [read, hint, id] = if words[0] == "get" { of_get(&answer) } else { of_doctor(&answer, row.command.contains("--probe-arm")) };
-    let named = |text: String| text.replace(CLIENT, "CLIENT").replace(CLIENT_OBJECT, "OBJECT").replace(TENANT, "TENANT");
+    let own = home.path("home").display().to_string();
+    let names = [(CLIENT, "CLIENT"), (CLIENT_OBJECT, "OBJECT"), (TENANT, "TENANT"), (&own, "HOME")];
+    let named = |text: String| names.iter().fold(text, |text, (id, name)| text.replace(id, name));
     Row { read: named(read), hint: named(hint), id, exit: answer.code().to_string(), ..row.clone() }
 }
 

@@ -165,7 +165,7 @@ fn shown(facts: &Facts) -> String {
 
 /// The correlation id of an answer, as a line.
 pub(super) fn correlation(answered: &Answered) -> Option<String> {
-    exchange::correlation(&answered.headers).map(|id| format!("correlation id: {id}"))
+    exchange::correlation(&answered.headers, &answered.body).map(|id| format!("correlation id: {id}"))
 }
 
 /// Whether the answer is HTML.
