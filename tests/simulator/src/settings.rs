@@ -74,12 +74,13 @@ pub struct Settings {
     pub anonymous_token_life: i64,
     /// Seconds until an Entra access token expires.
     pub entra_token_life: i64,
-    /// The status that refuses `grant_type=password` with the zero GUID at `/oauth2/token`; none takes it.
+    /// The status that refuses `grant_type=password` with the zero GUID at `/oauth2/token`; none takes it. Not known of a real one: 401,
+    /// or 400 as in a log of 2022 without a scope.
     pub password_grant: Option<u16>,
     /// Whether `access_type=offline` is answered with a refresh token, as `offline_token=true` is.
     pub offline_access_type: bool,
-    /// What a regional endpoint names as service and realm in its challenge (not known of the real one).
-    pub regional_challenge: RegionalChallenge,
+    /// Whether a regional endpoint takes its own name as the service too (not known), beside that of the global login server.
+    pub takes_regional_service: bool,
     /// How often a device code is answered `authorization_pending` before it is approved.
     pub device_code_polls: u32,
     /// Seconds until a device code expires.
@@ -106,14 +107,15 @@ pub struct Authority {
     pub cloud: String,
 }
 
-/// How `/oauth2/exchange` refuses; real registries changed over the years.
+/// How `/oauth2/exchange` refuses; real registries changed over the years. A token of a wrong audience is a 401 with words for it in
+/// each of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorShape {
     /// 403 `DENIED` for an identity without a role, 401 with an empty body for a bad token.
     Y2021,
     /// 401 with an empty body for both.
     Y2024,
-    /// 401 `UNAUTHORIZED` with a correlation id in the message for both.
+    /// 401 `UNAUTHORIZED` for both: with a correlation id in the message for an identity without a role.
     #[default]
     Y2026,
 }
@@ -128,17 +130,6 @@ pub enum Approval {
     /// The sign-in page has a button to approve and one to deny, and a device code waits until it was entered at
     /// `https://microsoft.com/devicelogin`.
     Page,
-}
-
-/// What a regional endpoint answers in its challenge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RegionalChallenge {
-    /// Its own name.
-    #[default]
-    Own,
-    /// The name of the global login server.
-    Global,
 }
 
 impl Default for Settings {
@@ -166,9 +157,9 @@ impl Default for Settings {
             registry_access_token_life: 3_600,
             anonymous_token_life: 300,
             entra_token_life: 3_599,
-            password_grant: Some(400),
+            password_grant: Some(401),
             offline_access_type: false,
-            regional_challenge: RegionalChallenge::default(),
+            takes_regional_service: false,
             device_code_polls: 1,
             device_code_life: 900,
             approval: Approval::default(),
