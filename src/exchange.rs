@@ -59,7 +59,9 @@ pub async fn refresh_token(
         Err(refusal) => refusal,
     };
     let refusal = match refusal.unwrap_or_else(|| refusal_of(status, &headers, &body)) {
-        Refusal::Denied { status, said, .. } => Refusal::Denied { status, said, object_id: access_token.object_id().map(str::to_owned) },
+        Refusal::Denied { status, said, .. } => {
+            Refusal::Denied { status, said, object_id: access_token.object_id().map(str::to_owned) }
+        }
         other => other,
     };
     Err(refused(registry, refusal.without(access_token.secret()), correlation(&headers, &body)))
@@ -117,7 +119,9 @@ pub(crate) fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -
 
 /// Whether the message of a 401 is about the token, and not about roles, as recorded in 2023, 2024 and 2026. The words choose the hint alone.
 fn is_about_the_token(said: &str) -> bool {
-    ["retrieving permissions failed", "token invalid audience", "token validation failed"].iter().any(|text| said.starts_with(text))
+    ["retrieving permissions failed", "token invalid audience", "token validation failed"]
+        .iter()
+        .any(|text| said.starts_with(text))
 }
 
 /// The id that Azure's support asks for, from the header or, where that has none, from the message.
@@ -164,6 +168,22 @@ mod tests {
     }
 
     #[test]
+    fn the_correlation_id_is_that_of_the_header_or_else_of_the_message() {
+        let body = r#"{"errors":[{"message":"no. CorrelationId: 0a3728f5-aee8-4ea1-9b84-4dc6e1aef664"}]}"#;
+        for (header, body, expected) in [
+            (Some("d0359bee"), body, Some("d0359bee")),
+            (Some("not an id"), body, Some("0a3728f5-aee8-4ea1-9b84-4dc6e1aef664")),
+            (None, body, Some("0a3728f5-aee8-4ea1-9b84-4dc6e1aef664")),
+            (None, r#"{"errors":[{"message":"CorrelationId: $(reboot)"}]}"#, None),
+            (None, "", None),
+        ] {
+            let headers =
+                header.map(|id| ("x-ms-correlation-request-id".parse().unwrap(), id.parse().unwrap())).into_iter().collect();
+            assert_eq!(correlation(&headers, body.as_bytes()).as_deref(), expected, "{header:?} {body}");
+        }
+    }
+
+    #[test]
     fn every_answer_of_an_exchange_has_its_sentence() {
         let page = "\n <!DOCTYPE html><html><body>Sign in</body></html>";
         let unauthorized = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 1"}]}"#;
@@ -190,7 +210,13 @@ mod tests {
                 401,
                 vec![],
                 unauthorized,
-                "R refused the access token: 401, authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 1",
+                "R refused the access token: 401, authentication required, visit https://aka.ms/acr/authorization for more information.",
+            ),
+            (
+                401,
+                vec![],
+                r#"{"errors":[{"message":"CorrelationId: no id at all"}]}"#,
+                "R refused the access token: 401, CorrelationId: no id at all",
             ),
             (
                 403,
@@ -213,7 +239,8 @@ mod tests {
                 "",
                 "R answered the exchange with a redirect to `http://evil.example/`, which is not followed",
             ),
-            (502, vec![], page, "a web page came in place of the answer of R: 502"),
+            (400, vec![], page, "a web page came in place of the answer of R: 400"),
+            (502, vec![], page, "R answered the exchange with 502"),
             (500, vec![], "", "R answered the exchange with 500"),
             (
                 400,

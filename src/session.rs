@@ -191,9 +191,9 @@ impl<'a> Session<'a> {
         let (token, is_new) = self.access_token(network, deadline, None).await?;
         match self.exchange(network, &client, deadline, &token).await {
             // It may have been revoked, or the role may have come with a group since.
-            Err(refusal @ Error::Exchange { refusal: Refusal::Denied { status: 401, .. } | Refusal::InvalidToken { .. }, .. })
-                if !is_new =>
-            {
+            Err(
+                refusal @ Error::Exchange { refusal: Refusal::Denied { status: 401, .. } | Refusal::InvalidToken { .. }, .. },
+            ) if !is_new => {
                 info!(registry = %self.registry, "the kept access token was refused; signing in anew");
                 let (new, _) = self.access_token(network, deadline, Some(&token)).await?;
                 if new.is(&token) {

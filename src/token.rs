@@ -238,7 +238,8 @@ impl RefreshToken {
 
 /// Whether a claim is a GUID in its usual form.
 fn is_guid(text: &str) -> bool {
-    let is_in_place = |(at, byte): (usize, u8)| if [8, 13, 18, 23].contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    let is_in_place =
+        |(at, byte): (usize, u8)| if [8, 13, 18, 23].contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
     text.len() == 36 && text.bytes().enumerate().all(is_in_place)
 }
 

@@ -389,9 +389,12 @@ mod tests {
         let rows = [
             (Error::NotOurs, "credentials not found in native keychain"),
             (no_identity(), "no Azure identity to sign in with"),
-            (exchange(Refusal::Denied { status: 401, said: None }), "contoso.azurecr.io refused the access token: 401"),
             (
-                exchange(Refusal::Denied { status: 403, said: Some("no".into()) }),
+                exchange(Refusal::Denied { status: 401, said: None, object_id: None }),
+                "contoso.azurecr.io refused the access token: 401",
+            ),
+            (
+                exchange(Refusal::Denied { status: 403, said: Some("no".into()), object_id: None }),
                 "contoso.azurecr.io refused the access token: 403, no",
             ),
             (
@@ -430,8 +433,13 @@ mod tests {
                 "gave up after 30 s while the Azure CLI was asked",
             ),
             (
-                Error::WrongAudience { source: "the Azure CLI".into(), audience: "`https://management.azure.com`".into() },
-                "the Azure CLI gave an access token for `https://management.azure.com` and not for registries: it was sent nowhere",
+                Error::WrongAudience {
+                    source: "the Azure CLI".into(),
+                    audience: "`https://management.azure.com`".into(),
+                    requested: "https://containerregistry.azure.net".into(),
+                },
+                "the Azure CLI gave an access token for `https://management.azure.com`, not for \
+                 `https://containerregistry.azure.net`: the helper did not send it",
             ),
         ];
         for (error, sentence) in rows {
@@ -482,7 +490,7 @@ mod tests {
                 Some("`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go"),
             ),
             (
-                Error::WrongAudience { source: "x".into(), audience: "y".into() },
+                Error::WrongAudience { source: "x".into(), audience: "y".into(), requested: "z".into() },
                 Some("the source ignores the scope it was asked for; choose another one"),
             ),
             (
@@ -521,10 +529,30 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_names_the_roles_of_both_kinds_of_registry() {
-        let hint = exchange(Refusal::Denied { status: 401, said: None }).hint().unwrap();
-        for role in ["AcrPull", "AcrPush", "Container Registry Repository Reader or Writer"] {
-            assert!(hint.contains(role), "{role}");
+    fn a_missing_role_has_a_command_to_paste_and_names_the_roles_of_both_kinds_of_registry() {
+        let scope = r#"--scope "$(az acr show --name contoso --query id --output tsv)""#;
+        for (object_id, assignee) in
+            [(Some("c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846"), "c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846"), (None, "OBJECT_ID")]
+        {
+            let refusal = Refusal::Denied { status: 401, said: None, object_id: object_id.map(str::to_owned) };
+            let notes = refusal.notes().join("\n");
+            for role in ["AcrPush", "Container Registry Repository Reader or Writer"] {
+                assert!(notes.contains(role), "{notes}");
+            }
+            assert_eq!(notes.contains("OBJECT_ID"), object_id.is_none(), "{notes}");
+            let expected = format!("az role assignment create --assignee {assignee} --role AcrPull {scope}");
+            assert_eq!(exchange(refusal).hint(), Some(expected));
         }
+        let registry = Registry::parse("contoso-abc123.azurecr.io", &[]).unwrap();
+        let expected = format!("az role assignment create --assignee X --role 'Container Registry Repository Reader' {scope}");
+        assert_eq!(assign_role(&registry, PULL_ABAC, Some("X")), expected);
+    }
+
+    #[test]
+    fn a_token_that_is_not_valid_has_a_hint_on_its_tenant_and_cloud() {
+        let refusal = Refusal::InvalidToken { status: 401, said: "token validation failed".into() };
+        assert!(refusal.notes().is_empty());
+        let hint = exchange(refusal).hint().unwrap();
+        assert!(hint.contains("another tenant") && hint.contains("`audience`") && !hint.contains("role"), "{hint}");
     }
 }

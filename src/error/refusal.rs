@@ -124,8 +124,8 @@ impl Refusal {
         match self {
             Self::Denied { object_id, .. } => assign_role(registry, PULL, object_id.as_deref()),
             Self::InvalidToken { .. } => format!(
-                "if the registry is in another tenant, set `tenant` under `[registry.\"{}\"]` in the config file. In a cloud of your \
-                 own, check `audience` and `authority` too",
+                "if the registry is in another tenant, set `tenant` under `[registry.\"{}\"]` in the config file. If it is in another \
+                 cloud, check `authority` and `audience`",
                 registry.host()
             ),
             Self::Firewall { address: Some(address) } => {
@@ -147,7 +147,9 @@ impl Refusal {
             "a new role assignment takes up to 10 minutes: https://aka.ms/acr/authorization".to_owned(),
         ];
         if (*status, said) == (401, &None) {
-            lines.push("the registry gives no reason: the token may also be of another tenant or cloud than the registry".to_owned());
+            lines.push(
+                "the registry gives no reason: the token may also be of another tenant or cloud than the registry".to_owned(),
+            );
         }
         lines.extend(object_id.is_none().then(object_id_note));
         lines

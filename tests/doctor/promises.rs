@@ -28,7 +28,17 @@ fn azure_resource_manager_is_asked_for_only_when_told_to_and_announced() {
     assert!(!asks_arm(&simulator), "{:#?}", simulator.journal());
     let answer = doctor(&home, &simulator, &[REGISTRY, "--probe-arm"]).succeeds();
     assert!(asks_arm(&simulator));
-    assert!(answer.stderr.starts_with("--probe-arm: the identity is asked for a token of Azure Resource Manager"), "{answer:#?}");
+    assert!(answer.stderr.starts_with("--probe-arm: if contoso.azurecr.io accepts an ACR-scoped token"), "{answer:#?}");
+}
+
+#[test]
+fn azure_resource_manager_is_not_asked_for_where_the_registry_refuses_the_identity_anyway() {
+    let (home, simulator) = world();
+    simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
+    let answer = doctor(&home, &simulator, &[REGISTRY, "--probe-arm", "--plain"]).fails();
+    assert!(!asks_arm(&simulator), "{:#?}", simulator.journal());
+    let said = "skipped: arm-tokens: not looked at: the helper requested no ARM-scoped token, because exchange failed";
+    assert!(answer.stdout.contains(said), "{answer:#?}");
 }
 
 #[test]

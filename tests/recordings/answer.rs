@@ -62,7 +62,8 @@ impl Answers {
 impl Answer {
     /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().filter_map(|header| header.split_once(": ")).find(|(own, _)| own.eq_ignore_ascii_case(name));
+        let found =
+            self.headers.iter().filter_map(|header| header.split_once(": ")).find(|(own, _)| own.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value)
     }
 
@@ -98,7 +99,8 @@ fn filled(body: &str, service: &str) -> String {
         claims
     };
     let all = json!([{"Type": "repository", "Name": "team/app", "Actions": ["pull", "push"]}]);
-    let permissions = json!({"appid": CLIENT, "tenant": TENANT, "permissions": {"Actions": ["read", "write"], "NotActions": null}});
+    let permissions =
+        json!({"appid": CLIENT, "tenant": TENANT, "permissions": {"Actions": ["read", "write"], "NotActions": null}});
     let entra = json!({
         "aud": ACR_AUDIENCE, "iss": format!("https://sts.windows.net/{TENANT}/"), "iat": now - 300, "nbf": now - 300, "exp": now + 86_399,
         "appid": CLIENT, "appidacr": "1", "idtyp": "app", "oid": CLIENT_OBJECT, "sub": CLIENT_OBJECT, "tid": TENANT, "ver": "1.0",

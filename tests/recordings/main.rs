@@ -23,7 +23,8 @@ const LANES: usize = 4;
 fn play_all(answers: &Answers, rows: &[Row]) -> Vec<Row> {
     let lanes: Vec<&[Row]> = rows.chunks(rows.len().div_ceil(LANES)).collect();
     std::thread::scope(|scope| {
-        let lanes: Vec<_> = lanes.iter().map(|rows| scope.spawn(|| rows.iter().map(|row| play::play(answers, row)).collect())).collect();
+        let lanes: Vec<_> =
+            lanes.iter().map(|rows| scope.spawn(|| rows.iter().map(|row| play::play(answers, row)).collect())).collect();
         lanes.into_iter().flat_map(|lane| -> Vec<Row> { lane.join().expect("a lane without panic") }).collect()
     })
 }

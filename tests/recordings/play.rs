@@ -23,7 +23,8 @@ pub(crate) fn play(answers: &Answers, row: &Row) -> Row {
     } else {
         run(doctor(&home, &simulator, row, &words[1..]), "", LIMIT)
     };
-    let [read, hint, id] = if words[0] == "get" { of_get(&answer) } else { of_doctor(&answer, row.command.contains("--probe-arm")) };
+    let [read, hint, id] =
+        if words[0] == "get" { of_get(&answer) } else { of_doctor(&answer, row.command.contains("--probe-arm")) };
     let own = home.path("home").display().to_string();
     let names = [(CLIENT, "CLIENT"), (CLIENT_OBJECT, "OBJECT"), (TENANT, "TENANT"), (&own, "HOME")];
     let named = |text: String| names.iter().fold(text, |text, (id, name)| text.replace(id, name));
@@ -46,7 +47,9 @@ fn faults(answers: &Answers, row: &Row) -> Vec<Fault> {
     let first = (row.to == "second exchange").then(|| fault("exchange", WORKING[0].1, Some(1)));
     let own = fault(&row.to, &row.answer, None);
     // Of the faults at a place the first happens: what the row names stands before what works.
-    let rest = WORKING.iter().map(|(to, name)| fault(to, if row.host.contains(".geo.") && *to == "/v2/" { "v2-geo" } else { name }, None));
+    let rest = WORKING
+        .iter()
+        .map(|(to, name)| fault(to, if row.host.contains(".geo.") && *to == "/v2/" { "v2-geo" } else { name }, None));
     first.into_iter().chain([own]).chain(rest).collect()
 }
 

@@ -53,7 +53,12 @@ pub(super) struct Desk<'a> {
 
 impl<'a> Desk<'a> {
     /// With a deadline of its own.
-    pub(super) fn new(config: &'a Config, registry: &'a Registry, clock: Clock, access: Option<&AccessToken>) -> Result<Self, Error> {
+    pub(super) fn new(
+        config: &'a Config,
+        registry: &'a Registry,
+        clock: Clock,
+        access: Option<&AccessToken>,
+    ) -> Result<Self, Error> {
         let (network, deadline) = reach::network(config, clock);
         let client = network.internet(registry.host())?;
         let object_id = access.and_then(AccessToken::object_id).map(str::to_owned);
@@ -95,7 +100,8 @@ impl<'a> Desk<'a> {
                 if yes.is_empty() { "nothing is granted".to_owned() } else { format!("{} is granted, not pull", list(yes)) };
             let role = if is_by_repository { PULL_ABAC } else { PULL };
             let check = Check::bad(REPOSITORY, format!("{said} in {repository}"));
-            let check = check.with(self.object_id.is_none().then(object_id_note));
+            let mode = is_by_repository.then(|| "the registry grants permissions by repository, as in ABAC mode".to_owned());
+            let check = check.with(mode).with(self.object_id.is_none().then(object_id_note));
             return check.hint(assign_role(self.registry, role, self.object_id.as_deref()));
         }
         let missing = if no.is_empty() { None } else { Some(format!("not granted: {}", list(no))) };

@@ -11,9 +11,7 @@ use crate::wire::{self, Reply};
 impl Desk<'_> {
     pub(super) fn exchange(&self, entry: &mut Entry) -> Reply {
         match self.exchanged(entry) {
-            Ok(refresh_token) => {
-                wire::json(200, &json!({"refresh_token": refresh_token}))
-            }
+            Ok(refresh_token) => wire::json(200, &json!({"refresh_token": refresh_token})),
             Err(problem) => problem.reply(self),
         }
     }

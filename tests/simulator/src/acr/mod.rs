@@ -37,7 +37,11 @@ impl Desk<'_> {
         if let Some(refused) = self.firewall() {
             return self.with_headers(refused);
         }
-        let left = match self.world.buckets.take(&self.registry.host, self.registry.limit.unwrap_or(Limit::STANDARD), clock::unix_ms()) {
+        let left = match self.world.buckets.take(
+            &self.registry.host,
+            self.registry.limit.unwrap_or(Limit::STANDARD),
+            clock::unix_ms(),
+        ) {
             Taken::Refused(seconds) if self.registry.limit.is_some() => {
                 return self.with_headers(Problem::Throttled(seconds).reply(self));
             }
@@ -80,5 +84,4 @@ impl Desk<'_> {
         let address = self.registry.firewall.clone()?;
         Some(Problem::Firewall(address).reply(self))
     }
-
 }

@@ -129,7 +129,13 @@ async fn a_refusal_has_the_shape_of_its_year() {
             "",
             "retrieving permissions failed",
         ),
-        (ErrorShape::Y2024, 401, "", "", "token invalid audience: the received access token has been obtained for wrong audience"),
+        (
+            ErrorShape::Y2024,
+            401,
+            "",
+            "",
+            "token invalid audience: the received access token has been obtained for wrong audience",
+        ),
         (ErrorShape::Y2026, 401, "CorrelationId: ", "token validation failed", "token validation failed"),
     ];
     let of_arm = world.sign_in(TOKEN_PAGE, &[("scope", ARM_SCOPE)]).await.text("access_token");
