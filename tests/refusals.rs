@@ -5,7 +5,7 @@ mod support;
 use simulator::{BadCertificate, Endpoint, ErrorShape, Fault, FaultAt, FaultKind, Settings, Simulator};
 use std::process::Command;
 use std::time::Duration;
-use support::{Answer, REGISTRY, ask, helper, world};
+use support::{Answer, REGISTRY, ask, binary, helper, world};
 
 /// The command that gives the simulator's service principal a role, by the object id in its token.
 const ROLE: &str = "hint: az role assignment create --assignee c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846 --role AcrPull \
@@ -332,6 +332,30 @@ fn a_name_that_does_not_resolve_is_told() {
         "the name login.microsoftonline.com was not found",
         "hint: check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone",
     );
+}
+
+/// The static program has musl's resolver, whose words for it are others.
+#[test]
+#[ignore = "needs namespaces and the static binary: run tests/run"]
+#[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
+fn a_name_server_that_asks_for_another_try_is_asked_again() {
+    const SCRIPT: &str = "mount --bind \"$RESOLVER\" /etc/resolv.conf; ip link set lo up; exec \"$0\" \"$@\"";
+    let of_release = std::env::var_os("ACRSCOPED_STATIC_BINARY");
+    let of_release =
+        of_release.expect("ACRSCOPED_STATIC_BINARY is not set: export ACRSCOPED_STATIC_BINARY=$(packaging/build-static)");
+    for program in [binary(), of_release.into()] {
+        let (home, simulator) = world();
+        // On this port of loopback listens no name server.
+        let resolver = home.write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+        let command = helper(&home, &simulator);
+        let mut unshared = Command::new("unshare");
+        unshared.args(["--map-root-user", "--net", "--mount", "sh", "-ec", SCRIPT]).arg(&program).env_clear();
+        unshared.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env_remove("HTTPS_PROXY");
+        unshared.env("RESOLVER", resolver).env("ACRSCOPED_LOG", "debug");
+        let answer = ask(unshared, "get", REGISTRY).fails();
+        assert_eq!(answer.stdout, "the name login.microsoftonline.com was not found\n");
+        assert_eq!(answer.stderr.matches("trying again").count(), 2, "{}: {}", program.display(), answer.stderr);
+    }
 }
 
 #[test]
