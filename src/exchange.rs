@@ -75,7 +75,7 @@ pub fn address(registry: &Registry) -> String {
 fn refused(registry: &Registry, refusal: Refusal, correlation: Option<String>) -> Error {
     let correlation = correlation.map(|id| format!("correlation id: {id}"));
     let details = refusal.notes().into_iter().chain(correlation).collect();
-    Error::Exchange { registry: registry.clone(), refusal, details }
+    Error::Exchange { registry: Box::new(registry.clone()), refusal, details }
 }
 
 /// The refresh token of a 200; `Err(None)` for every other status.

@@ -108,7 +108,7 @@ pub enum Error {
     /// The registry gave no refresh token for the access token.
     Exchange {
         /// Which registry was asked.
-        registry: Registry,
+        registry: Box<Registry>,
         /// What it answered.
         refusal: Refusal,
         /// Whose token it was, and its `x-ms-correlation-request-id`, which Azure support asks for, a line each.
@@ -368,7 +368,7 @@ mod tests {
     use super::*;
 
     fn exchange(refusal: Refusal) -> Error {
-        Error::Exchange { registry: Registry::parse("contoso.azurecr.io", &[]).unwrap(), refusal, details: vec![] }
+        Error::Exchange { registry: Registry::parse("contoso.azurecr.io", &[]).unwrap().into(), refusal, details: vec![] }
     }
 
     fn no_identity() -> Error {

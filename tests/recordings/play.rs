@@ -27,8 +27,8 @@ pub(crate) fn play(answers: &Answers, row: &Row) -> Row {
         if words[0] == "get" { of_get(&answer) } else { of_doctor(&answer, row.command.contains("--probe-arm")) };
     let own = home.path("home").display().to_string();
     let names = [(CLIENT, "CLIENT"), (CLIENT_OBJECT, "OBJECT"), (TENANT, "TENANT"), (&own, "HOME")];
-    let named = |text: String| names.iter().fold(text, |text, (id, name)| text.replace(id, name));
-    Row { read: named(read), hint: named(hint), id, exit: answer.code().to_string(), ..row.clone() }
+    let shown = |text: String| names.iter().fold(text, |text, (id, name)| text.replace(id, name));
+    Row { read: shown(read), hint: shown(hint), id, exit: answer.code().to_string(), ..row.clone() }
 }
 
 fn faults(answers: &Answers, row: &Row) -> Vec<Fault> {

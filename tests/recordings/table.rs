@@ -66,7 +66,7 @@ impl Table {
 
     /// Writes the page with these rows.
     pub(crate) fn write(&self, rows: &[Row]) {
-        let rows: String = rows.iter().map(|row| format!("{row}\n")).collect();
-        std::fs::write(FILE, format!("{}{rows}", self.head)).expect("the folder of the table");
+        let page = rows.iter().fold(self.head.clone(), |page, row| page + &row.to_string() + "\n");
+        std::fs::write(FILE, page).expect("the folder of the table");
     }
 }

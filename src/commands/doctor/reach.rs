@@ -143,7 +143,7 @@ pub(super) async fn send(
     let host = registry.host();
     let lost = |error: &(dyn std::error::Error + 'static)| {
         let unreadable = || Error::Exchange {
-            registry: registry.clone(),
+            registry: Box::new(registry.clone()),
             refusal: crate::error::Refusal::Malformed("something unreadable"),
             details: vec![],
         };

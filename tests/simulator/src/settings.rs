@@ -79,8 +79,8 @@ pub struct Settings {
     pub password_grant: Option<u16>,
     /// Whether `access_type=offline` is answered with a refresh token, as `offline_token=true` is.
     pub offline_access_type: bool,
-    /// Whether a regional endpoint takes its own name as the service too (not known), beside that of the global login server.
-    pub takes_regional_service: bool,
+    /// Which services a regional endpoint takes.
+    pub regional_service: RegionalService,
     /// How often a device code is answered `authorization_pending` before it is approved.
     pub device_code_polls: u32,
     /// Seconds until a device code expires.
@@ -132,6 +132,17 @@ pub enum Approval {
     Page,
 }
 
+/// Which services a regional endpoint takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegionalService {
+    /// The global login server, as its challenge says.
+    #[default]
+    Global,
+    /// Its own name too (not known of a real one).
+    Either,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -159,7 +170,7 @@ impl Default for Settings {
             entra_token_life: 3_599,
             password_grant: Some(401),
             offline_access_type: false,
-            takes_regional_service: false,
+            regional_service: RegionalService::default(),
             device_code_polls: 1,
             device_code_life: 900,
             approval: Approval::default(),

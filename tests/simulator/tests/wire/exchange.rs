@@ -1,7 +1,7 @@
 //! `/oauth2/exchange`: who gets a refresh token, and the three ways of refusing.
 
 use reqwest::Method;
-use simulator::{ACR_APP_ID, ACR_AUDIENCE, Authority, ErrorShape, Limit, Registry, Role, TENANT, Tenant};
+use simulator::{ACR_APP_ID, ACR_AUDIENCE, Authority, ErrorShape, Limit, RegionalService, Registry, Role, TENANT, Tenant};
 
 use crate::client::{Answer, HOST, TOKEN_PAGE, World, assert_refused, claims, forged, send};
 
@@ -213,7 +213,7 @@ async fn a_regional_endpoint_answers_to_its_global_name_and_to_its_own_where_swi
     };
     assert_eq!(claims(&exchange(HOST).await.text("refresh_token"))["aud"], HOST);
     assert_refused("own", &exchange(regional).await, 400, "service");
-    world.simulator.change(|settings| settings.takes_regional_service = true);
+    world.simulator.change(|settings| settings.regional_service = RegionalService::Either);
     assert_eq!(claims(&exchange(regional).await.text("refresh_token"))["aud"], regional);
     let form = [("grant_type", "access_token"), ("service", regional), ("access_token", token.as_str())];
     assert_refused("global", &world.post(EXCHANGE, &form).await, 400, "service");

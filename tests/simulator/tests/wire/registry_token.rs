@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use simulator::Role;
+use simulator::{RegionalService, Role};
 
 use crate::client::{Answer, HOST, World, ZERO_GUID, assert_refused, claims, forged, send};
 
@@ -178,6 +178,6 @@ async fn a_regional_endpoint_takes_the_global_refresh_token() {
     };
     assert_eq!(claims(&get(HOST).await.text("access_token"))["aud"], HOST);
     assert_refused("its own name", &get(regional).await, 401, "UNAUTHORIZED");
-    world.simulator.change(|settings| settings.takes_regional_service = true);
+    world.simulator.change(|settings| settings.regional_service = RegionalService::Either);
     assert_eq!(claims(&get(regional).await.text("access_token"))["aud"], regional);
 }
