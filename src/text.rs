@@ -11,12 +11,13 @@ pub fn printable(text: &str) -> String {
     let words: Vec<&str> = visible.split(' ').filter(|word| !word.is_empty()).map(without_token).collect();
     let words = words.join(" ");
     match words.char_indices().nth(LIMIT) {
-        Some((end, _)) => {
+        // What was cut already stays as it is.
+        Some((end, _)) if &words[end..] != "…" => {
             let is_whole = words[end..].starts_with(' ');
             let whole = if is_whole { end } else { words[..end].rfind(' ').unwrap_or(end) };
             format!("{}…", &words[..whole])
         }
-        None => words,
+        _ => words,
     }
 }
 
@@ -103,6 +104,10 @@ mod tests {
         assert_eq!(printable("a\x1b[31mb\r\nc\u{202e}d\u{200b}e\0\u{9b}f"), "a[31mb cdef");
         assert_eq!(printable(&"x".repeat(5_000)).chars().count(), 401);
         assert_eq!(printable(&"word ".repeat(100)), format!("{}word…", "word ".repeat(79)));
+        let cut = format!("{}word…", "word ".repeat(79));
+        assert_eq!(printable(&cut), cut);
+        let exactly = format!("a{}…", "word ".repeat(80).trim_end());
+        assert_eq!((exactly.chars().count(), printable(&exactly)), (401, exactly.clone()));
         assert_eq!(printable(&format!("{} end", "x".repeat(396))), format!("{} end", "x".repeat(396)));
         assert_eq!(printable(&format!("{} end.", "x".repeat(396))), format!("{}…", "x".repeat(396)));
         assert_eq!(printable(&format!("{}é and so on", "x".repeat(399))), format!("{}é…", "x".repeat(399)));

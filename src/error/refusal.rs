@@ -54,7 +54,7 @@ pub enum Refusal {
         /// Where to.
         location: String,
     },
-    /// A web page that is no 5xx: some proxy or portal answered, not the registry.
+    /// A web page that is no 5xx, or a 511: some proxy or portal answered, not the registry.
     WebPage {
         /// The status code.
         status: u16,

@@ -66,9 +66,10 @@ pub fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(printable(&String::from_utf8_lossy(headers.get(name)?.as_bytes())))
 }
 
-/// Whether an answer is the page of a proxy or a portal. A page with a 5xx is the service's own: its web server has no other form for it.
+/// Whether an answer is the page of a proxy or a portal. A page with a 5xx is the service's own, since its web server has no other form for it;
+/// 511 alone is a portal's (RFC 6585, section 6).
 pub fn is_in_the_way(status: StatusCode, body: &[u8]) -> bool {
-    is_web_page(body) && !status.is_server_error()
+    is_web_page(body) && (!status.is_server_error() || status == StatusCode::NETWORK_AUTHENTICATION_REQUIRED)
 }
 
 /// Whether a body is HTML.
@@ -95,6 +96,7 @@ mod tests {
             (200, &[], "<html>", "a web page came in place of the answer: 200"),
             (400, &[], " <!DOCTYPE html>", "a web page came in place of the answer: 400"),
             (502, &[], " <!DOCTYPE html>", "it answered with 502"),
+            (511, &[], " <!DOCTYPE html>", "a web page came in place of the answer: 511"),
             (200, &[], "", "the answer holds no token"),
             (429, &[("retry-after", "300")], "", "too many requests, it asks to wait 300 s"),
             (429, &[], "", "too many requests"),
