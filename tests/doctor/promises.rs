@@ -82,6 +82,19 @@ fn a_report_names_nobody_and_overwrites_nothing() {
 }
 
 #[test]
+fn a_report_shows_no_object_id_in_the_command_that_gives_a_role() {
+    let (home, simulator) = world();
+    simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
+    let file = home.path("report.md");
+    let option = format!("--report={}", file.display());
+    let answer = doctor(&home, &simulator, &[REGISTRY, &option]).fails();
+    assert!(answer.stdout.contains(&format!("--assignee {}", simulator::CLIENT_OBJECT)), "{answer:#?}");
+    let report = std::fs::read_to_string(&file).expect("the report");
+    assert!(report.contains("hint: az role assignment create --assignee c2a6"), "{report}");
+    assert!(!report.contains(simulator::CLIENT_OBJECT) && !report.contains("contoso"), "{report}");
+}
+
+#[test]
 fn a_report_names_no_cloud_of_ones_own() {
     let (home, simulator) = world();
     let row = crate::setups::working().into_iter().find(|row| row.name == "works-private-cloud").expect("a set-up");
