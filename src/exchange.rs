@@ -184,8 +184,21 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_of_an_exchange_has_its_sentence() {
+    fn a_web_page_is_something_in_the_way_unless_it_is_a_404_or_a_5xx() {
         let page = "\n <!DOCTYPE html><html><body>Sign in</body></html>";
+        for (status, sentence) in [
+            (200, "a web page came in place of the answer of R: 200"),
+            (400, "a web page came in place of the answer of R: 400"),
+            (404, "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"),
+            (502, "R answered the exchange with 502"),
+            (511, "a web page came in place of the answer of R: 511"),
+        ] {
+            assert_eq!(refusal(status, &[], page), sentence, "{status}");
+        }
+    }
+
+    #[test]
+    fn every_answer_of_an_exchange_has_its_sentence() {
         let unauthorized = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 1"}]}"#;
         for (status, headers, body, sentence) in [
             (200, vec![], r#"{"refresh_token":"a.b.c"}"#, "granted"),
@@ -194,7 +207,6 @@ mod tests {
             (200, vec![], r#"{"refresh_token":"a\nb"}"#, "R answered the exchange with a refresh token that cannot be one"),
             (200, vec![], "{}", "R answered the exchange with something other than a refresh token"),
             (200, vec![], "", "R answered the exchange with something other than a refresh token"),
-            (200, vec![], page, "a web page came in place of the answer of R: 200"),
             // 2021
             (
                 403,
@@ -230,7 +242,6 @@ mod tests {
                 r#"{"errors":[{"message":"client with IP '$(reboot)' is not allowed access"}]}"#,
                 "the firewall of R does not let this address in",
             ),
-            (404, vec![], page, "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"),
             (429, vec![("retry-after", "17")], "", "R gets too many requests and asks to wait 17 s"),
             (429, vec![], "", "R gets too many requests"),
             (
@@ -239,8 +250,6 @@ mod tests {
                 "",
                 "R answered the exchange with a redirect to `http://evil.example/`, which is not followed",
             ),
-            (400, vec![], page, "a web page came in place of the answer of R: 400"),
-            (502, vec![], page, "R answered the exchange with 502"),
             (500, vec![], "", "R answered the exchange with 500"),
             (
                 400,

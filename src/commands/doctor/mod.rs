@@ -70,7 +70,7 @@ pub struct Arguments {
     /// Write a report without names, ids and addresses to a new file.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = REPORT)]
     report: Option<PathBuf>,
-    /// Ask for a token of Azure Resource Manager and offer it to the registry, to see whether it takes such tokens.
+    /// If the registry accepts an ACR-scoped token, offer it an ARM-scoped one too, to see whether it accepts such tokens.
     #[arg(long, requires = "registry")]
     probe_arm: bool,
     #[command(flatten)]

@@ -84,19 +84,7 @@ impl Problem {
                 ErrorShape::Y2024 => wire::empty(401),
                 ErrorShape::Y2026 => unauthorized(),
             },
-            Self::WrongAudience(audience) => match desk.call.settings.error_shape {
-                ErrorShape::Y2021 => errors(401, "UNAUTHORIZED", "retrieving permissions failed"),
-                ErrorShape::Y2024 => {
-                    let allowed = desk.registry.audiences(&desk.call.settings).iter().map(|known| format!("\"{known}\""));
-                    let allowed = allowed.collect::<Vec<_>>().join(", ");
-                    let text = format!(
-                        "token invalid audience: the received access token has been obtained for wrong audience or resource \
-                         \"{audience}\". It should exactly match with one of the allowed audiences {allowed}."
-                    );
-                    errors(401, "UNAUTHORIZED", &text)
-                }
-                ErrorShape::Y2026 => errors(401, "UNAUTHORIZED", NOT_VALID),
-            },
+            Self::WrongAudience(audience) => wrong_audience(desk, audience),
             Self::Malformed(text) => {
                 let status = desk.call.settings.malformed_exchange_status;
                 errors(status, "BADREQUEST", &with_id(text, correlation))
@@ -110,6 +98,23 @@ impl Problem {
             }
         }
     }
+}
+
+/// The refusal of a token for another audience, in the words of its year.
+fn wrong_audience(desk: &Desk<'_>, audience: &str) -> Reply {
+    let text = match desk.call.settings.error_shape {
+        ErrorShape::Y2021 => "retrieving permissions failed".to_owned(),
+        ErrorShape::Y2024 => {
+            let allowed = desk.registry.audiences(&desk.call.settings).iter().map(|known| format!("\"{known}\""));
+            let allowed = allowed.collect::<Vec<_>>().join(", ");
+            format!(
+                "token invalid audience: the received access token has been obtained for wrong audience or resource \"{audience}\". \
+                 It should exactly match with one of the allowed audiences {allowed}."
+            )
+        }
+        ErrorShape::Y2026 => NOT_VALID.to_owned(),
+    };
+    errors(401, "UNAUTHORIZED", &text)
 }
 
 /// The body that all errors of a registry have.
