@@ -58,8 +58,13 @@ pub async fn refresh_token(
         Ok(token) => return Ok(token),
         Err(refusal) => refusal,
     };
-    let refusal = refusal.unwrap_or_else(|| refusal_of(status, &headers, &body));
-    Err(refused(registry, refusal.without(access_token.secret()), correlation(&headers)))
+    let refusal = match refusal.unwrap_or_else(|| refusal_of(status, &headers, &body)) {
+        Refusal::Denied { status, said, .. } => {
+            Refusal::Denied { status, said, object_id: access_token.object_id().map(str::to_owned) }
+        }
+        other => other,
+    };
+    Err(refused(registry, refusal.without(access_token.secret()), correlation(&headers, &body)))
 }
 
 /// Where the exchange of a registry is.
@@ -68,8 +73,9 @@ pub fn address(registry: &Registry) -> String {
 }
 
 fn refused(registry: &Registry, refusal: Refusal, correlation: Option<String>) -> Error {
-    let details = correlation.map(|id| format!("correlation id: {id}")).into_iter().collect();
-    Error::Exchange { registry: registry.clone(), refusal, details }
+    let correlation = correlation.map(|id| format!("correlation id: {id}"));
+    let details = refusal.notes().into_iter().chain(correlation).collect();
+    Error::Exchange { registry: Box::new(registry.clone()), refusal, details }
 }
 
 /// The refresh token of a 200; `Err(None)` for every other status.
@@ -88,33 +94,52 @@ fn granted(status: StatusCode, body: &[u8], now: SystemTime) -> Result<RefreshTo
 
 /// What an answer of a registry that is no 200 means.
 pub(crate) fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
-    let said = message(body);
+    let said = message(body).map(|(said, _)| said).filter(|said| !said.is_empty());
     let status_code = status.as_u16();
     if let Some(location) = answer::location(status, headers) {
         return Refusal::Redirected { location };
     }
     match status {
         StatusCode::TOO_MANY_REQUESTS => Refusal::Throttled { retry_after: answer::retry_after(headers) },
-        _ if answer::is_web_page(body) && status != StatusCode::NOT_FOUND => Refusal::WebPage { status: status_code },
+        _ if answer::is_in_the_way(status, body) && status != StatusCode::NOT_FOUND => Refusal::WebPage { status: status_code },
         StatusCode::FORBIDDEN if said.as_ref().is_some_and(|said| said.contains("client with IP")) => {
             Refusal::Firewall { address: said.as_deref().and_then(quoted_address) }
         }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Refusal::Denied { status: status_code, said },
+        StatusCode::UNAUTHORIZED if said.as_deref().is_some_and(is_about_the_token) => {
+            Refusal::InvalidToken { status: status_code, said: said.unwrap_or_default() }
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Refusal::Denied { status: status_code, said, object_id: None },
         StatusCode::NOT_FOUND => Refusal::NoExchange,
         _ => Refusal::Unexpected { status: status_code, said },
     }
 }
 
-/// The id that Azure's support asks for.
-pub(crate) fn correlation(headers: &HeaderMap) -> Option<String> {
-    let is_id = |id: &String| (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    answer::header(headers, "x-ms-correlation-request-id").filter(is_id)
+/// Whether the message of a 401 is about the token, and not about roles, as recorded in 2023, 2024 and 2026. The words choose the hint alone.
+fn is_about_the_token(said: &str) -> bool {
+    ["retrieving permissions failed", "token invalid audience", "token validation failed"]
+        .iter()
+        .any(|text| said.starts_with(text))
 }
 
-/// The first message of a body in the registry's error shape (Docker registry API, "errors").
-fn message(body: &[u8]) -> Option<String> {
+/// The id that Azure's support asks for, from the header or, where that has none, from the message.
+pub(crate) fn correlation(headers: &HeaderMap, body: &[u8]) -> Option<String> {
+    let of_header = answer::header(headers, "x-ms-correlation-request-id").filter(|id| is_id(id));
+    of_header.or_else(|| message(body)?.1)
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
+/// The first message of a body in the registry's error shape (Docker registry API, "errors"), and the correlation id that stands at its end.
+fn message(body: &[u8]) -> Option<(String, Option<String>)> {
     let errors: Errors = serde_json::from_slice(body).ok()?;
-    Some(printable(&errors.errors.first()?.message)).filter(|message| !message.is_empty())
+    let whole = errors.errors.first()?.message.trim_end();
+    let (text, id) = match whole.rsplit_once("CorrelationId:") {
+        Some((text, id)) if is_id(id.trim()) => (text, Some(id.trim().to_owned())),
+        _ => (whole, None),
+    };
+    Some((printable(text), id))
 }
 
 /// The address in `client with IP '203.0.113.9' is not allowed access`. Only a real address becomes part of a command to paste.
@@ -140,8 +165,37 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_of_an_exchange_has_its_sentence() {
+    fn the_correlation_id_is_that_of_the_header_or_else_of_the_message() {
+        let body = r#"{"errors":[{"message":"no. CorrelationId: 0a3728f5-aee8-4ea1-9b84-4dc6e1aef664"}]}"#;
+        for (header, body, expected) in [
+            (Some("d0359bee"), body, Some("d0359bee")),
+            (Some("not an id"), body, Some("0a3728f5-aee8-4ea1-9b84-4dc6e1aef664")),
+            (None, body, Some("0a3728f5-aee8-4ea1-9b84-4dc6e1aef664")),
+            (None, r#"{"errors":[{"message":"CorrelationId: $(reboot)"}]}"#, None),
+            (None, "", None),
+        ] {
+            let headers =
+                header.map(|id| ("x-ms-correlation-request-id".parse().unwrap(), id.parse().unwrap())).into_iter().collect();
+            assert_eq!(correlation(&headers, body.as_bytes()).as_deref(), expected, "{header:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_web_page_is_something_in_the_way_unless_it_is_a_404_or_a_5xx() {
         let page = "\n <!DOCTYPE html><html><body>Sign in</body></html>";
+        for (status, sentence) in [
+            (200, "a web page came in place of the answer of R: 200"),
+            (400, "a web page came in place of the answer of R: 400"),
+            (404, "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"),
+            (502, "R answered the exchange with 502"),
+            (511, "a web page came in place of the answer of R: 511"),
+        ] {
+            assert_eq!(refusal(status, &[], page), sentence, "{status}");
+        }
+    }
+
+    #[test]
+    fn every_answer_of_an_exchange_has_its_sentence() {
         let unauthorized = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 1"}]}"#;
         for (status, headers, body, sentence) in [
             (200, vec![], r#"{"refresh_token":"a.b.c"}"#, "granted"),
@@ -150,7 +204,6 @@ mod tests {
             (200, vec![], r#"{"refresh_token":"a\nb"}"#, "R answered the exchange with a refresh token that cannot be one"),
             (200, vec![], "{}", "R answered the exchange with something other than a refresh token"),
             (200, vec![], "", "R answered the exchange with something other than a refresh token"),
-            (200, vec![], page, "a web page came in place of the answer of R: 200"),
             // 2021
             (
                 403,
@@ -166,7 +219,13 @@ mod tests {
                 401,
                 vec![],
                 unauthorized,
-                "R refused the access token: 401, authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 1",
+                "R refused the access token: 401, authentication required, visit https://aka.ms/acr/authorization for more information.",
+            ),
+            (
+                401,
+                vec![],
+                r#"{"errors":[{"message":"CorrelationId: no id at all"}]}"#,
+                "R refused the access token: 401, CorrelationId: no id at all",
             ),
             (
                 403,
@@ -180,7 +239,6 @@ mod tests {
                 r#"{"errors":[{"message":"client with IP '$(reboot)' is not allowed access"}]}"#,
                 "the firewall of R does not let this address in",
             ),
-            (404, vec![], page, "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"),
             (429, vec![("retry-after", "17")], "", "R gets too many requests and asks to wait 17 s"),
             (429, vec![], "", "R gets too many requests"),
             (
@@ -189,7 +247,6 @@ mod tests {
                 "",
                 "R answered the exchange with a redirect to `http://evil.example/`, which is not followed",
             ),
-            (502, vec![], page, "a web page came in place of the answer of R: 502"),
             (500, vec![], "", "R answered the exchange with 500"),
             (
                 400,

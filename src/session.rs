@@ -188,7 +188,9 @@ impl<'a> Session<'a> {
         let (token, is_new) = self.access_token(network, deadline, None).await?;
         match self.exchange(network, &client, deadline, &token).await {
             // It may have been revoked, or the role may have come with a group since.
-            Err(refusal @ Error::Exchange { refusal: Refusal::Denied { status: 401, .. }, .. }) if !is_new => {
+            Err(
+                refusal @ Error::Exchange { refusal: Refusal::Denied { status: 401, .. } | Refusal::InvalidToken { .. }, .. },
+            ) if !is_new => {
                 info!(registry = %self.registry, "the kept access token was refused; signing in anew");
                 let (new, _) = self.access_token(network, deadline, Some(&token)).await?;
                 if new.is(&token) {
@@ -214,13 +216,21 @@ impl<'a> Session<'a> {
         let exchange = exchange::refresh_token(network, client, self.registry, token, self.clock);
         let refresh_token = deadline.keep(during, network.circumstances(), exchange).await;
         let refresh_token = refresh_token.map_err(|error| match error {
-            Error::Exchange { registry, refusal: refusal @ Refusal::Denied { .. }, details } => {
-                Error::Exchange { registry, refusal, details: [self.identity.notes(token), details].concat() }
+            Error::Exchange { registry, refusal: refusal @ (Refusal::Denied { .. } | Refusal::InvalidToken { .. }), details } => {
+                let about = matches!(refusal, Refusal::InvalidToken { .. }).then(|| self.about_the_token());
+                let details = [self.identity.notes(token), about.into_iter().collect(), details].concat();
+                Error::Exchange { registry, refusal, details }
             }
             other => other,
         })?;
         debug!(registry = %self.registry, took = ?started.elapsed(), "got a refresh token");
         Ok(refresh_token)
+    }
+
+    /// For whom an access token was requested, where a registry says that it is not valid there.
+    fn about_the_token(&self) -> String {
+        let (audience, cloud) = (self.identity.audience().as_str(), &self.registry.cloud().name);
+        format!("the access token is for the audience `{audience}`, and the registry is in the cloud {cloud}")
     }
 
     /// An access token, and whether it is new: one that was kept, or that another process is just getting, unless it is the `refused`

@@ -5,15 +5,21 @@ use std::collections::HashSet;
 use url::form_urlencoded::byte_serialize;
 
 /// Foreign text made fit for a terminal and one line: white space folded, control and bidirectional characters dropped, what looks
-/// like a token left out, at most 300 characters.
+/// like a token left out, at most 400 characters. What is longer ends with its last whole word.
 pub fn printable(text: &str) -> String {
-    const LIMIT: usize = 300;
+    // Longer than all that Entra and registries were seen to say.
+    const LIMIT: usize = 400;
     let visible: String = visible(&text.chars().take(LIMIT * 10).collect::<String>());
     let words: Vec<&str> = visible.split(' ').filter(|word| !word.is_empty()).map(without_token).collect();
     let words = words.join(" ");
     match words.char_indices().nth(LIMIT) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
+        // What was cut already stays as it is.
+        Some((end, _)) if &words[end..] != "…" => {
+            let is_whole = words[end..].starts_with(' ');
+            let whole = if is_whole { end } else { words[..end].rfind(' ').unwrap_or(end) };
+            format!("{}…", &words[..whole])
+        }
+        _ => words,
     }
 }
 
@@ -145,7 +151,15 @@ mod tests {
     #[test]
     fn foreign_text_cannot_drive_a_terminal() {
         assert_eq!(printable("a\x1b[31mb\r\nc\u{202e}d\u{200b}e\0\u{9b}f"), "a[31mb cdef");
-        assert_eq!(printable(&"x".repeat(5_000)).chars().count(), 301);
+        assert_eq!(printable(&"x".repeat(5_000)).chars().count(), 401);
+        assert_eq!(printable(&"word ".repeat(100)), format!("{}word…", "word ".repeat(79)));
+        let cut = format!("{}word…", "word ".repeat(79));
+        assert_eq!(printable(&cut), cut);
+        let exactly = format!("a{}…", "word ".repeat(80).trim_end());
+        assert_eq!((exactly.chars().count(), printable(&exactly)), (401, exactly.clone()));
+        assert_eq!(printable(&format!("{} end", "x".repeat(396))), format!("{} end", "x".repeat(396)));
+        assert_eq!(printable(&format!("{} end.", "x".repeat(396))), format!("{}…", "x".repeat(396)));
+        assert_eq!(printable(&format!("{}é and so on", "x".repeat(399))), format!("{}é…", "x".repeat(399)));
         assert_eq!(printable("  many   spaces\t\n"), "many spaces");
         assert_eq!(printable("heyJude, don't"), "heyJude, don't");
         assert_eq!(printable("you sent access_token=eyJhbGciOi.eyJhdWQiOi.c2ln&x"), "you sent …");

@@ -213,6 +213,7 @@ fn host_of(url: &Url) -> Option<String> {
 struct AccessClaims {
     aud: Value,
     tid: Value,
+    oid: Value,
 }
 
 /// Why an access token is not sent anywhere.
@@ -232,6 +233,7 @@ const UNREADABLE: &str = "an audience that cannot be read";
 pub struct AccessToken {
     secret: SecretString,
     tenant: Option<String>,
+    object_id: Option<String>,
     expires: Option<SystemTime>,
 }
 
@@ -247,9 +249,7 @@ impl AccessToken {
             Payload::None => AccessClaims::default(),
             Payload::Unreadable => return Err(NotSent::Audience(UNREADABLE.into())),
             Payload::Json(json) => match serde_json::from_slice::<AccessClaims>(&json) {
-                Ok(AccessClaims { aud: Value::String(claim), tid }) if audience.is(&claim) => {
-                    AccessClaims { aud: Value::String(claim), tid }
-                }
+                Ok(claims) if matches!(&claims.aud, Value::String(claim) if audience.is(claim)) => claims,
                 Ok(AccessClaims { aud: Value::String(claim), .. }) => {
                     return Err(NotSent::Audience(format!("`{}`", printable(&claim))));
                 }
@@ -258,7 +258,8 @@ impl AccessToken {
             },
         };
         let expires = expiry_of(secret.expose_secret());
-        Ok(Self { secret, tenant: claims.tid.as_str().map(str::to_owned), expires })
+        let object_id = claims.oid.as_str().filter(|id| is_guid(id)).map(str::to_owned);
+        Ok(Self { secret, tenant: claims.tid.as_str().map(str::to_owned), object_id, expires })
     }
 
     /// The token itself, for the body of one request or a store.
@@ -269,6 +270,11 @@ impl AccessToken {
     /// The tenant (`tid`) that issued it, where the token can be read.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
+    }
+
+    /// The object id (`oid`) of the identity, where the token shows one. It becomes part of commands to paste.
+    pub fn object_id(&self) -> Option<&str> {
+        self.object_id.as_deref()
     }
 
     /// Until when it is used for further registries: five minutes before it ends. A token that does not say when it ends is
@@ -362,6 +368,13 @@ impl RefreshToken {
 fn is_token(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_part)
+}
+
+/// Whether a claim is a GUID in its usual form.
+fn is_guid(text: &str) -> bool {
+    let is_in_place =
+        |(at, byte): (usize, u8)| if [8, 13, 18, 23].contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    text.len() == 36 && text.bytes().enumerate().all(is_in_place)
 }
 
 /// The time that is so many seconds after 1970, if it is one that can be shown.

@@ -168,12 +168,22 @@ fn registry() -> Vec<Row> {
         row("The identity has no role on the registry", no_role(simulator::ErrorShape::Y2026)),
         row("The same, as registries said it in 2024", no_role(simulator::ErrorShape::Y2024)),
         row("The same, as registries said it in 2021", no_role(simulator::ErrorShape::Y2021)),
+        fault(
+            "The token's audience, tenant or cloud is not the registry's",
+            FaultAt::Exchange,
+            status(401, r#"{"errors":[{"code":"UNAUTHORIZED","message":"token validation failed"}]}"#),
+        ),
         row("The registry's firewall shuts you out", |_, simulator, _| {
             simulator.change(|settings| settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into()));
         }),
         fault("The registry asks to wait for five minutes", FaultAt::Exchange, FaultKind::too_many_requests(300)),
         fault("The host is no container registry", FaultAt::Exchange, FaultKind::status(404)),
         fault("The registry is out of order", FaultAt::Exchange, FaultKind::status(500)),
+        fault(
+            "The registry answers with an error page of its own",
+            FaultAt::Exchange,
+            status(504, "<html><h1>504 Gateway Time-out</h1></html>"),
+        ),
         fault("The registry never answers", FaultAt::Exchange, FaultKind::Delay { ms: 60_000 }),
         row("The clock of this machine is wrong, and the registry refuses the token", |_, simulator, _| {
             simulator.change(|settings| {

@@ -79,7 +79,7 @@ fn a_breaking_change_of_an_error_is_seen_here() {
             Error::SignIn(SignIn { source, said, details, hint, .. }) => {
                 [vec![source, said], details, Vec::from_iter(hint)].concat()
             }
-            Error::WrongAudience { source, audience } => vec![source, audience],
+            Error::WrongAudience { source, audience, requested } => vec![source, audience, requested],
             Error::Exchange { registry, refusal, details } => [vec![registry.to_string(), told(refusal)], details].concat(),
             Error::Unreachable(Unreachable { host, stage, cause, circumstances, .. }) => {
                 let at = match stage {
@@ -107,7 +107,9 @@ fn a_breaking_change_of_an_error_is_seen_here() {
 
 fn told(refusal: Refusal) -> String {
     match refusal {
-        Refusal::Denied { status, said } | Refusal::Unexpected { status, said } => format!("{status} {said:?}"),
+        Refusal::Denied { status, said, object_id } => format!("{status} {said:?} {object_id:?}"),
+        Refusal::InvalidToken { status, said } => format!("{status} {said}"),
+        Refusal::Unexpected { status, said } => format!("{status} {said:?}"),
         Refusal::Firewall { address } => address.unwrap_or_default(),
         Refusal::Throttled { retry_after } => retry_after.unwrap_or_default().to_string(),
         Refusal::Redirected { location } => location,

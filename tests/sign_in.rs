@@ -328,7 +328,8 @@ fn a_token_of_another_audience_is_sent_nowhere() {
     let answer = ask(nobody(&home, &simulator), "get", REGISTRY).fails();
     assert_eq!(
         answer.stdout,
-        "the Azure CLI gave an access token for `https://management.azure.com/` and not for registries: it was sent nowhere\n"
+        "the Azure CLI gave an access token for `https://management.azure.com/`, not for `https://containerregistry.azure.net`: the helper \
+         did not send it\n"
     );
     assert!(requests(&simulator).is_empty());
 }

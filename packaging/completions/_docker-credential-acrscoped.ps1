@@ -79,7 +79,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
         'docker-credential-acrscoped;doctor' {
             [CompletionResult]::new('--repository', '--repository', [CompletionResultType]::ParameterName, 'Tell what is granted in this repository, such as team/app')
             [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Write a report without names, ids and addresses to a new file')
-            [CompletionResult]::new('--probe-arm', '--probe-arm', [CompletionResultType]::ParameterName, 'Ask for a token of Azure Resource Manager and offer it to the registry, to see whether it takes such tokens')
+            [CompletionResult]::new('--probe-arm', '--probe-arm', [CompletionResultType]::ParameterName, 'If the registry accepts an ACR-scoped token, offer it an ARM-scoped one too, to see whether it accepts such tokens')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for scripts')
             [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain words without colour, marks or tables, for screen readers and logs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')

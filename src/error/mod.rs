@@ -9,6 +9,7 @@ mod unreachable;
 
 pub use crate::text::{printable, visible};
 pub use refusal::{IN_THE_WAY, Refusal};
+pub(crate) use refusal::{PULL, PULL_ABAC, assign_role, object_id_note, try_again};
 pub use unreachable::{Stage, Unreachable};
 
 use crate::registry::Registry;
@@ -110,11 +111,13 @@ pub enum Error {
         source: String,
         /// Its `aud` claim, in words.
         audience: String,
+        /// The audience that it was requested for.
+        requested: String,
     },
     /// The registry gave no refresh token for the access token.
     Exchange {
         /// Which registry was asked.
-        registry: Registry,
+        registry: Box<Registry>,
         /// What it answered.
         refusal: Refusal,
         /// Whose token it was, and its `x-ms-correlation-request-id`, which Azure support asks for, a line each.
@@ -232,8 +235,8 @@ impl fmt::Display for Error {
             Self::Annotation { name, problem } => write!(f, "`{name}` {problem}"),
             Self::NoIdentity { .. } => f.write_str("no Azure identity to sign in with"),
             Self::SignIn(sign_in) => write!(f, "{} gave no access token: {}", sign_in.source, sign_in.said),
-            Self::WrongAudience { source, audience } => {
-                write!(f, "{source} gave an access token for {audience} and not for registries: it was sent nowhere")
+            Self::WrongAudience { source, audience, requested } => {
+                write!(f, "{source} gave an access token for {audience}, not for `{requested}`: the helper did not send it")
             }
             Self::Exchange { registry, refusal, .. } => refusal.describe(registry, f),
             Self::Unreachable(unreachable) => unreachable.fmt(f),
@@ -392,7 +395,7 @@ mod tests {
     use super::*;
 
     fn exchange(refusal: Refusal) -> Error {
-        Error::Exchange { registry: Registry::parse("contoso.azurecr.io", &[]).unwrap(), refusal, details: vec![] }
+        Error::Exchange { registry: Registry::parse("contoso.azurecr.io", &[]).unwrap().into(), refusal, details: vec![] }
     }
 
     fn no_identity() -> Error {
@@ -413,9 +416,12 @@ mod tests {
         let rows = [
             (Error::NotOurs, "credentials not found in native keychain"),
             (no_identity(), "no Azure identity to sign in with"),
-            (exchange(Refusal::Denied { status: 401, said: None }), "contoso.azurecr.io refused the access token: 401"),
             (
-                exchange(Refusal::Denied { status: 403, said: Some("no".into()) }),
+                exchange(Refusal::Denied { status: 401, said: None, object_id: None }),
+                "contoso.azurecr.io refused the access token: 401",
+            ),
+            (
+                exchange(Refusal::Denied { status: 403, said: Some("no".into()), object_id: None }),
                 "contoso.azurecr.io refused the access token: 403, no",
             ),
             (
@@ -453,14 +459,22 @@ mod tests {
                 },
                 "gave up after 30 s while the Azure CLI was asked",
             ),
-            (
-                Error::WrongAudience { source: "the Azure CLI".into(), audience: "`https://management.azure.com`".into() },
-                "the Azure CLI gave an access token for `https://management.azure.com` and not for registries: it was sent nowhere",
-            ),
         ];
         for (error, sentence) in rows {
             assert_eq!(error.to_string(), sentence);
         }
+    }
+
+    #[test]
+    fn a_token_for_another_audience_is_named_with_the_one_that_was_requested() {
+        let error = Error::WrongAudience {
+            source: "the Azure CLI".into(),
+            audience: "`https://management.azure.com`".into(),
+            requested: "https://containerregistry.azure.net".into(),
+        };
+        let expected = "the Azure CLI gave an access token for `https://management.azure.com`, not for \
+                        `https://containerregistry.azure.net`: the helper did not send it";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]
@@ -506,7 +520,7 @@ mod tests {
                 Some("`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go"),
             ),
             (
-                Error::WrongAudience { source: "x".into(), audience: "y".into() },
+                Error::WrongAudience { source: "x".into(), audience: "y".into(), requested: "z".into() },
                 Some("the source ignores the scope it was asked for; choose another one"),
             ),
             (
@@ -545,10 +559,30 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_names_the_roles_of_both_kinds_of_registry() {
-        let hint = exchange(Refusal::Denied { status: 401, said: None }).hint().unwrap();
-        for role in ["AcrPull", "AcrPush", "Container Registry Repository Reader or Writer"] {
-            assert!(hint.contains(role), "{role}");
+    fn a_missing_role_has_a_command_to_paste_and_names_the_roles_of_both_kinds_of_registry() {
+        let scope = r#"--scope "$(az acr show --name contoso --query id --output tsv)""#;
+        for (object_id, assignee) in
+            [(Some("c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846"), "c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846"), (None, "OBJECT_ID")]
+        {
+            let refusal = Refusal::Denied { status: 401, said: None, object_id: object_id.map(str::to_owned) };
+            let notes = refusal.notes().join("\n");
+            for role in ["AcrPush", "Container Registry Repository Reader or Writer"] {
+                assert!(notes.contains(role), "{notes}");
+            }
+            assert_eq!(notes.contains("OBJECT_ID"), object_id.is_none(), "{notes}");
+            let expected = format!("az role assignment create --assignee {assignee} --role AcrPull {scope}");
+            assert_eq!(exchange(refusal).hint(), Some(expected));
         }
+        let registry = Registry::parse("contoso-abc123.azurecr.io", &[]).unwrap();
+        let expected = format!("az role assignment create --assignee X --role 'Container Registry Repository Reader' {scope}");
+        assert_eq!(assign_role(&registry, PULL_ABAC, Some("X")), expected);
+    }
+
+    #[test]
+    fn a_token_that_is_not_valid_has_a_hint_on_its_tenant_and_cloud() {
+        let refusal = Refusal::InvalidToken { status: 401, said: "token validation failed".into() };
+        assert!(refusal.notes().is_empty());
+        let hint = exchange(refusal).hint().unwrap();
+        assert!(hint.contains("another tenant") && hint.contains("`audience`") && !hint.contains("role"), "{hint}");
     }
 }

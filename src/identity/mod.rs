@@ -278,9 +278,11 @@ impl Identity {
                 hint: Some("check the program or endpoint of this identity source: its answer holds no token of Entra".into()),
                 ..SignIn::default()
             }),
-            NotSent::Audience(audience) => {
-                Error::WrongAudience { source: self.to_string(), audience: crate::error::printable(&audience) }
-            }
+            NotSent::Audience(audience) => Error::WrongAudience {
+                source: self.to_string(),
+                audience: crate::error::printable(&audience),
+                requested: self.audience.as_str().to_owned(),
+            },
         })
     }
 

@@ -37,7 +37,7 @@ pub fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
     let code = status.as_u16();
     if let Some(location) = location(status, headers) {
         format!("{REDIRECT} to `{location}`, which is not followed")
-    } else if is_web_page(body) {
+    } else if is_in_the_way(status, body) {
         format!("{WEB_PAGE}: {code}")
     } else if status == StatusCode::TOO_MANY_REQUESTS {
         match retry_after(headers) {
@@ -66,7 +66,13 @@ pub fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(printable(&String::from_utf8_lossy(headers.get(name)?.as_bytes())))
 }
 
-/// Whether a body is HTML: the answer of a proxy or a portal, not of a token service.
+/// Whether an answer is the page of a proxy or a portal. A page with a 5xx is the service's own, since its web server has no other form for it;
+/// 511 alone is a portal's (RFC 6585, section 6).
+pub fn is_in_the_way(status: StatusCode, body: &[u8]) -> bool {
+    is_web_page(body) && (!status.is_server_error() || status == StatusCode::NETWORK_AUTHENTICATION_REQUIRED)
+}
+
+/// Whether a body is HTML.
 pub fn is_web_page(body: &[u8]) -> bool {
     let start: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(5).collect();
     start.eq_ignore_ascii_case(b"<html") || start.eq_ignore_ascii_case(b"<!doc")
@@ -88,7 +94,9 @@ mod tests {
             (503, &[], "{}", "it answered with 503"),
             (503, &[], "", "it answered with 503"),
             (200, &[], "<html>", "a web page came in place of the answer: 200"),
-            (502, &[], " <!DOCTYPE html>", "a web page came in place of the answer: 502"),
+            (400, &[], " <!DOCTYPE html>", "a web page came in place of the answer: 400"),
+            (502, &[], " <!DOCTYPE html>", "it answered with 502"),
+            (511, &[], " <!DOCTYPE html>", "a web page came in place of the answer: 511"),
             (200, &[], "", "the answer holds no token"),
             (429, &[("retry-after", "300")], "", "too many requests, it asks to wait 300 s"),
             (429, &[], "", "too many requests"),

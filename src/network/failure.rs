@@ -29,10 +29,17 @@ pub(super) fn is_passing(error: &reqwest::Error) -> bool {
         let broken = cause.downcast_ref::<io::Error>().map(io::Error::kind);
         // TLS faults are wrapped in an error of kind `InvalidData`, and so are not among these.
         matches!(broken, Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
-            // getaddrinfo(3), EAI_AGAIN.
-            || cause.to_string().ends_with("Temporary failure in name resolution")
+            || is_try_again(cause)
             || cause.to_string() == "connection closed before message completed"
     })
+}
+
+/// Whether a name server asked for another try (getaddrinfo(3), `EAI_AGAIN`). The standard library drops the code and keeps the words, which
+/// are glibc's or, in the static program, musl's.
+fn is_try_again(cause: &(dyn StdError + 'static)) -> bool {
+    let text = cause.to_string();
+    let words = text.strip_prefix("failed to lookup address information: ").unwrap_or_default();
+    ["Temporary failure in name resolution", "Try again"].contains(&words)
 }
 
 fn stage(cause: &(dyn StdError + 'static)) -> Option<Stage> {
@@ -52,5 +59,24 @@ fn refine(stage: Stage, cause: &(dyn StdError + 'static)) -> Stage {
         Stage::Name
     } else {
         stage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_server_that_asks_for_another_try_is_known_by_the_words_of_both_libraries() {
+        let look_up = |words: &str| io::Error::other(format!("failed to lookup address information: {words}"));
+        for (error, expected) in [
+            (look_up("Temporary failure in name resolution"), true),
+            (look_up("Try again"), true),
+            (look_up("Name or service not known"), false),
+            (look_up("Name does not resolve"), false),
+            (io::Error::other("Try again"), false),
+        ] {
+            assert_eq!(is_try_again(&error), expected, "{error}");
+        }
     }
 }

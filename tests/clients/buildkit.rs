@@ -8,7 +8,7 @@ use crate::world::REFUSED;
 #[test]
 #[ignore = "needs docker.io, docker-registry and root: run tests/run"]
 fn buildkit_builds_under_either_user_name_whether_or_not_the_registry_takes_passwords() {
-    for (username, password_grant) in [("guid", None), ("guid", Some(400)), ("token", Some(400))] {
+    for (username, password_grant) in [("guid", None), ("guid", Some(401)), ("guid", Some(400)), ("token", Some(400))] {
         let docker = Docker::new();
         docker.publish("contoso.azurecr.io/base:1");
         docker.world.simulator.change(|settings| settings.password_grant = password_grant);

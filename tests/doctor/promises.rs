@@ -29,7 +29,17 @@ fn azure_resource_manager_is_asked_for_only_when_told_to_and_announced() {
     assert!(!asks_arm(&simulator), "{:#?}", simulator.journal());
     let answer = doctor(&home, &simulator, &[REGISTRY, "--probe-arm"]).succeeds();
     assert!(asks_arm(&simulator));
-    assert!(answer.stderr.starts_with("--probe-arm: the identity is asked for a token of Azure Resource Manager"), "{answer:#?}");
+    assert!(answer.stderr.starts_with("--probe-arm: if contoso.azurecr.io accepts an ACR-scoped token"), "{answer:#?}");
+}
+
+#[test]
+fn azure_resource_manager_is_not_asked_for_where_the_registry_refuses_the_identity_anyway() {
+    let (home, simulator) = world();
+    simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
+    let answer = doctor(&home, &simulator, &[REGISTRY, "--probe-arm", "--plain"]).fails();
+    assert!(!asks_arm(&simulator), "{:#?}", simulator.journal());
+    let said = "skipped: arm-tokens: not looked at: the helper requested no ARM-scoped token, because exchange failed";
+    assert!(answer.stdout.contains(said), "{answer:#?}");
 }
 
 #[test]
@@ -181,6 +191,19 @@ fn checks_that_are_interrupted_leave_no_empty_report() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).expect("our child");
     assert!(!child.wait().expect("our child").success());
     assert!(!file.exists());
+}
+
+#[test]
+fn a_report_shows_no_object_id_in_the_command_that_gives_a_role() {
+    let (home, simulator) = world();
+    simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
+    let file = home.path("report.md");
+    let option = format!("--report={}", file.display());
+    let answer = doctor(&home, &simulator, &[REGISTRY, &option]).fails();
+    assert!(answer.stdout.contains(&format!("--assignee {}", simulator::CLIENT_OBJECT)), "{answer:#?}");
+    let report = std::fs::read_to_string(&file).expect("the report");
+    assert!(report.contains("hint: az role assignment create --assignee c2a6"), "{report}");
+    assert!(!report.contains(simulator::CLIENT_OBJECT) && !report.contains("contoso"), "{report}");
 }
 
 #[test]

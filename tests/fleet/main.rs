@@ -8,8 +8,7 @@ mod registry;
 #[path = "../support/mod.rs"]
 mod support;
 
-use model::{Demand, HOUR, Kept, MINUTE, Outcome, Patience, SECOND, Setup, Time, run};
-use registry::Refill;
+use model::{Demand, HOUR, Kept, MINUTE, Outcome, Patience, READS, SECOND, Setup, Time, run};
 use std::fmt::Write as _;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kubernetes.md");
@@ -21,6 +20,9 @@ const END: &str = "<!-- end: tests/fleet -->\n";
 /// Requests a minute of a Basic or Standard registry, and of a Premium one.
 const LIMITS: [u64; 2] = [10_000, 20_000];
 
+/// Reads a minute of one identity at the same registries.
+const READ_LIMITS: [u64; 2] = [5_000, 10_000];
+
 /// The first minutes, in which the whole fleet starts.
 const START: usize = 10;
 
@@ -28,7 +30,8 @@ const START: usize = 10;
 const SHIPPED: Setup = Setup {
     nodes: 5_000,
     limit: LIMITS[0],
-    refill: Refill::Steady,
+    fills_in: MINUTE,
+    reads: None,
     demand: Demand::Always,
     kept: Kept::Spread,
     patience: Patience::Honoured,
@@ -73,17 +76,15 @@ fn steady() -> Vec<Steady> {
 }
 
 fn cold() -> Vec<Cold> {
-    let whole = Refill::Whole(MINUTE);
     let cases = [
-        (LIMITS[0], Refill::Steady, Patience::Honoured),
-        (LIMITS[0], Refill::Steady, Patience::Ignored),
-        (LIMITS[0], whole, Patience::Honoured),
-        (LIMITS[0], whole, Patience::Ignored),
-        (LIMITS[1], Refill::Steady, Patience::Honoured),
-        (LIMITS[1], whole, Patience::Honoured),
+        (LIMITS[0], Patience::Honoured, None),
+        (LIMITS[0], Patience::Ignored, None),
+        (LIMITS[1], Patience::Honoured, None),
+        (LIMITS[0], Patience::Honoured, Some(READ_LIMITS[0])),
+        (LIMITS[1], Patience::Honoured, Some(READ_LIMITS[1])),
     ];
-    let of = |(limit, refill, patience)| {
-        let setup = Setup { demand: Demand::Once, limit, refill, patience, until: HOUR, ..SHIPPED };
+    let of = |(limit, patience, reads)| {
+        let setup = Setup { demand: Demand::Once, limit, reads, patience, until: 2 * HOUR, ..SHIPPED };
         Cold { setup, outcome: run(setup) }
     };
     cases.map(of).into()
@@ -116,23 +117,29 @@ fn tables(steady: &[Steady], cold: &[Cold]) -> String {
         }
     }
     writeln!(text, "\nA registry of {} a minute refuses none of these.", number(LIMITS[1])).expect("a string");
+    let (starts, with_reads): (Vec<&Cold>, Vec<&Cold>) = cold.iter().partition(|cold| cold.setup.reads.is_none());
+    let last = |times: &[Time]| seconds(times.last().copied().unwrap_or_default());
     text += "\nA fleet that starts: all nodes within one second, each for one image.\n\n\
-             | limit a minute | the bucket is filled | `Retry-After` | all have a credential after | all have their image after | refused | calls that failed |\n\
-             | ---: | --- | --- | ---: | ---: | ---: | ---: |\n";
-    for Cold { setup, outcome } in cold {
-        let filled = if setup.refill == Refill::Steady { "bit by bit" } else { "whole, each minute" };
+             | exchanges and tokens a minute | `Retry-After` | all have a credential after | all have their image after | refused | calls that failed |\n\
+             | ---: | --- | ---: | ---: | ---: | ---: |\n";
+    for Cold { setup, outcome } in starts {
         let patience = if setup.patience == Patience::Honoured { "honoured, as shipped" } else { "ignored" };
-        let last = |times: &[Time]| seconds(times.last().copied().unwrap_or_default());
-        writeln!(
-            text,
-            "| {} | {filled} | {patience} | {} | {} | {} | {} |",
-            number(setup.limit),
-            last(&outcome.served),
-            last(&outcome.pulled),
-            number(outcome.refused.iter().sum()),
-            number(outcome.failed_calls.iter().sum()),
-        )
-        .expect("a string");
+        let [refused, failed] = [&outcome.refused, &outcome.failed_calls].map(|it| number(it.iter().sum()));
+        let (served, pulled) = (last(&outcome.served), last(&outcome.pulled));
+        writeln!(text, "| {} | {patience} | {served} | {pulled} | {refused} | {failed} |", number(setup.limit))
+            .expect("a string");
+    }
+    write!(
+        text,
+        "\nThe same start with one kubelet identity on all nodes: its reads of images have a limit of their own. An image is {READS} reads.\n\n\
+         | exchanges and tokens a minute | reads a minute of the identity | all have a credential after | all have their image after | reads that were refused |\n\
+         | ---: | ---: | ---: | ---: | ---: |\n"
+    )
+    .expect("a string");
+    for Cold { setup, outcome } in with_reads {
+        let [limit, reads, refused] = [setup.limit, setup.reads.unwrap_or_default(), outcome.refused_reads].map(number);
+        let (served, pulled) = (last(&outcome.served), last(&outcome.pulled));
+        writeln!(text, "| {limit} | {reads} | {served} | {pulled} | {refused} |").expect("a string");
     }
     text
 }
@@ -154,13 +161,14 @@ fn check(steady: &[Steady], cold: &[Cold]) {
     assert!(alike == 5_000 && spread * 10 <= alike && spread * 30 <= LIMITS[0], "{spread} {alike}");
     for Cold { setup, outcome } in cold {
         assert_eq!((outcome.served.len(), outcome.pulled.len()), (setup.nodes, setup.nodes), "a node never got its image");
-        assert!(outcome.pulled.last() < Some(&(2 * MINUTE)), "{:?}", outcome.pulled.last());
+        assert!(setup.reads.is_some() || outcome.pulled.last() < Some(&(2 * MINUTE)), "{:?}", outcome.pulled.last());
+        // What cannot be read faster than the limit takes at least this long, from a full bucket on.
+        let least = setup.reads.map_or(0, |reads| (setup.nodes as u64 * u64::from(READS) - reads) * MINUTE / reads);
+        assert!(outcome.pulled.last() >= Some(&least), "{:?}", outcome.pulled.last());
         assert!(setup.limit == LIMITS[0] || outcome.refused[0] == 0, "15,000 requests fit into 20,000");
     }
-    for pair in cold[..4].chunks(2) {
-        let [honoured, ignored] = [&pair[0].outcome.refused, &pair[1].outcome.refused].map(|refused| refused.iter().sum::<u64>());
-        assert!(honoured < ignored, "{honoured} {ignored}");
-    }
+    let [honoured, ignored] = [0, 1].map(|index| cold[index].outcome.refused.iter().sum::<u64>());
+    assert!(honoured < ignored, "{honoured} {ignored}");
 }
 
 #[test]
@@ -190,6 +198,6 @@ fn the_page_and_the_picture_are_what_the_model_says() {
 
 /// The starts that are drawn, each with its words.
 fn cold_lines(cold: &[Cold]) -> Vec<(&'static str, &[Time])> {
-    let words = [(4, "20,000 a minute"), (0, "10,000, filled bit by bit"), (2, "10,000, filled each minute")];
+    let words = [(2, "20,000 a minute"), (0, "10,000 a minute")];
     words.map(|(index, words)| (words, cold[index].outcome.served.as_slice())).into()
 }

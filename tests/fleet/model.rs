@@ -1,7 +1,7 @@
-//! A registry with a limit, and a fleet of nodes that pull from it: a simulation by events, with the product's own functions for how long a
+//! A registry with limits, and a fleet of nodes that pull from it: a simulation by events, with the product's own functions for how long a
 //! credential is kept and how often a request is sent again.
 
-use crate::registry::{Refill, Registry};
+use crate::registry::Bucket;
 use docker_credential_acrscoped::network::retry;
 use docker_credential_acrscoped::protocol::kubelet::cache_duration;
 use std::cmp::Reverse;
@@ -29,6 +29,9 @@ const ROUND_TRIP: Time = 100;
 
 /// containerd asks twice for the token of a pull: it offers user and password by POST, which registries of Azure refuse, and then by GET.
 const TOKEN_REQUESTS: u32 = 2;
+
+/// Reads of one image: its name resolved, index, manifest, configuration, and six layers. Microsoft counts each of them.
+pub(crate) const READS: u32 = 10;
 
 /// How kubelet waits after a pull that failed: 10 s, doubled up to 5 min, until it next looks at the pod, up to 10 s later.
 const FIRST_BACKOFF: Time = 10 * SECOND;
@@ -95,9 +98,12 @@ pub(crate) enum Patience {
 #[derive(Clone, Copy)]
 pub(crate) struct Setup {
     pub(crate) nodes: usize,
-    /// Requests in a full bucket, which is a minute's.
+    /// Exchanges and tokens in a full bucket.
     pub(crate) limit: u64,
-    pub(crate) refill: Refill,
+    /// The time in which an empty bucket becomes full.
+    pub(crate) fills_in: Time,
+    /// Reads a minute of the one identity that all nodes have, where they are counted.
+    pub(crate) reads: Option<u64>,
     pub(crate) demand: Demand,
     pub(crate) kept: Kept,
     pub(crate) patience: Patience,
@@ -115,6 +121,8 @@ pub(crate) struct Outcome {
     pub(crate) requests: Vec<u64>,
     /// Requests that were refused, of each minute.
     pub(crate) refused: Vec<u64>,
+    /// Reads of images that were refused.
+    pub(crate) refused_reads: u64,
     /// Calls of the helper that ended without a credential, of each minute.
     pub(crate) failed_calls: Vec<u64>,
     /// When each node first had a credential, in order.
@@ -131,6 +139,8 @@ enum Step {
     Exchange { tried: u32, deadline: Time },
     /// The runtime has sent this many of its requests for a token.
     Token { sent: u32 },
+    /// The runtime reads the next part of the image.
+    Read,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -140,13 +150,16 @@ struct Node {
     /// When the helper's token was received, if it remembers one.
     received: Option<Time>,
     failures: u32,
+    /// How much of the image is there. What was read stays after a pull that failed.
+    read: u32,
     served: bool,
     pulled: bool,
 }
 
 struct Fleet {
     setup: Setup,
-    registry: Registry,
+    registry: Bucket,
+    reads: Option<Bucket>,
     nodes: Vec<Node>,
     events: BinaryHeap<Reverse<(Time, u64, usize, Step)>>,
     order: u64,
@@ -156,12 +169,13 @@ struct Fleet {
 
 /// Runs a set-up to its end; the same one always goes the same way.
 pub(crate) fn run(setup: Setup) -> Outcome {
-    let registry = Registry::full(setup.limit, setup.refill);
+    let registry = Bucket::full(setup.limit, setup.fills_in);
+    let reads = setup.reads.map(|limit| Bucket::full(limit, MINUTE));
     let minutes = usize::try_from(setup.until / MINUTE + 1).expect("a small number");
     let none = || vec![0; minutes];
     let outcome = Outcome { exchanges: none(), requests: none(), refused: none(), failed_calls: none(), ..Outcome::default() };
     let nodes = vec![Node::default(); setup.nodes];
-    let mut fleet = Fleet { setup, registry, nodes, events: BinaryHeap::new(), order: 0, random: Random(1), outcome };
+    let mut fleet = Fleet { setup, registry, reads, nodes, events: BinaryHeap::new(), order: 0, random: Random(1), outcome };
     for node in 0..setup.nodes {
         let at = fleet.random.below(SECOND);
         fleet.plan(at, node, Step::Pull);
@@ -174,6 +188,7 @@ pub(crate) fn run(setup: Setup) -> Outcome {
             Step::Pull => fleet.pull(now, node),
             Step::Exchange { tried, deadline } => fleet.exchange(now, node, tried, deadline),
             Step::Token { sent } => fleet.token(now, node, sent),
+            Step::Read => fleet.read(now, node),
         }
     }
     fleet.outcome
@@ -246,10 +261,24 @@ impl Fleet {
     /// The runtime asks for the token of a pull.
     fn token(&mut self, now: Time, node: usize, sent: u32) {
         if matches!(self.setup.demand, Demand::Always) || sent == TOKEN_REQUESTS {
-            self.pulled(now, node);
+            self.read(now, node);
         } else if self.take(now).is_ok() {
             self.plan(now + ROUND_TRIP, node, Step::Token { sent: sent + 1 });
         } else {
+            self.fail(now, node);
+        }
+    }
+
+    /// Reads the parts of an image, one after the other. They are not counted with the exchanges.
+    fn read(&mut self, now: Time, node: usize) {
+        let Some(bucket) = &mut self.reads else { return self.pulled(now, node) };
+        if self.nodes[node].read == READS {
+            self.pulled(now, node);
+        } else if bucket.take(now).is_ok() {
+            self.nodes[node].read += 1;
+            self.plan(now + ROUND_TRIP, node, Step::Read);
+        } else {
+            self.outcome.refused_reads += 1;
             self.fail(now, node);
         }
     }

@@ -139,7 +139,7 @@ fn below(svg: &mut Svg, starts: &[(&str, &[Time])]) {
     for seconds in (0..=100).step_by(20) {
         svg.text(BELOW.x(f64::from(seconds) / 100.0), BELOW.y(0.0) + 20.0, "faint", "middle", &format!("{seconds} s"));
     }
-    for ((words, times), (class, place)) in starts.iter().zip([("c", 0.0), ("a", 0.22), ("b", 0.48)]) {
+    for ((words, times), (class, place)) in starts.iter().zip([("c", 0.0), ("a", 0.22)]) {
         let mut points = vec![(BELOW.x(0.0), BELOW.y(0.0))];
         let nodes = times.len();
         for index in (0..nodes).step_by(50).chain([nodes - 1]) {

@@ -1,47 +1,31 @@
-//! A registry's limit of requests: a bucket. Microsoft says that it is one, and not how it is filled.
+//! A registry's limits of requests: buckets that fill continuously (Microsoft, "Azure Container Registry service tiers").
 
-use crate::model::{MINUTE, SECOND, Time};
+use crate::model::{SECOND, Time};
 
-/// How the bucket is filled again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refill {
-    /// Bit by bit: who is refused is asked to wait until there is one more.
-    Steady,
-    /// Whole, each time that this is over: who is refused is asked to wait for that.
-    Whole(Time),
-}
-
-/// The category "OAuth" of a registry's limits: exchanges and tokens.
-pub(crate) struct Registry {
+/// A bucket of requests.
+pub(crate) struct Bucket {
     limit: u64,
-    refill: Refill,
+    fills_in: Time,
     /// Requests that are left, in thousandths.
     left: u64,
     at: Time,
 }
 
-impl Registry {
-    /// One whose bucket is full, with so many requests.
-    pub(crate) fn full(limit: u64, refill: Refill) -> Self {
-        Self { limit, refill, left: limit * 1_000, at: 0 }
+impl Bucket {
+    /// A full one, with so many requests. An empty one is full again after this time.
+    pub(crate) fn full(limit: u64, fills_in: Time) -> Self {
+        Self { limit, fills_in, left: limit * 1_000, at: 0 }
     }
 
-    /// Takes a request, or says how many seconds to wait.
+    /// Takes a request, or says in how many seconds there is another one.
     pub(crate) fn take(&mut self, now: Time) -> Result<(), u64> {
         let full = self.limit * 1_000;
-        match self.refill {
-            Refill::Steady => self.left = full.min(self.left + (now - self.at) * full / MINUTE),
-            Refill::Whole(every) if now / every > self.at / every => self.left = full,
-            Refill::Whole(_) => (),
-        }
+        self.left = full.min(self.left + (now - self.at) * full / self.fills_in);
         self.at = now;
         if self.left >= 1_000 {
             self.left -= 1_000;
             return Ok(());
         }
-        Err(match self.refill {
-            Refill::Steady => ((1_000 - self.left) * MINUTE / full).div_ceil(SECOND).max(1),
-            Refill::Whole(every) => (every - now % every).div_ceil(SECOND),
-        })
+        Err(((1_000 - self.left) * self.fills_in / full).div_ceil(SECOND).max(1))
     }
 }

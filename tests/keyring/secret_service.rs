@@ -169,7 +169,6 @@ fn the_doctor_tells_a_keyring_that_works_from_one_that_is_stuck_or_locked() {
         let text = format!(r#"{{"credHelpers":{{"{REGISTRY}":"acrscoped"}}}}"#);
         user.run(&format!("tee {}", user.home.path(file).display()), &text).succeeds();
     }
-    user.simulator.change(|settings| settings.password_grant = None);
     let no_keyring = r#""warning": "no token can be kept: each call signs in""#;
     let keyring = unlocked(&user);
     let (said, _) = doctor(&user);

@@ -11,6 +11,7 @@ use crate::error::{Error, Refusal};
 use crate::network::Network;
 use crate::registry::Registry;
 use crate::session::Session;
+use crate::terminal::Mark;
 use crate::token::Audience;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,9 +21,10 @@ const NAME: &str = "arm-tokens";
 /// What is said before.
 pub(super) fn announcement(registry: &Registry) -> String {
     format!(
-        "--probe-arm: the identity is asked for a token of Azure Resource Manager, and\n\
-         {} is offered it, to see whether it takes such tokens.\n\
-         The token is kept nowhere, and the sign-in shows in the logs of the tenant.\n",
+        "--probe-arm: if {} accepts an ACR-scoped token,\n\
+         the helper also requests an ARM-scoped token, one for Azure Resource Manager,\n\
+         and offers it to the registry. It does not keep that token.\n\
+         The sign-in shows in the logs of the tenant.\n",
         registry.login_server()
     )
 }
@@ -34,20 +36,36 @@ pub(super) async fn look(settings: &Settings, registry: &Registry, logins: Cache
     let Some(audience) = Audience::of_resource_manager(&registry.cloud().cli_name) else {
         return Check::skipped(NAME, format!("the Azure Resource Manager of {} is not known", registry.cloud().name));
     };
+    let offered = |rest: &str| format!("the helper offered an ARM-scoped token, and {rest}");
     match offer(settings, registry, audience, logins, clock).await {
-        Ok(()) => Check::warning(NAME, format!("{registry} takes tokens of Azure Resource Manager")).hint(format!(
-            "nothing here needs that: az acr config authentication-as-arm update --registry {} --status disabled",
-            registry.resource_name()
-        )),
-        Err(Error::Exchange { refusal: Refusal::Denied { .. }, .. }) => {
-            Check::good(NAME, format!("{registry} does not take tokens of Azure Resource Manager"))
+        Ok(Ok(())) => Check::warning(NAME, offered(&format!("{registry} accepted it")))
+            .with(["this helper needs no ARM-scoped tokens; check your other clients before you disable them".to_owned()])
+            .hint(format!(
+                "az acr config authentication-as-arm update --registry {} --status disabled",
+                registry.resource_name()
+            )),
+        Ok(Err(Error::Exchange { refusal: Refusal::Denied { .. } | Refusal::InvalidToken { .. }, .. })) => {
+            Check::good(NAME, offered(&format!("{registry} refused it")))
         }
+        Ok(Err(error)) => Check::new(NAME, Mark::Skipped, format!("not known: {}", offered(&error.to_string()))),
         Err(error) => Check::skipped(NAME, &error),
     }
     .since(started)
 }
 
-async fn offer(settings: &Settings, registry: &Registry, audience: Audience, logins: Cache, clock: Clock) -> Result<(), Error> {
+/// That nothing was requested and nothing offered.
+pub(super) fn not_offered(reason: &str) -> Check {
+    Check::skipped(NAME, format!("the helper requested no ARM-scoped token, because {reason}"))
+}
+
+/// Requests the token and offers it. The outer error is one before the offer.
+async fn offer(
+    settings: &Settings,
+    registry: &Registry,
+    audience: Audience,
+    logins: Cache,
+    clock: Clock,
+) -> Result<Result<(), Error>, Error> {
     let mut config = settings.for_registry(registry)?;
     config.audience = audience;
     let deadline = Deadline::after(config.timeout);
@@ -55,5 +73,5 @@ async fn offer(settings: &Settings, registry: &Registry, audience: Audience, log
     let session = Session::anew(&config, registry, logins, clock)?;
     let token = session.sign_in(&network, deadline).await?;
     let client = network.internet(registry.login_server())?;
-    session.exchange(&network, &client, deadline, &token).await.map(drop)
+    Ok(session.exchange(&network, &client, deadline, &token).await.map(drop))
 }

@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use super::reach::{Answered, correlation, is_web_page};
-use crate::error::{IN_THE_WAY, Refusal};
+use crate::error::{IN_THE_WAY, Refusal, try_again};
 use crate::exchange;
 use crate::registry::Registry;
 use reqwest::StatusCode;
@@ -61,8 +61,10 @@ fn challenged(registry: &Registry, answered: &Answered) -> Check {
 pub(super) fn refused(name: &'static str, registry: &Registry, answered: &Answered, refusal: &Refusal, place: &str) -> Check {
     let host = registry.host();
     let summary = match refusal {
-        Refusal::Denied { status, said: None } => format!("{host} refused {place}: {status}"),
-        Refusal::Denied { status, said: Some(said) } => format!("{host} refused {place}: {status}, {said}"),
+        Refusal::Denied { status, said: None, .. } => format!("{host} refused {place}: {status}"),
+        Refusal::Denied { status, said: Some(said), .. } | Refusal::InvalidToken { status, said } => {
+            format!("{host} refused {place}: {status}, {said}")
+        }
         Refusal::Unexpected { status, said: None } => format!("{host} answered {place} with {status}"),
         Refusal::Unexpected { status, said: Some(said) } => format!("{host} answered {place} with {status}, {said}"),
         Refusal::Redirected { location } => {
@@ -72,7 +74,12 @@ pub(super) fn refused(name: &'static str, registry: &Registry, answered: &Answer
         Refusal::Malformed(what) => format!("{host} answered {place} with {what}"),
         Refusal::Firewall { .. } | Refusal::Throttled { .. } | Refusal::WebPage { .. } => said(registry, refusal),
     };
-    Check::bad(name, summary).with(correlation(answered)).hint(refusal.advice(registry))
+    let hint = match refusal {
+        // Roles are the exchange's matter.
+        Refusal::Denied { .. } | Refusal::InvalidToken { .. } => try_again(registry),
+        other => other.advice(registry),
+    };
+    Check::bad(name, summary).with(correlation(answered)).hint(hint)
 }
 
 /// The sentence of `get`.

@@ -8,11 +8,11 @@ use super::check::{Check, list};
 use super::reach;
 use crate::config::{Config, IDENTITY_TOKEN, ZERO_GUID};
 use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, Refusal};
+use crate::error::{Error, PULL, PULL_ABAC, Refusal, assign_role, object_id_note};
 use crate::exchange;
 use crate::network::Network;
 use crate::registry::Registry;
-use crate::token::{Claims, RefreshToken};
+use crate::token::{AccessToken, Claims, RefreshToken};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -47,14 +47,22 @@ pub(super) struct Desk<'a> {
     network: Network,
     client: Client,
     deadline: Deadline,
+    /// The object id of the identity, for the command that gives it a role.
+    object_id: Option<String>,
 }
 
 impl<'a> Desk<'a> {
     /// With a deadline of its own.
-    pub(super) fn new(config: &'a Config, registry: &'a Registry, clock: Clock) -> Result<Self, Error> {
+    pub(super) fn new(
+        config: &'a Config,
+        registry: &'a Registry,
+        clock: Clock,
+        access: Option<&AccessToken>,
+    ) -> Result<Self, Error> {
         let (network, deadline) = reach::network(config, clock);
         let client = network.internet(registry.host())?;
-        Ok(Self { config, registry, network, client, deadline })
+        let object_id = access.and_then(AccessToken::object_id).map(str::to_owned);
+        Ok(Self { config, registry, network, client, deadline, object_id })
     }
 
     /// All checks, side by side, in their order. Without a refresh token only what needs none is looked at.
@@ -76,13 +84,13 @@ impl<'a> Desk<'a> {
         let started = Instant::now();
         let scope = format!("repository:{repository}:{}", ACTIONS.join(","));
         let check = match self.ask(REPOSITORY, Some(token), self.refresh_form("docker", &scope, token)).await {
-            Ok(claims) => self.judged(repository, &claims),
+            Ok(claims) => self.judged(repository, &claims, is_by_repository(token)),
             Err(denied) => denied.1,
         };
         Some(check.since(started))
     }
 
-    fn judged(&self, repository: &str, claims: &Claims) -> Check {
+    fn judged(&self, repository: &str, claims: &Claims, is_by_repository: bool) -> Check {
         let here = claims.access.iter().filter(|access| access.name == repository || access.name == "*");
         let granted: Vec<&str> = here.flat_map(|access| access.actions.iter().map(String::as_str)).collect();
         let is_granted = |action: &&str| granted.contains(action) || granted.contains(&"*");
@@ -90,8 +98,11 @@ impl<'a> Desk<'a> {
         if !yes.contains(&"pull") {
             let said =
                 if yes.is_empty() { "nothing is granted".to_owned() } else { format!("{} is granted, not pull", list(yes)) };
-            let advice = Refusal::Denied { status: 401, said: None }.advice(self.registry);
-            return Check::bad(REPOSITORY, format!("{said} in {repository}")).hint(advice);
+            let role = if is_by_repository { PULL_ABAC } else { PULL };
+            let check = Check::bad(REPOSITORY, format!("{said} in {repository}"));
+            let mode = is_by_repository.then(|| "the registry grants permissions by repository, as in ABAC mode".to_owned());
+            let check = check.with(mode).with(self.object_id.is_none().then(object_id_note));
+            return check.hint(assign_role(self.registry, role, self.object_id.as_deref()));
         }
         let missing = if no.is_empty() { None } else { Some(format!("not granted: {}", list(no))) };
         Check::good(REPOSITORY, format!("{} in {repository}", list(yes))).with(missing)
@@ -171,7 +182,7 @@ impl<'a> Desk<'a> {
     }
 
     fn get(&self, scope: &str, token: Option<&RefreshToken>) -> RequestBuilder {
-        let parameters = [("scope", scope), ("service", self.registry.host())];
+        let parameters = [("scope", scope), ("service", self.registry.login_server())];
         let account = token.map(|_| ("account", ZERO_GUID));
         let url = Url::parse_with_params(&self.address(), account.into_iter().chain(parameters));
         let request = self.client.get(url.map_or_else(|_| self.address(), String::from));
@@ -187,7 +198,7 @@ impl<'a> Desk<'a> {
             ("grant_type", "refresh_token"),
             ("refresh_token", token.secret().expose_secret()),
             ("scope", scope),
-            ("service", self.registry.host()),
+            ("service", self.registry.login_server()),
         ])
     }
 
@@ -197,7 +208,7 @@ impl<'a> Desk<'a> {
             ("grant_type", "password"),
             ("password", token.secret().expose_secret()),
             ("scope", scope),
-            ("service", self.registry.host()),
+            ("service", self.registry.login_server()),
             ("username", ZERO_GUID),
         ])
     }
@@ -221,9 +232,17 @@ impl<'a> Desk<'a> {
                 None => refusal,
             }
         };
-        let check = refused(name, self.registry, &answered, &refusal, "`/oauth2/token`");
+        let is_refused_token = answered.status == StatusCode::UNAUTHORIZED && sent.is_some();
+        // What is not granted is left out of a token: a 401 means that the refresh token itself is not valid.
+        let place = if is_refused_token { "the refresh token" } else { "`/oauth2/token`" };
+        let check = refused(name, self.registry, &answered, &refusal, place);
         Err(Box::new((Some(answered.status), check)))
     }
+}
+
+/// Whether roles are given by repository: the refresh token then has no permissions of its own.
+fn is_by_repository(token: &RefreshToken) -> bool {
+    Claims::of(token.secret()).is_some_and(|claims| claims.permissions.is_empty())
 }
 
 /// The same checks when it is of no use to look.

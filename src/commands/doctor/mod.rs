@@ -74,7 +74,7 @@ pub struct Arguments {
     /// Write a report without names, ids and addresses to a new file.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = REPORT)]
     report: Option<PathBuf>,
-    /// Ask for a token of Azure Resource Manager and offer it to the registry, to see whether it takes such tokens.
+    /// If the registry accepts an ACR-scoped token, offer it an ARM-scoped one too, to see whether it accepts such tokens.
     #[arg(long, requires = "registry")]
     probe_arm: bool,
     #[command(flatten)]
@@ -191,7 +191,7 @@ async fn examine(
         (Some(_), Some(obstacle)) => (sign_in::not_exchanged(obstacle), None),
         (None, _) => (sign_in::not_exchanged("there is no access token"), None),
     };
-    let grants = match (Desk::new(&config, registry, context.clock), &obstacle) {
+    let grants = match (Desk::new(&config, registry, context.clock, access_token.as_ref()), &obstacle) {
         (Ok(desk), None) => Box::pin(desk.look(refresh_token.as_ref(), repository)).await,
         (_, Some(obstacle)) => grants::skipped(repository.is_some(), obstacle),
         (Err(error), None) => grants::skipped(repository.is_some(), &error.to_string()),
@@ -201,8 +201,13 @@ async fn examine(
     checks.push(setup::configuration(settings, registry, &config));
     blame(&mut checks, identity.iter().chain(&exchange));
     checks.extend(identity.into_iter().chain(exchange).chain(grants));
-    if arguments.probe_arm && refresh_token.is_some() {
-        checks.push(arm::look(settings, registry, logins, context.clock).await);
+    if arguments.probe_arm {
+        checks.push(match (&refresh_token, &access_token, obstacle) {
+            (Some(_), ..) => arm::look(settings, registry, logins, context.clock).await,
+            (None, _, Some(obstacle)) => arm::not_offered(&obstacle),
+            (None, Some(_), None) => arm::not_offered("exchange failed"),
+            (None, None, None) => arm::not_offered("there is no access token"),
+        });
     }
     checks.push(keyring);
     checks.extend(wiring::look(context, registry));
@@ -220,6 +225,7 @@ fn unusable(context: &Context<'_>, arguments: &Arguments, registry: &Registry, e
     checks.push(Check::failed(setup::CONFIGURATION, error));
     checks.extend(sign_in::skipped(reason));
     checks.extend(grants::skipped(arguments.repository.is_some(), reason));
+    checks.extend(arguments.probe_arm.then(|| arm::not_offered(reason)));
     checks.push(Check::skipped(keyring::NAME, reason));
     checks.extend(wiring::look(context, registry));
     checks

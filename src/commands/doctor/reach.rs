@@ -144,7 +144,7 @@ pub(super) async fn send(
     let host = registry.host();
     let lost = |error: &(dyn std::error::Error + 'static)| {
         let unreadable = || Error::Exchange {
-            registry: registry.clone(),
+            registry: Box::new(registry.clone()),
             refusal: crate::error::Refusal::Malformed("something unreadable"),
             details: vec![],
         };
@@ -166,7 +166,7 @@ fn shown(facts: &Facts) -> String {
 
 /// The correlation id of an answer, as a line.
 pub(super) fn correlation(answered: &Answered) -> Option<String> {
-    exchange::correlation(&answered.headers).map(|id| format!("correlation id: {id}"))
+    exchange::correlation(&answered.headers, &answered.body).map(|id| format!("correlation id: {id}"))
 }
 
 /// Whether the answer is HTML.

@@ -188,7 +188,7 @@ fn fit(text: &str) {
 /// Foreign text made printable: bounded, on one line, fit for a terminal, without a token, and not changed by being made so again.
 pub fn shown(text: &str) {
     let shown = printable(text);
-    assert!(shown.chars().count() <= 301);
+    assert!(shown.chars().count() <= 401);
     fit(&shown);
     assert!(!shown.starts_with(' ') && !shown.ends_with(' ') && !shown.contains("  "), "{shown:?}");
     // What looks like a token is left out; a cut may turn what did not into what does.

@@ -45,5 +45,5 @@ fn a_program_can_say_why_nobody_could_be_signed_in_and_what_to_do() {
     simulator.change(|settings| settings.registry_mut("contoso.azurecr.io").roles.clear());
     let answer = push_and_pull(&simulator, "contoso.azurecr.io/app:v1").fails();
     assert!(answer.stderr.contains("contoso.azurecr.io refused the access token: 401"), "{answer:?}");
-    assert!(answer.stderr.contains("\nhint: give the identity the role AcrPull or AcrPush"), "{answer:?}");
+    assert!(answer.stderr.contains("\nhint: az role assignment create --assignee "), "{answer:?}");
 }

@@ -139,7 +139,7 @@ impl FaultKind {
     /// ACR's answer to a client that asks too often.
     pub fn too_many_requests(retry_after: u64) -> Self {
         let body = "{\"errors\":[{\"code\":\"TOOMANYREQUESTS\",\"message\":\"Too many requests. \
-                    Please visit https://aka.ms/acr/skus#sku-feature-matrix for more information.\"}]}";
+                    Please visit https://aka.ms/acr/skus#sku-feature-matrix to view limits of all service tiers.\"}]}";
         Self::Status { code: 429, retry_after: Some(retry_after), body: body.to_owned(), content_type: None }
     }
 }

@@ -88,7 +88,7 @@ pub use people::{
 };
 pub use registries::{Registry, Role};
 pub use settings::{
-    ACR_APP_ID, ACR_AUDIENCE, ASSERTION_AUDIENCE, AZURE_CLI, Approval, Authority, ErrorShape, FEDERATED_ISSUER,
-    RegionalChallenge, Settings,
+    ACR_APP_ID, ACR_AUDIENCE, ASSERTION_AUDIENCE, AZURE_CLI, Approval, Authority, ErrorShape, FEDERATED_ISSUER, RegionalService,
+    Settings,
 };
 pub use simulator::Simulator;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acr::Limit;
 use crate::people::TENANT;
-use crate::settings::Settings;
+use crate::settings::{RegionalService, Settings};
 use crate::tokens::Principal;
 
 /// A registry.
@@ -136,9 +136,10 @@ impl Registry {
         }
     }
 
-    /// Whether the name is this registry's own or its global login server's.
-    pub(crate) fn is_called(&self, service: &str) -> bool {
-        service == self.host || service == self.global_host()
+    /// Whether a service, or the audience of a token, is this registry: its global login server, and a regional endpoint's own name if the
+    /// settings say so.
+    pub(crate) fn is_called(&self, service: &str, settings: &Settings) -> bool {
+        service == self.global_host() || (settings.regional_service == RegionalService::Either && service == self.host)
     }
 
     /// Whether an identity has any role here.

@@ -76,12 +76,13 @@ pub struct Settings {
     pub anonymous_token_life: i64,
     /// Seconds until an Entra access token expires.
     pub entra_token_life: i64,
-    /// The status that refuses `grant_type=password` with the zero GUID at `/oauth2/token`; none takes it.
+    /// The status that refuses `grant_type=password` with the zero GUID at `/oauth2/token`; none takes it. Not known of a real one: 401,
+    /// or 400 as in a log of 2022 without a scope.
     pub password_grant: Option<u16>,
     /// Whether `access_type=offline` is answered with a refresh token, as `offline_token=true` is.
     pub offline_access_type: bool,
-    /// What a regional endpoint names as service and realm in its challenge (not known of the real one).
-    pub regional_challenge: RegionalChallenge,
+    /// Which services a regional endpoint takes.
+    pub regional_service: RegionalService,
     /// How often a device code is answered `authorization_pending` before it is approved.
     pub device_code_polls: u32,
     /// Seconds until a device code expires.
@@ -108,14 +109,15 @@ pub struct Authority {
     pub cloud: String,
 }
 
-/// How `/oauth2/exchange` refuses; real registries changed over the years.
+/// How `/oauth2/exchange` refuses; real registries changed over the years. A token of a wrong audience is a 401 with words for it in
+/// each of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorShape {
     /// 403 `DENIED` for an identity without a role, 401 with an empty body for a bad token.
     Y2021,
     /// 401 with an empty body for both.
     Y2024,
-    /// 401 `UNAUTHORIZED` with a correlation id in the message for both.
+    /// 401 `UNAUTHORIZED` for both: with a correlation id in the message for an identity without a role.
     #[default]
     Y2026,
 }
@@ -132,15 +134,15 @@ pub enum Approval {
     Page,
 }
 
-/// What a regional endpoint answers in its challenge.
+/// Which services a regional endpoint takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RegionalChallenge {
-    /// Its own name.
+pub enum RegionalService {
+    /// The global login server, as its challenge says.
     #[default]
-    Own,
-    /// The name of the global login server.
     Global,
+    /// Its own name too (not known of a real one).
+    Either,
 }
 
 impl Default for Settings {
@@ -169,9 +171,9 @@ impl Default for Settings {
             registry_access_token_life: 3_600,
             anonymous_token_life: 300,
             entra_token_life: 3_599,
-            password_grant: Some(400),
+            password_grant: Some(401),
             offline_access_type: false,
-            regional_challenge: RegionalChallenge::default(),
+            regional_service: RegionalService::default(),
             device_code_polls: 1,
             device_code_life: 900,
             approval: Approval::default(),

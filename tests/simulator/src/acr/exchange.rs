@@ -6,15 +6,12 @@ use super::{Desk, Problem};
 use crate::call::Fields;
 use crate::journal::Entry;
 use crate::tokens::{self, Principal, Refusal};
-use crate::wire::{self, Reply, with};
+use crate::wire::{self, Reply};
 
 impl Desk<'_> {
     pub(super) fn exchange(&self, entry: &mut Entry) -> Reply {
         match self.exchanged(entry) {
-            Ok(refresh_token) => {
-                let reply = wire::json(200, &json!({"refresh_token": refresh_token}));
-                with(reply, "x-ms-ratelimit-remaining-calls-per-second", "166.65")
-            }
+            Ok(refresh_token) => wire::json(200, &json!({"refresh_token": refresh_token})),
             Err(problem) => problem.reply(self),
         }
     }
@@ -49,8 +46,11 @@ impl Desk<'_> {
         entry.token = tokens::facts(token);
         let verified = tokens::verify_access(self.world, self.call, self.registry, token);
         verified.map_err(|refusal| match refusal {
-            Refusal::Arm => Problem::ArmAccessToken,
-            _ => Problem::BadAccessToken,
+            Refusal::Arm | Refusal::Audience => {
+                Problem::WrongAudience(entry.token.as_ref().map(|facts| facts.audience.clone()).unwrap_or_default())
+            }
+            Refusal::Tenant => Problem::OtherTenant,
+            Refusal::Forged | Refusal::Time | Refusal::Kind => Problem::BadAccessToken,
         })
     }
 
@@ -62,17 +62,17 @@ impl Desk<'_> {
             Some(_) => return Err(malformed("unsupported grant_type")),
             None => return Err(malformed("grant_type is missing")),
         }
+        let settings = &self.call.settings;
         let service = form.get("service").ok_or_else(|| malformed("service is missing"))?;
-        if !self.registry.is_called(service) {
+        if !self.registry.is_called(service, settings) {
             return Err(malformed("service is not this registry"));
         }
-        let settings = &self.call.settings;
         match form.get("tenant") {
             None if settings.tenant_required => Err(malformed("tenant is missing")),
             Some(name) => {
                 let tenant = settings.tenant(name, self.registry.cloud());
                 let is_own = tenant.is_some_and(|tenant| tenant.id == self.registry.tenant);
-                if is_own { Ok(service) } else { Err(Problem::BadAccessToken) }
+                if is_own { Ok(service) } else { Err(Problem::OtherTenant) }
             }
             None => Ok(service),
         }

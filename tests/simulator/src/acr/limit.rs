@@ -7,40 +7,55 @@ use serde::{Deserialize, Serialize};
 
 use crate::world::lock;
 
-/// So many requests, until the bucket is filled again. Real ones have 10,000 or 20,000 for a minute; how they are filled is not known.
+/// A bucket of requests that fills continuously. Real ones hold 10,000 or 20,000 requests, a minute's (Microsoft, "service tiers").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
     /// What the full bucket holds.
     pub requests: u64,
-    /// Seconds from its first request until it is full again.
+    /// Seconds in which an empty bucket becomes full.
     pub seconds: u64,
+}
+
+impl Limit {
+    /// That of a Basic or Standard registry.
+    pub(crate) const STANDARD: Self = Self { requests: 10_000, seconds: 60 };
 }
 
 /// What is left of the buckets, by host.
 #[derive(Default)]
 pub(crate) struct Buckets(Mutex<HashMap<String, Bucket>>);
 
-#[derive(Default)]
 struct Bucket {
-    /// When it was full, in milliseconds since 1970.
-    since: u64,
-    taken: u64,
+    /// Requests that are left.
+    left: f64,
+    /// When that was so, in milliseconds since 1970.
+    at: u64,
+}
+
+/// What came of a request.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Taken {
+    /// It was taken; so many requests a second are left, as a header says.
+    Left(f64),
+    /// There is none left; the next one is there after so many seconds.
+    Refused(u64),
 }
 
 impl Buckets {
-    /// Takes a request, or says how many seconds it is until there are more.
-    pub(crate) fn take(&self, host: &str, limit: Limit, now: u64) -> Result<(), u64> {
+    /// Takes a request.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
+    pub(crate) fn take(&self, host: &str, limit: Limit, now: u64) -> Taken {
+        let (full, seconds) = (limit.requests as f64, limit.seconds.max(1) as f64);
         let mut buckets = lock(&self.0);
-        let bucket = buckets.entry(host.to_owned()).or_default();
-        let full_again = bucket.since + limit.seconds * 1_000;
-        if now >= full_again {
-            *bucket = Bucket { since: now, taken: 0 };
-        } else if bucket.taken >= limit.requests {
-            return Err((full_again - now).div_ceil(1_000));
+        let bucket = buckets.entry(host.to_owned()).or_insert(Bucket { left: full, at: now });
+        let since = now.saturating_sub(bucket.at) as f64 / 1_000.0;
+        *bucket = Bucket { left: (bucket.left + since * full / seconds).min(full), at: now.max(bucket.at) };
+        if bucket.left < 1.0 {
+            return Taken::Refused((((1.0 - bucket.left) * seconds / full).ceil() as u64).max(1));
         }
-        bucket.taken += 1;
-        Ok(())
+        bucket.left -= 1.0;
+        Taken::Left(bucket.left / seconds)
     }
 }
 
@@ -49,18 +64,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_is_emptied_and_filled_and_each_host_has_its_own() {
+    fn a_bucket_fills_continuously_and_each_host_has_its_own() {
         let (buckets, limit) = (Buckets::default(), Limit { requests: 2, seconds: 10 });
         let now = 1_700_000_000_000;
         for (host, after, expected) in [
-            ("a", 0, Ok(())),
-            ("a", 1, Ok(())),
-            ("a", 2, Err(10)),
-            ("b", 2, Ok(())),
-            ("a", 9_001, Err(1)),
-            ("a", 10_000, Ok(())),
-            ("a", 12_000, Ok(())),
-            ("a", 12_000, Err(8)),
+            ("a", 0, Taken::Left(0.1)),
+            ("a", 0, Taken::Left(0.0)),
+            ("a", 1_000, Taken::Refused(4)),
+            ("b", 1_000, Taken::Left(0.1)),
+            ("a", 5_000, Taken::Left(0.0)),
+            ("a", 7_500, Taken::Refused(3)),
+            ("a", 60_000, Taken::Left(0.1)),
         ] {
             assert_eq!(buckets.take(host, limit, now + after), expected, "{host} {after}");
         }

@@ -10,6 +10,7 @@ pub(crate) use errors::Problem;
 use hyper::Method;
 pub(crate) use limit::Buckets;
 pub use limit::Limit;
+use limit::Taken;
 
 use crate::call::Call;
 use crate::clock;
@@ -17,7 +18,7 @@ use crate::images::Route;
 use crate::journal::Entry;
 use crate::registries::Registry;
 use crate::tokens;
-use crate::wire::{self, Reply};
+use crate::wire::{self, Reply, with};
 use crate::world::World;
 
 /// A request to a registry, with what it is about.
@@ -33,16 +34,28 @@ impl Desk<'_> {
     /// The answer to a request outside `/v2/`.
     pub(crate) fn answer(&self, entry: &mut Entry) -> Reply {
         let call = self.call;
-        let reply = if let Some(refused) = self.firewall().or_else(|| self.limit()) {
-            refused
-        } else {
-            match (&call.method, call.path.as_str()) {
-                (&Method::POST, "/oauth2/exchange") => self.exchange(entry),
-                (&Method::GET | &Method::POST, "/oauth2/token") => self.token(entry),
-                _ => wire::reply(404, "text/plain; charset=utf-8", "404 page not found\n"),
+        if let Some(refused) = self.firewall() {
+            return self.with_headers(refused);
+        }
+        let left = match self.world.buckets.take(
+            &self.registry.host,
+            self.registry.limit.unwrap_or(Limit::STANDARD),
+            clock::unix_ms(),
+        ) {
+            Taken::Refused(seconds) if self.registry.limit.is_some() => {
+                return self.with_headers(Problem::Throttled(seconds).reply(self));
             }
+            Taken::Refused(_) => 0.0,
+            Taken::Left(left) => left,
         };
-        self.with_headers(reply)
+        let reply = match (&call.method, call.path.as_str()) {
+            (&Method::POST, "/oauth2/exchange") => self.exchange(entry),
+            (&Method::GET | &Method::POST, "/oauth2/token") => self.token(entry),
+            _ => wire::reply(404, "text/plain; charset=utf-8", "404 page not found\n"),
+        };
+        let is_counted = [200, 401].contains(&reply.status().as_u16());
+        let reply = self.with_headers(reply);
+        if is_counted { with(reply, "x-ms-ratelimit-remaining-calls-per-second", &format!("{left:.6}")) } else { reply }
     }
 
     /// The refusal of a request to `/v2/`, unless it may pass.
@@ -70,19 +83,5 @@ impl Desk<'_> {
     fn firewall(&self) -> Option<Reply> {
         let address = self.registry.firewall.clone()?;
         Some(Problem::Firewall(address).reply(self))
-    }
-
-    fn limit(&self) -> Option<Reply> {
-        let taken = self.world.buckets.take(&self.registry.host, self.registry.limit?, clock::unix_ms());
-        Some(Problem::Throttled(taken.err()?).reply(self))
-    }
-
-    /// The service and the host of the realm in a challenge.
-    fn challenged_host(&self) -> String {
-        use crate::settings::RegionalChallenge::{Global, Own};
-        match self.call.settings.regional_challenge {
-            Own => self.registry.host.clone(),
-            Global => self.registry.global_host(),
-        }
     }
 }

@@ -35,7 +35,7 @@ impl Desk<'_> {
         let is_get = self.call.method == Method::GET;
         let form = if is_get { None } else { self.call.form() };
         let fields = form.as_ref().unwrap_or(&self.call.query);
-        let service = fields.get("service").unwrap_or(&self.registry.host).to_owned();
+        let service = fields.get("service").map_or_else(|| self.registry.global_host(), str::to_owned);
         let scopes = fields.words("scope");
         entry.audience_requested = Some(scopes.join(" "));
         entry.client_id = fields.get("client_id").map(str::to_owned);
@@ -43,11 +43,12 @@ impl Desk<'_> {
             Some(form) => self.asker_by_form(form, entry)?,
             None => self.asker_by_header(entry)?,
         };
-        if !self.registry.is_called(&service) {
+        if !self.registry.is_called(&service, &self.call.settings) {
             return Err(Problem::Unauthorized);
         }
         let access = self.granted(asker.principal.as_ref(), &scopes);
-        if asker.principal.is_none() && access.is_empty() {
+        // Where anonymous pull is on, a scope that is not granted gets a token that grants nothing.
+        if asker.principal.is_none() && !self.registry.anonymous_pull {
             return Err(Problem::Unauthorized);
         }
         let principal = asker.principal.as_ref();

@@ -4,7 +4,7 @@ use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use webpki::ring::{ECDSA_P256_SHA256, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256_LEGACY_KEY};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
@@ -33,7 +33,8 @@ pub(super) fn check(desk: &Desk<'_>, app: &App, tenant: &Tenant, presented: &str
 
 fn check_federated(desk: &Desk<'_>, app: &App, parts: &Parts) -> Result<(), Refusal> {
     let claim = |name: &str| parts.claims[name].as_str().unwrap_or_default();
-    let (issuer, subject, audience) = (claim("iss"), claim("sub"), claim("aud"));
+    let (issuer, subject, audiences) = (claim("iss"), claim("sub"), audiences(&parts.claims["aud"]));
+    let audience = audiences.join(", ");
     let all = &app.federated_credentials;
     if all.is_empty() {
         let text = format!(
@@ -55,11 +56,19 @@ fn check_federated(desk: &Desk<'_>, app: &App, parts: &Parts) -> Result<(), Refu
     if of_subject.is_empty() {
         return Err(unmatched(700_213, "subject", subject));
     }
-    let matching = of_subject.iter().find(|known| is_audience(&known.audience, audience));
-    let known = matching.ok_or_else(|| unmatched(700_212, "audience", audience))?;
+    let matching = of_subject.iter().find(|known| audiences.iter().any(|sent| is_audience(&known.audience, sent)));
+    let known = matching.ok_or_else(|| unmatched(700_212, "audience", &audience))?;
     let own = json!({"keys": [desk.world.federation_key.jwk()]});
     let keys = if known.keys.is_null() { &own } else { &known.keys };
     parts.verify_with(keys).map_err(|_| bad_signature("The key was not found."))
+}
+
+/// The audiences of an assertion: a text or a list (RFC 7519, section 4.1.3). Kubernetes writes a list.
+fn audiences(claim: &Value) -> Vec<&str> {
+    match claim {
+        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect(),
+    }
 }
 
 /// The clouds have an audience each, and workloads are commonly set up with the public one everywhere.
@@ -76,11 +85,12 @@ fn check_certificate(desk: &Desk<'_>, app: &App, tenant: &Tenant, parts: &Parts)
         let text = "Client assertion's subject must be the client's identifier.".to_owned();
         return Err(Refusal::client(700_021, text));
     }
-    let audience = parts.claims["aud"].as_str().unwrap_or_default();
+    let audiences = audiences(&parts.claims["aud"]);
+    let audience = audiences.join(", ");
     let host = &desk.call.host;
     let is_ours = [tenant.id.as_str(), tenant.domain.as_str()].iter().any(|name| {
         let pages = ["oauth2/v2.0/token", "v2.0", "oauth2/token"];
-        pages.iter().any(|page| audience == format!("https://{host}/{name}/{page}"))
+        pages.iter().any(|page| audiences.iter().any(|audience| *audience == format!("https://{host}/{name}/{page}")))
     });
     if !is_ours {
         let text = format!(

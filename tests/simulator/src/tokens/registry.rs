@@ -63,7 +63,7 @@ fn control_plane_actions(actions: &[String]) -> Vec<&'static str> {
 pub(crate) fn verify_refresh(world: &World, call: &Call, registry: &Registry, token: &str) -> Result<Principal, Refusal> {
     let claims = world.registry_key.verify(token)?;
     check_times(&claims, call.now)?;
-    if !registry.is_called(claims["aud"].as_str().unwrap_or_default()) {
+    if !registry.is_called(claims["aud"].as_str().unwrap_or_default(), &call.settings) {
         return Err(Refusal::Audience);
     }
     let stamp = Stamp { abac: registry.abac, generation: registry.generation };
@@ -120,7 +120,7 @@ pub(crate) fn mint_registry_access(
 pub(crate) fn verify_registry_access(world: &World, call: &Call, registry: &Registry, token: &str) -> Result<Value, Refusal> {
     let claims = world.registry_key.verify(token)?;
     check_times(&claims, call.now)?;
-    if !registry.is_called(claims["aud"].as_str().unwrap_or_default()) {
+    if !registry.is_called(claims["aud"].as_str().unwrap_or_default(), &call.settings) {
         return Err(Refusal::Audience);
     }
     if claims["grant_type"] != "access_token" {

@@ -1,9 +1,9 @@
 //! `/oauth2/exchange`: who gets a refresh token, and the three ways of refusing.
 
 use reqwest::Method;
-use simulator::{ACR_APP_ID, ACR_AUDIENCE, Authority, ErrorShape, Limit, Registry, Role, TENANT, Tenant};
+use simulator::{ACR_APP_ID, ACR_AUDIENCE, Authority, ErrorShape, Limit, RegionalService, Registry, Role, TENANT, Tenant};
 
-use crate::client::{HOST, TOKEN_PAGE, World, assert_refused, claims, forged, send};
+use crate::client::{Answer, HOST, TOKEN_PAGE, World, assert_refused, claims, forged, send};
 
 const ARM_SCOPE: &str = "https://management.azure.com/.default";
 const EXCHANGE: &str = "https://contoso.azurecr.io/oauth2/exchange";
@@ -69,7 +69,7 @@ async fn a_token_for_another_service_is_refused_even_where_arms_is_not() {
     let world = World::with(|settings| settings.registry_mut(HOST).accept_arm_tokens = true);
     let scope = "https://graph.microsoft.com/.default";
     let token = world.sign_in(TOKEN_PAGE, &[("scope", scope)]).await.text("access_token");
-    assert_refused("graph", &world.exchange(HOST, &token).await, 401, "UNAUTHORIZED");
+    assert_refused("graph", &world.exchange(HOST, &token).await, 401, "token validation failed");
 }
 
 #[tokio::test]
@@ -122,11 +122,24 @@ async fn a_refusal_has_the_shape_of_its_year() {
     let world = World::new();
     let token = world.access_token().await;
     let cases = [
-        (ErrorShape::Y2021, 403, r#"{"errors":[{"code":"DENIED","message":"retrieving permissions failed"}]}"#, ""),
-        (ErrorShape::Y2024, 401, "", ""),
-        (ErrorShape::Y2026, 401, "CorrelationId: ", "CorrelationId: "),
+        (
+            ErrorShape::Y2021,
+            403,
+            r#"{"errors":[{"code":"DENIED","message":"retrieving permissions failed"}]}"#,
+            "",
+            "retrieving permissions failed",
+        ),
+        (
+            ErrorShape::Y2024,
+            401,
+            "",
+            "",
+            "token invalid audience: the received access token has been obtained for wrong audience",
+        ),
+        (ErrorShape::Y2026, 401, "CorrelationId: ", "token validation failed", "token validation failed"),
     ];
-    for (shape, status, no_role, bad_token) in cases {
+    let of_arm = world.sign_in(TOKEN_PAGE, &[("scope", ARM_SCOPE)]).await.text("access_token");
+    for (shape, status, no_role, bad_token, wrong_audience) in cases {
         world.simulator.change(|settings| {
             settings.error_shape = shape;
             settings.registry_mut(HOST).roles.clear();
@@ -138,6 +151,10 @@ async fn a_refusal_has_the_shape_of_its_year() {
         let answer = world.exchange(HOST, "nonsense").await;
         assert_refused(shape, &answer, 401, bad_token);
         assert_eq!(bad_token.is_empty(), answer.body.is_empty());
+        let answer = world.exchange(HOST, &of_arm).await;
+        assert_refused(shape, &answer, 401, wrong_audience);
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert!(!answer.body.contains("CorrelationId"));
     }
 }
 
@@ -186,17 +203,49 @@ async fn a_firewall_shuts_every_page() {
 }
 
 #[tokio::test]
-async fn a_regional_endpoint_answers_to_its_own_and_its_global_name() {
+async fn a_regional_endpoint_answers_to_its_global_name_and_to_its_own_where_switched_on() {
     let world = World::new();
     let token = world.access_token().await;
     let regional = "contoso.eastus.geo.azurecr.io";
-    for service in [regional, HOST] {
+    let exchange = async |service: &str| {
         let form = [("grant_type", "access_token"), ("service", service), ("access_token", token.as_str())];
-        let answer = world.post(&format!("https://{regional}/oauth2/exchange"), &form).await;
-        assert_eq!(claims(&answer.text("refresh_token"))["aud"], service);
-    }
+        world.post(&format!("https://{regional}/oauth2/exchange"), &form).await
+    };
+    assert_eq!(claims(&exchange(HOST).await.text("refresh_token"))["aud"], HOST);
+    assert_refused("own", &exchange(regional).await, 400, "service");
+    world.simulator.change(|settings| settings.regional_service = RegionalService::Either);
+    assert_eq!(claims(&exchange(regional).await.text("refresh_token"))["aud"], regional);
     let form = [("grant_type", "access_token"), ("service", regional), ("access_token", token.as_str())];
     assert_refused("global", &world.post(EXCHANGE, &form).await, 400, "service");
+}
+
+#[tokio::test]
+async fn a_regional_endpoint_names_itself_as_realm_and_its_global_name_as_service() {
+    let world = World::new();
+    let answer = world.get("https://contoso.eastus.geo.azurecr.io/v2/").await;
+    let challenge = r#"Bearer realm="https://contoso.eastus.geo.azurecr.io/oauth2/token",service="contoso.azurecr.io""#;
+    assert_eq!((answer.status, answer.header("www-authenticate")), (401, challenge));
+}
+
+#[tokio::test]
+async fn the_pages_of_tokens_have_fewer_headers_than_those_of_images() {
+    let world = World::new();
+    let images = world.get(&format!("https://{HOST}/v2/")).await;
+    let exchange = world.exchange(HOST, &world.access_token().await).await;
+    let refused = world.exchange(HOST, "nonsense").await;
+    let token = world.get(&format!("https://{HOST}/oauth2/token")).await;
+    let count = |answer: &Answer, name| answer.headers.get_all(name).iter().count();
+    for (answer, ages, exposed, sniff, counted) in
+        [(&images, 2, 4, 1, 0), (&exchange, 1, 0, 0, 1), (&refused, 1, 0, 0, 1), (&token, 1, 0, 0, 1)]
+    {
+        let counts = ["strict-transport-security", "access-control-expose-headers", "x-content-type-options"];
+        assert_eq!(counts.map(|name| count(answer, name)), [ages, exposed, sniff]);
+        assert_eq!(count(answer, "x-ms-ratelimit-remaining-calls-per-second"), counted);
+        assert_eq!((count(answer, "server"), count(answer, "x-ms-correlation-request-id")), (1, 1));
+    }
+    // One bucket for both: 10,000 a minute are 166.67 a second.
+    let left = |answer: &Answer| answer.header("x-ms-ratelimit-remaining-calls-per-second").parse::<f64>().unwrap();
+    assert!(166.0 < left(&token) && left(&token) < 166.667 && left(&exchange) < 166.667);
 }
 
 #[tokio::test]

@@ -44,6 +44,21 @@ async fn a_workloads_assertion_is_as_good_as_a_secret() {
 }
 
 #[tokio::test]
+async fn an_assertion_may_have_its_audience_in_a_list_as_kubernetes_writes_it() {
+    let world = with_subject();
+    for (audience, status) in [
+        (json!([ASSERTION_AUDIENCE]), 200),
+        (json!(["https://kubernetes.default.svc", ASSERTION_AUDIENCE]), 200),
+        (json!(["https://kubernetes.default.svc"]), 401),
+        (json!([]), 401),
+    ] {
+        let mut claims = good_claims();
+        claims["aud"] = audience;
+        assert_eq!(present(&world, &world.simulator.sign_assertion(&claims)).await.status, status, "{}", claims["aud"]);
+    }
+}
+
+#[tokio::test]
 async fn an_assertion_that_does_not_match_is_refused_with_its_code() {
     let world = with_subject();
     let cases = [

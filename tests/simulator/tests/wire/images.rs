@@ -48,7 +48,7 @@ async fn an_unauthenticated_client_is_challenged_as_recorded() {
         "Bearer realm=\"https://contoso.azurecr.io/oauth2/token\",service=\"contoso.azurecr.io\""
     );
     assert_eq!(answer.header("docker-distribution-api-version"), "registry/2.0");
-    assert_eq!(answer.header("server"), "openresty");
+    assert_eq!(answer.header("server"), "AzureContainerRegistry");
     assert_eq!(answer.headers.get_all("strict-transport-security").iter().count(), 2);
     assert_eq!(answer.json()["errors"][0]["code"], "UNAUTHORIZED");
     let catalog = world.get("https://contoso.azurecr.io/v2/_catalog").await;

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use simulator::Role;
+use simulator::{RegionalService, Role};
 
 use crate::client::{Answer, HOST, World, ZERO_GUID, assert_refused, claims, forged, send};
 
@@ -77,9 +77,9 @@ async fn the_password_grant_is_refused_unless_switched_on() {
     let token = world.refresh_token().await;
     let form = [("grant_type", "password"), ("username", ZERO_GUID), ("password", &token), ("scope", PULL)];
     let refused = world.post(PAGE, &form).await;
-    assert_eq!((refused.status, refused.body.as_str()), (400, ""));
-    world.simulator.change(|settings| settings.password_grant = Some(404));
-    assert_eq!(world.post(PAGE, &form).await.status, 404);
+    assert_eq!((refused.status, refused.body.as_str()), (401, ""));
+    world.simulator.change(|settings| settings.password_grant = Some(400));
+    assert_eq!(world.post(PAGE, &form).await.status, 400);
     world.simulator.change(|settings| settings.password_grant = None);
     assert_eq!(access(&world.post(PAGE, &form).await), json!([pull("app")]));
 }
@@ -103,6 +103,7 @@ async fn an_anonymous_client_pulls_where_anybody_may() {
     world.simulator.change(|settings| settings.registry_mut(HOST).anonymous_pull = true);
     let answer = world.get(&query).await;
     assert_eq!(access(&answer), json!([pull("app")]));
+    assert_eq!(access(&world.get(&format!("{PAGE}?service={HOST}&scope=repository:app:push")).await), json!([]));
     let claims = claims(&answer.text("access_token"));
     assert_eq!(claims["sub"], "acr_anon_pull");
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 1200);
@@ -171,7 +172,12 @@ async fn a_regional_endpoint_takes_the_global_refresh_token() {
     let world = World::new();
     let token = world.refresh_token().await;
     let regional = "contoso.eastus.geo.azurecr.io";
-    let page = format!("https://{regional}/oauth2/token?service={regional}&scope={PULL}");
-    let answer = send(world.request(Method::GET, &page).basic_auth(ZERO_GUID, Some(&token))).await;
-    assert_eq!(claims(&answer.text("access_token"))["aud"], regional);
+    let get = async |service: &str| {
+        let page = format!("https://{regional}/oauth2/token?service={service}&scope={PULL}");
+        send(world.request(Method::GET, &page).basic_auth(ZERO_GUID, Some(&token))).await
+    };
+    assert_eq!(claims(&get(HOST).await.text("access_token"))["aud"], HOST);
+    assert_refused("its own name", &get(regional).await, 401, "UNAUTHORIZED");
+    world.simulator.change(|settings| settings.regional_service = RegionalService::Either);
+    assert_eq!(claims(&get(regional).await.text("access_token"))["aud"], regional);
 }

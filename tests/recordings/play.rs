@@ -1,0 +1,105 @@
+//! One row: the recorded answers in their places, the command, and what it says.
+
+use crate::answer::{Answers, login_server};
+use crate::support::{Answer, Home, LIMIT, ask, helper, run};
+use crate::table::Row;
+use serde_json::Value;
+use simulator::{CLIENT, CLIENT_OBJECT, Fault, FaultAt, FaultKind, Raw, Settings, Simulator, TENANT};
+use std::process::Command;
+
+/// What is played where a row names nothing else: a whole set that works.
+const WORKING: [(&str, &str); 3] = [("exchange", "exchange-ok-2026-09"), ("/v2/", "v2-2026-09"), ("token", "token-ok-2026-01")];
+
+/// Plays a row and returns it with what was read.
+///
+/// `to` is the request that gets the answer: `sign-in`, `/v2/`, `exchange`, `token`, or `second exchange`, which is that of the probe.
+pub(crate) fn play(answers: &Answers, row: &Row) -> Row {
+    let home = Home::new();
+    let simulator = Simulator::start(Settings::default()).expect("a simulator");
+    simulator.change(|settings| settings.faults = faults(answers, row));
+    let words: Vec<&str> = row.command.split(' ').collect();
+    let answer = if words[0] == "get" {
+        ask(helper(&home, &simulator), "get", &row.host)
+    } else {
+        run(doctor(&home, &simulator, row, &words[1..]), "", LIMIT)
+    };
+    let [read, hint, id] =
+        if words[0] == "get" { of_get(&answer) } else { of_doctor(&answer, row.command.contains("--probe-arm")) };
+    let own = home.path("home").display().to_string();
+    let names = [(CLIENT, "CLIENT"), (CLIENT_OBJECT, "OBJECT"), (TENANT, "TENANT"), (&own, "HOME")];
+    let shown = |text: String| names.iter().fold(text, |text, (id, name)| text.replace(id, name));
+    Row { read: shown(read), hint: shown(hint), id, exit: answer.code().to_string(), ..row.clone() }
+}
+
+fn faults(answers: &Answers, row: &Row) -> Vec<Fault> {
+    let service = login_server(&row.host);
+    let fault = |to: &str, name: &str, times| {
+        let (at, from) = match to {
+            "sign-in" => (FaultAt::Authority, "login.microsoftonline.com"),
+            "/v2/" => (FaultAt::Registry, row.host.as_str()),
+            "exchange" | "second exchange" => (FaultAt::Exchange, service),
+            "token" => (FaultAt::Token, row.host.as_str()),
+            other => panic!("`{other}` is no request"),
+        };
+        let kind = FaultKind::Raw(Raw { start: answers.get(name).bytes(from, service), ..Raw::default() });
+        Fault { at, kind, times }
+    };
+    let first = (row.to == "second exchange").then(|| fault("exchange", WORKING[0].1, Some(1)));
+    let own = fault(&row.to, &row.answer, None);
+    // Of the faults at a place the first happens: what the row names stands before what works.
+    let rest = WORKING
+        .iter()
+        .map(|(to, name)| fault(to, if row.host.contains(".geo.") && *to == "/v2/" { "v2-geo" } else { name }, None));
+    first.into_iter().chain([own]).chain(rest).collect()
+}
+
+fn doctor(home: &Home, simulator: &Simulator, row: &Row, options: &[&str]) -> Command {
+    home.write("docker/config.json", format!(r#"{{"credHelpers":{{"{}":"acrscoped"}}}}"#, row.host));
+    let mut command = helper(home, simulator);
+    command.env("PATH", home.path("bin"));
+    command.arg("doctor").arg(&row.host).args(options).arg("--json");
+    command
+}
+
+fn of_get(answer: &Answer) -> [String; 3] {
+    if answer.status.success() {
+        assert!(!answer.secret().is_empty());
+        return ["a credential".into(), "–".into(), "–".into()];
+    }
+    let line = answer.stdout.strip_suffix('\n').filter(|line| !line.contains('\n')).expect("one line");
+    assert!(!answer.text().contains("credentials not found"), "{answer:#?}");
+    let hint = answer.stderr.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap_or("–");
+    let ids = answer.stderr.lines().filter_map(|line| line.trim_start().strip_prefix("correlation id: "));
+    [line.to_owned(), hint.to_owned(), shown_once(ids, &answer.text())]
+}
+
+fn of_doctor(answer: &Answer, probes: bool) -> [String; 3] {
+    assert!(!answer.text().contains("eyJ"), "a token: {answer:#?}");
+    let json = answer.json();
+    let checks = json["checks"].as_array().expect("checks");
+    let named = |name: &Value| checks.iter().find(|check| check["name"] == *name);
+    let cause = named(&json["cause"]);
+    let text = |check: &Value, key: &str| check[key].as_str().unwrap_or("–").to_owned();
+    let said = |check: &Value| format!("{}: {}", text(check, "name"), text(check, "summary"));
+    let probe = probes.then(|| checks.iter().find(|check| check["name"] == "arm-tokens"));
+    // That nothing is said of the probe is a failure of its own.
+    let probe = probe.map(|probe| probe.map_or_else(|| "arm-tokens: –".to_owned(), said));
+    let mut lines: Vec<String> = cause.map(said).into_iter().chain(probe).collect();
+    lines.dedup();
+    let details = cause.and_then(|check| check["details"].as_array()).map(Vec::as_slice).unwrap_or_default();
+    let ids = details.iter().filter_map(|line| line.as_str()?.strip_prefix("correlation id: "));
+    let read = if lines.is_empty() { "no problem".to_owned() } else { lines.join(" · ") };
+    let of_cause = cause.map(Value::to_string).unwrap_or_default();
+    [read, cause.map_or_else(|| "–".into(), |check| text(check, "hint")), shown_once(ids, &of_cause)]
+}
+
+/// The beginning of the one id that is shown as one.
+fn shown_once<'a>(ids: impl Iterator<Item = &'a str>, text: &str) -> String {
+    let ids: Vec<&str> = ids.collect();
+    let whole = match ids[..] {
+        [] => return if text.contains("CorrelationId") { "in the text".into() } else { "–".into() },
+        [id] => id,
+        _ => return "twice".into(),
+    };
+    if text.contains("CorrelationId") { "twice".into() } else { whole[..8].to_owned() }
+}
