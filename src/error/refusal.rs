@@ -14,7 +14,7 @@ pub(crate) const PULL: &str = "AcrPull";
 /// The same on a registry in the mode RBAC Registry + ABAC Repository Permissions.
 pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
 
-/// Stands in a command for an object id that no token shows.
+/// The placeholder in a command for an object id that no token shows.
 const OBJECT_ID: &str = "OBJECT_ID";
 
 /// What a registry answered in place of a refresh token.

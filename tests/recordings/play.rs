@@ -7,7 +7,7 @@ use serde_json::Value;
 use simulator::{CLIENT, CLIENT_OBJECT, Fault, FaultAt, FaultKind, Raw, Settings, Simulator, TENANT};
 use std::process::Command;
 
-/// What is played where a row names nothing else: a whole set that works.
+/// What is played where a row names nothing else: a set that works. The simulator answers the sign-in, for the scope that is requested.
 const WORKING: [(&str, &str); 3] = [("exchange", "exchange-ok-2026-09"), ("/v2/", "v2-2026-09"), ("token", "token-ok-2026-01")];
 
 /// Plays a row and returns it with what was read.
