@@ -141,7 +141,7 @@ impl Stage {
     /// `get` for the cloud's registry.
     pub(crate) fn get(&self) -> Answer {
         let mut command = Command::new(self.command.get_program());
-        command.args(self.command.get_args()).env_clear().current_dir(self.home.root());
+        command.args(self.command.get_args()).env_clear().current_dir(self.home.path("work"));
         command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let inside = self.namespace.as_ref().map(|namespace| namespace.enter(&command));
         ask(inside.unwrap_or(command), "get", &self.registry())

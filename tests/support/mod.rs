@@ -57,7 +57,7 @@ impl Home {
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("acrscoped-test-").tempdir().expect("a temporary folder");
         let home = Self { folder };
-        for name in ["home", "run", "docker", "bin"] {
+        for name in ["home", "work", "run", "docker", "bin"] {
             let path = home.path(name);
             std::fs::create_dir(&path).expect("a new folder");
             #[cfg(unix)]
@@ -73,7 +73,8 @@ impl Home {
         self.folder.path()
     }
 
-    /// A place below [`Home::root`]: `home`, `run` (`XDG_RUNTIME_DIR`), `docker` (`DOCKER_CONFIG`), `bin`, `auth.json`.
+    /// A place below [`Home::root`]: `home`, `work` (the working directory), `run` (`XDG_RUNTIME_DIR`), `docker` (`DOCKER_CONFIG`), `bin`,
+    /// `auth.json`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root().join(name)
     }
@@ -107,7 +108,7 @@ impl Home {
         let path = format!("{}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", self.path("bin").display());
         command
             .env_clear()
-            .current_dir(self.root())
+            .current_dir(self.path("work"))
             .env("PATH", path)
             .env("LC_ALL", "C.UTF-8")
             .env("HOME", self.path("home"))

@@ -14,7 +14,7 @@ fn keep(golden: &mut Golden, name: &str, shell: &Command, home: &Home, simulator
     let line = words.pop().expect("a line");
     let mut command = Command::new(shell.get_program());
     command.args(words).arg("exec /usr/bin/script --quiet --return --echo never --command \"$LINE\" /dev/null");
-    command.env_clear().current_dir(home.root()).envs(shell.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env_clear().current_dir(home.path("work")).envs(shell.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.envs([("LINE", line), ("TERM", "xterm-256color"), ("LANG", "C.UTF-8"), ("SHELL", "/bin/sh")]);
     let mut answer = run(command, "", LIMIT);
     answer.stdout = answer.stdout.replace("\r\n", "\n");
