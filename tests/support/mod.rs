@@ -27,7 +27,7 @@ pub(crate) const ZERO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 /// The registry most tests are about.
 pub(crate) const REGISTRY: &str = "contoso.azurecr.io";
 
-/// The binary under test: the release build that `tests/run` names, else the one cargo has just built.
+/// The binary under test: the static one that `tests/run` names, else the one cargo has just built.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("ACRSCOPED_TEST_BINARY")
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_docker-credential-acrscoped")), PathBuf::from)
@@ -47,6 +47,33 @@ pub(crate) fn cache(name: &str) -> PathBuf {
     path
 }
 
+/// Whether programs under test get the variables of an odd machine: `tests/run` sets `ACRSCOPED_TEST_ENVIRONMENT=odd`.
+fn is_odd() -> bool {
+    match std::env::var("ACRSCOPED_TEST_ENVIRONMENT").as_deref() {
+        Ok("odd") => true,
+        Ok(other) => panic!("ACRSCOPED_TEST_ENVIRONMENT is `{other}`: `odd` is the only value"),
+        Err(_) => false,
+    }
+}
+
+/// What shells, CI systems and people leave in the environment. No answer depends on any of it; `tests/environment.rs` sets more, one
+/// variable at a time.
+const ODD: [(&str, &str); 13] = [
+    ("RUST_BACKTRACE", "full"),
+    ("RUST_LIB_BACKTRACE", "1"),
+    ("RUST_LOG", "trace"),
+    ("LC_ALL", "tr_TR.UTF-8"),
+    ("LANG", "de_DE.UTF-8"),
+    ("LANGUAGE", "tr:de"),
+    ("TZ", "Pacific/Chatham"),
+    ("TERM", "no-such-terminal"),
+    ("MALLOC_PERTURB_", "165"),
+    ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0"),
+    ("LD_BIND_NOW", "1"),
+    ("RES_OPTIONS", "ndots:15"),
+    ("LOCALDOMAIN", "corp.example"),
+];
+
 /// A user's folders, made for one test: nothing of the invoking user is read or written.
 pub(crate) struct Home {
     folder: TempDir,
@@ -55,9 +82,11 @@ pub(crate) struct Home {
 impl Home {
     /// Makes the folders, with the binary under test on the private `PATH`.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("acrscoped-test-").tempdir().expect("a temporary folder");
+        // As wide, so that messages break their lines at the same places.
+        let prefix = if is_odd() { "acrscöped-tést-" } else { "acrscoped-test-" };
+        let folder = tempfile::Builder::new().prefix(prefix).tempdir().expect("a temporary folder");
         let home = Self { folder };
-        for name in ["home", "work", "run", "docker", "bin"] {
+        for name in ["home", "work", "run", "docker", "bin", "tmp of üs"] {
             let path = home.path(name);
             std::fs::create_dir(&path).expect("a new folder");
             #[cfg(unix)]
@@ -102,7 +131,7 @@ impl Home {
         self.install(&text, name)
     }
 
-    /// A command that knows this home and nothing of the environment the tests run in.
+    /// A command that knows this home and nothing of the environment in which the tests run.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         let path = format!("{}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", self.path("bin").display());
@@ -115,6 +144,9 @@ impl Home {
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("DOCKER_CONFIG", self.path("docker"))
             .env("REGISTRY_AUTH_FILE", self.path("auth.json"));
+        if is_odd() {
+            command.envs(ODD).env("XDG_RUNTIME_DIR", self.path("run/")).env("TMPDIR", self.path("tmp of üs/"));
+        }
         command
     }
 }
