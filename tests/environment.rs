@@ -21,7 +21,7 @@ enum Value {
 use Value::{Place, Text, Unset};
 
 /// What Rust's standard library, C libraries, the loader, TLS libraries, resolvers and terminals read, and where files are.
-const ODD: [(&str, Value); 38] = [
+const ODD: [(&str, Value); 39] = [
     ("RUST_BACKTRACE", Text("full")),
     ("RUST_BACKTRACE", Text("1")),
     ("RUST_LIB_BACKTRACE", Text("1")),
@@ -37,6 +37,7 @@ const ODD: [(&str, Value); 38] = [
     ("LC_ALL", Text("xx")),
     ("LC_ALL", Text("")),
     ("LANG", Text("tr_TR.UTF-8")),
+    ("LANGUAGE", Text("tr:de")),
     ("TZ", Text("nonsense/zone")),
     ("TERM", Text("dumb")),
     ("TERM", Text("no-such-terminal")),
