@@ -39,7 +39,7 @@ impl Trace {
     }
 }
 
-/// A line as strace writes it of a program with glibc: musl calls open(2) with O_LARGEFILE instead of openat(2). Letters beyond ASCII, of
+/// A line as strace writes it of a program with glibc: musl calls open(2) with `O_LARGEFILE` instead of openat(2). Letters beyond ASCII, of
 /// which strace writes the octal digits of their bytes, are spelt out.
 fn as_of_glibc(line: &str) -> String {
     let line = line.replace(" open(", " openat(AT_FDCWD, ").replace("|O_LARGEFILE", "");
