@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs docker-credential-acrscoped: built from the checkout this script lies in, or from a release archive.
+# Installs docker-credential-acrscoped: built from the checkout that holds this script, or from a release archive.
 set -eu
 
 program=docker-credential-acrscoped
@@ -8,36 +8,51 @@ repository=
 checkout=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 scratch=
 staged=
+simulator_build=
 
 usage() {
     cat <<END
-Installs docker-credential-acrscoped, a docker credential helper for Azure Container Registry.
+Installs docker-credential-acrscoped, a Docker credential helper for Azure
+Container Registry.
 
-usage: ./install.sh [--prefix DIR] [--demo]
-       ./install.sh --archive FILE|URL [--checksum FILE|URL] [--repository OWNER/NAME | --no-provenance] [--prefix DIR]
+usage: ./install.sh [--prefix DIR] [--dynamic] [--demo]
+       ./install.sh --archive FILE|URL [--checksum FILE|URL]
+                    [--repository OWNER/NAME | --no-provenance] [--prefix DIR]
        ./install.sh --uninstall [--prefix DIR]
 
-Without options it builds the checkout it lies in with cargo and installs the binary to ~/.local/bin, with manual
-pages and completions of bash, zsh, fish and PowerShell in ~/.local/share. No configuration file is changed.
+Without options it builds this checkout and installs the program to
+~/.local/bin, with manual pages and completions of bash, zsh, fish and
+PowerShell in ~/.local/share. It changes no configuration file.
 
-With \`--archive\` it installs a release archive (.tar.gz) instead, after two questions: is it whole, by its SHA-256, and who
-built it, by GitHub's attestation, for which the GitHub CLI (gh) must be there; nobody needs to be signed in to it.
+On Linux it builds the static program, as releases hold it. As root on Debian
+12 it first installs the packages that this build needs. If they are missing
+elsewhere, it builds the dynamic program and shows what to install.
 
-  --prefix DIR             install to DIR/bin instead, for example /usr/local
-  --archive FILE|URL       the archive, a file or an https address, which curl downloads
-  --checksum FILE|URL      the file with its SHA-256 (default: SHA256SUMS in the archive's place). The attestation is the file
-                           of that name with .sigstore.json added
-  --repository OWNER/NAME  the repository on GitHub whose release workflow must have built it${repository:+ (default: $repository)}
-  --no-provenance          do not ask who built it: whoever could change the archive could change its checksum, too
-  --demo                   afterwards, show the installed helper at work against a simulated Azure: no account needed
-  --uninstall              remove what was installed
-  --help                   show this text
+With --archive it installs a release archive (.tar.gz). It verifies the SHA-256
+and, with the GitHub CLI (gh), who built the archive, by GitHub's attestation.
+You don't need to sign in to gh.
+
+  --prefix DIR             Install to DIR/bin, for example /usr/local
+  --dynamic                Build the program that uses the system's C library
+  --archive FILE|URL       The archive: a file, or an https address for curl
+  --checksum FILE|URL      The file with its SHA-256 (default: SHA256SUMS beside
+                           the archive). The attestation is the file with
+                           .sigstore.json added to that name
+  --repository OWNER/NAME  The repository on GitHub whose release workflow built
+                           the archive${repository:+
+                           (default: $repository)}
+  --no-provenance          Don't verify who built the archive: anyone who can
+                           change it could change its checksum too
+  --demo                   Afterwards, show the helper at work against a
+                           simulated Azure. You don't need an account
+  --uninstall              Remove what was installed
+  --help                   Show this text
 
 Examples:
   ./install.sh
   ./install.sh --demo
-  ./install.sh --archive $program-VERSION-x86_64-linux.tar.gz --repository OWNER/NAME --prefix /usr/local
-  ./install.sh --archive https://github.com/OWNER/NAME/releases/download/vVERSION/$program-VERSION-x86_64-linux.tar.gz
+  ./install.sh --prefix /usr/local --repository OWNER/NAME \\
+    --archive $program-VERSION-x86_64-linux.tar.gz
 END
 }
 
@@ -64,12 +79,13 @@ misused() {
 }
 
 clean() {
+    [ -z "$simulator_build" ] || kill "$simulator_build" 2>/dev/null || :
     [ -z "$scratch" ] || rm -rf -- "$scratch"
     [ -z "$staged" ] || rm -f -- "$staged"
 }
 
 read_options() {
-    prefix='' archive='' checksum='' no_provenance='' wants_demo='' action=install
+    prefix='' archive='' checksum='' no_provenance='' dynamic='' wants_demo='' action=install
     while [ $# -gt 0 ]; do
         case $1 in
             --prefix | --archive | --checksum | --repository)
@@ -78,6 +94,7 @@ read_options() {
                 shift
                 ;;
             --no-provenance) no_provenance=yes ;;
+            --dynamic) dynamic=yes ;;
             --demo) wants_demo=yes ;;
             --uninstall) action=uninstall ;;
             --help | -h)
@@ -89,13 +106,14 @@ read_options() {
         shift
     done
     [ -n "$archive" ] || [ -z "$checksum" ] || misused "\`--checksum\` belongs to \`--archive\`"
+    [ -z "$archive" ] || [ -z "$dynamic" ] || misused "\`--dynamic\` builds a checkout, so it does not go with \`--archive\`"
     [ -n "$archive" ] || [ -z "$no_provenance" ] || misused "\`--no-provenance\` belongs to \`--archive\`"
     case $repository in
         */*/* | */ | /* | *[!A-Za-z0-9._/-]*) misused "\`$repository\` is no OWNER/NAME" ;;
         '' | */*) ;;
         *) misused "\`$repository\` is no OWNER/NAME" ;;
     esac
-    [ "$action" = install ] || [ -z "$archive$wants_demo" ] || misused "\`--uninstall\` goes with no option but \`--prefix\`"
+    [ "$action" = install ] || [ -z "$archive$wants_demo$dynamic" ] || misused "\`--uninstall\` goes with no option but \`--prefix\`"
 }
 
 choose_folder() {
@@ -112,16 +130,48 @@ choose_folder() {
     [ ! -d "$target" ] || stop "$target is a folder"
 }
 
-# Leaves the path of the new binary in $built. Cargo's own messages tell it, wherever its target folder is.
+# Leaves the path of the new binary in $built.
 build() {
     command -v cargo >/dev/null || stop "\`cargo\` is not on PATH" \
         "install Rust, or install a release archive with \`--archive FILE\`"
     [ -f "$checkout/Cargo.toml" ] || stop "there is no Cargo.toml in $checkout" "run the install.sh of a checkout, or use \`--archive FILE\`"
-    say "Building $program in $checkout"
-    (cd "$checkout" && cargo build --release --locked --message-format json-render-diagnostics) >"$scratch/messages" ||
-        stop "the build did not succeed; cargo's own message is above"
-    built=$(sed -n '/"kind":\["bin"\]/s/.*"executable":"\([^"]*\)".*/\1/p' "$scratch/messages")
+    if [ -n "$dynamic" ] || [ "$(uname -s)" != Linux ] || ! prepare_static; then
+        say "Building the dynamic $program in $checkout"
+        build_dynamic >"$scratch/built"
+    else
+        say "Building the static $program in $checkout"
+        "$checkout/packaging/build-static" >"$scratch/built"
+    fi || stop "the build did not succeed; cargo's own message is above"
+    built=$(tail -n 1 "$scratch/built")
     [ -f "$built" ] || stop "cargo named no new binary"
+}
+
+# Cargo's own messages name the binary, wherever its target folder is.
+build_dynamic() {
+    (cd "$checkout" && cargo build --release --locked --message-format json-render-diagnostics) >"$scratch/messages" &&
+        sed -n '/"kind":\["bin"\]/s/.*"executable":"\([^"]*\)".*/\1/p' "$scratch/messages"
+}
+
+# Installs what the static build needs, where it can; fails if that is still missing.
+prepare_static() {
+    missing=$(missing_packages)
+    if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "Installing $missing"
+        # shellcheck disable=SC2086 # words
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing; } \
+            </dev/null >"$scratch/apt" 2>&1 || tail -n 3 "$scratch/apt" >&2
+        missing=$(missing_packages)
+    fi
+    [ -n "$missing" ] || return 0
+    warn "building the dynamic program, because the static one needs $missing"
+    printf 'hint: on Debian 12 %s; elsewhere install musl-gcc, and %s\n' "\`apt-get install $missing\`" \
+        "\`rustup target add $(uname -m)-unknown-linux-musl\`" >&2
+    return 1
+}
+
+missing_packages() {
+    command -v bash >/dev/null || { say bash && return; }
+    "$checkout/packaging/build-static" --missing | tr '\n' ' ' | sed 's/ $//'
 }
 
 # fetch FILE|URL COPY [HINT]: what is verified is what is used, so a file is copied, too.
@@ -320,16 +370,9 @@ explain_configuration() {
 
 To use it, with your registry's name:
 
-  docker-credential-acrscoped configure contoso.azurecr.io   # names it in the files of docker and podman
-  docker-credential-acrscoped doctor contoso.azurecr.io      # looks at everything in between
+  docker-credential-acrscoped configure contoso.azurecr.io
+  docker-credential-acrscoped doctor contoso.azurecr.io
 END
-    configuration_files | while IFS= read -r file; do
-        if names_the_helper "$file"; then
-            say "$file already names acrscoped"
-        elif [ -f "$file" ]; then
-            say "$file exists and does not name acrscoped yet"
-        fi
-    done
 }
 
 uninstall() {
@@ -368,6 +411,11 @@ main() {
     if [ -n "$archive" ]; then
         unpack
     else
+        # It takes the core that the link of the program leaves idle. tests/demo waits for it.
+        if [ -n "$wants_demo" ]; then
+            (cd "$checkout" && exec cargo build --quiet --locked -p simulator) >"$scratch/simulator" 2>&1 &
+            simulator_build=$!
+        fi
         build
         lay_out_share
     fi

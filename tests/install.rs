@@ -119,6 +119,35 @@ impl Machine {
         seen
     }
 
+    /// A tool that is a shell script.
+    fn tool(&self, name: &str, lines: &str) {
+        let tool = self.write(&format!("tools/{name}"), &format!("#!/bin/sh\n{lines}\n"));
+        fs::set_permissions(tool, fs::Permissions::from_mode(0o755)).expect("our file");
+    }
+
+    /// A `cargo` that has a program ready for a static and one for a dynamic build, and a `rustc` with a standard library for musl.
+    fn toolchain(&self) {
+        let [built, library] = ["built", "library"].map(|name| self.path(name).display().to_string());
+        self.program("dynamic", "built");
+        fs::create_dir(&library).expect("a new folder");
+        self.tool("rustc", &format!("echo '{library}'"));
+        let lines = format!(
+            r#"while [ $# -gt 0 ]; do case $1 in --target) target=$2 ;; --target-dir) folder=$2/$target/release ;; esac; shift; done
+            [ -n "${{folder-}}" ] || {{ echo '{{"target":{{"kind":["bin"]}},"executable":"{built}"}}'; exit; }}
+            mkdir -p "$folder" && sed s/dynamic/static/ '{built}' >"$folder/{PROGRAM}" && chmod 755 "$folder/{PROGRAM}""#
+        );
+        self.tool("cargo", &lines);
+    }
+
+    /// Installs the checkout with the toolchain's programs, those that `install.sh` always needs, and these on `PATH`.
+    #[cfg(target_os = "linux")]
+    fn install_checkout(&self, programs: &[&str]) -> Output {
+        let always = ["bash", "cargo", "id", "ln", "rustc", "tail"];
+        let path = self.path_of(&[&always[..], programs].concat());
+        let mut command = self.script();
+        command.env("PATH", path).env("CARGO_TARGET_DIR", self.path("target")).output().expect("install.sh")
+    }
+
     /// `install.sh`, knowing this machine only.
     fn script(&self) -> Command {
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh"));
@@ -580,9 +609,7 @@ fn configuration_files_are_read_and_never_changed() {
     let content = r#"{"credHelpers": {"contoso.azurecr.io": "acrscoped"}}"#;
     let docker = machine.write("home/.docker/config.json", content);
     let containers = machine.write("home/.config/containers/auth.json", "{}");
-    let text = said(&machine.install_archive(&machine.release("1.0.0")));
-    assert_says(&text, &format!("{} already names acrscoped", docker.display()));
-    assert_says(&text, &format!("{} exists and does not name acrscoped yet", containers.display()));
+    said(&machine.install_archive(&machine.release("1.0.0")));
     let text = said(&machine.install(&["--uninstall"]));
     assert_says(&text, &format!("Removed {}", machine.installed().display()));
     assert_says(&text, &docker.display().to_string());
@@ -592,17 +619,13 @@ fn configuration_files_are_read_and_never_changed() {
     assert_eq!(fs::read_to_string(containers).expect("ours"), "{}");
 }
 
-/// A checkout is built by a `cargo` that has it ready.
 #[test]
 fn a_checkout_brings_manual_pages_and_completions_and_takes_them_away_again() {
     let machine = Machine::new();
-    let built = machine.program("1.0.0", "built");
-    let message = format!(r#"{{"target":{{"kind":["bin"]}},"executable":"{}"}}"#, built.display());
-    let cargo = machine.write("tools/cargo", &format!("#!/bin/sh\necho '{message}'\n"));
-    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).expect("our file");
-    let path = format!("{}:/usr/bin:/bin", machine.path("tools").display());
-    let output = machine.script().env("PATH", path).output().expect("install.sh");
-    said(&output);
+    machine.toolchain();
+    let output = machine.script().arg("--dynamic").output().expect("install.sh");
+    assert_says(&said(&output), &format!("Installed {}, vdynamic", machine.installed().display()));
+    assert_eq!(complained(&output, 0), "");
     let share = machine.path("home/.local/share");
     let expected = [
         format!("man/man1/{PROGRAM}.1"),
@@ -619,6 +642,56 @@ fn a_checkout_brings_manual_pages_and_completions_and_takes_them_away_again() {
     said(&machine.install(&["--uninstall"]));
     for file in &expected {
         assert!(!share.join(file).exists(), "{file}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_checkout_is_installed_as_the_static_program() {
+    let machine = Machine::new();
+    machine.toolchain();
+    machine.tool("musl-gcc", "");
+    let output = machine.install_checkout(&["musl-gcc"]);
+    assert_says(&said(&output), &format!("Installed {}, vstatic", machine.installed().display()));
+    assert!(!complained(&output, 0).contains("dynamic"), "{output:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn root_on_debian_gets_the_packages_that_the_static_program_needs() {
+    let machine = Machine::new();
+    machine.toolchain();
+    machine.tool("id", "echo 0");
+    // The test's `PATH` is a folder of links, in which it puts what it installs.
+    machine.tool(
+        "apt-get",
+        "echo \"$@\" >>\"$HOME/../asked\"; case $* in *install*) ln -s \"$HOME/../gcc\" \"$PATH/musl-gcc\" ;; esac",
+    );
+    machine.program("", "gcc");
+    let output = machine.install_checkout(&["apt-get"]);
+    assert_says(&said(&output), "Installing musl-tools\n");
+    assert_says(&said(&output), &format!("Installed {}, vstatic", machine.installed().display()));
+    let asked = fs::read_to_string(machine.path("asked")).expect("`apt-get` was asked");
+    assert_eq!(asked, "update -qq\ninstall -qq -y --no-install-recommends musl-tools\n");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_what_the_static_program_needs_the_dynamic_one_is_installed_and_the_reason_is_shown() {
+    for (tools, is_root) in [(&[][..], true), (&["apt-get"], true), (&["apt-get"], false)] {
+        let machine = Machine::new();
+        machine.toolchain();
+        machine.tool("apt-get", "echo no network; exit 1");
+        machine.tool("id", if is_root { "echo 0" } else { "echo 1000" });
+        let output = machine.install_checkout(tools);
+        assert_says(&said(&output), &format!("Installed {}, vdynamic", machine.installed().display()));
+        let text = complained(&output, 0);
+        assert_says(&text, "install.sh: building the dynamic program, because the static one needs musl-tools\n");
+        assert_says(
+            &text,
+            "hint: on Debian 12 `apt-get install musl-tools`; elsewhere install musl-gcc, and `rustup target add ",
+        );
+        assert_eq!(text.contains("no network"), is_root && !tools.is_empty(), "{text}");
     }
 }
 
@@ -657,6 +730,8 @@ fn a_command_line_that_makes_no_sense_is_answered_with_exit_2() {
         (&["--repository", "contoso"], "`contoso` is no OWNER/NAME"),
         (&["--repository", "contoso/acrscoped;id"], "`contoso/acrscoped;id` is no OWNER/NAME"),
         (&["--uninstall", "--demo"], "`--uninstall` goes with no option but `--prefix`"),
+        (&["--uninstall", "--dynamic"], "`--uninstall` goes with no option but `--prefix`"),
+        (&["--archive", "file", "--dynamic"], "`--dynamic` builds a checkout, so it does not go with `--archive`"),
     ] {
         let text = complained(&machine.install(words), 2);
         assert_says(&text, sentence);
@@ -669,7 +744,10 @@ fn a_command_line_that_makes_no_sense_is_answered_with_exit_2() {
 fn help_names_every_option() {
     let machine = Machine::new();
     let text = said(&machine.install(&["--help"]));
-    for option in ["--prefix", "--archive", "--checksum", "--repository", "--no-provenance", "--demo", "--uninstall", "--help"] {
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "a line is wider than a terminal:\n{text}");
+    for option in
+        ["--prefix", "--dynamic", "--archive", "--checksum", "--repository", "--no-provenance", "--demo", "--uninstall", "--help"]
+    {
         assert_says(&text, option);
     }
     machine.assert_untouched();

@@ -34,8 +34,8 @@ fn archive_name() -> String {
 /// The static binary that `tests/run` built, twice and with the same bytes.
 #[track_caller]
 fn static_binary() -> PathBuf {
-    let path = std::env::var_os("ACRSCOPED_STATIC_BINARY").map(PathBuf::from);
-    path.expect("ACRSCOPED_STATIC_BINARY is not set: export ACRSCOPED_STATIC_BINARY=$(packaging/build-static)")
+    let path = std::env::var_os("ACRSCOPED_TEST_BINARY").map(PathBuf::from);
+    path.expect("ACRSCOPED_TEST_BINARY is not set: export ACRSCOPED_TEST_BINARY=$(packaging/build-static)")
 }
 
 /// What `tests/setup` installs beside Debian's packages.
@@ -369,7 +369,7 @@ fn the_scripts_of_a_release_explain_themselves() {
         ("release/archive", &["BINARY OUT TARGET"]),
         ("release/notes", &["TAG"]),
         ("release/sbom", &["OUT TARGET", "--install FOLDER"]),
-        ("build-static", &["--target TRIPLE", "--target-dir DIR", "musl-tools"]),
+        ("build-static", &["--target TRIPLE", "--target-dir DIR", "--missing", "musl-tools"]),
         ("build-packages", &["BINARY OUT [TARGET]"]),
         ("manifests", &["RELEASE OUT"]),
         ("stage", &["BINARY DIR [TARGET]"]),

@@ -1,5 +1,6 @@
 //! A keyring of the person's own: the real gnome-keyring-daemon, unlocked, on a bus of its own.
 
+use crate::support::bus_address;
 use crate::support::server::Server;
 use crate::world::World;
 
@@ -13,7 +14,7 @@ impl Keyring {
     /// Starts both, unlocks the keyring as a desktop's login does, and tells the clients of the bus.
     pub(crate) fn unlocked(world: &mut World) -> Self {
         let socket = world.home.path("run/bus");
-        let address = format!("unix:path={}", socket.display());
+        let address = bus_address(&socket);
         let mut command = world.client("dbus-daemon");
         command.args(["--session", "--nofork", "--nopidfile", "--address", &address]);
         let mut bus = Server::start(&mut command, world.home.path("bus.log"));
@@ -22,8 +23,10 @@ impl Keyring {
 
         world.home.write("password", "a password");
         let mut command = world.client("sh");
-        command
-            .args(["-ec", "exec taskset --cpu-list 0 gnome-keyring-daemon --foreground --components=secrets --unlock <password"]);
+        command.args([
+            "-ec",
+            "exec taskset --cpu-list 0 gnome-keyring-daemon --foreground --components=secrets --unlock <../password",
+        ]);
         let mut daemon = Server::start(&mut command, world.home.path("keyring.log"));
         daemon.when("keyring", |_| is_unlocked(world).then_some(()));
         Self { _daemon: daemon, _bus: bus }

@@ -1,18 +1,18 @@
 //! A user of a desktop: a session bus, and a real gnome-keyring-daemon on it.
 
 use crate::support::server::{CONTAINED, Server};
-use crate::support::until;
+use crate::support::{bus_address, until};
 use crate::user::User;
 
 /// A user with a session bus of their own.
 pub(crate) fn desktop_user(store: &'static str) -> (User, Server) {
     let mut user = User::new(store);
     let socket = user.home.path("run/bus");
-    let address = format!("unix:path={}", socket.display());
+    let address = bus_address(&socket);
     let mut command = user.home.command(CONTAINED[0]);
     let inner = user.command("dbus-daemon");
     // dbus-daemon insists on knowing the user's name.
-    command.args(&CONTAINED[1..]).args(["sh", "-ec", "mount --bind passwd /etc/passwd; exec \"$0\" \"$@\""]);
+    command.args(&CONTAINED[1..]).args(["sh", "-ec", "mount --bind ../passwd /etc/passwd; exec \"$0\" \"$@\""]);
     command.arg(inner.get_program()).args(inner.get_args());
     command.args(["--session", "--nofork", "--nopidfile", "--address", &address]);
     let mut bus = Server::start(&mut command, user.home.path("bus.log"));
@@ -36,7 +36,7 @@ pub(crate) fn start_keyring(user: &User, option: &str) -> Server {
     let mut command = user.command("sh");
     command
         .arg("-ec")
-        .arg("exec taskset --cpu-list 0 gnome-keyring-daemon --foreground --components=secrets $0 <password")
+        .arg("exec taskset --cpu-list 0 gnome-keyring-daemon --foreground --components=secrets $0 <../password")
         .arg(option);
     let mut keyring = Server::start(&mut command, user.home.path("keyring.log"));
     keyring.when("keyring", |_| has_owner(user, "org.freedesktop.secrets").then_some(()));

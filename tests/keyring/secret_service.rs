@@ -3,7 +3,7 @@
 use crate::contract;
 use crate::desktop::{desktop_user, is_locked, start_keyring, unlocked};
 use crate::support::trace::Trace;
-use crate::support::{LIMIT, REGISTRY, binary, run};
+use crate::support::{LIMIT, REGISTRY, binary, bus_address, run};
 use crate::user::User;
 use rustix::process::{Signal, kill_process};
 use std::fs::Permissions;
@@ -286,7 +286,7 @@ fn a_bus_that_is_broken_costs_the_cache_and_not_the_answer() {
         let listener = UnixListener::bind(&socket).expect("our folder");
         std::fs::set_permissions(&socket, Permissions::from_mode(0o777)).expect("our socket");
         std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
-        user.join_bus(format!("unix:path={}", socket.display()));
+        user.join_bus(bus_address(&socket));
         for _ in 0..2 {
             let answer = user.ask("get");
             answer.secret();

@@ -156,7 +156,7 @@ fn a_cached_get_reads_one_small_file_more_and_asks_nobody() {
     let (inside, log) = (person.command("get"), person.home.path("trace"));
     let mut strace = Command::new("strace");
     strace.args(["-f", "-o"]).arg(&log).arg("--").arg(inside.get_program()).args(inside.get_args());
-    strace.env_clear().current_dir(person.home.root());
+    strace.env_clear().current_dir(person.home.path("work"));
     strace.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
     run(strace, REGISTRY, LIMIT).secret();
     let trace = Trace::read(&log);

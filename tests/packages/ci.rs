@@ -236,7 +236,7 @@ fn inputs_of_the_action_are_never_run_and_set_nothing_else() {
         let inputs: Vec<_> = inputs.into_iter().collect();
         let answer = act(&mut runner, &checkout("packaging/github-action"), &inputs).fails();
         assert!(runner.variables.is_empty(), "{name}: {:?}", runner.variables);
-        assert!(!runner.home.path("pwned").exists() && !runner.home.path("docker/config.json").exists(), "{name}: {value}");
+        assert!(!runner.home.path("work/pwned").exists() && !runner.home.path("docker/config.json").exists(), "{name}: {value}");
         assert_eq!(commands(&answer), [format!("the input `{name}` ")], "{answer:#?}");
     }
 }
@@ -275,7 +275,7 @@ fn parameters_of_the_steps_are_never_run_and_tell_the_agent_nothing() {
         assert!(answer.stdout.starts_with("##vso[task.logissue type=error]the parameter `"), "{answer:#?}");
         assert_eq!((answer.stdout.matches("##").count(), answer.stderr.as_str()), (1, ""), "{answer:#?}");
         assert_eq!(runner.asked(), "");
-        assert!(!runner.home.path("pwned").exists() && !runner.home.path("docker/config.json").exists(), "{name}: {value}");
+        assert!(!runner.home.path("work/pwned").exists() && !runner.home.path("docker/config.json").exists(), "{name}: {value}");
     }
 }
 

@@ -21,9 +21,9 @@ pub(crate) struct Packages {
 /// The static binary that `tests/run` built.
 #[track_caller]
 pub(crate) fn static_binary() -> PathBuf {
-    let path = std::env::var_os("ACRSCOPED_STATIC_BINARY").map(PathBuf::from);
-    let path = path.expect("ACRSCOPED_STATIC_BINARY is not set: export ACRSCOPED_STATIC_BINARY=$(packaging/build-static)");
-    assert!(path.is_file(), "{} is not there: ACRSCOPED_STATIC_BINARY names it", path.display());
+    let path = std::env::var_os("ACRSCOPED_TEST_BINARY").map(PathBuf::from);
+    let path = path.expect("ACRSCOPED_TEST_BINARY is not set: export ACRSCOPED_TEST_BINARY=$(packaging/build-static)");
+    assert!(path.is_file(), "{} is not there: ACRSCOPED_TEST_BINARY names it", path.display());
     path
 }
 

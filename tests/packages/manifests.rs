@@ -58,7 +58,8 @@ impl Release {
     #[track_caller]
     fn shell(&self, lines: &str) -> Answer {
         let mut bash = self.home.command("bash");
-        bash.args(["-euc", lines]).env("CARCH", ARCH).env("srcdir", self.home.root()).env("pkgdir", self.home.path("package"));
+        bash.args(["-euc", lines]).current_dir(self.home.root());
+        bash.env("CARCH", ARCH).env("srcdir", self.home.root()).env("pkgdir", self.home.path("package"));
         run(bash, "", LIMIT).succeeds()
     }
 

@@ -69,7 +69,9 @@ fn normalised(text: &str, home: &Home, simulator: &Simulator) -> String {
         .replace(&simulator.folder().display().to_string(), "…")
         .replace(&home.root().display().to_string(), "…")
         .replace(&program.parent().expect("a folder").display().to_string(), "…")
-        .replace(simulator.origin().trim_start_matches("http://"), "127.0.0.1:N");
+        .replace(simulator.origin().trim_start_matches("http://"), "127.0.0.1:N")
+        // The words of musl for what glibc says in three.
+        .replace("Network unreachable (os error 101)", "Network is unreachable (os error 101)");
     text.lines().map(line).fold(String::new(), |text, line| text + &line + "\n")
 }
 

@@ -27,7 +27,7 @@ pub(crate) const ZERO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 /// The registry most tests are about.
 pub(crate) const REGISTRY: &str = "contoso.azurecr.io";
 
-/// The binary under test: the release build that `tests/run` names, else the one cargo has just built.
+/// The binary under test: the static one that `tests/run` names, else the one cargo has just built.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("ACRSCOPED_TEST_BINARY")
         .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_docker-credential-acrscoped")), PathBuf::from)
@@ -47,6 +47,31 @@ pub(crate) fn cache(name: &str) -> PathBuf {
     path
 }
 
+/// Whether programs under test get the variables of an odd machine: `tests/run` sets `ACRSCOPED_TEST_ENVIRONMENT=odd`.
+fn is_odd() -> bool {
+    match std::env::var("ACRSCOPED_TEST_ENVIRONMENT").as_deref() {
+        Ok("odd") => true,
+        Ok(other) => panic!("ACRSCOPED_TEST_ENVIRONMENT is `{other}`: `odd` is the only value"),
+        Err(_) => false,
+    }
+}
+
+/// What shells, CI systems and people leave in the environment. No answer depends on any of it; `tests/environment.rs` sets more, one
+/// variable at a time. `LC_ALL` stays: without a locale in UTF-8, conmon and others cannot read the names of our folders.
+const ODD: [(&str, &str); 11] = [
+    ("RUST_BACKTRACE", "full"),
+    ("RUST_LIB_BACKTRACE", "1"),
+    ("RUST_LOG", "trace"),
+    ("LANG", "tr_TR.UTF-8"),
+    ("TZ", "Pacific/Chatham"),
+    ("TERM", "no-such-terminal"),
+    ("MALLOC_PERTURB_", "165"),
+    ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0"),
+    ("LD_BIND_NOW", "1"),
+    ("RES_OPTIONS", "ndots:15"),
+    ("LOCALDOMAIN", "corp.example"),
+];
+
 /// A user's folders, made for one test: nothing of the invoking user is read or written.
 pub(crate) struct Home {
     folder: TempDir,
@@ -55,9 +80,11 @@ pub(crate) struct Home {
 impl Home {
     /// Makes the folders, with the binary under test on the private `PATH`.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("acrscoped-test-").tempdir().expect("a temporary folder");
+        // As wide, so that messages break their lines at the same places.
+        let prefix = if is_odd() { "acrscöped-tést-" } else { "acrscoped-test-" };
+        let folder = tempfile::Builder::new().prefix(prefix).tempdir().expect("a temporary folder");
         let home = Self { folder };
-        for name in ["home", "run", "docker", "bin", "work"] {
+        for name in ["home", "work", "run", "docker", "bin", "tmp of üs"] {
             let path = home.path(name);
             std::fs::create_dir(&path).expect("a new folder");
             #[cfg(unix)]
@@ -73,7 +100,8 @@ impl Home {
         self.folder.path()
     }
 
-    /// A place below [`Home::root`]: `home`, `run` (`XDG_RUNTIME_DIR`), `docker` (`DOCKER_CONFIG`), `bin`, `auth.json`.
+    /// A place below [`Home::root`]: `home`, `work` (the working directory), `run` (`XDG_RUNTIME_DIR`), `docker` (`DOCKER_CONFIG`), `bin`,
+    /// `auth.json`.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root().join(name)
     }
@@ -101,7 +129,7 @@ impl Home {
         self.install(&text, name)
     }
 
-    /// A command that knows this home and nothing of the environment the tests run in.
+    /// A command that knows this home and nothing of the environment in which the tests run.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         let path = format!("{}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", self.path("bin").display());
@@ -114,8 +142,20 @@ impl Home {
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("DOCKER_CONFIG", self.path("docker"))
             .env("REGISTRY_AUTH_FILE", self.path("auth.json"));
+        if is_odd() {
+            command.envs(ODD).env("XDG_RUNTIME_DIR", self.path("run/")).env("TMPDIR", self.path("tmp of üs/"));
+        }
         command
     }
+}
+
+/// A socket as the address of a bus, in which other letters than these are escaped (D-Bus specification, "Server Addresses").
+pub(crate) fn bus_address(socket: &Path) -> String {
+    let bytes = socket.to_str().expect("UTF-8").bytes();
+    bytes.fold("unix:path=".to_owned(), |address, byte| match byte {
+        b'-' | b'/' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => address + char::from(byte).encode_utf8(&mut [0]),
+        _ => format!("{address}%{byte:02x}"),
+    })
 }
 
 /// A home, and a simulator as it is by default.

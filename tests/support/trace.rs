@@ -22,7 +22,7 @@ impl Trace {
 
     /// What `strace -f -o` wrote.
     pub(crate) fn read(log: &Path) -> Self {
-        Self { lines: std::fs::read_to_string(log).expect("a trace").lines().map(str::to_owned).collect() }
+        Self { lines: std::fs::read_to_string(log).expect("a trace").lines().map(as_of_glibc).collect() }
     }
 
     /// The lines of these system calls.
@@ -37,4 +37,19 @@ impl Trace {
         let opened = self.calls(&["open", "openat"]).into_iter();
         opened.filter(|line| !quiet.iter().any(|path| line.contains(&format!("\"{path}")))).collect()
     }
+}
+
+/// A line as strace writes it of a program with glibc: musl calls open(2) with `O_LARGEFILE` instead of openat(2). Letters beyond ASCII, of
+/// which strace writes the octal digits of their bytes, are spelt out.
+fn as_of_glibc(line: &str) -> String {
+    let line = line.replace(" open(", " openat(AT_FDCWD, ").replace("|O_LARGEFILE", "");
+    let mut pieces = line.split('\\');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let octal = piece.get(..3).and_then(|digits| Some((u8::from_str_radix(digits, 8).ok()?, &piece[3..])));
+        let (byte, rest) = octal.unwrap_or((b'\\', piece));
+        bytes.push(byte);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
