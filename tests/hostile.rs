@@ -523,7 +523,7 @@ fn a_refresh_token_that_a_registry_repeats_is_not_shown_by_the_doctor() {
             let mut command = helper(&home, &simulator);
             command.args(["doctor", "--plain", "contoso.azurecr.io/team/app"]).arg(format!("--report={}", file.display()));
             let answer = run(command, "", LIMIT);
-            assert!(answer.text().contains("not you: "), "{answer:#?}");
+            assert!(answer.text().contains("not you:"), "{answer:#?}");
             let report = std::fs::read_to_string(&file).expect("a report");
             std::fs::remove_file(file).expect("our file");
             // What is before the token in `user:token` is not secret.
