@@ -3,12 +3,13 @@
 
 mod support;
 
-use simulator::Simulator;
+use simulator::{Endpoint, Fault, FaultAt, FaultKind, Simulator};
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use support::{Answer, Home, LIMIT, REGISTRY, binary, connect, helper, identify, run, world};
+use std::process::{Command, Stdio};
+use support::{Answer, Home, LIMIT, REGISTRY, binary, connect, helper, identify, run, until, world};
 
 /// The user whose home it is.
 const OWNER: u32 = 54_321;
@@ -223,4 +224,27 @@ fn root_does_not_run_the_azure_cli_on_the_files_of_another_user() {
     chown(folder, Some(0), None).unwrap();
     get();
     assert!(folder.join("commandIndex.json").exists());
+}
+
+#[test]
+#[ignore = "needs root and setpriv: run tests/run"]
+fn another_process_of_the_user_cannot_look_into_this_one() {
+    let (home, simulator) = world();
+    give(&home, &simulator);
+    simulator.change(|settings| settings.faults.push(Fault::always(FaultAt::Exchange, FaultKind::Delay { ms: 60_000 })));
+    let mut command = as_owner(&home, &simulator);
+    let mut helper = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    helper.stdin.take().unwrap().write_all(REGISTRY.as_bytes()).unwrap();
+    until("exchange", || simulator.journal().iter().any(|entry| entry.endpoint == Endpoint::Exchange).then_some(()));
+    let id = helper.id().to_string();
+    let mut look = home.command("setpriv");
+    look.args(["--reuid", &OWNER.to_string(), "--regid", &OWNER.to_string(), "--clear-groups", "cat"]);
+    look.arg(format!("/proc/{id}/environ"));
+    let answer = run(look, "", LIMIT).fails();
+    let limits = fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
+    helper.kill().unwrap();
+    helper.wait().unwrap();
+    assert!(answer.stderr.contains("Permission denied"), "{answer:#?}");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{limits}");
 }
