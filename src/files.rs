@@ -37,7 +37,6 @@ pub(crate) fn read_named(path: &Path, working_directory: Option<&Path>, limit: u
 }
 
 /// Whether this process runs in a user namespace that does not show all users as they are, as in rootless Podman and Buildah.
-#[cfg(unix)]
 pub(crate) fn is_in_user_namespace() -> bool {
     // The kernel allows 340 lines of it.
     const LIMIT: usize = 64 * 1024;
@@ -45,7 +44,6 @@ pub(crate) fn is_in_user_namespace() -> bool {
 }
 
 /// Whether a map of users (`user_namespaces(7)`) is another than that of the initial namespace: all users, from zero to zero.
-#[cfg(unix)]
 fn is_partial_map(map: &[u8]) -> bool {
     let words: Vec<&[u8]> = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
     !words.is_empty() && words != [&b"0"[..], b"0", b"4294967295"]
@@ -207,7 +205,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn a_user_namespace_is_told_from_the_initial_one() {
         assert!(!is_partial_map(b"         0          0 4294967295\n") && !is_partial_map(b""));
         for map in [&b"         0       1000          1\n         1     100000      65536\n"[..], b"0 0 1\n"] {
