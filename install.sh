@@ -24,9 +24,9 @@ Without options it builds this checkout and installs the program to
 ~/.local/bin, with manual pages and completions of bash, zsh, fish and
 PowerShell in ~/.local/share. It changes no configuration file.
 
-On Linux it builds the static program, as releases hold it. As root on Debian
-12 it first installs the packages that this build needs. If they are missing
-elsewhere, it builds the dynamic program and shows what to install.
+On Linux it builds the same static program as a release. As root on Debian 12
+it first installs the packages that this build needs. Otherwise, if they are
+missing, it builds the dynamic program and shows what to install.
 
 With --archive it installs a release archive (.tar.gz). It verifies the SHA-256
 and, with the GitHub CLI (gh), who built the archive, by GitHub's attestation.
@@ -141,7 +141,7 @@ build() {
     else
         say "Building the static $program in $checkout"
         "$checkout/packaging/build-static" >"$scratch/built"
-    fi || stop "the build did not succeed; cargo's own message is above"
+    fi || stop "the build did not succeed; the error is above"
     built=$(tail -n 1 "$scratch/built")
     [ -f "$built" ] || stop "cargo named no new binary"
 }

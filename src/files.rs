@@ -22,31 +22,31 @@ pub(crate) fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     read(open(path)?, limit)
 }
 
-/// The same of a protected file (see [`crate::trust`]).
+/// The same of a protected file (see [`crate::trust`]). One that is missing is reported as such, wherever it would be.
 pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file = open(path)?;
-    crate::trust::resolve_protected(path)?;
-    read(file, limit)
+    read(still(file, &crate::trust::resolve_protected(path)?)?, limit)
 }
 
 /// The same of a file that the environment names.
 pub(crate) fn read_named(path: &Path, working_directory: Option<&Path>, limit: usize) -> io::Result<Vec<u8>> {
+    crate::trust::check_absolute(path)?;
     let file = open(path)?;
-    crate::trust::resolve_named(path, working_directory)?;
-    read(file, limit)
+    read(still(file, &crate::trust::resolve_named(path, working_directory)?)?, limit)
 }
 
-/// Whether this process runs in a user namespace that does not show all users as they are, as in rootless Podman and Buildah.
-pub(crate) fn is_in_user_namespace() -> bool {
-    // The kernel allows 340 lines of it.
-    const LIMIT: usize = 64 * 1024;
-    read_small(Path::new("/proc/self/uid_map"), LIMIT).is_ok_and(|map| is_partial_map(&map))
-}
-
-/// Whether a map of users (`user_namespaces(7)`) is another than that of the initial namespace: all users, from zero to zero.
-fn is_partial_map(map: &[u8]) -> bool {
-    let words: Vec<&[u8]> = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
-    !words.is_empty() && words != [&b"0"[..], b"0", b"4294967295"]
+/// The file, if it is what is at this path, which was judged after the file was opened.
+fn still(file: File, real: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        if identity(file.metadata()?) != identity(std::fs::symlink_metadata(real)?) {
+            return Err(io::Error::other("it was replaced while it was read; try again"));
+        }
+    }
+    let _ = real;
+    Ok(file)
 }
 
 /// The folder or link on the way to `path` that belongs to another user, and its owner, if it must not be entered. Folders of this user and
@@ -123,7 +123,7 @@ pub(crate) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if Instant::now() >= end => {
-                let problem = format!("another process holds the lock {}: end that process, or try again", path.display());
+                let problem = format!("another process holds the lock {}; try again when it has ended", path.display());
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, problem));
             }
             Err(TryLockError::WouldBlock) => std::thread::sleep(PERIOD),
@@ -153,7 +153,7 @@ pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
 fn entered(path: &Path) -> io::Result<()> {
     let Some((folder, owner)) = foreign_folder(path) else { return Ok(()) };
     let problem = format!(
-        "{} belongs to the user with id {owner}: run it as that user, without `sudo`, or set `HOME` to a folder of your own",
+        "{} belongs to the user with id {owner}, and other users make no files there: run it without `sudo`, or with `sudo -H`",
         folder.display()
     );
     Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
@@ -205,14 +205,6 @@ mod tests {
     }
 
     #[test]
-    fn a_user_namespace_is_told_from_the_initial_one() {
-        assert!(!is_partial_map(b"         0          0 4294967295\n") && !is_partial_map(b""));
-        for map in [&b"         0       1000          1\n         1     100000      65536\n"[..], b"0 0 1\n"] {
-            assert!(is_partial_map(map));
-        }
-    }
-
-    #[test]
     #[cfg(unix)]
     fn a_file_of_ours_is_put_in_place_for_us_alone() {
         use std::os::unix::fs::PermissionsExt;
@@ -241,7 +233,7 @@ mod tests {
         let error = replace_private(&home.path().join(".config/ours/file"), b"1").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         let told =
-            "belongs to the user with id 54321: run it as that user, without `sudo`, or set `HOME` to a folder of your own";
+            "belongs to the user with id 54321, and other users make no files there: run it without `sudo`, or with `sudo -H`";
         assert_eq!(error.to_string(), format!("{} {told}", home.path().display()));
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
     }

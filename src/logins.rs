@@ -5,6 +5,7 @@
 use crate::cache::{Key, Place};
 use crate::error::{Error, printable};
 use crate::files::{self, read_protected, replace_private};
+use crate::trust::Refusal;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
@@ -85,7 +86,13 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
             logins.map(|it| it.logins).map_err(|error| unusable(format!("is not the file of logins: {error}")))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
-        Err(error) => Err(unusable(format!("cannot be read: {error}"))),
+        Err(error) => {
+            let problem = format!("cannot be read: {error}");
+            Err(match Refusal::from_io(&error) {
+                Some(refusal) => Error::Untrusted { name: file.display().to_string(), problem, fix: refusal.fix.clone() },
+                None => unusable(problem),
+            })
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::config::SECRETS;
 use crate::error::Error;
-use crate::trust::{self, Refusal};
+use crate::trust;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,72 +23,169 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// by themselves.
 const ENDINGS: &[&str] = &[".com", ".exe", ".bat", ".cmd"];
 
-/// How the names of variables begin by which a program is made to run other code: the dynamic linker's, Python's (`az` is a Python
-/// program), Perl's and those of functions that bash imports (`xdg-open` and the scripts around `az` are shell scripts).
-const LOADER_FAMILIES: &[&str] = &["LD_", "DYLD_", "PYTHON", "PERL5", "BASH_FUNC_", "AZURE_EXTENSION_"];
+/// What `az` and `azd` get of the environment, beside `LC_*` and trusted [`CERTIFICATES`]: no list of bad names could be complete. `MSI_ENDPOINT`
+/// and the like are for an identity of the platform that signed in to the Azure CLI; the last lines are for Windows.
+const PASSED: &[&str] = &[
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LANGUAGE",
+    "TERM",
+    "TZ",
+    "TMPDIR",
+    "NO_COLOR",
+    "PYTHONIOENCODING",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "AZURE_CONFIG_DIR",
+    "AZD_CONFIG_DIR",
+    "AZURE_CORE_COLLECT_TELEMETRY",
+    "AZURE_DEV_COLLECT_TELEMETRY",
+    "COPILOT_AGENT_SESSION_ID",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    "ACC_CLOUD",
+    "MSI_ENDPOINT",
+    "IDENTITY_ENDPOINT",
+    "IMDS_ENDPOINT",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "COMSPEC",
+    "PATHEXT",
+    "TEMP",
+    "TMP",
+    "USERPROFILE",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMDATA",
+    "ALLUSERSPROFILE",
+    "PUBLIC",
+    "PROGRAMFILES",
+    "PROGRAMFILES(X86)",
+    "PROGRAMW6432",
+    "COMMONPROGRAMFILES",
+    "COMMONPROGRAMFILES(X86)",
+    "USERNAME",
+    "USERDOMAIN",
+    "COMPUTERNAME",
+    "OS",
+    "PROCESSOR_ARCHITECTURE",
+    "NUMBER_OF_PROCESSORS",
+    "SESSIONNAME",
+];
 
-/// Further ones: files that shells read first, what has bash run `PS4` before each command, and modules that Node.js loads (editors open
-/// the browser by a script of Node.js).
-const LOADERS: &[&str] = &["BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "NODE_OPTIONS"];
+/// Variables that name certificates, or code: they stay if their paths are trusted.
+const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
 
-/// Variables that turn the check of certificates off, in the Azure CLI and in Node.js.
-const UNCHECKED: &[&str] =
-    &["AZURE_CLI_DISABLE_CONNECTION_VERIFICATION", "ADAL_PYTHON_SSL_NO_VERIFY", "NODE_TLS_REJECT_UNAUTHORIZED"];
+/// How the names of variables begin by which a program is made to run other code: the dynamic linker's, Python's, Perl's and those of
+/// functions that bash imports (`xdg-open` is a shell script).
+const LOADER_FAMILIES: &[&str] = &["LD_", "DYLD_", "PYTHON", "PERL5", "BASH_FUNC_", "OPENSSL_"];
 
-/// Variables whose files or folders decide about trust, or hold code: they stay if their paths are trusted.
-const PATHS: &[&str] = &[
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
+/// Further ones of shells, interpreters and libraries, and those that have secrets of TLS written down or certificates not checked.
+const LOADERS: &[&str] = &[
+    "BASH_ENV",
+    "ENV",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "PS4",
+    "BROWSER",
+    "NODE_OPTIONS",
     "NODE_PATH",
-    "OPENSSL_CONF",
-    "OPENSSL_MODULES",
+    "NODE_TLS_REJECT_UNAUTHORIZED",
+    "RUBYOPT",
+    "JAVA_TOOL_OPTIONS",
     "GCONV_PATH",
+    "LOCPATH",
+    "GIO_EXTRA_MODULES",
+    "GTK_MODULES",
+    "GTK_PATH",
+    "QT_PLUGIN_PATH",
+    "SSLKEYLOGFILE",
+    "NETRC",
 ];
 
 /// The one of the families that changes how text is written and nothing else.
 const HARMLESS: &str = "PYTHONIOENCODING";
 
-/// Takes out of a child's environment what would have it run other code than its own or believe other certificates, which a checkout can set
-/// for us, and the variables of these names. Windows knows names in any case.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a child inherits the environment of this process, whatever the settings are read from"
-)]
+/// Gives `az` or `azd` of the environment what it needs, and nothing that has it run other code, believe other certificates, or send what it
+/// holds elsewhere: a checkout can set variables for us.
+fn restrict_environment(command: &mut process::Command) {
+    command.env_clear();
+    for (name, value) in environment() {
+        let known = known_name(&name);
+        let is_passed = PASSED.contains(&&*known) || known.starts_with("LC_");
+        if is_passed || (CERTIFICATES.contains(&&*known) && is_trusted(&value)) {
+            command.env(name, value);
+        }
+    }
+}
+
+/// Takes out of a child's environment what would have it run other code than its own or believe other certificates, and the variables of
+/// these names.
 pub(crate) fn clean_environment(command: &mut process::Command, names: &[&str]) {
-    let directory = std::env::current_dir().ok();
-    let is_untrusted = |paths: &OsStr| {
-        let refusal = |path: PathBuf| {
-            Refusal::from_io(trust::resolve_named(&path, directory.as_deref()).as_ref().err()?).is_some().then_some(())
-        };
-        std::env::split_paths(paths).find_map(refusal).is_some()
-    };
-    for (name, value) in std::env::vars_os() {
-        let known = name.to_string_lossy();
-        let known = if cfg!(windows) { known.to_uppercase().into() } else { known };
+    for (name, value) in environment() {
+        let known = known_name(&name);
         let is_loader = LOADERS.contains(&&*known) || LOADER_FAMILIES.iter().any(|family| known.starts_with(family));
-        let is_unwanted = (is_loader && known != HARMLESS) || UNCHECKED.contains(&&*known) || names.contains(&&*known);
-        if is_unwanted || (PATHS.contains(&&*known) && is_untrusted(&value)) {
+        let is_unwanted = (is_loader && known != HARMLESS) || names.contains(&&*known);
+        if is_unwanted || (CERTIFICATES.contains(&&*known) && !is_trusted(&value)) {
             debug!("a program that is started does not get `{known}`");
             command.env_remove(name);
         }
     }
 }
 
-/// Errors if root would run a program that keeps its files in a folder of another user: what it writes there would lock that user out.
-pub(crate) fn check_owner(folder: &Path) -> Result<(), Error> {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a child inherits the environment of this process, whatever the settings are read from"
+)]
+fn environment() -> std::env::VarsOs {
+    std::env::vars_os()
+}
+
+/// Windows knows names in any case.
+fn known_name(name: &OsStr) -> String {
+    let name = name.to_string_lossy();
+    if cfg!(windows) { name.to_uppercase() } else { name.into_owned() }
+}
+
+/// Whether all paths of a list are there and trusted: one that is not there could be made by others before the child reads it.
+fn is_trusted(paths: &OsStr) -> bool {
+    let directory = trust::working_directory();
+    std::env::split_paths(paths).all(|path| trust::resolve_certificates(&path, directory.as_deref()).is_ok())
+}
+
+/// Errors if root would run a program on files of another user, who could be locked out by what it writes, and decides what it reads. A
+/// folder with its own name in a folder of root is meant, as a container has it by a mount; so is one of root in the home of another user, as
+/// a container job of GitHub has it.
+pub(crate) fn check_owner(program: &str, folder: &Path) -> Result<(), Error> {
     #[cfg(unix)]
-    if rustix::process::geteuid().is_root()
-        && let Ok(metadata) = std::fs::metadata(folder)
-        && let owner = std::os::unix::fs::MetadataExt::uid(&metadata)
-        && owner != 0
-    {
-        let problem = format!("belongs to the user with id {owner}, and root must not write there: run the command as that user");
-        return Err(Error::Setting { name: folder.display().to_string(), problem });
+    if rustix::process::geteuid().is_root() {
+        use std::os::unix::fs::MetadataExt;
+        let of_root =
+            |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|it| it.uid() == 0 && it.is_dir() && it.mode() & 0o022 == 0);
+        let is_mounted =
+            folder.parent().is_some_and(of_root) && [".azure", ".azd"].map(OsStr::new).map(Some).contains(&folder.file_name());
+        if !of_root(folder) && !is_mounted {
+            let problem = format!("is not root's alone, and root does not run `{program}` on files of others");
+            let fix = format!("run the command as their owner, without `sudo`, or sign in as root with `sudo -H {program}`");
+            return Err(Error::Untrusted { name: folder.display().to_string(), problem, fix });
+        }
     }
-    let _ = folder;
+    let _ = (program, folder);
     Ok(())
 }
 
@@ -128,16 +225,13 @@ impl azure_identity::Executor for Runner {
     async fn run(&self, program: &OsStr, args: &[&OsStr]) -> io::Result<process::Output> {
         let mut command = Command::new(program);
         add(&mut command, args);
+        restrict_environment(command.as_std_mut());
         command
             .env("PATH", &self.path)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // It has no use for the secrets of other sources.
-        clean_environment(command.as_std_mut(), SECRETS);
-        // With it the Azure Developer CLI asks an editor for a token, whoever is signed in there (azure-dev, `pkg/auth/manager.go`).
-        command.env_remove("AZD_AUTH_ENDPOINT");
         // Ends what is left of the group on every way out of here, be it the deadline's.
         let (mut child, _group) = Group::start(&mut command)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());

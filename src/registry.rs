@@ -84,12 +84,11 @@ pub static CLOUDS: &[Cloud] = &[
 ];
 
 /// What the metadata service calls the cloud of a machine (`azEnvironment`: Microsoft, "Azure Instance Metadata Service"), and what the
-/// Azure CLI calls it. The last one closed in October 2021.
+/// Azure CLI calls it.
 const ENVIRONMENTS: &[(&str, &str)] = &[
     ("AzurePublicCloud", "AzureCloud"),
     ("AzureUSGovernmentCloud", "AzureUSGovernment"),
     ("AzureChinaCloud", "AzureChinaCloud"),
-    ("AzureGermanCloud", "AzureGermanCloud"),
 ];
 
 /// The Azure CLI's name of the cloud that the metadata service names; none if it is not one of Azure's.
@@ -100,8 +99,9 @@ pub(crate) fn cloud_of_environment(environment: &str) -> Option<&'static str> {
 /// Whether a cloud of Azure has this name, in whatever case, in our messages, the Azure CLI or the metadata service.
 pub(crate) fn is_name_of_azure(name: &str) -> bool {
     let ours = CLOUDS.iter().flat_map(|cloud| [&*cloud.name, &*cloud.cli_name]);
-    let others = ENVIRONMENTS.iter().flat_map(|(environment, cli_name)| [*environment, *cli_name]);
-    ours.chain(others).any(|known| known.eq_ignore_ascii_case(name))
+    let environments = ENVIRONMENTS.iter().map(|(environment, _)| *environment);
+    // Closed in October 2021.
+    ours.chain(environments).chain(["AzureGermanCloud"]).any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Longest label of a DNS name (RFC 1035, section 2.3.4).

@@ -177,6 +177,7 @@ impl<'a> Session<'a> {
     async fn obtain(&self, deadline: Deadline) -> Result<RefreshToken, Error> {
         info!(registry = %self.registry, identity = %self.identity, "signing in");
         let network = Arc::new(Network::new(self.config.network.clone(), deadline, self.clock));
+        network.warn();
         let token = self.sign_in_and_exchange(&network, deadline).await.map_err(|error| skewed(error, &network))?;
         self.cache.put(&self.key, &token, self.now());
         Ok(token)

@@ -133,7 +133,7 @@ impl Terminal {
     /// What to do, as lines that begin with `indent` spaces. One that is a command, and no sentence, stays whole.
     pub fn hint(&self, hint: &str, indent: usize) -> String {
         let first = hint.split(' ').next().unwrap_or_default();
-        if ["az", "azd", "docker", "podman", "sudo", env!("CARGO_PKG_NAME")].contains(&first) {
+        if ["az", "azd", "chmod", "docker", "podman", "sudo", env!("CARGO_PKG_NAME")].contains(&first) {
             format!("{}hint: {hint}", " ".repeat(indent))
         } else {
             self.wrap(&format!("hint: {hint}"), indent)

@@ -29,6 +29,17 @@ pub fn visible(text: &str) -> String {
     spaced.filter(|c| !c.is_control() && !is_invisible(*c)).collect()
 }
 
+/// A text as one word of a POSIX shell, in quotes.
+pub(crate) fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A text as one word of a POSIX shell, in quotes if it needs them.
+pub(crate) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) { text.to_owned() } else { shell_quoted(text) }
+}
+
 /// Whether a host is this domain or below it, by whole labels.
 pub(crate) fn is_within(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -143,6 +154,16 @@ fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quoted_text_is_one_word_whatever_is_in_it() {
+        for (text, word) in
+            [("", "''"), ("<token>", "'<token>'"), ("x';reboot;'", r"'x'\'';reboot;'\'''"), (r"$(a) `b` \", r"'$(a) `b` \'")]
+        {
+            assert_eq!((shell_quoted(text).as_str(), shell_word(text).as_str()), (word, word));
+        }
+        assert_eq!(shell_word("/home/me/a-b.toml"), "/home/me/a-b.toml");
+    }
 
     fn hex(text: &str) -> String {
         text.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))

@@ -4,8 +4,8 @@
 //! folder on the way are judged: owned by the user or root, and not writable by others. Accepted are sticky folders, read-only
 //! mounts, and a group that is the user's own primary group.
 //!
-//! The environment comes from anybody: a checkout, a compose file, a CI job. So a path that it names must also be absolute, must not
-//! lead through `/proc` or `/dev/fd`, and must not lead into the working directory.
+//! Anyone may have set the environment: the author of a checkout, a compose file or a CI job. So a path that a variable names must also be
+//! absolute, must not lead through `/proc` or `/dev/fd`, and must not lead into the working directory.
 
 use std::fmt;
 use std::io;
@@ -40,48 +40,115 @@ impl Refusal {
 ///
 /// A [`Refusal`] if the path is not protected; otherwise what the system reports, such as `NotFound`.
 pub(crate) fn resolve_protected(path: &Path) -> io::Result<PathBuf> {
-    if !path.is_absolute() {
-        return Err(refused(format!("{} is a relative path", path.display()), "write the absolute path"));
-    }
-    resolve(path)
+    check_absolute(path)?;
+    resolve(path, None)
 }
 
-/// Follows the links of a path that the environment names and returns the real one. `working_directory` is a real path.
+/// Follows the links of a path that a variable names and returns the real one. `working_directory` is a real path.
 ///
 /// # Errors
 ///
-/// As [`resolve_protected`], and a [`Refusal`] if the path leads into the working directory. The root folder and folders that hold
-/// the account's home are accepted as working directories, since they are no checkout.
+/// As [`resolve_protected`], and a [`Refusal`] if the path leads into the working directory or the checkout that it is in. The root folder and
+/// folders that hold the account's home are no checkouts. Everything but `NotFound` is a [`Refusal`]: what cannot be judged is not trusted.
 pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
-    let real = resolve_protected(path)?;
-    let Some(directory) = working_directory else { return Ok(real) };
-    let is_inside = real.starts_with(directory) || path.starts_with(directory);
-    if !is_inside || directory.parent().is_none() {
-        return Ok(real);
-    }
-    let home = account_home().map(|home| home.canonicalize().unwrap_or(home));
-    if home.is_some_and(|home| home.starts_with(directory) || path == home.join(DEFAULT_CONFIG)) {
-        return Ok(real);
-    }
-    let problem = format!("it is in the working directory {}", directory.display());
-    Err(refused(problem, "keep it outside of your checkouts, or run the command in another folder"))
+    check_absolute(path)?;
+    resolve(path, working_directory.filter(|directory| directory.parent().is_some())).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => error,
+        _ if Refusal::from_io(&error).is_some() => error,
+        _ => refused(format!("it cannot be judged: {error}"), "use another path"),
+    })
 }
 
-/// Where the config file is in the account's home. The environment does not choose it.
-const DEFAULT_CONFIG: &str = if cfg!(target_os = "macos") {
-    "Library/Application Support/docker-credential-acrscoped/config.toml"
-} else {
-    ".config/docker-credential-acrscoped/config.toml"
-};
+/// The same of a file of certificates, or a folder with such files: nobody else can add one, and each is trusted.
+pub(crate) fn resolve_certificates(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
+    let real = resolve_named(path, working_directory)?;
+    if real.is_dir() {
+        check_closed(&real)?;
+        for entry in real.read_dir()? {
+            match resolve_named(&real.join(entry?.file_name()), working_directory) {
+                // A link to what is not there.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+                judged => drop(judged?),
+            }
+        }
+    }
+    Ok(real)
+}
+
+/// The real path of the folder that this process runs in.
+#[expect(clippy::disallowed_methods, reason = "the working directory is touched here and nowhere else")]
+pub(crate) fn working_directory() -> Option<PathBuf> {
+    let directory = std::env::current_dir().ok()?;
+    // Unix gives the real path.
+    #[cfg(windows)]
+    let directory = dunce::canonicalize(&directory).unwrap_or(directory);
+    Some(directory)
+}
+
+/// Whether this process runs in a user namespace that does not show all users as they are, as in rootless Podman and Buildah.
+pub(crate) fn is_in_user_namespace() -> bool {
+    // The kernel allows 340 lines of it.
+    std::fs::read("/proc/self/uid_map").is_ok_and(|map| is_partial_map(&map))
+}
+
+/// Whether a map of users (`user_namespaces(7)`) is another than that of the initial namespace: all users, from zero to zero.
+fn is_partial_map(map: &[u8]) -> bool {
+    let words: Vec<&[u8]> = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+    !words.is_empty() && words != [&b"0"[..], b"0", b"4294967295"]
+}
+
+/// Refuses relative paths, and on Windows those of other machines, before anything is opened.
+pub(crate) fn check_absolute(path: &Path) -> io::Result<()> {
+    if !path.is_absolute() {
+        return Err(refused(format!("{} is a relative path", path.display()), "write the absolute path"));
+    }
+    #[cfg(windows)]
+    {
+        use std::path::{Component, Prefix};
+        let is_local = |prefix: Prefix<'_>| matches!(prefix, Prefix::Disk(_) | Prefix::VerbatimDisk(_));
+        let is_local = matches!(path.components().next(), Some(Component::Prefix(prefix)) if is_local(prefix.kind()));
+        // The system may keep the settings of a user on a server.
+        if !is_local && default_config().is_none_or(|file| file != path) {
+            return Err(refused(format!("{} is not on a drive of this machine", path.display()), "copy it to this machine"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a file in the working directory, or in the checkout that it is in. The account's home and the folders above it are none, and the
+/// account's own config file is not chosen by a variable.
+fn refuse_checkout(path: &Path, checkout: &Path) -> io::Result<()> {
+    let home = account_home().map(|home| home.canonicalize().unwrap_or(home));
+    if home.is_some_and(|home| home.starts_with(checkout)) || default_config().is_some_and(|file| file == path) {
+        return Ok(());
+    }
+    let problem = format!("it is in the folder that you work in, {}", checkout.display());
+    Err(refused(problem, "move it out of this folder, or run the command in another folder"))
+}
+
+/// The working directory, and the folder of the checkout above it, if it is in one.
+fn checkouts(working_directory: Option<&Path>) -> Vec<&Path> {
+    let Some(directory) = working_directory else { return vec![] };
+    let checkout = directory.ancestors().skip(1).find(|folder| folder.parent().is_some() && folder.join(".git").exists());
+    [directory].into_iter().chain(checkout).collect()
+}
 
 fn refused(problem: String, fix: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, Refusal { problem, fix: fix.into() })
 }
 
-/// Modes are not judged on Windows: access control lists protect the folders of a profile there, and we do not evaluate them.
+/// Modes are not judged on Windows: access control lists protect the folders of a profile there, and the helper does not evaluate them.
 #[cfg(windows)]
-fn resolve(path: &Path) -> io::Result<PathBuf> {
-    crate::files::real_path(path)
+fn resolve(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
+    let real = dunce::canonicalize(path)?;
+    let entered = checkouts(working_directory).into_iter().filter(|folder| real.starts_with(folder) || path.starts_with(folder));
+    entered.map(|folder| refuse_checkout(path, folder)).collect::<io::Result<()>>()?;
+    Ok(real)
+}
+
+#[cfg(windows)]
+fn check_closed(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// The home folder by the system, not by a variable.
@@ -90,15 +157,28 @@ fn account_home() -> Option<PathBuf> {
     dirs::home_dir()
 }
 
+/// The config file in the folder that the system, and no variable, says.
+#[cfg(windows)]
+fn default_config() -> Option<PathBuf> {
+    Some(dirs::config_dir()?.join(env!("CARGO_PKG_NAME")).join("config.toml"))
+}
+
+/// The config file in the account's home.
+#[cfg(unix)]
+fn default_config() -> Option<PathBuf> {
+    let folder = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
+    Some(account_home()?.join(folder).join(env!("CARGO_PKG_NAME")).join("config.toml"))
+}
+
 #[cfg(unix)]
 pub(crate) use unix::walk;
 #[cfg(unix)]
-use unix::{account_home, resolve};
+use unix::{account_home, check_closed, resolve};
 
 #[cfg(unix)]
 mod unix {
-    use super::refused;
-    use crate::files::is_in_user_namespace;
+    use super::{is_in_user_namespace, refuse_checkout, refused};
+    use crate::text::shell_word;
     use nix::unistd::{Uid, User};
     use std::ffi::OsString;
     use std::fs::Metadata;
@@ -107,6 +187,7 @@ mod unix {
     use std::os::unix::fs::MetadataExt;
     use std::path::{Component, Path, PathBuf};
     use std::process::{Command, Stdio};
+    use std::sync::OnceLock;
     use std::time::{Duration, Instant};
 
     /// Links that are followed before a path counts as a circle (Linux, `path_resolution(7)`).
@@ -126,11 +207,17 @@ mod unix {
     const GETENT_TIMEOUT: Duration = Duration::from_secs(2);
 
     /// Judges every folder, link and file on the way. Each is judged before anything in it is looked up, so that nobody else can exchange a
-    /// part of the path meanwhile.
-    pub(super) fn resolve(path: &Path) -> io::Result<PathBuf> {
+    /// part of the path meanwhile. Checkouts are known by their inodes, so that no other name of one passes.
+    pub(super) fn resolve(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
+        let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+        let entered = |folder: &Path| Ok::<_, io::Error>((folder.to_owned(), identity(&folder.metadata()?)));
+        let checkouts = super::checkouts(working_directory).into_iter().map(entered).collect::<io::Result<Vec<_>>>()?;
         walk(path, |at, metadata| {
             if at.starts_with("/proc") || at.starts_with("/dev/fd") {
-                return Err(refused(format!("it leads through {}", at.display()), "write the path of the file itself"));
+                return Err(refused(format!("it leads through {}", at.display()), "name the file by its own path"));
+            }
+            if let Some((checkout, _)) = checkouts.iter().find(|(_, checkout)| *checkout == identity(metadata)) {
+                refuse_checkout(path, checkout)?;
             }
             judge(at, metadata)
         })
@@ -190,38 +277,69 @@ mod unix {
                 _ => "",
             };
             let problem = format!("{} belongs to the user with id {owner}, not to you or root{why}", path.display());
-            return Err(refused(problem, "use a file that you own, in folders that you or root own"));
+            return Err(refused(problem, "copy it to a folder of your own, and name the copy"));
         }
         // The mode of a link says nothing, and devices and pipes are refused where files are read.
         let has_content = metadata.is_file() || metadata.is_dir();
-        if !has_content || !is_writable_by_others(metadata) || is_read_only(path) {
+        let is_safe = || metadata.is_dir() && (metadata.mode() & STICKY != 0 || is_read_only(path));
+        if !has_content || !is_writable_by_others(path, metadata) || is_safe() {
             return Ok(());
         }
         let problem = format!("users other than you and root can write to {}", path.display());
-        Err(refused(problem, format!("chmod go-w {}", path.display())))
+        let sudo = if owner == rustix::process::geteuid().as_raw() { "" } else { "sudo " };
+        Err(refused(problem, format!("{sudo}chmod go-w {}", shell_word(&path.to_string_lossy()))))
     }
 
-    fn is_writable_by_others(metadata: &Metadata) -> bool {
-        const STICKY: u32 = 0o1000;
+    /// The sticky bit: entries of others cannot be exchanged in such a folder, and each entry on the way is judged by its own owner.
+    const STICKY: u32 = 0o1000;
+
+    fn is_writable_by_others(path: &Path, metadata: &Metadata) -> bool {
         let (mode, group) = (metadata.mode(), metadata.gid());
-        if metadata.is_dir() && mode & STICKY != 0 {
-            // Entries of others cannot be exchanged there, and each entry on the way is judged by its own owner.
-            return false;
+        let owner = metadata.uid();
+        let of_root = ROOT_GROUPS.contains(&group) && (owner == 0 || cfg!(target_os = "macos"));
+        let is_own_group = || group == account().map_or_else(|| rustix::process::getegid().as_raw(), |user| user.gid.as_raw());
+        mode & 0o002 != 0 || (mode & 0o020 != 0 && !((of_root || is_own_group()) && !has_access_list(path)))
+    }
+
+    /// Whether others are named beside owner and group; then the mode shows what the most of them may do (`acl(5)`).
+    fn has_access_list(path: &Path) -> bool {
+        #[cfg(target_os = "linux")]
+        return rustix::fs::lgetxattr(path, "system.posix_acl_access", &mut [0_u8; 0]).is_ok_and(|length| length > 0);
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = path;
+            false
         }
-        let is_own_group = group == rustix::process::getegid().as_raw() || (ROOT_GROUPS.contains(&group) && metadata.uid() == 0);
-        mode & 0o002 != 0 || (mode & 0o020 != 0 && !is_own_group)
+    }
+
+    /// Refuses a folder in which other users can make files.
+    pub(super) fn check_closed(folder: &Path) -> io::Result<()> {
+        if is_writable_by_others(folder, &folder.metadata()?) {
+            return Err(refused(
+                format!("other users can make files in {}", folder.display()),
+                "name a folder that is yours alone",
+            ));
+        }
+        Ok(())
     }
 
     fn is_read_only(path: &Path) -> bool {
         rustix::fs::statvfs(path).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
     }
 
+    fn account() -> Option<User> {
+        User::from_uid(Uid::effective()).ok().flatten()
+    }
+
     /// The home folder of the account, by the system's user database and not by a variable. A static program reads `/etc/passwd`
-    /// alone; accounts of a directory service are looked up by `getent`.
+    /// alone; accounts of a directory service are looked up by `getent`, once for a process.
     pub(super) fn account_home() -> Option<PathBuf> {
-        let uid = Uid::effective();
-        let found = User::from_uid(uid).ok().flatten().map(|user| user.dir);
-        found.or_else(|| home_by_getent(uid)).filter(|home| home.parent().is_some())
+        static HOME: OnceLock<Option<PathBuf>> = OnceLock::new();
+        let look_up = || {
+            let found = account().map(|user| user.dir).or_else(|| home_by_getent(Uid::effective()));
+            found.filter(|home| home.parent().is_some())
+        };
+        HOME.get_or_init(look_up).clone()
     }
 
     fn home_by_getent(uid: Uid) -> Option<PathBuf> {
@@ -280,7 +398,7 @@ mod unix {
                 (&root, 0o700, true),
             ] {
                 chmod(path, mode);
-                assert_eq!(resolve(&file).is_ok(), is_protected, "{} {mode:o}", path.display());
+                assert_eq!(resolve(&file, None).is_ok(), is_protected, "{} {mode:o}", path.display());
             }
         }
 
@@ -295,16 +413,16 @@ mod unix {
             create_dir(&inner).unwrap();
             write(&file, "").unwrap();
             symlink(&file, &link).unwrap();
-            assert_eq!(resolve(&link).unwrap(), file);
+            assert_eq!(resolve(&link, None).unwrap(), file);
             for path in [&file, &inner, &link] {
                 std::os::unix::fs::lchown(path, Some(54_321), None).unwrap();
-                let problem = resolve(&link).unwrap_err().to_string();
+                let problem = resolve(&link, None).unwrap_err().to_string();
                 assert_eq!(problem, format!("{} belongs to the user with id 54321, not to you or root", path.display()));
                 std::os::unix::fs::lchown(path, Some(0), None).unwrap();
             }
             chmod(&inner, 0o775);
             chown(&inner, None, Some(54_321)).unwrap();
-            let problem = resolve(&link).unwrap_err().to_string();
+            let problem = resolve(&link, None).unwrap_err().to_string();
             assert_eq!(problem, format!("users other than you and root can write to {}", inner.display()));
         }
 
@@ -322,14 +440,14 @@ mod unix {
             symlink("circle", root.join("circle")).unwrap();
             let real = root.join("real/file");
             for name in ["closed/relative", "closed/folder/file", "closed/../real/./file", "closed/folder/../real/file"] {
-                assert_eq!(resolve(&root.join(name)).unwrap(), real, "{name}");
+                assert_eq!(resolve(&root.join(name), None).unwrap(), real, "{name}");
             }
             chmod(&root.join("open"), 0o777);
             for name in ["open/link", "closed/through", "open/../real/file"] {
-                assert!(resolve(&root.join(name)).is_err(), "{name}");
+                assert!(resolve(&root.join(name), None).is_err(), "{name}");
             }
-            assert_eq!(resolve(&root.join("circle")).unwrap_err().to_string(), "it has too many links");
-            assert_eq!(resolve(&root.join("real/missing")).unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert_eq!(resolve(&root.join("circle"), None).unwrap_err().to_string(), "it has too many links");
+            assert_eq!(resolve(&root.join("real/missing"), None).unwrap_err().kind(), io::ErrorKind::NotFound);
         }
 
         #[test]
@@ -337,10 +455,10 @@ mod unix {
             let (_guard, root) = folder();
             symlink("/proc/self/cwd", root.join("link")).unwrap();
             for path in ["/proc/self/cwd/Cargo.toml", "/dev/fd/0", "/usr/../proc/self/environ"].map(PathBuf::from) {
-                let problem = resolve(&path).unwrap_err().to_string();
+                let problem = resolve(&path, None).unwrap_err().to_string();
                 assert!(problem.starts_with("it leads through /"), "{}: {problem}", path.display());
             }
-            assert!(resolve(&root.join("link/Cargo.toml")).unwrap_err().to_string().starts_with("it leads through /proc"));
+            assert!(resolve(&root.join("link/Cargo.toml"), None).unwrap_err().to_string().starts_with("it leads through /proc"));
         }
     }
 }
@@ -348,6 +466,14 @@ mod unix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_namespace_is_told_from_the_initial_one() {
+        assert!(!is_partial_map(b"         0          0 4294967295\n") && !is_partial_map(b""));
+        for map in [&b"         0       1000          1\n         1     100000      65536\n"[..], b"0 0 1\n"] {
+            assert!(is_partial_map(map));
+        }
+    }
 
     #[test]
     fn the_environment_cannot_name_a_file_of_the_working_directory() {

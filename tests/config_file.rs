@@ -163,7 +163,7 @@ fn a_cloud_of_azure_cannot_be_declared_anew() {
         (
             format!("[cloud.AzureCloud]\n{graph}"),
             "1:8",
-            "`AzureCloud` is the name of a cloud of Azure: choose another name for yours",
+            "`AzureCloud` is an Azure cloud: choose another name for your private cloud",
         ),
         (
             format!("[cloud.evil]\n{graph}"),

@@ -382,10 +382,7 @@ fn the_key_of_azure_arcs_agent_is_asked_of_this_machine_only() {
     command.env_remove("AZURE_CLIENT_SECRET").env("IMDS_ENDPOINT", simulator.origin());
     command.env("IDENTITY_ENDPOINT", "http://evil.example/metadata/identity/oauth2/token");
     let answer = ask(command, "get", REGISTRY).fails();
-    assert!(
-        answer.stdout.starts_with("`IDENTITY_ENDPOINT` is not on this machine, where the agent of Azure Arc listens"),
-        "{answer:#?}"
-    );
+    assert!(answer.stdout.starts_with("`IDENTITY_ENDPOINT` must point to this machine, for example"), "{answer:#?}");
     assert!(simulator.journal().is_empty());
 }
 
@@ -400,7 +397,8 @@ fn the_token_of_a_job_is_not_sent_where_the_environment_says() {
         let answer = ask(command, "get", REGISTRY).fails();
         let sentence = "`ACTIONS_ID_TOKEN_REQUEST_URL` names `evil.example`, which is not known to issue tokens to jobs\n";
         assert_eq!(answer.stdout, sentence);
-        let hint = format!("hint: if you trust it, add this line to {}: `oidc_host = \"evil.example\"`\n", config.display());
+        let hint =
+            format!("hint: if you trust it, make this the first line of {}: `oidc_host = \"evil.example\"`\n", config.display());
         assert!(answer.stderr.ends_with(&hint), "{answer:#?}");
         assert!(simulator.journal().is_empty());
     }

@@ -217,9 +217,23 @@ fn root_does_not_run_the_azure_cli_on_the_files_of_another_user() {
         command.env("ACRSCOPED_SOURCE", "azure-cli");
         run(command, REGISTRY, LIMIT).fails()
     };
-    let sentence = format!("`{}` belongs to the user with id {OWNER}, and root must not write there", folder.display());
-    assert!(get().stdout.starts_with(&sentence));
-    assert!(!folder.join("commandIndex.json").exists());
+    let sentence = format!("`{}` is not root's alone, and root does not run `az` on files of others", folder.display());
+    let is_refused = || {
+        let answer = get();
+        assert!(answer.stdout.starts_with(&sentence), "{answer:#?}");
+    };
+    is_refused();
+    // A link to a folder of root in which the user can make files.
+    let (kept, shared) = (home.path("home/kept"), home.path("home/shared"));
+    fs::rename(folder, &kept).unwrap();
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::copy(kept.join("azureProfile.json"), shared.join("azureProfile.json")).unwrap();
+    symlink(&shared, folder).unwrap();
+    is_refused();
+    fs::remove_file(folder).unwrap();
+    fs::rename(&kept, folder).unwrap();
+    assert!(!folder.join("commandIndex.json").exists() && !shared.join("commandIndex.json").exists());
     // A container job of GitHub: root signed in there, in the home of another user.
     chown(folder, Some(0), None).unwrap();
     get();

@@ -416,7 +416,7 @@ fn the_identity_of_the_node_and_of_its_pods_can_be_told() {
     assert_eq!(own["env"][1], serde_json::json!({"name": "AZURE_CLIENT_ID", "value": CLIENT}));
     assert_eq!(own["tokenAttributes"]["serviceAccountTokenAudience"], AUDIENCE);
     assert_eq!(own["tokenAttributes"]["optionalServiceAccountAnnotationKeys"].as_array().map(Vec::len), Some(2));
-    assert_eq!(own["matchImages"].as_array().map(Vec::len), Some(10));
+    assert_eq!(own["matchImages"].as_array().map(Vec::len), Some(8));
     // The hosts that others could choose are left out, at the next install as well.
     let images =
         [("CLIENT_ID", CLIENT), ("AUDIENCE", AUDIENCE), ("REGISTRIES", "contoso.azurecr.io  fabrikam.westus.geo.azurecr.io")];

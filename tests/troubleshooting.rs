@@ -6,7 +6,7 @@ use std::path::Path;
 /// What the program says of no fault that the tests of `docs/faults.md` can make, in sentences that tests elsewhere compare.
 const ELSEWHERE: &[&str] = &[
     "the name contoso.azurecr.io was not found",
-    "ACRSCOPED_AUDIENCE is \"https://evil.example\", an audience that your config file does not name",
+    "ACRSCOPED_AUDIENCE is \"https://evil.example\", an audience that is not in your config file",
 ];
 
 /// What the program is fed to break it; nobody looks these up.

@@ -2,6 +2,7 @@
 
 use super::{Context, write_json};
 use crate::error::Error;
+use crate::text::shell_quoted;
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
@@ -25,11 +26,11 @@ pub struct Arguments {
 pub enum Format {
     /// An object, as `az acr login --expose-token` prints.
     Json,
-    /// A command for a shell that signs Docker in.
+    /// A shell command that signs Docker in.
     DockerLogin,
     /// `ACR_LOGIN_SERVER`, `ACR_USERNAME`, `ACR_PASSWORD` for a shell.
     Env,
-    /// The same variables for later steps of a GitHub Actions job, with the token masked in its logs.
+    /// Set the same variables for later steps of a GitHub Actions job, and mask the token in its log.
     GithubActions,
     /// The token and nothing else.
     Raw,
@@ -57,10 +58,10 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
             return write_json(&mut output, &Exposed { login_server: host, username, access_token: token, expires_on });
         }
         Format::DockerLogin => {
-            let [host, username, token] = [host, username, token].map(quoted);
+            let [host, username, token] = [host, username, token].map(shell_quoted);
             writeln!(output, "printf %s {token} | docker login {host} --username {username} --password-stdin")
         }
-        Format::Env => output.write_all(variables([host, username, token].map(quoted)).as_bytes()),
+        Format::Env => output.write_all(variables([host, username, token].map(shell_quoted)).as_bytes()),
         Format::GithubActions => {
             let mut file = job_file(context).map_err(|problem| Error::Setting { name: JOB_FILE.into(), problem })?;
             // The runner masks from this line on, so nothing that shows the token may come before it.
@@ -77,11 +78,6 @@ fn variables([host, username, token]: [String; 3]) -> String {
     format!("ACR_LOGIN_SERVER={host}\nACR_USERNAME={username}\nACR_PASSWORD={token}\n")
 }
 
-/// A text as one word of a POSIX shell. No value has a quote in it, but what a shell runs must not depend on that.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 /// The variable of GitHub's runner that names the file by which a step sets variables for later steps.
 const JOB_FILE: &str = "GITHUB_ENV";
 
@@ -95,18 +91,4 @@ fn job_file(context: &Context<'_>) -> Result<File, String> {
     }
     let opened = OpenOptions::new().append(true).open(file);
     opened.map_err(|error| format!("is {:?}, which cannot be opened: {error}", file.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quoted_text_is_one_word_whatever_is_in_it() {
-        for (text, word) in
-            [("", "''"), ("<token>", "'<token>'"), ("x';reboot;'", r"'x'\'';reboot;'\'''"), (r"$(a) `b` \", r"'$(a) `b` \'")]
-        {
-            assert_eq!(quoted(text), word);
-        }
-    }
 }

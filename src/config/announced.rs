@@ -60,8 +60,7 @@ impl Announced {
             None if is_set("IMDS_ENDPOINT") => {
                 let url = http_url(ENDPOINT, &endpoint, ARC_ENDPOINT)?;
                 // It gets a key that is not from the environment but from a file of the agent's.
-                let elsewhere =
-                    || format!("is not on this machine, where the agent of Azure Arc listens, such as `{ARC_ENDPOINT}`");
+                let elsewhere = || format!("must point to this machine, for example `{ARC_ENDPOINT}`");
                 if is_loopback(&url) { Ok(Self::Arc { url }) } else { Err(wrong(ENDPOINT, &elsewhere())) }
             }
             None => Err(wrong(ENDPOINT, "is set, but `IDENTITY_HEADER` is not")),

@@ -51,7 +51,7 @@ pub(super) fn read<'a>(
     others: &[Cloud],
 ) -> Result<Cloud, (Option<&'a str>, String)> {
     if is_name_of_azure(name) {
-        return Err((None, format!("`{name}` is the name of a cloud of Azure: choose another name for yours")));
+        return Err((None, format!("`{name}` is an Azure cloud: choose another name for your private cloud")));
     }
     let field = |key: &'static str| {
         let (key, value) = fields.get_key_value(key).ok_or((None, format!("`cloud.{name}` has no `{key}`")))?;
@@ -95,7 +95,7 @@ pub(super) fn check_audience(audience: &Value<Audience>, file: &File) -> Result<
         return Ok(());
     }
     let text = audience.value.as_str();
-    let problem = format!("is {text:?}, an audience that your config file does not name");
+    let problem = format!("is {text:?}, an audience that is not in your config file");
     Err(Error::untrusted(name, problem, &format!("audience = {text:?}"), &file.path))
 }
 
@@ -163,7 +163,7 @@ mod tests {
             "Bleu",
         ] {
             let problem = read(name, &fields, &[]).unwrap_err().1;
-            assert_eq!(problem, format!("`{name}` is the name of a cloud of Azure: choose another name for yours"));
+            assert_eq!(problem, format!("`{name}` is an Azure cloud: choose another name for your private cloud"));
         }
         for name in ["fabrikam", "AzureStack", "USSec", "Azure Local"] {
             assert_eq!(read(name, &fields, &[]).unwrap().cli_name, name);

@@ -70,7 +70,9 @@ pub(super) fn network(
     let first = |names: [&str; 4]| names.iter().find_map(|name| text(variables, name).ok().flatten()).unwrap_or_default();
     Ok(NetworkSettings {
         system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from),
-        system_ca_dirs: raw(variables, "SSL_CERT_DIR").map(|dirs| std::env::split_paths(&dirs).collect()).unwrap_or_default(),
+        system_ca_dirs: raw(variables, "SSL_CERT_DIR")
+            .map(|dirs| std::env::split_paths(&dirs).filter(|dir| !dir.as_os_str().is_empty()).collect())
+            .unwrap_or_default(),
         working_directory: working_directory.map(Path::to_owned),
         ca_file,
         // The order in which the HTTP client reads them.

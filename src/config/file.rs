@@ -336,7 +336,7 @@ mod tests {
             (
                 "[cloud.AzureCloud]\nsuffix = 'f.example'\nauthority = 'login.f.example'\naudience = 'https://graph.microsoft.com'\n",
                 "1:8",
-                "`AzureCloud` is the name of a cloud of Azure: choose another name for yours",
+                "`AzureCloud` is an Azure cloud: choose another name for your private cloud",
             ),
             (
                 "[cloud.f]\nsuffix = 'f.example'\nauthority = 'login.f.example'\naudience = 'https://graph.microsoft.com'\n",

@@ -123,7 +123,7 @@ pub const KEYS: &[Key] = &[
         |_| Ok(()),
     )
     .in_the_file_only(),
-    key("oidc_host", "", Kind::Text, "GitHub Enterprise Server that jobs get their tokens from", "none", |v| {
+    key("oidc_host", "", Kind::Text, "GitHub Enterprise or Azure DevOps Server of your CI jobs", "none", |v| {
         values::host(v).map(drop)
     })
     .in_the_file_only(),

@@ -28,9 +28,9 @@ pub(crate) use values::is_tenant;
 pub use values::{IDENTITY_TOKEN, ZERO_GUID};
 
 use crate::error::{Error, config_file};
-use crate::files;
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::token::Audience;
+use crate::trust;
 use environment::{meeting_folders, network, program_folders, raw, session_bus};
 use file::File;
 use layers::Layers;
@@ -186,7 +186,7 @@ pub const DELEGATED_VARIABLE: &str = "ACRSCOPED_DELEGATED";
 impl Settings {
     /// The settings of the user, as the program itself has them: the environment of this process, and the config file that it names, or
     /// that in the user's folder. Errors as [`Settings::read`].
-    #[expect(clippy::disallowed_methods, reason = "the environment and the working directory are touched here and nowhere else")]
+    #[expect(clippy::disallowed_methods, reason = "the environment is touched here and nowhere else")]
     pub fn from_env() -> Result<Self, Error> {
         // Windows takes `Path` and `PATH` for the same.
         let known = |name: String| if cfg!(windows) { name.to_uppercase() } else { name };
@@ -194,10 +194,7 @@ impl Settings {
             std::env::vars_os().filter_map(|(name, value)| Some((known(name.into_string().ok()?), value))).collect();
         // Other programs go by the variable there, and not by the account.
         let profile = variables.get("USERPROFILE").map(PathBuf::from).filter(|folder| cfg!(windows) && folder.is_absolute());
-        // Unix gives the real path.
-        let working_directory = std::env::current_dir().ok();
-        let working_directory = working_directory.map(|it| if cfg!(windows) { files::real_path(&it).unwrap_or(it) } else { it });
-        Self::read(variables, profile.or_else(dirs::home_dir), dirs::config_dir(), working_directory)
+        Self::read(variables, profile.or_else(dirs::home_dir), dirs::config_dir(), trust::working_directory())
     }
 
     /// Keeps the environment's variables and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
@@ -388,7 +385,10 @@ impl Settings {
                 .filter(|key| key.variable.is_none())
                 .find(|key| name.strip_prefix("ACRSCOPED_").is_some_and(|end| end == key.name.to_uppercase()));
             *name = match of_the_file {
-                Some(key) => format!("`{name}` is ignored: set `{}` in {}", key.name, config_file(&self.file.path)),
+                Some(key) => {
+                    let file = config_file(&self.file.path);
+                    format!("the helper ignores `{name}`: set `{}` in {file}, the only place that counts", key.name)
+                }
                 None => format!("`{name}` is no setting{}", values::nearest(name, KEYS.iter().filter_map(|key| key.variable))),
             };
         }
@@ -524,7 +524,7 @@ mod tests {
                     "`{name}` names https://{value}, which is not a known Microsoft Entra authority, so nothing was sent to it"
                 );
                 assert_eq!(error.to_string(), sentence);
-                let fix = format!("if you trust it, add this line to config.toml: `authority = \"https://{value}\"`");
+                let fix = format!("if you trust it, make this the first line of config.toml: `authority = \"https://{value}\"`");
                 assert_eq!(error.hint(), Some(fix));
             }
         }
@@ -607,7 +607,7 @@ mod tests {
             ["http://evil.example/x", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://10.0.0.1"]
         {
             let error = announced(&[("IDENTITY_ENDPOINT", elsewhere), ("IMDS_ENDPOINT", "http://127.0.0.1")]).unwrap_err();
-            let sentence = "`IDENTITY_ENDPOINT` is not on this machine, where the agent of Azure Arc listens, such as `http://localhost:40342/metadata/identity/oauth2/token`";
+            let sentence = "`IDENTITY_ENDPOINT` must point to this machine, for example `http://localhost:40342/metadata/identity/oauth2/token`";
             assert_eq!(error, sentence, "{elsewhere}");
         }
     }
@@ -724,9 +724,9 @@ mod tests {
             let error = with(text, "https://evil.example").unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "`ACRSCOPED_AUDIENCE` is \"https://evil.example\", an audience that your config file does not name"
+                "`ACRSCOPED_AUDIENCE` is \"https://evil.example\", an audience that is not in your config file"
             );
-            let hint = "if you trust it, add this line to config.toml: `audience = \"https://evil.example\"`";
+            let hint = "if you trust it, make this the first line of config.toml: `audience = \"https://evil.example\"`";
             assert_eq!(error.hint().as_deref(), Some(hint));
         }
     }
@@ -769,8 +769,8 @@ mod tests {
         assert_eq!(
             settings.unknown_variables(),
             [
-                "`ACRSCOPED_IDENTITY_CLOUD` is ignored: set `identity_cloud` in config.toml",
-                "`ACRSCOPED_OIDC_HOST` is ignored: set `oidc_host` in config.toml"
+                "the helper ignores `ACRSCOPED_IDENTITY_CLOUD`: set `identity_cloud` in config.toml, the only place that counts",
+                "the helper ignores `ACRSCOPED_OIDC_HOST`: set `oidc_host` in config.toml, the only place that counts"
             ]
         );
     }

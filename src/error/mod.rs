@@ -259,7 +259,7 @@ impl std::error::Error for Error {}
 impl Error {
     /// A variable names what only the config file may make trusted, by this line.
     pub(crate) fn untrusted(variable: &str, problem: String, line: &str, file: &Path) -> Self {
-        let fix = format!("if you trust it, add this line to {}: `{line}`", config_file(file));
+        let fix = format!("if you trust it, make this the first line of {}: `{line}`", config_file(file));
         Self::Untrusted { name: variable.to_owned(), problem, fix }
     }
 

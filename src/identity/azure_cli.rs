@@ -98,7 +98,7 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
             }),
         };
     };
-    program::check_owner(folder)?;
+    program::check_owner(PROGRAM, folder)?;
     let others = here.into_iter().filter(|it| it.tenant_id != account.tenant_id).collect();
     Ok(Ok(Account { subscription: account, choice, others, path: settings.path.clone() }))
 }
@@ -235,7 +235,20 @@ impl Account {
     /// to what the profile calls the cloud: a name that the Azure CLI does not know makes it change its own settings.
     pub(super) fn credential(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
         let cloud = self.subscription.cloud().to_owned();
-        let variables = vec![("AZURE_CORE_NO_COLOR", "true".to_owned()), ("AZURE_CLOUD_NAME", cloud)];
+        // No extension is needed for a token, and those of a folder that a variable names would be anybody's code.
+        let no_extensions = if cfg!(windows) {
+            r"NUL
+one"
+        } else {
+            "/dev/null/none"
+        };
+        let variables = vec![
+            ("AZURE_CORE_NO_COLOR", "true".to_owned()),
+            ("AZURE_CLOUD_NAME", cloud),
+            ("AZURE_EXTENSION_DIR", no_extensions.to_owned()),
+            ("AZURE_EXTENSION_DEV_SOURCES", String::new()),
+            ("AZURE_EXTENSION_SYS_DIR", String::new()),
+        ];
         let (subscription, tenant_id) = match &self.choice {
             Choice::Default => (None, None),
             Choice::Subscription(subscription) => (Some(subscription.clone()), None),

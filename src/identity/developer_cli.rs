@@ -57,7 +57,7 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
     if program::find(PROGRAM, &settings.path).is_none() {
         return Ok(Err("somebody is signed in, but `azd` is in no absolute folder of `PATH`".into()));
     }
-    program::check_owner(folder)?;
+    program::check_owner(PROGRAM, folder)?;
     let tenant = settings.named_tenant.as_ref().map(|tenant| tenant.value.clone());
     Ok(Ok(Account { user: user.to_string(), tenant, path: settings.path.clone() }))
 }

@@ -573,13 +573,13 @@ mod tests {
             for chosen in job(url) {
                 let error = chosen.unwrap_err();
                 assert!(error.to_string().contains("`, which is not known to issue tokens to jobs"), "{url}: {error}");
-                assert!(error.hint().unwrap().starts_with("if you trust it, add this line to "), "{url}");
+                assert!(error.hint().unwrap().starts_with("if you trust it, make this the first line of "), "{url}");
             }
         }
         let [github, pipelines, own_github, own_pipelines] = job("https://github.fabrikam.example/_services/x");
         assert_eq!(
             github.unwrap_err().hint().as_deref(),
-            Some("if you trust it, add this line to the config file: `oidc_host = \"github.fabrikam.example\"`")
+            Some("if you trust it, make this the first line of the config file: `oidc_host = \"github.fabrikam.example\"`")
         );
         assert!(pipelines.is_err() && own_github.is_ok() && own_pipelines.is_ok());
         // Where no application is named, a job does not mean this source.

@@ -50,8 +50,8 @@ const USER_AGENT: &str = concat!("docker-credential-acrscoped/", env!("CARGO_PKG
 #[derive(Debug)]
 pub struct Network {
     settings: NetworkSettings,
-    /// Whether `SSL_CERT_FILE` and `SSL_CERT_DIR` are set and not trusted.
-    uses_system_ca_only: bool,
+    /// Why `SSL_CERT_FILE` and `SSL_CERT_DIR` are not used, if they are set and not trusted.
+    refused: Vec<String>,
     deadline: Deadline,
     clock: Clock,
     skew: Mutex<Option<String>>,
@@ -62,19 +62,19 @@ impl Network {
     pub fn new(settings: NetworkSettings, deadline: Deadline, clock: Clock) -> Self {
         let mut settings = settings;
         let refused = refused_ca_variables(&settings);
-        for sentence in &refused {
-            warn!("{sentence}; the certificates of the system are used");
-        }
         if !refused.is_empty() {
             settings.system_ca_file = None;
             settings.system_ca_dirs = vec![];
         }
-        let uses_system_ca_only = !refused.is_empty();
-        settings.circumstances.extend(refused);
-        if let Some(error) = settings.system_ca_file.as_ref().and_then(|file| std::fs::metadata(file).err()) {
-            settings.circumstances.push(format!("the file of `SSL_CERT_FILE` cannot be read: {error}"));
+        settings.circumstances.extend(refused.clone());
+        Self { settings, refused, deadline, clock, skew: Mutex::new(None) }
+    }
+
+    /// Warns of variables that are set and not used.
+    pub fn warn(&self) {
+        for sentence in &self.refused {
+            warn!("{sentence}; the helper uses the system's certificates instead");
         }
-        Self { settings, uses_system_ca_only, deadline, clock, skew: Mutex::new(None) }
     }
 
     /// A client for one authority or registry. Errors when no CA certificate can be loaded, for example because `SSL_CERT_FILE`
@@ -127,7 +127,7 @@ impl Network {
         let only = self.settings.system_ca_file.as_ref().filter(|_| cfg!(any(windows, target_os = "macos")));
         let tls = match only {
             Some(file) => tls::only(certificates(file, "SSL_CERT_FILE")?.into_iter().chain(besides)),
-            None if self.uses_system_ca_only => tls::system_without_variables(besides),
+            None if !self.refused.is_empty() => tls::system_without_variables(besides),
             None => tls::system(besides),
         };
         let tls = tls.map_err(|error| self.untrusting(host, &error))?;
@@ -142,11 +142,16 @@ impl Network {
             Origin::Variable(_) => trust::resolve_named(path, self.settings.working_directory.as_deref()),
             Origin::Profile { .. } | Origin::Top { .. } | Origin::Annotation(_) => trust::resolve_protected(path),
         };
-        if let Some(refusal) = resolved.as_ref().err().and_then(Refusal::from_io) {
-            let problem = format!("names {}, which is not trusted: {refusal}", path.display());
-            return Err(Error::Untrusted { name, problem, fix: refusal.fix.clone() });
+        match resolved {
+            Ok(real) => certificates(&real, &name),
+            Err(error) => match Refusal::from_io(&error) {
+                Some(refusal) => {
+                    let problem = format!("names {}, which is not trusted: {refusal}", path.display());
+                    Err(Error::Untrusted { name, problem, fix: refusal.fix.clone() })
+                }
+                None => Err(Error::Setting { name, problem: format!("names {}: {error}", path.display()) }),
+            },
         }
-        certificates(path, &name)
     }
 
     fn untrusting(&self, host: &str, error: &(dyn StdError + 'static)) -> Error {
@@ -217,16 +222,23 @@ fn base(tls: ClientConfig) -> ClientBuilder {
     builder.redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT)
 }
 
-/// Why `SSL_CERT_FILE` and `SSL_CERT_DIR` are ignored, a sentence each. A path that does not exist is not refused here.
-pub(crate) fn refused_ca_variables(settings: &NetworkSettings) -> Vec<String> {
+/// Why the helper ignores `SSL_CERT_FILE` and `SSL_CERT_DIR`, a sentence each. What is not there is not used either: others could make it
+/// before it is read.
+fn refused_ca_variables(settings: &NetworkSettings) -> Vec<String> {
     let files = settings.system_ca_file.iter().map(|file| ("SSL_CERT_FILE", file));
     let named = files.chain(settings.system_ca_dirs.iter().map(|folder| ("SSL_CERT_DIR", folder)));
-    let refusal = |path: &Path| trust::resolve_named(path, settings.working_directory.as_deref()).err();
+    // What is neither file nor folder is an error of its own.
+    let named = named.filter(|(_, path)| !path.exists() || path.is_file() || path.is_dir());
+    let refusal = |path: &Path| trust::resolve_certificates(path, settings.working_directory.as_deref()).err();
     named
         .filter_map(|(name, path)| {
-            let error = refusal(path)?;
-            let refusal = Refusal::from_io(&error)?;
-            Some(format!("`{name}` is ignored, because {} is not trusted: {refusal}", path.display()))
+            let (error, path) = (refusal(path)?, path.display());
+            Some(match Refusal::from_io(&error) {
+                Some(refusal) => {
+                    format!("the helper ignores `{name}`, because {path} is not trusted: {refusal} (to fix it: {})", refusal.fix)
+                }
+                None => format!("the helper ignores `{name}`: {path} cannot be read: {error}"),
+            })
         })
         .collect()
 }

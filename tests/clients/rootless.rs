@@ -88,10 +88,11 @@ fn a_config_file_of_roots_is_believed_outside_and_inside_it_is_said_what_to_do()
     world.ask("get", "contoso.azurecr.io").secret();
     let refused = world.run("podman pull contoso.azurecr.io/app:1").fails();
     let sentence = format!(
-        "`{file}` cannot be used: it belongs to neither you nor root; inside rootless podman or buildah, root's files cannot be told \
-         from those of others: give it to yourself"
+        "`{file}` cannot be used: {file} belongs to the user with id 65534, not to you or root (rootless Podman and Buildah cannot tell \
+         root's files from others')"
     );
     assert!(refused.stderr.contains(&sentence), "{refused:#?}");
+    assert!(refused.stderr.contains("hint: copy it to a folder of your own, and name the copy"), "{refused:#?}");
 }
 
 /// A user has room for 20,000 bytes in the kernel's keyring: about a dozen tokens.

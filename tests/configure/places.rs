@@ -132,8 +132,8 @@ fn nothing_is_made_in_the_home_of_another_user_not_even_by_root() {
         }
         let answer = run(command, "", LIMIT).fails();
         let told = format!(
-            "is to be made in {}, which belongs to the user with id 54321, and this program runs as 0: run it as that user, without \
-             `sudo`, or set `HOME` to a folder of your own",
+            "cannot be made: {} belongs to the user with id 54321, and this program runs as 0: run it as that user, without \
+             `sudo`, or with `sudo -H`",
             home.path(folder).display()
         );
         assert!(answer.stderr.contains(&told), "{}", answer.text());

@@ -205,7 +205,7 @@ fn login_and_logout_say_which_lock_another_process_holds() {
     let path = person.home.path("home/.local/state/docker-credential-acrscoped/logins.lock");
     let lock = std::fs::File::options().write(true).open(&path).unwrap();
     lock.lock().unwrap();
-    let told = format!("cannot be written: another process holds the lock {}: end that process, or try again", path.display());
+    let told = format!("cannot be written: another process holds the lock {}; try again when it has ended", path.display());
     for line in ["login", "logout", "logout --all"] {
         let answer = person.run(line).fails();
         assert!(answer.stderr.contains(&told), "{answer:#?}");

@@ -58,7 +58,7 @@ fn is_odd() -> bool {
 
 /// What shells, CI systems and people leave in the environment. No answer depends on any of it; `tests/environment.rs` sets more, one
 /// variable at a time. `LC_ALL` stays: without a locale in UTF-8, conmon and others cannot read the names of our folders.
-const ODD: [(&str, &str); 11] = [
+pub(crate) const ODD: [(&str, &str); 11] = [
     ("RUST_BACKTRACE", "full"),
     ("RUST_LIB_BACKTRACE", "1"),
     ("RUST_LOG", "trace"),

@@ -46,6 +46,7 @@ impl Scene {
             home.write(&format!("{folder}/certificates/0a1b2c3d.0"), &certificates);
         }
         std::fs::create_dir(home.path(CHECKOUT).join("app")).expect("our folder");
+        std::fs::create_dir(home.path(CHECKOUT).join(".git")).expect("our folder");
         symlink(home.path(CHECKOUT), home.path("home/current")).expect("a new link");
         symlink("ca.pem", home.path(CHECKOUT).join("link.pem")).expect("a new link");
         symlink(home.path(CHECKOUT).join("config.toml"), home.path("home/link.toml")).expect("a new link");
@@ -97,15 +98,18 @@ const NAMED: [(&str, &str); 6] = [
 fn files_of_the_checkout(scene: &Scene) -> Vec<Try> {
     let checkout = scene.path(CHECKOUT);
     let roundabout = format!("{}/../{CHECKOUT}", scene.path("home"));
+    let deep = deep_folder(scene);
     let mut tries = vec![];
     for (variable, below) in NAMED {
         for (prefix, directory, reads) in [
-            (checkout.as_str(), CHECKOUT, "working directory"),
+            (checkout.as_str(), CHECKOUT, "folder that you work in"),
             ("/proc/self/cwd", CHECKOUT, "it leads through /proc"),
             ("/proc/self/cwd/..", &format!("{CHECKOUT}/app"), "it leads through /proc"),
             ("/proc/thread-self/cwd", CHECKOUT, "it leads through /proc"),
-            (&scene.path("home/current"), CHECKOUT, "working directory"),
-            (&roundabout, CHECKOUT, "working directory"),
+            (&scene.path("home/current"), CHECKOUT, "folder that you work in"),
+            (&roundabout, CHECKOUT, "folder that you work in"),
+            (&checkout, &format!("{CHECKOUT}/app"), "folder that you work in"),
+            (&deep, CHECKOUT, ""),
             (".", CHECKOUT, ""),
         ] {
             let value = format!("{prefix}{below}");
@@ -120,6 +124,27 @@ fn files_of_the_checkout(scene: &Scene) -> Vec<Try> {
         }
     }
     tries
+}
+
+/// The checkout again, by a link to so deep a folder that its path is longer than a system call takes.
+fn deep_folder(scene: &Scene) -> String {
+    let checkout = scene.home.path(CHECKOUT);
+    let mut folder = rustix::fs::open(&checkout, rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).expect("our folder");
+    let mut target = PathBuf::new();
+    let names = [200; 20].into_iter().chain([60]).map(|length| "d".repeat(length));
+    for name in names {
+        rustix::fs::mkdirat(&folder, &name, rustix::fs::Mode::RWXU).expect("a new folder");
+        folder =
+            rustix::fs::openat(&folder, &name, rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).expect("our folder");
+        target.push(&name);
+    }
+    let inside = |name: &str| rustix::fs::symlinkat(scene.home.path("home/kept").join(name), &folder, name).expect("a new link");
+    // What is behind is what the same variables name elsewhere.
+    for name in ["config.toml", ".config", "docker-credential-acrscoped", "ca.pem", "certificates"] {
+        inside(name);
+    }
+    symlink(target, checkout.join("deep")).expect("a new link");
+    checkout.join("deep").to_str().expect("UTF-8").to_owned()
 }
 
 /// Files that the user does not own alone, and odd paths.
@@ -139,6 +164,11 @@ fn files_of_others(scene: &Scene) -> Vec<Try> {
     let ca_below = copy("ca.pem", open.join("ca.pem"), 0o600);
     symlink(scene.home.path("home/kept/ca.pem"), open.join("link.pem")).expect("a new link");
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).expect("our folder");
+    let sticky = scene.home.path("home/sticky");
+    std::fs::create_dir(&sticky).expect("our folder");
+    copy("ca.pem", sticky.join("notes.txt"), 0o644);
+    std::fs::set_permissions(&sticky, std::fs::Permissions::from_mode(0o1777)).expect("our folder");
+    let sticky = sticky.to_str().expect("UTF-8").to_owned();
     let open_link = open.join("link.pem").to_str().expect("UTF-8").to_owned();
     let checkout = scene.path(CHECKOUT);
     let can_write = "users other than you and root can write to";
@@ -151,9 +181,11 @@ fn files_of_others(scene: &Scene) -> Vec<Try> {
         one("in a writable folder", "ACRSCOPED_CA_FILE", &ca_below, "work", can_write),
         one("a link in a writable folder", "SSL_CERT_FILE", &open_link, "work", can_write),
         one("a link in a writable folder", "ACRSCOPED_CA_FILE", &open_link, "work", can_write),
+        one("missing", "SSL_CERT_FILE", &scene.path("home/missing.pem"), "work", "cannot be read: No such file"),
+        one("a folder where others can make files", "SSL_CERT_DIR", &sticky, "work", "other users can make files in"),
         one("a writable folder", "SSL_CERT_DIR", open.to_str().expect("UTF-8"), "work", can_write),
-        one("a link into the checkout", "ACRSCOPED_CONFIG", &scene.path("home/link.toml"), CHECKOUT, "working directory"),
-        one("a link of the checkout", "SSL_CERT_FILE", &format!("{checkout}/link.pem"), CHECKOUT, "working directory"),
+        one("a link into the checkout", "ACRSCOPED_CONFIG", &scene.path("home/link.toml"), CHECKOUT, "folder that you work in"),
+        one("a link of the checkout", "SSL_CERT_FILE", &format!("{checkout}/link.pem"), CHECKOUT, "folder that you work in"),
         one("stdin", "ACRSCOPED_CONFIG", "/dev/fd/0", "work", ""),
         one("stdin", "SSL_CERT_FILE", "/dev/stdin", "work", ""),
     ]
@@ -223,9 +255,9 @@ fn an_authority_is_trusted_once_the_config_file_names_it() {
 fn a_warning_says_why_certificates_are_ignored_and_an_error_of_tls_names_them() {
     let scene = Scene::new();
     let answer = scene.get(&one("", "SSL_CERT_FILE", "/proc/self/cwd/ca.pem", CHECKOUT, "")).fails();
-    let sentence = "`SSL_CERT_FILE` is ignored, because /proc/self/cwd/ca.pem is not trusted: it leads through /proc";
+    let sentence = "the helper ignores `SSL_CERT_FILE`, because /proc/self/cwd/ca.pem is not trusted: it leads through /proc";
     let lines: Vec<&str> = answer.stderr.lines().filter(|line| line.contains(sentence)).collect();
-    assert!(lines.len() == 2 && lines[0].ends_with("; the certificates of the system are used"), "{answer:#?}");
+    assert!(lines.len() == 2 && lines[0].ends_with("; the helper uses the system's certificates instead"), "{answer:#?}");
 }
 
 #[test]
@@ -252,15 +284,36 @@ fn the_azure_cli_believes_no_certificates_of_the_checkout() {
     scene.home.write("home/.azure/azureProfile.json", "{\"subscriptions\":[{\"isDefault\":true}]}");
     let (kept, checkout) = (scene.path("home/kept/ca.pem"), scene.path(&format!("{CHECKOUT}/ca.pem")));
     let named = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"];
-    for (file, is_passed_on) in [(kept.as_str(), true), (&checkout, false), ("/proc/self/cwd/ca.pem", false), ("ca.pem", false)] {
+    // One that is not there could be made by others before `az` reads it.
+    let missing = scene.path("home/missing.pem");
+    let files =
+        [(kept.as_str(), true), (&checkout, false), ("/proc/self/cwd/ca.pem", false), ("ca.pem", false), (&missing, false)];
+    for (file, is_passed_on) in files {
         let mut command = helper(&scene.home, &scene.services);
         command.current_dir(scene.home.path(CHECKOUT)).env("ACRSCOPED_SOURCE", "azure-cli").envs(named.map(|name| (name, file)));
         command.env("AZURE_CLI_DISABLE_CONNECTION_VERIFICATION", "1").env("AZURE_EXTENSION_DEV_SOURCES", scene.path(CHECKOUT));
+        command.env("ARM_CLOUD_METADATA_URL", "http://127.0.0.1:1").env("SSLKEYLOGFILE", "/tmp/keys").env("PWD", "/");
         ask(command, "get", REGISTRY).fails();
         let environment = std::fs::read_to_string(scene.home.path("home/environment")).expect("az was run");
         for name in named {
             assert_eq!(environment.contains(&format!("{name}={file}\n")), is_passed_on, "{environment}");
         }
-        assert!(!environment.contains("AZURE_CLI_DISABLE") && !environment.contains("AZURE_EXTENSION"), "{environment}");
+        assert!(!environment.contains("AZURE_CLI_DISABLE") && !environment.contains("KEYLOG"), "{environment}");
+        assert!(!environment.contains("METADATA") && environment.contains("AZURE_EXTENSION_DEV_SOURCES=\n"), "{environment}");
     }
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn a_checkout_under_another_name_is_the_same_checkout() {
+    let scene = Scene::new();
+    let (checkout, alias) = (scene.path(CHECKOUT), scene.home.path("home/alias"));
+    std::fs::create_dir(&alias).expect("our folder");
+    let mut inner = helper(&scene.home, &scene.services);
+    inner.env("HTTPS_PROXY", scene.attacker.origin()).env("SSL_CERT_FILE", alias.join("ca.pem"));
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "sh", "-ec", "mount --bind \"$PWD\" \"$ALIAS\"; exec \"$0\" get"]).arg(inner.get_program());
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("ALIAS", &alias).current_dir(checkout);
+    let answer = crate::support::run(command, REGISTRY, crate::support::LIMIT).fails();
+    assert!(answer.stderr.contains("folder that you work in") && !scene.is_robbed(), "{answer:#?}");
 }

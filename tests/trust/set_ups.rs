@@ -313,7 +313,7 @@ fn known_user(scene: &Scene) -> String {
 /// A `get` in a set-up: the certificates are used, or TLS would fail, and so is the config file.
 fn works(name: &str, answer: &Answer) -> Result<(), String> {
     let is_read = answer.status.success() && answer.json()["Username"] == SHOWS;
-    let is_quiet = !answer.stderr.contains("is ignored");
+    let is_quiet = !answer.stderr.contains("ignores");
     if is_read && is_quiet { Ok(()) } else { Err(format!("{name}: {answer:#?}\n")) }
 }
 

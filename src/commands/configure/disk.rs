@@ -27,8 +27,8 @@ impl Found {
         if found.text.is_none()
             && let Some((folder, owner)) = foreign_folder(&found.real)
         {
-            let problem = format!("is to be made in {}, which {}", folder.display(), foreign(owner));
-            return Err(unusable(path, format!("{problem}, or set `HOME` to a folder of your own")));
+            let problem = format!("cannot be made: {} {}", folder.display(), foreign(owner));
+            return Err(unusable(path, format!("{problem}, or with `sudo -H`")));
         }
         Ok(found)
     }

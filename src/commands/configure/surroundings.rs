@@ -7,6 +7,7 @@ use crate::config::Settings;
 use crate::files::real_path;
 use crate::program::find;
 use crate::terminal::Mark;
+use crate::text::shell_word;
 use std::path::{Path, PathBuf};
 
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
@@ -46,7 +47,7 @@ fn another(context: &Context<'_>, found: &Path) -> Option<PathBuf> {
     real_path(context.program?).ok().filter(|own| real_path(found).ok().as_ref() != Some(own))
 }
 
-/// This program where everybody finds it.
+/// This program where all users find it.
 fn system() -> Option<PathBuf> {
     find(PROGRAM, &SYSTEM.map(PathBuf::from))
 }
@@ -64,18 +65,10 @@ fn placing(context: &Context<'_>) -> String {
     }
 }
 
-/// The command that puts a copy of a program where everybody finds it. A link to a file of the user would let whatever can write there run as
+/// The command that puts a copy of a program where all users find it. A link to a file of the user would let whatever can write there run as
 /// root.
 fn installation(program: &Path) -> String {
-    format!("sudo install -m 0755 {} /usr/local/bin/{PROGRAM}", quoted(&program.display().to_string()))
-}
-
-/// A word for a shell (POSIX, "Single-Quotes").
-fn quoted(word: &str) -> String {
-    if word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c)) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+    format!("sudo install -m 0755 {} /usr/local/bin/{PROGRAM}", shell_word(&program.display().to_string()))
 }
 
 fn parent(file: &Path) -> String {

@@ -39,7 +39,7 @@ pub(super) fn configuration(settings: &Settings, registry: &Registry, config: &C
     let check = match foreign_authority(registry, config) {
         Some((summary, hint)) => Check::warning(CONFIGURATION, summary).hint(hint).with(misspelt),
         None if misspelt.is_empty() => Check::good(CONFIGURATION, summary),
-        None => Check::warning(CONFIGURATION, list(&misspelt)).hint("correct the name, or unset it"),
+        None => Check::warning(CONFIGURATION, list(&misspelt)).hint("unset it, or correct its name"),
     };
     let profiles = settings.profiles(registry);
     let profiles = (!profiles.is_empty()).then(|| format!("profiles, the strongest first: {}", list(profiles)));
@@ -50,7 +50,7 @@ pub(super) fn configuration(settings: &Settings, registry: &Registry, config: &C
 fn foreign_authority(registry: &Registry, config: &Config) -> Option<(String, String)> {
     let (cloud, host) = (&config.identity_cloud, config.authority.host_str()?);
     let origin = config.authority_origin.as_ref()?;
-    let other = CLOUDS.iter().find(|other| other.authority == host && *other != cloud)?;
+    let other = CLOUDS.iter().find(|other| other.is_authority(&config.authority) && *other != cloud)?;
     let whose = if registry.cloud() == cloud { "registry" } else { "identity" };
     let summary = format!("the authority {host} by {origin} is that of {}, and the {whose} is of {}", other.name, cloud.name);
     Some((summary, format!("unset `{}`, or set it to https://{}", origin.setting("authority"), cloud.authority)))

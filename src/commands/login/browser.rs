@@ -2,6 +2,7 @@
 
 use crate::config::Variables;
 use crate::program;
+use crate::trust;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
@@ -47,16 +48,22 @@ pub(super) fn find(variables: &Variables, path: &[PathBuf]) -> Result<Opener, St
     found.ok_or_else(|| format!("no {} is in an absolute folder of `PATH`", names()))
 }
 
-/// The first of the browsers in `BROWSER` that is there: a list of commands with colons between them (`sensible-browser(1)`).
+/// The first of the browsers in `BROWSER` that is there: a list of programs with colons between them (`sensible-browser(1)`), each by its name or
+/// by a path that is trusted.
 fn of_variable(browsers: &str, path: &[PathBuf]) -> Option<Opener> {
+    let directory = trust::working_directory();
     browsers.split(if cfg!(windows) { ';' } else { ':' }).find_map(|browser| {
         let mut words = browser.split_whitespace();
         let name = words.next()?;
         let program = match Path::new(name) {
-            absolute if absolute.is_absolute() => Some(absolute.to_owned()).filter(|file| file.is_file()),
+            absolute if absolute.is_absolute() => {
+                trust::resolve_named(absolute, directory.as_deref()).ok().filter(|file| file.is_file())
+            }
             _ => program::find(name, path),
         };
-        Some(Opener { program: program?, args: words.map(str::to_owned).collect() })
+        let args: Vec<String> = words.map(str::to_owned).collect();
+        // Further words could be a command of anybody's, as in `sh -c`.
+        args.iter().all(|arg| arg == "%s").then_some(Opener { program: program?, args })
     })
 }
 
@@ -99,7 +106,8 @@ mod tests {
         };
         let (display, ssh) = (("DISPLAY", ":0"), ("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22"));
         assert_eq!(find(&[display], &here), Ok(opener("xdg-open", &[])));
-        assert_eq!(find(&[ssh, ("BROWSER", "none:lynx -x %s")], &here), Ok(opener("lynx", &["-x", "%s"])));
+        assert_eq!(find(&[ssh, ("BROWSER", "none:lynx -x %s:lynx %s")], &here), Ok(opener("lynx", &["%s"])));
+        assert!(find(&[("BROWSER", "/proc/self/cwd/lynx:lynx -x")], &here).unwrap_err().contains("`DISPLAY`"));
         assert!(find(&[ssh, display], &here).unwrap_err().contains("SSH"));
         assert!(find(&[("BROWSER", "none")], &here).unwrap_err().contains("`DISPLAY`"));
         assert!(find(&[display], &[]).unwrap_err().contains("`xdg-open`"));

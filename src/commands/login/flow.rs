@@ -143,6 +143,7 @@ impl Flow<'_> {
 
     fn client(&self, deadline: Deadline) -> Result<(Arc<Network>, PublicClient), Error> {
         let network = Arc::new(Network::new(self.config.network.clone(), deadline, self.clock));
+        network.warn();
         let client = self.account.client(&self.config.authority, self.identity.audience(), &network)?;
         let client = client.map_err(|error| self.identity.refused(error, &network))?;
         Ok((network, client.with_claims(self.claims.clone())))
