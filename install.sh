@@ -116,6 +116,26 @@ read_options() {
     [ "$action" = install ] || [ -z "$archive$wants_demo$dynamic" ] || misused "\`--uninstall\` goes with no option but \`--prefix\`"
 }
 
+# Root in the home of another user (sudo -E): files of root lock that user out, and links there lead anywhere.
+refuse_other_home() {
+    place=$1
+    while [ -n "$place" ]; do
+        if [ -e "$place" ]; then
+            owner=$(owner_of "$place")
+            # In a user namespace root's files may belong to another number.
+            [ "$owner" = 0 ] || [ "$owner" = "$(owner_of /)" ] ||
+                stop "$place belongs to the user with id $owner, and root installs nothing there" \
+                    "run it without \`sudo\`, or with \`--prefix /usr/local\`"
+        fi
+        place=${place%/*}
+    done
+}
+
+owner_of() {
+    # shellcheck disable=SC2012 # only its owner is read
+    ls -nd -- "$1" | awk '{ print $3 }'
+}
+
 choose_folder() {
     if [ -z "$prefix" ]; then
         [ -n "${HOME-}" ] || stop "\`HOME\` is not set, so there is no ~/.local/bin to install to" "name a folder with \`--prefix DIR\`"
@@ -125,6 +145,7 @@ choose_folder() {
         /*) ;;
         *) prefix=$PWD/$prefix ;;
     esac
+    [ "$(id -u)" != 0 ] || refuse_other_home "$prefix"
     folder=${prefix%/}/bin
     target=$folder/$program
     [ ! -d "$target" ] || stop "$target is a folder"

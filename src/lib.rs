@@ -105,7 +105,7 @@
 //! | what | where |
 //! | --- | --- |
 //! | a source of an identity | a name in `config::SourceName` (the compiler finds its arms), a file in `identity`, its settings in `config/sources`, its grant in the simulator, a row in `tests/matrix` (which fails without) and in README |
-//! | a setting | a row in `config::KEYS`, a field in `config::Config`, a line in `packaging/config.example.toml` and in README |
+//! | a setting | a row in `config::KEYS`, a field in `config::Config` or `SourceSettings`, what `doctor --report` leaves out of it, a line in `packaging/config.example.toml` and in README; manual and schema are written from the table |
 //! | a store | a `keyring_core` store in `cache`, an arm in `cache::Cache::open`, a word in `config::CacheChoice` with the system that has it, its tests beside the contract in `tests/keyring`; `persistence` says whether logins go there first |
 //! | a cloud | a row in `registry::CLOUDS`, the metadata service's name for it in `registry::ENVIRONMENTS`, a row in two tables of tests, in README, and in the simulator's authorities and registries |
 //! | a command for people | a file in `commands`, a variant of `commands::Command` with its help, its manual page (`tests/manual` writes it), and its transcripts in `tests/transcripts` |

@@ -76,7 +76,7 @@ impl Machine {
     /// A folder for `PATH` on which are what `install.sh` always needs, and these.
     #[cfg(target_os = "linux")]
     fn path_of(&self, programs: &[&str]) -> PathBuf {
-        const ALWAYS: [&str; 22] = [
+        const ALWAYS: [&str; 23] = [
             "awk",
             "basename",
             "cat",
@@ -87,6 +87,7 @@ impl Machine {
             "grep",
             "gzip",
             "head",
+            "id",
             "ls",
             "mkdir",
             "mktemp",
@@ -142,7 +143,7 @@ impl Machine {
     /// Installs the checkout with the toolchain's programs, those that `install.sh` always needs, and these on `PATH`.
     #[cfg(target_os = "linux")]
     fn install_checkout(&self, programs: &[&str]) -> Output {
-        let always = ["bash", "cargo", "id", "ln", "rustc", "tail"];
+        let always = ["bash", "cargo", "ln", "rustc", "tail"];
         let path = self.path_of(&[&always[..], programs].concat());
         let mut command = self.script();
         command.env("PATH", path).env("CARGO_TARGET_DIR", self.path("target")).output().expect("install.sh")
@@ -600,6 +601,26 @@ fn without_a_home_a_prefix_is_asked_for() {
         .arg(&prefix)
         .output();
     said(&output.expect("install.sh"));
+    assert!(prefix.join("bin").join(PROGRAM).exists());
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn root_installs_nothing_in_the_home_of_another_user() {
+    let machine = Machine::new();
+    let archive = machine.release("1.0.0");
+    std::os::unix::fs::chown(machine.path("home"), Some(54_321), None).expect("root");
+    let install = |prefix: &[&str]| {
+        machine.script().args(["--no-provenance", "--archive"]).arg(&archive).args(prefix).output().expect("install.sh")
+    };
+    let text = complained(&install(&[]), 1);
+    assert_says(&text, "belongs to the user with id 54321, and root installs nothing there");
+    // Neither does a folder of root's own below it count.
+    fs::create_dir(machine.path("home/.local")).expect("our folder");
+    complained(&install(&[]), 1);
+    assert_eq!(fs::read_dir(machine.path("home/.local")).expect("our folder").count(), 0);
+    let prefix = machine.path("prefix");
+    said(&install(&["--prefix", prefix.to_str().expect("UTF-8")]));
     assert!(prefix.join("bin").join(PROGRAM).exists());
 }
 

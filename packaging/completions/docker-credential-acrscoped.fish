@@ -66,9 +66,9 @@ complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_u
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand doctor" -l plain -d 'Print plain words without colour, marks or tables, for screen readers and logs'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand token" -l format -d 'What is printed' -r -f -a "json\t'An object, as `az acr login --expose-token` prints'
-docker-login\t'A command for a shell that signs Docker in'
+docker-login\t'A shell command that signs Docker in'
 env\t'`ACR_LOGIN_SERVER`, `ACR_USERNAME`, `ACR_PASSWORD` for a shell'
-github-actions\t'The same variables for later steps of a GitHub Actions job, with the token masked in its logs'
+github-actions\t'Set the same variables for later steps of a GitHub Actions job, and mask the token in its log'
 raw\t'The token and nothing else'"
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand token" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand get" -s h -l help -d 'Print help'

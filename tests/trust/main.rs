@@ -7,7 +7,7 @@ mod support;
 mod hostile;
 mod set_ups;
 
-/// Every test that `SECURITY.md` names is there: a claim without one would go unnoticed.
+/// Every test that `SECURITY.md` names is there: a test that is renamed would leave its claim without one.
 #[test]
 fn each_claim_of_the_security_page_names_a_test_that_exists() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

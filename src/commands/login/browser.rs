@@ -57,7 +57,8 @@ fn of_variable(browsers: &str, path: &[PathBuf]) -> Option<Opener> {
         let name = words.next()?;
         let program = match Path::new(name) {
             absolute if absolute.is_absolute() => {
-                trust::resolve_named(absolute, directory.as_deref()).ok().filter(|file| file.is_file())
+                let is_trusted = trust::resolve_named(absolute, directory.as_deref()).is_ok_and(|file| file.is_file());
+                is_trusted.then(|| absolute.to_owned())
             }
             _ => program::find(name, path),
         };
