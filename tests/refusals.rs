@@ -337,7 +337,6 @@ fn a_name_that_does_not_resolve_is_told() {
 /// The static program has musl's resolver, whose words for it are others.
 #[test]
 #[ignore = "needs namespaces and the static binary: run tests/run"]
-#[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
 fn a_name_server_that_asks_for_another_try_is_asked_again() {
     const SCRIPT: &str = "mount --bind \"$RESOLVER\" /etc/resolv.conf; ip link set lo up; exec \"$0\" \"$@\"";
     // The C libraries of the two say it in other words.
