@@ -65,8 +65,11 @@ pub enum Command {
     /// Print the credential of a registry for scripts.
     #[command(after_help = "The token is the registry's refresh token: treat it as a password. It expires\n\
                             within three hours. json shows when, in `expiresOn`, beside `loginServer`,\n\
-                            `username` and `accessToken`.\n\n\
+                            `username` and `accessToken`. env quotes its values for a shell: for\n\
+                            GITHUB_ENV use github-actions, and no quotes belong in an --env-file.\n\n\
                             Examples:\n  \
+                            eval \"$(docker-credential-acrscoped token --format env \\\n      \
+                            contoso.azurecr.io)\"\n  \
                             eval \"$(docker-credential-acrscoped token --format docker-login \\\n      \
                             contoso.azurecr.io)\"\n  \
                             docker-credential-acrscoped token --format github-actions \\\n      \
