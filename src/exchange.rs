@@ -101,6 +101,7 @@ pub(crate) fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -
     }
     match status {
         StatusCode::TOO_MANY_REQUESTS => Refusal::Throttled { retry_after: answer::retry_after(headers) },
+        StatusCode::BAD_REQUEST if is_header_too_large(body) => Refusal::HeaderTooLarge,
         _ if answer::is_in_the_way(status, body) && status != StatusCode::NOT_FOUND => Refusal::WebPage { status: status_code },
         StatusCode::FORBIDDEN if said.as_ref().is_some_and(|said| said.contains("client with IP")) => {
             Refusal::Firewall { address: said.as_deref().and_then(quoted_address) }
@@ -112,6 +113,12 @@ pub(crate) fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -
         StatusCode::NOT_FOUND => Refusal::NoExchange,
         _ => Refusal::Unexpected { status: status_code, said },
     }
+}
+
+/// Whether a body is the page that nginx, the web server of registries, has for a header that is too long (Azure/acr#797).
+fn is_header_too_large(body: &[u8]) -> bool {
+    const TITLE: &[u8] = b"Request Header Or Cookie Too Large";
+    body.windows(TITLE.len()).any(|text| text == TITLE)
 }
 
 /// Whether the message of a 401 is about the token, and not about roles, as recorded in 2023, 2024 and 2026. The words choose the hint alone.
@@ -145,7 +152,7 @@ fn message(body: &[u8]) -> Option<(String, Option<String>)> {
 /// The address in `client with IP '203.0.113.9' is not allowed access`. Only a real address becomes part of a command to paste.
 fn quoted_address(said: &str) -> Option<String> {
     let address: IpAddr = said.split(['\'', '"']).nth(1)?.parse().ok()?;
-    Some(address.to_string())
+    Some(address.to_canonical().to_string())
 }
 
 #[cfg(test)]
@@ -238,6 +245,18 @@ mod tests {
                 vec![],
                 r#"{"errors":[{"message":"client with IP '$(reboot)' is not allowed access"}]}"#,
                 "the firewall of R does not let this address in",
+            ),
+            (
+                403,
+                vec![],
+                r#"{"errors":[{"message":"client with IP '::ffff:203.0.113.9' is not allowed access"}]}"#,
+                "the firewall of R does not let 203.0.113.9 in",
+            ),
+            (
+                400,
+                vec![],
+                "<html>\r\n<head><title>400 Request Header Or Cookie Too Large</title></head>\r\n<body></body>\r\n</html>\r\n",
+                "R answered the exchange with 400: the request's header is too large",
             ),
             (429, vec![("retry-after", "17")], "", "R gets too many requests and asks to wait 17 s"),
             (429, vec![], "", "R gets too many requests"),

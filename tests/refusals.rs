@@ -95,6 +95,18 @@ fn a_firewall_is_told_with_the_command_that_opens_it() {
 }
 
 #[test]
+fn a_firewall_that_refuses_an_ipv6_address_gets_no_rule_for_it() {
+    let (answer, _simulator) = get(|settings| settings.registry_mut(REGISTRY).firewall = Some("2603:1030::9".into()), |_| {});
+    refused(
+        &answer,
+        "the firewall of contoso.azurecr.io does not let 2603:1030::9 in",
+        "hint: az acr network-rule list --name contoso",
+    );
+    let note = "\n  network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint\n";
+    assert!(answer.stderr.contains(note), "{answer:#?}");
+}
+
+#[test]
 fn what_a_registry_answers_in_place_of_a_token_is_told() {
     for (kind, line, hint) in [
         (

@@ -8,8 +8,8 @@ mod refusal;
 mod unreachable;
 
 pub use crate::text::{printable, visible};
+pub(crate) use refusal::{HEADER_TOO_LARGE, PULL, PULL_ABAC, assign_role, az, object_id_note, try_again};
 pub use refusal::{IN_THE_WAY, Refusal};
-pub(crate) use refusal::{PULL, PULL_ABAC, assign_role, object_id_note, try_again};
 pub use unreachable::{Stage, Unreachable};
 
 use crate::registry::Registry;

@@ -1,9 +1,10 @@
 //! What a registry answers in place of a refresh token.
 
-use crate::registry::Registry;
+use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::text::Redactor;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// What to do when something between us and the service answers.
 pub const IN_THE_WAY: &str = "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
@@ -16,6 +17,12 @@ pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
 
 /// The placeholder in a command for an object id that no token shows.
 const OBJECT_ID: &str = "OBJECT_ID";
+
+/// Why a web server refuses a request whose header is too long for it.
+pub(crate) const HEADER_TOO_LARGE: &str = "the request's header is too large";
+
+/// The placeholder for a private cloud whose name cannot be part of a command.
+const CLOUD: &str = "CLOUD";
 
 /// What a registry answered in place of a refresh token.
 #[derive(Debug)]
@@ -54,6 +61,8 @@ pub enum Refusal {
         /// Where to.
         location: String,
     },
+    /// 400: the registry's web server takes no header that long.
+    HeaderTooLarge,
     /// A web page that is no 5xx, or a 511: some proxy or portal answered, not the registry.
     WebPage {
         /// The status code.
@@ -82,6 +91,7 @@ impl Refusal {
             other @ (Self::Firewall { .. }
             | Self::NoExchange
             | Self::Throttled { .. }
+            | Self::HeaderTooLarge
             | Self::WebPage { .. }
             | Self::Malformed(_)) => other,
         }
@@ -107,6 +117,7 @@ impl Refusal {
             Self::Redirected { location } => {
                 write!(f, "{host} answered the exchange with a redirect to `{location}`, which is not followed")
             }
+            Self::HeaderTooLarge => write!(f, "{host} answered the exchange with 400: {HEADER_TOO_LARGE}"),
             Self::WebPage { status } => {
                 write!(f, "a web page came in place of the answer of {host}: {status}")
             }
@@ -120,20 +131,20 @@ impl Refusal {
 
     /// What to do about it.
     pub(crate) fn advice(&self, registry: &Registry) -> String {
-        let name = registry.resource_name();
+        let (name, profile) = (registry.resource_name(), format!("`[registry.\"{}\"]` in the config file", registry.host()));
+        let az = |command: &str| az(registry.cloud(), &format!("acr {command} --name {name}"));
         match self {
             Self::Denied { object_id, .. } => assign_role(registry, PULL, object_id.as_deref()),
             Self::InvalidToken { .. } => format!(
-                "if the registry is in another tenant, set `tenant` under `[registry.\"{}\"]` in the config file. If it is in another \
-                 cloud, check `authority` and `audience`",
-                registry.host()
+                "if the registry is in another tenant, set `tenant` under {profile}. If it is in another cloud, check `authority` and \
+                 `audience`"
             ),
-            Self::Firewall { address: Some(address) } => {
-                format!("az acr network-rule add --name {name} --ip-address {address}")
-            }
-            Self::Firewall { address: None } => format!("az acr network-rule list --name {name}"),
-            Self::NoExchange => format!("check the name: `az acr show --name {name} --query loginServer`"),
+            Self::Firewall { address: Some(address) } if is_ipv6(address) => az("network-rule list"),
+            Self::Firewall { address: Some(address) } => format!("{} --ip-address {address}", az("network-rule add")),
+            Self::Firewall { address: None } => az("network-rule list"),
+            Self::NoExchange => format!("check the name: `{} --query loginServer`", az("show")),
             Self::Throttled { .. } => "try again later; limits are listed at https://aka.ms/acr/skus".into(),
+            Self::HeaderTooLarge => format!("set `username = \"token\"` under {profile}"),
             Self::Redirected { .. } | Self::WebPage { .. } => IN_THE_WAY.into(),
             Self::Unexpected { .. } | Self::Malformed(_) => try_again(registry),
         }
@@ -141,7 +152,13 @@ impl Refusal {
 
     /// What else to know before following the advice, a line each.
     pub(crate) fn notes(&self) -> Vec<String> {
-        let Self::Denied { status, said, object_id } = self else { return vec![] };
+        let (status, said, object_id) = match self {
+            Self::Denied { status, said, object_id } => (status, said, object_id),
+            Self::Firewall { address: Some(address) } if is_ipv6(address) => {
+                return vec!["network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint".to_owned()];
+            }
+            _ => return vec![],
+        };
         let mut lines = vec![
             format!("to push, use the role AcrPush; in ABAC mode, {PULL_ABAC} or Writer"),
             "a new role assignment takes up to 10 minutes: https://aka.ms/acr/authorization".to_owned(),
@@ -156,14 +173,30 @@ impl Refusal {
     }
 }
 
+/// Whether it is an address for which there are no network rules (`az acr network-rule add --help`: "IPv4 address or CIDR range").
+fn is_ipv6(address: &str) -> bool {
+    address.parse::<Ipv6Addr>().is_ok()
+}
+
+/// A command of the Azure CLI, after the one that sets the cloud if that is not the one that the Azure CLI begins with.
+pub(crate) fn az(cloud: &Cloud, command: &str) -> String {
+    let name = &*cloud.cli_name;
+    if *name == CLOUDS[0].cli_name {
+        return format!("az {command}");
+    }
+    let is_plain = !name.starts_with('-') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    format!("az cloud set --name {} && az {command}", if is_plain { name } else { CLOUD })
+}
+
 /// The command that lets an identity pull.
 pub(crate) fn assign_role(registry: &Registry, role: &str, object_id: Option<&str>) -> String {
     let role = if role.contains(' ') { format!("'{role}'") } else { role.to_owned() };
-    format!(
-        "az role assignment create --assignee {} --role {role} --scope \"$(az acr show --name {} --query id --output tsv)\"",
+    let command = format!(
+        "role assignment create --assignee {} --role {role} --scope \"$(az acr show --name {} --query id --output tsv)\"",
         object_id.unwrap_or(OBJECT_ID),
         registry.resource_name()
-    )
+    );
+    az(registry.cloud(), &command)
 }
 
 /// Where to find what a command leaves open.
@@ -173,5 +206,68 @@ pub(crate) fn object_id_note() -> String {
 
 /// What to do about a failure of the service.
 pub(crate) fn try_again(registry: &Registry) -> String {
-    format!("try again; if it stays, `az acr check-health --name {} --yes`", registry.resource_name())
+    let command = az(registry.cloud(), &format!("acr check-health --name {} --yes", registry.resource_name()));
+    format!("try again; if it stays, `{command}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `registry` in a private cloud of this name.
+    fn in_cloud(name: &str, host: &str) -> Registry {
+        let cloud = crate::registry::Cloud {
+            name: name.to_owned().into(),
+            suffix: "azurecr.fabrikam.example".into(),
+            cli_name: name.to_owned().into(),
+            ..crate::registry::CLOUDS[0].clone()
+        };
+        Registry::parse(host, &[cloud]).unwrap()
+    }
+
+    #[test]
+    fn a_command_for_a_registry_of_another_cloud_sets_the_cloud_first() {
+        for (host, first) in [
+            ("contoso.azurecr.io", ""),
+            ("contoso.azurecr.us", "az cloud set --name AzureUSGovernment && "),
+            ("contoso.azurecr.cn", "az cloud set --name AzureChinaCloud && "),
+            ("contoso.azurecr.fabrikam.example", "az cloud set --name Fabrikam-1 && "),
+        ] {
+            let registry = in_cloud("Fabrikam-1", host);
+            let address = Some("203.0.113.9".to_owned());
+            let role = r#"--role AcrPull --scope "$(az acr show --name contoso --query id --output tsv)""#;
+            for (refusal, hint) in [
+                (
+                    Refusal::Denied { status: 401, said: None, object_id: Some("X".into()) },
+                    format!("{first}az role assignment create --assignee X {role}"),
+                ),
+                (
+                    Refusal::Firewall { address },
+                    format!("{first}az acr network-rule add --name contoso --ip-address 203.0.113.9"),
+                ),
+                (Refusal::Firewall { address: None }, format!("{first}az acr network-rule list --name contoso")),
+                (Refusal::NoExchange, format!("check the name: `{first}az acr show --name contoso --query loginServer`")),
+                (Refusal::Malformed("x"), format!("try again; if it stays, `{first}az acr check-health --name contoso --yes`")),
+            ] {
+                assert_eq!(refusal.advice(&registry), hint);
+            }
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_cloud_is_part_of_a_command_only_in_plain_characters() {
+        for (name, word) in [("Fabrikam_1.b", "Fabrikam_1.b"), ("a b", "CLOUD"), ("$(reboot)", "CLOUD"), ("-x", "CLOUD")] {
+            let hint = Refusal::Firewall { address: None }.advice(&in_cloud(name, "contoso.azurecr.fabrikam.example"));
+            assert_eq!(hint, format!("az cloud set --name {word} && az acr network-rule list --name contoso"));
+        }
+    }
+
+    #[test]
+    fn an_address_of_ipv6_gets_no_network_rule() {
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
+        let address = Some("2603:1030::9".to_owned());
+        let refusal = Refusal::Firewall { address };
+        assert_eq!(refusal.advice(&registry), "az acr network-rule list --name contoso");
+        assert_eq!(refusal.notes(), ["network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint"]);
+    }
 }

@@ -6,7 +6,7 @@ use super::application::{Application, Proof};
 use super::oidc::{Lost, NO_ASSERTION};
 use super::{Endpoint, Identity, Source};
 use crate::entra::Refused;
-use crate::error::{Error, SignIn, printable, visible};
+use crate::error::{Error, SignIn, az, printable, visible};
 use crate::network::{self, Network, answer};
 use crate::text::Redactor;
 use crate::token::Audience;
@@ -203,7 +203,7 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         }
         (code, None) if WRONG_TENANT.contains(&code) => format!("set the right {setting}"),
         (7_000_215, None) => "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into(),
-        (7_000_222, None) => "the secret has expired: `az ad app credential reset --id $AZURE_CLIENT_ID`".into(),
+        (7_000_222, None) => format!("the secret has expired: `{}`", new_secret(identity)),
         (70_001 | 7_000_112, None) => format!("check {}", settings(identity)),
         (90_038, _) => "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`".into(),
         (700_027, _) => "the certificate is not registered with the application".into(),
@@ -221,6 +221,15 @@ fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
         (_, Some(login)) => login,
         (code, None) => format!("https://login.microsoftonline.com/error?code={code}"),
     })
+}
+
+/// The command that gives an application another secret.
+fn new_secret(identity: &Identity) -> String {
+    let client = match &identity.source {
+        Source::Application(application) => Some(application.client.value.as_str()).filter(|client| is_tenant(client)),
+        Source::ManagedIdentity { .. } | Source::Login(_) | Source::AzureCli(_) | Source::DeveloperCli(_) => None,
+    };
+    az(&identity.own_cloud, &format!("ad app credential reset --id {}", client.unwrap_or("CLIENT_ID")))
 }
 
 /// What an application was named by.
@@ -410,7 +419,7 @@ mod tests {
             (&secret, &[65_002], "this client id may not ask for registries; use the Azure CLI's or your own"),
             (&secret, &[500_011, 50_001], "the tenant does not know Azure Container Registry: check the tenant and the cloud"),
             (&secret, &[7_000_215], "`AZURE_CLIENT_SECRET` must be the secret's value, not its id"),
-            (&secret, &[7_000_222], "the secret has expired: `az ad app credential reset --id $AZURE_CLIENT_ID`"),
+            (&secret, &[7_000_222], "the secret has expired: `az ad app credential reset --id c`"),
             (&secret, &[70_001, 7_000_112], "check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`"),
             (&secret, &[700_016], &*application),
             (&secret, &[90_002, 900_023], &*directory),

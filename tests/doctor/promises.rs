@@ -207,6 +207,34 @@ fn a_report_shows_no_object_id_in_the_command_that_gives_a_role() {
 }
 
 #[test]
+fn a_report_shows_no_tenant_that_entra_names_without_quotes() {
+    let (home, simulator) = world();
+    let body = r#"{"error":"invalid_resource","error_description":"AADSTS500011: The resource principal named https://containerregistry.azure.net was not found in the tenant named Woodgrove Bank, Inc. This can happen if the application has not been installed by the administrator of the tenant. Trace ID: 03da4b8e-5ffe-48ca-9754-aff4276f0100"}"#;
+    let refused = FaultKind::Status { code: 400, retry_after: None, body: body.into(), content_type: None };
+    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Authority, refused)]);
+    let file = home.path("report.md");
+    let answer = doctor(&home, &simulator, &[REGISTRY, "--plain", &format!("--report={}", file.display())]).fails();
+    assert!(answer.stdout.contains("the tenant named Woodgrove Bank, Inc. This can happen"), "{answer:#?}");
+    let report = std::fs::read_to_string(&file).expect("the report");
+    assert!(
+        report.contains("named https://containerregistry.azure.net was not found in the tenant named <name 1>. This"),
+        "{report}"
+    );
+    assert!(!report.contains("Woodgrove") && !report.contains("Inc."), "{report}");
+}
+
+#[test]
+fn a_firewall_that_refuses_an_ipv6_address_gets_no_rule_for_it() {
+    let (home, simulator) = world();
+    simulator.change(|settings| settings.registry_mut(REGISTRY).firewall = Some("2603:1030::9".into()));
+    let json = doctor(&home, &simulator, &[REGISTRY, "--json"]).fails().json();
+    let check =
+        json["checks"].as_array().expect("checks").iter().find(|check| check["name"] == "challenge").expect("a challenge");
+    assert_eq!(check["hint"], "az acr network-rule list --name contoso");
+    assert!(check["details"].to_string().contains("network rules take IPv4 addresses only"), "{check}");
+}
+
+#[test]
 fn a_report_names_no_cloud_of_ones_own() {
     let (home, simulator) = world();
     let row = crate::setups::working().into_iter().find(|row| row.name == "works-private-cloud").expect("a set-up");

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use table::{Row, Table};
 
 /// Fewer rows than this no longer cover the answers, the forms of a registry's name and the commands.
-const LEAST: usize = 45;
+const LEAST: usize = 90;
 
 /// How many rows are played at a time.
 const LANES: usize = 4;

@@ -115,12 +115,14 @@ fn word(previous: &str, word: &str) -> String {
     let is_moment = previous == "Timestamp:" || bare.len() == 9 && bare.ends_with('Z') && bare.matches(':').count() == 2;
     // RFC 3339, in UTC.
     let is_time = bare.len() >= 20 && bare.as_bytes()[10] == b'T' && bare.ends_with('Z') && bare.matches(':').count() == 2;
+    let is_day = previous == "until" && bare.len() == 10 && bare.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     let is_part = matches!(previous, "(in" | "h") || word.starts_with('(');
     match bare {
         _ if is_id => word.replace(bare, "ID"),
         _ if is_moment => "…".to_owned(),
         _ if is_time => word.replace(bare, "TIME"),
         _ if bare.len() >= 9 && is_digits(bare) => word.replace(bare, "N"),
+        _ if is_day => word.replace(bare, "DAY"),
         _ if is_hour => word.replace(bare, "HH:MM"),
         _ if is_part && is_digits(bare) => word.replace(bare, "N"),
         _ => word.to_owned(),

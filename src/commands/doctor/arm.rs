@@ -7,7 +7,7 @@ use super::check::Check;
 use crate::cache::Cache;
 use crate::config::Settings;
 use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, az};
 use crate::network::Network;
 use crate::registry::Registry;
 use crate::session::Session;
@@ -40,9 +40,9 @@ pub(super) async fn look(settings: &Settings, registry: &Registry, logins: Cache
     match offer(settings, registry, audience, logins, clock).await {
         Ok(Ok(())) => Check::warning(NAME, offered(&format!("{registry} accepted it")))
             .with(["this helper needs no ARM-scoped tokens; check your other clients before you disable them".to_owned()])
-            .hint(format!(
-                "az acr config authentication-as-arm update --registry {} --status disabled",
-                registry.resource_name()
+            .hint(az(
+                registry.cloud(),
+                &format!("acr config authentication-as-arm update --registry {} --status disabled", registry.resource_name()),
             )),
         Ok(Err(Error::Exchange { refusal: Refusal::Denied { .. } | Refusal::InvalidToken { .. }, .. })) => {
             Check::good(NAME, offered(&format!("{registry} refused it")))

@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use super::reach::{Answered, correlation, is_web_page};
-use crate::error::{IN_THE_WAY, Refusal, try_again};
+use crate::error::{HEADER_TOO_LARGE, IN_THE_WAY, Refusal, try_again};
 use crate::exchange;
 use crate::registry::Registry;
 use reqwest::StatusCode;
@@ -72,6 +72,7 @@ pub(super) fn refused(name: &'static str, registry: &Registry, answered: &Answer
         }
         Refusal::NoExchange => format!("{host} has no {place}: it does not answer as an Azure Container Registry"),
         Refusal::Malformed(what) => format!("{host} answered {place} with {what}"),
+        Refusal::HeaderTooLarge => format!("{host} answered {place} with 400: {HEADER_TOO_LARGE}"),
         Refusal::Firewall { .. } | Refusal::Throttled { .. } | Refusal::WebPage { .. } => said(registry, refusal),
     };
     let hint = match refusal {
@@ -79,7 +80,11 @@ pub(super) fn refused(name: &'static str, registry: &Registry, answered: &Answer
         Refusal::Denied { .. } | Refusal::InvalidToken { .. } => try_again(registry),
         other => other.advice(registry),
     };
-    Check::bad(name, summary).with(correlation(answered)).hint(hint)
+    let notes = match refusal {
+        Refusal::Firewall { .. } => refusal.notes(),
+        _ => vec![],
+    };
+    Check::bad(name, summary).with(notes).with(correlation(answered)).hint(hint)
 }
 
 /// The sentence of `get`.

@@ -247,6 +247,11 @@ impl Names {
         if !before.ends_with(char::is_alphanumeric) && rest.get(..ID).is_some_and(is_id) {
             return Some((ID, "id"));
         }
+        // AADSTS500011 names the tenant without quotes; a name may hold a full stop.
+        if before.ends_with("tenant named ") {
+            let end = rest.find(". This can happen").unwrap_or(rest.trim_end_matches('.').len());
+            return (end > 0).then_some((end, NAME));
+        }
         let is_opened = before.strip_suffix('\'').is_some_and(|before| !before.ends_with(char::is_alphanumeric));
         let is_shown = |quoted: &str| quoted.is_empty() || quoted.starts_with("https://") || self.is_public(quoted);
         let quoted = rest.find('\'').filter(|end| is_opened && !is_shown(&rest[..*end])).map(|end| (end, NAME));
@@ -270,7 +275,9 @@ impl Names {
         if word.contains('@') && !word.contains("://") {
             return Some((word.len(), "account"));
         }
-        let is_named = |address: &str| address.parse::<IpAddr>().is_ok() && !self.is_public(address);
+        // Behind `%` is the zone of an address (RFC 4007, section 11).
+        let is_address = |text: &str| text.split('%').next().is_some_and(|text| text.parse::<IpAddr>().is_ok());
+        let is_named = |address: &str| is_address(address) && !self.is_public(address);
         let is_file = word.starts_with('/') || word.get(1..3) == Some(":\\");
         let is_system = SYSTEM.iter().any(|system| format!("{word}/").starts_with(system));
         if is_file && word.len() > 2 && !is_system {
@@ -339,6 +346,13 @@ mod tests {
             ("User 'alice.o'neil!&x@fabrikam.example' is", "User '<account 1>' is"),
             ("of '0f9c7a52-3b1e-4d68-8a47-c5e2d1b60f93' of 'Fabrikam AG'", "of '<id 1>' of '<name 1>'"),
             (
+                "AADSTS500011: The resource principal named https://containerregistry.azure.net was not found in the tenant named \
+                 Woodgrove Bank, Inc. This can happen if the application",
+                "AADSTS500011: The resource principal named https://containerregistry.azure.net was not found in the tenant named \
+                 <name 1>. This can happen if the application",
+            ),
+            ("not found in the tenant named Dr. Fabrikam GmbH.", "not found in the tenant named <name 1>."),
+            (
                 "`AZURE_CLIENT_SECRET` must be the secret's value, not 'x'",
                 "`AZURE_CLIENT_SECRET` must be the secret's value, not '<name 1>'",
             ),
@@ -353,6 +367,7 @@ mod tests {
             ("203.0.113.9 (public), 203.0.113.10, 203.0.113.9", "<address 1> (public), <address 2>, <address 1>"),
             ("[2603:1030::1]:443, ::1, 169.254.169.254", "[<address 1>]:443, ::1, 169.254.169.254"),
             ("connected to 20.42.66.1:443", "connected to <address 1>:443"),
+            ("[fe80::1%eth0.7]:443, fe80::1%eth0.7", "[<address 1>]:443, <address 1>"),
             ("the proxy http://127.0.0.1:3128", "the proxy http://127.0.0.1:3128"),
             ("the proxy http://proxy.fabrikam.example:3128, and", "the proxy http://<host 1>:3128, and"),
             ("the proxy http://intra:3128", "the proxy http://<host 1>:3128"),

@@ -35,6 +35,7 @@ pub(crate) fn new_entry<B>(request: &Request<B>, host: String, endpoint: Endpoin
         status: 0,
         endpoint,
         grant: None,
+        service: None,
         audience_requested: None,
         tenant: None,
         client_id: None,
@@ -119,6 +120,14 @@ impl Visit<'_> {
         } else {
             (body.collect().await.map_err(io::Error::other)?.to_bytes(), None)
         };
+        let call = self.call(&head, bytes, now);
+        if matches!(place, Some(FaultAt::Exchange | FaultAt::Token)) {
+            acr::note(&call, entry);
+        }
+        let place = match (place, &entry.grant) {
+            (Some(FaultAt::Token), Some(grant)) => Some(FaultAt::TokenGrant(grant.clone())),
+            (place, _) => place,
+        };
         let mut is_cut = false;
         for fault in place.map(|place| self.world.take_faults(&place)).unwrap_or_default() {
             is_cut |= fault == FaultKind::CutBody;
@@ -126,7 +135,6 @@ impl Visit<'_> {
                 return Ok(reply);
             }
         }
-        let call = self.call(&head, bytes, now);
         let mut reply = match (&self.service, body) {
             (Service::Registry(registry), body) => self.registry(registry, &call, entry, head, body).await?,
             (service, _) => self.other(service, &call, entry),

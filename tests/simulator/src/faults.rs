@@ -26,6 +26,8 @@ pub enum FaultAt {
     Exchange,
     /// `/oauth2/token` of every registry.
     Token,
+    /// The same, for requests of one grant, in the journal's words.
+    TokenGrant(String),
     /// The virtual machine's metadata service.
     Imds,
     /// Its page that says which cloud the machine is in.
@@ -148,6 +150,7 @@ impl FaultAt {
     fn covers(&self, place: &Self) -> bool {
         match (self, place) {
             (Self::Connect(pattern), Self::Connect(host)) => pattern == "*" || pattern == host,
+            (Self::Token, Self::TokenGrant(_)) => true,
             _ => self == place,
         }
     }

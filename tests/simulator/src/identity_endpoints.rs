@@ -120,7 +120,7 @@ fn find<'a>(all: &'a [ManagedIdentity], name: Option<(IdentityName, &str)>) -> O
 
 /// The times are numbers in strings, as the real services write them.
 fn granted(call: &Call, identity: &ManagedIdentity, resource: &str, issued: &Issued) -> Value {
-    let life = call.settings.entra_token_life;
+    let life = call.settings.app_token_life;
     json!({
         "access_token": issued.token,
         "client_id": identity.client_id,

@@ -70,6 +70,8 @@ pub struct Entry {
     pub endpoint: Endpoint,
     /// The `grant_type`; `basic` or `anonymous` where a GET takes its place.
     pub grant: Option<String>,
+    /// The `service` that was named to a registry.
+    pub service: Option<String>,
     /// The Entra scope, resource, or registry scopes asked for, as sent.
     pub audience_requested: Option<String>,
     /// The tenant in the request's path or form.

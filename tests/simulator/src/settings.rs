@@ -74,8 +74,10 @@ pub struct Settings {
     pub registry_access_token_life: i64,
     /// Seconds until the token of an anonymous client expires.
     pub anonymous_token_life: i64,
-    /// Seconds until an Entra access token expires.
-    pub entra_token_life: i64,
+    /// Seconds until an Entra access token of an application or a managed identity expires.
+    pub app_token_life: i64,
+    /// Seconds until an Entra access token of a person expires; real ones live 60 to 90 minutes.
+    pub user_token_life: i64,
     /// The status that refuses `grant_type=password` with the zero GUID at `/oauth2/token`; none takes it. Not known of a real one: 401,
     /// or 400 as in a log of 2022 without a scope.
     pub password_grant: Option<u16>,
@@ -170,7 +172,8 @@ impl Default for Settings {
             refresh_token_bytes: 1_100,
             registry_access_token_life: 3_600,
             anonymous_token_life: 300,
-            entra_token_life: 3_599,
+            app_token_life: 86_399,
+            user_token_life: 4_980,
             password_grant: Some(401),
             offline_access_type: false,
             regional_service: RegionalService::default(),
@@ -236,6 +239,11 @@ impl Settings {
     /// The home tenant of somebody who has signed in, if need be as a guest.
     pub(crate) fn home_of<'a>(&'a self, principal: &'a Principal) -> &'a str {
         self.user(&principal.object_id).map_or(&principal.tenant, |user| &user.tenant)
+    }
+
+    /// Seconds until an Entra access token of this identity expires.
+    pub(crate) fn entra_token_life(&self, principal: &Principal) -> i64 {
+        if principal.upn.is_some() { self.user_token_life } else { self.app_token_life }
     }
 
     /// Seconds since 1970 on the simulated services' clock.

@@ -50,11 +50,13 @@ impl Problem {
         let unauthorized = || errors(401, "UNAUTHORIZED", &with_id(VISIT, correlation));
         match self {
             Self::Challenge { scope, detail, error } => {
-                let body = json!({"errors":
-                    [{"code": "UNAUTHORIZED", "message": VISIT, "detail": detail}]});
+                // The order of the keys and the line end are the recorded ones.
+                let body =
+                    format!("{{\"errors\":[{{\"code\":\"UNAUTHORIZED\",\"message\":\"{VISIT}\",\"detail\":{detail}}}]}}\n");
                 let (realm, service) = (&desk.registry.host, desk.registry.global_host());
                 let header = bearer_challenge(realm, &service, scope.as_deref(), *error);
-                with(wire::json(401, &body), "www-authenticate", &header)
+                let reply = wire::reply(401, "application/json; charset=utf-8", body);
+                with(reply, "www-authenticate", &header)
             }
             Self::Basic => {
                 let realm = "Basic realm=\"Azure Container Registry\"";

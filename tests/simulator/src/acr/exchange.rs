@@ -18,7 +18,6 @@ impl Desk<'_> {
 
     fn exchanged(&self, entry: &mut Entry) -> Result<String, Problem> {
         let form = self.call.form().ok_or_else(|| malformed("a form is required"))?;
-        entry.grant = form.get("grant_type").map(str::to_owned);
         entry.audience_requested = form.get("service").map(str::to_owned);
         entry.tenant = form.get("tenant").map(str::to_owned);
         let service = self.check_form(&form)?;

@@ -22,7 +22,10 @@ impl Limit {
     pub(crate) const STANDARD: Self = Self { requests: 10_000, seconds: 60 };
 }
 
-/// What is left of the buckets, by host.
+/// The longest wait that an answer asks for, in seconds (Microsoft, "service tiers").
+const LONGEST_WAIT: u64 = 60;
+
+/// What is left of the buckets, by global login server.
 #[derive(Default)]
 pub(crate) struct Buckets(Mutex<HashMap<String, Bucket>>);
 
@@ -38,21 +41,21 @@ struct Bucket {
 pub(crate) enum Taken {
     /// It was taken; so many requests a second are left, as a header says.
     Left(f64),
-    /// There is none left; the next one is there after so many seconds.
+    /// There is none left; an answer says to wait so many seconds.
     Refused(u64),
 }
 
 impl Buckets {
     /// Takes a request.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
-    pub(crate) fn take(&self, host: &str, limit: Limit, now: u64) -> Taken {
+    pub(crate) fn take(&self, registry: &str, limit: Limit, now: u64) -> Taken {
         let (full, seconds) = (limit.requests as f64, limit.seconds.max(1) as f64);
         let mut buckets = lock(&self.0);
-        let bucket = buckets.entry(host.to_owned()).or_insert(Bucket { left: full, at: now });
+        let bucket = buckets.entry(registry.to_owned()).or_insert(Bucket { left: full, at: now });
         let since = now.saturating_sub(bucket.at) as f64 / 1_000.0;
         *bucket = Bucket { left: (bucket.left + since * full / seconds).min(full), at: now.max(bucket.at) };
         if bucket.left < 1.0 {
-            return Taken::Refused((((1.0 - bucket.left) * seconds / full).ceil() as u64).max(1));
+            return Taken::Refused((((1.0 - bucket.left) * seconds / full).ceil() as u64).clamp(1, LONGEST_WAIT));
         }
         bucket.left -= 1.0;
         Taken::Left(bucket.left / seconds)
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_fills_continuously_and_each_host_has_its_own() {
+    fn a_bucket_fills_continuously_and_each_registry_has_its_own() {
         let (buckets, limit) = (Buckets::default(), Limit { requests: 2, seconds: 10 });
         let now = 1_700_000_000_000;
         for (host, after, expected) in [

@@ -30,6 +30,17 @@ pub(crate) struct Desk<'a> {
     pub(crate) correlation: String,
 }
 
+/// Notes the grant and the service of a request for a token, before anything goes wrong with it.
+pub(crate) fn note(call: &Call, entry: &mut Entry) {
+    let form = if call.method == Method::GET { None } else { call.form() };
+    entry.service = form.as_ref().unwrap_or(&call.query).get("service").map(str::to_owned);
+    entry.grant = match form {
+        Some(form) => form.get("grant_type").map(str::to_owned),
+        None if call.basic().is_some() => Some("basic".to_owned()),
+        None => Some("anonymous".to_owned()),
+    };
+}
+
 impl Desk<'_> {
     /// The answer to a request outside `/v2/`.
     pub(crate) fn answer(&self, entry: &mut Entry) -> Reply {
@@ -37,12 +48,10 @@ impl Desk<'_> {
         if let Some(refused) = self.firewall() {
             return self.with_headers(refused);
         }
-        let left = match self.world.buckets.take(
-            &self.registry.host,
-            self.registry.limit.unwrap_or(Limit::STANDARD),
-            clock::unix_ms(),
-        ) {
-            Taken::Refused(seconds) if self.registry.limit.is_some() => {
+        let limit = self.limit();
+        let global = self.registry.global_host();
+        let left = match self.world.buckets.take(&global, limit.unwrap_or(Limit::STANDARD), clock::unix_ms()) {
+            Taken::Refused(seconds) if limit.is_some() => {
                 return self.with_headers(Problem::Throttled(seconds).reply(self));
             }
             Taken::Refused(_) => 0.0,
@@ -55,7 +64,16 @@ impl Desk<'_> {
         };
         let is_counted = [200, 401].contains(&reply.status().as_u16());
         let reply = self.with_headers(reply);
-        if is_counted { with(reply, "x-ms-ratelimit-remaining-calls-per-second", &format!("{left:.6}")) } else { reply }
+        // As recorded: 166.65, 166.633333.
+        let left = format!("{left:.6}");
+        let left = left.trim_end_matches('0').trim_end_matches('.');
+        if is_counted { with(reply, "x-ms-ratelimit-remaining-calls-per-second", left) } else { reply }
+    }
+
+    /// The limit of the registry, whichever of its endpoints is asked.
+    fn limit(&self) -> Option<Limit> {
+        let global = self.call.settings.registry(&self.registry.global_host());
+        self.registry.limit.or_else(|| global?.limit)
     }
 
     /// The refusal of a request to `/v2/`, unless it may pass.

@@ -69,15 +69,12 @@ impl Desk<'_> {
             return Err(Problem::HeaderTooLarge);
         }
         let Some((user, password)) = self.call.basic() else {
-            entry.grant = Some("anonymous".to_owned());
             return Ok(Asker { principal: None, refresh_token: None });
         };
-        entry.grant = Some("basic".to_owned());
         self.asker_by_password(&user, &password, entry)
     }
 
     fn asker_by_form(&self, form: &Fields, entry: &mut Entry) -> Result<Asker, Problem> {
-        entry.grant = form.get("grant_type").map(str::to_owned);
         match form.get("grant_type") {
             Some("refresh_token") => {
                 let token = form.get("refresh_token").ok_or(Problem::BadRefreshToken)?;

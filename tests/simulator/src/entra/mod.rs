@@ -99,7 +99,7 @@ impl Desk<'_> {
         self.known(resource, tenant)?;
         let issued = tokens::mint_access(self.world, self.call, self.cloud, &principal, resource);
         entry.issued = Some(issued.facts);
-        let life = self.call.settings.entra_token_life;
+        let life = self.call.settings.entra_token_life(&principal);
         Ok(json!({
             "token_type": "Bearer", "expires_in": life, "ext_expires_in": life,
             "access_token": issued.token,

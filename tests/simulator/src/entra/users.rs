@@ -180,7 +180,7 @@ impl Desk<'_> {
         let resource = self.resource(scope, self.tenant(&principal.tenant)?)?;
         let issued = tokens::mint_access(self.world, self.call, self.cloud, principal, &resource);
         entry.issued = Some(issued.facts);
-        let life = self.call.settings.entra_token_life;
+        let life = self.call.settings.entra_token_life(principal);
         let mut answer = json!({
             "token_type": "Bearer",
             "scope": format!("{resource}/user_impersonation {resource}/.default"),

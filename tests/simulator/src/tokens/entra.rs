@@ -33,7 +33,7 @@ pub(crate) fn mint_access(world: &World, call: &Call, cloud: &str, principal: &P
     let mut claims = json!({
         "aud": if is_registries { ACR_APP_ID } else { resource },
         "iss": format!("https://{}/{tenant}/", issuer_host(cloud)),
-        "iat": now - 300, "nbf": now - 300, "exp": now + settings.entra_token_life,
+        "iat": now - 300, "nbf": now - 300, "exp": now + settings.entra_token_life(principal),
         "aio": random::text(40),
         "appid": app_id,
         "idp": format!("https://{}/{}/", issuer_host(cloud), settings.home_of(principal)),

@@ -10,10 +10,11 @@ async fn a_secret_gets_an_access_token_for_the_registries() {
     let world = World::new();
     let answer = world.sign_in(TOKEN_PAGE, &[]).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.json()["expires_in"], 3599);
+    assert_eq!(answer.json()["expires_in"], 86_399);
     assert_eq!(answer.text("token_type"), "Bearer");
     assert_eq!(answer.header("cache-control"), "no-store, no-cache");
     let claims = claims(&answer.text("access_token"));
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 300 + 86_399);
     assert_eq!(claims["aud"], ACR_AUDIENCE);
     assert_eq!((&claims["tid"], &claims["appid"], &claims["oid"]), (&TENANT.into(), &CLIENT.into(), &CLIENT_OBJECT.into()));
 }

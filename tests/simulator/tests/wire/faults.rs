@@ -72,6 +72,36 @@ async fn a_tunnel_can_be_cut_or_refused() {
 }
 
 #[tokio::test]
+async fn a_fault_of_the_token_page_may_be_for_one_grant_only() {
+    let page = format!("https://{HOST}/oauth2/token?service={HOST}");
+    let basic = |world: &World| world.request(Method::GET, &page).basic_auth("x", Some("y"));
+    for (grant, expected) in [
+        (Some("password"), [418, 401, 401, 401]),
+        (Some("refresh_token"), [401, 418, 401, 401]),
+        (Some("basic"), [401, 401, 418, 401]),
+        (Some("anonymous"), [401, 401, 401, 418]),
+        (None, [418; 4]),
+    ] {
+        let at = grant.map_or(FaultAt::Token, |grant| FaultAt::TokenGrant(grant.to_owned()));
+        let world = World::with(|settings| settings.faults.push(Fault::always(at, FaultKind::status(418))));
+        let form = |grant| [("grant_type", grant), ("service", HOST), ("username", "x"), ("password", "y")];
+        let statuses = [
+            world.post(&page, &form("password")).await.status,
+            world.post(&page, &form("refresh_token")).await.status,
+            send(basic(&world)).await.status,
+            world.get(&page).await.status,
+        ];
+        assert_eq!(statuses, expected, "{grant:?}");
+        // The journal has grant and service of requests that got a fault, too.
+        let journal = world.simulator.journal();
+        let asked: Vec<_> = journal.iter().filter(|entry| entry.endpoint == Endpoint::RegistryToken).collect();
+        let grants: Vec<_> = asked.iter().map(|entry| entry.grant.as_deref().unwrap()).collect();
+        assert_eq!(grants, ["password", "refresh_token", "basic", "anonymous"]);
+        assert!(asked.iter().all(|entry| entry.service.as_deref() == Some(HOST)));
+    }
+}
+
+#[tokio::test]
 async fn a_body_can_be_cut() {
     let world = with(FaultAt::Authority, FaultKind::CutBody);
     let app = world.simulator.settings().apps[0].clone();

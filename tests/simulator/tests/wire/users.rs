@@ -27,6 +27,7 @@ async fn a_device_code_is_approved_after_a_while_and_once() {
     let answer = poll(&world, &code).await;
     let token = answer.text("access_token");
     assert_eq!((&claims(&token)["upn"], &claims(&token)["oid"]), (&"alice@contoso.example".into(), &USER_OBJECT.into()));
+    assert_eq!(answer.json()["expires_in"], 4_980);
     assert_eq!(claims(&answer.text("id_token"))["aud"], AZURE_CLI);
     assert_refused("again", &poll(&world, &code).await, 400, "bad_verification_code");
     let refresh_token = world.exchange(HOST, &token).await.text("refresh_token");
