@@ -119,7 +119,7 @@ impl<'a> SignIn<'a> {
         {
             return Check::bad(REFRESH_TOKEN, format!("it is for {other}, not for {host}"));
         }
-        let Some(expires) = claims.expires else {
+        let Some(expires) = token.expires() else {
             return Check::warning(REFRESH_TOKEN, "it does not say when it ends, and so is not kept: each call signs in");
         };
         if !token.is_valid(now) {
