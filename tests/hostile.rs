@@ -398,6 +398,22 @@ fn no_end_of_a_token_breaks_what_people_are_shown() {
     }
 }
 
+#[test]
+fn a_token_too_deep_to_be_read_is_handed_out_once_and_the_doctor_says_so() {
+    let (home, simulator) = world();
+    let token = token_until(&format!(r#""a":{}{},"exp":4102444800"#, "[".repeat(5_000), "]".repeat(5_000)));
+    let kind = FaultKind::Raw(json(format!(r#"{{"refresh_token":"{token}"}}"#)));
+    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, kind)]);
+    let mut command = bounded(&home, &simulator, &FaultAt::Exchange);
+    command.env("ACRSCOPED_LOG", "debug");
+    let answer = ask(command, "get", REGISTRY);
+    assert_eq!(answer.secret(), token);
+    assert!(answer.stderr.contains("the token cannot be kept"), "{answer:#?}");
+    let mut command = helper(&home, &simulator);
+    command.args(["doctor", "--plain", REGISTRY]);
+    assert!(run(command, "", LIMIT).stdout.contains("it cannot be read, and so is not kept"));
+}
+
 /// A user namespace has a user keyring of its own.
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
@@ -555,6 +571,70 @@ fn an_access_token_in_the_claims_of_a_refresh_token_is_not_shown_by_the_doctor()
         let answer = run(command, "", LIMIT);
         assert!(answer.stdout.contains("permissions: read, …"), "{answer:#?}");
         shows_no_part_of(&answer.text(), &token);
+    }
+}
+
+/// A JWT with these claims.
+fn jwt(claims: &serde_json::Value) -> String {
+    format!("e30.{}.c2ln", azure_core::base64::encode_url_safe(claims.to_string()).trim_end_matches('='))
+}
+
+/// The helper shows the audience and the tenant of a token, and an authority puts what it likes into them.
+#[test]
+fn a_client_secret_in_the_claims_of_an_access_token_is_not_shown() {
+    let secret = "n5~8Q.hunter2-Sesame_oPen0AndMore";
+    let hex = secret.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let audience = "https://containerregistry.azure.net";
+    for claims in [
+        serde_json::json!({"aud": secret}),
+        serde_json::json!({"aud": hex}),
+        serde_json::json!({"aud": audience, "tid": hex, "upn": secret}),
+    ] {
+        let (home, simulator) = world();
+        let given = serde_json::json!({"token_type": "Bearer", "access_token": jwt(&claims), "expires_in": 3599}).to_string();
+        simulator.change(|settings| {
+            settings.faults = vec![
+                Fault::always(FaultAt::Authority, FaultKind::Raw(json(given))),
+                Fault::always(FaultAt::Exchange, FaultKind::status(401)),
+            ];
+        });
+        for line in ["get", "doctor --plain contoso.azurecr.io"] {
+            let mut command = helper(&home, &simulator);
+            command.env("AZURE_CLIENT_SECRET", secret).args(line.split(' '));
+            let answer = run(command, REGISTRY, LIMIT).fails();
+            assert!(answer.text().contains('…'), "{answer:#?}");
+            shows_no_part_of(&answer.text(), secret);
+            shows_no_part_of(&answer.text(), &hex);
+        }
+    }
+}
+
+/// Text of an authority about a federated token.
+#[test]
+fn a_federated_token_that_the_authority_repeats_is_not_shown() {
+    let (home, simulator) = world();
+    let claims = serde_json::json!({"iss": "https://issuer.example", "sub": "system:serviceaccount:team:app", "jti": "0c1d~9"});
+    let assertion = jwt(&claims);
+    let file = home.path("federated");
+    std::fs::write(&file, &assertion).expect("our folder");
+    let pieces = assertion.as_bytes().chunks(2).map(|piece| std::str::from_utf8(piece).expect("ASCII"));
+    let base64 = azure_core::base64::encode(&assertion);
+    for said in [
+        base64.clone(),
+        base64.as_bytes().chunks(60).map(|it| std::str::from_utf8(it).expect("ASCII")).collect::<Vec<_>>().join(" "),
+        pieces.collect::<Vec<_>>().join(" "),
+        assertion[assertion.len() - 80..].to_owned(),
+    ] {
+        let refused = serde_json::json!({"error": "invalid_client", "error_description": format!("AADSTS700211: no {said}")});
+        simulator.change(|settings| {
+            settings.faults = vec![Fault::always(FaultAt::Authority, FaultKind::Raw(json(refused.to_string())))];
+        });
+        let mut command = helper(&home, &simulator);
+        command.env_remove("AZURE_CLIENT_SECRET").env("AZURE_FEDERATED_TOKEN_FILE", &file);
+        let answer = ask(command, "get", REGISTRY);
+        assert!(answer.stdout.contains("AADSTS700211: no …"), "{answer:#?}");
+        shows_no_part_of(&answer.text().replace(' ', ""), &assertion);
+        shows_no_part_of(&answer.text().replace(' ', ""), &base64);
     }
 }
 
