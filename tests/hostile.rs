@@ -609,6 +609,38 @@ fn a_client_secret_in_the_claims_of_an_access_token_is_not_shown() {
     }
 }
 
+#[test]
+fn a_mebibyte_of_words_of_an_authority_costs_little() {
+    let words = format!("{} AADSTS7000215: Invalid client secret provided.", "word ".repeat(200_000));
+    let refused = serde_json::json!({"error": "invalid_client", "error_description": words}).to_string();
+    let answer = replies(&FaultAt::Authority, &refused);
+    assert!(answer.stdout.starts_with(&format!("{PRINCIPAL} gave no access token: ")), "{answer:#?}");
+}
+
+/// The assertion of a CI job is made for one sign-in.
+#[test]
+fn an_assertion_of_a_job_that_the_authority_repeats_in_pieces_is_not_shown() {
+    let (home, simulator) = world();
+    let assertion = jwt(&serde_json::json!({"iss": "https://issuer.example", "sub": "repo:contoso/app:ref:refs/heads/main"}));
+    let minted = serde_json::json!({"value": assertion}).to_string();
+    let pieces: Vec<&str> = assertion.as_bytes().chunks(19).map(|piece| std::str::from_utf8(piece).expect("ASCII")).collect();
+    let words = format!("AADSTS700212: no {}", pieces.join(", "));
+    let refused = serde_json::json!({"error": "invalid_client", "error_description": words}).to_string();
+    simulator.change(|settings| {
+        settings.faults = vec![
+            Fault::always(FaultAt::Oidc, FaultKind::Raw(json(minted))),
+            Fault::always(FaultAt::Authority, FaultKind::Raw(json(refused))),
+        ];
+    });
+    let mut command = helper(&home, &simulator);
+    let url = "https://pipelines.actions.githubusercontent.com/oidc/github?api-version=2.0";
+    command.env_remove("AZURE_CLIENT_SECRET").env("ACTIONS_ID_TOKEN_REQUEST_URL", url);
+    command.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &simulator.settings().oidc_request_token);
+    let answer = ask(command, "get", REGISTRY);
+    assert!(answer.stdout.contains("AADSTS700212: no …"), "{answer:#?}");
+    shows_no_part_of(&answer.text().replace(", ", ""), &assertion);
+}
+
 /// Text of an authority about a federated token.
 #[test]
 fn a_federated_token_that_the_authority_repeats_is_not_shown() {

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// What Entra said in place of a token.
 #[derive(Clone, Debug)]
 pub(crate) struct Refused {
-    /// Its sentence, with an AADSTS code. Not yet made printable.
+    /// Its sentence, with an AADSTS code. Not yet made printable, and it may repeat what was sent.
     words: String,
     /// What another sign-in must answer (Microsoft, "Claims challenges, claims requests, and client capabilities"), as JSON.
     pub(crate) claims: Option<String>,
@@ -98,13 +98,10 @@ impl Http {
         let challenge: Challenge = serde_json::from_slice(&bytes).unwrap_or_default();
         let is_pending = challenge.error.is_some_and(|error| PENDING.contains(&error.as_str()));
         let is_refused = !is_pending && (!status.is_success() || answer::is_web_page(&bytes));
-        let refused = is_refused.then(|| {
-            let redactor = self.secrets.redactor();
-            let claims = challenge.claims.as_deref().and_then(self::challenge);
-            Refused {
-                words: redactor.redact(&answer::words(status, &headers, &bytes)),
-                claims: claims.filter(|claims| redactor.redact(claims) == *claims),
-            }
+        let claims = challenge.claims.as_deref().and_then(self::challenge);
+        let refused = is_refused.then(|| Refused {
+            words: answer::words(status, &headers, &bytes),
+            claims: claims.filter(|claims| self.secrets.redactor().redact(claims) == *claims),
         });
         if let Ok(mut last) = self.refused.lock() {
             *last = refused;

@@ -91,13 +91,12 @@ const LONGEST_ACCOUNT: usize = 16 * 1024;
 /// What the source said, a printable line each, the sentence first, without secrets that it repeats.
 fn said(error: &azure_core::Error, secrets: &Redactor) -> Vec<String> {
     let innermost = network::chain(error).last().map(ToString::to_string).unwrap_or_default();
-    // Made visible first: characters that are not drawn could else stand in the middle of a secret.
-    let lines: Vec<String> = innermost.lines().map(visible).collect();
-    let text = secrets.redact(&lines.join("\n"));
     // The reason stands at the end of a long account.
-    let start = text.len().saturating_sub(LONGEST_ACCOUNT);
-    let start = (start..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    let innermost = text[start..].to_owned();
+    let start = innermost.len().saturating_sub(LONGEST_ACCOUNT);
+    let start = (start..innermost.len()).find(|at| innermost.is_char_boundary(*at)).unwrap_or_default();
+    // Made visible first: characters that are not drawn could else stand in the middle of a secret.
+    let lines: Vec<String> = innermost[start..].lines().map(visible).collect();
+    let innermost = secrets.redact(&lines.join("\n"));
     // Entra puts what support asks for behind the sentence.
     let text = [" Trace ID:", " Correlation ID:", " Timestamp:"]
         .iter()
