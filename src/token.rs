@@ -258,8 +258,8 @@ impl AccessToken {
             },
         };
         let expires = expiry_of(secret.expose_secret());
-        let object_id = claims.oid.as_str().filter(|id| is_guid(id)).map(str::to_owned);
-        Ok(Self { secret, tenant: claims.tid.as_str().map(str::to_owned), object_id, expires })
+        let id = |claim: &Value| claim.as_str().filter(|id| is_guid(id)).map(str::to_owned);
+        Ok(Self { tenant: id(&claims.tid), object_id: id(&claims.oid), secret, expires })
     }
 
     /// The token itself, for the body of one request or a store.
@@ -267,7 +267,7 @@ impl AccessToken {
         &self.secret
     }
 
-    /// The tenant (`tid`) that issued it, where the token can be read.
+    /// The tenant (`tid`) that issued it, where the token shows one. Anything but a GUID is none: the registry gets it, and people read it.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
@@ -589,9 +589,13 @@ mod tests {
 
     #[test]
     fn an_access_token_of_the_registry_audience_tells_its_tenant() {
+        let tenant = "0f9c7a52-3b1e-4d68-8a47-c5e2d1b60f93";
         for audience in [REGISTRY_AUDIENCE, "https://containerregistry.azure.net/", REGISTRY_RESOURCE_ID] {
-            let token = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":"t"}}"#)), &Audience::default()).unwrap();
-            assert_eq!(token.tenant(), Some("t"));
+            for (tid, expected) in [(tenant, Some(tenant)), ("68756e7465723268756e746572320000", None), ("contoso.example", None)]
+            {
+                let claims = format!(r#"{{"aud":"{audience}","tid":"{tid}"}}"#);
+                assert_eq!(AccessToken::new(jwt(&claims), &Audience::default()).unwrap().tenant(), expected, "{tid}");
+            }
         }
         for opaque in ["opaque", "encrypted.with.five.parts.each"] {
             assert_eq!(AccessToken::new(opaque.into(), &Audience::default()).unwrap().tenant(), None);

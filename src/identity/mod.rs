@@ -298,8 +298,8 @@ impl Identity {
 
     /// Whose token a registry refused, and which tenant it may have wanted, a line each.
     pub fn notes(&self, token: &AccessToken) -> Vec<String> {
-        let tenant = token.tenant().filter(|tenant| refusal::is_tenant(tenant));
-        let mut lines: Vec<String> = tenant.map(|tenant| format!("signed in: {self}, in tenant {tenant}")).into_iter().collect();
+        let mut lines: Vec<String> =
+            token.tenant().map(|tenant| format!("signed in: {self}, in tenant {tenant}")).into_iter().collect();
         if let (Source::Application(_), Some(origin)) = (&self.source, &self.authority_origin) {
             lines.push(format!("the authority {} was set by {origin}", self.asked_host()));
         }
@@ -374,7 +374,9 @@ impl Source {
             Self::AzureCli(_) | Self::DeveloperCli(_) => None,
         };
         let secrets = Secrets::default();
-        secret.iter().for_each(|secret| secrets.add(secret.expose_secret()));
+        if let Some(secret) = secret {
+            secrets.add(secret.expose_secret());
+        }
         secrets
     }
 }
@@ -743,7 +745,8 @@ mod tests {
                 let error = identity.judge(token(&serde_json::json!({"aud": audience}))).unwrap_err();
                 assert!(matches!(error, Error::WrongAudience { audience, .. } if audience == "`…`"));
             }
-            let claims = serde_json::json!({"aud": crate::token::REGISTRY_AUDIENCE, "tid": hex});
+            let tenant = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-");
+            let claims = serde_json::json!({"aud": crate::token::REGISTRY_AUDIENCE, "tid": tenant});
             let token = identity.judge(token(&claims)).unwrap();
             assert_eq!(identity.notes(&token), [format!("signed in: {identity}, in tenant …")]);
         }

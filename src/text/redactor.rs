@@ -85,9 +85,9 @@ impl Redactor {
         let (mut kept, mut from, mut was_secret) = (String::new(), 0, false);
         for (place, is_secret) in letters.places.iter().zip(is_secret) {
             if is_secret {
-                // A piece that goes on from the one before is the same piece.
+                // A piece that goes on from the one before is the same piece; two may have a part of one character each.
                 if !was_secret {
-                    kept.push_str(&text[from..place.start]);
+                    kept.push_str(&text[from..place.start.max(from)]);
                     kept.push('…');
                 }
                 from = place.end;
@@ -129,16 +129,13 @@ fn decoded(units: &[(u8, Range<usize>)]) -> Vec<(u8, Range<usize>)> {
     let bytes: Vec<u8> = units.iter().map(|(byte, _)| *byte).collect();
     let (mut decoded, mut at) = (Vec::with_capacity(units.len()), 0);
     while at < units.len() {
-        match escape(&bytes[at..]) {
-            Some((len, meant)) => {
-                let place = units[at].1.start..units[at + len - 1].1.end;
-                decoded.extend(meant.into_iter().map(|byte| (byte, place.clone())));
-                at += len;
-            }
-            None => {
-                decoded.push(units[at].clone());
-                at += 1;
-            }
+        if let Some((len, meant)) = escape(&bytes[at..]) {
+            let place = units[at].1.start..units[at + len - 1].1.end;
+            decoded.extend(meant.into_iter().map(|byte| (byte, place.clone())));
+            at += len;
+        } else {
+            decoded.push(units[at].clone());
+            at += 1;
         }
     }
     decoded
@@ -176,22 +173,21 @@ fn escape(text: &[u8]) -> Option<(usize, Vec<u8>)> {
 /// A secret as it is and backwards, in hexadecimal, in base32 and base64 at any place of an encoded text, and in base64 twice; the first of
 /// them in UTF-16, too. Case and what stands between letters do not matter.
 fn spellings(secret: &str) -> Vec<String> {
+    let base64 = |bytes: &[u8], before| own_digits(&encode([&[0; 2][..before], bytes].concat()), before, 6);
+    let base32 = |bytes: &[u8], before| own_digits(&in_base32(&[&[0; 4][..before], bytes].concat()), before, 5);
     let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let mut all = vec![secret.to_owned(), secret.chars().rev().collect()];
-    for bytes in [secret.as_bytes(), &wide] {
-        all.push(in_hex(bytes));
-        all.extend((0..3).map(|before| own_digits(encode([vec![0; before], bytes.to_vec()].concat()), before, 6)));
-    }
-    all.extend((0..5).map(|before| own_digits(in_base32(&[vec![0; before], secret.into()].concat()), before, 5)));
     let once = encode(secret);
-    for once in [once.replace('+', "-").replace('/', "_"), once] {
-        all.extend((0..3).map(|before| own_digits(encode([vec![0; before], once.clone().into()].concat()), before, 6)));
+    let once_for_urls = once.replace('+', "-").replace('/', "_");
+    let mut all = vec![secret.to_owned(), secret.chars().rev().collect(), in_hex(secret.as_bytes()), in_hex(&wide)];
+    for bytes in [secret.as_bytes(), &wide, once.as_bytes(), once_for_urls.as_bytes()] {
+        all.extend((0..3).map(|before| base64(bytes, before)));
     }
+    all.extend((0..5).map(|before| base32(secret.as_bytes(), before)));
     all
 }
 
 /// The digits of an encoded text without those that depend on the bytes before, of so many bits each. The last one may depend on what follows.
-fn own_digits(encoded: String, before: usize, bits: usize) -> String {
+fn own_digits(encoded: &str, before: usize, bits: usize) -> String {
     let own = encoded[(before * 8).div_ceil(bits)..].trim_end_matches('=');
     own[..own.len().saturating_sub(1)].to_owned()
 }
@@ -334,5 +330,29 @@ mod tests {
         }
         let text = "the words of 0.AbCdEf and AbCd-EfGh/IjKl.MnO stay, as do %41, &amp; and \\u0041";
         assert_eq!(Redactor::new(["0.AbCdEfGhIjKlMnOpQrStUvWxYz"]).redact(text), text);
+    }
+
+    #[test]
+    fn a_piece_may_end_and_another_begin_within_one_character() {
+        let (before, after) = ("abcdefghijklmno", "pqrstuvwxyz0123");
+        // Both characters begin with E0 and end with B9.
+        let redactor = Redactor::new([&*format!("{before}\u{939}{after}")]);
+        assert_eq!(redactor.redact(&format!("{before}\u{979}{after} no")), "…… no");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
+        #[test]
+        fn no_text_and_no_secret_break_the_redactor(
+            secret in r"(\PC|%|&#|;|\\u|0x|[0-9a-f]{4}){0,40}",
+            text in r"(\PC|%|&#|;|\\u|0x|[0-9a-f]{4}){0,80}",
+        ) {
+            let letters = |text: &str| Letters::of(text).bytes;
+            let redactor = Redactor::new([&*secret]);
+            let shown = redactor.redact(&format!("{text} {secret} {text}"));
+            let (shown, secret) = (letters(&shown), letters(&secret));
+            let is_shown = |piece: &[u8]| shown.windows(piece.len()).any(|window| window == piece);
+            assert!(secret.len() < PIECE || !is_shown(&secret), "{shown:?}");
+        }
     }
 }

@@ -323,7 +323,7 @@ fn a_claims_challenge_that_repeats_the_token_is_not_part_of_the_hint() {
     let token = "0.AbCdEfGhIjKlMnOpQrStUvWxYz~0123456789.abcdefghijklmnopqrstuvwxyz";
     let person = Person::new();
     log_in_with(&person, token, TENANT).succeeds();
-    let escaped: String = token.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let escaped = token.bytes().fold(String::new(), |text, byte| text + &format!("\\u{byte:04x}"));
     let words = "AADSTS50076: more is required";
     let refused = serde_json::json!({
         "error": "interaction_required", "error_description": words, "claims": format!(r#"{{"a":"{escaped}"}}"#)
