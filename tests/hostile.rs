@@ -516,6 +516,26 @@ fn a_token_that_a_registry_repeats_is_not_shown_whole_or_in_pieces() {
     }
 }
 
+#[test]
+fn a_piece_of_a_token_in_a_correlation_id_is_not_shown() {
+    let (home, simulator) = world();
+    let token = access_token(&simulator);
+    let given = json(format!(r#"{{"token_type":"Bearer","access_token":"{token}","expires_in":3599}}"#));
+    let hex = token[40..56].bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let id = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
+    for id in [id, hex.repeat(2), token[40..56].to_owned()] {
+        let head = format!("HTTP/1.1 403 F\r\nX-Ms-Correlation-Request-Id: {id}\r\nContent-Length: 0\r\n\r\n");
+        simulator.change(|settings| {
+            settings.faults = vec![
+                Fault::always(FaultAt::Authority, FaultKind::Raw(given.clone())),
+                Fault::always(FaultAt::Exchange, FaultKind::Raw(bytes(head))),
+            ];
+        });
+        let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
+        assert!(!answer.text().contains(&id), "{answer:#?}");
+    }
+}
+
 /// The refresh token, which `doctor` presents in several ways.
 #[test]
 fn a_refresh_token_that_a_registry_repeats_is_not_shown_by_the_doctor() {
