@@ -349,7 +349,7 @@ fn a_refresh_token_in_the_claims_of_an_access_token_is_not_shown() {
         let granted = serde_json::json!({"token_type": "Bearer", "access_token": access_token, "refresh_token": next});
         answers(&person, vec![said(200, &granted)]);
         let answer = person.get().fails();
-        let told = answer.stdout + &answer.stderr;
-        assert!(told.contains("`…`") && !told.contains(&next[..16]), "{told}");
+        let shown = answer.stdout + &answer.stderr;
+        assert!(shown.contains("`…`") && !shown.contains(&next[..16]), "{shown}");
     }
 }
