@@ -8,7 +8,8 @@ use crate::deadline::Clock;
 use crate::error::{Error, Refusal, printable};
 use crate::network::{self, Network, answer};
 use crate::registry::Registry;
-use crate::token::{AccessToken, RefreshToken};
+use crate::text::Redactor;
+use crate::token::{AccessToken, RefreshToken, is_guid};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -64,7 +65,10 @@ pub async fn refresh_token(
         }
         other => other,
     };
-    Err(refused(registry, refusal.without(access_token.secret()), correlation(&headers, &body)))
+    // A GUID has room for a piece of the token.
+    let redactor = Redactor::new([access_token.secret().expose_secret()]);
+    let correlation = correlation(&headers, &body).map(|id| redactor.redact(&id));
+    Err(refused(registry, refusal.without(access_token.secret()), correlation))
 }
 
 /// Where the exchange of a registry is.
@@ -130,12 +134,8 @@ fn is_about_the_token(said: &str) -> bool {
 
 /// The id that Azure's support asks for, from the header or, where that has none, from the message.
 pub(crate) fn correlation(headers: &HeaderMap, body: &[u8]) -> Option<String> {
-    let of_header = answer::header(headers, "x-ms-correlation-request-id").filter(|id| is_id(id));
+    let of_header = answer::header(headers, "x-ms-correlation-request-id").filter(|id| is_guid(id));
     of_header.or_else(|| message(body)?.1)
-}
-
-fn is_id(id: &str) -> bool {
-    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// The first message of a body in the registry's error shape (Docker registry API, "errors"), and the correlation id that stands at its end.
@@ -143,7 +143,7 @@ fn message(body: &[u8]) -> Option<(String, Option<String>)> {
     let errors: Errors = serde_json::from_slice(body).ok()?;
     let whole = errors.errors.first()?.message.trim_end();
     let (text, id) = match whole.rsplit_once("CorrelationId:") {
-        Some((text, id)) if is_id(id.trim()) => (text, Some(id.trim().to_owned())),
+        Some((text, id)) if is_guid(id.trim()) => (text, Some(id.trim().to_owned())),
         _ => (whole, None),
     };
     Some((printable(text), id))
@@ -175,7 +175,10 @@ mod tests {
     fn the_correlation_id_is_that_of_the_header_or_else_of_the_message() {
         let body = r#"{"errors":[{"message":"no. CorrelationId: 0a3728f5-aee8-4ea1-9b84-4dc6e1aef664"}]}"#;
         for (header, body, expected) in [
-            (Some("d0359bee"), body, Some("d0359bee")),
+            (Some("d0359bee-b9d7-4a44-9b6b-9c5d0d7f8e21"), body, Some("d0359bee-b9d7-4a44-9b6b-9c5d0d7f8e21")),
+            // Hexadecimal digits of half a token.
+            (Some("d0359bee"), "", None),
+            (None, r#"{"errors":[{"message":"no. CorrelationId: 68756e7465723268756e746572320000"}]}"#, None),
             (Some("not an id"), body, Some("0a3728f5-aee8-4ea1-9b84-4dc6e1aef664")),
             (None, body, Some("0a3728f5-aee8-4ea1-9b84-4dc6e1aef664")),
             (None, r#"{"errors":[{"message":"CorrelationId: $(reboot)"}]}"#, None),
@@ -203,7 +206,7 @@ mod tests {
 
     #[test]
     fn every_answer_of_an_exchange_has_its_sentence() {
-        let unauthorized = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 1"}]}"#;
+        let unauthorized = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 0a3728f5-aee8-4ea1-9b84-4dc6e1aef664"}]}"#;
         for (status, headers, body, sentence) in [
             (200, vec![], r#"{"refresh_token":"a.b.c"}"#, "granted"),
             (200, vec![], r#"{"refresh_token":"a","more":[1]}"#, "granted"),

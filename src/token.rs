@@ -258,8 +258,8 @@ impl AccessToken {
             },
         };
         let expires = expiry_of(secret.expose_secret());
-        let object_id = claims.oid.as_str().filter(|id| is_guid(id)).map(str::to_owned);
-        Ok(Self { secret, tenant: claims.tid.as_str().map(str::to_owned), object_id, expires })
+        let id = |claim: &Value| claim.as_str().filter(|id| is_guid(id)).map(str::to_owned);
+        Ok(Self { tenant: id(&claims.tid), object_id: id(&claims.oid), secret, expires })
     }
 
     /// The token itself, for the body of one request or a store.
@@ -267,7 +267,7 @@ impl AccessToken {
         &self.secret
     }
 
-    /// The tenant (`tid`) that issued it, where the token can be read.
+    /// The tenant (`tid`) that issued it, where the token shows one. Anything but a GUID is none: the registry gets it, and people read it.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
@@ -287,12 +287,6 @@ impl AccessToken {
     pub fn is(&self, other: &Self) -> bool {
         self.secret.expose_secret() == other.secret.expose_secret()
     }
-}
-
-/// The claim that says when a token ends.
-#[derive(Debug, Deserialize)]
-struct Lifetime {
-    exp: u64,
 }
 
 /// A registry's refresh token, with the times that decide whether it is used again.
@@ -370,8 +364,8 @@ fn is_token(text: &str) -> bool {
     (1..=MAX_LENGTH).contains(&text.len()) && text.bytes().all(is_part)
 }
 
-/// Whether a claim is a GUID in its usual form.
-fn is_guid(text: &str) -> bool {
+/// Whether a text is a GUID in its usual form.
+pub(crate) fn is_guid(text: &str) -> bool {
     let is_in_place =
         |(at, byte): (usize, u8)| if [8, 13, 18, 23].contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
     text.len() == 36 && text.bytes().enumerate().all(is_in_place)
@@ -382,11 +376,9 @@ pub(crate) fn moment(seconds: u64) -> Option<SystemTime> {
     (seconds < END_OF_TIME).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
-/// `exp` of a JWT.
+/// `exp` of a JWT whose claims can be read.
 fn expiry_of(token: &str) -> Option<SystemTime> {
-    let Payload::Json(json) = payload(token) else { return None };
-    let claims: Lifetime = serde_json::from_slice(&json).ok()?;
-    moment(claims.exp)
+    moment(claims::read(token)?.get("exp")?.as_u64()?)
 }
 
 /// The part of a token between its first two dots.
@@ -489,6 +481,7 @@ mod tests {
             jwt(r#"{"exp":253402300800}"#),
             jwt(r#"{"exp":18446744073709551615}"#),
             jwt(r#"{"exp":1.5}"#),
+            jwt(&format!(r#"{{"a":{}{},"exp":10800}}"#, "[".repeat(5_000), "]".repeat(5_000))),
             SecretString::from("a.=.c"),
             SecretString::from("a.b.c.d"),
         ] {
@@ -596,9 +589,13 @@ mod tests {
 
     #[test]
     fn an_access_token_of_the_registry_audience_tells_its_tenant() {
+        let tenant = "0f9c7a52-3b1e-4d68-8a47-c5e2d1b60f93";
         for audience in [REGISTRY_AUDIENCE, "https://containerregistry.azure.net/", REGISTRY_RESOURCE_ID] {
-            let token = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":"t"}}"#)), &Audience::default()).unwrap();
-            assert_eq!(token.tenant(), Some("t"));
+            for (tid, expected) in [(tenant, Some(tenant)), ("68756e7465723268756e746572320000", None), ("contoso.example", None)]
+            {
+                let claims = format!(r#"{{"aud":"{audience}","tid":"{tid}"}}"#);
+                assert_eq!(AccessToken::new(jwt(&claims), &Audience::default()).unwrap().tenant(), expected, "{tid}");
+            }
         }
         for opaque in ["opaque", "encrypted.with.five.parts.each"] {
             assert_eq!(AccessToken::new(opaque.into(), &Audience::default()).unwrap().tenant(), None);

@@ -398,6 +398,22 @@ fn no_end_of_a_token_breaks_what_people_are_shown() {
     }
 }
 
+#[test]
+fn a_token_too_deep_to_be_read_is_handed_out_once_and_the_doctor_says_so() {
+    let (home, simulator) = world();
+    let token = token_until(&format!(r#""a":{}{},"exp":4102444800"#, "[".repeat(5_000), "]".repeat(5_000)));
+    let kind = FaultKind::Raw(json(format!(r#"{{"refresh_token":"{token}"}}"#)));
+    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, kind)]);
+    let mut command = bounded(&home, &simulator, &FaultAt::Exchange);
+    command.env("ACRSCOPED_LOG", "debug");
+    let answer = ask(command, "get", REGISTRY);
+    assert_eq!(answer.secret(), token);
+    assert!(answer.stderr.contains("the token cannot be kept"), "{answer:#?}");
+    let mut command = helper(&home, &simulator);
+    command.args(["doctor", "--plain", REGISTRY]);
+    assert!(run(command, "", LIMIT).stdout.contains("it cannot be read, and so is not kept"));
+}
+
 /// A user namespace has a user keyring of its own.
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
@@ -500,6 +516,26 @@ fn a_token_that_a_registry_repeats_is_not_shown_whole_or_in_pieces() {
     }
 }
 
+#[test]
+fn a_piece_of_a_token_in_a_correlation_id_is_not_shown() {
+    let (home, simulator) = world();
+    let token = access_token(&simulator);
+    let given = json(format!(r#"{{"token_type":"Bearer","access_token":"{token}","expires_in":3599}}"#));
+    let hex = token[40..56].bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let id = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-");
+    for id in [id, hex.repeat(2), token[40..56].to_owned()] {
+        let head = format!("HTTP/1.1 403 F\r\nX-Ms-Correlation-Request-Id: {id}\r\nContent-Length: 0\r\n\r\n");
+        simulator.change(|settings| {
+            settings.faults = vec![
+                Fault::always(FaultAt::Authority, FaultKind::Raw(given.clone())),
+                Fault::always(FaultAt::Exchange, FaultKind::Raw(bytes(head))),
+            ];
+        });
+        let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
+        assert!(!answer.text().contains(&id), "{answer:#?}");
+    }
+}
+
 /// The refresh token, which `doctor` presents in several ways.
 #[test]
 fn a_refresh_token_that_a_registry_repeats_is_not_shown_by_the_doctor() {
@@ -555,6 +591,103 @@ fn an_access_token_in_the_claims_of_a_refresh_token_is_not_shown_by_the_doctor()
         let answer = run(command, "", LIMIT);
         assert!(answer.stdout.contains("permissions: read, …"), "{answer:#?}");
         shows_no_part_of(&answer.text(), &token);
+    }
+}
+
+/// A JWT with these claims.
+fn jwt(claims: &serde_json::Value) -> String {
+    format!("e30.{}.c2ln", azure_core::base64::encode_url_safe(claims.to_string()).trim_end_matches('='))
+}
+
+/// The helper shows the audience and the tenant of a token, and an authority puts what it likes into them.
+#[test]
+fn a_client_secret_in_the_claims_of_an_access_token_is_not_shown() {
+    let secret = "n5~8Q.hunter2-Sesame_oPen0AndMore";
+    let hex = secret.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let tenant = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-");
+    let audience = "https://containerregistry.azure.net";
+    for claims in [
+        serde_json::json!({"aud": secret}),
+        serde_json::json!({"aud": hex}),
+        serde_json::json!({"aud": audience, "tid": tenant, "upn": secret}),
+    ] {
+        let (home, simulator) = world();
+        let given = serde_json::json!({"token_type": "Bearer", "access_token": jwt(&claims), "expires_in": 3599}).to_string();
+        simulator.change(|settings| {
+            settings.faults = vec![
+                Fault::always(FaultAt::Authority, FaultKind::Raw(json(given))),
+                Fault::always(FaultAt::Exchange, FaultKind::status(401)),
+            ];
+        });
+        for line in ["get", "doctor --plain contoso.azurecr.io"] {
+            let mut command = helper(&home, &simulator);
+            command.env("AZURE_CLIENT_SECRET", secret).args(line.split(' '));
+            let answer = run(command, REGISTRY, LIMIT).fails();
+            assert!(answer.text().contains('…'), "{answer:#?}");
+            shows_no_part_of(&answer.text(), secret);
+            shows_no_part_of(&answer.text().replace('-', ""), &hex);
+        }
+    }
+}
+
+#[test]
+fn a_mebibyte_of_words_of_an_authority_costs_little() {
+    let words = format!("{} AADSTS7000215: Invalid client secret provided.", "word ".repeat(200_000));
+    let refused = serde_json::json!({"error": "invalid_client", "error_description": words}).to_string();
+    let answer = replies(&FaultAt::Authority, &refused);
+    assert!(answer.stdout.starts_with(&format!("{PRINCIPAL} gave no access token: ")), "{answer:#?}");
+}
+
+/// The assertion of a CI job is made for one sign-in.
+#[test]
+fn an_assertion_of_a_job_that_the_authority_repeats_in_pieces_is_not_shown() {
+    let (home, simulator) = world();
+    let assertion = jwt(&serde_json::json!({"iss": "https://issuer.example", "sub": "repo:contoso/app:ref:refs/heads/main"}));
+    let minted = serde_json::json!({"value": assertion}).to_string();
+    let pieces: Vec<&str> = assertion.as_bytes().chunks(19).map(|piece| std::str::from_utf8(piece).expect("ASCII")).collect();
+    let words = format!("AADSTS700212: no {}", pieces.join(", "));
+    let refused = serde_json::json!({"error": "invalid_client", "error_description": words}).to_string();
+    simulator.change(|settings| {
+        settings.faults = vec![
+            Fault::always(FaultAt::Oidc, FaultKind::Raw(json(minted))),
+            Fault::always(FaultAt::Authority, FaultKind::Raw(json(refused))),
+        ];
+    });
+    let mut command = helper(&home, &simulator);
+    let url = "https://pipelines.actions.githubusercontent.com/oidc/github?api-version=2.0";
+    command.env_remove("AZURE_CLIENT_SECRET").env("ACTIONS_ID_TOKEN_REQUEST_URL", url);
+    command.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", &simulator.settings().oidc_request_token);
+    let answer = ask(command, "get", REGISTRY);
+    assert!(answer.stdout.contains("AADSTS700212: no …"), "{answer:#?}");
+    shows_no_part_of(&answer.text().replace(", ", ""), &assertion);
+}
+
+/// Text of an authority about a federated token.
+#[test]
+fn a_federated_token_that_the_authority_repeats_is_not_shown() {
+    let (home, simulator) = world();
+    let claims = serde_json::json!({"iss": "https://issuer.example", "sub": "system:serviceaccount:team:app", "jti": "0c1d~9"});
+    let assertion = jwt(&claims);
+    let file = home.path("federated");
+    std::fs::write(&file, &assertion).expect("our folder");
+    let pieces = assertion.as_bytes().chunks(2).map(|piece| std::str::from_utf8(piece).expect("ASCII"));
+    let base64 = azure_core::base64::encode(&assertion);
+    for said in [
+        base64.clone(),
+        base64.as_bytes().chunks(60).map(|it| std::str::from_utf8(it).expect("ASCII")).collect::<Vec<_>>().join(" "),
+        pieces.collect::<Vec<_>>().join(" "),
+        assertion[assertion.len() - 80..].to_owned(),
+    ] {
+        let refused = serde_json::json!({"error": "invalid_client", "error_description": format!("AADSTS700211: no {said}")});
+        simulator.change(|settings| {
+            settings.faults = vec![Fault::always(FaultAt::Authority, FaultKind::Raw(json(refused.to_string())))];
+        });
+        let mut command = helper(&home, &simulator);
+        command.env_remove("AZURE_CLIENT_SECRET").env("AZURE_FEDERATED_TOKEN_FILE", &file);
+        let answer = ask(command, "get", REGISTRY);
+        assert!(answer.stdout.contains("AADSTS700211: no …"), "{answer:#?}");
+        shows_no_part_of(&answer.text().replace(' ', ""), &assertion);
+        shows_no_part_of(&answer.text().replace(' ', ""), &base64);
     }
 }
 

@@ -8,7 +8,8 @@ use super::{KERNEL_KEYRING, LIFETIME, SERVICE};
 use keyring_core::api::{Credential, CredentialApi, CredentialPersistence, CredentialStoreApi};
 use keyring_core::{Entry, Error, Result};
 use keyutils::keytypes::User;
-use keyutils::{Key, Keyring, Permission, SpecialKeyring};
+use keyutils::{Key, KeyType as _, Keyring, KeyringSerial, Permission, SpecialKeyring};
+use keyutils_raw::{KEY_SPEC_USER_KEYRING, keyctl_describe, keyctl_read, keyctl_search};
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,16 +37,14 @@ impl CredentialStoreApi for Store {
 
     fn search(&self, spec: &HashMap<&str, &str>) -> Result<Vec<Entry>> {
         let service = spec.get("service").copied().unwrap_or(SERVICE);
-        let Some(keyring) = own_keyring()? else {
-            return Ok(vec![]);
-        };
-        let (keys, _) = keyring.read().map_err(failure)?;
-        Ok(keys
-            .iter()
-            .filter_map(|key| key.description().ok())
-            .filter_map(|found| found.description.strip_prefix(service)?.strip_prefix(' ').map(str::to_owned))
-            .map(|user| KernelKey::entry(service, &user))
-            .collect())
+        let users = own_keys()?.into_iter().filter_map(|key| {
+            let description = describe(key)?;
+            // `user;UID;GID;PERMISSIONS;DESCRIPTION` (keyctl_describe(3)).
+            let [kind, _, _, _, description] = description.splitn(5, ';').collect::<Vec<_>>().try_into().ok()?;
+            let user = description.strip_prefix(service)?.strip_prefix(' ')?;
+            (kind == User::name()).then(|| user.to_owned())
+        });
+        Ok(users.map(|user| KernelKey::entry(service, &user)).collect())
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -149,6 +148,39 @@ fn own_keyring() -> Result<Option<Keyring>> {
         Ok(keyring) => Ok(Some(keyring)),
         Err(Error::NoEntry) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Whatever is in our keyring. `keyutils` reads the description of each, and panics where another program's has a `;` or is no UTF-8.
+fn own_keys() -> Result<Vec<KeyringSerial>> {
+    let found = keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", SERVICE, None).map_err(failure);
+    let keyring = match found {
+        Ok(keyring) => keyring,
+        Err(Error::NoEntry) => return Ok(vec![]),
+        Err(error) => return Err(error),
+    };
+    let serials = fetch(|buffer| keyctl_read(keyring, Some(buffer.into()))).map_err(failure)?;
+    let serials = serials.chunks_exact(size_of::<i32>()).filter_map(|serial| serial.try_into().ok());
+    Ok(serials.filter_map(|serial| KeyringSerial::new(i32::from_ne_bytes(serial))).collect())
+}
+
+/// What the kernel says of a key, without the zero at its end. A key that is gone by now, or whose description is no text, is not ours.
+fn describe(key: KeyringSerial) -> Option<String> {
+    let mut description = fetch(|buffer| keyctl_describe(key, Some(buffer.into()))).ok()?;
+    description.pop();
+    String::from_utf8(description).ok()
+}
+
+/// Bytes of the kernel, which says how many there are, also when it has written none or only some of them.
+fn fetch(ask: impl Fn(&mut [u8]) -> keyutils::Result<usize>) -> keyutils::Result<Vec<u8>> {
+    let mut buffer = vec![];
+    loop {
+        let size = ask(&mut buffer)?;
+        let is_whole = size <= buffer.len();
+        buffer.resize(size, 0);
+        if is_whole {
+            return Ok(buffer);
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Our HTTP client as the one of the crate `oauth2`.
 
 use crate::network::{Network, answer, body};
-use crate::text::Redactor;
+use crate::text::Secrets;
 use oauth2::{AsyncHttpClient, ErrorResponse, HttpRequest, HttpResponse, RequestTokenError};
 use reqwest::{Client, Request};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// What Entra said in place of a token.
 #[derive(Clone, Debug)]
 pub(crate) struct Refused {
-    /// Its sentence, with an AADSTS code. Not yet made printable.
+    /// Its sentence, with an AADSTS code. Not yet made printable, and it may repeat what was sent.
     words: String,
     /// What another sign-in must answer (Microsoft, "Claims challenges, claims requests, and client capabilities"), as JSON.
     pub(crate) claims: Option<String>,
@@ -52,6 +52,8 @@ pub(super) struct Http {
     client: Client,
     network: Arc<Network>,
     refused: Mutex<Option<Refused>>,
+    /// What was sent.
+    secrets: Secrets,
 }
 
 /// The fields of a refusal that are looked at beside its words.
@@ -66,8 +68,9 @@ struct Challenge {
 const PENDING: [&str; 2] = ["authorization_pending", "slow_down"];
 
 impl Http {
-    pub(super) fn new(client: Client, network: Arc<Network>) -> Self {
-        Self { client, network, refused: Mutex::default() }
+    /// Adds what it sends to `secrets`.
+    pub(super) fn new(client: Client, network: Arc<Network>, secrets: Secrets) -> Self {
+        Self { client, network, refused: Mutex::default(), secrets }
     }
 
     /// The answer, or what stands in its place; `otherwise` where Entra has not said. Bytes that cannot be understood are not shown: they
@@ -87,7 +90,7 @@ impl Http {
     }
 
     async fn send(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
-        let secrets = Secrets::of(request.body());
+        secrets_of(request.body()).for_each(|secret| self.secrets.add(&secret));
         let request = Request::try_from(request)?;
         let response = self.network.send(&self.client, request).await.map_err(reqwest::Error::without_url)?;
         let (status, headers) = (response.status(), response.headers().clone());
@@ -95,9 +98,10 @@ impl Http {
         let challenge: Challenge = serde_json::from_slice(&bytes).unwrap_or_default();
         let is_pending = challenge.error.is_some_and(|error| PENDING.contains(&error.as_str()));
         let is_refused = !is_pending && (!status.is_success() || answer::is_web_page(&bytes));
+        let claims = challenge.claims.as_deref().and_then(self::challenge);
         let refused = is_refused.then(|| Refused {
-            words: secrets.left_out_of(&answer::words(status, &headers, &bytes)),
-            claims: challenge.claims.filter(|claims| is_challenge(claims) && secrets.left_out_of(claims) == *claims),
+            words: answer::words(status, &headers, &bytes),
+            claims: claims.filter(|claims| self.secrets.redactor().redact(claims) == *claims),
         });
         if let Ok(mut last) = self.refused.lock() {
             *last = refused;
@@ -109,32 +113,25 @@ impl Http {
     }
 }
 
-/// What was sent and must not be shown, even when a server repeats it.
-struct Secrets(Vec<SecretString>);
-
 /// The fields of a form that are secret.
 const SECRET: [&str; 4] = ["refresh_token", "code", "code_verifier", "device_code"];
 
 /// What is shorter is no secret, and may well be a part of a word.
 const SHORTEST: usize = 8;
 
-impl Secrets {
-    fn of(form: &[u8]) -> Self {
-        let fields = url::form_urlencoded::parse(form).filter(|(name, _)| SECRET.contains(&&**name));
-        Self(fields.map(|(_, value)| value.into_owned()).filter(|value| value.len() >= SHORTEST).map(Into::into).collect())
-    }
-
-    fn left_out_of(&self, text: &str) -> String {
-        Redactor::new(self.0.iter().map(|secret| secret.expose_secret())).redact(text)
-    }
+fn secrets_of(form: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
+    let fields = url::form_urlencoded::parse(form).filter(|(name, _)| SECRET.contains(&&**name));
+    fields.map(|(_, value)| value).filter(|value| value.len() >= SHORTEST)
 }
 
 /// The longest claims challenge that becomes part of a command to paste.
 const LONGEST_CHALLENGE: usize = 4 * 1024;
 
-/// Whether it can be a claims challenge: a JSON object of a bearable size.
-pub(super) fn is_challenge(claims: &str) -> bool {
-    claims.len() <= LONGEST_CHALLENGE && serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(claims).is_ok()
+/// The JSON of a claims challenge as we write it, without escapes that hide anything: an object of a bearable size.
+pub(super) fn challenge(claims: &str) -> Option<String> {
+    let claims = Some(claims).filter(|claims| claims.len() <= LONGEST_CHALLENGE)?;
+    let claims: serde_json::Map<String, serde_json::Value> = serde_json::from_str(claims).ok()?;
+    serde_json::to_string(&claims).ok()
 }
 
 impl<'c> AsyncHttpClient<'c> for Http {
@@ -170,23 +167,29 @@ mod tests {
 
     #[test]
     fn what_was_sent_in_secret_is_not_said_again() {
-        let secrets = Secrets::of(
-            b"client_id=04b07795-8ddb&refresh_token=0.AbC~dEf%2FGhI&code=d&code_verifier=verifier-of-it&device_code=devicecode-x",
-        );
+        let secrets = Secrets::default();
+        let form =
+            b"client_id=04b07795-8ddb&refresh_token=0.AbC~dEf%2FGhI&code=d&code_verifier=verifier-of-it&device_code=devicecode-x";
+        secrets_of(form).for_each(|secret| secrets.add(&secret));
         for secret in
             ["0.AbC~dEf/GhI", "0.AbC%7EdEf%2FGhI", "0.AbC%7edEf%2fGhI", "MC5BYkN+ZEVmL0doSQ==", "verifier-of-it", "devicecode-x"]
         {
-            assert_eq!(secrets.left_out_of(&format!("bad {secret} sent")), "bad … sent");
+            assert_eq!(secrets.redactor().redact(&format!("bad {secret} sent")), "bad … sent");
         }
-        assert_eq!(secrets.left_out_of("the words of 04b07795-8ddb stay"), "the words of 04b07795-8ddb stay");
+        assert_eq!(secrets.redactor().redact("the words of 04b07795-8ddb stay"), "the words of 04b07795-8ddb stay");
     }
 
     #[test]
     fn a_claims_challenge_is_an_object_of_a_bearable_size() {
-        assert!(is_challenge(r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#));
+        assert!(challenge(r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#).is_some());
         let long = format!(r#"{{"a":"{}"}}"#, "A".repeat(LONGEST_CHALLENGE));
         for none in ["", "AAAA", "[]", "1", long.as_str()] {
-            assert!(!is_challenge(none));
+            assert_eq!(challenge(none), None);
         }
+    }
+
+    #[test]
+    fn a_claims_challenge_is_kept_as_it_was_read_without_escapes() {
+        assert_eq!(challenge(r#"{"a" : "\u0030\u002eAbC"}"#).as_deref(), Some(r#"{"a":"0.AbC"}"#));
     }
 }

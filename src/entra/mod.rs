@@ -12,6 +12,7 @@ pub(crate) use who::Who;
 
 use crate::config::is_tenant;
 use crate::network::Network;
+use crate::text::Secrets;
 use crate::token::Audience;
 use answer::Answer;
 use anyhow::Context as _;
@@ -74,6 +75,7 @@ pub(crate) struct PublicClient {
     scopes: Vec<Scope>,
     /// A claims challenge, as JSON.
     claims: Option<String>,
+    secrets: Secrets,
 }
 
 /// Who signed in, and with what.
@@ -104,13 +106,14 @@ pub(crate) struct Device {
 }
 
 impl PublicClient {
-    /// The application `client_id`, whose access tokens are for `audience`.
+    /// The application `client_id`, whose access tokens are for `audience`. What it sends and gets is added to `secrets`.
     pub(crate) fn new(
         authority: &Url,
         tenant: &str,
         client_id: &str,
         audience: &Audience,
         http: (Client, Arc<Network>),
+        secrets: Secrets,
     ) -> anyhow::Result<Self> {
         let page = |name: &str| page(authority, tenant, name);
         let oauth = oauth2::Client::new(ClientId::new(client_id.to_owned()))
@@ -118,7 +121,7 @@ impl PublicClient {
             .set_device_authorization_url(DeviceAuthorizationUrl::new(page("devicecode")?)?)
             .set_token_uri(TokenUrl::new(page("token")?)?);
         let scopes = std::iter::once(audience.scope()).chain(SCOPES.map(str::to_owned)).map(Scope::new).collect();
-        Ok(Self { oauth, http: Http::new(http.0, http.1), scopes, claims: None })
+        Ok(Self { oauth, http: Http::new(http.0, http.1, secrets.clone()), scopes, claims: None, secrets })
     }
 
     /// The same, answering a claims challenge.
@@ -146,7 +149,7 @@ impl PublicClient {
         let request = self.oauth.exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()));
         let request = request.set_pkce_verifier(visit.verifier).set_redirect_uri(Cow::Owned(visit.redirect));
         let request = request.add_extra_param("scope", self.scope()).add_extra_param("client_info", "1");
-        Granted::of(&self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
+        self.granted(&self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
     }
 
     /// Begins a sign-in in a browser elsewhere.
@@ -166,14 +169,27 @@ impl PublicClient {
         // The crate looks at the time before it asks, and not while it waits.
         let asked = tokio::time::timeout(patience, request.request_async(&http, sleep, Some(patience)));
         let answer = asked.await.ok().context(NOT_ENTERED)?;
-        Granted::of(&self.http.answer(answer, NOT_ENTERED)?)
+        self.granted(&self.http.answer(answer, NOT_ENTERED)?)
     }
 
     /// A new access token for a refresh token, which may be exchanged for another by the way.
     pub(crate) async fn refresh(&self, token: &SecretString) -> anyhow::Result<Granted> {
         let token = RefreshToken::new(token.expose_secret().to_owned());
         let request = self.oauth.exchange_refresh_token(&token).add_scopes(self.scopes.clone());
-        Granted::of(&self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
+        self.granted(&self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
+    }
+
+    fn granted(&self, answer: &Answer) -> anyhow::Result<Granted> {
+        let access_token = answer.access_token().secret();
+        anyhow::ensure!(!access_token.is_empty(), NO_TOKEN);
+        let refresh_token = answer.refresh_token().map(RefreshToken::secret);
+        [access_token].into_iter().chain(refresh_token).for_each(|token| self.secrets.add(token));
+        let who = |token: &str| Who::read(token, answer.client_info.as_deref(), &self.secrets.redactor());
+        Ok(Granted {
+            access_token: access_token.clone().into(),
+            refresh_token: refresh_token.map(|token| token.clone().into()),
+            who: answer.id_token.as_deref().and_then(who),
+        })
     }
 
     fn scope(&self) -> String {
@@ -216,22 +232,10 @@ impl Device {
     }
 }
 
-impl Granted {
-    fn of(answer: &Answer) -> anyhow::Result<Self> {
-        let secret = answer.access_token().secret();
-        anyhow::ensure!(!secret.is_empty(), NO_TOKEN);
-        Ok(Self {
-            access_token: secret.clone().into(),
-            refresh_token: answer.refresh_token().map(|token| token.secret().clone().into()),
-            who: answer.id_token.as_deref().and_then(|token| Who::read(token, answer.client_info.as_deref())),
-        })
-    }
-}
-
 /// The JSON of a claims challenge that was typed in base64, as hints write it.
 pub(crate) fn claims(challenge: &str) -> anyhow::Result<String> {
     let bytes = azure_core::base64::decode(challenge.trim()).ok().context("it is not base64")?;
-    let text = String::from_utf8(bytes).ok().filter(|text| http::is_challenge(text));
+    let text = String::from_utf8(bytes).ok().and_then(|text| http::challenge(&text));
     text.context("it holds no JSON object, or a long one")
 }
 

@@ -1,7 +1,7 @@
 //! Who has signed in, as Entra says it beside a token.
 
 use crate::config::is_tenant;
-use crate::text::printable;
+use crate::text::{Redactor, printable};
 use azure_core::base64::decode_url_safe;
 use serde::Deserialize;
 
@@ -35,16 +35,18 @@ struct Home {
 }
 
 impl Who {
-    /// Reads an id token and what came beside it.
-    pub(super) fn read(id_token: &str, client_info: Option<&str>) -> Option<Self> {
+    /// Reads an id token and what came beside it. A name that holds a secret is none, and an account whose home does is no account.
+    pub(super) fn read(id_token: &str, client_info: Option<&str>, secrets: &Redactor) -> Option<Self> {
+        let shown = |text: &str| Some(secrets.redact(&printable(text))).filter(|shown| !shown.contains('…'));
         let claims: Claims = json(id_token.split('.').nth(1)?).filter(|claims: &Claims| is_tenant(&claims.tid))?;
         let home: Option<Home> = client_info.and_then(json);
         let home = match home {
             Some(Home { uid, utid }) => format!("{uid}.{utid}"),
             None => format!("{}.{}", claims.oid.unwrap_or(claims.sub), claims.tid),
         };
-        let username = claims.preferred_username.or(claims.name).unwrap_or_else(|| "somebody without a name".into());
-        Some(Self { home: printable(&home), username: printable(&username), tenant: claims.tid })
+        let username = claims.preferred_username.or(claims.name).and_then(|name| shown(&name));
+        let username = username.unwrap_or_else(|| "an account without a name".into());
+        Some(Self { home: shown(&home)?, username, tenant: shown(&claims.tid)? })
     }
 }
 
@@ -63,10 +65,11 @@ mod tests {
         let claims = r#"{"oid":"guest","sub":"s","tid":"abroad","preferred_username":"alice@contoso.example"}"#;
         let token = format!("e30.{}.c2ln", encoded(claims));
         let who = |home: &str| Who { home: home.into(), username: "alice@contoso.example".into(), tenant: "abroad".into() };
-        assert_eq!(Who::read(&token, Some(&encoded(r#"{"uid":"alice","utid":"home"}"#))), Some(who("alice.home")));
-        assert_eq!(Who::read(&token, None), Some(who("guest.abroad")));
-        assert_eq!(Who::read("canary", None), None);
+        let read = |token: &str, client_info: Option<&str>| Who::read(token, client_info, &Redactor::new([]));
+        assert_eq!(read(&token, Some(&encoded(r#"{"uid":"alice","utid":"home"}"#))), Some(who("alice.home")));
+        assert_eq!(read(&token, None), Some(who("guest.abroad")));
+        assert_eq!(read("canary", None), None);
         let astray = format!("e30.{}.c2ln", encoded(r#"{"sub":"s","tid":"//evil.example/x"}"#));
-        assert_eq!(Who::read(&astray, None), None);
+        assert_eq!(read(&astray, None), None);
     }
 }

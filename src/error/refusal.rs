@@ -136,8 +136,8 @@ impl Refusal {
         match self {
             Self::Denied { object_id, .. } => assign_role(registry, PULL, object_id.as_deref()),
             Self::InvalidToken { .. } => format!(
-                "if the registry is in another tenant, set `tenant` under {profile}. If it is in another cloud, check `authority` and \
-                 `audience`"
+                "if the registry is in another tenant, set `tenant` under {profile}. If your identity is in another cloud, set \
+                 `identity_cloud` there, and check `authority` and `audience`"
             ),
             Self::Firewall { address: Some(address) } if is_ipv6(address) => az("network-rule list"),
             Self::Firewall { address: Some(address) } => format!("{} --ip-address {address}", az("network-rule add")),

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::files::read_small;
 use crate::network::Network;
 use crate::registry::Cloud;
+use crate::text::Secrets;
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::http::{ClientMethodOptions, ClientOptions};
 use azure_identity::{
@@ -147,7 +148,7 @@ impl Application {
         }
     }
 
-    /// The secret that must not be shown even when a server repeats it.
+    /// The secret that is known before the sign-in.
     pub(super) fn secret(&self) -> Option<&SecretString> {
         match &self.proof {
             Proof::Secret(secret) | Proof::Given(secret) => Some(secret),
@@ -157,14 +158,15 @@ impl Application {
     }
 
     /// The application as a credential, which signs in at this authority; the outer error is one of settings or of the HTTP client,
-    /// the inner one the credential's own.
+    /// the inner one the credential's own. What it sends is added to `secrets`.
     pub(super) async fn credential(
         &self,
         authority: &Url,
         client_options: ClientOptions,
         network: &Arc<Network>,
+        secrets: &Secrets,
     ) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
-        let (tenant, client) = (self.tenant.value.clone(), self.client.value.clone());
+        let (tenant, client, secrets) = (self.tenant.value.clone(), self.client.value.clone(), secrets.clone());
         Ok(match &self.proof {
             Proof::Secret(secret) => {
                 let options = Some(ClientSecretCredentialOptions { client_options });
@@ -175,13 +177,18 @@ impl Application {
                 let certificate = read(settings.clone()).await?;
                 let (certificate, clock) = (Arc::new(certificate), network.clock());
                 let assertion = SignedAssertion::new(certificate, client.clone(), authority, &tenant, settings.send_chain, clock);
-                asserted(tenant, client, assertion, client_options)
+                asserted(tenant, client, Noted { assertion, secrets }, client_options)
             }
-            Proof::Given(assertion) => asserted(tenant, client, Given(assertion.clone()), client_options),
-            Proof::TokenFile(file) => asserted(tenant, client, TokenFile(file.clone()), client_options),
+            Proof::Given(assertion) => {
+                asserted(tenant, client, Noted { assertion: Given(assertion.clone()), secrets }, client_options)
+            }
+            Proof::TokenFile(file) => {
+                asserted(tenant, client, Noted { assertion: TokenFile(file.clone()), secrets }, client_options)
+            }
             Proof::Job(issuer) => {
                 let http = network.internet(issuer.host())?;
-                asserted(tenant, client, JobAssertion::new(issuer.clone(), http, network.clone()), client_options)
+                let assertion = JobAssertion::new(issuer.clone(), http, network.clone());
+                asserted(tenant, client, Noted { assertion, secrets }, client_options)
             }
         })
     }
@@ -219,11 +226,27 @@ fn told<T>(settings: Result<T, Error>) -> Result<T, String> {
 fn asserted(
     tenant: String,
     client: String,
-    assertion: impl ClientAssertion + 'static,
+    assertion: Noted<impl ClientAssertion + 'static>,
     client_options: ClientOptions,
 ) -> azure_core::Result<Arc<dyn TokenCredential>> {
     let options = ClientAssertionCredentialOptions { client_options };
     ClientAssertionCredential::new(tenant, client, assertion, Some(options)).map(|it| it as _)
+}
+
+/// An assertion that is added to the secrets of its identity when it is made.
+#[derive(Debug)]
+struct Noted<A> {
+    assertion: A,
+    secrets: Secrets,
+}
+
+#[async_trait::async_trait]
+impl<A: ClientAssertion> ClientAssertion for Noted<A> {
+    async fn secret(&self, options: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        let assertion = self.assertion.secret(options).await?;
+        self.secrets.add(&assertion);
+        Ok(assertion)
+    }
 }
 
 /// A federated token in a file. `WorkloadIdentityCredential` would send the newline at the end of the file along.

@@ -3,6 +3,7 @@
 
 use crate::files::read_small;
 use crate::network::answer::header;
+use crate::text::Secrets;
 use anyhow::{anyhow, bail};
 use reqwest::header::HeaderValue;
 use reqwest::{Response, StatusCode};
@@ -26,8 +27,8 @@ pub(super) fn installed() -> Option<Url> {
 /// The longest key, as the Azure SDKs take it.
 const KEY_LIMIT: usize = 4096;
 
-/// The value of `Authorization` that answers the agent's challenge.
-pub(super) fn answer(challenge: &Response) -> anyhow::Result<HeaderValue> {
+/// The value of `Authorization` that answers the agent's challenge. The key in it is added to `secrets`.
+pub(super) fn answer(challenge: &Response, secrets: &Secrets) -> anyhow::Result<HeaderValue> {
     let status = challenge.status();
     if status != StatusCode::UNAUTHORIZED {
         bail!("the agent of Azure Arc answered with {} in place of a challenge", status.as_u16());
@@ -39,6 +40,7 @@ pub(super) fn answer(challenge: &Response) -> anyhow::Result<HeaderValue> {
     })?;
     let key = Zeroizing::new(key);
     let key = std::str::from_utf8(&key).map_err(|_| anyhow!("{} holds no key", file.display()))?;
+    secrets.add(key.trim());
     let mut value = HeaderValue::from_str(&Zeroizing::new(format!("Basic {}", key.trim())))
         .map_err(|_| anyhow!("{} holds no key", file.display()))?;
     value.set_sensitive(true);

@@ -87,7 +87,9 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
             (0, _) => Ok(Err("nobody is signed in".into())),
             (_, 0) => {
                 let (cloud, word) = (&cloud.name, &cloud.cli_name);
-                Ok(Err(format!("nobody is signed in to {cloud}: `az cloud set --name {word}`, then `az login`")))
+                Ok(Err(format!(
+                    "nobody is signed in to {cloud}: `az cloud set --name {word}`, then `az login`; or set `identity_cloud`"
+                )))
             }
             _ => Err(Error::Setting {
                 name: folder.join(PROFILE).display().to_string(),
@@ -346,7 +348,10 @@ mod tests {
         assert_eq!(who(&CLOUDS[0]).unwrap(), "AzureCloud t1 alice ");
         assert_eq!(who(&CLOUDS[1]).unwrap(), "AzureUSGovernment t2 bob ");
         let nobody = who(&CLOUDS[2]).unwrap_err();
-        assert_eq!(nobody, "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`");
+        assert_eq!(
+            nobody,
+            "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`; or set `identity_cloud`"
+        );
     }
 
     #[test]
@@ -360,7 +365,10 @@ mod tests {
         // One that does not name its cloud is of the public one.
         assert_eq!(account_in(nulls.path(), &CLOUDS[0]).unwrap().unwrap().who(), "AzureCloud   ");
         let elsewhere = account_in(nulls.path(), &CLOUDS[2]).unwrap().unwrap_err();
-        assert_eq!(elsewhere, "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`");
+        assert_eq!(
+            elsewhere,
+            "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`; or set `identity_cloud`"
+        );
     }
 
     #[test]

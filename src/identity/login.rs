@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::logins::{self, Login};
 use crate::network::{self, Network};
 use crate::registry::Registry;
+use crate::text::Secrets;
 use crate::token::Audience;
 use crate::trust::is_in_user_namespace;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
@@ -32,6 +33,8 @@ pub(crate) struct Account {
     registry: Option<String>,
     /// Where it is written down, if it is.
     file: Option<PathBuf>,
+    /// Its tokens and codes that were sent or received.
+    pub(super) secrets: Secrets,
 }
 
 /// Who has signed in at the authority of a registry, or of no registry; the inner error says why nobody is a source here. Of several the one
@@ -56,7 +59,8 @@ pub(crate) fn account(config: &Config, registry: Option<&Registry>) -> Result<Re
 impl Account {
     fn new(login: Login, named: Option<&str>, registry: Option<&Registry>) -> Self {
         let tenant = named.map_or_else(|| login.tenant.clone(), str::to_owned);
-        Self { login, tenant, registry: registry.map(|registry| registry.host().to_owned()), file: None }
+        let registry = registry.map(|registry| registry.host().to_owned());
+        Self { login, tenant, registry, file: None, secrets: Secrets::default() }
     }
 
     /// Somebody who is about to sign in: to this tenant, else to the one that is set, else to the own one.
@@ -124,7 +128,8 @@ impl Account {
         network: &Arc<Network>,
     ) -> Result<anyhow::Result<PublicClient>, Error> {
         let http = network.internet(authority.host_str().unwrap_or_default())?;
-        Ok(PublicClient::new(authority, &self.tenant, &self.login.client_id, audience, (http, network.clone())))
+        let (client_id, http) = (&self.login.client_id, (http, network.clone()));
+        Ok(PublicClient::new(authority, &self.tenant, client_id, audience, http, self.secrets.clone()))
     }
 
     /// The account as a credential.

@@ -10,6 +10,7 @@ use crate::config::ManagedId;
 use crate::network::answer::words;
 use crate::network::{Network, body};
 use crate::registry::cloud_of_environment;
+use crate::text::Secrets;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::error::{Error, ErrorKind};
 use azure_core::time::OffsetDateTime;
@@ -171,6 +172,7 @@ pub(super) struct ManagedIdentity {
     endpoint: Arc<Endpoint>,
     id: Option<ManagedId>,
     network: Arc<Network>,
+    secrets: Secrets,
 }
 
 /// The answer with a token. Its times are strings or numbers, by platform; they are not needed here.
@@ -180,9 +182,9 @@ struct Granted {
 }
 
 impl ManagedIdentity {
-    /// The user-assigned identity of this name, or the system-assigned one.
-    pub(super) fn new(endpoint: Arc<Endpoint>, id: Option<ManagedId>, network: Arc<Network>) -> Self {
-        Self { endpoint, id, network }
+    /// The user-assigned identity of this name, or the system-assigned one. The key of Azure Arc is added to `secrets`.
+    pub(super) fn new(endpoint: Arc<Endpoint>, id: Option<ManagedId>, network: Arc<Network>, secrets: Secrets) -> Self {
+        Self { endpoint, id, network, secrets }
     }
 
     async fn ask(&self, resource: &str) -> anyhow::Result<SecretString> {
@@ -197,7 +199,7 @@ impl ManagedIdentity {
                 anyhow::bail!(words(status, &headers, &body(challenge).await?));
             }
             request = again.ok_or_else(|| anyhow::anyhow!("the request cannot be repeated"))?;
-            request.headers_mut().insert(reqwest::header::AUTHORIZATION, arc::answer(&challenge)?);
+            request.headers_mut().insert(reqwest::header::AUTHORIZATION, arc::answer(&challenge, &self.secrets)?);
         }
         let answer = self.network.send(&client, request).await.map_err(reqwest::Error::without_url)?;
         let (status, headers) = (answer.status(), answer.headers().clone());

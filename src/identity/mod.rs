@@ -21,6 +21,7 @@ use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value
 use crate::error::{Error, SignIn, config_file};
 use crate::network::{Network, Transport};
 use crate::registry::{CLOUDS, Cloud, Registry};
+use crate::text::Secrets;
 use crate::token::{AccessToken, Audience, NotSent};
 pub(crate) use azure_cli::names as azure_cli_names;
 
@@ -93,6 +94,8 @@ pub struct Identity {
     skipped: Vec<String>,
     /// The only source that may be used, if it is set.
     only: Option<SourceName>,
+    /// What it proves itself with, which must not be shown even when a server repeats it.
+    secrets: Secrets,
 }
 
 impl Identity {
@@ -142,6 +145,7 @@ impl Identity {
         let authority_origin = config.authority_origin.clone();
         let (cloud, own_cloud) = (cloud.clone(), config.identity_cloud.clone());
         let file = config_file(&sources.config_file);
+        let secrets = source.secrets();
         Self {
             source,
             authority,
@@ -156,6 +160,7 @@ impl Identity {
             registry,
             skipped,
             only,
+            secrets,
         }
     }
 
@@ -280,7 +285,7 @@ impl Identity {
             }),
             NotSent::Audience(audience) => Error::WrongAudience {
                 source: self.to_string(),
-                audience: crate::error::printable(&audience),
+                audience: self.secrets.redactor().redact(&audience),
                 requested: self.audience.as_str().to_owned(),
             },
         })
@@ -293,8 +298,8 @@ impl Identity {
 
     /// Whose token a registry refused, and which tenant it may have wanted, a line each.
     pub fn notes(&self, token: &AccessToken) -> Vec<String> {
-        let tenant = token.tenant().filter(|tenant| refusal::is_tenant(tenant));
-        let mut lines: Vec<String> = tenant.map(|tenant| format!("signed in: {self}, in tenant {tenant}")).into_iter().collect();
+        let mut lines: Vec<String> =
+            token.tenant().map(|tenant| format!("signed in: {self}, in tenant {tenant}")).into_iter().collect();
         if let (Source::Application(_), Some(origin)) = (&self.source, &self.authority_origin) {
             lines.push(format!("the authority {} was set by {origin}", self.asked_host()));
         }
@@ -305,7 +310,8 @@ impl Identity {
                 lines.push(format!("to sign in to another tenant, set {}", self.tenant_setting));
             }
         }
-        lines
+        let redactor = self.secrets.redactor();
+        lines.iter().map(|line| redactor.redact(line)).collect()
     }
 
     /// The credential of the source; the outer error is one of settings or of the HTTP client, the inner one the credential's own.
@@ -316,10 +322,10 @@ impl Identity {
     ) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
         Ok(match &self.source {
             Source::Application(application) => {
-                return application.credential(&self.authority, self.entra_options(network)?, network).await;
+                return application.credential(&self.authority, self.entra_options(network)?, network, &self.secrets).await;
             }
             Source::ManagedIdentity { id, endpoint } => {
-                Ok(Arc::new(ManagedIdentity::new(endpoint.clone(), id.clone(), network.clone())) as _)
+                Ok(Arc::new(ManagedIdentity::new(endpoint.clone(), id.clone(), network.clone(), self.secrets.clone())) as _)
             }
             Source::Login(account) => {
                 let client = account.client(&self.authority, &self.audience, network)?;
@@ -352,14 +358,26 @@ impl Identity {
         }
     }
 
-    /// The secret of the source, which must not be shown even when a server repeats it.
-    fn secret(&self) -> Option<&str> {
-        let secret = match &self.source {
-            Source::Application(application) => application.secret(),
-            Source::ManagedIdentity { endpoint, .. } => endpoint.proof(),
-            Source::Login(_) | Source::AzureCli(_) | Source::DeveloperCli(_) => None,
+    /// What it has proved itself with by now, and the tokens that it got.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}
+
+impl Source {
+    /// The secrets that are known before a sign-in adds more.
+    fn secrets(&self) -> Secrets {
+        let secret = match self {
+            Self::Application(application) => application.secret(),
+            Self::ManagedIdentity { endpoint, .. } => endpoint.proof(),
+            Self::Login(account) => return account.secrets.clone(),
+            Self::AzureCli(_) | Self::DeveloperCli(_) => None,
         };
-        secret.map(|secret| secret.expose_secret())
+        let secrets = Secrets::default();
+        if let Some(secret) = secret {
+            secrets.add(secret.expose_secret());
+        }
+        secrets
     }
 }
 
@@ -706,6 +724,31 @@ mod tests {
         for (at, other) in others.iter().enumerate() {
             assert_ne!(mine, *other);
             assert!(!others[at + 1..].contains(other));
+        }
+    }
+
+    /// A token of Entra with these claims.
+    fn token(claims: &serde_json::Value) -> SecretString {
+        let payload = azure_core::base64::encode_url_safe(claims.to_string());
+        format!("e30.{}.c2ln", payload.trim_end_matches('=')).into()
+    }
+
+    #[test]
+    fn a_claim_that_repeats_the_secret_of_its_identity_is_not_shown() {
+        let secret = "n5~8Q.hunter2-Sesame_oPen";
+        let hex = secret.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let principal = [SECRET[0], SECRET[1], ("AZURE_CLIENT_SECRET", secret)];
+        let app_service = [("IDENTITY_ENDPOINT", "http://127.0.0.1/msi"), ("IDENTITY_HEADER", secret)];
+        for rows in [&principal[..], &app_service] {
+            let identity = choose(rows, "contoso.azurecr.io").unwrap();
+            for audience in [secret, &hex] {
+                let error = identity.judge(token(&serde_json::json!({"aud": audience}))).unwrap_err();
+                assert!(matches!(error, Error::WrongAudience { audience, .. } if audience == "`…`"));
+            }
+            let tenant = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-");
+            let claims = serde_json::json!({"aud": crate::token::REGISTRY_AUDIENCE, "tid": tenant});
+            let token = identity.judge(token(&claims)).unwrap();
+            assert_eq!(identity.notes(&token), [format!("signed in: {identity}, in tenant …")]);
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
             hint: Some(hint.into()),
         });
     }
-    let lines = said(error, identity.secret());
+    let lines = said(error, &identity.secrets().redactor());
     let code = lines.iter().find_map(|line| entra_code(line));
     let challenge = network::chain(error).find_map(|cause| cause.downcast_ref::<Refused>()?.claims.as_deref());
     let first = lines.first().map(String::as_str).unwrap_or_default();
@@ -88,16 +88,15 @@ fn namesakes(identity: &Identity, said: &str) -> Option<String> {
 /// How much of what a source said is read.
 const LONGEST_ACCOUNT: usize = 16 * 1024;
 
-/// What the source said, a printable line each, the sentence first; `secret` is left out should it have been repeated.
-fn said(error: &azure_core::Error, secret: Option<&str>) -> Vec<String> {
+/// What the source said, a printable line each, the sentence first, without secrets that it repeats.
+fn said(error: &azure_core::Error, secrets: &Redactor) -> Vec<String> {
     let innermost = network::chain(error).last().map(ToString::to_string).unwrap_or_default();
-    // Made visible first: characters that are not drawn could else stand in the middle of a secret.
-    let lines: Vec<String> = innermost.lines().map(visible).collect();
-    let text = Redactor::new(secret).redact(&lines.join("\n"));
     // The reason stands at the end of a long account.
-    let start = text.len().saturating_sub(LONGEST_ACCOUNT);
-    let start = (start..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    let innermost = text[start..].to_owned();
+    let start = innermost.len().saturating_sub(LONGEST_ACCOUNT);
+    let start = (start..innermost.len()).find(|at| innermost.is_char_boundary(*at)).unwrap_or_default();
+    // Made visible first: characters that are not drawn could else stand in the middle of a secret.
+    let lines: Vec<String> = innermost[start..].lines().map(visible).collect();
+    let innermost = secrets.redact(&lines.join("\n"));
     // Entra puts what support asks for behind the sentence.
     let text = [" Trace ID:", " Correlation ID:", " Timestamp:"]
         .iter()
@@ -273,7 +272,7 @@ mod tests {
             "AADSTS7000215: Invalid client secret provided. Trace ID: 1 Correlation ID: 2 Timestamp: 2026-01-01 00:00:00Z",
         );
         assert_eq!(
-            said(&error, None),
+            said(&error, &Redactor::new([])),
             [
                 "AADSTS7000215: Invalid client secret provided.",
                 "Trace ID: 1",
@@ -287,7 +286,7 @@ mod tests {
     fn a_secret_that_is_repeated_in_any_form_is_left_out() {
         for echoed in ["7b7~4T/Q", "7b7%7E4T%2FQ", "7b7%7e4T%2fQ", "7b7~4\u{200b}T/Q"] {
             let error = azure_core::Error::with_message(ErrorKind::Credential, format!("cannot parse client_secret={echoed}&x"));
-            assert_eq!(said(&error, Some("7b7~4T/Q")), ["cannot parse client_secret=…&x"]);
+            assert_eq!(said(&error, &Redactor::new(["7b7~4T/Q"])), ["cannot parse client_secret=…&x"]);
         }
     }
 
@@ -298,7 +297,7 @@ mod tests {
             ("WARNING: old\nERROR: AADSTS50076: MFA\nRun the command below", "AADSTS50076: MFA"),
             ("Traceback (most recent call last):\n  File x\nConnectionError: gone\n", "ConnectionError: gone"),
         ] {
-            assert_eq!(said(&credential_error(stderr), None)[0], first);
+            assert_eq!(said(&credential_error(stderr), &Redactor::new([]))[0], first);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Answers that are not what was asked for, in words. Exchange and sign-in meet the same proxies, portals and busy servers.
 
-use crate::error::{IN_THE_WAY, printable};
+use crate::error::{IN_THE_WAY, printable, visible};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
@@ -53,7 +53,9 @@ pub fn words(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> String {
 
 /// Where a redirect leads.
 pub fn location(status: StatusCode, headers: &HeaderMap) -> Option<String> {
-    header(headers, LOCATION.as_str()).filter(|location| status.is_redirection() && !location.is_empty())
+    header(headers, LOCATION.as_str())
+        .map(|location| printable(&location))
+        .filter(|location| status.is_redirection() && !location.is_empty())
 }
 
 /// Seconds that a busy server asks to wait.
@@ -61,9 +63,9 @@ pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
     header(headers, RETRY_AFTER.as_str())?.parse().ok()
 }
 
-/// A header's value, made printable.
+/// A header's value on one line, whole: what is read of it may be long.
 pub fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    Some(printable(&String::from_utf8_lossy(headers.get(name)?.as_bytes())))
+    Some(visible(&String::from_utf8_lossy(headers.get(name)?.as_bytes())))
 }
 
 /// Whether an answer is the page of a proxy or a portal. A page with a 5xx is the service's own, since its web server has no other form for it;

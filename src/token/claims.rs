@@ -38,8 +38,7 @@ pub struct Access {
 impl Claims {
     /// Reads a token; `None` when it is opaque or encrypted.
     pub fn of(token: &SecretString) -> Option<Self> {
-        let Payload::Json(json) = payload(token.expose_secret()) else { return None };
-        let claims: Value = serde_json::from_slice(&json).ok()?;
+        let claims = read(token.expose_secret())?;
         claims.is_object().then(|| Self {
             audience: text(&claims, "aud"),
             tenant: text(&claims, "tid").or_else(|| text(&claims, "tenant")),
@@ -54,12 +53,17 @@ impl Claims {
 impl Claims {
     /// Everyone and everything that a token names for people to read.
     pub fn names(token: &SecretString) -> Vec<String> {
-        let Payload::Json(json) = payload(token.expose_secret()) else { return vec![] };
-        let claims: Value = serde_json::from_slice(&json).unwrap_or_default();
+        let claims = read(token.expose_secret()).unwrap_or_default();
         let names =
             ["name", "unique_name", "upn", "preferred_username", "given_name", "family_name", "email", "app_displayname", "sub"];
         names.iter().filter_map(|name| text(&claims, name)).collect()
     }
+}
+
+/// The claims of a JWT as JSON, unless they cannot be read or are nested more than 128 deep.
+pub(super) fn read(token: &str) -> Option<Value> {
+    let Payload::Json(json) = payload(token) else { return None };
+    serde_json::from_slice(&json).ok()
 }
 
 fn access(claim: &Value) -> Vec<Access> {

@@ -99,3 +99,24 @@ fn a_login_tells_how_rootless_podman_gets_one_too() {
     );
     assert!(words.contains(&line), "{said}");
 }
+
+/// Any program of the user can put keys into our keyring, under any name.
+#[test]
+#[ignore = "needs keyutils and root: run tests/run"]
+fn an_odd_key_of_another_program_is_skipped() {
+    let user = User::new("keyutils");
+    user.ask("get").secret();
+    let script = r#"ring=$(keyctl search @u keyring docker-credential-acrscoped) &&
+        keyctl add user 'odd;key' x "$ring" && keyctl add user 'docker-credential-acrscoped a;b' x "$ring" &&
+        keyctl add user "$(printf 'odd\377')" x "$ring" && keyctl add user "$(printf 'docker-credential-acrscoped \377')" x "$ring" &&
+        keyctl newring 'odd;ring' "$ring""#;
+    let mut odd = user.command("sh");
+    odd.args(["-c", script]);
+    crate::support::run(odd, "", crate::support::LIMIT).succeeds();
+    let status = user.run(&format!("{} status --json", user.helper().display()), "").succeeds().json();
+    assert_eq!(status["registries"].as_array().map(Vec::len), Some(1), "{status}");
+    assert!(user.ask("list").stdout.contains(REGISTRY));
+    user.run(&format!("{} logout --all", user.helper().display()), "").succeeds();
+    assert_eq!(user.ask("list").stdout.trim(), "{}");
+    assert_eq!(user.ask("erase").code(), 0);
+}

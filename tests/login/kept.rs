@@ -229,7 +229,13 @@ fn answers(person: &Person, answers: Vec<FaultKind>) {
 
 /// A login with a token of this test's choice, of a tenant that may be none.
 fn log_in_with(person: &Person, token: &str, tenant: &str) -> crate::support::Answer {
-    let claims = serde_json::json!({"sub": "s", "tid": tenant, "preferred_username": "alice@contoso.example"}).to_string();
+    let claims = serde_json::json!({"sub": "s", "tid": tenant, "preferred_username": "alice@contoso.example"});
+    log_in_as(person, token, &claims)
+}
+
+/// The same with these claims in the id token.
+fn log_in_as(person: &Person, token: &str, claims: &serde_json::Value) -> crate::support::Answer {
+    let claims = claims.to_string();
     let id_token = format!("e30.{}.c2ln", azure_core::base64::encode_url_safe(claims).trim_end_matches('='));
     let page = "https://microsoft.com/devicelogin";
     let code =
@@ -292,4 +298,58 @@ fn an_endless_claims_challenge_is_not_part_of_the_hint() {
         answer.stderr.ends_with(&format!("hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n")),
         "{answer:#?}"
     );
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_refresh_token_that_comes_back_as_a_name_is_neither_shown_nor_written_down() {
+    let token = "0.AbCdEfGhIjKlMnOpQrStUvWxYz~0123456789.abcdefghijklmnopqrstuvwxyz";
+    let person = Person::new();
+    let named = serde_json::json!({"sub": "s", "tid": TENANT, "preferred_username": token});
+    let answer = log_in_as(&person, token, &named).succeeds();
+    assert!(answer.stdout.contains("signed in as an account without a name"), "{answer:#?}");
+    let all = answer.stdout + &answer.stderr + &person.logins().unwrap();
+    assert!(!all.contains(&token[..16]), "{all}");
+    person.run("logout").succeeds();
+    let answer = log_in_as(&person, token, &serde_json::json!({"sub": token, "tid": TENANT})).fails();
+    assert!(answer.stderr.contains("the answer does not hold who has signed in"), "{answer:#?}");
+    assert!(!answer.stderr.contains(&token[..16]), "{answer:#?}");
+    assert!(person.logins().is_none());
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_claims_challenge_that_repeats_the_token_is_not_part_of_the_hint() {
+    let token = "0.AbCdEfGhIjKlMnOpQrStUvWxYz~0123456789.abcdefghijklmnopqrstuvwxyz";
+    let person = Person::new();
+    log_in_with(&person, token, TENANT).succeeds();
+    let escaped = token.bytes().fold(String::new(), |text, byte| text + &format!("\\u{byte:04x}"));
+    let words = "AADSTS50076: more is required";
+    let refused = serde_json::json!({
+        "error": "interaction_required", "error_description": words, "claims": format!(r#"{{"a":"{escaped}"}}"#)
+    });
+    answers(&person, vec![said(400, &refused)]);
+    let answer = person.get().fails();
+    assert!(
+        answer.stderr.ends_with(&format!("hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n")),
+        "{answer:#?}"
+    );
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_refresh_token_in_the_claims_of_an_access_token_is_not_shown() {
+    let token = "0.AbCdEfGhIjKlMnOpQrStUvWxYz~0123456789.abcdefghijklmnopqrstuvwxyz";
+    let person = Person::new();
+    log_in_with(&person, token, TENANT).succeeds();
+    for next in [token, "1.ZyXwVuTsRqPoNmLkJiHgFeDcBa~9876543210.zyxwvutsrqponmlkjihgfedcba"] {
+        let claims = serde_json::json!({"aud": next}).to_string();
+        let claims = azure_core::base64::encode_url_safe(claims);
+        let access_token = format!("e30.{}.c2ln", claims.trim_end_matches('='));
+        let granted = serde_json::json!({"token_type": "Bearer", "access_token": access_token, "refresh_token": next});
+        answers(&person, vec![said(200, &granted)]);
+        let answer = person.get().fails();
+        let shown = answer.stdout + &answer.stderr;
+        assert!(shown.contains("`…`") && !shown.contains(&next[..16]), "{shown}");
+    }
 }

@@ -3,7 +3,7 @@
 use crate::rows::{Row, managed_identity};
 use crate::stage::{CLOUDS, Stage};
 use crate::support::namespace::with_arc_keys;
-use simulator::{ArcAgent, Endpoint, FaultAt};
+use simulator::{ArcAgent, Endpoint, Fault, FaultAt, FaultKind, Raw};
 use std::fs;
 use std::path::PathBuf;
 
@@ -103,4 +103,24 @@ fn a_key_that_cannot_be_one_is_not_sent() {
         assert!(answer.stdout.ends_with("/odd.key holds no key\n"), "{answer:#?}");
         assert_eq!(stage.requests().len(), 1, "{:?}", stage.requests());
     }
+}
+
+#[test]
+#[ignore = "needs namespaces: run tests/run"]
+fn a_key_that_the_agent_repeats_is_not_shown() {
+    let key = "n5-8Q.hunter2-Sesame_oPen0AndMore";
+    let mut stage = Stage::new(&CLOUDS[0]);
+    set_up_with(&mut stage, |_| {});
+    fs::write(keys(&stage).join("known.key"), key).expect("our folder");
+    let answer = |status: &str, body: &str| {
+        let head =
+            format!("HTTP/1.1 {status}\r\nWWW-Authenticate: Basic realm={FOLDER}/known.key\r\nContent-Length: {}", body.len());
+        FaultKind::Raw(Raw { start: format!("{head}\r\n\r\n{body}").into_bytes(), ..Raw::default() })
+    };
+    let refused = answer("400 B", &format!(r#"{{"error":"invalid_client","error_description":"bad key {key} sent"}}"#));
+    let faults = [answer("401 U", ""), refused].map(|kind| Fault::once(FaultAt::Arc, kind));
+    stage.simulator.change(|settings| settings.faults = faults.into());
+    let answer = stage.get().fails();
+    assert!(answer.stdout.ends_with("bad key … sent\n"), "{answer:#?}");
+    assert!(!answer.text().contains(&key[..16]), "{answer:#?}");
 }

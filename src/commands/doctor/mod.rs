@@ -26,7 +26,6 @@ use crate::error::Error;
 use crate::registry::Registry;
 use crate::runtime;
 use crate::terminal::Mark;
-use crate::text::Redactor;
 use crate::token::{AccessToken, RefreshToken};
 use check::Check;
 use clap::Args;
@@ -211,9 +210,11 @@ async fn examine(
     }
     checks.push(keyring);
     checks.extend(wiring::look(context, registry));
-    // A registry may repeat a token in the claims of its own.
-    let secrets = [access_token.as_ref().map(AccessToken::secret), refresh_token.as_ref().map(RefreshToken::secret)];
-    let redactor = Redactor::new(secrets.into_iter().flatten().map(|secret| secret.expose_secret()));
+    // Entra may repeat a secret in the claims of its token, and a registry a token in those of its own.
+    let secrets = sign_in.secrets();
+    let tokens = [access_token.as_ref().map(AccessToken::secret), refresh_token.as_ref().map(RefreshToken::secret)];
+    tokens.into_iter().flatten().for_each(|token| secrets.add(token.expose_secret()));
+    let redactor = secrets.redactor();
     checks.into_iter().map(|check| check.map(|text| redactor.redact(&text))).collect()
 }
 

@@ -10,6 +10,7 @@ use crate::identity::Identity;
 use crate::network::Network;
 use crate::registry::Registry;
 use crate::session::{Session, skewed};
+use crate::text::Secrets;
 use crate::token::{AccessToken, Claims, RefreshToken};
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,6 +52,11 @@ impl<'a> SignIn<'a> {
             Err(error) => (None, Check::failed(IDENTITY, &error)),
         };
         (Self { registry, clock, has_repository, session, deadline, network }, check.since(started))
+    }
+
+    /// What the identity has proved itself with by now.
+    pub(super) fn secrets(&self) -> Secrets {
+        self.session.as_ref().map(|session| session.identity().secrets().clone()).unwrap_or_default()
     }
 
     /// Signs in. That nobody can be is the first check's matter, which is then replaced.
@@ -119,7 +125,7 @@ impl<'a> SignIn<'a> {
         {
             return Check::bad(REFRESH_TOKEN, format!("it is for {other}, not for {host}"));
         }
-        let Some(expires) = claims.expires else {
+        let Some(expires) = token.expires() else {
             return Check::warning(REFRESH_TOKEN, "it does not say when it ends, and so is not kept: each call signs in");
         };
         if !token.is_valid(now) {

@@ -12,12 +12,11 @@ use crate::tokens::{self, Principal};
 use crate::wire::{self, Reply, with};
 use crate::world::World;
 
-const HOSTS: [(&str, &str); 6] = [
+const HOSTS: [(&str, &str); 5] = [
     ("management.azure.com", "AzureCloud"),
     ("management.core.windows.net", "AzureCloud"),
     ("management.usgovcloudapi.net", "AzureUSGovernment"),
     ("management.chinacloudapi.cn", "AzureChinaCloud"),
-    ("management.microsoftazure.de", "AzureGermanCloud"),
     ("management.sovcloud-api.fr", "AzureBleuCloud"),
 ];
 

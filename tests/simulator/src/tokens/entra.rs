@@ -59,7 +59,6 @@ pub(crate) fn mint_access(world: &World, call: &Call, cloud: &str, principal: &P
 fn issuer_host(cloud: &str) -> &'static str {
     match cloud {
         "AzureChinaCloud" => "sts.chinacloudapi.cn",
-        "AzureGermanCloud" => "sts.microsoftonline.de",
         _ => "sts.windows.net",
     }
 }
