@@ -210,8 +210,10 @@ mod unix {
     /// part of the path meanwhile. Checkouts are known by their inodes, so that no other name of one passes.
     pub(super) fn resolve(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
         let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
-        let entered = |folder: &Path| Ok::<_, io::Error>((folder.to_owned(), identity(&folder.metadata()?)));
-        let checkouts = super::checkouts(working_directory).into_iter().map(entered).collect::<io::Result<Vec<_>>>()?;
+        // The working directory may be one that this user could not enter by its path, as with `sudo -u`.
+        let entered = |folder: &Path| folder.metadata().or_else(|_| Path::new(".").metadata()).ok();
+        let checkouts = super::checkouts(working_directory).into_iter();
+        let checkouts: Vec<_> = checkouts.filter_map(|folder| Some((folder, identity(&entered(folder)?)))).collect();
         walk(path, |at, metadata| {
             if at.starts_with("/proc") || at.starts_with("/dev/fd") {
                 return Err(refused(format!("it leads through {}", at.display()), "name the file by its own path"));
@@ -304,7 +306,7 @@ mod unix {
     /// Whether others are named beside owner and group; then the mode shows what the most of them may do (`acl(5)`).
     fn has_access_list(path: &Path) -> bool {
         #[cfg(target_os = "linux")]
-        return rustix::fs::lgetxattr(path, "system.posix_acl_access", &mut [0_u8; 0]).is_ok_and(|length| length > 0);
+        return rustix::fs::lgetxattr_query(path, "system.posix_acl_access").is_ok_and(|length| length > 0);
         #[cfg(not(target_os = "linux"))]
         {
             let _ = path;
@@ -424,6 +426,27 @@ mod unix {
             chown(&inner, None, Some(54_321)).unwrap();
             let problem = resolve(&link, None).unwrap_err().to_string();
             assert_eq!(problem, format!("users other than you and root can write to {}", inner.display()));
+        }
+
+        /// An access list that lets another user write (`acl(5)`; the kernel's form is in `linux/posix_acl_xattr.h`).
+        #[test]
+        #[cfg(target_os = "linux")]
+        fn a_file_whose_access_list_names_another_user_is_refused() {
+            let (_guard, root) = folder();
+            let file = root.join("file");
+            write(&file, "").unwrap();
+            chmod(&file, 0o660);
+            assert!(resolve(&file, None).is_ok());
+            let entries = [(1_u16, u32::MAX, 6_u16), (2, 54_322, 6), (4, u32::MAX, 6), (16, u32::MAX, 6), (32, u32::MAX, 0)];
+            let bytes = entries.map(|(tag, id, mode)| [&tag.to_le_bytes()[..], &mode.to_le_bytes(), &id.to_le_bytes()].concat());
+            let list = [2_u32.to_le_bytes().to_vec(), bytes.concat()].concat();
+            let name = "system.posix_acl_access";
+            if let Err(error) = rustix::fs::setxattr(&file, name, &list, rustix::fs::XattrFlags::empty()) {
+                eprintln!("skipped: this file system has no access lists: {error}");
+                return;
+            }
+            let problem = resolve(&file, None).unwrap_err().to_string();
+            assert_eq!(problem, format!("users other than you and root can write to {}", file.display()));
         }
 
         #[test]

@@ -293,6 +293,16 @@ const WITH_ROOT: &[SetUp] = &[
         scene.give(&format!("{UID}:{UID}"));
         as_user(&command, "54321", &known_user(scene))
     }),
+    ("sudo -u: a working directory that the user could not enter", |scene| {
+        scene.config(&format!("home/{CONFIG}"));
+        scene.give(&format!("{UID}:{UID}"));
+        let closed = scene.path("closed");
+        std::fs::create_dir_all(closed.join("work")).expect("our folder");
+        chmod(&closed, 0o700);
+        let mut command = scene.command();
+        command.current_dir(closed.join("work"));
+        as_user(&command, "54321", "")
+    }),
     ("the user's dotfiles as the working directory", |scene| {
         scene.config("home/dotfiles/config.toml");
         scene.link(&format!("home/{CONFIG}"), "../../dotfiles/config.toml");
