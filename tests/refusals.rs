@@ -59,8 +59,8 @@ fn a_missing_role_is_told_in_every_shape_of_the_service() {
 
 #[test]
 fn a_token_that_is_not_valid_at_the_registry_is_no_missing_role() {
-    let hint = "hint: if the registry is in another tenant, set `tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file. If it is in \
-                another cloud, check `authority` and `audience`";
+    let hint = "hint: if the registry is in another tenant, set `tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file. If your \
+                identity is in another cloud, set `identity_cloud` there, and check `authority` and `audience`";
     for (shape, said) in [
         (ErrorShape::Y2021, "retrieving permissions failed"),
         (
@@ -255,10 +255,12 @@ fn a_ca_file_that_is_not_there_is_told() {
             command.env("SSL_CERT_FILE", "/nonexistent/ca.pem");
         },
     );
-    assert!(answer.stdout.starts_with("no trusted TLS connection to contoso.azurecr.io: "), "{answer:?}");
+    assert!(answer.stdout.starts_with("no trusted TLS connection to "), "{answer:?}");
     assert!(answer.stderr.contains("`SSL_CERT_FILE` is set to /nonexistent/ca.pem"), "{answer:?}");
-    assert!(answer.stderr.contains("the file of `SSL_CERT_FILE` cannot be read: No such file"), "{answer:?}");
-    assert!(simulator.journal().is_empty());
+    let ignored = "the helper ignores `SSL_CERT_FILE`: /nonexistent/ca.pem cannot be read: No such file";
+    assert!(answer.stderr.contains(ignored), "{answer:?}");
+    // The certificates of the system are used, and do not vouch for the simulator.
+    assert!(simulator.journal().iter().all(|entry| entry.endpoint == Endpoint::Connect));
 }
 
 #[test]
