@@ -773,3 +773,15 @@ fn help_names_every_option() {
     }
     machine.assert_untouched();
 }
+
+#[test]
+#[ignore = "needs skopeo and the kernel keyring: run tests/run"]
+fn the_demonstration_of_the_readme_comes_to_its_end() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo");
+    let program =
+        std::env::var_os("ACRSCOPED_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_docker-credential-acrscoped").into());
+    let text = said(&Command::new(demo).arg(program).output().expect("tests/demo"));
+    for part in ["2 HTTPS requests", "0 requests: the same answer", "refused: ", "hello.txt in it", "0 sign-ins, 0 exchanges"] {
+        assert_says(&text, part);
+    }
+}
