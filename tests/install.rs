@@ -776,6 +776,7 @@ fn help_names_every_option() {
 
 #[test]
 #[ignore = "needs skopeo and the kernel keyring: run tests/run"]
+#[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
 fn the_demonstration_of_the_readme_comes_to_its_end() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo");
     let program =
