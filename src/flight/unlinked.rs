@@ -69,9 +69,9 @@ impl Leader {
             }
         }
         // Should somebody have cleared the folder, another flight may have this name by now.
-        let ours = self.file.metadata().ok().map(|file| (file.dev(), file.ino()));
-        let named = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW).ok();
-        let named = named.map(|file| (file.st_dev, file.st_ino));
+        let identity = |file: rustix::fs::Stat| (file.st_dev, file.st_ino);
+        let ours = rustix::fs::fstat(&self.file).ok().map(identity);
+        let named = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW).ok().map(identity);
         if ours != named || rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty()).is_err() {
             drop(self.file.set_len(0));
         }
