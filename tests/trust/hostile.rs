@@ -317,3 +317,18 @@ fn a_checkout_under_another_name_is_the_same_checkout() {
     let answer = crate::support::run(command, REGISTRY, crate::support::LIMIT).fails();
     assert!(answer.stderr.contains("folder that you work in") && !scene.is_robbed(), "{answer:#?}");
 }
+
+#[test]
+fn a_path_in_a_hint_runs_nothing_when_the_hint_is_pasted() {
+    let scene = Scene::new();
+    let file = scene.home.write("home/odd/$(touch pwned);it's/config.toml", "");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("our file");
+    let path = file.to_str().expect("UTF-8");
+    let refused = scene.get(&one("", "ACRSCOPED_CONFIG", path, "work", "")).fails();
+    let hint = refused.stderr.lines().find_map(|line| line.strip_prefix("hint: ")).expect("a hint");
+    let mut shell = scene.home.command("sh");
+    shell.args(["-ec", hint]);
+    crate::support::run(shell, "", crate::support::LIMIT).succeeds();
+    assert!(!scene.home.path("work/pwned").exists(), "{hint}");
+    scene.get(&one("", "ACRSCOPED_CONFIG", path, "work", "")).succeeds();
+}
