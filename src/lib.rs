@@ -94,10 +94,10 @@
 //! | `log` | what is told on stderr |
 //! | `error` | what can go wrong, as what the reader must do next |
 //! | `terminal` | how answers are drawn for a person |
-//! | `text` | text from elsewhere, made fit to be shown |
+//! | `text` | text from elsewhere, made fit to be shown, without the secrets that were sent; words for a shell |
 //!
 //! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `flight` → `entra`,
-//! `logins`, `cache` → `network`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `trust`, `asn1` → `error`, `mirrors` → `registry` →
+//! `logins`, `cache` → `network`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `trust`, `error`, `mirrors` → `registry` →
 //! `token` → `text`.
 //!
 //! # To add

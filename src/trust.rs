@@ -59,7 +59,7 @@ pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io
     })
 }
 
-/// The same of a file of certificates, or a folder with such files: nobody else can add one, and each is trusted.
+/// The same of a file of certificates, or a folder with such files: other users cannot add one, and each is trusted.
 pub(crate) fn resolve_certificates(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
     let real = resolve_named(path, working_directory)?;
     if real.is_dir() {
@@ -206,7 +206,7 @@ mod unix {
     /// How long `getent` may take.
     const GETENT_TIMEOUT: Duration = Duration::from_secs(2);
 
-    /// Judges every folder, link and file on the way. Each is judged before anything in it is looked up, so that nobody else can exchange a
+    /// Judges every folder, link and file on the way. Each is judged before anything in it is looked up, so that no other user can exchange a
     /// part of the path meanwhile. Checkouts are known by their inodes, so that no other name of one passes.
     pub(super) fn resolve(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
         let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());

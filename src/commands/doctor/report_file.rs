@@ -52,7 +52,7 @@ pub(super) fn write(
     file.write_all(text.as_bytes()).map_err(|error| Error::Input(format!("the report could not be written: {error}")))
 }
 
-/// The first line: what this program and its surroundings are. Whoever built the system named it, so that no name may be left in it.
+/// The first line: what this program and its surroundings are. The builder of the system chose its name, which may name a company.
 fn head(names: &mut Names, distribution: Option<String>, versions: Vec<String>) -> String {
     let (version, system, processor) = (env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
     let own = format!("`docker-credential-acrscoped doctor` {version} on {system} {processor}");
