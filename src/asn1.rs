@@ -58,7 +58,9 @@ impl<'a> Reader<'a> {
 
     /// The next element if it has this tag; otherwise it is left where it is.
     pub(crate) fn optional(&mut self, tag: u8) -> Option<Element<'a>> {
-        (self.0.first() == Some(&tag)).then(|| self.element()).flatten()
+        (self.0.first() == Some(&tag))
+            .then(|| self.element())
+            .flatten()
     }
 
     /// The next element, which must have this tag.
@@ -86,7 +88,8 @@ impl<'a> Reader<'a> {
 
     /// The bytes of the next element, a number of any length, without leading zeros.
     pub(crate) fn big_number(&mut self) -> Option<&'a [u8]> {
-        self.expect(INTEGER).map(|element| unsigned(element.content))
+        self.expect(INTEGER)
+            .map(|element| unsigned(element.content))
     }
 
     /// The bytes of the next element, a `BIT STRING` of whole bytes.
@@ -123,10 +126,20 @@ impl Element<'_> {
 fn split(bytes: &[u8], deepest: usize) -> Option<(Element<'_>, &[u8])> {
     let (tag, length, start) = header(bytes)?;
     let content = bytes.get(start..)?;
-    let (end, mark) = length.map_or_else(|| Some((before_end(content, deepest)?, 2)), |length| Some((length, 0)))?;
+    let (end, mark) = length.map_or_else(
+        || Some((before_end(content, deepest)?, 2)),
+        |length| Some((length, 0)),
+    )?;
     let (content, rest) = content.split_at_checked(end)?;
     let rest = rest.get(mark..)?;
-    Some((Element { tag, content, whole: &bytes[..bytes.len() - rest.len()] }, rest))
+    Some((
+        Element {
+            tag,
+            content,
+            whole: &bytes[..bytes.len() - rest.len()],
+        },
+        rest,
+    ))
 }
 
 /// The tag, the length unless it is indefinite, and how many bytes tell them.
@@ -164,7 +177,9 @@ fn unsigned(digits: &[u8]) -> &[u8] {
 
 /// The number that at most four bytes tell.
 fn big_endian(digits: &[u8]) -> u32 {
-    digits.iter().fold(0, |number, digit| number << 8 | u32::from(*digit))
+    digits
+        .iter()
+        .fold(0, |number, digit| number << 8 | u32::from(*digit))
 }
 
 /// An object identifier as people write it, `1.2.840.113549`.
@@ -192,8 +207,10 @@ mod tests {
     #[test]
     fn an_element_of_indefinite_length_reads_as_one_of_definite_length() {
         let definite: &[u8] = &[0x30, 0x08, 0x30, 0x03, 0x02, 0x01, 0x07, 0x04, 0x01, 0x09];
-        let indefinite: &[u8] =
-            &[0x30, 0x80, 0x30, 0x80, 0x02, 0x01, 0x07, 0, 0, 0x24, 0x80, 0x04, 0, 0x04, 0x01, 0x09, 0, 0, 0, 0];
+        let indefinite: &[u8] = &[
+            0x30, 0x80, 0x30, 0x80, 0x02, 0x01, 0x07, 0, 0, 0x24, 0x80, 0x04, 0, 0x04, 0x01, 0x09,
+            0, 0, 0, 0,
+        ];
         for bytes in [definite, indefinite] {
             let mut reader = Reader::sequence(bytes).unwrap();
             assert_eq!(reader.enter(SEQUENCE).unwrap().number(), Some(7));
@@ -216,7 +233,10 @@ mod tests {
         ] {
             assert!(Reader::sequence(bytes).is_none(), "{bytes:?}");
         }
-        assert!(Reader::new(&[0x04, 0x80, 0, 0]).element().is_none(), "only what is constructed may be of indefinite length");
+        assert!(
+            Reader::new(&[0x04, 0x80, 0, 0]).element().is_none(),
+            "only what is constructed may be of indefinite length"
+        );
         let nested = [0x30, 0x80].repeat(10_000);
         assert!(Reader::sequence(&nested).is_none());
     }
@@ -238,7 +258,10 @@ mod tests {
 
     #[test]
     fn an_object_identifier_is_written_in_dots() {
-        assert_eq!(dotted(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d]), "1.2.840.113549.1.5.13");
+        assert_eq!(
+            dotted(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d]),
+            "1.2.840.113549.1.5.13"
+        );
         assert_eq!(dotted(&[0x88, 0x37, 0x03]), "2.999.3");
         assert_eq!(dotted(&[]), "0.0");
     }

@@ -67,7 +67,9 @@ enum Subcommands {
     )]
     Store,
     /// Forget what is cached for the registry named on stdin.
-    #[command(after_help = "Example, after a role was changed:\n  echo contoso.azurecr.io | docker-credential-acrscoped erase")]
+    #[command(
+        after_help = "Example, after a role was changed:\n  echo contoso.azurecr.io | docker-credential-acrscoped erase"
+    )]
     Erase,
     /// Print the registries with a valid cached token, as JSON.
     List,
@@ -125,12 +127,17 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
 
 /// Whether the program is called by the name of a credential provider, whatever folder and extension it has.
 fn is_of_kubelet(name: &OsString) -> bool {
-    Path::new(name).file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| stem.ends_with("credential-provider"))
+    Path::new(name)
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .is_some_and(|stem| stem.ends_with("credential-provider"))
 }
 
 /// The whole command line with its help, for the parser, the manual and the completions of shells.
 pub fn command() -> clap::Command {
-    let settings: String = KEYS.iter().fold(String::new(), |text, key| text + &format!("\n  {:<18} {}", key.name, key.meaning));
+    let settings: String = KEYS.iter().fold(String::new(), |text, key| {
+        text + &format!("\n  {:<18} {}", key.name, key.meaning)
+    });
     let after = format!(
         "Settings:{settings}\n\n\
          Each, but identity_cloud and oidc_host, is an environment variable, such as\n\
@@ -155,7 +162,11 @@ pub fn command() -> clap::Command {
 
 /// Everything else: options, help, misspellings.
 fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
-    let typed = args.get(1).and_then(|word| word.to_str()).unwrap_or_default().to_owned();
+    let typed = args
+        .get(1)
+        .and_then(|word| word.to_str())
+        .unwrap_or_default()
+        .to_owned();
     let matches = command().try_get_matches_from(args);
     let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| {
         use clap::error::ErrorKind;
@@ -201,16 +212,28 @@ fn misuse(error: &clap::Error, hint: &str) -> Stop {
     let first = text.lines().next().unwrap_or_default();
     let first = with_backticks(first.strip_prefix("error: ").unwrap_or(first));
     // Our hint says more than clap's last line.
-    let is_told = |line: &&str| !line.trim().is_empty() && !line.starts_with("For more information");
-    let rest: Vec<String> = text.lines().skip(1).filter(is_told).map(with_backticks).chain([format!("hint: {hint}")]).collect();
+    let is_told =
+        |line: &&str| !line.trim().is_empty() && !line.starts_with("For more information");
+    let rest: Vec<String> = text
+        .lines()
+        .skip(1)
+        .filter(is_told)
+        .map(with_backticks)
+        .chain([format!("hint: {hint}")])
+        .collect();
     Stop::Misuse(crate::error::printable(&first), rest.join("\n"))
 }
 
 /// Backticks in place of clap's quotes; an apostrophe stands between letters.
 fn with_backticks(text: &str) -> String {
-    let is_letter = |at: Option<usize>| at.and_then(|at| text.as_bytes().get(at)).is_some_and(u8::is_ascii_alphabetic);
+    let is_letter = |at: Option<usize>| {
+        at.and_then(|at| text.as_bytes().get(at))
+            .is_some_and(u8::is_ascii_alphabetic)
+    };
     let is_quote = |at: usize| !(is_letter(at.checked_sub(1)) && is_letter(Some(at + 1)));
-    text.char_indices().map(|(at, c)| if c == '\'' && is_quote(at) { '`' } else { c }).collect()
+    text.char_indices()
+        .map(|(at, c)| if c == '\'' && is_quote(at) { '`' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -238,51 +261,98 @@ mod tests {
 
     #[test]
     fn help_names_every_setting() {
-        let Err(Stop::Help(help)) = of(&["--help"]) else { panic!() };
+        let Err(Stop::Help(help)) = of(&["--help"]) else {
+            panic!()
+        };
         for key in KEYS {
-            assert!(help.contains(key.name) && help.contains(key.meaning), "{}", key.name);
+            assert!(
+                help.contains(key.name) && help.contains(key.meaning),
+                "{}",
+                key.name
+            );
         }
-        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 80),
+            "{help}"
+        );
     }
 
     #[test]
     fn a_misspelt_verb_is_answered_with_the_nearest_one() {
-        let Err(Stop::Misuse(line, rest)) = of(&["gett"]) else { panic!() };
+        let Err(Stop::Misuse(line, rest)) = of(&["gett"]) else {
+            panic!()
+        };
         assert_eq!(line, "unrecognized subcommand `gett`");
         assert!(rest.contains("`get`") && rest.ends_with("--help` lists the commands"));
-        let Err(Stop::Misuse(_, rest)) = of(&["get", "contoso.azurecr.io"]) else { panic!() };
+        let Err(Stop::Misuse(_, rest)) = of(&["get", "contoso.azurecr.io"]) else {
+            panic!()
+        };
         assert!(rest.ends_with(FROM_STDIN));
         assert!(matches!(of(&[]), Err(Stop::Help(help)) if help.contains("Commands:")));
-        assert!(matches!(of(&["get", "contoso.azurecr.io"]), Err(Stop::Misuse(..))));
-        let Err(Stop::Mistyped(line, rest)) = of(&["status", "--jsn"]) else { panic!() };
+        assert!(matches!(
+            of(&["get", "contoso.azurecr.io"]),
+            Err(Stop::Misuse(..))
+        ));
+        let Err(Stop::Mistyped(line, rest)) = of(&["status", "--jsn"]) else {
+            panic!()
+        };
         assert_eq!(line, "unexpected argument `--jsn` found");
         assert!(rest.contains("`--json`") && rest.ends_with("status --help` shows examples"));
         assert!(!rest.contains("For more information"));
-        let Err(Stop::Mistyped(line, _)) = of(&["login", "--tenant", "Contoso Ltd"]) else { panic!() };
-        assert_eq!(line, "invalid value `Contoso Ltd` for `--tenant <TENANT>`: expected a tenant's id or domain name");
+        let Err(Stop::Mistyped(line, _)) = of(&["login", "--tenant", "Contoso Ltd"]) else {
+            panic!()
+        };
+        assert_eq!(
+            line,
+            "invalid value `Contoso Ltd` for `--tenant <TENANT>`: expected a tenant's id or domain name"
+        );
     }
 
     #[test]
     fn under_the_name_of_a_credential_provider_kubelet_is_answered() {
         let named = |name: &str, words: &[&str]| read([name].iter().chain(words).map(Into::into));
-        let mirrors = ["mcr.microsoft.com:contoso.azurecr.io", "docker.io:contoso.azurecr.io"].map(str::to_owned).to_vec();
+        let mirrors = [
+            "mcr.microsoft.com:contoso.azurecr.io",
+            "docker.io:contoso.azurecr.io",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         let with_mirrors = Command::Kubelet(kubelet::Arguments { mirrors });
-        let option = "--registry-mirror=mcr.microsoft.com:contoso.azurecr.io,docker.io:contoso.azurecr.io";
+        let option =
+            "--registry-mirror=mcr.microsoft.com:contoso.azurecr.io,docker.io:contoso.azurecr.io";
         let bare = Command::Kubelet(kubelet::Arguments::default());
-        assert_eq!((of(&["kubelet"]).unwrap(), of(&["kubelet", option]).unwrap()), (bare.clone(), with_mirrors.clone()));
-        for name in
-            ["acr-credential-provider", "/opt/bin/acr-credential-provider", "acr-credential-provider.exe", "credential-provider"]
-        {
+        assert_eq!(
+            (of(&["kubelet"]).unwrap(), of(&["kubelet", option]).unwrap()),
+            (bare.clone(), with_mirrors.clone())
+        );
+        for name in [
+            "acr-credential-provider",
+            "/opt/bin/acr-credential-provider",
+            "acr-credential-provider.exe",
+            "credential-provider",
+        ] {
             assert_eq!(named(name, &[]).unwrap(), bare, "{name}");
             assert_eq!(named(name, &["kubelet"]).unwrap(), bare);
             assert_eq!(named(name, &[option]).unwrap(), with_mirrors);
         }
-        for name in [PROGRAM, "/opt/credential-provider/docker-credential-acrscoped", "acr-credential-provider-2", ""] {
+        for name in [
+            PROGRAM,
+            "/opt/credential-provider/docker-credential-acrscoped",
+            "acr-credential-provider-2",
+            "",
+        ] {
             assert!(matches!(named(name, &[]), Err(Stop::Help(_))), "{name}");
             assert_eq!(named(name, &["get"]).unwrap(), Command::Docker(Verb::Get));
         }
-        let Err(Stop::Mistyped(line, rest)) = named("acr-credential-provider", &["/etc/kubernetes/azure.json"]) else { panic!() };
-        assert_eq!(line, "unexpected argument `/etc/kubernetes/azure.json` found");
+        let Err(Stop::Mistyped(line, rest)) =
+            named("acr-credential-provider", &["/etc/kubernetes/azure.json"])
+        else {
+            panic!()
+        };
+        assert_eq!(
+            line,
+            "unexpected argument `/etc/kubernetes/azure.json` found"
+        );
         assert!(rest.ends_with("by AZURE_CLIENT_ID"), "{rest}");
     }
 
@@ -292,8 +362,16 @@ mod tests {
         let mut whole = command();
         whole.build();
         for sub in whole.get_subcommands_mut() {
-            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.lines().filter(|line| line.starts_with(' ')).all(|line| line.chars().count() <= 80), "{help}");
+            let help = sub
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                help.lines()
+                    .filter(|line| line.starts_with(' '))
+                    .all(|line| line.chars().count() <= 80),
+                "{help}"
+            );
         }
     }
 

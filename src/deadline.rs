@@ -20,7 +20,10 @@ impl Deadline {
     /// So long from now on; what is longer than a clock can count is a day.
     pub fn after(limit: Duration) -> Self {
         let now = Instant::now();
-        Self { at: now.checked_add(limit).unwrap_or(now + LONGEST), limit }
+        Self {
+            at: now.checked_add(limit).unwrap_or(now + LONGEST),
+            limit,
+        }
     }
 
     /// This deadline, or one so long from now on if that is sooner.
@@ -43,7 +46,13 @@ impl Deadline {
         step: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let done = tokio::time::timeout_at(self.at.into(), step).await;
-        done.unwrap_or_else(|_| Err(Error::Deadline { limit: self.limit, during, circumstances: circumstances.to_vec() }))
+        done.unwrap_or_else(|_| {
+            Err(Error::Deadline {
+                limit: self.limit,
+                during,
+                circumstances: circumstances.to_vec(),
+            })
+        })
     }
 }
 

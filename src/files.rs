@@ -29,10 +29,17 @@ pub(crate) fn read_protected(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 }
 
 /// The same of a file that the environment names.
-pub(crate) fn read_named(path: &Path, working_directory: Option<&Path>, limit: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn read_named(
+    path: &Path,
+    working_directory: Option<&Path>,
+    limit: usize,
+) -> io::Result<Vec<u8>> {
     crate::trust::check_absolute(path)?;
     let file = open(path)?;
-    read(still(file, &crate::trust::resolve_named(path, working_directory)?)?, limit)
+    read(
+        still(file, &crate::trust::resolve_named(path, working_directory)?)?,
+        limit,
+    )
 }
 
 /// The file, if it is what is at this path, which was judged after the file was opened.
@@ -42,7 +49,9 @@ fn still(file: File, real: &Path) -> io::Result<File> {
         use std::os::unix::fs::MetadataExt;
         let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
         if identity(file.metadata()?) != identity(std::fs::symlink_metadata(real)?) {
-            return Err(io::Error::other("it was replaced while it was read; try again"));
+            return Err(io::Error::other(
+                "it was replaced while it was read; try again",
+            ));
         }
     }
     let _ = real;
@@ -97,7 +106,10 @@ pub(crate) fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Left by a process of this id that died.
     let _ = std::fs::remove_file(&new);
     let mut file = options.open(&new)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&new, path));
+    let written = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| std::fs::rename(&new, path));
     if written.is_err() {
         let _ = std::fs::remove_file(&new);
     }
@@ -123,7 +135,10 @@ pub(crate) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if Instant::now() >= end => {
-                let problem = format!("another process holds the lock {}; try again when it has ended", path.display());
+                let problem = format!(
+                    "another process holds the lock {}; try again when it has ended",
+                    path.display()
+                );
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, problem));
             }
             Err(TryLockError::WouldBlock) => std::thread::sleep(PERIOD),
@@ -134,7 +149,10 @@ pub(crate) fn lock(path: &Path, patience: Duration) -> io::Result<File> {
 /// A folder, made for its owner alone if need be. Errors before anything is made when the way there is another user's.
 pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
     entered(folder)?;
-    let mut missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    let mut missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|folder| !folder.exists())
+        .collect();
     #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes"))]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
@@ -151,7 +169,9 @@ pub(crate) fn private_folder(folder: &Path) -> io::Result<()> {
 
 /// Errors when the way to `path` is another user's.
 fn entered(path: &Path) -> io::Result<()> {
-    let Some((folder, owner)) = foreign_folder(path) else { return Ok(()) };
+    let Some((folder, owner)) = foreign_folder(path) else {
+        return Ok(());
+    };
     let problem = format!(
         "{} belongs to the user with id {owner}, and other users make no files there: run it without `sudo`, or with `sudo -H`",
         folder.display()
@@ -164,10 +184,16 @@ fn open(path: &Path) -> io::Result<File> {
     options.read(true);
     // Opening a pipe would wait for its writer.
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+    );
     let file = options.open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
     }
     Ok(file)
 }
@@ -176,7 +202,10 @@ fn read(file: File, limit: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is longer than {limit} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("it is longer than {limit} bytes"),
+        ));
     }
     Ok(bytes)
 }
@@ -191,15 +220,31 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "12345").unwrap();
         assert_eq!(read_small(&file, 5).unwrap(), b"12345");
-        assert_eq!(read_small(&file, 4).unwrap_err().to_string(), "it is longer than 4 bytes");
-        assert!(read_small(&folder.path().join("missing"), 9).is_err_and(|error| error.kind() == io::ErrorKind::NotFound));
+        assert_eq!(
+            read_small(&file, 4).unwrap_err().to_string(),
+            "it is longer than 4 bytes"
+        );
+        assert!(
+            read_small(&folder.path().join("missing"), 9)
+                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        );
         assert!(read_small(folder.path(), 9).is_err());
         #[cfg(target_os = "linux")]
         {
             let pipe = folder.path().join("pipe");
-            rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &pipe,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::RUSR,
+                0,
+            )
+            .unwrap();
             for endless in [&pipe, Path::new("/dev/zero")] {
-                assert_eq!(read_small(endless, 9).unwrap_err().to_string(), "it is not a regular file");
+                assert_eq!(
+                    read_small(endless, 9).unwrap_err().to_string(),
+                    "it is not a regular file"
+                );
             }
         }
     }
@@ -215,9 +260,15 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&file).unwrap(), content);
         }
         for (path, mode) in [(file.as_path(), 0o600), (file.parent().unwrap(), 0o700)] {
-            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
+            assert_eq!(
+                std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
+                mode
+            );
         }
-        assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(file.parent().unwrap()).unwrap().count(),
+            1
+        );
     }
 
     #[test]
@@ -232,9 +283,11 @@ mod tests {
         chown(home.path(), Some(54_321), None).unwrap();
         let error = replace_private(&home.path().join(".config/ours/file"), b"1").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
-        let told =
-            "belongs to the user with id 54321, and other users make no files there: run it without `sudo`, or with `sudo -H`";
-        assert_eq!(error.to_string(), format!("{} {told}", home.path().display()));
+        let told = "belongs to the user with id 54321, and other users make no files there: run it without `sudo`, or with `sudo -H`";
+        assert_eq!(
+            error.to_string(),
+            format!("{} {told}", home.path().display())
+        );
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
     }
 
@@ -251,9 +304,13 @@ mod tests {
         for name in ["own", "other", "other/own"] {
             std::fs::create_dir(at(name)).unwrap();
         }
-        for (target, link) in
-            [("own", "ours"), ("own", "theirs"), ("other", "to-other"), ("loop", "loop"), ("../own", "other/out")]
-        {
+        for (target, link) in [
+            ("own", "ours"),
+            ("own", "theirs"),
+            ("other", "to-other"),
+            ("loop", "loop"),
+            ("../own", "other/out"),
+        ] {
             symlink(target, at(link)).unwrap();
         }
         chown(at("other"), Some(54_321), None).unwrap();
@@ -270,7 +327,11 @@ mod tests {
             ("to-other/file", Some("other")),
             ("own/../other/../own/file", Some("other")),
         ] {
-            assert_eq!(foreign_folder(&at(path)), expected.map(|name| (at(name), 54_321)), "{path}");
+            assert_eq!(
+                foreign_folder(&at(path)),
+                expected.map(|name| (at(name), 54_321)),
+                "{path}"
+            );
         }
     }
 }

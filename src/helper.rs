@@ -61,7 +61,13 @@ pub struct Cached {
 impl<'a> Helper<'a> {
     /// A helper with the stores that `settings` choose for each registry. `clock` is `SystemTime::now`, except in tests.
     pub fn new(settings: &'a Settings, clock: Clock) -> Self {
-        Self { settings, cache: None, clock, longest: Duration::MAX, auto: CacheChoice::Auto }
+        Self {
+            settings,
+            cache: None,
+            clock,
+            longest: Duration::MAX,
+            auto: CacheChoice::Auto,
+        }
     }
 
     /// The credential of the registry for the identity that is configured for it.
@@ -83,7 +89,8 @@ impl<'a> Helper<'a> {
     fn answer(&self, registry: &Registry) -> Result<Credential, Error> {
         let config = self.config(registry)?;
         let cache = self.cache(config.cache, config.timeout);
-        let token = Session::new(&config, registry, cache, self.clock).and_then(|session| session.token());
+        let token =
+            Session::new(&config, registry, cache, self.clock).and_then(|session| session.token());
         credential(&config, token)
     }
 
@@ -93,7 +100,8 @@ impl<'a> Helper<'a> {
     ///
     /// Errors: [`Error::NotErased`] when a store does not give a token up, and those of settings that cannot be used.
     pub fn erase(&self, registry: &Registry) -> Result<(), Error> {
-        self.every_store(&self.config(registry)?).erase(registry, (self.clock)())
+        self.every_store(&self.config(registry)?)
+            .erase(registry, (self.clock)())
     }
 }
 
@@ -102,7 +110,10 @@ impl<'a> Helper<'a> {
 impl<'a> Helper<'a> {
     /// A helper over a given cache for all registries.
     pub fn with_cache(settings: &'a Settings, cache: Cache, clock: Clock) -> Self {
-        Self { cache: Some(cache), ..Self::new(settings, clock) }
+        Self {
+            cache: Some(cache),
+            ..Self::new(settings, clock)
+        }
     }
 
     /// The same for a client that waits no longer than this.
@@ -112,7 +123,10 @@ impl<'a> Helper<'a> {
 
     /// The same for a client that remembers what it is given: nothing is kept, unless a store is named by the setting.
     pub fn for_client_that_remembers(self) -> Self {
-        Self { auto: CacheChoice::None, ..self }
+        Self {
+            auto: CacheChoice::None,
+            ..self
+        }
     }
 
     /// The time of day.
@@ -135,8 +149,13 @@ impl<'a> Helper<'a> {
 
     /// The identities of those whose valid tokens are cached, as far as they are who would sign in now.
     pub(crate) fn identities(&self) -> Result<Vec<Identity>, Error> {
-        let cached = self.status()?.into_iter().filter(|cached| cached.identity.is_some());
-        cached.map(|cached| self.identity(&cached.registry)).collect()
+        let cached = self
+            .status()?
+            .into_iter()
+            .filter(|cached| cached.identity.is_some());
+        cached
+            .map(|cached| self.identity(&cached.registry))
+            .collect()
     }
 
     /// The stores that a setting chooses.
@@ -164,8 +183,13 @@ impl<'a> Helper<'a> {
 
     /// The hosts with a valid cached token of who would sign in there, each with its user name.
     pub fn list(&self) -> Result<BTreeMap<String, &'static str>, Error> {
-        let cached = self.status()?.into_iter().filter(|cached| cached.identity.is_some());
-        Ok(cached.map(|cached| (cached.registry.host().to_owned(), cached.username)).collect())
+        let cached = self
+            .status()?
+            .into_iter()
+            .filter(|cached| cached.identity.is_some());
+        Ok(cached
+            .map(|cached| (cached.registry.host().to_owned(), cached.username))
+            .collect())
     }
 
     /// Every valid cached token, in the order of hosts. Nothing leaves the machine.
@@ -175,13 +199,20 @@ impl<'a> Helper<'a> {
         for choice in self.settings.caches()? {
             let cache = self.cache(choice, patience);
             for kept in cache.list((self.clock)()) {
-                let Some(registry) = Registry::parse(kept.key.host(), self.settings.clouds()) else { continue };
-                let Ok(config) = self.settings.for_registry(&registry) else { continue };
+                let Some(registry) = Registry::parse(kept.key.host(), self.settings.clouds())
+                else {
+                    continue;
+                };
+                let Ok(config) = self.settings.for_registry(&registry) else {
+                    continue;
+                };
                 if config.cache != choice {
                     continue;
                 }
                 let own = Session::new(&config, &registry, cache.clone(), self.clock).ok();
-                let identity = own.filter(|own| *own.key() == kept.key).map(|own| own.identity().to_string());
+                let identity = own
+                    .filter(|own| *own.key() == kept.key)
+                    .map(|own| own.identity().to_string());
                 let (store, username) = (kept.store, config.username);
                 all.push(Cached {
                     registry,
@@ -193,7 +224,12 @@ impl<'a> Helper<'a> {
                 });
             }
         }
-        all.sort_by(|one, other| one.registry.host().cmp(other.registry.host()).then(other.identity.cmp(&one.identity)));
+        all.sort_by(|one, other| {
+            one.registry
+                .host()
+                .cmp(other.registry.host())
+                .then(other.identity.cmp(&one.identity))
+        });
         Ok(all)
     }
 
@@ -222,14 +258,19 @@ impl<'a> Helper<'a> {
 
     /// The stores of a choice, which keep their caller waiting no longer than `patience`.
     pub(crate) fn cache(&self, choice: CacheChoice, patience: Duration) -> Cache {
-        self.cache.clone().unwrap_or_else(|| Cache::open(choice, self.settings.session_bus(), patience))
+        self.cache
+            .clone()
+            .unwrap_or_else(|| Cache::open(choice, self.settings.session_bus(), patience))
     }
 }
 
 /// What a client is given for what was obtained, or not.
 fn credential(config: &Config, token: Result<RefreshToken, Error>) -> Result<Credential, Error> {
     match token {
-        Ok(token) => Ok(Credential { username: config.username, token }),
+        Ok(token) => Ok(Credential {
+            username: config.username,
+            token,
+        }),
         Err(error) if config.on_error == OnError::Anonymous && error.is_failed_sign_in() => {
             warn!("{error}; the client goes on without a credential, as `on_error` says");
             Err(Error::Anonymous(Box::new(error)))
@@ -246,8 +287,10 @@ mod tests {
     fn nobody_waits_longer_than_their_client_does() {
         let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
         for (set, seconds) in [("600", 50), ("7", 7)] {
-            let settings = Settings::of([("ACRSCOPED_TIMEOUT".to_owned(), set.into())].into(), None);
-            let helper = Helper::new(&settings, || SystemTime::UNIX_EPOCH).within(Duration::from_secs(50));
+            let settings =
+                Settings::of([("ACRSCOPED_TIMEOUT".to_owned(), set.into())].into(), None);
+            let helper =
+                Helper::new(&settings, || SystemTime::UNIX_EPOCH).within(Duration::from_secs(50));
             assert_eq!(helper.config(&registry).unwrap().timeout.as_secs(), seconds);
         }
     }

@@ -17,7 +17,10 @@ pub fn to_stderr(log: Log) {
         Log::Debug => LevelFilter::DEBUG,
     };
     // A stderr that takes nothing is no reason to fail, least of all by a panic.
-    let layer = tracing_subscriber::fmt::layer().event_format(Line).with_writer(std::io::stderr).log_internal_errors(false);
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(Line)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let subscriber = tracing_subscriber::registry().with(level).with(layer);
     // Fails only when one is set already.
     drop(tracing::subscriber::set_global_default(subscriber));
@@ -31,7 +34,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
         let metadata = event.metadata();
         if !metadata.target().starts_with(env!("CARGO_CRATE_NAME")) {
             return Ok(());

@@ -51,13 +51,18 @@ struct Logins {
 impl Login {
     /// Under which key its Entra refresh token is kept: that is good in every tenant of the account.
     pub(crate) fn key(&self) -> Key {
-        Key::of_login(&[&self.authority, &self.home, &self.client_id].map(String::as_str).join("\0"))
+        Key::of_login(
+            &[&self.authority, &self.home, &self.client_id]
+                .map(String::as_str)
+                .join("\0"),
+        )
     }
 
     /// The authority by its host, as it is told.
     pub(crate) fn host(&self) -> String {
         let url = url::Url::parse(&self.authority).ok();
-        url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| printable(&self.authority))
+        url.and_then(|url| url.host_str().map(str::to_owned))
+            .unwrap_or_else(|| printable(&self.authority))
     }
 
     /// Notes where its token went: it is there, and no longer where it was cleared. Returns whether that is news.
@@ -79,17 +84,26 @@ impl Login {
 /// Everybody who is signed in, the latest last. Nobody is where there is no file. One that is there and cannot be read, or that others can
 /// change, is an [`Error::Setting`]: whoever is signed in must not be passed over for somebody else.
 pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
-    let unusable = |problem: String| Error::Setting { name: file.display().to_string(), problem };
+    let unusable = |problem: String| Error::Setting {
+        name: file.display().to_string(),
+        problem,
+    };
     match read_protected(file, FILE_LIMIT) {
         Ok(bytes) => {
             let logins: Result<Logins, _> = serde_json::from_slice(&bytes);
-            logins.map(|it| it.logins).map_err(|error| unusable(format!("is not the file of logins: {error}")))
+            logins
+                .map(|it| it.logins)
+                .map_err(|error| unusable(format!("is not the file of logins: {error}")))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
         Err(error) => {
             let problem = format!("cannot be read: {error}");
             Err(match Refusal::from_io(&error) {
-                Some(refusal) => Error::Untrusted { name: file.display().to_string(), problem, fix: refusal.fix.clone() },
+                Some(refusal) => Error::Untrusted {
+                    name: file.display().to_string(),
+                    problem,
+                    fix: refusal.fix.clone(),
+                },
                 None => unusable(problem),
             })
         }
@@ -106,7 +120,10 @@ pub(crate) fn writable(file: &Path) -> Result<(), Error> {
 pub(crate) fn remember(file: &Path, login: &Login) -> Result<(), Error> {
     update(file, LOCKED, |logins| {
         let mut login = login.clone();
-        for earlier in logins.extract_if(.., |other| other.is_of_same_account(&login)).collect::<Vec<_>>() {
+        for earlier in logins
+            .extract_if(.., |other| other.is_of_same_account(&login))
+            .collect::<Vec<_>>()
+        {
             append(&mut login.stores, earlier.stores);
             append(&mut login.fingerprints, earlier.fingerprints);
         }
@@ -115,7 +132,12 @@ pub(crate) fn remember(file: &Path, login: &Login) -> Result<(), Error> {
 }
 
 /// Notes where the token of a login went, unless the login was forgotten meanwhile. Waits for as long as `patience` for other processes.
-pub(crate) fn moved(file: &Path, login: &Login, place: &Place, patience: Duration) -> Result<(), Error> {
+pub(crate) fn moved(
+    file: &Path,
+    login: &Login,
+    place: &Place,
+    patience: Duration,
+) -> Result<(), Error> {
     change(file, login, patience, |kept| {
         kept.moved(place);
     })
@@ -133,7 +155,9 @@ pub(crate) fn note(file: &Path, login: &Login, fingerprint: &str) -> Result<(), 
 
 /// Leaves a login out from now on.
 pub(crate) fn forget(file: &Path, login: &Login) -> Result<(), Error> {
-    update(file, LOCKED, |logins| logins.retain(|other| !other.is_of_same_account(login)))
+    update(file, LOCKED, |logins| {
+        logins.retain(|other| !other.is_of_same_account(login));
+    })
 }
 
 /// Removes the file, whatever is in it.
@@ -153,21 +177,37 @@ fn append(to: &mut Vec<String>, more: Vec<String>) {
     }
 }
 
-fn change(file: &Path, login: &Login, patience: Duration, change: impl FnOnce(&mut Login)) -> Result<(), Error> {
+fn change(
+    file: &Path,
+    login: &Login,
+    patience: Duration,
+    change: impl FnOnce(&mut Login),
+) -> Result<(), Error> {
     update(file, patience, |logins| {
-        if let Some(kept) = logins.iter_mut().find(|other| other.is_of_same_account(login)) {
+        if let Some(kept) = logins
+            .iter_mut()
+            .find(|other| other.is_of_same_account(login))
+        {
             change(kept);
         }
     })
 }
 
 /// Reads, changes and writes the file, while no other process does.
-fn update(file: &Path, patience: Duration, change: impl FnOnce(&mut Vec<Login>)) -> Result<(), Error> {
+fn update(
+    file: &Path,
+    patience: Duration,
+    change: impl FnOnce(&mut Vec<Login>),
+) -> Result<(), Error> {
     let _lock = lock(file, patience)?;
     let before = read(file)?;
     let mut logins = before.clone();
     change(&mut logins);
-    if logins == before { Ok(()) } else { write(file, logins) }
+    if logins == before {
+        Ok(())
+    } else {
+        write(file, logins)
+    }
 }
 
 /// The file itself is replaced, so that the lock is on one beside it.
@@ -186,12 +226,16 @@ fn write(file: &Path, logins: Vec<Login>) -> Result<(), Error> {
     if logins.is_empty() {
         return remove(file);
     }
-    let bytes = serde_json::to_vec_pretty(&Logins { logins }).map_err(|error| unwritten(file, &error.into()))?;
+    let bytes = serde_json::to_vec_pretty(&Logins { logins })
+        .map_err(|error| unwritten(file, &error.into()))?;
     replace_private(file, &bytes).map_err(|error| unwritten(file, &error))
 }
 
 fn unwritten(file: &Path, error: &io::Error) -> Error {
-    Error::Setting { name: file.display().to_string(), problem: format!("cannot be written: {error}") }
+    Error::Setting {
+        name: file.display().to_string(),
+        problem: format!("cannot be written: {error}"),
+    }
 }
 
 #[cfg(test)]
@@ -200,7 +244,11 @@ mod tests {
     use crate::cache::Lasts;
 
     fn login(home: &str, tenant: &str) -> Login {
-        Login { home: home.into(), tenant: tenant.into(), ..Login::default() }
+        Login {
+            home: home.into(),
+            tenant: tenant.into(),
+            ..Login::default()
+        }
     }
 
     #[test]
@@ -208,10 +256,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/logins.json");
         assert_eq!(read(&file).unwrap(), []);
-        for next in [login("alice", "one"), login("bob", "one"), login("alice", "two")] {
+        for next in [
+            login("alice", "one"),
+            login("bob", "one"),
+            login("alice", "two"),
+        ] {
             remember(&file, &next).unwrap();
         }
-        assert_eq!(read(&file).unwrap(), [login("bob", "one"), login("alice", "two")]);
+        assert_eq!(
+            read(&file).unwrap(),
+            [login("bob", "one"), login("alice", "two")]
+        );
         forget(&file, &login("bob", "")).unwrap();
         assert_eq!(read(&file).unwrap(), [login("alice", "two")]);
         forget(&file, &login("alice", "")).unwrap();
@@ -252,9 +307,25 @@ mod tests {
         remember(&file, &login("alice", "two")).unwrap();
         moved(&file, &alice, &place("kernel keyring", &[]), LOCKED).unwrap();
         let kept = read(&file).unwrap().remove(0);
-        assert_eq!((kept.stores, kept.tenant.as_str()), (vec!["kernel keyring".into(), "Secret Service".to_owned()], "two"));
-        assert!(kept.fingerprints.len() == FINGERPRINTS && kept.fingerprints[0] == "1", "{:?}", kept.fingerprints);
-        moved(&file, &alice, &place("Secret Service", &["kernel keyring"]), LOCKED).unwrap();
+        assert_eq!(
+            (kept.stores, kept.tenant.as_str()),
+            (
+                vec!["kernel keyring".into(), "Secret Service".to_owned()],
+                "two"
+            )
+        );
+        assert!(
+            kept.fingerprints.len() == FINGERPRINTS && kept.fingerprints[0] == "1",
+            "{:?}",
+            kept.fingerprints
+        );
+        moved(
+            &file,
+            &alice,
+            &place("Secret Service", &["kernel keyring"]),
+            LOCKED,
+        )
+        .unwrap();
         assert_eq!(read(&file).unwrap()[0].stores, ["Secret Service"]);
     }
 
@@ -263,6 +334,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("logins.json");
         std::fs::write(&file, "[]").unwrap();
-        assert!(read(&file).unwrap_err().to_string().contains("is not the file of logins: "));
+        assert!(
+            read(&file)
+                .unwrap_err()
+                .to_string()
+                .contains("is not the file of logins: ")
+        );
     }
 }

@@ -15,7 +15,10 @@ use std::time::SystemTime;
 
 fn main() -> ExitCode {
     let done = match cli::read(std::env::args_os()) {
-        Ok(Command::Version) => say(&format!("{PROGRAM} ({PROGRAM}) v{}", env!("CARGO_PKG_VERSION"))),
+        Ok(Command::Version) => say(&format!(
+            "{PROGRAM} ({PROGRAM}) v{}",
+            env!("CARGO_PKG_VERSION")
+        )),
         Ok(Command::Docker(verb)) => {
             // Before the first token or password is read: `store` brings one along.
             take_charge(|line| docker::fail(line, io::stdout()));
@@ -23,13 +26,21 @@ fn main() -> ExitCode {
         }
         Ok(Command::Kubelet(arguments)) => {
             take_charge(|_| ());
-            kubelet::serve(&arguments, Settings::from_env, helper, io::stdin().lock(), Stdout)
+            kubelet::serve(
+                &arguments,
+                Settings::from_env,
+                helper,
+                io::stdin().lock(),
+                Stdout,
+            )
         }
         Ok(Command::Person(command)) => {
             take_charge(|_| ());
             return person(command).unwrap_or_else(|error| unless_gone(&error));
         }
-        Err(Stop::Help(text)) => return say(text.trim_end()).unwrap_or_else(|error| unless_gone(&error)),
+        Err(Stop::Help(text)) => {
+            return say(text.trim_end()).unwrap_or_else(|error| unless_gone(&error));
+        }
         Err(Stop::Misuse(line, explanation)) => {
             docker::fail(&line, io::stdout());
             return mistyped(&line, &explanation);
@@ -47,13 +58,20 @@ fn take_charge(client: fn(&str)) {
 }
 
 /// Libraries panic when the machine has no file, thread or memory left. A client is told so in one line all the same, where it looks.
-#[expect(clippy::disallowed_methods, reason = "a panic must not go on to abort and dump core")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a panic must not go on to abort and dump core"
+)]
 fn tell_panics(client: fn(&str)) {
     std::panic::set_hook(Box::new(move |panic| {
         let payload = panic.payload();
-        let reason = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+        let reason = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or(payload.downcast_ref::<&str>().copied());
         let reason = printable(reason.unwrap_or("no reason given"));
-        let line = format!("the machine has too little left, or this program has a fault: {reason}");
+        let line =
+            format!("the machine has too little left, or this program has a fault: {reason}");
         client(&line);
         tell(&mut io::stderr(), &format!("{PROGRAM}: {line}"));
         std::process::exit(1);
@@ -61,14 +79,28 @@ fn tell_panics(client: fn(&str)) {
 }
 
 /// What a person asks. The answer goes to stdout; what went wrong to stderr alone, where no script takes it for the answer.
-#[expect(clippy::disallowed_methods, reason = "the clock is touched here and nowhere else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock is touched here and nowhere else"
+)]
 fn person(command: commands::Command) -> Result<ExitCode, Error> {
     let settings = Settings::from_env()?;
     log(&settings)?;
-    let terminal = Terminal::new(settings.variables(), io::stdout().is_terminal() && is_drawn_to(), command.is_plain());
+    let terminal = Terminal::new(
+        settings.variables(),
+        io::stdout().is_terminal() && is_drawn_to(),
+        command.is_plain(),
+    );
     let (program, is_watched) = (std::env::current_exe().ok(), io::stderr().is_terminal());
     let program = program.as_deref();
-    let context = Context { settings: &settings, clock: SystemTime::now, terminal, tell: tell_at_once, is_watched, program };
+    let context = Context {
+        settings: &settings,
+        clock: SystemTime::now,
+        terminal,
+        tell: tell_at_once,
+        is_watched,
+        program,
+    };
     command.run(&context, Stdout)
 }
 
@@ -84,7 +116,10 @@ fn is_drawn_to() -> bool {
 }
 
 /// A helper, and what it tells meanwhile. Called for hosts that are ours, and for `list`.
-#[expect(clippy::disallowed_methods, reason = "the clock is touched here and nowhere else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock is touched here and nowhere else"
+)]
 fn helper(settings: &Settings) -> Result<Helper<'_>, Error> {
     log(settings)?;
     Ok(Helper::new(settings, SystemTime::now))
@@ -104,7 +139,13 @@ fn keep_memory_private() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     // Where a sandbox forbids it, the token is no worse off than in any other program.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let _ = setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    );
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -124,7 +165,9 @@ fn mistyped(line: &str, explanation: &str) -> ExitCode {
 /// All there is to say, unless a person's `| head` has read enough.
 fn unless_gone(error: &Error) -> ExitCode {
     match error {
-        Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe && !was_closed() => ExitCode::FAILURE,
+        Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe && !was_closed() => {
+            ExitCode::FAILURE
+        }
         _ => explained(error),
     }
 }
@@ -133,7 +176,10 @@ fn unless_gone(error: &Error) -> ExitCode {
 fn explained(error: &Error) -> ExitCode {
     let terminal = stderr();
     let message = terminal.wrap(&format!("{PROGRAM}: {}", visible(&error.to_string())), 0);
-    let details = error.details().into_iter().map(|detail| terminal.wrap(&visible(&detail), 2));
+    let details = error
+        .details()
+        .into_iter()
+        .map(|detail| terminal.wrap(&visible(&detail), 2));
     let hint = error.hint().map(|hint| terminal.hint(&visible(&hint), 0));
     let lines: Vec<String> = [message].into_iter().chain(details).chain(hint).collect();
     tell(&mut io::stderr(), &lines.join("\n"));
@@ -171,7 +217,8 @@ impl Write for Stdout {
 fn was_closed() -> bool {
     use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
     let stdout = io::stdout();
-    let (Ok(is), Ok(null), Ok(flags)) = (fstat(&stdout), stat("/dev/null"), fcntl_getfl(&stdout)) else {
+    let (Ok(is), Ok(null), Ok(flags)) = (fstat(&stdout), stat("/dev/null"), fcntl_getfl(&stdout))
+    else {
         return false;
     };
     is.st_rdev == null.st_rdev && is.st_rdev != 0 && flags & OFlags::ACCMODE == OFlags::RDWR
@@ -185,7 +232,11 @@ fn was_closed() -> bool {
 /// Text on stderr as it is, before the answer is there.
 fn tell_at_once(text: &str) {
     let mut stderr = io::stderr();
-    drop(stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush()));
+    drop(
+        stderr
+            .write_all(text.as_bytes())
+            .and_then(|()| stderr.flush()),
+    );
 }
 
 /// A stream that is closed cannot be told so.

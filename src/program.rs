@@ -89,7 +89,13 @@ const PASSED: &[&str] = &[
 ];
 
 /// Variables that name certificates, or code: they stay if their paths are trusted.
-const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+const CERTIFICATES: &[&str] = &[
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+];
 
 /// How the names of variables begin by which a program is made to run other code: the dynamic linker's, Python's, Perl's and those of
 /// functions that bash imports (`xdg-open` is a shell script).
@@ -139,7 +145,10 @@ fn restrict_environment(command: &mut process::Command) {
 pub(crate) fn clean_environment(command: &mut process::Command, names: &[&str]) {
     for (name, value) in environment() {
         let known = known_name(&name);
-        let is_loader = LOADERS.contains(&&*known) || LOADER_FAMILIES.iter().any(|family| known.starts_with(family));
+        let is_loader = LOADERS.contains(&&*known)
+            || LOADER_FAMILIES
+                .iter()
+                .any(|family| known.starts_with(family));
         let is_unwanted = (is_loader && known != HARMLESS) || names.contains(&&*known);
         if is_unwanted || (CERTIFICATES.contains(&&*known) && !is_trusted(&value)) {
             debug!("a program that is started does not get `{known}`");
@@ -159,13 +168,18 @@ fn environment() -> std::env::VarsOs {
 /// Windows knows names in any case.
 fn known_name(name: &OsStr) -> String {
     let name = name.to_string_lossy();
-    if cfg!(windows) { name.to_uppercase() } else { name.into_owned() }
+    if cfg!(windows) {
+        name.to_uppercase()
+    } else {
+        name.into_owned()
+    }
 }
 
 /// Whether all paths of a list are there and trusted: one that is not there could be made by others before the child reads it.
 fn is_trusted(paths: &OsStr) -> bool {
     let directory = trust::working_directory();
-    std::env::split_paths(paths).all(|path| trust::resolve_certificates(&path, directory.as_deref()).is_ok())
+    std::env::split_paths(paths)
+        .all(|path| trust::resolve_certificates(&path, directory.as_deref()).is_ok())
 }
 
 /// Errors if root would run a program on files of another user, who could be locked out by what it writes, and decides what it reads. A
@@ -175,14 +189,27 @@ pub(crate) fn check_owner(program: &str, folder: &Path) -> Result<(), Error> {
     #[cfg(unix)]
     if rustix::process::geteuid().is_root() {
         use std::os::unix::fs::MetadataExt;
-        let of_root =
-            |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|it| it.uid() == 0 && it.is_dir() && it.mode() & 0o022 == 0);
-        let is_mounted =
-            folder.parent().is_some_and(of_root) && [".azure", ".azd"].map(OsStr::new).map(Some).contains(&folder.file_name());
+        let of_root = |path: &Path| {
+            std::fs::symlink_metadata(path)
+                .is_ok_and(|it| it.uid() == 0 && it.is_dir() && it.mode() & 0o022 == 0)
+        };
+        let is_mounted = folder.parent().is_some_and(of_root)
+            && [".azure", ".azd"]
+                .map(OsStr::new)
+                .map(Some)
+                .contains(&folder.file_name());
         if !of_root(folder) && !is_mounted {
-            let problem = format!("is not root's alone, and root does not run `{program}` on files of others");
-            let fix = format!("run the command as their owner, without `sudo`, or sign in as root with `sudo -H {program}`");
-            return Err(Error::Untrusted { name: folder.display().to_string(), problem, fix });
+            let problem = format!(
+                "is not root's alone, and root does not run `{program}` on files of others"
+            );
+            let fix = format!(
+                "run the command as their owner, without `sudo`, or sign in as root with `sudo -H {program}`"
+            );
+            return Err(Error::Untrusted {
+                name: folder.display().to_string(),
+                problem,
+                fix,
+            });
         }
     }
     let _ = (program, folder);
@@ -192,7 +219,12 @@ pub(crate) fn check_owner(program: &str, folder: &Path) -> Result<(), Error> {
 /// The program of this name in the first of the folders that has one.
 pub(crate) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let names = names(name, cfg!(windows));
-    folders.iter().find_map(|folder| names.iter().map(|name| folder.join(name)).find(|file| file.is_file()))
+    folders.iter().find_map(|folder| {
+        names
+            .iter()
+            .map(|name| folder.join(name))
+            .find(|file| file.is_file())
+    })
 }
 
 /// What the file of a program may be called. On Windows a name without an end is none: the Azure CLI has a script for Git's shell beside
@@ -202,7 +234,10 @@ fn names(name: &str, is_windows: bool) -> Vec<String> {
     if !is_windows || ENDINGS.iter().any(|ending| lower.ends_with(ending)) {
         return vec![name.to_owned()];
     }
-    ENDINGS.iter().map(|ending| format!("{name}{ending}")).collect()
+    ENDINGS
+        .iter()
+        .map(|ending| format!("{name}{ending}"))
+        .collect()
 }
 
 /// Runs a program in a process group of its own, or a job on Windows, which is ended when the answer is no longer awaited: it does not
@@ -216,7 +251,10 @@ pub(crate) struct Runner {
 impl Runner {
     /// The program and what it runs are looked for in these folders only; these variables are set for it.
     pub(crate) fn new(path: &[PathBuf], variables: Vec<(&'static str, String)>) -> Self {
-        Self { path: std::env::join_paths(path).unwrap_or_default(), variables }
+        Self {
+            path: std::env::join_paths(path).unwrap_or_default(),
+            variables,
+        }
     }
 }
 
@@ -237,7 +275,11 @@ impl azure_identity::Executor for Runner {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (stdout, stderr) = (Output::of(stdout), Output::of(stderr));
         let status = child.wait().await?;
-        Ok(process::Output { status, stdout: stdout.finish().await?, stderr: stderr.finish().await? })
+        Ok(process::Output {
+            status,
+            stdout: stdout.finish().await?,
+            stderr: stderr.finish().await?,
+        })
     }
 }
 
@@ -268,7 +310,11 @@ fn add(command: &mut Command, args: &[&OsStr]) {
 /// streams.
 pub(crate) fn start(program: &OsStr, args: &[OsString]) -> io::Result<Child> {
     let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     clean_environment(command.as_std_mut(), SECRETS);
     #[cfg(unix)]
     command.process_group(0);
@@ -289,7 +335,10 @@ impl Output {
                 pipe.take(OUTPUT_LIMIT + 1).read_to_end(&mut bytes).await?;
             }
             if bytes.len() as u64 > OUTPUT_LIMIT {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {OUTPUT_LIMIT} bytes of output")));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    format!("more than {OUTPUT_LIMIT} bytes of output"),
+                ));
             }
             Ok(bytes)
         }))
@@ -299,7 +348,10 @@ impl Output {
         match tokio::time::timeout(LAST_WORDS, self.0).await {
             Ok(Ok(output)) => output,
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it ended, but something it started holds its output open")),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "it ended, but something it started holds its output open",
+            )),
         }
     }
 }
@@ -322,7 +374,10 @@ impl Group {
 #[cfg(unix)]
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0.and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
+        if let Some(group) = self
+            .0
+            .and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?))
+        {
             // Nobody is left when the child ended in order.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
@@ -338,11 +393,17 @@ impl Group {
     /// Starts a program in a job, and without a console window when we have none.
     fn start(command: &mut Command) -> io::Result<(Child, Self)> {
         // `CREATE_NO_WINDOW`.
-        let child = command.kill_on_drop(true).creation_flags(0x0800_0000).spawn()?;
+        let child = command
+            .kill_on_drop(true)
+            .creation_flags(0x0800_0000)
+            .spawn()?;
         // One that has ended by now belongs to none. Without a job it is ended by itself.
         let job = child.raw_handle().and_then(|handle| {
-            let job = win32job::Job::create_with_limit_info(win32job::ExtendedLimitInfo::new().limit_kill_on_job_close());
-            job.and_then(|job| job.assign_process(handle as isize).map(|()| job)).ok()
+            let job = win32job::Job::create_with_limit_info(
+                win32job::ExtendedLimitInfo::new().limit_kill_on_job_close(),
+            );
+            job.and_then(|job| job.assign_process(handle as isize).map(|()| job))
+                .ok()
         });
         Ok((child, Self(job)))
     }
@@ -357,6 +418,9 @@ mod tests {
         assert_eq!(names("az", false), ["az"]);
         assert_eq!(names("az", true), ["az.com", "az.exe", "az.bat", "az.cmd"]);
         assert_eq!(names("rundll32.EXE", true), ["rundll32.EXE"]);
-        assert_eq!(names("docker-credential-a.b", true)[1], "docker-credential-a.b.exe");
+        assert_eq!(
+            names("docker-credential-a.b", true)[1],
+            "docker-credential-a.b.exe"
+        );
     }
 }

@@ -32,10 +32,15 @@ pub struct Cloud {
 impl Cloud {
     /// Whether this is the address of its authority, by one of its names.
     pub(crate) fn is_authority(&self, url: &Url) -> bool {
-        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let port = url
+            .port()
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default();
         let host = url.host_str().unwrap_or_default();
-        let known =
-            AUTHORITY_ALIASES.iter().find(|(alias, _)| *alias == host && port.is_empty()).map_or(host, |(_, known)| known);
+        let known = AUTHORITY_ALIASES
+            .iter()
+            .find(|(alias, _)| *alias == host && port.is_empty())
+            .map_or(host, |(_, known)| known);
         url.scheme() == "https" && self.authority == format!("{known}{port}")
     }
 
@@ -77,10 +82,34 @@ const FEDERATION_CHINA: &str = "api://AzureADTokenExchangeChina";
 
 /// The clouds of Azure.
 pub static CLOUDS: &[Cloud] = &[
-    Cloud::azure("Azure", "azurecr.io", "login.microsoftonline.com", "AzureCloud", FEDERATION),
-    Cloud::azure("Azure US Government", "azurecr.us", "login.microsoftonline.us", "AzureUSGovernment", FEDERATION_US),
-    Cloud::azure("Azure China", "azurecr.cn", "login.chinacloudapi.cn", "AzureChinaCloud", FEDERATION_CHINA),
-    Cloud::azure("Bleu", "azurecr.sovcloud-azure.fr", "login.sovcloud-identity.fr", "AzureBleuCloud", FEDERATION),
+    Cloud::azure(
+        "Azure",
+        "azurecr.io",
+        "login.microsoftonline.com",
+        "AzureCloud",
+        FEDERATION,
+    ),
+    Cloud::azure(
+        "Azure US Government",
+        "azurecr.us",
+        "login.microsoftonline.us",
+        "AzureUSGovernment",
+        FEDERATION_US,
+    ),
+    Cloud::azure(
+        "Azure China",
+        "azurecr.cn",
+        "login.chinacloudapi.cn",
+        "AzureChinaCloud",
+        FEDERATION_CHINA,
+    ),
+    Cloud::azure(
+        "Bleu",
+        "azurecr.sovcloud-azure.fr",
+        "login.sovcloud-identity.fr",
+        "AzureBleuCloud",
+        FEDERATION,
+    ),
 ];
 
 /// What the metadata service calls the cloud of a machine (`azEnvironment`: Microsoft, "Azure Instance Metadata Service"), and what the
@@ -93,15 +122,22 @@ const ENVIRONMENTS: &[(&str, &str)] = &[
 
 /// The Azure CLI's name of the cloud that the metadata service names; none if it is not one of Azure's.
 pub(crate) fn cloud_of_environment(environment: &str) -> Option<&'static str> {
-    ENVIRONMENTS.iter().find(|(name, _)| *name == environment).map(|(_, cli_name)| *cli_name)
+    ENVIRONMENTS
+        .iter()
+        .find(|(name, _)| *name == environment)
+        .map(|(_, cli_name)| *cli_name)
 }
 
 /// Whether a cloud of Azure has this name, in whatever case, in our messages, the Azure CLI or the metadata service.
 pub(crate) fn is_name_of_azure(name: &str) -> bool {
-    let ours = CLOUDS.iter().flat_map(|cloud| [&*cloud.name, &*cloud.cli_name]);
+    let ours = CLOUDS
+        .iter()
+        .flat_map(|cloud| [&*cloud.name, &*cloud.cli_name]);
     let environments = ENVIRONMENTS.iter().map(|(environment, _)| *environment);
     // Closed in October 2021.
-    ours.chain(environments).chain(["AzureGermanCloud"]).any(|known| known.eq_ignore_ascii_case(name))
+    ours.chain(environments)
+        .chain(["AzureGermanCloud"])
+        .any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Longest label of a DNS name (RFC 1035, section 2.3.4).
@@ -131,12 +167,18 @@ impl Registry {
             let labels: Vec<&str> = name.split('.').collect();
             let login_server = match labels[..] {
                 [registry] if is_registry_label(registry) => host.clone(),
-                [registry, region, "geo"] if is_registry_label(registry) && is_alphanumeric(region) => {
+                [registry, region, "geo"]
+                    if is_registry_label(registry) && is_alphanumeric(region) =>
+                {
                     format!("{registry}.{}", cloud.suffix)
                 }
                 _ => return None,
             };
-            Some(Self { host: host.clone(), login_server, cloud: Arc::new(cloud.clone()) })
+            Some(Self {
+                host: host.clone(),
+                login_server,
+                cloud: Arc::new(cloud.clone()),
+            })
         })
     }
 
@@ -179,11 +221,19 @@ impl fmt::Debug for Registry {
 fn host_of(server_url: &str) -> Option<String> {
     let text = server_url.trim();
     let rest = match text.split_once("://") {
-        Some((scheme, rest)) if ["https", "http"].iter().any(|s| scheme.eq_ignore_ascii_case(s)) => rest,
+        Some((scheme, rest))
+            if ["https", "http"]
+                .iter()
+                .any(|s| scheme.eq_ignore_ascii_case(s)) =>
+        {
+            rest
+        }
         Some(_) => return None,
         None => text,
     };
-    let authority = rest.split_once('/').map_or(rest, |(authority, _)| authority);
+    let authority = rest
+        .split_once('/')
+        .map_or(rest, |(authority, _)| authority);
     let host = match authority.split_once(':') {
         Some((host, "443")) => host,
         Some(_) => return None,
@@ -199,12 +249,18 @@ fn is_registry_label(label: &str) -> bool {
         Some((name, hash)) => (name, Some(hash)),
         None => (label, None),
     };
-    label.len() <= MAX_LABEL && (5..=50).contains(&name.len()) && is_alphanumeric(name) && hash.is_none_or(is_alphanumeric)
+    label.len() <= MAX_LABEL
+        && (5..=50).contains(&name.len())
+        && is_alphanumeric(name)
+        && hash.is_none_or(is_alphanumeric)
 }
 
 /// One label of lower-case ASCII letters and digits.
 fn is_alphanumeric(label: &str) -> bool {
-    (1..=MAX_LABEL).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    (1..=MAX_LABEL).contains(&label.len())
+        && label
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -213,30 +269,150 @@ mod tests {
 
     /// Input, host, login server, cloud.
     const OURS: &[(&str, &str, &str, &str)] = &[
-        ("contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("contoso.azurecr.us", "contoso.azurecr.us", "contoso.azurecr.us", "Azure US Government"),
-        ("contoso.azurecr.cn", "contoso.azurecr.cn", "contoso.azurecr.cn", "Azure China"),
-        ("contoso.azurecr.sovcloud-azure.fr", "contoso.azurecr.sovcloud-azure.fr", "contoso.azurecr.sovcloud-azure.fr", "Bleu"),
-        ("https://contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("http://contoso.azurecr.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("HTTPS://contoso.azurecr.io/", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("https://contoso.azurecr.io/v2/", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("https://contoso.azurecr.io:443", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("http://contoso.azurecr.io:443/v1/", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("contoso.azurecr.io:443", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("contoso.azurecr.io/team/app", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("contoso.azurecr.io/", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("contoso.azurecr.io.", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("contoso.azurecr.io.:443", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("Contoso.AzureCR.io", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("CONTOSO.AZURECR.US", "contoso.azurecr.us", "contoso.azurecr.us", "Azure US Government"),
-        ("  contoso.azurecr.io \r\n", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("contoso.azurecr.io\n", "contoso.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("12345.azurecr.io", "12345.azurecr.io", "12345.azurecr.io", "Azure"),
-        ("abcde.azurecr.io", "abcde.azurecr.io", "abcde.azurecr.io", "Azure"),
-        ("contoso-abc123.azurecr.io", "contoso-abc123.azurecr.io", "contoso-abc123.azurecr.io", "Azure"),
-        ("contoso-f9d2.azurecr.cn", "contoso-f9d2.azurecr.cn", "contoso-f9d2.azurecr.cn", "Azure China"),
-        ("contoso.eastus.geo.azurecr.io", "contoso.eastus.geo.azurecr.io", "contoso.azurecr.io", "Azure"),
+        (
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "contoso.azurecr.us",
+            "contoso.azurecr.us",
+            "contoso.azurecr.us",
+            "Azure US Government",
+        ),
+        (
+            "contoso.azurecr.cn",
+            "contoso.azurecr.cn",
+            "contoso.azurecr.cn",
+            "Azure China",
+        ),
+        (
+            "contoso.azurecr.sovcloud-azure.fr",
+            "contoso.azurecr.sovcloud-azure.fr",
+            "contoso.azurecr.sovcloud-azure.fr",
+            "Bleu",
+        ),
+        (
+            "https://contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "http://contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "HTTPS://contoso.azurecr.io/",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "https://contoso.azurecr.io/v2/",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "https://contoso.azurecr.io:443",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "http://contoso.azurecr.io:443/v1/",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "contoso.azurecr.io:443",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "contoso.azurecr.io/team/app",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "contoso.azurecr.io/",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "contoso.azurecr.io.",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "contoso.azurecr.io.:443",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "Contoso.AzureCR.io",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "CONTOSO.AZURECR.US",
+            "contoso.azurecr.us",
+            "contoso.azurecr.us",
+            "Azure US Government",
+        ),
+        (
+            "  contoso.azurecr.io \r\n",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "contoso.azurecr.io\n",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "12345.azurecr.io",
+            "12345.azurecr.io",
+            "12345.azurecr.io",
+            "Azure",
+        ),
+        (
+            "abcde.azurecr.io",
+            "abcde.azurecr.io",
+            "abcde.azurecr.io",
+            "Azure",
+        ),
+        (
+            "contoso-abc123.azurecr.io",
+            "contoso-abc123.azurecr.io",
+            "contoso-abc123.azurecr.io",
+            "Azure",
+        ),
+        (
+            "contoso-f9d2.azurecr.cn",
+            "contoso-f9d2.azurecr.cn",
+            "contoso-f9d2.azurecr.cn",
+            "Azure China",
+        ),
+        (
+            "contoso.eastus.geo.azurecr.io",
+            "contoso.eastus.geo.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
         (
             "https://contoso-abc123.westeurope.geo.azurecr.io/app",
             "contoso-abc123.westeurope.geo.azurecr.io",
@@ -249,11 +425,36 @@ mod tests {
             "contoso.azurecr.us",
             "Azure US Government",
         ),
-        ("contoso.chinaeast2.geo.azurecr.cn:443", "contoso.chinaeast2.geo.azurecr.cn", "contoso.azurecr.cn", "Azure China"),
-        ("contoso.eastus2.geo.azurecr.io.", "contoso.eastus2.geo.azurecr.io", "contoso.azurecr.io", "Azure"),
-        ("data1.azurecr.io", "data1.azurecr.io", "data1.azurecr.io", "Azure"),
-        ("geogeo.azurecr.io", "geogeo.azurecr.io", "geogeo.azurecr.io", "Azure"),
-        ("http://CONTOSO.azurecr.us:443", "contoso.azurecr.us", "contoso.azurecr.us", "Azure US Government"),
+        (
+            "contoso.chinaeast2.geo.azurecr.cn:443",
+            "contoso.chinaeast2.geo.azurecr.cn",
+            "contoso.azurecr.cn",
+            "Azure China",
+        ),
+        (
+            "contoso.eastus2.geo.azurecr.io.",
+            "contoso.eastus2.geo.azurecr.io",
+            "contoso.azurecr.io",
+            "Azure",
+        ),
+        (
+            "data1.azurecr.io",
+            "data1.azurecr.io",
+            "data1.azurecr.io",
+            "Azure",
+        ),
+        (
+            "geogeo.azurecr.io",
+            "geogeo.azurecr.io",
+            "geogeo.azurecr.io",
+            "Azure",
+        ),
+        (
+            "http://CONTOSO.azurecr.us:443",
+            "contoso.azurecr.us",
+            "contoso.azurecr.us",
+            "Azure US Government",
+        ),
     ];
 
     const FOREIGN: &[&str] = &[
@@ -375,7 +576,8 @@ mod tests {
     #[test]
     fn a_login_server_is_recognised_however_a_client_writes_it() {
         for (input, host, login_server, cloud) in OURS {
-            let registry = Registry::parse(input, &[]).unwrap_or_else(|| panic!("not ours: {input:?}"));
+            let registry =
+                Registry::parse(input, &[]).unwrap_or_else(|| panic!("not ours: {input:?}"));
             assert_eq!(registry.host(), *host, "{input:?}");
             assert_eq!(registry.login_server(), *login_server, "{input:?}");
             assert_eq!(registry.cloud().name, *cloud, "{input:?}");
@@ -400,7 +602,10 @@ mod tests {
 
     #[test]
     fn the_resource_name_leaves_the_hash_of_a_domain_name_label_out() {
-        for (input, name) in [("contoso.azurecr.io", "contoso"), ("contoso-abc123.eastus.geo.azurecr.io", "contoso")] {
+        for (input, name) in [
+            ("contoso.azurecr.io", "contoso"),
+            ("contoso-abc123.eastus.geo.azurecr.io", "contoso"),
+        ] {
             assert_eq!(Registry::parse(input, &[]).unwrap().resource_name(), name);
         }
     }

@@ -44,24 +44,72 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Finds out who signs in to the registry.
-    pub(crate) fn new(config: &'a Config, registry: &'a Registry, cache: Cache, clock: Clock) -> Result<Self, Error> {
-        Ok(Self::of(Identity::choose(config, registry)?, config, registry, cache, clock))
+    pub(crate) fn new(
+        config: &'a Config,
+        registry: &'a Registry,
+        cache: Cache,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        Ok(Self::of(
+            Identity::choose(config, registry)?,
+            config,
+            registry,
+            cache,
+            clock,
+        ))
     }
 
-    fn of(identity: Identity, config: &'a Config, registry: &'a Registry, cache: Cache, clock: Clock) -> Self {
+    fn of(
+        identity: Identity,
+        config: &'a Config,
+        registry: &'a Registry,
+        cache: Cache,
+        clock: Clock,
+    ) -> Self {
         let fingerprint = identity.fingerprint();
-        let (key, access_key) = (Key::new(registry, &fingerprint), Key::of_sign_in(&fingerprint));
-        Self { registry, config, logins: cache.clone(), cache, clock, identity, key, access_key }
+        let (key, access_key) = (
+            Key::new(registry, &fingerprint),
+            Key::of_sign_in(&fingerprint),
+        );
+        Self {
+            registry,
+            config,
+            logins: cache.clone(),
+            cache,
+            clock,
+            identity,
+            key,
+            access_key,
+        }
     }
 
     /// The same, but no token that was kept is used, and none is kept.
-    pub(crate) fn anew(config: &'a Config, registry: &'a Registry, logins: Cache, clock: Clock) -> Result<Self, Error> {
-        Ok(Self { cache: Cache::over(vec![]), ..Self::new(config, registry, logins, clock)? })
+    pub(crate) fn anew(
+        config: &'a Config,
+        registry: &'a Registry,
+        logins: Cache,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            cache: Cache::over(vec![]),
+            ..Self::new(config, registry, logins, clock)?
+        })
     }
 
     /// One for a workload that brought its assertion along: it has no cache.
-    pub(crate) fn of_workload(config: &'a Config, registry: &'a Registry, workload: Workload, clock: Clock) -> Self {
-        Self::of(Identity::of_workload(workload, config, registry), config, registry, Cache::over(vec![]), clock)
+    pub(crate) fn of_workload(
+        config: &'a Config,
+        registry: &'a Registry,
+        workload: Workload,
+        clock: Clock,
+    ) -> Self {
+        Self::of(
+            Identity::of_workload(workload, config, registry),
+            config,
+            registry,
+            Cache::over(vec![]),
+            clock,
+        )
     }
 
     /// Under which key the refresh token is kept.
@@ -136,7 +184,8 @@ impl<'a> Session<'a> {
 
     async fn obtain_together(&self, deadline: Deadline) -> Result<RefreshToken, Error> {
         let obtain = async || self.obtain(deadline).await;
-        self.share(&self.key, deadline.left() / 2, || self.cached(), obtain).await
+        self.share(&self.key, deadline.left() / 2, || self.cached(), obtain)
+            .await
     }
 
     /// Obtains something that is kept under a key, or waits for the process that does, for as long as `patience`. Where nothing can be
@@ -153,7 +202,8 @@ impl<'a> Session<'a> {
         let mut flight = if self.cache.is_empty() { &lane } else { &whole };
         let patience = Deadline::after(patience);
         loop {
-            let turn = flight::take_turn(&self.config.meeting_folders, flight, patience.left()).await;
+            let turn =
+                flight::take_turn(&self.config.meeting_folders, flight, patience.left()).await;
             if let Turn::Landed(Some(account)) = turn {
                 return Err(Error::Relayed(account));
             }
@@ -176,21 +226,35 @@ impl<'a> Session<'a> {
     /// Gets an access token, exchanges it and fills the cache.
     async fn obtain(&self, deadline: Deadline) -> Result<RefreshToken, Error> {
         info!(registry = %self.registry, identity = %self.identity, "signing in");
-        let network = Arc::new(Network::new(self.config.network.clone(), deadline, self.clock));
+        let network = Arc::new(Network::new(
+            self.config.network.clone(),
+            deadline,
+            self.clock,
+        ));
         network.warn();
-        let token = self.sign_in_and_exchange(&network, deadline).await.map_err(|error| skewed(error, &network))?;
+        let token = self
+            .sign_in_and_exchange(&network, deadline)
+            .await
+            .map_err(|error| skewed(error, &network))?;
         self.cache.put(&self.key, &token, self.now());
         Ok(token)
     }
 
-    async fn sign_in_and_exchange(&self, network: &Arc<Network>, deadline: Deadline) -> Result<RefreshToken, Error> {
+    async fn sign_in_and_exchange(
+        &self,
+        network: &Arc<Network>,
+        deadline: Deadline,
+    ) -> Result<RefreshToken, Error> {
         let (client, early) = network.early(self.registry.login_server())?;
         early.open(&client, &exchange::address(self.registry)).await;
         let (token, is_new) = self.access_token(network, deadline, None).await?;
         match self.exchange(network, &client, deadline, &token).await {
             // It may have been revoked, or the role may have come with a group since.
             Err(
-                refusal @ Error::Exchange { refusal: Refusal::Denied { status: 401, .. } | Refusal::InvalidToken { .. }, .. },
+                refusal @ Error::Exchange {
+                    refusal: Refusal::Denied { status: 401, .. } | Refusal::InvalidToken { .. },
+                    ..
+                },
             ) if !is_new => {
                 info!(registry = %self.registry, "the kept access token was refused; signing in anew");
                 let (new, _) = self.access_token(network, deadline, Some(&token)).await?;
@@ -213,14 +277,33 @@ impl<'a> Session<'a> {
         token: &AccessToken,
     ) -> Result<RefreshToken, Error> {
         let started = Instant::now();
-        let during = format!("{} was asked for a refresh token", self.registry.login_server());
+        let during = format!(
+            "{} was asked for a refresh token",
+            self.registry.login_server()
+        );
         let exchange = exchange::refresh_token(network, client, self.registry, token, self.clock);
-        let refresh_token = deadline.keep(during, network.circumstances(), exchange).await;
+        let refresh_token = deadline
+            .keep(during, network.circumstances(), exchange)
+            .await;
         let refresh_token = refresh_token.map_err(|error| match error {
-            Error::Exchange { registry, refusal: refusal @ (Refusal::Denied { .. } | Refusal::InvalidToken { .. }), details } => {
-                let about = matches!(refusal, Refusal::InvalidToken { .. }).then(|| self.about_the_token());
-                let details = [self.identity.notes(token), about.into_iter().collect(), details].concat();
-                Error::Exchange { registry, refusal, details }
+            Error::Exchange {
+                registry,
+                refusal: refusal @ (Refusal::Denied { .. } | Refusal::InvalidToken { .. }),
+                details,
+            } => {
+                let about =
+                    matches!(refusal, Refusal::InvalidToken { .. }).then(|| self.about_the_token());
+                let details = [
+                    self.identity.notes(token),
+                    about.into_iter().collect(),
+                    details,
+                ]
+                .concat();
+                Error::Exchange {
+                    registry,
+                    refusal,
+                    details,
+                }
             }
             other => other,
         })?;
@@ -230,8 +313,13 @@ impl<'a> Session<'a> {
 
     /// For whom an access token was requested, where a registry says that it is not valid there.
     fn about_the_token(&self) -> String {
-        let (audience, cloud) = (self.identity.audience().as_str(), &self.registry.cloud().name);
-        format!("the access token is for the audience `{audience}`, and the registry is in the cloud {cloud}")
+        let (audience, cloud) = (
+            self.identity.audience().as_str(),
+            &self.registry.cloud().name,
+        );
+        format!(
+            "the access token is for the audience `{audience}`, and the registry is in the cloud {cloud}"
+        )
     }
 
     /// An access token, and whether it is new: one that was kept, or that another process is just getting, unless it is the `refused`
@@ -247,21 +335,35 @@ impl<'a> Session<'a> {
             return sign_in().await;
         }
         let find = || {
-            let kept = self.cache.access_token(&self.access_key, self.identity.audience(), self.now());
-            kept.filter(|kept| refused.is_none_or(|refused| !kept.is(refused))).map(|kept| (kept, false))
+            let kept =
+                self.cache
+                    .access_token(&self.access_key, self.identity.audience(), self.now());
+            kept.filter(|kept| refused.is_none_or(|refused| !kept.is(refused)))
+                .map(|kept| (kept, false))
         };
         if let Some(found) = find() {
             debug!(identity = %self.identity, "found an access token");
             return Ok(found);
         }
-        self.share(&self.access_key, deadline.left() / 2, find, sign_in).await
+        self.share(&self.access_key, deadline.left() / 2, find, sign_in)
+            .await
     }
 
     /// Signs in, and keeps the access token for further registries.
-    pub(crate) async fn sign_in(&self, network: &Arc<Network>, deadline: Deadline) -> Result<AccessToken, Error> {
+    pub(crate) async fn sign_in(
+        &self,
+        network: &Arc<Network>,
+        deadline: Deadline,
+    ) -> Result<AccessToken, Error> {
         let started = Instant::now();
         let during = format!("{} was asked for an access token", self.identity);
-        let token = deadline.keep(during, network.circumstances(), self.identity.access_token(network, &self.logins)).await;
+        let token = deadline
+            .keep(
+                during,
+                network.circumstances(),
+                self.identity.access_token(network, &self.logins),
+            )
+            .await;
         let token = token.map_err(|error| Error::NotSignedIn(Box::new(error)))?;
         self.is_still_the_same()?;
         if let Some(account) = self.identity.login() {
@@ -269,7 +371,8 @@ impl<'a> Session<'a> {
         }
         debug!(identity = %self.identity, took = ?started.elapsed(), "got an access token");
         if self.config.keep_access_token {
-            self.cache.put_access_token(&self.access_key, &token, self.now());
+            self.cache
+                .put_access_token(&self.access_key, &token, self.now());
         }
         Ok(token)
     }
@@ -297,7 +400,10 @@ impl<'a> Session<'a> {
 /// The failure, with the clock of this machine as a reason if that is far off.
 pub(crate) fn skewed(error: Error, network: &Network) -> Error {
     match network.skew() {
-        Some(skew) => Error::Skewed { error: Box::new(error), skew },
+        Some(skew) => Error::Skewed {
+            error: Box::new(error),
+            skew,
+        },
         None => error,
     }
 }

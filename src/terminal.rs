@@ -58,8 +58,17 @@ impl Terminal {
     /// What stdout can show, by whether it is a terminal and by what `TERM`, `NO_COLOR` (no-color.org) and the locale (`LC_ALL`,
     /// `LC_CTYPE`, `LANG`; locale(7)) say.
     pub fn new(variables: &Variables, is_terminal: bool, is_plain: bool) -> Self {
-        let text = |name: &str| variables.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(text).unwrap_or_default().to_ascii_lowercase();
+        let text = |name: &str| {
+            variables
+                .get(name)
+                .and_then(|value| value.to_str())
+                .filter(|value| !value.is_empty())
+        };
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .into_iter()
+            .find_map(text)
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         let is_drawn = is_terminal && !is_plain && text("TERM").is_none_or(|term| term != "dumb");
         Self {
             has_colour: is_drawn && text("NO_COLOR").is_none(),
@@ -96,7 +105,11 @@ impl Terminal {
             Style::Green => 32,
             Style::Yellow => 33,
         };
-        if self.has_colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.has_colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// A text broken at spaces into lines that begin with `indent` spaces and end before column 80. What stands between backticks, and a
@@ -118,7 +131,9 @@ impl Terminal {
         let mut lines: Vec<String> = Vec::new();
         for piece in pieces {
             match lines.last_mut() {
-                Some(line) if line.chars().count() + 1 + piece.chars().count() <= COLUMNS => line.extend([" ", &piece]),
+                Some(line) if line.chars().count() + 1 + piece.chars().count() <= COLUMNS => {
+                    line.extend([" ", &piece]);
+                }
                 _ => lines.push(format!("{margin}{piece}")),
             }
         }
@@ -133,7 +148,17 @@ impl Terminal {
     /// What to do, as lines that begin with `indent` spaces. One that is a command, and no sentence, stays whole.
     pub fn hint(&self, hint: &str, indent: usize) -> String {
         let first = hint.split(' ').next().unwrap_or_default();
-        if ["az", "azd", "chmod", "docker", "podman", "sudo", env!("CARGO_PKG_NAME")].contains(&first) {
+        if [
+            "az",
+            "azd",
+            "chmod",
+            "docker",
+            "podman",
+            "sudo",
+            env!("CARGO_PKG_NAME"),
+        ]
+        .contains(&first)
+        {
             format!("{}hint: {hint}", " ".repeat(indent))
         } else {
             self.wrap(&format!("hint: {hint}"), indent)
@@ -146,18 +171,29 @@ mod tests {
     use super::*;
 
     fn terminal(rows: &[(&str, &str)], is_terminal: bool, is_plain: bool) -> Terminal {
-        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        let variables = rows
+            .iter()
+            .map(|(name, value)| ((*name).into(), value.into()))
+            .collect();
         Terminal::new(&variables, is_terminal, is_plain)
     }
 
     #[test]
     fn colour_and_unicode_are_for_terminals_that_have_them() {
-        let drawn = |rows: &[(&str, &str)], is_terminal, is_plain| terminal(rows, is_terminal, is_plain).mark(Mark::Good);
+        let drawn = |rows: &[(&str, &str)], is_terminal, is_plain| {
+            terminal(rows, is_terminal, is_plain).mark(Mark::Good)
+        };
         let utf = ("LANG", "en_GB.UTF-8");
         assert_eq!(drawn(&[utf], true, false), "\x1b[32m✓\x1b[0m");
         assert_eq!(drawn(&[utf, ("NO_COLOR", "1")], true, false), "✓");
-        assert_eq!(drawn(&[utf, ("NO_COLOR", "")], true, false), "\x1b[32m✓\x1b[0m");
-        assert_eq!(drawn(&[utf, ("LC_ALL", "C")], true, false), "\x1b[32m+\x1b[0m");
+        assert_eq!(
+            drawn(&[utf, ("NO_COLOR", "")], true, false),
+            "\x1b[32m✓\x1b[0m"
+        );
+        assert_eq!(
+            drawn(&[utf, ("LC_ALL", "C")], true, false),
+            "\x1b[32m+\x1b[0m"
+        );
         assert_eq!(drawn(&[utf, ("TERM", "dumb")], true, false), "+");
         assert_eq!(drawn(&[utf], false, false), "+");
         assert_eq!(drawn(&[utf], true, true), "ok:");
@@ -167,13 +203,30 @@ mod tests {
     fn lines_end_before_the_last_column_and_words_stay_whole() {
         let terminal = terminal(&[], true, false);
         let wrapped = terminal.wrap(&"word ".repeat(40), 4);
-        assert!(wrapped.lines().all(|line| line.len() <= 80 && line.starts_with("    word")), "{wrapped}");
+        assert!(
+            wrapped
+                .lines()
+                .all(|line| line.len() <= 80 && line.starts_with("    word")),
+            "{wrapped}"
+        );
         let command = format!("`{}`", "az ".repeat(30).trim_end());
-        assert_eq!(terminal.wrap(&format!("type {command} now"), 2), format!("  type\n  {command}\n  now"));
-        assert_eq!(terminal.hint(&"az ".repeat(30), 0), format!("hint: {}", "az ".repeat(30)));
+        assert_eq!(
+            terminal.wrap(&format!("type {command} now"), 2),
+            format!("  type\n  {command}\n  now")
+        );
+        assert_eq!(
+            terminal.hint(&"az ".repeat(30), 0),
+            format!("hint: {}", "az ".repeat(30))
+        );
         let plain = self::terminal(&[], true, true);
-        assert_eq!(plain.wrap(&"word ".repeat(40), 2), format!("  {}", "word ".repeat(40)));
+        assert_eq!(
+            plain.wrap(&"word ".repeat(40), 2),
+            format!("  {}", "word ".repeat(40))
+        );
         let long = "x".repeat(100);
-        assert_eq!(terminal.wrap(&format!("a {long} b"), 2), format!("  a\n  {long}\n  b"));
+        assert_eq!(
+            terminal.wrap(&format!("a {long} b"), 2),
+            format!("  a\n  {long}\n  b")
+        );
     }
 }

@@ -91,7 +91,10 @@ const MICROSOFT_DOMAINS: &[&str] = &[
 ];
 
 /// Ends of the application ids of Microsoft's first services: Microsoft Graph and Azure AD Graph, Exchange and `SharePoint`.
-const MICROSOFT_FAMILIES: &[&str] = &["-0000-0000-c000-000000000000", "-0000-0ff1-ce00-000000000000"];
+const MICROSOFT_FAMILIES: &[&str] = &[
+    "-0000-0000-c000-000000000000",
+    "-0000-0ff1-ce00-000000000000",
+];
 
 /// Application ids of further services, which can replace an address.
 const MICROSOFT_APPLICATIONS: &[&str] = &[
@@ -129,16 +132,32 @@ impl Audience {
     /// Reads the address of a resource, `https://…` or `api://…`, as the registries of a disconnected cloud may have one of their
     /// own. The error says what is wrong with it. An audience of another service of Microsoft is refused.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "https" | "api") && url.has_host());
-        let is_plain = |url: &Url| url.username().is_empty() && url.password().is_none() && url.query().is_none();
-        let is_text = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        let host = url.filter(|url| is_plain(url) && url.fragment().is_none() && is_text).and_then(|url| host_of(&url));
-        let host =
-            host.ok_or_else(|| format!("is {text:?}, expected the address of a resource, such as `{REGISTRY_AUDIENCE}`"))?;
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "https" | "api") && url.has_host());
+        let is_plain = |url: &Url| {
+            url.username().is_empty() && url.password().is_none() && url.query().is_none()
+        };
+        let is_text = text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        let host = url
+            .filter(|url| is_plain(url) && url.fragment().is_none() && is_text)
+            .and_then(|url| host_of(&url));
+        let host = host.ok_or_else(|| {
+            format!(
+                "is {text:?}, expected the address of a resource, such as `{REGISTRY_AUDIENCE}`"
+            )
+        })?;
         if is_resource_manager(&host) {
-            return Err(format!("is {text:?}, which is Azure Resource Manager: its tokens are never asked for nor sent"));
+            return Err(format!(
+                "is {text:?}, which is Azure Resource Manager: its tokens are never asked for nor sent"
+            ));
         }
-        let audience = text.strip_suffix("/.default").unwrap_or(text).trim_end_matches('/');
+        let audience = text
+            .strip_suffix("/.default")
+            .unwrap_or(text)
+            .trim_end_matches('/');
         if audience.eq_ignore_ascii_case(REGISTRY_AUDIENCE) {
             return Ok(Self::default());
         }
@@ -174,7 +193,8 @@ impl Audience {
 
     /// Whether this `aud` claim stands for it.
     fn is(&self, claim: &str) -> bool {
-        claim.strip_suffix('/').unwrap_or(claim) == self.0 || (self.0 == REGISTRY_AUDIENCE && claim == REGISTRY_RESOURCE_ID)
+        claim.strip_suffix('/').unwrap_or(claim) == self.0
+            || (self.0 == REGISTRY_AUDIENCE && claim == REGISTRY_RESOURCE_ID)
     }
 }
 
@@ -188,13 +208,18 @@ impl Default for Audience {
 /// cloud, and `management.…`, `adminmanagement.…` or `armmanagement.…` in private ones.
 fn is_resource_manager(host: &str) -> bool {
     let label = host.split('.').next().unwrap_or_default();
-    matches!(label, "management" | "adminmanagement" | "armmanagement") || host == RESOURCE_MANAGER_ID
+    matches!(label, "management" | "adminmanagement" | "armmanagement")
+        || host == RESOURCE_MANAGER_ID
 }
 
 /// Whether a host, or an application id in its place, is that of a service of Microsoft.
 fn is_of_microsoft(host: &str) -> bool {
-    MICROSOFT_DOMAINS.iter().any(|domain| is_within(host, domain))
-        || MICROSOFT_FAMILIES.iter().any(|family| host.ends_with(family))
+    MICROSOFT_DOMAINS
+        .iter()
+        .any(|domain| is_within(host, domain))
+        || MICROSOFT_FAMILIES
+            .iter()
+            .any(|family| host.ends_with(family))
         || MICROSOFT_APPLICATIONS.contains(&host)
         || host.starts_with(TOKEN_EXCHANGE)
 }
@@ -202,7 +227,9 @@ fn is_of_microsoft(host: &str) -> bool {
 /// The host of an audience in lower case, without the dot that may end it; none if it is written in another way than names and ids are.
 fn host_of(url: &Url) -> Option<String> {
     let host = url.host_str()?.to_ascii_lowercase();
-    let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let is_name = host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     is_name.then(|| host.trim_end_matches('.').to_owned())
 }
 
@@ -249,17 +276,35 @@ impl AccessToken {
             Payload::None => AccessClaims::default(),
             Payload::Unreadable => return Err(NotSent::Audience(UNREADABLE.into())),
             Payload::Json(json) => match serde_json::from_slice::<AccessClaims>(&json) {
-                Ok(claims) if matches!(&claims.aud, Value::String(claim) if audience.is(claim)) => claims,
-                Ok(AccessClaims { aud: Value::String(claim), .. }) => {
+                Ok(claims) if matches!(&claims.aud, Value::String(claim) if audience.is(claim)) => {
+                    claims
+                }
+                Ok(AccessClaims {
+                    aud: Value::String(claim),
+                    ..
+                }) => {
                     return Err(NotSent::Audience(format!("`{}`", printable(&claim))));
                 }
-                Ok(AccessClaims { aud: Value::Null, .. }) | Err(_) => return Err(NotSent::Audience(UNREADABLE.into())),
-                Ok(AccessClaims { aud, .. }) => return Err(NotSent::Audience(format!("`{}`", printable(&aud.to_string())))),
+                Ok(AccessClaims {
+                    aud: Value::Null, ..
+                })
+                | Err(_) => return Err(NotSent::Audience(UNREADABLE.into())),
+                Ok(AccessClaims { aud, .. }) => {
+                    return Err(NotSent::Audience(format!(
+                        "`{}`",
+                        printable(&aud.to_string())
+                    )));
+                }
             },
         };
         let expires = expiry_of(secret.expose_secret());
         let id = |claim: &Value| claim.as_str().filter(|id| is_guid(id)).map(str::to_owned);
-        Ok(Self { tenant: id(&claims.tid), object_id: id(&claims.oid), secret, expires })
+        Ok(Self {
+            tenant: id(&claims.tid),
+            object_id: id(&claims.oid),
+            secret,
+            expires,
+        })
     }
 
     /// The token itself, for the body of one request or a store.
@@ -322,13 +367,20 @@ impl RefreshToken {
     /// A token just received, unless the text cannot be one. It is renewed when half of what is left of its life is spent.
     pub fn received(secret: SecretString, now: SystemTime) -> Option<Self> {
         let token = Self::restored(secret, now)?;
-        let life = token.expires.and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
+        let life = token
+            .expires
+            .and_then(|expires| expires.duration_since(now).ok())
+            .unwrap_or_default();
         Some(token.renewed_later(now + life.min(LONGEST_LIFE) / 2))
     }
 
     /// A token read from a store, with the time of its renewal that was stored beside it, unless the text cannot be one.
     pub fn restored(secret: SecretString, renew: SystemTime) -> Option<Self> {
-        is_token(secret.expose_secret()).then(|| Self { expires: expiry_of(secret.expose_secret()), secret, renew })
+        is_token(secret.expose_secret()).then(|| Self {
+            expires: expiry_of(secret.expose_secret()),
+            secret,
+            renew,
+        })
     }
 
     /// Whether it can be handed out without asking anybody.
@@ -366,8 +418,13 @@ fn is_token(text: &str) -> bool {
 
 /// Whether a text is a GUID in its usual form.
 pub(crate) fn is_guid(text: &str) -> bool {
-    let is_in_place =
-        |(at, byte): (usize, u8)| if [8, 13, 18, 23].contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    let is_in_place = |(at, byte): (usize, u8)| {
+        if [8, 13, 18, 23].contains(&at) {
+            byte == b'-'
+        } else {
+            byte.is_ascii_hexdigit()
+        }
+    };
     text.len() == 36 && text.bytes().enumerate().all(is_in_place)
 }
 
@@ -393,9 +450,14 @@ enum Payload {
 
 fn payload(token: &str) -> Payload {
     let parts: Vec<&str> = token.split('.').collect();
-    let (&[_, payload, ..], false) = (&parts[..], parts.len() == 5) else { return Payload::None };
+    let (&[_, payload, ..], false) = (&parts[..], parts.len() == 5) else {
+        return Payload::None;
+    };
     // Tolerated here, so that a token mangled on its way is not taken for one without claims.
-    let payload = payload.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    let payload = payload
+        .trim_end_matches('=')
+        .replace('+', "-")
+        .replace('/', "_");
     decode_url_safe(payload).map_or(Payload::Unreadable, Payload::Json)
 }
 
@@ -425,19 +487,34 @@ mod tests {
 
     #[test]
     fn a_text_that_no_token_can_be_is_none() {
-        let all: String = ('a'..='z').chain('A'..='Z').chain('0'..='9').chain("-._~+/=".chars()).collect();
-        for (text, is_one) in
-            [(all, true), ("a".repeat(MAX_LENGTH), true), ("a".repeat(MAX_LENGTH + 1), false), (String::new(), false)]
-        {
+        let all: String = ('a'..='z')
+            .chain('A'..='Z')
+            .chain('0'..='9')
+            .chain("-._~+/=".chars())
+            .collect();
+        for (text, is_one) in [
+            (all, true),
+            ("a".repeat(MAX_LENGTH), true),
+            ("a".repeat(MAX_LENGTH + 1), false),
+            (String::new(), false),
+        ] {
             assert_eq!(is_token(&text), is_one, "{text}");
         }
-        for c in (0..=0x2fff).filter_map(char::from_u32).filter(|c| !c.is_ascii_alphanumeric() && !"-._~+/=".contains(*c)) {
+        for c in (0..=0x2fff)
+            .filter_map(char::from_u32)
+            .filter(|c| !c.is_ascii_alphanumeric() && !"-._~+/=".contains(*c))
+        {
             let text = SecretString::from(format!("a{c}b"));
             assert!(
-                RefreshToken::received(text.clone(), NOW).is_none() && RefreshToken::restored(text.clone(), NOW).is_none(),
+                RefreshToken::received(text.clone(), NOW).is_none()
+                    && RefreshToken::restored(text.clone(), NOW).is_none(),
                 "{c:?}"
             );
-            assert_eq!(AccessToken::new(text, &Audience::default()).unwrap_err(), NotSent::Malformed, "{c:?}");
+            assert_eq!(
+                AccessToken::new(text, &Audience::default()).unwrap_err(),
+                NotSent::Malformed,
+                "{c:?}"
+            );
         }
     }
 
@@ -481,7 +558,11 @@ mod tests {
             jwt(r#"{"exp":253402300800}"#),
             jwt(r#"{"exp":18446744073709551615}"#),
             jwt(r#"{"exp":1.5}"#),
-            jwt(&format!(r#"{{"a":{}{},"exp":10800}}"#, "[".repeat(5_000), "]".repeat(5_000))),
+            jwt(&format!(
+                r#"{{"a":{}{},"exp":10800}}"#,
+                "[".repeat(5_000),
+                "]".repeat(5_000)
+            )),
             SecretString::from("a.=.c"),
             SecretString::from("a.b.c.d"),
         ] {
@@ -504,7 +585,10 @@ mod tests {
         ] {
             assert!(Audience::parse(text).is_ok(), "{text}");
         }
-        assert_eq!(Audience::parse("HTTPS://ContainerRegistry.Azure.net/").unwrap(), Audience::default());
+        assert_eq!(
+            Audience::parse("HTTPS://ContainerRegistry.Azure.net/").unwrap(),
+            Audience::default()
+        );
         for text in [
             // Microsoft Graph and the older Azure AD Graph.
             "https://graph.microsoft.com",
@@ -555,34 +639,80 @@ mod tests {
             "api://azureadtokenexchangeusgov/x",
         ] {
             let problem = Audience::parse(text).unwrap_err();
-            assert!(problem.contains("a service of Microsoft other than Azure Container Registry"), "{text}: {problem}");
+            assert!(
+                problem.contains("a service of Microsoft other than Azure Container Registry"),
+                "{text}: {problem}"
+            );
         }
-        for text in ["https://management.azure.com", "https://management.usgovcloudapi.net", "https://management.sovcloud-api.fr"]
-        {
-            assert!(Audience::parse(text).unwrap_err().contains("Azure Resource Manager"), "{text}");
+        for text in [
+            "https://management.azure.com",
+            "https://management.usgovcloudapi.net",
+            "https://management.sovcloud-api.fr",
+        ] {
+            assert!(
+                Audience::parse(text)
+                    .unwrap_err()
+                    .contains("Azure Resource Manager"),
+                "{text}"
+            );
         }
-        for text in ["api://graph%2emicrosoft.com", r"https:\\registries.example", "https://[::1]", "graph.microsoft.com"] {
-            assert!(Audience::parse(text).unwrap_err().contains("expected the address of a resource"), "{text}");
+        for text in [
+            "api://graph%2emicrosoft.com",
+            r"https:\\registries.example",
+            "https://[::1]",
+            "graph.microsoft.com",
+        ] {
+            assert!(
+                Audience::parse(text)
+                    .unwrap_err()
+                    .contains("expected the address of a resource"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn an_access_token_of_another_audience_is_refused() {
-        for audience in ["https://management.azure.com", "https://containerregistry.azure.net.evil.example", ""] {
-            let refused = AccessToken::new(jwt(&format!(r#"{{"aud":"{audience}","tid":7}}"#)), &Audience::default());
-            assert_eq!(refused.unwrap_err(), NotSent::Audience(format!("`{audience}`")));
+        for audience in [
+            "https://management.azure.com",
+            "https://containerregistry.azure.net.evil.example",
+            "",
+        ] {
+            let refused = AccessToken::new(
+                jwt(&format!(r#"{{"aud":"{audience}","tid":7}}"#)),
+                &Audience::default(),
+            );
+            assert_eq!(
+                refused.unwrap_err(),
+                NotSent::Audience(format!("`{audience}`"))
+            );
         }
         let arm = r#"{"aud":"https://management.azure.com"}"#;
         let deep = format!(r#"{{"aud":{}}}"#, "[".repeat(10_000));
-        for payload in
-            ["{}", "[]", "nonsense", r#"{"aud":null}"#, r#"{"aud":"a","aud":"https://containerregistry.azure.net"}"#, &deep]
-        {
-            assert_eq!(AccessToken::new(jwt(payload), &Audience::default()).unwrap_err(), NotSent::Audience(UNREADABLE.into()));
+        for payload in [
+            "{}",
+            "[]",
+            "nonsense",
+            r#"{"aud":null}"#,
+            r#"{"aud":"a","aud":"https://containerregistry.azure.net"}"#,
+            &deep,
+        ] {
+            assert_eq!(
+                AccessToken::new(jwt(payload), &Audience::default()).unwrap_err(),
+                NotSent::Audience(UNREADABLE.into())
+            );
         }
-        assert!(AccessToken::new(format!("{}.", jwt(arm).expose_secret()).into(), &Audience::default()).is_err());
+        assert!(
+            AccessToken::new(
+                format!("{}.", jwt(arm).expose_secret()).into(),
+                &Audience::default()
+            )
+            .is_err()
+        );
         assert!(AccessToken::new("e30.===.c2ln".into(), &Audience::default()).is_err());
         for odd in [r#"["https://containerregistry.azure.net"]"#, "7"] {
-            let refused = AccessToken::new(jwt(&format!(r#"{{"aud":{odd}}}"#)), &Audience::default());
+            let refused =
+                AccessToken::new(jwt(&format!(r#"{{"aud":{odd}}}"#)), &Audience::default());
             assert_eq!(refused.unwrap_err(), NotSent::Audience(format!("`{odd}`")));
         }
     }
@@ -590,15 +720,33 @@ mod tests {
     #[test]
     fn an_access_token_of_the_registry_audience_tells_its_tenant() {
         let tenant = "0f9c7a52-3b1e-4d68-8a47-c5e2d1b60f93";
-        for audience in [REGISTRY_AUDIENCE, "https://containerregistry.azure.net/", REGISTRY_RESOURCE_ID] {
-            for (tid, expected) in [(tenant, Some(tenant)), ("68756e7465723268756e746572320000", None), ("contoso.example", None)]
-            {
+        for audience in [
+            REGISTRY_AUDIENCE,
+            "https://containerregistry.azure.net/",
+            REGISTRY_RESOURCE_ID,
+        ] {
+            for (tid, expected) in [
+                (tenant, Some(tenant)),
+                ("68756e7465723268756e746572320000", None),
+                ("contoso.example", None),
+            ] {
                 let claims = format!(r#"{{"aud":"{audience}","tid":"{tid}"}}"#);
-                assert_eq!(AccessToken::new(jwt(&claims), &Audience::default()).unwrap().tenant(), expected, "{tid}");
+                assert_eq!(
+                    AccessToken::new(jwt(&claims), &Audience::default())
+                        .unwrap()
+                        .tenant(),
+                    expected,
+                    "{tid}"
+                );
             }
         }
         for opaque in ["opaque", "encrypted.with.five.parts.each"] {
-            assert_eq!(AccessToken::new(opaque.into(), &Audience::default()).unwrap().tenant(), None);
+            assert_eq!(
+                AccessToken::new(opaque.into(), &Audience::default())
+                    .unwrap()
+                    .tenant(),
+                None
+            );
         }
     }
 

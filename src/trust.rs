@@ -52,7 +52,11 @@ pub(crate) fn resolve_protected(path: &Path) -> io::Result<PathBuf> {
 /// folders that hold the account's home are no checkouts. Everything but `NotFound` is a [`Refusal`]: what cannot be judged is not trusted.
 pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
     check_absolute(path)?;
-    resolve(path, working_directory.filter(|directory| directory.parent().is_some())).map_err(|error| match error.kind() {
+    resolve(
+        path,
+        working_directory.filter(|directory| directory.parent().is_some()),
+    )
+    .map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => error,
         _ if Refusal::from_io(&error).is_some() => error,
         _ => refused(format!("it cannot be judged: {error}"), "use another path"),
@@ -60,7 +64,10 @@ pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io
 }
 
 /// The same of a file of certificates, or a folder with such files: other users cannot add one, and each is trusted.
-pub(crate) fn resolve_certificates(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
+pub(crate) fn resolve_certificates(
+    path: &Path,
+    working_directory: Option<&Path>,
+) -> io::Result<PathBuf> {
     let real = resolve_named(path, working_directory)?;
     if real.is_dir() {
         check_closed(&real)?;
@@ -76,7 +83,10 @@ pub(crate) fn resolve_certificates(path: &Path, working_directory: Option<&Path>
 }
 
 /// The real path of the folder that this process runs in.
-#[expect(clippy::disallowed_methods, reason = "the working directory is touched here and nowhere else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the working directory is touched here and nowhere else"
+)]
 pub(crate) fn working_directory() -> Option<PathBuf> {
     let directory = std::env::current_dir().ok()?;
     // Unix gives the real path.
@@ -93,23 +103,33 @@ pub(crate) fn is_in_user_namespace() -> bool {
 
 /// Whether a map of users (`user_namespaces(7)`) is another than that of the initial namespace: all users, from zero to zero.
 fn is_partial_map(map: &[u8]) -> bool {
-    let words: Vec<&[u8]> = map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&[u8]> = map
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty())
+        .collect();
     !words.is_empty() && words != [&b"0"[..], b"0", b"4294967295"]
 }
 
 /// Refuses relative paths, and on Windows those of other machines, before anything is opened.
 pub(crate) fn check_absolute(path: &Path) -> io::Result<()> {
     if !path.is_absolute() {
-        return Err(refused(format!("{} is a relative path", path.display()), "write the absolute path"));
+        return Err(refused(
+            format!("{} is a relative path", path.display()),
+            "write the absolute path",
+        ));
     }
     #[cfg(windows)]
     {
         use std::path::{Component, Prefix};
-        let is_local = |prefix: Prefix<'_>| matches!(prefix, Prefix::Disk(_) | Prefix::VerbatimDisk(_));
+        let is_local =
+            |prefix: Prefix<'_>| matches!(prefix, Prefix::Disk(_) | Prefix::VerbatimDisk(_));
         let is_local = matches!(path.components().next(), Some(Component::Prefix(prefix)) if is_local(prefix.kind()));
         // The system may keep the settings of a user on a server.
         if !is_local && default_config().is_none_or(|file| file != path) {
-            return Err(refused(format!("{} is not on a drive of this machine", path.display()), "copy it to this machine"));
+            return Err(refused(
+                format!("{} is not on a drive of this machine", path.display()),
+                "copy it to this machine",
+            ));
         }
     }
     Ok(())
@@ -119,30 +139,53 @@ pub(crate) fn check_absolute(path: &Path) -> io::Result<()> {
 /// account's own config file is not chosen by a variable.
 fn refuse_checkout(path: &Path, checkout: &Path) -> io::Result<()> {
     let home = account_home().map(|home| home.canonicalize().unwrap_or(home));
-    if home.is_some_and(|home| home.starts_with(checkout)) || default_config().is_some_and(|file| file == path) {
+    if home.is_some_and(|home| home.starts_with(checkout))
+        || default_config().is_some_and(|file| file == path)
+    {
         return Ok(());
     }
-    let problem = format!("it is in the folder that you work in, {}", checkout.display());
-    Err(refused(problem, "move it out of this folder, or run the command in another folder"))
+    let problem = format!(
+        "it is in the folder that you work in, {}",
+        checkout.display()
+    );
+    Err(refused(
+        problem,
+        "move it out of this folder, or run the command in another folder",
+    ))
 }
 
 /// The working directory, and the folder of the checkout above it, if it is in one.
 fn checkouts(working_directory: Option<&Path>) -> Vec<&Path> {
-    let Some(directory) = working_directory else { return vec![] };
-    let checkout = directory.ancestors().skip(1).find(|folder| folder.parent().is_some() && folder.join(".git").exists());
+    let Some(directory) = working_directory else {
+        return vec![];
+    };
+    let checkout = directory
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.parent().is_some() && folder.join(".git").exists());
     [directory].into_iter().chain(checkout).collect()
 }
 
 fn refused(problem: String, fix: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, Refusal { problem, fix: fix.into() })
+    io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        Refusal {
+            problem,
+            fix: fix.into(),
+        },
+    )
 }
 
 /// Modes are not judged on Windows: access control lists protect the folders of a profile there, and the helper does not evaluate them.
 #[cfg(windows)]
 fn resolve(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
     let real = dunce::canonicalize(path)?;
-    let entered = checkouts(working_directory).into_iter().filter(|folder| real.starts_with(folder) || path.starts_with(folder));
-    entered.map(|folder| refuse_checkout(path, folder)).collect::<io::Result<()>>()?;
+    let entered = checkouts(working_directory)
+        .into_iter()
+        .filter(|folder| real.starts_with(folder) || path.starts_with(folder));
+    entered
+        .map(|folder| refuse_checkout(path, folder))
+        .collect::<io::Result<()>>()?;
     Ok(real)
 }
 
@@ -160,14 +203,27 @@ fn account_home() -> Option<PathBuf> {
 /// The config file in the folder that the system, and no variable, says.
 #[cfg(windows)]
 fn default_config() -> Option<PathBuf> {
-    Some(dirs::config_dir()?.join(env!("CARGO_PKG_NAME")).join("config.toml"))
+    Some(
+        dirs::config_dir()?
+            .join(env!("CARGO_PKG_NAME"))
+            .join("config.toml"),
+    )
 }
 
 /// The config file in the account's home.
 #[cfg(unix)]
 fn default_config() -> Option<PathBuf> {
-    let folder = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
-    Some(account_home()?.join(folder).join(env!("CARGO_PKG_NAME")).join("config.toml"))
+    let folder = if cfg!(target_os = "macos") {
+        "Library/Application Support"
+    } else {
+        ".config"
+    };
+    Some(
+        account_home()?
+            .join(folder)
+            .join(env!("CARGO_PKG_NAME"))
+            .join("config.toml"),
+    )
 }
 
 #[cfg(unix)]
@@ -201,7 +257,11 @@ mod unix {
     const SYSTEM_FOLDERS: [&str; 3] = ["/etc", "/usr", "/nix/store"];
 
     /// Groups as good as root: its own, and on macOS that of administrators (`admin`).
-    const ROOT_GROUPS: &[u32] = if cfg!(target_os = "macos") { &[0, 80] } else { &[0] };
+    const ROOT_GROUPS: &[u32] = if cfg!(target_os = "macos") {
+        &[0, 80]
+    } else {
+        &[0]
+    };
 
     /// How long `getent` may take.
     const GETENT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -211,14 +271,27 @@ mod unix {
     pub(super) fn resolve(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
         let identity = |metadata: &Metadata| (metadata.dev(), metadata.ino());
         // The working directory may be one that this user could not enter by its path, as with `sudo -u`.
-        let entered = |folder: &Path| folder.metadata().or_else(|_| Path::new(".").metadata()).ok();
+        let entered = |folder: &Path| {
+            folder
+                .metadata()
+                .or_else(|_| Path::new(".").metadata())
+                .ok()
+        };
         let checkouts = super::checkouts(working_directory).into_iter();
-        let checkouts: Vec<_> = checkouts.filter_map(|folder| Some((folder, identity(&entered(folder)?)))).collect();
+        let checkouts: Vec<_> = checkouts
+            .filter_map(|folder| Some((folder, identity(&entered(folder)?))))
+            .collect();
         walk(path, |at, metadata| {
             if at.starts_with("/proc") || at.starts_with("/dev/fd") {
-                return Err(refused(format!("it leads through {}", at.display()), "name the file by its own path"));
+                return Err(refused(
+                    format!("it leads through {}", at.display()),
+                    "name the file by its own path",
+                ));
             }
-            if let Some((checkout, _)) = checkouts.iter().find(|(_, checkout)| *checkout == identity(metadata)) {
+            if let Some((checkout, _)) = checkouts
+                .iter()
+                .find(|(_, checkout)| *checkout == identity(metadata))
+            {
                 refuse_checkout(path, checkout)?;
             }
             judge(at, metadata)
@@ -227,7 +300,10 @@ mod unix {
 
     /// Walks an absolute path from the root folder and follows its links. `visit` sees each folder, link and file before anything behind it
     /// is looked up, and can end the walk by an error. Returns the real path.
-    pub(crate) fn walk(path: &Path, mut visit: impl FnMut(&Path, &Metadata) -> io::Result<()>) -> io::Result<PathBuf> {
+    pub(crate) fn walk(
+        path: &Path,
+        mut visit: impl FnMut(&Path, &Metadata) -> io::Result<()>,
+    ) -> io::Result<PathBuf> {
         let mut real = PathBuf::from("/");
         visit(&real, &real.symlink_metadata()?)?;
         let mut rest = parts(path);
@@ -271,15 +347,25 @@ mod unix {
         let owner = metadata.uid();
         let is_hidden_root = || {
             let is_of_system = || SYSTEM_FOLDERS.iter().any(|folder| path.starts_with(folder));
-            owner == UNKNOWN_OWNER && (metadata.is_dir() || is_of_system()) && is_in_user_namespace()
+            owner == UNKNOWN_OWNER
+                && (metadata.is_dir() || is_of_system())
+                && is_in_user_namespace()
         };
         if owner != 0 && owner != rustix::process::geteuid().as_raw() && !is_hidden_root() {
             let why = match owner {
-                UNKNOWN_OWNER if is_in_user_namespace() => " (rootless Podman and Buildah cannot tell root's files from others')",
+                UNKNOWN_OWNER if is_in_user_namespace() => {
+                    " (rootless Podman and Buildah cannot tell root's files from others')"
+                }
                 _ => "",
             };
-            let problem = format!("{} belongs to the user with id {owner}, not to you or root{why}", path.display());
-            return Err(refused(problem, "copy it to a folder of your own, and name the copy"));
+            let problem = format!(
+                "{} belongs to the user with id {owner}, not to you or root{why}",
+                path.display()
+            );
+            return Err(refused(
+                problem,
+                "copy it to a folder of your own, and name the copy",
+            ));
         }
         // The mode of a link says nothing, and devices and pipes are refused where files are read.
         let has_content = metadata.is_file() || metadata.is_dir();
@@ -287,9 +373,19 @@ mod unix {
         if !has_content || !is_writable_by_others(path, metadata) || is_safe() {
             return Ok(());
         }
-        let problem = format!("users other than you and root can write to {}", path.display());
-        let sudo = if owner == rustix::process::geteuid().as_raw() { "" } else { "sudo " };
-        Err(refused(problem, format!("{sudo}chmod go-w {}", shell_word(&path.to_string_lossy()))))
+        let problem = format!(
+            "users other than you and root can write to {}",
+            path.display()
+        );
+        let sudo = if owner == rustix::process::geteuid().as_raw() {
+            ""
+        } else {
+            "sudo "
+        };
+        Err(refused(
+            problem,
+            format!("{sudo}chmod go-w {}", shell_word(&path.to_string_lossy())),
+        ))
     }
 
     /// The sticky bit: entries of others cannot be exchanged in such a folder, and each entry on the way is judged by its own owner.
@@ -299,14 +395,22 @@ mod unix {
         let (mode, group) = (metadata.mode(), metadata.gid());
         let owner = metadata.uid();
         let of_root = ROOT_GROUPS.contains(&group) && (owner == 0 || cfg!(target_os = "macos"));
-        let is_own_group = || group == account().map_or_else(|| rustix::process::getegid().as_raw(), |user| user.gid.as_raw());
-        mode & 0o002 != 0 || (mode & 0o020 != 0 && !((of_root || is_own_group()) && !has_access_list(path)))
+        let is_own_group = || {
+            group
+                == account().map_or_else(
+                    || rustix::process::getegid().as_raw(),
+                    |user| user.gid.as_raw(),
+                )
+        };
+        mode & 0o002 != 0
+            || (mode & 0o020 != 0 && !((of_root || is_own_group()) && !has_access_list(path)))
     }
 
     /// Whether others are named beside owner and group; then the mode shows what the most of them may do (`acl(5)`).
     fn has_access_list(path: &Path) -> bool {
         #[cfg(target_os = "linux")]
-        return rustix::fs::lgetxattr_query(path, "system.posix_acl_access").is_ok_and(|length| length > 0);
+        return rustix::fs::lgetxattr_query(path, "system.posix_acl_access")
+            .is_ok_and(|length| length > 0);
         #[cfg(not(target_os = "linux"))]
         {
             let _ = path;
@@ -326,7 +430,11 @@ mod unix {
     }
 
     fn is_read_only(path: &Path) -> bool {
-        rustix::fs::statvfs(path).is_ok_and(|system| system.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+        rustix::fs::statvfs(path).is_ok_and(|system| {
+            system
+                .f_flag
+                .contains(rustix::fs::StatVfsMountFlags::RDONLY)
+        })
     }
 
     fn account() -> Option<User> {
@@ -338,7 +446,9 @@ mod unix {
     pub(super) fn account_home() -> Option<PathBuf> {
         static HOME: OnceLock<Option<PathBuf>> = OnceLock::new();
         let look_up = || {
-            let found = account().map(|user| user.dir).or_else(|| home_by_getent(Uid::effective()));
+            let found = account()
+                .map(|user| user.dir)
+                .or_else(|| home_by_getent(Uid::effective()));
             found.filter(|home| home.parent().is_some())
         };
         HOME.get_or_init(look_up).clone()
@@ -347,7 +457,12 @@ mod unix {
     fn home_by_getent(uid: Uid) -> Option<PathBuf> {
         let mut command = Command::new("/usr/bin/getent");
         command.args(["passwd", &uid.to_string()]).env_clear();
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
         let end = Instant::now() + GETENT_TIMEOUT;
         while child.try_wait().ok()?.is_none() {
             if Instant::now() >= end {
@@ -358,7 +473,12 @@ mod unix {
             std::thread::sleep(Duration::from_millis(5));
         }
         let mut line = Vec::new();
-        child.stdout.take()?.take(4096).read_to_end(&mut line).ok()?;
+        child
+            .stdout
+            .take()?
+            .take(4096)
+            .read_to_end(&mut line)
+            .ok()?;
         let home = line.split(|byte| *byte == b':').nth(5)?;
         Some(PathBuf::from(OsString::from_vec(home.to_vec()))).filter(|home| home.is_absolute())
     }
@@ -400,7 +520,12 @@ mod unix {
                 (&root, 0o700, true),
             ] {
                 chmod(path, mode);
-                assert_eq!(resolve(&file, None).is_ok(), is_protected, "{} {mode:o}", path.display());
+                assert_eq!(
+                    resolve(&file, None).is_ok(),
+                    is_protected,
+                    "{} {mode:o}",
+                    path.display()
+                );
             }
         }
 
@@ -419,13 +544,25 @@ mod unix {
             for path in [&file, &inner, &link] {
                 std::os::unix::fs::lchown(path, Some(54_321), None).unwrap();
                 let problem = resolve(&link, None).unwrap_err().to_string();
-                assert_eq!(problem, format!("{} belongs to the user with id 54321, not to you or root", path.display()));
+                assert_eq!(
+                    problem,
+                    format!(
+                        "{} belongs to the user with id 54321, not to you or root",
+                        path.display()
+                    )
+                );
                 std::os::unix::fs::lchown(path, Some(0), None).unwrap();
             }
             chmod(&inner, 0o775);
             chown(&inner, None, Some(54_321)).unwrap();
             let problem = resolve(&link, None).unwrap_err().to_string();
-            assert_eq!(problem, format!("users other than you and root can write to {}", inner.display()));
+            assert_eq!(
+                problem,
+                format!(
+                    "users other than you and root can write to {}",
+                    inner.display()
+                )
+            );
         }
 
         /// An access list that lets another user write (`acl(5)`; the kernel's form is in `linux/posix_acl_xattr.h`).
@@ -437,16 +574,37 @@ mod unix {
             write(&file, "").unwrap();
             chmod(&file, 0o660);
             assert!(resolve(&file, None).is_ok());
-            let entries = [(1_u16, u32::MAX, 6_u16), (2, 54_322, 6), (4, u32::MAX, 6), (16, u32::MAX, 6), (32, u32::MAX, 0)];
-            let bytes = entries.map(|(tag, id, mode)| [&tag.to_le_bytes()[..], &mode.to_le_bytes(), &id.to_le_bytes()].concat());
+            let entries = [
+                (1_u16, u32::MAX, 6_u16),
+                (2, 54_322, 6),
+                (4, u32::MAX, 6),
+                (16, u32::MAX, 6),
+                (32, u32::MAX, 0),
+            ];
+            let bytes = entries.map(|(tag, id, mode)| {
+                [
+                    &tag.to_le_bytes()[..],
+                    &mode.to_le_bytes(),
+                    &id.to_le_bytes(),
+                ]
+                .concat()
+            });
             let list = [2_u32.to_le_bytes().to_vec(), bytes.concat()].concat();
             let name = "system.posix_acl_access";
-            if let Err(error) = rustix::fs::setxattr(&file, name, &list, rustix::fs::XattrFlags::empty()) {
+            if let Err(error) =
+                rustix::fs::setxattr(&file, name, &list, rustix::fs::XattrFlags::empty())
+            {
                 eprintln!("skipped: this file system has no access lists: {error}");
                 return;
             }
             let problem = resolve(&file, None).unwrap_err().to_string();
-            assert_eq!(problem, format!("users other than you and root can write to {}", file.display()));
+            assert_eq!(
+                problem,
+                format!(
+                    "users other than you and root can write to {}",
+                    file.display()
+                )
+            );
         }
 
         #[test]
@@ -462,26 +620,54 @@ mod unix {
             symlink("../open/link", root.join("closed/through")).unwrap();
             symlink("circle", root.join("circle")).unwrap();
             let real = root.join("real/file");
-            for name in ["closed/relative", "closed/folder/file", "closed/../real/./file", "closed/folder/../real/file"] {
+            for name in [
+                "closed/relative",
+                "closed/folder/file",
+                "closed/../real/./file",
+                "closed/folder/../real/file",
+            ] {
                 assert_eq!(resolve(&root.join(name), None).unwrap(), real, "{name}");
             }
             chmod(&root.join("open"), 0o777);
             for name in ["open/link", "closed/through", "open/../real/file"] {
                 assert!(resolve(&root.join(name), None).is_err(), "{name}");
             }
-            assert_eq!(resolve(&root.join("circle"), None).unwrap_err().to_string(), "it has too many links");
-            assert_eq!(resolve(&root.join("real/missing"), None).unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert_eq!(
+                resolve(&root.join("circle"), None).unwrap_err().to_string(),
+                "it has too many links"
+            );
+            assert_eq!(
+                resolve(&root.join("real/missing"), None)
+                    .unwrap_err()
+                    .kind(),
+                io::ErrorKind::NotFound
+            );
         }
 
         #[test]
         fn nothing_is_reached_through_the_files_of_processes() {
             let (_guard, root) = folder();
             symlink("/proc/self/cwd", root.join("link")).unwrap();
-            for path in ["/proc/self/cwd/Cargo.toml", "/dev/fd/0", "/usr/../proc/self/environ"].map(PathBuf::from) {
+            for path in [
+                "/proc/self/cwd/Cargo.toml",
+                "/dev/fd/0",
+                "/usr/../proc/self/environ",
+            ]
+            .map(PathBuf::from)
+            {
                 let problem = resolve(&path, None).unwrap_err().to_string();
-                assert!(problem.starts_with("it leads through /"), "{}: {problem}", path.display());
+                assert!(
+                    problem.starts_with("it leads through /"),
+                    "{}: {problem}",
+                    path.display()
+                );
             }
-            assert!(resolve(&root.join("link/Cargo.toml"), None).unwrap_err().to_string().starts_with("it leads through /proc"));
+            assert!(
+                resolve(&root.join("link/Cargo.toml"), None)
+                    .unwrap_err()
+                    .to_string()
+                    .starts_with("it leads through /proc")
+            );
         }
     }
 }
@@ -493,7 +679,10 @@ mod tests {
     #[test]
     fn a_user_namespace_is_told_from_the_initial_one() {
         assert!(!is_partial_map(b"         0          0 4294967295\n") && !is_partial_map(b""));
-        for map in [&b"         0       1000          1\n         1     100000      65536\n"[..], b"0 0 1\n"] {
+        for map in [
+            &b"         0       1000          1\n         1     100000      65536\n"[..],
+            b"0 0 1\n",
+        ] {
             assert!(is_partial_map(map));
         }
     }
@@ -517,16 +706,34 @@ mod tests {
             (&inside, None, true),
             (&outside, Some(&*root), false),
         ] {
-            assert_eq!(resolve_named(path, directory).is_ok(), is_taken, "{} in {directory:?}", path.display());
+            assert_eq!(
+                resolve_named(path, directory).is_ok(),
+                is_taken,
+                "{} in {directory:?}",
+                path.display()
+            );
         }
         for path in ["file", "./file", ""] {
-            assert!(resolve_named(Path::new(path), None).unwrap_err().to_string().ends_with("is a relative path"));
+            assert!(
+                resolve_named(Path::new(path), None)
+                    .unwrap_err()
+                    .to_string()
+                    .ends_with("is a relative path")
+            );
         }
         #[cfg(unix)]
         for (link, target) in [("into", &inside), ("out", &outside)] {
-            let link = if link == "into" { root.join(link) } else { checkout.join(link) };
+            let link = if link == "into" {
+                root.join(link)
+            } else {
+                checkout.join(link)
+            };
             std::os::unix::fs::symlink(target, &link).unwrap();
-            assert!(resolve_named(&link, Some(&checkout)).is_err(), "{}", link.display());
+            assert!(
+                resolve_named(&link, Some(&checkout)).is_err(),
+                "{}",
+                link.display()
+            );
         }
     }
 }

@@ -3,7 +3,9 @@
 
 mod support;
 
-use simulator::{App, CLIENT, Endpoint, Entry, Fault, FaultAt, FaultKind, Simulator, TENANT, Tenant};
+use simulator::{
+    App, CLIENT, Endpoint, Entry, Fault, FaultAt, FaultKind, Simulator, TENANT, Tenant,
+};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use support::{Answer, Home, NOT_OURS, REGISTRY, ask, binary, connect, helper, world};
@@ -18,7 +20,11 @@ fn configured(text: &str) -> (Home, Simulator) {
 }
 
 fn requests(simulator: &Simulator, endpoint: Endpoint) -> Vec<Entry> {
-    simulator.journal().into_iter().filter(|entry| entry.endpoint == endpoint).collect()
+    simulator
+        .journal()
+        .into_iter()
+        .filter(|entry| entry.endpoint == endpoint)
+        .collect()
 }
 
 /// The helper with nobody to sign in.
@@ -33,22 +39,39 @@ fn nobody(home: &Home, simulator: &Simulator) -> Command {
 #[test]
 fn the_file_is_found_in_the_users_folder_or_where_a_variable_says() {
     let (home, simulator) = configured("username = 'token'\n");
-    assert_eq!(ask(helper(&home, &simulator), "get", REGISTRY).json()["Username"], "<token>");
+    assert_eq!(
+        ask(helper(&home, &simulator), "get", REGISTRY).json()["Username"],
+        "<token>"
+    );
     let elsewhere = home.write("elsewhere.toml", "username = 'guid'\n");
     let mut command = helper(&home, &simulator);
     command.env("ACRSCOPED_CONFIG", &elsewhere);
-    assert_eq!(ask(command, "get", REGISTRY).json()["Username"], support::ZERO_GUID);
+    assert_eq!(
+        ask(command, "get", REGISTRY).json()["Username"],
+        support::ZERO_GUID
+    );
     let mut command = helper(&home, &simulator);
     command.env("ACRSCOPED_CONFIG", home.path("missing.toml"));
     let answer = ask(command, "get", REGISTRY).fails();
-    assert!(answer.stdout.contains("missing.toml` cannot be used: No such file or directory"), "{answer:#?}");
+    assert!(
+        answer
+            .stdout
+            .contains("missing.toml` cannot be used: No such file or directory"),
+        "{answer:#?}"
+    );
     let mut command = helper(&home, &simulator);
     command.env("ACRSCOPED_CONFIG", "elsewhere.toml");
     let answer = ask(command, "get", REGISTRY).fails();
-    assert_eq!(answer.stdout, "`ACRSCOPED_CONFIG` is \"elsewhere.toml\", expected an absolute path\n");
+    assert_eq!(
+        answer.stdout,
+        "`ACRSCOPED_CONFIG` is \"elsewhere.toml\", expected an absolute path\n"
+    );
     let mut command = helper(&home, &simulator);
     command.env("XDG_CONFIG_HOME", home.path("home/.xdg"));
-    assert_eq!(ask(command, "get", REGISTRY).json()["Username"], support::ZERO_GUID);
+    assert_eq!(
+        ask(command, "get", REGISTRY).json()["Username"],
+        support::ZERO_GUID
+    );
 }
 
 #[test]
@@ -56,7 +79,12 @@ fn a_file_that_is_wrong_is_told_with_line_and_column_and_nothing_is_asked() {
     let (home, simulator) = configured("# mine\n[registry.\"*.azurecr.io\"]\n  tenent = 'x'\n");
     for host in [REGISTRY, "docker.io"] {
         let answer = ask(helper(&home, &simulator), "get", host).fails();
-        assert!(answer.stdout.ends_with("config.toml:3:3: `tenent` is no setting here; did you mean `tenant`?\n"), "{answer:#?}");
+        assert!(
+            answer.stdout.ends_with(
+                "config.toml:3:3: `tenent` is no setting here; did you mean `tenant`?\n"
+            ),
+            "{answer:#?}"
+        );
     }
     assert!(simulator.journal().is_empty());
 }
@@ -65,7 +93,13 @@ fn a_file_that_is_wrong_is_told_with_line_and_column_and_nothing_is_asked() {
 fn a_file_that_others_can_change_is_not_used() {
     let (home, simulator) = configured("username = 'token'\n");
     // A group of the user's own is the user: `umask 002` is the default where each user has one.
-    for (mode, is_used) in [(0o644, true), (0o600, true), (0o664, true), (0o646, false), (0o666, false)] {
+    for (mode, is_used) in [
+        (0o644, true),
+        (0o600, true),
+        (0o664, true),
+        (0o646, false),
+        (0o666, false),
+    ] {
         std::fs::set_permissions(home.path(FILE), std::fs::Permissions::from_mode(mode)).unwrap();
         let answer = ask(helper(&home, &simulator), "get", REGISTRY);
         if is_used {
@@ -73,9 +107,17 @@ fn a_file_that_others_can_change_is_not_used() {
         } else {
             let answer = answer.fails();
             let path = home.path(FILE);
-            let problem = format!("cannot be used: users other than you and root can write to {}\n", path.display());
+            let problem = format!(
+                "cannot be used: users other than you and root can write to {}\n",
+                path.display()
+            );
             assert!(answer.stdout.ends_with(&problem), "{answer:#?}");
-            assert!(answer.stderr.contains(&format!("chmod go-w {}", path.display())), "{answer:#?}");
+            assert!(
+                answer
+                    .stderr
+                    .contains(&format!("chmod go-w {}", path.display())),
+                "{answer:#?}"
+            );
         }
     }
 }
@@ -88,8 +130,16 @@ fn each_registry_gets_the_identity_of_its_profile() {
     ));
     simulator.change(|settings| {
         let own = settings.apps[0].clone();
-        settings.tenants.push(Tenant { id: OTHER_TENANT.into(), domain: "others.example".into(), ..Tenant::default() });
-        settings.apps.push(App { client_id: "app-of-others".into(), tenant: OTHER_TENANT.into(), ..own });
+        settings.tenants.push(Tenant {
+            id: OTHER_TENANT.into(),
+            domain: "others.example".into(),
+            ..Tenant::default()
+        });
+        settings.apps.push(App {
+            client_id: "app-of-others".into(),
+            tenant: OTHER_TENANT.into(),
+            ..own
+        });
         settings.registry_mut("fabrikam.azurecr.io").tenant = OTHER_TENANT.into();
     });
     for (host, tenant, client) in [
@@ -100,12 +150,19 @@ fn each_registry_gets_the_identity_of_its_profile() {
         simulator.clear_journal();
         ask(helper(&home, &simulator), "get", host).secret();
         let sign_in = requests(&simulator, Endpoint::EntraToken).pop().unwrap();
-        assert_eq!((sign_in.tenant.as_deref(), sign_in.client_id.as_deref()), (Some(tenant), Some(client)), "{host}");
+        assert_eq!(
+            (sign_in.tenant.as_deref(), sign_in.client_id.as_deref()),
+            (Some(tenant), Some(client)),
+            "{host}"
+        );
     }
     let mut command = helper(&home, &simulator);
     command.env("ACRSCOPED_LOG", "debug");
     let answer = ask(command, "get", "fabrikam.azurecr.io").succeeds();
-    let line = format!("`tenant` is {OTHER_TENANT} by `[registry.\"*.azurecr.io\"]` in {}:2\n", home.path(FILE).display());
+    let line = format!(
+        "`tenant` is {OTHER_TENANT} by `[registry.\"*.azurecr.io\"]` in {}:2\n",
+        home.path(FILE).display()
+    );
     assert!(answer.stderr.contains(&line), "{answer:#?}");
 }
 
@@ -119,9 +176,17 @@ fn a_private_cloud_has_an_authority_and_an_audience_of_its_own() {
     let mut told = helper(&home, &simulator);
     told.env("ACRSCOPED_LOG", "info");
     let answer = ask(told, "get", host);
-    assert!(answer.stderr.contains(&format!("{host} is trusted as a registry of `[cloud.Fabrikam]` in ")), "{answer:#?}");
+    assert!(
+        answer.stderr.contains(&format!(
+            "{host} is trusted as a registry of `[cloud.Fabrikam]` in "
+        )),
+        "{answer:#?}"
+    );
     simulator.change(|settings| {
-        settings.authorities.push(simulator::Authority { host: "login.fabrikam.example".into(), cloud: "Fabrikam".into() });
+        settings.authorities.push(simulator::Authority {
+            host: "login.fabrikam.example".into(),
+            cloud: "Fabrikam".into(),
+        });
         let registry = settings.registry_mut(host);
         registry.cloud = "Fabrikam".into();
         registry.audiences = vec!["https://containerregistry.fabrikam.example".into()];
@@ -129,28 +194,42 @@ fn a_private_cloud_has_an_authority_and_an_audience_of_its_own() {
     ask(helper(&home, &simulator), "get", host).secret();
     let sign_in = requests(&simulator, Endpoint::EntraToken).pop().unwrap();
     assert_eq!(sign_in.host, "login.fabrikam.example");
-    assert_eq!(sign_in.audience_requested.as_deref(), Some("https://containerregistry.fabrikam.example/.default"));
+    assert_eq!(
+        sign_in.audience_requested.as_deref(),
+        Some("https://containerregistry.fabrikam.example/.default")
+    );
     std::fs::remove_file(home.path(FILE)).unwrap();
     let answer = ask(helper(&home, &simulator), "get", host).fails();
-    assert_eq!(answer.stdout, format!("{NOT_OURS}\n"), "without the file it is nobody's");
+    assert_eq!(
+        answer.stdout,
+        format!("{NOT_OURS}\n"),
+        "without the file it is nobody's"
+    );
 }
 
 #[test]
 fn azure_resource_manager_cannot_be_made_an_audience() {
-    for audience in
-        ["https://management.azure.com", "https://management.core.windows.net//", "https://MANAGEMENT.usgovcloudapi.net/.default"]
-    {
+    for audience in [
+        "https://management.azure.com",
+        "https://management.core.windows.net//",
+        "https://MANAGEMENT.usgovcloudapi.net/.default",
+    ] {
         let (home, simulator) = configured(&format!("audience = '{audience}'\n"));
         let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
         assert!(
-            answer.stdout.contains("which is Azure Resource Manager: its tokens are never asked for nor sent"),
+            answer.stdout.contains(
+                "which is Azure Resource Manager: its tokens are never asked for nor sent"
+            ),
             "{answer:#?}"
         );
         let (home, simulator) = world();
         let mut command = helper(&home, &simulator);
         command.env("ACRSCOPED_AUDIENCE", audience);
         let answer = ask(command, "get", REGISTRY).fails();
-        assert!(answer.stdout.starts_with("`ACRSCOPED_AUDIENCE` is "), "{answer:#?}");
+        assert!(
+            answer.stdout.starts_with("`ACRSCOPED_AUDIENCE` is "),
+            "{answer:#?}"
+        );
         assert!(simulator.journal().is_empty());
     }
 }
@@ -182,7 +261,10 @@ fn a_cloud_of_azure_cannot_be_declared_anew() {
             let mut command = nobody(&home, &simulator);
             command.env("ACRSCOPED_SOURCE", "azure-cli");
             let answer = ask(command, "get", host).fails();
-            assert_eq!(answer.stdout, format!("{}:{place}: {problem}\n", home.path(FILE).display()));
+            assert_eq!(
+                answer.stdout,
+                format!("{}:{place}: {problem}\n", home.path(FILE).display())
+            );
         }
         assert!(simulator.journal().is_empty() && !home.path("home/called").exists());
     }
@@ -192,23 +274,39 @@ fn goes_on_anonymously(answer: Answer, reason: &str) {
     let answer = answer.fails();
     assert_eq!(answer.stdout, format!("{NOT_OURS}\n"), "{answer:#?}");
     let warning = "; the client goes on without a credential, as `on_error` says\n";
-    assert!(answer.stderr.contains(reason) && answer.stderr.ends_with(warning), "{answer:#?}");
+    assert!(
+        answer.stderr.contains(reason) && answer.stderr.ends_with(warning),
+        "{answer:#?}"
+    );
     assert_eq!(answer.stderr.lines().count(), 1, "{answer:#?}");
 }
 
 #[test]
 fn a_failed_sign_in_can_mean_to_go_on_anonymously() {
-    let (home, simulator) = configured("[registry.\"contoso.azurecr.io\"]\non_error = 'anonymous'\n");
-    goes_on_anonymously(ask(nobody(&home, &simulator), "get", REGISTRY), "no Azure identity to sign in with");
+    let (home, simulator) =
+        configured("[registry.\"contoso.azurecr.io\"]\non_error = 'anonymous'\n");
+    goes_on_anonymously(
+        ask(nobody(&home, &simulator), "get", REGISTRY),
+        "no Azure identity to sign in with",
+    );
     let mut wrong = helper(&home, &simulator);
     wrong.env("AZURE_CLIENT_SECRET", "wrong");
     goes_on_anonymously(ask(wrong, "get", REGISTRY), "AADSTS7000215");
     simulator.change(|settings| {
-        settings.faults = vec![Fault::always(FaultAt::Connect("login.microsoftonline.com".into()), FaultKind::Reset)];
+        settings.faults = vec![Fault::always(
+            FaultAt::Connect("login.microsoftonline.com".into()),
+            FaultKind::Reset,
+        )];
     });
-    goes_on_anonymously(ask(helper(&home, &simulator), "get", REGISTRY), "login.microsoftonline.com");
+    goes_on_anonymously(
+        ask(helper(&home, &simulator), "get", REGISTRY),
+        "login.microsoftonline.com",
+    );
     let other = ask(nobody(&home, &simulator), "get", "contoso.azurecr.us").fails();
-    assert_eq!(other.stdout, "no Azure identity to sign in with\n", "the profile is for one registry");
+    assert_eq!(
+        other.stdout, "no Azure identity to sign in with\n",
+        "the profile is for one registry"
+    );
 }
 
 #[test]
@@ -216,7 +314,12 @@ fn who_is_signed_in_and_refused_never_goes_on_anonymously() {
     let (home, simulator) = configured("on_error = 'anonymous'\n");
     simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
     let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
-    assert!(answer.stdout.starts_with("contoso.azurecr.io refused the access token: 401"), "{answer:#?}");
+    assert!(
+        answer
+            .stdout
+            .starts_with("contoso.azurecr.io refused the access token: 401"),
+        "{answer:#?}"
+    );
     let mut half = helper(&home, &simulator);
     half.env_remove("AZURE_TENANT_ID");
     let answer = ask(half, "get", REGISTRY).fails();
@@ -225,10 +328,23 @@ fn who_is_signed_in_and_refused_never_goes_on_anonymously() {
         "a mistake in settings is no failed sign-in"
     );
     let mut damaged = helper(&home, &simulator);
-    damaged.env_remove("AZURE_CLIENT_SECRET").env("AZURE_CLIENT_CERTIFICATE_PATH", home.write("damaged.pem", "damaged"));
+    damaged.env_remove("AZURE_CLIENT_SECRET").env(
+        "AZURE_CLIENT_CERTIFICATE_PATH",
+        home.write("damaged.pem", "damaged"),
+    );
     let answer = ask(damaged, "get", REGISTRY).fails();
-    assert!(answer.stdout.ends_with("damaged.pem: it is neither PEM nor PKCS#12\n"), "{answer:#?}");
-    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, FaultKind::status(500))]);
+    assert!(
+        answer
+            .stdout
+            .ends_with("damaged.pem: it is neither PEM nor PKCS#12\n"),
+        "{answer:#?}"
+    );
+    simulator.change(|settings| {
+        settings.faults = vec![Fault::always(FaultAt::Exchange, FaultKind::status(500))];
+    });
     let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
-    assert!(answer.stdout.contains("answered the exchange with 500"), "{answer:#?}");
+    assert!(
+        answer.stdout.contains("answered the exchange with 500"),
+        "{answer:#?}"
+    );
 }

@@ -52,14 +52,33 @@ fn wakes_nothing(home: &Home, simulator: &Simulator, hosts: &[&str], config: &Pa
     for host in hosts {
         for action in ["get", "erase"] {
             let (answer, trace) = Trace::of(home, &command, action, host);
-            assert_eq!((answer.code(), answer.stdout.trim_end()), (1, NOT_OURS), "{host}");
-            let forbidden =
-                ["socket", "connect", "clone", "clone3", "fork", "vfork", "keyctl", "add_key", "request_key", "sendto"];
+            assert_eq!(
+                (answer.code(), answer.stdout.trim_end()),
+                (1, NOT_OURS),
+                "{host}"
+            );
+            let forbidden = [
+                "socket",
+                "connect",
+                "clone",
+                "clone3",
+                "fork",
+                "vfork",
+                "keyctl",
+                "add_key",
+                "request_key",
+                "sendto",
+            ];
             assert_eq!(trace.calls(&forbidden), [] as [&str; 0], "{host}");
             assert_eq!(trace.calls(&["execve"]).len(), 1, "{host}");
             // What registries there are is the config file's to say, so that it is looked for: once, and to be read.
-            let [opened] = &trace.opened()[..] else { panic!("{host}: {:#?}", trace.opened()) };
-            let looked_for = format!(" openat(AT_FDCWD, \"{}\", O_RDONLY|O_NONBLOCK|O_CLOEXEC) = ", config.display());
+            let [opened] = &trace.opened()[..] else {
+                panic!("{host}: {:#?}", trace.opened())
+            };
+            let looked_for = format!(
+                " openat(AT_FDCWD, \"{}\", O_RDONLY|O_NONBLOCK|O_CLOEXEC) = ",
+                config.display()
+            );
             assert!(opened.contains(&looked_for), "{host}: {opened}");
         }
     }
@@ -79,8 +98,7 @@ fn a_hostile_host_causes_no_lookup_connection_process_or_keyring_read() {
 fn a_hostile_host_causes_no_more_where_there_is_a_config_file() {
     let (home, simulator) = world();
     let cloud = "[cloud.fabrikam]\nsuffix = 'azurecr.fabrikam.example'\nauthority = 'login.fabrikam.example'\n";
-    let profiles =
-        "[registry.\"*.azurecr.io\"]\ntenant = 'contoso.example'\n[registry.\"*.azurecr.fabrikam.example\"]\ncache = 'none'\n";
+    let profiles = "[registry.\"*.azurecr.io\"]\ntenant = 'contoso.example'\n[registry.\"*.azurecr.fabrikam.example\"]\ncache = 'none'\n";
     let config = home.write(CONFIG, format!("{cloud}{profiles}"));
     let hosts = [
         "contoso.azurecr.fabrikam.example.evil.example",
@@ -97,8 +115,18 @@ fn a_hostile_host_causes_no_more_where_there_is_a_config_file() {
 
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("our folder").map(|entry| entry.expect("our folder").path());
-    entries.flat_map(|path| if path.is_dir() && !path.is_symlink() { files(&path) } else { vec![path] }).collect()
+    let entries = std::fs::read_dir(folder)
+        .expect("our folder")
+        .map(|entry| entry.expect("our folder").path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() && !path.is_symlink() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 /// A source with a secret, in a world where things go wrong.
@@ -125,15 +153,22 @@ const CANARIES: &[Canary] = &[
     Canary {
         set_up: |home, simulator, command| {
             let assertion = simulator.assertion("anybody");
-            command.env("AZURE_FEDERATED_TOKEN_FILE", home.write("given/token", &assertion));
+            command.env(
+                "AZURE_FEDERATED_TOKEN_FILE",
+                home.write("given/token", &assertion),
+            );
             vec![assertion]
         },
         places: APPLICATION,
     },
     Canary {
         set_up: |_, simulator, command| {
-            simulator.change(|settings| settings.oidc_request_token = "CANARY-REQUEST-TOKEN".into());
-            command.env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://pipelines.actions.githubusercontent.com/job?api-version=2.0");
+            simulator
+                .change(|settings| settings.oidc_request_token = "CANARY-REQUEST-TOKEN".into());
+            command.env(
+                "ACTIONS_ID_TOKEN_REQUEST_URL",
+                "https://pipelines.actions.githubusercontent.com/job?api-version=2.0",
+            );
             command.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "CANARY-REQUEST-TOKEN");
             vec![]
         },
@@ -143,7 +178,10 @@ const CANARIES: &[Canary] = &[
         set_up: |_, simulator, command| {
             simulator.change(|settings| settings.oidc_request_token = "CANARY-SYSTEM-TOKEN".into());
             command
-                .env("SYSTEM_OIDCREQUESTURI", "https://dev.azure.com/contoso/oidctoken")
+                .env(
+                    "SYSTEM_OIDCREQUESTURI",
+                    "https://dev.azure.com/contoso/oidctoken",
+                )
                 .env("ACRSCOPED_SERVICE_CONNECTION", "c");
             command.env("SYSTEM_ACCESSTOKEN", "CANARY-SYSTEM-TOKEN");
             vec![]
@@ -153,7 +191,12 @@ const CANARIES: &[Canary] = &[
     Canary {
         set_up: |_, simulator, command| {
             simulator.change(|settings| settings.identity_header = "CANARY-HEADER".into());
-            command.env("IDENTITY_ENDPOINT", format!("{}/msi/token", simulator.origin())).env("IDENTITY_HEADER", "CANARY-HEADER");
+            command
+                .env(
+                    "IDENTITY_ENDPOINT",
+                    format!("{}/msi/token", simulator.origin()),
+                )
+                .env("IDENTITY_HEADER", "CANARY-HEADER");
             command.env_remove("AZURE_CLIENT_ID");
             vec![]
         },
@@ -162,7 +205,9 @@ const CANARIES: &[Canary] = &[
     Canary {
         set_up: |_, simulator, command| {
             simulator.change(|settings| settings.identity_header = "CANARY-MSI".into());
-            command.env("MSI_ENDPOINT", format!("{}/msi/token", simulator.origin())).env("MSI_SECRET", "CANARY-MSI");
+            command
+                .env("MSI_ENDPOINT", format!("{}/msi/token", simulator.origin()))
+                .env("MSI_SECRET", "CANARY-MSI");
             command.env_remove("AZURE_CLIENT_ID");
             vec![]
         },
@@ -171,15 +216,24 @@ const CANARIES: &[Canary] = &[
     Canary {
         set_up: |home, _, _| {
             home.script("bin/az", r#"echo '{"accessToken":"CANARY-ACCESS","expires_on":4102444800,"tokenType":"Bearer"}'"#);
-            home.write("home/.azure/azureProfile.json", "{\"subscriptions\":[{\"isDefault\":true}]}");
+            home.write(
+                "home/.azure/azureProfile.json",
+                "{\"subscriptions\":[{\"isDefault\":true}]}",
+            );
             vec![]
         },
         places: &[FaultAt::Exchange],
     },
     Canary {
         set_up: |home, _, _| {
-            home.script("bin/azd", r#"echo '{"token":"CANARY-ACCESS","expiresOn":"2100-01-01T00:00:00Z"}'"#);
-            home.write("home/.azd/auth.json", r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice"}}}}"#);
+            home.script(
+                "bin/azd",
+                r#"echo '{"token":"CANARY-ACCESS","expiresOn":"2100-01-01T00:00:00Z"}'"#,
+            );
+            home.write(
+                "home/.azd/auth.json",
+                r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice"}}}}"#,
+            );
             vec![]
         },
         places: &[FaultAt::Exchange],
@@ -193,18 +247,26 @@ fn faults(secrets: &[String]) -> Vec<FaultKind> {
         FaultKind::Html,
         FaultKind::Reset,
         FaultKind::CutBody,
-        FaultKind::Redirect { to: "https://evil.example/".into() },
+        FaultKind::Redirect {
+            to: "https://evil.example/".into(),
+        },
         answer(200, r#"{"refresh_token":"CANARY-REFRESH\n"}"#),
         answer(200, r#"{"refresh_token":["CANARY-REFRESH"]}"#),
         answer(200, r#"{"access_token":"CANARY-ACCESS"}"#),
-        answer(200, r#"{"access_token":{"a":"CANARY-ACCESS"},"expires_in":1,"token_type":"Bearer"}"#),
+        answer(
+            200,
+            r#"{"access_token":{"a":"CANARY-ACCESS"},"expires_in":1,"token_type":"Bearer"}"#,
+        ),
         answer(200, r#"{"access_token":"CANARY-ACCESS","expires_in":"x"}"#),
         answer(200, r#"{"value":["CANARY-ASSERTION"]}"#),
         answer(200, r#"{"oidcToken":{"a":"CANARY-ASSERTION"}}"#),
     ];
-    kinds.extend(
-        secrets.iter().map(|secret| answer(400, &format!(r#"{{"error":"x","error_description":"not {secret} again"}}"#))),
-    );
+    kinds.extend(secrets.iter().map(|secret| {
+        answer(
+            400,
+            &format!(r#"{{"error":"x","error_description":"not {secret} again"}}"#),
+        )
+    }));
     kinds
 }
 
@@ -214,24 +276,46 @@ impl Canary {
     fn is_never_seen(&self) {
         let (home, simulator) = world();
         let mut base = helper(&home, &simulator);
-        base.env_remove("AZURE_CLIENT_SECRET").env("ACRSCOPED_LOG", "debug").env("ACRSCOPED_TIMEOUT", "4");
-        base.env("RUST_BACKTRACE", "1").env("RUST_LOG", "trace").env("ALL_PROXY", "http://user:PROXY-PASSWORD@127.0.0.1:1");
+        base.env_remove("AZURE_CLIENT_SECRET")
+            .env("ACRSCOPED_LOG", "debug")
+            .env("ACRSCOPED_TIMEOUT", "4");
+        base.env("RUST_BACKTRACE", "1")
+            .env("RUST_LOG", "trace")
+            .env("ALL_PROXY", "http://user:PROXY-PASSWORD@127.0.0.1:1");
         let own = (self.set_up)(&home, &simulator, &mut base);
         let named = ["CANARY-", "eyJ", "PROXY-PASSWORD"].map(str::to_owned);
         let canaries: Vec<String> = own.into_iter().chain(named).collect();
-        let is_clean = |text: &str| canaries.iter().find(|canary| text.contains(*canary)).is_none();
+        let is_clean = |text: &str| {
+            canaries
+                .iter()
+                .find(|canary| text.contains(*canary))
+                .is_none()
+        };
         let given = [home.path("bin"), home.path("given")];
         for at in self.places {
             // A registry is not sent them, and so cannot repeat them.
-            let repeated = if *at == FaultAt::Exchange { vec![] } else { variables_of(&base) };
+            let repeated = if *at == FaultAt::Exchange {
+                vec![]
+            } else {
+                variables_of(&base)
+            };
             for kind in faults(&repeated) {
-                simulator.change(|settings| settings.faults = vec![Fault::always(at.clone(), kind.clone())]);
+                simulator.change(|settings| {
+                    settings.faults = vec![Fault::always(at.clone(), kind.clone())];
+                });
                 let answer = ask(copy(&base), "get", REGISTRY);
                 assert_eq!(answer.code(), 1, "{at:?} {kind:?}: {answer:#?}");
                 assert!(is_clean(&answer.text()), "{at:?} {kind:?}: {answer:#?}");
-                for file in files(home.root()).iter().filter(|file| !given.iter().any(|given| file.starts_with(given))) {
+                for file in files(home.root())
+                    .iter()
+                    .filter(|file| !given.iter().any(|given| file.starts_with(given)))
+                {
                     let content = std::fs::read(file).expect("our file");
-                    assert!(is_clean(&String::from_utf8_lossy(&content)), "a secret in {}", file.display());
+                    assert!(
+                        is_clean(&String::from_utf8_lossy(&content)),
+                        "a secret in {}",
+                        file.display()
+                    );
                     assert!(is_clean(&file.to_string_lossy()), "{}", file.display());
                 }
             }
@@ -241,15 +325,27 @@ impl Canary {
 
 /// The secrets among a command's variables.
 fn variables_of(command: &Command) -> Vec<String> {
-    let secrets =
-        ["AZURE_CLIENT_SECRET", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "SYSTEM_ACCESSTOKEN", "IDENTITY_HEADER", "MSI_SECRET"];
-    let set = command.get_envs().filter(|(name, _)| secrets.iter().any(|secret| name == secret));
-    set.filter_map(|(_, value)| Some(value?.to_str()?.to_owned())).collect()
+    let secrets = [
+        "AZURE_CLIENT_SECRET",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "SYSTEM_ACCESSTOKEN",
+        "IDENTITY_HEADER",
+        "MSI_SECRET",
+    ];
+    let set = command
+        .get_envs()
+        .filter(|(name, _)| secrets.iter().any(|secret| name == secret));
+    set.filter_map(|(_, value)| Some(value?.to_str()?.to_owned()))
+        .collect()
 }
 
 fn copy(command: &Command) -> Command {
     let mut copy = Command::new(command.get_program());
-    copy.args(command.get_args()).env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    copy.args(command.get_args()).env_clear().envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     copy
 }
 
@@ -272,17 +368,33 @@ fn no_password_or_key_of_a_certificate_is_printed_or_written_by_runs_that_fail()
             "pkcs12 -export -inkey key -in certificate -out archive -passout pass:CANARY-PASSWORD",
         ] {
             let mut openssl = Command::new("openssl");
-            let output = openssl.args(arguments.split(' ')).current_dir(home.path("given")).output().expect("openssl");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let output = openssl
+                .args(arguments.split(' '))
+                .current_dir(home.path("given"))
+                .output()
+                .expect("openssl");
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
         let read = |name: &str| std::fs::read_to_string(home.path(name)).expect("made by openssl");
         let key = read("given/key");
-        simulator.change(|settings| settings.apps[0].certificates = vec![read("given/certificate")]);
+        simulator
+            .change(|settings| settings.apps[0].certificates = vec![read("given/certificate")]);
         command.env("AZURE_CLIENT_CERTIFICATE_PATH", home.path("given/archive"));
         command.env("AZURE_CLIENT_CERTIFICATE_PASSWORD", "CANARY-PASSWORD");
-        key.lines().filter(|line| !line.starts_with('-')).map(str::to_owned).collect()
+        key.lines()
+            .filter(|line| !line.starts_with('-'))
+            .map(str::to_owned)
+            .collect()
     };
-    Canary { set_up, places: APPLICATION }.is_never_seen();
+    Canary {
+        set_up,
+        places: APPLICATION,
+    }
+    .is_never_seen();
     // Nor where the file cannot be opened with it.
     let (home, simulator) = world();
     let mut command = helper(&home, &simulator);
@@ -292,29 +404,60 @@ fn no_password_or_key_of_a_certificate_is_printed_or_written_by_runs_that_fail()
         .env("AZURE_CLIENT_CERTIFICATE_PASSWORD", "CANARY-WRONG")
         .env("ACRSCOPED_LOG", "debug");
     let answer = ask(command, "get", REGISTRY).fails();
-    assert!(answer.stdout.contains("does not open it") && !answer.text().contains("CANARY"), "{answer:#?}");
+    assert!(
+        answer.stdout.contains("does not open it") && !answer.text().contains("CANARY"),
+        "{answer:#?}"
+    );
 }
 
 /// The agent refuses a key that is not its own, and some are none.
 #[test]
 #[ignore = "needs namespaces: run tests/run"]
 fn no_key_of_azure_arc_is_printed_or_written_by_runs_that_fail() {
-    for key in ["CANARY-KEY", "CANARY-KEY\nCANARY-MORE", "CANARY-\u{e9}", "CANARY-\0"] {
+    for key in [
+        "CANARY-KEY",
+        "CANARY-KEY\nCANARY-MORE",
+        "CANARY-\u{e9}",
+        "CANARY-\0",
+    ] {
         let (home, simulator) = world();
         let mut agent = ArcAgent::new(home.path("given"));
         agent.challenge = "Basic realm=/var/opt/azcmagent/tokens/canary.key".into();
         home.write("given/canary.key", key);
         simulator.change(|settings| settings.arc = Some(agent));
         let mut command = helper(&home, &simulator);
-        command.env_remove("AZURE_CLIENT_SECRET").env_remove("AZURE_CLIENT_ID").env("ACRSCOPED_LOG", "debug");
-        command.env("IDENTITY_ENDPOINT", format!("{}/arc/metadata/identity/oauth2/token", simulator.origin()));
+        command
+            .env_remove("AZURE_CLIENT_SECRET")
+            .env_remove("AZURE_CLIENT_ID")
+            .env("ACRSCOPED_LOG", "debug");
+        command.env(
+            "IDENTITY_ENDPOINT",
+            format!("{}/arc/metadata/identity/oauth2/token", simulator.origin()),
+        );
         command.env("IMDS_ENDPOINT", simulator.origin());
-        let answer = ask(namespace::with_arc_keys(&command, &home.path("given")), "get", REGISTRY).fails();
-        assert!(answer.stdout.starts_with("the system-assigned managed identity gave no access token: "), "{answer:#?}");
+        let answer = ask(
+            namespace::with_arc_keys(&command, &home.path("given")),
+            "get",
+            REGISTRY,
+        )
+        .fails();
+        assert!(
+            answer
+                .stdout
+                .starts_with("the system-assigned managed identity gave no access token: "),
+            "{answer:#?}"
+        );
         assert!(!answer.text().contains("CANARY-"), "{answer:#?}");
-        for file in files(home.root()).iter().filter(|file| !file.starts_with(home.path("given"))) {
+        for file in files(home.root())
+            .iter()
+            .filter(|file| !file.starts_with(home.path("given")))
+        {
             let content = std::fs::read(file).expect("our file");
-            assert!(!String::from_utf8_lossy(&content).contains("CANARY-"), "a key in {}", file.display());
+            assert!(
+                !String::from_utf8_lossy(&content).contains("CANARY-"),
+                "a key in {}",
+                file.display()
+            );
         }
     }
 }
@@ -340,24 +483,39 @@ const LOADERS: &[&str] = &[
 
 /// Sets every one of them for a command, and the one of the same family that a child keeps.
 fn with_loaders(command: &mut Command) {
-    command.envs(LOADERS.iter().map(|name| (name, "CANARY"))).env("PYTHONIOENCODING", "utf-8");
+    command
+        .envs(LOADERS.iter().map(|name| (name, "CANARY")))
+        .env("PYTHONIOENCODING", "utf-8");
 }
 
 /// What a child wrote down of its environment.
 #[track_caller]
 fn has_no_loaders(home: &Home) {
-    let environment = std::fs::read_to_string(home.path("home/environment")).expect("the child ran");
+    let environment =
+        std::fs::read_to_string(home.path("home/environment")).expect("the child ran");
     assert!(!environment.contains("CANARY"), "{environment}");
-    assert!(environment.contains("PYTHONIOENCODING=utf-8") && environment.contains("HOME="), "{environment}");
+    assert!(
+        environment.contains("PYTHONIOENCODING=utf-8") && environment.contains("HOME="),
+        "{environment}"
+    );
 }
 
 #[test]
 fn no_child_gets_variables_that_have_it_run_other_code() {
     for (source, program) in [("azure-cli", "az"), ("azure-developer-cli", "azd")] {
         let (home, simulator) = world();
-        home.script(&format!("bin/{program}"), r#"env > "$HOME/environment"; exit 1"#);
-        home.write("home/.azure/azureProfile.json", "{\"subscriptions\":[{\"isDefault\":true}]}");
-        home.write("home/.azd/auth.json", r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice"}}}}"#);
+        home.script(
+            &format!("bin/{program}"),
+            r#"env > "$HOME/environment"; exit 1"#,
+        );
+        home.write(
+            "home/.azure/azureProfile.json",
+            "{\"subscriptions\":[{\"isDefault\":true}]}",
+        );
+        home.write(
+            "home/.azd/auth.json",
+            r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice"}}}}"#,
+        );
         let mut command = helper(&home, &simulator);
         command.env("ACRSCOPED_SOURCE", source);
         with_loaders(&mut command);
@@ -365,24 +523,40 @@ fn no_child_gets_variables_that_have_it_run_other_code() {
         has_no_loaders(&home);
     }
     let (home, simulator) = world();
-    home.script("bin/docker-credential-other", r#"env > "$HOME/environment"; exit 1"#);
+    home.script(
+        "bin/docker-credential-other",
+        r#"env > "$HOME/environment"; exit 1"#,
+    );
     home.write(CONFIG, "delegate = 'other'\n");
     let mut command = helper(&home, &simulator);
     with_loaders(&mut command);
     ask(command, "get", "docker.io").fails();
     has_no_loaders(&home);
     let environment = std::fs::read_to_string(home.path("home/environment")).unwrap();
-    assert!(environment.contains("AZURE_CLIENT_SECRET="), "docker gives it the rest: {environment}");
+    assert!(
+        environment.contains("AZURE_CLIENT_SECRET="),
+        "docker gives it the rest: {environment}"
+    );
 }
 
 #[test]
 fn the_key_of_azure_arcs_agent_is_asked_of_this_machine_only() {
     let (home, simulator) = world();
     let mut command = helper(&home, &simulator);
-    command.env_remove("AZURE_CLIENT_SECRET").env("IMDS_ENDPOINT", simulator.origin());
-    command.env("IDENTITY_ENDPOINT", "http://evil.example/metadata/identity/oauth2/token");
+    command
+        .env_remove("AZURE_CLIENT_SECRET")
+        .env("IMDS_ENDPOINT", simulator.origin());
+    command.env(
+        "IDENTITY_ENDPOINT",
+        "http://evil.example/metadata/identity/oauth2/token",
+    );
     let answer = ask(command, "get", REGISTRY).fails();
-    assert!(answer.stdout.starts_with("`IDENTITY_ENDPOINT` must point to this machine, for example"), "{answer:#?}");
+    assert!(
+        answer
+            .stdout
+            .starts_with("`IDENTITY_ENDPOINT` must point to this machine, for example"),
+        "{answer:#?}"
+    );
     assert!(simulator.journal().is_empty());
 }
 
@@ -392,13 +566,17 @@ fn the_token_of_a_job_is_not_sent_where_the_environment_says() {
         let (home, simulator) = world();
         let config = home.write(CONFIG, text);
         let mut command = helper(&home, &simulator);
-        command.env_remove("AZURE_CLIENT_SECRET").env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "CANARY");
+        command
+            .env_remove("AZURE_CLIENT_SECRET")
+            .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "CANARY");
         command.env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://evil.example/job");
         let answer = ask(command, "get", REGISTRY).fails();
         let sentence = "`ACTIONS_ID_TOKEN_REQUEST_URL` names `evil.example`, which is not known to issue tokens to jobs\n";
         assert_eq!(answer.stdout, sentence);
-        let hint =
-            format!("hint: if you trust it, make this the first line of {}: `oidc_host = \"evil.example\"`\n", config.display());
+        let hint = format!(
+            "hint: if you trust it, make this the first line of {}: `oidc_host = \"evil.example\"`\n",
+            config.display()
+        );
         assert!(answer.stderr.ends_with(&hint), "{answer:#?}");
         assert!(simulator.journal().is_empty());
     }
@@ -408,16 +586,35 @@ fn the_token_of_a_job_is_not_sent_where_the_environment_says() {
 fn the_command_lines_get_no_secrets_of_other_sources() {
     for (source, program) in [("azure-cli", "az"), ("azure-developer-cli", "azd")] {
         let (home, simulator) = world();
-        home.script(&format!("bin/{program}"), r#"env > "$HOME/environment"; exit 1"#);
-        home.write("home/.azure/azureProfile.json", "{\"subscriptions\":[{\"isDefault\":true}]}");
-        home.write("home/.azd/auth.json", r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice"}}}}"#);
+        home.script(
+            &format!("bin/{program}"),
+            r#"env > "$HOME/environment"; exit 1"#,
+        );
+        home.write(
+            "home/.azure/azureProfile.json",
+            "{\"subscriptions\":[{\"isDefault\":true}]}",
+        );
+        home.write(
+            "home/.azd/auth.json",
+            r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice"}}}}"#,
+        );
         let mut command = helper(&home, &simulator);
         // All of them are set up, and this one is chosen.
         command.env("ACRSCOPED_SOURCE", source);
-        command.env("AZURE_FEDERATED_TOKEN_FILE", "/token").env("AZURE_CLIENT_CERTIFICATE_PATH", "/certificate");
-        command.env("ACTIONS_ID_TOKEN_REQUEST_URL", "https://pipelines.actions.githubusercontent.com/job");
-        command.env("SYSTEM_OIDCREQUESTURI", "https://dev.azure.com/contoso/oidctoken");
-        command.env("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi").env("MSI_ENDPOINT", "http://127.0.0.1:1/msi");
+        command
+            .env("AZURE_FEDERATED_TOKEN_FILE", "/token")
+            .env("AZURE_CLIENT_CERTIFICATE_PATH", "/certificate");
+        command.env(
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            "https://pipelines.actions.githubusercontent.com/job",
+        );
+        command.env(
+            "SYSTEM_OIDCREQUESTURI",
+            "https://dev.azure.com/contoso/oidctoken",
+        );
+        command
+            .env("IDENTITY_ENDPOINT", "http://127.0.0.1:1/msi")
+            .env("MSI_ENDPOINT", "http://127.0.0.1:1/msi");
         for secret in [
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
             "AZURE_CLIENT_CERTIFICATE_PASSWORD",
@@ -431,23 +628,43 @@ fn the_command_lines_get_no_secrets_of_other_sources() {
         }
         ask(command, "get", REGISTRY).fails();
         let environment = std::fs::read_to_string(home.path("home/environment")).unwrap();
-        assert!(environment.contains("HTTPS_PROXY=") && !environment.contains("CANARY"), "{environment}");
+        assert!(
+            environment.contains("HTTPS_PROXY=") && !environment.contains("CANARY"),
+            "{environment}"
+        );
     }
 }
 
 fn answer(code: u16, body: &str) -> FaultKind {
-    FaultKind::Status { code, retry_after: None, body: body.into(), content_type: None }
+    FaultKind::Status {
+        code,
+        retry_after: None,
+        body: body.into(),
+        content_type: None,
+    }
 }
 
 #[test]
 fn the_command_line_of_no_child_holds_a_secret() {
     let (home, simulator) = world();
-    home.script("bin/az", r#"echo "$0 $*" > "$HOME/argv"; cat /proc/$PPID/cmdline >> "$HOME/argv"; exit 1"#);
-    home.write("home/.azure/azureProfile.json", "{\"subscriptions\":[{\"isDefault\":true}]}");
+    home.script(
+        "bin/az",
+        r#"echo "$0 $*" > "$HOME/argv"; cat /proc/$PPID/cmdline >> "$HOME/argv"; exit 1"#,
+    );
+    home.write(
+        "home/.azure/azureProfile.json",
+        "{\"subscriptions\":[{\"isDefault\":true}]}",
+    );
     let mut command = helper(&home, &simulator);
     command.env_remove("AZURE_CLIENT_SECRET");
     ask(command, "get", REGISTRY).fails();
     let argv = std::fs::read_to_string(home.path("home/argv")).unwrap();
-    assert!(argv.contains("--scope https://containerregistry.azure.net/.default"), "{argv}");
-    assert!(!argv.contains("eyJ") && !argv.contains(binary().file_name().unwrap().to_str().unwrap()), "{argv}");
+    assert!(
+        argv.contains("--scope https://containerregistry.azure.net/.default"),
+        "{argv}"
+    );
+    assert!(
+        !argv.contains("eyJ") && !argv.contains(binary().file_name().unwrap().to_str().unwrap()),
+        "{argv}"
+    );
 }

@@ -20,7 +20,10 @@ exit "${OTHER_EXIT:-0}"
 fn home_with(script: &str) -> Home {
     let home = Home::new();
     home.script("bin/docker-credential-other", script);
-    home.write("home/.config/docker-credential-acrscoped/config.toml", "delegate = \"other\"\n");
+    home.write(
+        "home/.config/docker-credential-acrscoped/config.toml",
+        "delegate = \"other\"\n",
+    );
     home
 }
 
@@ -54,14 +57,22 @@ fn what_is_not_ours_is_passed_on_to_the_byte_and_comes_back_so() {
             assert_eq!(noted(&home, &format!("stdin-{action}")), message);
         }
     }
-    assert!(noted(&home, "called").lines().all(|line| line.ends_with(" 1")), "one argument and no other");
+    assert!(
+        noted(&home, "called")
+            .lines()
+            .all(|line| line.ends_with(" 1")),
+        "one argument and no other"
+    );
 }
 
 #[test]
 fn the_words_after_which_clients_go_on_are_passed_on_too() {
     let home = home_with(&format!("cat >/dev/null; echo '{NOT_OURS}'; exit 1"));
     let answer = ask(bare(&home), "get", "docker.io");
-    assert_eq!((answer.code(), answer.stdout, answer.stderr), (1, format!("{NOT_OURS}\n"), String::new()));
+    assert_eq!(
+        (answer.code(), answer.stdout, answer.stderr),
+        (1, format!("{NOT_OURS}\n"), String::new())
+    );
 }
 
 #[test]
@@ -70,7 +81,10 @@ fn registries_of_azure_never_reach_the_other_helper() {
     let home = home_with(OTHER);
     ask(helper(&home, &simulator), "get", REGISTRY).secret();
     ask(helper(&home, &simulator), "erase", REGISTRY).succeeds();
-    let login = format!(r#"{{"ServerURL":"{REGISTRY}","Username":"{}","Secret":"s"}}"#, support::ZERO_GUID);
+    let login = format!(
+        r#"{{"ServerURL":"{REGISTRY}","Username":"{}","Secret":"s"}}"#,
+        support::ZERO_GUID
+    );
     ask(helper(&home, &simulator), "store", &login).succeeds();
     let password = format!(r#"{{"ServerURL":"{REGISTRY}","Username":"admin","Secret":"s"}}"#);
     ask(helper(&home, &simulator), "store", &password).fails();
@@ -80,19 +94,33 @@ fn registries_of_azure_never_reach_the_other_helper() {
 #[test]
 fn the_lists_of_both_are_one() {
     let (_, simulator) = world();
-    let home = home_with(r#"cat >/dev/null; echo '{"https://index.docker.io/v1/":"bob","contoso.azurecr.io":"stale","":"odd"}'"#);
+    let home = home_with(
+        r#"cat >/dev/null; echo '{"https://index.docker.io/v1/":"bob","contoso.azurecr.io":"stale","":"odd"}'"#,
+    );
     let answer = ask(helper(&home, &simulator), "list", "unused").succeeds();
-    assert_eq!(answer.json(), serde_json::json!({"https://index.docker.io/v1/": "bob", "": "odd"}));
+    assert_eq!(
+        answer.json(),
+        serde_json::json!({"https://index.docker.io/v1/": "bob", "": "odd"})
+    );
 }
 
 #[test]
 fn a_list_that_cannot_be_had_is_a_warning_since_builds_need_perhaps_only_ours() {
     let (_, simulator) = world();
     for (script, problem) in [
-        ("cat >/dev/null; echo no bus; exit 1", "ended with exit code 1"),
-        ("cat >/dev/null; echo junk", "listed something that is no JSON object of texts"),
+        (
+            "cat >/dev/null; echo no bus; exit 1",
+            "ended with exit code 1",
+        ),
+        (
+            "cat >/dev/null; echo junk",
+            "listed something that is no JSON object of texts",
+        ),
         ("kill -SEGV $$", "was ended: signal: 11 (SIGSEGV)"),
-        ("exec yes", "could not be called: more than 1048576 bytes of output"),
+        (
+            "exec yes",
+            "could not be called: more than 1048576 bytes of output",
+        ),
     ] {
         let home = home_with(script);
         let answer = ask(helper(&home, &simulator), "list", "").succeeds();
@@ -101,24 +129,44 @@ fn a_list_that_cannot_be_had_is_a_warning_since_builds_need_perhaps_only_ours() 
         assert!(answer.stderr.contains(&warning), "{answer:#?}");
     }
     let missing = Home::new();
-    missing.write("home/.config/docker-credential-acrscoped/config.toml", "delegate = \"other\"\n");
+    missing.write(
+        "home/.config/docker-credential-acrscoped/config.toml",
+        "delegate = \"other\"\n",
+    );
     let answer = ask(helper(&missing, &simulator), "list", "").succeeds();
-    assert!(answer.stderr.contains("is in no absolute folder of `PATH`; only Azure's registries are listed"), "{answer:#?}");
+    assert!(
+        answer
+            .stderr
+            .contains("is in no absolute folder of `PATH`; only Azure's registries are listed"),
+        "{answer:#?}"
+    );
 }
 
 fn fails_with(answer: Answer, problem: &str) {
     let answer = answer.fails();
-    assert_eq!(answer.stdout, format!("`docker-credential-other` {problem}\n"));
+    assert_eq!(
+        answer.stdout,
+        format!("`docker-credential-other` {problem}\n")
+    );
     assert!(answer.stderr.contains("  it was named by "), "{answer:#?}");
 }
 
 #[test]
 fn a_helper_that_is_not_there_crashes_or_hangs_is_said_to() {
     let missing = Home::new();
-    missing.write("home/.config/docker-credential-acrscoped/config.toml", "delegate = \"other\"\n");
-    fails_with(ask(bare(&missing), "get", "docker.io"), "is in no absolute folder of `PATH`");
+    missing.write(
+        "home/.config/docker-credential-acrscoped/config.toml",
+        "delegate = \"other\"\n",
+    );
+    fails_with(
+        ask(bare(&missing), "get", "docker.io"),
+        "is in no absolute folder of `PATH`",
+    );
     let crashing = home_with("kill -SEGV $$");
-    fails_with(ask(bare(&crashing), "get", "docker.io"), "was ended: signal: 11 (SIGSEGV)");
+    fails_with(
+        ask(bare(&crashing), "get", "docker.io"),
+        "was ended: signal: 11 (SIGSEGV)",
+    );
     // What it starts would hold the stdout open, for the end of which the client waits.
     let hanging = home_with("sleep 300 2>&- & echo $$ > \"$HOME/pid\"; wait");
     let mut command = bare(&hanging);
@@ -135,9 +183,20 @@ fn the_other_helper_ends_with_this_one() {
     let home = home_with("echo $$ > \"$HOME/new\"; mv \"$HOME/new\" \"$HOME/pid\"; exec sleep 300");
     let host = std::fs::File::open(home.write("host", "docker.io")).unwrap();
     let mut command = bare(&home);
-    let mut child = command.arg("get").stdin(host).stdout(std::process::Stdio::null()).spawn().unwrap();
-    let pid = support::until("other helper", || std::fs::read_to_string(home.path("home/pid")).ok());
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM).unwrap();
+    let mut child = command
+        .arg("get")
+        .stdin(host)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = support::until("other helper", || {
+        std::fs::read_to_string(home.path("home/pid")).ok()
+    });
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&child),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1));
     is_gone(&pid);
 }
@@ -145,9 +204,11 @@ fn the_other_helper_ends_with_this_one() {
 /// A zombie waits for whoever inherited it: it runs no more.
 fn is_gone(pid: &str) {
     let stat = format!("/proc/{}/stat", pid.trim());
-    support::until("end of a process", || match std::fs::read_to_string(&stat) {
-        Ok(stat) => stat.contains(") Z ").then_some(()),
-        Err(_) => Some(()),
+    support::until("end of a process", || {
+        match std::fs::read_to_string(&stat) {
+            Ok(stat) => stat.contains(") Z ").then_some(()),
+            Err(_) => Some(()),
+        }
     });
 }
 
@@ -155,7 +216,10 @@ fn is_gone(pid: &str) {
 fn two_helpers_that_delegate_to_each_other_notice() {
     let home = home_with("exec docker-credential-acrscoped \"$1\"");
     let answer = ask(bare(&home), "get", "docker.io").fails();
-    assert_eq!(answer.stdout, "`docker-credential-other` calls this helper, which calls it: each would wait for the other\n");
+    assert_eq!(
+        answer.stdout,
+        "`docker-credential-other` calls this helper, which calls it: each would wait for the other\n"
+    );
 }
 
 #[test]
@@ -163,7 +227,10 @@ fn without_another_helper_nothing_changes() {
     let home = Home::new();
     for action in ["get", "erase"] {
         let answer = ask(bare(&home), action, "docker.io");
-        assert_eq!((answer.code(), answer.stdout, answer.stderr), (1, format!("{NOT_OURS}\n"), String::new()));
+        assert_eq!(
+            (answer.code(), answer.stdout, answer.stderr),
+            (1, format!("{NOT_OURS}\n"), String::new())
+        );
     }
 }
 
@@ -171,7 +238,10 @@ fn without_another_helper_nothing_changes() {
 #[test]
 fn a_long_password_is_passed_on_whole() {
     let home = home_with(OTHER);
-    let stored = format!(r#"{{"ServerURL":"gcr.io","Username":"_json_key","Secret":"{}"}}"#, "k".repeat(60_000));
+    let stored = format!(
+        r#"{{"ServerURL":"gcr.io","Username":"_json_key","Secret":"{}"}}"#,
+        "k".repeat(60_000)
+    );
     let mut command = bare(&home);
     command.arg("store");
     run(command, &stored, support::LIMIT).succeeds();

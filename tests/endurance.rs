@@ -16,8 +16,16 @@ use support::{Answer, Home, REGISTRY, ask, helper, run, until, world};
 fn after(home: &Home, command: &Command, wrapper: &[&str], lines: &str) -> Command {
     let mut words = wrapper.iter().chain(&["sh", "-ec"]);
     let mut shell = home.command(words.next().expect("a shell"));
-    shell.args(words).arg(format!("{lines}\nexec \"$0\" \"$@\"")).arg(command.get_program()).args(command.get_args());
-    shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell
+        .args(words)
+        .arg(format!("{lines}\nexec \"$0\" \"$@\""))
+        .arg(command.get_program())
+        .args(command.get_args());
+    shell.env_clear().envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     shell
 }
 
@@ -34,14 +42,32 @@ fn get_with_mounts(lines: &str, edit: impl FnOnce(&Home, &mut Command)) -> Answe
     let (home, simulator) = world();
     let mut command = helper(&home, &simulator);
     edit(&home, &mut command);
-    ask(after(&home, &command, &["unshare", "--map-root-user", "--mount"], lines), "get", REGISTRY)
+    ask(
+        after(
+            &home,
+            &command,
+            &["unshare", "--map-root-user", "--mount"],
+            lines,
+        ),
+        "get",
+        REGISTRY,
+    )
 }
 
 /// Starts `get` in the background.
 fn start(mut command: Command) -> Child {
-    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().expect("the helper");
-    child.stdin.take().expect("piped").write_all(REGISTRY.as_bytes()).expect("a reader");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(REGISTRY.as_bytes())
+        .expect("a reader");
     child
 }
 
@@ -51,13 +77,30 @@ fn delay(simulator: &Simulator, at: FaultAt, ms: u64) {
 
 /// Waits until the simulator was asked at this place.
 fn asked(simulator: &Simulator, endpoint: Endpoint) {
-    until("request", || simulator.journal().iter().any(|entry| entry.endpoint == endpoint).then_some(()));
+    until("request", || {
+        simulator
+            .journal()
+            .iter()
+            .any(|entry| entry.endpoint == endpoint)
+            .then_some(())
+    });
 }
 
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("our folder").path());
-    entries.flat_map(|path| if path.is_dir() && !path.is_symlink() { files(&path) } else { vec![path] }).collect()
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.expect("our folder").path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() && !path.is_symlink() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 #[test]
@@ -72,7 +115,9 @@ fn a_full_disk_keeps_nobody_from_an_answer() {
             for name in home run tmp; do dd if=/dev/zero of=$name/full bs=1k 2>/dev/null || true; done"#
         );
         let answer = get_with_mounts(&lines, |home, command| {
-            command.env("PLACE", home.root()).env("TMPDIR", home.path("tmp"));
+            command
+                .env("PLACE", home.root())
+                .env("TMPDIR", home.path("tmp"));
         });
         answer.succeeds();
     }
@@ -85,7 +130,10 @@ fn a_failure_is_told_on_a_full_disk_too() {
             mkdir -p $name; mount -t tmpfs -o size=64k,mode=700 none $name; dd if=/dev/zero of=$name/full bs=1k 2>/dev/null || true
         done"#;
     let answer = get_with_mounts(lines, |home, command| {
-        command.env("PLACE", home.root()).env("TMPDIR", home.path("tmp")).env("AZURE_CLIENT_SECRET", "wrong");
+        command
+            .env("PLACE", home.root())
+            .env("TMPDIR", home.path("tmp"))
+            .env("AZURE_CLIENT_SECRET", "wrong");
     });
     assert!(answer.stdout.contains("AADSTS7000215"), "{answer:#?}");
     assert_eq!(answer.code(), 1);
@@ -96,20 +144,27 @@ fn a_failure_is_told_on_a_full_disk_too() {
 fn a_read_only_home_keeps_nobody_from_an_answer() {
     let lines = r#"mount --bind "$PLACE" "$PLACE"; mount -o remount,bind,ro "$PLACE"; ! touch "$PLACE/home/x" 2>/dev/null"#;
     let answer = get_with_mounts(lines, |home, command| {
-        command.env("PLACE", home.root()).env("TMPDIR", home.path("tmp"));
+        command
+            .env("PLACE", home.root())
+            .env("TMPDIR", home.path("tmp"));
     });
     answer.succeeds();
 }
 
 #[test]
 fn without_home_runtime_folder_or_path_get_answers() {
-    for removed in
-        [&["HOME"][..], &["XDG_RUNTIME_DIR"], &["PATH"], &["HOME", "XDG_RUNTIME_DIR", "PATH", "LC_ALL", "DOCKER_CONFIG"]]
-    {
+    for removed in [
+        &["HOME"][..],
+        &["XDG_RUNTIME_DIR"],
+        &["PATH"],
+        &["HOME", "XDG_RUNTIME_DIR", "PATH", "LC_ALL", "DOCKER_CONFIG"],
+    ] {
         let (home, simulator) = world();
         let mut command = helper(&home, &simulator);
         // The home of the user who runs the tests is found without `HOME`: it is not to be written to.
-        command.env("XDG_STATE_HOME", home.path("state")).env("TMPDIR", home.path("tmp"));
+        command
+            .env("XDG_STATE_HOME", home.path("state"))
+            .env("TMPDIR", home.path("tmp"));
         for name in removed {
             command.env_remove(name);
         }
@@ -125,7 +180,10 @@ fn a_closed_stderr_changes_nothing() {
     ask(after(&home, &command, &[], "exec 2>&-"), "get", REGISTRY).succeeds();
     command.env("AZURE_CLIENT_SECRET", "wrong");
     let answer = ask(after(&home, &command, &[], "exec 2>&-"), "get", REGISTRY).fails();
-    assert!(answer.stdout.contains("AADSTS7000215") && answer.stderr.is_empty(), "{answer:#?}");
+    assert!(
+        answer.stdout.contains("AADSTS7000215") && answer.stderr.is_empty(),
+        "{answer:#?}"
+    );
 }
 
 #[test]
@@ -133,7 +191,9 @@ fn a_stderr_that_takes_nothing_changes_nothing() {
     // A device that is full and a pipe that nobody reads.
     for lines in ["exec 2>/dev/full", "mkfifo pipe; exec 3<>pipe 2>pipe 3<&-"] {
         let answer = get_after(&format!("{lines}; rm -f pipe"), |_, command| {
-            command.env("ACRSCOPED_LOG", "debug").env("ACRSCOPED_MISSPELT", "1");
+            command
+                .env("ACRSCOPED_LOG", "debug")
+                .env("ACRSCOPED_MISSPELT", "1");
         });
         answer.succeeds();
     }
@@ -151,10 +211,19 @@ fn a_reason_is_given_though_stderr_takes_nothing() {
 
 #[test]
 fn an_answer_that_cannot_be_written_is_a_failure() {
-    for lines in ["exec >/dev/full", "exec >&-", "mkfifo pipe; exec 3<>pipe >pipe 3<&-"] {
+    for lines in [
+        "exec >/dev/full",
+        "exec >&-",
+        "mkfifo pipe; exec 3<>pipe >pipe 3<&-",
+    ] {
         let answer = get_after(lines, |_, _| {});
         assert_eq!(answer.code(), 1, "{lines}: {answer:#?}");
-        assert!(answer.stderr.contains("the answer could not be written to stdout"), "{lines}: {answer:#?}");
+        assert!(
+            answer
+                .stderr
+                .contains("the answer could not be written to stdout"),
+            "{lines}: {answer:#?}"
+        );
         assert!(!answer.stderr.contains("eyJ"), "{answer:#?}");
     }
 }
@@ -173,7 +242,10 @@ fn a_storm_of_signals_disturbs_nobody() {
         }
         child.try_wait().expect("our child")
     });
-    assert!(status.success() && sent > 1_000, "{status:?} after {sent} signals");
+    assert!(
+        status.success() && sent > 1_000,
+        "{status:?} after {sent} signals"
+    );
     let output = child.wait_with_output().expect("our child");
     assert!(output.stderr.is_empty() && output.stdout.starts_with(b"{\"ServerURL\""));
 }
@@ -189,7 +261,11 @@ fn a_process_that_is_stopped_for_a_while_goes_on() {
     kill_process(pid, Signal::STOP).expect("our child");
     // The answer arrives while nobody reads it.
     until("answer", || {
-        simulator.journal().iter().any(|entry| entry.endpoint == Endpoint::EntraToken && entry.status == 200).then_some(())
+        simulator
+            .journal()
+            .iter()
+            .any(|entry| entry.endpoint == Endpoint::EntraToken && entry.status == 200)
+            .then_some(())
     });
     kill_process(pid, Signal::CONT).expect("our child");
     assert!(child.wait().expect("our child").success());
@@ -198,7 +274,10 @@ fn a_process_that_is_stopped_for_a_while_goes_on() {
 #[test]
 fn whoever_is_ended_midway_leaves_nothing_in_the_way() {
     for signal in [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP] {
-        for (at, endpoint) in [(FaultAt::Authority, Endpoint::EntraToken), (FaultAt::Exchange, Endpoint::Exchange)] {
+        for (at, endpoint) in [
+            (FaultAt::Authority, Endpoint::EntraToken),
+            (FaultAt::Exchange, Endpoint::Exchange),
+        ] {
             let (home, simulator) = world();
             delay(&simulator, at, 20_000);
             let mut child = start(helper(&home, &simulator));
@@ -211,10 +290,21 @@ fn whoever_is_ended_midway_leaves_nothing_in_the_way() {
                 std::fs::write(&file, r#"{"message":"half a mess"#).expect("our file");
             }
             let answer = ask(helper(&home, &simulator), "get", REGISTRY).succeeds();
-            assert!(answer.took < Duration::from_secs(10), "{signal:?}: {:?}", answer.took);
-            for file in files(&home.path("run")).iter().chain(&files(&home.path("home"))) {
+            assert!(
+                answer.took < Duration::from_secs(10),
+                "{signal:?}: {:?}",
+                answer.took
+            );
+            for file in files(&home.path("run"))
+                .iter()
+                .chain(&files(&home.path("home")))
+            {
                 let content = std::fs::read(file).expect("our file");
-                assert!(!String::from_utf8_lossy(&content).contains("eyJ"), "a token in {}", file.display());
+                assert!(
+                    !String::from_utf8_lossy(&content).contains("eyJ"),
+                    "a token in {}",
+                    file.display()
+                );
             }
         }
     }
@@ -225,7 +315,10 @@ fn a_limit_on_open_files_is_met_with_an_answer_or_a_reason() {
     let mut succeeded = 0;
     for limit in 4..=20 {
         let answer = get_after(&format!("ulimit -n {limit}"), |_, _| {});
-        if answer.stderr.contains("error while loading shared libraries") {
+        if answer
+            .stderr
+            .contains("error while loading shared libraries")
+        {
             // So few that not even the program starts.
             continue;
         }
@@ -234,8 +327,15 @@ fn a_limit_on_open_files_is_met_with_an_answer_or_a_reason() {
             answer.secret();
         } else {
             assert_eq!(answer.status.code(), Some(1), "{limit} files: {answer:#?}");
-            assert_eq!(answer.stdout.lines().count(), 1, "{limit} files: {answer:#?}");
-            assert!(!answer.stdout.contains("credentials not found"), "{limit} files: {answer:#?}");
+            assert_eq!(
+                answer.stdout.lines().count(),
+                1,
+                "{limit} files: {answer:#?}"
+            );
+            assert!(
+                !answer.stdout.contains("credentials not found"),
+                "{limit} files: {answer:#?}"
+            );
             println!("{limit} files: {}", answer.stdout.trim_end());
         }
     }
@@ -264,10 +364,30 @@ mod limit_on_processes {
         let mut command = helper(&home, &simulator);
         command.env("SSL_CERT_FILE", ca);
         edit(&home, &simulator, &mut command);
-        let user = ["prlimit", "--nproc=1", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"].join(" ");
+        let user = [
+            "prlimit",
+            "--nproc=1",
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ]
+        .join(" ");
         let mut limited = home.command("sh");
-        limited.args(["-ec", &format!(r#"chown -R 65534:65534 "$PLACE"; exec {user} "$0" get"#)]).arg(program).env_clear();
-        limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PLACE", home.root());
+        limited
+            .args([
+                "-ec",
+                &format!(r#"chown -R 65534:65534 "$PLACE"; exec {user} "$0" get"#),
+            ])
+            .arg(program)
+            .env_clear();
+        limited
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("PLACE", home.root());
         run(limited, REGISTRY, support::LIMIT)
     }
 
@@ -282,18 +402,29 @@ mod limit_on_processes {
     fn an_azure_cli_that_cannot_be_started_is_told() {
         let answer = get(|home, _, command| {
             home.script("bin/az", "echo never");
-            home.write("home/.azure/azureProfile.json", r#"{"subscriptions":[{"isDefault":true}]}"#);
+            home.write(
+                "home/.azure/azureProfile.json",
+                r#"{"subscriptions":[{"isDefault":true}]}"#,
+            );
             command.env_remove("AZURE_CLIENT_SECRET");
         });
         assert_eq!(answer.status.code(), Some(1), "{answer:#?}");
-        assert!(answer.stdout.starts_with("the Azure CLI gave no access token: "), "{answer:#?}");
+        assert!(
+            answer
+                .stdout
+                .starts_with("the Azure CLI gave no access token: "),
+            "{answer:#?}"
+        );
     }
 
     #[test]
     #[ignore = "needs root: run tests/run"]
     fn a_name_that_cannot_be_looked_up_for_want_of_a_thread_is_told() {
         let answer = get(|_, simulator, command| {
-            command.env("HTTPS_PROXY", simulator.origin().replace("127.0.0.1", "localhost"));
+            command.env(
+                "HTTPS_PROXY",
+                simulator.origin().replace("127.0.0.1", "localhost"),
+            );
         });
         assert!(matches!(answer.status.code(), Some(0 | 1)), "{answer:#?}");
         assert_eq!(answer.stdout.lines().count(), 1, "{answer:#?}");

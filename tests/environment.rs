@@ -68,27 +68,48 @@ type Variable = (&'static str, Value);
 /// What `get`, `doctor` and `status` answer with this variable, with times, ids and tokens named and not shown.
 fn answers(variable: Option<&Variable>) -> String {
     let (home, simulator) = world();
-    for (folder, mode) in [("an ödd home", 0o700), ("open", 0o777), ("read-only", 0o500)] {
+    for (folder, mode) in [
+        ("an ödd home", 0o700),
+        ("open", 0o777),
+        ("read-only", 0o500),
+    ] {
         let path = home.path(folder);
         fs::create_dir(&path).expect("a new folder");
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("our folder");
     }
-    home.write("docker/config.json", format!(r#"{{"credHelpers":{{"{REGISTRY}":"acrscoped"}}}}"#));
+    home.write(
+        "docker/config.json",
+        format!(r#"{{"credHelpers":{{"{REGISTRY}":"acrscoped"}}}}"#),
+    );
     let words = [&["get"][..], &["doctor", REGISTRY], &["status"]];
     let answers = words.map(|words| answer(&home, &simulator, variable, words));
-    assert!(!home.path("keys").exists(), "the keys of a TLS session were written to a file");
+    assert!(
+        !home.path("keys").exists(),
+        "the keys of a TLS session were written to a file"
+    );
     answers.concat()
 }
 
-fn answer(home: &Home, simulator: &Simulator, variable: Option<&Variable>, words: &[&str]) -> String {
+fn answer(
+    home: &Home,
+    simulator: &Simulator,
+    variable: Option<&Variable>,
+    words: &[&str],
+) -> String {
     let mut command = helper(home, simulator);
     // What `tests/run` sets for all commands would be the same in both answers.
     for (name, _) in support::ODD {
         command.env_remove(name);
     }
     // Without `HOME` the home of the user who runs the tests is found, in which nothing is to be written.
-    command.env("XDG_STATE_HOME", home.path("state")).env("XDG_CONFIG_HOME", home.path("home/.config"));
-    command.env("TMPDIR", home.path("run")).env("PATH", home.path("bin")).env("TZ", noon()).args(words);
+    command
+        .env("XDG_STATE_HOME", home.path("state"))
+        .env("XDG_CONFIG_HOME", home.path("home/.config"));
+    command
+        .env("TMPDIR", home.path("run"))
+        .env("PATH", home.path("bin"))
+        .env("TZ", noon())
+        .args(words);
     match variable {
         Some((name, Text(text))) => command.env(name, text),
         Some((name, Place(place))) => command.env(name, home.path(place)),
@@ -97,14 +118,19 @@ fn answer(home: &Home, simulator: &Simulator, variable: Option<&Variable>, words
     };
     let text = transcript(words[0], &run(command, REGISTRY, LIMIT), home, simulator);
     // The loader of a dynamic program says this before the program starts.
-    text.split_inclusive('\n').filter(|line| !line.starts_with("stderr: ERROR: ld.so: ")).collect()
+    text.split_inclusive('\n')
+        .filter(|line| !line.starts_with("stderr: ERROR: ld.so: "))
+        .collect()
 }
 
 #[test]
 fn no_variable_of_the_surroundings_changes_an_answer() {
     let plain = answers(None);
     let signed_in = r#"{"ServerURL":"contoso.azurecr.io","Username":"00000000-0000-0000-0000-000000000000","Secret":"TOKEN"}"#;
-    assert!(plain.contains(signed_in) && plain.contains("works"), "{plain}");
+    assert!(
+        plain.contains(signed_in) && plain.contains("works"),
+        "{plain}"
+    );
     let mut problems = String::new();
     for variable in &ODD {
         let odd = answers(Some(variable));

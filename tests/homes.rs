@@ -9,7 +9,9 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use support::{Answer, Home, LIMIT, REGISTRY, binary, connect, helper, identify, run, until, world};
+use support::{
+    Answer, Home, LIMIT, REGISTRY, binary, connect, helper, identify, run, until, world,
+};
 
 /// The user whose home it is.
 const OWNER: u32 = 54_321;
@@ -17,7 +19,10 @@ const OWNER: u32 = 54_321;
 /// Every command, with what it reads on stdin.
 const COMMANDS: &[(&[&str], &str)] = &[
     (&["get"], REGISTRY),
-    (&["store"], r#"{"ServerURL":"contoso.azurecr.io","Username":"u","Secret":"s"}"#),
+    (
+        &["store"],
+        r#"{"ServerURL":"contoso.azurecr.io","Username":"u","Secret":"s"}"#,
+    ),
     (&["erase"], REGISTRY),
     (&["list"], ""),
     (&["token", REGISTRY], ""),
@@ -47,7 +52,9 @@ fn listing(folder: &Path) -> Vec<(PathBuf, [i64; 7])> {
     ];
     let mut list = vec![(folder.to_owned(), facts)];
     if metadata.is_dir() {
-        let entries = fs::read_dir(folder).expect("our folder").map(|entry| entry.expect("our folder").path());
+        let entries = fs::read_dir(folder)
+            .expect("our folder")
+            .map(|entry| entry.expect("our folder").path());
         list.extend(entries.flat_map(|entry| listing(&entry)));
     }
     list.sort();
@@ -59,7 +66,11 @@ fn changed(before: &[(PathBuf, [i64; 7])], folders: &[&Path]) -> Vec<(PathBuf, [
     let now: Vec<_> = folders.iter().flat_map(|folder| listing(folder)).collect();
     let is_gone = |entry: &&(PathBuf, _)| now.iter().all(|(path, _)| *path != entry.0);
     let gone = before.iter().filter(is_gone).cloned();
-    now.iter().filter(|entry| !before.contains(entry)).cloned().chain(gone).collect()
+    now.iter()
+        .filter(|entry| !before.contains(entry))
+        .cloned()
+        .chain(gone)
+        .collect()
 }
 
 /// Gives everything to the user, with a copy of the program: the build's folder may be closed to them.
@@ -68,7 +79,10 @@ fn give(home: &Home, simulator: &Simulator) {
     home.install(&binary(), "bin/docker-credential-acrscoped");
     fs::copy(simulator.ca_file(), home.path("ca.pem")).expect("our folder");
     let owner = format!("{OWNER}:{OWNER}");
-    let given = Command::new("chown").args(["-Rh", &owner]).arg(home.root()).status();
+    let given = Command::new("chown")
+        .args(["-Rh", &owner])
+        .arg(home.root())
+        .status();
     assert!(given.expect("coreutils").success());
 }
 
@@ -86,8 +100,16 @@ fn get_as_owner(home: &Home, simulator: &Simulator) -> Answer {
 
 fn as_owner(home: &Home, simulator: &Simulator) -> Command {
     let mut command = home.command("setpriv");
-    command.args(["--reuid", &OWNER.to_string(), "--regid", &OWNER.to_string(), "--clear-groups"]);
-    command.arg(home.path("bin/docker-credential-acrscoped")).arg("get");
+    command.args([
+        "--reuid",
+        &OWNER.to_string(),
+        "--regid",
+        &OWNER.to_string(),
+        "--clear-groups",
+    ]);
+    command
+        .arg(home.path("bin/docker-credential-acrscoped"))
+        .arg("get");
     identify(connect(&mut command, simulator), simulator).env("SSL_CERT_FILE", home.path("ca.pem"));
     command
 }
@@ -96,16 +118,28 @@ fn as_owner(home: &Home, simulator: &Simulator) -> Command {
 fn changes_nothing(home: &Home, simulator: &Simulator, temporary: &Path, folders: &[&Path]) {
     let before: Vec<_> = folders.iter().flat_map(|folder| listing(folder)).collect();
     for (words, stdin) in COMMANDS {
-        for unset in [&[][..], &["XDG_RUNTIME_DIR"], &["XDG_RUNTIME_DIR", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"]] {
+        for unset in [
+            &[][..],
+            &["XDG_RUNTIME_DIR"],
+            &["XDG_RUNTIME_DIR", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"],
+        ] {
             let mut command = as_root(home, simulator, words, temporary);
             for name in unset {
                 command.env_remove(name);
             }
             let answer = run(command, stdin, LIMIT);
-            assert_eq!(changed(&before, folders), [], "{words:?} without {unset:?}: {}", answer.text());
+            assert_eq!(
+                changed(&before, folders),
+                [],
+                "{words:?} without {unset:?}: {}",
+                answer.text()
+            );
             if matches!(words[0], "configure" | "login") {
                 let told = format!("belongs to the user with id {OWNER}");
-                assert!(answer.code() == 1 && answer.stderr.contains(&told), "{words:?} without {unset:?}: {answer:#?}");
+                assert!(
+                    answer.code() == 1 && answer.stderr.contains(&told),
+                    "{words:?} without {unset:?}: {answer:#?}"
+                );
             }
         }
     }
@@ -119,10 +153,18 @@ fn root_with_the_home_of_another_user_leaves_nothing_there() {
     let temporary = tempfile::tempdir().unwrap();
     changes_nothing(&home, &simulator, temporary.path(), &[home.root()]);
     let met = temporary.path().join("docker-credential-acrscoped-0");
-    assert!(met.is_dir(), "root meets other processes in the temporary folder");
+    assert!(
+        met.is_dir(),
+        "root meets other processes in the temporary folder"
+    );
     get_as_owner(&home, &simulator).secret();
     // What the user has made by now is left alone as well.
-    assert_eq!(fs::metadata(home.path("run/docker-credential-acrscoped")).unwrap().uid(), OWNER);
+    assert_eq!(
+        fs::metadata(home.path("run/docker-credential-acrscoped"))
+            .unwrap()
+            .uid(),
+        OWNER
+    );
     changes_nothing(&home, &simulator, temporary.path(), &[home.root()]);
     get_as_owner(&home, &simulator).secret();
 }
@@ -153,7 +195,10 @@ fn root_follows_no_link_that_another_user_has_planted() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         path
     };
-    let file = of_root("config.json", r#"{"credHelpers":{"fabrikam.azurecr.io":"acrscoped"}}"#);
+    let file = of_root(
+        "config.json",
+        r#"{"credHelpers":{"fabrikam.azurecr.io":"acrscoped"}}"#,
+    );
     fs::create_dir(precious.path().join("state")).unwrap();
     let plant = |target: &Path, name: &str| {
         let path = home.path(name);
@@ -163,21 +208,48 @@ fn root_follows_no_link_that_another_user_has_planted() {
         chown(path.parent().unwrap(), Some(OWNER), Some(OWNER)).unwrap();
     };
     plant(&precious.path().join("state"), "home/.local/state");
-    plant(&precious.path().join("state"), "run/docker-credential-acrscoped");
-    for name in ["docker/config.json", "home/.docker/config.json", "auth.json", "home/.config/containers/auth.json"] {
+    plant(
+        &precious.path().join("state"),
+        "run/docker-credential-acrscoped",
+    );
+    for name in [
+        "docker/config.json",
+        "home/.docker/config.json",
+        "auth.json",
+        "home/.config/containers/auth.json",
+    ] {
         plant(&file, name);
     }
     chown(home.path("home/.config"), Some(OWNER), Some(OWNER)).unwrap();
-    changes_nothing(&home, &simulator, temporary.path(), &[home.root(), precious.path()]);
+    changes_nothing(
+        &home,
+        &simulator,
+        temporary.path(),
+        &[home.root(), precious.path()],
+    );
     // With a state folder of root's own it is the clients' files alone that lead elsewhere.
     let state = tempfile::tempdir().unwrap();
     let before = listing(precious.path());
-    for words in [&["configure", REGISTRY][..], &["configure", "--all"], &["configure", "--remove", "fabrikam.azurecr.io"]] {
+    for words in [
+        &["configure", REGISTRY][..],
+        &["configure", "--all"],
+        &["configure", "--remove", "fabrikam.azurecr.io"],
+    ] {
         let mut command = as_root(&home, &simulator, words, temporary.path());
         command.env("XDG_STATE_HOME", state.path());
         let answer = run(command, "", LIMIT).fails();
-        assert!(answer.stderr.contains(&format!("belongs to the user with id {OWNER}")), "{words:?}: {answer:#?}");
-        assert_eq!(changed(&before, &[precious.path()]), [], "{words:?}: {}", answer.text());
+        assert!(
+            answer
+                .stderr
+                .contains(&format!("belongs to the user with id {OWNER}")),
+            "{words:?}: {answer:#?}"
+        );
+        assert_eq!(
+            changed(&before, &[precious.path()]),
+            [],
+            "{words:?}: {}",
+            answer.text()
+        );
     }
 }
 
@@ -199,7 +271,11 @@ fn a_folder_of_the_user_serves_also_in_a_folder_of_another_user_but_not_behind_a
         let mut command = as_owner(&home, &simulator);
         command.env("XDG_RUNTIME_DIR", home.path(name));
         run(command, REGISTRY, LIMIT).secret();
-        assert_eq!(home.path(name).join("docker-credential-acrscoped").exists(), is_used, "{name}");
+        assert_eq!(
+            home.path(name).join("docker-credential-acrscoped").exists(),
+            is_used,
+            "{name}"
+        );
     }
 }
 
@@ -208,7 +284,10 @@ fn a_folder_of_the_user_serves_also_in_a_folder_of_another_user_but_not_behind_a
 fn root_does_not_run_the_azure_cli_on_the_files_of_another_user() {
     let (home, simulator) = world();
     home.script("bin/az", "touch \"$HOME/.azure/commandIndex.json\"; exit 1");
-    let profile = home.write("home/.azure/azureProfile.json", r#"{"subscriptions":[{"isDefault":true}]}"#);
+    let profile = home.write(
+        "home/.azure/azureProfile.json",
+        r#"{"subscriptions":[{"isDefault":true}]}"#,
+    );
     give(&home, &simulator);
     let temporary = tempfile::tempdir().unwrap();
     let folder = profile.parent().unwrap();
@@ -217,7 +296,10 @@ fn root_does_not_run_the_azure_cli_on_the_files_of_another_user() {
         command.env("ACRSCOPED_SOURCE", "azure-cli");
         run(command, REGISTRY, LIMIT).fails()
     };
-    let sentence = format!("`{}` is not root's alone, and root does not run `az` on files of others", folder.display());
+    let sentence = format!(
+        "`{}` is not root's alone, and root does not run `az` on files of others",
+        folder.display()
+    );
     let is_refused = || {
         let answer = get();
         assert!(answer.stdout.starts_with(&sentence), "{answer:#?}");
@@ -228,12 +310,18 @@ fn root_does_not_run_the_azure_cli_on_the_files_of_another_user() {
     fs::rename(folder, &kept).unwrap();
     fs::create_dir(&shared).unwrap();
     fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
-    fs::copy(kept.join("azureProfile.json"), shared.join("azureProfile.json")).unwrap();
+    fs::copy(
+        kept.join("azureProfile.json"),
+        shared.join("azureProfile.json"),
+    )
+    .unwrap();
     symlink(&shared, folder).unwrap();
     is_refused();
     fs::remove_file(folder).unwrap();
     fs::rename(&kept, folder).unwrap();
-    assert!(!folder.join("commandIndex.json").exists() && !shared.join("commandIndex.json").exists());
+    assert!(
+        !folder.join("commandIndex.json").exists() && !shared.join("commandIndex.json").exists()
+    );
     // A container job of GitHub: root signed in there, in the home of another user.
     chown(folder, Some(0), None).unwrap();
     get();
@@ -245,20 +333,51 @@ fn root_does_not_run_the_azure_cli_on_the_files_of_another_user() {
 fn another_process_of_the_user_cannot_look_into_this_one() {
     let (home, simulator) = world();
     give(&home, &simulator);
-    simulator.change(|settings| settings.faults.push(Fault::always(FaultAt::Exchange, FaultKind::Delay { ms: 60_000 })));
+    simulator.change(|settings| {
+        settings.faults.push(Fault::always(
+            FaultAt::Exchange,
+            FaultKind::Delay { ms: 60_000 },
+        ));
+    });
     let mut command = as_owner(&home, &simulator);
-    let mut helper = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    helper.stdin.take().unwrap().write_all(REGISTRY.as_bytes()).unwrap();
-    until("exchange", || simulator.journal().iter().any(|entry| entry.endpoint == Endpoint::Exchange).then_some(()));
+    let mut helper = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    helper
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(REGISTRY.as_bytes())
+        .unwrap();
+    until("exchange", || {
+        simulator
+            .journal()
+            .iter()
+            .any(|entry| entry.endpoint == Endpoint::Exchange)
+            .then_some(())
+    });
     let id = helper.id().to_string();
     let mut look = home.command("setpriv");
-    look.args(["--reuid", &OWNER.to_string(), "--regid", &OWNER.to_string(), "--clear-groups", "cat"]);
+    look.args([
+        "--reuid",
+        &OWNER.to_string(),
+        "--regid",
+        &OWNER.to_string(),
+        "--clear-groups",
+        "cat",
+    ]);
     look.arg(format!("/proc/{id}/environ"));
     let answer = run(look, "", LIMIT).fails();
     let limits = fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
     helper.kill().unwrap();
     helper.wait().unwrap();
     assert!(answer.stderr.contains("Permission denied"), "{answer:#?}");
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{limits}");
 }

@@ -57,14 +57,17 @@ const ERRORS: &[&str] = &[
 /// The error that a system call is most likely to have.
 fn usual(call: &str) -> &'static str {
     match call {
-        "accept4" | "epoll_create1" | "eventfd2" | "fcntl" | "pipe2" | "socket" | "socketpair" => "EMFILE",
-        "access" | "add_key" | "keyctl" | "mkdir" | "mkdirat" | "open" | "openat" | "rename" | "renameat" | "unlink"
-        | "unlinkat" => "EACCES",
+        "accept4" | "epoll_create1" | "eventfd2" | "fcntl" | "pipe2" | "socket" | "socketpair" => {
+            "EMFILE"
+        }
+        "access" | "add_key" | "keyctl" | "mkdir" | "mkdirat" | "open" | "openat" | "rename"
+        | "renameat" | "unlink" | "unlinkat" => "EACCES",
         "bind" | "connect" => "ECONNREFUSED",
         "epoll_ctl" => "ENOMEM",
         "epoll_wait" | "poll" | "ppoll" => "EINTR",
         "flock" => "ENOLCK",
-        "getpeername" | "getsockname" | "getsockopt" | "rt_sigaction" | "rt_sigprocmask" | "setsockopt" | "shutdown" => "EINVAL",
+        "getpeername" | "getsockname" | "getsockopt" | "rt_sigaction" | "rt_sigprocmask"
+        | "setsockopt" | "shutdown" => "EINVAL",
         "getrandom" => "ENOSYS",
         "prctl" | "prlimit64" | "sched_getaffinity" => "EPERM",
         "recvfrom" | "recvmsg" | "sendmsg" | "sendto" | "writev" => "ECONNRESET",
@@ -84,15 +87,28 @@ struct Injection {
 fn get(simulator: &Simulator, injection: Option<&Injection>) -> (Answer, String) {
     let home = Home::new();
     let mut command = helper(&home, simulator);
-    command.env("ACRSCOPED_CACHE", "keyutils").env("ACRSCOPED_TIMEOUT", "5");
+    command
+        .env("ACRSCOPED_CACHE", "keyutils")
+        .env("ACRSCOPED_TIMEOUT", "5");
     let log = home.path("trace");
     let mut strace = Command::new("unshare");
-    strace.args(["--user", "--map-root-user", "strace", "-f", "-qq", "-o"]).arg(&log);
+    strace
+        .args(["--user", "--map-root-user", "strace", "-f", "-qq", "-o"])
+        .arg(&log);
     if let Some(Injection { call, when, error }) = injection {
         strace.args(["-e", &format!("inject={call}:error={error}:when={when}")]);
     }
-    strace.arg("--").arg(command.get_program()).arg("get").current_dir(home.root()).env_clear();
-    strace.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    strace
+        .arg("--")
+        .arg(command.get_program())
+        .arg("get")
+        .current_dir(home.root())
+        .env_clear();
+    strace.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     let answer = run(strace, REGISTRY, LIMIT);
     (answer, std::fs::read_to_string(&log).expect("a trace"))
 }
@@ -101,7 +117,9 @@ fn get(simulator: &Simulator, injection: Option<&Injection>) -> (Answer, String)
 fn name(line: &str) -> Option<&str> {
     let call = line.split_once(' ')?.1.trim_start();
     let name = call.split_once('(')?.0;
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some(name)
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        .then_some(name)
 }
 
 /// How often each call of the program is made before and after its `main` begins.
@@ -122,17 +140,28 @@ fn counted(trace: &str) -> BTreeMap<String, (usize, usize)> {
 
 /// What is wrong with an answer, if anything.
 fn problem(answer: &Answer, injection: &Injection) -> Option<String> {
-    let is_line = |text: &str| !text.trim().is_empty() && text.ends_with('\n') && text.lines().count() == 1;
+    let is_line =
+        |text: &str| !text.trim().is_empty() && text.ends_with('\n') && text.lines().count() == 1;
     let is_token = || {
         let answer: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap_or_default();
-        answer["Secret"].as_str().is_some_and(|token| token.starts_with("eyJ"))
+        answer["Secret"]
+            .as_str()
+            .is_some_and(|token| token.starts_with("eyJ"))
     };
     match answer.status.code() {
-        _ if answer.text().contains(NOT_OURS) => Some("the client would go on without a credential".into()),
+        _ if answer.text().contains(NOT_OURS) => {
+            Some("the client would go on without a credential".into())
+        }
         Some(0) if is_token() => None,
         Some(1) if is_line(&answer.stdout) => None,
         // Where stdout itself fails, the line is on stderr alone.
-        Some(1) if injection.call == "write" && answer.stdout.is_empty() && !answer.stderr.is_empty() => None,
+        Some(1)
+            if injection.call == "write"
+                && answer.stdout.is_empty()
+                && !answer.stderr.is_empty() =>
+        {
+            None
+        }
         code => Some(format!("it ended with {code:?}")),
     }
 }
@@ -146,29 +175,53 @@ fn inject(simulator: &Simulator, injections: &[Injection]) -> (Vec<String>, Stri
             longest = longest.max(answer.took);
             ends[usize::from(answer.status.code() == Some(1))] += 1;
             if let Some(problem) = problem(&answer, injection) {
-                wrong.push(format!("{injection:?}: {problem}: {:?} {:?}\n", answer.stdout, answer.stderr));
+                wrong.push(format!(
+                    "{injection:?}: {problem}: {:?} {:?}\n",
+                    answer.stdout, answer.stderr
+                ));
             }
         }
         (wrong, ends, longest)
     };
     let lanes: Vec<_> = std::thread::scope(|scope| {
-        let lanes: Vec<_> = injections.chunks(injections.len().div_ceil(4)).map(|part| scope.spawn(move || lane(part))).collect();
-        lanes.into_iter().map(|lane| lane.join().expect("a lane")).collect()
+        let lanes: Vec<_> = injections
+            .chunks(injections.len().div_ceil(4))
+            .map(|part| scope.spawn(move || lane(part)))
+            .collect();
+        lanes
+            .into_iter()
+            .map(|lane| lane.join().expect("a lane"))
+            .collect()
     });
-    let ends = lanes.iter().fold([0; 2], |[answered, failed], (_, ends, _)| [answered + ends[0], failed + ends[1]]);
-    let longest = lanes.iter().map(|(_, _, longest)| *longest).max().unwrap_or_default();
+    let ends = lanes
+        .iter()
+        .fold([0; 2], |[answered, failed], (_, ends, _)| {
+            [answered + ends[0], failed + ends[1]]
+        });
+    let longest = lanes
+        .iter()
+        .map(|(_, _, longest)| *longest)
+        .max()
+        .unwrap_or_default();
     let wrong: Vec<String> = lanes.into_iter().flat_map(|(wrong, ..)| wrong).collect();
     let mut figures = String::new();
     let (all, [answered, failed]) = (injections.len(), ends);
-    write!(figures, "{all} failures of system calls: {answered} answers, {failed} lines with exit 1, {} wrong", wrong.len())
-        .expect("a string");
+    write!(
+        figures,
+        "{all} failures of system calls: {answered} answers, {failed} lines with exit 1, {} wrong",
+        wrong.len()
+    )
+    .expect("a string");
     write!(figures, "; the longest took {longest:.1?}").expect("a string");
     (wrong, figures)
 }
 
 #[test]
 #[ignore = "needs strace and user namespaces: run tests/run"]
-#[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is a process edge of its own"
+)]
 fn a_cold_get_answers_or_says_why_not_whichever_of_its_system_calls_fails() {
     let simulator = Simulator::start(Settings::default()).expect("a simulator");
     let (answer, trace) = get(&simulator, None);
@@ -176,10 +229,21 @@ fn a_cold_get_answers_or_says_why_not_whichever_of_its_system_calls_fails() {
     let calls = counted(&trace);
     let is_all = std::env::var_os("ACRSCOPED_INJECT").is_some_and(|which| which == "all");
     let mut injections = Vec::new();
-    for (call, (before, all)) in calls.iter().filter(|(call, _)| !LEFT_OUT.contains(&call.as_str())) {
+    for (call, (before, all)) in calls
+        .iter()
+        .filter(|(call, _)| !LEFT_OUT.contains(&call.as_str()))
+    {
         for when in before + 1..=*all {
-            let errors = if is_all { ERRORS.to_vec() } else { vec![usual(call)] };
-            injections.extend(errors.into_iter().map(|error| Injection { call: call.clone(), when, error }));
+            let errors = if is_all {
+                ERRORS.to_vec()
+            } else {
+                vec![usual(call)]
+            };
+            injections.extend(errors.into_iter().map(|error| Injection {
+                call: call.clone(),
+                when,
+                error,
+            }));
         }
     }
     assert!(injections.len() > 150, "too few system calls: {calls:?}");

@@ -1,9 +1,12 @@
 //! The crate as a library: what its API is, and what a program that calls it keeps to itself.
-#![allow(clippy::disallowed_methods, reason = "a program that calls the crate is a process edge of its own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a program that calls the crate is a process edge of its own"
+)]
 
 use docker_credential_acrscoped::{
-    Clock, Cloud, Credential, Error, ExposeSecret, FileProblem, Helper, RefreshToken, Refusal, Registry, Relayed, SecretString,
-    Settings, SignIn, Stage, Unreachable, Variables,
+    Clock, Cloud, Credential, Error, ExposeSecret, FileProblem, Helper, RefreshToken, Refusal,
+    Registry, Relayed, SecretString, Settings, SignIn, Stage, Unreachable, Variables,
 };
 use rustls::crypto::CryptoProvider;
 use std::fmt::{Debug, Display};
@@ -29,16 +32,26 @@ fn a_breaking_change_of_the_api_is_seen_here() {
     let _: fn(&Registry) -> &str = Registry::resource_name;
     let _: fn(&Registry) -> &Cloud = Registry::cloud;
     let _ = |cloud: &Cloud| {
-        [&cloud.name, &cloud.suffix, &cloud.authority, &cloud.audience, &cloud.cli_name, &cloud.federation]
-            .map(|it| &**it)
-            .concat()
+        [
+            &cloud.name,
+            &cloud.suffix,
+            &cloud.authority,
+            &cloud.audience,
+            &cloud.cli_name,
+            &cloud.federation,
+        ]
+        .map(|it| &**it)
+        .concat()
     };
 
     let _: fn(&'static Settings, Clock) -> Helper<'static> = Helper::new;
     let _: fn(&Helper<'static>, &Registry) -> Result<Credential, Error> = Helper::get;
     let _: fn(&Helper<'static>, &Registry) -> Result<(), Error> = Helper::erase;
 
-    let _ = |Credential { username, token, .. }: Credential| -> (&'static str, RefreshToken) { (username, token) };
+    let _ = |Credential {
+                 username, token, ..
+             }: Credential|
+     -> (&'static str, RefreshToken) { (username, token) };
     let _: fn(&RefreshToken) -> &SecretString = RefreshToken::secret;
     let _: fn(&RefreshToken) -> Option<SystemTime> = RefreshToken::expires;
     let _: fn(&RefreshToken) -> SystemTime = RefreshToken::renew;
@@ -49,7 +62,15 @@ fn a_breaking_change_of_the_api_is_seen_here() {
     let _: fn(&Error) -> bool = Error::is_failed_sign_in;
     let _ = |error: Error| -> Box<dyn std::error::Error + Send + Sync> { error.into() };
 
-    shared::<(Settings, Helper<'static>, Registry, Cloud, Credential, RefreshToken, Error)>();
+    shared::<(
+        Settings,
+        Helper<'static>,
+        Registry,
+        Cloud,
+        Credential,
+        RefreshToken,
+        Error,
+    )>();
     cloned::<(Registry, Cloud, RefreshToken)>();
     shown::<Registry>();
 }
@@ -69,32 +90,79 @@ fn a_breaking_change_of_an_error_is_seen_here() {
             Error::NoRegistry { text } | Error::Input(text) => vec![text],
             Error::Setting { name, problem } => vec![name, problem],
             Error::Untrusted { name, problem, fix } => vec![name, problem, fix],
-            Error::File(FileProblem { path, line, column, problem, .. }) => {
-                vec![path.display().to_string(), (line + column).to_string(), problem]
+            Error::File(FileProblem {
+                path,
+                line,
+                column,
+                problem,
+                ..
+            }) => {
+                vec![
+                    path.display().to_string(),
+                    (line + column).to_string(),
+                    problem,
+                ]
             }
-            Error::Delegate { program, problem, origin } => vec![program, problem, origin],
+            Error::Delegate {
+                program,
+                problem,
+                origin,
+            } => vec![program, problem, origin],
             Error::NowhereToStore { host, file } => vec![host, file.display().to_string()],
             Error::NotSignedIn(error) | Error::Anonymous(error) => vec![error.to_string()],
             Error::NoIdentity { skipped, hint } => [skipped, Vec::from_iter(hint)].concat(),
-            Error::SignIn(SignIn { source, said, details, hint, .. }) => {
-                [vec![source, said], details, Vec::from_iter(hint)].concat()
-            }
-            Error::WrongAudience { source, audience, requested } => vec![source, audience, requested],
-            Error::Exchange { registry, refusal, details } => [vec![registry.to_string(), told(refusal)], details].concat(),
-            Error::Unreachable(Unreachable { host, stage, cause, circumstances, .. }) => {
+            Error::SignIn(SignIn {
+                source,
+                said,
+                details,
+                hint,
+                ..
+            }) => [vec![source, said], details, Vec::from_iter(hint)].concat(),
+            Error::WrongAudience {
+                source,
+                audience,
+                requested,
+            } => vec![source, audience, requested],
+            Error::Exchange {
+                registry,
+                refusal,
+                details,
+            } => [vec![registry.to_string(), told(refusal)], details].concat(),
+            Error::Unreachable(Unreachable {
+                host,
+                stage,
+                cause,
+                circumstances,
+                ..
+            }) => {
                 let at = match stage {
-                    Stage::Name | Stage::Connection | Stage::Tls | Stage::Answer => format!("{stage:?}"),
+                    Stage::Name | Stage::Connection | Stage::Tls | Stage::Answer => {
+                        format!("{stage:?}")
+                    }
                     _ => String::new(),
                 };
                 [vec![host, at, cause], circumstances].concat()
             }
-            Error::Deadline { limit, during, circumstances } => {
+            Error::Deadline {
+                limit,
+                during,
+                circumstances,
+            } => {
                 let _: Duration = limit;
                 [vec![during], circumstances].concat()
             }
-            Error::Relayed(Relayed { not_signed_in, message, details, hint, .. }) => {
-                [vec![not_signed_in.to_string(), message], details, Vec::from_iter(hint)].concat()
-            }
+            Error::Relayed(Relayed {
+                not_signed_in,
+                message,
+                details,
+                hint,
+                ..
+            }) => [
+                vec![not_signed_in.to_string(), message],
+                details,
+                Vec::from_iter(hint),
+            ]
+            .concat(),
             Error::Skewed { error, skew } => vec![error.to_string(), skew],
             Error::NotErased { host, problem } => vec![host, problem],
             Error::NotKept { problems } => problems,
@@ -107,7 +175,11 @@ fn a_breaking_change_of_an_error_is_seen_here() {
 
 fn told(refusal: Refusal) -> String {
     match refusal {
-        Refusal::Denied { status, said, object_id } => format!("{status} {said:?} {object_id:?}"),
+        Refusal::Denied {
+            status,
+            said,
+            object_id,
+        } => format!("{status} {said:?} {object_id:?}"),
         Refusal::InvalidToken { status, said } => format!("{status} {said}"),
         Refusal::Unexpected { status, said } => format!("{status} {said:?}"),
         Refusal::Firewall { address } => address.unwrap_or_default(),
@@ -134,7 +206,9 @@ fn settings() -> Settings {
         // No place to meet other processes, not even other tests.
         ("TMPDIR", "/proc/nowhere"),
     ];
-    let variables = rows.map(|(name, value)| (name.to_owned(), value.into())).into();
+    let variables = rows
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .into();
     Settings::read(variables, None, None, None).expect("a good file")
 }
 
@@ -143,17 +217,37 @@ fn get(settings: &Settings) {
     let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).expect("a registry");
     let helper = Helper::new(settings, || SystemTime::UNIX_EPOCH);
     let error = helper.get(&registry).expect_err("nobody is there to ask");
-    assert!(matches!(&error, Error::NotSignedIn(inner) if matches!(**inner, Error::Unreachable(_))), "{error}");
-    let said = format!("{settings:?} {helper:?} {registry:?} {error:?} {error} {:?} {:?}", error.details(), error.hint());
+    assert!(
+        matches!(&error, Error::NotSignedIn(inner) if matches!(**inner, Error::Unreachable(_))),
+        "{error}"
+    );
+    let said = format!(
+        "{settings:?} {helper:?} {registry:?} {error:?} {error} {:?} {:?}",
+        error.details(),
+        error.hint()
+    );
     assert!(!said.contains("canary"), "{said}");
 }
 
 #[test]
 fn a_get_works_within_an_async_runtime() {
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
     runtime().block_on(async { get(&settings()) });
-    runtime().block_on(async { tokio::task::spawn_blocking(|| get(&settings())).await.unwrap() });
-    runtime().block_on(async { tokio::task::spawn(async { get(&settings()) }).await.unwrap() });
+    runtime().block_on(async {
+        tokio::task::spawn_blocking(|| get(&settings()))
+            .await
+            .unwrap();
+    });
+    runtime().block_on(async {
+        tokio::task::spawn(async { get(&settings()) })
+            .await
+            .unwrap();
+    });
 }
 
 #[test]
@@ -161,12 +255,21 @@ fn a_get_leaves_the_process_as_it_was() {
     let before = (caught_signals(), std::env::current_dir().unwrap());
     get(&settings());
     assert_eq!((caught_signals(), std::env::current_dir().unwrap()), before);
-    assert!(CryptoProvider::get_default().is_none(), "a program chooses its cryptography itself");
-    assert!(!tracing::dispatcher::has_been_set(), "a program chooses by itself where events go");
+    assert!(
+        CryptoProvider::get_default().is_none(),
+        "a program chooses its cryptography itself"
+    );
+    assert!(
+        !tracing::dispatcher::has_been_set(),
+        "a program chooses by itself where events go"
+    );
 }
 
 /// The signals that this process handles, as the kernel writes them (proc(5), `SigCgt`).
 fn caught_signals() -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix("SigCgt:")).map(str::to_owned)
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .map(str::to_owned)
 }

@@ -18,7 +18,10 @@ const AUTHORITY: &str = "login.microsoftonline.com";
 
 /// What came in by `CONNECT`, and everything else.
 fn journal(simulator: &Simulator) -> (Vec<Entry>, Vec<Entry>) {
-    simulator.journal().into_iter().partition(|entry| entry.endpoint == Endpoint::Connect)
+    simulator
+        .journal()
+        .into_iter()
+        .partition(|entry| entry.endpoint == Endpoint::Connect)
 }
 
 fn hosts(entries: &[Entry]) -> Vec<&str> {
@@ -60,20 +63,36 @@ fn head(stream: &mut TcpStream) -> String {
 /// A proxy before the simulator's that wants this user and password.
 fn guarded_proxy(simulator: &Simulator, user_and_password: &str) -> SocketAddr {
     let upstream = simulator.origin().trim_start_matches("http://").to_owned();
-    let encoded = Command::new("sh").args(["-c", r#"printf %s "$0" | base64 -w0"#, user_and_password]).output();
-    let expected = format!("basic {}", String::from_utf8(encoded.expect("coreutils").stdout).expect("base64"));
+    let encoded = Command::new("sh")
+        .args(["-c", r#"printf %s "$0" | base64 -w0"#, user_and_password])
+        .output();
+    let expected = format!(
+        "basic {}",
+        String::from_utf8(encoded.expect("coreutils").stdout).expect("base64")
+    );
     serve(move |mut client| {
         let asked = head(&mut client);
-        let given = asked.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("proxy-authorization: ").map(|_| line));
-        let given = given.and_then(|line| line.split_once(": ")).map(|(_, value)| value.replacen("Basic", "basic", 1));
+        let given = asked.lines().find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("proxy-authorization: ")
+                .map(|_| line)
+        });
+        let given = given
+            .and_then(|line| line.split_once(": "))
+            .map(|(_, value)| value.replacen("Basic", "basic", 1));
         if given.as_deref() != Some(&expected) {
             let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n";
             let _ = client.write_all(refusal.as_bytes());
             return;
         }
-        let Ok(mut server) = TcpStream::connect(&upstream) else { return };
+        let Ok(mut server) = TcpStream::connect(&upstream) else {
+            return;
+        };
         let _ = server.write_all(asked.as_bytes());
-        let (Ok(mut client_in), Ok(mut server_in)) = (client.try_clone(), server.try_clone()) else { return };
+        let (Ok(mut client_in), Ok(mut server_in)) = (client.try_clone(), server.try_clone())
+        else {
+            return;
+        };
         thread::spawn(move || std::io::copy(&mut client_in, &mut server));
         let _ = std::io::copy(&mut server_in, &mut client);
     })
@@ -98,36 +117,81 @@ fn a_proxy_that_refuses_a_password_is_named_without_it() {
     let proxy = guarded_proxy(&simulator, "scott:tiger");
     for user in ["scott:canary@", ""] {
         let mut command = helper(&home, &simulator);
-        command.env("HTTPS_PROXY", format!("http://{user}{proxy}")).env("ACRSCOPED_LOG", "debug");
+        command
+            .env("HTTPS_PROXY", format!("http://{user}{proxy}"))
+            .env("ACRSCOPED_LOG", "debug");
         let answer = ask(command, "get", REGISTRY).fails();
-        assert_eq!(answer.stdout, format!("no connection to {AUTHORITY}: tunnel error: proxy authorization required\n"));
-        assert!(answer.stderr.contains("`HTTPS_PROXY` is set to ") && answer.stderr.contains(&proxy.to_string()), "{answer:#?}");
-        assert!(!answer.text().contains("canary") && !answer.text().contains("scott"), "{answer:#?}");
+        assert_eq!(
+            answer.stdout,
+            format!("no connection to {AUTHORITY}: tunnel error: proxy authorization required\n")
+        );
+        assert!(
+            answer.stderr.contains("`HTTPS_PROXY` is set to ")
+                && answer.stderr.contains(&proxy.to_string()),
+            "{answer:#?}"
+        );
+        assert!(
+            !answer.text().contains("canary") && !answer.text().contains("scott"),
+            "{answer:#?}"
+        );
     }
     assert!(simulator.journal().is_empty());
 }
 
 #[test]
 fn a_proxy_that_misbehaves_is_told_and_named() {
-    let garbage = |bytes: &[u8]| FaultKind::Raw(Raw { start: bytes.to_vec(), ..Raw::default() });
+    let garbage = |bytes: &[u8]| {
+        FaultKind::Raw(Raw {
+            start: bytes.to_vec(),
+            ..Raw::default()
+        })
+    };
     for (kind, cause) in [
-        (FaultKind::status(502), "no connection to login.microsoftonline.com: tunnel error: unsuccessful"),
-        (FaultKind::status(403), "no connection to login.microsoftonline.com: tunnel error: unsuccessful"),
-        (FaultKind::status(407), "no connection to login.microsoftonline.com: tunnel error: proxy authorization required"),
+        (
+            FaultKind::status(502),
+            "no connection to login.microsoftonline.com: tunnel error: unsuccessful",
+        ),
+        (
+            FaultKind::status(403),
+            "no connection to login.microsoftonline.com: tunnel error: unsuccessful",
+        ),
+        (
+            FaultKind::status(407),
+            "no connection to login.microsoftonline.com: tunnel error: proxy authorization required",
+        ),
         // Whether it is noticed by TLS or by the proxy hanging up is a matter of time.
         (FaultKind::Html, "no "),
-        (garbage(b"SSH-2.0-OpenSSH\r\n"), "no connection to login.microsoftonline.com: "),
+        (
+            garbage(b"SSH-2.0-OpenSSH\r\n"),
+            "no connection to login.microsoftonline.com: ",
+        ),
         (garbage(b""), "no connection to login.microsoftonline.com: "),
-        (garbage(&b"A".repeat(64 * 1024)), "no connection to login.microsoftonline.com: "),
-        (FaultKind::Reset, "no connection to login.microsoftonline.com: "),
-        (FaultKind::CutBody, "no connection to login.microsoftonline.com: "),
+        (
+            garbage(&b"A".repeat(64 * 1024)),
+            "no connection to login.microsoftonline.com: ",
+        ),
+        (
+            FaultKind::Reset,
+            "no connection to login.microsoftonline.com: ",
+        ),
+        (
+            FaultKind::CutBody,
+            "no connection to login.microsoftonline.com: ",
+        ),
     ] {
         let (home, simulator) = world();
-        simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Connect("*".into()), kind.clone())]);
+        simulator.change(|settings| {
+            settings.faults = vec![Fault::always(FaultAt::Connect("*".into()), kind.clone())];
+        });
         let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
         println!("{kind:?}: {}", answer.stdout);
         assert!(answer.stdout.starts_with(cause), "{kind:?}: {answer:#?}");
-        assert!(answer.stderr.contains(&format!("`HTTPS_PROXY` is set to {}", simulator.origin())), "{answer:#?}");
+        assert!(
+            answer
+                .stderr
+                .contains(&format!("`HTTPS_PROXY` is set to {}", simulator.origin())),
+            "{answer:#?}"
+        );
         assert!(journal(&simulator).1.is_empty());
     }
 }
@@ -138,9 +202,17 @@ fn a_proxy_that_never_answers_does_not_keep_anybody() {
     // The connections wait in the queue of a socket that nobody reads.
     let silent = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let mut command = impatient(&home, &simulator);
-    command.env("HTTPS_PROXY", format!("http://{}", silent.local_addr().expect("a socket")));
+    command.env(
+        "HTTPS_PROXY",
+        format!("http://{}", silent.local_addr().expect("a socket")),
+    );
     let answer = ask(command, "get", REGISTRY).fails();
-    assert!(answer.stdout.starts_with("gave up after 2 s while service principal "), "{answer:#?}");
+    assert!(
+        answer
+            .stdout
+            .starts_with("gave up after 2 s while service principal "),
+        "{answer:#?}"
+    );
     assert!(answer.took < Duration::from_secs(10), "{:?}", answer.took);
 }
 
@@ -167,9 +239,22 @@ fn an_inspecting_proxy_is_not_trusted_by_itself() {
     let mut command = helper(&home, &simulator);
     command.env("SSL_CERT_FILE", &other);
     let answer = ask(command, "get", REGISTRY).fails();
-    assert_eq!(answer.stdout, format!("no trusted TLS connection to {AUTHORITY}: invalid peer certificate: UnknownIssuer\n"));
-    assert!(answer.stderr.contains(&format!("`SSL_CERT_FILE` is set to {}", other.display())), "{answer:#?}");
-    assert!(answer.stderr.contains("hint: if a proxy inspects TLS"), "{answer:#?}");
+    assert_eq!(
+        answer.stdout,
+        format!(
+            "no trusted TLS connection to {AUTHORITY}: invalid peer certificate: UnknownIssuer\n"
+        )
+    );
+    assert!(
+        answer
+            .stderr
+            .contains(&format!("`SSL_CERT_FILE` is set to {}", other.display())),
+        "{answer:#?}"
+    );
+    assert!(
+        answer.stderr.contains("hint: if a proxy inspects TLS"),
+        "{answer:#?}"
+    );
     assert!(journal(&simulator).1.is_empty());
 }
 
@@ -196,7 +281,10 @@ fn a_ca_file_that_cannot_be_used_is_named() {
     let missing = home.path("missing.pem");
     let empty = home.write("empty.pem", "");
     let text = home.write("text.pem", "no certificate\n");
-    let broken = home.write("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let broken = home.write(
+        "broken.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
     for (file, problem) in [
         (&missing, ": No such file or directory (os error 2)"),
         (&empty, ", which holds no PEM certificate"),
@@ -208,7 +296,10 @@ fn a_ca_file_that_cannot_be_used_is_named() {
         let answer = ask(command, "get", REGISTRY).fails();
         assert_eq!(answer.stdout.lines().count(), 1, "{answer:#?}");
         if file != &broken {
-            assert_eq!(answer.stdout, format!("`ACRSCOPED_CA_FILE` names {}{problem}\n", file.display()));
+            assert_eq!(
+                answer.stdout,
+                format!("`ACRSCOPED_CA_FILE` names {}{problem}\n", file.display())
+            );
         }
         assert!(answer.text().contains("ACRSCOPED_CA_FILE"), "{answer:#?}");
         assert!(simulator.journal().is_empty());
@@ -218,8 +309,14 @@ fn a_ca_file_that_cannot_be_used_is_named() {
 #[test]
 fn a_captive_portal_is_told_where_it_stands() {
     for (at, line) in [
-        (FaultAt::Authority, "gave no access token: a web page came in place of the answer: 200\n"),
-        (FaultAt::Exchange, "a web page came in place of the answer of contoso.azurecr.io: 200\n"),
+        (
+            FaultAt::Authority,
+            "gave no access token: a web page came in place of the answer: 200\n",
+        ),
+        (
+            FaultAt::Exchange,
+            "a web page came in place of the answer of contoso.azurecr.io: 200\n",
+        ),
     ] {
         let (home, simulator) = world();
         simulator.change(|settings| settings.faults = vec![Fault::always(at, FaultKind::Html)]);
@@ -238,12 +335,17 @@ fn identity_endpoints_are_never_asked_through_a_proxy() {
             counter.fetch_add(1, Ordering::SeqCst);
         });
         let mut command = helper(&home, &simulator);
-        command.env_remove("AZURE_CLIENT_SECRET").env_remove("AZURE_CLIENT_ID");
+        command
+            .env_remove("AZURE_CLIENT_SECRET")
+            .env_remove("AZURE_CLIENT_ID");
         for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
             command.env(name, format!("http://{trap}"));
         }
         if announced {
-            command.env("IDENTITY_ENDPOINT", format!("{}/msi/token", simulator.origin()));
+            command.env(
+                "IDENTITY_ENDPOINT",
+                format!("{}/msi/token", simulator.origin()),
+            );
             command.env("IDENTITY_HEADER", &simulator.settings().identity_header);
         }
         ask(command, "get", REGISTRY).succeeds();
@@ -255,19 +357,41 @@ fn identity_endpoints_are_never_asked_through_a_proxy() {
 fn the_registrys_connection_is_opened_before_the_token_is_there() {
     const DELAY: u64 = 500;
     let (home, simulator) = world();
-    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Authority, FaultKind::Delay { ms: DELAY })]);
+    simulator.change(|settings| {
+        settings.faults = vec![Fault::always(
+            FaultAt::Authority,
+            FaultKind::Delay { ms: DELAY },
+        )];
+    });
     ask(helper(&home, &simulator), "get", REGISTRY).succeeds();
     let (connects, requests) = journal(&simulator);
     assert_eq!(hosts(&connects), [REGISTRY, AUTHORITY]);
-    assert_eq!(requests.iter().map(|entry| entry.endpoint).collect::<Vec<_>>(), [Endpoint::EntraToken, Endpoint::Exchange]);
-    let registrys = connects.iter().find(|entry| entry.host == REGISTRY).expect("a connection");
+    assert_eq!(
+        requests
+            .iter()
+            .map(|entry| entry.endpoint)
+            .collect::<Vec<_>>(),
+        [Endpoint::EntraToken, Endpoint::Exchange]
+    );
+    let registrys = connects
+        .iter()
+        .find(|entry| entry.host == REGISTRY)
+        .expect("a connection");
     // The token was not given before the delay was over.
-    assert!(registrys.unix_ms < requests[0].unix_ms + DELAY, "{connects:?} {requests:?}");
+    assert!(
+        registrys.unix_ms < requests[0].unix_ms + DELAY,
+        "{connects:?} {requests:?}"
+    );
 }
 
 #[test]
 fn an_early_connection_that_is_lost_costs_nothing_but_another() {
-    for kind in [FaultKind::HangUp, FaultKind::CutBody, FaultKind::Reset, FaultKind::status(502)] {
+    for kind in [
+        FaultKind::HangUp,
+        FaultKind::CutBody,
+        FaultKind::Reset,
+        FaultKind::status(502),
+    ] {
         let (home, simulator) = world();
         simulator.change(|settings| {
             settings.faults = vec![
@@ -279,7 +403,11 @@ fn an_early_connection_that_is_lost_costs_nothing_but_another() {
         let answer = ask(helper(&home, &simulator), "get", REGISTRY).succeeds();
         assert!(answer.stderr.is_empty(), "{kind:?}: {answer:#?}");
         let (connects, requests) = journal(&simulator);
-        assert_eq!(hosts(&connects), [REGISTRY, REGISTRY, AUTHORITY], "{kind:?}");
+        assert_eq!(
+            hosts(&connects),
+            [REGISTRY, REGISTRY, AUTHORITY],
+            "{kind:?}"
+        );
         assert_eq!(requests.len(), 2, "{kind:?}: {requests:#?}");
     }
 }
@@ -287,10 +415,18 @@ fn an_early_connection_that_is_lost_costs_nothing_but_another() {
 #[test]
 fn an_early_connection_that_hangs_does_not_outlast_the_deadline() {
     let (home, simulator) = world();
-    let hang = FaultKind::Raw(Raw { hold: true, ..Raw::default() });
-    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Connect(REGISTRY.into()), hang)]);
+    let hang = FaultKind::Raw(Raw {
+        hold: true,
+        ..Raw::default()
+    });
+    simulator.change(|settings| {
+        settings.faults = vec![Fault::always(FaultAt::Connect(REGISTRY.into()), hang)];
+    });
     let answer = ask(impatient(&home, &simulator), "get", REGISTRY).fails();
-    assert_eq!(answer.stdout, "gave up after 2 s while contoso.azurecr.io was asked for a refresh token\n");
+    assert_eq!(
+        answer.stdout,
+        "gave up after 2 s while contoso.azurecr.io was asked for a refresh token\n"
+    );
     assert!(answer.took < Duration::from_secs(10), "{:?}", answer.took);
 }
 
@@ -320,27 +456,36 @@ mod namespace {
     #[test]
     #[ignore = "needs namespaces: run tests/run"]
     fn no_proxy_names_the_hosts_that_are_asked_directly() {
-        alone("no_proxy_names_the_hosts_that_are_asked_directly", |folder| {
-            let (home, simulator) = world();
-            resolve(folder, &["127.0.0.1"]);
-            simulator.listen_tls(SocketAddr::from(([127, 0, 0, 1], 443))).expect("port 443");
-            for (name, value, proxied) in [
-                ("NO_PROXY", "contoso.azurecr.io", &[AUTHORITY][..]),
-                ("NO_PROXY", ".azurecr.io", &[AUTHORITY]),
-                ("NO_PROXY", "azurecr.io, login.microsoftonline.com", &[]),
-                ("no_proxy", "login.microsoftonline.com", &[REGISTRY]),
-                ("NO_PROXY", "*", &[]),
-                ("NO_PROXY", "fabrikam.azurecr.io,zurecr.io", &[REGISTRY, AUTHORITY]),
-            ] {
-                simulator.clear_journal();
-                let mut command = helper(&home, &simulator);
-                command.env(name, value);
-                ask(command, "get", REGISTRY).succeeds();
-                let (connects, requests) = journal(&simulator);
-                assert_eq!(hosts(&connects), proxied, "{name}={value}");
-                assert_eq!(hosts(&requests), [REGISTRY, AUTHORITY], "{name}={value}");
-            }
-        });
+        alone(
+            "no_proxy_names_the_hosts_that_are_asked_directly",
+            |folder| {
+                let (home, simulator) = world();
+                resolve(folder, &["127.0.0.1"]);
+                simulator
+                    .listen_tls(SocketAddr::from(([127, 0, 0, 1], 443)))
+                    .expect("port 443");
+                for (name, value, proxied) in [
+                    ("NO_PROXY", "contoso.azurecr.io", &[AUTHORITY][..]),
+                    ("NO_PROXY", ".azurecr.io", &[AUTHORITY]),
+                    ("NO_PROXY", "azurecr.io, login.microsoftonline.com", &[]),
+                    ("no_proxy", "login.microsoftonline.com", &[REGISTRY]),
+                    ("NO_PROXY", "*", &[]),
+                    (
+                        "NO_PROXY",
+                        "fabrikam.azurecr.io,zurecr.io",
+                        &[REGISTRY, AUTHORITY],
+                    ),
+                ] {
+                    simulator.clear_journal();
+                    let mut command = helper(&home, &simulator);
+                    command.env(name, value);
+                    ask(command, "get", REGISTRY).succeeds();
+                    let (connects, requests) = journal(&simulator);
+                    assert_eq!(hosts(&connects), proxied, "{name}={value}");
+                    assert_eq!(hosts(&requests), [REGISTRY, AUTHORITY], "{name}={value}");
+                }
+            },
+        );
     }
 
     #[test]
@@ -350,25 +495,46 @@ mod namespace {
             for (address, served) in [("::1", "[::1]:443"), ("127.0.0.1", "127.0.0.1:443")] {
                 let (home, simulator) = world();
                 resolve(folder, &[address]);
-                simulator.listen_tls(served.parse().expect("an address")).expect("port 443");
+                simulator
+                    .listen_tls(served.parse().expect("an address"))
+                    .expect("port 443");
                 ask(direct(&home, &simulator), "get", REGISTRY).succeeds();
-                assert_eq!(hosts(&journal(&simulator).1), [REGISTRY, AUTHORITY], "{address}");
+                assert_eq!(
+                    hosts(&journal(&simulator).1),
+                    [REGISTRY, AUTHORITY],
+                    "{address}"
+                );
             }
         });
     }
 
     /// A socket whose queue is full: the kernel drops what comes to it, as a network that leads nowhere does.
-    fn dead(address: SocketAddr) -> (tokio::runtime::Runtime, tokio::net::TcpListener, Vec<TcpStream>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    fn dead(
+        address: SocketAddr,
+    ) -> (
+        tokio::runtime::Runtime,
+        tokio::net::TcpListener,
+        Vec<TcpStream>,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let listener = runtime.block_on(async {
             let v4 = address.is_ipv4();
-            let socket = if v4 { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }.expect("a socket");
+            let socket = if v4 {
+                tokio::net::TcpSocket::new_v4()
+            } else {
+                tokio::net::TcpSocket::new_v6()
+            }
+            .expect("a socket");
             socket.set_reuseaddr(true).expect("a socket");
             socket.bind(address).expect("port 443");
             socket.listen(1).expect("a socket")
         });
         let patience = Duration::from_millis(200);
-        let queue = std::iter::from_fn(|| TcpStream::connect_timeout(&address, patience).ok()).collect();
+        let queue =
+            std::iter::from_fn(|| TcpStream::connect_timeout(&address, patience).ok()).collect();
         (runtime, listener, queue)
     }
 
@@ -377,9 +543,14 @@ mod namespace {
     fn a_dead_address_family_costs_a_moment() {
         alone("a_dead_address_family_costs_a_moment", |folder| {
             resolve(folder, &["::1", "127.0.0.1"]);
-            for (alive, silent) in [("127.0.0.1:443", "[::1]:443"), ("[::1]:443", "127.0.0.1:443")] {
+            for (alive, silent) in [
+                ("127.0.0.1:443", "[::1]:443"),
+                ("[::1]:443", "127.0.0.1:443"),
+            ] {
                 let (home, simulator) = world();
-                simulator.listen_tls(alive.parse().expect("an address")).expect("port 443");
+                simulator
+                    .listen_tls(alive.parse().expect("an address"))
+                    .expect("port 443");
                 // First a family whose packets are refused, then one whose packets vanish.
                 ask(direct(&home, &simulator), "get", REGISTRY).succeeds();
                 let queue = dead(silent.parse().expect("an address"));
@@ -394,16 +565,24 @@ mod namespace {
     #[test]
     #[ignore = "needs namespaces: run tests/run"]
     fn a_network_that_swallows_everything_is_told_in_time() {
-        alone("a_network_that_swallows_everything_is_told_in_time", |folder| {
-            let (home, simulator) = world();
-            resolve(folder, &["127.0.0.1"]);
-            let queue = dead(SocketAddr::from(([127, 0, 0, 1], 443)));
-            let mut command = direct(&home, &simulator);
-            command.env("ACRSCOPED_TIMEOUT", "1");
-            let answer: Answer = ask(command, "get", REGISTRY).fails();
-            assert!(answer.stdout.starts_with("gave up after 1 s while service principal "), "{answer:#?}");
-            assert!(answer.took < Duration::from_secs(6), "{:?}", answer.took);
-            drop(queue);
-        });
+        alone(
+            "a_network_that_swallows_everything_is_told_in_time",
+            |folder| {
+                let (home, simulator) = world();
+                resolve(folder, &["127.0.0.1"]);
+                let queue = dead(SocketAddr::from(([127, 0, 0, 1], 443)));
+                let mut command = direct(&home, &simulator);
+                command.env("ACRSCOPED_TIMEOUT", "1");
+                let answer: Answer = ask(command, "get", REGISTRY).fails();
+                assert!(
+                    answer
+                        .stdout
+                        .starts_with("gave up after 1 s while service principal "),
+                    "{answer:#?}"
+                );
+                assert!(answer.took < Duration::from_secs(6), "{:?}", answer.took);
+                drop(queue);
+            },
+        );
     }
 }

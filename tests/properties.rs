@@ -15,7 +15,12 @@ use std::os::unix::ffi::OsStringExt;
 
 /// The seconds since 1970 that tokens and clocks show, and the ends of the range.
 fn seconds() -> impl Strategy<Value = u64> {
-    prop_oneof![0..200_000_u64, 1_791_000_000..1_791_200_000_u64, any::<u64>(), Just(253_402_300_799)]
+    prop_oneof![
+        0..200_000_u64,
+        1_791_000_000..1_791_200_000_u64,
+        any::<u64>(),
+        Just(253_402_300_799)
+    ]
 }
 
 /// Parts of server URLs, of registries and of what is made to look like them.
@@ -34,10 +39,32 @@ fn server_url() -> impl Strategy<Value = String> {
             "azurecr",
             "io"
         ]),
-        select(vec![".", "..", "-", "/", "//", ":", "@", "?", "#", "%", "%2e", "\\", " ", "\t", "\n", "\0", "[", "]", "*"]),
-        select(vec!["http://", "https://", "HTTPS://", "ftp://", "oci:", ":443", ":80", ":0443", "user:pass@", "evil.example"]),
-        select(vec!["\u{3002}", "\u{ff0e}", "\u{130}", "\u{a0}", "\u{3000}", "\u{200b}", "\u{feff}", "\u{212a}", "ß", "о"]),
-        select(CLOUDS.iter().map(|cloud| &*cloud.suffix).collect::<Vec<_>>()),
+        select(vec![
+            ".", "..", "-", "/", "//", ":", "@", "?", "#", "%", "%2e", "\\", " ", "\t", "\n", "\0",
+            "[", "]", "*"
+        ]),
+        select(vec![
+            "http://",
+            "https://",
+            "HTTPS://",
+            "ftp://",
+            "oci:",
+            ":443",
+            ":80",
+            ":0443",
+            "user:pass@",
+            "evil.example"
+        ]),
+        select(vec![
+            "\u{3002}", "\u{ff0e}", "\u{130}", "\u{a0}", "\u{3000}", "\u{200b}", "\u{feff}",
+            "\u{212a}", "ß", "о"
+        ]),
+        select(
+            CLOUDS
+                .iter()
+                .map(|cloud| &*cloud.suffix)
+                .collect::<Vec<_>>()
+        ),
     ];
     prop::collection::vec(part, 0..8).prop_map(|parts| parts.concat())
 }
@@ -89,9 +116,17 @@ fn config_line() -> impl Strategy<Value = String> {
 fn nearly_a_registry() -> impl Strategy<Value = String> {
     let scheme = select(vec!["", "http://", "https://", "HtTpS://"]);
     let registry = "[a-zA-Z0-9]{4,12}(-[a-z0-9]{0,6})?(\\.[a-z0-9]{1,12}\\.geo)?";
-    let cloud = select(CLOUDS.iter().map(|cloud| &*cloud.suffix).collect::<Vec<_>>());
-    let end = select(vec!["", ".", ":443", ".:443", "/", "/v2/", "/a@b", "/?#\\", "\r\n", "\u{3000}", "\u{85}"]);
-    let odd = prop_oneof![3 => Just(None), 1 => any::<(prop::sample::Index, char)>().prop_map(Some)];
+    let cloud = select(
+        CLOUDS
+            .iter()
+            .map(|cloud| &*cloud.suffix)
+            .collect::<Vec<_>>(),
+    );
+    let end = select(vec![
+        "", ".", ":443", ".:443", "/", "/v2/", "/a@b", "/?#\\", "\r\n", "\u{3000}", "\u{85}",
+    ]);
+    let odd =
+        prop_oneof![3 => Just(None), 1 => any::<(prop::sample::Index, char)>().prop_map(Some)];
     (scheme, registry, cloud, end, odd).prop_map(|(scheme, registry, cloud, end, odd)| {
         let text = format!("{scheme}{registry}.{cloud}{end}");
         let Some((at, c)) = odd else { return text };
@@ -117,7 +152,8 @@ fn claims() -> impl Strategy<Value = Value> {
         let key = select(vec!["aud", "tid", "exp", "x"]);
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::hash_map(key.prop_map(str::to_owned), inner, 0..4).prop_map(|map| map.into_iter().collect()),
+            prop::collection::hash_map(key.prop_map(str::to_owned), inner, 0..4)
+                .prop_map(|map| map.into_iter().collect()),
         ]
     });
     let object = prop::collection::hash_map(claim.prop_map(str::to_owned), tree.clone(), 0..5);
@@ -149,10 +185,35 @@ fn wrapped(text: &'static str) -> impl Strategy<Value = Value> {
 
 /// Values of settings: the known words, parts of URLs, and any bytes.
 fn setting() -> impl Strategy<Value = OsString> {
-    let words =
-        vec!["auto", "none", "keyutils", "debug", "guid", "30", "0", "601", "-1", "https://login.example", "http://[::1]:1"];
-    let parts =
-        vec!["https://", "http://", "login.example", "@", "user:", "/", ":443", "?", "#", ":", "/usr/bin", "é", "\u{202e}", "\n"];
+    let words = vec![
+        "auto",
+        "none",
+        "keyutils",
+        "debug",
+        "guid",
+        "30",
+        "0",
+        "601",
+        "-1",
+        "https://login.example",
+        "http://[::1]:1",
+    ];
+    let parts = vec![
+        "https://",
+        "http://",
+        "login.example",
+        "@",
+        "user:",
+        "/",
+        ":443",
+        "?",
+        "#",
+        ":",
+        "/usr/bin",
+        "é",
+        "\u{202e}",
+        "\n",
+    ];
     prop_oneof![
         select(words).prop_map(OsString::from),
         prop::collection::vec(select(parts), 0..6).prop_map(|parts| parts.concat().into()),

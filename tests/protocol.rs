@@ -16,7 +16,9 @@ fn the_server_url_comes_back_as_it_was_sent() {
         "CONTOSO.azurecr.io.",
         "contoso.azurecr.io/team/app",
     ] {
-        let answer = ask(helper(&home, &simulator), "get", &format!(" {url}\r\n")).succeeds().json();
+        let answer = ask(helper(&home, &simulator), "get", &format!(" {url}\r\n"))
+            .succeeds()
+            .json();
         assert_eq!(answer["ServerURL"], url);
         assert_eq!(answer["Username"], ZERO_GUID);
         assert!(answer["Secret"].as_str().unwrap().starts_with("eyJ"));
@@ -29,7 +31,10 @@ fn the_user_name_can_be_that_of_an_identity_token() {
     let (home, simulator) = world();
     let mut command = helper(&home, &simulator);
     command.env("ACRSCOPED_USERNAME", "token");
-    assert_eq!(ask(command, "get", REGISTRY).succeeds().json()["Username"], "<token>");
+    assert_eq!(
+        ask(command, "get", REGISTRY).succeeds().json()["Username"],
+        "<token>"
+    );
 }
 
 #[test]
@@ -37,10 +42,16 @@ fn a_foreign_host_gets_the_sentence_and_silence_whatever_the_settings() {
     let (home, simulator) = world();
     for action in ["get", "erase"] {
         let mut command = helper(&home, &simulator);
-        command.env("ACRSCOPED_CACHE", "nonsense").env_remove("AZURE_TENANT_ID");
+        command
+            .env("ACRSCOPED_CACHE", "nonsense")
+            .env_remove("AZURE_TENANT_ID");
         let answer = ask(command, action, "https://index.docker.io/v1/").fails();
         assert_eq!(
-            (answer.code(), answer.stdout.as_str(), answer.stderr.as_str()),
+            (
+                answer.code(),
+                answer.stdout.as_str(),
+                answer.stderr.as_str()
+            ),
             (1, "credentials not found in native keychain\n", "")
         );
         assert_eq!(answer.stdout.trim_end(), NOT_OURS);
@@ -54,8 +65,18 @@ fn what_cannot_be_done_is_one_line_on_stdout_and_more_on_stderr() {
     let line = "no credentials server URL";
     for (action, stdin) in [("get", " \n"), ("erase", ""), ("store", "{}")] {
         let answer = ask(helper(&home, &simulator), action, stdin).fails();
-        assert_eq!((answer.code(), answer.stdout.as_str()), (1, format!("{line}\n").as_str()), "{action}");
-        assert!(answer.stderr.starts_with(&format!("docker-credential-acrscoped: {line}\n")), "{}", answer.stderr);
+        assert_eq!(
+            (answer.code(), answer.stdout.as_str()),
+            (1, format!("{line}\n").as_str()),
+            "{action}"
+        );
+        assert!(
+            answer
+                .stderr
+                .starts_with(&format!("docker-credential-acrscoped: {line}\n")),
+            "{}",
+            answer.stderr
+        );
     }
 }
 
@@ -64,7 +85,11 @@ fn junk_and_floods_on_stdin_are_answered_not_crashed_on() {
     let (home, simulator) = world();
     for (action, limit) in [("get", 8_192), ("erase", 8_192), ("store", 65_536)] {
         let mut command = helper(&home, &simulator);
-        command.arg(action).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg(action)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let writer = std::thread::spawn(move || {
@@ -74,7 +99,10 @@ fn junk_and_floods_on_stdin_are_answered_not_crashed_on() {
         let output = child.wait_with_output().unwrap();
         writer.join().unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("stdin holds more than {limit} bytes\n"));
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            format!("stdin holds more than {limit} bytes\n")
+        );
     }
 }
 
@@ -82,12 +110,22 @@ fn junk_and_floods_on_stdin_are_answered_not_crashed_on() {
 fn docker_logins_store_and_logouts_erase_succeed_and_say_nothing() {
     let (home, simulator) = world();
     for username in [ZERO_GUID, "<token>"] {
-        let message = format!(r#"{{"ServerURL":"{REGISTRY}","Username":"{username}","Secret":"s"}}"#);
+        let message =
+            format!(r#"{{"ServerURL":"{REGISTRY}","Username":"{username}","Secret":"s"}}"#);
         let answer = ask(helper(&home, &simulator), "store", &message).succeeds();
         assert_eq!(answer.text(), "");
     }
-    for url in [REGISTRY, "http://contoso.azurecr.io", "https://contoso.azurecr.io"] {
-        assert_eq!(ask(helper(&home, &simulator), "erase", url).succeeds().text(), "");
+    for url in [
+        REGISTRY,
+        "http://contoso.azurecr.io",
+        "https://contoso.azurecr.io",
+    ] {
+        assert_eq!(
+            ask(helper(&home, &simulator), "erase", url)
+                .succeeds()
+                .text(),
+            ""
+        );
     }
     assert!(simulator.journal().is_empty());
 }
@@ -95,9 +133,15 @@ fn docker_logins_store_and_logouts_erase_succeed_and_say_nothing() {
 #[test]
 fn the_version_has_the_form_of_the_other_helpers() {
     let (home, simulator) = world();
-    let line = format!("docker-credential-acrscoped (docker-credential-acrscoped) v{}\n", env!("CARGO_PKG_VERSION"));
+    let line = format!(
+        "docker-credential-acrscoped (docker-credential-acrscoped) v{}\n",
+        env!("CARGO_PKG_VERSION")
+    );
     for word in ["version", "--version"] {
-        assert_eq!(ask(helper(&home, &simulator), word, "").succeeds().stdout, line);
+        assert_eq!(
+            ask(helper(&home, &simulator), word, "").succeeds().stdout,
+            line
+        );
     }
 }
 
@@ -110,21 +154,33 @@ fn closed_streams_end_in_an_error_not_in_a_panic() {
         let path = binary();
         let mut shell = std::process::Command::new("/bin/sh");
         shell.args(["-c", script, "sh"]).arg(path).env_clear();
-        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
         command = shell;
         run(command, REGISTRY, support::LIMIT)
     };
     let answer = shell(r#""$1" get <&-"#).fails();
-    assert_eq!((answer.code(), answer.stdout.as_str()), (1, "no credentials server URL\n"));
+    assert_eq!(
+        (answer.code(), answer.stdout.as_str()),
+        (1, "no credentials server URL\n")
+    );
     for script in [r#""$1" get >&-"#, r#""$1" get > /dev/full"#] {
         let answer = shell(script).fails();
         assert_eq!(answer.code(), 1, "{script}");
         assert!(
-            answer.stderr.starts_with("docker-credential-acrscoped: the answer could not be written to stdout\n"),
+            answer.stderr.starts_with(
+                "docker-credential-acrscoped: the answer could not be written to stdout\n"
+            ),
             "{answer:?}"
         );
     }
-    assert_eq!(shell(r#""$1" get 2>&-"#).succeeds().json()["ServerURL"], REGISTRY);
+    assert_eq!(
+        shell(r#""$1" get 2>&-"#).succeeds().json()["ServerURL"],
+        REGISTRY
+    );
     let answer = shell(r#"( "$1" get; echo $? >&2 ) | true"#);
     assert!(!answer.stderr.contains("panic"), "{answer:?}");
 }
@@ -135,7 +191,9 @@ fn a_person_who_reads_no_further_is_not_told_so() {
     let (home, _simulator) = world();
     let run = |words: &str| {
         let mut command = home.command("sh");
-        command.arg("-c").arg(format!("{{ {} {words}; }} | true", binary().display()));
+        command
+            .arg("-c")
+            .arg(format!("{{ {} {words}; }} | true", binary().display()));
         run(command, "", support::LIMIT).stderr
     };
     assert_eq!(run("--help"), "");

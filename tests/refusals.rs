@@ -2,7 +2,9 @@
 
 mod support;
 
-use simulator::{BadCertificate, Endpoint, ErrorShape, Fault, FaultAt, FaultKind, Settings, Simulator};
+use simulator::{
+    BadCertificate, Endpoint, ErrorShape, Fault, FaultAt, FaultKind, Settings, Simulator,
+};
 use std::process::Command;
 use std::time::Duration;
 use support::{Answer, REGISTRY, ask, binary, helper, world};
@@ -24,8 +26,19 @@ fn get(change: impl FnOnce(&mut Settings), edit: impl FnOnce(&mut Command)) -> (
 fn refused(answer: &Answer, line: &str, hint: &str) {
     assert_eq!(answer.code(), 1);
     assert_eq!(answer.stdout, format!("{line}\n"));
-    assert!(answer.stderr.starts_with(&format!("docker-credential-acrscoped: {line}\n")), "{}", answer.stderr);
-    assert_eq!(answer.stderr.lines().last(), Some(hint), "{}", answer.stderr);
+    assert!(
+        answer
+            .stderr
+            .starts_with(&format!("docker-credential-acrscoped: {line}\n")),
+        "{}",
+        answer.stderr
+    );
+    assert_eq!(
+        answer.stderr.lines().last(),
+        Some(hint),
+        "{}",
+        answer.stderr
+    );
     assert!(!answer.text().contains("credentials not found"));
     assert!(answer.took < Duration::from_secs(20), "{:?}", answer.took);
 }
@@ -37,8 +50,14 @@ fn fault(at: FaultAt, kind: FaultKind) -> impl FnOnce(&mut Settings) {
 #[test]
 fn a_missing_role_is_told_in_every_shape_of_the_service() {
     for (shape, line) in [
-        (ErrorShape::Y2021, "contoso.azurecr.io refused the access token: 403, retrieving permissions failed"),
-        (ErrorShape::Y2024, "contoso.azurecr.io refused the access token: 401"),
+        (
+            ErrorShape::Y2021,
+            "contoso.azurecr.io refused the access token: 403, retrieving permissions failed",
+        ),
+        (
+            ErrorShape::Y2024,
+            "contoso.azurecr.io refused the access token: 401",
+        ),
         (
             ErrorShape::Y2026,
             "contoso.azurecr.io refused the access token: 401, authentication required, visit https://aka.ms/acr/authorization for \
@@ -52,7 +71,12 @@ fn a_missing_role_is_told_in_every_shape_of_the_service() {
             },
             |_| {},
         );
-        assert_eq!(answer.stderr.matches("\n  correlation id: ").count(), 1, "{}", answer.stderr);
+        assert_eq!(
+            answer.stderr.matches("\n  correlation id: ").count(),
+            1,
+            "{}",
+            answer.stderr
+        );
         refused(&answer, line, ROLE);
     }
 }
@@ -74,11 +98,16 @@ fn a_token_that_is_not_valid_at_the_registry_is_no_missing_role() {
         let (answer, _simulator) = get(
             |settings| {
                 settings.error_shape = shape;
-                settings.registry_mut(REGISTRY).audiences = vec!["https://registry.fabrikam.example".into()];
+                settings.registry_mut(REGISTRY).audiences =
+                    vec!["https://registry.fabrikam.example".into()];
             },
             |_| {},
         );
-        refused(&answer, &format!("contoso.azurecr.io refused the access token: 401, {said}"), hint);
+        refused(
+            &answer,
+            &format!("contoso.azurecr.io refused the access token: 401, {said}"),
+            hint,
+        );
         let audience = "\n  the access token is for the audience `https://containerregistry.azure.net`, and the registry is in the cloud Azure\n";
         assert!(answer.stderr.contains(audience), "{}", answer.stderr);
     }
@@ -86,7 +115,10 @@ fn a_token_that_is_not_valid_at_the_registry_is_no_missing_role() {
 
 #[test]
 fn a_firewall_is_told_with_the_command_that_opens_it() {
-    let (answer, _simulator) = get(|settings| settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into()), |_| {});
+    let (answer, _simulator) = get(
+        |settings| settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into()),
+        |_| {},
+    );
     refused(
         &answer,
         "the firewall of contoso.azurecr.io does not let 203.0.113.9 in",
@@ -96,7 +128,10 @@ fn a_firewall_is_told_with_the_command_that_opens_it() {
 
 #[test]
 fn a_firewall_that_refuses_an_ipv6_address_gets_no_rule_for_it() {
-    let (answer, _simulator) = get(|settings| settings.registry_mut(REGISTRY).firewall = Some("2603:1030::9".into()), |_| {});
+    let (answer, _simulator) = get(
+        |settings| settings.registry_mut(REGISTRY).firewall = Some("2603:1030::9".into()),
+        |_| {},
+    );
     refused(
         &answer,
         "the firewall of contoso.azurecr.io does not let 2603:1030::9 in",
@@ -140,7 +175,9 @@ fn what_a_registry_answers_in_place_of_a_token_is_told() {
             "hint: a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`",
         ),
         (
-            FaultKind::Redirect { to: "https://contoso.azurecr.us/oauth2/exchange".into() },
+            FaultKind::Redirect {
+                to: "https://contoso.azurecr.us/oauth2/exchange".into(),
+            },
             "contoso.azurecr.io answered the exchange with a redirect to `https://contoso.azurecr.us/oauth2/exchange`, which is not \
              followed",
             "hint: a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`",
@@ -148,7 +185,13 @@ fn what_a_registry_answers_in_place_of_a_token_is_told() {
     ] {
         let (answer, simulator) = get(fault(FaultAt::Exchange, kind), |_| {});
         refused(&answer, line, hint);
-        assert!(simulator.journal().iter().all(|entry| entry.host != "contoso.azurecr.us"), "a redirect was followed");
+        assert!(
+            simulator
+                .journal()
+                .iter()
+                .all(|entry| entry.host != "contoso.azurecr.us"),
+            "a redirect was followed"
+        );
     }
 }
 
@@ -156,11 +199,19 @@ fn what_a_registry_answers_in_place_of_a_token_is_told() {
 fn what_entra_answers_in_place_of_a_token_is_told() {
     let name = format!("service principal {}", simulator::CLIENT);
     for (kind, said) in [
-        (FaultKind::Html, "a web page came in place of the answer: 200"),
-        (FaultKind::status(503), "it answered with 503"),
-        (FaultKind::too_many_requests(300), "too many requests, it asks to wait 300 s"),
         (
-            FaultKind::Redirect { to: "https://evil.example/".into() },
+            FaultKind::Html,
+            "a web page came in place of the answer: 200",
+        ),
+        (FaultKind::status(503), "it answered with 503"),
+        (
+            FaultKind::too_many_requests(300),
+            "too many requests, it asks to wait 300 s",
+        ),
+        (
+            FaultKind::Redirect {
+                to: "https://evil.example/".into(),
+            },
             "the answer was a redirect to `https://evil.example/`, which is not followed",
         ),
         (
@@ -171,28 +222,49 @@ fn what_entra_answers_in_place_of_a_token_is_told() {
             "AADSTS700016: Application 'c' was not found.",
         ),
         (
-            said(200, r#"{"access_token":"a","token_type":"Bearer","expires_in":9223372036854775807}"#),
+            said(
+                200,
+                r#"{"access_token":"a","token_type":"Bearer","expires_in":9223372036854775807}"#,
+            ),
             "the answer holds no token",
         ),
         (said(200, "{}x"), "the answer holds no token"),
     ] {
         let (answer, simulator) = get(fault(FaultAt::Authority, kind), |_| {});
-        assert_eq!((answer.code(), answer.stdout), (1, format!("{name} gave no access token: {said}\n")));
+        assert_eq!(
+            (answer.code(), answer.stdout),
+            (1, format!("{name} gave no access token: {said}\n"))
+        );
         if said.contains("web page") || said.contains("redirect") {
             assert!(
-                answer.stderr.contains("\nhint: a proxy or a sign-in page of the network is in the way"),
+                answer
+                    .stderr
+                    .contains("\nhint: a proxy or a sign-in page of the network is in the way"),
                 "{}",
                 answer.stderr
             );
         }
-        assert!(simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::Exchange));
+        assert!(
+            simulator
+                .journal()
+                .iter()
+                .all(|entry| entry.endpoint != Endpoint::Exchange)
+        );
     }
     let (answer, _simulator) = get(fault(FaultAt::Authority, FaultKind::EndlessBody), |_| {});
-    assert_eq!(answer.stdout, "no whole answer from login.microsoftonline.com: the answer is longer than 1048576 bytes\n");
+    assert_eq!(
+        answer.stdout,
+        "no whole answer from login.microsoftonline.com: the answer is longer than 1048576 bytes\n"
+    );
 }
 
 fn said(code: u16, body: &str) -> FaultKind {
-    FaultKind::Status { code, retry_after: None, body: body.into(), content_type: None }
+    FaultKind::Status {
+        code,
+        retry_after: None,
+        body: body.into(),
+        content_type: None,
+    }
 }
 
 #[test]
@@ -200,9 +272,16 @@ fn what_a_server_repeats_of_a_secret_is_not_shown() {
     let (home, simulator) = world();
     let secret = simulator.settings().apps[0].secret.clone();
     let body = format!(r#"{{"error":"x","error_description":"you sent client_secret={secret}"}}"#);
-    simulator.change(|settings| settings.faults.push(Fault::always(FaultAt::Authority, said(400, &body))));
+    simulator.change(|settings| {
+        settings
+            .faults
+            .push(Fault::always(FaultAt::Authority, said(400, &body)));
+    });
     let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
-    assert!(answer.stdout.contains("you sent client_secret=…") && !answer.text().contains(&secret), "{answer:?}");
+    assert!(
+        answer.stdout.contains("you sent client_secret=…") && !answer.text().contains(&secret),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -210,40 +289,87 @@ fn settings_cannot_drive_a_terminal() {
     let (answer, _simulator) = get(
         |_| {},
         |command| {
-            command.env("AZURE_CLIENT_ID", "c\u{1b}[31m\nsecond\u{202e}").env("ACRSCOPED_LOG", "debug");
+            command
+                .env("AZURE_CLIENT_ID", "c\u{1b}[31m\nsecond\u{202e}")
+                .env("ACRSCOPED_LOG", "debug");
         },
     );
     assert_eq!((answer.code(), answer.stdout.lines().count()), (1, 1));
-    assert!(!answer.text().chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{answer:?}");
+    assert!(
+        !answer
+            .text()
+            .chars()
+            .any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'),
+        "{answer:?}"
+    );
 }
 
 #[test]
 fn an_answer_that_breaks_off_or_never_ends_is_told() {
     for (kind, cause) in [
-        (FaultKind::CutBody, "no whole answer from contoso.azurecr.io: "),
-        (FaultKind::Reset, "no whole answer from contoso.azurecr.io: "),
-        (FaultKind::EndlessBody, "no whole answer from contoso.azurecr.io: the answer is longer than 1048576 bytes"),
+        (
+            FaultKind::CutBody,
+            "no whole answer from contoso.azurecr.io: ",
+        ),
+        (
+            FaultKind::Reset,
+            "no whole answer from contoso.azurecr.io: ",
+        ),
+        (
+            FaultKind::EndlessBody,
+            "no whole answer from contoso.azurecr.io: the answer is longer than 1048576 bytes",
+        ),
     ] {
         let (answer, _simulator) = get(fault(FaultAt::Exchange, kind), |_| {});
         assert!(answer.stdout.starts_with(cause), "{answer:?}");
         assert_eq!(answer.stdout.lines().count(), 1);
-        assert_eq!(answer.stderr.lines().last(), Some("hint: try again; a proxy or firewall may cut connections"));
+        assert_eq!(
+            answer.stderr.lines().last(),
+            Some("hint: try again; a proxy or firewall may cut connections")
+        );
     }
 }
 
 #[test]
 fn a_certificate_that_is_not_trusted_is_told_with_the_ca_file_in_force() {
-    for kind in [BadCertificate::UnknownIssuer, BadCertificate::Expired, BadCertificate::OtherName] {
+    for kind in [
+        BadCertificate::UnknownIssuer,
+        BadCertificate::Expired,
+        BadCertificate::OtherName,
+    ] {
         let connect = FaultAt::Connect(REGISTRY.into());
         let (answer, simulator) = get(fault(connect, FaultKind::Certificate(kind)), |_| {});
         assert!(
-            answer.stdout.starts_with("no trusted TLS connection to contoso.azurecr.io: invalid peer certificate"),
+            answer.stdout.starts_with(
+                "no trusted TLS connection to contoso.azurecr.io: invalid peer certificate"
+            ),
             "{answer:?}"
         );
-        assert!(answer.stderr.contains("\n  `SSL_CERT_FILE` is set to "), "{}", answer.stderr);
-        assert!(answer.stderr.contains("\n  `HTTPS_PROXY` is set to "), "{}", answer.stderr);
-        assert!(answer.stderr.lines().last().unwrap().contains("`ACRSCOPED_CA_FILE`"));
-        assert!(simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::Exchange), "a token went out");
+        assert!(
+            answer.stderr.contains("\n  `SSL_CERT_FILE` is set to "),
+            "{}",
+            answer.stderr
+        );
+        assert!(
+            answer.stderr.contains("\n  `HTTPS_PROXY` is set to "),
+            "{}",
+            answer.stderr
+        );
+        assert!(
+            answer
+                .stderr
+                .lines()
+                .last()
+                .unwrap()
+                .contains("`ACRSCOPED_CA_FILE`")
+        );
+        assert!(
+            simulator
+                .journal()
+                .iter()
+                .all(|entry| entry.endpoint != Endpoint::Exchange),
+            "a token went out"
+        );
     }
 }
 
@@ -255,12 +381,26 @@ fn a_ca_file_that_is_not_there_is_told() {
             command.env("SSL_CERT_FILE", "/nonexistent/ca.pem");
         },
     );
-    assert!(answer.stdout.starts_with("no trusted TLS connection to "), "{answer:?}");
-    assert!(answer.stderr.contains("`SSL_CERT_FILE` is set to /nonexistent/ca.pem"), "{answer:?}");
-    let ignored = "the helper ignores `SSL_CERT_FILE`: /nonexistent/ca.pem cannot be read: No such file";
+    assert!(
+        answer.stdout.starts_with("no trusted TLS connection to "),
+        "{answer:?}"
+    );
+    assert!(
+        answer
+            .stderr
+            .contains("`SSL_CERT_FILE` is set to /nonexistent/ca.pem"),
+        "{answer:?}"
+    );
+    let ignored =
+        "the helper ignores `SSL_CERT_FILE`: /nonexistent/ca.pem cannot be read: No such file";
     assert!(answer.stderr.contains(ignored), "{answer:?}");
     // The certificates of the system are used, and do not vouch for the simulator.
-    assert!(simulator.journal().iter().all(|entry| entry.endpoint == Endpoint::Connect));
+    assert!(
+        simulator
+            .journal()
+            .iter()
+            .all(|entry| entry.endpoint == Endpoint::Connect)
+    );
 }
 
 #[test]
@@ -276,12 +416,21 @@ fn a_proxy_that_cannot_be_reached_is_told() {
         "no connection to login.microsoftonline.com: Connection refused (os error 111)",
         "hint: check the name, the network, and `HTTPS_PROXY`, `NO_PROXY`",
     );
-    assert!(answer.stderr.contains("\n  `HTTPS_PROXY` is set to http://127.0.0.1:1\n"), "{}", answer.stderr);
+    assert!(
+        answer
+            .stderr
+            .contains("\n  `HTTPS_PROXY` is set to http://127.0.0.1:1\n"),
+        "{}",
+        answer.stderr
+    );
 }
 
 #[test]
 fn a_clock_that_is_far_off_is_named_as_the_likely_reason() {
-    for (skew, words) in [(-3_600, "60 min ahead of that of"), (3_700, "behind that of")] {
+    for (skew, words) in [
+        (-3_600, "60 min ahead of that of"),
+        (3_700, "behind that of"),
+    ] {
         let (answer, _simulator) = get(
             |settings| {
                 settings.clock_skew = skew;
@@ -289,10 +438,16 @@ fn a_clock_that_is_far_off_is_named_as_the_likely_reason() {
             },
             |_| {},
         );
-        assert!(answer.stderr.contains("\n  the clock of this machine is ") && answer.stderr.contains(words), "{answer:?}");
+        assert!(
+            answer.stderr.contains("\n  the clock of this machine is ")
+                && answer.stderr.contains(words),
+            "{answer:?}"
+        );
         assert_eq!(
             answer.stderr.lines().last(),
-            Some("hint: set the clock of this machine, for example with `timedatectl set-ntp true`")
+            Some(
+                "hint: set the clock of this machine, for example with `timedatectl set-ntp true`"
+            )
         );
     }
 }
@@ -308,7 +463,11 @@ fn what_passes_is_tried_again_and_what_stays_is_not() {
         once(FaultKind::status(503)),
         once(FaultKind::status(504)),
         once(FaultKind::Reset),
-        vec![Fault { at: FaultAt::Exchange, kind: FaultKind::status(503), times: Some(2) }],
+        vec![Fault {
+            at: FaultAt::Exchange,
+            kind: FaultKind::status(503),
+            times: Some(2),
+        }],
     ] {
         let (answer, simulator) = get(|settings| settings.faults = faults, |_| {});
         answer.succeeds();
@@ -325,7 +484,11 @@ fn what_passes_is_tried_again_and_what_stays_is_not() {
 }
 
 fn exchanges(simulator: &Simulator) -> usize {
-    simulator.journal().iter().filter(|entry| entry.endpoint == Endpoint::Exchange).count()
+    simulator
+        .journal()
+        .iter()
+        .filter(|entry| entry.endpoint == Endpoint::Exchange)
+        .count()
 }
 
 /// In a network namespace of its own there is no resolver to ask.
@@ -336,8 +499,17 @@ fn a_name_that_does_not_resolve_is_told() {
         |_| {},
         |command| {
             let mut unshared = Command::new("unshare");
-            unshared.args(["--map-root-user", "--net"]).arg(command.get_program()).env_clear();
-            unshared.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env_remove("HTTPS_PROXY");
+            unshared
+                .args(["--map-root-user", "--net"])
+                .arg(command.get_program())
+                .env_clear();
+            unshared
+                .envs(
+                    command
+                        .get_envs()
+                        .filter_map(|(name, value)| Some((name, value?))),
+                )
+                .env_remove("HTTPS_PROXY");
             *command = unshared;
         },
     );
@@ -352,27 +524,58 @@ fn a_name_that_does_not_resolve_is_told() {
 #[test]
 #[ignore = "needs namespaces and the static binary: run tests/run"]
 fn a_name_server_that_asks_for_another_try_is_asked_again() {
-    const SCRIPT: &str = "mount --bind \"$RESOLVER\" /etc/resolv.conf; ip link set lo up; exec \"$0\" \"$@\"";
+    const SCRIPT: &str =
+        "mount --bind \"$RESOLVER\" /etc/resolv.conf; ip link set lo up; exec \"$0\" \"$@\"";
     // The C libraries of the two say it in other words.
-    for program in [env!("CARGO_BIN_EXE_docker-credential-acrscoped").into(), binary()] {
+    for program in [
+        env!("CARGO_BIN_EXE_docker-credential-acrscoped").into(),
+        binary(),
+    ] {
         let (home, simulator) = world();
         // On this port of loopback listens no name server.
-        let resolver = home.write("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+        let resolver = home.write(
+            "resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+        );
         let command = helper(&home, &simulator);
         let mut unshared = Command::new("unshare");
-        unshared.args(["--map-root-user", "--net", "--mount", "sh", "-ec", SCRIPT]).arg(&program).env_clear();
-        unshared.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env_remove("HTTPS_PROXY");
-        unshared.env("RESOLVER", resolver).env("ACRSCOPED_LOG", "debug");
+        unshared
+            .args(["--map-root-user", "--net", "--mount", "sh", "-ec", SCRIPT])
+            .arg(&program)
+            .env_clear();
+        unshared
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env_remove("HTTPS_PROXY");
+        unshared
+            .env("RESOLVER", resolver)
+            .env("ACRSCOPED_LOG", "debug");
         let answer = ask(unshared, "get", REGISTRY).fails();
-        assert_eq!(answer.stdout, "the name login.microsoftonline.com was not found\n");
-        assert_eq!(answer.stderr.matches("trying again").count(), 2, "{}: {}", program.display(), answer.stderr);
+        assert_eq!(
+            answer.stdout,
+            "the name login.microsoftonline.com was not found\n"
+        );
+        assert_eq!(
+            answer.stderr.matches("trying again").count(),
+            2,
+            "{}: {}",
+            program.display(),
+            answer.stderr
+        );
     }
 }
 
 #[test]
 fn entras_codes_are_told_with_what_to_do() {
     for (edit, code, hint) in [
-        (("AZURE_CLIENT_SECRET", "wrong"), "AADSTS7000215", "hint: `AZURE_CLIENT_SECRET` must be the secret's value, not its id"),
+        (
+            ("AZURE_CLIENT_SECRET", "wrong"),
+            "AADSTS7000215",
+            "hint: `AZURE_CLIENT_SECRET` must be the secret's value, not its id",
+        ),
         (
             ("AZURE_CLIENT_ID", "11111111-2222-3333-4444-555555555555"),
             "AADSTS700016",
@@ -392,12 +595,31 @@ fn entras_codes_are_told_with_what_to_do() {
         );
         let line = answer.stdout.trim_end();
         assert!(
-            line.starts_with("service principal ") && line.contains(" gave no access token: ") && line.contains(code),
+            line.starts_with("service principal ")
+                && line.contains(" gave no access token: ")
+                && line.contains(code),
             "{line}"
         );
-        assert!(!line.contains("Trace ID") && answer.stderr.contains("\n  Trace ID: "), "{}", answer.stderr);
-        assert!(answer.stderr.lines().last().is_some_and(|last| last.starts_with(hint)), "{}", answer.stderr);
-        assert!(simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::Exchange));
+        assert!(
+            !line.contains("Trace ID") && answer.stderr.contains("\n  Trace ID: "),
+            "{}",
+            answer.stderr
+        );
+        assert!(
+            answer
+                .stderr
+                .lines()
+                .last()
+                .is_some_and(|last| last.starts_with(hint)),
+            "{}",
+            answer.stderr
+        );
+        assert!(
+            simulator
+                .journal()
+                .iter()
+                .all(|entry| entry.endpoint != Endpoint::Exchange)
+        );
     }
     let (answer, _simulator) = get(|settings| settings.apps[0].secret_expired = true, |_| {});
     assert!(answer.stdout.contains("AADSTS7000222"), "{answer:?}");
@@ -407,7 +629,10 @@ fn entras_codes_are_told_with_what_to_do() {
 fn the_deadline_ends_a_sign_in_and_an_exchange_that_never_answer() {
     for (at, line) in [
         (FaultAt::Authority, " was asked for an access token"),
-        (FaultAt::Exchange, "gave up after 1 s while contoso.azurecr.io was asked for a refresh token"),
+        (
+            FaultAt::Exchange,
+            "gave up after 1 s while contoso.azurecr.io was asked for a refresh token",
+        ),
     ] {
         let (answer, _simulator) = get(fault(at, FaultKind::Delay { ms: 60_000 }), |command| {
             command.env("ACRSCOPED_TIMEOUT", "1");
@@ -419,9 +644,20 @@ fn the_deadline_ends_a_sign_in_and_an_exchange_that_never_answer() {
 
 #[test]
 fn a_sign_in_that_is_throttled_once_succeeds() {
-    let (answer, simulator) =
-        get(|settings| settings.faults.push(Fault::once(FaultAt::Authority, FaultKind::too_many_requests(1))), |_| {});
+    let (answer, simulator) = get(
+        |settings| {
+            settings.faults.push(Fault::once(
+                FaultAt::Authority,
+                FaultKind::too_many_requests(1),
+            ));
+        },
+        |_| {},
+    );
     answer.succeeds();
-    let sign_ins = simulator.journal().iter().filter(|entry| entry.endpoint == Endpoint::EntraToken).count();
+    let sign_ins = simulator
+        .journal()
+        .iter()
+        .filter(|entry| entry.endpoint == Endpoint::EntraToken)
+        .count();
     assert_eq!(sign_ins, 2);
 }

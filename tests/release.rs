@@ -1,6 +1,9 @@
 //! What a release is made of, by the scripts that `.github/workflows/release.yml` calls.
 #![cfg(target_os = "linux")]
-#![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests are a process edge of their own"
+)]
 
 mod support;
 
@@ -35,22 +38,32 @@ fn archive_name() -> String {
 #[track_caller]
 fn static_binary() -> PathBuf {
     let path = std::env::var_os("ACRSCOPED_TEST_BINARY").map(PathBuf::from);
-    path.expect("ACRSCOPED_TEST_BINARY is not set: export ACRSCOPED_TEST_BINARY=$(packaging/build-static)")
+    path.expect(
+        "ACRSCOPED_TEST_BINARY is not set: export ACRSCOPED_TEST_BINARY=$(packaging/build-static)",
+    )
 }
 
 /// What `tests/setup` installs beside Debian's packages.
 fn tool(name: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).expect("a home folder");
+    let cache = cache
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+        .expect("a home folder");
     let tool = cache.join("docker-credential-acrscoped-tests").join(name);
-    assert!(tool.exists(), "{} is missing: run tests/setup", tool.display());
+    assert!(
+        tool.exists(),
+        "{} is missing: run tests/setup",
+        tool.display()
+    );
     tool
 }
 
 /// A script of `packaging`.
 fn script(name: &str) -> Command {
     let mut command = Command::new(checkout("packaging").join(name));
-    command.env("ACRSCOPED_REPOSITORY", REPOSITORY).current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+        .env("ACRSCOPED_REPOSITORY", REPOSITORY)
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     command
 }
 
@@ -90,14 +103,23 @@ fn a_tag_of_another_version_or_without_notes_is_no_release() {
     let changelog = "# Changelog\n\n## [1.2.3] - 2026-12-24\n\n- `get`\n";
     for tag in ["v1.2.4", "1.2.3", "v1.2.3-rc.1", "main"] {
         let answer = notes(&small_checkout(MANIFEST, changelog), tag).fails();
-        assert_eq!(answer.stderr, format!("notes: the tag `{tag}` is not `v1.2.3`, which the version of Cargo.toml makes it\n"));
+        assert_eq!(
+            answer.stderr,
+            format!(
+                "notes: the tag `{tag}` is not `v1.2.3`, which the version of Cargo.toml makes it\n"
+            )
+        );
         assert_eq!(answer.stdout, "");
     }
-    for changelog in
-        ["# Changelog\n\n## [Unreleased]\n\n- `get`\n", "## [1.2.3] - 2026-12-24\n\n## [1.2.2] - 2026-12-01\n\n- old\n"]
-    {
+    for changelog in [
+        "# Changelog\n\n## [Unreleased]\n\n- `get`\n",
+        "## [1.2.3] - 2026-12-24\n\n## [1.2.2] - 2026-12-01\n\n- old\n",
+    ] {
         let answer = notes(&small_checkout(MANIFEST, changelog), "v1.2.3").fails();
-        assert_eq!(answer.stderr, "notes: CHANGELOG.md has nothing below `## [1.2.3] - DATE`\n");
+        assert_eq!(
+            answer.stderr,
+            "notes: CHANGELOG.md has nothing below `## [1.2.3] - DATE`\n"
+        );
     }
 }
 
@@ -106,15 +128,28 @@ fn a_tag_of_another_version_or_without_notes_is_no_release() {
 fn the_version_stands_in_one_place() {
     // The manual pages are made of the command line, and tests/manual.rs fails until they are made anew; pictures are of their
     // day; versions in tests are made up.
-    let made = ["Cargo.lock", "CHANGELOG.md", "packaging/man/", "docs/pictures/", "tests/"];
+    let made = [
+        "Cargo.lock",
+        "CHANGELOG.md",
+        "packaging/man/",
+        "docs/pictures/",
+        "tests/",
+    ];
     let mut git = Command::new("git");
-    git.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    git.args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     let files = run(git, "", LIMIT).succeeds().stdout;
     let mut places = Vec::new();
-    for name in files.lines().filter(|name| !made.iter().any(|made| name.starts_with(made))) {
+    for name in files
+        .lines()
+        .filter(|name| !made.iter().any(|made| name.starts_with(made)))
+    {
         // What is deleted is listed until it is committed; what is no text holds no version.
         let text = fs::read_to_string(checkout(name)).unwrap_or_default();
-        let found = text.lines().filter(|line| holds_version(line)).map(|line| format!("{name}: {line}"));
+        let found = text
+            .lines()
+            .filter(|line| holds_version(line))
+            .map(|line| format!("{name}: {line}"));
         places.extend(found);
     }
     assert_eq!(places, [format!("Cargo.toml: version = \"{VERSION}\"")]);
@@ -125,7 +160,8 @@ fn holds_version(line: &str) -> bool {
     line.match_indices(VERSION).any(|(start, found)| {
         let before = line[..start].chars().next_back();
         let after = line[start + found.len()..].chars().next();
-        let continues = |sign: Option<char>| sign.is_some_and(|sign| sign.is_ascii_digit() || sign == '.');
+        let continues =
+            |sign: Option<char>| sign.is_some_and(|sign| sign.is_ascii_digit() || sign == '.');
         !continues(before) && !continues(after)
     })
 }
@@ -136,15 +172,25 @@ fn the_workflows_call_scripts_that_are_there() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut called = BTreeSet::new();
     for workflow in ["ci.yml", "release.yml"] {
-        let text = fs::read_to_string(checkout(".github/workflows").join(workflow)).expect("a workflow");
+        let text =
+            fs::read_to_string(checkout(".github/workflows").join(workflow)).expect("a workflow");
         let words = text.split(|sign: char| sign.is_whitespace() || "\"$();".contains(sign));
-        called.extend(words.filter(|word| word.starts_with("packaging/") || word.starts_with("tests/")).map(str::to_owned));
+        called.extend(
+            words
+                .filter(|word| word.starts_with("packaging/") || word.starts_with("tests/"))
+                .map(str::to_owned),
+        );
     }
     for name in &called {
-        let permissions = fs::metadata(checkout(name)).unwrap_or_else(|error| panic!("{name}: {error}")).permissions();
+        let permissions = fs::metadata(checkout(name))
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+            .permissions();
         assert!(permissions.mode() & 0o111 == 0o111, "{name} cannot be run");
     }
-    assert!(called.contains("packaging/release/assemble") && called.contains("tests/run"), "{called:?}");
+    assert!(
+        called.contains("packaging/release/assemble") && called.contains("tests/run"),
+        "{called:?}"
+    );
 }
 
 /// A build script of any dependency could take a token, so that jobs that can get one run cargo to upload only, what other jobs
@@ -153,22 +199,35 @@ fn the_workflows_call_scripts_that_are_there() {
 fn nothing_is_built_in_a_job_that_can_sign_or_publish() {
     let text = fs::read_to_string(checkout(".github/workflows/release.yml")).expect("a workflow");
     let (_, jobs) = text.split_once("\njobs:\n").expect("jobs");
-    let is_name = |line: &str| line.strip_prefix("  ").is_some_and(|name| !name.starts_with([' ', '#']) && name.ends_with(':'));
+    let is_name = |line: &str| {
+        line.strip_prefix("  ")
+            .is_some_and(|name| !name.starts_with([' ', '#']) && name.ends_with(':'))
+    };
     let mut trusted = Vec::new();
     let mut is_tried_before = false;
     let lines: Vec<_> = jobs.lines().collect();
     for job in lines.chunk_by(|_, next| !is_name(next)) {
-        let has_token = job.iter().any(|line| line.contains("id-token: write") || line.contains("secrets."));
-        let runs = job.iter().filter(|line| line.contains("cargo ") || line.contains("packaging/"));
-        let runs: Vec<_> = runs.map(|line| line.trim_start_matches([' ', '-'])).collect();
+        let has_token = job
+            .iter()
+            .any(|line| line.contains("id-token: write") || line.contains("secrets."));
+        let runs = job
+            .iter()
+            .filter(|line| line.contains("cargo ") || line.contains("packaging/"));
+        let runs: Vec<_> = runs
+            .map(|line| line.trim_start_matches([' ', '-']))
+            .collect();
         if has_token {
             trusted.extend(runs);
         } else {
-            is_tried_before |= trusted.is_empty() && runs.contains(&"run: cargo publish --dry-run --locked");
+            is_tried_before |=
+                trusted.is_empty() && runs.contains(&"run: cargo publish --dry-run --locked");
         }
     }
     assert_eq!(trusted, ["run: cargo publish --locked --no-verify"]);
-    assert!(is_tried_before, "no job without a token runs `cargo publish --dry-run --locked` first");
+    assert!(
+        is_tried_before,
+        "no job without a token runs `cargo publish --dry-run --locked` first"
+    );
 }
 
 #[test]
@@ -180,19 +239,35 @@ fn workflows_and_scripts_pass_their_linters() {
         command
     };
     let workflows = [".github/workflows/ci.yml", ".github/workflows/release.yml"];
-    let schema = in_checkout(tool("lint/bin/check-jsonschema"), &["--builtin-schema", "vendor.github-workflows"]);
-    let zizmor = in_checkout(tool("lint/bin/zizmor"), &["--offline", "--pedantic", "--no-progress"]);
+    let schema = in_checkout(
+        tool("lint/bin/check-jsonschema"),
+        &["--builtin-schema", "vendor.github-workflows"],
+    );
+    let zizmor = in_checkout(
+        tool("lint/bin/zizmor"),
+        &["--offline", "--pedantic", "--no-progress"],
+    );
     let actionlint = in_checkout(tool("lint/bin/actionlint"), &["-no-color"]);
     for mut linter in [schema, zizmor, actionlint] {
         linter.args(workflows);
         run(linter, "", LIMIT).succeeds();
     }
     let mut git = Command::new("git");
-    git.args(["grep", "-lIE", r"^#!.*\b(ba)?sh$|^# shellcheck shell="]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    git.args(["grep", "-lIE", r"^#!.*\b(ba)?sh$|^# shellcheck shell="])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
     let scripts = run(git, "", LIMIT).succeeds().stdout;
-    let scripts: Vec<_> = scripts.lines().filter(|name| Path::new(name).extension() != Some("rs".as_ref())).collect();
-    assert!(scripts.contains(&"packaging/release/assemble"), "{scripts:?}");
-    let mut shellcheck = in_checkout("shellcheck".into(), &["--external-sources", "--severity=warning"]);
+    let scripts: Vec<_> = scripts
+        .lines()
+        .filter(|name| Path::new(name).extension() != Some("rs".as_ref()))
+        .collect();
+    assert!(
+        scripts.contains(&"packaging/release/assemble"),
+        "{scripts:?}"
+    );
+    let mut shellcheck = in_checkout(
+        "shellcheck".into(),
+        &["--external-sources", "--severity=warning"],
+    );
     shellcheck.args(scripts);
     run(shellcheck, "", LIMIT).succeeds();
 }
@@ -210,14 +285,21 @@ fn release() -> &'static Path {
 /// Assembles a release below a folder.
 fn assemble(folder: &Path) -> PathBuf {
     let windows = "x86_64-pc-windows-msvc";
-    for (target, name, binary) in
-        [(target().as_str(), PROGRAM, static_binary()), (windows, "docker-credential-acrscoped.exe", "/bin/true".into())]
-    {
+    for (target, name, binary) in [
+        (target().as_str(), PROGRAM, static_binary()),
+        (
+            windows,
+            "docker-credential-acrscoped.exe",
+            "/bin/true".into(),
+        ),
+    ] {
         fs::create_dir_all(folder.join("binaries").join(target)).expect("our folder");
         fs::copy(binary, folder.join("binaries").join(target).join(name)).expect("a binary");
     }
     let mut command = script("release/assemble");
-    command.arg(folder.join("binaries")).arg(folder.join("files"));
+    command
+        .arg(folder.join("binaries"))
+        .arg(folder.join("files"));
     run(command, "", 3 * LIMIT).succeeds();
     folder.join("files")
 }
@@ -230,10 +312,16 @@ fn two_releases_of_one_commit_are_the_same_byte_by_byte() {
     let second = fs::read_to_string(assemble(again.path()).join("SHA256SUMS")).expect("checksums");
     assert_eq!(first, second);
     let mut check = Command::new("sha256sum");
-    check.args(["--check", "--strict", "SHA256SUMS"]).current_dir(release());
+    check
+        .args(["--check", "--strict", "SHA256SUMS"])
+        .current_dir(release());
     let checked = lines(&run(check, "", LIMIT).succeeds().stdout);
-    let files = fs::read_dir(release()).expect("our folder").map(|file| file.expect("our folder").file_name());
-    let files = files.map(|name| name.into_string().expect("text")).filter(|name| name != "SHA256SUMS");
+    let files = fs::read_dir(release())
+        .expect("our folder")
+        .map(|file| file.expect("our folder").file_name());
+    let files = files
+        .map(|name| name.into_string().expect("text"))
+        .filter(|name| name != "SHA256SUMS");
     assert_eq!(checked, files.map(|name| format!("{name}: OK")).collect());
 }
 
@@ -255,14 +343,29 @@ fn the_installer_of_a_release_installs_its_archive() {
     install.current_dir(&signed).args(["--archive", &archive]);
     run(install, "", LIMIT).succeeds();
     let asked = fs::read_to_string(home.path("home/asked")).expect("`gh` was asked");
-    let identity =
-        format!(r"--cert-identity-regex ^https://github\.com/(?i:{REPOSITORY})/\.github/workflows/release\.yml@refs/tags/v");
-    assert!(asked.contains(&format!("--repo {REPOSITORY} {identity}")), "{asked}");
+    let identity = format!(
+        r"--cert-identity-regex ^https://github\.com/(?i:{REPOSITORY})/\.github/workflows/release\.yml@refs/tags/v"
+    );
+    assert!(
+        asked.contains(&format!("--repo {REPOSITORY} {identity}")),
+        "{asked}"
+    );
     let mut installed = home.command(home.path("home/.local/bin").join(PROGRAM));
     installed.arg("version");
-    assert!(run(installed, "", LIMIT).succeeds().stdout.contains(VERSION));
-    for file in ["man/man1/docker-credential-acrscoped.1.gz", "zsh/site-functions/_docker-credential-acrscoped"] {
-        assert!(home.path("home/.local/share").join(file).is_file(), "{file}");
+    assert!(
+        run(installed, "", LIMIT)
+            .succeeds()
+            .stdout
+            .contains(VERSION)
+    );
+    for file in [
+        "man/man1/docker-credential-acrscoped.1.gz",
+        "zsh/site-functions/_docker-credential-acrscoped",
+    ] {
+        assert!(
+            home.path("home/.local/share").join(file).is_file(),
+            "{file}"
+        );
     }
 }
 
@@ -271,9 +374,13 @@ fn the_installer_of_a_release_installs_its_archive() {
 fn an_archive_of_windows_holds_a_program_of_windows() {
     let name = format!("{PROGRAM}-{VERSION}-x86_64-windows");
     let mut list = Command::new("python3");
-    list.args(["-m", "zipfile", "--list"]).arg(release().join(format!("{name}.zip")));
+    list.args(["-m", "zipfile", "--list"])
+        .arg(release().join(format!("{name}.zip")));
     let listed = run(list, "", LIMIT).succeeds().stdout;
-    for file in ["bin/docker-credential-acrscoped.exe", "share/docker-credential-acrscoped/_docker-credential-acrscoped.ps1"] {
+    for file in [
+        "bin/docker-credential-acrscoped.exe",
+        "share/docker-credential-acrscoped/_docker-credential-acrscoped.ps1",
+    ] {
         assert!(listed.contains(&format!("{name}/{file} ")), "{listed}");
     }
 }
@@ -283,21 +390,43 @@ fn an_archive_of_windows_holds_a_program_of_windows() {
 #[ignore = "needs the static binary, cargo-cyclonedx, rpm and zip: run tests/run"]
 fn a_bill_of_materials_lists_what_is_linked_in() {
     for target in [&target(), "x86_64-pc-windows-msvc"] {
-        let system = if target.contains("windows") { "windows" } else { "linux" };
-        let file = release().join(format!("{PROGRAM}-{VERSION}-{}-{system}.cdx.json", target.split('-').next().expect("a word")));
+        let system = if target.contains("windows") {
+            "windows"
+        } else {
+            "linux"
+        };
+        let file = release().join(format!(
+            "{PROGRAM}-{VERSION}-{}-{system}.cdx.json",
+            target.split('-').next().expect("a word")
+        ));
         let text = fs::read_to_string(&file).expect("a bill of materials");
         let bill: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         let components = bill["components"].as_array().expect("a list");
         let name = |component: &serde_json::Value| {
-            assert!(component["purl"].as_str().expect("an address").starts_with("pkg:cargo/"), "{component}");
-            format!("{} v{}", component["name"].as_str().expect("text"), component["version"].as_str().expect("text"))
+            assert!(
+                component["purl"]
+                    .as_str()
+                    .expect("an address")
+                    .starts_with("pkg:cargo/"),
+                "{component}"
+            );
+            format!(
+                "{} v{}",
+                component["name"].as_str().expect("text"),
+                component["version"].as_str().expect("text")
+            )
         };
         let listed: BTreeSet<_> = components.iter().map(name).collect();
         assert_eq!(listed.len(), components.len());
         let mut tree = Command::new(env!("CARGO"));
-        tree.args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--target", target]);
+        tree.args([
+            "tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}",
+            "--target", target,
+        ]);
         let tree = run(tree, "", LIMIT).succeeds().stdout;
-        let linked = tree.lines().map(|line| line.split(" (").next().expect("a word").to_owned());
+        let linked = tree
+            .lines()
+            .map(|line| line.split(" (").next().expect("a word").to_owned());
         let linked: BTreeSet<_> = linked.filter(|line| !line.starts_with(PROGRAM)).collect();
         assert_eq!(listed, linked);
         assert_eq!(bill["metadata"]["component"]["version"], VERSION);
@@ -307,8 +436,12 @@ fn a_bill_of_materials_lists_what_is_linked_in() {
 
 /// What a folder holds, hidden files, too.
 fn names(folder: &Path) -> BTreeSet<String> {
-    let files = fs::read_dir(folder).expect("our folder").map(|file| file.expect("our folder").file_name());
-    files.map(|name| name.into_string().expect("text")).collect()
+    let files = fs::read_dir(folder)
+        .expect("our folder")
+        .map(|file| file.expect("our folder").file_name());
+    files
+        .map(|name| name.into_string().expect("text"))
+        .collect()
 }
 
 /// The first target could be packed; there are no releases for the second.
@@ -321,7 +454,9 @@ fn what_cannot_be_assembled_leaves_no_half_release() {
         fs::copy("/bin/true", binaries.join(PROGRAM)).expect("a binary");
     }
     let mut command = script("release/assemble");
-    command.arg(folder.path().join("binaries")).arg(folder.path().join("files"));
+    command
+        .arg(folder.path().join("binaries"))
+        .arg(folder.path().join("files"));
     let answer = run(command, "", LIMIT).fails();
     assert_eq!(answer.stdout, "", "{answer:#?}");
     assert_eq!(names(folder.path()), lines("binaries"), "{answer:#?}");
@@ -332,26 +467,58 @@ fn assemble_says_what_is_wrong_with_its_words() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir_all(folder.path().join("empty")).expect("our folder");
     for (words, code, sentence) in [
-        (&["empty"][..], 2, "assemble: it takes two folders, BINARIES and OUT"),
-        (&["empty", "out", "more"], 2, "assemble: it takes two folders, BINARIES and OUT"),
+        (
+            &["empty"][..],
+            2,
+            "assemble: it takes two folders, BINARIES and OUT",
+        ),
+        (
+            &["empty", "out", "more"],
+            2,
+            "assemble: it takes two folders, BINARIES and OUT",
+        ),
         (&["--out", "out"], 2, "assemble: unknown option `--out`"),
-        (&["missing", "out"], 1, "assemble: there is no folder missing"),
-        (&["empty", "out"], 1, "assemble: empty holds no folder of a Rust target, such as x86_64-unknown-linux-musl"),
+        (
+            &["missing", "out"],
+            1,
+            "assemble: there is no folder missing",
+        ),
+        (
+            &["empty", "out"],
+            1,
+            "assemble: empty holds no folder of a Rust target, such as x86_64-unknown-linux-musl",
+        ),
         (&["empty", "empty"], 1, "assemble: empty is there already"),
-        (&["empty", "missing/out"], 1, "assemble: there is no folder missing for out"),
+        (
+            &["empty", "missing/out"],
+            1,
+            "assemble: there is no folder missing for out",
+        ),
     ] {
         let mut command = script("release/assemble");
         command.args(words).current_dir(folder.path());
         let answer = run(command, "", LIMIT);
         assert_eq!(answer.status.code(), Some(code), "{answer:#?}");
-        let hint = format!("hint: `{} --help` explains it\n", checkout("packaging/release/assemble").display());
-        assert_eq!(answer.stderr, format!("{sentence}\n{}", if code == 2 { &hint } else { "" }));
+        let hint = format!(
+            "hint: `{} --help` explains it\n",
+            checkout("packaging/release/assemble").display()
+        );
+        assert_eq!(
+            answer.stderr,
+            format!("{sentence}\n{}", if code == 2 { &hint } else { "" })
+        );
         assert_eq!(names(folder.path()), lines("empty"));
     }
     let mut command = script("release/assemble");
-    command.args(["empty", "out"]).env_remove("ACRSCOPED_REPOSITORY").current_dir(folder.path());
+    command
+        .args(["empty", "out"])
+        .env_remove("ACRSCOPED_REPOSITORY")
+        .current_dir(folder.path());
     let answer = run(command, "", LIMIT).fails();
-    assert_eq!(answer.stderr, "assemble: set ACRSCOPED_REPOSITORY to OWNER/NAME\n");
+    assert_eq!(
+        answer.stderr,
+        "assemble: set ACRSCOPED_REPOSITORY to OWNER/NAME\n"
+    );
 }
 
 #[test]
@@ -365,11 +532,27 @@ fn a_manifest_without_a_version_makes_no_release() {
 #[test]
 fn the_scripts_of_a_release_explain_themselves() {
     for (name, words) in [
-        ("release/assemble", &["BINARIES OUT", "SHA256SUMS", "ACRSCOPED_REPOSITORY=", "cargo-cyclonedx"][..]),
+        (
+            "release/assemble",
+            &[
+                "BINARIES OUT",
+                "SHA256SUMS",
+                "ACRSCOPED_REPOSITORY=",
+                "cargo-cyclonedx",
+            ][..],
+        ),
         ("release/archive", &["BINARY OUT TARGET"]),
         ("release/notes", &["TAG"]),
         ("release/sbom", &["OUT TARGET", "--install FOLDER"]),
-        ("build-static", &["--target TRIPLE", "--target-dir DIR", "--missing", "musl-tools"]),
+        (
+            "build-static",
+            &[
+                "--target TRIPLE",
+                "--target-dir DIR",
+                "--missing",
+                "musl-tools",
+            ],
+        ),
         ("build-packages", &["BINARY OUT [TARGET]"]),
         ("manifests", &["RELEASE OUT"]),
         ("stage", &["BINARY DIR [TARGET]"]),
@@ -378,7 +561,11 @@ fn the_scripts_of_a_release_explain_themselves() {
         command.arg("--help").env_remove("ACRSCOPED_REPOSITORY");
         let answer = run(command, "", LIMIT).succeeds();
         assert_eq!(answer.stderr, "");
-        assert!(answer.stdout.contains(&format!("usage: packaging/{name}")) && !answer.stdout.contains('#'), "{answer:#?}");
+        assert!(
+            answer.stdout.contains(&format!("usage: packaging/{name}"))
+                && !answer.stdout.contains('#'),
+            "{answer:#?}"
+        );
         for word in words {
             assert!(answer.stdout.contains(word), "no {word} in {answer:#?}");
         }
@@ -389,8 +576,12 @@ fn the_scripts_of_a_release_explain_themselves() {
 fn path_of(programs: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for name in programs {
-        let place = ["/usr/bin", "/bin"].map(|place| Path::new(place).join(name)).into_iter().find(|place| place.exists());
-        std::os::unix::fs::symlink(place.expect(name), folder.path().join(name)).expect("a new link");
+        let place = ["/usr/bin", "/bin"]
+            .map(|place| Path::new(place).join(name))
+            .into_iter()
+            .find(|place| place.exists());
+        std::os::unix::fs::symlink(place.expect(name), folder.path().join(name))
+            .expect("a new link");
     }
     folder
 }
@@ -400,16 +591,33 @@ fn the_scripts_of_a_release_name_the_package_of_a_program_that_is_missing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let tools = path_of(&["bash", "dirname", "awk"]);
     for (name, words, program, package) in [
-        ("release/archive", &["/bin/true", "out", "x86_64-pc-windows-msvc"][..], "zip", "zip"),
-        ("release/sbom", &["out", "x86_64-pc-windows-msvc"], "jq", "jq"),
+        (
+            "release/archive",
+            &["/bin/true", "out", "x86_64-pc-windows-msvc"][..],
+            "zip",
+            "zip",
+        ),
+        (
+            "release/sbom",
+            &["out", "x86_64-pc-windows-msvc"],
+            "jq",
+            "jq",
+        ),
         ("build-packages", &["/bin/true", "out"], "dpkg-deb", "dpkg"),
         ("stage", &["/bin/true", "out"], "python3", "python3"),
     ] {
         let mut command = script(name);
-        command.args(words).current_dir(folder.path()).env("PATH", tools.path()).env("SOURCE_DATE_EPOCH", "0");
+        command
+            .args(words)
+            .current_dir(folder.path())
+            .env("PATH", tools.path())
+            .env("SOURCE_DATE_EPOCH", "0");
         let answer = run(command, "", LIMIT).fails();
         let script = name.rsplit('/').next().expect("a word");
-        assert_eq!(answer.stderr, format!("{script}: `{program}` is not on PATH: apt-get install {package}\n"));
+        assert_eq!(
+            answer.stderr,
+            format!("{script}: `{program}` is not on PATH: apt-get install {package}\n")
+        );
         assert_eq!(names(folder.path()), BTreeSet::new());
     }
 }
@@ -418,24 +626,59 @@ fn the_scripts_of_a_release_name_the_package_of_a_program_that_is_missing() {
 fn build_static_says_what_is_wrong_with_its_words_and_what_is_missing() {
     let explained = "`packaging/build-static --help` lists the options";
     let musl = target();
-    let other = if musl.starts_with("x86_64") { "aarch64-unknown-linux-musl" } else { "x86_64-unknown-linux-musl" };
+    let other = if musl.starts_with("x86_64") {
+        "aarch64-unknown-linux-musl"
+    } else {
+        "x86_64-unknown-linux-musl"
+    };
     let of_macos = format!("`x86_64-apple-darwin` is no target of musl's, as {musl} is");
-    let elsewhere = format!("`{other}` cannot be built here: musl-gcc compiles for {} alone", std::env::consts::ARCH);
+    let elsewhere = format!(
+        "`{other}` cannot be built here: musl-gcc compiles for {} alone",
+        std::env::consts::ARCH
+    );
     for (words, code, sentence, hint) in [
-        (&["--release"][..], 2, "unknown option `--release`", explained),
+        (
+            &["--release"][..],
+            2,
+            "unknown option `--release`",
+            explained,
+        ),
         (&["--target"], 2, "`--target` needs a value", explained),
         (&["--target", ""], 2, "`--target` needs a value", explained),
-        (&["--target-dir"], 2, "`--target-dir` needs a value", explained),
-        (&["--target", "x86_64-apple-darwin"], 2, &of_macos, explained),
-        (&["--target", other], 1, &elsewhere, "run it on a machine of that processor"),
-        (&[], 1, "`musl-gcc` is not on PATH", "apt-get install musl-tools"),
+        (
+            &["--target-dir"],
+            2,
+            "`--target-dir` needs a value",
+            explained,
+        ),
+        (
+            &["--target", "x86_64-apple-darwin"],
+            2,
+            &of_macos,
+            explained,
+        ),
+        (
+            &["--target", other],
+            1,
+            &elsewhere,
+            "run it on a machine of that processor",
+        ),
+        (
+            &[],
+            1,
+            "`musl-gcc` is not on PATH",
+            "apt-get install musl-tools",
+        ),
     ] {
         let tools = path_of(&["bash", "dirname", "uname"]);
         let mut command = script("build-static");
         command.args(words).env("PATH", tools.path());
         let answer = run(command, "", LIMIT);
         assert_eq!(answer.status.code(), Some(code), "{answer:#?}");
-        assert_eq!(answer.stderr, format!("build-static: {sentence}\nhint: {hint}\n"));
+        assert_eq!(
+            answer.stderr,
+            format!("build-static: {sentence}\nhint: {hint}\n")
+        );
         assert_eq!(answer.stdout, "");
     }
 }
@@ -452,7 +695,10 @@ fn the_static_binary_signs_in_from_an_empty_root() {
     let mut command = home.command("chroot");
     support::identify(support::connect(&mut command, &simulator), &simulator);
     command.env_remove("HOME").env_remove("XDG_RUNTIME_DIR");
-    command.env("SSL_CERT_FILE", "/ca.pem").arg(&root).args(["/helper", "get"]);
+    command
+        .env("SSL_CERT_FILE", "/ca.pem")
+        .arg(&root)
+        .args(["/helper", "get"]);
     let answer = run(command, REGISTRY, LIMIT);
     let secret = answer.secret();
     assert!(!secret.is_empty());
@@ -466,7 +712,12 @@ fn the_static_binary_is_small_and_does_not_tell_where_it_was_built() {
     assert!(binary.len() <= 5_000_000, "{} bytes", binary.len());
     let home = std::env::var("HOME").expect("a home");
     for path in [env!("CARGO_MANIFEST_DIR"), &format!("{home}/")] {
-        assert!(!binary.windows(path.len()).any(|window| window == path.as_bytes()), "it holds {path}");
+        assert!(
+            !binary
+                .windows(path.len())
+                .any(|window| window == path.as_bytes()),
+            "it holds {path}"
+        );
     }
 }
 
@@ -475,7 +726,14 @@ fn the_static_binary_is_small_and_does_not_tell_where_it_was_built() {
 #[ignore = "needs the package registry: run tests/run"]
 fn the_crate_builds_from_what_is_published() {
     let mut publish = Command::new(env!("CARGO"));
-    publish.args(["publish", "--dry-run", "--locked", "--allow-dirty", "--package", PROGRAM]);
+    publish.args([
+        "publish",
+        "--dry-run",
+        "--locked",
+        "--allow-dirty",
+        "--package",
+        PROGRAM,
+    ]);
     publish.current_dir(env!("CARGO_MANIFEST_DIR"));
     run(publish, "", Duration::from_secs(900)).succeeds();
 }

@@ -32,8 +32,13 @@ fn settings(client: &str) -> Settings {
         // No place to meet other processes, not even other tests.
         ("TMPDIR", "/proc/nowhere"),
     ];
-    let rows = rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
-    Settings::of(rows, None).with_text("authority = 'https://127.0.0.1:1'").expect("a good file")
+    let rows = rows
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).into()))
+        .collect();
+    Settings::of(rows, None)
+        .with_text("authority = 'https://127.0.0.1:1'")
+        .expect("a good file")
 }
 
 fn registry() -> Registry {
@@ -42,19 +47,36 @@ fn registry() -> Registry {
 
 fn token() -> RefreshToken {
     let payload = azure_core::base64::encode_url_safe(format!(r#"{{"exp":{LIFE}}}"#));
-    RefreshToken::received(format!("e30.{}.c2ln", payload.trim_end_matches('=')).into(), START).expect("a token")
+    RefreshToken::received(
+        format!("e30.{}.c2ln", payload.trim_end_matches('=')).into(),
+        START,
+    )
+    .expect("a token")
 }
 
 /// A store that holds one token of `owner`, received at the start.
 fn store_of(owner: &str) -> Arc<CredentialStore> {
     let store: Arc<CredentialStore> = mock::Store::new().expect("a store");
-    let identity =
-        Identity::choose(&settings(owner).for_registry(&registry()).expect("good settings"), &registry()).expect("an identity");
-    Cache::over(vec![store.clone()]).put(&Key::new(&registry(), &identity.fingerprint()), &token(), START);
+    let identity = Identity::choose(
+        &settings(owner)
+            .for_registry(&registry())
+            .expect("good settings"),
+        &registry(),
+    )
+    .expect("an identity");
+    Cache::over(vec![store.clone()]).put(
+        &Key::new(&registry(), &identity.fingerprint()),
+        &token(),
+        START,
+    );
     store
 }
 
-fn get(store: &Arc<CredentialStore>, client: &str, clock: fn() -> SystemTime) -> Result<RefreshToken, Error> {
+fn get(
+    store: &Arc<CredentialStore>,
+    client: &str,
+    clock: fn() -> SystemTime,
+) -> Result<RefreshToken, Error> {
     let settings = settings(client);
     let helper = Helper::with_cache(&settings, Cache::over(vec![store.clone()]), clock);
     helper.get(&registry()).map(|credential| credential.token)
@@ -70,7 +92,10 @@ fn in_the_first_half_of_its_life_a_token_is_handed_out_without_asking_anybody() 
     let store = store_of("alice");
     for clock in [|| minutes(0), || minutes(89)] as [fn() -> SystemTime; 2] {
         let got = get(&store, "alice", clock).unwrap();
-        assert_eq!(got.secret().expose_secret(), token().secret().expose_secret());
+        assert_eq!(
+            got.secret().expose_secret(),
+            token().secret().expose_secret()
+        );
         assert_eq!(got.renew(), minutes(90));
     }
 }
@@ -79,11 +104,20 @@ fn in_the_first_half_of_its_life_a_token_is_handed_out_without_asking_anybody() 
 fn when_renewal_fails_a_valid_token_is_used_and_the_next_try_waits_a_minute() {
     let store = store_of("alice");
     let got = get(&store, "alice", || minutes(100)).unwrap();
-    assert_eq!(got.secret().expose_secret(), token().secret().expose_secret());
+    assert_eq!(
+        got.secret().expose_secret(),
+        token().secret().expose_secret()
+    );
     assert_eq!(got.renew(), minutes(101));
     // Fresh again for that minute: nothing is tried, so the time of renewal stays.
-    assert_eq!(get(&store, "alice", || minutes(100)).unwrap().renew(), minutes(101));
-    assert_eq!(get(&store, "alice", || minutes(150)).unwrap().renew(), minutes(151));
+    assert_eq!(
+        get(&store, "alice", || minutes(100)).unwrap().renew(),
+        minutes(101)
+    );
+    assert_eq!(
+        get(&store, "alice", || minutes(150)).unwrap().renew(),
+        minutes(151)
+    );
 }
 
 #[test]
@@ -98,7 +132,9 @@ fn a_token_that_has_expired_is_never_used_whatever_happens() {
 #[test]
 fn after_a_switch_of_the_account_the_former_accounts_token_is_not_used() {
     let store = store_of("alice");
-    assert!(is_unreachable(&get(&store, "bob", || minutes(1)).unwrap_err()));
+    assert!(is_unreachable(
+        &get(&store, "bob", || minutes(1)).unwrap_err()
+    ));
     assert!(get(&store, "alice", || minutes(1)).is_ok());
 }
 
@@ -106,7 +142,9 @@ fn after_a_switch_of_the_account_the_former_accounts_token_is_not_used() {
 fn list_names_hosts_of_the_current_identity_with_a_valid_token() {
     let store = store_of("alice");
     let list = |client: &str, clock: fn() -> SystemTime| {
-        let listed = Helper::with_cache(&settings(client), Cache::over(vec![store.clone()]), clock).list().unwrap();
+        let listed = Helper::with_cache(&settings(client), Cache::over(vec![store.clone()]), clock)
+            .list()
+            .unwrap();
         listed.into_keys().collect::<Vec<_>>()
     };
     assert_eq!(list("alice", || minutes(1)), ["contoso.azurecr.io"]);
@@ -118,6 +156,10 @@ fn list_names_hosts_of_the_current_identity_with_a_valid_token() {
 #[test]
 fn erase_makes_the_next_get_ask() {
     let store = store_of("alice");
-    Helper::with_cache(&settings("bob"), Cache::over(vec![store.clone()]), || minutes(1)).erase(&registry()).unwrap();
+    Helper::with_cache(&settings("bob"), Cache::over(vec![store.clone()]), || {
+        minutes(1)
+    })
+    .erase(&registry())
+    .unwrap();
     assert!(get(&store, "alice", || minutes(1)).is_err());
 }

@@ -1,5 +1,8 @@
 //! The JSON schema of the config file, for editors: it is made from the table of settings, and so is the example of the file.
-#![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests are a process edge of their own"
+)]
 
 use docker_credential_acrscoped::config::{CLOUD_KEYS, KEYS, Key, Kind, Place, Settings};
 use docker_credential_acrscoped::registry::Registry;
@@ -12,7 +15,10 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.exa
 const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test schema";
 
 fn property(key: &Key) -> Value {
-    let variable = key.variable.map(|name| format!(" Variable: {name}.")).unwrap_or_default();
+    let variable = key
+        .variable
+        .map(|name| format!(" Variable: {name}."))
+        .unwrap_or_default();
     let description = format!("{}. Default: {}.{variable}", key.meaning, key.default);
     let mut schema = match key.kind {
         Kind::Text => json!({"type": "string", "minLength": 1}),
@@ -25,14 +31,22 @@ fn property(key: &Key) -> Value {
 }
 
 fn settings(of_profiles: bool) -> Map<String, Value> {
-    let keys = KEYS.iter().filter(|key| !of_profiles || key.place == Place::Anywhere);
-    keys.map(|key| (key.name.to_owned(), property(key))).collect()
+    let keys = KEYS
+        .iter()
+        .filter(|key| !of_profiles || key.place == Place::Anywhere);
+    keys.map(|key| (key.name.to_owned(), property(key)))
+        .collect()
 }
 
 fn schema() -> Value {
     let cloud: Map<String, Value> = CLOUD_KEYS
         .iter()
-        .map(|(name, meaning)| ((*name).to_owned(), json!({"type": "string", "minLength": 1, "description": meaning})))
+        .map(|(name, meaning)| {
+            (
+                (*name).to_owned(),
+                json!({"type": "string", "minLength": 1, "description": meaning}),
+            )
+        })
         .collect();
     let mut top = settings(false);
     top.insert(
@@ -69,17 +83,32 @@ fn the_schema_is_made_from_the_table_of_settings() {
     if std::env::var_os("ACRSCOPED_UPDATE_DOCS").is_some() {
         std::fs::write(SCHEMA, &text).unwrap();
     }
-    assert!(std::fs::read_to_string(SCHEMA).is_ok_and(|shipped| shipped == text), "write it anew with\n{AGAIN}");
+    assert!(
+        std::fs::read_to_string(SCHEMA).is_ok_and(|shipped| shipped == text),
+        "write it anew with\n{AGAIN}"
+    );
 }
 
 /// Every setting stands in the example, commented out or not, and what is not commented out is understood.
 #[test]
 fn the_example_shows_every_setting_and_is_understood() {
     let text = std::fs::read_to_string(EXAMPLE).unwrap();
-    for name in KEYS.iter().map(|key| key.name).chain(CLOUD_KEYS.iter().map(|(name, _)| *name)) {
-        assert!(text.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} = "))), "{name}");
+    for name in KEYS
+        .iter()
+        .map(|key| key.name)
+        .chain(CLOUD_KEYS.iter().map(|(name, _)| *name))
+    {
+        assert!(
+            text.lines().any(|line| line
+                .trim_start_matches("# ")
+                .starts_with(&format!("{name} = "))),
+            "{name}"
+        );
     }
-    let all: String = text.lines().map(|line| uncommented(line).to_owned() + "\n").collect();
+    let all: String = text
+        .lines()
+        .map(|line| uncommented(line).to_owned() + "\n")
+        .collect();
     for text in [&text, &all] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
@@ -93,7 +122,10 @@ fn the_example_shows_every_setting_and_is_understood() {
 /// A line whose setting counts.
 fn uncommented(line: &str) -> &str {
     let bare = line.strip_prefix("# ").unwrap_or(line);
-    let is_setting = bare.starts_with('[') || bare.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
+    let is_setting = bare.starts_with('[')
+        || bare
+            .split_once(" = ")
+            .is_some_and(|(name, _)| !name.contains(' '));
     if is_setting { bare } else { line }
 }
 

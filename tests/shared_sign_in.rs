@@ -21,7 +21,11 @@ struct Person {
 impl Person {
     fn new() -> Self {
         let (home, simulator) = world();
-        Self { home, simulator, namespace: Namespace::new() }
+        Self {
+            home,
+            simulator,
+            namespace: Namespace::new(),
+        }
     }
 
     fn ask(&self, action: &str, host: &str) -> Answer {
@@ -38,13 +42,20 @@ impl Person {
     fn asked(&self) -> (usize, Vec<u16>) {
         let journal = self.simulator.journal();
         self.simulator.clear_journal();
-        let sign_ins = journal.iter().filter(|entry| entry.endpoint == Endpoint::EntraToken).count();
-        let exchanges = journal.iter().filter(|entry| entry.endpoint == Endpoint::Exchange).map(|entry| entry.status);
+        let sign_ins = journal
+            .iter()
+            .filter(|entry| entry.endpoint == Endpoint::EntraToken)
+            .count();
+        let exchanges = journal
+            .iter()
+            .filter(|entry| entry.endpoint == Endpoint::Exchange)
+            .map(|entry| entry.status);
         (sign_ins, exchanges.collect())
     }
 
     fn refuse(&self, fault: Fault) {
-        self.simulator.change(|settings| settings.faults = vec![fault]);
+        self.simulator
+            .change(|settings| settings.faults = vec![fault]);
     }
 }
 
@@ -57,7 +68,11 @@ fn a_second_registry_costs_an_exchange_and_no_sign_in() {
     person.ask("get", SECOND).secret();
     assert_eq!(person.asked(), (0, vec![200]));
     person.ask("get", "contoso.azurecr.us").secret();
-    assert_eq!(person.asked(), (1, vec![200]), "another cloud has another authority");
+    assert_eq!(
+        person.asked(),
+        (1, vec![200]),
+        "another cloud has another authority"
+    );
 }
 
 #[test]
@@ -83,7 +98,10 @@ fn a_registry_that_goes_on_refusing_is_asked_no_third_time() {
     person.asked();
     person.refuse(Fault::always(FaultAt::Exchange, FaultKind::status(401)));
     let answer = person.ask("get", SECOND).fails();
-    assert_eq!(answer.stdout, format!("{SECOND} refused the access token: 401\n"));
+    assert_eq!(
+        answer.stdout,
+        format!("{SECOND} refused the access token: 401\n")
+    );
     assert_eq!(person.asked(), (1, vec![401, 401]));
     // A new token is not doubted, nor is a firewall a reason to sign in again.
     let nobody_before = Person::new();
@@ -104,14 +122,22 @@ fn erase_of_a_host_leaves_other_hosts_signed_in() {
     person.ask("erase", FIRST).succeeds();
     person.asked();
     assert_eq!(person.ask("get", SECOND).secret(), second);
-    assert_eq!(person.asked(), (0, vec![]), "the other host's token is still there");
+    assert_eq!(
+        person.asked(),
+        (0, vec![]),
+        "the other host's token is still there"
+    );
     person.ask("get", FIRST).secret();
     assert_eq!(person.asked(), (0, vec![200]), "and so is the sign-in");
     for host in [FIRST, SECOND] {
         person.ask("erase", host).succeeds();
     }
     person.ask("get", FIRST).secret();
-    assert_eq!(person.asked(), (1, vec![200]), "which goes with the last registry");
+    assert_eq!(
+        person.asked(),
+        (1, vec![200]),
+        "which goes with the last registry"
+    );
 }
 
 #[test]
@@ -132,7 +158,10 @@ fn erase_finds_a_token_that_was_kept_under_another_setting() {
     let person = Person::new();
     person.ask("get", FIRST).secret();
     // `enter` chooses the kernel keyring; here the file says otherwise.
-    person.home.write("home/.config/docker-credential-acrscoped/config.toml", "cache = 'secret-service'\n");
+    person.home.write(
+        "home/.config/docker-credential-acrscoped/config.toml",
+        "cache = 'secret-service'\n",
+    );
     let command = helper(&person.home, &person.simulator);
     let mut inside = person.namespace.enter(&command);
     inside.env_remove("ACRSCOPED_CACHE");

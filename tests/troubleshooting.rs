@@ -1,5 +1,8 @@
 //! `docs/troubleshooting.md` is in step with what the program says, which `docs/faults.md` records.
-#![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests are a process edge of their own"
+)]
 
 use std::path::Path;
 
@@ -17,15 +20,22 @@ const ELSEWHERE: &[&str] = &[
 const NOT_FOR_PEOPLE: &str = "## Answers that are broken";
 
 fn page(name: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).expect("a page")
+    std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("docs")
+            .join(name),
+    )
+    .expect("a page")
 }
 
 /// The headings of the sections about our own words, without backticks.
 fn headings() -> Vec<String> {
     let page = page("troubleshooting.md");
     let (_, ours) = page.split_once("\n## Settings\n").expect("our sections");
-    let headings: Vec<String> =
-        ours.lines().filter_map(|line| Some(line.strip_prefix("### `")?.strip_suffix('`')?.to_owned())).collect();
+    let headings: Vec<String> = ours
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("### `")?.strip_suffix('`')?.to_owned()))
+        .collect();
     assert!(headings.len() > 15, "{headings:?}");
     headings
 }
@@ -34,8 +44,17 @@ fn headings() -> Vec<String> {
 fn sentences() -> Vec<String> {
     let page = page("faults.md");
     let (people, _) = page.split_once(NOT_FOR_PEOPLE).expect("the last section");
-    let rows = people.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what") && !line.starts_with("| ---"));
-    let sentences: Vec<String> = rows.map(|row| row.split(" | ").nth(1).expect("three columns").replace('`', "")).collect();
+    let rows = people.lines().filter(|line| {
+        line.starts_with("| ") && !line.starts_with("| what") && !line.starts_with("| ---")
+    });
+    let sentences: Vec<String> = rows
+        .map(|row| {
+            row.split(" | ")
+                .nth(1)
+                .expect("three columns")
+                .replace('`', "")
+        })
+        .collect();
     assert!(sentences.len() > 40, "{sentences:?}");
     sentences
 }
@@ -43,7 +62,9 @@ fn sentences() -> Vec<String> {
 /// Whether a sentence is one of those that a heading stands for, where `…` is any text.
 fn fits(heading: &str, sentence: &str) -> bool {
     let mut parts = heading.split('…');
-    let Some(mut rest) = sentence.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let Some(mut rest) = sentence.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
     let mut parts = parts.peekable();
     while let Some(part) = parts.next() {
         match rest.find(part) {
@@ -57,16 +78,25 @@ fn fits(heading: &str, sentence: &str) -> bool {
 
 #[test]
 fn every_heading_is_something_that_the_program_says() {
-    let said: Vec<String> = sentences().into_iter().chain(ELSEWHERE.iter().map(|sentence| (*sentence).to_owned())).collect();
+    let said: Vec<String> = sentences()
+        .into_iter()
+        .chain(ELSEWHERE.iter().map(|sentence| (*sentence).to_owned()))
+        .collect();
     for heading in headings() {
-        assert!(said.iter().any(|sentence| fits(&heading, sentence)), "nothing is said like `{heading}`");
+        assert!(
+            said.iter().any(|sentence| fits(&heading, sentence)),
+            "nothing is said like `{heading}`"
+        );
     }
 }
 
 #[test]
 fn everything_that_the_program_says_has_a_heading() {
     for sentence in sentences() {
-        assert!(headings().iter().any(|heading| fits(heading, &sentence)), "`{sentence}` is under no heading");
+        assert!(
+            headings().iter().any(|heading| fits(heading, &sentence)),
+            "`{sentence}` is under no heading"
+        );
     }
 }
 
@@ -77,5 +107,9 @@ fn a_heading_stands_for_what_it_spells() {
             && fits("a", "a")
             && fits("… is set, but … is not", "X is set, but Y is not")
     );
-    assert!(!fits("no connection to …", "a connection to b") && !fits("a", "ab") && !fits("… is not", "X is not here"));
+    assert!(
+        !fits("no connection to …", "a connection to b")
+            && !fits("a", "ab")
+            && !fits("… is not", "X is not here")
+    );
 }

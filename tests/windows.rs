@@ -2,7 +2,10 @@
 //!
 //! wine is not Windows: what only Windows can show is listed in `docs/platforms.md`.
 #![cfg(target_os = "linux")]
-#![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests are a process edge of their own"
+)]
 
 mod support;
 
@@ -29,7 +32,9 @@ struct Windows {
 }
 
 fn binary() -> PathBuf {
-    std::env::var_os("ACRSCOPED_WINDOWS_BINARY").expect("run tests/platforms/windows").into()
+    std::env::var_os("ACRSCOPED_WINDOWS_BINARY")
+        .expect("run tests/platforms/windows")
+        .into()
 }
 
 /// wine's folder, which takes a while to make and 700 MB, so that it is kept.
@@ -49,18 +54,38 @@ impl Windows {
 
     fn with(settings: Settings) -> Self {
         // Another test that failed has left it.
-        let turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let bin = tempfile::Builder::new().prefix("acrscoped-test-").tempdir().expect("a temporary folder");
+        let turn = TURN
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bin = tempfile::Builder::new()
+            .prefix("acrscoped-test-")
+            .tempdir()
+            .expect("a temporary folder");
         let simulator = Simulator::start(settings).expect("a simulator");
-        let windows = Self { bin, simulator, _turn: turn };
+        let windows = Self {
+            bin,
+            simulator,
+            _turn: turn,
+        };
         run(windows.wine(&["wineboot", "--init"]), "", LIMIT).succeeds();
         // It fails where there are none.
-        run(windows.wine(&["reg", "delete", CREDENTIALS, "/f"]), "", LIMIT);
-        for folder in
-            [".docker", ".azure", r"AppData/Local/docker-credential-acrscoped", "AppData/Roaming/docker-credential-acrscoped"]
-        {
+        run(
+            windows.wine(&["reg", "delete", CREDENTIALS, "/f"]),
+            "",
+            LIMIT,
+        );
+        for folder in [
+            ".docker",
+            ".azure",
+            r"AppData/Local/docker-credential-acrscoped",
+            "AppData/Roaming/docker-credential-acrscoped",
+        ] {
             let folder = Windows::profile().join(folder);
-            assert!(!folder.exists() || std::fs::remove_dir_all(&folder).is_ok(), "{}", folder.display());
+            assert!(
+                !folder.exists() || std::fs::remove_dir_all(&folder).is_ok(),
+                "{}",
+                folder.display()
+            );
         }
         windows
     }
@@ -69,7 +94,9 @@ impl Windows {
     fn profile() -> PathBuf {
         let users = std::fs::read_dir(prefix().join("drive_c/users")).expect("wine's folder");
         let mut users = users.map(|user| user.expect("wine's folder").path());
-        users.find(|user| user.file_name().is_some_and(|name| name != "Public")).expect("a user")
+        users
+            .find(|user| user.file_name().is_some_and(|name| name != "Public"))
+            .expect("a user")
     }
 
     fn write(name: &str, content: &str) {
@@ -130,13 +157,19 @@ impl Windows {
     }
 
     fn count(&self, endpoint: Endpoint) -> usize {
-        self.simulator.journal().iter().filter(|entry| entry.endpoint == endpoint).count()
+        self.simulator
+            .journal()
+            .iter()
+            .filter(|entry| entry.endpoint == endpoint)
+            .count()
     }
 
     /// What Credential Manager has of ours.
     fn credentials(&self) -> usize {
         let all = run(self.wine(&["reg", "query", CREDENTIALS]), "", LIMIT).text();
-        all.lines().filter(|line| line.contains("docker-credential-acrscoped")).count()
+        all.lines()
+            .filter(|line| line.contains("docker-credential-acrscoped"))
+            .count()
     }
 
     /// An `az.cmd`, and somebody who is signed in to it. Beside it stands the shell script that the real one has there, too.
@@ -153,7 +186,8 @@ impl Windows {
 
     /// An access token for registries, as the simulator gives it to virtual machines.
     fn access_token(&self) -> String {
-        let mut stream = TcpStream::connect(self.simulator.origin().trim_start_matches("http://")).expect("the simulator");
+        let mut stream = TcpStream::connect(self.simulator.origin().trim_start_matches("http://"))
+            .expect("the simulator");
         let query = "api-version=2018-02-01&resource=https%3A%2F%2Fcontainerregistry.azure.net";
         let request = format!(
             "GET /metadata/identity/oauth2/token?{query} HTTP/1.1\r\nHost: 169.254.169.254\r\nMetadata: true\r\nConnection: close\r\n\r\n"
@@ -161,7 +195,9 @@ impl Windows {
         stream.write_all(request.as_bytes()).expect("the simulator");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("the simulator");
-        let token = answer.split_once("\"access_token\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        let token = answer
+            .split_once("\"access_token\":\"")
+            .and_then(|(_, rest)| rest.split_once('"'));
         token.unwrap_or_else(|| panic!("{answer}")).0.to_owned()
     }
 }
@@ -174,21 +210,42 @@ fn a_token_is_kept_in_credential_manager_listed_and_erased() {
     windows.disconnect();
     assert_eq!(windows.ask("get", REGISTRY).succeeds().secret(), first);
     // As bazel's helper for Windows sends it.
-    assert_eq!(windows.ask("get", &format!("{REGISTRY} \r\n")).succeeds().secret(), first);
-    assert_eq!(windows.ask("list", "unused").succeeds().json()[REGISTRY], support::ZERO_GUID);
+    assert_eq!(
+        windows
+            .ask("get", &format!("{REGISTRY} \r\n"))
+            .succeeds()
+            .secret(),
+        first
+    );
+    assert_eq!(
+        windows.ask("list", "unused").succeeds().json()[REGISTRY],
+        support::ZERO_GUID
+    );
     let status = windows.ask("status --plain", "").succeeds().stdout;
-    assert!(status.contains("Credential Manager") && status.contains(REGISTRY), "{status}");
+    assert!(
+        status.contains("Credential Manager") && status.contains(REGISTRY),
+        "{status}"
+    );
     assert!(windows.credentials() > 0);
     windows.ask("erase", &format!("{REGISTRY}\r\n")).succeeds();
     windows.ask("erase", REGISTRY).succeeds();
-    assert_eq!((windows.credentials(), windows.ask("list", "").succeeds().json()), (0, serde_json::json!({})));
+    assert_eq!(
+        (
+            windows.credentials(),
+            windows.ask("list", "").succeeds().json()
+        ),
+        (0, serde_json::json!({}))
+    );
     windows.ask("get", REGISTRY).fails();
 }
 
 #[test]
 #[ignore = "needs wine and mingw: run tests/platforms/windows"]
 fn a_token_longer_than_an_entry_comes_back_whole_and_goes_whole() {
-    let windows = Windows::with(Settings { refresh_token_bytes: 7_000, ..Settings::default() });
+    let windows = Windows::with(Settings {
+        refresh_token_bytes: 7_000,
+        ..Settings::default()
+    });
     let first = windows.ask("get", REGISTRY).succeeds().secret();
     assert!(first.len() >= 7_000);
     windows.disconnect();
@@ -202,13 +259,16 @@ fn a_token_longer_than_an_entry_comes_back_whole_and_goes_whole() {
 fn the_azure_cli_is_az_cmd_and_is_told_whose_token_is_meant() {
     let windows = Windows::new();
     let token = windows.access_token();
-    let answer = format!("{{\"accessToken\":\"{token}\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}}");
+    let answer = format!(
+        "{{\"accessToken\":\"{token}\",\"expires_on\":4102444800,\"tokenType\":\"Bearer\"}}"
+    );
     std::fs::write(windows.bin.path().join("answer.json"), answer).unwrap();
     windows.fake_azure_cli("type \"%~dp0answer.json\"");
-    run(windows.nobody("get"), REGISTRY, LIMIT).succeeds().secret();
+    run(windows.nobody("get"), REGISTRY, LIMIT)
+        .succeeds()
+        .secret();
     let arguments = std::fs::read_to_string(windows.bin.path().join("arguments")).unwrap();
-    let expected =
-        "account get-access-token -o json --scope https://containerregistry.azure.net/.default --subscription \"a84f2b6d-1c90\"";
+    let expected = "account get-access-token -o json --scope https://containerregistry.azure.net/.default --subscription \"a84f2b6d-1c90\"";
     assert_eq!(arguments.trim(), expected);
 }
 
@@ -220,18 +280,27 @@ fn an_azure_cli_that_hangs_is_ended_with_all_it_started() {
     let mut command = windows.nobody("get");
     command.env("ACRSCOPED_TIMEOUT", "5");
     let answer = run(command, REGISTRY, LIMIT).fails();
-    assert_eq!(answer.stdout, "gave up after 5 s while the Azure CLI was asked for an access token\n");
+    assert_eq!(
+        answer.stdout,
+        "gave up after 5 s while the Azure CLI was asked for an access token\n"
+    );
     assert!(windows.bin.path().join("arguments").exists(), "it did run");
-    until("end of what az.cmd started", || (!is_running("ping")).then_some(()));
+    until("end of what az.cmd started", || {
+        (!is_running("ping")).then_some(())
+    });
 }
 
 /// Whether some process has this word among its arguments.
 fn is_running(word: &str) -> bool {
-    let processes = std::fs::read_dir("/proc").expect("Linux").filter_map(Result::ok);
-    processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok()).any(|line| {
-        let line = String::from_utf8_lossy(&line).into_owned();
-        line.contains(word) && line.contains("300")
-    })
+    let processes = std::fs::read_dir("/proc")
+        .expect("Linux")
+        .filter_map(Result::ok);
+    processes
+        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
+        .any(|line| {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            line.contains(word) && line.contains("300")
+        })
 }
 
 #[test]
@@ -241,32 +310,76 @@ fn twenty_at_once_cost_one_sign_in_and_one_exchange() {
     let children: Vec<_> = (0..20)
         .map(|_| {
             let mut command = windows.somebody("get");
-            command.env("ACRSCOPED_TIMEOUT", "120").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
+                .env("ACRSCOPED_TIMEOUT", "120")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
             let mut child = command.spawn().expect("wine");
-            child.stdin.take().expect("piped").write_all(REGISTRY.as_bytes()).expect("our child");
+            child
+                .stdin
+                .take()
+                .expect("piped")
+                .write_all(REGISTRY.as_bytes())
+                .expect("our child");
             child
         })
         .collect();
-    let answers: Vec<_> = children.into_iter().map(|child| child.wait_with_output().expect("our child")).collect();
-    let failures: Vec<_> = answers.iter().filter(|answer| !answer.status.success()).collect();
+    let answers: Vec<_> = children
+        .into_iter()
+        .map(|child| child.wait_with_output().expect("our child"))
+        .collect();
+    let failures: Vec<_> = answers
+        .iter()
+        .filter(|answer| !answer.status.success())
+        .collect();
     assert!(failures.is_empty(), "{failures:?}");
-    assert_eq!(answers.iter().map(|answer| &answer.stdout).collect::<HashSet<_>>().len(), 1);
-    assert_eq!((windows.count(Endpoint::EntraToken), windows.count(Endpoint::Exchange)), (1, 1));
+    assert_eq!(
+        answers
+            .iter()
+            .map(|answer| &answer.stdout)
+            .collect::<HashSet<_>>()
+            .len(),
+        1
+    );
+    assert_eq!(
+        (
+            windows.count(Endpoint::EntraToken),
+            windows.count(Endpoint::Exchange)
+        ),
+        (1, 1)
+    );
 }
 
 #[test]
 #[ignore = "needs wine and mingw: run tests/platforms/windows"]
 fn other_hosts_go_to_a_helper_that_is_found_with_its_ending() {
     let windows = Windows::new();
-    assert_eq!(windows.ask("get", "docker.io").fails().stdout.trim_end(), NOT_OURS);
-    let other = "@echo off\r\necho {\"ServerURL\":\"docker.io\",\"Username\":\"u\",\"Secret\":\"s\"}\r\n";
-    std::fs::write(windows.bin.path().join("docker-credential-other.cmd"), other).unwrap();
+    assert_eq!(
+        windows.ask("get", "docker.io").fails().stdout.trim_end(),
+        NOT_OURS
+    );
+    let other =
+        "@echo off\r\necho {\"ServerURL\":\"docker.io\",\"Username\":\"u\",\"Secret\":\"s\"}\r\n";
+    std::fs::write(
+        windows.bin.path().join("docker-credential-other.cmd"),
+        other,
+    )
+    .unwrap();
     let mut command = windows.somebody("get");
     command.env("ACRSCOPED_DELEGATE", "other");
-    assert_eq!(run(command, "docker.io", LIMIT).succeeds().json()["Secret"], "s");
-    let store = format!("{{\"ServerURL\":\"{REGISTRY}\",\"Username\":\"<token>\",\"Secret\":\"t\"}}");
+    assert_eq!(
+        run(command, "docker.io", LIMIT).succeeds().json()["Secret"],
+        "s"
+    );
+    let store =
+        format!("{{\"ServerURL\":\"{REGISTRY}\",\"Username\":\"<token>\",\"Secret\":\"t\"}}");
     windows.ask("store", &store).succeeds();
-    assert_eq!(windows.credentials(), 0, "only what we obtained ourselves is kept");
+    assert_eq!(
+        windows.credentials(),
+        0,
+        "only what we obtained ourselves is kept"
+    );
 }
 
 #[test]
@@ -275,12 +388,19 @@ fn configure_writes_the_file_of_docker_in_the_profile_and_takes_it_back() {
     let windows = Windows::new();
     let file = Windows::profile().join(".docker/config.json");
     Windows::write(".docker/config.json", "{\r\n\t\"auths\": {}\r\n}\r\n");
-    windows.ask(&format!("configure {REGISTRY} --plain"), "").succeeds();
+    windows
+        .ask(&format!("configure {REGISTRY} --plain"), "")
+        .succeeds();
     let text = std::fs::read_to_string(&file).unwrap();
     let config: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(config["credHelpers"][REGISTRY], "acrscoped", "{text}");
-    windows.ask(&format!("configure --remove {REGISTRY} --plain"), "").succeeds();
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{\r\n\t\"auths\": {}\r\n}\r\n");
+    windows
+        .ask(&format!("configure --remove {REGISTRY} --plain"), "")
+        .succeeds();
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "{\r\n\t\"auths\": {}\r\n}\r\n"
+    );
 }
 
 #[test]
@@ -292,7 +412,12 @@ fn the_config_file_is_that_of_the_profile_and_names_stores_of_windows_only() {
     let mut command = windows.somebody("get");
     command.env_remove("ACRSCOPED_CACHE");
     let answer = run(command, REGISTRY, LIMIT).fails();
-    assert!(answer.stdout.contains("`cache` is \"keychain\", expected one of auto, credential-manager, none"), "{answer:?}");
+    assert!(
+        answer
+            .stdout
+            .contains("`cache` is \"keychain\", expected one of auto, credential-manager, none"),
+        "{answer:?}"
+    );
     Windows::write(file, "cache = 'credential-manager'\r\n");
     let mut command = windows.somebody("get");
     command.env_remove("ACRSCOPED_CACHE");
@@ -304,10 +429,22 @@ fn the_config_file_is_that_of_the_profile_and_names_stores_of_windows_only() {
 #[ignore = "needs wine and mingw: run tests/platforms/windows"]
 fn a_login_is_kept_in_credential_manager_and_forgotten() {
     let windows = Windows::new();
-    let answer = run(windows.nobody(&format!("login {REGISTRY} --device-code")), "", LIMIT).succeeds();
-    assert!(answer.stdout.contains("it is kept in the Credential Manager, and ends when it is not used"), "{answer:?}");
+    let answer = run(
+        windows.nobody(&format!("login {REGISTRY} --device-code")),
+        "",
+        LIMIT,
+    )
+    .succeeds();
+    assert!(
+        answer
+            .stdout
+            .contains("it is kept in the Credential Manager, and ends when it is not used"),
+        "{answer:?}"
+    );
     run(windows.nobody("erase"), REGISTRY, LIMIT).succeeds();
-    run(windows.nobody("get"), REGISTRY, LIMIT).succeeds().secret();
+    run(windows.nobody("get"), REGISTRY, LIMIT)
+        .succeeds()
+        .secret();
     run(windows.nobody(&format!("logout {REGISTRY}")), "", LIMIT).succeeds();
     assert_eq!(windows.credentials(), 0);
     run(windows.nobody("get"), REGISTRY, LIMIT).fails();

@@ -25,19 +25,30 @@ pub struct Key {
 impl Key {
     /// The key of a registry and the fingerprint of an identity ([`crate::identity::Identity::fingerprint`]).
     pub fn new(registry: &Registry, identity: &str) -> Self {
-        Self { host: registry.host().to_owned(), identity: identity.to_owned() }
+        Self {
+            host: registry.host().to_owned(),
+            identity: identity.to_owned(),
+        }
     }
 
     /// The key of an identity's access token.
     pub fn of_sign_in(identity: &str) -> Self {
-        Self { host: SIGN_IN.to_owned(), identity: identity.to_owned() }
+        Self {
+            host: SIGN_IN.to_owned(),
+            identity: identity.to_owned(),
+        }
     }
 
     /// The key of the Entra refresh token of a login, which differs whenever `who` does.
     pub fn of_login(who: &str) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, who.as_bytes());
-        let identity = digest.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        Self { host: LOGIN.to_owned(), identity }
+        let identity = digest.as_ref()[..16]
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Self {
+            host: LOGIN.to_owned(),
+            identity,
+        }
     }
 
     /// The registry host.
@@ -82,7 +93,10 @@ impl Key {
     pub(super) fn of(entry: &Entry) -> Option<Self> {
         let (service, user) = entry.get_specifiers()?;
         let (host, identity) = user.split_once(' ')?;
-        (service == SERVICE).then(|| Self { host: host.to_owned(), identity: identity.to_owned() })
+        (service == SERVICE).then(|| Self {
+            host: host.to_owned(),
+            identity: identity.to_owned(),
+        })
     }
 }
 
@@ -96,12 +110,20 @@ pub(super) struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     pub(super) fn new(token: &'a SecretString, renew: SystemTime) -> Self {
-        let renew = renew.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        Self { renew, token: token.expose_secret() }
+        let renew = renew
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        Self {
+            renew,
+            token: token.expose_secret(),
+        }
     }
 
     pub(super) fn bytes(&self) -> keyring_core::Result<Zeroizing<Vec<u8>>> {
-        serde_json::to_vec(self).map(Zeroizing::new).map_err(|error| Error::PlatformFailure(error.into()))
+        serde_json::to_vec(self)
+            .map(Zeroizing::new)
+            .map_err(|error| Error::PlatformFailure(error.into()))
     }
 }
 

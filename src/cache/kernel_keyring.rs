@@ -40,7 +40,11 @@ impl CredentialStoreApi for Store {
         let users = own_keys()?.into_iter().filter_map(|key| {
             let description = describe(key)?;
             // `user;UID;GID;PERMISSIONS;DESCRIPTION` (keyctl_describe(3)).
-            let [kind, _, _, _, description] = description.splitn(5, ';').collect::<Vec<_>>().try_into().ok()?;
+            let [kind, _, _, _, description] = description
+                .splitn(5, ';')
+                .collect::<Vec<_>>()
+                .try_into()
+                .ok()?;
             let user = description.strip_prefix(service)?.strip_prefix(' ')?;
             (kind == User::name()).then(|| user.to_owned())
         });
@@ -65,7 +69,10 @@ struct KernelKey {
 
 impl KernelKey {
     fn entry(service: &str, user: &str) -> Entry {
-        Entry::new_with_credential(Arc::new(Self { service: service.to_owned(), user: user.to_owned() }))
+        Entry::new_with_credential(Arc::new(Self {
+            service: service.to_owned(),
+            user: user.to_owned(),
+        }))
     }
 
     fn description(&self) -> String {
@@ -77,13 +84,17 @@ impl KernelKey {
             Some(keyring) => keyring,
             None => make_own_keyring()?,
         };
-        let mut key = keyring.add_key::<User, _, _>(self.description().as_str(), secret).map_err(failure)?;
+        let mut key = keyring
+            .add_key::<User, _, _>(self.description().as_str(), secret)
+            .map_err(failure)?;
         key.set_permissions(owner_only()).map_err(failure)?;
         self.find().map(drop)
     }
 
     fn find(&self) -> Result<Key> {
-        user_keyring()?.search_for_key::<User, _, _>(self.description().as_str(), None).map_err(failure)
+        user_keyring()?
+            .search_for_key::<User, _, _>(self.description().as_str(), None)
+            .map_err(failure)
     }
 }
 
@@ -107,11 +118,15 @@ impl CredentialApi for KernelKey {
     }
 
     fn update_attributes(&self, attributes: &HashMap<&str, &str>) -> Result<()> {
-        let Some(left) = attributes.get(LIFETIME).and_then(|seconds| seconds.parse().ok()) else {
+        let Some(left) = attributes
+            .get(LIFETIME)
+            .and_then(|seconds| seconds.parse().ok())
+        else {
             return Ok(());
         };
         // Zero would mean "never"; the kernel takes 32 bits.
-        let left = Duration::from_secs(left).clamp(Duration::from_secs(1), Duration::from_secs(u32::MAX.into()));
+        let left = Duration::from_secs(left)
+            .clamp(Duration::from_secs(1), Duration::from_secs(u32::MAX.into()));
         self.find()?.set_timeout(left).map_err(failure)
     }
 
@@ -144,7 +159,10 @@ fn possess_user_keyring() -> Result<()> {
 }
 
 fn own_keyring() -> Result<Option<Keyring>> {
-    match user_keyring()?.search_for_keyring(SERVICE, None).map_err(failure) {
+    match user_keyring()?
+        .search_for_keyring(SERVICE, None)
+        .map_err(failure)
+    {
         Ok(keyring) => Ok(Some(keyring)),
         Err(Error::NoEntry) => Ok(None),
         Err(error) => Err(error),
@@ -160,8 +178,12 @@ fn own_keys() -> Result<Vec<KeyringSerial>> {
         Err(error) => return Err(error),
     };
     let serials = fetch(|buffer| keyctl_read(keyring, Some(buffer.into()))).map_err(failure)?;
-    let serials = serials.chunks_exact(size_of::<i32>()).filter_map(|serial| serial.try_into().ok());
-    Ok(serials.filter_map(|serial| KeyringSerial::new(i32::from_ne_bytes(serial))).collect())
+    let serials = serials
+        .chunks_exact(size_of::<i32>())
+        .filter_map(|serial| serial.try_into().ok());
+    Ok(serials
+        .filter_map(|serial| KeyringSerial::new(i32::from_ne_bytes(serial)))
+        .collect())
 }
 
 /// What the kernel says of a key, without the zero at its end. A key that is gone by now, or whose description is no text, is not ours.

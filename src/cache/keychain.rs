@@ -6,7 +6,9 @@
 //! (`errSecAuthFailed`, `errSecInteractionNotAllowed`) and thus a miss. What cannot be replaced, because another build made it, is deleted
 //! and made anew, which macOS allows, as docker's own `docker-credential-osxkeychain` does with everything.
 
-use keyring_core::api::{Credential, CredentialApi, CredentialPersistence, CredentialStore, CredentialStoreApi};
+use keyring_core::api::{
+    Credential, CredentialApi, CredentialPersistence, CredentialStore, CredentialStoreApi,
+};
 use keyring_core::{Entry, Error, Result};
 use std::any::Any;
 use std::collections::HashMap;
@@ -22,7 +24,8 @@ impl Store {
     /// The login keychain. Errors where questions cannot be switched off.
     pub(super) fn new() -> Result<Self> {
         use security_framework::os::macos::keychain::SecKeychain;
-        let quiet = SecKeychain::disable_user_interaction().map_err(|error| Error::PlatformFailure(error.into()))?;
+        let quiet = SecKeychain::disable_user_interaction()
+            .map_err(|error| Error::PlatformFailure(error.into()))?;
         // Dropping it would switch them on again.
         std::mem::forget(quiet);
         Ok(Self(apple_native_keyring_store::keychain::Store::new()?))
@@ -38,7 +41,12 @@ impl CredentialStoreApi for Store {
         self.0.id()
     }
 
-    fn build(&self, service: &str, user: &str, modifiers: Option<&HashMap<&str, &str>>) -> Result<Entry> {
+    fn build(
+        &self,
+        service: &str,
+        user: &str,
+        modifiers: Option<&HashMap<&str, &str>>,
+    ) -> Result<Entry> {
         Ok(item(self.0.build(service, user, modifiers)?))
     }
 
@@ -65,12 +73,18 @@ fn item(below: Entry) -> Entry {
 
 impl CredentialApi for Item {
     fn set_secret(&self, secret: &[u8]) -> Result<()> {
-        let Err(error) = self.0.set_secret(secret) else { return Ok(()) };
+        let Err(error) = self.0.set_secret(secret) else {
+            return Ok(());
+        };
         match self.0.get_secret().map(Zeroizing::new) {
             // It is not for want of access, and what was there before may still be good.
             Ok(_) | Err(Error::NoEntry) => Err(error),
             // A keychain that is locked gives up nothing, and the first failure says so.
-            Err(_) => self.0.delete_credential().map_err(|_| error).and_then(|()| self.0.set_secret(secret)),
+            Err(_) => self
+                .0
+                .delete_credential()
+                .map_err(|_| error)
+                .and_then(|()| self.0.set_secret(secret)),
         }
     }
 
@@ -133,12 +147,24 @@ mod tests {
 
         fn get_secret(&self) -> Result<Vec<u8>> {
             self.may(false)?;
-            self.0.item.lock().unwrap().as_ref().map(|(_, secret)| secret.clone()).ok_or(Error::NoEntry)
+            self.0
+                .item
+                .lock()
+                .unwrap()
+                .as_ref()
+                .map(|(_, secret)| secret.clone())
+                .ok_or(Error::NoEntry)
         }
 
         fn delete_credential(&self) -> Result<()> {
             self.may(true)?;
-            self.0.item.lock().unwrap().take().map(drop).ok_or(Error::NoEntry)
+            self.0
+                .item
+                .lock()
+                .unwrap()
+                .take()
+                .map(drop)
+                .ok_or(Error::NoEntry)
         }
 
         fn get_credential(&self) -> Result<Option<Arc<Credential>>> {
@@ -157,7 +183,12 @@ mod tests {
     #[test]
     fn what_another_build_made_is_a_miss_and_made_anew() {
         let chain = Arc::new(Chain::default());
-        let of = |build| item(Entry::new_with_credential(Arc::new(Build(chain.clone(), build))));
+        let of = |build| {
+            item(Entry::new_with_credential(Arc::new(Build(
+                chain.clone(),
+                build,
+            ))))
+        };
         of("old").set_secret(b"one").unwrap();
         assert!(of("new").get_secret().is_err());
         of("new").set_secret(b"two").unwrap();
@@ -168,18 +199,37 @@ mod tests {
     #[test]
     fn what_is_written_is_found_by_search() {
         let store = Store(keyring_core::mock::Store::new().unwrap());
-        store.build("s", "u", None).unwrap().set_secret(b"x").unwrap();
+        store
+            .build("s", "u", None)
+            .unwrap()
+            .set_secret(b"x")
+            .unwrap();
         let found = store.search(&HashMap::from([("service", "s")])).unwrap();
-        assert_eq!((found[0].get_secret().unwrap(), found[0].get_specifiers().unwrap().1), (b"x".to_vec(), "u".to_owned()));
+        assert_eq!(
+            (
+                found[0].get_secret().unwrap(),
+                found[0].get_specifiers().unwrap().1
+            ),
+            (b"x".to_vec(), "u".to_owned())
+        );
     }
 
     #[test]
     fn a_locked_keychain_keeps_what_it_has() {
         let chain = Arc::new(Chain::default());
-        let entry = item(Entry::new_with_credential(Arc::new(Build(chain.clone(), "one"))));
+        let entry = item(Entry::new_with_credential(Arc::new(Build(
+            chain.clone(),
+            "one",
+        ))));
         entry.set_secret(b"one").unwrap();
         *chain.is_locked.lock().unwrap() = true;
-        assert!(entry.set_secret(b"two").unwrap_err().to_string().contains("errSecInteractionNotAllowed"));
+        assert!(
+            entry
+                .set_secret(b"two")
+                .unwrap_err()
+                .to_string()
+                .contains("errSecInteractionNotAllowed")
+        );
         *chain.is_locked.lock().unwrap() = false;
         assert_eq!(entry.get_secret().unwrap(), b"one");
     }

@@ -41,22 +41,42 @@ pub struct Place {
 impl Cache {
     /// The Entra refresh token of a login: the newest, since a store that is locked keeps an older one unseen.
     pub fn login(&self, key: &Key, now: SystemTime) -> Option<SecretString> {
-        let kept = self.stores.iter().filter_map(|store| told(store, "look-up", read(store, key)));
-        kept.filter(|(_, ends)| now < *ends).max_by_key(|(_, ends)| *ends).map(|(secret, _)| secret)
+        let kept = self
+            .stores
+            .iter()
+            .filter_map(|store| told(store, "look-up", read(store, key)));
+        kept.filter(|(_, ends)| now < *ends)
+            .max_by_key(|(_, ends)| *ends)
+            .map(|(secret, _)| secret)
     }
 
     /// Keeps the Entra refresh token of a login, and says in which store. The error is what each store said; an older one is still where it
     /// was then, and may be good.
-    pub fn put_login(&self, key: &Key, token: &SecretString, now: SystemTime) -> Result<Place, Vec<String>> {
+    pub fn put_login(
+        &self,
+        key: &Key,
+        token: &SecretString,
+        now: SystemTime,
+    ) -> Result<Place, Vec<String>> {
         let stores = self.longest_first();
         let mut problems = vec![];
         for (lasts, store) in &stores {
             match write(store, key, &Stored::new(token, now + UNUSED), UNUSED) {
                 Ok(()) => {
                     // An older one is of no use elsewhere.
-                    let others = stores.iter().map(|(_, other)| other).filter(|other| !Arc::ptr_eq(other, store));
-                    let cleared = others.filter(|other| clear(other, key).is_ok()).map(|other| other.vendor()).collect();
-                    return Ok(Place { store: store.vendor(), lasts: *lasts, cleared });
+                    let others = stores
+                        .iter()
+                        .map(|(_, other)| other)
+                        .filter(|other| !Arc::ptr_eq(other, store));
+                    let cleared = others
+                        .filter(|other| clear(other, key).is_ok())
+                        .map(|other| other.vendor())
+                        .collect();
+                    return Ok(Place {
+                        store: store.vendor(),
+                        lasts: *lasts,
+                        cleared,
+                    });
                 }
                 Err(error) => problems.push(format!("{}: {}", store.vendor(), reason(&error))),
             }
@@ -91,7 +111,9 @@ impl Cache {
         if let Some(name) = kept_in.iter().find(|name| !is_here(name)) {
             problem = Some(format!("{name}: this system has none"));
         }
-        problem.map_or(Ok(()), |problem| Err(crate::error::Error::NotForgotten { problem }))
+        problem.map_or(Ok(()), |problem| {
+            Err(crate::error::Error::NotForgotten { problem })
+        })
     }
 
     /// Forgets what is kept under keys that are meant, logins among them, in every store. Returns how many entries there were. Errors when a
@@ -103,7 +125,11 @@ impl Cache {
 
     /// The same stores, the one that keeps a login longest first.
     fn longest_first(&self) -> Vec<(Lasts, Arc<CredentialStore>)> {
-        let mut stores: Vec<_> = self.stores.iter().map(|store| (lasts(&store.persistence()), store.clone())).collect();
+        let mut stores: Vec<_> = self
+            .stores
+            .iter()
+            .map(|store| (lasts(&store.persistence()), store.clone()))
+            .collect();
         stores.sort_by_key(|(lasts, _)| *lasts);
         stores
     }
@@ -113,10 +139,18 @@ impl Cache {
 fn clear(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<()> {
     let cleared = match entry(store, key).and_then(|entry| entry.delete_credential()) {
         // Of what is locked, not everything need be found by its name.
-        Err(Error::NoEntry) => store.search(&HashMap::from([("service", SERVICE)])).map(drop),
+        Err(Error::NoEntry) => store
+            .search(&HashMap::from([("service", SERVICE)]))
+            .map(drop),
         deleted => deleted,
     };
-    cleared.inspect_err(|error| debug!(store = store.vendor(), problem = reason(error), "clearing did not work"))
+    cleared.inspect_err(|error| {
+        debug!(
+            store = store.vendor(),
+            problem = reason(error),
+            "clearing did not work"
+        );
+    })
 }
 
 fn lasts(persistence: &CredentialPersistence) -> Lasts {
@@ -141,29 +175,56 @@ mod tests {
     fn a_login_is_kept_for_ninety_days_and_is_no_registry() {
         let cache = Cache::over(vec![mock::Store::new().unwrap()]);
         let (alice, bob) = (Key::of_login("alice"), Key::of_login("bob"));
-        cache.put_login(&alice, &"entra refresh token".into(), NOW).unwrap();
-        assert_eq!(cache.login(&alice, NOW).unwrap().expose_secret(), "entra refresh token");
+        cache
+            .put_login(&alice, &"entra refresh token".into(), NOW)
+            .unwrap();
+        assert_eq!(
+            cache.login(&alice, NOW).unwrap().expose_secret(),
+            "entra refresh token"
+        );
         assert!(cache.login(&bob, NOW).is_none() && cache.login(&alice, NOW + UNUSED).is_none());
         assert!(cache.list(NOW).is_empty());
-        cache.erase(&crate::registry::Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW).unwrap();
-        assert!(cache.login(&alice, NOW).is_some(), "a registry is not a login");
+        cache
+            .erase(
+                &crate::registry::Registry::parse("contoso.azurecr.io", &[]).unwrap(),
+                NOW,
+            )
+            .unwrap();
+        assert!(
+            cache.login(&alice, NOW).is_some(),
+            "a registry is not a login"
+        );
         assert_eq!(cache.forget(|key| *key == alice).unwrap(), 1);
         assert!(cache.login(&alice, NOW).is_none());
     }
 
     #[test]
     fn the_newest_token_of_a_login_is_the_one() {
-        let (one, two): (Arc<CredentialStore>, Arc<CredentialStore>) = (mock::Store::new().unwrap(), mock::Store::new().unwrap());
+        let (one, two): (Arc<CredentialStore>, Arc<CredentialStore>) =
+            (mock::Store::new().unwrap(), mock::Store::new().unwrap());
         let key = Key::of_login("alice");
         // The first store was locked when the second token came.
-        Cache::over(vec![one.clone()]).put_login(&key, &"old".into(), NOW).unwrap();
-        Cache::over(vec![two.clone()]).put_login(&key, &"new".into(), NOW + Duration::from_secs(60)).unwrap();
-        assert_eq!(Cache::over(vec![one, two]).login(&key, NOW).unwrap().expose_secret(), "new");
+        Cache::over(vec![one.clone()])
+            .put_login(&key, &"old".into(), NOW)
+            .unwrap();
+        Cache::over(vec![two.clone()])
+            .put_login(&key, &"new".into(), NOW + Duration::from_secs(60))
+            .unwrap();
+        assert_eq!(
+            Cache::over(vec![one, two])
+                .login(&key, NOW)
+                .unwrap()
+                .expose_secret(),
+            "new"
+        );
     }
 
     /// A store that says of itself how long it keeps things.
     fn lasting(persistence: fn() -> CredentialPersistence) -> Arc<CredentialStore> {
-        Arc::new(Lasting { below: mock::Store::new().unwrap(), persistence })
+        Arc::new(Lasting {
+            below: mock::Store::new().unwrap(),
+            persistence,
+        })
     }
 
     #[derive(Debug)]
@@ -181,7 +242,12 @@ mod tests {
             self.below.id()
         }
 
-        fn build(&self, service: &str, user: &str, _: Option<&HashMap<&str, &str>>) -> keyring_core::Result<Entry> {
+        fn build(
+            &self,
+            service: &str,
+            user: &str,
+            _: Option<&HashMap<&str, &str>>,
+        ) -> keyring_core::Result<Entry> {
             self.below.build(service, user, None)
         }
 
@@ -208,8 +274,13 @@ mod tests {
             (vec![until_logout()], Lasts::UntilSessionEnds),
             (vec![silent()], Lasts::UntilSessionEnds),
         ] {
-            let place = Cache::over(stores).put_login(&Key::of_login("alice"), &"token".into(), NOW).unwrap();
-            assert_eq!((place.lasts, place.store), (expected, format!("{expected:?}")));
+            let place = Cache::over(stores)
+                .put_login(&Key::of_login("alice"), &"token".into(), NOW)
+                .unwrap();
+            assert_eq!(
+                (place.lasts, place.store),
+                (expected, format!("{expected:?}"))
+            );
         }
     }
 
@@ -219,10 +290,16 @@ mod tests {
         let cache = Cache::over(vec![store.clone()]);
         cache.takes_logins().unwrap();
         let entry = trial::entry(&store).unwrap();
-        assert!(matches!(entry.get_secret(), Err(Error::NoEntry)), "the trial is not left behind");
+        assert!(
+            matches!(entry.get_secret(), Err(Error::NoEntry)),
+            "the trial is not left behind"
+        );
         fails_once(&entry);
         let problems = cache.takes_logins().unwrap_err();
-        assert!(problems.len() == 1 && problems[0].contains("locked"), "{problems:?}");
+        assert!(
+            problems.len() == 1 && problems[0].contains("locked"),
+            "{problems:?}"
+        );
         assert!(Cache::over(vec![]).takes_logins().unwrap_err().is_empty());
     }
 

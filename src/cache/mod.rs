@@ -43,7 +43,10 @@ pub const SERVICE: &str = "docker-credential-acrscoped";
 pub(crate) const KERNEL_KEYRING: &str = "kernel keyring";
 
 /// How long all calls of one process together wait for a store that somebody else answers.
-#[cfg_attr(not(any(target_os = "linux", target_os = "macos", windows)), expect(dead_code, reason = "there is no store"))]
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "macos", windows)),
+    expect(dead_code, reason = "there is no store")
+)]
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The stores in use, in order.
@@ -91,7 +94,9 @@ impl Cache {
 
     /// The token under a key if some store has one that is still valid.
     pub fn get(&self, key: &Key, now: SystemTime) -> Option<RefreshToken> {
-        self.find(key, |secret, renew| RefreshToken::restored(secret, renew).filter(|token| token.is_valid(now)))
+        self.find(key, |secret, renew| {
+            RefreshToken::restored(secret, renew).filter(|token| token.is_valid(now))
+        })
     }
 
     /// Remembers a token in the first store that takes it. A token that does not say when it ends is not kept.
@@ -101,7 +106,12 @@ impl Cache {
     }
 
     /// The access token of an identity, while it can still be used for another registry.
-    pub fn access_token(&self, key: &Key, audience: &Audience, now: SystemTime) -> Option<AccessToken> {
+    pub fn access_token(
+        &self,
+        key: &Key,
+        audience: &Audience,
+        now: SystemTime,
+    ) -> Option<AccessToken> {
         self.find(key, |secret, usable_until| {
             let token = AccessToken::new(secret, audience).ok()?;
             // What is in the token counts as much as what was noted beside it.
@@ -113,15 +123,27 @@ impl Cache {
     /// Remembers an access token for as long as it can be used.
     pub fn put_access_token(&self, key: &Key, token: &AccessToken, now: SystemTime) {
         let ends = token.usable_until().filter(|ends| now < *ends);
-        self.keep(key, &Stored::new(token.secret(), ends.unwrap_or(now)), ends, now);
+        self.keep(
+            key,
+            &Stored::new(token.secret(), ends.unwrap_or(now)),
+            ends,
+            now,
+        );
     }
 
-    fn find<T>(&self, key: &Key, accept: impl Fn(SecretString, SystemTime) -> Option<T>) -> Option<T> {
+    fn find<T>(
+        &self,
+        key: &Key,
+        accept: impl Fn(SecretString, SystemTime) -> Option<T>,
+    ) -> Option<T> {
         self.stores.iter().find_map(|store| {
             let (secret, time) = told(store, "look-up", read(store, key))?;
             let accepted = accept(secret, time);
             if accepted.is_none() {
-                debug!(store = store.vendor(), "the cached token has expired or is malformed");
+                debug!(
+                    store = store.vendor(),
+                    "the cached token has expired or is malformed"
+                );
             }
             accepted
         })
@@ -138,7 +160,11 @@ impl Cache {
                 break;
             }
             // An older token there would be found before the new one in the next store.
-            told(store, "clearing", entry(store, key).and_then(|entry| entry.delete_credential()));
+            told(
+                store,
+                "clearing",
+                entry(store, key).and_then(|entry| entry.delete_credential()),
+            );
         }
     }
 
@@ -150,12 +176,19 @@ impl Cache {
         let entries = self.entries(&unsearched);
         let is_of = |key: &Key| key.host() == registry.host();
         let is_needed = |access: &Key| {
-            let is_other = |key: &Key| key.is_of_registry() && !is_of(key) && key.is_of_same_identity(access);
-            entries.iter().any(|(_, key, entry)| is_other(key) && valid(entry, now).is_some())
+            let is_other =
+                |key: &Key| key.is_of_registry() && !is_of(key) && key.is_of_same_identity(access);
+            entries
+                .iter()
+                .any(|(_, key, entry)| is_other(key) && valid(entry, now).is_some())
         };
-        let erased = delete(&entries, |key| is_of(key) || (key.is_of_sign_in() && !is_needed(key)));
+        let erased = delete(&entries, |key| {
+            is_of(key) || (key.is_of_sign_in() && !is_needed(key))
+        });
         let host = registry.host().to_owned();
-        erased.map(drop).map_err(|problem| crate::error::Error::NotErased { host, problem })
+        erased
+            .map(drop)
+            .map_err(|problem| crate::error::Error::NotErased { host, problem })
     }
 
     /// Everything of ours in every store. Of one that cannot be searched a warning tells what that means.
@@ -163,7 +196,11 @@ impl Cache {
         let mut entries = Vec::new();
         for store in &self.stores {
             let found = keys(store).unwrap_or_else(|error| {
-                warn!("{} cannot be searched: {}; {unsearched}", store.vendor(), reason(&error));
+                warn!(
+                    "{} cannot be searched: {}; {unsearched}",
+                    store.vendor(),
+                    reason(&error)
+                );
                 vec![]
             });
             entries.extend(found.into_iter().map(|(key, entry)| (store, key, entry)));
@@ -179,7 +216,11 @@ impl Cache {
                 if !key.is_of_registry() || listed.iter().any(|kept| kept.key == key) {
                     continue;
                 }
-                listed.extend(valid(&entry, now).map(|token| Kept { key, store: store.vendor(), token }));
+                listed.extend(valid(&entry, now).map(|token| Kept {
+                    key,
+                    store: store.vendor(),
+                    token,
+                }));
             }
         }
         listed
@@ -189,15 +230,22 @@ impl Cache {
 /// The store of macOS.
 #[cfg(target_os = "macos")]
 fn own(patience: Duration) -> Option<Arc<CredentialStore>> {
-    let store = keychain::Store::new().inspect_err(|error| debug!(problem = reason(error), "there is no keychain")).ok()?;
-    Some(Arc::new(patient::Store::new(Arc::new(store), patience.min(PATIENCE))))
+    let store = keychain::Store::new()
+        .inspect_err(|error| debug!(problem = reason(error), "there is no keychain"))
+        .ok()?;
+    Some(Arc::new(patient::Store::new(
+        Arc::new(store),
+        patience.min(PATIENCE),
+    )))
 }
 
 /// The store of Windows. What is in it stays on this machine, and does not go with a roaming profile.
 #[cfg(windows)]
 fn own(patience: Duration) -> Option<Arc<CredentialStore>> {
     let below = windows_native_keyring_store::Store::new();
-    let below = below.inspect_err(|error| debug!(problem = reason(error), "there is no Credential Manager")).ok()?;
+    let below = below
+        .inspect_err(|error| debug!(problem = reason(error), "there is no Credential Manager"))
+        .ok()?;
     let store = split::Store {
         name: "Credential Manager",
         below,
@@ -206,7 +254,10 @@ fn own(patience: Duration) -> Option<Arc<CredentialStore>> {
         // The names of its entries end with our service.
         search: HashMap::from([("pattern", r"\.docker-credential-acrscoped(-[a-z]+)*$")]),
     };
-    Some(Arc::new(patient::Store::new(Arc::new(store), patience.min(PATIENCE))))
+    Some(Arc::new(patient::Store::new(
+        Arc::new(store),
+        patience.min(PATIENCE),
+    )))
 }
 
 /// A system of which no store is known.
@@ -227,7 +278,10 @@ pub struct Kept {
 }
 
 /// Deletes the entries that are meant, and says how many there were, or what the last store that did not give one up said.
-fn delete(entries: &[(&Arc<CredentialStore>, Key, Entry)], is_meant: impl Fn(&Key) -> bool) -> Result<usize, String> {
+fn delete(
+    entries: &[(&Arc<CredentialStore>, Key, Entry)],
+    is_meant: impl Fn(&Key) -> bool,
+) -> Result<usize, String> {
     let (mut count, mut problem) = (0, None);
     for (store, _, entry) in entries.iter().filter(|(_, key, _)| is_meant(key)) {
         match entry.delete_credential() {
@@ -251,21 +305,35 @@ fn keys(store: &Arc<CredentialStore>) -> keyring_core::Result<Vec<(Key, Entry)>>
         Err(Error::NotSupportedByStore(_)) => vec![],
         found => found?,
     };
-    Ok(found.into_iter().filter_map(|entry| Some((Key::of(&entry)?, entry))).collect())
+    Ok(found
+        .into_iter()
+        .filter_map(|entry| Some((Key::of(&entry)?, entry)))
+        .collect())
 }
 
 fn entry(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<Entry> {
     store.build(SERVICE, &key.user(), None)
 }
 
-fn read(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<(SecretString, SystemTime)> {
+fn read(
+    store: &Arc<CredentialStore>,
+    key: &Key,
+) -> keyring_core::Result<(SecretString, SystemTime)> {
     entry::parse(&Zeroizing::new(entry(store, key)?.get_secret()?))
 }
 
-fn write(store: &Arc<CredentialStore>, key: &Key, stored: &Stored<'_>, left: Duration) -> keyring_core::Result<()> {
+fn write(
+    store: &Arc<CredentialStore>,
+    key: &Key,
+    stored: &Stored<'_>,
+    left: Duration,
+) -> keyring_core::Result<()> {
     let entry = entry(store, key)?;
     entry.set_secret(&stored.bytes()?)?;
-    match entry.update_attributes(&HashMap::from([(LIFETIME, left.as_secs().to_string().as_str())])) {
+    match entry.update_attributes(&HashMap::from([(
+        LIFETIME,
+        left.as_secs().to_string().as_str(),
+    )])) {
         // Not every store can end an entry by itself; `exp` in the token is what counts.
         Err(Error::NotSupportedByStore(_)) => Ok(()),
         result => result,
@@ -281,7 +349,11 @@ fn told<T>(store: &Arc<CredentialStore>, what: &str, result: keyring_core::Resul
         Ok(value) => Some(value),
         Err(Error::NoEntry) => None,
         Err(error) => {
-            debug!(store = store.vendor(), problem = reason(&error), "{what} did not work");
+            debug!(
+                store = store.vendor(),
+                problem = reason(&error),
+                "{what} did not work"
+            );
             None
         }
     }
@@ -290,7 +362,9 @@ fn told<T>(store: &Arc<CredentialStore>, what: &str, result: keyring_core::Resul
 /// A store's failure in words. Some variants carry the secret's bytes, which their own text may show: those are named only.
 fn reason(error: &Error) -> String {
     match error {
-        Error::BadEncoding(_) | Error::BadDataFormat(..) | Error::Ambiguous(_) => "unreadable entry".into(),
+        Error::BadEncoding(_) | Error::BadDataFormat(..) | Error::Ambiguous(_) => {
+            "unreadable entry".into()
+        }
         Error::NotSupportedByStore(problem) => crate::error::printable(problem),
         other => crate::error::printable(&other.to_string()),
     }
@@ -339,16 +413,28 @@ mod tests {
     #[test]
     fn an_identity_never_sees_another_identitys_token() {
         let cache = Cache::over(vec![mock_store()]);
-        cache.put(&key("contoso.azurecr.io", "alice"), &token("a", 10_800), NOW);
+        cache.put(
+            &key("contoso.azurecr.io", "alice"),
+            &token("a", 10_800),
+            NOW,
+        );
         assert!(cache.get(&key("contoso.azurecr.io", "bob"), NOW).is_none());
-        assert!(cache.get(&key("fabrikam.azurecr.io", "alice"), NOW).is_none());
+        assert!(
+            cache
+                .get(&key("fabrikam.azurecr.io", "alice"), NOW)
+                .is_none()
+        );
     }
 
     #[test]
     fn an_expired_or_endless_token_is_neither_kept_nor_listed() {
         let cache = Cache::over(vec![mock_store()]);
         let key = key("contoso.azurecr.io", "alice");
-        cache.put(&key, &RefreshToken::received("opaque".into(), NOW).unwrap(), NOW);
+        cache.put(
+            &key,
+            &RefreshToken::received("opaque".into(), NOW).unwrap(),
+            NOW,
+        );
         assert!(cache.get(&key, NOW).is_none());
         cache.put(&key, &token("a", 200), NOW);
         let later = NOW + Duration::from_secs(200);
@@ -360,10 +446,20 @@ mod tests {
     fn erase_forgets_a_host_for_every_identity_and_no_other_host() {
         let cache = Cache::over(vec![mock_store(), mock_store()]);
         for identity in ["alice", "bob"] {
-            cache.put(&key("contoso.azurecr.io", identity), &token(identity, 10_800), NOW);
+            cache.put(
+                &key("contoso.azurecr.io", identity),
+                &token(identity, 10_800),
+                NOW,
+            );
         }
-        cache.put(&key("fabrikam.azurecr.io", "alice"), &token("f", 10_800), NOW);
-        cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW).unwrap();
+        cache.put(
+            &key("fabrikam.azurecr.io", "alice"),
+            &token("f", 10_800),
+            NOW,
+        );
+        cache
+            .erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW)
+            .unwrap();
         assert_eq!(keys_of(&cache), [key("fabrikam.azurecr.io", "alice")]);
     }
 
@@ -373,11 +469,20 @@ mod tests {
         let cache = Cache::over(vec![stuck.clone(), mock_store()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(&key, &token("a", 10_800), NOW);
-        let entry = keyring_core::api::CredentialStoreApi::build(&*stuck, SERVICE, &key.user(), None).unwrap();
+        let entry =
+            keyring_core::api::CredentialStoreApi::build(&*stuck, SERVICE, &key.user(), None)
+                .unwrap();
         let credential: &mock::Cred = entry.as_any().downcast_ref().unwrap();
         credential.set_error(Error::NoStorageAccess("locked".into()));
-        let error = cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW).unwrap_err();
-        assert!(error.to_string().starts_with("a cached token of contoso.azurecr.io could not be erased: "), "{error}");
+        let error = cache
+            .erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW)
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("a cached token of contoso.azurecr.io could not be erased: "),
+            "{error}"
+        );
     }
 
     #[test]
@@ -386,7 +491,9 @@ mod tests {
         let cache = Cache::over(vec![full.clone(), mock_store()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(&key, &token("old", 10_800), NOW);
-        let entry = keyring_core::api::CredentialStoreApi::build(&*full, SERVICE, &key.user(), None).unwrap();
+        let entry =
+            keyring_core::api::CredentialStoreApi::build(&*full, SERVICE, &key.user(), None)
+                .unwrap();
         let credential: &mock::Cred = entry.as_any().downcast_ref().unwrap();
         credential.set_error(Error::TooLong("secret".into(), 0));
         let new = token("new", 10_800);
@@ -399,22 +506,36 @@ mod tests {
     fn bytes_that_are_not_ours_are_a_miss() {
         let store = mock_store();
         let key = key("contoso.azurecr.io", "alice");
-        let entry = |renew: u64, token: &str| serde_json::json!({ "renew": renew, "token": token }).to_string();
+        let entry = |renew: u64, token: &str| {
+            serde_json::json!({ "renew": renew, "token": token }).to_string()
+        };
         let good = secret(&token("a", 10_800));
-        let [quote, line, long] = ["'", "\n", &"x".repeat(16 * 1024)].map(|end| entry(5_400, &format!("{good}{end}")));
+        let [quote, line, long] =
+            ["'", "\n", &"x".repeat(16 * 1024)].map(|end| entry(5_400, &format!("{good}{end}")));
         let [far, late] = [u64::MAX, 253_402_300_800].map(|renew| entry(renew, &good));
-        for bytes in ["canary", "{}", "\u{ff}", &quote, &line, &long, &far, &late].map(str::as_bytes) {
-            store.build(SERVICE, &key.user(), None).unwrap().set_secret(bytes).unwrap();
+        for bytes in
+            ["canary", "{}", "\u{ff}", &quote, &line, &long, &far, &late].map(str::as_bytes)
+        {
+            store
+                .build(SERVICE, &key.user(), None)
+                .unwrap()
+                .set_secret(bytes)
+                .unwrap();
             let cache = Cache::over(vec![store.clone()]);
             assert!(cache.get(&key, NOW).is_none() && cache.list(NOW).is_empty());
         }
-        store.build(SERVICE, &key.user(), None).unwrap().set_secret(entry(5_400, &good).as_bytes()).unwrap();
+        store
+            .build(SERVICE, &key.user(), None)
+            .unwrap()
+            .set_secret(entry(5_400, &good).as_bytes())
+            .unwrap();
         assert!(Cache::over(vec![store]).get(&key, NOW).is_some());
     }
 
     fn access_token(name: &str, seconds: u64) -> AccessToken {
-        let payload =
-            encode_url_safe(format!(r#"{{"aud":"https://containerregistry.azure.net","exp":{seconds},"jti":"{name}"}}"#));
+        let payload = encode_url_safe(format!(
+            r#"{{"aud":"https://containerregistry.azure.net","exp":{seconds},"jti":"{name}"}}"#
+        ));
         let jwt = format!("e30.{}.c2ln", payload.trim_end_matches('='));
         AccessToken::new(jwt.into(), &Audience::default()).unwrap()
     }
@@ -424,13 +545,23 @@ mod tests {
         let cache = Cache::over(vec![mock_store()]);
         let (alice, bob) = (Key::of_sign_in("alice"), Key::of_sign_in("bob"));
         cache.put_access_token(&alice, &access_token("a", 3_600), NOW);
-        let found = |key: &Key, seconds: u64| cache.access_token(key, &Audience::default(), NOW + Duration::from_secs(seconds));
+        let found = |key: &Key, seconds: u64| {
+            cache.access_token(
+                key,
+                &Audience::default(),
+                NOW + Duration::from_secs(seconds),
+            )
+        };
         assert!(found(&alice, 3_299).unwrap().is(&access_token("a", 3_600)));
         assert!(found(&alice, 3_300).is_none() && found(&bob, 0).is_none());
         let other = Audience::parse("https://registries.fabrikam.example").unwrap();
         assert!(cache.access_token(&alice, &other, NOW).is_none());
         assert!(cache.list(NOW).is_empty());
-        cache.put_access_token(&bob, &AccessToken::new("opaque".into(), &Audience::default()).unwrap(), NOW);
+        cache.put_access_token(
+            &bob,
+            &AccessToken::new("opaque".into(), &Audience::default()).unwrap(),
+            NOW,
+        );
         assert!(found(&bob, 0).is_none());
     }
 
@@ -438,19 +569,50 @@ mod tests {
     fn an_access_token_goes_with_the_last_registry_of_its_identity() {
         let cache = Cache::over(vec![mock_store(), mock_store()]);
         for identity in ["alice", "bob"] {
-            cache.put_access_token(&Key::of_sign_in(identity), &access_token(identity, 3_600), NOW);
-            cache.put(&key("contoso.azurecr.io", identity), &token(identity, 10_800), NOW);
+            cache.put_access_token(
+                &Key::of_sign_in(identity),
+                &access_token(identity, 3_600),
+                NOW,
+            );
+            cache.put(
+                &key("contoso.azurecr.io", identity),
+                &token(identity, 10_800),
+                NOW,
+            );
         }
-        cache.put(&key("fabrikam.azurecr.io", "alice"), &token("f", 10_800), NOW);
-        let is_kept = |identity: &str| cache.access_token(&Key::of_sign_in(identity), &Audience::default(), NOW).is_some();
-        cache.erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW).unwrap();
+        cache.put(
+            &key("fabrikam.azurecr.io", "alice"),
+            &token("f", 10_800),
+            NOW,
+        );
+        let is_kept = |identity: &str| {
+            cache
+                .access_token(&Key::of_sign_in(identity), &Audience::default(), NOW)
+                .is_some()
+        };
+        cache
+            .erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW)
+            .unwrap();
         assert!(is_kept("alice") && !is_kept("bob"));
-        cache.erase(&Registry::parse("other.azurecr.io", &[]).unwrap(), NOW).unwrap();
+        cache
+            .erase(&Registry::parse("other.azurecr.io", &[]).unwrap(), NOW)
+            .unwrap();
         assert!(is_kept("alice"));
-        cache.put_access_token(&Key::of_sign_in("carol"), &access_token("carol", 3_600), NOW);
-        cache.erase(&Registry::parse("other.azurecr.io", &[]).unwrap(), NOW).unwrap();
-        assert!(!is_kept("carol"), "whose exchange was refused has no registry at all");
-        cache.erase(&Registry::parse("fabrikam.azurecr.io", &[]).unwrap(), NOW).unwrap();
+        cache.put_access_token(
+            &Key::of_sign_in("carol"),
+            &access_token("carol", 3_600),
+            NOW,
+        );
+        cache
+            .erase(&Registry::parse("other.azurecr.io", &[]).unwrap(), NOW)
+            .unwrap();
+        assert!(
+            !is_kept("carol"),
+            "whose exchange was refused has no registry at all"
+        );
+        cache
+            .erase(&Registry::parse("fabrikam.azurecr.io", &[]).unwrap(), NOW)
+            .unwrap();
         assert!(!is_kept("alice"));
     }
 

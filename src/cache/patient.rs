@@ -3,7 +3,9 @@
 //! Keychain and Credential Manager are answered by a service of the system and take no time limit, so that each question is put in a
 //! thread of its own. One that is never answered ends with this process.
 
-use keyring_core::api::{Credential, CredentialApi, CredentialPersistence, CredentialStore, CredentialStoreApi};
+use keyring_core::api::{
+    Credential, CredentialApi, CredentialPersistence, CredentialStore, CredentialStoreApi,
+};
 use keyring_core::{Entry, Error, Result};
 use std::any::Any;
 use std::collections::HashMap;
@@ -20,10 +22,16 @@ pub(super) struct Store {
 impl Store {
     /// A store that keeps its caller waiting for `patience` at most, all questions together.
     pub(super) fn new(below: Arc<CredentialStore>, patience: Duration) -> Self {
-        Self { below, left: Arc::new(Mutex::new(patience)) }
+        Self {
+            below,
+            left: Arc::new(Mutex::new(patience)),
+        }
     }
 
-    fn ask<T: Send + 'static>(&self, question: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let mut left = self.left.lock().map_err(|_| unanswered())?;
         if left.is_zero() {
             return Err(unanswered());
@@ -38,7 +46,10 @@ impl Store {
     }
 
     fn entry(&self, below: Entry) -> Entry {
-        Entry::new_with_credential(Arc::new(Asked { store: self.clone(), below: Arc::new(below) }))
+        Entry::new_with_credential(Arc::new(Asked {
+            store: self.clone(),
+            below: Arc::new(below),
+        }))
     }
 }
 
@@ -55,16 +66,32 @@ impl CredentialStoreApi for Store {
         self.below.id()
     }
 
-    fn build(&self, service: &str, user: &str, modifiers: Option<&HashMap<&str, &str>>) -> Result<Entry> {
+    fn build(
+        &self,
+        service: &str,
+        user: &str,
+        modifiers: Option<&HashMap<&str, &str>>,
+    ) -> Result<Entry> {
         // A name; nobody is asked.
-        self.below.build(service, user, modifiers).map(|below| self.entry(below))
+        self.below
+            .build(service, user, modifiers)
+            .map(|below| self.entry(below))
     }
 
     fn search(&self, spec: &HashMap<&str, &str>) -> Result<Vec<Entry>> {
         let below = self.below.clone();
-        let spec: HashMap<String, String> = spec.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let found =
-            self.ask(move || below.search(&spec.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()))?;
+        let spec: HashMap<String, String> = spec
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        let found = self.ask(move || {
+            below.search(
+                &spec
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()))
+                    .collect(),
+            )
+        })?;
         Ok(found.into_iter().map(|below| self.entry(below)).collect())
     }
 
@@ -85,7 +112,10 @@ struct Asked {
 }
 
 impl Asked {
-    fn ask<T: Send + 'static>(&self, question: impl FnOnce(&Entry) -> Result<T> + Send + 'static) -> Result<T> {
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Entry) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let below = self.below.clone();
         self.store.ask(move || question(&below))
     }
@@ -106,7 +136,8 @@ impl CredentialApi for Asked {
     }
 
     fn get_credential(&self) -> Result<Option<Arc<Credential>>> {
-        self.ask(|below| below.get_credential().map(drop)).map(|()| None)
+        self.ask(|below| below.get_credential().map(drop))
+            .map(|()| None)
     }
 
     fn get_specifiers(&self) -> Option<(String, String)> {
@@ -135,7 +166,12 @@ mod tests {
             String::new()
         }
 
-        fn build(&self, service: &str, user: &str, _: Option<&HashMap<&str, &str>>) -> Result<Entry> {
+        fn build(
+            &self,
+            service: &str,
+            user: &str,
+            _: Option<&HashMap<&str, &str>>,
+        ) -> Result<Entry> {
             self.0.build(service, user, None)
         }
 
@@ -159,26 +195,43 @@ mod tests {
         let entry = store.build("s", "u", None).unwrap();
         assert!(matches!(entry.get_secret(), Err(Error::NoEntry)));
         entry.set_secret(b"x").unwrap();
-        assert_eq!(store.search(&HashMap::from([("service", "s")])).unwrap()[0].get_secret().unwrap(), b"x");
+        assert_eq!(
+            store.search(&HashMap::from([("service", "s")])).unwrap()[0]
+                .get_secret()
+                .unwrap(),
+            b"x"
+        );
         assert_eq!(entry.get_specifiers().unwrap(), ("s".into(), "u".into()));
         assert_eq!(store.vendor(), store.below.vendor());
         entry.delete_credential().unwrap();
         assert!(matches!(entry.get_secret(), Err(Error::NoEntry)));
-        assert!(matches!(entry.get_credential(), Err(Error::NoEntry)), "it is there no more");
+        assert!(
+            matches!(entry.get_credential(), Err(Error::NoEntry)),
+            "it is there no more"
+        );
     }
 
     #[test]
     fn a_store_that_does_not_answer_is_given_up_once_for_all() {
         let gate = Arc::new(Mutex::new(()));
-        let store = Store::new(Arc::new(Stuck(mock::Store::new().unwrap(), gate.clone())), Duration::from_millis(50));
+        let store = Store::new(
+            Arc::new(Stuck(mock::Store::new().unwrap(), gate.clone())),
+            Duration::from_millis(50),
+        );
         let closed = gate.lock().unwrap();
         let started = Instant::now();
         for _ in 0..50 {
             let error = store.search(&HashMap::new()).unwrap_err();
             assert!(matches!(error, Error::NoStorageAccess(_)), "{error}");
         }
-        assert!(started.elapsed() < Duration::from_secs(2), "each would have been waited for");
+        assert!(
+            started.elapsed() < Duration::from_secs(2),
+            "each would have been waited for"
+        );
         drop(closed);
-        assert!(store.build("s", "u", None).unwrap().get_secret().is_err(), "no patience is left");
+        assert!(
+            store.build("s", "u", None).unwrap().get_secret().is_err(),
+            "no patience is left"
+        );
     }
 }

@@ -6,7 +6,9 @@
 //! so that a reader finds what was there before, the whole of what is there now, or nothing: whatever does not give the digest is
 //! nothing. Of parts that no head names, those of one entry go with its next long write or with itself.
 
-use keyring_core::api::{Credential, CredentialApi, CredentialPersistence, CredentialStore, CredentialStoreApi};
+use keyring_core::api::{
+    Credential, CredentialApi, CredentialPersistence, CredentialStore, CredentialStoreApi,
+};
 use keyring_core::{Entry, Error, Result};
 use std::any::Any;
 use std::collections::HashMap;
@@ -46,7 +48,12 @@ impl Store {
 
     /// Service and user of everything below.
     fn all(&self) -> Result<Vec<(String, String)>> {
-        Ok(self.below.search(&self.search)?.iter().filter_map(Entry::get_specifiers).collect())
+        Ok(self
+            .below
+            .search(&self.search)?
+            .iter()
+            .filter_map(Entry::get_specifiers)
+            .collect())
     }
 }
 
@@ -60,7 +67,11 @@ impl CredentialStoreApi for Store {
     }
 
     fn build(&self, service: &str, user: &str, _: Option<&HashMap<&str, &str>>) -> Result<Entry> {
-        let split = Split { store: self.clone(), service: service.to_owned(), user: user.to_owned() };
+        let split = Split {
+            store: self.clone(),
+            service: service.to_owned(),
+            user: user.to_owned(),
+        };
         Ok(Entry::new_with_credential(Arc::new(split)))
     }
 
@@ -68,15 +79,21 @@ impl CredentialStoreApi for Store {
     fn search(&self, spec: &HashMap<&str, &str>) -> Result<Vec<Entry>> {
         let service = spec.get("service").copied().unwrap_or(super::SERVICE);
         let parts = format!("{service}{PART}");
-        let users = self.all()?.into_iter().filter_map(|(found, user)| match user.rsplit_once(' ') {
-            _ if found == service => Some(user),
-            Some((whole, _)) if found == parts => Some(whole.to_owned()),
-            _ => None,
-        });
+        let users =
+            self.all()?
+                .into_iter()
+                .filter_map(|(found, user)| match user.rsplit_once(' ') {
+                    _ if found == service => Some(user),
+                    Some((whole, _)) if found == parts => Some(whole.to_owned()),
+                    _ => None,
+                });
         let mut users: Vec<String> = users.collect();
         users.sort();
         users.dedup();
-        users.iter().map(|user| self.build(service, user, None)).collect()
+        users
+            .iter()
+            .map(|user| self.build(service, user, None))
+            .collect()
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -106,13 +123,26 @@ struct Parts {
 impl Parts {
     fn of(secret: &[u8], limit: usize) -> Result<Self> {
         let count = u8::try_from(secret.len().div_ceil(limit));
-        let too_long = |_| Error::TooLong("secret".into(), u32::try_from(limit).unwrap_or(u32::MAX).saturating_mul(255));
-        Ok(Self { digest: digest(secret), count: count.map_err(too_long)? })
+        let too_long = |_| {
+            Error::TooLong(
+                "secret".into(),
+                u32::try_from(limit).unwrap_or(u32::MAX).saturating_mul(255),
+            )
+        };
+        Ok(Self {
+            digest: digest(secret),
+            count: count.map_err(too_long)?,
+        })
     }
 
     fn named_by(head: &[u8]) -> Option<Self> {
-        let [PARTS, digest @ .., count] = head else { return None };
-        (head.len() == HEAD).then(|| Self { digest: digest.to_owned(), count: *count })
+        let [PARTS, digest @ .., count] = head else {
+            return None;
+        };
+        (head.len() == HEAD).then(|| Self {
+            digest: digest.to_owned(),
+            count: *count,
+        })
     }
 
     fn head(&self) -> Vec<u8> {
@@ -121,7 +151,9 @@ impl Parts {
 
     /// What the last word of the user of one part is: eight bytes of the digest tell one write from another.
     fn word(&self, number: u8) -> String {
-        let generation = self.digest[..8].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let generation = self.digest[..8]
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         format!("{generation}.{number}")
     }
 
@@ -136,7 +168,10 @@ impl Split {
     }
 
     fn part(&self, word: &str) -> Result<Entry> {
-        self.store.entry(&format!("{}{PART}", self.service), &format!("{} {word}", self.user))
+        self.store.entry(
+            &format!("{}{PART}", self.service),
+            &format!("{} {word}", self.user),
+        )
     }
 
     /// Writes parts, then the head. When that fails, what the head named before is as it was.
@@ -158,8 +193,13 @@ impl Split {
         let service = format!("{}{PART}", self.service);
         let mut result = Ok(());
         for (found, user) in self.store.all()? {
-            let word = user.rsplit_once(' ').filter(|(whole, _)| found == service && *whole == self.user).map(|(_, word)| word);
-            let Some(word) = word.filter(|word| stay.is_none_or(|parts| parts.words().all(|kept| kept != *word))) else {
+            let word = user
+                .rsplit_once(' ')
+                .filter(|(whole, _)| found == service && *whole == self.user)
+                .map(|(_, word)| word);
+            let Some(word) = word
+                .filter(|word| stay.is_none_or(|parts| parts.words().all(|kept| kept != *word)))
+            else {
                 continue;
             };
             match self.part(word)?.delete_credential() {
@@ -172,7 +212,11 @@ impl Split {
 
     /// Deletes the parts that came so far, which no head names.
     fn take_back(&self) {
-        let cleared = match self.head().and_then(|head| head.get_secret()).map(Zeroizing::new) {
+        let cleared = match self
+            .head()
+            .and_then(|head| head.get_secret())
+            .map(Zeroizing::new)
+        {
             Ok(head) => self.clear(Parts::named_by(&head).as_ref()),
             Err(Error::NoEntry) => self.clear(None),
             // Those that are in use cannot be told from them.
@@ -212,7 +256,9 @@ impl CredentialApi for Split {
                 return Ok(());
             }
         }
-        Err(Error::BadStoreFormat("it does not keep what it took".into()))
+        Err(Error::BadStoreFormat(
+            "it does not keep what it took".into(),
+        ))
     }
 
     fn get_secret(&self) -> Result<Vec<u8>> {
@@ -222,7 +268,9 @@ impl CredentialApi for Split {
             if let [WHOLE, whole @ ..] = head.as_slice() {
                 return Ok(whole.to_owned());
             }
-            let Some(parts) = Parts::named_by(&head) else { break };
+            let Some(parts) = Parts::named_by(&head) else {
+                break;
+            };
             if let Some(whole) = self.join(&parts)? {
                 return Ok(whole);
             }
@@ -232,7 +280,9 @@ impl CredentialApi for Split {
             }
             before = Some(parts);
         }
-        Err(Error::BadStoreFormat("a part of the entry is missing or not of it".into()))
+        Err(Error::BadStoreFormat(
+            "a part of the entry is missing or not of it".into(),
+        ))
     }
 
     fn delete_credential(&self) -> Result<()> {
@@ -257,7 +307,9 @@ impl CredentialApi for Split {
 }
 
 fn digest(bytes: &[u8]) -> Vec<u8> {
-    ring::digest::digest(&ring::digest::SHA256, bytes).as_ref().to_owned()
+    ring::digest::digest(&ring::digest::SHA256, bytes)
+        .as_ref()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -299,7 +351,10 @@ mod tests {
         /// Whether what was planned has happened; nothing is planned then.
         fn end_plan(&self) -> bool {
             let event = self.event.lock().unwrap().take();
-            !matches!(event, Some((_, Event::Fails | Event::Meanwhile(_)) | (1.., Event::Ends)))
+            !matches!(
+                event,
+                Some((_, Event::Fails | Event::Meanwhile(_)) | (1.., Event::Ends))
+            )
         }
 
         fn step(&self) -> Result<()> {
@@ -342,14 +397,24 @@ mod tests {
             String::new()
         }
 
-        fn build(&self, service: &str, user: &str, _: Option<&HashMap<&str, &str>>) -> Result<Entry> {
-            Ok(Entry::new_with_credential(Arc::new(Cell(self.0.clone(), (service.into(), user.into())))))
+        fn build(
+            &self,
+            service: &str,
+            user: &str,
+            _: Option<&HashMap<&str, &str>>,
+        ) -> Result<Entry> {
+            Ok(Entry::new_with_credential(Arc::new(Cell(
+                self.0.clone(),
+                (service.into(), user.into()),
+            ))))
         }
 
         fn search(&self, _: &HashMap<&str, &str>) -> Result<Vec<Entry>> {
             self.0.step()?;
             let keys: Vec<_> = self.0.entries.lock().unwrap().keys().cloned().collect();
-            keys.iter().map(|(service, user)| self.build(service, user, None)).collect()
+            keys.iter()
+                .map(|(service, user)| self.build(service, user, None))
+                .collect()
         }
 
         fn as_any(&self) -> &dyn Any {
@@ -365,18 +430,34 @@ mod tests {
         fn set_secret(&self, secret: &[u8]) -> Result<()> {
             self.0.step()?;
             assert!(secret.len() <= LIMIT, "Credential Manager does not take it");
-            self.0.entries.lock().unwrap().insert(self.1.clone(), secret.to_owned());
+            self.0
+                .entries
+                .lock()
+                .unwrap()
+                .insert(self.1.clone(), secret.to_owned());
             Ok(())
         }
 
         fn get_secret(&self) -> Result<Vec<u8>> {
             self.0.step()?;
-            self.0.entries.lock().unwrap().get(&self.1).cloned().ok_or(Error::NoEntry)
+            self.0
+                .entries
+                .lock()
+                .unwrap()
+                .get(&self.1)
+                .cloned()
+                .ok_or(Error::NoEntry)
         }
 
         fn delete_credential(&self) -> Result<()> {
             self.0.step()?;
-            self.0.entries.lock().unwrap().remove(&self.1).map(drop).ok_or(Error::NoEntry)
+            self.0
+                .entries
+                .lock()
+                .unwrap()
+                .remove(&self.1)
+                .map(drop)
+                .ok_or(Error::NoEntry)
         }
 
         fn get_credential(&self) -> Result<Option<Arc<Credential>>> {
@@ -398,39 +479,73 @@ mod tests {
 
     fn store(memory: &Arc<Memory>) -> Store {
         let below = Arc::new(Below(memory.clone()));
-        Store { name: "split", below, limit: LIMIT, modifiers: HashMap::new(), search: HashMap::new() }
+        Store {
+            name: "split",
+            below,
+            limit: LIMIT,
+            modifiers: HashMap::new(),
+            search: HashMap::new(),
+        }
     }
 
     fn entry(memory: &Arc<Memory>) -> Entry {
-        store(memory).build(SERVICE, "contoso.azurecr.io alice", None).unwrap()
+        store(memory)
+            .build(SERVICE, "contoso.azurecr.io alice", None)
+            .unwrap()
     }
 
     /// Bytes that no other write has in the same place.
     fn content(seed: u8, length: usize) -> Vec<u8> {
-        (0..length).map(|at| u8::try_from(at % 251).unwrap() ^ seed).collect()
+        (0..length)
+            .map(|at| u8::try_from(at % 251).unwrap() ^ seed)
+            .collect()
     }
 
     /// How many entries below hold so many bytes.
     fn cells(length: usize) -> usize {
-        if length < LIMIT { 1 } else { 1 + length.div_ceil(LIMIT) }
+        if length < LIMIT {
+            1
+        } else {
+            1 + length.div_ceil(LIMIT)
+        }
     }
 
     fn lengths() -> impl Strategy<Value = usize> {
-        prop_oneof![0..3 * LIMIT + 2, (0..4_usize, 0..3_usize).prop_map(|(parts, off)| (parts * LIMIT + off).saturating_sub(1))]
+        prop_oneof![
+            0..3 * LIMIT + 2,
+            (0..4_usize, 0..3_usize)
+                .prop_map(|(parts, off)| (parts * LIMIT + off).saturating_sub(1))
+        ]
     }
 
     #[test]
     fn what_is_longer_than_an_entry_comes_back_whole_and_goes_whole() {
-        for length in [0, 1, LIMIT - 1, LIMIT, LIMIT + 1, 2 * LIMIT, 4 * LIMIT + 7, 255 * LIMIT] {
+        for length in [
+            0,
+            1,
+            LIMIT - 1,
+            LIMIT,
+            LIMIT + 1,
+            2 * LIMIT,
+            4 * LIMIT + 7,
+            255 * LIMIT,
+        ] {
             let memory = Arc::new(Memory::default());
             entry(&memory).set_secret(&content(1, length)).unwrap();
-            assert_eq!((entry(&memory).get_secret().unwrap(), memory.len()), (content(1, length), cells(length)), "{length}");
+            assert_eq!(
+                (entry(&memory).get_secret().unwrap(), memory.len()),
+                (content(1, length), cells(length)),
+                "{length}"
+            );
             entry(&memory).delete_credential().unwrap();
             assert_eq!(memory.len(), 0);
             assert!(matches!(entry(&memory).get_secret(), Err(Error::NoEntry)));
         }
         let memory = Arc::new(Memory::default());
-        assert!(matches!(entry(&memory).set_secret(&content(1, 255 * LIMIT + 1)), Err(Error::TooLong(..))));
+        assert!(matches!(
+            entry(&memory).set_secret(&content(1, 255 * LIMIT + 1)),
+            Err(Error::TooLong(..))
+        ));
         assert_eq!(memory.len(), 0);
     }
 
@@ -443,22 +558,39 @@ mod tests {
         ] {
             let memory = Arc::new(Memory::default());
             entry(&memory).set_secret(&content(1, 2 * LIMIT)).unwrap();
-            let name = (format!("{SERVICE}{PART}"), entries_of_parts(&memory)[1].clone());
+            let name = (
+                format!("{SERVICE}{PART}"),
+                entries_of_parts(&memory)[1].clone(),
+            );
             spoil(memory.entries.lock().unwrap().get_mut(&name).unwrap());
-            assert!(matches!(entry(&memory).get_secret(), Err(Error::BadStoreFormat(_))));
+            assert!(matches!(
+                entry(&memory).get_secret(),
+                Err(Error::BadStoreFormat(_))
+            ));
             memory.entries.lock().unwrap().remove(&name);
-            assert!(matches!(entry(&memory).get_secret(), Err(Error::BadStoreFormat(_))));
+            assert!(matches!(
+                entry(&memory).get_secret(),
+                Err(Error::BadStoreFormat(_))
+            ));
         }
         let memory = Arc::new(Memory::default());
         for head in [&b""[..], b"+", b"{}", &[PARTS; HEAD + 1]] {
-            memory.entries.lock().unwrap().insert((SERVICE.into(), "contoso.azurecr.io alice".into()), head.to_owned());
-            assert!(matches!(entry(&memory).get_secret(), Err(Error::BadStoreFormat(_))), "{head:?}");
+            memory.entries.lock().unwrap().insert(
+                (SERVICE.into(), "contoso.azurecr.io alice".into()),
+                head.to_owned(),
+            );
+            assert!(
+                matches!(entry(&memory).get_secret(), Err(Error::BadStoreFormat(_))),
+                "{head:?}"
+            );
         }
     }
 
     fn entries_of_parts(memory: &Arc<Memory>) -> Vec<String> {
         let all = store(memory).all().unwrap().into_iter();
-        all.filter(|(service, _)| service.ends_with(PART)).map(|(_, user)| user).collect()
+        all.filter(|(service, _)| service.ends_with(PART))
+            .map(|(_, user)| user)
+            .collect()
     }
 
     #[test]
@@ -469,7 +601,9 @@ mod tests {
         memory.plan(2, Event::Fails);
         entry(&memory).delete_credential().unwrap_err();
         assert_eq!(memory.len(), 1);
-        let found = store(&memory).search(&HashMap::from([("service", SERVICE)])).unwrap();
+        let found = store(&memory)
+            .search(&HashMap::from([("service", SERVICE)]))
+            .unwrap();
         assert_eq!(found.len(), 1);
         assert!(matches!(found[0].get_secret(), Err(Error::NoEntry)));
         assert!(matches!(found[0].delete_credential(), Err(Error::NoEntry)));
@@ -486,7 +620,9 @@ mod tests {
                 }
                 // The old head is read, three parts are written, then the new head.
                 memory.plan(failing, Event::Fails);
-                entry(&memory).set_secret(&content(2, 3 * LIMIT)).unwrap_err();
+                entry(&memory)
+                    .set_secret(&content(2, 3 * LIMIT))
+                    .unwrap_err();
                 assert_eq!(memory.len(), whole, "{before:?} {failing}");
             }
         }
@@ -496,11 +632,24 @@ mod tests {
     fn an_entry_is_found_once_and_no_other_service_is() {
         let memory = Arc::new(Memory::default());
         let store = store(&memory);
-        for (service, user, length) in [(SERVICE, "a 1", 3 * LIMIT), (SERVICE, "b 2", 9), ("trial", "c 3", 2 * LIMIT)] {
-            store.build(service, user, None).unwrap().set_secret(&content(1, length)).unwrap();
+        for (service, user, length) in [
+            (SERVICE, "a 1", 3 * LIMIT),
+            (SERVICE, "b 2", 9),
+            ("trial", "c 3", 2 * LIMIT),
+        ] {
+            store
+                .build(service, user, None)
+                .unwrap()
+                .set_secret(&content(1, length))
+                .unwrap();
         }
-        let found = store.search(&HashMap::from([("service", SERVICE)])).unwrap();
-        let users: Vec<String> = found.iter().filter_map(|entry| Some(entry.get_specifiers()?.1)).collect();
+        let found = store
+            .search(&HashMap::from([("service", SERVICE)]))
+            .unwrap();
+        let users: Vec<String> = found
+            .iter()
+            .filter_map(|entry| Some(entry.get_specifiers()?.1))
+            .collect();
         assert_eq!(users, ["a 1", "b 2"]);
         found[0].delete_credential().unwrap();
         assert_eq!(memory.len(), 1 + 3, "what is of others stays");
@@ -583,11 +732,15 @@ mod tests {
             for seed in [10, 20] {
                 let memory = &memory;
                 // Two that never stop may drive each other out; whoever gives up says so.
-                scope.spawn(move || (seed..seed + 10).for_each(|seed| drop(entry(memory).set_secret(&content(seed, 3 * LIMIT)))));
+                scope.spawn(move || {
+                    (seed..seed + 10)
+                        .for_each(|seed| drop(entry(memory).set_secret(&content(seed, 3 * LIMIT))));
+                });
             }
             for _ in 0..200 {
                 if let Ok(found) = entry(&memory).get_secret() {
-                    assert!((0..30).any(|seed| found == content(seed, 2 * LIMIT) || found == content(seed, 3 * LIMIT)));
+                    assert!((0..30).any(|seed| found == content(seed, 2 * LIMIT)
+                        || found == content(seed, 3 * LIMIT)));
                 }
             }
         });

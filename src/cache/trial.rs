@@ -35,7 +35,10 @@ impl Cache {
 /// Tries one store.
 pub(super) fn try_out(store: &Arc<CredentialStore>) -> Trial {
     let outcome = round_trip(store).map_err(|error| reason(&error));
-    Trial { store: store.vendor(), outcome }
+    Trial {
+        store: store.vendor(),
+        outcome,
+    }
 }
 
 /// The throw-away entry, another one for each process.
@@ -54,7 +57,13 @@ fn round_trip(store: &Arc<CredentialStore>) -> keyring_core::Result<()> {
         Ok(()) | Err(Error::NotSupportedByStore(_)) => (),
         Err(error) => return Err(error),
     }
-    if *read? == written { Ok(()) } else { Err(Error::BadStoreFormat("what was read is not what was written".into())) }
+    if *read? == written {
+        Ok(())
+    } else {
+        Err(Error::BadStoreFormat(
+            "what was read is not what was written".into(),
+        ))
+    }
 }
 
 #[cfg(test)]
@@ -66,7 +75,16 @@ mod tests {
     fn a_trial_leaves_nothing_behind_and_is_never_listed() {
         let store: Arc<CredentialStore> = mock::Store::new().unwrap();
         let trials = Cache::over(vec![store.clone()]).try_out();
-        assert!(matches!(&trials[..], [Trial { outcome: Ok(()), .. }]), "{trials:?}");
+        assert!(
+            matches!(
+                &trials[..],
+                [Trial {
+                    outcome: Ok(()),
+                    ..
+                }]
+            ),
+            "{trials:?}"
+        );
         let left = entry(&store).unwrap();
         assert!(matches!(left.get_secret(), Err(Error::NoEntry)));
         assert_ne!(SERVICE, super::super::SERVICE);

@@ -24,7 +24,8 @@ use std::process::ExitCode;
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Sign in with a browser, for machines without the Azure CLI.
-    #[command(after_help = "The Entra refresh token is kept in the keyring and nowhere else. It signs in\n\
+    #[command(
+        after_help = "The Entra refresh token is kept in the keyring and nowhere else. It signs in\n\
                             from then on, unless the environment names another identity.\n\n\
                             Over SSH, or without a desktop, a code is shown to type into a browser\n\
                             elsewhere.\n\n\
@@ -33,16 +34,20 @@ pub enum Command {
                             that may ask for Azure Container Registry. It is the Azure CLI's otherwise.\n\n\
                             Examples:\n  \
                             docker-credential-acrscoped login contoso.azurecr.io\n  \
-                            docker-credential-acrscoped login --tenant contoso.example --device-code")]
+                            docker-credential-acrscoped login --tenant contoso.example --device-code"
+    )]
     Login(login::Arguments),
     /// Forget who signed in with `login`, and the cached tokens that came of it.
-    #[command(after_help = "It succeeds also when there is nothing to forget. The browser stays signed in.\n\n\
+    #[command(
+        after_help = "It succeeds also when there is nothing to forget. The browser stays signed in.\n\n\
                             Examples:\n  \
                             docker-credential-acrscoped logout contoso.azurecr.io\n  \
-                            docker-credential-acrscoped logout --all")]
+                            docker-credential-acrscoped logout --all"
+    )]
     Logout(logout::Arguments),
     /// Name this helper in the files of docker, podman and their like, or take it out again.
-    #[command(after_help = "It writes ~/.docker/config.json (docker, oras, Helm) and ~/.config/containers/auth.json (podman, \
+    #[command(
+        after_help = "It writes ~/.docker/config.json (docker, oras, Helm) and ~/.config/containers/auth.json (podman, \
                             buildah, skopeo), or what DOCKER_CONFIG and REGISTRY_AUTH_FILE name. Nothing else in them changes, and \
                             --remove undoes it to the byte.\n\nExamples:\n  \
                             docker-credential-acrscoped configure contoso.azurecr.io --dry-run\n  \
@@ -52,7 +57,8 @@ pub enum Command {
                             docker-credential-acrscoped configure --all\n  \
                             docker-credential-acrscoped configure --remove\n\n\
                             kubelet on the nodes of a cluster:\n  \
-                            docker-credential-acrscoped configure --kubelet contoso.azurecr.io >list.yaml")]
+                            docker-credential-acrscoped configure --kubelet contoso.azurecr.io >list.yaml"
+    )]
     Configure(configure::Arguments),
     /// Show which registries have a cached token, until when and whose it is, and who signed in with `login`.
     #[command(after_help = "Nothing leaves the machine.\n\nExamples:\n  \
@@ -63,7 +69,8 @@ pub enum Command {
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
-    #[command(after_help = "The token is the registry's refresh token: treat it as a password. It expires\n\
+    #[command(
+        after_help = "The token is the registry's refresh token: treat it as a password. It expires\n\
                             within three hours. json shows when, in `expiresOn`, beside `loginServer`,\n\
                             `username` and `accessToken`. env quotes its values for a shell: for\n\
                             GITHUB_ENV use github-actions, and no quotes belong in an --env-file.\n\n\
@@ -76,7 +83,8 @@ pub enum Command {
                             contoso.azurecr.io\n  \
                             docker-credential-acrscoped token contoso.azurecr.io --format raw |\n    \
                             helm registry login contoso.azurecr.io --password-stdin \\\n      \
-                            --username 00000000-0000-0000-0000-000000000000")]
+                            --username 00000000-0000-0000-0000-000000000000"
+    )]
     Token(token::Arguments),
 }
 
@@ -131,7 +139,9 @@ impl<'a> Context<'a> {
 
     /// The registry that somebody has typed. Errors when it is none of ours.
     pub fn registry(&self, text: &str) -> Result<Registry, Error> {
-        Registry::parse(text, self.settings.clouds()).ok_or_else(|| Error::NoRegistry { text: text.to_owned() })
+        Registry::parse(text, self.settings.clouds()).ok_or_else(|| Error::NoRegistry {
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -148,6 +158,7 @@ pub struct Format {
 
 /// Writes a value as JSON over several lines.
 fn write_json(output: &mut impl Write, value: &impl Serialize) -> Result<(), Error> {
-    serde_json::to_writer_pretty(&mut *output, value).map_err(|error| Error::Output(error.into()))?;
+    serde_json::to_writer_pretty(&mut *output, value)
+        .map_err(|error| Error::Output(error.into()))?;
     writeln!(output).map_err(Error::Output)
 }

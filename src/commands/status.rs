@@ -52,11 +52,21 @@ struct Row {
 }
 
 /// Prints a table of the registries with a cached token, and who signed in with `login`.
-pub fn run(context: &Context<'_>, arguments: Arguments, mut output: impl Write) -> Result<(), Error> {
+pub fn run(
+    context: &Context<'_>,
+    arguments: Arguments,
+    mut output: impl Write,
+) -> Result<(), Error> {
     let cached = context.helper().status()?;
     let logins = logins(context);
-    let profiles =
-        |cached: &Cached| -> Vec<String> { context.settings.profiles(&cached.registry).into_iter().map(str::to_owned).collect() };
+    let profiles = |cached: &Cached| -> Vec<String> {
+        context
+            .settings
+            .profiles(&cached.registry)
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    };
     if arguments.format.json {
         let rfc3339 = |time: SystemTime| to_rfc3339(&OffsetDateTime::from(time));
         let registries: Vec<Row> = cached
@@ -70,29 +80,68 @@ pub fn run(context: &Context<'_>, arguments: Arguments, mut output: impl Write) 
                 store: cached.store,
             })
             .collect();
-        let logins = logins.into_iter().map(|Login { username, authority, tenant, .. }| SignedIn { username, authority, tenant });
-        return write_json(&mut output, &Answer { registries, logins: logins.collect() });
+        let logins = logins.into_iter().map(
+            |Login {
+                 username,
+                 authority,
+                 tenant,
+                 ..
+             }| SignedIn {
+                username,
+                authority,
+                tenant,
+            },
+        );
+        return write_json(
+            &mut output,
+            &Answer {
+                registries,
+                logins: logins.collect(),
+            },
+        );
     }
     let now = (context.clock)();
     let terminal = context.terminal;
     let mut text = String::new();
     for cached in &cached {
-        let until = cached.expires.map_or("an unknown time".to_owned(), |expires| until(expires, now));
-        let identity = cached.identity.as_deref().unwrap_or("somebody else than who would sign in now");
+        let until = cached
+            .expires
+            .map_or("an unknown time".to_owned(), |expires| until(expires, now));
+        let identity = cached
+            .identity
+            .as_deref()
+            .unwrap_or("somebody else than who would sign in now");
         let profiles = profiles(cached);
-        let profile = if profiles.is_empty() { "none".to_owned() } else { profiles.join(", ") };
+        let profile = if profiles.is_empty() {
+            "none".to_owned()
+        } else {
+            profiles.join(", ")
+        };
         let host = terminal.paint(Style::Bold, cached.registry.host());
-        let rows = [("until", until), ("identity", identity.to_owned()), ("kept in", cached.store.clone()), ("profile", profile)];
+        let rows = [
+            ("until", until),
+            ("identity", identity.to_owned()),
+            ("kept in", cached.store.clone()),
+            ("profile", profile),
+        ];
         let _ = writeln!(text, "{host}");
         for (name, value) in rows {
-            let _ = writeln!(text, "  {}  {value}", terminal.paint(Style::Dim, &format!("{name:<8}")));
+            let _ = writeln!(
+                text,
+                "  {}  {value}",
+                terminal.paint(Style::Dim, &format!("{name:<8}"))
+            );
         }
     }
     if cached.is_empty() {
         text = "No token is cached: the next pull or push of each registry signs in.\n".into();
     }
     for login in &logins {
-        let (who, host, tenant) = (printable(&login.username), login.host(), printable(&login.tenant));
+        let (who, host, tenant) = (
+            printable(&login.username),
+            login.host(),
+            printable(&login.tenant),
+        );
         let signed_in = format!("signed in with `login`: {who} at {host}, tenant {tenant}");
         // Further lines stand below the first, as those of a registry do.
         let _ = writeln!(text, "{}", terminal.wrap(&signed_in, 2).trim_start());
@@ -102,20 +151,38 @@ pub fn run(context: &Context<'_>, arguments: Arguments, mut output: impl Write) 
 
 /// Everybody who signed in with `login`. Where the settings or the file are of no use, nobody is shown; a sign-in says what is wrong.
 pub(super) fn logins(context: &Context<'_>) -> Vec<Login> {
-    let file = context.settings.for_cloud(&CLOUDS[0]).ok().and_then(|config| config.sources.logins);
-    file.and_then(|file| logins::read(&file).ok()).unwrap_or_default()
+    let file = context
+        .settings
+        .for_cloud(&CLOUDS[0])
+        .ok()
+        .and_then(|config| config.sources.logins);
+    file.and_then(|file| logins::read(&file).ok())
+        .unwrap_or_default()
 }
 
 /// `19:22 (in 2 h 10 min)`, with the day when it is another, in the time of this machine.
 pub(super) fn until(expires: SystemTime, now: SystemTime) -> String {
     let left = expires.duration_since(now).unwrap_or_default().as_secs() / 60;
-    let left = if left < 60 { format!("{left} min") } else { format!("{} h {} min", left / 60, left % 60) };
+    let left = if left < 60 {
+        format!("{left} min")
+    } else {
+        format!("{} h {} min", left / 60, left % 60)
+    };
     let local = |time: SystemTime| {
         let time = OffsetDateTime::from(time);
         // No time zone, no local time.
-        UtcOffset::local_offset_at(time).map_or((time, " UTC"), |offset| (time.to_offset(offset), ""))
+        UtcOffset::local_offset_at(time)
+            .map_or((time, " UTC"), |offset| (time.to_offset(offset), ""))
     };
     let ((expires, zone), (now, _)) = (local(expires), local(now));
-    let day = if expires.date() == now.date() { String::new() } else { format!("{} ", expires.date()) };
-    format!("{day}{:02}:{:02}{zone} (in {left})", expires.hour(), expires.minute())
+    let day = if expires.date() == now.date() {
+        String::new()
+    } else {
+        format!("{} ", expires.date())
+    };
+    format!(
+        "{day}{:02}:{:02}{zone} (in {left})",
+        expires.hour(),
+        expires.minute()
+    )
 }

@@ -48,26 +48,55 @@ struct Exposed<'a> {
 }
 
 /// Prints the credential that a client would be given.
-pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<(), Error> {
+pub fn run(
+    context: &Context<'_>,
+    arguments: &Arguments,
+    mut output: impl Write,
+) -> Result<(), Error> {
     let registry = context.registry(&arguments.registry)?;
     let credential = context.helper().get(&registry)?;
-    let (host, username, token) = (registry.host(), credential.username, credential.token.secret().expose_secret());
+    let (host, username, token) = (
+        registry.host(),
+        credential.username,
+        credential.token.secret().expose_secret(),
+    );
     let written = match arguments.format {
         Format::Json => {
-            let expires_on = credential.token.expires().map(|time| to_rfc3339(&OffsetDateTime::from(time)));
-            return write_json(&mut output, &Exposed { login_server: host, username, access_token: token, expires_on });
+            let expires_on = credential
+                .token
+                .expires()
+                .map(|time| to_rfc3339(&OffsetDateTime::from(time)));
+            return write_json(
+                &mut output,
+                &Exposed {
+                    login_server: host,
+                    username,
+                    access_token: token,
+                    expires_on,
+                },
+            );
         }
         Format::DockerLogin => {
             let [host, username, token] = [host, username, token].map(shell_quoted);
-            writeln!(output, "printf %s {token} | docker login {host} --username {username} --password-stdin")
+            writeln!(
+                output,
+                "printf %s {token} | docker login {host} --username {username} --password-stdin"
+            )
         }
-        Format::Env => output.write_all(variables([host, username, token].map(shell_quoted)).as_bytes()),
+        Format::Env => {
+            output.write_all(variables([host, username, token].map(shell_quoted)).as_bytes())
+        }
         Format::GithubActions => {
-            let mut file = job_file(context).map_err(|problem| Error::Setting { name: JOB_FILE.into(), problem })?;
+            let mut file = job_file(context).map_err(|problem| Error::Setting {
+                name: JOB_FILE.into(),
+                problem,
+            })?;
             // The runner masks from this line on, so nothing that shows the token may come before it.
             let masked = writeln!(output, "::add-mask::{token}").and_then(|()| output.flush());
             // No value has a line break, so each line is one variable. The runner's form with a delimiter adds nothing to that.
-            masked.and_then(|()| file.write_all(variables([host, username, token].map(str::to_owned)).as_bytes()))
+            masked.and_then(|()| {
+                file.write_all(variables([host, username, token].map(str::to_owned)).as_bytes())
+            })
         }
         Format::Raw => writeln!(output, "{token}"),
     };
@@ -84,10 +113,20 @@ const JOB_FILE: &str = "GITHUB_ENV";
 /// The file of the job, to append to. The runner makes it before the step starts: a link, or a file that is not there, is not the runner's.
 /// The error says what is wrong with it.
 fn job_file(context: &Context<'_>) -> Result<File, String> {
-    let file = context.settings.variables().get(JOB_FILE).filter(|file| !file.is_empty()).map(Path::new);
-    let file = file.ok_or("is not set: `--format github-actions` works only in a step of a GitHub Actions job")?;
+    let file = context
+        .settings
+        .variables()
+        .get(JOB_FILE)
+        .filter(|file| !file.is_empty())
+        .map(Path::new);
+    let file = file.ok_or(
+        "is not set: `--format github-actions` works only in a step of a GitHub Actions job",
+    )?;
     if !file.is_absolute() || !fs::symlink_metadata(file).is_ok_and(|metadata| metadata.is_file()) {
-        return Err(format!("is {:?}, which is not the absolute path of a regular file", file.display()));
+        return Err(format!(
+            "is {:?}, which is not the absolute path of a regular file",
+            file.display()
+        ));
     }
     let opened = OpenOptions::new().append(true).open(file);
     opened.map_err(|error| format!("is {:?}, which cannot be opened: {error}", file.display()))

@@ -50,18 +50,30 @@ impl Announced {
     pub(super) fn read(variables: &Variables) -> Result<Self, Error> {
         const ENDPOINT: &str = "IDENTITY_ENDPOINT";
         let is_set = |name| raw(variables, name).is_some();
-        let Some(endpoint) = text(variables, ENDPOINT)? else { return Self::older(variables) };
+        let Some(endpoint) = text(variables, ENDPOINT)? else {
+            return Self::older(variables);
+        };
         match text(variables, "IDENTITY_HEADER")? {
-            Some(_) if is_set("IDENTITY_SERVER_THUMBPRINT") => Ok(Self::Unsupported("Service Fabric")),
+            Some(_) if is_set("IDENTITY_SERVER_THUMBPRINT") => {
+                Ok(Self::Unsupported("Service Fabric"))
+            }
             Some(header) => {
                 let url = http_url(ENDPOINT, &endpoint, "http://127.0.0.1:8081/msi/token")?;
-                Ok(Self::AppService { url, header: header.into() })
+                Ok(Self::AppService {
+                    url,
+                    header: header.into(),
+                })
             }
             None if is_set("IMDS_ENDPOINT") => {
                 let url = http_url(ENDPOINT, &endpoint, ARC_ENDPOINT)?;
                 // It gets a key that is not from the environment but from a file of the agent's.
-                let elsewhere = || format!("must point to this machine, for example `{ARC_ENDPOINT}`");
-                if is_loopback(&url) { Ok(Self::Arc { url }) } else { Err(wrong(ENDPOINT, &elsewhere())) }
+                let elsewhere =
+                    || format!("must point to this machine, for example `{ARC_ENDPOINT}`");
+                if is_loopback(&url) {
+                    Ok(Self::Arc { url })
+                } else {
+                    Err(wrong(ENDPOINT, &elsewhere()))
+                }
             }
             None => Err(wrong(ENDPOINT, "is set, but `IDENTITY_HEADER` is not")),
         }
@@ -70,7 +82,9 @@ impl Announced {
     /// The platforms whose variable is `MSI_ENDPOINT`.
     fn older(variables: &Variables) -> Result<Self, Error> {
         const ENDPOINT: &str = "MSI_ENDPOINT";
-        let Some(endpoint) = text(variables, ENDPOINT)? else { return Ok(Self::Nothing) };
+        let Some(endpoint) = text(variables, ENDPOINT)? else {
+            return Ok(Self::Nothing);
+        };
         let url = http_url(ENDPOINT, &endpoint, "http://localhost:50342/oauth2/token")?;
         Ok(match text(variables, "MSI_SECRET")? {
             Some(secret) => Self::MachineLearning {

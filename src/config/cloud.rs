@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 
 /// What is said of a cloud, and what each means.
 pub const KEYS: [(&str, &str); 3] = [
-    ("suffix", "what every login server of the cloud ends with, without a leading dot"),
+    (
+        "suffix",
+        "what every login server of the cloud ends with, without a leading dot",
+    ),
     ("authority", "Entra authority, an https URL of a host"),
     ("audience", "audience of access tokens"),
 ];
@@ -42,7 +45,9 @@ const SHARED: &[&str] = &[
 ];
 
 /// Second labels under which countries register names, as in `co.uk`.
-const GENERIC: &[&str] = &["ac", "co", "com", "edu", "gob", "gov", "gouv", "mil", "net", "nom", "or", "org", "sch"];
+const GENERIC: &[&str] = &[
+    "ac", "co", "com", "edu", "gob", "gov", "gouv", "mil", "net", "nom", "or", "org", "sch",
+];
 
 /// A cloud of this name, as it stands in the file. An error tells the field, if it is about one, and what is wrong.
 pub(super) fn read<'a>(
@@ -51,20 +56,31 @@ pub(super) fn read<'a>(
     others: &[Cloud],
 ) -> Result<Cloud, (Option<&'a str>, String)> {
     if is_name_of_azure(name) {
-        return Err((None, format!("`{name}` is an Azure cloud: choose another name for your private cloud")));
+        return Err((
+            None,
+            format!("`{name}` is an Azure cloud: choose another name for your private cloud"),
+        ));
     }
     let field = |key: &'static str| {
-        let (key, value) = fields.get_key_value(key).ok_or((None, format!("`cloud.{name}` has no `{key}`")))?;
+        let (key, value) = fields
+            .get_key_value(key)
+            .ok_or((None, format!("`cloud.{name}` has no `{key}`")))?;
         Ok((key.as_str(), value.as_str()))
     };
     let (key, value) = field("suffix")?;
     let suffix = suffix(value, others).map_err(|problem| (Some(key), problem))?;
     let (key, value) = field("authority")?;
     let authority = values::authority(value).map_err(|problem| (Some(key), problem))?;
-    let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let port = authority
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
     let audience = match fields.get_key_value("audience") {
         None => REGISTRY_AUDIENCE.to_owned(),
-        Some((key, value)) => values::audience(value).map_err(|problem| (Some(key.as_str()), problem))?.as_str().to_owned(),
+        Some((key, value)) => values::audience(value)
+            .map_err(|problem| (Some(key.as_str()), problem))?
+            .as_str()
+            .to_owned(),
     };
     Ok(Cloud {
         name: name.to_owned().into(),
@@ -79,24 +95,47 @@ pub(super) fn read<'a>(
 /// The cloud of this name, as `az cloud list` shows it, of Azure or of the user's own.
 pub(super) fn named<'a>(name: &str, own: &'a [Cloud]) -> Result<&'a Cloud, String> {
     let mut known = CLOUDS.iter().chain(own);
-    known.clone().find(|cloud| cloud.cli_name == name).ok_or_else(|| {
-        let names: Vec<&str> = known.by_ref().map(|cloud| &*cloud.cli_name).collect();
-        format!("is {name:?}, expected one of {}{}", names.join(", "), nearest(name, names.iter().copied()))
-    })
+    known
+        .clone()
+        .find(|cloud| cloud.cli_name == name)
+        .ok_or_else(|| {
+            let names: Vec<&str> = known.by_ref().map(|cloud| &*cloud.cli_name).collect();
+            format!(
+                "is {name:?}, expected one of {}{}",
+                names.join(", "),
+                nearest(name, names.iter().copied())
+            )
+        })
 }
 
 /// Errors if an audience comes from the environment and neither the table of clouds nor the config file names it: a checkout may set
 /// variables, and must not choose what our tokens are good for.
 pub(super) fn check_audience(audience: &Value<Audience>, file: &File) -> Result<(), Error> {
-    let Origin::Variable(name) = audience.origin else { return Ok(()) };
-    let named = file.values("audience").filter_map(|value| values::audience(value).ok());
-    let of_clouds = file.clouds.iter().filter_map(|cloud| values::audience(&cloud.audience).ok());
-    if named.chain(of_clouds).chain([Audience::default()]).any(|known| known == audience.value) {
+    let Origin::Variable(name) = audience.origin else {
+        return Ok(());
+    };
+    let named = file
+        .values("audience")
+        .filter_map(|value| values::audience(value).ok());
+    let of_clouds = file
+        .clouds
+        .iter()
+        .filter_map(|cloud| values::audience(&cloud.audience).ok());
+    if named
+        .chain(of_clouds)
+        .chain([Audience::default()])
+        .any(|known| known == audience.value)
+    {
         return Ok(());
     }
     let text = audience.value.as_str();
     let problem = format!("is {text:?}, an audience that is not in your config file");
-    Err(Error::untrusted(name, problem, &format!("audience = {text:?}"), &file.path))
+    Err(Error::untrusted(
+        name,
+        problem,
+        &format!("audience = {text:?}"),
+        &file.path,
+    ))
 }
 
 /// A name of two labels or more that is somebody's own, and that no other cloud has a part in.
@@ -104,19 +143,37 @@ fn suffix(text: &str, others: &[Cloud]) -> Result<String, String> {
     let suffix = text.to_ascii_lowercase();
     let labels: Vec<&str> = suffix.split('.').collect();
     let is_label = |label: &&str| {
-        let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        (1..=63).contains(&label.len()) && label.bytes().all(is_inner) && !label.starts_with('-') && !label.ends_with('-')
+        let is_inner =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=63).contains(&label.len())
+            && label.bytes().all(is_inner)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
     };
-    let is_number = labels.last().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_number = labels
+        .last()
+        .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
     if labels.len() < 2 || suffix.len() > 200 || is_number || !labels.iter().all(is_label) {
-        return Err(format!("is {text:?}, expected a name of two labels or more, such as `azurecr.fabrikam.example`"));
+        return Err(format!(
+            "is {text:?}, expected a name of two labels or more, such as `azurecr.fabrikam.example`"
+        ));
     }
-    let is_of_a_country = matches!(labels[..], [second, country] if country.len() == 2 && GENERIC.contains(&second));
+    let is_of_a_country =
+        matches!(labels[..], [second, country] if country.len() == 2 && GENERIC.contains(&second));
     if is_of_a_country || SHARED.iter().any(|shared| is_within(&suffix, shared)) {
-        return Err(format!("is {text:?}, below which anybody can have a name: tokens would go to strangers"));
+        return Err(format!(
+            "is {text:?}, below which anybody can have a name: tokens would go to strangers"
+        ));
     }
-    match CLOUDS.iter().chain(others).find(|cloud| is_within(&suffix, &cloud.suffix) || is_within(&cloud.suffix, &suffix)) {
-        Some(cloud) => Err(format!("is {text:?}, which overlaps with `{}` of {}", cloud.suffix, cloud.name)),
+    match CLOUDS
+        .iter()
+        .chain(others)
+        .find(|cloud| is_within(&suffix, &cloud.suffix) || is_within(&cloud.suffix, &suffix))
+    {
+        Some(cloud) => Err(format!(
+            "is {text:?}, which overlaps with `{}` of {}",
+            cloud.suffix, cloud.name
+        )),
         None => Ok(suffix),
     }
 }
@@ -126,7 +183,10 @@ mod tests {
     use super::*;
 
     fn cloud(rows: &[(&str, &str)]) -> Result<Cloud, (Option<String>, String)> {
-        let fields = rows.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let fields = rows
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
         read("fabrikam", &fields, &[]).map_err(|(key, problem)| (key.map(str::to_owned), problem))
     }
 
@@ -135,19 +195,38 @@ mod tests {
         let suffix = ("suffix", "AzureCR.fabrikam.example");
         let authority = ("authority", "https://login.fabrikam.example:8443");
         let mine = cloud(&[suffix, authority]).unwrap();
-        assert_eq!((&*mine.suffix, &*mine.authority), ("azurecr.fabrikam.example", "login.fabrikam.example:8443"));
+        assert_eq!(
+            (&*mine.suffix, &*mine.authority),
+            ("azurecr.fabrikam.example", "login.fabrikam.example:8443")
+        );
         assert_eq!(mine.audience, REGISTRY_AUDIENCE);
         let audience = ("audience", "https://registries.fabrikam.example/");
-        assert_eq!(cloud(&[suffix, authority, audience]).unwrap().audience, "https://registries.fabrikam.example");
-        assert_eq!(cloud(&[suffix]).unwrap_err(), (None, "`cloud.fabrikam` has no `authority`".into()));
+        assert_eq!(
+            cloud(&[suffix, authority, audience]).unwrap().audience,
+            "https://registries.fabrikam.example"
+        );
+        assert_eq!(
+            cloud(&[suffix]).unwrap_err(),
+            (None, "`cloud.fabrikam` has no `authority`".into())
+        );
         let arm = ("audience", "https://management.local.azurestack.external");
-        assert!(cloud(&[suffix, authority, arm]).unwrap_err().1.contains("Azure Resource Manager"));
+        assert!(
+            cloud(&[suffix, authority, arm])
+                .unwrap_err()
+                .1
+                .contains("Azure Resource Manager")
+        );
     }
 
     #[test]
     fn a_cloud_of_azure_lends_its_name_to_no_other() {
-        let fields = [("suffix", "azurecr.fabrikam.example"), ("authority", "login.fabrikam.example")];
-        let fields: BTreeMap<String, String> = fields.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let fields = [
+            ("suffix", "azurecr.fabrikam.example"),
+            ("authority", "login.fabrikam.example"),
+        ];
+        let fields: BTreeMap<String, String> = fields
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
         for name in [
             "AzureCloud",
             "azurecloud",
@@ -163,7 +242,10 @@ mod tests {
             "Bleu",
         ] {
             let problem = read(name, &fields, &[]).unwrap_err().1;
-            assert_eq!(problem, format!("`{name}` is an Azure cloud: choose another name for your private cloud"));
+            assert_eq!(
+                problem,
+                format!("`{name}` is an Azure cloud: choose another name for your private cloud")
+            );
         }
         for name in ["fabrikam", "AzureStack", "USSec", "Azure Local"] {
             assert_eq!(read(name, &fields, &[]).unwrap().cli_name, name);
@@ -172,7 +254,12 @@ mod tests {
 
     #[test]
     fn a_suffix_is_a_name_of_somebodys_own() {
-        for text in ["aldo.private", "azurecr.my.cloud", "fabrikam.co.uk", "registry.contoso.example"] {
+        for text in [
+            "aldo.private",
+            "azurecr.my.cloud",
+            "fabrikam.co.uk",
+            "registry.contoso.example",
+        ] {
             assert!(suffix(text, &[]).is_ok(), "{text}");
         }
         for (text, problem) in [
@@ -196,7 +283,15 @@ mod tests {
         ] {
             assert!(suffix(text, &[]).unwrap_err().contains(problem), "{text}");
         }
-        let other = cloud(&[("suffix", "acr.fabrikam.example"), ("authority", "login.fabrikam.example")]).unwrap();
-        assert!(suffix("fabrikam.example", std::slice::from_ref(&other)).unwrap_err().contains("overlaps"));
+        let other = cloud(&[
+            ("suffix", "acr.fabrikam.example"),
+            ("authority", "login.fabrikam.example"),
+        ])
+        .unwrap();
+        assert!(
+            suffix("fabrikam.example", std::slice::from_ref(&other))
+                .unwrap_err()
+                .contains("overlaps")
+        );
     }
 }

@@ -24,27 +24,44 @@ pub const SECRETS: &[&str] = &[
 
 /// A variable as it is; unset and empty are the same, as in the Azure SDKs.
 pub(super) fn raw(variables: &Variables, name: &str) -> Option<OsString> {
-    variables.get(name).filter(|value| !value.is_empty()).cloned()
+    variables
+        .get(name)
+        .filter(|value| !value.is_empty())
+        .cloned()
 }
 
 /// A value without white space around it: a newline at the end comes from a file and is part of no setting.
 pub(super) fn text(variables: &Variables, name: &str) -> Result<Option<String>, Error> {
-    let value = raw(variables, name).map(|value| value.into_string().map_err(|_| wrong(name, "is not UTF-8"))).transpose()?;
-    Ok(value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
+    let value = raw(variables, name)
+        .map(|value| value.into_string().map_err(|_| wrong(name, "is not UTF-8")))
+        .transpose()?;
+    Ok(value
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty()))
 }
 
 /// A value, understood.
-pub(super) fn checked<T>(variables: &Variables, name: &str, parse: fn(&str) -> Result<T, String>) -> Result<Option<T>, Error> {
-    text(variables, name)?.map(|value| parse(&value).map_err(|problem| wrong(name, &problem))).transpose()
+pub(super) fn checked<T>(
+    variables: &Variables,
+    name: &str,
+    parse: fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Error> {
+    text(variables, name)?
+        .map(|value| parse(&value).map_err(|problem| wrong(name, &problem)))
+        .transpose()
 }
 
 /// A folder or file; only an absolute one counts, as the XDG specification demands.
 pub(super) fn absolute(variables: &Variables, name: &str) -> Option<PathBuf> {
-    raw(variables, name).map(PathBuf::from).filter(|path| path.is_absolute())
+    raw(variables, name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
 }
 
 pub(super) fn http_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
-    let url = Url::parse(value).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = Url::parse(value)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.ok_or_else(|| wrong(name, &format!("is not a URL such as `{example}`")))
 }
 
@@ -65,13 +82,27 @@ pub(super) fn network(
     working_directory: Option<&Path>,
 ) -> Result<NetworkSettings, Error> {
     let mut circumstances = circumstances(variables)?;
-    circumstances
-        .extend(ca_file.as_ref().map(|file| format!("`{}` is set to {}", file.origin.setting("ca_file"), file.value.display())));
-    let first = |names: [&str; 4]| names.iter().find_map(|name| text(variables, name).ok().flatten()).unwrap_or_default();
+    circumstances.extend(ca_file.as_ref().map(|file| {
+        format!(
+            "`{}` is set to {}",
+            file.origin.setting("ca_file"),
+            file.value.display()
+        )
+    }));
+    let first = |names: [&str; 4]| {
+        names
+            .iter()
+            .find_map(|name| text(variables, name).ok().flatten())
+            .unwrap_or_default()
+    };
     Ok(NetworkSettings {
         system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from),
         system_ca_dirs: raw(variables, "SSL_CERT_DIR")
-            .map(|dirs| std::env::split_paths(&dirs).filter(|dir| !dir.as_os_str().is_empty()).collect())
+            .map(|dirs| {
+                std::env::split_paths(&dirs)
+                    .filter(|dir| !dir.as_os_str().is_empty())
+                    .collect()
+            })
             .unwrap_or_default(),
         working_directory: working_directory.map(Path::to_owned),
         ca_file,
@@ -87,13 +118,32 @@ pub(super) fn network(
 fn circumstances(variables: &Variables) -> Result<Vec<String>, Error> {
     let mut sentences = Vec::new();
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        let Some(value) = text(variables, name)? else { continue };
-        let url = if value.contains("://") { value } else { format!("http://{value}") };
-        let url = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let url =
-            url.ok_or_else(|| wrong(name, "is not the http or https URL of a proxy, such as `http://proxy.example:3128`"))?;
-        let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-        sentences.push(format!("`{name}` is set to {}://{}{port}", url.scheme(), url.host_str().unwrap_or_default()));
+        let Some(value) = text(variables, name)? else {
+            continue;
+        };
+        let url = if value.contains("://") {
+            value
+        } else {
+            format!("http://{value}")
+        };
+        let url = Url::parse(&url)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url = url.ok_or_else(|| {
+            wrong(
+                name,
+                "is not the http or https URL of a proxy, such as `http://proxy.example:3128`",
+            )
+        })?;
+        let port = url
+            .port()
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default();
+        sentences.push(format!(
+            "`{name}` is set to {}://{}{port}",
+            url.scheme(),
+            url.host_str().unwrap_or_default()
+        ));
     }
     for name in ["NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
         if let Some(value) = raw(variables, name) {
@@ -106,9 +156,9 @@ fn circumstances(variables: &Variables) -> Result<Vec<String>, Error> {
 pub(super) fn session_bus(variables: &Variables) -> SessionBus {
     match raw(variables, "DBUS_SESSION_BUS_ADDRESS") {
         Some(addresses) => SessionBus::Addresses(addresses),
-        None => {
-            absolute(variables, "XDG_RUNTIME_DIR").map_or(SessionBus::Nowhere, |folder| SessionBus::Socket(folder.join("bus")))
-        }
+        None => absolute(variables, "XDG_RUNTIME_DIR").map_or(SessionBus::Nowhere, |folder| {
+            SessionBus::Socket(folder.join("bus"))
+        }),
     }
 }
 
@@ -120,13 +170,20 @@ pub(super) fn state_folder(variables: &Variables, home: Option<&Path>) -> Option
         "macos" => in_home("Library/Application Support"),
         _ => in_home(".local/state"),
     };
-    Some(absolute(variables, "XDG_STATE_HOME").or_else(own)?.join(env!("CARGO_PKG_NAME")))
+    Some(
+        absolute(variables, "XDG_STATE_HOME")
+            .or_else(own)?
+            .join(env!("CARGO_PKG_NAME")),
+    )
 }
 
 /// The runtime folder of the session, the state folder, and, where there are user ids, a folder of this user in the temporary one.
 pub(super) fn meeting_folders(variables: &Variables, home: Option<&Path>) -> Vec<PathBuf> {
     let name = env!("CARGO_PKG_NAME");
-    let mut folders: Vec<PathBuf> = absolute(variables, "XDG_RUNTIME_DIR").map(|path| path.join(name)).into_iter().collect();
+    let mut folders: Vec<PathBuf> = absolute(variables, "XDG_RUNTIME_DIR")
+        .map(|path| path.join(name))
+        .into_iter()
+        .collect();
     folders.extend(state_folder(variables, home));
     #[cfg(unix)]
     {
@@ -139,9 +196,14 @@ pub(super) fn meeting_folders(variables: &Variables, home: Option<&Path>) -> Vec
 /// The absolute folders of `PATH`.
 pub(super) fn program_folders(variables: &Variables) -> Vec<PathBuf> {
     let path = raw(variables, "PATH").unwrap_or_default();
-    std::env::split_paths(&path).filter(|folder| folder.is_absolute()).collect()
+    std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .collect()
 }
 
 pub(super) fn wrong(name: &str, problem: &str) -> Error {
-    Error::Setting { name: name.into(), problem: problem.into() }
+    Error::Setting {
+        name: name.into(),
+        problem: problem.into(),
+    }
 }

@@ -31,7 +31,12 @@ pub struct PipelinesSettings {
 
 /// Hosts that issue tokens to the jobs of GitHub Actions and Azure Pipelines (GitHub, "`OpenID` Connect reference"; GitHub Enterprise
 /// Cloud with data residency is below `ghe.com`). A name that begins with a dot stands for all below it.
-const ISSUERS: &[&str] = &[".actions.githubusercontent.com", ".ghe.com", "dev.azure.com", ".visualstudio.com"];
+const ISSUERS: &[&str] = &[
+    ".actions.githubusercontent.com",
+    ".ghe.com",
+    "dev.azure.com",
+    ".visualstudio.com",
+];
 
 /// Whether a URL names a host that issues tokens to jobs: a known one, this machine, or the one that the config file names. Only these get
 /// the token by which a job proves who it is.
@@ -46,7 +51,9 @@ pub(super) fn is_issuer(url: &Url, own: Option<&str>) -> bool {
 
 /// An address that a platform's token is sent to: never in the clear.
 fn https_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
-    let url = Url::parse(value).ok().filter(|url| url.scheme() == "https" && url.has_host());
+    let url = Url::parse(value)
+        .ok()
+        .filter(|url| url.scheme() == "https" && url.has_host());
     url.ok_or_else(|| wrong(name, &format!("is not an https URL such as `{example}`")))
 }
 
@@ -55,10 +62,19 @@ impl Requests {
     pub(super) fn of_github(variables: &Variables) -> Result<Option<Self>, Error> {
         const URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
         const TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
-        let Some(url) = text(variables, URL)? else { return Ok(None) };
+        let Some(url) = text(variables, URL)? else {
+            return Ok(None);
+        };
         let token = text(variables, TOKEN)?.ok_or_else(|| wrong(TOKEN, "is not set"))?;
-        let url = https_url(URL, &url, "https://pipelines.actions.githubusercontent.com/…")?;
-        Ok(Some(Self { url, token: token.into() }))
+        let url = https_url(
+            URL,
+            &url,
+            "https://pipelines.actions.githubusercontent.com/…",
+        )?;
+        Ok(Some(Self {
+            url,
+            token: token.into(),
+        }))
     }
 }
 
@@ -67,10 +83,14 @@ impl PipelinesSettings {
         const URL: &str = "SYSTEM_OIDCREQUESTURI";
         // What is not mapped in the step stays there as it was written: `$(System.AccessToken)`.
         const TOKEN: &str = "SYSTEM_ACCESSTOKEN";
-        let url = text(variables, URL)?.map(|url| https_url(URL, &url, "https://dev.azure.com/…")).transpose()?;
+        let url = text(variables, URL)?
+            .map(|url| https_url(URL, &url, "https://dev.azure.com/…"))
+            .transpose()?;
         Ok(Self {
             url,
-            token: text(variables, TOKEN)?.filter(|token| !token.starts_with("$(")).map(SecretString::from),
+            token: text(variables, TOKEN)?
+                .filter(|token| !token.starts_with("$("))
+                .map(SecretString::from),
             tenant: checked(variables, "AZURESUBSCRIPTION_TENANT_ID", values::tenant)?,
             client: checked(variables, "AZURESUBSCRIPTION_CLIENT_ID", values::id)?,
         })

@@ -60,9 +60,14 @@ pub const KEYS: &[Key] = &[
         "the first that is configured",
         |v| values::source(v).map(drop),
     ),
-    key("tenant", "ACRSCOPED_TENANT", Kind::Text, "tenant to sign in to: id or domain name", "that of the source", |v| {
-        values::tenant(v).map(drop)
-    })
+    key(
+        "tenant",
+        "ACRSCOPED_TENANT",
+        Kind::Text,
+        "tenant to sign in to: id or domain name",
+        "that of the source",
+        |v| values::tenant(v).map(drop),
+    )
     .or_azure("AZURE_TENANT_ID"),
     key(
         "client_id",
@@ -73,12 +78,22 @@ pub const KEYS: &[Key] = &[
         |v| values::id(v).map(drop),
     )
     .or_azure("AZURE_CLIENT_ID"),
-    key("object_id", "ACRSCOPED_OBJECT_ID", Kind::Text, "managed identity, by its object (principal) id", "none", |v| {
-        values::id(v).map(drop)
-    }),
-    key("resource_id", "ACRSCOPED_RESOURCE_ID", Kind::Text, "managed identity, by its Azure resource id", "none", |v| {
-        values::resource_id(v).map(drop)
-    }),
+    key(
+        "object_id",
+        "ACRSCOPED_OBJECT_ID",
+        Kind::Text,
+        "managed identity, by its object (principal) id",
+        "none",
+        |v| values::id(v).map(drop),
+    ),
+    key(
+        "resource_id",
+        "ACRSCOPED_RESOURCE_ID",
+        Kind::Text,
+        "managed identity, by its Azure resource id",
+        "none",
+        |v| values::resource_id(v).map(drop),
+    ),
     key(
         "subscription",
         "ACRSCOPED_SUBSCRIPTION",
@@ -123,19 +138,39 @@ pub const KEYS: &[Key] = &[
         |_| Ok(()),
     )
     .in_the_file_only(),
-    key("oidc_host", "", Kind::Text, "GitHub Enterprise or Azure DevOps Server of your CI jobs", "none", |v| {
-        values::host(v).map(drop)
-    })
+    key(
+        "oidc_host",
+        "",
+        Kind::Text,
+        "GitHub Enterprise or Azure DevOps Server of your CI jobs",
+        "none",
+        |v| values::host(v).map(drop),
+    )
     .in_the_file_only(),
-    key("username", "ACRSCOPED_USERNAME", Kind::Word, "user name given to clients: guid, token", "guid", |v| {
-        values::username(v).map(drop)
-    }),
-    key("on_error", "ACRSCOPED_ON_ERROR", Kind::Word, "when nobody can be signed in: fail, anonymous", "fail", |v| {
-        values::on_error(v).map(drop)
-    }),
-    key("cache", "ACRSCOPED_CACHE", Kind::Word, "where tokens are kept: auto, none, or a store by its name", "auto", |v| {
-        values::cache(v).map(drop)
-    }),
+    key(
+        "username",
+        "ACRSCOPED_USERNAME",
+        Kind::Word,
+        "user name given to clients: guid, token",
+        "guid",
+        |v| values::username(v).map(drop),
+    ),
+    key(
+        "on_error",
+        "ACRSCOPED_ON_ERROR",
+        Kind::Word,
+        "when nobody can be signed in: fail, anonymous",
+        "fail",
+        |v| values::on_error(v).map(drop),
+    ),
+    key(
+        "cache",
+        "ACRSCOPED_CACHE",
+        Kind::Word,
+        "where tokens are kept: auto, none, or a store by its name",
+        "auto",
+        |v| values::cache(v).map(drop),
+    ),
     key(
         "keep_access_token",
         "ACRSCOPED_KEEP_ACCESS_TOKEN",
@@ -144,17 +179,41 @@ pub const KEYS: &[Key] = &[
         "true",
         |v| values::flag(v).map(drop),
     ),
-    key("timeout", "ACRSCOPED_TIMEOUT", Kind::Number, "seconds for one `get`, 1 to 600", "30", |v| values::timeout(v).map(drop)),
-    key("delegate", "ACRSCOPED_DELEGATE", Kind::Text, "helper for all other hosts, such as secretservice", "none", |v| {
-        values::delegate(v).map(drop)
-    })
+    key(
+        "timeout",
+        "ACRSCOPED_TIMEOUT",
+        Kind::Number,
+        "seconds for one `get`, 1 to 600",
+        "30",
+        |v| values::timeout(v).map(drop),
+    ),
+    key(
+        "delegate",
+        "ACRSCOPED_DELEGATE",
+        Kind::Text,
+        "helper for all other hosts, such as secretservice",
+        "none",
+        |v| values::delegate(v).map(drop),
+    )
     .at_the_top(),
-    key("ca_file", "ACRSCOPED_CA_FILE", Kind::Text, "PEM certificates to trust besides the system's", "none", |v| {
-        values::path(v).map(drop)
-    })
+    key(
+        "ca_file",
+        "ACRSCOPED_CA_FILE",
+        Kind::Text,
+        "PEM certificates to trust besides the system's",
+        "none",
+        |v| values::path(v).map(drop),
+    )
     .at_the_top(),
-    key("log", "ACRSCOPED_LOG", Kind::Word, "what is told on stderr: warn, info, debug", "warn", |v| values::log(v).map(drop))
-        .at_the_top(),
+    key(
+        "log",
+        "ACRSCOPED_LOG",
+        Kind::Word,
+        "what is told on stderr: warn, info, debug",
+        "warn",
+        |v| values::log(v).map(drop),
+    )
+    .at_the_top(),
 ];
 
 const fn key(
@@ -165,20 +224,38 @@ const fn key(
     default: &'static str,
     check: fn(&str) -> Result<(), String>,
 ) -> Key {
-    Key { name, variable: Some(variable), azure_variable: None, place: Place::Anywhere, kind, meaning, default, check }
+    Key {
+        name,
+        variable: Some(variable),
+        azure_variable: None,
+        place: Place::Anywhere,
+        kind,
+        meaning,
+        default,
+        check,
+    }
 }
 
 impl Key {
     const fn or_azure(self, variable: &'static str) -> Self {
-        Self { azure_variable: Some(variable), ..self }
+        Self {
+            azure_variable: Some(variable),
+            ..self
+        }
     }
 
     const fn in_the_file_only(self) -> Self {
-        Self { variable: None, ..self }
+        Self {
+            variable: None,
+            ..self
+        }
     }
 
     const fn at_the_top(self) -> Self {
-        Self { place: Place::Top, ..self }
+        Self {
+            place: Place::Top,
+            ..self
+        }
     }
 
     /// The words it takes, if it takes one of some.
@@ -187,7 +264,10 @@ impl Key {
             known.iter().map(|(word, _)| *word).collect()
         }
         match self.name {
-            "source" => super::SourceName::ALL.iter().map(|source| source.word()).collect(),
+            "source" => super::SourceName::ALL
+                .iter()
+                .map(|source| source.word())
+                .collect(),
             "username" => firsts(values::USERNAME),
             "on_error" => firsts(values::ON_ERROR),
             "cache" => firsts(values::CACHE),
@@ -198,7 +278,9 @@ impl Key {
 
     /// The setting of this name.
     pub(super) fn named(name: &str) -> &'static Self {
-        KEYS.iter().find(|key| key.name == name).expect("every name asked for is in the table")
+        KEYS.iter()
+            .find(|key| key.name == name)
+            .expect("every name asked for is in the table")
     }
 }
 
@@ -210,9 +292,15 @@ mod tests {
     fn every_setting_has_a_variable_that_is_its_name_in_capitals() {
         for key in KEYS {
             let is_of_the_file = ["identity_cloud", "oidc_host"].contains(&key.name);
-            let variable = (!is_of_the_file).then(|| format!("ACRSCOPED_{}", key.name.to_uppercase()));
+            let variable =
+                (!is_of_the_file).then(|| format!("ACRSCOPED_{}", key.name.to_uppercase()));
             assert_eq!(key.variable, variable.as_deref());
-            assert_eq!(!key.words().is_empty(), key.kind == Kind::Word, "{}", key.name);
+            assert_eq!(
+                !key.words().is_empty(),
+                key.kind == Kind::Word,
+                "{}",
+                key.name
+            );
             assert!(key.meaning.len() <= 60, "{}", key.name);
         }
     }

@@ -43,7 +43,11 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) => write!(f, "`{name}`"),
-            Self::Profile { file, line, pattern } => write!(f, "`[registry.\"{pattern}\"]` in {}:{line}", file.display()),
+            Self::Profile {
+                file,
+                line,
+                pattern,
+            } => write!(f, "`[registry.\"{pattern}\"]` in {}:{line}", file.display()),
             Self::Top { file, line } => write!(f, "{}:{line}", file.display()),
             Self::Annotation(key) => write!(f, "the annotation `{key}` of the service account"),
         }
@@ -55,7 +59,9 @@ impl Origin {
     pub fn setting(&self, name: &str) -> String {
         match self {
             Self::Variable(name) | Self::Annotation(name) => (*name).to_owned(),
-            Self::Profile { file, line, .. } | Self::Top { file, line } => format!("{name} in {}:{line}", file.display()),
+            Self::Profile { file, line, .. } | Self::Top { file, line } => {
+                format!("{name} in {}:{line}", file.display())
+            }
         }
     }
 }
@@ -96,21 +102,47 @@ pub(super) struct Found {
 }
 
 impl<'a> Layers<'a> {
-    pub(super) fn new(variables: &'a Variables, file: &'a File, registry: Option<&'a Registry>) -> Self {
-        let profiles = registry.map(|registry| file.profiles(registry.host(), registry.login_server())).unwrap_or_default();
-        Self { variables, file, profiles, registry }
+    pub(super) fn new(
+        variables: &'a Variables,
+        file: &'a File,
+        registry: Option<&'a Registry>,
+    ) -> Self {
+        let profiles = registry
+            .map(|registry| file.profiles(registry.host(), registry.login_server()))
+            .unwrap_or_default();
+        Self {
+            variables,
+            file,
+            profiles,
+            registry,
+        }
     }
 
     /// The value of a setting in the strongest layer that has one, among those that `counts`.
     fn find(&self, key: &Key, counts: impl Fn(&Origin) -> bool) -> Result<Option<Found>, Error> {
-        let mut layers = vec![key.variable.map(|name| self.variable(name)).transpose()?.flatten()];
-        let profiles = self.profiles.iter().map(|profile| self.entry(profile.settings.get(key.name), Some(&profile.name)));
+        let mut layers = vec![
+            key.variable
+                .map(|name| self.variable(name))
+                .transpose()?
+                .flatten(),
+        ];
+        let profiles = self
+            .profiles
+            .iter()
+            .map(|profile| self.entry(profile.settings.get(key.name), Some(&profile.name)));
         layers.extend(profiles);
         layers.push(self.azure_variable(key)?);
         layers.push(self.entry(self.file.top.get(key.name), None));
-        let found = layers.into_iter().enumerate().filter_map(|(layer, found)| Some((layer, found?)));
+        let found = layers
+            .into_iter()
+            .enumerate()
+            .filter_map(|(layer, found)| Some((layer, found?)));
         let mut counting = found.filter(|(_, (_, origin))| counts(origin));
-        Ok(counting.next().map(|(layer, (text, origin))| Found { text, origin, layer }))
+        Ok(counting.next().map(|(layer, (text, origin))| Found {
+            text,
+            origin,
+            layer,
+        }))
     }
 
     fn variable(&self, name: &'static str) -> Result<Option<(String, Origin)>, Error> {
@@ -118,7 +150,9 @@ impl<'a> Layers<'a> {
     }
 
     fn azure_variable(&self, key: &Key) -> Result<Option<(String, Origin)>, Error> {
-        let Some(name) = key.azure_variable.filter(|_| key.place == Place::Anywhere) else { return Ok(None) };
+        let Some(name) = key.azure_variable.filter(|_| key.place == Place::Anywhere) else {
+            return Ok(None);
+        };
         let found = self.variable(name)?;
         Ok(found.filter(|(text, _)| key.name != "authority" || !self.is_of_another_cloud(text)))
     }
@@ -126,16 +160,25 @@ impl<'a> Layers<'a> {
     /// The cloud that the identity belongs to: that of the registry, unless the file names another.
     pub(super) fn identity_cloud(&self) -> Result<Option<&'a Cloud>, Error> {
         const NAME: &str = "identity_cloud";
-        let Some(found) = self.found(NAME, |_| true)? else { return Ok(self.registry.map(Registry::cloud)) };
+        let Some(found) = self.found(NAME, |_| true)? else {
+            return Ok(self.registry.map(Registry::cloud));
+        };
         let cloud = cloud::named(&found.text, &self.file.clouds);
-        cloud.map(Some).map_err(|problem| wrong(NAME, &found.origin, problem))
+        cloud
+            .map(Some)
+            .map_err(|problem| wrong(NAME, &found.origin, problem))
     }
 
     /// AKS sets `AZURE_AUTHORITY_HOST` in every pod to the authority of its own cloud. Identities of another do not sign in there, so it
     /// is not meant for those.
     fn is_of_another_cloud(&self, authority: &str) -> bool {
-        let Ok(url) = values::authority(authority) else { return false };
-        let its = CLOUDS.iter().chain(&self.file.clouds).find(|cloud| cloud.is_authority(&url));
+        let Ok(url) = values::authority(authority) else {
+            return false;
+        };
+        let its = CLOUDS
+            .iter()
+            .chain(&self.file.clouds)
+            .find(|cloud| cloud.is_authority(&url));
         let identity = self.identity_cloud().ok().flatten();
         its.is_some_and(|its| identity.is_some_and(|identity| identity != its))
     }
@@ -144,14 +187,22 @@ impl<'a> Layers<'a> {
         let Entry { value, line } = entry?;
         let (file, line) = (self.file.path.clone(), *line);
         let origin = match pattern {
-            Some(pattern) => Origin::Profile { file, line, pattern: pattern.clone() },
+            Some(pattern) => Origin::Profile {
+                file,
+                line,
+                pattern: pattern.clone(),
+            },
             None => Origin::Top { file, line },
         };
         Some((value.clone(), origin))
     }
 
     /// The value of the setting of this name.
-    pub(super) fn value<T>(&self, name: &str, parse: fn(&str) -> Result<T, String>) -> Result<Option<Value<T>>, Error> {
+    pub(super) fn value<T>(
+        &self,
+        name: &str,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Value<T>>, Error> {
         self.value_of(name, |_| true, parse)
     }
 
@@ -162,13 +213,22 @@ impl<'a> Layers<'a> {
         counts: impl Fn(&Origin) -> bool,
         parse: fn(&str) -> Result<T, String>,
     ) -> Result<Option<Value<T>>, Error> {
-        let Some(found) = self.find(Key::named(name), counts)? else { return Ok(None) };
+        let Some(found) = self.find(Key::named(name), counts)? else {
+            return Ok(None);
+        };
         let value = parse(&found.text).map_err(|problem| wrong(name, &found.origin, problem))?;
-        Ok(Some(Value { value, origin: found.origin }))
+        Ok(Some(Value {
+            value,
+            origin: found.origin,
+        }))
     }
 
     /// The text of a setting and its layer, among those that `counts`.
-    pub(super) fn found(&self, name: &str, counts: impl Fn(&Origin) -> bool) -> Result<Option<Found>, Error> {
+    pub(super) fn found(
+        &self,
+        name: &str,
+        counts: impl Fn(&Origin) -> bool,
+    ) -> Result<Option<Found>, Error> {
         let key = Key::named(name);
         let found = self.find(key, counts)?;
         if let Some(found) = &found {
@@ -179,11 +239,19 @@ impl<'a> Layers<'a> {
 
     /// Every setting, its value, and where it comes from.
     pub(super) fn explain(&self) -> Result<Vec<Explained>, Error> {
-        let keys = KEYS.iter().filter(|key| self.registry.is_some() || key.place == Place::Top);
+        let keys = KEYS
+            .iter()
+            .filter(|key| self.registry.is_some() || key.place == Place::Top);
         keys.map(|key| {
             let found = self.find(key, |_| true)?;
-            let (value, origin) = found.map_or((key.default.to_owned(), None), |found| (found.text, Some(found.origin)));
-            Ok(Explained { name: key.name, value, origin })
+            let (value, origin) = found.map_or((key.default.to_owned(), None), |found| {
+                (found.text, Some(found.origin))
+            });
+            Ok(Explained {
+                name: key.name,
+                value,
+                origin,
+            })
         })
         .collect()
     }
@@ -192,10 +260,18 @@ impl<'a> Layers<'a> {
 /// The file was checked when it was read, so that in practice only variables are wrong here.
 fn wrong(name: &str, origin: &Origin, problem: String) -> Error {
     match origin {
-        Origin::Variable(name) | Origin::Annotation(name) => Error::Setting { name: (*name).into(), problem },
+        Origin::Variable(name) | Origin::Annotation(name) => Error::Setting {
+            name: (*name).into(),
+            problem,
+        },
         Origin::Profile { file, line, .. } | Origin::Top { file, line } => {
             let problem = format!("`{name}` {problem}");
-            Error::File(FileProblem { path: file.clone(), line: *line, column: 1, problem })
+            Error::File(FileProblem {
+                path: file.clone(),
+                line: *line,
+                column: 1,
+                problem,
+            })
         }
     }
 }

@@ -56,7 +56,9 @@ pub struct Settings {
 /// Without the variables, some of which are secrets.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -186,15 +188,33 @@ pub const DELEGATED_VARIABLE: &str = "ACRSCOPED_DELEGATED";
 impl Settings {
     /// The settings of the user, as the program itself has them: the environment of this process, and the config file that it names, or
     /// that in the user's folder. Errors as [`Settings::read`].
-    #[expect(clippy::disallowed_methods, reason = "the environment is touched here and nowhere else")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the environment is touched here and nowhere else"
+    )]
     pub fn from_env() -> Result<Self, Error> {
         // Windows takes `Path` and `PATH` for the same.
-        let known = |name: String| if cfg!(windows) { name.to_uppercase() } else { name };
-        let variables: Variables =
-            std::env::vars_os().filter_map(|(name, value)| Some((known(name.into_string().ok()?), value))).collect();
+        let known = |name: String| {
+            if cfg!(windows) {
+                name.to_uppercase()
+            } else {
+                name
+            }
+        };
+        let variables: Variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((known(name.into_string().ok()?), value)))
+            .collect();
         // Other programs go by the variable there, and not by the account.
-        let profile = variables.get("USERPROFILE").map(PathBuf::from).filter(|folder| cfg!(windows) && folder.is_absolute());
-        Self::read(variables, profile.or_else(dirs::home_dir), dirs::config_dir(), trust::working_directory())
+        let profile = variables
+            .get("USERPROFILE")
+            .map(PathBuf::from)
+            .filter(|folder| cfg!(windows) && folder.is_absolute());
+        Self::read(
+            variables,
+            profile.or_else(dirs::home_dir),
+            dirs::config_dir(),
+            trust::working_directory(),
+        )
     }
 
     /// Keeps the environment's variables and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
@@ -214,13 +234,25 @@ impl Settings {
         let folder = config_folder.map(|folder| folder.join(env!("CARGO_PKG_NAME")));
         let file = match (raw(&variables, CONFIG_VARIABLE).map(PathBuf::from), folder) {
             (Some(path), _) if !path.is_absolute() => {
-                return Err(environment::wrong(CONFIG_VARIABLE, &format!("is {:?}, expected an absolute path", path.display())));
+                return Err(environment::wrong(
+                    CONFIG_VARIABLE,
+                    &format!("is {:?}, expected an absolute path", path.display()),
+                ));
             }
             (Some(path), _) => File::read(&path, true, working_directory.as_deref())?,
-            (None, Some(folder)) => File::read(&folder.join("config.toml"), false, working_directory.as_deref())?,
+            (None, Some(folder)) => File::read(
+                &folder.join("config.toml"),
+                false,
+                working_directory.as_deref(),
+            )?,
             (None, None) => File::default(),
         };
-        Ok(Self { variables, home, working_directory, file })
+        Ok(Self {
+            variables,
+            home,
+            working_directory,
+            file,
+        })
     }
 
     /// Settings from variables alone, without a file: of a program that has its own way to be told who signs in. `home` is where the
@@ -229,7 +261,12 @@ impl Settings {
     /// Proxies and the CA certificates of the system are those of the process all the same (`HTTPS_PROXY`, `NO_PROXY`,
     /// `SSL_CERT_FILE`, …): the HTTP client reads them itself. `ACRSCOPED_CA_FILE` is taken from `variables`.
     pub fn of(variables: Variables, home: Option<PathBuf>) -> Self {
-        Self { variables, home, working_directory: None, file: File::default() }
+        Self {
+            variables,
+            home,
+            working_directory: None,
+            file: File::default(),
+        }
     }
 
     /// The clouds that the user added to those of Azure (`[cloud.NAME]` in the config file), for [`Registry::parse`].
@@ -263,14 +300,30 @@ impl Settings {
 
     /// The registries that have a profile of their own.
     pub fn registries_with_profiles(&self) -> Vec<Registry> {
-        self.file.profiles.iter().filter_map(|profile| Registry::parse(&profile.name, self.clouds())).collect()
+        self.file
+            .profiles
+            .iter()
+            .filter_map(|profile| Registry::parse(&profile.name, self.clouds()))
+            .collect()
     }
 
     /// The settings as they would be with another text in the config file. Errors with what is wrong with it.
     pub fn with_text(&self, text: &str) -> Result<Self, Error> {
-        let file = File::parse(&self.file.path, text.strip_prefix('\u{feff}').unwrap_or(text))?;
-        let (variables, home, working_directory) = (self.variables.clone(), self.home.clone(), self.working_directory.clone());
-        Ok(Self { variables, home, working_directory, file })
+        let file = File::parse(
+            &self.file.path,
+            text.strip_prefix('\u{feff}').unwrap_or(text),
+        )?;
+        let (variables, home, working_directory) = (
+            self.variables.clone(),
+            self.home.clone(),
+            self.working_directory.clone(),
+        );
+        Ok(Self {
+            variables,
+            home,
+            working_directory,
+            file,
+        })
     }
 
     /// How much is told on stderr.
@@ -283,7 +336,16 @@ impl Settings {
     pub fn delegate(&self) -> Result<Option<Delegate>, Error> {
         let delegate = self.layers(None).value("delegate", values::delegate)?;
         let path = || program_folders(&self.variables);
-        Ok(delegate.map(|Value { value: name, origin }| Delegate { name, origin, path: path() }))
+        Ok(delegate.map(
+            |Value {
+                 value: name,
+                 origin,
+             }| Delegate {
+                name,
+                origin,
+                path: path(),
+            },
+        ))
     }
 
     /// What holds for a registry. The first value that cannot be used is the error.
@@ -303,7 +365,10 @@ impl Settings {
                 self.check_authority(&authority)?;
                 (authority.value, Some(authority.origin))
             }
-            None => (values::authority(&identity_cloud.authority).map_err(Error::Input)?, None),
+            None => (
+                values::authority(&identity_cloud.authority).map_err(Error::Input)?,
+                None,
+            ),
         };
         let audience = match layers.value("audience", values::audience)? {
             Some(audience) => {
@@ -314,31 +379,60 @@ impl Settings {
         };
         Ok(Config {
             cache: cache(layers)?,
-            keep_access_token: layers.value("keep_access_token", values::flag)?.is_none_or(|flag| flag.value),
+            keep_access_token: layers
+                .value("keep_access_token", values::flag)?
+                .is_none_or(|flag| flag.value),
             timeout: timeout(layers)?,
-            username: layers.value("username", values::username)?.map_or(ZERO_GUID, |username| username.value),
-            on_error: layers.value("on_error", values::on_error)?.map_or(OnError::Fail, |on_error| on_error.value),
+            username: layers
+                .value("username", values::username)?
+                .map_or(ZERO_GUID, |username| username.value),
+            on_error: layers
+                .value("on_error", values::on_error)?
+                .map_or(OnError::Fail, |on_error| on_error.value),
             audience,
             identity_cloud: identity_cloud.clone(),
             authority,
             authority_origin,
-            sources: SourceSettings::read(&self.variables, layers, self.home.as_deref(), &self.file.path)?,
-            network: network(&self.variables, layers.value("ca_file", values::path)?, self.working_directory.as_deref())?,
+            sources: SourceSettings::read(
+                &self.variables,
+                layers,
+                self.home.as_deref(),
+                &self.file.path,
+            )?,
+            network: network(
+                &self.variables,
+                layers.value("ca_file", values::path)?,
+                self.working_directory.as_deref(),
+            )?,
             meeting_folders: meeting_folders(&self.variables, self.home.as_deref()),
         })
     }
 
     /// An authority receives secrets, so a variable can only choose among those that Azure has and those that the config file names.
     fn check_authority(&self, authority: &Value<Url>) -> Result<(), Error> {
-        let Origin::Variable(name) = authority.origin else { return Ok(()) };
+        let Origin::Variable(name) = authority.origin else {
+            return Ok(());
+        };
         let is_known = |cloud: &Cloud| cloud.is_authority(&authority.value);
-        let mut named = self.file.values("authority").filter_map(|value| values::authority(value).ok());
-        if CLOUDS.iter().chain(self.clouds()).any(is_known) || named.any(|named| named == authority.value) {
+        let mut named = self
+            .file
+            .values("authority")
+            .filter_map(|value| values::authority(value).ok());
+        if CLOUDS.iter().chain(self.clouds()).any(is_known)
+            || named.any(|named| named == authority.value)
+        {
             return Ok(());
         }
         let url = authority.value.as_str().trim_end_matches('/');
-        let problem = format!("names {url}, which is not a known Microsoft Entra authority, so nothing was sent to it");
-        Err(Error::untrusted(name, problem, &format!("authority = \"{url}\""), &self.file.path))
+        let problem = format!(
+            "names {url}, which is not a known Microsoft Entra authority, so nothing was sent to it"
+        );
+        Err(Error::untrusted(
+            name,
+            problem,
+            &format!("authority = \"{url}\""),
+            &self.file.path,
+        ))
     }
 
     /// Where the Secret Service is.
@@ -360,7 +454,10 @@ impl Settings {
     pub fn caches(&self) -> Result<Vec<CacheChoice>, Error> {
         let mut choices = vec![cache(&self.layers(None))?];
         for profile in &self.file.profiles {
-            let own = profile.settings.get("cache").and_then(|entry| values::cache(&entry.value).ok());
+            let own = profile
+                .settings
+                .get("cache")
+                .and_then(|entry| values::cache(&entry.value).ok());
             choices.extend(own.filter(|own| !choices.contains(own)));
         }
         Ok(choices)
@@ -374,22 +471,36 @@ impl Settings {
     /// Variables that begin like ours and are none of them, and which may be meant: a misspelling that would go unnoticed.
     pub fn unknown_variables(&self) -> Vec<String> {
         let is_known = |name: &String| {
-            [CONFIG_VARIABLE, DELEGATED_VARIABLE].contains(&name.as_str()) || KEYS.iter().any(|key| key.variable == Some(name))
+            [CONFIG_VARIABLE, DELEGATED_VARIABLE].contains(&name.as_str())
+                || KEYS.iter().any(|key| key.variable == Some(name))
         };
-        let mut unknown: Vec<String> =
-            self.variables.keys().filter(|name| name.starts_with("ACRSCOPED_") && !is_known(name)).cloned().collect();
+        let mut unknown: Vec<String> = self
+            .variables
+            .keys()
+            .filter(|name| name.starts_with("ACRSCOPED_") && !is_known(name))
+            .cloned()
+            .collect();
         unknown.sort();
         for name in &mut unknown {
             let of_the_file = KEYS
                 .iter()
                 .filter(|key| key.variable.is_none())
-                .find(|key| name.strip_prefix("ACRSCOPED_").is_some_and(|end| end == key.name.to_uppercase()));
+                .find(|key| {
+                    name.strip_prefix("ACRSCOPED_")
+                        .is_some_and(|end| end == key.name.to_uppercase())
+                });
             *name = match of_the_file {
                 Some(key) => {
                     let file = config_file(&self.file.path);
-                    format!("the helper ignores `{name}`: set `{}` in {file}, the only place that counts", key.name)
+                    format!(
+                        "the helper ignores `{name}`: set `{}` in {file}, the only place that counts",
+                        key.name
+                    )
                 }
-                None => format!("`{name}` is no setting{}", values::nearest(name, KEYS.iter().filter_map(|key| key.variable))),
+                None => format!(
+                    "`{name}` is no setting{}",
+                    values::nearest(name, KEYS.iter().filter_map(|key| key.variable))
+                ),
             };
         }
         unknown
@@ -398,7 +509,10 @@ impl Settings {
     /// The patterns of the profiles that hold for a registry, the strongest first.
     pub fn profiles(&self, registry: &Registry) -> Vec<&str> {
         let profiles = self.file.profiles(registry.host(), registry.login_server());
-        profiles.into_iter().map(|profile| profile.name.as_str()).collect()
+        profiles
+            .into_iter()
+            .map(|profile| profile.name.as_str())
+            .collect()
     }
 
     fn layers<'a>(&'a self, registry: Option<&'a Registry>) -> Layers<'a> {
@@ -407,11 +521,15 @@ impl Settings {
 }
 
 fn cache(layers: &Layers<'_>) -> Result<CacheChoice, Error> {
-    Ok(layers.value("cache", values::cache)?.map_or(CacheChoice::Auto, |cache| cache.value))
+    Ok(layers
+        .value("cache", values::cache)?
+        .map_or(CacheChoice::Auto, |cache| cache.value))
 }
 
 fn timeout(layers: &Layers<'_>) -> Result<Duration, Error> {
-    Ok(layers.value("timeout", values::timeout)?.map_or(Duration::from_secs(30), |timeout| timeout.value))
+    Ok(layers
+        .value("timeout", values::timeout)?
+        .map_or(Duration::from_secs(30), |timeout| timeout.value))
 }
 
 #[cfg(test)]
@@ -419,7 +537,10 @@ mod tests {
     use super::*;
 
     fn settings(rows: &[(&str, &str)]) -> Settings {
-        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        let variables = rows
+            .iter()
+            .map(|(name, value)| ((*name).into(), value.into()))
+            .collect();
         Settings::of(variables, Some("/home/alice".into()))
     }
 
@@ -430,17 +551,34 @@ mod tests {
     #[test]
     fn nothing_set_gives_the_defaults() {
         let config = read(&[]).unwrap();
-        assert_eq!((config.cache, settings(&[]).log().unwrap()), (CacheChoice::Auto, Log::Warn));
-        assert_eq!((config.on_error, config.keep_access_token), (OnError::Fail, true));
+        assert_eq!(
+            (config.cache, settings(&[]).log().unwrap()),
+            (CacheChoice::Auto, Log::Warn)
+        );
+        assert_eq!(
+            (config.on_error, config.keep_access_token),
+            (OnError::Fail, true)
+        );
         assert_eq!((config.timeout.as_secs(), config.username), (30, ZERO_GUID));
-        assert_eq!(config.sources.azure_cli_folder, Some("/home/alice/.azure".into()));
-        assert_eq!(config.authority.as_str(), "https://login.microsoftonline.com/");
+        assert_eq!(
+            config.sources.azure_cli_folder,
+            Some("/home/alice/.azure".into())
+        );
+        assert_eq!(
+            config.authority.as_str(),
+            "https://login.microsoftonline.com/"
+        );
         assert!(config.sources.client.is_none() && config.sources.tenant.is_none());
     }
 
     #[test]
     fn an_empty_variable_is_an_unset_one() {
-        let config = read(&[("ACRSCOPED_CACHE", ""), ("AZURE_CLIENT_SECRET", ""), ("AZURE_AUTHORITY_HOST", "")]).unwrap();
+        let config = read(&[
+            ("ACRSCOPED_CACHE", ""),
+            ("AZURE_CLIENT_SECRET", ""),
+            ("AZURE_AUTHORITY_HOST", ""),
+        ])
+        .unwrap();
         assert!(config.sources.client_secret.is_none());
     }
 
@@ -452,10 +590,26 @@ mod tests {
                 "keychain",
                 "`ACRSCOPED_CACHE` is \"keychain\", expected one of auto, keyutils, secret-service, none",
             ),
-            ("ACRSCOPED_USERNAME", "me", "`ACRSCOPED_USERNAME` is \"me\", expected one of guid, token"),
-            ("ACRSCOPED_TIMEOUT", "0", "`ACRSCOPED_TIMEOUT` is \"0\", expected whole seconds from 1 to 600"),
-            ("AZURE_TENANT_ID", "my tenant", "`AZURE_TENANT_ID` is \"my tenant\", expected a tenant's id or domain name"),
-            ("ACRSCOPED_TIMEOUT", "1h", "`ACRSCOPED_TIMEOUT` is \"1h\", expected whole seconds from 1 to 600"),
+            (
+                "ACRSCOPED_USERNAME",
+                "me",
+                "`ACRSCOPED_USERNAME` is \"me\", expected one of guid, token",
+            ),
+            (
+                "ACRSCOPED_TIMEOUT",
+                "0",
+                "`ACRSCOPED_TIMEOUT` is \"0\", expected whole seconds from 1 to 600",
+            ),
+            (
+                "AZURE_TENANT_ID",
+                "my tenant",
+                "`AZURE_TENANT_ID` is \"my tenant\", expected a tenant's id or domain name",
+            ),
+            (
+                "ACRSCOPED_TIMEOUT",
+                "1h",
+                "`ACRSCOPED_TIMEOUT` is \"1h\", expected whole seconds from 1 to 600",
+            ),
             (
                 "AZURE_AUTHORITY_HOST",
                 "http://login.example",
@@ -481,7 +635,9 @@ mod tests {
             "https://user@login.example",
             "https://login.example/tenant",
         ] {
-            let error = read(&[("AZURE_AUTHORITY_HOST", value)]).unwrap_err().to_string();
+            let error = read(&[("AZURE_AUTHORITY_HOST", value)])
+                .unwrap_err()
+                .to_string();
             assert_eq!(
                 error,
                 "`AZURE_AUTHORITY_HOST` is not an https URL of a host alone, such as `https://login.microsoftonline.com`"
@@ -494,20 +650,42 @@ mod tests {
         let of = |text: &str, name: &str, value: &str| {
             let settings = with_file(text, &[(name, value)]);
             let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).unwrap();
-            settings.for_registry(&registry).map(|config| config.authority.to_string())
+            settings
+                .for_registry(&registry)
+                .map(|config| config.authority.to_string())
         };
         let cloud = "[cloud.f]\nsuffix = 'acr.f.example'\nauthority = 'login.f.example'\n";
         let profile = "[registry.\"*.azurecr.us\"]\nauthority = 'https://login.p.example:8443'\n";
         for (text, value, chosen) in [
             ("", "login.windows.net", "https://login.windows.net/"),
-            ("", "https://login.microsoft.com/", "https://login.microsoft.com/"),
+            (
+                "",
+                "https://login.microsoft.com/",
+                "https://login.microsoft.com/",
+            ),
             ("", "sts.windows.net", "https://sts.windows.net/"),
-            ("", "login.microsoftonline.us", "https://login.microsoftonline.us/"),
-            ("authority = 'login.t.example'", "https://login.t.example", "https://login.t.example/"),
-            (profile, "login.p.example:8443", "https://login.p.example:8443/"),
+            (
+                "",
+                "login.microsoftonline.us",
+                "https://login.microsoftonline.us/",
+            ),
+            (
+                "authority = 'login.t.example'",
+                "https://login.t.example",
+                "https://login.t.example/",
+            ),
+            (
+                profile,
+                "login.p.example:8443",
+                "https://login.p.example:8443/",
+            ),
             (cloud, "login.f.example", "https://login.f.example/"),
         ] {
-            assert_eq!(of(text, "ACRSCOPED_AUTHORITY", value).unwrap(), chosen, "{value}");
+            assert_eq!(
+                of(text, "ACRSCOPED_AUTHORITY", value).unwrap(),
+                chosen,
+                "{value}"
+            );
         }
         for name in ["ACRSCOPED_AUTHORITY", "AZURE_AUTHORITY_HOST"] {
             for value in [
@@ -524,7 +702,9 @@ mod tests {
                     "`{name}` names https://{value}, which is not a known Microsoft Entra authority, so nothing was sent to it"
                 );
                 assert_eq!(error.to_string(), sentence);
-                let fix = format!("if you trust it, make this the first line of config.toml: `authority = \"https://{value}\"`");
+                let fix = format!(
+                    "if you trust it, make this the first line of config.toml: `authority = \"https://{value}\"`"
+                );
                 assert_eq!(error.hint(), Some(fix));
             }
         }
@@ -533,19 +713,37 @@ mod tests {
     #[test]
     fn an_authority_of_another_cloud_by_any_of_its_names_is_not_meant_for_this_registry() {
         for (value, authority) in [
-            ("login.partner.microsoftonline.cn", "https://login.microsoftonline.com/"),
-            ("login.usgovcloudapi.net", "https://login.microsoftonline.com/"),
+            (
+                "login.partner.microsoftonline.cn",
+                "https://login.microsoftonline.com/",
+            ),
+            (
+                "login.usgovcloudapi.net",
+                "https://login.microsoftonline.com/",
+            ),
             ("login.windows.net", "https://login.windows.net/"),
         ] {
-            assert_eq!(read(&[("AZURE_AUTHORITY_HOST", value)]).unwrap().authority.as_str(), authority);
+            assert_eq!(
+                read(&[("AZURE_AUTHORITY_HOST", value)])
+                    .unwrap()
+                    .authority
+                    .as_str(),
+                authority
+            );
         }
     }
 
     #[test]
     fn the_session_bus_is_where_dbus_says_or_in_the_runtime_folder() {
-        let (address, folder) = (("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a"), ("XDG_RUNTIME_DIR", "/run/user/1000"));
+        let (address, folder) = (
+            ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a"),
+            ("XDG_RUNTIME_DIR", "/run/user/1000"),
+        );
         for (rows, expected) in [
-            (&[address, folder][..], SessionBus::Addresses("unix:path=/a".into())),
+            (
+                &[address, folder][..],
+                SessionBus::Addresses("unix:path=/a".into()),
+            ),
             (&[folder], SessionBus::Socket("/run/user/1000/bus".into())),
             (&[("XDG_RUNTIME_DIR", "run")], SessionBus::Nowhere),
             (&[], SessionBus::Nowhere),
@@ -557,20 +755,36 @@ mod tests {
     #[test]
     fn only_absolute_folders_of_the_path_count() {
         let config = read(&[("PATH", "/usr/bin::.:bin:/opt/az")]).unwrap();
-        assert_eq!(config.sources.path, [PathBuf::from("/usr/bin"), PathBuf::from("/opt/az")]);
+        assert_eq!(
+            config.sources.path,
+            [PathBuf::from("/usr/bin"), PathBuf::from("/opt/az")]
+        );
     }
 
     #[test]
     fn a_proxy_is_named_without_its_password() {
         let config = read(&[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]).unwrap();
-        assert_eq!(config.network.circumstances, ["`HTTPS_PROXY` is set to http://proxy.example:3128"]);
+        assert_eq!(
+            config.network.circumstances,
+            ["`HTTPS_PROXY` is set to http://proxy.example:3128"]
+        );
     }
 
     #[test]
     fn a_proxy_that_is_no_url_is_an_error_not_a_reason_to_go_without() {
-        for value in ["http://user:p@", "http://user:CA/NARY", "http://[::1", ":::", "ftp://127.0.0.1:1", "not a url"] {
+        for value in [
+            "http://user:p@",
+            "http://user:CA/NARY",
+            "http://[::1",
+            ":::",
+            "ftp://127.0.0.1:1",
+            "not a url",
+        ] {
             let error = read(&[("HTTPS_PROXY", value)]).unwrap_err().to_string();
-            assert!(error.starts_with("`HTTPS_PROXY` is not the http or https URL of a proxy"), "{value}: {error}");
+            assert!(
+                error.starts_with("`HTTPS_PROXY` is not the http or https URL of a proxy"),
+                "{value}: {error}"
+            );
             assert!(!error.contains("NARY"));
         }
         assert!(read(&[("HTTPS_PROXY", "proxy.example:3128\n")]).is_ok());
@@ -587,26 +801,57 @@ mod tests {
                 .map(|announced| format!("{announced:?}"))
                 .map_err(|error| error.to_string())
         };
-        let (endpoint, header) = (("IDENTITY_ENDPOINT", "http://127.0.0.1/msi"), ("IDENTITY_HEADER", "h"));
+        let (endpoint, header) = (
+            ("IDENTITY_ENDPOINT", "http://127.0.0.1/msi"),
+            ("IDENTITY_HEADER", "h"),
+        );
         let older = ("MSI_ENDPOINT", "http://127.0.0.1");
         for (rows, platform) in [
             (&[endpoint, header][..], "AppService"),
             (&[endpoint, ("IMDS_ENDPOINT", "http://127.0.0.1")], "Arc"),
-            (&[("IDENTITY_ENDPOINT", "http://localhost:40342/x"), ("IMDS_ENDPOINT", "x")], "Arc"),
-            (&[("IDENTITY_ENDPOINT", "http://[::1]/x"), ("IMDS_ENDPOINT", "x")], "Arc"),
-            (&[endpoint, header, ("IDENTITY_SERVER_THUMBPRINT", "t")], "Unsupported(\"Service Fabric\")"),
+            (
+                &[
+                    ("IDENTITY_ENDPOINT", "http://localhost:40342/x"),
+                    ("IMDS_ENDPOINT", "x"),
+                ],
+                "Arc",
+            ),
+            (
+                &[
+                    ("IDENTITY_ENDPOINT", "http://[::1]/x"),
+                    ("IMDS_ENDPOINT", "x"),
+                ],
+                "Arc",
+            ),
+            (
+                &[endpoint, header, ("IDENTITY_SERVER_THUMBPRINT", "t")],
+                "Unsupported(\"Service Fabric\")",
+            ),
             (&[older], "CloudShell"),
             (&[older, ("MSI_SECRET", "s")], "MachineLearning"),
-            (&[("MSI_ENDPOINT", ""), ("IDENTITY_ENDPOINT", "")], "Nothing"),
+            (
+                &[("MSI_ENDPOINT", ""), ("IDENTITY_ENDPOINT", "")],
+                "Nothing",
+            ),
         ] {
             assert!(announced(rows).unwrap().starts_with(platform), "{platform}");
         }
-        assert_eq!(announced(&[endpoint]).unwrap_err(), "`IDENTITY_ENDPOINT` is set, but `IDENTITY_HEADER` is not");
+        assert_eq!(
+            announced(&[endpoint]).unwrap_err(),
+            "`IDENTITY_ENDPOINT` is set, but `IDENTITY_HEADER` is not"
+        );
         // The agent of Azure Arc is asked with a key from its folder.
-        for elsewhere in
-            ["http://evil.example/x", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://10.0.0.1"]
-        {
-            let error = announced(&[("IDENTITY_ENDPOINT", elsewhere), ("IMDS_ENDPOINT", "http://127.0.0.1")]).unwrap_err();
+        for elsewhere in [
+            "http://evil.example/x",
+            "http://127.0.0.1.evil.example",
+            "http://localhost.evil.example",
+            "http://10.0.0.1",
+        ] {
+            let error = announced(&[
+                ("IDENTITY_ENDPOINT", elsewhere),
+                ("IMDS_ENDPOINT", "http://127.0.0.1"),
+            ])
+            .unwrap_err();
             let sentence = "`IDENTITY_ENDPOINT` must point to this machine, for example `http://localhost:40342/metadata/identity/oauth2/token`";
             assert_eq!(error, sentence, "{elsewhere}");
         }
@@ -614,8 +859,15 @@ mod tests {
 
     #[test]
     fn a_misspelt_setting_is_noticed() {
-        let settings = settings(&[("ACRSCOPED_CAHCE", "none"), ("ACRSCOPED_LOG", "warn"), ("ACRSCOPED_CONFIG", "x")]);
-        assert_eq!(settings.unknown_variables(), ["`ACRSCOPED_CAHCE` is no setting; did you mean `ACRSCOPED_CACHE`?"]);
+        let settings = settings(&[
+            ("ACRSCOPED_CAHCE", "none"),
+            ("ACRSCOPED_LOG", "warn"),
+            ("ACRSCOPED_CONFIG", "x"),
+        ]);
+        assert_eq!(
+            settings.unknown_variables(),
+            ["`ACRSCOPED_CAHCE` is no setting; did you mean `ACRSCOPED_CACHE`?"]
+        );
     }
 
     #[test]
@@ -631,14 +883,21 @@ mod tests {
             ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "canary"),
         ];
         let config = read(&rows).unwrap();
-        assert!(config.sources.github.get().unwrap().is_some() && config.sources.pipelines.get().unwrap().token.is_some());
+        assert!(
+            config.sources.github.get().unwrap().is_some()
+                && config.sources.pipelines.get().unwrap().token.is_some()
+        );
         assert!(!format!("{config:?}{:?}", settings(&rows)).contains("canary"));
     }
 
     /// Settings from a file and variables.
     fn with_file(text: &str, rows: &[(&str, &str)]) -> Settings {
-        let file = File::parse(Path::new("config.toml"), text).unwrap_or_else(|error| panic!("{error}"));
-        Settings { file, ..settings(rows) }
+        let file =
+            File::parse(Path::new("config.toml"), text).unwrap_or_else(|error| panic!("{error}"));
+        Settings {
+            file,
+            ..settings(rows)
+        }
     }
 
     fn tenant(settings: &Settings, host: &str) -> Option<(String, String)> {
@@ -649,24 +908,55 @@ mod tests {
 
     #[test]
     fn the_strongest_layer_wins_and_is_named() {
-        let text =
-            "tenant = 'top'\n[registry.\"*.azurecr.io\"]\ntenant = 'all'\n[registry.\"contoso.azurecr.io\"]\ntenant = 'one'\n";
+        let text = "tenant = 'top'\n[registry.\"*.azurecr.io\"]\ntenant = 'all'\n[registry.\"contoso.azurecr.io\"]\ntenant = 'one'\n";
         let (ours, azure) = (("ACRSCOPED_TENANT", "ours"), ("AZURE_TENANT_ID", "azure"));
         for (rows, host, value, origin) in [
-            (&[ours, azure][..], "contoso.azurecr.io", "ours", "`ACRSCOPED_TENANT`"),
-            (&[azure], "contoso.azurecr.io", "one", "`[registry.\"contoso.azurecr.io\"]` in config.toml:5"),
-            (&[azure], "fabrikam.azurecr.io", "all", "`[registry.\"*.azurecr.io\"]` in config.toml:3"),
-            (&[azure], "contoso.eastus.geo.azurecr.io", "one", "`[registry.\"contoso.azurecr.io\"]` in config.toml:5"),
+            (
+                &[ours, azure][..],
+                "contoso.azurecr.io",
+                "ours",
+                "`ACRSCOPED_TENANT`",
+            ),
+            (
+                &[azure],
+                "contoso.azurecr.io",
+                "one",
+                "`[registry.\"contoso.azurecr.io\"]` in config.toml:5",
+            ),
+            (
+                &[azure],
+                "fabrikam.azurecr.io",
+                "all",
+                "`[registry.\"*.azurecr.io\"]` in config.toml:3",
+            ),
+            (
+                &[azure],
+                "contoso.eastus.geo.azurecr.io",
+                "one",
+                "`[registry.\"contoso.azurecr.io\"]` in config.toml:5",
+            ),
             (&[azure], "contoso.azurecr.us", "azure", "`AZURE_TENANT_ID`"),
             (&[], "contoso.azurecr.us", "top", "config.toml:1"),
         ] {
             let found = tenant(&with_file(text, rows), host).unwrap();
-            assert_eq!((found.0.as_str(), found.1.as_str()), (value, origin), "{host}");
+            assert_eq!(
+                (found.0.as_str(), found.1.as_str()),
+                (value, origin),
+                "{host}"
+            );
         }
         let settings = with_file(text, &[azure]);
         let registry = Registry::parse("contoso.azurecr.us", &[]).unwrap();
-        let named = settings.for_registry(&registry).unwrap().sources.named_tenant.unwrap();
-        assert_eq!(named.value, "top", "who is signed in to a command line has nothing to do with `AZURE_TENANT_ID`");
+        let named = settings
+            .for_registry(&registry)
+            .unwrap()
+            .sources
+            .named_tenant
+            .unwrap();
+        assert_eq!(
+            named.value, "top",
+            "who is signed in to a command line has nothing to do with `AZURE_TENANT_ID`"
+        );
     }
 
     #[test]
@@ -674,23 +964,52 @@ mod tests {
         let text = "timeout = 60\n[registry.\"*.azurecr.io\"]\nusername = 'token'\non_error = 'anonymous'\n\
                     [registry.\"contoso.azurecr.io\"]\non_error = 'fail'\ncache = 'none'\nkeep_access_token = false\n";
         let settings = with_file(text, &[]);
-        let config = settings.for_registry(&Registry::parse("contoso.azurecr.io", &[]).unwrap()).unwrap();
-        assert_eq!((config.username, config.on_error, config.timeout.as_secs()), (IDENTITY_TOKEN, OnError::Fail, 60));
-        assert_eq!((config.cache, config.keep_access_token), (CacheChoice::None, false));
-        assert_eq!(settings.caches().unwrap(), [CacheChoice::Auto, CacheChoice::None]);
+        let config = settings
+            .for_registry(&Registry::parse("contoso.azurecr.io", &[]).unwrap())
+            .unwrap();
+        assert_eq!(
+            (config.username, config.on_error, config.timeout.as_secs()),
+            (IDENTITY_TOKEN, OnError::Fail, 60)
+        );
+        assert_eq!(
+            (config.cache, config.keep_access_token),
+            (CacheChoice::None, false)
+        );
+        assert_eq!(
+            settings.caches().unwrap(),
+            [CacheChoice::Auto, CacheChoice::None]
+        );
     }
 
     #[test]
     fn every_setting_is_explained() {
-        let settings = with_file("[registry.\"*.azurecr.io\"]\ncache = 'none'\n", &[("AZURE_CLIENT_ID", "c")]);
-        let explained = settings.explain(Some(&Registry::parse("contoso.azurecr.io", &[]).unwrap())).unwrap();
+        let settings = with_file(
+            "[registry.\"*.azurecr.io\"]\ncache = 'none'\n",
+            &[("AZURE_CLIENT_ID", "c")],
+        );
+        let explained = settings
+            .explain(Some(&Registry::parse("contoso.azurecr.io", &[]).unwrap()))
+            .unwrap();
         assert_eq!(explained.len(), KEYS.len());
         let of = |name: &str| {
             let found = explained.iter().find(|set| set.name == name).unwrap();
-            (found.value.clone(), found.origin.as_ref().map(ToString::to_string).unwrap_or_default())
+            (
+                found.value.clone(),
+                found
+                    .origin
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            )
         };
         assert_eq!(of("client_id"), ("c".into(), "`AZURE_CLIENT_ID`".into()));
-        assert_eq!(of("cache"), ("none".into(), "`[registry.\"*.azurecr.io\"]` in config.toml:2".into()));
+        assert_eq!(
+            of("cache"),
+            (
+                "none".into(),
+                "`[registry.\"*.azurecr.io\"]` in config.toml:2".into()
+            )
+        );
         assert_eq!(of("timeout"), ("30".into(), String::new()));
         assert_eq!(settings.explain(None).unwrap().len(), 3);
     }
@@ -699,26 +1018,49 @@ mod tests {
     fn a_cloud_of_ones_own_has_registries_an_authority_and_an_audience() {
         let text = "[cloud.fabrikam]\nsuffix = 'azurecr.fabrikam.example'\nauthority = 'https://login.fabrikam.example'\n\
                     audience = 'https://registries.fabrikam.example'\n[registry.\"*.azurecr.fabrikam.example\"]\ntenant = 't'\n";
-        let settings = with_file(text, &[("AZURE_AUTHORITY_HOST", "login.microsoftonline.com")]);
-        let registry = Registry::parse("contoso.azurecr.fabrikam.example", settings.clouds()).unwrap();
+        let settings = with_file(
+            text,
+            &[("AZURE_AUTHORITY_HOST", "login.microsoftonline.com")],
+        );
+        let registry =
+            Registry::parse("contoso.azurecr.fabrikam.example", settings.clouds()).unwrap();
         let config = settings.for_registry(&registry).unwrap();
         assert_eq!(config.authority.as_str(), "https://login.fabrikam.example/");
-        assert_eq!(config.audience.scope(), "https://registries.fabrikam.example/.default");
+        assert_eq!(
+            config.audience.scope(),
+            "https://registries.fabrikam.example/.default"
+        );
         assert_eq!(config.sources.tenant.unwrap().value, "t");
-        assert_eq!(Registry::parse("contoso.azurecr.fabrikam.example", &[]), None);
+        assert_eq!(
+            Registry::parse("contoso.azurecr.fabrikam.example", &[]),
+            None
+        );
     }
 
     #[test]
     fn an_audience_of_the_environment_is_one_that_the_table_or_the_file_names() {
         let mine = "https://registries.fabrikam.example";
-        let cloud = format!("[cloud.fabrikam]\nsuffix = 'f.example'\nauthority = 'login.f.example'\naudience = '{mine}'\n");
+        let cloud = format!(
+            "[cloud.fabrikam]\nsuffix = 'f.example'\nauthority = 'login.f.example'\naudience = '{mine}'\n"
+        );
         let profile = format!("[registry.\"*.azurecr.us\"]\naudience = '{mine}'\n");
         let top = format!("audience = '{mine}'\n");
         let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
-        let with = |text: &str, audience: &str| with_file(text, &[("ACRSCOPED_AUDIENCE", audience)]).for_registry(&registry);
+        let with = |text: &str, audience: &str| {
+            with_file(text, &[("ACRSCOPED_AUDIENCE", audience)]).for_registry(&registry)
+        };
         for text in [&cloud, &profile, &top] {
-            assert_eq!(with(text, &format!("{mine}/")).unwrap().audience.as_str(), mine, "{text}");
-            assert_eq!(with(text, crate::token::REGISTRY_AUDIENCE).unwrap().audience, Audience::default());
+            assert_eq!(
+                with(text, &format!("{mine}/")).unwrap().audience.as_str(),
+                mine,
+                "{text}"
+            );
+            assert_eq!(
+                with(text, crate::token::REGISTRY_AUDIENCE)
+                    .unwrap()
+                    .audience,
+                Audience::default()
+            );
         }
         for text in ["", "tenant = 't'\n", &cloud] {
             let error = with(text, "https://evil.example").unwrap_err();
@@ -738,34 +1080,117 @@ mod tests {
             let settings = with_file(&format!("{text}{own}"), rows);
             let registry = Registry::parse(host, settings.clouds()).unwrap();
             let config = settings.for_registry(&registry).unwrap();
-            (config.identity_cloud.cli_name.to_string(), config.authority.to_string(), config.audience.as_str().to_owned())
+            (
+                config.identity_cloud.cli_name.to_string(),
+                config.authority.to_string(),
+                config.audience.as_str().to_owned(),
+            )
         };
         let (table, private) = (crate::token::REGISTRY_AUDIENCE, "https://r.f.example");
-        let (public, government) = ("https://login.microsoftonline.com/", "https://login.microsoftonline.us/");
-        let (set, profile) = ("identity_cloud = 'AzureCloud'\n", "[registry.\"*.azurecr.us\"]\nidentity_cloud = 'fabrikam'\n");
+        let (public, government) = (
+            "https://login.microsoftonline.com/",
+            "https://login.microsoftonline.us/",
+        );
+        let (set, profile) = (
+            "identity_cloud = 'AzureCloud'\n",
+            "[registry.\"*.azurecr.us\"]\nidentity_cloud = 'fabrikam'\n",
+        );
         let aks = ("AZURE_AUTHORITY_HOST", public);
         for (text, rows, host, cloud, authority, audience) in [
-            ("", &[][..], "contoso.azurecr.io", "AzureCloud", public, table),
-            ("", &[], "contoso.azurecr.us", "AzureUSGovernment", government, table),
-            ("", &[aks], "contoso.azurecr.us", "AzureUSGovernment", government, table),
-            ("", &[], "contoso.f.example", "fabrikam", "https://login.f.example/", private),
+            (
+                "",
+                &[][..],
+                "contoso.azurecr.io",
+                "AzureCloud",
+                public,
+                table,
+            ),
+            (
+                "",
+                &[],
+                "contoso.azurecr.us",
+                "AzureUSGovernment",
+                government,
+                table,
+            ),
+            (
+                "",
+                &[aks],
+                "contoso.azurecr.us",
+                "AzureUSGovernment",
+                government,
+                table,
+            ),
+            (
+                "",
+                &[],
+                "contoso.f.example",
+                "fabrikam",
+                "https://login.f.example/",
+                private,
+            ),
             (set, &[], "contoso.azurecr.us", "AzureCloud", public, table),
-            (set, &[aks], "contoso.azurecr.us", "AzureCloud", public, table),
-            (set, &[("AZURE_AUTHORITY_HOST", government)], "contoso.azurecr.us", "AzureCloud", public, table),
+            (
+                set,
+                &[aks],
+                "contoso.azurecr.us",
+                "AzureCloud",
+                public,
+                table,
+            ),
+            (
+                set,
+                &[("AZURE_AUTHORITY_HOST", government)],
+                "contoso.azurecr.us",
+                "AzureCloud",
+                public,
+                table,
+            ),
             (set, &[], "contoso.f.example", "AzureCloud", public, private),
-            (profile, &[aks], "contoso.azurecr.us", "fabrikam", "https://login.f.example/", table),
-            (profile, &[], "contoso.azurecr.io", "AzureCloud", public, table),
+            (
+                profile,
+                &[aks],
+                "contoso.azurecr.us",
+                "fabrikam",
+                "https://login.f.example/",
+                table,
+            ),
+            (
+                profile,
+                &[],
+                "contoso.azurecr.io",
+                "AzureCloud",
+                public,
+                table,
+            ),
             // A checkout can set a variable.
-            ("", &[("ACRSCOPED_IDENTITY_CLOUD", "AzureCloud")], "contoso.azurecr.us", "AzureUSGovernment", government, table),
+            (
+                "",
+                &[("ACRSCOPED_IDENTITY_CLOUD", "AzureCloud")],
+                "contoso.azurecr.us",
+                "AzureUSGovernment",
+                government,
+                table,
+            ),
         ] {
             let found = of(text, rows, host);
-            assert_eq!(found, (cloud.into(), authority.into(), audience.into()), "{text} {rows:?} {host}");
+            assert_eq!(
+                found,
+                (cloud.into(), authority.into(), audience.into()),
+                "{text} {rows:?} {host}"
+            );
         }
     }
 
     #[test]
     fn a_variable_of_a_setting_that_only_the_file_has_is_noticed() {
-        let settings = with_file("", &[("ACRSCOPED_IDENTITY_CLOUD", "AzureCloud"), ("ACRSCOPED_OIDC_HOST", "github.f.example")]);
+        let settings = with_file(
+            "",
+            &[
+                ("ACRSCOPED_IDENTITY_CLOUD", "AzureCloud"),
+                ("ACRSCOPED_OIDC_HOST", "github.f.example"),
+            ],
+        );
         assert_eq!(
             settings.unknown_variables(),
             [
@@ -777,11 +1202,27 @@ mod tests {
 
     #[test]
     fn the_delegate_is_named_with_its_origin() {
-        let delegate = |text: &str, rows: &[(&str, &str)]| with_file(text, rows).delegate().unwrap();
+        let delegate =
+            |text: &str, rows: &[(&str, &str)]| with_file(text, rows).delegate().unwrap();
         assert_eq!(delegate("", &[]), None);
-        let found = delegate("delegate = 'docker-credential-pass'", &[("PATH", "/usr/bin:bin")]).unwrap();
-        assert_eq!((found.name.as_str(), found.origin.to_string()), ("pass", "config.toml:1".to_owned()));
+        let found = delegate(
+            "delegate = 'docker-credential-pass'",
+            &[("PATH", "/usr/bin:bin")],
+        )
+        .unwrap();
+        assert_eq!(
+            (found.name.as_str(), found.origin.to_string()),
+            ("pass", "config.toml:1".to_owned())
+        );
         assert_eq!(found.path, [PathBuf::from("/usr/bin")]);
-        assert_eq!(delegate("delegate = 'pass'", &[("ACRSCOPED_DELEGATE", "secretservice")]).unwrap().name, "secretservice");
+        assert_eq!(
+            delegate(
+                "delegate = 'pass'",
+                &[("ACRSCOPED_DELEGATE", "secretservice")]
+            )
+            .unwrap()
+            .name,
+            "secretservice"
+        );
     }
 }

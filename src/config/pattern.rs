@@ -15,18 +15,29 @@ pub(super) struct Pattern {
 impl Pattern {
     /// Reads `contoso.azurecr.io`, `*.azurecr.us`, `*.eastus.geo.azurecr.io`. The error says why no registry can be meant.
     pub(super) fn parse(text: &str, own: &[Cloud]) -> Result<Self, String> {
-        let labels: Vec<String> = text.to_ascii_lowercase().split('.').map(str::to_owned).collect();
-        if labels.iter().any(|label| label.contains(ANY) && label != ANY) {
-            return Err(format!("`{text}`: a `*` stands for a whole label, as in `*.azurecr.io`"));
+        let labels: Vec<String> = text
+            .to_ascii_lowercase()
+            .split('.')
+            .map(str::to_owned)
+            .collect();
+        if labels
+            .iter()
+            .any(|label| label.contains(ANY) && label != ANY)
+        {
+            return Err(format!(
+                "`{text}`: a `*` stands for a whole label, as in `*.azurecr.io`"
+            ));
         }
         let pattern = Self { labels };
         let example = pattern.filled("contoso");
         match Registry::parse(&example, own) {
             Some(registry) if registry.host() == example => Ok(pattern),
-            _ if !text.contains('.') => {
-                Err(format!("`{text}` fits no registry: a host stands in quotes, as in `[registry.\"contoso.azurecr.io\"]`"))
-            }
-            _ => Err(format!("`{text}` fits no registry: expected a host such as `contoso.azurecr.io`, or `*.azurecr.io`")),
+            _ if !text.contains('.') => Err(format!(
+                "`{text}` fits no registry: a host stands in quotes, as in `[registry.\"contoso.azurecr.io\"]`"
+            )),
+            _ => Err(format!(
+                "`{text}` fits no registry: expected a host such as `contoso.azurecr.io`, or `*.azurecr.io`"
+            )),
         }
     }
 
@@ -34,7 +45,11 @@ impl Pattern {
     pub(super) fn fits(&self, host: &str) -> bool {
         let labels = host.split('.');
         labels.clone().count() == self.labels.len()
-            && self.labels.iter().zip(labels).all(|(own, label)| own == ANY || own == label)
+            && self
+                .labels
+                .iter()
+                .zip(labels)
+                .all(|(own, label)| own == ANY || own == label)
     }
 
     /// Whether it fits one host only.
@@ -50,13 +65,20 @@ impl Pattern {
             None if self.labels.len() != other.labels.len() => return None,
             None => (),
         }
-        let common = self.labels.iter().zip(&other.labels).map(|(own, its)| match (own == ANY, its == ANY) {
-            (false, false) if own != its => None,
-            (true, _) => Some(its.as_str()),
-            (false, _) => Some(own.as_str()),
+        let common = self.labels.iter().zip(&other.labels).map(|(own, its)| {
+            match (own == ANY, its == ANY) {
+                (false, false) if own != its => None,
+                (true, _) => Some(its.as_str()),
+                (false, _) => Some(own.as_str()),
+            }
         });
         let labels: Option<Vec<&str>> = common.collect();
-        labels.map(|labels| Self { labels: labels.into_iter().map(str::to_owned).collect() }.filled("contoso"))
+        labels.map(|labels| {
+            Self {
+                labels: labels.into_iter().map(str::to_owned).collect(),
+            }
+            .filled("contoso")
+        })
     }
 
     /// `Greater` when every host this fits, the other fits too, and not the other way round: then this one says more. `None` when
@@ -65,7 +87,12 @@ impl Pattern {
         if self.labels.len() != other.labels.len() {
             return None;
         }
-        let is_part = |one: &Self, whole: &Self| one.labels.iter().zip(&whole.labels).all(|(own, its)| its == ANY || own == its);
+        let is_part = |one: &Self, whole: &Self| {
+            one.labels
+                .iter()
+                .zip(&whole.labels)
+                .all(|(own, its)| its == ANY || own == its)
+        };
         match (is_part(self, other), is_part(other, self)) {
             (true, true) => Some(Ordering::Equal),
             (true, false) => Some(Ordering::Greater),
@@ -76,7 +103,11 @@ impl Pattern {
 
     /// A host that it fits.
     fn filled(&self, label: &str) -> String {
-        let labels: Vec<&str> = self.labels.iter().map(|own| if own == ANY { label } else { own }).collect();
+        let labels: Vec<&str> = self
+            .labels
+            .iter()
+            .map(|own| if own == ANY { label } else { own })
+            .collect();
         labels.join(".")
     }
 }
@@ -99,8 +130,16 @@ mod tests {
             ("*.azurecr.io", "contoso.azurecr.us", false),
             ("*.azurecr.io", "contoso.eastus.geo.azurecr.io", false),
             ("*.*.geo.azurecr.io", "contoso.eastus.geo.azurecr.io", true),
-            ("contoso.*.geo.azurecr.io", "contoso.eastus.geo.azurecr.io", true),
-            ("contoso.*.geo.azurecr.io", "fabrikam.eastus.geo.azurecr.io", false),
+            (
+                "contoso.*.geo.azurecr.io",
+                "contoso.eastus.geo.azurecr.io",
+                true,
+            ),
+            (
+                "contoso.*.geo.azurecr.io",
+                "fabrikam.eastus.geo.azurecr.io",
+                false,
+            ),
         ] {
             assert_eq!(pattern(text).fits(host), fits, "{text} {host}");
         }
@@ -122,19 +161,38 @@ mod tests {
             "contoso.azurecr.io:443",
             "contoso.azurecr.io.",
         ] {
-            assert!(Pattern::parse(text, &[]).unwrap_err().contains("fits no registry"), "{text}");
+            assert!(
+                Pattern::parse(text, &[])
+                    .unwrap_err()
+                    .contains("fits no registry"),
+                "{text}"
+            );
         }
         for text in ["con*.azurecr.io", "**.azurecr.io", "*contoso.azurecr.io"] {
-            assert!(Pattern::parse(text, &[]).unwrap_err().contains("whole label"), "{text}");
+            assert!(
+                Pattern::parse(text, &[])
+                    .unwrap_err()
+                    .contains("whole label"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn the_more_specific_of_two_says_more() {
         let order = |one: &str, other: &str| pattern(one).specificity(&pattern(other));
-        assert_eq!(order("contoso.azurecr.io", "*.azurecr.io"), Some(Ordering::Greater));
-        assert_eq!(order("*.*.geo.azurecr.io", "*.eastus.geo.azurecr.io"), Some(Ordering::Less));
-        assert_eq!(order("CONTOSO.azurecr.io", "contoso.azurecr.io"), Some(Ordering::Equal));
+        assert_eq!(
+            order("contoso.azurecr.io", "*.azurecr.io"),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(
+            order("*.*.geo.azurecr.io", "*.eastus.geo.azurecr.io"),
+            Some(Ordering::Less)
+        );
+        assert_eq!(
+            order("CONTOSO.azurecr.io", "contoso.azurecr.io"),
+            Some(Ordering::Equal)
+        );
         assert_eq!(order("contoso.azurecr.io", "fabrikam.azurecr.io"), None);
         assert_eq!(order("*.azurecr.io", "*.azurecr.us"), None);
     }

@@ -65,9 +65,18 @@ impl Narrowing {
 
     pub(super) fn read(variables: &Variables) -> Result<Option<Self>, Error> {
         const NAME: &str = "AZURE_TOKEN_CREDENTIALS";
-        let Some(written) = text(variables, NAME)? else { return Ok(None) };
-        let word = Self::WORDS.into_iter().find(|word| word.eq_ignore_ascii_case(&written));
-        let problem = || wrong(NAME, &format!("is {written:?}, expected one of {}", Self::WORDS.join(", ")));
+        let Some(written) = text(variables, NAME)? else {
+            return Ok(None);
+        };
+        let word = Self::WORDS
+            .into_iter()
+            .find(|word| word.eq_ignore_ascii_case(&written));
+        let problem = || {
+            wrong(
+                NAME,
+                &format!("is {written:?}, expected one of {}", Self::WORDS.join(", ")),
+            )
+        };
         Ok(Some(Self(word.ok_or_else(problem)?)))
     }
 
@@ -76,7 +85,9 @@ impl Narrowing {
     pub fn allows(&self, source: SourceName) -> bool {
         let (kind, own) = match source {
             SourceName::WorkloadIdentity => ("prod", "WorkloadIdentityCredential"),
-            SourceName::ClientSecret | SourceName::ClientCertificate => ("prod", "EnvironmentCredential"),
+            SourceName::ClientSecret | SourceName::ClientCertificate => {
+                ("prod", "EnvironmentCredential")
+            }
             SourceName::GitHubActions | SourceName::AzurePipelines => ("prod", "prod"),
             SourceName::ManagedIdentity => ("prod", "ManagedIdentityCredential"),
             SourceName::Login => ("dev", "dev"),
@@ -94,7 +105,11 @@ mod tests {
     #[test]
     fn a_login_of_ours_is_what_developers_have_and_no_sdk_names() {
         for word in Narrowing::WORDS {
-            assert_eq!(Narrowing(word).allows(SourceName::Login), word == "dev", "{word}");
+            assert_eq!(
+                Narrowing(word).allows(SourceName::Login),
+                word == "dev",
+                "{word}"
+            );
         }
     }
 }

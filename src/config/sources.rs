@@ -1,7 +1,9 @@
 //! What the sources of an identity are made from, as the Azure SDKs name it.
 
 use super::announced::Announced;
-use super::environment::{Variables, absolute, http_url, program_folders, raw, state_folder, text, wrong};
+use super::environment::{
+    Variables, absolute, http_url, program_folders, raw, state_folder, text, wrong,
+};
 use super::jobs::{PipelinesSettings, Requests, is_issuer};
 use super::layers::{Layers, Origin, Value};
 use super::source_name::{Narrowing, SourceName};
@@ -86,7 +88,12 @@ impl<T> Settled<T> {
 
     /// The settings.
     pub fn get(&self) -> Result<&T, Error> {
-        self.0.as_ref().map_err(|Mistake(name, problem)| Error::Setting { name: name.clone(), problem: problem.clone() })
+        self.0
+            .as_ref()
+            .map_err(|Mistake(name, problem)| Error::Setting {
+                name: name.clone(),
+                problem: problem.clone(),
+            })
     }
 }
 
@@ -121,13 +128,26 @@ impl ManagedId {
 }
 
 impl SourceSettings {
-    pub(super) fn read(variables: &Variables, layers: &Layers<'_>, home: Option<&Path>, file: &Path) -> Result<Self, Error> {
-        let folder = |name: &str, own: &str| raw(variables, name).map(PathBuf::from).or_else(|| Some(home?.join(own)));
+    pub(super) fn read(
+        variables: &Variables,
+        layers: &Layers<'_>,
+        home: Option<&Path>,
+        file: &Path,
+    ) -> Result<Self, Error> {
+        let folder = |name: &str, own: &str| {
+            raw(variables, name)
+                .map(PathBuf::from)
+                .or_else(|| Some(home?.join(own)))
+        };
         let only = layers.value("source", values::source)?;
         let is_ours = |origin: &Origin| *origin != Origin::Variable("AZURE_TENANT_ID");
         let is_own = |origin: &Origin| *origin != Origin::Variable("AZURE_CLIENT_ID");
         Ok(Self {
-            narrowing: if only.is_some() { None } else { Narrowing::read(variables)? },
+            narrowing: if only.is_some() {
+                None
+            } else {
+                Narrowing::read(variables)?
+            },
             only,
             tenant: layers.value("tenant", values::tenant)?,
             named_tenant: layers.value_of("tenant", is_ours, values::tenant)?,
@@ -140,14 +160,23 @@ impl SourceSettings {
             certificate: CertificateSettings::read(variables)?,
             github: Settled::of(Requests::of_github(variables))?,
             service_connection: layers.value("service_connection", values::id)?,
-            oidc_host: layers.value("oidc_host", values::host)?.map(|host| host.value),
+            oidc_host: layers
+                .value("oidc_host", values::host)?
+                .map(|host| host.value),
             pipelines: Settled::of(PipelinesSettings::read(variables))?,
             announced: Settled::of(Announced::read(variables))?,
             imds: text(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST")?
-                .map(|value| http_url("AZURE_POD_IDENTITY_AUTHORITY_HOST", &value, "http://127.0.0.1:40342"))
+                .map(|value| {
+                    http_url(
+                        "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+                        &value,
+                        "http://127.0.0.1:40342",
+                    )
+                })
                 .transpose()?,
             azure_cli_folder: folder("AZURE_CONFIG_DIR", ".azure"),
-            developer_cli_folder: absolute(variables, "AZD_CONFIG_DIR").or_else(|| Some(home?.join(".azd"))),
+            developer_cli_folder: absolute(variables, "AZD_CONFIG_DIR")
+                .or_else(|| Some(home?.join(".azd"))),
             logins: state_folder(variables, home).map(|folder| folder.join("logins.json")),
             path: program_folders(variables),
             config_file: file.to_owned(),
@@ -163,28 +192,47 @@ impl SourceSettings {
         }
         let host = url.host_str().unwrap_or_default();
         let problem = format!("names `{host}`, which is not known to issue tokens to jobs");
-        Err(Error::untrusted(variable, problem, &format!("oidc_host = {host:?}"), &self.config_file))
+        Err(Error::untrusted(
+            variable,
+            problem,
+            &format!("oidc_host = {host:?}"),
+            &self.config_file,
+        ))
     }
 }
 
 /// The subscription, unless a stronger layer names a tenant: both say whose account of the Azure CLI is meant. In the same layer the
 /// subscription says more.
-fn subscription(layers: &Layers<'_>, counts: impl Fn(&Origin) -> bool) -> Result<Option<Value<String>>, Error> {
+fn subscription(
+    layers: &Layers<'_>,
+    counts: impl Fn(&Origin) -> bool,
+) -> Result<Option<Value<String>>, Error> {
     let tenant = layers.found("tenant", counts)?;
     let subscription = layers.found("subscription", |_| true)?;
     let stronger = subscription.filter(|own| tenant.is_none_or(|tenant| own.layer <= tenant.layer));
-    Ok(stronger.map(|found| Value { value: found.text, origin: found.origin }))
+    Ok(stronger.map(|found| Value {
+        value: found.text,
+        origin: found.origin,
+    }))
 }
 
 /// The managed identity by whichever of its names stands in the strongest layer.
 fn managed_id(layers: &Layers<'_>) -> Result<Option<Value<ManagedId>>, Error> {
     let mut best: Option<(usize, &str, Value<ManagedId>)> = None;
     for name in ["client_id", "object_id", "resource_id"] {
-        let Some(found) = layers.found(name, |_| true)? else { continue };
+        let Some(found) = layers.found(name, |_| true)? else {
+            continue;
+        };
         match &best {
             Some((layer, other, _)) if *layer == found.layer => {
-                let problem = format!("and `{other}` name a managed identity twice, the one by {}: one is enough", found.origin);
-                return Err(Error::Setting { name: name.into(), problem });
+                let problem = format!(
+                    "and `{other}` name a managed identity twice, the one by {}: one is enough",
+                    found.origin
+                );
+                return Err(Error::Setting {
+                    name: name.into(),
+                    problem,
+                });
             }
             Some((layer, ..)) if *layer < found.layer => (),
             _ => {
@@ -193,7 +241,14 @@ fn managed_id(layers: &Layers<'_>) -> Result<Option<Value<ManagedId>>, Error> {
                     "object_id" => ManagedId::Object(found.text),
                     _ => ManagedId::Resource(found.text),
                 };
-                best = Some((found.layer, name, Value { value, origin: found.origin }));
+                best = Some((
+                    found.layer,
+                    name,
+                    Value {
+                        value,
+                        origin: found.origin,
+                    },
+                ));
             }
         }
     }
@@ -202,16 +257,23 @@ fn managed_id(layers: &Layers<'_>) -> Result<Option<Value<ManagedId>>, Error> {
 
 impl CertificateSettings {
     fn read(variables: &Variables) -> Result<Option<Self>, Error> {
-        let Some(path) = raw(variables, "AZURE_CLIENT_CERTIFICATE_PATH") else { return Ok(None) };
+        let Some(path) = raw(variables, "AZURE_CLIENT_CERTIFICATE_PATH") else {
+            return Ok(None);
+        };
         let send_chain = text(variables, "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")?;
         Ok(Some(Self {
             path: path.into(),
             // White space may be part of a password.
             password: raw(variables, "AZURE_CLIENT_CERTIFICATE_PASSWORD")
-                .map(|password| password.into_string().map_err(|_| wrong("AZURE_CLIENT_CERTIFICATE_PASSWORD", "is not UTF-8")))
+                .map(|password| {
+                    password
+                        .into_string()
+                        .map_err(|_| wrong("AZURE_CLIENT_CERTIFICATE_PASSWORD", "is not UTF-8"))
+                })
                 .transpose()?
                 .map(SecretString::from),
-            send_chain: send_chain.is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
+            send_chain: send_chain
+                .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
         }))
     }
 }

@@ -23,7 +23,10 @@ pub(crate) struct Refused {
 impl Refused {
     /// What Entra said by way of the browser.
     pub(crate) fn new(words: String) -> Self {
-        Self { words, claims: None }
+        Self {
+            words,
+            claims: None,
+        }
     }
 }
 
@@ -70,7 +73,12 @@ const PENDING: [&str; 2] = ["authorization_pending", "slow_down"];
 impl Http {
     /// Adds what it sends to `secrets`.
     pub(super) fn new(client: Client, network: Arc<Network>, secrets: Secrets) -> Self {
-        Self { client, network, refused: Mutex::default(), secrets }
+        Self {
+            client,
+            network,
+            refused: Mutex::default(),
+            secrets,
+        }
     }
 
     /// The answer, or what stands in its place; `otherwise` where Entra has not said. Bytes that cannot be understood are not shown: they
@@ -80,10 +88,17 @@ impl Http {
         answer: Result<T, RequestTokenError<Unanswered, impl ErrorResponse>>,
         otherwise: &'static str,
     ) -> anyhow::Result<T> {
-        let refused = || self.refused.lock().ok().and_then(|mut refused| refused.take());
+        let refused = || {
+            self.refused
+                .lock()
+                .ok()
+                .and_then(|mut refused| refused.take())
+        };
         answer.map_err(|error| match error {
             RequestTokenError::Request(Unanswered(error)) => error,
-            RequestTokenError::ServerResponse(_) | RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+            RequestTokenError::ServerResponse(_)
+            | RequestTokenError::Parse(..)
+            | RequestTokenError::Other(_) => {
                 refused().map_or_else(|| anyhow::Error::msg(otherwise), anyhow::Error::new)
             }
         })
@@ -92,11 +107,17 @@ impl Http {
     async fn send(&self, request: HttpRequest) -> anyhow::Result<HttpResponse> {
         secrets_of(request.body()).for_each(|secret| self.secrets.add(&secret));
         let request = Request::try_from(request)?;
-        let response = self.network.send(&self.client, request).await.map_err(reqwest::Error::without_url)?;
+        let response = self
+            .network
+            .send(&self.client, request)
+            .await
+            .map_err(reqwest::Error::without_url)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = body(response).await?;
         let challenge: Challenge = serde_json::from_slice(&bytes).unwrap_or_default();
-        let is_pending = challenge.error.is_some_and(|error| PENDING.contains(&error.as_str()));
+        let is_pending = challenge
+            .error
+            .is_some_and(|error| PENDING.contains(&error.as_str()));
         let is_refused = !is_pending && (!status.is_success() || answer::is_web_page(&bytes));
         let claims = challenge.claims.as_deref().and_then(self::challenge);
         let refused = is_refused.then(|| Refused {
@@ -121,7 +142,9 @@ const SHORTEST: usize = 8;
 
 fn secrets_of(form: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
     let fields = url::form_urlencoded::parse(form).filter(|(name, _)| SECRET.contains(&&**name));
-    fields.map(|(_, value)| value).filter(|value| value.len() >= SHORTEST)
+    fields
+        .map(|(_, value)| value)
+        .filter(|value| value.len() >= SHORTEST)
 }
 
 /// The longest claims challenge that becomes part of a command to paste.
@@ -156,7 +179,9 @@ impl<'c> AsyncHttpClient<'c> for Bounded<'_> {
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
             let answer = tokio::time::timeout(self.limit, self.http.send(request)).await;
-            answer.unwrap_or_else(|_| Err(anyhow::Error::msg("no answer came in time"))).map_err(Unanswered)
+            answer
+                .unwrap_or_else(|_| Err(anyhow::Error::msg("no answer came in time")))
+                .map_err(Unanswered)
         })
     }
 }
@@ -171,17 +196,30 @@ mod tests {
         let form =
             b"client_id=04b07795-8ddb&refresh_token=0.AbC~dEf%2FGhI&code=d&code_verifier=verifier-of-it&device_code=devicecode-x";
         secrets_of(form).for_each(|secret| secrets.add(&secret));
-        for secret in
-            ["0.AbC~dEf/GhI", "0.AbC%7EdEf%2FGhI", "0.AbC%7edEf%2fGhI", "MC5BYkN+ZEVmL0doSQ==", "verifier-of-it", "devicecode-x"]
-        {
-            assert_eq!(secrets.redactor().redact(&format!("bad {secret} sent")), "bad … sent");
+        for secret in [
+            "0.AbC~dEf/GhI",
+            "0.AbC%7EdEf%2FGhI",
+            "0.AbC%7edEf%2fGhI",
+            "MC5BYkN+ZEVmL0doSQ==",
+            "verifier-of-it",
+            "devicecode-x",
+        ] {
+            assert_eq!(
+                secrets.redactor().redact(&format!("bad {secret} sent")),
+                "bad … sent"
+            );
         }
-        assert_eq!(secrets.redactor().redact("the words of 04b07795-8ddb stay"), "the words of 04b07795-8ddb stay");
+        assert_eq!(
+            secrets.redactor().redact("the words of 04b07795-8ddb stay"),
+            "the words of 04b07795-8ddb stay"
+        );
     }
 
     #[test]
     fn a_claims_challenge_is_an_object_of_a_bearable_size() {
-        assert!(challenge(r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#).is_some());
+        assert!(
+            challenge(r#"{"access_token":{"acrs":{"essential":true,"value":"c1"}}}"#).is_some()
+        );
         let long = format!(r#"{{"a":"{}"}}"#, "A".repeat(LONGEST_CHALLENGE));
         for none in ["", "AAAA", "[]", "1", long.as_str()] {
             assert_eq!(challenge(none), None);
@@ -190,6 +228,9 @@ mod tests {
 
     #[test]
     fn a_claims_challenge_is_kept_as_it_was_read_without_escapes() {
-        assert_eq!(challenge(r#"{"a" : "\u0030\u002eAbC"}"#).as_deref(), Some(r#"{"a":"0.AbC"}"#));
+        assert_eq!(
+            challenge(r#"{"a" : "\u0030\u002eAbC"}"#).as_deref(),
+            Some(r#"{"a":"0.AbC"}"#)
+        );
     }
 }

@@ -17,11 +17,13 @@ use crate::token::Audience;
 use answer::Answer;
 use anyhow::Context as _;
 use http::{Bounded, Http};
-use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
+use oauth2::basic::{
+    BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
+};
 use oauth2::{
-    AuthUrl, AuthorizationCode, ClientId, CsrfToken, DeviceAuthorizationUrl, EndpointNotSet, EndpointSet, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, StandardDeviceAuthorizationResponse, StandardRevocableToken,
-    TokenResponse, TokenUrl,
+    AuthUrl, AuthorizationCode, ClientId, CsrfToken, DeviceAuthorizationUrl, EndpointNotSet,
+    EndpointSet, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, Scope,
+    StandardDeviceAuthorizationResponse, StandardRevocableToken, TokenResponse, TokenUrl,
 };
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
@@ -120,8 +122,17 @@ impl PublicClient {
             .set_auth_uri(AuthUrl::new(page("authorize")?)?)
             .set_device_authorization_url(DeviceAuthorizationUrl::new(page("devicecode")?)?)
             .set_token_uri(TokenUrl::new(page("token")?)?);
-        let scopes = std::iter::once(audience.scope()).chain(SCOPES.map(str::to_owned)).map(Scope::new).collect();
-        Ok(Self { oauth, http: Http::new(http.0, http.1, secrets.clone()), scopes, claims: None, secrets })
+        let scopes = std::iter::once(audience.scope())
+            .chain(SCOPES.map(str::to_owned))
+            .map(Scope::new)
+            .collect();
+        Ok(Self {
+            oauth,
+            http: Http::new(http.0, http.1, secrets.clone()),
+            scopes,
+            claims: None,
+            secrets,
+        })
     }
 
     /// The same, answering a claims challenge.
@@ -133,41 +144,87 @@ impl PublicClient {
     pub(crate) fn visit(&self, redirect: String) -> anyhow::Result<Visit> {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let redirect = RedirectUrl::new(redirect)?;
-        let request = self.oauth.authorize_url(CsrfToken::new_random).add_scopes(self.scopes.clone());
-        let request = request.set_redirect_uri(Cow::Borrowed(&redirect)).set_pkce_challenge(challenge);
+        let request = self
+            .oauth
+            .authorize_url(CsrfToken::new_random)
+            .add_scopes(self.scopes.clone());
+        let request = request
+            .set_redirect_uri(Cow::Borrowed(&redirect))
+            .set_pkce_challenge(challenge);
         // Whoever is signed in to the browser may not be who is meant.
-        let request = request.add_extra_param("response_mode", "query").add_extra_param("prompt", "select_account");
+        let request = request
+            .add_extra_param("response_mode", "query")
+            .add_extra_param("prompt", "select_account");
         let (url, state) = match self.claims.as_deref() {
             Some(claims) => request.add_extra_param("claims", claims).url(),
             None => request.url(),
         };
-        Ok(Visit { url, state: state.into_secret().into(), verifier, redirect })
+        Ok(Visit {
+            url,
+            state: state.into_secret().into(),
+            verifier,
+            redirect,
+        })
     }
 
     /// Ends it with the code that the browser brought back.
-    pub(crate) async fn redeem(&self, visit: Visit, code: &SecretString) -> anyhow::Result<Granted> {
-        let request = self.oauth.exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()));
-        let request = request.set_pkce_verifier(visit.verifier).set_redirect_uri(Cow::Owned(visit.redirect));
-        let request = request.add_extra_param("scope", self.scope()).add_extra_param("client_info", "1");
-        self.granted(&self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
+    pub(crate) async fn redeem(
+        &self,
+        visit: Visit,
+        code: &SecretString,
+    ) -> anyhow::Result<Granted> {
+        let request = self
+            .oauth
+            .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()));
+        let request = request
+            .set_pkce_verifier(visit.verifier)
+            .set_redirect_uri(Cow::Owned(visit.redirect));
+        let request = request
+            .add_extra_param("scope", self.scope())
+            .add_extra_param("client_info", "1");
+        self.granted(
+            &self
+                .http
+                .answer(request.request_async(&self.http).await, NO_TOKEN)?,
+        )
     }
 
     /// Begins a sign-in in a browser elsewhere.
     pub(crate) async fn device(&self) -> anyhow::Result<Device> {
-        let mut request = self.oauth.exchange_device_code().add_scopes(self.scopes.clone());
+        let mut request = self
+            .oauth
+            .exchange_device_code()
+            .add_scopes(self.scopes.clone());
         if let Some(claims) = &self.claims {
             request = request.add_extra_param("claims", claims.clone());
         }
-        Device::of(self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
+        Device::of(
+            self.http
+                .answer(request.request_async(&self.http).await, NO_TOKEN)?,
+        )
     }
 
     /// Asks whether it has ended, for as long as `patience`. No question waits longer than `limit` for its answer.
-    pub(crate) async fn poll(&self, device: &Device, patience: Duration, limit: Duration) -> anyhow::Result<Granted> {
-        let request = self.oauth.exchange_device_access_token(&device.answer).add_extra_param("client_info", "1");
-        let http = Bounded { http: &self.http, limit };
+    pub(crate) async fn poll(
+        &self,
+        device: &Device,
+        patience: Duration,
+        limit: Duration,
+    ) -> anyhow::Result<Granted> {
+        let request = self
+            .oauth
+            .exchange_device_access_token(&device.answer)
+            .add_extra_param("client_info", "1");
+        let http = Bounded {
+            http: &self.http,
+            limit,
+        };
         let sleep = |interval: Duration| tokio::time::sleep(interval.max(SHORTEST_INTERVAL));
         // The crate looks at the time before it asks, and not while it waits.
-        let asked = tokio::time::timeout(patience, request.request_async(&http, sleep, Some(patience)));
+        let asked = tokio::time::timeout(
+            patience,
+            request.request_async(&http, sleep, Some(patience)),
+        );
         let answer = asked.await.ok().context(NOT_ENTERED)?;
         self.granted(&self.http.answer(answer, NOT_ENTERED)?)
     }
@@ -175,16 +232,32 @@ impl PublicClient {
     /// A new access token for a refresh token, which may be exchanged for another by the way.
     pub(crate) async fn refresh(&self, token: &SecretString) -> anyhow::Result<Granted> {
         let token = RefreshToken::new(token.expose_secret().to_owned());
-        let request = self.oauth.exchange_refresh_token(&token).add_scopes(self.scopes.clone());
-        self.granted(&self.http.answer(request.request_async(&self.http).await, NO_TOKEN)?)
+        let request = self
+            .oauth
+            .exchange_refresh_token(&token)
+            .add_scopes(self.scopes.clone());
+        self.granted(
+            &self
+                .http
+                .answer(request.request_async(&self.http).await, NO_TOKEN)?,
+        )
     }
 
     fn granted(&self, answer: &Answer) -> anyhow::Result<Granted> {
         let access_token = answer.access_token().secret();
         anyhow::ensure!(!access_token.is_empty(), NO_TOKEN);
         let refresh_token = answer.refresh_token().map(RefreshToken::secret);
-        [access_token].into_iter().chain(refresh_token).for_each(|token| self.secrets.add(token));
-        let who = |token: &str| Who::read(token, answer.client_info.as_deref(), &self.secrets.redactor());
+        [access_token]
+            .into_iter()
+            .chain(refresh_token)
+            .for_each(|token| self.secrets.add(token));
+        let who = |token: &str| {
+            Who::read(
+                token,
+                answer.client_info.as_deref(),
+                &self.secrets.redactor(),
+            )
+        };
         Ok(Granted {
             access_token: access_token.clone().into(),
             refresh_token: refresh_token.map(|token| token.clone().into()),
@@ -193,7 +266,11 @@ impl PublicClient {
     }
 
     fn scope(&self) -> String {
-        self.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
+        self.scopes
+            .iter()
+            .map(|scope| scope.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 
@@ -204,7 +281,10 @@ fn page(authority: &Url, tenant: &str, name: &str) -> anyhow::Result<String> {
     if let Ok(mut path) = page.path_segments_mut() {
         path.pop_if_empty().extend([tenant, "oauth2", "v2.0", name]);
     }
-    let is_there = page.origin() == authority.origin() && page.path().ends_with(&format!("/{tenant}/oauth2/v2.0/{name}"));
+    let is_there = page.origin() == authority.origin()
+        && page
+            .path()
+            .ends_with(&format!("/{tenant}/oauth2/v2.0/{name}"));
     anyhow::ensure!(is_there, "{authority} is no authority");
     Ok(page.into())
 }
@@ -218,7 +298,10 @@ impl Device {
             "the answer wants {} s between questions, and {longest} is the most",
             interval.as_secs()
         );
-        Ok(Self { life: answer.expires_in().min(LONGEST_LIFE), answer })
+        Ok(Self {
+            life: answer.expires_in().min(LONGEST_LIFE),
+            answer,
+        })
     }
 
     /// What is to be typed in, not yet printable.
@@ -234,8 +317,12 @@ impl Device {
 
 /// The JSON of a claims challenge that was typed in base64, as hints write it.
 pub(crate) fn claims(challenge: &str) -> anyhow::Result<String> {
-    let bytes = azure_core::base64::decode(challenge.trim()).ok().context("it is not base64")?;
-    let text = String::from_utf8(bytes).ok().and_then(|text| http::challenge(&text));
+    let bytes = azure_core::base64::decode(challenge.trim())
+        .ok()
+        .context("it is not base64")?;
+    let text = String::from_utf8(bytes)
+        .ok()
+        .and_then(|text| http::challenge(&text));
     text.context("it holds no JSON object, or a long one")
 }
 
@@ -247,8 +334,16 @@ mod tests {
     fn no_tenant_leads_away_from_the_authority() {
         let authority = Url::parse("https://login.microsoftonline.com/").unwrap();
         let page = |tenant: &str| super::page(&authority, tenant, "token").ok();
-        let of = |tenant: &str| Some(format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"));
-        for tenant in ["organizations", "contoso.example", "72f988bf-86f1-41af-91ab-2d7cd011db47"] {
+        let of = |tenant: &str| {
+            Some(format!(
+                "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"
+            ))
+        };
+        for tenant in [
+            "organizations",
+            "contoso.example",
+            "72f988bf-86f1-41af-91ab-2d7cd011db47",
+        ] {
             assert_eq!(page(tenant), of(tenant));
         }
         for tenant in [

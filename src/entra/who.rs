@@ -36,17 +36,31 @@ struct Home {
 
 impl Who {
     /// Reads an id token and what came beside it. A name that holds a secret is none, and an account whose home does is no account.
-    pub(super) fn read(id_token: &str, client_info: Option<&str>, secrets: &Redactor) -> Option<Self> {
-        let shown = |text: &str| Some(secrets.redact(&printable(text))).filter(|shown| !shown.contains('…'));
-        let claims: Claims = json(id_token.split('.').nth(1)?).filter(|claims: &Claims| is_tenant(&claims.tid))?;
+    pub(super) fn read(
+        id_token: &str,
+        client_info: Option<&str>,
+        secrets: &Redactor,
+    ) -> Option<Self> {
+        let shown = |text: &str| {
+            Some(secrets.redact(&printable(text))).filter(|shown| !shown.contains('…'))
+        };
+        let claims: Claims =
+            json(id_token.split('.').nth(1)?).filter(|claims: &Claims| is_tenant(&claims.tid))?;
         let home: Option<Home> = client_info.and_then(json);
         let home = match home {
             Some(Home { uid, utid }) => format!("{uid}.{utid}"),
             None => format!("{}.{}", claims.oid.unwrap_or(claims.sub), claims.tid),
         };
-        let username = claims.preferred_username.or(claims.name).and_then(|name| shown(&name));
+        let username = claims
+            .preferred_username
+            .or(claims.name)
+            .and_then(|name| shown(&name));
         let username = username.unwrap_or_else(|| "an account without a name".into());
-        Some(Self { home: shown(&home)?, username, tenant: shown(&claims.tid)? })
+        Some(Self {
+            home: shown(&home)?,
+            username,
+            tenant: shown(&claims.tid)?,
+        })
     }
 }
 
@@ -64,12 +78,24 @@ mod tests {
         let encoded = |json: &str| encode_url_safe(json).trim_end_matches('=').to_owned();
         let claims = r#"{"oid":"guest","sub":"s","tid":"abroad","preferred_username":"alice@contoso.example"}"#;
         let token = format!("e30.{}.c2ln", encoded(claims));
-        let who = |home: &str| Who { home: home.into(), username: "alice@contoso.example".into(), tenant: "abroad".into() };
-        let read = |token: &str, client_info: Option<&str>| Who::read(token, client_info, &Redactor::new([]));
-        assert_eq!(read(&token, Some(&encoded(r#"{"uid":"alice","utid":"home"}"#))), Some(who("alice.home")));
+        let who = |home: &str| Who {
+            home: home.into(),
+            username: "alice@contoso.example".into(),
+            tenant: "abroad".into(),
+        };
+        let read = |token: &str, client_info: Option<&str>| {
+            Who::read(token, client_info, &Redactor::new([]))
+        };
+        assert_eq!(
+            read(&token, Some(&encoded(r#"{"uid":"alice","utid":"home"}"#))),
+            Some(who("alice.home"))
+        );
         assert_eq!(read(&token, None), Some(who("guest.abroad")));
         assert_eq!(read("canary", None), None);
-        let astray = format!("e30.{}.c2ln", encoded(r#"{"sub":"s","tid":"//evil.example/x"}"#));
+        let astray = format!(
+            "e30.{}.c2ln",
+            encoded(r#"{"sub":"s","tid":"//evil.example/x"}"#)
+        );
         assert_eq!(read(&astray, None), None);
     }
 }

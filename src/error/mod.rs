@@ -8,7 +8,9 @@ mod refusal;
 mod unreachable;
 
 pub use crate::text::{printable, visible};
-pub(crate) use refusal::{HEADER_TOO_LARGE, PULL, PULL_ABAC, assign_role, az, object_id_note, try_again};
+pub(crate) use refusal::{
+    HEADER_TOO_LARGE, PULL, PULL_ABAC, assign_role, az, object_id_note, try_again,
+};
 pub use refusal::{IN_THE_WAY, Refusal};
 pub use unreachable::{Stage, Unreachable};
 
@@ -25,11 +27,11 @@ pub const NOT_FOUND: &str = "credentials not found in native keychain";
 pub const NO_SERVER_URL: &str = "no credentials server URL";
 
 /// What to do where no source of an identity is configured.
-const NOBODY: &str =
-    "sign in with `docker-credential-acrscoped login` or `az login`, or set the `AZURE_*` variables of an identity";
+const NOBODY: &str = "sign in with `docker-credential-acrscoped login` or `az login`, or set the `AZURE_*` variables of an identity";
 
 /// How a registry is named.
-pub const FROM_STDIN: &str = "the registry is read from stdin: `echo contoso.azurecr.io | docker-credential-acrscoped get`";
+pub const FROM_STDIN: &str =
+    "the registry is read from stdin: `echo contoso.azurecr.io | docker-credential-acrscoped get`";
 
 /// Why there is no credential, or why a command could not be carried out.
 ///
@@ -168,7 +170,11 @@ pub enum Error {
 
 /// The config file as hints call it: programs that use this crate may have none.
 pub(crate) fn config_file(file: &Path) -> String {
-    if file.as_os_str().is_empty() { "the config file".to_owned() } else { file.display().to_string() }
+    if file.as_os_str().is_empty() {
+        "the config file".to_owned()
+    } else {
+        file.display().to_string()
+    }
 }
 
 /// Something in the config file that is wrong.
@@ -187,7 +193,14 @@ pub struct FileProblem {
 
 impl fmt::Display for FileProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.path.display(), self.line, self.column, self.problem)
+        write!(
+            f,
+            "{}:{}:{}: {}",
+            self.path.display(),
+            self.line,
+            self.column,
+            self.problem
+        )
     }
 }
 
@@ -224,30 +237,58 @@ impl fmt::Display for Error {
         match self {
             Self::NotOurs | Self::Anonymous(_) => f.write_str(NOT_FOUND),
             Self::File(problem) => problem.fmt(f),
-            Self::Delegate { program, problem, .. } => write!(f, "`{program}` {problem}"),
+            Self::Delegate {
+                program, problem, ..
+            } => write!(f, "`{program}` {problem}"),
             Self::NowhereToStore { host, .. } => {
-                write!(f, "`{host}` is no Azure Container Registry, and no `delegate` is set for other hosts")
+                write!(
+                    f,
+                    "`{host}` is no Azure Container Registry, and no `delegate` is set for other hosts"
+                )
             }
-            Self::NoRegistry { text } => write!(f, "`{}` is no Azure Container Registry", printable(text)),
+            Self::NoRegistry { text } => {
+                write!(f, "`{}` is no Azure Container Registry", printable(text))
+            }
             Self::Input(problem) => f.write_str(problem),
             Self::Request { problem } => write!(f, "the request cannot be used: {problem}"),
-            Self::Setting { name, problem } | Self::Untrusted { name, problem, .. } => write!(f, "`{name}` {problem}"),
+            Self::Setting { name, problem } | Self::Untrusted { name, problem, .. } => {
+                write!(f, "`{name}` {problem}")
+            }
             Self::Annotation { name, problem } => write!(f, "`{name}` {problem}"),
             Self::NoIdentity { .. } => f.write_str("no Azure identity to sign in with"),
-            Self::SignIn(sign_in) => write!(f, "{} gave no access token: {}", sign_in.source, sign_in.said),
-            Self::WrongAudience { source, audience, requested } => {
-                write!(f, "{source} gave an access token for {audience}, not for `{requested}`: the helper did not send it")
+            Self::SignIn(sign_in) => write!(
+                f,
+                "{} gave no access token: {}",
+                sign_in.source, sign_in.said
+            ),
+            Self::WrongAudience {
+                source,
+                audience,
+                requested,
+            } => {
+                write!(
+                    f,
+                    "{source} gave an access token for {audience}, not for `{requested}`: the helper did not send it"
+                )
             }
-            Self::Exchange { registry, refusal, .. } => refusal.describe(registry, f),
+            Self::Exchange {
+                registry, refusal, ..
+            } => refusal.describe(registry, f),
             Self::Unreachable(unreachable) => unreachable.fmt(f),
             Self::Deadline { limit, during, .. } => {
                 write!(f, "gave up after {} s while {during}", limit.as_secs())
             }
             Self::Relayed(account) => f.write_str(&account.message),
             Self::NotSignedIn(error) | Self::Skewed { error, .. } => error.fmt(f),
-            Self::NotErased { host, problem } => write!(f, "a cached token of {host} could not be erased: {problem}"),
-            Self::NotKept { .. } => f.write_str("no keyring takes a login, and it is kept nowhere else"),
-            Self::NotForgotten { problem } => write!(f, "the login could not be forgotten: {problem}"),
+            Self::NotErased { host, problem } => {
+                write!(f, "a cached token of {host} could not be erased: {problem}")
+            }
+            Self::NotKept { .. } => {
+                f.write_str("no keyring takes a login, and it is kept nowhere else")
+            }
+            Self::NotForgotten { problem } => {
+                write!(f, "the login could not be forgotten: {problem}")
+            }
             Self::Interrupted => f.write_str("interrupted"),
             Self::Output(_) => f.write_str("the answer could not be written to stdout"),
         }
@@ -259,8 +300,15 @@ impl std::error::Error for Error {}
 impl Error {
     /// A variable names what only the config file may make trusted, by this line.
     pub(crate) fn untrusted(variable: &str, problem: String, line: &str, file: &Path) -> Self {
-        let fix = format!("if you trust it, make this the first line of {}: `{line}`", config_file(file));
-        Self::Untrusted { name: variable.to_owned(), problem, fix }
+        let fix = format!(
+            "if you trust it, make this the first line of {}: `{line}`",
+            config_file(file)
+        );
+        Self::Untrusted {
+            name: variable.to_owned(),
+            problem,
+            fix,
+        }
     }
 
     /// Causes and ids, such as the correlation id that Azure's support asks for, a line each.
@@ -271,7 +319,8 @@ impl Error {
             Self::NoIdentity { skipped, .. } => skipped.clone(),
             Self::SignIn(sign_in) => sign_in.details.clone(),
             Self::Exchange { details, .. } => details.clone(),
-            Self::Unreachable(Unreachable { circumstances, .. }) | Self::Deadline { circumstances, .. } => circumstances.clone(),
+            Self::Unreachable(Unreachable { circumstances, .. })
+            | Self::Deadline { circumstances, .. } => circumstances.clone(),
             Self::Relayed(account) => account.details.clone(),
             Self::Skewed { error, skew } => [error.details(), vec![skew.clone()]].concat(),
             Self::Output(error) => vec![error.to_string()],
@@ -377,7 +426,12 @@ impl Error {
     /// The failure in words, for processes that wait for the same sign-in.
     pub fn relayed(&self) -> Relayed {
         let not_signed_in = self.is_failed_sign_in();
-        Relayed { not_signed_in, message: self.to_string(), details: self.details(), hint: self.hint() }
+        Relayed {
+            not_signed_in,
+            message: self.to_string(),
+            details: self.details(),
+            hint: self.hint(),
+        }
     }
 
     /// Whether it is about this process alone: somebody ended it, or its own time was up.
@@ -395,11 +449,18 @@ mod tests {
     use super::*;
 
     fn exchange(refusal: Refusal) -> Error {
-        Error::Exchange { registry: Registry::parse("contoso.azurecr.io", &[]).unwrap().into(), refusal, details: vec![] }
+        Error::Exchange {
+            registry: Registry::parse("contoso.azurecr.io", &[]).unwrap().into(),
+            refusal,
+            details: vec![],
+        }
     }
 
     fn no_identity() -> Error {
-        Error::NoIdentity { skipped: vec![], hint: None }
+        Error::NoIdentity {
+            skipped: vec![],
+            hint: None,
+        }
     }
 
     fn unreachable(stage: Stage) -> Error {
@@ -417,15 +478,25 @@ mod tests {
             (Error::NotOurs, "credentials not found in native keychain"),
             (no_identity(), "no Azure identity to sign in with"),
             (
-                exchange(Refusal::Denied { status: 401, said: None, object_id: None }),
+                exchange(Refusal::Denied {
+                    status: 401,
+                    said: None,
+                    object_id: None,
+                }),
                 "contoso.azurecr.io refused the access token: 401",
             ),
             (
-                exchange(Refusal::Denied { status: 403, said: Some("no".into()), object_id: None }),
+                exchange(Refusal::Denied {
+                    status: 403,
+                    said: Some("no".into()),
+                    object_id: None,
+                }),
                 "contoso.azurecr.io refused the access token: 403, no",
             ),
             (
-                exchange(Refusal::Firewall { address: Some("203.0.113.9".into()) }),
+                exchange(Refusal::Firewall {
+                    address: Some("203.0.113.9".into()),
+                }),
                 "the firewall of contoso.azurecr.io does not let 203.0.113.9 in",
             ),
             (
@@ -433,24 +504,71 @@ mod tests {
                 "contoso.azurecr.io has no `/oauth2/exchange`: it does not answer as an Azure Container Registry",
             ),
             (
-                exchange(Refusal::Throttled { retry_after: Some(7) }),
+                exchange(Refusal::Throttled {
+                    retry_after: Some(7),
+                }),
                 "contoso.azurecr.io gets too many requests and asks to wait 7 s",
             ),
             (
-                exchange(Refusal::Redirected { location: "http://evil.example/".into() }),
+                exchange(Refusal::Redirected {
+                    location: "http://evil.example/".into(),
+                }),
                 "contoso.azurecr.io answered the exchange with a redirect to `http://evil.example/`, which is not followed",
             ),
-            (exchange(Refusal::WebPage { status: 200 }), "a web page came in place of the answer of contoso.azurecr.io: 200"),
-            (exchange(Refusal::Unexpected { status: 500, said: None }), "contoso.azurecr.io answered the exchange with 500"),
-            (exchange(Refusal::Malformed("no refresh token")), "contoso.azurecr.io answered the exchange with no refresh token"),
-            (Error::NotKept { problems: vec![] }, "no keyring takes a login, and it is kept nowhere else"),
-            (Error::NotForgotten { problem: "reason".into() }, "the login could not be forgotten: reason"),
-            (Error::Request { problem: "it names no image".into() }, "the request cannot be used: it names no image"),
-            (Error::Annotation { name: "a.example/b", problem: "is odd".into() }, "`a.example/b` is odd"),
-            (unreachable(Stage::Name), "the name contoso.azurecr.io was not found"),
-            (unreachable(Stage::Connection), "no connection to contoso.azurecr.io: reason"),
-            (unreachable(Stage::Tls), "no trusted TLS connection to contoso.azurecr.io: reason"),
-            (unreachable(Stage::Answer), "no whole answer from contoso.azurecr.io: reason"),
+            (
+                exchange(Refusal::WebPage { status: 200 }),
+                "a web page came in place of the answer of contoso.azurecr.io: 200",
+            ),
+            (
+                exchange(Refusal::Unexpected {
+                    status: 500,
+                    said: None,
+                }),
+                "contoso.azurecr.io answered the exchange with 500",
+            ),
+            (
+                exchange(Refusal::Malformed("no refresh token")),
+                "contoso.azurecr.io answered the exchange with no refresh token",
+            ),
+            (
+                Error::NotKept { problems: vec![] },
+                "no keyring takes a login, and it is kept nowhere else",
+            ),
+            (
+                Error::NotForgotten {
+                    problem: "reason".into(),
+                },
+                "the login could not be forgotten: reason",
+            ),
+            (
+                Error::Request {
+                    problem: "it names no image".into(),
+                },
+                "the request cannot be used: it names no image",
+            ),
+            (
+                Error::Annotation {
+                    name: "a.example/b",
+                    problem: "is odd".into(),
+                },
+                "`a.example/b` is odd",
+            ),
+            (
+                unreachable(Stage::Name),
+                "the name contoso.azurecr.io was not found",
+            ),
+            (
+                unreachable(Stage::Connection),
+                "no connection to contoso.azurecr.io: reason",
+            ),
+            (
+                unreachable(Stage::Tls),
+                "no trusted TLS connection to contoso.azurecr.io: reason",
+            ),
+            (
+                unreachable(Stage::Answer),
+                "no whole answer from contoso.azurecr.io: reason",
+            ),
             (
                 Error::Deadline {
                     limit: Duration::from_secs(30),
@@ -486,41 +604,91 @@ mod tests {
             (Error::Interrupted, None),
             (Error::Input("x".into()), None),
             (Error::Input(NO_SERVER_URL.into()), Some(FROM_STDIN)),
-            (Error::Setting { name: "X".into(), problem: "is odd".into() }, None),
             (
-                Error::Setting { name: "X".into(), problem: "is set, but `Y` is not".into() },
+                Error::Setting {
+                    name: "X".into(),
+                    problem: "is odd".into(),
+                },
+                None,
+            ),
+            (
+                Error::Setting {
+                    name: "X".into(),
+                    problem: "is set, but `Y` is not".into(),
+                },
                 Some("set what is missing, or unset `X` to sign in otherwise"),
             ),
             (no_identity(), Some(NOBODY)),
-            (Error::NoIdentity { skipped: vec![], hint: Some("az login".into()) }, Some("az login")),
-            (exchange(Refusal::NoExchange), Some("check the name: `az acr show --name contoso --query loginServer`")),
+            (
+                Error::NoIdentity {
+                    skipped: vec![],
+                    hint: Some("az login".into()),
+                },
+                Some("az login"),
+            ),
+            (
+                exchange(Refusal::NoExchange),
+                Some("check the name: `az acr show --name contoso --query loginServer`"),
+            ),
             (
                 exchange(Refusal::Throttled { retry_after: None }),
                 Some("try again later; limits are listed at https://aka.ms/acr/skus"),
             ),
-            (exchange(Refusal::Redirected { location: "x".into() }), Some(proxy)),
+            (
+                exchange(Refusal::Redirected {
+                    location: "x".into(),
+                }),
+                Some(proxy),
+            ),
             (exchange(Refusal::WebPage { status: 200 }), Some(proxy)),
-            (exchange(Refusal::Unexpected { status: 500, said: None }), Some(again)),
+            (
+                exchange(Refusal::Unexpected {
+                    status: 500,
+                    said: None,
+                }),
+                Some(again),
+            ),
             (exchange(Refusal::Malformed("x")), Some(again)),
-            (exchange(Refusal::Firewall { address: None }), Some("az acr network-rule list --name contoso")),
+            (
+                exchange(Refusal::Firewall { address: None }),
+                Some("az acr network-rule list --name contoso"),
+            ),
             (
                 unreachable(Stage::Name),
-                Some("check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone"),
+                Some(
+                    "check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone",
+                ),
             ),
-            (unreachable(Stage::Connection), Some("check the name, the network, and `HTTPS_PROXY`, `NO_PROXY`")),
+            (
+                unreachable(Stage::Connection),
+                Some("check the name, the network, and `HTTPS_PROXY`, `NO_PROXY`"),
+            ),
             (
                 unreachable(Stage::Tls),
                 Some(
                     "if a proxy inspects TLS, put its CA certificate into the system's store or name its file in `ACRSCOPED_CA_FILE`",
                 ),
             ),
-            (unreachable(Stage::Answer), Some("try again; a proxy or firewall may cut connections")),
             (
-                Error::Deadline { limit: Duration::from_secs(1), during: "x".into(), circumstances: vec![] },
-                Some("`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go"),
+                unreachable(Stage::Answer),
+                Some("try again; a proxy or firewall may cut connections"),
             ),
             (
-                Error::WrongAudience { source: "x".into(), audience: "y".into(), requested: "z".into() },
+                Error::Deadline {
+                    limit: Duration::from_secs(1),
+                    during: "x".into(),
+                    circumstances: vec![],
+                },
+                Some(
+                    "`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go",
+                ),
+            ),
+            (
+                Error::WrongAudience {
+                    source: "x".into(),
+                    audience: "y".into(),
+                    requested: "z".into(),
+                },
                 Some("the source ignores the scope it was asked for; choose another one"),
             ),
             (
@@ -529,23 +697,38 @@ mod tests {
                     "unlock or start the keyring of the desktop, or let `cache` be auto, which knows the kernel's; or use `az login`",
                 ),
             ),
-            (Error::NotForgotten { problem: "y".into() }, Some("unlock or restart the keyring and try again")),
             (
-                Error::Request { problem: "x".into() },
+                Error::NotForgotten {
+                    problem: "y".into(),
+                },
+                Some("unlock or restart the keyring and try again"),
+            ),
+            (
+                Error::Request {
+                    problem: "x".into(),
+                },
                 Some(
                     "kubelet 1.26 and later ask so; `docker-credential-acrscoped configure --kubelet` prints the configuration for it",
                 ),
             ),
             (
-                Error::Annotation { name: "x", problem: "y".into() },
+                Error::Annotation {
+                    name: "x",
+                    problem: "y".into(),
+                },
                 Some(
                     "`kubectl annotate serviceaccount NAME kubernetes.azure.com/acr-client-id=CLIENT_ID \
                      kubernetes.azure.com/acr-tenant-id=TENANT_ID`; with neither the node's identity pulls",
                 ),
             ),
             (
-                Error::NotErased { host: "x".into(), problem: "y".into() },
-                Some("unlock or restart the keyring and try again; the token ends by itself within three hours"),
+                Error::NotErased {
+                    host: "x".into(),
+                    problem: "y".into(),
+                },
+                Some(
+                    "unlock or restart the keyring and try again; the token ends by itself within three hours",
+                ),
             ),
         ] {
             assert_eq!(error.hint().as_deref(), hint, "{error}");
@@ -554,35 +737,59 @@ mod tests {
 
     #[test]
     fn a_firewall_hint_is_a_command_to_paste() {
-        let error = exchange(Refusal::Firewall { address: Some("203.0.113.9".into()) });
-        assert_eq!(error.hint().unwrap(), "az acr network-rule add --name contoso --ip-address 203.0.113.9");
+        let error = exchange(Refusal::Firewall {
+            address: Some("203.0.113.9".into()),
+        });
+        assert_eq!(
+            error.hint().unwrap(),
+            "az acr network-rule add --name contoso --ip-address 203.0.113.9"
+        );
     }
 
     #[test]
     fn a_missing_role_has_a_command_to_paste_and_names_the_roles_of_both_kinds_of_registry() {
         let scope = r#"--scope "$(az acr show --name contoso --query id --output tsv)""#;
-        for (object_id, assignee) in
-            [(Some("c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846"), "c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846"), (None, "OBJECT_ID")]
-        {
-            let refusal = Refusal::Denied { status: 401, said: None, object_id: object_id.map(str::to_owned) };
+        for (object_id, assignee) in [
+            (
+                Some("c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846"),
+                "c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846",
+            ),
+            (None, "OBJECT_ID"),
+        ] {
+            let refusal = Refusal::Denied {
+                status: 401,
+                said: None,
+                object_id: object_id.map(str::to_owned),
+            };
             let notes = refusal.notes().join("\n");
             for role in ["AcrPush", "Container Registry Repository Reader or Writer"] {
                 assert!(notes.contains(role), "{notes}");
             }
             assert_eq!(notes.contains("OBJECT_ID"), object_id.is_none(), "{notes}");
-            let expected = format!("az role assignment create --assignee {assignee} --role AcrPull {scope}");
+            let expected =
+                format!("az role assignment create --assignee {assignee} --role AcrPull {scope}");
             assert_eq!(exchange(refusal).hint(), Some(expected));
         }
         let registry = Registry::parse("contoso-abc123.azurecr.io", &[]).unwrap();
-        let expected = format!("az role assignment create --assignee X --role 'Container Registry Repository Reader' {scope}");
+        let expected = format!(
+            "az role assignment create --assignee X --role 'Container Registry Repository Reader' {scope}"
+        );
         assert_eq!(assign_role(&registry, PULL_ABAC, Some("X")), expected);
     }
 
     #[test]
     fn a_token_that_is_not_valid_has_a_hint_on_its_tenant_and_cloud() {
-        let refusal = Refusal::InvalidToken { status: 401, said: "token validation failed".into() };
+        let refusal = Refusal::InvalidToken {
+            status: 401,
+            said: "token validation failed".into(),
+        };
         assert!(refusal.notes().is_empty());
         let hint = exchange(refusal).hint().unwrap();
-        assert!(hint.contains("another tenant") && hint.contains("`audience`") && !hint.contains("role"), "{hint}");
+        assert!(
+            hint.contains("another tenant")
+                && hint.contains("`audience`")
+                && !hint.contains("role"),
+            "{hint}"
+        );
     }
 }

@@ -7,7 +7,8 @@ use std::fmt;
 use std::net::Ipv6Addr;
 
 /// What to do when something between us and the service answers.
-pub const IN_THE_WAY: &str = "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
+pub const IN_THE_WAY: &str =
+    "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
 
 /// The role that lets an identity pull.
 pub(crate) const PULL: &str = "AcrPull";
@@ -84,10 +85,26 @@ impl Refusal {
     pub(crate) fn without(self, secret: &SecretString) -> Self {
         let redact = |text: String| Redactor::new([secret.expose_secret()]).redact(&text);
         match self {
-            Self::Denied { status, said, object_id } => Self::Denied { status, said: said.map(redact), object_id },
-            Self::InvalidToken { status, said } => Self::InvalidToken { status, said: redact(said) },
-            Self::Unexpected { status, said } => Self::Unexpected { status, said: said.map(redact) },
-            Self::Redirected { location } => Self::Redirected { location: redact(location) },
+            Self::Denied {
+                status,
+                said,
+                object_id,
+            } => Self::Denied {
+                status,
+                said: said.map(redact),
+                object_id,
+            },
+            Self::InvalidToken { status, said } => Self::InvalidToken {
+                status,
+                said: redact(said),
+            },
+            Self::Unexpected { status, said } => Self::Unexpected {
+                status,
+                said: said.map(redact),
+            },
+            Self::Redirected { location } => Self::Redirected {
+                location: redact(location),
+            },
             other @ (Self::Firewall { .. }
             | Self::NoExchange
             | Self::Throttled { .. }
@@ -101,28 +118,61 @@ impl Refusal {
     pub(crate) fn describe(&self, registry: &Registry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = registry.login_server();
         match self {
-            Self::Denied { status, said: None, .. } => write!(f, "{host} refused the access token: {status}"),
-            Self::Denied { status, said: Some(said), .. } | Self::InvalidToken { status, said } => {
+            Self::Denied {
+                status, said: None, ..
+            } => write!(f, "{host} refused the access token: {status}"),
+            Self::Denied {
+                status,
+                said: Some(said),
+                ..
+            }
+            | Self::InvalidToken { status, said } => {
                 write!(f, "{host} refused the access token: {status}, {said}")
             }
-            Self::Firewall { address: None } => write!(f, "the firewall of {host} does not let this address in"),
-            Self::Firewall { address: Some(address) } => {
+            Self::Firewall { address: None } => {
+                write!(f, "the firewall of {host} does not let this address in")
+            }
+            Self::Firewall {
+                address: Some(address),
+            } => {
                 write!(f, "the firewall of {host} does not let {address} in")
             }
-            Self::NoExchange => write!(f, "{host} has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"),
+            Self::NoExchange => write!(
+                f,
+                "{host} has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"
+            ),
             Self::Throttled { retry_after: None } => write!(f, "{host} gets too many requests"),
-            Self::Throttled { retry_after: Some(seconds) } => {
-                write!(f, "{host} gets too many requests and asks to wait {seconds} s")
+            Self::Throttled {
+                retry_after: Some(seconds),
+            } => {
+                write!(
+                    f,
+                    "{host} gets too many requests and asks to wait {seconds} s"
+                )
             }
             Self::Redirected { location } => {
-                write!(f, "{host} answered the exchange with a redirect to `{location}`, which is not followed")
+                write!(
+                    f,
+                    "{host} answered the exchange with a redirect to `{location}`, which is not followed"
+                )
             }
-            Self::HeaderTooLarge => write!(f, "{host} answered the exchange with 400: {HEADER_TOO_LARGE}"),
+            Self::HeaderTooLarge => write!(
+                f,
+                "{host} answered the exchange with 400: {HEADER_TOO_LARGE}"
+            ),
             Self::WebPage { status } => {
-                write!(f, "a web page came in place of the answer of {host}: {status}")
+                write!(
+                    f,
+                    "a web page came in place of the answer of {host}: {status}"
+                )
             }
-            Self::Unexpected { status, said: None } => write!(f, "{host} answered the exchange with {status}"),
-            Self::Unexpected { status, said: Some(said) } => {
+            Self::Unexpected { status, said: None } => {
+                write!(f, "{host} answered the exchange with {status}")
+            }
+            Self::Unexpected {
+                status,
+                said: Some(said),
+            } => {
                 write!(f, "{host} answered the exchange with {status}, {said}")
             }
             Self::Malformed(what) => write!(f, "{host} answered the exchange with {what}"),
@@ -131,7 +181,10 @@ impl Refusal {
 
     /// What to do about it.
     pub(crate) fn advice(&self, registry: &Registry) -> String {
-        let (name, profile) = (registry.resource_name(), format!("`[registry.\"{}\"]` in the config file", registry.host()));
+        let (name, profile) = (
+            registry.resource_name(),
+            format!("`[registry.\"{}\"]` in the config file", registry.host()),
+        );
         let az = |command: &str| az(registry.cloud(), &format!("acr {command} --name {name}"));
         match self {
             Self::Denied { object_id, .. } => assign_role(registry, PULL, object_id.as_deref()),
@@ -139,11 +192,17 @@ impl Refusal {
                 "if the registry is in another tenant, set `tenant` under {profile}. If your identity is in another cloud, set \
                  `identity_cloud` there, and check `authority` and `audience`"
             ),
-            Self::Firewall { address: Some(address) } if is_ipv6(address) => az("network-rule list"),
-            Self::Firewall { address: Some(address) } => format!("{} --ip-address {address}", az("network-rule add")),
+            Self::Firewall {
+                address: Some(address),
+            } if is_ipv6(address) => az("network-rule list"),
+            Self::Firewall {
+                address: Some(address),
+            } => format!("{} --ip-address {address}", az("network-rule add")),
             Self::Firewall { address: None } => az("network-rule list"),
             Self::NoExchange => format!("check the name: `{} --query loginServer`", az("show")),
-            Self::Throttled { .. } => "try again later; limits are listed at https://aka.ms/acr/skus".into(),
+            Self::Throttled { .. } => {
+                "try again later; limits are listed at https://aka.ms/acr/skus".into()
+            }
             Self::HeaderTooLarge => format!("set `username = \"token\"` under {profile}"),
             Self::Redirected { .. } | Self::WebPage { .. } => IN_THE_WAY.into(),
             Self::Unexpected { .. } | Self::Malformed(_) => try_again(registry),
@@ -153,15 +212,22 @@ impl Refusal {
     /// What else to know before following the advice, a line each.
     pub(crate) fn notes(&self) -> Vec<String> {
         let (status, said, object_id) = match self {
-            Self::Denied { status, said, object_id } => (status, said, object_id),
-            Self::Firewall { address: Some(address) } if is_ipv6(address) => {
+            Self::Denied {
+                status,
+                said,
+                object_id,
+            } => (status, said, object_id),
+            Self::Firewall {
+                address: Some(address),
+            } if is_ipv6(address) => {
                 return vec!["network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint".to_owned()];
             }
             _ => return vec![],
         };
         let mut lines = vec![
             format!("to push, use the role AcrPush; in ABAC mode, {PULL_ABAC} or Writer"),
-            "a new role assignment takes up to 10 minutes: https://aka.ms/acr/authorization".to_owned(),
+            "a new role assignment takes up to 10 minutes: https://aka.ms/acr/authorization"
+                .to_owned(),
         ];
         if (*status, said) == (401, &None) {
             lines.push(
@@ -184,13 +250,23 @@ pub(crate) fn az(cloud: &Cloud, command: &str) -> String {
     if *name == CLOUDS[0].cli_name {
         return format!("az {command}");
     }
-    let is_plain = !name.starts_with('-') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    format!("az cloud set --name {} && az {command}", if is_plain { name } else { CLOUD })
+    let is_plain = !name.starts_with('-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    format!(
+        "az cloud set --name {} && az {command}",
+        if is_plain { name } else { CLOUD }
+    )
 }
 
 /// The command that lets an identity pull.
 pub(crate) fn assign_role(registry: &Registry, role: &str, object_id: Option<&str>) -> String {
-    let role = if role.contains(' ') { format!("'{role}'") } else { role.to_owned() };
+    let role = if role.contains(' ') {
+        format!("'{role}'")
+    } else {
+        role.to_owned()
+    };
     let command = format!(
         "role assignment create --assignee {} --role {role} --scope \"$(az acr show --name {} --query id --output tsv)\"",
         object_id.unwrap_or(OBJECT_ID),
@@ -206,7 +282,10 @@ pub(crate) fn object_id_note() -> String {
 
 /// What to do about a failure of the service.
 pub(crate) fn try_again(registry: &Registry) -> String {
-    let command = az(registry.cloud(), &format!("acr check-health --name {} --yes", registry.resource_name()));
+    let command = az(
+        registry.cloud(),
+        &format!("acr check-health --name {} --yes", registry.resource_name()),
+    );
     format!("try again; if it stays, `{command}`")
 }
 
@@ -229,25 +308,54 @@ mod tests {
     fn a_command_for_a_registry_of_another_cloud_sets_the_cloud_first() {
         for (host, first) in [
             ("contoso.azurecr.io", ""),
-            ("contoso.azurecr.us", "az cloud set --name AzureUSGovernment && "),
-            ("contoso.azurecr.cn", "az cloud set --name AzureChinaCloud && "),
-            ("contoso.azurecr.fabrikam.example", "az cloud set --name Fabrikam-1 && "),
+            (
+                "contoso.azurecr.us",
+                "az cloud set --name AzureUSGovernment && ",
+            ),
+            (
+                "contoso.azurecr.cn",
+                "az cloud set --name AzureChinaCloud && ",
+            ),
+            (
+                "contoso.azurecr.fabrikam.example",
+                "az cloud set --name Fabrikam-1 && ",
+            ),
         ] {
             let registry = in_cloud("Fabrikam-1", host);
             let address = Some("203.0.113.9".to_owned());
-            let role = r#"--role AcrPull --scope "$(az acr show --name contoso --query id --output tsv)""#;
+            let role =
+                r#"--role AcrPull --scope "$(az acr show --name contoso --query id --output tsv)""#;
             for (refusal, hint) in [
                 (
-                    Refusal::Denied { status: 401, said: None, object_id: Some("X".into()) },
+                    Refusal::Denied {
+                        status: 401,
+                        said: None,
+                        object_id: Some("X".into()),
+                    },
                     format!("{first}az role assignment create --assignee X {role}"),
                 ),
                 (
                     Refusal::Firewall { address },
-                    format!("{first}az acr network-rule add --name contoso --ip-address 203.0.113.9"),
+                    format!(
+                        "{first}az acr network-rule add --name contoso --ip-address 203.0.113.9"
+                    ),
                 ),
-                (Refusal::Firewall { address: None }, format!("{first}az acr network-rule list --name contoso")),
-                (Refusal::NoExchange, format!("check the name: `{first}az acr show --name contoso --query loginServer`")),
-                (Refusal::Malformed("x"), format!("try again; if it stays, `{first}az acr check-health --name contoso --yes`")),
+                (
+                    Refusal::Firewall { address: None },
+                    format!("{first}az acr network-rule list --name contoso"),
+                ),
+                (
+                    Refusal::NoExchange,
+                    format!(
+                        "check the name: `{first}az acr show --name contoso --query loginServer`"
+                    ),
+                ),
+                (
+                    Refusal::Malformed("x"),
+                    format!(
+                        "try again; if it stays, `{first}az acr check-health --name contoso --yes`"
+                    ),
+                ),
             ] {
                 assert_eq!(refusal.advice(&registry), hint);
             }
@@ -256,9 +364,18 @@ mod tests {
 
     #[test]
     fn the_name_of_a_cloud_is_part_of_a_command_only_in_plain_characters() {
-        for (name, word) in [("Fabrikam_1.b", "Fabrikam_1.b"), ("a b", "CLOUD"), ("$(reboot)", "CLOUD"), ("-x", "CLOUD")] {
-            let hint = Refusal::Firewall { address: None }.advice(&in_cloud(name, "contoso.azurecr.fabrikam.example"));
-            assert_eq!(hint, format!("az cloud set --name {word} && az acr network-rule list --name contoso"));
+        for (name, word) in [
+            ("Fabrikam_1.b", "Fabrikam_1.b"),
+            ("a b", "CLOUD"),
+            ("$(reboot)", "CLOUD"),
+            ("-x", "CLOUD"),
+        ] {
+            let hint = Refusal::Firewall { address: None }
+                .advice(&in_cloud(name, "contoso.azurecr.fabrikam.example"));
+            assert_eq!(
+                hint,
+                format!("az cloud set --name {word} && az acr network-rule list --name contoso")
+            );
         }
     }
 
@@ -267,7 +384,15 @@ mod tests {
         let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
         let address = Some("2603:1030::9".to_owned());
         let refusal = Refusal::Firewall { address };
-        assert_eq!(refusal.advice(&registry), "az acr network-rule list --name contoso");
-        assert_eq!(refusal.notes(), ["network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint"]);
+        assert_eq!(
+            refusal.advice(&registry),
+            "az acr network-rule list --name contoso"
+        );
+        assert_eq!(
+            refusal.notes(),
+            [
+                "network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint"
+            ]
+        );
     }
 }

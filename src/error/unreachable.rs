@@ -32,7 +32,9 @@ pub enum Stage {
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, stage, cause, .. } = self;
+        let Self {
+            host, stage, cause, ..
+        } = self;
         match stage {
             Stage::Name => write!(f, "the name {host} was not found"),
             Stage::Connection => write!(f, "no connection to {host}: {cause}"),

@@ -50,7 +50,9 @@ pub(crate) fn try_turn(folders: &[PathBuf], name: &str) -> Turn {
 
 /// Waits for a turn at the flight of this name for as long as `patience`.
 pub(crate) async fn take_turn(folders: &[PathBuf], name: &str, patience: Duration) -> Turn {
-    let Some(place) = meet(folders, name) else { return Turn::Alone };
+    let Some(place) = meet(folders, name) else {
+        return Turn::Alone;
+    };
     let end = Instant::now() + patience;
     loop {
         if let Some(turn) = place.turn() {

@@ -35,8 +35,17 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn open(folder: &Path, name: &str) -> Option<Self> {
         std::fs::create_dir_all(folder).ok()?;
-        let (lock, note) = (folder.join(format!("{name}.lock")), folder.join(format!("{name}.landed")));
-        let lock = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock).ok()?;
+        let (lock, note) = (
+            folder.join(format!("{name}.lock")),
+            folder.join(format!("{name}.landed")),
+        );
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(lock)
+            .ok()?;
         let before = read(&note);
         Some(Self { lock, note, before })
     }
@@ -52,11 +61,18 @@ impl Place {
         if now == self.before {
             // The clone shares the lock.
             let lock = self.lock.try_clone().ok();
-            return Some(lock.map_or(Turn::Alone, |lock| Turn::Lead(Leader { lock, note: self.note.clone() })));
+            return Some(lock.map_or(Turn::Alone, |lock| {
+                Turn::Lead(Leader {
+                    lock,
+                    note: self.note.clone(),
+                })
+            }));
         }
         // Windows takes its time over a lock that is left to it.
         drop(self.lock.unlock());
-        let failure = serde_json::from_slice(&now).ok().and_then(|note: Note| note.failure);
+        let failure = serde_json::from_slice(&now)
+            .ok()
+            .and_then(|note: Note| note.failure);
         Some(Turn::Landed(failure.and_then(account)))
     }
 }
@@ -65,8 +81,16 @@ impl Leader {
     /// Tells the waiters that the sign-in is done, and why it failed if it did.
     pub(crate) fn land(self, failure: Option<&Relayed>) {
         // Without randomness or room for a note the waiters try for themselves.
-        let flight = ring::rand::generate(&ring::rand::SystemRandom::new()).ok().map(|bytes| u64::from_ne_bytes(bytes.expose()));
-        let note = flight.and_then(|flight| serde_json::to_vec(&Note { flight, failure: failure.cloned() }).ok());
+        let flight = ring::rand::generate(&ring::rand::SystemRandom::new())
+            .ok()
+            .map(|bytes| u64::from_ne_bytes(bytes.expose()));
+        let note = flight.and_then(|flight| {
+            serde_json::to_vec(&Note {
+                flight,
+                failure: failure.cloned(),
+            })
+            .ok()
+        });
         drop(note.map(|note| std::fs::write(&self.note, note)));
     }
 }
@@ -94,21 +118,33 @@ mod tests {
     }
 
     fn failure(message: &str) -> Relayed {
-        Relayed { not_signed_in: false, message: message.into(), details: vec!["d".into()], hint: None }
+        Relayed {
+            not_signed_in: false,
+            message: message.into(),
+            details: vec!["d".into()],
+            hint: None,
+        }
     }
 
     #[test]
     fn one_leads_the_others_are_told_how_it_went() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("new");
-        for (told, expected) in [(None, None), (Some(failure("m")), Some("m")), (Some(failure(NOT_FOUND)), None), (None, None)] {
+        for (told, expected) in [
+            (None, None),
+            (Some(failure("m")), Some("m")),
+            (Some(failure(NOT_FOUND)), None),
+            (None, None),
+        ] {
             let leader = lead(&folder, "a");
             let waiters = [(), ()].map(|()| Place::open(&folder, "a").unwrap());
             assert!(waiters[0].turn().is_none());
             drop(lead(&folder, "b"));
             leader.land(told.as_ref());
             for waiter in waiters {
-                let Some(Turn::Landed(account)) = waiter.turn() else { panic!() };
+                let Some(Turn::Landed(account)) = waiter.turn() else {
+                    panic!()
+                };
                 assert_eq!(account.map(|account| account.message).as_deref(), expected);
             }
             // A flight that landed is over for who comes later.

@@ -30,10 +30,16 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn open(folder: &Path, name: &str) -> Option<Self> {
         let folder = private(folder)?;
-        let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = File::from(rustix::fs::openat(&folder, name, flags, Mode::RUSR | Mode::WUSR).ok()?);
+        let flags =
+            OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file =
+            File::from(rustix::fs::openat(&folder, name, flags, Mode::RUSR | Mode::WUSR).ok()?);
         file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        Some(Self { folder, name: name.to_owned(), file })
+        Some(Self {
+            folder,
+            name: name.to_owned(),
+            file,
+        })
     }
 
     /// What is found at the file now; nothing while somebody else leads.
@@ -54,7 +60,11 @@ impl Place {
     /// The clone shares the lock.
     fn leader(&self) -> Option<Leader> {
         let (file, folder) = (self.file.try_clone().ok()?, self.folder.try_clone().ok()?);
-        Some(Leader { file, folder, name: self.name.clone() })
+        Some(Leader {
+            file,
+            folder,
+            name: self.name.clone(),
+        })
     }
 }
 
@@ -62,7 +72,9 @@ impl Leader {
     /// Tells the waiters that the sign-in is done, and why it failed if it did.
     pub(crate) fn land(mut self, failure: Option<&Relayed>) {
         if let Some(failure) = failure {
-            let written = serde_json::to_vec(failure).map_err(std::io::Error::from).and_then(|json| self.file.write_all(&json));
+            let written = serde_json::to_vec(failure)
+                .map_err(std::io::Error::from)
+                .and_then(|json| self.file.write_all(&json));
             if written.is_err() {
                 // On a full disk the waiters try for themselves.
                 drop(self.file.set_len(0));
@@ -71,8 +83,12 @@ impl Leader {
         // Should somebody have cleared the folder, another flight may have this name by now.
         let identity = |file: rustix::fs::Stat| (file.st_dev, file.st_ino);
         let ours = rustix::fs::fstat(&self.file).ok().map(identity);
-        let named = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW).ok().map(identity);
-        if ours != named || rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty()).is_err() {
+        let named = rustix::fs::statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW)
+            .ok()
+            .map(identity);
+        if ours != named
+            || rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty()).is_err()
+        {
             drop(self.file.set_len(0));
         }
     }
@@ -81,11 +97,14 @@ impl Leader {
 /// The folder, made if need be, if it is ours and nobody else can look into it or put anything there. It is judged once more when it is
 /// open: who can write to a folder above could exchange it for another between two looks.
 fn private(folder: &Path) -> Option<OwnedFd> {
-    private_folder(folder).inspect_err(|error| debug!("processes do not meet in {}: {error}", folder.display())).ok()?;
+    private_folder(folder)
+        .inspect_err(|error| debug!("processes do not meet in {}: {error}", folder.display()))
+        .ok()?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
     let status = rustix::fs::fstat(&folder).ok()?;
-    (status.st_uid == rustix::process::geteuid().as_raw() && status.st_mode & 0o777 == 0o700).then_some(folder)
+    (status.st_uid == rustix::process::geteuid().as_raw() && status.st_mode & 0o777 == 0o700)
+        .then_some(folder)
 }
 
 fn told(mut file: &File) -> Option<Relayed> {
@@ -117,7 +136,12 @@ mod tests {
     }
 
     fn failure() -> Relayed {
-        Relayed { not_signed_in: false, message: "m".into(), details: vec!["d".into()], hint: None }
+        Relayed {
+            not_signed_in: false,
+            message: "m".into(),
+            details: vec!["d".into()],
+            hint: None,
+        }
     }
 
     /// Somebody who came while the leader was at it.
@@ -136,7 +160,9 @@ mod tests {
             assert!(matches!(try_turn(&folders, "b"), Turn::Lead(_)));
             let waiter = waiter(&folders);
             leader.land(told.as_ref());
-            let Some(Turn::Landed(account)) = waiter.turn() else { panic!() };
+            let Some(Turn::Landed(account)) = waiter.turn() else {
+                panic!()
+            };
             assert_eq!(account.map(|account| account.message).as_deref(), expected);
         }
     }
@@ -146,8 +172,13 @@ mod tests {
         let (_folder, folders) = place();
         let leader = lead(&folders);
         let waiter = waiter(&folders);
-        leader.land(Some(&Relayed { message: format!("{NOT_FOUND}\u{200b} "), ..failure() }));
-        let Some(Turn::Landed(account)) = waiter.turn() else { panic!() };
+        leader.land(Some(&Relayed {
+            message: format!("{NOT_FOUND}\u{200b} "),
+            ..failure()
+        }));
+        let Some(Turn::Landed(account)) = waiter.turn() else {
+            panic!()
+        };
         assert!(account.is_none());
     }
 
@@ -163,10 +194,15 @@ mod tests {
     fn after_a_leader_that_died_the_next_leads_whatever_it_had_written() {
         let (_folder, folders) = place();
         let mut leader = lead(&folders);
-        leader.file.write_all(&serde_json::to_vec(&failure()).unwrap()).unwrap();
+        leader
+            .file
+            .write_all(&serde_json::to_vec(&failure()).unwrap())
+            .unwrap();
         let (one, other) = (waiter(&folders), waiter(&folders));
         drop(leader);
-        let Some(Turn::Lead(next)) = one.turn() else { panic!() };
+        let Some(Turn::Lead(next)) = one.turn() else {
+            panic!()
+        };
         // The lock goes with the last clone.
         drop(one);
         next.land(None);
@@ -183,7 +219,10 @@ mod tests {
         std::os::unix::fs::symlink(folder.path(), &link).unwrap();
         assert!(matches!(try_turn(&[link], "a"), Turn::Alone));
         let other = folder.path().join("other");
-        assert!(matches!(try_turn(&[folders[0].clone(), other], "a"), Turn::Lead(_)));
+        assert!(matches!(
+            try_turn(&[folders[0].clone(), other], "a"),
+            Turn::Lead(_)
+        ));
     }
 
     #[test]
@@ -200,6 +239,9 @@ mod tests {
     #[test]
     fn without_any_folder_everybody_is_alone() {
         assert!(matches!(try_turn(&[], "a"), Turn::Alone));
-        assert!(matches!(try_turn(&["/proc/nowhere".into()], "a"), Turn::Alone));
+        assert!(matches!(
+            try_turn(&["/proc/nowhere".into()], "a"),
+            Turn::Alone
+        ));
     }
 }

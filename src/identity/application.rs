@@ -3,7 +3,9 @@
 use super::certificate::{Certificate, SignedAssertion};
 use super::oidc::{Issuer, JobAssertion};
 use super::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
-use crate::config::{CertificateSettings, Origin, PipelinesSettings, Requests, SourceName, SourceSettings, Value};
+use crate::config::{
+    CertificateSettings, Origin, PipelinesSettings, Requests, SourceName, SourceSettings, Value,
+};
 use crate::error::Error;
 use crate::files::read_small;
 use crate::network::Network;
@@ -12,8 +14,8 @@ use crate::text::Secrets;
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::http::{ClientMethodOptions, ClientOptions};
 use azure_identity::{
-    ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions, ClientSecretCredential,
-    ClientSecretCredentialOptions,
+    ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
+    ClientSecretCredential, ClientSecretCredentialOptions,
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
@@ -49,72 +51,147 @@ pub(super) enum Proof {
 impl Application {
     /// The application of this source, or why there is none. What is there by half is an error where the user must have meant it, and
     /// passed over where a CI system sets it in every job.
-    pub(super) fn of(source: SourceName, settings: &SourceSettings, cloud: &Cloud) -> Result<Result<Self, String>, Error> {
+    pub(super) fn of(
+        source: SourceName,
+        settings: &SourceSettings,
+        cloud: &Cloud,
+    ) -> Result<Result<Self, String>, Error> {
         match source {
             SourceName::WorkloadIdentity => match &settings.federated_token_file {
-                Some(file) => Self::meant(settings, "AZURE_FEDERATED_TOKEN_FILE", Proof::TokenFile(file.clone())).map(Ok),
+                Some(file) => Self::meant(
+                    settings,
+                    "AZURE_FEDERATED_TOKEN_FILE",
+                    Proof::TokenFile(file.clone()),
+                )
+                .map(Ok),
                 None => Ok(Err("`AZURE_FEDERATED_TOKEN_FILE` is not set".into())),
             },
             SourceName::ClientSecret => match &settings.client_secret {
-                Some(secret) => Self::meant(settings, "AZURE_CLIENT_SECRET", Proof::Secret(secret.clone())).map(Ok),
+                Some(secret) => Self::meant(
+                    settings,
+                    "AZURE_CLIENT_SECRET",
+                    Proof::Secret(secret.clone()),
+                )
+                .map(Ok),
                 None => Ok(Err("`AZURE_CLIENT_SECRET` is not set".into())),
             },
             SourceName::ClientCertificate => match &settings.certificate {
-                Some(file) => Self::meant(settings, "AZURE_CLIENT_CERTIFICATE_PATH", Proof::Certificate(file.clone())).map(Ok),
+                Some(file) => Self::meant(
+                    settings,
+                    "AZURE_CLIENT_CERTIFICATE_PATH",
+                    Proof::Certificate(file.clone()),
+                )
+                .map(Ok),
                 None => Ok(Err("`AZURE_CLIENT_CERTIFICATE_PATH` is not set".into())),
             },
             SourceName::GitHubActions => {
-                let found = told(settings.github.get()).and_then(|found| Self::of_github(settings, found.as_ref(), cloud));
+                let found = told(settings.github.get())
+                    .and_then(|found| Self::of_github(settings, found.as_ref(), cloud));
                 Self::of_job(found, settings)
             }
             SourceName::AzurePipelines => {
-                let found = told(settings.pipelines.get()).and_then(|found| Self::of_pipelines(settings, found));
+                let found = told(settings.pipelines.get())
+                    .and_then(|found| Self::of_pipelines(settings, found));
                 Self::of_job(found, settings)
             }
-            SourceName::ManagedIdentity | SourceName::Login | SourceName::AzureCli | SourceName::AzureDeveloperCli => {
-                Ok(Err("it is no application".into()))
-            }
+            SourceName::ManagedIdentity
+            | SourceName::Login
+            | SourceName::AzureCli
+            | SourceName::AzureDeveloperCli => Ok(Err("it is no application".into())),
         }
     }
 
     /// The application that a workload signs in as.
     pub(super) fn of_workload(workload: Workload) -> Self {
-        let Workload { client, tenant, assertion } = workload;
-        let value = |value, annotation| Value { value, origin: Origin::Annotation(annotation) };
-        let (tenant, client) = (value(tenant, TENANT_ANNOTATION), value(client, CLIENT_ANNOTATION));
-        Self { tenant, client, proof: Proof::Given(assertion) }
+        let Workload {
+            client,
+            tenant,
+            assertion,
+        } = workload;
+        let value = |value, annotation| Value {
+            value,
+            origin: Origin::Annotation(annotation),
+        };
+        let (tenant, client) = (
+            value(tenant, TENANT_ANNOTATION),
+            value(client, CLIENT_ANNOTATION),
+        );
+        Self {
+            tenant,
+            client,
+            proof: Proof::Given(assertion),
+        }
     }
 
     /// Tenant and client must be known where the variable `beside` is set.
     fn meant(settings: &SourceSettings, beside: &str, proof: Proof) -> Result<Self, Error> {
-        let (tenant, client) = both(settings.tenant.clone(), settings.client.clone())
-            .map_err(|missing| Error::Setting { name: beside.into(), problem: format!("is set, but {missing}") })?;
-        Ok(Self { tenant, client, proof })
+        let (tenant, client) =
+            both(settings.tenant.clone(), settings.client.clone()).map_err(|missing| {
+                Error::Setting {
+                    name: beside.into(),
+                    problem: format!("is set, but {missing}"),
+                }
+            })?;
+        Ok(Self {
+            tenant,
+            client,
+            proof,
+        })
     }
 
     /// What was found of a CI job, unless it would send the job's token to an unknown host: that is an error, since it was meant.
-    fn of_job(found: Result<Self, String>, settings: &SourceSettings) -> Result<Result<Self, String>, Error> {
-        if let Ok(Self { proof: Proof::Job(issuer), .. }) = &found {
+    fn of_job(
+        found: Result<Self, String>,
+        settings: &SourceSettings,
+    ) -> Result<Result<Self, String>, Error> {
+        if let Ok(Self {
+            proof: Proof::Job(issuer),
+            ..
+        }) = &found
+        {
             let (variable, url) = issuer.address();
             settings.check_issuer(variable, url)?;
         }
         Ok(found)
     }
 
-    fn of_github(settings: &SourceSettings, requests: Option<&Requests>, cloud: &Cloud) -> Result<Self, String> {
-        let requests = requests.ok_or("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set")?.clone();
-        let (tenant, client) = both(settings.tenant.clone(), settings.client.clone()).map_err(unset)?;
-        let proof = Proof::Job(Issuer::GitHub { requests, audience: cloud.federation.to_string() });
-        Ok(Self { tenant, client, proof })
+    fn of_github(
+        settings: &SourceSettings,
+        requests: Option<&Requests>,
+        cloud: &Cloud,
+    ) -> Result<Self, String> {
+        let requests = requests
+            .ok_or("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set")?
+            .clone();
+        let (tenant, client) =
+            both(settings.tenant.clone(), settings.client.clone()).map_err(unset)?;
+        let proof = Proof::Job(Issuer::GitHub {
+            requests,
+            audience: cloud.federation.to_string(),
+        });
+        Ok(Self {
+            tenant,
+            client,
+            proof,
+        })
     }
 
     /// The service connection of a task and its ids belong together, and beat what is set for all that runs there.
     fn of_pipelines(settings: &SourceSettings, own: &PipelinesSettings) -> Result<Self, String> {
-        let url = own.url.clone().ok_or("`SYSTEM_OIDCREQUESTURI` is not set")?;
-        let token = own.token.clone().ok_or("`SYSTEM_ACCESSTOKEN` is not mapped")?;
+        let url = own
+            .url
+            .clone()
+            .ok_or("`SYSTEM_OIDCREQUESTURI` is not set")?;
+        let token = own
+            .token
+            .clone()
+            .ok_or("`SYSTEM_ACCESSTOKEN` is not mapped")?;
         let connection = settings.service_connection.as_ref();
-        let connection = connection.ok_or("`AZURESUBSCRIPTION_SERVICE_CONNECTION_ID` is not set, nor is `service_connection`")?;
-        let is_of_task = connection.origin == Origin::Variable("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID");
+        let connection = connection.ok_or(
+            "`AZURESUBSCRIPTION_SERVICE_CONNECTION_ID` is not set, nor is `service_connection`",
+        )?;
+        let is_of_task =
+            connection.origin == Origin::Variable("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID");
         let of_task = |set: &Option<Value<String>>, task: &Option<String>, name: &'static str| {
             let is_named = |origin: &Origin| match origin {
                 Origin::Variable(variable) => variable.starts_with("ACRSCOPED_"),
@@ -122,7 +199,10 @@ impl Application {
                 Origin::Top { .. } | Origin::Annotation(_) => false,
             };
             let named = set.clone().filter(|set| is_named(&set.origin));
-            let task = task.clone().filter(|_| is_of_task).map(|value| Value { value, origin: Origin::Variable(name) });
+            let task = task.clone().filter(|_| is_of_task).map(|value| Value {
+                value,
+                origin: Origin::Variable(name),
+            });
             named.or(task).or_else(|| set.clone())
         };
         let tenant = of_task(&settings.tenant, &own.tenant, "AZURESUBSCRIPTION_TENANT_ID");
@@ -132,7 +212,10 @@ impl Application {
         Ok(Self {
             tenant,
             client,
-            proof: Proof::Job(Issuer::Pipelines { requests, service_connection: connection.value.clone() }),
+            proof: Proof::Job(Issuer::Pipelines {
+                requests,
+                service_connection: connection.value.clone(),
+            }),
         })
     }
 
@@ -166,7 +249,11 @@ impl Application {
         network: &Arc<Network>,
         secrets: &Secrets,
     ) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
-        let (tenant, client, secrets) = (self.tenant.value.clone(), self.client.value.clone(), secrets.clone());
+        let (tenant, client, secrets) = (
+            self.tenant.value.clone(),
+            self.client.value.clone(),
+            secrets.clone(),
+        );
         Ok(match &self.proof {
             Proof::Secret(secret) => {
                 let options = Some(ClientSecretCredentialOptions { client_options });
@@ -176,15 +263,34 @@ impl Application {
             Proof::Certificate(settings) => {
                 let certificate = read(settings.clone()).await?;
                 let (certificate, clock) = (Arc::new(certificate), network.clock());
-                let assertion = SignedAssertion::new(certificate, client.clone(), authority, &tenant, settings.send_chain, clock);
+                let assertion = SignedAssertion::new(
+                    certificate,
+                    client.clone(),
+                    authority,
+                    &tenant,
+                    settings.send_chain,
+                    clock,
+                );
                 asserted(tenant, client, Noted { assertion, secrets }, client_options)
             }
-            Proof::Given(assertion) => {
-                asserted(tenant, client, Noted { assertion: Given(assertion.clone()), secrets }, client_options)
-            }
-            Proof::TokenFile(file) => {
-                asserted(tenant, client, Noted { assertion: TokenFile(file.clone()), secrets }, client_options)
-            }
+            Proof::Given(assertion) => asserted(
+                tenant,
+                client,
+                Noted {
+                    assertion: Given(assertion.clone()),
+                    secrets,
+                },
+                client_options,
+            ),
+            Proof::TokenFile(file) => asserted(
+                tenant,
+                client,
+                Noted {
+                    assertion: TokenFile(file.clone()),
+                    secrets,
+                },
+                client_options,
+            ),
             Proof::Job(issuer) => {
                 let http = network.internet(issuer.host())?;
                 let assertion = JobAssertion::new(issuer.clone(), http, network.clone());
@@ -195,7 +301,10 @@ impl Application {
 }
 
 /// Tenant and client, or which of the two are missing.
-fn both(tenant: Option<Value<String>>, client: Option<Value<String>>) -> Result<(Value<String>, Value<String>), String> {
+fn both(
+    tenant: Option<Value<String>>,
+    client: Option<Value<String>>,
+) -> Result<(Value<String>, Value<String>), String> {
     match (tenant, client) {
         (Some(tenant), Some(client)) => Ok((tenant, client)),
         (None, None) => Err("`AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not".into()),
@@ -211,11 +320,18 @@ fn unset(missing: String) -> String {
 /// Reads a certificate in a thread of its own: a password can take seconds to try, and the deadline must be able to pass meanwhile.
 async fn read(settings: CertificateSettings) -> Result<Certificate, Error> {
     let path = settings.path.clone();
-    let read = tokio::task::spawn_blocking(move || Certificate::read(&settings.path, settings.password.as_ref()));
-    read.await.unwrap_or_else(|_| Err("it cannot be understood".into())).map_err(|problem| {
-        let problem = format!("names {}: {problem}", path.display());
-        Error::Setting { name: "AZURE_CLIENT_CERTIFICATE_PATH".into(), problem }
-    })
+    let read = tokio::task::spawn_blocking(move || {
+        Certificate::read(&settings.path, settings.password.as_ref())
+    });
+    read.await
+        .unwrap_or_else(|_| Err("it cannot be understood".into()))
+        .map_err(|problem| {
+            let problem = format!("names {}: {problem}", path.display());
+            Error::Setting {
+                name: "AZURE_CLIENT_CERTIFICATE_PATH".into(),
+                problem,
+            }
+        })
 }
 
 /// A mistake of the CI system is a reason to pass its source over.
@@ -257,8 +373,14 @@ struct TokenFile(PathBuf);
 impl ClientAssertion for TokenFile {
     async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
         use azure_core::error::{Error, ErrorKind};
-        let wrong = |problem: String| Error::with_message(ErrorKind::Credential, format!("{} {problem}", self.0.display()));
-        let token = read_small(&self.0, TOKEN_FILE_LIMIT).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let wrong = |problem: String| {
+            Error::with_message(
+                ErrorKind::Credential,
+                format!("{} {problem}", self.0.display()),
+            )
+        };
+        let token = read_small(&self.0, TOKEN_FILE_LIMIT)
+            .map_err(|error| wrong(format!("cannot be read: {error}")))?;
         match std::str::from_utf8(&token).map(str::trim) {
             Ok(token) if !token.is_empty() => Ok(token.to_owned()),
             _ => Err(wrong("holds no token".into())),

@@ -12,16 +12,25 @@ use url::Url;
 use zeroize::Zeroizing;
 
 /// The only folder in which the agent writes keys: an endpoint that is not the agent could else have any file sent to it.
-const KEYS: &str = if cfg!(windows) { r"C:\ProgramData\AzureConnectedMachineAgent\Tokens" } else { "/var/opt/azcmagent/tokens" };
+const KEYS: &str = if cfg!(windows) {
+    r"C:\ProgramData\AzureConnectedMachineAgent\Tokens"
+} else {
+    "/var/opt/azcmagent/tokens"
+};
 
 /// The program of the agent, and where it listens. A server need not announce it.
-const AGENT: &str =
-    if cfg!(windows) { r"C:\Program Files\AzureConnectedMachineAgent\himds.exe" } else { "/opt/azcmagent/bin/himds" };
+const AGENT: &str = if cfg!(windows) {
+    r"C:\Program Files\AzureConnectedMachineAgent\himds.exe"
+} else {
+    "/opt/azcmagent/bin/himds"
+};
 const ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
 
 /// Where the agent gives tokens, if it is installed here.
 pub(super) fn installed() -> Option<Url> {
-    Url::parse(ENDPOINT).ok().filter(|_| Path::new(AGENT).exists())
+    Url::parse(ENDPOINT)
+        .ok()
+        .filter(|_| Path::new(AGENT).exists())
 }
 
 /// The longest key, as the Azure SDKs take it.
@@ -31,12 +40,18 @@ const KEY_LIMIT: usize = 4096;
 pub(super) fn answer(challenge: &Response, secrets: &Secrets) -> anyhow::Result<HeaderValue> {
     let status = challenge.status();
     if status != StatusCode::UNAUTHORIZED {
-        bail!("the agent of Azure Arc answered with {} in place of a challenge", status.as_u16());
+        bail!(
+            "the agent of Azure Arc answered with {} in place of a challenge",
+            status.as_u16()
+        );
     }
     let challenge = header(challenge.headers(), "www-authenticate").unwrap_or_default();
     let file = key_file(&challenge)?;
     let key = read_small(file, KEY_LIMIT).map_err(|error| {
-        anyhow!("{} cannot be read: {error}; its readers are administrators and the group `himds`", file.display())
+        anyhow!(
+            "{} cannot be read: {error}; its readers are administrators and the group `himds`",
+            file.display()
+        )
     })?;
     let key = Zeroizing::new(key);
     let key = std::str::from_utf8(&key).map_err(|_| anyhow!("{} holds no key", file.display()))?;
@@ -49,12 +64,27 @@ pub(super) fn answer(challenge: &Response, secrets: &Secrets) -> anyhow::Result<
 
 /// The file of `Basic realm=FILE`, if the agent may have written it.
 fn key_file(challenge: &str) -> anyhow::Result<&Path> {
-    let realm = challenge.split_once("realm=").filter(|(scheme, _)| scheme.trim().eq_ignore_ascii_case("basic"));
-    let Some((_, realm)) = realm else { bail!("the challenge of Azure Arc names no file") };
+    let realm = challenge
+        .split_once("realm=")
+        .filter(|(scheme, _)| scheme.trim().eq_ignore_ascii_case("basic"));
+    let Some((_, realm)) = realm else {
+        bail!("the challenge of Azure Arc names no file")
+    };
     let file = Path::new(realm.trim().trim_matches('"'));
-    let is_plain = file.components().all(|part| matches!(part, Component::Prefix(_) | Component::RootDir | Component::Normal(_)));
-    if !is_plain || file.parent() != Some(Path::new(KEYS)) || file.extension().is_none_or(|kind| kind != "key") {
-        bail!("the challenge of Azure Arc names {}, which is no key file in {KEYS}", file.display());
+    let is_plain = file.components().all(|part| {
+        matches!(
+            part,
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_)
+        )
+    });
+    if !is_plain
+        || file.parent() != Some(Path::new(KEYS))
+        || file.extension().is_none_or(|kind| kind != "key")
+    {
+        bail!(
+            "the challenge of Azure Arc names {}, which is no key file in {KEYS}",
+            file.display()
+        );
     }
     Ok(file)
 }
@@ -65,8 +95,14 @@ mod tests {
 
     #[test]
     fn a_challenge_can_name_key_files_of_the_agent_only() {
-        for challenge in ["Basic realm=/var/opt/azcmagent/tokens/a.key", "basic realm=\"/var/opt/azcmagent/tokens/a.key\""] {
-            assert_eq!(key_file(challenge).unwrap(), Path::new("/var/opt/azcmagent/tokens/a.key"));
+        for challenge in [
+            "Basic realm=/var/opt/azcmagent/tokens/a.key",
+            "basic realm=\"/var/opt/azcmagent/tokens/a.key\"",
+        ] {
+            assert_eq!(
+                key_file(challenge).unwrap(),
+                Path::new("/var/opt/azcmagent/tokens/a.key")
+            );
         }
         for challenge in [
             "",

@@ -71,18 +71,34 @@ enum Choice {
 /// Who is signed in to the Azure CLI for a cloud; the inner error says why the Azure CLI is no source here. A profile that is there
 /// and cannot be read or understood, or that does not say who of several is meant, is an [`Error::Setting`]: whoever is signed in must not be
 /// passed over for somebody else.
-pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result<Account, String>, Error> {
+pub(super) fn account(
+    settings: &SourceSettings,
+    cloud: &Cloud,
+) -> Result<Result<Account, String>, Error> {
     let Some(folder) = settings.azure_cli_folder.as_deref() else {
-        return Ok(Err("there is no home folder and `AZURE_CONFIG_DIR` is not set".into()));
+        return Ok(Err(
+            "there is no home folder and `AZURE_CONFIG_DIR` is not set".into(),
+        ));
     };
     let subscriptions = subscriptions(folder)?;
     let total = subscriptions.len();
-    let here: Vec<Subscription> = subscriptions.into_iter().filter(|it| it.cloud() == cloud.cli_name).collect();
+    let here: Vec<Subscription> = subscriptions
+        .into_iter()
+        .filter(|it| it.cloud() == cloud.cli_name)
+        .collect();
     if !here.is_empty() && program::find(PROGRAM, &settings.path).is_none() {
-        return Ok(Err("somebody is signed in, but `az` is in no absolute folder of `PATH`".into()));
+        return Ok(Err(
+            "somebody is signed in, but `az` is in no absolute folder of `PATH`".into(),
+        ));
     }
-    let wanted = |setting: &Option<crate::config::Value<String>>| setting.as_ref().map(|it| it.value.clone());
-    let Some((account, choice)) = choose(&here, wanted(&settings.subscription), wanted(&settings.named_tenant)) else {
+    let wanted = |setting: &Option<crate::config::Value<String>>| {
+        setting.as_ref().map(|it| it.value.clone())
+    };
+    let Some((account, choice)) = choose(
+        &here,
+        wanted(&settings.subscription),
+        wanted(&settings.named_tenant),
+    ) else {
         return match (total, here.len()) {
             (0, _) => Ok(Err("nobody is signed in".into())),
             (_, 0) => {
@@ -101,13 +117,24 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
         };
     };
     program::check_owner(PROGRAM, folder)?;
-    let others = here.into_iter().filter(|it| it.tenant_id != account.tenant_id).collect();
-    Ok(Ok(Account { subscription: account, choice, others, path: settings.path.clone() }))
+    let others = here
+        .into_iter()
+        .filter(|it| it.tenant_id != account.tenant_id)
+        .collect();
+    Ok(Ok(Account {
+        subscription: account,
+        choice,
+        others,
+        path: settings.path.clone(),
+    }))
 }
 
 fn subscriptions(folder: &Path) -> Result<Vec<Subscription>, Error> {
     let file = folder.join(PROFILE);
-    let unusable = |problem: String| Error::Setting { name: file.display().to_string(), problem };
+    let unusable = |problem: String| Error::Setting {
+        name: file.display().to_string(),
+        problem,
+    };
     let bytes = match read_small(&file, PROFILE_LIMIT) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
@@ -115,8 +142,8 @@ fn subscriptions(folder: &Path) -> Result<Vec<Subscription>, Error> {
     };
     // The Azure CLI writes a byte-order mark.
     let json = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-    let profile: Profile =
-        serde_json::from_slice(json).map_err(|error| unusable(format!("is not the profile of the Azure CLI: {error}")))?;
+    let profile: Profile = serde_json::from_slice(json)
+        .map_err(|error| unusable(format!("is not the profile of the Azure CLI: {error}")))?;
     Ok(profile.subscriptions.unwrap_or_default())
 }
 
@@ -127,7 +154,9 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
             Value::String(name) => names.push(name.clone()),
             Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
             Value::Object(fields) => {
-                let naming = fields.iter().filter(|(name, _)| !["environmentName", "state", "type"].contains(&name.as_str()));
+                let naming = fields.iter().filter(|(name, _)| {
+                    !["environmentName", "state", "type"].contains(&name.as_str())
+                });
                 naming.for_each(|(_, value)| collect(value, names));
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => (),
@@ -144,7 +173,11 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
 /// The account that is meant, and how the Azure CLI is told. A subscription says most; of several that are called so the one in the
 /// tenant is meant. Of the accounts that see a tenant the default one is taken first, then the one that the default account is signed in
 /// with. A tenant in which no account is known is left to the default account, which may be a guest there.
-fn choose(all: &[Subscription], subscription: Option<String>, tenant: Option<String>) -> Option<(Subscription, Choice)> {
+fn choose(
+    all: &[Subscription],
+    subscription: Option<String>,
+    tenant: Option<String>,
+) -> Option<(Subscription, Choice)> {
     let default = default(all);
     if let Some(wanted) = subscription {
         let named = || all.iter().filter(|it| it.is_called(&wanted));
@@ -155,42 +188,72 @@ fn choose(all: &[Subscription], subscription: Option<String>, tenant: Option<Str
             (None, known, _) => Some((known.or(default)?.clone(), Choice::Subscription(wanted))),
         };
     }
-    let Some(tenant) = tenant else { return Some(default?.by_id()) };
+    let Some(tenant) = tenant else {
+        return Some(default?.by_id());
+    };
     let mut members: Vec<&Subscription> = all.iter().filter(|it| it.is_in(&tenant)).collect();
-    members.sort_by_key(|it| (it.is_default != Some(true), it.user != default.and_then(|default| default.user.clone())));
+    members.sort_by_key(|it| {
+        (
+            it.is_default != Some(true),
+            it.user != default.and_then(|default| default.user.clone()),
+        )
+    });
     if let Some(member) = members.first() {
         return Some(member.by_id());
     }
-    let account = Subscription { tenant_id: Some(tenant.clone()), ..default?.clone() };
+    let account = Subscription {
+        tenant_id: Some(tenant.clone()),
+        ..default?.clone()
+    };
     Some((account, Choice::Tenant(tenant)))
 }
 
 /// The account that the Azure CLI calls its default. It has one for all clouds: after a sign-in to another cloud there is none here. Then
 /// it is the only account, if there is but one.
 fn default(all: &[Subscription]) -> Option<&Subscription> {
-    let only = || all.first().filter(|first| all.iter().all(|it| it.user == first.user && it.tenant_id == first.tenant_id));
-    all.iter().find(|it| it.is_default == Some(true)).or_else(only)
+    let only = || {
+        all.first().filter(|first| {
+            all.iter()
+                .all(|it| it.user == first.user && it.tenant_id == first.tenant_id)
+        })
+    };
+    all.iter()
+        .find(|it| it.is_default == Some(true))
+        .or_else(only)
 }
 
 impl Subscription {
     /// The cloud that it is of. The Azure CLI has written it since its first release, so that one without is of the cloud that it begins
     /// with.
     fn cloud(&self) -> &str {
-        self.environment_name.as_deref().unwrap_or(&CLOUDS[0].cli_name)
+        self.environment_name
+            .as_deref()
+            .unwrap_or(&CLOUDS[0].cli_name)
     }
 
     /// Named by its id: the account stays the one that was found here, whatever becomes the default meanwhile.
     fn by_id(&self) -> (Self, Choice) {
-        (self.clone(), self.id.clone().map_or(Choice::Default, Choice::Subscription))
+        (
+            self.clone(),
+            self.id
+                .clone()
+                .map_or(Choice::Default, Choice::Subscription),
+        )
     }
 
     fn is_called(&self, wanted: &str) -> bool {
-        [&self.id, &self.name].into_iter().flatten().any(|name| name.eq_ignore_ascii_case(wanted))
+        [&self.id, &self.name]
+            .into_iter()
+            .flatten()
+            .any(|name| name.eq_ignore_ascii_case(wanted))
     }
 
     fn is_in(&self, tenant: &str) -> bool {
         let names = [&self.tenant_id, &self.tenant_default_domain];
-        names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(tenant))
+        names
+            .into_iter()
+            .flatten()
+            .any(|name| name.eq_ignore_ascii_case(tenant))
     }
 }
 
@@ -200,7 +263,12 @@ impl Account {
         let user = self.subscription.user.as_ref();
         let name = user.and_then(|user| user.name.as_deref());
         let assigned = user.and_then(|user| user.assigned_identity_info.as_deref());
-        let parts = [Some(self.subscription.cloud()), self.subscription.tenant_id.as_deref(), name, assigned];
+        let parts = [
+            Some(self.subscription.cloud()),
+            self.subscription.tenant_id.as_deref(),
+            name,
+            assigned,
+        ];
         parts.map(Option::unwrap_or_default).join(" ")
     }
 
@@ -211,7 +279,8 @@ impl Account {
 
     /// The cloud to set before a sign-in, if it is not the one that the Azure CLI begins with.
     pub(super) fn other_cloud(&self) -> Option<&str> {
-        Some(self.subscription.cloud()).filter(|cloud| *cloud != CLOUDS[0].cli_name && is_plain(cloud))
+        Some(self.subscription.cloud())
+            .filter(|cloud| *cloud != CLOUDS[0].cli_name && is_plain(cloud))
     }
 
     /// Whether a subscription is asked for that nobody is known to see.
@@ -221,14 +290,22 @@ impl Account {
 
     /// The subscriptions of other tenants, a line each: what may have been meant.
     pub(super) fn others(&self) -> Vec<String> {
-        let known = self.others.iter().filter_map(|it| Some((it.name.as_deref()?, it.tenant_id.as_deref()?)));
+        let known = self
+            .others
+            .iter()
+            .filter_map(|it| Some((it.name.as_deref()?, it.tenant_id.as_deref()?)));
         let mut lines: Vec<String> = known
             .take(MOST_NAMED)
             .map(|(name, tenant)| (printable(name), printable(tenant)))
-            .map(|(name, tenant)| format!("the Azure CLI also knows the subscription `{name}` in tenant {tenant}"))
+            .map(|(name, tenant)| {
+                format!("the Azure CLI also knows the subscription `{name}` in tenant {tenant}")
+            })
             .collect();
         if self.others.len() > MOST_NAMED {
-            lines.push(format!("and {} more: `az account list`", self.others.len() - MOST_NAMED));
+            lines.push(format!(
+                "and {} more: `az account list`",
+                self.others.len() - MOST_NAMED
+            ));
         }
         lines
     }
@@ -257,7 +334,11 @@ one"
             Choice::Tenant(tenant) => (None, Some(tenant.clone())),
         };
         let executor = Some(Arc::new(Runner::new(&self.path, variables)) as _);
-        let options = AzureCliCredentialOptions { subscription, tenant_id, executor };
+        let options = AzureCliCredentialOptions {
+            subscription,
+            tenant_id,
+            executor,
+        };
         AzureCliCredential::new(Some(options)).map(|it| it as _)
     }
 }
@@ -279,12 +360,24 @@ mod tests {
             environment_name: Some("AzureCloud".into()),
             tenant_id: Some(tenant.into()),
             tenant_default_domain: Some(format!("{tenant}.example")),
-            user: Some(User { name: Some(user.into()), assigned_identity_info: None }),
+            user: Some(User {
+                name: Some(user.into()),
+                assigned_identity_info: None,
+            }),
         }
     }
 
-    fn chosen(all: &[Subscription], subscription: Option<&str>, tenant: Option<&str>) -> (String, Choice) {
-        let (account, choice) = choose(all, subscription.map(str::to_owned), tenant.map(str::to_owned)).unwrap();
+    fn chosen(
+        all: &[Subscription],
+        subscription: Option<&str>,
+        tenant: Option<&str>,
+    ) -> (String, Choice) {
+        let (account, choice) = choose(
+            all,
+            subscription.map(str::to_owned),
+            tenant.map(str::to_owned),
+        )
+        .unwrap();
         let user = account.user.and_then(|user| user.name).unwrap();
         (format!("{} {user}", account.tenant_id.unwrap()), choice)
     }
@@ -309,22 +402,47 @@ mod tests {
             (Some("id-d"), None, "t3 bob", by_id("id-d")),
             (Some("unknown"), None, "t1 alice", by_id("unknown")),
         ] {
-            assert_eq!(chosen(&all, subscription, tenant), (who.to_owned(), choice), "{subscription:?} {tenant:?}");
+            assert_eq!(
+                chosen(&all, subscription, tenant),
+                (who.to_owned(), choice),
+                "{subscription:?} {tenant:?}"
+            );
         }
         let namesakes = [
             subscription("a", true, "t1", "alice"),
-            Subscription { name: Some("a".into()), ..subscription("b", false, "t2", "alice") },
+            Subscription {
+                name: Some("a".into()),
+                ..subscription("b", false, "t2", "alice")
+            },
         ];
-        assert_eq!(chosen(&namesakes, Some("a"), Some("t2")), ("t2 alice".into(), by_id("id-b")));
-        assert_eq!(chosen(&namesakes, Some("a"), None), ("t1 alice".into(), by_id("a")), "which is for the Azure CLI to refuse");
-        assert!(choose(&all[1..], None, None).is_none(), "nobody is the default");
-        assert_eq!(chosen(&all[1..2], None, None), ("t2 bob".into(), by_id("id-b")), "there is but one");
+        assert_eq!(
+            chosen(&namesakes, Some("a"), Some("t2")),
+            ("t2 alice".into(), by_id("id-b"))
+        );
+        assert_eq!(
+            chosen(&namesakes, Some("a"), None),
+            ("t1 alice".into(), by_id("a")),
+            "which is for the Azure CLI to refuse"
+        );
+        assert!(
+            choose(&all[1..], None, None).is_none(),
+            "nobody is the default"
+        );
+        assert_eq!(
+            chosen(&all[1..2], None, None),
+            ("t2 bob".into(), by_id("id-b")),
+            "there is but one"
+        );
         assert_eq!(chosen(&all[1..], None, Some("t3")).0, "t3 bob");
     }
 
     fn profile(rows: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("azureProfile.json"), format!("\u{feff}{rows}")).unwrap();
+        std::fs::write(
+            folder.path().join("azureProfile.json"),
+            format!("\u{feff}{rows}"),
+        )
+        .unwrap();
         folder
     }
 
@@ -344,7 +462,11 @@ mod tests {
                 {"isDefault":true,"environmentName":"AzureUSGovernment","tenantId":"t2","user":{"name":"bob"}}]}"#,
         );
         std::fs::write(folder.path().join(PROGRAM), "").unwrap();
-        let who = |cloud: &Cloud| account_in(folder.path(), cloud).unwrap().map(|account| account.who());
+        let who = |cloud: &Cloud| {
+            account_in(folder.path(), cloud)
+                .unwrap()
+                .map(|account| account.who())
+        };
         assert_eq!(who(&CLOUDS[0]).unwrap(), "AzureCloud t1 alice ");
         assert_eq!(who(&CLOUDS[1]).unwrap(), "AzureUSGovernment t2 bob ");
         let nobody = who(&CLOUDS[2]).unwrap_err();
@@ -357,13 +479,24 @@ mod tests {
     #[test]
     fn a_profile_without_accounts_is_nobody_and_nulls_are_nothing() {
         for rows in ["{}", r#"{"subscriptions":null}"#, r#"{"subscriptions":[]}"#] {
-            assert!(account_in(profile(rows).path(), &CLOUDS[0]).unwrap().unwrap_err().contains("nobody is signed in"), "{rows}");
+            assert!(
+                account_in(profile(rows).path(), &CLOUDS[0])
+                    .unwrap()
+                    .unwrap_err()
+                    .contains("nobody is signed in"),
+                "{rows}"
+            );
         }
-        let nulls = profile(r#"{"subscriptions":[{"isDefault":true,"user":null,"tenantId":null},{"isDefault":null}]}"#);
+        let nulls = profile(
+            r#"{"subscriptions":[{"isDefault":true,"user":null,"tenantId":null},{"isDefault":null}]}"#,
+        );
         std::fs::write(nulls.path().join(PROGRAM), "").unwrap();
         assert!(account_in(nulls.path(), &CLOUDS[0]).unwrap().is_ok());
         // One that does not name its cloud is of the public one.
-        assert_eq!(account_in(nulls.path(), &CLOUDS[0]).unwrap().unwrap().who(), "AzureCloud   ");
+        assert_eq!(
+            account_in(nulls.path(), &CLOUDS[0]).unwrap().unwrap().who(),
+            "AzureCloud   "
+        );
         let elsewhere = account_in(nulls.path(), &CLOUDS[2]).unwrap().unwrap_err();
         assert_eq!(
             elsewhere,
@@ -373,11 +506,12 @@ mod tests {
 
     #[test]
     fn who_of_several_is_meant_must_be_said() {
-        let two = profile(r#"{"subscriptions":[{"isDefault":false,"tenantId":"t1"},{"isDefault":false,"tenantId":"t2"}]}"#);
+        let two = profile(
+            r#"{"subscriptions":[{"isDefault":false,"tenantId":"t1"},{"isDefault":false,"tenantId":"t2"}]}"#,
+        );
         std::fs::write(two.path().join(PROGRAM), "").unwrap();
         let problem = account_in(two.path(), &CLOUDS[0]).unwrap_err().to_string();
-        let sentence =
-            "azureProfile.json` has no default account in Azure: set `subscription`, or `az cloud set --name AzureCloud` and";
+        let sentence = "azureProfile.json` has no default account in Azure: set `subscription`, or `az cloud set --name AzureCloud` and";
         assert!(problem.contains(sentence), "{problem}");
     }
 
@@ -385,15 +519,32 @@ mod tests {
     fn the_azure_cli_is_no_source_without_its_program() {
         let folder = profile(r#"{"subscriptions":[{"isDefault":true}]}"#);
         let problem = account_in(folder.path(), &CLOUDS[0]).unwrap().unwrap_err();
-        assert_eq!(problem, "somebody is signed in, but `az` is in no absolute folder of `PATH`");
+        assert_eq!(
+            problem,
+            "somebody is signed in, but `az` is in no absolute folder of `PATH`"
+        );
         let nowhere = tempfile::tempdir().unwrap();
-        assert_eq!(account_in(nowhere.path(), &CLOUDS[0]).unwrap().unwrap_err(), "nobody is signed in");
+        assert_eq!(
+            account_in(nowhere.path(), &CLOUDS[0]).unwrap().unwrap_err(),
+            "nobody is signed in"
+        );
     }
 
     #[test]
     fn a_profile_that_cannot_be_understood_is_an_error_not_nobody() {
-        for content in ["", "junk", "{\"subscriptions\":[{\"isDefault\":tr", "{\"subscriptions\":[{\"isDefault\":\"yes\"}]}"] {
-            assert!(matches!(account_in(profile(content).path(), &CLOUDS[0]), Err(Error::Setting { .. })), "{content}");
+        for content in [
+            "",
+            "junk",
+            "{\"subscriptions\":[{\"isDefault\":tr",
+            "{\"subscriptions\":[{\"isDefault\":\"yes\"}]}",
+        ] {
+            assert!(
+                matches!(
+                    account_in(profile(content).path(), &CLOUDS[0]),
+                    Err(Error::Setting { .. })
+                ),
+                "{content}"
+            );
         }
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("azureProfile.json")).unwrap();
@@ -402,12 +553,21 @@ mod tests {
 
     #[test]
     fn other_tenants_are_named_and_not_too_many_of_them() {
-        let others = (0..7).map(|n| subscription(&format!("s{n}"), false, "t2", "alice")).collect();
-        let account =
-            Account { subscription: subscription("a", true, "t1", "alice"), choice: Choice::Default, others, path: vec![] };
+        let others = (0..7)
+            .map(|n| subscription(&format!("s{n}"), false, "t2", "alice"))
+            .collect();
+        let account = Account {
+            subscription: subscription("a", true, "t1", "alice"),
+            choice: Choice::Default,
+            others,
+            path: vec![],
+        };
         let lines = account.others();
         assert_eq!(lines.len(), 6);
-        assert_eq!(lines[0], "the Azure CLI also knows the subscription `s0` in tenant t2");
+        assert_eq!(
+            lines[0],
+            "the Azure CLI also knows the subscription `s0` in tenant t2"
+        );
         assert_eq!(lines[5], "and 2 more: `az account list`");
     }
 }

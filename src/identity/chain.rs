@@ -12,16 +12,26 @@ use std::sync::Arc;
 /// the files that say who is signed in to the two command lines, and with us.
 ///
 /// Errors: [`Error::Setting`] when a source is configured by half, [`Error::NoIdentity`] when none may be tried.
-pub(super) fn choose(config: &Config, registry: &Registry, skipped: &mut Vec<String>) -> Result<Source, Error> {
+pub(super) fn choose(
+    config: &Config,
+    registry: &Registry,
+    skipped: &mut Vec<String>,
+) -> Result<Source, Error> {
     let settings = &config.sources;
-    if let Some(Value { value: only, origin }) = &settings.only {
+    if let Some(Value {
+        value: only,
+        origin,
+    }) = &settings.only
+    {
         let reason = match offer(*only, config, registry)? {
             Ok(source) => return Ok(source),
             Err(reason) => reason,
         };
         let word = only.word();
         skipped.push(format!("{word}: {reason}"));
-        skipped.push(format!("no other was tried: `source` is {word} by {origin}"));
+        skipped.push(format!(
+            "no other was tried: `source` is {word} by {origin}"
+        ));
         // Asked for by name, a virtual machine need not announce it.
         let is_machine = *only == SourceName::ManagedIdentity;
         return if is_machine {
@@ -30,10 +40,18 @@ pub(super) fn choose(config: &Config, registry: &Registry, skipped: &mut Vec<Str
             Err(nobody(skipped.clone(), Some(*only), Some(registry.host())))
         };
     }
-    let allowed = |source: SourceName| settings.narrowing.as_ref().is_none_or(|narrowing| narrowing.allows(source));
+    let allowed = |source: SourceName| {
+        settings
+            .narrowing
+            .as_ref()
+            .is_none_or(|narrowing| narrowing.allows(source))
+    };
     for &source in SourceName::ALL {
         if !allowed(source) {
-            skipped.push(format!("{}: `AZURE_TOKEN_CREDENTIALS` leaves it out", source.word()));
+            skipped.push(format!(
+                "{}: `AZURE_TOKEN_CREDENTIALS` leaves it out",
+                source.word()
+            ));
             continue;
         }
         match offer(source, config, registry)? {
@@ -49,7 +67,11 @@ pub(super) fn choose(config: &Config, registry: &Registry, skipped: &mut Vec<Str
 }
 
 /// That nobody can be signed in to a registry, with what to do about it.
-pub(super) fn nobody(skipped: Vec<String>, only: Option<SourceName>, registry: Option<&str>) -> Error {
+pub(super) fn nobody(
+    skipped: Vec<String>,
+    only: Option<SourceName>,
+    registry: Option<&str>,
+) -> Error {
     let login = registry.map(|registry| format!("docker-credential-acrscoped login {registry}"));
     let any = || {
         login.as_ref().map(|login| format!("sign in with `{login}` or `az login`, or set the `AZURE_*` variables of an identity"))
@@ -74,23 +96,39 @@ pub(super) fn nobody(skipped: Vec<String>, only: Option<SourceName>, registry: O
 }
 
 /// The source of this name, or why it is not configured.
-fn offer(source: SourceName, config: &Config, registry: &Registry) -> Result<Result<Source, String>, Error> {
+fn offer(
+    source: SourceName,
+    config: &Config,
+    registry: &Registry,
+) -> Result<Result<Source, String>, Error> {
     let (settings, cloud) = (&config.sources, &config.identity_cloud);
     match source {
         SourceName::WorkloadIdentity
         | SourceName::ClientSecret
         | SourceName::ClientCertificate
         | SourceName::GitHubActions
-        | SourceName::AzurePipelines => Ok(Application::of(source, settings, cloud)?.map(Source::Application)),
+        | SourceName::AzurePipelines => {
+            Ok(Application::of(source, settings, cloud)?.map(Source::Application))
+        }
         SourceName::ManagedIdentity => announced(settings),
         SourceName::Login => {
             let host = config.authority.host_str().unwrap_or_default();
             // A login is good at one authority only.
-            let why = |reason: String| if reason == "nobody is signed in" { format!("{reason} at {host}") } else { reason };
-            Ok(login::account(config, Some(registry))?.map(Source::Login).map_err(why))
+            let why = |reason: String| {
+                if reason == "nobody is signed in" {
+                    format!("{reason} at {host}")
+                } else {
+                    reason
+                }
+            };
+            Ok(login::account(config, Some(registry))?
+                .map(Source::Login)
+                .map_err(why))
         }
         SourceName::AzureCli => Ok(azure_cli::account(settings, cloud)?.map(Source::AzureCli)),
-        SourceName::AzureDeveloperCli => Ok(developer_cli::account(settings, cloud)?.map(Source::DeveloperCli)),
+        SourceName::AzureDeveloperCli => {
+            Ok(developer_cli::account(settings, cloud)?.map(Source::DeveloperCli))
+        }
     }
 }
 
@@ -100,13 +138,25 @@ fn announced(settings: &SourceSettings) -> Result<Result<Source, String>, Error>
     let endpoint = match announced {
         Announced::Nothing => match arc::installed() {
             Some(url) => Endpoint::Arc { url },
-            None => return Ok(Err("no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)".into())),
+            None => {
+                return Ok(Err(
+                    "no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)".into(),
+                ));
+            }
         },
-        Announced::Unsupported(platform) => return Ok(Err(format!("that of {platform} is not supported"))),
-        Announced::AppService { url, header } => Endpoint::AppService { url: url.clone(), header: header.clone() },
+        Announced::Unsupported(platform) => {
+            return Ok(Err(format!("that of {platform} is not supported")));
+        }
+        Announced::AppService { url, header } => Endpoint::AppService {
+            url: url.clone(),
+            header: header.clone(),
+        },
         Announced::Arc { url } => Endpoint::Arc { url: url.clone() },
         Announced::CloudShell { url } => Endpoint::CloudShell { url: url.clone() },
-        Announced::MachineLearning { url, secret, .. } => Endpoint::MachineLearning { url: url.clone(), secret: secret.clone() },
+        Announced::MachineLearning { url, secret, .. } => Endpoint::MachineLearning {
+            url: url.clone(),
+            secret: secret.clone(),
+        },
     };
     let own = match announced {
         Announced::MachineLearning { client, .. } => client.clone().map(ManagedId::Client),
@@ -117,21 +167,40 @@ fn announced(settings: &SourceSettings) -> Result<Result<Source, String>, Error>
 
 /// The managed identity of a virtual machine, which is found only by asking.
 fn virtual_machine(settings: &SourceSettings) -> Result<Source, Error> {
-    managed(settings, Endpoint::VirtualMachine { host: settings.imds.clone() }, None)
+    managed(
+        settings,
+        Endpoint::VirtualMachine {
+            host: settings.imds.clone(),
+        },
+        None,
+    )
 }
 
 /// The identity that is named, else the platform's own. Where a platform cannot be asked for the one that is named, another would sign
 /// in than was meant.
-fn managed(settings: &SourceSettings, endpoint: Endpoint, own: Option<ManagedId>) -> Result<Source, Error> {
+fn managed(
+    settings: &SourceSettings,
+    endpoint: Endpoint,
+    own: Option<ManagedId>,
+) -> Result<Source, Error> {
     let named = settings.managed.get()?;
     if let Some(Value { value: id, origin }) = named
         && endpoint.parameter(id).is_none()
     {
-        let problem = format!("from {origin} names a managed identity in a way that {} does not know", endpoint.platform());
-        return Err(Error::Setting { name: id.as_str().to_owned(), problem });
+        let problem = format!(
+            "from {origin} names a managed identity in a way that {} does not know",
+            endpoint.platform()
+        );
+        return Err(Error::Setting {
+            name: id.as_str().to_owned(),
+            problem,
+        });
     }
     let id = named.as_ref().map(|id| id.value.clone()).or(own);
-    Ok(Source::ManagedIdentity { id, endpoint: Arc::new(endpoint) })
+    Ok(Source::ManagedIdentity {
+        id,
+        endpoint: Arc::new(endpoint),
+    })
 }
 
 #[cfg(test)]
@@ -141,17 +210,36 @@ mod tests {
 
     #[test]
     fn who_is_nobody_learns_where_and_how_to_sign_in() {
-        let rows = [("XDG_STATE_HOME", "/nowhere"), ("ACRSCOPED_SOURCE", "login")];
+        let rows = [
+            ("XDG_STATE_HOME", "/nowhere"),
+            ("ACRSCOPED_SOURCE", "login"),
+        ];
         let registry = Registry::parse("contoso.azurecr.us", &[]).unwrap();
         let config = |rows: &[(&str, &str)]| {
-            let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
-            Settings::of(variables, None).for_registry(&registry).unwrap()
+            let variables = rows
+                .iter()
+                .map(|(name, value)| ((*name).into(), value.into()))
+                .collect();
+            Settings::of(variables, None)
+                .for_registry(&registry)
+                .unwrap()
         };
         let mut skipped = Vec::new();
         let error = choose(&config(&rows), &registry, &mut skipped).unwrap_err();
-        assert_eq!(error.details()[0], "login: nobody is signed in at login.microsoftonline.us");
-        assert_eq!(error.hint().as_deref(), Some("docker-credential-acrscoped login contoso.azurecr.us"));
-        let error = choose(&config(&[("AZURE_TOKEN_CREDENTIALS", "dev"), rows[0]]), &registry, &mut skipped).unwrap_err();
+        assert_eq!(
+            error.details()[0],
+            "login: nobody is signed in at login.microsoftonline.us"
+        );
+        assert_eq!(
+            error.hint().as_deref(),
+            Some("docker-credential-acrscoped login contoso.azurecr.us")
+        );
+        let error = choose(
+            &config(&[("AZURE_TOKEN_CREDENTIALS", "dev"), rows[0]]),
+            &registry,
+            &mut skipped,
+        )
+        .unwrap_err();
         let hint = "sign in with `docker-credential-acrscoped login contoso.azurecr.us` or `az login`, or set the `AZURE_*` \
                     variables of an identity";
         assert_eq!(error.hint().as_deref(), Some(hint));

@@ -32,15 +32,23 @@ pub(super) struct Account {
 /// Who is signed in to the Azure Developer CLI for a cloud; the inner error says why it is no source here. Source of the files and
 /// their keys: Azure/azure-dev, `cli/azd/pkg/auth/manager.go` (`auth.json`) and `pkg/cloud` (`config.json`). A file that is there and
 /// cannot be understood is an [`Error::Setting`].
-pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result<Account, String>, Error> {
+pub(super) fn account(
+    settings: &SourceSettings,
+    cloud: &Cloud,
+) -> Result<Result<Account, String>, Error> {
     let Some(folder) = settings.developer_cli_folder.as_deref() else {
-        return Ok(Err("there is no home folder and `AZD_CONFIG_DIR` is not set".into()));
+        return Ok(Err(
+            "there is no home folder and `AZD_CONFIG_DIR` is not set".into(),
+        ));
     };
     let config = read(&folder.join("config.json"))?;
     // A text that Go's `strconv.ParseBool` takes for true.
     let delegates = config["auth"]["useAzCliAuth"].as_str().unwrap_or_default();
     if ["1", "t", "true"].contains(&delegates.to_ascii_lowercase().as_str()) {
-        return Ok(Err("it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`".into()));
+        return Ok(Err(
+            "it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`"
+                .into(),
+        ));
     }
     let user = read(&folder.join("auth.json"))?["auth"]["account"]["currentUser"].clone();
     if !user.is_object() {
@@ -55,20 +63,32 @@ pub(super) fn account(settings: &SourceSettings, cloud: &Cloud) -> Result<Result
         )));
     }
     if program::find(PROGRAM, &settings.path).is_none() {
-        return Ok(Err("somebody is signed in, but `azd` is in no absolute folder of `PATH`".into()));
+        return Ok(Err(
+            "somebody is signed in, but `azd` is in no absolute folder of `PATH`".into(),
+        ));
     }
     program::check_owner(PROGRAM, folder)?;
-    let tenant = settings.named_tenant.as_ref().map(|tenant| tenant.value.clone());
-    Ok(Ok(Account { user: user.to_string(), tenant, path: settings.path.clone() }))
+    let tenant = settings
+        .named_tenant
+        .as_ref()
+        .map(|tenant| tenant.value.clone());
+    Ok(Ok(Account {
+        user: user.to_string(),
+        tenant,
+        path: settings.path.clone(),
+    }))
 }
 
 /// The JSON of a file; nothing when it is missing.
 fn read(file: &Path) -> Result<Value, Error> {
-    let unusable = |problem: String| Error::Setting { name: file.display().to_string(), problem };
+    let unusable = |problem: String| Error::Setting {
+        name: file.display().to_string(),
+        problem,
+    };
     match read_small(file, FILE_LIMIT) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map_err(|error| unusable(format!("is not a file of the Azure Developer CLI: {error}")))
-        }
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+            unusable(format!("is not a file of the Azure Developer CLI: {error}"))
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Value::Null),
         Err(error) => Err(unusable(format!("cannot be read: {error}"))),
     }
@@ -88,7 +108,10 @@ impl Account {
     /// The Azure Developer CLI as a credential.
     pub(super) fn credential(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
         let executor = Some(Arc::new(Runner::new(&self.path, vec![])) as _);
-        let options = AzureDeveloperCliCredentialOptions { executor, tenant_id: self.tenant.clone() };
+        let options = AzureDeveloperCliCredentialOptions {
+            executor,
+            tenant_id: self.tenant.clone(),
+        };
         AzureDeveloperCliCredential::new(Some(options)).map(|it| it as _)
     }
 }
@@ -105,12 +128,19 @@ mod tests {
         }
         let folder = folder.path().to_owned();
         account(
-            &SourceSettings { developer_cli_folder: Some(folder.clone()), path: vec![folder], ..SourceSettings::default() },
+            &SourceSettings {
+                developer_cli_folder: Some(folder.clone()),
+                path: vec![folder],
+                ..SourceSettings::default()
+            },
             cloud,
         )
     }
 
-    const ALICE: (&str, &str) = ("auth.json", r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice.t1"}}}}"#);
+    const ALICE: (&str, &str) = (
+        "auth.json",
+        r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice.t1"}}}}"#,
+    );
     const PROGRAM_FILE: (&str, &str) = (PROGRAM, "");
 
     #[test]
@@ -122,17 +152,29 @@ mod tests {
             (&[ALICE, PROGRAM_FILE][..], &CLOUDS[0], None),
             (&[ALICE, government, PROGRAM_FILE], &CLOUDS[1], None),
             (&[], &CLOUDS[0], Some("nobody is signed in")),
-            (&[nobody, PROGRAM_FILE], &CLOUDS[0], Some("nobody is signed in")),
-            (&[ALICE], &CLOUDS[0], Some("somebody is signed in, but `azd` is in no absolute folder of `PATH`")),
+            (
+                &[nobody, PROGRAM_FILE],
+                &CLOUDS[0],
+                Some("nobody is signed in"),
+            ),
+            (
+                &[ALICE],
+                &CLOUDS[0],
+                Some("somebody is signed in, but `azd` is in no absolute folder of `PATH`"),
+            ),
             (
                 &[ALICE, PROGRAM_FILE],
                 &CLOUDS[1],
-                Some("it is signed in to AzureCloud: `azd config set cloud.name AzureUSGovernment`, then `azd auth login`"),
+                Some(
+                    "it is signed in to AzureCloud: `azd config set cloud.name AzureUSGovernment`, then `azd auth login`",
+                ),
             ),
             (
                 &[ALICE, to_az, PROGRAM_FILE],
                 &CLOUDS[0],
-                Some("it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`"),
+                Some(
+                    "it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`",
+                ),
             ),
         ] {
             assert_eq!(account_in(files, cloud).unwrap().err().as_deref(), problem);
@@ -142,7 +184,13 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_understood_is_an_error_not_nobody() {
         for name in ["auth.json", "config.json"] {
-            assert!(matches!(account_in(&[(name, "junk")], &CLOUDS[0]), Err(Error::Setting { .. })), "{name}");
+            assert!(
+                matches!(
+                    account_in(&[(name, "junk")], &CLOUDS[0]),
+                    Err(Error::Setting { .. })
+                ),
+                "{name}"
+            );
         }
     }
 }

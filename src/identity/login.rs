@@ -39,43 +39,86 @@ pub(crate) struct Account {
 
 /// Who has signed in at the authority of a registry, or of no registry; the inner error says why nobody is a source here. Of several the one
 /// whose tenant is named is meant, else the latest.
-pub(crate) fn account(config: &Config, registry: Option<&Registry>) -> Result<Result<Account, String>, Error> {
+pub(crate) fn account(
+    config: &Config,
+    registry: Option<&Registry>,
+) -> Result<Result<Account, String>, Error> {
     let settings = &config.sources;
     let Some(file) = &settings.logins else {
-        return Ok(Err("there is no home folder and `XDG_STATE_HOME` is not set".into()));
+        return Ok(Err(
+            "there is no home folder and `XDG_STATE_HOME` is not set".into(),
+        ));
     };
-    let client = settings.own_client.as_ref().map(|client| client.value.as_str());
-    let named = settings.named_tenant.as_ref().map(|tenant| tenant.value.as_str());
+    let client = settings
+        .own_client
+        .as_ref()
+        .map(|client| client.value.as_str());
+    let named = settings
+        .named_tenant
+        .as_ref()
+        .map(|tenant| tenant.value.as_str());
     let mut here = logins::read(file)?;
     here.retain(|login| {
-        login.authority == config.authority.as_str() && client.is_none_or(|client| login.client_id.eq_ignore_ascii_case(client))
+        login.authority == config.authority.as_str()
+            && client.is_none_or(|client| login.client_id.eq_ignore_ascii_case(client))
     });
-    let at_home = here.iter().rposition(|login| named.is_some_and(|named| login.tenant.eq_ignore_ascii_case(named)));
-    let meant = at_home.or(here.len().checked_sub(1)).map(|at| here.swap_remove(at));
-    let of = |login| Account { file: Some(file.clone()), ..Account::new(login, named, registry) };
-    Ok(meant.map(of).ok_or_else(|| "nobody is signed in".to_owned()))
+    let at_home = here
+        .iter()
+        .rposition(|login| named.is_some_and(|named| login.tenant.eq_ignore_ascii_case(named)));
+    let meant = at_home
+        .or(here.len().checked_sub(1))
+        .map(|at| here.swap_remove(at));
+    let of = |login| Account {
+        file: Some(file.clone()),
+        ..Account::new(login, named, registry)
+    };
+    Ok(meant
+        .map(of)
+        .ok_or_else(|| "nobody is signed in".to_owned()))
 }
 
 impl Account {
     fn new(login: Login, named: Option<&str>, registry: Option<&Registry>) -> Self {
         let tenant = named.map_or_else(|| login.tenant.clone(), str::to_owned);
         let registry = registry.map(|registry| registry.host().to_owned());
-        Self { login, tenant, registry, file: None, secrets: Secrets::default() }
+        Self {
+            login,
+            tenant,
+            registry,
+            file: None,
+            secrets: Secrets::default(),
+        }
     }
 
     /// Somebody who is about to sign in: to this tenant, else to the one that is set, else to the own one.
-    pub(crate) fn unknown(config: &Config, tenant: Option<&str>, registry: Option<&Registry>) -> Self {
+    pub(crate) fn unknown(
+        config: &Config,
+        tenant: Option<&str>,
+        registry: Option<&Registry>,
+    ) -> Self {
         let value = |set: &Option<Value<String>>| set.as_ref().map(|set| set.value.clone());
-        let client_id = value(&config.sources.own_client).unwrap_or_else(|| DEVELOPER_SIGN_ON.to_owned());
-        let named = tenant.map(str::to_owned).or_else(|| value(&config.sources.named_tenant));
+        let client_id =
+            value(&config.sources.own_client).unwrap_or_else(|| DEVELOPER_SIGN_ON.to_owned());
+        let named = tenant
+            .map(str::to_owned)
+            .or_else(|| value(&config.sources.named_tenant));
         let tenant = named.unwrap_or_else(|| ANY_TENANT.to_owned());
-        let login = Login { authority: config.authority.to_string(), client_id, tenant, ..Login::default() };
+        let login = Login {
+            authority: config.authority.to_string(),
+            client_id,
+            tenant,
+            ..Login::default()
+        };
         Self::new(login, None, registry)
     }
 
     /// Notes the fingerprint under which tokens that come of it are cached, so that they are found when it is forgotten.
     pub(crate) fn note(&self, fingerprint: &str) {
-        let is_noted = self.login.fingerprints.iter().any(|noted| noted == fingerprint);
+        let is_noted = self
+            .login
+            .fingerprints
+            .iter()
+            .any(|noted| noted == fingerprint);
         if let Some(file) = self.file.as_ref().filter(|_| !is_noted)
             && let Err(error) = logins::note(file, &self.login, fingerprint)
         {
@@ -95,11 +138,23 @@ impl Account {
 
     /// The command that signs in again, and answers a claims challenge.
     pub(super) fn command(&self, claims: Option<&str>) -> String {
-        let registry = self.registry.as_ref().map(|registry| format!(" {registry}")).unwrap_or_default();
-        let tenant = self.tenant().filter(|tenant| super::refusal::is_tenant(tenant));
-        let tenant = tenant.map(|tenant| format!(" --tenant {tenant}")).unwrap_or_default();
-        let claims = claims.map(|claims| format!(" --claims-challenge {}", azure_core::base64::encode(claims)));
-        format!("docker-credential-acrscoped login{registry}{tenant}{}", claims.unwrap_or_default())
+        let registry = self
+            .registry
+            .as_ref()
+            .map(|registry| format!(" {registry}"))
+            .unwrap_or_default();
+        let tenant = self
+            .tenant()
+            .filter(|tenant| super::refusal::is_tenant(tenant));
+        let tenant = tenant
+            .map(|tenant| format!(" --tenant {tenant}"))
+            .unwrap_or_default();
+        let claims = claims
+            .map(|claims| format!(" --claims-challenge {}", azure_core::base64::encode(claims)));
+        format!(
+            "docker-credential-acrscoped login{registry}{tenant}{}",
+            claims.unwrap_or_default()
+        )
     }
 
     /// The command that signs in inside the user namespace of podman or buildah, as [`OWN_KEYRING`] says why.
@@ -109,7 +164,11 @@ impl Account {
 
     /// A failure of the login with another hint, if its token may be in a keyring that cannot be seen from here.
     pub(super) fn hinted(&self, mut failure: Error, cause: &azure_core::Error) -> Error {
-        let is_in_kernel = self.login.stores.iter().any(|store| store == KERNEL_KEYRING);
+        let is_in_kernel = self
+            .login
+            .stores
+            .iter()
+            .any(|store| store == KERNEL_KEYRING);
         if let Error::SignIn(failure) = &mut failure
             && is_in_kernel
             && network::chain(cause).any(|cause| cause.is::<Gone>())
@@ -129,13 +188,32 @@ impl Account {
     ) -> Result<anyhow::Result<PublicClient>, Error> {
         let http = network.internet(authority.host_str().unwrap_or_default())?;
         let (client_id, http) = (&self.login.client_id, (http, network.clone()));
-        Ok(PublicClient::new(authority, &self.tenant, client_id, audience, http, self.secrets.clone()))
+        Ok(PublicClient::new(
+            authority,
+            &self.tenant,
+            client_id,
+            audience,
+            http,
+            self.secrets.clone(),
+        ))
     }
 
     /// The account as a credential.
-    pub(super) fn credential(&self, client: PublicClient, cache: Cache, clock: Clock) -> Arc<dyn TokenCredential> {
+    pub(super) fn credential(
+        &self,
+        client: PublicClient,
+        cache: Cache,
+        clock: Clock,
+    ) -> Arc<dyn TokenCredential> {
         let (login, file) = (self.login.clone(), self.file.clone());
-        Arc::new(Session { client, key: login.key(), login, file, cache, clock })
+        Arc::new(Session {
+            client,
+            key: login.key(),
+            login,
+            file,
+            cache,
+            clock,
+        })
     }
 }
 
@@ -149,7 +227,8 @@ impl fmt::Display for Account {
 }
 
 /// What is said before the command that signs in inside the user namespace of podman and buildah.
-pub(crate) const OWN_KEYRING: &str = "podman and buildah without root have a kernel keyring of their own";
+pub(crate) const OWN_KEYRING: &str =
+    "podman and buildah without root have a kernel keyring of their own";
 
 /// The token of a login is in no store.
 #[derive(Debug)]
@@ -175,7 +254,9 @@ struct Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -192,7 +273,9 @@ impl Session {
         let (used, granted) = match self.client.refresh(&used).await {
             Ok(granted) => (used, granted),
             Err(error) => {
-                let Some(other) = self.kept().ok().filter(|other| !is_same(other, &used)) else { return Err(error) };
+                let Some(other) = self.kept().ok().filter(|other| !is_same(other, &used)) else {
+                    return Err(error);
+                };
                 debug!("another process had the login's token exchanged meanwhile");
                 let granted = self.client.refresh(&other).await?;
                 (other, granted)
@@ -203,7 +286,10 @@ impl Session {
         if self.kept().is_ok() {
             match self.cache.put_login(&self.key, &next, (self.clock)()) {
                 Ok(place) => self.note(&place),
-                Err(problems) => warn!("the login's new token could not be kept: {}", problems.join("; ")),
+                Err(problems) => warn!(
+                    "the login's new token could not be kept: {}",
+                    problems.join("; ")
+                ),
             }
         }
         Ok(granted.access_token)
@@ -222,10 +308,17 @@ impl Session {
 
 #[async_trait::async_trait]
 impl TokenCredential for Session {
-    async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
         let token = self.access_token().await.map_err(failure)?;
         // The token is used once and not kept, so that its end does not matter.
-        Ok(AccessToken::new(Secret::new(token.expose_secret().to_owned()), OffsetDateTime::now_utc()))
+        Ok(AccessToken::new(
+            Secret::new(token.expose_secret().to_owned()),
+            OffsetDateTime::now_utc(),
+        ))
     }
 }
 
@@ -235,7 +328,10 @@ fn is_same(one: &SecretString, other: &SecretString) -> bool {
 
 /// A failure as that of a credential, with its causes.
 pub(super) fn failure(error: anyhow::Error) -> azure_core::Error {
-    azure_core::Error::new(ErrorKind::Credential, error.reallocate_into_boxed_dyn_error_without_backtrace())
+    azure_core::Error::new(
+        ErrorKind::Credential,
+        error.reallocate_into_boxed_dyn_error_without_backtrace(),
+    )
 }
 
 #[cfg(test)]
@@ -247,20 +343,46 @@ mod tests {
 
     fn login(home: &str, tenant: &str, client_id: &str, authority: &str) -> Login {
         let username = format!("{home}@contoso.example");
-        let (authority, tenant, client_id, home) = (authority.into(), tenant.into(), client_id.into(), home.into());
-        Login { authority, tenant, client_id, home, username, ..Login::default() }
+        let (authority, tenant, client_id, home) = (
+            authority.into(),
+            tenant.into(),
+            client_id.into(),
+            home.into(),
+        );
+        Login {
+            authority,
+            tenant,
+            client_id,
+            home,
+            username,
+            ..Login::default()
+        }
     }
 
     /// Who is meant among these, with settings, and in which tenant.
     fn meant(logins: &[Login], rows: &[(&str, &str)], host: &str) -> Result<Account, String> {
         let folder = tempfile::tempdir().unwrap();
         for login in logins {
-            logins::remember(&folder.path().join("docker-credential-acrscoped/logins.json"), login).unwrap();
+            logins::remember(
+                &folder
+                    .path()
+                    .join("docker-credential-acrscoped/logins.json"),
+                login,
+            )
+            .unwrap();
         }
         let state = [("XDG_STATE_HOME", folder.path().to_str().unwrap())];
-        let rows = rows.iter().chain(&state).map(|(name, value)| ((*name).into(), value.into())).collect();
+        let rows = rows
+            .iter()
+            .chain(&state)
+            .map(|(name, value)| ((*name).into(), value.into()))
+            .collect();
         let registry = Registry::parse(host, &[]).unwrap();
-        account(&Settings::of(rows, None).for_registry(&registry).unwrap(), Some(&registry)).unwrap()
+        account(
+            &Settings::of(rows, None).for_registry(&registry).unwrap(),
+            Some(&registry),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -270,39 +392,106 @@ mod tests {
             login("bob", "two", DEVELOPER_SIGN_ON, AUTHORITY),
             login("carol", "three", "own", AUTHORITY),
             login("dave", "four", DEVELOPER_SIGN_ON, AUTHORITY),
-            login("erin", "five", DEVELOPER_SIGN_ON, "https://login.microsoftonline.us/"),
+            login(
+                "erin",
+                "five",
+                DEVELOPER_SIGN_ON,
+                "https://login.microsoftonline.us/",
+            ),
         ];
         for (rows, host, home, tenant) in [
             (&[][..], "contoso.azurecr.io", "dave", "four"),
-            (&[("ACRSCOPED_TENANT", "ONE")], "contoso.azurecr.io", "alice", "ONE"),
-            (&[("ACRSCOPED_TENANT", "elsewhere")], "contoso.azurecr.io", "dave", "elsewhere"),
-            (&[("AZURE_TENANT_ID", "one"), ("AZURE_CLIENT_ID", "own")], "contoso.azurecr.io", "dave", "four"),
-            (&[("ACRSCOPED_CLIENT_ID", "own")], "contoso.azurecr.io", "carol", "three"),
+            (
+                &[("ACRSCOPED_TENANT", "ONE")],
+                "contoso.azurecr.io",
+                "alice",
+                "ONE",
+            ),
+            (
+                &[("ACRSCOPED_TENANT", "elsewhere")],
+                "contoso.azurecr.io",
+                "dave",
+                "elsewhere",
+            ),
+            (
+                &[("AZURE_TENANT_ID", "one"), ("AZURE_CLIENT_ID", "own")],
+                "contoso.azurecr.io",
+                "dave",
+                "four",
+            ),
+            (
+                &[("ACRSCOPED_CLIENT_ID", "own")],
+                "contoso.azurecr.io",
+                "carol",
+                "three",
+            ),
             (&[], "contoso.azurecr.us", "erin", "five"),
         ] {
             let account = meant(&logins, rows, host).unwrap();
-            assert_eq!((account.login.home.as_str(), account.tenant.as_str()), (home, tenant), "{rows:?}");
+            assert_eq!(
+                (account.login.home.as_str(), account.tenant.as_str()),
+                (home, tenant),
+                "{rows:?}"
+            );
         }
-        assert_eq!(meant(&logins, &[], "contoso.azurecr.cn").unwrap_err(), "nobody is signed in");
-        assert_eq!(meant(&[], &[], "contoso.azurecr.io").unwrap_err(), "nobody is signed in");
+        assert_eq!(
+            meant(&logins, &[], "contoso.azurecr.cn").unwrap_err(),
+            "nobody is signed in"
+        );
+        assert_eq!(
+            meant(&[], &[], "contoso.azurecr.io").unwrap_err(),
+            "nobody is signed in"
+        );
     }
 
     #[test]
     fn accounts_tenants_and_applications_are_told_apart() {
-        let who =
-            |home: &str, tenant: &str, client: &str| meant(&[login(home, tenant, client, AUTHORITY)], &[], "contoso.azurecr.io");
+        let who = |home: &str, tenant: &str, client: &str| {
+            meant(
+                &[login(home, tenant, client, AUTHORITY)],
+                &[],
+                "contoso.azurecr.io",
+            )
+        };
         let who = |home: &str, tenant: &str, client: &str| who(home, tenant, client).unwrap().who();
-        let all = [who("alice", "one", "a"), who("bob", "one", "a"), who("alice", "two", "a"), who("alice", "one", "b")];
-        assert!((1..4).all(|at| all[..at].iter().all(|other| *other != all[at])), "{all:?}");
+        let all = [
+            who("alice", "one", "a"),
+            who("bob", "one", "a"),
+            who("alice", "two", "a"),
+            who("alice", "one", "b"),
+        ];
+        assert!(
+            (1..4).all(|at| all[..at].iter().all(|other| *other != all[at])),
+            "{all:?}"
+        );
     }
 
     #[test]
     fn a_command_to_paste_holds_nothing_that_a_shell_would_run() {
-        let account = meant(&[login("alice", "one", "a", AUTHORITY)], &[], "contoso.azurecr.io").unwrap();
-        assert_eq!(account.command(None), "docker-credential-acrscoped login contoso.azurecr.io --tenant one");
+        let account = meant(
+            &[login("alice", "one", "a", AUTHORITY)],
+            &[],
+            "contoso.azurecr.io",
+        )
+        .unwrap();
+        assert_eq!(
+            account.command(None),
+            "docker-credential-acrscoped login contoso.azurecr.io --tenant one"
+        );
         let claims = account.command(Some("{\"$(reboot)\":1}"));
-        assert!(claims.ends_with(" --claims-challenge eyIkKHJlYm9vdCkiOjF9"), "{claims}");
-        let odd = meant(&[login("alice", "$(reboot)", "a", AUTHORITY)], &[], "contoso.azurecr.io").unwrap();
-        assert_eq!(odd.command(None), "docker-credential-acrscoped login contoso.azurecr.io");
+        assert!(
+            claims.ends_with(" --claims-challenge eyIkKHJlYm9vdCkiOjF9"),
+            "{claims}"
+        );
+        let odd = meant(
+            &[login("alice", "$(reboot)", "a", AUTHORITY)],
+            &[],
+            "contoso.azurecr.io",
+        )
+        .unwrap();
+        assert_eq!(
+            odd.command(None),
+            "docker-credential-acrscoped login contoso.azurecr.io"
+        );
     }
 }

@@ -59,9 +59,15 @@ impl Endpoint {
 
     /// The address without user and password, for messages and fingerprints.
     pub(super) fn host(&self) -> String {
-        let Some(url) = self.given() else { return IMDS.trim_start_matches("http://").to_owned() };
+        let Some(url) = self.given() else {
+            return IMDS.trim_start_matches("http://").to_owned();
+        };
         let port = url.port().map(|port| format!(":{port}"));
-        format!("{}{}", url.host_str().unwrap_or_default(), port.unwrap_or_default())
+        format!(
+            "{}{}",
+            url.host_str().unwrap_or_default(),
+            port.unwrap_or_default()
+        )
     }
 
     /// The whole address: what tells two endpoints apart.
@@ -72,7 +78,9 @@ impl Endpoint {
     /// The query parameter that names a user-assigned identity; none where the platform has only one identity.
     pub(super) fn parameter(&self, id: &ManagedId) -> Option<&'static str> {
         match (self, id) {
-            (Self::AppService { .. } | Self::VirtualMachine { .. }, ManagedId::Client(_)) => Some("client_id"),
+            (Self::AppService { .. } | Self::VirtualMachine { .. }, ManagedId::Client(_)) => {
+                Some("client_id")
+            }
             (Self::AppService { .. }, ManagedId::Object(_)) => Some("principal_id"),
             (Self::AppService { .. }, ManagedId::Resource(_)) => Some("mi_res_id"),
             (Self::VirtualMachine { .. }, ManagedId::Object(_)) => Some("object_id"),
@@ -93,9 +101,10 @@ impl Endpoint {
 
     fn given(&self) -> Option<&Url> {
         match self {
-            Self::AppService { url, .. } | Self::Arc { url } | Self::CloudShell { url } | Self::MachineLearning { url, .. } => {
-                Some(url)
-            }
+            Self::AppService { url, .. }
+            | Self::Arc { url }
+            | Self::CloudShell { url }
+            | Self::MachineLearning { url, .. } => Some(url),
             Self::VirtualMachine { host } => host.as_ref(),
         }
     }
@@ -114,22 +123,43 @@ impl Endpoint {
     }
 
     /// The request for a token for a resource.
-    fn request(&self, client: &Client, resource: &str, id: Option<&ManagedId>) -> anyhow::Result<Request> {
+    fn request(
+        &self,
+        client: &Client,
+        resource: &str,
+        id: Option<&ManagedId>,
+    ) -> anyhow::Result<Request> {
         let mut url = self.url()?;
         let named = id.and_then(|id| Some((self.parameter(id)?, id.as_str())));
         if let Self::CloudShell { .. } = self {
-            return Ok(client.post(url).header("metadata", "true").form(&[("resource", resource)]).build()?);
+            return Ok(client
+                .post(url)
+                .header("metadata", "true")
+                .form(&[("resource", resource)])
+                .build()?);
         }
         let (version, header, value) = match self {
-            Self::AppService { header, .. } => ("2019-08-01", "x-identity-header", header.expose_secret()),
-            Self::MachineLearning { secret, .. } => ("2017-09-01", "secret", secret.expose_secret()),
+            Self::AppService { header, .. } => {
+                ("2019-08-01", "x-identity-header", header.expose_secret())
+            }
+            Self::MachineLearning { secret, .. } => {
+                ("2017-09-01", "secret", secret.expose_secret())
+            }
             Self::Arc { .. } => ("2021-02-01", "metadata", "true"),
-            Self::VirtualMachine { .. } | Self::CloudShell { .. } => ("2018-02-01", "metadata", "true"),
+            Self::VirtualMachine { .. } | Self::CloudShell { .. } => {
+                ("2018-02-01", "metadata", "true")
+            }
         };
-        url.query_pairs_mut().append_pair("api-version", version).append_pair("resource", resource).extend_pairs(named);
+        url.query_pairs_mut()
+            .append_pair("api-version", version)
+            .append_pair("resource", resource)
+            .extend_pairs(named);
         let mut value = HeaderValue::from_str(value)?;
         value.set_sensitive(true);
-        Ok(client.get(url).header(HeaderName::from_static(header), value).build()?)
+        Ok(client
+            .get(url)
+            .header(HeaderName::from_static(header), value)
+            .build()?)
     }
 
     /// Whether this machine has a metadata service at all. The address is link-local: off Azure nobody answers there, or
@@ -141,16 +171,25 @@ impl Endpoint {
         let url = self.url().map_err(|error| error.to_string())?;
         let client = Network::link_local().map_err(|error| error.to_string())?;
         let answer = timeout_at(end, client.get(url).send()).await;
-        let answer = answer.map_err(|_| format!("{host} did not answer within {} s", PATIENCE.as_secs()))?;
-        let status = answer.map_err(|_| format!("no connection to {host}"))?.status();
+        let answer =
+            answer.map_err(|_| format!("{host} did not answer within {} s", PATIENCE.as_secs()))?;
+        let status = answer
+            .map_err(|_| format!("no connection to {host}"))?
+            .status();
         // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
         if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND = status {
-            return Err(format!("{host} is not the service of Azure, it answered {}", status.as_u16()));
+            return Err(format!(
+                "{host} is not the service of Azure, it answered {}",
+                status.as_u16()
+            ));
         }
         if !asks_cloud {
             return Ok(None);
         }
-        let cloud = timeout_at(end, self.cloud(&client)).await.map_err(anyhow::Error::from).flatten();
+        let cloud = timeout_at(end, self.cloud(&client))
+            .await
+            .map_err(anyhow::Error::from)
+            .flatten();
         Ok(cloud.unwrap_or_else(|error| {
             debug!("the metadata service did not say which cloud this machine is in: {error}");
             None
@@ -159,10 +198,18 @@ impl Endpoint {
 
     /// The cloud of the machine (Microsoft, "Azure Instance Metadata Service").
     async fn cloud(&self, client: &Client) -> anyhow::Result<Option<&'static str>> {
-        let url = self.metadata("instance/compute/azEnvironment?api-version=2021-02-01&format=text")?;
-        let answer = client.get(url).header("metadata", "true").send().await?.error_for_status()?;
+        let url =
+            self.metadata("instance/compute/azEnvironment?api-version=2021-02-01&format=text")?;
+        let answer = client
+            .get(url)
+            .header("metadata", "true")
+            .send()
+            .await?
+            .error_for_status()?;
         let said = body(answer).await?;
-        Ok(std::str::from_utf8(&said).ok().and_then(|said| cloud_of_environment(said.trim())))
+        Ok(std::str::from_utf8(&said)
+            .ok()
+            .and_then(|said| cloud_of_environment(said.trim())))
     }
 }
 
@@ -183,8 +230,18 @@ struct Granted {
 
 impl ManagedIdentity {
     /// The user-assigned identity of this name, or the system-assigned one. The key of Azure Arc is added to `secrets`.
-    pub(super) fn new(endpoint: Arc<Endpoint>, id: Option<ManagedId>, network: Arc<Network>, secrets: Secrets) -> Self {
-        Self { endpoint, id, network, secrets }
+    pub(super) fn new(
+        endpoint: Arc<Endpoint>,
+        id: Option<ManagedId>,
+        network: Arc<Network>,
+        secrets: Secrets,
+    ) -> Self {
+        Self {
+            endpoint,
+            id,
+            network,
+            secrets,
+        }
     }
 
     async fn ask(&self, resource: &str) -> anyhow::Result<SecretString> {
@@ -192,20 +249,35 @@ impl ManagedIdentity {
         let mut request = self.endpoint.request(&client, resource, self.id.as_ref())?;
         if let Endpoint::Arc { .. } = *self.endpoint {
             let again = request.try_clone();
-            let challenge = self.network.send(&client, request).await.map_err(reqwest::Error::without_url)?;
+            let challenge = self
+                .network
+                .send(&client, request)
+                .await
+                .map_err(reqwest::Error::without_url)?;
             // An agent that is busy or has a reason says so as others do.
             if challenge.status() != StatusCode::UNAUTHORIZED && !challenge.status().is_success() {
                 let (status, headers) = (challenge.status(), challenge.headers().clone());
                 anyhow::bail!(words(status, &headers, &body(challenge).await?));
             }
             request = again.ok_or_else(|| anyhow::anyhow!("the request cannot be repeated"))?;
-            request.headers_mut().insert(reqwest::header::AUTHORIZATION, arc::answer(&challenge, &self.secrets)?);
+            request.headers_mut().insert(
+                reqwest::header::AUTHORIZATION,
+                arc::answer(&challenge, &self.secrets)?,
+            );
         }
-        let answer = self.network.send(&client, request).await.map_err(reqwest::Error::without_url)?;
+        let answer = self
+            .network
+            .send(&client, request)
+            .await
+            .map_err(reqwest::Error::without_url)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = body(answer).await?;
         match serde_json::from_slice::<Granted>(&body) {
-            Ok(granted) if status.is_success() && !granted.access_token.expose_secret().is_empty() => Ok(granted.access_token),
+            Ok(granted)
+                if status.is_success() && !granted.access_token.expose_secret().is_empty() =>
+            {
+                Ok(granted.access_token)
+            }
             _ => anyhow::bail!(words(status, &headers, &body)),
         }
     }
@@ -213,15 +285,24 @@ impl ManagedIdentity {
 
 #[async_trait::async_trait]
 impl TokenCredential for ManagedIdentity {
-    async fn get_token(&self, scopes: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
         // A resource is a scope without its last part.
         let scope = scopes.first().copied().unwrap_or_default();
         let resource = scope.strip_suffix("/.default").unwrap_or(scope);
-        let token = self
-            .ask(resource)
-            .await
-            .map_err(|error| Error::new(ErrorKind::Credential, error.reallocate_into_boxed_dyn_error_without_backtrace()))?;
+        let token = self.ask(resource).await.map_err(|error| {
+            Error::new(
+                ErrorKind::Credential,
+                error.reallocate_into_boxed_dyn_error_without_backtrace(),
+            )
+        })?;
         // The token is used once and not kept, so that its end does not matter.
-        Ok(AccessToken::new(Secret::new(token.expose_secret().to_owned()), OffsetDateTime::now_utc()))
+        Ok(AccessToken::new(
+            Secret::new(token.expose_secret().to_owned()),
+            OffsetDateTime::now_utc(),
+        ))
     }
 }

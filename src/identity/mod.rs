@@ -42,7 +42,10 @@ enum Source {
     /// A client id in a tenant, and a secret, certificate or assertion.
     Application(Application),
     /// A managed identity: one that the environment announces, or last of all that of a virtual machine.
-    ManagedIdentity { id: Option<ManagedId>, endpoint: Arc<Endpoint> },
+    ManagedIdentity {
+        id: Option<ManagedId>,
+        endpoint: Arc<Endpoint>,
+    },
     /// Whoever signed in with `login`.
     Login(login::Account),
     /// Whoever is signed in to the Azure CLI.
@@ -105,7 +108,13 @@ impl Identity {
     pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
         let mut skipped = Vec::new();
         let source = chain::choose(config, registry, &mut skipped)?;
-        Ok(Self::of(source, config, registry.cloud(), Some(registry), skipped))
+        Ok(Self::of(
+            source,
+            config,
+            registry.cloud(),
+            Some(registry),
+            skipped,
+        ))
     }
 
     /// A workload that brought its assertion along, whatever source comes first: it is the only one that can be meant.
@@ -115,30 +124,57 @@ impl Identity {
     }
 
     /// Whoever is about to sign in, or has, whatever source comes first: what goes wrong then is told as for the source of this name.
-    pub(crate) fn of_login(account: Account, config: &Config, cloud: &Cloud, registry: Option<&Registry>) -> Self {
+    pub(crate) fn of_login(
+        account: Account,
+        config: &Config,
+        cloud: &Cloud,
+        registry: Option<&Registry>,
+    ) -> Self {
         Self::of(Source::Login(account), config, cloud, registry, vec![])
     }
 
-    fn of(source: Source, config: &Config, cloud: &Cloud, registry: Option<&Registry>, skipped: Vec<String>) -> Self {
+    fn of(
+        source: Source,
+        config: &Config,
+        cloud: &Cloud,
+        registry: Option<&Registry>,
+        skipped: Vec<String>,
+    ) -> Self {
         let sources = &config.sources;
         let is_tenant_typed = match &source {
             Source::Login(account) => {
                 account.login.username.is_empty()
-                    && account
-                        .tenant()
-                        .is_some_and(|tenant| sources.named_tenant.as_ref().is_none_or(|named| named.value != tenant))
+                    && account.tenant().is_some_and(|tenant| {
+                        sources
+                            .named_tenant
+                            .as_ref()
+                            .is_none_or(|named| named.value != tenant)
+                    })
             }
-            Source::Application(_) | Source::ManagedIdentity { .. } | Source::AzureCli(_) | Source::DeveloperCli(_) => false,
+            Source::Application(_)
+            | Source::ManagedIdentity { .. }
+            | Source::AzureCli(_)
+            | Source::DeveloperCli(_) => false,
         };
         let tenant_origin = match &source {
             Source::Login(_) if is_tenant_typed => None,
             Source::Application(application) => Some(application.tenant.origin.clone()),
-            Source::AzureCli(_) => sources.subscription.as_ref().or(sources.named_tenant.as_ref()).map(|it| it.origin.clone()),
-            Source::DeveloperCli(_) | Source::Login(_) => sources.named_tenant.as_ref().map(|tenant| tenant.origin.clone()),
+            Source::AzureCli(_) => sources
+                .subscription
+                .as_ref()
+                .or(sources.named_tenant.as_ref())
+                .map(|it| it.origin.clone()),
+            Source::DeveloperCli(_) | Source::Login(_) => sources
+                .named_tenant
+                .as_ref()
+                .map(|tenant| tenant.origin.clone()),
             Source::ManagedIdentity { .. } => None,
         };
-        let tenant_setting =
-            if is_tenant_typed { "`--tenant`".to_owned() } else { tenant_setting(sources, registry, tenant_origin.as_ref()) };
+        let tenant_setting = if is_tenant_typed {
+            "`--tenant`".to_owned()
+        } else {
+            tenant_setting(sources, registry, tenant_origin.as_ref())
+        };
         let registry = registry.map(|registry| registry.host().to_owned());
         let only = sources.only.as_ref().map(|only| only.value);
         let (authority, audience) = (config.authority.clone(), config.audience.clone());
@@ -169,21 +205,34 @@ impl Identity {
     /// nobody.
     pub fn fingerprint(&self) -> String {
         let who = match &self.source {
-            Source::Application(application) => format!("{}\0{}", application.tenant.value, application.client.value),
+            Source::Application(application) => {
+                format!("{}\0{}", application.tenant.value, application.client.value)
+            }
             Source::ManagedIdentity { id, endpoint } => {
                 // Which identity an endpoint gives depends on all of its address and on what proves that we run there.
-                let proof = endpoint.proof().map(|proof| proof.expose_secret()).unwrap_or_default();
+                let proof = endpoint
+                    .proof()
+                    .map(|proof| proof.expose_secret())
+                    .unwrap_or_default();
                 format!("{}\0{proof}\0{id:?}", endpoint.address())
             }
             Source::Login(account) => account.who(),
             Source::AzureCli(account) => account.who(),
             Source::DeveloperCli(account) => account.who(),
         };
-        let text =
-            [self.kind(), self.authority.as_str(), &self.cloud.suffix, &self.own_cloud.cli_name, self.audience.as_str(), &who]
-                .join("\0");
+        let text = [
+            self.kind(),
+            self.authority.as_str(),
+            &self.cloud.suffix,
+            &self.own_cloud.cli_name,
+            self.audience.as_str(),
+            &who,
+        ]
+        .join("\0");
         let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        digest.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        digest.as_ref()[..16]
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 
     fn kind(&self) -> &'static str {
@@ -208,7 +257,10 @@ impl Identity {
     pub(crate) fn login(&self) -> Option<&Account> {
         match &self.source {
             Source::Login(account) => Some(account),
-            Source::Application(_) | Source::ManagedIdentity { .. } | Source::AzureCli(_) | Source::DeveloperCli(_) => None,
+            Source::Application(_)
+            | Source::ManagedIdentity { .. }
+            | Source::AzureCli(_)
+            | Source::DeveloperCli(_) => None,
         }
     }
 
@@ -228,7 +280,11 @@ impl Identity {
     }
 
     /// Signs in and returns an access token for the registry audience. The token of a login is kept in `cache`.
-    pub async fn access_token(&self, network: &Arc<Network>, cache: &Cache) -> Result<AccessToken, Error> {
+    pub async fn access_token(
+        &self,
+        network: &Arc<Network>,
+        cache: &Cache,
+    ) -> Result<AccessToken, Error> {
         if let Source::ManagedIdentity { endpoint, .. } = &self.source
             && let Endpoint::VirtualMachine { .. } = **endpoint
         {
@@ -242,7 +298,10 @@ impl Identity {
             }
         };
         let credential = self.credential(network, cache).await?.map_err(refused)?;
-        let token = credential.get_token(&[&self.audience.scope()], None).await.map_err(refused)?;
+        let token = credential
+            .get_token(&[&self.audience.scope()], None)
+            .await
+            .map_err(refused)?;
         self.judge(token.token.secret().into())
     }
 
@@ -250,22 +309,41 @@ impl Identity {
     /// the name of a registry. Which cloud it is in is asked only where it may matter; one that does not say is in the right one.
     async fn find_machine(&self, endpoint: &Endpoint) -> Result<(), Error> {
         let nobody = |why: String, hint: Option<String>| {
-            let skipped = [&self.skipped[..], &[format!("managed identity of a virtual machine: {why}")]].concat();
+            let skipped = [
+                &self.skipped[..],
+                &[format!("managed identity of a virtual machine: {why}")],
+            ]
+            .concat();
             match chain::nobody(skipped, self.only, self.registry.as_deref()) {
-                Error::NoIdentity { skipped, hint: usual } => Error::NoIdentity { skipped, hint: hint.or(usual) },
+                Error::NoIdentity {
+                    skipped,
+                    hint: usual,
+                } => Error::NoIdentity {
+                    skipped,
+                    hint: hint.or(usual),
+                },
                 other => other,
             }
         };
         let public = &CLOUDS[0].cli_name;
-        let is_asked = [&self.cloud, &self.own_cloud].into_iter().any(|cloud| cloud.cli_name != *public);
-        let machine = endpoint.probe(is_asked).await.map_err(|why| nobody(why, None))?;
-        let Some(machine) = machine.filter(|machine| *machine != self.own_cloud.cli_name) else { return Ok(()) };
+        let is_asked = [&self.cloud, &self.own_cloud]
+            .into_iter()
+            .any(|cloud| cloud.cli_name != *public);
+        let machine = endpoint
+            .probe(is_asked)
+            .await
+            .map_err(|why| nobody(why, None))?;
+        let Some(machine) = machine.filter(|machine| *machine != self.own_cloud.cli_name) else {
+            return Ok(());
+        };
         let registry = self.registry.as_deref().unwrap_or("the registry");
         let own = &self.own_cloud.cli_name;
         let why = if *own == self.cloud.cli_name {
             format!("this machine is in {machine}, and {registry} is in {own}")
         } else {
-            format!("this machine is in {machine}, and the identity of {registry} is in {own} by `identity_cloud`")
+            format!(
+                "this machine is in {machine}, and the identity of {registry} is in {own} by `identity_cloud`"
+            )
         };
         let hint = format!(
             "to use this identity there, set `identity_cloud = \"{machine}\"` under `[registry.\"{registry}\"]` in {}",
@@ -298,16 +376,25 @@ impl Identity {
 
     /// Whose token a registry refused, and which tenant it may have wanted, a line each.
     pub fn notes(&self, token: &AccessToken) -> Vec<String> {
-        let mut lines: Vec<String> =
-            token.tenant().map(|tenant| format!("signed in: {self}, in tenant {tenant}")).into_iter().collect();
+        let mut lines: Vec<String> = token
+            .tenant()
+            .map(|tenant| format!("signed in: {self}, in tenant {tenant}"))
+            .into_iter()
+            .collect();
         if let (Source::Application(_), Some(origin)) = (&self.source, &self.authority_origin) {
-            lines.push(format!("the authority {} was set by {origin}", self.asked_host()));
+            lines.push(format!(
+                "the authority {} was set by {origin}",
+                self.asked_host()
+            ));
         }
         if let Source::AzureCli(account) = &self.source {
             let others = account.others();
             if !others.is_empty() {
                 lines.extend(others);
-                lines.push(format!("to sign in to another tenant, set {}", self.tenant_setting));
+                lines.push(format!(
+                    "to sign in to another tenant, set {}",
+                    self.tenant_setting
+                ));
             }
         }
         let redactor = self.secrets.redactor();
@@ -322,14 +409,26 @@ impl Identity {
     ) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
         Ok(match &self.source {
             Source::Application(application) => {
-                return application.credential(&self.authority, self.entra_options(network)?, network, &self.secrets).await;
+                return application
+                    .credential(
+                        &self.authority,
+                        self.entra_options(network)?,
+                        network,
+                        &self.secrets,
+                    )
+                    .await;
             }
-            Source::ManagedIdentity { id, endpoint } => {
-                Ok(Arc::new(ManagedIdentity::new(endpoint.clone(), id.clone(), network.clone(), self.secrets.clone())) as _)
-            }
+            Source::ManagedIdentity { id, endpoint } => Ok(Arc::new(ManagedIdentity::new(
+                endpoint.clone(),
+                id.clone(),
+                network.clone(),
+                self.secrets.clone(),
+            )) as _),
             Source::Login(account) => {
                 let client = account.client(&self.authority, &self.audience, network)?;
-                client.map_err(login::failure).map(|client| account.credential(client, cache.clone(), network.clock()))
+                client
+                    .map_err(login::failure)
+                    .map(|client| account.credential(client, cache.clone(), network.clock()))
             }
             Source::AzureCli(account) => account.credential(),
             Source::DeveloperCli(account) => account.credential(),
@@ -352,7 +451,9 @@ impl Identity {
     /// The host that is asked for the access token, where it is asked by us.
     fn asked_host(&self) -> String {
         match &self.source {
-            Source::Application(_) | Source::Login(_) => self.authority.host_str().unwrap_or_default().to_owned(),
+            Source::Application(_) | Source::Login(_) => {
+                self.authority.host_str().unwrap_or_default().to_owned()
+            }
             Source::ManagedIdentity { endpoint, .. } => endpoint.host(),
             Source::AzureCli(_) | Source::DeveloperCli(_) => self.to_string(),
         }
@@ -384,18 +485,28 @@ impl Source {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
-            Source::Application(Application { client: Value { value: client, .. }, proof, .. }) => match proof {
+            Source::Application(Application {
+                client: Value { value: client, .. },
+                proof,
+                ..
+            }) => match proof {
                 Proof::Secret(_) | Proof::Certificate(_) => write!(f, "service principal {client}"),
                 Proof::TokenFile(_) => write!(f, "workload identity {client}"),
                 Proof::Given(_) => write!(f, "the service account as {client}"),
                 Proof::Job(Issuer::GitHub { .. }) => write!(f, "GitHub Actions as {client}"),
                 Proof::Job(Issuer::Pipelines { .. }) => write!(f, "Azure Pipelines as {client}"),
             },
-            Source::ManagedIdentity { endpoint, .. } if matches!(**endpoint, Endpoint::CloudShell { .. }) => {
+            Source::ManagedIdentity { endpoint, .. }
+                if matches!(**endpoint, Endpoint::CloudShell { .. }) =>
+            {
                 f.write_str("the user of Cloud Shell")
             }
-            Source::ManagedIdentity { id: Some(id), .. } => write!(f, "managed identity {}", id.as_str()),
-            Source::ManagedIdentity { id: None, .. } => f.write_str("the system-assigned managed identity"),
+            Source::ManagedIdentity { id: Some(id), .. } => {
+                write!(f, "managed identity {}", id.as_str())
+            }
+            Source::ManagedIdentity { id: None, .. } => {
+                f.write_str("the system-assigned managed identity")
+            }
             Source::Login(account) => account.fmt(f),
             Source::AzureCli(_) => f.write_str("the Azure CLI"),
             Source::DeveloperCli(_) => f.write_str("the Azure Developer CLI"),
@@ -405,16 +516,32 @@ impl fmt::Display for Identity {
 
 /// What to change, and where, to sign in to another tenant: what is set now if nothing in a profile would beat it, else the profile of
 /// the registry.
-fn tenant_setting(sources: &SourceSettings, registry: Option<&Registry>, origin: Option<&Origin>) -> String {
-    let is_subscription = origin.is_some() && sources.subscription.as_ref().map(|it| &it.origin) == origin;
-    let name = if is_subscription { "subscription" } else { "tenant" };
+fn tenant_setting(
+    sources: &SourceSettings,
+    registry: Option<&Registry>,
+    origin: Option<&Origin>,
+) -> String {
+    let is_subscription =
+        origin.is_some() && sources.subscription.as_ref().map(|it| &it.origin) == origin;
+    let name = if is_subscription {
+        "subscription"
+    } else {
+        "tenant"
+    };
     let file = config_file(&sources.config_file);
     match origin {
-        Some(Origin::Variable(variable)) if variable.starts_with("ACRSCOPED_") => format!("`{variable}`"),
-        Some(Origin::Profile { file, line, .. }) => format!("`{name}` in {}:{line}", file.display()),
+        Some(Origin::Variable(variable)) if variable.starts_with("ACRSCOPED_") => {
+            format!("`{variable}`")
+        }
+        Some(Origin::Profile { file, line, .. }) => {
+            format!("`{name}` in {}:{line}", file.display())
+        }
         Some(origin @ Origin::Annotation(_)) => origin.to_string(),
         _ => match registry {
-            Some(registry) => format!("`{name}` under `[registry.\"{}\"]` in {file}", registry.host()),
+            Some(registry) => format!(
+                "`{name}` under `[registry.\"{}\"]` in {file}",
+                registry.host()
+            ),
             None => format!("`{name}` in {file}"),
         },
     }
@@ -426,31 +553,50 @@ mod tests {
     use crate::config::Settings;
 
     fn choose(rows: &[(&str, &str)], host: &str) -> Result<Identity, Error> {
-        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        let variables = rows
+            .iter()
+            .map(|(name, value)| ((*name).into(), value.into()))
+            .collect();
         let registry = Registry::parse(host, &[]).unwrap();
-        Identity::choose(&Settings::of(variables, None).for_registry(&registry)?, &registry)
+        Identity::choose(
+            &Settings::of(variables, None).for_registry(&registry)?,
+            &registry,
+        )
     }
 
     /// The same with this text in the config file.
     fn choose_with(text: &str, rows: &[(&str, &str)], host: &str) -> Result<Identity, Error> {
-        let variables = rows.iter().map(|(name, value)| ((*name).into(), value.into())).collect();
+        let variables = rows
+            .iter()
+            .map(|(name, value)| ((*name).into(), value.into()))
+            .collect();
         let registry = Registry::parse(host, &[]).unwrap();
         let settings = Settings::of(variables, None).with_text(text)?;
         Identity::choose(&settings.for_registry(&registry)?, &registry)
     }
 
     const GITHUB: [(&str, &str); 2] = [
-        ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://pipelines.actions.githubusercontent.com/x?y=z"),
+        (
+            "ACTIONS_ID_TOKEN_REQUEST_URL",
+            "https://pipelines.actions.githubusercontent.com/x?y=z",
+        ),
         ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "r"),
     ];
     const PIPELINES: [(&str, &str); 5] = [
         ("SYSTEM_ACCESSTOKEN", "r"),
-        ("SYSTEM_OIDCREQUESTURI", "https://dev.azure.com/contoso/oidc"),
+        (
+            "SYSTEM_OIDCREQUESTURI",
+            "https://dev.azure.com/contoso/oidc",
+        ),
         ("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID", "connection"),
         ("AZURESUBSCRIPTION_CLIENT_ID", "task"),
         ("AZURESUBSCRIPTION_TENANT_ID", "t"),
     ];
-    const SECRET: [(&str, &str); 3] = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "s")];
+    const SECRET: [(&str, &str); 3] = [
+        ("AZURE_TENANT_ID", "t"),
+        ("AZURE_CLIENT_ID", "c"),
+        ("AZURE_CLIENT_SECRET", "s"),
+    ];
 
     #[test]
     fn the_first_configured_source_is_chosen() {
@@ -466,25 +612,65 @@ mod tests {
             (&rows[..], "workload identity c"),
             (&rows[1..], "service principal c"),
             (&rows[4..], "the system-assigned managed identity"),
-            (&[rows[4], rows[5], ("AZURE_CLIENT_ID", "m")], "managed identity m"),
-            (&[("MSI_ENDPOINT", "http://127.0.0.1")], "the user of Cloud Shell"),
             (
-                &[("MSI_ENDPOINT", "http://127.0.0.1"), ("MSI_SECRET", "s"), ("DEFAULT_IDENTITY_CLIENT_ID", "m")],
+                &[rows[4], rows[5], ("AZURE_CLIENT_ID", "m")],
                 "managed identity m",
             ),
-            (&[("IDENTITY_ENDPOINT", "http://127.0.0.1"), ("IMDS_ENDPOINT", "x")], "the system-assigned managed identity"),
+            (
+                &[("MSI_ENDPOINT", "http://127.0.0.1")],
+                "the user of Cloud Shell",
+            ),
+            (
+                &[
+                    ("MSI_ENDPOINT", "http://127.0.0.1"),
+                    ("MSI_SECRET", "s"),
+                    ("DEFAULT_IDENTITY_CLIENT_ID", "m"),
+                ],
+                "managed identity m",
+            ),
+            (
+                &[
+                    ("IDENTITY_ENDPOINT", "http://127.0.0.1"),
+                    ("IMDS_ENDPOINT", "x"),
+                ],
+                "the system-assigned managed identity",
+            ),
             (&[&GITHUB[..], &rows[1..3]].concat(), "GitHub Actions as c"),
             (&GITHUB, "the system-assigned managed identity"),
             (&[&GITHUB[..], &rows[..]].concat(), "workload identity c"),
-            (&[&PIPELINES[..], &rows[1..3]].concat(), "Azure Pipelines as task"),
-            (&[&PIPELINES[..], &[("ACRSCOPED_CLIENT_ID", "c")]].concat(), "Azure Pipelines as c"),
+            (
+                &[&PIPELINES[..], &rows[1..3]].concat(),
+                "Azure Pipelines as task",
+            ),
+            (
+                &[&PIPELINES[..], &[("ACRSCOPED_CLIENT_ID", "c")]].concat(),
+                "Azure Pipelines as c",
+            ),
             (&PIPELINES, "Azure Pipelines as task"),
             (&PIPELINES[1..], "the system-assigned managed identity"),
-            (&[&PIPELINES[..], &rows[1..3], &[("ACRSCOPED_SERVICE_CONNECTION", "mine")]].concat(), "Azure Pipelines as c"),
-            (&[rows[1], rows[2], ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem")], "service principal c"),
+            (
+                &[
+                    &PIPELINES[..],
+                    &rows[1..3],
+                    &[("ACRSCOPED_SERVICE_CONNECTION", "mine")],
+                ]
+                .concat(),
+                "Azure Pipelines as c",
+            ),
+            (
+                &[
+                    rows[1],
+                    rows[2],
+                    ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem"),
+                ],
+                "service principal c",
+            ),
             (&[], "the system-assigned managed identity"),
         ] {
-            assert_eq!(choose(rows, "contoso.azurecr.io").unwrap().to_string(), chosen);
+            assert_eq!(
+                choose(rows, "contoso.azurecr.io").unwrap().to_string(),
+                chosen
+            );
         }
     }
 
@@ -500,11 +686,17 @@ mod tests {
                 "`AZURE_CLIENT_SECRET` is set, but `AZURE_CLIENT_ID` is not",
             ),
             (
-                &[("AZURE_FEDERATED_TOKEN_FILE", "/token"), ("AZURE_CLIENT_ID", "c")],
+                &[
+                    ("AZURE_FEDERATED_TOKEN_FILE", "/token"),
+                    ("AZURE_CLIENT_ID", "c"),
+                ],
                 "`AZURE_FEDERATED_TOKEN_FILE` is set, but `AZURE_TENANT_ID` is not",
             ),
         ] {
-            assert_eq!(choose(rows, "contoso.azurecr.io").unwrap_err().to_string(), sentence);
+            assert_eq!(
+                choose(rows, "contoso.azurecr.io").unwrap_err().to_string(),
+                sentence
+            );
         }
     }
 
@@ -514,30 +706,52 @@ mod tests {
             ("contoso.azurecr.io", "https://login.microsoftonline.com/"),
             ("contoso.azurecr.us", "https://login.microsoftonline.us/"),
             ("contoso.azurecr.cn", "https://login.chinacloudapi.cn/"),
-            ("contoso.azurecr.sovcloud-azure.fr", "https://login.sovcloud-identity.fr/"),
+            (
+                "contoso.azurecr.sovcloud-azure.fr",
+                "https://login.sovcloud-identity.fr/",
+            ),
         ] {
             assert_eq!(choose(&SECRET, host).unwrap().authority.as_str(), authority);
         }
         let named = [&SECRET[..], &[("ACRSCOPED_AUTHORITY", "login.windows.net")]].concat();
-        assert_eq!(choose(&named, "contoso.azurecr.us").unwrap().authority.as_str(), "https://login.windows.net/");
+        assert_eq!(
+            choose(&named, "contoso.azurecr.us")
+                .unwrap()
+                .authority
+                .as_str(),
+            "https://login.windows.net/"
+        );
         // As AKS sets it in every pod of the public cloud.
-        let ambient = [&SECRET[..], &[("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/")]].concat();
+        let ambient = [
+            &SECRET[..],
+            &[("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/")],
+        ]
+        .concat();
         for (host, authority) in [
             ("contoso.azurecr.io", "https://login.microsoftonline.com/"),
             ("contoso.azurecr.us", "https://login.microsoftonline.us/"),
         ] {
-            assert_eq!(choose(&ambient, host).unwrap().authority.as_str(), authority);
+            assert_eq!(
+                choose(&ambient, host).unwrap().authority.as_str(),
+                authority
+            );
         }
     }
 
     /// The fingerprint of whoever is signed in to an Azure CLI with this account.
     fn signed_in_to_az(user: &str, tenant: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
-        let profile = format!(r#"{{"subscriptions":[{{"isDefault":true,"tenantId":"{tenant}","user":{{"name":"{user}"}}}}]}}"#);
+        let profile = format!(
+            r#"{{"subscriptions":[{{"isDefault":true,"tenantId":"{tenant}","user":{{"name":"{user}"}}}}]}}"#
+        );
         std::fs::write(folder.path().join("azureProfile.json"), profile).unwrap();
         std::fs::write(folder.path().join("az"), "").unwrap();
         let folder = folder.path().to_str().unwrap();
-        let identity = choose(&[("AZURE_CONFIG_DIR", folder), ("PATH", folder)], "contoso.azurecr.io").unwrap();
+        let identity = choose(
+            &[("AZURE_CONFIG_DIR", folder), ("PATH", folder)],
+            "contoso.azurecr.io",
+        )
+        .unwrap();
         assert_eq!(identity.to_string(), "the Azure CLI");
         identity.fingerprint()
     }
@@ -546,12 +760,22 @@ mod tests {
     fn the_token_of_a_job_goes_to_known_issuers_only() {
         let job = |url: &str| {
             let github = [("ACTIONS_ID_TOKEN_REQUEST_URL", url), GITHUB[1]];
-            let pipelines = [PIPELINES[0], ("SYSTEM_OIDCREQUESTURI", url), PIPELINES[2], PIPELINES[3], PIPELINES[4]];
+            let pipelines = [
+                PIPELINES[0],
+                ("SYSTEM_OIDCREQUESTURI", url),
+                PIPELINES[2],
+                PIPELINES[3],
+                PIPELINES[4],
+            ];
             let own = "oidc_host = 'github.fabrikam.example'";
             [
                 choose(&[&github[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
                 choose(&pipelines, "contoso.azurecr.io"),
-                choose_with(own, &[&github[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
+                choose_with(
+                    own,
+                    &[&github[..], &SECRET[..2]].concat(),
+                    "contoso.azurecr.io",
+                ),
                 choose_with(own, &pipelines, "contoso.azurecr.io"),
             ]
         };
@@ -568,7 +792,10 @@ mod tests {
         ] {
             for chosen in job(url) {
                 let chosen = chosen.unwrap().to_string();
-                assert!(chosen.starts_with("GitHub Actions") || chosen.starts_with("Azure Pipelines"), "{url}: {chosen}");
+                assert!(
+                    chosen.starts_with("GitHub Actions") || chosen.starts_with("Azure Pipelines"),
+                    "{url}: {chosen}"
+                );
             }
         }
         for url in [
@@ -590,28 +817,66 @@ mod tests {
         ] {
             for chosen in job(url) {
                 let error = chosen.unwrap_err();
-                assert!(error.to_string().contains("`, which is not known to issue tokens to jobs"), "{url}: {error}");
-                assert!(error.hint().unwrap().starts_with("if you trust it, make this the first line of "), "{url}");
+                assert!(
+                    error
+                        .to_string()
+                        .contains("`, which is not known to issue tokens to jobs"),
+                    "{url}: {error}"
+                );
+                assert!(
+                    error
+                        .hint()
+                        .unwrap()
+                        .starts_with("if you trust it, make this the first line of "),
+                    "{url}"
+                );
             }
         }
-        let [github, pipelines, own_github, own_pipelines] = job("https://github.fabrikam.example/_services/x");
+        let [github, pipelines, own_github, own_pipelines] =
+            job("https://github.fabrikam.example/_services/x");
         assert_eq!(
             github.unwrap_err().hint().as_deref(),
-            Some("if you trust it, make this the first line of the config file: `oidc_host = \"github.fabrikam.example\"`")
+            Some(
+                "if you trust it, make this the first line of the config file: `oidc_host = \"github.fabrikam.example\"`"
+            )
         );
         assert!(pipelines.is_err() && own_github.is_ok() && own_pipelines.is_ok());
         // Where no application is named, a job does not mean this source.
-        let unnamed = [("ACTIONS_ID_TOKEN_REQUEST_URL", "https://github.fabrikam.example/x"), GITHUB[1]];
-        assert_eq!(choose(&unnamed, "contoso.azurecr.io").unwrap().to_string(), "the system-assigned managed identity");
+        let unnamed = [
+            (
+                "ACTIONS_ID_TOKEN_REQUEST_URL",
+                "https://github.fabrikam.example/x",
+            ),
+            GITHUB[1],
+        ];
+        assert_eq!(
+            choose(&unnamed, "contoso.azurecr.io").unwrap().to_string(),
+            "the system-assigned managed identity"
+        );
     }
 
     #[test]
     fn a_source_that_is_set_is_the_only_one() {
-        let github = [&GITHUB[..], &SECRET[..], &[("ACRSCOPED_SOURCE", "github-actions")]].concat();
-        assert_eq!(choose(&github, "contoso.azurecr.io").unwrap().to_string(), "GitHub Actions as c");
+        let github = [
+            &GITHUB[..],
+            &SECRET[..],
+            &[("ACRSCOPED_SOURCE", "github-actions")],
+        ]
+        .concat();
+        assert_eq!(
+            choose(&github, "contoso.azurecr.io").unwrap().to_string(),
+            "GitHub Actions as c"
+        );
         let machine = [&SECRET[..], &[("ACRSCOPED_SOURCE", "managed-identity")]].concat();
-        assert_eq!(choose(&machine, "contoso.azurecr.io").unwrap().to_string(), "managed identity c");
-        let error = choose(&[&SECRET[..], &[("ACRSCOPED_SOURCE", "azure-cli")]].concat(), "contoso.azurecr.io").unwrap_err();
+        assert_eq!(
+            choose(&machine, "contoso.azurecr.io").unwrap().to_string(),
+            "managed identity c"
+        );
+        let error = choose(
+            &[&SECRET[..], &[("ACRSCOPED_SOURCE", "azure-cli")]].concat(),
+            "contoso.azurecr.io",
+        )
+        .unwrap_err();
         assert_eq!(error.to_string(), "no Azure identity to sign in with");
         assert_eq!(
             error.details(),
@@ -631,24 +896,52 @@ mod tests {
             ("SYSTEM_OIDCREQUESTURI", "http://dev.azure.com"),
             ("AZURE_TOKEN_CREDENTIALS", "VisualStudioCredential"),
         ] {
-            let rows = [&SECRET[..], &[broken, ("ACRSCOPED_SOURCE", "client-secret")]].concat();
-            assert_eq!(choose(&rows, "contoso.azurecr.io").unwrap().to_string(), "service principal c", "{broken:?}");
+            let rows = [
+                &SECRET[..],
+                &[broken, ("ACRSCOPED_SOURCE", "client-secret")],
+            ]
+            .concat();
+            assert_eq!(
+                choose(&rows, "contoso.azurecr.io").unwrap().to_string(),
+                "service principal c",
+                "{broken:?}"
+            );
             // What a CI system sets in every job is passed over; the rest was meant.
-            assert_eq!(choose(&[broken], "contoso.azurecr.io").is_ok(), broken.0 == "SYSTEM_OIDCREQUESTURI", "{broken:?}");
+            assert_eq!(
+                choose(&[broken], "contoso.azurecr.io").is_ok(),
+                broken.0 == "SYSTEM_OIDCREQUESTURI",
+                "{broken:?}"
+            );
         }
     }
 
     #[test]
     fn a_hint_names_what_has_to_change() {
-        let setting = |rows: &[(&str, &str)]| choose(&[&SECRET[..], rows].concat(), "contoso.azurecr.io").unwrap().tenant_setting;
-        assert_eq!(setting(&[]), "`tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file");
+        let setting = |rows: &[(&str, &str)]| {
+            choose(&[&SECRET[..], rows].concat(), "contoso.azurecr.io")
+                .unwrap()
+                .tenant_setting
+        };
+        assert_eq!(
+            setting(&[]),
+            "`tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file"
+        );
         assert_eq!(setting(&[("ACRSCOPED_TENANT", "t")]), "`ACRSCOPED_TENANT`");
     }
 
     #[test]
     fn the_chain_is_narrowed_as_in_the_azure_sdks() {
-        let narrowed =
-            |word: &str| choose(&[&GITHUB[..], &SECRET[..], &[("AZURE_TOKEN_CREDENTIALS", word)]].concat(), "contoso.azurecr.io");
+        let narrowed = |word: &str| {
+            choose(
+                &[
+                    &GITHUB[..],
+                    &SECRET[..],
+                    &[("AZURE_TOKEN_CREDENTIALS", word)],
+                ]
+                .concat(),
+                "contoso.azurecr.io",
+            )
+        };
         for (word, chosen) in [
             ("prod", "service principal c"),
             ("environmentcredential", "service principal c"),
@@ -656,11 +949,26 @@ mod tests {
         ] {
             assert_eq!(narrowed(word).unwrap().to_string(), chosen, "{word}");
         }
-        for word in ["dev", "AzureCliCredential", "AzureDeveloperCliCredential", "WorkloadIdentityCredential"] {
-            let Err(Error::NoIdentity { skipped: reasons, .. }) = narrowed(word) else { panic!("{word}") };
-            assert!(reasons.contains(&"client-secret: `AZURE_TOKEN_CREDENTIALS` leaves it out".into()), "{reasons:?}");
+        for word in [
+            "dev",
+            "AzureCliCredential",
+            "AzureDeveloperCliCredential",
+            "WorkloadIdentityCredential",
+        ] {
+            let Err(Error::NoIdentity {
+                skipped: reasons, ..
+            }) = narrowed(word)
+            else {
+                panic!("{word}")
+            };
+            assert!(
+                reasons.contains(&"client-secret: `AZURE_TOKEN_CREDENTIALS` leaves it out".into()),
+                "{reasons:?}"
+            );
         }
-        let error = narrowed("AzurePowerShellCredential").unwrap_err().to_string();
+        let error = narrowed("AzurePowerShellCredential")
+            .unwrap_err()
+            .to_string();
         assert!(
             error.starts_with("`AZURE_TOKEN_CREDENTIALS` is \"AzurePowerShellCredential\", expected one of prod, dev, "),
             "{error}"
@@ -669,54 +977,143 @@ mod tests {
 
     #[test]
     fn an_identity_that_the_platform_cannot_be_asked_for_is_an_error() {
-        let arc = [("IDENTITY_ENDPOINT", "http://127.0.0.1"), ("IMDS_ENDPOINT", "x"), ("AZURE_CLIENT_ID", "c")];
+        let arc = [
+            ("IDENTITY_ENDPOINT", "http://127.0.0.1"),
+            ("IMDS_ENDPOINT", "x"),
+            ("AZURE_CLIENT_ID", "c"),
+        ];
         assert_eq!(
             choose(&arc, "contoso.azurecr.io").unwrap_err().to_string(),
             "`c` from `AZURE_CLIENT_ID` names a managed identity in a way that Azure Arc does not know"
         );
         let twice = [("ACRSCOPED_CLIENT_ID", "c"), ("ACRSCOPED_OBJECT_ID", "o")];
         assert_eq!(
-            choose(&twice, "contoso.azurecr.io").unwrap_err().to_string(),
+            choose(&twice, "contoso.azurecr.io")
+                .unwrap_err()
+                .to_string(),
             "`object_id` and `client_id` name a managed identity twice, the one by `ACRSCOPED_OBJECT_ID`: one is enough"
         );
         let application = [&SECRET[..], &twice].concat();
-        assert!(choose(&application, "contoso.azurecr.io").is_ok(), "no managed identity is in play");
+        assert!(
+            choose(&application, "contoso.azurecr.io").is_ok(),
+            "no managed identity is in play"
+        );
         let stronger = [("AZURE_CLIENT_ID", "c"), ("ACRSCOPED_OBJECT_ID", "o")];
-        assert_eq!(choose(&stronger, "contoso.azurecr.io").unwrap().to_string(), "managed identity o");
+        assert_eq!(
+            choose(&stronger, "contoso.azurecr.io").unwrap().to_string(),
+            "managed identity o"
+        );
     }
 
     #[test]
     fn the_fingerprint_changes_with_who_signs_in_and_with_nothing_else() {
         let of = |rows: &[(&str, &str)], host: &str| choose(rows, host).unwrap().fingerprint();
-        let of_file = |text: &str, rows: &[(&str, &str)], host: &str| choose_with(text, rows, host).unwrap().fingerprint();
+        let of_file = |text: &str, rows: &[(&str, &str)], host: &str| {
+            choose_with(text, rows, host).unwrap().fingerprint()
+        };
         let mine = of(&SECRET, "contoso.azurecr.io");
         assert_eq!(mine, of(&SECRET, "fabrikam.azurecr.io"));
         let other_secret = [SECRET[0], SECRET[1], ("AZURE_CLIENT_SECRET", "rotated")];
         assert_eq!(mine, of(&other_secret, "contoso.azurecr.io"));
         let others = [
-            of(&[("AZURE_TENANT_ID", "t2"), SECRET[1], SECRET[2]], "contoso.azurecr.io"),
-            of(&[SECRET[0], ("AZURE_CLIENT_ID", "c2"), SECRET[2]], "contoso.azurecr.io"),
-            of(&[SECRET[0], SECRET[1], ("AZURE_FEDERATED_TOKEN_FILE", "/t")], "contoso.azurecr.io"),
+            of(
+                &[("AZURE_TENANT_ID", "t2"), SECRET[1], SECRET[2]],
+                "contoso.azurecr.io",
+            ),
+            of(
+                &[SECRET[0], ("AZURE_CLIENT_ID", "c2"), SECRET[2]],
+                "contoso.azurecr.io",
+            ),
+            of(
+                &[SECRET[0], SECRET[1], ("AZURE_FEDERATED_TOKEN_FILE", "/t")],
+                "contoso.azurecr.io",
+            ),
             of(&SECRET, "contoso.azurecr.us"),
             of(&[("AZURE_CLIENT_ID", "c")], "contoso.azurecr.io"),
             of(&[], "contoso.azurecr.io"),
-            of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:1"), ("IDENTITY_HEADER", "h")], "contoso.azurecr.io"),
-            of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:2"), ("IDENTITY_HEADER", "h")], "contoso.azurecr.io"),
+            of(
+                &[
+                    ("IDENTITY_ENDPOINT", "http://127.0.0.1:1"),
+                    ("IDENTITY_HEADER", "h"),
+                ],
+                "contoso.azurecr.io",
+            ),
+            of(
+                &[
+                    ("IDENTITY_ENDPOINT", "http://127.0.0.1:2"),
+                    ("IDENTITY_HEADER", "h"),
+                ],
+                "contoso.azurecr.io",
+            ),
             of(&[("ACRSCOPED_OBJECT_ID", "c")], "contoso.azurecr.io"),
-            of(&[("IDENTITY_ENDPOINT", "http://127.0.0.1:1"), ("IDENTITY_HEADER", "of another app")], "contoso.azurecr.io"),
-            of(&[("MSI_ENDPOINT", "http://127.0.0.1:1"), ("MSI_SECRET", "h")], "contoso.azurecr.io"),
-            of(&[("MSI_ENDPOINT", "http://127.0.0.1:1"), ("MSI_SECRET", "i")], "contoso.azurecr.io"),
-            of(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1/podA")], "contoso.azurecr.io"),
-            of(&[("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1/podB")], "contoso.azurecr.io"),
+            of(
+                &[
+                    ("IDENTITY_ENDPOINT", "http://127.0.0.1:1"),
+                    ("IDENTITY_HEADER", "of another app"),
+                ],
+                "contoso.azurecr.io",
+            ),
+            of(
+                &[("MSI_ENDPOINT", "http://127.0.0.1:1"), ("MSI_SECRET", "h")],
+                "contoso.azurecr.io",
+            ),
+            of(
+                &[("MSI_ENDPOINT", "http://127.0.0.1:1"), ("MSI_SECRET", "i")],
+                "contoso.azurecr.io",
+            ),
+            of(
+                &[(
+                    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+                    "http://127.0.0.1:1/podA",
+                )],
+                "contoso.azurecr.io",
+            ),
+            of(
+                &[(
+                    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+                    "http://127.0.0.1:1/podB",
+                )],
+                "contoso.azurecr.io",
+            ),
             of(&[], "contoso.azurecr.us"),
-            of_file("audience = 'https://registries.example'", &SECRET, "contoso.azurecr.io"),
-            of_file("identity_cloud = 'AzureChinaCloud'", &[], "contoso.azurecr.io"),
-            of_file("identity_cloud = 'AzureChinaCloud'", &SECRET, "contoso.azurecr.io"),
-            of_file("identity_cloud = 'AzureChinaCloud'", &[], "contoso.azurecr.us"),
-            of_file("identity_cloud = 'AzureChinaCloud'\nauthority = 'login.microsoftonline.com'", &[], "contoso.azurecr.io"),
+            of_file(
+                "audience = 'https://registries.example'",
+                &SECRET,
+                "contoso.azurecr.io",
+            ),
+            of_file(
+                "identity_cloud = 'AzureChinaCloud'",
+                &[],
+                "contoso.azurecr.io",
+            ),
+            of_file(
+                "identity_cloud = 'AzureChinaCloud'",
+                &SECRET,
+                "contoso.azurecr.io",
+            ),
+            of_file(
+                "identity_cloud = 'AzureChinaCloud'",
+                &[],
+                "contoso.azurecr.us",
+            ),
+            of_file(
+                "identity_cloud = 'AzureChinaCloud'\nauthority = 'login.microsoftonline.com'",
+                &[],
+                "contoso.azurecr.io",
+            ),
             of(&[&GITHUB[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
-            of(&[&PIPELINES[..], &SECRET[..2]].concat(), "contoso.azurecr.io"),
-            of(&[SECRET[0], SECRET[1], ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem")], "contoso.azurecr.io"),
+            of(
+                &[&PIPELINES[..], &SECRET[..2]].concat(),
+                "contoso.azurecr.io",
+            ),
+            of(
+                &[
+                    SECRET[0],
+                    SECRET[1],
+                    ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem"),
+                ],
+                "contoso.azurecr.io",
+            ),
             signed_in_to_az("alice", "t"),
             signed_in_to_az("bob", "t"),
             signed_in_to_az("alice", "t2"),
@@ -736,19 +1133,38 @@ mod tests {
     #[test]
     fn a_claim_that_repeats_the_secret_of_its_identity_is_not_shown() {
         let secret = "n5~8Q.hunter2-Sesame_oPen";
-        let hex = secret.bytes().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let hex = secret
+            .bytes()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         let principal = [SECRET[0], SECRET[1], ("AZURE_CLIENT_SECRET", secret)];
-        let app_service = [("IDENTITY_ENDPOINT", "http://127.0.0.1/msi"), ("IDENTITY_HEADER", secret)];
+        let app_service = [
+            ("IDENTITY_ENDPOINT", "http://127.0.0.1/msi"),
+            ("IDENTITY_HEADER", secret),
+        ];
         for rows in [&principal[..], &app_service] {
             let identity = choose(rows, "contoso.azurecr.io").unwrap();
             for audience in [secret, &hex] {
-                let error = identity.judge(token(&serde_json::json!({"aud": audience}))).unwrap_err();
-                assert!(matches!(error, Error::WrongAudience { audience, .. } if audience == "`…`"));
+                let error = identity
+                    .judge(token(&serde_json::json!({"aud": audience})))
+                    .unwrap_err();
+                assert!(
+                    matches!(error, Error::WrongAudience { audience, .. } if audience == "`…`")
+                );
             }
-            let tenant = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32]].join("-");
+            let tenant = [
+                &hex[..8],
+                &hex[8..12],
+                &hex[12..16],
+                &hex[16..20],
+                &hex[20..32],
+            ]
+            .join("-");
             let claims = serde_json::json!({"aud": crate::token::REGISTRY_AUDIENCE, "tid": tenant});
             let token = identity.judge(token(&claims)).unwrap();
-            assert_eq!(identity.notes(&token), [format!("signed in: {identity}, in tenant …")]);
+            assert_eq!(
+                identity.notes(&token),
+                [format!("signed in: {identity}, in tenant …")]
+            );
         }
     }
 }

@@ -26,9 +26,15 @@ pub(super) const NO_ASSERTION: &str = " gave no assertion: ";
 #[derive(Clone, Debug)]
 pub(super) enum Issuer {
     /// GitHub Actions, for an audience of the job's choice (GitHub, "`OpenID` Connect reference").
-    GitHub { requests: Requests, audience: String },
+    GitHub {
+        requests: Requests,
+        audience: String,
+    },
     /// Azure Pipelines, for a service connection (Microsoft, "Oidctoken - Create").
-    Pipelines { requests: Requests, service_connection: String },
+    Pipelines {
+        requests: Requests,
+        service_connection: String,
+    },
 }
 
 /// The answer of either; other fields may come along.
@@ -96,12 +102,17 @@ impl Issuer {
                 url.query_pairs_mut().append_pair("audience", audience);
                 client.get(url)
             }
-            Self::Pipelines { service_connection, .. } => {
+            Self::Pipelines {
+                service_connection, ..
+            } => {
                 url.query_pairs_mut()
                     .append_pair("api-version", API_VERSION)
                     .append_pair("serviceConnectionId", service_connection);
                 // Without the header a wrong token is answered with the sign-in page of a browser.
-                client.post(url).header("content-length", "0").header("x-tfs-fedauthredirect", "Suppress")
+                client
+                    .post(url)
+                    .header("content-length", "0")
+                    .header("x-tfs-fedauthredirect", "Suppress")
             }
         }
     }
@@ -109,7 +120,11 @@ impl Issuer {
 
 impl JobAssertion {
     pub(super) fn new(issuer: Issuer, client: Client, network: Arc<Network>) -> Self {
-        Self { issuer, client, network }
+        Self {
+            issuer,
+            client,
+            network,
+        }
     }
 
     async fn mint(&self) -> anyhow::Result<SecretString> {
@@ -117,14 +132,24 @@ impl JobAssertion {
             host: self.issuer.host().to_owned(),
             cause: error.reallocate_into_boxed_dyn_error_without_backtrace(),
         };
-        let request = self.issuer.request(&self.client).bearer_auth(self.issuer.token().expose_secret()).build()?;
+        let request = self
+            .issuer
+            .request(&self.client)
+            .bearer_auth(self.issuer.token().expose_secret())
+            .build()?;
         let answer = self.network.send(&self.client, request).await;
         let answer = answer.map_err(|error| lost(error.without_url().into()))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = body(answer).await.map_err(lost)?;
         match serde_json::from_slice::<Minted>(&body) {
-            Ok(minted) if status.is_success() && !minted.value.expose_secret().is_empty() => Ok(minted.value),
-            _ => anyhow::bail!("{}{NO_ASSERTION}{}", self.issuer.host(), printable(&words(status, &headers, &body))),
+            Ok(minted) if status.is_success() && !minted.value.expose_secret().is_empty() => {
+                Ok(minted.value)
+            }
+            _ => anyhow::bail!(
+                "{}{NO_ASSERTION}{}",
+                self.issuer.host(),
+                printable(&words(status, &headers, &body))
+            ),
         }
     }
 }
@@ -133,8 +158,12 @@ impl JobAssertion {
 impl ClientAssertion for JobAssertion {
     async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
         let minted = self.mint().await;
-        let minted = minted
-            .map_err(|error| Error::new(ErrorKind::Credential, error.reallocate_into_boxed_dyn_error_without_backtrace()))?;
+        let minted = minted.map_err(|error| {
+            Error::new(
+                ErrorKind::Credential,
+                error.reallocate_into_boxed_dyn_error_without_backtrace(),
+            )
+        })?;
         Ok(minted.expose_secret().to_owned())
     }
 }

@@ -59,7 +59,10 @@ impl EarlyConnection {
     }
 
     fn take(&self) -> Next {
-        self.next.lock().map(|mut next| std::mem::take(&mut *next)).unwrap_or_default()
+        self.next
+            .lock()
+            .map(|mut next| std::mem::take(&mut *next))
+            .unwrap_or_default()
     }
 
     fn put(&self, value: Next) {
@@ -73,7 +76,10 @@ impl<S> Layer<S> for EarlyConnection {
     type Service = Connector<S>;
 
     fn layer(&self, inner: S) -> Connector<S> {
-        Connector { inner, early: self.clone() }
+        Connector {
+            inner,
+            early: self.clone(),
+        }
     }
 }
 

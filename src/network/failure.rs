@@ -6,9 +6,16 @@ use std::error::Error as StdError;
 use std::io;
 
 /// What stopped a connection to `host`; `None` when the error is about something else.
-pub(super) fn unreachable(host: &str, error: &(dyn StdError + 'static), circumstances: &[String]) -> Option<Unreachable> {
+pub(super) fn unreachable(
+    host: &str,
+    error: &(dyn StdError + 'static),
+    circumstances: &[String],
+) -> Option<Unreachable> {
     let stage = chain(error).find_map(stage)?;
-    let innermost = chain(error).last().map(ToString::to_string).unwrap_or_default();
+    let innermost = chain(error)
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     Some(Unreachable {
         host: host.to_owned(),
         stage: chain(error).fold(stage, refine),
@@ -18,7 +25,9 @@ pub(super) fn unreachable(host: &str, error: &(dyn StdError + 'static), circumst
 }
 
 /// An error, its cause, the cause of that, and so on. The text of an error seldom shows its cause.
-pub fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+pub fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
@@ -28,8 +37,10 @@ pub(super) fn is_passing(error: &reqwest::Error) -> bool {
     chain(error).any(|cause| {
         let broken = cause.downcast_ref::<io::Error>().map(io::Error::kind);
         // TLS faults are wrapped in an error of kind `InvalidData`, and so are not among these.
-        matches!(broken, Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof))
-            || is_try_again(cause)
+        matches!(
+            broken,
+            Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+        ) || is_try_again(cause)
             || cause.to_string() == "connection closed before message completed"
     })
 }
@@ -38,7 +49,9 @@ pub(super) fn is_passing(error: &reqwest::Error) -> bool {
 /// are glibc's or, in the static program, musl's.
 fn is_try_again(cause: &(dyn StdError + 'static)) -> bool {
     let text = cause.to_string();
-    let words = text.strip_prefix("failed to lookup address information: ").unwrap_or_default();
+    let words = text
+        .strip_prefix("failed to lookup address information: ")
+        .unwrap_or_default();
     ["Temporary failure in name resolution", "Try again"].contains(&words)
 }
 
@@ -47,12 +60,18 @@ fn stage(cause: &(dyn StdError + 'static)) -> Option<Stage> {
         return Some(Stage::Answer);
     }
     let error = cause.downcast_ref::<reqwest::Error>()?;
-    Some(if error.is_connect() { Stage::Connection } else { Stage::Answer })
+    Some(if error.is_connect() {
+        Stage::Connection
+    } else {
+        Stage::Answer
+    })
 }
 
 /// Name resolution and TLS fail while connecting; only the causes tell them apart.
 fn refine(stage: Stage, cause: &(dyn StdError + 'static)) -> Stage {
-    let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let inner = cause
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
     if cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
         Stage::Tls
     } else if cause.to_string() == "dns error" {
@@ -68,7 +87,9 @@ mod tests {
 
     #[test]
     fn a_name_server_that_asks_for_another_try_is_known_by_the_words_of_both_libraries() {
-        let look_up = |words: &str| io::Error::other(format!("failed to lookup address information: {words}"));
+        let look_up = |words: &str| {
+            io::Error::other(format!("failed to lookup address information: {words}"))
+        };
         for (error, expected) in [
             (look_up("Temporary failure in name resolution"), true),
             (look_up("Try again"), true),

@@ -67,7 +67,13 @@ impl Network {
             settings.system_ca_dirs = vec![];
         }
         settings.circumstances.extend(refused.clone());
-        Self { settings, refused, deadline, clock, skew: Mutex::new(None) }
+        Self {
+            settings,
+            refused,
+            deadline,
+            clock,
+            skew: Mutex::new(None),
+        }
     }
 
     /// Warns of variables that are set and not used.
@@ -94,7 +100,10 @@ impl Network {
     /// by it.
     pub async fn shown_certificate(&self, host: &str) -> Option<Vec<u8>> {
         let witness = Arc::new(Witness::default());
-        let client = base(tls::trusting(witness.clone()).ok()?).https_only(true).build().ok()?;
+        let client = base(tls::trusting(witness.clone()).ok()?)
+            .https_only(true)
+            .build()
+            .ok()?;
         // It fails always: nobody is trusted.
         drop(client.head(format!("https://{host}/")).send().await);
         witness.seen()
@@ -102,11 +111,21 @@ impl Network {
 
     /// The proxy that a request to this host goes through, without its user and password. The HTTP client goes by the same rules.
     pub fn proxy(&self, host: &str) -> Option<String> {
-        let matcher = Matcher::builder().https(self.settings.proxy.expose_secret()).no(&*self.settings.no_proxy).build();
+        let matcher = Matcher::builder()
+            .https(self.settings.proxy.expose_secret())
+            .no(&*self.settings.no_proxy)
+            .build();
         let proxy = matcher.intercept(&format!("https://{host}/").parse().ok()?)?;
         let uri = proxy.uri();
-        let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-        Some(printable(&format!("{}://{}{port}", uri.scheme_str()?, uri.host()?)))
+        let port = uri
+            .port_u16()
+            .map(|port| format!(":{port}"))
+            .unwrap_or_default();
+        Some(printable(&format!(
+            "{}://{}{port}",
+            uri.scheme_str()?,
+            uri.host()?
+        )))
     }
 
     /// A client for identity endpoints of the machine: IMDS refuses requests that came through a proxy, and a proxy cannot reach
@@ -115,41 +134,81 @@ impl Network {
         Ok(base(tls::system(vec![])?).no_proxy().build()?)
     }
 
-    fn build(&self, host: &str, adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, Error> {
+    fn build(
+        &self,
+        host: &str,
+        adapt: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Client, Error> {
         // The HTTP client would wait for a pipe, and read a device for ever.
-        if let Some(file) = self.settings.system_ca_file.as_ref().filter(|file| file.exists() && !file.is_file()) {
+        if let Some(file) = self
+            .settings
+            .system_ca_file
+            .as_ref()
+            .filter(|file| file.exists() && !file.is_file())
+        {
             let problem = format!("names {}, which is not a regular file", file.display());
-            return Err(Error::Setting { name: "SSL_CERT_FILE".into(), problem });
+            return Err(Error::Setting {
+                name: "SSL_CERT_FILE".into(),
+                problem,
+            });
         }
         let besides = self.settings.ca_file.as_ref();
-        let besides = besides.map(|file| self.ca_file(file)).transpose()?.unwrap_or_default();
+        let besides = besides
+            .map(|file| self.ca_file(file))
+            .transpose()?
+            .unwrap_or_default();
         // Windows and macOS judge certificates themselves, and know nothing of this variable.
-        let only = self.settings.system_ca_file.as_ref().filter(|_| cfg!(any(windows, target_os = "macos")));
+        let only = self
+            .settings
+            .system_ca_file
+            .as_ref()
+            .filter(|_| cfg!(any(windows, target_os = "macos")));
         let tls = match only {
-            Some(file) => tls::only(certificates(file, "SSL_CERT_FILE")?.into_iter().chain(besides)),
+            Some(file) => tls::only(
+                certificates(file, "SSL_CERT_FILE")?
+                    .into_iter()
+                    .chain(besides),
+            ),
             None if !self.refused.is_empty() => tls::system_without_variables(besides),
             None => tls::system(besides),
         };
         let tls = tls.map_err(|error| self.untrusting(host, &error))?;
-        adapt(base(tls).https_only(true)).build().map_err(|error| self.untrusting(host, &error))
+        adapt(base(tls).https_only(true))
+            .build()
+            .map_err(|error| self.untrusting(host, &error))
     }
 
     /// The certificates of the setting `ca_file`, if the file is protected.
     fn ca_file(&self, file: &Value<PathBuf>) -> Result<Vec<CertificateDer<'static>>, Error> {
-        let Value { value: path, origin } = file;
+        let Value {
+            value: path,
+            origin,
+        } = file;
         let name = origin.setting("ca_file");
         let resolved = match origin {
-            Origin::Variable(_) => trust::resolve_named(path, self.settings.working_directory.as_deref()),
-            Origin::Profile { .. } | Origin::Top { .. } | Origin::Annotation(_) => trust::resolve_protected(path),
+            Origin::Variable(_) => {
+                trust::resolve_named(path, self.settings.working_directory.as_deref())
+            }
+            Origin::Profile { .. } | Origin::Top { .. } | Origin::Annotation(_) => {
+                trust::resolve_protected(path)
+            }
         };
         match resolved {
             Ok(real) => certificates(&real, &name),
             Err(error) => match Refusal::from_io(&error) {
                 Some(refusal) => {
-                    let problem = format!("names {}, which is not trusted: {refusal}", path.display());
-                    Err(Error::Untrusted { name, problem, fix: refusal.fix.clone() })
+                    let problem =
+                        format!("names {}, which is not trusted: {refusal}", path.display());
+                    Err(Error::Untrusted {
+                        name,
+                        problem,
+                        fix: refusal.fix.clone(),
+                    })
                 }
-                None => Err(Error::Setting { name, problem: format!("names {}: {error}", path.display()) }),
+                None => Err(Error::Setting {
+                    name,
+                    problem: format!("names {}: {error}", path.display()),
+                }),
             },
         }
     }
@@ -158,7 +217,12 @@ impl Network {
         Error::Unreachable(Unreachable {
             host: host.to_owned(),
             stage: Stage::Tls,
-            cause: printable(&chain(error).last().map(ToString::to_string).unwrap_or_default()),
+            cause: printable(
+                &chain(error)
+                    .last()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            ),
             circumstances: self.settings.circumstances.clone(),
         })
     }
@@ -180,15 +244,24 @@ impl Network {
 
     /// Sends a request, again if the server is busy or the connection breaks, for as long as the deadline allows. The last
     /// answer or failure is returned as it is.
-    pub async fn send(&self, client: &Client, request: Request) -> Result<Response, reqwest::Error> {
+    pub async fn send(
+        &self,
+        client: &Client,
+        request: Request,
+    ) -> Result<Response, reqwest::Error> {
         for tried in 1.. {
-            let Some(again) = request.try_clone() else { break };
+            let Some(again) = request.try_clone() else {
+                break;
+            };
             let result = client.execute(again).await;
             if let Ok(response) = &result {
                 self.compare_clocks(response);
             }
-            let wait = is_passing(&result).then(|| retry::wait(tried, asked(&result), self.deadline.left(), retry::random()));
-            let Some(wait) = wait.flatten() else { return result };
+            let wait = is_passing(&result)
+                .then(|| retry::wait(tried, asked(&result), self.deadline.left(), retry::random()));
+            let Some(wait) = wait.flatten() else {
+                return result;
+            };
             debug!(host = request.url().host_str(), ?wait, "trying again");
             tokio::time::sleep(wait).await;
         }
@@ -201,8 +274,13 @@ impl Network {
     }
 
     fn compare_clocks(&self, response: &Response) {
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-        let Some(theirs) = date.and_then(|date| azure_core::time::parse_rfc7231(date).ok()) else { return };
+        let date = response
+            .headers()
+            .get(DATE)
+            .and_then(|date| date.to_str().ok());
+        let Some(theirs) = date.and_then(|date| azure_core::time::parse_rfc7231(date).ok()) else {
+            return;
+        };
         let (theirs, ours) = (SystemTime::from(theirs), (self.clock)());
         let (off, word) = match ours.duration_since(theirs) {
             Ok(ahead) => (ahead, "ahead of"),
@@ -212,24 +290,41 @@ impl Network {
             && let Ok(mut skew) = self.skew.lock()
         {
             let host = response.url().host_str().unwrap_or_default();
-            *skew = Some(format!("the clock of this machine is {} min {word} that of {host}", off.as_secs() / 60));
+            *skew = Some(format!(
+                "the clock of this machine is {} min {word} that of {host}",
+                off.as_secs() / 60
+            ));
         }
     }
 }
 
 fn base(tls: ClientConfig) -> ClientBuilder {
-    let builder = Client::builder().tls_backend_preconfigured(tls).user_agent(USER_AGENT);
-    builder.redirect(reqwest::redirect::Policy::none()).connect_timeout(CONNECT_TIMEOUT)
+    let builder = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(USER_AGENT);
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
 }
 
 /// Why the helper ignores `SSL_CERT_FILE` and `SSL_CERT_DIR`, a sentence each. What is not there is not used either: others could make it
 /// before it is read.
 fn refused_ca_variables(settings: &NetworkSettings) -> Vec<String> {
-    let files = settings.system_ca_file.iter().map(|file| ("SSL_CERT_FILE", file));
-    let named = files.chain(settings.system_ca_dirs.iter().map(|folder| ("SSL_CERT_DIR", folder)));
+    let files = settings
+        .system_ca_file
+        .iter()
+        .map(|file| ("SSL_CERT_FILE", file));
+    let named = files.chain(
+        settings
+            .system_ca_dirs
+            .iter()
+            .map(|folder| ("SSL_CERT_DIR", folder)),
+    );
     // What is neither file nor folder is an error of its own.
     let named = named.filter(|(_, path)| !path.exists() || path.is_file() || path.is_dir());
-    let refusal = |path: &Path| trust::resolve_certificates(path, settings.working_directory.as_deref()).err();
+    let refusal = |path: &Path| {
+        trust::resolve_certificates(path, settings.working_directory.as_deref()).err()
+    };
     named
         .filter_map(|(name, path)| {
             let (error, path) = (refusal(path)?, path.display());
@@ -245,11 +340,18 @@ fn refused_ca_variables(settings: &NetworkSettings) -> Vec<String> {
 
 /// The certificates of a PEM file that a setting names.
 fn certificates(file: &Path, setting: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let wrong = |problem: String| Error::Setting { name: setting.to_owned(), problem };
-    let pem = read_small(file, BODY_LIMIT).map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
+    let wrong = |problem: String| Error::Setting {
+        name: setting.to_owned(),
+        problem,
+    };
+    let pem = read_small(file, BODY_LIMIT)
+        .map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(wrong(format!("names {}, which holds no PEM certificate", file.display()))),
+        _ => Err(wrong(format!(
+            "names {}, which holds no PEM certificate",
+            file.display()
+        ))),
     }
 }
 

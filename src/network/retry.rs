@@ -52,8 +52,15 @@ mod tests {
             (1, None, Duration::ZERO, None),
         ] {
             let expected = milliseconds.map(Duration::from_millis);
-            assert_eq!(wait(tried, asked, left, 0), expected, "{tried} {asked:?} {left:?}");
+            assert_eq!(
+                wait(tried, asked, left, 0),
+                expected,
+                "{tried} {asked:?} {left:?}"
+            );
         }
-        assert_eq!(wait(1, None, long, 255).map(|wait| wait.as_millis()), Some(299));
+        assert_eq!(
+            wait(1, None, long, 255).map(|wait| wait.as_millis()),
+            Some(299)
+        );
     }
 }

@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 /// The cryptography that the program has chosen for rustls, else ring's.
 pub(super) fn provider() -> Arc<CryptoProvider> {
-    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()))
+    CryptoProvider::get_default()
+        .cloned()
+        .unwrap_or_else(|| Arc::new(ring::default_provider()))
 }
 
 /// Trusts what the system trusts, and these certificates besides. Errors when there is nothing to trust.
@@ -42,7 +44,9 @@ const SYSTEM_CA_FILES: [&str; 5] = [
 
 /// Trusts what the system trusts, whatever `SSL_CERT_FILE` and `SSL_CERT_DIR` say, and these certificates besides.
 #[cfg(all(unix, not(target_os = "macos")))]
-pub(super) fn system_without_variables(besides: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+pub(super) fn system_without_variables(
+    besides: Vec<CertificateDer<'static>>,
+) -> Result<ClientConfig, rustls::Error> {
     let mut store = RootCertStore::empty();
     for root in besides {
         store.add(root)?;
@@ -57,12 +61,16 @@ pub(super) fn system_without_variables(besides: Vec<CertificateDer<'static>>) ->
 
 /// The variables mean nothing to these systems.
 #[cfg(any(windows, target_os = "macos"))]
-pub(super) fn system_without_variables(besides: Vec<CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+pub(super) fn system_without_variables(
+    besides: Vec<CertificateDer<'static>>,
+) -> Result<ClientConfig, rustls::Error> {
     system(besides)
 }
 
 /// Trusts these certificates and nothing else. Errors when one of them cannot be a root.
-pub(super) fn only(roots: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<ClientConfig, rustls::Error> {
+pub(super) fn only(
+    roots: impl IntoIterator<Item = CertificateDer<'static>>,
+) -> Result<ClientConfig, rustls::Error> {
     let mut store = RootCertStore::empty();
     for root in roots {
         store.add(root)?;
@@ -76,9 +84,15 @@ fn verifying(store: RootCertStore) -> Result<ClientConfig, rustls::Error> {
 }
 
 /// TLS 1.2 and later, and HTTP/1.1, with whoever the verifier trusts.
-pub(super) fn trusting(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, rustls::Error> {
-    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+pub(super) fn trusting(
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ClientConfig, rustls::Error> {
+    let builder =
+        ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let mut config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -37,9 +37,14 @@ impl Transport {
     }
 
     fn translate(&self, request: &Request) -> anyhow::Result<reqwest::Request> {
-        let Body::Bytes(bytes) = request.body() else { anyhow::bail!("a body of no known length") };
+        let Body::Bytes(bytes) = request.body() else {
+            anyhow::bail!("a body of no known length")
+        };
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes())?;
-        let mut builder = self.client.request(method, request.url().clone()).body(bytes.clone());
+        let mut builder = self
+            .client
+            .request(method, request.url().clone())
+            .body(bytes.clone());
         for (name, value) in request.headers().iter() {
             builder = builder.header(name.as_str(), value.as_str());
         }
@@ -48,12 +53,20 @@ impl Transport {
 
     async fn send(&self, request: &Request) -> anyhow::Result<(StatusCode, Vec<u8>)> {
         let request = self.translate(request)?;
-        let response = self.network.send(&self.client, request).await.map_err(reqwest::Error::without_url)?;
+        let response = self
+            .network
+            .send(&self.client, request)
+            .await
+            .map_err(reqwest::Error::without_url)?;
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = body(response).await?;
-        let granted: Option<Granted> = serde_json::from_slice(&bytes).ok().filter(|_| status.is_success());
+        let granted: Option<Granted> = serde_json::from_slice(&bytes)
+            .ok()
+            .filter(|_| status.is_success());
         let is_sane = |it: &Granted| {
-            !it.access_token.expose_secret().is_empty() && it.expires_in <= LONGEST_LIFE && it.ext_expires_in <= LONGEST_LIFE
+            !it.access_token.expose_secret().is_empty()
+                && it.expires_in <= LONGEST_LIFE
+                && it.ext_expires_in <= LONGEST_LIFE
         };
         match granted.filter(is_sane) {
             Some(_) => Ok((status, bytes)),
@@ -67,8 +80,16 @@ impl HttpClient for Transport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let answer = self.send(request).await;
         // A kind that the SDK does not try again: that was done here, within the deadline.
-        let (status, bytes) =
-            answer.map_err(|error| Error::new(ErrorKind::Other, error.reallocate_into_boxed_dyn_error_without_backtrace()))?;
-        Ok(AsyncRawResponse::from_bytes(status.as_u16().into(), Headers::new(), bytes))
+        let (status, bytes) = answer.map_err(|error| {
+            Error::new(
+                ErrorKind::Other,
+                error.reallocate_into_boxed_dyn_error_without_backtrace(),
+            )
+        })?;
+        Ok(AsyncRawResponse::from_bytes(
+            status.as_u16().into(),
+            Headers::new(),
+            bytes,
+        ))
     }
 }

@@ -53,6 +53,8 @@ impl ServerCertVerifier for Witness {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        super::tls::provider().signature_verification_algorithms.supported_schemes()
+        super::tls::provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

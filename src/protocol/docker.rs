@@ -79,11 +79,16 @@ pub fn serve(
     input: impl Read,
     mut output: impl Write,
 ) -> Result<ExitCode, Error> {
-    let done = settings().and_then(|settings| carry_out(verb, &settings, helper, input, &mut output));
+    let done =
+        settings().and_then(|settings| carry_out(verb, &settings, helper, input, &mut output));
     done.or_else(|error| {
         // Settings and names of files are part of messages, and may hold anything.
         fail(&visible(&error.to_string()), output);
-        if matches!(error, Error::NotOurs | Error::Anonymous(_)) { Ok(ExitCode::FAILURE) } else { Err(error) }
+        if matches!(error, Error::NotOurs | Error::Anonymous(_)) {
+            Ok(ExitCode::FAILURE)
+        } else {
+            Err(error)
+        }
     })
 }
 
@@ -108,7 +113,14 @@ fn carry_out<'a>(
             };
             let credential = helper(settings)?.get(&registry)?;
             let secret = credential.token.secret().expose_secret();
-            return write(&mut output, &Credential { server_url, username: credential.username, secret });
+            return write(
+                &mut output,
+                &Credential {
+                    server_url,
+                    username: credential.username,
+                    secret,
+                },
+            );
         }
         Verb::Store => {
             let message = message(input, STORE_LIMIT)?;
@@ -134,7 +146,12 @@ fn carry_out<'a>(
 }
 
 /// Passes the message to the helper for other hosts; without one, the client goes on without a credential.
-fn not_ours(verb: Verb, settings: &Settings, message: &[u8], output: impl Write) -> Result<ExitCode, Error> {
+fn not_ours(
+    verb: Verb,
+    settings: &Settings,
+    message: &[u8],
+    output: impl Write,
+) -> Result<ExitCode, Error> {
     match Other::of(settings)? {
         Some(other) => other.pass(verb, message, output),
         None => Err(Error::NotOurs),
@@ -144,7 +161,11 @@ fn not_ours(verb: Verb, settings: &Settings, message: &[u8], output: impl Write)
 /// Our hosts and those of the helper for other hosts. Should that one fail, ours are listed all the same: a build asks for all of them,
 /// and needs perhaps only these.
 fn list(settings: &Settings, helper: &Helper<'_>) -> Result<BTreeMap<String, String>, Error> {
-    let mut hosts: BTreeMap<String, String> = helper.list()?.into_iter().map(|(host, name)| (host, name.to_owned())).collect();
+    let mut hosts: BTreeMap<String, String> = helper
+        .list()?
+        .into_iter()
+        .map(|(host, name)| (host, name.to_owned()))
+        .collect();
     let others = Other::of(settings).and_then(|other| other.map(|other| other.list()).transpose());
     let others = others.unwrap_or_else(|error| {
         warn!("{error}; only Azure's registries are listed");
@@ -152,14 +173,19 @@ fn list(settings: &Settings, helper: &Helper<'_>) -> Result<BTreeMap<String, Str
     });
     let others = others.unwrap_or_default();
     // What it kept of ours before is not what we would give out.
-    hosts.extend(others.into_iter().filter(|(host, _)| Registry::parse(host, settings.clouds()).is_none()));
+    hosts.extend(
+        others
+            .into_iter()
+            .filter(|(host, _)| Registry::parse(host, settings.clouds()).is_none()),
+    );
     Ok(hosts)
 }
 
 /// The message of `store`, as far as it is needed here.
 fn stored(message: &[u8]) -> Result<Stored, Error> {
-    let stored: Stored = serde_json::from_slice(message)
-        .map_err(|_| Error::Input("stdin holds no JSON object with `ServerURL`, `Username` and `Secret`".into()))?;
+    let stored: Stored = serde_json::from_slice(message).map_err(|_| {
+        Error::Input("stdin holds no JSON object with `ServerURL`, `Username` and `Secret`".into())
+    })?;
     if stored.server_url.trim().is_empty() {
         return Err(Error::Input(NO_SERVER_URL.into()));
     }
@@ -167,7 +193,10 @@ fn stored(message: &[u8]) -> Result<Stored, Error> {
 }
 
 fn nowhere_to_store(server_url: &str, settings: &Settings) -> Error {
-    Error::NowhereToStore { host: printable(server_url), file: settings.file().to_owned() }
+    Error::NowhereToStore {
+        host: printable(server_url),
+        file: settings.file().to_owned(),
+    }
 }
 
 /// `docker login` stores what it was given by `get`: that is taken and kept nowhere, because only what this helper obtained itself
@@ -177,7 +206,10 @@ fn store(stored: &Stored) -> Result<(), Error> {
     match stored.username.as_str() {
         "" => Err(Error::Input("no credentials username".into())),
         ZERO_GUID | IDENTITY_TOKEN => {
-            debug!(host, "nothing to keep: tokens of this host are obtained when they are asked for");
+            debug!(
+                host,
+                "nothing to keep: tokens of this host are obtained when they are asked for"
+            );
             Ok(())
         }
         username => Err(Error::Input(format!(
@@ -190,7 +222,8 @@ fn store(stored: &Stored) -> Result<(), Error> {
 
 /// The server URL in a message, without the white space around it.
 fn server_url(message: &[u8]) -> Result<&str, Error> {
-    let text = std::str::from_utf8(message).map_err(|_| Error::Input("stdin holds no text".into()))?;
+    let text =
+        std::str::from_utf8(message).map_err(|_| Error::Input("stdin holds no text".into()))?;
     match text.trim() {
         "" => Err(Error::Input(NO_SERVER_URL.into())),
         url => Ok(url),
@@ -207,18 +240,33 @@ mod tests {
     }
 
     fn answer(verb: Verb, input: &[u8], output: &mut Vec<u8>) -> Result<ExitCode, Error> {
-        carry_out(verb, &Settings::of(HashMap::new(), None), no_helper, input, output)
+        carry_out(
+            verb,
+            &Settings::of(HashMap::new(), None),
+            no_helper,
+            input,
+            output,
+        )
     }
 
     fn failure(verb: Verb, input: &[u8]) -> String {
-        answer(verb, input, &mut Vec::new()).unwrap_err().to_string()
+        answer(verb, input, &mut Vec::new())
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn a_foreign_host_gets_the_clients_own_words_and_wakes_nothing() {
         for verb in [Verb::Get, Verb::Erase] {
-            for host in ["docker.io", "contoso.azurecr.io.evil.example", "\u{feff}contoso.azurecr.io"] {
-                assert_eq!(failure(verb, host.as_bytes()), "credentials not found in native keychain");
+            for host in [
+                "docker.io",
+                "contoso.azurecr.io.evil.example",
+                "\u{feff}contoso.azurecr.io",
+            ] {
+                assert_eq!(
+                    failure(verb, host.as_bytes()),
+                    "credentials not found in native keychain"
+                );
             }
         }
     }
@@ -240,7 +288,9 @@ mod tests {
     #[test]
     fn what_docker_login_stores_is_taken_and_kept_nowhere() {
         for username in [ZERO_GUID, IDENTITY_TOKEN] {
-            let message = format!(r#"{{"ServerURL":"https://contoso.azurecr.io","Username":"{username}","Secret":"canary"}}"#);
+            let message = format!(
+                r#"{{"ServerURL":"https://contoso.azurecr.io","Username":"{username}","Secret":"canary"}}"#
+            );
             let mut output = Vec::new();
             answer(Verb::Store, message.as_bytes(), &mut output).unwrap();
             assert!(output.is_empty());
@@ -259,10 +309,22 @@ mod tests {
                 r#"{"ServerURL":"docker.io","Username":"alice","Secret":"canary"}"#,
                 "`docker.io` is no Azure Container Registry, and no `delegate` is set for other hosts",
             ),
-            (r#"{"ServerURL":"contoso.azurecr.io","Username":"","Secret":"canary"}"#, "no credentials username"),
-            (r#"{"Username":"alice","Secret":"canary"}"#, "no credentials server URL"),
-            ("canary", "stdin holds no JSON object with `ServerURL`, `Username` and `Secret`"),
-            ("", "stdin holds no JSON object with `ServerURL`, `Username` and `Secret`"),
+            (
+                r#"{"ServerURL":"contoso.azurecr.io","Username":"","Secret":"canary"}"#,
+                "no credentials username",
+            ),
+            (
+                r#"{"Username":"alice","Secret":"canary"}"#,
+                "no credentials server URL",
+            ),
+            (
+                "canary",
+                "stdin holds no JSON object with `ServerURL`, `Username` and `Secret`",
+            ),
+            (
+                "",
+                "stdin holds no JSON object with `ServerURL`, `Username` and `Secret`",
+            ),
         ] {
             assert_eq!(failure(Verb::Store, message.as_bytes()), sentence);
         }

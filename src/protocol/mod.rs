@@ -26,7 +26,8 @@ fn message(mut input: impl Read, limit: usize) -> Result<Zeroizing<Vec<u8>>, Err
         if read < room {
             return Ok(message);
         }
-        let mut larger = Zeroizing::new(Vec::with_capacity((4 * message.capacity()).min(limit + 1)));
+        let mut larger =
+            Zeroizing::new(Vec::with_capacity((4 * message.capacity()).min(limit + 1)));
         larger.extend_from_slice(&message);
         message = larger;
     }
@@ -34,9 +35,13 @@ fn message(mut input: impl Read, limit: usize) -> Result<Zeroizing<Vec<u8>>, Err
 
 /// Writes an answer, as JSON on one line, at once.
 fn write(output: &mut impl Write, answer: &impl Serialize) -> Result<ExitCode, Error> {
-    let mut line = Zeroizing::new(serde_json::to_vec(answer).map_err(|error| Error::Output(error.into()))?);
+    let mut line =
+        Zeroizing::new(serde_json::to_vec(answer).map_err(|error| Error::Output(error.into()))?);
     line.push(b'\n');
-    output.write_all(&line).and_then(|()| output.flush()).map_err(Error::Output)?;
+    output
+        .write_all(&line)
+        .and_then(|()| output.flush())
+        .map_err(Error::Output)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -57,16 +62,36 @@ mod tests {
     #[test]
     fn a_message_is_read_whole_up_to_its_limit_and_no_further() {
         let text: Vec<u8> = (0..=u8::MAX).cycle().take(200_000).collect();
-        for length in [0, 1, FIRST_ROOM - 1, FIRST_ROOM, FIRST_ROOM + 1, 4 * FIRST_ROOM, 100_000] {
+        for length in [
+            0,
+            1,
+            FIRST_ROOM - 1,
+            FIRST_ROOM,
+            FIRST_ROOM + 1,
+            4 * FIRST_ROOM,
+            100_000,
+        ] {
             for limit in [length, length + 1, 150_000] {
-                assert_eq!(*message(&text[..length], limit).unwrap(), text[..length], "{length} of {limit}");
+                assert_eq!(
+                    *message(&text[..length], limit).unwrap(),
+                    text[..length],
+                    "{length} of {limit}"
+                );
             }
-            assert_eq!(*message(Slowly(&text[..length]), 100_000).unwrap(), text[..length]);
+            assert_eq!(
+                *message(Slowly(&text[..length]), 100_000).unwrap(),
+                text[..length]
+            );
         }
         for limit in [0, 1, FIRST_ROOM - 1, FIRST_ROOM, FIRST_ROOM + 1, 100_000] {
             let said = message(&text[..=limit], limit).unwrap_err().to_string();
             assert_eq!(said, format!("stdin holds more than {limit} bytes"));
-            assert_eq!(message(std::io::repeat(b'x'), limit).unwrap_err().to_string(), said);
+            assert_eq!(
+                message(std::io::repeat(b'x'), limit)
+                    .unwrap_err()
+                    .to_string(),
+                said
+            );
         }
     }
 }

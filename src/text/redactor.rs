@@ -62,13 +62,20 @@ impl Redactor {
         // A form may be the beginning of another.
         forms.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
-        Self { forms, pieces, sizes }
+        Self {
+            forms,
+            pieces,
+            sizes,
+        }
     }
 
     /// The text without a secret, and without any piece of one that is long enough to be known, whatever is between its letters and
     /// whatever their case.
     pub(crate) fn redact(&self, text: &str) -> String {
-        let whole = self.forms.iter().fold(text.to_owned(), |text, form| text.replace(form, "…"));
+        let whole = self
+            .forms
+            .iter()
+            .fold(text.to_owned(), |text, form| text.replace(form, "…"));
         self.without_pieces(&whole)
     }
 
@@ -114,12 +121,23 @@ struct Letters {
 impl Letters {
     fn of(text: &str) -> Self {
         let mut units: Vec<(u8, Range<usize>)> = Vec::with_capacity(text.len());
-        for (at, c) in text.char_indices().filter(|(_, c)| c.is_ascii() || c.is_alphanumeric() && is_drawn(*c)) {
-            units.extend(c.encode_utf8(&mut [0; 4]).bytes().map(|byte| (byte, at..at + c.len_utf8())));
+        for (at, c) in text
+            .char_indices()
+            .filter(|(_, c)| c.is_ascii() || c.is_alphanumeric() && is_drawn(*c))
+        {
+            units.extend(
+                c.encode_utf8(&mut [0; 4])
+                    .bytes()
+                    .map(|byte| (byte, at..at + c.len_utf8())),
+            );
         }
         // An escape may be escaped itself.
-        let units = decoded(&decoded(&units)).into_iter().filter(|(byte, _)| byte.is_ascii_alphanumeric() || !byte.is_ascii());
-        let (bytes, places) = units.map(|(byte, place)| (byte.to_ascii_lowercase(), place)).unzip();
+        let units = decoded(&decoded(&units))
+            .into_iter()
+            .filter(|(byte, _)| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+        let (bytes, places) = units
+            .map(|(byte, place)| (byte.to_ascii_lowercase(), place))
+            .unzip();
         Self { bytes, places }
     }
 }
@@ -144,10 +162,14 @@ fn decoded(units: &[(u8, Range<usize>)]) -> Vec<(u8, Range<usize>)> {
 /// The length of the escape with which a text begins, and the bytes that it means: `%XX`, `\xXX`, `\uXXXX`, `&#N;`, `&#xN;`. What means
 /// white space, such as `\n` and `&nbsp;`, and the `0x` of a byte mean nothing.
 fn escape(text: &[u8]) -> Option<(usize, Vec<u8>)> {
-    let number = |digits: &[u8], radix: u32| u32::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok();
+    let number = |digits: &[u8], radix: u32| {
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()
+    };
     let character = |code: u32| char::from_u32(code).map(|c| c.to_string().into_bytes());
     let hex = |from: usize, to: usize| {
-        let digits = text.get(from..to).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        let digits = text
+            .get(from..to)
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
         number(digits, 16)
     };
     match text {
@@ -173,13 +195,26 @@ fn escape(text: &[u8]) -> Option<(usize, Vec<u8>)> {
 /// A secret as it is and backwards, in hexadecimal, in base32 and base64 at any place of an encoded text, and in base64 twice; the first of
 /// them in UTF-16, too. Case and what stands between letters do not matter.
 fn spellings(secret: &str) -> Vec<String> {
-    let base64 = |bytes: &[u8], before| own_digits(&encode([&[0; 2][..before], bytes].concat()), before, 6);
-    let base32 = |bytes: &[u8], before| own_digits(&in_base32(&[&[0; 4][..before], bytes].concat()), before, 5);
+    let base64 =
+        |bytes: &[u8], before| own_digits(&encode([&[0; 2][..before], bytes].concat()), before, 6);
+    let base32 = |bytes: &[u8], before| {
+        own_digits(&in_base32(&[&[0; 4][..before], bytes].concat()), before, 5)
+    };
     let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let once = encode(secret);
     let once_for_urls = once.replace('+', "-").replace('/', "_");
-    let mut all = vec![secret.to_owned(), secret.chars().rev().collect(), in_hex(secret.as_bytes()), in_hex(&wide)];
-    for bytes in [secret.as_bytes(), &wide, once.as_bytes(), once_for_urls.as_bytes()] {
+    let mut all = vec![
+        secret.to_owned(),
+        secret.chars().rev().collect(),
+        in_hex(secret.as_bytes()),
+        in_hex(&wide),
+    ];
+    for bytes in [
+        secret.as_bytes(),
+        &wide,
+        once.as_bytes(),
+        once_for_urls.as_bytes(),
+    ] {
         all.extend((0..3).map(|before| base64(bytes, before)));
     }
     all.extend((0..5).map(|before| base32(secret.as_bytes(), before)));
@@ -193,14 +228,25 @@ fn own_digits(encoded: &str, before: usize, bits: usize) -> String {
 }
 
 fn in_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// RFC 4648, section 6, without padding.
 fn in_base32(bytes: &[u8]) -> String {
-    let digit = |five: &[u8]| five.iter().fold(0, |digit, bit| digit << 1 | usize::from(*bit)) << (5 - five.len());
-    let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
-    bits.chunks(5).map(|five| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[digit(five)])).collect()
+    let digit = |five: &[u8]| {
+        five.iter()
+            .fold(0, |digit, bit| digit << 1 | usize::from(*bit))
+            << (5 - five.len())
+    };
+    let bits: Vec<u8> = bytes
+        .iter()
+        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
+        .collect();
+    bits.chunks(5)
+        .map(|five| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[digit(five)]))
+        .collect()
 }
 
 /// How a secret may be written: as it is, made visible, in hexadecimal, and in base64, alone or behind a user name and a colon; each as it is,
@@ -216,7 +262,13 @@ fn forms(secret: &str) -> Vec<String> {
         let encoded: String = byte_serialize(form.as_bytes()).collect();
         let json = serde_json::Value::from(form.as_str()).to_string();
         let json = json[1..json.len() - 1].to_owned();
-        [lower_escapes(&encoded), encoded, json.replace('/', r"\/"), json, form]
+        [
+            lower_escapes(&encoded),
+            encoded,
+            json.replace('/', r"\/"),
+            json,
+            form,
+        ]
     };
     plain.into_iter().flat_map(written).collect()
 }
@@ -227,17 +279,32 @@ fn in_base64(secret: &str, before: usize) -> [String; 6] {
     let encoded = encode([vec![0; before], secret.as_bytes().to_vec()].concat());
     let own = &encoded[(before * 8).div_ceil(6)..];
     let bare = own.trim_end_matches('=');
-    let sure = if bare.len() < own.len() { &bare[..bare.len() - 1] } else { bare };
+    let sure = if bare.len() < own.len() {
+        &bare[..bare.len() - 1]
+    } else {
+        bare
+    };
     let of_urls = |form: &str| form.replace('+', "-").replace('/', "_");
-    [own.to_owned(), bare.to_owned(), sure.to_owned(), of_urls(own), of_urls(bare), of_urls(sure)]
+    [
+        own.to_owned(),
+        bare.to_owned(),
+        sure.to_owned(),
+        of_urls(own),
+        of_urls(bare),
+        of_urls(sure),
+    ]
 }
 
 /// `%7E` and `%7e` are the same.
 fn lower_escapes(encoded: &str) -> String {
-    let parts = encoded.split('%').enumerate().map(|(at, part)| match part.get(..2).filter(|_| at > 0) {
-        Some(digits) => format!("%{}{}", digits.to_ascii_lowercase(), &part[2..]),
-        None => part.to_owned(),
-    });
+    let parts =
+        encoded
+            .split('%')
+            .enumerate()
+            .map(|(at, part)| match part.get(..2).filter(|_| at > 0) {
+                Some(digits) => format!("%{}{}", digits.to_ascii_lowercase(), &part[2..]),
+                None => part.to_owned(),
+            });
     parts.collect()
 }
 
@@ -252,29 +319,70 @@ mod tests {
     #[test]
     fn a_secret_in_pieces_is_left_out_as_one_that_is_whole() {
         let secret = "0.AbCdEfGhIjKlMnOpQrStUvWxYz/0123456789~abcdefghijklmnopqrstuvwxyz";
-        let lines = |size: usize| secret.as_bytes().chunks(size).map(|it| std::str::from_utf8(it).unwrap()).collect::<Vec<_>>();
+        let lines = |size: usize| {
+            secret
+                .as_bytes()
+                .chunks(size)
+                .map(|it| std::str::from_utf8(it).unwrap())
+                .collect::<Vec<_>>()
+        };
         for (text, left) in [
             (format!("you sent {secret}, no"), "you sent …, no"),
             (format!("you sent x={}", &secret[5..40]), "you sent x=…~"),
             (format!("sent\n{}\nno", lines(20).join("\n")), "sent\n…\nno"),
             (format!("sent {} no", lines(1).join(" ")), "sent … no"),
-            (format!("sent {} no", lines(3).join("\u{200b}")), "sent … no"),
-            (format!("sent {}", &byte_serialize(secret.as_bytes()).collect::<String>()[4..41]), "sent …"),
-            (format!("Basic {}", encode(format!("<token>:{secret}"))), "Basic PHRva2VuPjo…"),
-            (format!("Basic {}", encode(format!("a:{secret}")).trim_end_matches('=')), "Basic YTo…"),
+            (
+                format!("sent {} no", lines(3).join("\u{200b}")),
+                "sent … no",
+            ),
+            (
+                format!(
+                    "sent {}",
+                    &byte_serialize(secret.as_bytes()).collect::<String>()[4..41]
+                ),
+                "sent …",
+            ),
+            (
+                format!("Basic {}", encode(format!("<token>:{secret}"))),
+                "Basic PHRva2VuPjo…",
+            ),
+            (
+                format!(
+                    "Basic {}",
+                    encode(format!("a:{secret}")).trim_end_matches('=')
+                ),
+                "Basic YTo…",
+            ),
             (format!("sent {}", encode(secret)), "sent …"),
-            (format!("sent {} to", encode(format!("ab:{secret}:z")).replace('+', "-").replace('/', "_")), "sent YWI6…Ono= to"),
-            (format!("sent {}", encode(secret).replace('=', "%3D")), "sent …"),
+            (
+                format!(
+                    "sent {} to",
+                    encode(format!("ab:{secret}:z"))
+                        .replace('+', "-")
+                        .replace('/', "_")
+                ),
+                "sent YWI6…Ono= to",
+            ),
+            (
+                format!("sent {}", encode(secret).replace('=', "%3D")),
+                "sent …",
+            ),
             (format!("sent {}", hex(secret)), "sent …"),
             (format!("sent {}", hex(secret).to_uppercase()), "sent …"),
             (format!("sent {}", secret.replace('/', "\\/")), "sent …"),
-            ("AbCdEfGhIjKlMnO is too short to be known".to_owned(), "AbCdEfGhIjKlMnO is too short to be known"),
+            (
+                "AbCdEfGhIjKlMnO is too short to be known".to_owned(),
+                "AbCdEfGhIjKlMnO is too short to be known",
+            ),
             ("é no piece of it, ü".to_owned(), "é no piece of it, ü"),
         ] {
             assert_eq!(Redactor::new([secret]).redact(&text), left, "{text}");
         }
         assert_eq!(Redactor::new([]).redact("a word"), "a word");
-        assert_eq!(Redactor::new(["", "a+b"]).redact("612b62 YSti a%2Bb"), "612b62 YSti …");
+        assert_eq!(
+            Redactor::new(["", "a+b"]).redact("612b62 YSti a%2Bb"),
+            "612b62 YSti …"
+        );
     }
 
     /// Every second byte of text in the encoding of Windows is zero.
@@ -287,13 +395,19 @@ mod tests {
     }
 
     fn joined(text: &str, size: usize, separator: &str) -> String {
-        let pieces = text.as_bytes().chunks(size).map(|it| std::str::from_utf8(it).unwrap());
+        let pieces = text
+            .as_bytes()
+            .chunks(size)
+            .map(|it| std::str::from_utf8(it).unwrap());
         pieces.collect::<Vec<_>>().join(separator)
     }
 
     #[test]
     fn a_secret_in_another_spelling_is_left_out() {
-        for secret in ["0.AbCdEfGhIjKlMnOpQrStUvWxYz/0123456789~abcdefghij-klmnopqrst.uvwxyz+Q", "hunter2-Sesame~oPen"] {
+        for secret in [
+            "0.AbCdEfGhIjKlMnOpQrStUvWxYz/0123456789~abcdefghij-klmnopqrst.uvwxyz+Q",
+            "hunter2-Sesame~oPen",
+        ] {
             let redactor = Redactor::new([secret]);
             for spelt in [
                 each(secret, |byte| format!("%{byte:02x}")),
@@ -308,7 +422,16 @@ mod tests {
                 each(secret, |byte| format!("0x{byte:02x}, ")),
                 each(secret, |byte| format!(r"{}\0", char::from(byte))),
                 each(secret, |byte| format!("{}%00", char::from(byte))),
-                hex(secret).char_indices().map(|(at, c)| if at % 2 == 0 { c.to_ascii_uppercase() } else { c }).collect(),
+                hex(secret)
+                    .char_indices()
+                    .map(|(at, c)| {
+                        if at % 2 == 0 {
+                            c.to_ascii_uppercase()
+                        } else {
+                            c
+                        }
+                    })
+                    .collect(),
                 secret.chars().rev().collect(),
                 secret.to_lowercase(),
                 secret.to_uppercase(),
@@ -316,7 +439,12 @@ mod tests {
                 joined(secret, 2, r"\n"),
                 joined(secret, 1, "&nbsp;"),
                 encode(encode(secret)),
-                encode(encode(secret).replace('+', "-").replace('/', "_").trim_end_matches('=')),
+                encode(
+                    encode(secret)
+                        .replace('+', "-")
+                        .replace('/', "_")
+                        .trim_end_matches('='),
+                ),
                 joined(&encode(encode(secret)), 7, " "),
                 in_base32(secret.as_bytes()),
                 in_base32(format!("ab{secret}").as_bytes()).to_lowercase(),
@@ -324,12 +452,22 @@ mod tests {
                 encode([&[0][..], &in_utf16(secret)].concat()),
             ] {
                 let shown = redactor.redact(&format!("sent {spelt} no"));
-                let rest = shown.strip_prefix("sent ").and_then(|shown| shown.strip_suffix(" no")).unwrap();
-                assert!(rest.contains('…') && rest.chars().filter(|c| c.is_alphanumeric()).count() < 6, "{spelt}: {shown}");
+                let rest = shown
+                    .strip_prefix("sent ")
+                    .and_then(|shown| shown.strip_suffix(" no"))
+                    .unwrap();
+                assert!(
+                    rest.contains('…') && rest.chars().filter(|c| c.is_alphanumeric()).count() < 6,
+                    "{spelt}: {shown}"
+                );
             }
         }
-        let text = "the words of 0.AbCdEf and AbCd-EfGh/IjKl.MnO stay, as do %41, &amp; and \\u0041";
-        assert_eq!(Redactor::new(["0.AbCdEfGhIjKlMnOpQrStUvWxYz"]).redact(text), text);
+        let text =
+            "the words of 0.AbCdEf and AbCd-EfGh/IjKl.MnO stay, as do %41, &amp; and \\u0041";
+        assert_eq!(
+            Redactor::new(["0.AbCdEfGhIjKlMnOpQrStUvWxYz"]).redact(text),
+            text
+        );
     }
 
     #[test]
@@ -337,7 +475,10 @@ mod tests {
         let (before, after) = ("abcdefghijklmno", "pqrstuvwxyz0123");
         // Both characters begin with E0 and end with B9.
         let redactor = Redactor::new([&*format!("{before}\u{939}{after}")]);
-        assert_eq!(redactor.redact(&format!("{before}\u{979}{after} no")), "…… no");
+        assert_eq!(
+            redactor.redact(&format!("{before}\u{979}{after} no")),
+            "…… no"
+        );
     }
 
     proptest::proptest! {

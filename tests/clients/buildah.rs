@@ -10,7 +10,10 @@ fn buildah_builds_on_what_it_pushed_before_under_either_user_name() {
         let world = World::new();
         let lines = [
             "buildah from --name first scratch".into(),
-            format!("buildah add first {} /", image::archive(&world.home).display()),
+            format!(
+                "buildah add first {} /",
+                image::archive(&world.home).display()
+            ),
             "buildah commit first contoso.azurecr.io/app:1".into(),
             "buildah push contoso.azurecr.io/app:1".into(),
             "buildah rm first".into(),
@@ -21,7 +24,9 @@ fn buildah_builds_on_what_it_pushed_before_under_either_user_name() {
             "buildah push contoso.azurecr.io/app:2".into(),
         ];
         for line in lines {
-            world.run_with(&line, &[("ACRSCOPED_USERNAME", username)]).succeeds();
+            world
+                .run_with(&line, &[("ACRSCOPED_USERNAME", username)])
+                .succeeds();
         }
         world.assert_only_registry_tokens();
     }

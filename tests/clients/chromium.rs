@@ -28,22 +28,36 @@ impl Chromium {
         std::fs::create_dir_all(&store).expect("our folder");
         let store = format!("sql:{}", store.display());
         let ca = world.home.path("ca.pem").display().to_string();
-        for args in [&["-N", "--empty-password"][..], &["-A", "-n", "simulator", "-t", "C,,", "-i", &ca]] {
+        for args in [
+            &["-N", "--empty-password"][..],
+            &["-A", "-n", "simulator", "-t", "C,,", "-i", &ca],
+        ] {
             let mut certutil = world.home.command("certutil");
             certutil.args(["-d", &store]).args(args);
             run(certutil, "", LIMIT).succeeds();
         }
         let mut command = contained(&world.home, "chromedriver");
-        command.arg("--port=0").env("HOME", &folder).env("XDG_CONFIG_HOME", folder.join("config"));
+        command
+            .arg("--port=0")
+            .env("HOME", &folder)
+            .env("XDG_CONFIG_HOME", folder.join("config"));
         let mut server = Server::start(&mut command, folder.join("log"));
         let port = server.when("chromedriver", |log| {
             let (_, rest) = log.split_once("started successfully on port ")?;
             rest.split_once('.')?.0.parse::<u16>().ok()
         });
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let client = Client::builder().no_proxy().build().expect("a client");
         let session = format!("http://127.0.0.1:{port}/session");
-        let mut chromium = Self { session, client, runtime, _server: server };
+        let mut chromium = Self {
+            session,
+            client,
+            runtime,
+            _server: server,
+        };
         let args = [
             "--headless".to_owned(),
             "--no-sandbox".to_owned(),
@@ -62,7 +76,11 @@ impl Chromium {
             "",
             Some(&json!({"capabilities": {"alwaysMatch": {"browserName": "chrome", "goog:chromeOptions": options}}})),
         );
-        chromium.session = format!("{}/{}", chromium.session, answer["sessionId"].as_str().expect("a session"));
+        chromium.session = format!(
+            "{}/{}",
+            chromium.session,
+            answer["sessionId"].as_str().expect("a session")
+        );
         chromium
     }
 
@@ -73,12 +91,20 @@ impl Chromium {
 
     /// Presses the button of this id.
     pub(crate) fn press(&self, id: &str) {
-        self.ask(Method::POST, &format!("/element/{}/click", self.element(id)), Some(&json!({})));
+        self.ask(
+            Method::POST,
+            &format!("/element/{}/click", self.element(id)),
+            Some(&json!({})),
+        );
     }
 
     /// Types into the field of this id.
     pub(crate) fn type_into(&self, id: &str, text: &str) {
-        self.ask(Method::POST, &format!("/element/{}/value", self.element(id)), Some(&json!({"text": text})));
+        self.ask(
+            Method::POST,
+            &format!("/element/{}/value", self.element(id)),
+            Some(&json!({"text": text})),
+        );
     }
 
     /// Waits for the page with this heading: after a click the browser shows the page before, and then none, for a while.
@@ -96,7 +122,8 @@ impl Chromium {
     /// What somebody reads in the first of these elements.
     #[track_caller]
     pub(crate) fn text(&self, selector: &str) -> String {
-        self.read(selector).unwrap_or_else(|error| panic!("{selector}: {error}"))
+        self.read(selector)
+            .unwrap_or_else(|error| panic!("{selector}: {error}"))
     }
 
     /// Closes the window, as people do.
@@ -106,32 +133,49 @@ impl Chromium {
 
     #[track_caller]
     fn element(&self, id: &str) -> String {
-        self.found(&format!("#{id}")).unwrap_or_else(|error| panic!("{id}: {error}"))
+        self.found(&format!("#{id}"))
+            .unwrap_or_else(|error| panic!("{id}: {error}"))
     }
 
     fn found(&self, selector: &str) -> Result<String, String> {
-        let found = self.try_ask(Method::POST, "/element", Some(&json!({"using": "css selector", "value": selector})))?;
+        let found = self.try_ask(
+            Method::POST,
+            "/element",
+            Some(&json!({"using": "css selector", "value": selector})),
+        )?;
         Ok(found[ELEMENT].as_str().expect("an element").to_owned())
     }
 
     fn read(&self, selector: &str) -> Result<String, String> {
-        let text = self.try_ask(Method::GET, &format!("/element/{}/text", self.found(selector)?), None)?;
+        let text = self.try_ask(
+            Method::GET,
+            &format!("/element/{}/text", self.found(selector)?),
+            None,
+        )?;
         Ok(text.as_str().expect("a text").to_owned())
     }
 
     #[track_caller]
     fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Value {
-        self.try_ask(method, path, body).unwrap_or_else(|error| panic!("{path}: {error}"))
+        self.try_ask(method, path, body)
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     /// What chromedriver answers, or the word for what it cannot do.
     fn try_ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, String> {
-        let mut request = self.client.request(method, format!("{}{path}", self.session));
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.session));
         if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body.to_string());
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
         }
-        let answered = self.runtime.block_on(async { request.send().await?.bytes().await });
-        let answer: Value = serde_json::from_slice(&answered.expect("chromedriver")).expect("its JSON");
+        let answered = self
+            .runtime
+            .block_on(async { request.send().await?.bytes().await });
+        let answer: Value =
+            serde_json::from_slice(&answered.expect("chromedriver")).expect("its JSON");
         match answer["value"]["error"].as_str() {
             Some(_) => Err(format!("{:#}", answer["value"])),
             None => Ok(answer["value"].clone()),

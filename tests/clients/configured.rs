@@ -19,7 +19,10 @@ fn world() -> World {
 fn run_bare(world: &World, line: &str) -> Answer {
     let mut words = line.split_whitespace();
     let mut command = world.client(words.next().expect("a program"));
-    command.args(words).env_remove("DOCKER_CONFIG").env_remove("REGISTRY_AUTH_FILE");
+    command
+        .args(words)
+        .env_remove("DOCKER_CONFIG")
+        .env_remove("REGISTRY_AUTH_FILE");
     run(command, "", LIMIT)
 }
 
@@ -28,7 +31,10 @@ fn run_bare(world: &World, line: &str) -> Answer {
 fn skopeo_and_podman_ask_the_helper_after_one_command() {
     let world = world();
     let layout = image::layout(&world.home);
-    let push = format!("skopeo copy oci:{} docker://{REGISTRY}/app:1", layout.display());
+    let push = format!(
+        "skopeo copy oci:{} docker://{REGISTRY}/app:1",
+        layout.display()
+    );
     run_bare(&world, &push).fails();
     run_bare(&world, &format!("{PROGRAM} configure {REGISTRY}")).succeeds();
     run_bare(&world, &push).succeeds();
@@ -44,13 +50,29 @@ fn a_former_login_that_goes_before_the_helper_is_told_with_what_removes_it() {
     let world = world();
     // As `podman login` leaves it when nothing is said: `ZXhhbXBsZTpleGFtcGxl` is `example:example`.
     let login = format!(r#"{{"auths":{{"{REGISTRY}":{{"auth":"ZXhhbXBsZTpleGFtcGxl"}}}}}}"#);
-    let file = world.home.write("run/containers/auth.json", login).display().to_string();
-    let told = run_bare(&world, &format!("{PROGRAM} configure {REGISTRY} --plain")).succeeds().stdout;
+    let file = world
+        .home
+        .write("run/containers/auth.json", login)
+        .display()
+        .to_string();
+    let told = run_bare(&world, &format!("{PROGRAM} configure {REGISTRY} --plain"))
+        .succeeds()
+        .stdout;
     let logout = format!("podman logout --authfile {file} {REGISTRY}");
     let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(told.contains("goes before helpers in files that are read later"), "{told}");
-    assert!(told.contains(&format!("hint: `{logout}` removes it")), "{told}");
-    let who = || run_bare(&world, &format!("skopeo login --get-login {REGISTRY}")).succeeds().stdout;
+    assert!(
+        told.contains("goes before helpers in files that are read later"),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("hint: `{logout}` removes it")),
+        "{told}"
+    );
+    let who = || {
+        run_bare(&world, &format!("skopeo login --get-login {REGISTRY}"))
+            .succeeds()
+            .stdout
+    };
     assert_eq!(who().trim(), "example");
     run_bare(&world, &logout).succeeds();
     assert_eq!(who().trim(), "00000000-0000-0000-0000-000000000000");
@@ -62,10 +84,19 @@ fn docker_asks_the_helper_after_one_command() {
     let docker = Docker::within(world());
     docker.import(&format!("{REGISTRY}/app:1"));
     docker.run(&format!("push {REGISTRY}/app:1")).fails();
-    docker.world.run(&format!("{PROGRAM} configure --all")).succeeds();
+    docker
+        .world
+        .run(&format!("{PROGRAM} configure --all"))
+        .succeeds();
     docker.run(&format!("push {REGISTRY}/app:1")).succeeds();
-    docker.world.run(&format!("{PROGRAM} configure --remove")).succeeds();
-    docker.world.run(&format!("{PROGRAM} configure {REGISTRY}")).succeeds();
+    docker
+        .world
+        .run(&format!("{PROGRAM} configure --remove"))
+        .succeeds();
+    docker
+        .world
+        .run(&format!("{PROGRAM} configure {REGISTRY}"))
+        .succeeds();
     docker.run(&format!("push {REGISTRY}/app:1")).succeeds();
     docker.world.assert_only_registry_tokens();
 }

@@ -22,7 +22,10 @@ impl Docker {
     pub(crate) fn within(mut world: World) -> Self {
         let daemon = start_daemon(&world);
         world.set("DOCKER_HOST", host(&world));
-        Self { world, _daemon: daemon }
+        Self {
+            world,
+            _daemon: daemon,
+        }
     }
 
     /// Runs the docker command line.
@@ -50,12 +53,19 @@ impl Docker {
 
     /// Makes an image that is only here.
     pub(crate) fn import(&self, name: &str) {
-        self.run(&format!("import {} {name}", image::archive(&self.world.home).display())).succeeds();
+        self.run(&format!(
+            "import {} {name}",
+            image::archive(&self.world.home).display()
+        ))
+        .succeeds();
     }
 
     /// Writes a folder with a Dockerfile that adds a layer to an image of the registry.
     pub(crate) fn build_context(&self, base: &str) -> String {
-        self.world.home.write("context/Dockerfile", format!("FROM {base}\nCOPY Dockerfile /Dockerfile\n"));
+        self.world.home.write(
+            "context/Dockerfile",
+            format!("FROM {base}\nCOPY Dockerfile /Dockerfile\n"),
+        );
         self.world.home.path("context").display().to_string()
     }
 }
@@ -69,9 +79,21 @@ pub(crate) fn host(world: &World) -> String {
 pub(crate) fn start_daemon(world: &World) -> Server {
     let socket = world.home.path("docker.sock");
     let mut command = contained(&world.home, "dockerd");
-    command.args(["--iptables=false", "--ip-forward=false", "--bridge=none", "--storage-driver=vfs"]);
-    command.arg("--host").arg(host(world)).args(["--group", &world.person.id().to_string()]);
-    for (option, name) in [("--data-root", "dockerd"), ("--exec-root", "run/dockerd"), ("--pidfile", "dockerd.pid")] {
+    command.args([
+        "--iptables=false",
+        "--ip-forward=false",
+        "--bridge=none",
+        "--storage-driver=vfs",
+    ]);
+    command
+        .arg("--host")
+        .arg(host(world))
+        .args(["--group", &world.person.id().to_string()]);
+    for (option, name) in [
+        ("--data-root", "dockerd"),
+        ("--exec-root", "run/dockerd"),
+        ("--pidfile", "dockerd.pid"),
+    ] {
         command.arg(option).arg(world.home.path(name));
     }
     connect(&mut command, &world.simulator);
@@ -87,11 +109,23 @@ fn docker_pushes_and_pulls_under_either_user_name() {
     for username in ["guid", "token"] {
         let docker = Docker::new();
         docker.import("contoso.azurecr.io/app:1");
-        for line in ["push contoso.azurecr.io/app:1", "rmi contoso.azurecr.io/app:1", "pull contoso.azurecr.io/app:1"] {
-            docker.run_with(line, &[("ACRSCOPED_USERNAME", username)]).succeeds();
+        for line in [
+            "push contoso.azurecr.io/app:1",
+            "rmi contoso.azurecr.io/app:1",
+            "pull contoso.azurecr.io/app:1",
+        ] {
+            docker
+                .run_with(line, &[("ACRSCOPED_USERNAME", username)])
+                .succeeds();
         }
-        docker.run("image inspect contoso.azurecr.io/app:1").succeeds();
-        assert_eq!(docker.world.exchanges(), 2, "one for the push, one for the pull");
+        docker
+            .run("image inspect contoso.azurecr.io/app:1")
+            .succeeds();
+        assert_eq!(
+            docker.world.exchanges(),
+            2,
+            "one for the push, one for the pull"
+        );
         docker.world.assert_only_registry_tokens();
     }
 }
@@ -103,10 +137,16 @@ fn docker_logs_in_with_what_the_helper_has_and_out_again() {
     let login = docker.run("login contoso.azurecr.io").succeeds();
     assert!(login.stdout.contains("Login Succeeded"), "{login:#?}");
     docker.run("logout contoso.azurecr.io").succeeds();
-    let config = std::fs::read_to_string(docker.world.home.path("docker/config.json")).expect("written before");
+    let config = std::fs::read_to_string(docker.world.home.path("docker/config.json"))
+        .expect("written before");
     let config: serde_json::Value = serde_json::from_str(&config).expect("written by docker");
     assert_eq!(config["credHelpers"]["contoso.azurecr.io"], "acrscoped");
-    assert!(config["auths"].as_object().is_none_or(serde_json::Map::is_empty), "{config}");
+    assert!(
+        config["auths"]
+            .as_object()
+            .is_none_or(serde_json::Map::is_empty),
+        "{config}"
+    );
     docker.world.assert_only_registry_tokens();
 }
 
@@ -125,7 +165,9 @@ fn the_legacy_builder_finds_its_base_image_through_the_helper() {
     let docker = Docker::new();
     docker.publish("contoso.azurecr.io/base:1");
     let context = docker.build_context("contoso.azurecr.io/base:1");
-    docker.run_with(&format!("build {context}"), &[("DOCKER_BUILDKIT", "0")]).succeeds();
+    docker
+        .run_with(&format!("build {context}"), &[("DOCKER_BUILDKIT", "0")])
+        .succeeds();
     docker.world.assert_only_registry_tokens();
 }
 
@@ -135,14 +177,19 @@ fn the_legacy_builder_finds_its_base_image_through_the_helper() {
 fn the_legacy_builder_finds_its_base_image_through_a_helper_for_all_registries() {
     let docker = Docker::new();
     docker.publish("contoso.azurecr.io/base:1");
-    docker.world.home.write("docker/config.json", r#"{"credsStore":"acrscoped"}"#);
+    docker
+        .world
+        .home
+        .write("docker/config.json", r#"{"credsStore":"acrscoped"}"#);
     let context = docker.build_context("contoso.azurecr.io/base:1");
     // A user namespace has a user keyring of its own, so that root's is left alone.
     let mut shell = docker.world.client("unshare");
     shell
         .args(["--user", "--map-root-user", "sh", "-ec"])
         .arg(format!("docker pull contoso.azurecr.io/base:1 && docker rmi contoso.azurecr.io/base:1 && docker build {context}"));
-    shell.env("DOCKER_BUILDKIT", "0").env("ACRSCOPED_CACHE", "keyutils");
+    shell
+        .env("DOCKER_BUILDKIT", "0")
+        .env("ACRSCOPED_CACHE", "keyutils");
     run(shell, "", LIMIT).succeeds();
     docker.world.assert_only_registry_tokens();
 }

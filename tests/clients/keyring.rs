@@ -16,7 +16,13 @@ impl Keyring {
         let socket = world.home.path("run/bus");
         let address = bus_address(&socket);
         let mut command = world.client("dbus-daemon");
-        command.args(["--session", "--nofork", "--nopidfile", "--address", &address]);
+        command.args([
+            "--session",
+            "--nofork",
+            "--nopidfile",
+            "--address",
+            &address,
+        ]);
         let mut bus = Server::start(&mut command, world.home.path("bus.log"));
         bus.when("session bus", |_| socket.exists().then_some(()));
         world.set("DBUS_SESSION_BUS_ADDRESS", address);
@@ -29,14 +35,18 @@ impl Keyring {
         ]);
         let mut daemon = Server::start(&mut command, world.home.path("keyring.log"));
         daemon.when("keyring", |_| is_unlocked(world).then_some(()));
-        Self { _daemon: daemon, _bus: bus }
+        Self {
+            _daemon: daemon,
+            _bus: bus,
+        }
     }
 }
 
 /// Whether there is a keyring to write to (Secret Service specification, `Collection.Locked`). The question must not have the bus start
 /// a keyring by itself.
 fn is_unlocked(world: &World) -> bool {
-    let has_owner = "org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets";
+    let has_owner =
+        "org.freedesktop.DBus / org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets";
     let locked = "org.freedesktop.secrets /org/freedesktop/secrets/collection/login org.freedesktop.DBus.Properties.Get \
                   string:org.freedesktop.Secret.Collection string:Locked";
     ask_bus(world, has_owner).contains("true") && ask_bus(world, locked).contains("false")
@@ -44,5 +54,9 @@ fn is_unlocked(world: &World) -> bool {
 
 /// The answer to one method call: destination, path, method, arguments.
 fn ask_bus(world: &World, call: &str) -> String {
-    world.run(&format!("dbus-send --session --print-reply=literal --type=method_call --dest={call}")).stdout
+    world
+        .run(&format!(
+            "dbus-send --session --print-reply=literal --type=method_call --dest={call}"
+        ))
+        .stdout
 }

@@ -32,12 +32,23 @@ impl Person {
         std::fs::remove_file(home.path("bin/docker-credential-acrscoped")).expect("a link of ours");
         home.install(&binary(), "bin/docker-credential-acrscoped");
         let folder = home.path("home");
-        home.write("etc/passwd", format!("root:x:0:0::/root:/bin/sh\nsomebody:x:{id}:{id}::{}:/bin/sh\n", folder.display()));
+        home.write(
+            "etc/passwd",
+            format!(
+                "root:x:0:0::/root:/bin/sh\nsomebody:x:{id}:{id}::{}:/bin/sh\n",
+                folder.display()
+            ),
+        );
         let range = format!("somebody:{}:65536\n", 0x6000_0000 + id % 0x1000 * 0x1_0000);
         home.write("etc/subuid", &range);
         home.write("etc/subgid", &range);
-        let view = format!("for file in {}/*; do mount --bind $file /etc/${{file##*/}}; done\n", home.path("etc").display());
-        Self { user: Some(User { id, view }) }
+        let view = format!(
+            "for file in {}/*; do mount --bind $file /etc/${{file##*/}}; done\n",
+            home.path("etc").display()
+        );
+        Self {
+            user: Some(User { id, view }),
+        }
     }
 
     /// The uid.
@@ -51,7 +62,9 @@ impl Person {
         command.args(&CONTAINED[1..]);
         if let Some(User { id, view }) = &self.user {
             let id = id.to_string();
-            command.args(["sh", "-ec"]).arg(format!("{view}exec \"$0\" \"$@\""));
+            command
+                .args(["sh", "-ec"])
+                .arg(format!("{view}exec \"$0\" \"$@\""));
             command.args(["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"]);
         }
         command.arg(program);
@@ -66,24 +79,44 @@ impl Person {
             return;
         };
         let installed = az.canonicalize().expect("an installed program");
-        let installed = installed.parent().and_then(Path::parent).expect("a virtual environment");
+        let installed = installed
+            .parent()
+            .and_then(Path::parent)
+            .expect("a virtual environment");
         let seen = home.path("azure-cli");
         std::fs::create_dir(&seen).expect("a new folder");
-        let _ = writeln!(user.view, "mount --bind {} {}", installed.display(), seen.display());
-        home.script("bin/az", &format!("exec {}/bin/python3 -m azure.cli \"$@\"", seen.display()));
+        let _ = writeln!(
+            user.view,
+            "mount --bind {} {}",
+            installed.display(),
+            seen.display()
+        );
+        home.script(
+            "bin/az",
+            &format!("exec {}/bin/python3 -m azure.cli \"$@\"", seen.display()),
+        );
     }
 
     /// Gives everything in the home to its user.
     pub(crate) fn own(&self, home: &Home) {
         let mut chown = home.command("chown");
-        chown.args(["--recursive", "--no-dereference", &format!("{0}:{0}", self.id())]).arg(home.root());
+        chown
+            .args([
+                "--recursive",
+                "--no-dereference",
+                &format!("{0}:{0}", self.id()),
+            ])
+            .arg(home.root());
         run(chown, "", LIMIT).succeeds();
     }
 
     /// Empties the kernel's keyring, if it is that of a user made for the test.
     pub(crate) fn forget(&self, home: &Home) {
         if self.user.is_some() {
-            let _ = self.contained(home, "keyctl").args(["clear", "@u"]).output();
+            let _ = self
+                .contained(home, "keyctl")
+                .args(["clear", "@u"])
+                .output();
         }
     }
 }

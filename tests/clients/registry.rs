@@ -28,7 +28,10 @@ pub(crate) fn start(home: &Home, name: &str, auth: &str) -> (Server, String) {
     let config = home.write(&format!("registry/{name}.yml"), config(auth));
     let mut command = contained(home, "docker-registry");
     // The registry would take the clients' variable for its own setting `auth.file`.
-    command.arg("serve").arg(config).env_remove("REGISTRY_AUTH_FILE");
+    command
+        .arg("serve")
+        .arg(config)
+        .env_remove("REGISTRY_AUTH_FILE");
     let mut server = Server::start(&mut command, home.path(&format!("registry/{name}.log")));
     let address = server.when("registry", |log| {
         let (_, rest) = log.split_once("listening on ")?;
@@ -64,8 +67,14 @@ impl Door {
         match self {
             Self::Open => String::new(),
             Self::Password => {
-                let accounts = home.write("registry/htpasswd", format!("{FOREIGN_USER}:{FOREIGN_HASH}\n"));
-                format!("auth: {{htpasswd: {{realm: foreign, path: {}}}}}\n", accounts.display())
+                let accounts = home.write(
+                    "registry/htpasswd",
+                    format!("{FOREIGN_USER}:{FOREIGN_HASH}\n"),
+                );
+                format!(
+                    "auth: {{htpasswd: {{realm: foreign, path: {}}}}}\n",
+                    accounts.display()
+                )
             }
         }
     }

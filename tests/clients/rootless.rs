@@ -20,7 +20,10 @@ fn world() -> World {
 fn rootless_podman_pushes_and_pulls_with_one_sign_in_kept_in_its_namespace() {
     let world = world();
     let lines = [
-        format!("podman import {} contoso.azurecr.io/app:1", image::archive(&world.home).display()),
+        format!(
+            "podman import {} contoso.azurecr.io/app:1",
+            image::archive(&world.home).display()
+        ),
         "podman push contoso.azurecr.io/app:1".into(),
         "podman rmi contoso.azurecr.io/app:1".into(),
         "podman pull contoso.azurecr.io/app:1".into(),
@@ -37,7 +40,10 @@ fn rootless_buildah_builds_on_what_it_pushed_before() {
     let world = world();
     let lines = [
         "buildah from --name first scratch".into(),
-        format!("buildah add first {} /", image::archive(&world.home).display()),
+        format!(
+            "buildah add first {} /",
+            image::archive(&world.home).display()
+        ),
         "buildah commit first contoso.azurecr.io/app:1".into(),
         "buildah push contoso.azurecr.io/app:1".into(),
         "buildah rm first".into(),
@@ -59,10 +65,15 @@ fn a_second_get_in_the_namespace_of_podman_is_answered_by_its_own_keyring() {
     let outside = world.ask("get", "contoso.azurecr.io").secret();
     let get = "printf contoso.azurecr.io | docker-credential-acrscoped get";
     let inside = format!("id --user; {get}; {get}; docker-credential-acrscoped list");
-    let answer = world.script(&[format!("podman unshare sh -ec '{inside}'")]).succeeds();
+    let answer = world
+        .script(&[format!("podman unshare sh -ec '{inside}'")])
+        .succeeds();
     let lines: Vec<&str> = answer.stdout.lines().collect();
     assert_eq!((lines[0], lines[1]), ("0", lines[2]), "{answer:#?}");
-    assert_eq!(lines[3], format!(r#"{{"contoso.azurecr.io":"{ZERO_GUID}"}}"#));
+    assert_eq!(
+        lines[3],
+        format!(r#"{{"contoso.azurecr.io":"{ZERO_GUID}"}}"#)
+    );
     assert!(!lines[1].contains(&outside), "{answer:#?}");
     assert_eq!(world.exchanges(), 2, "one outside, one inside");
 }
@@ -73,7 +84,9 @@ fn rootless_clients_show_why_there_is_no_credential() {
     let world = world();
     world.take_roles_away();
     for client in ["podman", "buildah"] {
-        let refused = world.run(&format!("{client} pull contoso.azurecr.io/app:1")).fails();
+        let refused = world
+            .run(&format!("{client} pull contoso.azurecr.io/app:1"))
+            .fails();
         assert!(refused.stderr.contains(REFUSED), "{refused:#?}");
     }
 }
@@ -83,7 +96,11 @@ fn rootless_clients_show_why_there_is_no_credential() {
 #[ignore = "needs podman, uidmap and root: run tests/run"]
 fn a_config_file_of_roots_is_believed_outside_and_inside_it_is_said_what_to_do() {
     let mut world = world();
-    let file = world.home.write("settings/config.toml", "username = \"guid\"\n").display().to_string();
+    let file = world
+        .home
+        .write("settings/config.toml", "username = \"guid\"\n")
+        .display()
+        .to_string();
     world.set("ACRSCOPED_CONFIG", file.clone());
     world.ask("get", "contoso.azurecr.io").secret();
     let refused = world.run("podman pull contoso.azurecr.io/app:1").fails();
@@ -92,7 +109,12 @@ fn a_config_file_of_roots_is_believed_outside_and_inside_it_is_said_what_to_do()
          root's files from others')"
     );
     assert!(refused.stderr.contains(&sentence), "{refused:#?}");
-    assert!(refused.stderr.contains("hint: copy it to a folder of your own, and name the copy"), "{refused:#?}");
+    assert!(
+        refused
+            .stderr
+            .contains("hint: copy it to a folder of your own, and name the copy"),
+        "{refused:#?}"
+    );
 }
 
 /// A user has room for 20,000 bytes in the kernel's keyring: about a dozen tokens.
@@ -101,14 +123,26 @@ fn a_config_file_of_roots_is_believed_outside_and_inside_it_is_said_what_to_do()
 fn twenty_registries_of_a_user_cost_one_sign_in_though_the_keyring_has_no_room_for_all() {
     let world = world();
     let hosts: Vec<String> = (0..20).map(|n| format!("r{n:05}.azurecr.io")).collect();
-    world.simulator.change(|settings| settings.registries = hosts.iter().map(|host| Registry::new(host)).collect());
+    world.simulator.change(|settings| {
+        settings.registries = hosts.iter().map(|host| Registry::new(host)).collect();
+    });
     for round in 1..=2 {
         for host in &hosts {
             world.ask("get", host).secret();
         }
         let journal = world.simulator.journal();
-        assert_eq!(journal.iter().filter(|entry| entry.endpoint == Endpoint::EntraToken).count(), 1, "round {round}");
+        assert_eq!(
+            journal
+                .iter()
+                .filter(|entry| entry.endpoint == Endpoint::EntraToken)
+                .count(),
+            1,
+            "round {round}"
+        );
         let exchanges = world.exchanges();
-        assert!(exchanges >= 20 && exchanges <= 20 + (round - 1) * 10, "round {round}: {exchanges}");
+        assert!(
+            exchanges >= 20 && exchanges <= 20 + (round - 1) * 10,
+            "round {round}: {exchanges}"
+        );
     }
 }

@@ -45,21 +45,39 @@ impl World {
     fn of(home: Home, person: Person) -> Self {
         let simulator = Simulator::start(Settings::default()).expect("a simulator");
         // The kernel's keyring of root is that of whoever runs the tests.
-        let variables = if person.id() == 0 { vec![("ACRSCOPED_CACHE", "none".to_owned())] } else { vec![] };
+        let variables = if person.id() == 0 {
+            vec![("ACRSCOPED_CACHE", "none".to_owned())]
+        } else {
+            vec![]
+        };
         let root = home.root().display();
-        let storage = format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{root}/images\"\nrunroot = \"{root}/run/images\"\n");
+        let storage = format!(
+            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{root}/images\"\nrunroot = \"{root}/run/images\"\n"
+        );
         home.write("storage.conf", storage);
         // The simulator's own folder is closed to others.
         std::fs::copy(simulator.ca_file(), home.path("ca.pem")).expect("our folder");
         person.own(&home);
-        Self { home, simulator, person, is_service_principal: false, variables, registries: vec![] }
+        Self {
+            home,
+            simulator,
+            person,
+            is_service_principal: false,
+            variables,
+            registries: vec![],
+        }
     }
 
     /// Puts a real registry behind the simulated one.
     pub(crate) fn serve(&mut self, host: &str) {
-        let (server, address) =
-            registry::start(&self.home, host, &registry::token_auth(host, &self.simulator.token_signing_file()));
-        self.simulator.change(|settings| settings.registry_mut(host).backend = Some(format!("http://{address}")));
+        let (server, address) = registry::start(
+            &self.home,
+            host,
+            &registry::token_auth(host, &self.simulator.token_signing_file()),
+        );
+        self.simulator.change(|settings| {
+            settings.registry_mut(host).backend = Some(format!("http://{address}"));
+        });
         self.registries.push(server);
     }
 
@@ -72,14 +90,20 @@ impl World {
         let host = address.replace("127.0.0.1", "localhost");
         let file = self.home.path("registries.conf");
         let known = std::fs::read_to_string(&file).unwrap_or_default();
-        self.home.write("registries.conf", format!("{known}[[registry]]\nlocation = \"{host}\"\ninsecure = true\n"));
+        self.home.write(
+            "registries.conf",
+            format!("{known}[[registry]]\nlocation = \"{host}\"\ninsecure = true\n"),
+        );
         self.set("CONTAINERS_REGISTRIES_CONF", file.display().to_string());
         host
     }
 
     /// Names the helper for these hosts, as all clients understand it.
     pub(crate) fn name_helpers(&self, hosts: &[&str]) {
-        let helpers: Vec<String> = hosts.iter().map(|host| format!(r#""{host}":"acrscoped""#)).collect();
+        let helpers: Vec<String> = hosts
+            .iter()
+            .map(|host| format!(r#""{host}":"acrscoped""#))
+            .collect();
         let helpers = format!(r#"{{"credHelpers":{{{}}}}}"#, helpers.join(","));
         self.home.write("docker/config.json", &helpers);
         self.home.write("auth.json", &helpers);
@@ -87,10 +111,15 @@ impl World {
 
     /// Writes the helper's config file.
     pub(crate) fn configure(&self, toml: &str) {
-        let file = self.home.write("home/.config/docker-credential-acrscoped/config.toml", toml);
+        let file = self
+            .home
+            .write("home/.config/docker-credential-acrscoped/config.toml", toml);
         // Inside a user namespace, what belongs to root outside belongs to nobody, and is not believed.
         let id = Some(self.person.id());
-        for path in file.ancestors().take_while(|path| *path != self.home.path("home")) {
+        for path in file
+            .ancestors()
+            .take_while(|path| *path != self.home.path("home"))
+        {
             std::os::unix::fs::chown(path, id, id).expect("our folder");
         }
     }
@@ -98,8 +127,10 @@ impl World {
     /// Puts the Azure CLI on the path, with a folder of its own; it says nothing to anybody else.
     pub(crate) fn offer_azure_cli(&mut self) {
         self.person.offer_azure_cli(&self.home);
-        let (folder, ca_file) =
-            (self.home.path("home/azure").display().to_string(), self.home.path("ca.pem").display().to_string());
+        let (folder, ca_file) = (
+            self.home.path("home/azure").display().to_string(),
+            self.home.path("ca.pem").display().to_string(),
+        );
         for (name, value) in azure_cli_settings(folder, ca_file) {
             self.set(name, value);
         }
@@ -160,7 +191,8 @@ impl World {
 
     /// Takes away whatever the identities may do at the registry.
     pub(crate) fn take_roles_away(&self) {
-        self.simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
+        self.simulator
+            .change(|settings| settings.registry_mut(REGISTRY).roles.clear());
     }
 
     /// The proof of the whole: an access token of the registry audience was exchanged, and no other was asked of Entra
@@ -168,7 +200,9 @@ impl World {
     #[track_caller]
     pub(crate) fn assert_only_registry_tokens(&self) {
         let journal = self.simulator.journal();
-        let exchanged = journal.iter().any(|entry| entry.endpoint == Endpoint::Exchange && entry.status == 200);
+        let exchanged = journal
+            .iter()
+            .any(|entry| entry.endpoint == Endpoint::Exchange && entry.status == 200);
         assert!(exchanged, "no exchange: {journal:#?}");
         for entry in &journal {
             assert_only_registry_token(entry);
@@ -178,7 +212,10 @@ impl World {
     /// How many exchanges succeeded.
     pub(crate) fn exchanges(&self) -> usize {
         let journal = self.simulator.journal();
-        journal.iter().filter(|entry| entry.endpoint == Endpoint::Exchange && entry.status == 200).count()
+        journal
+            .iter()
+            .filter(|entry| entry.endpoint == Endpoint::Exchange && entry.status == 200)
+            .count()
     }
 }
 
@@ -206,12 +243,18 @@ pub(crate) fn assert_only_registry_token(entry: &Entry) {
     match entry.endpoint {
         Endpoint::EntraToken => {
             let scope = entry.audience_requested.as_deref().unwrap_or_default();
-            let asked = scope.split(' ').filter(|scope| scope.contains("//")).collect::<Vec<_>>();
+            let asked = scope
+                .split(' ')
+                .filter(|scope| scope.contains("//"))
+                .collect::<Vec<_>>();
             assert_eq!(asked, [format!("{ACR_AUDIENCE}/.default")], "{entry:#?}");
         }
         Endpoint::Exchange => assert_eq!(presented, Some(ACR_AUDIENCE), "{entry:#?}"),
         Endpoint::RegistryToken | Endpoint::Api => {
-            assert!(presented.is_none_or(|audience| audience == entry.host), "{entry:#?}");
+            assert!(
+                presented.is_none_or(|audience| audience == entry.host),
+                "{entry:#?}"
+            );
         }
         Endpoint::Arm => panic!("asked of Azure Resource Manager: {entry:#?}"),
         _ => {}

@@ -9,18 +9,26 @@ use std::os::unix::fs::MetadataExt as _;
 /// What is not ours in a file.
 fn rest(bytes: &[u8], is_for_all: bool) -> Value {
     let text = std::str::from_utf8(bytes).expect("UTF-8");
-    let mut value: Value = if text.trim().is_empty() { json!({}) } else { serde_json::from_str(text).expect("JSON") };
+    let mut value: Value = if text.trim().is_empty() {
+        json!({})
+    } else {
+        serde_json::from_str(text).expect("JSON")
+    };
     let object = value.as_object_mut().expect("an object");
     if is_for_all {
         object.retain(|key, _| !key.eq_ignore_ascii_case("credsStore"));
     }
-    for (_, helpers) in object.iter_mut().filter(|(key, _)| key.eq_ignore_ascii_case("credHelpers")) {
+    for (_, helpers) in object
+        .iter_mut()
+        .filter(|(key, _)| key.eq_ignore_ascii_case("credHelpers"))
+    {
         for host in [REGISTRY, OTHER] {
             helpers.as_object_mut().map(|helpers| helpers.remove(host));
         }
     }
     object.retain(|key, value| {
-        !key.eq_ignore_ascii_case("credHelpers") || value.as_object().is_some_and(|object| !object.is_empty())
+        !key.eq_ignore_ascii_case("credHelpers")
+            || value.as_object().is_some_and(|object| !object.is_empty())
     });
     value
 }
@@ -28,7 +36,13 @@ fn rest(bytes: &[u8], is_for_all: bool) -> Value {
 /// Whether all that was written is still there in its order, except for the names of helpers that were replaced.
 fn is_kept(before: &[u8], after: &[u8]) -> bool {
     let mut before = String::from_utf8(before.to_vec()).expect("UTF-8");
-    for former in ["\"acr-env\"", "\"acr\\u002denv\"", "\"pass\"", "null", "\"\""] {
+    for former in [
+        "\"acr-env\"",
+        "\"acr\\u002denv\"",
+        "\"pass\"",
+        "null",
+        "\"\"",
+    ] {
         before = before.replace(former, "");
     }
     if let Some(at) = before.to_lowercase().find("\"credsstore\"") {
@@ -37,12 +51,22 @@ fn is_kept(before: &[u8], after: &[u8]) -> bool {
         before.replace_range(value..end, "");
     }
     let mut after = after.iter();
-    before.trim().bytes().all(|byte| after.any(|other| *other == byte))
+    before
+        .trim()
+        .bytes()
+        .all(|byte| after.any(|other| *other == byte))
 }
 
 fn corpus() -> Vec<(String, Vec<u8>)> {
     let files = files(CORPUS).into_iter();
-    let corpus: Vec<_> = files.map(|path| (path.display().to_string(), fs::read(&path).expect("our folder"))).collect();
+    let corpus: Vec<_> = files
+        .map(|path| {
+            (
+                path.display().to_string(),
+                fs::read(&path).expect("our folder"),
+            )
+        })
+        .collect();
     assert!(corpus.len() >= 30);
     corpus
 }
@@ -55,23 +79,63 @@ fn nothing_but_our_names_changes_and_what_is_undone_is_the_same_to_the_byte() {
             let is_for_all = words.contains(&"--all");
             let before = tree(home.root());
             configure(&home, &[words, &["--dry-run"]].concat()).succeeds();
-            assert_eq!(tree(home.root()), before, "{name} {words:?}: a dry run writes nothing");
+            assert_eq!(
+                tree(home.root()),
+                before,
+                "{name} {words:?}: a dry run writes nothing"
+            );
 
             configure(&home, words).succeeds();
             let docker = fs::read(home.path("docker/config.json")).unwrap();
             let containers = fs::read(home.path("auth.json")).unwrap();
-            assert_eq!(rest(&docker, is_for_all), rest(&content, is_for_all), "{name} {words:?}");
-            assert_eq!(rest(&containers, false), rest(&content, false), "{name} {words:?}");
-            assert!(is_kept(&content, &docker), "{name} {words:?}: {}", String::from_utf8_lossy(&docker));
-            assert!(is_kept(&content, &containers), "{name} {words:?}: {}", String::from_utf8_lossy(&containers));
-            assert_eq!(fs::metadata(home.path("docker/config.json")).unwrap().mode() & 0o777, 0o640, "{name}");
-            assert_eq!(fs::metadata(home.path("auth.json")).unwrap().mode() & 0o777, 0o600, "{name}");
-            assert!(fs::symlink_metadata(home.path("docker/config.json")).unwrap().is_symlink(), "{name}");
+            assert_eq!(
+                rest(&docker, is_for_all),
+                rest(&content, is_for_all),
+                "{name} {words:?}"
+            );
+            assert_eq!(
+                rest(&containers, false),
+                rest(&content, false),
+                "{name} {words:?}"
+            );
+            assert!(
+                is_kept(&content, &docker),
+                "{name} {words:?}: {}",
+                String::from_utf8_lossy(&docker)
+            );
+            assert!(
+                is_kept(&content, &containers),
+                "{name} {words:?}: {}",
+                String::from_utf8_lossy(&containers)
+            );
+            assert_eq!(
+                fs::metadata(home.path("docker/config.json"))
+                    .unwrap()
+                    .mode()
+                    & 0o777,
+                0o640,
+                "{name}"
+            );
+            assert_eq!(
+                fs::metadata(home.path("auth.json")).unwrap().mode() & 0o777,
+                0o600,
+                "{name}"
+            );
+            assert!(
+                fs::symlink_metadata(home.path("docker/config.json"))
+                    .unwrap()
+                    .is_symlink(),
+                "{name}"
+            );
             for (text, is_dockers) in [(docker, true), (containers, false)] {
                 // Go takes the names of fields in any case of letters.
                 let text = String::from_utf8(text).unwrap();
-                let text = text.replace("CredHelpers", "credHelpers").replace("CredsStore", "credsStore");
-                let value: Value = serde_json::from_str(if text.trim().is_empty() { "{}" } else { &text }).unwrap();
+                let text = text
+                    .replace("CredHelpers", "credHelpers")
+                    .replace("CredsStore", "credsStore");
+                let value: Value =
+                    serde_json::from_str(if text.trim().is_empty() { "{}" } else { &text })
+                        .unwrap();
                 for host in words.iter().filter(|word| !word.starts_with("--")) {
                     assert_eq!(value["credHelpers"][host], "acrscoped", "{name} {words:?}");
                 }
@@ -83,11 +147,23 @@ fn nothing_but_our_names_changes_and_what_is_undone_is_the_same_to_the_byte() {
             }
 
             let done = tree(home.root());
-            let identity = |path| fs::metadata(home.path(path)).map(|file| (file.ino(), file.mtime_nsec())).unwrap();
+            let identity = |path| {
+                fs::metadata(home.path(path))
+                    .map(|file| (file.ino(), file.mtime_nsec()))
+                    .unwrap()
+            };
             let (docker, containers) = (identity("docker/config.json"), identity("auth.json"));
             configure(&home, words).succeeds();
-            assert_eq!(tree(home.root()), done, "{name} {words:?}: once is as good as twice");
-            assert_eq!((identity("docker/config.json"), identity("auth.json")), (docker, containers), "{name}");
+            assert_eq!(
+                tree(home.root()),
+                done,
+                "{name} {words:?}: once is as good as twice"
+            );
+            assert_eq!(
+                (identity("docker/config.json"), identity("auth.json")),
+                (docker, containers),
+                "{name}"
+            );
 
             configure(&home, &["--remove"]).succeeds();
             assert_eq!(tree(home.root()), before, "{name} {words:?}: undone");
@@ -97,13 +173,20 @@ fn nothing_but_our_names_changes_and_what_is_undone_is_the_same_to_the_byte() {
 
 #[test]
 fn what_was_added_one_by_one_is_undone_one_by_one_in_any_order() {
-    for (name, content) in corpus().into_iter().filter(|(name, _)| !name.contains("by_hand")) {
+    for (name, content) in corpus()
+        .into_iter()
+        .filter(|(name, _)| !name.contains("by_hand"))
+    {
         let home = home_with(&content);
         let before = tree(home.root());
         for words in [[REGISTRY].as_slice(), &["--all"], &[OTHER]] {
             configure(&home, words).succeeds();
         }
-        for words in [["--remove", REGISTRY], ["--remove", "--all"], ["--remove", OTHER]] {
+        for words in [
+            ["--remove", REGISTRY],
+            ["--remove", "--all"],
+            ["--remove", OTHER],
+        ] {
             configure(&home, &words).succeeds();
         }
         assert_eq!(tree(home.root()), before, "{name}");
@@ -113,17 +196,34 @@ fn what_was_added_one_by_one_is_undone_one_by_one_in_any_order() {
 #[test]
 fn a_broken_file_is_never_overwritten_nor_is_the_other_one() {
     for file in files(BROKEN) {
-        let (name, content) = (file.file_stem().unwrap().to_string_lossy().into_owned(), fs::read(&file).unwrap());
+        let (name, content) = (
+            file.file_stem().unwrap().to_string_lossy().into_owned(),
+            fs::read(&file).unwrap(),
+        );
         for place in ["docker/config.json", "auth.json"] {
             let home = home_with(b"{}");
             fs::write(home.path(place), &content).unwrap();
             let before = tree(home.root());
-            for words in [&[REGISTRY][..], &["--all", REGISTRY], &["--remove"], &["--remove", REGISTRY]] {
+            for words in [
+                &[REGISTRY][..],
+                &["--all", REGISTRY],
+                &["--remove"],
+                &["--remove", REGISTRY],
+            ] {
                 let answer = configure(&home, words);
-                assert_eq!(tree(home.root()), before, "{name} {words:?}: {}", answer.text());
+                assert_eq!(
+                    tree(home.root()),
+                    before,
+                    "{name} {words:?}: {}",
+                    answer.text()
+                );
                 if words == [REGISTRY] {
                     let answer = answer.fails();
-                    assert!(answer.stderr.contains(place) && answer.stdout.is_empty(), "{name}: {}", answer.text());
+                    assert!(
+                        answer.stderr.contains(place) && answer.stdout.is_empty(),
+                        "{name}: {}",
+                        answer.text()
+                    );
                 }
             }
         }

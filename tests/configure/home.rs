@@ -14,7 +14,10 @@ pub(crate) const BROKEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conf
 pub(crate) fn typed(home: &Home, words: &[&str]) -> Command {
     // By the name on `PATH`, as clients find it.
     let mut command = home.command(home.path("bin/docker-credential-acrscoped"));
-    command.env("ACRSCOPED_CACHE", "none").arg("configure").args(words);
+    command
+        .env("ACRSCOPED_CACHE", "none")
+        .arg("configure")
+        .args(words);
     command
 }
 
@@ -23,8 +26,10 @@ pub(crate) fn configure(home: &Home, words: &[&str]) -> Answer {
 }
 
 pub(crate) fn files(folder: &str) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(folder).expect("our folder").map(|entry| entry.expect("our folder").path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("our folder")
+        .map(|entry| entry.expect("our folder").path())
+        .collect();
     files.sort();
     files
 }
@@ -39,7 +44,10 @@ pub(crate) fn tree(folder: &Path) -> Vec<(PathBuf, u32, String)> {
             tree.extend(self::tree(&path));
         }
         let content = match () {
-            () if metadata.is_symlink() => fs::read_link(&path).expect("our folder").into_os_string().into_encoded_bytes(),
+            () if metadata.is_symlink() => fs::read_link(&path)
+                .expect("our folder")
+                .into_os_string()
+                .into_encoded_bytes(),
             () if metadata.is_file() => fs::read(&path).expect("our folder"),
             () => vec![],
         };

@@ -12,18 +12,32 @@ fn places_that_cannot_be_written_are_told() {
     let home = home_with(b"{}");
     let docker = home.path("docker/config.json");
     fs::remove_file(&docker).unwrap();
-    let told = |answer: Answer, text: &str| assert!(answer.stderr.contains(text), "{text}: {}", answer.text());
+    let told = |answer: Answer, text: &str| {
+        assert!(answer.stderr.contains(text), "{text}: {}", answer.text());
+    };
     symlink("nowhere", &docker).unwrap();
-    told(configure(&home, &[REGISTRY]).fails(), "is a symbolic link to a file that does not exist");
+    told(
+        configure(&home, &[REGISTRY]).fails(),
+        "is a symbolic link to a file that does not exist",
+    );
     fs::remove_file(&docker).unwrap();
     fs::create_dir(&docker).unwrap();
-    told(configure(&home, &[REGISTRY]).fails(), "is a folder, where a file was expected");
+    told(
+        configure(&home, &[REGISTRY]).fails(),
+        "is a folder, where a file was expected",
+    );
     fs::remove_dir(&docker).unwrap();
     fs::write(&docker, format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20))).unwrap();
-    told(configure(&home, &[REGISTRY]).fails(), "it is longer than 1048576 bytes");
+    told(
+        configure(&home, &[REGISTRY]).fails(),
+        "it is longer than 1048576 bytes",
+    );
     let mut relative = typed(&home, &[REGISTRY]);
     relative.env("DOCKER_CONFIG", "docker");
-    told(run(relative, "", LIMIT).fails(), "`DOCKER_CONFIG` is \"docker\", expected an absolute path");
+    told(
+        run(relative, "", LIMIT).fails(),
+        "`DOCKER_CONFIG` is \"docker\", expected an absolute path",
+    );
 }
 
 /// Runs the command as a user who is not root and to whom these files were given.
@@ -37,8 +51,17 @@ fn somebody(home: &Home, words: &[&str]) -> Command {
         return own;
     }
     let mut command = home.command("setpriv");
-    command.args(["--reuid", &SOMEBODY.to_string(), "--regid", &SOMEBODY.to_string(), "--clear-groups"]);
-    command.arg(own.get_program()).args(own.get_args()).env("ACRSCOPED_CACHE", "none");
+    command.args([
+        "--reuid",
+        &SOMEBODY.to_string(),
+        "--regid",
+        &SOMEBODY.to_string(),
+        "--clear-groups",
+    ]);
+    command
+        .arg(own.get_program())
+        .args(own.get_args())
+        .env("ACRSCOPED_CACHE", "none");
     command
 }
 
@@ -54,7 +77,10 @@ fn give(home: &Home) {
         // A program that somebody may start.
         fs::remove_file(home.path("bin/docker-credential-acrscoped")).expect("our folder");
         home.install(&support::binary(), "bin/docker-credential-acrscoped");
-        let given = Command::new("chown").args(["-Rh", &owner]).arg(home.root()).status();
+        let given = Command::new("chown")
+            .args(["-Rh", &owner])
+            .arg(home.root())
+            .status();
         assert!(given.expect("coreutils").success());
     }
 }
@@ -70,7 +96,9 @@ fn when_one_file_cannot_be_written_nothing_is_changed_at_all() {
     give(&home);
     fs::rename(home.path("auth.json"), home.path("unused")).ok();
     symlink("locked/auth.json", home.path("auth.json")).unwrap();
-    let lock = |mode: u32| fs::set_permissions(home.path("locked"), fs::Permissions::from_mode(mode)).unwrap();
+    let lock = |mode: u32| {
+        fs::set_permissions(home.path("locked"), fs::Permissions::from_mode(mode)).unwrap();
+    };
     let files = || tree(home.root());
     let assert_unchanged = |words: &[&str]| {
         let before = files();
@@ -124,7 +152,11 @@ fn nothing_is_made_in_the_home_of_another_user_not_even_by_root() {
     let home = Home::new();
     give(&home);
     let before = tree(home.root());
-    for (folder, words) in [("home", &[REGISTRY][..]), ("home", &["--all"]), ("docker", &[REGISTRY])] {
+    for (folder, words) in [
+        ("home", &[REGISTRY][..]),
+        ("home", &["--all"]),
+        ("docker", &[REGISTRY]),
+    ] {
         let mut command = typed(&home, words);
         if folder == "docker" {
             let state = tempfile::tempdir().unwrap();
@@ -147,13 +179,28 @@ fn a_file_in_a_folder_that_is_shut_is_a_warning() {
     home.write("run/containers/auth.json", "{}");
     home.script("bin/podman", "exit 0");
     give(&home);
-    fs::set_permissions(home.path("run/containers"), fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(
+        home.path("run/containers"),
+        fs::Permissions::from_mode(0o000),
+    )
+    .unwrap();
     let mut command = somebody(&home, &[REGISTRY, "--json"]);
-    command.env_remove("REGISTRY_AUTH_FILE").env_remove("DOCKER_CONFIG");
+    command
+        .env_remove("REGISTRY_AUTH_FILE")
+        .env_remove("DOCKER_CONFIG");
     let report = run(command, "", LIMIT).succeeds().json();
-    let summary =
-        format!("podman, buildah and skopeo cannot read {}: Permission denied", home.path("run/containers/auth.json").display());
+    let summary = format!(
+        "podman, buildah and skopeo cannot read {}: Permission denied",
+        home.path("run/containers/auth.json").display()
+    );
     let expected = json!({"status": "warning", "summary": summary, "hint": null});
-    assert!(report["findings"].as_array().unwrap().contains(&expected), "{report:#}");
-    fs::set_permissions(home.path("run/containers"), fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(
+        report["findings"].as_array().unwrap().contains(&expected),
+        "{report:#}"
+    );
+    fs::set_permissions(
+        home.path("run/containers"),
+        fs::Permissions::from_mode(0o700),
+    )
+    .unwrap();
 }

@@ -7,19 +7,39 @@ const LOGIN: &str = r#"{"auths":{"contoso.azurecr.io":{"auth":"ZXhhbXBsZTpleGFtc
 /// The findings of `configure` without the words that are the same for all, as `mark: text (hint)`.
 fn findings(home: &Home, words: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
     let mut command = home.command(home.path("bin/docker-credential-acrscoped"));
-    command.env_remove("REGISTRY_AUTH_FILE").env_remove("DOCKER_CONFIG").env("ACRSCOPED_CACHE", "none");
-    command.args(["configure", "--json"]).args(words).envs(variables.iter().copied());
+    command
+        .env_remove("REGISTRY_AUTH_FILE")
+        .env_remove("DOCKER_CONFIG")
+        .env("ACRSCOPED_CACHE", "none");
+    command
+        .args(["configure", "--json"])
+        .args(words)
+        .envs(variables.iter().copied());
     let report = run(command, "", LIMIT).succeeds().json();
     let findings = report["findings"].as_array().expect("findings").iter();
-    let text = |value: &Value| value.as_str().unwrap_or_default().replace(&home.root().display().to_string(), "");
-    let line =
-        |finding: &Value| format!("{}: {} ({})", text(&finding["status"]), text(&finding["summary"]), text(&finding["hint"]));
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .unwrap_or_default()
+            .replace(&home.root().display().to_string(), "")
+    };
+    let line = |finding: &Value| {
+        format!(
+            "{}: {} ({})",
+            text(&finding["status"]),
+            text(&finding["summary"]),
+            text(&finding["hint"])
+        )
+    };
     findings.map(line).collect()
 }
 
 #[track_caller]
 fn assert_told(findings: &[String], expected: &str) {
-    assert!(findings.iter().any(|finding| finding == expected), "{expected} is not among {findings:#?}");
+    assert!(
+        findings.iter().any(|finding| finding == expected),
+        "{expected} is not among {findings:#?}"
+    );
 }
 
 /// A home with podman, whatever is on the machine.
@@ -90,7 +110,10 @@ fn stores_of_others_are_named_for_what_they_are() {
         ),
     ] {
         home.script("bin/docker-credential-other", "exit 0");
-        home.write("home/.docker/config.json", format!("{{\"credsStore\":\"{store}\"}}"));
+        home.write(
+            "home/.docker/config.json",
+            format!("{{\"credsStore\":\"{store}\"}}"),
+        );
         assert_told(&findings(&home, words, &[]), expected);
         findings(&home, &["--remove"], &[]);
     }
@@ -99,7 +122,11 @@ fn stores_of_others_are_named_for_what_they_are() {
 #[test]
 fn variables_that_decide_in_place_of_files_are_told() {
     let home = home();
-    let told = findings(&home, &[REGISTRY], &[("DOCKER_AUTH_CONFIG", "{}"), ("SUDO_USER", "alice")]);
+    let told = findings(
+        &home,
+        &[REGISTRY],
+        &[("DOCKER_AUTH_CONFIG", "{}"), ("SUDO_USER", "alice")],
+    );
     assert_told(
         &told,
         "warning: docker 28.3 and later takes the logins in `DOCKER_AUTH_CONFIG` before any helper (`unset DOCKER_AUTH_CONFIG`, or \
@@ -115,7 +142,10 @@ fn variables_that_decide_in_place_of_files_are_told() {
 #[test]
 fn a_name_that_no_client_looks_up_is_told() {
     let home = home();
-    home.write("home/.docker/config.json", r#"{"credHelpers":{"https://contoso.azurecr.io":"acrscoped"}}"#);
+    home.write(
+        "home/.docker/config.json",
+        r#"{"credHelpers":{"https://contoso.azurecr.io":"acrscoped"}}"#,
+    );
     assert_told(
         &findings(&home, &[REGISTRY], &[]),
         "warning: `https://contoso.azurecr.io` under `credHelpers` in /home/.docker/config.json is never looked up: clients look for \
@@ -136,7 +166,12 @@ fn a_dry_run_tells_the_same_as_what_is_done_then() {
         home.write("home/.docker/config.json", content);
         let planned = findings(&home, &[words, &["--dry-run"]].concat(), &[]);
         assert_eq!(planned, findings(&home, words, &[]), "{words:?}");
-        assert!(planned.iter().all(|finding| !finding.contains("asks no helper") && !finding.contains("keeps all other hosts")));
+        assert!(
+            planned
+                .iter()
+                .all(|finding| !finding.contains("asks no helper")
+                    && !finding.contains("keeps all other hosts"))
+        );
         findings(&home, &["--remove"], &[]);
     }
 }
@@ -147,18 +182,37 @@ fn for_sudo_the_program_is_copied_by_one_command_that_names_it_as_it_was_found()
     let home = home();
     let folder = home.path("it's here");
     std::fs::create_dir(&folder).unwrap();
-    std::os::unix::fs::symlink(crate::support::binary(), folder.join("docker-credential-acrscoped")).unwrap();
+    std::os::unix::fs::symlink(
+        crate::support::binary(),
+        folder.join("docker-credential-acrscoped"),
+    )
+    .unwrap();
     let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.display());
     let hint = |path: &str| {
         let told = findings(&home, &[REGISTRY], &[("PATH", path)]);
-        let hints: Vec<String> = told.into_iter().filter(|finding| finding.contains("/usr/local/bin")).collect();
-        let [hint] = &hints[..] else { panic!("{hints:#?}") };
-        hint.split_once(" (").expect("a hint").1.trim_end_matches(')').to_owned()
+        let hints: Vec<String> = told
+            .into_iter()
+            .filter(|finding| finding.contains("/usr/local/bin"))
+            .collect();
+        let [hint] = &hints[..] else {
+            panic!("{hints:#?}")
+        };
+        hint.split_once(" (")
+            .expect("a hint")
+            .1
+            .trim_end_matches(')')
+            .to_owned()
     };
     let command = hint(&path);
     let found = r"'/it'\''s here/docker-credential-acrscoped'";
-    assert_eq!(command, format!("sudo install -m 0755 {found} /usr/local/bin/docker-credential-acrscoped"));
-    let command = command.replace("sudo ", "").replace("'/it", "'./it").replace("/usr/local/bin/", "./copy-of-");
+    assert_eq!(
+        command,
+        format!("sudo install -m 0755 {found} /usr/local/bin/docker-credential-acrscoped")
+    );
+    let command = command
+        .replace("sudo ", "")
+        .replace("'/it", "'./it")
+        .replace("/usr/local/bin/", "./copy-of-");
     let mut shell = home.command("sh");
     shell.current_dir(home.root()).args(["-ec", &command]);
     run(shell, "", LIMIT).succeeds();
@@ -166,7 +220,11 @@ fn for_sudo_the_program_is_copied_by_one_command_that_names_it_as_it_was_found()
     let mode = std::os::unix::fs::PermissionsExt::mode(&copy.permissions());
     assert!(copy.is_file() && mode & 0o7777 == 0o755, "{copy:?}");
     // Without a folder of `PATH` that has it, it is this file.
-    let own = crate::support::binary().canonicalize().unwrap().display().to_string();
+    let own = crate::support::binary()
+        .canonicalize()
+        .unwrap()
+        .display()
+        .to_string();
     let expected = format!("sudo install -m 0755 {own} /usr/local/bin/docker-credential-acrscoped");
     assert_eq!(hint("/usr/sbin:/usr/bin:/sbin:/bin"), expected);
 }
@@ -175,8 +233,20 @@ fn for_sudo_the_program_is_copied_by_one_command_that_names_it_as_it_was_found()
 fn another_program_of_this_name_is_not_to_be_installed_for_root() {
     let home = home();
     home.script("other/docker-credential-acrscoped", "exit 1");
-    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", home.path("other").display());
+    let path = format!(
+        "{}:/usr/sbin:/usr/bin:/sbin:/bin",
+        home.path("other").display()
+    );
     let told = findings(&home, &[REGISTRY], &[("PATH", &path)]);
-    assert!(told.iter().any(|finding| finding.starts_with("warning: clients call /other/")), "{told:#?}");
-    assert!(!told.iter().any(|finding| finding.contains("/usr/local/bin/docker")), "{told:#?}");
+    assert!(
+        told.iter()
+            .any(|finding| finding.starts_with("warning: clients call /other/")),
+        "{told:#?}"
+    );
+    assert!(
+        !told
+            .iter()
+            .any(|finding| finding.contains("/usr/local/bin/docker")),
+        "{told:#?}"
+    );
 }

@@ -18,7 +18,9 @@ const PUBLIC: Ipv4Addr = Ipv4Addr::new(20, 42, 66, 1);
 
 /// Serves TLS at its proper port, with no proxy.
 fn serve(simulator: &Simulator, command: &mut Command) {
-    simulator.listen_tls(SocketAddr::from((LOOPBACK, 443))).expect("a port of our own");
+    simulator
+        .listen_tls(SocketAddr::from((LOOPBACK, 443)))
+        .expect("a port of our own");
     command.env_remove("HTTPS_PROXY");
 }
 
@@ -29,9 +31,12 @@ fn pass_on(address: Ipv4Addr) {
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let server = TcpStream::connect((LOOPBACK, 443)).expect("the simulator");
-            for (mut from, mut to) in [(&client, &server), (&server, &client)]
-                .map(|(from, to)| (from.try_clone().expect("a descriptor"), to.try_clone().expect("a descriptor")))
-            {
+            for (mut from, mut to) in [(&client, &server), (&server, &client)].map(|(from, to)| {
+                (
+                    from.try_clone().expect("a descriptor"),
+                    to.try_clone().expect("a descriptor"),
+                )
+            }) {
                 thread::spawn(move || {
                     drop(io::copy(&mut from, &mut to));
                     drop(to.shutdown(std::net::Shutdown::Write));
@@ -48,30 +53,43 @@ fn at(home: &Home, hosts: &[&str], address: Ipv4Addr) {
 #[test]
 #[ignore = "needs namespaces: run tests/run"]
 fn what_is_wrong_on_a_direct_way_is_named_as_the_first_cause() {
-    alone("direct::what_is_wrong_on_a_direct_way_is_named_as_the_first_cause", |_| {
-        hold(&[
-            Row::working("direct", |home, simulator, command| {
-                serve(simulator, command);
-                at(home, &[AUTHORITY, REGISTRY], LOOPBACK);
-            }),
-            Row::broken("name-without-address", "dns", |home, simulator, command| {
-                serve(simulator, command);
-                at(home, &[AUTHORITY], LOOPBACK);
-            }),
-            Row::broken("private-endpoint-without-dns", "challenge", |home, simulator, command| {
-                serve(simulator, command);
-                pass_on(PUBLIC);
-                at(home, &[AUTHORITY, REGISTRY], PUBLIC);
-                simulator.change(|settings| settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into()));
-            }),
-            Row::broken("private-endpoint-out-of-reach", "tcp", |home, simulator, command| {
-                serve(simulator, command);
-                at(home, &[REGISTRY], Ipv4Addr::new(10, 1, 2, 3));
-            }),
-            Row::broken("nobody-listens", "tcp", |home, _, command| {
-                command.env_remove("HTTPS_PROXY");
-                at(home, &[REGISTRY], LOOPBACK);
-            }),
-        ]);
-    });
+    alone(
+        "direct::what_is_wrong_on_a_direct_way_is_named_as_the_first_cause",
+        |_| {
+            hold(&[
+                Row::working("direct", |home, simulator, command| {
+                    serve(simulator, command);
+                    at(home, &[AUTHORITY, REGISTRY], LOOPBACK);
+                }),
+                Row::broken("name-without-address", "dns", |home, simulator, command| {
+                    serve(simulator, command);
+                    at(home, &[AUTHORITY], LOOPBACK);
+                }),
+                Row::broken(
+                    "private-endpoint-without-dns",
+                    "challenge",
+                    |home, simulator, command| {
+                        serve(simulator, command);
+                        pass_on(PUBLIC);
+                        at(home, &[AUTHORITY, REGISTRY], PUBLIC);
+                        simulator.change(|settings| {
+                            settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into());
+                        });
+                    },
+                ),
+                Row::broken(
+                    "private-endpoint-out-of-reach",
+                    "tcp",
+                    |home, simulator, command| {
+                        serve(simulator, command);
+                        at(home, &[REGISTRY], Ipv4Addr::new(10, 1, 2, 3));
+                    },
+                ),
+                Row::broken("nobody-listens", "tcp", |home, _, command| {
+                    command.env_remove("HTTPS_PROXY");
+                    at(home, &[REGISTRY], LOOPBACK);
+                }),
+            ]);
+        },
+    );
 }

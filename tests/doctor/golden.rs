@@ -12,27 +12,46 @@ pub(crate) fn compare(golden: &mut Golden, row: &Row) {
     let (home, simulator) = world();
     let (transcript, cause) = examine(row, &home, &simulator);
     if cause.as_deref() != row.cause {
-        golden.refuse(&format!("{}: the cause is {cause:?}, not {:?}:\n{transcript}", row.name, row.cause));
+        golden.refuse(&format!(
+            "{}: the cause is {cause:?}, not {:?}:\n{transcript}",
+            row.name, row.cause
+        ));
     }
     golden.keep(row.name, &transcript);
 }
 
 /// The transcript of a set-up and the name of the check on top.
 fn examine(row: &Row, home: &Home, simulator: &Simulator) -> (String, Option<String>) {
-    let mut command = wired(home, simulator, row.arguments.first().copied().unwrap_or(REGISTRY));
+    let mut command = wired(
+        home,
+        simulator,
+        row.arguments.first().copied().unwrap_or(REGISTRY),
+    );
     command.env("TZ", noon());
     command.arg("doctor").args(&row.arguments);
     (row.prepare)(home, simulator, &mut command);
     let answer = run(command, "", LIMIT);
     assert!(!answer.text().contains("eyJ"), "a token: {answer:#?}");
-    assert!(answer.took < Duration::from_secs(30), "too long: {answer:#?}");
-    let typed: Vec<&str> = ["docker-credential-acrscoped", "doctor"].into_iter().chain(row.arguments.iter().copied()).collect();
-    (transcript(&typed.join(" "), &answer, home, simulator), cause(&answer))
+    assert!(
+        answer.took < Duration::from_secs(30),
+        "too long: {answer:#?}"
+    );
+    let typed: Vec<&str> = ["docker-credential-acrscoped", "doctor"]
+        .into_iter()
+        .chain(row.arguments.iter().copied())
+        .collect();
+    (
+        transcript(&typed.join(" "), &answer, home, simulator),
+        cause(&answer),
+    )
 }
 
 /// The helper of a home where docker asks it for a host.
 pub(crate) fn wired(home: &Home, simulator: &Simulator, host: &str) -> Command {
-    home.write("docker/config.json", format!(r#"{{"credHelpers":{{"{host}":"acrscoped"}}}}"#));
+    home.write(
+        "docker/config.json",
+        format!(r#"{{"credHelpers":{{"{host}":"acrscoped"}}}}"#),
+    );
     let mut command = helper(home, simulator);
     // Neither docker nor podman is looked for beyond what a set-up puts in place.
     command.env("PATH", home.path("bin"));

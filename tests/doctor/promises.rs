@@ -17,8 +17,15 @@ fn doctor(home: &Home, simulator: &Simulator, arguments: &[&str]) -> Answer {
 /// Whether anything in the journal has to do with Azure Resource Manager.
 fn asks_arm(simulator: &Simulator) -> bool {
     simulator.journal().iter().any(|entry| {
-        let audiences = [&entry.audience_requested, &entry.token.as_ref().map(|token| token.audience.clone())];
-        entry.endpoint == Endpoint::Arm || audiences.into_iter().flatten().any(|audience| audience.contains("management."))
+        let audiences = [
+            &entry.audience_requested,
+            &entry.token.as_ref().map(|token| token.audience.clone()),
+        ];
+        entry.endpoint == Endpoint::Arm
+            || audiences
+                .into_iter()
+                .flatten()
+                .any(|audience| audience.contains("management."))
     })
 }
 
@@ -29,7 +36,12 @@ fn azure_resource_manager_is_asked_for_only_when_told_to_and_announced() {
     assert!(!asks_arm(&simulator), "{:#?}", simulator.journal());
     let answer = doctor(&home, &simulator, &[REGISTRY, "--probe-arm"]).succeeds();
     assert!(asks_arm(&simulator));
-    assert!(answer.stderr.starts_with("--probe-arm: if contoso.azurecr.io accepts an ACR-scoped token"), "{answer:#?}");
+    assert!(
+        answer
+            .stderr
+            .starts_with("--probe-arm: if contoso.azurecr.io accepts an ACR-scoped token"),
+        "{answer:#?}"
+    );
 }
 
 #[test]
@@ -48,13 +60,30 @@ fn json_has_stable_words_and_names_the_cause() {
     simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
     let answer = doctor(&home, &simulator, &[REGISTRY, "--json"]).fails();
     let json = answer.json();
-    assert_eq!((&json["registry"], &json["verdict"], &json["cause"]), (&REGISTRY.into(), &"failed".into(), &"exchange".into()));
+    assert_eq!(
+        (&json["registry"], &json["verdict"], &json["cause"]),
+        (&REGISTRY.into(), &"failed".into(), &"exchange".into())
+    );
     let checks = json["checks"].as_array().expect("a list");
-    let status = |name: &str| checks.iter().find(|check| check["name"] == name).map(|check| check["status"].clone());
-    for (name, word) in [("tls", "ok"), ("exchange", "failed"), ("refresh-token", "skipped"), ("keyring", "skipped")] {
+    let status = |name: &str| {
+        checks
+            .iter()
+            .find(|check| check["name"] == name)
+            .map(|check| check["status"].clone())
+    };
+    for (name, word) in [
+        ("tls", "ok"),
+        ("exchange", "failed"),
+        ("refresh-token", "skipped"),
+        ("keyring", "skipped"),
+    ] {
         assert_eq!(status(name), Some(word.into()), "{json:#}");
     }
-    assert!(checks.iter().all(|check| check["summary"].is_string() && check["details"].is_array()));
+    assert!(
+        checks
+            .iter()
+            .all(|check| check["summary"].is_string() && check["details"].is_array())
+    );
 }
 
 /// What is wrong, and what is set, in one report; every name that is planted begins with `zz` or is listed.
@@ -66,11 +95,18 @@ fn report(prepare: Planted) -> String {
     let file = home.path("report.md");
     let mut command = wired(&home, &simulator, REGISTRY);
     prepare(&home, &simulator, &mut command);
-    command.args(["doctor", REGISTRY, "--repository", "team/app"]).arg(format!("--report={}", file.display()));
+    command
+        .args(["doctor", REGISTRY, "--repository", "team/app"])
+        .arg(format!("--report={}", file.display()));
     let answer = run(command, "", LIMIT);
-    let report = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{error}: {answer:#?}"));
-    assert!(answer.text().contains("zz") || answer.text().contains("ZZ"), "nothing is planted: {answer:#?}");
-    let own = [home.root(), simulator.ca_file().parent().expect("a folder")].map(|path| path.display().to_string());
+    let report =
+        std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{error}: {answer:#?}"));
+    assert!(
+        answer.text().contains("zz") || answer.text().contains("ZZ"),
+        "nothing is planted: {answer:#?}"
+    );
+    let own = [home.root(), simulator.ca_file().parent().expect("a folder")]
+        .map(|path| path.display().to_string());
     let secret = simulator.settings().apps[0].secret.clone();
     let listed = [
         "zz",
@@ -86,7 +122,10 @@ fn report(prepare: Planted) -> String {
         &secret,
     ];
     for name in listed.into_iter().chain(own.iter().map(String::as_str)) {
-        assert!(!report.to_lowercase().contains(&name.to_lowercase()), "{name} in {report}");
+        assert!(
+            !report.to_lowercase().contains(&name.to_lowercase()),
+            "{name} in {report}"
+        );
     }
     report
 }
@@ -95,17 +134,32 @@ fn report(prepare: Planted) -> String {
 fn plant_environment(home: &Home, simulator: &Simulator, command: &mut Command) {
     let certificates = std::fs::read(simulator.ca_file()).expect("certificates");
     let file = home.write("srv/Zz Corp/root ca.pem", certificates);
-    command.env("ACRSCOPED_CA_FILE", &file).env("SSL_CERT_FILE", &file);
-    let proxy = simulator.origin().replace("//", "//zzproxyuser:zzproxyword@");
-    command.env("HTTPS_PROXY", proxy).env("NO_PROXY", ".zzintra.example,zzbuild,10.9.8.7,*.zzlab.example");
-    command.env("SUDO_USER", "zzadmin").env("USER", "zzalice").env("LOGNAME", "zzlog").env("HOSTNAME", "zzhost.zzcorp.example");
+    command
+        .env("ACRSCOPED_CA_FILE", &file)
+        .env("SSL_CERT_FILE", &file);
+    let proxy = simulator
+        .origin()
+        .replace("//", "//zzproxyuser:zzproxyword@");
+    command.env("HTTPS_PROXY", proxy).env(
+        "NO_PROXY",
+        ".zzintra.example,zzbuild,10.9.8.7,*.zzlab.example",
+    );
+    command
+        .env("SUDO_USER", "zzadmin")
+        .env("USER", "zzalice")
+        .env("LOGNAME", "zzlog")
+        .env("HOSTNAME", "zzhost.zzcorp.example");
     command.env("ACRSCOPED_SUBSCRIPTION", "Zz Production");
-    simulator.change(|settings| settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into()));
+    simulator
+        .change(|settings| settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into()));
 }
 
 /// All accounts that the Azure CLI knows, and what Entra says of them.
 fn plant_people(home: &Home, _: &Simulator, command: &mut Command) {
-    command.env_remove("AZURE_CLIENT_SECRET").env_remove("AZURE_CLIENT_ID").env_remove("AZURE_TENANT_ID");
+    command
+        .env_remove("AZURE_CLIENT_SECRET")
+        .env_remove("AZURE_CLIENT_ID")
+        .env_remove("AZURE_TENANT_ID");
     home.script(
         "bin/az",
         r#"echo "ERROR: AADSTS700016: Application with identifier '5b8d3e17-64c2-4f0a-9d15-7a2e8c40b6f1' was not found in the directory 'Zz Holding AG'. Ask Zz Alice at zzhelp.example, see https://zzwiki.example:8443/zz or //zzshare, or zzother.azurecr.io, or /srv/zzshare/zz, or zz.o'neil@zzmail.example of Zz Alice Ltd" >&2; exit 1"#,
@@ -121,7 +175,10 @@ fn plant_people(home: &Home, _: &Simulator, command: &mut Command) {
 
 fn plant_inspector(_: &Home, simulator: &Simulator, command: &mut Command) {
     // The issuer of its certificate is `CA of nobody`.
-    let fault = Fault::always(FaultAt::Connect(REGISTRY.into()), FaultKind::Certificate(BadCertificate::UnknownIssuer));
+    let fault = Fault::always(
+        FaultAt::Connect(REGISTRY.into()),
+        FaultKind::Certificate(BadCertificate::UnknownIssuer),
+    );
     simulator.change(|settings| settings.faults = vec![fault]);
     command.env("AZURE_CLIENT_ID", "zzclient");
 }
@@ -130,7 +187,9 @@ fn plant_inspector(_: &Home, simulator: &Simulator, command: &mut Command) {
 fn a_report_has_no_name_that_the_machine_knows() {
     let firewall = report(plant_environment);
     assert!(
-        firewall.contains("failed: challenge: the firewall of <registry 1>.azurecr.io does not let <address 1> in"),
+        firewall.contains(
+            "failed: challenge: the firewall of <registry 1>.azurecr.io does not let <address 1> in"
+        ),
         "{firewall}"
     );
     assert!(firewall.contains("`NO_PROXY` is set to "), "{firewall}");
@@ -140,7 +199,10 @@ fn a_report_has_no_name_that_the_machine_knows() {
         "{people}"
     );
     let inspector = report(plant_inspector);
-    assert!(!inspector.contains("CA of nobody") && inspector.contains("is signed by `<name 1>`"), "{inspector}");
+    assert!(
+        !inspector.contains("CA of nobody") && inspector.contains("is signed by `<name 1>`"),
+        "{inspector}"
+    );
 }
 
 #[test]
@@ -149,11 +211,20 @@ fn a_report_names_the_versions_that_matter() {
         command.env("AZURE_TENANT_ID", "zz.example");
         home.script("bin/docker", "echo Docker version 28.5.1, build zz");
         home.script("bin/podman", "echo 'podman version zz'; exit 1");
-        home.script("bin/az", r#"echo '{ "azure-cli": "2.91.0", "zz": "1.2.3" }'"#);
+        home.script(
+            "bin/az",
+            r#"echo '{ "azure-cli": "2.91.0", "zz": "1.2.3" }'"#,
+        );
     });
     let first = report.lines().next().expect("a line");
-    assert!(first.ends_with("; docker 28.5.1; az 2.91.0; names and ids are left out"), "{first}");
-    assert!(first.contains(" on linux ") || !cfg!(target_os = "linux"), "{first}");
+    assert!(
+        first.ends_with("; docker 28.5.1; az 2.91.0; names and ids are left out"),
+        "{first}"
+    );
+    assert!(
+        first.contains(" on linux ") || !cfg!(target_os = "linux"),
+        "{first}"
+    );
 }
 
 #[cfg(unix)]
@@ -164,14 +235,36 @@ fn a_report_is_its_owners_and_overwrites_nothing() {
     let file = home.path("report.md");
     let option = format!("--report={}", file.display());
     let answer = doctor(&home, &simulator, &[REGISTRY, &option]).succeeds();
-    assert!(answer.stderr.contains(&format!("the report is in {}", file.display())), "{answer:#?}");
-    assert_eq!(std::fs::metadata(&file).expect("the report").permissions().mode() & 0o777, 0o600);
+    assert!(
+        answer
+            .stderr
+            .contains(&format!("the report is in {}", file.display())),
+        "{answer:#?}"
+    );
+    assert_eq!(
+        std::fs::metadata(&file)
+            .expect("the report")
+            .permissions()
+            .mode()
+            & 0o777,
+        0o600
+    );
     let report = std::fs::read_to_string(&file).expect("the report");
     simulator.clear_journal();
-    for option in [option, format!("--report={}", home.path("no/folder/report.md").display())] {
+    for option in [
+        option,
+        format!("--report={}", home.path("no/folder/report.md").display()),
+    ] {
         let refused = doctor(&home, &simulator, &[REGISTRY, &option]).fails();
-        assert!(refused.stderr.contains("could not be written: "), "{refused:#?}");
-        assert_eq!((refused.stdout.as_str(), simulator.journal().len()), ("", 0), "checks ran before: {refused:#?}");
+        assert!(
+            refused.stderr.contains("could not be written: "),
+            "{refused:#?}"
+        );
+        assert_eq!(
+            (refused.stdout.as_str(), simulator.journal().len()),
+            ("", 0),
+            "checks ran before: {refused:#?}"
+        );
     }
     assert_eq!(std::fs::read_to_string(&file).expect("the report"), report);
 }
@@ -184,11 +277,27 @@ fn checks_that_are_interrupted_leave_no_empty_report() {
     simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, slow)]);
     let file = home.path("report.md");
     let mut command = wired(&home, &simulator, REGISTRY);
-    command.args(["doctor", REGISTRY]).arg(format!("--report={}", file.display())).stdout(std::process::Stdio::null());
-    let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("the helper");
-    until("exchange", || simulator.journal().iter().any(|entry| entry.endpoint == Endpoint::Exchange).then_some(()));
+    command
+        .args(["doctor", REGISTRY])
+        .arg(format!("--report={}", file.display()))
+        .stdout(std::process::Stdio::null());
+    let mut child = command
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the helper");
+    until("exchange", || {
+        simulator
+            .journal()
+            .iter()
+            .any(|entry| entry.endpoint == Endpoint::Exchange)
+            .then_some(())
+    });
     assert!(file.exists());
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).expect("our child");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&child),
+        rustix::process::Signal::INT,
+    )
+    .expect("our child");
     assert!(!child.wait().expect("our child").success());
     assert!(!file.exists());
 }
@@ -200,52 +309,106 @@ fn a_report_shows_no_object_id_in_the_command_that_gives_a_role() {
     let file = home.path("report.md");
     let option = format!("--report={}", file.display());
     let answer = doctor(&home, &simulator, &[REGISTRY, &option]).fails();
-    assert!(answer.stdout.contains(&format!("--assignee {}", simulator::CLIENT_OBJECT)), "{answer:#?}");
+    assert!(
+        answer
+            .stdout
+            .contains(&format!("--assignee {}", simulator::CLIENT_OBJECT)),
+        "{answer:#?}"
+    );
     let report = std::fs::read_to_string(&file).expect("the report");
-    assert!(report.contains("hint: az role assignment create --assignee <id 1> --role AcrPull"), "{report}");
-    assert!(!report.contains(simulator::CLIENT_OBJECT) && !report.contains("contoso"), "{report}");
+    assert!(
+        report.contains("hint: az role assignment create --assignee <id 1> --role AcrPull"),
+        "{report}"
+    );
+    assert!(
+        !report.contains(simulator::CLIENT_OBJECT) && !report.contains("contoso"),
+        "{report}"
+    );
 }
 
 #[test]
 fn a_report_shows_no_tenant_that_entra_names_without_quotes() {
     let (home, simulator) = world();
     let body = r#"{"error":"invalid_resource","error_description":"AADSTS500011: The resource principal named https://containerregistry.azure.net was not found in the tenant named Woodgrove Bank, Inc. This can happen if the application has not been installed by the administrator of the tenant. Trace ID: 03da4b8e-5ffe-48ca-9754-aff4276f0100"}"#;
-    let refused = FaultKind::Status { code: 400, retry_after: None, body: body.into(), content_type: None };
+    let refused = FaultKind::Status {
+        code: 400,
+        retry_after: None,
+        body: body.into(),
+        content_type: None,
+    };
     simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Authority, refused)]);
     let file = home.path("report.md");
-    let answer = doctor(&home, &simulator, &[REGISTRY, "--plain", &format!("--report={}", file.display())]).fails();
-    assert!(answer.stdout.contains("the tenant named Woodgrove Bank, Inc. This can happen"), "{answer:#?}");
+    let answer = doctor(
+        &home,
+        &simulator,
+        &[REGISTRY, "--plain", &format!("--report={}", file.display())],
+    )
+    .fails();
+    assert!(
+        answer
+            .stdout
+            .contains("the tenant named Woodgrove Bank, Inc. This can happen"),
+        "{answer:#?}"
+    );
     let report = std::fs::read_to_string(&file).expect("the report");
     assert!(
         report.contains("named https://containerregistry.azure.net was not found in the tenant named <name 1>. This"),
         "{report}"
     );
-    assert!(!report.contains("Woodgrove") && !report.contains("Inc."), "{report}");
+    assert!(
+        !report.contains("Woodgrove") && !report.contains("Inc."),
+        "{report}"
+    );
 }
 
 #[test]
 fn a_firewall_that_refuses_an_ipv6_address_gets_no_rule_for_it() {
     let (home, simulator) = world();
-    simulator.change(|settings| settings.registry_mut(REGISTRY).firewall = Some("2603:1030::9".into()));
-    let json = doctor(&home, &simulator, &[REGISTRY, "--json"]).fails().json();
-    let check =
-        json["checks"].as_array().expect("checks").iter().find(|check| check["name"] == "challenge").expect("a challenge");
+    simulator
+        .change(|settings| settings.registry_mut(REGISTRY).firewall = Some("2603:1030::9".into()));
+    let json = doctor(&home, &simulator, &[REGISTRY, "--json"])
+        .fails()
+        .json();
+    let check = json["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .find(|check| check["name"] == "challenge")
+        .expect("a challenge");
     assert_eq!(check["hint"], "az acr network-rule list --name contoso");
-    assert!(check["details"].to_string().contains("network rules take IPv4 addresses only"), "{check}");
+    assert!(
+        check["details"]
+            .to_string()
+            .contains("network rules take IPv4 addresses only"),
+        "{check}"
+    );
 }
 
 #[test]
 fn a_report_names_no_cloud_of_ones_own() {
     let (home, simulator) = world();
-    let row = crate::setups::working().into_iter().find(|row| row.name == "works-private-cloud").expect("a set-up");
+    let row = crate::setups::working()
+        .into_iter()
+        .find(|row| row.name == "works-private-cloud")
+        .expect("a set-up");
     let mut command = wired(&home, &simulator, row.arguments[0]);
     (row.prepare)(&home, &simulator, &mut command);
     let file = home.path("report.md");
-    command.args(["doctor", row.arguments[0], &format!("--report={}", file.display())]);
+    command.args([
+        "doctor",
+        row.arguments[0],
+        &format!("--report={}", file.display()),
+    ]);
     run(command, "", LIMIT).succeeds();
     let report = std::fs::read_to_string(&file).expect("the report");
-    assert!(report.contains("ok: registry: <registry 1>.<suffix 1> is a registry of <cloud 1>"), "{report}");
-    assert!(!report.to_lowercase().contains("fabrikam") && !report.contains("contoso"), "{report}");
+    assert!(
+        report.contains("ok: registry: <registry 1>.<suffix 1> is a registry of <cloud 1>"),
+        "{report}"
+    );
+    assert!(
+        !report.to_lowercase().contains("fabrikam") && !report.contains("contoso"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -253,7 +416,11 @@ fn the_file_of_a_report_may_stand_behind_a_space() {
     let (home, simulator) = world();
     let file = home.path("report.md").display().to_string();
     doctor(&home, &simulator, &[REGISTRY, "--report", &file]).succeeds();
-    assert!(std::fs::read_to_string(&file).expect("the report").contains("<registry 1>.azurecr.io"));
+    assert!(
+        std::fs::read_to_string(&file)
+            .expect("the report")
+            .contains("<registry 1>.azurecr.io")
+    );
     let alone = doctor(&home, &simulator, &["--report", &file]).fails();
     assert!(alone.stderr.contains("`--report=FILE`"), "{alone:#?}");
 }
@@ -261,10 +428,17 @@ fn the_file_of_a_report_may_stand_behind_a_space() {
 #[test]
 fn no_token_is_shown() {
     let (home, simulator) = world();
-    for arguments in [&[REGISTRY][..], &[REGISTRY, "--json"], &[REGISTRY, "--repository", "team/app", "--plain"]] {
+    for arguments in [
+        &[REGISTRY][..],
+        &[REGISTRY, "--json"],
+        &[REGISTRY, "--repository", "team/app", "--plain"],
+    ] {
         let answer = doctor(&home, &simulator, arguments).succeeds();
         let text = answer.text();
-        assert!(!text.contains("eyJ") && !text.contains(&simulator.settings().apps[0].secret), "{text}");
+        assert!(
+            !text.contains("eyJ") && !text.contains(&simulator.settings().apps[0].secret),
+            "{text}"
+        );
     }
 }
 
@@ -281,8 +455,19 @@ fn a_keyring_is_tried_and_left_as_it_was() {
     };
     let json = ask(&["doctor", REGISTRY, "--json"]).json();
     let checks = json["checks"].as_array().expect("a list");
-    let keyring = checks.iter().find(|check| check["name"] == "keyring").expect("a check of the keyring");
-    assert_eq!(keyring["summary"], "kernel keyring took, gave back and dropped a token of 2 KiB", "{json:#}");
+    let keyring = checks
+        .iter()
+        .find(|check| check["name"] == "keyring")
+        .expect("a check of the keyring");
+    assert_eq!(
+        keyring["summary"], "kernel keyring took, gave back and dropped a token of 2 KiB",
+        "{json:#}"
+    );
     assert_eq!(ask(&["list"]).succeeds().json(), serde_json::json!({}));
-    assert!(ask(&["status"]).succeeds().stdout.starts_with("No token is cached"));
+    assert!(
+        ask(&["status"])
+            .succeeds()
+            .stdout
+            .starts_with("No token is cached")
+    );
 }

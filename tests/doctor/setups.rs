@@ -1,7 +1,9 @@
 //! The set-ups: what is wrong, how it is brought about, and which check is its first cause.
 
 use crate::support::{Home, REGISTRY};
-use simulator::{Authority, BadCertificate, ErrorShape, Fault, FaultAt, FaultKind, Raw, Role, Simulator, Tenant};
+use simulator::{
+    Authority, BadCertificate, ErrorShape, Fault, FaultAt, FaultKind, Raw, Role, Simulator, Tenant,
+};
 use std::process::Command;
 
 /// Brings a set-up about.
@@ -24,15 +26,29 @@ impl Row {
         cause: &'static str,
         prepare: impl Fn(&Home, &Simulator, &mut Command) + 'static,
     ) -> Self {
-        Self { name, cause: Some(cause), arguments: vec![REGISTRY], prepare: Box::new(prepare) }
+        Self {
+            name,
+            cause: Some(cause),
+            arguments: vec![REGISTRY],
+            prepare: Box::new(prepare),
+        }
     }
 
-    pub(crate) fn working(name: &'static str, prepare: impl Fn(&Home, &Simulator, &mut Command) + 'static) -> Self {
-        Self { cause: None, ..Self::broken(name, "", prepare) }
+    pub(crate) fn working(
+        name: &'static str,
+        prepare: impl Fn(&Home, &Simulator, &mut Command) + 'static,
+    ) -> Self {
+        Self {
+            cause: None,
+            ..Self::broken(name, "", prepare)
+        }
     }
 
     fn of(self, arguments: &[&'static str]) -> Self {
-        Self { arguments: arguments.to_vec(), ..self }
+        Self {
+            arguments: arguments.to_vec(),
+            ..self
+        }
     }
 }
 
@@ -49,12 +65,18 @@ fn fault(name: &'static str, cause: &'static str, at: FaultAt, kind: FaultKind) 
         if matches!(kind, FaultKind::Delay { .. }) {
             command.env("ACRSCOPED_TIMEOUT", "2");
         }
-        simulator.change(|settings| settings.faults = vec![Fault::always(at.clone(), kind.clone())]);
+        simulator
+            .change(|settings| settings.faults = vec![Fault::always(at.clone(), kind.clone())]);
     })
 }
 
 fn status(code: u16, body: &str) -> FaultKind {
-    FaultKind::Status { code, retry_after: None, body: body.into(), content_type: None }
+    FaultKind::Status {
+        code,
+        retry_after: None,
+        body: body.into(),
+        content_type: None,
+    }
 }
 
 fn connect() -> FaultAt {
@@ -64,7 +86,10 @@ fn connect() -> FaultAt {
 /// Signed in to an Azure CLI that is this script.
 fn azure_cli(home: &Home, command: &mut Command, script: &str) {
     home.script("bin/az", script);
-    home.write("home/.azure/azureProfile.json", r#"{"subscriptions":[{"isDefault":true,"user":{"name":"alice"}}]}"#);
+    home.write(
+        "home/.azure/azureProfile.json",
+        r#"{"subscriptions":[{"isDefault":true,"user":{"name":"alice"}}]}"#,
+    );
     command.env_remove("AZURE_CLIENT_SECRET");
 }
 
@@ -117,48 +142,114 @@ pub(crate) fn working() -> Vec<Row> {
 
 pub(crate) fn sign_in() -> Vec<Row> {
     let id = "11111111-2222-3333-4444-555555555555";
-    let blocked =
-        r#"{"error":"invalid_grant","error_description":"AADSTS53003: Access has been blocked by Conditional Access policies."}"#;
+    let blocked = r#"{"error":"invalid_grant","error_description":"AADSTS53003: Access has been blocked by Conditional Access policies."}"#;
     vec![
         Row::broken("no-registry-of-ours", "registry", untouched).of(&["index.docker.io"]),
         Row::broken("nobody-signed-in", "identity", |_, _, command| {
-            command.env_remove("AZURE_CLIENT_SECRET").env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
+            command
+                .env_remove("AZURE_CLIENT_SECRET")
+                .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
         }),
         Row::broken("half-a-service-principal", "identity", |_, _, command| {
             command.env_remove("AZURE_TENANT_ID");
         }),
-        setting("unknown-value", "configuration", "ACRSCOPED_CACHE", "keychain"),
-        setting("misspelt-setting", "configuration", "ACRSCOPED_TENAT", "contoso.example"),
-        setting("source-not-there", "identity", "ACRSCOPED_SOURCE", "github-actions"),
-        setting("wrong-secret", "access-token", "AZURE_CLIENT_SECRET", "wrong"),
+        setting(
+            "unknown-value",
+            "configuration",
+            "ACRSCOPED_CACHE",
+            "keychain",
+        ),
+        setting(
+            "misspelt-setting",
+            "configuration",
+            "ACRSCOPED_TENAT",
+            "contoso.example",
+        ),
+        setting(
+            "source-not-there",
+            "identity",
+            "ACRSCOPED_SOURCE",
+            "github-actions",
+        ),
+        setting(
+            "wrong-secret",
+            "access-token",
+            "AZURE_CLIENT_SECRET",
+            "wrong",
+        ),
         Row::broken("expired-secret", "access-token", |_, simulator, _| {
             simulator.change(|settings| settings.apps[0].secret_expired = true);
         }),
         setting("unknown-application", "access-token", "AZURE_CLIENT_ID", id),
         setting("unknown-tenant", "access-token", "AZURE_TENANT_ID", id),
-        fault("conditional-access", "access-token", FaultAt::Authority, status(400, blocked)),
-        fault("entra-out-of-order", "access-token", FaultAt::Authority, FaultKind::status(503)),
-        fault("entra-never-answers", "access-token", FaultAt::Authority, FaultKind::Delay { ms: 60_000 }),
-        Row::broken("federation-of-another", "access-token", |home, simulator, command| {
-            simulator.change(|settings| settings.apps[0].federated_credentials[0].subject = "this:workload".into());
-            command.env("AZURE_FEDERATED_TOKEN_FILE", home.write("token", simulator.assertion("somebody:else")));
-        }),
+        fault(
+            "conditional-access",
+            "access-token",
+            FaultAt::Authority,
+            status(400, blocked),
+        ),
+        fault(
+            "entra-out-of-order",
+            "access-token",
+            FaultAt::Authority,
+            FaultKind::status(503),
+        ),
+        fault(
+            "entra-never-answers",
+            "access-token",
+            FaultAt::Authority,
+            FaultKind::Delay { ms: 60_000 },
+        ),
+        Row::broken(
+            "federation-of-another",
+            "access-token",
+            |home, simulator, command| {
+                simulator.change(|settings| {
+                    settings.apps[0].federated_credentials[0].subject = "this:workload".into();
+                });
+                command.env(
+                    "AZURE_FEDERATED_TOKEN_FILE",
+                    home.write("token", simulator.assertion("somebody:else")),
+                );
+            },
+        ),
         Row::broken("second-factor", "access-token", |home, _, command| {
-            azure_cli(home, command, "echo 'ERROR: AADSTS50076: You must use multi-factor authentication.' >&2; exit 1");
+            azure_cli(
+                home,
+                command,
+                "echo 'ERROR: AADSTS50076: You must use multi-factor authentication.' >&2; exit 1",
+            );
         }),
         Row::broken("arm-token-only", "access-token", |home, _, command| {
-            let payload = azure_core::base64::encode_url_safe(r#"{"aud":"https://management.azure.com"}"#);
+            let payload =
+                azure_core::base64::encode_url_safe(r#"{"aud":"https://management.azure.com"}"#);
             let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
-            let answer = format!(r#"{{"accessToken":"{token}","expires_on":4102444800,"tokenType":"Bearer"}}"#);
+            let answer = format!(
+                r#"{{"accessToken":"{token}","expires_on":4102444800,"tokenType":"Bearer"}}"#
+            );
             azure_cli(home, command, &format!("echo '{answer}'"));
         }),
-        Row::broken("managed-identity-not-assigned", "access-token", move |_, simulator, command| {
-            command.env_remove("AZURE_CLIENT_SECRET").env("AZURE_CLIENT_ID", id);
-            command.env("IDENTITY_ENDPOINT", format!("{}/msi/token", simulator.origin()));
-            command.env("IDENTITY_HEADER", &simulator.settings().identity_header);
-        }),
-        setting("sovereign-wrong-authority", "configuration", "ACRSCOPED_AUTHORITY", "https://login.microsoftonline.com")
-            .of(&["contoso.azurecr.us"]),
+        Row::broken(
+            "managed-identity-not-assigned",
+            "access-token",
+            move |_, simulator, command| {
+                command
+                    .env_remove("AZURE_CLIENT_SECRET")
+                    .env("AZURE_CLIENT_ID", id);
+                command.env(
+                    "IDENTITY_ENDPOINT",
+                    format!("{}/msi/token", simulator.origin()),
+                );
+                command.env("IDENTITY_HEADER", &simulator.settings().identity_header);
+            },
+        ),
+        setting(
+            "sovereign-wrong-authority",
+            "configuration",
+            "ACRSCOPED_AUTHORITY",
+            "https://login.microsoftonline.com",
+        )
+        .of(&["contoso.azurecr.us"]),
     ]
 }
 
@@ -183,43 +274,105 @@ pub(crate) fn registry() -> Vec<Row> {
     vec![
         Row::broken("no-role", "exchange", no_role(ErrorShape::Y2026)),
         Row::broken("no-role-2021", "exchange", no_role(ErrorShape::Y2021)),
-        Row::broken("registry-of-another-tenant", "exchange", |_, simulator, _| {
+        Row::broken(
+            "registry-of-another-tenant",
+            "exchange",
+            |_, simulator, _| {
+                simulator.change(|settings| {
+                    let id = "11111111-2222-3333-4444-555555555555".to_owned();
+                    settings.tenants.push(Tenant {
+                        id: id.clone(),
+                        domain: "fabrikam.example".into(),
+                        ..Tenant::default()
+                    });
+                    settings.registry_mut(REGISTRY).tenant = id;
+                });
+            },
+        ),
+        Row::broken("firewall", "challenge", |_, simulator, _| {
             simulator.change(|settings| {
-                let id = "11111111-2222-3333-4444-555555555555".to_owned();
-                settings.tenants.push(Tenant { id: id.clone(), domain: "fabrikam.example".into(), ..Tenant::default() });
-                settings.registry_mut(REGISTRY).tenant = id;
+                settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into());
             });
         }),
-        Row::broken("firewall", "challenge", |_, simulator, _| {
-            simulator.change(|settings| settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into()));
-        }),
         Row::broken("abac-no-repository", "refresh-token", abac),
-        Row::broken("abac-other-repository", "repository", abac).of(&[REGISTRY, "--repository", "other/app"]),
+        Row::broken("abac-other-repository", "repository", abac).of(&[
+            REGISTRY,
+            "--repository",
+            "other/app",
+        ]),
         Row::broken("no-pull", "repository", |_, simulator, _| {
-            simulator.change(|settings| settings.registry_mut(REGISTRY).roles = vec![Role::new("*", "*", &["metadata_read"])]);
+            simulator.change(|settings| {
+                settings.registry_mut(REGISTRY).roles =
+                    vec![Role::new("*", "*", &["metadata_read"])];
+            });
         })
         .of(&[REGISTRY, "--repository", "team/app"]),
-        fault("throttled", "challenge", FaultAt::Registry, FaultKind::too_many_requests(300)),
-        fault("exchange-throttled", "exchange", FaultAt::Exchange, FaultKind::too_many_requests(300)),
-        fault("exchange-not-there", "exchange", FaultAt::Exchange, FaultKind::status(404)),
-        fault("exchange-portal", "exchange", FaultAt::Exchange, FaultKind::Html),
-        fault("registry-out-of-order", "challenge", FaultAt::Registry, FaultKind::status(500)),
-        fault("registry-never-answers", "challenge", FaultAt::Registry, FaultKind::Delay { ms: 60_000 }),
+        fault(
+            "throttled",
+            "challenge",
+            FaultAt::Registry,
+            FaultKind::too_many_requests(300),
+        ),
+        fault(
+            "exchange-throttled",
+            "exchange",
+            FaultAt::Exchange,
+            FaultKind::too_many_requests(300),
+        ),
+        fault(
+            "exchange-not-there",
+            "exchange",
+            FaultAt::Exchange,
+            FaultKind::status(404),
+        ),
+        fault(
+            "exchange-portal",
+            "exchange",
+            FaultAt::Exchange,
+            FaultKind::Html,
+        ),
+        fault(
+            "registry-out-of-order",
+            "challenge",
+            FaultAt::Registry,
+            FaultKind::status(500),
+        ),
+        fault(
+            "registry-never-answers",
+            "challenge",
+            FaultAt::Registry,
+            FaultKind::Delay { ms: 60_000 },
+        ),
         fault(
             "realm-elsewhere",
             "challenge",
             FaultAt::Registry,
-            FaultKind::Raw(Raw { start: elsewhere.into(), ..Raw::default() }),
+            FaultKind::Raw(Raw {
+                start: elsewhere.into(),
+                ..Raw::default()
+            }),
         ),
-        fault("no-challenge", "challenge", FaultAt::Registry, FaultKind::status(401)),
-        fault("token-service-out-of-order", "username-guid", FaultAt::Token, FaultKind::status(500)),
+        fault(
+            "no-challenge",
+            "challenge",
+            FaultAt::Registry,
+            FaultKind::status(401),
+        ),
+        fault(
+            "token-service-out-of-order",
+            "username-guid",
+            FaultAt::Token,
+            FaultKind::status(500),
+        ),
         Row::broken("buildkit-gives-up", "username-guid", |_, simulator, _| {
             simulator.change(|settings| settings.password_grant = Some(400));
         }),
         Row::broken("token-already-ended", "refresh-token", |_, simulator, _| {
             simulator.change(|settings| settings.refresh_token_life = -60);
         }),
-        Row::broken("skewed-clock", "clock", |_, simulator, _| simulator.change(|settings| settings.clock_skew = 7_200)),
+        Row::broken("skewed-clock", "clock", |_, simulator, _| {
+            simulator.change(|settings| settings.clock_skew = 7_200);
+        }),
         Row::broken("skewed-clock-refused", "clock", |_, simulator, _| {
             simulator.change(|settings| {
                 settings.clock_skew = -7_200;
@@ -265,26 +418,61 @@ pub(crate) fn wiring() -> Vec<Row> {
         }),
         Row::broken("podman-stale-login", "wiring", move |home, _, _| {
             podman(home);
-            home.write("auth.json", r#"{"auths":{"contoso.azurecr.io":{"auth":"YTpi"}}}"#);
+            home.write(
+                "auth.json",
+                r#"{"auths":{"contoso.azurecr.io":{"auth":"YTpi"}}}"#,
+            );
         }),
     ]
 }
 
 pub(crate) fn network() -> Vec<Row> {
     let certificate = |name, bad| fault(name, "tls", connect(), FaultKind::Certificate(bad));
-    let portal = FaultKind::Redirect { to: "http://portal.example/".into() };
+    let portal = FaultKind::Redirect {
+        to: "http://portal.example/".into(),
+    };
     vec![
-        setting("proxy-not-there", "tcp", "HTTPS_PROXY", "http://user:password@127.0.0.1:1"),
-        fault("proxy-wants-password", "tcp", connect(), FaultKind::status(407)),
+        setting(
+            "proxy-not-there",
+            "tcp",
+            "HTTPS_PROXY",
+            "http://user:password@127.0.0.1:1",
+        ),
+        fault(
+            "proxy-wants-password",
+            "tcp",
+            connect(),
+            FaultKind::status(407),
+        ),
         fault("proxy-refuses", "tcp", connect(), FaultKind::status(403)),
         Row::broken("registry-does-not-exist", "tcp", untouched).of(&["fabrikam.azurecr.io"]),
         certificate("inspecting-proxy", BadCertificate::UnknownIssuer),
         certificate("expired-certificate", BadCertificate::Expired),
         certificate("certificate-of-another", BadCertificate::OtherName),
-        setting("ca-file-not-there", "tls", "SSL_CERT_FILE", "/nowhere/ca.pem"),
-        setting("extra-ca-file-not-there", "configuration", "ACRSCOPED_CA_FILE", "/nowhere/ca.pem"),
-        fault("portal-page", "challenge", FaultAt::Registry, FaultKind::Html),
+        setting(
+            "ca-file-not-there",
+            "tls",
+            "SSL_CERT_FILE",
+            "/nowhere/ca.pem",
+        ),
+        setting(
+            "extra-ca-file-not-there",
+            "configuration",
+            "ACRSCOPED_CA_FILE",
+            "/nowhere/ca.pem",
+        ),
+        fault(
+            "portal-page",
+            "challenge",
+            FaultAt::Registry,
+            FaultKind::Html,
+        ),
         fault("portal-redirect", "challenge", FaultAt::Registry, portal),
-        fault("connection-reset", "challenge", FaultAt::Registry, FaultKind::Reset),
+        fault(
+            "connection-reset",
+            "challenge",
+            FaultAt::Registry,
+            FaultKind::Reset,
+        ),
     ]
 }

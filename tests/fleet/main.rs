@@ -54,24 +54,62 @@ struct Cold {
 
 impl Outcome {
     fn busiest(per_minute: &[u64]) -> u64 {
-        per_minute[START..].iter().copied().max().unwrap_or_default()
+        per_minute[START..]
+            .iter()
+            .copied()
+            .max()
+            .unwrap_or_default()
     }
 }
 
 fn steady() -> Vec<Steady> {
     let cases = [
         ("all the time, so that each renews at once", SHIPPED),
-        ("the same, with `ACRSCOPED_CACHE=keyutils`", Setup { remembers: true, ..SHIPPED }),
-        ("by chance, every five minutes on average", Setup { demand: Demand::ByChance, ..SHIPPED }),
-        ("in step, a job on every node every five minutes", Setup { demand: Demand::InStep, ..SHIPPED }),
+        (
+            "the same, with `ACRSCOPED_CACHE=keyutils`",
+            Setup {
+                remembers: true,
+                ..SHIPPED
+            },
+        ),
+        (
+            "by chance, every five minutes on average",
+            Setup {
+                demand: Demand::ByChance,
+                ..SHIPPED
+            },
+        ),
+        (
+            "in step, a job on every node every five minutes",
+            Setup {
+                demand: Demand::InStep,
+                ..SHIPPED
+            },
+        ),
     ];
     std::thread::scope(|scope| {
         let runs = cases.map(|(words, setup)| {
             let spread = scope.spawn(move || run(setup));
-            (words, spread, scope.spawn(move || run(Setup { kept: Kept::Alike, ..setup })))
+            (
+                words,
+                spread,
+                scope.spawn(move || {
+                    run(Setup {
+                        kept: Kept::Alike,
+                        ..setup
+                    })
+                }),
+            )
         });
-        let done = |run: std::thread::ScopedJoinHandle<'_, Outcome>| run.join().expect("a run of the model");
-        runs.map(|(words, spread, alike)| Steady { words, spread: done(spread), alike: done(alike) }).into()
+        let done = |run: std::thread::ScopedJoinHandle<'_, Outcome>| {
+            run.join().expect("a run of the model")
+        };
+        runs.map(|(words, spread, alike)| Steady {
+            words,
+            spread: done(spread),
+            alike: done(alike),
+        })
+        .into()
     })
 }
 
@@ -84,8 +122,18 @@ fn cold() -> Vec<Cold> {
         (LIMITS[1], Patience::Honoured, Some(READ_LIMITS[1])),
     ];
     let of = |(limit, patience, reads)| {
-        let setup = Setup { demand: Demand::Once, limit, reads, patience, until: 2 * HOUR, ..SHIPPED };
-        Cold { setup, outcome: run(setup) }
+        let setup = Setup {
+            demand: Demand::Once,
+            limit,
+            reads,
+            patience,
+            until: 2 * HOUR,
+            ..SHIPPED
+        };
+        Cold {
+            setup,
+            outcome: run(setup),
+        }
     };
     cases.map(of).into()
 }
@@ -93,7 +141,12 @@ fn cold() -> Vec<Cold> {
 /// A number with commas between thousands.
 fn number(number: u64) -> String {
     let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).expect("digits")).collect();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).expect("digits"))
+        .collect();
     groups.join(",")
 }
 
@@ -109,25 +162,54 @@ fn tables(steady: &[Steady], cold: &[Cold]) -> String {
         number(LIMITS[0]),
         SHIPPED.until / HOUR,
     );
-    for Steady { words, spread, alike } in steady {
-        for (words, kept, outcome) in [(*words, "as shipped", spread), ("", "for the same time by all", alike)] {
+    for Steady {
+        words,
+        spread,
+        alike,
+    } in steady
+    {
+        for (words, kept, outcome) in [
+            (*words, "as shipped", spread),
+            ("", "for the same time by all", alike),
+        ] {
             let refused: u64 = outcome.refused[START..].iter().sum();
-            let [exchanges, requests] = [&outcome.exchanges, &outcome.requests].map(|it| number(Outcome::busiest(it)));
-            writeln!(text, "| {words} | {kept} | {exchanges} | {requests} | {} |", number(refused)).expect("a string");
+            let [exchanges, requests] =
+                [&outcome.exchanges, &outcome.requests].map(|it| number(Outcome::busiest(it)));
+            writeln!(
+                text,
+                "| {words} | {kept} | {exchanges} | {requests} | {} |",
+                number(refused)
+            )
+            .expect("a string");
         }
     }
-    writeln!(text, "\nA registry of {} a minute refuses none of these.", number(LIMITS[1])).expect("a string");
-    let (starts, with_reads): (Vec<&Cold>, Vec<&Cold>) = cold.iter().partition(|cold| cold.setup.reads.is_none());
+    writeln!(
+        text,
+        "\nA registry of {} a minute refuses none of these.",
+        number(LIMITS[1])
+    )
+    .expect("a string");
+    let (starts, with_reads): (Vec<&Cold>, Vec<&Cold>) =
+        cold.iter().partition(|cold| cold.setup.reads.is_none());
     let last = |times: &[Time]| seconds(times.last().copied().unwrap_or_default());
     text += "\nA fleet that starts: all nodes within one second, each for one image.\n\n\
              | exchanges and tokens a minute | `Retry-After` | all have a credential after | all have their image after | refused | calls that failed |\n\
              | ---: | --- | ---: | ---: | ---: | ---: |\n";
     for Cold { setup, outcome } in starts {
-        let patience = if setup.patience == Patience::Honoured { "honoured, as shipped" } else { "ignored" };
-        let [refused, failed] = [&outcome.refused, &outcome.failed_calls].map(|it| number(it.iter().sum()));
+        let patience = if setup.patience == Patience::Honoured {
+            "honoured, as shipped"
+        } else {
+            "ignored"
+        };
+        let [refused, failed] =
+            [&outcome.refused, &outcome.failed_calls].map(|it| number(it.iter().sum()));
         let (served, pulled) = (last(&outcome.served), last(&outcome.pulled));
-        writeln!(text, "| {} | {patience} | {served} | {pulled} | {refused} | {failed} |", number(setup.limit))
-            .expect("a string");
+        writeln!(
+            text,
+            "| {} | {patience} | {served} | {pulled} | {refused} | {failed} |",
+            number(setup.limit)
+        )
+        .expect("a string");
     }
     write!(
         text,
@@ -137,42 +219,91 @@ fn tables(steady: &[Steady], cold: &[Cold]) -> String {
     )
     .expect("a string");
     for Cold { setup, outcome } in with_reads {
-        let [limit, reads, refused] = [setup.limit, setup.reads.unwrap_or_default(), outcome.refused_reads].map(number);
+        let [limit, reads, refused] = [
+            setup.limit,
+            setup.reads.unwrap_or_default(),
+            outcome.refused_reads,
+        ]
+        .map(number);
         let (served, pulled) = (last(&outcome.served), last(&outcome.pulled));
-        writeln!(text, "| {limit} | {reads} | {served} | {pulled} | {refused} |").expect("a string");
+        writeln!(
+            text,
+            "| {limit} | {reads} | {served} | {pulled} | {refused} |"
+        )
+        .expect("a string");
     }
     text
 }
 
 /// What of it must be so, whatever the figures of the day are.
 fn check(steady: &[Steady], cold: &[Cold]) {
-    for Steady { words, spread, alike } in steady {
-        let [spread_peak, alike_peak] = [spread, alike].map(|outcome| Outcome::busiest(&outcome.exchanges));
+    for Steady {
+        words,
+        spread,
+        alike,
+    } in steady
+    {
+        let [spread_peak, alike_peak] =
+            [spread, alike].map(|outcome| Outcome::busiest(&outcome.exchanges));
         let factor = if words.starts_with("by chance") { 1 } else { 2 };
-        assert!(spread_peak * factor < alike_peak, "{words}: {spread_peak} spread, {alike_peak} alike");
-        assert!(spread.refused[START..].iter().sum::<u64>() <= alike.refused[START..].iter().sum(), "{words}");
+        assert!(
+            spread_peak * factor < alike_peak,
+            "{words}: {spread_peak} spread, {alike_peak} alike"
+        );
+        assert!(
+            spread.refused[START..].iter().sum::<u64>() <= alike.refused[START..].iter().sum(),
+            "{words}"
+        );
         assert_eq!(spread.served.len(), SHIPPED.nodes, "{words}");
         // So the higher limit refuses nobody.
-        let sent = alike.requests.iter().zip(&alike.refused).map(|(taken, refused)| taken + refused);
+        let sent = alike
+            .requests
+            .iter()
+            .zip(&alike.refused)
+            .map(|(taken, refused)| taken + refused);
         assert!(sent.skip(START).all(|sent| sent < LIMITS[1]), "{words}");
     }
     // Ten times fewer, and a thirtieth of the lowest limit, where the helper alone decides when it comes.
-    let [spread, alike] = [&steady[0].spread, &steady[0].alike].map(|outcome| Outcome::busiest(&outcome.exchanges));
-    assert!(alike == 5_000 && spread * 10 <= alike && spread * 30 <= LIMITS[0], "{spread} {alike}");
+    let [spread, alike] =
+        [&steady[0].spread, &steady[0].alike].map(|outcome| Outcome::busiest(&outcome.exchanges));
+    assert!(
+        alike == 5_000 && spread * 10 <= alike && spread * 30 <= LIMITS[0],
+        "{spread} {alike}"
+    );
     for Cold { setup, outcome } in cold {
-        assert_eq!((outcome.served.len(), outcome.pulled.len()), (setup.nodes, setup.nodes), "a node never got its image");
-        assert!(setup.reads.is_some() || outcome.pulled.last() < Some(&(2 * MINUTE)), "{:?}", outcome.pulled.last());
+        assert_eq!(
+            (outcome.served.len(), outcome.pulled.len()),
+            (setup.nodes, setup.nodes),
+            "a node never got its image"
+        );
+        assert!(
+            setup.reads.is_some() || outcome.pulled.last() < Some(&(2 * MINUTE)),
+            "{:?}",
+            outcome.pulled.last()
+        );
         // What cannot be read faster than the limit takes at least this long, from a full bucket on.
-        let least = setup.reads.map_or(0, |reads| (setup.nodes as u64 * u64::from(READS) - reads) * MINUTE / reads);
-        assert!(outcome.pulled.last() >= Some(&least), "{:?}", outcome.pulled.last());
-        assert!(setup.limit == LIMITS[0] || outcome.refused[0] == 0, "15,000 requests fit into 20,000");
+        let least = setup.reads.map_or(0, |reads| {
+            (setup.nodes as u64 * u64::from(READS) - reads) * MINUTE / reads
+        });
+        assert!(
+            outcome.pulled.last() >= Some(&least),
+            "{:?}",
+            outcome.pulled.last()
+        );
+        assert!(
+            setup.limit == LIMITS[0] || outcome.refused[0] == 0,
+            "15,000 requests fit into 20,000"
+        );
     }
     let [honoured, ignored] = [0, 1].map(|index| cold[index].outcome.refused.iter().sum::<u64>());
     assert!(honoured < ignored, "{honoured} {ignored}");
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is a process edge of its own"
+)]
 fn the_page_and_the_picture_are_what_the_model_says() {
     let (steady, cold) = (steady(), cold());
     check(&steady, &cold);
@@ -182,8 +313,19 @@ fn the_page_and_the_picture_are_what_the_model_says() {
     let (before, rest) = kept.split_once(BEGIN).expect("a place for the tables");
     let (_, after) = rest.split_once(END).expect("its end");
     let page = format!("{before}{BEGIN}\n{tables}\n{END}{after}");
-    let half_a_day = |kept| run(Setup { kept, until: 12 * HOUR, ..SHIPPED }).exchanges;
-    let picture = picture::draw(&half_a_day(Kept::Spread), &half_a_day(Kept::Alike), &cold_lines(&cold));
+    let half_a_day = |kept| {
+        run(Setup {
+            kept,
+            until: 12 * HOUR,
+            ..SHIPPED
+        })
+        .exchanges
+    };
+    let picture = picture::draw(
+        &half_a_day(Kept::Spread),
+        &half_a_day(Kept::Alike),
+        &cold_lines(&cold),
+    );
     if std::env::var_os("ACRSCOPED_UPDATE_DOCS").is_some() {
         std::fs::write(PAGE, &page).expect("the folder docs");
         std::fs::write(PICTURE, &picture).expect("the folder docs/pictures");
@@ -193,11 +335,16 @@ fn the_page_and_the_picture_are_what_the_model_says() {
         kept == page,
         "docs/kubernetes.md is not what the model says; write it anew with\n  {AGAIN}\nit would say:\n{tables}"
     );
-    assert!(std::fs::read_to_string(PICTURE).unwrap_or_default() == picture, "docs/pictures/fleet.svg is old: {AGAIN}");
+    assert!(
+        std::fs::read_to_string(PICTURE).unwrap_or_default() == picture,
+        "docs/pictures/fleet.svg is old: {AGAIN}"
+    );
 }
 
 /// The starts that are drawn, each with its words.
 fn cold_lines(cold: &[Cold]) -> Vec<(&'static str, &[Time])> {
     let words = [(2, "20,000 a minute"), (0, "10,000 a minute")];
-    words.map(|(index, words)| (words, cold[index].outcome.served.as_slice())).into()
+    words
+        .map(|(index, words)| (words, cold[index].outcome.served.as_slice()))
+        .into()
 }

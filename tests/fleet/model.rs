@@ -173,9 +173,24 @@ pub(crate) fn run(setup: Setup) -> Outcome {
     let reads = setup.reads.map(|limit| Bucket::full(limit, MINUTE));
     let minutes = usize::try_from(setup.until / MINUTE + 1).expect("a small number");
     let none = || vec![0; minutes];
-    let outcome = Outcome { exchanges: none(), requests: none(), refused: none(), failed_calls: none(), ..Outcome::default() };
+    let outcome = Outcome {
+        exchanges: none(),
+        requests: none(),
+        refused: none(),
+        failed_calls: none(),
+        ..Outcome::default()
+    };
     let nodes = vec![Node::default(); setup.nodes];
-    let mut fleet = Fleet { setup, registry, reads, nodes, events: BinaryHeap::new(), order: 0, random: Random(1), outcome };
+    let mut fleet = Fleet {
+        setup,
+        registry,
+        reads,
+        nodes,
+        events: BinaryHeap::new(),
+        order: 0,
+        random: Random(1),
+        outcome,
+    };
     for node in 0..setup.nodes {
         let at = fleet.random.below(SECOND);
         fleet.plan(at, node, Step::Pull);
@@ -230,8 +245,18 @@ impl Fleet {
         let left = Duration::from_millis(deadline.saturating_sub(now + ROUND_TRIP));
         if let Some(wait) = retry::wait(tried, asked, left, self.random.byte()) {
             let at = now + ROUND_TRIP + milliseconds(wait);
-            self.plan(at, node, Step::Exchange { tried: tried + 1, deadline });
-        } else if let Some(received) = self.nodes[node].received.filter(|received| now + SPENT < received + LIFE) {
+            self.plan(
+                at,
+                node,
+                Step::Exchange {
+                    tried: tried + 1,
+                    deadline,
+                },
+            );
+        } else if let Some(received) = self.nodes[node]
+            .received
+            .filter(|received| now + SPENT < received + LIFE)
+        {
             // A token that is still good is better than none.
             self.serve(now, node, received);
         } else {
@@ -248,7 +273,10 @@ impl Fleet {
             Kept::Spread => self.random.word(),
             Kept::Alike => u32::MAX / 2,
         };
-        let kept = cache_duration(Duration::from_millis((received + LIFE).saturating_sub(now)), random);
+        let kept = cache_duration(
+            Duration::from_millis((received + LIFE).saturating_sub(now)),
+            random,
+        );
         let it = &mut self.nodes[node];
         it.kept_until = now + milliseconds(kept);
         it.received = self.setup.remembers.then_some(received);
@@ -271,7 +299,9 @@ impl Fleet {
 
     /// Reads the parts of an image, one after the other. They are not counted with the exchanges.
     fn read(&mut self, now: Time, node: usize) {
-        let Some(bucket) = &mut self.reads else { return self.pulled(now, node) };
+        let Some(bucket) = &mut self.reads else {
+            return self.pulled(now, node);
+        };
         if self.nodes[node].read == READS {
             self.pulled(now, node);
         } else if bucket.take(now).is_ok() {
@@ -294,7 +324,9 @@ impl Fleet {
             Demand::Once => return,
             Demand::Always => kept_until,
             Demand::ByChance => now + self.random.below(10 * MINUTE),
-            Demand::InStep => (now / (5 * MINUTE) + 1) * 5 * MINUTE + self.random.below(10 * SECOND),
+            Demand::InStep => {
+                (now / (5 * MINUTE) + 1) * 5 * MINUTE + self.random.below(10 * SECOND)
+            }
         };
         self.plan(at, node, Step::Pull);
     }

@@ -40,8 +40,18 @@ struct Frame {
     height: f64,
 }
 
-const ABOVE: Frame = Frame { left: 70.0, top: 94.0, width: 780.0, height: 240.0 };
-const BELOW: Frame = Frame { left: 70.0, top: 458.0, width: 780.0, height: 150.0 };
+const ABOVE: Frame = Frame {
+    left: 70.0,
+    top: 94.0,
+    width: 780.0,
+    height: 240.0,
+};
+const BELOW: Frame = Frame {
+    left: 70.0,
+    top: 458.0,
+    width: 780.0,
+    height: 150.0,
+};
 
 impl Frame {
     fn x(&self, share: f64) -> f64 {
@@ -57,13 +67,20 @@ struct Svg(String);
 
 impl Svg {
     fn text(&mut self, x: f64, y: f64, class: &str, anchor: &str, words: &str) {
-        writeln!(self.0, r#"<text x="{x:.1}" y="{y:.1}" class="{class}" text-anchor="{anchor}">{words}</text>"#)
-            .expect("a string");
+        writeln!(
+            self.0,
+            r#"<text x="{x:.1}" y="{y:.1}" class="{class}" text-anchor="{anchor}">{words}</text>"#
+        )
+        .expect("a string");
     }
 
     fn across(&mut self, frame: &Frame, share: f64, class: &str) {
         let (left, right, y) = (frame.x(0.0), frame.x(1.0), frame.y(share));
-        writeln!(self.0, r#"<line x1="{left:.1}" x2="{right:.1}" y1="{y:.1}" y2="{y:.1}" class="{class}"/>"#).expect("a string");
+        writeln!(
+            self.0,
+            r#"<line x1="{left:.1}" x2="{right:.1}" y1="{y:.1}" y2="{y:.1}" class="{class}"/>"#
+        )
+        .expect("a string");
     }
 
     fn path(&mut self, class: &str, points: &[(f64, f64)], end: &str) {
@@ -97,58 +114,150 @@ pub(crate) fn draw(spread: &[u64], alike: &[u64], starts: &[(&str, &[Time])]) ->
 }
 
 fn above(svg: &mut Svg, spread: &[u64], alike: &[u64]) {
-    svg.text(20.0, 30.0, "title", "start", "5,000 nodes, each of which renews as soon as its credential has ended");
-    svg.text(20.0, 50.0, "faint", "start", "exchanges a minute, on a logarithmic scale");
+    svg.text(
+        20.0,
+        30.0,
+        "title",
+        "start",
+        "5,000 nodes, each of which renews as soon as its credential has ended",
+    );
+    svg.text(
+        20.0,
+        50.0,
+        "faint",
+        "start",
+        "exchanges a minute, on a logarithmic scale",
+    );
     for (requests, words) in [(10, "10"), (100, "100"), (1_000, "1,000")] {
         svg.across(&ABOVE, height_of(requests), "grid");
-        svg.text(ABOVE.left - 8.0, ABOVE.y(height_of(requests)) + 4.0, "faint", "end", words);
+        svg.text(
+            ABOVE.left - 8.0,
+            ABOVE.y(height_of(requests)) + 4.0,
+            "faint",
+            "end",
+            words,
+        );
     }
-    for (limit, words) in LIMITS.into_iter().zip(["10,000: limit of a Basic or Standard registry", "20,000: of a Premium one"]) {
+    for (limit, words) in LIMITS.into_iter().zip([
+        "10,000: limit of a Basic or Standard registry",
+        "20,000: of a Premium one",
+    ]) {
         svg.across(&ABOVE, height_of(limit), "limit");
-        svg.text(ABOVE.x(1.0), ABOVE.y(height_of(limit)) - 5.0, "faint", "end", words);
+        svg.text(
+            ABOVE.x(1.0),
+            ABOVE.y(height_of(limit)) - 5.0,
+            "faint",
+            "end",
+            words,
+        );
     }
     let minutes = spread.len() - 1;
     let at = |minute: usize| ABOVE.x(share(minute, minutes));
     for hour in 0..=minutes / 60 {
-        svg.text(at(hour * 60), ABOVE.y(0.0) + 20.0, "faint", "middle", &format!("{hour} h"));
+        svg.text(
+            at(hour * 60),
+            ABOVE.y(0.0) + 20.0,
+            "faint",
+            "middle",
+            &format!("{hour} h"),
+        );
     }
     let line = |values: &[u64]| -> Vec<(f64, f64)> {
-        (0..minutes).map(|minute| (at(minute), ABOVE.y(height_of(values[minute])))).collect()
+        (0..minutes)
+            .map(|minute| (at(minute), ABOVE.y(height_of(values[minute]))))
+            .collect()
     };
     let spread = line(spread);
     svg.path(
         "area",
         &spread,
-        &format!("L{:.1} {:.1}L{:.1} {:.1}Z", spread[minutes - 1].0, ABOVE.y(0.0), ABOVE.left, ABOVE.y(0.0)),
+        &format!(
+            "L{:.1} {:.1}L{:.1} {:.1}Z",
+            spread[minutes - 1].0,
+            ABOVE.y(0.0),
+            ABOVE.left,
+            ABOVE.y(0.0)
+        ),
     );
     svg.path("b", &line(alike), "");
     svg.path("a", &spread, "");
-    svg.text(at(0) + 12.0, ABOVE.y(height_of(2_600)), "faint", "start", "all start at once");
-    svg.text(ABOVE.x(0.0), 78.0, "a", "start", "— as shipped: kept for 40 to 50 % of its life");
-    svg.text(ABOVE.x(0.38), 78.0, "b", "start", "— if all kept it for the same time");
+    svg.text(
+        at(0) + 12.0,
+        ABOVE.y(height_of(2_600)),
+        "faint",
+        "start",
+        "all start at once",
+    );
+    svg.text(
+        ABOVE.x(0.0),
+        78.0,
+        "a",
+        "start",
+        "— as shipped: kept for 40 to 50 % of its life",
+    );
+    svg.text(
+        ABOVE.x(0.38),
+        78.0,
+        "b",
+        "start",
+        "— if all kept it for the same time",
+    );
 }
 
 fn below(svg: &mut Svg, starts: &[(&str, &[Time])]) {
     const SPAN: Time = 100 * SECOND;
-    svg.text(20.0, 394.0, "title", "start", "All switched on within one second, each for one image");
-    svg.text(20.0, 414.0, "faint", "start", "nodes that have a credential, by the registry's limit of exchanges and tokens");
+    svg.text(
+        20.0,
+        394.0,
+        "title",
+        "start",
+        "All switched on within one second, each for one image",
+    );
+    svg.text(
+        20.0,
+        414.0,
+        "faint",
+        "start",
+        "nodes that have a credential, by the registry's limit of exchanges and tokens",
+    );
     for (share, words) in [(0.0, "0"), (0.5, "2,500"), (1.0, "5,000")] {
         svg.across(&BELOW, share, "grid");
-        svg.text(BELOW.left - 8.0, BELOW.y(share) + 4.0, "faint", "end", words);
+        svg.text(
+            BELOW.left - 8.0,
+            BELOW.y(share) + 4.0,
+            "faint",
+            "end",
+            words,
+        );
     }
     for seconds in (0..=100).step_by(20) {
-        svg.text(BELOW.x(f64::from(seconds) / 100.0), BELOW.y(0.0) + 20.0, "faint", "middle", &format!("{seconds} s"));
+        svg.text(
+            BELOW.x(f64::from(seconds) / 100.0),
+            BELOW.y(0.0) + 20.0,
+            "faint",
+            "middle",
+            &format!("{seconds} s"),
+        );
     }
     for ((words, times), (class, place)) in starts.iter().zip([("c", 0.0), ("a", 0.22)]) {
         let mut points = vec![(BELOW.x(0.0), BELOW.y(0.0))];
         let nodes = times.len();
         for index in (0..nodes).step_by(50).chain([nodes - 1]) {
             let time = usize::try_from(times[index].min(SPAN)).expect("a small number");
-            points.push((BELOW.x(share(time, usize::try_from(SPAN).expect("a small number"))), BELOW.y(share(index + 1, nodes))));
+            points.push((
+                BELOW.x(share(time, usize::try_from(SPAN).expect("a small number"))),
+                BELOW.y(share(index + 1, nodes)),
+            ));
         }
         points.push((BELOW.x(1.0), BELOW.y(1.0)));
         svg.path(class, &points, "");
-        svg.text(BELOW.x(place), BELOW.y(1.0) - 12.0, class, "start", &format!("— {words}"));
+        svg.text(
+            BELOW.x(place),
+            BELOW.y(1.0) - 12.0,
+            class,
+            "start",
+            &format!("— {words}"),
+        );
     }
 }
 

@@ -24,12 +24,18 @@ fn predicted() -> Shape {
         // Before kubelet tries again.
         until: 5 * SECOND,
     });
-    [outcome.served.len(), usize::try_from(outcome.failed_calls[0]).expect("a small number")]
+    [
+        outcome.served.len(),
+        usize::try_from(outcome.failed_calls[0]).expect("a small number"),
+    ]
 }
 
 fn observed() -> Shape {
     let mut settings = Settings::default();
-    settings.registry_mut(REGISTRY).limit = Some(Limit { requests: REQUESTS, seconds: HOUR / SECOND });
+    settings.registry_mut(REGISTRY).limit = Some(Limit {
+        requests: REQUESTS,
+        seconds: HOUR / SECOND,
+    });
     let simulator = Simulator::start(settings).expect("a simulator");
     let request = format!(
         r#"{{"apiVersion":"credentialprovider.kubelet.k8s.io/v1","kind":"CredentialProviderRequest","image":"{REGISTRY}/team/app"}}"#
@@ -43,17 +49,38 @@ fn observed() -> Shape {
     };
     let answers: Vec<Answer> = std::thread::scope(|scope| {
         let nodes: Vec<_> = (0..NODES).map(|_| scope.spawn(node)).collect();
-        nodes.into_iter().map(|node| node.join().expect("a node")).collect()
+        nodes
+            .into_iter()
+            .map(|node| node.join().expect("a node"))
+            .collect()
     });
-    let (served, failed): (Vec<Answer>, Vec<Answer>) = answers.into_iter().partition(|answer| answer.status.success());
+    let (served, failed): (Vec<Answer>, Vec<Answer>) = answers
+        .into_iter()
+        .partition(|answer| answer.status.success());
     for answer in &served {
-        assert!(answer.json()["auth"][REGISTRY]["password"].as_str().is_some_and(|token| token.starts_with("eyJ")));
+        assert!(
+            answer.json()["auth"][REGISTRY]["password"]
+                .as_str()
+                .is_some_and(|token| token.starts_with("eyJ"))
+        );
     }
     for answer in &failed {
-        assert!(answer.stderr.contains("gets too many requests and asks to wait "), "{answer:#?}");
+        assert!(
+            answer
+                .stderr
+                .contains("gets too many requests and asks to wait "),
+            "{answer:#?}"
+        );
     }
-    let exchanges = simulator.journal().iter().filter(|entry| entry.endpoint == Endpoint::Exchange).count();
-    assert_eq!(exchanges, NODES, "a call that was asked to wait too long sent its request again");
+    let exchanges = simulator
+        .journal()
+        .iter()
+        .filter(|entry| entry.endpoint == Endpoint::Exchange)
+        .count();
+    assert_eq!(
+        exchanges, NODES,
+        "a call that was asked to wait too long sent its request again"
+    );
     [served.len(), failed.len()]
 }
 

@@ -14,7 +14,12 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// A full one, with so many requests. An empty one is full again after this time.
     pub(crate) fn full(limit: u64, fills_in: Time) -> Self {
-        Self { limit, fills_in, left: limit * 1_000, at: 0 }
+        Self {
+            limit,
+            fills_in,
+            left: limit * 1_000,
+            at: 0,
+        }
     }
 
     /// Takes a request, or says in how many seconds there is another one.
@@ -26,6 +31,8 @@ impl Bucket {
             self.left -= 1_000;
             return Ok(());
         }
-        Err(((1_000 - self.left) * self.fills_in / full).div_ceil(SECOND).max(1))
+        Err(((1_000 - self.left) * self.fills_in / full)
+            .div_ceil(SECOND)
+            .max(1))
     }
 }

@@ -12,9 +12,19 @@ pub(crate) fn desktop_user(store: &'static str) -> (User, Server) {
     let mut command = user.home.command(CONTAINED[0]);
     let inner = user.command("dbus-daemon");
     // dbus-daemon insists on knowing the user's name.
-    command.args(&CONTAINED[1..]).args(["sh", "-ec", "mount --bind ../passwd /etc/passwd; exec \"$0\" \"$@\""]);
+    command.args(&CONTAINED[1..]).args([
+        "sh",
+        "-ec",
+        "mount --bind ../passwd /etc/passwd; exec \"$0\" \"$@\"",
+    ]);
     command.arg(inner.get_program()).args(inner.get_args());
-    command.args(["--session", "--nofork", "--nopidfile", "--address", &address]);
+    command.args([
+        "--session",
+        "--nofork",
+        "--nopidfile",
+        "--address",
+        &address,
+    ]);
     let mut bus = Server::start(&mut command, user.home.path("bus.log"));
     bus.when("session bus", |_| socket.exists().then_some(()));
     user.join_bus(address);
@@ -26,7 +36,9 @@ pub(crate) fn unlocked(user: &User) -> Server {
     user.home.write("password", "a password");
     let keyring = start_keyring(user, "--unlock");
     // A keyring that is not made yet is not locked either.
-    until("unlocked keyring", || locked(user).contains("false").then_some(()));
+    until("unlocked keyring", || {
+        locked(user).contains("false").then_some(())
+    });
     keyring
 }
 
@@ -39,7 +51,9 @@ pub(crate) fn start_keyring(user: &User, option: &str) -> Server {
         .arg("exec taskset --cpu-list 0 gnome-keyring-daemon --foreground --components=secrets $0 <../password")
         .arg(option);
     let mut keyring = Server::start(&mut command, user.home.path("keyring.log"));
-    keyring.when("keyring", |_| has_owner(user, "org.freedesktop.secrets").then_some(()));
+    keyring.when("keyring", |_| {
+        has_owner(user, "org.freedesktop.secrets").then_some(())
+    });
     keyring
 }
 
@@ -64,5 +78,9 @@ fn locked(user: &User) -> String {
 
 /// The answer to one method call: destination, path, method, arguments.
 fn ask_bus(user: &User, call: &str) -> String {
-    user.run(&format!("dbus-send --session --print-reply=literal --type=method_call --dest={call}"), "").stdout
+    user.run(
+        &format!("dbus-send --session --print-reply=literal --type=method_call --dest={call}"),
+        "",
+    )
+    .stdout
 }

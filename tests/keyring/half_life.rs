@@ -12,14 +12,29 @@ fn a_cached_get_is_a_keyring_read_without_thread_network_runtime_or_ca_file() {
     let first = user.ask("get").secret();
     user.requests();
     let log = user.home.path("run/trace");
-    let second = user.ask_within(&["strace", "-f", "-o", log.to_str().expect("UTF-8")], "get").secret();
+    let second = user
+        .ask_within(&["strace", "-f", "-o", log.to_str().expect("UTF-8")], "get")
+        .secret();
     assert_eq!((second, user.requests()), (first, 0));
     let trace = Trace::read(&log);
     assert!(!trace.calls(&["keyctl"]).is_empty());
     let first = trace.calls(&["keyctl", "prctl"])[0];
-    assert!(first.contains("PR_SET_DUMPABLE"), "a token is read before the memory is closed to others: {first}");
-    let forbidden =
-        ["socket", "connect", "clone", "clone3", "fork", "vfork", "epoll_create1", "eventfd2", "socketpair", "sendto"];
+    assert!(
+        first.contains("PR_SET_DUMPABLE"),
+        "a token is read before the memory is closed to others: {first}"
+    );
+    let forbidden = [
+        "socket",
+        "connect",
+        "clone",
+        "clone3",
+        "fork",
+        "vfork",
+        "epoll_create1",
+        "eventfd2",
+        "socketpair",
+        "sendto",
+    ];
     assert_eq!(trace.calls(&forbidden), [] as [&str; 0]);
     // The config file, which is not there. strace runs as the user, and cannot read its name from memory that is closed.
     let opened = trace.opened();
@@ -48,18 +63,33 @@ fn a_half_spent_token_is_used_while_entra_or_the_registry_is_down() {
     for at in [FaultAt::Authority, FaultAt::Exchange] {
         let user = User::new("keyutils");
         // With the access token of the first sign-in Entra would not be asked at all.
-        user.home.write("home/.config/docker-credential-acrscoped/config.toml", "keep_access_token = false\n");
+        user.home.write(
+            "home/.config/docker-credential-acrscoped/config.toml",
+            "keep_access_token = false\n",
+        );
         let first = user.ask("get").secret();
         spend_half(&user);
-        user.simulator.change(|settings| settings.faults.push(Fault::always(at, FaultKind::status(503))));
+        user.simulator.change(|settings| {
+            settings
+                .faults
+                .push(Fault::always(at, FaultKind::status(503)));
+        });
         user.requests();
         let answer = user.ask("get");
         assert_eq!(answer.secret(), first);
-        assert!(answer.stderr.contains("the token in the cache is still valid and was used"), "{answer:?}");
+        assert!(
+            answer
+                .stderr
+                .contains("the token in the cache is still valid and was used"),
+            "{answer:?}"
+        );
         assert_ne!(user.requests(), 0);
         // For the next minute nobody is asked again.
         let answer = user.ask("get");
-        assert_eq!((answer.secret(), answer.stderr.as_str(), user.requests()), (first, "", 0));
+        assert_eq!(
+            (answer.secret(), answer.stderr.as_str(), user.requests()),
+            (first, "", 0)
+        );
     }
 }
 
@@ -70,12 +100,25 @@ fn another_identity_signs_in_for_itself_and_the_first_ones_token_stays() {
     let first = user.ask("get").secret();
     user.requests();
     let mut other = user.command(user.helper().to_str().expect("UTF-8"));
-    other.env_remove("AZURE_CLIENT_SECRET").env("AZURE_CLIENT_ID", MANAGED_IDENTITY);
-    other.env("IDENTITY_ENDPOINT", format!("{}/msi/token", user.simulator.origin()));
-    other.env("IDENTITY_HEADER", &user.simulator.settings().identity_header);
+    other
+        .env_remove("AZURE_CLIENT_SECRET")
+        .env("AZURE_CLIENT_ID", MANAGED_IDENTITY);
+    other.env(
+        "IDENTITY_ENDPOINT",
+        format!("{}/msi/token", user.simulator.origin()),
+    );
+    other.env(
+        "IDENTITY_HEADER",
+        &user.simulator.settings().identity_header,
+    );
     let second = crate::support::ask(other, "get", REGISTRY).secret();
     assert_ne!(first, second);
-    assert!(user.simulator.journal().iter().any(|entry| entry.endpoint == Endpoint::AppService));
+    assert!(
+        user.simulator
+            .journal()
+            .iter()
+            .any(|entry| entry.endpoint == Endpoint::AppService)
+    );
     user.requests();
     assert_eq!(user.ask("get").secret(), first);
     assert_eq!(user.requests(), 0);
@@ -115,8 +158,13 @@ fn an_entry_without_a_good_token_counts_as_absent_and_is_replaced() {
         let answer = user.ask("get").secret();
         assert_ne!(answer, token);
         assert_ne!(user.requests(), 0, "{token}");
-        assert_eq!((user.ask("get").secret(), user.requests()), (answer, 0), "{token}");
-        user.run(&format!("{helper} token {REGISTRY}"), "").succeeds();
+        assert_eq!(
+            (user.ask("get").secret(), user.requests()),
+            (answer, 0),
+            "{token}"
+        );
+        user.run(&format!("{helper} token {REGISTRY}"), "")
+            .succeeds();
     }
 }
 
@@ -133,8 +181,14 @@ fn change(user: &User, change: impl Fn(&mut serde_json::Value)) {
         run(command, stdin, crate::support::LIMIT).succeeds().stdout
     };
     let keys = user.run("cat /proc/keys", "").succeeds().stdout;
-    let line = keys.lines().find(|line| line.contains(&format!(" user      docker-credential-acrscoped {REGISTRY} ")));
-    let serial = line.and_then(|line| line.split_whitespace().next()).unwrap_or_else(|| panic!("no key of ours in {keys}"));
+    let line = keys.lines().find(|line| {
+        line.contains(&format!(
+            " user      docker-credential-acrscoped {REGISTRY} "
+        ))
+    });
+    let serial = line
+        .and_then(|line| line.split_whitespace().next())
+        .unwrap_or_else(|| panic!("no key of ours in {keys}"));
     let serial = format!("0x{serial}");
     let payload = keyctl(&["pipe", &serial], "");
     let mut entry: serde_json::Value = serde_json::from_str(&payload).expect("our JSON");

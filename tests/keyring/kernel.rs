@@ -23,7 +23,11 @@ fn the_kernel_forgets_every_token_by_itself() {
         let fields: Vec<&str> = key.split_whitespace().collect();
         // A refresh token of the simulator lives three hours: the kernel says `2h` or `3h`. A service principal's access token lives 24 hours
         // and is kept until five minutes before.
-        let left: &[&str] = if key.contains(" entra ") { &["23h"] } else { &["2h", "3h"] };
+        let left: &[&str] = if key.contains(" entra ") {
+            &["23h"]
+        } else {
+            &["2h", "3h"]
+        };
         assert!(left.contains(&fields[3]), "{key}");
         // The fifth: everything for the possessor and the user, nothing for the group and others (keyctl_setperm(3)).
         assert_eq!(fields[4], "3f3f0000", "{key}");
@@ -34,9 +38,17 @@ fn the_kernel_forgets_every_token_by_itself() {
 #[ignore = "needs keyutils and root: run tests/run"]
 fn a_session_keyring_without_the_users_keyring_hides_nothing() {
     let user = User::new("keyutils");
-    let sessions: [&[&str]; 4] = [&["keyctl", "session", "-"], &["keyctl", "session", "-"], &[], &["keyctl", "session", "x"]];
+    let sessions: [&[&str]; 4] = [
+        &["keyctl", "session", "-"],
+        &["keyctl", "session", "-"],
+        &[],
+        &["keyctl", "session", "x"],
+    ];
     let secrets = sessions.map(|session| user.ask_within(session, "get").secret());
-    assert!(secrets.iter().all(|secret| *secret == secrets[0]), "each session signed in anew");
+    assert!(
+        secrets.iter().all(|secret| *secret == secrets[0]),
+        "each session signed in anew"
+    );
 }
 
 #[test]
@@ -63,13 +75,17 @@ fn a_registry_is_listed_until_it_is_erased() {
 #[ignore = "needs keyutils and root: run tests/run"]
 fn a_user_namespace_has_an_answer_too() {
     let user = User::new("keyutils");
-    user.ask_within(&["unshare", "--user", "--map-root-user"], "get").secret();
+    user.ask_within(&["unshare", "--user", "--map-root-user"], "get")
+        .secret();
 }
 
 /// The keys of type `user` that this user can see, as lines of `/proc/keys`.
 fn keys(user: &User) -> Vec<String> {
     let listed = user.run("cat /proc/keys", "").succeeds();
-    let keys = listed.stdout.lines().filter(|line| line.split_whitespace().nth(7) == Some("user"));
+    let keys = listed
+        .stdout
+        .lines()
+        .filter(|line| line.split_whitespace().nth(7) == Some("user"));
     keys.map(str::to_owned).collect()
 }
 
@@ -91,7 +107,13 @@ fn a_login_tells_how_rootless_podman_gets_one_too() {
     user.home.script("bin/podman", "");
     let helper = user.helper().display().to_string();
     let nobody = "env -u AZURE_CLIENT_SECRET -u AZURE_CLIENT_ID -u AZURE_TENANT_ID";
-    let said = user.run(&format!("{nobody} {helper} login {REGISTRY} --device-code"), "").succeeds().stdout;
+    let said = user
+        .run(
+            &format!("{nobody} {helper} login {REGISTRY} --device-code"),
+            "",
+        )
+        .succeeds()
+        .stdout;
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = format!(
         "! podman and buildah without root have a kernel keyring of their own: `podman unshare \
@@ -113,10 +135,18 @@ fn an_odd_key_of_another_program_is_skipped() {
     let mut odd = user.command("sh");
     odd.args(["-c", script]);
     crate::support::run(odd, "", crate::support::LIMIT).succeeds();
-    let status = user.run(&format!("{} status --json", user.helper().display()), "").succeeds().json();
-    assert_eq!(status["registries"].as_array().map(Vec::len), Some(1), "{status}");
+    let status = user
+        .run(&format!("{} status --json", user.helper().display()), "")
+        .succeeds()
+        .json();
+    assert_eq!(
+        status["registries"].as_array().map(Vec::len),
+        Some(1),
+        "{status}"
+    );
     assert!(user.ask("list").stdout.contains(REGISTRY));
-    user.run(&format!("{} logout --all", user.helper().display()), "").succeeds();
+    user.run(&format!("{} logout --all", user.helper().display()), "")
+        .succeeds();
     assert_eq!(user.ask("list").stdout.trim(), "{}");
     assert_eq!(user.ask("erase").code(), 0);
 }

@@ -24,9 +24,21 @@ impl User {
         std::fs::copy(simulator.ca_file(), home.path("ca.pem")).expect("our folder");
         // The build's folder may be closed to others.
         home.install(&binary(), "bin/docker-credential-acrscoped");
-        home.write("passwd", format!("somebody:x:{id}:{id}::{}:/bin/sh\n", home.path("home").display()));
+        home.write(
+            "passwd",
+            format!(
+                "somebody:x:{id}:{id}::{}:/bin/sh\n",
+                home.path("home").display()
+            ),
+        );
         own(&home, id);
-        Self { home, simulator, id, store, session_bus: None }
+        Self {
+            home,
+            simulator,
+            id,
+            store,
+            session_bus: None,
+        }
     }
 
     /// Tells the user's programs of a session bus.
@@ -37,11 +49,23 @@ impl User {
     /// A program run as this user.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = self.home.command("setpriv");
-        command.args(["--reuid", &self.id.to_string(), "--regid", &self.id.to_string(), "--clear-groups"]);
+        command.args([
+            "--reuid",
+            &self.id.to_string(),
+            "--regid",
+            &self.id.to_string(),
+            "--clear-groups",
+        ]);
         command.args(["--pdeathsig", "KILL", program]);
         identify(connect(&mut command, &self.simulator), &self.simulator);
-        command.env("SSL_CERT_FILE", self.home.path("ca.pem")).env("ACRSCOPED_CACHE", self.store);
-        command.envs(self.session_bus.iter().map(|address| ("DBUS_SESSION_BUS_ADDRESS", address)));
+        command
+            .env("SSL_CERT_FILE", self.home.path("ca.pem"))
+            .env("ACRSCOPED_CACHE", self.store);
+        command.envs(
+            self.session_bus
+                .iter()
+                .map(|address| ("DBUS_SESSION_BUS_ADDRESS", address)),
+        );
         command
     }
 
@@ -96,6 +120,9 @@ fn unused_id() -> u32 {
 /// Gives the home to the user.
 fn own(home: &Home, id: u32) {
     let mut chown = home.command("chown");
-    chown.arg("--recursive").arg(format!("{id}:{id}")).arg(home.root());
+    chown
+        .arg("--recursive")
+        .arg(format!("{id}:{id}"))
+        .arg(home.root());
     run(chown, "", LIMIT).succeeds();
 }

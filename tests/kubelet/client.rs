@@ -15,7 +15,11 @@ const CLOUD: &str = "[cloud.fabrikam]\nsuffix = 'azurecr.fabrikam.example'\nauth
 fn build(node: &Node) -> PathBuf {
     let program = node.home.path("kubelet-client");
     let mut command = node.home.command("go");
-    command.args(["build", "-o"]).arg(&program).arg(".").current_dir(SOURCE);
+    command
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(".")
+        .current_dir(SOURCE);
     command
         .env("GOPATH", "/usr/share/gocode")
         .env("GO111MODULE", "off")
@@ -34,12 +38,25 @@ fn configure(node: &Node, options: &[&str]) -> Answer {
 /// What kubelet makes of each request by this configuration.
 fn ask(node: &Node, client: &Path, configuration: &Path, requests: &[Value]) -> Vec<Value> {
     let mut command = node.home.command(client);
-    command.envs(node.provider().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.envs(
+        node.provider()
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     // The configuration says it.
-    command.env_remove("ACRSCOPED_SOURCE").arg(configuration).arg(node.home.path("bin"));
-    let lines = requests.iter().fold(String::new(), |lines, request| lines + &request.to_string() + "\n");
+    command
+        .env_remove("ACRSCOPED_SOURCE")
+        .arg(configuration)
+        .arg(node.home.path("bin"));
+    let lines = requests.iter().fold(String::new(), |lines, request| {
+        lines + &request.to_string() + "\n"
+    });
     let answer = run(command, &lines, LIMIT).succeeds();
-    let told: Vec<Value> = answer.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let told: Vec<Value> = answer
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     assert_eq!(told.len(), requests.len(), "{answer:#?}");
     told
 }
@@ -49,7 +66,10 @@ fn ask(node: &Node, client: &Path, configuration: &Path, requests: &[Value]) -> 
 fn kubelet_takes_the_configuration_and_finds_the_credential_of_each_image() {
     let node = Node::new();
     let client = build(&node);
-    node.home.write("home/.config/docker-credential-acrscoped/config.toml", CLOUD);
+    node.home.write(
+        "home/.config/docker-credential-acrscoped/config.toml",
+        CLOUD,
+    );
     node.simulator.change(|settings| {
         settings.registry_mut("contoso.azurecr.fabrikam.example");
     });
@@ -65,15 +85,31 @@ fn kubelet_takes_the_configuration_and_finds_the_credential_of_each_image() {
         ("docker.io/library/nginx", "contoso-abc123.azurecr.io"),
     ];
     let requests: Vec<Value> = ours.iter().map(|(image, _)| request(image)).collect();
-    for ((image, login_server), told) in ours.iter().zip(ask(&node, &client, &configuration, &requests)) {
+    for ((image, login_server), told) in
+        ours.iter()
+            .zip(ask(&node, &client, &configuration, &requests))
+    {
         assert_eq!(told["error"], "", "{image}: {told}");
-        assert_eq!(told["cacheKey"], image.split('/').next().expect("a host"), "{image}: {told}");
-        assert!((4_250.0..=5_400.0).contains(&told["seconds"].as_f64().expect("seconds")), "{image}: {told}");
-        let [auth] = told["auth"].as_array().expect("a list").as_slice() else { panic!("{image}: {told}") };
+        assert_eq!(
+            told["cacheKey"],
+            image.split('/').next().expect("a host"),
+            "{image}: {told}"
+        );
+        assert!(
+            (4_250.0..=5_400.0).contains(&told["seconds"].as_f64().expect("seconds")),
+            "{image}: {told}"
+        );
+        let [auth] = told["auth"].as_array().expect("a list").as_slice() else {
+            panic!("{image}: {told}")
+        };
         let claims = claims(auth["password"].as_str().expect("a password"));
         assert_eq!(
             (&auth["username"], &claims["aud"], &claims["appid"]),
-            (&json!(ZERO_GUID), &json!(login_server), &json!(MANAGED_IDENTITY))
+            (
+                &json!(ZERO_GUID),
+                &json!(login_server),
+                &json!(MANAGED_IDENTITY)
+            )
         );
     }
     // Which images kubelet asks for at all; what it gets for these does not matter.
@@ -94,14 +130,37 @@ fn kubelet_takes_the_configuration_and_finds_the_credential_of_each_image() {
         "contoso.azurecr.io:5000/a",
         "eu.mcr.microsoft.com/a",
     ];
-    for (image, told) in foreign.iter().zip(ask(&node, &client, &configuration, &foreign.map(request))) {
-        assert_eq!((&told["asked"], &told["auth"]), (&json!(false), &Value::Null), "{image}: {told}");
+    for (image, told) in
+        foreign
+            .iter()
+            .zip(ask(&node, &client, &configuration, &foreign.map(request)))
+    {
+        assert_eq!(
+            (&told["asked"], &told["auth"]),
+            (&json!(false), &Value::Null),
+            "{image}: {told}"
+        );
     }
     // A name without a slash is one of Docker Hub, which kubelet does not see.
-    let odd = ["contoso.azurecr.io", "user@contoso.azurecr.io/a", "abcd.azurecr.io/a"];
-    for (image, told) in odd.iter().zip(ask(&node, &client, &configuration, &odd.map(request))) {
+    let odd = [
+        "contoso.azurecr.io",
+        "user@contoso.azurecr.io/a",
+        "abcd.azurecr.io/a",
+    ];
+    for (image, told) in odd
+        .iter()
+        .zip(ask(&node, &client, &configuration, &odd.map(request)))
+    {
         let expected = (json!(""), json!(0.0), Value::Null);
-        assert_eq!((told["error"].clone(), json!(told["seconds"].as_f64()), told["auth"].clone()), expected, "{image}: {told}");
+        assert_eq!(
+            (
+                told["error"].clone(),
+                json!(told["seconds"].as_f64()),
+                told["auth"].clone()
+            ),
+            expected,
+            "{image}: {told}"
+        );
     }
 }
 
@@ -111,21 +170,41 @@ fn kubelet_takes_the_part_for_pods_once_it_is_not_commented_out() {
     let node = Node::new();
     let client = build(&node);
     let printed = configure(&node, &[]).stdout;
-    let (before, part) = printed.split_once("    # tokenAttributes:").expect("the part for pods");
+    let (before, part) = printed
+        .split_once("    # tokenAttributes:")
+        .expect("the part for pods");
     let part = part.replace("\n    # ", "\n    ");
-    let configuration = node.home.write("kubelet.yaml", format!("{before}    tokenAttributes:{part}"));
+    let configuration = node.home.write(
+        "kubelet.yaml",
+        format!("{before}    tokenAttributes:{part}"),
+    );
     let image = "contoso.azurecr.io/app";
     let told = ask(
         &node,
         &client,
         &configuration,
-        &[node.pod(SHOP, CLIENT, image), node.pod(SHOP, OTHER_CLIENT, image), request(image)],
+        &[
+            node.pod(SHOP, CLIENT, image),
+            node.pod(SHOP, OTHER_CLIENT, image),
+            request(image),
+        ],
     );
-    let owner = |told: &Value| claims(told["auth"][0]["password"].as_str().unwrap_or_else(|| panic!("{told}")))["appid"].clone();
-    assert_eq!([owner(&told[0]), owner(&told[2])], [json!(CLIENT), json!(MANAGED_IDENTITY)]);
+    let owner = |told: &Value| {
+        claims(
+            told["auth"][0]["password"]
+                .as_str()
+                .unwrap_or_else(|| panic!("{told}")),
+        )["appid"]
+            .clone()
+    };
+    assert_eq!(
+        [owner(&told[0]), owner(&told[2])],
+        [json!(CLIENT), json!(MANAGED_IDENTITY)]
+    );
     let error = told[1]["error"].as_str().expect("text");
     assert!(
-        error.starts_with("exit status 1: docker-credential-acrscoped: the service account as ") && !error.contains("eyJ"),
+        error.starts_with("exit status 1: docker-credential-acrscoped: the service account as ")
+            && !error.contains("eyJ"),
         "{error}"
     );
 }
@@ -136,9 +215,14 @@ fn kubelet_takes_the_part_for_pods_once_it_is_not_commented_out() {
 fn kubelet_asks_for_the_named_registries_alone() {
     let node = Node::new();
     let client = build(&node);
-    let named =
-        ["contoso.azurecr.io", "fabrikam-abc123.westus.geo.azurecr.us", "--registry-mirror=mcr.microsoft.com:contoso.azurecr.io"];
-    let configuration = node.home.write("kubelet.yaml", configure(&node, &named).stdout);
+    let named = [
+        "contoso.azurecr.io",
+        "fabrikam-abc123.westus.geo.azurecr.us",
+        "--registry-mirror=mcr.microsoft.com:contoso.azurecr.io",
+    ];
+    let configuration = node
+        .home
+        .write("kubelet.yaml", configure(&node, &named).stdout);
     let images = [
         ("contoso.azurecr.io/app", true),
         ("contoso.eastus.geo.azurecr.io/app", true),
@@ -151,9 +235,12 @@ fn kubelet_asks_for_the_named_registries_alone() {
         ("contoso.azurecr.us/app", false),
         ("fabrikam.eastus.geo.azurecr.io/app", false),
     ];
-    for ((image, is_asked), told) in
-        images.iter().zip(ask(&node, &client, &configuration, &images.map(|(image, _)| request(image))))
-    {
+    for ((image, is_asked), told) in images.iter().zip(ask(
+        &node,
+        &client,
+        &configuration,
+        &images.map(|(image, _)| request(image)),
+    )) {
         assert_eq!(told["asked"], json!(is_asked), "{image}: {told}");
     }
 }
@@ -161,7 +248,10 @@ fn kubelet_asks_for_the_named_registries_alone() {
 #[test]
 fn the_configuration_is_printed_and_where_it_belongs_is_told_beside_it() {
     let node = Node::new();
-    let answer = configure(&node, &["--registry-mirror", "mcr.microsoft.com:contoso.azurecr.io"]);
+    let answer = configure(
+        &node,
+        &["--registry-mirror", "mcr.microsoft.com:contoso.azurecr.io"],
+    );
     for line in [
         "apiVersion: kubelet.config.k8s.io/v1",
         "    apiVersion: credentialprovider.kubelet.k8s.io/v1",
@@ -170,13 +260,28 @@ fn the_configuration_is_printed_and_where_it_belongs_is_told_beside_it() {
         "      - --registry-mirror=mcr.microsoft.com:contoso.azurecr.io",
         "    #   serviceAccountTokenAudience: api://AzureADTokenExchange",
     ] {
-        assert!(answer.stdout.lines().any(|own| own == line), "{line}: {answer:#?}");
+        assert!(
+            answer.stdout.lines().any(|own| own == line),
+            "{line}: {answer:#?}"
+        );
     }
-    for option in ["--image-credential-provider-config=", "--image-credential-provider-bin-dir="] {
-        assert!(answer.stderr.contains(option) && !answer.stdout.contains(option), "{answer:#?}");
+    for option in [
+        "--image-credential-provider-config=",
+        "--image-credential-provider-bin-dir=",
+    ] {
+        assert!(
+            answer.stderr.contains(option) && !answer.stdout.contains(option),
+            "{answer:#?}"
+        );
     }
     for folder in ["home", "docker"] {
-        assert_eq!(std::fs::read_dir(node.home.path(folder)).expect("our folder").count(), 0, "a file was written");
+        assert_eq!(
+            std::fs::read_dir(node.home.path(folder))
+                .expect("our folder")
+                .count(),
+            0,
+            "a file was written"
+        );
     }
 }
 
@@ -184,22 +289,48 @@ fn the_configuration_is_printed_and_where_it_belongs_is_told_beside_it() {
 fn what_goes_with_no_configuration_of_kubelet_is_misuse() {
     let node = Node::new();
     for (words, said) in [
-        ("--kubelet --all", "the argument `--kubelet` cannot be used with `--all`"),
-        ("--kubelet contoso.azurecr.io.evil.example", "`contoso.azurecr.io.evil.example` is no Azure Container Registry"),
+        (
+            "--kubelet --all",
+            "the argument `--kubelet` cannot be used with `--all`",
+        ),
+        (
+            "--kubelet contoso.azurecr.io.evil.example",
+            "`contoso.azurecr.io.evil.example` is no Azure Container Registry",
+        ),
         ("--kubelet --remove", "cannot be used with"),
         ("--kubelet --docker", "cannot be used with"),
         ("--kubelet --containers", "cannot be used with"),
         ("--kubelet --dry-run", "cannot be used with"),
         ("--kubelet --json", "cannot be used with"),
         ("--kubelet --plain", "cannot be used with"),
-        ("--registry-mirror mcr.microsoft.com:contoso.azurecr.io", "the following required arguments were not provided:"),
-        ("--kubelet --registry-mirror mcr.microsoft.com", "`--registry-mirror` is `mcr.microsoft.com`, expected SOURCE:REGISTRY"),
-        ("--kubelet --registry-mirror mcr.microsoft.com:evil.example", "which does not lead to the login server"),
+        (
+            "--registry-mirror mcr.microsoft.com:contoso.azurecr.io",
+            "the following required arguments were not provided:",
+        ),
+        (
+            "--kubelet --registry-mirror mcr.microsoft.com",
+            "`--registry-mirror` is `mcr.microsoft.com`, expected SOURCE:REGISTRY",
+        ),
+        (
+            "--kubelet --registry-mirror mcr.microsoft.com:evil.example",
+            "which does not lead to the login server",
+        ),
     ] {
         let mut command = node.home.command(crate::support::binary());
         command.arg("configure").args(words.split(' '));
         let answer = run(command, "", LIMIT);
-        assert_eq!((answer.code(), answer.stdout.as_str()), (1, ""), "{answer:#?}");
-        assert!(answer.stderr.lines().next().is_some_and(|line| line.contains(said)), "{words}: {answer:#?}");
+        assert_eq!(
+            (answer.code(), answer.stdout.as_str()),
+            (1, ""),
+            "{answer:#?}"
+        );
+        assert!(
+            answer
+                .stderr
+                .lines()
+                .next()
+                .is_some_and(|line| line.contains(said)),
+            "{words}: {answer:#?}"
+        );
     }
 }

@@ -19,7 +19,10 @@ struct Shared {
 
 impl Shared {
     fn new() -> Self {
-        Self { node: Node::new(), keyring: Namespace::new() }
+        Self {
+            node: Node::new(),
+            keyring: Namespace::new(),
+        }
     }
 
     fn command(&self) -> Command {
@@ -31,9 +34,14 @@ impl Shared {
     /// The answers to requests that are made at the same moment.
     fn ask(&self, requests: &[Value]) -> Vec<Answer> {
         thread::scope(|scope| {
-            let started: Vec<_> =
-                requests.iter().map(|request| scope.spawn(|| run(self.command(), &request.to_string(), LIMIT))).collect();
-            started.into_iter().map(|one| one.join().expect("an answer")).collect()
+            let started: Vec<_> = requests
+                .iter()
+                .map(|request| scope.spawn(|| run(self.command(), &request.to_string(), LIMIT)))
+                .collect();
+            started
+                .into_iter()
+                .map(|one| one.join().expect("an answer"))
+                .collect()
         })
     }
 
@@ -46,18 +54,30 @@ impl Shared {
         let mut command = self.keyring.enter(&self.node.provider());
         command.args(["status", "--json"]);
         let answer = run(command, "", LIMIT).succeeds();
-        answer.json()["registries"].as_array().expect("a list").len()
+        answer.json()["registries"]
+            .as_array()
+            .expect("a list")
+            .len()
     }
 }
 
 #[test]
 fn a_service_account_gets_its_own_token_and_no_other_at_whatever_moment() {
     let shared = Shared::new();
-    let (shop, bank, node) = (shared.pod(SHOP, CLIENT), shared.pod(BANK, OTHER_CLIENT), request(IMAGE));
+    let (shop, bank, node) = (
+        shared.pod(SHOP, CLIENT),
+        shared.pod(BANK, OTHER_CLIENT),
+        request(IMAGE),
+    );
     // First the node, so that there is something in the cache that could be taken.
-    assert_eq!(whose(&shared.ask(std::slice::from_ref(&node))[0], REGISTRY), MANAGED_IDENTITY);
+    assert_eq!(
+        whose(&shared.ask(std::slice::from_ref(&node))[0], REGISTRY),
+        MANAGED_IDENTITY
+    );
     let owners = [CLIENT, OTHER_CLIENT, MANAGED_IDENTITY];
-    let requests: Vec<Value> = (0..12).map(|at| [&shop, &bank, &node][at % 3].clone()).collect();
+    let requests: Vec<Value> = (0..12)
+        .map(|at| [&shop, &bank, &node][at % 3].clone())
+        .collect();
     let answers = shared.ask(&requests);
     for (at, answer) in answers.iter().enumerate() {
         assert_eq!(whose(answer, REGISTRY), owners[at % 3], "{answer:#?}");
@@ -67,32 +87,72 @@ fn a_service_account_gets_its_own_token_and_no_other_at_whatever_moment() {
     let journal = shared.node.simulator.journal();
     for client in [CLIENT, OTHER_CLIENT] {
         let of = |endpoint| {
-            journal.iter().filter(move |entry| entry.endpoint == endpoint).filter(|entry| {
-                let presented = entry.token.as_ref().and_then(|token| token.app_id.as_deref());
-                entry.client_id.as_deref() == Some(client) || presented == Some(client)
-            })
+            journal
+                .iter()
+                .filter(move |entry| entry.endpoint == endpoint)
+                .filter(|entry| {
+                    let presented = entry
+                        .token
+                        .as_ref()
+                        .and_then(|token| token.app_id.as_deref());
+                    entry.client_id.as_deref() == Some(client) || presented == Some(client)
+                })
         };
-        assert_eq!((of(Endpoint::EntraToken).count(), of(Endpoint::Exchange).count()), (4, 4), "{journal:#?}");
-        let issued = of(Endpoint::Exchange).map(|entry| entry.issued.as_ref().and_then(|token| token.app_id.clone()));
-        assert!(issued.collect::<Vec<_>>().iter().all(|issued| issued.as_deref() == Some(client)), "{journal:#?}");
+        assert_eq!(
+            (
+                of(Endpoint::EntraToken).count(),
+                of(Endpoint::Exchange).count()
+            ),
+            (4, 4),
+            "{journal:#?}"
+        );
+        let issued = of(Endpoint::Exchange)
+            .map(|entry| entry.issued.as_ref().and_then(|token| token.app_id.clone()));
+        assert!(
+            issued
+                .collect::<Vec<_>>()
+                .iter()
+                .all(|issued| issued.as_deref() == Some(client)),
+            "{journal:#?}"
+        );
     }
-    let exchanged = journal.iter().filter(|entry| entry.endpoint == Endpoint::Exchange).count();
-    assert_eq!(exchanged, 9, "the node's own token came from its cache: {journal:#?}");
+    let exchanged = journal
+        .iter()
+        .filter(|entry| entry.endpoint == Endpoint::Exchange)
+        .count();
+    assert_eq!(
+        exchanged, 9,
+        "the node's own token came from its cache: {journal:#?}"
+    );
     let passwords = |owner: usize| -> BTreeSet<String> {
         let own = answers.iter().skip(owner).step_by(3);
-        own.map(|answer| answer.json()["auth"][REGISTRY]["password"].as_str().expect("a password").to_owned()).collect()
+        own.map(|answer| {
+            answer.json()["auth"][REGISTRY]["password"]
+                .as_str()
+                .expect("a password")
+                .to_owned()
+        })
+        .collect()
     };
-    assert_eq!((passwords(0).len(), passwords(1).len(), passwords(2).len()), (4, 4, 1));
+    assert_eq!(
+        (passwords(0).len(), passwords(1).len(), passwords(2).len()),
+        (4, 4, 1)
+    );
 }
 
 #[test]
 fn what_a_service_account_was_given_is_kept_nowhere() {
     let shared = Shared::new();
     let answers = shared.ask(&[shared.pod(SHOP, CLIENT), shared.pod(BANK, OTHER_CLIENT)]);
-    assert_eq!([whose(&answers[0], REGISTRY), whose(&answers[1], REGISTRY)], [CLIENT, OTHER_CLIENT]);
+    assert_eq!(
+        [whose(&answers[0], REGISTRY), whose(&answers[1], REGISTRY)],
+        [CLIENT, OTHER_CLIENT]
+    );
     assert_eq!(shared.kept(), 0);
     // And no process met another: there is no folder for it.
-    let met: Vec<_> = std::fs::read_dir(shared.node.home.path("run")).expect("our folder").collect();
+    let met: Vec<_> = std::fs::read_dir(shared.node.home.path("run"))
+        .expect("our folder")
+        .collect();
     assert!(met.is_empty(), "{met:?}");
     assert!(!shared.node.home.path("home/.local").exists());
     // The node's is, since a store is named.
@@ -111,7 +171,11 @@ fn what_the_node_was_given_is_kept_by_kubelet_alone_unless_a_store_is_named() {
             None => command.env_remove("ACRSCOPED_CACHE"),
         };
         let answer = run(command, &request(IMAGE).to_string(), LIMIT);
-        assert_eq!((whose(&answer, REGISTRY).as_str(), shared.kept()), (MANAGED_IDENTITY, 0), "{set:?}");
+        assert_eq!(
+            (whose(&answer, REGISTRY).as_str(), shared.kept()),
+            (MANAGED_IDENTITY, 0),
+            "{set:?}"
+        );
     }
     shared.ask(&[request(IMAGE)]);
     assert_eq!(shared.kept(), 1);
@@ -122,12 +186,18 @@ fn what_the_node_was_given_is_kept_by_kubelet_alone_unless_a_store_is_named() {
 fn an_impostor_neither_gets_nor_spoils_the_token_of_the_one_it_names() {
     let shared = Shared::new();
     let (shop, impostor) = (shared.pod(SHOP, CLIENT), shared.pod(BANK, CLIENT));
-    let requests: Vec<Value> = (0..8).map(|at| [&shop, &impostor][at % 2].clone()).collect();
+    let requests: Vec<Value> = (0..8)
+        .map(|at| [&shop, &impostor][at % 2].clone())
+        .collect();
     for (at, answer) in shared.ask(&requests).iter().enumerate() {
         if at % 2 == 0 {
             assert_eq!(whose(answer, REGISTRY), CLIENT, "{answer:#?}");
         } else {
-            assert_eq!((answer.code(), answer.stdout.as_str()), (1, ""), "{answer:#?}");
+            assert_eq!(
+                (answer.code(), answer.stdout.as_str()),
+                (1, ""),
+                "{answer:#?}"
+            );
             assert!(answer.stderr.contains("AADSTS700213"), "{answer:#?}");
         }
     }
@@ -139,7 +209,10 @@ fn a_pod_signs_in_as_what_its_account_names_whatever_the_node_is() {
     let node = Node::new();
     let mut command = node.provider();
     let secret = node.simulator.settings().apps[1].secret.clone();
-    command.env("AZURE_CLIENT_ID", OTHER_CLIENT).env("AZURE_CLIENT_SECRET", secret).env("AZURE_TENANT_ID", "other.example");
+    command
+        .env("AZURE_CLIENT_ID", OTHER_CLIENT)
+        .env("AZURE_CLIENT_SECRET", secret)
+        .env("AZURE_TENANT_ID", "other.example");
     command
         .env("ACRSCOPED_CLIENT_ID", OTHER_CLIENT)
         .env("ACRSCOPED_TENANT", "other.example")
@@ -147,8 +220,20 @@ fn a_pod_signs_in_as_what_its_account_names_whatever_the_node_is() {
     let answer = run(command, &node.pod(SHOP, CLIENT, IMAGE).to_string(), LIMIT);
     assert_eq!(whose(&answer, REGISTRY), CLIENT);
     let journal = node.simulator.journal();
-    assert!(journal.iter().all(|entry| entry.client_id.as_deref().is_none_or(|client| client == CLIENT)), "{journal:#?}");
-    assert!(journal.iter().all(|entry| entry.endpoint != Endpoint::Imds), "{journal:#?}");
-    let password = answer.json()["auth"][REGISTRY]["password"].as_str().expect("a password").to_owned();
+    assert!(
+        journal.iter().all(|entry| entry
+            .client_id
+            .as_deref()
+            .is_none_or(|client| client == CLIENT)),
+        "{journal:#?}"
+    );
+    assert!(
+        journal.iter().all(|entry| entry.endpoint != Endpoint::Imds),
+        "{journal:#?}"
+    );
+    let password = answer.json()["auth"][REGISTRY]["password"]
+        .as_str()
+        .expect("a password")
+        .to_owned();
     assert_eq!(claims(&password)["tenant"], simulator::TENANT);
 }

@@ -3,7 +3,9 @@
 use crate::support::{Answer, Home, LIMIT, binary, connect, run};
 use azure_core::base64::decode_url_safe;
 use serde_json::{Value, json};
-use simulator::{App, CLIENT, FEDERATED_ISSUER, FederatedCredential, Registry, Settings, Simulator, TENANT};
+use simulator::{
+    App, CLIENT, FEDERATED_ISSUER, FederatedCredential, Registry, Settings, Simulator, TENANT,
+};
 use std::process::Command;
 
 pub(crate) const CLIENT_ANNOTATION: &str = "kubernetes.azure.com/acr-client-id";
@@ -39,14 +41,21 @@ impl Node {
         let mut closed = Registry::new("closed.azurecr.io");
         closed.roles.clear();
         settings.registries.push(closed);
-        Self { home: Home::new(), simulator: Simulator::start(settings).expect("a simulator") }
+        Self {
+            home: Home::new(),
+            simulator: Simulator::start(settings).expect("a simulator"),
+        }
     }
 
     /// The provider as kubelet calls it: by the printed configuration, in the environment of a unit without a session.
     pub(crate) fn provider(&self) -> Command {
         let mut command = self.home.command(binary());
-        connect(&mut command, &self.simulator).env_remove("XDG_RUNTIME_DIR").env("TMPDIR", self.home.path("run"));
-        command.env("ACRSCOPED_SOURCE", "managed-identity").arg("kubelet");
+        connect(&mut command, &self.simulator)
+            .env_remove("XDG_RUNTIME_DIR")
+            .env("TMPDIR", self.home.path("run"));
+        command
+            .env("ACRSCOPED_SOURCE", "managed-identity")
+            .arg("kubelet");
         command
     }
 
@@ -59,7 +68,8 @@ impl Node {
     pub(crate) fn pod(&self, subject: &str, client: &str, image: &str) -> Value {
         let mut request = request(image);
         request["serviceAccountToken"] = json!(self.simulator.assertion(subject));
-        request["serviceAccountAnnotations"] = json!({CLIENT_ANNOTATION: client, TENANT_ANNOTATION: TENANT});
+        request["serviceAccountAnnotations"] =
+            json!({CLIENT_ANNOTATION: client, TENANT_ANNOTATION: TENANT});
         request
     }
 }
@@ -73,9 +83,14 @@ pub(crate) fn request(image: &str) -> Value {
 #[track_caller]
 pub(crate) fn whose(answer: &Answer, key: &str) -> String {
     assert_eq!(answer.code(), 0, "{answer:#?}");
-    let password =
-        answer.json()["auth"][key]["password"].as_str().unwrap_or_else(|| panic!("no {key} in {answer:#?}")).to_owned();
-    claims(&password)["appid"].as_str().expect("an application").to_owned()
+    let password = answer.json()["auth"][key]["password"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {key} in {answer:#?}"))
+        .to_owned();
+    claims(&password)["appid"]
+        .as_str()
+        .expect("an application")
+        .to_owned()
 }
 
 /// The payload of a JWT.

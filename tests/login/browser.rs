@@ -24,10 +24,20 @@ pub(crate) fn visit(simulator: &Simulator, address: &str, form: Option<&[(&str, 
         Some(form) => client.post(address).form(form),
         None => client.get(address),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let response = request.send().await.expect("an answer");
-        let (status, headers) = (response.status().as_u16(), format!("{:?}", response.headers()));
-        Page { status, headers, text: response.text().await.expect("a page") }
+        let (status, headers) = (
+            response.status().as_u16(),
+            format!("{:?}", response.headers()),
+        );
+        Page {
+            status,
+            headers,
+            text: response.text().await.expect("a page"),
+        }
     })
 }

@@ -16,28 +16,55 @@ struct Shown {
 }
 
 fn show(mut command: Command) -> Shown {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the helper");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the helper");
     let mut rest = BufReader::new(child.stderr.take().expect("piped"));
     let mut said = String::new();
     while !said.contains("Enter it only") {
         assert_ne!(rest.read_line(&mut said).expect("its output"), 0, "{said}");
     }
-    let mut lines = said.lines().skip_while(|line| line.trim() != "https://microsoft.com/devicelogin").skip(1);
+    let mut lines = said
+        .lines()
+        .skip_while(|line| line.trim() != "https://microsoft.com/devicelogin")
+        .skip(1);
     let code = lines.next().expect("a code").trim().to_owned();
-    Shown { child, code, said, rest }
+    Shown {
+        child,
+        code,
+        said,
+        rest,
+    }
 }
 
 impl Shown {
     fn end(mut self) -> (bool, String, String) {
         let mut stdout = String::new();
-        self.child.stdout.take().expect("piped").read_to_string(&mut stdout).expect("its output");
-        self.rest.read_to_string(&mut self.said).expect("its output");
-        (self.child.wait().expect("its output").success(), stdout, self.said)
+        self.child
+            .stdout
+            .take()
+            .expect("piped")
+            .read_to_string(&mut stdout)
+            .expect("its output");
+        self.rest
+            .read_to_string(&mut self.said)
+            .expect("its output");
+        (
+            self.child.wait().expect("its output").success(),
+            stdout,
+            self.said,
+        )
     }
 }
 
 fn answer(person: &Person, code: &str, answer: &str) {
-    let page = person.visit("https://microsoft.com/devicelogin", Some(&[("code", code), ("answer", answer)]));
+    let page = person.visit(
+        "https://microsoft.com/devicelogin",
+        Some(&[("code", code), ("answer", answer)]),
+    );
     assert_eq!(page.status, 200, "{page:?}");
 }
 
@@ -45,16 +72,32 @@ fn answer(person: &Person, code: &str, answer: &str) {
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn a_code_is_waited_for_until_somebody_has_typed_it() {
     let person = Person::new();
-    let slow_down =
-        FaultKind::Status { code: 400, retry_after: None, body: r#"{"error":"slow_down"}"#.into(), content_type: None };
+    let slow_down = FaultKind::Status {
+        code: 400,
+        retry_after: None,
+        body: r#"{"error":"slow_down"}"#.into(),
+        content_type: None,
+    };
     let shown = show(person.command(&format!("login {REGISTRY} --device-code")));
-    assert_eq!(person.visit("https://microsoft.com/devicelogin", None).status, 200);
+    assert_eq!(
+        person
+            .visit("https://microsoft.com/devicelogin", None)
+            .status,
+        200
+    );
     until("question", || person.requests().first().map(drop));
-    person.simulator.change(|settings| settings.faults = vec![Fault::once(FaultAt::Authority, slow_down)]);
-    until("end of the patience of Entra", || person.simulator.settings().faults.is_empty().then_some(()));
+    person
+        .simulator
+        .change(|settings| settings.faults = vec![Fault::once(FaultAt::Authority, slow_down)]);
+    until("end of the patience of Entra", || {
+        person.simulator.settings().faults.is_empty().then_some(())
+    });
     answer(&person, &shown.code, "approve");
     let (is_good, stdout, said) = shown.end();
-    assert!(is_good && stdout.contains("+ signed in as alice@contoso.example"), "{stdout}{said}");
+    assert!(
+        is_good && stdout.contains("+ signed in as alice@contoso.example"),
+        "{stdout}{said}"
+    );
     person.get().secret();
 }
 
@@ -65,12 +108,28 @@ fn a_code_that_is_declined_or_expires_is_told() {
     let shown = show(person.command(&format!("login {REGISTRY} --device-code")));
     answer(&person, &shown.code, "deny");
     let (is_good, stdout, said) = shown.end();
-    assert!(!is_good && stdout.is_empty() && said.contains("The user declined the request."), "{said}");
-    assert!(said.contains(&format!("hint: docker-credential-acrscoped login {REGISTRY}")), "{said}");
-    person.simulator.change(|settings| settings.device_code_life = 2);
+    assert!(
+        !is_good && stdout.is_empty() && said.contains("The user declined the request."),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!(
+            "hint: docker-credential-acrscoped login {REGISTRY}"
+        )),
+        "{said}"
+    );
+    person
+        .simulator
+        .change(|settings| settings.device_code_life = 2);
     let (is_good, _, said) = show(person.command("login --device-code")).end();
-    assert!(said.contains("nobody has entered the code in time") || said.contains("AADSTS70019"), "{said}");
-    assert!(!is_good && said.contains("gave no access token: "), "{said}");
+    assert!(
+        said.contains("nobody has entered the code in time") || said.contains("AADSTS70019"),
+        "{said}"
+    );
+    assert!(
+        !is_good && said.contains("gave no access token: "),
+        "{said}"
+    );
     assert_eq!(person.logins(), None);
 }
 
@@ -79,14 +138,26 @@ fn a_code_that_is_declined_or_expires_is_told() {
 fn ctrl_c_ends_the_wait_in_order() {
     let person = Person::new();
     let shown = show(person.command("login --device-code"));
-    rustix::process::kill_process(rustix::process::Pid::from_child(&shown.child), rustix::process::Signal::INT).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&shown.child),
+        rustix::process::Signal::INT,
+    )
+    .unwrap();
     let (is_good, _, said) = shown.end();
-    assert!(!is_good && said.ends_with("docker-credential-acrscoped: interrupted\n"), "{said}");
+    assert!(
+        !is_good && said.ends_with("docker-credential-acrscoped: interrupted\n"),
+        "{said}"
+    );
 }
 
 /// An answer of the authority's with this body.
 fn said(code: u16, body: &str) -> FaultKind {
-    FaultKind::Status { code, retry_after: None, body: body.into(), content_type: None }
+    FaultKind::Status {
+        code,
+        retry_after: None,
+        body: body.into(),
+        content_type: None,
+    }
 }
 
 /// A device code with these numbers.
@@ -98,21 +169,37 @@ fn code(life: u64, interval: u64) -> Fault {
 }
 
 fn always(kind: FaultKind) -> Fault {
-    Fault { at: FaultAt::Authority, kind, times: None }
+    Fault {
+        at: FaultAt::Authority,
+        kind,
+        times: None,
+    }
 }
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn an_authority_that_never_answers_holds_nobody_longer_than_was_said() {
     let person = Person::new();
-    let silence = FaultKind::Raw(Raw { hold: true, ..Raw::default() });
+    let silence = FaultKind::Raw(Raw {
+        hold: true,
+        ..Raw::default()
+    });
     let pending = said(400, r#"{"error":"authorization_pending"}"#);
     for (interval, then) in [(1, silence), (60, pending)] {
-        person.simulator.change(|settings| settings.faults = vec![code(900, interval), always(then.clone())]);
+        person
+            .simulator
+            .change(|settings| settings.faults = vec![code(900, interval), always(then.clone())]);
         let begun = Instant::now();
         let (is_good, _, said) = show(person.command("login --device-code --timeout 2")).end();
-        assert!(!is_good && said.contains("nobody has entered the code in time"), "{said}");
-        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        assert!(
+            !is_good && said.contains("nobody has entered the code in time"),
+            "{said}"
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 }
 
@@ -121,17 +208,39 @@ fn an_authority_that_never_answers_holds_nobody_longer_than_was_said() {
 fn hostile_numbers_of_a_device_code_are_bounded() {
     let person = Person::new();
     let pending = || always(said(400, r#"{"error":"authorization_pending"}"#));
-    person.simulator.change(|settings| settings.faults = vec![code(u64::MAX, 0), pending()]);
+    person
+        .simulator
+        .change(|settings| settings.faults = vec![code(u64::MAX, 0), pending()]);
     person.simulator.clear_journal();
     let (is_good, _, said) = show(person.command("login --device-code --timeout 3")).end();
-    assert!(!is_good && said.contains("nobody has entered the code in time"), "{said}");
-    let asked = person.simulator.journal().into_iter().filter(|entry| entry.endpoint == Endpoint::EntraToken).count();
-    assert!((1..=4).contains(&asked), "asked {asked} times in three seconds");
+    assert!(
+        !is_good && said.contains("nobody has entered the code in time"),
+        "{said}"
+    );
+    let asked = person
+        .simulator
+        .journal()
+        .into_iter()
+        .filter(|entry| entry.endpoint == Endpoint::EntraToken)
+        .count();
+    assert!(
+        (1..=4).contains(&asked),
+        "asked {asked} times in three seconds"
+    );
     let denied = always(self::said(400, r#"{"error":"access_denied"}"#));
-    person.simulator.change(|settings| settings.faults = vec![code(u64::MAX, 1), denied]);
+    person
+        .simulator
+        .change(|settings| settings.faults = vec![code(u64::MAX, 1), denied]);
     let (_, _, said) = show(person.command("login --device-code")).end();
     assert!(said.contains("Waiting for 60 min"), "{said}");
-    person.simulator.change(|settings| settings.faults = vec![code(900, u64::MAX), pending()]);
+    person
+        .simulator
+        .change(|settings| settings.faults = vec![code(900, u64::MAX), pending()]);
     let answer = person.run("login --device-code").fails();
-    assert!(answer.stderr.contains("s between questions, and 60 is the most"), "{answer:#?}");
+    assert!(
+        answer
+            .stderr
+            .contains("s between questions, and 60 is the most"),
+        "{answer:#?}"
+    );
 }

@@ -16,11 +16,20 @@ fn logout_forgets_the_login_and_every_token_that_came_of_it() {
         assert!(person.run(line).succeeds().stdout.starts_with(NOTHING));
         person.log_in(&format!("login {REGISTRY}")).0.succeeds();
         person.get().secret();
-        assert!(person.run(line).succeeds().stdout.starts_with(FORGOTTEN), "{line}");
+        assert!(
+            person.run(line).succeeds().stdout.starts_with(FORGOTTEN),
+            "{line}"
+        );
         assert_eq!(person.logins(), None);
-        assert_eq!(person.run("status --json").succeeds().json(), json!({ "registries": [], "logins": [] }));
+        assert_eq!(
+            person.run("status --json").succeeds().json(),
+            json!({ "registries": [], "logins": [] })
+        );
         let answer = person.get().fails();
-        assert!(answer.stdout.contains("no Azure identity to sign in with"), "{answer:#?}");
+        assert!(
+            answer.stdout.contains("no Azure identity to sign in with"),
+            "{answer:#?}"
+        );
         person.keeps_nothing();
     }
 }
@@ -31,7 +40,12 @@ fn logout_forgets_whatever_is_set_by_then() {
     let person = Person::new();
     for line in ["logout", &format!("logout {REGISTRY}"), "logout --all"] {
         person.log_in(&format!("login {REGISTRY}")).0.succeeds();
-        run(person.command_with(line, "ACRSCOPED_CACHE", "none"), "", LIMIT).succeeds();
+        run(
+            person.command_with(line, "ACRSCOPED_CACHE", "none"),
+            "",
+            LIMIT,
+        )
+        .succeeds();
         person.keeps_nothing();
         assert_eq!(person.logins(), None, "{line}");
     }
@@ -43,12 +57,21 @@ fn logout_forgets_what_came_of_the_login_in_other_tenants() {
     const ABROAD: &str = "2d6f1b04-93ce-4a78-8e15-60b7d9c3f2a1";
     let person = Person::new();
     person.simulator.change(|settings| {
-        settings.tenants.push(Tenant { id: ABROAD.into(), domain: "abroad.example".into(), ..Tenant::default() });
+        settings.tenants.push(Tenant {
+            id: ABROAD.into(),
+            domain: "abroad.example".into(),
+            ..Tenant::default()
+        });
         settings.users[0].guest_of.push(ABROAD.into());
         settings.registry_mut(REGISTRY).tenant = ABROAD.into();
     });
     person.log_in("login").0.succeeds();
-    run(person.command_with("get", "ACRSCOPED_TENANT", ABROAD), REGISTRY, LIMIT).secret();
+    run(
+        person.command_with("get", "ACRSCOPED_TENANT", ABROAD),
+        REGISTRY,
+        LIMIT,
+    )
+    .secret();
     assert_eq!(person.keys().len(), 3);
     person.run("logout").succeeds();
     person.keeps_nothing();
@@ -63,7 +86,10 @@ fn logins_that_begin_at_one_moment_do_not_disturb_each_other() {
         let logins: Vec<_> = (0..4).map(|_| person.start("login --timeout 1")).collect();
         for login in logins {
             let answer = login.join().expect("an answer").fails();
-            assert!(!answer.stderr.contains("no keyring takes a login"), "{answer:#?}");
+            assert!(
+                !answer.stderr.contains("no keyring takes a login"),
+                "{answer:#?}"
+            );
         }
     }
 }

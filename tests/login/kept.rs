@@ -19,7 +19,9 @@ fn signed_in() -> Person {
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn a_token_that_can_be_used_once_is_replaced_with_each_use() {
     let person = Person::new();
-    person.simulator.change(|settings| settings.refresh_token_uses = Some(1));
+    person
+        .simulator
+        .change(|settings| settings.refresh_token_uses = Some(1));
     person.log_in(&format!("login {REGISTRY}")).0.succeeds();
     for _ in 0..3 {
         person.erase();
@@ -31,15 +33,23 @@ fn a_token_that_can_be_used_once_is_replaced_with_each_use() {
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn processes_that_sign_in_at_one_moment_share_one_use_of_it() {
     let person = Person::new();
-    person.simulator.change(|settings| settings.refresh_token_uses = Some(1));
+    person
+        .simulator
+        .change(|settings| settings.refresh_token_uses = Some(1));
     person.log_in("login").0.succeeds();
     person.requests();
     std::thread::scope(|scope| {
-        let gets: Vec<_> = (0..6).map(|_| scope.spawn(|| person.get().secret())).collect();
+        let gets: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| person.get().secret()))
+            .collect();
         let secrets: Vec<String> = gets.into_iter().map(|get| get.join().unwrap()).collect();
         assert!(secrets.iter().all(|secret| *secret == secrets[0]));
     });
-    let uses = person.requests().into_iter().filter(|entry| entry.endpoint == Endpoint::EntraToken).count();
+    let uses = person
+        .requests()
+        .into_iter()
+        .filter(|entry| entry.endpoint == Endpoint::EntraToken)
+        .count();
     assert_eq!(uses, 1);
 }
 
@@ -48,11 +58,17 @@ fn processes_that_sign_in_at_one_moment_share_one_use_of_it() {
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn the_doctor_signs_in_by_the_login_and_leaves_it_good() {
     let person = Person::new();
-    person.simulator.change(|settings| settings.refresh_token_uses = Some(1));
+    person
+        .simulator
+        .change(|settings| settings.refresh_token_uses = Some(1));
     person.log_in(&format!("login {REGISTRY}")).0.succeeds();
     let checks = person.run(&format!("doctor {REGISTRY} --json")).json();
     for name in ["access-token", "exchange", "refresh-token"] {
-        let check = checks["checks"].as_array().expect("a list").iter().find(|check| check["name"] == name);
+        let check = checks["checks"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|check| check["name"] == name);
         assert_eq!(check.expect("a check")["status"], "ok", "{checks:#}");
     }
     person.erase();
@@ -73,7 +89,10 @@ fn a_login_that_was_taken_back_says_how_to_sign_in_again() {
     );
     let hint = format!("hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n");
     assert!(answer.stderr.ends_with(&hint), "{answer:#?}");
-    person.log_in(&format!("login {REGISTRY} --tenant {TENANT}")).0.succeeds();
+    person
+        .log_in(&format!("login {REGISTRY} --tenant {TENANT}"))
+        .0
+        .succeeds();
     person.get().secret();
 }
 
@@ -81,22 +100,34 @@ fn a_login_that_was_taken_back_says_how_to_sign_in_again() {
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn a_login_that_has_expired_says_so() {
     let person = signed_in();
-    person.simulator.change(|settings| settings.refresh_token_uses = Some(0));
+    person
+        .simulator
+        .change(|settings| settings.refresh_token_uses = Some(0));
     person.erase();
     let answer = person.get().fails();
     assert!(answer.stdout.contains("AADSTS700082"), "{answer:#?}");
-    assert!(answer.stderr.contains("hint: docker-credential-acrscoped login"), "{answer:#?}");
+    assert!(
+        answer
+            .stderr
+            .contains("hint: docker-credential-acrscoped login"),
+        "{answer:#?}"
+    );
 }
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn a_policy_that_wants_more_is_answered_by_the_command_in_the_hint() {
     let person = signed_in();
-    person.simulator.change(|settings| settings.required_claims = Some(CLAIMS.into()));
+    person
+        .simulator
+        .change(|settings| settings.required_claims = Some(CLAIMS.into()));
     person.erase();
     let answer = person.get().fails();
     assert!(answer.stdout.contains("AADSTS50076"), "{answer:#?}");
-    let (_, command) = answer.stderr.split_once("hint: docker-credential-acrscoped ").expect("a command");
+    let (_, command) = answer
+        .stderr
+        .split_once("hint: docker-credential-acrscoped ")
+        .expect("a command");
     assert!(command.contains(" --claims-challenge "), "{command}");
     person.log_in(command.trim()).0.succeeds();
     person.erase();
@@ -108,8 +139,15 @@ fn a_policy_that_wants_more_is_answered_by_the_command_in_the_hint() {
 fn a_claims_challenge_that_is_none_is_refused_before_anything_is_asked() {
     let person = Person::new();
     for challenge in ["x", "bm9uZQ==", "%%%"] {
-        let answer = person.run(&format!("login --claims-challenge {challenge}")).fails();
-        assert!(answer.stderr.contains("`--claims-challenge` cannot be used: it "), "{answer:#?}");
+        let answer = person
+            .run(&format!("login --claims-challenge {challenge}"))
+            .fails();
+        assert!(
+            answer
+                .stderr
+                .contains("`--claims-challenge` cannot be used: it "),
+            "{answer:#?}"
+        );
     }
     assert!(person.simulator.journal().is_empty());
 }
@@ -120,15 +158,28 @@ fn a_guest_signs_in_to_the_tenant_that_is_named() {
     const ABROAD: &str = "2d6f1b04-93ce-4a78-8e15-60b7d9c3f2a1";
     let person = signed_in();
     let invite = |settings: &mut Settings| {
-        settings.tenants.push(Tenant { id: ABROAD.into(), domain: "abroad.example".into(), ..Tenant::default() });
+        settings.tenants.push(Tenant {
+            id: ABROAD.into(),
+            domain: "abroad.example".into(),
+            ..Tenant::default()
+        });
         settings.users[0].guest_of.push(ABROAD.into());
         settings.registry_mut(REGISTRY).tenant = ABROAD.into();
     };
     person.simulator.change(invite);
     let own = run(person.command("get"), REGISTRY, LIMIT);
     own.secret();
-    run(person.command_with("get", "ACRSCOPED_TENANT", ABROAD), REGISTRY, LIMIT).secret();
-    let tenants: Vec<_> = person.requests().into_iter().map(|entry| entry.tenant).collect();
+    run(
+        person.command_with("get", "ACRSCOPED_TENANT", ABROAD),
+        REGISTRY,
+        LIMIT,
+    )
+    .secret();
+    let tenants: Vec<_> = person
+        .requests()
+        .into_iter()
+        .map(|entry| entry.tenant)
+        .collect();
     assert_eq!(tenants[0].as_deref(), Some(ABROAD));
 }
 
@@ -140,7 +191,12 @@ fn a_login_whose_token_is_gone_is_not_passed_over_for_somebody_else() {
     let mut keyctl = person.command("get");
     keyctl.env("ACRSCOPED_CACHE", "none");
     let answer = run(keyctl, REGISTRY, LIMIT).fails();
-    assert!(answer.stdout.contains("its token is no longer in the keyring"), "{answer:#?}");
+    assert!(
+        answer
+            .stdout
+            .contains("its token is no longer in the keyring"),
+        "{answer:#?}"
+    );
     // The test runs in a user namespace, as podman and buildah do without root.
     let hint = format!(
         "hint: podman and buildah without root have a kernel keyring of their own: `podman unshare \
@@ -155,13 +211,32 @@ fn a_cached_get_reads_one_small_file_more_and_asks_nobody() {
     let person = signed_in();
     let (inside, log) = (person.command("get"), person.home.path("trace"));
     let mut strace = Command::new("strace");
-    strace.args(["-f", "-o"]).arg(&log).arg("--").arg(inside.get_program()).args(inside.get_args());
+    strace
+        .args(["-f", "-o"])
+        .arg(&log)
+        .arg("--")
+        .arg(inside.get_program())
+        .args(inside.get_args());
     strace.env_clear().current_dir(person.home.path("work"));
-    strace.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    strace.envs(
+        inside
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     run(strace, REGISTRY, LIMIT).secret();
     let trace = Trace::read(&log);
-    assert_eq!(trace.opened().iter().filter(|line| line.contains("logins.json")).count(), 1);
-    assert_eq!(trace.calls(&["socket", "connect", "clone", "clone3", "fork", "vfork"]), [""; 0]);
+    assert_eq!(
+        trace
+            .opened()
+            .iter()
+            .filter(|line| line.contains("logins.json"))
+            .count(),
+        1
+    );
+    assert_eq!(
+        trace.calls(&["socket", "connect", "clone", "clone3", "fork", "vfork"]),
+        [""; 0]
+    );
     assert!(person.requests().is_empty());
 }
 
@@ -175,7 +250,10 @@ fn nothing_secret_is_written_to_a_file_or_told() {
     let answer = login.join().unwrap().succeeds();
     let file = person.logins().unwrap();
     for secret in ["\"1.", "eyJ", "code=", "code_verifier"] {
-        assert!(!file.contains(secret) && !answer.text().contains(secret), "{secret} is in {file} or {answer:#?}");
+        assert!(
+            !file.contains(secret) && !answer.text().contains(secret),
+            "{secret} is in {file} or {answer:#?}"
+        );
     }
     assert!(file.contains("alice@contoso.example"), "{file}");
 }
@@ -186,12 +264,26 @@ fn nothing_secret_is_written_to_a_file_or_told() {
 fn a_get_does_not_wait_for_a_process_that_changes_the_logins() {
     let person = Person::new();
     person.log_in("login").0.succeeds();
-    let folder = person.home.path("home/.local/state/docker-credential-acrscoped");
-    let lock = std::fs::File::options().write(true).open(folder.join("logins.lock")).unwrap();
+    let folder = person
+        .home
+        .path("home/.local/state/docker-credential-acrscoped");
+    let lock = std::fs::File::options()
+        .write(true)
+        .open(folder.join("logins.lock"))
+        .unwrap();
     lock.lock().unwrap();
-    run(person.command_with("get", "ACRSCOPED_TIMEOUT", "4"), REGISTRY, LIMIT).secret();
+    run(
+        person.command_with("get", "ACRSCOPED_TIMEOUT", "4"),
+        REGISTRY,
+        LIMIT,
+    )
+    .secret();
     let noted = || person.logins().unwrap().contains("\"fingerprints\": [\n");
-    assert!(!noted(), "the lock is held, and nothing is written: {:?}", person.logins());
+    assert!(
+        !noted(),
+        "the lock is held, and nothing is written: {:?}",
+        person.logins()
+    );
     drop(lock);
     person.erase();
     person.get().secret();
@@ -202,15 +294,23 @@ fn a_get_does_not_wait_for_a_process_that_changes_the_logins() {
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn login_and_logout_say_which_lock_another_process_holds() {
     let person = signed_in();
-    let path = person.home.path("home/.local/state/docker-credential-acrscoped/logins.lock");
+    let path = person
+        .home
+        .path("home/.local/state/docker-credential-acrscoped/logins.lock");
     let lock = std::fs::File::options().write(true).open(&path).unwrap();
     lock.lock().unwrap();
-    let told = format!("cannot be written: another process holds the lock {}; try again when it has ended", path.display());
+    let told = format!(
+        "cannot be written: another process holds the lock {}; try again when it has ended",
+        path.display()
+    );
     for line in ["login", "logout", "logout --all"] {
         let answer = person.run(line).fails();
         assert!(answer.stderr.contains(&told), "{answer:#?}");
     }
-    assert!(!person.home.path("address").exists(), "no browser opens for nothing");
+    assert!(
+        !person.home.path("address").exists(),
+        "no browser opens for nothing"
+    );
     assert!(person.logins().is_some());
     drop(lock);
     person.run("logout").succeeds();
@@ -219,11 +319,19 @@ fn login_and_logout_say_which_lock_another_process_holds() {
 
 /// An answer of the authority's with this body.
 fn said(code: u16, body: &serde_json::Value) -> FaultKind {
-    FaultKind::Status { code, retry_after: None, body: body.to_string(), content_type: None }
+    FaultKind::Status {
+        code,
+        retry_after: None,
+        body: body.to_string(),
+        content_type: None,
+    }
 }
 
 fn answers(person: &Person, answers: Vec<FaultKind>) {
-    let faults = answers.into_iter().map(|kind| Fault::once(FaultAt::Authority, kind)).collect();
+    let faults = answers
+        .into_iter()
+        .map(|kind| Fault::once(FaultAt::Authority, kind))
+        .collect();
     person.simulator.change(|settings| settings.faults = faults);
 }
 
@@ -236,10 +344,12 @@ fn log_in_with(person: &Person, token: &str, tenant: &str) -> crate::support::An
 /// The same with these claims in the id token.
 fn log_in_as(person: &Person, token: &str, claims: &serde_json::Value) -> crate::support::Answer {
     let claims = claims.to_string();
-    let id_token = format!("e30.{}.c2ln", azure_core::base64::encode_url_safe(claims).trim_end_matches('='));
+    let id_token = format!(
+        "e30.{}.c2ln",
+        azure_core::base64::encode_url_safe(claims).trim_end_matches('=')
+    );
     let page = "https://microsoft.com/devicelogin";
-    let code =
-        serde_json::json!({"device_code": "d", "user_code": "UC", "verification_uri": page, "expires_in": 60, "interval": 1});
+    let code = serde_json::json!({"device_code": "d", "user_code": "UC", "verification_uri": page, "expires_in": 60, "interval": 1});
     let granted = serde_json::json!({
         "token_type": "Bearer", "access_token": "opaque", "refresh_token": token, "id_token": id_token
     });
@@ -250,19 +360,37 @@ fn log_in_as(person: &Person, token: &str, claims: &serde_json::Value) -> crate:
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn a_token_that_entra_repeats_is_not_told_in_one_or_in_pieces() {
-    let token: String = (0..60).fold(String::new(), |text, at| text + &format!("{:x}~{}/", at * 2_654_435_761_u64, at * 7));
+    let token: String = (0..60).fold(String::new(), |text, at| {
+        text + &format!("{:x}~{}/", at * 2_654_435_761_u64, at * 7)
+    });
     let person = Person::new();
     log_in_with(&person, &token, TENANT).succeeds();
-    let pieces: Vec<&str> = token.as_bytes().chunks(50).map(|it| std::str::from_utf8(it).unwrap()).collect();
-    for repeated in [token.clone(), pieces.join("\n"), format!("x={}", pieces.join(" "))] {
+    let pieces: Vec<&str> = token
+        .as_bytes()
+        .chunks(50)
+        .map(|it| std::str::from_utf8(it).unwrap())
+        .collect();
+    for repeated in [
+        token.clone(),
+        pieces.join("\n"),
+        format!("x={}", pieces.join(" ")),
+    ] {
         let words = format!("AADSTS70000: you sent\n{repeated}\nand no more");
-        let refused = || said(400, &serde_json::json!({"error": "invalid_grant", "error_description": words}));
+        let refused = || {
+            said(
+                400,
+                &serde_json::json!({"error": "invalid_grant", "error_description": words}),
+            )
+        };
         for line in ["get", "doctor contoso.azurecr.io --json"] {
             answers(&person, vec![refused(), refused(), refused(), refused()]);
             let answer = run(person.command(line), REGISTRY, LIMIT);
             let told = answer.stdout + &answer.stderr;
             assert!(told.contains("AADSTS70000: you sent"), "{told}");
-            assert!(pieces.iter().all(|piece| !told.contains(&piece[..16])), "{told}");
+            assert!(
+                pieces.iter().all(|piece| !told.contains(&piece[..16])),
+                "{told}"
+            );
         }
     }
 }
@@ -272,15 +400,35 @@ fn a_token_that_entra_repeats_is_not_told_in_one_or_in_pieces() {
 fn a_tenant_that_is_none_leads_to_no_other_host() {
     let person = Person::new();
     let answer = log_in_with(&person, "a refresh token", "//evil.example/x").fails();
-    assert!(answer.stderr.contains("the answer does not hold who has signed in"), "{answer:#?}");
+    assert!(
+        answer
+            .stderr
+            .contains("the answer does not hold who has signed in"),
+        "{answer:#?}"
+    );
     log_in_with(&person, "a refresh token", TENANT).succeeds();
-    let file = person.home.path("home/.local/state/docker-credential-acrscoped/logins.json");
-    std::fs::write(&file, std::fs::read_to_string(&file).unwrap().replace(TENANT, "//evil.example/x")).unwrap();
+    let file = person
+        .home
+        .path("home/.local/state/docker-credential-acrscoped/logins.json");
+    std::fs::write(
+        &file,
+        std::fs::read_to_string(&file)
+            .unwrap()
+            .replace(TENANT, "//evil.example/x"),
+    )
+    .unwrap();
     person.simulator.clear_journal();
     let answer = person.get().fails();
     let told = answer.stdout.clone() + &answer.stderr;
     assert!(!told.contains("cannot be reached"), "{told}");
-    assert!(person.simulator.journal().iter().all(|entry| entry.endpoint != Endpoint::EntraToken), "{told}");
+    assert!(
+        person
+            .simulator
+            .journal()
+            .iter()
+            .all(|entry| entry.endpoint != Endpoint::EntraToken),
+        "{told}"
+    );
 }
 
 #[test]
@@ -295,7 +443,9 @@ fn an_endless_claims_challenge_is_not_part_of_the_hint() {
     let answer = person.get().fails();
     assert!(answer.stderr.len() < 4_000, "{} bytes", answer.stderr.len());
     assert!(
-        answer.stderr.ends_with(&format!("hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n")),
+        answer.stderr.ends_with(&format!(
+            "hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n"
+        )),
         "{answer:#?}"
     );
 }
@@ -307,12 +457,27 @@ fn a_refresh_token_that_comes_back_as_a_name_is_neither_shown_nor_written_down()
     let person = Person::new();
     let named = serde_json::json!({"sub": "s", "tid": TENANT, "preferred_username": token});
     let answer = log_in_as(&person, token, &named).succeeds();
-    assert!(answer.stdout.contains("signed in as an account without a name"), "{answer:#?}");
+    assert!(
+        answer
+            .stdout
+            .contains("signed in as an account without a name"),
+        "{answer:#?}"
+    );
     let all = answer.stdout + &answer.stderr + &person.logins().unwrap();
     assert!(!all.contains(&token[..16]), "{all}");
     person.run("logout").succeeds();
-    let answer = log_in_as(&person, token, &serde_json::json!({"sub": token, "tid": TENANT})).fails();
-    assert!(answer.stderr.contains("the answer does not hold who has signed in"), "{answer:#?}");
+    let answer = log_in_as(
+        &person,
+        token,
+        &serde_json::json!({"sub": token, "tid": TENANT}),
+    )
+    .fails();
+    assert!(
+        answer
+            .stderr
+            .contains("the answer does not hold who has signed in"),
+        "{answer:#?}"
+    );
     assert!(!answer.stderr.contains(&token[..16]), "{answer:#?}");
     assert!(person.logins().is_none());
 }
@@ -323,7 +488,9 @@ fn a_claims_challenge_that_repeats_the_token_is_not_part_of_the_hint() {
     let token = "0.AbCdEfGhIjKlMnOpQrStUvWxYz~0123456789.abcdefghijklmnopqrstuvwxyz";
     let person = Person::new();
     log_in_with(&person, token, TENANT).succeeds();
-    let escaped = token.bytes().fold(String::new(), |text, byte| text + &format!("\\u{byte:04x}"));
+    let escaped = token
+        .bytes()
+        .fold(String::new(), |text, byte| text + &format!("\\u{byte:04x}"));
     let words = "AADSTS50076: more is required";
     let refused = serde_json::json!({
         "error": "interaction_required", "error_description": words, "claims": format!(r#"{{"a":"{escaped}"}}"#)
@@ -331,7 +498,9 @@ fn a_claims_challenge_that_repeats_the_token_is_not_part_of_the_hint() {
     answers(&person, vec![said(400, &refused)]);
     let answer = person.get().fails();
     assert!(
-        answer.stderr.ends_with(&format!("hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n")),
+        answer.stderr.ends_with(&format!(
+            "hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n"
+        )),
         "{answer:#?}"
     );
 }
@@ -342,7 +511,10 @@ fn a_refresh_token_in_the_claims_of_an_access_token_is_not_shown() {
     let token = "0.AbCdEfGhIjKlMnOpQrStUvWxYz~0123456789.abcdefghijklmnopqrstuvwxyz";
     let person = Person::new();
     log_in_with(&person, token, TENANT).succeeds();
-    for next in [token, "1.ZyXwVuTsRqPoNmLkJiHgFeDcBa~9876543210.zyxwvutsrqponmlkjihgfedcba"] {
+    for next in [
+        token,
+        "1.ZyXwVuTsRqPoNmLkJiHgFeDcBa~9876543210.zyxwvutsrqponmlkjihgfedcba",
+    ] {
         let claims = serde_json::json!({"aud": next}).to_string();
         let claims = azure_core::base64::encode_url_safe(claims);
         let access_token = format!("e30.{}.c2ln", claims.trim_end_matches('='));
@@ -350,6 +522,9 @@ fn a_refresh_token_in_the_claims_of_an_access_token_is_not_shown() {
         answers(&person, vec![said(200, &granted)]);
         let answer = person.get().fails();
         let shown = answer.stdout + &answer.stderr;
-        assert!(shown.contains("`…`") && !shown.contains(&next[..16]), "{shown}");
+        assert!(
+            shown.contains("`…`") && !shown.contains(&next[..16]),
+            "{shown}"
+        );
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! `tests/clients/login.rs` does the same with a real browser.
 #![cfg(target_os = "linux")]
-#![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests are a process edge of their own"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

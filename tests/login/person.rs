@@ -18,12 +18,22 @@ pub(crate) struct Person {
 impl Person {
     /// People are asked by the sign-in page; the browser of the desktop is this test.
     pub(crate) fn new() -> Self {
-        let settings = Settings { approval: Approval::Page, ..Settings::default() };
+        let settings = Settings {
+            approval: Approval::Page,
+            ..Settings::default()
+        };
         let simulator = Simulator::start(settings).expect("a simulator");
         let home = Home::new();
         let address = home.path("address");
-        home.script("bin/xdg-open", &format!("echo \"$1\" > {0}.new; mv {0}.new {0}", address.display()));
-        Self { home, simulator, namespace: Namespace::new() }
+        home.script(
+            "bin/xdg-open",
+            &format!("echo \"$1\" > {0}.new; mv {0}.new {0}", address.display()),
+        );
+        Self {
+            home,
+            simulator,
+            namespace: Namespace::new(),
+        }
     }
 
     /// The helper with these words.
@@ -36,7 +46,8 @@ impl Person {
     /// A program of this person's.
     pub(crate) fn program(&self, file: &Path) -> Command {
         let mut command = self.home.command(file);
-        connect(&mut command, &self.simulator).env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
+        connect(&mut command, &self.simulator)
+            .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
         command.env("DISPLAY", ":0");
         self.namespace.enter(&command)
     }
@@ -66,7 +77,9 @@ impl Person {
     /// The address that the browser was opened with.
     pub(crate) fn address(&self) -> String {
         let file = self.home.path("address");
-        let address = until("address in the browser", || std::fs::read_to_string(&file).ok());
+        let address = until("address in the browser", || {
+            std::fs::read_to_string(&file).ok()
+        });
         std::fs::remove_file(file).expect("our folder");
         address.trim().to_owned()
     }
@@ -86,7 +99,10 @@ impl Person {
     pub(crate) fn requests(&self) -> Vec<Entry> {
         let journal = self.simulator.journal();
         self.simulator.clear_journal();
-        journal.into_iter().filter(|entry| matches!(entry.endpoint, Endpoint::EntraToken | Endpoint::Exchange)).collect()
+        journal
+            .into_iter()
+            .filter(|entry| matches!(entry.endpoint, Endpoint::EntraToken | Endpoint::Exchange))
+            .collect()
     }
 
     /// Forgets the registry's token, so that the next `get` signs in anew.
@@ -114,6 +130,10 @@ impl Person {
 
     /// The file that says who is signed in.
     pub(crate) fn logins(&self) -> Option<String> {
-        std::fs::read_to_string(self.home.path("home/.local/state/docker-credential-acrscoped/logins.json")).ok()
+        std::fs::read_to_string(
+            self.home
+                .path("home/.local/state/docker-credential-acrscoped/logins.json"),
+        )
+        .ok()
     }
 }

@@ -19,15 +19,23 @@ type Run<'a> = (String, Box<dyn FnOnce() + Send + 'a>);
 
 /// Holds every condition against a source in every cloud.
 pub(crate) fn hold(row: &Row) {
-    let runs =
-        Mutex::new(CLOUDS.iter().filter(|cloud| (row.is_for)(cloud)).flat_map(|cloud| runs(row, cloud)).collect::<VecDeque<_>>());
+    let runs = Mutex::new(
+        CLOUDS
+            .iter()
+            .filter(|cloud| (row.is_for)(cloud))
+            .flat_map(|cloud| runs(row, cloud))
+            .collect::<VecDeque<_>>(),
+    );
     thread::scope(|scope| {
         let work = || {
             let queue = || runs.lock().expect("no run holds it");
             let next = || queue().pop_front();
             while let Some((name, run)) = next() {
                 // A failing run names itself by its thread.
-                let thread = thread::Builder::new().name(name).spawn_scoped(scope, run).expect("a thread");
+                let thread = thread::Builder::new()
+                    .name(name)
+                    .spawn_scoped(scope, run)
+                    .expect("a thread");
                 thread.join().unwrap_or_else(|panic| {
                     // One failure is enough.
                     queue().clear();
@@ -44,17 +52,38 @@ pub(crate) fn hold(row: &Row) {
 
 fn runs<'a>(row: &'a Row, cloud: &'static Cloud) -> Vec<Run<'a>> {
     let mut runs: Vec<Run<'a>> = vec![];
-    let mut add = |condition: &str, run: Box<dyn FnOnce() + Send + 'a>| runs.push((format!("{}, {condition}", cloud.name), run));
+    let mut add = |condition: &str, run: Box<dyn FnOnce() + Send + 'a>| {
+        runs.push((format!("{}, {condition}", cloud.name), run));
+    };
     for place in &row.places {
-        add(&format!("slow at {place:?}"), Box::new(move || slow(row, cloud, place)));
-        add(&format!("throttled at {place:?}"), Box::new(move || throttled(row, cloud, place)));
-        add(&format!("throttled for long at {place:?}"), Box::new(move || throttled_for_long(row, cloud, place)));
+        add(
+            &format!("slow at {place:?}"),
+            Box::new(move || slow(row, cloud, place)),
+        );
+        add(
+            &format!("throttled at {place:?}"),
+            Box::new(move || throttled(row, cloud, place)),
+        );
+        add(
+            &format!("throttled for long at {place:?}"),
+            Box::new(move || throttled_for_long(row, cloud, place)),
+        );
     }
-    for (_, index) in row.places.iter().filter(|_| row.source != SourceName::ManagedIdentity && row.is_patient) {
-        add(&format!("unreachable at {index}"), Box::new(move || unreachable(row, cloud, *index)));
+    for (_, index) in row
+        .places
+        .iter()
+        .filter(|_| row.source != SourceName::ManagedIdentity && row.is_patient)
+    {
+        add(
+            &format!("unreachable at {index}"),
+            Box::new(move || unreachable(row, cloud, *index)),
+        );
     }
     for refusal in &row.refusals {
-        add(&format!("refused: {}", refusal.said), Box::new(move || refused(row, cloud, refusal)));
+        add(
+            &format!("refused: {}", refusal.said),
+            Box::new(move || refused(row, cloud, refusal)),
+        );
     }
     add("success", Box::new(move || success(row, cloud)));
     add("absent", Box::new(move || absent(row, cloud)));
@@ -104,10 +133,22 @@ fn asked(stage: &Stage, expected: &[String]) {
 #[track_caller]
 fn failed(stage: &Stage, row: &Row, answer: &Answer, said: &str) {
     assert_eq!(answer.code(), 1, "{answer:#?}");
-    let expected = format!("{} gave no access token: {}", stage.fill(row.who), stage.fill(said));
-    let stdout = answer.stdout.replace(stage.home.root().to_str().expect("a folder of ours"), "…");
-    assert!(stdout.starts_with(&expected), "{expected} is not what was said: {answer:#?}");
-    assert!(answer.stderr.contains(answer.stdout.trim_end()), "{answer:#?}");
+    let expected = format!(
+        "{} gave no access token: {}",
+        stage.fill(row.who),
+        stage.fill(said)
+    );
+    let stdout = answer
+        .stdout
+        .replace(stage.home.root().to_str().expect("a folder of ours"), "…");
+    assert!(
+        stdout.starts_with(&expected),
+        "{expected} is not what was said: {answer:#?}"
+    );
+    assert!(
+        answer.stderr.contains(answer.stdout.trim_end()),
+        "{answer:#?}"
+    );
 }
 
 /// Signs in and exchanges, for the right identity, audience and tenant at the right hosts, and nothing else.
@@ -123,15 +164,27 @@ fn success(row: &Row, cloud: &'static Cloud) {
 #[track_caller]
 fn signs_in(row: &Row, stage: &Stage) {
     let answer = stage.get().succeeds();
-    let exchange = stage.fill("POST {registry}/oauth2/exchange grant access_token for {registry} showing {audience} of ");
+    let exchange = stage.fill(
+        "POST {registry}/oauth2/exchange grant access_token for {registry} showing {audience} of ",
+    );
     let exchange = format!("{exchange}{} -> 200", stage.fill(row.subject));
     asked(stage, &[sign_in(row, stage), vec![exchange]].concat());
     let exchange = stage.entries().pop().expect("the exchange");
     let tenant = Some(stage.fill(row.tenant));
-    assert_eq!((&exchange.tenant, exchange.token.and_then(|token| token.tenant)), (&tenant, tenant.clone()));
+    assert_eq!(
+        (
+            &exchange.tenant,
+            exchange.token.and_then(|token| token.tenant)
+        ),
+        (&tenant, tenant.clone())
+    );
     assert_eq!(answer.json()["ServerURL"], stage.registry());
     assert_eq!(answer.json()["Username"], crate::support::ZERO_GUID);
-    assert!(answer.secret().len() > 1_000 && answer.stderr.is_empty(), "{}", answer.stderr);
+    assert!(
+        answer.secret().len() > 1_000 && answer.stderr.is_empty(),
+        "{}",
+        answer.stderr
+    );
 }
 
 /// A refusal is the answer: nothing is exchanged, and nobody else signs in.
@@ -141,19 +194,32 @@ fn refused(row: &Row, cloud: &'static Cloud, refusal: &Refusal) {
     let answer = stage.get();
     failed(&stage, row, &answer, refusal.said);
     let requests = stage.requests();
-    let expected: Vec<String> = sign_in(row, &stage).into_iter().take(refusal.after).collect();
+    let expected: Vec<String> = sign_in(row, &stage)
+        .into_iter()
+        .take(refusal.after)
+        .collect();
     assert_eq!(requests.len(), expected.len(), "{requests:#?}");
     for (request, expected) in requests.iter().zip(&expected) {
         // A service that refuses may not have looked at the whole request.
-        assert!(parts(expected).0.starts_with(parts(request).0), "{request}\n{expected}");
+        assert!(
+            parts(expected).0.starts_with(parts(request).0),
+            "{request}\n{expected}"
+        );
     }
-    assert!(stage.entries().iter().all(|entry| entry.endpoint != Endpoint::Exchange));
+    assert!(
+        stage
+            .entries()
+            .iter()
+            .all(|entry| entry.endpoint != Endpoint::Exchange)
+    );
 }
 
 /// Has the requests before the one at this place answered as ever.
 fn fault(row: &Row, stage: &Stage, (at, index): &(FaultAt, usize), fault: Fault) {
     let page = |line: &str| line.split(' ').nth(1).map(str::to_owned);
-    let earlier = row.sign_in[..*index].iter().filter(|line| page(line) == page(row.sign_in[*index]));
+    let earlier = row.sign_in[..*index]
+        .iter()
+        .filter(|line| page(line) == page(row.sign_in[*index]));
     let earlier = earlier.map(|line| Fault::once(at.clone(), FaultKind::status(parts(line).1)));
     let faults = earlier.chain([fault]).collect();
     stage.simulator.change(|settings| settings.faults = faults);
@@ -162,12 +228,22 @@ fn fault(row: &Row, stage: &Stage, (at, index): &(FaultAt, usize), fault: Fault)
 /// A service that asks for a second is given it, and then answers.
 fn throttled(row: &Row, cloud: &'static Cloud, place: &(FaultAt, usize)) {
     let stage = set_up(row, cloud);
-    fault(row, &stage, place, Fault::once(place.0.clone(), FaultKind::too_many_requests(1)));
+    fault(
+        row,
+        &stage,
+        place,
+        Fault::once(place.0.clone(), FaultKind::too_many_requests(1)),
+    );
     let answer = stage.get();
     let mut expected = sign_in(row, &stage);
     let busy = faulted(&expected[place.1], 429);
     if !row.is_patient {
-        failed(&stage, row, &answer, "429 Too Many Requests, retry after 1 s");
+        failed(
+            &stage,
+            row,
+            &answer,
+            "429 Too Many Requests, retry after 1 s",
+        );
         expected.truncate(place.1);
         return asked(&stage, &[expected, vec![busy]].concat());
     }
@@ -175,25 +251,44 @@ fn throttled(row: &Row, cloud: &'static Cloud, place: &(FaultAt, usize)) {
     expected.insert(place.1, busy);
     let entries = stage.entries();
     assert_eq!(stage.requests()[..expected.len()], expected);
-    assert_eq!(entries.len(), expected.len() + 1, "and the exchange: {entries:#?}");
+    assert_eq!(
+        entries.len(),
+        expected.len() + 1,
+        "and the exchange: {entries:#?}"
+    );
     let waited = entries[place.1 + 1].unix_ms - entries[place.1].unix_ms;
-    assert!((1_000..5_000).contains(&waited), "{waited} ms between the tries");
+    assert!(
+        (1_000..5_000).contains(&waited),
+        "{waited} ms between the tries"
+    );
 }
 
 /// A service that asks for more than a client waits is told of, with its seconds, and left alone.
 fn throttled_for_long(row: &Row, cloud: &'static Cloud, place: &(FaultAt, usize)) {
     let stage = set_up(row, cloud);
-    fault(row, &stage, place, Fault::always(place.0.clone(), FaultKind::too_many_requests(300)));
+    fault(
+        row,
+        &stage,
+        place,
+        Fault::always(place.0.clone(), FaultKind::too_many_requests(300)),
+    );
     let answer = stage.get();
     let issuer = if place.0 == FaultAt::Oidc {
         hosts(&sign_in(row, &stage)[..1])[0].clone() + " gave no assertion: "
     } else {
         String::new()
     };
-    let said =
-        if row.is_patient { "too many requests, it asks to wait 300 s" } else { "429 Too Many Requests, retry after 300 s" };
+    let said = if row.is_patient {
+        "too many requests, it asks to wait 300 s"
+    } else {
+        "429 Too Many Requests, retry after 300 s"
+    };
     failed(&stage, row, &answer, &(issuer + said));
-    assert!(answer.stderr.contains("hint: try again later") || !row.is_patient, "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("hint: try again later") || !row.is_patient,
+        "{}",
+        answer.stderr
+    );
     let mut expected = sign_in(row, &stage);
     expected.truncate(place.1 + 1);
     expected[place.1] = faulted(&expected[place.1], 429);
@@ -206,10 +301,17 @@ fn unreachable(row: &Row, cloud: &'static Cloud, index: usize) {
     let sign_in = sign_in(row, &stage);
     let host = hosts(&sign_in[index..=index]).remove(0);
     let fault = Fault::always(FaultAt::Connect(host.clone()), FaultKind::status(502));
-    stage.simulator.change(|settings| settings.faults = vec![fault]);
+    stage
+        .simulator
+        .change(|settings| settings.faults = vec![fault]);
     let answer = stage.get();
     assert_eq!(answer.code(), 1, "{answer:#?}");
-    assert!(answer.stdout.starts_with(&format!("no connection to {host}: ")), "{answer:#?}");
+    assert!(
+        answer
+            .stdout
+            .starts_with(&format!("no connection to {host}: ")),
+        "{answer:#?}"
+    );
     assert_eq!(stage.requests(), sign_in[..index]);
 }
 
@@ -217,13 +319,33 @@ fn unreachable(row: &Row, cloud: &'static Cloud, index: usize) {
 fn slow(row: &Row, cloud: &'static Cloud, place: &(FaultAt, usize)) {
     let mut stage = set_up(row, cloud);
     // A program needs its time to start, and what is asked before the slow service its time to answer, on a busy machine too.
-    let limit = if row.program.is_some() || place.1 > 0 { 3 } else { 2 };
+    let limit = if row.program.is_some() || place.1 > 0 {
+        3
+    } else {
+        2
+    };
     stage.set("ACRSCOPED_TIMEOUT", limit.to_string());
-    fault(row, &stage, place, Fault::always(place.0.clone(), FaultKind::Delay { ms: 60_000 }));
+    fault(
+        row,
+        &stage,
+        place,
+        Fault::always(place.0.clone(), FaultKind::Delay { ms: 60_000 }),
+    );
     let answer = stage.get();
-    let sentence = format!("gave up after {limit} s while {} was asked for an access token\n", stage.fill(row.who));
-    assert_eq!((answer.code(), &answer.stdout), (1, &sentence), "{answer:#?}");
-    assert!(answer.took < Duration::from_secs(limit + 4), "{:?}", answer.took);
+    let sentence = format!(
+        "gave up after {limit} s while {} was asked for an access token\n",
+        stage.fill(row.who)
+    );
+    assert_eq!(
+        (answer.code(), &answer.stdout),
+        (1, &sentence),
+        "{answer:#?}"
+    );
+    assert!(
+        answer.took < Duration::from_secs(limit + 4),
+        "{:?}",
+        answer.took
+    );
     let mut expected = sign_in(row, &stage);
     expected.truncate(place.1 + 1);
     expected[place.1] = faulted(&expected[place.1], 0);
@@ -241,7 +363,11 @@ fn absent(row: &Row, cloud: &'static Cloud) {
             signs_in(&virtual_machine_in(cloud), &Stage::new(cloud));
             let mut stage = Stage::new(cloud);
             // Somebody else could sign in, and must not.
-            let other = if row.source == SourceName::ClientSecret { workload_identity() } else { client_secret() };
+            let other = if row.source == SourceName::ClientSecret {
+                workload_identity()
+            } else {
+                client_secret()
+            };
             other.set_up.iter().for_each(|set_up| set_up(&mut stage));
             only(&mut stage, row, reason);
             assert_eq!(stage.connections(), [""; 0]);
@@ -249,7 +375,9 @@ fn absent(row: &Row, cloud: &'static Cloud) {
         Absent::Unannounced => {
             for pinned in [None, Some(row.source.word())] {
                 let mut stage = Stage::new(cloud);
-                stage.command.envs(pinned.map(|word| ("ACRSCOPED_SOURCE", word)));
+                stage
+                    .command
+                    .envs(pinned.map(|word| ("ACRSCOPED_SOURCE", word)));
                 signs_in(&virtual_machine_in(cloud), &stage);
             }
         }
@@ -258,7 +386,11 @@ fn absent(row: &Row, cloud: &'static Cloud) {
             stage.set("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
             let answer = nobody(&stage);
             for &source in SourceName::ALL {
-                assert!(answer.stderr.contains(&format!("\n  {}: ", source.word())), "{}", answer.stderr);
+                assert!(
+                    answer.stderr.contains(&format!("\n  {}: ", source.word())),
+                    "{}",
+                    answer.stderr
+                );
             }
             assert!(answer.stderr.contains(reason), "{}", answer.stderr);
             for set_up in client_secret().set_up {
@@ -277,7 +409,11 @@ fn only(stage: &mut Stage, row: &Row, reason: &str) {
     let answer = nobody(stage);
     let alone = format!("no other was tried: `source` is {word} by `ACRSCOPED_SOURCE`");
     for line in [&stage.fill(reason), &alone] {
-        assert!(answer.stderr.contains(line), "{line} is not in {}", answer.stderr);
+        assert!(
+            answer.stderr.contains(line),
+            "{line} is not in {}",
+            answer.stderr
+        );
     }
 }
 
@@ -285,7 +421,11 @@ fn only(stage: &mut Stage, row: &Row, reason: &str) {
 #[track_caller]
 fn nobody(stage: &Stage) -> Answer {
     let answer = stage.get();
-    assert_eq!((answer.code(), answer.stdout.as_str()), (1, "no Azure identity to sign in with\n"), "{answer:#?}");
+    assert_eq!(
+        (answer.code(), answer.stdout.as_str()),
+        (1, "no Azure identity to sign in with\n"),
+        "{answer:#?}"
+    );
     assert_eq!(stage.requests(), [""; 0]);
     answer
 }

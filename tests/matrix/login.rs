@@ -15,11 +15,16 @@ const SIGN_IN_ABROAD: &str = "POST {authority}/{abroad}/oauth2/v2.0/token grant 
 /// A keyring, and a login for the cloud in it.
 fn log_in(stage: &mut Stage) {
     let namespace = Namespace::new();
-    stage.simulator.change(|settings| settings.device_code_polls = 0);
+    stage
+        .simulator
+        .change(|settings| settings.device_code_polls = 0);
     let mut command = namespace.enter(&stage.command);
     command.args(["login", "--device-code"]);
     // Without a registry the public cloud is meant, unless these say otherwise.
-    command.env("ACRSCOPED_AUTHORITY", format!("https://{}", stage.cloud.authority));
+    command.env(
+        "ACRSCOPED_AUTHORITY",
+        format!("https://{}", stage.cloud.authority),
+    );
     command.env("ACRSCOPED_AUDIENCE", stage.cloud.audience);
     run(command, "", LIMIT).succeeds();
     stage.namespace = Some(namespace);
@@ -51,8 +56,16 @@ pub(crate) fn row() -> Row {
 pub(crate) fn in_a_tenant() -> Row {
     let row = row().and(|stage| {
         let registry = stage.registry();
-        stage.simulator.change(|settings| settings.registry_mut(&registry).tenant = ABROAD.into());
+        stage
+            .simulator
+            .change(|settings| settings.registry_mut(&registry).tenant = ABROAD.into());
         stage.set("ACRSCOPED_TENANT", ABROAD);
     });
-    Row { sign_in: vec![SIGN_IN_ABROAD], tenant: "{abroad}", absent: Absent::Told, places: vec![], ..row }
+    Row {
+        sign_in: vec![SIGN_IN_ABROAD],
+        tenant: "{abroad}",
+        absent: Absent::Told,
+        places: vec![],
+        ..row
+    }
 }

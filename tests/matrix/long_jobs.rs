@@ -15,14 +15,18 @@ type SetUp = fn(&mut Stage);
 fn job() -> Stage {
     let stage = Stage::new(&CLOUDS[0]);
     let longest = AGES[AGES.len() - 1];
-    stage.simulator.change(|settings| settings.clock_skew = -longest);
+    stage
+        .simulator
+        .change(|settings| settings.clock_skew = -longest);
     stage
 }
 
 /// Moves the services' clock on to so many seconds after the beginning.
 fn move_on(stage: &Stage, age: i64) {
     let longest = AGES[AGES.len() - 1];
-    stage.simulator.change(|settings| settings.clock_skew = age - longest);
+    stage
+        .simulator
+        .change(|settings| settings.clock_skew = age - longest);
     stage.simulator.clear_journal();
 }
 
@@ -36,8 +40,20 @@ fn a_long_job_signs_in_with_a_new_assertion_each_time() {
         for age in AGES {
             move_on(&stage, age);
             stage.get().succeeds();
-            let asked: Vec<_> = stage.entries().iter().map(|entry| (entry.endpoint, entry.status)).collect();
-            assert_eq!(asked, [(Endpoint::Oidc, 200), (Endpoint::EntraToken, 200), (Endpoint::Exchange, 200)], "after {age} s");
+            let asked: Vec<_> = stage
+                .entries()
+                .iter()
+                .map(|entry| (entry.endpoint, entry.status))
+                .collect();
+            assert_eq!(
+                asked,
+                [
+                    (Endpoint::Oidc, 200),
+                    (Endpoint::EntraToken, 200),
+                    (Endpoint::Exchange, 200)
+                ],
+                "after {age} s"
+            );
         }
     }
 }
@@ -49,7 +65,9 @@ fn an_assertion_of_the_jobs_beginning_is_refused_later() {
     let mut stage = job();
     application(SourceName::WorkloadIdentity).set_up[0](&mut stage);
     let subject = stage.simulator.settings().oidc_subject;
-    let file = stage.home.write("token", stage.simulator.assertion(&subject));
+    let file = stage
+        .home
+        .write("token", stage.simulator.assertion(&subject));
     stage.set("AZURE_FEDERATED_TOKEN_FILE", file);
     for age in AGES {
         move_on(&stage, age);
@@ -60,9 +78,21 @@ fn an_assertion_of_the_jobs_beginning_is_refused_later() {
         }
         let sentence =
             stage.fill("workload identity {client} gave no access token: AADSTS700024: Client assertion is not within");
-        assert!(answer.code() == 1 && answer.stdout.starts_with(&sentence), "after {age} s: {answer:#?}");
-        assert_eq!(stage.entries().iter().map(|entry| entry.endpoint).collect::<Vec<_>>(), [Endpoint::EntraToken]);
-        let is_skewed = answer.stderr.contains(" min ahead of that of login.microsoftonline.com");
+        assert!(
+            answer.code() == 1 && answer.stdout.starts_with(&sentence),
+            "after {age} s: {answer:#?}"
+        );
+        assert_eq!(
+            stage
+                .entries()
+                .iter()
+                .map(|entry| entry.endpoint)
+                .collect::<Vec<_>>(),
+            [Endpoint::EntraToken]
+        );
+        let is_skewed = answer
+            .stderr
+            .contains(" min ahead of that of login.microsoftonline.com");
         assert_eq!(is_skewed, age != AGES[AGES.len() - 1], "{}", answer.stderr);
         if !is_skewed {
             let hint = "\nhint: the federated token has expired, or the clock is wrong; in a CI job let `source` be github-actions or \
@@ -84,7 +114,9 @@ fn a_job_whose_token_has_ended_is_told_so() {
     set_up_github(&mut stage);
     stage.get().succeeds();
     move_on(&stage, AGES[AGES.len() - 1]);
-    stage.simulator.change(|settings| settings.oidc_request_token = "ended".into());
+    stage
+        .simulator
+        .change(|settings| settings.oidc_request_token = "ended".into());
     let answer = stage.get().fails();
     let sentence = "gave no access token: pipelines.actions.githubusercontent.com gave no assertion: it answered with 401\n";
     assert!(answer.stdout.ends_with(sentence), "{answer:#?}");

@@ -5,7 +5,10 @@
 //! [`conditions`] holds that against every [cloud](stage::CLOUDS). Every request of a run is compared, so that nothing else was
 //! asked of anybody.
 #![cfg(target_os = "linux")]
-#![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests are a process edge of their own"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -82,11 +85,22 @@ in_every_cloud! {
 #[test]
 fn every_source_and_every_cloud_has_its_row() {
     for &source in SourceName::ALL {
-        assert!(all().iter().any(|row| row.source == source), "{} has no row", source.word());
+        assert!(
+            all().iter().any(|row| row.source == source),
+            "{} has no row",
+            source.word()
+        );
     }
     for known in registry::CLOUDS {
-        let rows: Vec<_> = stage::CLOUDS.iter().filter(|cloud| cloud.suffix == known.suffix).collect();
+        let rows: Vec<_> = stage::CLOUDS
+            .iter()
+            .filter(|cloud| cloud.suffix == known.suffix)
+            .collect();
         assert_eq!(rows.len(), 1, "{} has no row", known.name);
     }
-    assert_eq!(stage::CLOUDS.len(), registry::CLOUDS.len() + 1, "and there is a private one");
+    assert_eq!(
+        stage::CLOUDS.len(),
+        registry::CLOUDS.len() + 1,
+        "and there is a private one"
+    );
 }

@@ -63,31 +63,52 @@ impl Row {
 
     pub(crate) fn by_client_id(self) -> Self {
         let set_up = |stage: &mut Stage| stage.set("AZURE_CLIENT_ID", ASSIGNED);
-        self.user_assigned("managed identity {assigned}", " as {assigned} ->").and(set_up)
+        self.user_assigned("managed identity {assigned}", " as {assigned} ->")
+            .and(set_up)
     }
 
     pub(crate) fn by_object_id(self) -> Self {
         let set_up = |stage: &mut Stage| stage.set("ACRSCOPED_OBJECT_ID", ASSIGNED_OBJECT);
-        self.user_assigned("managed identity {assigned object}", " as {assigned object} ->").and(set_up)
+        self.user_assigned(
+            "managed identity {assigned object}",
+            " as {assigned object} ->",
+        )
+        .and(set_up)
     }
 
     pub(crate) fn by_resource_id(self) -> Self {
         let set_up = |stage: &mut Stage| stage.set("ACRSCOPED_RESOURCE_ID", ASSIGNED_RESOURCE);
-        self.user_assigned("managed identity {assigned resource}", " as {assigned resource} ->").and(set_up)
+        self.user_assigned(
+            "managed identity {assigned resource}",
+            " as {assigned resource} ->",
+        )
+        .and(set_up)
     }
 
     /// The same platform, asked for the identity that is assigned besides the system's.
     fn user_assigned(mut self, who: &'static str, named: &'static str) -> Self {
-        let last = self.sign_in.pop().expect("a request for the token").replace(" ->", named);
+        let last = self
+            .sign_in
+            .pop()
+            .expect("a request for the token")
+            .replace(" ->", named);
         self.sign_in.push(last.leak());
-        let refusals = vec![Refusal { bring_about: take_the_second_away, ..self.refusals[0] }];
-        Self { who, subject: "{assigned object}", refusals, absent: Absent::Told, ..self }
+        let refusals = vec![Refusal {
+            bring_about: take_the_second_away,
+            ..self.refusals[0]
+        }];
+        Self {
+            who,
+            subject: "{assigned object}",
+            refusals,
+            absent: Absent::Told,
+            ..self
+        }
     }
 }
 
 /// An application's sign-in, without assertion.
-const ENTRA: &str =
-    "POST {authority}/{tenant}/oauth2/v2.0/token grant client_credentials for {audience}/.default as {client} -> 200";
+const ENTRA: &str = "POST {authority}/{tenant}/oauth2/v2.0/token grant client_credentials for {audience}/.default as {client} -> 200";
 
 /// What applications have in common: each proves itself to Entra.
 pub(crate) fn application(source: SourceName) -> Row {
@@ -114,7 +135,9 @@ const SUBJECT: &str = "system:serviceaccount:default:puller";
 
 pub(crate) fn workload_identity() -> Row {
     let set_up = |stage: &mut Stage| {
-        let file = stage.home.write("token", stage.simulator.assertion(SUBJECT) + "\n");
+        let file = stage
+            .home
+            .write("token", stage.simulator.assertion(SUBJECT) + "\n");
         stage.set("AZURE_FEDERATED_TOKEN_FILE", file);
     };
     Row {
@@ -124,8 +147,16 @@ pub(crate) fn workload_identity() -> Row {
              showing api://AzureADTokenExchange of system:serviceaccount:default:puller -> 200",
         ],
         refusals: vec![
-            Refusal { bring_about: trust_another_subject, said: "AADSTS700213: No matching federated identity record", after: 1 },
-            Refusal { bring_about: |stage| drop(stage.home.write("token", "\n")), said: "…/token holds no token", after: 0 },
+            Refusal {
+                bring_about: trust_another_subject,
+                said: "AADSTS700213: No matching federated identity record",
+                after: 1,
+            },
+            Refusal {
+                bring_about: |stage| drop(stage.home.write("token", "\n")),
+                said: "…/token holds no token",
+                after: 0,
+            },
         ],
         absent: Absent::PassedOver("`AZURE_FEDERATED_TOKEN_FILE` is not set"),
         ..application(SourceName::WorkloadIdentity).and(set_up)
@@ -133,7 +164,9 @@ pub(crate) fn workload_identity() -> Row {
 }
 
 fn trust_another_subject(stage: &mut Stage) {
-    stage.simulator.change(|settings| settings.apps[0].federated_credentials[0].subject = "another".into());
+    stage
+        .simulator
+        .change(|settings| settings.apps[0].federated_credentials[0].subject = "another".into());
 }
 
 pub(crate) fn client_secret() -> Row {
@@ -153,12 +186,17 @@ pub(crate) fn client_secret() -> Row {
 
 /// What the job's issuer refuses to who does not know the job's token.
 fn forget_the_request_token(stage: &mut Stage) {
-    stage.simulator.change(|settings| settings.oidc_request_token = "another".into());
+    stage
+        .simulator
+        .change(|settings| settings.oidc_request_token = "another".into());
 }
 
 pub(crate) fn set_up_github(stage: &mut Stage) {
     let token = stage.simulator.settings().oidc_request_token;
-    stage.set("ACTIONS_ID_TOKEN_REQUEST_URL", format!("https://{GITHUB}/7/idtoken/job?api-version=2.0"));
+    stage.set(
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        format!("https://{GITHUB}/7/idtoken/job?api-version=2.0"),
+    );
     stage.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", token);
 }
 
@@ -172,8 +210,16 @@ pub(crate) fn github_actions() -> Row {
         ],
         places: vec![(FaultAt::Oidc, 0), (FaultAt::Authority, 1)],
         refusals: vec![
-            Refusal { bring_about: forget_the_request_token, said: "{github} gave no assertion: it answered with 401", after: 1 },
-            Refusal { bring_about: trust_another_subject, said: "AADSTS700213: No matching federated identity record", after: 2 },
+            Refusal {
+                bring_about: forget_the_request_token,
+                said: "{github} gave no assertion: it answered with 401",
+                after: 1,
+            },
+            Refusal {
+                bring_about: trust_another_subject,
+                said: "AADSTS700213: No matching federated identity record",
+                after: 2,
+            },
         ],
         absent: Absent::PassedOver("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set"),
         ..application(SourceName::GitHubActions).and(set_up_github)
@@ -183,9 +229,15 @@ pub(crate) fn github_actions() -> Row {
 /// As the task AzureCLI@2 does it, which names tenant and client itself.
 pub(crate) fn set_up_pipelines(stage: &mut Stage) {
     let token = stage.simulator.settings().oidc_request_token;
-    stage.set("SYSTEM_OIDCREQUESTURI", "https://dev.azure.com/contoso/oidctoken");
+    stage.set(
+        "SYSTEM_OIDCREQUESTURI",
+        "https://dev.azure.com/contoso/oidctoken",
+    );
     stage.set("SYSTEM_ACCESSTOKEN", token);
-    stage.set("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID", "c0ffee00-0000-4000-8000-000000000001");
+    stage.set(
+        "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID",
+        "c0ffee00-0000-4000-8000-000000000001",
+    );
     stage.set("AZURESUBSCRIPTION_TENANT_ID", TENANT);
     stage.set("AZURESUBSCRIPTION_CLIENT_ID", CLIENT);
 }
@@ -207,7 +259,11 @@ pub(crate) fn azure_pipelines() -> Row {
                 said: "dev.azure.com gave no assertion: it answered with 401",
                 after: 1,
             },
-            Refusal { bring_about: trust_another_subject, said: "AADSTS700213: No matching federated identity record", after: 2 },
+            Refusal {
+                bring_about: trust_another_subject,
+                said: "AADSTS700213: No matching federated identity record",
+                after: 2,
+            },
         ],
         absent: Absent::PassedOver("`SYSTEM_OIDCREQUESTURI` is not set"),
         ..application(SourceName::AzurePipelines)
@@ -215,7 +271,11 @@ pub(crate) fn azure_pipelines() -> Row {
 }
 
 /// What managed identities have in common: the platform itself knows who they are.
-pub(crate) fn managed_identity(set_up: fn(&mut Stage), sign_in: Vec<&'static str>, place: (FaultAt, usize)) -> Row {
+pub(crate) fn managed_identity(
+    set_up: fn(&mut Stage),
+    sign_in: Vec<&'static str>,
+    place: (FaultAt, usize),
+) -> Row {
     let after = sign_in.len();
     Row {
         source: SourceName::ManagedIdentity,
@@ -227,31 +287,49 @@ pub(crate) fn managed_identity(set_up: fn(&mut Stage), sign_in: Vec<&'static str
         tenant: "{tenant}",
         places: vec![place],
         is_patient: true,
-        refusals: vec![Refusal { bring_about: take_all_away, said: "Identity not found", after }],
+        refusals: vec![Refusal {
+            bring_about: take_all_away,
+            said: "Identity not found",
+            after,
+        }],
         absent: Absent::Unannounced,
         program: None,
     }
 }
 
 fn take_all_away(stage: &mut Stage) {
-    stage.simulator.change(|settings| settings.managed_identities.clear());
+    stage
+        .simulator
+        .change(|settings| settings.managed_identities.clear());
 }
 
 fn take_the_second_away(stage: &mut Stage) {
-    stage.simulator.change(|settings| settings.managed_identities[1] = simulator::ManagedIdentity::default());
+    stage
+        .simulator
+        .change(|settings| settings.managed_identities[1] = simulator::ManagedIdentity::default());
 }
 
 pub(crate) fn app_service() -> Row {
     let set_up = |stage: &mut Stage| {
-        let (endpoint, header) = (format!("{}/msi/token", stage.simulator.origin()), stage.simulator.settings().identity_header);
+        let (endpoint, header) = (
+            format!("{}/msi/token", stage.simulator.origin()),
+            stage.simulator.settings().identity_header,
+        );
         stage.set("IDENTITY_ENDPOINT", endpoint);
         stage.set("IDENTITY_HEADER", header);
     };
-    managed_identity(set_up, vec!["GET machine/msi/token for {audience} -> 200"], (FaultAt::AppService, 0))
+    managed_identity(
+        set_up,
+        vec!["GET machine/msi/token for {audience} -> 200"],
+        (FaultAt::AppService, 0),
+    )
 }
 
 fn set_up_machine_learning(stage: &mut Stage) {
-    let (endpoint, secret) = (format!("{}/msi/token", stage.simulator.origin()), stage.simulator.settings().identity_header);
+    let (endpoint, secret) = (
+        format!("{}/msi/token", stage.simulator.origin()),
+        stage.simulator.settings().identity_header,
+    );
     stage.set("MSI_ENDPOINT", endpoint);
     stage.set("MSI_SECRET", secret);
 }
@@ -263,7 +341,9 @@ pub(crate) fn machine_learning() -> Row {
 
 pub(crate) fn machine_learning_with_a_default() -> Row {
     let set_up = |stage: &mut Stage| stage.set("DEFAULT_IDENTITY_CLIENT_ID", ASSIGNED);
-    machine_learning().user_assigned("managed identity {assigned}", " as {assigned} ->").and(set_up)
+    machine_learning()
+        .user_assigned("managed identity {assigned}", " as {assigned} ->")
+        .and(set_up)
 }
 
 pub(crate) fn cloud_shell() -> Row {
@@ -271,8 +351,15 @@ pub(crate) fn cloud_shell() -> Row {
         let endpoint = format!("{}/msi/token", stage.simulator.origin());
         stage.set("MSI_ENDPOINT", endpoint);
     };
-    let row = managed_identity(set_up, vec!["POST machine/msi/token for {audience} -> 200"], (FaultAt::AppService, 0));
-    Row { who: "the user of Cloud Shell", ..row }
+    let row = managed_identity(
+        set_up,
+        vec!["POST machine/msi/token for {audience} -> 200"],
+        (FaultAt::AppService, 0),
+    );
+    Row {
+        who: "the user of Cloud Shell",
+        ..row
+    }
 }
 
 /// A virtual machine signs in to the public cloud without a question, and to others when it is in them.
@@ -290,13 +377,24 @@ pub(crate) fn virtual_machine() -> Row {
 
 pub(crate) fn virtual_machine_elsewhere() -> Row {
     let mut row = virtual_machine();
-    row.sign_in.insert(1, "GET machine/metadata/instance/compute/azEnvironment -> 200");
+    row.sign_in.insert(
+        1,
+        "GET machine/metadata/instance/compute/azEnvironment -> 200",
+    );
     row.refusals[0].after += 1;
-    Row { is_for: |cloud| cloud.name != CLOUDS[0].name, places: vec![(FaultAt::Imds, 2)], ..row }
+    Row {
+        is_for: |cloud| cloud.name != CLOUDS[0].name,
+        places: vec![(FaultAt::Imds, 2)],
+        ..row
+    }
 }
 
 /// The row that is for a cloud.
 pub(crate) fn virtual_machine_in(cloud: &Cloud) -> Row {
     let (here, elsewhere) = (virtual_machine(), virtual_machine_elsewhere());
-    if (here.is_for)(cloud) { here } else { elsewhere }
+    if (here.is_for)(cloud) {
+        here
+    } else {
+        elsewhere
+    }
 }

@@ -3,8 +3,8 @@
 use crate::support::namespace::Namespace;
 use crate::support::{Answer, Home, ask, binary, connect};
 use simulator::{
-    AZURE_CLI, Authority, CLIENT, CLIENT_OBJECT, Endpoint, Entry, MANAGED_IDENTITY_OBJECT, ManagedIdentity, Settings, Simulator,
-    TENANT, Tenant, USER_OBJECT,
+    AZURE_CLI, Authority, CLIENT, CLIENT_OBJECT, Endpoint, Entry, MANAGED_IDENTITY_OBJECT,
+    ManagedIdentity, Settings, Simulator, TENANT, Tenant, USER_OBJECT,
 };
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -106,8 +106,15 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new(cloud: &'static Cloud) -> Self {
         let mut settings = Settings::default();
-        settings.authorities.push(Authority { host: "login.fabrikam.example".into(), cloud: PRIVATE.into() });
-        settings.tenants.push(Tenant { id: ABROAD.into(), domain: "abroad.example".into(), ..Tenant::default() });
+        settings.authorities.push(Authority {
+            host: "login.fabrikam.example".into(),
+            cloud: PRIVATE.into(),
+        });
+        settings.tenants.push(Tenant {
+            id: ABROAD.into(),
+            domain: "abroad.example".into(),
+            ..Tenant::default()
+        });
         settings.users[0].guest_of.push(ABROAD.into());
         let registry = settings.registry_mut(&format!("contoso.{}", cloud.suffix));
         if cloud.name == PRIVATE {
@@ -122,15 +129,26 @@ impl Stage {
             cloud: cloud.name.into(),
             ..ManagedIdentity::default()
         });
-        let (home, simulator) = (Home::new(), Simulator::start(settings).expect("a simulator"));
+        let (home, simulator) = (
+            Home::new(),
+            Simulator::start(settings).expect("a simulator"),
+        );
         if cloud.name == PRIVATE {
             home.write(CONFIG_FILE, CONFIG);
         }
         let mut command = home.command(binary());
         connect(&mut command, &simulator);
         // What is on this machine is never asked through a proxy.
-        command.env("ACRSCOPED_CACHE", "none").env("HTTP_PROXY", "http://127.0.0.1:1");
-        Self { cloud, home, simulator, command, namespace: None }
+        command
+            .env("ACRSCOPED_CACHE", "none")
+            .env("HTTP_PROXY", "http://127.0.0.1:1");
+        Self {
+            cloud,
+            home,
+            simulator,
+            command,
+            namespace: None,
+        }
     }
 
     /// Sets a variable of the helper.
@@ -145,38 +163,72 @@ impl Stage {
     /// `get` for the cloud's registry.
     pub(crate) fn get(&self) -> Answer {
         let mut command = Command::new(self.command.get_program());
-        command.args(self.command.get_args()).env_clear().current_dir(self.home.path("work"));
-        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let inside = self.namespace.as_ref().map(|namespace| namespace.enter(&command));
+        command
+            .args(self.command.get_args())
+            .env_clear()
+            .current_dir(self.home.path("work"));
+        command.envs(
+            self.command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        let inside = self
+            .namespace
+            .as_ref()
+            .map(|namespace| namespace.enter(&command));
         ask(inside.unwrap_or(command), "get", &self.registry())
     }
 
     /// Everything that was asked, a request a line, in the words of [`crate::rows::Row::sign_in`]; `CONNECT`s apart.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.entries().iter().map(|entry| self.line(entry)).collect()
+        self.entries()
+            .iter()
+            .map(|entry| self.line(entry))
+            .collect()
     }
 
     /// The same as it was journaled.
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        self.simulator.journal().into_iter().filter(|entry| entry.endpoint != Endpoint::Connect).collect()
+        self.simulator
+            .journal()
+            .into_iter()
+            .filter(|entry| entry.endpoint != Endpoint::Connect)
+            .collect()
     }
 
     /// The hosts that were connected to through the proxy, each as often as it was.
     pub(crate) fn connections(&self) -> Vec<String> {
-        let connects = self.simulator.journal().into_iter().filter(|entry| entry.endpoint == Endpoint::Connect);
+        let connects = self
+            .simulator
+            .journal()
+            .into_iter()
+            .filter(|entry| entry.endpoint == Endpoint::Connect);
         let mut hosts: Vec<String> = connects.map(|entry| entry.host).collect();
         hosts.sort();
         hosts
     }
 
     fn line(&self, entry: &Entry) -> String {
-        let host = if self.simulator.origin().ends_with(&entry.host) { "machine" } else { &entry.host };
+        let host = if self.simulator.origin().ends_with(&entry.host) {
+            "machine"
+        } else {
+            &entry.host
+        };
         let mut line = format!("{} {host}{}", entry.method, entry.path);
-        let token = entry.token.as_ref().map(|token| format!("{} of {}", token.audience, token.subject));
-        for (word, value) in
-            [("grant", &entry.grant), ("for", &entry.audience_requested), ("as", &entry.client_id), ("showing", &token)]
-        {
-            line += &value.as_ref().map(|value| format!(" {word} {value}")).unwrap_or_default();
+        let token = entry
+            .token
+            .as_ref()
+            .map(|token| format!("{} of {}", token.audience, token.subject));
+        for (word, value) in [
+            ("grant", &entry.grant),
+            ("for", &entry.audience_requested),
+            ("as", &entry.client_id),
+            ("showing", &token),
+        ] {
+            line += &value
+                .as_ref()
+                .map(|value| format!(" {word} {value}"))
+                .unwrap_or_default();
         }
         format!("{line} -> {}", entry.status)
     }
@@ -203,12 +255,21 @@ impl Stage {
             ("{user}", USER_OBJECT),
         ]
         .iter()
-        .fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
+        .fold(text.to_owned(), |text, (name, value)| {
+            text.replace(name, value)
+        })
     }
 }
 
 /// The hosts of some requests that are not this machine, each once.
 pub(crate) fn hosts(requests: &[String]) -> Vec<String> {
-    let hosts = requests.iter().filter_map(|line| line.split(' ').nth(1)?.split('/').next());
-    hosts.filter(|host| *host != "machine").map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+    let hosts = requests
+        .iter()
+        .filter_map(|line| line.split(' ').nth(1)?.split('/').next());
+    hosts
+        .filter(|host| *host != "machine")
+        .map(str::to_owned)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }

@@ -9,8 +9,10 @@ use std::sync::OnceLock;
 pub(crate) const REPOSITORY: &str = "example/acrscoped";
 
 /// What the command `version` says of this version.
-pub(crate) const VERSION: &str =
-    concat!("docker-credential-acrscoped (docker-credential-acrscoped) v", env!("CARGO_PKG_VERSION"));
+pub(crate) const VERSION: &str = concat!(
+    "docker-credential-acrscoped (docker-credential-acrscoped) v",
+    env!("CARGO_PKG_VERSION")
+);
 
 /// The packages.
 pub(crate) struct Packages {
@@ -22,8 +24,14 @@ pub(crate) struct Packages {
 #[track_caller]
 pub(crate) fn static_binary() -> PathBuf {
     let path = std::env::var_os("ACRSCOPED_TEST_BINARY").map(PathBuf::from);
-    let path = path.expect("ACRSCOPED_TEST_BINARY is not set: export ACRSCOPED_TEST_BINARY=$(packaging/build-static)");
-    assert!(path.is_file(), "{} is not there: ACRSCOPED_TEST_BINARY names it", path.display());
+    let path = path.expect(
+        "ACRSCOPED_TEST_BINARY is not set: export ACRSCOPED_TEST_BINARY=$(packaging/build-static)",
+    );
+    assert!(
+        path.is_file(),
+        "{} is not there: ACRSCOPED_TEST_BINARY names it",
+        path.display()
+    );
     path
 }
 
@@ -44,12 +52,17 @@ pub(crate) fn packages() -> &'static Packages {
     static PACKAGES: OnceLock<Packages> = OnceLock::new();
     PACKAGES.get_or_init(|| {
         let mut command = script("build-packages");
-        command.arg(static_binary()).arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages"));
+        command
+            .arg(static_binary())
+            .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages"));
         let answer = run(command, "", 3 * LIMIT).succeeds();
         let named = |ending: &str| {
             let line = answer.stdout.lines().find(|line| line.ends_with(ending));
             PathBuf::from(line.unwrap_or_else(|| panic!("no {ending} in {answer:#?}")))
         };
-        Packages { deb: named(".deb"), rpm: named(".rpm") }
+        Packages {
+            deb: named(".deb"),
+            rpm: named(".rpm"),
+        }
     })
 }

@@ -2,7 +2,10 @@
 //!
 //! They need what `tests/setup` installs, root, and the static binary, whose path is in `ACRSCOPED_TEST_BINARY`; `tests/run` runs them all.
 #![cfg(target_os = "linux")]
-#![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests are a process edge of their own"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -25,9 +25,17 @@ impl Root {
     pub(crate) fn debian() -> Self {
         let root = Self::empty();
         let archive = cache().join("debian-root.tar");
-        assert!(archive.exists(), "{} is missing: run tests/setup", archive.display());
+        assert!(
+            archive.exists(),
+            "{} is missing: run tests/setup",
+            archive.display()
+        );
         let mut tar = root.home.command("tar");
-        tar.arg("--extract").arg("--file").arg(archive).arg("--directory").arg(root.folder());
+        tar.arg("--extract")
+            .arg("--file")
+            .arg(archive)
+            .arg("--directory")
+            .arg(root.folder());
         run(tar, "", LIMIT).succeeds();
         root
     }
@@ -51,8 +59,14 @@ impl Root {
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("/usr/sbin/chroot");
         command.arg(self.folder()).arg(program);
-        command.env_clear().current_dir("/").env("HOME", "/root").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C.UTF-8");
+        command
+            .env_clear()
+            .current_dir("/")
+            .env("HOME", "/root")
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .env("LC_ALL", "C.UTF-8");
         command
     }
 
@@ -67,10 +81,20 @@ impl Root {
     /// Every file and folder in it, below none of these folders.
     pub(crate) fn contents(&self, passed_over: &[&str]) -> BTreeSet<String> {
         let mut find = self.home.command("find");
-        find.arg(self.folder()).args(["-mindepth", "1", "-printf", "%P\n"]);
+        find.arg(self.folder())
+            .args(["-mindepth", "1", "-printf", "%P\n"]);
         let found = run(find, "", LIMIT).succeeds();
-        let ours = |path: &&str| !passed_over.iter().any(|folder| Path::new(path).starts_with(folder));
-        found.stdout.lines().filter(ours).map(str::to_owned).collect()
+        let ours = |path: &&str| {
+            !passed_over
+                .iter()
+                .any(|folder| Path::new(path).starts_with(folder))
+        };
+        found
+            .stdout
+            .lines()
+            .filter(ours)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Proves that the installed program signs in and exchanges: a cold `get`.
@@ -82,13 +106,22 @@ impl Root {
         self.bring(&simulator.ca_file(), "somebody/ca.pem");
         let mut get = self.command(PROGRAM);
         identify(connect(&mut get, &simulator), &simulator);
-        get.env("SSL_CERT_FILE", "/somebody/ca.pem").env("HOME", "/somebody").arg("get");
+        get.env("SSL_CERT_FILE", "/somebody/ca.pem")
+            .env("HOME", "/somebody")
+            .arg("get");
         let answer = run(get, REGISTRY, LIMIT).succeeds().json();
         assert_eq!(answer["Username"], ZERO_GUID);
         let journal = simulator.journal();
-        let requests = journal.iter().filter(|entry| entry.endpoint != Endpoint::Connect);
-        let requests: Vec<_> = requests.map(|entry| (entry.endpoint, entry.status)).collect();
-        assert_eq!(requests, [(Endpoint::EntraToken, 200), (Endpoint::Exchange, 200)]);
+        let requests = journal
+            .iter()
+            .filter(|entry| entry.endpoint != Endpoint::Connect);
+        let requests: Vec<_> = requests
+            .map(|entry| (entry.endpoint, entry.status))
+            .collect();
+        assert_eq!(
+            requests,
+            [(Endpoint::EntraToken, 200), (Endpoint::Exchange, 200)]
+        );
         std::fs::remove_dir_all(home).expect("ours");
     }
 }
@@ -96,6 +129,8 @@ impl Root {
 /// What `tests/setup` keeps.
 pub(crate) fn cache() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).expect("a home folder");
+    let cache = cache
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+        .expect("a home folder");
     cache.join("docker-credential-acrscoped-tests")
 }

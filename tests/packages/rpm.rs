@@ -9,12 +9,21 @@ use std::process::Command;
 const DATABASE: &str = "var/lib/rpm";
 
 /// The folders that a distribution's own package `filesystem` has.
-const FILESYSTEM: [&str; 5] = ["usr/bin", "usr/share/man/man1", "usr/share/doc", "usr/share/licenses", DATABASE];
+const FILESYSTEM: [&str; 5] = [
+    "usr/bin",
+    "usr/share/man/man1",
+    "usr/share/doc",
+    "usr/share/licenses",
+    DATABASE,
+];
 
 /// This machine's rpm, at work in the root.
 fn rpm(root: &Root, words: &[&str]) -> Answer {
     let mut rpm = root.home.command("rpm");
-    rpm.arg("--root").arg(root.folder()).arg(format!("--dbpath=/{DATABASE}")).args(words);
+    rpm.arg("--root")
+        .arg(root.folder())
+        .arg(format!("--dbpath=/{DATABASE}"))
+        .args(words);
     run(rpm, "", LIMIT)
 }
 
@@ -22,9 +31,15 @@ fn rpm(root: &Root, words: &[&str]) -> Answer {
 #[ignore = "needs rpmlint and the static binary: run tests/run"]
 fn rpmlint_has_nothing_to_say_of_the_rpm() {
     let mut rpmlint = Command::new("rpmlint");
-    rpmlint.arg("--config").arg(checkout("packaging/rpm/rpmlint.toml")).arg(&packages().rpm);
+    rpmlint
+        .arg("--config")
+        .arg(checkout("packaging/rpm/rpmlint.toml"))
+        .arg(&packages().rpm);
     let answer = run(rpmlint, "", LIMIT).succeeds();
-    assert!(answer.stdout.contains("; 0 errors, 0 warnings, 0 badness;"), "{answer:#?}");
+    assert!(
+        answer.stdout.contains("; 0 errors, 0 warnings, 0 badness;"),
+        "{answer:#?}"
+    );
 }
 
 /// Nothing at all is in the root but what the package brings: the program needs no library and no other program.
@@ -39,8 +54,19 @@ fn rpm_installs_into_an_empty_root_and_removes_without_a_trace() {
     let before = root.contents(&[DATABASE]);
     let package = packages().rpm.display().to_string();
     rpm(&root, &["--install", &package]).succeeds();
-    assert_eq!(root.run("docker-credential-acrscoped version").succeeds().stdout.trim_end(), VERSION);
-    assert_eq!(rpm(&root, &["--verify", "docker-credential-acrscoped"]).succeeds().text(), "");
+    assert_eq!(
+        root.run("docker-credential-acrscoped version")
+            .succeeds()
+            .stdout
+            .trim_end(),
+        VERSION
+    );
+    assert_eq!(
+        rpm(&root, &["--verify", "docker-credential-acrscoped"])
+            .succeeds()
+            .text(),
+        ""
+    );
     root.signs_in();
     rpm(&root, &["--erase", "docker-credential-acrscoped"]).succeeds();
     assert_eq!(root.contents(&[DATABASE]), before);

@@ -12,17 +12,28 @@ pub(crate) fn complete(root: &Root, zsh_folder: &str) {
     let zsh_folder = root.outside(zsh_folder).display().to_string();
     // Each loads the file as it does when somebody presses the tabulator for the first time.
     let asked = [
-        ("bash", "-e", format!("source {share}/bash-completion/completions/{PROGRAM} && complete -p {PROGRAM}"), PROGRAM),
+        (
+            "bash",
+            "-e",
+            format!(
+                "source {share}/bash-completion/completions/{PROGRAM} && complete -p {PROGRAM}"
+            ),
+            PROGRAM,
+        ),
         (
             "zsh",
             "-f",
-            format!("fpath=({zsh_folder} $fpath); autoload -U compinit; compinit -D; echo $_comps[{PROGRAM}]"),
+            format!(
+                "fpath=({zsh_folder} $fpath); autoload -U compinit; compinit -D; echo $_comps[{PROGRAM}]"
+            ),
             PROGRAM,
         ),
         (
             "fish",
             "--no-config",
-            format!("source {share}/fish/vendor_completions.d/{PROGRAM}.fish; complete -C '{PROGRAM} stat'"),
+            format!(
+                "source {share}/fish/vendor_completions.d/{PROGRAM}.fish; complete -C '{PROGRAM} stat'"
+            ),
             "status",
         ),
     ];
@@ -33,7 +44,9 @@ pub(crate) fn complete(root: &Root, zsh_folder: &str) {
         assert!(answer.stdout.contains(expected), "{answer:#?}");
     }
     let mut mandoc = root.home.command("mandoc");
-    mandoc.args(["-T", "utf8"]).arg(format!("{share}/man/man1/{PROGRAM}-configure.1.gz"));
+    mandoc
+        .args(["-T", "utf8"])
+        .arg(format!("{share}/man/man1/{PROGRAM}-configure.1.gz"));
     let page = run(mandoc, "", LIMIT).succeeds().stdout;
     assert!(page.contains("Name this helper in the files"), "{page}");
 }

@@ -23,14 +23,22 @@ const LANES: usize = 4;
 fn play_all(answers: &Answers, rows: &[Row]) -> Vec<Row> {
     let lanes: Vec<&[Row]> = rows.chunks(rows.len().div_ceil(LANES)).collect();
     std::thread::scope(|scope| {
-        let lanes: Vec<_> =
-            lanes.iter().map(|rows| scope.spawn(|| rows.iter().map(|row| play::play(answers, row)).collect())).collect();
-        lanes.into_iter().flat_map(|lane| -> Vec<Row> { lane.join().expect("a lane without panic") }).collect()
+        let lanes: Vec<_> = lanes
+            .iter()
+            .map(|rows| scope.spawn(|| rows.iter().map(|row| play::play(answers, row)).collect()))
+            .collect();
+        lanes
+            .into_iter()
+            .flat_map(|lane| -> Vec<Row> { lane.join().expect("a lane without panic") })
+            .collect()
     })
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is a process edge of its own"
+)]
 fn every_recorded_answer_reads_as_the_table_says() {
     let (answers, table) = (Answers::read(), Table::read());
     let played = play_all(&answers, table.rows());
@@ -45,7 +53,13 @@ fn every_recorded_answer_reads_as_the_table_says() {
         .filter(|(expected, played)| expected != played)
         .map(|(expected, played)| format!("expected {expected}\n  played {played}\n"))
         .collect();
-    assert!(wrong.is_empty(), "{} of {} rows of scenarios.md differ:\n{}", wrong.len(), played.len(), wrong.concat());
+    assert!(
+        wrong.is_empty(),
+        "{} of {} rows of scenarios.md differ:\n{}",
+        wrong.len(),
+        played.len(),
+        wrong.concat()
+    );
 }
 
 #[test]
@@ -53,19 +67,34 @@ fn every_recorded_answer_has_a_row_in_the_table() {
     let (answers, table) = (Answers::read(), Table::read());
     let in_table: BTreeSet<&str> = table.rows().iter().map(|row| row.answer.as_str()).collect();
     let recorded: BTreeSet<&str> = answers.names().collect();
-    assert_eq!(recorded.difference(&in_table).collect::<Vec<_>>(), Vec::<&&str>::new(), "answers without a row in scenarios.md");
-    assert_eq!(in_table.difference(&recorded).collect::<Vec<_>>(), Vec::<&&str>::new(), "rows without a file in answers/");
+    assert_eq!(
+        recorded.difference(&in_table).collect::<Vec<_>>(),
+        Vec::<&&str>::new(),
+        "answers without a row in scenarios.md"
+    );
+    assert_eq!(
+        in_table.difference(&recorded).collect::<Vec<_>>(),
+        Vec::<&&str>::new(),
+        "rows without a file in answers/"
+    );
     assert!(table.rows().len() >= LEAST, "{} rows", table.rows().len());
 }
 
 #[test]
 fn every_recorded_answer_names_its_source_and_announces_its_own_length() {
     for (name, answer) in Answers::read().all() {
-        assert!(["recording", "log", "document"].contains(&answer.kind.as_str()), "{name}: {}", answer.kind);
+        assert!(
+            ["recording", "log", "document"].contains(&answer.kind.as_str()),
+            "{name}: {}",
+            answer.kind
+        );
         for text in [&answer.source, &answer.recorded, &answer.substituted] {
             assert!(!text.is_empty(), "{name}: say `unknown` or `nothing`");
         }
-        if let Some(length) = answer.header("content-length").and_then(|length| length.parse::<usize>().ok()) {
+        if let Some(length) = answer
+            .header("content-length")
+            .and_then(|length| length.parse::<usize>().ok())
+        {
             assert_eq!(length, answer.body.len(), "{name}");
         }
     }

@@ -4,7 +4,10 @@ use crate::answer::{Answers, login_server};
 use crate::support::{Answer, Home, LIMIT, ask, helper, run};
 use crate::table::Row;
 use serde_json::Value;
-use simulator::{CLIENT, CLIENT_OBJECT, Endpoint, Entry, Fault, FaultAt, FaultKind, Raw, Settings, Simulator, TENANT};
+use simulator::{
+    CLIENT, CLIENT_OBJECT, Endpoint, Entry, Fault, FaultAt, FaultKind, Raw, Settings, Simulator,
+    TENANT,
+};
 use std::process::Command;
 
 /// What is played where a row names nothing else: a set that works. The simulator answers the sign-in, for the scope that is requested.
@@ -38,13 +41,35 @@ pub(crate) fn play(answers: &Answers, row: &Row) -> Row {
     } else {
         run(doctor(&home, &simulator, row, &words[1..]), "", LIMIT)
     };
-    assert!(!simulator.settings().faults.contains(&own), "no request got the answer of {row}");
+    assert!(
+        !simulator.settings().faults.contains(&own),
+        "no request got the answer of {row}"
+    );
     assert_asked(&simulator.journal(), row);
-    let [read, hint, id] = if words[0] == "get" { of_get(&answer) } else { of_doctor(&answer, shown_besides(row)) };
+    let [read, hint, id] = if words[0] == "get" {
+        of_get(&answer)
+    } else {
+        of_doctor(&answer, shown_besides(row))
+    };
     let own = home.path("home").display().to_string();
-    let names = [(CLIENT, "CLIENT"), (CLIENT_OBJECT, "OBJECT"), (TENANT, "TENANT"), (&own, "HOME")];
-    let shown = |text: String| names.iter().fold(text, |text, (id, name)| text.replace(id, name));
-    Row { read: shown(read), hint: shown(hint), id, exit: answer.code().to_string(), ..row.clone() }
+    let names = [
+        (CLIENT, "CLIENT"),
+        (CLIENT_OBJECT, "OBJECT"),
+        (TENANT, "TENANT"),
+        (&own, "HOME"),
+    ];
+    let shown = |text: String| {
+        names
+            .iter()
+            .fold(text, |text, (id, name)| text.replace(id, name))
+    };
+    Row {
+        read: shown(read),
+        hint: shown(hint),
+        id,
+        exit: answer.code().to_string(),
+        ..row.clone()
+    }
 }
 
 /// What the row names, which is counted, and what else is played.
@@ -60,14 +85,28 @@ fn faults(answers: &Answers, row: &Row) -> (Fault, Vec<Fault>) {
                 None => panic!("`{other}` is no request"),
             },
         };
-        let kind = FaultKind::Raw(Raw { start: answers.get(name).bytes(from, service), ..Raw::default() });
+        let kind = FaultKind::Raw(Raw {
+            start: answers.get(name).bytes(from, service),
+            ..Raw::default()
+        });
         Fault { at, kind, times }
     };
     let first = (row.to == "second exchange").then(|| fault("exchange", WORKING[0].1, Some(1)));
-    let rest = WORKING
-        .iter()
-        .map(|(to, name)| fault(to, if row.host.contains(".geo.") && *to == "/v2/" { "v2-geo" } else { name }, None));
-    (fault(&row.to, &row.answer, Some(MANY)), first.into_iter().chain(rest).collect())
+    let rest = WORKING.iter().map(|(to, name)| {
+        fault(
+            to,
+            if row.host.contains(".geo.") && *to == "/v2/" {
+                "v2-geo"
+            } else {
+                name
+            },
+            None,
+        )
+    });
+    (
+        fault(&row.to, &row.answer, Some(MANY)),
+        first.into_iter().chain(rest).collect(),
+    )
 }
 
 /// Asserts that every request for a token went to its host, for the login server as service.
@@ -79,15 +118,26 @@ fn assert_asked(journal: &[Entry], row: &Row) {
             Endpoint::RegistryToken => row.host.as_str(),
             _ => continue,
         };
-        assert_eq!((entry.host.as_str(), entry.service.as_deref()), (host, Some(service)), "{row}");
+        assert_eq!(
+            (entry.host.as_str(), entry.service.as_deref()),
+            (host, Some(service)),
+            "{row}"
+        );
     }
 }
 
 fn doctor(home: &Home, simulator: &Simulator, row: &Row, options: &[&str]) -> Command {
-    home.write("docker/config.json", format!(r#"{{"credHelpers":{{"{}":"acrscoped"}}}}"#, row.host));
+    home.write(
+        "docker/config.json",
+        format!(r#"{{"credHelpers":{{"{}":"acrscoped"}}}}"#, row.host),
+    );
     let mut command = helper(home, simulator);
     command.env("PATH", home.path("bin"));
-    command.arg("doctor").arg(&row.host).args(options).arg("--json");
+    command
+        .arg("doctor")
+        .arg(&row.host)
+        .args(options)
+        .arg("--json");
     command
 }
 
@@ -96,11 +146,29 @@ fn of_get(answer: &Answer) -> [String; 3] {
         assert!(!answer.secret().is_empty());
         return ["a credential".into(), "–".into(), "–".into()];
     }
-    let line = answer.stdout.strip_suffix('\n').filter(|line| !line.contains('\n')).expect("one line");
-    assert!(!answer.text().contains("credentials not found"), "{answer:#?}");
-    let hint = answer.stderr.lines().find_map(|line| line.strip_prefix("hint: ")).unwrap_or("–");
-    let ids = answer.stderr.lines().filter_map(|line| line.trim_start().strip_prefix("correlation id: "));
-    [line.to_owned(), hint.to_owned(), shown_once(ids, &answer.text())]
+    let line = answer
+        .stdout
+        .strip_suffix('\n')
+        .filter(|line| !line.contains('\n'))
+        .expect("one line");
+    assert!(
+        !answer.text().contains("credentials not found"),
+        "{answer:#?}"
+    );
+    let hint = answer
+        .stderr
+        .lines()
+        .find_map(|line| line.strip_prefix("hint: "))
+        .unwrap_or("–");
+    let ids = answer
+        .stderr
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("correlation id: "));
+    [
+        line.to_owned(),
+        hint.to_owned(),
+        shown_once(ids, &answer.text()),
+    ]
 }
 
 /// The check that a row shows besides the one on top.
@@ -120,24 +188,51 @@ fn of_doctor(answer: &Answer, besides: Option<&str>) -> [String; 3] {
     let text = |check: &Value, key: &str| check[key].as_str().unwrap_or("–").to_owned();
     let said = |check: &Value| format!("{}: {}", text(check, "name"), text(check, "summary"));
     // That nothing is said of that check is a failure of its own.
-    let besides =
-        besides.map(|name| checks.iter().find(|check| check["name"] == name).map_or_else(|| format!("{name}: –"), said));
+    let besides = besides.map(|name| {
+        checks
+            .iter()
+            .find(|check| check["name"] == name)
+            .map_or_else(|| format!("{name}: –"), said)
+    });
     let mut lines: Vec<String> = cause.map(said).into_iter().chain(besides).collect();
     lines.dedup();
-    let details = cause.and_then(|check| check["details"].as_array()).map(Vec::as_slice).unwrap_or_default();
-    let ids = details.iter().filter_map(|line| line.as_str()?.strip_prefix("correlation id: "));
-    let read = if lines.is_empty() { "no problem".to_owned() } else { lines.join(" · ") };
+    let details = cause
+        .and_then(|check| check["details"].as_array())
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let ids = details
+        .iter()
+        .filter_map(|line| line.as_str()?.strip_prefix("correlation id: "));
+    let read = if lines.is_empty() {
+        "no problem".to_owned()
+    } else {
+        lines.join(" · ")
+    };
     let of_cause = cause.map(Value::to_string).unwrap_or_default();
-    [read, cause.map_or_else(|| "–".into(), |check| text(check, "hint")), shown_once(ids, &of_cause)]
+    [
+        read,
+        cause.map_or_else(|| "–".into(), |check| text(check, "hint")),
+        shown_once(ids, &of_cause),
+    ]
 }
 
 /// The beginning of the one id that is shown as one.
 fn shown_once<'a>(ids: impl Iterator<Item = &'a str>, text: &str) -> String {
     let ids: Vec<&str> = ids.collect();
     let whole = match ids[..] {
-        [] => return if text.contains("CorrelationId") { "in the text".into() } else { "–".into() },
+        [] => {
+            return if text.contains("CorrelationId") {
+                "in the text".into()
+            } else {
+                "–".into()
+            };
+        }
         [id] => id,
         _ => return "twice".into(),
     };
-    if text.contains("CorrelationId") { "twice".into() } else { whole[..8].to_owned() }
+    if text.contains("CorrelationId") {
+        "twice".into()
+    } else {
+        whole[..8].to_owned()
+    }
 }

@@ -28,21 +28,47 @@ pub(crate) struct Row {
 
 impl Row {
     fn cells(&self) -> [&str; COLUMNS] {
-        [&self.answer, &self.to, &self.host, &self.command, &self.read, &self.hint, &self.id, &self.exit]
+        [
+            &self.answer,
+            &self.to,
+            &self.host,
+            &self.command,
+            &self.read,
+            &self.hint,
+            &self.id,
+            &self.exit,
+        ]
     }
 
     fn parse(line: &str) -> Option<Self> {
         let line = line.strip_prefix("| ")?.strip_suffix(" |")?;
         let cells: Vec<String> = line.split(" | ").map(str::to_owned).collect();
-        let cells: [String; COLUMNS] = cells.try_into().unwrap_or_else(|cells| panic!("{COLUMNS} cells, not {cells:?}"));
+        let cells: [String; COLUMNS] = cells
+            .try_into()
+            .unwrap_or_else(|cells| panic!("{COLUMNS} cells, not {cells:?}"));
         let [answer, to, host, command, read, hint, id, exit] = cells;
-        Some(Self { answer, to, host, command, read, hint, id, exit })
+        Some(Self {
+            answer,
+            to,
+            host,
+            command,
+            read,
+            hint,
+            id,
+            exit,
+        })
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "| {} |", self.cells().map(|cell| cell.replace('|', "\\|")).join(" | "))
+        write!(
+            f,
+            "| {} |",
+            self.cells()
+                .map(|cell| cell.replace('|', "\\|"))
+                .join(" | ")
+        )
     }
 }
 
@@ -57,7 +83,10 @@ impl Table {
         let page = std::fs::read_to_string(FILE).expect("tests/recordings/scenarios.md");
         let rule = page.find("| ---").expect("a table");
         let end = rule + page[rule..].find('\n').expect("rows") + 1;
-        Self { head: page[..end].to_owned(), rows: page[end..].lines().filter_map(Row::parse).collect() }
+        Self {
+            head: page[..end].to_owned(),
+            rows: page[end..].lines().filter_map(Row::parse).collect(),
+        }
     }
 
     pub(crate) fn rows(&self) -> &[Row] {
@@ -66,7 +95,9 @@ impl Table {
 
     /// Writes the page with these rows.
     pub(crate) fn write(&self, rows: &[Row]) {
-        let page = rows.iter().fold(self.head.clone(), |page, row| page + &row.to_string() + "\n");
+        let page = rows.iter().fold(self.head.clone(), |page, row| {
+            page + &row.to_string() + "\n"
+        });
         std::fs::write(FILE, page).expect("the folder of the table");
     }
 }

@@ -20,12 +20,25 @@ fn a_thousand_cached_gets_in_a_row_and_fifty_at_a_time_all_succeed() {
         let started = Instant::now();
         let answers = call(CALLS, at_once, get);
         let took = started.elapsed();
-        let slowest = answers.iter().map(|answer| answer.took).max().unwrap_or_default();
+        let slowest = answers
+            .iter()
+            .map(|answer| answer.took)
+            .max()
+            .unwrap_or_default();
         let rate = rate(CALLS, took);
-        println!("{CALLS} cached gets, {at_once} at a time: {took:.1?}, {rate}, the slowest in {slowest:.1?}");
-        assert_eq!(answers.iter().map(Answer::secret).collect::<HashSet<_>>(), HashSet::from([first.clone()]));
+        println!(
+            "{CALLS} cached gets, {at_once} at a time: {took:.1?}, {rate}, the slowest in {slowest:.1?}"
+        );
+        assert_eq!(
+            answers.iter().map(Answer::secret).collect::<HashSet<_>>(),
+            HashSet::from([first.clone()])
+        );
     }
-    assert_eq!(simulator.journal().len(), requests, "somebody signed in again");
+    assert_eq!(
+        simulator.journal().len(),
+        requests,
+        "somebody signed in again"
+    );
     assert_eq!(files(&home), before);
     assert_eq!(processes(&home), [""; 0]);
 }

@@ -8,21 +8,31 @@ use std::thread;
 use std::time::Duration;
 
 /// Makes the calls 0 to `calls`, up to `at_once` at a time, and returns what each gave, in no order.
-pub(crate) fn call<T: Send>(calls: usize, at_once: usize, one: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(crate) fn call<T: Send>(
+    calls: usize,
+    at_once: usize,
+    one: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let caller = || {
-        let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed)).take_while(|number| *number < calls);
+        let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed))
+            .take_while(|number| *number < calls);
         numbers.map(&one).collect::<Vec<T>>()
     };
     thread::scope(|scope| {
         let callers: Vec<_> = (0..at_once).map(|_| scope.spawn(caller)).collect();
-        callers.into_iter().flat_map(|caller| caller.join().expect("no caller panics")).collect()
+        callers
+            .into_iter()
+            .flat_map(|caller| caller.join().expect("no caller panics"))
+            .collect()
     })
 }
 
 /// How many calls a soak makes: a few hundred, unless `ACRSCOPED_SOAK_CALLS` says another number.
 pub(crate) fn count() -> usize {
-    std::env::var("ACRSCOPED_SOAK_CALLS").map_or(600, |number| number.parse().expect("`ACRSCOPED_SOAK_CALLS` is a number"))
+    std::env::var("ACRSCOPED_SOAK_CALLS").map_or(600, |number| {
+        number.parse().expect("`ACRSCOPED_SOAK_CALLS` is a number")
+    })
 }
 
 /// So many calls in this time, for people to read.
@@ -50,7 +60,15 @@ pub(crate) fn files(home: &Home) -> BTreeSet<PathBuf> {
 
 /// The processes that work in a home: helpers, and what they started.
 pub(crate) fn processes(home: &Home) -> Vec<String> {
-    let is_inside = |process: &Path| std::fs::read_link(process.join("cwd")).is_ok_and(|folder| folder.starts_with(home.root()));
-    let processes = std::fs::read_dir("/proc").expect("proc").filter_map(Result::ok).map(|entry| entry.path());
-    processes.filter(|process| is_inside(process)).map(|process| process.display().to_string()).collect()
+    let is_inside = |process: &Path| {
+        std::fs::read_link(process.join("cwd")).is_ok_and(|folder| folder.starts_with(home.root()))
+    };
+    let processes = std::fs::read_dir("/proc")
+        .expect("proc")
+        .filter_map(Result::ok)
+        .map(|entry| entry.path());
+    processes
+        .filter(|process| is_inside(process))
+        .map(|process| process.display().to_string())
+        .collect()
 }

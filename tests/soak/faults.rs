@@ -64,7 +64,10 @@ pub(crate) fn during<T>(simulator: &Simulator, work: impl FnOnce() -> T) -> (T, 
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
         done.store(true, Ordering::Relaxed);
         let account = injector.join().expect("the injector does not panic");
-        (result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), account)
+        (
+            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            account,
+        )
     })
 }
 
@@ -75,7 +78,9 @@ fn inject(simulator: &Simulator, done: &AtomicBool) -> Account {
         for entry in simulator.journal().into_iter().skip(seen) {
             seen += 1;
             let at = account.note(entry.endpoint);
-            if !last && let Some((at, kind)) = at.and_then(|at| Some((at, account.draw(entry.seq)?))) {
+            if !last
+                && let Some((at, kind)) = at.and_then(|at| Some((at, account.draw(entry.seq)?)))
+            {
                 simulator.change(|settings| settings.faults.push(Fault::once(at, kind)));
             }
         }

@@ -7,8 +7,8 @@ use crate::support::{Answer, Home, ask, binary, connect};
 use azure_core::base64::decode_url_safe;
 use serde_json::{Value, json};
 use simulator::{
-    ASSERTION_AUDIENCE, App, CLIENT, CLIENT_OBJECT, FEDERATED_ISSUER, MANAGED_IDENTITY, MANAGED_IDENTITY_OBJECT, Registry,
-    Settings, Simulator, TENANT,
+    ASSERTION_AUDIENCE, App, CLIENT, CLIENT_OBJECT, FEDERATED_ISSUER, MANAGED_IDENTITY,
+    MANAGED_IDENTITY_OBJECT, Registry, Settings, Simulator, TENANT,
 };
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -31,7 +31,10 @@ const REGISTRIES: [(&str, &str); 8] = [
     ("fabrikam.azurecr.io", "fabrikam.azurecr.io"),
     ("contoso-abc123.azurecr.io", "contoso-abc123.azurecr.io"),
     ("contoso.eastus.geo.azurecr.io", "contoso.azurecr.io"),
-    ("contoso-abc123.westeurope.geo.azurecr.io", "contoso-abc123.azurecr.io"),
+    (
+        "contoso-abc123.westeurope.geo.azurecr.io",
+        "contoso-abc123.azurecr.io",
+    ),
     ("contoso.azurecr.us", "contoso.azurecr.us"),
     ("contoso.azurecr.cn", "contoso.azurecr.cn"),
     ("contoso.chinaeast2.geo.azurecr.cn", "contoso.azurecr.cn"),
@@ -68,17 +71,33 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut settings = Settings { refresh_token_life: LIFE, ..Settings::default() };
+        let mut settings = Settings {
+            refresh_token_life: LIFE,
+            ..Settings::default()
+        };
         settings.registries = REGISTRIES.map(|(host, _)| Registry::new(host)).into();
-        let other = App { client_id: OTHER_CLIENT.into(), object_id: OTHER_OBJECT.into(), ..App::default() };
+        let other = App {
+            client_id: OTHER_CLIENT.into(),
+            object_id: OTHER_OBJECT.into(),
+            ..App::default()
+        };
         settings.apps.push(other);
-        let secrets = [settings.apps[0].secret.clone(), settings.apps[1].secret.clone()];
+        let secrets = [
+            settings.apps[0].secret.clone(),
+            settings.apps[1].secret.clone(),
+        ];
         let identity_header = settings.identity_header.clone();
         let simulator = Simulator::start(settings).expect("a simulator");
         let home = Home::new();
         home.write("assertion", assertion(&simulator));
         std::fs::create_dir(home.path("tmp")).expect("our folder");
-        Self { home, simulator, namespace: Namespace::new(), secrets, identity_header }
+        Self {
+            home,
+            simulator,
+            namespace: Namespace::new(),
+            secrets,
+            identity_header,
+        }
     }
 
     fn get(&self, who: Who, host: &str) -> Answer {
@@ -90,14 +109,20 @@ impl World {
 
     fn identify(&self, command: &mut Command, who: Who) {
         match who {
-            Who::App => command.env("AZURE_CLIENT_ID", CLIENT).env("AZURE_CLIENT_SECRET", &self.secrets[0]),
-            Who::OtherApp => command.env("AZURE_CLIENT_ID", OTHER_CLIENT).env("AZURE_CLIENT_SECRET", &self.secrets[1]),
-            Who::Workload => {
-                command.env("AZURE_CLIENT_ID", CLIENT).env("AZURE_FEDERATED_TOKEN_FILE", self.home.path("assertion"))
-            }
+            Who::App => command
+                .env("AZURE_CLIENT_ID", CLIENT)
+                .env("AZURE_CLIENT_SECRET", &self.secrets[0]),
+            Who::OtherApp => command
+                .env("AZURE_CLIENT_ID", OTHER_CLIENT)
+                .env("AZURE_CLIENT_SECRET", &self.secrets[1]),
+            Who::Workload => command
+                .env("AZURE_CLIENT_ID", CLIENT)
+                .env("AZURE_FEDERATED_TOKEN_FILE", self.home.path("assertion")),
             Who::AppService => {
                 let endpoint = format!("{}/msi/token", self.simulator.origin());
-                command.env("IDENTITY_ENDPOINT", endpoint).env("IDENTITY_HEADER", &self.identity_header)
+                command
+                    .env("IDENTITY_ENDPOINT", endpoint)
+                    .env("IDENTITY_HEADER", &self.identity_header)
             }
         };
         command.env("AZURE_TENANT_ID", TENANT);
@@ -114,35 +139,60 @@ fn assertion(simulator: &Simulator) -> String {
 }
 
 fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970").as_secs()
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("a clock after 1970")
+        .as_secs()
 }
 
 /// Who asks for what in the call of this number. A managed identity of the public cloud is unknown in the others.
 fn chosen(number: usize) -> (Who, &'static str, &'static str) {
     let chance = scramble(number as u64);
     let who = [Who::App, Who::OtherApp, Who::Workload, Who::AppService][(chance % 4) as usize];
-    let reachable = if matches!(who, Who::AppService) { 5 } else { REGISTRIES.len() as u64 };
+    let reachable = if matches!(who, Who::AppService) {
+        5
+    } else {
+        REGISTRIES.len() as u64
+    };
     let (host, login_server) = REGISTRIES[((chance >> 8) % reachable) as usize];
     (who, host, login_server)
 }
 
 /// The token is for the registry and the identity that asked, and still good.
 fn check(who: Who, login_server: &str, token: &str) {
-    let payload = token.split('.').nth(1).and_then(|payload| decode_url_safe(payload).ok()).expect("a JWT");
+    let payload = token
+        .split('.')
+        .nth(1)
+        .and_then(|payload| decode_url_safe(payload).ok())
+        .expect("a JWT");
     let claims: Value = serde_json::from_slice(&payload).expect("claims");
     let (client, object) = who.claims();
-    let named = [("aud", login_server), ("appid", client), ("sub", object), ("tenant", TENANT), ("grant_type", "refresh_token")];
+    let named = [
+        ("aud", login_server),
+        ("appid", client),
+        ("sub", object),
+        ("tenant", TENANT),
+        ("grant_type", "refresh_token"),
+    ];
     for (claim, expected) in named {
-        assert_eq!(claims[claim], expected, "{who:?} at {login_server}: a token of somebody else: {claims}");
+        assert_eq!(
+            claims[claim], expected,
+            "{who:?} at {login_server}: a token of somebody else: {claims}"
+        );
     }
     // It was checked by the helper a moment ago, with a minute to spare.
-    assert!(claims["exp"].as_u64() > Some(unix_seconds()), "an expired token: {claims}");
+    assert!(
+        claims["exp"].as_u64() > Some(unix_seconds()),
+        "an expired token: {claims}"
+    );
 }
 
 /// The failure without what differs between registries and identities.
 fn kind(answer: &Answer) -> String {
     let line = answer.stdout.lines().next().unwrap_or_default();
-    let words = line.split(' ').filter(|word| !word.contains('.') && !word.contains('-'));
+    let words = line
+        .split(' ')
+        .filter(|word| !word.contains('.') && !word.contains('-'));
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -186,12 +236,22 @@ fn under_load_and_faults_nobody_gets_a_wrong_token_and_nothing_is_left_behind() 
         *kinds.entry(kind(failure)).or_default() += 1;
     }
     let rate = rate(calls, took);
-    println!("{calls} calls, {AT_ONCE} at a time, in {took:.1?}: {rate}; {} failed: {kinds:#?}", failures.len());
+    println!(
+        "{calls} calls, {AT_ONCE} at a time, in {took:.1?}: {rate}; {} failed: {kinds:#?}",
+        failures.len()
+    );
     println!("{account:?}");
     assert!(failures.iter().all(is_explained), "{failures:#?}");
     // Three faults in a row make one flight fail, and those who wait for it: never more than there are callers.
-    assert!(failures.len() <= account.faults() / 3 * AT_ONCE, "{} failures of {account:?}", failures.len());
-    assert!(took < Duration::from_secs(120) + Duration::from_millis(100) * u32::try_from(calls).expect("a number of calls"));
+    assert!(
+        failures.len() <= account.faults() / 3 * AT_ONCE,
+        "{} failures of {account:?}",
+        failures.len()
+    );
+    assert!(
+        took < Duration::from_secs(120)
+            + Duration::from_millis(100) * u32::try_from(calls).expect("a number of calls")
+    );
     assert_eq!(files(&world.home), before);
     assert_eq!(processes(&world.home), [""; 0]);
 }

@@ -1,6 +1,9 @@
 //! What the tests that run the shipped binary share: which binary it is, private folders for it, and how it is asked.
 #![allow(dead_code, reason = "every test target uses another part")]
-#![allow(clippy::disallowed_methods, reason = "tests are a process edge of their own")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests are a process edge of their own"
+)]
 
 pub(crate) mod golden;
 #[cfg(target_os = "linux")]
@@ -29,8 +32,10 @@ pub(crate) const REGISTRY: &str = "contoso.azurecr.io";
 
 /// The binary under test: the static one that `tests/run` names, else the one cargo has just built.
 pub(crate) fn binary() -> PathBuf {
-    std::env::var_os("ACRSCOPED_TEST_BINARY")
-        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_docker-credential-acrscoped")), PathBuf::from)
+    std::env::var_os("ACRSCOPED_TEST_BINARY").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_docker-credential-acrscoped")),
+        PathBuf::from,
+    )
 }
 
 /// The `az` that `tests/setup` installed.
@@ -41,9 +46,15 @@ pub(crate) fn azure_cli() -> PathBuf {
 /// What `tests/setup` installed under this name.
 pub(crate) fn cache(name: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).expect("a home folder");
+    let cache = cache
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
+        .expect("a home folder");
     let path = cache.join("docker-credential-acrscoped-tests").join(name);
-    assert!(path.exists(), "{} is missing: run tests/setup", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run tests/setup",
+        path.display()
+    );
     path
 }
 
@@ -81,17 +92,26 @@ impl Home {
     /// Makes the folders, with the binary under test on the private `PATH`.
     pub(crate) fn new() -> Self {
         // As wide, so that messages break their lines at the same places.
-        let prefix = if is_odd() { "acrscöped-tést-" } else { "acrscoped-test-" };
-        let folder = tempfile::Builder::new().prefix(prefix).tempdir().expect("a temporary folder");
+        let prefix = if is_odd() {
+            "acrscöped-tést-"
+        } else {
+            "acrscoped-test-"
+        };
+        let folder = tempfile::Builder::new()
+            .prefix(prefix)
+            .tempdir()
+            .expect("a temporary folder");
         let home = Self { folder };
         for name in ["home", "work", "run", "docker", "bin", "tmp of üs"] {
             let path = home.path(name);
             std::fs::create_dir(&path).expect("a new folder");
             #[cfg(unix)]
-            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("our folder");
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+                .expect("our folder");
         }
         #[cfg(unix)]
-        std::os::unix::fs::symlink(binary(), home.path("bin/docker-credential-acrscoped")).expect("a new link");
+        std::os::unix::fs::symlink(binary(), home.path("bin/docker-credential-acrscoped"))
+            .expect("a new link");
         home
     }
 
@@ -118,8 +138,16 @@ impl Home {
     /// would hand our open file on to it, and a program that is open for writing cannot be started.
     pub(crate) fn install(&self, file: &Path, name: &str) -> PathBuf {
         let path = self.path(name);
-        let installed = Command::new("install").args(["-m", "755"]).arg(file).arg(&path).status();
-        assert!(installed.expect("coreutils").success(), "{} could not be installed", path.display());
+        let installed = Command::new("install")
+            .args(["-m", "755"])
+            .arg(file)
+            .arg(&path)
+            .status();
+        assert!(
+            installed.expect("coreutils").success(),
+            "{} could not be installed",
+            path.display()
+        );
         path
     }
 
@@ -132,7 +160,10 @@ impl Home {
     /// A command that knows this home and nothing of the environment in which the tests run.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
-        let path = format!("{}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", self.path("bin").display());
+        let path = format!(
+            "{}:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+            self.path("bin").display()
+        );
         command
             .env_clear()
             .current_dir(self.path("work"))
@@ -143,7 +174,10 @@ impl Home {
             .env("DOCKER_CONFIG", self.path("docker"))
             .env("REGISTRY_AUTH_FILE", self.path("auth.json"));
         if is_odd() {
-            command.envs(ODD).env("XDG_RUNTIME_DIR", self.path("run/")).env("TMPDIR", self.path("tmp of üs/"));
+            command
+                .envs(ODD)
+                .env("XDG_RUNTIME_DIR", self.path("run/"))
+                .env("TMPDIR", self.path("tmp of üs/"));
         }
         command
     }
@@ -153,14 +187,19 @@ impl Home {
 pub(crate) fn bus_address(socket: &Path) -> String {
     let bytes = socket.to_str().expect("UTF-8").bytes();
     bytes.fold("unix:path=".to_owned(), |address, byte| match byte {
-        b'-' | b'/' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => address + char::from(byte).encode_utf8(&mut [0]),
+        b'-' | b'/' | b'.' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+            address + char::from(byte).encode_utf8(&mut [0])
+        }
         _ => format!("{address}%{byte:02x}"),
     })
 }
 
 /// A home, and a simulator as it is by default.
 pub(crate) fn world() -> (Home, Simulator) {
-    (Home::new(), Simulator::start(simulator::Settings::default()).expect("a simulator"))
+    (
+        Home::new(),
+        Simulator::start(simulator::Settings::default()).expect("a simulator"),
+    )
 }
 
 /// Sends the command's traffic to the simulator, which is its metadata service too, and has it trust the simulator's

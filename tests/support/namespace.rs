@@ -32,7 +32,8 @@ impl Namespace {
 
     fn is_ready(&self) -> bool {
         let own = std::fs::read_link("/proc/self/ns/user").expect("proc");
-        let maps = std::fs::read_to_string(format!("/proc/{}/uid_map", self.holder.id())).unwrap_or_default();
+        let maps = std::fs::read_to_string(format!("/proc/{}/uid_map", self.holder.id()))
+            .unwrap_or_default();
         let theirs = std::fs::read_link(format!("/proc/{}/ns/user", self.holder.id()));
         theirs.is_ok_and(|theirs| theirs != own) && !maps.trim().is_empty()
     }
@@ -40,9 +41,23 @@ impl Namespace {
     /// The command, run inside with the kernel's keyring as its cache.
     pub(crate) fn enter(&self, command: &Command) -> Command {
         let mut inside = Command::new("nsenter");
-        inside.args(["--user", "--preserve-credentials", "--target", &self.holder.id().to_string()]);
-        inside.arg(command.get_program()).env_clear().current_dir(command.get_current_dir().expect("a private home"));
-        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("ACRSCOPED_CACHE", "keyutils");
+        inside.args([
+            "--user",
+            "--preserve-credentials",
+            "--target",
+            &self.holder.id().to_string(),
+        ]);
+        inside
+            .arg(command.get_program())
+            .env_clear()
+            .current_dir(command.get_current_dir().expect("a private home"));
+        inside
+            .envs(
+                command
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
+            .env("ACRSCOPED_CACHE", "keyutils");
         inside
     }
 }
@@ -60,8 +75,17 @@ pub(crate) fn with_arc_keys(command: &Command, folder: &Path) -> Command {
                          mount --bind \"$KEYS\" /var/opt/azcmagent/tokens; exec \"$0\" \"$@\"";
     let mut inside = Command::new("unshare");
     inside.args(["--user", "--map-root-user", "--mount", "sh", "-ec", MOUNT]);
-    inside.arg(command.get_program()).args(command.get_args()).env_clear();
-    inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("KEYS", folder);
+    inside
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    inside
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("KEYS", folder);
     inside
 }
 
@@ -70,13 +94,19 @@ const OUTSIDE: &str = "ACRSCOPED_TEST_OUTSIDE";
 
 /// Runs the test of this path once more, alone in namespaces whose only interface is loopback and whose mounts are its own; there, does
 /// what is to be done, with a folder.
-#[expect(clippy::disallowed_methods, reason = "a test is a process edge of its own")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is a process edge of its own"
+)]
 pub(crate) fn alone(test: &str, body: impl FnOnce(&Path)) {
     let network = std::fs::read_link("/proc/self/ns/net").expect("proc");
     if let Some(outside) = std::env::var_os(OUTSIDE) {
         // Only somebody in namespaces of their own may change interfaces and mounts.
         let is_of_a_namespace = outside.to_string_lossy().starts_with("net:[");
-        assert!(is_of_a_namespace && network != Path::new(&outside), "{OUTSIDE} is set, and this is the network of the machine");
+        assert!(
+            is_of_a_namespace && network != Path::new(&outside),
+            "{OUTSIDE} is set, and this is the network of the machine"
+        );
         let home = Home::new();
         sh("ip link set lo up");
         body(home.root());
@@ -84,7 +114,11 @@ pub(crate) fn alone(test: &str, body: impl FnOnce(&Path)) {
     }
     let itself = std::env::current_exe().expect("a test program");
     let mut command = Command::new("unshare");
-    command.args(["--map-root-user", "--net", "--mount"]).arg(itself).env(OUTSIDE, network).env("RUST_BACKTRACE", "0");
+    command
+        .args(["--map-root-user", "--net", "--mount"])
+        .arg(itself)
+        .env(OUTSIDE, network)
+        .env("RUST_BACKTRACE", "0");
     command.args(["--exact", test, "--include-ignored", "--nocapture"]);
     let answer = run(command, "", LIMIT).succeeds();
     assert!(answer.stdout.contains("1 passed"), "{answer:#?}");
@@ -101,8 +135,14 @@ pub(crate) fn sh(script: &str) {
 /// Has every one of the hosts at these addresses, and no other host anywhere.
 pub(crate) fn resolve(folder: &Path, hosts: &[&str], addresses: &[&str]) {
     let file = folder.join("hosts");
-    let lines: Vec<String> = addresses.iter().map(|address| format!("{address} {}\n", hosts.join(" "))).collect();
+    let lines: Vec<String> = addresses
+        .iter()
+        .map(|address| format!("{address} {}\n", hosts.join(" ")))
+        .collect();
     std::fs::write(&file, lines.concat()).expect("our folder");
     // An earlier one goes first: its file may be gone.
-    sh(&format!("umount /etc/hosts 2>/dev/null || true; mount --bind {} /etc/hosts", file.display()));
+    sh(&format!(
+        "umount /etc/hosts 2>/dev/null || true; mount --bind {} /etc/hosts",
+        file.display()
+    ));
 }

@@ -27,20 +27,32 @@ pub(crate) struct Answer {
 impl Answer {
     /// The exit code; a command ended by a signal has none and fails the test.
     pub(crate) fn code(&self) -> i32 {
-        self.status.code().unwrap_or_else(|| panic!("no exit code: {self:#?}"))
+        self.status
+            .code()
+            .unwrap_or_else(|| panic!("no exit code: {self:#?}"))
     }
 
     /// Itself, if the command succeeded.
     #[track_caller]
     pub(crate) fn succeeds(self) -> Self {
-        assert!(self.status.success(), "{} should succeed:\n{}", self.command, self.text());
+        assert!(
+            self.status.success(),
+            "{} should succeed:\n{}",
+            self.command,
+            self.text()
+        );
         self
     }
 
     /// Itself, if the command failed by itself, not by a signal.
     #[track_caller]
     pub(crate) fn fails(self) -> Self {
-        assert!(self.code() != 0, "{} should fail:\n{}", self.command, self.text());
+        assert!(
+            self.code() != 0,
+            "{} should fail:\n{}",
+            self.command,
+            self.text()
+        );
         self
     }
 
@@ -52,14 +64,18 @@ impl Answer {
     /// The JSON on stdout.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in the stdout of {self:#?}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error} in the stdout of {self:#?}"))
     }
 
     /// The secret of a successful `get`.
     #[track_caller]
     pub(crate) fn secret(&self) -> String {
         assert_eq!(self.code(), 0, "{self:#?}");
-        self.json()["Secret"].as_str().unwrap_or_else(|| panic!("no secret in {self:#?}")).to_owned()
+        self.json()["Secret"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no secret in {self:#?}"))
+            .to_owned()
     }
 }
 
@@ -67,17 +83,26 @@ impl Answer {
 pub(crate) fn run(mut command: Command, stdin: &str, limit: Duration) -> Answer {
     let typed = typed(&command);
     let started = Instant::now();
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{typed}: {error}"));
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{typed}: {error}"));
     #[cfg(unix)]
     let group = rustix::process::Pid::from_child(&child);
     let (tell, told) = mpsc::channel();
     let stdin = stdin.to_owned();
     thread::spawn(move || {
         // A child that does not read its stdin is fine.
-        let _ = child.stdin.take().expect("piped").write_all(stdin.as_bytes());
+        let _ = child
+            .stdin
+            .take()
+            .expect("piped")
+            .write_all(stdin.as_bytes());
         let _ = tell.send(child.wait_with_output());
     });
     let Ok(output) = told.recv_timeout(limit) else {
@@ -99,7 +124,10 @@ pub(crate) fn run(mut command: Command, stdin: &str, limit: Duration) -> Answer 
 /// The command's words, without its environment.
 fn typed(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(std::ffi::OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+    words
+        .map(std::ffi::OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Asks again until there is an answer; fails the test after half a minute.

@@ -34,7 +34,9 @@ impl Server {
         let out = File::create(&log).expect("our folder");
         let err = out.try_clone().expect("an open file");
         command.stdin(Stdio::null()).stdout(out).stderr(err);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self { child, log }
     }
 
@@ -43,7 +45,10 @@ impl Server {
     pub(crate) fn when<T>(&mut self, what: &str, mut question: impl FnMut(&str) -> Option<T>) -> T {
         until(what, || {
             let log = self.log();
-            assert!(self.child.try_wait().expect("our child").is_none(), "it ended: {log}");
+            assert!(
+                self.child.try_wait().expect("our child").is_none(),
+                "it ended: {log}"
+            );
             question(&log)
         })
     }
@@ -64,7 +69,9 @@ impl Drop for Server {
         // `unshare` ends after its child, and reaps it; ending `unshare` first would leave a zombie behind.
         let children = format!("/proc/{0}/task/{0}/children", self.child.id());
         let children = std::fs::read_to_string(children).unwrap_or_default();
-        let inner = children.split_whitespace().find_map(|id| Pid::from_raw(id.parse().ok()?));
+        let inner = children
+            .split_whitespace()
+            .find_map(|id| Pid::from_raw(id.parse().ok()?));
         if inner.is_none_or(|inner| kill_process(inner, Signal::KILL).is_err()) {
             let _ = self.child.kill();
         }

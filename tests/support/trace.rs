@@ -14,39 +14,70 @@ impl Trace {
     pub(crate) fn of(home: &Home, command: &Command, action: &str, stdin: &str) -> (Answer, Self) {
         let log = home.path("trace");
         let mut strace = Command::new("strace");
-        strace.arg("-f").arg("-o").arg(&log).arg("--").arg(command.get_program()).arg(action).env_clear();
-        strace.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        strace
+            .arg("-f")
+            .arg("-o")
+            .arg(&log)
+            .arg("--")
+            .arg(command.get_program())
+            .arg(action)
+            .env_clear();
+        strace.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
         let answer = run(strace, stdin, LIMIT);
         (answer, Self::read(&log))
     }
 
     /// What `strace -f -o` wrote.
     pub(crate) fn read(log: &Path) -> Self {
-        Self { lines: std::fs::read_to_string(log).expect("a trace").lines().map(as_of_glibc).collect() }
+        Self {
+            lines: std::fs::read_to_string(log)
+                .expect("a trace")
+                .lines()
+                .map(as_of_glibc)
+                .collect(),
+        }
     }
 
     /// The lines of these system calls.
     pub(crate) fn calls(&self, names: &[&str]) -> Vec<&str> {
         let lines = self.lines.iter().map(String::as_str);
-        lines.filter(|line| names.iter().any(|name| line.contains(&format!(" {name}(")))).collect()
+        lines
+            .filter(|line| names.iter().any(|name| line.contains(&format!(" {name}("))))
+            .collect()
     }
 
     /// Files opened besides the program's own libraries and what Rust's runtime reads about its stack.
     pub(crate) fn opened(&self) -> Vec<&str> {
-        let quiet = ["/etc/ld.so", "/lib/", "/lib64/", "/usr/lib/", "/proc/self/maps"];
+        let quiet = [
+            "/etc/ld.so",
+            "/lib/",
+            "/lib64/",
+            "/usr/lib/",
+            "/proc/self/maps",
+        ];
         let opened = self.calls(&["open", "openat"]).into_iter();
-        opened.filter(|line| !quiet.iter().any(|path| line.contains(&format!("\"{path}")))).collect()
+        opened
+            .filter(|line| !quiet.iter().any(|path| line.contains(&format!("\"{path}"))))
+            .collect()
     }
 }
 
 /// A line as strace writes it of a program with glibc: musl calls open(2) with `O_LARGEFILE` instead of openat(2). Letters beyond ASCII, of
 /// which strace writes the octal digits of their bytes, are spelt out.
 fn as_of_glibc(line: &str) -> String {
-    let line = line.replace(" open(", " openat(AT_FDCWD, ").replace("|O_LARGEFILE", "");
+    let line = line
+        .replace(" open(", " openat(AT_FDCWD, ")
+        .replace("|O_LARGEFILE", "");
     let mut pieces = line.split('\\');
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
     for piece in pieces {
-        let octal = piece.get(..3).and_then(|digits| Some((u8::from_str_radix(digits, 8).ok()?, &piece[3..])));
+        let octal = piece
+            .get(..3)
+            .and_then(|digits| Some((u8::from_str_radix(digits, 8).ok()?, &piece[3..])));
         let (byte, rest) = octal.unwrap_or((b'\\', piece));
         bytes.push(byte);
         bytes.extend_from_slice(rest.as_bytes());

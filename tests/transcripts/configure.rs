@@ -16,8 +16,12 @@ fn podman(shell: &Shell) {
 
 /// A `credsStore` and its program.
 fn store(shell: &Shell, name: &str) {
-    shell.home.write(DOCKER, format!("{{\n\t\"credsStore\": \"{name}\"\n}}"));
-    shell.home.script(&format!("bin/docker-credential-{name}"), "exit 0");
+    shell
+        .home
+        .write(DOCKER, format!("{{\n\t\"credsStore\": \"{name}\"\n}}"));
+    shell
+        .home
+        .script(&format!("bin/docker-credential-{name}"), "exit 0");
 }
 
 #[test]
@@ -30,13 +34,41 @@ fn files_are_written_and_what_was_done_is_told() {
         logins(shell);
     };
     hold(&[
-        ("configure-podman-too", both, "docker-credential-acrscoped configure contoso.azurecr.io fabrikam.azurecr.us"),
-        ("configure-plain", podman, "docker-credential-acrscoped configure contoso.azurecr.io --plain"),
-        ("configure-json", nothing, "docker-credential-acrscoped configure contoso.azurecr.io --json"),
-        ("configure-dry-run", both, "docker-credential-acrscoped configure contoso.azurecr.io --dry-run"),
-        ("configure-all", secretservice, "docker-credential-acrscoped configure --all"),
-        ("configure-all-dry-run", secretservice, "docker-credential-acrscoped configure --all --dry-run"),
-        ("configure-docker-desktop", desktop, "docker-credential-acrscoped configure contoso.azurecr.io"),
+        (
+            "configure-podman-too",
+            both,
+            "docker-credential-acrscoped configure contoso.azurecr.io fabrikam.azurecr.us",
+        ),
+        (
+            "configure-plain",
+            podman,
+            "docker-credential-acrscoped configure contoso.azurecr.io --plain",
+        ),
+        (
+            "configure-json",
+            nothing,
+            "docker-credential-acrscoped configure contoso.azurecr.io --json",
+        ),
+        (
+            "configure-dry-run",
+            both,
+            "docker-credential-acrscoped configure contoso.azurecr.io --dry-run",
+        ),
+        (
+            "configure-all",
+            secretservice,
+            "docker-credential-acrscoped configure --all",
+        ),
+        (
+            "configure-all-dry-run",
+            secretservice,
+            "docker-credential-acrscoped configure --all --dry-run",
+        ),
+        (
+            "configure-docker-desktop",
+            desktop,
+            "docker-credential-acrscoped configure contoso.azurecr.io",
+        ),
     ]);
 }
 
@@ -51,7 +83,13 @@ fn what_was_done_is_done_once_and_undone() {
         ("configure-again", "contoso.azurecr.io"),
         ("configure-remove", "--remove"),
     ] {
-        shell.keep(&mut golden, name, &format!("docker-credential-acrscoped configure {words}")).succeeds();
+        shell
+            .keep(
+                &mut golden,
+                name,
+                &format!("docker-credential-acrscoped configure {words}"),
+            )
+            .succeeds();
     }
     golden.finish();
 }
@@ -60,25 +98,41 @@ fn what_was_done_is_done_once_and_undone() {
 #[ignore = "needs a machine on which this program is not installed: run tests/run"]
 fn what_stands_in_the_way_is_told() {
     let broken: Prepare = |shell| {
-        shell.home.write(DOCKER, "{\n\t\"auths\": {},\n\t\"credHelpers\": {\n");
+        shell
+            .home
+            .write(DOCKER, "{\n\t\"auths\": {},\n\t\"credHelpers\": {\n");
     };
     let former: Prepare = |shell| {
-        shell.home.write(DOCKER, r#"{"auths":{"contoso.azurecr.io":{"auth":"YWxpY2U6c2VjcmV0"}}}"#);
+        shell.home.write(
+            DOCKER,
+            r#"{"auths":{"contoso.azurecr.io":{"auth":"YWxpY2U6c2VjcmV0"}}}"#,
+        );
     };
     let wsl: Prepare = |shell| {
-        shell.home.write(DOCKER, "{\n  \"credsStore\": \"desktop.exe\"\n}\n");
+        shell
+            .home
+            .write(DOCKER, "{\n  \"credsStore\": \"desktop.exe\"\n}\n");
     };
     let another: Prepare = |shell| {
-        shell.home.write(DOCKER, r#"{"credHelpers":{"contoso.azurecr.io":"acr-env"}}"#);
+        shell.home.write(
+            DOCKER,
+            r#"{"credHelpers":{"contoso.azurecr.io":"acr-env"}}"#,
+        );
     };
     let another_program: Prepare = |shell| {
-        shell.home.script("home/bin/docker-credential-acrscoped", "exit 1");
+        shell
+            .home
+            .script("home/bin/docker-credential-acrscoped", "exit 1");
     };
     let line = "docker-credential-acrscoped configure contoso.azurecr.io";
     hold(&[
         ("configure-file-broken", broken, line),
         ("configure-former-login", former, line),
-        ("configure-all-with-logins", logins, "docker-credential-acrscoped configure --all"),
+        (
+            "configure-all-with-logins",
+            logins,
+            "docker-credential-acrscoped configure --all",
+        ),
         ("configure-docker-desktop-wsl", wsl, line),
         ("configure-another-helper", another, line),
         (
@@ -91,7 +145,15 @@ fn what_stands_in_the_way_is_told() {
             another_program,
             "PATH=~/bin:$PATH $(command -v docker-credential-acrscoped) configure contoso.azurecr.io --plain",
         ),
-        ("configure-nothing-known", nothing, "docker-credential-acrscoped configure"),
-        ("configure-not-ours", nothing, "docker-credential-acrscoped configure contoso.azurecr.io.example"),
+        (
+            "configure-nothing-known",
+            nothing,
+            "docker-credential-acrscoped configure",
+        ),
+        (
+            "configure-not-ours",
+            nothing,
+            "docker-credential-acrscoped configure contoso.azurecr.io.example",
+        ),
     ]);
 }

@@ -25,20 +25,45 @@ fn at_browser(golden: &mut Golden, person: &Person, name: &str, line: &str, answ
     person.visit(&person.address(), Some(&[("answer", answer)]));
     let mut answer = login.join().expect("an answer");
     answer.stderr = told(&answer.stderr);
-    golden.keep(name, &transcript(line, &answer, &person.home, &person.simulator));
+    golden.keep(
+        name,
+        &transcript(line, &answer, &person.home, &person.simulator),
+    );
 }
 
 /// What was said, with what is made up for one sign-in named and not told: in the address of the page, and the code for it.
 fn told(said: &str) -> String {
-    let after = |first: &str| said.lines().skip_while(|line| line.trim() != first).nth(1).map(str::trim);
-    let mut told = after("https://microsoft.com/devicelogin").map_or(said.to_owned(), |code| said.replace(code, "CODE"));
-    let address = said.lines().find_map(|line| line.strip_prefix("  ").filter(|line| line.contains("/authorize?")));
+    let after = |first: &str| {
+        said.lines()
+            .skip_while(|line| line.trim() != first)
+            .nth(1)
+            .map(str::trim)
+    };
+    let mut told = after("https://microsoft.com/devicelogin")
+        .map_or(said.to_owned(), |code| said.replace(code, "CODE"));
+    let address = said.lines().find_map(|line| {
+        line.strip_prefix("  ")
+            .filter(|line| line.contains("/authorize?"))
+    });
     if let Some(address) = address.map(|address| Url::parse(address).expect("an address")) {
-        let field = |wanted: &str| address.query_pairs().find(|(name, _)| name == wanted).expect("a field").1.into_owned();
-        let port = field("redirect_uri").rsplit(':').next().expect("a port").to_owned();
-        for (made_up, name) in
-            [(field("state"), "STATE"), (field("code_challenge"), "CHALLENGE"), (format!("localhost%3A{port}"), "localhost%3AN")]
-        {
+        let field = |wanted: &str| {
+            address
+                .query_pairs()
+                .find(|(name, _)| name == wanted)
+                .expect("a field")
+                .1
+                .into_owned()
+        };
+        let port = field("redirect_uri")
+            .rsplit(':')
+            .next()
+            .expect("a port")
+            .to_owned();
+        for (made_up, name) in [
+            (field("state"), "STATE"),
+            (field("code_challenge"), "CHALLENGE"),
+            (format!("localhost%3A{port}"), "localhost%3AN"),
+        ] {
             told = told.replace(&made_up, name);
         }
     }
@@ -49,7 +74,10 @@ fn told(said: &str) -> String {
 fn alone(golden: &mut Golden, person: &Person, name: &str, line: &str) -> Answer {
     let mut answer = run(shell(person, line), "", LIMIT);
     answer.stderr = told(&answer.stderr);
-    golden.keep(name, &transcript(line, &answer, &person.home, &person.simulator));
+    golden.keep(
+        name,
+        &transcript(line, &answer, &person.home, &person.simulator),
+    );
     answer
 }
 
@@ -59,15 +87,35 @@ fn somebody_signs_in_and_is_told_what_for() {
     let mut golden = Golden::of("transcripts");
     let person = Person::new();
     at_browser(&mut golden, &person, "login", LINE, "approve");
-    at_browser(&mut golden, &person, "login-no-registry", "docker-credential-acrscoped login", "approve");
+    at_browser(
+        &mut golden,
+        &person,
+        "login-no-registry",
+        "docker-credential-acrscoped login",
+        "approve",
+    );
     let secret = &person.simulator.settings().apps[0].secret;
     person.home.write(
         "home/.profile",
         format!("export AZURE_TENANT_ID={TENANT} AZURE_CLIENT_ID={CLIENT} AZURE_CLIENT_SECRET={secret}\n"),
     );
-    at_browser(&mut golden, &person, "login-another-comes-first", &format!(". ~/.profile; {LINE}"), "approve");
-    person.simulator.change(|settings| settings.approval = Approval::AtOnce);
-    alone(&mut golden, &person, "login-device-code", &format!("{LINE} --device-code")).succeeds();
+    at_browser(
+        &mut golden,
+        &person,
+        "login-another-comes-first",
+        &format!(". ~/.profile; {LINE}"),
+        "approve",
+    );
+    person
+        .simulator
+        .change(|settings| settings.approval = Approval::AtOnce);
+    alone(
+        &mut golden,
+        &person,
+        "login-device-code",
+        &format!("{LINE} --device-code"),
+    )
+    .succeeds();
     for (name, variable) in [
         ("login-ssh", "SSH_CONNECTION='192.0.2.1 50022 192.0.2.2 22'"),
         ("login-no-desktop", "DISPLAY="),
@@ -85,14 +133,38 @@ fn somebody_who_cannot_sign_in_is_told_why() {
     let person = Person::new();
     at_browser(&mut golden, &person, "login-denied", LINE, "deny");
     for (name, line) in [
-        ("login-wrong-tenant", "docker-credential-acrscoped login --device-code --tenant fabrikam.example"),
-        ("login-no-tenant", "docker-credential-acrscoped login --tenant 'Contoso Ltd'"),
-        ("login-no-keyring", "ACRSCOPED_CACHE=none docker-credential-acrscoped login contoso.azurecr.io"),
-        ("login-no-secret-service", "ACRSCOPED_CACHE=secret-service docker-credential-acrscoped login contoso.azurecr.io"),
-        ("login-offline", "HTTPS_PROXY=http://127.0.0.1:1 docker-credential-acrscoped login --device-code"),
-        ("login-not-ours", "docker-credential-acrscoped login ghcr.io"),
-        ("login-browser-closed", "docker-credential-acrscoped login --timeout 1"),
-        ("login-code-not-entered", "docker-credential-acrscoped login --device-code --timeout 1"),
+        (
+            "login-wrong-tenant",
+            "docker-credential-acrscoped login --device-code --tenant fabrikam.example",
+        ),
+        (
+            "login-no-tenant",
+            "docker-credential-acrscoped login --tenant 'Contoso Ltd'",
+        ),
+        (
+            "login-no-keyring",
+            "ACRSCOPED_CACHE=none docker-credential-acrscoped login contoso.azurecr.io",
+        ),
+        (
+            "login-no-secret-service",
+            "ACRSCOPED_CACHE=secret-service docker-credential-acrscoped login contoso.azurecr.io",
+        ),
+        (
+            "login-offline",
+            "HTTPS_PROXY=http://127.0.0.1:1 docker-credential-acrscoped login --device-code",
+        ),
+        (
+            "login-not-ours",
+            "docker-credential-acrscoped login ghcr.io",
+        ),
+        (
+            "login-browser-closed",
+            "docker-credential-acrscoped login --timeout 1",
+        ),
+        (
+            "login-code-not-entered",
+            "docker-credential-acrscoped login --device-code --timeout 1",
+        ),
     ] {
         alone(&mut golden, &person, name, line).fails();
     }
@@ -100,6 +172,12 @@ fn somebody_who_cannot_sign_in_is_told_why() {
         settings.approval = Approval::AtOnce;
         settings.registry_mut(REGISTRY).roles.clear();
     });
-    alone(&mut golden, &person, "login-no-role", &format!("{LINE} --device-code")).fails();
+    alone(
+        &mut golden,
+        &person,
+        "login-no-role",
+        &format!("{LINE} --device-code"),
+    )
+    .fails();
     golden.finish();
 }

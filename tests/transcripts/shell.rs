@@ -21,15 +21,23 @@ impl Shell {
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = self.home.command("/bin/sh");
         identify(connect(&mut command, &self.simulator), &self.simulator);
-        command.env_remove("DOCKER_CONFIG").env_remove("REGISTRY_AUTH_FILE");
-        command.env("PATH", self.home.path("bin")).env("TZ", noon()).args(["-c", line]);
+        command
+            .env_remove("DOCKER_CONFIG")
+            .env_remove("REGISTRY_AUTH_FILE");
+        command
+            .env("PATH", self.home.path("bin"))
+            .env("TZ", noon())
+            .args(["-c", line]);
         command
     }
 
     /// Types a line and compares what is said.
     pub(crate) fn keep(&self, golden: &mut Golden, name: &str, line: &str) -> Answer {
         let answer = run(self.command(line), "", LIMIT);
-        golden.keep(name, &transcript(line, &answer, &self.home, &self.simulator));
+        golden.keep(
+            name,
+            &transcript(line, &answer, &self.home, &self.simulator),
+        );
         answer
     }
 }

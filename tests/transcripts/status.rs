@@ -10,7 +10,10 @@ use std::process::Command;
 /// A shell of the user with one line.
 pub(crate) fn shell(user: &User, line: &str) -> Command {
     let mut command = user.command("sh");
-    command.args(["-c", line]).env("TZ", noon()).env_remove("ACRSCOPED_CACHE");
+    command
+        .args(["-c", line])
+        .env("TZ", noon())
+        .env_remove("ACRSCOPED_CACHE");
     command
 }
 
@@ -22,7 +25,10 @@ pub(crate) fn typed(user: &User, line: &str) -> Answer {
 /// Types a line and compares what is said.
 fn keep(golden: &mut Golden, user: &User, name: &str, line: &str) {
     let answer = typed(user, line);
-    golden.keep(name, &transcript(line, &answer, &user.home, &user.simulator));
+    golden.keep(
+        name,
+        &transcript(line, &answer, &user.home, &user.simulator),
+    );
 }
 
 /// A user whose config file says this.
@@ -39,41 +45,157 @@ fn what_is_cached_is_shown_by_registry_and_forgotten_by_login() {
     let mut golden = Golden::of("transcripts");
     let (user, _bus) = desktop_user("auto");
     let _keyring = unlocked(&user);
-    keep(&mut golden, &user, "status-empty", "docker-credential-acrscoped status");
-    keep(&mut golden, &user, "status-empty-plain", "docker-credential-acrscoped status --plain");
-    keep(&mut golden, &user, "status-empty-json", "docker-credential-acrscoped status --json");
-    typed(&user, "echo contoso.azurecr.io | docker-credential-acrscoped get").succeeds();
-    keep(&mut golden, &user, "status", "docker-credential-acrscoped status");
-    keep(&mut golden, &user, "status-of-another", "AZURE_CLIENT_ID=another docker-credential-acrscoped status");
-    typed(&user, "echo contoso.azurecr.io | docker-credential-acrscoped erase").succeeds();
+    keep(
+        &mut golden,
+        &user,
+        "status-empty",
+        "docker-credential-acrscoped status",
+    );
+    keep(
+        &mut golden,
+        &user,
+        "status-empty-plain",
+        "docker-credential-acrscoped status --plain",
+    );
+    keep(
+        &mut golden,
+        &user,
+        "status-empty-json",
+        "docker-credential-acrscoped status --json",
+    );
+    typed(
+        &user,
+        "echo contoso.azurecr.io | docker-credential-acrscoped get",
+    )
+    .succeeds();
+    keep(
+        &mut golden,
+        &user,
+        "status",
+        "docker-credential-acrscoped status",
+    );
+    keep(
+        &mut golden,
+        &user,
+        "status-of-another",
+        "AZURE_CLIENT_ID=another docker-credential-acrscoped status",
+    );
+    typed(
+        &user,
+        "echo contoso.azurecr.io | docker-credential-acrscoped erase",
+    )
+    .succeeds();
 
     configured(
         &user,
         "[registry.\"*.azurecr.us\"]\ncache = \"secret-service\"\n\n[registry.\"contoso-abc123.azurecr.io\"]\nsource = \"login\"\n",
     );
-    typed(&user, &format!("{NOBODY}; docker-credential-acrscoped login contoso-abc123.azurecr.io --device-code")).succeeds();
-    for host in ["contoso.azurecr.io", "contoso.azurecr.us", "contoso-abc123.azurecr.io"] {
-        typed(&user, &format!("echo {host} | docker-credential-acrscoped get")).succeeds();
+    typed(
+        &user,
+        &format!(
+            "{NOBODY}; docker-credential-acrscoped login contoso-abc123.azurecr.io --device-code"
+        ),
+    )
+    .succeeds();
+    for host in [
+        "contoso.azurecr.io",
+        "contoso.azurecr.us",
+        "contoso-abc123.azurecr.io",
+    ] {
+        typed(
+            &user,
+            &format!("echo {host} | docker-credential-acrscoped get"),
+        )
+        .succeeds();
     }
-    keep(&mut golden, &user, "status-several", "docker-credential-acrscoped status");
-    keep(&mut golden, &user, "status-several-plain", "docker-credential-acrscoped status --plain");
-    keep(&mut golden, &user, "status-several-json", "docker-credential-acrscoped status --json");
-    keep(&mut golden, &user, "list", "docker-credential-acrscoped list");
+    keep(
+        &mut golden,
+        &user,
+        "status-several",
+        "docker-credential-acrscoped status",
+    );
+    keep(
+        &mut golden,
+        &user,
+        "status-several-plain",
+        "docker-credential-acrscoped status --plain",
+    );
+    keep(
+        &mut golden,
+        &user,
+        "status-several-json",
+        "docker-credential-acrscoped status --json",
+    );
+    keep(
+        &mut golden,
+        &user,
+        "list",
+        "docker-credential-acrscoped list",
+    );
 
-    keep(&mut golden, &user, "logout-registry", "docker-credential-acrscoped logout contoso-abc123.azurecr.io");
-    keep(&mut golden, &user, "logout-registry-nobody", "docker-credential-acrscoped logout contoso-abc123.azurecr.io");
-    keep(&mut golden, &user, "logout-nobody", "docker-credential-acrscoped logout");
-    keep(&mut golden, &user, "logout-all-nobody", "docker-credential-acrscoped logout --all");
+    keep(
+        &mut golden,
+        &user,
+        "logout-registry",
+        "docker-credential-acrscoped logout contoso-abc123.azurecr.io",
+    );
+    keep(
+        &mut golden,
+        &user,
+        "logout-registry-nobody",
+        "docker-credential-acrscoped logout contoso-abc123.azurecr.io",
+    );
+    keep(
+        &mut golden,
+        &user,
+        "logout-nobody",
+        "docker-credential-acrscoped logout",
+    );
+    keep(
+        &mut golden,
+        &user,
+        "logout-all-nobody",
+        "docker-credential-acrscoped logout --all",
+    );
     for host in ["contoso.azurecr.io", "contoso.azurecr.us"] {
-        typed(&user, &format!("{NOBODY}; docker-credential-acrscoped login {host} --device-code")).succeeds();
+        typed(
+            &user,
+            &format!("{NOBODY}; docker-credential-acrscoped login {host} --device-code"),
+        )
+        .succeeds();
     }
-    keep(&mut golden, &user, "status-two-clouds", &format!("{NOBODY}; docker-credential-acrscoped status"));
+    keep(
+        &mut golden,
+        &user,
+        "status-two-clouds",
+        &format!("{NOBODY}; docker-credential-acrscoped status"),
+    );
     // One of them lies in a keyring that is away.
     let away = "DBUS_SESSION_BUS_ADDRESS=unix:path=/nowhere";
-    keep(&mut golden, &user, "status-no-keyring", &format!("{away} docker-credential-acrscoped status"));
-    keep(&mut golden, &user, "logout-no-keyring", &format!("{away} docker-credential-acrscoped logout contoso.azurecr.us"));
-    keep(&mut golden, &user, "logout", "docker-credential-acrscoped logout");
-    keep(&mut golden, &user, "logout-all", "docker-credential-acrscoped logout --all");
+    keep(
+        &mut golden,
+        &user,
+        "status-no-keyring",
+        &format!("{away} docker-credential-acrscoped status"),
+    );
+    keep(
+        &mut golden,
+        &user,
+        "logout-no-keyring",
+        &format!("{away} docker-credential-acrscoped logout contoso.azurecr.us"),
+    );
+    keep(
+        &mut golden,
+        &user,
+        "logout",
+        "docker-credential-acrscoped logout",
+    );
+    keep(
+        &mut golden,
+        &user,
+        "logout-all",
+        "docker-credential-acrscoped logout --all",
+    );
     golden.finish();
 }
 
@@ -86,8 +208,20 @@ fn what_nobody_can_be_told_or_forget_is_said() {
         );
     };
     hold(&[
-        ("status-file-broken", misspelt, "docker-credential-acrscoped status"),
-        ("logout-not-ours", nothing, "docker-credential-acrscoped logout ghcr.io"),
-        ("logout-one-and-all", nothing, "docker-credential-acrscoped logout contoso.azurecr.io --all"),
+        (
+            "status-file-broken",
+            misspelt,
+            "docker-credential-acrscoped status",
+        ),
+        (
+            "logout-not-ours",
+            nothing,
+            "docker-credential-acrscoped logout ghcr.io",
+        ),
+        (
+            "logout-one-and-all",
+            nothing,
+            "docker-credential-acrscoped logout contoso.azurecr.io --all",
+        ),
     ]);
 }

@@ -7,9 +7,21 @@ use std::path::Path;
 #[test]
 fn the_credential_is_printed_in_every_form() {
     hold(&[
-        ("token", nothing, "docker-credential-acrscoped token contoso.azurecr.io"),
-        ("token-docker-login", nothing, "docker-credential-acrscoped token contoso.azurecr.io --format docker-login"),
-        ("token-env", nothing, "docker-credential-acrscoped token contoso.azurecr.io --format env"),
+        (
+            "token",
+            nothing,
+            "docker-credential-acrscoped token contoso.azurecr.io",
+        ),
+        (
+            "token-docker-login",
+            nothing,
+            "docker-credential-acrscoped token contoso.azurecr.io --format docker-login",
+        ),
+        (
+            "token-env",
+            nothing,
+            "docker-credential-acrscoped token contoso.azurecr.io --format env",
+        ),
         (
             "token-github-actions",
             |shell| drop(shell.home.write("work/set_env", "")),
@@ -20,7 +32,11 @@ fn the_credential_is_printed_in_every_form() {
             nothing,
             "docker-credential-acrscoped token contoso.azurecr.io --format github-actions",
         ),
-        ("token-raw", nothing, "docker-credential-acrscoped token contoso.azurecr.io --format raw"),
+        (
+            "token-raw",
+            nothing,
+            "docker-credential-acrscoped token contoso.azurecr.io --format raw",
+        ),
         (
             "token-other-name",
             nothing,
@@ -31,11 +47,27 @@ fn the_credential_is_printed_in_every_form() {
 
 #[test]
 fn why_there_is_no_credential_is_told() {
-    let no_role = |shell: &Shell| shell.simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
+    let no_role = |shell: &Shell| {
+        shell
+            .simulator
+            .change(|settings| settings.registry_mut(REGISTRY).roles.clear());
+    };
     hold(&[
-        ("token-no-registry-of-ours", nothing, "docker-credential-acrscoped token ghcr.io"),
-        ("token-no-role", no_role, "docker-credential-acrscoped token contoso.azurecr.io"),
-        ("token-wrong-secret", nothing, "AZURE_CLIENT_SECRET=wrong docker-credential-acrscoped token contoso.azurecr.io"),
+        (
+            "token-no-registry-of-ours",
+            nothing,
+            "docker-credential-acrscoped token ghcr.io",
+        ),
+        (
+            "token-no-role",
+            no_role,
+            "docker-credential-acrscoped token contoso.azurecr.io",
+        ),
+        (
+            "token-wrong-secret",
+            nothing,
+            "AZURE_CLIENT_SECRET=wrong docker-credential-acrscoped token contoso.azurecr.io",
+        ),
     ]);
 }
 
@@ -48,11 +80,24 @@ fn typed(shell: &Shell, line: &str) -> Answer {
 fn a_shell_reads_what_is_printed_for_it() {
     for (name, expected) in [("guid", ZERO_GUID), ("token", "<token>")] {
         let shell = Shell::new();
-        let helper = format!("ACRSCOPED_USERNAME={name} docker-credential-acrscoped token {REGISTRY} --format");
+        let helper = format!(
+            "ACRSCOPED_USERNAME={name} docker-credential-acrscoped token {REGISTRY} --format"
+        );
         let shown = r#"echo "$ACR_LOGIN_SERVER $ACR_USERNAME $ACR_PASSWORD""#;
-        let read = typed(&shell, &format!("{helper} env >variables && . ./variables && {shown}")).succeeds();
-        assert!(read.stdout.starts_with(&format!("{REGISTRY} {expected} eyJ")), "{read:#?}");
-        shell.home.script("bin/docker", r#"IFS= read -r password; echo "$* $password""#);
+        let read = typed(
+            &shell,
+            &format!("{helper} env >variables && . ./variables && {shown}"),
+        )
+        .succeeds();
+        assert!(
+            read.stdout
+                .starts_with(&format!("{REGISTRY} {expected} eyJ")),
+            "{read:#?}"
+        );
+        shell.home.script(
+            "bin/docker",
+            r#"IFS= read -r password; echo "$* $password""#,
+        );
         let read = typed(&shell, &format!(r#"eval "$({helper} docker-login)""#)).succeeds();
         let line = format!("login {REGISTRY} --username {expected} --password-stdin eyJ");
         assert!(read.stdout.starts_with(&line), "{read:#?}");
@@ -70,9 +115,18 @@ fn a_job_of_github_masks_the_token_before_it_becomes_a_variable() {
             file.display()
         );
         let answer = typed(&shell, &line).succeeds();
-        let token = answer.stdout.strip_prefix("::add-mask::eyJ").and_then(|rest| rest.strip_suffix('\n')).expect("a mask");
-        assert!(!token.contains('\n') && answer.stderr.is_empty(), "{answer:#?}");
-        let expected = format!("A=b\nACR_LOGIN_SERVER={REGISTRY}\nACR_USERNAME={username}\nACR_PASSWORD=eyJ{token}\n");
+        let token = answer
+            .stdout
+            .strip_prefix("::add-mask::eyJ")
+            .and_then(|rest| rest.strip_suffix('\n'))
+            .expect("a mask");
+        assert!(
+            !token.contains('\n') && answer.stderr.is_empty(),
+            "{answer:#?}"
+        );
+        let expected = format!(
+            "A=b\nACR_LOGIN_SERVER={REGISTRY}\nACR_USERNAME={username}\nACR_PASSWORD=eyJ{token}\n"
+        );
         assert_eq!(std::fs::read_to_string(&file).expect("our file"), expected);
     }
 }
@@ -84,11 +138,25 @@ fn where_no_variable_can_be_set_no_token_is_printed() {
     let target = shell.home.write("target", "");
     shell.home.write("relative", "");
     std::os::unix::fs::symlink(&target, path("link")).expect("our folder");
-    for file in ["", "relative", &path("absent"), &path("home"), &path("link"), "/dev/null"] {
-        let line = format!("GITHUB_ENV={file} docker-credential-acrscoped token {REGISTRY} --format github-actions");
+    for file in [
+        "",
+        "relative",
+        &path("absent"),
+        &path("home"),
+        &path("link"),
+        "/dev/null",
+    ] {
+        let line = format!(
+            "GITHUB_ENV={file} docker-credential-acrscoped token {REGISTRY} --format github-actions"
+        );
         let answer = typed(&shell, &line).fails();
         assert_eq!(answer.stdout, "", "{file}: {answer:#?}");
-        assert!(answer.stderr.starts_with("docker-credential-acrscoped: `GITHUB_ENV` "), "{file}: {answer:#?}");
+        assert!(
+            answer
+                .stderr
+                .starts_with("docker-credential-acrscoped: `GITHUB_ENV` "),
+            "{file}: {answer:#?}"
+        );
     }
     assert!(!Path::new(&path("absent")).exists());
     assert_eq!(std::fs::read_to_string(target).expect("our file"), "");

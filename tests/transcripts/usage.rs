@@ -9,15 +9,28 @@ fn the_program_and_each_of_its_commands_have_a_help() {
     let mut golden = Golden::of("transcripts");
     let shell = Shell::new();
     let keep = |golden: &mut Golden, name: &str, words: &str| {
-        let answer = shell.keep(golden, name, &format!("{PROGRAM}{words}")).succeeds();
-        let long: Vec<&str> = answer.stdout.lines().filter(|line| line.chars().count() > 80).collect();
-        assert!(long.is_empty() && answer.stderr.is_empty(), "{name}: {long:#?}");
+        let answer = shell
+            .keep(golden, name, &format!("{PROGRAM}{words}"))
+            .succeeds();
+        let long: Vec<&str> = answer
+            .stdout
+            .lines()
+            .filter(|line| line.chars().count() > 80)
+            .collect();
+        assert!(
+            long.is_empty() && answer.stderr.is_empty(),
+            "{name}: {long:#?}"
+        );
     };
     keep(&mut golden, "no-arguments", "");
     keep(&mut golden, "help", " --help");
     for command in command().get_subcommands() {
         let name = command.get_name();
-        keep(&mut golden, &format!("help-{name}"), &format!(" {name} --help"));
+        keep(
+            &mut golden,
+            &format!("help-{name}"),
+            &format!(" {name} --help"),
+        );
     }
     golden.finish();
 }
@@ -26,15 +39,55 @@ fn the_program_and_each_of_its_commands_have_a_help() {
 fn what_is_typed_wrongly_is_answered_with_what_was_meant() {
     hold(&[
         ("misspelt-verb", nothing, "docker-credential-acrscoped gett"),
-        ("misspelt-command", nothing, "docker-credential-acrscoped stats"),
-        ("misspelt-option", nothing, "docker-credential-acrscoped status --jsn"),
-        ("misspelt-version", nothing, "docker-credential-acrscoped --verison"),
-        ("get-with-a-registry", nothing, "docker-credential-acrscoped get contoso.azurecr.io"),
-        ("list-with-an-option", nothing, "docker-credential-acrscoped list --json"),
-        ("configure-two-options", nothing, "docker-credential-acrscoped configure --docker --containers"),
-        ("doctor-no-repository", nothing, "docker-credential-acrscoped doctor contoso.azurecr.io --repository app:1"),
-        ("login-no-seconds", nothing, "docker-credential-acrscoped login --timeout 0"),
-        ("token-no-registry", nothing, "docker-credential-acrscoped token"),
-        ("token-no-format", nothing, "docker-credential-acrscoped token contoso.azurecr.io --format yaml"),
+        (
+            "misspelt-command",
+            nothing,
+            "docker-credential-acrscoped stats",
+        ),
+        (
+            "misspelt-option",
+            nothing,
+            "docker-credential-acrscoped status --jsn",
+        ),
+        (
+            "misspelt-version",
+            nothing,
+            "docker-credential-acrscoped --verison",
+        ),
+        (
+            "get-with-a-registry",
+            nothing,
+            "docker-credential-acrscoped get contoso.azurecr.io",
+        ),
+        (
+            "list-with-an-option",
+            nothing,
+            "docker-credential-acrscoped list --json",
+        ),
+        (
+            "configure-two-options",
+            nothing,
+            "docker-credential-acrscoped configure --docker --containers",
+        ),
+        (
+            "doctor-no-repository",
+            nothing,
+            "docker-credential-acrscoped doctor contoso.azurecr.io --repository app:1",
+        ),
+        (
+            "login-no-seconds",
+            nothing,
+            "docker-credential-acrscoped login --timeout 0",
+        ),
+        (
+            "token-no-registry",
+            nothing,
+            "docker-credential-acrscoped token",
+        ),
+        (
+            "token-no-format",
+            nothing,
+            "docker-credential-acrscoped token contoso.azurecr.io --format yaml",
+        ),
     ]);
 }

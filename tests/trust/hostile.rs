@@ -31,7 +31,10 @@ struct Try {
 impl Scene {
     fn new() -> Self {
         let mut settings = Settings::default();
-        settings.authorities.push(Authority { host: EVIL.into(), cloud: "AzureCloud".into() });
+        settings.authorities.push(Authority {
+            host: EVIL.into(),
+            cloud: "AzureCloud".into(),
+        });
         let start = |settings: &Settings| Simulator::start(settings.clone()).expect("a simulator");
         let (services, attacker) = (start(&settings), start(&settings));
         // The attacker's services know the same people, so that nothing but trust keeps a token from them.
@@ -40,8 +43,14 @@ impl Scene {
         let certificates = std::fs::read(attacker.ca_file()).expect("a certificate");
         for folder in [CHECKOUT, "home/kept"] {
             home.write(&format!("{folder}/config.toml"), &config);
-            home.write(&format!("{folder}/.config/docker-credential-acrscoped/config.toml"), &config);
-            home.write(&format!("{folder}/docker-credential-acrscoped/config.toml"), &config);
+            home.write(
+                &format!("{folder}/.config/docker-credential-acrscoped/config.toml"),
+                &config,
+            );
+            home.write(
+                &format!("{folder}/docker-credential-acrscoped/config.toml"),
+                &config,
+            );
             home.write(&format!("{folder}/ca.pem"), &certificates);
             home.write(&format!("{folder}/certificates/0a1b2c3d.0"), &certificates);
         }
@@ -49,25 +58,48 @@ impl Scene {
         std::fs::create_dir(home.path(CHECKOUT).join(".git")).expect("our folder");
         symlink(home.path(CHECKOUT), home.path("home/current")).expect("a new link");
         symlink("ca.pem", home.path(CHECKOUT).join("link.pem")).expect("a new link");
-        symlink(home.path(CHECKOUT).join("config.toml"), home.path("home/link.toml")).expect("a new link");
-        Self { home, services, attacker }
+        symlink(
+            home.path(CHECKOUT).join("config.toml"),
+            home.path("home/link.toml"),
+        )
+        .expect("a new link");
+        Self {
+            home,
+            services,
+            attacker,
+        }
     }
 
     fn get(&self, one: &Try) -> Answer {
         let mut command = helper(&self.home, &self.services);
-        let uses_own_certificates =
-            one.variables.iter().any(|(name, _)| name.starts_with("SSL_") || *name == "ACRSCOPED_CA_FILE");
+        let uses_own_certificates = one
+            .variables
+            .iter()
+            .any(|(name, _)| name.starts_with("SSL_") || *name == "ACRSCOPED_CA_FILE");
         if uses_own_certificates {
-            command.env("HTTPS_PROXY", self.attacker.origin()).env_remove("SSL_CERT_FILE");
+            command
+                .env("HTTPS_PROXY", self.attacker.origin())
+                .env_remove("SSL_CERT_FILE");
         }
-        command.current_dir(self.home.path(&one.directory)).envs(one.variables.iter().map(|(name, value)| (name, value)));
+        command
+            .current_dir(self.home.path(&one.directory))
+            .envs(one.variables.iter().map(|(name, value)| (name, value)));
         ask(command, "get", REGISTRY)
     }
 
     /// Whether a secret or a token went where the checkout wanted it.
     fn is_robbed(&self) -> bool {
-        let at_evil = self.services.journal().into_iter().any(|entry| entry.host == EVIL);
-        at_evil || self.attacker.journal().into_iter().any(|entry| entry.endpoint != Endpoint::Connect)
+        let at_evil = self
+            .services
+            .journal()
+            .into_iter()
+            .any(|entry| entry.host == EVIL);
+        at_evil
+            || self
+                .attacker
+                .journal()
+                .into_iter()
+                .any(|entry| entry.endpoint != Endpoint::Connect)
     }
 
     fn path(&self, name: &str) -> String {
@@ -104,11 +136,23 @@ fn files_of_the_checkout(scene: &Scene) -> Vec<Try> {
         for (prefix, directory, reads) in [
             (checkout.as_str(), CHECKOUT, "folder that you work in"),
             ("/proc/self/cwd", CHECKOUT, "it leads through /proc"),
-            ("/proc/self/cwd/..", &format!("{CHECKOUT}/app"), "it leads through /proc"),
+            (
+                "/proc/self/cwd/..",
+                &format!("{CHECKOUT}/app"),
+                "it leads through /proc",
+            ),
             ("/proc/thread-self/cwd", CHECKOUT, "it leads through /proc"),
-            (&scene.path("home/current"), CHECKOUT, "folder that you work in"),
+            (
+                &scene.path("home/current"),
+                CHECKOUT,
+                "folder that you work in",
+            ),
             (&roundabout, CHECKOUT, "folder that you work in"),
-            (&checkout, &format!("{CHECKOUT}/app"), "folder that you work in"),
+            (
+                &checkout,
+                &format!("{CHECKOUT}/app"),
+                "folder that you work in",
+            ),
             (&deep, CHECKOUT, ""),
             (".", CHECKOUT, ""),
         ] {
@@ -129,18 +173,40 @@ fn files_of_the_checkout(scene: &Scene) -> Vec<Try> {
 /// The checkout again, by a link to so deep a folder that its path is longer than a system call takes.
 fn deep_folder(scene: &Scene) -> String {
     let checkout = scene.home.path(CHECKOUT);
-    let mut folder = rustix::fs::open(&checkout, rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).expect("our folder");
+    let mut folder = rustix::fs::open(
+        &checkout,
+        rustix::fs::OFlags::DIRECTORY,
+        rustix::fs::Mode::empty(),
+    )
+    .expect("our folder");
     let mut target = PathBuf::new();
-    let names = [200; 20].into_iter().chain([60]).map(|length| "d".repeat(length));
+    let names = [200; 20]
+        .into_iter()
+        .chain([60])
+        .map(|length| "d".repeat(length));
     for name in names {
         rustix::fs::mkdirat(&folder, &name, rustix::fs::Mode::RWXU).expect("a new folder");
-        folder =
-            rustix::fs::openat(&folder, &name, rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty()).expect("our folder");
+        folder = rustix::fs::openat(
+            &folder,
+            &name,
+            rustix::fs::OFlags::DIRECTORY,
+            rustix::fs::Mode::empty(),
+        )
+        .expect("our folder");
         target.push(&name);
     }
-    let inside = |name: &str| rustix::fs::symlinkat(scene.home.path("home/kept").join(name), &folder, name).expect("a new link");
+    let inside = |name: &str| {
+        rustix::fs::symlinkat(scene.home.path("home/kept").join(name), &folder, name)
+            .expect("a new link");
+    };
     // What is behind is what the same variables name elsewhere.
-    for name in ["config.toml", ".config", "docker-credential-acrscoped", "ca.pem", "certificates"] {
+    for name in [
+        "config.toml",
+        ".config",
+        "docker-credential-acrscoped",
+        "ca.pem",
+        "certificates",
+    ] {
         inside(name);
     }
     symlink(target, checkout.join("deep")).expect("a new link");
@@ -176,16 +242,76 @@ fn files_of_others(scene: &Scene) -> Vec<Try> {
         one("writable", "ACRSCOPED_CONFIG", &config, "work", can_write),
         one("writable", "SSL_CERT_FILE", &ca, "work", can_write),
         one("writable", "ACRSCOPED_CA_FILE", &ca, "work", can_write),
-        one("in a writable folder", "ACRSCOPED_CONFIG", &config_below, "work", can_write),
-        one("in a writable folder", "SSL_CERT_FILE", &ca_below, "work", can_write),
-        one("in a writable folder", "ACRSCOPED_CA_FILE", &ca_below, "work", can_write),
-        one("a link in a writable folder", "SSL_CERT_FILE", &open_link, "work", can_write),
-        one("a link in a writable folder", "ACRSCOPED_CA_FILE", &open_link, "work", can_write),
-        one("missing", "SSL_CERT_FILE", &scene.path("home/missing.pem"), "work", "cannot be read: No such file"),
-        one("a folder where others can make files", "SSL_CERT_DIR", &sticky, "work", "other users can make files in"),
-        one("a writable folder", "SSL_CERT_DIR", open.to_str().expect("UTF-8"), "work", can_write),
-        one("a link into the checkout", "ACRSCOPED_CONFIG", &scene.path("home/link.toml"), CHECKOUT, "folder that you work in"),
-        one("a link of the checkout", "SSL_CERT_FILE", &format!("{checkout}/link.pem"), CHECKOUT, "folder that you work in"),
+        one(
+            "in a writable folder",
+            "ACRSCOPED_CONFIG",
+            &config_below,
+            "work",
+            can_write,
+        ),
+        one(
+            "in a writable folder",
+            "SSL_CERT_FILE",
+            &ca_below,
+            "work",
+            can_write,
+        ),
+        one(
+            "in a writable folder",
+            "ACRSCOPED_CA_FILE",
+            &ca_below,
+            "work",
+            can_write,
+        ),
+        one(
+            "a link in a writable folder",
+            "SSL_CERT_FILE",
+            &open_link,
+            "work",
+            can_write,
+        ),
+        one(
+            "a link in a writable folder",
+            "ACRSCOPED_CA_FILE",
+            &open_link,
+            "work",
+            can_write,
+        ),
+        one(
+            "missing",
+            "SSL_CERT_FILE",
+            &scene.path("home/missing.pem"),
+            "work",
+            "cannot be read: No such file",
+        ),
+        one(
+            "a folder where others can make files",
+            "SSL_CERT_DIR",
+            &sticky,
+            "work",
+            "other users can make files in",
+        ),
+        one(
+            "a writable folder",
+            "SSL_CERT_DIR",
+            open.to_str().expect("UTF-8"),
+            "work",
+            can_write,
+        ),
+        one(
+            "a link into the checkout",
+            "ACRSCOPED_CONFIG",
+            &scene.path("home/link.toml"),
+            CHECKOUT,
+            "folder that you work in",
+        ),
+        one(
+            "a link of the checkout",
+            "SSL_CERT_FILE",
+            &format!("{checkout}/link.pem"),
+            CHECKOUT,
+            "folder that you work in",
+        ),
         one("stdin", "ACRSCOPED_CONFIG", "/dev/fd/0", "work", ""),
         one("stdin", "SSL_CERT_FILE", "/dev/stdin", "work", ""),
     ]
@@ -195,8 +321,19 @@ fn files_of_others(scene: &Scene) -> Vec<Try> {
 fn authorities() -> Vec<Try> {
     let mut tries = vec![];
     for variable in ["AZURE_AUTHORITY_HOST", "ACRSCOPED_AUTHORITY"] {
-        for value in [EVIL, "https://login.evil.example", "https://login.evil.example/", "https://LOGIN.evil.example:443"] {
-            tries.push(one(value, variable, value, "work", "which is not a known Microsoft Entra authority"));
+        for value in [
+            EVIL,
+            "https://login.evil.example",
+            "https://login.evil.example/",
+            "https://LOGIN.evil.example:443",
+        ] {
+            tries.push(one(
+                value,
+                variable,
+                value,
+                "work",
+                "which is not a known Microsoft Entra authority",
+            ));
         }
     }
     tries
@@ -205,7 +342,12 @@ fn authorities() -> Vec<Try> {
 #[test]
 fn a_checkout_chooses_neither_who_receives_secrets_nor_who_is_believed() {
     let scene = Scene::new();
-    let tries = [files_of_the_checkout(&scene), files_of_others(&scene), authorities()].concat();
+    let tries = [
+        files_of_the_checkout(&scene),
+        files_of_others(&scene),
+        authorities(),
+    ]
+    .concat();
     assert!(tries.len() >= 40, "{}", tries.len());
     let mut problems = vec![];
     for one in &tries {
@@ -220,7 +362,10 @@ fn a_checkout_chooses_neither_who_receives_secrets_nor_who_is_believed() {
             reads => (1, answer.text().contains(reads)),
         };
         if answer.code() != code || !is_explained {
-            problems.push(format!("{}: expected {:?} in {answer:#?}", one.name, one.reads));
+            problems.push(format!(
+                "{}: expected {:?} in {answer:#?}",
+                one.name, one.reads
+            ));
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
@@ -234,7 +379,13 @@ fn the_same_files_in_the_users_own_folder_have_their_effect() {
     for (variable, below) in NAMED {
         scene.services.clear_journal();
         scene.attacker.clear_journal();
-        scene.get(&one("kept", variable, &format!("{kept}{below}"), "work", ""));
+        scene.get(&one(
+            "kept",
+            variable,
+            &format!("{kept}{below}"),
+            "work",
+            "",
+        ));
         assert!(scene.is_robbed(), "{variable} has no effect");
     }
 }
@@ -243,63 +394,133 @@ fn the_same_files_in_the_users_own_folder_have_their_effect() {
 fn an_authority_is_trusted_once_the_config_file_names_it() {
     let scene = Scene::new();
     let refused = scene.get(&one("", "AZURE_AUTHORITY_HOST", EVIL, "work", ""));
-    let line = refused.stderr.split('`').find(|part| part.starts_with("authority = ")).expect("the line to write").to_owned();
+    let line = refused
+        .stderr
+        .split('`')
+        .find(|part| part.starts_with("authority = "))
+        .expect("the line to write")
+        .to_owned();
     let file = "home/.config/docker-credential-acrscoped/config.toml";
     assert!(refused.stderr.contains(&scene.path(file)), "{refused:#?}");
     scene.home.write(file, line);
-    scene.get(&one("", "AZURE_AUTHORITY_HOST", EVIL, "work", "")).succeeds();
+    scene
+        .get(&one("", "AZURE_AUTHORITY_HOST", EVIL, "work", ""))
+        .succeeds();
     assert!(scene.is_robbed());
 }
 
 #[test]
 fn a_warning_says_why_certificates_are_ignored_and_an_error_of_tls_names_them() {
     let scene = Scene::new();
-    let answer = scene.get(&one("", "SSL_CERT_FILE", "/proc/self/cwd/ca.pem", CHECKOUT, "")).fails();
+    let answer = scene
+        .get(&one(
+            "",
+            "SSL_CERT_FILE",
+            "/proc/self/cwd/ca.pem",
+            CHECKOUT,
+            "",
+        ))
+        .fails();
     let sentence = "the helper ignores `SSL_CERT_FILE`, because /proc/self/cwd/ca.pem is not trusted: it leads through /proc";
-    let lines: Vec<&str> = answer.stderr.lines().filter(|line| line.contains(sentence)).collect();
-    assert!(lines.len() == 2 && lines[0].ends_with("; the helper uses the system's certificates instead"), "{answer:#?}");
+    let lines: Vec<&str> = answer
+        .stderr
+        .lines()
+        .filter(|line| line.contains(sentence))
+        .collect();
+    assert!(
+        lines.len() == 2
+            && lines[0].ends_with("; the helper uses the system's certificates instead"),
+        "{answer:#?}"
+    );
 }
 
 #[test]
 fn a_certificate_file_of_the_config_file_must_be_protected_too() {
     let scene = Scene::new();
-    let file = scene.home.write("home/ca.pem", std::fs::read(scene.attacker.ca_file()).expect("a certificate"));
+    let file = scene.home.write(
+        "home/ca.pem",
+        std::fs::read(scene.attacker.ca_file()).expect("a certificate"),
+    );
     let config = format!("ca_file = '{}'\n", file.display());
-    scene.home.write("home/.config/docker-credential-acrscoped/config.toml", config);
+    scene.home.write(
+        "home/.config/docker-credential-acrscoped/config.toml",
+        config,
+    );
     for (mode, is_trusted) in [(0o644, true), (0o646, false)] {
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("our file");
         scene.attacker.clear_journal();
         let mut command = helper(&scene.home, &scene.services);
-        command.env("HTTPS_PROXY", scene.attacker.origin()).env_remove("SSL_CERT_FILE");
+        command
+            .env("HTTPS_PROXY", scene.attacker.origin())
+            .env_remove("SSL_CERT_FILE");
         let answer = ask(command, "get", REGISTRY);
         assert_eq!(scene.is_robbed(), is_trusted, "{answer:#?}");
-        assert_eq!(answer.stderr.contains(&format!("chmod go-w {}", Path::new(&file).display())), !is_trusted, "{answer:#?}");
+        assert_eq!(
+            answer
+                .stderr
+                .contains(&format!("chmod go-w {}", Path::new(&file).display())),
+            !is_trusted,
+            "{answer:#?}"
+        );
     }
 }
 
 #[test]
 fn the_azure_cli_believes_no_certificates_of_the_checkout() {
     let scene = Scene::new();
-    scene.home.script("bin/az", "env >\"$HOME/environment\"; exit 1");
-    scene.home.write("home/.azure/azureProfile.json", "{\"subscriptions\":[{\"isDefault\":true}]}");
-    let (kept, checkout) = (scene.path("home/kept/ca.pem"), scene.path(&format!("{CHECKOUT}/ca.pem")));
+    scene
+        .home
+        .script("bin/az", "env >\"$HOME/environment\"; exit 1");
+    scene.home.write(
+        "home/.azure/azureProfile.json",
+        "{\"subscriptions\":[{\"isDefault\":true}]}",
+    );
+    let (kept, checkout) = (
+        scene.path("home/kept/ca.pem"),
+        scene.path(&format!("{CHECKOUT}/ca.pem")),
+    );
     let named = ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"];
     // One that is not there could be made by others before `az` reads it.
     let missing = scene.path("home/missing.pem");
-    let files =
-        [(kept.as_str(), true), (&checkout, false), ("/proc/self/cwd/ca.pem", false), ("ca.pem", false), (&missing, false)];
+    let files = [
+        (kept.as_str(), true),
+        (&checkout, false),
+        ("/proc/self/cwd/ca.pem", false),
+        ("ca.pem", false),
+        (&missing, false),
+    ];
     for (file, is_passed_on) in files {
         let mut command = helper(&scene.home, &scene.services);
-        command.current_dir(scene.home.path(CHECKOUT)).env("ACRSCOPED_SOURCE", "azure-cli").envs(named.map(|name| (name, file)));
-        command.env("AZURE_CLI_DISABLE_CONNECTION_VERIFICATION", "1").env("AZURE_EXTENSION_DEV_SOURCES", scene.path(CHECKOUT));
-        command.env("ARM_CLOUD_METADATA_URL", "http://127.0.0.1:1").env("SSLKEYLOGFILE", "/tmp/keys").env("PWD", "/");
+        command
+            .current_dir(scene.home.path(CHECKOUT))
+            .env("ACRSCOPED_SOURCE", "azure-cli")
+            .envs(named.map(|name| (name, file)));
+        command
+            .env("AZURE_CLI_DISABLE_CONNECTION_VERIFICATION", "1")
+            .env("AZURE_EXTENSION_DEV_SOURCES", scene.path(CHECKOUT));
+        command
+            .env("ARM_CLOUD_METADATA_URL", "http://127.0.0.1:1")
+            .env("SSLKEYLOGFILE", "/tmp/keys")
+            .env("PWD", "/");
         ask(command, "get", REGISTRY).fails();
-        let environment = std::fs::read_to_string(scene.home.path("home/environment")).expect("az was run");
+        let environment =
+            std::fs::read_to_string(scene.home.path("home/environment")).expect("az was run");
         for name in named {
-            assert_eq!(environment.contains(&format!("{name}={file}\n")), is_passed_on, "{environment}");
+            assert_eq!(
+                environment.contains(&format!("{name}={file}\n")),
+                is_passed_on,
+                "{environment}"
+            );
         }
-        assert!(!environment.contains("AZURE_CLI_DISABLE") && !environment.contains("KEYLOG"), "{environment}");
-        assert!(!environment.contains("METADATA") && environment.contains("AZURE_EXTENSION_DEV_SOURCES=\n"), "{environment}");
+        assert!(
+            !environment.contains("AZURE_CLI_DISABLE") && !environment.contains("KEYLOG"),
+            "{environment}"
+        );
+        assert!(
+            !environment.contains("METADATA")
+                && environment.contains("AZURE_EXTENSION_DEV_SOURCES=\n"),
+            "{environment}"
+        );
     }
 }
 
@@ -310,25 +531,54 @@ fn a_checkout_under_another_name_is_the_same_checkout() {
     let (checkout, alias) = (scene.path(CHECKOUT), scene.home.path("home/alias"));
     std::fs::create_dir(&alias).expect("our folder");
     let mut inner = helper(&scene.home, &scene.services);
-    inner.env("HTTPS_PROXY", scene.attacker.origin()).env("SSL_CERT_FILE", alias.join("ca.pem"));
+    inner
+        .env("HTTPS_PROXY", scene.attacker.origin())
+        .env("SSL_CERT_FILE", alias.join("ca.pem"));
     let mut command = std::process::Command::new("unshare");
-    command.args(["--mount", "sh", "-ec", "mount --bind \"$PWD\" \"$ALIAS\"; exec \"$0\" get"]).arg(inner.get_program());
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("ALIAS", &alias).current_dir(checkout);
+    command
+        .args([
+            "--mount",
+            "sh",
+            "-ec",
+            "mount --bind \"$PWD\" \"$ALIAS\"; exec \"$0\" get",
+        ])
+        .arg(inner.get_program());
+    command
+        .envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("ALIAS", &alias)
+        .current_dir(checkout);
     let answer = crate::support::run(command, REGISTRY, crate::support::LIMIT).fails();
-    assert!(answer.stderr.contains("folder that you work in") && !scene.is_robbed(), "{answer:#?}");
+    assert!(
+        answer.stderr.contains("folder that you work in") && !scene.is_robbed(),
+        "{answer:#?}"
+    );
 }
 
 #[test]
 fn a_path_in_a_hint_runs_nothing_when_the_hint_is_pasted() {
     let scene = Scene::new();
-    let file = scene.home.write("home/odd/$(touch pwned);it's/config.toml", "");
+    let file = scene
+        .home
+        .write("home/odd/$(touch pwned);it's/config.toml", "");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("our file");
     let path = file.to_str().expect("UTF-8");
-    let refused = scene.get(&one("", "ACRSCOPED_CONFIG", path, "work", "")).fails();
-    let hint = refused.stderr.lines().find_map(|line| line.strip_prefix("hint: ")).expect("a hint");
+    let refused = scene
+        .get(&one("", "ACRSCOPED_CONFIG", path, "work", ""))
+        .fails();
+    let hint = refused
+        .stderr
+        .lines()
+        .find_map(|line| line.strip_prefix("hint: "))
+        .expect("a hint");
     let mut shell = scene.home.command("sh");
     shell.args(["-ec", hint]);
     crate::support::run(shell, "", crate::support::LIMIT).succeeds();
     assert!(!scene.home.path("work/pwned").exists(), "{hint}");
-    scene.get(&one("", "ACRSCOPED_CONFIG", path, "work", "")).succeeds();
+    scene
+        .get(&one("", "ACRSCOPED_CONFIG", path, "work", ""))
+        .succeeds();
 }

@@ -27,10 +27,16 @@ type SetUp = (&'static str, fn(&Scene) -> Command);
 
 impl Scene {
     fn new() -> Self {
-        let scene = Self { home: Home::new(), services: Simulator::start(Settings::default()).expect("a simulator") };
+        let scene = Self {
+            home: Home::new(),
+            services: Simulator::start(Settings::default()).expect("a simulator"),
+        };
         // Others may pass, and the user may be another than the one who runs the tests.
         chmod(scene.home.root(), 0o755);
-        scene.home.write("ca.pem", std::fs::read(scene.services.ca_file()).expect("a certificate"));
+        scene.home.write(
+            "ca.pem",
+            std::fs::read(scene.services.ca_file()).expect("a certificate"),
+        );
         scene
     }
 
@@ -51,7 +57,10 @@ impl Scene {
 
     /// A copy of the certificates, with the folders that it needs.
     fn certificates(&self, name: &str) -> PathBuf {
-        self.home.write(name, std::fs::read(self.path("ca.pem")).expect("a certificate"))
+        self.home.write(
+            name,
+            std::fs::read(self.path("ca.pem")).expect("a certificate"),
+        )
     }
 
     /// A link, with the folders that it needs.
@@ -65,13 +74,20 @@ impl Scene {
     /// Everything belongs to this user and group.
     fn give(&self, owner: &str) {
         let mut command = Command::new("chown");
-        run_well(command.args(["--recursive", "--no-dereference", owner]).arg(self.home.root()));
+        run_well(
+            command
+                .args(["--recursive", "--no-dereference", owner])
+                .arg(self.home.root()),
+        );
     }
 }
 
 /// Runs a command of the system, which must succeed.
 fn run_well(command: &mut Command) {
-    assert!(command.status().expect("a program of the system").success(), "{command:?}");
+    assert!(
+        command.status().expect("a program of the system").success(),
+        "{command:?}"
+    );
 }
 
 fn chmod(path: &Path, mode: u32) {
@@ -81,8 +97,16 @@ fn chmod(path: &Path, mode: u32) {
 /// The command after a shell script, in mounts of its own. The script ends with what starts `"$0" "$@"`.
 fn within(inner: &Command, script: &str) -> Command {
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-ec", script]).arg(inner.get_program()).args(inner.get_args()).env_clear();
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+        .args(["--mount", "sh", "-ec", script])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env_clear();
+    command.envs(
+        inner
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     command.current_dir(inner.get_current_dir().expect("a folder"));
     command
 }
@@ -95,14 +119,20 @@ fn as_user(inner: &Command, groups: &str, script: &str) -> Command {
 
 /// Set-ups that need nothing of the system.
 const PLAIN: &[SetUp] = &[
-    ("the user's config file and the system's certificates in one file", |scene| {
-        scene.config(&format!("home/{CONFIG}"));
-        scene.command()
-    }),
+    (
+        "the user's config file and the system's certificates in one file",
+        |scene| {
+            scene.config(&format!("home/{CONFIG}"));
+            scene.command()
+        },
+    ),
     ("RHEL: a link to the extracted certificates", |scene| {
         scene.config(&format!("home/{CONFIG}"));
         scene.certificates("etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem");
-        let link = scene.link("etc/pki/tls/certs/ca-bundle.crt", "../../ca-trust/extracted/pem/tls-ca-bundle.pem");
+        let link = scene.link(
+            "etc/pki/tls/certs/ca-bundle.crt",
+            "../../ca-trust/extracted/pem/tls-ca-bundle.pem",
+        );
         let mut command = scene.command();
         command.env("SSL_CERT_FILE", link);
         command
@@ -117,23 +147,34 @@ const PLAIN: &[SetUp] = &[
     ("Arch: a folder of links and the bundle in it", |scene| {
         scene.config(&format!("home/{CONFIG}"));
         scene.certificates("etc/ca-certificates/extracted/tls-ca-bundle.pem");
-        let link = scene.link("etc/ssl/certs/ca-certificates.crt", "../../ca-certificates/extracted/tls-ca-bundle.pem");
+        let link = scene.link(
+            "etc/ssl/certs/ca-certificates.crt",
+            "../../ca-certificates/extracted/tls-ca-bundle.pem",
+        );
         let mut command = scene.command();
         command.env("SSL_CERT_FILE", link);
         command
     }),
-    ("Debian: SSL_CERT_DIR with links to other folders", |scene| {
-        scene.config(&format!("home/{CONFIG}"));
-        let original = scene.certificates("usr/share/ca-certificates/mozilla/one.crt");
-        scene.link("etc/ssl/certs/one.pem", original);
-        scene.link("etc/ssl/certs/0a1b2c3d.0", "one.pem");
-        let mut command = scene.command();
-        command.env_remove("SSL_CERT_FILE").env("SSL_CERT_DIR", scene.path("etc/ssl/certs"));
-        command
-    }),
+    (
+        "Debian: SSL_CERT_DIR with links to other folders",
+        |scene| {
+            scene.config(&format!("home/{CONFIG}"));
+            let original = scene.certificates("usr/share/ca-certificates/mozilla/one.crt");
+            scene.link("etc/ssl/certs/one.pem", original);
+            scene.link("etc/ssl/certs/0a1b2c3d.0", "one.pem");
+            let mut command = scene.command();
+            command
+                .env_remove("SSL_CERT_FILE")
+                .env("SSL_CERT_DIR", scene.path("etc/ssl/certs"));
+            command
+        },
+    ),
     ("stow: a linked folder of dotfiles", |scene| {
         scene.config("home/dotfiles/acr/.config/docker-credential-acrscoped/config.toml");
-        scene.link("home/.config/docker-credential-acrscoped", "../dotfiles/acr/.config/docker-credential-acrscoped");
+        scene.link(
+            "home/.config/docker-credential-acrscoped",
+            "../dotfiles/acr/.config/docker-credential-acrscoped",
+        );
         scene.command()
     }),
     ("a folder of dotfiles that is linked as a whole", |scene| {
@@ -158,18 +199,28 @@ const PLAIN: &[SetUp] = &[
         command.env("SSL_CERT_FILE", file);
         command
     }),
-    ("a file of the administrator by ACRSCOPED_CONFIG, and a company's certificates by ca_file", |scene| {
-        let certificates = scene.certificates("usr/local/share/ca-certificates/company.crt");
-        let text = format!("{TEXT}ca_file = '{}'\n", certificates.display());
-        let file = scene.home.write("etc/acrscoped.toml", text);
-        let mut command = scene.command();
-        command.env("ACRSCOPED_CONFIG", file).env_remove("SSL_CERT_FILE");
-        command
-    }),
+    (
+        "a file of the administrator by ACRSCOPED_CONFIG, and a company's certificates by ca_file",
+        |scene| {
+            let certificates = scene.certificates("usr/local/share/ca-certificates/company.crt");
+            let text = format!("{TEXT}ca_file = '{}'\n", certificates.display());
+            let file = scene.home.write("etc/acrscoped.toml", text);
+            let mut command = scene.command();
+            command
+                .env("ACRSCOPED_CONFIG", file)
+                .env_remove("SSL_CERT_FILE");
+            command
+        },
+    ),
     ("a company's certificates by ACRSCOPED_CA_FILE", |scene| {
         scene.config(&format!("home/{CONFIG}"));
         let mut command = scene.command();
-        command.env("ACRSCOPED_CA_FILE", scene.certificates("opt/company/ca.pem")).env_remove("SSL_CERT_FILE");
+        command
+            .env(
+                "ACRSCOPED_CA_FILE",
+                scene.certificates("opt/company/ca.pem"),
+            )
+            .env_remove("SSL_CERT_FILE");
         command
     }),
     ("another folder for settings by XDG_CONFIG_HOME", |scene| {
@@ -182,29 +233,51 @@ const PLAIN: &[SetUp] = &[
         scene.config(&format!("home/{CONFIG}"));
         let project = scene.path("mnt/c/Users/me/project");
         std::fs::create_dir_all(&project).expect("our folder");
-        project.ancestors().take(5).for_each(|folder| chmod(folder, 0o777));
+        project
+            .ancestors()
+            .take(5)
+            .for_each(|folder| chmod(folder, 0o777));
         let mut command = scene.command();
         command.current_dir(project);
         command
     }),
-    ("GitLab: a token file in a checkout where everybody can write", |scene| {
-        scene.config(&format!("home/{CONFIG}"));
-        let subject = scene.services.settings().apps[0].federated_credentials[0].subject.clone();
-        let token = scene.home.write("builds/group/project/token", scene.services.assertion(&subject));
-        let project = scene.path("builds/group/project");
-        project.ancestors().take(3).for_each(|folder| chmod(folder, 0o777));
-        chmod(&token, 0o666);
-        let mut command = scene.command();
-        command.env_remove("AZURE_CLIENT_SECRET").env("AZURE_TENANT_ID", TENANT).env("AZURE_CLIENT_ID", CLIENT);
-        command.env("AZURE_FEDERATED_TOKEN_FILE", token).current_dir(project);
-        command
-    }),
-    ("the root folder as the working directory, as systemd has it", |scene| {
-        scene.config(&format!("home/{CONFIG}"));
-        let mut command = scene.command();
-        command.current_dir("/");
-        command
-    }),
+    (
+        "GitLab: a token file in a checkout where everybody can write",
+        |scene| {
+            scene.config(&format!("home/{CONFIG}"));
+            let subject = scene.services.settings().apps[0].federated_credentials[0]
+                .subject
+                .clone();
+            let token = scene.home.write(
+                "builds/group/project/token",
+                scene.services.assertion(&subject),
+            );
+            let project = scene.path("builds/group/project");
+            project
+                .ancestors()
+                .take(3)
+                .for_each(|folder| chmod(folder, 0o777));
+            chmod(&token, 0o666);
+            let mut command = scene.command();
+            command
+                .env_remove("AZURE_CLIENT_SECRET")
+                .env("AZURE_TENANT_ID", TENANT)
+                .env("AZURE_CLIENT_ID", CLIENT);
+            command
+                .env("AZURE_FEDERATED_TOKEN_FILE", token)
+                .current_dir(project);
+            command
+        },
+    ),
+    (
+        "the root folder as the working directory, as systemd has it",
+        |scene| {
+            scene.config(&format!("home/{CONFIG}"));
+            let mut command = scene.command();
+            command.current_dir("/");
+            command
+        },
+    ),
 ];
 
 /// Set-ups with mounts and users of their own.
@@ -215,56 +288,100 @@ const WITH_ROOT: &[SetUp] = &[
         chmod(file.parent().expect("a folder"), 0o555);
         scene.link(&format!("home/{CONFIG}"), &file);
         scene.give(&format!("{UID}:{UID}"));
-        run_well(Command::new("chown").args(["--recursive", "0:30000"]).arg(scene.path("nix")));
+        run_well(
+            Command::new("chown")
+                .args(["--recursive", "0:30000"])
+                .arg(scene.path("nix")),
+        );
         chmod(&scene.path("nix/store"), 0o1775);
         as_user(&scene.command(), "54321", "")
     }),
-    ("home-manager: a chain of links through the store", |scene| {
-        let file = scene.config("nix/store/abc-home-manager-files/.config/docker-credential-acrscoped/config.toml");
-        scene.link("home/.local/state/home-manager/gcroots/current-home", scene.path("nix/store/abc-home-manager-files"));
-        let through = "home/.local/state/home-manager/gcroots/current-home/.config/docker-credential-acrscoped/config.toml";
-        scene.link(&format!("home/{CONFIG}"), scene.path(through));
-        scene.give(&format!("{UID}:{UID}"));
-        run_well(Command::new("chown").args(["--recursive", "0:0"]).arg(scene.path("nix")));
-        chmod(&file, 0o444);
-        as_user(&scene.command(), "54321", "")
-    }),
-    ("Kubernetes: a ConfigMap, where all could write if its mount were not read-only", |scene| {
-        scene.config("mounted/..2026_11_30/config.toml");
-        scene.link("mounted/..data", "..2026_11_30");
-        scene.link("mounted/config.toml", "..data/config.toml");
-        chmod(&scene.path("mounted"), 0o777);
-        scene.give(&format!("{UID}:{UID}"));
-        run_well(Command::new("chown").args(["--recursive", "--no-dereference", "0:0"]).arg(scene.path("mounted")));
-        let folder = scene.path("mounted").display().to_string();
-        let mut command = scene.command();
-        command.env("ACRSCOPED_CONFIG", scene.path("mounted/config.toml"));
-        as_user(&command, "54321", &format!("mount --bind {folder} {folder}; mount -o remount,bind,ro {folder}; "))
-    }),
-    ("Kubernetes: a Secret of a group of volumes (fsGroup)", |scene| {
-        let file = scene.config("mounted/..2026_11_30/config.toml");
-        scene.link("mounted/..data", "..2026_11_30");
-        scene.link("mounted/config.toml", "..data/config.toml");
-        scene.give(&format!("{UID}:{UID}"));
-        run_well(Command::new("chown").args(["--recursive", "--no-dereference", "0:54321"]).arg(scene.path("mounted")));
-        chmod(&file, 0o440);
-        chmod(&scene.path("mounted"), 0o3777);
-        let mut command = scene.command();
-        command.env("ACRSCOPED_CONFIG", scene.path("mounted/config.toml"));
-        as_user(&command, "54321", "")
-    }),
-    ("AKS: a projected token behind links in a folder where all can write", |scene| {
-        scene.config(&format!("home/{CONFIG}"));
-        let subject = scene.services.settings().apps[0].federated_credentials[0].subject.clone();
-        scene.home.write("tokens/..2026_11_30/azure-identity-token", scene.services.assertion(&subject));
-        scene.link("tokens/..data", "..2026_11_30");
-        let token = scene.link("tokens/azure-identity-token", "..data/azure-identity-token");
-        chmod(&scene.path("tokens"), 0o777);
-        scene.give(&format!("{UID}:{UID}"));
-        let mut command = scene.command();
-        command.env_remove("AZURE_CLIENT_SECRET").env("AZURE_FEDERATED_TOKEN_FILE", token);
-        as_user(&command, "54321", "")
-    }),
+    (
+        "home-manager: a chain of links through the store",
+        |scene| {
+            let file = scene.config(
+                "nix/store/abc-home-manager-files/.config/docker-credential-acrscoped/config.toml",
+            );
+            scene.link(
+                "home/.local/state/home-manager/gcroots/current-home",
+                scene.path("nix/store/abc-home-manager-files"),
+            );
+            let through = "home/.local/state/home-manager/gcroots/current-home/.config/docker-credential-acrscoped/config.toml";
+            scene.link(&format!("home/{CONFIG}"), scene.path(through));
+            scene.give(&format!("{UID}:{UID}"));
+            run_well(
+                Command::new("chown")
+                    .args(["--recursive", "0:0"])
+                    .arg(scene.path("nix")),
+            );
+            chmod(&file, 0o444);
+            as_user(&scene.command(), "54321", "")
+        },
+    ),
+    (
+        "Kubernetes: a ConfigMap, where all could write if its mount were not read-only",
+        |scene| {
+            scene.config("mounted/..2026_11_30/config.toml");
+            scene.link("mounted/..data", "..2026_11_30");
+            scene.link("mounted/config.toml", "..data/config.toml");
+            chmod(&scene.path("mounted"), 0o777);
+            scene.give(&format!("{UID}:{UID}"));
+            run_well(
+                Command::new("chown")
+                    .args(["--recursive", "--no-dereference", "0:0"])
+                    .arg(scene.path("mounted")),
+            );
+            let folder = scene.path("mounted").display().to_string();
+            let mut command = scene.command();
+            command.env("ACRSCOPED_CONFIG", scene.path("mounted/config.toml"));
+            as_user(
+                &command,
+                "54321",
+                &format!("mount --bind {folder} {folder}; mount -o remount,bind,ro {folder}; "),
+            )
+        },
+    ),
+    (
+        "Kubernetes: a Secret of a group of volumes (fsGroup)",
+        |scene| {
+            let file = scene.config("mounted/..2026_11_30/config.toml");
+            scene.link("mounted/..data", "..2026_11_30");
+            scene.link("mounted/config.toml", "..data/config.toml");
+            scene.give(&format!("{UID}:{UID}"));
+            run_well(
+                Command::new("chown")
+                    .args(["--recursive", "--no-dereference", "0:54321"])
+                    .arg(scene.path("mounted")),
+            );
+            chmod(&file, 0o440);
+            chmod(&scene.path("mounted"), 0o3777);
+            let mut command = scene.command();
+            command.env("ACRSCOPED_CONFIG", scene.path("mounted/config.toml"));
+            as_user(&command, "54321", "")
+        },
+    ),
+    (
+        "AKS: a projected token behind links in a folder where all can write",
+        |scene| {
+            scene.config(&format!("home/{CONFIG}"));
+            let subject = scene.services.settings().apps[0].federated_credentials[0]
+                .subject
+                .clone();
+            scene.home.write(
+                "tokens/..2026_11_30/azure-identity-token",
+                scene.services.assertion(&subject),
+            );
+            scene.link("tokens/..data", "..2026_11_30");
+            let token = scene.link("tokens/azure-identity-token", "..data/azure-identity-token");
+            chmod(&scene.path("tokens"), 0o777);
+            scene.give(&format!("{UID}:{UID}"));
+            let mut command = scene.command();
+            command
+                .env_remove("AZURE_CLIENT_SECRET")
+                .env("AZURE_FEDERATED_TOKEN_FILE", token);
+            as_user(&command, "54321", "")
+        },
+    ),
     ("OpenShift: a user by chance in the group root", |scene| {
         let file = scene.config("etc/acrscoped.toml");
         scene.give("0:0");
@@ -277,15 +394,22 @@ const WITH_ROOT: &[SetUp] = &[
     ("systemd: no HOME and no folder of a user", |scene| {
         let file = scene.config("etc/acrscoped.toml");
         let mut command = scene.command();
-        command.env("ACRSCOPED_CONFIG", file).env_remove("HOME").env_remove("XDG_RUNTIME_DIR").current_dir("/");
+        command
+            .env("ACRSCOPED_CONFIG", file)
+            .env_remove("HOME")
+            .env_remove("XDG_RUNTIME_DIR")
+            .current_dir("/");
         as_user(&command, "54321", "")
     }),
-    ("rootless Podman: a user namespace that does not show root", |scene| {
-        scene.config(&format!("home/{CONFIG}"));
-        scene.give(&format!("{UID}:{UID}"));
-        let start = "exec setpriv --reuid 54321 --regid 54321 --clear-groups unshare --user --map-root-user \"$0\" \"$@\"";
-        within(&scene.command(), start)
-    }),
+    (
+        "rootless Podman: a user namespace that does not show root",
+        |scene| {
+            scene.config(&format!("home/{CONFIG}"));
+            scene.give(&format!("{UID}:{UID}"));
+            let start = "exec setpriv --reuid 54321 --regid 54321 --clear-groups unshare --user --map-root-user \"$0\" \"$@\"";
+            within(&scene.command(), start)
+        },
+    ),
     ("the user's home as the working directory", |scene| {
         scene.config(&format!("home/{CONFIG}"));
         let mut command = scene.command();
@@ -293,16 +417,19 @@ const WITH_ROOT: &[SetUp] = &[
         scene.give(&format!("{UID}:{UID}"));
         as_user(&command, "54321", &known_user(scene))
     }),
-    ("sudo -u: a working directory that the user could not enter", |scene| {
-        scene.config(&format!("home/{CONFIG}"));
-        scene.give(&format!("{UID}:{UID}"));
-        let closed = scene.path("closed");
-        std::fs::create_dir_all(closed.join("work")).expect("our folder");
-        chmod(&closed, 0o700);
-        let mut command = scene.command();
-        command.current_dir(closed.join("work"));
-        as_user(&command, "54321", "")
-    }),
+    (
+        "sudo -u: a working directory that the user could not enter",
+        |scene| {
+            scene.config(&format!("home/{CONFIG}"));
+            scene.give(&format!("{UID}:{UID}"));
+            let closed = scene.path("closed");
+            std::fs::create_dir_all(closed.join("work")).expect("our folder");
+            chmod(&closed, 0o700);
+            let mut command = scene.command();
+            command.current_dir(closed.join("work"));
+            as_user(&command, "54321", "")
+        },
+    ),
     ("the user's dotfiles as the working directory", |scene| {
         scene.config("home/dotfiles/config.toml");
         scene.link(&format!("home/{CONFIG}"), "../../dotfiles/config.toml");
@@ -315,8 +442,13 @@ const WITH_ROOT: &[SetUp] = &[
 
 /// A script that has the system know the user with their home.
 fn known_user(scene: &Scene) -> String {
-    let line = format!("someone:x:{UID}:{UID}::{}:/bin/sh\n", scene.path("home").display());
-    let file = scene.home.write("passwd", format!("root:x:0:0:root:/root:/bin/sh\n{line}"));
+    let line = format!(
+        "someone:x:{UID}:{UID}::{}:/bin/sh\n",
+        scene.path("home").display()
+    );
+    let file = scene
+        .home
+        .write("passwd", format!("root:x:0:0:root:/root:/bin/sh\n{line}"));
     format!("mount --bind {} /etc/passwd; ", file.display())
 }
 
@@ -324,7 +456,11 @@ fn known_user(scene: &Scene) -> String {
 fn works(name: &str, answer: &Answer) -> Result<(), String> {
     let is_read = answer.status.success() && answer.json()["Username"] == SHOWS;
     let is_quiet = !answer.stderr.contains("ignores");
-    if is_read && is_quiet { Ok(()) } else { Err(format!("{name}: {answer:#?}\n")) }
+    if is_read && is_quiet {
+        Ok(())
+    } else {
+        Err(format!("{name}: {answer:#?}\n"))
+    }
 }
 
 #[track_caller]
@@ -356,11 +492,17 @@ fn what_people_have_with_mounts_and_other_users_keeps_working() {
 #[ignore = "needs root: run tests/run"]
 fn a_container_job_of_github_signs_in_as_root_in_the_home_of_another() {
     let scene = Scene::new();
-    run_well(Command::new("chown").args(["--recursive", "1001:1001"]).arg(scene.path("home")));
+    run_well(
+        Command::new("chown")
+            .args(["--recursive", "1001:1001"])
+            .arg(scene.path("home")),
+    );
     let mut command = scene.command();
     command.env_remove("XDG_RUNTIME_DIR");
     run(command, REGISTRY, LIMIT).succeeds();
-    let entries = std::fs::read_dir(scene.path("home")).expect("our folder").count();
+    let entries = std::fs::read_dir(scene.path("home"))
+        .expect("our folder")
+        .count();
     assert_eq!(entries, 0, "something was made in the home of another user");
 }
 
@@ -375,5 +517,10 @@ fn a_config_file_of_an_unknown_owner_is_refused_in_a_user_namespace() {
     command.env("ACRSCOPED_CONFIG", &file);
     let start = "exec setpriv --reuid 54321 --regid 54321 --clear-groups unshare --user --map-root-user \"$0\" \"$@\"";
     let answer = run(within(&command, start), REGISTRY, LIMIT).fails();
-    assert!(answer.stdout.contains("rootless Podman and Buildah cannot tell root's files from others'"), "{answer:#?}");
+    assert!(
+        answer
+            .stdout
+            .contains("rootless Podman and Buildah cannot tell root's files from others'"),
+        "{answer:#?}"
+    );
 }

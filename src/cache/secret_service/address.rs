@@ -15,10 +15,15 @@ pub(super) struct Address {
 /// The sockets to try, in order. Addresses of other kinds are passed over: a bus is neither started nor sought on a network.
 pub(super) fn addresses(bus: &SessionBus) -> Vec<Address> {
     match bus {
-        SessionBus::Addresses(list) => list.as_bytes().split(|byte| *byte == b';').filter_map(parse).collect(),
-        SessionBus::Socket(path) if is_ours(path) => {
-            SocketAddrUnix::new(path).map(|socket| Address { socket, guid: None }).into_iter().collect()
-        }
+        SessionBus::Addresses(list) => list
+            .as_bytes()
+            .split(|byte| *byte == b';')
+            .filter_map(parse)
+            .collect(),
+        SessionBus::Socket(path) if is_ours(path) => SocketAddrUnix::new(path)
+            .map(|socket| Address { socket, guid: None })
+            .into_iter()
+            .collect(),
         SessionBus::Nowhere | SessionBus::Socket(_) => vec![],
     }
 }
@@ -59,7 +64,9 @@ fn unescape(value: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn digit(byte: Option<&u8>) -> Option<u8> {
-    char::from(*byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    char::from(*byte?)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -76,7 +83,10 @@ mod tests {
             _ => panic!("a socket without a name"),
         };
         let found = addresses(&SessionBus::Addresses(list.into()));
-        found.iter().map(|address| (name(&address.socket), address.guid.as_deref().map(text))).collect()
+        found
+            .iter()
+            .map(|address| (name(&address.socket), address.guid.as_deref().map(text)))
+            .collect()
     }
 
     #[test]
@@ -87,8 +97,14 @@ mod tests {
             ("unix:abstract=/tmp/dbus-a", found("@/tmp/dbus-a")),
             ("unix:path=/a%20b%2Fc%3b", found("/a b/c;")),
             ("unix:path=/a,runtime=no", found("/a")),
-            ("unix:guid=12ab,path=/a", vec![("/a".into(), Some("12ab".into()))]),
-            ("unix:abstract=a,guid=1;tcp:host=h,port=1;unix:path=/b", vec![("@a".into(), Some("1".into())), ("/b".into(), None)]),
+            (
+                "unix:guid=12ab,path=/a",
+                vec![("/a".into(), Some("12ab".into()))],
+            ),
+            (
+                "unix:abstract=a,guid=1;tcp:host=h,port=1;unix:path=/b",
+                vec![("@a".into(), Some("1".into())), ("/b".into(), None)],
+            ),
             (";;unix:path=/a;", found("/a")),
             ("", vec![]),
             ("autolaunch:", vec![]),
@@ -102,7 +118,10 @@ mod tests {
             ("unix:path=/a%zz", vec![]),
             ("unix:path=/a%00b", vec![]),
             ("unixexec:path=/bin/sh", vec![]),
-            ("tcp:host=127.0.0.1,port=1;nonce-tcp:host=127.0.0.1,port=1;launchd:env=X", vec![]),
+            (
+                "tcp:host=127.0.0.1,port=1;nonce-tcp:host=127.0.0.1,port=1;launchd:env=X",
+                vec![],
+            ),
         ] {
             assert_eq!(read(list), expected, "{list}");
         }

@@ -50,7 +50,11 @@ impl Connection {
             match connect(address, deadline) {
                 Ok(stream) => return Self::greet(stream, address.guid.clone(), deadline),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(unanswered()),
-                Err(error) => problem = Error::NotSupportedByStore(format!("the session bus cannot be reached: {error}")),
+                Err(error) => {
+                    problem = Error::NotSupportedByStore(format!(
+                        "the session bus cannot be reached: {error}"
+                    ));
+                }
             }
         }
         Err(problem)
@@ -59,7 +63,8 @@ impl Connection {
     /// Begins another question, which takes no longer than until `deadline`. Answers that nobody has asked for since are dropped.
     pub(super) fn give_until(&mut self, deadline: Instant) {
         (self.deadline, self.left) = (deadline, MOST);
-        self.awaited.retain(|pending| self.greeting == Some(*pending));
+        self.awaited
+            .retain(|pending| self.greeting == Some(*pending));
         self.arrived.clear();
     }
 
@@ -67,7 +72,18 @@ impl Connection {
         let (unread, awaited, arrived) = Default::default();
         let mut unsent = Bytes::default();
         unsent.extend(SIGN_IN);
-        let mut this = Self { stream, guid, deadline, greeting: None, serial: 0, unsent, unread, left: MOST, awaited, arrived };
+        let mut this = Self {
+            stream,
+            guid,
+            deadline,
+            greeting: None,
+            serial: 0,
+            unsent,
+            unread,
+            left: MOST,
+            awaited,
+            arrived,
+        };
         let hello = Call {
             destination: "org.freedesktop.DBus",
             path: "/org/freedesktop/DBus",
@@ -96,7 +112,9 @@ impl Connection {
             self.sign_in()?;
             let reply = self.receive(greeting)?;
             if let Some(error) = reply.error {
-                return Err(Error::NotSupportedByStore(format!("the session bus refuses us: {error}")));
+                return Err(Error::NotSupportedByStore(format!(
+                    "the session bus refuses us: {error}"
+                )));
             }
         }
         self.receive(pending)
@@ -109,12 +127,14 @@ impl Connection {
             line = self.line()?;
         }
         let Some(guid) = line.strip_prefix(b"OK ") else {
-            return Err(Error::NotSupportedByStore("the session bus refuses us".into()));
+            return Err(Error::NotSupportedByStore(
+                "the session bus refuses us".into(),
+            ));
         };
         match &self.guid {
-            Some(expected) if expected != guid => {
-                Err(Error::NotSupportedByStore("another bus has taken the place of the session bus".into()))
-            }
+            Some(expected) if expected != guid => Err(Error::NotSupportedByStore(
+                "another bus has taken the place of the session bus".into(),
+            )),
             _ => Ok(()),
         }
     }
@@ -122,7 +142,11 @@ impl Connection {
     fn line(&mut self) -> Result<Vec<u8>> {
         loop {
             let unread = self.unread.as_slice();
-            if let Some(end) = unread.windows(2).take(LONGEST_LINE).position(|pair| pair == b"\r\n") {
+            if let Some(end) = unread
+                .windows(2)
+                .take(LONGEST_LINE)
+                .position(|pair| pair == b"\r\n")
+            {
                 let line = self.unread.take(end + 2);
                 return Ok(line.as_slice()[..end].to_vec());
             }
@@ -141,7 +165,10 @@ impl Connection {
             let message = Message::parse(self.message()?).ok_or_else(garbled)?;
             // Signals are not for us, and an answer that nobody waits for is none.
             if let Message::Reply(reply) = message
-                && let Some(place) = self.awaited.iter().position(|awaited| awaited.0 == reply.to)
+                && let Some(place) = self
+                    .awaited
+                    .iter()
+                    .position(|awaited| awaited.0 == reply.to)
             {
                 self.awaited.swap_remove(place);
                 self.arrived.push(reply);
@@ -165,7 +192,9 @@ impl Connection {
         let all = std::mem::take(&mut self.unsent);
         let mut rest = all.as_slice();
         while !rest.is_empty() {
-            self.stream.set_write_timeout(Some(self.patience()?)).map_err(broken)?;
+            self.stream
+                .set_write_timeout(Some(self.patience()?))
+                .map_err(broken)?;
             match self.stream.write(rest) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
                 result => rest = &rest[result.map_err(broken)?..],
@@ -175,12 +204,18 @@ impl Connection {
     }
 
     fn read(&mut self) -> Result<()> {
-        self.stream.set_read_timeout(Some(self.patience()?)).map_err(broken)?;
+        self.stream
+            .set_read_timeout(Some(self.patience()?))
+            .map_err(broken)?;
         match self.unread.read(&self.stream) {
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             result => match result.map_err(broken)? {
                 0 => Err(broken(ErrorKind::UnexpectedEof.into())),
-                count => self.left.checked_sub(count).map(|left| self.left = left).ok_or_else(garbled),
+                count => self
+                    .left
+                    .checked_sub(count)
+                    .map(|left| self.left = left)
+                    .ok_or_else(garbled),
             },
         }
     }
@@ -198,7 +233,12 @@ fn patience(deadline: Instant) -> Option<Duration> {
 
 /// Connects. Also this can take long: a bus that is stopped does not accept, and has room for so many only (unix(7), connect(2)).
 fn connect(address: &Address, deadline: Instant) -> io::Result<UnixStream> {
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
     let left = patience(deadline).ok_or(ErrorKind::WouldBlock)?;
     set_socket_timeout(&socket, Timeout::Send, Some(left))?;
     rustix::net::connect(&socket, &address.socket)?;
@@ -206,7 +246,10 @@ fn connect(address: &Address, deadline: Instant) -> io::Result<UnixStream> {
     // the kernel tells along for one that is never zero, which it is for a process of another namespace.)
     let peer = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::PeerCredentials)?;
     if peer.uid() != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::new(ErrorKind::PermissionDenied, "the session bus is another user's"));
+        return Err(io::Error::new(
+            ErrorKind::PermissionDenied,
+            "the session bus is another user's",
+        ));
     }
     Ok(socket.into())
 }

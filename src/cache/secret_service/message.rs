@@ -37,8 +37,12 @@ impl Call<'_> {
     /// The message.
     pub(super) fn encode(self, serial: u32) -> Result<Bytes> {
         let body = self.body.finish();
-        let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= LONGEST);
-        let length = length.ok_or_else(|| Error::TooLong("secret".into(), u32::try_from(LONGEST).unwrap_or(u32::MAX)))?;
+        let length = u32::try_from(body.len())
+            .ok()
+            .filter(|_| body.len() <= LONGEST);
+        let length = length.ok_or_else(|| {
+            Error::TooLong("secret".into(), u32::try_from(LONGEST).unwrap_or(u32::MAX))
+        })?;
         let mut message = Writer::default();
         for byte in [b'l', METHOD_CALL, 0, 1] {
             message.byte(byte);
@@ -77,7 +81,10 @@ pub(super) fn length(prefix: &[u8]) -> Option<usize> {
     let mut reader = reader(prefix)?;
     let (_kind, _flags, version) = (reader.byte()?, reader.byte()?, reader.byte()?);
     let (body, _serial, fields) = (reader.u32()?, reader.u32()?, reader.u32()?);
-    let header = usize::try_from(fields).ok()?.checked_add(PREFIX)?.checked_next_multiple_of(8)?;
+    let header = usize::try_from(fields)
+        .ok()?
+        .checked_add(PREFIX)?
+        .checked_next_multiple_of(8)?;
     let length = header.checked_add(usize::try_from(body).ok()?)?;
     (version == 1 && length <= LONGEST).then_some(length)
 }
@@ -118,8 +125,13 @@ impl Message {
     pub(super) fn parse(message: Bytes) -> Option<Self> {
         let mut reader = reader(message.as_slice())?;
         let kind = reader.byte()?;
-        let (_flags, _version, _length, _serial) = (reader.byte()?, reader.byte()?, reader.u32()?, reader.u32()?);
-        let Fields { signature, to, error } = Fields::read(&mut reader)?;
+        let (_flags, _version, _length, _serial) =
+            (reader.byte()?, reader.byte()?, reader.u32()?, reader.u32()?);
+        let Fields {
+            signature,
+            to,
+            error,
+        } = Fields::read(&mut reader)?;
         reader.align(8)?;
         let body = reader.position();
         if !matches!((kind, &error), (METHOD_RETURN, _) | (ERROR, Some(_))) {
@@ -127,7 +139,15 @@ impl Message {
         }
         let error = error.filter(|_| kind == ERROR).map(str::to_owned);
         let signature = signature.to_owned();
-        Some(to.map_or(Self::Other, |to| Self::Reply(Reply { message, body, signature, to, error })))
+        Some(to.map_or(Self::Other, |to| {
+            Self::Reply(Reply {
+                message,
+                body,
+                signature,
+                to,
+                error,
+            })
+        }))
     }
 }
 
@@ -144,7 +164,10 @@ impl Reply {
         let body = self.message.as_slice().get(self.body..).unwrap_or_default();
         let big_endian = self.message.as_slice().first() == Some(&b'B');
         let is_text = self.error.is_some() && self.signature.starts_with('s');
-        is_text.then(|| Reader::new(body, big_endian).string()).flatten().unwrap_or_default()
+        is_text
+            .then(|| Reader::new(body, big_endian).string())
+            .flatten()
+            .unwrap_or_default()
     }
 }
 
@@ -220,7 +243,9 @@ mod tests {
 
     fn reply(message: &[u8]) -> Reply {
         assert_eq!(length(&message[..PREFIX]), Some(message.len()));
-        let Some(Message::Reply(reply)) = parse(message) else { panic!("no reply") };
+        let Some(Message::Reply(reply)) = parse(message) else {
+            panic!("no reply")
+        };
         reply
     }
 
@@ -247,7 +272,14 @@ mod tests {
     fn a_call_that_is_too_long_is_not_made() {
         let mut body = Writer::default();
         body.bytes(&vec![0; LONGEST]);
-        let call = Call { destination: "a.b", path: "/", interface: "a.b", member: "c", signature: "ay", body };
+        let call = Call {
+            destination: "a.b",
+            path: "/",
+            interface: "a.b",
+            member: "c",
+            signature: "ay",
+            body,
+        };
         assert!(matches!(call.encode(1), Err(Error::TooLong(..))));
     }
 
@@ -257,7 +289,10 @@ mod tests {
         assert_eq!((found.to, found.error.as_deref()), (3, None));
         let mut body = found.body("aoao").unwrap();
         let mut paths = || body.array(4, |body| body.path());
-        assert_eq!(paths().unwrap(), ["/org/freedesktop/secrets/collection/login/1"]);
+        assert_eq!(
+            paths().unwrap(),
+            ["/org/freedesktop/secrets/collection/login/1"]
+        );
         assert_eq!((paths().unwrap().len(), paths()), (0, None));
         let secret = reply(SECRET);
         let mut body = secret.body("(oayays)").unwrap();
@@ -270,7 +305,10 @@ mod tests {
     #[test]
     fn an_error_is_no_answer_but_has_a_name_and_a_text() {
         let refused = reply(REFUSED);
-        assert_eq!((refused.to, refused.error.as_deref(), refused.text()), (2, Some("area.Locked"), "canary!"));
+        assert_eq!(
+            (refused.to, refused.error.as_deref(), refused.text()),
+            (2, Some("area.Locked"), "canary!")
+        );
         assert!(refused.body("s").is_none());
         assert_eq!(reply(FOUND).text(), "");
     }
@@ -281,7 +319,10 @@ mod tests {
         const SIGNAL: u8 = 4;
         const INVENTED: u8 = 9;
         for kind in [CALL, SIGNAL, INVENTED] {
-            assert!(matches!(parse(&changed(FOUND, 1, kind)), Some(Message::Other)), "{kind}");
+            assert!(
+                matches!(parse(&changed(FOUND, 1, kind)), Some(Message::Other)),
+                "{kind}"
+            );
         }
         assert!(matches!(parse(HELLO), Some(Message::Other)));
     }

@@ -52,14 +52,22 @@ struct Line {
 
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("Line")
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
     }
 }
 
 impl Store {
     /// A store on this bus that keeps its caller waiting for [`PATIENCE`], or for as long as the caller has.
     pub(super) fn new(bus: SessionBus, patience: Duration) -> Self {
-        Self { bus, line: Arc::new(Mutex::new(Line { patience: patience.min(PATIENCE), service: None })) }
+        Self {
+            bus,
+            line: Arc::new(Mutex::new(Line {
+                patience: patience.min(PATIENCE),
+                service: None,
+            })),
+        }
     }
 
     /// Puts a question to the service for as long as patience is left. The connection of an earlier question may be dead by now; then
@@ -84,10 +92,17 @@ impl Store {
 }
 
 /// The answer, and the connection if it can be used again.
-fn put<T>(mut service: Service, deadline: Instant, question: impl Fn(&mut Service) -> Result<T>) -> (Option<Service>, Result<T>) {
+fn put<T>(
+    mut service: Service,
+    deadline: Instant,
+    question: impl Fn(&mut Service) -> Result<T>,
+) -> (Option<Service>, Result<T>) {
     service.give_until(deadline);
     let result = question(&mut service);
-    (matches!(result, Ok(_) | Err(Error::NoEntry)).then_some(service), result)
+    (
+        matches!(result, Ok(_) | Err(Error::NoEntry)).then_some(service),
+        result,
+    )
 }
 
 impl CredentialStoreApi for Store {
@@ -106,7 +121,10 @@ impl CredentialStoreApi for Store {
     fn search(&self, spec: &HashMap<&str, &str>) -> Result<Vec<Entry>> {
         let name = spec.get("service").copied().unwrap_or(SERVICE);
         let users = self.ask(|service| users(service, name))?;
-        Ok(users.iter().map(|user| ServiceItem::entry(self, name, user)).collect())
+        Ok(users
+            .iter()
+            .map(|user| ServiceItem::entry(self, name, user))
+            .collect())
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -132,9 +150,13 @@ fn users(service: &mut Service, name: &str) -> Result<Vec<String>> {
     let asked = service.ask_collection()?;
     let found = service.find(&[(APPLICATION, name)])?;
     let collection = service.collection(asked)?;
-    let locked = collection.map(|collection| service.ask_locked(&collection)).transpose()?;
+    let locked = collection
+        .map(|collection| service.ask_locked(&collection))
+        .transpose()?;
     let items = found.unlocked.iter().chain(&found.locked);
-    let attributes: Vec<_> = items.map(|item| service.ask_attributes(item)).collect::<Result<_>>()?;
+    let attributes: Vec<_> = items
+        .map(|item| service.ask_attributes(item))
+        .collect::<Result<_>>()?;
     // What lies in a locked collection need not be found at all.
     locked.map_or(Ok(()), |locked| service.unlocked(locked))?;
     let mut users = Vec::new();
@@ -158,7 +180,11 @@ struct ServiceItem {
 
 impl ServiceItem {
     fn entry(store: &Store, service: &str, user: &str) -> Entry {
-        Entry::new_with_credential(Arc::new(Self { store: store.clone(), service: service.to_owned(), user: user.to_owned() }))
+        Entry::new_with_credential(Arc::new(Self {
+            store: store.clone(),
+            service: service.to_owned(),
+            user: user.to_owned(),
+        }))
     }
 
     fn attributes(&self) -> [(&str, &str); 2] {
@@ -194,7 +220,11 @@ impl CredentialApi for ServiceItem {
             let collection = service.collection(asked)?.ok_or_else(nowhere)?;
             let locked = service.ask_locked(&collection)?;
             service.unlocked(locked)?;
-            let item = NewItem { label: &self.label(), attributes: &self.attributes(), secret };
+            let item = NewItem {
+                label: &self.label(),
+                attributes: &self.attributes(),
+                secret,
+            };
             service.create(&session, &collection, &item)
         })
     }

@@ -85,11 +85,16 @@ impl Service {
         let pending = self.call(ROOT, SERVICE, "SearchItems", "a{ss}", body)?;
         let found = self.answer(pending, "aoao", |body| {
             let mut paths = || body.array(4, |body| body.path().map(str::to_owned));
-            Some(Found { unlocked: paths()?, locked: paths()? })
+            Some(Found {
+                unlocked: paths()?,
+                locked: paths()?,
+            })
         });
         let found = found.map_err(unsupported)?;
         if found.unlocked.len() + found.locked.len() > MOST_ITEMS {
-            return Err(Error::PlatformFailure("the Secret Service finds more items than can be ours".into()));
+            return Err(Error::PlatformFailure(
+                "the Secret Service finds more items than can be ours".into(),
+            ));
         }
         Ok(found)
     }
@@ -107,8 +112,10 @@ impl Service {
 
     /// Deletes items.
     pub(super) fn delete(&mut self, items: &[String]) -> Result<()> {
-        let asked: Vec<_> =
-            items.iter().map(|item| self.call(item, ITEM, "Delete", "", Writer::default())).collect::<Result<_>>()?;
+        let asked: Vec<_> = items
+            .iter()
+            .map(|item| self.call(item, ITEM, "Delete", "", Writer::default()))
+            .collect::<Result<_>>()?;
         for pending in asked {
             let prompt = self.answer(pending, "o", |body| body.path().map(str::to_owned))?;
             unprompted(&prompt)?;
@@ -130,7 +137,9 @@ impl Service {
     pub(super) fn collection(&mut self, asked: [Pending; 2]) -> Result<Option<String>> {
         for pending in asked {
             let reply = self.0.answer(pending)?;
-            let path = reply.body("o").and_then(|mut body| body.path().map(str::to_owned));
+            let path = reply
+                .body("o")
+                .and_then(|mut body| body.path().map(str::to_owned));
             if let Some(path) = path.filter(|path| path != NONE) {
                 return Ok(Some(path));
             }
@@ -143,7 +152,11 @@ impl Service {
         let [default, session] = asked;
         let default = self.0.answer(default)?;
         let session = self.0.answer(session)?;
-        let path = |reply: &Reply| reply.body("o").and_then(|mut body| body.path().map(str::to_owned));
+        let path = |reply: &Reply| {
+            reply
+                .body("o")
+                .and_then(|mut body| body.path().map(str::to_owned))
+        };
         let default = path(&default).filter(|path| path != NONE);
         Ok(default.is_none() || default == path(&session))
     }
@@ -167,13 +180,21 @@ impl Service {
     /// One attribute of an item, empty if it has none of that name.
     pub(super) fn attribute(&mut self, asked: Pending, name: &str) -> Result<String> {
         self.property(asked, "a{ss}", |value| {
-            let found = value.strings()?.into_iter().find(|(found, _)| *found == name);
+            let found = value
+                .strings()?
+                .into_iter()
+                .find(|(found, _)| *found == name);
             Some(found.map_or_else(String::new, |(_, value)| value.to_owned()))
         })
     }
 
     /// Makes an item, in place of one with the same attributes.
-    pub(super) fn create(&mut self, session: &str, collection: &str, item: &NewItem<'_>) -> Result<()> {
+    pub(super) fn create(
+        &mut self,
+        session: &str,
+        collection: &str,
+        item: &NewItem<'_>,
+    ) -> Result<()> {
         let mut body = Writer::default();
         body.array(8, |properties| {
             properties.align(8);
@@ -207,32 +228,69 @@ impl Service {
         self.call(path, PROPERTIES, "Get", "ss", body)
     }
 
-    fn property<T>(&mut self, asked: Pending, signature: &str, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Result<T> {
-        self.answer(asked, "v", |body| (body.signature()? == signature).then(|| read(body))?)
+    fn property<T>(
+        &mut self,
+        asked: Pending,
+        signature: &str,
+        read: impl FnOnce(&mut Reader<'_>) -> Option<T>,
+    ) -> Result<T> {
+        self.answer(asked, "v", |body| {
+            (body.signature()? == signature).then(|| read(body))?
+        })
     }
 
-    fn call(&mut self, path: &str, interface: &str, member: &str, signature: &str, body: Writer) -> Result<Pending> {
-        self.0.call(Call { destination: DESTINATION, path, interface, member, signature, body })
+    fn call(
+        &mut self,
+        path: &str,
+        interface: &str,
+        member: &str,
+        signature: &str,
+        body: Writer,
+    ) -> Result<Pending> {
+        self.0.call(Call {
+            destination: DESTINATION,
+            path,
+            interface,
+            member,
+            signature,
+            body,
+        })
     }
 
-    fn answer<T>(&mut self, pending: Pending, signature: &str, read: impl FnOnce(&mut Reader<'_>) -> Option<T>) -> Result<T> {
+    fn answer<T>(
+        &mut self,
+        pending: Pending,
+        signature: &str,
+        read: impl FnOnce(&mut Reader<'_>) -> Option<T>,
+    ) -> Result<T> {
         let reply = self.0.answer(pending)?;
         if let Some(name) = &reply.error {
             return Err(failure(name, &reply));
         }
-        reply.body(signature).and_then(|mut body| read(&mut body)).ok_or_else(garbled)
+        reply
+            .body(signature)
+            .and_then(|mut body| read(&mut body))
+            .ok_or_else(garbled)
     }
 }
 
 /// What is done only after a prompt is not done.
 fn unprompted(prompt: &str) -> Result<()> {
-    if prompt == NONE { Ok(()) } else { Err(Error::NoStorageAccess("the Secret Service wants to ask its user".into())) }
+    if prompt == NONE {
+        Ok(())
+    } else {
+        Err(Error::NoStorageAccess(
+            "the Secret Service wants to ask its user".into(),
+        ))
+    }
 }
 
 /// What has no such method at the service's own path is no Secret Service.
 fn unsupported(error: Error) -> Error {
     match error {
-        Error::NoEntry => Error::NotSupportedByStore("there is no Secret Service at its path".into()),
+        Error::NoEntry => {
+            Error::NotSupportedByStore("there is no Secret Service at its path".into())
+        }
         other => other,
     }
 }
@@ -244,15 +302,19 @@ pub(super) fn locked() -> Error {
 /// An error in the terms of keyring-core. The names are those of the Secret Service specification, "Errors", and of libdbus,
 /// `dbus-protocol.h`; an object that is gone has none of the methods that it had (`GDBus`).
 fn failure(name: &str, reply: &Reply) -> Error {
-    let text: String = format!("{name}: {}", reply.text()).chars().take(300).collect();
+    let text: String = format!("{name}: {}", reply.text())
+        .chars()
+        .take(300)
+        .collect();
     let (domain, word) = name.rsplit_once('.').unwrap_or(("", name));
     match (domain, word) {
         ("org.freedesktop.Secret.Error", "IsLocked") => locked(),
         ("org.freedesktop.Secret.Error", "NoSuchObject")
-        | ("org.freedesktop.DBus.Error", "UnknownObject" | "UnknownInterface" | "UnknownMethod") => Error::NoEntry,
-        ("org.freedesktop.DBus.Error", "ServiceUnknown" | "NameHasNoOwner") | ("org.freedesktop.DBus.Error.Spawn", _) => {
-            Error::NotSupportedByStore(text)
+        | ("org.freedesktop.DBus.Error", "UnknownObject" | "UnknownInterface" | "UnknownMethod") => {
+            Error::NoEntry
         }
+        ("org.freedesktop.DBus.Error", "ServiceUnknown" | "NameHasNoOwner")
+        | ("org.freedesktop.DBus.Error.Spawn", _) => Error::NotSupportedByStore(text),
         ("org.freedesktop.DBus.Error", "NoReply" | "Timeout" | "TimedOut" | "AccessDenied") => {
             Error::NoStorageAccess(text.into())
         }

@@ -26,7 +26,10 @@ struct Bus {
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        assert!(!self.panicked.load(Ordering::Relaxed) || thread::panicking(), "an assertion of the bus did not hold");
+        assert!(
+            !self.panicked.load(Ordering::Relaxed) || thread::panicking(),
+            "an assertion of the bus did not hold"
+        );
     }
 }
 
@@ -56,14 +59,19 @@ impl Bus {
     }
 
     fn entry(&self, patience: Duration) -> Entry {
-        self.store(patience).build("program", "host identity", None).unwrap()
+        self.store(patience)
+            .build("program", "host identity", None)
+            .unwrap()
     }
 }
 
 /// Reads until the client has said this; whether it has.
 fn hear(mut client: &UnixStream, word: &str) -> bool {
     let mut heard = Vec::new();
-    while !heard.windows(word.len()).any(|part| part == word.as_bytes()) {
+    while !heard
+        .windows(word.len())
+        .any(|part| part == word.as_bytes())
+    {
         let mut more = [0; 4096];
         match client.read(&mut more) {
             Ok(count) if count > 0 => heard.extend_from_slice(&more[..count]),
@@ -79,7 +87,13 @@ fn say(mut client: &UnixStream, bytes: &[u8]) {
 }
 
 /// A message of this kind, in answer to the call of that number, with the name of an error or none.
-fn message(kind: u8, to: u8, error: Option<&str>, signature: &str, body: impl FnOnce(&mut Writer)) -> Vec<u8> {
+fn message(
+    kind: u8,
+    to: u8,
+    error: Option<&str>,
+    signature: &str,
+    body: impl FnOnce(&mut Writer),
+) -> Vec<u8> {
     let mut arguments = Writer::default();
     body(&mut arguments);
     let arguments = arguments.finish();
@@ -90,7 +104,11 @@ fn message(kind: u8, to: u8, error: Option<&str>, signature: &str, body: impl Fn
     message.u32(arguments.len().try_into().unwrap());
     message.u32(7);
     message.array(8, |fields| {
-        let field = |fields: &mut Writer, code, kind| (fields.align(8), fields.byte(code), fields.signature(kind)).0;
+        let field = |fields: &mut Writer, code, kind| {
+            fields.align(8);
+            fields.byte(code);
+            fields.signature(kind);
+        };
         field(fields, 5, "u");
         fields.u32(to.into());
         field(fields, 8, "g");
@@ -143,7 +161,11 @@ fn secret(to: u8, secret: &[u8]) -> Vec<u8> {
 }
 
 fn paths(to: u8, paths: &[&str]) -> Vec<u8> {
-    returned(to, &"o".repeat(paths.len()), |body| paths.iter().for_each(|path| body.string(path)))
+    returned(to, &"o".repeat(paths.len()), |body| {
+        for path in paths {
+            body.string(path);
+        }
+    })
 }
 
 /// The kind of an error.
@@ -162,35 +184,88 @@ fn kind<T>(result: Result<T>) -> &'static str {
 fn a_bus_that_does_not_do_its_part_is_an_error_of_its_kind() {
     let buses: [(&str, &str, Serve); 14] = [
         ("closes at once", "broken", drop),
-        ("rejects us", "no store", |client| say(&client, b"REJECTED EXTERNAL\r\n")),
-        ("rejects the greeting", "no store", |client| say(&client, &[SIGNED_IN, &refused(1, "a.LimitsExceeded")].concat())),
-        ("is no bus", "no store", |client| say(&client, b"HTTP/1.1 400 Bad Request\r\n\r\n")),
-        ("speaks without end before the sign-in", "broken", |client| say(&client, &vec![b'x'; 1 << 16])),
-        ("closes after the sign-in", "broken", |client| say(&client, SIGNED_IN)),
-        ("sends no messages", "broken", |client| say(&client, &[SIGNED_IN, &[b'x'; 64]].concat())),
+        ("rejects us", "no store", |client| {
+            say(&client, b"REJECTED EXTERNAL\r\n");
+        }),
+        ("rejects the greeting", "no store", |client| {
+            say(
+                &client,
+                &[SIGNED_IN, &refused(1, "a.LimitsExceeded")].concat(),
+            );
+        }),
+        ("is no bus", "no store", |client| {
+            say(&client, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }),
+        (
+            "speaks without end before the sign-in",
+            "broken",
+            |client| say(&client, &vec![b'x'; 1 << 16]),
+        ),
+        ("closes after the sign-in", "broken", |client| {
+            say(&client, SIGNED_IN);
+        }),
+        ("sends no messages", "broken", |client| {
+            say(&client, &[SIGNED_IN, &[b'x'; 64]].concat());
+        }),
         ("sends a message above 1 MiB", "broken", |client| {
-            say(&client, &[SIGNED_IN, b"l\x02\x01\x01\0\0\x10\0\x01\0\0\0\0\0\0\0"].concat());
+            say(
+                &client,
+                &[SIGNED_IN, b"l\x02\x01\x01\0\0\x10\0\x01\0\0\0\0\0\0\0"].concat(),
+            );
             assert!(!hear(&client, "never"));
         }),
-        ("sends a malformed message", "broken", |client| say(&client, &[greeted(), vec![b'l', 2, 1, 1], vec![0; 12]].concat())),
-        ("sends messages without end", "broken", |client| {
-            say(&client, &[greeted(), found(99, &[&"/a".repeat(60_000)], &[]).repeat(80)].concat());
+        ("sends a malformed message", "broken", |client| {
+            say(
+                &client,
+                &[greeted(), vec![b'l', 2, 1, 1], vec![0; 12]].concat(),
+            );
         }),
-        ("answers with other types", "broken", |client| say(&client, &[greeted(), session(2), paths(3, &["/"])].concat())),
-        ("names no path", "broken", |client| say(&client, &[greeted(), session(2), found(3, &["/a/../b"], &[])].concat())),
+        ("sends messages without end", "broken", |client| {
+            say(
+                &client,
+                &[
+                    greeted(),
+                    found(99, &[&"/a".repeat(60_000)], &[]).repeat(80),
+                ]
+                .concat(),
+            );
+        }),
+        ("answers with other types", "broken", |client| {
+            say(&client, &[greeted(), session(2), paths(3, &["/"])].concat());
+        }),
+        ("names no path", "broken", |client| {
+            say(
+                &client,
+                &[greeted(), session(2), found(3, &["/a/../b"], &[])].concat(),
+            );
+        }),
         ("finds more than there can be", "broken", |client| {
-            say(&client, &[greeted(), session(2), found(3, &["/a"; 1001], &[])].concat());
+            say(
+                &client,
+                &[greeted(), session(2), found(3, &["/a"; 1001], &[])].concat(),
+            );
         }),
         ("answers other calls", "no access", |client| {
-            say(&client, &[greeted(), session(7), found(8, &["/a"], &[])].concat());
+            say(
+                &client,
+                &[greeted(), session(7), found(8, &["/a"], &[])].concat(),
+            );
             assert!(!hear(&client, "never"));
         }),
     ];
     for (what, expected, serve) in buses {
         let bus = Bus::start(serve);
         // Those that fall silent are waited for; the others end it by themselves, on a slow machine a little later.
-        let patience = if expected == "no access" { SHORT * 4 } else { PATIENCE };
-        assert_eq!(kind(bus.entry(patience).get_secret()), expected, "a bus that {what}");
+        let patience = if expected == "no access" {
+            SHORT * 4
+        } else {
+            PATIENCE
+        };
+        assert_eq!(
+            kind(bus.entry(patience).get_secret()),
+            expected,
+            "a bus that {what}"
+        );
     }
 }
 
@@ -214,7 +289,11 @@ fn all_questions_together_wait_no_longer_than_the_patience() {
         let started = Instant::now();
         for _ in 0..5 {
             let entry = store.build("program", "host identity", None).unwrap();
-            for answer in [kind(entry.get_secret()), kind(entry.set_secret(b"s")), kind(store.search(&HashMap::new()))] {
+            for answer in [
+                kind(entry.get_secret()),
+                kind(entry.set_secret(b"s")),
+                kind(store.search(&HashMap::new())),
+            ] {
                 assert!(["no access", "broken"].contains(&answer), "{answer}");
             }
         }
@@ -226,7 +305,10 @@ fn all_questions_together_wait_no_longer_than_the_patience() {
 fn a_connection_serves_every_question_until_it_is_dead() {
     let bus = Bus::start(|client| {
         // Session and search, then the same again; after that the service is gone.
-        say(&client, &[greeted(), session(2), found(3, &[], &[])].concat());
+        say(
+            &client,
+            &[greeted(), session(2), found(3, &[], &[])].concat(),
+        );
         if hear(&client, "SearchItems") {
             say(&client, &[session(4), found(5, &[], &[])].concat());
             hear(&client, "SearchItems");
@@ -252,7 +334,11 @@ fn a_bus_that_does_not_accept_is_not_waited_for_longer() {
     let started = Instant::now();
     let store = Store::new(SessionBus::Socket(folder.path().join("bus")), SHORT);
     assert_eq!(kind(store.search(&HashMap::new())), "no access");
-    assert!((SHORT..SHORT * 4).contains(&started.elapsed()), "{:?}", started.elapsed());
+    assert!(
+        (SHORT..SHORT * 4).contains(&started.elapsed()),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[test]
@@ -268,33 +354,71 @@ fn where_no_bus_is_there_is_no_store() {
         address("autolaunch:"),
         address("unix:abstract=docker-credential-acrscoped/missing;unix:path=/missing"),
     ] {
-        assert_eq!(kind(Store::new(bus.clone(), PATIENCE).search(&HashMap::new())), "no store", "{bus:?}");
+        assert_eq!(
+            kind(Store::new(bus.clone(), PATIENCE).search(&HashMap::new())),
+            "no store",
+            "{bus:?}"
+        );
     }
 }
 
 #[test]
 fn the_first_bus_that_is_there_is_asked() {
     let bus = Bus::start(|client| {
-        say(&client, &[greeted(), session(2), found(3, &["/a"], &[]), secret(4, b"s")].concat());
+        say(
+            &client,
+            &[
+                greeted(),
+                session(2),
+                found(3, &["/a"], &[]),
+                secret(4, b"s"),
+            ]
+            .concat(),
+        );
         assert!(!hear(&client, "never"));
     });
-    let list = format!("tcp:host=a,port=1;unix:path=/missing;unix:path={}", bus.path().display());
+    let list = format!(
+        "tcp:host=a,port=1;unix:path=/missing;unix:path={}",
+        bus.path().display()
+    );
     let store = Store::new(SessionBus::Addresses(list.into()), PATIENCE);
-    assert_eq!(store.build("program", "host identity", None).unwrap().get_secret().unwrap(), b"s");
+    assert_eq!(
+        store
+            .build("program", "host identity", None)
+            .unwrap()
+            .get_secret()
+            .unwrap(),
+        b"s"
+    );
 }
 
 #[test]
 fn a_bus_that_has_taken_the_place_of_another_learns_no_secret() {
     static SENT: AtomicBool = AtomicBool::new(false);
     let bus = Bus::start(|client| {
-        say(&client, &[greeted(), session(2), paths(3, &["/c"]), paths(4, &["/"])].concat());
+        say(
+            &client,
+            &[greeted(), session(2), paths(3, &["/c"]), paths(4, &["/"])].concat(),
+        );
         SENT.fetch_or(hear(&client, "canary"), Ordering::Relaxed);
     });
-    let with_guid = |guid| SessionBus::Addresses(format!("unix:path={},guid={guid}", bus.path().display()).into());
-    let entry = |guid| Store::new(with_guid(guid), SHORT).build("program", "host identity", None).unwrap();
-    assert_eq!(kind(entry("0000456789abcdef0123456789abcdef").set_secret(b"canary")), "no store");
+    let with_guid = |guid| {
+        SessionBus::Addresses(format!("unix:path={},guid={guid}", bus.path().display()).into())
+    };
+    let entry = |guid| {
+        Store::new(with_guid(guid), SHORT)
+            .build("program", "host identity", None)
+            .unwrap()
+    };
+    assert_eq!(
+        kind(entry("0000456789abcdef0123456789abcdef").set_secret(b"canary")),
+        "no store"
+    );
     // The same bus under its own number: the next question is put, and not answered.
-    assert_eq!(kind(entry("0123456789abcdef0123456789abcdef").set_secret(b"other")), "no access");
+    assert_eq!(
+        kind(entry("0123456789abcdef0123456789abcdef").set_secret(b"other")),
+        "no access"
+    );
     assert!(!SENT.load(Ordering::Relaxed));
 }
 
@@ -302,14 +426,24 @@ fn a_bus_that_has_taken_the_place_of_another_learns_no_secret() {
 fn answers_may_come_in_any_order_and_in_pieces_among_other_messages() {
     let bus = Bus::start(|client| {
         let signal = message(4, 3, None, "s", |body| body.string("noise"));
-        let answers = [greeted(), found(3, &["/a", "/b"], &["/c"]), signal, secret(99, b"other"), session(2)].concat();
+        let answers = [
+            greeted(),
+            found(3, &["/a", "/b"], &["/c"]),
+            signal,
+            secret(99, b"other"),
+            session(2),
+        ]
+        .concat();
         for byte in answers {
             say(&client, &[byte]);
         }
         assert!(hear(&client, "GetSecret"));
         say(&client, &secret(4, &vec![0xff; 100_000]));
     });
-    assert_eq!(bus.entry(PATIENCE).get_secret().unwrap(), vec![0xff; 100_000]);
+    assert_eq!(
+        bus.entry(PATIENCE).get_secret().unwrap(),
+        vec![0xff; 100_000]
+    );
 }
 
 #[test]
@@ -318,28 +452,62 @@ fn an_error_of_the_service_is_one_of_ours() {
         move |client| say(client, &[greeted(), refused(2, name)].concat())
     }
     for (expected, serve) in [
-        ("no store", (|client| answer_with("org.freedesktop.DBus.Error.ServiceUnknown")(&client)) as Serve),
-        ("no store", |client| answer_with("org.freedesktop.DBus.Error.Spawn.ExecFailed")(&client)),
-        ("no store", |client| answer_with("org.freedesktop.DBus.Error.UnknownMethod")(&client)),
-        ("no access", |client| answer_with("org.freedesktop.DBus.Error.NoReply")(&client)),
-        ("no access", |client| answer_with("org.freedesktop.Secret.Error.IsLocked")(&client)),
-        ("broken", |client| answer_with("org.freedesktop.DBus.Error.Failed")(&client)),
+        (
+            "no store",
+            (|client| answer_with("org.freedesktop.DBus.Error.ServiceUnknown")(&client)) as Serve,
+        ),
+        ("no store", |client| {
+            answer_with("org.freedesktop.DBus.Error.Spawn.ExecFailed")(&client);
+        }),
+        ("no store", |client| {
+            answer_with("org.freedesktop.DBus.Error.UnknownMethod")(&client);
+        }),
+        ("no access", |client| {
+            answer_with("org.freedesktop.DBus.Error.NoReply")(&client);
+        }),
+        ("no access", |client| {
+            answer_with("org.freedesktop.Secret.Error.IsLocked")(&client);
+        }),
+        ("broken", |client| {
+            answer_with("org.freedesktop.DBus.Error.Failed")(&client);
+        }),
         ("broken", |client| answer_with("")(&client)),
     ] {
         let bus = Bus::start(serve);
-        assert_eq!(kind(bus.store(PATIENCE).build("p", "u", None).unwrap().delete_credential()), expected);
+        assert_eq!(
+            kind(
+                bus.store(PATIENCE)
+                    .build("p", "u", None)
+                    .unwrap()
+                    .delete_credential()
+            ),
+            expected
+        );
     }
 }
 
 #[test]
 fn a_locked_item_is_no_access_and_a_missing_one_no_entry() {
-    let locked = Bus::start(|client| say(&client, &[greeted(), session(2), found(3, &[], &["/a"])].concat()));
+    let locked = Bus::start(|client| {
+        say(
+            &client,
+            &[greeted(), session(2), found(3, &[], &["/a"])].concat(),
+        );
+    });
     assert_eq!(kind(locked.entry(PATIENCE).get_secret()), "no access");
-    let missing = Bus::start(|client| say(&client, &[greeted(), session(2), found(3, &[], &[])].concat()));
+    let missing = Bus::start(|client| {
+        say(
+            &client,
+            &[greeted(), session(2), found(3, &[], &[])].concat(),
+        );
+    });
     assert_eq!(kind(missing.entry(PATIENCE).get_secret()), "no entry");
     let gone = Bus::start(|client| {
         let gone = refused(4, "org.freedesktop.Secret.Error.NoSuchObject");
-        say(&client, &[greeted(), session(2), found(3, &["/a"], &[]), gone].concat());
+        say(
+            &client,
+            &[greeted(), session(2), found(3, &["/a"], &[]), gone].concat(),
+        );
         assert!(!hear(&client, "never"));
     });
     assert_eq!(kind(gone.entry(PATIENCE).get_secret()), "no entry");
@@ -352,31 +520,59 @@ fn nothing_is_written_or_deleted_where_the_user_would_be_asked() {
             body.signature("b");
             body.u32(0);
         });
-        say(&client, &[greeted(), session(2), paths(3, &["/"]), paths(4, &["/c"]), unlocked].concat());
+        say(
+            &client,
+            &[
+                greeted(),
+                session(2),
+                paths(3, &["/"]),
+                paths(4, &["/c"]),
+                unlocked,
+            ]
+            .concat(),
+        );
         assert!(hear(&client, "CreateItem"));
         say(&client, &paths(6, &["/", "/prompt"]));
         assert!(!hear(&client, "Prompt"));
     });
     assert_eq!(kind(writing.entry(PATIENCE).set_secret(b"s")), "no access");
     let deleting = Bus::start(|client| {
-        say(&client, &[greeted(), found(2, &["/a"], &[]), paths(3, &["/prompt"])].concat());
+        say(
+            &client,
+            &[greeted(), found(2, &["/a"], &[]), paths(3, &["/prompt"])].concat(),
+        );
         assert!(!hear(&client, "never"));
     });
-    assert_eq!(kind(deleting.entry(PATIENCE).delete_credential()), "no access");
+    assert_eq!(
+        kind(deleting.entry(PATIENCE).delete_credential()),
+        "no access"
+    );
 }
 
 #[test]
 fn where_no_service_is_or_no_collection_nothing_is_written() {
     let without_service = Bus::start(|client| {
         let unknown = |to| refused(to, "org.freedesktop.DBus.Error.ServiceUnknown");
-        say(&client, &[greeted(), unknown(2), unknown(3), unknown(4)].concat());
+        say(
+            &client,
+            &[greeted(), unknown(2), unknown(3), unknown(4)].concat(),
+        );
     });
-    assert_eq!(kind(without_service.entry(PATIENCE).set_secret(b"s")), "no store");
+    assert_eq!(
+        kind(without_service.entry(PATIENCE).set_secret(b"s")),
+        "no store"
+    );
     let without_collection = Bus::start(|client| {
         let unknown = refused(4, "org.freedesktop.DBus.Error.InvalidArgs");
-        say(&client, &[greeted(), session(2), paths(3, &["/"]), unknown].concat());
+        say(
+            &client,
+            &[greeted(), session(2), paths(3, &["/"]), unknown].concat(),
+        );
     });
-    assert_eq!(kind(without_collection.entry(PATIENCE).set_secret(b"s")), "no access");
+    assert_eq!(
+        kind(without_collection.entry(PATIENCE).set_secret(b"s")),
+        "no access"
+    );
 }
 
 #[test]
@@ -392,31 +588,76 @@ fn every_item_of_an_entry_is_deleted() {
 #[test]
 fn an_item_is_labelled_with_what_it_holds() {
     let store = Store::new(SessionBus::Nowhere, PATIENCE);
-    let label = |user: &str| ServiceItem { store: store.clone(), service: String::new(), user: user.into() }.label();
-    assert_eq!(label("contoso.azurecr.io 12ab"), "ACR refresh token for contoso.azurecr.io");
+    let label = |user: &str| {
+        ServiceItem {
+            store: store.clone(),
+            service: String::new(),
+            user: user.into(),
+        }
+        .label()
+    };
+    assert_eq!(
+        label("contoso.azurecr.io 12ab"),
+        "ACR refresh token for contoso.azurecr.io"
+    );
     assert_eq!(label("entra 12ab"), "Entra access token");
 }
 
 #[test]
 fn what_goes_into_the_collection_of_the_session_ends_with_it() {
     let buses: [(&str, CredentialPersistence, Serve); 5] = [
-        ("a default collection", CredentialPersistence::UntilDelete, |client| {
-            say(&client, &[greeted(), paths(2, &["/login"]), paths(3, &["/session"])].concat());
-        }),
+        (
+            "a default collection",
+            CredentialPersistence::UntilDelete,
+            |client| {
+                say(
+                    &client,
+                    &[greeted(), paths(2, &["/login"]), paths(3, &["/session"])].concat(),
+                );
+            },
+        ),
         ("none", CredentialPersistence::UntilLogout, |client| {
-            say(&client, &[greeted(), paths(2, &["/"]), paths(3, &["/session"])].concat());
+            say(
+                &client,
+                &[greeted(), paths(2, &["/"]), paths(3, &["/session"])].concat(),
+            );
         }),
-        ("that of the session as the default one", CredentialPersistence::UntilLogout, |client| {
-            say(&client, &[greeted(), paths(2, &["/session"]), paths(3, &["/session"])].concat());
+        (
+            "that of the session as the default one",
+            CredentialPersistence::UntilLogout,
+            |client| {
+                say(
+                    &client,
+                    &[greeted(), paths(2, &["/session"]), paths(3, &["/session"])].concat(),
+                );
+            },
+        ),
+        (
+            "a default collection, and no word for that of the session",
+            CredentialPersistence::UntilDelete,
+            |client| {
+                say(
+                    &client,
+                    &[
+                        greeted(),
+                        paths(2, &["/login"]),
+                        refused(3, "org.freedesktop.DBus.Error.InvalidArgs"),
+                    ]
+                    .concat(),
+                );
+            },
+        ),
+        ("no answer", CredentialPersistence::Unspecified, |client| {
+            say(&client, SIGNED_IN);
         }),
-        ("a default collection, and no word for that of the session", CredentialPersistence::UntilDelete, |client| {
-            say(&client, &[greeted(), paths(2, &["/login"]), refused(3, "org.freedesktop.DBus.Error.InvalidArgs")].concat());
-        }),
-        ("no answer", CredentialPersistence::Unspecified, |client| say(&client, SIGNED_IN)),
     ];
     for (what, expected, serve) in buses {
         let bus = Bus::start(serve);
         let found = bus.store(PATIENCE).persistence();
-        assert_eq!(std::mem::discriminant(&found), std::mem::discriminant(&expected), "a service with {what}");
+        assert_eq!(
+            std::mem::discriminant(&found),
+            std::mem::discriminant(&expected),
+            "a service with {what}"
+        );
     }
 }

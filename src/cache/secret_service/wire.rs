@@ -32,7 +32,8 @@ impl Bytes {
         self.reserve(CHUNK);
         self.0.resize(before + CHUNK, 0);
         let result = stream.read(&mut self.0[before..]);
-        self.0.truncate(before + result.as_ref().map_or(0, |count| (*count).min(CHUNK)));
+        self.0
+            .truncate(before + result.as_ref().map_or(0, |count| (*count).min(CHUNK)));
         result
     }
 
@@ -143,7 +144,11 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Of bytes that begin where a message or its body begins.
     pub(super) fn new(bytes: &'a [u8], big_endian: bool) -> Self {
-        Self { bytes, at: 0, big_endian }
+        Self {
+            bytes,
+            at: 0,
+            big_endian,
+        }
     }
 
     /// How many bytes were read.
@@ -163,7 +168,11 @@ impl<'a> Reader<'a> {
     pub(super) fn u32(&mut self) -> Option<u32> {
         self.align(4)?;
         let bytes = self.raw(4)?.try_into().ok()?;
-        Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
+        Some(if self.big_endian {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        })
     }
 
     pub(super) fn boolean(&mut self) -> Option<bool> {
@@ -196,9 +205,16 @@ impl<'a> Reader<'a> {
     }
 
     /// An array whose elements, of this alignment, `element` reads.
-    pub(super) fn array<T>(&mut self, alignment: usize, mut element: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+    pub(super) fn array<T>(
+        &mut self,
+        alignment: usize,
+        mut element: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
         let end = self.end_of_array(alignment)?;
-        let mut inner = Self { bytes: self.bytes.get(..end)?, ..self.clone() };
+        let mut inner = Self {
+            bytes: self.bytes.get(..end)?,
+            ..self.clone()
+        };
         let mut elements = Vec::new();
         while inner.at < end {
             let before = inner.at;
@@ -241,7 +257,9 @@ impl<'a> Reader<'a> {
     fn end_of_array(&mut self, alignment: usize) -> Option<usize> {
         let length = usize::try_from(self.u32()?).ok()?;
         self.align(alignment)?;
-        self.at.checked_add(length).filter(|end| *end <= self.bytes.len())
+        self.at
+            .checked_add(length)
+            .filter(|end| *end <= self.bytes.len())
     }
 
     fn text(&mut self, length: u32) -> Option<&'a str> {
@@ -271,8 +289,16 @@ fn alignment(kind: u8) -> Option<usize> {
 
 /// "Valid Object Paths" of the specification.
 fn is_path(text: &str) -> bool {
-    let is_element = |element: &str| !element.is_empty() && element.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    text == "/" || text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_element))
+    let is_element = |element: &str| {
+        !element.is_empty()
+            && element
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    text == "/"
+        || text
+            .strip_prefix('/')
+            .is_some_and(|rest| rest.split('/').all(is_element))
 }
 
 #[cfg(test)]
@@ -290,14 +316,22 @@ mod tests {
     fn values_are_written_as_the_specification_shows() {
         type Fill = fn(&mut Writer);
         let tests: [(&[u8], Fill); 7] = [
-            (b"\x03\0\0\0foo\0\x01\0\0\0+\0", |w| (w.string("foo"), w.string("+")).1),
+            (b"\x03\0\0\0foo\0\x01\0\0\0+\0", |w| {
+                w.string("foo");
+                w.string("+");
+            }),
             (b"\x05a{ss}\0", |w| w.signature("a{ss}")),
             (b"\x07\0\0\0\x01\0\0\0", |w| (w.byte(7), w.u32(1)).1),
             (b"\x02\0\0\0\xff\0", |w| w.bytes(b"\xff\0")),
             (b"\0\0\0\0\0\0\0\0", |w| w.strings(&[])),
-            (b"\x0e\0\0\0\0\0\0\0\x01\0\0\0a\0\0\0\x01\0\0\0b\0", |w| w.strings(&[("a", "b")])),
+            (b"\x0e\0\0\0\0\0\0\0\x01\0\0\0a\0\0\0\x01\0\0\0b\0", |w| {
+                w.strings(&[("a", "b")]);
+            }),
             // "Marshaling", of an array of one INT64 that follows a byte: neither the padding counts as its length.
-            (b"\x01\0\0\0\x02\0\0\0\x08\x09", |w| (w.byte(1), w.array(1, |w| (w.byte(8), w.byte(9)).1)).1),
+            (b"\x01\0\0\0\x02\0\0\0\x08\x09", |w| {
+                w.byte(1);
+                w.array(1, |w| (w.byte(8), w.byte(9)).1);
+            }),
         ];
         for (bytes, fill) in tests {
             assert_eq!(written(fill), bytes);
@@ -313,15 +347,33 @@ mod tests {
 
     #[test]
     fn what_breaks_the_rules_is_not_read() {
-        for text in
-            [&b"\x02\0\0\0a\0\0"[..], b"\x01\0\0\0ab", b"\x01\0\0\0\xff\0", b"\xff\xff\xff\xffa\0", b"\x01\0\0\0a", b"\x01\0"]
-        {
+        for text in [
+            &b"\x02\0\0\0a\0\0"[..],
+            b"\x01\0\0\0ab",
+            b"\x01\0\0\0\xff\0",
+            b"\xff\xff\xff\xffa\0",
+            b"\x01\0\0\0a",
+            b"\x01\0",
+        ] {
             assert_eq!(Reader::new(text, false).string(), None, "{text:?}");
         }
-        for array in [&b"\x01\0\0\0"[..], b"\xff\xff\xff\xff", b"\x03\0\0\0\0\0\0", b"\x05\0\0\0\0\0\0\0\0"] {
-            assert_eq!(Reader::new(array, false).array(4, |reader| reader.u32()), None, "{array:?}");
+        for array in [
+            &b"\x01\0\0\0"[..],
+            b"\xff\xff\xff\xff",
+            b"\x03\0\0\0\0\0\0",
+            b"\x05\0\0\0\0\0\0\0\0",
+        ] {
+            assert_eq!(
+                Reader::new(array, false).array(4, |reader| reader.u32()),
+                None,
+                "{array:?}"
+            );
         }
-        assert_eq!(Reader::new(b"\x01\0\0\0\0", false).array(1, |_| Some(())), None, "an element of no size ends nowhere");
+        assert_eq!(
+            Reader::new(b"\x01\0\0\0\0", false).array(1, |_| Some(())),
+            None,
+            "an element of no size ends nowhere"
+        );
         assert_eq!(Reader::new(b"\x02\0\0\0", false).boolean(), None);
     }
 
@@ -340,7 +392,11 @@ mod tests {
             ("/a\n", false),
         ] {
             let bytes = written(|writer| writer.string(path));
-            assert_eq!(Reader::new(&bytes, false).path().is_some(), is_valid, "{path:?}");
+            assert_eq!(
+                Reader::new(&bytes, false).path().is_some(),
+                is_valid,
+                "{path:?}"
+            );
         }
     }
 
@@ -358,10 +414,18 @@ mod tests {
             ("a(ss)", b"\x01\0\0\0\0\0\0\0\xff"),
         ] {
             let mut reader = Reader::new(bytes, false);
-            assert_eq!((reader.skip(signature), reader.position()), (Some(()), bytes.len()), "{signature}");
+            assert_eq!(
+                (reader.skip(signature), reader.position()),
+                (Some(()), bytes.len()),
+                "{signature}"
+            );
         }
         for signature in ["", "a", "v", "(ss)", "ss", "m", "az", "é"] {
-            assert_eq!(Reader::new(&[0; 64], false).skip(signature), None, "{signature}");
+            assert_eq!(
+                Reader::new(&[0; 64], false).skip(signature),
+                None,
+                "{signature}"
+            );
         }
     }
 

@@ -41,29 +41,49 @@ impl Found {
             Ok(real) => real,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
-                    return Err(unusable("is a symbolic link to a file that does not exist".into()));
+                    return Err(unusable(
+                        "is a symbolic link to a file that does not exist".into(),
+                    ));
                 }
-                return Ok(Self { path: path.to_owned(), real: would_be(path), text: None });
+                return Ok(Self {
+                    path: path.to_owned(),
+                    real: would_be(path),
+                    text: None,
+                });
             }
             Err(error) => return Err(unusable(format!("cannot be found: {error}"))),
         };
-        let metadata = fs::metadata(&real).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+        let metadata =
+            fs::metadata(&real).map_err(|error| unusable(format!("cannot be read: {error}")))?;
         if metadata.is_dir() {
             return Err(unusable("is a folder, where a file was expected".into()));
         }
         #[cfg(unix)]
         own(&metadata).map_err(unusable)?;
         if let Some((folder, owner)) = foreign_folder(path) {
-            return Err(unusable(format!("is behind {}, which {}", folder.display(), foreign(owner))));
+            return Err(unusable(format!(
+                "is behind {}, which {}",
+                folder.display(),
+                foreign(owner)
+            )));
         }
-        let bytes = read_small(&real, LIMIT).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+        let bytes = read_small(&real, LIMIT)
+            .map_err(|error| unusable(format!("cannot be read: {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| unusable("is not UTF-8".into()))?;
-        Ok(Self { path: path.to_owned(), real, text: Some(text) })
+        Ok(Self {
+            path: path.to_owned(),
+            real,
+            text: Some(text),
+        })
     }
 
     /// The folders that must be made for it, the outermost first.
     pub(super) fn missing_folders(&self) -> Vec<PathBuf> {
-        let missing = self.real.ancestors().skip(1).take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let missing = self
+            .real
+            .ancestors()
+            .skip(1)
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let mut folders: Vec<PathBuf> = missing.map(Path::to_owned).collect();
         folders.reverse();
         folders
@@ -93,7 +113,11 @@ impl Found {
     }
 
     /// Makes it hold `after`; without that it goes, with these folders. What is so already is not touched.
-    pub(super) fn become_text(&self, after: Option<&str>, folders: &[PathBuf]) -> Result<(), Error> {
+    pub(super) fn become_text(
+        &self,
+        after: Option<&str>,
+        folders: &[PathBuf],
+    ) -> Result<(), Error> {
         match after {
             _ if after == self.text.as_deref() => Ok(()),
             Some(text) => self.write(text),
@@ -113,7 +137,9 @@ impl Found {
 
     /// Removes the file, and those of the folders that are empty then.
     pub(super) fn remove(&self, folders: &[PathBuf]) -> Result<(), Error> {
-        self.unchanged().and_then(|()| fs::remove_file(&self.real)).map_err(|error| self.unwritable(&error))?;
+        self.unchanged()
+            .and_then(|()| fs::remove_file(&self.real))
+            .map_err(|error| self.unwritable(&error))?;
         for folder in folders.iter().rev() {
             // Somebody else's files may lie in it by now.
             drop(fs::remove_dir(folder));
@@ -129,14 +155,19 @@ impl Found {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         for number in 0..100 {
-            let path = self.real.with_file_name(format!(".{name}.{}-{number}", std::process::id()));
+            let path = self
+                .real
+                .with_file_name(format!(".{name}.{}-{number}", std::process::id()));
             match options.open(&path) {
                 // Left behind by one of this number that was ended.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
                 opened => return opened.map(|file| (path, file)),
             }
         }
-        Err(io::Error::new(io::ErrorKind::AlreadyExists, "too many files are left beside it"))
+        Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "too many files are left beside it",
+        ))
     }
 
     fn fill(&self, path: &Path, mut file: File, text: &str) -> io::Result<()> {
@@ -175,7 +206,10 @@ impl Found {
     }
 
     fn unwritable(&self, error: &io::Error) -> Error {
-        unusable(&self.path, format!("cannot be written: {error}; nothing in it was changed"))
+        unusable(
+            &self.path,
+            format!("cannot be written: {error}; nothing in it was changed"),
+        )
     }
 }
 
@@ -190,7 +224,10 @@ fn make_folders(folders: &[PathBuf]) -> io::Result<()> {
 
 /// Where a file that does not exist will lie, behind the symbolic links of its folders.
 fn would_be(path: &Path) -> PathBuf {
-    let known = path.ancestors().skip(1).find_map(|folder| Some((folder, real_path(folder).ok()?)));
+    let known = path
+        .ancestors()
+        .skip(1)
+        .find_map(|folder| Some((folder, real_path(folder).ok()?)));
     match known.and_then(|(folder, real)| Some(real.join(path.strip_prefix(folder).ok()?))) {
         Some(real) => real,
         None => path.to_owned(),
@@ -207,7 +244,9 @@ fn own(metadata: &fs::Metadata) -> Result<(), String> {
     }
     // `sudo docker login` leaves such files; others are made by what manages a whole home, such as Nix.
     Err(if owner == 0 {
-        format!("belongs to root: unless something else manages it, `sudo chown {user}` gives it to you")
+        format!(
+            "belongs to root: unless something else manages it, `sudo chown {user}` gives it to you"
+        )
     } else {
         foreign(owner)
     })
@@ -216,7 +255,10 @@ fn own(metadata: &fs::Metadata) -> Result<(), String> {
 /// Whose it is, and what to do about it.
 fn foreign(owner: u32) -> String {
     #[cfg(unix)]
-    let runs = format!(", and this program runs as {}", rustix::process::geteuid().as_raw());
+    let runs = format!(
+        ", and this program runs as {}",
+        rustix::process::geteuid().as_raw()
+    );
     #[cfg(not(unix))]
     let runs = "";
     format!("belongs to the user with id {owner}{runs}: run it as that user, without `sudo`")
@@ -224,7 +266,10 @@ fn foreign(owner: u32) -> String {
 
 /// A file that cannot be used.
 pub(super) fn unusable(path: &Path, problem: String) -> Error {
-    Error::Setting { name: path.display().to_string(), problem }
+    Error::Setting {
+        name: path.display().to_string(),
+        problem,
+    }
 }
 
 #[cfg(test)]
@@ -239,14 +284,25 @@ mod tests {
         let found = Found::read(&path).unwrap();
         fs::write(&path, "{\"auths\":{}}").unwrap();
         let error = found.write("{\"ours\":1}").unwrap_err().to_string();
-        assert!(error.ends_with("cannot be written: another program has just changed it; nothing in it was changed"), "{error}");
+        assert!(
+            error.ends_with(
+                "cannot be written: another program has just changed it; nothing in it was changed"
+            ),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"auths\":{}}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let missing = Found::read(&folder.path().join("a/b/auth.json")).unwrap();
         let made = missing.missing_folders();
         missing.write("{}").unwrap();
         assert_eq!(made, [folder.path().join("a"), folder.path().join("a/b")]);
-        assert!(missing.write("{}").unwrap_err().to_string().contains("just changed it"));
+        assert!(
+            missing
+                .write("{}")
+                .unwrap_err()
+                .to_string()
+                .contains("just changed it")
+        );
         Found::read(&missing.path).unwrap().remove(&made).unwrap();
         assert!(!folder.path().join("a").exists());
     }

@@ -18,22 +18,47 @@ impl Style {
         let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let (Some(first), Some(last)) = (root.members.first(), root.members.last()) else {
             // docker and podman write tabs.
-            return Self { newline, step: Some("\t".into()), pad: String::new(), colon: ": ".into() };
+            return Self {
+                newline,
+                step: Some("\t".into()),
+                pad: String::new(),
+                colon: ": ".into(),
+            };
         };
         let space = &text[root.inside.start..first.key.start];
         let step = space.rfind('\n').map(|at| space[at + 1..].to_owned());
-        let pad = if step.is_none() { space.to_owned() } else { String::new() };
-        Self { newline, step, pad, colon: colon(text, last) }
+        let pad = if step.is_none() {
+            space.to_owned()
+        } else {
+            String::new()
+        };
+        Self {
+            newline,
+            step,
+            pad,
+            colon: colon(text, last),
+        }
     }
 }
 
 fn colon(text: &str, member: &Member) -> String {
     let colon = &text[member.key.end..member.value.start];
-    if colon.contains('\n') { ": ".into() } else { colon.to_owned() }
+    if colon.contains('\n') {
+        ": ".into()
+    } else {
+        colon.to_owned()
+    }
 }
 
 /// Inserts a member at the end of an object, as its other members are written. `depth` is 0 for the root.
-pub(super) fn insert(text: &str, root: &Object, object: &Object, depth: usize, name: &str, value: &str) -> String {
+pub(super) fn insert(
+    text: &str,
+    root: &Object,
+    object: &Object,
+    depth: usize,
+    name: &str,
+    value: &str,
+) -> String {
     let name = serde_json::Value::from(name).to_string();
     let Some(last) = object.members.last() else {
         let style = Style::of(text, root);
@@ -41,7 +66,10 @@ pub(super) fn insert(text: &str, root: &Object, object: &Object, depth: usize, n
         let inside = match style.step {
             Some(step) => {
                 let (inner, outer) = (step.repeat(depth + 1), step.repeat(depth));
-                format!("{newline}{inner}{name}{colon}{value}{newline}{outer}", newline = style.newline)
+                format!(
+                    "{newline}{inner}{name}{colon}{value}{newline}{outer}",
+                    newline = style.newline
+                )
             }
             None => format!("{pad}{name}{colon}{value}{pad}"),
         };
@@ -83,7 +111,10 @@ mod tests {
         let edited = insert(text, &root, &root, 0, "k", "1");
         let again = Object::parse(&edited).unwrap();
         let hollow = &text[root.inside.clone()];
-        assert_eq!(remove(&edited, &again, again.members.len() - 1, hollow), text);
+        assert_eq!(
+            remove(&edited, &again, again.members.len() - 1, hollow),
+            text
+        );
         edited
     }
 
@@ -96,9 +127,18 @@ mod tests {
             ("{ \"a\": 1 }", "{ \"a\": 1, \"k\": 1 }"),
             ("{\"a\": 1, \"b\": 2}\n", "{\"a\": 1, \"b\": 2, \"k\": 1}\n"),
             ("{\n  \"a\": 1\n}", "{\n  \"a\": 1,\n  \"k\": 1\n}"),
-            ("{\r\n    \"a\" : {}\r\n}", "{\r\n    \"a\" : {},\r\n    \"k\" : 1\r\n}"),
-            ("{\n\t\"a\":\n\t\t1\n}", "{\n\t\"a\":\n\t\t1,\n\t\"k\": 1\n}"),
-            ("{ \"a\": 1\n, \"b\": 2\n}", "{ \"a\": 1\n, \"b\": 2, \"k\": 1\n}"),
+            (
+                "{\r\n    \"a\" : {}\r\n}",
+                "{\r\n    \"a\" : {},\r\n    \"k\" : 1\r\n}",
+            ),
+            (
+                "{\n\t\"a\":\n\t\t1\n}",
+                "{\n\t\"a\":\n\t\t1,\n\t\"k\": 1\n}",
+            ),
+            (
+                "{ \"a\": 1\n, \"b\": 2\n}",
+                "{ \"a\": 1\n, \"b\": 2, \"k\": 1\n}",
+            ),
         ] {
             assert_eq!(inserted(text), edited);
         }

@@ -53,12 +53,22 @@ impl Object {
             let name = serde_json::from_str(&text[key.clone()]).unwrap_or_default();
             members.push(Member { name, key, value });
         }
-        Self { inside: brace + 1..at, members }
+        Self {
+            inside: brace + 1..at,
+            members,
+        }
     }
 
     /// The one member whose name `fits`. Errors when there are two: clients do not agree on which of them counts.
-    pub(super) fn find(&self, fits: impl Fn(&str) -> bool) -> Result<Option<(usize, &Member)>, String> {
-        let mut fitting = self.members.iter().enumerate().filter(|(_, member)| fits(&member.name));
+    pub(super) fn find(
+        &self,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<Option<(usize, &Member)>, String> {
+        let mut fitting = self
+            .members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| fits(&member.name));
         let first = fitting.next();
         match fitting.next() {
             Some((_, second)) => Err(format!("it names `{}` twice", second.name)),
@@ -81,12 +91,18 @@ impl Member {
 
     /// The value as an object, if it is one.
     pub(super) fn object(&self, text: &str) -> Option<Object> {
-        text[self.value.clone()].starts_with('{').then(|| Object::at(text, self.value.start))
+        text[self.value.clone()]
+            .starts_with('{')
+            .then(|| Object::at(text, self.value.start))
     }
 }
 
 fn skip_space(bytes: &[u8], from: usize) -> usize {
-    bytes.iter().skip(from).position(|byte| !b" \t\r\n".contains(byte)).map_or(bytes.len(), |length| from + length)
+    bytes
+        .iter()
+        .skip(from)
+        .position(|byte| !b" \t\r\n".contains(byte))
+        .map_or(bytes.len(), |length| from + length)
 }
 
 fn string_end(bytes: &[u8], quote: usize) -> usize {
@@ -126,11 +142,23 @@ mod tests {
 
     #[test]
     fn members_are_found_where_they_stand() {
-        let text = "\n{ \"a\\u0062\" :[1,{\"}\":\"]\\\"\"}] ,\"n\":-1e3,\r\n\"s\":\"\\\\\",\"o\" : { }}\n";
+        let text =
+            "\n{ \"a\\u0062\" :[1,{\"}\":\"]\\\"\"}] ,\"n\":-1e3,\r\n\"s\":\"\\\\\",\"o\" : { }}\n";
         let object = Object::parse(text).unwrap();
-        let found: Vec<(&str, &str)> =
-            object.members.iter().map(|member| (member.name.as_str(), &text[member.value.clone()])).collect();
-        assert_eq!(found, [("ab", "[1,{\"}\":\"]\\\"\"}]"), ("n", "-1e3"), ("s", "\"\\\\\""), ("o", "{ }")]);
+        let found: Vec<(&str, &str)> = object
+            .members
+            .iter()
+            .map(|member| (member.name.as_str(), &text[member.value.clone()]))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("ab", "[1,{\"}\":\"]\\\"\"}]"),
+                ("n", "-1e3"),
+                ("s", "\"\\\\\""),
+                ("o", "{ }")
+            ]
+        );
         assert_eq!(&text[object.members[3].object(text).unwrap().inside], " ");
         assert_eq!(object.inside, 2..text.len() - 2);
     }
@@ -138,12 +166,27 @@ mod tests {
     #[test]
     fn what_clients_refuse_is_refused() {
         for (text, problem) in [
-            ("", "it is no valid JSON: EOF while parsing a value at line 1 column 0"),
-            ("{\"a\":1,}", "it is no valid JSON: trailing comma at line 1 column 8"),
-            ("{\"a\":1} // no", "it is no valid JSON: trailing characters at line 1 column 9"),
-            ("{'a':1}", "it is no valid JSON: key must be a string at line 1 column 2"),
+            (
+                "",
+                "it is no valid JSON: EOF while parsing a value at line 1 column 0",
+            ),
+            (
+                "{\"a\":1,}",
+                "it is no valid JSON: trailing comma at line 1 column 8",
+            ),
+            (
+                "{\"a\":1} // no",
+                "it is no valid JSON: trailing characters at line 1 column 9",
+            ),
+            (
+                "{'a':1}",
+                "it is no valid JSON: key must be a string at line 1 column 2",
+            ),
             ("[]", "it holds something else than a JSON object"),
-            ("\u{feff}{}", "it begins with a byte order mark, which no client reads"),
+            (
+                "\u{feff}{}",
+                "it begins with a byte order mark, which no client reads",
+            ),
         ] {
             assert_eq!(Object::parse(text).unwrap_err(), problem);
         }

@@ -32,7 +32,10 @@ pub(super) fn print(
 ) -> Result<(), Error> {
     let own = context.settings.clouds();
     let mirrors = Mirrors::parse(mirrors, own).map_err(Error::Input)?;
-    output.write_all(configuration(own, registries, &mirrors).as_bytes()).and_then(|()| output.flush()).map_err(Error::Output)?;
+    output
+        .write_all(configuration(own, registries, &mirrors).as_bytes())
+        .and_then(|()| output.flush())
+        .map_err(Error::Output)?;
     (context.tell)(NEXT);
     Ok(())
 }
@@ -40,15 +43,27 @@ pub(super) fn print(
 /// As YAML, so that it can say why.
 fn configuration(own: &[Cloud], registries: &[Registry], mirrors: &Mirrors) -> String {
     let hosts: Vec<String> = match registries {
-        [] => CLOUDS.iter().chain(own).flat_map(|cloud| endpoints("*", &cloud.suffix)).collect(),
+        [] => CLOUDS
+            .iter()
+            .chain(own)
+            .flat_map(|cloud| endpoints("*", &cloud.suffix))
+            .collect(),
         named => named.iter().flat_map(hosts_of).collect(),
     };
-    let images =
-        lines(hosts.into_iter().chain(mirrors.iter().map(|(source, _)| source.to_owned())).map(|image| format!("\"{image}\"")));
-    let options = mirrors.iter().map(|(source, registry)| format!("--registry-mirror={source}:{registry}"));
+    let images = lines(
+        hosts
+            .into_iter()
+            .chain(mirrors.iter().map(|(source, _)| source.to_owned()))
+            .map(|image| format!("\"{image}\"")),
+    );
+    let options = mirrors
+        .iter()
+        .map(|(source, registry)| format!("--registry-mirror={source}:{registry}"));
     let args = lines(std::iter::once("kubelet".to_owned()).chain(options));
     let audiences = CLOUDS.iter().filter(|cloud| cloud.federation != FEDERATION);
-    let audiences: Vec<String> = audiences.map(|cloud| format!("{} in {}", cloud.federation, cloud.name)).collect();
+    let audiences: Vec<String> = audiences
+        .map(|cloud| format!("{} in {}", cloud.federation, cloud.name))
+        .collect();
     let audiences = audiences.join(", ");
     format!(
         "\
@@ -88,7 +103,10 @@ providers:
 
 /// The hosts of a registry: those of its regions too, unless it is one of them.
 fn hosts_of(registry: &Registry) -> Vec<String> {
-    let label = registry.host().strip_suffix(&*registry.cloud().suffix).and_then(|label| label.strip_suffix('.'));
+    let label = registry
+        .host()
+        .strip_suffix(&*registry.cloud().suffix)
+        .and_then(|label| label.strip_suffix('.'));
     match label.filter(|label| !label.contains('.')) {
         Some(label) => endpoints(label, &registry.cloud().suffix).into(),
         None => vec![registry.host().to_owned()],
@@ -97,7 +115,10 @@ fn hosts_of(registry: &Registry) -> Vec<String> {
 
 /// The login server and the regional endpoints of what has this label, or of all.
 fn endpoints(label: &str, suffix: &str) -> [String; 2] {
-    [format!("{label}.{suffix}"), format!("{label}.*.geo.{suffix}")]
+    [
+        format!("{label}.{suffix}"),
+        format!("{label}.*.geo.{suffix}"),
+    ]
 }
 
 /// Each in a list of a provider.

@@ -47,7 +47,11 @@ impl Places {
     /// Errors without a home folder, or when a variable names no absolute path.
     pub(super) fn of(settings: &Settings) -> Result<Self, Error> {
         let set = |name: &str| {
-            let path = settings.variables().get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+            let path = settings
+                .variables()
+                .get(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from);
             match path {
                 Some(path) if !path.is_absolute() => Err(Error::Setting {
                     name: name.into(),
@@ -56,16 +60,27 @@ impl Places {
                 path => Ok(path),
             }
         };
-        let home =
-            || settings.home().ok_or_else(|| Error::Input("no home folder is set, in which clients have their files".into()));
+        let home = || {
+            settings.home().ok_or_else(|| {
+                Error::Input("no home folder is set, in which clients have their files".into())
+            })
+        };
         let docker_folder = set("DOCKER_CONFIG")?;
-        let docker = docker_folder.clone().map_or_else(|| Ok(home()?.join(".docker")), Ok::<_, Error>)?.join("config.json");
-        let config = set("XDG_CONFIG_HOME")?.map_or_else(|| Ok(home()?.join(".config")), Ok::<_, Error>)?;
+        let docker = docker_folder
+            .clone()
+            .map_or_else(|| Ok(home()?.join(".docker")), Ok::<_, Error>)?
+            .join("config.json");
+        let config =
+            set("XDG_CONFIG_HOME")?.map_or_else(|| Ok(home()?.join(".config")), Ok::<_, Error>)?;
         let lasting = config.join("containers/auth.json");
         let named = set("REGISTRY_AUTH_FILE")?;
         // They take `DOCKER_CONFIG` as the file that is named, where it is set (containers/common, `pkg/auth`).
         let first = named.or_else(|| docker_folder.map(|_| docker.clone()));
-        let mut in_turn: Vec<PathBuf> = first.clone().into_iter().chain(runtime(set("XDG_RUNTIME_DIR")?)).collect();
+        let mut in_turn: Vec<PathBuf> = first
+            .clone()
+            .into_iter()
+            .chain(runtime(set("XDG_RUNTIME_DIR")?))
+            .collect();
         in_turn.extend([lasting.clone(), docker.clone()]);
         let path = settings.program_folders();
         let has = |names: &[&str]| names.iter().any(|name| find(name, &path).is_some());

@@ -9,7 +9,12 @@ use serde_json::{Map, Value};
 const HOSTS: [&str; 3] = ["contoso.azurecr.io", "fabrikam.azurecr.us", "gcr.io"];
 
 fn space() -> impl Strategy<Value = String> {
-    prop_oneof![Just(String::new()), "[ \t\r\n]{0,4}", Just("\n  ".into()), Just("\r\n\t".into())]
+    prop_oneof![
+        Just(String::new()),
+        "[ \t\r\n]{0,4}",
+        Just("\n  ".into()),
+        Just("\r\n\t".into())
+    ]
 }
 
 /// An object of these members, with some space at each of the places where JSON allows it.
@@ -19,7 +24,15 @@ fn object(members: &[(String, String)], spaces: &[String]) -> String {
     let mut text = "{".to_owned();
     for (at, (name, value)) in members.iter().enumerate() {
         text += if at == 0 { "" } else { "," };
-        for piece in [space(), Value::from(name.as_str()).to_string(), space(), ":".into(), space(), value.clone(), space()] {
+        for piece in [
+            space(),
+            Value::from(name.as_str()).to_string(),
+            space(),
+            ":".into(),
+            space(),
+            value.clone(),
+            space(),
+        ] {
             text += &piece;
         }
     }
@@ -30,14 +43,23 @@ fn object(members: &[(String, String)], spaces: &[String]) -> String {
 }
 
 fn other_value() -> impl Strategy<Value = String> {
-    let leaf =
-        prop_oneof![Just("null".to_owned()), Just("-1.5e3".to_owned()), any::<String>().prop_map(|s| Value::from(s).to_string())];
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("-1.5e3".to_owned()),
+        any::<String>().prop_map(|s| Value::from(s).to_string())
+    ];
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             (prop::collection::vec(inner.clone(), 0..4), space())
                 .prop_map(|(items, space)| format!("[{space}{}]", items.join(","))),
-            (prop::collection::btree_map(any::<String>(), inner, 0..4), prop::collection::vec(space(), 1..5))
-                .prop_map(|(members, spaces)| object(&members.into_iter().collect::<Vec<_>>(), &spaces)),
+            (
+                prop::collection::btree_map(any::<String>(), inner, 0..4),
+                prop::collection::vec(space(), 1..5)
+            )
+                .prop_map(|(members, spaces)| object(
+                    &members.into_iter().collect::<Vec<_>>(),
+                    &spaces
+                )),
         ]
     })
 }
@@ -46,7 +68,9 @@ fn helpers() -> impl Strategy<Value = String> {
     let helper = prop_oneof![Just(HELPER), Just("pass"), Just("ecr-login")];
     let members = prop::collection::btree_map(prop::sample::select(HOSTS.to_vec()), helper, 0..4);
     let object = (members, prop::collection::vec(space(), 1..5)).prop_map(|(members, spaces)| {
-        let members = members.into_iter().map(|(host, helper)| (host.to_owned(), Value::from(helper).to_string()));
+        let members = members
+            .into_iter()
+            .map(|(host, helper)| (host.to_owned(), Value::from(helper).to_string()));
         object(&members.collect::<Vec<_>>(), &spaces)
     });
     prop_oneof![9 => object, 1 => Just("null".to_owned())]
@@ -54,25 +78,52 @@ fn helpers() -> impl Strategy<Value = String> {
 
 fn file() -> impl Strategy<Value = String> {
     let others = prop::collection::btree_map("[a-z\"\\\\é]{0,6}", other_value(), 0..4);
-    let store = prop_oneof![Just("\"desktop\""), Just("\"acrscoped\""), Just("null"), Just("\"\"")];
-    let parts = (others, prop::option::of(helpers()), prop::option::of(store), any::<bool>());
-    (parts, prop::collection::vec(space(), 1..9)).prop_map(|((others, helpers, store, is_last), spaces)| {
-        let mut members: Vec<(String, String)> = others.into_iter().collect();
-        let at = if is_last { members.len() } else { 0 };
-        members.splice(at..at, helpers.map(|helpers| ("credHelpers".into(), helpers)));
-        members.splice(at..at, store.map(|store| ("credsStore".into(), store.to_owned())));
-        format!("{}{}{}", spaces[0], object(&members, &spaces), spaces[spaces.len() - 1])
-    })
+    let store = prop_oneof![
+        Just("\"desktop\""),
+        Just("\"acrscoped\""),
+        Just("null"),
+        Just("\"\"")
+    ];
+    let parts = (
+        others,
+        prop::option::of(helpers()),
+        prop::option::of(store),
+        any::<bool>(),
+    );
+    (parts, prop::collection::vec(space(), 1..9)).prop_map(
+        |((others, helpers, store, is_last), spaces)| {
+            let mut members: Vec<(String, String)> = others.into_iter().collect();
+            let at = if is_last { members.len() } else { 0 };
+            members.splice(
+                at..at,
+                helpers.map(|helpers| ("credHelpers".into(), helpers)),
+            );
+            members.splice(
+                at..at,
+                store.map(|store| ("credsStore".into(), store.to_owned())),
+            );
+            format!(
+                "{}{}{}",
+                spaces[0],
+                object(&members, &spaces),
+                spaces[spaces.len() - 1]
+            )
+        },
+    )
 }
 
 /// Everything that is not a name of this helper, or of the one before it.
 fn rest(text: &str) -> Map<String, Value> {
-    let Ok(Value::Object(mut object)) = serde_json::from_str(text) else { return Map::new() };
+    let Ok(Value::Object(mut object)) = serde_json::from_str(text) else {
+        return Map::new();
+    };
     object.remove("credsStore");
     if let Some(helpers) = object.get_mut("credHelpers").and_then(Value::as_object_mut) {
         helpers.retain(|host, _| !HOSTS[..2].contains(&host.as_str()));
     }
-    object.retain(|name, value| name != "credHelpers" || value.as_object().is_some_and(|helpers| !helpers.is_empty()));
+    object.retain(|name, value| {
+        name != "credHelpers" || value.as_object().is_some_and(|helpers| !helpers.is_empty())
+    });
     object
 }
 

@@ -40,13 +40,22 @@ pub(super) struct Deed {
 impl Record {
     /// The record, which is empty at first.
     pub(super) fn read(settings: &Settings) -> Result<Self, Error> {
-        let state = settings.variables().get("XDG_STATE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
+        let state = settings
+            .variables()
+            .get("XDG_STATE_HOME")
+            .map(PathBuf::from)
+            .filter(|folder| folder.is_absolute());
         let state = state.or_else(|| Some(settings.home()?.join(".local/state")));
-        let state = state.ok_or_else(|| Error::Input("no home folder is set, in which clients have their files".into()))?;
+        let state = state.ok_or_else(|| {
+            Error::Input("no home folder is set, in which clients have their files".into())
+        })?;
         let found = Found::read(&state.join(env!("CARGO_PKG_NAME")).join("configured.json"))?;
         let content = match &found.text {
             Some(text) => serde_json::from_str(text).map_err(|error| {
-                unusable(&found.path, format!("is no record of what was configured, and may be removed: {error}"))
+                unusable(
+                    &found.path,
+                    format!("is no record of what was configured, and may be removed: {error}"),
+                )
             })?,
             None => Content::default(),
         };
@@ -55,7 +64,11 @@ impl Record {
 
     /// What was done to a file.
     pub(super) fn deed(&self, found: &Found) -> Deed {
-        self.content.files.get(&found.real).cloned().unwrap_or_default()
+        self.content
+            .files
+            .get(&found.real)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Notes what was done to a file; nothing, when everything is undone.
@@ -76,7 +89,9 @@ impl Record {
     /// Writes it where it has changed; an empty one goes, and its folder when nothing else lies in it.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let path = self.found.path.clone();
-        let text = serde_json::to_string_pretty(&self.content).map_err(|error| unusable(&path, error.to_string()))? + "\n";
+        let text = serde_json::to_string_pretty(&self.content)
+            .map_err(|error| unusable(&path, error.to_string()))?
+            + "\n";
         if self.content.files.is_empty() {
             if self.found.text.is_some() {
                 let folder = self.found.real.parent().map(Path::to_owned);

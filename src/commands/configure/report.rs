@@ -21,26 +21,45 @@ pub struct Finding {
 impl Finding {
     /// A finding without anything to do.
     pub(super) fn new(mark: Mark, text: impl Into<String>) -> Self {
-        Self { mark, text: text.into(), hint: None }
+        Self {
+            mark,
+            text: text.into(),
+            hint: None,
+        }
     }
 
     /// The same with what to do.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     /// What is wrong with a file.
     pub(super) fn of(error: &Error) -> Self {
-        Self { mark: Mark::Bad, text: error.to_string(), hint: error.hint() }
+        Self {
+            mark: Mark::Bad,
+            text: error.to_string(),
+            hint: error.hint(),
+        }
     }
 
     /// Its lines, broken to fit the terminal.
     pub(super) fn draw(&self, terminal: Terminal, indent: usize) -> String {
         let margin = " ".repeat(indent);
         let text = visible(&self.text);
-        let mut drawn = format!("{margin}{} {}\n", terminal.mark(self.mark), terminal.wrap(&text, indent + 2).trim_start());
+        let mut drawn = format!(
+            "{margin}{} {}\n",
+            terminal.mark(self.mark),
+            terminal.wrap(&text, indent + 2).trim_start()
+        );
         if let Some(hint) = &self.hint {
-            let _ = writeln!(drawn, "{}", terminal.paint(Style::Dim, &terminal.hint(&visible(hint), indent + 2)));
+            let _ = writeln!(
+                drawn,
+                "{}",
+                terminal.paint(Style::Dim, &terminal.hint(&visible(hint), indent + 2))
+            );
         }
         drawn
     }
@@ -112,7 +131,8 @@ mod tests {
     #[test]
     fn a_finding_has_the_same_names_in_json_as_a_check_of_doctor() {
         let finding = Finding::new(Mark::Warning, "it rains").hint("take a coat");
-        let expected = serde_json::json!({"status": "warning", "summary": "it rains", "hint": "take a coat"});
+        let expected =
+            serde_json::json!({"status": "warning", "summary": "it rains", "hint": "take a coat"});
         assert_eq!(serde_json::to_value(finding).unwrap(), expected);
     }
 }

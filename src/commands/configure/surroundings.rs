@@ -14,7 +14,14 @@ const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
 /// Where programs are looked for under sudo (`secure_path` of Debian's sudoers) and in systemd's units (systemd.exec(5)), be it in all
 /// or in some of them.
-const SYSTEM: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const SYSTEM: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
 
 /// Whether clients find this program under its name: theirs is the same `PATH`.
 pub fn program(context: &Context<'_>) -> Finding {
@@ -23,10 +30,18 @@ pub fn program(context: &Context<'_>) -> Finding {
         return Finding::new(Mark::Bad, text).hint(placing(context));
     };
     if let Some(own) = another(context, &found) {
-        let text = format!("clients call {}, and not this program, {}", found.display(), own.display());
-        return Finding::new(Mark::Warning, text).hint("remove one of them, or change the order of `PATH`");
+        let text = format!(
+            "clients call {}, and not this program, {}",
+            found.display(),
+            own.display()
+        );
+        return Finding::new(Mark::Warning, text)
+            .hint("remove one of them, or change the order of `PATH`");
     }
-    Finding::new(Mark::Good, format!("clients find this helper as {}", found.display()))
+    Finding::new(
+        Mark::Good,
+        format!("clients find this helper as {}", found.display()),
+    )
 }
 
 /// That those who have another `PATH` do not find this program, where others do. `sudo` keeps the user's `PATH` on macOS, and there are no units.
@@ -38,13 +53,18 @@ pub(super) fn elsewhere(context: &Context<'_>) -> Option<Finding> {
     if system().is_some() || another(context, &found).is_some() {
         return None;
     }
-    let text = format!("under `sudo` and in systemd units clients do not find it: {} is not on their `PATH`", parent(&found));
+    let text = format!(
+        "under `sudo` and in systemd units clients do not find it: {} is not on their `PATH`",
+        parent(&found)
+    );
     Some(Finding::new(Mark::Warning, text).hint(installation(&found)))
 }
 
 /// The file of this program, when what was found is another one.
 fn another(context: &Context<'_>, found: &Path) -> Option<PathBuf> {
-    real_path(context.program?).ok().filter(|own| real_path(found).ok().as_ref() != Some(own))
+    real_path(context.program?)
+        .ok()
+        .filter(|own| real_path(found).ok().as_ref() != Some(own))
 }
 
 /// This program where all users find it.
@@ -56,7 +76,10 @@ fn system() -> Option<PathBuf> {
 fn placing(context: &Context<'_>) -> String {
     match (context.program, system()) {
         _ if cfg!(windows) => {
-            let folder = context.program.map(|own| format!(", or add {} to it", parent(own))).unwrap_or_default();
+            let folder = context
+                .program
+                .map(|own| format!(", or add {} to it", parent(own)))
+                .unwrap_or_default();
             format!("put it into a folder of `PATH`{folder}")
         }
         (_, Some(found)) => format!("add {} to `PATH`", parent(&found)),
@@ -68,7 +91,10 @@ fn placing(context: &Context<'_>) -> String {
 /// The command that puts a copy of a program where all users find it. A link to a file of the user would let whatever can write there run as
 /// root.
 fn installation(program: &Path) -> String {
-    format!("sudo install -m 0755 {} /usr/local/bin/{PROGRAM}", shell_word(&program.display().to_string()))
+    format!(
+        "sudo install -m 0755 {} /usr/local/bin/{PROGRAM}",
+        shell_word(&program.display().to_string())
+    )
 }
 
 fn parent(file: &Path) -> String {
@@ -77,23 +103,41 @@ fn parent(file: &Path) -> String {
 
 /// Variables that decide in the place of files, or whose files are meant.
 pub(super) fn variables(settings: &Settings) -> Vec<Finding> {
-    let set = |name: &str| settings.variables().get(name).map(|value| value.to_string_lossy()).filter(|value| !value.is_empty());
+    let set = |name: &str| {
+        settings
+            .variables()
+            .get(name)
+            .map(|value| value.to_string_lossy())
+            .filter(|value| !value.is_empty())
+    };
     let mut findings = Vec::new();
     if set("DOCKER_AUTH_CONFIG").is_some() {
-        let text = "docker 28.3 and later takes the logins in `DOCKER_AUTH_CONFIG` before any helper";
-        findings.push(Finding::new(Mark::Warning, text).hint("`unset DOCKER_AUTH_CONFIG`, or take Azure's registries out of it"));
+        let text =
+            "docker 28.3 and later takes the logins in `DOCKER_AUTH_CONFIG` before any helper";
+        findings.push(
+            Finding::new(Mark::Warning, text)
+                .hint("`unset DOCKER_AUTH_CONFIG`, or take Azure's registries out of it"),
+        );
     }
     if let (Some(user), Some(home)) = (set("SUDO_USER"), settings.home()) {
-        let text =
-            format!("`sudo` runs this: it is about the files in {}, which `{user}` does not use without `sudo`", home.display());
-        findings.push(Finding::new(Mark::Warning, text).hint("run it without `sudo` for the files of your own"));
+        let text = format!(
+            "`sudo` runs this: it is about the files in {}, which `{user}` does not use without `sudo`",
+            home.display()
+        );
+        findings.push(
+            Finding::new(Mark::Warning, text)
+                .hint("run it without `sudo` for the files of your own"),
+        );
     }
     findings
 }
 
 /// What the helper for all hosts in docker's file means, when others have put one there.
 pub(super) fn store(settings: &Settings, state: &State) -> Option<Finding> {
-    let store = state.store.as_deref().filter(|store| *store != super::HELPER)?;
+    let store = state
+        .store
+        .as_deref()
+        .filter(|store| *store != super::HELPER)?;
     let file = &state.file;
     if store.starts_with("dev-containers-") {
         let text = format!(
@@ -114,8 +158,9 @@ pub(super) fn store(settings: &Settings, state: &State) -> Option<Finding> {
         "secretservice" => "the keyring of the desktop session",
         _ => "another helper",
     };
-    let text =
-        format!("`credsStore` in {file} is `{store}`, {whose}: it keeps all other hosts; entries of `credHelpers` go before it");
+    let text = format!(
+        "`credsStore` in {file} is `{store}`, {whose}: it keeps all other hosts; entries of `credHelpers` go before it"
+    );
     Some(Finding::new(Mark::Good, text))
 }
 
@@ -125,7 +170,9 @@ pub(super) fn missing(settings: &Settings, name: &str, named_by: &str) -> Option
     if find(&program, &settings.program_folders()).is_some() {
         return None;
     }
-    let text = format!("`{program}`, which is {named_by}, is not on `PATH`: docker fails for every other host");
+    let text = format!(
+        "`{program}`, which is {named_by}, is not on `PATH`: docker fails for every other host"
+    );
     let hint = match name {
         "desktop" | "desktop.exe" | "wincred.exe" => {
             "it is part of Docker Desktop or Windows: switch its integration with this distribution on, or take the name out"

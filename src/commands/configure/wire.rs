@@ -85,7 +85,10 @@ pub(super) struct Draft {
 impl Draft {
     /// Errors with what is wrong with the text.
     pub(super) fn new(text: &str, done: Done) -> Result<Self, String> {
-        let mut draft = Self { text: text.to_owned(), done };
+        let mut draft = Self {
+            text: text.to_owned(),
+            done,
+        };
         if text.trim_matches([' ', '\t', '\r', '\n']).is_empty() {
             draft.done.blank = Some(text.to_owned());
             draft.text = "{}\n".into();
@@ -105,7 +108,9 @@ impl Draft {
         };
         let Some((_, member)) = object.find(|name| name == host)? else {
             if object.members.is_empty() && self.done.helpers.is_none() {
-                let object = root.field(HELPERS)?.map(|(_, member)| self.text[member.value.clone()].to_owned());
+                let object = root
+                    .field(HELPERS)?
+                    .map(|(_, member)| self.text[member.value.clone()].to_owned());
                 self.done.helpers = object;
             }
             self.text = insert(&self.text, &root, &object, 1, host, &ours);
@@ -116,7 +121,10 @@ impl Draft {
         if former == HELPER {
             return Ok(Step::Already);
         }
-        self.done.hosts.insert(host.to_owned(), Some(self.text[member.value.clone()].to_owned()));
+        self.done.hosts.insert(
+            host.to_owned(),
+            Some(self.text[member.value.clone()].to_owned()),
+        );
         self.text = replace(&self.text, member.value.clone(), &ours);
         Ok(Step::Replaced(former))
     }
@@ -147,7 +155,9 @@ impl Draft {
         if former.as_deref() == Some(HELPER) {
             return Ok(Step::Already);
         }
-        self.done.store = Some(Former { value: Some(self.text[member.value.clone()].to_owned()) });
+        self.done.store = Some(Former {
+            value: Some(self.text[member.value.clone()].to_owned()),
+        });
         self.text = replace(&self.text, member.value.clone(), &ours);
         Ok(former.map_or(Step::Made, Step::Replaced))
     }
@@ -161,8 +171,12 @@ impl Draft {
     /// Takes the name of this helper away from a host.
     pub(super) fn forget(&mut self, host: &str) -> Result<Step, String> {
         let former = self.done.hosts.remove(host).flatten();
-        let Some(object) = helpers(&self.text)? else { return Ok(Step::Missing) };
-        let Some((index, member)) = object.find(|name| name == host)? else { return Ok(Step::Missing) };
+        let Some(object) = helpers(&self.text)? else {
+            return Ok(Step::Missing);
+        };
+        let Some((index, member)) = object.find(|name| name == host)? else {
+            return Ok(Step::Missing);
+        };
         let now = text_of(&self.text, member, HELPERS)?;
         if now != HELPER {
             return Ok(Step::Left(now));
@@ -180,9 +194,16 @@ impl Draft {
 
     fn unmake_helpers(&mut self) -> Result<(), String> {
         let root = Object::parse(&self.text)?;
-        if let (Some(former), Some((index, member))) = (self.done.helpers.take(), root.field(HELPERS)?) {
+        if let (Some(former), Some((index, member))) =
+            (self.done.helpers.take(), root.field(HELPERS)?)
+        {
             self.text = if former.is_empty() {
-                remove(&self.text, &root, index, self.done.root.as_deref().unwrap_or_default())
+                remove(
+                    &self.text,
+                    &root,
+                    index,
+                    self.done.root.as_deref().unwrap_or_default(),
+                )
             } else {
                 replace(&self.text, member.value.clone(), &former)
             };
@@ -194,7 +215,9 @@ impl Draft {
     pub(super) fn forget_for_all(&mut self) -> Result<Step, String> {
         let former = self.done.store.take().and_then(|former| former.value);
         let root = Object::parse(&self.text)?;
-        let (Some(now), Some((index, member))) = (store(&self.text)?, root.field(STORE)?) else { return Ok(Step::Missing) };
+        let (Some(now), Some((index, member))) = (store(&self.text)?, root.field(STORE)?) else {
+            return Ok(Step::Missing);
+        };
         if now != HELPER {
             return Ok(Step::Left(now));
         }
@@ -202,7 +225,12 @@ impl Draft {
             self.text = replace(&self.text, member.value.clone(), &former);
             return Ok(Step::Restored(unquoted(&former)));
         }
-        self.text = remove(&self.text, &root, index, self.done.root.as_deref().unwrap_or_default());
+        self.text = remove(
+            &self.text,
+            &root,
+            index,
+            self.done.root.as_deref().unwrap_or_default(),
+        );
         Ok(Step::Removed)
     }
 
@@ -219,7 +247,9 @@ impl Draft {
 /// The object of `credHelpers`, if there is one.
 fn helpers(text: &str) -> Result<Option<Object>, String> {
     let root = Object::parse(text)?;
-    let Some((_, member)) = root.field(HELPERS)? else { return Ok(None) };
+    let Some((_, member)) = root.field(HELPERS)? else {
+        return Ok(None);
+    };
     match member.object(text) {
         Some(object) => Ok(Some(object)),
         None if member.value(text).is_null() => Ok(None),
@@ -230,7 +260,9 @@ fn helpers(text: &str) -> Result<Option<Object>, String> {
 /// The helper for all hosts, if one is named.
 pub(super) fn store(text: &str) -> Result<Option<String>, String> {
     let root = Object::parse(text)?;
-    let Some((_, member)) = root.field(STORE)? else { return Ok(None) };
+    let Some((_, member)) = root.field(STORE)? else {
+        return Ok(None);
+    };
     if member.value(text).is_null() {
         return Ok(None);
     }
@@ -239,13 +271,22 @@ pub(super) fn store(text: &str) -> Result<Option<String>, String> {
 
 /// The hosts under `credHelpers`, each with its helper.
 pub(super) fn named(text: &str) -> Result<Vec<(String, String)>, String> {
-    let Some(object) = helpers(text)? else { return Ok(vec![]) };
-    object.members.iter().map(|member| Ok((member.name.clone(), text_of(text, member, HELPERS)?))).collect()
+    let Some(object) = helpers(text)? else {
+        return Ok(vec![]);
+    };
+    object
+        .members
+        .iter()
+        .map(|member| Ok((member.name.clone(), text_of(text, member, HELPERS)?)))
+        .collect()
 }
 
 fn text_of(text: &str, member: &Member, field: &str) -> Result<String, String> {
     let value = member.value(text);
-    value.as_str().map(str::to_owned).ok_or_else(|| format!("its `{field}` names no helper in quotes"))
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("its `{field}` names no helper in quotes"))
 }
 
 fn quoted(text: &str) -> String {

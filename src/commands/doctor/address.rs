@@ -23,27 +23,51 @@ pub(super) struct Found {
 }
 
 /// Looks the name up and connects. Where a proxy is in play both are its business.
-pub(super) async fn look(host: &str, proxy: Option<&str>, circumstances: &[String], deadline: Deadline) -> Found {
+pub(super) async fn look(
+    host: &str,
+    proxy: Option<&str>,
+    circumstances: &[String],
+    deadline: Deadline,
+) -> Found {
     if let Some(proxy) = proxy {
-        let [dns, tcp] = [format!("left to the proxy {proxy}"), format!("through the proxy {proxy}")];
-        return Found { dns: Check::good(DNS, dns), tcp: Check::good(TCP, tcp), is_public: false };
+        let [dns, tcp] = [
+            format!("left to the proxy {proxy}"),
+            format!("through the proxy {proxy}"),
+        ];
+        return Found {
+            dns: Check::good(DNS, dns),
+            tcp: Check::good(TCP, tcp),
+            is_public: false,
+        };
     }
     let started = Instant::now();
     let during = format!("the name {host} was looked up");
     let look_up = async {
-        let found = lookup_host((host, 443)).await.map_err(|error| unreachable(host, Stage::Name, &error.to_string()))?;
+        let found = lookup_host((host, 443))
+            .await
+            .map_err(|error| unreachable(host, Stage::Name, &error.to_string()))?;
         Ok(found.collect::<Vec<SocketAddr>>())
     };
     let found = match deadline.keep(during, circumstances, look_up).await {
         Ok(found) => found,
         Err(error) => {
-            return Found { dns: Check::failed(DNS, &error).since(started), tcp: skipped(), is_public: false };
+            return Found {
+                dns: Check::failed(DNS, &error).since(started),
+                tcp: skipped(),
+                is_public: false,
+            };
         }
     };
     let dns = told(&found).since(started);
     let started = Instant::now();
-    let tcp = connect(host, &found, deadline, circumstances).await.since(started);
-    Found { dns, tcp, is_public: found.iter().any(|address| is_public(address.ip())) }
+    let tcp = connect(host, &found, deadline, circumstances)
+        .await
+        .since(started);
+    Found {
+        dns,
+        tcp,
+        is_public: found.iter().any(|address| is_public(address.ip())),
+    }
 }
 
 fn skipped() -> Check {
@@ -51,16 +75,34 @@ fn skipped() -> Check {
 }
 
 fn unreachable(host: &str, stage: Stage, cause: &str) -> Error {
-    Error::Unreachable(Unreachable { host: host.to_owned(), stage, cause: printable(cause), circumstances: vec![] })
+    Error::Unreachable(Unreachable {
+        host: host.to_owned(),
+        stage,
+        cause: printable(cause),
+        circumstances: vec![],
+    })
 }
 
 /// The addresses of a name, in words.
 fn told(found: &[SocketAddr]) -> Check {
     let family = |is_wanted: fn(&IpAddr) -> bool, name: &str| {
-        let addresses: Vec<String> = found.iter().map(SocketAddr::ip).filter(is_wanted).map(describe).collect();
-        if addresses.is_empty() { format!("no {name}") } else { list(addresses) }
+        let addresses: Vec<String> = found
+            .iter()
+            .map(SocketAddr::ip)
+            .filter(is_wanted)
+            .map(describe)
+            .collect();
+        if addresses.is_empty() {
+            format!("no {name}")
+        } else {
+            list(addresses)
+        }
     };
-    let summary = format!("{}; {}", family(IpAddr::is_ipv4, "IPv4"), family(IpAddr::is_ipv6, "IPv6"));
+    let summary = format!(
+        "{}; {}",
+        family(IpAddr::is_ipv4, "IPv4"),
+        family(IpAddr::is_ipv6, "IPv6")
+    );
     Check::good(DNS, summary)
 }
 
@@ -85,12 +127,19 @@ fn is_private(address: IpAddr) -> bool {
             let is_carriers = v4.to_bits() >> 22 == CARRIERS.to_bits() >> 22;
             v4.is_private() || v4.is_loopback() || v4.is_link_local() || is_carriers
         }
-        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6 == Ipv6Addr::LOCALHOST,
+        IpAddr::V6(v6) => {
+            v6.is_unique_local() || v6.is_unicast_link_local() || v6 == Ipv6Addr::LOCALHOST
+        }
     }
 }
 
 /// Connects to one address after the other, as the HTTP client does.
-async fn connect(host: &str, found: &[SocketAddr], deadline: Deadline, circumstances: &[String]) -> Check {
+async fn connect(
+    host: &str,
+    found: &[SocketAddr],
+    deadline: Deadline,
+    circumstances: &[String],
+) -> Check {
     let mut failures = Vec::new();
     for address in found {
         let connected = timeout(deadline.left().min(PATIENCE), TcpStream::connect(address)).await;
@@ -101,9 +150,15 @@ async fn connect(host: &str, found: &[SocketAddr], deadline: Deadline, circumsta
         };
         failures.push(format!("{address}: {failure}"));
     }
-    let check = Check::failed(TCP, &unreachable(host, Stage::Connection, "no address takes connections"));
+    let check = Check::failed(
+        TCP,
+        &unreachable(host, Stage::Connection, "no address takes connections"),
+    );
     let check = check.with(failures).with(circumstances.to_vec());
-    if found.iter().all(|address| is_private(address.ip()) && !address.ip().is_loopback()) {
+    if found
+        .iter()
+        .all(|address| is_private(address.ip()) && !address.ip().is_loopback())
+    {
         return check.hint("the address is a private one: it is reached from its virtual network, or by VPN, alone");
     }
     check
@@ -129,7 +184,11 @@ mod tests {
             ("20.42.66.1", false),
         ] {
             let address: IpAddr = address.parse().unwrap();
-            assert_eq!((is_private(address), is_public(address)), (expected, !expected), "{address}");
+            assert_eq!(
+                (is_private(address), is_public(address)),
+                (expected, !expected),
+                "{address}"
+            );
         }
     }
 }

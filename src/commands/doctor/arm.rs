@@ -30,11 +30,25 @@ pub(super) fn announcement(registry: &Registry) -> String {
 }
 
 /// Offers the registry a token of Azure Resource Manager.
-pub(super) async fn look(settings: &Settings, registry: &Registry, logins: Cache, clock: Clock) -> Check {
+pub(super) async fn look(
+    settings: &Settings,
+    registry: &Registry,
+    logins: Cache,
+    clock: Clock,
+) -> Check {
     let started = Instant::now();
-    #[expect(clippy::disallowed_methods, reason = "this is what `--probe-arm` asks for")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is what `--probe-arm` asks for"
+    )]
     let Some(audience) = Audience::of_resource_manager(&registry.cloud().cli_name) else {
-        return Check::skipped(NAME, format!("the Azure Resource Manager of {} is not known", registry.cloud().name));
+        return Check::skipped(
+            NAME,
+            format!(
+                "the Azure Resource Manager of {} is not known",
+                registry.cloud().name
+            ),
+        );
     };
     let offered = |rest: &str| format!("the helper offered an ARM-scoped token, and {rest}");
     match offer(settings, registry, audience, logins, clock).await {
@@ -55,7 +69,10 @@ pub(super) async fn look(settings: &Settings, registry: &Registry, logins: Cache
 
 /// That nothing was requested and nothing offered.
 pub(super) fn not_offered(reason: &str) -> Check {
-    Check::skipped(NAME, format!("the helper requested no ARM-scoped token, because {reason}"))
+    Check::skipped(
+        NAME,
+        format!("the helper requested no ARM-scoped token, because {reason}"),
+    )
 }
 
 /// Requests the token and offers it. The outer error is one before the offer.
@@ -73,5 +90,8 @@ async fn offer(
     let session = Session::anew(&config, registry, logins, clock)?;
     let token = session.sign_in(&network, deadline).await?;
     let client = network.internet(registry.login_server())?;
-    Ok(session.exchange(&network, &client, deadline, &token).await.map(drop))
+    Ok(session
+        .exchange(&network, &client, deadline, &token)
+        .await
+        .map(drop))
 }

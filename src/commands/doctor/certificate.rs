@@ -37,7 +37,11 @@ impl Facts {
         validity.element()?;
         let ends = validity.element()?;
         let subject = name(reader.enter(SEQUENCE)?);
-        Some(Self { issuer, subject, ends: moment(ends.tag, ends.content)? })
+        Some(Self {
+            issuer,
+            subject,
+            ends: moment(ends.tag, ends.content)?,
+        })
     }
 }
 
@@ -45,15 +49,21 @@ impl Facts {
 fn name(mut parts: Reader<'_>) -> String {
     let (mut common, mut organization) = (None, None);
     while let Some(mut part) = parts.enter(SET).and_then(|mut set| set.enter(SEQUENCE)) {
-        let Some(kind) = part.expect(OID) else { continue };
-        let text = part.element().map(|text| printable(&String::from_utf8_lossy(text.content)));
+        let Some(kind) = part.expect(OID) else {
+            continue;
+        };
+        let text = part
+            .element()
+            .map(|text| printable(&String::from_utf8_lossy(text.content)));
         match kind.content {
             COMMON_NAME => common = text,
             ORGANIZATION => organization = text,
             _ => (),
         }
     }
-    common.or(organization).unwrap_or_else(|| "somebody without a name".into())
+    common
+        .or(organization)
+        .unwrap_or_else(|| "somebody without a name".into())
 }
 
 /// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ` (RFC 5280, section 4.1.2.5).
@@ -89,14 +99,26 @@ mod tests {
         assert_eq!(moment(UTC_TIME, b"700101000001Z"), at(1));
         assert_eq!(moment(UTC_TIME, b"490101000000Z"), at(2_493_072_000));
         assert_eq!(moment(GENERALIZED_TIME, b"19700102000000Z"), at(86_400));
-        for text in ["", "Z", "7001010000Z", "701301000000Z", "700101000001", "70010100000éZ"] {
+        for text in [
+            "",
+            "Z",
+            "7001010000Z",
+            "701301000000Z",
+            "700101000001",
+            "70010100000éZ",
+        ] {
             assert_eq!(moment(UTC_TIME, text.as_bytes()), None, "{text}");
         }
     }
 
     #[test]
     fn what_is_no_certificate_tells_nothing() {
-        for bytes in [&[][..], &[0x30, 0], &[0x30, 2, 0x30, 0], b"-----BEGIN CERTIFICATE-----"] {
+        for bytes in [
+            &[][..],
+            &[0x30, 0],
+            &[0x30, 2, 0x30, 0],
+            b"-----BEGIN CERTIFICATE-----",
+        ] {
             assert_eq!(Facts::of(bytes), None);
         }
     }

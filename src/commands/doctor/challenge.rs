@@ -11,8 +11,7 @@ use reqwest::header::WWW_AUTHENTICATE;
 pub(super) const NAME: &str = "challenge";
 
 /// What a firewall's hint lacks where the name has a public address.
-const NO_ZONE: &str =
-    "; or, if the registry has a private endpoint, let its DNS zone be used here: the name has a public address";
+const NO_ZONE: &str = "; or, if the registry has a private endpoint, let its DNS zone be used here: the name has a public address";
 
 /// What a registry wants of those who come without a token (RFC 6750, section 3; Docker registry API, "token authentication").
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,13 +24,24 @@ struct Bearer {
 pub(super) fn judge(registry: &Registry, answered: &Answered, is_public: bool) -> Check {
     match answered.status {
         StatusCode::UNAUTHORIZED if !is_web_page(answered) => challenged(registry, answered),
-        StatusCode::OK if is_web_page(answered) => refused(NAME, registry, answered, &Refusal::WebPage { status: 200 }, "`/v2/`"),
-        StatusCode::OK => Check::warning(NAME, format!("{} lets everybody in without a challenge", registry.host())),
+        StatusCode::OK if is_web_page(answered) => refused(
+            NAME,
+            registry,
+            answered,
+            &Refusal::WebPage { status: 200 },
+            "`/v2/`",
+        ),
+        StatusCode::OK => Check::warning(
+            NAME,
+            format!("{} lets everybody in without a challenge", registry.host()),
+        ),
         status => {
             let refusal = exchange::refusal_of(status, &answered.headers, &answered.body);
             let check = refused(NAME, registry, answered, &refusal, "`/v2/`");
             match refusal {
-                Refusal::Firewall { .. } if is_public => check.hint(format!("`{}`{NO_ZONE}", refusal.advice(registry))),
+                Refusal::Firewall { .. } if is_public => {
+                    check.hint(format!("`{}`{NO_ZONE}", refusal.advice(registry)))
+                }
                 _ => check,
             }
         }
@@ -40,40 +50,77 @@ pub(super) fn judge(registry: &Registry, answered: &Answered, is_public: bool) -
 
 fn challenged(registry: &Registry, answered: &Answered) -> Check {
     let host = registry.host();
-    let header = answered.headers.get(WWW_AUTHENTICATE).and_then(|header| header.to_str().ok()).unwrap_or_default();
+    let header = answered
+        .headers
+        .get(WWW_AUTHENTICATE)
+        .and_then(|header| header.to_str().ok())
+        .unwrap_or_default();
     let Some(bearer) = Bearer::parse(header) else {
-        let check =
-            Check::bad(NAME, format!("{host} asks for no Bearer token: it does not answer as an Azure Container Registry"));
+        let check = Check::bad(
+            NAME,
+            format!(
+                "{host} asks for no Bearer token: it does not answer as an Azure Container Registry"
+            ),
+        );
         return check.hint(Refusal::NoExchange.advice(registry));
     };
     let own = [registry.host(), registry.login_server()];
     let is_own = |text: &str| own.contains(&text);
-    let realm = bearer.realm.strip_prefix("https://").and_then(|realm| realm.strip_suffix("/oauth2/token"));
+    let realm = bearer
+        .realm
+        .strip_prefix("https://")
+        .and_then(|realm| realm.strip_suffix("/oauth2/token"));
     if !realm.is_some_and(is_own) || !is_own(&bearer.service) {
         let Bearer { realm, service } = bearer;
-        let summary = format!("{host} sends clients with their credential to {realm}, for {service}: that is not this registry");
+        let summary = format!(
+            "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"
+        );
         return Check::bad(NAME, crate::error::printable(&summary)).hint(IN_THE_WAY);
     }
     Check::good(NAME, format!("401: a token of {} is wanted", bearer.realm))
 }
 
 /// A refusal at another place than the exchange, in the words and with the hints of `get` where they fit.
-pub(super) fn refused(name: &'static str, registry: &Registry, answered: &Answered, refusal: &Refusal, place: &str) -> Check {
+pub(super) fn refused(
+    name: &'static str,
+    registry: &Registry,
+    answered: &Answered,
+    refusal: &Refusal,
+    place: &str,
+) -> Check {
     let host = registry.host();
     let summary = match refusal {
-        Refusal::Denied { status, said: None, .. } => format!("{host} refused {place}: {status}"),
-        Refusal::Denied { status, said: Some(said), .. } | Refusal::InvalidToken { status, said } => {
+        Refusal::Denied {
+            status, said: None, ..
+        } => format!("{host} refused {place}: {status}"),
+        Refusal::Denied {
+            status,
+            said: Some(said),
+            ..
+        }
+        | Refusal::InvalidToken { status, said } => {
             format!("{host} refused {place}: {status}, {said}")
         }
-        Refusal::Unexpected { status, said: None } => format!("{host} answered {place} with {status}"),
-        Refusal::Unexpected { status, said: Some(said) } => format!("{host} answered {place} with {status}, {said}"),
-        Refusal::Redirected { location } => {
-            format!("{host} answered {place} with a redirect to `{location}`, which is not followed")
+        Refusal::Unexpected { status, said: None } => {
+            format!("{host} answered {place} with {status}")
         }
-        Refusal::NoExchange => format!("{host} has no {place}: it does not answer as an Azure Container Registry"),
+        Refusal::Unexpected {
+            status,
+            said: Some(said),
+        } => format!("{host} answered {place} with {status}, {said}"),
+        Refusal::Redirected { location } => {
+            format!(
+                "{host} answered {place} with a redirect to `{location}`, which is not followed"
+            )
+        }
+        Refusal::NoExchange => {
+            format!("{host} has no {place}: it does not answer as an Azure Container Registry")
+        }
         Refusal::Malformed(what) => format!("{host} answered {place} with {what}"),
         Refusal::HeaderTooLarge => format!("{host} answered {place} with 400: {HEADER_TOO_LARGE}"),
-        Refusal::Firewall { .. } | Refusal::Throttled { .. } | Refusal::WebPage { .. } => said(registry, refusal),
+        Refusal::Firewall { .. } | Refusal::Throttled { .. } | Refusal::WebPage { .. } => {
+            said(registry, refusal)
+        }
     };
     let hint = match refusal {
         // Roles are the exchange's matter.
@@ -84,7 +131,10 @@ pub(super) fn refused(name: &'static str, registry: &Registry, answered: &Answer
         Refusal::Firewall { .. } => refusal.notes(),
         _ => vec![],
     };
-    Check::bad(name, summary).with(notes).with(correlation(answered)).hint(hint)
+    Check::bad(name, summary)
+        .with(notes)
+        .with(correlation(answered))
+        .hint(hint)
 }
 
 /// The sentence of `get`.
@@ -107,7 +157,10 @@ impl Bearer {
         }
         let mut bearer = Self::default();
         // Neither a realm nor a service holds a comma or a quote; a scope does.
-        for (name, value) in rest.split(',').filter_map(|part| part.trim().split_once('=')) {
+        for (name, value) in rest
+            .split(',')
+            .filter_map(|part| part.trim().split_once('='))
+        {
             let value = value.trim_matches('"').to_owned();
             match name {
                 "realm" => bearer.realm = value,
@@ -125,12 +178,31 @@ mod tests {
 
     #[test]
     fn a_challenge_has_a_realm_and_a_service() {
-        let bearer = Bearer::parse(r#"Bearer realm="https://contoso.azurecr.io/oauth2/token",service="contoso.azurecr.io""#);
-        let expected = Bearer { realm: "https://contoso.azurecr.io/oauth2/token".into(), service: "contoso.azurecr.io".into() };
+        let bearer = Bearer::parse(
+            r#"Bearer realm="https://contoso.azurecr.io/oauth2/token",service="contoso.azurecr.io""#,
+        );
+        let expected = Bearer {
+            realm: "https://contoso.azurecr.io/oauth2/token".into(),
+            service: "contoso.azurecr.io".into(),
+        };
         assert_eq!(bearer, Some(expected));
-        let scoped = Bearer::parse(r#"bearer realm="r", service="s", scope="repository:app:pull,push""#);
-        assert_eq!(scoped, Some(Bearer { realm: "r".into(), service: "s".into() }));
-        for header in ["", "Bearer", "Bearer ", "Basic realm=\"x\",service=\"y\"", "Bearer realm=\"x\"", "Bearer x,y"] {
+        let scoped =
+            Bearer::parse(r#"bearer realm="r", service="s", scope="repository:app:pull,push""#);
+        assert_eq!(
+            scoped,
+            Some(Bearer {
+                realm: "r".into(),
+                service: "s".into()
+            })
+        );
+        for header in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic realm=\"x\",service=\"y\"",
+            "Bearer realm=\"x\"",
+            "Bearer x,y",
+        ] {
             assert_eq!(Bearer::parse(header), None, "{header}");
         }
     }

@@ -25,7 +25,15 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn new(name: &'static str, mark: Mark, summary: impl Into<String>) -> Self {
-        Self { name, mark, summary: summary.into(), details: vec![], hint: None, took: None, names: vec![] }
+        Self {
+            name,
+            mark,
+            summary: summary.into(),
+            details: vec![],
+            hint: None,
+            took: None,
+            names: vec![],
+        }
     }
 
     pub(super) fn good(name: &'static str, summary: impl Into<String>) -> Self {
@@ -63,7 +71,11 @@ impl Check {
 
     /// A failure of `get`, in its own words.
     pub(super) fn failed(name: &'static str, error: &Error) -> Self {
-        Self { details: error.details(), hint: error.hint(), ..Self::bad(name, error.to_string()) }
+        Self {
+            details: error.details(),
+            hint: error.hint(),
+            ..Self::bad(name, error.to_string())
+        }
     }
 
     pub(super) fn with(mut self, details: impl IntoIterator<Item = String>) -> Self {
@@ -72,11 +84,17 @@ impl Check {
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     pub(super) fn since(self, started: Instant) -> Self {
-        Self { took: Some(started.elapsed()), ..self }
+        Self {
+            took: Some(started.elapsed()),
+            ..self
+        }
     }
 
     pub(super) fn is_bad(&self) -> bool {
@@ -86,5 +104,9 @@ impl Check {
 
 /// Several things as words of one sentence.
 pub(super) fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+    items
+        .into_iter()
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

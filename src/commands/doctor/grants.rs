@@ -62,28 +62,57 @@ impl<'a> Desk<'a> {
         let (network, deadline) = reach::network(config, clock);
         let client = network.internet(registry.host())?;
         let object_id = access.and_then(AccessToken::object_id).map(str::to_owned);
-        Ok(Self { config, registry, network, client, deadline, object_id })
+        Ok(Self {
+            config,
+            registry,
+            network,
+            client,
+            deadline,
+            object_id,
+        })
     }
 
     /// All checks, side by side, in their order. Without a refresh token only what needs none is looked at.
-    pub(super) async fn look(&self, token: Option<&RefreshToken>, repository: Option<&str>) -> Vec<Check> {
-        let scope = repository.map_or(CATALOG.to_owned(), |repository| format!("repository:{repository}:pull,push"));
+    pub(super) async fn look(
+        &self,
+        token: Option<&RefreshToken>,
+        repository: Option<&str>,
+    ) -> Vec<Check> {
+        let scope = repository.map_or(CATALOG.to_owned(), |repository| {
+            format!("repository:{repository}:pull,push")
+        });
         let (here, anonymous, guid, identity_token) = tokio::join!(
             self.in_repository(token, repository),
             self.anonymous(repository),
             self.by_guid(token, &scope),
             self.by_token(token, &scope),
         );
-        [here, anonymous, Some(guid), Some(identity_token)].into_iter().flatten().collect()
+        [here, anonymous, Some(guid), Some(identity_token)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// What is granted in a repository.
-    async fn in_repository(&self, token: Option<&RefreshToken>, repository: Option<&str>) -> Option<Check> {
+    async fn in_repository(
+        &self,
+        token: Option<&RefreshToken>,
+        repository: Option<&str>,
+    ) -> Option<Check> {
         let repository = repository?;
-        let Some(token) = token else { return Some(Check::skipped(REPOSITORY, "there is no refresh token")) };
+        let Some(token) = token else {
+            return Some(Check::skipped(REPOSITORY, "there is no refresh token"));
+        };
         let started = Instant::now();
         let scope = format!("repository:{repository}:{}", ACTIONS.join(","));
-        let check = match self.ask(REPOSITORY, Some(token), self.refresh_form("docker", &scope, token)).await {
+        let check = match self
+            .ask(
+                REPOSITORY,
+                Some(token),
+                self.refresh_form("docker", &scope, token),
+            )
+            .await
+        {
             Ok(claims) => self.judged(repository, &claims, is_by_repository(token)),
             Err(denied) => denied.1,
         };
@@ -91,20 +120,37 @@ impl<'a> Desk<'a> {
     }
 
     fn judged(&self, repository: &str, claims: &Claims, is_by_repository: bool) -> Check {
-        let here = claims.access.iter().filter(|access| access.name == repository || access.name == "*");
-        let granted: Vec<&str> = here.flat_map(|access| access.actions.iter().map(String::as_str)).collect();
+        let here = claims
+            .access
+            .iter()
+            .filter(|access| access.name == repository || access.name == "*");
+        let granted: Vec<&str> = here
+            .flat_map(|access| access.actions.iter().map(String::as_str))
+            .collect();
         let is_granted = |action: &&str| granted.contains(action) || granted.contains(&"*");
-        let (yes, no): (Vec<&str>, Vec<&str>) = ACTIONS.iter().partition(|action| is_granted(action));
+        let (yes, no): (Vec<&str>, Vec<&str>) =
+            ACTIONS.iter().partition(|action| is_granted(action));
         if !yes.contains(&"pull") {
-            let said =
-                if yes.is_empty() { "nothing is granted".to_owned() } else { format!("{} is granted, not pull", list(yes)) };
+            let said = if yes.is_empty() {
+                "nothing is granted".to_owned()
+            } else {
+                format!("{} is granted, not pull", list(yes))
+            };
             let role = if is_by_repository { PULL_ABAC } else { PULL };
             let check = Check::bad(REPOSITORY, format!("{said} in {repository}"));
-            let mode = is_by_repository.then(|| "the registry grants permissions by repository, as in ABAC mode".to_owned());
-            let check = check.with(mode).with(self.object_id.is_none().then(object_id_note));
+            let mode = is_by_repository.then(|| {
+                "the registry grants permissions by repository, as in ABAC mode".to_owned()
+            });
+            let check = check
+                .with(mode)
+                .with(self.object_id.is_none().then(object_id_note));
             return check.hint(assign_role(self.registry, role, self.object_id.as_deref()));
         }
-        let missing = if no.is_empty() { None } else { Some(format!("not granted: {}", list(no))) };
+        let missing = if no.is_empty() {
+            None
+        } else {
+            Some(format!("not granted: {}", list(no)))
+        };
         Check::good(REPOSITORY, format!("{} in {repository}", list(yes))).with(missing)
     }
 
@@ -113,11 +159,18 @@ impl<'a> Desk<'a> {
         let scope = format!("repository:{}:pull", repository?);
         let started = Instant::now();
         let check = match self.ask(ANONYMOUS, None, self.get(&scope, None)).await {
-            Ok(claims) if claims.access.iter().any(|access| !access.actions.is_empty()) => {
+            Ok(claims)
+                if claims
+                    .access
+                    .iter()
+                    .any(|access| !access.actions.is_empty()) =>
+            {
                 Check::good(ANONYMOUS, "it is on: anybody may pull")
             }
             Ok(_) => Check::good(ANONYMOUS, "it is off"),
-            Err(denied) if denied.0 == Some(StatusCode::UNAUTHORIZED) => Check::good(ANONYMOUS, "it is off"),
+            Err(denied) if denied.0 == Some(StatusCode::UNAUTHORIZED) => {
+                Check::good(ANONYMOUS, "it is off")
+            }
             Err(denied) => denied.1,
         };
         Some(check.since(started))
@@ -126,7 +179,9 @@ impl<'a> Desk<'a> {
     /// The zero GUID with the refresh token as its password: docker sends both with GET. BuildKit and containerd send a form first; after
     /// 401, 404 and 405 both try GET, after 400 containerd does and BuildKit does not.
     async fn by_guid(&self, token: Option<&RefreshToken>, scope: &str) -> Check {
-        let Some(token) = token else { return Check::skipped(GUID, "there is no refresh token") };
+        let Some(token) = token else {
+            return Check::skipped(GUID, "there is no refresh token");
+        };
         let started = Instant::now();
         let (get, form) = tokio::join!(
             self.ask(GUID, Some(token), self.get(scope, Some(token))),
@@ -146,13 +201,20 @@ impl<'a> Desk<'a> {
                 }
             }
         };
-        let details = [docker, format!("BuildKit: POST: {buildkit}"), format!("containerd: POST: {containerd}")];
+        let details = [
+            docker,
+            format!("BuildKit: POST: {buildkit}"),
+            format!("containerd: POST: {containerd}"),
+        ];
         let is_used = self.config.username == ZERO_GUID;
         let check = match get {
             Ok(_) if is_complete => Check::good(GUID, "works with docker, BuildKit and containerd"),
-            Ok(_) if !is_used => Check::good(GUID, "works with docker; it is not what clients are given"),
-            Ok(_) => Check::warning(GUID, "works with docker, and not with BuildKit")
-                .hint("for builds with BuildKit set `username` to token (`ACRSCOPED_USERNAME=token`)"),
+            Ok(_) if !is_used => {
+                Check::good(GUID, "works with docker; it is not what clients are given")
+            }
+            Ok(_) => Check::warning(GUID, "works with docker, and not with BuildKit").hint(
+                "for builds with BuildKit set `username` to token (`ACRSCOPED_USERNAME=token`)",
+            ),
             Err(denied) if is_used => denied.1,
             Err(_) => Check::warning(GUID, "does not work; it is not what clients are given"),
         };
@@ -161,13 +223,23 @@ impl<'a> Desk<'a> {
 
     /// `<token>`: all of them send a form with the refresh token.
     async fn by_token(&self, token: Option<&RefreshToken>, scope: &str) -> Check {
-        let Some(token) = token else { return Check::skipped(TOKEN, "there is no refresh token") };
+        let Some(token) = token else {
+            return Check::skipped(TOKEN, "there is no refresh token");
+        };
         let started = Instant::now();
-        let as_client = |client| self.ask(TOKEN, Some(token), self.refresh_form(client, scope, token));
-        let (docker, buildkit, containerd) =
-            tokio::join!(as_client("docker"), as_client("buildkit-client"), as_client("containerd-client"));
-        let details = [("docker", &docker), ("BuildKit", &buildkit), ("containerd", &containerd)]
-            .map(|(client, result)| format!("{client}: POST: {}", outcome(result)));
+        let as_client =
+            |client| self.ask(TOKEN, Some(token), self.refresh_form(client, scope, token));
+        let (docker, buildkit, containerd) = tokio::join!(
+            as_client("docker"),
+            as_client("buildkit-client"),
+            as_client("containerd-client")
+        );
+        let details = [
+            ("docker", &docker),
+            ("BuildKit", &buildkit),
+            ("containerd", &containerd),
+        ]
+        .map(|(client, result)| format!("{client}: POST: {}", outcome(result)));
         let is_used = self.config.username == IDENTITY_TOKEN;
         let check = match docker.and(buildkit).and(containerd) {
             Ok(_) => Check::good(TOKEN, "works with docker, BuildKit and containerd"),
@@ -185,7 +257,9 @@ impl<'a> Desk<'a> {
         let parameters = [("scope", scope), ("service", self.registry.login_server())];
         let account = token.map(|_| ("account", ZERO_GUID));
         let url = Url::parse_with_params(&self.address(), account.into_iter().chain(parameters));
-        let request = self.client.get(url.map_or_else(|_| self.address(), String::from));
+        let request = self
+            .client
+            .get(url.map_or_else(|_| self.address(), String::from));
         match token {
             Some(token) => request.basic_auth(ZERO_GUID, Some(token.secret().expose_secret())),
             None => request,
@@ -214,9 +288,22 @@ impl<'a> Desk<'a> {
     }
 
     /// Asks for a registry access token by a request that holds this refresh token.
-    async fn ask(&self, name: &'static str, sent: Option<&RefreshToken>, request: RequestBuilder) -> Result<Claims, Denied> {
+    async fn ask(
+        &self,
+        name: &'static str,
+        sent: Option<&RefreshToken>,
+        request: RequestBuilder,
+    ) -> Result<Claims, Denied> {
         let what = "was asked for a registry access token";
-        let answered = reach::send(&self.network, &self.client, self.registry, request, self.deadline, what).await;
+        let answered = reach::send(
+            &self.network,
+            &self.client,
+            self.registry,
+            request,
+            self.deadline,
+            what,
+        )
+        .await;
         let answered = answered.map_err(|error| Box::new((None, Check::failed(name, &error))))?;
         let refusal = if answered.status == StatusCode::OK {
             match serde_json::from_slice::<Granted>(&answered.body) {
@@ -234,7 +321,11 @@ impl<'a> Desk<'a> {
         };
         let is_refused_token = answered.status == StatusCode::UNAUTHORIZED && sent.is_some();
         // What is not granted is left out of a token: a 401 means that the refresh token itself is not valid.
-        let place = if is_refused_token { "the refresh token" } else { "`/oauth2/token`" };
+        let place = if is_refused_token {
+            "the refresh token"
+        } else {
+            "`/oauth2/token`"
+        };
         let check = refused(name, self.registry, &answered, &refusal, place);
         Err(Box::new((Some(answered.status), check)))
     }
@@ -247,7 +338,9 @@ fn is_by_repository(token: &RefreshToken) -> bool {
 
 /// The same checks when it is of no use to look.
 pub(super) fn skipped(has_repository: bool, reason: &str) -> Vec<Check> {
-    let names = [REPOSITORY, ANONYMOUS, GUID, TOKEN].into_iter().skip(if has_repository { 0 } else { 2 });
+    let names = [REPOSITORY, ANONYMOUS, GUID, TOKEN]
+        .into_iter()
+        .skip(if has_repository { 0 } else { 2 });
     names.map(|name| Check::skipped(name, reason)).collect()
 }
 
@@ -255,6 +348,9 @@ pub(super) fn skipped(has_repository: bool, reason: &str) -> Vec<Check> {
 fn outcome(result: &Result<Claims, Denied>) -> String {
     match result {
         Ok(_) => "granted".into(),
-        Err(denied) => denied.0.map_or_else(|| "no answer".to_owned(), |status| status.as_u16().to_string()),
+        Err(denied) => denied.0.map_or_else(
+            || "no answer".to_owned(),
+            |status| status.as_u16().to_string(),
+        ),
     }
 }

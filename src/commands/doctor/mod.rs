@@ -83,14 +83,27 @@ pub struct Arguments {
 impl Arguments {
     /// With the file of `--report FILE` where it belongs, also when it stands before the registry.
     fn sorted(&self, is_registry: impl Fn(&str) -> bool) -> Result<Self, Error> {
-        let (Some(first), Some(second)) = (&self.registry, &self.file) else { return Ok(self.clone()) };
+        let (Some(first), Some(second)) = (&self.registry, &self.file) else {
+            return Ok(self.clone());
+        };
         if self.report.as_deref() != Some(Path::new(REPORT)) {
-            let problem = format!("`{second}` is one argument too many; a report's file is named by `--report=FILE`");
+            let problem = format!(
+                "`{second}` is one argument too many; a report's file is named by `--report=FILE`"
+            );
             return Err(Error::Input(problem));
         }
         let is_turned = !is_registry(first) && is_registry(second);
-        let (registry, file) = if is_turned { (second, first) } else { (first, second) };
-        Ok(Self { registry: Some(registry.clone()), file: None, report: Some(file.into()), ..self.clone() })
+        let (registry, file) = if is_turned {
+            (second, first)
+        } else {
+            (first, second)
+        };
+        Ok(Self {
+            registry: Some(registry.clone()),
+            file: None,
+            report: Some(file.into()),
+            ..self.clone()
+        })
     }
 
     /// Whether it was told to draw nothing.
@@ -102,19 +115,36 @@ impl Arguments {
 /// A repository's name as it stands in a registry scope (Docker registry API, "path component").
 fn repository(text: &str) -> Result<String, String> {
     let is_component = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
+        !part.is_empty()
+            && part.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte)
+            })
     };
     let is_name = text.len() <= 255 && text.split('/').all(is_component);
-    is_name.then(|| text.to_owned()).ok_or_else(|| "expected the name alone, such as `team/app`".into())
+    is_name
+        .then(|| text.to_owned())
+        .ok_or_else(|| "expected the name alone, such as `team/app`".into())
 }
 
 /// Examines, and prints what was found.
-pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<ExitCode, Error> {
+pub fn run(
+    context: &Context<'_>,
+    arguments: &Arguments,
+    mut output: impl Write,
+) -> Result<ExitCode, Error> {
     let arguments = &arguments.sorted(|text| context.registry(text).is_ok())?;
-    let named = arguments.registry.as_deref().map(|text| context.registry(text));
-    if let (Some(Err(error)), true) = (&named, arguments.report.as_deref() == Some(Path::new(REPORT))) {
+    let named = arguments
+        .registry
+        .as_deref()
+        .map(|text| context.registry(text));
+    if let (Some(Err(error)), true) = (
+        &named,
+        arguments.report.as_deref() == Some(Path::new(REPORT)),
+    ) {
         // `--report FILE` alone looks like a registry.
-        return Err(Error::Input(format!("{error}; a report's file is named by `--report=FILE`")));
+        return Err(Error::Input(format!(
+            "{error}; a report's file is named by `--report=FILE`"
+        )));
     }
     let (registry, problem) = match named {
         Some(Ok(registry)) => (Some(registry), None),
@@ -129,31 +159,62 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
             (context.tell)(text);
         }
     };
-    progress(&format!("examining {} …", registry.as_ref().map_or("this machine", Registry::host)));
-    let file = arguments.report.as_deref().map(report_file::create).transpose()?;
-    let checks = runtime::run(Box::pin(async { Ok(examine(context, arguments, registry.as_ref(), problem.as_ref()).await) }));
+    progress(&format!(
+        "examining {} …",
+        registry.as_ref().map_or("this machine", Registry::host)
+    ));
+    let file = arguments
+        .report
+        .as_deref()
+        .map(report_file::create)
+        .transpose()?;
+    let checks = runtime::run(Box::pin(async {
+        Ok(examine(context, arguments, registry.as_ref(), problem.as_ref()).await)
+    }));
     progress("\r\x1b[K");
     // An empty file would be in the way of the next report.
-    let discard = || arguments.report.iter().for_each(|path| drop(std::fs::remove_file(path)));
+    let discard = || {
+        arguments
+            .report
+            .iter()
+            .for_each(|path| drop(std::fs::remove_file(path)));
+    };
     let checks = checks.inspect_err(|_| discard())?;
-    let report = Report { registry: registry.as_ref().map(|registry| registry.host().to_owned()), checks };
+    let report = Report {
+        registry: registry.as_ref().map(|registry| registry.host().to_owned()),
+        checks,
+    };
     if arguments.format.json {
         write_json(&mut output, &report.json())?;
     } else {
-        output.write_all(report.draw(context.terminal).as_bytes()).map_err(Error::Output)?;
+        output
+            .write_all(report.draw(context.terminal).as_bytes())
+            .map_err(Error::Output)?;
     }
     if let (Some(file), Some(path)) = (file, &arguments.report) {
         let repository = arguments.repository.as_deref();
-        report_file::write(file, &report, context, registry.as_ref(), repository).inspect_err(|_| discard())?;
+        report_file::write(file, &report, context, registry.as_ref(), repository)
+            .inspect_err(|_| discard())?;
         (context.tell)(&format!("the report is in {}\n", path.display()));
     }
-    Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_well() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The one registry that has a cached token or a profile of its own.
 fn only_known(context: &Context<'_>) -> Option<Registry> {
     let mut known = context.settings.registries_with_profiles();
-    known.extend(context.helper().status().unwrap_or_default().into_iter().map(|cached| cached.registry));
+    known.extend(
+        context
+            .helper()
+            .status()
+            .unwrap_or_default()
+            .into_iter()
+            .map(|cached| cached.registry),
+    );
     let first = known.first()?.clone();
     known.iter().all(|other| *other == first).then_some(first)
 }
@@ -166,10 +227,14 @@ async fn examine(
     problem: Option<&Error>,
 ) -> Vec<Check> {
     let settings = context.settings;
-    let Some(registry) = registry else { return this_machine(context, problem).await };
-    let config = settings.for_registry(registry).and_then(|config| match reach::problem(&config, registry, context.clock) {
-        Some(error) => Err(error),
-        None => Ok(config),
+    let Some(registry) = registry else {
+        return this_machine(context, problem).await;
+    };
+    let config = settings.for_registry(registry).and_then(|config| {
+        match reach::problem(&config, registry, context.clock) {
+            Some(error) => Err(error),
+            None => Ok(config),
+        }
     });
     let config = match config {
         Ok(config) => config,
@@ -178,19 +243,31 @@ async fn examine(
     let repository = arguments.repository.as_deref();
     // One for all: the daemon of the Secret Service may not survive two clients of one process.
     let logins = context.helper().stores(&config);
-    let (sign_in, chosen) = SignIn::new(&config, registry, logins.clone(), context.clock, repository.is_some());
+    let (sign_in, chosen) = SignIn::new(
+        &config,
+        registry,
+        logins.clone(),
+        context.clock,
+        repository.is_some(),
+    );
     let (mut way, (identity, access_token), keyring) = tokio::join!(
         reach::look(&config, registry, context.clock),
         sign_in.access_token(chosen),
         keyring(context, registry, config.cache, logins.clone()),
     );
-    let obstacle = way.iter().find(|check| check.is_bad()).map(|check| format!("{} failed", check.name));
+    let obstacle = way
+        .iter()
+        .find(|check| check.is_bad())
+        .map(|check| format!("{} failed", check.name));
     let (exchange, refresh_token) = match (&access_token, &obstacle) {
         (Some(token), None) => sign_in.exchange(token).await,
         (Some(_), Some(obstacle)) => (sign_in::not_exchanged(obstacle), None),
         (None, _) => (sign_in::not_exchanged("there is no access token"), None),
     };
-    let grants = match (Desk::new(&config, registry, context.clock, access_token.as_ref()), &obstacle) {
+    let grants = match (
+        Desk::new(&config, registry, context.clock, access_token.as_ref()),
+        &obstacle,
+    ) {
         (Ok(desk), None) => Box::pin(desk.look(refresh_token.as_ref(), repository)).await,
         (_, Some(obstacle)) => grants::skipped(repository.is_some(), obstacle),
         (Err(error), None) => grants::skipped(repository.is_some(), &error.to_string()),
@@ -212,14 +289,28 @@ async fn examine(
     checks.extend(wiring::look(context, registry));
     // Entra may repeat a secret in the claims of its token, and a registry a token in those of its own.
     let secrets = sign_in.secrets();
-    let tokens = [access_token.as_ref().map(AccessToken::secret), refresh_token.as_ref().map(RefreshToken::secret)];
-    tokens.into_iter().flatten().for_each(|token| secrets.add(token.expose_secret()));
+    let tokens = [
+        access_token.as_ref().map(AccessToken::secret),
+        refresh_token.as_ref().map(RefreshToken::secret),
+    ];
+    tokens
+        .into_iter()
+        .flatten()
+        .for_each(|token| secrets.add(token.expose_secret()));
     let redactor = secrets.redactor();
-    checks.into_iter().map(|check| check.map(|text| redactor.redact(&text))).collect()
+    checks
+        .into_iter()
+        .map(|check| check.map(|text| redactor.redact(&text)))
+        .collect()
 }
 
 /// What can be said when the settings cannot be used.
-fn unusable(context: &Context<'_>, arguments: &Arguments, registry: &Registry, error: &Error) -> Vec<Check> {
+fn unusable(
+    context: &Context<'_>,
+    arguments: &Arguments,
+    registry: &Registry,
+    error: &Error,
+) -> Vec<Check> {
     let reason = "the configuration cannot be used";
     let mut checks = vec![setup::registry(registry)];
     checks.extend(reach::skipped(reason));
@@ -235,7 +326,9 @@ fn unusable(context: &Context<'_>, arguments: &Arguments, registry: &Registry, e
 /// What can be said without a registry: what would hold for one of the public cloud, the keyring, and whether clients find us.
 async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Check> {
     let mut checks = vec![setup::no_registry(problem)];
-    let any = context.registry(ANY).expect("it is spelt as a registry of the public cloud");
+    let any = context
+        .registry(ANY)
+        .expect("it is spelt as a registry of the public cloud");
     match context.settings.for_registry(&any) {
         Ok(config) => {
             checks.push(setup::configuration(context.settings, &any, &config));
@@ -243,7 +336,15 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
                 Ok(identity) => sign_in::identity(&identity),
                 Err(error) => Check::failed(sign_in::IDENTITY, &error),
             });
-            checks.push(keyring(context, &any, config.cache, context.helper().stores(&config)).await);
+            checks.push(
+                keyring(
+                    context,
+                    &any,
+                    config.cache,
+                    context.helper().stores(&config),
+                )
+                .await,
+            );
         }
         Err(error) => checks.push(Check::failed(setup::CONFIGURATION, &error)),
     }
@@ -251,9 +352,16 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
     checks
 }
 
-async fn keyring(context: &Context<'_>, registry: &Registry, choice: CacheChoice, cache: Cache) -> Check {
+async fn keyring(
+    context: &Context<'_>,
+    registry: &Registry,
+    choice: CacheChoice,
+    cache: Cache,
+) -> Check {
     let explained = context.settings.explain(Some(registry)).unwrap_or_default();
-    let set = explained.into_iter().find(|explained| explained.name == "cache");
+    let set = explained
+        .into_iter()
+        .find(|explained| explained.name == "cache");
     keyring::look(choice, cache, set.as_ref()).await
 }
 
@@ -261,8 +369,12 @@ async fn keyring(context: &Context<'_>, registry: &Registry, choice: CacheChoice
 /// too.
 fn blame<'a>(checks: &mut [Check], mut later: impl Iterator<Item = &'a Check>) {
     if later.any(Check::is_bad) {
-        let suspects = checks.iter_mut().filter(|check| [reach::CLOCK, setup::CONFIGURATION].contains(&check.name));
-        suspects.filter(|check| check.mark == Mark::Warning).for_each(|check| check.mark = Mark::Bad);
+        let suspects = checks
+            .iter_mut()
+            .filter(|check| [reach::CLOCK, setup::CONFIGURATION].contains(&check.name));
+        suspects
+            .filter(|check| check.mark == Mark::Warning)
+            .for_each(|check| check.mark = Mark::Bad);
     }
 }
 
@@ -275,7 +387,18 @@ mod tests {
         for text in ["app", "team/app", "a.b_c-d/e1"] {
             assert_eq!(repository(text).as_deref(), Ok(text));
         }
-        for text in ["", "App", "app:1", "app@sha256:1", "/app", "app/", "a b", "a,b", "contoso.azurecr.io/*", "app:pull,push"] {
+        for text in [
+            "",
+            "App",
+            "app:1",
+            "app@sha256:1",
+            "/app",
+            "app/",
+            "a b",
+            "a,b",
+            "contoso.azurecr.io/*",
+            "app:pull,push",
+        ] {
             assert!(repository(text).is_err(), "{text}");
         }
     }
@@ -299,14 +422,22 @@ mod tests {
         let alone = arguments(host, None, Some(REPORT));
         assert_eq!(alone.sorted(is_registry).unwrap(), alone);
         for report in [None, Some("other.txt")] {
-            let error = arguments(host, Some("r.txt"), report).sorted(is_registry).unwrap_err().to_string();
+            let error = arguments(host, Some("r.txt"), report)
+                .sorted(is_registry)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("`--report=FILE`"), "{error}");
         }
     }
 
     #[test]
     fn a_clock_is_to_blame_only_when_somebody_was_refused() {
-        let way = || vec![Check::good("dns", "found"), Check::warning(reach::CLOCK, "far off")];
+        let way = || {
+            vec![
+                Check::good("dns", "found"),
+                Check::warning(reach::CLOCK, "far off"),
+            ]
+        };
         let mut blamed = way();
         blame(&mut blamed, [Check::bad("exchange", "refused")].iter());
         assert!(blamed[1].is_bad());

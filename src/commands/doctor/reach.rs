@@ -36,7 +36,11 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
     let (network, deadline) = network(config, clock);
     let host = registry.host();
     let proxy = network.proxy(host);
-    let Found { dns, mut tcp, is_public } = address::look(host, proxy.as_deref(), network.circumstances(), deadline).await;
+    let Found {
+        dns,
+        mut tcp,
+        is_public,
+    } = address::look(host, proxy.as_deref(), network.circumstances(), deadline).await;
     if dns.is_bad() || tcp.is_bad() {
         let reason = format!("there is no way to {host}");
         return vec![
@@ -49,22 +53,41 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
     }
     let started = Instant::now();
     let shown_certificate = tokio::time::timeout(deadline.left(), network.shown_certificate(host));
-    let (answered, certificate) = tokio::join!(ask(&network, registry, deadline), shown_certificate);
+    let (answered, certificate) =
+        tokio::join!(ask(&network, registry, deadline), shown_certificate);
     let certificate = certificate.ok().flatten().and_then(|der| Facts::of(&der));
-    let has_expired = certificate.as_ref().is_some_and(|facts| facts.ends < clock());
-    let names = certificate.iter().map(|facts| facts.issuer.clone()).collect::<Vec<_>>();
+    let has_expired = certificate
+        .as_ref()
+        .is_some_and(|facts| facts.ends < clock());
+    let names = certificate
+        .iter()
+        .map(|facts| facts.issuer.clone())
+        .collect::<Vec<_>>();
     let certificate = certificate.as_ref().map(shown);
     let (tls, challenge) = match &answered {
         Ok(answered) => {
-            let tls = Check::good(TLS, certificate.unwrap_or_else(|| "the certificate is trusted".into()));
-            (tls.with(network.circumstances().to_vec()), challenge::judge(registry, answered, is_public).since(started))
+            let tls = Check::good(
+                TLS,
+                certificate.unwrap_or_else(|| "the certificate is trusted".into()),
+            );
+            (
+                tls.with(network.circumstances().to_vec()),
+                challenge::judge(registry, answered, is_public).since(started),
+            )
         }
         Err(error) => {
             if is_no_connection(error) {
                 tcp = Check::failed(address::TCP, error).since(started);
             }
             let (tls, challenge) = lost(error, certificate, started);
-            (if tls.is_bad() && has_expired { tls.hint(EXPIRED) } else { tls }, challenge)
+            (
+                if tls.is_bad() && has_expired {
+                    tls.hint(EXPIRED)
+                } else {
+                    tls
+                },
+                challenge,
+            )
         }
     };
     let clock = compared(host, answered.ok().as_ref(), &network);
@@ -72,21 +95,37 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
 }
 
 fn is_no_connection(error: &Error) -> bool {
-    matches!(error, Error::Unreachable(Unreachable { stage: Stage::Name | Stage::Connection, .. }))
+    matches!(
+        error,
+        Error::Unreachable(Unreachable {
+            stage: Stage::Name | Stage::Connection,
+            ..
+        })
+    )
 }
 
 /// TLS and the challenge, when no answer came.
 fn lost(error: &Error, certificate: Option<String>, started: Instant) -> (Check, Check) {
     match error {
-        error if is_no_connection(error) => {
-            (Check::skipped(TLS, "there is no connection"), Check::skipped(challenge::NAME, "there is no connection"))
-        }
-        Error::Unreachable(Unreachable { stage: Stage::Answer, .. }) => {
+        error if is_no_connection(error) => (
+            Check::skipped(TLS, "there is no connection"),
+            Check::skipped(challenge::NAME, "there is no connection"),
+        ),
+        Error::Unreachable(Unreachable {
+            stage: Stage::Answer,
+            ..
+        }) => {
             // TLS stood before the answer could break off.
-            let tls = Check::good(TLS, certificate.unwrap_or_else(|| "the certificate is trusted".into()));
+            let tls = Check::good(
+                TLS,
+                certificate.unwrap_or_else(|| "the certificate is trusted".into()),
+            );
             (tls, Check::failed(challenge::NAME, error).since(started))
         }
-        Error::Deadline { .. } => (Check::skipped(TLS, "no answer came"), Check::failed(challenge::NAME, error).since(started)),
+        Error::Deadline { .. } => (
+            Check::skipped(TLS, "no answer came"),
+            Check::failed(challenge::NAME, error).since(started),
+        ),
         _ => {
             let tls = Check::failed(TLS, error).with(certificate).since(started);
             (tls, Check::skipped(challenge::NAME, "TLS is not trusted"))
@@ -97,9 +136,8 @@ fn lost(error: &Error, certificate: Option<String>, started: Instant) -> (Check,
 /// The clocks at both ends.
 fn compared(host: &str, answered: Option<&Answered>, network: &Network) -> Check {
     match (answered, network.skew()) {
-        (Some(_), Some(skew)) => {
-            Check::warning(CLOCK, skew).hint("set the clock of this machine, for example with `timedatectl set-ntp true`")
-        }
+        (Some(_), Some(skew)) => Check::warning(CLOCK, skew)
+            .hint("set the clock of this machine, for example with `timedatectl set-ntp true`"),
         (Some(answered), None) if answered.headers.contains_key(DATE) => {
             Check::good(CLOCK, format!("within five minutes of that of {host}"))
         }
@@ -110,26 +148,45 @@ fn compared(host: &str, answered: Option<&Answered>, network: &Network) -> Check
 
 /// The same checks when it is of no use to look.
 pub(super) fn skipped(reason: &str) -> Vec<Check> {
-    [address::DNS, address::TCP, TLS, challenge::NAME, CLOCK].map(|name| Check::skipped(name, reason)).into()
+    [address::DNS, address::TCP, TLS, challenge::NAME, CLOCK]
+        .map(|name| Check::skipped(name, reason))
+        .into()
 }
 
 /// What is wrong with the settings of the network.
 pub(super) fn problem(config: &Config, registry: &Registry, clock: Clock) -> Option<Error> {
     let built = network(config, clock).0.internet(registry.host());
-    built.err().filter(|error| matches!(error, Error::Setting { .. }))
+    built
+        .err()
+        .filter(|error| matches!(error, Error::Setting { .. }))
 }
 
 /// A network whose requests end within ten seconds, or within the configured time if that is shorter.
 pub(super) fn network(config: &Config, clock: Clock) -> (Network, Deadline) {
     let deadline = Deadline::after(config.timeout).or_after(PATIENCE);
-    (Network::new(config.network.clone(), deadline, clock), deadline)
+    (
+        Network::new(config.network.clone(), deadline, clock),
+        deadline,
+    )
 }
 
-async fn ask(network: &Network, registry: &Registry, deadline: Deadline) -> Result<Answered, Error> {
+async fn ask(
+    network: &Network,
+    registry: &Registry,
+    deadline: Deadline,
+) -> Result<Answered, Error> {
     let host = registry.host();
     let client = network.internet(host)?;
     let request = client.get(format!("https://{host}/v2/"));
-    send(network, &client, registry, request, deadline, "was asked who may come in").await
+    send(
+        network,
+        &client,
+        registry,
+        request,
+        deadline,
+        "was asked who may come in",
+    )
+    .await
 }
 
 /// Sends a request to the registry's own host and reads the answer. `what` is what the host is asked, for the error.
@@ -152,21 +209,38 @@ pub(super) async fn send(
     };
     let answered = async {
         let request = request.build().map_err(|error| lost(&error))?;
-        let response = network.send(client, request).await.map_err(|error| lost(&error.without_url()))?;
+        let response = network
+            .send(client, request)
+            .await
+            .map_err(|error| lost(&error.without_url()))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = network::body(response).await.map_err(|error| lost(&*error))?;
-        Ok(Answered { status, headers, body })
+        let body = network::body(response)
+            .await
+            .map_err(|error| lost(&*error))?;
+        Ok(Answered {
+            status,
+            headers,
+            body,
+        })
     };
-    deadline.keep(format!("{host} {what}"), network.circumstances(), answered).await
+    deadline
+        .keep(format!("{host} {what}"), network.circumstances(), answered)
+        .await
 }
 
 fn shown(facts: &Facts) -> String {
-    format!("the certificate of {} is signed by `{}` and ends {}", facts.subject, facts.issuer, day(facts.ends))
+    format!(
+        "the certificate of {} is signed by `{}` and ends {}",
+        facts.subject,
+        facts.issuer,
+        day(facts.ends)
+    )
 }
 
 /// The correlation id of an answer, as a line.
 pub(super) fn correlation(answered: &Answered) -> Option<String> {
-    exchange::correlation(&answered.headers, &answered.body).map(|id| format!("correlation id: {id}"))
+    exchange::correlation(&answered.headers, &answered.body)
+        .map(|id| format!("correlation id: {id}"))
 }
 
 /// Whether the answer is HTML.

@@ -76,18 +76,38 @@ impl Report {
         text.push('\n');
         for check in &self.checks {
             let mark = terminal.mark(check.mark);
-            let took = check.took.map(|took| format!("{} ms", took.as_millis())).unwrap_or_default();
+            let took = check
+                .took
+                .map(|took| format!("{} ms", took.as_millis()))
+                .unwrap_or_default();
             if terminal.is_plain() {
-                let took = if took.is_empty() { took } else { format!(" ({took})") };
-                let _ = writeln!(text, "{mark} {}: {}{took}", check.name, visible(&check.summary));
+                let took = if took.is_empty() {
+                    took
+                } else {
+                    format!(" ({took})")
+                };
+                let _ = writeln!(
+                    text,
+                    "{mark} {}: {}{took}",
+                    check.name,
+                    visible(&check.summary)
+                );
             } else {
                 // The mark may hold colour, which has no width.
                 let sentence = terminal.wrap(&visible(&check.summary), INDENT);
                 let sentence = sentence.get(INDENT..).unwrap_or_default();
-                let _ = writeln!(text, "{mark} {:<NAMES$}{took:>TIMES$}  {sentence}", check.name);
+                let _ = writeln!(
+                    text,
+                    "{mark} {:<NAMES$}{took:>TIMES$}  {sentence}",
+                    check.name
+                );
             }
             for detail in &check.details {
-                let _ = writeln!(text, "{}", terminal.paint(Style::Dim, &below(terminal, detail)));
+                let _ = writeln!(
+                    text,
+                    "{}",
+                    terminal.paint(Style::Dim, &below(terminal, detail))
+                );
             }
             if let Some(hint) = &check.hint {
                 let _ = writeln!(text, "{}", advice(terminal, hint, INDENT));
@@ -99,15 +119,30 @@ impl Report {
     fn verdict(&self, terminal: Terminal) -> String {
         let whom = self.registry.as_deref().unwrap_or("this machine");
         let Some(cause) = self.cause() else {
-            let good = if self.registry.is_some() { "nothing stands in the way" } else { "nothing is wrong with its set-up" };
+            let good = if self.registry.is_some() {
+                "nothing stands in the way"
+            } else {
+                "nothing is wrong with its set-up"
+            };
             return format!("{} {whom}: {good}\n", terminal.mark(Mark::Good));
         };
-        let (mark, name) = (terminal.mark(cause.mark), terminal.paint(Style::Bold, cause.name));
-        let but = if cause.is_bad() { String::new() } else { format!("{whom} works, but ") };
+        let (mark, name) = (
+            terminal.mark(cause.mark),
+            terminal.paint(Style::Bold, cause.name),
+        );
+        let but = if cause.is_bad() {
+            String::new()
+        } else {
+            format!("{whom} works, but ")
+        };
         let summary = format!("{but}{}: {}", cause.name, visible(&cause.summary));
         let summary = terminal.wrap(&summary, 2);
         let summary = summary.trim_start().replacen(cause.name, &name, 1);
-        let hint = cause.hint.as_ref().map(|hint| advice(terminal, hint, 2) + "\n").unwrap_or_default();
+        let hint = cause
+            .hint
+            .as_ref()
+            .map(|hint| advice(terminal, hint, 2) + "\n")
+            .unwrap_or_default();
         format!("{mark} {summary}\n{hint}")
     }
 }
@@ -119,7 +154,9 @@ fn in_json(check: &Check) -> JsonCheck<'_> {
         summary: &check.summary,
         details: &check.details,
         hint: check.hint.as_deref(),
-        milliseconds: check.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        milliseconds: check
+            .took
+            .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
     }
 }
 
@@ -145,20 +182,41 @@ mod tests {
 
     #[test]
     fn the_first_failure_is_the_cause_and_a_warning_only_without_one() {
-        let report = |checks: Vec<Check>| Report { registry: Some("contoso.azurecr.io".into()), checks };
+        let report = |checks: Vec<Check>| Report {
+            registry: Some("contoso.azurecr.io".into()),
+            checks,
+        };
         let warning = || Check::warning("clock", "it is late");
-        let two = report(vec![warning(), Check::bad("exchange", "refused"), Check::bad("docker", "absent")]);
+        let two = report(vec![
+            warning(),
+            Check::bad("exchange", "refused"),
+            Check::bad("docker", "absent"),
+        ]);
         assert_eq!(two.cause().unwrap().name, "exchange");
         assert!(!two.is_well());
-        let one = report(vec![Check::good("dns", "found"), warning(), Check::skipped("keyring", "none")]);
+        let one = report(vec![
+            Check::good("dns", "found"),
+            warning(),
+            Check::skipped("keyring", "none"),
+        ]);
         assert_eq!((one.cause().unwrap().name, one.is_well()), ("clock", true));
-        assert!(report(vec![Check::good("dns", "found"), Check::skipped("keyring", "none")]).cause().is_none());
+        assert!(
+            report(vec![
+                Check::good("dns", "found"),
+                Check::skipped("keyring", "none")
+            ])
+            .cause()
+            .is_none()
+        );
     }
 
     #[test]
     fn nothing_is_broken_into_lines_where_nothing_is_drawn() {
         let long = "word ".repeat(40).trim_end().to_owned();
-        let report = Report { registry: None, checks: vec![Check::bad("exchange", long.clone()).hint(long.clone())] };
+        let report = Report {
+            registry: None,
+            checks: vec![Check::bad("exchange", long.clone()).hint(long.clone())],
+        };
         let text = report.draw(Terminal::new(&std::collections::HashMap::new(), true, true));
         let expected = format!("failed: exchange: {long}\n  hint: {long}\n");
         assert_eq!(text, format!("{expected}\n{expected}"));

@@ -51,27 +51,48 @@ impl<'a> SignIn<'a> {
             }
             Err(error) => (None, Check::failed(IDENTITY, &error)),
         };
-        (Self { registry, clock, has_repository, session, deadline, network }, check.since(started))
+        (
+            Self {
+                registry,
+                clock,
+                has_repository,
+                session,
+                deadline,
+                network,
+            },
+            check.since(started),
+        )
     }
 
     /// What the identity has proved itself with by now.
     pub(super) fn secrets(&self) -> Secrets {
-        self.session.as_ref().map(|session| session.identity().secrets().clone()).unwrap_or_default()
+        self.session
+            .as_ref()
+            .map(|session| session.identity().secrets().clone())
+            .unwrap_or_default()
     }
 
     /// Signs in. That nobody can be is the first check's matter, which is then replaced.
     pub(super) async fn access_token(&self, chosen: Check) -> (Vec<Check>, Option<AccessToken>) {
         let Some(session) = &self.session else {
-            return (vec![chosen, Check::skipped(ACCESS_TOKEN, "nobody signs in")], None);
+            return (
+                vec![chosen, Check::skipped(ACCESS_TOKEN, "nobody signs in")],
+                None,
+            );
         };
         let started = Instant::now();
         match session.sign_in(&self.network, self.deadline).await {
             Ok(token) => (vec![chosen, self.told(&token).since(started)], Some(token)),
-            Err(Error::NotSignedIn(error)) if matches!(*error, Error::NoIdentity { .. }) => {
-                (vec![Check::failed(IDENTITY, &error).since(started), Check::skipped(ACCESS_TOKEN, "nobody signs in")], None)
-            }
+            Err(Error::NotSignedIn(error)) if matches!(*error, Error::NoIdentity { .. }) => (
+                vec![
+                    Check::failed(IDENTITY, &error).since(started),
+                    Check::skipped(ACCESS_TOKEN, "nobody signs in"),
+                ],
+                None,
+            ),
             Err(error) => {
-                let check = Check::failed(ACCESS_TOKEN, &skewed(error, &self.network)).since(started);
+                let check =
+                    Check::failed(ACCESS_TOKEN, &skewed(error, &self.network)).since(started);
                 (vec![chosen, check], None)
             }
         }
@@ -83,8 +104,14 @@ impl<'a> SignIn<'a> {
             return Check::good(ACCESS_TOKEN, "the source gave one that cannot be read");
         };
         let unknown = || "unknown".to_owned();
-        let expires = claims.expires.map_or_else(unknown, |expires| until(expires, (self.clock)()));
-        let check = Check::good(ACCESS_TOKEN, format!("for {}", claims.audience.unwrap_or_else(unknown))).with([
+        let expires = claims
+            .expires
+            .map_or_else(unknown, |expires| until(expires, (self.clock)()));
+        let check = Check::good(
+            ACCESS_TOKEN,
+            format!("for {}", claims.audience.unwrap_or_else(unknown)),
+        )
+        .with([
             format!("tenant: {}", claims.tenant.unwrap_or_else(unknown)),
             format!("identity: {}", claims.identity.unwrap_or_else(unknown)),
             format!("until {expires}"),
@@ -98,39 +125,60 @@ impl<'a> SignIn<'a> {
         match self.exchanged(token).await {
             Ok(refresh_token) => {
                 let host = self.registry.login_server();
-                let check = Check::good(EXCHANGE, format!("{host} gave a refresh token")).since(started);
-                (vec![check, self.judged(&refresh_token)], Some(refresh_token))
+                let check =
+                    Check::good(EXCHANGE, format!("{host} gave a refresh token")).since(started);
+                (
+                    vec![check, self.judged(&refresh_token)],
+                    Some(refresh_token),
+                )
             }
             Err(error) => {
                 let check = Check::failed(EXCHANGE, &skewed(error, &self.network)).since(started);
-                (vec![check, Check::skipped(REFRESH_TOKEN, "there is none")], None)
+                (
+                    vec![check, Check::skipped(REFRESH_TOKEN, "there is none")],
+                    None,
+                )
             }
         }
     }
 
     async fn exchanged(&self, token: &AccessToken) -> Result<RefreshToken, Error> {
-        let session = self.session.as_ref().ok_or_else(|| Error::Input("nobody signs in".into()))?;
+        let session = self
+            .session
+            .as_ref()
+            .ok_or_else(|| Error::Input("nobody signs in".into()))?;
         let client = self.network.internet(self.registry.login_server())?;
-        session.exchange(&self.network, &client, self.deadline, token).await
+        session
+            .exchange(&self.network, &client, self.deadline, token)
+            .await
     }
 
     /// What a refresh token is good for.
     fn judged(&self, token: &RefreshToken) -> Check {
         let (now, host) = ((self.clock)(), self.registry.login_server());
         let Some(claims) = Claims::of(token.secret()) else {
-            return Check::warning(REFRESH_TOKEN, "it cannot be read, and so is not kept: each call signs in");
+            return Check::warning(
+                REFRESH_TOKEN,
+                "it cannot be read, and so is not kept: each call signs in",
+            );
         };
-        if let Some(other) =
-            claims.audience.as_ref().filter(|audience| ![host, self.registry.host()].contains(&audience.as_str()))
+        if let Some(other) = claims
+            .audience
+            .as_ref()
+            .filter(|audience| ![host, self.registry.host()].contains(&audience.as_str()))
         {
             return Check::bad(REFRESH_TOKEN, format!("it is for {other}, not for {host}"));
         }
         let Some(expires) = token.expires() else {
-            return Check::warning(REFRESH_TOKEN, "it does not say when it ends, and so is not kept: each call signs in");
+            return Check::warning(
+                REFRESH_TOKEN,
+                "it does not say when it ends, and so is not kept: each call signs in",
+            );
         };
         if !token.is_valid(now) {
-            return Check::bad(REFRESH_TOKEN, "it has ended already")
-                .hint("set the clock of this machine, for example with `timedatectl set-ntp true`");
+            return Check::bad(REFRESH_TOKEN, "it has ended already").hint(
+                "set the clock of this machine, for example with `timedatectl set-ntp true`",
+            );
         }
         let life = format!("for {host}, until {}", until(expires, now));
         if claims.permissions.is_empty() {
@@ -143,25 +191,39 @@ impl<'a> SignIn<'a> {
                     .hint("name one with `--repository` to see what is granted there")
             };
         }
-        Check::good(REFRESH_TOKEN, life).with([format!("permissions: {}", list(claims.permissions))])
+        Check::good(REFRESH_TOKEN, life)
+            .with([format!("permissions: {}", list(claims.permissions))])
     }
 }
 
 /// The checks of a sign-in when it is of no use to try one.
 pub(super) fn skipped(reason: &str) -> Vec<Check> {
-    [IDENTITY, ACCESS_TOKEN].map(|name| Check::skipped(name, reason)).into_iter().chain(not_exchanged(reason)).collect()
+    [IDENTITY, ACCESS_TOKEN]
+        .map(|name| Check::skipped(name, reason))
+        .into_iter()
+        .chain(not_exchanged(reason))
+        .collect()
 }
 
 /// The checks that come after a sign-in, when there was none.
 pub(super) fn not_exchanged(reason: &str) -> Vec<Check> {
-    [EXCHANGE, REFRESH_TOKEN].map(|name| Check::skipped(name, reason)).into()
+    [EXCHANGE, REFRESH_TOKEN]
+        .map(|name| Check::skipped(name, reason))
+        .into()
 }
 
 /// Who signs in, and why nobody before that.
 pub(super) fn identity(identity: &Identity) -> Check {
     let (authority, origin) = identity.authority();
     let host = authority.host_str().unwrap_or_default();
-    let origin = origin.map(|origin| format!(", which was set by {origin}")).unwrap_or_default();
-    let passed = identity.skipped().iter().map(|reason| format!("passed over: {reason}"));
-    Check::good(IDENTITY, format!("{identity} signs in")).with([format!("the authority is {host}{origin}")]).with(passed)
+    let origin = origin
+        .map(|origin| format!(", which was set by {origin}"))
+        .unwrap_or_default();
+    let passed = identity
+        .skipped()
+        .iter()
+        .map(|reason| format!("passed over: {reason}"));
+    Check::good(IDENTITY, format!("{identity} signs in"))
+        .with([format!("the authority is {host}{origin}")])
+        .with(passed)
 }

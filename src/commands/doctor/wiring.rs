@@ -9,7 +9,10 @@ const NAME: &str = "wiring";
 
 /// What was found, a check each: there are as many as clients and oddities.
 pub(super) fn look(context: &Context<'_>, registry: &Registry) -> Vec<Check> {
-    configure::wiring(context, registry).into_iter().map(check).collect()
+    configure::wiring(context, registry)
+        .into_iter()
+        .map(check)
+        .collect()
 }
 
 /// Whether clients find this helper, whatever they ask it for.
@@ -18,5 +21,8 @@ pub(super) fn program(context: &Context<'_>) -> Check {
 }
 
 fn check(finding: Finding) -> Check {
-    Check { hint: finding.hint, ..Check::new(NAME, finding.mark, finding.text) }
+    Check {
+        hint: finding.hint,
+        ..Check::new(NAME, finding.mark, finding.text)
+    }
 }

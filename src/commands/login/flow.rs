@@ -53,7 +53,9 @@ impl Flow<'_> {
             },
             Err(obstacle) => obstacle,
         };
-        say(&format!("No browser can be opened here, so sign in with one elsewhere:\n{obstacle}.\n"));
+        say(&format!(
+            "No browser can be opened here, so sign in with one elsewhere:\n{obstacle}.\n"
+        ));
         self.with_device_code().await
     }
 
@@ -64,7 +66,9 @@ impl Flow<'_> {
             Err(error) => return Ok(Ended::Unopened(format!("no port to come back to: {error}"))),
         };
         let (network, client) = self.client(Deadline::after(self.config.timeout))?;
-        let visit = client.visit(loopback.address()).map_err(|error| self.identity.refused(error, &network))?;
+        let visit = client
+            .visit(loopback.address())
+            .map_err(|error| self.identity.refused(error, &network))?;
         let mut child = match opener.open(visit.url.as_str()) {
             Ok(child) => child,
             Err(error) => return Ok(Ended::Unopened(format!("{opener}: {error}"))),
@@ -108,7 +112,11 @@ impl Flow<'_> {
     }
 
     /// Takes the code to Entra, or tells why there is none.
-    async fn redeem(&self, visit: Visit, answer: Result<SecretString, String>) -> Result<Granted, Error> {
+    async fn redeem(
+        &self,
+        visit: Visit,
+        answer: Result<SecretString, String>,
+    ) -> Result<Granted, Error> {
         // The time for it begins now that somebody is back.
         let deadline = Deadline::after(self.config.timeout);
         let (network, client) = self.client(deadline)?;
@@ -119,15 +127,32 @@ impl Flow<'_> {
             };
             self.judged(granted, &network)
         };
-        deadline.keep("the code of the browser was redeemed".into(), network.circumstances(), redeemed).await
+        deadline
+            .keep(
+                "the code of the browser was redeemed".into(),
+                network.circumstances(),
+                redeemed,
+            )
+            .await
     }
 
     /// A code that somebody types into a browser elsewhere.
     async fn with_device_code(&self) -> Result<Granted, Error> {
         let deadline = Deadline::after(self.config.timeout);
         let (network, client) = self.client(deadline)?;
-        let begun = async { client.device().await.map_err(|error| self.identity.refused(error, &network)) };
-        let device = deadline.keep("a device code was asked for".into(), network.circumstances(), begun).await?;
+        let begun = async {
+            client
+                .device()
+                .await
+                .map_err(|error| self.identity.refused(error, &network))
+        };
+        let device = deadline
+            .keep(
+                "a device code was asked for".into(),
+                network.circumstances(),
+                begun,
+            )
+            .await?;
         let patience = self.patience.unwrap_or(Duration::MAX).min(device.life);
         say(&format!(
             "Open this page in a browser, here or elsewhere, and enter the code:\n\n  {}\n  {}\n\n\
@@ -142,14 +167,24 @@ impl Flow<'_> {
     }
 
     fn client(&self, deadline: Deadline) -> Result<(Arc<Network>, PublicClient), Error> {
-        let network = Arc::new(Network::new(self.config.network.clone(), deadline, self.clock));
+        let network = Arc::new(Network::new(
+            self.config.network.clone(),
+            deadline,
+            self.clock,
+        ));
         network.warn();
-        let client = self.account.client(&self.config.authority, self.identity.audience(), &network)?;
+        let client =
+            self.account
+                .client(&self.config.authority, self.identity.audience(), &network)?;
         let client = client.map_err(|error| self.identity.refused(error, &network))?;
         Ok((network, client.with_claims(self.claims.clone())))
     }
 
-    fn judged(&self, granted: anyhow::Result<Granted>, network: &Network) -> Result<Granted, Error> {
+    fn judged(
+        &self,
+        granted: anyhow::Result<Granted>,
+        network: &Network,
+    ) -> Result<Granted, Error> {
         let granted = granted.map_err(|error| self.identity.refused(error, network))?;
         self.identity.judge(granted.access_token.clone())?;
         Ok(granted)
@@ -165,5 +200,9 @@ fn say(text: &str) {
 fn words(time: Duration) -> String {
     // What is left of five minutes is five minutes.
     let seconds = time.as_secs_f64().round();
-    if seconds >= 60.0 { format!("{:.0} min", seconds / 60.0) } else { format!("{seconds:.0} s") }
+    if seconds >= 60.0 {
+        format!("{:.0} min", seconds / 60.0)
+    } else {
+        format!("{seconds:.0} s")
+    }
 }

@@ -77,7 +77,11 @@ impl Loopback {
                 }
                 Err(error) => return Err(error),
             };
-            return Ok(Self { listener, other, port });
+            return Ok(Self {
+                listener,
+                other,
+                port,
+            });
         }
     }
 
@@ -162,13 +166,24 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 
 /// Whether somebody else has the port; Windows calls that a matter of permission.
 fn is_taken(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
 }
 
 /// Who it is, if it is the one: everybody else is answered here.
-async fn listen(mut stream: TcpStream, state: &SecretString, port: u16, has_spoken: &AtomicBool) -> Option<Returned> {
+async fn listen(
+    mut stream: TcpStream,
+    state: &SecretString,
+    port: u16,
+    has_spoken: &AtomicBool,
+) -> Option<Returned> {
     let head = head(&mut stream, has_spoken).await.ok().flatten();
-    let answer = head.as_ref().and_then(|head| understand(head, state, port)).filter(|_| !is_stranger(&stream));
+    let answer = head
+        .as_ref()
+        .and_then(|head| understand(head, state, port))
+        .filter(|_| !is_stranger(&stream));
     let stream = Window(stream);
     if let Some(answer) = answer {
         return Some(Returned { answer, stream });
@@ -212,19 +227,47 @@ async fn head(stream: &mut TcpStream, has_spoken: &AtomicBool) -> io::Result<Opt
 
 /// What Entra sent along, if the request is for this address and has the state. Another host name would be that of a page that tries every
 /// port of whoever opens it.
-fn understand(head: &SecretString, state: &SecretString, port: u16) -> Option<Result<SecretString, String>> {
+fn understand(
+    head: &SecretString,
+    state: &SecretString,
+    port: u16,
+) -> Option<Result<SecretString, String>> {
     let mut lines = head.expose_secret().split("\r\n");
-    let target = lines.next()?.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")?;
-    let host = lines.find_map(|line| line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("host")))?.1.trim();
-    let is_ours = ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| host == format!("{name}:{port}"));
-    let url = Url::parse("http://localhost").ok()?.join(target).ok().filter(|url| is_ours && url.path() == "/")?;
-    let field = |wanted: &str| url.query_pairs().find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned());
+    let target = lines
+        .next()?
+        .strip_prefix("GET ")?
+        .strip_suffix(" HTTP/1.1")?;
+    let host = lines
+        .find_map(|line| {
+            line.split_once(':')
+                .filter(|(name, _)| name.eq_ignore_ascii_case("host"))
+        })?
+        .1
+        .trim();
+    let is_ours = ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|name| host == format!("{name}:{port}"));
+    let url = Url::parse("http://localhost")
+        .ok()?
+        .join(target)
+        .ok()
+        .filter(|url| is_ours && url.path() == "/")?;
+    let field = |wanted: &str| {
+        url.query_pairs()
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.into_owned())
+    };
     if field("state")? != state.expose_secret() {
         return None;
     }
-    match (field("code").filter(|code| !code.is_empty()), field("error")) {
+    match (
+        field("code").filter(|code| !code.is_empty()),
+        field("error"),
+    ) {
         (Some(code), None) => Some(Ok(code.into())),
-        (_, Some(error)) => Some(Err(field("error_description").filter(|said| !said.is_empty()).unwrap_or(error))),
+        (_, Some(error)) => Some(Err(field("error_description")
+            .filter(|said| !said.is_empty())
+            .unwrap_or(error))),
         (None, None) => None,
     }
 }
@@ -241,11 +284,22 @@ mod tests {
         };
         let host = "Host: localhost:80\r\n\r\n";
         for (head, answer) in [
-            (format!("GET /?code=c&state=s HTTP/1.1\r\n{host}"), Some(Ok("c".to_owned()))),
-            (format!("GET /?code=c%2B1&state=s HTTP/1.1\r\nAccept: x\r\n{host}"), Some(Ok("c+1".to_owned()))),
-            (format!("GET /?error=access_denied&state=s HTTP/1.1\r\n{host}"), Some(Err("access_denied".to_owned()))),
             (
-                format!("GET /?error=access_denied&error_description=AADSTS65004:+no&state=s HTTP/1.1\r\n{host}"),
+                format!("GET /?code=c&state=s HTTP/1.1\r\n{host}"),
+                Some(Ok("c".to_owned())),
+            ),
+            (
+                format!("GET /?code=c%2B1&state=s HTTP/1.1\r\nAccept: x\r\n{host}"),
+                Some(Ok("c+1".to_owned())),
+            ),
+            (
+                format!("GET /?error=access_denied&state=s HTTP/1.1\r\n{host}"),
+                Some(Err("access_denied".to_owned())),
+            ),
+            (
+                format!(
+                    "GET /?error=access_denied&error_description=AADSTS65004:+no&state=s HTTP/1.1\r\n{host}"
+                ),
                 Some(Err("AADSTS65004: no".to_owned())),
             ),
             (format!("GET /?code=c&state=other HTTP/1.1\r\n{host}"), None),
@@ -253,9 +307,15 @@ mod tests {
             (format!("GET /?state=s HTTP/1.1\r\n{host}"), None),
             (format!("GET /?code=&state=s HTTP/1.1\r\n{host}"), None),
             (format!("GET /favicon.ico HTTP/1.1\r\n{host}"), None),
-            (format!("GET /other?code=c&state=s HTTP/1.1\r\n{host}"), None),
+            (
+                format!("GET /other?code=c&state=s HTTP/1.1\r\n{host}"),
+                None,
+            ),
             (format!("POST /?code=c&state=s HTTP/1.1\r\n{host}"), None),
-            ("GET /?code=c&state=s HTTP/1.1\r\nHost: evil.example:80\r\n\r\n".to_owned(), None),
+            (
+                "GET /?code=c&state=s HTTP/1.1\r\nHost: evil.example:80\r\n\r\n".to_owned(),
+                None,
+            ),
             ("GET /?code=c&state=s HTTP/1.1\r\n\r\n".to_owned(), None),
             ("\u{16}\u{3}\u{1}".to_owned(), None),
         ] {
@@ -263,7 +323,11 @@ mod tests {
         }
     }
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(future)
     }
 
     #[test]
@@ -274,16 +338,23 @@ mod tests {
             let mut silent = Vec::new();
             let asked = async {
                 for at in 0..3 * CONNECTIONS {
-                    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+                    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                        .await
+                        .unwrap();
                     if at % 2 == 0 {
                         stream.write_all(b"G").await.unwrap();
                     }
                     silent.push(stream);
                     tokio::task::yield_now().await;
                 }
-                let mut browser = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+                let mut browser = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                    .await
+                    .unwrap();
                 // The end of the head comes in two parts.
-                for part in [format!("GET /?code=c&state=s HTTP/1.1\r\nHost: localhost:{port}\r\n\r"), "\n".to_owned()] {
+                for part in [
+                    format!("GET /?code=c&state=s HTTP/1.1\r\nHost: localhost:{port}\r\n\r"),
+                    "\n".to_owned(),
+                ] {
                     browser.write_all(part.as_bytes()).await.unwrap();
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
@@ -295,7 +366,10 @@ mod tests {
                 () = asked => unreachable!(),
             }
         });
-        assert_eq!(returned.expect("in time").answer.unwrap().expose_secret(), "c");
+        assert_eq!(
+            returned.expect("in time").answer.unwrap().expose_secret(),
+            "c"
+        );
     }
 
     #[test]
@@ -311,15 +385,26 @@ mod tests {
                 }
             }));
             let ports = ports.into_inner();
-            (loopback.map(|it| (it.other.is_some(), it.port == *ports.last().unwrap())).map_err(|error| error.kind()), ports)
+            (
+                loopback
+                    .map(|it| (it.other.is_some(), it.port == *ports.last().unwrap()))
+                    .map_err(|error| error.kind()),
+                ports,
+            )
         };
         let (bound, mut ports) = bind(2, None);
         assert_eq!(bound, Ok((true, true)));
         ports.dedup();
         assert_eq!(ports.len(), 3, "{ports:?}");
-        assert_eq!(bind(0, Some(io::ErrorKind::AddrNotAvailable)).0, Ok((false, true)));
+        assert_eq!(
+            bind(0, Some(io::ErrorKind::AddrNotAvailable)).0,
+            Ok((false, true))
+        );
         assert_eq!(bind(usize::MAX, None).0, Err(io::ErrorKind::AddrInUse));
-        assert_eq!(bind(0, Some(io::ErrorKind::OutOfMemory)).0, Err(io::ErrorKind::OutOfMemory));
+        assert_eq!(
+            bind(0, Some(io::ErrorKind::OutOfMemory)).0,
+            Err(io::ErrorKind::OutOfMemory)
+        );
     }
 
     #[test]

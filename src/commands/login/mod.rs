@@ -45,32 +45,58 @@ pub struct Arguments {
 
 /// A tenant, in words that follow what was typed.
 fn tenant(text: &str) -> Result<String, &'static str> {
-    config::is_tenant(text).then(|| text.to_owned()).ok_or("expected a tenant's id or domain name")
+    config::is_tenant(text)
+        .then(|| text.to_owned())
+        .ok_or("expected a tenant's id or domain name")
 }
 
 /// How long somebody may be waited for.
 fn seconds(text: &str) -> Result<u64, &'static str> {
-    text.parse().ok().filter(|seconds| (1..=3600).contains(seconds)).ok_or("expected whole seconds from 1 to 3600")
+    text.parse()
+        .ok()
+        .filter(|seconds| (1..=3600).contains(seconds))
+        .ok_or("expected whole seconds from 1 to 3600")
 }
 
 /// Signs somebody in, writes down who it is, and tries the registry.
-pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write) -> Result<(), Error> {
-    let registry = arguments.registry.as_deref().map(|text| context.registry(text)).transpose()?;
+pub fn run(
+    context: &Context<'_>,
+    arguments: &Arguments,
+    mut output: impl Write,
+) -> Result<(), Error> {
+    let registry = arguments
+        .registry
+        .as_deref()
+        .map(|text| context.registry(text))
+        .transpose()?;
     let (config, cloud) = match &registry {
         Some(registry) => (context.settings.for_registry(registry)?, registry.cloud()),
         None => (context.settings.for_cloud(&CLOUDS[0])?, &CLOUDS[0]),
     };
-    let claims = arguments.claims_challenge.as_deref().map(entra::claims).transpose();
-    let claims = claims.map_err(|error| Error::Input(format!("`--claims-challenge` cannot be used: {error}")))?;
+    let claims = arguments
+        .claims_challenge
+        .as_deref()
+        .map(entra::claims)
+        .transpose();
+    let claims = claims
+        .map_err(|error| Error::Input(format!("`--claims-challenge` cannot be used: {error}")))?;
     let file = config.sources.logins.clone();
-    let file = file.ok_or_else(|| Error::Input("there is no home folder to write down who signed in".into()))?;
+    let file = file.ok_or_else(|| {
+        Error::Input("there is no home folder to write down who signed in".into())
+    })?;
     // Whatever can be known to fail does so before somebody is sent to a browser.
     logins::read(&file)?;
     logins::writable(&file)?;
     if config.cache == CacheChoice::None {
-        return Err(Error::NotKept { problems: vec!["`cache` is none: nothing is kept".into()] });
+        return Err(Error::NotKept {
+            problems: vec!["`cache` is none: nothing is kept".into()],
+        });
     }
-    context.helper().stores(&config).takes_logins().map_err(|problems| Error::NotKept { problems })?;
+    context
+        .helper()
+        .stores(&config)
+        .takes_logins()
+        .map_err(|problems| Error::NotKept { problems })?;
     let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
     let flow = Flow {
         identity: Identity::of_login(account.clone(), &config, cloud, registry.as_ref()),
@@ -85,12 +111,22 @@ pub fn run(context: &Context<'_>, arguments: &Arguments, mut output: impl Write)
     let (login, place) = keep(context, &config, &account, &file, granted)?;
     tell(context, &login, &place, &mut output)?;
     let programs = ["podman", "buildah"];
-    let program = programs.into_iter().find(|name| program::find(name, &config.sources.path).is_some());
+    let program = programs
+        .into_iter()
+        .find(|name| program::find(name, &config.sources.path).is_some());
     #[cfg(unix)]
     let program = program.filter(|_| !rustix::process::geteuid().is_root());
     if let Some(program) = program.filter(|_| place.store == KERNEL_KEYRING) {
-        let text = format!("{OWN_KEYRING}: {} signs in there", account.command_within(program));
-        writeln!(output, "{}", context.terminal.sentence(Mark::Warning, &text)).map_err(Error::Output)?;
+        let text = format!(
+            "{OWN_KEYRING}: {} signs in there",
+            account.command_within(program)
+        );
+        writeln!(
+            output,
+            "{}",
+            context.terminal.sentence(Mark::Warning, &text)
+        )
+        .map_err(Error::Output)?;
     }
     registry.map_or(Ok(()), |registry| prove(context, &registry, output))
 }
@@ -105,16 +141,28 @@ fn keep(
 ) -> Result<(Login, Place), Error> {
     let incomplete = |what: &str| {
         let said = format!("the answer does not hold {what}");
-        Error::SignIn(SignIn { source: account.to_string(), said, ..SignIn::default() })
+        Error::SignIn(SignIn {
+            source: account.to_string(),
+            said,
+            ..SignIn::default()
+        })
     };
-    let token = granted.refresh_token.ok_or_else(|| incomplete("a refresh token"))?;
+    let token = granted
+        .refresh_token
+        .ok_or_else(|| incomplete("a refresh token"))?;
     let who = granted.who.ok_or_else(|| incomplete("who has signed in"))?;
-    let mut login = Login { tenant: who.tenant, home: who.home, username: who.username, ..account.login.clone() };
+    let mut login = Login {
+        tenant: who.tenant,
+        home: who.home,
+        username: who.username,
+        ..account.login.clone()
+    };
     let (cache, key) = (context.helper().stores(config), login.key());
     let kept = cache.put_login(&key, &token, (context.clock)());
     let place = kept.map_err(|problems| Error::NotKept { problems })?;
     login.moved(&place);
-    let remembered = logins::remember(file, &login).and_then(|()| logins::moved(file, &login, &place, logins::LOCKED));
+    let remembered = logins::remember(file, &login)
+        .and_then(|()| logins::moved(file, &login, &place, logins::LOCKED));
     remembered.inspect_err(|_| {
         // Without the name nobody would ever find it again.
         let _ = cache.forget(|kept| *kept == key);
@@ -122,17 +170,36 @@ fn keep(
     Ok((login, place))
 }
 
-fn tell(context: &Context<'_>, login: &Login, place: &Place, output: &mut impl Write) -> Result<(), Error> {
+fn tell(
+    context: &Context<'_>,
+    login: &Login,
+    place: &Place,
+    output: &mut impl Write,
+) -> Result<(), Error> {
     let until = match place.lasts {
         Lasts::UntilDeleted => "",
         Lasts::UntilRestart => " until the machine restarts",
         Lasts::UntilSessionEnds => " until the desktop session ends",
     };
     let terminal = context.terminal;
-    let who = format!("signed in as {} in tenant {}", login.username, printable(&login.tenant));
-    let how = format!("it is kept in the {}{until}, and ends when it is not used for 90 days", place.store);
-    let text = format!("{}\n{}\n", terminal.sentence(Mark::Good, &who), terminal.wrap(&how, 2));
-    output.write_all(text.as_bytes()).and_then(|()| output.flush()).map_err(Error::Output)
+    let who = format!(
+        "signed in as {} in tenant {}",
+        login.username,
+        printable(&login.tenant)
+    );
+    let how = format!(
+        "it is kept in the {}{until}, and ends when it is not used for 90 days",
+        place.store
+    );
+    let text = format!(
+        "{}\n{}\n",
+        terminal.sentence(Mark::Good, &who),
+        terminal.wrap(&how, 2)
+    );
+    output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+        .map_err(Error::Output)
 }
 
 /// Signs in to the registry as a client's `get` would, or says who does in place of the login.
@@ -144,7 +211,8 @@ fn prove(context: &Context<'_>, registry: &Registry, mut output: impl Write) -> 
         // A token of before would prove nothing.
         helper.erase(registry)?;
         helper.get(registry)?;
-        let text = format!("{registry} takes it: its images can be pulled and pushed as the roles allow");
+        let text =
+            format!("{registry} takes it: its images can be pulled and pushed as the roles allow");
         terminal.sentence(Mark::Good, &text) + "\n"
     } else {
         let file = context.settings.file().display();

@@ -5,24 +5,42 @@ const PAGE: &str = include_str!("page.html");
 
 /// The page after a sign-in that succeeded.
 pub(super) fn success() -> String {
-    page("200 OK", "good", "You are signed in", "You can close this window and return to the terminal.")
+    page(
+        "200 OK",
+        "good",
+        "You are signed in",
+        "You can close this window and return to the terminal.",
+    )
 }
 
 /// The page after one that did not, with the reason.
 pub(super) fn failure(reason: &str) -> String {
-    let words = format!("{}. The terminal tells what to do.", reason.trim_end_matches('.'));
+    let words = format!(
+        "{}. The terminal tells what to do.",
+        reason.trim_end_matches('.')
+    );
     page("400 Bad Request", "bad", "You are not signed in", &words)
 }
 
 /// What is answered to everybody else.
 pub(super) fn not_found() -> String {
-    answer("404 Not Found", "text/plain; charset=utf-8", "there is nothing here\n")
+    answer(
+        "404 Not Found",
+        "text/plain; charset=utf-8",
+        "there is nothing here\n",
+    )
 }
 
 fn page(status: &str, kind: &str, heading: &str, words: &str) -> String {
-    let places = [("{kind}", kind.to_owned()), ("{heading}", escaped(heading)), ("{words}", escaped(words))];
+    let places = [
+        ("{kind}", kind.to_owned()),
+        ("{heading}", escaped(heading)),
+        ("{words}", escaped(words)),
+    ];
     // The words come last: what they hold is not looked at for places.
-    let body = places.iter().fold(PAGE.to_owned(), |page, (place, words)| page.replace(place, words));
+    let body = places.iter().fold(PAGE.to_owned(), |page, (place, words)| {
+        page.replace(place, words)
+    });
     answer(status, "text/html; charset=utf-8", &body)
 }
 
@@ -43,7 +61,11 @@ fn answer(status: &str, content_type: &str, body: &str) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }
 
 #[cfg(test)]
@@ -53,14 +75,24 @@ mod tests {
     #[test]
     fn a_page_shows_a_reason_and_does_not_believe_it() {
         let page = failure("<script>alert('x')</script>");
-        assert!(page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;") && !page.contains("<script"));
+        assert!(
+            page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;")
+                && !page.contains("<script")
+        );
     }
 
     #[test]
     fn a_page_loads_nothing_and_is_not_kept() {
         for page in [success(), failure("reason")] {
-            assert!(page.contains("Cache-Control: no-store") && page.contains("default-src 'none'"));
-            assert!(["http://", "https://", "src=", "href="].iter().all(|word| !page.contains(word)), "{page}");
+            assert!(
+                page.contains("Cache-Control: no-store") && page.contains("default-src 'none'")
+            );
+            assert!(
+                ["http://", "https://", "src=", "href="]
+                    .iter()
+                    .all(|word| !page.contains(word)),
+                "{page}"
+            );
             assert!(!page.contains("{kind}") && !page.contains("{words}"));
         }
     }

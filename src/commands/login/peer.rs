@@ -12,7 +12,12 @@ const ESTABLISHED: &str = "01";
 /// Whether somebody else than `user` is at the other end of a connection, or nobody any more: a browser waits for its page. Nobody is
 /// taken for somebody else where the kernel does not say who it is: a browser may be outside of what it sees, as that of Windows is to
 /// Linux in it. The superuser may do everything anyway, and relays such browsers.
-pub(super) fn is_stranger(tables: &[String], user: u32, ours: SocketAddr, theirs: SocketAddr) -> bool {
+pub(super) fn is_stranger(
+    tables: &[String],
+    user: u32,
+    ours: SocketAddr,
+    theirs: SocketAddr,
+) -> bool {
     if tables.is_empty() {
         return false;
     }
@@ -26,8 +31,15 @@ pub(super) fn is_stranger(tables: &[String], user: u32, ours: SocketAddr, theirs
 
 /// The tables of the kernel, if it has some.
 pub(super) fn tables() -> Vec<String> {
-    let files = if cfg!(target_os = "linux") { &["/proc/self/net/tcp", "/proc/self/net/tcp6"][..] } else { &[] };
-    files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect()
+    let files = if cfg!(target_os = "linux") {
+        &["/proc/self/net/tcp", "/proc/self/net/tcp6"][..]
+    } else {
+        &[]
+    };
+    files
+        .iter()
+        .filter_map(|file| std::fs::read_to_string(file).ok())
+        .collect()
 }
 
 /// One end of a connection.
@@ -42,9 +54,16 @@ struct End {
 fn find(table: &str, here: &[String], there: &[String]) -> Option<End> {
     table.lines().find_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [_, local, remote, state, _, _, _, user, _, inode, ..] = fields[..] else { return None };
-        let is_it = here.iter().any(|name| name == local) && there.iter().any(|name| name == remote);
-        let end = End { user: user.parse().ok()?, is_established: state == ESTABLISHED, is_open: inode != "0" };
+        let [_, local, remote, state, _, _, _, user, _, inode, ..] = fields[..] else {
+            return None;
+        };
+        let is_it =
+            here.iter().any(|name| name == local) && there.iter().any(|name| name == remote);
+        let end = End {
+            user: user.parse().ok()?,
+            is_established: state == ESTABLISHED,
+            is_open: inode != "0",
+        };
         is_it.then_some(end)
     })
 }
@@ -52,7 +71,9 @@ fn find(table: &str, here: &[String], there: &[String]) -> Option<End> {
 /// An address as the tables write it: words of four bytes as they lie in memory. One of IPv4 may be written as one of IPv6.
 fn names(address: SocketAddr) -> Vec<String> {
     let name = |bytes: &[u8]| {
-        let words = bytes.chunks_exact(4).filter_map(|word| Some(u32::from_ne_bytes(word.try_into().ok()?)));
+        let words = bytes
+            .chunks_exact(4)
+            .filter_map(|word| Some(u32::from_ne_bytes(word.try_into().ok()?)));
         let mut name = String::new();
         for word in words {
             // A text takes everything.
@@ -75,43 +96,90 @@ mod tests {
 
     /// One row: who is where, in which state, and which inode.
     fn row(from: &str, to: &str, state: &str, user: u32, inode: u32) -> String {
-        format!("   1: {from} {to} {state} 00000000:00000000 00:00000000 00000000 {user:5}        0 {inode} 1 0 20 4 30 10 -1\n")
+        format!(
+            "   1: {from} {to} {state} 00000000:00000000 00:00000000 00000000 {user:5}        0 {inode} 1 0 20 4 30 10 -1\n"
+        )
     }
 
     #[test]
     fn a_program_of_another_user_is_a_stranger_and_one_that_is_not_seen_is_not() {
-        let (ours, theirs) = ("127.0.0.1:8080".parse().unwrap(), "127.0.0.1:50000".parse().unwrap());
-        let (own, peer, mapped) = ("0100007F:1F90", "0100007F:C350", "0000000000000000FFFF00000100007F:C350");
+        let (ours, theirs) = (
+            "127.0.0.1:8080".parse().unwrap(),
+            "127.0.0.1:50000".parse().unwrap(),
+        );
+        let (own, peer, mapped) = (
+            "0100007F:1F90",
+            "0100007F:C350",
+            "0000000000000000FFFF00000100007F:C350",
+        );
         let accepted = row(own, peer, "01", 1000, 7);
         for (rows, is_stranger) in [
             (accepted.clone() + &row(peer, own, "01", 1000, 8), false),
             (accepted.clone() + &row(peer, own, "01", 0, 8), false),
             (accepted.clone() + &row(peer, own, "01", 1001, 8), true),
-            (accepted.clone() + &row(mapped, "0000000000000000FFFF00000100007F:1F90", "01", 1001, 8), true),
+            (
+                accepted.clone()
+                    + &row(
+                        mapped,
+                        "0000000000000000FFFF00000100007F:1F90",
+                        "01",
+                        1001,
+                        8,
+                    ),
+                true,
+            ),
             // It has ended, and the kernel no longer tells whose it was.
-            (row(own, peer, "08", 1000, 7) + &row(peer, own, "05", 0, 0), true),
+            (
+                row(own, peer, "08", 1000, 7) + &row(peer, own, "05", 0, 0),
+                true,
+            ),
             (row(own, peer, "08", 1000, 7), true),
             (String::new(), true),
             // Nobody knows who it is.
             (accepted.clone(), false),
             (accepted + &row("0100007F:C351", own, "01", 1001, 8), false),
         ] {
-            assert_eq!(super::is_stranger(&[HEAD.to_owned() + &rows], 1000, ours, theirs), is_stranger, "{rows}");
+            assert_eq!(
+                super::is_stranger(&[HEAD.to_owned() + &rows], 1000, ours, theirs),
+                is_stranger,
+                "{rows}"
+            );
         }
         assert!(!super::is_stranger(&[], 1000, ours, theirs));
-        let six = ("[::1]:8080".parse().unwrap(), "[::1]:50000".parse().unwrap());
+        let six = (
+            "[::1]:8080".parse().unwrap(),
+            "[::1]:50000".parse().unwrap(),
+        );
         let one = "00000000000000000000000001000000";
-        let rows = row(&format!("{one}:C350"), &format!("{one}:1F90"), "01", 1001, 8);
-        assert!(super::is_stranger(&[String::new(), rows], 1000, six.0, six.1));
+        let rows = row(
+            &format!("{one}:C350"),
+            &format!("{one}:1F90"),
+            "01",
+            1001,
+            8,
+        );
+        assert!(super::is_stranger(
+            &[String::new(), rows],
+            1000,
+            six.0,
+            six.1
+        ));
     }
 
     #[test]
     fn the_kernel_tells_who_is_there_for_as_long_as_somebody_is() {
         let user = rustix::process::geteuid().as_raw();
         for address in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(listener) = TcpListener::bind(address) else { continue };
+            let Ok(listener) = TcpListener::bind(address) else {
+                continue;
+            };
             let is_stranger = |stream: &TcpStream, user| {
-                super::is_stranger(&tables(), user, stream.local_addr().unwrap(), stream.peer_addr().unwrap())
+                super::is_stranger(
+                    &tables(),
+                    user,
+                    stream.local_addr().unwrap(),
+                    stream.peer_addr().unwrap(),
+                )
             };
             let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (stream, _) = listener.accept().unwrap();

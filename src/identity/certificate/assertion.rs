@@ -44,14 +44,24 @@ impl SignedAssertion {
         clock: Clock,
     ) -> Self {
         // As `ClientAssertionCredential` puts it together.
-        let token_endpoint = format!("{}/{tenant}/oauth2/v2.0/token", authority.as_str().trim_end_matches('/'));
-        Self { certificate, client, token_endpoint, sends_chain, clock }
+        let token_endpoint = format!(
+            "{}/{tenant}/oauth2/v2.0/token",
+            authority.as_str().trim_end_matches('/')
+        );
+        Self {
+            certificate,
+            client,
+            token_endpoint,
+            sends_chain,
+            clock,
+        }
     }
 
     fn sign(&self) -> Result<String, Unspecified> {
         let random = SystemRandom::new();
         let claims = self.claims(&unique(&random)?);
-        let [header, claims] = [self.header(), claims].map(|part| encode_url_safe(part.to_string()));
+        let [header, claims] =
+            [self.header(), claims].map(|part| encode_url_safe(part.to_string()));
         let signed = format!("{header}.{claims}");
         let key = &self.certificate.key;
         let mut signature = vec![0; key.public().modulus_len()];
@@ -71,7 +81,10 @@ impl SignedAssertion {
     }
 
     fn claims(&self, id: &str) -> Value {
-        let now = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = (self.clock)()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         json!({
             "aud": self.token_endpoint,
             "iss": self.client,
@@ -87,7 +100,8 @@ impl SignedAssertion {
 #[async_trait::async_trait]
 impl ClientAssertion for SignedAssertion {
     async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
-        let no_randomness = |_| Error::with_message(ErrorKind::Credential, "the system gave no random numbers");
+        let no_randomness =
+            |_| Error::with_message(ErrorKind::Credential, "the system gave no random numbers");
         self.sign().map_err(no_randomness)
     }
 }
@@ -96,9 +110,17 @@ impl ClientAssertion for SignedAssertion {
 fn unique(random: &SystemRandom) -> Result<String, Unspecified> {
     let mut bytes = [0; 16];
     random.fill(&mut bytes)?;
-    let number = u128::from_be_bytes(bytes) & !(0xf000 << 64) & !(0xc << 60) | 0x4000 << 64 | 0x8 << 60;
+    let number =
+        u128::from_be_bytes(bytes) & !(0xf000 << 64) & !(0xc << 60) | 0x4000 << 64 | 0x8 << 60;
     let hex = format!("{number:032x}");
-    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+    Ok([
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-"))
 }
 
 #[cfg(test)]
@@ -131,7 +153,14 @@ mod tests {
 
     fn of(certificate: Arc<Certificate>, sends_chain: bool, clock: Clock) -> SignedAssertion {
         let authority = Url::parse(AUTHORITY).unwrap();
-        SignedAssertion::new(certificate, CLIENT.into(), &authority, TENANT, sends_chain, clock)
+        SignedAssertion::new(
+            certificate,
+            CLIENT.into(),
+            &authority,
+            TENANT,
+            sends_chain,
+            clock,
+        )
     }
 
     fn json(part: &str) -> Value {
@@ -144,13 +173,20 @@ mod tests {
         let folder = Folder::new();
         let certificate = certificate(&folder);
         let assertion = of(certificate.clone(), false, noon);
-        let (first, second) = (assertion.secret(None).await.unwrap(), assertion.secret(None).await.unwrap());
+        let (first, second) = (
+            assertion.secret(None).await.unwrap(),
+            assertion.secret(None).await.unwrap(),
+        );
         let (signed, signature) = first.rsplit_once('.').unwrap();
         let key = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, certificate.key.public());
-        key.verify(signed.as_bytes(), &decode_url_safe(signature).unwrap()).unwrap();
+        key.verify(signed.as_bytes(), &decode_url_safe(signature).unwrap())
+            .unwrap();
         let (header, claims) = signed.split_once('.').unwrap();
         let thumbprint = encode_url_safe(digest(&SHA256, &folder.der("leaf.pem")));
-        assert_eq!(json(header), json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint}));
+        assert_eq!(
+            json(header),
+            json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint})
+        );
         let mut claims = json(claims);
         let id = claims.as_object_mut().unwrap().remove("jti").unwrap();
         assert_eq!(
@@ -171,10 +207,17 @@ mod tests {
     #[ignore = "needs openssl: run tests/run"]
     async fn the_chain_goes_along_where_it_is_asked_for() {
         let folder = Folder::new();
-        let assertion = of(certificate(&folder), true, noon).secret(None).await.unwrap();
+        let assertion = of(certificate(&folder), true, noon)
+            .secret(None)
+            .await
+            .unwrap();
         let header = json(assertion.split('.').next().unwrap());
-        let sent: Vec<Vec<u8>> =
-            header["x5c"].as_array().unwrap().iter().map(|it| decode(it.as_str().unwrap()).unwrap()).collect();
+        let sent: Vec<Vec<u8>> = header["x5c"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| decode(it.as_str().unwrap()).unwrap())
+            .collect();
         assert!(sent == ["leaf.pem", "middle.pem"].map(|name| folder.der(name)));
     }
 
@@ -190,18 +233,28 @@ mod tests {
                 TENANT.into(),
                 CLIENT.into(),
                 of(certificate(&folder), true, now),
-                Some(ClientAssertionCredentialOptions { client_options: options(&simulator) }),
+                Some(ClientAssertionCredentialOptions {
+                    client_options: options(&simulator),
+                }),
             );
-            let token = credential.unwrap().get_token(&[&format!("{ACR_AUDIENCE}/.default")], None).await;
+            let token = credential
+                .unwrap()
+                .get_token(&[&format!("{ACR_AUDIENCE}/.default")], None)
+                .await;
             assert_eq!(token.is_ok(), is_taken, "{known}: {token:?}");
         }
     }
 
     fn options(simulator: &Simulator) -> ClientOptions {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let ca = reqwest::Certificate::from_pem(&std::fs::read(simulator.ca_file()).unwrap()).unwrap();
+        let ca =
+            reqwest::Certificate::from_pem(&std::fs::read(simulator.ca_file()).unwrap()).unwrap();
         let proxy = reqwest::Proxy::https(simulator.origin()).unwrap();
-        let client = reqwest::Client::builder().tls_certs_only([ca]).proxy(proxy).build().unwrap();
+        let client = reqwest::Client::builder()
+            .tls_certs_only([ca])
+            .proxy(proxy)
+            .build()
+            .unwrap();
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host = AUTHORITY.into();
         ClientOptions {
@@ -219,7 +272,10 @@ mod tests {
         for id in ids {
             let lengths: Vec<usize> = id.split('-').map(str::len).collect();
             assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
-            assert!(id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]), "{id}");
+            assert!(
+                id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]),
+                "{id}"
+            );
         }
     }
 }

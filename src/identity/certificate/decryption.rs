@@ -30,12 +30,18 @@ impl Password {
         // As long as they can get, so that no copy is left behind by growing.
         let mut wide = Zeroizing::new(Vec::with_capacity(2 * text.len() + 2));
         wide.extend(text.encode_utf16().chain([0]).flat_map(u16::to_be_bytes));
-        Self { text: Zeroizing::new(text.as_bytes().to_vec()), wide }
+        Self {
+            text: Zeroizing::new(text.as_bytes().to_vec()),
+            wide,
+        }
     }
 
     /// No password, which some programs do not take for an empty one: not even the zero at its end is there.
     pub(super) fn none() -> Self {
-        Self { text: Zeroizing::default(), wide: Zeroizing::default() }
+        Self {
+            text: Zeroizing::default(),
+            wide: Zeroizing::default(),
+        }
     }
 }
 
@@ -49,8 +55,12 @@ impl Rounds {
 
     /// Takes what a key of so many hashes costs.
     fn take(&mut self, rounds: u32, hashes: usize) -> Result<NonZeroU32, Flaw> {
-        let cost = u32::try_from(hashes).ok().and_then(|hashes| rounds.checked_mul(hashes));
-        self.0 = cost.and_then(|cost| self.0.checked_sub(cost)).ok_or(Flaw::TooManyRounds)?;
+        let cost = u32::try_from(hashes)
+            .ok()
+            .and_then(|hashes| rounds.checked_mul(hashes));
+        self.0 = cost
+            .and_then(|cost| self.0.checked_sub(cost))
+            .ok_or(Flaw::TooManyRounds)?;
         NonZeroU32::new(rounds).ok_or(Flaw::BrokenEncryption)
     }
 }
@@ -82,7 +92,9 @@ pub(super) fn decrypt(
         oids::SHA1_RC2_40 => old(5)?.decrypt::<Rc2>(encrypted),
         other => return Err(Flaw::Unsupported(other.to_vec())),
     };
-    decrypted.filter(|bytes| Reader::sequence(bytes).is_some()).ok_or(Flaw::PasswordWrong)
+    decrypted
+        .filter(|bytes| Reader::sequence(bytes).is_some())
+        .ok_or(Flaw::PasswordWrong)
 }
 
 /// A key and the vector to begin with.
@@ -93,19 +105,36 @@ struct Key {
 
 impl Key {
     /// Nothing if it was encrypted with another key.
-    fn decrypt<C: BlockCipherDecrypt + KeyInit>(&self, encrypted: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    fn decrypt<C: BlockCipherDecrypt + KeyInit>(
+        &self,
+        encrypted: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let decryptor = Decryptor::<C>::new_from_slices(&self.key, &self.vector).ok()?;
-        decryptor.decrypt_padded_vec::<Pkcs7>(encrypted).ok().map(Zeroizing::new)
+        decryptor
+            .decrypt_padded_vec::<Pkcs7>(encrypted)
+            .ok()
+            .map(Zeroizing::new)
     }
 }
 
 /// Key and vector of the older schemes, whose parameters are salt and rounds.
-fn old_key(mut reader: Reader<'_>, length: usize, password: &Password, rounds: &mut Rounds) -> Result<Key, Flaw> {
-    let parameters = reader.enter(SEQUENCE).and_then(|mut reader| Some((reader.octets()?, reader.number()?)));
+fn old_key(
+    mut reader: Reader<'_>,
+    length: usize,
+    password: &Password,
+    rounds: &mut Rounds,
+) -> Result<Key, Flaw> {
+    let parameters = reader
+        .enter(SEQUENCE)
+        .and_then(|mut reader| Some((reader.octets()?, reader.number()?)));
     let (salt, count) = parameters.ok_or(Flaw::BrokenEncryption)?;
     let hash = &SHA1_FOR_LEGACY_USE_ONLY;
-    let mut derive = |purpose, length| derive(hash, purpose, password, &salt, count, length, rounds);
-    Ok(Key { key: derive(Purpose::Encryption, length)?, vector: derive(Purpose::Vector, 8)?.to_vec() })
+    let mut derive =
+        |purpose, length| derive(hash, purpose, password, &salt, count, length, rounds);
+    Ok(Key {
+        key: derive(Purpose::Encryption, length)?,
+        vector: derive(Purpose::Vector, 8)?.to_vec(),
+    })
 }
 
 /// Derives a key as RFC 7292, appendix B.2 has it; its letters are in the comments.
@@ -121,7 +150,9 @@ pub(super) fn derive(
     let count = rounds.take(count, length.div_ceil(hash.output_len()))?;
     let block = hash.block_len();
     let diversifier = vec![purpose as u8; block]; // D
-    let mut input = Zeroizing::new(Vec::with_capacity(salt.len() + password.wide.len() + 2 * block)); // I
+    let mut input = Zeroizing::new(Vec::with_capacity(
+        salt.len() + password.wide.len() + 2 * block,
+    )); // I
     for part in [salt, &password.wide] {
         input.extend(part.iter().cycle().take(part.len().next_multiple_of(block)));
     }
@@ -158,10 +189,20 @@ fn pbes2(
     password: &Password,
     rounds: &mut Rounds,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Flaw> {
-    let parts = reader.enter(SEQUENCE).and_then(|mut reader| Some((reader.enter(SEQUENCE)?, reader.enter(SEQUENCE)?)));
+    let parts = reader
+        .enter(SEQUENCE)
+        .and_then(|mut reader| Some((reader.enter(SEQUENCE)?, reader.enter(SEQUENCE)?)));
     let (derivation, mut scheme) = parts.ok_or(Flaw::BrokenEncryption)?;
-    let (cipher, vector) = scheme.oid().zip(scheme.octets()).ok_or(Flaw::BrokenEncryption)?;
-    let mut key = |length| Ok::<_, Flaw>(Key { key: pbkdf2(derivation, length, password, rounds)?, vector: vector.to_vec() });
+    let (cipher, vector) = scheme
+        .oid()
+        .zip(scheme.octets())
+        .ok_or(Flaw::BrokenEncryption)?;
+    let mut key = |length| {
+        Ok::<_, Flaw>(Key {
+            key: pbkdf2(derivation, length, password, rounds)?,
+            vector: vector.to_vec(),
+        })
+    };
     Ok(match cipher {
         oids::AES_128_CBC => key(16)?.decrypt::<Aes128>(encrypted),
         oids::AES_192_CBC => key(24)?.decrypt::<Aes192>(encrypted),
@@ -184,9 +225,14 @@ fn pbkdf2(
         None => return Err(Flaw::BrokenEncryption),
     }
     let mut parameters = derivation.enter(SEQUENCE).ok_or(Flaw::BrokenEncryption)?;
-    let (salt, count) = parameters.octets().zip(parameters.number()).ok_or(Flaw::BrokenEncryption)?;
+    let (salt, count) = parameters
+        .octets()
+        .zip(parameters.number())
+        .ok_or(Flaw::BrokenEncryption)?;
     parameters.optional(INTEGER); // The length, which the cipher tells as well.
-    let function = parameters.enter(SEQUENCE).and_then(|mut reader| reader.oid());
+    let function = parameters
+        .enter(SEQUENCE)
+        .and_then(|mut reader| reader.oid());
     let (algorithm, output) = match function.unwrap_or(oids::HMAC_SHA1) {
         oids::HMAC_SHA1 => (pbkdf2::PBKDF2_HMAC_SHA1, 20),
         oids::HMAC_SHA256 => (pbkdf2::PBKDF2_HMAC_SHA256, 32),
@@ -217,8 +263,8 @@ mod tests {
             &mut Rounds::new(),
         );
         let expected = [
-            0x7c, 0xd9, 0xfd, 0x3e, 0x2b, 0x3b, 0xe7, 0x69, 0x1a, 0x44, 0xe3, 0xbe, 0xf0, 0xf9, 0xea, 0x0f, 0xb9, 0xb8, 0x97,
-            0xd4, 0xe3, 0x25, 0xd9, 0xd1,
+            0x7c, 0xd9, 0xfd, 0x3e, 0x2b, 0x3b, 0xe7, 0x69, 0x1a, 0x44, 0xe3, 0xbe, 0xf0, 0xf9,
+            0xea, 0x0f, 0xb9, 0xb8, 0x97, 0xd4, 0xe3, 0x25, 0xd9, 0xd1,
         ];
         assert_eq!(*key.unwrap(), expected);
     }
@@ -227,10 +273,19 @@ mod tests {
     fn all_keys_of_a_file_share_a_limit_of_rounds() {
         let mut rounds = Rounds::new();
         assert_eq!(rounds.take(1_000_000, 2).unwrap().get(), 1_000_000);
-        assert!(matches!(rounds.take(1_000_001, 1), Err(Flaw::TooManyRounds)));
+        assert!(matches!(
+            rounds.take(1_000_001, 1),
+            Err(Flaw::TooManyRounds)
+        ));
         assert!(rounds.take(1_000_000, 1).is_ok());
         assert!(matches!(rounds.take(1, 1), Err(Flaw::TooManyRounds)));
-        assert!(matches!(Rounds::new().take(u32::MAX, 2), Err(Flaw::TooManyRounds)));
-        assert!(matches!(Rounds::new().take(0, 1), Err(Flaw::BrokenEncryption)));
+        assert!(matches!(
+            Rounds::new().take(u32::MAX, 2),
+            Err(Flaw::TooManyRounds)
+        ));
+        assert!(matches!(
+            Rounds::new().take(0, 1),
+            Err(Flaw::BrokenEncryption)
+        ));
     }
 }

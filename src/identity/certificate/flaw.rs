@@ -92,13 +92,22 @@ mod tests {
     #[test]
     fn what_is_rarely_wrong_has_its_sentence_too() {
         for (flaw, sentence) in [
-            (Flaw::BrokenCertificate, "one of its certificates is damaged"),
+            (
+                Flaw::BrokenCertificate,
+                "one of its certificates is damaged",
+            ),
             (
                 Flaw::Unsupported(oids::PBES2.to_vec()),
                 "it is encrypted or authenticated with 1.2.840.113549.1.5.13, which is not supported",
             ),
-            (Flaw::SignedArchive, "it is authenticated with a certificate, and only passwords are supported"),
-            (Flaw::TooManyRounds, "deriving the keys of its encryption would take more than 3000000 rounds"),
+            (
+                Flaw::SignedArchive,
+                "it is authenticated with a certificate, and only passwords are supported",
+            ),
+            (
+                Flaw::TooManyRounds,
+                "deriving the keys of its encryption would take more than 3000000 rounds",
+            ),
         ] {
             assert_eq!(flaw.to_string(), sentence);
         }

@@ -43,9 +43,15 @@ impl Certificate {
     ///
     /// Errors: a sentence about the file, "it holds no private key".
     pub(super) fn read(path: &Path, password: Option<&SecretString>) -> Result<Self, String> {
-        let password = password.map(ExposeSecret::expose_secret).filter(|password| !password.is_empty());
-        let bytes = read_small(path, FILE_LIMIT).map(Zeroizing::new).map_err(Flaw::Unreadable);
-        let certificate = bytes.and_then(|bytes| Contents::read(&bytes, password)).and_then(|contents| Self::new(&contents));
+        let password = password
+            .map(ExposeSecret::expose_secret)
+            .filter(|password| !password.is_empty());
+        let bytes = read_small(path, FILE_LIMIT)
+            .map(Zeroizing::new)
+            .map_err(Flaw::Unreadable);
+        let certificate = bytes
+            .and_then(|bytes| Contents::read(&bytes, password))
+            .and_then(|contents| Self::new(&contents));
         certificate.map_err(|flaw| match flaw {
             Flaw::PasswordWrong if password.is_none() => Flaw::PasswordMissing.to_string(),
             flaw => flaw.to_string(),
@@ -89,7 +95,11 @@ impl Contents {
         if pem::is_pem(bytes) {
             return pem::read(bytes, password);
         }
-        Err(if x509::Parts::of(bytes).is_some() { Flaw::CertificateAlone } else { Flaw::UnknownFormat })
+        Err(if x509::Parts::of(bytes).is_some() {
+            Flaw::CertificateAlone
+        } else {
+            Flaw::UnknownFormat
+        })
     }
 }
 
@@ -126,7 +136,11 @@ mod tests {
     #[track_caller]
     fn is_whole_chain(folder: &Folder, name: &str, password: Option<&str>) {
         let certificate = read(&folder.path(name), password).unwrap();
-        assert!(certificate.chain == ["leaf.pem", "middle.pem", "root.pem"].map(|name| folder.der(name)), "{name}");
+        assert!(
+            certificate.chain
+                == ["leaf.pem", "middle.pem", "root.pem"].map(|name| folder.der(name)),
+            "{name}"
+        );
         assert_eq!(format!("{certificate:?}"), "Certificate { .. }");
     }
 
@@ -134,9 +148,18 @@ mod tests {
     fn is_encrypted(folder: &Folder, name: &str) {
         is_whole_chain(folder, name, Some(PASSWORD));
         for (password, sentence) in [
-            (None, "it is encrypted, and `AZURE_CLIENT_CERTIFICATE_PASSWORD` is not set"),
-            (Some(""), "it is encrypted, and `AZURE_CLIENT_CERTIFICATE_PASSWORD` is not set"),
-            (Some("wrong"), "the password of `AZURE_CLIENT_CERTIFICATE_PASSWORD` does not open it"),
+            (
+                None,
+                "it is encrypted, and `AZURE_CLIENT_CERTIFICATE_PASSWORD` is not set",
+            ),
+            (
+                Some(""),
+                "it is encrypted, and `AZURE_CLIENT_CERTIFICATE_PASSWORD` is not set",
+            ),
+            (
+                Some("wrong"),
+                "the password of `AZURE_CLIENT_CERTIFICATE_PASSWORD` does not open it",
+            ),
         ] {
             assert_eq!(flaw(&folder.path(name), password), sentence);
         }
@@ -171,26 +194,47 @@ mod tests {
             assert_eq!(flaw(&write("file", bytes), None), sentence, "{}", bytes.escape_ascii());
         }
         let huge = write("huge", &vec![b'-'; FILE_LIMIT + 1]);
-        assert_eq!(flaw(&huge, None), "it cannot be read: it is longer than 1048576 bytes");
+        assert_eq!(
+            flaw(&huge, None),
+            "it cannot be read: it is longer than 1048576 bytes"
+        );
         assert!(flaw(&folder.path().join("missing"), None).starts_with("it cannot be read: "));
         #[cfg(unix)]
-        assert_eq!(flaw(Path::new("/dev/zero"), None), "it cannot be read: it is not a regular file");
+        assert_eq!(
+            flaw(Path::new("/dev/zero"), None),
+            "it cannot be read: it is not a regular file"
+        );
     }
 
     #[test]
     #[ignore = "needs openssl: run tests/run"]
     fn pem_is_read_in_any_order() {
         let folder = Folder::new();
-        folder.join("mixed", &["other.pem", "root.pem", "leaf.key", "leaf.pem", "middle.pem"]);
+        folder.join(
+            "mixed",
+            &[
+                "other.pem",
+                "root.pem",
+                "leaf.key",
+                "leaf.pem",
+                "middle.pem",
+            ],
+        );
         is_whole_chain(&folder, "mixed", None);
         is_whole_chain(&folder, "mixed", Some("not needed"));
-        let with_crlf = String::from_utf8(folder.read("mixed")).unwrap().replace('\n', "\r\n");
+        let with_crlf = String::from_utf8(folder.read("mixed"))
+            .unwrap()
+            .replace('\n', "\r\n");
         folder.write("crlf", format!("\u{feff}{with_crlf}").as_bytes());
         is_whole_chain(&folder, "crlf", None);
         // With a text before each section.
         folder.archive("archive", "-passout pass:");
         folder.openssl("pkcs12 -in archive -passin pass: -nodes -out described");
-        assert!(String::from_utf8(folder.read("described")).unwrap().contains("Bag Attributes"));
+        assert!(
+            String::from_utf8(folder.read("described"))
+                .unwrap()
+                .contains("Bag Attributes")
+        );
         is_whole_chain(&folder, "described", None);
     }
 
@@ -209,7 +253,9 @@ mod tests {
             "-v2 des3",
             "-v1 PBE-SHA1-3DES",
         ] {
-            folder.openssl(&format!("pkcs8 -topk8 -in leaf.key -passout env:PASSWORD -out new.key {encryption}"));
+            folder.openssl(&format!(
+                "pkcs8 -topk8 -in leaf.key -passout env:PASSWORD -out new.key {encryption}"
+            ));
             folder.join("file", &["leaf.pem", "issuers", "new.key"]);
             is_encrypted(&folder, "file");
         }
@@ -224,7 +270,9 @@ mod tests {
             flaw(&folder.path("old.key"), Some(PASSWORD)),
             "its private key is encrypted in an outdated way: convert it with `openssl pkcs8 -topk8`"
         );
-        folder.openssl("pkcs8 -topk8 -in old.key -passin env:PASSWORD -passout env:PASSWORD -out new.key");
+        folder.openssl(
+            "pkcs8 -topk8 -in old.key -passin env:PASSWORD -passout env:PASSWORD -out new.key",
+        );
         folder.join("file", &["new.key", "leaf.pem", "issuers"]);
         is_encrypted(&folder, "file");
     }
@@ -253,7 +301,12 @@ mod tests {
     #[ignore = "needs openssl: run tests/run"]
     fn pkcs12_without_a_password_needs_none() {
         let folder = Folder::new();
-        for arguments in ["", "-legacy", "-keypbe NONE -certpbe NONE", "-keypbe NONE -certpbe NONE -nomac"] {
+        for arguments in [
+            "",
+            "-legacy",
+            "-keypbe NONE -certpbe NONE",
+            "-keypbe NONE -certpbe NONE -nomac",
+        ] {
             folder.archive("file", &format!("-passout pass: {arguments}"));
             is_whole_chain(&folder, "file", None);
             is_whole_chain(&folder, "file", Some(""));
@@ -266,10 +319,17 @@ mod tests {
     #[ignore = "needs openssl: run tests/run"]
     fn what_is_no_pair_of_certificate_and_key_is_refused() {
         let folder = Folder::new();
-        for (name, kind) in [("short", "RSA -pkeyopt rsa_keygen_bits:1024"), ("curve", "EC -pkeyopt ec_paramgen_curve:P-256")] {
+        for (name, kind) in [
+            ("short", "RSA -pkeyopt rsa_keygen_bits:1024"),
+            ("curve", "EC -pkeyopt ec_paramgen_curve:P-256"),
+        ] {
             folder.openssl(&format!("genpkey -algorithm {kind} -out {name}.key"));
-            folder.openssl(&format!("req -x509 -key {name}.key -subj /CN={name} -days 2 -out {name}.pem"));
-            folder.openssl(&format!("pkcs12 -export -inkey {name}.key -in {name}.pem -passout pass: -out {name}.p12"));
+            folder.openssl(&format!(
+                "req -x509 -key {name}.key -subj /CN={name} -days 2 -out {name}.pem"
+            ));
+            folder.openssl(&format!(
+                "pkcs12 -export -inkey {name}.key -in {name}.pem -passout pass: -out {name}.p12"
+            ));
         }
         folder.openssl("ec -in curve.key -out curve.old");
         folder.openssl("x509 -in leaf.pem -outform der -out leaf.cer");
@@ -282,16 +342,29 @@ mod tests {
             (&["key.p12"], "it holds no certificate"),
             (&["leaf.pem"], "it holds no private key"),
             (&["leaf.p12"], "it holds no private key"),
-            (&["leaf.cer"], "it is a certificate without its private key: PEM with both is needed, or PKCS#12"),
-            (&["leaf.key", "issuers"], "none of its certificates belongs to its private key"),
-            (&["leaf.key", "leaf.pem", "other.key"], "it holds 2 private keys, and nothing tells which one is meant"),
+            (
+                &["leaf.cer"],
+                "it is a certificate without its private key: PEM with both is needed, or PKCS#12",
+            ),
+            (
+                &["leaf.key", "issuers"],
+                "none of its certificates belongs to its private key",
+            ),
+            (
+                &["leaf.key", "leaf.pem", "other.key"],
+                "it holds 2 private keys, and nothing tells which one is meant",
+            ),
             (&["short.key", "short.pem"], short),
             (&["short.p12"], short),
             (&["curve.key", "curve.pem"], not_rsa),
             (&["curve.old", "curve.pem"], not_rsa),
             (&["curve.p12"], not_rsa),
         ] {
-            assert_eq!(flaw(&folder.join("file", parts), None), sentence, "{parts:?}");
+            assert_eq!(
+                flaw(&folder.join("file", parts), None),
+                sentence,
+                "{parts:?}"
+            );
         }
     }
 
@@ -306,7 +379,9 @@ mod tests {
             for at in (0..whole.len()).step_by(5) {
                 let changed = [&whole[..at], &[whole[at] ^ 0x81], &whole[at + 1..]].concat();
                 for damaged in [&whole[..at], &changed] {
-                    if let Ok(Certificate { chain, key }) = Contents::read(damaged, None).and_then(|it| Certificate::new(&it)) {
+                    if let Ok(Certificate { chain, key }) =
+                        Contents::read(damaged, None).and_then(|it| Certificate::new(&it))
+                    {
                         assert!(x509::chain(&chain, key.public().as_ref()).unwrap() == chain);
                     }
                 }

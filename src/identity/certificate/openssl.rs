@@ -13,15 +13,24 @@ pub(super) const PASSWORD: &str = "pässword €";
 static CHAIN: LazyLock<Folder> = LazyLock::new(|| {
     let folder = Folder(tempfile::tempdir().unwrap());
     for name in ["root", "middle", "leaf", "other"] {
-        folder.openssl(&format!("genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out {name}.key"));
+        folder.openssl(&format!(
+            "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out {name}.key"
+        ));
     }
     for name in ["root", "other"] {
-        folder.openssl(&format!("req -x509 -key {name}.key -subj /CN={name} -days 2 -out {name}.pem"));
+        folder.openssl(&format!(
+            "req -x509 -key {name}.key -subj /CN={name} -days 2 -out {name}.pem"
+        ));
     }
     // Without an extension a certificate is of version 1.
     folder.write("extension", b"basicConstraints=CA:FALSE");
-    for (name, issuer, more) in [("middle", "root", ""), ("leaf", "middle", " -extfile extension")] {
-        folder.openssl(&format!("req -new -key {name}.key -subj /CN={name} -out {name}.csr"));
+    for (name, issuer, more) in [
+        ("middle", "root", ""),
+        ("leaf", "middle", " -extfile extension"),
+    ] {
+        folder.openssl(&format!(
+            "req -new -key {name}.key -subj /CN={name} -out {name}.csr"
+        ));
         folder.openssl(&format!(
             "x509 -req -in {name}.csr -CA {issuer}.pem -CAkey {issuer}.key -set_serial 7 -days 2 -out {name}.pem{more}"
         ));
@@ -60,7 +69,9 @@ impl Folder {
 
     /// The certificate in a PEM file, in DER.
     pub(super) fn der(&self, name: &str) -> Vec<u8> {
-        CertificateDer::from_pem_file(self.path(name)).unwrap().to_vec()
+        CertificateDer::from_pem_file(self.path(name))
+            .unwrap()
+            .to_vec()
     }
 
     /// A new file out of others.
@@ -73,15 +84,24 @@ impl Folder {
     #[track_caller]
     pub(super) fn openssl(&self, arguments: &str) {
         let mut command = Command::new("openssl");
-        command.args(arguments.split_whitespace()).current_dir(&self.0).env("PASSWORD", PASSWORD);
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(&self.0)
+            .env("PASSWORD", PASSWORD);
         let output = command.output().unwrap();
-        assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "openssl {arguments}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// A PKCS#12 file of the chain with some arguments more, or instead of the password.
     #[track_caller]
     pub(super) fn archive(&self, name: &str, arguments: &str) -> PathBuf {
-        self.openssl(&format!("pkcs12 -export -inkey leaf.key -in leaf.pem -certfile issuers -out {name} {arguments}"));
+        self.openssl(&format!(
+            "pkcs12 -export -inkey leaf.key -in leaf.pem -certfile issuers -out {name} {arguments}"
+        ));
         self.path(name)
     }
 }

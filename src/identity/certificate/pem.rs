@@ -7,8 +7,14 @@ use azure_core::base64;
 use zeroize::Zeroizing;
 
 /// Sections that say something here; parameters, public keys and the like are passed over.
-const LABELS: [&str; 6] =
-    ["CERTIFICATE", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY"];
+const LABELS: [&str; 6] = [
+    "CERTIFICATE",
+    "PRIVATE KEY",
+    "ENCRYPTED PRIVATE KEY",
+    "RSA PRIVATE KEY",
+    "EC PRIVATE KEY",
+    "DSA PRIVATE KEY",
+];
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
@@ -22,9 +28,15 @@ pub(super) fn is_pem(bytes: &[u8]) -> bool {
 pub(super) fn read(bytes: &[u8], password: Option<&str>) -> Result<Contents, Flaw> {
     let mut contents = Contents::default();
     let mut rounds = Rounds::new();
-    let mut lines = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut lines = bytes
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(bytes)
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii);
     while let Some(line) = lines.next() {
-        let Some(label) = LABELS.into_iter().find(|known| is_mark(line, BEGIN, known)) else { continue };
+        let Some(label) = LABELS.into_iter().find(|known| is_mark(line, BEGIN, known)) else {
+            continue;
+        };
         let section = section(label, &mut lines)?;
         match label {
             "CERTIFICATE" => contents.certificates.push(section.to_vec()),
@@ -42,11 +54,16 @@ pub(super) fn read(bytes: &[u8], password: Option<&str>) -> Result<Contents, Fla
 }
 
 fn is_mark(line: &[u8], begin: &[u8], label: &str) -> bool {
-    line.strip_prefix(begin).and_then(|rest| rest.strip_suffix(b"-----")) == Some(label.as_bytes())
+    line.strip_prefix(begin)
+        .and_then(|rest| rest.strip_suffix(b"-----"))
+        == Some(label.as_bytes())
 }
 
 /// The bytes of the section that has just begun.
-fn section<'a>(label: &'static str, lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<Zeroizing<Vec<u8>>, Flaw> {
+fn section<'a>(
+    label: &'static str,
+    lines: &mut impl Iterator<Item = &'a [u8]>,
+) -> Result<Zeroizing<Vec<u8>>, Flaw> {
     let mut text = Vec::new();
     loop {
         let line = lines.next().ok_or(Flaw::BrokenSection(label))?;
@@ -60,5 +77,7 @@ fn section<'a>(label: &'static str, lines: &mut impl Iterator<Item = &'a [u8]>) 
     if text.starts_with(b"Proc-Type:") {
         return Err(Flaw::OldEncryption);
     }
-    base64::decode(&text).map(Zeroizing::new).map_err(|_| Flaw::BrokenSection(label))
+    base64::decode(&text)
+        .map(Zeroizing::new)
+        .map_err(|_| Flaw::BrokenSection(label))
 }

@@ -20,8 +20,13 @@ pub(super) fn rsa_key(info: &[u8]) -> Result<Zeroizing<Vec<u8>>, Flaw> {
 }
 
 /// The `PrivateKeyInfo` in an `EncryptedPrivateKeyInfo`.
-pub(super) fn decrypted(info: &[u8], password: &Password, rounds: &mut Rounds) -> Result<Zeroizing<Vec<u8>>, Flaw> {
-    let parts = Reader::sequence(info).and_then(|mut reader| Some((reader.enter(SEQUENCE)?, reader.octets()?)));
+pub(super) fn decrypted(
+    info: &[u8],
+    password: &Password,
+    rounds: &mut Rounds,
+) -> Result<Zeroizing<Vec<u8>>, Flaw> {
+    let parts = Reader::sequence(info)
+        .and_then(|mut reader| Some((reader.enter(SEQUENCE)?, reader.octets()?)));
     let (algorithm, encrypted) = parts.ok_or(Flaw::BrokenKey)?;
     decrypt(algorithm, &encrypted, password, rounds)
 }

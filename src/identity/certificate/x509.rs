@@ -23,7 +23,11 @@ impl<'a> Parts<'a> {
         let subject = reader.expect(SEQUENCE)?.whole;
         let mut key = reader.enter(SEQUENCE)?;
         key.expect(SEQUENCE)?;
-        Some(Self { issuer, subject, public_key: key.bits()? })
+        Some(Self {
+            issuer,
+            subject,
+            public_key: key.bits()?,
+        })
     }
 }
 
@@ -36,15 +40,26 @@ pub(super) fn chain(certificates: &[Vec<u8>], public_key: &[u8]) -> Result<Vec<V
     if certificates.len() > MOST_CERTIFICATES {
         return Err(Flaw::ManyCertificates);
     }
-    let parts: Option<Vec<Parts<'_>>> = certificates.iter().map(|certificate| Parts::of(certificate)).collect();
+    let parts: Option<Vec<Parts<'_>>> = certificates
+        .iter()
+        .map(|certificate| Parts::of(certificate))
+        .collect();
     let parts = parts.ok_or(Flaw::BrokenCertificate)?;
-    let mut last = parts.iter().position(|parts| parts.public_key == public_key).ok_or(Flaw::Unrelated)?;
+    let mut last = parts
+        .iter()
+        .position(|parts| parts.public_key == public_key)
+        .ok_or(Flaw::Unrelated)?;
     let mut order = vec![last];
     while parts[last].issuer != parts[last].subject {
         let is_next = |at: &usize| parts[*at].subject == parts[last].issuer && !order.contains(at);
-        let Some(next) = (0..parts.len()).find(is_next) else { break };
+        let Some(next) = (0..parts.len()).find(is_next) else {
+            break;
+        };
         last = next;
         order.push(next);
     }
-    Ok(order.into_iter().map(|at| certificates[at].clone()).collect())
+    Ok(order
+        .into_iter()
+        .map(|at| certificates[at].clone())
+        .collect())
 }

@@ -28,19 +28,63 @@ mod tests {
     #[test]
     fn the_host_is_taken_as_it_is_written() {
         for (image, written, login_server) in [
-            ("contoso.azurecr.io/app", "contoso.azurecr.io", "contoso.azurecr.io"),
-            ("contoso.azurecr.io/team/app/web", "contoso.azurecr.io", "contoso.azurecr.io"),
-            ("contoso.azurecr.io/app:v1", "contoso.azurecr.io", "contoso.azurecr.io"),
-            ("contoso.azurecr.io/app@sha256:0a1b", "contoso.azurecr.io", "contoso.azurecr.io"),
-            ("contoso.azurecr.io/app:v1@sha256:0a1b", "contoso.azurecr.io", "contoso.azurecr.io"),
-            ("contoso.azurecr.io:443/app", "contoso.azurecr.io:443", "contoso.azurecr.io"),
-            ("Contoso.azurecr.io/app", "Contoso.azurecr.io", "contoso.azurecr.io"),
-            ("contoso-abc123.azurecr.io/app", "contoso-abc123.azurecr.io", "contoso-abc123.azurecr.io"),
-            ("contoso.eastus.geo.azurecr.io/app", "contoso.eastus.geo.azurecr.io", "contoso.azurecr.io"),
-            ("contoso.azurecr.us/contoso.azurecr.io/app", "contoso.azurecr.us", "contoso.azurecr.us"),
+            (
+                "contoso.azurecr.io/app",
+                "contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.io/team/app/web",
+                "contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.io/app:v1",
+                "contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.io/app@sha256:0a1b",
+                "contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.io/app:v1@sha256:0a1b",
+                "contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.io:443/app",
+                "contoso.azurecr.io:443",
+                "contoso.azurecr.io",
+            ),
+            (
+                "Contoso.azurecr.io/app",
+                "Contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso-abc123.azurecr.io/app",
+                "contoso-abc123.azurecr.io",
+                "contoso-abc123.azurecr.io",
+            ),
+            (
+                "contoso.eastus.geo.azurecr.io/app",
+                "contoso.eastus.geo.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.us/contoso.azurecr.io/app",
+                "contoso.azurecr.us",
+                "contoso.azurecr.us",
+            ),
         ] {
             assert_eq!(host(image), Some(written), "{image}");
-            assert_eq!(registry(image).unwrap().login_server(), login_server, "{image}");
+            assert_eq!(
+                registry(image).unwrap().login_server(),
+                login_server,
+                "{image}"
+            );
         }
     }
 

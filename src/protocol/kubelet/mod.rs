@@ -42,7 +42,11 @@ const LONGEST: Duration = Duration::from_secs(50);
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arguments {
     /// Pull the images of a host through a registry, whose credential is given for them.
-    #[arg(long = "registry-mirror", value_name = "SOURCE:REGISTRY", value_delimiter = ',')]
+    #[arg(
+        long = "registry-mirror",
+        value_name = "SOURCE:REGISTRY",
+        value_delimiter = ','
+    )]
     pub mirrors: Vec<String>,
 }
 
@@ -67,7 +71,13 @@ impl<'a> Response<'a> {
     /// Kept by kubelet under the host of the image, which is what the credential is good for.
     fn of(duration: Duration, auth: Option<BTreeMap<&'a str, Auth<'a>>>) -> Self {
         let cache_duration = format!("{}s", duration.as_secs());
-        Self { api_version: API_VERSION, kind: "CredentialProviderResponse", cache_key_type: "Registry", cache_duration, auth }
+        Self {
+            api_version: API_VERSION,
+            kind: "CredentialProviderResponse",
+            cache_key_type: "Registry",
+            cache_duration,
+            auth,
+        }
     }
 
     /// No credential, now. The next pod may have one.
@@ -90,7 +100,9 @@ pub fn serve(
     let Some(Pull { registry, keys }) = Pull::of(&request.image, &mirrors, &settings) else {
         return write(&mut output, &Response::nothing());
     };
-    let helper = helper(&settings)?.within(LONGEST).for_client_that_remembers();
+    let helper = helper(&settings)?
+        .within(LONGEST)
+        .for_client_that_remembers();
     let credential = match request.workload()? {
         Some(workload) => helper.get_for(&registry, workload),
         None => helper.get(&registry),
@@ -101,9 +113,15 @@ pub fn serve(
         Err(error) => return Err(error),
     };
     // `username` is not asked: what kubelet hands to the runtime is a user and a password and cannot be an identity token.
-    let auth = Auth { username: ZERO_GUID, password: token.secret().expose_secret() };
+    let auth = Auth {
+        username: ZERO_GUID,
+        password: token.secret().expose_secret(),
+    };
     let auth = keys.iter().map(|key| (key.as_str(), auth)).collect();
-    write(&mut output, &Response::of(kept(&token, helper.now()), Some(auth)))
+    write(
+        &mut output,
+        &Response::of(kept(&token, helper.now()), Some(auth)),
+    )
 }
 
 /// What an image needs to be pulled.
@@ -119,15 +137,24 @@ impl Pull {
     fn of(image: &str, mirrors: &Mirrors, settings: &Settings) -> Option<Self> {
         let host = image::host(image)?;
         if let Some(registry) = mirrors.of(host) {
-            return Some(Self { registry: registry.clone(), keys: vec![host.to_owned(), registry.host().to_owned()] });
+            return Some(Self {
+                registry: registry.clone(),
+                keys: vec![host.to_owned(), registry.host().to_owned()],
+            });
         }
-        Some(Self { registry: Registry::parse(host, settings.clouds())?, keys: vec![host.to_owned()] })
+        Some(Self {
+            registry: Registry::parse(host, settings.clouds())?,
+            keys: vec![host.to_owned()],
+        })
     }
 }
 
 /// For how long kubelet keeps a token. One that does not say when it ends is not kept.
 fn kept(token: &RefreshToken, now: SystemTime) -> Duration {
-    let remaining = token.expires().and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
+    let remaining = token
+        .expires()
+        .and_then(|expires| expires.duration_since(now).ok())
+        .unwrap_or_default();
     let mut random = [0; 4];
     // Without randomness the shortest time is as good.
     let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random);
@@ -161,7 +188,10 @@ mod tests {
         for (random, seconds) in [(0, 4_320), (u32::MAX / 2, 4_860), (u32::MAX, 5_400)] {
             assert_eq!(cache_duration(life, random), Duration::from_secs(seconds));
         }
-        assert_eq!(cache_duration(Duration::from_secs(2), u32::MAX), Duration::from_secs(1));
+        assert_eq!(
+            cache_duration(Duration::from_secs(2), u32::MAX),
+            Duration::from_secs(1)
+        );
         assert_eq!(cache_duration(Duration::ZERO, u32::MAX), Duration::ZERO);
     }
 
@@ -171,10 +201,22 @@ mod tests {
         let mut counts = BTreeMap::new();
         for node in 0..61_000_u32 {
             let random = node.wrapping_mul(0x9e37_79b9);
-            *counts.entry(cache_duration(Duration::from_secs(600), random).as_secs()).or_insert(0) += 1;
+            *counts
+                .entry(cache_duration(Duration::from_secs(600), random).as_secs())
+                .or_insert(0) += 1;
         }
-        assert_eq!((counts.len(), counts.first_key_value().unwrap().0, counts.last_key_value().unwrap().0), (61, &240, &300));
-        assert!(counts.values().all(|count| (900..=1_100).contains(count)), "{counts:?}");
+        assert_eq!(
+            (
+                counts.len(),
+                counts.first_key_value().unwrap().0,
+                counts.last_key_value().unwrap().0
+            ),
+            (61, &240, &300)
+        );
+        assert!(
+            counts.values().all(|count| (900..=1_100).contains(count)),
+            "{counts:?}"
+        );
     }
 
     proptest! {

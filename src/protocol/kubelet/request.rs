@@ -45,17 +45,24 @@ impl Request {
     /// Reads all of stdin. Errors with [`Error::Request`] for another version or kind, for unknown, missing and repeated fields, and for
     /// what is no JSON or goes on after it.
     pub(super) fn parse(message: &[u8]) -> Result<Self, Error> {
-        let TypeMeta { api_version, kind } = serde_json::from_slice(message).map_err(|error| unreadable(&error))?;
+        let TypeMeta { api_version, kind } =
+            serde_json::from_slice(message).map_err(|error| unreadable(&error))?;
         if (api_version.as_str(), kind.as_str()) != (API_VERSION, KIND) {
             let is = match (printable(&kind), printable(&api_version)) {
-                (kind, version) if kind.is_empty() || version.is_empty() => "names no `kind` or no `apiVersion`".to_owned(),
+                (kind, version) if kind.is_empty() || version.is_empty() => {
+                    "names no `kind` or no `apiVersion`".to_owned()
+                }
                 (kind, version) => format!("is a `{kind}` of `{version}`"),
             };
-            return Err(Error::Request { problem: format!("it {is}, expected a `{KIND}` of `{API_VERSION}`") });
+            return Err(Error::Request {
+                problem: format!("it {is}, expected a `{KIND}` of `{API_VERSION}`"),
+            });
         }
         let request: Self = serde_json::from_slice(message).map_err(|error| unreadable(&error))?;
         if request.image.is_empty() {
-            return Err(Error::Request { problem: "it names no image".into() });
+            return Err(Error::Request {
+                problem: "it names no image".into(),
+            });
         }
         Ok(request)
     }
@@ -68,7 +75,10 @@ impl Request {
     /// configuration names both under `requiredServiceAccountAnnotationKeys`.
     pub(super) fn workload(&self) -> Result<Option<Workload>, Error> {
         let of = |key: &str| self.service_account_annotations.as_ref()?.0.get(key);
-        let token = self.service_account_token.as_ref().filter(|token| !token.expose_secret().is_empty());
+        let token = self
+            .service_account_token
+            .as_ref()
+            .filter(|token| !token.expose_secret().is_empty());
         let (client, tenant) = match (of(CLIENT_ANNOTATION), of(TENANT_ANNOTATION)) {
             (None, None) => return Ok(None),
             (Some(client), Some(tenant)) => (client, tenant),
@@ -76,12 +86,20 @@ impl Request {
             (None, Some(_)) => return Err(half(TENANT_ANNOTATION, CLIENT_ANNOTATION)),
         };
         let Some(assertion) = token.cloned() else {
-            let problem = "is an annotation of the service account, but kubelet sent no token of it along";
-            return Err(Error::Annotation { name: CLIENT_ANNOTATION, problem: problem.into() });
+            let problem =
+                "is an annotation of the service account, but kubelet sent no token of it along";
+            return Err(Error::Annotation {
+                name: CLIENT_ANNOTATION,
+                problem: problem.into(),
+            });
         };
         let client = guid(CLIENT_ANNOTATION, client)?;
         let tenant = guid(TENANT_ANNOTATION, tenant)?;
-        Ok(Some(Workload { client, tenant, assertion }))
+        Ok(Some(Workload {
+            client,
+            tenant,
+            assertion,
+        }))
     }
 }
 
@@ -116,27 +134,44 @@ impl<'de> Deserialize<'de> for Annotations {
 /// What is wrong with the JSON. Of what serde says only the names of fields are repeated.
 fn unreadable(error: &serde_json::Error) -> Error {
     let said = error.to_string();
-    let is_about_a_name = ["unknown field `", "duplicate field `", "missing field `"].iter().any(|start| said.starts_with(start));
+    let is_about_a_name = ["unknown field `", "duplicate field `", "missing field `"]
+        .iter()
+        .any(|start| said.starts_with(start));
     let problem = if is_about_a_name {
         printable(&said)
     } else {
-        format!("no JSON of its form at line {} column {}", error.line(), error.column())
+        format!(
+            "no JSON of its form at line {} column {}",
+            error.line(),
+            error.column()
+        )
     };
     Error::Request { problem }
 }
 
 fn half(one: &'static str, other: &str) -> Error {
-    Error::Annotation { name: one, problem: format!("is an annotation of the service account, but `{other}` is not") }
+    Error::Annotation {
+        name: one,
+        problem: format!("is an annotation of the service account, but `{other}` is not"),
+    }
 }
 
 /// An id as Entra writes it. It becomes part of an address, so nothing else is taken.
 fn guid(annotation: &'static str, value: &str) -> Result<String, Error> {
     let lengths = value.split('-').map(str::len);
-    let is_guid = lengths.eq([8, 4, 4, 4, 12]) && value.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    is_guid.then(|| value.to_owned()).ok_or_else(|| Error::Annotation {
-        name: annotation,
-        problem: format!("of the service account is `{}`, expected a GUID", printable(value)),
-    })
+    let is_guid = lengths.eq([8, 4, 4, 4, 12])
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_guid
+        .then(|| value.to_owned())
+        .ok_or_else(|| Error::Annotation {
+            name: annotation,
+            problem: format!(
+                "of the service account is `{}`, expected a GUID",
+                printable(value)
+            ),
+        })
 }
 
 #[cfg(test)]
@@ -148,13 +183,19 @@ mod tests {
     const TENANT: &str = "0F9C7A52-3b1e-4d68-8a47-c5e2d1b60f93";
 
     fn request(more: &Value) -> Result<Request, String> {
-        let mut request = json!({"apiVersion": API_VERSION, "kind": KIND, "image": "contoso.azurecr.io/app"});
-        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut request =
+            json!({"apiVersion": API_VERSION, "kind": KIND, "image": "contoso.azurecr.io/app"});
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         Request::parse(request.to_string().as_bytes()).map_err(|error| error.to_string())
     }
 
     fn workload(token: &Value, annotations: &Value) -> Result<Option<Workload>, String> {
-        let request = request(&json!({"serviceAccountToken": token, "serviceAccountAnnotations": annotations}))?;
+        let request = request(
+            &json!({"serviceAccountToken": token, "serviceAccountAnnotations": annotations}),
+        )?;
         request.workload().map_err(|error| error.to_string())
     }
 
@@ -162,15 +203,24 @@ mod tests {
     fn a_service_account_with_both_annotations_and_a_token_is_a_workload() {
         let annotations = json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: TENANT, "team.example/owner": "payments"});
         let found = workload(&json!("a.b.c"), &annotations).unwrap().unwrap();
-        assert_eq!((found.client.as_str(), found.tenant.as_str(), found.assertion.expose_secret()), (CLIENT, TENANT, "a.b.c"));
+        assert_eq!(
+            (
+                found.client.as_str(),
+                found.tenant.as_str(),
+                found.assertion.expose_secret()
+            ),
+            (CLIENT, TENANT, "a.b.c")
+        );
         assert!(!format!("{found:?}").contains("a.b.c"));
     }
 
     #[test]
     fn without_any_annotation_the_node_signs_in() {
-        for annotations in
-            [json!({}), json!({"team.example/owner": "payments"}), json!({"azure.workload.identity/client-id": CLIENT})]
-        {
+        for annotations in [
+            json!({}),
+            json!({"team.example/owner": "payments"}),
+            json!({"azure.workload.identity/client-id": CLIENT}),
+        ] {
             for token in [json!("a.b.c"), json!(""), Value::Null] {
                 assert!(workload(&token, &annotations).unwrap().is_none());
             }
@@ -182,8 +232,7 @@ mod tests {
     #[test]
     fn a_service_account_that_is_annotated_by_half_is_an_error_and_not_the_node() {
         let both = json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: TENANT});
-        let no_token =
-            "`kubernetes.azure.com/acr-client-id` is an annotation of the service account, but kubelet sent no token of it along";
+        let no_token = "`kubernetes.azure.com/acr-client-id` is an annotation of the service account, but kubelet sent no token of it along";
         for (token, annotations, sentence) in [
             (json!(null), both.clone(), no_token),
             (json!(""), both, no_token),
@@ -212,14 +261,25 @@ mod tests {
             &CLIENT.replace('5', "g"),
             &CLIENT.replace('-', ""),
         ] {
-            let problem = format!("`{CLIENT_ANNOTATION}` of the service account is `{}`, expected a GUID", value.trim());
+            let problem = format!(
+                "`{CLIENT_ANNOTATION}` of the service account is `{}`, expected a GUID",
+                value.trim()
+            );
             assert_eq!(
-                workload(&json!("t"), &json!({CLIENT_ANNOTATION: value, TENANT_ANNOTATION: TENANT})).unwrap_err(),
+                workload(
+                    &json!("t"),
+                    &json!({CLIENT_ANNOTATION: value, TENANT_ANNOTATION: TENANT})
+                )
+                .unwrap_err(),
                 problem
             );
             let problem = problem.replace(CLIENT_ANNOTATION, TENANT_ANNOTATION);
             assert_eq!(
-                workload(&json!("t"), &json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: value})).unwrap_err(),
+                workload(
+                    &json!("t"),
+                    &json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: value})
+                )
+                .unwrap_err(),
                 problem
             );
         }
@@ -235,7 +295,10 @@ mod tests {
             json!({"serviceAccountTokens": "canary"}),
         ] {
             let said = request(&more).err().unwrap();
-            assert!(said.starts_with("the request cannot be used: ") && !said.contains("canary"), "{said}");
+            assert!(
+                said.starts_with("the request cannot be used: ") && !said.contains("canary"),
+                "{said}"
+            );
         }
     }
 }

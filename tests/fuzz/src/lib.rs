@@ -68,21 +68,43 @@ const HALF_A_DAY: u64 = 12 * 60 * 60;
 
 /// A host is a registry only if every part of it is what Azure gives out, and only if a URL parser reads the same host.
 pub fn host(text: &str) {
-    let Some(registry) = Registry::parse(text, &[]) else { return };
+    let Some(registry) = Registry::parse(text, &[]) else {
+        return;
+    };
     let (host, suffix) = (registry.host(), &*registry.cloud().suffix);
     assert!(CLOUDS.contains(registry.cloud()));
-    let name = host.strip_suffix(suffix).and_then(|name| name.strip_suffix('.')).expect("the host ends in its cloud's suffix");
+    let name = host
+        .strip_suffix(suffix)
+        .and_then(|name| name.strip_suffix('.'))
+        .expect("the host ends in its cloud's suffix");
     let labels: Vec<&str> = name.split('.').collect();
     let alphanumeric = |text: &str| {
-        (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        (1..=63).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
     let (first, hash) = labels[0].split_once('-').unwrap_or((labels[0], "0"));
-    assert!((5..=50).contains(&first.len()) && alphanumeric(first) && alphanumeric(hash) && labels[0].len() <= 63, "{host}");
-    assert!(labels.len() == 1 || (labels.len() == 3 && alphanumeric(labels[1]) && labels[2] == "geo"), "{host}");
+    assert!(
+        (5..=50).contains(&first.len())
+            && alphanumeric(first)
+            && alphanumeric(hash)
+            && labels[0].len() <= 63,
+        "{host}"
+    );
+    assert!(
+        labels.len() == 1 || (labels.len() == 3 && alphanumeric(labels[1]) && labels[2] == "geo"),
+        "{host}"
+    );
     assert_eq!(registry.login_server(), format!("{}.{suffix}", labels[0]));
     assert_eq!(registry.resource_name(), first);
     for own in [host, registry.login_server()] {
-        assert_eq!(Registry::parse(own, &[]).expect("its own name is a registry").host(), own);
+        assert_eq!(
+            Registry::parse(own, &[])
+                .expect("its own name is a registry")
+                .host(),
+            own
+        );
     }
     assert_eq!(effective_host(text).as_deref(), Some(host), "{text:?}");
 }
@@ -92,7 +114,9 @@ fn effective_host(text: &str) -> Option<String> {
     let text = text.trim();
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let url = Url::parse(&format!("https://{rest}")).ok()?;
-    let is_plain = url.username().is_empty() && url.password().is_none() && url.port_or_known_default() == Some(443);
+    let is_plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.port_or_known_default() == Some(443);
     let host = url.host_str().filter(|_| is_plain)?;
     Some(host.strip_suffix('.').unwrap_or(host).to_owned())
 }
@@ -112,7 +136,13 @@ fn no_helper<'a>(asked: &Cell<bool>) -> Result<Helper<'a>, Error> {
 pub fn docker(verb: Verb, input: &[u8]) {
     let asked = Cell::new(false);
     let mut output = Vec::new();
-    let result = docker::serve(verb, || Ok(nothing_set()), |_| no_helper(&asked), input, &mut output);
+    let result = docker::serve(
+        verb,
+        || Ok(nothing_set()),
+        |_| no_helper(&asked),
+        input,
+        &mut output,
+    );
     let output = String::from_utf8(output).expect("text");
     let text = std::str::from_utf8(input).unwrap_or_default();
     let is_ours = input.len() <= 8 * 1024 && Registry::parse(text.trim(), &[]).is_some();
@@ -124,11 +154,16 @@ pub fn docker(verb: Verb, input: &[u8]) {
     assert_eq!(asked.get(), needed);
     match result {
         // Clients take these words as leave to go on without a credential.
-        Ok(_) if output.strip_suffix('\n') == Some(NOT_FOUND) => assert!(matches!(verb, Verb::Get | Verb::Erase) && !needed),
+        Ok(_) if output.strip_suffix('\n') == Some(NOT_FOUND) => {
+            assert!(matches!(verb, Verb::Get | Verb::Erase) && !needed);
+        }
         Ok(_) => assert!(output.is_empty() && verb == Verb::Store && is_kept_nowhere(input)),
         Err(error) => {
             words(&error);
-            assert_eq!(output.strip_suffix('\n'), Some(&*visible(&error.to_string())));
+            assert_eq!(
+                output.strip_suffix('\n'),
+                Some(&*visible(&error.to_string()))
+            );
             assert_ne!(output.trim(), NOT_FOUND);
         }
     }
@@ -139,18 +174,35 @@ pub fn docker(verb: Verb, input: &[u8]) {
 pub fn kubelet(input: &[u8]) {
     let asked = Cell::new(false);
     let mut output = Vec::new();
-    let result = kubelet::serve(&kubelet::Arguments::default(), || Ok(nothing_set()), |_| no_helper(&asked), input, &mut output);
+    let result = kubelet::serve(
+        &kubelet::Arguments::default(),
+        || Ok(nothing_set()),
+        |_| no_helper(&asked),
+        input,
+        &mut output,
+    );
     if asked.get() {
         let request: Value = serde_json::from_slice(input).expect("JSON");
-        let url = Url::parse(&format!("https://{}", request["image"].as_str().expect("an image"))).expect("a URL");
+        let url = Url::parse(&format!(
+            "https://{}",
+            request["image"].as_str().expect("an image")
+        ))
+        .expect("a URL");
         let host = url.host_str().expect("a host");
         assert_eq!(Registry::parse(host, &[]).expect("a registry").host(), host);
-        assert!(url.username().is_empty() && url.password().is_none() && url.port_or_known_default() == Some(443));
+        assert!(
+            url.username().is_empty()
+                && url.password().is_none()
+                && url.port_or_known_default() == Some(443)
+        );
     }
     match result {
         Ok(_) => {
             let response: Value = serde_json::from_slice(&output).expect("JSON");
-            assert!(response["auth"].is_null() && response["cacheDuration"] == "0s" && !asked.get(), "{response}");
+            assert!(
+                response["auth"].is_null() && response["cacheDuration"] == "0s" && !asked.get(),
+                "{response}"
+            );
         }
         Err(error) => {
             words(&error);
@@ -161,21 +213,38 @@ pub fn kubelet(input: &[u8]) {
 
 /// The same for a whole request for this image.
 pub fn image(image: &str) {
-    let (version, kind) = ("credentialprovider.kubelet.k8s.io/v1", "CredentialProviderRequest");
-    kubelet(serde_json::json!({"apiVersion": version, "kind": kind, "image": image}).to_string().as_bytes());
+    let (version, kind) = (
+        "credentialprovider.kubelet.k8s.io/v1",
+        "CredentialProviderRequest",
+    );
+    kubelet(
+        serde_json::json!({"apiVersion": version, "kind": kind, "image": image})
+            .to_string()
+            .as_bytes(),
+    );
 }
 
 /// Whether `store` may say that all is well: for a registry and the user names that `get` gives.
 fn is_kept_nowhere(input: &[u8]) -> bool {
     let stored: Value = serde_json::from_slice(input).unwrap_or_default();
     // The fields may also come as a list, in order.
-    let field = |name: &str, at: usize| stored.get(name).or_else(|| stored.get(at)).and_then(Value::as_str).unwrap_or_default();
-    Registry::parse(field("ServerURL", 0), &[]).is_some() && [ZERO_GUID, "<token>"].contains(&field("Username", 1))
+    let field = |name: &str, at: usize| {
+        stored
+            .get(name)
+            .or_else(|| stored.get(at))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    Registry::parse(field("ServerURL", 0), &[]).is_some()
+        && [ZERO_GUID, "<token>"].contains(&field("Username", 1))
 }
 
 /// Message, details and hint of a failure: each bounded, on one line, and without anything that drives a terminal.
 pub fn words(error: &Error) {
-    for text in std::iter::once(error.to_string()).chain(error.details()).chain(error.hint()) {
+    for text in std::iter::once(error.to_string())
+        .chain(error.details())
+        .chain(error.hint())
+    {
         assert!(text.chars().count() <= 2_000, "{text:?}");
         fit(&text);
     }
@@ -190,7 +259,10 @@ pub fn shown(text: &str) {
     let shown = printable(text);
     assert!(shown.chars().count() <= 401);
     fit(&shown);
-    assert!(!shown.starts_with(' ') && !shown.ends_with(' ') && !shown.contains("  "), "{shown:?}");
+    assert!(
+        !shown.starts_with(' ') && !shown.ends_with(' ') && !shown.contains("  "),
+        "{shown:?}"
+    );
     // What looks like a token is left out; a cut may turn what did not into what does.
     match shown.split(' ').find(|word| word.contains("eyJ")) {
         Some(word) => assert!(word.len() <= 23, "{shown:?}"),
@@ -208,39 +280,70 @@ fn is_unfit(c: char) -> bool {
 
 /// A token whose payload is these bytes: its times cannot make it eternal, and no other audience than the registries' is taken.
 pub fn token(payload: &[u8], now: u64, at: u64) {
-    let jwt = format!("e30.{}.c2ln", encode_url_safe(payload).trim_end_matches('='));
+    let jwt = format!(
+        "e30.{}.c2ln",
+        encode_url_safe(payload).trim_end_matches('=')
+    );
     refresh_token(&jwt, now, at);
     if AccessToken::new(SecretString::from(jwt), &Audience::default()).is_ok() {
         // What the claims that nobody asks for hold is not read by the helper, and may be no JSON to others.
-        let Ok(claims) = serde_json::from_slice::<Value>(payload) else { return };
+        let Ok(claims) = serde_json::from_slice::<Value>(payload) else {
+            return;
+        };
         // The claims may also come as a list, in order.
-        let audience = claims.get("aud").or_else(|| claims.get(0)).unwrap_or(&Value::Null);
+        let audience = claims
+            .get("aud")
+            .or_else(|| claims.get(0))
+            .unwrap_or(&Value::Null);
         assert!(is_registrys(audience), "{claims}");
     }
 }
 
 fn is_registrys(audience: &Value) -> bool {
-    let known = [REGISTRY_AUDIENCE, "https://containerregistry.azure.net/", "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26"];
-    audience.as_str().is_some_and(|audience| known.contains(&audience))
+    let known = [
+        REGISTRY_AUDIENCE,
+        "https://containerregistry.azure.net/",
+        "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26",
+    ];
+    audience
+        .as_str()
+        .is_some_and(|audience| known.contains(&audience))
 }
 
 /// Any text as a token: bounds of the times in which it is handed out.
 pub fn refresh_token(text: &str, now: u64, at: u64) {
-    let Some((now, at)) = moment(now).zip(moment(at)) else { return };
-    let tokens = RefreshToken::received(text.into(), now).zip(RefreshToken::restored(text.into(), now));
-    let Some((received, restored)) = tokens else { return };
-    let life = received.expires().and_then(|expires| expires.duration_since(now).ok()).unwrap_or_default();
+    let Some((now, at)) = moment(now).zip(moment(at)) else {
+        return;
+    };
+    let tokens =
+        RefreshToken::received(text.into(), now).zip(RefreshToken::restored(text.into(), now));
+    let Some((received, restored)) = tokens else {
+        return;
+    };
+    let life = received
+        .expires()
+        .and_then(|expires| expires.duration_since(now).ok())
+        .unwrap_or_default();
     for (token, longest) in [(&received, life / 2), (&restored, Duration::ZERO)] {
         assert_eq!(token.secret().expose_secret(), text);
         assert!(!token.is_fresh(at) || token.is_valid(at));
-        let left = token.expires().and_then(|expires| expires.duration_since(at).ok()).unwrap_or_default();
+        let left = token
+            .expires()
+            .and_then(|expires| expires.duration_since(at).ok())
+            .unwrap_or_default();
         assert_eq!(token.is_valid(at), left > Duration::from_secs(60));
         if let Ok(age) = at.duration_since(now) {
-            assert!(!token.is_fresh(at) || age < longest.min(Duration::from_secs(HALF_A_DAY)), "{age:?} of {life:?}");
+            assert!(
+                !token.is_fresh(at) || age < longest.min(Duration::from_secs(HALF_A_DAY)),
+                "{age:?} of {life:?}"
+            );
         }
         // Also with a clock that was set back: never handed out for longer from then on, a minute of tolerance aside.
         let ahead = token.renew().duration_since(at).unwrap_or_default();
-        assert!(!token.is_fresh(at) || ahead <= Duration::from_secs(HALF_A_DAY + 60), "{ahead:?}");
+        assert!(
+            !token.is_fresh(at) || ahead <= Duration::from_secs(HALF_A_DAY + 60),
+            "{ahead:?}"
+        );
     }
 }
 
@@ -251,10 +354,19 @@ fn moment(seconds: u64) -> Option<SystemTime> {
 
 /// Settings from any variables: what is taken is within its range, and neither a refusal nor `Debug` shows a secret.
 pub fn config(mut variables: HashMap<String, OsString>) {
-    if variables.values().any(|value| value.to_string_lossy().contains(CANARY)) {
+    if variables
+        .values()
+        .any(|value| value.to_string_lossy().contains(CANARY))
+    {
         return;
     }
-    for name in ["AZURE_CLIENT_SECRET", "IDENTITY_HEADER", "MSI_SECRET", "SYSTEM_ACCESSTOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"] {
+    for name in [
+        "AZURE_CLIENT_SECRET",
+        "IDENTITY_HEADER",
+        "MSI_SECRET",
+        "SYSTEM_ACCESSTOKEN",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    ] {
         let mut secret = OsString::from(CANARY);
         secret.push(variables.get(name).cloned().unwrap_or_default());
         variables.insert(name.into(), secret);
@@ -288,12 +400,22 @@ pub fn config_file(folder: &Path, text: &[u8]) {
         Ok(settings) => settings,
         Err(error) => return words(&error),
     };
-    for host in ["contoso.azurecr.io", "contoso.eastus.geo.azurecr.us", "contoso.registries.example"] {
-        let Some(registry) = Registry::parse(host, settings.clouds()) else { continue };
-        let config = settings.for_registry(&registry).expect("the file was checked when it was read");
+    for host in [
+        "contoso.azurecr.io",
+        "contoso.eastus.geo.azurecr.us",
+        "contoso.registries.example",
+    ] {
+        let Some(registry) = Registry::parse(host, settings.clouds()) else {
+            continue;
+        };
+        let config = settings
+            .for_registry(&registry)
+            .expect("the file was checked when it was read");
         is_in_range(&config);
         assert!(!config.audience.as_str().contains("management.azure.com"));
-        settings.explain(Some(&registry)).expect("no variable is set");
+        settings
+            .explain(Some(&registry))
+            .expect("no variable is set");
     }
 }
 
@@ -301,9 +423,19 @@ fn is_in_range(config: &Config) {
     assert!((1..=600).contains(&config.timeout.as_secs()));
     assert!([ZERO_GUID, "<token>"].contains(&config.username));
     let authority = &config.authority;
-    assert!(authority.scheme() == "https" && authority.has_host() && authority.path() == "/", "{authority}");
+    assert!(
+        authority.scheme() == "https" && authority.has_host() && authority.path() == "/",
+        "{authority}"
+    );
     assert!(authority.username().is_empty(), "{authority}");
-    assert!(config.sources.path.iter().chain(&config.meeting_folders).all(|folder| folder.is_absolute()));
+    assert!(
+        config
+            .sources
+            .path
+            .iter()
+            .chain(&config.meeting_folders)
+            .all(|folder| folder.is_absolute())
+    );
     assert!(!config.meeting_folders.is_empty());
     for circumstance in &config.network.circumstances {
         fit(&visible(circumstance));
@@ -320,7 +452,9 @@ impl AzureCli {
     /// In a folder that is there.
     pub fn new(folder: &Path) -> Self {
         std::fs::write(folder.join("az"), "").expect("our folder");
-        Self { folder: folder.to_owned() }
+        Self {
+            folder: folder.to_owned(),
+        }
     }
 
     /// Any bytes as the Azure CLI's profile: a profile that cannot be read is an error in words, and who else it names is
@@ -334,11 +468,20 @@ impl AzureCli {
             return;
         }
         let fingerprint = identity.fingerprint();
-        assert!(fingerprint.len() == 32 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_eq!(self.identity(profile).expect("the same").fingerprint(), fingerprint);
+        assert!(
+            fingerprint.len() == 32 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit())
+        );
+        assert_eq!(
+            self.identity(profile).expect("the same").fingerprint(),
+            fingerprint
+        );
         for part in ["tenantId", "environmentName"] {
             if let Some(other) = with_another(part, profile) {
-                assert_ne!(self.identity(&other).expect("as readable").fingerprint(), fingerprint, "{part}");
+                assert_ne!(
+                    self.identity(&other).expect("as readable").fingerprint(),
+                    fingerprint,
+                    "{part}"
+                );
             }
         }
     }
@@ -348,20 +491,27 @@ impl AzureCli {
         let folder = self.folder.clone().into_os_string();
         let variables = ["AZURE_CONFIG_DIR", "PATH"].map(|name| (name.to_owned(), folder.clone()));
         let registry = Registry::parse("contoso.azurecr.io", &[]).expect("a registry");
-        let config = Settings::of(variables.into(), None).for_registry(&registry).expect("folders are fine settings");
+        let config = Settings::of(variables.into(), None)
+            .for_registry(&registry)
+            .expect("folders are fine settings");
         Identity::choose(&config, &registry)
     }
 }
 
 /// The profile with one part of its first default account changed, and no other account, which could be the same person's.
 fn with_another(part: &str, profile: &[u8]) -> Option<Vec<u8>> {
-    let json = profile.strip_prefix("\u{feff}".as_bytes()).unwrap_or(profile);
+    let json = profile
+        .strip_prefix("\u{feff}".as_bytes())
+        .unwrap_or(profile);
     let mut profile: Value = serde_json::from_slice(json).ok()?;
     let subscriptions = profile.get_mut("subscriptions")?.as_array_mut()?;
     subscriptions.retain(|subscription| subscription["isDefault"] == true);
     subscriptions.truncate(1);
     let account = subscriptions.first_mut()?.as_object_mut()?;
-    let value = account.get(part).and_then(Value::as_str).unwrap_or_default();
+    let value = account
+        .get(part)
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let value = format!("another{value}");
     account.insert(part.to_owned(), value.into());
     serde_json::to_vec(&profile).ok()

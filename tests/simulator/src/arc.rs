@@ -56,7 +56,10 @@ impl Default for ArcAgent {
 impl ArcAgent {
     /// An agent that writes to this folder, and calls it by its real name.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), ..Self::default() }
+        Self {
+            folder: folder.into(),
+            ..Self::default()
+        }
     }
 
     /// Writes a key; returns it, its file, and what the challenge calls that.
@@ -103,23 +106,51 @@ pub(crate) fn refuse(world: &World, call: &Call) -> Option<Reply> {
     if call.method != Method::GET {
         return Some(wrong(405, "invalid_request", "The method is not allowed"));
     }
-    if !call.query.get("api-version").is_some_and(|version| API_VERSIONS.contains(&version)) {
-        return Some(wrong(400, "invalid_request", "The api-version is missing or not supported"));
+    if !call
+        .query
+        .get("api-version")
+        .is_some_and(|version| API_VERSIONS.contains(&version))
+    {
+        return Some(wrong(
+            400,
+            "invalid_request",
+            "The api-version is missing or not supported",
+        ));
     }
     let Some(key) = call.basic_key() else {
         return Some(challenge(world, agent));
     };
     let is_good = world.arc_keys.take(key);
-    (!is_good).then(|| wrong(401, "unauthorized", "The key is not one of an open challenge"))
+    (!is_good).then(|| {
+        wrong(
+            401,
+            "unauthorized",
+            "The key is not one of an open challenge",
+        )
+    })
 }
 
 fn challenge(world: &World, agent: &ArcAgent) -> Reply {
     let (key, file, named) = match agent.write_key() {
         Ok(written) => written,
-        Err(error) => return wrong(500, "server_error", &format!("{}: {error}", agent.folder.display())),
+        Err(error) => {
+            return wrong(
+                500,
+                "server_error",
+                &format!("{}: {error}", agent.folder.display()),
+            );
+        }
     };
     world.arc_keys.add(key, file);
-    let reply = wrong(401, "unauthorized", "The key in the file that the challenge names is required");
+    let reply = wrong(
+        401,
+        "unauthorized",
+        "The key in the file that the challenge names is required",
+    );
     let challenge = agent.challenge.replace("{path}", &named.to_string_lossy());
-    if challenge.is_empty() { reply } else { with(reply, "www-authenticate", &challenge) }
+    if challenge.is_empty() {
+        reply
+    } else {
+        with(reply, "www-authenticate", &challenge)
+    }
 }

@@ -24,19 +24,29 @@ const REGISTRIES: &str = "Microsoft.ContainerRegistry/registries";
 
 /// The cloud that a host manages.
 pub(crate) fn cloud_of(host: &str) -> Option<&'static str> {
-    HOSTS.iter().find(|(name, _)| *name == host).map(|(_, cloud)| *cloud)
+    HOSTS
+        .iter()
+        .find(|(name, _)| *name == host)
+        .map(|(_, cloud)| *cloud)
 }
 
 /// The answer to any request to Azure Resource Manager.
 pub(crate) fn answer(world: &World, call: &Call, cloud: &str, entry: &mut Entry) -> Reply {
     let Some(token) = call.bearer() else {
-        return refused("AuthenticationFailed", "The 'Authorization' header is missing.");
+        return refused(
+            "AuthenticationFailed",
+            "The 'Authorization' header is missing.",
+        );
     };
     entry.token = tokens::facts(token);
     let Ok(principal) = tokens::verify_arm_access(world, call, cloud, token) else {
         return refused("InvalidAuthenticationToken", "The access token is invalid.");
     };
-    let reply = if call.method == Method::GET { get(call, cloud, &principal) } else { not_found(call) };
+    let reply = if call.method == Method::GET {
+        get(call, cloud, &principal)
+    } else {
+        not_found(call)
+    };
     let reply = with(reply, "x-ms-request-id", &random::guid());
     with(reply, "x-ms-correlation-request-id", &random::guid())
 }
@@ -53,15 +63,31 @@ fn get(call: &Call, cloud: &str, principal: &Principal) -> Reply {
         ["tenants"] => Some(listed(tenants(call, cloud, principal))),
         ["subscriptions"] => Some(listed(subscriptions().map(subscription))),
         ["subscriptions", id] => found(id).map(subscription),
-        ["subscriptions", id, "resources"] => found(id).map(|of| listed(resources(call, cloud, of))),
-        ["subscriptions", id, "providers", "microsoft.containerregistry", "registries"] => {
-            found(id).map(|of| listed(registries(call, cloud, of)))
+        ["subscriptions", id, "resources"] => {
+            found(id).map(|of| listed(resources(call, cloud, of)))
         }
-        ["subscriptions", id, "resourcegroups", _, "providers", provider, kind, name]
-            if [*provider, *kind] == ["microsoft.containerregistry", "registries"] =>
-        {
-            found(id).and_then(|of| registries(call, cloud, of).into_iter().find(|registry| registry["name"] == *name))
-        }
+        [
+            "subscriptions",
+            id,
+            "providers",
+            "microsoft.containerregistry",
+            "registries",
+        ] => found(id).map(|of| listed(registries(call, cloud, of))),
+        [
+            "subscriptions",
+            id,
+            "resourcegroups",
+            _,
+            "providers",
+            provider,
+            kind,
+            name,
+        ] if [*provider, *kind] == ["microsoft.containerregistry", "registries"] => found(id)
+            .and_then(|of| {
+                registries(call, cloud, of)
+                    .into_iter()
+                    .find(|registry| registry["name"] == *name)
+            }),
         _ => None,
     };
     body.map_or_else(|| not_found(call), |body| wire::json(200, &body))
@@ -75,7 +101,8 @@ fn listed(all: impl IntoIterator<Item = Value>) -> Value {
 /// The tenants of whoever has signed in: a person may have several, an app has its own.
 fn tenants(call: &Call, cloud: &str, principal: &Principal) -> Vec<Value> {
     let user = call.settings.user(&principal.object_id);
-    let is_own = |id: &str| id == principal.tenant || user.is_some_and(|user| user.is_member_of(id));
+    let is_own =
+        |id: &str| id == principal.tenant || user.is_some_and(|user| user.is_member_of(id));
     call.settings
         .tenants
         .iter()
@@ -105,7 +132,11 @@ fn subscription(subscription: &Subscription) -> Value {
 
 /// The resources that a `$filter` of a type and a name leaves.
 fn resources(call: &Call, cloud: &str, subscription: &Subscription) -> Vec<Value> {
-    let filter = call.query.get("$filter").unwrap_or_default().to_ascii_lowercase();
+    let filter = call
+        .query
+        .get("$filter")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let kind = format!("resourcetype eq '{}'", REGISTRIES.to_ascii_lowercase());
     let mut all = registries(call, cloud, subscription);
     if !filter.is_empty() && !filter.contains(&kind) {
@@ -132,7 +163,11 @@ fn registry(registry: &Registry, subscription: &Subscription) -> Value {
     let label = registry.host.split(['.', ':']).next().unwrap_or_default();
     // The real name ends before the hyphen of a domain name label; here it must also differ from its neighbour's.
     let name = label.replace('-', "");
-    let as_arm = if registry.accept_arm_tokens { "enabled" } else { "disabled" };
+    let as_arm = if registry.accept_arm_tokens {
+        "enabled"
+    } else {
+        "disabled"
+    };
     let id = &subscription.id;
     json!({
         "id": format!("/subscriptions/{id}/resourceGroups/contoso/providers/{REGISTRIES}/{name}"),
@@ -152,11 +187,15 @@ fn registry(registry: &Registry, subscription: &Subscription) -> Value {
 
 fn refused(code: &str, message: &str) -> Reply {
     let reply = wire::json(401, &json!({"error": {"code": code, "message": message}}));
-    let challenge = "Bearer authorization_uri=\"https://login.windows.net/common\", error=\"invalid_token\"";
+    let challenge =
+        "Bearer authorization_uri=\"https://login.windows.net/common\", error=\"invalid_token\"";
     with(reply, "www-authenticate", challenge)
 }
 
 fn not_found(call: &Call) -> Reply {
     let message = format!("The resource '{}' was not found.", call.path);
-    wire::json(404, &json!({"error": {"code": "ResourceNotFound", "message": message}}))
+    wire::json(
+        404,
+        &json!({"error": {"code": "ResourceNotFound", "message": message}}),
+    )
 }

@@ -20,7 +20,9 @@ impl Fields {
     /// The first value of a name, if it is not empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// Whether a name is there, though its value may be empty.
@@ -89,6 +91,8 @@ impl Call {
     fn credentials(&self, scheme: &str) -> Option<&str> {
         let value = self.headers.get(AUTHORIZATION)?.to_str().ok()?;
         let (found, credentials) = value.split_once(' ')?;
-        found.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
+        found
+            .eq_ignore_ascii_case(scheme)
+            .then(|| credentials.trim())
     }
 }

@@ -3,7 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "the simulated services have a clock of their own: this one")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the simulated services have a clock of their own: this one"
+)]
 pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
@@ -31,10 +34,15 @@ fn moment(seconds: i64) -> Moment {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     Moment {
         year: year_of_era + era * 400 + i64::from(month <= 2),
         month,
@@ -49,23 +57,42 @@ fn moment(seconds: i64) -> Moment {
 /// `2026-01-31 09:05:00Z`, as in Entra's errors.
 pub(crate) fn entra_timestamp(seconds: i64) -> String {
     let at = moment(seconds);
-    let Moment { year, month, day, hour, minute, second, .. } = at;
+    let Moment {
+        year,
+        month,
+        day,
+        hour,
+        minute,
+        second,
+        ..
+    } = at;
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// `2026-01-31T09:05:00.0000000Z`, as in AADSTS700024 and in Azure Resource Manager.
 pub(crate) fn iso_timestamp(seconds: i64) -> String {
-    entra_timestamp(seconds).replace(' ', "T").replace('Z', ".0000000Z")
+    entra_timestamp(seconds)
+        .replace(' ', "T")
+        .replace('Z', ".0000000Z")
 }
 
 /// `Sat, 31 Jan 2026 09:05:00 GMT`, the value of a `Date` header (RFC 9110, 5.6.7).
 pub(crate) fn http_date(seconds: i64) -> String {
     const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let at = moment(seconds);
     let month = usize::try_from(at.month - 1).unwrap_or(0);
     let (weekday, month) = (DAYS[at.weekday], MONTHS[month]);
-    let Moment { year, day, hour, minute, second, .. } = at;
+    let Moment {
+        year,
+        day,
+        hour,
+        minute,
+        second,
+        ..
+    } = at;
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 

@@ -23,7 +23,9 @@ pub(crate) fn answer(world: &World, call: &Call) -> Reply {
 
 fn put(world: &World, call: &Call) -> Reply {
     let changes: Result<Value, _> = serde_json::from_slice(&call.body);
-    let settings = changes.map_err(|error| error.to_string()).and_then(|changes| world.settings().overlaid(&changes));
+    let settings = changes
+        .map_err(|error| error.to_string())
+        .and_then(|changes| world.settings().overlaid(&changes));
     match settings {
         Ok(settings) => {
             world.change(|current| *current = settings);

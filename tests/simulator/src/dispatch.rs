@@ -25,7 +25,10 @@ use crate::{acr, arm, backend, clock, control, entra, identity_endpoints, oidc, 
 
 /// A blank journal entry about a request.
 pub(crate) fn new_entry<B>(request: &Request<B>, host: String, endpoint: Endpoint) -> Entry {
-    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let agent = request
+        .headers()
+        .get(USER_AGENT)
+        .and_then(|agent| agent.to_str().ok());
     Entry {
         seq: 0,
         unix_ms: clock::unix_ms(),
@@ -46,7 +49,12 @@ pub(crate) fn new_entry<B>(request: &Request<B>, host: String, endpoint: Endpoin
 }
 
 /// The answer to a request, journaled. An error closes the connection.
-pub(crate) async fn respond(world: Arc<World>, ends: Ends, door: Door, request: Request<Incoming>) -> io::Result<Reply> {
+pub(crate) async fn respond(
+    world: Arc<World>,
+    ends: Ends,
+    door: Door,
+    request: Request<Incoming>,
+) -> io::Result<Reply> {
     let settings = world.settings();
     let (host, service) = find(&door, &request, &settings);
     let (endpoint, place) = service.place(request.uri().path());
@@ -54,7 +62,12 @@ pub(crate) async fn respond(world: Arc<World>, ends: Ends, door: Door, request: 
     if !matches!(service, Service::Control) {
         world.journal.open(&mut entry);
     }
-    let visit = Visit { world: &world, settings, host, service };
+    let visit = Visit {
+        world: &world,
+        settings,
+        host,
+        service,
+    };
     let reply = visit.answer(&ends, place, request, &mut entry).await;
     if let Ok(reply) = &reply {
         entry.status = reply.status().as_u16();
@@ -74,8 +87,15 @@ pub(crate) async fn befall(fault: FaultKind, ends: &Ends) -> io::Result<Option<R
             ends.line.reset();
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        FaultKind::Status { code, retry_after, body, content_type } => {
-            let content_type = content_type.as_deref().unwrap_or("application/json; charset=utf-8");
+        FaultKind::Status {
+            code,
+            retry_after,
+            body,
+            content_type,
+        } => {
+            let content_type = content_type
+                .as_deref()
+                .unwrap_or("application/json; charset=utf-8");
             let reply = wire::reply(code, content_type, body);
             Some(match retry_after {
                 Some(seconds) => with(reply, "retry-after", &seconds.to_string()),
@@ -118,7 +138,10 @@ impl Visit<'_> {
         let (bytes, body) = if streamed {
             (Bytes::new(), Some(body))
         } else {
-            (body.collect().await.map_err(io::Error::other)?.to_bytes(), None)
+            (
+                body.collect().await.map_err(io::Error::other)?.to_bytes(),
+                None,
+            )
         };
         let call = self.call(&head, bytes, now);
         if matches!(place, Some(FaultAt::Exchange | FaultAt::Token)) {
@@ -129,14 +152,19 @@ impl Visit<'_> {
             (place, _) => place,
         };
         let mut is_cut = false;
-        for fault in place.map(|place| self.world.take_faults(&place)).unwrap_or_default() {
+        for fault in place
+            .map(|place| self.world.take_faults(&place))
+            .unwrap_or_default()
+        {
             is_cut |= fault == FaultKind::CutBody;
             if let Some(reply) = befall(fault, ends).await? {
                 return Ok(reply);
             }
         }
         let mut reply = match (&self.service, body) {
-            (Service::Registry(registry), body) => self.registry(registry, &call, entry, head, body).await?,
+            (Service::Registry(registry), body) => {
+                self.registry(registry, &call, entry, head, body).await?
+            }
             (service, _) => self.other(service, &call, entry),
         };
         if let Ok(date) = HeaderValue::from_str(&clock::http_date(now)) {
@@ -148,7 +176,9 @@ impl Visit<'_> {
     /// The real registry that a request is passed on to.
     fn backend(&self, head: &Parts) -> Option<&str> {
         match &self.service {
-            Service::Registry(registry) if head.uri.path().starts_with("/v2") => registry.backend.as_deref(),
+            Service::Registry(registry) if head.uri.path().starts_with("/v2") => {
+                registry.backend.as_deref()
+            }
             _ => None,
         }
     }
@@ -173,11 +203,17 @@ impl Visit<'_> {
             Service::Arm { cloud } => arm::answer(world, call, cloud, entry),
             Service::GitHub => oidc::github(world, call, entry),
             Service::Pipelines => oidc::pipelines(world, call, entry),
-            Service::Identity(platform) => identity_endpoints::answer(world, call, *platform, entry),
+            Service::Identity(platform) => {
+                identity_endpoints::answer(world, call, *platform, entry)
+            }
             Service::Control => control::answer(world, call),
             Service::Nobody | Service::Registry(_) => {
                 let text = format!("the simulator knows no {}{}\n", call.host, call.path);
-                let status = if call.host.starts_with("127.0.0.1") { 404 } else { 502 };
+                let status = if call.host.starts_with("127.0.0.1") {
+                    404
+                } else {
+                    502
+                };
                 wire::reply(status, "text/plain; charset=utf-8", text)
             }
         }
@@ -192,7 +228,12 @@ impl Visit<'_> {
         body: Option<Incoming>,
     ) -> io::Result<Reply> {
         let correlation = random::guid();
-        let desk = acr::Desk { world: self.world, call, registry, correlation };
+        let desk = acr::Desk {
+            world: self.world,
+            call,
+            registry,
+            correlation,
+        };
         if !call.path.starts_with("/v2") {
             return Ok(desk.answer(entry));
         }
@@ -201,11 +242,20 @@ impl Visit<'_> {
             return Ok(refused);
         }
         let reply = match (&registry.backend, body) {
-            (Some(backend), Some(body)) => match backend::pass_on(backend, &self.host, head, body).await {
-                Ok(reply) => reply,
-                Err(error) => wire::reply(502, "text/plain; charset=utf-8", format!("{backend}: {error}\n")),
-            },
-            _ => self.world.images.answer(&registry.global_host(), call, &route),
+            (Some(backend), Some(body)) => {
+                match backend::pass_on(backend, &self.host, head, body).await {
+                    Ok(reply) => reply,
+                    Err(error) => wire::reply(
+                        502,
+                        "text/plain; charset=utf-8",
+                        format!("{backend}: {error}\n"),
+                    ),
+                }
+            }
+            _ => self
+                .world
+                .images
+                .answer(&registry.global_host(), call, &route),
         };
         Ok(desk.with_headers(reply))
     }

@@ -123,26 +123,44 @@ pub enum BadCertificate {
 impl Fault {
     /// A fault that happens every time.
     pub fn always(at: FaultAt, kind: FaultKind) -> Self {
-        Self { at, kind, times: None }
+        Self {
+            at,
+            kind,
+            times: None,
+        }
     }
 
     /// A fault that happens once.
     pub fn once(at: FaultAt, kind: FaultKind) -> Self {
-        Self { at, kind, times: Some(1) }
+        Self {
+            at,
+            kind,
+            times: Some(1),
+        }
     }
 }
 
 impl FaultKind {
     /// A bare status with an empty body.
     pub fn status(code: u16) -> Self {
-        Self::Status { code, retry_after: None, body: String::new(), content_type: None }
+        Self::Status {
+            code,
+            retry_after: None,
+            body: String::new(),
+            content_type: None,
+        }
     }
 
     /// ACR's answer to a client that asks too often.
     pub fn too_many_requests(retry_after: u64) -> Self {
         let body = "{\"errors\":[{\"code\":\"TOOMANYREQUESTS\",\"message\":\"Too many requests. \
                     Please visit https://aka.ms/acr/skus#sku-feature-matrix to view limits of all service tiers.\"}]}";
-        Self::Status { code: 429, retry_after: Some(retry_after), body: body.to_owned(), content_type: None }
+        Self::Status {
+            code: 429,
+            retry_after: Some(retry_after),
+            body: body.to_owned(),
+            content_type: None,
+        }
     }
 }
 
@@ -184,17 +202,32 @@ mod tests {
         let slow = FaultKind::Delay { ms: 1 };
         let mut faults = vec![
             Fault::always(FaultAt::Exchange, slow.clone()),
-            Fault { at: FaultAt::Exchange, kind: FaultKind::Reset, times: Some(2) },
+            Fault {
+                at: FaultAt::Exchange,
+                kind: FaultKind::Reset,
+                times: Some(2),
+            },
         ];
         assert_eq!(take(&mut faults, &FaultAt::Token), []);
-        assert_eq!(take(&mut faults, &FaultAt::Exchange), [slow.clone(), FaultKind::Reset]);
-        assert_eq!(take(&mut faults, &FaultAt::Exchange), [slow.clone(), FaultKind::Reset]);
+        assert_eq!(
+            take(&mut faults, &FaultAt::Exchange),
+            [slow.clone(), FaultKind::Reset]
+        );
+        assert_eq!(
+            take(&mut faults, &FaultAt::Exchange),
+            [slow.clone(), FaultKind::Reset]
+        );
         assert_eq!(take(&mut faults, &FaultAt::Exchange), [slow]);
     }
 
     #[test]
     fn a_connect_fault_is_for_its_host_or_for_all() {
-        let portal = |host: &str| vec![Fault::always(FaultAt::Connect(host.to_owned()), FaultKind::Html)];
+        let portal = |host: &str| {
+            vec![Fault::always(
+                FaultAt::Connect(host.to_owned()),
+                FaultKind::Html,
+            )]
+        };
         let place = FaultAt::Connect("contoso.azurecr.io".to_owned());
         assert_eq!(take(&mut portal("contoso.azurecr.io"), &place).len(), 1);
         assert_eq!(take(&mut portal("*"), &place).len(), 1);

@@ -61,7 +61,11 @@ impl Simulator {
     /// What the program prints when it is ready.
     pub fn guide(&self, tls: Option<SocketAddr>) -> String {
         let settings = self.settings();
-        let hosts: Vec<&str> = settings.registries.iter().map(|registry| registry.host.as_str()).collect();
+        let hosts: Vec<&str> = settings
+            .registries
+            .iter()
+            .map(|registry| registry.host.as_str())
+            .collect();
         let host = hosts.first().copied().unwrap_or("contoso.azurecr.io");
         let folder = self.folder().display();
         let origin = self.origin();

@@ -33,16 +33,25 @@ fn refuse_imds(call: &Call) -> Option<Reply> {
         return Some(refused);
     }
     if call.header("x-forwarded-for").is_some() {
-        return Some(wrong(400, "invalid_request", "Requests through a proxy are refused"));
+        return Some(wrong(
+            400,
+            "invalid_request",
+            "Requests through a proxy are refused",
+        ));
     }
     (call.method != Method::GET).then(|| wrong(405, "invalid_request", "The method is not allowed"))
 }
 
 /// The cloud that the virtual machine is in (Microsoft, "Azure Instance Metadata Service").
 fn cloud(call: &Call) -> Reply {
-    let is_whole = call.query.get("api-version").is_some() && call.query.get("format") == Some("text");
+    let is_whole =
+        call.query.get("api-version").is_some() && call.query.get("format") == Some("text");
     match (is_whole, &call.settings.machine_cloud) {
-        (false, _) => wrong(400, "Bad request", "api-version was not specified in the request"),
+        (false, _) => wrong(
+            400,
+            "Bad request",
+            "api-version was not specified in the request",
+        ),
         (true, None) => wrong(404, "Not found", "The requested resource is not found"),
         (true, Some(cloud)) => wire::reply(200, "text/plain; charset=utf-8", cloud.clone()),
     }
@@ -50,14 +59,28 @@ fn cloud(call: &Call) -> Reply {
 
 /// Why a service that other programs of the machine could be tricked into asking does not answer.
 pub(crate) fn refuse_without_metadata(call: &Call) -> Option<Reply> {
-    let is_metadata = call.header("metadata").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    (!is_metadata).then(|| wrong(400, "invalid_request", "Required metadata header not specified"))
+    let is_metadata = call
+        .header("metadata")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    (!is_metadata).then(|| {
+        wrong(
+            400,
+            "invalid_request",
+            "Required metadata header not specified",
+        )
+    })
 }
 
 /// Why App Service (2019-08-01) or Azure ML (2017-09-01) answers no `GET /msi/token`.
 fn refuse_header(call: &Call, header: &str) -> Option<Reply> {
     let is_known = call.header(header) == Some(call.settings.identity_header.as_str());
-    (!is_known).then(|| wrong(401, "unauthorized", "The identity header is missing or wrong"))
+    (!is_known).then(|| {
+        wrong(
+            401,
+            "unauthorized",
+            "The identity header is missing or wrong",
+        )
+    })
 }
 
 /// Cloud Shell's `POST /msi/token`.
@@ -65,7 +88,11 @@ fn cloud_shell(world: &World, call: &Call, entry: &mut Entry) -> Reply {
     let is_metadata = call.header("metadata") == Some("true");
     match call.form() {
         Some(form) if is_metadata => issue(world, call, Platform::CloudShell, &form, entry),
-        _ => wrong(400, "invalid_request", "A form and the header Metadata are required"),
+        _ => wrong(
+            400,
+            "invalid_request",
+            "A form and the header Metadata are required",
+        ),
     }
 }
 
@@ -77,13 +104,22 @@ fn grant(world: &World, call: &Call, platform: Platform, entry: &mut Entry) -> R
     issue(world, call, platform, &call.query, entry)
 }
 
-fn issue(world: &World, call: &Call, platform: Platform, fields: &Fields, entry: &mut Entry) -> Reply {
+fn issue(
+    world: &World,
+    call: &Call,
+    platform: Platform,
+    fields: &Fields,
+    entry: &mut Entry,
+) -> Reply {
     let Some(resource) = fields.get("resource") else {
         let text = "Required query variable 'resource' is missing";
         return wrong(400, "invalid_request", text);
     };
     entry.audience_requested = Some(resource.to_owned());
-    let name = platform.identity_parameters().iter().find_map(|(parameter, kind)| Some((*kind, fields.get(parameter)?)));
+    let name = platform
+        .identity_parameters()
+        .iter()
+        .find_map(|(parameter, kind)| Some((*kind, fields.get(parameter)?)));
     entry.client_id = name.map(|(_, name)| name.to_owned());
     let Some(identity) = find(&call.settings.managed_identities, name) else {
         return wrong(400, "invalid_request", "Identity not found");
@@ -107,7 +143,10 @@ fn issue(world: &World, call: &Call, platform: Platform, fields: &Fields, entry:
     wire::json(200, &answer)
 }
 
-fn find<'a>(all: &'a [ManagedIdentity], name: Option<(IdentityName, &str)>) -> Option<&'a ManagedIdentity> {
+fn find<'a>(
+    all: &'a [ManagedIdentity],
+    name: Option<(IdentityName, &str)>,
+) -> Option<&'a ManagedIdentity> {
     let Some((kind, name)) = name else {
         return all.first();
     };

@@ -110,7 +110,12 @@ impl Journal {
     /// Overwrites the entry of the same number, unless it was cleared meanwhile.
     pub(crate) fn close(&self, entry: &Entry) {
         let mut pages = self.pages();
-        if let Some(open) = pages.entries.iter_mut().rev().find(|open| open.seq == entry.seq) {
+        if let Some(open) = pages
+            .entries
+            .iter_mut()
+            .rev()
+            .find(|open| open.seq == entry.seq)
+        {
             open.clone_from(entry);
         }
     }

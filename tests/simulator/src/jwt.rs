@@ -4,8 +4,8 @@ use data_encoding::{BASE32, BASE64URL_NOPAD};
 use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_2048_8192_SHA256,
-    RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
+    RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use serde_json::{Value, json};
 
@@ -41,10 +41,16 @@ impl SigningKey {
     pub(crate) fn generate() -> Self {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("the operating system has random numbers");
-        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).expect("ring reads what it wrote");
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random)
+            .expect("the operating system has random numbers");
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random)
+            .expect("ring reads what it wrote");
         let kid = libtrust_key_id(pair.public_key().as_ref());
-        Self { pair, pkcs8: pkcs8.as_ref().to_vec(), kid }
+        Self {
+            pair,
+            pkcs8: pkcs8.as_ref().to_vec(),
+            kid,
+        }
     }
 
     /// The key pair in PKCS#8, for a certificate of it.
@@ -57,7 +63,10 @@ impl SigningKey {
         let header = json!({"typ": "JWT", "alg": "ES256", "kid": self.kid});
         let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
         let signed = format!("{}.{}", part(&header), part(claims));
-        let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).expect("the operating system has random numbers");
+        let signature = self
+            .pair
+            .sign(&SystemRandom::new(), signed.as_bytes())
+            .expect("the operating system has random numbers");
         format!("{signed}.{}", BASE64URL_NOPAD.encode(signature.as_ref()))
     }
 
@@ -104,13 +113,23 @@ impl Parts {
     /// Whether one key of a JWK set signed this; keys are chosen by `kid` where both sides name one.
     pub(crate) fn verify_with(&self, keys: &Value) -> Result<(), Invalid> {
         let named = &self.header["kid"];
-        let all = keys["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut fitting = all.iter().filter(|key| named.is_null() || key["kid"].is_null() || key["kid"] == *named).peekable();
+        let all = keys["keys"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let mut fitting = all
+            .iter()
+            .filter(|key| named.is_null() || key["kid"].is_null() || key["kid"] == *named)
+            .peekable();
         if fitting.peek().is_none() {
             return Err(Invalid::UnknownKey);
         }
         let verified = fitting.any(|key| self.verify_with_key(key).is_some());
-        if verified { Ok(()) } else { Err(Invalid::Signature) }
+        if verified {
+            Ok(())
+        } else {
+            Err(Invalid::Signature)
+        }
     }
 
     fn verify_with_key(&self, key: &Value) -> Option<()> {
@@ -118,11 +137,16 @@ impl Parts {
         match (self.header["alg"].as_str()?, key["kty"].as_str()?) {
             ("ES256", "EC") => {
                 let point = [vec![4], number("x")?, number("y")?].concat();
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(&self.signed, &self.signature).ok()
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+                    .verify(&self.signed, &self.signature)
+                    .ok()
             }
-            ("RS256", "RSA") => RsaPublicKeyComponents { n: number("n")?, e: number("e")? }
-                .verify(&RSA_PKCS1_2048_8192_SHA256, &self.signed, &self.signature)
-                .ok(),
+            ("RS256", "RSA") => RsaPublicKeyComponents {
+                n: number("n")?,
+                e: number("e")?,
+            }
+            .verify(&RSA_PKCS1_2048_8192_SHA256, &self.signed, &self.signature)
+            .ok(),
             _ => None,
         }
     }
@@ -130,19 +154,24 @@ impl Parts {
 
 /// A time claim in whole seconds; it may be written with a fraction (RFC 7519, 2).
 pub(crate) fn seconds(claim: &Value) -> Option<i64> {
-    claim.as_i64().or_else(|| claim.as_f64()?.trunc().to_string().parse().ok())
+    claim
+        .as_i64()
+        .or_else(|| claim.as_f64()?.trunc().to_string().parse().ok())
 }
 
 /// A key's name as docker's libtrust makes it and as registries look it up: the first 240 bits of the SHA-256 of the
 /// public key's DER, in base32, as twelve groups of four.
 fn libtrust_key_id(point: &[u8]) -> String {
     const SUBJECT_PUBLIC_KEY_INFO: [u8; 26] = [
-        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
-        0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
+        0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
     ];
     let der = [&SUBJECT_PUBLIC_KEY_INFO, point].concat();
     let text = BASE32.encode(&digest(&SHA256, &der).as_ref()[..30]);
-    let groups: Vec<&str> = (0..text.len()).step_by(4).map(|at| &text[at..at + 4]).collect();
+    let groups: Vec<&str> = (0..text.len())
+        .step_by(4)
+        .map(|at| &text[at..at + 4])
+        .collect();
     groups.join(":")
 }
 
@@ -174,14 +203,25 @@ mod tests {
         let (key, other) = (SigningKey::generate(), SigningKey::generate());
         let parts = Parts::read(&key.sign(&json!({}))).unwrap();
         assert_eq!(parts.verify_with(&json!({"keys": [key.jwk()]})), Ok(()));
-        assert_eq!(parts.verify_with(&json!({"keys": [other.jwk()]})), Err(Invalid::UnknownKey));
+        assert_eq!(
+            parts.verify_with(&json!({"keys": [other.jwk()]})),
+            Err(Invalid::UnknownKey)
+        );
         assert_eq!(parts.verify_with(&Value::Null), Err(Invalid::UnknownKey));
     }
 
     #[test]
     fn a_time_may_have_a_fraction() {
-        let times = [json!(1_795_384_553), json!(1_795_384_553.75), json!("soon"), Value::Null];
-        assert_eq!(times.each_ref().map(seconds), [Some(1_795_384_553), Some(1_795_384_553), None, None]);
+        let times = [
+            json!(1_795_384_553),
+            json!(1_795_384_553.75),
+            json!("soon"),
+            Value::Null,
+        ];
+        assert_eq!(
+            times.each_ref().map(seconds),
+            [Some(1_795_384_553), Some(1_795_384_553), None, None]
+        );
     }
 
     #[test]

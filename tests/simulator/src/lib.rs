@@ -83,12 +83,12 @@ pub use arc::ArcAgent;
 pub use faults::{BadCertificate, Fault, FaultAt, FaultKind, Raw};
 pub use journal::{Endpoint, Entry, TokenFacts};
 pub use people::{
-    App, CLIENT, CLIENT_OBJECT, FederatedCredential, MANAGED_IDENTITY, MANAGED_IDENTITY_OBJECT, ManagedIdentity, SUBSCRIPTION,
-    Subscription, TENANT, Tenant, USER_OBJECT, User,
+    App, CLIENT, CLIENT_OBJECT, FederatedCredential, MANAGED_IDENTITY, MANAGED_IDENTITY_OBJECT,
+    ManagedIdentity, SUBSCRIPTION, Subscription, TENANT, Tenant, USER_OBJECT, User,
 };
 pub use registries::{Registry, Role};
 pub use settings::{
-    ACR_APP_ID, ACR_AUDIENCE, ASSERTION_AUDIENCE, AZURE_CLI, Approval, Authority, ErrorShape, FEDERATED_ISSUER, RegionalService,
-    Settings,
+    ACR_APP_ID, ACR_AUDIENCE, ASSERTION_AUDIENCE, AZURE_CLI, Approval, Authority, ErrorShape,
+    FEDERATED_ISSUER, RegionalService, Settings,
 };
 pub use simulator::Simulator;

@@ -88,11 +88,19 @@ fn run(arguments: Arguments) -> io::Result<()> {
         settings.registry_mut(&host).backend = Some(url);
     }
     let simulator = Simulator::start_on(arguments.listen, arguments.folder, settings)?;
-    let tls = arguments.listen_tls.map(|address| simulator.listen_tls(address)).transpose()?;
-    write_private(&simulator.folder().join("env"), &simulator.environment_file())?;
+    let tls = arguments
+        .listen_tls
+        .map(|address| simulator.listen_tls(address))
+        .transpose()?;
+    write_private(
+        &simulator.folder().join("env"),
+        &simulator.environment_file(),
+    )?;
     io::stdout().write_all(simulator.guide(tls).as_bytes())?;
     io::stdout().flush()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(report_until_stopped(&simulator))
 }
 
@@ -163,7 +171,10 @@ async fn stopped() -> io::Result<()> {
 }
 
 fn line(entry: &Entry) -> String {
-    let mut line = format!("{:>4} {:03} {} {}{}", entry.seq, entry.status, entry.method, entry.host, entry.path);
+    let mut line = format!(
+        "{:>4} {:03} {} {}{}",
+        entry.seq, entry.status, entry.method, entry.host, entry.path
+    );
     let issued = entry.issued.as_ref().map(|facts| &facts.audience);
     let presented = entry.token.as_ref().map(|facts| &facts.audience);
     for (name, value) in [

@@ -28,7 +28,10 @@ pub(crate) fn github(world: &World, call: &Call, entry: &mut Entry) -> Reply {
     if let Some(refused) = refuse(call) {
         return refused;
     }
-    let audience = call.query.get("audience").unwrap_or("https://github.com/contoso");
+    let audience = call
+        .query
+        .get("audience")
+        .unwrap_or("https://github.com/contoso");
     let assertion = issue(world, call, audience, entry);
     wire::json(200, &json!({"count": assertion.len(), "value": assertion}))
 }
@@ -41,12 +44,19 @@ pub(crate) fn pipelines(world: &World, call: &Call, entry: &mut Entry) -> Reply 
         return if is_suppressed {
             refused
         } else {
-            with(wire::empty(302), "location", "https://spsprodeus2.vssps.visualstudio.com/_signin")
+            with(
+                wire::empty(302),
+                "location",
+                "https://spsprodeus2.vssps.visualstudio.com/_signin",
+            )
         };
     }
     let has = |name: &str| call.query.get(name).is_some();
     if !has("api-version") || !has("serviceConnectionId") {
-        return wire::json(400, &json!({"message": "api-version and serviceConnectionId are required"}));
+        return wire::json(
+            400,
+            &json!({"message": "api-version and serviceConnectionId are required"}),
+        );
     }
     let assertion = issue(world, call, ASSERTION_AUDIENCE, entry);
     wire::json(200, &json!({"oidcToken": assertion}))

@@ -36,7 +36,12 @@ pub struct Tenant {
 
 impl Default for Tenant {
     fn default() -> Self {
-        Self { id: TENANT.to_owned(), domain: "contoso.example".to_owned(), name: "Contoso".to_owned(), clouds: Vec::new() }
+        Self {
+            id: TENANT.to_owned(),
+            domain: "contoso.example".to_owned(),
+            name: "Contoso".to_owned(),
+            clouds: Vec::new(),
+        }
     }
 }
 
@@ -183,6 +188,10 @@ pub struct Subscription {
 
 impl Default for Subscription {
     fn default() -> Self {
-        Self { id: SUBSCRIPTION.to_owned(), name: "Contoso".to_owned(), tenant: TENANT.to_owned() }
+        Self {
+            id: SUBSCRIPTION.to_owned(),
+            name: "Contoso".to_owned(),
+            tenant: TENANT.to_owned(),
+        }
     }
 }

@@ -35,8 +35,13 @@ impl Platform {
         if method == Method::POST {
             return Self::CloudShell;
         }
-        let is_azure_ml = Fields::parse(query.as_bytes()).get("api-version") == Some(AZURE_ML_VERSION);
-        if is_azure_ml { Self::AzureMl } else { Self::AppService }
+        let is_azure_ml =
+            Fields::parse(query.as_bytes()).get("api-version") == Some(AZURE_ML_VERSION);
+        if is_azure_ml {
+            Self::AzureMl
+        } else {
+            Self::AppService
+        }
     }
 
     /// How a request to it is journaled.
@@ -68,10 +73,18 @@ impl Platform {
     pub(crate) fn identity_parameters(self) -> &'static [(&'static str, IdentityName)] {
         use IdentityName::{Client, Object, Resource};
         match self {
-            Self::Imds => &[("client_id", Client), ("object_id", Object), ("msi_res_id", Resource), ("mi_res_id", Resource)],
-            Self::AppService => {
-                &[("client_id", Client), ("principal_id", Object), ("object_id", Object), ("mi_res_id", Resource)]
-            }
+            Self::Imds => &[
+                ("client_id", Client),
+                ("object_id", Object),
+                ("msi_res_id", Resource),
+                ("mi_res_id", Resource),
+            ],
+            Self::AppService => &[
+                ("client_id", Client),
+                ("principal_id", Object),
+                ("object_id", Object),
+                ("mi_res_id", Resource),
+            ],
             Self::AzureMl => &[("clientid", Client)],
             // Arc has system-assigned identities only.
             Self::CloudShell | Self::Arc | Self::ImdsCloud => &[],

@@ -6,7 +6,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// Bytes from the operating system.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).expect("the operating system has random numbers");
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .expect("the operating system has random numbers");
     bytes
 }
 
@@ -16,7 +18,14 @@ pub(crate) fn guid() -> String {
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
     bytes[8] = (bytes[8] & 0x3f) | 0x80;
     let hex = HEXLOWER.encode(&bytes);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 /// 32 lower-case hexadecimal digits.

@@ -51,7 +51,11 @@ pub struct Role {
 
 impl Default for Role {
     fn default() -> Self {
-        Self::new("*", "*", &["pull", "push", "metadata_read", "metadata_write"])
+        Self::new(
+            "*",
+            "*",
+            &["pull", "push", "metadata_read", "metadata_write"],
+        )
     }
 }
 
@@ -115,13 +119,19 @@ impl Registry {
         if !self.cloud.is_empty() {
             return &self.cloud;
         }
-        let found = SUFFIXES.iter().find(|(suffix, _)| self.host.ends_with(suffix));
+        let found = SUFFIXES
+            .iter()
+            .find(|(suffix, _)| self.host.ends_with(suffix));
         found.map_or("AzureCloud", |(_, cloud)| cloud)
     }
 
     /// The audiences that it takes.
     pub(crate) fn audiences<'a>(&'a self, settings: &'a Settings) -> &'a [String] {
-        if self.audiences.is_empty() { &settings.audiences } else { &self.audiences }
+        if self.audiences.is_empty() {
+            &settings.audiences
+        } else {
+            &self.audiences
+        }
     }
 
     /// The global login server of a regional endpoint (`name.REGION.geo.azurecr.io`), else the host itself.
@@ -139,7 +149,8 @@ impl Registry {
     /// Whether a service, or the audience of a token, is this registry: its global login server, and a regional endpoint's own name if the
     /// settings say so.
     pub(crate) fn is_called(&self, service: &str, settings: &Settings) -> bool {
-        service == self.global_host() || (settings.regional_service == RegionalService::Either && service == self.host)
+        service == self.global_host()
+            || (settings.regional_service == RegionalService::Either && service == self.host)
     }
 
     /// Whether an identity has any role here.
@@ -162,8 +173,12 @@ impl Registry {
 
     /// What an identity may do somewhere.
     pub(crate) fn all_actions(&self, principal: &Principal) -> Vec<String> {
-        let mut actions: Vec<String> =
-            self.roles.iter().filter(|role| role.is_for(principal)).flat_map(|role| role.actions.iter().cloned()).collect();
+        let mut actions: Vec<String> = self
+            .roles
+            .iter()
+            .filter(|role| role.is_for(principal))
+            .flat_map(|role| role.actions.iter().cloned())
+            .collect();
         actions.sort();
         actions.dedup();
         actions
@@ -178,23 +193,47 @@ mod tests {
     fn a_host_names_its_cloud_and_its_global_login_server() {
         let cases = [
             ("contoso.azurecr.io", "AzureCloud", "contoso.azurecr.io"),
-            ("contoso.azurecr.us", "AzureUSGovernment", "contoso.azurecr.us"),
-            ("contoso.eastus.geo.azurecr.io", "AzureCloud", "contoso.azurecr.io"),
-            ("contoso-a1.eastus.geo.azurecr.cn", "AzureChinaCloud", "contoso-a1.azurecr.cn"),
+            (
+                "contoso.azurecr.us",
+                "AzureUSGovernment",
+                "contoso.azurecr.us",
+            ),
+            (
+                "contoso.eastus.geo.azurecr.io",
+                "AzureCloud",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso-a1.eastus.geo.azurecr.cn",
+                "AzureChinaCloud",
+                "contoso-a1.azurecr.cn",
+            ),
             ("localhost:5443", "AzureCloud", "localhost:5443"),
         ];
         for (host, cloud, global) in cases {
             let registry = Registry::new(host);
-            assert_eq!((registry.cloud(), registry.global_host().as_str()), (cloud, global));
+            assert_eq!(
+                (registry.cloud(), registry.global_host().as_str()),
+                (cloud, global)
+            );
         }
     }
 
     #[test]
     fn a_role_is_for_its_identity_and_its_repositories() {
         let mut registry = Registry::new("contoso.azurecr.io");
-        registry.roles = vec![Role::new("app", "team/*", &["pull", "push"]), Role::new("*", "public", &["pull"])];
-        let app = Principal { app_id: "app".to_owned(), ..Principal::default() };
-        let other = Principal { app_id: "other".to_owned(), ..Principal::default() };
+        registry.roles = vec![
+            Role::new("app", "team/*", &["pull", "push"]),
+            Role::new("*", "public", &["pull"]),
+        ];
+        let app = Principal {
+            app_id: "app".to_owned(),
+            ..Principal::default()
+        };
+        let other = Principal {
+            app_id: "other".to_owned(),
+            ..Principal::default()
+        };
         assert_eq!(registry.actions(&app, "team/web"), ["pull", "push"]);
         assert_eq!(registry.actions(&app, "public"), ["pull"]);
         assert_eq!(registry.actions(&other, "team/web"), [""; 0]);

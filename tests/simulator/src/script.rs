@@ -44,14 +44,24 @@ struct Play {
 
 impl<S> Stage<S> {
     pub(crate) fn new(stream: S, script: Script) -> Self {
-        Self { stream, script, play: None }
+        Self {
+            stream,
+            script,
+            play: None,
+        }
     }
 
     /// Whether a script is played, taken up if it is new.
     fn is_taken(&mut self) -> bool {
         if let Some(raw) = lock(&self.script.0).take() {
             let left = raw.times;
-            self.play = Some(Play { raw, sent: 0, started: false, left, pause: None });
+            self.play = Some(Play {
+                raw,
+                sent: 0,
+                started: false,
+                left,
+                pause: None,
+            });
         }
         self.play.is_some()
     }
@@ -60,7 +70,11 @@ impl<S> Stage<S> {
 impl Play {
     /// What is left of the current piece.
     fn piece(&self) -> &[u8] {
-        let whole = if self.started { &self.raw.then } else { &self.raw.start };
+        let whole = if self.started {
+            &self.raw.then
+        } else {
+            &self.raw.start
+        };
         &whole[self.sent..]
     }
 
@@ -86,7 +100,9 @@ impl Play {
 impl<S: AsyncWrite + Unpin> Stage<S> {
     /// Sends what is left; never ready with success, since no proper answer may follow.
     fn poll_play(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(play) = &mut self.play else { return Poll::Ready(Ok(())) };
+        let Some(play) = &mut self.play else {
+            return Poll::Ready(Ok(()));
+        };
         let mut stream = Pin::new(&mut self.stream);
         // So that a body without end leaves the other connections their turns.
         for _ in 0..16 {
@@ -111,13 +127,21 @@ impl<S: AsyncWrite + Unpin> Stage<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Stage<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Stage<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.is_taken() {
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -150,7 +174,13 @@ mod tests {
         let script = Script::default();
         let mut stage = Stage::new(near, script.clone());
         stage.write_all(b"as").await.unwrap();
-        script.play(Raw { start: b"start".to_vec(), then: b"-and-on".to_vec(), times: 3, every_ms: 1, hold: false });
+        script.play(Raw {
+            start: b"start".to_vec(),
+            then: b"-and-on".to_vec(),
+            times: 3,
+            every_ms: 1,
+            hold: false,
+        });
         let written = async move {
             stage.write_all(b"swallowed").await.unwrap();
             stage.flush().await.unwrap_err();

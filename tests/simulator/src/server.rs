@@ -29,7 +29,10 @@ pub(crate) async fn serve_plain(world: Arc<World>, listener: TcpListener) {
         async move {
             let line = Line::default();
             let wire = Wire::new(stream, line.clone());
-            serve(wire, line, move |ends, request| front(Arc::clone(&world), ends, request)).await;
+            serve(wire, line, move |ends, request| {
+                front(Arc::clone(&world), ends, request)
+            })
+            .await;
         }
     })
     .await;
@@ -42,7 +45,17 @@ pub(crate) async fn serve_tls(world: Arc<World>, listener: TcpListener) {
         async move {
             let line = Line::default();
             let wire = Wire::new(stream, line.clone());
-            serve_inside(world, Inside { line, show: Show::ServerName, door: Door::Tls, hangs_up: false }, wire).await;
+            serve_inside(
+                world,
+                Inside {
+                    line,
+                    show: Show::ServerName,
+                    door: Door::Tls,
+                    hangs_up: false,
+                },
+                wire,
+            )
+            .await;
         }
     })
     .await;
@@ -76,7 +89,10 @@ where
     F: Fn(Ends, Request<Incoming>) -> T,
     T: Future<Output = io::Result<Reply>> + Send + 'static,
 {
-    let ends = Ends { line, script: Script::default() };
+    let ends = Ends {
+        line,
+        script: Script::default(),
+    };
     let stage = Stage::new(stream, ends.script.clone());
     let service = service_fn(move |request| answer(ends.clone(), request));
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stage), service);
@@ -96,7 +112,12 @@ async fn serve_inside<S>(world: Arc<World>, inside: Inside, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Inside { line, show, door, hangs_up } = inside;
+    let Inside {
+        line,
+        show,
+        door,
+        hangs_up,
+    } = inside;
     let Ok(config) = server_config(&world.certificates, show) else {
         return;
     };
@@ -107,7 +128,10 @@ where
         let _ = stream.shutdown().await;
         return;
     }
-    serve(stream, line, move |ends, request| dispatch::respond(Arc::clone(&world), ends, door.clone(), request)).await;
+    serve(stream, line, move |ends, request| {
+        dispatch::respond(Arc::clone(&world), ends, door.clone(), request)
+    })
+    .await;
 }
 
 /// A request in the clear: `CONNECT`, or a page of the simulator's own.
@@ -115,10 +139,16 @@ async fn front(world: Arc<World>, ends: Ends, request: Request<Incoming>) -> io:
     if request.method() != Method::CONNECT {
         return dispatch::respond(world, ends, Door::Plain, request).await;
     }
-    let target = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+    let target = request
+        .uri()
+        .authority()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let settings = world.settings();
     let host = known_host(&target, &settings);
-    let name = host.clone().unwrap_or_else(|| without_port(&target).to_owned());
+    let name = host
+        .clone()
+        .unwrap_or_else(|| without_port(&target).to_owned());
     let mut entry = dispatch::new_entry(&request, name.clone(), Endpoint::Connect);
     world.journal.open(&mut entry);
     let reply = connect(&world, &ends, name, host.is_some(), request).await;
@@ -129,7 +159,13 @@ async fn front(world: Arc<World>, ends: Ends, request: Request<Incoming>) -> io:
     reply
 }
 
-async fn connect(world: &Arc<World>, ends: &Ends, host: String, is_known: bool, request: Request<Incoming>) -> io::Result<Reply> {
+async fn connect(
+    world: &Arc<World>,
+    ends: &Ends,
+    host: String,
+    is_known: bool,
+    request: Request<Incoming>,
+) -> io::Result<Reply> {
     let mut bad: Option<BadCertificate> = None;
     let (mut is_cut, mut hangs_up) = (false, false);
     for fault in world.take_faults(&FaultAt::Connect(host.clone())) {
@@ -145,7 +181,11 @@ async fn connect(world: &Arc<World>, ends: &Ends, host: String, is_known: bool, 
         }
     }
     if !is_known {
-        return Ok(wire::reply(502, "text/plain", format!("no such host: {host}\n")));
+        return Ok(wire::reply(
+            502,
+            "text/plain",
+            format!("no such host: {host}\n"),
+        ));
     }
     let (world, line) = (Arc::clone(world), ends.line.clone());
     tokio::spawn(async move {
@@ -153,7 +193,12 @@ async fn connect(world: &Arc<World>, ends: &Ends, host: String, is_known: bool, 
             && !is_cut
         {
             let show = Show::Host(without_port(&host).to_owned(), bad);
-            let inside = Inside { line, show, door: Door::Proxied(host), hangs_up };
+            let inside = Inside {
+                line,
+                show,
+                door: Door::Proxied(host),
+                hangs_up,
+            };
             serve_inside(world, inside, TokioIo::new(upgraded)).await;
         }
     });
@@ -161,5 +206,7 @@ async fn connect(world: &Arc<World>, ends: &Ends, host: String, is_known: bool, 
 }
 
 fn without_port(authority: &str) -> &str {
-    authority.rsplit_once(':').map_or(authority, |(host, _)| host)
+    authority
+        .rsplit_once(':')
+        .map_or(authority, |(host, _)| host)
 }

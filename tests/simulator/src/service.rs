@@ -41,16 +41,24 @@ pub(crate) enum Service {
 
 /// The declared host that an authority (`name:port`) stands for, if there is one.
 pub(crate) fn known_host(authority: &str, settings: &Settings) -> Option<String> {
-    let host = authority.strip_suffix(":443").unwrap_or(authority).to_ascii_lowercase();
+    let host = authority
+        .strip_suffix(":443")
+        .unwrap_or(authority)
+        .to_ascii_lowercase();
     let is_known = !matches!(Service::of_host(&host, settings), Service::Nobody);
     is_known.then_some(host)
 }
 
 impl Service {
     fn of_host(host: &str, settings: &Settings) -> Self {
-        let authority = settings.authorities.iter().find(|authority| authority.host == host);
+        let authority = settings
+            .authorities
+            .iter()
+            .find(|authority| authority.host == host);
         if let Some(authority) = authority {
-            return Self::Authority { cloud: authority.cloud.clone() };
+            return Self::Authority {
+                cloud: authority.cloud.clone(),
+            };
         }
         if let Some(registry) = settings.registry(host) {
             return Self::Registry(Box::new(registry.clone()));
@@ -59,7 +67,9 @@ impl Service {
             return Self::Arm { cloud };
         }
         match host {
-            "microsoft.com" if settings.has_pages() => Self::Authority { cloud: "AzureCloud".to_owned() },
+            "microsoft.com" if settings.has_pages() => Self::Authority {
+                cloud: "AzureCloud".to_owned(),
+            },
             "dev.azure.com" => Self::Pipelines,
             _ if oidc::is_issuer(host) => Self::GitHub,
             _ => Self::Nobody,
@@ -72,7 +82,10 @@ impl Service {
             "/metadata/identity/oauth2/token" => Self::Identity(Platform::Imds),
             "/metadata/instance/compute/azEnvironment" => Self::Identity(Platform::ImdsCloud),
             "/arc/metadata/identity/oauth2/token" => Self::Identity(Platform::Arc),
-            "/msi/token" => Self::Identity(Platform::sharing_a_page(request.method(), uri.query().unwrap_or_default())),
+            "/msi/token" => Self::Identity(Platform::sharing_a_page(
+                request.method(),
+                uri.query().unwrap_or_default(),
+            )),
             "/oidc/github" => Self::GitHub,
             "/oidc/pipelines" => Self::Pipelines,
             path if path.starts_with("/control/") => Self::Control,
@@ -83,7 +96,9 @@ impl Service {
     /// How a request to this path is journaled, and which faults befall it.
     pub(crate) fn place(&self, path: &str) -> (Endpoint, Option<FaultAt>) {
         match self {
-            Self::Authority { .. } if path.ends_with("/oauth2/v2.0/token") => (Endpoint::EntraToken, Some(FaultAt::Authority)),
+            Self::Authority { .. } if path.ends_with("/oauth2/v2.0/token") => {
+                (Endpoint::EntraToken, Some(FaultAt::Authority))
+            }
             Self::Authority { .. } => (Endpoint::EntraPage, Some(FaultAt::Authority)),
             Self::Registry(_) => match path {
                 "/oauth2/exchange" => (Endpoint::Exchange, Some(FaultAt::Exchange)),
@@ -101,13 +116,18 @@ impl Service {
 
 /// The host that a request is for, and who answers there.
 pub(crate) fn find<B>(door: &Door, request: &Request<B>, settings: &Settings) -> (String, Service) {
-    let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let header = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
     let header = header.unwrap_or_default().to_ascii_lowercase();
     match door {
         Door::Proxied(host) => (host.clone(), Service::of_host(host, settings)),
         Door::Tls => {
             // A client that was told another port still says it; a declared host may have one.
-            let bare = header.rsplit_once(':').map_or(header.as_str(), |(host, _)| host);
+            let bare = header
+                .rsplit_once(':')
+                .map_or(header.as_str(), |(host, _)| host);
             let host = [header.as_str(), bare]
                 .into_iter()
                 .find(|host| !matches!(Service::of_host(host, settings), Service::Nobody))

@@ -196,7 +196,10 @@ fn default_authorities() -> Vec<Authority> {
         ("login.partner.microsoftonline.cn", "AzureChinaCloud"),
         ("login.sovcloud-identity.fr", "AzureBleuCloud"),
     ]
-    .map(|(host, cloud)| Authority { host: host.to_owned(), cloud: cloud.to_owned() })
+    .map(|(host, cloud)| Authority {
+        host: host.to_owned(),
+        cloud: cloud.to_owned(),
+    })
     .into()
 }
 
@@ -215,7 +218,9 @@ fn default_registries() -> Vec<Registry> {
 impl Settings {
     /// The declared registry of this host.
     pub fn registry(&self, host: &str) -> Option<&Registry> {
-        self.registries.iter().find(|registry| registry.host == host)
+        self.registries
+            .iter()
+            .find(|registry| registry.host == host)
     }
 
     /// The tenant of this id or domain name, as far as it exists in a cloud.
@@ -238,12 +243,17 @@ impl Settings {
 
     /// The home tenant of somebody who has signed in, if need be as a guest.
     pub(crate) fn home_of<'a>(&'a self, principal: &'a Principal) -> &'a str {
-        self.user(&principal.object_id).map_or(&principal.tenant, |user| &user.tenant)
+        self.user(&principal.object_id)
+            .map_or(&principal.tenant, |user| &user.tenant)
     }
 
     /// Seconds until an Entra access token of this identity expires.
     pub(crate) fn entra_token_life(&self, principal: &Principal) -> i64 {
-        if principal.upn.is_some() { self.user_token_life } else { self.app_token_life }
+        if principal.upn.is_some() {
+            self.user_token_life
+        } else {
+            self.app_token_life
+        }
     }
 
     /// Seconds since 1970 on the simulated services' clock.
@@ -253,7 +263,10 @@ impl Settings {
 
     /// The declared registry of this host, to be changed; declared anew when there is none.
     pub fn registry_mut(&mut self, host: &str) -> &mut Registry {
-        let found = self.registries.iter().position(|registry| registry.host == host);
+        let found = self
+            .registries
+            .iter()
+            .position(|registry| registry.host == host);
         let index = found.unwrap_or_else(|| {
             self.registries.push(Registry::new(host));
             self.registries.len() - 1
@@ -281,13 +294,26 @@ mod tests {
     #[test]
     fn a_key_left_out_keeps_its_value() {
         let settings = Settings::default();
-        let changed = settings.overlaid(&serde_json::json!({"clock_skew": 9})).unwrap();
-        assert_eq!(changed, Settings { clock_skew: 9, ..settings });
+        let changed = settings
+            .overlaid(&serde_json::json!({"clock_skew": 9}))
+            .unwrap();
+        assert_eq!(
+            changed,
+            Settings {
+                clock_skew: 9,
+                ..settings
+            }
+        );
     }
 
     #[test]
     fn an_unknown_key_is_refused() {
         let changes = serde_json::json!({"clock_scew": 9});
-        assert!(Settings::default().overlaid(&changes).unwrap_err().contains("clock_scew"));
+        assert!(
+            Settings::default()
+                .overlaid(&changes)
+                .unwrap_err()
+                .contains("clock_scew")
+        );
     }
 }

@@ -39,7 +39,11 @@ impl Simulator {
     }
 
     /// Starts on this loopback address and writes its certificates to this folder, which is made if need be.
-    pub fn start_on(address: SocketAddr, folder: Option<PathBuf>, settings: Settings) -> io::Result<Self> {
+    pub fn start_on(
+        address: SocketAddr,
+        folder: Option<PathBuf>,
+        settings: Settings,
+    ) -> io::Result<Self> {
         let listener = bind(address)?;
         let address = listener.local_addr()?;
         let temporary = match &folder {
@@ -57,7 +61,15 @@ impl Simulator {
         write_certificates(&world, &folder)?;
         let (stop, stopped) = oneshot::channel();
         let (thread, runtime) = spawn(Arc::clone(&world), listener, stopped)?;
-        Ok(Self { world, address, folder, runtime, stop: Some(stop), thread: Some(thread), _temporary: temporary })
+        Ok(Self {
+            world,
+            address,
+            folder,
+            runtime,
+            stop: Some(stop),
+            thread: Some(thread),
+            _temporary: temporary,
+        })
     }
 
     /// `http://127.0.0.1:PORT`: the value of `HTTPS_PROXY` and `AZURE_POD_IDENTITY_AUTHORITY_HOST`, and the beginning of
@@ -147,7 +159,9 @@ impl Simulator {
             upn: Some(user.upn),
             name: Some(user.name),
         };
-        self.world.sessions.add_refresh_token(cloud, principal, None)
+        self.world
+            .sessions
+            .add_refresh_token(cloud, principal, None)
     }
 
     /// Takes back every Entra refresh token of everybody.
@@ -163,7 +177,10 @@ impl Simulator {
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Simulator").field("address", &self.address).finish_non_exhaustive()
+        formatter
+            .debug_struct("Simulator")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -190,12 +207,17 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 fn write_certificates(world: &World, folder: &Path) -> io::Result<()> {
     std::fs::write(folder.join("ca.pem"), world.certificates.ca_pem())?;
     let name = crate::tokens::REGISTRY_ISSUER;
-    let certificate = tls::certificate_of(name, world.registry_key.pkcs8()).map_err(io::Error::other)?;
+    let certificate =
+        tls::certificate_of(name, world.registry_key.pkcs8()).map_err(io::Error::other)?;
     std::fs::write(folder.join("token-signing.pem"), certificate)
 }
 
 /// A thread with a runtime that serves until told to stop.
-fn spawn(world: Arc<World>, listener: TcpListener, stopped: oneshot::Receiver<()>) -> io::Result<(JoinHandle<()>, Handle)> {
+fn spawn(
+    world: Arc<World>,
+    listener: TcpListener,
+    stopped: oneshot::Receiver<()>,
+) -> io::Result<(JoinHandle<()>, Handle)> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     let serving = move || {
@@ -209,6 +231,8 @@ fn spawn(world: Arc<World>, listener: TcpListener, stopped: oneshot::Receiver<()
             }
         });
     };
-    let thread = std::thread::Builder::new().name("simulator".to_owned()).spawn(serving)?;
+    let thread = std::thread::Builder::new()
+        .name("simulator".to_owned())
+        .spawn(serving)?;
     Ok((thread, handle))
 }

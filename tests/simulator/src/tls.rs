@@ -5,7 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::ring::{default_provider, sign::any_ecdsa_type};
@@ -61,7 +62,11 @@ impl Certificates {
     }
 
     fn issue(&self, host: &str, bad: Option<BadCertificate>) -> Result<CertifiedKey> {
-        let name = if bad == Some(BadCertificate::OtherName) { "other.example" } else { host };
+        let name = if bad == Some(BadCertificate::OtherName) {
+            "other.example"
+        } else {
+            host
+        };
         let mut names = vec![name.to_owned()];
         if name == "localhost" {
             names.extend(["127.0.0.1".to_owned(), "::1".to_owned()]);
@@ -72,25 +77,40 @@ impl Certificates {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.not_before = date_time_ymd(2020, 1, 1);
-        let last_year = if bad == Some(BadCertificate::Expired) { 2021 } else { 2120 };
+        let last_year = if bad == Some(BadCertificate::Expired) {
+            2021
+        } else {
+            2120
+        };
         params.not_after = date_time_ymd(last_year, 1, 1);
         let unknown = bad == Some(BadCertificate::UnknownIssuer);
-        let authority = if unknown { &self.unknown } else { &self.trusted };
+        let authority = if unknown {
+            &self.unknown
+        } else {
+            &self.trusted
+        };
         let key = KeyPair::generate()?;
         let (certificate, above) = match bad {
             Some(BadCertificate::SelfSigned) => (params.self_signed(&key)?, None),
-            _ => (params.signed_by(&key, &authority.issuer)?, Some(authority.der.clone())),
+            _ => (
+                params.signed_by(&key, &authority.issuer)?,
+                Some(authority.der.clone()),
+            ),
         };
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let key = any_ecdsa_type(&key).map_err(|_| rcgen::Error::CouldNotParseKeyPair)?;
-        let chain = std::iter::once(certificate.der().clone()).chain(above).collect();
+        let chain = std::iter::once(certificate.der().clone())
+            .chain(above)
+            .collect();
         Ok(CertifiedKey::new(chain, key))
     }
 }
 
 impl fmt::Debug for Certificates {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Certificates").finish_non_exhaustive()
+        formatter
+            .debug_struct("Certificates")
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,7 +125,11 @@ impl Authority {
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?;
         let (pem, der) = (certificate.pem(), certificate.der().clone());
-        Ok(Self { issuer: Issuer::new(params, key), pem, der })
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            pem,
+            der,
+        })
     }
 }
 
@@ -133,7 +157,10 @@ pub(crate) fn server_config(
     certificates: &Arc<Certificates>,
     show: Show,
 ) -> std::result::Result<Arc<ServerConfig>, rustls::Error> {
-    let resolver = Resolver { certificates: Arc::clone(certificates), show };
+    let resolver = Resolver {
+        certificates: Arc::clone(certificates),
+        show,
+    };
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()

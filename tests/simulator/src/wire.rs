@@ -59,13 +59,21 @@ impl Drop for Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.line.is_reset() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
@@ -86,7 +94,9 @@ impl AsyncWrite for Wire {
 
 /// An answer with a body of a given type.
 pub(crate) fn reply(status: u16, content_type: &str, body: impl Into<Bytes>) -> Reply {
-    let body = Full::new(body.into()).map_err(|never| match never {}).boxed_unsync();
+    let body = Full::new(body.into())
+        .map_err(|never| match never {})
+        .boxed_unsync();
     let mut reply = Response::new(body);
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if let Ok(value) = HeaderValue::from_str(content_type)
@@ -118,8 +128,13 @@ pub(crate) fn with(mut reply: Reply, name: &'static str, value: &str) -> Reply {
 /// The same answer with the second half of its body missing, though its length is announced in full.
 pub(crate) async fn cut_off(reply: Reply) -> Reply {
     let (mut head, body) = reply.into_parts();
-    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len().max(2)));
+    let whole = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
+    head.headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(whole.len().max(2)));
     let half = whole.slice(..whole.len() / 2);
     Response::from_parts(head, Broken::new(half, false).boxed_unsync())
 }
@@ -144,7 +159,11 @@ impl Broken {
     fn new(chunk: Bytes, endless: bool) -> Self {
         // The pause lets what was given so far reach the client before the connection breaks.
         let pause = Box::pin(sleep(Duration::from_millis(50)));
-        Self { chunk: Some(chunk), endless, pause }
+        Self {
+            chunk: Some(chunk),
+            endless,
+            pause,
+        }
     }
 }
 
@@ -152,7 +171,10 @@ impl Body for Broken {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if let Some(chunk) = self.chunk.take() {
             if self.endless {
                 self.chunk = Some(Bytes::from(vec![b'A'; chunk.len()]));
@@ -161,7 +183,10 @@ impl Body for Broken {
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }
         }
-        self.pause.as_mut().poll(context).map(|()| Some(Err(io::ErrorKind::ConnectionAborted.into())))
+        self.pause
+            .as_mut()
+            .poll(context)
+            .map(|()| Some(Err(io::ErrorKind::ConnectionAborted.into())))
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -70,7 +70,9 @@ impl World {
     /// The key that signs a cloud's Entra tokens.
     pub(crate) fn entra_key(&self, cloud: &str) -> Arc<SigningKey> {
         let mut keys = lock(&self.entra_keys);
-        let key = keys.entry(cloud.to_owned()).or_insert_with(|| Arc::new(SigningKey::generate()));
+        let key = keys
+            .entry(cloud.to_owned())
+            .or_insert_with(|| Arc::new(SigningKey::generate()));
         Arc::clone(key)
     }
 

@@ -20,10 +20,23 @@ impl Program {
     /// Starts it and reads what it prints, up to the address.
     fn start(arguments: &[&str]) -> (Self, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_simulator"));
-        let mut program = Self(command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+        let mut program = Self(
+            command
+                .args(arguments)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap(),
+        );
         let mut line = String::new();
-        BufReader::new(program.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let origin = line.trim_end().strip_prefix("simulator ready at ").unwrap().to_owned();
+        BufReader::new(program.0.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let origin = line
+            .trim_end()
+            .strip_prefix("simulator ready at ")
+            .unwrap()
+            .to_owned();
         (program, origin)
     }
 
@@ -32,7 +45,12 @@ impl Program {
         let id = self.0.id().to_string();
         assert!(Command::new("kill").arg(&id).status().unwrap().success());
         let mut text = String::new();
-        self.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        self.0
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
         (self.0.wait().unwrap().code(), text)
     }
 }
@@ -43,14 +61,27 @@ fn it_leads_a_client_here_and_ends_when_told() {
     let (program, origin) = Program::start(&["--folder", folder.path().to_str().unwrap()]);
     let env = folder.path().join("env");
     let text = std::fs::read_to_string(&env).unwrap();
-    assert!(text.contains(&format!("export HTTPS_PROXY={origin}\n")), "{text}");
-    assert_eq!(std::fs::metadata(&env).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(
+        text.contains(&format!("export HTTPS_PROXY={origin}\n")),
+        "{text}"
+    );
+    assert_eq!(
+        std::fs::metadata(&env).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     let script = format!(". {} && printf %s \"$AZURE_CLIENT_SECRET\"", env.display());
-    let secret = Command::new("sh").args(["-c", &script]).output().unwrap().stdout;
+    let secret = Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .unwrap()
+        .stdout;
     assert_eq!(secret.len(), 40);
     let (status, stderr) = program.terminate();
     assert_eq!((status, stderr.as_str()), (Some(0), ""));
-    assert!(folder.path().join("ca.pem").exists(), "a folder that was named is kept");
+    assert!(
+        folder.path().join("ca.pem").exists(),
+        "a folder that was named is kept"
+    );
 }
 
 #[test]
@@ -65,8 +96,14 @@ fn it_says_what_is_wrong_with_its_arguments() {
         (vec!["--listen", "0.0.0.0:0"], "not a loopback address"),
         (vec!["--backend", "contoso.azurecr.io"], "HOST=URL"),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_simulator")).args(&arguments).output().unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_simulator"))
+            .args(&arguments)
+            .output()
+            .unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && text.contains(word), "{arguments:?}: {text}");
+        assert!(
+            !output.status.success() && text.contains(word),
+            "{arguments:?}: {text}"
+        );
     }
 }

@@ -13,13 +13,20 @@ pub(super) enum Needed {
     /// The list of repositories.
     Catalog,
     /// Something to be done in a repository.
-    Repository { name: String, actions: &'static [&'static str] },
+    Repository {
+        name: String,
+        actions: &'static [&'static str],
+    },
 }
 
 impl Needed {
     pub(super) fn of(method: &Method, route: &Route) -> Self {
         let Some(name) = route.repository() else {
-            return if *route == Route::Catalog { Self::Catalog } else { Self::Token };
+            return if *route == Route::Catalog {
+                Self::Catalog
+            } else {
+                Self::Token
+            };
         };
         let actions: &[&str] = match *method {
             Method::GET | Method::HEAD if route.is_upload() => &["pull", "push"],
@@ -27,7 +34,10 @@ impl Needed {
             Method::DELETE if !route.is_upload() => &["delete"],
             _ => &["pull", "push"],
         };
-        Self::Repository { name: name.to_owned(), actions }
+        Self::Repository {
+            name: name.to_owned(),
+            actions,
+        }
     }
 
     /// The scope that a challenge names.
@@ -35,7 +45,9 @@ impl Needed {
         match self {
             Self::Token => None,
             Self::Catalog => Some("registry:catalog:*".to_owned()),
-            Self::Repository { name, actions } => Some(format!("repository:{name}:{}", actions.join(","))),
+            Self::Repository { name, actions } => {
+                Some(format!("repository:{name}:{}", actions.join(",")))
+            }
         }
     }
 
@@ -44,9 +56,10 @@ impl Needed {
         match self {
             Self::Token => Value::Null,
             Self::Catalog => json!([{"Type": "registry", "Name": "catalog", "Action": "*"}]),
-            Self::Repository { name, actions } => {
-                actions.iter().map(|action| json!({"Type": "repository", "Name": name, "Action": action})).collect()
-            }
+            Self::Repository { name, actions } => actions
+                .iter()
+                .map(|action| json!({"Type": "repository", "Name": name, "Action": action}))
+                .collect(),
         }
     }
 
@@ -55,9 +68,9 @@ impl Needed {
         let entries = access.as_array().map(Vec::as_slice).unwrap_or_default();
         match self {
             Self::Token => true,
-            Self::Catalog => {
-                entries.iter().any(|entry| entry["type"] == "registry" && entry["name"] == "catalog" && allows(entry, "*"))
-            }
+            Self::Catalog => entries.iter().any(|entry| {
+                entry["type"] == "registry" && entry["name"] == "catalog" && allows(entry, "*")
+            }),
             Self::Repository { name, actions } => actions.iter().all(|action| {
                 entries.iter().any(|entry| {
                     entry["type"] == "repository"
@@ -70,8 +83,13 @@ impl Needed {
 }
 
 fn allows(entry: &Value, action: &str) -> bool {
-    let actions = entry["actions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    actions.iter().any(|allowed| allowed == action || allowed == "*")
+    let actions = entry["actions"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    actions
+        .iter()
+        .any(|allowed| allowed == action || allowed == "*")
 }
 
 #[cfg(test)]

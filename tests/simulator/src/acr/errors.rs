@@ -12,7 +12,11 @@ use crate::wire::{self, Reply, with};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Problem {
     /// No token, or one that is not enough: the way to get one.
-    Challenge { scope: Option<String>, detail: Value, error: Option<&'static str> },
+    Challenge {
+        scope: Option<String>,
+        detail: Value,
+        error: Option<&'static str>,
+    },
     /// A user and password straight at `/v2/`.
     Basic,
     /// From this address nobody may come.
@@ -39,7 +43,8 @@ pub(crate) enum Problem {
     HeaderTooLarge,
 }
 
-const VISIT: &str = "authentication required, visit https://aka.ms/acr/authorization for more information.";
+const VISIT: &str =
+    "authentication required, visit https://aka.ms/acr/authorization for more information.";
 
 const NOT_VALID: &str = "token validation failed";
 
@@ -49,10 +54,15 @@ impl Problem {
         let correlation = &desk.correlation;
         let unauthorized = || errors(401, "UNAUTHORIZED", &with_id(VISIT, correlation));
         match self {
-            Self::Challenge { scope, detail, error } => {
+            Self::Challenge {
+                scope,
+                detail,
+                error,
+            } => {
                 // The order of the keys and the line end are the recorded ones.
-                let body =
-                    format!("{{\"errors\":[{{\"code\":\"UNAUTHORIZED\",\"message\":\"{VISIT}\",\"detail\":{detail}}}]}}\n");
+                let body = format!(
+                    "{{\"errors\":[{{\"code\":\"UNAUTHORIZED\",\"message\":\"{VISIT}\",\"detail\":{detail}}}]}}\n"
+                );
                 let (realm, service) = (&desk.registry.host, desk.registry.global_host());
                 let header = bearer_challenge(realm, &service, scope.as_deref(), *error);
                 let reply = wire::reply(401, "application/json; charset=utf-8", body);
@@ -64,7 +74,11 @@ impl Problem {
             }
             Self::Throttled(seconds) => {
                 let text = "Too many requests. Please visit https://aka.ms/acr/skus#sku-feature-matrix to view limits of all service tiers.";
-                with(errors(429, "TOOMANYREQUESTS", text), "retry-after", &seconds.to_string())
+                with(
+                    errors(429, "TOOMANYREQUESTS", text),
+                    "retry-after",
+                    &seconds.to_string(),
+                )
             }
             Self::Firewall(address) => {
                 let text = format!(
@@ -107,7 +121,11 @@ fn wrong_audience(desk: &Desk<'_>, audience: &str) -> Reply {
     let text = match desk.call.settings.error_shape {
         ErrorShape::Y2021 => "retrieving permissions failed".to_owned(),
         ErrorShape::Y2024 => {
-            let allowed = desk.registry.audiences(&desk.call.settings).iter().map(|known| format!("\"{known}\""));
+            let allowed = desk
+                .registry
+                .audiences(&desk.call.settings)
+                .iter()
+                .map(|known| format!("\"{known}\""));
             let allowed = allowed.collect::<Vec<_>>().join(", ");
             format!(
                 "token invalid audience: the received access token has been obtained for wrong audience or resource \"{audience}\". \
@@ -121,7 +139,11 @@ fn wrong_audience(desk: &Desk<'_>, audience: &str) -> Reply {
 
 /// The body that all errors of a registry have.
 pub(crate) fn errors(status: u16, code: &str, message: &str) -> Reply {
-    wire::reply(status, "application/json", json!({"errors": [{"code": code, "message": message}]}).to_string())
+    wire::reply(
+        status,
+        "application/json",
+        json!({"errors": [{"code": code, "message": message}]}).to_string(),
+    )
 }
 
 fn with_id(text: &str, correlation: &str) -> String {
@@ -129,7 +151,12 @@ fn with_id(text: &str, correlation: &str) -> String {
 }
 
 /// The realm of a regional endpoint is its own, and the service that of the global login server, as in a log of 2026-07.
-fn bearer_challenge(realm: &str, service: &str, scope: Option<&str>, error: Option<&str>) -> String {
+fn bearer_challenge(
+    realm: &str,
+    service: &str,
+    scope: Option<&str>,
+    error: Option<&str>,
+) -> String {
     let mut header = format!("Bearer realm=\"https://{realm}/oauth2/token\",service=\"{service}\"");
     for (name, value) in [("scope", scope), ("error", error)] {
         if let Some(value) = value {
@@ -142,14 +169,20 @@ fn bearer_challenge(realm: &str, service: &str, scope: Option<&str>, error: Opti
 impl Desk<'_> {
     /// The headers of a registry's answers, as recorded: `/oauth2/*` has fewer than `/v2/`, where one stands twice.
     pub(crate) fn with_headers(&self, mut reply: Reply) -> Reply {
-        const AGE: (&str, &str) = ("strict-transport-security", "max-age=31536000; includeSubDomains");
+        const AGE: (&str, &str) = (
+            "strict-transport-security",
+            "max-age=31536000; includeSubDomains",
+        );
         // `openresty` at some registries.
         const SERVER: (&str, &str) = ("server", "AzureContainerRegistry");
         let of_images = [
             ("access-control-expose-headers", "Docker-Content-Digest"),
             ("access-control-expose-headers", "WWW-Authenticate"),
             ("access-control-expose-headers", "Link"),
-            ("access-control-expose-headers", "X-Ms-Correlation-Request-Id"),
+            (
+                "access-control-expose-headers",
+                "X-Ms-Correlation-Request-Id",
+            ),
             ("docker-distribution-api-version", "registry/2.0"),
             ("x-content-type-options", "nosniff"),
             AGE,
@@ -158,8 +191,18 @@ impl Desk<'_> {
         for name in ["docker-distribution-api-version", "x-content-type-options"] {
             reply.headers_mut().remove(name);
         }
-        let more = if self.call.path.starts_with("/v2") { &of_images[..] } else { &[] };
-        let all = [SERVER, AGE, ("x-ms-correlation-request-id", &self.correlation)].into_iter().chain(more.iter().copied());
+        let more = if self.call.path.starts_with("/v2") {
+            &of_images[..]
+        } else {
+            &[]
+        };
+        let all = [
+            SERVER,
+            AGE,
+            ("x-ms-correlation-request-id", &self.correlation),
+        ]
+        .into_iter()
+        .chain(more.iter().copied());
         all.fold(reply, |reply, (name, value)| with(reply, name, value))
     }
 }
@@ -175,8 +218,15 @@ mod tests {
             "Bearer realm=\"https://contoso.azurecr.io/oauth2/token\",service=\"contoso.azurecr.io\""
         );
         let scope = Some("repository:app:pull");
-        let full = bearer_challenge("c.eastus.geo.azurecr.io", "c.azurecr.io", scope, Some("insufficient_scope"));
-        assert!(full.starts_with("Bearer realm=\"https://c.eastus.geo.azurecr.io/oauth2/token\",service=\"c.azurecr.io\""));
+        let full = bearer_challenge(
+            "c.eastus.geo.azurecr.io",
+            "c.azurecr.io",
+            scope,
+            Some("insufficient_scope"),
+        );
+        assert!(full.starts_with(
+            "Bearer realm=\"https://c.eastus.geo.azurecr.io/oauth2/token\",service=\"c.azurecr.io\""
+        ));
         assert!(full.ends_with(",scope=\"repository:app:pull\",error=\"insufficient_scope\""));
     }
 }

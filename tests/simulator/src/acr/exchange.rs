@@ -17,7 +17,10 @@ impl Desk<'_> {
     }
 
     fn exchanged(&self, entry: &mut Entry) -> Result<String, Problem> {
-        let form = self.call.form().ok_or_else(|| malformed("a form is required"))?;
+        let form = self
+            .call
+            .form()
+            .ok_or_else(|| malformed("a form is required"))?;
         entry.audience_requested = form.get("service").map(str::to_owned);
         entry.tenant = form.get("tenant").map(str::to_owned);
         let service = self.check_form(&form)?;
@@ -25,7 +28,8 @@ impl Desk<'_> {
         if !self.registry.knows(&principal) {
             return Err(Problem::NoRole);
         }
-        let issued = tokens::mint_refresh(self.world, self.call, self.registry, &principal, service);
+        let issued =
+            tokens::mint_refresh(self.world, self.call, self.registry, &principal, service);
         entry.issued = Some(issued.facts);
         Ok(issued.token)
     }
@@ -33,21 +37,44 @@ impl Desk<'_> {
     /// Who asks, by the token of the grant.
     fn principal(&self, form: &Fields, entry: &mut Entry) -> Result<Principal, Problem> {
         if form.get("grant_type") == Some("refresh_token") {
-            let token = form.get("refresh_token").ok_or_else(|| malformed("refresh_token is missing"))?;
-            let signed_in =
-                self.world.sessions.use_refresh_token(self.registry.cloud(), token).ok_or(Problem::BadAccessToken)?.principal;
+            let token = form
+                .get("refresh_token")
+                .ok_or_else(|| malformed("refresh_token is missing"))?;
+            let signed_in = self
+                .world
+                .sessions
+                .use_refresh_token(self.registry.cloud(), token)
+                .ok_or(Problem::BadAccessToken)?
+                .principal;
             let tenant = &self.registry.tenant;
-            let is_own = self.call.settings.user(&signed_in.object_id).is_some_and(|user| user.is_member_of(tenant));
-            let principal = Principal { tenant: tenant.clone(), ..signed_in };
-            return if is_own { Ok(principal) } else { Err(Problem::BadAccessToken) };
+            let is_own = self
+                .call
+                .settings
+                .user(&signed_in.object_id)
+                .is_some_and(|user| user.is_member_of(tenant));
+            let principal = Principal {
+                tenant: tenant.clone(),
+                ..signed_in
+            };
+            return if is_own {
+                Ok(principal)
+            } else {
+                Err(Problem::BadAccessToken)
+            };
         }
-        let token = form.get("access_token").ok_or_else(|| malformed("access_token is missing"))?;
+        let token = form
+            .get("access_token")
+            .ok_or_else(|| malformed("access_token is missing"))?;
         entry.token = tokens::facts(token);
         let verified = tokens::verify_access(self.world, self.call, self.registry, token);
         verified.map_err(|refusal| match refusal {
-            Refusal::Arm | Refusal::Audience => {
-                Problem::WrongAudience(entry.token.as_ref().map(|facts| facts.audience.clone()).unwrap_or_default())
-            }
+            Refusal::Arm | Refusal::Audience => Problem::WrongAudience(
+                entry
+                    .token
+                    .as_ref()
+                    .map(|facts| facts.audience.clone())
+                    .unwrap_or_default(),
+            ),
             Refusal::Tenant => Problem::OtherTenant,
             Refusal::Forged | Refusal::Time | Refusal::Kind => Problem::BadAccessToken,
         })
@@ -62,7 +89,9 @@ impl Desk<'_> {
             None => return Err(malformed("grant_type is missing")),
         }
         let settings = &self.call.settings;
-        let service = form.get("service").ok_or_else(|| malformed("service is missing"))?;
+        let service = form
+            .get("service")
+            .ok_or_else(|| malformed("service is missing"))?;
         if !self.registry.is_called(service, settings) {
             return Err(malformed("service is not this registry"));
         }
@@ -71,7 +100,11 @@ impl Desk<'_> {
             Some(name) => {
                 let tenant = settings.tenant(name, self.registry.cloud());
                 let is_own = tenant.is_some_and(|tenant| tenant.id == self.registry.tenant);
-                if is_own { Ok(service) } else { Err(Problem::OtherTenant) }
+                if is_own {
+                    Ok(service)
+                } else {
+                    Err(Problem::OtherTenant)
+                }
             }
             None => Ok(service),
         }

@@ -19,7 +19,10 @@ pub struct Limit {
 
 impl Limit {
     /// That of a Basic or Standard registry.
-    pub(crate) const STANDARD: Self = Self { requests: 10_000, seconds: 60 };
+    pub(crate) const STANDARD: Self = Self {
+        requests: 10_000,
+        seconds: 60,
+    };
 }
 
 /// The longest wait that an answer asks for, in seconds (Microsoft, "service tiers").
@@ -47,15 +50,28 @@ pub(crate) enum Taken {
 
 impl Buckets {
     /// Takes a request.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small numbers"
+    )]
     pub(crate) fn take(&self, registry: &str, limit: Limit, now: u64) -> Taken {
         let (full, seconds) = (limit.requests as f64, limit.seconds.max(1) as f64);
         let mut buckets = lock(&self.0);
-        let bucket = buckets.entry(registry.to_owned()).or_insert(Bucket { left: full, at: now });
+        let bucket = buckets.entry(registry.to_owned()).or_insert(Bucket {
+            left: full,
+            at: now,
+        });
         let since = now.saturating_sub(bucket.at) as f64 / 1_000.0;
-        *bucket = Bucket { left: (bucket.left + since * full / seconds).min(full), at: now.max(bucket.at) };
+        *bucket = Bucket {
+            left: (bucket.left + since * full / seconds).min(full),
+            at: now.max(bucket.at),
+        };
         if bucket.left < 1.0 {
-            return Taken::Refused((((1.0 - bucket.left) * seconds / full).ceil() as u64).clamp(1, LONGEST_WAIT));
+            return Taken::Refused(
+                (((1.0 - bucket.left) * seconds / full).ceil() as u64).clamp(1, LONGEST_WAIT),
+            );
         }
         bucket.left -= 1.0;
         Taken::Left(bucket.left / seconds)
@@ -68,7 +84,13 @@ mod tests {
 
     #[test]
     fn a_bucket_fills_continuously_and_each_registry_has_its_own() {
-        let (buckets, limit) = (Buckets::default(), Limit { requests: 2, seconds: 10 });
+        let (buckets, limit) = (
+            Buckets::default(),
+            Limit {
+                requests: 2,
+                seconds: 10,
+            },
+        );
         let now = 1_700_000_000_000;
         for (host, after, expected) in [
             ("a", 0, Taken::Left(0.1)),
@@ -79,7 +101,11 @@ mod tests {
             ("a", 7_500, Taken::Refused(3)),
             ("a", 60_000, Taken::Left(0.1)),
         ] {
-            assert_eq!(buckets.take(host, limit, now + after), expected, "{host} {after}");
+            assert_eq!(
+                buckets.take(host, limit, now + after),
+                expected,
+                "{host} {after}"
+            );
         }
     }
 }

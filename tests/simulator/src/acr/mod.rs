@@ -32,8 +32,16 @@ pub(crate) struct Desk<'a> {
 
 /// Notes the grant and the service of a request for a token, before anything goes wrong with it.
 pub(crate) fn note(call: &Call, entry: &mut Entry) {
-    let form = if call.method == Method::GET { None } else { call.form() };
-    entry.service = form.as_ref().unwrap_or(&call.query).get("service").map(str::to_owned);
+    let form = if call.method == Method::GET {
+        None
+    } else {
+        call.form()
+    };
+    entry.service = form
+        .as_ref()
+        .unwrap_or(&call.query)
+        .get("service")
+        .map(str::to_owned);
     entry.grant = match form {
         Some(form) => form.get("grant_type").map(str::to_owned),
         None if call.basic().is_some() => Some("basic".to_owned()),
@@ -50,7 +58,11 @@ impl Desk<'_> {
         }
         let limit = self.limit();
         let global = self.registry.global_host();
-        let left = match self.world.buckets.take(&global, limit.unwrap_or(Limit::STANDARD), clock::unix_ms()) {
+        let left = match self.world.buckets.take(
+            &global,
+            limit.unwrap_or(Limit::STANDARD),
+            clock::unix_ms(),
+        ) {
             Taken::Refused(seconds) if limit.is_some() => {
                 return self.with_headers(Problem::Throttled(seconds).reply(self));
             }
@@ -67,7 +79,11 @@ impl Desk<'_> {
         // As recorded: 166.65, 166.633333.
         let left = format!("{left:.6}");
         let left = left.trim_end_matches('0').trim_end_matches('.');
-        if is_counted { with(reply, "x-ms-ratelimit-remaining-calls-per-second", left) } else { reply }
+        if is_counted {
+            with(reply, "x-ms-ratelimit-remaining-calls-per-second", left)
+        } else {
+            reply
+        }
     }
 
     /// The limit of the registry, whichever of its endpoints is asked.
@@ -87,15 +103,27 @@ impl Desk<'_> {
 
     fn check(&self, route: &Route, entry: &mut Entry) -> Result<(), Problem> {
         let needed = access::Needed::of(&self.call.method, route);
-        let challenge = |error| Problem::Challenge { scope: needed.scope(), detail: needed.detail(), error };
+        let challenge = |error| Problem::Challenge {
+            scope: needed.scope(),
+            detail: needed.detail(),
+            error,
+        };
         let Some(token) = self.call.bearer() else {
             let has_basic = self.call.basic().is_some();
-            return Err(if has_basic { Problem::Basic } else { challenge(None) });
+            return Err(if has_basic {
+                Problem::Basic
+            } else {
+                challenge(None)
+            });
         };
         entry.token = tokens::facts(token);
         let claims = tokens::verify_registry_access(self.world, self.call, self.registry, token)
             .map_err(|_| challenge(Some("invalid_token")))?;
-        if needed.is_granted(&claims["access"]) { Ok(()) } else { Err(challenge(Some("insufficient_scope"))) }
+        if needed.is_granted(&claims["access"]) {
+            Ok(())
+        } else {
+            Err(challenge(Some("insufficient_scope")))
+        }
     }
 
     fn firewall(&self) -> Option<Reply> {

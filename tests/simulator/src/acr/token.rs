@@ -35,7 +35,9 @@ impl Desk<'_> {
         let is_get = self.call.method == Method::GET;
         let form = if is_get { None } else { self.call.form() };
         let fields = form.as_ref().unwrap_or(&self.call.query);
-        let service = fields.get("service").map_or_else(|| self.registry.global_host(), str::to_owned);
+        let service = fields
+            .get("service")
+            .map_or_else(|| self.registry.global_host(), str::to_owned);
         let scopes = fields.words("scope");
         entry.audience_requested = Some(scopes.join(" "));
         entry.client_id = fields.get("client_id").map(str::to_owned);
@@ -52,12 +54,18 @@ impl Desk<'_> {
             return Err(Problem::Unauthorized);
         }
         let principal = asker.principal.as_ref();
-        let Issued { token, facts } =
-            tokens::mint_registry_access(self.world, self.call, principal, &service, &Value::from(access));
+        let Issued { token, facts } = tokens::mint_registry_access(
+            self.world,
+            self.call,
+            principal,
+            &service,
+            &Value::from(access),
+        );
         entry.issued = Some(facts);
         let mut answer = json!({"access_token": token});
         let wants_more = fields.get("offline_token") == Some("true")
-            || (self.call.settings.offline_access_type && fields.get("access_type") == Some("offline"));
+            || (self.call.settings.offline_access_type
+                && fields.get("access_type") == Some("offline"));
         if let (true, Some(refresh_token)) = (wants_more, asker.refresh_token) {
             answer["refresh_token"] = refresh_token.into();
         }
@@ -65,11 +73,18 @@ impl Desk<'_> {
     }
 
     fn asker_by_header(&self, entry: &mut Entry) -> Result<Asker, Problem> {
-        if self.call.header("authorization").is_some_and(|header| header.len() > LONGEST_HEADER) {
+        if self
+            .call
+            .header("authorization")
+            .is_some_and(|header| header.len() > LONGEST_HEADER)
+        {
             return Err(Problem::HeaderTooLarge);
         }
         let Some((user, password)) = self.call.basic() else {
-            return Ok(Asker { principal: None, refresh_token: None });
+            return Ok(Asker {
+                principal: None,
+                refresh_token: None,
+            });
         };
         self.asker_by_password(&user, &password, entry)
     }
@@ -78,11 +93,15 @@ impl Desk<'_> {
         match form.get("grant_type") {
             Some("refresh_token") => {
                 let token = form.get("refresh_token").ok_or(Problem::BadRefreshToken)?;
-                self.asker_by_refresh_token(token, entry).ok_or(Problem::BadRefreshToken)
+                self.asker_by_refresh_token(token, entry)
+                    .ok_or(Problem::BadRefreshToken)
             }
             Some("password") => match (form.get("username"), form.get("password")) {
                 // The Azure SDKs ask so for an anonymous token.
-                (None, None) => Ok(Asker { principal: None, refresh_token: None }),
+                (None, None) => Ok(Asker {
+                    principal: None,
+                    refresh_token: None,
+                }),
                 (user, password) => {
                     let password = password.unwrap_or_default();
                     entry.token = tokens::facts(password);
@@ -96,29 +115,48 @@ impl Desk<'_> {
         }
     }
 
-    fn asker_by_password(&self, user: &str, password: &str, entry: &mut Entry) -> Result<Asker, Problem> {
+    fn asker_by_password(
+        &self,
+        user: &str,
+        password: &str,
+        entry: &mut Entry,
+    ) -> Result<Asker, Problem> {
         if user != ZERO_GUID {
             return Err(Problem::Unauthorized);
         }
-        self.asker_by_refresh_token(password, entry).or_else(|| self.asker_by_access_token(password)).ok_or(Problem::Unauthorized)
+        self.asker_by_refresh_token(password, entry)
+            .or_else(|| self.asker_by_access_token(password))
+            .ok_or(Problem::Unauthorized)
     }
 
     fn asker_by_refresh_token(&self, token: &str, entry: &mut Entry) -> Option<Asker> {
         entry.token = tokens::facts(token);
         let principal = tokens::verify_refresh(self.world, self.call, self.registry, token).ok()?;
-        Some(Asker { principal: Some(principal), refresh_token: Some(token.to_owned()) })
+        Some(Asker {
+            principal: Some(principal),
+            refresh_token: Some(token.to_owned()),
+        })
     }
 
     /// A registry access token does as a password too.
     fn asker_by_access_token(&self, token: &str) -> Option<Asker> {
-        let claims = tokens::verify_registry_access(self.world, self.call, self.registry, token).ok()?;
-        let principal = claims["tenant"].is_string().then(|| tokens::subject_of(&claims, &self.call.settings));
-        Some(Asker { principal, refresh_token: None })
+        let claims =
+            tokens::verify_registry_access(self.world, self.call, self.registry, token).ok()?;
+        let principal = claims["tenant"]
+            .is_string()
+            .then(|| tokens::subject_of(&claims, &self.call.settings));
+        Some(Asker {
+            principal,
+            refresh_token: None,
+        })
     }
 
     /// The `access` claim: of what was asked for, what this identity may do.
     fn granted(&self, principal: Option<&Principal>, scopes: &[String]) -> Vec<Value> {
-        scopes.iter().filter_map(|scope| self.granted_of(principal, scope)).collect()
+        scopes
+            .iter()
+            .filter_map(|scope| self.granted_of(principal, scope))
+            .collect()
     }
 
     fn granted_of(&self, principal: Option<&Principal>, scope: &str) -> Option<Value> {
@@ -127,15 +165,21 @@ impl Desk<'_> {
         let allowed = match (kind, principal) {
             ("registry", Some(principal)) if name == "catalog" => {
                 let sees_all = !self.registry.abac && self.registry.knows(principal);
-                if sees_all { vec!["*".to_owned()] } else { Vec::new() }
+                if sees_all {
+                    vec!["*".to_owned()]
+                } else {
+                    Vec::new()
+                }
             }
             ("repository", Some(principal)) => self.registry.actions(principal, name),
             ("repository", None) if self.registry.anonymous_pull => vec!["pull".to_owned()],
             _ => Vec::new(),
         };
         let wanted: Vec<&str> = wanted.split(',').collect();
-        let actions: Vec<String> =
-            allowed.into_iter().filter(|action| wanted.contains(&"*") || wanted.contains(&action.as_str())).collect();
+        let actions: Vec<String> = allowed
+            .into_iter()
+            .filter(|action| wanted.contains(&"*") || wanted.contains(&action.as_str()))
+            .collect();
         let access = json!({"type": kind, "name": name, "actions": actions});
         (!actions.is_empty()).then_some(access)
     }

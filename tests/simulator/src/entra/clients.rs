@@ -14,8 +14,16 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 
 impl Desk<'_> {
     /// The app that a token request comes from, once it has shown a good credential.
-    pub(super) fn authenticate(&self, tenant: &Tenant, form: &Fields, entry: &mut Entry) -> Result<Principal, Refusal> {
-        let basic = self.call.basic().map(|(user, secret)| (decoded(&user), decoded(&secret)));
+    pub(super) fn authenticate(
+        &self,
+        tenant: &Tenant,
+        form: &Fields,
+        entry: &mut Entry,
+    ) -> Result<Principal, Refusal> {
+        let basic = self
+            .call
+            .basic()
+            .map(|(user, secret)| (decoded(&user), decoded(&secret)));
         let client_id = form
             .get("client_id")
             .map(str::to_owned)
@@ -89,5 +97,7 @@ fn is_same(known: &str, sent: &str) -> bool {
 fn decoded(text: &str) -> String {
     let pair = format!("={}", text.replace('+', "%2B"));
     let decoded = form_urlencoded::parse(pair.as_bytes()).next();
-    decoded.map(|(_, value)| value.into_owned()).unwrap_or_default()
+    decoded
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }

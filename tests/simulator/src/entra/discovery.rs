@@ -8,7 +8,11 @@ use crate::wire::{self, Reply};
 impl Desk<'_> {
     pub(super) fn openid_configuration(&self, tenant: &str) -> Outcome {
         let placeholder = ["organizations", "common"].contains(&tenant);
-        let id = if placeholder { "{tenantid}" } else { self.tenant(tenant)?.id.as_str() };
+        let id = if placeholder {
+            "{tenantid}"
+        } else {
+            self.tenant(tenant)?.id.as_str()
+        };
         let host = &self.call.host;
         let page = |page: &str| Value::from(format!("https://{host}/{tenant}/{page}"));
         Ok(json!({
@@ -34,13 +38,33 @@ impl Desk<'_> {
     /// Which hosts are one authority, as MSAL asks any of them.
     pub(super) fn instance_discovery(&self) -> Reply {
         let settings = &self.call.settings;
-        let asked = self.call.query.get("authorization_endpoint").unwrap_or_default();
-        let host = asked.trim_start_matches("https://").split('/').next().unwrap_or_default();
-        let tenant = asked.trim_start_matches("https://").split('/').nth(1).unwrap_or("common");
-        if !settings.authorities.iter().any(|authority| authority.host == host) {
+        let asked = self
+            .call
+            .query
+            .get("authorization_endpoint")
+            .unwrap_or_default();
+        let host = asked
+            .trim_start_matches("https://")
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        let tenant = asked
+            .trim_start_matches("https://")
+            .split('/')
+            .nth(1)
+            .unwrap_or("common");
+        if !settings
+            .authorities
+            .iter()
+            .any(|authority| authority.host == host)
+        {
             return wire::json(400, &json!({"error": "invalid_instance"}));
         }
-        let mut clouds: Vec<&str> = settings.authorities.iter().map(|authority| authority.cloud.as_str()).collect();
+        let mut clouds: Vec<&str> = settings
+            .authorities
+            .iter()
+            .map(|authority| authority.cloud.as_str())
+            .collect();
         clouds.dedup();
         let metadata: Vec<Value> = clouds
             .iter()

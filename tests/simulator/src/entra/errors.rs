@@ -21,17 +21,35 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// A request that is wrong in itself.
     pub(crate) fn request(code: u32, text: String) -> Self {
-        Self { status: 400, error: "invalid_request", code, text, claims: None }
+        Self {
+            status: 400,
+            error: "invalid_request",
+            code,
+            text,
+            claims: None,
+        }
     }
 
     /// A client that could not show who it is.
     pub(crate) fn client(code: u32, text: String) -> Self {
-        Self { status: 401, error: "invalid_client", code, text, claims: None }
+        Self {
+            status: 401,
+            error: "invalid_client",
+            code,
+            text,
+            claims: None,
+        }
     }
 
     /// Another OAuth error, answered 400.
     pub(crate) fn other(error: &'static str, code: u32, text: String) -> Self {
-        Self { status: 400, error, code, text, claims: None }
+        Self {
+            status: 400,
+            error,
+            code,
+            text,
+            claims: None,
+        }
     }
 
     /// A field that the form has not.
@@ -42,9 +60,17 @@ impl Refusal {
 
     /// The refusal on the wire.
     pub(crate) fn reply(&self, call: &Call) -> Reply {
-        let Self { status, error, code, text, claims } = self;
+        let Self {
+            status,
+            error,
+            code,
+            text,
+            claims,
+        } = self;
         let trace = random::guid();
-        let correlation = call.header("client-request-id").map_or_else(random::guid, str::to_owned);
+        let correlation = call
+            .header("client-request-id")
+            .map_or_else(random::guid, str::to_owned);
         let timestamp = clock::entra_timestamp(call.now);
         let description = format!(
             "AADSTS{code}: {text} Trace ID: {trace} Correlation ID: {correlation} \

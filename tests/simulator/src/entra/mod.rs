@@ -40,16 +40,23 @@ impl Desk<'_> {
         let path: Vec<&str> = self.call.path.trim_matches('/').split('/').collect();
         let reply = match (&self.call.method, path.as_slice()) {
             (&Method::POST, [tenant, "oauth2", "v2.0", "token"]) => self.token(tenant, entry),
-            (&Method::POST, [tenant, "oauth2", "v2.0", "devicecode"]) => self.written(self.device_code(tenant, entry)),
-            (&Method::GET | &Method::POST, [tenant, "oauth2", "v2.0", "authorize"]) => self.authorize(tenant, entry),
-            (&Method::GET | &Method::POST, ["devicelogin"]) if self.call.settings.has_pages() => self.device_login(),
+            (&Method::POST, [tenant, "oauth2", "v2.0", "devicecode"]) => {
+                self.written(self.device_code(tenant, entry))
+            }
+            (&Method::GET | &Method::POST, [tenant, "oauth2", "v2.0", "authorize"]) => {
+                self.authorize(tenant, entry)
+            }
+            (&Method::GET | &Method::POST, ["devicelogin"]) if self.call.settings.has_pages() => {
+                self.device_login()
+            }
             (&Method::GET, [tenant, "v2.0", ".well-known", "openid-configuration"]) => {
                 self.written(self.openid_configuration(tenant))
             }
             (&Method::GET, ["common", "discovery", "instance"]) => self.instance_discovery(),
-            (&Method::GET, [_, "discovery", "v2.0", "keys"]) => {
-                wire::json(200, &json!({"keys": [self.world.entra_key(self.cloud).jwk()]}))
-            }
+            (&Method::GET, [_, "discovery", "v2.0", "keys"]) => wire::json(
+                200,
+                &json!({"keys": [self.world.entra_key(self.cloud).jwk()]}),
+            ),
             _ => wire::empty(404),
         };
         headers(reply)
@@ -72,14 +79,18 @@ impl Desk<'_> {
     }
 
     fn grant(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Outcome {
-        let grant = form.get("grant_type").ok_or_else(|| Refusal::missing("grant_type"))?;
+        let grant = form
+            .get("grant_type")
+            .ok_or_else(|| Refusal::missing("grant_type"))?;
         entry.grant = Some(grant.to_owned());
         entry.audience_requested = form.get("scope").map(str::to_owned);
         match grant {
             "client_credentials" => self.client_credentials(tenant, form, entry),
             "refresh_token" => self.refresh(tenant, form, entry),
             "authorization_code" => self.redeem_code(tenant, form, entry),
-            "device_code" | "urn:ietf:params:oauth:grant-type:device_code" => self.redeem_device_code(tenant, form, entry),
+            "device_code" | "urn:ietf:params:oauth:grant-type:device_code" => {
+                self.redeem_device_code(tenant, form, entry)
+            }
             other => Err(Refusal::other(
                 "unsupported_grant_type",
                 70_003,
@@ -93,9 +104,15 @@ impl Desk<'_> {
         let principal = self.authenticate(tenant, form, entry)?;
         let scopes = form.words("scope");
         let [scope] = scopes.as_slice() else {
-            return Err(if scopes.is_empty() { Refusal::missing("scope") } else { invalid_client_scope(&scopes.join(" ")) });
+            return Err(if scopes.is_empty() {
+                Refusal::missing("scope")
+            } else {
+                invalid_client_scope(&scopes.join(" "))
+            });
         };
-        let resource = scope.strip_suffix("/.default").ok_or_else(|| invalid_client_scope(scope))?;
+        let resource = scope
+            .strip_suffix("/.default")
+            .ok_or_else(|| invalid_client_scope(scope))?;
         self.known(resource, tenant)?;
         let issued = tokens::mint_access(self.world, self.call, self.cloud, &principal, resource);
         entry.issued = Some(issued.facts);
@@ -150,8 +167,14 @@ impl Desk<'_> {
 /// Whether a cloud's Entra issues tokens for this resource.
 pub(crate) fn is_known(resource: &str, cloud: &str, settings: &Settings) -> bool {
     let bare = resource.trim_end_matches('/');
-    let registries = settings.registries.iter().filter(|registry| registry.cloud() == cloud);
-    let audiences = settings.audiences.iter().chain(registries.flat_map(|registry| &registry.audiences));
+    let registries = settings
+        .registries
+        .iter()
+        .filter(|registry| registry.cloud() == cloud);
+    let audiences = settings
+        .audiences
+        .iter()
+        .chain(registries.flat_map(|registry| &registry.audiences));
     bare == ACR_AUDIENCE
         || audiences.into_iter().any(|known| known == bare)
         || tokens::is_arm(bare)
@@ -177,7 +200,11 @@ fn is_guid(name: &str) -> bool {
 fn headers(reply: Reply) -> Reply {
     let reply = with(reply, "cache-control", "no-store, no-cache");
     let reply = with(reply, "pragma", "no-cache");
-    let reply = with(reply, "strict-transport-security", "max-age=31536000; includeSubDomains");
+    let reply = with(
+        reply,
+        "strict-transport-security",
+        "max-age=31536000; includeSubDomains",
+    );
     let reply = with(reply, "x-content-type-options", "nosniff");
     let reply = with(reply, "x-ms-request-id", &random::guid());
     with(reply, "x-ms-ests-server", "2.1.22222.3 - SIM ProdSlices")
@@ -200,8 +227,20 @@ mod tests {
     #[test]
     fn a_registrys_own_address_is_no_resource() {
         let settings = Settings::default();
-        assert!(is_known("https://containerregistry.azure.net", "AzureCloud", &settings));
-        assert!(is_known("https://management.core.windows.net/", "AzureCloud", &settings));
-        assert!(!is_known("https://contoso.azurecr.io", "AzureCloud", &settings));
+        assert!(is_known(
+            "https://containerregistry.azure.net",
+            "AzureCloud",
+            &settings
+        ));
+        assert!(is_known(
+            "https://management.core.windows.net/",
+            "AzureCloud",
+            &settings
+        ));
+        assert!(!is_known(
+            "https://contoso.azurecr.io",
+            "AzureCloud",
+            &settings
+        ));
     }
 }

@@ -9,7 +9,12 @@ const BUTTONS: &str = "<button id=\"approve\" name=\"answer\" value=\"approve\">
 
 /// Asks somebody who is about to sign in; the form goes back to the address it came from.
 pub(super) fn sign_in() -> Reply {
-    page(200, &format!("<h1>Pick an account</h1><form method=\"post\"><p>alice@contoso.example</p>{BUTTONS}</form>"))
+    page(
+        200,
+        &format!(
+            "<h1>Pick an account</h1><form method=\"post\"><p>alice@contoso.example</p>{BUTTONS}</form>"
+        ),
+    )
 }
 
 impl Desk<'_> {
@@ -17,10 +22,17 @@ impl Desk<'_> {
     pub(super) fn device_login(&self) -> Reply {
         let Some(form) = self.call.form() else {
             let input = "<input id=\"code\" name=\"code\" autocomplete=\"off\">";
-            return page(200, &format!("<h1>Enter code</h1><form method=\"post\">{input} {BUTTONS}</form>"));
+            return page(
+                200,
+                &format!("<h1>Enter code</h1><form method=\"post\">{input} {BUTTONS}</form>"),
+            );
         };
         let approves = form.get("answer") == Some("approve");
-        if !self.world.sessions.answer_device(form.get("code").unwrap_or_default(), approves) {
+        if !self
+            .world
+            .sessions
+            .answer_device(form.get("code").unwrap_or_default(), approves)
+        {
             return page(400, "<h1>That code did not work</h1>");
         }
         page(200, "<h1 id=\"done\">You can close this window</h1>")
@@ -28,9 +40,15 @@ impl Desk<'_> {
 }
 
 pub(super) fn page(status: u16, body: &str) -> Reply {
-    wire::reply(status, "text/html; charset=utf-8", format!("<!DOCTYPE html><title>Sign in</title>{body}\n"))
+    wire::reply(
+        status,
+        "text/html; charset=utf-8",
+        format!("<!DOCTYPE html><title>Sign in</title>{body}\n"),
+    )
 }
 
 pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('"', "&quot;")
 }

@@ -75,7 +75,9 @@ impl Sessions {
 
     /// What a device code was asked for.
     pub(super) fn scope_of_device(&self, code: &str) -> Option<String> {
-        lock(&self.devices).get(code).map(|device| device.scope.clone())
+        lock(&self.devices)
+            .get(code)
+            .map(|device| device.scope.clone())
     }
 
     /// Asks for a device code once; what is approved can be redeemed once.
@@ -97,13 +99,18 @@ impl Sessions {
             device.pending -= 1;
             return Standing::Pending;
         }
-        devices.remove(code).map_or(Standing::Unknown, Standing::Approved)
+        devices
+            .remove(code)
+            .map_or(Standing::Unknown, Standing::Approved)
     }
 
     /// What somebody says who has typed a code; false for a code that is not known.
     pub(super) fn answer_device(&self, user_code: &str, approves: bool) -> bool {
         let mut devices = lock(&self.devices);
-        let Some(device) = devices.values_mut().find(|device| device.waits && device.user_code == user_code) else {
+        let Some(device) = devices
+            .values_mut()
+            .find(|device| device.waits && device.user_code == user_code)
+        else {
             return false;
         };
         device.waits = false;
@@ -122,9 +129,19 @@ impl Sessions {
     }
 
     /// A refresh token of somebody who signed in.
-    pub(crate) fn add_refresh_token(&self, cloud: &str, principal: Principal, claims: Option<String>) -> String {
+    pub(crate) fn add_refresh_token(
+        &self,
+        cloud: &str,
+        principal: Principal,
+        claims: Option<String>,
+    ) -> String {
         let token = format!("1.{}", random::text(600));
-        let sign_in = SignIn { cloud: cloud.to_owned(), principal, claims, ..SignIn::default() };
+        let sign_in = SignIn {
+            cloud: cloud.to_owned(),
+            principal,
+            claims,
+            ..SignIn::default()
+        };
         lock(&self.refresh_tokens).insert(token.clone(), sign_in);
         token
     }
@@ -139,7 +156,9 @@ impl Sessions {
     /// Who got this Entra refresh token in this cloud, and in which tenant; it is good in every tenant of that user. This is one use.
     pub(crate) fn use_refresh_token(&self, cloud: &str, refresh_token: &str) -> Option<SignIn> {
         let mut tokens = lock(&self.refresh_tokens);
-        let sign_in = tokens.get_mut(refresh_token).filter(|sign_in| sign_in.cloud == cloud)?;
+        let sign_in = tokens
+            .get_mut(refresh_token)
+            .filter(|sign_in| sign_in.cloud == cloud)?;
         sign_in.uses += 1;
         Some(sign_in.clone())
     }

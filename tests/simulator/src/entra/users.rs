@@ -20,7 +20,10 @@ const ANY_TENANT: [&str; 2] = ["organizations", "common"];
 
 impl Desk<'_> {
     pub(super) fn device_code(&self, tenant: &str, entry: &mut Entry) -> Outcome {
-        let form = self.call.form().ok_or_else(|| Refusal::missing("client_id"))?;
+        let form = self
+            .call
+            .form()
+            .ok_or_else(|| Refusal::missing("client_id"))?;
         entry.tenant = Some(tenant.to_owned());
         entry.audience_requested = form.get("scope").map(str::to_owned);
         let client_id = self.public_client(tenant, &form, entry)?;
@@ -30,7 +33,11 @@ impl Desk<'_> {
         let device = Device {
             client_id,
             scope: scope.to_owned(),
-            pending: if self.call.settings.has_pages() { 0 } else { self.call.settings.device_code_polls },
+            pending: if self.call.settings.has_pages() {
+                0
+            } else {
+                self.call.settings.device_code_polls
+            },
             expires: self.call.now + self.call.settings.device_code_life,
             user_code: user_code.clone(),
             waits: self.call.settings.has_pages(),
@@ -48,7 +55,12 @@ impl Desk<'_> {
         }))
     }
 
-    pub(super) fn redeem_device_code(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Outcome {
+    pub(super) fn redeem_device_code(
+        &self,
+        tenant: &str,
+        form: &Fields,
+        entry: &mut Entry,
+    ) -> Outcome {
         let client_id = self.public_client(tenant, form, entry)?;
         let code = form.get("device_code").or_else(|| form.get("code"));
         let code = code.ok_or_else(|| Refusal::missing("device_code"))?;
@@ -60,35 +72,62 @@ impl Desk<'_> {
                 70_016,
                 "OAuth 2.0 device flow error. Authorization is pending. Continue polling.",
             )),
-            Standing::Declined => {
-                Err(refusal("authorization_declined", 70_000, "OAuth 2.0 device flow error. The user declined the request."))
-            }
-            Standing::Expired => {
-                Err(refusal("expired_token", 70_019, "Verification code expired. Have the user retry the sign-in."))
-            }
+            Standing::Declined => Err(refusal(
+                "authorization_declined",
+                70_000,
+                "OAuth 2.0 device flow error. The user declined the request.",
+            )),
+            Standing::Expired => Err(refusal(
+                "expired_token",
+                70_019,
+                "Verification code expired. Have the user retry the sign-in.",
+            )),
             Standing::Approved(device) if device.client_id == client_id => {
                 let principal = self.user(tenant, &client_id)?;
-                self.user_tokens(&principal, &device.scope, form, (None, device.claims), entry)
+                self.user_tokens(
+                    &principal,
+                    &device.scope,
+                    form,
+                    (None, device.claims),
+                    entry,
+                )
             }
-            Standing::Unknown | Standing::Approved(_) => {
-                Err(refusal("bad_verification_code", 70_018, "Bad verification code. Unexpected device code."))
-            }
+            Standing::Unknown | Standing::Approved(_) => Err(refusal(
+                "bad_verification_code",
+                70_018,
+                "Bad verification code. Unexpected device code.",
+            )),
         }
     }
 
     pub(super) fn refresh(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Outcome {
         let client_id = self.public_client(tenant, form, entry)?;
-        let token = form.get("refresh_token").ok_or_else(|| Refusal::missing("refresh_token"))?;
+        let token = form
+            .get("refresh_token")
+            .ok_or_else(|| Refusal::missing("refresh_token"))?;
         let expired = || {
             let text = "The refresh token has expired due to inactivity, or was never issued here.";
             Refusal::other("invalid_grant", 700_082, text.to_owned())
         };
         let sign_in = self.world.sessions.use_refresh_token(self.cloud, token);
-        let sign_in = sign_in.filter(|sign_in| sign_in.principal.app_id == client_id).ok_or_else(expired)?;
-        let user = self.call.settings.user(&sign_in.principal.object_id).ok_or_else(expired)?;
+        let sign_in = sign_in
+            .filter(|sign_in| sign_in.principal.app_id == client_id)
+            .ok_or_else(expired)?;
+        let user = self
+            .call
+            .settings
+            .user(&sign_in.principal.object_id)
+            .ok_or_else(expired)?;
         self.judge(&sign_in)?;
-        let scope = form.get("scope").ok_or_else(|| Refusal::missing("scope"))?.to_owned();
-        let tenant = self.tenant(if ANY_TENANT.contains(&tenant) { &user.tenant } else { tenant })?;
+        let scope = form
+            .get("scope")
+            .ok_or_else(|| Refusal::missing("scope"))?
+            .to_owned();
+        let tenant = self.tenant(if ANY_TENANT.contains(&tenant) {
+            &user.tenant
+        } else {
+            tenant
+        })?;
         let principal = member(user, tenant, &client_id)?;
         self.user_tokens(&principal, &scope, form, (None, sign_in.claims), entry)
     }
@@ -100,26 +139,45 @@ impl Desk<'_> {
             let text = "The provided grant has expired due to it being revoked, a fresh auth token is needed.";
             return Err(Refusal::other("invalid_grant", 50_173, text.to_owned()));
         }
-        if settings.refresh_token_uses.is_some_and(|uses| sign_in.uses > uses) {
+        if settings
+            .refresh_token_uses
+            .is_some_and(|uses| sign_in.uses > uses)
+        {
             let text = "The refresh token has already been used.";
             return Err(Refusal::other("invalid_grant", 700_082, text.to_owned()));
         }
         if settings.required_claims.is_some() && settings.required_claims != sign_in.claims {
             let text = "Due to a configuration change made by your administrator, you must use multi-factor authentication.";
             let refusal = Refusal::other("interaction_required", 50_076, text.to_owned());
-            return Err(Refusal { claims: settings.required_claims.clone(), ..refusal });
+            return Err(Refusal {
+                claims: settings.required_claims.clone(),
+                ..refusal
+            });
         }
         Ok(())
     }
 
     /// A client that users may sign in with.
-    pub(super) fn public_client(&self, tenant: &str, form: &Fields, entry: &mut Entry) -> Result<String, Refusal> {
+    pub(super) fn public_client(
+        &self,
+        tenant: &str,
+        form: &Fields,
+        entry: &mut Entry,
+    ) -> Result<String, Refusal> {
         Self::note_client(form, entry);
         let tenant = self.user_tenant(tenant)?;
-        let client_id = form.get("client_id").ok_or_else(|| Refusal::missing("client_id"))?;
-        let is_public = self.call.settings.public_clients.iter().any(|known| known == client_id);
+        let client_id = form
+            .get("client_id")
+            .ok_or_else(|| Refusal::missing("client_id"))?;
+        let is_public = self
+            .call
+            .settings
+            .public_clients
+            .iter()
+            .any(|known| known == client_id);
         if !is_public {
-            self.app(client_id, tenant).map_err(|_| clients::not_found(client_id, tenant))?;
+            self.app(client_id, tenant)
+                .map_err(|_| clients::not_found(client_id, tenant))?;
         }
         Ok(client_id.to_owned())
     }
@@ -129,7 +187,12 @@ impl Desk<'_> {
         if !ANY_TENANT.contains(&name) {
             return self.tenant(name);
         }
-        let mut homes = self.call.settings.users.iter().map(|user| user.tenant.as_str());
+        let mut homes = self
+            .call
+            .settings
+            .users
+            .iter()
+            .map(|user| user.tenant.as_str());
         let first = homes.clone().next().unwrap_or_default();
         let here = homes.find(|home| self.tenant(home).is_ok());
         self.tenant(here.unwrap_or(first))
@@ -146,7 +209,9 @@ impl Desk<'_> {
             users.iter().find(|user| user.is_member_of(&tenant.id))
         };
         // Nobody but a stranger is left to try.
-        let user = approver.or(users.first()).ok_or_else(|| stranger("", tenant, client_id))?;
+        let user = approver
+            .or(users.first())
+            .ok_or_else(|| stranger("", tenant, client_id))?;
         member(user, tenant, client_id)
     }
 
@@ -189,7 +254,10 @@ impl Desk<'_> {
         });
         let asked = |wanted: &str| scope.split(' ').any(|word| word == wanted);
         if asked("offline_access") {
-            let token = self.world.sessions.add_refresh_token(self.cloud, principal.clone(), claims);
+            let token =
+                self.world
+                    .sessions
+                    .add_refresh_token(self.cloud, principal.clone(), claims);
             answer["refresh_token"] = token.into();
             answer["foci"] = "1".into();
         }
@@ -206,7 +274,13 @@ impl Desk<'_> {
     }
 
     fn id_token(&self, principal: &Principal, nonce: Option<&str>) -> String {
-        let Principal { tenant, object_id, app_id, upn, name } = principal;
+        let Principal {
+            tenant,
+            object_id,
+            app_id,
+            upn,
+            name,
+        } = principal;
         let now = self.call.now;
         let mut claims = json!({
             "aud": app_id,

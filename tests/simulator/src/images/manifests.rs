@@ -15,7 +15,11 @@ impl Store {
             Method::GET | Method::HEAD => self.find_manifest(name, reference),
             Method::PUT => self.put_manifest(call, name, reference),
             Method::DELETE => self.delete_manifest(name, reference),
-            _ => Err(Wrong(405, "UNSUPPORTED", "the operation is unsupported".to_owned())),
+            _ => Err(Wrong(
+                405,
+                "UNSUPPORTED",
+                "the operation is unsupported".to_owned(),
+            )),
         }
     }
 
@@ -32,25 +36,36 @@ impl Store {
             Wrong(404, "MANIFEST_UNKNOWN", text)
         };
         let repository = self.repositories.get(name).ok_or_else(unknown)?;
-        let digest = repository.tags.get(reference).map_or(reference, String::as_str);
-        let found = repository.manifests.get_key_value(digest).ok_or_else(unknown)?;
+        let digest = repository
+            .tags
+            .get(reference)
+            .map_or(reference, String::as_str);
+        let found = repository
+            .manifests
+            .get_key_value(digest)
+            .ok_or_else(unknown)?;
         Ok((found.0.as_str(), found.1))
     }
 
     fn put_manifest(&mut self, call: &Call, name: &str, reference: &str) -> Answer {
         let invalid = |text: String| Wrong(400, "MANIFEST_INVALID", text);
-        let parsed: Value = serde_json::from_slice(&call.body).map_err(|error| invalid(error.to_string()))?;
+        let parsed: Value =
+            serde_json::from_slice(&call.body).map_err(|error| invalid(error.to_string()))?;
         let is_digest = reference.contains(':');
         if is_digest {
             check_digest(reference, &call.body)?;
         }
         let like = if is_digest { reference } else { "sha256:" };
-        let digest = digest_like(like, &call.body).ok_or_else(|| invalid("the digest's algorithm is unknown".to_owned()))?;
+        let digest = digest_like(like, &call.body)
+            .ok_or_else(|| invalid("the digest's algorithm is unknown".to_owned()))?;
         let repository = self.repositories.entry(name.to_owned()).or_default();
         check_references(repository, &parsed)?;
         let declared = parsed["mediaType"].as_str().unwrap_or(INDEX);
         let media_type = call.header("content-type").unwrap_or(declared).to_owned();
-        let manifest = Manifest { media_type, bytes: call.body.clone() };
+        let manifest = Manifest {
+            media_type,
+            bytes: call.body.clone(),
+        };
         repository.manifests.insert(digest.clone(), manifest);
         if !is_digest {
             repository.tags.insert(reference.to_owned(), digest.clone());
@@ -59,7 +74,11 @@ impl Store {
         if let Some(subject) = parsed["subject"]["digest"].as_str() {
             reply = with(reply, "oci-subject", subject);
         }
-        Ok(with(reply, "location", &format!("/v2/{name}/manifests/{digest}")))
+        Ok(with(
+            reply,
+            "location",
+            &format!("/v2/{name}/manifests/{digest}"),
+        ))
     }
 
     fn delete_manifest(&mut self, name: &str, reference: &str) -> Answer {
@@ -87,7 +106,11 @@ impl Store {
             .collect();
         let body = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": found});
         let reply = wire::reply(200, INDEX, body.to_string());
-        if wanted.is_some() { with(reply, "oci-filters-applied", "artifactType") } else { reply }
+        if wanted.is_some() {
+            with(reply, "oci-filters-applied", "artifactType")
+        } else {
+            reply
+        }
     }
 }
 
@@ -96,7 +119,9 @@ fn referrer(digest: &str, manifest: &Manifest, subject: &str) -> Option<Value> {
     if parsed["subject"]["digest"] != subject {
         return None;
     }
-    let kind = parsed["artifactType"].as_str().or_else(|| parsed["config"]["mediaType"].as_str());
+    let kind = parsed["artifactType"]
+        .as_str()
+        .or_else(|| parsed["config"]["mediaType"].as_str());
     Some(json!({
         "mediaType": manifest.media_type, "digest": digest, "size": manifest.bytes.len(),
         "artifactType": kind, "annotations": parsed["annotations"],
@@ -105,7 +130,11 @@ fn referrer(digest: &str, manifest: &Manifest, subject: &str) -> Option<Value> {
 
 fn check_references(repository: &Repository, manifest: &Value) -> Result<(), Wrong> {
     for (digest, is_manifest) in references(manifest) {
-        let known = if is_manifest { repository.manifests.contains_key(&digest) } else { repository.blobs.contains_key(&digest) };
+        let known = if is_manifest {
+            repository.manifests.contains_key(&digest)
+        } else {
+            repository.blobs.contains_key(&digest)
+        };
         if !known {
             let text = format!("{digest} is unknown to the registry");
             return Err(Wrong(404, "MANIFEST_BLOB_UNKNOWN", text));

@@ -61,7 +61,11 @@ impl Images {
             let error = json!({"code": code, "message": message, "detail": null});
             wire::json(status, &json!({"errors": [error]}))
         });
-        if call.method == Method::HEAD { without_body(reply) } else { reply }
+        if call.method == Method::HEAD {
+            without_body(reply)
+        } else {
+            reply
+        }
     }
 }
 
@@ -76,16 +80,28 @@ impl Store {
             }
             (&Method::GET, Route::Tags { name }) => self.tags(call, name),
             (_, Route::Manifest { name, reference }) => self.manifest(call, name, reference),
-            (&Method::GET, Route::Referrers { name, digest }) => Ok(self.referrers(call, name, digest)),
+            (&Method::GET, Route::Referrers { name, digest }) => {
+                Ok(self.referrers(call, name, digest))
+            }
             (_, Route::Blob { name, digest }) => self.blob(call, name, digest),
             (&Method::POST, Route::Uploads { name }) => self.start_upload(call, name),
             (_, Route::Upload { name, id }) => self.upload(call, name, id),
-            _ => Err(Wrong(404, "UNSUPPORTED", "the operation is unsupported".to_owned())),
+            _ => Err(Wrong(
+                404,
+                "UNSUPPORTED",
+                "the operation is unsupported".to_owned(),
+            )),
         }
     }
 
     fn repository(&self, name: &str) -> Result<&Repository, Wrong> {
-        self.repositories.get(name).ok_or_else(|| Wrong(404, "NAME_UNKNOWN", format!("repository {name} is not found")))
+        self.repositories.get(name).ok_or_else(|| {
+            Wrong(
+                404,
+                "NAME_UNKNOWN",
+                format!("repository {name} is not found"),
+            )
+        })
     }
 
     fn tags(&self, call: &Call, name: &str) -> Answer {
@@ -107,7 +123,11 @@ impl Store {
                 repository.blobs.remove(digest);
                 Ok(wire::empty(202))
             }
-            _ => Err(Wrong(405, "UNSUPPORTED", "the operation is unsupported".to_owned())),
+            _ => Err(Wrong(
+                405,
+                "UNSUPPORTED",
+                "the operation is unsupported".to_owned(),
+            )),
         }
     }
 }
@@ -115,18 +135,26 @@ impl Store {
 /// The part of a blob that a `Range: bytes=a-b` asks for.
 fn ranged(call: &Call, blob: &Bytes) -> Answer {
     const OCTETS: &str = "application/octet-stream";
-    let range = call.header("range").and_then(|range| range.strip_prefix("bytes="));
+    let range = call
+        .header("range")
+        .and_then(|range| range.strip_prefix("bytes="));
     let Some((from, to)) = range.and_then(|range| range.split_once('-')) else {
         return Ok(wire::reply(200, OCTETS, blob.clone()));
     };
-    let end = to.parse().map_or(blob.len(), |last: usize| (last + 1).min(blob.len()));
+    let end = to
+        .parse()
+        .map_or(blob.len(), |last: usize| (last + 1).min(blob.len()));
     match from.parse() {
         Ok(start) if start < end => {
             let reply = wire::reply(206, OCTETS, blob.slice(start..end));
             let range = format!("bytes {start}-{}/{}", end - 1, blob.len());
             Ok(with(reply, "content-range", &range))
         }
-        _ => Err(Wrong(416, "RANGE_INVALID", "the range is not satisfiable".to_owned())),
+        _ => Err(Wrong(
+            416,
+            "RANGE_INVALID",
+            "the range is not satisfiable".to_owned(),
+        )),
     }
 }
 
@@ -135,10 +163,19 @@ fn page(call: &Call, what: &str, mut all: Vec<String>, name: Option<&str>) -> Re
     if let Some(last) = call.query.get("last") {
         all.retain(|item| item.as_str() > last);
     }
-    let size = call.query.get("n").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
+    let size = call
+        .query
+        .get("n")
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(usize::MAX);
     let more = all.len() > size;
     all.truncate(size);
-    let link = all.last().map(|last| format!("<{}?last={last}&n={size}&orderby=>; rel=\"next\"", call.path));
+    let link = all.last().map(|last| {
+        format!(
+            "<{}?last={last}&n={size}&orderby=>; rel=\"next\"",
+            call.path
+        )
+    });
     let mut body = json!({ what: all });
     if let Some(name) = name {
         body["name"] = name.into();
@@ -157,7 +194,10 @@ fn digest_like(wanted: &str, bytes: &[u8]) -> Option<String> {
         "sha512" => &SHA512,
         _ => return None,
     };
-    Some(format!("{name}:{}", HEXLOWER.encode(ring::digest::digest(algorithm, bytes).as_ref())))
+    Some(format!(
+        "{name}:{}",
+        HEXLOWER.encode(ring::digest::digest(algorithm, bytes).as_ref())
+    ))
 }
 
 fn check_digest(wanted: &str, bytes: &[u8]) -> Result<(), Wrong> {
@@ -175,16 +215,28 @@ fn without_body(reply: Reply) -> Reply {
     let (head, _) = reply.into_parts();
     let mut bare = wire::empty(head.status.as_u16());
     *bare.headers_mut() = head.headers;
-    bare.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    bare.headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from(length));
     bare
 }
 
 /// The digests that a manifest refers to, each with whether it is another manifest.
 fn references(manifest: &serde_json::Value) -> HashSet<(String, bool)> {
     let list = |name: &str| manifest[name].as_array().cloned().unwrap_or_default();
-    let blobs = list("layers").into_iter().chain([manifest["config"].clone()]);
+    let blobs = list("layers")
+        .into_iter()
+        .chain([manifest["config"].clone()]);
     // A layer with addresses of its own lies elsewhere.
-    let blobs = blobs.filter(|blob| blob["urls"].is_null()).map(|blob| (blob, false));
-    let manifests = list("manifests").into_iter().map(|manifest| (manifest, true));
-    blobs.chain(manifests).filter_map(|(found, is_manifest)| Some((found["digest"].as_str()?.to_owned(), is_manifest))).collect()
+    let blobs = blobs
+        .filter(|blob| blob["urls"].is_null())
+        .map(|blob| (blob, false));
+    let manifests = list("manifests")
+        .into_iter()
+        .map(|manifest| (manifest, true));
+    blobs
+        .chain(manifests)
+        .filter_map(|(found, is_manifest)| {
+            Some((found["digest"].as_str()?.to_owned(), is_manifest))
+        })
+        .collect()
 }

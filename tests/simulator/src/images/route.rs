@@ -51,15 +51,27 @@ impl Route {
             return Some(Self::Uploads { name: name(2)? });
         }
         if parent.ends_with("/blobs/uploads") {
-            return Some(Self::Upload { name: name(3)?, id: last });
+            return Some(Self::Upload {
+                name: name(3)?,
+                id: last,
+            });
         }
         if rest.ends_with("/tags/list") {
             return Some(Self::Tags { name: name(2)? });
         }
         match *words.get(words.len().checked_sub(2)?)? {
-            "manifests" => Some(Self::Manifest { name: name(2)?, reference: last }),
-            "blobs" => Some(Self::Blob { name: name(2)?, digest: last }),
-            "referrers" => Some(Self::Referrers { name: name(2)?, digest: last }),
+            "manifests" => Some(Self::Manifest {
+                name: name(2)?,
+                reference: last,
+            }),
+            "blobs" => Some(Self::Blob {
+                name: name(2)?,
+                digest: last,
+            }),
+            "referrers" => Some(Self::Referrers {
+                name: name(2)?,
+                digest: last,
+            }),
             _ => None,
         }
     }
@@ -95,11 +107,35 @@ mod tests {
             ("/v2", Route::Ping),
             ("/v2/_catalog", Route::Catalog),
             ("/v2/a/b/tags/list", Route::Tags { name: name.clone() }),
-            ("/v2/a/b/manifests/1", Route::Manifest { name: name.clone(), reference: one.clone() }),
-            ("/v2/a/b/blobs/1", Route::Blob { name: name.clone(), digest: one.clone() }),
-            ("/v2/a/b/blobs/uploads/", Route::Uploads { name: name.clone() }),
-            ("/v2/a/b/blobs/uploads/1", Route::Upload { name: name.clone(), id: one.clone() }),
-            ("/v2/a/b/referrers/1", Route::Referrers { name, digest: one }),
+            (
+                "/v2/a/b/manifests/1",
+                Route::Manifest {
+                    name: name.clone(),
+                    reference: one.clone(),
+                },
+            ),
+            (
+                "/v2/a/b/blobs/1",
+                Route::Blob {
+                    name: name.clone(),
+                    digest: one.clone(),
+                },
+            ),
+            (
+                "/v2/a/b/blobs/uploads/",
+                Route::Uploads { name: name.clone() },
+            ),
+            (
+                "/v2/a/b/blobs/uploads/1",
+                Route::Upload {
+                    name: name.clone(),
+                    id: one.clone(),
+                },
+            ),
+            (
+                "/v2/a/b/referrers/1",
+                Route::Referrers { name, digest: one },
+            ),
             ("/v2/manifests/1", Route::Unknown),
             ("/v2/a", Route::Unknown),
         ];

@@ -21,7 +21,13 @@ impl Store {
     }
 
     pub(super) fn upload(&mut self, call: &Call, name: &str, id: &str) -> Answer {
-        let unknown = || Wrong(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry".to_owned());
+        let unknown = || {
+            Wrong(
+                404,
+                "BLOB_UPLOAD_UNKNOWN",
+                "blob upload unknown to registry".to_owned(),
+            )
+        };
         let upload = self.uploads.get_mut(id).ok_or_else(unknown)?;
         match call.method {
             Method::GET => Ok(progress(204, name, id, upload.len())),
@@ -41,7 +47,11 @@ impl Store {
                 self.uploads.remove(id);
                 Ok(wire::empty(204))
             }
-            _ => Err(Wrong(405, "UNSUPPORTED", "the operation is unsupported".to_owned())),
+            _ => Err(Wrong(
+                405,
+                "UNSUPPORTED",
+                "the operation is unsupported".to_owned(),
+            )),
         }
     }
 
@@ -49,7 +59,11 @@ impl Store {
         check_digest(digest, &blob)?;
         let repository = self.repositories.entry(name.to_owned()).or_default();
         repository.blobs.insert(digest.to_owned(), blob);
-        let reply = with(wire::empty(201), "location", &format!("/v2/{name}/blobs/{digest}"));
+        let reply = with(
+            wire::empty(201),
+            "location",
+            &format!("/v2/{name}/blobs/{digest}"),
+        );
         Ok(with(reply, "docker-content-digest", digest))
     }
 }
@@ -63,7 +77,11 @@ fn check_range(call: &Call, length: usize) -> Result<(), Wrong> {
     if start.is_none_or(|start| start == length) {
         return Ok(());
     }
-    Err(Wrong(416, "RANGE_INVALID", "invalid content range".to_owned()))
+    Err(Wrong(
+        416,
+        "RANGE_INVALID",
+        "invalid content range".to_owned(),
+    ))
 }
 
 fn progress(status: u16, name: &str, id: &str, length: usize) -> Reply {

@@ -21,15 +21,28 @@ pub(crate) fn is_arm(resource: &str) -> bool {
         "management.microsoftazure.de",
         "management.sovcloud-api.fr",
     ];
-    let host = resource.trim_start_matches("https://").trim_end_matches('/');
+    let host = resource
+        .trim_start_matches("https://")
+        .trim_end_matches('/');
     HOSTS.contains(&host)
 }
 
 /// An Entra access token for a resource.
-pub(crate) fn mint_access(world: &World, call: &Call, cloud: &str, principal: &Principal, resource: &str) -> Issued {
+pub(crate) fn mint_access(
+    world: &World,
+    call: &Call,
+    cloud: &str,
+    principal: &Principal,
+    resource: &str,
+) -> Issued {
     let (now, settings) = (call.now, &call.settings);
     let is_registries = resource == ACR_AUDIENCE && settings.audience_as_app_id;
-    let Principal { tenant, object_id, app_id, .. } = principal;
+    let Principal {
+        tenant,
+        object_id,
+        app_id,
+        ..
+    } = principal;
     let mut claims = json!({
         "aud": if is_registries { ACR_APP_ID } else { resource },
         "iss": format!("https://{}/{tenant}/", issuer_host(cloud)),
@@ -64,11 +77,22 @@ fn issuer_host(cloud: &str) -> &'static str {
 }
 
 /// Who an Entra access token is for, if this registry takes it.
-pub(crate) fn verify_access(world: &World, call: &Call, registry: &Registry, token: &str) -> Result<Principal, Refusal> {
+pub(crate) fn verify_access(
+    world: &World,
+    call: &Call,
+    registry: &Registry,
+    token: &str,
+) -> Result<Principal, Refusal> {
     let claims = world.entra_key(registry.cloud()).verify(token)?;
     check_times(&claims, call.now)?;
-    let audience = claims["aud"].as_str().unwrap_or_default().trim_end_matches('/');
-    let is_registries = registry.audiences(&call.settings).iter().any(|known| known == audience);
+    let audience = claims["aud"]
+        .as_str()
+        .unwrap_or_default()
+        .trim_end_matches('/');
+    let is_registries = registry
+        .audiences(&call.settings)
+        .iter()
+        .any(|known| known == audience);
     if is_arm(audience) && !registry.accept_arm_tokens {
         return Err(Refusal::Arm);
     }
@@ -82,7 +106,12 @@ pub(crate) fn verify_access(world: &World, call: &Call, registry: &Registry, tok
 }
 
 /// Who an Entra access token is for, if Azure Resource Manager takes it.
-pub(crate) fn verify_arm_access(world: &World, call: &Call, cloud: &str, token: &str) -> Result<Principal, Refusal> {
+pub(crate) fn verify_arm_access(
+    world: &World,
+    call: &Call,
+    cloud: &str,
+    token: &str,
+) -> Result<Principal, Refusal> {
     let claims = world.entra_key(cloud).verify(token)?;
     check_times(&claims, call.now)?;
     if !is_arm(claims["aud"].as_str().unwrap_or_default()) {

@@ -10,7 +10,8 @@ use crate::jwt::{Invalid, Parts, SigningKey};
 pub(crate) use entra::{is_arm, mint_access, verify_access, verify_arm_access};
 pub(crate) use registry::subject_of;
 pub(crate) use registry::{
-    ISSUER as REGISTRY_ISSUER, mint_refresh, mint_registry_access, verify_refresh, verify_registry_access,
+    ISSUER as REGISTRY_ISSUER, mint_refresh, mint_registry_access, verify_refresh,
+    verify_registry_access,
 };
 
 /// Somebody who has signed in.
@@ -71,10 +72,17 @@ fn facts_of(claims: &Value) -> TokenFacts {
 }
 
 fn issue(key: &SigningKey, claims: &Value) -> Issued {
-    Issued { token: key.sign(claims), facts: facts_of(claims) }
+    Issued {
+        token: key.sign(claims),
+        facts: facts_of(claims),
+    }
 }
 
 fn check_times(claims: &Value, now: i64) -> Result<(), Refusal> {
     let at = |name: &str| claims[name].as_i64().ok_or(Refusal::Time);
-    if at("nbf")? <= now && now < at("exp")? { Ok(()) } else { Err(Refusal::Time) }
+    if at("nbf")? <= now && now < at("exp")? {
+        Ok(())
+    } else {
+        Err(Refusal::Time)
+    }
 }

@@ -17,11 +17,24 @@ pub(crate) const ISSUER: &str = "Azure Container Registry";
 const BACK_DATED: i64 = 900;
 
 /// A registry's refresh token.
-pub(crate) fn mint_refresh(world: &World, call: &Call, registry: &Registry, principal: &Principal, service: &str) -> Issued {
+pub(crate) fn mint_refresh(
+    world: &World,
+    call: &Call,
+    registry: &Registry,
+    principal: &Principal,
+    service: &str,
+) -> Issued {
     let id = random::guid();
-    let stamp = Stamp { abac: registry.abac, generation: registry.generation };
+    let stamp = Stamp {
+        abac: registry.abac,
+        generation: registry.generation,
+    };
     world.stamp(&id, stamp);
-    let permissions = if registry.abac { Vec::new() } else { registry.all_actions(principal) };
+    let permissions = if registry.abac {
+        Vec::new()
+    } else {
+        registry.all_actions(principal)
+    };
     let mut claims = json!({
         "jti": id,
         "sub": principal.upn.as_ref().unwrap_or(&principal.object_id),
@@ -34,7 +47,10 @@ pub(crate) fn mint_refresh(world: &World, call: &Call, registry: &Registry, prin
         "roles": [],
     });
     let issued = issue(&world.registry_key, &claims);
-    let missing = call.settings.refresh_token_bytes.saturating_sub(issued.token.len());
+    let missing = call
+        .settings
+        .refresh_token_bytes
+        .saturating_sub(issued.token.len());
     if missing == 0 {
         return issued;
     }
@@ -60,13 +76,21 @@ fn control_plane_actions(actions: &[String]) -> Vec<&'static str> {
 }
 
 /// Who a registry's refresh token is for, if it is good at this registry.
-pub(crate) fn verify_refresh(world: &World, call: &Call, registry: &Registry, token: &str) -> Result<Principal, Refusal> {
+pub(crate) fn verify_refresh(
+    world: &World,
+    call: &Call,
+    registry: &Registry,
+    token: &str,
+) -> Result<Principal, Refusal> {
     let claims = world.registry_key.verify(token)?;
     check_times(&claims, call.now)?;
     if !registry.is_called(claims["aud"].as_str().unwrap_or_default(), &call.settings) {
         return Err(Refusal::Audience);
     }
-    let stamp = Stamp { abac: registry.abac, generation: registry.generation };
+    let stamp = Stamp {
+        abac: registry.abac,
+        generation: registry.generation,
+    };
     let is_current = world.stamp_of(claims["jti"].as_str().unwrap_or_default()) == Some(stamp);
     if claims["grant_type"] != "refresh_token" || !is_current {
         return Err(Refusal::Kind);
@@ -101,7 +125,9 @@ pub(crate) fn mint_registry_access(
         Some(_) => settings.registry_access_token_life,
         None => settings.anonymous_token_life,
     };
-    let subject = principal.map_or(ANONYMOUS, |principal| principal.upn.as_ref().unwrap_or(&principal.object_id));
+    let subject = principal.map_or(ANONYMOUS, |principal| {
+        principal.upn.as_ref().unwrap_or(&principal.object_id)
+    });
     let mut claims = json!({
         "jti": random::guid(),
         "sub": subject,
@@ -117,7 +143,12 @@ pub(crate) fn mint_registry_access(
 }
 
 /// The claims of a registry access token, if it is good at this registry.
-pub(crate) fn verify_registry_access(world: &World, call: &Call, registry: &Registry, token: &str) -> Result<Value, Refusal> {
+pub(crate) fn verify_registry_access(
+    world: &World,
+    call: &Call,
+    registry: &Registry,
+    token: &str,
+) -> Result<Value, Refusal> {
     let claims = world.registry_key.verify(token)?;
     check_times(&claims, call.now)?;
     if !registry.is_called(claims["aud"].as_str().unwrap_or_default(), &call.settings) {

@@ -38,11 +38,16 @@ impl Answer {
     /// A text in the JSON body.
     #[track_caller]
     pub(crate) fn text(&self, name: &str) -> String {
-        self.json()[name].as_str().unwrap_or_else(|| panic!("no {name}: {self:?}")).to_owned()
+        self.json()[name]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {name}: {self:?}"))
+            .to_owned()
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -57,7 +62,10 @@ impl World {
         let mut settings = Settings::default();
         change(&mut settings);
         let simulator = Simulator::start(settings).unwrap();
-        let http = client(&simulator).proxy(Proxy::https(simulator.origin()).unwrap()).build().unwrap();
+        let http = client(&simulator)
+            .proxy(Proxy::https(simulator.origin()).unwrap())
+            .build()
+            .unwrap();
         Self { simulator, http }
     }
 
@@ -94,20 +102,29 @@ impl World {
     }
 
     pub(crate) async fn exchange(&self, host: &str, access_token: &str) -> Answer {
-        let form = [("grant_type", "access_token"), ("service", host), ("access_token", access_token)];
-        self.post(&format!("https://{host}/oauth2/exchange"), &form).await
+        let form = [
+            ("grant_type", "access_token"),
+            ("service", host),
+            ("access_token", access_token),
+        ];
+        self.post(&format!("https://{host}/oauth2/exchange"), &form)
+            .await
     }
 
     /// A refresh token of the first app.
     pub(crate) async fn refresh_token(&self) -> String {
-        self.exchange(HOST, &self.access_token().await).await.text("refresh_token")
+        self.exchange(HOST, &self.access_token().await)
+            .await
+            .text("refresh_token")
     }
 
     /// A registry access token of the first app.
     pub(crate) async fn registry_access_token(&self, scope: &str) -> String {
         let refresh_token = self.refresh_token().await;
         let url = format!("https://{HOST}/oauth2/token?service={HOST}&scope={scope}");
-        let request = self.request(Method::GET, &url).basic_auth(ZERO_GUID, Some(refresh_token));
+        let request = self
+            .request(Method::GET, &url)
+            .basic_auth(ZERO_GUID, Some(refresh_token));
         send(request).await.text("access_token")
     }
 }
@@ -132,7 +149,11 @@ pub(crate) async fn send(request: RequestBuilder) -> Answer {
 pub(crate) async fn try_to_send(request: RequestBuilder) -> reqwest::Result<Answer> {
     let response = request.send().await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Ok(Answer { status, headers, body: response.text().await? })
+    Ok(Answer {
+        status,
+        headers,
+        body: response.text().await?,
+    })
 }
 
 /// The claims of a token, unverified.
@@ -146,7 +167,12 @@ pub(crate) fn forged(token: &str, name: &str, value: &str) -> String {
     let mut claims = claims(token);
     claims[name] = value.into();
     let parts: Vec<&str> = token.split('.').collect();
-    format!("{}.{}.{}", parts[0], BASE64URL_NOPAD.encode(claims.to_string().as_bytes()), parts[2])
+    format!(
+        "{}.{}.{}",
+        parts[0],
+        BASE64URL_NOPAD.encode(claims.to_string().as_bytes()),
+        parts[2]
+    )
 }
 
 /// Fails unless the status and, where given, a word of the body are as expected.

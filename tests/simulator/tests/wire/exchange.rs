@@ -1,7 +1,10 @@
 //! `/oauth2/exchange`: who gets a refresh token, and the three ways of refusing.
 
 use reqwest::Method;
-use simulator::{ACR_APP_ID, ACR_AUDIENCE, Authority, ErrorShape, Limit, RegionalService, Registry, Role, TENANT, Tenant};
+use simulator::{
+    ACR_APP_ID, ACR_AUDIENCE, Authority, ErrorShape, Limit, RegionalService, Registry, Role,
+    TENANT, Tenant,
+};
 
 use crate::client::{Answer, HOST, TOKEN_PAGE, World, assert_refused, claims, forged, send};
 
@@ -13,15 +16,24 @@ async fn an_access_token_becomes_a_refresh_token() {
     let world = World::new();
     let answer = world.exchange(HOST, &world.access_token().await).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-type"), "application/json; charset=utf-8");
+    assert_eq!(
+        answer.header("content-type"),
+        "application/json; charset=utf-8"
+    );
     assert_eq!(answer.header("x-ms-correlation-request-id").len(), 36);
     assert_eq!(answer.json().as_object().unwrap().len(), 1);
     let token = answer.text("refresh_token");
     assert!((950..=1300).contains(&token.len()), "{} bytes", token.len());
     let claims = claims(&token);
     assert_eq!(claims["aud"], HOST);
-    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 11_700);
-    assert_eq!((&claims["grant_type"], &claims["tenant"]), (&"refresh_token".into(), &TENANT.into()));
+    assert_eq!(
+        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
+        11_700
+    );
+    assert_eq!(
+        (&claims["grant_type"], &claims["tenant"]),
+        (&"refresh_token".into(), &TENANT.into())
+    );
 }
 
 #[tokio::test]
@@ -29,7 +41,11 @@ async fn a_refresh_token_is_as_long_as_asked() {
     for length in [950, 1301, 2561, 4000] {
         let world = World::with(|settings| settings.refresh_token_bytes = length);
         let token = world.refresh_token().await;
-        assert!((length..length + 50).contains(&token.len()), "{length}: {}", token.len());
+        assert!(
+            (length..length + 50).contains(&token.len()),
+            "{length}: {}",
+            token.len()
+        );
     }
 }
 
@@ -58,9 +74,19 @@ async fn a_registry_takes_the_application_id_as_audience() {
 #[tokio::test]
 async fn a_token_of_azure_resource_manager_is_refused_unless_accepted() {
     let world = World::new();
-    let token = world.sign_in(TOKEN_PAGE, &[("scope", ARM_SCOPE)]).await.text("access_token");
-    assert_refused("disabled", &world.exchange(HOST, &token).await, 401, "token validation failed");
-    world.simulator.change(|settings| settings.registry_mut(HOST).accept_arm_tokens = true);
+    let token = world
+        .sign_in(TOKEN_PAGE, &[("scope", ARM_SCOPE)])
+        .await
+        .text("access_token");
+    assert_refused(
+        "disabled",
+        &world.exchange(HOST, &token).await,
+        401,
+        "token validation failed",
+    );
+    world
+        .simulator
+        .change(|settings| settings.registry_mut(HOST).accept_arm_tokens = true);
     assert_eq!(world.exchange(HOST, &token).await.status, 200);
 }
 
@@ -68,8 +94,16 @@ async fn a_token_of_azure_resource_manager_is_refused_unless_accepted() {
 async fn a_token_for_another_service_is_refused_even_where_arms_is_not() {
     let world = World::with(|settings| settings.registry_mut(HOST).accept_arm_tokens = true);
     let scope = "https://graph.microsoft.com/.default";
-    let token = world.sign_in(TOKEN_PAGE, &[("scope", scope)]).await.text("access_token");
-    assert_refused("graph", &world.exchange(HOST, &token).await, 401, "token validation failed");
+    let token = world
+        .sign_in(TOKEN_PAGE, &[("scope", scope)])
+        .await
+        .text("access_token");
+    assert_refused(
+        "graph",
+        &world.exchange(HOST, &token).await,
+        401,
+        "token validation failed",
+    );
 }
 
 #[tokio::test]
@@ -77,7 +111,10 @@ async fn bad_tokens_are_refused() {
     let world = World::new();
     let good = world.access_token().await;
     let refresh_token = world.exchange(HOST, &good).await.text("refresh_token");
-    let of_another_cloud = world.sign_in(&TOKEN_PAGE.replace(".com", ".us"), &[]).await.text("access_token");
+    let of_another_cloud = world
+        .sign_in(&TOKEN_PAGE.replace(".com", ".us"), &[])
+        .await
+        .text("access_token");
     let of_another_simulator = World::new().access_token().await;
     let cases = [
         ("no token", "nonsense".to_owned()),
@@ -87,33 +124,72 @@ async fn bad_tokens_are_refused() {
         ("a refresh token", refresh_token),
     ];
     for (case, token) in cases {
-        assert_refused(case, &world.exchange(HOST, &token).await, 401, "UNAUTHORIZED");
+        assert_refused(
+            case,
+            &world.exchange(HOST, &token).await,
+            401,
+            "UNAUTHORIZED",
+        );
     }
-    world.simulator.change(|settings| settings.clock_skew = 86_400);
-    assert_refused("expired", &world.exchange(HOST, &good).await, 401, "UNAUTHORIZED");
-    world.simulator.change(|settings| settings.clock_skew = -3600);
-    assert_refused("not yet valid", &world.exchange(HOST, &good).await, 401, "UNAUTHORIZED");
+    world
+        .simulator
+        .change(|settings| settings.clock_skew = 86_400);
+    assert_refused(
+        "expired",
+        &world.exchange(HOST, &good).await,
+        401,
+        "UNAUTHORIZED",
+    );
+    world
+        .simulator
+        .change(|settings| settings.clock_skew = -3600);
+    assert_refused(
+        "not yet valid",
+        &world.exchange(HOST, &good).await,
+        401,
+        "UNAUTHORIZED",
+    );
 }
 
 #[tokio::test]
 async fn another_tenants_token_is_refused() {
     let other = "11111111-1111-4111-8111-111111111111";
     let world = World::with(|settings| {
-        settings.tenants.push(Tenant { id: other.to_owned(), domain: "other.example".to_owned(), ..Tenant::default() });
+        settings.tenants.push(Tenant {
+            id: other.to_owned(),
+            domain: "other.example".to_owned(),
+            ..Tenant::default()
+        });
         settings.registry_mut(HOST).tenant = other.to_owned();
     });
-    assert_refused("tenant", &world.exchange(HOST, &world.access_token().await).await, 401, "UNAUTHORIZED");
+    assert_refused(
+        "tenant",
+        &world.exchange(HOST, &world.access_token().await).await,
+        401,
+        "UNAUTHORIZED",
+    );
 }
 
 #[tokio::test]
 async fn the_tenant_field_may_be_left_out_but_must_not_be_wrong() {
     let world = World::new();
     let token = world.access_token().await;
-    for (tenant, status) in [(TENANT, 200), ("contoso.example", 200), ("other.example", 401)] {
-        let form = [("grant_type", "access_token"), ("service", HOST), ("tenant", tenant), ("access_token", &token)];
+    for (tenant, status) in [
+        (TENANT, 200),
+        ("contoso.example", 200),
+        ("other.example", 401),
+    ] {
+        let form = [
+            ("grant_type", "access_token"),
+            ("service", HOST),
+            ("tenant", tenant),
+            ("access_token", &token),
+        ];
         assert_eq!(world.post(EXCHANGE, &form).await.status, status, "{tenant}");
     }
-    world.simulator.change(|settings| settings.tenant_required = true);
+    world
+        .simulator
+        .change(|settings| settings.tenant_required = true);
     assert_eq!(world.exchange(HOST, &token).await.status, 400);
 }
 
@@ -136,9 +212,18 @@ async fn a_refusal_has_the_shape_of_its_year() {
             "",
             "token invalid audience: the received access token has been obtained for wrong audience",
         ),
-        (ErrorShape::Y2026, 401, "CorrelationId: ", "token validation failed", "token validation failed"),
+        (
+            ErrorShape::Y2026,
+            401,
+            "CorrelationId: ",
+            "token validation failed",
+            "token validation failed",
+        ),
     ];
-    let of_arm = world.sign_in(TOKEN_PAGE, &[("scope", ARM_SCOPE)]).await.text("access_token");
+    let of_arm = world
+        .sign_in(TOKEN_PAGE, &[("scope", ARM_SCOPE)])
+        .await
+        .text("access_token");
     for (shape, status, no_role, bad_token, wrong_audience) in cases {
         world.simulator.change(|settings| {
             settings.error_shape = shape;
@@ -160,11 +245,20 @@ async fn a_refusal_has_the_shape_of_its_year() {
 
 #[tokio::test]
 async fn a_role_belongs_to_its_identity() {
-    let world = World::with(|settings| settings.registry_mut(HOST).roles = vec![Role::new("nobody", "*", &["pull"])]);
+    let world = World::with(|settings| {
+        settings.registry_mut(HOST).roles = vec![Role::new("nobody", "*", &["pull"])];
+    });
     let token = world.access_token().await;
-    assert_refused("no role", &world.exchange(HOST, &token).await, 401, "UNAUTHORIZED");
+    assert_refused(
+        "no role",
+        &world.exchange(HOST, &token).await,
+        401,
+        "UNAUTHORIZED",
+    );
     let client = simulator::CLIENT;
-    world.simulator.change(|settings| settings.registry_mut(HOST).roles = vec![Role::new(client, "*", &["pull"])]);
+    world.simulator.change(|settings| {
+        settings.registry_mut(HOST).roles = vec![Role::new(client, "*", &["pull"])];
+    });
     assert_eq!(world.exchange(HOST, &token).await.status, 200);
 }
 
@@ -172,7 +266,11 @@ async fn a_role_belongs_to_its_identity() {
 async fn a_request_that_is_not_as_it_should_be_is_refused() {
     let world = World::new();
     let token = world.access_token().await;
-    let good = [("grant_type", "access_token"), ("service", HOST), ("access_token", token.as_str())];
+    let good = [
+        ("grant_type", "access_token"),
+        ("service", HOST),
+        ("access_token", token.as_str()),
+    ];
     for (name, value) in [
         ("grant_type", ""),
         ("grant_type", "password"),
@@ -181,17 +279,32 @@ async fn a_request_that_is_not_as_it_should_be_is_refused() {
         ("service", "contoso.azurecr.us"),
         ("access_token", ""),
     ] {
-        let form = good.map(|field| if field.0 == name { (name, value) } else { field });
-        assert_refused((name, value), &world.post(EXCHANGE, &form).await, 400, "errors");
+        let form = good.map(|field| {
+            if field.0 == name {
+                (name, value)
+            } else {
+                field
+            }
+        });
+        assert_refused(
+            (name, value),
+            &world.post(EXCHANGE, &form).await,
+            400,
+            "errors",
+        );
     }
-    let json = world.request(Method::POST, EXCHANGE).header("content-type", "application/json");
+    let json = world
+        .request(Method::POST, EXCHANGE)
+        .header("content-type", "application/json");
     assert_refused("JSON", &send(json.body("{}")).await, 400, "errors");
     assert_eq!(world.get(EXCHANGE).await.status, 404);
 }
 
 #[tokio::test]
 async fn a_firewall_shuts_every_page() {
-    let world = World::with(|settings| settings.registry_mut(HOST).firewall = Some("203.0.113.9".to_owned()));
+    let world = World::with(|settings| {
+        settings.registry_mut(HOST).firewall = Some("203.0.113.9".to_owned());
+    });
     let text = "client with IP '203.0.113.9' is not allowed access. Refer https://aka.ms/acr/firewall to grant access.";
     let token = world.access_token().await;
     assert_refused("exchange", &world.exchange(HOST, &token).await, 403, text);
@@ -208,14 +321,32 @@ async fn a_regional_endpoint_answers_to_its_global_name_and_to_its_own_where_swi
     let token = world.access_token().await;
     let regional = "contoso.eastus.geo.azurecr.io";
     let exchange = async |service: &str| {
-        let form = [("grant_type", "access_token"), ("service", service), ("access_token", token.as_str())];
-        world.post(&format!("https://{regional}/oauth2/exchange"), &form).await
+        let form = [
+            ("grant_type", "access_token"),
+            ("service", service),
+            ("access_token", token.as_str()),
+        ];
+        world
+            .post(&format!("https://{regional}/oauth2/exchange"), &form)
+            .await
     };
-    assert_eq!(claims(&exchange(HOST).await.text("refresh_token"))["aud"], HOST);
+    assert_eq!(
+        claims(&exchange(HOST).await.text("refresh_token"))["aud"],
+        HOST
+    );
     assert_refused("own", &exchange(regional).await, 400, "service");
-    world.simulator.change(|settings| settings.regional_service = RegionalService::Either);
-    assert_eq!(claims(&exchange(regional).await.text("refresh_token"))["aud"], regional);
-    let form = [("grant_type", "access_token"), ("service", regional), ("access_token", token.as_str())];
+    world
+        .simulator
+        .change(|settings| settings.regional_service = RegionalService::Either);
+    assert_eq!(
+        claims(&exchange(regional).await.text("refresh_token"))["aud"],
+        regional
+    );
+    let form = [
+        ("grant_type", "access_token"),
+        ("service", regional),
+        ("access_token", token.as_str()),
+    ];
     assert_refused("global", &world.post(EXCHANGE, &form).await, 400, "service");
 }
 
@@ -224,7 +355,10 @@ async fn a_regional_endpoint_names_itself_as_realm_and_its_global_name_as_servic
     let world = World::new();
     let answer = world.get("https://contoso.eastus.geo.azurecr.io/v2/").await;
     let challenge = r#"Bearer realm="https://contoso.eastus.geo.azurecr.io/oauth2/token",service="contoso.azurecr.io""#;
-    assert_eq!((answer.status, answer.header("www-authenticate")), (401, challenge));
+    assert_eq!(
+        (answer.status, answer.header("www-authenticate")),
+        (401, challenge)
+    );
 }
 
 #[tokio::test]
@@ -235,30 +369,69 @@ async fn the_pages_of_tokens_have_fewer_headers_than_those_of_images() {
     let refused = world.exchange(HOST, "nonsense").await;
     let token = world.get(&format!("https://{HOST}/oauth2/token")).await;
     let count = |answer: &Answer, name| answer.headers.get_all(name).iter().count();
-    for (answer, ages, exposed, sniff, counted) in
-        [(&images, 2, 4, 1, 0), (&exchange, 1, 0, 0, 1), (&refused, 1, 0, 0, 1), (&token, 1, 0, 0, 1)]
-    {
-        let counts = ["strict-transport-security", "access-control-expose-headers", "x-content-type-options"];
-        assert_eq!(counts.map(|name| count(answer, name)), [ages, exposed, sniff]);
-        assert_eq!(count(answer, "x-ms-ratelimit-remaining-calls-per-second"), counted);
-        assert_eq!((count(answer, "server"), count(answer, "x-ms-correlation-request-id")), (1, 1));
+    for (answer, ages, exposed, sniff, counted) in [
+        (&images, 2, 4, 1, 0),
+        (&exchange, 1, 0, 0, 1),
+        (&refused, 1, 0, 0, 1),
+        (&token, 1, 0, 0, 1),
+    ] {
+        let counts = [
+            "strict-transport-security",
+            "access-control-expose-headers",
+            "x-content-type-options",
+        ];
+        assert_eq!(
+            counts.map(|name| count(answer, name)),
+            [ages, exposed, sniff]
+        );
+        assert_eq!(
+            count(answer, "x-ms-ratelimit-remaining-calls-per-second"),
+            counted
+        );
+        assert_eq!(
+            (
+                count(answer, "server"),
+                count(answer, "x-ms-correlation-request-id")
+            ),
+            (1, 1)
+        );
     }
-    assert_eq!(exchange.header("x-ms-ratelimit-remaining-calls-per-second"), "166.65");
+    assert_eq!(
+        exchange.header("x-ms-ratelimit-remaining-calls-per-second"),
+        "166.65"
+    );
     // One bucket for both: 10,000 a minute are 166.67 a second.
-    let left = |answer: &Answer| answer.header("x-ms-ratelimit-remaining-calls-per-second").parse::<f64>().unwrap();
+    let left = |answer: &Answer| {
+        answer
+            .header("x-ms-ratelimit-remaining-calls-per-second")
+            .parse::<f64>()
+            .unwrap()
+    };
     assert!(166.0 < left(&token) && left(&token) < 166.667 && left(&exchange) < 166.667);
 }
 
 #[tokio::test]
 async fn a_registry_of_a_custom_cloud_takes_that_clouds_tokens() {
     let world = World::with(|settings| {
-        let authority = simulator::Authority { host: "login.local.example".to_owned(), cloud: "Local".to_owned() };
+        let authority = simulator::Authority {
+            host: "login.local.example".to_owned(),
+            cloud: "Local".to_owned(),
+        };
         settings.authorities.push(authority);
-        let registry = Registry { cloud: "Local".to_owned(), ..Registry::new("contoso.aldo.example") };
+        let registry = Registry {
+            cloud: "Local".to_owned(),
+            ..Registry::new("contoso.aldo.example")
+        };
         settings.registries.push(registry);
     });
-    let token = world.sign_in("https://login.local.example/TENANT/oauth2/v2.0/token", &[]).await.text("access_token");
-    assert_eq!(world.exchange("contoso.aldo.example", &token).await.status, 200);
+    let token = world
+        .sign_in("https://login.local.example/TENANT/oauth2/v2.0/token", &[])
+        .await
+        .text("access_token");
+    assert_eq!(
+        world.exchange("contoso.aldo.example", &token).await.status,
+        200
+    );
     assert_eq!(world.exchange(HOST, &token).await.status, 401);
 }
 
@@ -266,37 +439,106 @@ async fn a_registry_of_a_custom_cloud_takes_that_clouds_tokens() {
 async fn a_registry_of_a_private_cloud_takes_its_own_authority_and_audience_only() {
     const PRIVATE: &str = "contoso.azurecr.fabrikam.example";
     let audience = "https://containerregistry.fabrikam.example";
-    let (scope, public_scope) = (format!("{audience}/.default"), format!("{ACR_AUDIENCE}/.default"));
+    let (scope, public_scope) = (
+        format!("{audience}/.default"),
+        format!("{ACR_AUDIENCE}/.default"),
+    );
     let world = World::with(|settings| {
         let (host, cloud) = ("login.fabrikam.example".to_owned(), "Fabrikam".to_owned());
-        settings.authorities.push(Authority { host, cloud: cloud.clone() });
-        settings.registries.push(Registry { cloud, audiences: vec![audience.to_owned()], ..Registry::new(PRIVATE) });
+        settings.authorities.push(Authority {
+            host,
+            cloud: cloud.clone(),
+        });
+        settings.registries.push(Registry {
+            cloud,
+            audiences: vec![audience.to_owned()],
+            ..Registry::new(PRIVATE)
+        });
     });
     let page = TOKEN_PAGE.replace("login.microsoftonline.com", "login.fabrikam.example");
-    let token = world.sign_in(&page, &[("scope", &scope)]).await.text("access_token");
+    let token = world
+        .sign_in(&page, &[("scope", &scope)])
+        .await
+        .text("access_token");
     assert_eq!(world.exchange(PRIVATE, &token).await.status, 200);
-    assert_refused("elsewhere", &world.exchange(HOST, &token).await, 401, "UNAUTHORIZED");
-    let of_public_audience = world.sign_in(&page, &[("scope", &public_scope)]).await.text("access_token");
-    assert_refused("audience", &world.exchange(PRIVATE, &of_public_audience).await, 401, "UNAUTHORIZED");
-    assert_refused("unknown", &world.sign_in(TOKEN_PAGE, &[("scope", &scope)]).await, 400, "AADSTS500011");
+    assert_refused(
+        "elsewhere",
+        &world.exchange(HOST, &token).await,
+        401,
+        "UNAUTHORIZED",
+    );
+    let of_public_audience = world
+        .sign_in(&page, &[("scope", &public_scope)])
+        .await
+        .text("access_token");
+    assert_refused(
+        "audience",
+        &world.exchange(PRIVATE, &of_public_audience).await,
+        401,
+        "UNAUTHORIZED",
+    );
+    assert_refused(
+        "unknown",
+        &world.sign_in(TOKEN_PAGE, &[("scope", &scope)]).await,
+        400,
+        "AADSTS500011",
+    );
 
     // Where the public cloud's authority issues tokens for that audience, it is still the wrong one, and public registries
     // still take their own audience only.
-    let odd = Registry { audiences: vec![audience.to_owned()], ..Registry::new("odd.azurecr.io") };
-    world.simulator.change(|settings| settings.registries.push(odd));
-    let of_public_authority = world.sign_in(TOKEN_PAGE, &[("scope", &scope)]).await.text("access_token");
-    assert_eq!(world.exchange("odd.azurecr.io", &of_public_authority).await.status, 200);
-    assert_refused("authority", &world.exchange(PRIVATE, &of_public_authority).await, 401, "UNAUTHORIZED");
-    assert_refused("public registry", &world.exchange(HOST, &of_public_authority).await, 401, "UNAUTHORIZED");
+    let odd = Registry {
+        audiences: vec![audience.to_owned()],
+        ..Registry::new("odd.azurecr.io")
+    };
+    world
+        .simulator
+        .change(|settings| settings.registries.push(odd));
+    let of_public_authority = world
+        .sign_in(TOKEN_PAGE, &[("scope", &scope)])
+        .await
+        .text("access_token");
+    assert_eq!(
+        world
+            .exchange("odd.azurecr.io", &of_public_authority)
+            .await
+            .status,
+        200
+    );
+    assert_refused(
+        "authority",
+        &world.exchange(PRIVATE, &of_public_authority).await,
+        401,
+        "UNAUTHORIZED",
+    );
+    assert_refused(
+        "public registry",
+        &world.exchange(HOST, &of_public_authority).await,
+        401,
+        "UNAUTHORIZED",
+    );
 }
 
 #[tokio::test]
 async fn a_registry_with_a_limit_refuses_what_is_above_it() {
-    let world = World::with(|settings| settings.registry_mut(HOST).limit = Some(Limit { requests: 2, seconds: 3_600 }));
+    let world = World::with(|settings| {
+        settings.registry_mut(HOST).limit = Some(Limit {
+            requests: 2,
+            seconds: 3_600,
+        });
+    });
     let access_token = world.access_token().await;
     assert_eq!(world.exchange(HOST, &access_token).await.status, 200);
     // A request for a token counts too, even one that gets none.
-    assert_eq!(world.post("https://contoso.azurecr.io/oauth2/token", &[("grant_type", "refresh_token")]).await.status, 401);
+    assert_eq!(
+        world
+            .post(
+                "https://contoso.azurecr.io/oauth2/token",
+                &[("grant_type", "refresh_token")]
+            )
+            .await
+            .status,
+        401
+    );
     let refused = world.exchange(HOST, &access_token).await;
     assert_eq!(refused.status, 429);
     // However long it takes until there is one more.
@@ -306,9 +548,21 @@ async fn a_registry_with_a_limit_refuses_what_is_above_it() {
 
 #[tokio::test]
 async fn the_endpoints_of_a_registry_share_one_limit() {
-    let world = World::with(|settings| settings.registry_mut(HOST).limit = Some(Limit { requests: 2, seconds: 3_600 }));
-    let status =
-        async |host: &str| world.post(&format!("https://{host}/oauth2/token"), &[("grant_type", "refresh_token")]).await.status;
+    let world = World::with(|settings| {
+        settings.registry_mut(HOST).limit = Some(Limit {
+            requests: 2,
+            seconds: 3_600,
+        });
+    });
+    let status = async |host: &str| {
+        world
+            .post(
+                &format!("https://{host}/oauth2/token"),
+                &[("grant_type", "refresh_token")],
+            )
+            .await
+            .status
+    };
     for (host, expected) in [
         ("contoso.eastus.geo.azurecr.io", 401),
         (HOST, 401),

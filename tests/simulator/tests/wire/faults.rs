@@ -30,7 +30,10 @@ fn causes(error: &dyn Error) -> String {
 fn is_reset(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset) {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionReset)
+        {
             return true;
         }
         cause = error.source();
@@ -43,8 +46,14 @@ async fn a_reset_is_a_reset_and_happens_as_often_as_said() {
     let world = with(FaultAt::Exchange, FaultKind::Reset);
     let token = world.access_token().await;
     let page = format!("https://{HOST}/oauth2/exchange");
-    let form = [("grant_type", "access_token"), ("service", HOST), ("access_token", &token)];
-    let error = try_to_send(world.request(Method::POST, &page).form(&form)).await.unwrap_err();
+    let form = [
+        ("grant_type", "access_token"),
+        ("service", HOST),
+        ("access_token", &token),
+    ];
+    let error = try_to_send(world.request(Method::POST, &page).form(&form))
+        .await
+        .unwrap_err();
     assert!(is_reset(&error), "{}", causes(&error));
     assert_eq!(world.simulator.journal().last().unwrap().status, 0);
     assert_eq!(world.exchange(HOST, &token).await.status, 200);
@@ -55,7 +64,9 @@ async fn a_reset_is_a_reset_and_happens_as_often_as_said() {
 async fn a_connect_can_be_reset_too() {
     let world = with(FaultAt::Connect(HOST.to_owned()), FaultKind::Reset);
     assert_eq!(world.sign_in(TOKEN_PAGE, &[]).await.status, 200);
-    let error = try_to_send(world.request(Method::GET, PING)).await.unwrap_err();
+    let error = try_to_send(world.request(Method::GET, PING))
+        .await
+        .unwrap_err();
     assert!(is_reset(&error), "{}", causes(&error));
     assert_eq!(world.get(PING).await.status, 401);
 }
@@ -66,8 +77,14 @@ async fn a_tunnel_can_be_cut_or_refused() {
     assert!(try_to_send(world.request(Method::GET, PING)).await.is_err());
     assert_eq!(world.get(PING).await.status, 401);
     let world = with(FaultAt::Connect(HOST.to_owned()), FaultKind::status(407));
-    let error = try_to_send(world.request(Method::GET, PING)).await.unwrap_err();
-    assert!(causes(&error).contains("proxy authorization required"), "{}", causes(&error));
+    let error = try_to_send(world.request(Method::GET, PING))
+        .await
+        .unwrap_err();
+    assert!(
+        causes(&error).contains("proxy authorization required"),
+        "{}",
+        causes(&error)
+    );
     assert_eq!(world.simulator.journal().pop().unwrap().status, 407);
 }
 
@@ -82,9 +99,22 @@ async fn a_fault_of_the_token_page_may_be_for_one_grant_only() {
         (Some("anonymous"), [401, 401, 401, 418]),
         (None, [418; 4]),
     ] {
-        let at = grant.map_or(FaultAt::Token, |grant| FaultAt::TokenGrant(grant.to_owned()));
-        let world = World::with(|settings| settings.faults.push(Fault::always(at, FaultKind::status(418))));
-        let form = |grant| [("grant_type", grant), ("service", HOST), ("username", "x"), ("password", "y")];
+        let at = grant.map_or(FaultAt::Token, |grant| {
+            FaultAt::TokenGrant(grant.to_owned())
+        });
+        let world = World::with(|settings| {
+            settings
+                .faults
+                .push(Fault::always(at, FaultKind::status(418)));
+        });
+        let form = |grant| {
+            [
+                ("grant_type", grant),
+                ("service", HOST),
+                ("username", "x"),
+                ("password", "y"),
+            ]
+        };
         let statuses = [
             world.post(&page, &form("password")).await.status,
             world.post(&page, &form("refresh_token")).await.status,
@@ -94,10 +124,20 @@ async fn a_fault_of_the_token_page_may_be_for_one_grant_only() {
         assert_eq!(statuses, expected, "{grant:?}");
         // The journal has grant and service of requests that got a fault, too.
         let journal = world.simulator.journal();
-        let asked: Vec<_> = journal.iter().filter(|entry| entry.endpoint == Endpoint::RegistryToken).collect();
-        let grants: Vec<_> = asked.iter().map(|entry| entry.grant.as_deref().unwrap()).collect();
+        let asked: Vec<_> = journal
+            .iter()
+            .filter(|entry| entry.endpoint == Endpoint::RegistryToken)
+            .collect();
+        let grants: Vec<_> = asked
+            .iter()
+            .map(|entry| entry.grant.as_deref().unwrap())
+            .collect();
         assert_eq!(grants, ["password", "refresh_token", "basic", "anonymous"]);
-        assert!(asked.iter().all(|entry| entry.service.as_deref() == Some(HOST)));
+        assert!(
+            asked
+                .iter()
+                .all(|entry| entry.service.as_deref() == Some(HOST))
+        );
     }
 }
 
@@ -111,11 +151,20 @@ async fn a_body_can_be_cut() {
         ("client_secret", &app.secret),
         ("scope", "https://containerregistry.azure.net/.default"),
     ];
-    let response = world.request(Method::POST, TOKEN_PAGE).form(&form).send().await.unwrap();
+    let response = world
+        .request(Method::POST, TOKEN_PAGE)
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
     let announced = response.content_length().unwrap();
     assert!(announced > 500);
     let error = response.bytes().await.unwrap_err();
-    assert!(causes(&error).contains("close_notify"), "{}", causes(&error));
+    assert!(
+        causes(&error).contains("close_notify"),
+        "{}",
+        causes(&error)
+    );
 }
 
 #[tokio::test]
@@ -126,11 +175,24 @@ async fn a_status_comes_with_its_body_and_its_pause() {
     assert_refused("429", &answer, 429, "TOOMANYREQUESTS");
     assert_eq!(answer.header("retry-after"), "7");
     assert_eq!(world.get(&page).await.status, 401);
-    let kind =
-        FaultKind::Status { code: 503, retry_after: None, body: "busy".to_owned(), content_type: Some("text/plain".to_owned()) };
-    world.simulator.change(|settings| settings.faults.push(Fault::always(FaultAt::Registry, kind)));
+    let kind = FaultKind::Status {
+        code: 503,
+        retry_after: None,
+        body: "busy".to_owned(),
+        content_type: Some("text/plain".to_owned()),
+    };
+    world
+        .simulator
+        .change(|settings| settings.faults.push(Fault::always(FaultAt::Registry, kind)));
     let answer = world.get(PING).await;
-    assert_eq!((answer.status, answer.body.as_str(), answer.header("content-type")), (503, "busy", "text/plain"));
+    assert_eq!(
+        (
+            answer.status,
+            answer.body.as_str(),
+            answer.header("content-type")
+        ),
+        (503, "busy", "text/plain")
+    );
 }
 
 #[tokio::test]
@@ -145,11 +207,21 @@ async fn a_delay_comes_before_the_proper_answer() {
 async fn a_portal_answers_with_a_page_or_a_redirect() {
     let world = with(FaultAt::Registry, FaultKind::Html);
     let answer = world.get(PING).await;
-    assert_eq!((answer.status, answer.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "text/html; charset=utf-8")
+    );
     let to = "https://portal.example/".to_owned();
-    world.simulator.change(|settings| settings.faults.push(Fault::once(FaultAt::Registry, FaultKind::Redirect { to })));
+    world.simulator.change(|settings| {
+        settings
+            .faults
+            .push(Fault::once(FaultAt::Registry, FaultKind::Redirect { to }));
+    });
     let answer = world.get(PING).await;
-    assert_eq!((answer.status, answer.header("location")), (302, "https://portal.example/"));
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (302, "https://portal.example/")
+    );
 }
 
 #[tokio::test]
@@ -165,15 +237,32 @@ async fn a_body_can_be_without_end() {
 
 #[tokio::test]
 async fn bytes_of_any_kind_can_take_the_place_of_an_answer() {
-    let raw =
-        |start: &[u8], hold| FaultKind::Raw(Raw { start: start.to_vec(), then: b"ab".to_vec(), times: 2, every_ms: 1, hold });
-    let world = with(FaultAt::Registry, raw(b"HTTP/1.1 299 Odd\r\nContent-Length: 4\r\n\r\n", true));
+    let raw = |start: &[u8], hold| {
+        FaultKind::Raw(Raw {
+            start: start.to_vec(),
+            then: b"ab".to_vec(),
+            times: 2,
+            every_ms: 1,
+            hold,
+        })
+    };
+    let world = with(
+        FaultAt::Registry,
+        raw(b"HTTP/1.1 299 Odd\r\nContent-Length: 4\r\n\r\n", true),
+    );
     let answer = world.get(PING).await;
     assert_eq!((answer.status, answer.body.as_str()), (299, "abab"));
     for at in [FaultAt::Registry, FaultAt::Connect(HOST.to_owned())] {
         let world = with(at, raw(b"SSH-2.0-OpenSSH\r\n", false));
-        let error = try_to_send(world.request(Method::GET, PING)).await.unwrap_err();
-        assert!(causes(&error).contains("invalid HTTP version") || causes(&error).contains("unsuccessful"), "{}", causes(&error));
+        let error = try_to_send(world.request(Method::GET, PING))
+            .await
+            .unwrap_err();
+        assert!(
+            causes(&error).contains("invalid HTTP version")
+                || causes(&error).contains("unsuccessful"),
+            "{}",
+            causes(&error)
+        );
         assert_eq!(world.get(PING).await.status, 401);
     }
 }
@@ -181,9 +270,20 @@ async fn bytes_of_any_kind_can_take_the_place_of_an_answer() {
 #[tokio::test]
 async fn a_connection_can_be_closed_once_tls_stands() {
     let world = with(FaultAt::Connect(HOST.to_owned()), FaultKind::HangUp);
-    let error = try_to_send(world.request(Method::GET, PING)).await.unwrap_err();
-    assert!(!causes(&error).contains("certificate"), "{}", causes(&error));
-    let journal: Vec<_> = world.simulator.journal().iter().map(|entry| (entry.endpoint, entry.status)).collect();
+    let error = try_to_send(world.request(Method::GET, PING))
+        .await
+        .unwrap_err();
+    assert!(
+        !causes(&error).contains("certificate"),
+        "{}",
+        causes(&error)
+    );
+    let journal: Vec<_> = world
+        .simulator
+        .journal()
+        .iter()
+        .map(|entry| (entry.endpoint, entry.status))
+        .collect();
     assert_eq!(journal, [(Endpoint::Connect, 200)]);
     assert_eq!(world.get(PING).await.status, 401);
 }
@@ -197,8 +297,13 @@ async fn a_bad_certificate_is_not_trusted() {
         (BadCertificate::SelfSigned, "UnknownIssuer"),
     ];
     for (bad, word) in cases {
-        let world = with(FaultAt::Connect("*".to_owned()), FaultKind::Certificate(bad));
-        let error = try_to_send(world.request(Method::GET, PING)).await.unwrap_err();
+        let world = with(
+            FaultAt::Connect("*".to_owned()),
+            FaultKind::Certificate(bad),
+        );
+        let error = try_to_send(world.request(Method::GET, PING))
+            .await
+            .unwrap_err();
         assert!(causes(&error).contains(word), "{bad:?}: {}", causes(&error));
         assert_eq!(world.get(PING).await.status, 401, "{bad:?}");
     }
@@ -207,7 +312,11 @@ async fn a_bad_certificate_is_not_trusted() {
 #[tokio::test]
 async fn a_name_that_is_not_simulated_is_refused_and_journaled() {
     let world = World::new();
-    for url in ["https://example.com/", "https://contoso.azurecr.de/", "https://contoso.azurecr.io.example/"] {
+    for url in [
+        "https://example.com/",
+        "https://contoso.azurecr.de/",
+        "https://contoso.azurecr.io.example/",
+    ] {
         assert!(try_to_send(world.request(Method::GET, url)).await.is_err());
         let last = world.simulator.journal().pop().unwrap();
         assert_eq!((last.endpoint, last.status), (Endpoint::Connect, 502));
@@ -219,9 +328,19 @@ async fn a_name_that_is_not_simulated_is_refused_and_journaled() {
 async fn a_request_for_another_host_in_the_clear_goes_nowhere() {
     let world = World::new();
     let proxy = reqwest::Proxy::http(world.simulator.origin()).unwrap();
-    let http = crate::client::client(&world.simulator).proxy(proxy).build().unwrap();
-    let answer = send(http.get("http://169.254.169.254/metadata/identity/oauth2/token").header("Metadata", "true")).await;
+    let http = crate::client::client(&world.simulator)
+        .proxy(proxy)
+        .build()
+        .unwrap();
+    let answer = send(
+        http.get("http://169.254.169.254/metadata/identity/oauth2/token")
+            .header("Metadata", "true"),
+    )
+    .await;
     assert_eq!(answer.status, 502);
     let last = world.simulator.journal().pop().unwrap();
-    assert_eq!((last.endpoint, last.host.as_str()), (Endpoint::Other, "169.254.169.254"));
+    assert_eq!(
+        (last.endpoint, last.host.as_str()),
+        (Endpoint::Other, "169.254.169.254")
+    );
 }

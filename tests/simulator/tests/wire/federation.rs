@@ -18,7 +18,11 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 const SUBJECT: &str = "system:serviceaccount:default:builder";
 
 async fn present(world: &World, assertion: &str) -> Answer {
-    let fields = [("client_secret", ""), ("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)];
+    let fields = [
+        ("client_secret", ""),
+        ("client_assertion_type", ASSERTION_TYPE),
+        ("client_assertion", assertion),
+    ];
     world.sign_in(TOKEN_PAGE, &fields).await
 }
 
@@ -32,15 +36,28 @@ fn good_claims() -> Value {
 }
 
 fn with_subject() -> World {
-    let credential = FederatedCredential { subject: SUBJECT.to_owned(), ..FederatedCredential::default() };
+    let credential = FederatedCredential {
+        subject: SUBJECT.to_owned(),
+        ..FederatedCredential::default()
+    };
     World::with(|settings| settings.apps[0].federated_credentials = vec![credential])
 }
 
 #[tokio::test]
 async fn a_workloads_assertion_is_as_good_as_a_secret() {
     let world = with_subject();
-    assert_eq!(present(&world, &world.simulator.assertion(SUBJECT)).await.status, 200);
-    assert_eq!(present(&world, &world.simulator.sign_assertion(&good_claims())).await.status, 200);
+    assert_eq!(
+        present(&world, &world.simulator.assertion(SUBJECT))
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        present(&world, &world.simulator.sign_assertion(&good_claims()))
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -48,13 +65,23 @@ async fn an_assertion_may_have_its_audience_in_a_list_as_kubernetes_writes_it() 
     let world = with_subject();
     for (audience, status) in [
         (json!([ASSERTION_AUDIENCE]), 200),
-        (json!(["https://kubernetes.default.svc", ASSERTION_AUDIENCE]), 200),
+        (
+            json!(["https://kubernetes.default.svc", ASSERTION_AUDIENCE]),
+            200,
+        ),
         (json!(["https://kubernetes.default.svc"]), 401),
         (json!([]), 401),
     ] {
         let mut claims = good_claims();
         claims["aud"] = audience;
-        assert_eq!(present(&world, &world.simulator.sign_assertion(&claims)).await.status, status, "{}", claims["aud"]);
+        assert_eq!(
+            present(&world, &world.simulator.sign_assertion(&claims))
+                .await
+                .status,
+            status,
+            "{}",
+            claims["aud"]
+        );
     }
 }
 
@@ -74,7 +101,12 @@ async fn an_assertion_that_does_not_match_is_refused_with_its_code() {
         let mut claims = good_claims();
         claims[name] = value;
         let answer = present(&world, &world.simulator.sign_assertion(&claims)).await;
-        assert_refused((name, &claims[name]), &answer, 401, &format!("AADSTS{code}: "));
+        assert_refused(
+            (name, &claims[name]),
+            &answer,
+            401,
+            &format!("AADSTS{code}: "),
+        );
         assert_eq!(answer.text("error"), "invalid_client");
     }
 }
@@ -84,10 +116,25 @@ async fn a_forged_assertion_is_refused() {
     let world = with_subject();
     let other = World::new();
     let forgery = forged(&world.simulator.assertion("somebody else"), "sub", SUBJECT);
-    assert_refused("changed claim", &present(&world, &forgery).await, 401, "AADSTS700027");
+    assert_refused(
+        "changed claim",
+        &present(&world, &forgery).await,
+        401,
+        "AADSTS700027",
+    );
     let foreign = other.simulator.assertion(SUBJECT);
-    assert_refused("other key", &present(&world, &foreign).await, 401, "AADSTS700027");
-    assert_refused("no token", &present(&world, "nonsense").await, 400, "AADSTS50027");
+    assert_refused(
+        "other key",
+        &present(&world, &foreign).await,
+        401,
+        "AADSTS700027",
+    );
+    assert_refused(
+        "no token",
+        &present(&world, "nonsense").await,
+        400,
+        "AADSTS50027",
+    );
 }
 
 #[tokio::test]
@@ -110,8 +157,16 @@ impl Rsa {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let openssl = |arguments: &str| {
-            let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder.path()).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let output = Command::new("openssl")
+                .args(arguments.split(' '))
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         };
         openssl(
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=issuer -days 2 -keyout ca.key -out ca.pem",
@@ -119,18 +174,33 @@ impl Rsa {
         openssl("req -newkey rsa:2048 -nodes -subj /CN=test -keyout key -out request");
         // Without an extension it would be of version 1.
         std::fs::write(path("extension"), "basicConstraints=CA:FALSE").unwrap();
-        openssl("x509 -req -in request -CA ca.pem -CAkey ca.key -set_serial 1 -days 2 -extfile extension -out certificate");
-        let PrivateKeyDer::Pkcs8(pkcs8) = PrivateKeyDer::from_pem_file(path("key")).unwrap() else { panic!("not PKCS#8") };
+        openssl(
+            "x509 -req -in request -CA ca.pem -CAkey ca.key -set_serial 1 -days 2 -extfile extension -out certificate",
+        );
+        let PrivateKeyDer::Pkcs8(pkcs8) = PrivateKeyDer::from_pem_file(path("key")).unwrap() else {
+            panic!("not PKCS#8")
+        };
         let key = KeyPair::from_pkcs8(pkcs8.secret_pkcs8_der()).unwrap();
         let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
-        Self { key, certificate: read("certificate"), issuer: read("ca.pem") }
+        Self {
+            key,
+            certificate: read("certificate"),
+            issuer: read("ca.pem"),
+        }
     }
 
     fn sign(&self, header: &Value, claims: &Value, padding: &'static dyn RsaEncoding) -> String {
         let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
         let signed = format!("{}.{}", part(header), part(claims));
         let mut signature = vec![0; self.key.public().modulus_len()];
-        self.key.sign(padding, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+        self.key
+            .sign(
+                padding,
+                &SystemRandom::new(),
+                signed.as_bytes(),
+                &mut signature,
+            )
+            .unwrap();
         format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
     }
 
@@ -164,7 +234,12 @@ async fn an_issuers_rsa_key_is_verified() {
     let good = rsa.sign(&header, &claims, &RSA_PKCS1_SHA256);
     assert_eq!(present(&world, &good).await.status, 200);
     let foreign = other.sign(&header, &claims, &RSA_PKCS1_SHA256);
-    assert_refused("other key", &present(&world, &foreign).await, 401, "AADSTS700027");
+    assert_refused(
+        "other key",
+        &present(&world, &foreign).await,
+        401,
+        "AADSTS700027",
+    );
 }
 
 #[tokio::test]
@@ -172,19 +247,29 @@ async fn an_issuers_rsa_key_is_verified() {
 async fn a_certificate_comes_along_from_an_authority_that_the_app_trusts() {
     let (rsa, other) = (Rsa::generate(), Rsa::generate());
     let world = World::with(|settings| settings.apps[0].issuers = vec![rsa.issuer.clone()]);
-    let claims =
-        json!({"iss": CLIENT, "sub": CLIENT, "aud": TOKEN_PAGE.replace("TENANT", TENANT), "nbf": now(), "exp": now() + 300});
+    let claims = json!({"iss": CLIENT, "sub": CLIENT, "aud": TOKEN_PAGE.replace("TENANT", TENANT), "nbf": now(), "exp": now() + 300});
     let header = |rsa: &Rsa, chain: &[&str]| {
-        let chain: Vec<String> =
-            chain.iter().map(|pem| BASE64.encode(&CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())).collect();
+        let chain: Vec<String> = chain
+            .iter()
+            .map(|pem| BASE64.encode(&CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()))
+            .collect();
         json!({"alg": "PS256", "x5t#S256": rsa.thumbprint(), "x5c": chain})
     };
-    let present =
-        async |rsa: &Rsa, chain: &[&str]| present(&world, &rsa.sign(&header(rsa, chain), &claims, &RSA_PSS_SHA256)).await;
+    let present = async |rsa: &Rsa, chain: &[&str]| {
+        present(
+            &world,
+            &rsa.sign(&header(rsa, chain), &claims, &RSA_PSS_SHA256),
+        )
+        .await
+    };
     assert_eq!(present(&rsa, &[&rsa.certificate]).await.status, 200);
     for (name, rsa, chain) in [
         ("none", &rsa, &[][..]),
-        ("another authority", &other, &[&*other.certificate, &other.issuer]),
+        (
+            "another authority",
+            &other,
+            &[&*other.certificate, &other.issuer],
+        ),
         ("another certificate", &other, &[&*rsa.certificate]),
     ] {
         assert_refused(name, &present(rsa, chain).await, 401, "AADSTS700027");
@@ -195,23 +280,51 @@ async fn a_certificate_comes_along_from_an_authority_that_the_app_trusts() {
 #[ignore = "needs openssl"]
 async fn a_certificates_key_signs_for_its_app_only() {
     let (rsa, other) = (Rsa::generate(), Rsa::generate());
-    let world = World::with(|settings| settings.apps[0].certificates = vec![rsa.certificate.clone()]);
+    let world =
+        World::with(|settings| settings.apps[0].certificates = vec![rsa.certificate.clone()]);
     let audience = TOKEN_PAGE.replace("TENANT", TENANT);
-    let claims =
-        |audience: &str, subject: &str| json!({"iss": CLIENT, "sub": subject, "aud": audience, "nbf": now(), "exp": now() + 300});
+    let claims = |audience: &str, subject: &str| json!({"iss": CLIENT, "sub": subject, "aud": audience, "nbf": now(), "exp": now() + 300});
     let good = claims(&audience, CLIENT);
-    for (name, padding) in [("RS256", &RSA_PKCS1_SHA256 as &'static dyn RsaEncoding), ("PS256", &RSA_PSS_SHA256)] {
+    for (name, padding) in [
+        ("RS256", &RSA_PKCS1_SHA256 as &'static dyn RsaEncoding),
+        ("PS256", &RSA_PSS_SHA256),
+    ] {
         let header = json!({"alg": name, "x5t#S256": rsa.thumbprint()});
-        assert_eq!(present(&world, &rsa.sign(&header, &good, padding)).await.status, 200, "{name}");
+        assert_eq!(
+            present(&world, &rsa.sign(&header, &good, padding))
+                .await
+                .status,
+            200,
+            "{name}"
+        );
         let forgery = other.sign(&header, &good, padding);
         assert_refused(name, &present(&world, &forgery).await, 401, "AADSTS700027");
     }
     let header = json!({"alg": "RS256", "x5t#S256": rsa.thumbprint()});
-    let misdirected = rsa.sign(&header, &claims("https://login.other.example", CLIENT), &RSA_PKCS1_SHA256);
-    assert_refused("audience", &present(&world, &misdirected).await, 401, "AADSTS700023");
+    let misdirected = rsa.sign(
+        &header,
+        &claims("https://login.other.example", CLIENT),
+        &RSA_PKCS1_SHA256,
+    );
+    assert_refused(
+        "audience",
+        &present(&world, &misdirected).await,
+        401,
+        "AADSTS700023",
+    );
     let misnamed = rsa.sign(&header, &claims(&audience, "other"), &RSA_PKCS1_SHA256);
-    assert_refused("subject", &present(&world, &misnamed).await, 401, "AADSTS700021");
+    assert_refused(
+        "subject",
+        &present(&world, &misnamed).await,
+        401,
+        "AADSTS700021",
+    );
     let header = json!({"alg": "RS256", "x5t#S256": other.thumbprint()});
     let unknown = other.sign(&header, &good, &RSA_PKCS1_SHA256);
-    assert_refused("unknown certificate", &present(&world, &unknown).await, 401, "AADSTS700027");
+    assert_refused(
+        "unknown certificate",
+        &present(&world, &unknown).await,
+        401,
+        "AADSTS700027",
+    );
 }

@@ -28,7 +28,13 @@ impl DockerRegistry {
         );
         std::fs::write(&config, text).unwrap();
         let mut command = Command::new("docker-registry");
-        let mut process = command.arg("serve").arg(config).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut process = command
+            .arg("serve")
+            .arg(config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let address = lines.by_ref().find_map(|line| {
             let line = line.unwrap();
@@ -37,7 +43,11 @@ impl DockerRegistry {
         });
         // The registry must not stop at a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { process, url: format!("http://{}", address.unwrap()), _folder: folder }
+        Self {
+            process,
+            url: format!("http://{}", address.unwrap()),
+            _folder: folder,
+        }
     }
 }
 
@@ -55,10 +65,16 @@ async fn a_docker_registry_takes_the_tokens_signed_here_and_no_others() {
     let registry = DockerRegistry::start(&world.simulator);
     let http = client(&world.simulator).build().unwrap();
     let url = format!("{}/v2/app/blobs/uploads/", registry.url);
-    let push = world.registry_access_token("repository:app:pull,push").await;
+    let push = world
+        .registry_access_token("repository:app:pull,push")
+        .await;
     let pull = world.registry_access_token("repository:app:pull").await;
-    let elsewhere = world.registry_access_token("repository:other:pull,push").await;
-    let foreign = World::new().registry_access_token("repository:app:pull,push").await;
+    let elsewhere = world
+        .registry_access_token("repository:other:pull,push")
+        .await;
+    let foreign = World::new()
+        .registry_access_token("repository:app:pull,push")
+        .await;
     assert_eq!(send(http.post(&url).bearer_auth(push)).await.status, 202);
     for token in [pull, elsewhere, foreign, world.refresh_token().await] {
         assert_eq!(send(http.post(&url).bearer_auth(token)).await.status, 401);
@@ -70,16 +86,33 @@ async fn a_docker_registry_takes_the_tokens_signed_here_and_no_others() {
 async fn images_are_passed_on_to_a_docker_registry() {
     let world = World::new();
     let registry = DockerRegistry::start(&world.simulator);
-    world.simulator.change(|settings| settings.registry_mut(HOST).backend = Some(registry.url.clone()));
-    let token = world.registry_access_token("repository:app:pull,push").await;
+    world
+        .simulator
+        .change(|settings| settings.registry_mut(HOST).backend = Some(registry.url.clone()));
+    let token = world
+        .registry_access_token("repository:app:pull,push")
+        .await;
     let url = format!("https://{HOST}/v2/app/blobs/uploads/");
     let started = send(world.request(Method::POST, &url).bearer_auth(&token)).await;
     assert_eq!(started.status, 202);
-    assert_eq!(started.headers.get_all("docker-distribution-api-version").iter().count(), 1);
+    assert_eq!(
+        started
+            .headers
+            .get_all("docker-distribution-api-version")
+            .iter()
+            .count(),
+        1
+    );
     let location = started.header("location").to_owned();
     assert!(location.starts_with(&url), "{location}");
     let blob = vec![b'x'; 5_000_000];
-    let patched = send(world.request(Method::PATCH, &location).bearer_auth(&token).body(blob)).await;
+    let patched = send(
+        world
+            .request(Method::PATCH, &location)
+            .bearer_auth(&token)
+            .body(blob),
+    )
+    .await;
     assert_eq!(patched.header("range"), "0-4999999");
     let direct = send(world.request(Method::POST, &url)).await;
     assert_eq!(direct.status, 401);
@@ -91,6 +124,8 @@ async fn a_backend_that_is_down_is_a_bad_gateway() {
         settings.registry_mut(HOST).backend = Some("http://127.0.0.1:1".to_owned());
     });
     let token = world.registry_access_token("repository:app:pull").await;
-    let request = world.request(Method::GET, &format!("https://{HOST}/v2/")).bearer_auth(token);
+    let request = world
+        .request(Method::GET, &format!("https://{HOST}/v2/"))
+        .bearer_auth(token);
     assert_eq!(send(request).await.status, 502);
 }

@@ -6,15 +6,24 @@ use simulator::{Registry, Settings, Simulator};
 
 use crate::client::{HOST, World, client, send};
 
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const LOOPBACK: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 #[tokio::test]
 async fn the_tls_server_shows_the_certificate_of_the_name_asked_for() {
     let world = World::new();
     let address = world.simulator.listen_tls(LOOPBACK).unwrap();
-    let http = client(&world.simulator).resolve(HOST, address).resolve("other.azurecr.io", address).build().unwrap();
+    let http = client(&world.simulator)
+        .resolve(HOST, address)
+        .resolve("other.azurecr.io", address)
+        .build()
+        .unwrap();
     let answer = send(http.get(format!("https://{HOST}:{}/v2/", address.port()))).await;
-    assert!(answer.header("www-authenticate").contains("realm=\"https://contoso.azurecr.io/oauth2/token\""));
+    assert!(
+        answer
+            .header("www-authenticate")
+            .contains("realm=\"https://contoso.azurecr.io/oauth2/token\"")
+    );
     let answer = send(http.get(format!("https://other.azurecr.io:{}/v2/", address.port()))).await;
     assert_eq!(answer.status, 502);
 }
@@ -24,10 +33,17 @@ async fn a_registry_may_be_at_localhost_with_a_port() {
     let world = World::new();
     let address = world.simulator.listen_tls(LOOPBACK).unwrap();
     let host = format!("localhost:{}", address.port());
-    world.simulator.change(|settings| settings.registries.push(Registry::new(&host)));
-    let http = client(&world.simulator).resolve("localhost", address).build().unwrap();
+    world
+        .simulator
+        .change(|settings| settings.registries.push(Registry::new(&host)));
+    let http = client(&world.simulator)
+        .resolve("localhost", address)
+        .build()
+        .unwrap();
     let answer = send(http.get(format!("https://{host}/v2/"))).await;
-    assert!(answer.header("www-authenticate").contains(&format!("realm=\"https://{host}/oauth2/token\",service=\"{host}\"")));
+    assert!(answer.header("www-authenticate").contains(&format!(
+        "realm=\"https://{host}/oauth2/token\",service=\"{host}\""
+    )));
 }
 
 #[tokio::test]
@@ -35,7 +51,12 @@ async fn a_second_port_is_as_good_as_the_first() {
     let world = World::new();
     let address = world.simulator.listen(LOOPBACK).unwrap();
     let http = client(&world.simulator).build().unwrap();
-    assert_eq!(send(http.get(format!("http://{address}/control/journal"))).await.status, 200);
+    assert_eq!(
+        send(http.get(format!("http://{address}/control/journal")))
+            .await
+            .status,
+        200
+    );
 }
 
 #[test]
@@ -49,7 +70,11 @@ fn only_loopback_is_listened_on() {
 #[test]
 fn dropping_it_closes_its_port_and_removes_its_folder() {
     let simulator = Simulator::start(Settings::default()).unwrap();
-    let address = simulator.origin().strip_prefix("http://").unwrap().to_owned();
+    let address = simulator
+        .origin()
+        .strip_prefix("http://")
+        .unwrap()
+        .to_owned();
     let folder = simulator.folder().to_owned();
     assert!(simulator.ca_file().exists() && simulator.token_signing_file().exists());
     TcpStream::connect(&address).unwrap();

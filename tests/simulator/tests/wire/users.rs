@@ -12,7 +12,11 @@ const BACK: &str = "http://localhost:50505";
 
 async fn poll(world: &World, code: &str) -> Answer {
     let grant = "urn:ietf:params:oauth:grant-type:device_code";
-    let form = [("grant_type", grant), ("client_id", AZURE_CLI), ("device_code", code)];
+    let form = [
+        ("grant_type", grant),
+        ("client_id", AZURE_CLI),
+        ("device_code", code),
+    ];
     world.post(&format!("{AUTHORITY}/token"), &form).await
 }
 
@@ -20,16 +24,32 @@ async fn poll(world: &World, code: &str) -> Answer {
 async fn a_device_code_is_approved_after_a_while_and_once() {
     let world = World::with(|settings| settings.device_code_polls = 2);
     let form = [("client_id", AZURE_CLI), ("scope", SCOPE)];
-    let code = world.post(&format!("{AUTHORITY}/devicecode"), &form).await.text("device_code");
+    let code = world
+        .post(&format!("{AUTHORITY}/devicecode"), &form)
+        .await
+        .text("device_code");
     for _ in 0..2 {
-        assert_refused("pending", &poll(&world, &code).await, 400, "authorization_pending");
+        assert_refused(
+            "pending",
+            &poll(&world, &code).await,
+            400,
+            "authorization_pending",
+        );
     }
     let answer = poll(&world, &code).await;
     let token = answer.text("access_token");
-    assert_eq!((&claims(&token)["upn"], &claims(&token)["oid"]), (&"alice@contoso.example".into(), &USER_OBJECT.into()));
+    assert_eq!(
+        (&claims(&token)["upn"], &claims(&token)["oid"]),
+        (&"alice@contoso.example".into(), &USER_OBJECT.into())
+    );
     assert_eq!(answer.json()["expires_in"], 4_980);
     assert_eq!(claims(&answer.text("id_token"))["aud"], AZURE_CLI);
-    assert_refused("again", &poll(&world, &code).await, 400, "bad_verification_code");
+    assert_refused(
+        "again",
+        &poll(&world, &code).await,
+        400,
+        "bad_verification_code",
+    );
     let refresh_token = world.exchange(HOST, &token).await.text("refresh_token");
     assert_eq!(claims(&refresh_token)["sub"], "alice@contoso.example");
 
@@ -39,15 +59,37 @@ async fn a_device_code_is_approved_after_a_while_and_once() {
         ("refresh_token", &answer.text("refresh_token")),
         ("scope", "https://management.core.windows.net//.default"),
     ];
-    let renewed = world.post(&format!("{AUTHORITY}/token"), &form).await.text("access_token");
-    assert_eq!(claims(&renewed)["aud"], "https://management.core.windows.net/");
-    let stolen = form.map(|field| if field.0 == "refresh_token" { ("refresh_token", "1.x") } else { field });
-    assert_refused("unknown", &world.post(&format!("{AUTHORITY}/token"), &stolen).await, 400, "invalid_grant");
+    let renewed = world
+        .post(&format!("{AUTHORITY}/token"), &form)
+        .await
+        .text("access_token");
+    assert_eq!(
+        claims(&renewed)["aud"],
+        "https://management.core.windows.net/"
+    );
+    let stolen = form.map(|field| {
+        if field.0 == "refresh_token" {
+            ("refresh_token", "1.x")
+        } else {
+            field
+        }
+    });
+    assert_refused(
+        "unknown",
+        &world.post(&format!("{AUTHORITY}/token"), &stolen).await,
+        400,
+        "invalid_grant",
+    );
 }
 
 /// Asks for a device code, and returns it with what somebody types.
 async fn device(world: &World) -> (String, String) {
-    let answer = world.post(&format!("{AUTHORITY}/devicecode"), &[("client_id", AZURE_CLI), ("scope", SCOPE)]).await;
+    let answer = world
+        .post(
+            &format!("{AUTHORITY}/devicecode"),
+            &[("client_id", AZURE_CLI), ("scope", SCOPE)],
+        )
+        .await;
     (answer.text("device_code"), answer.text("user_code"))
 }
 
@@ -59,10 +101,27 @@ async fn a_device_code_waits_for_somebody_who_types_it_where_people_are_asked() 
     for (answer, expected) in [("approve", None), ("deny", Some("authorization_declined"))] {
         let (code, typed) = device(&world).await;
         for _ in 0..3 {
-            assert_refused("pending", &poll(&world, &code).await, 400, "authorization_pending");
+            assert_refused(
+                "pending",
+                &poll(&world, &code).await,
+                400,
+                "authorization_pending",
+            );
         }
-        assert_eq!(world.post(PAGE, &[("code", "another"), ("answer", answer)]).await.status, 400);
-        assert_eq!(world.post(PAGE, &[("code", &typed), ("answer", answer)]).await.status, 200);
+        assert_eq!(
+            world
+                .post(PAGE, &[("code", "another"), ("answer", answer)])
+                .await
+                .status,
+            400
+        );
+        assert_eq!(
+            world
+                .post(PAGE, &[("code", &typed), ("answer", answer)])
+                .await
+                .status,
+            200
+        );
         match expected {
             Some(refusal) => assert_refused("declined", &poll(&world, &code).await, 400, refusal),
             None => drop(poll(&world, &code).await.text("access_token")),
@@ -76,15 +135,29 @@ async fn a_device_code_waits_for_somebody_who_types_it_where_people_are_asked() 
 #[tokio::test]
 async fn a_sign_in_page_asks_and_tells_the_client_what_somebody_said() {
     let world = World::with(|settings| settings.approval = Approval::Page);
-    let page =
-        format!("{AUTHORITY}/authorize?response_type=code&client_id={AZURE_CLI}&redirect_uri={BACK}&state=s&scope={SCOPE}");
+    let page = format!(
+        "{AUTHORITY}/authorize?response_type=code&client_id={AZURE_CLI}&redirect_uri={BACK}&state=s&scope={SCOPE}"
+    );
     let asked = world.get(&page.replace(' ', "+")).await;
     assert_eq!(asked.status, 200);
-    let denied = world.post(&page.replace(' ', "+"), &[("answer", "deny")]).await;
+    let denied = world
+        .post(&page.replace(' ', "+"), &[("answer", "deny")])
+        .await;
     let location = denied.header("location");
-    assert!(location.starts_with(&format!("{BACK}?error=access_denied&error_description=AADSTS65004")), "{location}");
-    let approved = world.post(&page.replace(' ', "+"), &[("answer", "approve")]).await;
-    assert!(approved.header("location").starts_with(&format!("{BACK}?code=")));
+    assert!(
+        location.starts_with(&format!(
+            "{BACK}?error=access_denied&error_description=AADSTS65004"
+        )),
+        "{location}"
+    );
+    let approved = world
+        .post(&page.replace(' ', "+"), &[("answer", "approve")])
+        .await;
+    assert!(
+        approved
+            .header("location")
+            .starts_with(&format!("{BACK}?code="))
+    );
 }
 
 #[tokio::test]
@@ -97,17 +170,26 @@ async fn a_refresh_token_ends_when_it_is_used_up_or_a_policy_wants_more() {
         poll(&world, &code).await.text("refresh_token")
     };
     let refresh = async |token: &str| {
-        let form = [("grant_type", "refresh_token"), ("client_id", AZURE_CLI), ("refresh_token", token), ("scope", SCOPE)];
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", AZURE_CLI),
+            ("refresh_token", token),
+            ("scope", SCOPE),
+        ];
         world.post(&format!("{AUTHORITY}/token"), &form).await
     };
     let first = redeem().await;
     let second = refresh(&first).await.text("refresh_token");
     assert_refused("used up", &refresh(&first).await, 400, "AADSTS700082");
-    world.simulator.change(|settings| settings.required_claims = Some(CLAIMS.into()));
+    world
+        .simulator
+        .change(|settings| settings.required_claims = Some(CLAIMS.into()));
     let refused = refresh(&second).await;
     assert_refused("too little", &refused, 400, "AADSTS50076");
     assert_eq!(refused.text("claims"), CLAIMS);
-    world.simulator.change(|settings| settings.required_claims = None);
+    world
+        .simulator
+        .change(|settings| settings.required_claims = None);
     let third = redeem().await;
     world.simulator.revoke_sign_ins();
     assert_refused("revoked", &refresh(&third).await, 400, "AADSTS50173");
@@ -116,7 +198,10 @@ async fn a_refresh_token_ends_when_it_is_used_up_or_a_policy_wants_more() {
 #[tokio::test]
 async fn a_program_that_is_not_registered_signs_nobody_in() {
     let world = World::new();
-    let form = [("client_id", "1950a258-227b-4e31-a9cf-717495945fc2"), ("scope", SCOPE)];
+    let form = [
+        ("client_id", "1950a258-227b-4e31-a9cf-717495945fc2"),
+        ("scope", SCOPE),
+    ];
     let answer = world.post(&format!("{AUTHORITY}/devicecode"), &form).await;
     assert_refused("client", &answer, 400, "AADSTS700016");
 }
@@ -130,7 +215,10 @@ async fn authorize(world: &World, verifier: &str) -> String {
     );
     let answer = world.get(&page).await;
     assert_eq!(answer.status, 302);
-    let query = answer.header("location").strip_prefix(&format!("{BACK}?code=")).unwrap();
+    let query = answer
+        .header("location")
+        .strip_prefix(&format!("{BACK}?code="))
+        .unwrap();
     query.strip_suffix("&state=s").unwrap().to_owned()
 }
 
@@ -153,5 +241,10 @@ async fn a_code_is_redeemed_with_its_verifier_once() {
     assert_eq!(claims(&answer.text("id_token"))["nonce"], "n");
     assert_refused("again", &redeem(&code, "right").await, 400, "invalid_grant");
     let code = authorize(&world, "right").await;
-    assert_refused("verifier", &redeem(&code, "wrong").await, 400, "AADSTS501481");
+    assert_refused(
+        "verifier",
+        &redeem(&code, "wrong").await,
+        400,
+        "AADSTS501481",
+    );
 }
