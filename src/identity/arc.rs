@@ -2,11 +2,12 @@
 //! knows the key (Microsoft, "Authenticate against Azure resources with Azure Arc-enabled servers").
 
 use crate::files::read_small;
+use crate::network::HttpResponse;
 use crate::network::answer::header;
 use crate::text::Secrets;
 use anyhow::{anyhow, bail};
+use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
-use reqwest::{Response, StatusCode};
 use std::path::{Component, Path};
 use url::Url;
 use zeroize::Zeroizing;
@@ -37,15 +38,15 @@ pub(super) fn installed() -> Option<Url> {
 const KEY_LIMIT: usize = 4096;
 
 /// The value of `Authorization` that answers the agent's challenge. The key in it is added to `secrets`.
-pub(super) fn answer(challenge: &Response, secrets: &Secrets) -> anyhow::Result<HeaderValue> {
-    let status = challenge.status();
+pub(super) fn answer(challenge: &HttpResponse, secrets: &Secrets) -> anyhow::Result<HeaderValue> {
+    let status = challenge.status;
     if status != StatusCode::UNAUTHORIZED {
         bail!(
             "the agent of Azure Arc answered with {} in place of a challenge",
             status.as_u16()
         );
     }
-    let challenge = header(challenge.headers(), "www-authenticate").unwrap_or_default();
+    let challenge = header(&challenge.headers, "www-authenticate").unwrap_or_default();
     let file = key_file(&challenge)?;
     let key = read_small(file, KEY_LIMIT).map_err(|error| {
         anyhow!(

@@ -7,7 +7,6 @@
 
 use super::arc;
 use crate::config::ManagedId;
-use crate::network::answer::words;
 use crate::network::{Network, body};
 use crate::registry::cloud_of_environment;
 use crate::text::Secrets;
@@ -249,15 +248,10 @@ impl ManagedIdentity {
         let mut request = self.endpoint.request(&client, resource, self.id.as_ref())?;
         if let Endpoint::Arc { .. } = *self.endpoint {
             let again = request.try_clone();
-            let challenge = self
-                .network
-                .send(&client, request)
-                .await
-                .map_err(reqwest::Error::without_url)?;
+            let challenge = self.network.fetch(&client, request).await?;
             // An agent that is busy or has a reason says so as others do.
-            if challenge.status() != StatusCode::UNAUTHORIZED && !challenge.status().is_success() {
-                let (status, headers) = (challenge.status(), challenge.headers().clone());
-                anyhow::bail!(words(status, &headers, &body(challenge).await?));
+            if challenge.status != StatusCode::UNAUTHORIZED && !challenge.status.is_success() {
+                anyhow::bail!(challenge.words());
             }
             request = again.ok_or_else(|| anyhow::anyhow!("the request cannot be repeated"))?;
             request.headers_mut().insert(
@@ -265,20 +259,15 @@ impl ManagedIdentity {
                 arc::answer(&challenge, &self.secrets)?,
             );
         }
-        let answer = self
-            .network
-            .send(&client, request)
-            .await
-            .map_err(reqwest::Error::without_url)?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = body(answer).await?;
-        match serde_json::from_slice::<Granted>(&body) {
+        let answer = self.network.fetch(&client, request).await?;
+        match serde_json::from_slice::<Granted>(&answer.body) {
             Ok(granted)
-                if status.is_success() && !granted.access_token.expose_secret().is_empty() =>
+                if answer.status.is_success()
+                    && !granted.access_token.expose_secret().is_empty() =>
             {
                 Ok(granted.access_token)
             }
-            _ => anyhow::bail!(words(status, &headers, &body)),
+            _ => anyhow::bail!(answer.words()),
         }
     }
 }

@@ -3,8 +3,7 @@
 
 use crate::config::Requests;
 use crate::error::printable;
-use crate::network::answer::words;
-use crate::network::{Network, body};
+use crate::network::Network;
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::ClientMethodOptions;
 use azure_identity::ClientAssertion;
@@ -137,18 +136,18 @@ impl JobAssertion {
             .request(&self.client)
             .bearer_auth(self.issuer.token().expose_secret())
             .build()?;
-        let answer = self.network.send(&self.client, request).await;
-        let answer = answer.map_err(|error| lost(error.without_url().into()))?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = body(answer).await.map_err(lost)?;
-        match serde_json::from_slice::<Minted>(&body) {
-            Ok(minted) if status.is_success() && !minted.value.expose_secret().is_empty() => {
+        let answer = self.network.fetch(&self.client, request).await;
+        let answer = answer.map_err(lost)?;
+        match serde_json::from_slice::<Minted>(&answer.body) {
+            Ok(minted)
+                if answer.status.is_success() && !minted.value.expose_secret().is_empty() =>
+            {
                 Ok(minted.value)
             }
             _ => anyhow::bail!(
                 "{}{NO_ASSERTION}{}",
                 self.issuer.host(),
-                printable(&words(status, &headers, &body))
+                printable(&answer.words())
             ),
         }
     }

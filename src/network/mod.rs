@@ -22,7 +22,7 @@ use crate::error::{Error, Stage, Unreachable, printable};
 use crate::files::read_small;
 use crate::trust::{self, Refusal};
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::header::DATE;
+use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, ClientBuilder, Request, Response, StatusCode};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
@@ -45,6 +45,24 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SKEW: Duration = Duration::from_secs(5 * 60);
 
 const USER_AGENT: &str = concat!("docker-credential-acrscoped/", env!("CARGO_PKG_VERSION"));
+
+/// An HTTP answer that was read to its end.
+#[derive(Debug)]
+pub struct HttpResponse {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, of at most 1 MiB.
+    pub body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// What an answer says that is not the one that was expected, in words.
+    pub fn words(&self) -> String {
+        answer::words(self.status, &self.headers, &self.body)
+    }
+}
 
 /// What the requests of one `get` share.
 #[derive(Debug)]
@@ -266,6 +284,24 @@ impl Network {
             tokio::time::sleep(wait).await;
         }
         client.execute(request).await
+    }
+
+    /// Sends a request as [`Network::send`] does, and reads the whole answer.
+    ///
+    /// # Errors
+    ///
+    /// The request's own failure, without its URL, or a body of more than 1 MiB.
+    pub async fn fetch(&self, client: &Client, request: Request) -> anyhow::Result<HttpResponse> {
+        let response = self
+            .send(client, request)
+            .await
+            .map_err(reqwest::Error::without_url)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(HttpResponse {
+            status,
+            headers,
+            body: body(response).await?,
+        })
     }
 
     /// How far this machine's clock is from a server's, if that is too far.
