@@ -14,7 +14,7 @@ pub(crate) mod server;
 #[cfg(target_os = "linux")]
 pub(crate) mod trace;
 
-pub(crate) use run::{Answer, LIMIT, run, until};
+pub(crate) use run::{Answer, LIMIT, in_parallel, run, until};
 
 use simulator::{CLIENT, Simulator, TENANT};
 use std::path::{Path, PathBuf};
