@@ -79,22 +79,17 @@ pub(crate) struct PublicClient {
 }
 
 /// Tokens, and whose they are.
+#[derive(Deserialize)]
 pub(crate) struct TokenResponse {
     /// The access token, not yet checked.
     pub(crate) access_token: SecretString,
     /// The Entra refresh token.
     pub(crate) refresh_token: Option<SecretString>,
-    /// The account, if Entra sent it.
-    pub(crate) who: Option<Who>,
-}
-
-/// The fields of a token endpoint's answer that are read.
-#[derive(Deserialize)]
-struct TokenFields {
-    access_token: SecretString,
-    refresh_token: Option<SecretString>,
     id_token: Option<String>,
     client_info: Option<String>,
+    /// The account, if Entra sent it.
+    #[serde(skip)]
+    pub(crate) who: Option<Who>,
 }
 
 /// A sign-in that goes on in a browser on this machine.
@@ -110,7 +105,8 @@ pub(crate) struct AuthorizationRequest {
 /// A sign-in that goes on in a browser elsewhere.
 #[derive(Deserialize)]
 pub(crate) struct DeviceCode {
-    device_code: SecretString,
+    #[serde(rename = "device_code")]
+    secret: SecretString,
     /// The code to type in, not yet printable.
     pub(crate) user_code: String,
     /// The page to type it in, not yet printable.
@@ -242,7 +238,7 @@ impl PublicClient {
     ) -> anyhow::Result<TokenResponse> {
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
-            ("device_code", device.device_code.expose_secret()),
+            ("device_code", device.secret.expose_secret()),
             ("client_info", "1"),
         ];
         let polls = async {
@@ -277,26 +273,20 @@ impl PublicClient {
     }
 
     async fn token(&self, form: &[(&str, &str)]) -> anyhow::Result<TokenResponse> {
-        let fields: TokenFields = self.post("token", form).await?;
+        let mut tokens: TokenResponse = self.post("token", form).await?;
         ensure!(
-            !fields.access_token.expose_secret().is_empty(),
+            !tokens.access_token.expose_secret().is_empty(),
             OAuthError::new(NO_TOKEN.into())
         );
-        for token in [&fields.access_token]
-            .into_iter()
-            .chain(&fields.refresh_token)
-        {
+        self.secrets.add(tokens.access_token.expose_secret());
+        if let Some(token) = &tokens.refresh_token {
             self.secrets.add(token.expose_secret());
         }
-        let who = fields.id_token.and_then(|id_token| {
-            let client_info = fields.client_info.as_deref();
-            Who::read(&id_token, client_info, &self.secrets.redactor())
+        tokens.who = tokens.id_token.as_deref().and_then(|id_token| {
+            let client_info = tokens.client_info.as_deref();
+            Who::read(id_token, client_info, &self.secrets.redactor())
         });
-        Ok(TokenResponse {
-            access_token: fields.access_token,
-            refresh_token: fields.refresh_token,
-            who,
-        })
+        Ok(tokens)
     }
 
     /// Posts a form to an endpoint and returns the fields of the answer.

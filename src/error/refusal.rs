@@ -22,24 +22,28 @@ const OBJECT_ID: &str = "OBJECT_ID";
 /// The placeholder for a private cloud whose name cannot be part of a command.
 const CLOUD: &str = "CLOUD";
 
-/// What a registry was asked, as messages call it.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked {
-    credential: &'static str,
-    request: &'static str,
-    endpoint: &'static str,
+/// What a registry's host was asked, as messages call it.
+pub(crate) struct Asked<'a> {
+    host: &'a str,
+    credential: &'a str,
+    request: &'a str,
+    endpoint: &'a str,
 }
 
-impl Asked {
-    const EXCHANGE: Self = Self {
-        credential: "the access token",
-        request: "the exchange",
-        endpoint: "`/oauth2/exchange`",
-    };
-
-    /// Names another request in one way.
-    pub(crate) const fn named(name: &'static str) -> Self {
+impl<'a> Asked<'a> {
+    fn exchange(registry: &'a Registry) -> Self {
         Self {
+            host: registry.login_server(),
+            credential: "the access token",
+            request: "the exchange",
+            endpoint: "`/oauth2/exchange`",
+        }
+    }
+
+    /// Names a request to the registry's own host by one name.
+    pub(crate) fn named(registry: &'a Registry, name: &'a str) -> Self {
+        Self {
+            host: registry.host(),
             credential: name,
             request: name,
             endpoint: name,
@@ -138,16 +142,18 @@ impl Refusal {
 
     /// One sentence on it.
     pub(crate) fn describe(&self, registry: &Registry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message(registry.login_server(), Asked::EXCHANGE))
+        f.write_str(&self.message(registry, &Asked::exchange(registry)))
     }
 
-    /// Returns one sentence on what `host` answered.
-    pub(crate) fn message(&self, host: &str, asked: Asked) -> String {
+    /// Returns one sentence on it, as the answer to any request.
+    pub(crate) fn message(&self, registry: &Registry, asked: &Asked<'_>) -> String {
         let Asked {
+            host,
             credential,
             request,
             endpoint,
         } = asked;
+        let name = registry.login_server();
         let answered = format!("{host} answered {request} with");
         match self {
             Self::Denied {
@@ -163,23 +169,23 @@ impl Refusal {
             }
             Self::Firewall { address } => {
                 let address = address.as_deref().unwrap_or("this address");
-                format!("the firewall of {host} does not let {address} in")
+                format!("the firewall of {name} does not let {address} in")
             }
             Self::NoExchange => {
                 format!(
                     "{host} has no {endpoint}: it does not answer as an Azure Container Registry"
                 )
             }
-            Self::Throttled { retry_after: None } => format!("{host} gets too many requests"),
+            Self::Throttled { retry_after: None } => format!("{name} gets too many requests"),
             Self::Throttled {
                 retry_after: Some(seconds),
-            } => format!("{host} gets too many requests and asks to wait {seconds} s"),
+            } => format!("{name} gets too many requests and asks to wait {seconds} s"),
             Self::Redirected { location } => {
                 format!("{answered} a redirect to `{location}`, which is not followed")
             }
             Self::HeaderTooLarge => format!("{answered} 400: the request's header is too large"),
             Self::WebPage { status } => {
-                format!("a web page came in place of the answer of {host}: {status}")
+                format!("a web page came in place of the answer of {name}: {status}")
             }
             Self::Unexpected { status, said: None } => format!("{answered} {status}"),
             Self::Unexpected {

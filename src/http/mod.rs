@@ -28,6 +28,7 @@ use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use std::sync::Mutex;
 use std::time::Duration;
+use tower::util::MapFutureLayer;
 use tracing::warn;
 
 /// The limit for a connection, TLS included.
@@ -87,7 +88,9 @@ impl Network {
     /// As [`Network::internet`].
     pub fn preconnect(&self, host: &str) -> Result<(Client, Preconnect), Error> {
         let preconnect = Preconnect::default();
-        let client = self.build(host, |builder| builder.connector_layer(preconnect.clone()))?;
+        let connector = preconnect.clone();
+        let layer = MapFutureLayer::new(move |connect| connector.connection(connect));
+        let client = self.build(host, |builder| builder.connector_layer(layer))?;
         Ok((client, preconnect))
     }
 

@@ -6,31 +6,27 @@
 
 use reqwest::Client;
 use std::any::Any;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use tower_layer::Layer;
-use tower_service::Service;
 
 /// A connection of the type that the client uses, which has no name.
 type Pooled = Box<dyn Any + Send>;
 
-/// What the connector does when it is called next.
+/// What happens when the client connects next.
 #[derive(Debug, Default)]
 enum State {
-    /// It connects.
+    /// It gets a connection of its own.
     #[default]
     Idle,
-    /// It connects, and hands the connection over for the first real request.
+    /// The connection is handed over for the first real request.
     Connecting(oneshot::Sender<Pooled>),
-    /// It waits for that connection, and ends the request that opened it: the client would else send that one on the next
-    /// connection that becomes idle.
+    /// It gets that connection, and the request that opened it ends: the client would else send that one on the next connection
+    /// that becomes idle.
     Ready(oneshot::Receiver<Pooled>, AbortHandle),
 }
 
-/// A layer around the connector of a client that connects to one host only.
+/// The connection of a client that connects to one host only.
 #[derive(Clone, Debug, Default)]
 pub struct Preconnect(Arc<Mutex<State>>);
 
@@ -42,7 +38,7 @@ impl Preconnect {
         self.replace(State::Connecting(sender));
         let request = client.get(url).send();
         let task = tokio::spawn(async move { drop(request.await) });
-        // The task calls the connector as soon as it runs for the first time.
+        // The task begins to connect as soon as it runs for the first time.
         tokio::task::yield_now().await;
         if let State::Connecting(_) = self.replace(State::Idle) {
             task.abort();
@@ -51,48 +47,22 @@ impl Preconnect {
         }
     }
 
-    fn replace(&self, state: State) -> State {
-        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut current, state)
-    }
-}
-
-impl<S> Layer<S> for Preconnect {
-    type Service = Connector<S>;
-
-    fn layer(&self, inner: S) -> Connector<S> {
-        Connector(inner, self.clone())
-    }
-}
-
-/// The connector of a client with a [`Preconnect`].
-#[derive(Clone, Debug)]
-pub struct Connector<S>(S, Preconnect);
-
-impl<S, R> Service<R> for Connector<S>
-where
-    S: Service<R> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Response: Send + 'static,
-    R: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let state = self.1.replace(State::Idle);
-        let mut inner = self.0.clone();
-        Box::pin(async move {
+    /// Returns the connection for the client's next request. `connect` opens one when it is awaited.
+    pub(super) fn connection<F, C, E>(
+        &self,
+        connect: F,
+    ) -> impl Future<Output = Result<C, E>> + use<F, C, E>
+    where
+        F: Future<Output = Result<C, E>>,
+        C: Send + 'static,
+    {
+        // Taken now: another request may connect before this future runs.
+        let state = self.replace(State::Idle);
+        async move {
             match state {
-                State::Idle => inner.call(request).await,
+                State::Idle => connect.await,
                 State::Connecting(sender) => {
-                    let connection = inner.call(request).await?;
-                    drop(sender.send(Box::new(connection)));
+                    drop(sender.send(Box::new(connect.await?)));
                     // The request that asked for it must never be sent.
                     std::future::pending().await
                 }
@@ -101,10 +71,15 @@ where
                     opening.abort();
                     match pooled.map(|pooled| pooled.downcast()) {
                         Ok(Ok(connection)) => Ok(*connection),
-                        _ => inner.call(request).await,
+                        _ => connect.await,
                     }
                 }
             }
-        })
+        }
+    }
+
+    fn replace(&self, state: State) -> State {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut current, state)
     }
 }

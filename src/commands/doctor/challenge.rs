@@ -79,17 +79,20 @@ pub(super) fn refused(
     registry: &Registry,
     response: &HttpResponse,
     refusal: &Refusal,
-    asked: &'static str,
+    asked: &str,
 ) -> Check {
     let (hint, notes) = match refusal {
         // The exchange checks roles.
         Refusal::Denied { .. } | Refusal::InvalidToken { .. } => (try_again(registry), vec![]),
         other => (other.advice(registry), other.notes()),
     };
-    Check::bad(name, refusal.message(registry.host(), Asked::named(asked)))
-        .with(notes)
-        .with(exchange::correlation(response))
-        .hint(hint)
+    Check::bad(
+        name,
+        refusal.message(registry, &Asked::named(registry, asked)),
+    )
+    .with(notes)
+    .with(exchange::correlation(response))
+    .hint(hint)
 }
 
 impl Bearer {

@@ -48,18 +48,16 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
     let (tls, challenge) = match &response {
         Ok(response) => (
             trusted(certificate.as_ref()).with(notes.to_vec()),
-            challenge::judge(registry, response, is_public),
+            challenge::judge(registry, response, is_public).since(started),
         ),
         Err(error) => {
             if let Some(Stage::Name | Stage::Connection) = stage(error) {
                 tcp = Check::failed(address::TCP, error).since(started);
             }
-            let (tls, challenge) = failed(error, certificate.as_ref(), clock);
-            (tls.since(started), challenge)
+            failed(error, certificate.as_ref(), clock, started)
         }
     };
     let issuer = certificate.map(|facts| facts.issuer);
-    let challenge = challenge.since(started);
     vec![dns, tcp, tls.naming(issuer), challenge, clocks]
 }
 
@@ -71,7 +69,13 @@ fn stage(error: &Error) -> Option<Stage> {
 }
 
 /// Returns the checks of TLS and the challenge for a request that failed.
-fn failed(error: &Error, certificate: Option<&Facts>, clock: Clock) -> (Check, Check) {
+fn failed(
+    error: &Error,
+    certificate: Option<&Facts>,
+    clock: Clock,
+    started: Instant,
+) -> (Check, Check) {
+    let challenge = Check::failed(challenge::NAME, error).since(started);
     match (error, stage(error)) {
         (_, Some(Stage::Name | Stage::Connection)) => {
             let [tls, challenge] =
@@ -79,13 +83,11 @@ fn failed(error: &Error, certificate: Option<&Facts>, clock: Clock) -> (Check, C
             (tls, challenge)
         }
         // TLS was established before the answer could break off.
-        (_, Some(Stage::Answer)) => (trusted(certificate), Check::failed(challenge::NAME, error)),
-        (Error::Deadline { .. }, _) => (
-            Check::skipped(TLS, "no answer came"),
-            Check::failed(challenge::NAME, error),
-        ),
+        (_, Some(Stage::Answer)) => (trusted(certificate), challenge),
+        (Error::Deadline { .. }, _) => (Check::skipped(TLS, "no answer came"), challenge),
         _ => {
-            let mut tls = Check::failed(TLS, error).with(certificate.map(describe));
+            let tls = Check::failed(TLS, error).since(started);
+            let mut tls = tls.with(certificate.map(describe));
             if certificate.is_some_and(|facts| facts.ends < clock()) {
                 tls = tls.hint(EXPIRED);
             }
