@@ -1,4 +1,4 @@
-//! The answer of `/v2/` to somebody without a token: a challenge, a firewall, or something else that stands there.
+//! The answer of `/v2/` to a request without a token: a challenge, a network rule's refusal, or a page of something in between.
 
 use super::check::Check;
 use crate::error::{Asked, IN_THE_WAY, Refusal, try_again};
@@ -13,14 +13,14 @@ pub(super) const NAME: &str = "challenge";
 /// What a firewall's hint lacks where the name has a public address.
 const NO_ZONE: &str = "; or, if the registry has a private endpoint, let its DNS zone be used here: the name has a public address";
 
-/// What a registry wants of those who come without a token (RFC 6750, section 3; Docker registry API, "token authentication").
+/// What a registry requires of a request without a token (RFC 6750, section 3; Docker registry API, "token authentication").
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Bearer {
     realm: String,
     service: String,
 }
 
-/// Judges the answer of `/v2/`. `is_public` is whether the name was found to have an address of the internet.
+/// Returns the check of the answer of `/v2/`. `is_public` is whether the name has an address of the internet.
 pub(super) fn judge(registry: &Registry, response: &HttpResponse, is_public: bool) -> Check {
     match response.status {
         StatusCode::UNAUTHORIZED if !response.is_web_page() => challenged(registry, response),
@@ -73,7 +73,7 @@ fn challenged(registry: &Registry, response: &HttpResponse) -> Check {
     Check::good(NAME, format!("401: a token of {} is wanted", bearer.realm))
 }
 
-/// A refusal of another request than the exchange, with the message and the hints of `get` where they fit.
+/// Returns the check of a request that was refused, with the hints of `get` where they fit. `asked` names the request.
 pub(super) fn refused(
     name: &'static str,
     registry: &Registry,

@@ -111,7 +111,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Takes the code to Entra, or tells why there is none.
+    /// Exchanges the code at Entra, or returns why there is none.
     async fn exchange_code(
         &self,
         request: AuthorizationRequest,
