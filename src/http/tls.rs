@@ -5,7 +5,7 @@
 use super::Network;
 use crate::config::{NetworkSettings, Origin};
 use crate::error::{Error, Stage};
-use crate::files::{read_named, read_protected, read_small};
+use crate::files::read_small;
 use crate::trust::{self, Refusal};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -52,10 +52,11 @@ impl Network {
         };
         let extra = settings.ca_file.as_ref().map(|file| {
             let (path, directory) = (&file.value, settings.working_directory.as_deref());
-            let pem = match &file.origin {
-                Origin::Variable(_) => read_named(path, directory, MAX_CA_FILE_BYTES),
-                _ => read_protected(path, MAX_CA_FILE_BYTES),
+            let real = match &file.origin {
+                Origin::Variable(_) => trust::resolve_named(path, directory),
+                _ => trust::resolve_protected(path),
             };
+            let pem = real.and_then(|real| read_small(&real, MAX_CA_FILE_BYTES));
             certificates(file.origin.setting("ca_file"), path, pem)
         });
         config(only, extra.transpose()?.unwrap_or_default())
