@@ -6,36 +6,26 @@
 
 use crate::deadline::Clock;
 use crate::error::{Error, Refusal, printable};
-use crate::network::{self, Network, answer};
+use crate::http::{HttpResponse, Network};
 use crate::registry::Registry;
 use crate::text::Redactor;
 use crate::token::{AccessToken, RefreshToken, is_guid};
-use reqwest::header::HeaderMap;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-/// The answer of an exchange that went well.
 #[derive(Deserialize)]
-struct Granted {
+struct TokenResponse {
     refresh_token: SecretString,
 }
 
-/// The answer of the registry when it says why not.
-#[derive(Deserialize)]
-struct Errors {
-    errors: Vec<Reason>,
-}
-
-#[derive(Deserialize)]
-struct Reason {
-    #[serde(default)]
-    message: String,
-}
-
 /// Sends the access token to its registry by `client` and returns the refresh token. No redirect is followed.
+///
+/// # Errors
+///
+/// The registry cannot be reached, or answers with anything but a refresh token.
 pub async fn refresh_token(
     network: &Network,
     client: &Client,
@@ -43,59 +33,51 @@ pub async fn refresh_token(
     access_token: &AccessToken,
     clock: Clock,
 ) -> Result<RefreshToken, Error> {
-    let host = registry.login_server();
+    let secret = access_token.secret();
     let mut form = vec![
         ("grant_type", "access_token"),
-        ("service", host),
-        ("access_token", access_token.secret().expose_secret()),
+        ("service", registry.login_server()),
+        ("access_token", secret.expose_secret()),
     ];
     form.extend(access_token.tenant().map(|tenant| ("tenant", tenant)));
-    let lost = |error: &(dyn std::error::Error + 'static)| {
-        let unreadable = || refused(registry, Refusal::Malformed("something unreadable"), None);
-        network.unreachable(host, error).unwrap_or_else(unreadable)
-    };
-    let request = client
-        .post(address(registry))
-        .form(&form)
-        .build()
-        .map_err(|error| lost(&error))?;
-    let response = network
-        .send(client, request)
-        .await
-        .map_err(|error| lost(&error.without_url()))?;
-    let (status, headers) = (response.status(), response.headers().clone());
-    let body = network::body(response)
-        .await
-        .map_err(|error| lost(&*error))?;
-    let refusal = match granted(status, &body, clock()) {
+    let request = client.post(address(registry)).form(&form);
+    let response = fetch(network, client, registry, request).await?;
+    let mut refusal = match read_token(&response, clock()) {
         Ok(token) => return Ok(token),
         Err(refusal) => refusal,
     };
-    let refusal = match refusal.unwrap_or_else(|| refusal_of(status, &headers, &body)) {
-        Refusal::Denied { status, said, .. } => Refusal::Denied {
-            status,
-            said,
-            object_id: access_token.object_id().map(str::to_owned),
-        },
-        other => other,
-    };
+    if let Refusal::Denied { object_id, .. } = &mut refusal {
+        *object_id = access_token.object_id().map(str::to_owned);
+    }
     // A GUID has room for a piece of the token.
-    let redactor = Redactor::new([access_token.secret().expose_secret()]);
-    let correlation = correlation(&headers, &body).map(|id| redactor.redact(&id));
-    Err(refused(
-        registry,
-        refusal.without(access_token.secret()),
-        correlation,
-    ))
+    let redactor = Redactor::new([secret.expose_secret()]);
+    let correlation = correlation(&response).map(|line| redactor.redact(&line));
+    Err(refused(registry, refusal.without(secret), correlation))
 }
 
-/// Where the exchange of a registry is.
+/// Returns the address of a registry's exchange.
 pub fn address(registry: &Registry) -> String {
     format!("https://{}/oauth2/exchange", registry.login_server())
 }
 
+/// Sends a request to a registry and reads the answer, whatever its status.
+pub(crate) async fn fetch(
+    network: &Network,
+    client: &Client,
+    registry: &Registry,
+    request: RequestBuilder,
+) -> Result<HttpResponse, Error> {
+    let unreadable = || refused(registry, Refusal::Malformed("something unreadable"), None);
+    let request = request.build().map_err(|_| unreadable())?;
+    let host = request.url().host_str().unwrap_or_default().to_owned();
+    network.fetch(client, request).await.map_err(|error| {
+        network
+            .unreachable(&host, &*error)
+            .unwrap_or_else(unreadable)
+    })
+}
+
 fn refused(registry: &Registry, refusal: Refusal, correlation: Option<String>) -> Error {
-    let correlation = correlation.map(|id| format!("correlation id: {id}"));
     let details = refusal.notes().into_iter().chain(correlation).collect();
     Error::Exchange {
         registry: Box::new(registry.clone()),
@@ -104,98 +86,80 @@ fn refused(registry: &Registry, refusal: Refusal, correlation: Option<String>) -
     }
 }
 
-/// The refresh token of a 200; `Err(None)` for every other status.
-fn granted(
-    status: StatusCode,
-    body: &[u8],
-    now: SystemTime,
-) -> Result<RefreshToken, Option<Refusal>> {
-    if status != StatusCode::OK {
-        return Err(None);
+/// Returns the refresh token in an answer, or what is in its place.
+fn read_token(response: &HttpResponse, now: SystemTime) -> Result<RefreshToken, Refusal> {
+    if response.status != StatusCode::OK || response.is_web_page() {
+        return Err(refusal(response));
     }
-    if answer::is_web_page(body) {
-        return Err(Some(Refusal::WebPage { status: 200 }));
-    }
-    let granted: Granted = serde_json::from_slice(body)
-        .map_err(|_| Some(Refusal::Malformed("something other than a refresh token")))?;
-    let malformed = Refusal::Malformed("a refresh token that cannot be one");
-    RefreshToken::received(granted.refresh_token, now).ok_or(Some(malformed))
+    let response: TokenResponse = serde_json::from_slice(&response.body)
+        .map_err(|_| Refusal::Malformed("something other than a refresh token"))?;
+    RefreshToken::received(response.refresh_token, now)
+        .ok_or(Refusal::Malformed("a refresh token that cannot be one"))
 }
 
-/// What an answer of a registry that is no 200 means.
-pub(crate) fn refusal_of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Refusal {
-    let said = message(body)
-        .map(|(said, _)| said)
-        .filter(|said| !said.is_empty());
-    let status_code = status.as_u16();
-    if let Some(location) = answer::location(status, headers) {
+/// Returns what a registry's answer means that is not the expected one.
+pub(crate) fn refusal(response: &HttpResponse) -> Refusal {
+    if let Some(location) = response.redirect_location() {
         return Refusal::Redirected { location };
     }
+    let status = response.status.as_u16();
+    let (message, _) = message(response).unwrap_or_default();
+    let said = Some(message.clone()).filter(|message| !message.is_empty());
     match status {
-        StatusCode::TOO_MANY_REQUESTS => Refusal::Throttled {
-            retry_after: answer::retry_after(headers),
+        429 => Refusal::Throttled {
+            retry_after: response.retry_after(),
         },
-        StatusCode::BAD_REQUEST if is_header_too_large(body) => Refusal::HeaderTooLarge,
-        _ if answer::is_in_the_way(status, body) && status != StatusCode::NOT_FOUND => {
-            Refusal::WebPage {
-                status: status_code,
-            }
-        }
-        StatusCode::FORBIDDEN
-            if said
-                .as_ref()
-                .is_some_and(|said| said.contains("client with IP")) =>
-        {
-            Refusal::Firewall {
-                address: said.as_deref().and_then(quoted_address),
-            }
-        }
-        StatusCode::UNAUTHORIZED if said.as_deref().is_some_and(is_about_the_token) => {
-            Refusal::InvalidToken {
-                status: status_code,
-                said: said.unwrap_or_default(),
-            }
-        }
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Refusal::Denied {
-            status: status_code,
+        400 if is_header_too_large(&response.body) => Refusal::HeaderTooLarge,
+        404 => Refusal::NoExchange,
+        _ if response.is_intercepted() => Refusal::WebPage { status },
+        403 if message.contains("client with IP") => Refusal::Firewall {
+            address: quoted_address(&message),
+        },
+        401 if is_about_the_token(&message) => Refusal::InvalidToken {
+            status,
+            said: message,
+        },
+        401 | 403 => Refusal::Denied {
+            status,
             said,
             object_id: None,
         },
-        StatusCode::NOT_FOUND => Refusal::NoExchange,
-        _ => Refusal::Unexpected {
-            status: status_code,
-            said,
-        },
+        _ => Refusal::Unexpected { status, said },
     }
 }
 
-/// Whether a body is the page that nginx, the web server of registries, has for a header that is too long (Azure/acr#797).
+/// Returns whether a body is the page that nginx, the web server of registries, has for a header that is too long (Azure/acr#797).
 fn is_header_too_large(body: &[u8]) -> bool {
     const TITLE: &[u8] = b"Request Header Or Cookie Too Large";
     body.windows(TITLE.len()).any(|text| text == TITLE)
 }
 
-/// Whether the message of a 401 is about the token, and not about roles, as recorded in 2023, 2024 and 2026. The words choose the hint alone.
-fn is_about_the_token(said: &str) -> bool {
+/// Returns whether the message of a 401 is about the token, and not about roles, as recorded in 2023, 2024 and 2026. The message
+/// chooses the hint alone.
+fn is_about_the_token(message: &str) -> bool {
     [
         "retrieving permissions failed",
         "token invalid audience",
         "token validation failed",
     ]
     .iter()
-    .any(|text| said.starts_with(text))
+    .any(|text| message.starts_with(text))
 }
 
-/// The id that Azure's support asks for, from the header or, where that has none, from the message.
-pub(crate) fn correlation(headers: &HeaderMap, body: &[u8]) -> Option<String> {
-    let of_header = answer::header(headers, "x-ms-correlation-request-id").filter(|id| is_guid(id));
-    of_header.or_else(|| message(body)?.1)
+/// Returns a line with the id that Azure's support asks for, from the header or, where that has none, from the message.
+pub(crate) fn correlation(response: &HttpResponse) -> Option<String> {
+    let id = response
+        .header("x-ms-correlation-request-id")
+        .filter(|id| is_guid(id))
+        .or_else(|| message(response)?.1)?;
+    Some(format!("correlation id: {id}"))
 }
 
-/// The first message of a body in the registry's error shape (Docker registry API, "errors"), and the correlation id that stands at its end.
-fn message(body: &[u8]) -> Option<(String, Option<String>)> {
-    let errors: Errors = serde_json::from_slice(body).ok()?;
-    let whole = errors.errors.first()?.message.trim_end();
+/// Returns the first message of a body in the registry's error shape (Docker registry API, "errors"), and the correlation id at its
+/// end.
+fn message(response: &HttpResponse) -> Option<(String, Option<String>)> {
+    let json = response.json();
+    let whole = json["errors"][0]["message"].as_str()?.trim_end();
     let (text, id) = match whole.rsplit_once("CorrelationId:") {
         Some((text, id)) if is_guid(id.trim()) => (text, Some(id.trim().to_owned())),
         _ => (whole, None),
@@ -203,9 +167,10 @@ fn message(body: &[u8]) -> Option<(String, Option<String>)> {
     Some((printable(text), id))
 }
 
-/// The address in `client with IP '203.0.113.9' is not allowed access`. Only a real address becomes part of a command to paste.
-fn quoted_address(said: &str) -> Option<String> {
-    let address: IpAddr = said.split(['\'', '"']).nth(1)?.parse().ok()?;
+/// Returns the address in `client with IP '203.0.113.9' is not allowed access`. Only a real address becomes part of a command to
+/// paste.
+fn quoted_address(message: &str) -> Option<String> {
+    let address: IpAddr = message.split(['\'', '"']).nth(1)?.parse().ok()?;
     Some(address.to_canonical().to_string())
 }
 
@@ -213,21 +178,25 @@ fn quoted_address(said: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn refusal(status: u16, headers: &[(&'static str, &str)], body: &str) -> String {
+    fn response(status: u16, headers: &[(&'static str, &str)], body: &str) -> HttpResponse {
         let headers = headers
             .iter()
-            .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()))
-            .collect();
+            .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()));
+        HttpResponse {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: headers.collect(),
+            body: body.into(),
+        }
+    }
+
+    fn sentence(status: u16, headers: &[(&'static str, &str)], body: &str) -> String {
         let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
-        let status = StatusCode::from_u16(status).unwrap();
-        let refusal = match granted(status, body.as_bytes(), SystemTime::UNIX_EPOCH) {
-            Err(None) => refusal_of(status, &headers, body.as_bytes()),
-            Err(Some(refusal)) => refusal,
-            Ok(_) => return "granted".into(),
-        };
-        refused(&registry, refusal, None)
-            .to_string()
-            .replace("contoso.azurecr.io", "R")
+        match read_token(&response(status, headers, body), SystemTime::UNIX_EPOCH) {
+            Ok(_) => "granted".into(),
+            Err(refusal) => refused(&registry, refusal, None)
+                .to_string()
+                .replace("contoso.azurecr.io", "R"),
+        }
     }
 
     #[test]
@@ -260,18 +229,11 @@ mod tests {
             ),
             (None, "", None),
         ] {
-            let headers = header
-                .map(|id| {
-                    (
-                        "x-ms-correlation-request-id".parse().unwrap(),
-                        id.parse().unwrap(),
-                    )
-                })
-                .into_iter()
-                .collect();
+            let headers = header.map(|id| ("x-ms-correlation-request-id", id));
+            let response = response(401, headers.as_slice(), body);
             assert_eq!(
-                correlation(&headers, body.as_bytes()).as_deref(),
-                expected,
+                correlation(&response),
+                expected.map(|id| format!("correlation id: {id}")),
                 "{header:?} {body}"
             );
         }
@@ -280,7 +242,7 @@ mod tests {
     #[test]
     fn a_web_page_is_something_in_the_way_unless_it_is_a_404_or_a_5xx() {
         let page = "\n <!DOCTYPE html><html><body>Sign in</body></html>";
-        for (status, sentence) in [
+        for (status, expected) in [
             (200, "a web page came in place of the answer of R: 200"),
             (400, "a web page came in place of the answer of R: 400"),
             (
@@ -290,14 +252,14 @@ mod tests {
             (502, "R answered the exchange with 502"),
             (511, "a web page came in place of the answer of R: 511"),
         ] {
-            assert_eq!(refusal(status, &[], page), sentence, "{status}");
+            assert_eq!(sentence(status, &[], page), expected, "{status}");
         }
     }
 
     #[test]
     fn every_answer_of_an_exchange_has_its_sentence() {
         let unauthorized = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 0a3728f5-aee8-4ea1-9b84-4dc6e1aef664"}]}"#;
-        for (status, headers, body, sentence) in [
+        for (status, headers, body, expected) in [
             (200, vec![], r#"{"refresh_token":"a.b.c"}"#, "granted"),
             (
                 200,
@@ -397,7 +359,11 @@ mod tests {
                 "R answered the exchange with 400, bad[31m service",
             ),
         ] {
-            assert_eq!(refusal(status, &headers, body), sentence, "{status} {body}");
+            assert_eq!(
+                sentence(status, &headers, body),
+                expected,
+                "{status} {body}"
+            );
         }
     }
 }

@@ -85,7 +85,7 @@
 //! | `entra` | how people sign in: OAuth in the browser, by device code, by refresh token |
 //! | `logins` | who has signed in with us, by name |
 //! | `exchange` | access token for refresh token, and what refusals mean |
-//! | `network` | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
+//! | `http` | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | `cache` | tokens in the stores of the operating system |
 //! | `program` | programs that we call: how they are found, run and ended, or started to outlive us |
 //! | `asn1` | a reader of DER and BER, for keys and certificates |
@@ -97,7 +97,7 @@
 //! | `text` | text from elsewhere, made fit to be shown, without the secrets that were sent; words for a shell |
 //!
 //! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `flight` → `entra`,
-//! `logins`, `cache` → `network`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `trust`, `error`, `mirrors` → `registry` →
+//! `logins`, `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `trust`, `error`, `mirrors` → `registry` →
 //! `token` → `text`.
 //!
 //! # To add
@@ -134,13 +134,13 @@ mod flight;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod helper;
 #[cfg_attr(not(internals), doc(hidden))]
+pub mod http;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod identity;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod log;
 mod logins;
 mod mirrors;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod network;
 mod program;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod protocol;

@@ -9,8 +9,8 @@ use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Refusal, SignIn};
 use crate::exchange;
 use crate::flight::{self, Turn};
+use crate::http::Network;
 use crate::identity::{Identity, Workload};
-use crate::network::Network;
 use crate::registry::Registry;
 use crate::runtime::run;
 use crate::token::{AccessToken, RefreshToken};
@@ -245,8 +245,10 @@ impl<'a> Session<'a> {
         network: &Arc<Network>,
         deadline: Deadline,
     ) -> Result<RefreshToken, Error> {
-        let (client, early) = network.early(self.registry.login_server())?;
-        early.open(&client, &exchange::address(self.registry)).await;
+        let (client, preconnect) = network.preconnect(self.registry.login_server())?;
+        preconnect
+            .open(&client, &exchange::address(self.registry))
+            .await;
         let (token, is_new) = self.access_token(network, deadline, None).await?;
         match self.exchange(network, &client, deadline, &token).await {
             // It may have been revoked, or the role may have come with a group since.

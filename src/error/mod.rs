@@ -8,9 +8,7 @@ mod refusal;
 mod unreachable;
 
 pub use crate::text::{printable, visible};
-pub(crate) use refusal::{
-    HEADER_TOO_LARGE, PULL, PULL_ABAC, assign_role, az, object_id_note, try_again,
-};
+pub(crate) use refusal::{Asked, PULL, PULL_ABAC, assign_role, az, object_id_note, try_again};
 pub use refusal::{IN_THE_WAY, Refusal};
 pub use unreachable::{Stage, Unreachable};
 

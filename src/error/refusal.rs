@@ -19,11 +19,37 @@ pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
 /// The placeholder in a command for an object id that no token shows.
 const OBJECT_ID: &str = "OBJECT_ID";
 
-/// Why a web server refuses a request whose header is too long for it.
-pub(crate) const HEADER_TOO_LARGE: &str = "the request's header is too large";
-
 /// The placeholder for a private cloud whose name cannot be part of a command.
 const CLOUD: &str = "CLOUD";
+
+/// What a registry's host was asked, as messages call it.
+pub(crate) struct Asked<'a> {
+    host: &'a str,
+    credential: &'a str,
+    request: &'a str,
+    endpoint: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    fn exchange(registry: &'a Registry) -> Self {
+        Self {
+            host: registry.login_server(),
+            credential: "the access token",
+            request: "the exchange",
+            endpoint: "`/oauth2/exchange`",
+        }
+    }
+
+    /// Names a request to the registry's own host by one name.
+    pub(crate) fn named(registry: &'a Registry, name: &'a str) -> Self {
+        Self {
+            host: registry.host(),
+            credential: name,
+            request: name,
+            endpoint: name,
+        }
+    }
+}
 
 /// What a registry answered in place of a refresh token.
 #[derive(Debug)]
@@ -116,66 +142,57 @@ impl Refusal {
 
     /// One sentence on it.
     pub(crate) fn describe(&self, registry: &Registry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = registry.login_server();
+        f.write_str(&self.message(registry, &Asked::exchange(registry)))
+    }
+
+    /// Returns one sentence on it, as the answer to any request.
+    pub(crate) fn message(&self, registry: &Registry, asked: &Asked<'_>) -> String {
+        let Asked {
+            host,
+            credential,
+            request,
+            endpoint,
+        } = asked;
+        let name = registry.login_server();
+        let answered = format!("{host} answered {request} with");
         match self {
             Self::Denied {
                 status, said: None, ..
-            } => write!(f, "{host} refused the access token: {status}"),
+            } => format!("{host} refused {credential}: {status}"),
             Self::Denied {
                 status,
                 said: Some(said),
                 ..
             }
             | Self::InvalidToken { status, said } => {
-                write!(f, "{host} refused the access token: {status}, {said}")
+                format!("{host} refused {credential}: {status}, {said}")
             }
-            Self::Firewall { address: None } => {
-                write!(f, "the firewall of {host} does not let this address in")
+            Self::Firewall { address } => {
+                let address = address.as_deref().unwrap_or("this address");
+                format!("the firewall of {name} does not let {address} in")
             }
-            Self::Firewall {
-                address: Some(address),
-            } => {
-                write!(f, "the firewall of {host} does not let {address} in")
+            Self::NoExchange => {
+                format!(
+                    "{host} has no {endpoint}: it does not answer as an Azure Container Registry"
+                )
             }
-            Self::NoExchange => write!(
-                f,
-                "{host} has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"
-            ),
-            Self::Throttled { retry_after: None } => write!(f, "{host} gets too many requests"),
+            Self::Throttled { retry_after: None } => format!("{name} gets too many requests"),
             Self::Throttled {
                 retry_after: Some(seconds),
-            } => {
-                write!(
-                    f,
-                    "{host} gets too many requests and asks to wait {seconds} s"
-                )
-            }
+            } => format!("{name} gets too many requests and asks to wait {seconds} s"),
             Self::Redirected { location } => {
-                write!(
-                    f,
-                    "{host} answered the exchange with a redirect to `{location}`, which is not followed"
-                )
+                format!("{answered} a redirect to `{location}`, which is not followed")
             }
-            Self::HeaderTooLarge => write!(
-                f,
-                "{host} answered the exchange with 400: {HEADER_TOO_LARGE}"
-            ),
+            Self::HeaderTooLarge => format!("{answered} 400: the request's header is too large"),
             Self::WebPage { status } => {
-                write!(
-                    f,
-                    "a web page came in place of the answer of {host}: {status}"
-                )
+                format!("a web page came in place of the answer of {name}: {status}")
             }
-            Self::Unexpected { status, said: None } => {
-                write!(f, "{host} answered the exchange with {status}")
-            }
+            Self::Unexpected { status, said: None } => format!("{answered} {status}"),
             Self::Unexpected {
                 status,
                 said: Some(said),
-            } => {
-                write!(f, "{host} answered the exchange with {status}, {said}")
-            }
-            Self::Malformed(what) => write!(f, "{host} answered the exchange with {what}"),
+            } => format!("{answered} {status}, {said}"),
+            Self::Malformed(what) => format!("{answered} {what}"),
         }
     }
 

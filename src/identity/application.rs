@@ -8,7 +8,7 @@ use crate::config::{
 };
 use crate::error::Error;
 use crate::files::read_small;
-use crate::network::Network;
+use crate::http::Network;
 use crate::registry::Cloud;
 use crate::text::Secrets;
 use azure_core::credentials::{Secret, TokenCredential};

@@ -2,8 +2,7 @@
 //! knows the key (Microsoft, "Authenticate against Azure resources with Azure Arc-enabled servers").
 
 use crate::files::read_small;
-use crate::network::HttpResponse;
-use crate::network::answer::header;
+use crate::http::HttpResponse;
 use crate::text::Secrets;
 use anyhow::{anyhow, bail};
 use reqwest::StatusCode;
@@ -46,7 +45,7 @@ pub(super) fn answer(challenge: &HttpResponse, secrets: &Secrets) -> anyhow::Res
             status.as_u16()
         );
     }
-    let challenge = header(&challenge.headers, "www-authenticate").unwrap_or_default();
+    let challenge = challenge.header("www-authenticate").unwrap_or_default();
     let file = key_file(&challenge)?;
     let key = read_small(file, KEY_LIMIT).map_err(|error| {
         anyhow!(

@@ -3,10 +3,10 @@
 use crate::cache::{Cache, KERNEL_KEYRING, Key, Place};
 use crate::config::{Config, Value};
 use crate::deadline::Clock;
-use crate::entra::{ANY_TENANT, DEVELOPER_SIGN_ON, PublicClient};
+use crate::entra::{ANY_TENANT, AZURE_CLI_CLIENT_ID, PublicClient};
 use crate::error::Error;
+use crate::http::{self, Network};
 use crate::logins::{self, Login};
-use crate::network::{self, Network};
 use crate::registry::Registry;
 use crate::text::Secrets;
 use crate::token::Audience;
@@ -98,7 +98,7 @@ impl Account {
     ) -> Self {
         let value = |set: &Option<Value<String>>| set.as_ref().map(|set| set.value.clone());
         let client_id =
-            value(&config.sources.own_client).unwrap_or_else(|| DEVELOPER_SIGN_ON.to_owned());
+            value(&config.sources.own_client).unwrap_or_else(|| AZURE_CLI_CLIENT_ID.to_owned());
         let named = tenant
             .map(str::to_owned)
             .or_else(|| value(&config.sources.named_tenant));
@@ -171,7 +171,7 @@ impl Account {
             .any(|store| store == KERNEL_KEYRING);
         if let Error::SignIn(failure) = &mut failure
             && is_in_kernel
-            && network::chain(cause).any(|cause| cause.is::<Gone>())
+            && http::chain(cause).any(|cause| cause.is::<Gone>())
             && is_in_user_namespace()
         {
             failure.hint = Some(format!("{OWN_KEYRING}: {}", self.command_within("podman")));
@@ -186,14 +186,14 @@ impl Account {
         audience: &Audience,
         network: &Arc<Network>,
     ) -> Result<anyhow::Result<PublicClient>, Error> {
-        let http = network.internet(authority.host_str().unwrap_or_default())?;
-        let (client_id, http) = (&self.login.client_id, (http, network.clone()));
+        let client = network.internet(authority.host_str().unwrap_or_default())?;
+        let (client_id, client) = (&self.login.client_id, (client, network.clone()));
         Ok(PublicClient::new(
             authority,
             &self.tenant,
             client_id,
             audience,
-            http,
+            client,
             self.secrets.clone(),
         ))
     }
@@ -388,14 +388,14 @@ mod tests {
     #[test]
     fn the_latest_of_the_authority_is_meant_unless_a_tenant_or_an_application_is_named() {
         let logins = [
-            login("alice", "one", DEVELOPER_SIGN_ON, AUTHORITY),
-            login("bob", "two", DEVELOPER_SIGN_ON, AUTHORITY),
+            login("alice", "one", AZURE_CLI_CLIENT_ID, AUTHORITY),
+            login("bob", "two", AZURE_CLI_CLIENT_ID, AUTHORITY),
             login("carol", "three", "own", AUTHORITY),
-            login("dave", "four", DEVELOPER_SIGN_ON, AUTHORITY),
+            login("dave", "four", AZURE_CLI_CLIENT_ID, AUTHORITY),
             login(
                 "erin",
                 "five",
-                DEVELOPER_SIGN_ON,
+                AZURE_CLI_CLIENT_ID,
                 "https://login.microsoftonline.us/",
             ),
         ];

@@ -7,7 +7,7 @@
 
 use super::arc;
 use crate::config::ManagedId;
-use crate::network::{Network, body};
+use crate::http::{HttpResponse, Network};
 use crate::registry::cloud_of_environment;
 use crate::text::Secrets;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
@@ -205,7 +205,7 @@ impl Endpoint {
             .send()
             .await?
             .error_for_status()?;
-        let said = body(answer).await?;
+        let said = HttpResponse::read(answer).await?.body;
         Ok(std::str::from_utf8(&said)
             .ok()
             .and_then(|said| cloud_of_environment(said.trim())))
@@ -251,7 +251,7 @@ impl ManagedIdentity {
             let challenge = self.network.fetch(&client, request).await?;
             // An agent that is busy or has a reason says so as others do.
             if challenge.status != StatusCode::UNAUTHORIZED && !challenge.status.is_success() {
-                anyhow::bail!(challenge.words());
+                anyhow::bail!(challenge.error_message());
             }
             request = again.ok_or_else(|| anyhow::anyhow!("the request cannot be repeated"))?;
             request.headers_mut().insert(
@@ -267,7 +267,7 @@ impl ManagedIdentity {
             {
                 Ok(granted.access_token)
             }
-            _ => anyhow::bail!(answer.words()),
+            _ => anyhow::bail!(answer.error_message()),
         }
     }
 }

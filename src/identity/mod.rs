@@ -19,7 +19,7 @@ pub(crate) use login::{Account, OWN_KEYRING, account};
 use crate::cache::Cache;
 use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value};
 use crate::error::{Error, SignIn, config_file};
-use crate::network::{Network, Transport};
+use crate::http::{Network, Transport};
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::text::Secrets;
 use crate::token::{AccessToken, Audience, NotSent};

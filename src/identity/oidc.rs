@@ -3,7 +3,7 @@
 
 use crate::config::Requests;
 use crate::error::printable;
-use crate::network::Network;
+use crate::http::Network;
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::ClientMethodOptions;
 use azure_identity::ClientAssertion;
@@ -147,7 +147,7 @@ impl JobAssertion {
             _ => anyhow::bail!(
                 "{}{NO_ASSERTION}{}",
                 self.issuer.host(),
-                printable(&answer.words())
+                printable(&answer.error_message())
             ),
         }
     }

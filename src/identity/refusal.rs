@@ -5,9 +5,9 @@ pub(super) use crate::config::is_tenant;
 use super::application::{Application, Proof};
 use super::oidc::{Lost, NO_ASSERTION};
 use super::{Endpoint, Identity, Source};
-use crate::entra::Refused;
+use crate::entra::OAuthError;
 use crate::error::{Error, SignIn, az, printable, visible};
-use crate::network::{self, Network, answer};
+use crate::http::{self, Network, response};
 use crate::text::Redactor;
 use crate::token::Audience;
 
@@ -16,7 +16,7 @@ const WRONG_TENANT: [u32; 6] = [50_020, 50_034, 90_002, 90_072, 700_016, 900_023
 
 /// Turns a credential's error into ours. The text of `azure_core`'s errors hides the cause, so the whole chain is read.
 pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &Network) -> Error {
-    let lost = network::chain(error).find_map(|cause| cause.downcast_ref::<Lost>());
+    let lost = http::chain(error).find_map(|cause| cause.downcast_ref::<Lost>());
     let host = lost.map_or_else(|| identity.asked_host(), |lost| lost.host.clone());
     if let Some(unreachable) = network.unreachable(&host, error) {
         let Source::ManagedIdentity { endpoint, .. } = &identity.source else {
@@ -47,13 +47,13 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
     let lines = said(error, &identity.secrets().redactor());
     let code = lines.iter().find_map(|line| entra_code(line));
     let challenge =
-        network::chain(error).find_map(|cause| cause.downcast_ref::<Refused>()?.claims.as_deref());
+        http::chain(error).find_map(|cause| cause.downcast_ref::<OAuthError>()?.claims.as_deref());
     let first = lines.first().map(String::as_str).unwrap_or_default();
     // What an issuer of assertions said, without its name.
     let words = first
         .split_once(NO_ASSERTION)
         .map_or(first, |(_, words)| words);
-    let own = answer::hint(words)
+    let own = response::hint(words)
         .map(str::to_owned)
         .or_else(|| namesakes(identity, first))
         .or_else(|| {
@@ -114,7 +114,7 @@ const LONGEST_ACCOUNT: usize = 16 * 1024;
 
 /// What the source said, a printable line each, the sentence first, without secrets that it repeats.
 fn said(error: &azure_core::Error, secrets: &Redactor) -> Vec<String> {
-    let innermost = network::chain(error)
+    let innermost = http::chain(error)
         .last()
         .map(ToString::to_string)
         .unwrap_or_default();

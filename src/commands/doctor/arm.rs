@@ -8,7 +8,7 @@ use crate::cache::Cache;
 use crate::config::Settings;
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Refusal, az};
-use crate::network::Network;
+use crate::http::Network;
 use crate::registry::Registry;
 use crate::session::Session;
 use crate::terminal::Mark;

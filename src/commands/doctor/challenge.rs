@@ -1,9 +1,9 @@
-//! The answer of `/v2/` to somebody without a token: a challenge, a firewall, or something else that stands there.
+//! The answer of `/v2/` to a request without a token: a challenge, a network rule's refusal, or a page of something in between.
 
 use super::check::Check;
-use super::reach::{Answered, correlation, is_web_page};
-use crate::error::{HEADER_TOO_LARGE, IN_THE_WAY, Refusal, try_again};
+use crate::error::{Asked, IN_THE_WAY, Refusal, try_again};
 use crate::exchange;
+use crate::http::HttpResponse;
 use crate::registry::Registry;
 use reqwest::StatusCode;
 use reqwest::header::WWW_AUTHENTICATE;
@@ -13,31 +13,24 @@ pub(super) const NAME: &str = "challenge";
 /// What a firewall's hint lacks where the name has a public address.
 const NO_ZONE: &str = "; or, if the registry has a private endpoint, let its DNS zone be used here: the name has a public address";
 
-/// What a registry wants of those who come without a token (RFC 6750, section 3; Docker registry API, "token authentication").
+/// What a registry requires of a request without a token (RFC 6750, section 3; Docker registry API, "token authentication").
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Bearer {
     realm: String,
     service: String,
 }
 
-/// Judges the answer of `/v2/`. `is_public` is whether the name was found to have an address of the internet.
-pub(super) fn judge(registry: &Registry, answered: &Answered, is_public: bool) -> Check {
-    match answered.status {
-        StatusCode::UNAUTHORIZED if !is_web_page(answered) => challenged(registry, answered),
-        StatusCode::OK if is_web_page(answered) => refused(
-            NAME,
-            registry,
-            answered,
-            &Refusal::WebPage { status: 200 },
-            "`/v2/`",
-        ),
-        StatusCode::OK => Check::warning(
+/// Returns the check of the answer of `/v2/`. `is_public` is whether the name has an address of the internet.
+pub(super) fn judge(registry: &Registry, response: &HttpResponse, is_public: bool) -> Check {
+    match response.status {
+        StatusCode::UNAUTHORIZED if !response.is_web_page() => challenged(registry, response),
+        StatusCode::OK if !response.is_web_page() => Check::warning(
             NAME,
             format!("{} lets everybody in without a challenge", registry.host()),
         ),
-        status => {
-            let refusal = exchange::refusal_of(status, &answered.headers, &answered.body);
-            let check = refused(NAME, registry, answered, &refusal, "`/v2/`");
+        _ => {
+            let refusal = exchange::refusal(response);
+            let check = refused(NAME, registry, response, &refusal, "`/v2/`");
             match refusal {
                 Refusal::Firewall { .. } if is_public => {
                     check.hint(format!("`{}`{NO_ZONE}", refusal.advice(registry)))
@@ -48,9 +41,9 @@ pub(super) fn judge(registry: &Registry, answered: &Answered, is_public: bool) -
     }
 }
 
-fn challenged(registry: &Registry, answered: &Answered) -> Check {
+fn challenged(registry: &Registry, response: &HttpResponse) -> Check {
     let host = registry.host();
-    let header = answered
+    let header = response
         .headers
         .get(WWW_AUTHENTICATE)
         .and_then(|header| header.to_str().ok())
@@ -80,72 +73,26 @@ fn challenged(registry: &Registry, answered: &Answered) -> Check {
     Check::good(NAME, format!("401: a token of {} is wanted", bearer.realm))
 }
 
-/// A refusal at another place than the exchange, in the words and with the hints of `get` where they fit.
+/// Returns the check of a request that was refused, with the hints of `get` where they fit. `asked` names the request.
 pub(super) fn refused(
     name: &'static str,
     registry: &Registry,
-    answered: &Answered,
+    response: &HttpResponse,
     refusal: &Refusal,
-    place: &str,
+    asked: &str,
 ) -> Check {
-    let host = registry.host();
-    let summary = match refusal {
-        Refusal::Denied {
-            status, said: None, ..
-        } => format!("{host} refused {place}: {status}"),
-        Refusal::Denied {
-            status,
-            said: Some(said),
-            ..
-        }
-        | Refusal::InvalidToken { status, said } => {
-            format!("{host} refused {place}: {status}, {said}")
-        }
-        Refusal::Unexpected { status, said: None } => {
-            format!("{host} answered {place} with {status}")
-        }
-        Refusal::Unexpected {
-            status,
-            said: Some(said),
-        } => format!("{host} answered {place} with {status}, {said}"),
-        Refusal::Redirected { location } => {
-            format!(
-                "{host} answered {place} with a redirect to `{location}`, which is not followed"
-            )
-        }
-        Refusal::NoExchange => {
-            format!("{host} has no {place}: it does not answer as an Azure Container Registry")
-        }
-        Refusal::Malformed(what) => format!("{host} answered {place} with {what}"),
-        Refusal::HeaderTooLarge => format!("{host} answered {place} with 400: {HEADER_TOO_LARGE}"),
-        Refusal::Firewall { .. } | Refusal::Throttled { .. } | Refusal::WebPage { .. } => {
-            said(registry, refusal)
-        }
+    let (hint, notes) = match refusal {
+        // The exchange checks roles.
+        Refusal::Denied { .. } | Refusal::InvalidToken { .. } => (try_again(registry), vec![]),
+        other => (other.advice(registry), other.notes()),
     };
-    let hint = match refusal {
-        // Roles are the exchange's matter.
-        Refusal::Denied { .. } | Refusal::InvalidToken { .. } => try_again(registry),
-        other => other.advice(registry),
-    };
-    let notes = match refusal {
-        Refusal::Firewall { .. } => refusal.notes(),
-        _ => vec![],
-    };
-    Check::bad(name, summary)
-        .with(notes)
-        .with(correlation(answered))
-        .hint(hint)
-}
-
-/// The sentence of `get`.
-fn said(registry: &Registry, refusal: &Refusal) -> String {
-    struct Sentence<'a>(&'a Registry, &'a Refusal);
-    impl std::fmt::Display for Sentence<'_> {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            self.1.describe(self.0, f)
-        }
-    }
-    Sentence(registry, refusal).to_string()
+    Check::bad(
+        name,
+        refusal.message(registry, &Asked::named(registry, asked)),
+    )
+    .with(notes)
+    .with(exchange::correlation(response))
+    .hint(hint)
 }
 
 impl Bearer {

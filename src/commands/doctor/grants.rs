@@ -10,7 +10,7 @@ use crate::config::{Config, IDENTITY_TOKEN, ZERO_GUID};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, PULL, PULL_ABAC, Refusal, assign_role, object_id_note};
 use crate::exchange;
-use crate::network::Network;
+use crate::http::Network;
 use crate::registry::Registry;
 use crate::token::{AccessToken, Claims, RefreshToken};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -305,15 +305,14 @@ impl<'a> Desk<'a> {
         )
         .await;
         let answered = answered.map_err(|error| Box::new((None, Check::failed(name, &error))))?;
-        let refusal = if answered.status == StatusCode::OK {
+        let refusal = if answered.status == StatusCode::OK && !answered.is_web_page() {
             match serde_json::from_slice::<Granted>(&answered.body) {
                 // A token that cannot be read grants what only the registry knows.
                 Ok(granted) => return Ok(Claims::of(&granted.access_token).unwrap_or_default()),
-                Err(_) if reach::is_web_page(&answered) => Refusal::WebPage { status: 200 },
                 Err(_) => Refusal::Malformed("something other than a token"),
             }
         } else {
-            let refusal = exchange::refusal_of(answered.status, &answered.headers, &answered.body);
+            let refusal = exchange::refusal(&answered);
             match sent {
                 Some(token) => refusal.without(token.secret()),
                 None => refusal,
