@@ -433,10 +433,10 @@ fn is_in_range(config: &Config) {
             .sources
             .path
             .iter()
-            .chain(&config.meeting_folders)
+            .chain(&config.lock_dirs)
             .all(|folder| folder.is_absolute())
     );
-    assert!(!config.meeting_folders.is_empty());
+    assert!(!config.lock_dirs.is_empty());
     for circumstance in &config.network.circumstances {
         fit(&visible(circumstance));
     }
