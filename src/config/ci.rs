@@ -1,6 +1,6 @@
 //! What jobs of CI systems find in their environment.
 
-use super::environment::{SettingError, Variables, https_url, is_loopback, parsed, text};
+use super::environment::{Result, SettingError, Variables, https_url, is_loopback, parsed, text};
 use super::values;
 use crate::text::is_within;
 use secrecy::SecretString;
@@ -50,15 +50,12 @@ pub(super) fn is_issuer(url: &Url, oidc_host: Option<&str>) -> bool {
 
 impl OidcRequestEnv {
     /// Reads what GitHub sets in jobs with the permission `id-token: write` (GitHub, "`OpenID` Connect reference").
-    pub(super) fn of_github(variables: &Variables) -> Result<Option<Self>, SettingError> {
+    pub(super) fn of_github(variables: &Variables) -> Result<Option<Self>> {
         const TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
-        let example = "https://pipelines.actions.githubusercontent.com/…";
         let url = parsed(variables, "ACTIONS_ID_TOKEN_REQUEST_URL", |url| {
-            https_url(url, example)
+            https_url(url, "https://pipelines.actions.githubusercontent.com/…")
         })?;
-        let Some(url) = url else {
-            return Ok(None);
-        };
+        let Some(url) = url else { return Ok(None) };
         let token = text(variables, TOKEN)?;
         let token = token.ok_or_else(|| SettingError::new(TOKEN, "is not set"))?;
         Ok(Some(Self {
@@ -69,7 +66,7 @@ impl OidcRequestEnv {
 }
 
 impl PipelinesSettings {
-    pub(super) fn read(variables: &Variables) -> Result<Self, SettingError> {
+    pub(super) fn read(variables: &Variables) -> Result<Self> {
         // A variable that the step does not map stays as it is written: `$(System.AccessToken)`.
         let token = text(variables, "SYSTEM_ACCESSTOKEN")?.filter(|token| !token.starts_with("$("));
         Ok(Self {

@@ -28,6 +28,12 @@ const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "
 
 const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
+/// The result of reading a setting.
+pub(super) type Result<T, E = SettingError> = std::result::Result<T, E>;
+
+/// Reads the value of a setting from text. The error follows the name of the setting.
+pub(super) type Parse<T> = fn(&str) -> Result<T, String>;
+
 /// A setting, and what is wrong with its value.
 #[derive(Clone, Debug)]
 pub(super) struct SettingError {
@@ -57,7 +63,7 @@ pub(super) fn raw(variables: &Variables, name: &str) -> Option<OsString> {
 }
 
 /// Returns a variable as text, white space included.
-pub(super) fn raw_text(variables: &Variables, name: &str) -> Result<Option<String>, SettingError> {
+pub(super) fn raw_text(variables: &Variables, name: &str) -> Result<Option<String>> {
     raw(variables, name)
         .map(OsString::into_string)
         .transpose()
@@ -65,17 +71,13 @@ pub(super) fn raw_text(variables: &Variables, name: &str) -> Result<Option<Strin
 }
 
 /// Returns a variable without white space around it: a newline at the end comes from a file and is no part of the value.
-pub(super) fn text(variables: &Variables, name: &str) -> Result<Option<String>, SettingError> {
+pub(super) fn text(variables: &Variables, name: &str) -> Result<Option<String>> {
     let text = raw_text(variables, name)?.map(|text| text.trim().to_owned());
     Ok(text.filter(|text| !text.is_empty()))
 }
 
 /// Returns a variable as `parse` reads it.
-pub(super) fn parsed<T>(
-    variables: &Variables,
-    name: &str,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, SettingError> {
+pub(super) fn parsed<T>(variables: &Variables, name: &str, parse: Parse<T>) -> Result<Option<T>> {
     text(variables, name)?
         .map(|text| parse(&text).map_err(|problem| SettingError::new(name, problem)))
         .transpose()
@@ -112,7 +114,7 @@ pub(super) fn network(
     variables: &Variables,
     ca_file: Option<Value<PathBuf>>,
     working_directory: Option<&Path>,
-) -> Result<NetworkSettings, SettingError> {
+) -> Result<NetworkSettings> {
     let mut circumstances = proxy_and_ca_notes(variables)?;
     if let Some(Value { value, origin }) = &ca_file {
         let name = origin.setting("ca_file");
@@ -138,7 +140,7 @@ pub(super) fn network(
 
 /// Returns a sentence for each proxy and CA variable that is set, without a proxy's user and password. Rejects malformed proxy URLs,
 /// which the HTTP client silently ignores.
-fn proxy_and_ca_notes(variables: &Variables) -> Result<Vec<String>, SettingError> {
+fn proxy_and_ca_notes(variables: &Variables) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     for name in PROXY_VARIABLES {
         if let Some(proxy) = parsed(variables, name, proxy)? {

@@ -3,6 +3,7 @@
 //! It is checked whole when it is read, also what is not needed now. Every problem is reported with its line and column.
 
 use super::cloud;
+use super::environment::SettingError;
 use super::keys::{KEYS, Key, Kind, Scope};
 use super::precedence::{Origin, Value};
 use super::values::{self, suggest};
@@ -51,6 +52,9 @@ type Name<'a> = Spanned<DeString<'a>>;
 type Table<'a> = DeTable<'a>;
 type Item<'a> = Spanned<DeValue<'a>>;
 
+/// What is wrong, and at which byte of the text.
+type Problem = (usize, String);
+
 impl File {
     /// Reads the file at `path`, which the environment names. A missing file is an empty one unless it `must_exist`.
     pub(super) fn read(
@@ -58,12 +62,10 @@ impl File {
         must_exist: bool,
         working_directory: Option<&Path>,
     ) -> Result<Self, Error> {
-        let unusable = |problem: String| Error::Setting {
-            name: path.display().to_string(),
-            problem,
-        };
+        let name = path.display().to_string();
         // Anyone who can write it chooses who gets our tokens.
         let bytes = match read_named(path, working_directory, MAX_FILE_BYTES) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
                 return Ok(Self {
                     path: path.to_owned(),
@@ -73,17 +75,16 @@ impl File {
             Err(error) => {
                 let problem = format!("cannot be used: {error}");
                 return Err(match Refusal::from_io(&error) {
-                    Some(refusal) => Error::Untrusted {
-                        name: path.display().to_string(),
+                    Some(Refusal { fix, .. }) => Error::Untrusted {
+                        name,
                         problem,
-                        fix: refusal.fix.clone(),
+                        fix: fix.clone(),
                     },
-                    None => unusable(problem),
+                    None => SettingError::new(name, problem).into(),
                 });
             }
-            Ok(bytes) => bytes,
         };
-        let text = String::from_utf8(bytes).map_err(|_| unusable("is not UTF-8".into()))?;
+        let text = String::from_utf8(bytes).map_err(|_| SettingError::new(name, "is not UTF-8"))?;
         Self::parse(path, &text)
     }
 
@@ -92,15 +93,20 @@ impl File {
         let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
         let reader = Reader {
             path,
-            text,
             line_starts: std::iter::once(0).chain(newlines).collect(),
         };
-        let table = DeTable::parse(text).map_err(|error| {
-            let at = error.span().map_or(text.len(), |span| span.start);
-            let problem = error.message().lines().collect::<Vec<_>>().join(", ");
-            reader.error(at, &problem)
-        })?;
-        reader.file(table.get_ref())
+        reader.file(text).map_err(|(at, problem)| {
+            let line = reader.line(at);
+            let before = text.get(reader.line_starts[line - 1]..at);
+            // It quotes names and values of the file.
+            let problem = visible(&problem).chars().take(MAX_PROBLEM_CHARS).collect();
+            Error::File(FileProblem {
+                path: path.to_owned(),
+                line,
+                column: before.unwrap_or_default().chars().count() + 1,
+                problem,
+            })
+        })
     }
 
     /// Returns every value that the file has for a setting, at the top and in profiles.
@@ -143,26 +149,37 @@ fn check_pattern(pattern: &str, clouds: &[Cloud]) -> Result<(), String> {
             .any(|name| is_host(&format!("{name}.{suffix}"))),
         None => is_host(pattern),
     };
-    let expected = match pattern.contains('.') {
-        _ if is_valid => return Ok(()),
-        true => {
-            "expected a host such as `contoso.azurecr.io`, or `*.azurecr.io` for all hosts below a suffix"
-        }
-        false => "a host stands in quotes, as in `[registry.\"contoso.azurecr.io\"]`",
+    let expected = if pattern.contains('.') {
+        "expected a host such as `contoso.azurecr.io`, or `*.azurecr.io` for all hosts below a suffix"
+    } else {
+        "a host stands in quotes, as in `[registry.\"contoso.azurecr.io\"]`"
     };
-    Err(format!("`{pattern}` fits no registry: {expected}"))
+    if is_valid {
+        Ok(())
+    } else {
+        Err(format!("`{pattern}` fits no registry: {expected}"))
+    }
 }
 
-/// Reads the parts of one file, and reports where in it something is wrong.
+/// Reads the parts of one file.
 struct Reader<'a> {
     path: &'a Path,
-    text: &'a str,
     line_starts: Vec<usize>,
 }
 
 impl Reader<'_> {
-    fn file(&self, table: &Table<'_>) -> Result<File, Error> {
-        let clouds = self.clouds(table)?;
+    fn file(&self, text: &str) -> Result<File, Problem> {
+        let table = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(text.len(), |span| span.start);
+            (at, error.message().lines().collect::<Vec<_>>().join(", "))
+        })?;
+        let table = table.get_ref();
+        let mut clouds = Vec::new();
+        if let Some(value) = table.get("cloud") {
+            for (name, value) in table_of(value, "`cloud`")? {
+                clouds.push(read_cloud(name, value, &clouds)?);
+            }
+        }
         let profiles = self.profiles(table, &clouds)?;
         let settings = table.iter();
         let settings = settings.filter(|(name, _)| !TABLES.contains(&&**name.get_ref()));
@@ -174,24 +191,24 @@ impl Reader<'_> {
         })
     }
 
-    fn profiles(&self, table: &Table<'_>, clouds: &[Cloud]) -> Result<Vec<Profile>, Error> {
+    fn profiles(&self, table: &Table<'_>, clouds: &[Cloud]) -> Result<Vec<Profile>, Problem> {
         let Some(value) = table.get("registry") else {
             return Ok(vec![]);
         };
         let mut profiles = Vec::new();
         let mut names: HashMap<String, &str> = HashMap::new();
         // In the order of the file, so that of two for the same host the second one is reported.
-        let mut tables: Vec<_> = self.table(value, "`registry`")?.iter().collect();
+        let mut tables: Vec<_> = table_of(value, "`registry`")?.iter().collect();
         tables.sort_by_key(|(name, _)| name.span().start);
         for (spanned, value) in tables {
             let (at, name) = (spanned.span().start, &**spanned.get_ref());
             let pattern = name.to_ascii_lowercase();
-            check_pattern(&pattern, clouds).map_err(|problem| self.error(at, &problem))?;
+            check_pattern(&pattern, clouds).map_err(|problem| (at, problem))?;
             if let Some(other) = names.insert(pattern.clone(), name) {
                 let problem = format!("`{name}` is a second profile for `{other}`");
-                return Err(self.error(at, &problem));
+                return Err((at, problem));
             }
-            let settings = self.table(value, &format!("`registry.\"{name}\"`"))?;
+            let settings = table_of(value, &format!("`registry.\"{name}\"`"))?;
             profiles.push(Profile {
                 name: name.to_owned(),
                 pattern,
@@ -201,77 +218,24 @@ impl Reader<'_> {
         Ok(profiles)
     }
 
-    fn clouds(&self, table: &Table<'_>) -> Result<Vec<Cloud>, Error> {
-        let mut clouds = Vec::new();
-        if let Some(value) = table.get("cloud") {
-            for (name, value) in self.table(value, "`cloud`")? {
-                clouds.push(self.cloud(name, value, &clouds)?);
-            }
-        }
-        Ok(clouds)
-    }
-
-    fn cloud(&self, name: &Name<'_>, value: &Item<'_>, others: &[Cloud]) -> Result<Cloud, Error> {
-        let (at, name) = (name.span().start, &**name.get_ref());
-        if !matches!(value.get_ref(), DeValue::Table(_)) {
-            return Err(self.error(at, "a cloud has a name: `[cloud.NAME]`"));
-        }
-        let fields = self.table(value, &format!("`cloud.{name}`"))?;
-        let known = cloud::KEYS.iter().map(|(key, _)| *key);
-        let unknown = |key: &&Name<'_>| !known.clone().any(|known| known == &**key.get_ref());
-        if let Some(key) = fields.keys().find(unknown) {
-            return Err(self.unknown(key, known));
-        }
-        cloud::check_name(name).map_err(|problem| self.error(at, &problem))?;
-        let missing = |key: &str| self.error(at, &format!("`cloud.{name}` has no `{key}`"));
-        let suffix = self.field(fields, "suffix", |text| cloud::suffix(text, others))?;
-        let suffix = suffix.ok_or_else(|| missing("suffix"))?;
-        let authority = self.field(fields, "authority", values::authority)?;
-        let authority = authority.ok_or_else(|| missing("authority"))?;
-        let audience = self.field(fields, "audience", values::audience)?;
-        Ok(cloud::new(
-            name,
-            suffix,
-            &authority,
-            &audience.unwrap_or_default(),
-        ))
-    }
-
-    /// Reads a setting of a cloud.
-    fn field<T>(
-        &self,
-        fields: &Table<'_>,
-        key: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, Error> {
-        let Some(value) = fields.get(key) else {
-            return Ok(None);
-        };
-        let at = value.span().start;
-        let parsed = parse(&self.text(key, value)?);
-        parsed
-            .map(Some)
-            .map_err(|problem| self.error(at, &format!("`{key}` {problem}")))
-    }
-
     /// Reads the settings at the top, or those of a profile.
     fn section<'t, 's: 't>(
         &self,
         entries: impl IntoIterator<Item = (&'t Name<'s>, &'t Item<'s>)>,
         profile: Option<&str>,
         clouds: &[Cloud],
-    ) -> Result<Section, Error> {
+    ) -> Result<Section, Problem> {
         let mut section = Section::new();
         for (name, item) in entries {
-            let key = self.key(name, profile.is_some())?;
+            let key = key(name, profile.is_some())?;
             let at = item.span().start;
-            let value = self.scalar(key, item)?;
+            let value = scalar(key, item)?;
             let checked = match key.name {
                 "identity_cloud" => cloud::named(&value, clouds).map(drop),
                 _ => (key.check)(&value),
             };
-            checked.map_err(|problem| self.error(at, &format!("`{}` {problem}", key.name)))?;
-            let (file, line) = (self.path.to_owned(), self.position(at).0);
+            checked.map_err(|problem| (at, format!("`{}` {problem}", key.name)))?;
+            let (file, line) = (self.path.to_owned(), self.line(at));
             let origin = match profile.map(str::to_owned) {
                 Some(pattern) => Origin::Profile {
                     file,
@@ -285,90 +249,112 @@ impl Reader<'_> {
         Ok(section)
     }
 
-    /// Finds a setting that may be here.
-    fn key(&self, name: &Name<'_>, in_profile: bool) -> Result<&'static Key, Error> {
-        let is_allowed = |key: &&Key| !in_profile || key.scope == Scope::Anywhere;
-        let text = &**name.get_ref();
-        match KEYS.iter().find(|key| key.name == text) {
-            Some(key) if is_allowed(&key) => Ok(key),
-            Some(_) => {
-                let problem =
-                    format!("`{text}` is not about a registry: it stands at the top of the file");
-                Err(self.error(name.span().start, &problem))
-            }
-            None => {
-                let tables = TABLES.iter().filter(|_| !in_profile).copied();
-                let keys = KEYS.iter().filter(is_allowed).map(|key| key.name);
-                Err(self.unknown(name, keys.chain(tables)))
-            }
-        }
-    }
-
-    /// Returns the value of a setting as the text that a variable would have for it.
-    fn scalar(&self, key: &Key, value: &Item<'_>) -> Result<String, Error> {
-        let expected = match (key.kind, value.get_ref()) {
-            (Kind::Number, DeValue::Integer(number)) => return Ok(number.to_string()),
-            (Kind::Flag, DeValue::Boolean(flag)) => return Ok(flag.to_string()),
-            (Kind::Number, _) => "a whole number, without quotes",
-            (Kind::Flag, _) => "true or false, without quotes",
-            (Kind::Text | Kind::Word(_), _) => return self.text(key.name, value),
-        };
-        Err(self.unexpected(value, &format!("`{}`", key.name), expected))
-    }
-
-    fn text(&self, name: &str, value: &Item<'_>) -> Result<String, Error> {
-        match value.get_ref() {
-            DeValue::String(text) if text.trim().is_empty() => {
-                Err(self.error(value.span().start, &format!("`{name}` is empty")))
-            }
-            DeValue::String(text) => Ok(text.trim().to_owned()),
-            _ => Err(self.unexpected(value, &format!("`{name}`"), "a text in quotes")),
-        }
-    }
-
-    fn table<'t, 's>(&self, value: &'t Item<'s>, what: &str) -> Result<&'t Table<'s>, Error> {
-        match value.get_ref() {
-            DeValue::Table(table) => Ok(table),
-            _ => Err(self.unexpected(value, what, "a table of its own, in brackets")),
-        }
-    }
-
-    fn unexpected(&self, value: &Item<'_>, what: &str, expected: &str) -> Error {
-        let problem = format!("{what} is not what was expected: {expected}");
-        self.error(value.span().start, &problem)
-    }
-
-    fn unknown<'n>(&self, name: &Name<'_>, known: impl Iterator<Item = &'n str> + Clone) -> Error {
-        let text = name.get_ref();
-        let mut hint = suggest(text, known.clone());
-        // A list of all of them would hide the suggestion.
-        if hint.is_empty() {
-            let known: Vec<&str> = known.collect();
-            hint = format!(", expected one of {}", known.join(", "));
-        }
-        let problem = format!("`{text}` is no setting here{hint}");
-        self.error(name.span().start, &problem)
-    }
-
-    fn error(&self, at: usize, problem: &str) -> Error {
-        let (line, column) = self.position(at);
-        // It quotes names and values of the file.
-        let problem = visible(problem).chars().take(MAX_PROBLEM_CHARS).collect();
-        Error::File(FileProblem {
-            path: self.path.to_owned(),
-            line,
-            column,
-            problem,
-        })
-    }
-
-    /// Returns the line and column of a byte, both counted from 1, the column in characters.
-    fn position(&self, at: usize) -> (usize, usize) {
+    /// Returns the line of a byte, counted from 1.
+    fn line(&self, at: usize) -> usize {
         let line = self.line_starts.partition_point(|start| *start <= at);
-        let line = line.max(1);
-        let before = self.text.get(self.line_starts[line - 1]..at);
-        (line, before.unwrap_or_default().chars().count() + 1)
+        line.max(1)
     }
+}
+
+fn read_cloud(name: &Name<'_>, value: &Item<'_>, others: &[Cloud]) -> Result<Cloud, Problem> {
+    let (at, name) = (name.span().start, &**name.get_ref());
+    let DeValue::Table(fields) = value.get_ref() else {
+        return Err((at, "a cloud has a name: `[cloud.NAME]`".into()));
+    };
+    let known = cloud::KEYS.iter().map(|(key, _)| *key);
+    let is_unknown = |key: &&Name<'_>| !known.clone().any(|known| known == &**key.get_ref());
+    if let Some(key) = fields.keys().find(is_unknown) {
+        return Err(unknown(key, known));
+    }
+    cloud::check_name(name).map_err(|problem| (at, problem))?;
+    let missing = |key| (at, format!("`cloud.{name}` has no `{key}`"));
+    let suffix = field(fields, "suffix", |text| cloud::suffix(text, others))?;
+    let suffix = suffix.ok_or_else(|| missing("suffix"))?;
+    let authority = field(fields, "authority", values::authority)?;
+    let authority = authority.ok_or_else(|| missing("authority"))?;
+    let audience = field(fields, "audience", values::audience)?.unwrap_or_default();
+    Ok(cloud::new(name, suffix, &authority, &audience))
+}
+
+/// Reads a setting of a cloud.
+fn field<T>(
+    fields: &Table<'_>,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Problem> {
+    let Some(item) = fields.get(key) else {
+        return Ok(None);
+    };
+    let value = parse(&text_of(key, item)?);
+    value
+        .map(Some)
+        .map_err(|problem| (item.span().start, format!("`{key}` {problem}")))
+}
+
+/// Finds a setting that may be here.
+fn key(name: &Name<'_>, in_profile: bool) -> Result<&'static Key, Problem> {
+    let is_allowed = |key: &&Key| !in_profile || key.scope == Scope::Anywhere;
+    let text = &**name.get_ref();
+    match KEYS.iter().find(|key| key.name == text) {
+        Some(key) if is_allowed(&key) => Ok(key),
+        Some(_) => Err((
+            name.span().start,
+            format!("`{text}` is not about a registry: it stands at the top of the file"),
+        )),
+        None => {
+            let tables = TABLES.iter().filter(|_| !in_profile).copied();
+            let keys = KEYS.iter().filter(is_allowed).map(|key| key.name);
+            Err(unknown(name, keys.chain(tables)))
+        }
+    }
+}
+
+/// Returns the value of a setting as the text that a variable would have for it.
+fn scalar(key: &Key, item: &Item<'_>) -> Result<String, Problem> {
+    let expected = match (key.kind, item.get_ref()) {
+        (Kind::Number, DeValue::Integer(number)) => return Ok(number.to_string()),
+        (Kind::Flag, DeValue::Boolean(flag)) => return Ok(flag.to_string()),
+        (Kind::Number, _) => "a whole number, without quotes",
+        (Kind::Flag, _) => "true or false, without quotes",
+        (Kind::Text | Kind::Word(_), _) => return text_of(key.name, item),
+    };
+    Err(unexpected(item, &format!("`{}`", key.name), expected))
+}
+
+fn text_of(name: &str, item: &Item<'_>) -> Result<String, Problem> {
+    match item.get_ref() {
+        DeValue::String(text) if text.trim().is_empty() => {
+            Err((item.span().start, format!("`{name}` is empty")))
+        }
+        DeValue::String(text) => Ok(text.trim().to_owned()),
+        _ => Err(unexpected(item, &format!("`{name}`"), "a text in quotes")),
+    }
+}
+
+fn table_of<'t, 's>(item: &'t Item<'s>, what: &str) -> Result<&'t Table<'s>, Problem> {
+    match item.get_ref() {
+        DeValue::Table(table) => Ok(table),
+        _ => Err(unexpected(item, what, "a table of its own, in brackets")),
+    }
+}
+
+fn unexpected(item: &Item<'_>, what: &str, expected: &str) -> Problem {
+    let problem = format!("{what} is not what was expected: {expected}");
+    (item.span().start, problem)
+}
+
+fn unknown<'n>(name: &Name<'_>, known: impl Iterator<Item = &'n str> + Clone) -> Problem {
+    let text = name.get_ref();
+    let mut hint = suggest(text, known.clone());
+    // A list of all of them would hide the suggestion.
+    if hint.is_empty() {
+        let known: Vec<&str> = known.collect();
+        hint = format!(", expected one of {}", known.join(", "));
+    }
+    (
+        name.span().start,
+        format!("`{text}` is no setting here{hint}"),
+    )
 }
 
 #[cfg(test)]

@@ -88,7 +88,8 @@ keys! {
         "Entra authority, an https URL of a host", default "that of the registry's cloud";
     "audience" Anywhere Text values::audience, ["ACRSCOPED_AUDIENCE"],
         "audience of access tokens, for disconnected clouds", default "that of the registry's cloud";
-    "identity_cloud" Anywhere Text values::any, [],
+    // Its check needs the whole file: the private clouds in it.
+    "identity_cloud" Anywhere Text Ok::<&str, String>, [],
         "cloud of the identity, as `az cloud list` names it", default "that of the registry";
     "oidc_host" Anywhere Text values::host, [],
         "GitHub Enterprise or Azure DevOps Server of your CI jobs", default "none";

@@ -1,6 +1,8 @@
 //! The managed identity that a platform announces in the environment.
 
-use super::environment::{SettingError, Variables, http_url, is_loopback, parsed, raw, text};
+use super::environment::{
+    Result, SettingError, Variables, http_url, is_loopback, parsed, raw, text,
+};
 use super::values;
 use secrecy::SecretString;
 use url::Url;
@@ -46,7 +48,7 @@ const ARC_ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/toke
 
 impl ManagedIdentityEnv {
     /// Distinguishes platforms as the Azure SDKs do.
-    pub(super) fn read(variables: &Variables) -> Result<Self, SettingError> {
+    pub(super) fn read(variables: &Variables) -> Result<Self> {
         const ENDPOINT: &str = "IDENTITY_ENDPOINT";
         let is_set = |name| raw(variables, name).is_some();
         let wrong = |problem: String| SettingError::new(ENDPOINT, problem);
@@ -76,7 +78,7 @@ impl ManagedIdentityEnv {
     }
 
     /// Reads the variables of platforms that set `MSI_ENDPOINT`.
-    fn read_msi(variables: &Variables) -> Result<Self, SettingError> {
+    fn read_msi(variables: &Variables) -> Result<Self> {
         let url = parsed(variables, "MSI_ENDPOINT", |url| {
             http_url(url, "http://localhost:50342/oauth2/token")
         })?;

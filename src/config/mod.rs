@@ -145,16 +145,13 @@ impl Settings {
         reason = "the environment is touched here and nowhere else"
     )]
     pub fn from_env() -> Result<Self, Error> {
-        // On Windows `Path` and `PATH` are the same.
-        let normalize = |name: String| {
-            if cfg!(windows) {
-                name.to_uppercase()
-            } else {
-                name
-            }
+        let named = |(name, value): (OsString, _)| {
+            let name = name.into_string().ok()?;
+            // On Windows `Path` and `PATH` are the same.
+            #[cfg(windows)]
+            let name = name.to_uppercase();
+            Some((name, value))
         };
-        let named =
-            |(name, value): (OsString, _)| Some((normalize(name.into_string().ok()?), value));
         let variables: Variables = std::env::vars_os().filter_map(named).collect();
         // On Windows other programs take the home folder from the variable, not from the account.
         let profile = variables.get("USERPROFILE").map(PathBuf::from);
@@ -314,13 +311,7 @@ impl Settings {
 
     fn config(&self, resolver: &Resolver<'_>, cloud: &Cloud) -> Result<Config, Error> {
         let identity_cloud = resolver.identity_cloud().unwrap_or(cloud);
-        let (authority, authority_origin) = match self.authority(resolver)? {
-            Some(Value { value, origin }) => (value, Some(origin)),
-            None => {
-                let authority = values::authority(&identity_cloud.authority);
-                (authority.map_err(Error::Input)?, None)
-            }
-        };
+        let (authority, authority_origin) = self.authority(resolver, identity_cloud)?;
         let (variables, home) = (&self.variables, self.home());
         let ca_file = resolver.get("ca_file", values::path)?;
         Ok(Config {
@@ -339,26 +330,24 @@ impl Settings {
         })
     }
 
-    fn authority(&self, resolver: &Resolver<'_>) -> Result<Option<Value<Url>>, Error> {
-        let Some(authority) = resolver.get("authority", values::authority)? else {
-            return Ok(None);
+    fn authority(
+        &self,
+        resolver: &Resolver<'_>,
+        cloud: &Cloud,
+    ) -> Result<(Url, Option<Origin>), Error> {
+        let Some(Value { value: url, origin }) = resolver.get("authority", values::authority)?
+        else {
+            let authority = values::authority(&cloud.authority).map_err(Error::Input)?;
+            return Ok((authority, None));
         };
-        let url = &authority.value;
-        let is_same = |text: &str| values::authority(text).is_ok_and(|known| known == *url);
+        let is_same = |text: &str| values::authority(text).is_ok_and(|known| known == url);
         let text = url.as_str().trim_end_matches('/');
         let problem = format!(
             "names {text}, which is not a known Microsoft Entra authority, so nothing was sent to it"
         );
-        let is_of_cloud = |cloud: &Cloud| cloud.is_authority(url);
-        self.check_trust(
-            "authority",
-            text,
-            &authority.origin,
-            is_same,
-            is_of_cloud,
-            problem,
-        )?;
-        Ok(Some(authority))
+        let is_of_cloud = |cloud: &Cloud| cloud.is_authority(&url);
+        self.check_trust("authority", text, &origin, is_same, is_of_cloud, problem)?;
+        Ok((url, Some(origin)))
     }
 
     fn audience(&self, resolver: &Resolver<'_>, cloud: &Cloud) -> Result<Audience, Error> {
@@ -439,27 +428,29 @@ impl Settings {
 
     /// Returns a sentence for each variable that begins like ours and has no effect: a misspelling would go unnoticed.
     pub fn unknown_variables(&self) -> Vec<String> {
-        let known = || KEYS.iter().filter_map(|key| key.variable);
-        let ours = self.variables.keys().filter_map(|name| {
-            let setting = name.strip_prefix("ACRSCOPED_")?.to_lowercase();
-            Some((name.as_str(), setting))
-        });
-        let is_known = |name: &str| {
-            [CONFIG_VARIABLE, DELEGATED_VARIABLE].contains(&name) || known().any(|it| it == name)
-        };
-        let mut unknown: Vec<_> = ours.filter(|(name, _)| !is_known(name)).collect();
+        let known = KEYS.iter().filter_map(|key| key.variable);
+        let known = known.chain([CONFIG_VARIABLE, DELEGATED_VARIABLE]);
+        let ours = self.variables.keys();
+        let ours = ours.filter(|name| name.starts_with("ACRSCOPED_"));
+        let mut unknown: Vec<&String> = ours
+            .filter(|name| !known.clone().any(|known| known == *name))
+            .collect();
         unknown.sort();
-        let sentences = unknown.into_iter().map(|(name, setting)| {
+        let describe = |name: &String| {
+            let setting = name["ACRSCOPED_".len()..].to_lowercase();
             if KEYS.iter().any(|key| key.name == setting) {
                 let file = config_file(&self.file.path);
                 format!(
                     "the helper ignores `{name}`: set `{setting}` in {file}, the only place that counts"
                 )
             } else {
-                format!("`{name}` is no setting{}", values::suggest(name, known()))
+                format!(
+                    "`{name}` is no setting{}",
+                    values::suggest(name, known.clone())
+                )
             }
-        });
-        sentences.collect()
+        };
+        unknown.into_iter().map(describe).collect()
     }
 
     /// Returns the names of the profiles that apply to a registry, the most specific first.

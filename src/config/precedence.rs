@@ -5,7 +5,7 @@
 //! step of a CI system). Our own variables are set for us, and beat it.
 
 use super::cloud;
-use super::environment::{SettingError, Variables, text};
+use super::environment::{Parse, Result, SettingError, Variables, text};
 use super::file::{File, Profile, Section};
 use super::keys::{KEYS, Key};
 use super::values;
@@ -133,7 +133,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns the value of highest precedence, unchecked.
-    fn lookup(&self, key: &Key) -> Result<Option<Ranked<String>>, SettingError> {
+    fn lookup(&self, key: &Key) -> Result<Option<Ranked<String>>> {
         let in_section = |section: &Section| section.get(key.name).cloned();
         let is_meant = |found: &Value<String>| {
             key.name != "authority" || !self.is_of_another_cloud(&found.value)
@@ -151,7 +151,7 @@ impl<'a> Resolver<'a> {
         Ok(ranked.find_map(|(rank, found)| Some((rank, found?))))
     }
 
-    fn variable(&self, name: Option<&'static str>) -> Result<Option<Value<String>>, SettingError> {
+    fn variable(&self, name: Option<&'static str>) -> Result<Option<Value<String>>> {
         let Some(name) = name else { return Ok(None) };
         let origin = Origin::Variable(name);
         Ok(text(self.variables, name)?.map(|value| Value { value, origin }))
@@ -169,11 +169,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns the value of a setting and its rank. The file was checked when it was read, so only variables can be wrong.
-    pub(super) fn find<T>(
-        &self,
-        name: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<Ranked<T>>, SettingError> {
+    pub(super) fn find<T>(&self, name: &str, parse: Parse<T>) -> Result<Option<Ranked<T>>> {
         let Some((rank, Value { value, origin })) = self.lookup(Key::named(name))? else {
             return Ok(None);
         };
@@ -184,26 +180,17 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns the value of a setting.
-    pub(super) fn get<T>(
-        &self,
-        name: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<Value<T>>, SettingError> {
+    pub(super) fn get<T>(&self, name: &str, parse: Parse<T>) -> Result<Option<Value<T>>> {
         Ok(self.find(name, parse)?.map(|(_, value)| value))
     }
 
     /// Returns the value of a setting, or its default.
-    pub(super) fn get_or<T>(
-        &self,
-        name: &str,
-        parse: impl Fn(&str) -> Result<T, String>,
-        default: T,
-    ) -> Result<T, SettingError> {
+    pub(super) fn get_or<T>(&self, name: &str, parse: Parse<T>, default: T) -> Result<T> {
         Ok(self.get(name, parse)?.map_or(default, |found| found.value))
     }
 
     /// Returns the settings that are set, with their values and origins.
-    pub(super) fn explain(&self) -> Result<Vec<EffectiveSetting>, SettingError> {
+    pub(super) fn explain(&self) -> Result<Vec<EffectiveSetting>> {
         let mut settings = Vec::new();
         for key in KEYS {
             if let Some((_, Value { value, origin })) = self.lookup(key)? {

@@ -2,8 +2,8 @@
 
 use super::ci::{OidcRequestEnv, PipelinesSettings, is_issuer};
 use super::environment::{
-    SettingError, Variables, absolute, http_url, parsed, program_folders, raw, raw_text, state_dir,
-    text,
+    Parse, Result, SettingError, Variables, absolute, http_url, parsed, program_folders, raw,
+    raw_text, state_dir, text,
 };
 use super::managed_identity::ManagedIdentityEnv;
 use super::precedence::{Ranked, Resolver, Value};
@@ -64,7 +64,7 @@ pub struct SourceSettings {
 
 /// The settings of one source, or what is wrong with them: an error only if the source is tried.
 #[derive(Debug)]
-pub struct Deferred<T>(Result<T, SettingError>);
+pub struct Deferred<T>(Result<T>);
 
 impl<T: Default> Default for Deferred<T> {
     fn default() -> Self {
@@ -162,7 +162,7 @@ impl SourceSettings {
         resolver: &Resolver<'_>,
         home: Option<&Path>,
         config_file: &Path,
-    ) -> Result<Self, SettingError> {
+    ) -> Result<Self> {
         const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
         let own = resolver.without_azure_variables();
         let only = resolver.get("source", SourceName::parse)?;
@@ -218,7 +218,7 @@ impl SourceSettings {
 
 /// Returns the subscription, unless a tenant of higher precedence is set: both choose an account of the Azure CLI. At the same
 /// precedence the subscription is the more specific.
-fn subscription(resolver: &Resolver<'_>) -> Result<Option<Value<String>>, SettingError> {
+fn subscription(resolver: &Resolver<'_>) -> Result<Option<Value<String>>> {
     let tenant = resolver.find("tenant", values::tenant)?;
     let subscription = resolver.find("subscription", values::subscription)?;
     let is_higher = |(rank, _): &Ranked<String>| tenant.is_none_or(|(other, _)| *rank <= other);
@@ -226,18 +226,19 @@ fn subscription(resolver: &Resolver<'_>) -> Result<Option<Value<String>>, Settin
 }
 
 /// Returns the managed identity by its id of highest precedence.
-fn managed_id(resolver: &Resolver<'_>) -> Result<Option<Value<ManagedId>>, SettingError> {
-    let client = |text: &str| values::id(text).map(ManagedId::Client);
-    let object = |text: &str| values::id(text).map(ManagedId::Object);
-    let resource = |text: &str| values::resource_id(text).map(ManagedId::Resource);
-    let found = [
-        ("client_id", resolver.find("client_id", client)?),
-        ("object_id", resolver.find("object_id", object)?),
-        ("resource_id", resolver.find("resource_id", resource)?),
+fn managed_id(resolver: &Resolver<'_>) -> Result<Option<Value<ManagedId>>> {
+    let ids: [(&str, Parse<ManagedId>); 3] = [
+        ("client_id", |id| values::id(id).map(ManagedId::Client)),
+        ("object_id", |id| values::id(id).map(ManagedId::Object)),
+        ("resource_id", |id| {
+            values::resource_id(id).map(ManagedId::Resource)
+        }),
     ];
     let mut best: Option<(&str, Ranked<ManagedId>)> = None;
-    for (name, found) in found {
-        let Some((rank, id)) = found else { continue };
+    for (name, parse) in ids {
+        let Some((rank, id)) = resolver.find(name, parse)? else {
+            continue;
+        };
         match &best {
             Some((other, (best, _))) if *best == rank => {
                 let origin = id.origin;
@@ -254,7 +255,7 @@ fn managed_id(resolver: &Resolver<'_>) -> Result<Option<Value<ManagedId>>, Setti
 }
 
 impl CertificateSettings {
-    fn read(variables: &Variables) -> Result<Option<Self>, SettingError> {
+    fn read(variables: &Variables) -> Result<Option<Self>> {
         let Some(path) = raw(variables, "AZURE_CLIENT_CERTIFICATE_PATH") else {
             return Ok(None);
         };

@@ -139,11 +139,6 @@ fn expect<T>(value: Option<T>, text: &str, expected: &str) -> Result<T, String> 
     value.ok_or_else(|| format!("is {text:?}, expected {expected}"))
 }
 
-/// Accepts any text: what the names of clouds are checked against is known when the whole file is read.
-pub(super) fn any(text: &str) -> Result<String, String> {
-    Ok(text.to_owned())
-}
-
 /// Reads the user name that clients are given.
 pub(super) fn username(text: &str) -> Result<&'static str, String> {
     one_of(text, &[("guid", ZERO_GUID), ("token", IDENTITY_TOKEN)])
