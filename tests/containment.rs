@@ -3,7 +3,6 @@
 
 mod support;
 
-use docker_credential_acrscoped::config::SECRETS;
 use simulator::{ArcAgent, Fault, FaultAt, FaultKind, Simulator};
 use std::path::Path;
 use std::process::Command;
@@ -326,9 +325,16 @@ impl Canary {
 
 /// The secrets among a command's variables.
 fn variables_of(command: &Command) -> Vec<String> {
+    let secrets = [
+        "AZURE_CLIENT_SECRET",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        "SYSTEM_ACCESSTOKEN",
+        "IDENTITY_HEADER",
+        "MSI_SECRET",
+    ];
     let set = command
         .get_envs()
-        .filter(|(name, _)| SECRETS.iter().any(|secret| name == secret));
+        .filter(|(name, _)| secrets.iter().any(|secret| name == secret));
     set.filter_map(|(_, value)| Some(value?.to_str()?.to_owned()))
         .collect()
 }
