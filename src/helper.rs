@@ -248,9 +248,7 @@ impl<'a> Helper<'a> {
         }
         if tracing::enabled!(tracing::Level::DEBUG) {
             for set in self.settings.explain(Some(registry))? {
-                if let Some(origin) = set.origin {
-                    debug!("`{}` is {} by {origin}", set.name, set.value);
-                }
+                debug!("`{}` is {} by {}", set.name, set.value, set.origin);
             }
         }
         Ok(config)

@@ -151,7 +151,7 @@ impl<'a> Session<'a> {
 
     /// Renews a token that is still valid, unless somebody else is at it.
     fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
-        let turn = flight::try_turn(&self.config.meeting_folders, &self.key.file_name());
+        let turn = flight::try_turn(&self.config.lock_dirs, &self.key.file_name());
         match turn {
             Turn::Busy => return Ok(token),
             Turn::Landed(_) => return Ok(self.cached().unwrap_or(token)),
@@ -202,8 +202,7 @@ impl<'a> Session<'a> {
         let mut flight = if self.cache.is_empty() { &lane } else { &whole };
         let patience = Deadline::after(patience);
         loop {
-            let turn =
-                flight::take_turn(&self.config.meeting_folders, flight, patience.left()).await;
+            let turn = flight::take_turn(&self.config.lock_dirs, flight, patience.left()).await;
             if let Turn::Landed(Some(account)) = turn {
                 return Err(Error::Relayed(account));
             }

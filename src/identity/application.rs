@@ -4,7 +4,8 @@ use super::certificate::{Certificate, SignedAssertion};
 use super::oidc::{Issuer, JobAssertion};
 use super::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
 use crate::config::{
-    CertificateSettings, Origin, PipelinesSettings, Requests, SourceName, SourceSettings, Value,
+    CertificateSettings, OidcRequestEnv, Origin, PipelinesSettings, SourceName, SourceSettings,
+    Value,
 };
 use crate::error::Error;
 use crate::files::read_small;
@@ -157,7 +158,7 @@ impl Application {
 
     fn of_github(
         settings: &SourceSettings,
-        requests: Option<&Requests>,
+        requests: Option<&OidcRequestEnv>,
         cloud: &Cloud,
     ) -> Result<Self, String> {
         let requests = requests
@@ -208,7 +209,7 @@ impl Application {
         let tenant = of_task(&settings.tenant, &own.tenant, "AZURESUBSCRIPTION_TENANT_ID");
         let client = of_task(&settings.client, &own.client, "AZURESUBSCRIPTION_CLIENT_ID");
         let (tenant, client) = both(tenant, client).map_err(unset)?;
-        let requests = Requests { url, token };
+        let requests = OidcRequestEnv { url, token };
         Ok(Self {
             tenant,
             client,

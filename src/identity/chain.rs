@@ -3,7 +3,7 @@
 use super::application::Application;
 use super::managed::Endpoint;
 use super::{Source, arc, azure_cli, developer_cli, login};
-use crate::config::{Announced, Config, ManagedId, SourceName, SourceSettings, Value};
+use crate::config::{Config, ManagedId, ManagedIdentityEnv, SourceName, SourceSettings, Value};
 use crate::error::Error;
 use crate::registry::Registry;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) fn choose(
             Ok(source) => return Ok(source),
             Err(reason) => reason,
         };
-        let word = only.word();
+        let word = only.as_str();
         skipped.push(format!("{word}: {reason}"));
         skipped.push(format!(
             "no other was tried: `source` is {word} by {origin}"
@@ -42,21 +42,21 @@ pub(super) fn choose(
     }
     let allowed = |source: SourceName| {
         settings
-            .narrowing
+            .filter
             .as_ref()
-            .is_none_or(|narrowing| narrowing.allows(source))
+            .is_none_or(|filter| filter.allows(source))
     };
     for &source in SourceName::ALL {
         if !allowed(source) {
             skipped.push(format!(
                 "{}: `AZURE_TOKEN_CREDENTIALS` leaves it out",
-                source.word()
+                source.as_str()
             ));
             continue;
         }
         match offer(source, config, registry)? {
             Ok(source) => return Ok(source),
-            Err(reason) => skipped.push(format!("{}: {reason}", source.word())),
+            Err(reason) => skipped.push(format!("{}: {reason}", source.as_str())),
         }
     }
     if allowed(SourceName::ManagedIdentity) {
@@ -134,9 +134,9 @@ fn offer(
 
 /// The managed identity that the platform announces.
 fn announced(settings: &SourceSettings) -> Result<Result<Source, String>, Error> {
-    let announced = settings.announced.get()?;
+    let announced = settings.managed_identity_env.get()?;
     let endpoint = match announced {
-        Announced::Nothing => match arc::installed() {
+        ManagedIdentityEnv::Nothing => match arc::installed() {
             Some(url) => Endpoint::Arc { url },
             None => {
                 return Ok(Err(
@@ -144,22 +144,22 @@ fn announced(settings: &SourceSettings) -> Result<Result<Source, String>, Error>
                 ));
             }
         },
-        Announced::Unsupported(platform) => {
+        ManagedIdentityEnv::Unsupported(platform) => {
             return Ok(Err(format!("that of {platform} is not supported")));
         }
-        Announced::AppService { url, header } => Endpoint::AppService {
+        ManagedIdentityEnv::AppService { url, header } => Endpoint::AppService {
             url: url.clone(),
             header: header.clone(),
         },
-        Announced::Arc { url } => Endpoint::Arc { url: url.clone() },
-        Announced::CloudShell { url } => Endpoint::CloudShell { url: url.clone() },
-        Announced::MachineLearning { url, secret, .. } => Endpoint::MachineLearning {
+        ManagedIdentityEnv::Arc { url } => Endpoint::Arc { url: url.clone() },
+        ManagedIdentityEnv::CloudShell { url } => Endpoint::CloudShell { url: url.clone() },
+        ManagedIdentityEnv::MachineLearning { url, secret, .. } => Endpoint::MachineLearning {
             url: url.clone(),
             secret: secret.clone(),
         },
     };
     let own = match announced {
-        Announced::MachineLearning { client, .. } => client.clone().map(ManagedId::Client),
+        ManagedIdentityEnv::MachineLearning { client, .. } => client.clone().map(ManagedId::Client),
         _ => None,
     };
     managed(settings, endpoint, own).map(Ok)

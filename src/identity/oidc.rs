@@ -1,7 +1,7 @@
 //! Assertions of CI jobs, asked for at each sign-in: they live for five to ten minutes, so that one that was fetched when the job began
 //! is of no use later (AADSTS700024).
 
-use crate::config::Requests;
+use crate::config::OidcRequestEnv;
 use crate::error::printable;
 use crate::http::Network;
 use azure_core::error::{Error, ErrorKind};
@@ -26,12 +26,12 @@ pub(super) const NO_ASSERTION: &str = " gave no assertion: ";
 pub(super) enum Issuer {
     /// GitHub Actions, for an audience of the job's choice (GitHub, "`OpenID` Connect reference").
     GitHub {
-        requests: Requests,
+        requests: OidcRequestEnv,
         audience: String,
     },
     /// Azure Pipelines, for a service connection (Microsoft, "Oidctoken - Create").
     Pipelines {
-        requests: Requests,
+        requests: OidcRequestEnv,
         service_connection: String,
     },
 }
@@ -89,7 +89,7 @@ impl Issuer {
         &self.requests().token
     }
 
-    fn requests(&self) -> &Requests {
+    fn requests(&self) -> &OidcRequestEnv {
         let (Self::GitHub { requests, .. } | Self::Pipelines { requests, .. }) = self;
         requests
     }

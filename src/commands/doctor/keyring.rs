@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use crate::cache::{Cache, Trial};
-use crate::config::{CacheChoice, Explained};
+use crate::config::{CacheChoice, EffectiveSetting};
 use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -13,11 +13,14 @@ pub(super) const NAME: &str = "keyring";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Writes, reads and deletes an entry in each store that is chosen: those of `cache`. `set` is the setting that chose.
-pub(super) async fn look(choice: CacheChoice, cache: Cache, set: Option<&Explained>) -> Check {
+pub(super) async fn look(
+    choice: CacheChoice,
+    cache: Cache,
+    set: Option<&EffectiveSetting>,
+) -> Check {
     if choice == CacheChoice::None {
         let origin = set
-            .and_then(|set| set.origin.as_ref())
-            .map(|origin| format!(" by {origin}"))
+            .map(|set| format!(" by {}", set.origin))
             .unwrap_or_default();
         return Check::skipped(
             NAME,
