@@ -13,7 +13,7 @@ mod setups;
 
 use setups::Row;
 use support::golden::Golden;
-use support::in_parallel;
+use support::run::in_parallel;
 
 /// Runs every row of a table, a few at a time since most of them wait, and compares all before it fails.
 fn hold(rows: &[Row]) {

@@ -8,13 +8,13 @@
 pub(crate) mod golden;
 #[cfg(target_os = "linux")]
 pub(crate) mod namespace;
-mod run;
+pub(crate) mod run;
 #[cfg(target_os = "linux")]
 pub(crate) mod server;
 #[cfg(target_os = "linux")]
 pub(crate) mod trace;
 
-pub(crate) use run::{Answer, LIMIT, in_parallel, run, until};
+pub(crate) use run::{Answer, LIMIT, run, until};
 
 use simulator::{CLIENT, Simulator, TENANT};
 use std::path::{Path, PathBuf};
