@@ -1,0 +1,389 @@
+//! Managed identities: tokens that Azure's platforms give to the programs that run on them.
+//!
+//! The credential of `azure_identity` reads the environment by other rules than ours, knows App Service and virtual machines only, and
+//! retries a missing metadata service for 72 s. So the one request is made here. Sources: Microsoft, "How to use managed identities" for
+//! App Service, for virtual machines and for Azure Arc; for Cloud Shell and Azure Machine Learning the Azure SDK for Python,
+//! `azure/identity/_credentials`.
+
+use super::advice::Failure;
+use super::select::{Offer, no_identity_error};
+use super::{Identity, IdentitySource, TokenContext, arc, secrets_with};
+use crate::config::{Announced, Config, ManagedId, SourceSettings, Value};
+use crate::error::Error;
+use crate::network::{Network, body};
+use crate::registry::{CLOUDS, Registry, cloud_of_environment};
+use crate::text::Secrets;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Client, Request, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::fmt;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+use url::Url;
+
+pub(super) const HINT: &str =
+    "run it where a managed identity is assigned, or let `source` be another or none";
+
+/// How long a request to a machine without a metadata service is waited for.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The address of the Azure Instance Metadata Service, the same on every virtual machine.
+const IMDS: &str = "http://169.254.169.254";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Platform {
+    /// App Service or Container Apps.
+    AppService,
+    /// A server that is connected by Azure Arc.
+    Arc,
+    /// Cloud Shell, whose identity is the user who opened it.
+    CloudShell,
+    MachineLearning,
+    /// A virtual machine, with a metadata service.
+    VirtualMachine,
+}
+
+/// How a platform is asked for a token, and what to do about failures.
+struct Protocol {
+    name: &'static str,
+    api_version: &'static str,
+    /// The header of a request: with the secret of the platform if it has one, else `true`.
+    header: &'static str,
+    /// The query parameters that name a user-assigned identity by client, object and resource ID, where the platform has them.
+    id_parameters: [Option<&'static str>; 3],
+    unreachable_hint: &'static str,
+}
+
+impl Platform {
+    const fn protocol(self) -> Protocol {
+        match self {
+            Self::AppService => Protocol {
+                name: "App Service",
+                api_version: "2019-08-01",
+                header: "x-identity-header",
+                id_parameters: [Some("client_id"), Some("principal_id"), Some("mi_res_id")],
+                unreachable_hint: "`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set by App Service and Container Apps; elsewhere unset both",
+            },
+            Self::Arc => Protocol {
+                name: "Azure Arc",
+                api_version: "2021-02-01",
+                header: "metadata",
+                id_parameters: [None; 3],
+                unreachable_hint: "the agent of Azure Arc may be stopped: `systemctl status himdsd`",
+            },
+            Self::CloudShell => Protocol {
+                name: "Cloud Shell",
+                api_version: "",
+                header: "metadata",
+                id_parameters: [None; 3],
+                unreachable_hint: "`MSI_ENDPOINT` is set by Cloud Shell and Azure Machine Learning; elsewhere unset it",
+            },
+            Self::MachineLearning => Protocol {
+                name: "Azure Machine Learning",
+                api_version: "2017-09-01",
+                header: "secret",
+                id_parameters: [Some("clientid"), None, None],
+                unreachable_hint: Self::CloudShell.protocol().unreachable_hint,
+            },
+            Self::VirtualMachine => Protocol {
+                name: "a virtual machine",
+                api_version: "2018-02-01",
+                header: "metadata",
+                id_parameters: [Some("client_id"), Some("object_id"), Some("msi_res_id")],
+                unreachable_hint: "try again; the metadata service of the machine may be starting",
+            },
+        }
+    }
+}
+
+impl Protocol {
+    fn id_parameter(&self, id: &ManagedId) -> Option<&'static str> {
+        let [client, object, resource] = self.id_parameters;
+        match id {
+            ManagedId::Client(_) => client,
+            ManagedId::Object(_) => object,
+            ManagedId::Resource(_) => resource,
+        }
+    }
+}
+
+/// The identity that a platform gives: the user-assigned one with this ID, else the system-assigned one.
+#[derive(Debug)]
+struct ManagedIdentity {
+    platform: Platform,
+    /// The URL of the token endpoint; of a virtual machine, that of its metadata service.
+    address: String,
+    /// What shows the endpoint that the request comes from a program of the platform.
+    secret: Option<SecretString>,
+    id: Option<ManagedId>,
+}
+
+/// Offers the managed identity that the platform announces.
+pub(super) fn offer(config: &Config, _: &Registry) -> Result<Offer, Error> {
+    let settings = &config.sources;
+    let (platform, url, secret) = match settings.announced.get()? {
+        Announced::Nothing => match arc::installed_endpoint() {
+            Some(url) => (Platform::Arc, url, None),
+            None => {
+                return Ok(Offer::skipped(
+                    "no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)",
+                ));
+            }
+        },
+        Announced::Unsupported(platform) => {
+            return Ok(Offer::Skipped(format!(
+                "that of {platform} is not supported"
+            )));
+        }
+        Announced::AppService { url, header } => (Platform::AppService, url.as_str(), Some(header)),
+        Announced::Arc { url } => (Platform::Arc, url.as_str(), None),
+        Announced::CloudShell { url } => (Platform::CloudShell, url.as_str(), None),
+        Announced::MachineLearning { url, secret, .. } => {
+            (Platform::MachineLearning, url.as_str(), Some(secret))
+        }
+    };
+    let mut identity = ManagedIdentity::new(platform, url, secret, settings)?;
+    if let Announced::MachineLearning { client, .. } = settings.announced.get()? {
+        let own = client.clone().map(ManagedId::Client);
+        identity.id = identity.id.or(own);
+    }
+    Ok(Offer::ready(identity))
+}
+
+/// Returns the managed identity of a virtual machine. Only a request shows whether this is one.
+pub(super) fn of_virtual_machine(
+    settings: &SourceSettings,
+) -> Result<Box<dyn IdentitySource>, Error> {
+    let address = settings.imds.as_ref().map_or(IMDS, Url::as_str);
+    let identity = ManagedIdentity::new(Platform::VirtualMachine, address, None, settings)?;
+    Ok(Box::new(identity))
+}
+
+impl ManagedIdentity {
+    /// Errors if the platform cannot select the configured identity, instead of using another one.
+    fn new(
+        platform: Platform,
+        address: &str,
+        secret: Option<&SecretString>,
+        settings: &SourceSettings,
+    ) -> Result<Self, Error> {
+        let (named, protocol) = (settings.managed.get()?, platform.protocol());
+        if let Some(Value { value: id, origin }) = named
+            && protocol.id_parameter(id).is_none()
+        {
+            let problem = format!(
+                "from {origin} names a managed identity in a way that {} does not know",
+                protocol.name
+            );
+            return Err(Error::Setting {
+                name: id.as_str().to_owned(),
+                problem,
+            });
+        }
+        Ok(Self {
+            platform,
+            address: address.to_owned(),
+            secret: secret.cloned(),
+            id: named.as_ref().map(|id| id.value.clone()),
+        })
+    }
+
+    /// Returns host and port, without a user or password that the address may have.
+    fn host_and_port(&self) -> String {
+        let url = Url::parse(&self.address).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        match url.as_ref().and_then(Url::port) {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
+    fn metadata_url(&self, path: &str) -> Result<Url, url::ParseError> {
+        let address = self.address.trim_end_matches('/');
+        Url::parse(&format!("{address}/metadata/{path}"))
+    }
+
+    fn token_url(&self) -> Result<Url, url::ParseError> {
+        match self.platform {
+            Platform::VirtualMachine => self.metadata_url("identity/oauth2/token"),
+            _ => Url::parse(&self.address),
+        }
+    }
+
+    fn token_request(&self, client: &Client, resource: &str) -> anyhow::Result<Request> {
+        let (mut url, protocol) = (self.token_url()?, self.platform.protocol());
+        let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
+        let mut header = HeaderValue::from_str(secret.unwrap_or("true"))?;
+        header.set_sensitive(true);
+        let request = if self.platform == Platform::CloudShell {
+            client.post(url).form(&[("resource", resource)])
+        } else {
+            let id = self.id.as_ref();
+            let id = id.and_then(|id| Some((protocol.id_parameter(id)?, id.as_str())));
+            url.query_pairs_mut()
+                .append_pair("api-version", protocol.api_version)
+                .append_pair("resource", resource)
+                .extend_pairs(id);
+            client.get(url)
+        };
+        Ok(request.header(protocol.header, header).build()?)
+    }
+
+    /// Checks that this is a virtual machine of Azure, in the cloud that the identity is to belong to: a registry's name must not decide
+    /// which cloud's token is sent. The cloud is requested only where it can matter; if the machine does not say, it is the right one.
+    async fn check_machine(&self, identity: &Identity) -> Result<(), Error> {
+        let no_identity = |why: String| {
+            let mut skipped = identity.skipped.clone();
+            skipped.push(format!("managed identity of a virtual machine: {why}"));
+            no_identity_error(skipped, identity.only, identity.registry.as_deref())
+        };
+        let own = &identity.home_cloud.cli_name;
+        let public = &CLOUDS[0].cli_name;
+        let cloud_matters = identity.cloud.cli_name != *public || own != public;
+        let machine = self.probe(cloud_matters).await.map_err(no_identity)?;
+        let Some(machine) = machine.filter(|machine| machine != own) else {
+            return Ok(());
+        };
+        let registry = identity.registry.as_deref().unwrap_or("the registry");
+        let mut error = no_identity(if *own == identity.cloud.cli_name {
+            format!("this machine is in {machine}, and {registry} is in {own}")
+        } else {
+            format!(
+                "this machine is in {machine}, and the identity of {registry} is in {own} by `identity_cloud`"
+            )
+        });
+        if let Error::NoIdentity { hint, .. } = &mut error {
+            *hint = Some(format!(
+                "to use this identity there, set `identity_cloud = \"{machine}\"` under `[registry.\"{registry}\"]` in {}",
+                identity.config_file
+            ));
+        }
+        Err(error)
+    }
+
+    /// Checks that there is a metadata service of Azure: its address is link-local, and off Azure nothing answers there, or another
+    /// cloud's service. Without the header `Metadata` it answers 400 and no token (error `bad_request_102`). If `asks_cloud`, returns the
+    /// machine's cloud as the Azure CLI calls it, if the service names a known one; all within [`PROBE_TIMEOUT`]. The error says what
+    /// happened.
+    async fn probe(&self, asks_cloud: bool) -> Result<Option<&'static str>, String> {
+        let (host, end) = (self.host_and_port(), Instant::now() + PROBE_TIMEOUT);
+        let url = self.token_url().map_err(|error| error.to_string())?;
+        let client = Network::link_local().map_err(|error| error.to_string())?;
+        let response = timeout_at(end, client.get(url).send())
+            .await
+            .map_err(|_| format!("{host} did not answer within {} s", PROBE_TIMEOUT.as_secs()))?;
+        let response = response.map_err(|_| format!("no connection to {host}"))?;
+        // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
+        let status = response.status();
+        if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND = status {
+            let status = status.as_u16();
+            return Err(format!(
+                "{host} is not the service of Azure, it answered {status}"
+            ));
+        }
+        if !asks_cloud {
+            return Ok(None);
+        }
+        let cloud = timeout_at(end, self.machine_cloud(&client)).await;
+        Ok(cloud
+            .map_err(anyhow::Error::from)
+            .flatten()
+            .unwrap_or_else(|error| {
+                debug!("the metadata service did not say which cloud this machine is in: {error}");
+                None
+            }))
+    }
+
+    /// Returns the cloud of the machine (Microsoft, "Azure Instance Metadata Service").
+    async fn machine_cloud(&self, client: &Client) -> anyhow::Result<Option<&'static str>> {
+        let url =
+            self.metadata_url("instance/compute/azEnvironment?api-version=2021-02-01&format=text")?;
+        let request = client.get(url).header("metadata", "true");
+        let bytes = body(request.send().await?.error_for_status()?).await?;
+        let name = std::str::from_utf8(&bytes).ok();
+        Ok(name.and_then(|name| cloud_of_environment(name.trim())))
+    }
+}
+
+impl fmt::Display for ManagedIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.id {
+            _ if self.platform == Platform::CloudShell => f.write_str("the user of Cloud Shell"),
+            Some(id) => write!(f, "managed identity {}", id.as_str()),
+            None => f.write_str("the system-assigned managed identity"),
+        }
+    }
+}
+
+/// The response with a token. Its times are strings or numbers, by platform, and not needed.
+#[derive(Deserialize)]
+struct TokenResponse {
+    access_token: SecretString,
+}
+
+#[async_trait::async_trait]
+impl IdentitySource for ManagedIdentity {
+    fn cache_key(&self) -> String {
+        // Which identity an endpoint gives depends on its whole address and on the secret.
+        let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
+        let (platform, address) = (self.platform.protocol().name, &self.address);
+        format!(
+            "{platform}\0{address}\0{}\0{:?}",
+            secret.unwrap_or_default(),
+            self.id
+        )
+    }
+
+    fn host(&self) -> Option<String> {
+        Some(self.host_and_port())
+    }
+
+    fn secrets(&self) -> Secrets {
+        secrets_with(self.secret.as_ref())
+    }
+
+    fn hint(&self, failure: &Failure<'_>) -> Option<String> {
+        if failure.code.is_some() {
+            return None;
+        }
+        match &self.id {
+            Some(id) => Some(format!(
+                "check that {} is a managed identity assigned to this machine",
+                id.as_str()
+            )),
+            None if self.platform.protocol().id_parameters == [None; 3] => None,
+            None => Some("check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`".into()),
+        }
+    }
+
+    fn unreachable_hint(&self) -> Option<&'static str> {
+        Some(self.platform.protocol().unreachable_hint)
+    }
+
+    async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
+        let (identity, network) = (context.identity, context.network);
+        if self.platform == Platform::VirtualMachine {
+            self.check_machine(identity).await?;
+        }
+        let client = Network::link_local()?;
+        let mut request = self.token_request(&client, identity.audience.as_str())?;
+        if self.platform == Platform::Arc {
+            let first = self.token_request(&client, identity.audience.as_str())?;
+            let challenge = network.fetch(&client, first).await?;
+            let key = arc::authorization(&challenge, &identity.secrets)?;
+            request.headers_mut().insert(AUTHORIZATION, key);
+        }
+        let response = network.fetch(&client, request).await?;
+        match serde_json::from_slice::<TokenResponse>(&response.body) {
+            Ok(granted)
+                if response.status.is_success()
+                    && !granted.access_token.expose_secret().is_empty() =>
+            {
+                Ok(granted.access_token)
+            }
+            _ => anyhow::bail!(response.words()),
+        }
+    }
+}
