@@ -162,6 +162,7 @@ fn code_hint(code: u32, identity: &Identity) -> String {
         70_021 | 700_211..=700_213 => {
             "compare issuer, subject and audience of the federated token with the application's federated credentials"
         }
+        700_027 => "the certificate is not registered with the application",
         90_024 | 90_055 | 50_196 => "Entra gets too many sign-ins: try again later",
         _ if WRONG_TENANT.contains(&code) => return wrong_tenant_hint(identity),
         // Multi-factor authentication is required, say, or the sign-in has ended.
@@ -394,8 +395,6 @@ mod tests {
     fn every_code_leads_to_a_command_or_a_setting() {
         let secret = identity(&APPLICATION);
         let file = identity(&[APPLICATION[0], APPLICATION[1], FILE]);
-        let certificate = ("AZURE_CLIENT_CERTIFICATE_PATH", "/c.pem");
-        let certificate = identity(&[APPLICATION[0], APPLICATION[1], certificate]);
         let (cli, odd_cli) = (signed_in("contoso.example"), signed_in("$(reboot)"));
         let login = "az login --tenant contoso.example --scope https://containerregistry.azure.net/.default";
         let policy =
@@ -464,7 +463,7 @@ mod tests {
                 "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`",
             ),
             (
-                &certificate,
+                &secret,
                 &[700_027],
                 "the certificate is not registered with the application",
             ),

@@ -1,7 +1,7 @@
 //! The Azure CLI as a source: who is signed in to it, and which of its accounts is meant.
 
 use super::advice::Failure;
-use super::select::Offer;
+use super::select::{Offer, Unavailable::Skipped};
 use super::{Identity, IdentitySource, Tenant, TokenContext, request_token};
 use crate::config::{Config, is_tenant};
 use crate::error::{Error, az, printable};
@@ -81,39 +81,33 @@ enum Selector {
 
 /// Offers the account of the Azure CLI in the cloud of the identity. A profile that cannot be read, or that does not say which of several
 /// accounts is meant, is an [`Error::Setting`]: skipping it would sign in as another identity.
-pub(super) fn offer(config: &Config, _: &Registry) -> Result<Offer, Error> {
+pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
+    const NO_DIR: &str = "there is no home folder and `AZURE_CONFIG_DIR` is not set";
+    const NO_PROGRAM: &str = "somebody is signed in, but `az` is in no absolute folder of `PATH`";
     let (settings, cloud) = (&config.sources, &config.identity_cloud);
-    let Some(folder) = settings.azure_cli_folder.as_deref() else {
-        return Ok(Offer::skipped(
-            "there is no home folder and `AZURE_CONFIG_DIR` is not set",
-        ));
-    };
+    let (name, cli_name) = (&cloud.name, &cloud.cli_name);
+    let folder = settings.azure_cli_folder.as_deref().ok_or(NO_DIR)?;
     let file = folder.join(PROFILE);
     let profile: Profile = read_json(&file, PROFILE_NAME)?.unwrap_or_default();
     let mut subscriptions = profile.subscriptions.unwrap_or_default();
     if subscriptions.is_empty() {
-        return Ok(Offer::skipped("nobody is signed in"));
+        return Err("nobody is signed in".into());
     }
-    let (name, cli_name) = (&cloud.name, &cloud.cli_name);
     subscriptions.retain(|it| it.cloud() == *cli_name);
     if subscriptions.is_empty() {
-        return Ok(Offer::Skipped(format!(
+        return Err(Skipped(format!(
             "nobody is signed in to {name}: `az cloud set --name {cli_name}`, then `az login`; or set `identity_cloud`"
         )));
     }
-    if program::find(PROGRAM, &settings.path).is_none() {
-        return Ok(Offer::skipped(
-            "somebody is signed in, but `az` is in no absolute folder of `PATH`",
-        ));
-    }
-    let (by_subscription, by_tenant) = (
+    program::find(PROGRAM, &settings.path).ok_or(NO_PROGRAM)?;
+    let (wanted, tenant) = (
         settings.subscription.as_ref(),
         settings.named_tenant.as_ref(),
     );
     let chosen = choose(
         &subscriptions,
-        by_subscription.map(|it| &*it.value),
-        by_tenant.map(|it| &*it.value),
+        wanted.map(|it| &*it.value),
+        tenant.map(|it| &*it.value),
     );
     let (subscription, selector) = chosen.ok_or_else(|| Error::Setting {
         name: file.display().to_string(),
@@ -123,14 +117,11 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Result<Offer, Error> {
     })?;
     program::check_owner(PROGRAM, folder)?;
     subscriptions.retain(|it| it.tenant_id != subscription.tenant_id);
-    let origin = Tenant::from_setting("subscription", by_subscription)
-        .or(Tenant::from_setting("tenant", by_tenant))
-        .origin;
-    Ok(Offer::ready(AzureCli {
-        tenant: Tenant {
-            name: subscription.tenant_id.clone(),
-            origin,
-        },
+    let chosen_by = Tenant::from_setting("subscription", wanted);
+    let Tenant { origin, .. } = chosen_by.or(Tenant::from_setting("tenant", tenant));
+    let name = subscription.tenant_id.clone();
+    Ok(Box::new(AzureCli {
+        tenant: Tenant { name, origin },
         subscription,
         selector,
         others: subscriptions,
@@ -279,10 +270,6 @@ impl IdentitySource for AzureCli {
         self.tenant.clone()
     }
 
-    fn host(&self) -> Option<String> {
-        Some(self.to_string())
-    }
-
     fn is_command_line(&self) -> bool {
         true
     }
@@ -372,7 +359,7 @@ impl IdentitySource for AzureCli {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::config;
+    use super::super::{select::Unavailable, tests::config};
     use super::*;
 
     fn subscription(name: &str, is_default: bool, tenant: &str, user: &str) -> Subscription {
@@ -465,7 +452,7 @@ mod tests {
     }
 
     /// Returns what the Azure CLI offers for a registry, with this folder as its own and on `PATH`.
-    fn offer_in(folder: &Path, host: &str) -> Result<Offer, Error> {
+    fn offer_in(folder: &Path, host: &str) -> Offer {
         let folder = folder.to_str().unwrap();
         let (config, registry) = config(&[("AZURE_CONFIG_DIR", folder), ("PATH", folder)], host);
         offer(&config, &registry)
@@ -476,9 +463,10 @@ mod tests {
     const NOBODY_IN_CHINA: &str = "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`; or set `identity_cloud`";
 
     fn cache_key(folder: &Path, host: &str) -> Result<String, String> {
-        match offer_in(folder, host).unwrap() {
-            Offer::Ready(source) => Ok(source.cache_key().replace('\0', " ")),
-            Offer::Skipped(reason) => Err(reason),
+        match offer_in(folder, host) {
+            Ok(source) => Ok(source.cache_key().replace('\0', " ")),
+            Err(Skipped(reason)) => Err(reason),
+            Err(Unavailable::Failed(error)) => panic!("{error}"),
         }
     }
 
@@ -519,7 +507,10 @@ mod tests {
             r#"{"subscriptions":[{"isDefault":false,"tenantId":"t1"},{"isDefault":false,"tenantId":"t2"}]}"#,
         );
         std::fs::write(two.path().join(PROGRAM), "").unwrap();
-        let problem = offer_in(two.path(), PUBLIC).unwrap_err().to_string();
+        let Err(Unavailable::Failed(error)) = offer_in(two.path(), PUBLIC) else {
+            panic!("an account was chosen")
+        };
+        let problem = error.to_string();
         let sentence = "azureProfile.json` has no default account in Azure: set `subscription`, or `az cloud set --name AzureCloud` and";
         assert!(problem.contains(sentence), "{problem}");
     }
@@ -544,11 +535,15 @@ mod tests {
             "{\"subscriptions\":[{\"isDefault\":\"yes\"}]}",
         ] {
             let offer = offer_in(profile(content).path(), PUBLIC);
-            assert!(matches!(offer, Err(Error::Setting { .. })), "{content}");
+            assert!(
+                matches!(offer, Err(Unavailable::Failed(Error::Setting { .. }))),
+                "{content}"
+            );
         }
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(PROFILE)).unwrap();
-        assert!(offer_in(folder.path(), PUBLIC).is_err());
+        let offer = offer_in(folder.path(), PUBLIC);
+        assert!(matches!(offer, Err(Unavailable::Failed(_))));
     }
 
     #[test]

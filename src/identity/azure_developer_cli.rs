@@ -2,10 +2,10 @@
 
 use super::advice::Failure;
 use super::azure_cli::read_json;
-use super::select::Offer;
+use super::select::{Offer, Unavailable::Skipped};
 use super::{Identity, IdentitySource, Tenant, TokenContext, request_token};
 use crate::config::{Config, is_tenant};
-use crate::error::{Error, printable};
+use crate::error::printable;
 use crate::program::{self, Runner};
 use crate::registry::Registry;
 use azure_identity::{AzureDeveloperCliCredential, AzureDeveloperCliCredentialOptions};
@@ -33,45 +33,37 @@ struct AzureDeveloperCli {
 
 /// Offers the account of the Azure Developer CLI in the cloud of the identity. Source of the files and their keys: Azure/azure-dev,
 /// `cli/azd/pkg/auth/manager.go` (`auth.json`) and `pkg/cloud` (`config.json`).
-pub(super) fn offer(config: &Config, _: &Registry) -> Result<Offer, Error> {
+pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
+    const NO_DIR: &str = "there is no home folder and `AZD_CONFIG_DIR` is not set";
+    const NO_PROGRAM: &str = "somebody is signed in, but `azd` is in no absolute folder of `PATH`";
+    const USES_AZ: &str =
+        "it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`";
     let (settings, cloud) = (&config.sources, &config.identity_cloud.cli_name);
-    let Some(folder) = settings.developer_cli_folder.as_deref() else {
-        return Ok(Offer::skipped(
-            "there is no home folder and `AZD_CONFIG_DIR` is not set",
-        ));
-    };
-    let read = |name: &str| {
-        let json = read_json(&folder.join(name), "a file of the Azure Developer CLI")?;
-        Ok::<Value, Error>(json.unwrap_or_default())
-    };
-    let its_config = read("config.json")?;
+    let folder = settings.developer_cli_folder.as_deref().ok_or(NO_DIR)?;
+    let read = |name: &str| read_json(&folder.join(name), "a file of the Azure Developer CLI");
+    let its_config: Value = read("config.json")?.unwrap_or_default();
+    let account: Value = read("auth.json")?.unwrap_or_default();
     // Go's `strconv.ParseBool` takes these texts for true.
     let delegates = its_config["auth"]["useAzCliAuth"].as_str();
     if ["1", "t", "true"].contains(&&*delegates.unwrap_or_default().to_ascii_lowercase()) {
-        return Ok(Offer::skipped(
-            "it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`",
-        ));
+        return Err(USES_AZ.into());
     }
-    let user = &read("auth.json")?["auth"]["account"]["currentUser"];
+    let user = &account["auth"]["account"]["currentUser"];
     if !user.is_object() {
-        return Ok(Offer::skipped("nobody is signed in"));
+        return Err("nobody is signed in".into());
     }
     let its_cloud = its_config["cloud"]["name"]
         .as_str()
         .unwrap_or(DEFAULT_CLOUD);
     if its_cloud != *cloud {
         let its_cloud = printable(its_cloud);
-        return Ok(Offer::Skipped(format!(
+        return Err(Skipped(format!(
             "it is signed in to {its_cloud}: `azd config set cloud.name {cloud}`, then `azd auth login`"
         )));
     }
-    if program::find(PROGRAM, &settings.path).is_none() {
-        return Ok(Offer::skipped(
-            "somebody is signed in, but `azd` is in no absolute folder of `PATH`",
-        ));
-    }
+    program::find(PROGRAM, &settings.path).ok_or(NO_PROGRAM)?;
     program::check_owner(PROGRAM, folder)?;
-    Ok(Offer::ready(AzureDeveloperCli {
+    Ok(Box::new(AzureDeveloperCli {
         user: user.to_string(),
         tenant: Tenant::from_setting("tenant", settings.named_tenant.as_ref()),
         path: settings.path.clone(),
@@ -93,10 +85,6 @@ impl IdentitySource for AzureDeveloperCli {
 
     fn tenant(&self) -> Tenant {
         self.tenant.clone()
-    }
-
-    fn host(&self) -> Option<String> {
-        Some(self.to_string())
     }
 
     fn is_command_line(&self) -> bool {
@@ -128,13 +116,14 @@ impl IdentitySource for AzureDeveloperCli {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::config;
+    use super::super::{select::Unavailable, tests::config};
     use super::*;
+    use crate::error::Error;
 
     const PUBLIC: &str = "contoso.azurecr.io";
     const GOVERNMENT: &str = "contoso.azurecr.us";
 
-    fn offer_with(files: &[(&str, &str)], host: &str) -> Result<Offer, Error> {
+    fn offer_with(files: &[(&str, &str)], host: &str) -> Offer {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in files {
             std::fs::write(folder.path().join(name), content).unwrap();
@@ -180,9 +169,10 @@ mod tests {
                 ),
             ),
         ] {
-            let reason = match offer_with(files, host).unwrap() {
-                Offer::Ready(_) => None,
-                Offer::Skipped(reason) => Some(reason),
+            let reason = match offer_with(files, host) {
+                Ok(_) => None,
+                Err(Skipped(reason)) => Some(reason),
+                Err(Unavailable::Failed(error)) => panic!("{error}"),
             };
             assert_eq!(reason.as_deref(), problem);
         }
@@ -192,7 +182,10 @@ mod tests {
     fn a_file_that_cannot_be_understood_is_an_error_not_nobody() {
         for name in ["auth.json", "config.json"] {
             let offer = offer_with(&[(name, "junk")], PUBLIC);
-            assert!(matches!(offer, Err(Error::Setting { .. })), "{name}");
+            assert!(
+                matches!(offer, Err(Unavailable::Failed(Error::Setting { .. }))),
+                "{name}"
+            );
         }
     }
 }

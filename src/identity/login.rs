@@ -1,7 +1,7 @@
 //! Saved sign-ins of `login` as a source: which account is meant, and its Entra refresh token.
 
 use super::advice::Failure;
-use super::select::Offer;
+use super::select::{Offer, Unavailable::Skipped};
 use super::{IdentitySource, Tenant, TenantOrigin, TokenContext};
 use crate::cache::{KERNEL_KEYRING, Place};
 use crate::config::{Config, is_tenant};
@@ -43,20 +43,14 @@ pub(crate) struct Account {
     secrets: Secrets,
 }
 
-pub(super) fn offer(config: &Config, registry: &Registry) -> Result<Offer, Error> {
-    if config.sources.logins.is_none() {
-        return Ok(Offer::skipped(
-            "there is no home folder and `XDG_STATE_HOME` is not set",
-        ));
-    }
-    Ok(match account(config, Some(registry))? {
-        Some(account) => Offer::ready(account),
-        // A sign-in is good at one authority only.
-        None => Offer::Skipped(format!(
-            "nobody is signed in at {}",
-            config.authority.host_str().unwrap_or_default()
-        )),
-    })
+pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
+    const NO_FILE: &str = "there is no home folder and `XDG_STATE_HOME` is not set";
+    config.sources.logins.as_ref().ok_or(NO_FILE)?;
+    // A sign-in is good at one authority only.
+    let host = config.authority.host_str().unwrap_or_default();
+    let nobody = || Skipped(format!("nobody is signed in at {host}"));
+    let account = account(config, Some(registry))?.ok_or_else(nobody)?;
+    Ok(Box::new(account))
 }
 
 /// Returns the account that signed in at the authority of a registry, or of no registry. Of several, the one of the configured tenant is

@@ -6,13 +6,14 @@
 //! `azure/identity/_credentials`.
 
 use super::advice::Failure;
-use super::select::{Offer, no_identity_error};
+use super::select::{Offer, Unavailable::Skipped, no_identity_error};
 use super::{Identity, IdentitySource, TokenContext, arc, secrets_with};
 use crate::config::{Announced, Config, ManagedId, SourceSettings, Value};
 use crate::error::Error;
 use crate::network::{Network, body};
 use crate::registry::{CLOUDS, Registry, cloud_of_environment};
 use crate::text::Secrets;
+use anyhow::{anyhow, bail};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -21,7 +22,7 @@ use std::fmt;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
-use url::Url;
+use url::{Position, Url};
 
 pub(super) const HINT: &str =
     "run it where a managed identity is assigned, or let `source` be another or none";
@@ -45,66 +46,27 @@ enum Platform {
     VirtualMachine,
 }
 
-/// How a platform is asked for a token, and what to do about failures.
-struct Protocol {
-    name: &'static str,
-    api_version: &'static str,
-    /// The header of a request: with the secret of the platform if it has one, else `true`.
-    header: &'static str,
-    /// The query parameters that name a user-assigned identity by client, object and resource ID, where the platform has them.
-    id_parameters: [Option<&'static str>; 3],
-    unreachable_hint: &'static str,
-}
-
 impl Platform {
-    const fn protocol(self) -> Protocol {
+    fn name(self) -> &'static str {
         match self {
-            Self::AppService => Protocol {
-                name: "App Service",
-                api_version: "2019-08-01",
-                header: "x-identity-header",
-                id_parameters: [Some("client_id"), Some("principal_id"), Some("mi_res_id")],
-                unreachable_hint: "`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set by App Service and Container Apps; elsewhere unset both",
-            },
-            Self::Arc => Protocol {
-                name: "Azure Arc",
-                api_version: "2021-02-01",
-                header: "metadata",
-                id_parameters: [None; 3],
-                unreachable_hint: "the agent of Azure Arc may be stopped: `systemctl status himdsd`",
-            },
-            Self::CloudShell => Protocol {
-                name: "Cloud Shell",
-                api_version: "",
-                header: "metadata",
-                id_parameters: [None; 3],
-                unreachable_hint: "`MSI_ENDPOINT` is set by Cloud Shell and Azure Machine Learning; elsewhere unset it",
-            },
-            Self::MachineLearning => Protocol {
-                name: "Azure Machine Learning",
-                api_version: "2017-09-01",
-                header: "secret",
-                id_parameters: [Some("clientid"), None, None],
-                unreachable_hint: Self::CloudShell.protocol().unreachable_hint,
-            },
-            Self::VirtualMachine => Protocol {
-                name: "a virtual machine",
-                api_version: "2018-02-01",
-                header: "metadata",
-                id_parameters: [Some("client_id"), Some("object_id"), Some("msi_res_id")],
-                unreachable_hint: "try again; the metadata service of the machine may be starting",
-            },
+            Self::AppService => "App Service",
+            Self::Arc => "Azure Arc",
+            Self::CloudShell => "Cloud Shell",
+            Self::MachineLearning => "Azure Machine Learning",
+            Self::VirtualMachine => "a virtual machine",
         }
     }
-}
 
-impl Protocol {
-    fn id_parameter(&self, id: &ManagedId) -> Option<&'static str> {
-        let [client, object, resource] = self.id_parameters;
-        match id {
-            ManagedId::Client(_) => client,
-            ManagedId::Object(_) => object,
-            ManagedId::Resource(_) => resource,
+    /// Returns the query parameter that names a user-assigned identity, if the platform has one for this kind of ID.
+    fn id_parameter(self, id: &ManagedId) -> Option<&'static str> {
+        match (self, id) {
+            (Self::AppService | Self::VirtualMachine, ManagedId::Client(_)) => Some("client_id"),
+            (Self::AppService, ManagedId::Object(_)) => Some("principal_id"),
+            (Self::AppService, ManagedId::Resource(_)) => Some("mi_res_id"),
+            (Self::VirtualMachine, ManagedId::Object(_)) => Some("object_id"),
+            (Self::VirtualMachine, ManagedId::Resource(_)) => Some("msi_res_id"),
+            (Self::MachineLearning, ManagedId::Client(_)) => Some("clientid"),
+            (Self::MachineLearning | Self::Arc | Self::CloudShell, _) => None,
         }
     }
 }
@@ -121,21 +83,14 @@ struct ManagedIdentity {
 }
 
 /// Offers the managed identity that the platform announces.
-pub(super) fn offer(config: &Config, _: &Registry) -> Result<Offer, Error> {
+pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
+    const NONE: &str = "no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)";
     let settings = &config.sources;
-    let (platform, url, secret) = match settings.announced.get()? {
-        Announced::Nothing => match arc::installed_endpoint() {
-            Some(url) => (Platform::Arc, url, None),
-            None => {
-                return Ok(Offer::skipped(
-                    "no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)",
-                ));
-            }
-        },
+    let announced = settings.announced.get()?;
+    let (platform, url, secret) = match announced {
+        Announced::Nothing => (Platform::Arc, arc::installed_endpoint().ok_or(NONE)?, None),
         Announced::Unsupported(platform) => {
-            return Ok(Offer::Skipped(format!(
-                "that of {platform} is not supported"
-            )));
+            return Err(Skipped(format!("that of {platform} is not supported")));
         }
         Announced::AppService { url, header } => (Platform::AppService, url.as_str(), Some(header)),
         Announced::Arc { url } => (Platform::Arc, url.as_str(), None),
@@ -145,11 +100,10 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Result<Offer, Error> {
         }
     };
     let mut identity = ManagedIdentity::new(platform, url, secret, settings)?;
-    if let Announced::MachineLearning { client, .. } = settings.announced.get()? {
-        let own = client.clone().map(ManagedId::Client);
-        identity.id = identity.id.or(own);
+    if let (None, Announced::MachineLearning { client, .. }) = (&identity.id, announced) {
+        identity.id = client.clone().map(ManagedId::Client);
     }
-    Ok(Offer::ready(identity))
+    Ok(Box::new(identity))
 }
 
 /// Returns the managed identity of a virtual machine. Only a request shows whether this is one.
@@ -169,18 +123,15 @@ impl ManagedIdentity {
         secret: Option<&SecretString>,
         settings: &SourceSettings,
     ) -> Result<Self, Error> {
-        let (named, protocol) = (settings.managed.get()?, platform.protocol());
+        let named = settings.managed.get()?;
         if let Some(Value { value: id, origin }) = named
-            && protocol.id_parameter(id).is_none()
+            && platform.id_parameter(id).is_none()
         {
+            let (name, platform) = (id.as_str().to_owned(), platform.name());
             let problem = format!(
-                "from {origin} names a managed identity in a way that {} does not know",
-                protocol.name
+                "from {origin} names a managed identity in a way that {platform} does not know"
             );
-            return Err(Error::Setting {
-                name: id.as_str().to_owned(),
-                problem,
-            });
+            return Err(Error::Setting { name, problem });
         }
         Ok(Self {
             platform,
@@ -192,12 +143,9 @@ impl ManagedIdentity {
 
     /// Returns host and port, without a user or password that the address may have.
     fn host_and_port(&self) -> String {
-        let url = Url::parse(&self.address).ok();
-        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-        match url.as_ref().and_then(Url::port) {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        }
+        let url = Url::parse(&self.address);
+        let host = url.map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned());
+        host.unwrap_or_default()
     }
 
     fn metadata_url(&self, path: &str) -> Result<Url, url::ParseError> {
@@ -213,22 +161,28 @@ impl ManagedIdentity {
     }
 
     fn token_request(&self, client: &Client, resource: &str) -> anyhow::Result<Request> {
-        let (mut url, protocol) = (self.token_url()?, self.platform.protocol());
+        let (version, header) = match self.platform {
+            Platform::AppService => ("2019-08-01", "x-identity-header"),
+            Platform::MachineLearning => ("2017-09-01", "secret"),
+            Platform::Arc => ("2021-02-01", "metadata"),
+            Platform::VirtualMachine | Platform::CloudShell => ("2018-02-01", "metadata"),
+        };
         let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
-        let mut header = HeaderValue::from_str(secret.unwrap_or("true"))?;
-        header.set_sensitive(true);
+        let mut value = HeaderValue::from_str(secret.unwrap_or("true"))?;
+        value.set_sensitive(true);
+        let mut url = self.token_url()?;
         let request = if self.platform == Platform::CloudShell {
             client.post(url).form(&[("resource", resource)])
         } else {
             let id = self.id.as_ref();
-            let id = id.and_then(|id| Some((protocol.id_parameter(id)?, id.as_str())));
+            let id = id.and_then(|id| Some((self.platform.id_parameter(id)?, id.as_str())));
             url.query_pairs_mut()
-                .append_pair("api-version", protocol.api_version)
+                .append_pair("api-version", version)
                 .append_pair("resource", resource)
                 .extend_pairs(id);
             client.get(url)
         };
-        Ok(request.header(protocol.header, header).build()?)
+        Ok(request.header(header, value).build()?)
     }
 
     /// Checks that this is a virtual machine of Azure, in the cloud that the identity is to belong to: a registry's name must not decide
@@ -242,7 +196,8 @@ impl ManagedIdentity {
         let own = &identity.home_cloud.cli_name;
         let public = &CLOUDS[0].cli_name;
         let cloud_matters = identity.cloud.cli_name != *public || own != public;
-        let machine = self.probe(cloud_matters).await.map_err(no_identity)?;
+        let machine = self.probe(cloud_matters).await;
+        let machine = machine.map_err(|why| no_identity(why.to_string()))?;
         let Some(machine) = machine.filter(|machine| machine != own) else {
             return Ok(());
         };
@@ -267,33 +222,29 @@ impl ManagedIdentity {
     /// cloud's service. Without the header `Metadata` it answers 400 and no token (error `bad_request_102`). If `asks_cloud`, returns the
     /// machine's cloud as the Azure CLI calls it, if the service names a known one; all within [`PROBE_TIMEOUT`]. The error says what
     /// happened.
-    async fn probe(&self, asks_cloud: bool) -> Result<Option<&'static str>, String> {
+    async fn probe(&self, asks_cloud: bool) -> anyhow::Result<Option<&'static str>> {
         let (host, end) = (self.host_and_port(), Instant::now() + PROBE_TIMEOUT);
-        let url = self.token_url().map_err(|error| error.to_string())?;
-        let client = Network::link_local().map_err(|error| error.to_string())?;
-        let response = timeout_at(end, client.get(url).send())
-            .await
-            .map_err(|_| format!("{host} did not answer within {} s", PROBE_TIMEOUT.as_secs()))?;
-        let response = response.map_err(|_| format!("no connection to {host}"))?;
+        let client = Network::link_local()?;
+        let response = timeout_at(end, client.get(self.token_url()?).send()).await;
+        let seconds = PROBE_TIMEOUT.as_secs();
+        let response = response.map_err(|_| anyhow!("{host} did not answer within {seconds} s"))?;
+        let status = response
+            .map_err(|_| anyhow!("no connection to {host}"))?
+            .status();
         // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
-        let status = response.status();
         if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND = status {
             let status = status.as_u16();
-            return Err(format!(
-                "{host} is not the service of Azure, it answered {status}"
-            ));
+            bail!("{host} is not the service of Azure, it answered {status}");
         }
         if !asks_cloud {
             return Ok(None);
         }
         let cloud = timeout_at(end, self.machine_cloud(&client)).await;
-        Ok(cloud
-            .map_err(anyhow::Error::from)
-            .flatten()
-            .unwrap_or_else(|error| {
-                debug!("the metadata service did not say which cloud this machine is in: {error}");
-                None
-            }))
+        let cloud = cloud.map_err(anyhow::Error::from).flatten();
+        Ok(cloud.unwrap_or_else(|error| {
+            debug!("the metadata service did not say which cloud this machine is in: {error}");
+            None
+        }))
     }
 
     /// Returns the cloud of the machine (Microsoft, "Azure Instance Metadata Service").
@@ -328,12 +279,9 @@ impl IdentitySource for ManagedIdentity {
     fn cache_key(&self) -> String {
         // Which identity an endpoint gives depends on its whole address and on the secret.
         let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
-        let (platform, address) = (self.platform.protocol().name, &self.address);
-        format!(
-            "{platform}\0{address}\0{}\0{:?}",
-            secret.unwrap_or_default(),
-            self.id
-        )
+        let secret = secret.unwrap_or_default();
+        let (platform, address, id) = (self.platform.name(), &self.address, &self.id);
+        format!("{platform}\0{address}\0{secret}\0{id:?}")
     }
 
     fn host(&self) -> Option<String> {
@@ -348,18 +296,29 @@ impl IdentitySource for ManagedIdentity {
         if failure.code.is_some() {
             return None;
         }
-        match &self.id {
-            Some(id) => Some(format!(
-                "check that {} is a managed identity assigned to this machine",
-                id.as_str()
-            )),
-            None if self.platform.protocol().id_parameters == [None; 3] => None,
-            None => Some("check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`".into()),
+        match (&self.id, self.platform) {
+            (Some(id), _) => {
+                let id = id.as_str();
+                Some(format!("check that {id} is a managed identity assigned to this machine"))
+            }
+            (None, Platform::Arc | Platform::CloudShell) => None,
+            (None, _) => Some("check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`".into()),
         }
     }
 
     fn unreachable_hint(&self) -> Option<&'static str> {
-        Some(self.platform.protocol().unreachable_hint)
+        Some(match self.platform {
+            Platform::AppService => {
+                "`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set by App Service and Container Apps; elsewhere unset both"
+            }
+            Platform::CloudShell | Platform::MachineLearning => {
+                "`MSI_ENDPOINT` is set by Cloud Shell and Azure Machine Learning; elsewhere unset it"
+            }
+            Platform::Arc => "the agent of Azure Arc may be stopped: `systemctl status himdsd`",
+            Platform::VirtualMachine => {
+                "try again; the metadata service of the machine may be starting"
+            }
+        })
     }
 
     async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
@@ -376,14 +335,12 @@ impl IdentitySource for ManagedIdentity {
             request.headers_mut().insert(AUTHORIZATION, key);
         }
         let response = network.fetch(&client, request).await?;
-        match serde_json::from_slice::<TokenResponse>(&response.body) {
-            Ok(granted)
-                if response.status.is_success()
-                    && !granted.access_token.expose_secret().is_empty() =>
-            {
-                Ok(granted.access_token)
+        let granted = serde_json::from_slice::<TokenResponse>(&response.body);
+        match granted.map(|granted| granted.access_token) {
+            Ok(token) if response.status.is_success() && !token.expose_secret().is_empty() => {
+                Ok(token)
             }
-            _ => anyhow::bail!(response.words()),
+            _ => bail!(response.words()),
         }
     }
 }

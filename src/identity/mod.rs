@@ -62,9 +62,9 @@ trait IdentitySource: fmt::Debug + fmt::Display + Send + Sync {
         Tenant::default()
     }
 
-    /// Returns what is asked for the token, if that is not the authority.
+    /// Returns the host or program that is asked for the token, if that is not the authority.
     fn host(&self) -> Option<String> {
-        None
+        self.is_command_line().then(|| self.to_string())
     }
 
     /// Returns the secrets that are known before a sign-in, which adds more.

@@ -1,47 +1,46 @@
 //! Selects the identity source: the order, what narrows it, and the error when no source is configured.
 
-use super::{
-    IdentitySource, azure_cli, azure_developer_cli, ci_oidc, login, managed_identity,
-    service_principal, workload_identity,
-};
+use super::{IdentitySource, azure_cli, azure_developer_cli, ci_oidc};
+use super::{login, managed_identity, service_principal, workload_identity};
 use crate::config::{Config, SourceName};
 use crate::error::Error;
 use crate::registry::Registry;
 
-/// What a source has for a configuration.
+/// A source that is configured, or why it cannot be used.
+pub(super) type Offer = Result<Box<dyn IdentitySource>, Unavailable>;
+
 #[derive(Debug)]
-pub(super) enum Offer {
-    /// It is configured and can be used.
-    Ready(Box<dyn IdentitySource>),
-    /// It is not configured, for this reason.
+pub(super) enum Unavailable {
+    /// It is not configured, for this reason: the next source has its turn.
     Skipped(String),
+    /// It is only partly configured, or its files cannot be used. Another source would be another identity than the user meant.
+    Failed(Error),
 }
 
-impl Offer {
-    pub(super) fn ready(source: impl IdentitySource + 'static) -> Self {
-        Self::Ready(Box::new(source))
-    }
-
-    pub(super) fn skipped(reason: impl Into<String>) -> Self {
-        Self::Skipped(reason.into())
+impl From<&str> for Unavailable {
+    fn from(reason: &str) -> Self {
+        Self::Skipped(reason.to_owned())
     }
 }
 
-/// Returns what a source offers, or an error if it is only partly configured. Reads at most the files that say who is signed in.
-type OfferFn = fn(&Config, &Registry) -> Result<Offer, Error>;
+impl From<Error> for Unavailable {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Reads at most the files that say who is signed in.
+type OfferFn = fn(&Config, &Registry) -> Offer;
 
 /// The table of sources: how each is offered, and what to do if it is the only one allowed and not configured.
 fn entry(name: SourceName) -> (OfferFn, &'static str) {
+    use service_principal as principal;
     match name {
         SourceName::WorkloadIdentity => (workload_identity::offer, workload_identity::HINT),
-        SourceName::ClientSecret => (
-            service_principal::offer_secret,
-            service_principal::SECRET_HINT,
-        ),
-        SourceName::ClientCertificate => (
-            service_principal::offer_certificate,
-            service_principal::CERTIFICATE_HINT,
-        ),
+        SourceName::ClientSecret => (principal::offer_secret, principal::SECRET_HINT),
+        SourceName::ClientCertificate => {
+            (principal::offer_certificate, principal::CERTIFICATE_HINT)
+        }
         SourceName::GitHubActions => (ci_oidc::offer_github, ci_oidc::GITHUB_HINT),
         SourceName::AzurePipelines => (ci_oidc::offer_pipelines, ci_oidc::PIPELINES_HINT),
         SourceName::ManagedIdentity => (managed_identity::offer, managed_identity::HINT),
@@ -72,20 +71,20 @@ pub(super) fn select(
     let mut skipped = Vec::new();
     for &name in names {
         let offer = if is_allowed(name) {
-            (entry(name).0)(config, registry)?
+            (entry(name).0)(config, registry)
         } else {
-            Offer::skipped("`AZURE_TOKEN_CREDENTIALS` leaves it out")
+            Err("`AZURE_TOKEN_CREDENTIALS` leaves it out".into())
         };
         match offer {
-            Offer::Ready(source) => return Ok((source, skipped)),
-            Offer::Skipped(reason) => skipped.push(format!("{}: {reason}", name.word())),
+            Ok(source) => return Ok((source, skipped)),
+            Err(Unavailable::Skipped(why)) => skipped.push(format!("{}: {why}", name.word())),
+            Err(Unavailable::Failed(error)) => return Err(error),
         }
     }
     if let Some(only) = &settings.only {
         let (word, origin) = (only.value.word(), &only.origin);
-        skipped.push(format!(
-            "no other was tried: `source` is {word} by {origin}"
-        ));
+        let why = format!("no other was tried: `source` is {word} by {origin}");
+        skipped.push(why);
     }
     // A virtual machine does not announce its identity: only a request shows whether there is one.
     if is_allowed(SourceName::ManagedIdentity) {

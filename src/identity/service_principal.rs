@@ -1,23 +1,23 @@
-//! Service principals: an application in a tenant, and a secret, certificate or assertion that proves that the helper may use it.
+//! Service principals: an application in a tenant, and what proves that the helper may sign in as it.
 
 use super::advice::Failure;
 use super::certificate::{Certificate, SignedAssertion};
-use super::select::Offer;
-use super::{Identity, IdentitySource, Tenant, TokenContext, request_token, secrets_with};
-use crate::config::{CertificateSettings, Config, SourceSettings, Value, is_tenant};
+use super::ci_oidc::{self, AssertionRequest};
+use super::select::{Offer, Unavailable};
+use super::{IdentitySource, Tenant, TokenContext, request_token, secrets_with, workload_identity};
+use crate::config::{CertificateSettings, Config, Value, is_tenant};
 use crate::error::{Error, az};
 use crate::network::Transport;
 use crate::registry::Registry;
 use crate::text::Secrets;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
-use azure_core::credentials::{Secret, TokenCredential};
+use azure_core::credentials::Secret;
 use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions};
-use azure_identity::{
-    ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
-    ClientSecretCredential, ClientSecretCredentialOptions,
-};
+use azure_identity::{ClientAssertion, ClientAssertionCredential, ClientSecretCredential};
+use azure_identity::{ClientAssertionCredentialOptions, ClientSecretCredentialOptions};
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) const SECRET_HINT: &str =
@@ -25,108 +25,166 @@ pub(super) const SECRET_HINT: &str =
 pub(super) const CERTIFICATE_HINT: &str =
     "set `AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`";
 
-/// An application in a tenant, by its client ID.
+/// An application that signs in without a person.
 #[derive(Debug)]
-pub(super) struct Application {
+pub(super) struct ServicePrincipal {
+    /// The word for its kind in cache keys.
+    pub(super) kind: &'static str,
+    /// What messages call it, before its client ID.
+    pub(super) label: &'static str,
     pub(super) tenant: Value<String>,
     pub(super) client: Value<String>,
+    pub(super) credential: Credential,
 }
 
-/// What a token request proves the use of an application with.
-pub(super) enum Proof {
-    /// A secret that Entra knows.
-    Secret(SecretString),
-    /// A signed statement about the client, a JWT.
-    Assertion(SecretString),
-}
-
-/// A credential of an application.
-#[async_trait::async_trait]
-pub(super) trait ClientCredential: fmt::Debug + Send + Sync {
-    /// The word for it in cache keys.
-    const KIND: &str;
-    /// What comes before the client ID in the name of the identity.
-    const LABEL: &str;
-
-    /// Returns the secret that is known before a sign-in.
-    fn secret(&self) -> Option<&SecretString> {
-        None
-    }
-
-    /// Returns what to do about a failure, where the credential matters.
-    fn hint(&self, failure: &Failure<'_>, application: &Application) -> Option<String>;
-
-    /// Returns a proof for one token request.
-    async fn proof(
-        &self,
-        application: &Application,
-        context: &TokenContext<'_>,
-    ) -> anyhow::Result<Proof>;
-}
-
-/// An application that signs in with a credential.
+/// What proves that the helper may sign in as an application.
 #[derive(Debug)]
-pub(super) struct ServicePrincipal<C> {
-    pub(super) application: Application,
-    pub(super) credential: C,
+pub(super) enum Credential {
+    Secret(SecretString),
+    Certificate(CertificateSettings),
+    /// A file with an assertion, as AKS mounts it.
+    TokenFile(PathBuf),
+    /// The assertion of a pod's service account, handed over by kubelet.
+    ServiceAccount(SecretString),
+    /// A CI system that issues an assertion for each sign-in.
+    CiJob(AssertionRequest),
 }
 
-impl Application {
+pub(super) fn offer_secret(config: &Config, _: &Registry) -> Offer {
+    let secret = config.sources.client_secret.clone();
+    let secret = secret.map(Credential::Secret);
+    ServicePrincipal::offer(
+        "secret",
+        "service principal",
+        "AZURE_CLIENT_SECRET",
+        secret,
+        config,
+    )
+}
+
+pub(super) fn offer_certificate(config: &Config, _: &Registry) -> Offer {
+    let certificate = config.sources.certificate.clone();
+    let certificate = certificate.map(Credential::Certificate);
+    let variable = "AZURE_CLIENT_CERTIFICATE_PATH";
+    ServicePrincipal::offer(
+        "certificate",
+        "service principal",
+        variable,
+        certificate,
+        config,
+    )
+}
+
+impl ServicePrincipal {
     /// Returns the application if both of its ids are known, else which are missing.
     pub(super) fn new(
+        kind: &'static str,
+        label: &'static str,
         tenant: Option<Value<String>>,
         client: Option<Value<String>>,
+        credential: Credential,
     ) -> Result<Self, &'static str> {
         match (tenant, client) {
-            (Some(tenant), Some(client)) => Ok(Self { tenant, client }),
+            (Some(tenant), Some(client)) => Ok(Self {
+                kind,
+                label,
+                tenant,
+                client,
+                credential,
+            }),
             (None, None) => Err("`AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not"),
             (None, Some(_)) => Err("`AZURE_TENANT_ID` is not"),
             (Some(_), None) => Err("`AZURE_CLIENT_ID` is not"),
         }
     }
 
-    /// Returns the application of the settings.
-    pub(super) fn from_settings(settings: &SourceSettings) -> Result<Self, &'static str> {
-        Self::new(settings.tenant.clone(), settings.client.clone())
+    /// Offers the application of the settings if `variable` is set, which holds the credential. The user set it on purpose, so a missing
+    /// tenant or client ID is an error.
+    pub(super) fn offer(
+        kind: &'static str,
+        label: &'static str,
+        variable: &str,
+        credential: Option<Credential>,
+        config: &Config,
+    ) -> Offer {
+        let not_set = || Unavailable::Skipped(format!("`{variable}` is not set"));
+        let credential = credential.ok_or_else(not_set)?;
+        let (tenant, client) = (&config.sources.tenant, &config.sources.client);
+        let principal = Self::new(kind, label, tenant.clone(), client.clone(), credential);
+        Ok(Box::new(principal.map_err(|missing| Error::Setting {
+            name: variable.to_owned(),
+            problem: format!("is set, but {missing}"),
+        })?))
     }
 
-    /// Returns the names of the settings that chose it.
-    pub(super) fn settings(&self) -> String {
-        let client = self.client.origin.setting("client_id");
-        let tenant = self.tenant.origin.setting("tenant");
-        format!("`{client}` and `{tenant}`")
-    }
-
-    async fn request_token(
+    /// Returns an assertion that is signed with the key of the certificate.
+    async fn sign_assertion(
         &self,
-        proof: Proof,
+        settings: &CertificateSettings,
         context: &TokenContext<'_>,
     ) -> anyhow::Result<SecretString> {
-        let (tenant, client) = (&self.tenant.value, self.client.value.clone());
+        let (path, password) = (settings.path.clone(), settings.password.clone());
+        // On another thread: trying a password can take seconds, and the deadline must be able to pass meanwhile.
+        let read = move || Certificate::read(&path, password.as_ref());
+        let certificate = tokio::task::spawn_blocking(read).await;
+        let certificate = certificate.unwrap_or_else(|_| Err("it cannot be understood".into()));
+        let certificate = certificate.map_err(|problem| Error::Setting {
+            name: "AZURE_CLIENT_CERTIFICATE_PATH".into(),
+            problem: format!("names {}: {problem}", settings.path.display()),
+        })?;
+        let assertion = SignedAssertion::new(
+            Arc::new(certificate),
+            self.client.value.clone(),
+            &context.identity.authority,
+            &self.tenant.value,
+            settings.send_chain,
+            context.network.clock(),
+        );
+        Ok(assertion.secret(None).await?.into())
+    }
+
+    async fn token_for_secret(
+        &self,
+        secret: &SecretString,
+        context: &TokenContext<'_>,
+    ) -> anyhow::Result<SecretString> {
         let client_options = client_options(context)?;
-        let credential: Arc<dyn TokenCredential> = match proof {
-            Proof::Secret(secret) => {
-                let options = ClientSecretCredentialOptions { client_options };
-                let secret = Secret::new(secret.expose_secret().to_owned());
-                ClientSecretCredential::new(tenant, client, secret, Some(options))?
-            }
-            Proof::Assertion(assertion) => {
-                context.identity.secrets.add(assertion.expose_secret());
-                let options = ClientAssertionCredentialOptions { client_options };
-                let assertion = Assertion(assertion);
-                ClientAssertionCredential::new(tenant.clone(), client, assertion, Some(options))?
-            }
-        };
+        let options = ClientSecretCredentialOptions { client_options };
+        let (tenant, client) = (&self.tenant.value, self.client.value.clone());
+        let secret = Secret::new(secret.expose_secret().to_owned());
+        let credential = ClientSecretCredential::new(tenant, client, secret, Some(options))?;
         request_token(&*credential, context.identity).await
+    }
+
+    async fn token_for_assertion(
+        &self,
+        assertion: SecretString,
+        context: &TokenContext<'_>,
+    ) -> anyhow::Result<SecretString> {
+        context.identity.secrets.add(assertion.expose_secret());
+        let client_options = client_options(context)?;
+        let options = ClientAssertionCredentialOptions { client_options };
+        let (tenant, client) = (self.tenant.value.clone(), self.client.value.clone());
+        let assertion = Assertion(assertion);
+        let credential = ClientAssertionCredential::new(tenant, client, assertion, Some(options))?;
+        request_token(&*credential, context.identity).await
+    }
+
+    fn reset_secret_hint(&self, failure: &Failure<'_>) -> String {
+        // Nothing that a shell could run becomes part of a command to paste.
+        let client = Some(&*self.client.value).filter(|id| is_tenant(id));
+        let client = client.unwrap_or("CLIENT_ID");
+        let command = format!("ad app credential reset --id {client}");
+        let command = az(&failure.identity.home_cloud, &command);
+        format!("the secret has expired: `{command}`")
     }
 }
 
 /// Returns how `azure_identity` reaches the authority: by our HTTP client, whose retries end by the deadline.
 fn client_options(context: &TokenContext<'_>) -> Result<ClientOptions, Error> {
-    let Identity { authority, .. } = context.identity;
     let client = context.network.internet(&context.identity.host())?;
     let mut cloud = CustomConfiguration::default();
-    cloud.authority_host = authority.to_string();
+    cloud.authority_host = context.identity.authority.to_string();
     Ok(ClientOptions {
         cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
         transport: Some(Transport::over(client, context.network.clone())),
@@ -146,168 +204,66 @@ impl ClientAssertion for Assertion {
     }
 }
 
-impl<C: ClientCredential + 'static> ServicePrincipal<C> {
-    /// Offers the application of the settings if `variable` is set, which holds the credential. The user set it on purpose, so a missing
-    /// tenant or client ID is an error.
-    pub(super) fn offer(
-        variable: &str,
-        credential: Option<C>,
-        settings: &SourceSettings,
-    ) -> Result<Offer, Error> {
-        let Some(credential) = credential else {
-            return Ok(Offer::Skipped(format!("`{variable}` is not set")));
-        };
-        match Application::from_settings(settings) {
-            Ok(application) => Ok(Offer::ready(Self {
-                application,
-                credential,
-            })),
-            Err(missing) => Err(Error::Setting {
-                name: variable.to_owned(),
-                problem: format!("is set, but {missing}"),
-            }),
-        }
-    }
-}
-
-impl<C: ClientCredential> fmt::Display for ServicePrincipal<C> {
+impl fmt::Display for ServicePrincipal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", C::LABEL, self.application.client.value)
+        write!(f, "{} {}", self.label, self.client.value)
     }
 }
 
 #[async_trait::async_trait]
-impl<C: ClientCredential> IdentitySource for ServicePrincipal<C> {
+impl IdentitySource for ServicePrincipal {
     fn cache_key(&self) -> String {
-        let Application { tenant, client } = &self.application;
-        [C::KIND, &tenant.value, &client.value].join("\0")
+        [self.kind, &self.tenant.value, &self.client.value].join("\0")
     }
 
     fn tenant(&self) -> Tenant {
-        Tenant::from_setting("tenant", Some(&self.application.tenant))
+        Tenant::from_setting("tenant", Some(&self.tenant))
     }
 
     fn secrets(&self) -> Secrets {
-        secrets_with(self.credential.secret())
+        secrets_with(match &self.credential {
+            Credential::Secret(secret) | Credential::ServiceAccount(secret) => Some(secret),
+            Credential::CiJob(request) => Some(&request.token),
+            Credential::Certificate(_) | Credential::TokenFile(_) => None,
+        })
     }
 
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
-        if let Some(hint) = self.credential.hint(failure, &self.application) {
-            return Some(hint);
-        }
-        let (ids, setting) = (
-            self.application.settings(),
-            failure.identity.tenant_setting(),
+        let Failure { identity, code, .. } = failure;
+        let setting = identity.tenant_setting();
+        let client_setting = self.client.origin.setting("client_id");
+        let check = format!(
+            "check `{client_setting}` and `{}`",
+            self.tenant.origin.setting("tenant")
         );
-        match failure.code? {
-            700_016 => Some(format!("check {ids}, or set {setting}")),
-            90_002 | 900_023 => Some(format!(
-                "check the tenant, and the cloud: {} was asked; or set {setting}",
-                failure.identity.host()
-            )),
-            70_001 | 7_000_112 => Some(format!("check {ids}")),
-            _ => None,
-        }
+        Some(match (code, &self.credential) {
+            (Some(70_001 | 7_000_112), _) | (Some(700_016), Credential::ServiceAccount(_)) => check,
+            (Some(700_016), _) => format!("{check}, or set {setting}"),
+            (Some(90_002 | 900_023), _) => {
+                let host = identity.host();
+                format!("check the tenant, and the cloud: {host} was asked; or set {setting}")
+            }
+            (Some(7_000_215), Credential::Secret(_)) => {
+                "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into()
+            }
+            (Some(7_000_222), Credential::Secret(_)) => self.reset_secret_hint(failure),
+            (Some(700_024), Credential::ServiceAccount(_)) => {
+                workload_identity::EXPIRED_HINT.into()
+            }
+            (None, Credential::TokenFile(_)) => workload_identity::FILE_HINT.into(),
+            (None, Credential::CiJob(_)) => ci_oidc::hint(failure.cause).into(),
+            _ => return None,
+        })
     }
 
     async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
-        let proof = self.credential.proof(&self.application, context).await?;
-        self.application.request_token(proof, context).await
+        let assertion = match &self.credential {
+            Credential::Secret(secret) => return self.token_for_secret(secret, context).await,
+            Credential::Certificate(settings) => self.sign_assertion(settings, context).await?,
+            Credential::TokenFile(file) => workload_identity::read_token(file)?,
+            Credential::ServiceAccount(assertion) => assertion.clone(),
+            Credential::CiJob(request) => request.send(context.network).await?,
+        };
+        self.token_for_assertion(assertion, context).await
     }
-}
-
-#[derive(Debug)]
-struct ClientSecret(SecretString);
-
-pub(super) fn offer_secret(config: &Config, _: &Registry) -> Result<Offer, Error> {
-    let secret = config.sources.client_secret.clone().map(ClientSecret);
-    ServicePrincipal::offer("AZURE_CLIENT_SECRET", secret, &config.sources)
-}
-
-#[async_trait::async_trait]
-impl ClientCredential for ClientSecret {
-    const KIND: &str = "secret";
-    const LABEL: &str = "service principal";
-
-    fn secret(&self) -> Option<&SecretString> {
-        Some(&self.0)
-    }
-
-    fn hint(&self, failure: &Failure<'_>, application: &Application) -> Option<String> {
-        match failure.code? {
-            7_000_215 => {
-                Some("`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into())
-            }
-            7_000_222 => {
-                // Only what cannot be a word for a shell to run becomes part of a command to paste.
-                let client = Some(application.client.value.as_str()).filter(|id| is_tenant(id));
-                let reset = format!(
-                    "ad app credential reset --id {}",
-                    client.unwrap_or("CLIENT_ID")
-                );
-                let command = az(&failure.identity.home_cloud, &reset);
-                Some(format!("the secret has expired: `{command}`"))
-            }
-            _ => None,
-        }
-    }
-
-    async fn proof(&self, _: &Application, _: &TokenContext<'_>) -> anyhow::Result<Proof> {
-        Ok(Proof::Secret(self.0.clone()))
-    }
-}
-
-#[derive(Debug)]
-struct ClientCertificate(CertificateSettings);
-
-pub(super) fn offer_certificate(config: &Config, _: &Registry) -> Result<Offer, Error> {
-    let certificate = config.sources.certificate.clone().map(ClientCertificate);
-    ServicePrincipal::offer(
-        "AZURE_CLIENT_CERTIFICATE_PATH",
-        certificate,
-        &config.sources,
-    )
-}
-
-#[async_trait::async_trait]
-impl ClientCredential for ClientCertificate {
-    const KIND: &str = "certificate";
-    const LABEL: &str = "service principal";
-
-    fn hint(&self, failure: &Failure<'_>, _: &Application) -> Option<String> {
-        let is_unknown = failure.code? == 700_027;
-        is_unknown.then(|| "the certificate is not registered with the application".into())
-    }
-
-    async fn proof(
-        &self,
-        application: &Application,
-        context: &TokenContext<'_>,
-    ) -> anyhow::Result<Proof> {
-        let certificate = Arc::new(read_certificate(self.0.clone()).await?);
-        let assertion = SignedAssertion::new(
-            certificate,
-            application.client.value.clone(),
-            &context.identity.authority,
-            &application.tenant.value,
-            self.0.send_chain,
-            context.network.clock(),
-        );
-        Ok(Proof::Assertion(assertion.secret(None).await?.into()))
-    }
-}
-
-/// Reads a certificate on another thread: trying a password can take seconds, and the deadline must be able to pass meanwhile.
-async fn read_certificate(settings: CertificateSettings) -> Result<Certificate, Error> {
-    let path = settings.path.clone();
-    let read = tokio::task::spawn_blocking(move || {
-        Certificate::read(&settings.path, settings.password.as_ref())
-    });
-    let certificate = read
-        .await
-        .unwrap_or_else(|_| Err("it cannot be understood".into()));
-    certificate.map_err(|problem| Error::Setting {
-        name: "AZURE_CLIENT_CERTIFICATE_PATH".into(),
-        problem: format!("names {}: {problem}", path.display()),
-    })
 }
