@@ -5,13 +5,13 @@
 
 use super::select::{Offer, Unavailable::Skipped};
 use super::service_principal::{Credential, ServicePrincipal};
+use super::token_in;
 use crate::config::{Config, Origin, Requests, SourceSettings, Value};
 use crate::error::printable;
 use crate::network::{Network, answer};
 use crate::registry::Registry;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use std::fmt;
 use url::Url;
 
@@ -132,13 +132,6 @@ pub(super) fn hint(cause: &anyhow::Error) -> &'static str {
     )
 }
 
-/// The response of either system; other fields may come along.
-#[derive(Deserialize)]
-struct AssertionResponse {
-    #[serde(alias = "oidcToken")]
-    value: SecretString,
-}
-
 /// The CI system answered without an assertion.
 #[derive(Debug)]
 struct NoAssertion {
@@ -177,16 +170,9 @@ impl AssertionRequest {
                 .map_or(error, Into::into)
         };
         let response = response.map_err(unreachable)?;
-        let granted = serde_json::from_slice::<AssertionResponse>(&response.body);
-        match granted.map(|granted| granted.value) {
-            Ok(value) if response.status.is_success() && !value.expose_secret().is_empty() => {
-                Ok(value)
-            }
-            _ => Err(NoAssertion {
-                host: host.to_owned(),
-                message: response.words(),
-            }
-            .into()),
-        }
+        token_in(&response).ok_or_else(|| {
+            let (host, message) = (host.to_owned(), response.words());
+            NoAssertion { host, message }.into()
+        })
     }
 }

@@ -77,25 +77,20 @@ pub(crate) fn account(
         return Ok(None);
     };
     let login = logins.swap_remove(index);
-    let own = Tenant::of_account(Some(login.tenant.clone()));
+    let own = Tenant {
+        name: Some(login.tenant.clone()),
+        origin: TenantOrigin::Account,
+    };
     Ok(Some(Account {
         tenant: Tenant::from_setting("tenant", named).or(own),
+        login,
+        registry: registry.map(|registry| registry.host().to_owned()),
         file: Some(file.clone()),
-        ..Account::new(login, registry)
+        secrets: Secrets::default(),
     }))
 }
 
 impl Account {
-    fn new(login: Login, registry: Option<&Registry>) -> Self {
-        Self {
-            login,
-            tenant: Tenant::default(),
-            registry: registry.map(|registry| registry.host().to_owned()),
-            file: None,
-            secrets: Secrets::default(),
-        }
-    }
-
     /// Returns an account that is about to sign in: to this tenant, else to the configured one, else to its own.
     pub(crate) fn unknown(
         config: &Config,
@@ -120,9 +115,17 @@ impl Account {
             ..Login::default()
         };
         Self {
+            login,
             tenant,
-            ..Self::new(login, registry)
+            registry: registry.map(|registry| registry.host().to_owned()),
+            file: None,
+            secrets: Secrets::default(),
         }
+    }
+
+    /// Returns the list of its secrets, to which a sign-in adds.
+    pub(super) fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 
     /// Saves the fingerprint under which tokens of the sign-in are cached, so that `logout` finds them.
@@ -223,10 +226,6 @@ impl IdentitySource for Account {
 
     fn tenant(&self) -> Tenant {
         self.tenant.clone()
-    }
-
-    fn secrets(&self) -> Secrets {
-        self.secrets.clone()
     }
 
     fn login(&self) -> Option<&Account> {

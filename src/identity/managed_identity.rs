@@ -7,17 +7,15 @@
 
 use super::advice::Failure;
 use super::select::{Offer, Unavailable::Skipped, no_identity_error};
-use super::{Identity, IdentitySource, TokenContext, arc, secrets_with};
+use super::{Identity, IdentitySource, TokenContext, arc, token_in};
 use crate::config::{Announced, Config, ManagedId, SourceSettings, Value};
 use crate::error::Error;
 use crate::network::{Network, body};
 use crate::registry::{CLOUDS, Registry, cloud_of_environment};
-use crate::text::Secrets;
 use anyhow::{anyhow, bail};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use std::fmt;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -268,12 +266,6 @@ impl fmt::Display for ManagedIdentity {
     }
 }
 
-/// The response with a token. Its times are strings or numbers, by platform, and not needed.
-#[derive(Deserialize)]
-struct TokenResponse {
-    access_token: SecretString,
-}
-
 #[async_trait::async_trait]
 impl IdentitySource for ManagedIdentity {
     fn cache_key(&self) -> String {
@@ -288,8 +280,8 @@ impl IdentitySource for ManagedIdentity {
         Some(self.host_and_port())
     }
 
-    fn secrets(&self) -> Secrets {
-        secrets_with(self.secret.as_ref())
+    fn secret(&self) -> Option<&SecretString> {
+        self.secret.as_ref()
     }
 
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
@@ -335,12 +327,6 @@ impl IdentitySource for ManagedIdentity {
             request.headers_mut().insert(AUTHORIZATION, key);
         }
         let response = network.fetch(&client, request).await?;
-        let granted = serde_json::from_slice::<TokenResponse>(&response.body);
-        match granted.map(|granted| granted.access_token) {
-            Ok(token) if response.status.is_success() && !token.expose_secret().is_empty() => {
-                Ok(token)
-            }
-            _ => bail!(response.words()),
-        }
+        token_in(&response).ok_or_else(|| anyhow!(response.words()))
     }
 }

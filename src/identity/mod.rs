@@ -23,13 +23,14 @@ pub(crate) use login::{Account, OWN_KEYRING, account};
 use crate::cache::Cache;
 use crate::config::{Config, Origin, SourceName, Value};
 use crate::error::{Error, SignIn, config_file};
-use crate::network::Network;
+use crate::network::{HttpResponse, Network};
 use crate::registry::{Cloud, Registry};
 use crate::text::{Secrets, digest16};
 use crate::token::{AccessToken, Audience, NotSent};
 use advice::Failure;
 use azure_core::credentials::TokenCredential;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use std::fmt;
 use std::sync::Arc;
 use url::Url;
@@ -67,9 +68,9 @@ trait IdentitySource: fmt::Debug + fmt::Display + Send + Sync {
         self.is_command_line().then(|| self.to_string())
     }
 
-    /// Returns the secrets that are known before a sign-in, which adds more.
-    fn secrets(&self) -> Secrets {
-        Secrets::default()
+    /// Returns the secret that is known before a sign-in, which can add more.
+    fn secret(&self) -> Option<&SecretString> {
+        None
     }
 
     /// Returns the account of a saved sign-in.
@@ -122,12 +123,18 @@ async fn request_token(
     Ok(token.token.secret().into())
 }
 
-fn secrets_with(secret: Option<&SecretString>) -> Secrets {
-    let secrets = Secrets::default();
-    if let Some(secret) = secret {
-        secrets.add(secret.expose_secret());
-    }
-    secrets
+/// The response of a managed identity's endpoint or a CI system. Other fields may come along, and their types differ by platform.
+#[derive(Deserialize)]
+struct TokenResponse {
+    #[serde(alias = "access_token", alias = "oidcToken")]
+    value: SecretString,
+}
+
+/// Returns the token in a response, if it holds one.
+fn token_in(response: &HttpResponse) -> Option<SecretString> {
+    let granted: TokenResponse = serde_json::from_slice(&response.body).ok()?;
+    let is_token = response.status.is_success() && !granted.value.expose_secret().is_empty();
+    is_token.then_some(granted.value)
 }
 
 /// The tenant that a source signs in to, if it names one.
@@ -150,11 +157,6 @@ enum TenantOrigin {
 }
 
 impl Tenant {
-    fn of_account(name: Option<String>) -> Self {
-        let origin = TenantOrigin::Account;
-        Self { name, origin }
-    }
-
     fn from_setting(setting: &'static str, value: Option<&Value<String>>) -> Self {
         value.map_or_else(Self::default, |value| Self {
             name: Some(value.value.clone()),
@@ -199,11 +201,9 @@ impl Identity {
     /// [`Error::Setting`] if a source is only partly configured, [`Error::NoIdentity`] if no source can be tried.
     pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
         let (source, skipped) = select::select(config, registry)?;
-        let identity = Self::new(source, config, registry.cloud(), Some(registry));
-        Ok(Self {
-            skipped,
-            ..identity
-        })
+        let mut identity = Self::new(source, config, registry.cloud(), Some(registry));
+        identity.skipped = skipped;
+        Ok(identity)
     }
 
     /// Returns the identity of a service account. It brought its assertion along, so no other source can be meant.
@@ -228,6 +228,10 @@ impl Identity {
         cloud: &Cloud,
         registry: Option<&Registry>,
     ) -> Self {
+        let secrets = source.login().map(Account::secrets).unwrap_or_default();
+        if let Some(secret) = source.secret() {
+            secrets.add(secret.expose_secret());
+        }
         Self {
             authority: config.authority.clone(),
             authority_origin: config.authority_origin.clone(),
@@ -238,7 +242,7 @@ impl Identity {
             registry: registry.map(|registry| registry.host().to_owned()),
             skipped: vec![],
             only: config.sources.only.as_ref().map(|only| only.value),
-            secrets: source.secrets(),
+            secrets,
             source,
         }
     }

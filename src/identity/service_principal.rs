@@ -4,12 +4,11 @@ use super::advice::Failure;
 use super::certificate::{Certificate, SignedAssertion};
 use super::ci_oidc::{self, AssertionRequest};
 use super::select::{Offer, Unavailable};
-use super::{IdentitySource, Tenant, TokenContext, request_token, secrets_with, workload_identity};
+use super::{IdentitySource, Tenant, TokenContext, request_token, workload_identity};
 use crate::config::{CertificateSettings, Config, Value, is_tenant};
 use crate::error::{Error, az};
 use crate::network::Transport;
 use crate::registry::Registry;
-use crate::text::Secrets;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::Secret;
 use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions};
@@ -220,12 +219,12 @@ impl IdentitySource for ServicePrincipal {
         Tenant::from_setting("tenant", Some(&self.tenant))
     }
 
-    fn secrets(&self) -> Secrets {
-        secrets_with(match &self.credential {
+    fn secret(&self) -> Option<&SecretString> {
+        match &self.credential {
             Credential::Secret(secret) | Credential::ServiceAccount(secret) => Some(secret),
             Credential::CiJob(request) => Some(&request.token),
             Credential::Certificate(_) | Credential::TokenFile(_) => None,
-        })
+        }
     }
 
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
