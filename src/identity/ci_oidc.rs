@@ -28,6 +28,8 @@ const PIPELINES_API_VERSION: &str = "7.1";
 /// A request for an assertion.
 #[derive(Debug)]
 pub(super) struct AssertionRequest {
+    /// What messages call the identity, before its client ID.
+    pub(super) label: &'static str,
     method: Method,
     url: Url,
     /// What shows the CI system that the job sends it.
@@ -47,13 +49,13 @@ pub(super) fn offer_github(config: &Config, _: &Registry) -> Offer {
     let audience = &config.identity_cloud.federation;
     url.query_pairs_mut().append_pair("audience", audience);
     let request = AssertionRequest {
+        label: "GitHub Actions as",
         method: Method::GET,
         url,
         token,
     };
     let (tenant, client) = (settings.tenant.clone(), settings.client.clone());
-    let credential = Credential::CiJob(request);
-    let job = ServicePrincipal::new("github", "GitHub Actions as", tenant, client, credential);
+    let job = ServicePrincipal::new(tenant, client, Credential::CiJob(request));
     offer(job, GITHUB_URL, settings)
 }
 
@@ -89,18 +91,12 @@ pub(super) fn offer_pipelines(config: &Config, _: &Registry) -> Offer {
         .append_pair("api-version", PIPELINES_API_VERSION)
         .append_pair("serviceConnectionId", &connection.value);
     let request = AssertionRequest {
+        label: "Azure Pipelines as",
         method: Method::POST,
         url,
         token,
     };
-    let credential = Credential::CiJob(request);
-    let job = ServicePrincipal::new(
-        "pipelines",
-        "Azure Pipelines as",
-        tenant,
-        client,
-        credential,
-    );
+    let job = ServicePrincipal::new(tenant, client, Credential::CiJob(request));
     offer(job, PIPELINES_URL, settings)
 }
 

@@ -24,13 +24,11 @@ pub(super) const SECRET_HINT: &str =
 pub(super) const CERTIFICATE_HINT: &str =
     "set `AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`";
 
+const CERTIFICATE_VARIABLE: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
+
 /// An application that signs in without a person.
 #[derive(Debug)]
 pub(super) struct ServicePrincipal {
-    /// The word for its kind in cache keys.
-    pub(super) kind: &'static str,
-    /// What messages call it, before its client ID.
-    pub(super) label: &'static str,
     pub(super) tenant: Value<String>,
     pub(super) client: Value<String>,
     pub(super) credential: Credential,
@@ -49,44 +47,40 @@ pub(super) enum Credential {
     CiJob(AssertionRequest),
 }
 
+impl Credential {
+    /// Returns the word for it in cache keys, and what messages call the identity, before its client ID.
+    fn names(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Secret(_) => ("secret", "service principal"),
+            Self::Certificate(_) => ("certificate", "service principal"),
+            Self::TokenFile(_) => ("workload", "workload identity"),
+            Self::ServiceAccount(_) => ("service account", "the service account as"),
+            Self::CiJob(request) => (request.label, request.label),
+        }
+    }
+}
+
 pub(super) fn offer_secret(config: &Config, _: &Registry) -> Offer {
     let secret = config.sources.client_secret.clone();
     let secret = secret.map(Credential::Secret);
-    ServicePrincipal::offer(
-        "secret",
-        "service principal",
-        "AZURE_CLIENT_SECRET",
-        secret,
-        config,
-    )
+    ServicePrincipal::offer("AZURE_CLIENT_SECRET", secret, config)
 }
 
 pub(super) fn offer_certificate(config: &Config, _: &Registry) -> Offer {
     let certificate = config.sources.certificate.clone();
     let certificate = certificate.map(Credential::Certificate);
-    let variable = "AZURE_CLIENT_CERTIFICATE_PATH";
-    ServicePrincipal::offer(
-        "certificate",
-        "service principal",
-        variable,
-        certificate,
-        config,
-    )
+    ServicePrincipal::offer(CERTIFICATE_VARIABLE, certificate, config)
 }
 
 impl ServicePrincipal {
     /// Returns the application if both of its ids are known, else which are missing.
     pub(super) fn new(
-        kind: &'static str,
-        label: &'static str,
         tenant: Option<Value<String>>,
         client: Option<Value<String>>,
         credential: Credential,
     ) -> Result<Self, &'static str> {
         match (tenant, client) {
             (Some(tenant), Some(client)) => Ok(Self {
-                kind,
-                label,
                 tenant,
                 client,
                 credential,
@@ -99,17 +93,11 @@ impl ServicePrincipal {
 
     /// Offers the application of the settings if `variable` is set, which holds the credential. The user set it on purpose, so a missing
     /// tenant or client ID is an error.
-    pub(super) fn offer(
-        kind: &'static str,
-        label: &'static str,
-        variable: &str,
-        credential: Option<Credential>,
-        config: &Config,
-    ) -> Offer {
+    pub(super) fn offer(variable: &str, credential: Option<Credential>, config: &Config) -> Offer {
         let not_set = || Unavailable::Skipped(format!("`{variable}` is not set"));
         let credential = credential.ok_or_else(not_set)?;
         let (tenant, client) = (&config.sources.tenant, &config.sources.client);
-        let principal = Self::new(kind, label, tenant.clone(), client.clone(), credential);
+        let principal = Self::new(tenant.clone(), client.clone(), credential);
         Ok(Box::new(principal.map_err(|missing| Error::Setting {
             name: variable.to_owned(),
             problem: format!("is set, but {missing}"),
@@ -128,7 +116,7 @@ impl ServicePrincipal {
         let certificate = tokio::task::spawn_blocking(read).await;
         let certificate = certificate.unwrap_or_else(|_| Err("it cannot be understood".into()));
         let certificate = certificate.map_err(|problem| Error::Setting {
-            name: "AZURE_CLIENT_CERTIFICATE_PATH".into(),
+            name: CERTIFICATE_VARIABLE.into(),
             problem: format!("names {}: {problem}", settings.path.display()),
         })?;
         let assertion = SignedAssertion::new(
@@ -205,14 +193,16 @@ impl ClientAssertion for Assertion {
 
 impl fmt::Display for ServicePrincipal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.label, self.client.value)
+        let (_, label) = self.credential.names();
+        write!(f, "{label} {}", self.client.value)
     }
 }
 
 #[async_trait::async_trait]
 impl IdentitySource for ServicePrincipal {
     fn cache_key(&self) -> String {
-        [self.kind, &self.tenant.value, &self.client.value].join("\0")
+        let (kind, _) = self.credential.names();
+        [kind, &self.tenant.value, &self.client.value].join("\0")
     }
 
     fn tenant(&self) -> Tenant {

@@ -21,11 +21,8 @@ const MAX_TOKEN_BYTES: usize = 64 * 1024;
 
 pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     let file = config.sources.federated_token_file.clone();
-    let (file, variable) = (
-        file.map(Credential::TokenFile),
-        "AZURE_FEDERATED_TOKEN_FILE",
-    );
-    ServicePrincipal::offer("workload", "workload identity", variable, file, config)
+    let file = file.map(Credential::TokenFile);
+    ServicePrincipal::offer("AZURE_FEDERATED_TOKEN_FILE", file, config)
 }
 
 /// Reads a federated token. `WorkloadIdentityCredential` would send the newline at the end of the file along.
@@ -46,8 +43,6 @@ pub(super) fn from_service_account(workload: Workload) -> ServicePrincipal {
         origin: Origin::Annotation(annotation),
     };
     ServicePrincipal {
-        kind: "service account",
-        label: "the service account as",
         tenant: annotated(workload.tenant, TENANT_ANNOTATION),
         client: annotated(workload.client, CLIENT_ANNOTATION),
         credential: Credential::ServiceAccount(workload.assertion),
