@@ -73,8 +73,8 @@ impl Platform {
 #[derive(Debug)]
 struct ManagedIdentity {
     platform: Platform,
-    /// The URL of the token endpoint; of a virtual machine, that of its metadata service.
-    address: String,
+    /// The URL of the token endpoint.
+    url: String,
     /// What shows the endpoint that the request comes from a program of the platform.
     secret: Option<SecretString>,
     id: Option<ManagedId>,
@@ -109,7 +109,11 @@ pub(super) fn of_virtual_machine(
     settings: &SourceSettings,
 ) -> Result<Box<dyn IdentitySource>, Error> {
     let address = settings.imds.as_ref().map_or(IMDS, Url::as_str);
-    let identity = ManagedIdentity::new(Platform::VirtualMachine, address, None, settings)?;
+    let url = format!(
+        "{}/metadata/identity/oauth2/token",
+        address.trim_end_matches('/')
+    );
+    let identity = ManagedIdentity::new(Platform::VirtualMachine, &url, None, settings)?;
     Ok(Box::new(identity))
 }
 
@@ -117,7 +121,7 @@ impl ManagedIdentity {
     /// Errors if the platform cannot select the configured identity, instead of using another one.
     fn new(
         platform: Platform,
-        address: &str,
+        url: &str,
         secret: Option<&SecretString>,
         settings: &SourceSettings,
     ) -> Result<Self, Error> {
@@ -133,7 +137,7 @@ impl ManagedIdentity {
         }
         Ok(Self {
             platform,
-            address: address.to_owned(),
+            url: url.to_owned(),
             secret: secret.cloned(),
             id: named.as_ref().map(|id| id.value.clone()),
         })
@@ -141,21 +145,9 @@ impl ManagedIdentity {
 
     /// Returns host and port, without a user or password that the address may have.
     fn host_and_port(&self) -> String {
-        let url = Url::parse(&self.address);
+        let url = Url::parse(&self.url);
         let host = url.map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned());
         host.unwrap_or_default()
-    }
-
-    fn metadata_url(&self, path: &str) -> Result<Url, url::ParseError> {
-        let address = self.address.trim_end_matches('/');
-        Url::parse(&format!("{address}/metadata/{path}"))
-    }
-
-    fn token_url(&self) -> Result<Url, url::ParseError> {
-        match self.platform {
-            Platform::VirtualMachine => self.metadata_url("identity/oauth2/token"),
-            _ => Url::parse(&self.address),
-        }
     }
 
     fn token_request(&self, client: &Client, resource: &str) -> anyhow::Result<Request> {
@@ -168,7 +160,7 @@ impl ManagedIdentity {
         let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
         let mut value = HeaderValue::from_str(secret.unwrap_or("true"))?;
         value.set_sensitive(true);
-        let mut url = self.token_url()?;
+        let mut url = Url::parse(&self.url)?;
         let request = if self.platform == Platform::CloudShell {
             client.post(url).form(&[("resource", resource)])
         } else {
@@ -223,7 +215,7 @@ impl ManagedIdentity {
     async fn probe(&self, asks_cloud: bool) -> anyhow::Result<Option<&'static str>> {
         let (host, end) = (self.host_and_port(), Instant::now() + PROBE_TIMEOUT);
         let client = Network::link_local()?;
-        let response = timeout_at(end, client.get(self.token_url()?).send()).await;
+        let response = timeout_at(end, client.get(&self.url).send()).await;
         let seconds = PROBE_TIMEOUT.as_secs();
         let response = response.map_err(|_| anyhow!("{host} did not answer within {seconds} s"))?;
         let status = response
@@ -247,8 +239,8 @@ impl ManagedIdentity {
 
     /// Returns the cloud of the machine (Microsoft, "Azure Instance Metadata Service").
     async fn machine_cloud(&self, client: &Client) -> anyhow::Result<Option<&'static str>> {
-        let url =
-            self.metadata_url("instance/compute/azEnvironment?api-version=2021-02-01&format=text")?;
+        let path = "../../instance/compute/azEnvironment?api-version=2021-02-01&format=text";
+        let url = Url::parse(&self.url)?.join(path)?;
         let request = client.get(url).header("metadata", "true");
         let bytes = body(request.send().await?.error_for_status()?).await?;
         let name = std::str::from_utf8(&bytes).ok();
@@ -272,8 +264,8 @@ impl IdentitySource for ManagedIdentity {
         // Which identity an endpoint gives depends on its whole address and on the secret.
         let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
         let secret = secret.unwrap_or_default();
-        let (platform, address, id) = (self.platform.name(), &self.address, &self.id);
-        format!("{platform}\0{address}\0{secret}\0{id:?}")
+        let (platform, url, id) = (self.platform.name(), &self.url, &self.id);
+        format!("{platform}\0{url}\0{secret}\0{id:?}")
     }
 
     fn host(&self) -> Option<String> {
