@@ -277,7 +277,7 @@ mod tests {
         Identity::choose(&config, &registry).unwrap()
     }
 
-    /// Somebody signed in to the Azure CLI with this tenant, who knows another one.
+    /// Returns an account of the Azure CLI in this tenant, which knows another one.
     fn signed_in(tenant: &str) -> Identity {
         let folder = tempfile::tempdir().unwrap();
         let profile = format!(
@@ -290,7 +290,7 @@ mod tests {
         identity(&[("AZURE_CONFIG_DIR", folder), ("PATH", folder)])
     }
 
-    /// Somebody who signed in with us, to this tenant.
+    /// Returns an account that signed in with `login`, to this tenant.
     fn logged_in(tenant: &str) -> Identity {
         let folder = tempfile::tempdir().unwrap();
         let login = Login {

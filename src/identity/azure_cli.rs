@@ -166,7 +166,7 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Returns the account that is meant, and how `az` is told. Precedence: the subscription (the tenant tells those of one name apart), then
+/// Returns the account that is meant, and how `az` selects it. Precedence: the subscription (the tenant tells those of one name apart), then
 /// the tenant, then the default account. Of the accounts that see a tenant the default one comes first, then those of the same user. A
 /// tenant in which no account is known is left to the default account, which can be a guest there.
 fn choose(
@@ -299,8 +299,8 @@ impl IdentitySource for AzureCli {
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
         let setting = failure.identity.tenant_setting();
         // The Azure CLI has no code for this (azure-cli-core, `_profile.py`).
-        let said = failure.message;
-        if said.starts_with("Multiple subscriptions with the name") {
+        let message = failure.message;
+        if message.starts_with("Multiple subscriptions with the name") {
             return Some(format!("set {setting} to an id, or `tenant` beside it"));
         }
         if failure.code.is_some() {

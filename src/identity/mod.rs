@@ -583,7 +583,7 @@ pub(super) mod tests {
         }
     }
 
-    /// The fingerprint of whoever is signed in to an Azure CLI with this account.
+    /// Returns the fingerprint of an identity of the Azure CLI with this account.
     fn signed_in_to_az(user: &str, tenant: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let profile = format!(
@@ -751,7 +751,7 @@ pub(super) mod tests {
                 "service principal c",
                 "{broken:?}"
             );
-            // What a CI system sets in every job is passed over; the rest was meant.
+            // What a CI system sets in every job is skipped; the rest was set on purpose.
             assert_eq!(
                 choose(&[broken], "contoso.azurecr.io").is_ok(),
                 broken.0 == "SYSTEM_OIDCREQUESTURI",
