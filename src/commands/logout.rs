@@ -109,7 +109,7 @@ fn one(
     let stores = helper.all_stores(&config);
     let account = identity::account(&config, registry)?;
     let mut others = vec![];
-    if let (Ok(account), Some(file)) = (&account, &config.sources.logins) {
+    if let (Some(account), Some(file)) = (&account, &config.sources.logins) {
         let login = &account.login;
         let own = login.key();
         let mut fingerprints = fingerprints(&helper, registry, &own)?;

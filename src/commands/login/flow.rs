@@ -68,7 +68,7 @@ impl Flow<'_> {
         let (network, client) = self.client(Deadline::after(self.config.timeout))?;
         let request = client
             .authorization_request(loopback.address())
-            .map_err(|error| self.identity.refused(error, &network))?;
+            .map_err(|error| self.identity.sign_in_error(error, &network))?;
         let mut child = match opener.open(request.url.as_str()) {
             Ok(child) => child,
             Err(error) => return Ok(Ended::Unopened(format!("{opener}: {error}"))),
@@ -144,7 +144,7 @@ impl Flow<'_> {
             client
                 .device_code()
                 .await
-                .map_err(|error| self.identity.refused(error, &network))
+                .map_err(|error| self.identity.sign_in_error(error, &network))
         };
         let device = deadline
             .keep(
@@ -178,8 +178,8 @@ impl Flow<'_> {
         network.warn();
         let client =
             self.account
-                .client(&self.config.authority, self.identity.audience(), &network)?;
-        let client = client.map_err(|error| self.identity.refused(error, &network))?;
+                .client(&self.config.authority, self.identity.audience(), &network);
+        let client = client.map_err(|error| self.identity.sign_in_error(error, &network))?;
         Ok((network, client.with_claims(self.claims.clone())))
     }
 
@@ -188,8 +188,8 @@ impl Flow<'_> {
         granted: anyhow::Result<TokenResponse>,
         network: &Network,
     ) -> Result<TokenResponse, Error> {
-        let granted = granted.map_err(|error| self.identity.refused(error, network))?;
-        self.identity.judge(granted.access_token.clone())?;
+        let granted = granted.map_err(|error| self.identity.sign_in_error(error, network))?;
+        self.identity.check_token(granted.access_token.clone())?;
         Ok(granted)
     }
 }
