@@ -5,6 +5,7 @@ pub mod configure;
 pub mod doctor;
 pub mod login;
 pub mod logout;
+mod report;
 pub mod status;
 pub mod token;
 

@@ -31,7 +31,7 @@ use crate::error::{Error, config_file};
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::token::Audience;
 use crate::trust;
-use environment::{meeting_folders, network, program_folders, raw, session_bus};
+use environment::{meeting_folders, network, program_folders, raw, session_bus, state_folder};
 use file::File;
 use layers::Layers;
 use secrecy::SecretString;
@@ -291,6 +291,11 @@ impl Settings {
     /// Where the config file is, or would be.
     pub fn file(&self) -> &Path {
         &self.file.path
+    }
+
+    /// Returns the folder for what is neither setting nor cache.
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        state_folder(&self.variables, self.home())
     }
 
     /// The absolute folders of `PATH`.

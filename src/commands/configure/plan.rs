@@ -1,198 +1,244 @@
-//! What is to be done to one file of a client.
+//! A planned change of one file, and carrying out several of them as one.
 
+use super::client_config::ClientConfig;
+use super::cred_helpers::{Change, Editor, Target};
 use super::diff::{masked, unified};
-use super::disk::{Found, unusable};
-use super::place::Clients;
-use super::record::{Deed, Record};
-use super::report::{FileReport, Finding};
-use super::wire::{Draft, Step};
+use super::file::{FileSnapshot, unusable};
+use super::paths::Clients;
+use super::state::{FileRecord, State};
+use crate::commands::report::Check;
 use crate::error::Error;
 use crate::terminal::Mark;
-
-/// Hosts to name or to forget, and whether all hosts are meant too.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wish<'a> {
-    pub(super) hosts: &'a [String],
-    pub(super) has_all: bool,
-}
+use serde::Serialize;
 
 /// A file as it is and as it will be.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) clients: Clients,
-    pub(super) found: Found,
-    /// What it will hold; nothing when it will be removed.
-    after: Option<String>,
-    pub(super) deed: Deed,
-    findings: Vec<Finding>,
+    /// Who reads the file.
+    pub(super) clients: &'static str,
+    pub(super) before: FileSnapshot,
+    /// What it will hold; none if it will be removed.
+    pub(super) after: Option<String>,
+    pub(super) record: FileRecord,
+    pub(super) checks: Vec<Check>,
+}
+
+/// What became of one file.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FileReport {
+    pub(super) path: String,
+    pub(super) clients: &'static str,
+    is_changed: bool,
+    /// The unified diff, if it was requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) diff: Option<String>,
+    #[serde(rename = "findings")]
+    pub(super) checks: Vec<Check>,
 }
 
 impl Plan {
-    /// Names this helper.
-    pub(super) fn wire(
+    /// Plans to name this helper.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be understood as clients do.
+    pub(super) fn install(
         clients: Clients,
-        found: Found,
-        record: &Record,
-        wish: Wish<'_>,
+        before: FileSnapshot,
+        state: &State,
+        targets: &[Target],
     ) -> Result<Self, Error> {
-        let mut deed = record.deed(&found);
-        if found.text.is_none() {
-            (deed.is_new, deed.folders) = (true, found.missing_folders());
-        }
-        let broken = |problem: String| broken(&found, &problem);
-        let mut draft = Draft::new(found.text.as_deref().unwrap_or_default(), deed.done.clone())
-            .map_err(broken)?;
-        let mut findings = Vec::new();
-        if wish.has_all {
-            findings.push(told("every host", &draft.name_for_all().map_err(broken)?));
-        }
-        for host in wish.hosts {
-            findings.push(told(host, &draft.name(host).map_err(broken)?));
-        }
-        deed.done = draft.done;
+        let mut record = state.record(&before);
+        record.note_missing(&before);
+        let text = before.text.as_deref().unwrap_or_default();
+        let edited = edit(text, record, targets, Editor::install);
+        let (editor, checks) = edited.map_err(|problem| broken(&before, &problem))?;
+        let after = editor.is_changed.then_some(editor.text);
         Ok(Self {
-            clients,
-            after: Some(draft.text),
-            deed,
-            findings,
-            found,
+            clients: clients.as_str(),
+            after: after.or_else(|| before.text.clone()),
+            record: editor.record,
+            checks,
+            before,
         })
     }
 
-    /// Takes the names of this helper out; without a wish, all that were recorded.
-    pub(super) fn unwire(
+    /// Plans to take the names of this helper out; without targets, all that were recorded.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be understood as clients do.
+    pub(super) fn remove(
         clients: Clients,
-        found: Found,
-        record: &Record,
-        wish: Option<Wish<'_>>,
+        before: FileSnapshot,
+        state: &State,
+        targets: Option<&[Target]>,
     ) -> Result<Self, Error> {
-        let mut deed = record.deed(&found);
-        let Some(text) = &found.text else {
-            let findings = vec![Finding::new(
-                Mark::Good,
-                "it does not exist, so nothing is to be undone",
-            )];
-            return Ok(Self {
-                clients,
-                after: None,
-                deed: Deed::default(),
-                findings,
-                found,
-            });
+        let unchanged = |before: FileSnapshot, record, text| Self {
+            clients: clients.as_str(),
+            after: before.text.clone(),
+            before,
+            record,
+            checks: vec![Check::unnamed(Mark::Good, text)],
         };
-        let broken = |problem: String| broken(&found, &problem);
-        let mut draft = Draft::new(text, deed.done.clone()).map_err(broken)?;
-        let recorded: Vec<String> = deed.done.hosts().map(str::to_owned).collect();
-        let wish = wish.unwrap_or(Wish {
-            hosts: &recorded,
-            has_all: deed.done.has_store(),
-        });
-        let mut findings = Vec::new();
-        if wish.has_all {
-            findings.push(told("every host", &draft.forget_for_all().map_err(broken)?));
+        let Some(text) = &before.text else {
+            let text = "it does not exist, so nothing is to be undone";
+            return Ok(unchanged(before, FileRecord::default(), text));
+        };
+        let record = state.record(&before);
+        let recorded = record.targets();
+        let edited = edit(text, record, targets.unwrap_or(&recorded), Editor::remove);
+        let (editor, checks) = edited.map_err(|problem| broken(&before, &problem))?;
+        if checks.is_empty() {
+            let text = "nothing was configured here, so nothing is to be undone";
+            return Ok(unchanged(before, editor.record, text));
         }
-        for host in wish.hosts {
-            findings.push(told(host, &draft.forget(host).map_err(broken)?));
-        }
-        if findings.is_empty() {
-            findings.push(Finding::new(
-                Mark::Good,
-                "nothing was configured here, so nothing is to be undone",
-            ));
-        }
-        let is_hollow = draft.finish();
-        // Where nothing was taken out, somebody else has written what is there.
-        let is_gone = is_hollow && deed.is_new && draft.done.is_empty() && draft.text != *text;
-        deed.done = draft.done;
+        let (is_new, is_undone) = (editor.record.is_new, editor.record.is_empty());
+        let is_obsolete = editor.is_changed && editor.is_empty() && is_new && is_undone;
+        let after = if editor.is_changed {
+            Some(editor.text).filter(|_| !is_obsolete)
+        } else {
+            before.text.clone()
+        };
         Ok(Self {
-            clients,
-            after: (!is_gone).then_some(draft.text),
-            deed,
-            findings,
-            found,
+            clients: clients.as_str(),
+            after,
+            record: editor.record,
+            checks,
+            before,
         })
     }
 
-    /// Whether the file will be another one.
-    pub(super) fn is_change(&self) -> bool {
-        self.after != self.found.text
+    fn is_change(&self) -> bool {
+        self.after != self.before.text
     }
 
-    /// The text as it will be.
-    pub(super) fn text(&self) -> &str {
-        self.after.as_deref().unwrap_or_default()
+    fn apply(&self) -> Result<(), Error> {
+        self.before
+            .write(self.after.as_deref(), &self.record.folders)
     }
 
-    /// Does it.
-    pub(super) fn carry_out(&self) -> Result<(), Error> {
-        self.found
-            .become_text(self.after.as_deref(), &self.deed.folders)
+    fn rollback(&self) {
+        if self.is_change() {
+            self.before
+                .rollback(self.after.as_deref(), &self.record.folders);
+        }
     }
 
-    /// Undoes it as far as it was done, since something else could not be.
-    pub(super) fn take_back(&self) {
-        self.found
-            .take_back(self.after.as_deref(), &self.deed.folders);
-    }
-
-    /// What was done, with the diff if it is wanted.
+    /// Returns what was done, with the diff if it is requested.
     pub(super) fn report(&self, has_diff: bool) -> FileReport {
-        let path = self.found.path.display().to_string();
-        let masked = |text: &Option<String>| text.as_deref().map(masked);
-        let (before, after) = (masked(&self.found.text), masked(&self.after));
-        let diff = (has_diff && self.is_change())
-            .then(|| unified(&path, before.as_deref(), after.as_deref()));
+        let path = self.before.path.display().to_string();
+        let (is_changed, mask) = (self.is_change(), |text: &Option<String>| {
+            text.as_deref().map(masked)
+        });
+        let (before, after) = (mask(&self.before.text), mask(&self.after));
+        let diff =
+            (has_diff && is_changed).then(|| unified(&path, before.as_deref(), after.as_deref()));
         FileReport {
             path,
-            clients: self.clients.word(),
-            is_changed: self.is_change(),
+            clients: self.clients,
+            is_changed,
             diff,
-            findings: self.findings.clone(),
+            checks: self.checks.clone(),
         }
+    }
+
+    /// Returns the hosts for which this helper stays named, though `configure` has not named it.
+    pub(super) fn unrecorded_hosts(&self) -> Vec<String> {
+        let recorded = self.record.targets();
+        let config = ClientConfig::planned(&self.before.path, std::slice::from_ref(self));
+        let config = config.ok();
+        let helpers = config.iter().flat_map(ClientConfig::helpers);
+        helpers
+            .filter(|(_, helper)| *helper == super::HELPER)
+            .map(|(host, _)| host.to_owned())
+            .filter(|host| !recorded.contains(&Target::Host(host.clone())))
+            .collect()
     }
 }
 
-/// A file that is not rewritten, because what it means is not clear.
-fn broken(found: &Found, problem: &str) -> Error {
-    unusable(&found.path, format!("was left as it is, since {problem}"))
+/// Edits a text, and describes each change.
+fn edit(
+    text: &str,
+    record: FileRecord,
+    targets: &[Target],
+    edit: impl Fn(&mut Editor, &Target) -> Result<Change, String>,
+) -> Result<(Editor, Vec<Check>), String> {
+    let mut editor = Editor::new(text, record)?;
+    let mut checks = Vec::new();
+    for target in targets {
+        checks.push(describe(target, &edit(&mut editor, target)?));
+    }
+    Ok((editor, checks))
 }
 
-/// A step in words.
-fn told(host: &str, step: &Step) -> Finding {
-    let program = |name: &String| format!("`docker-credential-{name}`");
-    match step {
-        Step::Already => Finding::new(Mark::Good, format!("{host}: this helper is named already")),
-        Step::Made => Finding::new(Mark::Good, format!("{host}: this helper is named")),
-        Step::Replaced(name) if host == "every host" => Finding::new(
-            Mark::Good,
-            format!(
-                "{host}: this helper is named, and passes other hosts on to {}",
-                program(name)
-            ),
-        ),
-        Step::Replaced(name) => Finding::new(
-            Mark::Warning,
-            format!("{host}: this helper is named in place of {}", program(name)),
-        )
-        .hint(format!(
-            "`{} configure --remove {host}` puts it back",
-            env!("CARGO_PKG_NAME")
+/// Returns the error for a file that is not rewritten, because its meaning is not clear.
+fn broken(file: &FileSnapshot, problem: &str) -> Error {
+    unusable(&file.path, format!("was left as it is, since {problem}"))
+}
+
+/// Whether names are put into files or taken out of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Install,
+    Remove,
+}
+
+/// Writes all files, or restores those that were written.
+///
+/// Write-ahead: on install the record is written before the files, on removal after them, so that a crash never leaves an unrecorded
+/// change. The last plan is that of the delegate, which is named as long as files name this helper for all hosts.
+///
+/// # Errors
+///
+/// When a file cannot be written, or has just been changed by another program.
+pub(super) fn apply(direction: Direction, plans: &[Plan], state: &mut State) -> Result<(), Error> {
+    let before = state.clone();
+    for plan in plans {
+        state.set(&plan.before, plan.record.clone());
+    }
+    let applied = match direction {
+        Direction::Install => state
+            .write()
+            .and_then(|()| plans.iter().rev().try_for_each(Plan::apply)),
+        Direction::Remove => plans
+            .iter()
+            .try_for_each(Plan::apply)
+            .and_then(|()| state.write()),
+    };
+    if applied.is_err() {
+        plans.iter().for_each(Plan::rollback);
+        state.rollback(before)?;
+    }
+    applied
+}
+
+fn describe(target: &Target, change: &Change) -> Check {
+    let good = |text: &str| Check::unnamed(Mark::Good, format!("{target}: {text}"));
+    let warning = |text: &str| Check::unnamed(Mark::Warning, format!("{target}: {text}"));
+    let program = |name: &str| format!("`docker-credential-{name}`");
+    match change {
+        Change::Unchanged => good("this helper is named already"),
+        Change::Added => good("this helper is named"),
+        Change::Replaced(name) if *target == Target::AllHosts => good(&format!(
+            "this helper is named, and passes other hosts on to {}",
+            program(name)
         )),
-        Step::Removed => Finding::new(
-            Mark::Good,
-            format!("{host}: this helper is no longer named"),
-        ),
-        Step::Restored(name) => Finding::new(
-            Mark::Good,
-            format!("{host}: {} is named again", program(name)),
-        ),
-        Step::Left(name) => Finding::new(
-            Mark::Warning,
-            format!(
-                "{host}: {} is named by now, which somebody else wrote: it was left",
+        Change::Replaced(name) => {
+            let undo = format!("{} configure --remove {target}", env!("CARGO_PKG_NAME"));
+            warning(&format!(
+                "this helper is named in place of {}",
                 program(name)
-            ),
-        ),
-        Step::Missing => Finding::new(Mark::Good, format!("{host}: this helper is not named")),
+            ))
+            .hint(format!("`{undo}` puts it back"))
+        }
+        Change::Removed => good("this helper is no longer named"),
+        Change::Restored(name) => good(&format!("{} is named again", program(name))),
+        Change::Foreign(name) => warning(&format!(
+            "{} is named by now, which somebody else wrote: it was left",
+            program(name)
+        )),
+        Change::Missing => good("this helper is not named"),
     }
 }

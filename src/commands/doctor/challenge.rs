@@ -1,7 +1,7 @@
 //! The answer of `/v2/` to somebody without a token: a challenge, a firewall, or something else that stands there.
 
-use super::check::Check;
 use super::reach::{Answered, correlation, is_web_page};
+use crate::commands::report::Check;
 use crate::error::{HEADER_TOO_LARGE, IN_THE_WAY, Refusal, try_again};
 use crate::exchange;
 use crate::registry::Registry;
