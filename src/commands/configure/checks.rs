@@ -1,10 +1,10 @@
 //! Whether clients will ask this helper for a registry: what their files say. Nothing is changed.
 
-use super::HELPER;
 use super::client_config::ClientConfig;
 use super::environment_checks::{program, variables};
 use super::paths::{Clients, Paths, RUNTIME};
 use super::plan::Plan;
+use super::{CONFIGURE, HELPER};
 use crate::commands::Context;
 use crate::commands::report::Check;
 use crate::config::Settings;
@@ -12,8 +12,6 @@ use crate::registry::Registry;
 use crate::terminal::Mark;
 use std::io::ErrorKind;
 use std::path::Path;
-
-const CONFIGURE: &str = concat!(env!("CARGO_PKG_NAME"), " configure");
 
 /// Checks which helper Docker, Podman and their like ask for a registry, and whether they find this program.
 pub(in crate::commands) fn check_cred_helpers(
@@ -50,10 +48,10 @@ fn check_docker(paths: &Paths, registry: &Registry) -> Check {
         (Some(helper), _) => asked(Clients::Docker, host, helper, &config, "credHelpers"),
         (None, Some(HELPER)) => asked(Clients::Docker, "all hosts", HELPER, &config, "credsStore"),
         (None, Some(store)) => asked(Clients::Docker, host, store, &config, "credsStore"),
-        (None, None) => bad(
-            host,
-            format!("docker asks no helper for {host}, by {}", config.file),
-        ),
+        (None, None) => {
+            let file = &config.file;
+            bad(host, format!("docker asks no helper for {host}, by {file}"))
+        }
     }
 }
 
@@ -62,7 +60,7 @@ fn check_containers(settings: &Settings, paths: &Paths, registry: &Registry) -> 
     if !paths.has(Clients::Containers) {
         return not_installed(paths, Clients::Containers);
     }
-    let (clients, host) = (Clients::Containers.as_str(), registry.host());
+    let (clients, host) = (Clients::Containers, registry.host());
     let mut has_store = false;
     for path in &paths.search_order {
         let config = match ClientConfig::read(path) {
@@ -83,32 +81,27 @@ fn check_containers(settings: &Settings, paths: &Paths, registry: &Registry) -> 
         }
         has_store |= config.store() == Some(HELPER);
     }
-    let why = if has_store {
-        ": they do not read `credsStore`"
-    } else {
-        ""
-    };
-    bad(host, format!("{clients} ask no helper for {host}{why}"))
+    let text = format!("{clients} ask no helper for {host}");
+    bad(
+        host,
+        if has_store {
+            text + ": they do not read `credsStore`"
+        } else {
+            text
+        },
+    )
 }
 
 /// Returns the check for clients that are not on this machine.
 pub(super) fn not_installed(paths: &Paths, clients: Clients) -> Check {
-    let verb = match clients {
-        Clients::Docker => "is",
-        Clients::Containers => "are",
-    };
-    let (clients, file) = (clients.as_str(), paths.file(clients).display());
+    let (verb, file) = (clients.verb("is", "are"), paths.file(clients).display());
     let text = format!("{clients} {verb} not on `PATH`, and {file} does not exist");
     Check::unnamed(Mark::Skipped, text)
 }
 
 /// Returns the check for clients that ask a helper: this one, or another.
 fn asked(clients: Clients, host: &str, helper: &str, config: &ClientConfig, field: &str) -> Check {
-    let verb = match clients {
-        Clients::Docker => "asks",
-        Clients::Containers => "ask",
-    };
-    let (clients, file) = (clients.as_str(), &config.file);
+    let (verb, file) = (clients.verb("asks", "ask"), &config.file);
     if helper == HELPER {
         let text = format!("{clients} {verb} this helper for {host}, by `{field}` in {file}");
         return Check::unnamed(Mark::Good, text);
@@ -128,7 +121,7 @@ pub(super) fn unreadable(settings: &Settings, file: &Path) -> Option<Check> {
 }
 
 fn permission_denied(settings: &Settings, file: &Path) -> Check {
-    let (clients, path) = (Clients::Containers.as_str(), file.display());
+    let (clients, path) = (Clients::Containers, file.display());
     let text = format!("{clients} cannot read {path}: Permission denied");
     let check = Check::unnamed(Mark::Warning, text);
     let runtime_folder = settings.variables().get("XDG_RUNTIME_DIR");
@@ -160,12 +153,14 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, plans: &[Plan]) -> Vec<C
         let logins = config.logins(registry);
         let has_helper = config.helper(host).is_some();
         for key in &logins {
-            let is_dockers = *path == paths.docker;
-            let for_docker = is_dockers && !has_helper && config.store().is_none();
-            let for_containers = !has_helper && !is_decided;
-            let (status, text) = login(key, &config.file, for_docker, for_containers, is_dockers);
+            let user = match (*path == paths.docker, has_helper) {
+                (true, false) if config.store().is_none() => User::Docker,
+                (true, false) if !is_decided => User::ContainersOfDockersFile,
+                (false, false) if !is_decided => User::Containers,
+                _ => User::Nobody,
+            };
             let hint = format!("`{}` removes it", logout(path, key, paths));
-            checks.push(Check::unnamed(status, text).hint(hint));
+            checks.push(login(key, &config.file, user).hint(hint));
         }
         for key in config.misspelled(registry) {
             let file = &config.file;
@@ -179,33 +174,34 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, plans: &[Plan]) -> Vec<C
     checks
 }
 
-/// Returns who uses a login in a file.
-fn login(
-    key: &str,
-    file: &str,
-    for_docker: bool,
-    for_containers: bool,
-    is_dockers: bool,
-) -> (Mark, String) {
-    if for_docker {
-        let text = format!("docker takes the login of {key} in {file}, and asks no helper");
-        (Mark::Bad, text)
-    } else if for_containers && is_dockers {
-        let text = format!(
-            "docker no longer uses the login of {key} in {file}, but podman and its like do"
-        );
-        (Mark::Warning, text)
-    } else if for_containers {
-        let text = format!(
-            "the login of {key} in {file} goes before helpers in files that are read later"
-        );
-        (Mark::Bad, text)
-    } else {
-        let text = format!(
-            "a former login of {key} lies in {file}: it is no longer used, but it is a password"
-        );
-        (Mark::Warning, text)
-    }
+/// Who uses a login in a file.
+#[derive(Clone, Copy)]
+enum User {
+    Docker,
+    /// Podman and its like, where Docker asks a helper.
+    ContainersOfDockersFile,
+    Containers,
+    Nobody,
+}
+
+fn login(key: &str, file: &str, user: User) -> Check {
+    let it = format!("the login of {key} in {file}");
+    let (status, text) = match user {
+        User::Docker => (Mark::Bad, format!("docker takes {it}, and asks no helper")),
+        User::ContainersOfDockersFile => {
+            let text = format!("docker no longer uses {it}, but podman and its like do");
+            (Mark::Warning, text)
+        }
+        User::Containers => {
+            let text = format!("{it} goes before helpers in files that are read later");
+            (Mark::Bad, text)
+        }
+        User::Nobody => {
+            let text = format!("a former login of {key} lies in {file}: it is no longer used, ");
+            (Mark::Warning, text + "but it is a password")
+        }
+    };
+    Check::unnamed(status, text)
 }
 
 /// Returns the command that removes a login from exactly this file.

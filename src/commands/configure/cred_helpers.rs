@@ -6,7 +6,6 @@ use jsonc_parser::ast::{Object, ObjectProp, Value};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use std::fmt;
-use std::ops::Range;
 
 /// The field for helpers of single hosts (docker's `config.json`, containers-auth.json(5)).
 pub(super) const CRED_HELPERS: &str = "credHelpers";
@@ -31,39 +30,20 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// Returns where the helper is named, in words that are kept in the record.
-    pub(super) fn pointer(&self) -> String {
+    /// Returns the keys that lead to the name of the helper.
+    fn path(&self) -> Vec<&str> {
         match self {
-            Self::AllHosts => CREDS_STORE.into(),
-            Self::Host(host) => format!("{CRED_HELPERS}/{host}"),
+            Self::AllHosts => vec![CREDS_STORE],
+            Self::Host(host) => vec![CRED_HELPERS, host],
         }
     }
 
-    /// Returns the target of a pointer, if it is one of a target.
+    /// Returns the target of a key of [`FileRecord::previous`], if it is one of a target.
     pub(super) fn at(pointer: &str) -> Option<Self> {
-        if pointer == CREDS_STORE {
-            return Some(Self::AllHosts);
-        }
-        let host = pointer.strip_prefix(CRED_HELPERS)?.strip_prefix('/')?;
-        Some(Self::Host(host.to_owned()))
-    }
-
-    /// Returns the object in which the helper is named.
-    fn object<'o>(&self, root: &'o Object<'_>) -> Result<Option<&'o Object<'o>>, String> {
-        match self {
-            Self::AllHosts => Ok(Some(root)),
-            Self::Host(_) => {
-                let field = field(root, CRED_HELPERS)?;
-                Ok(field.and_then(|(_, property)| property.value.as_object()))
-            }
-        }
-    }
-
-    /// Returns the property of that object that names the helper.
-    fn find<'o>(&self, object: &'o Object<'_>) -> Result<Option<Found<'o>>, String> {
-        match self {
-            Self::AllHosts => field(object, CREDS_STORE),
-            Self::Host(host) => find(object, |name| name == host),
+        match pointer.split_once('/') {
+            Some((CRED_HELPERS, host)) => Some(Self::Host(host.to_owned())),
+            None if pointer == CREDS_STORE => Some(Self::AllHosts),
+            _ => None,
         }
     }
 }
@@ -87,18 +67,12 @@ pub(super) enum Change {
     Missing,
 }
 
-/// A part of the text, and what replaces it.
-type Edit = (Range<usize>, String);
-
-/// A property of an object, and its index.
-type Found<'o> = (usize, &'o ObjectProp<'o>);
-
 /// The text of a client's file while it is edited.
 #[derive(Debug)]
 pub(super) struct Editor {
-    pub(super) text: String,
+    text: String,
     pub(super) record: FileRecord,
-    pub(super) is_changed: bool,
+    is_changed: bool,
 }
 
 impl Editor {
@@ -120,103 +94,92 @@ impl Editor {
     ///
     /// # Errors
     ///
-    /// When it is not clear which property counts.
+    /// When two properties have the same name, as in all methods.
     pub(super) fn install(&mut self, target: &Target) -> Result<Change, String> {
-        if matches!(target, Target::Host(_)) {
-            self.create_cred_helpers()?;
+        let former = self.helper(target)?;
+        if former.as_deref() == Some(HELPER) {
+            return Ok(Change::Unchanged);
         }
-        let root = parse(&self.text)?;
-        let object = target.object(&root)?.unwrap_or(&root);
-        let found = target.find(object)?;
-        let former = found.and_then(|(_, property)| helper_name(&property.value));
-        let change = match former {
-            Some(HELPER) => return Ok(Change::Unchanged),
-            Some(other) => Change::Replaced(other.to_owned()),
-            None => Change::Added,
-        };
-        let previous = found.map(|(_, property)| property.value.text(&self.text).to_owned());
-        let edit = match (found, target) {
-            (Some((_, property)), _) => (range(&property.value), quoted(HELPER)),
-            (None, Target::AllHosts) => {
-                insertion(&self.text, &root, object, CREDS_STORE, &quoted(HELPER))
-            }
-            (None, Target::Host(host)) => {
-                insertion(&self.text, &root, object, host, &quoted(HELPER))
-            }
-        };
-        self.record.previous.insert(target.pointer(), previous);
-        self.apply(edit);
-        Ok(change)
+        if matches!(target, Target::Host(_)) && self.has_no_cred_helpers()? {
+            let previous = self.set(&[CRED_HELPERS], Some("{}"))?;
+            let previous_values = &mut self.record.previous;
+            previous_values
+                .entry(CRED_HELPERS.into())
+                .or_insert(previous);
+        }
+        let previous = self.set(&target.path(), Some(&quoted(HELPER)))?;
+        let pointer = target.path().join("/");
+        self.record.previous.insert(pointer, previous);
+        Ok(former.map_or(Change::Added, Change::Replaced))
     }
 
     /// Takes the name of this helper out; a former helper comes back.
     ///
     /// # Errors
     ///
-    /// When it is not clear which property counts.
+    /// As [`Self::install`].
     pub(super) fn remove(&mut self, target: &Target) -> Result<Change, String> {
-        let previous = self.record.previous.remove(&target.pointer()).flatten();
-        let root = parse(&self.text)?;
-        let Some(object) = target.object(&root)? else {
-            return Ok(Change::Missing);
-        };
-        let Some((index, property)) = target.find(object)? else {
-            return Ok(Change::Missing);
-        };
-        match helper_name(&property.value) {
-            Some(HELPER) => (),
-            Some(other) => return Ok(Change::Foreign(other.to_owned())),
+        let pointer = target.path().join("/");
+        let previous = self.record.previous.remove(&pointer).flatten();
+        match self.helper(target)? {
             None => return Ok(Change::Missing),
+            Some(other) if other != HELPER => return Ok(Change::Foreign(other)),
+            Some(_) => self.set(&target.path(), previous.as_deref())?,
+        };
+        if self.has_no_cred_helpers()?
+            && let Some(previous) = self.record.previous.remove(CRED_HELPERS)
+        {
+            self.set(&[CRED_HELPERS], previous.as_deref())?;
         }
-        let edit = restoration(object, index, previous.as_deref());
-        self.apply(edit);
-        self.restore_cred_helpers()?;
         let former: Option<String> = previous.and_then(|json| serde_json::from_str(&json).ok());
         let former = former.filter(|name| !name.is_empty());
         Ok(former.map_or(Change::Removed, Change::Restored))
     }
 
-    /// Returns whether the object has no properties.
+    /// Returns the edited text; none if nothing was changed.
+    pub(super) fn into_changed_text(self) -> Option<String> {
+        self.is_changed.then_some(self.text)
+    }
+
+    /// Returns whether the file holds nothing.
     pub(super) fn is_empty(&self) -> bool {
         parse(&self.text).is_ok_and(|root| root.properties.is_empty())
     }
 
-    /// Makes `credHelpers` an object if it is none, and notes what it was.
-    fn create_cred_helpers(&mut self) -> Result<(), String> {
+    fn has_no_cred_helpers(&self) -> Result<bool, String> {
         let root = parse(&self.text)?;
-        let value = field(&root, CRED_HELPERS)?.map(|(_, property)| &property.value);
-        let object = value.and_then(Value::as_object);
-        if object.is_some_and(|object| !object.properties.is_empty()) {
-            return Ok(());
-        }
-        let previous = value.map(|value| value.text(&self.text).to_owned());
-        let edit = match value {
-            Some(value) => (range(value), "{}".into()),
-            None => insertion(&self.text, &root, &root, CRED_HELPERS, "{}"),
+        let helpers = find(&root, &[CRED_HELPERS])?.1;
+        let object = helpers.and_then(|(_, property)| property.value.as_object());
+        Ok(object.is_none_or(|object| object.properties.is_empty()))
+    }
+
+    /// Returns the helper of a target.
+    fn helper(&self, target: &Target) -> Result<Option<String>, String> {
+        let root = parse(&self.text)?;
+        let found = find(&root, &target.path())?.1;
+        let name = found.and_then(|(_, property)| property.value.as_string_lit());
+        Ok(name
+            .map(|name| name.value.to_string())
+            .filter(|name| !name.is_empty()))
+    }
+
+    /// Sets the property at a path to this JSON text, or removes it, and returns the JSON text of its former value.
+    fn set(&mut self, path: &[&str], value: Option<&str>) -> Result<Option<String>, String> {
+        let root = parse(&self.text)?;
+        let (object, found) = find(&root, path)?;
+        let previous = found.map(|(_, property)| property.value.text(&self.text).to_owned());
+        let (start, end, text) = match (value, found) {
+            (Some(value), Some((_, property))) => {
+                let (start, end) = (property.value.start(), property.value.end());
+                (start, end, value.to_owned())
+            }
+            (Some(value), None) => insertion(&self.text, &root, object, path, value),
+            (None, Some((index, _))) => removal(object, index),
+            (None, None) => return Ok(None),
         };
-        let records = &mut self.record.previous;
-        records.entry(CRED_HELPERS.into()).or_insert(previous);
-        self.apply(edit);
-        Ok(())
-    }
-
-    /// Makes `credHelpers` what it was, if it is empty again.
-    fn restore_cred_helpers(&mut self) -> Result<(), String> {
-        let root = parse(&self.text)?;
-        if let Some((index, property)) = field(&root, CRED_HELPERS)?
-            && let Some(object) = property.value.as_object()
-            && object.properties.is_empty()
-            && let Some(previous) = self.record.previous.remove(CRED_HELPERS)
-        {
-            let edit = restoration(&root, index, previous.as_deref());
-            self.apply(edit);
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, (range, text): Edit) {
-        self.text.replace_range(range, &text);
+        self.text.replace_range(start..end, &text);
         self.is_changed = true;
+        Ok(previous)
     }
 }
 
@@ -231,61 +194,77 @@ pub(super) fn parse(text: &str) -> Result<Object<'_>, String> {
         return Err("it begins with a byte order mark, which no client reads".into());
     }
     // The other parser, which knows positions, takes more than JSON.
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| invalid(&error))?;
+    serde_json::from_str::<serde_json::Value>(text).map_err(|error| invalid(&error))?;
     let parsed = parse_to_ast(text, &CollectOptions::default(), &ParseOptions::default());
     let Some(Value::Object(root)) = parsed.map_err(|error| invalid(&error))?.value else {
         return Err("it holds something else than a JSON object".into());
     };
-    let is_name = |value: &Value<'_>| value.as_string_lit().is_some();
-    let unnamed = |field: &str| format!("its `{field}` names no helper in quotes");
-    match field(&root, CRED_HELPERS)?.map(|(_, property)| &property.value) {
+    let unnamed = |field: &str| Err(format!("its `{field}` names no helper in quotes"));
+    let value =
+        |name| Ok::<_, String>(find(&root, &[name])?.1.map(|(_, property)| &property.value));
+    match value(CRED_HELPERS)? {
         None | Some(Value::NullKeyword(_)) => (),
         Some(Value::Object(helpers)) => {
-            if !helpers.properties.iter().all(|host| is_name(&host.value)) {
-                return Err(unnamed(CRED_HELPERS));
+            let mut values = helpers.properties.iter().map(|property| &property.value);
+            if values.any(|value| value.as_string_lit().is_none()) {
+                return unnamed(CRED_HELPERS);
             }
         }
         Some(_) => return Err(format!("its `{CRED_HELPERS}` is no object")),
     }
-    match field(&root, CREDS_STORE)?.map(|(_, property)| &property.value) {
+    match value(CREDS_STORE)? {
         None | Some(Value::NullKeyword(_) | Value::StringLit(_)) => Ok(root),
-        Some(_) => Err(unnamed(CREDS_STORE)),
+        Some(_) => unnamed(CREDS_STORE),
     }
 }
 
-/// Returns the property of this name as Go reads it into a structure: in any case of letters.
-pub(super) fn field<'o>(object: &'o Object<'_>, name: &str) -> Result<Option<Found<'o>>, String> {
-    find(object, |other| other.eq_ignore_ascii_case(name))
-}
+/// A property of an object, and its index.
+type Found<'o> = Option<(usize, &'o ObjectProp<'o>)>;
 
-/// Returns the one property whose name matches. It is an error if there are two: clients do not agree on which of them counts.
-fn find<'o>(
-    object: &'o Object<'_>,
-    is_match: impl Fn(&str) -> bool,
-) -> Result<Option<Found<'o>>, String> {
-    let properties = object.properties.iter().enumerate();
-    let mut matches = properties.filter(|(_, property)| is_match(property.name.as_str()));
-    let first = matches.next();
-    match matches.next() {
-        Some((_, second)) => Err(format!("it names `{}` twice", second.name.as_str())),
-        None => Ok(first),
+/// Returns the object that holds the last key of a path, and the property of that key. Go reads the names of fields in any case of letters,
+/// but not hosts. It is an error if there are two: clients do not agree on which of them counts.
+fn find<'o>(root: &'o Object<'o>, path: &[&str]) -> Result<(&'o Object<'o>, Found<'o>), String> {
+    let (mut object, mut found) = (root, None);
+    for (depth, key) in path.iter().enumerate() {
+        if depth > 0 {
+            let value = found.map(|(_, property): (_, &ObjectProp<'_>)| &property.value);
+            let Some(inner) = value.and_then(Value::as_object) else {
+                return Ok((object, None));
+            };
+            object = inner;
+        }
+        let properties = object.properties.iter().enumerate();
+        let mut matches = properties.filter(|(_, property)| {
+            let name = property.name.as_str();
+            name == *key || depth == 0 && name.eq_ignore_ascii_case(key)
+        });
+        found = matches.next();
+        if let Some((_, second)) = matches.next() {
+            return Err(format!("it names `{}` twice", second.name.as_str()));
+        }
     }
+    Ok((object, found))
 }
 
-/// Returns the name of a helper, if it has one.
-pub(super) fn helper_name<'o>(value: &'o Value<'_>) -> Option<&'o str> {
-    let name = value.as_string_lit()?.value.as_ref();
-    Some(name).filter(|name| !name.is_empty())
-}
+/// The start and end of a part of the text, and what replaces it.
+type Edit = (usize, usize, String);
 
-/// Adds a property at the end of an object, written like the others.
-fn insertion(text: &str, root: &Object<'_>, object: &Object<'_>, key: &str, value: &str) -> Edit {
-    let key = quoted(key);
-    let colon = colon(text, object.properties.last().or(root.properties.last()));
+/// Adds the last key of a path at the end of its object, written like the other properties.
+fn insertion(
+    text: &str,
+    root: &Object<'_>,
+    object: &Object<'_>,
+    path: &[&str],
+    value: &str,
+) -> Edit {
+    let key = quoted(path.last().copied().unwrap_or_default());
+    let example = object.properties.last().or(root.properties.last());
+    let colon = example.map(|property| &text[property.name.end()..property.value.start()]);
+    let colon = colon.filter(|colon| !colon.contains('\n')).unwrap_or(": ");
     let Some(last) = object.properties.last() else {
-        let (open, close) = padding(text, root, usize::from(object.range != root.range));
-        let inside = object.range.start + 1..object.range.end - 1;
-        return (inside, format!("{open}{key}{colon}{value}{close}"));
+        let (open, close) = padding(text, root, path.len());
+        let property = format!("{open}{key}{colon}{value}{close}");
+        return (object.range.start + 1, object.range.end - 1, property);
     };
     let start = match object.properties.len() {
         1 => object.range.start + 1,
@@ -294,13 +273,7 @@ fn insertion(text: &str, root: &Object<'_>, object: &Object<'_>, key: &str, valu
     let gap = &text[start..last.range.start];
     let gap = gap.split_once(',').map_or(gap, |(_, space)| space);
     let end = last.range.end;
-    (end..end, format!(",{gap}{key}{colon}{value}"))
-}
-
-/// Returns what to write between a name and its value: the same as this property has.
-fn colon<'t>(text: &'t str, example: Option<&ObjectProp<'_>>) -> &'t str {
-    let colon = example.map(|property| &text[property.name.end()..property.value.start()]);
-    colon.filter(|colon| !colon.contains('\n')).unwrap_or(": ")
+    (end, end, format!(",{gap}{key}{colon}{value}"))
 }
 
 /// Returns the space around the only property of an object: as in the root, or line breaks and tabs, as docker and podman write them.
@@ -314,25 +287,107 @@ fn padding(text: &str, root: &Object<'_>, depth: usize) -> (String, String) {
     };
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let line = |depth| format!("{newline}{}", indent.repeat(depth));
-    (line(depth + 1), line(depth))
+    (line(depth), line(depth - 1))
 }
 
-/// Makes a property what it was: another value, or gone with its comma.
-fn restoration(object: &Object<'_>, index: usize, previous: Option<&str>) -> Edit {
+/// Removes a property with its comma.
+fn removal(object: &Object<'_>, index: usize) -> Edit {
     let properties = &object.properties;
-    let range = match (previous, index.checked_sub(1), properties.get(index + 1)) {
-        (Some(_), ..) => range(&properties[index].value),
-        (None, Some(before), _) => properties[before].range.end..properties[index].range.end,
-        (None, None, Some(next)) => properties[index].range.start..next.range.start,
-        (None, None, None) => object.range.start + 1..object.range.end - 1,
+    let (start, end) = match (index.checked_sub(1), properties.get(index + 1)) {
+        (Some(before), _) => (properties[before].range.end, properties[index].range.end),
+        (None, Some(next)) => (properties[index].range.start, next.range.start),
+        (None, None) => (object.range.start + 1, object.range.end - 1),
     };
-    (range, previous.unwrap_or_default().to_owned())
-}
-
-fn range(value: &Value<'_>) -> Range<usize> {
-    value.start()..value.end()
+    (start, end, String::new())
 }
 
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names this helper for all hosts, takes it out again, and returns both texts.
+    fn edit_and_undo(text: &str) -> (String, String) {
+        let mut editor = Editor::new(text, FileRecord::default()).unwrap();
+        editor.install(&Target::AllHosts).unwrap();
+        let edited = editor.text.clone();
+        editor.remove(&Target::AllHosts).unwrap();
+        (edited, editor.text)
+    }
+
+    #[test]
+    fn a_property_is_written_like_those_beside_it() {
+        for (text, edited) in [
+            ("{}", "{\n\t\"credsStore\": \"acrscoped\"\n}"),
+            (
+                "{ \r\n}\r\n",
+                "{\r\n\t\"credsStore\": \"acrscoped\"\r\n}\r\n",
+            ),
+            ("{\"a\":1}", "{\"a\":1,\"credsStore\":\"acrscoped\"}"),
+            (
+                "{ \"a\": 1 }",
+                "{ \"a\": 1, \"credsStore\": \"acrscoped\" }",
+            ),
+            (
+                "{\n  \"a\": 1\n}",
+                "{\n  \"a\": 1,\n  \"credsStore\": \"acrscoped\"\n}",
+            ),
+            (
+                "{\r\n    \"a\" : {}\r\n}",
+                "{\r\n    \"a\" : {},\r\n    \"credsStore\" : \"acrscoped\"\r\n}",
+            ),
+            (
+                "{\n\t\"a\":\n\t\t1\n}",
+                "{\n\t\"a\":\n\t\t1,\n\t\"credsStore\": \"acrscoped\"\n}",
+            ),
+            (
+                "{ \"a\": 1\n, \"b\": 2\n}",
+                "{ \"a\": 1\n, \"b\": 2, \"credsStore\": \"acrscoped\"\n}",
+            ),
+        ] {
+            let (text_with_ours, undone) = edit_and_undo(text);
+            assert_eq!(text_with_ours, edited);
+            let is_empty = parse(text).unwrap().properties.is_empty();
+            assert!(is_empty || undone == text, "{undone}");
+        }
+    }
+
+    #[test]
+    fn what_clients_refuse_is_refused() {
+        for (text, problem) in [
+            ("[]", "it holds something else than a JSON object"),
+            (
+                "{\"a\":1,}",
+                "it is no valid JSON: trailing comma at line 1 column 8",
+            ),
+            (
+                "{\"a\":1} // no",
+                "it is no valid JSON: trailing characters at line 1 column 9",
+            ),
+            (
+                "{'a':1}",
+                "it is no valid JSON: key must be a string at line 1 column 2",
+            ),
+            (
+                "\u{feff}{}",
+                "it begins with a byte order mark, which no client reads",
+            ),
+            (
+                "{\"credHelpers\":{},\"CredHelpers\":{}}",
+                "it names `CredHelpers` twice",
+            ),
+            (
+                "{\"credHelpers\":{\"a\":1}}",
+                "its `credHelpers` names no helper in quotes",
+            ),
+        ] {
+            assert_eq!(
+                Editor::new(text, FileRecord::default()).unwrap_err(),
+                problem
+            );
+        }
+    }
 }

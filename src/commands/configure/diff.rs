@@ -9,7 +9,7 @@ use similar::{Algorithm, udiff};
 const CONTEXT_LINES: usize = 3;
 
 /// Returns a client's JSON text with `"…"` for every string but names and helpers. Its lines stay.
-pub(super) fn masked(text: &str) -> String {
+fn masked(text: &str) -> String {
     let Ok(root) = parse(text) else {
         return text.to_owned();
     };
@@ -48,13 +48,13 @@ fn collect_strings(value: &Value<'_>, strings: &mut Vec<Range>) {
     }
 }
 
-/// Returns the lines that differ, with those around them.
+/// Returns the masked lines that differ, with those around them.
 pub(super) fn unified(path: &str, before: Option<&str>, after: Option<&str>) -> String {
     let name = |text: Option<&str>| if text.is_some() { path } else { "/dev/null" }.to_owned();
     udiff::unified_diff(
         Algorithm::Myers,
-        before.unwrap_or_default(),
-        after.unwrap_or_default(),
+        &masked(before.unwrap_or_default()),
+        &masked(after.unwrap_or_default()),
         CONTEXT_LINES,
         Some((&name(before), &name(after))),
     )

@@ -47,6 +47,9 @@ use std::io::Write;
 /// The name of this helper in clients' files: what follows `docker-credential-`.
 const HELPER: &str = "acrscoped";
 
+/// This command, for hints.
+const CONFIGURE: &str = concat!(env!("CARGO_PKG_NAME"), " configure");
+
 /// `configure [REGISTRY…] [--all] [--remove] [--docker | --containers] [--dry-run] [--json | --plain]`, or
 /// `configure --kubelet [REGISTRY…] [--registry-mirror SOURCE:REGISTRY,…]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -109,12 +112,22 @@ pub fn run(
     let request = Request {
         context,
         arguments,
-        paths: &Paths::new(context.settings)?,
+        paths: Paths::new(context.settings)?,
+        state: State::read(context.settings)?,
     };
-    let report = if arguments.remove {
-        request.remove(&named)?
+    let (direction, (plans, checks)) = if arguments.remove {
+        (Direction::Remove, request.remove(&named)?)
     } else {
-        request.install(&named)?
+        (Direction::Install, request.install(&named)?)
+    };
+    let is_dry_run = arguments.dry_run;
+    if !is_dry_run {
+        plan::apply(direction, &plans, request.state)?;
+    }
+    let report = Report {
+        is_dry_run,
+        files: plans.iter().map(|plan| plan.report(is_dry_run)).collect(),
+        checks,
     };
     if arguments.format.json {
         return write_json(&mut output, &report);
@@ -128,18 +141,19 @@ pub fn run(
 struct Request<'a> {
     context: &'a Context<'a>,
     arguments: &'a Arguments,
-    paths: &'a Paths,
+    paths: Paths,
+    state: State,
 }
 
 impl Request<'_> {
-    fn install(&self, named: &[Registry]) -> Result<Report, Error> {
-        let (arguments, paths) = (self.arguments, self.paths);
-        let registries = if named.is_empty() && !arguments.all {
-            self.known_registries()?
-        } else {
-            named.to_vec()
+    /// Plans to name this helper, and checks whether clients will ask it then.
+    fn install(&self, named: &[Registry]) -> Result<(Vec<Plan>, Vec<Check>), Error> {
+        let (arguments, paths) = (self.arguments, &self.paths);
+        let registries = match named {
+            [] if arguments.all => vec![],
+            [] => self.known_registries()?,
+            named => named.to_vec(),
         };
-        let mut state = State::read(self.context.settings)?;
         let (mut plans, mut delegate, mut checks) = (Vec::new(), None, Vec::new());
         for clients in self.clients() {
             if clients == Clients::Containers && !(paths.has(clients) || arguments.containers) {
@@ -153,71 +167,55 @@ impl Request<'_> {
                 checks.push(no_default_store());
                 continue;
             }
-            let file = FileSnapshot::read(paths.file(clients))?;
-            plans.push(Plan::install(clients, file, &state, &targets)?);
+            plans.push(self.plan(Direction::Install, clients, &targets)?);
             if has_all {
-                delegate = self.plan_delegate(&state, &mut checks)?;
+                delegate = self.plan_delegate(&mut checks)?;
             }
         }
         plans.extend(delegate);
-        let known = if registries.is_empty() {
-            self.known_registries().unwrap_or_default()
-        } else {
-            registries
+        let registries = match &registries[..] {
+            [] => self.known_registries().unwrap_or_default(),
+            _ => registries,
         };
-        let files = self.apply(Direction::Install, &plans, &mut state)?;
-        checks.extend(self.check_environment(&known, &plans));
-        Ok(self.report(files, checks))
+        checks.extend(self.check_environment(&registries, &plans));
+        Ok((plans, checks))
     }
 
-    fn remove(&self, named: &[Registry]) -> Result<Report, Error> {
-        let settings = self.context.settings;
+    /// Plans to take the names of this helper out.
+    fn remove(&self, named: &[Registry]) -> Result<(Vec<Plan>, Vec<Check>), Error> {
         let targets = targets(self.arguments.all, named);
-        let targets = Some(&targets[..]).filter(|targets| !targets.is_empty());
-        let mut state = State::read(settings)?;
-        let mut plans = Vec::new();
-        for clients in self.clients() {
-            let file = FileSnapshot::read(self.paths.file(clients))?;
-            plans.push(Plan::remove(clients, file, &state, targets)?);
-        }
+        let plan = |clients| self.plan(Direction::Remove, clients, &targets);
+        let mut plans: Vec<Plan> = self
+            .clients()
+            .into_iter()
+            .map(plan)
+            .collect::<Result<_, _>>()?;
         let is_store = |plan: &Plan| plan.record.targets().contains(&Target::AllHosts);
         if self.clients().contains(&Clients::Docker) && !plans.iter().any(is_store) {
-            plans.extend(delegate::remove(settings, &state)?);
+            plans.extend(delegate::remove(self.context.settings, &self.state)?);
         }
-        let files = self.apply(Direction::Remove, &plans, &mut state)?;
-        Ok(self.report(files, plans.iter().filter_map(unrecorded).collect()))
+        let checks = plans.iter().filter_map(unrecorded).collect();
+        Ok((plans, checks))
     }
 
-    /// Applies the plans, unless this is a dry run, and returns what became of the files.
-    fn apply(
+    fn plan(
         &self,
         direction: Direction,
-        plans: &[Plan],
-        state: &mut State,
-    ) -> Result<Vec<FileReport>, Error> {
-        let is_dry_run = self.arguments.dry_run;
-        if !is_dry_run {
-            plan::apply(direction, plans, state)?;
-        }
-        Ok(plans.iter().map(|plan| plan.report(is_dry_run)).collect())
-    }
-
-    fn report(&self, files: Vec<FileReport>, checks: Vec<Check>) -> Report {
-        Report {
-            is_dry_run: self.arguments.dry_run,
-            files,
-            checks,
-        }
+        clients: Clients,
+        targets: &[Target],
+    ) -> Result<Plan, Error> {
+        let before = FileSnapshot::read(self.paths.file(clients))?;
+        Plan::new(direction, clients, before, &self.state, targets)
     }
 
     /// Returns whose files are meant; one that all clients read counts once.
     fn clients(&self) -> Vec<Clients> {
+        let (only_docker, only_containers) = (self.arguments.docker, self.arguments.containers);
         let is_one = self.paths.docker == self.paths.containers;
-        match (self.arguments.docker, self.arguments.containers) {
-            (true, _) => vec![Clients::Docker],
+        match (only_docker || is_one, only_containers) {
             (_, true) => vec![Clients::Containers],
-            _ if is_one => vec![Clients::Docker],
-            _ => vec![Clients::Docker, Clients::Containers],
+            (true, false) => vec![Clients::Docker],
+            (false, false) => vec![Clients::Docker, Clients::Containers],
         }
     }
 
@@ -236,23 +234,22 @@ impl Request<'_> {
         known.sort_by(|one, other| one.host().cmp(other.host()));
         known.dedup();
         if known.is_empty() {
-            return Err(Error::Input(format!(
-                "no registry is known yet: name one, as in `{} configure contoso.azurecr.io`",
-                env!("CARGO_PKG_NAME")
-            )));
+            let problem = "no registry is known yet: name one, as in";
+            let problem = format!("{problem} `{CONFIGURE} contoso.azurecr.io`");
+            return Err(Error::Input(problem));
         }
         Ok(known)
     }
 
     /// Plans what becomes of the former helper for all hosts: it is the delegate from then on.
-    fn plan_delegate(&self, state: &State, checks: &mut Vec<Check>) -> Result<Option<Plan>, Error> {
+    fn plan_delegate(&self, checks: &mut Vec<Check>) -> Result<Option<Plan>, Error> {
         let settings = self.context.settings;
         let config = ClientConfig::read(&self.paths.docker)?;
         let Some(store) = config.store().filter(|store| *store != HELPER) else {
             checks.extend(self.check_unread_logins(&config)?);
             return Ok(None);
         };
-        let plan = delegate::install(settings, state, store)?;
+        let plan = delegate::install(settings, &self.state, store)?;
         let file = settings.file().display();
         let text = format!("`{store}`, which was asked for all hosts, is the `delegate` in {file}");
         checks.push(Check::unnamed(Mark::Good, text));
@@ -263,11 +260,8 @@ impl Request<'_> {
             let hint = "name the registries instead of `--all`, or set `\"dev.containers.dockerCredentialHelper\": false` in VS Code";
             checks.push(Check::unnamed(Mark::Warning, text).hint(hint));
         }
-        checks.extend(environment_checks::missing(
-            settings,
-            store,
-            "the `delegate`",
-        ));
+        let missing = environment_checks::missing(settings, store, "the `delegate`");
+        checks.extend(missing);
         Ok(plan)
     }
 
@@ -287,7 +281,7 @@ impl Request<'_> {
 
     /// Checks what else decides whether clients will ask this helper. A dry run finds the same as what is done then.
     fn check_environment(&self, registries: &[Registry], plans: &[Plan]) -> Vec<Check> {
-        let (settings, paths) = (self.context.settings, self.paths);
+        let (settings, paths) = (self.context.settings, &self.paths);
         let mut checks = Vec::new();
         if self.clients().contains(&Clients::Docker)
             && let Ok(config) = ClientConfig::planned(&paths.docker, plans)
@@ -314,33 +308,31 @@ impl Request<'_> {
 fn targets(has_all: bool, registries: &[Registry]) -> Vec<Target> {
     let hosts: BTreeSet<&str> = registries.iter().map(Registry::host).collect();
     let hosts = hosts.into_iter().map(|host| Target::Host(host.into()));
-    has_all
-        .then_some(Target::AllHosts)
-        .into_iter()
-        .chain(hosts)
-        .collect()
+    let all = has_all.then_some(Target::AllHosts);
+    all.into_iter().chain(hosts).collect()
 }
 
 fn no_default_store() -> Check {
     let clients = Clients::Containers.as_str();
     let text = format!("{clients} have no helper for all hosts: they do not read `credsStore`");
-    let command = concat!(
-        env!("CARGO_PKG_NAME"),
-        " configure --containers contoso.azurecr.io"
-    );
+    let command = format!("{CONFIGURE} --containers contoso.azurecr.io");
     Check::unnamed(Mark::Warning, text).hint(format!("name the registries for them: `{command}`"))
 }
 
-/// Warns of hosts for which this helper stays named, because not `configure` has named it.
+/// Warns of hosts for which this helper stays named, though `configure` has not named it.
 fn unrecorded(plan: &Plan) -> Option<Check> {
-    let hosts = plan.unrecorded_hosts();
+    let recorded = plan.record.targets();
+    let config = ClientConfig::planned(&plan.before.path, std::slice::from_ref(plan)).ok()?;
+    let ours = config.helpers().filter(|(_, helper)| *helper == HELPER);
+    let hosts = ours.map(|(host, _)| host);
+    let is_recorded = |host: &str| recorded.contains(&Target::Host(host.to_owned()));
+    let hosts: Vec<&str> = hosts.filter(|host| !is_recorded(host)).collect();
     if hosts.is_empty() {
         return None;
     }
     let named = list(&hosts);
     let text = format!("{HELPER} is named for {named}, which is not the work of `configure`");
-    let command = format!("{} configure --remove", env!("CARGO_PKG_NAME"));
-    let hint = format!("`{command} {}`", hosts.join(" "));
+    let hint = format!("`{CONFIGURE} --remove {}`", hosts.join(" "));
     Some(Check::unnamed(Mark::Warning, text).hint(hint))
 }
 
@@ -362,7 +354,7 @@ impl Report {
         }
         for file in &self.files {
             let path = terminal.paint(Style::Bold, &visible(&file.path));
-            text += &format!("{path} ({})\n", file.clients);
+            text.extend([&path, " (", file.clients, ")\n"]);
             text.extend(file.checks.iter().map(|check| check.draw(terminal, 2)));
             let diff = file.diff.iter().flat_map(|diff| diff.lines());
             text.extend(diff.map(|line| draw_diff_line(line, terminal)));

@@ -8,6 +8,7 @@
 use crate::config::Settings;
 use crate::error::Error;
 use crate::program::find;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// The runtime folder of all Podman users, for when no variable names one.
@@ -29,11 +30,25 @@ impl Clients {
         }
     }
 
+    /// Returns the form of a verb that follows the names.
+    pub(super) fn verb<'v>(self, singular: &'v str, plural: &'v str) -> &'v str {
+        match self {
+            Self::Docker => singular,
+            Self::Containers => plural,
+        }
+    }
+
     fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Docker => &["docker"],
             Self::Containers => &["podman", "buildah", "skopeo"],
         }
+    }
+}
+
+impl fmt::Display for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
