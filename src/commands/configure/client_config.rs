@@ -61,9 +61,8 @@ impl ClientConfig {
 
     /// Returns the helper of one host.
     pub(super) fn helper(&self, host: &str) -> Option<&str> {
-        self.helpers()
-            .find(|(name, _)| *name == host)
-            .map(|(_, helper)| helper)
+        let mut helpers = self.helpers();
+        Some(helpers.find(|(name, _)| *name == host)?.1)
     }
 
     /// Returns the hosts under `auths`, whether they have a login or not.
@@ -110,8 +109,7 @@ impl ClientConfig {
     /// Returns a field as Go reads it: in any case of letters.
     fn field(&self, name: &str) -> Option<&Value> {
         let mut fields = self.content.as_object()?.iter();
-        let field = fields.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-        Some(field.1)
+        Some(fields.find(|(key, _)| key.eq_ignore_ascii_case(name))?.1)
     }
 }
 

@@ -102,10 +102,8 @@ impl Editor {
         }
         if matches!(target, Target::Host(_)) && self.has_no_cred_helpers()? {
             let previous = self.set(&[CRED_HELPERS], Some("{}"))?;
-            let previous_values = &mut self.record.previous;
-            previous_values
-                .entry(CRED_HELPERS.into())
-                .or_insert(previous);
+            let former = self.record.previous.entry(CRED_HELPERS.into());
+            former.or_insert(previous);
         }
         let previous = self.set(&target.path(), Some(&quoted(HELPER)))?;
         let pointer = target.path().join("/");
@@ -158,9 +156,8 @@ impl Editor {
         let root = parse(&self.text)?;
         let found = find(&root, &target.path())?.1;
         let name = found.and_then(|(_, property)| property.value.as_string_lit());
-        Ok(name
-            .map(|name| name.value.to_string())
-            .filter(|name| !name.is_empty()))
+        let name = name.map(|name| name.value.to_string());
+        Ok(name.filter(|name| !name.is_empty()))
     }
 
     /// Sets the property at a path to this JSON text, or removes it, and returns the JSON text of its former value.
@@ -308,6 +305,29 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_is_too_odd_to_be_refused_or_edited(text in "[\\[\\]{}:,\"\\\\ \r\n\tae1é-]{0,40}") {
+            if let Ok(mut editor) = Editor::new(&text, FileRecord::default()) {
+                let host = Target::Host("contoso.azurecr.io".into());
+                for target in [&host, &Target::AllHosts] {
+                    prop_assert_eq!(editor.install(target).unwrap(), Change::Added);
+                    parse(&editor.text).unwrap();
+                }
+                for target in [&host, &Target::AllHosts] {
+                    prop_assert_eq!(editor.remove(target).unwrap(), Change::Removed);
+                }
+                let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+                let empty = || value("{}");
+                prop_assert_eq!(value(&editor.text), value(&text).or_else(empty));
+                prop_assert!(editor.record.is_empty());
+            }
+        }
+    }
 
     /// Names this helper for all hosts, takes it out again, and returns both texts.
     fn edit_and_undo(text: &str) -> (String, String) {

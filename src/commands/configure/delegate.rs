@@ -85,13 +85,8 @@ pub(super) fn remove(settings: &Settings, state: &State) -> Result<Option<Plan>,
 }
 
 fn plan(before: FileSnapshot, after: Option<String>, record: FileRecord, summary: String) -> Plan {
-    Plan {
-        clients: "this helper",
-        before,
-        after,
-        record,
-        checks: vec![Check::unnamed(Mark::Good, summary)],
-    }
+    let checks = vec![Check::unnamed(Mark::Good, summary)];
+    Plan::from_texts("this helper", before, after, record, checks)
 }
 
 /// Returns the text without this line; none if it does not have the line.

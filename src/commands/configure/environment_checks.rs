@@ -14,14 +14,7 @@ const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
 /// Where programs are looked for under sudo (`secure_path` of Debian's sudoers) and in systemd's units (systemd.exec(5)), be it in all
 /// or in some of them.
-const SYSTEM_PATH: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 fn warning(text: impl Into<String>, hint: impl Into<String>) -> Check {
     Check::unnamed(Mark::Warning, text).hint(hint)
@@ -34,16 +27,14 @@ pub(in crate::commands) fn program(context: &Context<'_>) -> Check {
         return Check::unnamed(Mark::Bad, text).hint(path_hint(context));
     };
     let path = found.display();
-    match other_program(context, &found) {
-        Some(own) => warning(
-            format!(
-                "clients call {path}, and not this program, {}",
-                own.display()
-            ),
-            "remove one of them, or change the order of `PATH`",
-        ),
-        None => Check::unnamed(Mark::Good, format!("clients find this helper as {path}")),
-    }
+    let Some(own) = other_program(context, &found) else {
+        return Check::unnamed(Mark::Good, format!("clients find this helper as {path}"));
+    };
+    let text = format!(
+        "clients call {path}, and not this program, {}",
+        own.display()
+    );
+    warning(text, "remove one of them, or change the order of `PATH`")
 }
 
 /// Warns if root or systemd, with the default `PATH`, would not find the helper. On macOS `sudo` keeps the user's `PATH`, and there are no
@@ -56,13 +47,9 @@ pub(super) fn check_system_path(context: &Context<'_>) -> Option<Check> {
     if find_in_system_path().is_some() || other_program(context, &found).is_some() {
         return None;
     }
-    let folder = parent(&found);
-    Some(warning(
-        format!(
-            "under `sudo` and in systemd units clients do not find it: {folder} is not on their `PATH`"
-        ),
-        install_command(&found),
-    ))
+    let text = "under `sudo` and in systemd units clients do not find it";
+    let text = format!("{text}: {} is not on their `PATH`", parent(&found));
+    Some(warning(text, install_command(&found)))
 }
 
 /// Returns the file of this program if the one that was found is another.
@@ -73,7 +60,8 @@ fn other_program(context: &Context<'_>, found: &Path) -> Option<PathBuf> {
 }
 
 fn find_in_system_path() -> Option<PathBuf> {
-    find(PROGRAM, &SYSTEM_PATH.map(PathBuf::from))
+    let folders: Vec<PathBuf> = SYSTEM_PATH.split(':').map(PathBuf::from).collect();
+    find(PROGRAM, &folders)
 }
 
 /// Returns how to get this program into a folder of `PATH`.
@@ -104,10 +92,8 @@ fn parent(file: &Path) -> String {
 /// Warns of variables that decide instead of files, or decide whose files are meant.
 pub(super) fn variables(settings: &Settings) -> Vec<Check> {
     let set = |name: &str| {
-        let value = settings.variables().get(name);
-        value
-            .map(|value| value.to_string_lossy())
-            .filter(|value| !value.is_empty())
+        let value = settings.variables().get(name)?.to_string_lossy();
+        Some(value).filter(|value| !value.is_empty())
     };
     let mut checks = Vec::new();
     if set("DOCKER_AUTH_CONFIG").is_some() {
@@ -130,30 +116,27 @@ pub(super) fn variables(settings: &Settings) -> Vec<Check> {
 pub(super) fn store(settings: &Settings, config: &ClientConfig) -> Option<Check> {
     let store = config.store().filter(|store| *store != super::HELPER)?;
     let field = format!("`credsStore` in {}", config.file);
+    let precedence = "entries of `credHelpers` go before it";
     if store.starts_with("dev-containers-") {
-        return Some(warning(
-            format!(
-                "{field} is `{store}`: VS Code writes it anew whenever it attaches to the container, to pass logins on from outside; \
-                 entries of `credHelpers` go before it"
-            ),
-            "`\"dev.containers.dockerCredentialHelper\": false` in the settings of VS Code ends that",
-        ));
-    }
-    let known = || {
-        let whose = match store {
-            "desktop" => "the store of Docker Desktop",
-            "desktop.exe" => "the store of Docker Desktop on Windows, outside of WSL",
-            "wincred.exe" => "the store of Windows, outside of WSL",
-            "osxkeychain" => "the keychain of macOS",
-            "secretservice" => "the keyring of the desktop session",
-            _ => "another helper",
-        };
         let text = format!(
-            "{field} is `{store}`, {whose}: it keeps all other hosts; entries of `credHelpers` go before it"
+            "{field} is `{store}`: VS Code writes it anew whenever it attaches to the container, to pass logins on from outside; {precedence}"
         );
-        Check::unnamed(Mark::Good, text)
+        let hint = "`\"dev.containers.dockerCredentialHelper\": false` in the settings of VS Code ends that";
+        return Some(warning(text, hint));
+    }
+    if let Some(check) = missing(settings, store, &field) {
+        return Some(check);
+    }
+    let whose = match store {
+        "desktop" => "the store of Docker Desktop",
+        "desktop.exe" => "the store of Docker Desktop on Windows, outside of WSL",
+        "wincred.exe" => "the store of Windows, outside of WSL",
+        "osxkeychain" => "the keychain of macOS",
+        "secretservice" => "the keyring of the desktop session",
+        _ => "another helper",
     };
-    Some(missing(settings, store, &field).unwrap_or_else(known))
+    let text = format!("{field} is `{store}`, {whose}: it keeps all other hosts; {precedence}");
+    Some(Check::unnamed(Mark::Good, text))
 }
 
 /// Warns if a helper for other hosts cannot be called.
@@ -168,10 +151,6 @@ pub(super) fn missing(settings: &Settings, name: &str, named_by: &str) -> Option
         }
         _ => "install it, or take the name out",
     };
-    Some(warning(
-        format!(
-            "`{program}`, which is {named_by}, is not on `PATH`: docker fails for every other host"
-        ),
-        hint,
-    ))
+    let text = format!("`{program}`, which is {named_by}, is not on `PATH`");
+    Some(warning(text + ": docker fails for every other host", hint))
 }

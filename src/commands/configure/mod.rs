@@ -36,9 +36,8 @@ use crate::terminal::{Mark, Style, Terminal};
 use clap::Args;
 use client_config::ClientConfig;
 use cred_helpers::Target;
-use file::FileSnapshot;
 use paths::{Clients, Paths};
-use plan::{Direction, FileReport, Plan};
+use plan::{Direction, Plan};
 use serde::Serialize;
 use state::State;
 use std::collections::BTreeSet;
@@ -115,18 +114,20 @@ pub fn run(
         paths: Paths::new(context.settings)?,
         state: State::read(context.settings)?,
     };
-    let (direction, (plans, checks)) = if arguments.remove {
+    let (direction, (mut plans, checks)) = if arguments.remove {
         (Direction::Remove, request.remove(&named)?)
     } else {
         (Direction::Install, request.install(&named)?)
     };
     let is_dry_run = arguments.dry_run;
-    if !is_dry_run {
+    if is_dry_run {
+        plans.iter_mut().for_each(Plan::add_diff);
+    } else {
         plan::apply(direction, &plans, request.state)?;
     }
     let report = Report {
         is_dry_run,
-        files: plans.iter().map(|plan| plan.report(is_dry_run)).collect(),
+        plans,
         checks,
     };
     if arguments.format.json {
@@ -167,7 +168,9 @@ impl Request<'_> {
                 checks.push(no_default_store());
                 continue;
             }
-            plans.push(self.plan(Direction::Install, clients, &targets)?);
+            let path = paths.file(clients);
+            let plan = Plan::new(Direction::Install, clients, path, &self.state, &targets)?;
+            plans.push(plan);
             if has_all {
                 delegate = self.plan_delegate(&mut checks)?;
             }
@@ -184,28 +187,18 @@ impl Request<'_> {
     /// Plans to take the names of this helper out.
     fn remove(&self, named: &[Registry]) -> Result<(Vec<Plan>, Vec<Check>), Error> {
         let targets = targets(self.arguments.all, named);
-        let plan = |clients| self.plan(Direction::Remove, clients, &targets);
-        let mut plans: Vec<Plan> = self
-            .clients()
-            .into_iter()
-            .map(plan)
-            .collect::<Result<_, _>>()?;
+        let mut plans = Vec::new();
+        for clients in self.clients() {
+            let path = self.paths.file(clients);
+            let plan = Plan::new(Direction::Remove, clients, path, &self.state, &targets)?;
+            plans.push(plan);
+        }
         let is_store = |plan: &Plan| plan.record.targets().contains(&Target::AllHosts);
         if self.clients().contains(&Clients::Docker) && !plans.iter().any(is_store) {
             plans.extend(delegate::remove(self.context.settings, &self.state)?);
         }
         let checks = plans.iter().filter_map(unrecorded).collect();
         Ok((plans, checks))
-    }
-
-    fn plan(
-        &self,
-        direction: Direction,
-        clients: Clients,
-        targets: &[Target],
-    ) -> Result<Plan, Error> {
-        let before = FileSnapshot::read(self.paths.file(clients))?;
-        Plan::new(direction, clients, before, &self.state, targets)
     }
 
     /// Returns whose files are meant; one that all clients read counts once.
@@ -341,7 +334,8 @@ fn unrecorded(plan: &Plan) -> Option<Check> {
 #[serde(rename_all = "camelCase")]
 struct Report {
     is_dry_run: bool,
-    files: Vec<FileReport>,
+    #[serde(rename = "files")]
+    plans: Vec<Plan>,
     #[serde(rename = "findings")]
     checks: Vec<Check>,
 }
@@ -352,11 +346,11 @@ impl Report {
         if self.is_dry_run {
             text.push_str("Nothing is written; this is what would be done.\n");
         }
-        for file in &self.files {
-            let path = terminal.paint(Style::Bold, &visible(&file.path));
-            text.extend([&path, " (", file.clients, ")\n"]);
-            text.extend(file.checks.iter().map(|check| check.draw(terminal, 2)));
-            let diff = file.diff.iter().flat_map(|diff| diff.lines());
+        for plan in &self.plans {
+            let path = terminal.paint(Style::Bold, &visible(&plan.path));
+            text.extend([&path, " (", plan.clients, ")\n"]);
+            text.extend(plan.checks.iter().map(|check| check.draw(terminal, 2)));
+            let diff = plan.diff.iter().flat_map(|diff| diff.lines());
             text.extend(diff.map(|line| draw_diff_line(line, terminal)));
         }
         text.extend(self.checks.iter().map(|check| check.draw(terminal, 0)));

@@ -10,24 +10,14 @@ use crate::commands::report::Check;
 use crate::error::Error;
 use crate::terminal::Mark;
 use serde::Serialize;
+use std::path::Path;
 
-/// A file as it is and as it will be.
-#[derive(Debug)]
-pub(super) struct Plan {
-    /// Who reads the file.
-    pub(super) clients: &'static str,
-    pub(super) before: FileSnapshot,
-    /// What it will hold; none if it will be removed.
-    pub(super) after: Option<String>,
-    pub(super) record: FileRecord,
-    pub(super) checks: Vec<Check>,
-}
-
-/// What became of one file.
+/// A file as it is and as it will be. As JSON it is what became of the file.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct FileReport {
+pub(super) struct Plan {
     pub(super) path: String,
+    /// Who reads the file.
     pub(super) clients: &'static str,
     is_changed: bool,
     /// The unified diff, if it was requested.
@@ -35,6 +25,13 @@ pub(super) struct FileReport {
     pub(super) diff: Option<String>,
     #[serde(rename = "findings")]
     pub(super) checks: Vec<Check>,
+    #[serde(skip)]
+    pub(super) before: FileSnapshot,
+    /// What it will hold; none if it will be removed.
+    #[serde(skip)]
+    pub(super) after: Option<String>,
+    #[serde(skip)]
+    pub(super) record: FileRecord,
 }
 
 impl Plan {
@@ -42,14 +39,15 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// When the file cannot be understood as clients do.
+    /// When the file cannot be read, or not be understood as clients do.
     pub(super) fn new(
         direction: Direction,
         clients: Clients,
-        before: FileSnapshot,
+        path: &Path,
         state: &State,
         targets: &[Target],
     ) -> Result<Self, Error> {
+        let before = FileSnapshot::read(path)?;
         let mut record = state.record(&before);
         let mut checks = Vec::new();
         let mut after = before.text.clone();
@@ -83,13 +81,28 @@ impl Plan {
             let text = "nothing was configured here, so nothing is to be undone";
             checks.push(Check::unnamed(Mark::Good, text));
         }
-        Ok(Self {
-            clients: clients.as_str(),
+        let clients = clients.as_str();
+        Ok(Self::from_texts(clients, before, after, record, checks))
+    }
+
+    /// Plans to make a file hold `after`.
+    pub(super) fn from_texts(
+        clients: &'static str,
+        before: FileSnapshot,
+        after: Option<String>,
+        record: FileRecord,
+        checks: Vec<Check>,
+    ) -> Self {
+        Self {
+            path: before.path.display().to_string(),
+            clients,
+            is_changed: before.text != after,
+            diff: None,
+            checks,
             before,
             after,
             record,
-            checks,
-        })
+        }
     }
 
     fn apply(&self) -> Result<(), Error> {
@@ -102,18 +115,10 @@ impl Plan {
         self.before.rollback(self.after.as_deref(), folders);
     }
 
-    /// Returns what was done, with the diff if it is requested.
-    pub(super) fn report(&self, has_diff: bool) -> FileReport {
-        let path = self.before.path.display().to_string();
+    /// Adds the diff, if there is any.
+    pub(super) fn add_diff(&mut self) {
         let (before, after) = (self.before.text.as_deref(), self.after.as_deref());
-        let is_changed = before != after;
-        FileReport {
-            clients: self.clients,
-            is_changed,
-            diff: (has_diff && is_changed).then(|| unified(&path, before, after)),
-            path,
-            checks: self.checks.clone(),
-        }
+        self.diff = self.is_changed.then(|| unified(&self.path, before, after));
     }
 }
 
@@ -138,7 +143,7 @@ pub(super) enum Direction {
 ///
 /// When a file cannot be written, or has just been changed by another program.
 pub(super) fn apply(direction: Direction, plans: &[Plan], mut state: State) -> Result<(), Error> {
-    let before = state.clone();
+    let before = state.files.clone();
     for plan in plans {
         state.set(&plan.before, plan.record.clone());
     }
@@ -153,7 +158,8 @@ pub(super) fn apply(direction: Direction, plans: &[Plan], mut state: State) -> R
     };
     if applied.is_err() {
         plans.iter().for_each(Plan::rollback);
-        state.rollback(before)?;
+        state.files = before;
+        state.write()?;
     }
     applied
 }

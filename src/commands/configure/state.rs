@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct State {
     snapshot: FileSnapshot,
     /// By the path of the file behind symbolic links.
-    files: BTreeMap<PathBuf, FileRecord>,
+    pub(super) files: BTreeMap<PathBuf, FileRecord>,
 }
 
 /// What was changed in one file.
@@ -85,16 +85,6 @@ impl State {
         } else {
             self.files.insert(file.real.clone(), record);
         }
-    }
-
-    /// Restores the record of before.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::write`].
-    pub(super) fn rollback(&mut self, before: Self) -> Result<(), Error> {
-        self.files = before.files;
-        self.write()
     }
 
     /// Writes the record if it has changed. An empty one is removed, and its folder if that is empty then.
