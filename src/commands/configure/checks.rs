@@ -157,7 +157,7 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, plans: &[Plan]) -> Vec<C
                 (true, false) if config.store().is_none() => User::Docker,
                 (true, false) if !is_decided => User::ContainersOfDockersFile,
                 (false, false) if !is_decided => User::Containers,
-                _ => User::Nobody,
+                _ => User::None,
             };
             let hint = format!("`{}` removes it", logout(path, key, paths));
             checks.push(login(key, &config.file, user).hint(hint));
@@ -178,10 +178,10 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, plans: &[Plan]) -> Vec<C
 #[derive(Clone, Copy)]
 enum User {
     Docker,
-    /// Podman and its like, where Docker asks a helper.
+    /// Podman and its like, though the file is Docker's.
     ContainersOfDockersFile,
     Containers,
-    Nobody,
+    None,
 }
 
 fn login(key: &str, file: &str, user: User) -> Check {
@@ -196,7 +196,7 @@ fn login(key: &str, file: &str, user: User) -> Check {
             let text = format!("{it} goes before helpers in files that are read later");
             (Mark::Bad, text)
         }
-        User::Nobody => {
+        User::None => {
             let text = format!("a former login of {key} lies in {file}: it is no longer used, ");
             (Mark::Warning, text + "but it is a password")
         }
@@ -218,8 +218,8 @@ mod tests {
     use crate::terminal::Terminal;
     use std::fs;
 
-    /// What is told of `contoso.azurecr.io` with these files in a home where docker and podman are, as `mark: text`.
-    fn told(files: &[(&str, &str)]) -> Vec<String> {
+    /// Returns the checks of `contoso.azurecr.io` with these files in a home where docker and podman are, as `mark: text`.
+    fn check_files(files: &[(&str, &str)]) -> Vec<String> {
         let home = tempfile::tempdir().unwrap();
         let root = home.path().canonicalize().unwrap();
         let programs = ["docker", "podman", "docker-credential-acrscoped"]
@@ -312,25 +312,25 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(told(files), [expected[0], expected[1], FOUND]);
+            assert_eq!(check_files(files), [expected[0], expected[1], FOUND]);
         }
     }
 
     #[test]
-    fn a_login_that_nobody_uses_is_told_all_the_same() {
+    fn a_login_that_no_client_uses_is_reported() {
         let both = LOGIN.replace(
             "{\"auths\"",
             "{\"credHelpers\":{\"contoso.azurecr.io\":\"acrscoped\"},\"auths\"",
         );
-        let told = told(&[(".docker/config.json", &both)]);
+        let lines = check_files(&[(".docker/config.json", &both)]);
         let expected = "warning: a former login of contoso.azurecr.io lies in ~/.docker/config.json: it is no longer used, but it is a \
                         password";
-        assert_eq!(told[2], expected);
+        assert_eq!(lines[2], expected);
     }
 
     #[test]
-    fn a_folder_that_is_shut_is_told_with_the_variable_that_leads_elsewhere() {
-        let told = |variables: &[(&str, &str)], file: &str| {
+    fn a_folder_that_cannot_be_entered_is_reported_with_the_variable_that_names_another() {
+        let hint_for = |variables: &[(&str, &str)], file: &str| {
             let variables = variables
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).into()))
@@ -353,12 +353,15 @@ mod tests {
         let file = "/run/containers/1000/auth.json";
         let hint = "`XDG_RUNTIME_DIR` is not set: sign in with a session of your own (ssh, `machinectl shell`), or `export \
                     XDG_RUNTIME_DIR=/run/user/1000`";
-        assert_eq!(told(&[], file).as_deref(), Some(hint));
+        assert_eq!(hint_for(&[], file).as_deref(), Some(hint));
         assert_eq!(
-            told(&[("XDG_RUNTIME_DIR", "")], file).as_deref(),
+            hint_for(&[("XDG_RUNTIME_DIR", "")], file).as_deref(),
             Some(hint)
         );
-        assert_eq!(told(&[("XDG_RUNTIME_DIR", "/run/user/1000")], file), None);
-        assert_eq!(told(&[], "/srv/auth.json"), None);
+        assert_eq!(
+            hint_for(&[("XDG_RUNTIME_DIR", "/run/user/1000")], file),
+            None
+        );
+        assert_eq!(hint_for(&[], "/srv/auth.json"), None);
     }
 }

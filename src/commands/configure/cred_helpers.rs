@@ -39,10 +39,10 @@ impl Target {
     }
 
     /// Returns the target of a key of [`FileRecord::previous`], if it is one of a target.
-    pub(super) fn at(pointer: &str) -> Option<Self> {
-        match pointer.split_once('/') {
+    pub(super) fn from_key(key: &str) -> Option<Self> {
+        match key.split_once('/') {
             Some((CRED_HELPERS, host)) => Some(Self::Host(host.to_owned())),
-            None if pointer == CREDS_STORE => Some(Self::AllHosts),
+            None if key == CREDS_STORE => Some(Self::AllHosts),
             _ => None,
         }
     }
@@ -106,8 +106,8 @@ impl Editor {
             former.or_insert(previous);
         }
         let previous = self.set(&target.path(), Some(&quoted(HELPER)))?;
-        let pointer = target.path().join("/");
-        self.record.previous.insert(pointer, previous);
+        let key = target.path().join("/");
+        self.record.previous.insert(key, previous);
         Ok(former.map_or(Change::Added, Change::Replaced))
     }
 
@@ -117,8 +117,8 @@ impl Editor {
     ///
     /// As [`Self::install`].
     pub(super) fn remove(&mut self, target: &Target) -> Result<Change, String> {
-        let pointer = target.path().join("/");
-        let previous = self.record.previous.remove(&pointer).flatten();
+        let key = target.path().join("/");
+        let previous = self.record.previous.remove(&key).flatten();
         match self.helper(target)? {
             None => return Ok(Change::Missing),
             Some(other) if other != HELPER => return Ok(Change::Foreign(other)),

@@ -86,7 +86,7 @@ pub(super) fn remove(settings: &Settings, state: &State) -> Result<Option<Plan>,
 
 fn plan(before: FileSnapshot, after: Option<String>, record: FileRecord, summary: String) -> Plan {
     let checks = vec![Check::unnamed(Mark::Good, summary)];
-    Plan::from_texts("this helper", before, after, record, checks)
+    Plan::from_texts("this helper".into(), before, after, record, checks)
 }
 
 /// Returns the text without this line; none if it does not have the line.

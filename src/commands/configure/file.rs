@@ -28,14 +28,14 @@ impl FileSnapshot {
     /// As [`Self::look`], and when the file would be created in a folder of another user.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let snapshot = Self::look(path)?;
-        match foreign_folder(&snapshot.real) {
-            Some((folder, owner)) if snapshot.text.is_none() => {
-                let (folder, problem) = (folder.display(), wrong_owner(owner));
-                let problem = format!("cannot be made: {folder} {problem}, or with `sudo -H`");
-                Err(unusable(path, problem))
-            }
-            _ => Ok(snapshot),
+        if snapshot.text.is_none()
+            && let Some((folder, owner)) = foreign_folder(&snapshot.real)
+        {
+            let (folder, problem) = (folder.display(), wrong_owner(owner));
+            let problem = format!("cannot be made: {folder} {problem}, or with `sudo -H`");
+            return Err(unusable(path, problem));
         }
+        Ok(snapshot)
     }
 
     /// Reads a file that is only looked at.
@@ -45,35 +45,31 @@ impl FileSnapshot {
     /// When it is anything but a small text file of this user, and when a folder or link on the way is another user's: that user's link
     /// could lead root anywhere.
     pub(super) fn look(path: &Path) -> Result<Self, Error> {
-        let snapshot = |real, text| Self {
-            path: path.to_owned(),
-            real,
-            text,
-        };
-        match real_path(path) {
+        let (real, text) = match real_path(path) {
             Ok(real) => {
                 let text = read_own(path, &real).map_err(|problem| unusable(path, problem))?;
-                Ok(snapshot(real, Some(text)))
+                (real, Some(text))
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(unusable(path, format!("cannot be found: {error}")))
+                return Err(unusable(path, format!("cannot be found: {error}")));
             }
             Err(_) if path.is_symlink() => {
                 let problem = "is a symbolic link to a file that does not exist";
-                Err(unusable(path, problem.into()))
+                return Err(unusable(path, problem.into()));
             }
-            Err(_) => Ok(snapshot(canonicalize_missing(path), None)),
-        }
+            Err(_) => (canonicalize_missing(path), None),
+        };
+        let path = path.to_owned();
+        Ok(Self { path, real, text })
     }
 
-    /// Returns the folders that must be created for the file, the outermost first.
+    /// Returns the folders that must be created for the file, the innermost first.
     pub(super) fn missing_folders(&self) -> Vec<PathBuf> {
         let folders = self.real.ancestors().skip(1);
-        let missing =
-            folders.take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        let mut folders: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-        folders.reverse();
         folders
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+            .map(Path::to_owned)
+            .collect()
     }
 
     /// Makes the file hold `after`; without that, removes it and those of `folders` that are empty then. Does nothing if it is so already.
@@ -173,9 +169,9 @@ fn read_own(path: &Path, real: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "is not UTF-8".into())
 }
 
-/// Removes folders that are empty, the innermost first.
+/// Removes those of the folders that are empty.
 fn remove_empty(folders: &[PathBuf]) {
-    for folder in folders.iter().rev() {
+    for folder in folders {
         drop(fs::remove_dir(folder));
     }
 }
@@ -256,7 +252,7 @@ mod tests {
         missing.write(Some("{}"), &[]).unwrap();
         assert_eq!(
             created,
-            [folder.path().join("a"), folder.path().join("a/b")]
+            [folder.path().join("a/b"), folder.path().join("a")]
         );
         let error = missing.write(Some("{}"), &[]).unwrap_err();
         assert!(error.to_string().contains("just changed it"), "{error}");

@@ -59,20 +59,15 @@ fn configuration(own: &[Cloud], registries: &[Registry], mirrors: &Mirrors) -> S
     };
     let sources = mirrors.iter().map(|(source, _)| source.to_owned());
     let images = hosts.into_iter().chain(sources);
-    let options = mirrors
-        .iter()
-        .map(|(source, registry)| format!("--registry-mirror={source}:{registry}"));
+    let images = images.map(|image| format!("\"{image}\""));
+    let mirrors = mirrors.iter();
+    let options = mirrors.map(|(source, to)| format!("--registry-mirror={source}:{to}"));
     let args = std::iter::once("kubelet".to_owned()).chain(options);
-    let audiences = CLOUDS
-        .iter()
-        .filter(|cloud| cloud.federation != FEDERATION)
-        .map(|cloud| format!("{} in {}", cloud.federation, cloud.name));
+    let special = CLOUDS.iter().filter(|cloud| cloud.federation != FEDERATION);
+    let audiences = special.map(|cloud| format!("{} in {}", cloud.federation, cloud.name));
     TEMPLATE
         .replace("{program}", PROGRAM)
-        .replace(
-            "{images}",
-            &lines(images.map(|image| format!("\"{image}\""))),
-        )
+        .replace("{images}", &lines(images))
         .replace("{args}", &lines(args))
         .replace("{audiences}", &list(audiences))
         .replace("{audience}", FEDERATION)
@@ -82,13 +77,13 @@ fn configuration(own: &[Cloud], registries: &[Registry], mirrors: &Mirrors) -> S
 
 /// Returns the hosts of a registry: those of its regions too, unless it is one of them.
 fn hosts_of(registry: &Registry) -> Vec<String> {
-    let label = registry
-        .host()
-        .strip_suffix(&*registry.cloud().suffix)
+    let (host, suffix) = (registry.host(), &*registry.cloud().suffix);
+    let label = host
+        .strip_suffix(suffix)
         .and_then(|label| label.strip_suffix('.'));
     match label.filter(|label| !label.contains('.')) {
-        Some(label) => endpoints(label, &registry.cloud().suffix).into(),
-        None => vec![registry.host().to_owned()],
+        Some(label) => endpoints(label, suffix).into(),
+        None => vec![host.to_owned()],
     }
 }
 

@@ -306,7 +306,7 @@ fn targets(has_all: bool, registries: &[Registry]) -> Vec<Target> {
 }
 
 fn no_default_store() -> Check {
-    let clients = Clients::Containers.as_str();
+    let clients = Clients::Containers;
     let text = format!("{clients} have no helper for all hosts: they do not read `credsStore`");
     let command = format!("{CONFIGURE} --containers contoso.azurecr.io");
     Check::unnamed(Mark::Warning, text).hint(format!("name the registries for them: `{command}`"))
@@ -348,7 +348,7 @@ impl Report {
         }
         for plan in &self.plans {
             let path = terminal.paint(Style::Bold, &visible(&plan.path));
-            text.extend([&path, " (", plan.clients, ")\n"]);
+            text.extend([&path, " (", &plan.clients, ")\n"]);
             text.extend(plan.checks.iter().map(|check| check.draw(terminal, 2)));
             let diff = plan.diff.iter().flat_map(|diff| diff.lines());
             text.extend(diff.map(|line| draw_diff_line(line, terminal)));

@@ -22,15 +22,7 @@ pub(super) enum Clients {
 }
 
 impl Clients {
-    /// Returns their names for messages.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Docker => "docker",
-            Self::Containers => "podman, buildah and skopeo",
-        }
-    }
-
-    /// Returns the form of a verb that follows the names.
+    /// Returns the form of a verb that follows their names.
     pub(super) fn verb<'v>(self, singular: &'v str, plural: &'v str) -> &'v str {
         match self {
             Self::Docker => singular,
@@ -48,7 +40,7 @@ impl Clients {
 
 impl fmt::Display for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(self.verb("docker", "podman, buildah and skopeo"))
     }
 }
 

@@ -18,7 +18,7 @@ use std::path::Path;
 pub(super) struct Plan {
     pub(super) path: String,
     /// Who reads the file.
-    pub(super) clients: &'static str,
+    pub(super) clients: String,
     is_changed: bool,
     /// The unified diff, if it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,13 +81,13 @@ impl Plan {
             let text = "nothing was configured here, so nothing is to be undone";
             checks.push(Check::unnamed(Mark::Good, text));
         }
-        let clients = clients.as_str();
+        let clients = clients.to_string();
         Ok(Self::from_texts(clients, before, after, record, checks))
     }
 
     /// Plans to make a file hold `after`.
     pub(super) fn from_texts(
-        clients: &'static str,
+        clients: String,
         before: FileSnapshot,
         after: Option<String>,
         record: FileRecord,

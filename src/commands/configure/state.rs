@@ -23,9 +23,9 @@ pub(super) struct State {
 pub(super) struct FileRecord {
     /// Whether the file did not exist before.
     pub(super) is_new: bool,
-    /// The folders that were created for it, the outermost first.
+    /// The folders that were created for it, the innermost first.
     pub(super) folders: Vec<PathBuf>,
-    /// By pointer (see [`Target::pointer`]), the JSON text of each former value; none where there was no value.
+    /// The JSON text of each former value, by `credsStore`, `credHelpers` or `credHelpers/HOST`; none where there was no value.
     pub(super) previous: BTreeMap<String, Option<String>>,
     /// The line that was inserted at the top of this helper's config file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,8 +35,8 @@ pub(super) struct FileRecord {
 impl FileRecord {
     /// Returns whom this helper was named for.
     pub(super) fn targets(&self) -> Vec<Target> {
-        let pointers = self.previous.keys();
-        let mut targets: Vec<Target> = pointers.filter_map(|key| Target::at(key)).collect();
+        let keys = self.previous.keys();
+        let mut targets: Vec<Target> = keys.filter_map(|key| Target::from_key(key)).collect();
         targets.sort();
         targets
     }
