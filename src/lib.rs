@@ -110,7 +110,7 @@
 //! | a cloud | a row in `registry::CLOUDS`, the metadata service's name for it in `registry::ENVIRONMENTS`, a row in two tables of tests, in README, and in the simulator's authorities and registries |
 //! | a command for people | a file in `commands`, a variant of `commands::Command` with its help, its manual page (`tests/manual` writes it), and its transcripts in `tests/transcripts` |
 //! | a check of the doctor | a file and a name in `commands/doctor`, its place in the order there, a row in `tests/doctor/setups` with its transcript |
-//! | a file of a client | its place in `commands/configure/place`, what it reads in `inspect`, a folder of samples in `tests/configure/corpus` |
+//! | a file of a client | its path in `commands/configure/paths`, what it reads in `checks`, a folder of samples in `tests/configure/corpus` |
 //! | a client protocol | a file in `protocol` and a word in `cli` |
 
 mod asn1;

@@ -1,6 +1,6 @@
 //! The answer of `/v2/` to a request without a token: a challenge, a network rule's refusal, or a page of something in between.
 
-use super::check::Check;
+use crate::commands::report::Check;
 use crate::error::{Asked, IN_THE_WAY, Refusal, try_again};
 use crate::exchange;
 use crate::http::HttpResponse;

@@ -4,8 +4,8 @@
 //! `core/remotes/docker/authorizer.go`), and of anybody without a credential.
 
 use super::challenge::refused;
-use super::check::{Check, list};
 use super::reach;
+use crate::commands::report::{Check, list};
 use crate::config::{Config, IDENTITY_TOKEN, ZERO_GUID};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, PULL, PULL_ABAC, Refusal, assign_role, object_id_note};

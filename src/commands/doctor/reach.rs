@@ -3,8 +3,8 @@
 use super::address::{self, Found};
 use super::certificate::Facts;
 use super::challenge;
-use super::check::Check;
 use super::report::day;
+use crate::commands::report::Check;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Stage, Unreachable};

@@ -1,6 +1,6 @@
 //! What is told of the registry's name and of the settings, and where each value comes from.
 
-use super::check::{Check, list};
+use crate::commands::report::{Check, list};
 use crate::config::{Config, EffectiveSetting, Settings};
 use crate::error::Error;
 use crate::registry::{CLOUDS, Registry};

@@ -1,7 +1,7 @@
 //! The sign-in: which source, the access token of Entra, the exchange, and the refresh token of the registry.
 
-use super::check::{Check, list};
 use crate::cache::Cache;
+use crate::commands::report::{Check, list};
 use crate::commands::status::until;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};

@@ -1,4 +1,4 @@
-//! What is told of the surroundings: logins that go before the helper, stores of others, programs that are not found.
+//! Checks of what surrounds the files: logins that take precedence, other stores, programs that are not found.
 use crate::support::{Home, LIMIT, REGISTRY, run};
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! What is made, kept and taken out again.
+//! What is created, kept and removed again.
 
 use crate::home::{OTHER, configure, home_with, tree, typed};
 use crate::support::{Home, LIMIT, REGISTRY, run};
