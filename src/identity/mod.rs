@@ -6,7 +6,7 @@
 mod application;
 mod arc;
 mod azure_cli;
-mod certificate;
+pub mod certificate;
 mod chain;
 mod developer_cli;
 mod login;
