@@ -3,10 +3,11 @@
 //!
 //! The error does not say what is wrong: the caller knows what it was reading.
 
-use zeroize::Zeroizing;
+use super::CertificateError::Malformed;
+use super::{Result, SecretBytes};
 
 pub(crate) const INTEGER: u8 = 0x02;
-pub(super) const BIT_STRING: u8 = 0x03;
+const BIT_STRING: u8 = 0x03;
 pub(super) const OCTET_STRING: u8 = 0x04;
 pub(crate) const OID: u8 = 0x06;
 pub(crate) const SEQUENCE: u8 = 0x30;
@@ -19,10 +20,6 @@ const CONSTRUCTED: u8 = 0x20;
 
 /// How deep elements of indefinite length may be nested; PKCS#12 needs about ten.
 const MAX_DEPTH: usize = 32;
-
-/// The bytes do not have the expected form.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
 
 /// A tag and its content.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +40,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns a reader of the elements in the one `SEQUENCE` that the bytes are.
-    pub(super) fn sequence(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    pub(super) fn sequence(bytes: &'a [u8]) -> Result<Self> {
         let mut reader = Self(bytes);
         let content = reader.enter(SEQUENCE)?;
-        if reader.is_at_end() {
-            Ok(content)
-        } else {
-            Err(Malformed)
-        }
+        reader.is_at_end().then_some(content).ok_or(Malformed)
     }
 
     pub(super) fn is_at_end(&self) -> bool {
@@ -58,43 +51,36 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next element, whatever its tag.
-    pub(crate) fn element(&mut self) -> Result<Element<'a>, Malformed> {
+    pub(crate) fn element(&mut self) -> Result<Element<'a>> {
         let (element, rest) = split(self.0, MAX_DEPTH).ok_or(Malformed)?;
         self.0 = rest;
         Ok(element)
     }
 
     /// Reads the next element if it has this tag.
-    pub(super) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>, Malformed> {
-        if self.0.first() == Some(&tag) {
-            self.element().map(Some)
-        } else {
-            Ok(None)
-        }
+    pub(super) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>> {
+        let is_next = self.0.first() == Some(&tag);
+        is_next.then(|| self.element()).transpose()
     }
 
     /// Reads the next element, which must have this tag.
-    pub(crate) fn expect(&mut self, tag: u8) -> Result<Element<'a>, Malformed> {
+    pub(crate) fn expect(&mut self, tag: u8) -> Result<Element<'a>> {
         let element = self.element()?;
-        if element.tag == tag {
-            Ok(element)
-        } else {
-            Err(Malformed)
-        }
+        (element.tag == tag).then_some(element).ok_or(Malformed)
     }
 
     /// Returns a reader of the elements in the next one, which must have this tag.
-    pub(crate) fn enter(&mut self, tag: u8) -> Result<Self, Malformed> {
+    pub(crate) fn enter(&mut self, tag: u8) -> Result<Self> {
         Ok(Self(self.expect(tag)?.content))
     }
 
     /// Reads the bytes of an object identifier.
-    pub(super) fn oid(&mut self) -> Result<&'a [u8], Malformed> {
+    pub(super) fn oid(&mut self) -> Result<&'a [u8]> {
         Ok(self.expect(OID)?.content)
     }
 
     /// Reads a number that is not negative.
-    pub(super) fn number(&mut self) -> Result<u32, Malformed> {
+    pub(super) fn number(&mut self) -> Result<u32> {
         let content = self.expect(INTEGER)?.content;
         let digits = without_leading_zeros(content);
         match content.first() {
@@ -104,33 +90,33 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the bytes of a number of any length, without leading zeros.
-    pub(super) fn big_number(&mut self) -> Result<&'a [u8], Malformed> {
+    pub(super) fn big_number(&mut self) -> Result<&'a [u8]> {
         Ok(without_leading_zeros(self.expect(INTEGER)?.content))
     }
 
     /// Reads a `BIT STRING` of whole bytes.
-    pub(super) fn bits(&mut self) -> Result<&'a [u8], Malformed> {
+    pub(super) fn bits(&mut self) -> Result<&'a [u8]> {
         let content = self.expect(BIT_STRING)?.content;
         content.strip_prefix(&[0]).ok_or(Malformed)
     }
 
     /// Reads an `OCTET STRING`.
-    pub(super) fn octets(&mut self) -> Result<Zeroizing<Vec<u8>>, Malformed> {
+    pub(super) fn octets(&mut self) -> Result<SecretBytes> {
         self.element()?.octets(OCTET_STRING)
     }
 }
 
 impl Element<'_> {
     /// Returns the bytes of a string with this primitive tag, joined if it came in pieces. They may be those of a key.
-    pub(super) fn octets(&self, tag: u8) -> Result<Zeroizing<Vec<u8>>, Malformed> {
+    pub(super) fn octets(&self, tag: u8) -> Result<SecretBytes> {
         if self.tag == tag {
-            return Ok(Zeroizing::new(self.content.to_vec()));
+            return Ok(SecretBytes::new(self.content.to_vec()));
         }
         if self.tag != tag | CONSTRUCTED {
             return Err(Malformed);
         }
         // At full length, because growing would leave copies behind.
-        let mut joined = Zeroizing::new(Vec::with_capacity(self.content.len()));
+        let mut joined = SecretBytes::new(Vec::with_capacity(self.content.len()));
         let mut pieces = Reader(self.content);
         while !pieces.is_at_end() {
             joined.extend_from_slice(pieces.expect(OCTET_STRING)?.content);
@@ -155,12 +141,14 @@ fn split(bytes: &[u8], depth: usize) -> Option<(Element<'_>, &[u8])> {
         _ => return None,
     };
     let whole = &bytes[..bytes.len() - rest.len()];
-    let element = Element {
-        tag,
-        content,
-        whole,
-    };
-    Some((element, rest))
+    Some((
+        Element {
+            tag,
+            content,
+            whole,
+        },
+        rest,
+    ))
 }
 
 /// Splits content of indefinite length from what follows its end marker.

@@ -1,8 +1,7 @@
 //! Decrypts what a password protects: PBES2 (RFC 8018, section 6.2) and the older schemes of PKCS#12 (RFC 7292, appendix C).
 
-use super::CertificateError;
 use super::asn1::{INTEGER, Reader, SEQUENCE, dotted};
-use super::pkcs_oid;
+use super::{CertificateError, Result, SecretBytes, oid};
 use aes::{Aes128, Aes192, Aes256};
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
@@ -11,72 +10,53 @@ use rc2::Rc2;
 use ring::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::pbkdf2;
 use std::num::NonZeroU32;
-use zeroize::Zeroizing;
 
 /// How many iterations of key derivation one file may cost, all its parts together: about two seconds. Windows and OpenSSL ask for
 /// 2,000 a part and Java for 10,000; OWASP recommends 600,000 for passwords that are stored.
 const MAX_ITERATIONS: u32 = 3_000_000;
 
 // RFC 8018, appendix C.
-const PBKDF2: &[u8] = pkcs_oid!(5, 12);
-const PBES2: &[u8] = pkcs_oid!(5, 13);
+const PBKDF2: &[u8] = oid!(PKCS: 5, 12);
+const PBES2: &[u8] = oid!(PKCS: 5, 13);
 
 /// Decrypts with a key and an initialization vector; returns nothing if the padding shows that the key is another.
-type Decrypt = fn(&[u8], &[u8], &[u8]) -> Option<Zeroizing<Vec<u8>>>;
+type Decrypt = fn(&[u8], &[u8], &[u8]) -> Option<SecretBytes>;
 
 /// A scheme or cipher by its object identifier, with the length of its key in bytes.
 type Cipher = (&'static [u8], usize, Decrypt);
 
 /// RFC 7292, appendix C. Their block is eight bytes long.
 const PKCS12_SCHEMES: [Cipher; 4] = [
-    (pkcs_oid!(12, 1, 3), 24, decrypt_cbc::<TdesEde3>),
-    (pkcs_oid!(12, 1, 4), 16, decrypt_cbc::<TdesEde2>),
-    (pkcs_oid!(12, 1, 5), 16, decrypt_cbc::<Rc2>),
-    (pkcs_oid!(12, 1, 6), 5, decrypt_cbc::<Rc2>),
+    (oid!(PKCS: 12, 1, 3), 24, decrypt_cbc::<TdesEde3>),
+    (oid!(PKCS: 12, 1, 4), 16, decrypt_cbc::<TdesEde2>),
+    (oid!(PKCS: 12, 1, 5), 16, decrypt_cbc::<Rc2>),
+    (oid!(PKCS: 12, 1, 6), 5, decrypt_cbc::<Rc2>),
 ];
 
 /// AES in three sizes (RFC 3565, section 4.1) and triple DES (RFC 8018, appendix C).
 const PBES2_CIPHERS: [Cipher; 4] = [
-    (
-        b"\x60\x86\x48\x01\x65\x03\x04\x01\x02",
-        16,
-        decrypt_cbc::<Aes128>,
-    ),
-    (
-        b"\x60\x86\x48\x01\x65\x03\x04\x01\x16",
-        24,
-        decrypt_cbc::<Aes192>,
-    ),
-    (
-        b"\x60\x86\x48\x01\x65\x03\x04\x01\x2a",
-        32,
-        decrypt_cbc::<Aes256>,
-    ),
-    (
-        b"\x2a\x86\x48\x86\xf7\x0d\x03\x07",
-        24,
-        decrypt_cbc::<TdesEde3>,
-    ),
+    (oid!(NIST: 1, 2), 16, decrypt_cbc::<Aes128>),
+    (oid!(NIST: 1, 22), 24, decrypt_cbc::<Aes192>),
+    (oid!(NIST: 1, 42), 32, decrypt_cbc::<Aes256>),
+    (oid!(RSADSI: 3, 7), 24, decrypt_cbc::<TdesEde3>),
 ];
 
-const HMAC_SHA1: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x02\x07";
-const HMAC_SHA256: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x02\x09";
-const HMAC_SHA384: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x02\x0a";
-const HMAC_SHA512: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x02\x0b";
+const HMAC_SHA1: &[u8] = oid!(RSADSI: 2, 7);
+const HMAC_SHA256: &[u8] = oid!(RSADSI: 2, 9);
+const HMAC_SHA384: &[u8] = oid!(RSADSI: 2, 10);
+const HMAC_SHA512: &[u8] = oid!(RSADSI: 2, 11);
 
 /// What is left of the iterations of key derivation that one file may cost.
 struct IterationBudget(u32);
 
 impl IterationBudget {
     /// Takes what a key costs that so many hashes make.
-    fn take(&mut self, iterations: u32, hashes: usize) -> Result<NonZeroU32, CertificateError> {
-        let hashes = u32::try_from(hashes).ok();
-        let cost = hashes.and_then(|hashes| iterations.checked_mul(hashes));
-        let left = cost.and_then(|cost| self.0.checked_sub(cost));
+    fn take(&mut self, iterations: u32, hashes: usize) -> Result<NonZeroU32> {
+        let hashes = u32::try_from(hashes).unwrap_or(u32::MAX);
+        let left = self.0.checked_sub(iterations.saturating_mul(hashes));
         self.0 = left.ok_or_else(|| {
-            format!(
-                "deriving the keys of its encryption would take more than {MAX_ITERATIONS} rounds"
-            )
+            let limit = format!("more than {MAX_ITERATIONS} rounds");
+            format!("deriving the keys of its encryption would take {limit}")
         })?;
         NonZeroU32::new(iterations).ok_or(CertificateError::Malformed)
     }
@@ -93,16 +73,16 @@ pub(super) enum KeyUse {
 /// Decrypts the parts of one file with keys that it derives from the file's password.
 pub(super) struct Decryptor {
     /// The password in UTF-8, for PBKDF2.
-    utf8: Zeroizing<Vec<u8>>,
+    utf8: SecretBytes,
     /// The password in UTF-16 with a zero at the end, for PKCS#12 (RFC 7292, appendix B.1).
-    utf16: Zeroizing<Vec<u8>>,
+    utf16: SecretBytes,
     budget: IterationBudget,
 }
 
 impl Decryptor {
     pub(super) fn new(password: &str) -> Self {
         // At full length, because growing would leave copies behind.
-        let mut utf16 = Zeroizing::new(Vec::with_capacity(2 * password.len() + 2));
+        let mut utf16 = SecretBytes::new(Vec::with_capacity(2 * password.len() + 2));
         utf16.extend(
             password
                 .encode_utf16()
@@ -110,7 +90,7 @@ impl Decryptor {
                 .flat_map(u16::to_be_bytes),
         );
         Self {
-            utf8: Zeroizing::new(password.as_bytes().to_vec()),
+            utf8: SecretBytes::new(password.as_bytes().to_vec()),
             utf16,
             budget: IterationBudget(MAX_ITERATIONS),
         }
@@ -118,8 +98,8 @@ impl Decryptor {
 
     /// Goes on without a password. Programs that distinguish this from an empty one leave out even its zero at the end.
     pub(super) fn remove_password(&mut self) {
-        self.utf8 = Zeroizing::default();
-        self.utf16 = Zeroizing::default();
+        self.utf8 = SecretBytes::default();
+        self.utf16 = SecretBytes::default();
     }
 
     /// Decrypts what is known to be one `SEQUENCE`; another result means another password. `algorithm` is the content of an
@@ -128,7 +108,7 @@ impl Decryptor {
         &mut self,
         algorithm: Reader<'_>,
         encrypted: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, CertificateError> {
+    ) -> Result<SecretBytes> {
         let decrypted = self
             .apply(algorithm, encrypted)
             .map_err(|error| error.if_malformed("what it says about its encryption is damaged"))?;
@@ -141,7 +121,7 @@ impl Decryptor {
         &mut self,
         mut algorithm: Reader<'_>,
         encrypted: &[u8],
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, CertificateError> {
+    ) -> Result<Option<SecretBytes>, CertificateError> {
         let oid = algorithm.oid()?;
         if oid == PBES2 {
             let mut parameters = algorithm.enter(SEQUENCE)?;
@@ -177,19 +157,19 @@ impl Decryptor {
         salt: &[u8],
         iterations: u32,
         length: usize,
-    ) -> Result<Zeroizing<Vec<u8>>, CertificateError> {
+    ) -> Result<SecretBytes> {
         let hashes = length.div_ceil(hash.output_len());
         let iterations = self.budget.take(iterations, hashes)?.get();
         let block = hash.block_len();
         let diversifier = vec![key_use as u8; block]; // D
         let input_length = salt.len() + self.utf16.len() + 2 * block;
-        let mut input = Zeroizing::new(Vec::with_capacity(input_length)); // I
+        let mut input = SecretBytes::new(Vec::with_capacity(input_length)); // I
         for part in [salt, &self.utf16] {
             input.extend(part.iter().cycle().take(part.len().next_multiple_of(block)));
         }
-        let mut key = Zeroizing::new(Vec::with_capacity(length + hash.output_len()));
+        let mut key = SecretBytes::new(Vec::with_capacity(length + hash.output_len()));
         while key.len() < length {
-            let seed = Zeroizing::new([&diversifier[..], &input].concat());
+            let seed = SecretBytes::new([&diversifier[..], &input].concat());
             let first = digest(hash, &seed);
             let part = (1..iterations).fold(first, |part, _| digest(hash, part.as_ref())); // A
             key.extend_from_slice(part.as_ref());
@@ -202,14 +182,10 @@ impl Decryptor {
     }
 
     /// Derives a key with PBKDF2 (RFC 8018, appendix A.2). `derivation` is the content of an `AlgorithmIdentifier`.
-    fn pbkdf2(
-        &mut self,
-        mut derivation: Reader<'_>,
-        length: usize,
-    ) -> Result<Zeroizing<Vec<u8>>, CertificateError> {
+    fn pbkdf2(&mut self, mut derivation: Reader<'_>, length: usize) -> Result<SecretBytes> {
         let oid = derivation.oid()?;
         if oid != PBKDF2 {
-            return Err(unsupported(oid));
+            return unsupported(oid);
         }
         let mut parameters = derivation.enter(SEQUENCE)?;
         let (salt, iterations) = (parameters.octets()?, parameters.number()?);
@@ -222,36 +198,36 @@ impl Decryptor {
             HMAC_SHA256 => (pbkdf2::PBKDF2_HMAC_SHA256, 32),
             HMAC_SHA384 => (pbkdf2::PBKDF2_HMAC_SHA384, 48),
             HMAC_SHA512 => (pbkdf2::PBKDF2_HMAC_SHA512, 64),
-            other => return Err(unsupported(other)),
+            other => return unsupported(other),
         };
         let hashes = length.div_ceil(hash_length);
         let iterations = self.budget.take(iterations, hashes)?;
-        let mut key = Zeroizing::new(vec![0; length]);
+        let mut key = SecretBytes::new(vec![0; length]);
         pbkdf2::derive(algorithm, iterations, &salt, &self.utf8, &mut key);
         Ok(key)
     }
 }
 
-/// Returns the error for an algorithm that is not supported.
-pub(super) fn unsupported(oid: &[u8]) -> CertificateError {
+/// Fails because of an algorithm that is not supported.
+pub(super) fn unsupported<T>(oid: &[u8]) -> Result<T> {
     let oid = dotted(oid);
-    format!("it is encrypted or authenticated with {oid}, which is not supported").into()
+    Err(format!("it is encrypted or authenticated with {oid}, which is not supported").into())
 }
 
-fn find(ciphers: &[Cipher], oid: &[u8]) -> Result<(usize, Decrypt), CertificateError> {
-    let cipher = ciphers.iter().find(|(known, ..)| *known == oid);
-    let (_, key_length, decrypt) = cipher.ok_or_else(|| unsupported(oid))?;
-    Ok((*key_length, *decrypt))
+fn find(ciphers: &[Cipher], oid: &[u8]) -> Result<(usize, Decrypt)> {
+    match ciphers.iter().find(|(known, ..)| *known == oid) {
+        Some((_, key_length, decrypt)) => Ok((*key_length, *decrypt)),
+        None => unsupported(oid),
+    }
 }
 
-fn decrypt_cbc<C: BlockCipherDecrypt + KeyInit>(
-    key: &[u8],
-    vector: &[u8],
-    encrypted: &[u8],
-) -> Option<Zeroizing<Vec<u8>>> {
+fn decrypt_cbc<C>(key: &[u8], vector: &[u8], data: &[u8]) -> Option<SecretBytes>
+where
+    C: BlockCipherDecrypt + KeyInit,
+{
     let decryptor = cbc::Decryptor::<C>::new_from_slices(key, vector).ok()?;
-    let decrypted = decryptor.decrypt_padded_vec::<Pkcs7>(encrypted).ok()?;
-    Some(Zeroizing::new(decrypted))
+    let decrypted = decryptor.decrypt_padded_vec::<Pkcs7>(data).ok()?;
+    Some(SecretBytes::new(decrypted))
 }
 
 /// Adds a number that is repeated to the length of the other (B), and one.
@@ -298,7 +274,7 @@ mod tests {
     #[test]
     fn an_unsupported_algorithm_is_named() {
         assert_eq!(
-            unsupported(PBES2).to_string(),
+            unsupported::<()>(PBES2).unwrap_err().to_string(),
             "it is encrypted or authenticated with 1.2.840.113549.1.5.13, which is not supported"
         );
     }

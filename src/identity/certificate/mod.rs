@@ -16,7 +16,7 @@ mod tests;
 pub(super) use assertion::SignedAssertion;
 
 use crate::files::read_small;
-use asn1::{Malformed, Reader, SEQUENCE};
+use asn1::{Reader, SEQUENCE};
 use decryption::Decryptor;
 use ring::rsa::KeyPair;
 use secrecy::{ExposeSecret, SecretString};
@@ -27,17 +27,28 @@ use zeroize::Zeroizing;
 /// A key with a long chain has less than 20 KB.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
 
+const DAMAGED_KEY: &str = "its private key is damaged";
 const NOT_RSA: &str = "its private key is not an RSA key, and no other kind is supported";
 
-/// Object identifiers of PKCS, `1.2.840.113549.1` and these arcs, as they are in files, without tag and length.
-macro_rules! pkcs_oid {
-    ($($arc:literal),*) => { &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, $($arc),*] };
+/// Object identifiers as they are in files, without tag and length.
+macro_rules! oid {
+    (RSADSI: $($arc:literal),*) => { &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, $($arc),*] };
+    (PKCS: $($arc:literal),*) => { &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, $($arc),*] };
+    (NIST: $($arc:literal),*) => { &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, $($arc),*] };
 }
-use pkcs_oid;
+use oid;
+
+/// RFC 8017, appendix C.
+const RSA: &[u8] = oid!(PKCS: 1, 1);
+
+type Result<T, E = CertificateError> = std::result::Result<T, E>;
+
+/// Bytes that may be those of a key.
+type SecretBytes = Zeroizing<Vec<u8>>;
 
 /// Why a file cannot be used to sign in.
 #[derive(Debug, PartialEq, Eq)]
-enum CertificateError {
+pub(crate) enum CertificateError {
     /// Bytes that are not what they should be; the reader of the whole says in what.
     Malformed,
     WrongPassword,
@@ -58,12 +69,6 @@ impl CertificateError {
 impl<T: Into<String>> From<T> for CertificateError {
     fn from(sentence: T) -> Self {
         Self::Other(sentence.into())
-    }
-}
-
-impl From<Malformed> for CertificateError {
-    fn from(Malformed: Malformed) -> Self {
-        Self::Malformed
     }
 }
 
@@ -99,7 +104,7 @@ impl Certificate {
             .map(ExposeSecret::expose_secret)
             .unwrap_or_default();
         let bytes = read_small(path, MAX_FILE_BYTES)
-            .map(Zeroizing::new)
+            .map(SecretBytes::new)
             .map_err(|error| format!("it cannot be read: {error}"))?;
         Self::parse(&bytes, password).map_err(|error| match error {
             CertificateError::WrongPassword if password.is_empty() => {
@@ -109,7 +114,7 @@ impl Certificate {
         })
     }
 
-    fn parse(bytes: &[u8], password: &str) -> Result<Self, CertificateError> {
+    fn parse(bytes: &[u8], password: &str) -> Result<Self> {
         let contents = if pkcs12::is_archive(bytes) {
             pkcs12::read(bytes, password)?
         } else if pem::is_pem(bytes) {
@@ -151,57 +156,48 @@ impl fmt::Debug for Certificate {
 #[derive(Default)]
 struct Contents {
     /// Each an `RSAPrivateKey` (RFC 8017, appendix A.1.2).
-    keys: Vec<Zeroizing<Vec<u8>>>,
+    keys: Vec<SecretBytes>,
     certificates: Vec<Vec<u8>>,
 }
 
 impl Contents {
     /// Adds the key in a `PrivateKeyInfo` (PKCS#8: RFC 5208, section 5).
-    fn add_key(&mut self, info: &[u8]) -> Result<(), CertificateError> {
+    fn add_key(&mut self, info: &[u8]) -> Result<()> {
         let parts = Reader::sequence(info).and_then(|mut reader| {
             reader.number()?;
             Ok((reader.enter(SEQUENCE)?.oid()?, reader.octets()?))
         });
-        match parts.map_err(broken_key)? {
-            // RFC 8017, appendix C.
-            (pkcs_oid!(1, 1), key) => self.keys.push(key),
+        match parts.map_err(|error| error.if_malformed(DAMAGED_KEY))? {
+            (RSA, key) => self.keys.push(key),
             _ => return Err(NOT_RSA.into()),
         }
         Ok(())
     }
 
     /// Adds the key in an `EncryptedPrivateKeyInfo` (PKCS#8: RFC 5208, section 6).
-    fn add_encrypted_key(
-        &mut self,
-        info: &[u8],
-        decryptor: &mut Decryptor,
-    ) -> Result<(), CertificateError> {
+    fn add_encrypted_key(&mut self, info: &[u8], decryptor: &mut Decryptor) -> Result<()> {
         let parts = Reader::sequence(info)
             .and_then(|mut reader| Ok((reader.enter(SEQUENCE)?, reader.octets()?)));
-        let (algorithm, encrypted) = parts.map_err(broken_key)?;
+        let (algorithm, encrypted) = parts.map_err(|error| error.if_malformed(DAMAGED_KEY))?;
         self.add_key(&decryptor.decrypt(algorithm, &encrypted)?)
     }
 }
 
-fn broken_key(_: Malformed) -> CertificateError {
-    "its private key is damaged".into()
-}
-
-fn key_pair(key: &[u8]) -> Result<KeyPair, CertificateError> {
-    let length = modulus_length(key).map_err(broken_key)?;
+fn key_pair(key: &[u8]) -> Result<KeyPair> {
+    let length = modulus_length(key).map_err(|error| error.if_malformed(DAMAGED_KEY))?;
     if !(2048..=4096).contains(&length) {
         return Err(
             format!("its RSA key has {length} bits, and only 2048 to 4096 are supported").into(),
         );
     }
-    KeyPair::from_der(key).map_err(|_| broken_key(Malformed))
+    KeyPair::from_der(key).map_err(|_| DAMAGED_KEY.into())
 }
 
 /// Returns the bits of an RSA key; ring rejects a short key without its length, and in the same way one with an uncommon exponent.
-fn modulus_length(key: &[u8]) -> Result<usize, Malformed> {
+fn modulus_length(key: &[u8]) -> Result<usize> {
     let mut reader = Reader::new(key).enter(SEQUENCE)?;
     reader.number()?;
     let modulus = reader.big_number()?;
-    let first = modulus.first().ok_or(Malformed)?;
+    let first = modulus.first().ok_or(CertificateError::Malformed)?;
     Ok(modulus.len() * 8 - first.leading_zeros() as usize)
 }

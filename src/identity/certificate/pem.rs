@@ -3,9 +3,8 @@
 //! `rustls::pki_types::pem` does not know encrypted keys, and leaves copies of what it read in memory.
 
 use super::decryption::Decryptor;
-use super::{CertificateError, Contents, NOT_RSA};
+use super::{Contents, NOT_RSA, Result, SecretBytes};
 use azure_core::base64;
-use zeroize::Zeroizing;
 
 /// Sections that are read; parameters, public keys and the like are skipped.
 const LABELS: [&str; 6] = [
@@ -26,7 +25,7 @@ pub(super) fn is_pem(bytes: &[u8]) -> bool {
 }
 
 /// Reads all sections.
-pub(super) fn read(bytes: &[u8], password: &str) -> Result<Contents, CertificateError> {
+pub(super) fn read(bytes: &[u8], password: &str) -> Result<Contents> {
     let mut contents = Contents::default();
     let mut decryptor = Decryptor::new(password);
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -53,10 +52,7 @@ fn is_marker(line: &[u8], marker: &[u8], label: &str) -> bool {
 }
 
 /// Reads the bytes of the section that has just begun.
-fn section<'a>(
-    label: &str,
-    lines: &mut impl Iterator<Item = &'a [u8]>,
-) -> Result<Zeroizing<Vec<u8>>, CertificateError> {
+fn section<'a>(label: &str, lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<SecretBytes> {
     let damaged = || format!("its PEM section `{label}` is damaged");
     let mut body = Vec::new();
     loop {
@@ -66,11 +62,11 @@ fn section<'a>(
         }
         body.push(line);
     }
-    let body = Zeroizing::new(body.concat());
+    let body = SecretBytes::new(body.concat());
     // RFC 1421, section 4.6.1.1: the key of such a section is derived by MD5.
     if body.starts_with(b"Proc-Type:") {
         return Err("its private key is encrypted in an outdated way: convert it with `openssl pkcs8 -topk8`".into());
     }
     let decoded = base64::decode(&body).map_err(|_| damaged())?;
-    Ok(Zeroizing::new(decoded))
+    Ok(SecretBytes::new(decoded))
 }

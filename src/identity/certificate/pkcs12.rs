@@ -1,26 +1,25 @@
 //! Keys and certificates of a PKCS#12 file (RFC 7292), also known as PFX.
 
-use super::asn1::{CONTEXT_0, CONTEXT_0_PRIMITIVE, Element, INTEGER, Malformed, Reader, SEQUENCE};
+use super::asn1::{CONTEXT_0, CONTEXT_0_PRIMITIVE, Element, INTEGER, Reader, SEQUENCE};
 use super::decryption::{Decryptor, KeyUse, unsupported};
-use super::{CertificateError, Contents, pkcs_oid};
+use super::{CertificateError, Contents, Result, SecretBytes, oid};
 use ring::{digest, hmac};
-use zeroize::Zeroizing;
 
 // RFC 5652, sections 4, 5 and 8.
-const DATA: &[u8] = pkcs_oid!(7, 1);
-const SIGNED_DATA: &[u8] = pkcs_oid!(7, 2);
-const ENCRYPTED_DATA: &[u8] = pkcs_oid!(7, 6);
+const DATA: &[u8] = oid!(PKCS: 7, 1);
+const SIGNED_DATA: &[u8] = oid!(PKCS: 7, 2);
+const ENCRYPTED_DATA: &[u8] = oid!(PKCS: 7, 6);
 // RFC 2985, section 5.6.
-const X509_CERTIFICATE: &[u8] = pkcs_oid!(9, 22, 1);
+const X509_CERTIFICATE: &[u8] = oid!(PKCS: 9, 22, 1);
 // RFC 7292, appendix D.
-const KEY_BAG: &[u8] = pkcs_oid!(12, 10, 1, 1);
-const SHROUDED_KEY_BAG: &[u8] = pkcs_oid!(12, 10, 1, 2);
-const CERTIFICATE_BAG: &[u8] = pkcs_oid!(12, 10, 1, 3);
+const KEY_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 1);
+const SHROUDED_KEY_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 2);
+const CERTIFICATE_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 3);
 // RFC 8017, appendix B.1.
 const SHA1: &[u8] = b"\x2b\x0e\x03\x02\x1a";
-const SHA256: &[u8] = b"\x60\x86\x48\x01\x65\x03\x04\x02\x01";
-const SHA384: &[u8] = b"\x60\x86\x48\x01\x65\x03\x04\x02\x02";
-const SHA512: &[u8] = b"\x60\x86\x48\x01\x65\x03\x04\x02\x03";
+const SHA256: &[u8] = oid!(NIST: 2, 1);
+const SHA384: &[u8] = oid!(NIST: 2, 2);
+const SHA512: &[u8] = oid!(NIST: 2, 3);
 
 /// Returns whether the bytes begin as PKCS#12 does: a `SEQUENCE` whose first element is the version 3.
 pub(super) fn is_archive(bytes: &[u8]) -> bool {
@@ -33,7 +32,7 @@ pub(super) fn is_archive(bytes: &[u8]) -> bool {
 
 /// Reads an archive. Some programs write files without a password with an empty one and others with none, which makes different
 /// keys (.NET, `Pkcs12Info.VerifyMac`).
-pub(super) fn read(archive: &[u8], password: &str) -> Result<Contents, CertificateError> {
+pub(super) fn read(archive: &[u8], password: &str) -> Result<Contents> {
     let mut decryptor = Decryptor::new(password);
     let mut contents = read_with(archive, &mut decryptor);
     if password.is_empty() && matches!(contents, Err(CertificateError::WrongPassword)) {
@@ -43,7 +42,7 @@ pub(super) fn read(archive: &[u8], password: &str) -> Result<Contents, Certifica
     contents.map_err(|error| error.if_malformed("it looks like PKCS#12 but is damaged"))
 }
 
-fn read_with(archive: &[u8], decryptor: &mut Decryptor) -> Result<Contents, CertificateError> {
+fn read_with(archive: &[u8], decryptor: &mut Decryptor) -> Result<Contents> {
     let mut reader = Reader::new(archive).enter(SEQUENCE)?;
     reader.expect(INTEGER)?;
     let safes = match content_info(&mut reader)? {
@@ -73,17 +72,13 @@ fn read_with(archive: &[u8], decryptor: &mut Decryptor) -> Result<Contents, Cert
 }
 
 /// Reads type and content of a `ContentInfo` (RFC 5652, section 3).
-fn content_info<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], Reader<'a>), Malformed> {
+fn content_info<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], Reader<'a>)> {
     let mut info = reader.enter(SEQUENCE)?;
     Ok((info.oid()?, info.enter(CONTEXT_0)?))
 }
 
 /// Verifies a `MacData` (RFC 7292, section 4), which takes the password to make.
-fn verify_mac(
-    data: &[u8],
-    mut mac: Reader<'_>,
-    decryptor: &mut Decryptor,
-) -> Result<(), CertificateError> {
+fn verify_mac(data: &[u8], mut mac: Reader<'_>, decryptor: &mut Decryptor) -> Result<()> {
     let mut info = mac.enter(SEQUENCE)?;
     let (oid, tag) = (info.enter(SEQUENCE)?.oid()?, info.octets()?);
     let salt = mac.octets()?;
@@ -97,7 +92,7 @@ fn verify_mac(
         SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
         SHA384 => (&digest::SHA384, hmac::HMAC_SHA384),
         SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
-        other => return Err(unsupported(other)),
+        other => return unsupported(other),
     };
     let length = hash.output_len();
     let key = decryptor.derive(hash, KeyUse::Authentication, &salt, iterations, length)?;
@@ -106,10 +101,7 @@ fn verify_mac(
 }
 
 /// Decrypts an `EncryptedData` (RFC 5652, section 8).
-fn decrypt(
-    mut content: Reader<'_>,
-    decryptor: &mut Decryptor,
-) -> Result<Zeroizing<Vec<u8>>, CertificateError> {
+fn decrypt(mut content: Reader<'_>, decryptor: &mut Decryptor) -> Result<SecretBytes> {
     let mut data = content.enter(SEQUENCE)?;
     data.expect(INTEGER)?;
     let mut info = data.enter(SEQUENCE)?;
@@ -120,11 +112,7 @@ fn decrypt(
 }
 
 /// Reads a `SafeContents` (RFC 7292, section 4.2). Bags of other types, such as CRLs and secrets, are skipped.
-fn read_bags(
-    bags: &[u8],
-    contents: &mut Contents,
-    decryptor: &mut Decryptor,
-) -> Result<(), CertificateError> {
+fn read_bags(bags: &[u8], contents: &mut Contents, decryptor: &mut Decryptor) -> Result<()> {
     let mut bags = Reader::sequence(bags)?;
     while !bags.is_at_end() {
         let mut bag = bags.enter(SEQUENCE)?;
@@ -140,7 +128,7 @@ fn read_bags(
 }
 
 /// Returns the certificate in a `CertBag`, unless it is of another kind.
-fn x509(bag: Element<'_>) -> Result<Option<Vec<u8>>, Malformed> {
+fn x509(bag: Element<'_>) -> Result<Option<Vec<u8>>> {
     let mut bag = Reader::sequence(bag.whole)?;
     let kind = bag.oid()?;
     let certificate = bag.enter(CONTEXT_0)?.octets()?;

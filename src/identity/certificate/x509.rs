@@ -1,7 +1,7 @@
 //! Certificates (RFC 5280, section 4.1): whose key they are for, which follows which, and until when they are valid.
 
-use super::CertificateError;
-use super::asn1::{CONTEXT_0, Element, INTEGER, Malformed, Reader, SEQUENCE};
+use super::Result;
+use super::asn1::{CONTEXT_0, Element, INTEGER, Reader, SEQUENCE};
 
 /// Real chains have three or four.
 const MAX_CERTIFICATES: usize = 64;
@@ -18,7 +18,7 @@ pub(crate) struct X509<'a> {
 
 impl<'a> X509<'a> {
     /// Reads a certificate in DER.
-    pub(crate) fn from_der(certificate: &'a [u8]) -> Result<Self, Malformed> {
+    pub(crate) fn from_der(certificate: &'a [u8]) -> Result<Self> {
         let mut fields = Reader::sequence(certificate)?.enter(SEQUENCE)?;
         // Version 1 does not give its version.
         fields.optional(CONTEXT_0)?;
@@ -42,17 +42,15 @@ impl<'a> X509<'a> {
 
 /// Returns the first certificate for a public key, each followed by that of its issuer. Others are left out, and signatures are not
 /// checked: the receiver of the chain does that.
-pub(super) fn chain(
-    certificates: &[Vec<u8>],
-    public_key: &[u8],
-) -> Result<Vec<Vec<u8>>, CertificateError> {
+pub(super) fn chain(certificates: &[Vec<u8>], public_key: &[u8]) -> Result<Vec<Vec<u8>>> {
     match certificates.len() {
         0 => return Err("it holds no certificate".into()),
         1..=MAX_CERTIFICATES => {}
         _ => return Err("it holds more certificates than any chain has".into()),
     }
-    let parsed: Result<Vec<_>, _> = certificates.iter().map(|der| X509::from_der(der)).collect();
-    let parsed = parsed.map_err(|Malformed| "one of its certificates is damaged")?;
+    let parsed: Result<Vec<_>> = certificates.iter().map(|der| X509::from_der(der)).collect();
+    let parsed =
+        parsed.map_err(|error| error.if_malformed("one of its certificates is damaged"))?;
     let mut last = parsed
         .iter()
         .position(|certificate| certificate.public_key == public_key)
