@@ -5,10 +5,10 @@
 
 mod answer;
 mod http;
-mod who;
+mod id_token;
 
 pub(crate) use http::Refused;
-pub(crate) use who::Who;
+pub(crate) use id_token::Account;
 
 use crate::config::is_tenant;
 use crate::network::Network;
@@ -87,7 +87,7 @@ pub(crate) struct Granted {
     /// The Entra refresh token.
     pub(crate) refresh_token: Option<SecretString>,
     /// Who it is, where Entra said so.
-    pub(crate) who: Option<Who>,
+    pub(crate) who: Option<Account>,
 }
 
 /// A sign-in that goes on in a browser.
@@ -252,7 +252,7 @@ impl PublicClient {
             .chain(refresh_token)
             .for_each(|token| self.secrets.add(token));
         let who = |token: &str| {
-            Who::read(
+            Account::read(
                 token,
                 answer.client_info.as_deref(),
                 &self.secrets.redactor(),

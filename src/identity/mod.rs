@@ -21,7 +21,7 @@ use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value
 use crate::error::{Error, SignIn, config_file};
 use crate::network::{Network, Transport};
 use crate::registry::{CLOUDS, Cloud, Registry};
-use crate::text::Secrets;
+use crate::text::{Secrets, digest16};
 use crate::token::{AccessToken, Audience, NotSent};
 pub(crate) use azure_cli::names as azure_cli_names;
 
@@ -229,10 +229,7 @@ impl Identity {
             &who,
         ]
         .join("\0");
-        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        digest.as_ref()[..16]
-            .iter()
-            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        digest16(text.as_bytes())
     }
 
     fn kind(&self) -> &'static str {
