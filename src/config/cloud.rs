@@ -4,7 +4,7 @@ use super::file::File;
 use super::layers::{Origin, Value};
 use super::values::{self, nearest};
 use crate::error::Error;
-use crate::registry::{CLOUDS, Cloud, FEDERATION, is_name_of_azure};
+use crate::registry::{CLOUDS, Cloud, FEDERATION, is_host_name, is_name_of_azure};
 use crate::text::is_within;
 use crate::token::{Audience, REGISTRY_AUDIENCE};
 use std::collections::BTreeMap;
@@ -142,18 +142,10 @@ pub(super) fn check_audience(audience: &Value<Audience>, file: &File) -> Result<
 fn suffix(text: &str, others: &[Cloud]) -> Result<String, String> {
     let suffix = text.to_ascii_lowercase();
     let labels: Vec<&str> = suffix.split('.').collect();
-    let is_label = |label: &&str| {
-        let is_inner =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        (1..=63).contains(&label.len())
-            && label.bytes().all(is_inner)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
     let is_number = labels
         .last()
         .is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    if labels.len() < 2 || suffix.len() > 200 || is_number || !labels.iter().all(is_label) {
+    if suffix.len() > 200 || is_number || !is_host_name(&suffix) {
         return Err(format!(
             "is {text:?}, expected a name of two labels or more, such as `azurecr.fabrikam.example`"
         ));
