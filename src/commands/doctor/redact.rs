@@ -87,13 +87,13 @@ impl Names {
     }
 
     fn add_variables(&mut self, settings: &Settings) {
-        for (name, value) in settings.variables() {
-            let (name, value) = (name.to_uppercase(), value.to_string_lossy());
-            let is_named = |ends: &str| ends.split(' ').any(|end| name.ends_with(end));
-            for (kind, _) in VARIABLES.iter().filter(|(_, ends)| is_named(ends)) {
+        for (kind, ends) in VARIABLES {
+            for (name, value) in settings.variables() {
+                let name = name.to_uppercase();
                 // Ours are added with the settings.
-                if *kind == PATH || !name.starts_with("ACRSCOPED_") {
-                    self.add(kind, &value);
+                let is_ours = kind != PATH && name.starts_with("ACRSCOPED_");
+                if !is_ours && ends.split(' ').any(|end| name.ends_with(end)) {
+                    self.add(kind, &value.to_string_lossy());
                 }
             }
         }
@@ -176,7 +176,6 @@ impl Names {
     fn learn(&mut self, kind: &'static str, value: &str) {
         // What is shown was made visible.
         let value = self.without_home(&visible(value));
-        let is_no_path = kind == PATH && !value.contains(['/', '\\', ' ']);
         // An id or an account among names is found by how it looks.
         let is_found = kind == NAME
             && self
@@ -184,8 +183,7 @@ impl Names {
                 .is_some_and(|(length, _)| length == value.len());
         // A single letter may be anything.
         let is_short = value.chars().nth(1).is_none();
-        if !(is_short || is_no_path || is_found || self.is_public(&value) || is_public_path(&value))
-        {
+        if !(is_short || is_found || self.is_public(&value) || is_public_path(&value)) {
             self.known.push((value, kind));
         }
     }
