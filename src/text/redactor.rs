@@ -72,7 +72,8 @@ impl Redactor {
         redactor
             .literals
             .sort_by_key(|literal| Reverse(literal.len()));
-        redactor.decoded.retain(|bytes| !bytes.is_empty());
+        // One or two letters are in any word.
+        redactor.decoded.retain(|bytes| bytes.len() > 2);
         redactor
     }
 
