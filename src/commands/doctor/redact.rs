@@ -51,8 +51,6 @@ type Match = (usize, &'static str);
 pub(super) struct Names {
     secrets: Vec<String>,
     known: Vec<(String, &'static str)>,
-    /// Hosts that are shown.
-    public: Vec<String>,
     /// What registries end with.
     suffixes: Vec<String>,
     /// The home folder, which is shown as `~`.
@@ -65,9 +63,6 @@ impl Names {
     /// Collects all that is known of this machine and of the registry.
     pub(super) fn new(context: &Context<'_>, registry: Option<&Registry>) -> Self {
         let settings = context.settings;
-        let azure = CLOUDS
-            .iter()
-            .flat_map(|cloud| [&*cloud.authority, &*cloud.suffix]);
         let clouds = CLOUDS.iter().chain(settings.clouds());
         let home = settings.home().map(|home| home.display().to_string());
         let mut names = Self {
@@ -75,7 +70,6 @@ impl Names {
                 .iter()
                 .filter_map(|name| variable(settings, name))
                 .collect(),
-            public: PUBLIC.split(' ').chain(azure).map(str::to_owned).collect(),
             suffixes: clouds.map(|cloud| format!(".{}", cloud.suffix)).collect(),
             home: home.filter(|home| home.len() > 1),
             ..Self::default()
@@ -183,7 +177,7 @@ impl Names {
                 .is_some_and(|(length, _)| length == value.len());
         // A single letter may be anything.
         let is_short = value.chars().nth(1).is_none();
-        if !(is_short || is_found || self.is_public(&value) || is_public_path(&value)) {
+        if !(is_short || is_found || is_public(&value) || is_public_path(&value)) {
             self.known.push((value, kind));
         }
     }
@@ -259,7 +253,7 @@ impl Names {
             let length = end.unwrap_or(rest.trim_end_matches('.').len());
             return (length > 0).then_some((length, NAME));
         }
-        let quoted = self.quoted(before, rest);
+        let quoted = quoted(before, rest);
         let is_part = |c: char| c.is_alphanumeric() || "-_.@:%+/=#'!&^~\\".contains(c);
         let is_within =
             before.ends_with(is_part) && !before.ends_with(MARKS) && !before.ends_with("://");
@@ -269,16 +263,6 @@ impl Names {
         let word = rest.split(|c| !is_part(c)).next().unwrap_or_default();
         let word = word.trim_end_matches(['.', ':', '\'', '!', '&', '/']);
         longest([quoted, self.word(before, word)])
-    }
-
-    /// Returns what is in single quotes, of which the first is at the end of `before`.
-    fn quoted(&self, before: &str, rest: &str) -> Option<Match> {
-        let opened = before.strip_suffix('\'')?;
-        let (quoted, _) = rest.split_once('\'')?;
-        let is_shown =
-            quoted.is_empty() || quoted.starts_with("https://") || self.is_public(quoted);
-        let is_name = !opened.ends_with(char::is_alphanumeric) && !is_shown;
-        is_name.then_some((quoted.len(), NAME))
     }
 
     /// Returns what looks like a name at the beginning of a word.
@@ -297,25 +281,35 @@ impl Names {
         let host = word.split([':', '/', '@']).next().unwrap_or_default();
         let address = [word, host].into_iter().find(|text| is_address(text));
         if let Some(address) = address {
-            return (!self.is_public(address)).then_some((address.len(), "address"));
+            return (!is_public(address)).then_some((address.len(), "address"));
         }
         if self.suffixes.iter().any(|suffix| host.ends_with(suffix)) {
             return Some((first_label(host).len(), REGISTRY));
         }
         let is_host = is_host_name(host) && !before.ends_with('[')
             || before.ends_with("://") && host.split('.').all(is_label);
-        (is_host && !self.is_public(host)).then_some((host.len(), HOST))
+        (is_host && !is_public(host)).then_some((host.len(), HOST))
     }
+}
 
-    /// Returns whether a name is the same for everybody, or names this machine to itself.
-    fn is_public(&self, name: &str) -> bool {
-        name.parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-            || self
-                .public
-                .iter()
-                .any(|public| public.eq_ignore_ascii_case(name))
-    }
+/// Returns what is in single quotes, of which the first is at the end of `before`.
+fn quoted(before: &str, rest: &str) -> Option<Match> {
+    let opened = before.strip_suffix('\'')?;
+    let (quoted, _) = rest.split_once('\'')?;
+    let is_shown = quoted.is_empty() || quoted.starts_with("https://") || is_public(quoted);
+    let is_name = !opened.ends_with(char::is_alphanumeric) && !is_shown;
+    is_name.then_some((quoted.len(), NAME))
+}
+
+/// Returns whether a name is the same for everybody, or names this machine to itself.
+fn is_public(name: &str) -> bool {
+    let azure = CLOUDS
+        .iter()
+        .flat_map(|cloud| [&*cloud.authority, &*cloud.suffix]);
+    let mut public = PUBLIC.split(' ').chain(azure);
+    let address = name.parse::<IpAddr>();
+    address.is_ok_and(|address| address.is_loopback())
+        || public.any(|public| public.eq_ignore_ascii_case(name))
 }
 
 fn variable(settings: &Settings, name: &str) -> Option<String> {
