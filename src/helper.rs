@@ -220,7 +220,7 @@ impl<'a> Helper<'a> {
                     store,
                     username,
                     expires: kept.token.expires(),
-                    renew: kept.token.renew(),
+                    renew: kept.token.renew_at(),
                 });
             }
         }

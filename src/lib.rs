@@ -88,7 +88,6 @@
 //! | `http` | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | `cache` | tokens in the stores of the operating system |
 //! | `program` | programs that we call: how they are found, run and ended, or started to outlive us |
-//! | `asn1` | a reader of DER and BER, for keys and certificates |
 //! | `files` | small files: read with a bound and without waiting, put in place whole |
 //! | `trust` | which files may decide about trust: who can change them, and who named them |
 //! | `log` | what is told on stderr |
@@ -97,7 +96,7 @@
 //! | `text` | text from elsewhere, made fit to be shown, without the secrets that were sent; words for a shell |
 //!
 //! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `flight` → `entra`,
-//! `logins`, `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `trust`, `error`, `mirrors` → `registry` →
+//! `logins`, `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files` → `trust`, `error`, `mirrors` → `registry` →
 //! `token` → `text`.
 //!
 //! # To add
@@ -113,7 +112,6 @@
 //! | a file of a client | its path in `commands/configure/paths`, what it reads in `checks`, a folder of samples in `tests/configure/corpus` |
 //! | a client protocol | a file in `protocol` and a word in `cli` |
 
-mod asn1;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod cache;
 #[cfg_attr(not(internals), doc(hidden))]

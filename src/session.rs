@@ -174,7 +174,7 @@ impl<'a> Session<'a> {
             return Err(error);
         }
         warn!("{error}; the token in the cache is still valid and was used");
-        let token = token.renewed_later(now + NEXT_RENEWAL);
+        let token = token.with_renew_at(now + NEXT_RENEWAL);
         // What was erased meanwhile stays erased.
         if self.cached().is_some() {
             self.cache.put(&self.key, &token, now);

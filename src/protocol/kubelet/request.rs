@@ -3,6 +3,7 @@
 
 use crate::error::{Error, printable};
 use crate::identity::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
+use crate::token::is_guid;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -158,12 +159,7 @@ fn half(one: &'static str, other: &str) -> Error {
 
 /// An id as Entra writes it. It becomes part of an address, so nothing else is taken.
 fn guid(annotation: &'static str, value: &str) -> Result<String, Error> {
-    let lengths = value.split('-').map(str::len);
-    let is_guid = lengths.eq([8, 4, 4, 4, 12])
-        && value
-            .bytes()
-            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    is_guid
+    is_guid(value)
         .then(|| value.to_owned())
         .ok_or_else(|| Error::Annotation {
             name: annotation,
