@@ -82,7 +82,7 @@ impl File {
                     Some(refusal) => Error::Untrusted {
                         name: path.display().to_string(),
                         problem,
-                        fix: refusal.fix.clone(),
+                        fix: refusal.fix(),
                     },
                     None => unusable(problem),
                 });

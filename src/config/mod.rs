@@ -31,7 +31,7 @@ use crate::error::{Error, config_file};
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::token::Audience;
 use crate::trust;
-use environment::{meeting_folders, network, program_folders, raw, session_bus};
+use environment::{meeting_folders, network, program_folders, raw, session_bus, state_folder};
 use file::File;
 use layers::Layers;
 use secrecy::SecretString;
@@ -281,6 +281,11 @@ impl Settings {
     /// The variables, for what is no setting: what the terminal can show, where clients keep their files.
     pub fn variables(&self) -> &Variables {
         &self.variables
+    }
+
+    /// Returns the directory for what is neither setting nor cache.
+    pub(crate) fn state_dir(&self) -> Option<PathBuf> {
+        state_folder(&self.variables, self.home())
     }
 
     /// The user's home folder.

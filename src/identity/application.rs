@@ -7,7 +7,7 @@ use crate::config::{
     CertificateSettings, Origin, PipelinesSettings, Requests, SourceName, SourceSettings, Value,
 };
 use crate::error::Error;
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::network::Network;
 use crate::registry::Cloud;
 use crate::text::Secrets;
@@ -379,7 +379,7 @@ impl ClientAssertion for TokenFile {
                 format!("{} {problem}", self.0.display()),
             )
         };
-        let token = read_small(&self.0, TOKEN_FILE_LIMIT)
+        let token = read_limited(&self.0, TOKEN_FILE_LIMIT)
             .map_err(|error| wrong(format!("cannot be read: {error}")))?;
         match std::str::from_utf8(&token).map(str::trim) {
             Ok(token) if !token.is_empty() => Ok(token.to_owned()),

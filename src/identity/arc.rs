@@ -1,7 +1,7 @@
 //! The challenge of Azure Arc: its agent writes a key to a file that only administrators and its own group can read, and gives tokens to who
 //! knows the key (Microsoft, "Authenticate against Azure resources with Azure Arc-enabled servers").
 
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::network::HttpResponse;
 use crate::network::answer::header;
 use crate::text::Secrets;
@@ -48,7 +48,7 @@ pub(super) fn answer(challenge: &HttpResponse, secrets: &Secrets) -> anyhow::Res
     }
     let challenge = header(&challenge.headers, "www-authenticate").unwrap_or_default();
     let file = key_file(&challenge)?;
-    let key = read_small(file, KEY_LIMIT).map_err(|error| {
+    let key = read_limited(file, KEY_LIMIT).map_err(|error| {
         anyhow!(
             "{} cannot be read: {error}; its readers are administrators and the group `himds`",
             file.display()

@@ -2,7 +2,7 @@
 
 use crate::config::SourceSettings;
 use crate::error::{Error, printable};
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::program::{self, Runner};
 use crate::registry::{CLOUDS, Cloud};
 use azure_core::credentials::TokenCredential;
@@ -135,7 +135,7 @@ fn subscriptions(folder: &Path) -> Result<Vec<Subscription>, Error> {
         name: file.display().to_string(),
         problem,
     };
-    let bytes = match read_small(&file, PROFILE_LIMIT) {
+    let bytes = match read_limited(&file, PROFILE_LIMIT) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
         Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
@@ -162,7 +162,7 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
             Value::Null | Value::Bool(_) | Value::Number(_) => (),
         }
     }
-    let bytes = read_small(&folder.join(PROFILE), PROFILE_LIMIT).unwrap_or_default();
+    let bytes = read_limited(&folder.join(PROFILE), PROFILE_LIMIT).unwrap_or_default();
     let json = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
     let profile: Value = serde_json::from_slice(json).unwrap_or_default();
     let mut names = vec![];

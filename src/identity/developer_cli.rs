@@ -2,7 +2,7 @@
 
 use crate::config::SourceSettings;
 use crate::error::{Error, printable};
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::program::{self, Runner};
 use crate::registry::Cloud;
 use azure_core::credentials::TokenCredential;
@@ -85,7 +85,7 @@ fn read(file: &Path) -> Result<Value, Error> {
         name: file.display().to_string(),
         problem,
     };
-    match read_small(file, FILE_LIMIT) {
+    match read_limited(file, FILE_LIMIT) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
             unusable(format!("is not a file of the Azure Developer CLI: {error}"))
         }),

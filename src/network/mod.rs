@@ -19,7 +19,7 @@ pub use transport::Transport;
 use crate::config::{NetworkSettings, Origin, Value};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Stage, Unreachable, printable};
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::trust::{self, Refusal};
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{DATE, HeaderMap};
@@ -220,7 +220,7 @@ impl Network {
                     Err(Error::Untrusted {
                         name,
                         problem,
-                        fix: refusal.fix.clone(),
+                        fix: refusal.fix(),
                     })
                 }
                 None => Err(Error::Setting {
@@ -366,7 +366,7 @@ fn refused_ca_variables(settings: &NetworkSettings) -> Vec<String> {
             let (error, path) = (refusal(path)?, path.display());
             Some(match Refusal::from_io(&error) {
                 Some(refusal) => {
-                    format!("the helper ignores `{name}`, because {path} is not trusted: {refusal} (to fix it: {})", refusal.fix)
+                    format!("the helper ignores `{name}`, because {path} is not trusted: {refusal} (to fix it: {})", refusal.fix())
                 }
                 None => format!("the helper ignores `{name}`: {path} cannot be read: {error}"),
             })
@@ -380,7 +380,7 @@ fn certificates(file: &Path, setting: &str) -> Result<Vec<CertificateDer<'static
         name: setting.to_owned(),
         problem,
     };
-    let pem = read_small(file, BODY_LIMIT)
+    let pem = read_limited(file, BODY_LIMIT)
         .map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

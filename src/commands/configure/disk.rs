@@ -1,74 +1,76 @@
-//! Clients' files on the disk: read with care, written whole or not at all.
+//! Clients' files: read with care, written as a whole or not at all.
 
 use crate::error::Error;
-use crate::files::{foreign_folder, read_small, real_path};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use crate::files::{canonicalize, read_limited, write_atomic};
+use crate::trust::{Refusal, untrusted_parent};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The largest such files hold a few dozen logins.
-const LIMIT: usize = 1024 * 1024;
+const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 /// A file as it was found.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     /// The path that clients use.
     pub(super) path: PathBuf,
-    /// Where the file lies: behind symbolic links, which stay.
+    /// The path behind symbolic links, which stay.
     pub(super) real: PathBuf,
-    /// What it holds; nothing when it does not exist.
+    /// Its content; `None` if it does not exist.
     pub(super) text: Option<String>,
 }
 
 impl Found {
-    /// Reads a file that is to be written. Errors as [`Self::look`] does, and when it is to be made in a folder of somebody else.
+    /// Reads a file that is to be written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::look`], and if it would be created in a directory of another user.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let found = Self::look(path)?;
-        if found.text.is_none()
-            && let Some((folder, owner)) = foreign_folder(&found.real)
-        {
-            let problem = format!("cannot be made: {} {}", folder.display(), foreign(owner));
-            return Err(unusable(path, format!("{problem}, or with `sudo -H`")));
+        match untrusted_parent(&found.real) {
+            Some(refusal) if found.text.is_none() => {
+                Err(unusable(path, refused("cannot be made", &refusal)))
+            }
+            _ => Ok(found),
         }
-        Ok(found)
     }
 
-    /// Looks at a file of the user. Errors when it is anything but a small text file that belongs to the user, and when the way there is
-    /// another user's: a link of that user could lead root anywhere.
+    /// Reads a file of the user.
+    ///
+    /// # Errors
+    ///
+    /// It is not a small text file that belongs to the user, or it is behind a directory or link of another user, which could lead root
+    /// anywhere.
     pub(super) fn look(path: &Path) -> Result<Self, Error> {
         let unusable = |problem: String| unusable(path, problem);
-        let real = match real_path(path) {
+        let real = match canonicalize(path) {
             Ok(real) => real,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
-                    return Err(unusable(
-                        "is a symbolic link to a file that does not exist".into(),
-                    ));
+                    let problem = "is a symbolic link to a file that does not exist";
+                    return Err(unusable(problem.into()));
                 }
                 return Ok(Self {
                     path: path.to_owned(),
-                    real: would_be(path),
+                    real: canonicalize_missing(path),
                     text: None,
                 });
             }
             Err(error) => return Err(unusable(format!("cannot be found: {error}"))),
         };
-        let metadata =
-            fs::metadata(&real).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+        let unreadable = |error: io::Error| unusable(format!("cannot be read: {error}"));
+        let metadata = fs::metadata(&real).map_err(unreadable)?;
         if metadata.is_dir() {
             return Err(unusable("is a folder, where a file was expected".into()));
         }
         #[cfg(unix)]
-        own(&metadata).map_err(unusable)?;
-        if let Some((folder, owner)) = foreign_folder(path) {
-            return Err(unusable(format!(
-                "is behind {}, which {}",
-                folder.display(),
-                foreign(owner)
-            )));
+        check_owner(&real, &metadata).map_err(unusable)?;
+        if let Some(refusal) = untrusted_parent(path) {
+            return Err(unusable(refused("cannot be used", &refusal)));
         }
-        let bytes = read_small(&real, LIMIT)
-            .map_err(|error| unusable(format!("cannot be read: {error}")))?;
+        let bytes = read_limited(&real, MAX_FILE_BYTES).map_err(unreadable)?;
         let text = String::from_utf8(bytes).map_err(|_| unusable("is not UTF-8".into()))?;
         Ok(Self {
             path: path.to_owned(),
@@ -77,42 +79,34 @@ impl Found {
         })
     }
 
-    /// The folders that must be made for it, the outermost first.
+    /// Returns the directories that must be created for it, the outermost first.
     pub(super) fn missing_folders(&self) -> Vec<PathBuf> {
-        let missing = self
-            .real
-            .ancestors()
-            .skip(1)
-            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        let mut folders: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-        folders.reverse();
-        folders
+        let missing = self.real.ancestors().skip(1);
+        let missing = missing.take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
+        let mut dirs: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+        dirs.reverse();
+        dirs
     }
 
-    /// Puts `text` in the place of what was found: first into a file beside it, which then takes its name. Errors, and has changed
-    /// nothing, when it cannot be written or is another file by now.
+    /// Replaces the file, which keeps its mode and group.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written, or another program has changed it since. Nothing is changed then.
     pub(super) fn write(&self, text: &str) -> Result<(), Error> {
-        let made = self.missing_folders();
-        make_folders(&made).map_err(|error| self.unwritable(&error))?;
-        let written = self.beside().and_then(|(path, file)| {
-            let done = self.fill(&path, file, text);
-            if done.is_err() {
-                drop(fs::remove_file(&path));
-            }
-            done
+        let created = self.missing_folders();
+        let replaced = self.text.as_ref().map(|_| fs::metadata(&self.real));
+        let written = replaced.transpose().and_then(|replaced| {
+            let unchanged = || self.check_unchanged();
+            write_atomic(&self.real, text.as_bytes(), replaced.as_ref(), unchanged)
         });
-        match written {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                for folder in made.iter().rev() {
-                    drop(fs::remove_dir(folder));
-                }
-                Err(self.unwritable(&error))
-            }
-        }
+        written.map_err(|error| {
+            remove_empty_dirs(&created);
+            self.unwritable(&error)
+        })
     }
 
-    /// Makes it hold `after`; without that it goes, with these folders. What is so already is not touched.
+    /// Writes `after`, or removes the file and these directories if there is none. Does nothing if that is its content already.
     pub(super) fn become_text(
         &self,
         after: Option<&str>,
@@ -125,77 +119,27 @@ impl Found {
         }
     }
 
-    /// Makes it what it was when it was read, if it holds `after` by now: what others have written meanwhile stays.
+    /// Restores what was read, if the file holds `after` by now: what other programs have written in the meantime stays.
     pub(super) fn take_back(&self, after: Option<&str>, folders: &[PathBuf]) {
         if let Ok(now) = Self::read(&self.path)
             && now.text.as_deref() == after
         {
-            // The failure that led here is the one to be told.
+            // The failure that led here is the one to report.
             drop(now.become_text(self.text.as_deref(), folders));
         }
     }
 
-    /// Removes the file, and those of the folders that are empty then.
+    /// Removes the file, and those of the directories that are empty then.
     pub(super) fn remove(&self, folders: &[PathBuf]) -> Result<(), Error> {
-        self.unchanged()
+        self.check_unchanged()
             .and_then(|()| fs::remove_file(&self.real))
             .map_err(|error| self.unwritable(&error))?;
-        for folder in folders.iter().rev() {
-            // Somebody else's files may lie in it by now.
-            drop(fs::remove_dir(folder));
-        }
+        remove_empty_dirs(folders);
         Ok(())
     }
 
-    /// A new file in the same folder, which nobody else can read.
-    fn beside(&self) -> io::Result<(PathBuf, File)> {
-        let name = self.real.file_name().unwrap_or_default().to_string_lossy();
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        for number in 0..100 {
-            let path = self
-                .real
-                .with_file_name(format!(".{name}.{}-{number}", std::process::id()));
-            match options.open(&path) {
-                // Left behind by one of this number that was ended.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
-                opened => return opened.map(|file| (path, file)),
-            }
-        }
-        Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "too many files are left beside it",
-        ))
-    }
-
-    fn fill(&self, path: &Path, mut file: File, text: &str) -> io::Result<()> {
-        file.write_all(text.as_bytes())?;
-        if self.text.is_some() {
-            let metadata = fs::metadata(&self.real)?;
-            #[cfg(unix)]
-            {
-                use std::os::unix::fs::{MetadataExt, fchown};
-                if file.metadata()?.gid() != metadata.gid() {
-                    fchown(&file, None, Some(metadata.gid()))?;
-                }
-            }
-            file.set_permissions(metadata.permissions())?;
-        }
-        file.sync_all()?;
-        self.unchanged()?;
-        fs::rename(path, &self.real)?;
-        if let Some(folder) = self.real.parent() {
-            // Some file systems know no such thing; the file itself is safe.
-            drop(File::open(folder).and_then(|folder| folder.sync_all()));
-        }
-        Ok(())
-    }
-
-    /// Whether it still holds what was read.
-    fn unchanged(&self) -> io::Result<()> {
-        let now = match read_small(&self.real, LIMIT) {
+    fn check_unchanged(&self) -> io::Result<()> {
+        let now = match read_limited(&self.real, MAX_FILE_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             read => Some(read?),
         };
@@ -206,65 +150,51 @@ impl Found {
     }
 
     fn unwritable(&self, error: &io::Error) -> Error {
-        unusable(
-            &self.path,
-            format!("cannot be written: {error}; nothing in it was changed"),
-        )
+        let problem = format!("cannot be written: {error}; nothing in it was changed");
+        unusable(&self.path, problem)
     }
 }
 
-/// Makes folders for the user alone.
-fn make_folders(folders: &[PathBuf]) -> io::Result<()> {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes"))]
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    folders.iter().try_for_each(|folder| builder.create(folder))
-}
-
-/// Where a file that does not exist will lie, behind the symbolic links of its folders.
-fn would_be(path: &Path) -> PathBuf {
-    let known = path
-        .ancestors()
-        .skip(1)
-        .find_map(|folder| Some((folder, real_path(folder).ok()?)));
-    match known.and_then(|(folder, real)| Some(real.join(path.strip_prefix(folder).ok()?))) {
-        Some(real) => real,
-        None => path.to_owned(),
+/// Removes directories, the innermost first. One that holds other files by now stays.
+fn remove_empty_dirs(dirs: &[PathBuf]) {
+    for dir in dirs.iter().rev() {
+        drop(fs::remove_dir(dir));
     }
 }
 
-/// A file of somebody else is not ours to rewrite, not even as root: it would become root's.
+/// Returns the real path that a file will have that does not exist yet.
+fn canonicalize_missing(path: &Path) -> PathBuf {
+    let real = path.ancestors().skip(1).find_map(|dir| {
+        let below = path.strip_prefix(dir).ok()?;
+        Some(canonicalize(dir).ok()?.join(below))
+    });
+    real.unwrap_or_else(|| path.to_owned())
+}
+
+/// Refuses to replace a file of another user, even as root: it would become root's.
 #[cfg(unix)]
-fn own(metadata: &fs::Metadata) -> Result<(), String> {
+fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), String> {
     let owner = std::os::unix::fs::MetadataExt::uid(metadata);
     let user = rustix::process::geteuid().as_raw();
     if owner == user {
         return Ok(());
     }
     // `sudo docker login` leaves such files; others are made by what manages a whole home, such as Nix.
-    Err(if owner == 0 {
-        format!(
+    if owner == 0 {
+        return Err(format!(
             "belongs to root: unless something else manages it, `sudo chown {user}` gives it to you"
-        )
-    } else {
-        foreign(owner)
-    })
+        ));
+    }
+    let path = path.to_owned();
+    let refusal = Refusal::OtherHome { path, owner };
+    Err(refused("cannot be used", &refusal))
 }
 
-/// Whose it is, and what to do about it.
-fn foreign(owner: u32) -> String {
-    #[cfg(unix)]
-    let runs = format!(
-        ", and this program runs as {}",
-        rustix::process::geteuid().as_raw()
-    );
-    #[cfg(not(unix))]
-    let runs = "";
-    format!("belongs to the user with id {owner}{runs}: run it as that user, without `sudo`")
+fn refused(what: &str, refusal: &Refusal) -> String {
+    format!("{what}: {refusal}: {}", refusal.fix())
 }
 
-/// A file that cannot be used.
+/// Returns the error for a file that cannot be used.
 pub(super) fn unusable(path: &Path, problem: String) -> Error {
     Error::Setting {
         name: path.display().to_string(),

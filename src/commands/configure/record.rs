@@ -1,4 +1,4 @@
-//! What was done to which file: so much of it as the files themselves do not say. It holds no secret.
+//! The record of what `configure` changed, as far as the files themselves do not show it. It holds no secret.
 
 use super::disk::{Found, unusable};
 use super::wire::Done;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The record of one user: `configured.json` in the state folder.
+/// The record of one user: `configured.json` in the state directory.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     found: Found,
@@ -22,13 +22,13 @@ struct Content {
     files: BTreeMap<PathBuf, Deed>,
 }
 
-/// What was done to one file.
+/// What was changed in one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Deed {
     /// Whether it did not exist before.
     pub(super) is_new: bool,
-    /// The folders that were made for it, the outermost first.
+    /// The directories that were created for it, the outermost first.
     pub(super) folders: Vec<PathBuf>,
     /// What was done to its text.
     pub(super) done: Done,
@@ -38,23 +38,17 @@ pub(super) struct Deed {
 }
 
 impl Record {
-    /// The record, which is empty at first.
+    /// Reads the record, which is empty at first.
     pub(super) fn read(settings: &Settings) -> Result<Self, Error> {
-        let state = settings
-            .variables()
-            .get("XDG_STATE_HOME")
-            .map(PathBuf::from)
-            .filter(|folder| folder.is_absolute());
-        let state = state.or_else(|| Some(settings.home()?.join(".local/state")));
-        let state = state.ok_or_else(|| {
+        let dir = settings.state_dir().ok_or_else(|| {
             Error::Input("no home folder is set, in which clients have their files".into())
         })?;
-        let found = Found::read(&state.join(env!("CARGO_PKG_NAME")).join("configured.json"))?;
+        let found = Found::read(&dir.join("configured.json"))?;
         let content = match &found.text {
             Some(text) => serde_json::from_str(text).map_err(|error| {
                 unusable(
                     &found.path,
-                    format!("is no record of what was configured, and may be removed: {error}"),
+                    format!("is not a valid state file; delete it: {error}"),
                 )
             })?,
             None => Content::default(),
@@ -62,7 +56,7 @@ impl Record {
         Ok(Self { found, content })
     }
 
-    /// What was done to a file.
+    /// Returns what was changed in a file.
     pub(super) fn deed(&self, found: &Found) -> Deed {
         self.content
             .files
@@ -71,7 +65,7 @@ impl Record {
             .unwrap_or_default()
     }
 
-    /// Notes what was done to a file; nothing, when everything is undone.
+    /// Notes what was changed in a file, and forgets the file when everything is undone.
     pub(super) fn note(&mut self, found: &Found, deed: Deed) {
         if deed.done.is_empty() && deed.line.is_none() {
             self.content.files.remove(&found.real);
@@ -80,13 +74,13 @@ impl Record {
         }
     }
 
-    /// Makes it what it was before.
+    /// Restores an earlier state.
     pub(super) fn go_back(&mut self, before: Self) -> Result<(), Error> {
         self.content = before.content;
         self.write()
     }
 
-    /// Writes it where it has changed; an empty one goes, and its folder when nothing else lies in it.
+    /// Writes the record if it has changed. An empty one is deleted, and its directory if nothing else is in it.
     pub(super) fn write(&mut self) -> Result<(), Error> {
         let path = self.found.path.clone();
         let text = serde_json::to_string_pretty(&self.content)

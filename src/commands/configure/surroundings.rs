@@ -4,7 +4,7 @@ use super::report::Finding;
 use super::state::State;
 use crate::commands::Context;
 use crate::config::Settings;
-use crate::files::real_path;
+use crate::files::canonicalize;
 use crate::program::find;
 use crate::terminal::Mark;
 use crate::text::shell_word;
@@ -62,9 +62,9 @@ pub(super) fn elsewhere(context: &Context<'_>) -> Option<Finding> {
 
 /// The file of this program, when what was found is another one.
 fn another(context: &Context<'_>, found: &Path) -> Option<PathBuf> {
-    real_path(context.program?)
+    canonicalize(context.program?)
         .ok()
-        .filter(|own| real_path(found).ok().as_ref() != Some(own))
+        .filter(|own| canonicalize(found).ok().as_ref() != Some(own))
 }
 
 /// This program where all users find it.

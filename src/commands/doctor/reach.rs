@@ -224,7 +224,7 @@ pub(super) async fn send(
         })
     };
     deadline
-        .keep(format!("{host} {what}"), network.circumstances(), answered)
+        .timeout(format!("{host} {what}"), network.circumstances(), answered)
         .await
 }
 

@@ -18,7 +18,7 @@ mod openssl;
 pub(super) use assertion::SignedAssertion;
 
 use crate::asn1::{Reader, SEQUENCE};
-use crate::files::read_small;
+use crate::files::read_limited;
 use flaw::Flaw;
 use ring::rsa::KeyPair;
 use secrecy::{ExposeSecret, SecretString};
@@ -46,7 +46,7 @@ impl Certificate {
         let password = password
             .map(ExposeSecret::expose_secret)
             .filter(|password| !password.is_empty());
-        let bytes = read_small(path, FILE_LIMIT)
+        let bytes = read_limited(path, FILE_LIMIT)
             .map(Zeroizing::new)
             .map_err(Flaw::Unreadable);
         let certificate = bytes
