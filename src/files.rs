@@ -1,6 +1,8 @@
 //! Small files of the user: read with a limit and without blocking, written as a whole, and locked.
 
 use crate::trust;
+#[cfg(unix)]
+use rustix::fs::OFlags;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 #[cfg(unix)]
@@ -24,36 +26,26 @@ pub(crate) fn read_limited(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>>
     read(open(path)?, max_bytes)
 }
 
-/// Reads a file that must be protected (see [`crate::trust`]). Not checked on Windows: profile directories are protected by access control
-/// lists, which we do not evaluate. A missing file is `NotFound`, whatever its directory is.
+/// Reads a file that must be protected (see [`trust`]). Not checked on Windows: profile directories are protected by access control lists,
+/// which we do not evaluate.
 pub(crate) fn read_private(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
-    read_trusted(path, max_bytes, trust::resolve_protected)
+    read_named(path, None, max_bytes)
 }
 
-/// Reads a file that the environment names (see [`crate::trust`]).
+/// Reads a file that the environment names (see [`trust`]). A missing file is reported as such, whatever its directory is.
 pub(crate) fn read_named(
     path: &Path,
     working_directory: Option<&Path>,
     max_bytes: usize,
 ) -> io::Result<Vec<u8>> {
     trust::check_absolute(path)?;
-    read_trusted(path, max_bytes, |path| {
-        trust::resolve_named(path, working_directory)
-    })
-}
-
-/// Reads a file that is open before its path is checked, so that no other file can be read than the one that was checked.
-fn read_trusted(
-    path: &Path,
-    max_bytes: usize,
-    resolve: impl FnOnce(&Path) -> io::Result<PathBuf>,
-) -> io::Result<Vec<u8>> {
+    // Open before the check: a user namespace hides whose directories are, and their owner could exchange the file after it.
     let file = open(path)?;
-    let real = resolve(path)?;
+    let real = trust::resolve_named(path, working_directory)?;
     #[cfg(unix)]
     {
-        let inode = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        if inode(file.metadata()?) != inode(real.symlink_metadata()?) {
+        let (opened, checked) = (file.metadata()?, real.symlink_metadata()?);
+        if (opened.dev(), opened.ino()) != (checked.dev(), checked.ino()) {
             let problem = "it was replaced while it was read; try again";
             return Err(io::Error::other(problem));
         }
@@ -67,11 +59,10 @@ fn open(path: &Path) -> io::Result<File> {
     options.read(true);
     // Opening a pipe would wait for its writer.
     #[cfg(unix)]
-    options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     let file = options.open(path)?;
     if !file.metadata()?.is_file() {
-        let problem = "it is not a regular file";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        return Err(io::Error::other("it is not a regular file"));
     }
     Ok(file)
 }
@@ -81,7 +72,7 @@ fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > max_bytes {
         let problem = format!("it is longer than {max_bytes} bytes");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+        return Err(io::Error::other(problem));
     }
     Ok(bytes)
 }
@@ -113,11 +104,7 @@ pub(crate) fn write_atomic(
 }
 
 fn write_new(path: &Path, bytes: &[u8], replaced: Option<&Metadata>) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = options.open(path)?;
+    let mut file = private_file().create_new(true).open(path)?;
     file.write_all(bytes)?;
     if let Some(replaced) = replaced {
         #[cfg(unix)]
@@ -133,29 +120,32 @@ fn write_new(path: &Path, bytes: &[u8], replaced: Option<&Metadata>) -> io::Resu
 /// for another process that holds it.
 pub(crate) fn lock(path: &Path, timeout: Duration) -> io::Result<File> {
     create_private_dir(path.parent().unwrap_or(Path::new("/")))?;
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
-        options.custom_flags(flags.bits().cast_signed()).mode(0o600);
-    }
-    let file = options.open(path)?;
+    let file = private_file().create(true).truncate(false).open(path)?;
     let end = Instant::now() + timeout;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::Error(error)) => return Err(error),
             Err(TryLockError::WouldBlock) if Instant::now() >= end => {
-                let problem = format!(
-                    "another process holds the lock {}; try again when it has ended",
-                    path.display()
-                );
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, problem));
+                let path = path.display();
+                return Err(io::Error::other(format!(
+                    "another process holds the lock {path}; try again when it has ended"
+                )));
             }
             Err(TryLockError::WouldBlock) => std::thread::sleep(POLL_INTERVAL),
         }
     }
+}
+
+/// Returns the options to create a file for the user alone, and not behind a link.
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    options
+        .mode(0o600)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed());
+    options
 }
 
 /// Creates a directory and its missing parents for the user alone. Nothing is created in a directory of another user.
@@ -172,8 +162,7 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
 
 fn check_parents(path: &Path) -> io::Result<()> {
     trust::untrusted_parent(path).map_or(Ok(()), |refusal| {
-        let problem = format!("{refusal}: {}", refusal.fix());
-        Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
+        Err(io::Error::other(format!("{refusal}: {}", refusal.fix())))
     })
 }
 
@@ -255,7 +244,6 @@ mod tests {
             || Ok(()),
         )
         .unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         let told = "belongs to the user with id 54321, not to you or root: run it as that user, without `sudo`, or with `sudo -H`";
         assert_eq!(
             error.to_string(),

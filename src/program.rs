@@ -239,7 +239,7 @@ fn add_args(command: &mut Command, args: &[&OsStr]) {
 
 /// Starts a program that may outlive us and sees none of our streams, in a process group of its own: the Ctrl-C that ends us does not end
 /// it.
-pub(crate) fn start(program: &OsStr, args: &[OsString]) -> io::Result<Child> {
+pub(crate) fn spawn_detached(program: &OsStr, args: &[OsString]) -> io::Result<Child> {
     let mut command = Command::new(program);
     command
         .args(args)

@@ -4,6 +4,10 @@ use crate::error::Error;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::{Builder, Handle};
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
+#[cfg(windows)]
+use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, ctrl_break, ctrl_c, ctrl_close};
 
 static HANDLES_SIGNALS: AtomicBool = AtomicBool::new(false);
 
@@ -54,31 +58,28 @@ fn unavailable(what: &str, error: &io::Error) -> Error {
 
 /// Completes when a signal asks the process to end. Without handlers it never does.
 async fn interruption() {
-    if !HANDLES_SIGNALS.load(Ordering::Relaxed) || wait_for_signal().await.is_err() {
-        std::future::pending::<()>().await;
+    let handles_signals = HANDLES_SIGNALS.load(Ordering::Relaxed);
+    let Some(Ok((mut first, mut second, mut third))) = handles_signals.then(signals) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = first.recv() => {}
+        _ = second.recv() => {}
+        _ = third.recv() => {}
     }
 }
 
 #[cfg(unix)]
-async fn wait_for_signal() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
-        _ = hangup.recv() => Ok(()),
-    }
+fn signals() -> io::Result<(Signal, Signal, Signal)> {
+    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+    Ok((
+        signal(interrupt)?,
+        signal(terminate)?,
+        signal(SignalKind::hangup())?,
+    ))
 }
 
 #[cfg(windows)]
-async fn wait_for_signal() -> io::Result<()> {
-    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close};
-    let (mut interrupt, mut terminate, mut close) = (ctrl_c()?, ctrl_break()?, ctrl_close()?);
-    tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
-        _ = close.recv() => Ok(()),
-    }
+fn signals() -> io::Result<(CtrlC, CtrlBreak, CtrlClose)> {
+    Ok((ctrl_c()?, ctrl_break()?, ctrl_close()?))
 }

@@ -29,36 +29,43 @@ const UNKNOWN_OWNER: u32 = 65_534;
 
 /// Why a path is not trusted.
 #[derive(Debug)]
+pub(crate) struct Refusal {
+    /// What breaks the rule: the path, or a part of it.
+    path: PathBuf,
+    rule: Rule,
+}
+
+/// The rule that a path breaks.
+#[derive(Debug)]
 #[expect(dead_code, reason = "each system has rules of its own")]
-pub(crate) enum Refusal {
-    Relative(PathBuf),
-    /// On another machine.
-    Remote(PathBuf),
-    /// Through the files of a process, such as `/proc/self/cwd`.
-    ThroughProcess(PathBuf),
-    /// In the working directory or its checkout, which is named here.
-    InCheckout(PathBuf),
-    /// What is read belongs to another user.
-    OtherOwner {
-        path: PathBuf,
-        owner: u32,
-    },
-    /// What is to be written is in a directory of another user.
-    OtherHome {
-        path: PathBuf,
-        owner: u32,
-    },
-    WritableByOthers {
-        path: PathBuf,
-        is_own: bool,
-    },
-    /// A directory in which other users can create files.
-    SharedDirectory(PathBuf),
-    /// The system did not let us check the path.
-    Unchecked(io::Error),
+enum Rule {
+    /// It is absolute.
+    Absolute,
+    /// It is on this machine.
+    Local,
+    /// It does not lead through the files of a process, such as `/proc/self/cwd`.
+    NotThroughProcess,
+    /// It is not in the working directory or its checkout, which `path` is.
+    OutsideCheckout,
+    /// What is read belongs to this user or root, and not to this one.
+    OwnerForReading(u32),
+    /// What is written is in no directory of another user, such as this one.
+    OwnerForWriting(u32),
+    /// Only this user and root can write to it.
+    OthersCannotWrite { is_own: bool },
+    /// Other users cannot create files in it.
+    OthersCannotCreate,
 }
 
 impl Refusal {
+    /// Returns the refusal of a path in a directory of another user, where nothing is to be written.
+    pub(crate) fn other_owner(path: &Path, owner: u32) -> Self {
+        Self {
+            path: path.to_owned(),
+            rule: Rule::OwnerForWriting(owner),
+        }
+    }
+
     /// Returns the refusal that an error holds, if it holds one.
     pub(crate) fn from_io(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
@@ -66,80 +73,60 @@ impl Refusal {
 
     /// Returns how to fix it: a command or a sentence.
     pub(crate) fn fix(&self) -> String {
-        self.describe().1
-    }
-
-    /// Returns the problem and the fix.
-    fn describe(&self) -> (String, String) {
-        let (problem, fix) = match self {
-            Self::Relative(path) => (
-                format!("{} is a relative path", path.display()),
-                "write the absolute path",
-            ),
-            Self::Remote(path) => (
-                format!("{} is not on a drive of this machine", path.display()),
-                "copy it to this machine",
-            ),
-            Self::ThroughProcess(path) => (
-                format!("it leads through {}", path.display()),
-                "name the file by its own path",
-            ),
-            Self::InCheckout(dir) => (
-                format!("it is in the folder that you work in, {}", dir.display()),
-                "move it out of this folder, or run the command in another folder",
-            ),
-            Self::OtherOwner { path, owner } => (
-                other_owner(path, *owner),
-                "copy it to a folder of your own, and name the copy",
-            ),
-            Self::OtherHome { path, owner } => (
-                other_owner(path, *owner),
-                "run it as that user, without `sudo`, or with `sudo -H`",
-            ),
-            Self::WritableByOthers { path, is_own } => {
-                let sudo = if *is_own { "" } else { "sudo " };
-                return (
-                    format!(
-                        "users other than you and root can write to {}",
-                        path.display()
-                    ),
-                    format!("{sudo}chmod go-w {}", shell_word(&path.to_string_lossy())),
-                );
+        let fix = match self.rule {
+            Rule::Absolute => "write the absolute path",
+            Rule::Local => "copy it to this machine",
+            Rule::NotThroughProcess => "name the file by its own path",
+            Rule::OutsideCheckout => {
+                "move it out of this folder, or run the command in another folder"
             }
-            Self::SharedDirectory(dir) => (
-                format!("other users can make files in {}", dir.display()),
-                "name a folder that is yours alone",
-            ),
-            Self::Unchecked(error) => (format!("it cannot be judged: {error}"), "use another path"),
+            Rule::OwnerForReading(_) => "copy it to a folder of your own, and name the copy",
+            Rule::OwnerForWriting(_) => "run it as that user, without `sudo`, or with `sudo -H`",
+            Rule::OthersCannotWrite { is_own } => {
+                let sudo = if is_own { "" } else { "sudo " };
+                let path = shell_word(&self.path.to_string_lossy());
+                return format!("{sudo}chmod go-w {path}");
+            }
+            Rule::OthersCannotCreate => "name a folder that is yours alone",
         };
-        (problem, fix.to_owned())
+        fix.to_owned()
     }
-}
-
-fn other_owner(path: &Path, owner: u32) -> String {
-    let note = if owner == UNKNOWN_OWNER && is_in_user_namespace() {
-        " (rootless Podman and Buildah cannot tell root's files from others')"
-    } else {
-        ""
-    };
-    format!(
-        "{} belongs to the user with id {owner}, not to you or root{note}",
-        path.display()
-    )
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.describe().0)
+        let path = self.path.display();
+        match &self.rule {
+            Rule::Absolute => write!(f, "{path} is a relative path"),
+            Rule::Local => write!(f, "{path} is not on a drive of this machine"),
+            Rule::NotThroughProcess => write!(f, "it leads through {path}"),
+            Rule::OutsideCheckout => write!(f, "it is in the folder that you work in, {path}"),
+            Rule::OwnerForReading(owner) | Rule::OwnerForWriting(owner) => {
+                write!(
+                    f,
+                    "{path} belongs to the user with id {owner}, not to you or root"
+                )?;
+                if *owner == UNKNOWN_OWNER && is_in_user_namespace() {
+                    f.write_str(
+                        " (rootless Podman and Buildah cannot tell root's files from others')",
+                    )?;
+                }
+                Ok(())
+            }
+            Rule::OthersCannotWrite { .. } => {
+                write!(f, "users other than you and root can write to {path}")
+            }
+            Rule::OthersCannotCreate => write!(f, "other users can make files in {path}"),
+        }
     }
 }
 
 impl std::error::Error for Refusal {}
 
-impl From<Refusal> for io::Error {
-    fn from(refusal: Refusal) -> Self {
-        Self::new(io::ErrorKind::PermissionDenied, refusal)
-    }
+/// Returns the error of a path that breaks a rule.
+fn refused(path: &Path, rule: Rule) -> io::Error {
+    let path = path.to_owned();
+    io::Error::new(io::ErrorKind::PermissionDenied, Refusal { path, rule })
 }
 
 /// Follows the links of a path and returns the real one.
@@ -148,24 +135,17 @@ impl From<Refusal> for io::Error {
 ///
 /// A [`Refusal`] if the path is not protected; otherwise what the system reports, such as `NotFound`.
 pub(crate) fn resolve_protected(path: &Path) -> io::Result<PathBuf> {
-    check_absolute(path)?;
-    system::resolve(path, &[])
+    resolve_named(path, None)
 }
 
 /// Follows the links of a path that a variable names and returns the real one. `working_directory` is a real path.
 ///
 /// # Errors
 ///
-/// As [`resolve_protected`], and a [`Refusal`] if the path leads into the working directory or its checkout. Every other error but
-/// `NotFound` is a [`Refusal`] too: what cannot be checked is not trusted.
+/// As [`resolve_protected`], and a [`Refusal`] if the path leads into the working directory or its checkout.
 pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
     check_absolute(path)?;
-    system::resolve(path, &checkouts(working_directory)).map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound || Refusal::from_io(&error).is_some() {
-            return error;
-        }
-        Refusal::Unchecked(error).into()
-    })
+    system::resolve(path, &checkouts(working_directory))
 }
 
 /// Does the same for a file of certificates, or a directory of such files: other users cannot add one, and each is trusted.
@@ -218,7 +198,7 @@ fn is_partial_map(map: &str) -> bool {
 /// Refuses relative paths, and on Windows those of other machines, before anything is opened.
 pub(crate) fn check_absolute(path: &Path) -> io::Result<()> {
     if !path.is_absolute() {
-        return Err(Refusal::Relative(path.to_owned()).into());
+        return Err(refused(path, Rule::Absolute));
     }
     #[cfg(windows)]
     system::check_drive(path)?;
@@ -247,7 +227,7 @@ fn refuse_in_checkout(path: &Path, checkout: &Path) -> io::Result<()> {
     if holds_home || is_default_config(path) {
         return Ok(());
     }
-    Err(Refusal::InCheckout(checkout.to_owned()).into())
+    Err(refused(checkout, Rule::OutsideCheckout))
 }
 
 /// Returns whether a path is that of the config file in the account's config directory, which no variable names.

@@ -1,8 +1,8 @@
 //! The rules on Unix: owners, modes and links.
 
-use super::{Refusal, UNKNOWN_OWNER, is_in_user_namespace, refuse_in_checkout};
+use super::{Refusal, Rule, UNKNOWN_OWNER, is_in_user_namespace, refuse_in_checkout, refused};
 use nix::unistd::{Uid, User};
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::fs::{StatVfsMountFlags, lgetxattr_query, statvfs};
 use rustix::process::{getegid, geteuid};
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -23,13 +23,6 @@ const PROCESS_DIRS: &[&str] = &["/proc", "/dev/fd"];
 /// Directories that only root can write on any system, so that their files are trusted where the kernel does not show their owner.
 const SYSTEM_DIRS: &[&str] = &["/etc", "/usr", "/nix/store"];
 
-/// Groups as good as root: its own, and on macOS that of administrators (`admin`).
-const ROOT_GROUPS: &[u32] = if cfg!(target_os = "macos") {
-    &[0, 80]
-} else {
-    &[0]
-};
-
 /// Nobody else can replace the entries of a user in a directory with this mode bit, and each entry is checked by its own owner.
 const STICKY: u32 = 0o1000;
 
@@ -47,7 +40,7 @@ pub(super) fn resolve(path: &Path, checkouts: &[&Path]) -> io::Result<PathBuf> {
         .collect();
     walk(path, |at, metadata| {
         if PROCESS_DIRS.iter().any(|dir| at.starts_with(dir)) {
-            return Err(Refusal::ThroughProcess(at.to_owned()).into());
+            return Err(refused(at, Rule::NotThroughProcess));
         }
         let inode = inode(metadata);
         if let Some((_, checkout)) = checkouts.iter().find(|(known, _)| *known == inode) {
@@ -72,10 +65,7 @@ pub(crate) fn untrusted_parent(path: &Path) -> Option<Refusal> {
     let _ = walk(path, |at, metadata| {
         let owner = metadata.uid();
         let is_foreign = ![0, user, root].contains(&owner);
-        let refusal = || Refusal::OtherHome {
-            path: at.to_owned(),
-            owner,
-        };
+        let refusal = || Refusal::other_owner(at, owner);
         if metadata.is_symlink() && (is_foreign || untrusted.is_some()) {
             untrusted.get_or_insert_with(refusal);
             return Err(io::ErrorKind::PermissionDenied.into());
@@ -145,8 +135,7 @@ fn check_owner(path: &Path, metadata: &Metadata) -> io::Result<()> {
     if is_trusted {
         return Ok(());
     }
-    let path = path.to_owned();
-    Err(Refusal::OtherOwner { path, owner }.into())
+    Err(refused(path, Rule::OwnerForReading(owner)))
 }
 
 /// Refuses what others can write.
@@ -157,17 +146,18 @@ fn check_mode(path: &Path, metadata: &Metadata) -> io::Result<()> {
     if !has_content || !is_writable_by_others(path, metadata) || is_safe() {
         return Ok(());
     }
-    Err(Refusal::WritableByOthers {
-        path: path.to_owned(),
-        is_own: metadata.uid() == geteuid().as_raw(),
-    }
-    .into())
+    let is_own = metadata.uid() == geteuid().as_raw();
+    Err(refused(path, Rule::OthersCannotWrite { is_own }))
 }
 
 fn is_writable_by_others(path: &Path, metadata: &Metadata) -> bool {
     let (mode, group) = (metadata.mode(), metadata.gid());
-    let is_root_group =
-        ROOT_GROUPS.contains(&group) && (metadata.uid() == 0 || cfg!(target_os = "macos"));
+    // On macOS the groups `wheel` and `admin` are as good as root.
+    let is_root_group = if cfg!(target_os = "macos") {
+        matches!(group, 0 | 80)
+    } else {
+        group == 0 && metadata.uid() == 0
+    };
     let is_own_group =
         || group == account().map_or_else(|| getegid().as_raw(), |user| user.gid.as_raw());
     let is_trusted_group = || (is_root_group || is_own_group()) && !has_access_list(path);
@@ -175,16 +165,9 @@ fn is_writable_by_others(path: &Path, metadata: &Metadata) -> bool {
 }
 
 /// Returns whether further users are named beside owner and group. The group's mode bits then show the most that one of them may do
-/// (`acl(5)`).
+/// (`acl(5)`). macOS has no attribute of this name.
 fn has_access_list(path: &Path) -> bool {
-    #[cfg(target_os = "linux")]
-    return rustix::fs::lgetxattr_query(path, "system.posix_acl_access")
-        .is_ok_and(|length| length > 0);
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = path;
-        false
-    }
+    lgetxattr_query(path, "system.posix_acl_access").is_ok_and(|length| length > 0)
 }
 
 fn is_read_only(path: &Path) -> bool {
@@ -194,7 +177,7 @@ fn is_read_only(path: &Path) -> bool {
 /// Refuses a directory in which other users can create files.
 pub(super) fn check_not_shared(dir: &Path) -> io::Result<()> {
     if is_writable_by_others(dir, &dir.metadata()?) {
-        return Err(Refusal::SharedDirectory(dir.to_owned()).into());
+        return Err(refused(dir, Rule::OthersCannotCreate));
     }
     Ok(())
 }

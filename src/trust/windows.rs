@@ -1,7 +1,7 @@
 //! The rules on Windows. Modes are not checked: access control lists protect the directories of a profile, and the helper does not
 //! evaluate them.
 
-use super::{Refusal, is_default_config, refuse_in_checkout};
+use super::{Refusal, Rule, is_default_config, refuse_in_checkout, refused};
 use std::io;
 use std::path::{Component, Path, PathBuf, Prefix};
 
@@ -16,16 +16,15 @@ pub(super) fn resolve(path: &Path, checkouts: &[&Path]) -> io::Result<PathBuf> {
 
 /// Refuses the paths of other machines. The system may keep the settings of a user on a server.
 pub(super) fn check_drive(path: &Path) -> io::Result<()> {
-    let is_local = match path.components().next() {
-        Some(Component::Prefix(prefix)) => {
-            matches!(prefix.kind(), Prefix::Disk(_) | Prefix::VerbatimDisk(_))
+    match path.components().next() {
+        Some(Component::Prefix(prefix))
+            if matches!(prefix.kind(), Prefix::Disk(_) | Prefix::VerbatimDisk(_)) =>
+        {
+            Ok(())
         }
-        _ => false,
-    };
-    if is_local || is_default_config(path) {
-        return Ok(());
+        _ if is_default_config(path) => Ok(()),
+        _ => Err(refused(path, Rule::Local)),
     }
-    Err(Refusal::Remote(path.to_owned()).into())
 }
 
 pub(super) fn check_not_shared(_: &Path) -> io::Result<()> {

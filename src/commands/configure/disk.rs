@@ -185,8 +185,7 @@ fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), String> {
             "belongs to root: unless something else manages it, `sudo chown {user}` gives it to you"
         ));
     }
-    let path = path.to_owned();
-    let refusal = Refusal::OtherHome { path, owner };
+    let refusal = Refusal::other_owner(path, owner);
     Err(refused("cannot be used", &refusal))
 }
 
