@@ -4,15 +4,15 @@
 //! operating system drops the lock if the process dies. No secret is written. Without a usable lock directory, each process signs in for
 //! itself.
 //!
-//! The leader removes the lock file before it writes the outcome into it and unlocks it. So only waiters, which have the file open, see
-//! the outcome, and a process that comes later starts a new flight with a new file. A leader that dies leaves an empty file: the next
-//! process that locks it is the leader.
+//! The leader removes the lock file before it writes its failure into it, marks it as finished and unlocks it. So only waiters, which have
+//! the file open, see the outcome, and a process that comes later starts a new flight with a new file. A leader that dies leaves a file
+//! without the mark: the next process that locks it is the leader.
 
 use crate::error::{NOT_FOUND, Relayed, visible};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use system::LockDir;
 use tracing::debug;
 
@@ -21,6 +21,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// More of a leader's failure message is not read.
 const MAX_FAILURE_BYTES: u64 = 64 * 1024;
+
+/// The modification time that marks the file of a leader that has finished. Unlike content, it can be set on a full disk.
+const FINISHED: SystemTime = SystemTime::UNIX_EPOCH;
 
 /// What a process finds when it wants to sign in.
 #[derive(Debug)]
@@ -93,14 +96,12 @@ impl LockFile {
             Err(TryLockError::WouldBlock) => return Err(self),
             Err(TryLockError::Error(_)) => return Ok(Acquire::Unavailable),
         }
-        let mut outcome = Vec::new();
-        let read = (&self.file)
-            .take(MAX_FAILURE_BYTES)
-            .read_to_end(&mut outcome);
-        Ok(match read {
-            Ok(0) => Acquire::Leader(Leader(self)),
-            Ok(_) => Acquire::Finished(read_failure(&outcome)),
-            Err(_) => Acquire::Unavailable,
+        let metadata = self.file.metadata();
+        Ok(match metadata.and_then(|metadata| metadata.modified()) {
+            Ok(FINISHED) => Acquire::Finished(read_failure(&self.file)),
+            // Removes what is left of a leader that died.
+            Ok(_) if self.file.set_len(0).is_ok() => Acquire::Leader(Leader(self)),
+            _ => Acquire::Unavailable,
         })
     }
 }
@@ -116,24 +117,29 @@ impl Leader {
     /// Ends the flight, and gives the waiters the failure if the sign-in failed.
     pub(crate) fn publish(self, failure: Option<&Relayed>) {
         let Self(mut lock) = self;
-        // An outcome in a file that keeps its name would be read by processes that come later.
+        // In a file that keeps its name, processes that come later would see this outcome.
         if system::remove(&lock.dir, &lock.name, &lock.file).is_err() {
             return;
         }
-        let written = serde_json::to_vec(&failure)
-            .map_err(io::Error::from)
-            .and_then(|json| lock.file.write_all(&json));
-        if written.is_err() {
-            // On a full disk the waiters sign in for themselves.
-            let _ = lock.file.set_len(0);
+        if let Some(failure) = failure {
+            let written = serde_json::to_vec(failure)
+                .map_err(io::Error::from)
+                .and_then(|json| lock.file.write_all(&json));
+            if written.is_err() {
+                // On a full disk the waiters sign in for themselves.
+                let _ = lock.file.set_len(0);
+            }
         }
+        let _ = lock.file.set_modified(FINISHED);
     }
 }
 
 /// Reads the leader's failure. A failure whose text is Docker's "not found" sentence is ignored: Docker would continue anonymously.
-fn read_failure(outcome: &[u8]) -> Option<Relayed> {
-    let failure: Option<Relayed> = serde_json::from_slice(outcome).ok()?;
-    failure.filter(|failure| visible(&failure.message).trim() != NOT_FOUND)
+fn read_failure(file: &File) -> Option<Relayed> {
+    let mut json = Vec::new();
+    file.take(MAX_FAILURE_BYTES).read_to_end(&mut json).ok()?;
+    let failure: Relayed = serde_json::from_slice(&json).ok()?;
+    (visible(&failure.message).trim() != NOT_FOUND).then_some(failure)
 }
 
 #[cfg(unix)]
@@ -271,10 +277,12 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_dies_is_followed_by_a_waiter() {
+    fn a_leader_that_dies_is_followed_by_a_waiter_whatever_it_had_written() {
         let (_parent, dirs) = lock_dir();
-        let leader = lead(&dirs);
+        let mut leader = lead(&dirs);
         let (one, other) = (wait(&dirs), wait(&dirs));
+        let json = serde_json::to_vec(&failure("m")).unwrap();
+        leader.0.file.write_all(&json).unwrap();
         drop(leader);
         let Ok(Acquire::Leader(next)) = one.try_lock() else {
             panic!()
@@ -299,7 +307,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_directory_that_others_can_enter_or_a_planted_link_is_not_used() {
+    fn a_folder_that_others_can_enter_or_planted_is_not_used() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let (parent, mut dirs) = lock_dir();
         std::fs::create_dir(&dirs[0]).unwrap();
@@ -314,7 +322,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_planted_link_in_place_of_the_lock_is_not_followed() {
+    fn a_planted_link_in_place_of_the_file_is_not_followed() {
         let (parent, dirs) = lock_dir();
         lead(&dirs).publish(None);
         let target = parent.path().join("target");
