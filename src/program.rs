@@ -152,10 +152,10 @@ pub(crate) fn check_owner(_: &str, _: &Path) -> Result<(), Error> {
 /// Returns the program with this name in the first of the folders that has one.
 pub(crate) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     let names = file_names(name, cfg!(windows));
-    let files = folders
+    let mut files = folders
         .iter()
         .flat_map(|folder| names.iter().map(|name| folder.join(name)));
-    files.into_iter().find(|file| file.is_file())
+    files.find(|file| file.is_file())
 }
 
 /// Returns the names that the file of a program may have. On Windows a name without an extension is no program: the Azure CLI has a script

@@ -59,6 +59,7 @@ enum Rule {
 
 impl Refusal {
     /// Returns the refusal of a path in a directory of another user, where nothing is to be written.
+    #[cfg(unix)]
     pub(crate) fn other_owner(path: &Path, owner: u32) -> Self {
         Self {
             path: path.to_owned(),
