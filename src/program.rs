@@ -322,8 +322,9 @@ impl Group {
         let child = command.creation_flags(0x0800_0000).spawn()?;
         // A child that has ended by now has no handle. Without a job it is killed alone.
         let job = child.raw_handle().and_then(|handle| {
-            let limits = win32job::ExtendedLimitInfo::new().limit_kill_on_job_close();
-            let job = win32job::Job::create_with_limit_info(limits).ok()?;
+            let mut limits = win32job::ExtendedLimitInfo::new();
+            let job = win32job::Job::create_with_limit_info(limits.limit_kill_on_job_close());
+            let job = job.ok()?;
             job.assign_process(handle as isize).ok()?;
             Some(job)
         });

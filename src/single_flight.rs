@@ -98,7 +98,7 @@ impl LockFile {
         }
         let metadata = self.file.metadata();
         Ok(match metadata.and_then(|metadata| metadata.modified()) {
-            Ok(FINISHED) => Acquire::Finished(read_failure(&self.file)),
+            Ok(time) if time == FINISHED => Acquire::Finished(read_failure(&self.file)),
             // Removes what is left of a leader that died.
             Ok(_) if self.file.set_len(0).is_ok() => Acquire::Leader(Leader(self)),
             _ => Acquire::Unavailable,
