@@ -6,7 +6,7 @@ use crate::deadline::Clock;
 use crate::error::Error;
 use crate::identity::{Identity, Workload};
 use crate::registry::Registry;
-use crate::runtime::beside_others;
+use crate::runtime::block_on_blocking_thread;
 use crate::session::Session;
 use crate::token::RefreshToken;
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ impl<'a> Helper<'a> {
     /// [`Error::NotSignedIn`] when nobody could be signed in, [`Error::Exchange`] when the registry refused who was, and those of the
     /// network. [`Error::Anonymous`] is the wish of the user that the client goes on without a credential.
     pub fn get(&self, registry: &Registry) -> Result<Credential, Error> {
-        beside_others(|| self.answer(registry))
+        block_on_blocking_thread(|| self.answer(registry))
     }
 
     fn answer(&self, registry: &Registry) -> Result<Credential, Error> {

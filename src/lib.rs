@@ -78,7 +78,7 @@
 //! | `commands` | what people call: callers of `helper`, and of the steps below it that they show one by one |
 //! | `helper` | the core: the credential of a registry; what is erased and listed |
 //! | `session` | one identity at one registry: cache, sign-in and exchange, under one deadline |
-//! | `flight` | one sign-in for many processes |
+//! | `single_flight` | one sign-in for many processes |
 //! | `runtime` | the async runtime, for what must be waited for; it ends in order when somebody ends the program |
 //! | `deadline` | the clock, and the end of everything that one `get` may do |
 //! | `identity` | the sources of an identity, their order, its fingerprint |
@@ -95,7 +95,7 @@
 //! | `terminal` | how answers are drawn for a person |
 //! | `text` | text from elsewhere, made fit to be shown, without the secrets that were sent; words for a shell |
 //!
-//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `flight` → `entra`,
+//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `single_flight` → `entra`,
 //! `logins`, `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files` → `trust`, `error`, `mirrors` → `registry` →
 //! `token` → `text`.
 //!
@@ -128,7 +128,6 @@ pub mod error;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod exchange;
 mod files;
-mod flight;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod helper;
 #[cfg_attr(not(internals), doc(hidden))]
@@ -147,6 +146,7 @@ pub mod registry;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod runtime;
 mod session;
+mod single_flight;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod terminal;
 #[cfg_attr(not(internals), doc(hidden))]

@@ -4,7 +4,7 @@
 
 use crate::cache::{Key, Place};
 use crate::error::{Error, printable};
-use crate::files::{self, read_protected, replace_private};
+use crate::files::{self, read_private, write_atomic};
 use crate::trust::Refusal;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -88,7 +88,7 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
         name: file.display().to_string(),
         problem,
     };
-    match read_protected(file, FILE_LIMIT) {
+    match read_private(file, FILE_LIMIT) {
         Ok(bytes) => {
             let logins: Result<Logins, _> = serde_json::from_slice(&bytes);
             logins
@@ -102,7 +102,7 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
                 Some(refusal) => Error::Untrusted {
                     name: file.display().to_string(),
                     problem,
-                    fix: refusal.fix.clone(),
+                    fix: refusal.fix(),
                 },
                 None => unusable(problem),
             })
@@ -228,7 +228,7 @@ fn write(file: &Path, logins: Vec<Login>) -> Result<(), Error> {
     }
     let bytes = serde_json::to_vec_pretty(&Logins { logins })
         .map_err(|error| unwritten(file, &error.into()))?;
-    replace_private(file, &bytes).map_err(|error| unwritten(file, &error))
+    write_atomic(file, &bytes, None, || Ok(())).map_err(|error| unwritten(file, &error))
 }
 
 fn unwritten(file: &Path, error: &io::Error) -> Error {

@@ -7,7 +7,7 @@ use docker_credential_acrscoped::error::{Error, printable, visible};
 use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::log;
 use docker_credential_acrscoped::protocol::{docker, kubelet};
-use docker_credential_acrscoped::runtime::end_in_order;
+use docker_credential_acrscoped::runtime::install_signal_handlers;
 use docker_credential_acrscoped::terminal::Terminal;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 fn take_charge(client: fn(&str)) {
     keep_memory_private();
     tell_panics(client);
-    end_in_order();
+    install_signal_handlers();
 }
 
 /// Libraries panic when the machine has no file, thread or memory left. A client is told so in one line all the same, where it looks.

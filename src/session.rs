@@ -8,11 +8,11 @@ use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Refusal, SignIn};
 use crate::exchange;
-use crate::flight::{self, Turn};
 use crate::http::Network;
 use crate::identity::{Identity, Workload};
 use crate::registry::Registry;
 use crate::runtime::run;
+use crate::single_flight::{self, Acquire};
 use crate::token::{AccessToken, RefreshToken};
 use reqwest::Client;
 use std::sync::Arc;
@@ -151,11 +151,11 @@ impl<'a> Session<'a> {
 
     /// Renews a token that is still valid, unless somebody else is at it.
     fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
-        let turn = flight::try_turn(&self.config.lock_dirs, &self.key.file_name());
+        let turn = single_flight::try_acquire(&self.config.lock_dirs, &self.key.file_name());
         match turn {
-            Turn::Busy => return Ok(token),
-            Turn::Landed(_) => return Ok(self.cached().unwrap_or(token)),
-            Turn::Lead(_) | Turn::Alone => (),
+            Acquire::TimedOut => return Ok(token),
+            Acquire::Finished(_) => return Ok(self.cached().unwrap_or(token)),
+            Acquire::Leader(_) | Acquire::Unavailable => (),
         }
         // Another process may have renewed it between our look-up and our turn.
         if let Some(fresh) = self.cached().filter(|token| token.is_fresh(self.now())) {
@@ -202,8 +202,9 @@ impl<'a> Session<'a> {
         let mut flight = if self.cache.is_empty() { &lane } else { &whole };
         let patience = Deadline::after(patience);
         loop {
-            let turn = flight::take_turn(&self.config.lock_dirs, flight, patience.left()).await;
-            if let Turn::Landed(Some(account)) = turn {
+            let turn =
+                single_flight::acquire(&self.config.lock_dirs, flight, patience.left()).await;
+            if let Acquire::Finished(Some(account)) = turn {
                 return Err(Error::Relayed(account));
             }
             // Whoever had the turn before us may have filled the cache.
@@ -211,7 +212,7 @@ impl<'a> Session<'a> {
                 land(turn, None);
                 return Ok(found);
             }
-            if let Turn::Landed(None) = turn {
+            if let Acquire::Finished(None) = turn {
                 flight = &lane;
                 continue;
             }
@@ -284,7 +285,7 @@ impl<'a> Session<'a> {
         );
         let exchange = exchange::refresh_token(network, client, self.registry, token, self.clock);
         let refresh_token = deadline
-            .keep(during, network.circumstances(), exchange)
+            .timeout(during, network.circumstances(), exchange)
             .await;
         let refresh_token = refresh_token.map_err(|error| match error {
             Error::Exchange {
@@ -359,7 +360,7 @@ impl<'a> Session<'a> {
         let started = Instant::now();
         let during = format!("{} was asked for an access token", self.identity);
         let token = deadline
-            .keep(
+            .timeout(
                 during,
                 network.circumstances(),
                 self.identity.access_token(network, &self.logins),
@@ -411,10 +412,10 @@ pub(crate) fn skewed(error: Error, network: &Network) -> Error {
 
 /// Gives the turn back, if it was one to lead. That somebody ended this process, or that its own time was up, is no failure of the
 /// others': one of them leads then.
-fn land(turn: Turn, failure: Option<&Error>) {
+fn land(turn: Acquire, failure: Option<&Error>) {
     match (turn, failure) {
-        (Turn::Lead(leader), Some(error)) if error.is_of_this_process() => drop(leader),
-        (Turn::Lead(leader), failure) => leader.land(failure.map(Error::relayed).as_ref()),
-        (Turn::Landed(_) | Turn::Busy | Turn::Alone, _) => (),
+        (Acquire::Leader(leader), Some(error)) if error.is_of_this_process() => drop(leader),
+        (Acquire::Leader(leader), failure) => leader.publish(failure.map(Error::relayed).as_ref()),
+        (Acquire::Finished(_) | Acquire::TimedOut | Acquire::Unavailable, _) => (),
     }
 }

@@ -75,10 +75,10 @@ impl File {
             Err(error) => {
                 let problem = format!("cannot be used: {error}");
                 return Err(match Refusal::from_io(&error) {
-                    Some(Refusal { fix, .. }) => Error::Untrusted {
+                    Some(refusal) => Error::Untrusted {
                         name,
                         problem,
-                        fix: fix.clone(),
+                        fix: refusal.fix(),
                     },
                     None => SettingError::new(name, problem).into(),
                 });

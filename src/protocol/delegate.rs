@@ -109,7 +109,7 @@ impl Other {
         // Docker gives it its environment, and so do we but for what would have it run other code.
         program::clean_environment(command.as_std_mut(), &[]);
         let mut child = command.spawn()?;
-        let output = Output::of(child.stdout.take());
+        let output = Output::read(child.stdout.take());
         if let Some(mut stdin) = child.stdin.take() {
             // One that does not read it all may still answer.
             drop(stdin.write_all(message).await);

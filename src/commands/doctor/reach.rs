@@ -171,6 +171,6 @@ pub(super) async fn send(
     let during = format!("{} {what}", registry.host());
     let response = exchange::fetch(network, client, registry, request);
     deadline
-        .keep(during, network.circumstances(), response)
+        .timeout(during, network.circumstances(), response)
         .await
 }

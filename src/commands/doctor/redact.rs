@@ -6,7 +6,7 @@
 
 use crate::commands::{Context, status};
 use crate::config::{KEYS, Kind, SECRETS, Settings};
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::identity::azure_cli_names;
 use crate::registry::{CLOUDS, Registry};
 use crate::text::{Redactor, visible};
@@ -134,7 +134,8 @@ impl Names {
                 self.add(USER, &part);
             }
         }
-        let machine = read_small(Path::new("/proc/sys/kernel/hostname"), 1024).unwrap_or_default();
+        let machine =
+            read_limited(Path::new("/proc/sys/kernel/hostname"), 1024).unwrap_or_default();
         self.add(HOST, &String::from_utf8_lossy(&machine));
         let config = settings.for_cloud(&CLOUDS[0]).ok();
         let folder = config.and_then(|config| config.sources.azure_cli_folder);

@@ -105,7 +105,7 @@ impl Opener {
         if !self.args.iter().any(|arg| arg.contains("%s")) {
             args.push(address.into());
         }
-        program::start(self.program.as_os_str(), &args)
+        program::spawn_detached(self.program.as_os_str(), &args)
     }
 }
 

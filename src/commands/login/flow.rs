@@ -128,7 +128,7 @@ impl Flow<'_> {
             self.judged(granted, &network)
         };
         deadline
-            .keep(
+            .timeout(
                 "the code of the browser was redeemed".into(),
                 network.circumstances(),
                 redeemed,
@@ -147,7 +147,7 @@ impl Flow<'_> {
                 .map_err(|error| self.identity.sign_in_error(error, &network))
         };
         let device = deadline
-            .keep(
+            .timeout(
                 "a device code was asked for".into(),
                 network.circumstances(),
                 begun,

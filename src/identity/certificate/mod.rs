@@ -15,7 +15,7 @@ mod tests;
 
 pub(super) use assertion::SignedAssertion;
 
-use crate::files::read_small;
+use crate::files::read_limited;
 use asn1::{Reader, SEQUENCE};
 use decryption::Decryptor;
 use ring::rsa::KeyPair;
@@ -103,7 +103,7 @@ impl Certificate {
         let password = password
             .map(ExposeSecret::expose_secret)
             .unwrap_or_default();
-        let bytes = read_small(path, MAX_FILE_BYTES)
+        let bytes = read_limited(path, MAX_FILE_BYTES)
             .map(SecretBytes::new)
             .map_err(|error| format!("it cannot be read: {error}"))?;
         Self::parse(&bytes, password).map_err(|error| match error {
