@@ -1,5 +1,4 @@
-//! What people call: they may talk, ask and draw. Everything they know of registries, identities and caches they ask of the same
-//! pieces that answer a `get`.
+//! The commands for people. They use the same registries, identities and caches as a `get`.
 
 pub mod configure;
 pub mod doctor;
@@ -8,11 +7,11 @@ pub mod logout;
 pub mod status;
 pub mod token;
 
-use crate::config::Settings;
+use crate::config::{Config, Settings};
 use crate::deadline::Clock;
 use crate::error::Error;
 use crate::helper::Helper;
-use crate::registry::Registry;
+use crate::registry::{CLOUDS, Registry};
 use crate::terminal::Terminal;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -89,7 +88,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it was told to draw nothing.
+    /// Returns whether the output has neither colour nor marks.
     pub fn is_plain(&self) -> bool {
         match self {
             Self::Configure(arguments) => arguments.format.plain,
@@ -100,7 +99,11 @@ impl Command {
         }
     }
 
-    /// Does what was asked. What it has to say goes to `output`; the exit code is 0 unless the answer itself is a bad one.
+    /// Runs the command and writes its result to `output`. The exit code is another than 0 if the result is a bad one.
+    ///
+    /// # Errors
+    ///
+    /// What prevents a result.
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
             Self::Configure(arguments) => configure::run(context, &arguments, output)?,
@@ -114,38 +117,54 @@ impl Command {
     }
 }
 
-/// What every command is given.
+/// The surroundings of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The environment and the config file.
     pub settings: &'a Settings,
-    /// The time of day.
+    /// The current time.
     pub clock: Clock,
-    /// What stdout can show.
+    /// How stdout is drawn.
     pub terminal: Terminal,
-    /// Says something on stderr at once, as it is.
+    /// Writes a text to stderr at once.
     pub tell: fn(&str),
-    /// Whether a person reads stderr as it is written.
+    /// Whether stderr is a terminal.
     pub is_watched: bool,
-    /// The file of this program, if the system tells.
+    /// The file of this program, if the system knows it.
     pub program: Option<&'a Path>,
 }
 
 impl<'a> Context<'a> {
-    /// The helper that answers `get`.
+    /// Returns the helper that answers `get`.
     pub fn helper(&self) -> Helper<'a> {
         Helper::new(self.settings, self.clock)
     }
 
-    /// The registry that somebody has typed. Errors when it is none of ours.
+    /// Parses the registry that the user has typed.
+    ///
+    /// # Errors
+    ///
+    /// An [`Error::NoRegistry`] if it is not a registry of a known cloud.
     pub fn registry(&self, text: &str) -> Result<Registry, Error> {
         Registry::parse(text, self.settings.clouds()).ok_or_else(|| Error::NoRegistry {
             text: text.to_owned(),
         })
     }
+
+    fn optional_registry(&self, text: Option<&str>) -> Result<Option<Registry>, Error> {
+        text.map(|text| self.registry(text)).transpose()
+    }
+
+    /// Returns the settings for a registry, or those for the public cloud.
+    fn config(&self, registry: Option<&Registry>) -> Result<Config, Error> {
+        match registry {
+            Some(registry) => self.settings.for_registry(registry),
+            None => self.settings.for_cloud(&CLOUDS[0]),
+        }
+    }
 }
 
-/// How the answer is drawn; the same for every command that has one.
+/// The format of the output.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Format {
     /// Print JSON, for scripts.
