@@ -45,14 +45,9 @@ pub fn run(
     if !forgotten.is_empty() {
         lines.push(BROWSER_HINT.to_owned());
     }
-    let hosts: Vec<String> = others
-        .iter()
-        .map(Login::host)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
+    let hosts: BTreeSet<String> = others.iter().map(Login::host).collect();
     if !hosts.is_empty() {
-        let hosts = hosts.join(" and ");
+        let hosts = Vec::from_iter(hosts).join(" and ");
         lines.push(format!("`logout --all` forgets those at {hosts} too."));
     }
     for line in lines {

@@ -23,67 +23,22 @@ use std::process::ExitCode;
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Sign in with a browser, for machines without the Azure CLI.
-    #[command(
-        after_help = "The Entra refresh token is kept in the keyring and nowhere else. It signs in\n\
-                            from then on, unless the environment names another identity.\n\n\
-                            Over SSH, or without a desktop, a code is shown to type into a browser\n\
-                            elsewhere.\n\n\
-                            `client_id` of the config file, or ACRSCOPED_CLIENT_ID, signs in with an\n\
-                            application of your own: a public client with the redirect URI http://localhost\n\
-                            that may ask for Azure Container Registry. It is the Azure CLI's otherwise.\n\n\
-                            Examples:\n  \
-                            docker-credential-acrscoped login contoso.azurecr.io\n  \
-                            docker-credential-acrscoped login --tenant contoso.example --device-code"
-    )]
+    #[command(after_help = include_str!("help/login.txt"))]
     Login(login::Arguments),
     /// Forget who signed in with `login`, and the cached tokens that came of it.
-    #[command(
-        after_help = "It succeeds also when there is nothing to forget. The browser stays signed in.\n\n\
-                            Examples:\n  \
-                            docker-credential-acrscoped logout contoso.azurecr.io\n  \
-                            docker-credential-acrscoped logout --all"
-    )]
+    #[command(after_help = include_str!("help/logout.txt"))]
     Logout(logout::Arguments),
     /// Name this helper in the files of docker, podman and their like, or take it out again.
-    #[command(
-        after_help = "It writes ~/.docker/config.json (docker, oras, Helm) and ~/.config/containers/auth.json (podman, \
-                            buildah, skopeo), or what DOCKER_CONFIG and REGISTRY_AUTH_FILE name. Nothing else in them changes, and \
-                            --remove undoes it to the byte.\n\nExamples:\n  \
-                            docker-credential-acrscoped configure contoso.azurecr.io --dry-run\n  \
-                            docker-credential-acrscoped configure contoso.azurecr.io\n  \
-                            docker-credential-acrscoped configure --remove contoso.azurecr.io\n\n\
-                            All registries of docker, with other hosts passed on, and back:\n  \
-                            docker-credential-acrscoped configure --all\n  \
-                            docker-credential-acrscoped configure --remove\n\n\
-                            kubelet on the nodes of a cluster:\n  \
-                            docker-credential-acrscoped configure --kubelet contoso.azurecr.io >list.yaml"
-    )]
+    #[command(after_help = include_str!("help/configure.txt"))]
     Configure(configure::Arguments),
     /// Show which registries have a cached token, until when and whose it is, and who signed in with `login`.
-    #[command(after_help = "Nothing leaves the machine.\n\nExamples:\n  \
-                            docker-credential-acrscoped status\n  \
-                            docker-credential-acrscoped status --json | jq -r '.registries[].registry'")]
+    #[command(after_help = include_str!("help/status.txt"))]
     Status(status::Arguments),
     /// Find out why a registry cannot be pulled from or pushed to, and say what to do.
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
-    #[command(
-        after_help = "The token is the registry's refresh token: treat it as a password. It expires\n\
-                            within three hours. json shows when, in `expiresOn`, beside `loginServer`,\n\
-                            `username` and `accessToken`. env quotes its values for a shell: for\n\
-                            GITHUB_ENV use github-actions, and no quotes belong in an --env-file.\n\n\
-                            Examples:\n  \
-                            eval \"$(docker-credential-acrscoped token --format env \\\n      \
-                            contoso.azurecr.io)\"\n  \
-                            eval \"$(docker-credential-acrscoped token --format docker-login \\\n      \
-                            contoso.azurecr.io)\"\n  \
-                            docker-credential-acrscoped token --format github-actions \\\n      \
-                            contoso.azurecr.io\n  \
-                            docker-credential-acrscoped token contoso.azurecr.io --format raw |\n    \
-                            helm registry login contoso.azurecr.io --password-stdin \\\n      \
-                            --username 00000000-0000-0000-0000-000000000000"
-    )]
+    #[command(after_help = include_str!("help/token.txt"))]
     Token(token::Arguments),
 }
 

@@ -142,26 +142,20 @@ pub(super) fn logins(context: &Context<'_>) -> Vec<Login> {
 
 /// Returns `19:22 (in 2 h 10 min)` in local time, with the date if it is not today.
 pub(super) fn until(expires: SystemTime, now: SystemTime) -> String {
-    let left = expires.duration_since(now).unwrap_or_default().as_secs() / 60;
-    let left = if left < 60 {
-        format!("{left} min")
-    } else {
-        format!("{} h {} min", left / 60, left % 60)
+    let minutes = expires.duration_since(now).unwrap_or_default().as_secs() / 60;
+    let left = match minutes {
+        ..60 => format!("{minutes} min"),
+        _ => format!("{} h {} min", minutes / 60, minutes % 60),
     };
-    let local = |time: SystemTime| {
-        let time = OffsetDateTime::from(time);
-        UtcOffset::local_offset_at(time)
-            .map_or((time, " UTC"), |offset| (time.to_offset(offset), ""))
-    };
-    let ((expires, zone), (now, _)) = (local(expires), local(now));
+    let offset = UtcOffset::local_offset_at(OffsetDateTime::from(expires));
+    let zone = if offset.is_ok() { "" } else { " UTC" };
+    let [expires, now] = [expires, now]
+        .map(|time| OffsetDateTime::from(time).to_offset(offset.unwrap_or(UtcOffset::UTC)));
     let day = if expires.date() == now.date() {
         String::new()
     } else {
         format!("{} ", expires.date())
     };
-    format!(
-        "{day}{:02}:{:02}{zone} (in {left})",
-        expires.hour(),
-        expires.minute()
-    )
+    let (hour, minute) = (expires.hour(), expires.minute());
+    format!("{day}{hour:02}:{minute:02}{zone} (in {left})")
 }

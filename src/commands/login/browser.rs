@@ -4,8 +4,6 @@ use crate::config::Variables;
 use crate::program;
 use crate::trust;
 use std::ffi::OsString;
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Child;
@@ -85,27 +83,30 @@ fn from_variable(list: &str, path: &[PathBuf]) -> Option<BrowserCommand> {
 }
 
 impl BrowserCommand {
-    /// Opens the address. Other users can read it in the list of processes, which is why `peer.rs` checks who sends the response.
-    pub(super) fn open(&self, address: &str) -> io::Result<BrowserProcess> {
+    /// Opens the address, or returns the reason why it cannot. Other users can read the address in the list of processes, which is why
+    /// `peer.rs` checks who sends the response.
+    pub(super) fn open(&self, address: &str) -> Result<BrowserProcess, String> {
         let args: Vec<OsString> = self.args.iter().chain([&address]).map(Into::into).collect();
-        program::start(self.program.as_os_str(), &args).map(BrowserProcess)
-    }
-}
-
-impl fmt::Display for BrowserCommand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.program.display())
+        let name = format!("`{}`", self.program.display());
+        match program::start(self.program.as_os_str(), &args) {
+            Ok(child) => Ok(BrowserProcess { child, name }),
+            Err(error) => Err(format!("{name}: {error}")),
+        }
     }
 }
 
 /// The program that opens the browser, or the browser itself.
-pub(super) struct BrowserProcess(Child);
+pub(super) struct BrowserProcess {
+    child: Child,
+    name: String,
+}
 
 impl BrowserProcess {
-    /// Waits until it fails at its start. A browser may run for hours, so that nothing else says whether it opened.
-    pub(super) async fn failed(&mut self) {
-        match tokio::time::timeout(START_TIMEOUT, self.0.wait()).await {
-            Ok(Ok(status)) if !status.success() => (),
+    /// Waits until it fails at its start, and returns that as a reason. A browser may run for hours, so that nothing else says whether it
+    /// opened.
+    pub(super) async fn failed(&mut self) -> String {
+        match tokio::time::timeout(START_TIMEOUT, self.child.wait()).await {
+            Ok(Ok(status)) if !status.success() => format!("{} did not open one", self.name),
             _ => std::future::pending().await,
         }
     }

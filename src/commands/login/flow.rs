@@ -78,9 +78,7 @@ impl Flow<'_> {
         let request = client
             .authorization_request(loopback.address())
             .map_err(|error| self.identity.refused(error, &network))?;
-        let mut process = browser
-            .open(request.url.as_str())
-            .map_err(|error| NotOpened(format!("{browser}: {error}")))?;
+        let mut process = browser.open(request.url.as_str()).map_err(NotOpened)?;
         let timeout = self.timeout.unwrap_or(BROWSER_TIMEOUT);
         print(&format!(
             "A browser opens to sign in. If it does not, open this address:\n\n  {}\n\n\
@@ -95,7 +93,7 @@ impl Flow<'_> {
                 connection.finish(&page::response_page(failure.as_deref())).await;
                 Ok(granted?)
             }
-            () = process.failed() => Err(NotOpened(format!("{browser} did not open one"))),
+            reason = process.failed() => Err(NotOpened(reason)),
             () = tokio::time::sleep(timeout) => Err(browser_timed_out().into()),
         }
     }
@@ -106,39 +104,26 @@ impl Flow<'_> {
         request: AuthorizationRequest,
         code: Result<SecretString, String>,
     ) -> Result<TokenResponse, Error> {
-        // The time that the user took does not count.
-        let deadline = Deadline::after(self.config.timeout);
-        let (network, client) = self.client(deadline)?;
-        let exchange = async {
-            let granted = match code {
-                Ok(code) => client.exchange_code(request, &code).await,
-                Err(message) => Err(OAuthError::new(message).into()),
-            };
-            self.check(granted, &network)
-        };
-        deadline
-            .keep(
-                "the code of the browser was redeemed".into(),
-                network.circumstances(),
-                exchange,
-            )
-            .await
+        self.request(
+            "the code of the browser was redeemed",
+            async |client, network| {
+                let granted = match code {
+                    Ok(code) => client.exchange_code(request, &code).await,
+                    Err(message) => Err(OAuthError::new(message).into()),
+                };
+                self.check(granted, network)
+            },
+        )
+        .await
     }
 
     /// Requests a code that the user types into a browser elsewhere (RFC 8628).
     async fn with_device_code(&self) -> Result<TokenResponse, Error> {
-        let deadline = Deadline::after(self.config.timeout);
-        let (network, client) = self.client(deadline)?;
-        let request = async {
-            let device = client.device_code().await;
-            device.map_err(|error| self.identity.refused(error, &network))
-        };
-        let device = deadline
-            .keep(
-                "a device code was asked for".into(),
-                network.circumstances(),
-                request,
-            )
+        let device = self
+            .request("a device code was asked for", async |client, network| {
+                let device = client.device_code().await;
+                device.map_err(|error| self.identity.refused(error, network))
+            })
             .await?;
         let timeout = self.timeout.unwrap_or(Duration::MAX).min(device.lifetime());
         print(&format!(
@@ -151,6 +136,20 @@ impl Flow<'_> {
         let (network, client) = self.client(Deadline::after(timeout))?;
         let granted = client.poll(&device, timeout, self.config.timeout).await;
         self.check(granted, &network)
+    }
+
+    /// Sends a request within the time of the settings. `step` is named if that is over.
+    async fn request<T>(
+        &self,
+        step: &str,
+        send: impl AsyncFnOnce(&PublicClient, &Network) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let deadline = Deadline::after(self.config.timeout);
+        let (network, client) = self.client(deadline)?;
+        let circumstances = network.circumstances();
+        deadline
+            .keep(step.into(), circumstances, send(&client, &network))
+            .await
     }
 
     fn client(&self, deadline: Deadline) -> Result<(Arc<Network>, PublicClient), Error> {

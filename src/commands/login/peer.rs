@@ -29,20 +29,16 @@ fn connections() -> String {
 /// Unknown owners are accepted, because a browser may be in another network namespace, or on Windows under WSL. So is root, which can read
 /// everything anyway, and relays the connections of such browsers.
 fn is_owned_by_other(connections: &str, user: u32, local: SocketAddr, peer: SocketAddr) -> bool {
-    let find = |from, to| {
-        let mut sockets = connections.lines().filter_map(Socket::parse);
-        sockets.find(|socket| (socket.local, socket.peer) == (from, to))
-    };
-    match find(peer, local) {
+    match Socket::find(connections, peer, local) {
         Some(socket) => !socket.is_open || ![user, 0].contains(&socket.user),
-        None => !connections.is_empty() && find(local, peer).is_none_or(|own| !own.is_established),
+        None if connections.is_empty() => false,
+        // Without the other end, the connection is open only if this end says so.
+        None => Socket::find(connections, local, peer).is_none_or(|own| !own.is_established),
     }
 }
 
 /// One end of a connection.
 struct Socket {
-    local: SocketAddr,
-    peer: SocketAddr,
     is_established: bool,
     user: u32,
     /// Whether a program still holds it. The kernel shows no owner afterwards.
@@ -50,17 +46,19 @@ struct Socket {
 }
 
 impl Socket {
-    fn parse(line: &str) -> Option<Self> {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [_, local, peer, state, _, _, _, user, _, inode, ..] = fields[..] else {
-            return None;
-        };
-        Some(Self {
-            local: parse_address(local)?,
-            peer: parse_address(peer)?,
-            is_established: state == ESTABLISHED,
-            user: user.parse().ok()?,
-            is_open: inode != "0",
+    fn find(connections: &str, local: SocketAddr, peer: SocketAddr) -> Option<Self> {
+        connections.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            let [_, from, to, state, _, _, _, user, _, inode, ..] = fields[..] else {
+                return None;
+            };
+            let is_it = parse_address(from)? == local && parse_address(to)? == peer;
+            let socket = Self {
+                is_established: state == ESTABLISHED,
+                user: user.parse().ok()?,
+                is_open: inode != "0",
+            };
+            is_it.then_some(socket)
         })
     }
 }
