@@ -177,7 +177,9 @@ fn print_result(
         "it is kept in the {}{until}, and ends when it is not used for 90 days",
         place.store
     );
-    writeln!(output, "{}", context.terminal.wrap(&text, 2)).map_err(Error::Output)
+    writeln!(output, "{}", context.terminal.wrap(&text, 2))
+        .and_then(|()| output.flush())
+        .map_err(Error::Output)
 }
 
 /// Returns the container client that runs in a user namespace, which has another kernel keyring.
