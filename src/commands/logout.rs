@@ -77,7 +77,7 @@ pub fn run(
 fn all(context: &Context<'_>) -> Result<Vec<Login>, Error> {
     let config = context.settings.for_cloud(&CLOUDS[0])?;
     let stores = context.helper().all_stores(&config);
-    let mut result = stores.forget(|_| true).map(drop);
+    let mut result = stores.forget(|_| true);
     let file = config.sources.logins.as_deref();
     // What cannot be understood is forgotten all the same.
     let logins = file
@@ -86,13 +86,13 @@ fn all(context: &Context<'_>) -> Result<Vec<Login>, Error> {
     for login in &logins {
         // Whose token may still be there stays written down, and nobody else.
         match (stores.forget_login(&login.key(), &login.stores), file) {
-            (Ok(()), Some(file)) => logins::forget(file, login)?,
+            (Ok(()), Some(file)) => logins::remove(file, login)?,
             (Ok(()), None) => (),
             (Err(error), _) => result = Err(error),
         }
     }
     result?;
-    file.map_or(Ok(()), logins::forget_all)?;
+    file.map_or(Ok(()), logins::remove_all)?;
     Ok(logins)
 }
 
@@ -122,7 +122,7 @@ fn one(
         });
         stores.forget_login(&own, &login.stores)?;
         tokens?;
-        logins::forget(file, login)?;
+        logins::remove(file, login)?;
         others = logins::read(file)?;
     }
     if let Some(registry) = registry {

@@ -1,6 +1,6 @@
 //! `login` as a source: who has signed in with us, and which of them is meant.
 
-use crate::cache::{Cache, KERNEL_KEYRING, Key, Place};
+use crate::cache::{Cache, KERNEL_KEYRING, Key, LoginStore};
 use crate::config::{Config, Value};
 use crate::deadline::Clock;
 use crate::entra::{ANY_TENANT, DEVELOPER_SIGN_ON, PublicClient};
@@ -120,7 +120,7 @@ impl Account {
             .iter()
             .any(|noted| noted == fingerprint);
         if let Some(file) = self.file.as_ref().filter(|_| !is_noted)
-            && let Err(error) = logins::note(file, &self.login, fingerprint)
+            && let Err(error) = logins::add_fingerprint(file, &self.login, fingerprint)
         {
             debug!("which tokens come of the login could not be noted: {error}");
         }
@@ -296,10 +296,10 @@ impl Session {
     }
 
     /// Notes where the token is now, so that it is found when the login is forgotten.
-    fn note(&self, place: &Place) {
-        if self.login.clone().moved(place)
+    fn note(&self, place: &LoginStore) {
+        if self.login.clone().set_store(place)
             && let Some(file) = &self.file
-            && let Err(error) = logins::moved(file, &self.login, place, Duration::ZERO)
+            && let Err(error) = logins::set_store(file, &self.login, place, Duration::ZERO)
         {
             debug!("where the login's new token is kept could not be noted: {error}");
         }
@@ -363,7 +363,7 @@ mod tests {
     fn meant(logins: &[Login], rows: &[(&str, &str)], host: &str) -> Result<Account, String> {
         let folder = tempfile::tempdir().unwrap();
         for login in logins {
-            logins::remember(
+            logins::save(
                 &folder
                     .path()
                     .join("docker-credential-acrscoped/logins.json"),

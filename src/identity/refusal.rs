@@ -442,7 +442,7 @@ mod tests {
             username: "alice@contoso.example".into(),
             ..Login::default()
         };
-        logins::remember(
+        logins::save(
             &folder
                 .path()
                 .join("docker-credential-acrscoped/logins.json"),

@@ -1,7 +1,7 @@
 //! The stores of this system: whether one takes a token, and how long that takes.
 
 use super::check::Check;
-use crate::cache::{Cache, Trial};
+use crate::cache::{Cache, SelfTest};
 use crate::config::{CacheChoice, Explained};
 use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
@@ -25,7 +25,7 @@ pub(super) async fn look(choice: CacheChoice, cache: Cache, set: Option<&Explain
         );
     }
     let started = Instant::now();
-    let trials = timeout(PATIENCE, spawn_blocking(move || cache.try_out())).await;
+    let trials = timeout(PATIENCE, spawn_blocking(move || cache.self_test())).await;
     let check = match trials {
         Ok(Ok(trials)) => judge(&trials),
         Ok(Err(_)) | Err(_) => kept_nowhere().with(["the keyring does not answer".to_owned()]),
@@ -33,8 +33,8 @@ pub(super) async fn look(choice: CacheChoice, cache: Cache, set: Option<&Explain
     check.since(started)
 }
 
-fn judge(trials: &[Trial]) -> Check {
-    let failures = |trials: &[Trial]| -> Vec<String> {
+fn judge(trials: &[SelfTest]) -> Check {
+    let failures = |trials: &[SelfTest]| -> Vec<String> {
         trials
             .iter()
             .filter_map(|trial| {
@@ -75,8 +75,8 @@ mod tests {
     use super::*;
     use crate::terminal::Mark;
 
-    fn trial(store: &str, outcome: Result<(), &str>) -> Trial {
-        Trial {
+    fn trial(store: &str, outcome: Result<(), &str>) -> SelfTest {
+        SelfTest {
             store: store.into(),
             outcome: outcome.map_err(str::to_owned),
         }

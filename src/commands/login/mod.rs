@@ -8,7 +8,7 @@ mod page;
 mod peer;
 
 use super::Context;
-use crate::cache::{KERNEL_KEYRING, Lasts, Place};
+use crate::cache::{KERNEL_KEYRING, Lasts, LoginStore};
 use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, Granted};
 use crate::error::{Error, SignIn, printable};
@@ -86,7 +86,7 @@ pub fn run(
     })?;
     // Whatever can be known to fail does so before somebody is sent to a browser.
     logins::read(&file)?;
-    logins::writable(&file)?;
+    logins::check_writable(&file)?;
     if config.cache == CacheChoice::None {
         return Err(Error::NotKept {
             problems: vec!["`cache` is none: nothing is kept".into()],
@@ -95,7 +95,7 @@ pub fn run(
     context
         .helper()
         .stores(&config)
-        .takes_logins()
+        .can_store_login()
         .map_err(|problems| Error::NotKept { problems })?;
     let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
     let flow = Flow {
@@ -138,7 +138,7 @@ fn keep(
     account: &Account,
     file: &Path,
     granted: Granted,
-) -> Result<(Login, Place), Error> {
+) -> Result<(Login, LoginStore), Error> {
     let incomplete = |what: &str| {
         let said = format!("the answer does not hold {what}");
         Error::SignIn(SignIn {
@@ -160,9 +160,9 @@ fn keep(
     let (cache, key) = (context.helper().stores(config), login.key());
     let kept = cache.put_login(&key, &token, (context.clock)());
     let place = kept.map_err(|problems| Error::NotKept { problems })?;
-    login.moved(&place);
-    let remembered = logins::remember(file, &login)
-        .and_then(|()| logins::moved(file, &login, &place, logins::LOCKED));
+    login.set_store(&place);
+    let remembered = logins::save(file, &login)
+        .and_then(|()| logins::set_store(file, &login, &place, logins::LOCK_TIMEOUT));
     remembered.inspect_err(|_| {
         // Without the name nobody would ever find it again.
         let _ = cache.forget(|kept| *kept == key);
@@ -173,7 +173,7 @@ fn keep(
 fn tell(
     context: &Context<'_>,
     login: &Login,
-    place: &Place,
+    place: &LoginStore,
     output: &mut impl Write,
 ) -> Result<(), Error> {
     let until = match place.lasts {
