@@ -63,16 +63,10 @@ impl Login {
 
     /// Records the store of its token and returns whether anything changed.
     pub(crate) fn set_store(&mut self, place: &LoginStore) -> bool {
-        let mut stores = vec![place.store.clone()];
-        let others = self.stores.iter();
-        stores.extend(
-            others
-                .filter(|store| **store != place.store && !place.cleared.contains(store))
-                .cloned(),
-        );
-        let has_changed = stores != self.stores;
-        self.stores = stores;
-        has_changed
+        let mut stores = self.stores.clone();
+        stores.retain(|store| *store != place.store && !place.cleared.contains(store));
+        stores.insert(0, place.store.clone());
+        std::mem::replace(&mut self.stores, stores) != self.stores
     }
 }
 

@@ -5,7 +5,6 @@ use crate::registry::Registry;
 use crate::token::moment;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
@@ -15,77 +14,69 @@ const SIGN_IN: &str = "entra";
 /// Replaces the registry in the key of a login, whose token is valid at the authority.
 const LOGIN: &str = "login";
 
-/// Identifies a token by its registry and its identity, so that an identity never gets the token of another.
+/// Identifies a token by its registry host and the fingerprint of its identity, so that an identity never gets the token of another. Neither
+/// can hold a space.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    host: String,
-    identity: String,
-}
+pub struct Key(String);
 
 impl Key {
     /// Returns the key of a registry and the fingerprint of an identity ([`crate::identity::Identity::fingerprint`]).
     pub fn new(registry: &Registry, identity: &str) -> Self {
-        Self::from_parts(registry.host(), identity)
+        Self(format!("{} {identity}", registry.host()))
     }
 
     /// Returns the key of an identity's access token.
     pub fn of_sign_in(identity: &str) -> Self {
-        Self::from_parts(SIGN_IN, identity)
+        Self(format!("{SIGN_IN} {identity}"))
     }
 
     /// Returns the key of a login; `account` identifies it.
     pub fn of_login(account: &str) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, account.as_bytes());
-        Self::from_parts(LOGIN, &hex::encode(&digest.as_ref()[..16]))
-    }
-
-    fn from_parts(host: &str, identity: &str) -> Self {
-        Self {
-            host: host.to_owned(),
-            identity: identity.to_owned(),
-        }
+        Self(format!("{LOGIN} {}", hex::encode(&digest.as_ref()[..16])))
     }
 
     /// Parses the key of an entry.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (host, identity) = text.split_once(' ')?;
-        Some(Self::from_parts(host, identity))
+    pub(super) fn parse(text: String) -> Option<Self> {
+        text.contains(' ').then_some(Self(text))
+    }
+
+    /// Returns the key of the entry.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once(' ').unwrap_or_default()
     }
 
     /// Returns the registry host.
     pub fn host(&self) -> &str {
-        &self.host
+        self.parts().0
     }
 
     /// Returns a file name for what belongs to the key: neither part can hold a slash.
     pub fn file_name(&self) -> String {
-        self.to_string()
+        self.0.clone()
     }
 
     /// Returns whether it is the key of an access token.
     pub(super) fn is_of_sign_in(&self) -> bool {
-        self.host == SIGN_IN
+        self.host() == SIGN_IN
     }
 
     /// Returns whether it is the key of a registry's refresh token.
     pub(super) fn is_of_registry(&self) -> bool {
-        self.host.contains('.')
+        self.host().contains('.')
     }
 
     /// Returns whether it is a key of the identity with this fingerprint.
     pub(crate) fn is_of(&self, identity: &str) -> bool {
-        self.identity == identity
+        self.parts().1 == identity
     }
 
     pub(super) fn is_of_same_identity(&self, other: &Self) -> bool {
-        self.identity == other.identity
-    }
-}
-
-impl fmt::Display for Key {
-    /// Writes host and fingerprint. Neither can hold a space.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.host, self.identity)
+        other.is_of(self.parts().1)
     }
 }
 

@@ -90,39 +90,35 @@ fn own_keyring() -> Result<KeyringSerial> {
     keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", SERVICE, None)
 }
 
-/// Writes a key. It is complete, with its lifetime, before it is linked, so that a crash leaves no key without one. The process keyring
-/// holds it until then: only the possessor of a new key can change its permissions, and that keyring ends with the process.
 fn write(key: &str, secret: &[u8], lifetime: Duration) -> Result<()> {
     let keyring = match own_keyring() {
-        Err(error) if is_missing(error) => create("keyring", SERVICE, &[], None)
-            .and_then(|keyring| link(keyring, KEY_SPEC_USER_KEYRING))?,
+        Err(error) if is_missing(error) => {
+            create("keyring", SERVICE, &[], None, KEY_SPEC_USER_KEYRING)?
+        }
         keyring => keyring?,
     };
     // Zero would mean "never".
     let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).max(1);
-    create("user", &description(key), secret, Some(seconds)).and_then(|key| link(key, keyring))?;
+    create("user", &description(key), secret, Some(seconds), keyring)?;
     find(key).map(drop)
 }
 
-/// Creates a key or keyring in the process keyring.
+/// Creates a key or keyring in place of one with the same description.
+///
+/// It is complete, with its lifetime, before it is linked, so that a crash leaves no key without one. Until then the process keyring, which
+/// ends with the process, holds it: only the possessor of a new key can change its permissions.
 fn create(
     kind: &str,
     description: &str,
     payload: &[u8],
     seconds: Option<u32>,
+    keyring: KeyringSerial,
 ) -> Result<KeyringSerial> {
     let serial = add_key(kind, description, payload, KEY_SPEC_PROCESS_KEYRING)?;
-    keyctl_setperm(serial, OWNER_ONLY)?;
-    if let Some(seconds) = seconds {
-        keyctl_set_timeout(serial, seconds)?;
-    }
-    Ok(serial)
-}
-
-/// Moves a key from the process keyring to another, in place of one with the same description. Left in the process keyring, it
-/// would lose its lifetime for a moment when this process writes it again.
-fn link(serial: KeyringSerial, keyring: KeyringSerial) -> Result<KeyringSerial> {
-    let linked = keyctl_link(serial, keyring);
+    let linked = keyctl_setperm(serial, OWNER_ONLY)
+        .and_then(|()| seconds.map_or(Ok(()), |seconds| keyctl_set_timeout(serial, seconds)))
+        .and_then(|()| keyctl_link(serial, keyring));
+    // Left there, it would lose its lifetime for a moment when this process writes it again.
     keyctl_unlink(serial, KEY_SPEC_PROCESS_KEYRING)?;
     linked.map(|()| serial)
 }
@@ -134,12 +130,8 @@ fn key_of(serial: KeyringSerial) -> Option<String> {
     // `user;UID;GID;PERMISSIONS;DESCRIPTION` (keyctl_describe(3)).
     let mut fields = description.splitn(5, ';');
     let is_key = fields.next() == Some("user");
-    let key = fields
-        .nth(3)?
-        .strip_prefix(SERVICE)?
-        .strip_prefix(' ')
-        .filter(|_| is_key)?;
-    Some(key.to_owned())
+    let key = fields.nth(3)?.strip_prefix(SERVICE)?.strip_prefix(' ')?;
+    is_key.then(|| key.to_owned())
 }
 
 /// Reads bytes from the kernel. It returns their number also when the buffer is too small.

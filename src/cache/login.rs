@@ -27,9 +27,8 @@ pub struct LoginStore {
 impl Cache {
     /// Returns the Entra refresh token of a login: the newest, since a store that was locked may still hold an older one.
     pub fn login(&self, key: &Key, now: SystemTime) -> Option<SecretString> {
-        let stores = self.stores.iter();
-        let found = stores
-            .filter_map(|store| log_failure(&**store, "look-up", read(&**store, key)).flatten());
+        let find = |store| log_failure(store, "look-up", read(store, key)).flatten();
+        let found = self.stores().filter_map(find);
         let newest = found.max_by_key(|(_, expires)| *expires)?;
         (now < newest.1).then_some(newest.0)
     }
@@ -45,24 +44,23 @@ impl Cache {
         token: &SecretString,
         now: SystemTime,
     ) -> Result<LoginStore, Vec<String>> {
-        let stores = self.stores.iter().map(|store| (store.lasts(), &**store));
+        let stores = self.stores().map(|store| (store.lasts(), store));
         let mut stores: Vec<(Lasts, &dyn Store)> = stores.collect();
         stores.sort_by_key(|(lasts, _)| *lasts);
         let mut problems = vec![];
-        for (at, (lasts, store)) in stores.iter().enumerate() {
-            match write(*store, key, token, now + MAX_UNUSED, MAX_UNUSED) {
+        for &(lasts, store) in &stores {
+            match write(store, key, token, now + MAX_UNUSED, MAX_UNUSED) {
+                Err(error) => problems.push(format!("{}: {error}", store.name())),
                 Ok(()) => {
-                    let others = stores.iter().enumerate().filter(|(other, _)| *other != at);
-                    let cleared = others.filter(|(_, (_, other))| clear(*other, key).is_ok());
+                    let others = stores.iter().map(|(_, other)| *other);
+                    let others = others.filter(|other| other.name() != store.name());
+                    let cleared = others.filter(|other| clear(*other, key).is_ok());
                     return Ok(LoginStore {
                         store: store.name().to_owned(),
-                        lasts: *lasts,
-                        cleared: cleared
-                            .map(|(_, (_, other))| other.name().to_owned())
-                            .collect(),
+                        lasts,
+                        cleared: cleared.map(|other| other.name().to_owned()).collect(),
                     });
                 }
-                Err(error) => problems.push(format!("{}: {error}", store.name())),
             }
         }
         Err(problems)
@@ -75,8 +73,8 @@ impl Cache {
     /// Returns what each store reported if none works.
     pub fn can_store_login(&self) -> Result<(), Vec<String>> {
         let mut problems = vec![];
-        for store in &self.stores {
-            match self_test(&**store).outcome {
+        for store in self.stores() {
+            match self_test(store).outcome {
                 Ok(()) => return Ok(()),
                 Err(problem) => problems.push(format!("{}: {problem}", store.name())),
             }
@@ -92,15 +90,15 @@ impl Cache {
     pub fn forget_login(&self, key: &Key, stores: &[String]) -> Result<(), Error> {
         let mut result = Ok(());
         let mut fail = |problem| result = Err(Error::NotForgotten { problem });
-        for store in &self.stores {
-            if let Err(error) = clear(&**store, key)
+        for store in self.stores() {
+            if let Err(error) = clear(store, key)
                 && stores.iter().any(|name| name == store.name())
             {
                 fail(format!("{}: {error}", store.name()));
             }
         }
         for name in stores {
-            if self.stores.iter().all(|store| store.name() != name) {
+            if self.stores().all(|store| store.name() != name) {
                 fail(format!("{name}: this system has none"));
             }
         }
@@ -120,7 +118,7 @@ impl Cache {
 
 /// Deletes an entry. Fails also if the store cannot say whether it holds it: entries of a locked store need not be found by their key.
 fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
-    let cleared = match store.delete(&key.to_string()) {
+    let cleared = match store.delete(key.as_str()) {
         Ok(false) => store.list().map(drop),
         deleted => deleted.map(drop),
     };

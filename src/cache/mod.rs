@@ -106,13 +106,17 @@ impl Cache {
         self.keep(key, token.secret(), expires.unwrap_or(now), expires, now);
     }
 
+    fn stores(&self) -> impl Iterator<Item = &dyn Store> {
+        self.stores.iter().map(|store| &**store)
+    }
+
     fn find<T>(
         &self,
         key: &Key,
         accept: impl Fn(SecretString, SystemTime) -> Option<T>,
     ) -> Option<T> {
-        self.stores.iter().find_map(|store| {
-            let (secret, time) = log_failure(&**store, "look-up", read(&**store, key))??;
+        self.stores().find_map(|store| {
+            let (secret, time) = log_failure(store, "look-up", read(store, key))??;
             let accepted = accept(secret, time);
             if accepted.is_none() {
                 let store = store.name();
@@ -135,14 +139,14 @@ impl Cache {
             debug!("the token is not cached: it expires too soon, or its expiry is unknown");
             return;
         };
-        for store in &self.stores {
-            let written = write(&**store, key, token, time, lifetime);
-            if log_failure(&**store, "write", written).is_some() {
+        for store in self.stores() {
+            let written = write(store, key, token, time, lifetime);
+            if log_failure(store, "write", written).is_some() {
                 debug!(store = store.name(), "cached the token");
                 break;
             }
             // An older token here would be found before the new one in the next store.
-            log_failure(&**store, "deletion", store.delete(&key.to_string()));
+            log_failure(store, "deletion", store.delete(key.as_str()));
         }
     }
 
@@ -174,7 +178,7 @@ impl Cache {
     /// Returns our entries in all stores. Warns of a store that cannot be searched; `consequence` ends the warning.
     fn entries(&self, consequence: &str) -> Vec<(&dyn Store, Key)> {
         let mut entries: Vec<(&dyn Store, Key)> = vec![];
-        for store in self.stores.iter().map(|store| &**store) {
+        for store in self.stores() {
             match list_keys(store) {
                 Ok(keys) => entries.extend(keys.into_iter().map(|key| (store, key))),
                 Err(error) => {
@@ -191,7 +195,7 @@ impl Cache {
     /// Returns the valid cached refresh tokens, one for each key: that of the first store, which a look-up finds.
     pub fn list(&self, now: SystemTime) -> Vec<CachedToken> {
         let mut listed: Vec<CachedToken> = vec![];
-        for store in self.stores.iter().map(|store| &**store) {
+        for store in self.stores() {
             for key in log_failure(store, "search", list_keys(store)).unwrap_or_default() {
                 if !key.is_of_registry() || listed.iter().any(|cached| cached.key == key) {
                     continue;
@@ -258,7 +262,7 @@ pub struct CachedToken {
 fn delete(entries: &[(&dyn Store, Key)], is_obsolete: impl Fn(&Key) -> bool) -> Result<(), String> {
     let mut result = Ok(());
     for (store, key) in entries.iter().filter(|(_, key)| is_obsolete(key)) {
-        if let Err(error) = store.delete(&key.to_string()) {
+        if let Err(error) = store.delete(key.as_str()) {
             result = Err(format!("{}: {error}", store.name()));
         }
     }
@@ -268,14 +272,14 @@ fn delete(entries: &[(&dyn Store, Key)], is_obsolete: impl Fn(&Key) -> bool) -> 
 /// Returns our keys in a store, none if the system has no such store.
 fn list_keys(store: &dyn Store) -> Result<Vec<Key>, StoreError> {
     match store.list() {
-        Ok(keys) => Ok(keys.iter().filter_map(|key| Key::parse(key)).collect()),
+        Ok(keys) => Ok(keys.into_iter().filter_map(Key::parse).collect()),
         Err(StoreError::Missing(_)) => Ok(vec![]),
         Err(error) => Err(error),
     }
 }
 
 fn read(store: &dyn Store, key: &Key) -> Result<Option<(SecretString, SystemTime)>, StoreError> {
-    let bytes = store.get(&key.to_string())?;
+    let bytes = store.get(key.as_str())?;
     bytes.map(|bytes| entry::decode(&bytes)).transpose()
 }
 
@@ -286,7 +290,7 @@ fn write(
     time: SystemTime,
     lifetime: Duration,
 ) -> Result<(), StoreError> {
-    store.set(&key.to_string(), &entry::encode(token, time)?, lifetime)
+    store.set(key.as_str(), &entry::encode(token, time)?, lifetime)
 }
 
 /// Returns the refresh token under a key while it is valid.
@@ -431,7 +435,7 @@ mod tests {
     fn bytes_that_are_not_ours_are_a_miss() {
         let store = Memory::new();
         let key = key("contoso.azurecr.io", "alice");
-        let set = |bytes: &[u8]| store.set(&key.to_string(), bytes, Duration::MAX).unwrap();
+        let set = |bytes: &[u8]| store.set(key.as_str(), bytes, Duration::MAX).unwrap();
         let entry = |renew: u64, token: &str| {
             serde_json::json!({ "renew": renew, "token": token }).to_string()
         };

@@ -9,19 +9,19 @@
 //! KeePassXC 2.7.4 prompts for every item that is created or deleted, so that it is read only.
 
 use super::SERVICE;
-use super::session_bus::{Client, MAX_MESSAGE_BYTES};
+use super::session_bus::{self, MAX_MESSAGE_BYTES};
 use super::store::{Lasts, Store, StoreError};
 use crate::config::SessionBus;
 use crate::error::printable;
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::fmt::Display;
+use std::io;
+use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, DBusError, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
 use zeroize::Zeroizing;
-
-/// More items than this cannot be ours.
-const MAX_ITEMS: usize = 1000;
 
 /// The attribute that names the program, as other users of the service call it.
 const SERVICE_ATTRIBUTE: &str = "service";
@@ -86,11 +86,16 @@ trait Item {
     fn attributes(&self) -> zbus::Result<HashMap<String, String>>;
 }
 
+/// Drives all connections, on the thread that runs an operation. Tokio panics when a runtime is dropped inside another one, so that this
+/// one is never dropped.
+static RUNTIME: LazyLock<io::Result<Runtime>> =
+    LazyLock::new(|| Builder::new_current_thread().enable_io().build());
+
 /// The store. It keeps one connection: GNOME Keyring 42 crashes when a client connects while another disconnects.
 #[derive(Debug)]
 pub(super) struct SecretService {
     bus: SessionBus,
-    client: Mutex<Option<Client>>,
+    connection: Mutex<Option<Connection>>,
 }
 
 impl SecretService {
@@ -98,25 +103,23 @@ impl SecretService {
     pub(super) fn new(bus: SessionBus) -> Self {
         Self {
             bus,
-            client: Mutex::new(None),
+            connection: Mutex::new(None),
         }
     }
 
-    /// Runs an operation on the connection. After a failure the next operation connects again.
     fn run<T>(
         &self,
-        operation: impl AsyncFnOnce(&Connection) -> Result<T, StoreError>,
+        operation: impl AsyncFnOnce(ServiceProxy<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut slot = self.client.lock().map_err(|_| broken("poisoned"))?;
-        let client = match slot.take() {
-            Some(client) => client,
-            None => Client::connect(&self.bus)?,
-        };
-        let result = client.run(operation);
-        if !matches!(result, Err(StoreError::Failed(_))) {
-            *slot = Some(client);
-        }
-        result
+        let runtime = RUNTIME.as_ref().map_err(failed)?;
+        let mut slot = self.connection.lock().map_err(failed)?;
+        runtime.block_on(async {
+            if slot.is_none() {
+                *slot = Some(session_bus::connect(&self.bus).await?);
+            }
+            let connection = slot.as_ref().ok_or_else(is_locked)?;
+            operation(ServiceProxy::new(connection).await?).await
+        })
     }
 }
 
@@ -127,8 +130,7 @@ impl Store for SecretService {
 
     /// Asks the service: without a collection of the user, entries go to one that is kept in memory.
     fn lasts(&self) -> Lasts {
-        let is_permanent = self.run(async |connection| {
-            let service = ServiceProxy::new(connection).await?;
+        let is_permanent = self.run(async |service| {
             let default = alias(&service, "default").await;
             Ok(default.is_some() && default != alias(&service, "session").await)
         });
@@ -139,13 +141,13 @@ impl Store for SecretService {
     }
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        self.run(async |connection| {
+        self.run(async |service| {
             let (session, items) =
-                tokio::try_join!(open_session(connection), unlocked_items(connection, key))?;
-            let Some(item) = items.first() else {
+                tokio::try_join!(open_session(&service), unlocked_items(&service, key))?;
+            let Some(path) = items.first() else {
                 return Ok(None);
             };
-            let item = object::<ItemProxy<'_>>(connection, item).await?;
+            let item: ItemProxy<'_> = object(&service, path).await?;
             let secret = if_exists(item.get_secret(&session).await)?;
             Ok(secret.map(|(_, _, secret, _)| Zeroizing::new(secret)))
         })
@@ -155,20 +157,16 @@ impl Store for SecretService {
         if secret.len() > MAX_MESSAGE_BYTES {
             return Err(StoreError::TooLong);
         }
-        self.run(async |connection| {
-            let session = open_session(connection).await?;
-            let collection = collection(connection).await?;
-            let collection = collection.ok_or_else(|| {
-                StoreError::Unavailable("the Secret Service has no collection to write to".into())
-            })?;
+        self.run(async |service| {
+            let session = open_session(&service).await?;
+            let collection = collection(&service)
+                .await?
+                .ok_or_else(|| unavailable("the Secret Service has no collection to write to"))?;
             let properties = HashMap::from([
-                (
-                    "org.freedesktop.Secret.Item.Label",
-                    Variant::from(label(key)),
-                ),
+                ("org.freedesktop.Secret.Item.Label", label(key).into()),
                 (
                     "org.freedesktop.Secret.Item.Attributes",
-                    Variant::from(attributes(key)),
+                    attributes(key).into(),
                 ),
             ]);
             let secret = (session, vec![], secret.to_owned(), "text/plain".to_owned());
@@ -178,10 +176,10 @@ impl Store for SecretService {
     }
 
     fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.run(async |connection| {
+        self.run(async |service| {
             let mut existed = false;
-            for item in unlocked_items(connection, key).await? {
-                let item = object::<ItemProxy<'_>>(connection, &item).await?;
+            for path in unlocked_items(&service, key).await? {
+                let item: ItemProxy<'_> = object(&service, &path).await?;
                 if let Some(prompt) = if_exists(item.delete().await)? {
                     check_done(&prompt)?;
                     existed = true;
@@ -193,14 +191,14 @@ impl Store for SecretService {
 
     /// Returns the keys of all items, also of locked ones.
     fn list(&self) -> Result<Vec<String>, StoreError> {
-        self.run(async |connection| {
-            let (unlocked, locked) =
-                search(connection, HashMap::from([(SERVICE_ATTRIBUTE, SERVICE)])).await?;
+        self.run(async |service| {
+            let attributes = HashMap::from([(SERVICE_ATTRIBUTE, SERVICE)]);
+            let (unlocked, locked) = service.search_items(attributes).await?;
             // Items of a locked collection need not be found at all.
-            collection(connection).await?;
+            collection(&service).await?;
             let mut keys = vec![];
-            for item in unlocked.iter().chain(&locked) {
-                let item = object::<ItemProxy<'_>>(connection, item).await?;
+            for path in unlocked.iter().chain(&locked) {
+                let item: ItemProxy<'_> = object(&service, path).await?;
                 let attributes = if_exists(item.attributes().await)?;
                 keys.extend(attributes.and_then(|mut found| found.remove(KEY_ATTRIBUTE)));
             }
@@ -224,33 +222,17 @@ fn label(key: &str) -> String {
 }
 
 /// Opens a session in which secrets are sent as they are.
-async fn open_session(connection: &Connection) -> Result<OwnedObjectPath, StoreError> {
-    let service = ServiceProxy::new(connection).await?;
+async fn open_session(service: &ServiceProxy<'_>) -> Result<OwnedObjectPath, StoreError> {
     let (_, session) = service.open_session("plain", &Variant::from("")).await?;
     Ok(session)
 }
 
-/// Finds the items with these attributes: the unlocked and the locked ones.
-async fn search(
-    connection: &Connection,
-    attributes: HashMap<&str, &str>,
-) -> Result<(Vec<OwnedObjectPath>, Vec<OwnedObjectPath>), StoreError> {
-    let service = ServiceProxy::new(connection).await?;
-    let (unlocked, locked) = service.search_items(attributes).await?;
-    if unlocked.len() + locked.len() > MAX_ITEMS {
-        return Err(broken(
-            "the Secret Service finds more items than can be ours",
-        ));
-    }
-    Ok((unlocked, locked))
-}
-
 /// Finds the unlocked items of a key. Errors if there are only locked ones.
 async fn unlocked_items(
-    connection: &Connection,
+    service: &ServiceProxy<'_>,
     key: &str,
 ) -> Result<Vec<OwnedObjectPath>, StoreError> {
-    let (unlocked, locked) = search(connection, attributes(key)).await?;
+    let (unlocked, locked) = service.search_items(attributes(key)).await?;
     if unlocked.is_empty() && !locked.is_empty() {
         return Err(is_locked());
     }
@@ -258,18 +240,19 @@ async fn unlocked_items(
 }
 
 /// Returns the collection that entries go to: the user's own, else the one that ends with the session. Errors if it is locked.
-async fn collection(connection: &Connection) -> Result<Option<CollectionProxy<'_>>, StoreError> {
-    let service = ServiceProxy::new(connection).await?;
-    let mut path = alias(&service, "default").await;
-    if path.is_none() {
-        path = alias(&service, "session").await;
+async fn collection<'a>(
+    service: &ServiceProxy<'a>,
+) -> Result<Option<CollectionProxy<'a>>, StoreError> {
+    for name in ["default", "session"] {
+        if let Some(path) = alias(service, name).await {
+            let collection: CollectionProxy<'_> = object(service, &path).await?;
+            if collection.locked().await? {
+                return Err(is_locked());
+            }
+            return Ok(Some(collection));
+        }
     }
-    let Some(path) = path else { return Ok(None) };
-    let collection = object::<CollectionProxy<'_>>(connection, &path).await?;
-    if collection.locked().await? {
-        return Err(is_locked());
-    }
-    Ok(Some(collection))
+    Ok(None)
 }
 
 async fn alias(service: &ServiceProxy<'_>, name: &str) -> Option<OwnedObjectPath> {
@@ -278,15 +261,12 @@ async fn alias(service: &ServiceProxy<'_>, name: &str) -> Option<OwnedObjectPath
 }
 
 /// Returns a proxy that does not cache properties: caching would subscribe to signals.
-async fn object<'a, T>(connection: &'a Connection, path: &OwnedObjectPath) -> Result<T, StoreError>
+async fn object<'a, T>(service: &ServiceProxy<'_>, path: &OwnedObjectPath) -> zbus::Result<T>
 where
     T: zbus::proxy::Defaults + From<zbus::Proxy<'a>>,
 {
-    let builder = zbus::proxy::Builder::new(connection).path(path.clone());
-    Ok(builder
-        .cache_properties(CacheProperties::No)
-        .build()
-        .await?)
+    let builder = zbus::proxy::Builder::new(service.inner().connection()).path(path.clone());
+    builder.cache_properties(CacheProperties::No).build().await
 }
 
 /// Errors if the service did nothing because it wants to prompt first.
@@ -294,17 +274,19 @@ fn check_done(prompt: &OwnedObjectPath) -> Result<(), StoreError> {
     if prompt.as_str() == NO_OBJECT {
         return Ok(());
     }
-    Err(StoreError::Unavailable(
-        "the Secret Service wants to prompt".into(),
-    ))
+    Err(unavailable("the Secret Service wants to prompt"))
 }
 
 fn is_locked() -> StoreError {
-    StoreError::Unavailable("the Secret Service is locked".into())
+    unavailable("the Secret Service is locked")
 }
 
-fn broken(text: &str) -> StoreError {
-    StoreError::Failed(text.to_owned())
+fn unavailable(text: &str) -> StoreError {
+    StoreError::Unavailable(text.to_owned())
+}
+
+fn failed(error: impl Display) -> StoreError {
+    StoreError::Failed(printable(&error.to_string()))
 }
 
 /// Returns `None` for an object that another process has just deleted.
@@ -321,7 +303,7 @@ fn if_exists<T>(result: zbus::Result<T>) -> Result<Option<T>, StoreError> {
     }
 }
 
-/// Returns the name of a D-Bus error, or nothing for another failure.
+/// Returns the name of a D-Bus error (libdbus, `dbus-protocol.h`), or nothing for another failure.
 fn error_name(error: &zbus::Error) -> String {
     match error {
         zbus::Error::FDO(error) => error.name().to_string(),
@@ -330,23 +312,21 @@ fn error_name(error: &zbus::Error) -> String {
     }
 }
 
-/// The names are those of the Secret Service specification, "Errors", and of libdbus, `dbus-protocol.h`.
 impl From<zbus::Error> for StoreError {
     fn from(error: zbus::Error) -> Self {
-        let text = printable(&error.to_string());
         let name = error_name(&error);
-        match name.rsplit_once('.').unwrap_or_default() {
-            ("org.freedesktop.Secret.Error", "IsLocked") => is_locked(),
-            (
-                "org.freedesktop.DBus.Error",
+        match name.strip_prefix("org.freedesktop.DBus.Error.") {
+            Some(
                 "ServiceUnknown" | "NameHasNoOwner" | "UnknownObject" | "UnknownInterface"
                 | "UnknownMethod",
-            )
-            | ("org.freedesktop.DBus.Error.Spawn", _) => Self::Missing(text),
-            ("org.freedesktop.DBus.Error", "NoReply" | "Timeout" | "TimedOut" | "AccessDenied") => {
-                Self::Unavailable(text)
+            ) => Self::Missing(printable(&error.to_string())),
+            Some(name) if name.starts_with("Spawn.") => {
+                Self::Missing(printable(&error.to_string()))
             }
-            _ => Self::Failed(text),
+            _ => failed(error),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

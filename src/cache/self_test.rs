@@ -22,10 +22,7 @@ pub struct SelfTest {
 impl Cache {
     /// Tests every store in order: the first that works is the one that receives tokens.
     pub fn self_test(&self) -> Vec<SelfTest> {
-        self.stores
-            .iter()
-            .map(|store| self_test(&**store))
-            .collect()
+        self.stores().map(self_test).collect()
     }
 }
 

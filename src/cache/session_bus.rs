@@ -1,4 +1,4 @@
-//! A connection to the D-Bus session bus of this user.
+//! Connects to the D-Bus session bus of this user.
 
 use super::store::StoreError;
 use crate::config::SessionBus;
@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
@@ -15,96 +14,49 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::runtime::Runtime;
+use zbus::Connection;
+use zbus::connection::Builder;
 use zbus::connection::socket::{ReadHalf, Split, WriteHalf};
-use zbus::{Connection, Message};
 
 /// The longest message that is sent or read. zbus itself accepts 128 MiB.
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// The start of a message, which says how long it is.
-const HEADER_BYTES: usize = 16;
+/// All that is read from one connection.
+const MAX_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
 
-/// The handshake has two short lines, and the first messages may come with it.
-const MAX_HANDSHAKE_BYTES: usize = 1 << 16;
-
-/// A connection and the runtime that drives it.
-pub(super) struct Client {
-    connection: Connection,
-    runtime: Option<Runtime>,
-}
-
-impl Client {
-    /// Connects to the first address of the bus that accepts.
-    pub(super) fn connect(bus: &SessionBus) -> Result<Self, StoreError> {
-        let mut result = Err(StoreError::Missing("there is no session bus".into()));
-        for address in addresses(bus) {
-            match open_socket(&address.socket) {
-                Ok(stream) => return Self::sign_in(stream, address.guid.as_deref()),
-                Err(error) => {
-                    let text = format!("the session bus cannot be reached: {error}");
-                    result = Err(StoreError::Missing(text));
-                }
-            }
-        }
-        result
-    }
-
-    fn sign_in(stream: UnixStream, guid: Option<&[u8]>) -> Result<Self, StoreError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build();
-        let runtime = runtime.map_err(|error| StoreError::Failed(error.to_string()))?;
-        let connection = runtime.block_on(async {
-            let (reader, writer) = tokio::net::UnixStream::from_std(stream)?.into_split();
-            let reader: Box<dyn ReadHalf> = Box::new(BoundedReader {
-                reader: Reader(reader),
-                handshake_bytes: MAX_HANDSHAKE_BYTES,
-            });
-            let writer: Box<dyn WriteHalf> = Box::new(Writer(writer));
-            let builder = zbus::connection::Builder::socket(Split::new(reader, writer));
-            builder.user_id(outer_uid()?).build().await
-        });
-        let connection = connection.map_err(|error| match error {
-            zbus::Error::Handshake(_) => {
-                StoreError::Missing("the session bus refuses the connection".into())
-            }
-            error => error.into(),
-        })?;
-        // Only the bus's own user knows its GUID, so that another bus cannot take the place of one that has ended.
-        if guid.is_some_and(|guid| guid != connection.server_guid().as_str().as_bytes()) {
-            let text = "another bus has taken the place of the session bus";
-            return Err(StoreError::Missing(text.into()));
-        }
-        Ok(Self {
-            connection,
-            runtime: Some(runtime),
-        })
-    }
-
-    /// Runs an operation to its end.
-    pub(super) fn run<T>(
-        &self,
-        operation: impl AsyncFnOnce(&Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let runtime = self.runtime.as_ref().ok_or(StoreError::TooLong)?;
-        runtime.block_on(operation(&self.connection))
-    }
-}
-
-impl fmt::Debug for Client {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").finish_non_exhaustive()
-    }
-}
-
-impl Drop for Client {
-    /// Tokio panics when a runtime is dropped inside another one, as the last owner of the store may do.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+/// Connects to the first address of the bus that accepts.
+pub(super) async fn connect(bus: &SessionBus) -> Result<Connection, StoreError> {
+    let mut problem = "there is no session bus".to_owned();
+    for address in addresses(bus) {
+        match open_socket(&address.socket) {
+            Ok(stream) => return sign_in(stream, address.guid.as_deref()).await,
+            Err(error) => problem = format!("the session bus cannot be reached: {error}"),
         }
     }
+    Err(StoreError::Missing(problem))
+}
+
+async fn sign_in(stream: UnixStream, guid: Option<&[u8]>) -> Result<Connection, StoreError> {
+    let stream = tokio::net::UnixStream::from_std(stream).map_err(zbus::Error::from)?;
+    let (reader, writer) = stream.into_split();
+    let reader: Box<dyn ReadHalf> = Box::new(Reader {
+        stream: reader,
+        remaining_bytes: MAX_BYTES,
+    });
+    let writer: Box<dyn WriteHalf> = Box::new(Writer(writer));
+    let builder = Builder::socket(Split::new(reader, writer)).user_id(outer_uid());
+    let connection = builder.build().await.map_err(|error| match error {
+        zbus::Error::Handshake(_) => {
+            StoreError::Missing("the session bus refuses the connection".into())
+        }
+        error => error.into(),
+    })?;
+    // Only the user of a bus knows its GUID, so that another bus cannot take the place of one that has ended.
+    if guid.is_some_and(|guid| guid != connection.server_guid().as_str().as_bytes()) {
+        let text = "another bus has taken the place of the session bus";
+        return Err(StoreError::Missing(text.into()));
+    }
+    Ok(connection)
 }
 
 /// One address of a bus (D-Bus specification, "Server Addresses").
@@ -170,93 +122,52 @@ fn open_socket(address: &SocketAddr) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// Returns the uid of this user outside of a user namespace (`user_namespaces(7)`), by which the bus knows it.
-fn outer_uid() -> io::Result<u32> {
+/// Returns the uid of this user outside of a user namespace, by which the bus knows it.
+fn outer_uid() -> u32 {
     let own = rustix::process::geteuid().as_raw();
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let outer = map.lines().find_map(|line| {
-        let numbers: Vec<u32> = line
-            .split_whitespace()
-            .map(str::parse)
-            .collect::<Result<_, _>>()
-            .ok()?;
-        let [inside, outside, count] = numbers[..] else {
-            return None;
-        };
-        let offset = own.checked_sub(inside).filter(|offset| *offset < count)?;
-        outside.checked_add(offset)
-    });
-    Ok(outer.unwrap_or(own))
+    map_uid(
+        own,
+        &std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default(),
+    )
 }
 
+/// Looks a uid up in a map of `inside outside count` lines (`user_namespaces(7)`).
+fn map_uid(uid: u32, map: &str) -> u32 {
+    let outer = map.lines().find_map(|line| {
+        let numbers = line.split_whitespace().map(|word| word.parse::<u32>().ok());
+        let [inside, outside, count] = numbers.collect::<Option<Vec<_>>>()?[..] else {
+            return None;
+        };
+        let offset = uid.checked_sub(inside).filter(|offset| *offset < count)?;
+        outside.checked_add(offset)
+    });
+    outer.unwrap_or(uid)
+}
+
+/// Reads from the bus, within limits that zbus does not have.
 #[derive(Debug)]
-struct Reader(OwnedReadHalf);
+struct Reader {
+    stream: OwnedReadHalf,
+    remaining_bytes: usize,
+}
 
 #[async_trait]
 impl ReadHalf for Reader {
+    /// Receives a part of the handshake or the rest of a message, which has the length of the buffer.
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        Ok((self.0.read(buffer).await?, vec![]))
-    }
-}
-
-/// Refuses messages and handshakes that are too long, before memory is allocated for them.
-#[derive(Debug)]
-struct BoundedReader {
-    reader: Reader,
-    /// How many bytes of the handshake may still come.
-    handshake_bytes: usize,
-}
-
-#[async_trait]
-impl ReadHalf for BoundedReader {
-    async fn receive_message(
-        &mut self,
-        sequence: u64,
-        received: &mut Vec<u8>,
-        descriptors: &mut Vec<OwnedFd>,
-    ) -> zbus::Result<Message> {
-        while received.len() < HEADER_BYTES {
-            let mut buffer = [0; HEADER_BYTES];
-            let missing = &mut buffer[received.len()..];
-            let (count, _) = self.reader.recvmsg(missing).await?;
-            if count == 0 {
-                return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
-            }
-            received.extend_from_slice(&missing[..count]);
-        }
-        if body_and_fields_bytes(received) > MAX_MESSAGE_BYTES {
-            return Err(zbus::Error::ExcessData);
-        }
-        self.reader
-            .receive_message(sequence, received, descriptors)
-            .await
-    }
-
-    /// Receives a part of the handshake. Messages do not come this way.
-    async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
-        let (count, descriptors) = self.reader.recvmsg(buffer).await?;
-        let is_first = self.handshake_bytes == MAX_HANDSHAKE_BYTES;
-        let left = self.handshake_bytes.checked_sub(count);
-        // zbus 6.2.1 panics on an empty first line.
-        if is_first && buffer.first() == Some(&b'\n') || left.is_none() {
+        if buffer.len() > MAX_MESSAGE_BYTES {
             return Err(ErrorKind::InvalidData.into());
         }
-        self.handshake_bytes = left.unwrap_or_default();
-        Ok((count, descriptors))
+        let is_first = self.remaining_bytes == MAX_BYTES;
+        let count = self.stream.read(buffer).await?;
+        // zbus 6.2.1 panics when the handshake begins with an empty line.
+        let is_empty_line = is_first && buffer.first() == Some(&b'\n');
+        let remaining = self.remaining_bytes.checked_sub(count);
+        self.remaining_bytes = remaining
+            .filter(|_| !is_empty_line)
+            .ok_or(ErrorKind::InvalidData)?;
+        Ok((count, vec![]))
     }
-}
-
-/// Reads the two lengths in a header (D-Bus specification, "Message Format").
-fn body_and_fields_bytes(header: &[u8]) -> usize {
-    let number = |at: usize| {
-        let bytes = header[at..at + 4].try_into().unwrap_or_default();
-        let number = match header[0] {
-            b'B' => u32::from_be_bytes(bytes),
-            _ => u32::from_le_bytes(bytes),
-        };
-        usize::try_from(number).unwrap_or(usize::MAX)
-    };
-    number(4).saturating_add(number(12))
 }
 
 #[derive(Debug)]
@@ -270,5 +181,96 @@ impl WriteHalf for Writer {
 
     async fn close(&mut self) -> io::Result<()> {
         self.0.shutdown().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Returns paths as they are, abstract names after an `@`, and the GUIDs.
+    fn parse(list: &str) -> Vec<(String, Option<String>)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let name = |socket: &SocketAddr| match (socket.as_pathname(), socket.as_abstract_name()) {
+            (Some(path), _) => path.display().to_string(),
+            (_, Some(name)) => format!("@{}", text(name)),
+            _ => panic!("a socket without a name"),
+        };
+        let found = addresses(&SessionBus::Addresses(list.into()));
+        found
+            .iter()
+            .map(|address| (name(&address.socket), address.guid.as_deref().map(text)))
+            .collect()
+    }
+
+    #[test]
+    fn sockets_are_found_in_order_and_other_addresses_skipped() {
+        let found = |name: &str| vec![(name.to_owned(), None)];
+        for (list, expected) in [
+            ("unix:path=/run/user/1000/bus", found("/run/user/1000/bus")),
+            ("unix:abstract=/tmp/dbus-a", found("@/tmp/dbus-a")),
+            ("unix:path=/a%20b%2Fc%3b", found("/a b/c;")),
+            ("unix:path=/a,runtime=no", found("/a")),
+            (
+                "unix:guid=12ab,path=/a",
+                vec![("/a".into(), Some("12ab".into()))],
+            ),
+            (
+                "unix:abstract=a,guid=1;tcp:host=h,port=1;unix:path=/b",
+                vec![("@a".into(), Some("1".into())), ("/b".into(), None)],
+            ),
+            (";;unix:path=/a;", found("/a")),
+            ("", vec![]),
+            ("autolaunch:", vec![]),
+            ("disabled:", vec![]),
+            ("unix:runtime=yes", vec![]),
+            ("unix:tmpdir=/tmp", vec![]),
+            ("unix:path=/a,abstract=b", vec![]),
+            ("unix:path", vec![]),
+            ("unix:path=/a%00b", vec![]),
+            ("unixexec:path=/bin/sh", vec![]),
+            (
+                "tcp:host=127.0.0.1,port=1;nonce-tcp:host=127.0.0.1,port=1;launchd:env=X",
+                vec![],
+            ),
+        ] {
+            assert_eq!(parse(list), expected, "{list}");
+        }
+        assert_eq!(parse(&format!("unix:path=/{}", "a".repeat(200))), []);
+    }
+
+    #[test]
+    fn the_socket_of_the_session_must_be_the_users_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("bus");
+        assert!(addresses(&SessionBus::Socket(socket.clone())).is_empty());
+        std::fs::write(&socket, "").unwrap();
+        assert_eq!(addresses(&SessionBus::Socket(socket.clone())).len(), 1);
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&socket, Some(1), None).unwrap();
+            assert!(addresses(&SessionBus::Socket(socket)).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_uid_is_mapped_to_the_one_outside() {
+        for (map, own, expected) in [
+            ("         0          0 4294967295\n", 1000, 1000),
+            ("0 1000 1\n1 100000 65536\n", 0, 1000),
+            ("0 1000 1\n1 100000 65536\n", 1000, 100_999),
+            ("1234 1000 1\n", 1234, 1000),
+            ("", 1000, 1000),
+            ("0 1000\nx y z\n", 0, 0),
+        ] {
+            assert_eq!(map_uid(own, map), expected, "{map:?} {own}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_address_is_read_to_its_end(list in "(unix:|path=|abstract=|guid=|[;,=%]|[0-9a-f]|/|\\PC){0,40}") {
+            let _ = addresses(&SessionBus::Addresses(list.into()));
+        }
     }
 }
