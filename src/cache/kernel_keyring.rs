@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 /// How often a key is written when other processes replace its keyring.
 const MAX_TRIES: usize = 10;
 
-/// Everything for the possessor and for processes of the same uid, nothing for the group and for others (keyctl_setperm(3)).
+/// Everything for the possessor and for processes of the same uid, nothing for the group and for others (`keyctl_setperm(3)`).
 const OWNER_ONLY: KeyPermissions = 0x3f3f_0000;
 
 /// The result of a system call.
@@ -127,7 +127,7 @@ fn create(
 fn key_of(serial: KeyringSerial) -> Option<String> {
     let description = read_all(|buffer| keyctl_describe(serial, Some(buffer.into()))).ok()?;
     let description = std::str::from_utf8(description.strip_suffix(b"\0")?).ok()?;
-    // `user;UID;GID;PERMISSIONS;DESCRIPTION` (keyctl_describe(3)).
+    // `user;UID;GID;PERMISSIONS;DESCRIPTION` (`keyctl_describe(3)`).
     let mut fields = description.splitn(5, ';');
     let is_key = fields.next() == Some("user");
     let key = fields.nth(3)?.strip_prefix(SERVICE)?.strip_prefix(' ')?;

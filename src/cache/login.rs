@@ -49,19 +49,18 @@ impl Cache {
         stores.sort_by_key(|(lasts, _)| *lasts);
         let mut problems = vec![];
         for &(lasts, store) in &stores {
-            match write(store, key, token, now + MAX_UNUSED, MAX_UNUSED) {
-                Err(error) => problems.push(format!("{}: {error}", store.name())),
-                Ok(()) => {
-                    let others = stores.iter().map(|(_, other)| *other);
-                    let others = others.filter(|other| other.name() != store.name());
-                    let cleared = others.filter(|other| clear(*other, key).is_ok());
-                    return Ok(LoginStore {
-                        store: store.name().to_owned(),
-                        lasts,
-                        cleared: cleared.map(|other| other.name().to_owned()).collect(),
-                    });
-                }
+            if let Err(error) = write(store, key, token, now + MAX_UNUSED, MAX_UNUSED) {
+                problems.push(format!("{}: {error}", store.name()));
+                continue;
             }
+            let others = stores.iter().map(|(_, other)| *other);
+            let others = others.filter(|other| other.name() != store.name());
+            let cleared = others.filter(|other| clear(*other, key).is_ok());
+            return Ok(LoginStore {
+                store: store.name().to_owned(),
+                lasts,
+                cleared: cleared.map(|other| other.name().to_owned()).collect(),
+            });
         }
         Err(problems)
     }

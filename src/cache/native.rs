@@ -121,7 +121,6 @@ impl Store for NativeStore {
 }
 
 /// Converts an error. The text of some variants shows the bytes of the secret, so that it is left out.
-#[expect(clippy::needless_pass_by_value, reason = "it is called by `map_err`")]
 fn store_error(error: Error) -> StoreError {
     let text = printable(&error.to_string());
     match error {

@@ -21,8 +21,11 @@ use zbus::connection::socket::{ReadHalf, Split, WriteHalf};
 /// The longest message that is sent or read. zbus itself accepts 128 MiB.
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
-/// All that is read from one connection.
-const MAX_BYTES: usize = 8 * MAX_MESSAGE_BYTES;
+/// The handshake has two short lines, and the first messages may come with it.
+const MAX_HANDSHAKE_BYTES: usize = 1 << 16;
+
+/// The start of a message, which zbus reads on its own.
+const HEADER_BYTES: usize = 16;
 
 /// Connects to the first address of the bus that accepts.
 pub(super) async fn connect(bus: &SessionBus) -> Result<Connection, StoreError> {
@@ -41,7 +44,7 @@ async fn sign_in(stream: UnixStream, guid: Option<&[u8]>) -> Result<Connection, 
     let (reader, writer) = stream.into_split();
     let reader: Box<dyn ReadHalf> = Box::new(Reader {
         stream: reader,
-        remaining_bytes: MAX_BYTES,
+        remaining_bytes: MAX_HANDSHAKE_BYTES,
     });
     let writer: Box<dyn WriteHalf> = Box::new(Writer(writer));
     let builder = Builder::socket(Split::new(reader, writer)).user_id(outer_uid());
@@ -153,12 +156,15 @@ struct Reader {
 
 #[async_trait]
 impl ReadHalf for Reader {
-    /// Receives a part of the handshake or the rest of a message, which has the length of the buffer.
+    /// Receives a part of the handshake, the header of a message, or the rest of a message, which has the length of the buffer.
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         if buffer.len() > MAX_MESSAGE_BYTES {
             return Err(ErrorKind::InvalidData.into());
         }
-        let is_first = self.remaining_bytes == MAX_BYTES;
+        let is_first = self.remaining_bytes == MAX_HANDSHAKE_BYTES;
+        if buffer.len() <= HEADER_BYTES {
+            self.remaining_bytes = MAX_MESSAGE_BYTES;
+        }
         let count = self.stream.read(buffer).await?;
         // zbus 6.2.1 panics when the handshake begins with an empty line.
         let is_empty_line = is_first && buffer.first() == Some(&b'\n');

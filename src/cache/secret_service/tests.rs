@@ -305,13 +305,13 @@ fn a_bus_that_has_taken_the_place_of_another_gets_no_secret() {
         seen.fetch_or(call.has("CreateItem"), Ordering::Relaxed);
         None
     });
-    let set = |guid| {
+    let write = |guid| {
         let address = format!("unix:path={},guid={guid}", bus.path().display());
         SecretService::new(SessionBus::Addresses(address.into())).set(KEY, b"s", HOUR)
     };
-    assert_eq!(kind(set("0000456789abcdef0123456789abcdef")), "missing");
+    assert_eq!(kind(write("0000456789abcdef0123456789abcdef")), "missing");
     assert!(!sent.load(Ordering::Relaxed));
-    assert_eq!(kind(set("0123456789abcdef0123456789abcdef")), "fine");
+    assert_eq!(kind(write("0123456789abcdef0123456789abcdef")), "fine");
     assert!(sent.load(Ordering::Relaxed));
 }
 
