@@ -22,7 +22,7 @@ const MAX_TRIES: usize = 10;
 const OWNER_ONLY: KeyPermissions = 0x3f3f_0000;
 
 /// The result of a system call.
-type Result<T> = std::result::Result<T, errno::Errno>;
+type CallResult<T> = Result<T, errno::Errno>;
 
 /// The store; the kernel holds its state.
 #[derive(Debug)]
@@ -37,17 +37,12 @@ impl Store for KernelKeyring {
         Lasts::UntilRestart
     }
 
-    fn get(&self, key: &str) -> std::result::Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let read = |serial| read_all(|buffer| keyctl_read(serial, Some(buffer.into())));
         found(find(key).and_then(read))
     }
 
-    fn set(
-        &self,
-        key: &str,
-        secret: &[u8],
-        lifetime: Duration,
-    ) -> std::result::Result<(), StoreError> {
+    fn set(&self, key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError> {
         let mut result = write(key, secret, lifetime);
         // When several processes create our keyring at the same time, the last one wins, and the keys in the others are lost. Once it
         // exists, nobody creates another.
@@ -61,11 +56,11 @@ impl Store for KernelKeyring {
         result.map_err(store_error)
     }
 
-    fn delete(&self, key: &str) -> std::result::Result<bool, StoreError> {
+    fn delete(&self, key: &str) -> Result<bool, StoreError> {
         Ok(found(find(key).and_then(keyctl_invalidate))?.is_some())
     }
 
-    fn list(&self) -> std::result::Result<Vec<String>, StoreError> {
+    fn list(&self) -> Result<Vec<String>, StoreError> {
         let Some(keyring) = found(own_keyring())? else {
             return Ok(vec![]);
         };
@@ -82,15 +77,15 @@ fn description(key: &str) -> String {
     format!("{SERVICE} {key}")
 }
 
-fn find(key: &str) -> Result<KeyringSerial> {
+fn find(key: &str) -> CallResult<KeyringSerial> {
     keyctl_search(KEY_SPEC_USER_KEYRING, "user", &description(key), None)
 }
 
-fn own_keyring() -> Result<KeyringSerial> {
+fn own_keyring() -> CallResult<KeyringSerial> {
     keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", SERVICE, None)
 }
 
-fn write(key: &str, secret: &[u8], lifetime: Duration) -> Result<()> {
+fn write(key: &str, secret: &[u8], lifetime: Duration) -> CallResult<()> {
     let keyring = match own_keyring() {
         Err(error) if is_missing(error) => {
             create("keyring", SERVICE, &[], None, KEY_SPEC_USER_KEYRING)?
@@ -113,7 +108,7 @@ fn create(
     payload: &[u8],
     seconds: Option<u32>,
     keyring: KeyringSerial,
-) -> Result<KeyringSerial> {
+) -> CallResult<KeyringSerial> {
     let serial = add_key(kind, description, payload, KEY_SPEC_PROCESS_KEYRING)?;
     let linked = keyctl_setperm(serial, OWNER_ONLY)
         .and_then(|()| seconds.map_or(Ok(()), |seconds| keyctl_set_timeout(serial, seconds)))
@@ -135,7 +130,7 @@ fn key_of(serial: KeyringSerial) -> Option<String> {
 }
 
 /// Reads bytes from the kernel. It returns their number also when the buffer is too small.
-fn read_all(read: impl Fn(&mut [u8]) -> Result<usize>) -> Result<Zeroizing<Vec<u8>>> {
+fn read_all(read: impl Fn(&mut [u8]) -> CallResult<usize>) -> CallResult<Zeroizing<Vec<u8>>> {
     let mut buffer = Zeroizing::new(vec![]);
     loop {
         let size = read(&mut buffer)?;
@@ -158,7 +153,7 @@ fn is_missing(error: errno::Errno) -> bool {
     )
 }
 
-fn found<T>(result: Result<T>) -> std::result::Result<Option<T>, StoreError> {
+fn found<T>(result: CallResult<T>) -> Result<Option<T>, StoreError> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if is_missing(error) => Ok(None),
