@@ -32,8 +32,14 @@ const KEY_ATTRIBUTE: &str = "username";
 /// The path that stands for no object.
 const NO_OBJECT: &str = "/";
 
+/// The path of an object.
+type Path = OwnedObjectPath;
+
+/// Names and values by which items are found.
+type Attributes<'a> = HashMap<&'a str, &'a str>;
+
 /// A secret as the service sends it: session, parameters, bytes, content type.
-type Secret = (OwnedObjectPath, Vec<u8>, Vec<u8>, String);
+type Secret = (Path, Vec<u8>, Vec<u8>, String);
 
 #[zbus::proxy(
     interface = "org.freedesktop.Secret.Service",
@@ -45,14 +51,11 @@ trait Service {
         &self,
         algorithm: &str,
         input: &Variant<'_>,
-    ) -> zbus::Result<(OwnedVariant, OwnedObjectPath)>;
+    ) -> zbus::Result<(OwnedVariant, Path)>;
 
-    fn search_items(
-        &self,
-        attributes: HashMap<&str, &str>,
-    ) -> zbus::Result<(Vec<OwnedObjectPath>, Vec<OwnedObjectPath>)>;
+    fn search_items(&self, attributes: Attributes<'_>) -> zbus::Result<(Vec<Path>, Vec<Path>)>;
 
-    fn read_alias(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
+    fn read_alias(&self, name: &str) -> zbus::Result<Path>;
 }
 
 #[zbus::proxy(
@@ -66,7 +69,7 @@ trait Collection {
         properties: HashMap<&str, Variant<'_>>,
         secret: &Secret,
         replace: bool,
-    ) -> zbus::Result<(OwnedObjectPath, OwnedObjectPath)>;
+    ) -> zbus::Result<(Path, Path)>;
 
     #[zbus(property)]
     fn locked(&self) -> zbus::Result<bool>;
@@ -80,7 +83,7 @@ trait Collection {
 trait Item {
     fn get_secret(&self, session: &ObjectPath<'_>) -> zbus::Result<Secret>;
 
-    fn delete(&self) -> zbus::Result<OwnedObjectPath>;
+    fn delete(&self) -> zbus::Result<Path>;
 
     #[zbus(property)]
     fn attributes(&self) -> zbus::Result<HashMap<String, String>>;
@@ -207,7 +210,7 @@ impl Store for SecretService {
     }
 }
 
-fn attributes(key: &str) -> HashMap<&str, &str> {
+fn attributes(key: &str) -> Attributes<'_> {
     HashMap::from([(SERVICE_ATTRIBUTE, SERVICE), (KEY_ATTRIBUTE, key)])
 }
 
@@ -222,16 +225,13 @@ fn label(key: &str) -> String {
 }
 
 /// Opens a session in which secrets are sent as they are.
-async fn open_session(service: &ServiceProxy<'_>) -> Result<OwnedObjectPath, StoreError> {
+async fn open_session(service: &ServiceProxy<'_>) -> Result<Path, StoreError> {
     let (_, session) = service.open_session("plain", &Variant::from("")).await?;
     Ok(session)
 }
 
 /// Finds the unlocked items of a key. Errors if there are only locked ones.
-async fn unlocked_items(
-    service: &ServiceProxy<'_>,
-    key: &str,
-) -> Result<Vec<OwnedObjectPath>, StoreError> {
+async fn unlocked_items(service: &ServiceProxy<'_>, key: &str) -> Result<Vec<Path>, StoreError> {
     let (unlocked, locked) = service.search_items(attributes(key)).await?;
     if unlocked.is_empty() && !locked.is_empty() {
         return Err(is_locked());
@@ -255,13 +255,13 @@ async fn collection<'a>(
     Ok(None)
 }
 
-async fn alias(service: &ServiceProxy<'_>, name: &str) -> Option<OwnedObjectPath> {
+async fn alias(service: &ServiceProxy<'_>, name: &str) -> Option<Path> {
     let path = service.read_alias(name).await.ok();
     path.filter(|path| path.as_str() != NO_OBJECT)
 }
 
 /// Returns a proxy that does not cache properties: caching would subscribe to signals.
-async fn object<'a, T>(service: &ServiceProxy<'_>, path: &OwnedObjectPath) -> zbus::Result<T>
+async fn object<'a, T>(service: &ServiceProxy<'_>, path: &Path) -> zbus::Result<T>
 where
     T: zbus::proxy::Defaults + From<zbus::Proxy<'a>>,
 {
@@ -270,7 +270,7 @@ where
 }
 
 /// Errors if the service did nothing because it wants to prompt first.
-fn check_done(prompt: &OwnedObjectPath) -> Result<(), StoreError> {
+fn check_done(prompt: &Path) -> Result<(), StoreError> {
     if prompt.as_str() == NO_OBJECT {
         return Ok(());
     }

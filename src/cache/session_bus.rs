@@ -30,9 +30,9 @@ const HEADER_BYTES: usize = 16;
 /// Connects to the first address of the bus that accepts.
 pub(super) async fn connect(bus: &SessionBus) -> Result<Connection, StoreError> {
     let mut problem = "there is no session bus".to_owned();
-    for address in addresses(bus) {
-        match open_socket(&address.socket) {
-            Ok(stream) => return sign_in(stream, address.guid.as_deref()).await,
+    for (socket, guid) in addresses(bus) {
+        match open_socket(&socket) {
+            Ok(stream) => return sign_in(stream, guid.as_deref()).await,
             Err(error) => problem = format!("the session bus cannot be reached: {error}"),
         }
     }
@@ -62,12 +62,8 @@ async fn sign_in(stream: UnixStream, guid: Option<&[u8]>) -> Result<Connection, 
     Ok(connection)
 }
 
-/// One address of a bus (D-Bus specification, "Server Addresses").
-struct Address {
-    socket: SocketAddr,
-    /// How the bus identifies itself.
-    guid: Option<Vec<u8>>,
-}
+/// One address of a bus (D-Bus specification, "Server Addresses"), and the GUID by which the bus identifies itself.
+type Address = (SocketAddr, Option<Vec<u8>>);
 
 /// Returns the Unix sockets to try, in order. Other kinds of addresses are skipped: a bus is neither started nor sought on a network.
 fn addresses(bus: &SessionBus) -> Vec<Address> {
@@ -79,7 +75,7 @@ fn addresses(bus: &SessionBus) -> Vec<Address> {
             .filter_map(parse_address)
             .collect(),
         SessionBus::Socket(path) if is_own(path) => SocketAddr::from_pathname(path)
-            .map(|socket| Address { socket, guid: None })
+            .map(|socket| (socket, None))
             .into_iter()
             .collect(),
         SessionBus::Nowhere | SessionBus::Socket(_) => vec![],
@@ -106,10 +102,7 @@ fn parse_address(address: &str) -> Option<Address> {
         (None, Some(name)) => SocketAddr::from_abstract_name(name),
         _ => return None,
     };
-    Some(Address {
-        socket: socket.ok()?,
-        guid: options.remove("guid"),
-    })
+    Some((socket.ok()?, options.remove("guid")))
 }
 
 /// Connects to a bus of this user. `su` keeps the variables of the user before, whose bus must not receive tokens.
@@ -206,7 +199,7 @@ mod tests {
         let found = addresses(&SessionBus::Addresses(list.into()));
         found
             .iter()
-            .map(|address| (name(&address.socket), address.guid.as_deref().map(text)))
+            .map(|(socket, guid)| (name(socket), guid.as_deref().map(text)))
             .collect()
     }
 
