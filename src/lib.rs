@@ -26,7 +26,7 @@
 //! ```
 //!
 //! A cached `get` is one process start, the config file, the small files that say who is signed in, and one keyring read: no HTTP client, no TLS, no async runtime, no thread
-//! (on macOS and Windows one, so that a keyring that does not answer is given up).
+//! (with any keyring but the kernel's one, so that a keyring that does not answer is given up).
 //! A cold one is two HTTPS requests and nothing more; a CI job asks for its assertion besides.
 //!
 //! kubelet's request goes the same way from `helper` on, but with no store unless `cache` names one; a pod's own identity goes straight to
@@ -105,7 +105,7 @@
 //! | --- | --- |
 //! | a source of an identity | a name in `config::SourceName` (the compiler finds its arms), a file in `identity`, its settings in `config/sources`, its grant in the simulator, a row in `tests/matrix` (which fails without) and in README |
 //! | a setting | a row in `config::KEYS`, a field in `config::Config` or `SourceSettings`, what `doctor --report` leaves out of it, a line in `packaging/config.example.toml` and in README; manual and schema are written from the table |
-//! | a store | a `keyring_core` store in `cache`, an arm in `cache::Cache::open`, a word in `config::CacheChoice` with the system that has it, its tests beside the contract in `tests/keyring`; `persistence` says whether logins go there first |
+//! | a store | a `Store` in `cache`, an arm in `cache::system_stores`, a word in `config::CacheChoice` with the system that has it, its tests beside the contract in `tests/keyring`; `lasts` says whether logins go there first |
 //! | a cloud | a row in `registry::CLOUDS`, the metadata service's name for it in `registry::ENVIRONMENTS`, a row in two tables of tests, in README, and in the simulator's authorities and registries |
 //! | a command for people | a file in `commands`, a variant of `commands::Command` with its help, its manual page (`tests/manual` writes it), and its transcripts in `tests/transcripts` |
 //! | a check of the doctor | a file and a name in `commands/doctor`, its place in the order there, a row in `tests/doctor/setups` with its transcript |

@@ -1,8 +1,8 @@
-//! Who is signed in here, by name: a small file without secrets, so that a look-up of who would sign in asks no keyring.
+//! The index of saved sign-ins: a small file without secrets, so that listing accounts needs no keyring access.
 //!
-//! The Entra refresh tokens lie in the keyring; see [`crate::cache::Cache::login`].
+//! The Entra refresh tokens are in the keyring; see [`crate::cache::Cache::login`].
 
-use crate::cache::{Key, Place};
+use crate::cache::{Key, LoginStore};
 use crate::error::{Error, printable};
 use crate::files::{self, read_private, write_atomic};
 use crate::trust::Refusal;
@@ -11,119 +11,98 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// A login has some hundred bytes; this is room for hundreds.
-const FILE_LIMIT: usize = 256 * 1024;
+/// A login has some hundred bytes, so that this is room for hundreds.
+const MAX_FILE_BYTES: usize = 256 * 1024;
 
-/// How many fingerprints are noted of one login: each stands for a tenant or a cloud, and their tokens end within hours.
-const FINGERPRINTS: usize = 64;
+/// How many fingerprints of a login are kept. Each stands for a tenant or a cloud, and its tokens expire within hours.
+const MAX_FINGERPRINTS: usize = 64;
 
-/// How long commands for people wait for another process that changes the file. It does so for moments. A `get` does not wait: what it has to
-/// note it notes the next time.
-pub(crate) const LOCKED: Duration = Duration::from_secs(5);
+/// How long the commands wait for another process that changes the file, which takes moments. `get` does not wait: it notes the next time
+/// what it has to note.
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Somebody who signed in at an authority.
+/// A saved sign-in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Login {
-    /// Where.
+    /// The authority.
     pub(crate) authority: String,
-    /// To which tenant.
+    /// The tenant that was signed in to.
     pub(crate) tenant: String,
-    /// With which application.
+    /// The application that signed in.
     pub(crate) client_id: String,
-    /// The account at home.
+    /// The home account id.
     pub(crate) home: String,
     /// The name to show.
     pub(crate) username: String,
-    /// The names of the stores that its token lies in, or may still lie in.
+    /// The names of the stores that hold its token, or may still hold it.
     #[serde(default)]
     pub(crate) stores: Vec<String>,
-    /// The fingerprints under which tokens that came of it were cached, the latest last.
+    /// The fingerprints under which its tokens were cached, the latest last.
     #[serde(default)]
     pub(crate) fingerprints: Vec<String>,
 }
 
-/// The file.
+/// The content of the file.
 #[derive(Default, Deserialize, Serialize)]
-struct Logins {
+struct Index {
     logins: Vec<Login>,
 }
 
 impl Login {
-    /// Under which key its Entra refresh token is kept: that is good in every tenant of the account.
+    /// Returns the key of its Entra refresh token, which is valid in every tenant of the account.
     pub(crate) fn key(&self) -> Key {
-        Key::of_login(
-            &[&self.authority, &self.home, &self.client_id]
-                .map(String::as_str)
-                .join("\0"),
-        )
+        Key::of_login(&[&*self.authority, &*self.home, &*self.client_id].join("\0"))
     }
 
-    /// The authority by its host, as it is told.
+    /// Returns the host of the authority, to be shown.
     pub(crate) fn host(&self) -> String {
         let url = url::Url::parse(&self.authority).ok();
         url.and_then(|url| url.host_str().map(str::to_owned))
             .unwrap_or_else(|| printable(&self.authority))
     }
 
-    /// Notes where its token went: it is there, and no longer where it was cleared. Returns whether that is news.
-    pub(crate) fn moved(&mut self, place: &Place) -> bool {
+    /// Records the store of its token and returns whether anything changed.
+    pub(crate) fn set_store(&mut self, place: &LoginStore) -> bool {
         let mut stores = self.stores.clone();
         stores.retain(|store| *store != place.store && !place.cleared.contains(store));
         stores.insert(0, place.store.clone());
-        let is_news = stores != self.stores;
-        self.stores = stores;
-        is_news
-    }
-
-    /// Whether both are of the same account, whatever the tenant.
-    fn is_of_same_account(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        std::mem::replace(&mut self.stores, stores) != self.stores
     }
 }
 
-/// Everybody who is signed in, the latest last. Nobody is where there is no file. One that is there and cannot be read, or that others can
-/// change, is an [`Error::Setting`]: whoever is signed in must not be passed over for somebody else.
+/// Returns the saved sign-ins, the latest last; none if there is no file.
+///
+/// # Errors
+///
+/// Fails if the file cannot be read or other users can change it: using another identity instead of a saved one would be wrong.
 pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
-    let unusable = |problem: String| Error::Setting {
-        name: file.display().to_string(),
-        problem,
+    let bytes = match read_private(file, MAX_FILE_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(unreadable(file, &error)),
+        Ok(bytes) => bytes,
     };
-    match read_private(file, FILE_LIMIT) {
-        Ok(bytes) => {
-            let logins: Result<Logins, _> = serde_json::from_slice(&bytes);
-            logins
-                .map(|it| it.logins)
-                .map_err(|error| unusable(format!("is not the file of logins: {error}")))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
-        Err(error) => {
-            let problem = format!("cannot be read: {error}");
-            Err(match Refusal::from_io(&error) {
-                Some(refusal) => Error::Untrusted {
-                    name: file.display().to_string(),
-                    problem,
-                    fix: refusal.fix(),
-                },
-                None => unusable(problem),
-            })
-        }
-    }
+    let index: Result<Index, _> = serde_json::from_slice(&bytes);
+    let index = index
+        .map_err(|error| setting_error(file, format!("is not the file of logins: {error}")))?;
+    Ok(index.logins)
 }
 
-/// Errors when nothing can be written down: in the home of another user, or while another process does not let go of the file.
-pub(crate) fn writable(file: &Path) -> Result<(), Error> {
-    lock(file, LOCKED).map(drop)
+/// Checks that the file can be changed.
+///
+/// # Errors
+///
+/// Fails in the home of another user, and while another process holds the lock.
+pub(crate) fn check_writable(file: &Path) -> Result<(), Error> {
+    lock(file, LOCK_TIMEOUT).map(drop)
 }
 
-/// Writes a login down as the latest one, in place of an earlier one of the account. What was noted of that stays noted: its tokens may
-/// still be there.
-pub(crate) fn remember(file: &Path, login: &Login) -> Result<(), Error> {
-    update(file, LOCKED, |logins| {
+/// Saves a sign-in as the latest one, in place of an earlier one of the account. The stores and fingerprints of that one are kept, since its
+/// tokens may still be there.
+pub(crate) fn save(file: &Path, login: &Login) -> Result<(), Error> {
+    update(file, LOCK_TIMEOUT, |logins| {
         let mut login = login.clone();
-        for earlier in logins
-            .extract_if(.., |other| other.is_of_same_account(&login))
-            .collect::<Vec<_>>()
-        {
+        let key = login.key();
+        for earlier in logins.extract_if(.., |other| other.key() == key) {
             append(&mut login.stores, earlier.stores);
             append(&mut login.fingerprints, earlier.fingerprints);
         }
@@ -131,42 +110,42 @@ pub(crate) fn remember(file: &Path, login: &Login) -> Result<(), Error> {
     })
 }
 
-/// Notes where the token of a login went, unless the login was forgotten meanwhile. Waits for as long as `patience` for other processes.
-pub(crate) fn moved(
+/// Records the store of a token, unless the sign-in was removed meanwhile.
+pub(crate) fn set_store(
     file: &Path,
     login: &Login,
-    place: &Place,
-    patience: Duration,
+    place: &LoginStore,
+    timeout: Duration,
 ) -> Result<(), Error> {
-    change(file, login, patience, |kept| {
-        kept.moved(place);
+    update_one(file, login, timeout, |saved| {
+        saved.set_store(place);
     })
 }
 
-/// Notes the fingerprint of an identity that signs in by a login, unless the login was forgotten meanwhile. Errors while another process
-/// changes the file.
-pub(crate) fn note(file: &Path, login: &Login, fingerprint: &str) -> Result<(), Error> {
-    change(file, login, Duration::ZERO, |kept| {
-        append(&mut kept.fingerprints, vec![fingerprint.to_owned()]);
-        let surplus = kept.fingerprints.len().saturating_sub(FINGERPRINTS);
-        kept.fingerprints.drain(..surplus);
+/// Records the fingerprint of an identity that uses the sign-in, unless it was removed meanwhile. Does not wait for the lock.
+pub(crate) fn add_fingerprint(file: &Path, login: &Login, fingerprint: &str) -> Result<(), Error> {
+    update_one(file, login, Duration::ZERO, |saved| {
+        append(&mut saved.fingerprints, vec![fingerprint.to_owned()]);
+        let surplus = saved.fingerprints.len().saturating_sub(MAX_FINGERPRINTS);
+        saved.fingerprints.drain(..surplus);
     })
 }
 
-/// Leaves a login out from now on.
-pub(crate) fn forget(file: &Path, login: &Login) -> Result<(), Error> {
-    update(file, LOCKED, |logins| {
-        logins.retain(|other| !other.is_of_same_account(login));
+/// Removes a sign-in.
+pub(crate) fn remove(file: &Path, login: &Login) -> Result<(), Error> {
+    let key = login.key();
+    update(file, LOCK_TIMEOUT, |logins| {
+        logins.retain(|other| other.key() != key);
     })
 }
 
-/// Removes the file, whatever is in it.
-pub(crate) fn forget_all(file: &Path) -> Result<(), Error> {
+/// Removes the file, whatever its content.
+pub(crate) fn remove_all(file: &Path) -> Result<(), Error> {
     if !file.exists() {
         return Ok(());
     }
-    let _lock = lock(file, LOCKED)?;
-    remove(file)
+    let _lock = lock(file, LOCK_TIMEOUT)?;
+    remove_file(file)
 }
 
 fn append(to: &mut Vec<String>, more: Vec<String>) {
@@ -177,64 +156,74 @@ fn append(to: &mut Vec<String>, more: Vec<String>) {
     }
 }
 
-fn change(
+fn update_one(
     file: &Path,
     login: &Login,
-    patience: Duration,
+    timeout: Duration,
     change: impl FnOnce(&mut Login),
 ) -> Result<(), Error> {
-    update(file, patience, |logins| {
-        if let Some(kept) = logins
-            .iter_mut()
-            .find(|other| other.is_of_same_account(login))
-        {
-            change(kept);
+    let key = login.key();
+    update(file, timeout, |logins| {
+        if let Some(saved) = logins.iter_mut().find(|other| other.key() == key) {
+            change(saved);
         }
     })
 }
 
-/// Reads, changes and writes the file, while no other process does.
+/// Reads, changes and writes the file under its lock.
 fn update(
     file: &Path,
-    patience: Duration,
+    timeout: Duration,
     change: impl FnOnce(&mut Vec<Login>),
 ) -> Result<(), Error> {
-    let _lock = lock(file, patience)?;
+    let _lock = lock(file, timeout)?;
     let before = read(file)?;
     let mut logins = before.clone();
     change(&mut logins);
     if logins == before {
-        Ok(())
-    } else {
-        write(file, logins)
+        return Ok(());
     }
+    if logins.is_empty() {
+        return remove_file(file);
+    }
+    serde_json::to_vec_pretty(&Index { logins })
+        .map_err(io::Error::from)
+        .and_then(|bytes| write_atomic(file, &bytes, None, || Ok(())))
+        .map_err(|error| unwritable(file, &error))
 }
 
-/// The file itself is replaced, so that the lock is on one beside it.
-fn lock(file: &Path, patience: Duration) -> Result<std::fs::File, Error> {
-    files::lock(&file.with_extension("lock"), patience).map_err(|error| unwritten(file, &error))
+/// Locks a file beside it, since the file itself is replaced.
+fn lock(file: &Path, timeout: Duration) -> Result<std::fs::File, Error> {
+    files::lock(&file.with_extension("lock"), timeout).map_err(|error| unwritable(file, &error))
 }
 
-fn remove(file: &Path) -> Result<(), Error> {
+fn remove_file(file: &Path) -> Result<(), Error> {
     match std::fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritten(file, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(file, &error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn write(file: &Path, logins: Vec<Login>) -> Result<(), Error> {
-    if logins.is_empty() {
-        return remove(file);
+fn unreadable(file: &Path, error: &io::Error) -> Error {
+    let problem = format!("cannot be read: {error}");
+    match Refusal::from_io(error) {
+        Some(refusal) => Error::Untrusted {
+            name: file.display().to_string(),
+            problem,
+            fix: refusal.fix(),
+        },
+        None => setting_error(file, problem),
     }
-    let bytes = serde_json::to_vec_pretty(&Logins { logins })
-        .map_err(|error| unwritten(file, &error.into()))?;
-    write_atomic(file, &bytes, None, || Ok(())).map_err(|error| unwritten(file, &error))
 }
 
-fn unwritten(file: &Path, error: &io::Error) -> Error {
+fn unwritable(file: &Path, error: &io::Error) -> Error {
+    setting_error(file, format!("cannot be written: {error}"))
+}
+
+fn setting_error(file: &Path, problem: String) -> Error {
     Error::Setting {
         name: file.display().to_string(),
-        problem: format!("cannot be written: {error}"),
+        problem,
     }
 }
 
@@ -261,17 +250,17 @@ mod tests {
             login("bob", "one"),
             login("alice", "two"),
         ] {
-            remember(&file, &next).unwrap();
+            save(&file, &next).unwrap();
         }
         assert_eq!(
             read(&file).unwrap(),
             [login("bob", "one"), login("alice", "two")]
         );
-        forget(&file, &login("bob", "")).unwrap();
+        remove(&file, &login("bob", "")).unwrap();
         assert_eq!(read(&file).unwrap(), [login("alice", "two")]);
-        forget(&file, &login("alice", "")).unwrap();
+        remove(&file, &login("alice", "")).unwrap();
         assert!(!file.exists());
-        forget_all(&file).unwrap();
+        remove_all(&file).unwrap();
     }
 
     #[test]
@@ -281,7 +270,7 @@ mod tests {
         std::thread::scope(|scope| {
             for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
                 let file = &file;
-                scope.spawn(move || remember(file, &login(name, "one")).unwrap());
+                scope.spawn(move || save(file, &login(name, "one")).unwrap());
             }
         });
         assert_eq!(read(&file).unwrap().len(), 8);
@@ -291,21 +280,21 @@ mod tests {
     fn what_is_noted_of_a_login_outlives_the_next_one_of_the_account() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("logins.json");
-        let place = |store: &str, cleared: &[&str]| Place {
+        let place = |store: &str, cleared: &[&str]| LoginStore {
             store: store.into(),
             lasts: Lasts::UntilDeleted,
             cleared: cleared.iter().map(|&name| name.into()).collect(),
         };
         let alice = login("alice", "one");
-        note(&file, &alice, "nobody's").unwrap();
+        add_fingerprint(&file, &alice, "nobody's").unwrap();
         assert!(!file.exists(), "what was forgotten stays forgotten");
-        remember(&file, &alice).unwrap();
-        moved(&file, &alice, &place("Secret Service", &[]), LOCKED).unwrap();
-        for at in 0..=FINGERPRINTS {
-            note(&file, &alice, &format!("{at}")).unwrap();
+        save(&file, &alice).unwrap();
+        set_store(&file, &alice, &place("Secret Service", &[]), LOCK_TIMEOUT).unwrap();
+        for at in 0..=MAX_FINGERPRINTS {
+            add_fingerprint(&file, &alice, &format!("{at}")).unwrap();
         }
-        remember(&file, &login("alice", "two")).unwrap();
-        moved(&file, &alice, &place("kernel keyring", &[]), LOCKED).unwrap();
+        save(&file, &login("alice", "two")).unwrap();
+        set_store(&file, &alice, &place("kernel keyring", &[]), LOCK_TIMEOUT).unwrap();
         let kept = read(&file).unwrap().remove(0);
         assert_eq!(
             (kept.stores, kept.tenant.as_str()),
@@ -315,15 +304,15 @@ mod tests {
             )
         );
         assert!(
-            kept.fingerprints.len() == FINGERPRINTS && kept.fingerprints[0] == "1",
+            kept.fingerprints.len() == MAX_FINGERPRINTS && kept.fingerprints[0] == "1",
             "{:?}",
             kept.fingerprints
         );
-        moved(
+        set_store(
             &file,
             &alice,
             &place("Secret Service", &["kernel keyring"]),
-            LOCKED,
+            LOCK_TIMEOUT,
         )
         .unwrap();
         assert_eq!(read(&file).unwrap()[0].stores, ["Secret Service"]);

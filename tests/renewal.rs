@@ -1,17 +1,17 @@
 //! When a cached token is used, renewed, or used although it could not be renewed: decisions of the core, with the clock passed in.
 
-use docker_credential_acrscoped::cache::{Cache, Key};
+use docker_credential_acrscoped::cache::{Cache, Key, Lasts, Store, StoreError};
 use docker_credential_acrscoped::config::Settings;
 use docker_credential_acrscoped::error::Error;
 use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::identity::Identity;
 use docker_credential_acrscoped::registry::Registry;
 use docker_credential_acrscoped::token::RefreshToken;
-use keyring_core::api::CredentialStore;
-use keyring_core::mock;
 use secrecy::ExposeSecret;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
 
 /// Where the tests' tokens begin to live.
 const START: SystemTime = SystemTime::UNIX_EPOCH;
@@ -54,9 +54,42 @@ fn token() -> RefreshToken {
     .expect("a token")
 }
 
+/// A store in memory.
+#[derive(Debug, Default)]
+struct Memory(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl Store for Memory {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn lasts(&self) -> Lasts {
+        Lasts::UntilSessionEnds
+    }
+
+    fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let secret = self.0.lock().expect("a store").get(key).cloned();
+        Ok(secret.map(Zeroizing::new))
+    }
+
+    fn set(&self, key: &str, secret: &[u8], _: Duration) -> Result<(), StoreError> {
+        let mut entries = self.0.lock().expect("a store");
+        entries.insert(key.to_owned(), secret.to_owned());
+        Ok(())
+    }
+
+    fn delete(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.0.lock().expect("a store").remove(key).is_some())
+    }
+
+    fn list(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.0.lock().expect("a store").keys().cloned().collect())
+    }
+}
+
 /// A store that holds one token of `owner`, received at the start.
-fn store_of(owner: &str) -> Arc<CredentialStore> {
-    let store: Arc<CredentialStore> = mock::Store::new().expect("a store");
+fn store_of(owner: &str) -> Arc<Memory> {
+    let store = Arc::new(Memory::default());
     let identity = Identity::choose(
         &settings(owner)
             .for_registry(&registry())
@@ -73,7 +106,7 @@ fn store_of(owner: &str) -> Arc<CredentialStore> {
 }
 
 fn get(
-    store: &Arc<CredentialStore>,
+    store: &Arc<Memory>,
     client: &str,
     clock: fn() -> SystemTime,
 ) -> Result<RefreshToken, Error> {

@@ -1,228 +1,166 @@
 //! The kernel's user keyring as a store (keyrings(7), user-keyring(7)).
 //!
-//! Our keys lie in a keyring of our own inside the user keyring `@u`, so that listing never meets keys of others. Both the
-//! keyring and the keys are made open to their owner by uid, not only by possession: a process whose session keyring does not link
-//! `@u` (services, CI runners, `keyctl session`) reads them too. The kernel drops a key at the time set with it.
+//! Our keys are in a keyring of our own inside the user keyring `@u`, so that listing never meets keys of other programs. Both the keyring
+//! and the keys are open to their owner by uid, not only by possession: a process whose session keyring does not link `@u` (services, CI
+//! runners, `keyctl session`) can read them too. The kernel deletes a key when its lifetime ends.
 
-use super::{KERNEL_KEYRING, LIFETIME, SERVICE};
-use keyring_core::api::{Credential, CredentialApi, CredentialPersistence, CredentialStoreApi};
-use keyring_core::{Entry, Error, Result};
-use keyutils::keytypes::User;
-use keyutils::{Key, KeyType as _, Keyring, KeyringSerial, Permission, SpecialKeyring};
-use keyutils_raw::{KEY_SPEC_USER_KEYRING, keyctl_describe, keyctl_read, keyctl_search};
-use std::any::Any;
-use std::collections::HashMap;
-use std::sync::Arc;
+use super::store::{Lasts, Store, StoreError};
+use super::{KERNEL_KEYRING, SERVICE};
+use keyutils_raw::{
+    KEY_SPEC_PROCESS_KEYRING, KEY_SPEC_USER_KEYRING, KeyPermissions, KeyringSerial, add_key,
+    keyctl_describe, keyctl_invalidate, keyctl_link, keyctl_read, keyctl_search,
+    keyctl_set_timeout, keyctl_setperm, keyctl_unlink,
+};
+use rustix::io::Errno;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
-/// How often a key is written that others take away with its keyring.
-const TRIES: usize = 10;
+/// How often a key is written when other processes replace its keyring.
+const MAX_TRIES: usize = 10;
 
-/// The store; it holds nothing, the kernel does.
+/// Everything for the possessor and for processes of the same uid, nothing for the group and for others (`keyctl_setperm(3)`).
+const OWNER_ONLY: KeyPermissions = 0x3f3f_0000;
+
+/// The result of a system call.
+type CallResult<T> = Result<T, errno::Errno>;
+
+/// The store; the kernel holds its state.
 #[derive(Debug)]
-pub(super) struct Store;
+pub(super) struct KernelKeyring;
 
-impl CredentialStoreApi for Store {
-    fn vendor(&self) -> String {
-        KERNEL_KEYRING.into()
+impl Store for KernelKeyring {
+    fn name(&self) -> &'static str {
+        KERNEL_KEYRING
     }
 
-    fn id(&self) -> String {
-        "@u".into()
+    fn lasts(&self) -> Lasts {
+        Lasts::UntilRestart
     }
 
-    fn build(&self, service: &str, user: &str, _: Option<&HashMap<&str, &str>>) -> Result<Entry> {
-        Ok(KernelKey::entry(service, user))
+    fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let read = |serial| read_all(|buffer| keyctl_read(serial, Some(buffer.into())));
+        found(find(key).and_then(read))
     }
 
-    fn search(&self, spec: &HashMap<&str, &str>) -> Result<Vec<Entry>> {
-        let service = spec.get("service").copied().unwrap_or(SERVICE);
-        let users = own_keys()?.into_iter().filter_map(|key| {
-            let description = describe(key)?;
-            // `user;UID;GID;PERMISSIONS;DESCRIPTION` (keyctl_describe(3)).
-            let [kind, _, _, _, description] = description
-                .splitn(5, ';')
-                .collect::<Vec<_>>()
-                .try_into()
-                .ok()?;
-            let user = description.strip_prefix(service)?.strip_prefix(' ')?;
-            (kind == User::name()).then(|| user.to_owned())
-        });
-        Ok(users.map(|user| KernelKey::entry(service, &user)).collect())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn persistence(&self) -> CredentialPersistence {
-        CredentialPersistence::UntilReboot
-    }
-}
-
-/// One key, found by its description when it is needed.
-#[derive(Debug)]
-struct KernelKey {
-    service: String,
-    user: String,
-}
-
-impl KernelKey {
-    fn entry(service: &str, user: &str) -> Entry {
-        Entry::new_with_credential(Arc::new(Self {
-            service: service.to_owned(),
-            user: user.to_owned(),
-        }))
-    }
-
-    fn description(&self) -> String {
-        format!("{} {}", self.service, self.user)
-    }
-
-    fn write(&self, secret: &[u8]) -> Result<()> {
-        let mut keyring = match own_keyring()? {
-            Some(keyring) => keyring,
-            None => make_own_keyring()?,
-        };
-        let mut key = keyring
-            .add_key::<User, _, _>(self.description().as_str(), secret)
-            .map_err(failure)?;
-        key.set_permissions(owner_only()).map_err(failure)?;
-        self.find().map(drop)
-    }
-
-    fn find(&self) -> Result<Key> {
-        user_keyring()?
-            .search_for_key::<User, _, _>(self.description().as_str(), None)
-            .map_err(failure)
-    }
-}
-
-impl CredentialApi for KernelKey {
-    fn set_secret(&self, secret: &[u8]) -> Result<()> {
-        possess_user_keyring()?;
-        // A keyring takes the place of one of the same name, and with it goes what was just written there: when several processes make
-        // ours at one moment, all but the last begin again. None makes another once it is there.
-        let mut written = self.write(secret);
-        for _ in 1..TRIES {
-            if !matches!(written, Err(Error::NoEntry | Error::NoStorageAccess(_))) {
+    fn set(&self, key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError> {
+        let mut result = write(key, secret, lifetime);
+        // When several processes create our keyring at the same time, the last one wins, and the keys in the others are lost. Once it
+        // exists, nobody creates another.
+        for _ in 1..MAX_TRIES {
+            let Err(error) = result else { break };
+            if !is_missing(error) && !matches!(errno(error), Errno::ACCESS | Errno::PERM) {
                 break;
             }
-            written = self.write(secret);
+            result = write(key, secret, lifetime);
         }
-        written
+        result.map_err(store_error)
     }
 
-    fn get_secret(&self) -> Result<Vec<u8>> {
-        self.find()?.read().map_err(failure)
+    fn delete(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(found(find(key).and_then(keyctl_invalidate))?.is_some())
     }
 
-    fn update_attributes(&self, attributes: &HashMap<&str, &str>) -> Result<()> {
-        let Some(left) = attributes
-            .get(LIFETIME)
-            .and_then(|seconds| seconds.parse().ok())
-        else {
-            return Ok(());
+    fn list(&self) -> Result<Vec<String>, StoreError> {
+        let Some(keyring) = found(own_keyring())? else {
+            return Ok(vec![]);
         };
-        // Zero would mean "never"; the kernel takes 32 bits.
-        let left = Duration::from_secs(left)
-            .clamp(Duration::from_secs(1), Duration::from_secs(u32::MAX.into()));
-        self.find()?.set_timeout(left).map_err(failure)
-    }
-
-    fn delete_credential(&self) -> Result<()> {
-        self.find()?.invalidate().map_err(failure)
-    }
-
-    fn get_credential(&self) -> Result<Option<Arc<Credential>>> {
-        self.find().map(|_| None)
-    }
-
-    fn get_specifiers(&self) -> Option<(String, String)> {
-        Some((self.service.clone(), self.user.clone()))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
+        let serials = read_all(|buffer| keyctl_read(keyring, Some(buffer.into())));
+        let serials = serials.map_err(store_error)?;
+        let serials = serials
+            .chunks_exact(size_of::<i32>())
+            .filter_map(|serial| KeyringSerial::new(i32::from_ne_bytes(serial.try_into().ok()?)));
+        Ok(serials.filter_map(key_of).collect())
     }
 }
 
-fn user_keyring() -> Result<Keyring> {
-    Keyring::attach_or_create(SpecialKeyring::User).map_err(failure)
+fn description(key: &str) -> String {
+    format!("{SERVICE} {key}")
 }
 
-/// Links the user keyring to the process keyring, which ends with us. A key is made open to its possessor alone, and who reached
-/// it otherwise could not even change its permissions.
-fn possess_user_keyring() -> Result<()> {
-    let mut process = Keyring::attach_or_create(SpecialKeyring::Process).map_err(failure)?;
-    process.link_keyring(&user_keyring()?).map_err(failure)
+fn find(key: &str) -> CallResult<KeyringSerial> {
+    keyctl_search(KEY_SPEC_USER_KEYRING, "user", &description(key), None)
 }
 
-fn own_keyring() -> Result<Option<Keyring>> {
-    match user_keyring()?
-        .search_for_keyring(SERVICE, None)
-        .map_err(failure)
-    {
-        Ok(keyring) => Ok(Some(keyring)),
-        Err(Error::NoEntry) => Ok(None),
-        Err(error) => Err(error),
-    }
+fn own_keyring() -> CallResult<KeyringSerial> {
+    keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", SERVICE, None)
 }
 
-/// Whatever is in our keyring. `keyutils` reads the description of each, and panics where another program's has a `;` or is no UTF-8.
-fn own_keys() -> Result<Vec<KeyringSerial>> {
-    let found = keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", SERVICE, None).map_err(failure);
-    let keyring = match found {
-        Ok(keyring) => keyring,
-        Err(Error::NoEntry) => return Ok(vec![]),
-        Err(error) => return Err(error),
+fn write(key: &str, secret: &[u8], lifetime: Duration) -> CallResult<()> {
+    let keyring = match own_keyring() {
+        Err(error) if is_missing(error) => {
+            create("keyring", SERVICE, &[], None, KEY_SPEC_USER_KEYRING)?
+        }
+        keyring => keyring?,
     };
-    let serials = fetch(|buffer| keyctl_read(keyring, Some(buffer.into()))).map_err(failure)?;
-    let serials = serials
-        .chunks_exact(size_of::<i32>())
-        .filter_map(|serial| serial.try_into().ok());
-    Ok(serials
-        .filter_map(|serial| KeyringSerial::new(i32::from_ne_bytes(serial)))
-        .collect())
+    // Zero would mean "never".
+    let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).max(1);
+    create("user", &description(key), secret, Some(seconds), keyring)?;
+    find(key).map(drop)
 }
 
-/// What the kernel says of a key, without the zero at its end. A key that is gone by now, or whose description is no text, is not ours.
-fn describe(key: KeyringSerial) -> Option<String> {
-    let mut description = fetch(|buffer| keyctl_describe(key, Some(buffer.into()))).ok()?;
-    description.pop();
-    String::from_utf8(description).ok()
+/// Creates a key or keyring in place of one with the same description.
+///
+/// It is complete, with its lifetime, before it is linked, so that a crash leaves no key without one. Until then the process keyring, which
+/// ends with the process, holds it: only the possessor of a new key can change its permissions.
+fn create(
+    kind: &str,
+    description: &str,
+    payload: &[u8],
+    seconds: Option<u32>,
+    keyring: KeyringSerial,
+) -> CallResult<KeyringSerial> {
+    let serial = add_key(kind, description, payload, KEY_SPEC_PROCESS_KEYRING)?;
+    let linked = keyctl_setperm(serial, OWNER_ONLY)
+        .and_then(|()| seconds.map_or(Ok(()), |seconds| keyctl_set_timeout(serial, seconds)))
+        .and_then(|()| keyctl_link(serial, keyring));
+    // Left there, it would lose its lifetime for a moment when this process writes it again.
+    keyctl_unlink(serial, KEY_SPEC_PROCESS_KEYRING)?;
+    linked.map(|()| serial)
 }
 
-/// Bytes of the kernel, which says how many there are, also when it has written none or only some of them.
-fn fetch(ask: impl Fn(&mut [u8]) -> keyutils::Result<usize>) -> keyutils::Result<Vec<u8>> {
-    let mut buffer = vec![];
+/// Returns the key of an entry in our keyring, or `None` for an entry of another program or one that was just deleted.
+fn key_of(serial: KeyringSerial) -> Option<String> {
+    let description = read_all(|buffer| keyctl_describe(serial, Some(buffer.into()))).ok()?;
+    let description = std::str::from_utf8(description.strip_suffix(b"\0")?).ok()?;
+    // `user;UID;GID;PERMISSIONS;DESCRIPTION` (`keyctl_describe(3)`).
+    let mut fields = description.splitn(5, ';');
+    let is_key = fields.next() == Some("user");
+    let key = fields.nth(3)?.strip_prefix(SERVICE)?.strip_prefix(' ')?;
+    is_key.then(|| key.to_owned())
+}
+
+/// Reads bytes from the kernel. It returns their number also when the buffer is too small.
+fn read_all(read: impl Fn(&mut [u8]) -> CallResult<usize>) -> CallResult<Zeroizing<Vec<u8>>> {
+    let mut buffer = Zeroizing::new(vec![]);
     loop {
-        let size = ask(&mut buffer)?;
-        let is_whole = size <= buffer.len();
+        let size = read(&mut buffer)?;
+        let is_complete = size <= buffer.len();
         buffer.resize(size, 0);
-        if is_whole {
+        if is_complete {
             return Ok(buffer);
         }
     }
 }
 
-fn make_own_keyring() -> Result<Keyring> {
-    let mut keyring = user_keyring()?.add_keyring(SERVICE).map_err(failure)?;
-    keyring.set_permissions(owner_only()).map_err(failure)?;
-    Ok(keyring)
+fn errno(error: errno::Errno) -> Errno {
+    Errno::from_raw_os_error(error.0)
 }
 
-/// Everything for the possessor and for processes of the same uid, nothing for the group and for others.
-fn owner_only() -> Permission {
-    Permission::POSSESSOR_ALL | Permission::USER_ALL
+fn is_missing(error: errno::Errno) -> bool {
+    matches!(
+        errno(error),
+        Errno::NOKEY | Errno::KEYEXPIRED | Errno::KEYREVOKED
+    )
 }
 
-/// The kernel's answer in the terms of keyring-core (errno values of keyctl(2)).
-fn failure(errno: keyutils::Error) -> Error {
-    use rustix::io::Errno;
-    match Errno::from_raw_os_error(errno.0) {
-        Errno::NOKEY | Errno::KEYEXPIRED | Errno::KEYREVOKED => Error::NoEntry,
-        Errno::ACCESS | Errno::PERM => Error::NoStorageAccess(errno.into()),
-        _ => Error::PlatformFailure(errno.into()),
+fn found<T>(result: CallResult<T>) -> Result<Option<T>, StoreError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if is_missing(error) => Ok(None),
+        Err(error) => Err(store_error(error)),
     }
+}
+
+fn store_error(error: errno::Errno) -> StoreError {
+    StoreError::Failed(errno(error).to_string())
 }

@@ -1,179 +1,142 @@
-//! The Entra refresh tokens of those who signed in with us.
+//! The Entra refresh tokens of logins.
 //!
-//! One goes to the store that lasts longest: the helper gets a registry's token again in a second, a login costs a person's time. So the
-//! Secret Service, which outlives a reboot, comes before the kernel's keyring, which is quicker, and after it where it keeps everything in
-//! memory. There is no third place: a login that no store takes is none.
+//! A login goes to the store that keeps it longest, since it costs a person's time: the Secret Service, which outlives a reboot, comes before
+//! the kernel keyring, and after it while it keeps everything in memory. If no store accepts it, `login` fails.
 
-use super::{Cache, Key, SERVICE, Stored, delete, entry, read, reason, told, trial, write};
-use keyring_core::Error;
-use keyring_core::api::{CredentialPersistence, CredentialStore};
+use super::self_test::self_test;
+use super::store::{Lasts, Store, StoreError};
+use super::{Cache, Key, delete, log_failure, read, write};
+use crate::error::Error;
 use secrecy::SecretString;
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tracing::debug;
 
-/// Entra ends a refresh token that nobody has used for 90 days (Microsoft, "Refresh tokens in the Microsoft identity platform").
-pub(crate) const UNUSED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// Entra revokes a refresh token that was not used for 90 days (Microsoft, "Refresh tokens in the Microsoft identity platform").
+pub(crate) const MAX_UNUSED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// How long a store keeps a login, the longest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lasts {
-    /// Until it is deleted.
-    UntilDeleted,
-    /// Until the machine restarts.
-    UntilRestart,
-    /// Until the user's desktop session ends.
-    UntilSessionEnds,
-}
-
-/// Where a login is kept.
+/// The store of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The name of the store.
+pub struct LoginStore {
+    /// Its name.
     pub store: String,
-    /// For how long.
+    /// How long it keeps the login.
     pub lasts: Lasts,
-    /// The names of the other stores, as far as nothing of the login is in them.
+    /// The names of the other stores that hold nothing of the login.
     pub cleared: Vec<String>,
 }
 
 impl Cache {
-    /// The Entra refresh token of a login: the newest, since a store that is locked keeps an older one unseen.
+    /// Returns the Entra refresh token of a login: the newest, since a store that was locked may still hold an older one.
     pub fn login(&self, key: &Key, now: SystemTime) -> Option<SecretString> {
-        let kept = self
-            .stores
-            .iter()
-            .filter_map(|store| told(store, "look-up", read(store, key)));
-        kept.filter(|(_, ends)| now < *ends)
-            .max_by_key(|(_, ends)| *ends)
-            .map(|(secret, _)| secret)
+        let find = |store| log_failure(store, "look-up", read(store, key)).flatten();
+        let found = self.stores().filter_map(find);
+        let newest = found.max_by_key(|(_, expires)| *expires)?;
+        (now < newest.1).then_some(newest.0)
     }
 
-    /// Keeps the Entra refresh token of a login, and says in which store. The error is what each store said; an older one is still where it
-    /// was then, and may be good.
+    /// Stores the Entra refresh token of a login.
+    ///
+    /// # Errors
+    ///
+    /// Returns what each store reported if none accepts it. An older token stays where it was, and may still be valid.
     pub fn put_login(
         &self,
         key: &Key,
         token: &SecretString,
         now: SystemTime,
-    ) -> Result<Place, Vec<String>> {
-        let stores = self.longest_first();
-        let mut problems = vec![];
-        for (lasts, store) in &stores {
-            match write(store, key, &Stored::new(token, now + UNUSED), UNUSED) {
-                Ok(()) => {
-                    // An older one is of no use elsewhere.
-                    let others = stores
-                        .iter()
-                        .map(|(_, other)| other)
-                        .filter(|other| !Arc::ptr_eq(other, store));
-                    let cleared = others
-                        .filter(|other| clear(other, key).is_ok())
-                        .map(|other| other.vendor())
-                        .collect();
-                    return Ok(Place {
-                        store: store.vendor(),
-                        lasts: *lasts,
-                        cleared,
-                    });
-                }
-                Err(error) => problems.push(format!("{}: {}", store.vendor(), reason(&error))),
-            }
-        }
-        Err(problems)
-    }
-
-    /// Whether some store would keep a login, by keeping something else for a moment. The error is what each store said.
-    pub fn takes_logins(&self) -> Result<(), Vec<String>> {
-        let mut problems = vec![];
-        for store in &self.stores {
-            match trial::try_out(store).outcome {
-                Ok(()) => return Ok(()),
-                Err(problem) => problems.push(format!("{}: {problem}", store.vendor())),
-            }
-        }
-        Err(problems)
-    }
-
-    /// Forgets the Entra refresh token of a login in every store. Errors when a store in which it was kept, by its name, does not say that it
-    /// is gone: it may still be there.
-    pub fn forget_login(&self, key: &Key, kept_in: &[String]) -> Result<(), crate::error::Error> {
-        let mut problem = None;
-        for store in &self.stores {
-            if let Err(error) = clear(store, key)
-                && kept_in.contains(&store.vendor())
-            {
-                problem = Some(format!("{}: {}", store.vendor(), reason(&error)));
-            }
-        }
-        let is_here = |name: &String| self.stores.iter().any(|store| store.vendor() == *name);
-        if let Some(name) = kept_in.iter().find(|name| !is_here(name)) {
-            problem = Some(format!("{name}: this system has none"));
-        }
-        problem.map_or(Ok(()), |problem| {
-            Err(crate::error::Error::NotForgotten { problem })
-        })
-    }
-
-    /// Forgets what is kept under keys that are meant, logins among them, in every store. Returns how many entries there were. Errors when a
-    /// store does not give one up.
-    pub fn forget(&self, is_meant: impl Fn(&Key) -> bool) -> Result<usize, crate::error::Error> {
-        let deleted = delete(&self.entries("what is in it stays there"), is_meant);
-        deleted.map_err(|problem| crate::error::Error::NotForgotten { problem })
-    }
-
-    /// The same stores, the one that keeps a login longest first.
-    fn longest_first(&self) -> Vec<(Lasts, Arc<CredentialStore>)> {
-        let mut stores: Vec<_> = self
-            .stores
-            .iter()
-            .map(|store| (lasts(&store.persistence()), store.clone()))
-            .collect();
+    ) -> Result<LoginStore, Vec<String>> {
+        let stores = self.stores().map(|store| (store.lasts(), store));
+        let mut stores: Vec<(Lasts, &dyn Store)> = stores.collect();
         stores.sort_by_key(|(lasts, _)| *lasts);
-        stores
+        let mut problems = vec![];
+        for &(lasts, store) in &stores {
+            if let Err(error) = write(store, key, token, now + MAX_UNUSED, MAX_UNUSED) {
+                problems.push(format!("{}: {error}", store.name()));
+                continue;
+            }
+            let others = stores.iter().map(|(_, other)| *other);
+            let others = others.filter(|other| other.name() != store.name());
+            let cleared = others.filter(|other| clear(*other, key).is_ok());
+            return Ok(LoginStore {
+                store: store.name().to_owned(),
+                lasts,
+                cleared: cleared.map(|other| other.name().to_owned()).collect(),
+            });
+        }
+        Err(problems)
+    }
+
+    /// Tests whether a store would accept a login.
+    ///
+    /// # Errors
+    ///
+    /// Returns what each store reported if none works.
+    pub fn can_store_login(&self) -> Result<(), Vec<String>> {
+        let mut problems = vec![];
+        for store in self.stores() {
+            match self_test(store).outcome {
+                Ok(()) => return Ok(()),
+                Err(problem) => problems.push(format!("{}: {problem}", store.name())),
+            }
+        }
+        Err(problems)
+    }
+
+    /// Deletes the Entra refresh token of a login in every store.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of the named stores, which hold the token, does not confirm that it is gone.
+    pub fn forget_login(&self, key: &Key, stores: &[String]) -> Result<(), Error> {
+        let mut result = Ok(());
+        let mut fail = |problem| result = Err(Error::NotForgotten { problem });
+        for store in self.stores() {
+            if let Err(error) = clear(store, key)
+                && stores.iter().any(|name| name == store.name())
+            {
+                fail(format!("{}: {error}", store.name()));
+            }
+        }
+        for name in stores {
+            if self.stores().all(|store| store.name() != name) {
+                fail(format!("{name}: this system has none"));
+            }
+        }
+        result
+    }
+
+    /// Deletes the entries with these keys, logins among them, in every store.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a store does not delete an entry.
+    pub fn forget(&self, is_obsolete: impl Fn(&Key) -> bool) -> Result<(), Error> {
+        delete(&self.entries("what is in it stays there"), is_obsolete)
+            .map_err(|problem| Error::NotForgotten { problem })
     }
 }
 
-/// Deletes what a store has under a key. It is an error also when the store cannot tell whether it has something.
-fn clear(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<()> {
-    let cleared = match entry(store, key).and_then(|entry| entry.delete_credential()) {
-        // Of what is locked, not everything need be found by its name.
-        Err(Error::NoEntry) => store
-            .search(&HashMap::from([("service", SERVICE)]))
-            .map(drop),
-        deleted => deleted,
+/// Deletes an entry. Fails also if the store cannot say whether it holds it: entries of a locked store need not be found by their key.
+fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
+    let cleared = match store.delete(key.as_str()) {
+        Ok(false) => store.list().map(drop),
+        deleted => deleted.map(drop),
     };
-    cleared.inspect_err(|error| {
-        debug!(
-            store = store.vendor(),
-            problem = reason(error),
-            "clearing did not work"
-        );
-    })
-}
-
-fn lasts(persistence: &CredentialPersistence) -> Lasts {
-    match persistence {
-        CredentialPersistence::UntilDelete => Lasts::UntilDeleted,
-        CredentialPersistence::UntilReboot => Lasts::UntilRestart,
-        _ => Lasts::UntilSessionEnds,
-    }
+    log_failure(store, "deletion", cleared.clone());
+    cleared
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keyring_core::api::CredentialStoreApi;
-    use keyring_core::{Entry, mock};
+    use crate::cache::store::memory::{Event, Memory};
     use secrecy::ExposeSecret;
-    use std::any::Any;
+    use std::sync::Arc;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
     #[test]
     fn a_login_is_kept_for_ninety_days_and_is_no_registry() {
-        let cache = Cache::over(vec![mock::Store::new().unwrap()]);
+        let cache = Cache::over(vec![Memory::new()]);
         let (alice, bob) = (Key::of_login("alice"), Key::of_login("bob"));
         cache
             .put_login(&alice, &"entra refresh token".into(), NOW)
@@ -182,7 +145,9 @@ mod tests {
             cache.login(&alice, NOW).unwrap().expose_secret(),
             "entra refresh token"
         );
-        assert!(cache.login(&bob, NOW).is_none() && cache.login(&alice, NOW + UNUSED).is_none());
+        assert!(
+            cache.login(&bob, NOW).is_none() && cache.login(&alice, NOW + MAX_UNUSED).is_none()
+        );
         assert!(cache.list(NOW).is_empty());
         cache
             .erase(
@@ -194,14 +159,13 @@ mod tests {
             cache.login(&alice, NOW).is_some(),
             "a registry is not a login"
         );
-        assert_eq!(cache.forget(|key| *key == alice).unwrap(), 1);
+        cache.forget(|key| *key == alice).unwrap();
         assert!(cache.login(&alice, NOW).is_none());
     }
 
     #[test]
     fn the_newest_token_of_a_login_is_the_one() {
-        let (one, two): (Arc<CredentialStore>, Arc<CredentialStore>) =
-            (mock::Store::new().unwrap(), mock::Store::new().unwrap());
+        let (one, two) = (Memory::new(), Memory::new());
         let key = Key::of_login("alice");
         // The first store was locked when the second token came.
         Cache::over(vec![one.clone()])
@@ -219,116 +183,73 @@ mod tests {
         );
     }
 
-    /// A store that says of itself how long it keeps things.
-    fn lasting(persistence: fn() -> CredentialPersistence) -> Arc<CredentialStore> {
-        Arc::new(Lasting {
-            below: mock::Store::new().unwrap(),
-            persistence,
-        })
-    }
-
-    #[derive(Debug)]
-    struct Lasting {
-        below: Arc<CredentialStore>,
-        persistence: fn() -> CredentialPersistence,
-    }
-
-    impl CredentialStoreApi for Lasting {
-        fn vendor(&self) -> String {
-            format!("{:?}", lasts(&(self.persistence)()))
-        }
-
-        fn id(&self) -> String {
-            self.below.id()
-        }
-
-        fn build(
-            &self,
-            service: &str,
-            user: &str,
-            _: Option<&HashMap<&str, &str>>,
-        ) -> keyring_core::Result<Entry> {
-            self.below.build(service, user, None)
-        }
-
-        fn as_any(&self) -> &dyn Any {
-            self
-        }
-
-        fn persistence(&self) -> CredentialPersistence {
-            (self.persistence)()
-        }
-    }
-
     #[test]
     fn a_login_goes_to_the_store_that_lasts_longest() {
-        let until_logout = || lasting(|| CredentialPersistence::UntilLogout);
-        let until_reboot = || lasting(|| CredentialPersistence::UntilReboot);
-        let until_delete = || lasting(|| CredentialPersistence::UntilDelete);
-        let silent = || lasting(|| CredentialPersistence::Unspecified);
-        for (stores, expected) in [
-            (vec![until_reboot(), until_delete()], Lasts::UntilDeleted),
-            (vec![until_reboot(), until_logout()], Lasts::UntilRestart),
-            (vec![until_logout(), until_reboot()], Lasts::UntilRestart),
-            (vec![silent(), until_reboot()], Lasts::UntilRestart),
-            (vec![until_logout()], Lasts::UntilSessionEnds),
-            (vec![silent()], Lasts::UntilSessionEnds),
+        let store = |lasts| -> Arc<dyn Store> {
+            Arc::new(Memory {
+                lasts: Some(lasts),
+                ..Memory::default()
+            })
+        };
+        let (deleted, restart, session) = (
+            Lasts::UntilDeleted,
+            Lasts::UntilRestart,
+            Lasts::UntilSessionEnds,
+        );
+        for (order, expected, name) in [
+            (vec![restart, deleted], deleted, "until deleted"),
+            (vec![restart, session], restart, "until restart"),
+            (vec![session, restart], restart, "until restart"),
+            (vec![session], session, "until session ends"),
         ] {
+            let stores = order.into_iter().map(store).collect();
             let place = Cache::over(stores)
                 .put_login(&Key::of_login("alice"), &"token".into(), NOW)
                 .unwrap();
-            assert_eq!(
-                (place.lasts, place.store),
-                (expected, format!("{expected:?}"))
-            );
+            assert_eq!((place.lasts, place.store), (expected, name.to_owned()));
         }
     }
 
     #[test]
     fn a_login_that_no_store_takes_is_told_with_each_stores_reason() {
-        let store: Arc<CredentialStore> = mock::Store::new().unwrap();
+        let store = Memory::new();
         let cache = Cache::over(vec![store.clone()]);
-        cache.takes_logins().unwrap();
-        let entry = trial::entry(&store).unwrap();
-        assert!(
-            matches!(entry.get_secret(), Err(Error::NoEntry)),
-            "the trial is not left behind"
-        );
-        fails_once(&entry);
-        let problems = cache.takes_logins().unwrap_err();
+        cache.can_store_login().unwrap();
+        assert_eq!(store.len(), 0, "the self-test leaves nothing behind");
+        store.plan(0, Event::Fails);
+        let problems = cache.can_store_login().unwrap_err();
         assert!(
             problems.len() == 1 && problems[0].contains("locked"),
             "{problems:?}"
         );
-        assert!(Cache::over(vec![]).takes_logins().unwrap_err().is_empty());
-    }
-
-    /// The next thing that is asked of it goes wrong.
-    fn fails_once(entry: &keyring_core::Entry) {
-        let credential: &mock::Cred = entry.as_any().downcast_ref().unwrap();
-        credential.set_error(Error::NoStorageAccess("locked".into()));
+        assert!(
+            Cache::over(vec![])
+                .can_store_login()
+                .unwrap_err()
+                .is_empty()
+        );
     }
 
     #[test]
     fn a_login_outlives_a_keyring_that_is_full_for_a_moment() {
-        let store: Arc<CredentialStore> = mock::Store::new().unwrap();
+        let store = Memory::new();
         let cache = Cache::over(vec![store.clone()]);
         let key = Key::of_login("alice");
         cache.put_login(&key, &"old".into(), NOW).unwrap();
-        fails_once(&entry(&store, &key).unwrap());
+        store.plan(0, Event::Fails);
         cache.put_login(&key, &"new".into(), NOW).unwrap_err();
         assert_eq!(cache.login(&key, NOW).unwrap().expose_secret(), "old");
     }
 
     #[test]
     fn a_login_is_forgotten_only_when_the_store_that_kept_it_says_so() {
-        let store: Arc<CredentialStore> = mock::Store::new().unwrap();
+        let store = Memory::new();
         let cache = Cache::over(vec![store.clone()]);
         let key = Key::of_login("alice");
         let place = cache.put_login(&key, &"token".into(), NOW).unwrap();
         let kept_in = [place.store];
         let problem = |cache: &Cache| cache.forget_login(&key, &kept_in).unwrap_err().to_string();
-        fails_once(&entry(&store, &key).unwrap());
+        store.plan(0, Event::Fails);
         assert!(problem(&cache).starts_with("the login could not be forgotten: "));
         assert!(problem(&Cache::over(vec![])).ends_with(": this system has none"));
         cache.forget_login(&key, &kept_in).unwrap();

@@ -1,116 +1,91 @@
-//! What is remembered between calls: tokens in the stores of the operating system.
+//! Caches tokens in the stores of the operating system.
 //!
-//! A refresh token is kept for its registry and identity, an access token for its identity, so that another registry costs no sign-in,
-//! and the Entra refresh token of a login for its account.
-//! Stores are [`keyring_core`] stores. A [`Cache`] holds the ones that this system offers, in order: a token goes into the
-//! first that takes it and is looked for in all. Whatever goes wrong in a store is a miss, told in the log, never a failure.
+//! A refresh token is cached for its registry and identity; an access token for its identity, so that another registry needs no sign-in;
+//! and the Entra refresh token of a login for its account. A [`Cache`] holds the stores of this system in order: a token goes into the
+//! first store that accepts it and is looked for in all. A failure of a store is logged and counts as a miss.
 
+#[cfg(any(windows, test))]
+mod chunked;
 mod entry;
 #[cfg(target_os = "linux")]
 mod kernel_keyring;
-#[cfg(any(target_os = "macos", test))]
-mod keychain;
 mod login;
 #[cfg(any(target_os = "macos", windows, test))]
-mod patient;
+mod native;
 #[cfg(target_os = "linux")]
 mod secret_service;
-#[cfg(any(windows, test))]
-mod split;
-mod trial;
+mod self_test;
+#[cfg(target_os = "linux")]
+mod session_bus;
+mod store;
+#[cfg(any(target_os = "linux", target_os = "macos", windows))]
+mod timeout;
 
 pub use entry::Key;
-pub use login::{Lasts, Place};
-pub use trial::Trial;
+pub use login::LoginStore;
+pub use self_test::SelfTest;
+pub use store::{Lasts, Store, StoreError};
 
 use crate::config::{CacheChoice, SessionBus};
 use crate::registry::Registry;
 use crate::token::{AccessToken, Audience, RefreshToken};
-use entry::Stored;
-use keyring_core::api::CredentialStore;
-use keyring_core::{Entry, Error};
 use secrecy::SecretString;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tracing::{debug, warn};
-use zeroize::Zeroizing;
 
-/// The name under which all entries stand in every store.
-pub const SERVICE: &str = "docker-credential-acrscoped";
+/// The name that all entries have in common.
+const SERVICE: &str = "docker-credential-acrscoped";
 
 /// The name of the store that is the kernel's user keyring.
 pub(crate) const KERNEL_KEYRING: &str = "kernel keyring";
 
-/// How long all calls of one process together wait for a store that somebody else answers.
+/// How long one process waits for a store that a daemon or a system service answers.
 #[cfg_attr(
     not(any(target_os = "linux", target_os = "macos", windows)),
     expect(dead_code, reason = "there is no store")
 )]
-const PATIENCE: Duration = Duration::from_secs(2);
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The stores in use, in order.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    stores: Vec<Arc<CredentialStore>>,
+    stores: Vec<Arc<dyn Store>>,
 }
 
 impl Cache {
-    /// The stores that the user chose, or those of this system.
+    /// Opens the stores that the user chose, or those of this system.
     ///
-    /// On Linux the kernel's user keyring comes first: no daemon, no prompt, and the kernel itself drops a token that has
-    /// expired. What does not fit there goes to the Secret Service. macOS and Windows have one store each.
+    /// On Linux the kernel's user keyring comes first: it needs no daemon and no prompt, and the kernel deletes an expired token. What
+    /// does not fit there goes to the Secret Service. macOS and Windows have one store each.
     ///
-    /// Together they keep the caller waiting no longer than `patience`.
-    #[cfg(target_os = "linux")]
-    pub fn open(choice: CacheChoice, bus: SessionBus, patience: Duration) -> Self {
-        let kernel = || Arc::new(kernel_keyring::Store) as _;
-        let service = |bus| Arc::new(secret_service::Store::new(bus, patience)) as _;
-        Self::over(match choice {
-            CacheChoice::Auto => vec![kernel(), service(bus)],
-            CacheChoice::Keyutils => vec![kernel()],
-            CacheChoice::SecretService => vec![service(bus)],
-            CacheChoice::Keychain | CacheChoice::CredentialManager | CacheChoice::None => vec![],
-        })
+    /// None of them makes the caller wait for longer than `timeout` or two seconds.
+    pub fn open(choice: CacheChoice, bus: SessionBus, timeout: Duration) -> Self {
+        Self::over(system_stores(choice, bus, timeout.min(STORE_TIMEOUT)))
     }
 
-    /// The same elsewhere.
-    #[cfg(not(target_os = "linux"))]
-    pub fn open(choice: CacheChoice, _: SessionBus, patience: Duration) -> Self {
-        // Of the words for stores only that of this system passed as a setting.
-        let is_none = choice == CacheChoice::None;
-        Self::over(own(patience).filter(|_| !is_none).into_iter().collect())
-    }
-
-    /// A cache over the given stores.
-    pub fn over(stores: Vec<Arc<CredentialStore>>) -> Self {
+    /// Returns a cache with the given stores.
+    pub fn over(stores: Vec<Arc<dyn Store>>) -> Self {
         Self { stores }
     }
 
-    /// Whether nothing is kept at all.
+    /// Returns whether nothing is cached at all.
     pub fn is_empty(&self) -> bool {
         self.stores.is_empty()
     }
 
-    /// The token under a key if some store has one that is still valid.
+    /// Returns the valid token under a key, if a store has one.
     pub fn get(&self, key: &Key, now: SystemTime) -> Option<RefreshToken> {
-        self.find(key, |secret, renew| {
-            RefreshToken::restored(secret, renew).filter(|token| token.is_valid(now))
-        })
+        self.find(key, |secret, renew| valid_token(secret, renew, now))
     }
 
-    /// Remembers a token in the first store that takes it. A token that does not say when it ends is not kept.
+    /// Caches a token in the first store that accepts it. A token without an expiry is not cached.
     pub fn put(&self, key: &Key, token: &RefreshToken, now: SystemTime) {
-        let ends = token.expires().filter(|_| token.is_valid(now));
-        self.keep(
-            key,
-            &Stored::new(token.secret(), token.renew_at()),
-            ends,
-            now,
-        );
+        let expires = token.expires().filter(|_| token.is_valid(now));
+        self.keep(key, token.secret(), token.renew_at(), expires, now);
     }
 
-    /// The access token of an identity, while it can still be used for another registry.
+    /// Returns the access token of an identity while it can still be used for another registry.
     pub fn access_token(
         &self,
         key: &Key,
@@ -119,21 +94,20 @@ impl Cache {
     ) -> Option<AccessToken> {
         self.find(key, |secret, usable_until| {
             let token = AccessToken::new(secret, audience).ok()?;
-            // What is in the token counts as much as what was noted beside it.
+            // The expiry in the token counts as well as the stored one.
             let usable_until = usable_until.min(token.usable_until()?);
             (now < usable_until).then_some(token)
         })
     }
 
-    /// Remembers an access token for as long as it can be used.
+    /// Caches an access token for as long as it can be used.
     pub fn put_access_token(&self, key: &Key, token: &AccessToken, now: SystemTime) {
-        let ends = token.usable_until().filter(|ends| now < *ends);
-        self.keep(
-            key,
-            &Stored::new(token.secret(), ends.unwrap_or(now)),
-            ends,
-            now,
-        );
+        let expires = token.usable_until();
+        self.keep(key, token.secret(), expires.unwrap_or(now), expires, now);
+    }
+
+    fn stores(&self) -> impl Iterator<Item = &dyn Store> {
+        self.stores.iter().map(|store| &**store)
     }
 
     fn find<T>(
@@ -141,89 +115,95 @@ impl Cache {
         key: &Key,
         accept: impl Fn(SecretString, SystemTime) -> Option<T>,
     ) -> Option<T> {
-        self.stores.iter().find_map(|store| {
-            let (secret, time) = told(store, "look-up", read(store, key))?;
+        self.stores().find_map(|store| {
+            let (secret, time) = log_failure(store, "look-up", read(store, key))??;
             let accepted = accept(secret, time);
             if accepted.is_none() {
-                debug!(
-                    store = store.vendor(),
-                    "the cached token has expired or is malformed"
-                );
+                let store = store.name();
+                debug!(store, "the cached token has expired or is malformed");
             }
             accepted
         })
     }
 
-    fn keep(&self, key: &Key, stored: &Stored<'_>, ends: Option<SystemTime>, now: SystemTime) {
-        let Some(left) = ends.and_then(|ends| ends.duration_since(now).ok()) else {
-            debug!("the token cannot be kept: it is too short-lived or does not say when it ends");
+    fn keep(
+        &self,
+        key: &Key,
+        token: &SecretString,
+        time: SystemTime,
+        expires: Option<SystemTime>,
+        now: SystemTime,
+    ) {
+        let lifetime = expires.and_then(|expires| expires.duration_since(now).ok());
+        let Some(lifetime) = lifetime.filter(|lifetime| !lifetime.is_zero()) else {
+            debug!("the token is not cached: it expires too soon, or its expiry is unknown");
             return;
         };
-        for store in &self.stores {
-            if told(store, "write", write(store, key, stored, left)).is_some() {
-                debug!(store = store.vendor(), "kept the token");
+        for store in self.stores() {
+            let written = write(store, key, token, time, lifetime);
+            if log_failure(store, "write", written).is_some() {
+                debug!(store = store.name(), "cached the token");
                 break;
             }
-            // An older token there would be found before the new one in the next store.
-            told(
-                store,
-                "clearing",
-                entry(store, key).and_then(|entry| entry.delete_credential()),
-            );
+            // An older token here would be found before the new one in the next store.
+            log_failure(store, "deletion", store.delete(key.as_str()));
         }
     }
 
-    /// Forgets every token of a registry, whoever it was issued to, and the access tokens of those who have no valid token of another
-    /// registry. Errors when a store does not give one up: nobody must believe that it is gone. A store that cannot be searched
-    /// is a warning, since most likely nothing of ours is in it.
+    /// Deletes the tokens of a registry for all identities, and the access tokens of identities that have no valid token of another
+    /// registry. A store that cannot be searched is a warning, since most likely it holds none of our entries.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a store does not delete an entry.
     pub fn erase(&self, registry: &Registry, now: SystemTime) -> Result<(), crate::error::Error> {
-        let unsearched = format!("a token of {registry} in it stays there");
-        let entries = self.entries(&unsearched);
-        let is_of = |key: &Key| key.host() == registry.host();
+        let entries = self.entries(&format!("a token of {registry} in it stays there"));
+        let is_of_registry = |key: &Key| key.host() == registry.host();
         let is_needed = |access: &Key| {
-            let is_other =
-                |key: &Key| key.is_of_registry() && !is_of(key) && key.is_of_same_identity(access);
-            entries
-                .iter()
-                .any(|(_, key, entry)| is_other(key) && valid(entry, now).is_some())
+            entries.iter().any(|(store, key)| {
+                let is_other = key.is_of_registry() && !is_of_registry(key);
+                is_other
+                    && key.is_of_same_identity(access)
+                    && read_valid(*store, key, now).is_some()
+            })
         };
-        let erased = delete(&entries, |key| {
-            is_of(key) || (key.is_of_sign_in() && !is_needed(key))
-        });
-        let host = registry.host().to_owned();
-        erased
-            .map(drop)
-            .map_err(|problem| crate::error::Error::NotErased { host, problem })
+        let is_obsolete =
+            |key: &Key| is_of_registry(key) || (key.is_of_sign_in() && !is_needed(key));
+        delete(&entries, is_obsolete).map_err(|problem| crate::error::Error::NotErased {
+            host: registry.host().to_owned(),
+            problem,
+        })
     }
 
-    /// Everything of ours in every store. Of one that cannot be searched a warning tells what that means.
-    fn entries(&self, unsearched: &str) -> Vec<(&Arc<CredentialStore>, Key, Entry)> {
-        let mut entries = Vec::new();
-        for store in &self.stores {
-            let found = keys(store).unwrap_or_else(|error| {
-                warn!(
-                    "{} cannot be searched: {}; {unsearched}",
-                    store.vendor(),
-                    reason(&error)
-                );
-                vec![]
-            });
-            entries.extend(found.into_iter().map(|(key, entry)| (store, key, entry)));
+    /// Returns our entries in all stores. Warns of a store that cannot be searched; `consequence` ends the warning.
+    fn entries(&self, consequence: &str) -> Vec<(&dyn Store, Key)> {
+        let mut entries: Vec<(&dyn Store, Key)> = vec![];
+        for store in self.stores() {
+            match list_keys(store) {
+                Ok(keys) => entries.extend(keys.into_iter().map(|key| (store, key))),
+                Err(error) => {
+                    warn!(
+                        "{} cannot be searched: {error}; {consequence}",
+                        store.name()
+                    );
+                }
+            }
         }
         entries
     }
 
-    /// The valid refresh tokens that are kept. Under each key there is one: that of the first store, which a look-up finds.
-    pub fn list(&self, now: SystemTime) -> Vec<Kept> {
-        let mut listed: Vec<Kept> = Vec::new();
-        for store in &self.stores {
-            for (key, entry) in told(store, "search", keys(store)).unwrap_or_default() {
-                if !key.is_of_registry() || listed.iter().any(|kept| kept.key == key) {
+    /// Returns the valid cached refresh tokens, one for each key: that of the first store, which a look-up finds.
+    pub fn list(&self, now: SystemTime) -> Vec<CachedToken> {
+        let mut listed: Vec<CachedToken> = vec![];
+        for store in self.stores() {
+            for key in log_failure(store, "search", list_keys(store)).unwrap_or_default() {
+                if !key.is_of_registry() || listed.iter().any(|cached| cached.key == key) {
                     continue;
                 }
-                listed.extend(valid(&entry, now).map(|token| Kept {
+                let token = read_valid(store, &key, now);
+                listed.extend(token.map(|token| CachedToken {
                     key,
-                    store: store.vendor(),
+                    store: store.name().to_owned(),
                     token,
                 }));
             }
@@ -232,49 +212,45 @@ impl Cache {
     }
 }
 
-/// The store of macOS.
-#[cfg(target_os = "macos")]
-fn own(patience: Duration) -> Option<Arc<CredentialStore>> {
-    let store = keychain::Store::new()
-        .inspect_err(|error| debug!(problem = reason(error), "there is no keychain"))
-        .ok()?;
-    Some(Arc::new(patient::Store::new(
-        Arc::new(store),
-        patience.min(PATIENCE),
-    )))
-}
-
-/// The store of Windows. What is in it stays on this machine, and does not go with a roaming profile.
-#[cfg(windows)]
-fn own(patience: Duration) -> Option<Arc<CredentialStore>> {
-    let below = windows_native_keyring_store::Store::new();
-    let below = below
-        .inspect_err(|error| debug!(problem = reason(error), "there is no Credential Manager"))
-        .ok()?;
-    let store = split::Store {
-        name: "Credential Manager",
-        below,
-        limit: 2560,
-        modifiers: HashMap::from([("persistence", "Local")]),
-        // The names of its entries end with our service.
-        search: HashMap::from([("pattern", r"\.docker-credential-acrscoped(-[a-z]+)*$")]),
+#[cfg(target_os = "linux")]
+fn system_stores(choice: CacheChoice, bus: SessionBus, timeout: Duration) -> Vec<Arc<dyn Store>> {
+    let kernel = || Arc::new(kernel_keyring::KernelKeyring) as _;
+    let service = |bus| {
+        let service = secret_service::SecretService::new(bus);
+        Arc::new(timeout::Timeout::new(service, timeout)) as _
     };
-    Some(Arc::new(patient::Store::new(
-        Arc::new(store),
-        patience.min(PATIENCE),
-    )))
+    match choice {
+        CacheChoice::Auto => vec![kernel(), service(bus)],
+        CacheChoice::Keyutils => vec![kernel()],
+        CacheChoice::SecretService => vec![service(bus)],
+        CacheChoice::Keychain | CacheChoice::CredentialManager | CacheChoice::None => vec![],
+    }
 }
 
-/// A system of which no store is known.
+#[cfg(any(target_os = "macos", windows))]
+fn system_stores(choice: CacheChoice, _: SessionBus, timeout: Duration) -> Vec<Arc<dyn Store>> {
+    // The other words for stores are settings of other systems and were refused.
+    if choice == CacheChoice::None {
+        return vec![];
+    }
+    match native::open() {
+        Ok(store) => vec![Arc::new(timeout::Timeout::new(store, timeout))],
+        Err(error) => {
+            debug!(problem = %error, "the system's store cannot be opened");
+            vec![]
+        }
+    }
+}
+
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
-fn own(_: Duration) -> Option<Arc<CredentialStore>> {
-    None
+fn system_stores(_: CacheChoice, _: SessionBus, _: Duration) -> Vec<Arc<dyn Store>> {
+    vec![]
 }
 
-/// A refresh token that is kept.
+/// A cached refresh token.
 #[derive(Clone, Debug)]
-pub struct Kept {
-    /// Whose token for which registry.
+pub struct CachedToken {
+    /// The registry and the identity.
     pub key: Key,
     /// The name of the store.
     pub store: String,
@@ -282,104 +258,63 @@ pub struct Kept {
     pub token: RefreshToken,
 }
 
-/// Deletes the entries that are meant, and says how many there were, or what the last store that did not give one up said.
-fn delete(
-    entries: &[(&Arc<CredentialStore>, Key, Entry)],
-    is_meant: impl Fn(&Key) -> bool,
-) -> Result<usize, String> {
-    let (mut count, mut problem) = (0, None);
-    for (store, _, entry) in entries.iter().filter(|(_, key, _)| is_meant(key)) {
-        match entry.delete_credential() {
-            Ok(()) => count += 1,
-            Err(Error::NoEntry) => (),
-            Err(error) => problem = Some(format!("{}: {}", store.vendor(), reason(&error))),
+/// Deletes the entries with these keys. The error is that of the last store that failed.
+fn delete(entries: &[(&dyn Store, Key)], is_obsolete: impl Fn(&Key) -> bool) -> Result<(), String> {
+    let mut result = Ok(());
+    for (store, key) in entries.iter().filter(|(_, key)| is_obsolete(key)) {
+        if let Err(error) = store.delete(key.as_str()) {
+            result = Err(format!("{}: {error}", store.name()));
         }
     }
-    problem.map_or(Ok(count), Err)
+    result
 }
 
-/// The refresh token in an entry, while it is valid.
-fn valid(entry: &Entry, now: SystemTime) -> Option<RefreshToken> {
-    let (secret, renew) = entry::parse(&Zeroizing::new(entry.get_secret().ok()?)).ok()?;
-    RefreshToken::restored(secret, renew).filter(|token| token.is_valid(now))
+/// Returns our keys in a store, none if the system has no such store.
+fn list_keys(store: &dyn Store) -> Result<Vec<Key>, StoreError> {
+    match store.list() {
+        Ok(keys) => Ok(keys.into_iter().filter_map(Key::parse).collect()),
+        Err(StoreError::Missing(_)) => Ok(vec![]),
+        Err(error) => Err(error),
+    }
 }
 
-/// Our entries in a store, none when the store is not there.
-fn keys(store: &Arc<CredentialStore>) -> keyring_core::Result<Vec<(Key, Entry)>> {
-    let found = match store.search(&HashMap::from([("service", SERVICE)])) {
-        Err(Error::NotSupportedByStore(_)) => vec![],
-        found => found?,
-    };
-    Ok(found
-        .into_iter()
-        .filter_map(|entry| Some((Key::of(&entry)?, entry)))
-        .collect())
-}
-
-fn entry(store: &Arc<CredentialStore>, key: &Key) -> keyring_core::Result<Entry> {
-    store.build(SERVICE, &key.user(), None)
-}
-
-fn read(
-    store: &Arc<CredentialStore>,
-    key: &Key,
-) -> keyring_core::Result<(SecretString, SystemTime)> {
-    entry::parse(&Zeroizing::new(entry(store, key)?.get_secret()?))
+fn read(store: &dyn Store, key: &Key) -> Result<Option<(SecretString, SystemTime)>, StoreError> {
+    let bytes = store.get(key.as_str())?;
+    bytes.map(|bytes| entry::decode(&bytes)).transpose()
 }
 
 fn write(
-    store: &Arc<CredentialStore>,
+    store: &dyn Store,
     key: &Key,
-    stored: &Stored<'_>,
-    left: Duration,
-) -> keyring_core::Result<()> {
-    let entry = entry(store, key)?;
-    entry.set_secret(&stored.bytes()?)?;
-    match entry.update_attributes(&HashMap::from([(
-        LIFETIME,
-        left.as_secs().to_string().as_str(),
-    )])) {
-        // Not every store can end an entry by itself; `exp` in the token is what counts.
-        Err(Error::NotSupportedByStore(_)) => Ok(()),
-        result => result,
-    }
+    token: &SecretString,
+    time: SystemTime,
+    lifetime: Duration,
+) -> Result<(), StoreError> {
+    store.set(key.as_str(), &entry::encode(token, time)?, lifetime)
 }
 
-/// The attribute by which a store learns how long an entry lives: seconds from now on.
-const LIFETIME: &str = "lifetime";
-
-/// The value, or `None` with a line in the log.
-fn told<T>(store: &Arc<CredentialStore>, what: &str, result: keyring_core::Result<T>) -> Option<T> {
-    match result {
-        Ok(value) => Some(value),
-        Err(Error::NoEntry) => None,
-        Err(error) => {
-            debug!(
-                store = store.vendor(),
-                problem = reason(&error),
-                "{what} did not work"
-            );
-            None
-        }
-    }
+/// Returns the refresh token under a key while it is valid.
+fn read_valid(store: &dyn Store, key: &Key, now: SystemTime) -> Option<RefreshToken> {
+    let (secret, renew) = read(store, key).ok()??;
+    valid_token(secret, renew, now)
 }
 
-/// A store's failure in words. Some variants carry the secret's bytes, which their own text may show: those are named only.
-fn reason(error: &Error) -> String {
-    match error {
-        Error::BadEncoding(_) | Error::BadDataFormat(..) | Error::Ambiguous(_) => {
-            "unreadable entry".into()
-        }
-        Error::NotSupportedByStore(problem) => crate::error::printable(problem),
-        other => crate::error::printable(&other.to_string()),
-    }
+fn valid_token(secret: SecretString, renew: SystemTime, now: SystemTime) -> Option<RefreshToken> {
+    RefreshToken::restored(secret, renew).filter(|token| token.is_valid(now))
+}
+
+/// Returns the value, or logs the failure.
+fn log_failure<T>(store: &dyn Store, what: &str, result: Result<T, StoreError>) -> Option<T> {
+    result
+        .inspect_err(|error| debug!(store = store.name(), problem = %error, "{what} failed"))
+        .ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::store::memory::{Event, Memory};
     use super::*;
     use azure_core::base64::encode_url_safe;
-    use keyring_core::mock;
     use secrecy::ExposeSecret;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
@@ -402,13 +337,9 @@ mod tests {
         cache.list(NOW).into_iter().map(|kept| kept.key).collect()
     }
 
-    fn mock_store() -> Arc<CredentialStore> {
-        mock::Store::new().unwrap()
-    }
-
     #[test]
     fn what_was_put_is_found_with_its_time_of_renewal() {
-        let cache = Cache::over(vec![mock_store()]);
+        let cache = Cache::over(vec![Memory::new()]);
         let put = token("a", 10_800);
         cache.put(&key("contoso.azurecr.io", "alice"), &put, NOW);
         let got = cache.get(&key("contoso.azurecr.io", "alice"), NOW).unwrap();
@@ -420,7 +351,7 @@ mod tests {
 
     #[test]
     fn an_identity_never_sees_another_identitys_token() {
-        let cache = Cache::over(vec![mock_store()]);
+        let cache = Cache::over(vec![Memory::new()]);
         cache.put(
             &key("contoso.azurecr.io", "alice"),
             &token("a", 10_800),
@@ -436,7 +367,7 @@ mod tests {
 
     #[test]
     fn an_expired_or_endless_token_is_neither_kept_nor_listed() {
-        let cache = Cache::over(vec![mock_store()]);
+        let cache = Cache::over(vec![Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(
             &key,
@@ -452,7 +383,7 @@ mod tests {
 
     #[test]
     fn erase_forgets_a_host_for_every_identity_and_no_other_host() {
-        let cache = Cache::over(vec![mock_store(), mock_store()]);
+        let cache = Cache::over(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put(
                 &key("contoso.azurecr.io", identity),
@@ -472,16 +403,13 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_a_store_does_not_give_up_is_not_said_to_be_erased() {
-        let stuck: Arc<mock::Store> = mock::Store::new().unwrap();
-        let cache = Cache::over(vec![stuck.clone(), mock_store()]);
+    fn a_token_that_a_store_does_not_delete_is_not_reported_as_erased() {
+        let stuck = Memory::new();
+        let cache = Cache::over(vec![stuck.clone(), Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(&key, &token("a", 10_800), NOW);
-        let entry =
-            keyring_core::api::CredentialStoreApi::build(&*stuck, SERVICE, &key.user(), None)
-                .unwrap();
-        let credential: &mock::Cred = entry.as_any().downcast_ref().unwrap();
-        credential.set_error(Error::NoStorageAccess("locked".into()));
+        // The entries are listed before it.
+        stuck.plan(1, Event::Fails);
         let error = cache
             .erase(&Registry::parse("contoso.azurecr.io", &[]).unwrap(), NOW)
             .unwrap_err();
@@ -495,25 +423,22 @@ mod tests {
 
     #[test]
     fn a_store_that_refuses_passes_the_token_on_and_keeps_no_older_one() {
-        let full: Arc<mock::Store> = mock::Store::new().unwrap();
-        let cache = Cache::over(vec![full.clone(), mock_store()]);
+        let full = Memory::new();
+        let cache = Cache::over(vec![full.clone(), Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(&key, &token("old", 10_800), NOW);
-        let entry =
-            keyring_core::api::CredentialStoreApi::build(&*full, SERVICE, &key.user(), None)
-                .unwrap();
-        let credential: &mock::Cred = entry.as_any().downcast_ref().unwrap();
-        credential.set_error(Error::TooLong("secret".into(), 0));
+        full.plan(0, Event::Fails);
         let new = token("new", 10_800);
         cache.put(&key, &new, NOW);
         assert_eq!(secret(&cache.get(&key, NOW).unwrap()), secret(&new));
-        assert!(matches!(entry.get_secret(), Err(Error::NoEntry)));
+        assert_eq!(full.len(), 0);
     }
 
     #[test]
     fn bytes_that_are_not_ours_are_a_miss() {
-        let store = mock_store();
+        let store = Memory::new();
         let key = key("contoso.azurecr.io", "alice");
+        let set = |bytes: &[u8]| store.set(key.as_str(), bytes, Duration::MAX).unwrap();
         let entry = |renew: u64, token: &str| {
             serde_json::json!({ "renew": renew, "token": token }).to_string()
         };
@@ -524,19 +449,11 @@ mod tests {
         for bytes in
             ["canary", "{}", "\u{ff}", &quote, &line, &long, &far, &late].map(str::as_bytes)
         {
-            store
-                .build(SERVICE, &key.user(), None)
-                .unwrap()
-                .set_secret(bytes)
-                .unwrap();
+            set(bytes);
             let cache = Cache::over(vec![store.clone()]);
             assert!(cache.get(&key, NOW).is_none() && cache.list(NOW).is_empty());
         }
-        store
-            .build(SERVICE, &key.user(), None)
-            .unwrap()
-            .set_secret(entry(5_400, &good).as_bytes())
-            .unwrap();
+        set(entry(5_400, &good).as_bytes());
         assert!(Cache::over(vec![store]).get(&key, NOW).is_some());
     }
 
@@ -550,7 +467,7 @@ mod tests {
 
     #[test]
     fn an_access_token_is_kept_until_five_minutes_before_it_ends() {
-        let cache = Cache::over(vec![mock_store()]);
+        let cache = Cache::over(vec![Memory::new()]);
         let (alice, bob) = (Key::of_sign_in("alice"), Key::of_sign_in("bob"));
         cache.put_access_token(&alice, &access_token("a", 3_600), NOW);
         let found = |key: &Key, seconds: u64| {
@@ -575,7 +492,7 @@ mod tests {
 
     #[test]
     fn an_access_token_goes_with_the_last_registry_of_its_identity() {
-        let cache = Cache::over(vec![mock_store(), mock_store()]);
+        let cache = Cache::over(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put_access_token(
                 &Key::of_sign_in(identity),
@@ -622,11 +539,5 @@ mod tests {
             .erase(&Registry::parse("fabrikam.azurecr.io", &[]).unwrap(), NOW)
             .unwrap();
         assert!(!is_kept("alice"));
-    }
-
-    #[test]
-    fn the_words_for_a_failing_store_hold_no_bytes_of_a_secret() {
-        let error = Error::BadEncoding(b"canary".to_vec());
-        assert!(!reason(&error).contains("canary"));
     }
 }

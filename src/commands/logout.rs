@@ -80,7 +80,7 @@ fn summary(forgotten: &[Login], registry: Option<&Registry>, is_all: bool) -> St
 fn forget_all(context: &Context<'_>) -> Result<Vec<Login>, Error> {
     let config = context.config(None)?;
     let stores = context.helper().all_stores(&config);
-    let mut result = stores.forget(|_| true).map(drop);
+    let mut result = stores.forget(|_| true);
     let Some(file) = config.sources.logins.as_deref() else {
         return result.map(|()| vec![]);
     };
@@ -89,12 +89,12 @@ fn forget_all(context: &Context<'_>) -> Result<Vec<Login>, Error> {
     for login in &logins {
         // The file keeps only those whose token may still exist.
         match stores.forget_login(&login.key(), &login.stores) {
-            Ok(()) => logins::forget(file, login)?,
+            Ok(()) => logins::remove(file, login)?,
             Err(error) => result = Err(error),
         }
     }
     result?;
-    logins::forget_all(file)?;
+    logins::remove_all(file)?;
     Ok(logins)
 }
 
@@ -117,7 +117,7 @@ fn forget_one(
         let tokens = stores.forget(|key| fingerprints.iter().any(|it| key.is_of(it)));
         stores.forget_login(&own, &login.stores)?;
         tokens?;
-        logins::forget(file, login)?;
+        logins::remove(file, login)?;
         others = logins::read(file)?;
     }
     if let Some(registry) = registry {

@@ -299,7 +299,7 @@ mod tests {
             username: "alice@contoso.example".into(),
             ..Login::default()
         };
-        logins::remember(
+        logins::save(
             &folder
                 .path()
                 .join("docker-credential-acrscoped/logins.json"),

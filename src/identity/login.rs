@@ -3,7 +3,7 @@
 use super::advice::Failure;
 use super::select::{Offer, Unavailable::Skipped};
 use super::{IdentitySource, Tenant, TenantOrigin, TokenContext};
-use crate::cache::{KERNEL_KEYRING, Place};
+use crate::cache::{KERNEL_KEYRING, LoginStore};
 use crate::config::{Config, is_tenant};
 use crate::entra::{ANY_TENANT, AZURE_CLI_CLIENT_ID, OAuthError, PublicClient};
 use crate::error::Error;
@@ -132,7 +132,7 @@ impl Account {
     pub(crate) fn note(&self, fingerprint: &str) {
         let is_known = self.login.fingerprints.iter().any(|it| it == fingerprint);
         if let Some(file) = self.file.as_ref().filter(|_| !is_known)
-            && let Err(error) = logins::note(file, &self.login, fingerprint)
+            && let Err(error) = logins::add_fingerprint(file, &self.login, fingerprint)
         {
             debug!("which tokens come of the login could not be noted: {error}");
         }
@@ -178,10 +178,10 @@ impl Account {
     }
 
     /// Saves where the refresh token is now, so that `logout` finds it.
-    fn note_place(&self, place: &Place) {
-        if self.login.clone().moved(place)
+    fn note_place(&self, place: &LoginStore) {
+        if self.login.clone().set_store(place)
             && let Some(file) = &self.file
-            && let Err(error) = logins::moved(file, &self.login, place, Duration::ZERO)
+            && let Err(error) = logins::set_store(file, &self.login, place, Duration::ZERO)
         {
             debug!("where the login's new token is kept could not be noted: {error}");
         }
@@ -316,7 +316,7 @@ mod tests {
             .path()
             .join("docker-credential-acrscoped/logins.json");
         for login in logins {
-            logins::remember(&file, login).unwrap();
+            logins::save(&file, login).unwrap();
         }
         let state = [("XDG_STATE_HOME", folder.path().to_str().unwrap())];
         let (config, registry) = config(&[rows, &state].concat(), host);

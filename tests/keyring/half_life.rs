@@ -173,6 +173,9 @@ fn spend_half(user: &User) {
     change(user, |entry| entry["renew"] = 0.into());
 }
 
+/// The name of our keyring, and the beginning of our keys' names.
+const SERVICE: &str = "docker-credential-acrscoped";
+
 /// Changes the entry of the registry in the kernel's keyring.
 fn change(user: &User, change: impl Fn(&mut serde_json::Value)) {
     let keyctl = |words: &[&str], stdin: &str| {
@@ -180,18 +183,17 @@ fn change(user: &User, change: impl Fn(&mut serde_json::Value)) {
         command.args(words);
         run(command, stdin, crate::support::LIMIT).succeeds().stdout
     };
-    let keys = user.run("cat /proc/keys", "").succeeds().stdout;
-    let line = keys.lines().find(|line| {
-        line.contains(&format!(
-            " user      docker-credential-acrscoped {REGISTRY} "
-        ))
-    });
-    let serial = line
-        .and_then(|line| line.split_whitespace().next())
-        .unwrap_or_else(|| panic!("no key of ours in {keys}"));
-    let serial = format!("0x{serial}");
-    let payload = keyctl(&["pipe", &serial], "");
+    let ring = keyctl(&["search", "@u", "keyring", SERVICE], "");
+    let serials = keyctl(&["rlist", ring.trim()], "");
+    // /proc/keys would show for a moment keys that were replaced, too.
+    let is_of_registry = |serial: &&str| {
+        let described = keyctl(&["rdescribe", serial], "");
+        described.starts_with("user;") && described.contains(&format!(";{SERVICE} {REGISTRY} "))
+    };
+    let serial = serials.split_whitespace().find(is_of_registry);
+    let serial = serial.expect("a key of ours");
+    let payload = keyctl(&["pipe", serial], "");
     let mut entry: serde_json::Value = serde_json::from_str(&payload).expect("our JSON");
     change(&mut entry);
-    keyctl(&["pupdate", &serial], &entry.to_string());
+    keyctl(&["pupdate", serial], &entry.to_string());
 }

@@ -1,6 +1,6 @@
 //! The stores of this system: whether one takes a token, and how long that takes.
 
-use crate::cache::{Cache, Trial};
+use crate::cache::{Cache, SelfTest};
 use crate::commands::report::Check;
 use crate::config::{CacheChoice, EffectiveSetting};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub(super) async fn look(
         );
     }
     let started = Instant::now();
-    let trials = timeout(PATIENCE, spawn_blocking(move || cache.try_out())).await;
+    let trials = timeout(PATIENCE, spawn_blocking(move || cache.self_test())).await;
     let check = match trials {
         Ok(Ok(trials)) => judge(&trials),
         Ok(Err(_)) | Err(_) => kept_nowhere().with(["the keyring does not answer".to_owned()]),
@@ -36,8 +36,8 @@ pub(super) async fn look(
     check.since(started)
 }
 
-fn judge(trials: &[Trial]) -> Check {
-    let failures = |trials: &[Trial]| -> Vec<String> {
+fn judge(trials: &[SelfTest]) -> Check {
+    let failures = |trials: &[SelfTest]| -> Vec<String> {
         trials
             .iter()
             .filter_map(|trial| {
@@ -78,8 +78,8 @@ mod tests {
     use crate::commands::report::list;
     use crate::terminal::Mark;
 
-    fn trial(store: &str, outcome: Result<(), &str>) -> Trial {
-        Trial {
+    fn trial(store: &str, outcome: Result<(), &str>) -> SelfTest {
+        SelfTest {
             store: store.into(),
             outcome: outcome.map_err(str::to_owned),
         }

@@ -8,7 +8,7 @@ mod page;
 mod peer;
 
 use super::Context;
-use crate::cache::{KERNEL_KEYRING, Lasts, Place};
+use crate::cache::{KERNEL_KEYRING, Lasts, LoginStore};
 use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, TokenResponse};
 use crate::error::{Error, SignIn, printable};
@@ -108,7 +108,7 @@ fn check_can_store(context: &Context<'_>, config: &Config) -> Result<PathBuf, Er
         Error::Input("there is no home folder to write down who signed in".into())
     })?;
     logins::read(&file)?;
-    logins::writable(&file)?;
+    logins::check_writable(&file)?;
     if config.cache == CacheChoice::None {
         return Err(Error::NotKept {
             problems: vec!["`cache` is none: nothing is kept".into()],
@@ -116,7 +116,7 @@ fn check_can_store(context: &Context<'_>, config: &Config) -> Result<PathBuf, Er
     }
     let stores = context.helper().stores(config);
     stores
-        .takes_logins()
+        .can_store_login()
         .map_err(|problems| Error::NotKept { problems })?;
     Ok(file)
 }
@@ -128,7 +128,7 @@ fn store(
     account: &Account,
     file: &Path,
     granted: TokenResponse,
-) -> Result<(Login, Place), Error> {
+) -> Result<(Login, LoginStore), Error> {
     let incomplete = |what: &str| {
         Error::SignIn(SignIn {
             source: account.to_string(),
@@ -149,9 +149,9 @@ fn store(
     let (cache, key) = (context.helper().stores(config), login.key());
     let kept = cache.put_login(&key, &token, (context.clock)());
     let place = kept.map_err(|problems| Error::NotKept { problems })?;
-    login.moved(&place);
-    let remembered = logins::remember(file, &login)
-        .and_then(|()| logins::moved(file, &login, &place, logins::LOCKED));
+    login.set_store(&place);
+    let remembered = logins::save(file, &login)
+        .and_then(|()| logins::set_store(file, &login, &place, logins::LOCK_TIMEOUT));
     remembered.inspect_err(|_| {
         // No command would find the token again.
         let _ = cache.forget(|kept| *kept == key);
@@ -162,7 +162,7 @@ fn store(
 fn print_result(
     context: &Context<'_>,
     login: &Login,
-    place: &Place,
+    place: &LoginStore,
     output: &mut impl Write,
 ) -> Result<(), Error> {
     let tenant = printable(&login.tenant);

@@ -1,0 +1,123 @@
+//! Adds a timeout to a store that a system service or a daemon answers.
+//!
+//! Each operation runs on a thread of its own. An operation that times out leaks its thread, with the secret that it holds, until
+//! the process exits. All operations together wait for one timeout, so that a store that hangs delays its caller once.
+
+use super::store::{Lasts, Store, StoreError};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// A store with a time budget.
+#[derive(Debug)]
+pub(super) struct Timeout {
+    store: Arc<dyn Store>,
+    remaining: Mutex<Duration>,
+}
+
+impl Timeout {
+    /// Limits all operations of the store together to `timeout`.
+    pub(super) fn new(store: impl Store + 'static, timeout: Duration) -> Self {
+        Self {
+            store: Arc::new(store),
+            remaining: Mutex::new(timeout),
+        }
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let no_answer = || StoreError::Unavailable("it does not answer".into());
+        let mut remaining = self.remaining.lock().map_err(|_| no_answer())?;
+        if remaining.is_zero() {
+            return Err(no_answer());
+        }
+        let started = Instant::now();
+        let (sender, receiver) = mpsc::channel();
+        let store = self.store.clone();
+        thread::Builder::new()
+            .spawn(move || drop(sender.send(operation(&*store))))
+            .map_err(|error| StoreError::Failed(error.to_string()))?;
+        let result = receiver.recv_timeout(*remaining);
+        *remaining = remaining.saturating_sub(started.elapsed());
+        result.unwrap_or_else(|_| Err(no_answer()))
+    }
+}
+
+impl Store for Timeout {
+    fn name(&self) -> &'static str {
+        self.store.name()
+    }
+
+    fn lasts(&self) -> Lasts {
+        self.run(|store| Ok(store.lasts()))
+            .unwrap_or(Lasts::UntilSessionEnds)
+    }
+
+    fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let key = key.to_owned();
+        self.run(move |store| store.get(&key))
+    }
+
+    fn set(&self, key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError> {
+        let (key, secret) = (key.to_owned(), Zeroizing::new(secret.to_owned()));
+        self.run(move |store| store.set(&key, &secret, lifetime))
+    }
+
+    fn delete(&self, key: &str) -> Result<bool, StoreError> {
+        let key = key.to_owned();
+        self.run(move |store| store.delete(&key))
+    }
+
+    fn list(&self) -> Result<Vec<String>, StoreError> {
+        self.run(|store| store.list())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::store::memory::{Event, Memory};
+    use super::*;
+
+    #[test]
+    fn a_store_that_answers_behaves_as_without_a_timeout() {
+        let memory = Memory::new();
+        let store = Timeout::new(memory.clone(), Duration::from_secs(60));
+        assert_eq!(store.get("k"), Ok(None));
+        store.set("k", b"x", Duration::MAX).unwrap();
+        assert_eq!(store.get("k").unwrap().unwrap().as_slice(), b"x");
+        assert_eq!(store.list(), Ok(vec!["k".to_owned()]));
+        assert_eq!(
+            (store.name(), store.lasts()),
+            (memory.name(), memory.lasts())
+        );
+        assert_eq!(
+            (store.delete("k"), store.delete("k")),
+            (Ok(true), Ok(false))
+        );
+    }
+
+    #[test]
+    fn a_store_that_hangs_is_asked_once() {
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.lock().unwrap();
+        let memory = Memory::new();
+        let (at, (sender, reached)) = (gate.clone(), mpsc::channel());
+        let wait = move || {
+            sender.send(()).unwrap();
+            drop(at.lock());
+        };
+        memory.plan(0, Event::Meanwhile(Box::new(wait)));
+        let store = Timeout::new(memory.clone(), Duration::from_millis(50));
+        for _ in 0..50 {
+            let error = store.list().unwrap_err();
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        }
+        reached.recv().unwrap();
+        drop(closed);
+        assert!(store.get("k").is_err(), "no time is left");
+        assert!(reached.recv().is_err(), "it was asked once");
+    }
+}
