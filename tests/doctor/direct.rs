@@ -1,9 +1,9 @@
 //! The way without a proxy, in a namespace where `/etc/hosts` says where everything is.
 
-use crate::hold;
 use crate::setups::Row;
 use crate::support::namespace::{alone, resolve, sh};
 use crate::support::{Home, REGISTRY};
+use crate::{compare, golden};
 use simulator::Simulator;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -56,7 +56,7 @@ fn what_is_wrong_on_a_direct_way_is_named_as_the_first_cause() {
     alone(
         "direct::what_is_wrong_on_a_direct_way_is_named_as_the_first_cause",
         |_| {
-            hold(&[
+            let rows = [
                 Row::working("direct", |home, simulator, command| {
                     serve(simulator, command);
                     at(home, &[AUTHORITY, REGISTRY], LOOPBACK);
@@ -89,7 +89,9 @@ fn what_is_wrong_on_a_direct_way_is_named_as_the_first_cause() {
                     command.env_remove("HTTPS_PROXY");
                     at(home, &[REGISTRY], LOOPBACK);
                 }),
-            ]);
+            ];
+            // One at a time: all serve at one port.
+            compare(&rows, rows.iter().map(golden::examine));
         },
     );
 }
