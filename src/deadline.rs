@@ -1,6 +1,6 @@
 //! Time: the clock, and the end of everything that one `get` may do.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Tells the time of day: `SystemTime::now`; tests tell another one.
@@ -47,11 +47,13 @@ impl Deadline {
     ) -> Result<T, Error> {
         let done = tokio::time::timeout_at(self.at.into(), step).await;
         done.unwrap_or_else(|_| {
-            Err(Error::Deadline {
-                limit: self.limit,
-                during,
-                circumstances: circumstances.to_vec(),
-            })
+            let seconds = self.limit.as_secs();
+            let message = format!("gave up after {seconds} s while {during}");
+            Err(Error::new(ErrorKind::Timeout, message)
+                .with_details(circumstances.to_vec())
+                .with_hint(
+                    "`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go",
+                ))
         })
     }
 }

@@ -5,8 +5,9 @@
 //! that the status decides and the body only adds words.
 
 use crate::deadline::Clock;
-use crate::error::{Error, Refusal, printable};
+use crate::error::{Error, printable};
 use crate::network::{self, Network, answer};
+use crate::refusal::Refusal;
 use crate::registry::Registry;
 use crate::text::Redactor;
 use crate::token::{AccessToken, RefreshToken, is_guid};
@@ -96,12 +97,7 @@ pub fn address(registry: &Registry) -> String {
 
 fn refused(registry: &Registry, refusal: Refusal, correlation: Option<String>) -> Error {
     let correlation = correlation.map(|id| format!("correlation id: {id}"));
-    let details = refusal.notes().into_iter().chain(correlation).collect();
-    Error::Exchange {
-        registry: Box::new(registry.clone()),
-        refusal,
-        details,
-    }
+    refusal.into_error(registry, correlation)
 }
 
 /// The refresh token of a 200; `Err(None)` for every other status.

@@ -5,7 +5,6 @@
 use crate::cache::{Key, Place};
 use crate::error::{Error, printable};
 use crate::files::{self, read_protected, replace_private};
-use crate::trust::Refusal;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
@@ -82,12 +81,9 @@ impl Login {
 }
 
 /// Everybody who is signed in, the latest last. Nobody is where there is no file. One that is there and cannot be read, or that others can
-/// change, is an [`Error::Setting`]: whoever is signed in must not be passed over for somebody else.
+/// change, is an error: whoever is signed in must not be passed over for somebody else.
 pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
-    let unusable = |problem: String| Error::Setting {
-        name: file.display().to_string(),
-        problem,
-    };
+    let unusable = |problem: String| Error::setting(file.display(), problem);
     match read_protected(file, FILE_LIMIT) {
         Ok(bytes) => {
             let logins: Result<Logins, _> = serde_json::from_slice(&bytes);
@@ -98,14 +94,7 @@ pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
         Err(error) => {
             let problem = format!("cannot be read: {error}");
-            Err(match Refusal::from_io(&error) {
-                Some(refusal) => Error::Untrusted {
-                    name: file.display().to_string(),
-                    problem,
-                    fix: refusal.fix.clone(),
-                },
-                None => unusable(problem),
-            })
+            Err(Error::unreadable(file.display(), &problem, &error))
         }
     }
 }
@@ -232,10 +221,7 @@ fn write(file: &Path, logins: Vec<Login>) -> Result<(), Error> {
 }
 
 fn unwritten(file: &Path, error: &io::Error) -> Error {
-    Error::Setting {
-        name: file.display().to_string(),
-        problem: format!("cannot be written: {error}"),
-    }
+    Error::setting(file.display(), format!("cannot be written: {error}"))
 }
 
 #[cfg(test)]

@@ -205,11 +205,7 @@ pub(crate) fn check_owner(program: &str, folder: &Path) -> Result<(), Error> {
             let fix = format!(
                 "run the command as their owner, without `sudo`, or sign in as root with `sudo -H {program}`"
             );
-            return Err(Error::Untrusted {
-                name: folder.display().to_string(),
-                problem,
-                fix,
-            });
+            return Err(Error::untrusted(folder.display(), problem, fix));
         }
     }
     let _ = (program, folder);

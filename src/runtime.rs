@@ -43,7 +43,7 @@ pub(crate) fn beside_others<T: Send>(
 }
 
 fn without(what: &str, error: &std::io::Error) -> Error {
-    Error::Input(format!("no {what}: {error}"))
+    Error::input(format!("no {what}: {error}"))
 }
 
 async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -59,9 +59,9 @@ async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> 
         if let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals {
             return tokio::select! {
                 result = work => result,
-                _ = interrupt.recv() => Err(Error::Interrupted),
-                _ = terminate.recv() => Err(Error::Interrupted),
-                _ = hangup.recv() => Err(Error::Interrupted),
+                _ = interrupt.recv() => Err(Error::interrupted()),
+                _ = terminate.recv() => Err(Error::interrupted()),
+                _ = hangup.recv() => Err(Error::interrupted()),
             };
         }
     }
@@ -73,9 +73,9 @@ async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> 
         {
             return tokio::select! {
                 result = work => result,
-                _ = interrupt.recv() => Err(Error::Interrupted),
-                _ = terminate.recv() => Err(Error::Interrupted),
-                _ = close.recv() => Err(Error::Interrupted),
+                _ = interrupt.recv() => Err(Error::interrupted()),
+                _ = terminate.recv() => Err(Error::interrupted()),
+                _ = close.recv() => Err(Error::interrupted()),
             };
         }
     }

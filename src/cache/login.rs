@@ -111,16 +111,14 @@ impl Cache {
         if let Some(name) = kept_in.iter().find(|name| !is_here(name)) {
             problem = Some(format!("{name}: this system has none"));
         }
-        problem.map_or(Ok(()), |problem| {
-            Err(crate::error::Error::NotForgotten { problem })
-        })
+        problem.map_or(Ok(()), |problem| Err(logout_error(&problem)))
     }
 
     /// Forgets what is kept under keys that are meant, logins among them, in every store. Returns how many entries there were. Errors when a
     /// store does not give one up.
     pub fn forget(&self, is_meant: impl Fn(&Key) -> bool) -> Result<usize, crate::error::Error> {
         let deleted = delete(&self.entries("what is in it stays there"), is_meant);
-        deleted.map_err(|problem| crate::error::Error::NotForgotten { problem })
+        deleted.map_err(|problem| logout_error(&problem))
     }
 
     /// The same stores, the one that keeps a login longest first.
@@ -159,6 +157,13 @@ fn lasts(persistence: &CredentialPersistence) -> Lasts {
         CredentialPersistence::UntilReboot => Lasts::UntilRestart,
         _ => Lasts::UntilSessionEnds,
     }
+}
+
+/// A login that a store did not delete.
+fn logout_error(problem: &str) -> crate::error::Error {
+    let message = format!("the login could not be forgotten: {problem}");
+    crate::error::Error::new(crate::error::ErrorKind::Keyring, message)
+        .with_hint("unlock or restart the keyring and try again")
 }
 
 #[cfg(test)]

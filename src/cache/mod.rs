@@ -24,6 +24,7 @@ pub use login::{Lasts, Place};
 pub use trial::Trial;
 
 use crate::config::{CacheChoice, SessionBus};
+use crate::error::ErrorKind;
 use crate::registry::Registry;
 use crate::token::{AccessToken, Audience, RefreshToken};
 use entry::Stored;
@@ -188,7 +189,12 @@ impl Cache {
         let host = registry.host().to_owned();
         erased
             .map(drop)
-            .map_err(|problem| crate::error::Error::NotErased { host, problem })
+            .map_err(|problem| {
+                let message = format!("a cached token of {host} could not be erased: {problem}");
+                crate::error::Error::new(ErrorKind::Keyring, message).with_hint(
+                    "unlock or restart the keyring and try again; the token ends by itself within three hours",
+                )
+            })
     }
 
     /// Everything of ours in every store. Of one that cannot be searched a warning tells what that means.

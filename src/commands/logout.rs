@@ -2,11 +2,12 @@
 
 use super::Context;
 use crate::cache::Key;
+use crate::config::CacheChoice;
 use crate::error::Error;
-use crate::helper::Helper;
 use crate::identity::{self, Identity};
 use crate::logins::{self, Login};
 use crate::registry::{CLOUDS, Registry};
+use crate::service::TokenService;
 use clap::Args;
 use std::io::Write;
 
@@ -68,7 +69,7 @@ pub fn run(
         )
     });
     for text in [Some(text), browser, more].into_iter().flatten() {
-        writeln!(output, "{}", context.terminal.wrap(&text, 0)).map_err(Error::Output)?;
+        writeln!(output, "{}", context.terminal.wrap(&text, 0)).map_err(Error::output)?;
     }
     Ok(())
 }
@@ -76,7 +77,7 @@ pub fn run(
 /// Everybody, and everything in every store.
 fn all(context: &Context<'_>) -> Result<Vec<Login>, Error> {
     let config = context.settings.for_cloud(&CLOUDS[0])?;
-    let stores = context.helper().all_stores(&config);
+    let stores = context.service().cache(CacheChoice::Auto, config.timeout);
     let mut result = stores.forget(|_| true).map(drop);
     let file = config.sources.logins.as_deref();
     // What cannot be understood is forgotten all the same.
@@ -105,14 +106,14 @@ fn one(
         Some(registry) => context.settings.for_registry(registry)?,
         None => context.settings.for_cloud(&CLOUDS[0])?,
     };
-    let helper = context.helper();
-    let stores = helper.all_stores(&config);
+    let service = context.service();
+    let stores = service.cache(CacheChoice::Auto, config.timeout);
     let account = identity::account(&config, registry)?;
     let mut others = vec![];
     if let (Ok(account), Some(file)) = (&account, &config.sources.logins) {
         let login = &account.login;
         let own = login.key();
-        let mut fingerprints = fingerprints(&helper, registry, &own)?;
+        let mut fingerprints = fingerprints(&service, registry, &own)?;
         // Those of before, with other settings.
         fingerprints.extend(login.fingerprints.iter().cloned());
         let tokens = stores.forget(|key| {
@@ -136,13 +137,14 @@ fn one(
 
 /// The fingerprints under which tokens of a login are cached.
 fn fingerprints(
-    helper: &Helper<'_>,
+    service: &TokenService<'_>,
     registry: Option<&Registry>,
     login: &Key,
 ) -> Result<Vec<String>, Error> {
-    let mut identities = helper.identities()?;
+    let cached = service.status()?;
+    let mut identities: Vec<_> = cached.into_iter().filter_map(|it| it.identity).collect();
     // An access token may be there without a registry's.
-    identities.extend(registry.and_then(|registry| helper.identity(registry).ok()));
+    identities.extend(registry.and_then(|registry| service.identity(registry).ok()));
     let is_of_login = |identity: &&Identity| {
         identity
             .login()

@@ -2,9 +2,9 @@
 
 use super::{Context, Format, write_json};
 use crate::error::{Error, printable};
-use crate::helper::Cached;
 use crate::logins::{self, Login};
 use crate::registry::CLOUDS;
+use crate::service::CachedCredential;
 use crate::terminal::Style;
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::Args;
@@ -57,9 +57,9 @@ pub fn run(
     arguments: Arguments,
     mut output: impl Write,
 ) -> Result<(), Error> {
-    let cached = context.helper().status()?;
+    let cached = context.service().status()?;
     let logins = logins(context);
-    let profiles = |cached: &Cached| -> Vec<String> {
+    let profiles = |cached: &CachedCredential| -> Vec<String> {
         context
             .settings
             .profiles(&cached.registry)
@@ -76,7 +76,7 @@ pub fn run(
                 registry: cached.registry.host().to_owned(),
                 expires: cached.expires.map(rfc3339),
                 renewed_from: rfc3339(cached.renew),
-                identity: cached.identity,
+                identity: cached.identity.map(|identity| identity.to_string()),
                 store: cached.store,
             })
             .collect();
@@ -107,10 +107,10 @@ pub fn run(
         let until = cached
             .expires
             .map_or("an unknown time".to_owned(), |expires| until(expires, now));
-        let identity = cached
-            .identity
-            .as_deref()
-            .unwrap_or("somebody else than who would sign in now");
+        let identity = cached.identity.as_ref().map_or_else(
+            || "somebody else than who would sign in now".to_owned(),
+            ToString::to_string,
+        );
         let profiles = profiles(cached);
         let profile = if profiles.is_empty() {
             "none".to_owned()
@@ -120,7 +120,7 @@ pub fn run(
         let host = terminal.paint(Style::Bold, cached.registry.host());
         let rows = [
             ("until", until),
-            ("identity", identity.to_owned()),
+            ("identity", identity),
             ("kept in", cached.store.clone()),
             ("profile", profile),
         ];
@@ -146,7 +146,7 @@ pub fn run(
         // Further lines stand below the first, as those of a registry do.
         let _ = writeln!(text, "{}", terminal.wrap(&signed_in, 2).trim_start());
     }
-    output.write_all(text.as_bytes()).map_err(Error::Output)
+    output.write_all(text.as_bytes()).map_err(Error::output)
 }
 
 /// Everybody who signed in with `login`. Where the settings or the file are of no use, nobody is shown; a sign-in says what is wrong.

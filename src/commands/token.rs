@@ -54,7 +54,7 @@ pub fn run(
     mut output: impl Write,
 ) -> Result<(), Error> {
     let registry = context.registry(&arguments.registry)?;
-    let credential = context.helper().get(&registry)?;
+    let credential = context.service().get(&registry)?;
     let (host, username, token) = (
         registry.host(),
         credential.username,
@@ -87,10 +87,8 @@ pub fn run(
             output.write_all(variables([host, username, token].map(shell_quoted)).as_bytes())
         }
         Format::GithubActions => {
-            let mut file = job_file(context).map_err(|problem| Error::Setting {
-                name: JOB_FILE.into(),
-                problem,
-            })?;
+            let mut file =
+                job_file(context).map_err(|problem| Error::setting(JOB_FILE, problem))?;
             // The runner masks from this line on, so nothing that shows the token may come before it.
             let masked = writeln!(output, "::add-mask::{token}").and_then(|()| output.flush());
             // No value has a line break, so each line is one variable. The runner's form with a delimiter adds nothing to that.
@@ -100,7 +98,7 @@ pub fn run(
         }
         Format::Raw => writeln!(output, "{token}"),
     };
-    written.map_err(Error::Output)
+    written.map_err(Error::output)
 }
 
 fn variables([host, username, token]: [String; 3]) -> String {

@@ -75,7 +75,10 @@ impl Announced {
                     Err(wrong(ENDPOINT, &elsewhere()))
                 }
             }
-            None => Err(wrong(ENDPOINT, "is set, but `IDENTITY_HEADER` is not")),
+            None => Err(Error::incomplete_setting(
+                ENDPOINT,
+                "`IDENTITY_HEADER` is not",
+            )),
         }
     }
 

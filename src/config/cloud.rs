@@ -130,7 +130,7 @@ pub(super) fn check_audience(audience: &Value<Audience>, file: &File) -> Result<
     }
     let text = audience.value.as_str();
     let problem = format!("is {text:?}, an audience that is not in your config file");
-    Err(Error::untrusted(
+    Err(Error::untrusted_variable(
         name,
         problem,
         &format!("audience = {text:?}"),

@@ -202,8 +202,5 @@ pub(super) fn program_folders(variables: &Variables) -> Vec<PathBuf> {
 }
 
 pub(super) fn wrong(name: &str, problem: &str) -> Error {
-    Error::Setting {
-        name: name.into(),
-        problem: problem.into(),
-    }
+    Error::setting(name, problem)
 }

@@ -6,10 +6,9 @@ use super::cloud;
 use super::keys::{KEYS, Key, Kind, Place};
 use super::pattern::Pattern;
 use super::values::nearest;
-use crate::error::{Error, FileProblem, visible};
+use crate::error::{Error, ErrorKind, visible};
 use crate::files::read_named;
 use crate::registry::Cloud;
-use crate::trust::Refusal;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -64,10 +63,7 @@ impl File {
         must_exist: bool,
         working_directory: Option<&Path>,
     ) -> Result<Self, Error> {
-        let unusable = |problem: String| Error::Setting {
-            name: path.display().to_string(),
-            problem,
-        };
+        let unusable = |problem: String| Error::setting(path.display(), problem);
         // Who can write it chooses who gets our tokens.
         let bytes = match read_named(path, working_directory, LIMIT) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
@@ -78,14 +74,7 @@ impl File {
             }
             Err(error) => {
                 let problem = format!("cannot be used: {error}");
-                return Err(match Refusal::from_io(&error) {
-                    Some(refusal) => Error::Untrusted {
-                        name: path.display().to_string(),
-                        problem,
-                        fix: refusal.fix.clone(),
-                    },
-                    None => unusable(problem),
-                });
+                return Err(Error::unreadable(path.display(), &problem, &error));
             }
             Ok(bytes) => bytes,
         };
@@ -363,16 +352,11 @@ impl Reader<'_> {
     fn wrong(&self, at: usize, problem: impl AsRef<str>) -> Error {
         let (line, column) = self.position(at);
         // Names and values from the file are part of it.
-        let problem = visible(problem.as_ref())
+        let problem: String = visible(problem.as_ref())
             .chars()
             .take(LONGEST_PROBLEM)
             .collect();
-        Error::File(FileProblem {
-            path: self.path.to_owned(),
-            line,
-            column,
-            problem,
-        })
+        error_at(self.path, line, column, &problem)
     }
 
     /// Line and column of a byte, both counted from 1, the column in characters.
@@ -387,6 +371,12 @@ impl Reader<'_> {
             .unwrap_or_default();
         (line, before.chars().count() + 1)
     }
+}
+
+/// Something in the config file that is wrong; `line` and `column` are counted from 1.
+pub(super) fn error_at(path: &Path, line: usize, column: usize, problem: &str) -> Error {
+    let place = format!("{}:{line}:{column}", path.display());
+    Error::new(ErrorKind::Setting, format!("{place}: {problem}"))
 }
 
 #[cfg(test)]

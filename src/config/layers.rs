@@ -6,10 +6,11 @@
 
 use super::cloud;
 use super::environment::{Variables, text};
+use super::file::error_at;
 use super::file::{Entry, File, Profile};
 use super::keys::{KEYS, Key, Place};
 use super::values;
-use crate::error::{Error, FileProblem};
+use crate::error::Error;
 use crate::registry::{CLOUDS, Cloud, Registry};
 use std::fmt;
 use std::path::PathBuf;
@@ -260,18 +261,10 @@ impl<'a> Layers<'a> {
 /// The file was checked when it was read, so that in practice only variables are wrong here.
 fn wrong(name: &str, origin: &Origin, problem: String) -> Error {
     match origin {
-        Origin::Variable(name) | Origin::Annotation(name) => Error::Setting {
-            name: (*name).into(),
-            problem,
-        },
+        Origin::Variable(name) | Origin::Annotation(name) => Error::setting(name, problem),
         Origin::Profile { file, line, .. } | Origin::Top { file, line } => {
             let problem = format!("`{name}` {problem}");
-            Error::File(FileProblem {
-                path: file.clone(),
-                line: *line,
-                column: 1,
-                problem,
-            })
+            error_at(file, *line, 1, &problem)
         }
     }
 }

@@ -366,7 +366,7 @@ impl Settings {
                 (authority.value, Some(authority.origin))
             }
             None => (
-                values::authority(&identity_cloud.authority).map_err(Error::Input)?,
+                values::authority(&identity_cloud.authority).map_err(Error::input)?,
                 None,
             ),
         };
@@ -375,7 +375,7 @@ impl Settings {
                 cloud::check_audience(&audience, &self.file)?;
                 audience.value
             }
-            None => Audience::parse(&cloud.audience).map_err(Error::Input)?,
+            None => Audience::parse(&cloud.audience).map_err(Error::input)?,
         };
         Ok(Config {
             cache: cache(layers)?,
@@ -427,7 +427,7 @@ impl Settings {
         let problem = format!(
             "names {url}, which is not a known Microsoft Entra authority, so nothing was sent to it"
         );
-        Err(Error::untrusted(
+        Err(Error::untrusted_variable(
             name,
             problem,
             &format!("authority = \"{url}\""),
@@ -705,7 +705,7 @@ mod tests {
                 let fix = format!(
                     "if you trust it, make this the first line of config.toml: `authority = \"https://{value}\"`"
                 );
-                assert_eq!(error.hint(), Some(fix));
+                assert_eq!(error.hint(), Some(&*fix));
             }
         }
     }

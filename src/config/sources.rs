@@ -8,7 +8,7 @@ use super::jobs::{PipelinesSettings, Requests, is_issuer};
 use super::layers::{Layers, Origin, Value};
 use super::source_name::{Narrowing, SourceName};
 use super::values;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, SharedFailure};
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use url::Url;
@@ -65,11 +65,7 @@ pub struct SourceSettings {
 
 /// Settings of one source, or what is wrong with them: that matters only when the source has its turn.
 #[derive(Debug)]
-pub struct Settled<T>(Result<T, Mistake>);
-
-/// The name of a setting and what is wrong with it.
-#[derive(Clone, Debug)]
-struct Mistake(String, String);
+pub struct Settled<T>(Result<T, SharedFailure>);
 
 impl<T: Default> Default for Settled<T> {
     fn default() -> Self {
@@ -81,19 +77,16 @@ impl<T> Settled<T> {
     fn of(read: Result<T, Error>) -> Result<Self, Error> {
         match read {
             Ok(settings) => Ok(Self(Ok(settings))),
-            Err(Error::Setting { name, problem }) => Ok(Self(Err(Mistake(name, problem)))),
-            Err(other) => Err(other),
+            Err(error) if error.kind() == ErrorKind::Setting => {
+                Ok(Self(Err(error.shared().clone())))
+            }
+            Err(error) => Err(error),
         }
     }
 
     /// The settings.
     pub fn get(&self) -> Result<&T, Error> {
-        self.0
-            .as_ref()
-            .map_err(|Mistake(name, problem)| Error::Setting {
-                name: name.clone(),
-                problem: problem.clone(),
-            })
+        self.0.as_ref().map_err(|failure| failure.clone().into())
     }
 }
 
@@ -192,7 +185,7 @@ impl SourceSettings {
         }
         let host = url.host_str().unwrap_or_default();
         let problem = format!("names `{host}`, which is not known to issue tokens to jobs");
-        Err(Error::untrusted(
+        Err(Error::untrusted_variable(
             variable,
             problem,
             &format!("oidc_host = {host:?}"),
@@ -229,10 +222,7 @@ fn managed_id(layers: &Layers<'_>) -> Result<Option<Value<ManagedId>>, Error> {
                     "and `{other}` name a managed identity twice, the one by {}: one is enough",
                     found.origin
                 );
-                return Err(Error::Setting {
-                    name: name.into(),
-                    problem,
-                });
+                return Err(Error::setting(name, problem));
             }
             Some((layer, ..)) if *layer < found.layer => (),
             _ => {

@@ -9,7 +9,7 @@ mod noted;
 #[cfg(unix)]
 mod unlinked;
 
-use crate::error::{NOT_FOUND, Relayed, visible};
+use crate::error::SharedFailure;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tracing::debug;
@@ -35,7 +35,7 @@ pub(crate) enum Turn<L = Leader> {
     /// Nobody else is at it: sign in, then [`Leader::land`].
     Lead(L),
     /// Somebody else was, and is done; with why it failed, if it did.
-    Landed(Option<Relayed>),
+    Landed(Option<SharedFailure>),
     /// Somebody else is still at it after all the time there was.
     Busy,
     /// Nobody can be met on this machine.
@@ -73,8 +73,7 @@ fn meet(folders: &[PathBuf], name: &str) -> Option<Place> {
     place
 }
 
-/// What a leader told, as far as it is believed: after these words clients go on without a credential, and nobody else's word is taken
-/// for that.
-fn account(told: Relayed) -> Option<Relayed> {
-    Some(told).filter(|told| visible(&told.message).trim() != NOT_FOUND)
+/// Returns a leader's failure, unless it would make a client continue anonymously.
+fn account(told: SharedFailure) -> Option<SharedFailure> {
+    Some(told).filter(SharedFailure::is_acceptable)
 }

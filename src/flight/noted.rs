@@ -4,7 +4,7 @@
 //! The folder is one of the user's profile, which Windows keeps from others.
 
 use super::{LONGEST_ACCOUNT, Turn, account};
-use crate::error::Relayed;
+use crate::error::SharedFailure;
 use crate::files::read_small;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 struct Note {
     /// Tells one flight from another.
     flight: u64,
-    failure: Option<Relayed>,
+    failure: Option<SharedFailure>,
 }
 
 /// Holds the lock; dropping it without landing, as dying does, makes a waiter the next leader.
@@ -79,7 +79,7 @@ impl Place {
 
 impl Leader {
     /// Tells the waiters that the sign-in is done, and why it failed if it did.
-    pub(crate) fn land(self, failure: Option<&Relayed>) {
+    pub(crate) fn land(self, failure: Option<&SharedFailure>) {
         // Without randomness or room for a note the waiters try for themselves.
         let flight = ring::rand::generate(&ring::rand::SystemRandom::new())
             .ok()
@@ -108,7 +108,7 @@ fn read(note: &Path) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::NOT_FOUND;
+    use crate::error::{Error, ErrorKind, NOT_FOUND};
 
     fn lead(folder: &Path, name: &str) -> Leader {
         match Place::open(folder, name).unwrap().turn() {
@@ -117,13 +117,11 @@ mod tests {
         }
     }
 
-    fn failure(message: &str) -> Relayed {
-        Relayed {
-            not_signed_in: false,
-            message: message.into(),
-            details: vec!["d".into()],
-            hint: None,
-        }
+    fn failure(message: &str) -> SharedFailure {
+        Error::new(ErrorKind::SignIn, message)
+            .with_detail("d")
+            .shared()
+            .clone()
     }
 
     #[test]
@@ -145,7 +143,12 @@ mod tests {
                 let Some(Turn::Landed(account)) = waiter.turn() else {
                     panic!()
                 };
-                assert_eq!(account.map(|account| account.message).as_deref(), expected);
+                assert_eq!(
+                    account
+                        .map(|failure| Error::from(failure).to_string())
+                        .as_deref(),
+                    expected
+                );
             }
             // A flight that landed is over for who comes later.
             drop(lead(&folder, "a"));

@@ -2,7 +2,7 @@
 //! without a name knows that a flight has landed, and who comes later begins a new one.
 
 use super::{LONGEST_ACCOUNT, Turn, account};
-use crate::error::Relayed;
+use crate::error::SharedFailure;
 use crate::files::private_folder;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use std::fs::{File, TryLockError};
@@ -70,7 +70,7 @@ impl Place {
 
 impl Leader {
     /// Tells the waiters that the sign-in is done, and why it failed if it did.
-    pub(crate) fn land(mut self, failure: Option<&Relayed>) {
+    pub(crate) fn land(mut self, failure: Option<&SharedFailure>) {
         if let Some(failure) = failure {
             let written = serde_json::to_vec(failure)
                 .map_err(std::io::Error::from)
@@ -107,7 +107,7 @@ fn private(folder: &Path) -> Option<OwnedFd> {
         .then_some(folder)
 }
 
-fn told(mut file: &File) -> Option<Relayed> {
+fn told(mut file: &File) -> Option<SharedFailure> {
     let mut json = Vec::new();
     file.rewind().ok()?;
     file.take(LONGEST_ACCOUNT).read_to_end(&mut json).ok()?;
@@ -118,7 +118,7 @@ fn told(mut file: &File) -> Option<Relayed> {
 mod tests {
     use super::super::try_turn;
     use super::*;
-    use crate::error::NOT_FOUND;
+    use crate::error::{Error, ErrorKind, NOT_FOUND};
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
@@ -135,13 +135,11 @@ mod tests {
         }
     }
 
-    fn failure() -> Relayed {
-        Relayed {
-            not_signed_in: false,
-            message: "m".into(),
-            details: vec!["d".into()],
-            hint: None,
-        }
+    fn failure() -> SharedFailure {
+        Error::new(ErrorKind::SignIn, "m")
+            .with_detail("d")
+            .shared()
+            .clone()
     }
 
     /// Somebody who came while the leader was at it.
@@ -163,7 +161,12 @@ mod tests {
             let Some(Turn::Landed(account)) = waiter.turn() else {
                 panic!()
             };
-            assert_eq!(account.map(|account| account.message).as_deref(), expected);
+            assert_eq!(
+                account
+                    .map(|failure| Error::from(failure).to_string())
+                    .as_deref(),
+                expected
+            );
         }
     }
 
@@ -172,10 +175,9 @@ mod tests {
         let (_folder, folders) = place();
         let leader = lead(&folders);
         let waiter = waiter(&folders);
-        leader.land(Some(&Relayed {
-            message: format!("{NOT_FOUND}\u{200b} "),
-            ..failure()
-        }));
+        leader.land(Some(
+            Error::new(ErrorKind::SignIn, format!("{NOT_FOUND}\u{200b} ")).shared(),
+        ));
         let Some(Turn::Landed(account)) = waiter.turn() else {
             panic!()
         };

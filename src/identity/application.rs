@@ -125,13 +125,8 @@ impl Application {
 
     /// Tenant and client must be known where the variable `beside` is set.
     fn meant(settings: &SourceSettings, beside: &str, proof: Proof) -> Result<Self, Error> {
-        let (tenant, client) =
-            both(settings.tenant.clone(), settings.client.clone()).map_err(|missing| {
-                Error::Setting {
-                    name: beside.into(),
-                    problem: format!("is set, but {missing}"),
-                }
-            })?;
+        let (tenant, client) = both(settings.tenant.clone(), settings.client.clone())
+            .map_err(|missing| Error::incomplete_setting(beside, missing))?;
         Ok(Self {
             tenant,
             client,
@@ -327,10 +322,7 @@ async fn read(settings: CertificateSettings) -> Result<Certificate, Error> {
         .unwrap_or_else(|_| Err("it cannot be understood".into()))
         .map_err(|problem| {
             let problem = format!("names {}: {problem}", path.display());
-            Error::Setting {
-                name: "AZURE_CLIENT_CERTIFICATE_PATH".into(),
-                problem,
-            }
+            Error::setting("AZURE_CLIENT_CERTIFICATE_PATH", problem)
         })
 }
 

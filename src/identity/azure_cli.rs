@@ -69,7 +69,7 @@ enum Choice {
 }
 
 /// Who is signed in to the Azure CLI for a cloud; the inner error says why the Azure CLI is no source here. A profile that is there
-/// and cannot be read or understood, or that does not say who of several is meant, is an [`Error::Setting`]: whoever is signed in must not be
+/// and cannot be read or understood, or that does not say who of several is meant, is an error: whoever is signed in must not be
 /// passed over for somebody else.
 pub(super) fn account(
     settings: &SourceSettings,
@@ -107,13 +107,13 @@ pub(super) fn account(
                     "nobody is signed in to {cloud}: `az cloud set --name {word}`, then `az login`; or set `identity_cloud`"
                 )))
             }
-            _ => Err(Error::Setting {
-                name: folder.join(PROFILE).display().to_string(),
-                problem: format!(
+            _ => Err(Error::setting(
+                folder.join(PROFILE).display(),
+                format!(
                     "has no default account in {}: set `subscription`, or `az cloud set --name {}` and `az account set`",
                     cloud.name, cloud.cli_name
                 ),
-            }),
+            )),
         };
     };
     program::check_owner(PROGRAM, folder)?;
@@ -131,10 +131,7 @@ pub(super) fn account(
 
 fn subscriptions(folder: &Path) -> Result<Vec<Subscription>, Error> {
     let file = folder.join(PROFILE);
-    let unusable = |problem: String| Error::Setting {
-        name: file.display().to_string(),
-        problem,
-    };
+    let unusable = |problem: String| Error::setting(file.display(), problem);
     let bytes = match read_small(&file, PROFILE_LIMIT) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
@@ -539,10 +536,8 @@ mod tests {
             "{\"subscriptions\":[{\"isDefault\":\"yes\"}]}",
         ] {
             assert!(
-                matches!(
-                    account_in(profile(content).path(), &CLOUDS[0]),
-                    Err(Error::Setting { .. })
-                ),
+                account_in(profile(content).path(), &CLOUDS[0])
+                    .is_err_and(|error| error.kind() == crate::error::ErrorKind::Setting),
                 "{content}"
             );
         }

@@ -4,14 +4,14 @@ use super::application::Application;
 use super::managed::Endpoint;
 use super::{Source, arc, azure_cli, developer_cli, login};
 use crate::config::{Announced, Config, ManagedId, SourceName, SourceSettings, Value};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::registry::Registry;
 use std::sync::Arc;
 
 /// The first source that is configured, or the one that is set. What was passed over is added to `skipped`, a reason each. Reads at most
 /// the files that say who is signed in to the two command lines, and with us.
 ///
-/// Errors: [`Error::Setting`] when a source is configured by half, [`Error::NoIdentity`] when none may be tried.
+/// Errors: [`ErrorKind::Setting`] when a source is configured by half, [`ErrorKind::NoIdentity`] when none may be tried.
 pub(super) fn choose(
     config: &Config,
     registry: &Registry,
@@ -66,6 +66,9 @@ pub(super) fn choose(
     }
 }
 
+/// The hint without a registry.
+const HINT_NO_IDENTITY: &str = "sign in with `docker-credential-acrscoped login` or `az login`, or set the `AZURE_*` variables of an identity";
+
 /// That nobody can be signed in to a registry, with what to do about it.
 pub(super) fn nobody(
     skipped: Vec<String>,
@@ -92,7 +95,9 @@ pub(super) fn nobody(
         SourceName::AzureDeveloperCli => "azd auth login",
     });
     let hint = hint.map(str::to_owned).or_else(any);
-    Error::NoIdentity { skipped, hint }
+    Error::new(ErrorKind::NoIdentity, "no Azure identity to sign in with")
+        .with_details(skipped)
+        .with_hint(hint.unwrap_or_else(|| HINT_NO_IDENTITY.to_owned()))
 }
 
 /// The source of this name, or why it is not configured.
@@ -191,10 +196,7 @@ fn managed(
             "from {origin} names a managed identity in a way that {} does not know",
             endpoint.platform()
         );
-        return Err(Error::Setting {
-            name: id.as_str().to_owned(),
-            problem,
-        });
+        return Err(Error::setting(id.as_str(), problem));
     }
     let id = named.as_ref().map(|id| id.value.clone()).or(own);
     Ok(Source::ManagedIdentity {

@@ -31,7 +31,7 @@ pub(super) struct Account {
 
 /// Who is signed in to the Azure Developer CLI for a cloud; the inner error says why it is no source here. Source of the files and
 /// their keys: Azure/azure-dev, `cli/azd/pkg/auth/manager.go` (`auth.json`) and `pkg/cloud` (`config.json`). A file that is there and
-/// cannot be understood is an [`Error::Setting`].
+/// cannot be understood is an error.
 pub(super) fn account(
     settings: &SourceSettings,
     cloud: &Cloud,
@@ -81,10 +81,7 @@ pub(super) fn account(
 
 /// The JSON of a file; nothing when it is missing.
 fn read(file: &Path) -> Result<Value, Error> {
-    let unusable = |problem: String| Error::Setting {
-        name: file.display().to_string(),
-        problem,
-    };
+    let unusable = |problem: String| Error::setting(file.display(), problem);
     match read_small(file, FILE_LIMIT) {
         Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
             unusable(format!("is not a file of the Azure Developer CLI: {error}"))
@@ -185,10 +182,8 @@ mod tests {
     fn a_file_that_cannot_be_understood_is_an_error_not_nobody() {
         for name in ["auth.json", "config.json"] {
             assert!(
-                matches!(
-                    account_in(&[(name, "junk")], &CLOUDS[0]),
-                    Err(Error::Setting { .. })
-                ),
+                account_in(&[(name, "junk")], &CLOUDS[0])
+                    .is_err_and(|error| error.kind() == crate::error::ErrorKind::Setting),
                 "{name}"
             );
         }

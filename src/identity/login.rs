@@ -4,7 +4,7 @@ use crate::cache::{Cache, KERNEL_KEYRING, Key, Place};
 use crate::config::{Config, Value};
 use crate::deadline::Clock;
 use crate::entra::{ANY_TENANT, DEVELOPER_SIGN_ON, PublicClient};
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::logins::{self, Login};
 use crate::network::{self, Network};
 use crate::registry::Registry;
@@ -163,18 +163,19 @@ impl Account {
     }
 
     /// A failure of the login with another hint, if its token may be in a keyring that cannot be seen from here.
-    pub(super) fn hinted(&self, mut failure: Error, cause: &azure_core::Error) -> Error {
+    pub(super) fn hinted(&self, failure: Error, cause: &azure_core::Error) -> Error {
         let is_in_kernel = self
             .login
             .stores
             .iter()
             .any(|store| store == KERNEL_KEYRING);
-        if let Error::SignIn(failure) = &mut failure
+        if failure.kind() == error::ErrorKind::SignIn
             && is_in_kernel
             && network::chain(cause).any(|cause| cause.is::<Gone>())
             && is_in_user_namespace()
         {
-            failure.hint = Some(format!("{OWN_KEYRING}: {}", self.command_within("podman")));
+            let command = self.command_within("podman");
+            return failure.with_hint(format!("{OWN_KEYRING}: {command}"));
         }
         failure
     }

@@ -18,7 +18,7 @@ pub(crate) use login::{Account, OWN_KEYRING, account};
 
 use crate::cache::Cache;
 use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value};
-use crate::error::{Error, SignIn, config_file};
+use crate::error::{Error, ErrorKind, config_file};
 use crate::network::{Network, Transport};
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::text::Secrets;
@@ -104,7 +104,7 @@ pub struct Identity {
 impl Identity {
     /// Who signs in to this registry. Reads at most the files that say who is signed in to a command line.
     ///
-    /// Errors: [`Error::Setting`] when a source is configured by half, [`Error::NoIdentity`] when no source may be tried.
+    /// Errors: [`ErrorKind::Setting`] when a source is configured by half, [`ErrorKind::NoIdentity`] when no source may be tried.
     pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
         let mut skipped = Vec::new();
         let source = chain::choose(config, registry, &mut skipped)?;
@@ -314,15 +314,10 @@ impl Identity {
                 &[format!("managed identity of a virtual machine: {why}")],
             ]
             .concat();
-            match chain::nobody(skipped, self.only, self.registry.as_deref()) {
-                Error::NoIdentity {
-                    skipped,
-                    hint: usual,
-                } => Error::NoIdentity {
-                    skipped,
-                    hint: hint.or(usual),
-                },
-                other => other,
+            let error = chain::nobody(skipped, self.only, self.registry.as_deref());
+            match hint {
+                Some(hint) => error.with_hint(hint),
+                None => error,
             }
         };
         let public = &CLOUDS[0].cli_name;
@@ -355,17 +350,16 @@ impl Identity {
     /// An access token that this identity was given, if it is for registries.
     pub(crate) fn judge(&self, token: SecretString) -> Result<AccessToken, Error> {
         AccessToken::new(token, &self.audience).map_err(|reason| match reason {
-            NotSent::Malformed => Error::SignIn(SignIn {
-                source: self.to_string(),
-                said: "the token in the answer is malformed".into(),
-                hint: Some("check the program or endpoint of this identity source: its answer holds no token of Entra".into()),
-                ..SignIn::default()
-            }),
-            NotSent::Audience(audience) => Error::WrongAudience {
-                source: self.to_string(),
-                audience: self.secrets.redactor().redact(&audience),
-                requested: self.audience.as_str().to_owned(),
-            },
+            NotSent::Malformed => Error::sign_in(self, "the token in the answer is malformed").with_hint("check the program or endpoint of this identity source: its answer holds no token of Entra"),
+            NotSent::Audience(audience) => {
+                let audience = self.secrets.redactor().redact(&audience);
+                let message = format!(
+                    "{self} gave an access token for {audience}, not for `{}`: the helper did not send it",
+                    self.audience.as_str()
+                );
+                Error::new(ErrorKind::WrongAudience, message)
+                    .with_hint("the source ignores the scope it was asked for; choose another one")
+            }
         })
     }
 
@@ -955,12 +949,9 @@ mod tests {
             "AzureDeveloperCliCredential",
             "WorkloadIdentityCredential",
         ] {
-            let Err(Error::NoIdentity {
-                skipped: reasons, ..
-            }) = narrowed(word)
-            else {
-                panic!("{word}")
-            };
+            let error = narrowed(word).unwrap_err();
+            let reasons = error.details();
+            assert_eq!(error.kind(), ErrorKind::NoIdentity);
             assert!(
                 reasons.contains(&"client-secret: `AZURE_TOKEN_CREDENTIALS` leaves it out".into()),
                 "{reasons:?}"
@@ -1148,7 +1139,8 @@ mod tests {
                     .judge(token(&serde_json::json!({"aud": audience})))
                     .unwrap_err();
                 assert!(
-                    matches!(error, Error::WrongAudience { audience, .. } if audience == "`…`")
+                    error.kind() == ErrorKind::WrongAudience
+                        && error.to_string().contains(" for `…`, not for ")
                 );
             }
             let tenant = [

@@ -6,8 +6,9 @@ use super::application::{Application, Proof};
 use super::oidc::{Lost, NO_ASSERTION};
 use super::{Endpoint, Identity, Source};
 use crate::entra::Refused;
-use crate::error::{Error, SignIn, az, printable, visible};
+use crate::error::{Error, printable, visible};
 use crate::network::{self, Network, answer};
+use crate::refusal::az;
 use crate::text::Redactor;
 use crate::token::Audience;
 
@@ -37,12 +38,7 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
                 "try again; the metadata service of the machine may be starting"
             }
         };
-        return Error::SignIn(SignIn {
-            source: identity.to_string(),
-            said: unreachable.to_string(),
-            details: vec![],
-            hint: Some(hint.into()),
-        });
+        return Error::sign_in(identity, unreachable).with_hint(hint);
     }
     let lines = said(error, &identity.secrets().redactor());
     let code = lines.iter().find_map(|line| entra_code(line));
@@ -66,12 +62,11 @@ pub(super) fn refused(identity: &Identity, error: &azure_core::Error, network: &
     if code.is_some_and(|code| WRONG_TENANT.contains(&code)) {
         details.extend(tenants(identity));
     }
-    Error::SignIn(SignIn {
-        source: identity.to_string(),
-        said,
-        details,
-        hint: own.or_else(|| hint(identity, code)),
-    })
+    let error = Error::sign_in(identity, said).with_details(details);
+    match own.or_else(|| hint(identity, code)) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
 }
 
 /// Which tenant was asked and who said so, and which others may have been meant, a line each.

@@ -1,6 +1,7 @@
 //! Answers that are not what was asked for, in words. Exchange and sign-in meet the same proxies, portals and busy servers.
 
-use crate::error::{IN_THE_WAY, printable, visible};
+use crate::error::{printable, visible};
+use crate::refusal::PROXY_HINT;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
@@ -16,7 +17,7 @@ struct Refusal {
 /// What to do about an answer in the words of [`words`] that came from something else than a token service, or from a busy one.
 pub fn hint(words: &str) -> Option<&'static str> {
     if words.starts_with(WEB_PAGE) || words.starts_with(REDIRECT) {
-        Some(IN_THE_WAY)
+        Some(PROXY_HINT)
     } else if words.starts_with(TOO_MANY) {
         Some("try again later")
     } else {

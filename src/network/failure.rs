@@ -1,27 +1,35 @@
 //! What a failed connection is called, read from an error and its causes.
 
 use super::TooLong;
-use crate::error::{Stage, Unreachable, printable};
+use crate::error::{Error, Stage, printable};
 use std::error::Error as StdError;
 use std::io;
+
+/// What to do where a proxy asks for a user.
+const PROXY_LOGIN: &str =
+    "the proxy wants a user and a password: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`";
 
 /// What stopped a connection to `host`; `None` when the error is about something else.
 pub(super) fn unreachable(
     host: &str,
     error: &(dyn StdError + 'static),
     circumstances: &[String],
-) -> Option<Unreachable> {
+) -> Option<Error> {
     let stage = chain(error).find_map(stage)?;
-    let innermost = chain(error)
-        .last()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    Some(Unreachable {
-        host: host.to_owned(),
-        stage: chain(error).fold(stage, refine),
-        cause: printable(&innermost),
-        circumstances: circumstances.to_vec(),
-    })
+    let stage = chain(error).fold(stage, refine);
+    let cause = root_cause(error);
+    let unreachable = Error::unreachable(host, stage, &cause, circumstances);
+    // The HTTP client has no type for this failure of a proxy, only these words.
+    if stage == Stage::Connection && cause.contains("proxy authorization required") {
+        return Some(unreachable.with_hint(PROXY_LOGIN));
+    }
+    Some(unreachable)
+}
+
+/// The text of the innermost cause.
+pub(super) fn root_cause(error: &(dyn StdError + 'static)) -> String {
+    let innermost = chain(error).last().map(ToString::to_string);
+    printable(&innermost.unwrap_or_default())
 }
 
 /// An error, its cause, the cause of that, and so on. The text of an error seldom shows its cause.

@@ -18,7 +18,7 @@ pub use transport::Transport;
 
 use crate::config::{NetworkSettings, Origin, Value};
 use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, Stage, Unreachable, printable};
+use crate::error::{Error, Stage, printable};
 use crate::files::read_small;
 use crate::trust::{self, Refusal};
 use hyper_util::client::proxy::matcher::Matcher;
@@ -165,10 +165,7 @@ impl Network {
             .filter(|file| file.exists() && !file.is_file())
         {
             let problem = format!("names {}, which is not a regular file", file.display());
-            return Err(Error::Setting {
-                name: "SSL_CERT_FILE".into(),
-                problem,
-            });
+            return Err(Error::setting("SSL_CERT_FILE", problem));
         }
         let besides = self.settings.ca_file.as_ref();
         let besides = besides
@@ -217,32 +214,19 @@ impl Network {
                 Some(refusal) => {
                     let problem =
                         format!("names {}, which is not trusted: {refusal}", path.display());
-                    Err(Error::Untrusted {
-                        name,
-                        problem,
-                        fix: refusal.fix.clone(),
-                    })
+                    Err(Error::untrusted(name, problem, refusal.fix.clone()))
                 }
-                None => Err(Error::Setting {
+                None => Err(Error::setting(
                     name,
-                    problem: format!("names {}: {error}", path.display()),
-                }),
+                    format!("names {}: {error}", path.display()),
+                )),
             },
         }
     }
 
     fn untrusting(&self, host: &str, error: &(dyn StdError + 'static)) -> Error {
-        Error::Unreachable(Unreachable {
-            host: host.to_owned(),
-            stage: Stage::Tls,
-            cause: printable(
-                &chain(error)
-                    .last()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-            ),
-            circumstances: self.settings.circumstances.clone(),
-        })
+        let cause = failure::root_cause(error);
+        Error::unreachable(host, Stage::Tls, &cause, &self.settings.circumstances)
     }
 
     /// The clock of this machine.
@@ -257,7 +241,7 @@ impl Network {
 
     /// What stopped a connection to `host`, or `None` when the error is about something else.
     pub fn unreachable(&self, host: &str, error: &(dyn StdError + 'static)) -> Option<Error> {
-        failure::unreachable(host, error, &self.settings.circumstances).map(Error::Unreachable)
+        failure::unreachable(host, error, &self.settings.circumstances)
     }
 
     /// Sends a request, again if the server is busy or the connection breaks, for as long as the deadline allows. The last
@@ -376,10 +360,7 @@ fn refused_ca_variables(settings: &NetworkSettings) -> Vec<String> {
 
 /// The certificates of a PEM file that a setting names.
 fn certificates(file: &Path, setting: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let wrong = |problem: String| Error::Setting {
-        name: setting.to_owned(),
-        problem,
-    };
+    let wrong = |problem: String| Error::setting(setting, problem);
     let pem = read_small(file, BODY_LIMIT)
         .map_err(|error| wrong(format!("names {}: {error}", file.display())))?;
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {

@@ -75,10 +75,7 @@ pub(super) fn keep(
                  other hosts",
                 delegate.name, delegate.origin
             );
-            return Err(Error::Setting {
-                name: "delegate".into(),
-                problem,
-            });
+            return Err(Error::setting("delegate", problem));
         }
     }
     let text = former.unwrap_or(text);

@@ -266,10 +266,7 @@ fn foreign(owner: u32) -> String {
 
 /// A file that cannot be used.
 pub(super) fn unusable(path: &Path, problem: String) -> Error {
-    Error::Setting {
-        name: path.display().to_string(),
-        problem,
-    }
+    Error::setting(path.display(), problem)
 }
 
 #[cfg(test)]

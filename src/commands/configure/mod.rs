@@ -124,7 +124,7 @@ pub fn run(
     }
     output
         .write_all(report.draw(context.terminal).as_bytes())
-        .map_err(Error::Output)
+        .map_err(Error::output)
 }
 
 /// One call of the command.
@@ -260,7 +260,7 @@ impl Job<'_> {
         let settings = self.context.settings;
         let mut known: Vec<Registry> = self
             .context
-            .helper()
+            .service()
             .status()?
             .into_iter()
             .map(|cached| cached.registry)
@@ -280,7 +280,7 @@ impl Job<'_> {
         known.sort_by(|one, other| one.host().cmp(other.host()));
         known.dedup();
         if known.is_empty() {
-            return Err(Error::Input(format!(
+            return Err(Error::input(format!(
                 "no registry is known yet: name one, as in `{} configure contoso.azurecr.io`",
                 env!("CARGO_PKG_NAME")
             )));

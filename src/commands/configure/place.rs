@@ -53,16 +53,16 @@ impl Places {
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from);
             match path {
-                Some(path) if !path.is_absolute() => Err(Error::Setting {
-                    name: name.into(),
-                    problem: format!("is {:?}, expected an absolute path", path.display()),
-                }),
+                Some(path) if !path.is_absolute() => Err(Error::setting(
+                    name,
+                    format!("is {:?}, expected an absolute path", path.display()),
+                )),
                 path => Ok(path),
             }
         };
         let home = || {
             settings.home().ok_or_else(|| {
-                Error::Input("no home folder is set, in which clients have their files".into())
+                Error::input("no home folder is set, in which clients have their files")
             })
         };
         let docker_folder = set("DOCKER_CONFIG")?;

@@ -47,7 +47,7 @@ impl Record {
             .filter(|folder| folder.is_absolute());
         let state = state.or_else(|| Some(settings.home()?.join(".local/state")));
         let state = state.ok_or_else(|| {
-            Error::Input("no home folder is set, in which clients have their files".into())
+            Error::input("no home folder is set, in which clients have their files")
         })?;
         let found = Found::read(&state.join(env!("CARGO_PKG_NAME")).join("configured.json"))?;
         let content = match &found.text {

@@ -41,7 +41,7 @@ impl Finding {
         Self {
             mark: Mark::Bad,
             text: error.to_string(),
-            hint: error.hint(),
+            hint: error.hint().map(str::to_owned),
         }
     }
 

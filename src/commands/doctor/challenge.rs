@@ -2,8 +2,8 @@
 
 use super::check::Check;
 use super::reach::{Answered, correlation, is_web_page};
-use crate::error::{HEADER_TOO_LARGE, IN_THE_WAY, Refusal, try_again};
 use crate::exchange;
+use crate::refusal::{Endpoint, PROXY_HINT, Refusal, try_again};
 use crate::registry::Registry;
 use reqwest::StatusCode;
 use reqwest::header::WWW_AUTHENTICATE;
@@ -75,7 +75,7 @@ fn challenged(registry: &Registry, answered: &Answered) -> Check {
         let summary = format!(
             "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"
         );
-        return Check::bad(NAME, crate::error::printable(&summary)).hint(IN_THE_WAY);
+        return Check::bad(NAME, crate::error::printable(&summary)).hint(PROXY_HINT);
     }
     Check::good(NAME, format!("401: a token of {} is wanted", bearer.realm))
 }
@@ -88,40 +88,7 @@ pub(super) fn refused(
     refusal: &Refusal,
     place: &str,
 ) -> Check {
-    let host = registry.host();
-    let summary = match refusal {
-        Refusal::Denied {
-            status, said: None, ..
-        } => format!("{host} refused {place}: {status}"),
-        Refusal::Denied {
-            status,
-            said: Some(said),
-            ..
-        }
-        | Refusal::InvalidToken { status, said } => {
-            format!("{host} refused {place}: {status}, {said}")
-        }
-        Refusal::Unexpected { status, said: None } => {
-            format!("{host} answered {place} with {status}")
-        }
-        Refusal::Unexpected {
-            status,
-            said: Some(said),
-        } => format!("{host} answered {place} with {status}, {said}"),
-        Refusal::Redirected { location } => {
-            format!(
-                "{host} answered {place} with a redirect to `{location}`, which is not followed"
-            )
-        }
-        Refusal::NoExchange => {
-            format!("{host} has no {place}: it does not answer as an Azure Container Registry")
-        }
-        Refusal::Malformed(what) => format!("{host} answered {place} with {what}"),
-        Refusal::HeaderTooLarge => format!("{host} answered {place} with 400: {HEADER_TOO_LARGE}"),
-        Refusal::Firewall { .. } | Refusal::Throttled { .. } | Refusal::WebPage { .. } => {
-            said(registry, refusal)
-        }
-    };
+    let summary = refusal.message(registry.host(), Endpoint::named(place));
     let hint = match refusal {
         // Roles are the exchange's matter.
         Refusal::Denied { .. } | Refusal::InvalidToken { .. } => try_again(registry),
@@ -135,17 +102,6 @@ pub(super) fn refused(
         .with(notes)
         .with(correlation(answered))
         .hint(hint)
-}
-
-/// The sentence of `get`.
-fn said(registry: &Registry, refusal: &Refusal) -> String {
-    struct Sentence<'a>(&'a Registry, &'a Refusal);
-    impl std::fmt::Display for Sentence<'_> {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            self.1.describe(self.0, f)
-        }
-    }
-    Sentence(registry, refusal).to_string()
 }
 
 impl Bearer {

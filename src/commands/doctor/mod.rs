@@ -90,7 +90,7 @@ impl Arguments {
             let problem = format!(
                 "`{second}` is one argument too many; a report's file is named by `--report=FILE`"
             );
-            return Err(Error::Input(problem));
+            return Err(Error::input(problem));
         }
         let is_turned = !is_registry(first) && is_registry(second);
         let (registry, file) = if is_turned {
@@ -142,7 +142,7 @@ pub fn run(
         arguments.report.as_deref() == Some(Path::new(REPORT)),
     ) {
         // `--report FILE` alone looks like a registry.
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "{error}; a report's file is named by `--report=FILE`"
         )));
     }
@@ -189,7 +189,7 @@ pub fn run(
     } else {
         output
             .write_all(report.draw(context.terminal).as_bytes())
-            .map_err(Error::Output)?;
+            .map_err(Error::output)?;
     }
     if let (Some(file), Some(path)) = (file, &arguments.report) {
         let repository = arguments.repository.as_deref();
@@ -209,7 +209,7 @@ fn only_known(context: &Context<'_>) -> Option<Registry> {
     let mut known = context.settings.registries_with_profiles();
     known.extend(
         context
-            .helper()
+            .service()
             .status()
             .unwrap_or_default()
             .into_iter()
@@ -242,7 +242,7 @@ async fn examine(
     };
     let repository = arguments.repository.as_deref();
     // One for all: the daemon of the Secret Service may not survive two clients of one process.
-    let logins = context.helper().stores(&config);
+    let logins = context.service().cache(config.cache, config.timeout);
     let (sign_in, chosen) = SignIn::new(
         &config,
         registry,
@@ -332,7 +332,7 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
     match context.settings.for_registry(&any) {
         Ok(config) => {
             checks.push(setup::configuration(context.settings, &any, &config));
-            checks.push(match context.helper().identity(&any) {
+            checks.push(match context.service().identity(&any) {
                 Ok(identity) => sign_in::identity(&identity),
                 Err(error) => Check::failed(sign_in::IDENTITY, &error),
             });
@@ -341,7 +341,7 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
                     context,
                     &any,
                     config.cache,
-                    context.helper().stores(&config),
+                    context.service().cache(config.cache, config.timeout),
                 )
                 .await,
             );

@@ -7,9 +7,10 @@ use super::check::Check;
 use super::report::day;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, Stage, Unreachable};
+use crate::error::{Error, ErrorKind, Stage};
 use crate::exchange;
 use crate::network::{self, Network, answer};
+use crate::refusal::Refusal;
 use crate::registry::Registry;
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, StatusCode};
@@ -96,25 +97,19 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
 
 fn is_no_connection(error: &Error) -> bool {
     matches!(
-        error,
-        Error::Unreachable(Unreachable {
-            stage: Stage::Name | Stage::Connection,
-            ..
-        })
+        error.kind(),
+        ErrorKind::Unreachable(Stage::Name | Stage::Connection)
     )
 }
 
 /// TLS and the challenge, when no answer came.
 fn lost(error: &Error, certificate: Option<String>, started: Instant) -> (Check, Check) {
-    match error {
-        error if is_no_connection(error) => (
+    match error.kind() {
+        ErrorKind::Unreachable(Stage::Name | Stage::Connection) => (
             Check::skipped(TLS, "there is no connection"),
             Check::skipped(challenge::NAME, "there is no connection"),
         ),
-        Error::Unreachable(Unreachable {
-            stage: Stage::Answer,
-            ..
-        }) => {
+        ErrorKind::Unreachable(Stage::Answer) => {
             // TLS stood before the answer could break off.
             let tls = Check::good(
                 TLS,
@@ -122,7 +117,7 @@ fn lost(error: &Error, certificate: Option<String>, started: Instant) -> (Check,
             );
             (tls, Check::failed(challenge::NAME, error).since(started))
         }
-        Error::Deadline { .. } => (
+        ErrorKind::Timeout => (
             Check::skipped(TLS, "no answer came"),
             Check::failed(challenge::NAME, error).since(started),
         ),
@@ -158,7 +153,7 @@ pub(super) fn problem(config: &Config, registry: &Registry, clock: Clock) -> Opt
     let built = network(config, clock).0.internet(registry.host());
     built
         .err()
-        .filter(|error| matches!(error, Error::Setting { .. }))
+        .filter(|error| error.kind() == ErrorKind::Setting)
 }
 
 /// A network whose requests end within ten seconds, or within the configured time if that is shorter.
@@ -200,11 +195,7 @@ pub(super) async fn send(
 ) -> Result<Answered, Error> {
     let host = registry.host();
     let lost = |error: &(dyn std::error::Error + 'static)| {
-        let unreadable = || Error::Exchange {
-            registry: Box::new(registry.clone()),
-            refusal: crate::error::Refusal::Malformed("something unreadable"),
-            details: vec![],
-        };
+        let unreadable = || Refusal::Malformed("something unreadable").into_error(registry, []);
         network.unreachable(host, error).unwrap_or_else(unreadable)
     };
     let answered = async {

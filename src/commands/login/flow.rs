@@ -6,7 +6,7 @@ use super::page;
 use crate::config::{Config, Variables};
 use crate::deadline::{Clock, Deadline};
 use crate::entra::{Granted, PublicClient, Refused, Visit};
-use crate::error::{Error, SignIn, printable};
+use crate::error::{Error, printable};
 use crate::identity::{Account, Identity};
 use crate::network::Network;
 use secrecy::SecretString;
@@ -99,15 +99,7 @@ impl Flow<'_> {
                 granted.map(Ended::Granted)
             }
             () = opening => Ok(Ended::Unopened(format!("{opener} did not open one"))),
-            () = tokio::time::sleep(deadline.left()) => Err(Error::SignIn(SignIn {
-                source: "the browser".into(),
-                said: "nobody came back from it in time".into(),
-                details: vec![],
-                hint: Some(
-                    "`docker-credential-acrscoped login --device-code` signs in with a browser elsewhere; `--timeout` waits longer"
-                        .into(),
-                ),
-            })),
+            () = tokio::time::sleep(deadline.left()) => Err(Error::sign_in("the browser", "nobody came back from it in time").with_hint("`docker-credential-acrscoped login --device-code` signs in with a browser elsewhere; `--timeout` waits longer")),
         }
     }
 

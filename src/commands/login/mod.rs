@@ -11,7 +11,7 @@ use super::Context;
 use crate::cache::{KERNEL_KEYRING, Lasts, Place};
 use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, Granted};
-use crate::error::{Error, SignIn, printable};
+use crate::error::{Error, ErrorKind, printable};
 use crate::identity::{Account, Identity, OWN_KEYRING};
 use crate::logins::{self, Login};
 use crate::program;
@@ -79,24 +79,21 @@ pub fn run(
         .map(entra::claims)
         .transpose();
     let claims = claims
-        .map_err(|error| Error::Input(format!("`--claims-challenge` cannot be used: {error}")))?;
+        .map_err(|error| Error::input(format!("`--claims-challenge` cannot be used: {error}")))?;
     let file = config.sources.logins.clone();
-    let file = file.ok_or_else(|| {
-        Error::Input("there is no home folder to write down who signed in".into())
-    })?;
+    let file =
+        file.ok_or_else(|| Error::input("there is no home folder to write down who signed in"))?;
     // Whatever can be known to fail does so before somebody is sent to a browser.
     logins::read(&file)?;
     logins::writable(&file)?;
     if config.cache == CacheChoice::None {
-        return Err(Error::NotKept {
-            problems: vec!["`cache` is none: nothing is kept".into()],
-        });
+        return Err(not_stored(vec!["`cache` is none: nothing is kept".into()]));
     }
     context
-        .helper()
-        .stores(&config)
+        .service()
+        .cache(config.cache, config.timeout)
         .takes_logins()
-        .map_err(|problems| Error::NotKept { problems })?;
+        .map_err(not_stored)?;
     let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
     let flow = Flow {
         identity: Identity::of_login(account.clone(), &config, cloud, registry.as_ref()),
@@ -126,7 +123,7 @@ pub fn run(
             "{}",
             context.terminal.sentence(Mark::Warning, &text)
         )
-        .map_err(Error::Output)?;
+        .map_err(Error::output)?;
     }
     registry.map_or(Ok(()), |registry| prove(context, &registry, output))
 }
@@ -141,11 +138,7 @@ fn keep(
 ) -> Result<(Login, Place), Error> {
     let incomplete = |what: &str| {
         let said = format!("the answer does not hold {what}");
-        Error::SignIn(SignIn {
-            source: account.to_string(),
-            said,
-            ..SignIn::default()
-        })
+        Error::sign_in(account, said)
     };
     let token = granted
         .refresh_token
@@ -157,9 +150,12 @@ fn keep(
         username: who.username,
         ..account.login.clone()
     };
-    let (cache, key) = (context.helper().stores(config), login.key());
+    let (cache, key) = (
+        context.service().cache(config.cache, config.timeout),
+        login.key(),
+    );
     let kept = cache.put_login(&key, &token, (context.clock)());
-    let place = kept.map_err(|problems| Error::NotKept { problems })?;
+    let place = kept.map_err(not_stored)?;
     login.moved(&place);
     let remembered = logins::remember(file, &login)
         .and_then(|()| logins::moved(file, &login, &place, logins::LOCKED));
@@ -199,18 +195,18 @@ fn tell(
     output
         .write_all(text.as_bytes())
         .and_then(|()| output.flush())
-        .map_err(Error::Output)
+        .map_err(Error::output)
 }
 
 /// Signs in to the registry as a client's `get` would, or says who does in place of the login.
 fn prove(context: &Context<'_>, registry: &Registry, mut output: impl Write) -> Result<(), Error> {
-    let helper = context.helper();
-    let identity = helper.identity(registry)?;
+    let service = context.service();
+    let identity = service.identity(registry)?;
     let terminal = context.terminal;
     let text = if identity.login().is_some() {
         // A token of before would prove nothing.
-        helper.erase(registry)?;
-        helper.get(registry)?;
+        service.erase(registry)?;
+        service.get(registry)?;
         let text =
             format!("{registry} takes it: its images can be pulled and pushed as the roles allow");
         terminal.sentence(Mark::Good, &text) + "\n"
@@ -223,5 +219,14 @@ fn prove(context: &Context<'_>, registry: &Registry, mut output: impl Write) -> 
         );
         terminal.sentence(Mark::Warning, &text) + "\n"
     };
-    output.write_all(text.as_bytes()).map_err(Error::Output)
+    output.write_all(text.as_bytes()).map_err(Error::output)
+}
+/// A login that no keyring stored.
+fn not_stored(problems: Vec<String>) -> Error {
+    let message = "no keyring takes a login, and it is kept nowhere else";
+    Error::new(ErrorKind::Keyring, message)
+        .with_details(problems)
+        .with_hint(
+            "unlock or start the keyring of the desktop, or let `cache` be auto, which knows the kernel's; or use `az login`",
+        )
 }

@@ -1,13 +1,13 @@
-//! What a registry answers in place of a refresh token.
+//! What a registry answers instead of a token, as a message and a hint.
 
+use crate::error::{Error, ErrorKind};
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::text::Redactor;
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt;
 use std::net::Ipv6Addr;
 
-/// What to do when something between us and the service answers.
-pub const IN_THE_WAY: &str =
+/// The hint where a proxy answers instead of the service.
+pub(crate) const PROXY_HINT: &str =
     "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
 
 /// The role that lets an identity pull.
@@ -25,10 +25,9 @@ pub(crate) const HEADER_TOO_LARGE: &str = "the request's header is too large";
 /// The placeholder for a private cloud whose name cannot be part of a command.
 const CLOUD: &str = "CLOUD";
 
-/// What a registry answered in place of a refresh token.
+/// What a registry answered instead of a token.
 #[derive(Debug)]
-#[non_exhaustive]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// 401, or 403 that is no firewall: the identity has no role. An empty 401 may also mean that the token is not valid.
     Denied {
         /// The status code.
@@ -80,106 +79,116 @@ pub enum Refusal {
     Malformed(&'static str),
 }
 
+/// How messages name the endpoint that refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endpoint<'a> {
+    /// What was refused, such as "the access token".
+    refused: &'a str,
+    /// What was answered, such as "the exchange".
+    request: &'a str,
+    /// Its path, in backticks.
+    path: &'a str,
+}
+
+/// The endpoint that exchanges an access token.
+pub(crate) const EXCHANGE: Endpoint<'static> = Endpoint {
+    refused: "the access token",
+    request: "the exchange",
+    path: "`/oauth2/exchange`",
+};
+
+impl<'a> Endpoint<'a> {
+    /// An endpoint with one name for all.
+    pub(crate) fn named(name: &'a str) -> Self {
+        Self {
+            refused: name,
+            request: name,
+            path: name,
+        }
+    }
+}
+
 impl Refusal {
-    /// The same without what was sent: a server may repeat it, and our messages are kept in logs.
-    pub(crate) fn without(self, secret: &SecretString) -> Self {
-        let redact = |text: String| Redactor::new([secret.expose_secret()]).redact(&text);
-        match self {
-            Self::Denied {
-                status,
-                said,
-                object_id,
-            } => Self::Denied {
-                status,
-                said: said.map(redact),
-                object_id,
-            },
-            Self::InvalidToken { status, said } => Self::InvalidToken {
-                status,
-                said: redact(said),
-            },
-            Self::Unexpected { status, said } => Self::Unexpected {
-                status,
-                said: said.map(redact),
-            },
-            Self::Redirected { location } => Self::Redirected {
-                location: redact(location),
-            },
-            other @ (Self::Firewall { .. }
-            | Self::NoExchange
-            | Self::Throttled { .. }
-            | Self::HeaderTooLarge
-            | Self::WebPage { .. }
-            | Self::Malformed(_)) => other,
+    /// Removes what was sent: a server may repeat it, and messages are kept in logs.
+    pub(crate) fn without(mut self, secret: &SecretString) -> Self {
+        if let Self::Denied {
+            said: Some(text), ..
         }
+        | Self::Unexpected {
+            said: Some(text), ..
+        }
+        | Self::InvalidToken { said: text, .. }
+        | Self::Redirected { location: text } = &mut self
+        {
+            *text = Redactor::new([secret.expose_secret()]).redact(text);
+        }
+        self
     }
 
-    /// One sentence on it.
-    pub(crate) fn describe(&self, registry: &Registry, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = registry.login_server();
+    /// Returns the error of an exchange that was refused. `details` follow those of the refusal.
+    pub(crate) fn into_error(
+        self,
+        registry: &Registry,
+        details: impl IntoIterator<Item = String>,
+    ) -> Error {
+        let kind = match self {
+            Self::Denied { status, .. } => ErrorKind::Denied { status },
+            Self::InvalidToken { .. } => ErrorKind::InvalidToken,
+            Self::Firewall { .. } => ErrorKind::NetworkRule,
+            _ => ErrorKind::UnexpectedResponse,
+        };
+        Error::new(kind, self.message(registry.login_server(), EXCHANGE))
+            .with_details(self.notes())
+            .with_details(details)
+            .with_hint(self.advice(registry))
+    }
+
+    /// Returns one sentence on it.
+    pub(crate) fn message(&self, host: &str, endpoint: Endpoint<'_>) -> String {
+        let Endpoint {
+            refused,
+            request,
+            path,
+        } = endpoint;
+        let reason = |said: &Option<String>| {
+            said.as_ref()
+                .map_or_else(String::new, |said| format!(", {said}"))
+        };
         match self {
-            Self::Denied {
-                status, said: None, ..
-            } => write!(f, "{host} refused the access token: {status}"),
-            Self::Denied {
-                status,
-                said: Some(said),
-                ..
+            Self::Denied { status, said, .. } => {
+                format!("{host} refused {refused}: {status}{}", reason(said))
             }
-            | Self::InvalidToken { status, said } => {
-                write!(f, "{host} refused the access token: {status}, {said}")
+            Self::InvalidToken { status, said } => {
+                format!("{host} refused {refused}: {status}, {said}")
             }
-            Self::Firewall { address: None } => {
-                write!(f, "the firewall of {host} does not let this address in")
-            }
-            Self::Firewall {
-                address: Some(address),
-            } => {
-                write!(f, "the firewall of {host} does not let {address} in")
-            }
-            Self::NoExchange => write!(
-                f,
-                "{host} has no `/oauth2/exchange`: it does not answer as an Azure Container Registry"
+            Self::Firewall { address } => format!(
+                "the firewall of {host} does not let {} in",
+                address.as_deref().unwrap_or("this address")
             ),
-            Self::Throttled { retry_after: None } => write!(f, "{host} gets too many requests"),
-            Self::Throttled {
-                retry_after: Some(seconds),
-            } => {
-                write!(
-                    f,
-                    "{host} gets too many requests and asks to wait {seconds} s"
-                )
+            Self::NoExchange => {
+                format!("{host} has no {path}: it does not answer as an Azure Container Registry")
             }
-            Self::Redirected { location } => {
-                write!(
-                    f,
-                    "{host} answered the exchange with a redirect to `{location}`, which is not followed"
-                )
+            Self::Throttled { retry_after } => {
+                let wait = retry_after.map(|seconds| format!(" and asks to wait {seconds} s"));
+                format!("{host} gets too many requests{}", wait.unwrap_or_default())
             }
-            Self::HeaderTooLarge => write!(
-                f,
-                "{host} answered the exchange with 400: {HEADER_TOO_LARGE}"
+            Self::Redirected { location } => format!(
+                "{host} answered {request} with a redirect to `{location}`, which is not followed"
             ),
+            Self::HeaderTooLarge => {
+                format!("{host} answered {request} with 400: {HEADER_TOO_LARGE}")
+            }
             Self::WebPage { status } => {
-                write!(
-                    f,
-                    "a web page came in place of the answer of {host}: {status}"
-                )
+                format!("a web page came in place of the answer of {host}: {status}")
             }
-            Self::Unexpected { status, said: None } => {
-                write!(f, "{host} answered the exchange with {status}")
+            Self::Unexpected { status, said } => {
+                format!("{host} answered {request} with {status}{}", reason(said))
             }
-            Self::Unexpected {
-                status,
-                said: Some(said),
-            } => {
-                write!(f, "{host} answered the exchange with {status}, {said}")
-            }
-            Self::Malformed(what) => write!(f, "{host} answered the exchange with {what}"),
+            Self::Malformed(what) => format!("{host} answered {request} with {what}"),
         }
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     pub(crate) fn advice(&self, registry: &Registry) -> String {
         let (name, profile) = (
             registry.resource_name(),
@@ -204,12 +213,12 @@ impl Refusal {
                 "try again later; limits are listed at https://aka.ms/acr/skus".into()
             }
             Self::HeaderTooLarge => format!("set `username = \"token\"` under {profile}"),
-            Self::Redirected { .. } | Self::WebPage { .. } => IN_THE_WAY.into(),
+            Self::Redirected { .. } | Self::WebPage { .. } => PROXY_HINT.into(),
             Self::Unexpected { .. } | Self::Malformed(_) => try_again(registry),
         }
     }
 
-    /// What else to know before following the advice, a line each.
+    /// Returns what to know before following the advice, a line each.
     pub(crate) fn notes(&self) -> Vec<String> {
         let (status, said, object_id) = match self {
             Self::Denied {
@@ -239,12 +248,12 @@ impl Refusal {
     }
 }
 
-/// Whether it is an address for which there are no network rules (`az acr network-rule add --help`: "IPv4 address or CIDR range").
+/// Returns whether it is an address for which there are no network rules (`az acr network-rule add --help`: "IPv4 address or CIDR range").
 fn is_ipv6(address: &str) -> bool {
     address.parse::<Ipv6Addr>().is_ok()
 }
 
-/// A command of the Azure CLI, after the one that sets the cloud if that is not the one that the Azure CLI begins with.
+/// Returns a command of the Azure CLI, after the one that sets the cloud if that is not the one that the Azure CLI begins with.
 pub(crate) fn az(cloud: &Cloud, command: &str) -> String {
     let name = &*cloud.cli_name;
     if *name == CLOUDS[0].cli_name {
@@ -260,7 +269,7 @@ pub(crate) fn az(cloud: &Cloud, command: &str) -> String {
     )
 }
 
-/// The command that lets an identity pull.
+/// Returns the command that gives an identity a role.
 pub(crate) fn assign_role(registry: &Registry, role: &str, object_id: Option<&str>) -> String {
     let role = if role.contains(' ') {
         format!("'{role}'")
@@ -275,12 +284,12 @@ pub(crate) fn assign_role(registry: &Registry, role: &str, object_id: Option<&st
     az(registry.cloud(), &command)
 }
 
-/// Where to find what a command leaves open.
+/// Returns what the placeholder in a command stands for.
 pub(crate) fn object_id_note() -> String {
     format!("{OBJECT_ID} is the object id of the identity, which its token does not show")
 }
 
-/// What to do about a failure of the service.
+/// Returns what to do about a failure of the service.
 pub(crate) fn try_again(registry: &Registry) -> String {
     let command = az(
         registry.cloud(),
@@ -394,5 +403,148 @@ mod tests {
                 "network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint"
             ]
         );
+    }
+
+    #[test]
+    fn every_refusal_has_a_sentence_and_a_hint() {
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
+        let role = "az role assignment create --assignee OBJECT_ID --role AcrPull \
+                    --scope \"$(az acr show --name contoso --query id --output tsv)\"";
+        let proxy = "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
+        let again = "try again; if it stays, `az acr check-health --name contoso --yes`";
+        let denied = |status, said: Option<&str>| Refusal::Denied {
+            status,
+            said: said.map(str::to_owned),
+            object_id: None,
+        };
+        for (refusal, message, hint) in [
+            (denied(401, None), "R refused the access token: 401", role),
+            (
+                denied(403, Some("no")),
+                "R refused the access token: 403, no",
+                role,
+            ),
+            (
+                Refusal::Firewall {
+                    address: Some("203.0.113.9".into()),
+                },
+                "the firewall of R does not let 203.0.113.9 in",
+                "az acr network-rule add --name contoso --ip-address 203.0.113.9",
+            ),
+            (
+                Refusal::Firewall { address: None },
+                "the firewall of R does not let this address in",
+                "az acr network-rule list --name contoso",
+            ),
+            (
+                Refusal::NoExchange,
+                "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry",
+                "check the name: `az acr show --name contoso --query loginServer`",
+            ),
+            (
+                Refusal::Throttled {
+                    retry_after: Some(7),
+                },
+                "R gets too many requests and asks to wait 7 s",
+                "try again later; limits are listed at https://aka.ms/acr/skus",
+            ),
+            (
+                Refusal::Redirected {
+                    location: "http://evil.example/".into(),
+                },
+                "R answered the exchange with a redirect to `http://evil.example/`, which is not followed",
+                proxy,
+            ),
+            (
+                Refusal::WebPage { status: 200 },
+                "a web page came in place of the answer of R: 200",
+                proxy,
+            ),
+            (
+                Refusal::Unexpected {
+                    status: 500,
+                    said: None,
+                },
+                "R answered the exchange with 500",
+                again,
+            ),
+            (
+                Refusal::Malformed("no refresh token"),
+                "R answered the exchange with no refresh token",
+                again,
+            ),
+        ] {
+            let error = refusal.into_error(&registry, []);
+            assert_eq!(
+                error.to_string().replace("contoso.azurecr.io", "R"),
+                message
+            );
+            assert_eq!(error.hint(), Some(hint));
+        }
+    }
+
+    #[test]
+    fn a_missing_role_names_the_roles_of_both_kinds_of_registry() {
+        let scope = r#"--scope "$(az acr show --name contoso --query id --output tsv)""#;
+        for object_id in [Some("c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846"), None] {
+            let refusal = Refusal::Denied {
+                status: 401,
+                said: None,
+                object_id: object_id.map(str::to_owned),
+            };
+            let notes = refusal.notes().join("\n");
+            for role in ["AcrPush", "Container Registry Repository Reader or Writer"] {
+                assert!(notes.contains(role), "{notes}");
+            }
+            assert_eq!(notes.contains("OBJECT_ID"), object_id.is_none(), "{notes}");
+        }
+        let registry = Registry::parse("contoso-abc123.azurecr.io", &[]).unwrap();
+        let expected = format!(
+            "az role assignment create --assignee X --role 'Container Registry Repository Reader' {scope}"
+        );
+        assert_eq!(assign_role(&registry, PULL_ABAC, Some("X")), expected);
+    }
+
+    #[test]
+    fn a_token_that_is_not_valid_has_a_hint_on_its_tenant_and_cloud() {
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
+        let refusal = Refusal::InvalidToken {
+            status: 401,
+            said: "token validation failed".into(),
+        };
+        let error = refusal.into_error(&registry, []);
+        assert!(error.details().is_empty());
+        let hint = error.hint().unwrap();
+        assert!(
+            hint.contains("another tenant")
+                && hint.contains("`audience`")
+                && !hint.contains("role"),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn what_was_sent_is_removed_from_every_text_of_a_refusal() {
+        let secret = SecretString::from("a.secret.token");
+        let said = || format!("no {}", secret.expose_secret());
+        for refusal in [
+            Refusal::Denied {
+                status: 401,
+                said: Some(said()),
+                object_id: None,
+            },
+            Refusal::InvalidToken {
+                status: 401,
+                said: said(),
+            },
+            Refusal::Unexpected {
+                status: 500,
+                said: Some(said()),
+            },
+            Refusal::Redirected { location: said() },
+        ] {
+            let text = format!("{:?}", refusal.without(&secret));
+            assert!(!text.contains(secret.expose_secret()), "{text}");
+        }
     }
 }
