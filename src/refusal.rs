@@ -19,9 +19,6 @@ pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
 /// The placeholder in a command for an object id that no token shows.
 const OBJECT_ID: &str = "OBJECT_ID";
 
-/// Why a web server refuses a request whose header is too long for it.
-pub(crate) const HEADER_TOO_LARGE: &str = "the request's header is too large";
-
 /// The placeholder for a private cloud whose name cannot be part of a command.
 const CLOUD: &str = "CLOUD";
 
@@ -79,31 +76,31 @@ pub(crate) enum Refusal {
     Malformed(&'static str),
 }
 
-/// How messages name the endpoint that refused.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Endpoint<'a> {
-    /// What was refused, such as "the access token".
-    refused: &'a str,
-    /// What was answered, such as "the exchange".
+/// What a registry's host was asked, as messages name it.
+pub(crate) struct Asked<'a> {
+    host: &'a str,
+    credential: &'a str,
     request: &'a str,
-    /// Its path, in backticks.
-    path: &'a str,
+    endpoint: &'a str,
 }
 
-/// The endpoint that exchanges an access token.
-pub(crate) const EXCHANGE: Endpoint<'static> = Endpoint {
-    refused: "the access token",
-    request: "the exchange",
-    path: "`/oauth2/exchange`",
-};
-
-impl<'a> Endpoint<'a> {
-    /// An endpoint with one name for all.
-    pub(crate) fn named(name: &'a str) -> Self {
+impl<'a> Asked<'a> {
+    fn exchange(registry: &'a Registry) -> Self {
         Self {
-            refused: name,
+            host: registry.login_server(),
+            credential: "the access token",
+            request: "the exchange",
+            endpoint: "`/oauth2/exchange`",
+        }
+    }
+
+    /// Names a request to the registry's own host by one name.
+    pub(crate) fn named(registry: &'a Registry, name: &'a str) -> Self {
+        Self {
+            host: registry.host(),
+            credential: name,
             request: name,
-            path: name,
+            endpoint: name,
         }
     }
 }
@@ -137,54 +134,53 @@ impl Refusal {
             Self::Firewall { .. } => ErrorKind::NetworkRule,
             _ => ErrorKind::UnexpectedResponse,
         };
-        Error::new(kind, self.message(registry.login_server(), EXCHANGE))
+        Error::new(kind, self.message(registry, &Asked::exchange(registry)))
             .with_details(self.notes())
             .with_details(details)
             .with_hint(self.advice(registry))
     }
 
-    /// Returns one sentence on it.
-    pub(crate) fn message(&self, host: &str, endpoint: Endpoint<'_>) -> String {
-        let Endpoint {
-            refused,
+    /// Returns one sentence on it, as the answer to a request.
+    pub(crate) fn message(&self, registry: &Registry, asked: &Asked<'_>) -> String {
+        let Asked {
+            host,
+            credential,
             request,
-            path,
-        } = endpoint;
+            endpoint,
+        } = asked;
+        let name = registry.login_server();
+        let answered = format!("{host} answered {request} with");
         let reason = |said: &Option<String>| {
             said.as_ref()
                 .map_or_else(String::new, |said| format!(", {said}"))
         };
         match self {
             Self::Denied { status, said, .. } => {
-                format!("{host} refused {refused}: {status}{}", reason(said))
+                format!("{host} refused {credential}: {status}{}", reason(said))
             }
             Self::InvalidToken { status, said } => {
-                format!("{host} refused {refused}: {status}, {said}")
+                format!("{host} refused {credential}: {status}, {said}")
             }
-            Self::Firewall { address } => format!(
-                "the firewall of {host} does not let {} in",
-                address.as_deref().unwrap_or("this address")
+            Self::Firewall { address } => {
+                let address = address.as_deref().unwrap_or("this address");
+                format!("the firewall of {name} does not let {address} in")
+            }
+            Self::NoExchange => format!(
+                "{host} has no {endpoint}: it does not answer as an Azure Container Registry"
             ),
-            Self::NoExchange => {
-                format!("{host} has no {path}: it does not answer as an Azure Container Registry")
-            }
             Self::Throttled { retry_after } => {
                 let wait = retry_after.map(|seconds| format!(" and asks to wait {seconds} s"));
-                format!("{host} gets too many requests{}", wait.unwrap_or_default())
+                format!("{name} gets too many requests{}", wait.unwrap_or_default())
             }
-            Self::Redirected { location } => format!(
-                "{host} answered {request} with a redirect to `{location}`, which is not followed"
-            ),
-            Self::HeaderTooLarge => {
-                format!("{host} answered {request} with 400: {HEADER_TOO_LARGE}")
+            Self::Redirected { location } => {
+                format!("{answered} a redirect to `{location}`, which is not followed")
             }
+            Self::HeaderTooLarge => format!("{answered} 400: the request's header is too large"),
             Self::WebPage { status } => {
-                format!("a web page came in place of the answer of {host}: {status}")
+                format!("a web page came in place of the answer of {name}: {status}")
             }
-            Self::Unexpected { status, said } => {
-                format!("{host} answered {request} with {status}{}", reason(said))
-            }
-            Self::Malformed(what) => format!("{host} answered {request} with {what}"),
+            Self::Unexpected { status, said } => format!("{answered} {status}{}", reason(said)),
+            Self::Malformed(what) => format!("{answered} {what}"),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Two things are shared among processes: the refresh token of a registry, and the access token of an identity, which is good at all
 //! registries. For each, one process fetches it and the others take it from the cache.
 
-use crate::cache::{Cache, Key};
+use crate::cache::{Cache, Kept, Key};
 use crate::config::{CacheChoice, Config, OnError, Settings};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind, HINT_CLOCK, NOT_FOUND};
@@ -138,17 +138,11 @@ impl<'a> TokenService<'a> {
         }
     }
 
-    /// Sets a limit on the setting `timeout`, for a client that waits no longer.
-    pub(crate) fn with_max_timeout(self, max_timeout: Duration) -> Self {
+    /// Returns a service for a client that waits no longer than `max_timeout` and has a cache of its own: nothing is cached unless the
+    /// setting names a keyring.
+    pub(crate) fn for_client_with_cache(self, max_timeout: Duration) -> Self {
         Self {
             max_timeout,
-            ..self
-        }
-    }
-
-    /// Caches nothing unless a keyring is named by the setting, for a client that has a cache of its own.
-    pub(crate) fn without_default_cache(self) -> Self {
-        Self {
             default_cache: CacheChoice::None,
             ..self
         }
@@ -198,41 +192,42 @@ impl<'a> TokenService<'a> {
             .collect())
     }
 
-    /// Returns every valid cached token, in the order of hosts. Makes no connection.
+    /// Returns every valid cached token, in the order of hosts, those of the current identity first. Makes no connection.
     pub(crate) fn status(&self) -> Result<Vec<CachedCredential>, Error> {
         let mut all = Vec::new();
         let timeout = self.settings.timeout()?;
         for choice in self.settings.caches()? {
-            for kept in self.cache(choice, timeout).list((self.clock)()) {
-                let clouds = self.settings.clouds();
-                let Some(registry) = Registry::parse(kept.key.host(), clouds) else {
-                    continue;
-                };
-                let Ok(config) = self.settings.for_registry(&registry) else {
-                    continue;
-                };
-                if config.cache != choice {
-                    continue;
-                }
-                let identity = Identity::choose(&config, &registry)
-                    .ok()
-                    .filter(|identity| Key::new(&registry, &identity.fingerprint()) == kept.key);
-                all.push(CachedCredential {
-                    registry,
-                    identity,
-                    store: kept.store,
-                    username: config.username,
-                    expires: kept.token.expires(),
-                    renew: kept.token.renew(),
-                });
-            }
+            let cached = self.cache(choice, timeout).list((self.clock)());
+            all.extend(
+                cached
+                    .into_iter()
+                    .filter_map(|kept| self.describe(kept, choice)),
+            );
         }
-        // Tokens of the current identity come first.
         all.sort_by_key(|cached| {
             let identity = cached.identity.as_ref().map(ToString::to_string);
             (cached.registry.host().to_owned(), Reverse(identity))
         });
         Ok(all)
+    }
+
+    /// Returns what is known of a cached token, if the keyring is the one that is chosen for its registry.
+    fn describe(&self, kept: Kept, choice: CacheChoice) -> Option<CachedCredential> {
+        let registry = Registry::parse(kept.key.host(), self.settings.clouds())?;
+        let config = self.settings.for_registry(&registry).ok()?;
+        if config.cache != choice {
+            return None;
+        }
+        let identity = Identity::choose(&config, &registry).ok();
+        let is_current = |it: &Identity| Key::new(&registry, &it.fingerprint()) == kept.key;
+        Some(CachedCredential {
+            identity: identity.filter(is_current),
+            registry,
+            store: kept.store,
+            username: config.username,
+            expires: kept.token.expires(),
+            renew: kept.token.renew(),
+        })
     }
 
     fn config(&self, registry: &Registry) -> Result<Config, Error> {
@@ -299,17 +294,10 @@ impl<'a> Session<'a> {
         Ok(Self::of_identity(identity, config, registry, cache, clock))
     }
 
-    /// Returns a session that uses no cached token and stores none.
-    pub(crate) fn without_cache(
-        config: &'a Config,
-        registry: &'a Registry,
-        logins: Cache,
-        clock: Clock,
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            cache: Cache::over(vec![]),
-            ..Self::new(config, registry, logins, clock)?
-        })
+    /// Uses no cached token and stores none, but for those of `login`.
+    pub(crate) fn without_cache(mut self) -> Self {
+        self.cache = Cache::over(vec![]);
+        self
     }
 
     fn of_identity(
@@ -618,8 +606,8 @@ mod tests {
         for (set, seconds) in [("600", 50), ("7", 7)] {
             let settings =
                 Settings::of([("ACRSCOPED_TIMEOUT".to_owned(), set.into())].into(), None);
-            let service =
-                TokenService::new(&settings, || START).with_max_timeout(Duration::from_secs(50));
+            let service = TokenService::new(&settings, || START)
+                .for_client_with_cache(Duration::from_secs(50));
             let config = service.config(&registry()).unwrap();
             assert_eq!(config.timeout.as_secs(), seconds);
         }

@@ -1069,7 +1069,7 @@ mod tests {
                 "`ACRSCOPED_AUDIENCE` is \"https://evil.example\", an audience that is not in your config file"
             );
             let hint = "if you trust it, make this the first line of config.toml: `audience = \"https://evil.example\"`";
-            assert_eq!(error.hint().as_deref(), Some(hint));
+            assert_eq!(error.hint(), Some(hint));
         }
     }
 

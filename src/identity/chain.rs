@@ -233,7 +233,7 @@ mod tests {
             "login: nobody is signed in at login.microsoftonline.us"
         );
         assert_eq!(
-            error.hint().as_deref(),
+            error.hint(),
             Some("docker-credential-acrscoped login contoso.azurecr.us")
         );
         let error = choose(
@@ -244,6 +244,6 @@ mod tests {
         .unwrap_err();
         let hint = "sign in with `docker-credential-acrscoped login contoso.azurecr.us` or `az login`, or set the `AZURE_*` \
                     variables of an identity";
-        assert_eq!(error.hint().as_deref(), Some(hint));
+        assert_eq!(error.hint(), Some(hint));
     }
 }

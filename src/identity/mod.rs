@@ -829,7 +829,7 @@ mod tests {
         let [github, pipelines, own_github, own_pipelines] =
             job("https://github.fabrikam.example/_services/x");
         assert_eq!(
-            github.unwrap_err().hint().as_deref(),
+            github.unwrap_err().hint(),
             Some(
                 "if you trust it, make this the first line of the config file: `oidc_host = \"github.fabrikam.example\"`"
             )
@@ -879,7 +879,7 @@ mod tests {
                 "no other was tried: `source` is azure-cli by `ACRSCOPED_SOURCE`"
             ]
         );
-        assert_eq!(error.hint().as_deref(), Some("az login"));
+        assert_eq!(error.hint(), Some("az login"));
     }
 
     #[test]

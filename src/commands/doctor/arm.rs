@@ -88,7 +88,7 @@ async fn offer(
     config.audience = audience;
     let deadline = Deadline::after(config.timeout);
     let network = Arc::new(Network::new(config.network.clone(), deadline, clock));
-    let session = Session::without_cache(&config, registry, logins, clock)?;
+    let session = Session::new(&config, registry, logins, clock)?.without_cache();
     let token = session.sign_in(&network, deadline).await?;
     let client = network.internet(registry.login_server())?;
     Ok(session

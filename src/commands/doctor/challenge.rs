@@ -3,7 +3,7 @@
 use super::check::Check;
 use super::reach::{Answered, correlation, is_web_page};
 use crate::exchange;
-use crate::refusal::{Endpoint, PROXY_HINT, Refusal, try_again};
+use crate::refusal::{Asked, PROXY_HINT, Refusal, try_again};
 use crate::registry::Registry;
 use reqwest::StatusCode;
 use reqwest::header::WWW_AUTHENTICATE;
@@ -88,7 +88,7 @@ pub(super) fn refused(
     refusal: &Refusal,
     place: &str,
 ) -> Check {
-    let summary = refusal.message(registry.host(), Endpoint::named(place));
+    let summary = refusal.message(registry, &Asked::named(registry, place));
     let hint = match refusal {
         // Roles are the exchange's matter.
         Refusal::Denied { .. } | Refusal::InvalidToken { .. } => try_again(registry),

@@ -44,10 +44,10 @@ impl<'a> SignIn<'a> {
         let deadline = Deadline::after(config.timeout);
         let network = Arc::new(Network::new(config.network.clone(), deadline, clock));
         let started = Instant::now();
-        let (session, check) = match Session::without_cache(config, registry, logins, clock) {
+        let (session, check) = match Session::new(config, registry, logins, clock) {
             Ok(session) => {
                 let check = identity(session.identity());
-                (Some(session), check)
+                (Some(session.without_cache()), check)
             }
             Err(error) => (None, Check::failed(IDENTITY, &error)),
         };

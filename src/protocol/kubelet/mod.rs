@@ -103,9 +103,7 @@ pub fn serve(
     let Some(Pull { registry, hosts }) = Pull::new(&request.image, &mirrors, &settings) else {
         return write_json(output, &Response::empty());
     };
-    let service = service(&settings)?
-        .with_max_timeout(MAX_TIMEOUT)
-        .without_default_cache();
+    let service = service(&settings)?.for_client_with_cache(MAX_TIMEOUT);
     let credential = match request.workload()? {
         Some(workload) => service.get_for_workload(&registry, workload),
         None => service.get(&registry),

@@ -88,10 +88,7 @@ fn sign_in(host: &str) -> Result<RegistryAuth, Error> {
 
 /// All that a person needs to go on.
 fn explained(error: &Error) -> String {
-    let details = error
-        .details()
-        .into_iter()
-        .map(|detail| format!("\n  {detail}"));
+    let details = error.details().iter().map(|detail| format!("\n  {detail}"));
     let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
     details
         .chain(hint)
