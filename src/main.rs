@@ -3,7 +3,7 @@
 use docker_credential_acrscoped::cli::{self, CliError, Command, PROGRAM};
 use docker_credential_acrscoped::commands::{self, Context};
 use docker_credential_acrscoped::config::{Settings, Variables};
-use docker_credential_acrscoped::error::{Error, ErrorKind, printable, visible};
+use docker_credential_acrscoped::error::{Error, printable, visible};
 use docker_credential_acrscoped::log;
 use docker_credential_acrscoped::protocol::{docker, kubelet};
 use docker_credential_acrscoped::runtime::end_in_order;
@@ -15,7 +15,19 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 fn main() -> ExitCode {
-    let result = match cli::parse(std::env::args_os()) {
+    let command = cli::parse(std::env::args_os());
+    let is_for_people = !matches!(command, Ok(Command::Docker(_) | Command::Kubelet(_)));
+    run(command).unwrap_or_else(|error| {
+        // A reader such as `| head` has read enough.
+        if !(is_for_people && is_broken_pipe(&error)) {
+            report_error(&error);
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: Result<Command, CliError>) -> Result<ExitCode, Error> {
+    match command {
         Ok(Command::Version) => {
             let version = env!("CARGO_PKG_VERSION");
             print(&format!("{PROGRAM} ({PROGRAM}) v{version}"))
@@ -23,13 +35,8 @@ fn main() -> ExitCode {
         Ok(Command::Docker(verb)) => {
             // Before the first token or password is read: the input of `store` holds one.
             init(|line| docker::write_failure(line, io::stdout()));
-            docker::serve(
-                verb,
-                Settings::from_env,
-                service,
-                io::stdin().lock(),
-                Stdout,
-            )
+            let input = io::stdin().lock();
+            docker::serve(verb, Settings::from_env, service, input, Stdout)
         }
         Ok(Command::Kubelet(arguments)) => {
             init(|_| ());
@@ -38,12 +45,9 @@ fn main() -> ExitCode {
         }
         Ok(Command::Interactive(command)) => {
             init(|_| ());
-            return run_command(command).unwrap_or_else(|error| report_unless_broken_pipe(&error));
+            run_command(command)
         }
-        Err(CliError::Help(text)) => {
-            return print(text.trim_end())
-                .unwrap_or_else(|error| report_unless_broken_pipe(&error));
-        }
+        Err(CliError::Help(text)) => print(text.trim_end()),
         Err(CliError::Usage {
             message,
             explanation,
@@ -54,10 +58,9 @@ fn main() -> ExitCode {
             }
             let line = stderr_terminal().wrap(&format!("{PROGRAM}: {message}"), 0);
             print_error(&format!("{line}\n{explanation}\n"));
-            return ExitCode::FAILURE;
+            Ok(ExitCode::FAILURE)
         }
-    };
-    result.unwrap_or_else(|error| report_error(&error))
+    }
 }
 
 /// Prepares the process, as a program may and a library may not. `report` writes the line of a panic for a client.
@@ -161,32 +164,26 @@ fn print(text: &str) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reports an error, unless a reader such as `| head` has closed the pipe.
-fn report_unless_broken_pipe(error: &Error) -> ExitCode {
-    let is_broken_pipe = error.kind() == ErrorKind::Output
-        && error
-            .source()
-            .and_then(|source| source.downcast_ref::<io::Error>())
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
-    if is_broken_pipe && !is_stdout_closed() {
-        return ExitCode::FAILURE;
-    }
-    report_error(error)
+/// Returns whether the reader of stdout has closed the pipe since the program started.
+fn is_broken_pipe(error: &Error) -> bool {
+    let error = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) && !is_stdout_closed()
 }
 
 /// Writes message, details and hint to stderr.
-fn report_error(error: &Error) -> ExitCode {
+fn report_error(error: &Error) {
     let terminal = stderr_terminal();
     let message = format!("{PROGRAM}: {}", visible(&error.to_string()));
-    let mut text = terminal.wrap(&message, 0);
+    let mut text = terminal.wrap(&message, 0) + "\n";
     for detail in error.details() {
-        text = text + "\n" + &terminal.wrap(&visible(detail), 2);
+        text += &(terminal.wrap(&visible(detail), 2) + "\n");
     }
     if let Some(hint) = error.hint() {
-        text = text + "\n" + &terminal.hint(&visible(hint), 0);
+        text += &(terminal.hint(&visible(hint), 0) + "\n");
     }
-    print_error(&(text + "\n"));
-    ExitCode::FAILURE
+    print_error(&text);
 }
 
 /// Returns stderr as a terminal, where lines are wrapped; a file or another program gets them whole.
