@@ -1,10 +1,18 @@
-//! What a registry answers instead of a token, as a message and a hint.
+//! What a registry answers instead of a token, as an error with a hint.
+//!
+//! The shape of refusals changed over the years (a `DENIED` body, an empty 401, an `UNAUTHORIZED` body), so the status decides and the
+//! body only adds a message.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, printable};
+use crate::network::answer;
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::text::Redactor;
+use crate::token::{AccessToken, is_guid};
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
-use std::net::Ipv6Addr;
+use serde_json::Value;
+use std::net::IpAddr;
 
 /// The hint where a proxy answers instead of the service.
 pub(crate) const PROXY_HINT: &str =
@@ -22,231 +30,252 @@ const OBJECT_ID: &str = "OBJECT_ID";
 /// The placeholder for a private cloud whose name cannot be part of a command.
 const CLOUD: &str = "CLOUD";
 
-/// What a registry answered instead of a token.
-#[derive(Debug)]
-pub(crate) enum Refusal {
-    /// 401, or 403 that is no firewall: the identity has no role. An empty 401 may also mean that the token is not valid.
-    Denied {
-        /// The status code.
-        status: u16,
-        /// The message in the body, if there was one.
-        said: Option<String>,
-        /// The object id of the identity, if its token shows one.
-        object_id: Option<String>,
-    },
-    /// 401 with the message that the token is not valid here: its audience, tenant or cloud is not the registry's.
-    InvalidToken {
-        /// The status code.
-        status: u16,
-        /// The message in the body.
-        said: String,
-    },
-    /// 403: the registry does not accept connections from this address.
-    Firewall {
-        /// The address that the registry saw.
-        address: Option<String>,
-    },
-    /// 404: no such endpoint.
-    NoExchange,
-    /// 429.
-    Throttled {
-        /// Seconds after which to try again, if it said so.
-        retry_after: Option<u64>,
-    },
-    /// 3xx, which is never followed.
-    Redirected {
-        /// Where to.
-        location: String,
-    },
-    /// 400: the registry's web server takes no header that long.
-    HeaderTooLarge,
-    /// A web page that is no 5xx, or a 511: some proxy or portal answered, not the registry.
-    WebPage {
-        /// The status code.
-        status: u16,
-    },
-    /// 5xx and everything else.
-    Unexpected {
-        /// The status code.
-        status: u16,
-        /// The message in the body, if there was one.
-        said: Option<String>,
-    },
-    /// 200 with a body that is not the answer of an exchange.
-    Malformed(&'static str),
-}
-
-/// What a registry's host was asked, as messages name it.
+/// A request to a registry, as messages name it.
 pub(crate) struct Asked<'a> {
+    registry: &'a Registry,
     host: &'a str,
     credential: &'a str,
     request: &'a str,
     endpoint: &'a str,
+    /// A secret in the request: a server may repeat it, and messages are kept in logs.
+    secret: Option<&'a SecretString>,
+    /// The access token of an exchange, which is where a registry checks roles.
+    access_token: Option<&'a AccessToken>,
 }
 
 impl<'a> Asked<'a> {
-    fn exchange(registry: &'a Registry) -> Self {
+    /// Names the exchange of an access token.
+    pub(crate) fn exchange(registry: &'a Registry, access_token: &'a AccessToken) -> Self {
         Self {
+            registry,
             host: registry.login_server(),
             credential: "the access token",
             request: "the exchange",
             endpoint: "`/oauth2/exchange`",
+            secret: Some(access_token.secret()),
+            access_token: Some(access_token),
         }
     }
 
-    /// Names a request to the registry's own host by one name.
-    pub(crate) fn named(registry: &'a Registry, name: &'a str) -> Self {
+    /// Names another request, to the registry's own host, by one name.
+    pub(crate) fn other(
+        registry: &'a Registry,
+        name: &'a str,
+        secret: Option<&'a SecretString>,
+    ) -> Self {
         Self {
+            registry,
             host: registry.host(),
             credential: name,
             request: name,
             endpoint: name,
+            secret,
+            access_token: None,
         }
     }
-}
 
-impl Refusal {
-    /// Removes what was sent: a server may repeat it, and messages are kept in logs.
-    pub(crate) fn without(mut self, secret: &SecretString) -> Self {
-        if let Self::Denied {
-            said: Some(text), ..
-        }
-        | Self::Unexpected {
-            said: Some(text), ..
-        }
-        | Self::InvalidToken { said: text, .. }
-        | Self::Redirected { location: text } = &mut self
-        {
-            *text = Redactor::new([secret.expose_secret()]).redact(text);
-        }
-        self
+    /// Returns what an answer means that is not the expected one.
+    pub(crate) fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+        self.refusal_of(status, headers, body)
+            .with_details(self.correlation(headers, body))
     }
 
-    /// Returns the error of an exchange that was refused. `details` follow those of the refusal.
-    pub(crate) fn into_error(
-        self,
-        registry: &Registry,
-        details: impl IntoIterator<Item = String>,
-    ) -> Error {
-        let kind = match self {
-            Self::Denied { status, .. } => ErrorKind::Denied { status },
-            Self::InvalidToken { .. } => ErrorKind::InvalidToken,
-            Self::Firewall { .. } => ErrorKind::NetworkRule,
-            _ => ErrorKind::UnexpectedResponse,
+    /// Returns a line with the id that Azure support asks for, from the header or, where that has none, from the message.
+    pub(crate) fn correlation(&self, headers: &HeaderMap, body: &[u8]) -> Option<String> {
+        let id = answer::header(headers, "x-ms-correlation-request-id")
+            .filter(|id| is_guid(id))
+            .or_else(|| message(body)?.1)?;
+        // A GUID has room for a piece of a token.
+        Some(format!("correlation id: {}", self.redact(&id)))
+    }
+
+    fn refusal_of(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+        if let Some(location) = answer::location(status, headers) {
+            let location = self.redact(&location);
+            let what = format!("a redirect to `{location}`, which is not followed");
+            return self.unexpected(&what).with_hint(PROXY_HINT);
+        }
+        let (message, _) = message(body).unwrap_or_default();
+        let message = self.redact(&message);
+        let code = status.as_u16();
+        let answer = if message.is_empty() {
+            code.to_string()
+        } else {
+            format!("{code}, {message}")
         };
-        Error::new(kind, self.message(registry, &Asked::exchange(registry)))
-            .with_details(self.notes())
-            .with_details(details)
-            .with_hint(self.advice(registry))
-    }
-
-    /// Returns one sentence on it, as the answer to a request.
-    pub(crate) fn message(&self, registry: &Registry, asked: &Asked<'_>) -> String {
-        let Asked {
-            host,
-            credential,
-            request,
-            endpoint,
-        } = asked;
-        let name = registry.login_server();
-        let answered = format!("{host} answered {request} with");
-        let reason = |said: &Option<String>| {
-            said.as_ref()
-                .map_or_else(String::new, |said| format!(", {said}"))
-        };
-        match self {
-            Self::Denied { status, said, .. } => {
-                format!("{host} refused {credential}: {status}{}", reason(said))
+        match code {
+            429 => self.throttled(answer::retry_after(headers)),
+            400 if is_header_too_large(body) => self
+                .unexpected("400: the request's header is too large")
+                .with_hint(format!(
+                    "set `username = \"token\"` under {}",
+                    self.profile()
+                )),
+            404 => self.not_found(),
+            _ if answer::is_in_the_way(status, body) => {
+                let name = self.registry.login_server();
+                let what = format!("a web page came in place of the answer of {name}: {code}");
+                Error::new(ErrorKind::UnexpectedResponse, what).with_hint(PROXY_HINT)
             }
-            Self::InvalidToken { status, said } => {
-                format!("{host} refused {credential}: {status}, {said}")
+            403 if message.contains("client with IP") => {
+                self.network_rule(quoted_address(&message))
             }
-            Self::Firewall { address } => {
-                let address = address.as_deref().unwrap_or("this address");
-                format!("the firewall of {name} does not let {address} in")
-            }
-            Self::NoExchange => format!(
-                "{host} has no {endpoint}: it does not answer as an Azure Container Registry"
-            ),
-            Self::Throttled { retry_after } => {
-                let wait = retry_after.map(|seconds| format!(" and asks to wait {seconds} s"));
-                format!("{name} gets too many requests{}", wait.unwrap_or_default())
-            }
-            Self::Redirected { location } => {
-                format!("{answered} a redirect to `{location}`, which is not followed")
-            }
-            Self::HeaderTooLarge => format!("{answered} 400: the request's header is too large"),
-            Self::WebPage { status } => {
-                format!("a web page came in place of the answer of {name}: {status}")
-            }
-            Self::Unexpected { status, said } => format!("{answered} {status}{}", reason(said)),
-            Self::Malformed(what) => format!("{answered} {what}"),
+            401 if is_about_the_token(&message) => self.invalid_token(&answer),
+            401 | 403 => self.denied(code, &answer, message.is_empty()),
+            _ => self.unexpected(&answer),
         }
     }
 
-    /// Returns what to do about it.
-    pub(crate) fn advice(&self, registry: &Registry) -> String {
-        let (name, profile) = (
-            registry.resource_name(),
-            format!("`[registry.\"{}\"]` in the config file", registry.host()),
+    /// Returns the error of an answer that is no token.
+    pub(crate) fn unexpected(&self, what: &str) -> Error {
+        let Self { host, request, .. } = self;
+        let message = format!("{host} answered {request} with {what}");
+        Error::new(ErrorKind::UnexpectedResponse, message).with_hint(try_again(self.registry))
+    }
+
+    fn throttled(&self, retry_after: Option<u64>) -> Error {
+        let wait = retry_after.map(|seconds| format!(" and asks to wait {seconds} s"));
+        let message = format!(
+            "{} gets too many requests{}",
+            self.registry.login_server(),
+            wait.unwrap_or_default()
         );
-        let az = |command: &str| az(registry.cloud(), &format!("acr {command} --name {name}"));
-        match self {
-            Self::Denied { object_id, .. } => assign_role(registry, PULL, object_id.as_deref()),
-            Self::InvalidToken { .. } => format!(
-                "if the registry is in another tenant, set `tenant` under {profile}. If your identity is in another cloud, set \
-                 `identity_cloud` there, and check `authority` and `audience`"
-            ),
-            Self::Firewall {
-                address: Some(address),
-            } if is_ipv6(address) => az("network-rule list"),
-            Self::Firewall {
-                address: Some(address),
-            } => format!("{} --ip-address {address}", az("network-rule add")),
-            Self::Firewall { address: None } => az("network-rule list"),
-            Self::NoExchange => format!("check the name: `{} --query loginServer`", az("show")),
-            Self::Throttled { .. } => {
-                "try again later; limits are listed at https://aka.ms/acr/skus".into()
+        Error::new(ErrorKind::UnexpectedResponse, message)
+            .with_hint("try again later; limits are listed at https://aka.ms/acr/skus")
+    }
+
+    fn not_found(&self) -> Error {
+        let Self { host, endpoint, .. } = self;
+        let message =
+            format!("{host} has no {endpoint}: it does not answer as an Azure Container Registry");
+        Error::new(ErrorKind::UnexpectedResponse, message).with_hint(check_name(self.registry))
+    }
+
+    /// A network rule that does not allow this address.
+    fn network_rule(&self, address: Option<IpAddr>) -> Error {
+        let shown = address.map_or_else(|| "this address".to_owned(), |ip| ip.to_string());
+        let registry = self.registry;
+        let message = format!(
+            "the firewall of {} does not let {shown} in",
+            registry.login_server()
+        );
+        let error = Error::new(ErrorKind::NetworkRule, message);
+        let rules = |verb: &str| az_acr(registry, &format!("network-rule {verb}"));
+        match address {
+            Some(IpAddr::V4(address)) => {
+                error.with_hint(format!("{} --ip-address {address}", rules("add")))
             }
-            Self::HeaderTooLarge => format!("set `username = \"token\"` under {profile}"),
-            Self::Redirected { .. } | Self::WebPage { .. } => PROXY_HINT.into(),
-            Self::Unexpected { .. } | Self::Malformed(_) => try_again(registry),
+            // `az acr network-rule add --help`: "IPv4 address or CIDR range".
+            Some(IpAddr::V6(_)) => error.with_hint(rules("list")).with_detail(
+                "network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint",
+            ),
+            None => error.with_hint(rules("list")),
         }
     }
 
-    /// Returns what to know before following the advice, a line each.
-    pub(crate) fn notes(&self) -> Vec<String> {
-        let (status, said, object_id) = match self {
-            Self::Denied {
-                status,
-                said,
-                object_id,
-            } => (status, said, object_id),
-            Self::Firewall {
-                address: Some(address),
-            } if is_ipv6(address) => {
-                return vec!["network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint".to_owned()];
-            }
-            _ => return vec![],
+    /// A token whose audience, tenant or cloud is not the registry's.
+    fn invalid_token(&self, answer: &str) -> Error {
+        let error = self.refused(ErrorKind::InvalidToken, answer);
+        if self.access_token.is_none() {
+            return error;
+        }
+        error.with_hint(format!(
+            "if the registry is in another tenant, set `tenant` under {}. If your identity is in another cloud, set \
+             `identity_cloud` there, and check `authority` and `audience`",
+            self.profile()
+        ))
+    }
+
+    /// An identity without a role. An empty 401 may also mean that the token is not valid.
+    fn denied(&self, status: u16, answer: &str, is_silent: bool) -> Error {
+        let error = self.refused(ErrorKind::Denied { status }, answer);
+        let Some(access_token) = self.access_token else {
+            return error;
         };
-        let mut lines = vec![
+        let mut notes = vec![
             format!("to push, use the role AcrPush; in ABAC mode, {PULL_ABAC} or Writer"),
             "a new role assignment takes up to 10 minutes: https://aka.ms/acr/authorization"
                 .to_owned(),
         ];
-        if (*status, said) == (401, &None) {
-            lines.push(
+        if status == 401 && is_silent {
+            notes.push(
                 "the registry gives no reason: the token may also be of another tenant or cloud than the registry".to_owned(),
             );
         }
-        lines.extend(object_id.is_none().then(object_id_note));
-        lines
+        let object_id = access_token.object_id();
+        notes.extend(object_id.is_none().then(object_id_note));
+        error
+            .with_details(notes)
+            .with_hint(assign_role(self.registry, PULL, object_id))
+    }
+
+    fn refused(&self, kind: ErrorKind, answer: &str) -> Error {
+        let Self {
+            host, credential, ..
+        } = self;
+        Error::new(kind, format!("{host} refused {credential}: {answer}"))
+            .with_hint(try_again(self.registry))
+    }
+
+    fn profile(&self) -> String {
+        format!(
+            "`[registry.\"{}\"]` in the config file",
+            self.registry.host()
+        )
+    }
+
+    fn redact(&self, text: &str) -> String {
+        let secret = self.secret.map(ExposeSecret::expose_secret);
+        Redactor::new(secret).redact(text)
     }
 }
 
-/// Returns whether it is an address for which there are no network rules (`az acr network-rule add --help`: "IPv4 address or CIDR range").
-fn is_ipv6(address: &str) -> bool {
-    address.parse::<Ipv6Addr>().is_ok()
+/// Returns whether a body is the page that nginx, the web server of registries, has for a header that is too long (Azure/acr#797).
+fn is_header_too_large(body: &[u8]) -> bool {
+    const TITLE: &[u8] = b"Request Header Or Cookie Too Large";
+    body.windows(TITLE.len()).any(|text| text == TITLE)
+}
+
+/// Returns whether the message of a 401 is about the token, and not about roles, as recorded in 2023, 2024 and 2026. The registry has no
+/// other sign of it.
+fn is_about_the_token(message: &str) -> bool {
+    [
+        "retrieving permissions failed",
+        "token invalid audience",
+        "token validation failed",
+    ]
+    .iter()
+    .any(|text| message.starts_with(text))
+}
+
+/// Returns the first message of a body in the registry's error shape (Docker registry API, "errors"), and the correlation id at its end.
+fn message(body: &[u8]) -> Option<(String, Option<String>)> {
+    let json: Value = serde_json::from_slice(body).ok()?;
+    let whole = json["errors"][0]["message"].as_str()?.trim_end();
+    let (text, id) = match whole.rsplit_once("CorrelationId:") {
+        Some((text, id)) if is_guid(id.trim()) => (text, Some(id.trim().to_owned())),
+        _ => (whole, None),
+    };
+    Some((printable(text), id))
+}
+
+/// Returns the address in `client with IP '203.0.113.9' is not allowed access`. Only a real address becomes part of a command to paste.
+fn quoted_address(message: &str) -> Option<IpAddr> {
+    let address: IpAddr = message.split(['\'', '"']).nth(1)?.parse().ok()?;
+    Some(address.to_canonical())
+}
+
+/// Returns how to check the name of a registry.
+pub(crate) fn check_name(registry: &Registry) -> String {
+    format!(
+        "check the name: `{} --query loginServer`",
+        az_acr(registry, "show")
+    )
+}
+
+fn az_acr(registry: &Registry, command: &str) -> String {
+    let name = registry.resource_name();
+    az(registry.cloud(), &format!("acr {command} --name {name}"))
 }
 
 /// Returns a command of the Azure CLI, after the one that sets the cloud if that is not the one that the Azure CLI begins with.
@@ -287,26 +316,249 @@ pub(crate) fn object_id_note() -> String {
 
 /// Returns what to do about a failure of the service.
 pub(crate) fn try_again(registry: &Registry) -> String {
-    let command = az(
-        registry.cloud(),
-        &format!("acr check-health --name {} --yes", registry.resource_name()),
-    );
-    format!("try again; if it stays, `{command}`")
+    let command = az_acr(registry, "check-health");
+    format!("try again; if it stays, `{command} --yes`")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::{Audience, REGISTRY_AUDIENCE};
 
-    /// `registry` in a private cloud of this name.
+    const OBJECT: &str = "c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846";
+
+    fn access_token(object_id: Option<&str>) -> AccessToken {
+        let payload = serde_json::json!({"aud": REGISTRY_AUDIENCE, "oid": object_id}).to_string();
+        let payload = azure_core::base64::encode_url_safe(payload);
+        let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        AccessToken::new(token.into(), &Audience::parse(REGISTRY_AUDIENCE).unwrap()).unwrap()
+    }
+
+    fn contoso() -> Registry {
+        Registry::parse("contoso.azurecr.io", &[]).unwrap()
+    }
+
+    /// The registry in a private cloud of this name.
     fn in_cloud(name: &str, host: &str) -> Registry {
-        let cloud = crate::registry::Cloud {
+        let cloud = Cloud {
             name: name.to_owned().into(),
             suffix: "azurecr.fabrikam.example".into(),
             cli_name: name.to_owned().into(),
-            ..crate::registry::CLOUDS[0].clone()
+            ..CLOUDS[0].clone()
         };
         Registry::parse(host, &[cloud]).unwrap()
+    }
+
+    fn refused(
+        asked: &Asked<'_>,
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> Error {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        let status = StatusCode::from_u16(status).unwrap();
+        asked.refusal(status, &headers, body.as_bytes())
+    }
+
+    fn body(message: &str) -> String {
+        serde_json::json!({"errors": [{"message": message}]}).to_string()
+    }
+
+    fn firewall(address: &str) -> String {
+        body(&format!("client with IP '{address}' is not allowed access"))
+    }
+
+    #[test]
+    fn every_refusal_has_a_sentence_and_a_hint() {
+        let (registry, token) = (contoso(), access_token(None));
+        let asked = Asked::exchange(&registry, &token);
+        let role = "az role assignment create --assignee OBJECT_ID --role AcrPull \
+                    --scope \"$(az acr show --name contoso --query id --output tsv)\"";
+        let proxy = "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
+        let again = "try again; if it stays, `az acr check-health --name contoso --yes`";
+        let rules = "az acr network-rule list --name contoso";
+        let name = "check the name: `az acr show --name contoso --query loginServer`";
+        let page = "\n <!DOCTYPE html><html><body>Sign in</body></html>";
+        let long = "<html>\r\n<head><title>400 Request Header Or Cookie Too Large</title></head>\r\n</html>\r\n";
+        let intercepted = "a web page came in place of the answer of R: ";
+        for (status, headers, body, message, hint) in [
+            (
+                401,
+                &[][..],
+                String::new(),
+                "R refused the access token: 401",
+                role,
+            ),
+            // 2022, 2024
+            (
+                403,
+                &[],
+                String::new(),
+                "R refused the access token: 403",
+                role,
+            ),
+            // 2021
+            (
+                403,
+                &[],
+                body("retrieving permissions failed"),
+                "R refused the access token: 403, retrieving permissions failed",
+                role,
+            ),
+            // 2026
+            (
+                401,
+                &[],
+                body(
+                    "authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 0a3728f5-aee8-4ea1-9b84-4dc6e1aef664",
+                ),
+                "R refused the access token: 401, authentication required, visit https://aka.ms/acr/authorization for more information.",
+                role,
+            ),
+            (
+                401,
+                &[],
+                body("CorrelationId: no id at all"),
+                "R refused the access token: 401, CorrelationId: no id at all",
+                role,
+            ),
+            (
+                403,
+                &[],
+                firewall("203.0.113.9"),
+                "the firewall of R does not let 203.0.113.9 in",
+                "az acr network-rule add --name contoso --ip-address 203.0.113.9",
+            ),
+            (
+                403,
+                &[],
+                firewall("::ffff:203.0.113.9"),
+                "the firewall of R does not let 203.0.113.9 in",
+                "az acr network-rule add --name contoso --ip-address 203.0.113.9",
+            ),
+            (
+                403,
+                &[],
+                firewall("2603:1030::9"),
+                "the firewall of R does not let 2603:1030::9 in",
+                rules,
+            ),
+            (
+                403,
+                &[],
+                firewall("$(reboot)"),
+                "the firewall of R does not let this address in",
+                rules,
+            ),
+            (
+                404,
+                &[],
+                String::new(),
+                "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry",
+                name,
+            ),
+            (
+                404,
+                &[],
+                page.into(),
+                "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry",
+                name,
+            ),
+            (
+                429,
+                &[("retry-after", "17")],
+                String::new(),
+                "R gets too many requests and asks to wait 17 s",
+                "try again later; limits are listed at https://aka.ms/acr/skus",
+            ),
+            (
+                429,
+                &[],
+                String::new(),
+                "R gets too many requests",
+                "try again later; limits are listed at https://aka.ms/acr/skus",
+            ),
+            (
+                302,
+                &[("location", "http://evil.example/")],
+                String::new(),
+                "R answered the exchange with a redirect to `http://evil.example/`, which is not followed",
+                proxy,
+            ),
+            (
+                400,
+                &[],
+                long.into(),
+                "R answered the exchange with 400: the request's header is too large",
+                "set `username = \"token\"` under `[registry.\"R\"]` in the config file",
+            ),
+            (200, &[], page.into(), &format!("{intercepted}200"), proxy),
+            (400, &[], page.into(), &format!("{intercepted}400"), proxy),
+            (511, &[], page.into(), &format!("{intercepted}511"), proxy),
+            (
+                502,
+                &[],
+                page.into(),
+                "R answered the exchange with 502",
+                again,
+            ),
+            (
+                500,
+                &[],
+                String::new(),
+                "R answered the exchange with 500",
+                again,
+            ),
+            (
+                400,
+                &[],
+                body("bad\u{1b}[31m service"),
+                "R answered the exchange with 400, bad[31m service",
+                again,
+            ),
+        ] {
+            let error = refused(&asked, status, headers, &body);
+            let short = |text: &str| text.replace("contoso.azurecr.io", "R");
+            assert_eq!(short(&error.to_string()), message, "{status} {body}");
+            assert_eq!(short(error.hint().unwrap()), hint, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_correlation_id_is_that_of_the_header_or_else_of_the_message() {
+        let registry = contoso();
+        let asked = Asked::other(&registry, "`/v2/`", None);
+        let id = "0a3728f5-aee8-4ea1-9b84-4dc6e1aef664";
+        let other = "d0359bee-b9d7-4a44-9b6b-9c5d0d7f8e21";
+        let named = body(&format!("no. CorrelationId: {id}"));
+        for (header, body, expected) in [
+            (Some(other), named.clone(), Some(other)),
+            // Hexadecimal digits of half a token.
+            (Some("d0359bee"), String::new(), None),
+            (
+                None,
+                body("no. CorrelationId: 68756e7465723268756e746572320000"),
+                None,
+            ),
+            (Some("not an id"), named.clone(), Some(id)),
+            (None, named, Some(id)),
+            (None, body("CorrelationId: $(reboot)"), None),
+            (None, String::new(), None),
+        ] {
+            let headers: Vec<_> = header
+                .map(|id| ("x-ms-correlation-request-id", id))
+                .into_iter()
+                .collect();
+            let error = refused(&asked, 500, &headers, &body);
+            let expected: Vec<_> = expected
+                .map(|id| format!("correlation id: {id}"))
+                .into_iter()
+                .collect();
+            assert_eq!(error.details(), expected, "{header:?} {body}");
+        }
     }
 
     #[test]
@@ -326,43 +578,44 @@ mod tests {
                 "az cloud set --name Fabrikam-1 && ",
             ),
         ] {
-            let registry = in_cloud("Fabrikam-1", host);
-            let address = Some("203.0.113.9".to_owned());
+            let (registry, token) = (in_cloud("Fabrikam-1", host), access_token(Some(OBJECT)));
+            let asked = Asked::exchange(&registry, &token);
             let role =
                 r#"--role AcrPull --scope "$(az acr show --name contoso --query id --output tsv)""#;
-            for (refusal, hint) in [
+            for (status, body, hint) in [
                 (
-                    Refusal::Denied {
-                        status: 401,
-                        said: None,
-                        object_id: Some("X".into()),
-                    },
-                    format!("{first}az role assignment create --assignee X {role}"),
+                    401,
+                    String::new(),
+                    format!("{first}az role assignment create --assignee {OBJECT} {role}"),
                 ),
                 (
-                    Refusal::Firewall { address },
+                    403,
+                    firewall("203.0.113.9"),
                     format!(
                         "{first}az acr network-rule add --name contoso --ip-address 203.0.113.9"
                     ),
                 ),
                 (
-                    Refusal::Firewall { address: None },
+                    403,
+                    firewall("?"),
                     format!("{first}az acr network-rule list --name contoso"),
                 ),
                 (
-                    Refusal::NoExchange,
+                    404,
+                    String::new(),
                     format!(
                         "check the name: `{first}az acr show --name contoso --query loginServer`"
                     ),
                 ),
                 (
-                    Refusal::Malformed("x"),
+                    500,
+                    String::new(),
                     format!(
                         "try again; if it stays, `{first}az acr check-health --name contoso --yes`"
                     ),
                 ),
             ] {
-                assert_eq!(refusal.advice(&registry), hint);
+                assert_eq!(refused(&asked, status, &[], &body).hint(), Some(&*hint));
             }
         }
     }
@@ -375,140 +628,38 @@ mod tests {
             ("$(reboot)", "CLOUD"),
             ("-x", "CLOUD"),
         ] {
-            let hint = Refusal::Firewall { address: None }
-                .advice(&in_cloud(name, "contoso.azurecr.fabrikam.example"));
-            assert_eq!(
-                hint,
-                format!("az cloud set --name {word} && az acr network-rule list --name contoso")
-            );
-        }
-    }
-
-    #[test]
-    fn an_address_of_ipv6_gets_no_network_rule() {
-        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
-        let address = Some("2603:1030::9".to_owned());
-        let refusal = Refusal::Firewall { address };
-        assert_eq!(
-            refusal.advice(&registry),
-            "az acr network-rule list --name contoso"
-        );
-        assert_eq!(
-            refusal.notes(),
-            [
-                "network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint"
-            ]
-        );
-    }
-
-    #[test]
-    fn every_refusal_has_a_sentence_and_a_hint() {
-        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
-        let role = "az role assignment create --assignee OBJECT_ID --role AcrPull \
-                    --scope \"$(az acr show --name contoso --query id --output tsv)\"";
-        let proxy = "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
-        let again = "try again; if it stays, `az acr check-health --name contoso --yes`";
-        let denied = |status, said: Option<&str>| Refusal::Denied {
-            status,
-            said: said.map(str::to_owned),
-            object_id: None,
-        };
-        for (refusal, message, hint) in [
-            (denied(401, None), "R refused the access token: 401", role),
-            (
-                denied(403, Some("no")),
-                "R refused the access token: 403, no",
-                role,
-            ),
-            (
-                Refusal::Firewall {
-                    address: Some("203.0.113.9".into()),
-                },
-                "the firewall of R does not let 203.0.113.9 in",
-                "az acr network-rule add --name contoso --ip-address 203.0.113.9",
-            ),
-            (
-                Refusal::Firewall { address: None },
-                "the firewall of R does not let this address in",
-                "az acr network-rule list --name contoso",
-            ),
-            (
-                Refusal::NoExchange,
-                "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry",
-                "check the name: `az acr show --name contoso --query loginServer`",
-            ),
-            (
-                Refusal::Throttled {
-                    retry_after: Some(7),
-                },
-                "R gets too many requests and asks to wait 7 s",
-                "try again later; limits are listed at https://aka.ms/acr/skus",
-            ),
-            (
-                Refusal::Redirected {
-                    location: "http://evil.example/".into(),
-                },
-                "R answered the exchange with a redirect to `http://evil.example/`, which is not followed",
-                proxy,
-            ),
-            (
-                Refusal::WebPage { status: 200 },
-                "a web page came in place of the answer of R: 200",
-                proxy,
-            ),
-            (
-                Refusal::Unexpected {
-                    status: 500,
-                    said: None,
-                },
-                "R answered the exchange with 500",
-                again,
-            ),
-            (
-                Refusal::Malformed("no refresh token"),
-                "R answered the exchange with no refresh token",
-                again,
-            ),
-        ] {
-            let error = refusal.into_error(&registry, []);
-            assert_eq!(
-                error.to_string().replace("contoso.azurecr.io", "R"),
-                message
-            );
-            assert_eq!(error.hint(), Some(hint));
+            let registry = in_cloud(name, "contoso.azurecr.fabrikam.example");
+            let asked = Asked::other(&registry, "`/v2/`", None);
+            let expected =
+                format!("az cloud set --name {word} && az acr network-rule list --name contoso");
+            let error = refused(&asked, 403, &[], &firewall("?"));
+            assert_eq!(error.hint(), Some(&*expected));
         }
     }
 
     #[test]
     fn a_missing_role_names_the_roles_of_both_kinds_of_registry() {
-        let scope = r#"--scope "$(az acr show --name contoso --query id --output tsv)""#;
-        for object_id in [Some("c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846"), None] {
-            let refusal = Refusal::Denied {
-                status: 401,
-                said: None,
-                object_id: object_id.map(str::to_owned),
-            };
-            let notes = refusal.notes().join("\n");
+        let registry = contoso();
+        for object_id in [Some(OBJECT), None] {
+            let token = access_token(object_id);
+            let error = refused(&Asked::exchange(&registry, &token), 401, &[], "");
+            let notes = error.details().join("\n");
             for role in ["AcrPush", "Container Registry Repository Reader or Writer"] {
                 assert!(notes.contains(role), "{notes}");
             }
             assert_eq!(notes.contains("OBJECT_ID"), object_id.is_none(), "{notes}");
         }
         let registry = Registry::parse("contoso-abc123.azurecr.io", &[]).unwrap();
-        let expected = format!(
-            "az role assignment create --assignee X --role 'Container Registry Repository Reader' {scope}"
-        );
+        let expected = r#"az role assignment create --assignee X --role 'Container Registry Repository Reader' --scope "$(az acr show --name contoso --query id --output tsv)""#;
         assert_eq!(assign_role(&registry, PULL_ABAC, Some("X")), expected);
     }
 
     #[test]
     fn a_token_that_is_not_valid_has_a_hint_on_its_tenant_and_cloud() {
-        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
-        let refusal = Refusal::InvalidToken {
-            status: 401,
-            said: "token validation failed".into(),
-        };
-        let error = refusal.into_error(&registry, []);
+        let (registry, token) = (contoso(), access_token(None));
+        let asked = Asked::exchange(&registry, &token);
+        let error = refused(&asked, 401, &[], &body("token validation failed"));
+        assert_eq!(error.kind(), ErrorKind::InvalidToken);
         assert!(error.details().is_empty());
         let hint = error.hint().unwrap();
         assert!(
@@ -519,28 +670,51 @@ mod tests {
         );
     }
 
+    /// Roles are checked by the exchange.
     #[test]
-    fn what_was_sent_is_removed_from_every_text_of_a_refusal() {
-        let secret = SecretString::from("a.secret.token");
-        let said = || format!("no {}", secret.expose_secret());
-        for refusal in [
-            Refusal::Denied {
-                status: 401,
-                said: Some(said()),
-                object_id: None,
-            },
-            Refusal::InvalidToken {
-                status: 401,
-                said: said(),
-            },
-            Refusal::Unexpected {
-                status: 500,
-                said: Some(said()),
-            },
-            Refusal::Redirected { location: said() },
+    fn another_request_that_is_denied_says_nothing_of_roles() {
+        let registry = contoso();
+        let asked = Asked::other(&registry, "`/v2/`", None);
+        for body in [String::new(), body("token validation failed")] {
+            let error = refused(&asked, 401, &[], &body);
+            assert!(error.details().is_empty());
+            assert!(error.hint().unwrap().starts_with("try again"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_ipv6_gets_no_network_rule() {
+        let registry = contoso();
+        let asked = Asked::other(&registry, "`/v2/`", None);
+        let error = refused(&asked, 403, &[], &firewall("2603:1030::9"));
+        assert_eq!(
+            error.details(),
+            [
+                "network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_was_sent_is_removed_from_every_part_of_a_refusal() {
+        let (registry, token) = (contoso(), access_token(None));
+        let secret = token.secret().expose_secret();
+        let asked = Asked::exchange(&registry, &token);
+        let said = body(&format!("no {secret}"));
+        let location = [("location", secret)];
+        for (status, headers, body) in [
+            (401, &[][..], &*said),
+            (403, &[], &*said),
+            (500, &[], &*said),
+            (302, &location, ""),
+            (
+                401,
+                &[],
+                &*body(&format!("token validation failed: {secret}")),
+            ),
         ] {
-            let text = format!("{:?}", refusal.without(&secret));
-            assert!(!text.contains(secret.expose_secret()), "{text}");
+            let error = refused(&asked, status, headers, body);
+            assert!(!format!("{error:?}").contains(secret), "{error:?}");
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The answer of `/v2/` to somebody without a token: a challenge, a firewall, or something else that stands there.
 
 use super::check::Check;
-use super::reach::{Answered, correlation, is_web_page};
-use crate::exchange;
-use crate::refusal::{Asked, PROXY_HINT, Refusal, try_again};
+use super::reach::{Answered, is_web_page};
+use crate::error::ErrorKind;
+use crate::refusal::{Asked, PROXY_HINT, check_name};
 use crate::registry::Registry;
 use reqwest::StatusCode;
 use reqwest::header::WWW_AUTHENTICATE;
@@ -24,23 +24,17 @@ struct Bearer {
 pub(super) fn judge(registry: &Registry, answered: &Answered, is_public: bool) -> Check {
     match answered.status {
         StatusCode::UNAUTHORIZED if !is_web_page(answered) => challenged(registry, answered),
-        StatusCode::OK if is_web_page(answered) => refused(
-            NAME,
-            registry,
-            answered,
-            &Refusal::WebPage { status: 200 },
-            "`/v2/`",
-        ),
-        StatusCode::OK => Check::warning(
+        StatusCode::OK if !is_web_page(answered) => Check::warning(
             NAME,
             format!("{} lets everybody in without a challenge", registry.host()),
         ),
         status => {
-            let refusal = exchange::refusal_of(status, &answered.headers, &answered.body);
-            let check = refused(NAME, registry, answered, &refusal, "`/v2/`");
-            match refusal {
-                Refusal::Firewall { .. } if is_public => {
-                    check.hint(format!("`{}`{NO_ZONE}", refusal.advice(registry)))
+            let asked = Asked::other(registry, "`/v2/`", None);
+            let refusal = asked.refusal(status, &answered.headers, &answered.body);
+            let check = Check::failed(NAME, &refusal);
+            match refusal.hint() {
+                Some(hint) if refusal.kind() == ErrorKind::NetworkRule && is_public => {
+                    check.hint(format!("`{hint}`{NO_ZONE}"))
                 }
                 _ => check,
             }
@@ -62,7 +56,7 @@ fn challenged(registry: &Registry, answered: &Answered) -> Check {
                 "{host} asks for no Bearer token: it does not answer as an Azure Container Registry"
             ),
         );
-        return check.hint(Refusal::NoExchange.advice(registry));
+        return check.hint(check_name(registry));
     };
     let own = [registry.host(), registry.login_server()];
     let is_own = |text: &str| own.contains(&text);
@@ -78,30 +72,6 @@ fn challenged(registry: &Registry, answered: &Answered) -> Check {
         return Check::bad(NAME, crate::error::printable(&summary)).hint(PROXY_HINT);
     }
     Check::good(NAME, format!("401: a token of {} is wanted", bearer.realm))
-}
-
-/// A refusal at another place than the exchange, in the words and with the hints of `get` where they fit.
-pub(super) fn refused(
-    name: &'static str,
-    registry: &Registry,
-    answered: &Answered,
-    refusal: &Refusal,
-    place: &str,
-) -> Check {
-    let summary = refusal.message(registry, &Asked::named(registry, place));
-    let hint = match refusal {
-        // Roles are the exchange's matter.
-        Refusal::Denied { .. } | Refusal::InvalidToken { .. } => try_again(registry),
-        other => other.advice(registry),
-    };
-    let notes = match refusal {
-        Refusal::Firewall { .. } => refusal.notes(),
-        _ => vec![],
-    };
-    Check::bad(name, summary)
-        .with(notes)
-        .with(correlation(answered))
-        .hint(hint)
 }
 
 impl Bearer {

@@ -3,15 +3,13 @@
 //! The requests are those of docker (distribution, `session.go`), of containerd and BuildKit (containerd,
 //! `core/remotes/docker/authorizer.go`), and of anybody without a credential.
 
-use super::challenge::refused;
 use super::check::{Check, list};
 use super::reach;
 use crate::config::{Config, IDENTITY_TOKEN, ZERO_GUID};
 use crate::deadline::{Clock, Deadline};
 use crate::error::Error;
-use crate::exchange;
 use crate::network::Network;
-use crate::refusal::{PULL, PULL_ABAC, Refusal, assign_role, object_id_note};
+use crate::refusal::{Asked, PULL, PULL_ABAC, assign_role, object_id_note};
 use crate::registry::Registry;
 use crate::token::{AccessToken, Claims, RefreshToken};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -306,29 +304,26 @@ impl<'a> Desk<'a> {
         )
         .await;
         let answered = answered.map_err(|error| Box::new((None, Check::failed(name, &error))))?;
-        let refusal = if answered.status == StatusCode::OK {
-            match serde_json::from_slice::<Granted>(&answered.body) {
-                // A token that cannot be read grants what only the registry knows.
-                Ok(granted) => return Ok(Claims::of(&granted.access_token).unwrap_or_default()),
-                Err(_) if reach::is_web_page(&answered) => Refusal::WebPage { status: 200 },
-                Err(_) => Refusal::Malformed("something other than a token"),
-            }
-        } else {
-            let refusal = exchange::refusal_of(answered.status, &answered.headers, &answered.body);
-            match sent {
-                Some(token) => refusal.without(token.secret()),
-                None => refusal,
-            }
-        };
-        let is_refused_token = answered.status == StatusCode::UNAUTHORIZED && sent.is_some();
         // What is not granted is left out of a token: a 401 means that the refresh token itself is not valid.
-        let place = if is_refused_token {
+        let place = if answered.status == StatusCode::UNAUTHORIZED && sent.is_some() {
             "the refresh token"
         } else {
             "`/oauth2/token`"
         };
-        let check = refused(name, self.registry, &answered, &refusal, place);
-        Err(Box::new((Some(answered.status), check)))
+        let asked = Asked::other(self.registry, place, sent.map(RefreshToken::secret));
+        let (status, headers, body) = (answered.status, &answered.headers, &answered.body);
+        let refusal = if status == StatusCode::OK && !reach::is_web_page(&answered) {
+            match serde_json::from_slice::<Granted>(body) {
+                // A token that cannot be read grants what only the registry knows.
+                Ok(granted) => return Ok(Claims::of(&granted.access_token).unwrap_or_default()),
+                Err(_) => asked
+                    .unexpected("something other than a token")
+                    .with_details(asked.correlation(headers, body)),
+            }
+        } else {
+            asked.refusal(status, headers, body)
+        };
+        Err(Box::new((Some(status), Check::failed(name, &refusal))))
     }
 }
 

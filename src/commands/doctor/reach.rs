@@ -8,9 +8,8 @@ use super::report::day;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind, Stage};
-use crate::exchange;
 use crate::network::{self, Network, answer};
-use crate::refusal::Refusal;
+use crate::refusal::Asked;
 use crate::registry::Registry;
 use reqwest::header::{DATE, HeaderMap};
 use reqwest::{Client, StatusCode};
@@ -195,7 +194,8 @@ pub(super) async fn send(
 ) -> Result<Answered, Error> {
     let host = registry.host();
     let lost = |error: &(dyn std::error::Error + 'static)| {
-        let unreadable = || Refusal::Malformed("something unreadable").into_error(registry, []);
+        let unreadable =
+            || Asked::other(registry, "the request", None).unexpected("something unreadable");
         network.unreachable(host, error).unwrap_or_else(unreadable)
     };
     let answered = async {
@@ -226,12 +226,6 @@ fn shown(facts: &Facts) -> String {
         facts.issuer,
         day(facts.ends)
     )
-}
-
-/// The correlation id of an answer, as a line.
-pub(super) fn correlation(answered: &Answered) -> Option<String> {
-    exchange::correlation(&answered.headers, &answered.body)
-        .map(|id| format!("correlation id: {id}"))
 }
 
 /// Whether the answer is HTML.
