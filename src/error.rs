@@ -309,6 +309,11 @@ impl Error {
         matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::Timeout)
     }
 
+    /// Returns the parts that other processes may see, without the source.
+    pub(crate) fn into_shared(self) -> SharedFailure {
+        self.failure
+    }
+
     /// Returns the parts that other processes may see.
     pub(crate) fn shared(&self) -> &SharedFailure {
         &self.failure

@@ -5,12 +5,11 @@
 
 use crate::deadline::Clock;
 use crate::error::Error;
-use crate::network::{self, Network, answer};
+use crate::http::{HttpResponse, Network};
 use crate::refusal::Asked;
 use crate::registry::Registry;
 use crate::token::{AccessToken, RefreshToken};
-use reqwest::header::HeaderMap;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::time::SystemTime;
@@ -33,32 +32,16 @@ pub async fn refresh_token(
     access_token: &AccessToken,
     clock: Clock,
 ) -> Result<RefreshToken, Error> {
-    let host = registry.login_server();
     let mut form = vec![
         ("grant_type", "access_token"),
-        ("service", host),
+        ("service", registry.login_server()),
         ("access_token", access_token.secret().expose_secret()),
     ];
     form.extend(access_token.tenant().map(|tenant| ("tenant", tenant)));
     let asked = Asked::exchange(registry, access_token);
-    let lost = |error: &(dyn std::error::Error + 'static)| {
-        let unreachable = network.unreachable(host, error);
-        unreachable.unwrap_or_else(|| asked.unexpected("something unreadable"))
-    };
-    let request = client
-        .post(address(registry))
-        .form(&form)
-        .build()
-        .map_err(|error| lost(&error))?;
-    let response = network
-        .send(client, request)
-        .await
-        .map_err(|error| lost(&error.without_url()))?;
-    let (status, headers) = (response.status(), response.headers().clone());
-    let body = network::body(response)
-        .await
-        .map_err(|error| lost(&*error))?;
-    read_token(&asked, status, &headers, &body, clock())
+    let request = client.post(address(registry)).form(&form);
+    let response = fetch(network, client, &asked, request).await?;
+    read_token(&asked, &response, clock())
 }
 
 /// Returns the address of a registry's exchange.
@@ -66,24 +49,39 @@ pub fn address(registry: &Registry) -> String {
     format!("https://{}/oauth2/exchange", registry.login_server())
 }
 
+/// Sends a request to a registry and reads the answer, whatever its status.
+pub(crate) async fn fetch(
+    network: &Network,
+    client: &Client,
+    asked: &Asked<'_>,
+    request: RequestBuilder,
+) -> Result<HttpResponse, Error> {
+    let unreadable = || asked.unexpected("something unreadable");
+    let request = request.build().map_err(|_| unreadable())?;
+    let host = request.url().host_str().unwrap_or_default().to_owned();
+    network.fetch(client, request).await.map_err(|error| {
+        network
+            .unreachable(&host, &*error)
+            .unwrap_or_else(unreadable)
+    })
+}
+
 fn read_token(
     asked: &Asked<'_>,
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
+    response: &HttpResponse,
     now: SystemTime,
 ) -> Result<RefreshToken, Error> {
-    if status != StatusCode::OK || answer::is_web_page(body) {
-        return Err(asked.refusal(status, headers, body));
+    if response.status != StatusCode::OK || response.is_web_page() {
+        return Err(asked.refusal(response));
     }
     let malformed = |what| {
         asked
             .unexpected(what)
-            .with_details(asked.correlation(headers, body))
+            .with_details(asked.correlation(response))
     };
-    let response: TokenResponse = serde_json::from_slice(body)
+    let token: TokenResponse = serde_json::from_slice(&response.body)
         .map_err(|_| malformed("something other than a refresh token"))?;
-    RefreshToken::received(response.refresh_token, now)
+    RefreshToken::received(token.refresh_token, now)
         .ok_or_else(|| malformed("a refresh token that cannot be one"))
 }
 
@@ -91,6 +89,7 @@ fn read_token(
 mod tests {
     use super::*;
     use crate::token::{Audience, REGISTRY_AUDIENCE};
+    use reqwest::header::HeaderMap;
 
     #[test]
     fn only_a_200_with_a_refresh_token_is_a_success() {
@@ -120,15 +119,12 @@ mod tests {
                 Err("a web page came in place of the answer of contoso.azurecr.io: 200"),
             ),
         ] {
-            let status = StatusCode::from_u16(status).unwrap();
-            let headers = HeaderMap::new();
-            let read = read_token(
-                &asked,
-                status,
-                &headers,
-                body.as_bytes(),
-                SystemTime::UNIX_EPOCH,
-            );
+            let response = HttpResponse {
+                status: StatusCode::from_u16(status).unwrap(),
+                headers: HeaderMap::new(),
+                body: body.into(),
+            };
+            let read = read_token(&asked, &response, SystemTime::UNIX_EPOCH);
             let read = read.map_err(|error| error.to_string());
             let read = read.as_ref().map(|token| token.secret().expose_secret());
             assert_eq!(read.map_err(|error| &**error), expected, "{body}");

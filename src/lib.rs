@@ -85,7 +85,7 @@
 //! | `logins` | who has signed in with us, by name |
 //! | `exchange` | access token for refresh token |
 //! | `refusal` | what a registry answers instead of a token, as a message and a hint |
-//! | `network` | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
+//! | `http` | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | `cache` | tokens in the stores of the operating system |
 //! | `program` | programs that we call: how they are found, run and ended, or started to outlive us |
 //! | `asn1` | a reader of DER and BER, for keys and certificates |
@@ -97,7 +97,7 @@
 //! | `text` | text from elsewhere, made fit to be shown, without the secrets that were sent; words for a shell |
 //!
 //! Imports run one way: `main` → `cli`, `commands`, `protocol` → `service` → `identity`, `exchange`, `flight` → `entra`,
-//! `logins`, `cache` → `network`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `trust`, `error`, `mirrors` → `registry` →
+//! `logins`, `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `trust`, `error`, `mirrors` → `registry` →
 //! `token` → `text`.
 //!
 //! # To add
@@ -110,7 +110,7 @@
 //! | a cloud | a row in `registry::CLOUDS`, the metadata service's name for it in `registry::ENVIRONMENTS`, a row in two tables of tests, in README, and in the simulator's authorities and registries |
 //! | a command for people | a file in `commands`, a variant of `commands::Command` with its help, its manual page (`tests/manual` writes it), and its transcripts in `tests/transcripts` |
 //! | a check of the doctor | a file and a name in `commands/doctor`, its place in the order there, a row in `tests/doctor/setups` with its transcript |
-//! | a file of a client | its place in `commands/configure/place`, what it reads in `inspect`, a folder of samples in `tests/configure/corpus` |
+//! | a file of a client | its path in `commands/configure/paths`, what it reads in `checks`, a folder of samples in `tests/configure/corpus` |
 //! | a client protocol | a file in `protocol` and a word in `cli` |
 
 mod asn1;
@@ -132,13 +132,13 @@ pub mod exchange;
 mod files;
 mod flight;
 #[cfg_attr(not(internals), doc(hidden))]
+pub mod http;
+#[cfg_attr(not(internals), doc(hidden))]
 pub mod identity;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod log;
 mod logins;
 mod mirrors;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod network;
 mod program;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod protocol;

@@ -4,19 +4,12 @@
 //! body only adds a message.
 
 use crate::error::{Error, ErrorKind, printable};
-use crate::network::answer;
+use crate::http::{HttpResponse, PROXY_HINT};
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::text::Redactor;
 use crate::token::{AccessToken, is_guid};
-use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 use std::net::IpAddr;
-
-/// The hint where a proxy answers instead of the service.
-pub(crate) const PROXY_HINT: &str =
-    "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
 
 /// The role that lets an identity pull.
 pub(crate) const PULL: &str = "AcrPull";
@@ -75,44 +68,45 @@ impl<'a> Asked<'a> {
     }
 
     /// Returns what an answer means that is not the expected one.
-    pub(crate) fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
-        self.refusal_of(status, headers, body)
-            .with_details(self.correlation(headers, body))
+    pub(crate) fn refusal(&self, response: &HttpResponse) -> Error {
+        self.refusal_of(response)
+            .with_details(self.correlation(response))
     }
 
     /// Returns a line with the id that Azure support asks for, from the header or, where that has none, from the message.
-    pub(crate) fn correlation(&self, headers: &HeaderMap, body: &[u8]) -> Option<String> {
-        let id = answer::header(headers, "x-ms-correlation-request-id")
+    pub(crate) fn correlation(&self, response: &HttpResponse) -> Option<String> {
+        let id = response
+            .header("x-ms-correlation-request-id")
             .filter(|id| is_guid(id))
-            .or_else(|| message(body)?.1)?;
+            .or_else(|| message(response)?.1)?;
         // A GUID has room for a piece of a token.
         Some(format!("correlation id: {}", self.redact(&id)))
     }
 
-    fn refusal_of(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
-        if let Some(location) = answer::location(status, headers) {
+    fn refusal_of(&self, response: &HttpResponse) -> Error {
+        if let Some(location) = response.redirect_location() {
             let location = self.redact(&location);
             let what = format!("a redirect to `{location}`, which is not followed");
             return self.unexpected(&what).with_hint(PROXY_HINT);
         }
-        let (message, _) = message(body).unwrap_or_default();
+        let (message, _) = message(response).unwrap_or_default();
         let message = self.redact(&message);
-        let code = status.as_u16();
+        let code = response.status.as_u16();
         let answer = if message.is_empty() {
             code.to_string()
         } else {
             format!("{code}, {message}")
         };
         match code {
-            429 => self.throttled(answer::retry_after(headers)),
-            400 if is_header_too_large(body) => self
+            429 => self.throttled(response.retry_after()),
+            400 if is_header_too_large(&response.body) => self
                 .unexpected("400: the request's header is too large")
                 .with_hint(format!(
                     "set `username = \"token\"` under {}",
                     self.profile()
                 )),
             404 => self.not_found(),
-            _ if answer::is_in_the_way(status, body) => {
+            _ if response.is_intercepted() => {
                 let name = self.registry.login_server();
                 let what = format!("a web page came in place of the answer of {name}: {code}");
                 Error::new(ErrorKind::UnexpectedResponse, what).with_hint(PROXY_HINT)
@@ -249,8 +243,8 @@ fn is_about_the_token(message: &str) -> bool {
 }
 
 /// Returns the first message of a body in the registry's error shape (Docker registry API, "errors"), and the correlation id at its end.
-fn message(body: &[u8]) -> Option<(String, Option<String>)> {
-    let json: Value = serde_json::from_slice(body).ok()?;
+fn message(response: &HttpResponse) -> Option<(String, Option<String>)> {
+    let json = response.json();
     let whole = json["errors"][0]["message"].as_str()?.trim_end();
     let (text, id) = match whole.rsplit_once("CorrelationId:") {
         Some((text, id)) if is_guid(id.trim()) => (text, Some(id.trim().to_owned())),
@@ -324,6 +318,7 @@ pub(crate) fn try_again(registry: &Registry) -> String {
 mod tests {
     use super::*;
     use crate::token::{Audience, REGISTRY_AUDIENCE};
+    use reqwest::StatusCode;
 
     const OBJECT: &str = "c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846";
 
@@ -359,8 +354,11 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()))
             .collect();
-        let status = StatusCode::from_u16(status).unwrap();
-        asked.refusal(status, &headers, body.as_bytes())
+        asked.refusal(&HttpResponse {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: body.into(),
+        })
     }
 
     fn body(message: &str) -> String {

@@ -9,8 +9,8 @@ use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind, HINT_CLOCK, NOT_FOUND};
 use crate::exchange;
 use crate::flight::{self, Turn};
+use crate::http::Network;
 use crate::identity::{Identity, Workload};
-use crate::network::Network;
 use crate::registry::Registry;
 use crate::runtime::{beside_others, run};
 use crate::token::{AccessToken, RefreshToken};
@@ -245,9 +245,7 @@ impl<'a> TokenService<'a> {
         }
         if tracing::enabled!(tracing::Level::DEBUG) {
             for set in self.settings.explain(Some(registry))? {
-                if let Some(origin) = set.origin {
-                    debug!("`{}` is {} by {origin}", set.name, set.value);
-                }
+                debug!("`{}` is {} by {}", set.name, set.value, set.origin);
             }
         }
         Ok(config)
@@ -353,7 +351,7 @@ impl<'a> Session<'a> {
 
     /// Renews a token that is still valid, unless another process does.
     fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
-        let turn = flight::try_turn(&self.config.meeting_folders, &self.key.file_name());
+        let turn = flight::try_turn(&self.config.lock_dirs, &self.key.file_name());
         match turn {
             Turn::Busy => return Ok(token),
             Turn::Landed(_) => return Ok(self.cached().unwrap_or(token)),
@@ -403,7 +401,7 @@ impl<'a> Session<'a> {
         };
         let deadline = Deadline::after(timeout);
         loop {
-            let turn = flight::take_turn(&self.config.meeting_folders, name, deadline.left()).await;
+            let turn = flight::take_turn(&self.config.lock_dirs, name, deadline.left()).await;
             if let Turn::Landed(Some(failure)) = turn {
                 return Err(failure.into());
             }
@@ -442,8 +440,10 @@ impl<'a> Session<'a> {
         network: &Arc<Network>,
         deadline: Deadline,
     ) -> Result<RefreshToken, Error> {
-        let (client, early) = network.early(self.registry.login_server())?;
-        early.open(&client, &exchange::address(self.registry)).await;
+        let (client, preconnect) = network.preconnect(self.registry.login_server())?;
+        preconnect
+            .open(&client, &exchange::address(self.registry))
+            .await;
         let (token, is_new) = self.access_token(network, deadline, None).await?;
         let result = self.exchange(network, &client, deadline, &token).await;
         // A cached access token may have been revoked, or be older than a group membership that gives the role.

@@ -62,6 +62,13 @@ pub(crate) fn is_within(host: &str, domain: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
+/// Returns the first 16 bytes of the SHA-256 digest of a text, in hex.
+pub(crate) fn digest16(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    let first = digest.as_ref().first_chunk().copied();
+    format!("{:032x}", u128::from_be_bytes(first.unwrap_or_default()))
+}
+
 fn is_drawn(c: char) -> bool {
     !c.is_whitespace() && !c.is_control() && !is_invisible(c)
 }

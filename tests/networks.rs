@@ -556,7 +556,7 @@ mod namespace {
                 let queue = dead(silent.parse().expect("an address"));
                 let answer = ask(direct(&home, &simulator), "get", REGISTRY).succeeds();
                 println!("{silent} is dead: {:?}", answer.took);
-                assert!(answer.took < Duration::from_secs(5), "{:?}", answer.took);
+                assert!(answer.took < Duration::from_secs(10), "{:?}", answer.took);
                 drop(queue);
             }
         });
@@ -580,7 +580,7 @@ mod namespace {
                         .starts_with("gave up after 1 s while service principal "),
                     "{answer:#?}"
                 );
-                assert!(answer.took < Duration::from_secs(6), "{:?}", answer.took);
+                assert!(answer.took < Duration::from_secs(10), "{:?}", answer.took);
                 drop(queue);
             },
         );

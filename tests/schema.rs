@@ -4,7 +4,7 @@
     reason = "tests are a process edge of their own"
 )]
 
-use docker_credential_acrscoped::config::{CLOUD_KEYS, KEYS, Key, Kind, Place, Settings};
+use docker_credential_acrscoped::config::{CLOUD_KEYS, KEYS, Key, Kind, Scope, Settings};
 use docker_credential_acrscoped::registry::Registry;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ fn property(key: &Key) -> Value {
     let description = format!("{}. Default: {}.{variable}", key.meaning, key.default);
     let mut schema = match key.kind {
         Kind::Text => json!({"type": "string", "minLength": 1}),
-        Kind::Word => json!({"enum": key.words()}),
+        Kind::Word(words) => json!({"enum": words}),
         Kind::Number => json!({"type": "integer", "minimum": 1, "maximum": 600}),
         Kind::Flag => json!({"type": "boolean"}),
     };
@@ -33,7 +33,7 @@ fn property(key: &Key) -> Value {
 fn settings(of_profiles: bool) -> Map<String, Value> {
     let keys = KEYS
         .iter()
-        .filter(|key| !of_profiles || key.place == Place::Anywhere);
+        .filter(|key| !of_profiles || key.scope == Scope::Anywhere);
     keys.map(|key| (key.name.to_owned(), property(key)))
         .collect()
 }
@@ -52,9 +52,9 @@ fn schema() -> Value {
     top.insert(
         "registry".into(),
         json!({
-            "description": "Profiles: settings for the registries of a host, or of a pattern in which `*` stands for a whole label.",
+            "description": "Profiles: settings for a host, or for all hosts below a suffix, as in `*.azurecr.io`. For each setting a host beats a suffix, and a longer suffix a shorter one.",
             "type": "object",
-            "propertyNames": {"pattern": "^[A-Za-z0-9*-]+(\\.[A-Za-z0-9*-]+)+$"},
+            "propertyNames": {"pattern": "^(\\*|[A-Za-z0-9-]+)(\\.[A-Za-z0-9-]+)+$"},
             "additionalProperties": {"type": "object", "properties": settings(true), "additionalProperties": false},
         }),
     );

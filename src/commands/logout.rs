@@ -110,7 +110,7 @@ fn one(
     let stores = service.cache(CacheChoice::Auto, config.timeout);
     let account = identity::account(&config, registry)?;
     let mut others = vec![];
-    if let (Ok(account), Some(file)) = (&account, &config.sources.logins) {
+    if let (Some(account), Some(file)) = (&account, &config.sources.logins) {
         let login = &account.login;
         let own = login.key();
         let mut fingerprints = fingerprints(&service, registry, &own)?;

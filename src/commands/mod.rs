@@ -5,6 +5,7 @@ pub mod configure;
 pub mod doctor;
 pub mod login;
 pub mod logout;
+mod report;
 pub mod status;
 pub mod token;
 
@@ -49,7 +50,7 @@ pub enum Command {
     #[command(
         after_help = "It writes ~/.docker/config.json (docker, oras, Helm) and ~/.config/containers/auth.json (podman, \
                             buildah, skopeo), or what DOCKER_CONFIG and REGISTRY_AUTH_FILE name. Nothing else in them changes, and \
-                            --remove undoes it to the byte.\n\nExamples:\n  \
+                            --remove undoes it.\n\nExamples:\n  \
                             docker-credential-acrscoped configure contoso.azurecr.io --dry-run\n  \
                             docker-credential-acrscoped configure contoso.azurecr.io\n  \
                             docker-credential-acrscoped configure --remove contoso.azurecr.io\n\n\

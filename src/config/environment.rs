@@ -1,16 +1,18 @@
-//! The environment's variables, looked up and read.
+//! Reads the variables of the environment that are no settings of ours.
 
+use super::values::{host_and_port, url, url_or_host};
 use super::{NetworkSettings, SessionBus, Value};
-use crate::error::Error;
+use crate::error::{Error, SharedFailure};
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
 /// The variables of an environment, by name.
 pub type Variables = HashMap<String, OsString>;
 
-/// The variables that hold secrets of one source or another.
+/// The variables that hold secrets of any source.
 pub const SECRETS: &[&str] = &[
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
     "AZD_AUTH_KEY",
@@ -22,50 +24,82 @@ pub const SECRETS: &[&str] = &[
     "SYSTEM_ACCESSTOKEN",
 ];
 
-/// A variable as it is; unset and empty are the same, as in the Azure SDKs.
+/// The proxy variables, in the order in which the HTTP client reads them.
+const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
+const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// The result of reading a setting.
+pub(super) type Result<T, E = SettingError> = std::result::Result<T, E>;
+
+/// Reads the value of a setting from text. The error follows the name of the setting.
+pub(super) type Parse<T> = fn(&str) -> Result<T, String>;
+
+/// A setting, and what is wrong with its value.
+#[derive(Clone, Debug)]
+pub(super) struct SettingError(SharedFailure);
+
+impl SettingError {
+    pub(super) fn new(name: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self(Error::setting(name, problem).into_shared())
+    }
+
+    /// Returns the error of a setting that needs others; `missing` says which, such as "`IDENTITY_HEADER` is not".
+    pub(super) fn incomplete(name: &str, missing: &str) -> Self {
+        Self(Error::incomplete_setting(name, missing).into_shared())
+    }
+}
+
+impl From<SettingError> for Error {
+    fn from(error: SettingError) -> Self {
+        error.0.into()
+    }
+}
+
+/// Returns a variable as it is. As in the Azure SDKs, an empty one counts as unset.
 pub(super) fn raw(variables: &Variables, name: &str) -> Option<OsString> {
-    variables
-        .get(name)
-        .filter(|value| !value.is_empty())
-        .cloned()
+    let value = variables.get(name)?;
+    (!value.is_empty()).then(|| value.clone())
 }
 
-/// A value without white space around it: a newline at the end comes from a file and is part of no setting.
-pub(super) fn text(variables: &Variables, name: &str) -> Result<Option<String>, Error> {
-    let value = raw(variables, name)
-        .map(|value| value.into_string().map_err(|_| wrong(name, "is not UTF-8")))
-        .transpose()?;
-    Ok(value
-        .map(|value| value.trim().to_owned())
-        .filter(|value| !value.is_empty()))
+/// Returns a variable as text, white space included.
+pub(super) fn raw_text(variables: &Variables, name: &str) -> Result<Option<String>> {
+    raw(variables, name)
+        .map(OsString::into_string)
+        .transpose()
+        .map_err(|_| SettingError::new(name, "is not UTF-8"))
 }
 
-/// A value, understood.
-pub(super) fn checked<T>(
-    variables: &Variables,
-    name: &str,
-    parse: fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, Error> {
+/// Returns a variable without white space around it: a newline at the end comes from a file and is no part of the value.
+pub(super) fn text(variables: &Variables, name: &str) -> Result<Option<String>> {
+    let text = raw_text(variables, name)?.map(|text| text.trim().to_owned());
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
+/// Returns a variable as `parse` reads it.
+pub(super) fn parsed<T>(variables: &Variables, name: &str, parse: Parse<T>) -> Result<Option<T>> {
     text(variables, name)?
-        .map(|value| parse(&value).map_err(|problem| wrong(name, &problem)))
+        .map(|text| parse(&text).map_err(|problem| SettingError::new(name, problem)))
         .transpose()
 }
 
-/// A folder or file; only an absolute one counts, as the XDG specification demands.
+/// Returns the path in a variable. Relative ones are ignored, as the XDG specification demands.
 pub(super) fn absolute(variables: &Variables, name: &str) -> Option<PathBuf> {
-    raw(variables, name)
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
+    let path = PathBuf::from(raw(variables, name)?);
+    path.is_absolute().then_some(path)
 }
 
-pub(super) fn http_url(name: &str, value: &str, example: &str) -> Result<Url, Error> {
-    let url = Url::parse(value)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or_else(|| wrong(name, &format!("is not a URL such as `{example}`")))
+/// Reads a URL with or without TLS.
+pub(super) fn http_url(text: &str, example: &str) -> Result<Url, String> {
+    url(text, &["http", "https"]).ok_or_else(|| format!("is not a URL such as `{example}`"))
 }
 
-/// Whether a URL names this machine.
+/// Reads a URL with TLS.
+pub(super) fn https_url(text: &str, example: &str) -> Result<Url, String> {
+    url(text, &["https"]).ok_or_else(|| format!("is not an https URL such as `{example}`"))
+}
+
+/// Returns whether a URL names this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -75,132 +109,101 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// How the network is used; `ca_file` comes from the settings.
+/// Reads how the network is used; `ca_file` comes from the settings.
 pub(super) fn network(
     variables: &Variables,
     ca_file: Option<Value<PathBuf>>,
     working_directory: Option<&Path>,
-) -> Result<NetworkSettings, Error> {
-    let mut circumstances = circumstances(variables)?;
-    circumstances.extend(ca_file.as_ref().map(|file| {
-        format!(
-            "`{}` is set to {}",
-            file.origin.setting("ca_file"),
-            file.value.display()
-        )
-    }));
-    let first = |names: [&str; 4]| {
-        names
-            .iter()
-            .find_map(|name| text(variables, name).ok().flatten())
-            .unwrap_or_default()
+) -> Result<NetworkSettings> {
+    let mut circumstances = proxy_and_ca_notes(variables)?;
+    if let Some(Value { value, origin }) = &ca_file {
+        let name = origin.setting("ca_file");
+        circumstances.push(format!("`{name}` is set to {}", value.display()));
+    }
+    let first = |names: &[&str]| {
+        let values = names.iter().filter_map(|name| text(variables, name).ok()?);
+        values.into_iter().next().unwrap_or_default()
     };
+    let ca_dirs = raw(variables, "SSL_CERT_DIR").unwrap_or_default();
     Ok(NetworkSettings {
         system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from),
-        system_ca_dirs: raw(variables, "SSL_CERT_DIR")
-            .map(|dirs| {
-                std::env::split_paths(&dirs)
-                    .filter(|dir| !dir.as_os_str().is_empty())
-                    .collect()
-            })
-            .unwrap_or_default(),
+        system_ca_dirs: std::env::split_paths(&ca_dirs)
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .collect(),
         working_directory: working_directory.map(Path::to_owned),
         ca_file,
-        // The order in which the HTTP client reads them.
-        proxy: first(["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]).into(),
-        no_proxy: first(["NO_PROXY", "no_proxy", "", ""]),
+        proxy: first(&PROXY_VARIABLES).into(),
+        no_proxy: first(&NO_PROXY_VARIABLES),
         circumstances,
     })
 }
 
-/// The proxy and CA variables in force, as sentences. A proxy's user and password are left out. A proxy that is no URL is an
-/// error: the HTTP client would go past it without a word.
-fn circumstances(variables: &Variables) -> Result<Vec<String>, Error> {
-    let mut sentences = Vec::new();
-    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
-        let Some(value) = text(variables, name)? else {
-            continue;
-        };
-        let url = if value.contains("://") {
-            value
-        } else {
-            format!("http://{value}")
-        };
-        let url = Url::parse(&url)
-            .ok()
-            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        let url = url.ok_or_else(|| {
-            wrong(
-                name,
-                "is not the http or https URL of a proxy, such as `http://proxy.example:3128`",
-            )
-        })?;
-        let port = url
-            .port()
-            .map(|port| format!(":{port}"))
-            .unwrap_or_default();
-        sentences.push(format!(
-            "`{name}` is set to {}://{}{port}",
-            url.scheme(),
-            url.host_str().unwrap_or_default()
-        ));
-    }
-    for name in ["NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
-        if let Some(value) = raw(variables, name) {
-            sentences.push(format!("`{name}` is set to {}", value.to_string_lossy()));
+/// Returns a sentence for each proxy and CA variable that is set, without a proxy's user and password. Rejects malformed proxy URLs,
+/// which the HTTP client silently ignores.
+fn proxy_and_ca_notes(variables: &Variables) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for name in PROXY_VARIABLES {
+        if let Some(proxy) = parsed(variables, name, proxy)? {
+            let (scheme, host) = (proxy.scheme(), host_and_port(&proxy));
+            notes.push(format!("`{name}` is set to {scheme}://{host}"));
         }
     }
-    Ok(sentences)
+    for name in [&NO_PROXY_VARIABLES[..], &["SSL_CERT_FILE", "SSL_CERT_DIR"]].concat() {
+        if let Some(value) = raw(variables, name) {
+            notes.push(format!("`{name}` is set to {}", value.to_string_lossy()));
+        }
+    }
+    Ok(notes)
 }
 
+fn proxy(text: &str) -> Result<Url, String> {
+    url_or_host(text, &["http", "https"]).ok_or_else(|| {
+        "is not the http or https URL of a proxy, such as `http://proxy.example:3128`".into()
+    })
+}
+
+/// Finds the session bus.
 pub(super) fn session_bus(variables: &Variables) -> SessionBus {
-    match raw(variables, "DBUS_SESSION_BUS_ADDRESS") {
-        Some(addresses) => SessionBus::Addresses(addresses),
-        None => absolute(variables, "XDG_RUNTIME_DIR").map_or(SessionBus::Nowhere, |folder| {
-            SessionBus::Socket(folder.join("bus"))
-        }),
+    if let Some(addresses) = raw(variables, "DBUS_SESSION_BUS_ADDRESS") {
+        return SessionBus::Addresses(addresses);
+    }
+    match absolute(variables, "XDG_RUNTIME_DIR") {
+        Some(folder) => SessionBus::Socket(folder.join("bus")),
+        None => SessionBus::Nowhere,
     }
 }
 
-/// Our folder for what is neither setting nor cache (XDG Base Directory Specification, and where macOS and Windows have such things).
-pub(super) fn state_folder(variables: &Variables, home: Option<&Path>) -> Option<PathBuf> {
+/// Returns our folder for what is neither setting nor cache (XDG Base Directory Specification, and its counterparts on macOS and Windows).
+pub(super) fn state_dir(variables: &Variables, home: Option<&Path>) -> Option<PathBuf> {
     let in_home = |folder: &str| Some(home?.join(folder));
-    let own = || match std::env::consts::OS {
+    let default = || match std::env::consts::OS {
         "windows" => absolute(variables, "LOCALAPPDATA").or_else(|| in_home("AppData/Local")),
         "macos" => in_home("Library/Application Support"),
         _ => in_home(".local/state"),
     };
-    Some(
-        absolute(variables, "XDG_STATE_HOME")
-            .or_else(own)?
-            .join(env!("CARGO_PKG_NAME")),
-    )
+    let folder = absolute(variables, "XDG_STATE_HOME").or_else(default)?;
+    Some(folder.join(env!("CARGO_PKG_NAME")))
 }
 
-/// The runtime folder of the session, the state folder, and, where there are user ids, a folder of this user in the temporary one.
-pub(super) fn meeting_folders(variables: &Variables, home: Option<&Path>) -> Vec<PathBuf> {
+/// Returns the folders for lock files: in the session's runtime folder, the state folder, and, if there are user ids, a folder of this
+/// user in the temporary one.
+pub(super) fn lock_dirs(variables: &Variables, home: Option<&Path>) -> Vec<PathBuf> {
     let name = env!("CARGO_PKG_NAME");
-    let mut folders: Vec<PathBuf> = absolute(variables, "XDG_RUNTIME_DIR")
-        .map(|path| path.join(name))
-        .into_iter()
-        .collect();
-    folders.extend(state_folder(variables, home));
+    let runtime = absolute(variables, "XDG_RUNTIME_DIR").map(|folder| folder.join(name));
+    let folders = runtime.into_iter().chain(state_dir(variables, home));
     #[cfg(unix)]
-    {
+    let folders = {
         let temporary = absolute(variables, "TMPDIR").unwrap_or_else(|| "/tmp".into());
-        folders.push(temporary.join(format!("{name}-{}", rustix::process::geteuid().as_raw())));
-    }
-    folders
+        let user = rustix::process::geteuid().as_raw();
+        folders.chain([temporary.join(format!("{name}-{user}"))])
+    };
+    folders.collect()
 }
 
-/// The absolute folders of `PATH`.
+/// Returns the absolute folders of `PATH`.
 pub(super) fn program_folders(variables: &Variables) -> Vec<PathBuf> {
     let path = raw(variables, "PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
         .collect()
-}
-
-pub(super) fn wrong(name: &str, problem: &str) -> Error {
-    Error::setting(name, problem)
 }

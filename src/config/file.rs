@@ -1,31 +1,32 @@
-//! The config file: TOML with settings at the top, profiles by registry, and clouds of the user's own.
+//! The config file: TOML with settings at the top, profiles by registry, and private clouds.
 //!
-//! It is checked whole when it is read, also what is not needed now, and every problem is told with line and column.
+//! It is checked whole when it is read, also what is not needed now. Every problem is reported with its line and column.
 
 use super::cloud;
-use super::keys::{KEYS, Key, Kind, Place};
-use super::pattern::Pattern;
-use super::values::nearest;
+use super::environment::SettingError;
+use super::keys::{KEYS, Key, Kind, Scope};
+use super::precedence::{Origin, Value};
+use super::values::{self, suggest};
 use crate::error::{Error, ErrorKind, visible};
 use crate::files::read_named;
-use crate::registry::Cloud;
-use std::cmp::Ordering;
+use crate::registry::{Cloud, Registry};
+use crate::trust::Refusal;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
-/// Room for thousands of profiles.
-const LIMIT: usize = 1024 * 1024;
+/// Enough for thousands of profiles.
+const MAX_FILE_BYTES: usize = 1024 * 1024;
 
-/// Characters of a problem that are told.
-const LONGEST_PROBLEM: usize = 1_000;
+/// Longest problem that is shown, in characters.
+const MAX_PROBLEM_CHARS: usize = 1_000;
 
-/// What may stand at the top beside settings.
+/// The tables at the top, besides settings.
 const TABLES: [&str; 2] = ["registry", "cloud"];
 
-/// The file as it was read; without one, nothing is set in it.
+/// The file as it was read. Without one, nothing is set in it.
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) path: PathBuf,
@@ -34,38 +35,37 @@ pub(super) struct File {
     pub(super) clouds: Vec<Cloud>,
 }
 
-/// The settings for some registries.
+/// The settings for one registry, or for all below a suffix.
 #[derive(Debug)]
 pub(super) struct Profile {
-    /// The pattern as it was written.
+    /// The host or `*.SUFFIX`, as it is written.
     pub(super) name: String,
-    pattern: Pattern,
+    /// The same in lower case.
+    pattern: String,
     pub(super) settings: Section,
 }
 
-/// Values by the name of their setting.
-pub(super) type Section = BTreeMap<&'static str, Entry>;
+/// Checked values by the name of their setting.
+pub(super) type Section = BTreeMap<&'static str, Value<String>>;
 
-/// A value that was checked, and the line it stands in.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) value: String,
-    pub(super) line: usize,
-}
-
+type Name<'a> = Spanned<DeString<'a>>;
 type Table<'a> = DeTable<'a>;
-type Value<'a> = Spanned<DeValue<'a>>;
+type Item<'a> = Spanned<DeValue<'a>>;
+
+/// What is wrong, and at which byte of the text.
+type Problem = (usize, String);
 
 impl File {
-    /// Reads the file at `path`, which the environment names. One that is missing is empty unless it `must_exist`.
+    /// Reads the file at `path`, which the environment names. A missing file is an empty one unless it `must_exist`.
     pub(super) fn read(
         path: &Path,
         must_exist: bool,
         working_directory: Option<&Path>,
     ) -> Result<Self, Error> {
-        let unusable = |problem: String| Error::setting(path.display(), problem);
-        // Who can write it chooses who gets our tokens.
-        let bytes = match read_named(path, working_directory, LIMIT) {
+        let name = path.display().to_string();
+        // Anyone who can write it chooses who gets our tokens.
+        let bytes = match read_named(path, working_directory, MAX_FILE_BYTES) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
                 return Ok(Self {
                     path: path.to_owned(),
@@ -74,309 +74,280 @@ impl File {
             }
             Err(error) => {
                 let problem = format!("cannot be used: {error}");
-                return Err(Error::unreadable(path.display(), &problem, &error));
+                return Err(match Refusal::from_io(&error) {
+                    Some(Refusal { fix, .. }) => Error::untrusted(name, problem, fix.clone()),
+                    None => SettingError::new(name, problem).into(),
+                });
             }
-            Ok(bytes) => bytes,
         };
-        let text = String::from_utf8(bytes).map_err(|_| unusable("is not UTF-8".into()))?;
-        Self::parse(path, text.strip_prefix('\u{feff}').unwrap_or(&text))
+        let text = String::from_utf8(bytes).map_err(|_| SettingError::new(name, "is not UTF-8"))?;
+        Self::parse(path, &text)
     }
 
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let line_starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
         let reader = Reader {
             path,
-            text,
-            line_starts,
+            line_starts: std::iter::once(0).chain(newlines).collect(),
         };
-        let table = DeTable::parse(text).map_err(|error| {
-            let at = error.span().map_or(text.len(), |span| span.start);
-            let problem = error.message().lines().collect::<Vec<_>>().join(", ");
-            reader.wrong(at, problem)
-        })?;
-        reader.file(table.get_ref())
+        reader.file(text).map_err(|(at, problem)| {
+            let line = reader.line(at);
+            let before = text.get(reader.line_starts[line - 1]..at);
+            // It quotes names and values of the file.
+            let problem: String = visible(&problem).chars().take(MAX_PROBLEM_CHARS).collect();
+            let column = before.unwrap_or_default().chars().count() + 1;
+            let place = format!("{}:{line}:{column}", path.display());
+            Error::new(ErrorKind::Setting, format!("{place}: {problem}"))
+        })
     }
 
-    /// Every value that the file has for a setting, at the top and in profiles.
+    /// Returns every value that the file has for a setting, at the top and in profiles.
     pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        let sections =
-            std::iter::once(&self.top).chain(self.profiles.iter().map(|profile| &profile.settings));
+        let profiles = self.profiles.iter().map(|profile| &profile.settings);
+        let sections = std::iter::once(&self.top).chain(profiles);
         sections.filter_map(move |section| Some(section.get(name)?.value.as_str()))
     }
 
-    /// The profiles for a registry, the most specific first: those for the host itself, then those for its login server, which
-    /// is another for a regional endpoint.
-    pub(super) fn profiles(&self, host: &str, login_server: &str) -> Vec<&Profile> {
-        let fitting = |host: &str| {
-            let mut profiles: Vec<&Profile> = self
-                .profiles
-                .iter()
-                .filter(|profile| profile.pattern.fits(host))
-                .collect();
-            profiles.sort_by(|one, other| {
-                other
-                    .pattern
-                    .specificity(&one.pattern)
-                    .unwrap_or(Ordering::Equal)
-            });
-            profiles
+    /// Returns the profiles for a registry, the most specific first: those for the host itself, then those for its login server, which
+    /// is another host for a regional endpoint.
+    pub(super) fn profiles(&self, registry: &Registry) -> Vec<&Profile> {
+        let of_host = patterns(registry.host());
+        let of_login_server = patterns(registry.login_server());
+        let regional = of_host
+            .iter()
+            .filter(|pattern| !of_login_server.contains(pattern));
+        let named = |pattern: &String| {
+            let mut profiles = self.profiles.iter();
+            profiles.find(|profile| profile.pattern == *pattern)
         };
-        let mut profiles = fitting(host);
-        if host != login_server {
-            profiles.extend(fitting(login_server));
-        }
-        profiles
+        regional.chain(&of_login_server).filter_map(named).collect()
     }
 }
 
-/// Reads the parts of one file and says where in it something is wrong.
+/// Returns the names of profiles that match a host, the most specific first: the host, then `*.SUFFIX`, the longest suffix first.
+fn patterns(host: &str) -> Vec<String> {
+    let suffixes = host.match_indices('.');
+    let suffixes = suffixes.map(|(at, _)| format!("*{}", &host[at..]));
+    std::iter::once(host.to_owned()).chain(suffixes).collect()
+}
+
+/// Checks that the name of a profile, in lower case, is a registry's host, or `*.` and a suffix of such hosts.
+fn check_pattern(pattern: &str, clouds: &[Cloud]) -> Result<(), String> {
+    let is_host =
+        |host: &str| Registry::parse(host, clouds).is_some_and(|registry| registry.host() == host);
+    let is_valid = match pattern.strip_prefix("*.") {
+        Some(suffix) => ["contoso", "contoso.region"]
+            .iter()
+            .any(|name| is_host(&format!("{name}.{suffix}"))),
+        None => is_host(pattern),
+    };
+    let expected = if pattern.contains('.') {
+        "expected a host such as `contoso.azurecr.io`, or `*.azurecr.io` for all hosts below a suffix"
+    } else {
+        "a host stands in quotes, as in `[registry.\"contoso.azurecr.io\"]`"
+    };
+    if is_valid {
+        Ok(())
+    } else {
+        Err(format!("`{pattern}` fits no registry: {expected}"))
+    }
+}
+
+/// Reads the parts of one file.
 struct Reader<'a> {
     path: &'a Path,
-    text: &'a str,
     line_starts: Vec<usize>,
 }
 
 impl Reader<'_> {
-    fn file(&self, table: &Table<'_>) -> Result<File, Error> {
-        let clouds = self.clouds(table)?;
-        let mut file = File {
-            path: self.path.to_owned(),
-            clouds,
-            ..File::default()
-        };
-        let mut settings = Vec::new();
-        for (name, value) in table {
-            match &**name.get_ref() {
-                "registry" => file.profiles = self.profiles(value, &file.clouds)?,
-                "cloud" => (),
-                _ => settings.push((name, value)),
+    fn file(&self, text: &str) -> Result<File, Problem> {
+        let table = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(text.len(), |span| span.start);
+            (at, error.message().lines().collect::<Vec<_>>().join(", "))
+        })?;
+        let table = table.get_ref();
+        let mut clouds = Vec::new();
+        if let Some(value) = table.get("cloud") {
+            for (name, value) in table_of(value, "`cloud`")? {
+                clouds.push(read_cloud(name, value, &clouds)?);
             }
         }
-        file.top = self.section(settings, None, &file.clouds)?;
-        Ok(file)
+        let profiles = self.profiles(table, &clouds)?;
+        let settings = table.iter();
+        let settings = settings.filter(|(name, _)| !TABLES.contains(&&**name.get_ref()));
+        Ok(File {
+            path: self.path.to_owned(),
+            top: self.section(settings, None, &clouds)?,
+            profiles,
+            clouds,
+        })
     }
 
-    fn profiles(&self, value: &Value<'_>, clouds: &[Cloud]) -> Result<Vec<Profile>, Error> {
-        let mut profiles: Vec<Profile> = Vec::new();
-        let (mut hosts, mut stars) = (HashMap::new(), Vec::new());
-        // In the order of the file, so that the second of two that clash is the one that is told.
-        let mut tables: Vec<_> = self.table(value, "`registry`")?.iter().collect();
+    fn profiles(&self, table: &Table<'_>, clouds: &[Cloud]) -> Result<Vec<Profile>, Problem> {
+        let Some(value) = table.get("registry") else {
+            return Ok(vec![]);
+        };
+        let mut profiles = Vec::new();
+        let mut names: HashMap<String, &str> = HashMap::new();
+        // In the order of the file, so that of two for the same host the second one is reported.
+        let mut tables: Vec<_> = table_of(value, "`registry`")?.iter().collect();
         tables.sort_by_key(|(name, _)| name.span().start);
-        for (name, value) in tables {
-            let at = name.span().start;
-            let text = name.get_ref();
-            let pattern =
-                Pattern::parse(text, clouds).map_err(|problem| self.wrong(at, problem))?;
-            let others = if pattern.is_host() {
-                hosts.entry(pattern.clone()).or_insert_with(Vec::new)
-            } else {
-                &mut stars
-            };
-            self.distinct(at, text, &pattern, others)?;
-            others.push((pattern.clone(), text.to_string()));
-            let settings = self.section(
-                self.table(value, &format!("`registry.\"{text}\"`"))?,
-                Some(text),
-                clouds,
-            )?;
+        for (spanned, value) in tables {
+            let (at, name) = (spanned.span().start, &**spanned.get_ref());
+            let pattern = name.to_ascii_lowercase();
+            check_pattern(&pattern, clouds).map_err(|problem| (at, problem))?;
+            if let Some(other) = names.insert(pattern.clone(), name) {
+                let problem = format!("`{name}` is a second profile for `{other}`");
+                return Err((at, problem));
+            }
+            let settings = table_of(value, &format!("`registry.\"{name}\"`"))?;
             profiles.push(Profile {
-                name: text.to_string(),
+                name: name.to_owned(),
                 pattern,
-                settings,
+                settings: self.section(settings, Some(name), clouds)?,
             });
         }
         Ok(profiles)
     }
 
-    /// Of two that fit the same host one must be the more specific. Two without a star can only be the same, and one without is always
-    /// the more specific, so that the pairs to compare are few.
-    fn distinct(
+    /// Reads the settings at the top, or those of a profile.
+    fn section<'t, 's: 't>(
         &self,
-        at: usize,
-        text: &str,
-        pattern: &Pattern,
-        others: &[(Pattern, String)],
-    ) -> Result<(), Error> {
-        let clash = others
-            .iter()
-            .find_map(|(other, name)| Some((name, pattern.clash(other)?)));
-        match clash {
-            Some((other, both)) => Err(self.wrong(
-                at,
-                format!(
-                    "`{text}` and `{other}` both fit `{both}`, and neither is the more specific"
-                ),
-            )),
-            None => Ok(()),
-        }
-    }
-
-    fn clouds(&self, table: &Table<'_>) -> Result<Vec<Cloud>, Error> {
-        let mut clouds: Vec<Cloud> = Vec::new();
-        let Some(value) = table.get("cloud") else {
-            return Ok(clouds);
-        };
-        for (name, value) in self.table(value, "`cloud`")? {
-            if !matches!(value.get_ref(), DeValue::Table(_)) {
-                return Err(self.wrong(name.span().start, "a cloud has a name: `[cloud.NAME]`"));
-            }
-            let keys = self.table(value, &format!("`cloud.{}`", name.get_ref()))?;
-            let mut fields = BTreeMap::new();
-            for (key, value) in keys {
-                if !cloud::KEYS.iter().any(|known| known.0 == &**key.get_ref()) {
-                    return Err(self.unknown(key, cloud::KEYS.iter().map(|known| known.0)));
-                }
-                fields.insert(key.get_ref().to_string(), self.text(key.get_ref(), value)?);
-            }
-            let wrong = |(key, problem): (Option<&str>, String)| {
-                let at = key
-                    .and_then(|key| keys.get(key))
-                    .map_or(name.span().start, |value| value.span().start);
-                let subject = key.map(|key| format!("`{key}` ")).unwrap_or_default();
-                self.wrong(at, format!("{subject}{problem}"))
-            };
-            clouds.push(cloud::read(name.get_ref(), &fields, &clouds).map_err(wrong)?);
-        }
-        Ok(clouds)
-    }
-
-    /// Settings at the top, or of a profile.
-    fn section<'a, 'b: 'a>(
-        &self,
-        values: impl IntoIterator<Item = (&'a Spanned<toml::de::DeString<'b>>, &'a Value<'b>)>,
+        entries: impl IntoIterator<Item = (&'t Name<'s>, &'t Item<'s>)>,
         profile: Option<&str>,
         clouds: &[Cloud],
-    ) -> Result<Section, Error> {
-        let fits = |key: &&Key| profile.is_none() || key.place == Place::Anywhere;
+    ) -> Result<Section, Problem> {
         let mut section = Section::new();
-        for (name, value) in values {
-            let Some(key) = KEYS
-                .iter()
-                .filter(fits)
-                .find(|key| key.name == &**name.get_ref())
-            else {
-                if KEYS.iter().any(|key| key.name == &**name.get_ref()) {
-                    let problem = format!(
-                        "`{}` is not about a registry: it stands at the top of the file",
-                        name.get_ref()
-                    );
-                    return Err(self.wrong(name.span().start, problem));
-                }
-                let tables: &[&str] = if profile.is_none() { &TABLES } else { &[] };
-                return Err(self.unknown(
-                    name,
-                    KEYS.iter()
-                        .filter(fits)
-                        .map(|key| key.name)
-                        .chain(tables.iter().copied()),
-                ));
-            };
-            let at = value.span().start;
-            let text = self.scalar(key, value)?;
+        for (name, item) in entries {
+            let key = key(name, profile.is_some())?;
+            let at = item.span().start;
+            let value = scalar(key, item)?;
             let checked = match key.name {
-                "identity_cloud" => cloud::named(&text, clouds).map(drop),
-                _ => (key.check)(&text),
+                "identity_cloud" => cloud::named(&value, clouds).map(drop),
+                _ => (key.check)(&value),
             };
-            checked.map_err(|problem| self.wrong(at, format!("`{}` {problem}", key.name)))?;
-            section.insert(
-                key.name,
-                Entry {
-                    value: text,
-                    line: self.position(at).0,
+            checked.map_err(|problem| (at, format!("`{}` {problem}", key.name)))?;
+            let (file, line) = (self.path.to_owned(), self.line(at));
+            let origin = match profile.map(str::to_owned) {
+                Some(pattern) => Origin::Profile {
+                    file,
+                    line,
+                    pattern,
                 },
-            );
+                None => Origin::Top { file, line },
+            };
+            section.insert(key.name, Value { value, origin });
         }
         Ok(section)
     }
 
-    /// The value of a setting as the text that the environment would have for it.
-    fn scalar(&self, key: &Key, value: &Value<'_>) -> Result<String, Error> {
-        let expected = match (key.kind, value.get_ref()) {
-            (Kind::Number, DeValue::Integer(number)) => return Ok(number.to_string()),
-            (Kind::Flag, DeValue::Boolean(flag)) => return Ok(flag.to_string()),
-            (Kind::Number, _) => "a whole number, without quotes",
-            (Kind::Flag, _) => "true or false, without quotes",
-            (Kind::Text | Kind::Word, _) => return self.text(key.name, value),
-        };
-        Err(self.wrong(
-            value.span().start,
-            format!("`{}` is not what was expected: {expected}", key.name),
-        ))
-    }
-
-    fn text(&self, name: &str, value: &Value<'_>) -> Result<String, Error> {
-        let text = match value.get_ref() {
-            DeValue::String(text) => text.trim(),
-            _ => {
-                return Err(self.wrong(
-                    value.span().start,
-                    format!("`{name}` is not what was expected: a text in quotes"),
-                ));
-            }
-        };
-        if text.is_empty() {
-            return Err(self.wrong(value.span().start, format!("`{name}` is empty")));
-        }
-        Ok(text.to_owned())
-    }
-
-    fn table<'a, 'b>(&self, value: &'a Value<'b>, what: &str) -> Result<&'a Table<'b>, Error> {
-        match value.get_ref() {
-            DeValue::Table(table) => Ok(table),
-            _ => Err(self.wrong(
-                value.span().start,
-                format!("{what} is not what was expected: a table of its own, in brackets"),
-            )),
-        }
-    }
-
-    fn unknown<'a>(
-        &self,
-        name: &Spanned<toml::de::DeString<'_>>,
-        known: impl Iterator<Item = &'a str> + Clone,
-    ) -> Error {
-        let text = name.get_ref();
-        let near = nearest(text, known.clone());
-        // All of them would hide the one that was meant.
-        let known = if near.is_empty() {
-            format!(", expected one of {}", known.collect::<Vec<_>>().join(", "))
-        } else {
-            near
-        };
-        let problem = format!("`{text}` is no setting here{known}");
-        self.wrong(name.span().start, problem)
-    }
-
-    fn wrong(&self, at: usize, problem: impl AsRef<str>) -> Error {
-        let (line, column) = self.position(at);
-        // Names and values from the file are part of it.
-        let problem: String = visible(problem.as_ref())
-            .chars()
-            .take(LONGEST_PROBLEM)
-            .collect();
-        error_at(self.path, line, column, &problem)
-    }
-
-    /// Line and column of a byte, both counted from 1, the column in characters.
-    fn position(&self, at: usize) -> (usize, usize) {
-        let line = self
-            .line_starts
-            .partition_point(|start| *start <= at)
-            .max(1);
-        let before = self
-            .text
-            .get(self.line_starts[line - 1]..at)
-            .unwrap_or_default();
-        (line, before.chars().count() + 1)
+    /// Returns the line of a byte, counted from 1.
+    fn line(&self, at: usize) -> usize {
+        let line = self.line_starts.partition_point(|start| *start <= at);
+        line.max(1)
     }
 }
 
-/// Something in the config file that is wrong; `line` and `column` are counted from 1.
-pub(super) fn error_at(path: &Path, line: usize, column: usize, problem: &str) -> Error {
-    let place = format!("{}:{line}:{column}", path.display());
-    Error::new(ErrorKind::Setting, format!("{place}: {problem}"))
+fn read_cloud(name: &Name<'_>, value: &Item<'_>, others: &[Cloud]) -> Result<Cloud, Problem> {
+    let (at, name) = (name.span().start, &**name.get_ref());
+    let DeValue::Table(fields) = value.get_ref() else {
+        return Err((at, "a cloud has a name: `[cloud.NAME]`".into()));
+    };
+    let known = cloud::KEYS.iter().map(|(key, _)| *key);
+    let is_unknown = |key: &&Name<'_>| !known.clone().any(|known| known == &**key.get_ref());
+    if let Some(key) = fields.keys().find(is_unknown) {
+        return Err(unknown(key, known));
+    }
+    cloud::check_name(name).map_err(|problem| (at, problem))?;
+    let missing = |key| (at, format!("`cloud.{name}` has no `{key}`"));
+    let suffix = field(fields, "suffix", |text| cloud::suffix(text, others))?;
+    let suffix = suffix.ok_or_else(|| missing("suffix"))?;
+    let authority = field(fields, "authority", values::authority)?;
+    let authority = authority.ok_or_else(|| missing("authority"))?;
+    let audience = field(fields, "audience", values::audience)?.unwrap_or_default();
+    Ok(cloud::new(name, suffix, &authority, &audience))
+}
+
+/// Reads a setting of a cloud.
+fn field<T>(
+    fields: &Table<'_>,
+    key: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Problem> {
+    let Some(item) = fields.get(key) else {
+        return Ok(None);
+    };
+    let value = parse(&text_of(key, item)?);
+    value
+        .map(Some)
+        .map_err(|problem| (item.span().start, format!("`{key}` {problem}")))
+}
+
+/// Finds a setting that may be here.
+fn key(name: &Name<'_>, in_profile: bool) -> Result<&'static Key, Problem> {
+    let is_allowed = |key: &&Key| !in_profile || key.scope == Scope::Anywhere;
+    let text = &**name.get_ref();
+    match KEYS.iter().find(|key| key.name == text) {
+        Some(key) if is_allowed(&key) => Ok(key),
+        Some(_) => Err((
+            name.span().start,
+            format!("`{text}` is not about a registry: it stands at the top of the file"),
+        )),
+        None => {
+            let tables = TABLES.iter().filter(|_| !in_profile).copied();
+            let keys = KEYS.iter().filter(is_allowed).map(|key| key.name);
+            Err(unknown(name, keys.chain(tables)))
+        }
+    }
+}
+
+/// Returns the value of a setting as the text that a variable would have for it.
+fn scalar(key: &Key, item: &Item<'_>) -> Result<String, Problem> {
+    let expected = match (key.kind, item.get_ref()) {
+        (Kind::Number, DeValue::Integer(number)) => return Ok(number.to_string()),
+        (Kind::Flag, DeValue::Boolean(flag)) => return Ok(flag.to_string()),
+        (Kind::Number, _) => "a whole number, without quotes",
+        (Kind::Flag, _) => "true or false, without quotes",
+        (Kind::Text | Kind::Word(_), _) => return text_of(key.name, item),
+    };
+    Err(unexpected(item, &format!("`{}`", key.name), expected))
+}
+
+fn text_of(name: &str, item: &Item<'_>) -> Result<String, Problem> {
+    match item.get_ref() {
+        DeValue::String(text) if text.trim().is_empty() => {
+            Err((item.span().start, format!("`{name}` is empty")))
+        }
+        DeValue::String(text) => Ok(text.trim().to_owned()),
+        _ => Err(unexpected(item, &format!("`{name}`"), "a text in quotes")),
+    }
+}
+
+fn table_of<'t, 's>(item: &'t Item<'s>, what: &str) -> Result<&'t Table<'s>, Problem> {
+    match item.get_ref() {
+        DeValue::Table(table) => Ok(table),
+        _ => Err(unexpected(item, what, "a table of its own, in brackets")),
+    }
+}
+
+fn unexpected(item: &Item<'_>, what: &str, expected: &str) -> Problem {
+    let problem = format!("{what} is not what was expected: {expected}");
+    (item.span().start, problem)
+}
+
+fn unknown<'n>(name: &Name<'_>, known: impl Iterator<Item = &'n str> + Clone) -> Problem {
+    let text = name.get_ref();
+    let mut hint = suggest(text, known.clone());
+    // A list of all of them would hide the suggestion.
+    if hint.is_empty() {
+        let known: Vec<&str> = known.collect();
+        hint = format!(", expected one of {}", known.join(", "));
+    }
+    (
+        name.span().start,
+        format!("`{text}` is no setting here{hint}"),
+    )
 }
 
 #[cfg(test)]
@@ -455,12 +426,12 @@ mod tests {
             (
                 "[registry.\"*.azurecr.io\"]\n[registry.\"*.AZURECR.io\"]",
                 "2:11",
-                "both fit `*.azurecr.io`, and neither is the more specific",
+                "`*.AZURECR.io` is a second profile for `*.azurecr.io`",
             ),
             (
-                "[registry.\"contoso.*.geo.azurecr.io\"]\n[registry.\"*.eastus.geo.azurecr.io\"]",
+                "\n[registry.\"contoso.*.geo.azurecr.io\"]",
                 "2:11",
-                "`*.eastus.geo.azurecr.io` and `contoso.*.geo.azurecr.io` both fit `contoso.eastus.geo.azurecr.io`",
+                "`contoso.*.geo.azurecr.io` fits no registry: expected a host such as `contoso.azurecr.io`, or `*.azurecr.io` for all hosts below a suffix",
             ),
             (
                 "[regsitry.\"*.azurecr.io\"]",
@@ -478,9 +449,9 @@ mod tests {
                 "`cloud.f` has no `authority`",
             ),
             (
-                &cloud("co.uk"),
+                &cloud("uk"),
                 "2:10",
-                "`suffix` is \"co.uk\", below which anybody can have a name",
+                "`suffix` is \"uk\", expected a name of two labels or more",
             ),
             (
                 &cloud("azurecr.io"),
@@ -571,6 +542,75 @@ mod tests {
                 .top
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn a_profile_is_for_a_host_or_for_all_below_a_suffix() {
+        let check = |text: &str| check_pattern(text, &[]);
+        for text in [
+            "contoso.azurecr.io",
+            "*.azurecr.io",
+            "*.geo.azurecr.io",
+            "*.eastus.geo.azurecr.io",
+            "contoso-abc123.eastus.geo.azurecr.us",
+        ] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+        for text in [
+            "",
+            "*",
+            "*.",
+            "*.*",
+            "*.io",
+            "docker.io",
+            "*.azurecr.oi",
+            "*.contoso.azurecr.io",
+            "*.*.geo.azurecr.io",
+            "azurecr.io",
+            "*azurecr.io",
+            "con*.azurecr.io",
+            "a b.azurecr.io",
+            "https://contoso.azurecr.io",
+            "contoso.azurecr.io:443",
+            "*.azurecr.io.",
+        ] {
+            assert!(
+                check(text).unwrap_err().contains("fits no registry"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_longest_suffix_wins_and_a_host_beats_it() {
+        let names = [
+            "*.azurecr.io",
+            "*.geo.azurecr.io",
+            "*.eastus.geo.azurecr.io",
+            "Contoso.azurecr.io",
+            "contoso.eastus.geo.azurecr.io",
+            "fabrikam.azurecr.io",
+            "*.azurecr.us",
+        ];
+        let text = names
+            .map(|name| format!("[registry.\"{name}\"]\n"))
+            .concat();
+        let file = File::parse(Path::new("config.toml"), &text).unwrap();
+        for (host, expected) in [
+            ("contoso.azurecr.io", &[names[3], names[0]][..]),
+            ("northwind.azurecr.io", &[names[0]]),
+            (
+                "contoso.eastus.geo.azurecr.io",
+                &[names[4], names[2], names[1], names[3], names[0]],
+            ),
+            ("northwind.westus.geo.azurecr.io", &[names[1], names[0]]),
+            ("contoso.azurecr.cn", &[]),
+        ] {
+            let registry = Registry::parse(host, &[]).unwrap();
+            let profiles = file.profiles(&registry);
+            let found: Vec<&str> = profiles.iter().map(|it| it.name.as_str()).collect();
+            assert_eq!(found, expected, "{host}");
+        }
     }
 
     #[test]

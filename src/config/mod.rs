@@ -1,39 +1,36 @@
 //! Settings: the environment and the config file, read once, as types that cannot be wrong.
 //!
-//! [`Settings::read`] gets the variables passed in and is the only reader of them and of the file. [`Settings::for_registry`] says what
-//! holds for one registry, and [`Settings::explain`] where each value comes from. `ACRSCOPED_*` are ours; `AZURE_*`, `IDENTITY_*` and
-//! the like are those of the Azure SDKs and mean here what they mean there.
+//! [`Settings::read`] takes the variables, and is the only reader of them and of the file. [`Settings::for_registry`] returns what
+//! applies to one registry, and [`Settings::explain`] where each value comes from. `ACRSCOPED_*` are our own variables. `AZURE_*`,
+//! `IDENTITY_*` and the like are those of the Azure SDKs, and mean the same here.
 
-mod announced;
+mod ci;
 mod cloud;
 mod environment;
 mod file;
-mod jobs;
 mod keys;
-mod layers;
-mod pattern;
-mod source_name;
+mod managed_identity;
+mod precedence;
 mod sources;
 mod values;
 
-pub use announced::Announced;
+pub use ci::{OidcRequestEnv, PipelinesSettings};
 pub use cloud::KEYS as CLOUD_KEYS;
 pub use environment::{SECRETS, Variables};
-pub use jobs::{PipelinesSettings, Requests};
-pub use keys::{CONFIG_VARIABLE, KEYS, Key, Kind, Place};
-pub use layers::{Explained, Origin, Value};
-pub use source_name::{Narrowing, SourceName};
-pub use sources::{CertificateSettings, ManagedId, SourceSettings};
+pub use keys::{CONFIG_VARIABLE, KEYS, Key, Kind, Scope};
+pub use managed_identity::ManagedIdentityEnv;
+pub use precedence::{EffectiveSetting, Origin, Value};
+pub use sources::{CertificateSettings, Deferred, ManagedId, SourceFilter, SourceSettings};
 pub(crate) use values::is_tenant;
-pub use values::{IDENTITY_TOKEN, ZERO_GUID};
+pub use values::{CacheChoice, IDENTITY_TOKEN, Log, OnError, SourceName, ZERO_GUID};
 
 use crate::error::{Error, config_file};
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::token::Audience;
 use crate::trust;
-use environment::{meeting_folders, network, program_folders, raw, session_bus};
+use environment::{SettingError, raw};
 use file::File;
-use layers::Layers;
+use precedence::Resolver;
 use secrecy::SecretString;
 use std::ffi::OsString;
 use std::fmt;
@@ -41,10 +38,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
-/// Everything that is set, for all registries: the variables of an environment and a config file.
+/// The variables of an environment and a config file: everything that is set, for all registries.
 ///
-/// There is no other way to set anything, so that a program that uses this crate is set up like `docker-credential-acrscoped` itself:
-/// its manual lists the variables. What a variable is set to is judged when it is needed, for one registry at a time.
+/// There is no other way to set anything. A program that uses this crate is set up like `docker-credential-acrscoped` itself, whose
+/// manual lists the variables. Values are checked when they are needed, for one registry at a time.
 pub struct Settings {
     variables: Variables,
     home: Option<PathBuf>,
@@ -53,7 +50,7 @@ pub struct Settings {
     file: File,
 }
 
-/// Without the variables, some of which are secrets.
+/// Omits the variables, some of which are secrets.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
@@ -62,39 +59,39 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// Everything a `get` depends on besides the registry.
+/// Everything that a `get` depends on besides the registry.
 #[derive(Debug)]
 pub struct Config {
-    /// Where tokens are kept.
+    /// Where tokens are cached.
     pub cache: CacheChoice,
-    /// Whether an access token is kept for further registries.
+    /// Whether an access token is cached for further registries.
     pub keep_access_token: bool,
-    /// The time for one `get`, everything included.
+    /// The time for one `get` in all.
     pub timeout: Duration,
     /// The user name given to clients.
     pub username: &'static str,
-    /// What becomes of a client when nobody can be signed in.
+    /// What a client gets if sign-in fails.
     pub on_error: OnError,
-    /// What access tokens are asked for.
+    /// The audience of access tokens.
     pub audience: Audience,
     /// The cloud that the identity belongs to.
     pub identity_cloud: Cloud,
-    /// Where people and applications sign in. Always `https`, without a path.
+    /// Where people and service principals sign in. Always `https`, without a path.
     pub authority: Url,
-    /// Where that was set, if it is not that of the cloud.
+    /// Where the authority was set; `None` if it is the cloud's.
     pub authority_origin: Option<Origin>,
     /// What the sources of an identity are made from.
     pub sources: SourceSettings,
     /// How the network is used.
     pub network: NetworkSettings,
-    /// Folders in which processes of the same user can meet, best first. They may be missing or refuse us.
-    pub meeting_folders: Vec<PathBuf>,
+    /// The folders for lock files, best first. They may be missing or refuse us.
+    pub lock_dirs: Vec<PathBuf>,
 }
 
 /// How the network is used, besides what the HTTP client reads itself (proxies, the system's CA certificates).
 #[derive(Clone, Debug, Default)]
 pub struct NetworkSettings {
-    /// `SSL_CERT_FILE`: PEM certificates in place of the system's.
+    /// `SSL_CERT_FILE`: PEM certificates that replace the system's.
     pub system_ca_file: Option<PathBuf>,
     /// `SSL_CERT_DIR`: folders with such certificates.
     pub system_ca_dirs: Vec<PathBuf>,
@@ -102,83 +99,34 @@ pub struct NetworkSettings {
     pub working_directory: Option<PathBuf>,
     /// `ca_file`: PEM certificates trusted besides the system's.
     pub ca_file: Option<Value<PathBuf>>,
-    /// The proxy of requests by TLS, with user and password if it has them, and empty if there is none.
+    /// The proxy of requests by TLS, with user and password if it has them; empty if there is none.
     pub proxy: SecretString,
     /// The hosts that are reached without it (`NO_PROXY`).
     pub no_proxy: String,
-    /// The proxy and CA variables that are set, as sentences, to name them when a connection fails.
+    /// A sentence for each proxy and CA variable that is set, for errors of connections.
     pub circumstances: Vec<String>,
-}
-
-/// The value of `cache`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CacheChoice {
-    /// The stores of this system in order.
-    Auto,
-    /// The kernel's user keyring alone.
-    Keyutils,
-    /// The Secret Service of the session (GNOME Keyring, KWallet, KeePassXC) alone.
-    SecretService,
-    /// The login keychain of macOS.
-    Keychain,
-    /// The Credential Manager of Windows.
-    CredentialManager,
-    /// Nothing is kept.
-    None,
-}
-
-impl CacheChoice {
-    /// Whether this system has such a store.
-    fn is_of_this_system(self) -> bool {
-        match self {
-            Self::Auto | Self::None => true,
-            Self::Keyutils | Self::SecretService => cfg!(target_os = "linux"),
-            Self::Keychain => cfg!(target_os = "macos"),
-            Self::CredentialManager => cfg!(windows),
-        }
-    }
 }
 
 /// Where the session bus is, by the variables that D-Bus itself reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SessionBus {
-    /// It is not said.
+    /// No variable says it.
     #[default]
     Nowhere,
     /// `DBUS_SESSION_BUS_ADDRESS`: addresses in the form of the D-Bus specification.
     Addresses(OsString),
-    /// `bus` in `XDG_RUNTIME_DIR`, where it is when nothing else is said.
+    /// `bus` in `XDG_RUNTIME_DIR`, the default.
     Socket(PathBuf),
 }
 
-/// The value of `on_error`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnError {
-    /// The client is told and stops.
-    Fail,
-    /// The client goes on without a credential, as registries with anonymous pull allow.
-    Anonymous,
-}
-
-/// The value of `log`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Log {
-    /// Failures and warnings.
-    Warn,
-    /// What was done.
-    Info,
-    /// And how long each step took.
-    Debug,
-}
-
-/// The helper to which everything goes that is not ours.
+/// The helper that handles everything that is not ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delegate {
     /// The last part of its name: `secretservice` of `docker-credential-secretservice`.
     pub name: String,
     /// Where that was set.
     pub origin: Origin,
-    /// The absolute folders of `PATH`: only there it is looked for.
+    /// The absolute folders of `PATH`: it is looked for only there.
     pub path: Vec<PathBuf>,
 }
 
@@ -186,29 +134,28 @@ pub struct Delegate {
 pub const DELEGATED_VARIABLE: &str = "ACRSCOPED_DELEGATED";
 
 impl Settings {
-    /// The settings of the user, as the program itself has them: the environment of this process, and the config file that it names, or
-    /// that in the user's folder. Errors as [`Settings::read`].
+    /// Reads the settings of the user as the program itself has them: the environment of this process, and the config file that it
+    /// names, or the one in the user's folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::read`].
     #[expect(
         clippy::disallowed_methods,
         reason = "the environment is touched here and nowhere else"
     )]
     pub fn from_env() -> Result<Self, Error> {
-        // Windows takes `Path` and `PATH` for the same.
-        let known = |name: String| {
-            if cfg!(windows) {
-                name.to_uppercase()
-            } else {
-                name
-            }
+        let named = |(name, value): (OsString, _)| {
+            let name = name.into_string().ok()?;
+            // On Windows `Path` and `PATH` are the same.
+            #[cfg(windows)]
+            let name = name.to_uppercase();
+            Some((name, value))
         };
-        let variables: Variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((known(name.into_string().ok()?), value)))
-            .collect();
-        // Other programs go by the variable there, and not by the account.
-        let profile = variables
-            .get("USERPROFILE")
-            .map(PathBuf::from)
-            .filter(|folder| cfg!(windows) && folder.is_absolute());
+        let variables: Variables = std::env::vars_os().filter_map(named).collect();
+        // On Windows other programs take the home folder from the variable, not from the account.
+        let profile = variables.get("USERPROFILE").map(PathBuf::from);
+        let profile = profile.filter(|folder| cfg!(windows) && folder.is_absolute());
         Self::read(
             variables,
             profile.or_else(dirs::home_dir),
@@ -217,13 +164,13 @@ impl Settings {
         )
     }
 
-    /// Keeps the environment's variables and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
+    /// Keeps the environment's variables, and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
     /// `docker-credential-acrscoped/config.toml` in `config_folder`. `working_directory` is the real path of the folder that the process
-    /// runs in: a file in it is refused, because a checkout must not bring settings along.
+    /// runs in. A file in it is refused, because a checkout must not bring settings along.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, others can change it, it is in the working directory, or anything in it is wrong. Variables are judged
+    /// The file cannot be read, others can change it, it is in the working directory, or anything in it is wrong. Variables are checked
     /// only when they are needed.
     pub fn read(
         variables: Variables,
@@ -231,20 +178,16 @@ impl Settings {
         config_folder: Option<PathBuf>,
         working_directory: Option<PathBuf>,
     ) -> Result<Self, Error> {
+        let named = raw(&variables, CONFIG_VARIABLE).map(PathBuf::from);
         let folder = config_folder.map(|folder| folder.join(env!("CARGO_PKG_NAME")));
-        let file = match (raw(&variables, CONFIG_VARIABLE).map(PathBuf::from), folder) {
+        let directory = working_directory.as_deref();
+        let file = match (named, folder) {
             (Some(path), _) if !path.is_absolute() => {
-                return Err(environment::wrong(
-                    CONFIG_VARIABLE,
-                    &format!("is {:?}, expected an absolute path", path.display()),
-                ));
+                let problem = format!("is {:?}, expected an absolute path", path.display());
+                return Err(SettingError::new(CONFIG_VARIABLE, problem).into());
             }
-            (Some(path), _) => File::read(&path, true, working_directory.as_deref())?,
-            (None, Some(folder)) => File::read(
-                &folder.join("config.toml"),
-                false,
-                working_directory.as_deref(),
-            )?,
+            (Some(path), _) => File::read(&path, true, directory)?,
+            (None, Some(folder)) => File::read(&folder.join("config.toml"), false, directory)?,
             (None, None) => File::default(),
         };
         Ok(Self {
@@ -255,11 +198,11 @@ impl Settings {
         })
     }
 
-    /// Settings from variables alone, without a file: of a program that has its own way to be told who signs in. `home` is where the
-    /// Azure CLI keeps its account, should it be asked.
+    /// Makes settings from variables alone, without a file, for a program that has its own configuration. The account of the Azure CLI
+    /// is below `home`.
     ///
-    /// Proxies and the CA certificates of the system are those of the process all the same (`HTTPS_PROXY`, `NO_PROXY`,
-    /// `SSL_CERT_FILE`, …): the HTTP client reads them itself. `ACRSCOPED_CA_FILE` is taken from `variables`.
+    /// The HTTP client itself reads the proxies and the system's CA certificates of the process (`HTTPS_PROXY`, `NO_PROXY`,
+    /// `SSL_CERT_FILE`, …). `ACRSCOPED_CA_FILE` comes from `variables`.
     pub fn of(variables: Variables, home: Option<PathBuf>) -> Self {
         Self {
             variables,
@@ -269,267 +212,269 @@ impl Settings {
         }
     }
 
-    /// The clouds that the user added to those of Azure (`[cloud.NAME]` in the config file), for [`Registry::parse`].
+    /// Returns the private clouds (`[cloud.NAME]` in the config file), for [`Registry::parse`].
     pub fn clouds(&self) -> &[Cloud] {
         &self.file.clouds
     }
 }
 
-/// What the program asks of them.
+/// For the program itself.
 #[cfg_attr(not(internals), doc(hidden))]
 impl Settings {
-    /// The variables, for what is no setting: what the terminal can show, where clients keep their files.
+    /// Returns the variables, for what is no setting: what the terminal supports, where clients have their files.
     pub fn variables(&self) -> &Variables {
         &self.variables
     }
 
-    /// The user's home folder.
+    /// Returns the user's home folder.
     pub fn home(&self) -> Option<&Path> {
         self.home.as_deref()
     }
 
-    /// Where the config file is, or would be.
+    /// Returns our folder for what is neither setting nor cache.
+    pub fn state_dir(&self) -> Option<PathBuf> {
+        environment::state_dir(&self.variables, self.home())
+    }
+
+    /// Returns where the config file is, or would be.
     pub fn file(&self) -> &Path {
         &self.file.path
     }
 
-    /// The absolute folders of `PATH`.
+    /// Returns the absolute folders of `PATH`.
     pub fn program_folders(&self) -> Vec<PathBuf> {
-        program_folders(&self.variables)
+        environment::program_folders(&self.variables)
     }
 
-    /// The registries that have a profile of their own.
+    /// Returns the registries that have a profile of their own.
     pub fn registries_with_profiles(&self) -> Vec<Registry> {
-        self.file
-            .profiles
-            .iter()
+        let profiles = self.file.profiles.iter();
+        profiles
             .filter_map(|profile| Registry::parse(&profile.name, self.clouds()))
             .collect()
     }
 
-    /// The settings as they would be with another text in the config file. Errors with what is wrong with it.
+    /// Returns the settings as they would be with another text in the config file.
+    ///
+    /// # Errors
+    ///
+    /// Something in the text is wrong.
     pub fn with_text(&self, text: &str) -> Result<Self, Error> {
-        let file = File::parse(
-            &self.file.path,
-            text.strip_prefix('\u{feff}').unwrap_or(text),
-        )?;
-        let (variables, home, working_directory) = (
-            self.variables.clone(),
-            self.home.clone(),
-            self.working_directory.clone(),
-        );
         Ok(Self {
-            variables,
-            home,
-            working_directory,
-            file,
+            variables: self.variables.clone(),
+            home: self.home.clone(),
+            working_directory: self.working_directory.clone(),
+            file: File::parse(&self.file.path, text)?,
         })
     }
 
-    /// How much is told on stderr.
+    /// Returns the log level.
+    ///
+    /// # Errors
+    ///
+    /// The variable is wrong.
     pub fn log(&self) -> Result<Log, Error> {
-        let log = self.layers(None).value("log", values::log)?;
-        Ok(log.map_or(Log::Warn, |log| log.value))
+        Ok(self.resolver(None).get_or("log", Log::parse, Log::Warn)?)
     }
 
-    /// The helper for hosts that are not ours, if there is one.
+    /// Returns the helper for hosts that are not ours, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The variable is wrong.
     pub fn delegate(&self) -> Result<Option<Delegate>, Error> {
-        let delegate = self.layers(None).value("delegate", values::delegate)?;
-        let path = || program_folders(&self.variables);
-        Ok(delegate.map(
-            |Value {
-                 value: name,
-                 origin,
-             }| Delegate {
-                name,
-                origin,
-                path: path(),
-            },
-        ))
+        let delegate = self.resolver(None).get("delegate", values::delegate)?;
+        Ok(delegate.map(|Value { value, origin }| Delegate {
+            name: value,
+            origin,
+            path: self.program_folders(),
+        }))
     }
 
-    /// What holds for a registry. The first value that cannot be used is the error.
+    /// Returns what applies to a registry.
+    ///
+    /// # Errors
+    ///
+    /// A variable is wrong, or names an authority or audience that is not trusted.
     pub fn for_registry(&self, registry: &Registry) -> Result<Config, Error> {
-        self.config(&self.layers(Some(registry)), registry.cloud())
+        self.config(&self.resolver(Some(registry)), registry.cloud())
     }
 
-    /// What holds for a cloud when no registry is named: no profile does.
+    /// Returns what applies to a cloud if no registry is named: no profile does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Settings::for_registry`].
     pub fn for_cloud(&self, cloud: &Cloud) -> Result<Config, Error> {
-        self.config(&self.layers(None), cloud)
+        self.config(&self.resolver(None), cloud)
     }
 
-    fn config(&self, layers: &Layers<'_>, cloud: &Cloud) -> Result<Config, Error> {
-        let identity_cloud = layers.identity_cloud()?.unwrap_or(cloud);
-        let (authority, authority_origin) = match layers.value("authority", values::authority)? {
-            Some(authority) => {
-                self.check_authority(&authority)?;
-                (authority.value, Some(authority.origin))
-            }
-            None => (
-                values::authority(&identity_cloud.authority).map_err(Error::input)?,
-                None,
-            ),
-        };
-        let audience = match layers.value("audience", values::audience)? {
-            Some(audience) => {
-                cloud::check_audience(&audience, &self.file)?;
-                audience.value
-            }
-            None => Audience::parse(&cloud.audience).map_err(Error::input)?,
-        };
+    fn config(&self, resolver: &Resolver<'_>, cloud: &Cloud) -> Result<Config, Error> {
+        let identity_cloud = resolver.identity_cloud().unwrap_or(cloud);
+        let (authority, authority_origin) = self.authority(resolver, identity_cloud)?;
+        let (variables, home) = (&self.variables, self.home());
+        let ca_file = resolver.get("ca_file", values::path)?;
         Ok(Config {
-            cache: cache(layers)?,
-            keep_access_token: layers
-                .value("keep_access_token", values::flag)?
-                .is_none_or(|flag| flag.value),
-            timeout: timeout(layers)?,
-            username: layers
-                .value("username", values::username)?
-                .map_or(ZERO_GUID, |username| username.value),
-            on_error: layers
-                .value("on_error", values::on_error)?
-                .map_or(OnError::Fail, |on_error| on_error.value),
-            audience,
+            cache: cache(resolver)?,
+            keep_access_token: resolver.get_or("keep_access_token", values::flag, true)?,
+            timeout: timeout(resolver)?,
+            username: resolver.get_or("username", values::username, ZERO_GUID)?,
+            on_error: resolver.get_or("on_error", OnError::parse, OnError::Fail)?,
+            audience: self.audience(resolver, cloud)?,
             identity_cloud: identity_cloud.clone(),
             authority,
             authority_origin,
-            sources: SourceSettings::read(
-                &self.variables,
-                layers,
-                self.home.as_deref(),
-                &self.file.path,
-            )?,
-            network: network(
-                &self.variables,
-                layers.value("ca_file", values::path)?,
-                self.working_directory.as_deref(),
-            )?,
-            meeting_folders: meeting_folders(&self.variables, self.home.as_deref()),
+            sources: SourceSettings::read(variables, resolver, home, &self.file.path)?,
+            network: environment::network(variables, ca_file, self.working_directory.as_deref())?,
+            lock_dirs: environment::lock_dirs(variables, home),
         })
     }
 
-    /// An authority receives secrets, so a variable can only choose among those that Azure has and those that the config file names.
-    fn check_authority(&self, authority: &Value<Url>) -> Result<(), Error> {
-        let Origin::Variable(name) = authority.origin else {
+    fn authority(
+        &self,
+        resolver: &Resolver<'_>,
+        cloud: &Cloud,
+    ) -> Result<(Url, Option<Origin>), Error> {
+        let Some(Value { value: url, origin }) = resolver.get("authority", values::authority)?
+        else {
+            let authority = values::authority(&cloud.authority).map_err(Error::input)?;
+            return Ok((authority, None));
+        };
+        let is_same = |text: &str| values::authority(text).is_ok_and(|known| known == url);
+        let text = url.as_str().trim_end_matches('/');
+        let problem = format!(
+            "names {text}, which is not a known Microsoft Entra authority, so nothing was sent to it"
+        );
+        let is_of_cloud = |cloud: &Cloud| cloud.is_authority(&url);
+        self.check_trust("authority", text, &origin, is_same, is_of_cloud, problem)?;
+        Ok((url, Some(origin)))
+    }
+
+    fn audience(&self, resolver: &Resolver<'_>, cloud: &Cloud) -> Result<Audience, Error> {
+        let Some(Value { value, origin }) = resolver.get("audience", values::audience)? else {
+            return Audience::parse(&cloud.audience).map_err(Error::input);
+        };
+        let is_same = |text: &str| values::audience(text).is_ok_and(|known| known == value);
+        let is_of_cloud = |cloud: &Cloud| is_same(&cloud.audience);
+        let text = value.as_str();
+        let problem = format!("is {text:?}, an audience that is not in your config file");
+        self.check_trust("audience", text, &origin, is_same, is_of_cloud, problem)?;
+        Ok(value)
+    }
+
+    /// Checks an authority or audience, which decides who gets secrets. Anyone may have set a variable, so it may choose among those that
+    /// Azure has and those that the config file names, and add none.
+    fn check_trust(
+        &self,
+        setting: &str,
+        text: &str,
+        origin: &Origin,
+        is_same: impl Fn(&str) -> bool,
+        is_of_cloud: impl Fn(&Cloud) -> bool,
+        problem: String,
+    ) -> Result<(), Error> {
+        let Origin::Variable(variable) = origin else {
             return Ok(());
         };
-        let is_known = |cloud: &Cloud| cloud.is_authority(&authority.value);
-        let mut named = self
-            .file
-            .values("authority")
-            .filter_map(|value| values::authority(value).ok());
-        if CLOUDS.iter().chain(self.clouds()).any(is_known)
-            || named.any(|named| named == authority.value)
-        {
+        let mut clouds = CLOUDS.iter().chain(self.clouds());
+        if self.file.values(setting).any(is_same) || clouds.any(is_of_cloud) {
             return Ok(());
         }
-        let url = authority.value.as_str().trim_end_matches('/');
-        let problem = format!(
-            "names {url}, which is not a known Microsoft Entra authority, so nothing was sent to it"
-        );
+        let line = format!("{setting} = {text:?}");
         Err(Error::untrusted_variable(
-            name,
+            variable,
             problem,
-            &format!("authority = \"{url}\""),
+            &line,
             &self.file.path,
         ))
     }
 
-    /// Where the Secret Service is.
+    /// Returns where the Secret Service is.
     pub fn session_bus(&self) -> SessionBus {
-        session_bus(&self.variables)
+        environment::session_bus(&self.variables)
     }
 
-    /// The time for what is not about one registry.
+    /// Returns the time for what is not about one registry.
+    ///
+    /// # Errors
+    ///
+    /// The variable is wrong.
     pub fn timeout(&self) -> Result<Duration, Error> {
-        timeout(&self.layers(None))
+        Ok(timeout(&self.resolver(None))?)
     }
 
-    /// Whether we were called by the helper that we call for other hosts.
+    /// Returns whether we were called by the helper that we call for other hosts.
     pub fn is_delegated(&self) -> bool {
         self.variables.contains_key(DELEGATED_VARIABLE)
     }
 
-    /// Every store that some registry's tokens may be kept in.
+    /// Returns every store that may hold a registry's tokens.
+    ///
+    /// # Errors
+    ///
+    /// The variable is wrong.
     pub fn caches(&self) -> Result<Vec<CacheChoice>, Error> {
-        let mut choices = vec![cache(&self.layers(None))?];
-        for profile in &self.file.profiles {
-            let own = profile
-                .settings
-                .get("cache")
-                .and_then(|entry| values::cache(&entry.value).ok());
-            choices.extend(own.filter(|own| !choices.contains(own)));
+        let mut choices = vec![cache(&self.resolver(None))?];
+        for choice in self.file.values("cache").map(CacheChoice::parse) {
+            let new = choice.ok().filter(|choice| !choices.contains(choice));
+            choices.extend(new);
         }
         Ok(choices)
     }
 
-    /// Every setting as it stands for a registry, and where it comes from; without a registry, the settings that are not about one.
-    pub fn explain(&self, registry: Option<&Registry>) -> Result<Vec<Explained>, Error> {
-        self.layers(registry).explain()
+    /// Returns the settings that are set for a registry, and where each comes from. Without a registry, no profile applies.
+    ///
+    /// # Errors
+    ///
+    /// A variable is not UTF-8.
+    pub fn explain(&self, registry: Option<&Registry>) -> Result<Vec<EffectiveSetting>, Error> {
+        Ok(self.resolver(registry).explain()?)
     }
 
-    /// Variables that begin like ours and are none of them, and which may be meant: a misspelling that would go unnoticed.
+    /// Returns a sentence for each variable that begins like ours and has no effect: a misspelling would go unnoticed.
     pub fn unknown_variables(&self) -> Vec<String> {
-        let is_known = |name: &String| {
-            [CONFIG_VARIABLE, DELEGATED_VARIABLE].contains(&name.as_str())
-                || KEYS.iter().any(|key| key.variable == Some(name))
-        };
-        let mut unknown: Vec<String> = self
-            .variables
-            .keys()
-            .filter(|name| name.starts_with("ACRSCOPED_") && !is_known(name))
-            .cloned()
+        let known = KEYS.iter().filter_map(|key| key.variable);
+        let known = known.chain([CONFIG_VARIABLE, DELEGATED_VARIABLE]);
+        let ours = self.variables.keys();
+        let ours = ours.filter(|name| name.starts_with("ACRSCOPED_"));
+        let mut unknown: Vec<&String> = ours
+            .filter(|name| !known.clone().any(|known| known == *name))
             .collect();
         unknown.sort();
-        for name in &mut unknown {
-            let of_the_file = KEYS
-                .iter()
-                .filter(|key| key.variable.is_none())
-                .find(|key| {
-                    name.strip_prefix("ACRSCOPED_")
-                        .is_some_and(|end| end == key.name.to_uppercase())
-                });
-            *name = match of_the_file {
-                Some(key) => {
-                    let file = config_file(&self.file.path);
-                    format!(
-                        "the helper ignores `{name}`: set `{}` in {file}, the only place that counts",
-                        key.name
-                    )
-                }
-                None => format!(
+        let describe = |name: &String| {
+            let setting = name["ACRSCOPED_".len()..].to_lowercase();
+            if KEYS.iter().any(|key| key.name == setting) {
+                let file = config_file(&self.file.path);
+                format!(
+                    "the helper ignores `{name}`: set `{setting}` in {file}, the only place that counts"
+                )
+            } else {
+                format!(
                     "`{name}` is no setting{}",
-                    values::nearest(name, KEYS.iter().filter_map(|key| key.variable))
-                ),
-            };
-        }
-        unknown
+                    values::suggest(name, known.clone())
+                )
+            }
+        };
+        unknown.into_iter().map(describe).collect()
     }
 
-    /// The patterns of the profiles that hold for a registry, the strongest first.
+    /// Returns the names of the profiles that apply to a registry, the most specific first.
     pub fn profiles(&self, registry: &Registry) -> Vec<&str> {
-        let profiles = self.file.profiles(registry.host(), registry.login_server());
-        profiles
-            .into_iter()
-            .map(|profile| profile.name.as_str())
-            .collect()
+        let profiles = self.file.profiles(registry).into_iter();
+        profiles.map(|profile| profile.name.as_str()).collect()
     }
 
-    fn layers<'a>(&'a self, registry: Option<&'a Registry>) -> Layers<'a> {
-        Layers::new(&self.variables, &self.file, registry)
+    fn resolver<'a>(&'a self, registry: Option<&'a Registry>) -> Resolver<'a> {
+        Resolver::new(&self.variables, &self.file, registry)
     }
 }
 
-fn cache(layers: &Layers<'_>) -> Result<CacheChoice, Error> {
-    Ok(layers
-        .value("cache", values::cache)?
-        .map_or(CacheChoice::Auto, |cache| cache.value))
+fn cache(resolver: &Resolver<'_>) -> Result<CacheChoice, SettingError> {
+    resolver.get_or("cache", CacheChoice::parse, CacheChoice::Auto)
 }
 
-fn timeout(layers: &Layers<'_>) -> Result<Duration, Error> {
-    Ok(layers
-        .value("timeout", values::timeout)?
-        .map_or(Duration::from_secs(30), |timeout| timeout.value))
+fn timeout(resolver: &Resolver<'_>) -> Result<Duration, SettingError> {
+    resolver.get_or("timeout", values::timeout, Duration::from_secs(30))
 }
 
 #[cfg(test)]
@@ -705,7 +650,7 @@ mod tests {
                 let fix = format!(
                     "if you trust it, make this the first line of config.toml: `authority = \"https://{value}\"`"
                 );
-                assert_eq!(error.hint(), Some(&*fix));
+                assert_eq!(error.hint(), Some(fix.as_str()));
             }
         }
     }
@@ -796,7 +741,7 @@ mod tests {
             read(rows)
                 .unwrap()
                 .sources
-                .announced
+                .managed_identity_env
                 .get()
                 .map(|announced| format!("{announced:?}"))
                 .map_err(|error| error.to_string())
@@ -982,7 +927,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_explained() {
+    fn every_setting_that_is_set_is_explained() {
         let settings = with_file(
             "[registry.\"*.azurecr.io\"]\ncache = 'none'\n",
             &[("AZURE_CLIENT_ID", "c")],
@@ -990,32 +935,25 @@ mod tests {
         let explained = settings
             .explain(Some(&Registry::parse("contoso.azurecr.io", &[]).unwrap()))
             .unwrap();
-        assert_eq!(explained.len(), KEYS.len());
-        let of = |name: &str| {
-            let found = explained.iter().find(|set| set.name == name).unwrap();
-            (
-                found.value.clone(),
-                found
-                    .origin
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-            )
-        };
-        assert_eq!(of("client_id"), ("c".into(), "`AZURE_CLIENT_ID`".into()));
+        let found: Vec<_> = explained
+            .iter()
+            .map(|set| (set.name, set.value.as_str(), set.origin.to_string()))
+            .collect();
         assert_eq!(
-            of("cache"),
-            (
-                "none".into(),
-                "`[registry.\"*.azurecr.io\"]` in config.toml:2".into()
-            )
+            found,
+            [
+                ("client_id", "c", "`AZURE_CLIENT_ID`".to_owned()),
+                (
+                    "cache",
+                    "none",
+                    "`[registry.\"*.azurecr.io\"]` in config.toml:2".to_owned()
+                ),
+            ]
         );
-        assert_eq!(of("timeout"), ("30".into(), String::new()));
-        assert_eq!(settings.explain(None).unwrap().len(), 3);
     }
 
     #[test]
-    fn a_cloud_of_ones_own_has_registries_an_authority_and_an_audience() {
+    fn a_private_cloud_has_registries_an_authority_and_an_audience() {
         let text = "[cloud.fabrikam]\nsuffix = 'azurecr.fabrikam.example'\nauthority = 'https://login.fabrikam.example'\n\
                     audience = 'https://registries.fabrikam.example'\n[registry.\"*.azurecr.fabrikam.example\"]\ntenant = 't'\n";
         let settings = with_file(

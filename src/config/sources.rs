@@ -1,36 +1,35 @@
 //! What the sources of an identity are made from, as the Azure SDKs name it.
 
-use super::announced::Announced;
+use super::ci::{OidcRequestEnv, PipelinesSettings, is_issuer};
 use super::environment::{
-    Variables, absolute, http_url, program_folders, raw, state_folder, text, wrong,
+    Parse, Result, SettingError, Variables, absolute, http_url, parsed, program_folders, raw,
+    raw_text, state_dir, text,
 };
-use super::jobs::{PipelinesSettings, Requests, is_issuer};
-use super::layers::{Layers, Origin, Value};
-use super::source_name::{Narrowing, SourceName};
-use super::values;
-use crate::error::{Error, ErrorKind, SharedFailure};
+use super::managed_identity::ManagedIdentityEnv;
+use super::precedence::{Ranked, Resolver, Value};
+use super::values::{self, SourceName};
+use crate::error::Error;
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use url::Url;
 
-/// What the sources of an identity are made from. Missing parts are missing here too: whether a source is complete is for the
-/// source to say.
+/// What the sources of an identity are made from. Parts may be missing: each source decides whether it is complete.
 #[derive(Debug, Default)]
 pub struct SourceSettings {
-    /// `source`: this one and no other.
+    /// `source`: only this source.
     pub only: Option<Value<SourceName>>,
-    /// `AZURE_TOKEN_CREDENTIALS`.
-    pub narrowing: Option<Narrowing>,
-    /// `tenant`, or `AZURE_TENANT_ID`, of applications.
+    /// `AZURE_TOKEN_CREDENTIALS`, unless `source` is set.
+    pub filter: Option<SourceFilter>,
+    /// `tenant` or `AZURE_TENANT_ID`, of service principals.
     pub tenant: Option<Value<String>>,
-    /// `tenant` without `AZURE_TENANT_ID`, which the SDKs do not read for those who are signed in to a command line.
+    /// `tenant` without `AZURE_TENANT_ID`, which the SDKs ignore for accounts of command lines.
     pub named_tenant: Option<Value<String>>,
-    /// `client_id`, or `AZURE_CLIENT_ID`, of applications.
+    /// `client_id` or `AZURE_CLIENT_ID`, of service principals.
     pub client: Option<Value<String>>,
-    /// `client_id` without `AZURE_CLIENT_ID`: the application that people sign in with, if it is not that of the Azure CLI.
+    /// `client_id` without `AZURE_CLIENT_ID`: the application that people sign in with in place of the Azure CLI's.
     pub own_client: Option<Value<String>>,
     /// The user-assigned managed identity, if one is named.
-    pub managed: Settled<Option<Value<ManagedId>>>,
+    pub managed: Deferred<Option<Value<ManagedId>>>,
     /// `subscription` of the Azure CLI.
     pub subscription: Option<Value<String>>,
     /// `AZURE_CLIENT_SECRET`.
@@ -40,80 +39,117 @@ pub struct SourceSettings {
     /// `AZURE_CLIENT_CERTIFICATE_PATH` and what goes with it.
     pub certificate: Option<CertificateSettings>,
     /// What a job of GitHub Actions with `id-token: write` finds.
-    pub github: Settled<Option<Requests>>,
+    pub github: Deferred<Option<OidcRequestEnv>>,
     /// `service_connection`, or what the task AzureCLI@2 of Azure Pipelines sets.
     pub service_connection: Option<Value<String>>,
     /// `oidc_host`: a further host that issues tokens to jobs.
     pub oidc_host: Option<String>,
     /// What a job of Azure Pipelines finds.
-    pub pipelines: Settled<PipelinesSettings>,
-    /// The managed identity that the environment announces.
-    pub announced: Settled<Announced>,
-    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`: in place of `http://169.254.169.254`.
+    pub pipelines: Deferred<PipelinesSettings>,
+    /// The managed identity that the platform announces.
+    pub managed_identity_env: Deferred<ManagedIdentityEnv>,
+    /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`, which replaces `http://169.254.169.254`.
     pub imds: Option<Url>,
     /// Folder of the Azure CLI's profile: `AZURE_CONFIG_DIR` or `~/.azure`.
     pub azure_cli_folder: Option<PathBuf>,
     /// Folder of the Azure Developer CLI's settings: `AZD_CONFIG_DIR` or `~/.azd`.
     pub developer_cli_folder: Option<PathBuf>,
-    /// The file that says who signed in with `login`.
+    /// The index of accounts that signed in with `login`.
     pub logins: Option<PathBuf>,
-    /// The absolute folders of `PATH`: only there programs are looked for.
+    /// The absolute folders of `PATH`: programs are looked for only there.
     pub path: Vec<PathBuf>,
-    /// The config file, be it there or not: what hints tell people to change.
+    /// The config file, which hints name even if it is missing.
     pub config_file: PathBuf,
 }
 
-/// Settings of one source, or what is wrong with them: that matters only when the source has its turn.
+/// The settings of one source, or what is wrong with them: an error only if the source is tried.
 #[derive(Debug)]
-pub struct Settled<T>(Result<T, SharedFailure>);
+pub struct Deferred<T>(Result<T>);
 
-impl<T: Default> Default for Settled<T> {
+impl<T: Default> Default for Deferred<T> {
     fn default() -> Self {
         Self(Ok(T::default()))
     }
 }
 
-impl<T> Settled<T> {
-    fn of(read: Result<T, Error>) -> Result<Self, Error> {
-        match read {
-            Ok(settings) => Ok(Self(Ok(settings))),
-            Err(error) if error.kind() == ErrorKind::Setting => {
-                Ok(Self(Err(error.shared().clone())))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The settings.
+impl<T> Deferred<T> {
+    /// Returns the settings.
+    ///
+    /// # Errors
+    ///
+    /// One of the settings is wrong.
     pub fn get(&self) -> Result<&T, Error> {
-        self.0.as_ref().map_err(|failure| failure.clone().into())
+        self.0.as_ref().map_err(|error| error.clone().into())
     }
 }
 
-/// A client certificate, not yet read.
+/// The value of `AZURE_TOKEN_CREDENTIALS`: which sources may be tried (Microsoft, "Credential chains in the Azure Identity library").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFilter(&'static str);
+
+impl SourceFilter {
+    /// The words of the Azure SDKs for sources that we have too.
+    const WORDS: [&'static str; 7] = [
+        "prod",
+        "dev",
+        "EnvironmentCredential",
+        "WorkloadIdentityCredential",
+        "ManagedIdentityCredential",
+        "AzureCliCredential",
+        "AzureDeveloperCliCredential",
+    ];
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut words = Self::WORDS.into_iter();
+        let word = words.find(|word| word.eq_ignore_ascii_case(text));
+        word.map(Self).ok_or_else(|| {
+            let words = Self::WORDS.join(", ");
+            format!("is {text:?}, expected one of {words}")
+        })
+    }
+
+    /// Returns whether this source may be tried. The SDKs do not have our sources of CI jobs, which count as `prod`, nor our `login`,
+    /// which counts as `dev`.
+    pub fn allows(&self, source: SourceName) -> bool {
+        let (group, credential) = match source {
+            SourceName::WorkloadIdentity => ("prod", "WorkloadIdentityCredential"),
+            SourceName::ClientSecret | SourceName::ClientCertificate => {
+                ("prod", "EnvironmentCredential")
+            }
+            SourceName::GitHubActions | SourceName::AzurePipelines => ("prod", "prod"),
+            SourceName::ManagedIdentity => ("prod", "ManagedIdentityCredential"),
+            SourceName::Login => ("dev", "dev"),
+            SourceName::AzureCli => ("dev", "AzureCliCredential"),
+            SourceName::AzureDeveloperCli => ("dev", "AzureDeveloperCliCredential"),
+        };
+        [group, credential].contains(&self.0)
+    }
+}
+
+/// A client certificate that is not read yet.
 #[derive(Clone, Debug)]
 pub struct CertificateSettings {
     /// `AZURE_CLIENT_CERTIFICATE_PATH`: PEM or PKCS#12, with the private key.
     pub path: PathBuf,
     /// `AZURE_CLIENT_CERTIFICATE_PASSWORD`.
     pub password: Option<SecretString>,
-    /// `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`: the chain goes along, for applications that trust an issuer and a name.
+    /// `AZURE_CLIENT_SEND_CERTIFICATE_CHAIN`: sends the chain, for applications that trust an issuer and a subject name.
     pub send_chain: bool,
 }
 
-/// A user-assigned managed identity by one of its three names.
+/// A user-assigned managed identity by one of its three ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManagedId {
     /// By its client id.
     Client(String),
-    /// By its object id, which is called principal id too.
+    /// By its object id, also called principal id.
     Object(String),
     /// By its Azure resource id.
     Resource(String),
 }
 
 impl ManagedId {
-    /// The name itself.
+    /// Returns the id itself.
     pub fn as_str(&self) -> &str {
         let (Self::Client(id) | Self::Object(id) | Self::Resource(id)) = self;
         id
@@ -123,147 +159,127 @@ impl ManagedId {
 impl SourceSettings {
     pub(super) fn read(
         variables: &Variables,
-        layers: &Layers<'_>,
+        resolver: &Resolver<'_>,
         home: Option<&Path>,
-        file: &Path,
-    ) -> Result<Self, Error> {
-        let folder = |name: &str, own: &str| {
-            raw(variables, name)
-                .map(PathBuf::from)
-                .or_else(|| Some(home?.join(own)))
-        };
-        let only = layers.value("source", values::source)?;
-        let is_ours = |origin: &Origin| *origin != Origin::Variable("AZURE_TENANT_ID");
-        let is_own = |origin: &Origin| *origin != Origin::Variable("AZURE_CLIENT_ID");
+        config_file: &Path,
+    ) -> Result<Self> {
+        const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+        let own = resolver.without_azure_variables();
+        let only = resolver.get("source", SourceName::parse)?;
+        let filter = || parsed(variables, "AZURE_TOKEN_CREDENTIALS", SourceFilter::parse);
+        let in_home = |folder: &str| Some(home?.join(folder));
+        let azure_cli_folder = raw(variables, "AZURE_CONFIG_DIR").map(PathBuf::from);
         Ok(Self {
-            narrowing: if only.is_some() {
-                None
-            } else {
-                Narrowing::read(variables)?
-            },
+            filter: if only.is_some() { None } else { filter()? },
             only,
-            tenant: layers.value("tenant", values::tenant)?,
-            named_tenant: layers.value_of("tenant", is_ours, values::tenant)?,
-            client: layers.value("client_id", values::id)?,
-            own_client: layers.value_of("client_id", is_own, values::id)?,
-            managed: Settled::of(managed_id(layers))?,
-            subscription: subscription(layers, is_ours)?,
+            tenant: resolver.get("tenant", values::tenant)?,
+            named_tenant: own.get("tenant", values::tenant)?,
+            client: resolver.get("client_id", values::id)?,
+            own_client: own.get("client_id", values::id)?,
+            managed: Deferred(managed_id(resolver)),
+            subscription: subscription(&own)?,
             client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
             federated_token_file: raw(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
             certificate: CertificateSettings::read(variables)?,
-            github: Settled::of(Requests::of_github(variables))?,
-            service_connection: layers.value("service_connection", values::id)?,
-            oidc_host: layers
-                .value("oidc_host", values::host)?
-                .map(|host| host.value),
-            pipelines: Settled::of(PipelinesSettings::read(variables))?,
-            announced: Settled::of(Announced::read(variables))?,
-            imds: text(variables, "AZURE_POD_IDENTITY_AUTHORITY_HOST")?
-                .map(|value| {
-                    http_url(
-                        "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-                        &value,
-                        "http://127.0.0.1:40342",
-                    )
-                })
-                .transpose()?,
-            azure_cli_folder: folder("AZURE_CONFIG_DIR", ".azure"),
-            developer_cli_folder: absolute(variables, "AZD_CONFIG_DIR")
-                .or_else(|| Some(home?.join(".azd"))),
-            logins: state_folder(variables, home).map(|folder| folder.join("logins.json")),
+            github: Deferred(OidcRequestEnv::of_github(variables)),
+            service_connection: resolver.get("service_connection", values::id)?,
+            oidc_host: resolver.get_or("oidc_host", |host| values::host(host).map(Some), None)?,
+            pipelines: Deferred(PipelinesSettings::read(variables)),
+            managed_identity_env: Deferred(ManagedIdentityEnv::read(variables)),
+            imds: parsed(variables, IMDS, |url| {
+                http_url(url, "http://127.0.0.1:40342")
+            })?,
+            azure_cli_folder: azure_cli_folder.or_else(|| in_home(".azure")),
+            developer_cli_folder: absolute(variables, "AZD_CONFIG_DIR").or_else(|| in_home(".azd")),
+            logins: state_dir(variables, home).map(|folder| folder.join("logins.json")),
             path: program_folders(variables),
-            config_file: file.to_owned(),
+            config_file: config_file.to_owned(),
         })
     }
-}
 
-impl SourceSettings {
-    /// Errors if this variable names a host that is not known to issue tokens to jobs.
+    /// Checks the host of the address from which a CI job requests its token.
+    ///
+    /// # Errors
+    ///
+    /// `variable` names a host that is not known to issue tokens to jobs.
     pub fn check_issuer(&self, variable: &str, url: &Url) -> Result<(), Error> {
         if is_issuer(url, self.oidc_host.as_deref()) {
             return Ok(());
         }
         let host = url.host_str().unwrap_or_default();
-        let problem = format!("names `{host}`, which is not known to issue tokens to jobs");
         Err(Error::untrusted_variable(
             variable,
-            problem,
+            format!("names `{host}`, which is not known to issue tokens to jobs"),
             &format!("oidc_host = {host:?}"),
             &self.config_file,
         ))
     }
 }
 
-/// The subscription, unless a stronger layer names a tenant: both say whose account of the Azure CLI is meant. In the same layer the
-/// subscription says more.
-fn subscription(
-    layers: &Layers<'_>,
-    counts: impl Fn(&Origin) -> bool,
-) -> Result<Option<Value<String>>, Error> {
-    let tenant = layers.found("tenant", counts)?;
-    let subscription = layers.found("subscription", |_| true)?;
-    let stronger = subscription.filter(|own| tenant.is_none_or(|tenant| own.layer <= tenant.layer));
-    Ok(stronger.map(|found| Value {
-        value: found.text,
-        origin: found.origin,
-    }))
+/// Returns the subscription, unless a tenant of higher precedence is set: both choose an account of the Azure CLI. At the same
+/// precedence the subscription is the more specific.
+fn subscription(resolver: &Resolver<'_>) -> Result<Option<Value<String>>> {
+    let tenant = resolver.find("tenant", values::tenant)?;
+    let subscription = resolver.find("subscription", values::subscription)?;
+    let is_higher = |(rank, _): &Ranked<String>| tenant.is_none_or(|(other, _)| *rank <= other);
+    Ok(subscription.filter(is_higher).map(|(_, value)| value))
 }
 
-/// The managed identity by whichever of its names stands in the strongest layer.
-fn managed_id(layers: &Layers<'_>) -> Result<Option<Value<ManagedId>>, Error> {
-    let mut best: Option<(usize, &str, Value<ManagedId>)> = None;
-    for name in ["client_id", "object_id", "resource_id"] {
-        let Some(found) = layers.found(name, |_| true)? else {
+/// Returns the managed identity by its id of highest precedence.
+fn managed_id(resolver: &Resolver<'_>) -> Result<Option<Value<ManagedId>>> {
+    let ids: [(&str, Parse<ManagedId>); 3] = [
+        ("client_id", |id| values::id(id).map(ManagedId::Client)),
+        ("object_id", |id| values::id(id).map(ManagedId::Object)),
+        ("resource_id", |id| {
+            values::resource_id(id).map(ManagedId::Resource)
+        }),
+    ];
+    let mut best: Option<(&str, Ranked<ManagedId>)> = None;
+    for (name, parse) in ids {
+        let Some((rank, id)) = resolver.find(name, parse)? else {
             continue;
         };
         match &best {
-            Some((layer, other, _)) if *layer == found.layer => {
+            Some((other, (best, _))) if *best == rank => {
+                let origin = id.origin;
                 let problem = format!(
-                    "and `{other}` name a managed identity twice, the one by {}: one is enough",
-                    found.origin
+                    "and `{other}` name a managed identity twice, the one by {origin}: one is enough"
                 );
-                return Err(Error::setting(name, problem));
+                return Err(SettingError::new(name, problem));
             }
-            Some((layer, ..)) if *layer < found.layer => (),
-            _ => {
-                let value = match name {
-                    "client_id" => ManagedId::Client(found.text),
-                    "object_id" => ManagedId::Object(found.text),
-                    _ => ManagedId::Resource(found.text),
-                };
-                best = Some((
-                    found.layer,
-                    name,
-                    Value {
-                        value,
-                        origin: found.origin,
-                    },
-                ));
-            }
+            Some((_, (best, _))) if *best < rank => (),
+            _ => best = Some((name, (rank, id))),
         }
     }
-    Ok(best.map(|(_, _, id)| id))
+    Ok(best.map(|(_, (_, id))| id))
 }
 
 impl CertificateSettings {
-    fn read(variables: &Variables) -> Result<Option<Self>, Error> {
+    fn read(variables: &Variables) -> Result<Option<Self>> {
         let Some(path) = raw(variables, "AZURE_CLIENT_CERTIFICATE_PATH") else {
             return Ok(None);
         };
+        // White space may be part of a password.
+        let password = raw_text(variables, "AZURE_CLIENT_CERTIFICATE_PASSWORD")?;
         let send_chain = text(variables, "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN")?;
+        let is_true = |value: String| value == "1" || value.eq_ignore_ascii_case("true");
         Ok(Some(Self {
             path: path.into(),
-            // White space may be part of a password.
-            password: raw(variables, "AZURE_CLIENT_CERTIFICATE_PASSWORD")
-                .map(|password| {
-                    password
-                        .into_string()
-                        .map_err(|_| wrong("AZURE_CLIENT_CERTIFICATE_PASSWORD", "is not UTF-8"))
-                })
-                .transpose()?
-                .map(SecretString::from),
-            send_chain: send_chain
-                .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true")),
+            password: password.map(SecretString::from),
+            send_chain: send_chain.is_some_and(is_true),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_login_counts_as_dev_and_no_sdk_names_it() {
+        for word in SourceFilter::WORDS {
+            let is_allowed = SourceFilter(word).allows(SourceName::Login);
+            assert_eq!(is_allowed, word == "dev", "{word}");
+        }
     }
 }

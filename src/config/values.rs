@@ -1,220 +1,259 @@
-//! The values that settings take: text from the environment or the file, read into types that cannot be wrong.
+//! The values of settings: their types, and the parsers that read them from text.
 //!
-//! An error says what is wrong and what is expected, fit to follow the name of the setting.
+//! The error of a parser says what is wrong and what is expected. It follows the name of the setting.
 
-use super::{CacheChoice, Log, OnError, SourceName};
 use crate::token::Audience;
 use std::path::PathBuf;
 use std::time::Duration;
-use url::Url;
+use url::{Position, Url};
 
-/// The user name that goes with a refresh token when nothing else is asked for (Microsoft, "registry authentication").
+/// The user name that goes with a refresh token by default (Microsoft, "registry authentication").
 pub const ZERO_GUID: &str = "00000000-0000-0000-0000-000000000000";
 
-/// The user name that tells docker that the secret is an identity token (docker/cli, `native_store.go`).
+/// The user name by which docker knows that the secret is an identity token (docker/cli, `native_store.go`).
 pub const IDENTITY_TOKEN: &str = "<token>";
 
-pub(super) const CACHE: &[(&str, CacheChoice)] = &[
-    ("auto", CacheChoice::Auto),
-    ("keyutils", CacheChoice::Keyutils),
-    ("secret-service", CacheChoice::SecretService),
-    ("keychain", CacheChoice::Keychain),
-    ("credential-manager", CacheChoice::CredentialManager),
-    ("none", CacheChoice::None),
-];
-pub(super) const LOG: &[(&str, Log)] = &[
-    ("warn", Log::Warn),
-    ("info", Log::Info),
-    ("debug", Log::Debug),
-];
-pub(super) const ON_ERROR: &[(&str, OnError)] =
-    &[("fail", OnError::Fail), ("anonymous", OnError::Anonymous)];
-pub(super) const USERNAME: &[(&str, &str)] = &[("guid", ZERO_GUID), ("token", IDENTITY_TOKEN)];
-pub(super) const FLAG: &[(&str, bool)] = &[("true", true), ("false", false)];
+/// Makes the type of a setting whose value is one of some words. A value after which `if` is false does not exist on this system.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident: $($(#[$variant_doc:meta])* $variant:ident = $word:literal $(if $exists:expr)?,)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
 
-/// What one of the known words stands for.
-pub(super) fn word<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, String> {
-    known
-        .iter()
-        .find(|(word, _)| *word == value)
-        .map(|(_, meaning)| *meaning)
-        .ok_or_else(|| {
-            let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-            format!(
-                "is {value:?}, expected one of {}{}",
-                words.join(", "),
-                nearest(value, words.iter().copied())
-            )
-        })
+        impl $name {
+            /// All values, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Their words, in the same order.
+            pub const WORDS: &[&str] = &[$($word),*];
+
+            /// Returns the word for this value in settings.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+
+            pub(super) fn parse(text: &str) -> Result<Self, String> {
+                let exists = [$(true $(&& $exists)?),*];
+                let known = Self::ALL.iter().zip(exists).filter(|(_, exists)| *exists);
+                let known: Vec<_> = known.map(|(value, _)| (value.as_str(), *value)).collect();
+                one_of(text, &known)
+            }
+        }
+    };
 }
 
-/// A store of another system is no value here: a token would be kept nowhere, without a word.
-pub(super) fn cache(value: &str) -> Result<CacheChoice, String> {
-    let here: Vec<(&str, CacheChoice)> = CACHE
-        .iter()
-        .copied()
-        .filter(|(_, choice)| choice.is_of_this_system())
-        .collect();
-    word(value, &here)
+words! {
+    /// The sources of an identity, by name, in the order in which they are tried.
+    SourceName:
+    /// A federated token in a file, as AKS workload identity mounts it.
+    WorkloadIdentity = "workload-identity",
+    /// A service principal with a secret.
+    ClientSecret = "client-secret",
+    /// A service principal with a certificate.
+    ClientCertificate = "client-certificate",
+    /// A job of GitHub Actions.
+    GitHubActions = "github-actions",
+    /// A job of Azure Pipelines.
+    AzurePipelines = "azure-pipelines",
+    /// An identity that the platform gives to what runs on it.
+    ManagedIdentity = "managed-identity",
+    /// An account that signed in with `login`.
+    Login = "login",
+    /// An account of the Azure CLI.
+    AzureCli = "azure-cli",
+    /// An account of the Azure Developer CLI.
+    AzureDeveloperCli = "azure-developer-cli",
 }
 
-pub(super) fn log(value: &str) -> Result<Log, String> {
-    word(value, LOG)
+words! {
+    /// The value of `on_error`.
+    OnError:
+    /// The client gets the error and stops.
+    Fail = "fail",
+    /// The client goes on without a credential, as registries with anonymous pull allow.
+    Anonymous = "anonymous",
 }
 
-pub(super) fn on_error(value: &str) -> Result<OnError, String> {
-    word(value, ON_ERROR)
+words! {
+    /// The value of `cache`. A store of another system is refused: tokens would silently not be cached.
+    CacheChoice:
+    /// The stores of this system, in order.
+    Auto = "auto",
+    /// The user keyring of the kernel only.
+    Keyutils = "keyutils" if cfg!(target_os = "linux"),
+    /// The Secret Service of the session (GNOME Keyring, KWallet, KeePassXC) only.
+    SecretService = "secret-service" if cfg!(target_os = "linux"),
+    /// The login keychain of macOS.
+    Keychain = "keychain" if cfg!(target_os = "macos"),
+    /// The Credential Manager of Windows.
+    CredentialManager = "credential-manager" if cfg!(windows),
+    /// No cache.
+    None = "none",
 }
 
-pub(super) fn username(value: &str) -> Result<&'static str, String> {
-    word(value, USERNAME)
+words! {
+    /// The value of `log`.
+    Log:
+    /// Failures and warnings.
+    Warn = "warn",
+    /// Also what was done.
+    Info = "info",
+    /// Also how long each step took.
+    Debug = "debug",
 }
 
-pub(super) fn flag(value: &str) -> Result<bool, String> {
-    word(value, FLAG)
+/// Returns the value of one of the known words.
+fn one_of<T: Copy>(text: &str, known: &[(&str, T)]) -> Result<T, String> {
+    match known.iter().find(|(word, _)| *word == text) {
+        Some((_, value)) => Ok(*value),
+        None => Err(not_one_of(text, known.iter().map(|(word, _)| *word))),
+    }
 }
 
-pub(super) fn source(value: &str) -> Result<SourceName, String> {
-    let known: Vec<(&str, SourceName)> = SourceName::ALL
-        .iter()
-        .map(|source| (source.word(), *source))
-        .collect();
-    word(value, &known)
+/// Returns the problem of a text that is none of the known ones.
+pub(super) fn not_one_of<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let suggestion = suggest(text, known.clone());
+    let known: Vec<&str> = known.collect();
+    format!(
+        "is {text:?}, expected one of {}{suggestion}",
+        known.join(", ")
+    )
 }
 
-pub(super) fn timeout(value: &str) -> Result<Duration, String> {
-    let seconds = value
+/// Returns `; did you mean …?` if one of the words is near.
+pub(super) fn suggest<'a>(text: &str, words: impl Iterator<Item = &'a str>) -> String {
+    let distances = words.map(|word| (strsim::damerau_levenshtein(text, word), word));
+    let near = distances.filter(|(distance, word)| *distance <= 1 + word.len() / 4);
+    match near.min() {
+        Some((_, word)) => format!("; did you mean `{word}`?"),
+        None => String::new(),
+    }
+}
+
+/// Returns the value that a text was read as, or the problem that it has none.
+fn expect<T>(value: Option<T>, text: &str, expected: &str) -> Result<T, String> {
+    value.ok_or_else(|| format!("is {text:?}, expected {expected}"))
+}
+
+/// Reads the user name that clients are given.
+pub(super) fn username(text: &str) -> Result<&'static str, String> {
+    one_of(text, &[("guid", ZERO_GUID), ("token", IDENTITY_TOKEN)])
+}
+
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    one_of(text, &[("true", true), ("false", false)])
+}
+
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    let seconds = text
         .parse()
         .ok()
         .filter(|seconds| (1..=600).contains(seconds));
-    seconds
-        .map(Duration::from_secs)
-        .ok_or_else(|| format!("is {value:?}, expected whole seconds from 1 to 600"))
+    let timeout = seconds.map(Duration::from_secs);
+    expect(timeout, text, "whole seconds from 1 to 600")
 }
 
-/// A directory's id or one of its domain names: it becomes part of the authority's address.
-pub(crate) fn tenant(value: &str) -> Result<String, String> {
-    is_tenant(value)
-        .then(|| value.to_owned())
-        .ok_or_else(|| format!("is {value:?}, expected a tenant's id or domain name"))
+/// Reads a text of ASCII letters, digits and these other characters.
+fn of_chars(text: &str, others: &str, expected: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
+    let text_of_chars = text.chars().all(is_allowed).then(|| text.to_owned());
+    expect(text_of_chars, text, expected)
 }
 
-/// Whether it can be a tenant: only that becomes part of an address, or of a command to paste.
+/// Reads a tenant's id or one of its domain names. It becomes part of the authority's address.
+pub(super) fn tenant(text: &str) -> Result<String, String> {
+    let tenant = is_tenant(text).then(|| text.to_owned());
+    expect(tenant, text, "a tenant's id or domain name")
+}
+
+/// Returns whether a text can be a tenant. Only such a text becomes part of an address or of a command to paste.
 pub(crate) fn is_tenant(text: &str) -> bool {
-    let is_written = text
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
-    // Nothing, and what would be a step in a path, is none.
-    is_written && text.bytes().any(|byte| byte != b'.')
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    // Dots alone would be a step in a path.
+    text.bytes().all(is_allowed) && text.bytes().any(|byte| byte != b'.')
 }
 
-/// An id as Entra gives it to applications, identities and service connections.
-pub(super) fn id(value: &str) -> Result<String, String> {
-    let is_id = value
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    is_id
-        .then(|| value.to_owned())
-        .ok_or_else(|| format!("is {value:?}, expected an id of letters, digits and `-`"))
+/// Reads an id as Entra gives it to applications, identities and service connections.
+pub(super) fn id(text: &str) -> Result<String, String> {
+    of_chars(text, "-", "an id of letters, digits and `-`")
 }
 
-/// `/subscriptions/…/userAssignedIdentities/NAME`.
-pub(super) fn resource_id(value: &str) -> Result<String, String> {
-    let is_plain = value
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !b"?&#\"'`\\".contains(&byte));
-    let is_path = value.to_ascii_lowercase().starts_with("/subscriptions/");
-    (is_plain && is_path)
-        .then(|| value.to_owned())
-        .ok_or_else(|| {
-            format!(
-                "is {value:?}, expected an Azure resource id that begins with `/subscriptions/`"
-            )
-        })
+/// Reads `/subscriptions/…/userAssignedIdentities/NAME`.
+pub(super) fn resource_id(text: &str) -> Result<String, String> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?&#\"'`\\".contains(&byte);
+    let is_path = text.to_ascii_lowercase().starts_with("/subscriptions/");
+    let id = (is_path && text.bytes().all(is_plain)).then(|| text.to_owned());
+    let expected = "an Azure resource id that begins with `/subscriptions/`";
+    expect(id, text, expected)
 }
 
-/// The id or name of a subscription. Only what the Azure CLI can be given without quoting trouble, as `azure_identity` demands.
-pub(super) fn subscription(value: &str) -> Result<String, String> {
-    let is_name = value
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || " -_.".contains(c));
-    is_name
-        .then(|| value.to_owned())
-        .ok_or_else(|| format!("is {value:?}, expected a subscription's id, or a name of letters, digits, spaces and `-_.`"))
+/// Reads the id or name of a subscription. `azure_identity` accepts only what the Azure CLI takes without quoting.
+pub(super) fn subscription(text: &str) -> Result<String, String> {
+    let expected = "a subscription's id, or a name of letters, digits, spaces and `-_.`";
+    of_chars(text, " -_.", expected)
 }
 
-pub(super) fn audience(value: &str) -> Result<Audience, String> {
-    Audience::parse(value)
+pub(super) fn audience(text: &str) -> Result<Audience, String> {
+    Audience::parse(text)
 }
 
-/// The address of an authority: `https`, a host, and nothing else. The Azure SDKs take a bare host too.
-pub(super) fn authority(value: &str) -> Result<Url, String> {
-    let url = if value.contains("://") {
-        value.to_owned()
+/// Reads a URL of one of these schemes with a host.
+pub(super) fn url(text: &str, schemes: &[&str]) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    (schemes.contains(&url.scheme()) && url.has_host()).then_some(url)
+}
+
+/// Returns the host of a URL, with its port if that is not the one of the scheme.
+pub(super) fn host_and_port(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
+}
+
+/// Reads a URL as [`url`], or a host of the first scheme.
+pub(super) fn url_or_host(text: &str, schemes: &[&str]) -> Option<Url> {
+    if text.contains("://") {
+        url(text, schemes)
     } else {
-        format!("https://{value}")
-    };
-    Url::parse(&url)
-        .ok()
-        .filter(|url| url.scheme() == "https" && url.has_host() && is_bare(url))
+        url(&format!("{}://{text}", schemes.first()?), schemes)
+    }
+}
+
+/// Reads the address of an authority: `https`, a host, and nothing else. As in the Azure SDKs, a bare host will do.
+pub(super) fn authority(text: &str) -> Result<Url, String> {
+    url_or_host(text, &["https"])
+        .filter(|url| url[Position::BeforeUsername..] == format!("{}/", host_and_port(url)))
         .ok_or_else(|| {
             "is not an https URL of a host alone, such as `https://login.microsoftonline.com`"
                 .into()
         })
 }
 
-/// A host name alone.
-pub(super) fn host(value: &str) -> Result<String, String> {
-    let url = authority(value)
-        .ok()
-        .filter(|url| !value.contains("://") && url.port().is_none());
+/// Reads a host name without a port.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    let url = authority(text).ok();
+    let url = url.filter(|url| !text.contains("://") && url.port().is_none());
     let host = url.and_then(|url| url.host_str().map(str::to_owned));
-    host.ok_or_else(|| format!("is {value:?}, expected a host, such as `github.fabrikam.example`"))
+    expect(host, text, "a host, such as `github.fabrikam.example`")
 }
 
-/// Whether there is nothing in it but scheme, host and port.
-fn is_bare(url: &Url) -> bool {
-    let nothing_else = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    nothing_else && url.username().is_empty() && url.password().is_none()
-}
-
-/// The last part of the name of a `docker-credential-*` program.
-pub(super) fn delegate(value: &str) -> Result<String, String> {
-    let is_word = value
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if !is_word {
-        return Err(format!(
-            "is {value:?}, expected the name of a helper, such as `secretservice` for `docker-credential-secretservice`"
-        ));
-    }
-    let word = value.strip_prefix("docker-credential-").unwrap_or(value);
-    if word == "acrscoped" {
-        return Err("is this helper itself".into());
-    }
-    Ok(word.to_owned())
-}
-
-/// A file. Nothing depends on the folder in which a client happens to run us.
-pub(super) fn path(value: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(value);
-    if path.is_absolute() {
-        Ok(path)
-    } else {
-        Err(format!("is {value:?}, expected an absolute path"))
+/// Reads the last part of the name of a `docker-credential-*` program.
+pub(super) fn delegate(text: &str) -> Result<String, String> {
+    let expected =
+        "the name of a helper, such as `secretservice` for `docker-credential-secretservice`";
+    let name = of_chars(text, "-_.", expected)?;
+    match name.strip_prefix("docker-credential-").unwrap_or(&name) {
+        "acrscoped" => Err("is this helper itself".into()),
+        name => Ok(name.to_owned()),
     }
 }
 
-/// `; did you mean …?` when one of the words is near.
-pub(super) fn nearest<'a>(value: &str, words: impl Iterator<Item = &'a str>) -> String {
-    let scored = words.map(|word| (strsim::damerau_levenshtein(value, word), word));
-    match scored
-        .filter(|(distance, word)| *distance <= 1 + word.len() / 4)
-        .min()
-    {
-        Some((_, word)) => format!("; did you mean `{word}`?"),
-        None => String::new(),
-    }
+/// Reads the path of a file. It must not depend on the folder in which a client runs us.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    let path = Some(PathBuf::from(text)).filter(|path| path.is_absolute());
+    expect(path, text, "an absolute path")
 }
 
 #[cfg(test)]
@@ -267,7 +306,7 @@ mod tests {
                     "is \"a\\\"b\", expected a subscription's id, or a name of letters, digits, spaces and `-_.`",
                 ),
             ),
-            (|v| source(v).map(drop), "azure-cli", None),
+            (|v| SourceName::parse(v).map(drop), "azure-cli", None),
             (|v| delegate(v).map(drop), "docker-credential-pass", None),
             (
                 |v| delegate(v).map(drop),
@@ -294,15 +333,15 @@ mod tests {
     #[test]
     fn a_word_that_is_nearly_right_is_answered_with_the_right_one() {
         assert_eq!(
-            on_error("anonymus").unwrap_err(),
+            OnError::parse("anonymus").unwrap_err(),
             "is \"anonymus\", expected one of fail, anonymous; did you mean `anonymous`?"
         );
         assert_eq!(
-            on_error("xyz").unwrap_err(),
+            OnError::parse("xyz").unwrap_err(),
             "is \"xyz\", expected one of fail, anonymous"
         );
         assert!(
-            source("azurecli")
+            SourceName::parse("azurecli")
                 .unwrap_err()
                 .ends_with("did you mean `azure-cli`?")
         );

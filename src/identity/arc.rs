@@ -1,69 +1,73 @@
-//! The challenge of Azure Arc: its agent writes a key to a file that only administrators and its own group can read, and gives tokens to who
-//! knows the key (Microsoft, "Authenticate against Azure resources with Azure Arc-enabled servers").
+//! Azure Arc: the challenge of its agent, which writes a key to a file that only administrators and its own group can read, and gives
+//! tokens to callers that know the key (Microsoft, "Authenticate against Azure resources with Azure Arc-enabled servers").
 
 use crate::files::read_small;
-use crate::network::HttpResponse;
-use crate::network::answer::header;
+use crate::http::HttpResponse;
 use crate::text::Secrets;
-use anyhow::{anyhow, bail};
+use anyhow::{anyhow, bail, ensure};
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
 use std::path::{Component, Path};
-use url::Url;
 use zeroize::Zeroizing;
 
-/// The only folder in which the agent writes keys: an endpoint that is not the agent could else have any file sent to it.
-const KEYS: &str = if cfg!(windows) {
+/// The only folder in which the agent writes keys. Without this check, an endpoint that is not the agent could have any file sent to it.
+const KEY_DIR: &str = if cfg!(windows) {
     r"C:\ProgramData\AzureConnectedMachineAgent\Tokens"
 } else {
     "/var/opt/azcmagent/tokens"
 };
 
-/// The program of the agent, and where it listens. A server need not announce it.
+/// The program of the agent.
 const AGENT: &str = if cfg!(windows) {
     r"C:\Program Files\AzureConnectedMachineAgent\himds.exe"
 } else {
     "/opt/azcmagent/bin/himds"
 };
+
+/// Where the agent listens. A server need not announce it.
 const ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
 
-/// Where the agent gives tokens, if it is installed here.
-pub(super) fn installed() -> Option<Url> {
-    Url::parse(ENDPOINT)
-        .ok()
-        .filter(|_| Path::new(AGENT).exists())
+/// The longest key that the Azure SDKs accept.
+const MAX_KEY_BYTES: usize = 4096;
+
+/// Returns the token endpoint of the agent, if it is installed.
+pub(super) fn installed_endpoint() -> Option<&'static str> {
+    Path::new(AGENT).exists().then_some(ENDPOINT)
 }
 
-/// The longest key, as the Azure SDKs take it.
-const KEY_LIMIT: usize = 4096;
-
-/// The value of `Authorization` that answers the agent's challenge. The key in it is added to `secrets`.
-pub(super) fn answer(challenge: &HttpResponse, secrets: &Secrets) -> anyhow::Result<HeaderValue> {
-    let status = challenge.status;
-    if status != StatusCode::UNAUTHORIZED {
-        bail!(
+/// Returns the value of `Authorization` that answers the agent's challenge. Adds the key in it to `secrets`.
+pub(super) fn authorization(
+    challenge: &HttpResponse,
+    secrets: &Secrets,
+) -> anyhow::Result<HeaderValue> {
+    match challenge.status {
+        StatusCode::UNAUTHORIZED => (),
+        status if status.is_success() => bail!(
             "the agent of Azure Arc answered with {} in place of a challenge",
             status.as_u16()
-        );
+        ),
+        // A busy agent says so as other services do.
+        _ => return Err(challenge.error().into()),
     }
-    let challenge = header(&challenge.headers, "www-authenticate").unwrap_or_default();
+    let challenge = challenge.header("www-authenticate").unwrap_or_default();
     let file = key_file(&challenge)?;
-    let key = read_small(file, KEY_LIMIT).map_err(|error| {
+    let key = read_small(file, MAX_KEY_BYTES).map_err(|error| {
         anyhow!(
             "{} cannot be read: {error}; its readers are administrators and the group `himds`",
             file.display()
         )
     })?;
+    let no_key = || anyhow!("{} holds no key", file.display());
     let key = Zeroizing::new(key);
-    let key = std::str::from_utf8(&key).map_err(|_| anyhow!("{} holds no key", file.display()))?;
-    secrets.add(key.trim());
-    let mut value = HeaderValue::from_str(&Zeroizing::new(format!("Basic {}", key.trim())))
-        .map_err(|_| anyhow!("{} holds no key", file.display()))?;
+    let key = std::str::from_utf8(&key).map_err(|_| no_key())?.trim();
+    secrets.add(key);
+    let value = Zeroizing::new(format!("Basic {key}"));
+    let mut value = HeaderValue::from_str(&value).map_err(|_| no_key())?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// The file of `Basic realm=FILE`, if the agent may have written it.
+/// Returns the file of `Basic realm=FILE`, if it can be one that the agent wrote.
 fn key_file(challenge: &str) -> anyhow::Result<&Path> {
     let realm = challenge
         .split_once("realm=")
@@ -78,15 +82,12 @@ fn key_file(challenge: &str) -> anyhow::Result<&Path> {
             Component::Prefix(_) | Component::RootDir | Component::Normal(_)
         )
     });
-    if !is_plain
-        || file.parent() != Some(Path::new(KEYS))
-        || file.extension().is_none_or(|kind| kind != "key")
-    {
-        bail!(
-            "the challenge of Azure Arc names {}, which is no key file in {KEYS}",
-            file.display()
-        );
-    }
+    let is_in_dir = file.parent() == Some(Path::new(KEY_DIR));
+    ensure!(
+        is_plain && is_in_dir && file.extension().is_some_and(|kind| kind == "key"),
+        "the challenge of Azure Arc names {}, which is no key file in {KEY_DIR}",
+        file.display()
+    );
     Ok(file)
 }
 

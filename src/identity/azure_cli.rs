@@ -1,31 +1,41 @@
 //! The Azure CLI as a source: who is signed in to it, and which of its accounts is meant.
 
-use crate::config::SourceSettings;
+use super::advice::Failure;
+use super::select::{Offer, Unavailable::Skipped};
+use super::{Identity, IdentitySource, Tenant, TokenContext, request_token};
+use crate::config::{Config, is_tenant};
 use crate::error::{Error, printable};
 use crate::files::read_small;
 use crate::program::{self, Runner};
-use crate::registry::{CLOUDS, Cloud};
-use azure_core::credentials::TokenCredential;
+use crate::refusal::az;
+use crate::registry::{CLOUDS, Registry};
 use azure_identity::{AzureCliCredential, AzureCliCredentialOptions};
+use secrecy::SecretString;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(super) const HINT: &str = "az login";
+
 /// A profile names every subscription of every account; this is room for thousands.
-const PROFILE_LIMIT: usize = 8 * 1024 * 1024;
+const MAX_FILE_BYTES: usize = 8 * 1024 * 1024;
 
 const PROGRAM: &str = "az";
 
-/// Where it keeps who is signed in.
+/// The file in which it keeps who is signed in.
 const PROFILE: &str = "azureProfile.json";
 
+/// What a file is called that cannot be understood.
+const PROFILE_NAME: &str = "the profile of the Azure CLI";
+
 /// How many other subscriptions a failure names.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// `azureProfile.json`, as far as it says who is signed in (azure-cli-core, `_profile.py`).
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Profile {
     subscriptions: Option<Vec<Subscription>>,
 }
@@ -51,303 +61,290 @@ struct User {
     assigned_identity_info: Option<String>,
 }
 
-/// Somebody who is signed in to the Azure CLI, in one cloud.
+/// An account that is signed in to the Azure CLI, in one cloud.
 #[derive(Debug)]
-pub(super) struct Account {
+struct AzureCli {
     subscription: Subscription,
-    choice: Choice,
+    selector: Selector,
+    tenant: Tenant,
+    /// Subscriptions of other tenants.
     others: Vec<Subscription>,
     path: Vec<PathBuf>,
 }
 
-/// How the Azure CLI is told which account is meant. It takes one of the two only.
+/// How the account is selected on the command line of `az`, which takes one of the two only.
 #[derive(Debug, PartialEq, Eq)]
-enum Choice {
+enum Selector {
     Default,
     Subscription(String),
     Tenant(String),
 }
 
-/// Who is signed in to the Azure CLI for a cloud; the inner error says why the Azure CLI is no source here. A profile that is there
-/// and cannot be read or understood, or that does not say who of several is meant, is an error: whoever is signed in must not be
-/// passed over for somebody else.
-pub(super) fn account(
-    settings: &SourceSettings,
-    cloud: &Cloud,
-) -> Result<Result<Account, String>, Error> {
-    let Some(folder) = settings.azure_cli_folder.as_deref() else {
-        return Ok(Err(
-            "there is no home folder and `AZURE_CONFIG_DIR` is not set".into(),
-        ));
-    };
-    let subscriptions = subscriptions(folder)?;
-    let total = subscriptions.len();
-    let here: Vec<Subscription> = subscriptions
-        .into_iter()
-        .filter(|it| it.cloud() == cloud.cli_name)
-        .collect();
-    if !here.is_empty() && program::find(PROGRAM, &settings.path).is_none() {
-        return Ok(Err(
-            "somebody is signed in, but `az` is in no absolute folder of `PATH`".into(),
-        ));
+/// Offers the account of the Azure CLI in the cloud of the identity. A profile that cannot be read, or that does not say which of several
+/// accounts is meant, is an [`ErrorKind::Setting`](crate::error::ErrorKind): skipping it would sign in as another identity.
+pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
+    const NO_DIR: &str = "there is no home folder and `AZURE_CONFIG_DIR` is not set";
+    const NO_PROGRAM: &str = "somebody is signed in, but `az` is in no absolute folder of `PATH`";
+    let (settings, cloud) = (&config.sources, &config.identity_cloud);
+    let (name, cli_name) = (&cloud.name, &cloud.cli_name);
+    let folder = settings.azure_cli_folder.as_deref().ok_or(NO_DIR)?;
+    let file = folder.join(PROFILE);
+    let profile: Profile = read_json(&file, PROFILE_NAME)?.unwrap_or_default();
+    let mut subscriptions = profile.subscriptions.unwrap_or_default();
+    if subscriptions.is_empty() {
+        return Err("nobody is signed in".into());
     }
-    let wanted = |setting: &Option<crate::config::Value<String>>| {
-        setting.as_ref().map(|it| it.value.clone())
-    };
-    let Some((account, choice)) = choose(
-        &here,
-        wanted(&settings.subscription),
-        wanted(&settings.named_tenant),
-    ) else {
-        return match (total, here.len()) {
-            (0, _) => Ok(Err("nobody is signed in".into())),
-            (_, 0) => {
-                let (cloud, word) = (&cloud.name, &cloud.cli_name);
-                Ok(Err(format!(
-                    "nobody is signed in to {cloud}: `az cloud set --name {word}`, then `az login`; or set `identity_cloud`"
-                )))
-            }
-            _ => Err(Error::setting(
-                folder.join(PROFILE).display(),
-                format!(
-                    "has no default account in {}: set `subscription`, or `az cloud set --name {}` and `az account set`",
-                    cloud.name, cloud.cli_name
-                ),
-            )),
-        };
-    };
+    subscriptions.retain(|it| it.cloud() == *cli_name);
+    if subscriptions.is_empty() {
+        return Err(Skipped(format!(
+            "nobody is signed in to {name}: `az cloud set --name {cli_name}`, then `az login`; or set `identity_cloud`"
+        )));
+    }
+    program::find(PROGRAM, &settings.path).ok_or(NO_PROGRAM)?;
+    let (wanted, tenant) = (
+        settings.subscription.as_ref(),
+        settings.named_tenant.as_ref(),
+    );
+    let chosen = choose(
+        &subscriptions,
+        wanted.map(|it| &*it.value),
+        tenant.map(|it| &*it.value),
+    );
+    let (subscription, selector) = chosen.ok_or_else(|| Error::setting(file.display(), format!(
+            "has no default account in {name}: set `subscription`, or `az cloud set --name {cli_name}` and `az account set`"
+        )))?;
     program::check_owner(PROGRAM, folder)?;
-    let others = here
-        .into_iter()
-        .filter(|it| it.tenant_id != account.tenant_id)
-        .collect();
-    Ok(Ok(Account {
-        subscription: account,
-        choice,
-        others,
+    subscriptions.retain(|it| it.tenant_id != subscription.tenant_id);
+    let chosen_by = Tenant::from_setting("subscription", wanted);
+    let Tenant { origin, .. } = chosen_by.or(Tenant::from_setting("tenant", tenant));
+    let name = subscription.tenant_id.clone();
+    Ok(Box::new(AzureCli {
+        tenant: Tenant { name, origin },
+        subscription,
+        selector,
+        others: subscriptions,
         path: settings.path.clone(),
     }))
 }
 
-fn subscriptions(folder: &Path) -> Result<Vec<Subscription>, Error> {
-    let file = folder.join(PROFILE);
+/// Reads a JSON file of a command line, if it exists. `name` says what it should be.
+pub(super) fn read_json<T: DeserializeOwned>(file: &Path, name: &str) -> Result<Option<T>, Error> {
     let unusable = |problem: String| Error::setting(file.display(), problem);
-    let bytes = match read_small(&file, PROFILE_LIMIT) {
+    let bytes = match read_small(file, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
     };
     // The Azure CLI writes a byte-order mark.
     let json = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-    let profile: Profile = serde_json::from_slice(json)
-        .map_err(|error| unusable(format!("is not the profile of the Azure CLI: {error}")))?;
-    Ok(profile.subscriptions.unwrap_or_default())
+    serde_json::from_slice(json).map_err(|error| unusable(format!("is not {name}: {error}")))
 }
 
-/// Everyone and everything that the profile names, beside what is the same for everybody.
+/// Returns every name and ID in the profile, without the values that are the same for everyone.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     fn collect(value: &Value, names: &mut Vec<String>) {
         match value {
             Value::String(name) => names.push(name.clone()),
             Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
-            Value::Object(fields) => {
-                let naming = fields.iter().filter(|(name, _)| {
-                    !["environmentName", "state", "type"].contains(&name.as_str())
-                });
-                naming.for_each(|(_, value)| collect(value, names));
-            }
+            Value::Object(fields) => fields
+                .iter()
+                .filter(|(name, _)| !["environmentName", "state", "type"].contains(&name.as_str()))
+                .for_each(|(_, value)| collect(value, names)),
             Value::Null | Value::Bool(_) | Value::Number(_) => (),
         }
     }
-    let bytes = read_small(&folder.join(PROFILE), PROFILE_LIMIT).unwrap_or_default();
-    let json = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-    let profile: Value = serde_json::from_slice(json).unwrap_or_default();
+    let profile = read_json::<Value>(&folder.join(PROFILE), PROFILE_NAME);
     let mut names = vec![];
-    collect(&profile["subscriptions"], &mut names);
+    if let Ok(Some(profile)) = profile {
+        collect(&profile["subscriptions"], &mut names);
+    }
     names
 }
 
-/// The account that is meant, and how the Azure CLI is told. A subscription says most; of several that are called so the one in the
-/// tenant is meant. Of the accounts that see a tenant the default one is taken first, then the one that the default account is signed in
-/// with. A tenant in which no account is known is left to the default account, which may be a guest there.
+/// Returns the account that is meant, and how `az` selects it. Precedence: the subscription (the tenant tells those of one name apart), then
+/// the tenant, then the default account. Of the accounts that see a tenant the default one comes first, then those of the same user. A
+/// tenant in which no account is known is left to the default account, which can be a guest there.
 fn choose(
     all: &[Subscription],
-    subscription: Option<String>,
-    tenant: Option<String>,
-) -> Option<(Subscription, Choice)> {
+    subscription: Option<&str>,
+    tenant: Option<&str>,
+) -> Option<(Subscription, Selector)> {
     let default = default(all);
     if let Some(wanted) = subscription {
-        let named = || all.iter().filter(|it| it.is_called(&wanted));
-        let in_tenant = tenant.and_then(|tenant| named().find(|it| it.is_in(&tenant)));
+        let named = || all.iter().filter(|it| it.is_called(wanted));
+        let in_tenant = tenant.and_then(|tenant| named().find(|it| it.is_in(tenant)));
         return match (in_tenant, named().next(), named().nth(1)) {
             (Some(known), ..) | (None, Some(known), None) => Some(known.by_id()),
-            // The Azure CLI says that it has several of this name, or none.
-            (None, known, _) => Some((known.or(default)?.clone(), Choice::Subscription(wanted))),
+            // The Azure CLI reports that it has several of this name, or none.
+            (None, known, _) => Some((
+                known.or(default)?.clone(),
+                Selector::Subscription(wanted.to_owned()),
+            )),
         };
     }
     let Some(tenant) = tenant else {
         return Some(default?.by_id());
     };
-    let mut members: Vec<&Subscription> = all.iter().filter(|it| it.is_in(&tenant)).collect();
-    members.sort_by_key(|it| {
-        (
-            it.is_default != Some(true),
-            it.user != default.and_then(|default| default.user.clone()),
-        )
-    });
-    if let Some(member) = members.first() {
+    let user = default.and_then(|it| it.user.as_ref());
+    let members = all.iter().filter(|it| it.is_in(tenant));
+    let order = |it: &&Subscription| (it.is_default != Some(true), it.user.as_ref() != user);
+    if let Some(member) = members.min_by_key(order) {
         return Some(member.by_id());
     }
-    let account = Subscription {
-        tenant_id: Some(tenant.clone()),
+    let guest = Subscription {
+        tenant_id: Some(tenant.to_owned()),
         ..default?.clone()
     };
-    Some((account, Choice::Tenant(tenant)))
+    Some((guest, Selector::Tenant(tenant.to_owned())))
 }
 
-/// The account that the Azure CLI calls its default. It has one for all clouds: after a sign-in to another cloud there is none here. Then
-/// it is the only account, if there is but one.
+/// Returns the default account. The Azure CLI has one for all clouds, so after a sign-in to another cloud there is none here. Then the
+/// only account is the default.
 fn default(all: &[Subscription]) -> Option<&Subscription> {
     let only = || {
-        all.first().filter(|first| {
-            all.iter()
-                .all(|it| it.user == first.user && it.tenant_id == first.tenant_id)
-        })
+        let first = all.first()?;
+        let is_only = |it: &Subscription| it.user == first.user && it.tenant_id == first.tenant_id;
+        all.iter().all(is_only).then_some(first)
     };
     all.iter()
         .find(|it| it.is_default == Some(true))
         .or_else(only)
 }
 
+fn is_any_of(name: &str, known: [&Option<String>; 2]) -> bool {
+    let mut known = known.into_iter().flatten();
+    known.any(|known| known.eq_ignore_ascii_case(name))
+}
+
 impl Subscription {
-    /// The cloud that it is of. The Azure CLI has written it since its first release, so that one without is of the cloud that it begins
-    /// with.
+    /// Returns the name of its cloud. The Azure CLI has always written it, so one without a name is of the public cloud.
     fn cloud(&self) -> &str {
-        self.environment_name
-            .as_deref()
-            .unwrap_or(&CLOUDS[0].cli_name)
+        let name = self.environment_name.as_deref();
+        name.unwrap_or(&CLOUDS[0].cli_name)
     }
 
-    /// Named by its id: the account stays the one that was found here, whatever becomes the default meanwhile.
-    fn by_id(&self) -> (Self, Choice) {
+    /// Selects it by its ID: the account stays the one that was found here, whatever becomes the default meanwhile.
+    fn by_id(&self) -> (Self, Selector) {
+        let id = self.id.clone();
         (
             self.clone(),
-            self.id
-                .clone()
-                .map_or(Choice::Default, Choice::Subscription),
+            id.map_or(Selector::Default, Selector::Subscription),
         )
     }
 
-    fn is_called(&self, wanted: &str) -> bool {
-        [&self.id, &self.name]
-            .into_iter()
-            .flatten()
-            .any(|name| name.eq_ignore_ascii_case(wanted))
+    fn is_called(&self, name: &str) -> bool {
+        is_any_of(name, [&self.id, &self.name])
     }
 
     fn is_in(&self, tenant: &str) -> bool {
-        let names = [&self.tenant_id, &self.tenant_default_domain];
-        names
-            .into_iter()
-            .flatten()
-            .any(|name| name.eq_ignore_ascii_case(tenant))
+        is_any_of(tenant, [&self.tenant_id, &self.tenant_default_domain])
     }
 }
 
-impl Account {
-    /// What tells one account from another: cloud, tenant, user, and what tells managed identities apart.
-    pub(super) fn who(&self) -> String {
-        let user = self.subscription.user.as_ref();
-        let name = user.and_then(|user| user.name.as_deref());
-        let assigned = user.and_then(|user| user.assigned_identity_info.as_deref());
-        let parts = [
-            Some(self.subscription.cloud()),
-            self.subscription.tenant_id.as_deref(),
-            name,
-            assigned,
-        ];
-        parts.map(Option::unwrap_or_default).join(" ")
+impl std::fmt::Display for AzureCli {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the Azure CLI")
+    }
+}
+
+#[async_trait::async_trait]
+impl IdentitySource for AzureCli {
+    fn cache_key(&self) -> String {
+        let Subscription {
+            tenant_id, user, ..
+        } = &self.subscription;
+        let cloud = self.subscription.cloud();
+        format!("az\0{cloud}\0{tenant_id:?}\0{user:?}")
     }
 
-    /// The tenant that is signed in to.
-    pub(super) fn tenant(&self) -> Option<&str> {
-        self.subscription.tenant_id.as_deref()
+    fn tenant(&self) -> Tenant {
+        self.tenant.clone()
     }
 
-    /// The cloud to set before a sign-in, if it is not the one that the Azure CLI begins with.
-    pub(super) fn other_cloud(&self) -> Option<&str> {
-        Some(self.subscription.cloud())
-            .filter(|cloud| *cloud != CLOUDS[0].cli_name && is_plain(cloud))
+    fn is_command_line(&self) -> bool {
+        true
     }
 
-    /// Whether a subscription is asked for that nobody is known to see.
-    pub(super) fn is_by_name(&self) -> bool {
-        matches!(&self.choice, Choice::Subscription(wanted) if !self.subscription.is_called(wanted))
-    }
-
-    /// The subscriptions of other tenants, a line each: what may have been meant.
-    pub(super) fn others(&self) -> Vec<String> {
-        let known = self
-            .others
-            .iter()
-            .filter_map(|it| Some((it.name.as_deref()?, it.tenant_id.as_deref()?)));
-        let mut lines: Vec<String> = known
-            .take(MOST_NAMED)
-            .map(|(name, tenant)| (printable(name), printable(tenant)))
-            .map(|(name, tenant)| {
-                format!("the Azure CLI also knows the subscription `{name}` in tenant {tenant}")
-            })
-            .collect();
-        if self.others.len() > MOST_NAMED {
-            lines.push(format!(
-                "and {} more: `az account list`",
-                self.others.len() - MOST_NAMED
-            ));
+    fn other_tenants(&self) -> Vec<String> {
+        let named = |it: &Subscription| {
+            let (name, tenant) = (it.name.as_deref()?, it.tenant_id.as_deref()?);
+            let (name, tenant) = (printable(name), printable(tenant));
+            let line = "the Azure CLI also knows the subscription";
+            Some(format!("{line} `{name}` in tenant {tenant}"))
+        };
+        let named = self.others.iter().filter_map(named);
+        let mut lines: Vec<String> = named.take(MAX_NAMED).collect();
+        if let Some(more @ 1..) = self.others.len().checked_sub(MAX_NAMED) {
+            lines.push(format!("and {more} more: `az account list`"));
         }
         lines
     }
 
-    /// The Azure CLI as a credential. `AZURE_CLOUD_NAME` chooses the cloud for this call, whatever `az cloud set` says. It is set only
+    fn login_command(&self, tenant: Option<&str>, identity: &Identity) -> Option<String> {
+        let scope = identity.audience.scope();
+        let own = self.tenant.name.as_deref().filter(|it| is_tenant(it));
+        let command = match (tenant, own) {
+            (Some(other), _) => format!("login --tenant {other}"),
+            (None, Some(own)) => format!("login --tenant {own} --scope {scope}"),
+            (None, None) => format!("login --scope {scope}"),
+        };
+        Some(az(&identity.home_cloud, &command))
+    }
+
+    fn hint(&self, failure: &Failure<'_>) -> Option<String> {
+        let setting = failure.identity.tenant_setting();
+        // The Azure CLI has no code for this (azure-cli-core, `_profile.py`).
+        let message = failure.message;
+        if message.starts_with("Multiple subscriptions with the name") {
+            return Some(format!("set {setting} to an id, or `tenant` beside it"));
+        }
+        if failure.code.is_some() {
+            return None;
+        }
+        match &self.selector {
+            Selector::Subscription(name) if !self.subscription.is_called(name) => Some(format!(
+                "check {setting}: `az account list --all --output table` shows what is known"
+            )),
+            _ => Some(HINT.to_owned()),
+        }
+    }
+
+    /// Runs `az account get-access-token`. `AZURE_CLOUD_NAME` selects the cloud for this call, whatever `az cloud set` says. It is set only
     /// to what the profile calls the cloud: a name that the Azure CLI does not know makes it change its own settings.
-    pub(super) fn credential(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
-        let cloud = self.subscription.cloud().to_owned();
-        // No extension is needed for a token, and those of a folder that a variable names would be anybody's code.
+    async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
+        // No extension is needed for a token, and a folder that a variable names could hold anyone's code.
         let no_extensions = if cfg!(windows) {
-            r"NUL
-one"
+            r"NUL\none"
         } else {
             "/dev/null/none"
         };
-        let variables = vec![
-            ("AZURE_CORE_NO_COLOR", "true".to_owned()),
-            ("AZURE_CLOUD_NAME", cloud),
-            ("AZURE_EXTENSION_DIR", no_extensions.to_owned()),
-            ("AZURE_EXTENSION_DEV_SOURCES", String::new()),
-            ("AZURE_EXTENSION_SYS_DIR", String::new()),
+        let variables = [
+            ("AZURE_CORE_NO_COLOR", "true"),
+            ("AZURE_CLOUD_NAME", self.subscription.cloud()),
+            ("AZURE_EXTENSION_DIR", no_extensions),
+            ("AZURE_EXTENSION_DEV_SOURCES", ""),
+            ("AZURE_EXTENSION_SYS_DIR", ""),
         ];
-        let (subscription, tenant_id) = match &self.choice {
-            Choice::Default => (None, None),
-            Choice::Subscription(subscription) => (Some(subscription.clone()), None),
-            Choice::Tenant(tenant) => (None, Some(tenant.clone())),
+        let variables = variables.map(|(name, value)| (name, value.to_owned()));
+        let (subscription, tenant_id) = match &self.selector {
+            Selector::Default => (None, None),
+            Selector::Subscription(subscription) => (Some(subscription.clone()), None),
+            Selector::Tenant(tenant) => (None, Some(tenant.clone())),
         };
-        let executor = Some(Arc::new(Runner::new(&self.path, variables)) as _);
-        let options = AzureCliCredentialOptions {
+        let credential = AzureCliCredential::new(Some(AzureCliCredentialOptions {
             subscription,
             tenant_id,
-            executor,
-        };
-        AzureCliCredential::new(Some(options)).map(|it| it as _)
+            executor: Some(Arc::new(Runner::new(&self.path, variables.into()))),
+        }))?;
+        request_token(&*credential, context.identity).await
     }
-}
-
-/// Only what can be the name of a cloud becomes part of a command to paste.
-fn is_plain(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::{select::Unavailable, tests::config};
     use super::*;
+    use crate::error::ErrorKind;
 
     fn subscription(name: &str, is_default: bool, tenant: &str, user: &str) -> Subscription {
         Subscription {
@@ -368,13 +365,8 @@ mod tests {
         all: &[Subscription],
         subscription: Option<&str>,
         tenant: Option<&str>,
-    ) -> (String, Choice) {
-        let (account, choice) = choose(
-            all,
-            subscription.map(str::to_owned),
-            tenant.map(str::to_owned),
-        )
-        .unwrap();
+    ) -> (String, Selector) {
+        let (account, choice) = choose(all, subscription, tenant).unwrap();
         let user = account.user.and_then(|user| user.name).unwrap();
         (format!("{} {user}", account.tenant_id.unwrap()), choice)
     }
@@ -387,14 +379,14 @@ mod tests {
             subscription("c", false, "t2", "alice"),
             subscription("d", false, "t3", "bob"),
         ];
-        let by_id = |id: &str| Choice::Subscription(id.into());
+        let by_id = |id: &str| Selector::Subscription(id.into());
         for (subscription, tenant, who, choice) in [
             (None, None, "t1 alice", by_id("id-a")),
             (None, Some("t1"), "t1 alice", by_id("id-a")),
             (None, Some("t2"), "t2 alice", by_id("id-c")),
             (None, Some("T2.example"), "t2 alice", by_id("id-c")),
             (None, Some("t3"), "t3 bob", by_id("id-d")),
-            (None, Some("t4"), "t4 alice", Choice::Tenant("t4".into())),
+            (None, Some("t4"), "t4 alice", Selector::Tenant("t4".into())),
             (Some("B"), Some("t1"), "t2 bob", by_id("id-b")),
             (Some("id-d"), None, "t3 bob", by_id("id-d")),
             (Some("unknown"), None, "t1 alice", by_id("unknown")),
@@ -443,13 +435,23 @@ mod tests {
         folder
     }
 
-    fn account_in(folder: &Path, cloud: &Cloud) -> Result<Result<Account, String>, Error> {
-        let settings = SourceSettings {
-            azure_cli_folder: Some(folder.to_owned()),
-            path: vec![folder.to_owned()],
-            ..SourceSettings::default()
-        };
-        account(&settings, cloud)
+    /// Returns what the Azure CLI offers for a registry, with this folder as its own and on `PATH`.
+    fn offer_in(folder: &Path, host: &str) -> Offer {
+        let folder = folder.to_str().unwrap();
+        let (config, registry) = config(&[("AZURE_CONFIG_DIR", folder), ("PATH", folder)], host);
+        offer(&config, &registry)
+    }
+
+    const PUBLIC: &str = "contoso.azurecr.io";
+    const CHINA: &str = "contoso.azurecr.cn";
+    const NOBODY_IN_CHINA: &str = "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`; or set `identity_cloud`";
+
+    fn cache_key(folder: &Path, host: &str) -> Result<String, String> {
+        match offer_in(folder, host) {
+            Ok(source) => Ok(source.cache_key()),
+            Err(Skipped(reason)) => Err(reason),
+            Err(Unavailable::Failed(error)) => panic!("{error}"),
+        }
     }
 
     #[test]
@@ -459,46 +461,36 @@ mod tests {
                 {"isDefault":true,"environmentName":"AzureUSGovernment","tenantId":"t2","user":{"name":"bob"}}]}"#,
         );
         std::fs::write(folder.path().join(PROGRAM), "").unwrap();
-        let who = |cloud: &Cloud| {
-            account_in(folder.path(), cloud)
-                .unwrap()
-                .map(|account| account.who())
-        };
-        assert_eq!(who(&CLOUDS[0]).unwrap(), "AzureCloud t1 alice ");
-        assert_eq!(who(&CLOUDS[1]).unwrap(), "AzureUSGovernment t2 bob ");
-        let nobody = who(&CLOUDS[2]).unwrap_err();
-        assert_eq!(
-            nobody,
-            "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`; or set `identity_cloud`"
+        let key = |host: &str| cache_key(folder.path(), host);
+        let (public, government) = (key(PUBLIC).unwrap(), key("contoso.azurecr.us").unwrap());
+        assert!(
+            ["AzureCloud", "t1", "alice"]
+                .iter()
+                .all(|part| public.contains(part))
         );
+        assert!(
+            ["AzureUSGovernment", "t2", "bob"]
+                .iter()
+                .all(|part| government.contains(part))
+        );
+        assert_eq!(key(CHINA).unwrap_err(), NOBODY_IN_CHINA);
     }
 
     #[test]
     fn a_profile_without_accounts_is_nobody_and_nulls_are_nothing() {
         for rows in ["{}", r#"{"subscriptions":null}"#, r#"{"subscriptions":[]}"#] {
-            assert!(
-                account_in(profile(rows).path(), &CLOUDS[0])
-                    .unwrap()
-                    .unwrap_err()
-                    .contains("nobody is signed in"),
-                "{rows}"
-            );
+            let reason = cache_key(profile(rows).path(), PUBLIC).unwrap_err();
+            assert_eq!(reason, "nobody is signed in", "{rows}");
         }
         let nulls = profile(
             r#"{"subscriptions":[{"isDefault":true,"user":null,"tenantId":null},{"isDefault":null}]}"#,
         );
         std::fs::write(nulls.path().join(PROGRAM), "").unwrap();
-        assert!(account_in(nulls.path(), &CLOUDS[0]).unwrap().is_ok());
         // One that does not name its cloud is of the public one.
-        assert_eq!(
-            account_in(nulls.path(), &CLOUDS[0]).unwrap().unwrap().who(),
-            "AzureCloud   "
-        );
-        let elsewhere = account_in(nulls.path(), &CLOUDS[2]).unwrap().unwrap_err();
-        assert_eq!(
-            elsewhere,
-            "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`; or set `identity_cloud`"
-        );
+        let key = cache_key(nulls.path(), PUBLIC).unwrap();
+        assert!(key.contains("AzureCloud"), "{key}");
+        let reason = cache_key(nulls.path(), CHINA).unwrap_err();
+        assert_eq!(reason, NOBODY_IN_CHINA);
     }
 
     #[test]
@@ -507,7 +499,10 @@ mod tests {
             r#"{"subscriptions":[{"isDefault":false,"tenantId":"t1"},{"isDefault":false,"tenantId":"t2"}]}"#,
         );
         std::fs::write(two.path().join(PROGRAM), "").unwrap();
-        let problem = account_in(two.path(), &CLOUDS[0]).unwrap_err().to_string();
+        let Err(Unavailable::Failed(error)) = offer_in(two.path(), PUBLIC) else {
+            panic!("an account was chosen")
+        };
+        let problem = error.to_string();
         let sentence = "azureProfile.json` has no default account in Azure: set `subscription`, or `az cloud set --name AzureCloud` and";
         assert!(problem.contains(sentence), "{problem}");
     }
@@ -515,16 +510,12 @@ mod tests {
     #[test]
     fn the_azure_cli_is_no_source_without_its_program() {
         let folder = profile(r#"{"subscriptions":[{"isDefault":true}]}"#);
-        let problem = account_in(folder.path(), &CLOUDS[0]).unwrap().unwrap_err();
-        assert_eq!(
-            problem,
-            "somebody is signed in, but `az` is in no absolute folder of `PATH`"
-        );
+        let reason = cache_key(folder.path(), PUBLIC).unwrap_err();
+        let no_program = "somebody is signed in, but `az` is in no absolute folder of `PATH`";
+        assert_eq!(reason, no_program);
         let nowhere = tempfile::tempdir().unwrap();
-        assert_eq!(
-            account_in(nowhere.path(), &CLOUDS[0]).unwrap().unwrap_err(),
-            "nobody is signed in"
-        );
+        let reason = cache_key(nowhere.path(), PUBLIC).unwrap_err();
+        assert_eq!(reason, "nobody is signed in");
     }
 
     #[test]
@@ -535,29 +526,29 @@ mod tests {
             "{\"subscriptions\":[{\"isDefault\":tr",
             "{\"subscriptions\":[{\"isDefault\":\"yes\"}]}",
         ] {
+            let offer = offer_in(profile(content).path(), PUBLIC);
             assert!(
-                account_in(profile(content).path(), &CLOUDS[0])
-                    .is_err_and(|error| error.kind() == crate::error::ErrorKind::Setting),
+                matches!(offer, Err(Unavailable::Failed(error)) if error.kind() == ErrorKind::Setting),
                 "{content}"
             );
         }
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("azureProfile.json")).unwrap();
-        assert!(account_in(folder.path(), &CLOUDS[0]).is_err());
+        std::fs::create_dir(folder.path().join(PROFILE)).unwrap();
+        let offer = offer_in(folder.path(), PUBLIC);
+        assert!(matches!(offer, Err(Unavailable::Failed(_))));
     }
 
     #[test]
     fn other_tenants_are_named_and_not_too_many_of_them() {
-        let others = (0..7)
-            .map(|n| subscription(&format!("s{n}"), false, "t2", "alice"))
-            .collect();
-        let account = Account {
+        let others = (0..7).map(|n| subscription(&format!("s{n}"), false, "t2", "alice"));
+        let account = AzureCli {
             subscription: subscription("a", true, "t1", "alice"),
-            choice: Choice::Default,
-            others,
+            selector: Selector::Default,
+            tenant: Tenant::default(),
+            others: others.collect(),
             path: vec![],
         };
-        let lines = account.others();
+        let lines = account.other_tenants();
         assert_eq!(lines.len(), 6);
         assert_eq!(
             lines[0],

@@ -1,19 +1,18 @@
-//! `login` as a source: who has signed in with us, and which of them is meant.
+//! Saved sign-ins of `login` as a source: which account is meant, and its Entra refresh token.
 
-use crate::cache::{Cache, KERNEL_KEYRING, Key, Place};
-use crate::config::{Config, Value};
-use crate::deadline::Clock;
-use crate::entra::{ANY_TENANT, DEVELOPER_SIGN_ON, PublicClient};
-use crate::error::{self, Error};
+use super::advice::Failure;
+use super::select::{Offer, Unavailable::Skipped};
+use super::{IdentitySource, Tenant, TenantOrigin, TokenContext};
+use crate::cache::{KERNEL_KEYRING, Place};
+use crate::config::{Config, is_tenant};
+use crate::entra::{ANY_TENANT, AZURE_CLI_CLIENT_ID, OAuthError, PublicClient};
+use crate::error::Error;
+use crate::http::Network;
 use crate::logins::{self, Login};
-use crate::network::{self, Network};
 use crate::registry::Registry;
 use crate::text::Secrets;
 use crate::token::Audience;
 use crate::trust::is_in_user_namespace;
-use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
-use azure_core::error::ErrorKind;
-use azure_core::time::OffsetDateTime;
 use secrecy::{ExposeSecret, SecretString};
 use std::fmt;
 use std::path::PathBuf;
@@ -22,199 +21,178 @@ use std::time::Duration;
 use tracing::{debug, warn};
 use url::Url;
 
-/// Somebody who signed in with us, or is about to, and the tenant that is meant.
+/// The command that signs in.
+pub(super) const COMMAND: &str = "docker-credential-acrscoped login";
+
+/// Said before the command that signs in inside the user namespace of Podman and Buildah.
+pub(crate) const OWN_KEYRING: &str =
+    "podman and buildah without root have a kernel keyring of their own";
+
+/// An account that signed in with `login`, or is about to, and the tenant to sign in to.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
-    /// As written down; without a name before the sign-in.
+    /// The saved sign-in; its user name is empty before the sign-in.
     pub(crate) login: Login,
-    /// The tenant that tokens are asked of: an account is good in every tenant that invited it.
-    tenant: String,
-    /// The registry that it is for, as it was named.
+    /// The tenant to request tokens of: an account is good in every tenant that invited it.
+    tenant: Tenant,
+    /// The registry that it is for, as the user named it.
     registry: Option<String>,
-    /// Where it is written down, if it is.
+    /// The file that the sign-in is saved in.
     file: Option<PathBuf>,
-    /// Its tokens and codes that were sent or received.
-    pub(super) secrets: Secrets,
+    /// Tokens and codes that were sent or received.
+    secrets: Secrets,
 }
 
-/// Who has signed in at the authority of a registry, or of no registry; the inner error says why nobody is a source here. Of several the one
-/// whose tenant is named is meant, else the latest.
+pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
+    const NO_FILE: &str = "there is no home folder and `XDG_STATE_HOME` is not set";
+    config.sources.logins.as_ref().ok_or(NO_FILE)?;
+    // A sign-in is good at one authority only.
+    let host = config.authority.host_str().unwrap_or_default();
+    let nobody = || Skipped(format!("nobody is signed in at {host}"));
+    let account = account(config, Some(registry))?.ok_or_else(nobody)?;
+    Ok(Box::new(account))
+}
+
+/// Returns the account that signed in at the authority of a registry, or of no registry. Of several, the one of the configured tenant is
+/// meant, else the latest.
 pub(crate) fn account(
     config: &Config,
     registry: Option<&Registry>,
-) -> Result<Result<Account, String>, Error> {
+) -> Result<Option<Account>, Error> {
     let settings = &config.sources;
     let Some(file) = &settings.logins else {
-        return Ok(Err(
-            "there is no home folder and `XDG_STATE_HOME` is not set".into(),
-        ));
+        return Ok(None);
     };
-    let client = settings
-        .own_client
-        .as_ref()
-        .map(|client| client.value.as_str());
-    let named = settings
-        .named_tenant
-        .as_ref()
-        .map(|tenant| tenant.value.as_str());
-    let mut here = logins::read(file)?;
-    here.retain(|login| {
+    let mut logins = logins::read(file)?;
+    logins.retain(|login| {
+        let client = settings.own_client.as_ref();
         login.authority == config.authority.as_str()
-            && client.is_none_or(|client| login.client_id.eq_ignore_ascii_case(client))
+            && client.is_none_or(|client| login.client_id.eq_ignore_ascii_case(&client.value))
     });
-    let at_home = here
-        .iter()
-        .rposition(|login| named.is_some_and(|named| login.tenant.eq_ignore_ascii_case(named)));
-    let meant = at_home
-        .or(here.len().checked_sub(1))
-        .map(|at| here.swap_remove(at));
-    let of = |login| Account {
-        file: Some(file.clone()),
-        ..Account::new(login, named, registry)
+    let named = settings.named_tenant.as_ref();
+    let of_tenant = logins.iter().rposition(|login| {
+        named.is_some_and(|named| login.tenant.eq_ignore_ascii_case(&named.value))
+    });
+    let Some(index) = of_tenant.or(logins.len().checked_sub(1)) else {
+        return Ok(None);
     };
-    Ok(meant
-        .map(of)
-        .ok_or_else(|| "nobody is signed in".to_owned()))
+    let login = logins.swap_remove(index);
+    let own = Tenant {
+        name: Some(login.tenant.clone()),
+        origin: TenantOrigin::Account,
+    };
+    Ok(Some(Account {
+        tenant: Tenant::from_setting("tenant", named).or(own),
+        login,
+        registry: registry.map(|registry| registry.host().to_owned()),
+        file: Some(file.clone()),
+        secrets: Secrets::default(),
+    }))
 }
 
 impl Account {
-    fn new(login: Login, named: Option<&str>, registry: Option<&Registry>) -> Self {
-        let tenant = named.map_or_else(|| login.tenant.clone(), str::to_owned);
-        let registry = registry.map(|registry| registry.host().to_owned());
-        Self {
-            login,
-            tenant,
-            registry,
-            file: None,
-            secrets: Secrets::default(),
-        }
-    }
-
-    /// Somebody who is about to sign in: to this tenant, else to the one that is set, else to the own one.
+    /// Returns an account that is about to sign in: to this tenant, else to the configured one, else to its own.
     pub(crate) fn unknown(
         config: &Config,
         tenant: Option<&str>,
         registry: Option<&Registry>,
     ) -> Self {
-        let value = |set: &Option<Value<String>>| set.as_ref().map(|set| set.value.clone());
-        let client_id =
-            value(&config.sources.own_client).unwrap_or_else(|| DEVELOPER_SIGN_ON.to_owned());
-        let named = tenant
-            .map(str::to_owned)
-            .or_else(|| value(&config.sources.named_tenant));
-        let tenant = named.unwrap_or_else(|| ANY_TENANT.to_owned());
+        let settings = &config.sources;
+        let own_client = settings.own_client.as_ref();
+        let tenant = match tenant {
+            Some(tenant) => Tenant {
+                name: Some(tenant.to_owned()),
+                origin: TenantOrigin::Argument,
+            },
+            None => Tenant::from_setting("tenant", settings.named_tenant.as_ref()),
+        };
         let login = Login {
             authority: config.authority.to_string(),
-            client_id,
-            tenant,
+            client_id: own_client
+                .map_or(AZURE_CLI_CLIENT_ID, |it| &it.value)
+                .to_owned(),
+            tenant: tenant.name.clone().unwrap_or_else(|| ANY_TENANT.to_owned()),
             ..Login::default()
         };
-        Self::new(login, None, registry)
+        Self {
+            login,
+            tenant,
+            registry: registry.map(|registry| registry.host().to_owned()),
+            file: None,
+            secrets: Secrets::default(),
+        }
     }
 
-    /// Notes the fingerprint under which tokens that come of it are cached, so that they are found when it is forgotten.
+    /// Returns the list of its secrets, to which a sign-in adds.
+    pub(super) fn secrets(&self) -> Secrets {
+        self.secrets.clone()
+    }
+
+    /// Saves the fingerprint under which tokens of the sign-in are cached, so that `logout` finds them.
     pub(crate) fn note(&self, fingerprint: &str) {
-        let is_noted = self
-            .login
-            .fingerprints
-            .iter()
-            .any(|noted| noted == fingerprint);
-        if let Some(file) = self.file.as_ref().filter(|_| !is_noted)
+        let is_known = self.login.fingerprints.iter().any(|it| it == fingerprint);
+        if let Some(file) = self.file.as_ref().filter(|_| !is_known)
             && let Err(error) = logins::note(file, &self.login, fingerprint)
         {
             debug!("which tokens come of the login could not be noted: {error}");
         }
     }
 
-    /// What tells one account from another.
-    pub(super) fn who(&self) -> String {
-        [&*self.login.home, &self.tenant, &self.login.client_id].join(" ")
-    }
-
-    /// The tenant that is signed in to, if one is named.
-    pub(super) fn tenant(&self) -> Option<&str> {
-        Some(self.tenant.as_str()).filter(|tenant| *tenant != ANY_TENANT)
-    }
-
-    /// The command that signs in again, and answers a claims challenge.
-    pub(super) fn command(&self, claims: Option<&str>) -> String {
-        let registry = self
-            .registry
-            .as_ref()
-            .map(|registry| format!(" {registry}"))
-            .unwrap_or_default();
-        let tenant = self
-            .tenant()
-            .filter(|tenant| super::refusal::is_tenant(tenant));
-        let tenant = tenant
-            .map(|tenant| format!(" --tenant {tenant}"))
-            .unwrap_or_default();
-        let claims = claims
-            .map(|claims| format!(" --claims-challenge {}", azure_core::base64::encode(claims)));
-        format!(
-            "docker-credential-acrscoped login{registry}{tenant}{}",
-            claims.unwrap_or_default()
-        )
-    }
-
-    /// The command that signs in inside the user namespace of podman or buildah, as [`OWN_KEYRING`] says why.
-    pub(crate) fn command_within(&self, program: &str) -> String {
-        format!("`{program} unshare {} --device-code`", self.command(None))
-    }
-
-    /// A failure of the login with another hint, if its token may be in a keyring that cannot be seen from here.
-    pub(super) fn hinted(&self, failure: Error, cause: &azure_core::Error) -> Error {
-        let is_in_kernel = self
-            .login
-            .stores
+    /// Returns the command that signs in again, to the same tenant or to another, and answers a claims challenge.
+    fn command(&self, tenant: Option<&str>, claims: Option<&str>) -> String {
+        let same = || self.tenant.name.as_deref().filter(|it| is_tenant(it));
+        let claims = claims.map(azure_core::base64::encode);
+        let options = [
+            ("", self.registry.as_deref()),
+            (" --tenant", tenant.or_else(same)),
+            (" --claims-challenge", claims.as_deref()),
+        ];
+        options
             .iter()
-            .any(|store| store == KERNEL_KEYRING);
-        if failure.kind() == error::ErrorKind::SignIn
-            && is_in_kernel
-            && network::chain(cause).any(|cause| cause.is::<Gone>())
-            && is_in_user_namespace()
-        {
-            let command = self.command_within("podman");
-            return failure.with_hint(format!("{OWN_KEYRING}: {command}"));
-        }
-        failure
+            .filter_map(|(option, value)| Some(format!("{option} {}", (*value)?)))
+            .fold(COMMAND.to_owned(), |command, option| command + &option)
     }
 
-    /// The application at the authority. The outer error is one of the HTTP client.
+    /// Returns the command that signs in inside the user namespace of Podman or Buildah; see [`OWN_KEYRING`].
+    pub(crate) fn command_within(&self, program: &str) -> String {
+        let command = self.command(None, None);
+        format!("`{program} unshare {command} --device-code`")
+    }
+
+    /// Returns the OAuth client of the account at the authority.
     pub(crate) fn client(
         &self,
         authority: &Url,
         audience: &Audience,
         network: &Arc<Network>,
-    ) -> Result<anyhow::Result<PublicClient>, Error> {
+    ) -> anyhow::Result<PublicClient> {
         let http = network.internet(authority.host_str().unwrap_or_default())?;
-        let (client_id, http) = (&self.login.client_id, (http, network.clone()));
-        Ok(PublicClient::new(
+        PublicClient::new(
             authority,
-            &self.tenant,
-            client_id,
+            self.tenant.name.as_deref().unwrap_or(ANY_TENANT),
+            &self.login.client_id,
             audience,
-            http,
+            (http, network.clone()),
             self.secrets.clone(),
-        ))
+        )
     }
 
-    /// The account as a credential.
-    pub(super) fn credential(
-        &self,
-        client: PublicClient,
-        cache: Cache,
-        clock: Clock,
-    ) -> Arc<dyn TokenCredential> {
-        let (login, file) = (self.login.clone(), self.file.clone());
-        Arc::new(Session {
-            client,
-            key: login.key(),
-            login,
-            file,
-            cache,
-            clock,
-        })
+    /// Saves where the refresh token is now, so that `logout` finds it.
+    fn note_place(&self, place: &Place) {
+        if self.login.clone().moved(place)
+            && let Some(file) = &self.file
+            && let Err(error) = logins::moved(file, &self.login, place, Duration::ZERO)
+        {
+            debug!("where the login's new token is kept could not be noted: {error}");
+        }
+    }
+
+    /// Returns whether the token can be in a kernel keyring that this process cannot see.
+    fn is_in_other_keyring(&self, cause: &anyhow::Error) -> bool {
+        let mut stores = self.login.stores.iter();
+        cause.is::<NotInKeyring>()
+            && stores.any(|store| store == KERNEL_KEYRING)
+            && is_in_user_namespace()
     }
 }
 
@@ -227,66 +205,75 @@ impl fmt::Display for Account {
     }
 }
 
-/// What is said before the command that signs in inside the user namespace of podman and buildah.
-pub(crate) const OWN_KEYRING: &str =
-    "podman and buildah without root have a kernel keyring of their own";
-
-/// The token of a login is in no store.
+/// No store has the refresh token of the sign-in.
 #[derive(Debug)]
-struct Gone;
+struct NotInKeyring;
 
-impl fmt::Display for Gone {
+impl fmt::Display for NotInKeyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("its token is no longer in the keyring")
     }
 }
 
-impl std::error::Error for Gone {}
+impl std::error::Error for NotInKeyring {}
 
-/// A login with what its refresh token is asked for and kept with.
-struct Session {
-    client: PublicClient,
-    key: Key,
-    login: Login,
-    file: Option<PathBuf>,
-    cache: Cache,
-    clock: Clock,
-}
-
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Session {
-    fn kept(&self) -> anyhow::Result<SecretString> {
-        let kept = self.cache.login(&self.key, (self.clock)());
-        kept.ok_or_else(|| Gone.into())
+#[async_trait::async_trait]
+impl IdentitySource for Account {
+    fn cache_key(&self) -> String {
+        let tenant = self.tenant.name.as_deref().unwrap_or(ANY_TENANT);
+        ["login", &self.login.home, tenant, &self.login.client_id].join("\0")
     }
 
-    /// An access token. Entra gives another refresh token beside it, which takes the place of the one that was used. Should it be refused, and
-    /// another process have put another one there meanwhile, that one is good.
-    async fn access_token(&self) -> anyhow::Result<SecretString> {
-        let used = self.kept()?;
-        let (used, granted) = match self.client.refresh(&used).await {
-            Ok(granted) => (used, granted),
-            Err(error) => {
-                let Some(other) = self.kept().ok().filter(|other| !is_same(other, &used)) else {
-                    return Err(error);
-                };
-                debug!("another process had the login's token exchanged meanwhile");
-                let granted = self.client.refresh(&other).await?;
-                (other, granted)
-            }
+    fn tenant(&self) -> Tenant {
+        self.tenant.clone()
+    }
+
+    fn login(&self) -> Option<&Account> {
+        Some(self)
+    }
+
+    fn login_command(&self, tenant: Option<&str>, _: &super::Identity) -> Option<String> {
+        Some(self.command(tenant, None))
+    }
+
+    fn hint(&self, failure: &Failure<'_>) -> Option<String> {
+        if self.is_in_other_keyring(failure.cause) {
+            let command = self.command_within("podman");
+            return Some(format!("{OWN_KEYRING}: {command}"));
+        }
+        let mut causes = failure.cause.chain();
+        let claims = causes.find_map(|cause| cause.downcast_ref::<OAuthError>()?.claims.as_deref());
+        match failure.code {
+            // Without a code, or if the user declined consent, signing in again is all that helps.
+            None | Some(65_004) => Some(self.command(None, claims)),
+            Some(_) => claims.map(|claims| self.command(None, Some(claims))),
+        }
+    }
+
+    /// Redeems the refresh token. Entra returns another one, which replaces it. If it is refused, and another process has replaced it
+    /// meanwhile, that one is good.
+    async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
+        let (identity, cache) = (context.identity, context.cache);
+        let client = self.client(&identity.authority, &identity.audience, context.network)?;
+        let (key, clock) = (self.login.key(), context.network.clock());
+        let stored = || cache.login(&key, clock()).ok_or(NotInKeyring);
+        let mut used = stored()?;
+        let granted = match client.refresh(&used).await {
+            Ok(granted) => granted,
+            Err(error) => match stored() {
+                Ok(other) if other.expose_secret() != used.expose_secret() => {
+                    debug!("another process had the login's token exchanged meanwhile");
+                    used = other;
+                    client.refresh(&used).await?
+                }
+                _ => return Err(error),
+            },
         };
-        let next = granted.refresh_token.unwrap_or(used);
-        // What was forgotten meanwhile stays forgotten. One that is used lives on.
-        if self.kept().is_ok() {
-            match self.cache.put_login(&self.key, &next, (self.clock)()) {
-                Ok(place) => self.note(&place),
+        // After a `logout` meanwhile nothing is stored again. A token that is used stays valid.
+        if stored().is_ok() {
+            let next = granted.refresh_token.unwrap_or(used);
+            match cache.put_login(&key, &next, clock()) {
+                Ok(place) => self.note_place(&place),
                 Err(problems) => warn!(
                     "the login's new token could not be kept: {}",
                     problems.join("; ")
@@ -295,50 +282,12 @@ impl Session {
         }
         Ok(granted.access_token)
     }
-
-    /// Notes where the token is now, so that it is found when the login is forgotten.
-    fn note(&self, place: &Place) {
-        if self.login.clone().moved(place)
-            && let Some(file) = &self.file
-            && let Err(error) = logins::moved(file, &self.login, place, Duration::ZERO)
-        {
-            debug!("where the login's new token is kept could not be noted: {error}");
-        }
-    }
-}
-
-#[async_trait::async_trait]
-impl TokenCredential for Session {
-    async fn get_token(
-        &self,
-        _: &[&str],
-        _: Option<TokenRequestOptions<'_>>,
-    ) -> azure_core::Result<AccessToken> {
-        let token = self.access_token().await.map_err(failure)?;
-        // The token is used once and not kept, so that its end does not matter.
-        Ok(AccessToken::new(
-            Secret::new(token.expose_secret().to_owned()),
-            OffsetDateTime::now_utc(),
-        ))
-    }
-}
-
-fn is_same(one: &SecretString, other: &SecretString) -> bool {
-    one.expose_secret() == other.expose_secret()
-}
-
-/// A failure as that of a credential, with its causes.
-pub(super) fn failure(error: anyhow::Error) -> azure_core::Error {
-    azure_core::Error::new(
-        ErrorKind::Credential,
-        error.reallocate_into_boxed_dyn_error_without_backtrace(),
-    )
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::config;
     use super::*;
-    use crate::config::Settings;
 
     const AUTHORITY: &str = "https://login.microsoftonline.com/";
 
@@ -360,43 +309,31 @@ mod tests {
         }
     }
 
-    /// Who is meant among these, with settings, and in which tenant.
-    fn meant(logins: &[Login], rows: &[(&str, &str)], host: &str) -> Result<Account, String> {
+    /// Returns the account that the settings mean among these.
+    fn meant(logins: &[Login], rows: &[(&str, &str)], host: &str) -> Option<Account> {
         let folder = tempfile::tempdir().unwrap();
+        let file = folder
+            .path()
+            .join("docker-credential-acrscoped/logins.json");
         for login in logins {
-            logins::remember(
-                &folder
-                    .path()
-                    .join("docker-credential-acrscoped/logins.json"),
-                login,
-            )
-            .unwrap();
+            logins::remember(&file, login).unwrap();
         }
         let state = [("XDG_STATE_HOME", folder.path().to_str().unwrap())];
-        let rows = rows
-            .iter()
-            .chain(&state)
-            .map(|(name, value)| ((*name).into(), value.into()))
-            .collect();
-        let registry = Registry::parse(host, &[]).unwrap();
-        account(
-            &Settings::of(rows, None).for_registry(&registry).unwrap(),
-            Some(&registry),
-        )
-        .unwrap()
+        let (config, registry) = config(&[rows, &state].concat(), host);
+        account(&config, Some(&registry)).unwrap()
     }
 
     #[test]
     fn the_latest_of_the_authority_is_meant_unless_a_tenant_or_an_application_is_named() {
         let logins = [
-            login("alice", "one", DEVELOPER_SIGN_ON, AUTHORITY),
-            login("bob", "two", DEVELOPER_SIGN_ON, AUTHORITY),
+            login("alice", "one", AZURE_CLI_CLIENT_ID, AUTHORITY),
+            login("bob", "two", AZURE_CLI_CLIENT_ID, AUTHORITY),
             login("carol", "three", "own", AUTHORITY),
-            login("dave", "four", DEVELOPER_SIGN_ON, AUTHORITY),
+            login("dave", "four", AZURE_CLI_CLIENT_ID, AUTHORITY),
             login(
                 "erin",
                 "five",
-                DEVELOPER_SIGN_ON,
+                AZURE_CLI_CLIENT_ID,
                 "https://login.microsoftonline.us/",
             ),
         ];
@@ -430,19 +367,13 @@ mod tests {
         ] {
             let account = meant(&logins, rows, host).unwrap();
             assert_eq!(
-                (account.login.home.as_str(), account.tenant.as_str()),
-                (home, tenant),
+                (account.login.home.as_str(), account.tenant.name.as_deref()),
+                (home, Some(tenant)),
                 "{rows:?}"
             );
         }
-        assert_eq!(
-            meant(&logins, &[], "contoso.azurecr.cn").unwrap_err(),
-            "nobody is signed in"
-        );
-        assert_eq!(
-            meant(&[], &[], "contoso.azurecr.io").unwrap_err(),
-            "nobody is signed in"
-        );
+        assert!(meant(&logins, &[], "contoso.azurecr.cn").is_none());
+        assert!(meant(&[], &[], "contoso.azurecr.io").is_none());
     }
 
     #[test]
@@ -454,7 +385,8 @@ mod tests {
                 "contoso.azurecr.io",
             )
         };
-        let who = |home: &str, tenant: &str, client: &str| who(home, tenant, client).unwrap().who();
+        let who =
+            |home: &str, tenant: &str, client: &str| who(home, tenant, client).unwrap().cache_key();
         let all = [
             who("alice", "one", "a"),
             who("bob", "one", "a"),
@@ -476,10 +408,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            account.command(None),
+            account.command(None, None),
             "docker-credential-acrscoped login contoso.azurecr.io --tenant one"
         );
-        let claims = account.command(Some("{\"$(reboot)\":1}"));
+        let claims = account.command(None, Some("{\"$(reboot)\":1}"));
         assert!(
             claims.ends_with(" --claims-challenge eyIkKHJlYm9vdCkiOjF9"),
             "{claims}"
@@ -491,7 +423,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            odd.command(None),
+            odd.command(None, None),
             "docker-credential-acrscoped login contoso.azurecr.io"
         );
     }

@@ -1,80 +1,178 @@
-//! Who signs in: the sources of an identity, their order, and the access token they give.
+//! The identity that signs in: its sources, their order, and the Entra access token.
 //!
-//! Sources are asked in the order of [`SourceName::ALL`](crate::config::SourceName::ALL); the first that is configured is the one, and
-//! its failure is the answer. Trying the next after a failure would sign in as somebody else than was meant.
+//! Sources are tried in the order of [`SourceName::ALL`]. The first one that is configured signs in, and if it fails, the sign-in fails:
+//! another source would be another identity than the user meant.
+//!
+//! A new source is a file with an [`IdentitySource`] and its offer, a line in the table of `select`, and a row in [`SourceName`].
 
-mod application;
+mod advice;
 mod arc;
 mod azure_cli;
+mod azure_developer_cli;
 mod certificate;
-mod chain;
-mod developer_cli;
+mod ci_oidc;
 mod login;
-mod managed;
-mod oidc;
-mod refusal;
+mod managed_identity;
+mod select;
+mod service_principal;
+mod workload_identity;
 
+pub(crate) use azure_cli::names as azure_cli_names;
 pub(crate) use login::{Account, OWN_KEYRING, account};
 
 use crate::cache::Cache;
-use crate::config::{Config, ManagedId, Origin, SourceName, SourceSettings, Value};
+use crate::config::{Config, Origin, SourceName, Value};
 use crate::error::{Error, ErrorKind, config_file};
-use crate::network::{Network, Transport};
-use crate::registry::{CLOUDS, Cloud, Registry};
-use crate::text::Secrets;
+use crate::http::{HttpResponse, Network};
+use crate::registry::{Cloud, Registry};
+use crate::text::{Secrets, digest16};
 use crate::token::{AccessToken, Audience, NotSent};
-pub(crate) use azure_cli::names as azure_cli_names;
-
-use application::{Application, Proof};
-use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use advice::Failure;
 use azure_core::credentials::TokenCredential;
-use azure_core::http::{ClientOptions, RetryOptions};
-use managed::{Endpoint, ManagedIdentity};
-use oidc::Issuer;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use std::fmt;
 use std::sync::Arc;
 use url::Url;
 
-/// Where an identity comes from, with all it needs to sign in.
-#[derive(Debug)]
-enum Source {
-    /// A client id in a tenant, and a secret, certificate or assertion.
-    Application(Application),
-    /// A managed identity: one that the environment announces, or last of all that of a virtual machine.
-    ManagedIdentity {
-        id: Option<ManagedId>,
-        endpoint: Arc<Endpoint>,
-    },
-    /// Whoever signed in with `login`.
-    Login(login::Account),
-    /// Whoever is signed in to the Azure CLI.
-    AzureCli(azure_cli::Account),
-    /// Whoever is signed in to the Azure Developer CLI.
-    DeveloperCli(developer_cli::Account),
-}
-
-/// Which application a service account signs in as (cloud-provider-azure, `pkg/credentialprovider/consts.go`).
+/// The annotation with the client ID of a service account's application (cloud-provider-azure, `pkg/credentialprovider/consts.go`).
 pub const CLIENT_ANNOTATION: &str = "kubernetes.azure.com/acr-client-id";
 
-/// In which tenant.
+/// The annotation with its tenant.
 pub const TENANT_ANNOTATION: &str = "kubernetes.azure.com/acr-tenant-id";
 
-/// Somebody who is to sign in as an application, and proves by an assertion that they may: a pod's service account.
+/// A pod's service account, which signs in as an application with an assertion that it brought along.
 #[derive(Debug)]
 pub struct Workload {
-    /// The application, by its client id, a GUID.
+    /// The client ID of the application, a GUID.
     pub client: String,
     /// Its tenant, a GUID.
     pub tenant: String,
-    /// What the workload's own issuer states of it, a JWT.
+    /// What the cluster's issuer states about the service account, a JWT.
     pub assertion: SecretString,
 }
 
-/// Who signs in to a registry, and at which authority.
+/// Where an identity comes from. Its [`fmt::Display`] is what messages call the identity.
+#[async_trait::async_trait]
+trait IdentitySource: fmt::Debug + fmt::Display + Send + Sync {
+    /// Returns a text that differs for each identity, and begins with the kind of the source.
+    fn cache_key(&self) -> String;
+
+    /// Returns the tenant that it signs in to.
+    fn tenant(&self) -> Tenant {
+        Tenant::default()
+    }
+
+    /// Returns the host or program that is asked for the token, if that is not the authority.
+    fn host(&self) -> Option<String> {
+        self.is_command_line().then(|| self.to_string())
+    }
+
+    /// Returns the secret that is known before a sign-in, which can add more.
+    fn secret(&self) -> Option<&SecretString> {
+        None
+    }
+
+    /// Returns the account of a saved sign-in.
+    fn login(&self) -> Option<&Account> {
+        None
+    }
+
+    /// Returns whether it is a program that reads by itself who is signed in.
+    fn is_command_line(&self) -> bool {
+        false
+    }
+
+    /// Returns other tenants that can be meant, a sentence each.
+    fn other_tenants(&self) -> Vec<String> {
+        vec![]
+    }
+
+    /// Returns the command that signs a person in again: to this tenant, or to the same as before.
+    fn login_command(&self, _tenant: Option<&str>, _identity: &Identity) -> Option<String> {
+        None
+    }
+
+    /// Returns what to do about a failure. The table of Entra's codes in [`advice`] is for what the source does not know better.
+    fn hint(&self, failure: &Failure<'_>) -> Option<String>;
+
+    /// Returns what to do if the host cannot be reached, where neither proxy nor certificate can be the reason.
+    fn unreachable_hint(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Signs in and returns an access token, which is not yet checked. An [`Error`] in it is shown as it is.
+    async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString>;
+}
+
+/// What a source signs in with.
+struct TokenContext<'a> {
+    identity: &'a Identity,
+    network: &'a Arc<Network>,
+    /// Where the tokens of saved sign-ins are.
+    cache: &'a Cache,
+}
+
+/// Requests a token by a credential of `azure_identity`.
+async fn request_token(
+    credential: &dyn TokenCredential,
+    identity: &Identity,
+) -> anyhow::Result<SecretString> {
+    let scope = identity.audience.scope();
+    let token = credential.get_token(&[&scope], None).await?;
+    Ok(token.token.secret().into())
+}
+
+/// The response of a managed identity's endpoint or a CI system. Other fields may come along, and their types differ by platform.
+#[derive(Deserialize)]
+struct TokenResponse {
+    #[serde(alias = "access_token", alias = "oidcToken")]
+    value: SecretString,
+}
+
+/// Returns the token in a response, if it holds one.
+fn token_in(response: &HttpResponse) -> Option<SecretString> {
+    let granted: TokenResponse = serde_json::from_slice(&response.body).ok()?;
+    let is_token = response.status.is_success() && !granted.value.expose_secret().is_empty();
+    is_token.then_some(granted.value)
+}
+
+/// The tenant that a source signs in to, if it names one.
+#[derive(Clone, Debug, Default)]
+struct Tenant {
+    name: Option<String>,
+    origin: TenantOrigin,
+}
+
+/// What chose a tenant.
+#[derive(Clone, Debug, Default)]
+enum TenantOrigin {
+    /// The account, which has one of its own.
+    #[default]
+    Account,
+    /// The argument `--tenant` of `login`.
+    Argument,
+    /// This setting.
+    Setting(&'static str, Origin),
+}
+
+impl Tenant {
+    fn from_setting(setting: &'static str, value: Option<&Value<String>>) -> Self {
+        value.map_or_else(Self::default, |value| Self {
+            name: Some(value.value.clone()),
+            origin: TenantOrigin::Setting(setting, value.origin.clone()),
+        })
+    }
+
+    fn or(self, other: Self) -> Self {
+        if self.name.is_some() { self } else { other }
+    }
+}
+
+/// The identity that signs in to a registry, and at which authority.
 #[derive(Debug)]
 pub struct Identity {
-    source: Source,
+    source: Box<dyn IdentitySource>,
     authority: Url,
     /// Where the authority was set, if it is not that of the cloud.
     authority_origin: Option<Origin>,
@@ -82,273 +180,138 @@ pub struct Identity {
     /// The cloud of the registries that it is for.
     cloud: Cloud,
     /// The cloud that it belongs to.
-    own_cloud: Cloud,
-    /// Where the tenant was set, if it was.
-    tenant_origin: Option<Origin>,
-    /// Whether the tenant was typed beside `login`, and set nowhere.
-    is_tenant_typed: bool,
-    /// What to write, and where, to sign in to another tenant, in words.
-    tenant_setting: String,
-    /// The config file, in words.
-    file: String,
-    /// The registry that it is for, if it is for one.
+    home_cloud: Cloud,
+    /// The config file, for messages.
+    config_file: String,
+    /// The host of the registry that it is for, if it is for one.
     registry: Option<String>,
-    /// Why each source before this one was passed over.
+    /// Why each source before this one was skipped.
     skipped: Vec<String>,
     /// The only source that may be used, if it is set.
     only: Option<SourceName>,
-    /// What it proves itself with, which must not be shown even when a server repeats it.
+    /// What it sent or received, which must not be shown even when a server repeats it.
     secrets: Secrets,
 }
 
 impl Identity {
-    /// Who signs in to this registry. Reads at most the files that say who is signed in to a command line.
+    /// Returns the identity that signs in to a registry. Reads at most the files that say who is signed in.
     ///
-    /// Errors: [`ErrorKind::Setting`] when a source is configured by half, [`ErrorKind::NoIdentity`] when no source may be tried.
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] if a source is only partly configured, [`ErrorKind::NoIdentity`] if no source can be tried.
     pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
-        let mut skipped = Vec::new();
-        let source = chain::choose(config, registry, &mut skipped)?;
-        Ok(Self::of(
-            source,
-            config,
-            registry.cloud(),
-            Some(registry),
-            skipped,
-        ))
+        let (source, skipped) = select::select(config, registry)?;
+        let mut identity = Self::new(source, config, registry.cloud(), Some(registry));
+        identity.skipped = skipped;
+        Ok(identity)
     }
 
-    /// A workload that brought its assertion along, whatever source comes first: it is the only one that can be meant.
+    /// Returns the identity of a service account. It brought its assertion along, so no other source can be meant.
     pub(crate) fn of_workload(workload: Workload, config: &Config, registry: &Registry) -> Self {
-        let source = Source::Application(Application::of_workload(workload));
-        Self::of(source, config, registry.cloud(), Some(registry), vec![])
+        let source = Box::new(workload_identity::from_service_account(workload));
+        Self::new(source, config, registry.cloud(), Some(registry))
     }
 
-    /// Whoever is about to sign in, or has, whatever source comes first: what goes wrong then is told as for the source of this name.
+    /// Returns the identity of an account that signs in with `login`, whatever source comes first for a registry.
     pub(crate) fn of_login(
         account: Account,
         config: &Config,
         cloud: &Cloud,
         registry: Option<&Registry>,
     ) -> Self {
-        Self::of(Source::Login(account), config, cloud, registry, vec![])
+        Self::new(Box::new(account), config, cloud, registry)
     }
 
-    fn of(
-        source: Source,
+    fn new(
+        source: Box<dyn IdentitySource>,
         config: &Config,
         cloud: &Cloud,
         registry: Option<&Registry>,
-        skipped: Vec<String>,
     ) -> Self {
-        let sources = &config.sources;
-        let is_tenant_typed = match &source {
-            Source::Login(account) => {
-                account.login.username.is_empty()
-                    && account.tenant().is_some_and(|tenant| {
-                        sources
-                            .named_tenant
-                            .as_ref()
-                            .is_none_or(|named| named.value != tenant)
-                    })
-            }
-            Source::Application(_)
-            | Source::ManagedIdentity { .. }
-            | Source::AzureCli(_)
-            | Source::DeveloperCli(_) => false,
-        };
-        let tenant_origin = match &source {
-            Source::Login(_) if is_tenant_typed => None,
-            Source::Application(application) => Some(application.tenant.origin.clone()),
-            Source::AzureCli(_) => sources
-                .subscription
-                .as_ref()
-                .or(sources.named_tenant.as_ref())
-                .map(|it| it.origin.clone()),
-            Source::DeveloperCli(_) | Source::Login(_) => sources
-                .named_tenant
-                .as_ref()
-                .map(|tenant| tenant.origin.clone()),
-            Source::ManagedIdentity { .. } => None,
-        };
-        let tenant_setting = if is_tenant_typed {
-            "`--tenant`".to_owned()
-        } else {
-            tenant_setting(sources, registry, tenant_origin.as_ref())
-        };
-        let registry = registry.map(|registry| registry.host().to_owned());
-        let only = sources.only.as_ref().map(|only| only.value);
-        let (authority, audience) = (config.authority.clone(), config.audience.clone());
-        let authority_origin = config.authority_origin.clone();
-        let (cloud, own_cloud) = (cloud.clone(), config.identity_cloud.clone());
-        let file = config_file(&sources.config_file);
-        let secrets = source.secrets();
+        let secrets = source.login().map(Account::secrets).unwrap_or_default();
+        if let Some(secret) = source.secret() {
+            secrets.add(secret.expose_secret());
+        }
         Self {
-            source,
-            authority,
-            authority_origin,
-            audience,
-            cloud,
-            own_cloud,
-            tenant_origin,
-            is_tenant_typed,
-            tenant_setting,
-            file,
-            registry,
-            skipped,
-            only,
+            authority: config.authority.clone(),
+            authority_origin: config.authority_origin.clone(),
+            audience: config.audience.clone(),
+            cloud: cloud.clone(),
+            home_cloud: config.identity_cloud.clone(),
+            config_file: config_file(&config.sources.config_file),
+            registry: registry.map(|registry| registry.host().to_owned()),
+            skipped: vec![],
+            only: config.sources.only.as_ref().map(|only| only.value),
             secrets,
+            source,
         }
     }
 
-    /// A short text that differs whenever somebody else would sign in, in another cloud, or for another audience: source, authority,
-    /// tenant, client, and for a command line its account. It is part of cache keys and, being a digest, shows no secret and names
-    /// nobody.
+    /// Returns a short text that differs whenever another identity would sign in, in another cloud, or for another audience. It is part
+    /// of cache keys. Being a digest, it shows no secret and no name.
     pub fn fingerprint(&self) -> String {
-        let who = match &self.source {
-            Source::Application(application) => {
-                format!("{}\0{}", application.tenant.value, application.client.value)
-            }
-            Source::ManagedIdentity { id, endpoint } => {
-                // Which identity an endpoint gives depends on all of its address and on what proves that we run there.
-                let proof = endpoint
-                    .proof()
-                    .map(|proof| proof.expose_secret())
-                    .unwrap_or_default();
-                format!("{}\0{proof}\0{id:?}", endpoint.address())
-            }
-            Source::Login(account) => account.who(),
-            Source::AzureCli(account) => account.who(),
-            Source::DeveloperCli(account) => account.who(),
-        };
-        let text = [
-            self.kind(),
+        let parts = [
             self.authority.as_str(),
             &self.cloud.suffix,
-            &self.own_cloud.cli_name,
+            &self.home_cloud.cli_name,
             self.audience.as_str(),
-            &who,
-        ]
-        .join("\0");
-        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        digest.as_ref()[..16]
-            .iter()
-            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+            &self.source.cache_key(),
+        ];
+        digest16(&parts.join("\0"))
     }
 
-    fn kind(&self) -> &'static str {
-        match &self.source {
-            Source::Application(application) => application.kind(),
-            Source::ManagedIdentity { endpoint, .. } => endpoint.platform(),
-            Source::Login(_) => "login",
-            Source::AzureCli(_) => "az",
-            Source::DeveloperCli(_) => "azd",
-        }
-    }
-
-    /// Whether it is whoever is signed in to a command line, which reads by itself who that is.
+    /// Returns whether it is an account of a command line, which reads by itself who is signed in.
     pub fn is_of_command_line(&self) -> bool {
-        match self.source {
-            Source::AzureCli(_) | Source::DeveloperCli(_) => true,
-            Source::Application(_) | Source::ManagedIdentity { .. } | Source::Login(_) => false,
-        }
+        self.source.is_command_line()
     }
 
-    /// The account, if it is somebody who signed in with `login`.
+    /// Returns the account, if it is one that signed in with `login`.
     pub(crate) fn login(&self) -> Option<&Account> {
-        match &self.source {
-            Source::Login(account) => Some(account),
-            Source::Application(_)
-            | Source::ManagedIdentity { .. }
-            | Source::AzureCli(_)
-            | Source::DeveloperCli(_) => None,
-        }
+        self.source.login()
     }
 
-    /// Why each source before this one was passed over, in their order.
+    /// Returns why each source before this one was skipped, in their order.
     pub fn skipped(&self) -> &[String] {
         &self.skipped
     }
 
-    /// The authority that signs it in, and where that was set unless it is that of the cloud.
+    /// Returns the authority that signs it in, and where that was set unless it is that of the cloud.
     pub fn authority(&self) -> (&Url, Option<&Origin>) {
         (&self.authority, self.authority_origin.as_ref())
     }
 
-    /// What the access token is asked for.
+    /// Returns the audience of the access token.
     pub fn audience(&self) -> &Audience {
         &self.audience
     }
 
-    /// Signs in and returns an access token for the registry audience. The token of a login is kept in `cache`.
+    /// Returns the secrets that were sent or received by now.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Signs in and returns an access token for the registry audience. `cache` has the tokens of saved sign-ins.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::SignIn`] with what the source reported, [`ErrorKind::WrongAudience`], and those of the network and of settings that are read
+    /// only now.
     pub async fn access_token(
         &self,
         network: &Arc<Network>,
         cache: &Cache,
     ) -> Result<AccessToken, Error> {
-        if let Source::ManagedIdentity { endpoint, .. } = &self.source
-            && let Endpoint::VirtualMachine { .. } = **endpoint
-        {
-            self.find_machine(endpoint).await?;
-        }
-        let refused = |error| {
-            let refused = refusal::refused(self, &error, network);
-            match self.login() {
-                Some(account) => account.hinted(refused, &error),
-                None => refused,
-            }
+        let context = TokenContext {
+            identity: self,
+            network,
+            cache,
         };
-        let credential = self.credential(network, cache).await?.map_err(refused)?;
-        let token = credential
-            .get_token(&[&self.audience.scope()], None)
-            .await
-            .map_err(refused)?;
-        self.judge(token.token.secret().into())
+        let token = self.source.token(&context).await;
+        self.check_token(token.map_err(|error| self.sign_in_error(error, network))?)
     }
 
-    /// Whether this is a virtual machine of Azure, and in the cloud that the identity is to belong to: a token of another must not follow
-    /// the name of a registry. Which cloud it is in is asked only where it may matter; one that does not say is in the right one.
-    async fn find_machine(&self, endpoint: &Endpoint) -> Result<(), Error> {
-        let nobody = |why: String, hint: Option<String>| {
-            let skipped = [
-                &self.skipped[..],
-                &[format!("managed identity of a virtual machine: {why}")],
-            ]
-            .concat();
-            let error = chain::nobody(skipped, self.only, self.registry.as_deref());
-            match hint {
-                Some(hint) => error.with_hint(hint),
-                None => error,
-            }
-        };
-        let public = &CLOUDS[0].cli_name;
-        let is_asked = [&self.cloud, &self.own_cloud]
-            .into_iter()
-            .any(|cloud| cloud.cli_name != *public);
-        let machine = endpoint
-            .probe(is_asked)
-            .await
-            .map_err(|why| nobody(why, None))?;
-        let Some(machine) = machine.filter(|machine| *machine != self.own_cloud.cli_name) else {
-            return Ok(());
-        };
-        let registry = self.registry.as_deref().unwrap_or("the registry");
-        let own = &self.own_cloud.cli_name;
-        let why = if *own == self.cloud.cli_name {
-            format!("this machine is in {machine}, and {registry} is in {own}")
-        } else {
-            format!(
-                "this machine is in {machine}, and the identity of {registry} is in {own} by `identity_cloud`"
-            )
-        };
-        let hint = format!(
-            "to use this identity there, set `identity_cloud = \"{machine}\"` under `[registry.\"{registry}\"]` in {}",
-            self.file
-        );
-        Err(nobody(why, Some(hint)))
-    }
-
-    /// An access token that this identity was given, if it is for registries.
-    pub(crate) fn judge(&self, token: SecretString) -> Result<AccessToken, Error> {
+    /// Returns an access token that this identity received, if it is for registries.
+    pub(crate) fn check_token(&self, token: SecretString) -> Result<AccessToken, Error> {
         AccessToken::new(token, &self.audience).map_err(|reason| match reason {
             NotSent::Malformed => Error::sign_in(self, "the token in the answer is malformed").with_hint("check the program or endpoint of this identity source: its answer holds no token of Entra"),
             NotSent::Audience(audience) => {
@@ -363,209 +326,96 @@ impl Identity {
         })
     }
 
-    /// What went wrong in a sign-in as this identity, in words.
-    pub(crate) fn refused(&self, error: anyhow::Error, network: &Network) -> Error {
-        refusal::refused(self, &login::failure(error), network)
+    /// Returns what a failed sign-in as this identity is shown as.
+    pub(crate) fn sign_in_error(&self, error: anyhow::Error, network: &Network) -> Error {
+        error
+            .downcast()
+            .unwrap_or_else(|cause| advice::sign_in_error(self, &cause, network))
     }
 
-    /// Whose token a registry refused, and which tenant it may have wanted, a line each.
+    /// Returns lines for a token that a registry refused: whose it is, and which other tenants can be meant.
     pub fn notes(&self, token: &AccessToken) -> Vec<String> {
-        let mut lines: Vec<String> = token
-            .tenant()
-            .map(|tenant| format!("signed in: {self}, in tenant {tenant}"))
-            .into_iter()
-            .collect();
-        if let (Source::Application(_), Some(origin)) = (&self.source, &self.authority_origin) {
-            lines.push(format!(
-                "the authority {} was set by {origin}",
-                self.asked_host()
-            ));
+        let mut lines = vec![];
+        if let Some(tenant) = token.tenant() {
+            lines.push(format!("signed in: {self}, in tenant {tenant}"));
         }
-        if let Source::AzureCli(account) = &self.source {
-            let others = account.others();
-            if !others.is_empty() {
-                lines.extend(others);
-                lines.push(format!(
-                    "to sign in to another tenant, set {}",
-                    self.tenant_setting
-                ));
-            }
+        if let (None, Some(origin)) = (self.source.host(), &self.authority_origin) {
+            let host = self.host();
+            lines.push(format!("the authority {host} was set by {origin}"));
+        }
+        let others = self.source.other_tenants();
+        if !others.is_empty() {
+            let setting = self.tenant_setting();
+            lines.extend(others);
+            lines.push(format!("to sign in to another tenant, set {setting}"));
         }
         let redactor = self.secrets.redactor();
         lines.iter().map(|line| redactor.redact(line)).collect()
     }
 
-    /// The credential of the source; the outer error is one of settings or of the HTTP client, the inner one the credential's own.
-    async fn credential(
-        &self,
-        network: &Arc<Network>,
-        cache: &Cache,
-    ) -> Result<azure_core::Result<Arc<dyn TokenCredential>>, Error> {
-        Ok(match &self.source {
-            Source::Application(application) => {
-                return application
-                    .credential(
-                        &self.authority,
-                        self.entra_options(network)?,
-                        network,
-                        &self.secrets,
-                    )
-                    .await;
+    /// Returns the host that is asked for the access token, or the program.
+    fn host(&self) -> String {
+        let authority = || self.authority.host_str().unwrap_or_default().to_owned();
+        self.source.host().unwrap_or_else(authority)
+    }
+
+    /// Returns what to change, and where, to sign in to another tenant: the setting that chose this one, unless a profile would win over
+    /// it, else the profile of the registry.
+    fn tenant_setting(&self) -> String {
+        let name = match self.source.tenant().origin {
+            TenantOrigin::Argument => return "`--tenant`".into(),
+            TenantOrigin::Setting(_, Origin::Variable(variable))
+                if variable.starts_with("ACRSCOPED_") =>
+            {
+                return format!("`{variable}`");
             }
-            Source::ManagedIdentity { id, endpoint } => Ok(Arc::new(ManagedIdentity::new(
-                endpoint.clone(),
-                id.clone(),
-                network.clone(),
-                self.secrets.clone(),
-            )) as _),
-            Source::Login(account) => {
-                let client = account.client(&self.authority, &self.audience, network)?;
-                client
-                    .map_err(login::failure)
-                    .map(|client| account.credential(client, cache.clone(), network.clock()))
+            TenantOrigin::Setting(name, Origin::Profile { file, line, .. }) => {
+                return format!("`{name}` in {}:{line}", file.display());
             }
-            Source::AzureCli(account) => account.credential(),
-            Source::DeveloperCli(account) => account.credential(),
-        })
-    }
-
-    fn entra_options(&self, network: &Arc<Network>) -> Result<ClientOptions, Error> {
-        let client = network.internet(&self.asked_host())?;
-        let mut cloud = CustomConfiguration::default();
-        cloud.authority_host = self.authority.to_string();
-        Ok(ClientOptions {
-            cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
-            transport: Some(Transport::over(client, network.clone())),
-            // The transport does that, within the deadline.
-            retry: RetryOptions::none(),
-            ..Default::default()
-        })
-    }
-
-    /// The host that is asked for the access token, where it is asked by us.
-    fn asked_host(&self) -> String {
-        match &self.source {
-            Source::Application(_) | Source::Login(_) => {
-                self.authority.host_str().unwrap_or_default().to_owned()
-            }
-            Source::ManagedIdentity { endpoint, .. } => endpoint.host(),
-            Source::AzureCli(_) | Source::DeveloperCli(_) => self.to_string(),
-        }
-    }
-
-    /// What it has proved itself with by now, and the tokens that it got.
-    pub(crate) fn secrets(&self) -> &Secrets {
-        &self.secrets
-    }
-}
-
-impl Source {
-    /// The secrets that are known before a sign-in adds more.
-    fn secrets(&self) -> Secrets {
-        let secret = match self {
-            Self::Application(application) => application.secret(),
-            Self::ManagedIdentity { endpoint, .. } => endpoint.proof(),
-            Self::Login(account) => return account.secrets.clone(),
-            Self::AzureCli(_) | Self::DeveloperCli(_) => None,
+            TenantOrigin::Setting(_, origin @ Origin::Annotation(_)) => return origin.to_string(),
+            TenantOrigin::Setting(name, _) => name,
+            TenantOrigin::Account => "tenant",
         };
-        let secrets = Secrets::default();
-        if let Some(secret) = secret {
-            secrets.add(secret.expose_secret());
+        let file = &self.config_file;
+        match &self.registry {
+            Some(registry) => format!("`{name}` under `[registry.\"{registry}\"]` in {file}"),
+            None => format!("`{name}` in {file}"),
         }
-        secrets
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.source {
-            Source::Application(Application {
-                client: Value { value: client, .. },
-                proof,
-                ..
-            }) => match proof {
-                Proof::Secret(_) | Proof::Certificate(_) => write!(f, "service principal {client}"),
-                Proof::TokenFile(_) => write!(f, "workload identity {client}"),
-                Proof::Given(_) => write!(f, "the service account as {client}"),
-                Proof::Job(Issuer::GitHub { .. }) => write!(f, "GitHub Actions as {client}"),
-                Proof::Job(Issuer::Pipelines { .. }) => write!(f, "Azure Pipelines as {client}"),
-            },
-            Source::ManagedIdentity { endpoint, .. }
-                if matches!(**endpoint, Endpoint::CloudShell { .. }) =>
-            {
-                f.write_str("the user of Cloud Shell")
-            }
-            Source::ManagedIdentity { id: Some(id), .. } => {
-                write!(f, "managed identity {}", id.as_str())
-            }
-            Source::ManagedIdentity { id: None, .. } => {
-                f.write_str("the system-assigned managed identity")
-            }
-            Source::Login(account) => account.fmt(f),
-            Source::AzureCli(_) => f.write_str("the Azure CLI"),
-            Source::DeveloperCli(_) => f.write_str("the Azure Developer CLI"),
-        }
-    }
-}
-
-/// What to change, and where, to sign in to another tenant: what is set now if nothing in a profile would beat it, else the profile of
-/// the registry.
-fn tenant_setting(
-    sources: &SourceSettings,
-    registry: Option<&Registry>,
-    origin: Option<&Origin>,
-) -> String {
-    let is_subscription =
-        origin.is_some() && sources.subscription.as_ref().map(|it| &it.origin) == origin;
-    let name = if is_subscription {
-        "subscription"
-    } else {
-        "tenant"
-    };
-    let file = config_file(&sources.config_file);
-    match origin {
-        Some(Origin::Variable(variable)) if variable.starts_with("ACRSCOPED_") => {
-            format!("`{variable}`")
-        }
-        Some(Origin::Profile { file, line, .. }) => {
-            format!("`{name}` in {}:{line}", file.display())
-        }
-        Some(origin @ Origin::Annotation(_)) => origin.to_string(),
-        _ => match registry {
-            Some(registry) => format!(
-                "`{name}` under `[registry.\"{}\"]` in {file}",
-                registry.host()
-            ),
-            None => format!("`{name}` in {file}"),
-        },
+        self.source.fmt(f)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::Settings;
 
-    fn choose(rows: &[(&str, &str)], host: &str) -> Result<Identity, Error> {
+    fn settings(rows: &[(&str, &str)]) -> Settings {
         let variables = rows
             .iter()
-            .map(|(name, value)| ((*name).into(), value.into()))
-            .collect();
+            .map(|(name, value)| ((*name).into(), value.into()));
+        Settings::of(variables.collect(), None)
+    }
+
+    /// Returns the settings of these variables for a registry.
+    pub(in crate::identity) fn config(rows: &[(&str, &str)], host: &str) -> (Config, Registry) {
         let registry = Registry::parse(host, &[]).unwrap();
-        Identity::choose(
-            &Settings::of(variables, None).for_registry(&registry)?,
-            &registry,
-        )
+        (settings(rows).for_registry(&registry).unwrap(), registry)
+    }
+
+    fn choose(rows: &[(&str, &str)], host: &str) -> Result<Identity, Error> {
+        choose_with("", rows, host)
     }
 
     /// The same with this text in the config file.
     fn choose_with(text: &str, rows: &[(&str, &str)], host: &str) -> Result<Identity, Error> {
-        let variables = rows
-            .iter()
-            .map(|(name, value)| ((*name).into(), value.into()))
-            .collect();
         let registry = Registry::parse(host, &[]).unwrap();
-        let settings = Settings::of(variables, None).with_text(text)?;
+        let settings = settings(rows).with_text(text)?;
         Identity::choose(&settings.for_registry(&registry)?, &registry)
     }
 
@@ -732,7 +582,7 @@ mod tests {
         }
     }
 
-    /// The fingerprint of whoever is signed in to an Azure CLI with this account.
+    /// Returns the fingerprint of an identity of the Azure CLI with this account.
     fn signed_in_to_az(user: &str, tenant: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let profile = format!(
@@ -900,7 +750,7 @@ mod tests {
                 "service principal c",
                 "{broken:?}"
             );
-            // What a CI system sets in every job is passed over; the rest was meant.
+            // What a CI system sets in every job is skipped; the rest was set on purpose.
             assert_eq!(
                 choose(&[broken], "contoso.azurecr.io").is_ok(),
                 broken.0 == "SYSTEM_OIDCREQUESTURI",
@@ -914,7 +764,7 @@ mod tests {
         let setting = |rows: &[(&str, &str)]| {
             choose(&[&SECRET[..], rows].concat(), "contoso.azurecr.io")
                 .unwrap()
-                .tenant_setting
+                .tenant_setting()
         };
         assert_eq!(
             setting(&[]),
@@ -1136,7 +986,7 @@ mod tests {
             let identity = choose(rows, "contoso.azurecr.io").unwrap();
             for audience in [secret, &hex] {
                 let error = identity
-                    .judge(token(&serde_json::json!({"aud": audience})))
+                    .check_token(token(&serde_json::json!({"aud": audience})))
                     .unwrap_err();
                 assert!(
                     error.kind() == ErrorKind::WrongAudience
@@ -1152,7 +1002,7 @@ mod tests {
             ]
             .join("-");
             let claims = serde_json::json!({"aud": crate::token::REGISTRY_AUDIENCE, "tid": tenant});
-            let token = identity.judge(token(&claims)).unwrap();
+            let token = identity.check_token(token(&claims)).unwrap();
             assert_eq!(
                 identity.notes(&token),
                 [format!("signed in: {identity}, in tenant …")]

@@ -5,7 +5,7 @@
 mod support;
 
 mod corpus;
+mod environment;
 mod home;
 mod places;
-mod told;
-mod undone;
+mod removal;

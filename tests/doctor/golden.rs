@@ -7,21 +7,24 @@ use simulator::Simulator;
 use std::process::Command;
 use std::time::Duration;
 
-/// Runs a set-up and compares its transcript and its cause.
-pub(crate) fn compare(golden: &mut Golden, row: &Row) {
-    let (home, simulator) = world();
-    let (transcript, cause) = examine(row, &home, &simulator);
+/// Compares the transcript and the cause of a set-up with what is expected.
+pub(crate) fn compare(
+    golden: &mut Golden,
+    row: &Row,
+    (transcript, cause): &(String, Option<String>),
+) {
     if cause.as_deref() != row.cause {
         golden.refuse(&format!(
             "{}: the cause is {cause:?}, not {:?}:\n{transcript}",
             row.name, row.cause
         ));
     }
-    golden.keep(row.name, &transcript);
+    golden.keep(row.name, transcript);
 }
 
-/// The transcript of a set-up and the name of the check on top.
-fn examine(row: &Row, home: &Home, simulator: &Simulator) -> (String, Option<String>) {
+/// Runs `doctor` in a set-up: its transcript, and the name of the check on top.
+pub(crate) fn examine(row: &Row) -> (String, Option<String>) {
+    let (home, simulator) = &world();
     let mut command = wired(
         home,
         simulator,

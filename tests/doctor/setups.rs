@@ -7,7 +7,7 @@ use simulator::{
 use std::process::Command;
 
 /// Brings a set-up about.
-type Prepare = Box<dyn Fn(&Home, &Simulator, &mut Command)>;
+type Prepare = Box<dyn Fn(&Home, &Simulator, &mut Command) + Send + Sync>;
 
 /// One set-up.
 pub(crate) struct Row {
@@ -24,7 +24,7 @@ impl Row {
     pub(crate) fn broken(
         name: &'static str,
         cause: &'static str,
-        prepare: impl Fn(&Home, &Simulator, &mut Command) + 'static,
+        prepare: impl Fn(&Home, &Simulator, &mut Command) + Send + Sync + 'static,
     ) -> Self {
         Self {
             name,
@@ -36,7 +36,7 @@ impl Row {
 
     pub(crate) fn working(
         name: &'static str,
-        prepare: impl Fn(&Home, &Simulator, &mut Command) + 'static,
+        prepare: impl Fn(&Home, &Simulator, &mut Command) + Send + Sync + 'static,
     ) -> Self {
         Self {
             cause: None,

@@ -2,7 +2,7 @@
 //! credential is kept and how often a request is sent again.
 
 use crate::registry::Bucket;
-use docker_credential_acrscoped::network::retry;
+use docker_credential_acrscoped::http::retry_delay;
 use docker_credential_acrscoped::protocol::kubelet::cache_duration;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -243,7 +243,7 @@ impl Fleet {
         };
         let asked = (self.setup.patience == Patience::Honoured).then_some(asked);
         let left = Duration::from_millis(deadline.saturating_sub(now + ROUND_TRIP));
-        if let Some(wait) = retry::wait(tried, asked, left, self.random.byte()) {
+        if let Some(wait) = retry_delay(tried, asked, left, self.random.byte()) {
             let at = now + ROUND_TRIP + milliseconds(wait);
             self.plan(
                 at,

@@ -196,7 +196,7 @@ fn an_authority_that_never_answers_holds_nobody_longer_than_was_said() {
             "{said}"
         );
         assert!(
-            begun.elapsed() < Duration::from_secs(15),
+            begun.elapsed() < Duration::from_secs(20),
             "{:?}",
             begun.elapsed()
         );

@@ -88,7 +88,7 @@ fn every_source_and_every_cloud_has_its_row() {
         assert!(
             all().iter().any(|row| row.source == source),
             "{} has no row",
-            source.word()
+            source.as_str()
         );
     }
     for known in registry::CLOUDS {

@@ -8,7 +8,7 @@
 pub(crate) mod golden;
 #[cfg(target_os = "linux")]
 pub(crate) mod namespace;
-mod run;
+pub(crate) mod run;
 #[cfg(target_os = "linux")]
 pub(crate) mod server;
 #[cfg(target_os = "linux")]

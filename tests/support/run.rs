@@ -1,6 +1,7 @@
 //! Running a command to its end, but not longer than it should take.
 
 use std::io::Write as _;
+use std::panic::resume_unwind;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -141,4 +142,22 @@ pub(crate) fn until<T>(what: &str, mut question: impl FnMut() -> Option<T>) -> T
         assert!(Instant::now() < deadline, "no {what} within half a minute");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Calls a function for each row, eight at a time, since most calls wait for another process or for a time-out.
+pub(crate) fn in_parallel<R: Sync, T: Send>(rows: &[R], call: impl Fn(&R) -> T + Sync) -> Vec<T> {
+    let call = &call;
+    let of_chunk = |chunk: &[R]| {
+        thread::scope(|scope| {
+            let calls: Vec<_> = chunk
+                .iter()
+                .map(|row| scope.spawn(move || call(row)))
+                .collect();
+            let answers = calls
+                .into_iter()
+                .map(|call| call.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            answers.collect::<Vec<_>>()
+        })
+    };
+    rows.chunks(8).flat_map(of_chunk).collect()
 }

@@ -1,57 +1,53 @@
-//! `configure`: names this helper in the files of docker, podman and their like, and takes the names out again.
+//! `configure`: names this helper in the files of Docker, Podman and their like, and takes the names out again.
 //!
 //! | file | duty |
 //! | --- | --- |
-//! | `place` | which files clients read |
-//! | `disk` | a file, read with care and written whole |
-//! | `json`, `edit` | JSON as text, and its smallest edits |
-//! | `wire` | the names of this helper in such a text |
-//! | `plan` | what is to be done to one file |
+//! | `paths` | which files clients read |
+//! | `file` | reads a file with care, and writes it whole |
+//! | `cred_helpers` | the names of this helper in a client's JSON text |
+//! | `plan` | what changes in one file; applies several plans as one |
 //! | `delegate` | the former helper for all hosts, in our config file |
-//! | `record` | what was done, for `--remove` |
-//! | `state` | what a file says |
-//! | `inspect`, `surroundings` | whether it will work; [`wiring`] is for others too |
-//! | `report`, `diff` | what is told |
+//! | `state` | what was changed, for `--remove` |
+//! | `client_config` | what a client's file says |
+//! | `checks`, `environment_checks` | whether it will work; [`check_cred_helpers`] is for `doctor` too |
+//! | `diff` | what `--dry-run` shows |
 //! | `kubelet` | the configuration for kubelet, which is printed |
 
+mod checks;
+mod client_config;
+mod cred_helpers;
 mod delegate;
 mod diff;
-mod disk;
-mod edit;
-mod inspect;
-mod json;
+mod environment_checks;
+mod file;
 mod kubelet;
-mod place;
+mod paths;
 mod plan;
-#[cfg(test)]
-mod properties;
-mod record;
-mod report;
 mod state;
-mod surroundings;
-mod wire;
 
-pub use inspect::wiring;
-pub use report::Finding;
-pub use surroundings::program;
+pub(super) use checks::check_cred_helpers;
+pub(super) use environment_checks::program;
 
+use super::report::{Check, list};
 use super::{Context, Format, write_json};
-use crate::error::Error;
+use crate::error::{Error, visible};
 use crate::registry::Registry;
-use crate::terminal::Mark;
+use crate::terminal::{Mark, Style, Terminal};
 use clap::Args;
-use delegate::Edit;
-use disk::Found;
-use place::{Clients, Places};
-use plan::{Plan, Wish};
-use record::Record;
-use report::Report;
+use client_config::ClientConfig;
+use cred_helpers::Target;
+use paths::{Clients, Paths};
+use plan::{Direction, Plan};
+use serde::Serialize;
 use state::State;
 use std::collections::BTreeSet;
 use std::io::Write;
 
 /// The name of this helper in clients' files: what follows `docker-credential-`.
 const HELPER: &str = "acrscoped";
+
+/// This command, for hints.
+const CONFIGURE: &str = concat!(env!("CARGO_PKG_NAME"), " configure");
 
 /// `configure [REGISTRY…] [--all] [--remove] [--docker | --containers] [--dry-run] [--json | --plain]`, or
 /// `configure --kubelet [REGISTRY…] [--registry-mirror SOURCE:REGISTRY,…]`.
@@ -94,7 +90,11 @@ pub struct Arguments {
     pub(super) format: Format,
 }
 
-/// Does what was asked. All files are read and the changes made in memory before the first of them is written.
+/// Runs the command. All files are read and changed in memory before the first of them is written.
+///
+/// # Errors
+///
+/// When an argument or file cannot be used, or a file cannot be written. Then no file was changed.
 pub fn run(
     context: &Context<'_>,
     arguments: &Arguments,
@@ -108,16 +108,27 @@ pub fn run(
     if arguments.kubelet {
         return kubelet::print(context, &named, &arguments.mirrors, output);
     }
-    let places = Places::of(context.settings)?;
-    let job = Job {
+    let request = Request {
         context,
         arguments,
-        places: &places,
+        paths: Paths::new(context.settings)?,
+        state: State::read(context.settings)?,
     };
-    let report = if arguments.remove {
-        job.remove(&named)?
+    let (direction, (mut plans, checks)) = if arguments.remove {
+        (Direction::Remove, request.remove(&named)?)
     } else {
-        job.wire(&named)?
+        (Direction::Install, request.install(&named)?)
+    };
+    let is_dry_run = arguments.dry_run;
+    if is_dry_run {
+        plans.iter_mut().for_each(Plan::add_diff);
+    } else {
+        plan::apply(direction, &plans, request.state)?;
+    }
+    let report = Report {
+        is_dry_run,
+        plans,
+        checks,
     };
     if arguments.format.json {
         return write_json(&mut output, &report);
@@ -128,336 +139,232 @@ pub fn run(
 }
 
 /// One call of the command.
-struct Job<'a> {
+struct Request<'a> {
     context: &'a Context<'a>,
     arguments: &'a Arguments,
-    places: &'a Places,
+    paths: Paths,
+    state: State,
 }
 
-impl Job<'_> {
-    fn wire(&self, named: &[Registry]) -> Result<Report, Error> {
-        let Self {
-            context,
-            arguments,
-            places,
-        } = self;
-        let registries = if named.is_empty() && !arguments.all {
-            self.known()?
-        } else {
-            named.to_vec()
+impl Request<'_> {
+    /// Plans to name this helper, and checks whether clients will ask it then.
+    fn install(&self, named: &[Registry]) -> Result<(Vec<Plan>, Vec<Check>), Error> {
+        let (arguments, paths) = (self.arguments, &self.paths);
+        let registries = match named {
+            [] if arguments.all => vec![],
+            [] => self.known_registries()?,
+            named => named.to_vec(),
         };
-        let hosts = hosts(&registries);
-        let mut record = Record::read(context.settings)?;
-        let (mut plans, mut report) = (
-            Vec::new(),
-            Report {
-                is_dry_run: arguments.dry_run,
-                ..Report::default()
-            },
-        );
-        let mut edit = None;
+        let (mut plans, mut delegate, mut checks) = (Vec::new(), None, Vec::new());
         for clients in self.clients() {
-            let is_dockers = clients == Clients::Docker || places.docker == places.containers;
-            let has_all = arguments.all && is_dockers;
-            if clients == Clients::Containers && !(places.has(clients) || arguments.containers) {
-                report.findings.push(self.absent());
+            if clients == Clients::Containers && !(paths.has(clients) || arguments.containers) {
+                let check = checks::not_installed(paths, clients);
+                checks.push(check.hint("`--containers` makes it all the same"));
                 continue;
             }
-            if hosts.is_empty() && !has_all {
-                report.findings.push(nothing_for_all());
+            let has_all = arguments.all && *paths.file(clients) == paths.docker;
+            let targets = targets(has_all, &registries);
+            if targets.is_empty() {
+                checks.push(no_default_store());
                 continue;
             }
-            let found = Found::read(places.file(clients))?;
+            let path = paths.file(clients);
+            let plan = Plan::new(Direction::Install, clients, path, &self.state, &targets)?;
+            plans.push(plan);
             if has_all {
-                let former = found
-                    .text
-                    .as_deref()
-                    .filter(|text| !text.trim().is_empty())
-                    .map(wire::store);
-                let former = former
-                    .transpose()
-                    .map_err(|problem| disk::unusable(&found.path, problem))?
-                    .flatten();
-                if let Some(former) = former.filter(|former| former != HELPER) {
-                    edit = delegate::keep(context.settings, &record, &former)?;
-                    report.findings.extend(self.kept(&former));
-                } else {
-                    report.findings.extend(self.lost()?);
-                }
+                delegate = self.plan_delegate(&mut checks)?;
             }
-            plans.push(Plan::wire(
-                clients,
-                found,
-                &record,
-                Wish {
-                    hosts: &hosts,
-                    has_all,
-                },
-            )?);
         }
-        if !arguments.dry_run {
-            carry_out(Way::In, &plans, edit.as_ref(), &mut record)?;
-        }
-        self.tell(&mut report, &plans, edit.as_ref());
-        let known = if registries.is_empty() {
-            self.known().unwrap_or_default()
-        } else {
-            registries
+        plans.extend(delegate);
+        let registries = match &registries[..] {
+            [] => self.known_registries().unwrap_or_default(),
+            _ => registries,
         };
-        self.look_around(&mut report, &known, &plans);
-        Ok(report)
+        checks.extend(self.check_environment(&registries, &plans));
+        Ok((plans, checks))
     }
 
-    fn remove(&self, named: &[Registry]) -> Result<Report, Error> {
-        let Self {
-            context,
-            arguments,
-            places,
-        } = self;
-        let hosts = hosts(named);
-        let wish = (!hosts.is_empty() || arguments.all).then_some(Wish {
-            hosts: &hosts,
-            has_all: arguments.all,
-        });
-        let mut record = Record::read(context.settings)?;
-        let mut report = Report {
-            is_dry_run: arguments.dry_run,
-            ..Report::default()
-        };
-        let plans = self
-            .clients()
-            .into_iter()
-            .map(|clients| Plan::unwire(clients, Found::read(places.file(clients))?, &record, wish))
-            .collect::<Result<Vec<_>, _>>()?;
-        let keeps_store = plans.iter().any(|plan| plan.deed.done.has_store())
-            || !self.clients().contains(&Clients::Docker);
-        let edit = if keeps_store {
-            None
-        } else {
-            delegate::forget(context.settings, &record)?
-        };
-        if !arguments.dry_run {
-            carry_out(Way::Out, &plans, edit.as_ref(), &mut record)?;
+    /// Plans to take the names of this helper out.
+    fn remove(&self, named: &[Registry]) -> Result<(Vec<Plan>, Vec<Check>), Error> {
+        let targets = targets(self.arguments.all, named);
+        let mut plans = Vec::new();
+        for clients in self.clients() {
+            let path = self.paths.file(clients);
+            let plan = Plan::new(Direction::Remove, clients, path, &self.state, &targets)?;
+            plans.push(plan);
         }
-        self.tell(&mut report, &plans, edit.as_ref());
-        report.findings.extend(left(&plans));
-        Ok(report)
+        let is_store = |plan: &Plan| plan.record.targets().contains(&Target::AllHosts);
+        if self.clients().contains(&Clients::Docker) && !plans.iter().any(is_store) {
+            plans.extend(delegate::remove(self.context.settings, &self.state)?);
+        }
+        let checks = plans.iter().filter_map(unrecorded).collect();
+        Ok((plans, checks))
     }
 
-    /// The files that are meant; one that all clients read counts once.
+    /// Returns whose files are meant; one that all clients read counts once.
     fn clients(&self) -> Vec<Clients> {
-        let is_one = self.places.docker == self.places.containers;
-        match (self.arguments.docker, self.arguments.containers) {
-            (true, _) => vec![Clients::Docker],
+        let (only_docker, only_containers) = (self.arguments.docker, self.arguments.containers);
+        let is_one = self.paths.docker == self.paths.containers;
+        match (only_docker || is_one, only_containers) {
             (_, true) => vec![Clients::Containers],
-            _ if is_one => vec![Clients::Docker],
-            _ => vec![Clients::Docker, Clients::Containers],
+            (true, false) => vec![Clients::Docker],
+            (false, false) => vec![Clients::Docker, Clients::Containers],
         }
     }
 
-    /// The registries that have a cached token, a profile or an entry in a file already.
-    fn known(&self) -> Result<Vec<Registry>, Error> {
+    /// Returns the registries that have a cached token, a profile or an entry in a file.
+    fn known_registries(&self) -> Result<Vec<Registry>, Error> {
         let settings = self.context.settings;
-        let mut known: Vec<Registry> = self
-            .context
-            .service()
-            .status()?
-            .into_iter()
-            .map(|cached| cached.registry)
-            .collect();
+        let cached = self.context.service().status()?.into_iter();
+        let mut known: Vec<Registry> = cached.map(|cached| cached.registry).collect();
         known.extend(settings.registries_with_profiles());
-        for file in std::iter::once(&self.places.docker).chain(&self.places.in_turn) {
-            // One that cannot be read is told when it is to be written.
-            let hosts = State::read(file)
-                .map(|state| state.hosts())
-                .unwrap_or_default();
-            known.extend(
-                hosts
-                    .iter()
-                    .filter_map(|host| Registry::parse(host, settings.clouds())),
-            );
+        for file in std::iter::once(&self.paths.docker).chain(&self.paths.search_order) {
+            // A file that cannot be read is an error once it is to be written.
+            let config = ClientConfig::read(file).ok();
+            let hosts = config.iter().flat_map(ClientConfig::hosts);
+            known.extend(hosts.filter_map(|host| Registry::parse(host, settings.clouds())));
         }
         known.sort_by(|one, other| one.host().cmp(other.host()));
         known.dedup();
         if known.is_empty() {
-            return Err(Error::input(format!(
-                "no registry is known yet: name one, as in `{} configure contoso.azurecr.io`",
-                env!("CARGO_PKG_NAME")
-            )));
+            let problem = "no registry is known yet: name one, as in";
+            let problem = format!("{problem} `{CONFIGURE} contoso.azurecr.io`");
+            return Err(Error::input(problem));
         }
         Ok(known)
     }
 
-    fn absent(&self) -> Finding {
-        let (clients, file) = (Clients::Containers.word(), self.places.containers.display());
-        let text = format!("{clients} are not on `PATH`, and {file} does not exist");
-        Finding::new(Mark::Skipped, text).hint("`--containers` makes it all the same")
-    }
-
-    /// What becomes of the helper that stood for all hosts.
-    fn kept(&self, former: &str) -> Vec<Finding> {
+    /// Plans what becomes of the former helper for all hosts: it is the delegate from then on.
+    fn plan_delegate(&self, checks: &mut Vec<Check>) -> Result<Option<Plan>, Error> {
         let settings = self.context.settings;
-        let text = format!(
-            "`{former}`, which was asked for all hosts, is the `delegate` in {}",
-            settings.file().display()
-        );
-        let mut findings = vec![Finding::new(Mark::Good, text)];
-        if former.starts_with("dev-containers-") {
+        let config = ClientConfig::read(&self.paths.docker)?;
+        let Some(store) = config.store().filter(|store| *store != HELPER) else {
+            checks.extend(self.check_unread_logins(&config)?);
+            return Ok(None);
+        };
+        let plan = delegate::install(settings, &self.state, store)?;
+        let file = settings.file().display();
+        let text = format!("`{store}`, which was asked for all hosts, is the `delegate` in {file}");
+        checks.push(Check::unnamed(Mark::Good, text));
+        if store.starts_with("dev-containers-") {
             let text = format!(
-                "`{former}` lasts until VS Code attaches to the container again, and then names another one"
+                "`{store}` lasts until VS Code attaches to the container again, and then names another one"
             );
-            findings.push(Finding::new(Mark::Warning, text).hint(
-                "name the registries instead of `--all`, or set `\"dev.containers.dockerCredentialHelper\": false` in VS Code",
-            ));
+            let hint = "name the registries instead of `--all`, or set `\"dev.containers.dockerCredentialHelper\": false` in VS Code";
+            checks.push(Check::unnamed(Mark::Warning, text).hint(hint));
         }
-        findings.extend(surroundings::missing(settings, former, "the `delegate`"));
-        findings
+        let missing = environment_checks::missing(settings, store, "the `delegate`");
+        checks.extend(missing);
+        Ok(plan)
     }
 
-    /// docker reads no password in its file any longer once a helper is asked for all hosts.
-    fn lost(&self) -> Result<Option<Finding>, Error> {
-        let logins = State::read(&self.places.docker)?.foreign_logins(self.context.settings);
+    /// Warns of passwords in Docker's file: Docker does not read them once a helper is asked for all hosts.
+    fn check_unread_logins(&self, config: &ClientConfig) -> Result<Option<Check>, Error> {
+        let logins = config.foreign_logins(self.context.settings);
         if logins.is_empty() || self.context.settings.delegate()?.is_some() {
             return Ok(None);
         }
+        let logins = list(logins);
         let text = format!(
-            "docker no longer reads its logins of {} once a helper stands for all hosts",
-            logins.join(", ")
+            "docker no longer reads its logins of {logins} once a helper stands for all hosts"
         );
         let hint = "set a `delegate`, such as \"secretservice\", and sign in there again; or name the registries instead of `--all`";
-        Ok(Some(Finding::new(Mark::Warning, text).hint(hint)))
+        Ok(Some(Check::unnamed(Mark::Warning, text).hint(hint)))
     }
 
-    fn tell(&self, report: &mut Report, plans: &[Plan], edit: Option<&Edit>) {
-        report
-            .files
-            .extend(plans.iter().map(|plan| plan.report(self.arguments.dry_run)));
-        report
-            .files
-            .extend(edit.map(|edit| edit.report(self.arguments.dry_run)));
-    }
-
-    /// What else decides whether clients will ask us. A dry run tells the same as what would be done.
-    fn look_around(&self, report: &mut Report, registries: &[Registry], plans: &[Plan]) {
-        let settings = self.context.settings;
-        let mut findings = Vec::new();
-        if self.clients().contains(&Clients::Docker) {
-            findings.extend(
-                State::planned(&self.places.docker, plans)
-                    .ok()
-                    .and_then(|state| surroundings::store(settings, &state)),
-            );
+    /// Checks what else decides whether clients will ask this helper. A dry run finds the same as what is done then.
+    fn check_environment(&self, registries: &[Registry], plans: &[Plan]) -> Vec<Check> {
+        let (settings, paths) = (self.context.settings, &self.paths);
+        let mut checks = Vec::new();
+        if self.clients().contains(&Clients::Docker)
+            && let Ok(config) = ClientConfig::planned(&paths.docker, plans)
+        {
+            checks.extend(environment_checks::store(settings, &config));
         }
-        if self.clients().contains(&Clients::Containers) && self.places.has(Clients::Containers) {
-            // What is written decides, and those after it are not read.
-            let mut earlier = self
-                .places
-                .in_turn
-                .iter()
-                .take_while(|file| **file != self.places.containers);
-            findings.extend(earlier.find_map(|file| inspect::shut(settings, file)));
+        if self.clients().contains(&Clients::Containers) && paths.has(Clients::Containers) {
+            // Files after the one that is written are not read.
+            let files = paths.search_order.iter();
+            let mut earlier = files.take_while(|file| **file != paths.containers);
+            checks.extend(earlier.find_map(|file| checks::unreadable(settings, file)));
         }
-        findings.extend(surroundings::variables(settings));
-        findings.extend(
-            registries
-                .iter()
-                .flat_map(|registry| inspect::remarks(self.places, registry, plans)),
-        );
-        findings.push(surroundings::program(self.context));
-        findings.extend(surroundings::elsewhere(self.context));
-        report.findings.extend(findings);
+        checks.extend(environment_checks::variables(settings));
+        for registry in registries {
+            checks.extend(checks::notes(paths, registry, plans));
+        }
+        checks.push(program(self.context));
+        checks.extend(environment_checks::check_system_path(self.context));
+        checks
     }
 }
 
-fn nothing_for_all() -> Finding {
-    let text = format!(
-        "{} have no helper for all hosts: they do not read `credsStore`",
-        Clients::Containers.word()
-    );
-    let example = format!(
-        "`{} configure --containers contoso.azurecr.io`",
-        env!("CARGO_PKG_NAME")
-    );
-    Finding::new(Mark::Warning, text).hint(format!("name the registries for them: {example}"))
-}
-
-fn hosts(registries: &[Registry]) -> Vec<String> {
+/// Returns the targets of these registries, each host once.
+fn targets(has_all: bool, registries: &[Registry]) -> Vec<Target> {
     let hosts: BTreeSet<&str> = registries.iter().map(Registry::host).collect();
-    hosts.into_iter().map(str::to_owned).collect()
+    let hosts = hosts.into_iter().map(|host| Target::Host(host.into()));
+    let all = has_all.then_some(Target::AllHosts);
+    all.into_iter().chain(hosts).collect()
 }
 
-/// Whether names are put into files or taken out of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    In,
-    Out,
+fn no_default_store() -> Check {
+    let clients = Clients::Containers;
+    let text = format!("{clients} have no helper for all hosts: they do not read `credsStore`");
+    let command = format!("{CONFIGURE} --containers contoso.azurecr.io");
+    Check::unnamed(Mark::Warning, text).hint(format!("name the registries for them: `{command}`"))
 }
 
-/// Writes everything, or takes back what was written. What is noted and not done is found out later; what is done and not noted could
-/// not be undone, so that the record comes first on the way in and last on the way out. The delegate is named as long as files name this
-/// helper for all hosts.
-fn carry_out(
-    way: Way,
-    plans: &[Plan],
-    edit: Option<&Edit>,
-    record: &mut Record,
-) -> Result<(), Error> {
-    let before = record.clone();
-    let deeds = plans
-        .iter()
-        .map(|plan| (&plan.found, &plan.deed))
-        .chain(edit.map(|edit| (&edit.found, &edit.deed)));
-    deeds.for_each(|(found, deed)| record.note(found, deed.clone()));
-    let delegate = || edit.map_or(Ok(()), Edit::carry_out);
-    let files = || plans.iter().try_for_each(Plan::carry_out);
-    let written = match way {
-        Way::In => record
-            .write()
-            .and_then(|()| delegate())
-            .and_then(|()| files()),
-        Way::Out => files()
-            .and_then(|()| delegate())
-            .and_then(|()| record.write()),
-    };
-    if written.is_err() {
-        plans
-            .iter()
-            .filter(|plan| plan.is_change())
-            .for_each(Plan::take_back);
-        edit.into_iter().for_each(Edit::take_back);
-        record.go_back(before)?;
+/// Warns of hosts for which this helper stays named, though `configure` has not named it.
+fn unrecorded(plan: &Plan) -> Option<Check> {
+    let recorded = plan.record.targets();
+    let config = ClientConfig::planned(&plan.before.path, std::slice::from_ref(plan)).ok()?;
+    let ours = config.helpers().filter(|(_, helper)| *helper == HELPER);
+    let hosts = ours.map(|(host, _)| host);
+    let is_recorded = |host: &str| recorded.contains(&Target::Host(host.to_owned()));
+    let hosts: Vec<&str> = hosts.filter(|host| !is_recorded(host)).collect();
+    if hosts.is_empty() {
+        return None;
     }
-    written
+    let named = list(&hosts);
+    let text = format!("{HELPER} is named for {named}, which is not the work of `configure`");
+    let hint = format!("`{CONFIGURE} --remove {}`", hosts.join(" "));
+    Some(Check::unnamed(Mark::Warning, text).hint(hint))
 }
 
-/// Names of this helper that somebody else wrote: they are no deeds of ours.
-fn left(plans: &[Plan]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for plan in plans.iter().filter(|plan| !plan.text().trim().is_empty()) {
-        let named = wire::named(plan.text()).unwrap_or_default();
-        let hosts: Vec<String> = named
-            .into_iter()
-            .filter(|(_, helper)| helper == HELPER)
-            .map(|(host, _)| host)
-            .collect();
-        let unrecorded: Vec<&str> = hosts
-            .iter()
-            .map(String::as_str)
-            .filter(|host| plan.deed.done.hosts().all(|done| done != *host))
-            .collect();
-        if !unrecorded.is_empty() {
-            let text = format!(
-                "{} is named for {}, which is not the work of `configure`",
-                HELPER,
-                unrecorded.join(", ")
-            );
-            let hint = format!(
-                "`{} configure --remove {}`",
-                env!("CARGO_PKG_NAME"),
-                unrecorded.join(" ")
-            );
-            findings.push(Finding::new(Mark::Warning, text).hint(hint));
+/// The answer of the command.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    is_dry_run: bool,
+    #[serde(rename = "files")]
+    plans: Vec<Plan>,
+    #[serde(rename = "findings")]
+    checks: Vec<Check>,
+}
+
+impl Report {
+    fn draw(&self, terminal: Terminal) -> String {
+        let mut text = String::new();
+        if self.is_dry_run {
+            text.push_str("Nothing is written; this is what would be done.\n");
         }
+        for plan in &self.plans {
+            let path = terminal.paint(Style::Bold, &visible(&plan.path));
+            text.extend([&path, " (", &plan.clients, ")\n"]);
+            text.extend(plan.checks.iter().map(|check| check.draw(terminal, 2)));
+            let diff = plan.diff.iter().flat_map(|diff| diff.lines());
+            text.extend(diff.map(|line| draw_diff_line(line, terminal)));
+        }
+        text.extend(self.checks.iter().map(|check| check.draw(terminal, 0)));
+        text
     }
-    findings
+}
+
+fn draw_diff_line(line: &str, terminal: Terminal) -> String {
+    let style = match line.as_bytes().first() {
+        Some(b'+') => Style::Green,
+        Some(b'-') => Style::Red,
+        _ => Style::Dim,
+    };
+    // Tabs are part of what is shown.
+    let line: Vec<String> = line.split('\t').map(visible).collect();
+    terminal.paint(style, &line.join("\t")) + "\n"
 }

@@ -1,198 +1,195 @@
-//! What is to be done to one file of a client.
+//! A planned change of one file, and carrying out several of them as one.
 
-use super::diff::{masked, unified};
-use super::disk::{Found, unusable};
-use super::place::Clients;
-use super::record::{Deed, Record};
-use super::report::{FileReport, Finding};
-use super::wire::{Draft, Step};
+use super::CONFIGURE;
+use super::cred_helpers::{Change, Editor, Target};
+use super::diff::unified;
+use super::file::{FileSnapshot, unusable};
+use super::paths::Clients;
+use super::state::{FileRecord, State};
+use crate::commands::report::Check;
 use crate::error::Error;
 use crate::terminal::Mark;
+use serde::Serialize;
+use std::path::Path;
 
-/// Hosts to name or to forget, and whether all hosts are meant too.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wish<'a> {
-    pub(super) hosts: &'a [String],
-    pub(super) has_all: bool,
-}
-
-/// A file as it is and as it will be.
-#[derive(Debug)]
+/// A file as it is and as it will be. As JSON it is what became of the file.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Plan {
-    pub(super) clients: Clients,
-    pub(super) found: Found,
-    /// What it will hold; nothing when it will be removed.
-    after: Option<String>,
-    pub(super) deed: Deed,
-    findings: Vec<Finding>,
+    pub(super) path: String,
+    /// Who reads the file.
+    pub(super) clients: String,
+    is_changed: bool,
+    /// The unified diff, if it was requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) diff: Option<String>,
+    #[serde(rename = "findings")]
+    pub(super) checks: Vec<Check>,
+    #[serde(skip)]
+    pub(super) before: FileSnapshot,
+    /// What it will hold; none if it will be removed.
+    #[serde(skip)]
+    pub(super) after: Option<String>,
+    #[serde(skip)]
+    pub(super) record: FileRecord,
 }
 
 impl Plan {
-    /// Names this helper.
-    pub(super) fn wire(
+    /// Plans to name this helper for these targets, or to take its names out; without targets, all that were recorded.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or not be understood as clients do.
+    pub(super) fn new(
+        direction: Direction,
         clients: Clients,
-        found: Found,
-        record: &Record,
-        wish: Wish<'_>,
+        path: &Path,
+        state: &State,
+        targets: &[Target],
     ) -> Result<Self, Error> {
-        let mut deed = record.deed(&found);
-        if found.text.is_none() {
-            (deed.is_new, deed.folders) = (true, found.missing_folders());
+        let before = FileSnapshot::read(path)?;
+        let mut record = state.record(&before);
+        let mut checks = Vec::new();
+        let mut after = before.text.clone();
+        if direction == Direction::Remove && before.text.is_none() {
+            record = FileRecord::default();
+            let text = "it does not exist, so nothing is to be undone";
+            checks.push(Check::unnamed(Mark::Good, text));
+        } else {
+            record.note_missing(&before);
+            let targets = match targets {
+                [] => record.targets(),
+                targets => targets.to_vec(),
+            };
+            let mut editor = Editor::new(before.text.as_deref().unwrap_or_default(), record)
+                .map_err(|problem| broken(&before, &problem))?;
+            for target in &targets {
+                let change = match direction {
+                    Direction::Install => editor.install(target),
+                    Direction::Remove => editor.remove(target),
+                };
+                let change = change.map_err(|problem| broken(&before, &problem))?;
+                checks.push(describe(target, change));
+            }
+            record = editor.record.clone();
+            let is_obsolete = record.is_new && record.is_empty() && editor.is_empty();
+            if let Some(text) = editor.into_changed_text() {
+                after = Some(text).filter(|_| !is_obsolete);
+            }
         }
-        let broken = |problem: String| broken(&found, &problem);
-        let mut draft = Draft::new(found.text.as_deref().unwrap_or_default(), deed.done.clone())
-            .map_err(broken)?;
-        let mut findings = Vec::new();
-        if wish.has_all {
-            findings.push(told("every host", &draft.name_for_all().map_err(broken)?));
+        if checks.is_empty() {
+            let text = "nothing was configured here, so nothing is to be undone";
+            checks.push(Check::unnamed(Mark::Good, text));
         }
-        for host in wish.hosts {
-            findings.push(told(host, &draft.name(host).map_err(broken)?));
-        }
-        deed.done = draft.done;
-        Ok(Self {
+        let clients = clients.to_string();
+        Ok(Self::from_texts(clients, before, after, record, checks))
+    }
+
+    /// Plans to make a file hold `after`.
+    pub(super) fn from_texts(
+        clients: String,
+        before: FileSnapshot,
+        after: Option<String>,
+        record: FileRecord,
+        checks: Vec<Check>,
+    ) -> Self {
+        Self {
+            path: before.path.display().to_string(),
             clients,
-            after: Some(draft.text),
-            deed,
-            findings,
-            found,
-        })
-    }
-
-    /// Takes the names of this helper out; without a wish, all that were recorded.
-    pub(super) fn unwire(
-        clients: Clients,
-        found: Found,
-        record: &Record,
-        wish: Option<Wish<'_>>,
-    ) -> Result<Self, Error> {
-        let mut deed = record.deed(&found);
-        let Some(text) = &found.text else {
-            let findings = vec![Finding::new(
-                Mark::Good,
-                "it does not exist, so nothing is to be undone",
-            )];
-            return Ok(Self {
-                clients,
-                after: None,
-                deed: Deed::default(),
-                findings,
-                found,
-            });
-        };
-        let broken = |problem: String| broken(&found, &problem);
-        let mut draft = Draft::new(text, deed.done.clone()).map_err(broken)?;
-        let recorded: Vec<String> = deed.done.hosts().map(str::to_owned).collect();
-        let wish = wish.unwrap_or(Wish {
-            hosts: &recorded,
-            has_all: deed.done.has_store(),
-        });
-        let mut findings = Vec::new();
-        if wish.has_all {
-            findings.push(told("every host", &draft.forget_for_all().map_err(broken)?));
+            is_changed: before.text != after,
+            diff: None,
+            checks,
+            before,
+            after,
+            record,
         }
-        for host in wish.hosts {
-            findings.push(told(host, &draft.forget(host).map_err(broken)?));
-        }
-        if findings.is_empty() {
-            findings.push(Finding::new(
-                Mark::Good,
-                "nothing was configured here, so nothing is to be undone",
-            ));
-        }
-        let is_hollow = draft.finish();
-        // Where nothing was taken out, somebody else has written what is there.
-        let is_gone = is_hollow && deed.is_new && draft.done.is_empty() && draft.text != *text;
-        deed.done = draft.done;
-        Ok(Self {
-            clients,
-            after: (!is_gone).then_some(draft.text),
-            deed,
-            findings,
-            found,
-        })
     }
 
-    /// Whether the file will be another one.
-    pub(super) fn is_change(&self) -> bool {
-        self.after != self.found.text
+    fn apply(&self) -> Result<(), Error> {
+        let folders = &self.record.folders;
+        self.before.write(self.after.as_deref(), folders)
     }
 
-    /// The text as it will be.
-    pub(super) fn text(&self) -> &str {
-        self.after.as_deref().unwrap_or_default()
+    fn rollback(&self) {
+        let folders = &self.record.folders;
+        self.before.rollback(self.after.as_deref(), folders);
     }
 
-    /// Does it.
-    pub(super) fn carry_out(&self) -> Result<(), Error> {
-        self.found
-            .become_text(self.after.as_deref(), &self.deed.folders)
-    }
-
-    /// Undoes it as far as it was done, since something else could not be.
-    pub(super) fn take_back(&self) {
-        self.found
-            .take_back(self.after.as_deref(), &self.deed.folders);
-    }
-
-    /// What was done, with the diff if it is wanted.
-    pub(super) fn report(&self, has_diff: bool) -> FileReport {
-        let path = self.found.path.display().to_string();
-        let masked = |text: &Option<String>| text.as_deref().map(masked);
-        let (before, after) = (masked(&self.found.text), masked(&self.after));
-        let diff = (has_diff && self.is_change())
-            .then(|| unified(&path, before.as_deref(), after.as_deref()));
-        FileReport {
-            path,
-            clients: self.clients.word(),
-            is_changed: self.is_change(),
-            diff,
-            findings: self.findings.clone(),
-        }
+    /// Adds the diff, if there is any.
+    pub(super) fn add_diff(&mut self) {
+        let (before, after) = (self.before.text.as_deref(), self.after.as_deref());
+        self.diff = self.is_changed.then(|| unified(&self.path, before, after));
     }
 }
 
-/// A file that is not rewritten, because what it means is not clear.
-fn broken(found: &Found, problem: &str) -> Error {
-    unusable(&found.path, format!("was left as it is, since {problem}"))
+/// Returns the error for a file that is not rewritten, because its meaning is not clear.
+fn broken(file: &FileSnapshot, problem: &str) -> Error {
+    unusable(&file.path, format!("was left as it is, since {problem}"))
 }
 
-/// A step in words.
-fn told(host: &str, step: &Step) -> Finding {
-    let program = |name: &String| format!("`docker-credential-{name}`");
-    match step {
-        Step::Already => Finding::new(Mark::Good, format!("{host}: this helper is named already")),
-        Step::Made => Finding::new(Mark::Good, format!("{host}: this helper is named")),
-        Step::Replaced(name) if host == "every host" => Finding::new(
-            Mark::Good,
-            format!(
-                "{host}: this helper is named, and passes other hosts on to {}",
-                program(name)
-            ),
-        ),
-        Step::Replaced(name) => Finding::new(
-            Mark::Warning,
-            format!("{host}: this helper is named in place of {}", program(name)),
-        )
-        .hint(format!(
-            "`{} configure --remove {host}` puts it back",
-            env!("CARGO_PKG_NAME")
-        )),
-        Step::Removed => Finding::new(
-            Mark::Good,
-            format!("{host}: this helper is no longer named"),
-        ),
-        Step::Restored(name) => Finding::new(
-            Mark::Good,
-            format!("{host}: {} is named again", program(name)),
-        ),
-        Step::Left(name) => Finding::new(
-            Mark::Warning,
-            format!(
-                "{host}: {} is named by now, which somebody else wrote: it was left",
-                program(name)
-            ),
-        ),
-        Step::Missing => Finding::new(Mark::Good, format!("{host}: this helper is not named")),
+/// Whether names are put into files or taken out of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Install,
+    Remove,
+}
+
+/// Writes all files, or restores those that were written.
+///
+/// Write-ahead: on install the record is written before the files, on removal after them, so that a crash never leaves an unrecorded
+/// change. The last plan is that of the delegate, which is named as long as files name this helper for all hosts.
+///
+/// # Errors
+///
+/// When a file cannot be written, or has just been changed by another program.
+pub(super) fn apply(direction: Direction, plans: &[Plan], mut state: State) -> Result<(), Error> {
+    let before = state.files.clone();
+    for plan in plans {
+        state.set(&plan.before, plan.record.clone());
+    }
+    let applied = match direction {
+        Direction::Install => state
+            .write()
+            .and_then(|()| plans.iter().rev().try_for_each(Plan::apply)),
+        Direction::Remove => plans
+            .iter()
+            .try_for_each(Plan::apply)
+            .and_then(|()| state.write()),
+    };
+    if applied.is_err() {
+        plans.iter().for_each(Plan::rollback);
+        state.files = before;
+        state.write()?;
+    }
+    applied
+}
+
+fn describe(target: &Target, change: Change) -> Check {
+    let good = |text: &str| Check::unnamed(Mark::Good, format!("{target}: {text}"));
+    let warning = |text: &str| Check::unnamed(Mark::Warning, format!("{target}: {text}"));
+    let program = |name: String| format!("`docker-credential-{name}`");
+    match change {
+        Change::Unchanged => good("this helper is named already"),
+        Change::Added => good("this helper is named"),
+        Change::Replaced(name) if *target == Target::AllHosts => {
+            let other = program(name);
+            good(&format!(
+                "this helper is named, and passes other hosts on to {other}"
+            ))
+        }
+        Change::Replaced(name) => {
+            let other = program(name);
+            let check = warning(&format!("this helper is named in place of {other}"));
+            check.hint(format!("`{CONFIGURE} --remove {target}` puts it back"))
+        }
+        Change::Removed => good("this helper is no longer named"),
+        Change::Restored(name) => good(&format!("{} is named again", program(name))),
+        Change::Foreign(name) => {
+            let other = program(name);
+            warning(&format!(
+                "{other} is named by now, which somebody else wrote: it was left"
+            ))
+        }
+        Change::Missing => good("this helper is not named"),
     }
 }

@@ -1,132 +1,106 @@
-//! What one file of a client says of helpers and logins.
+//! What `configure` changed in which file, as far as the files themselves do not say it. It holds no secret.
 
-use super::disk::{Found, unusable};
-use super::json::Object;
-use super::plan::Plan;
-use super::wire::{named, store};
+use super::cred_helpers::Target;
+use super::file::{FileSnapshot, unusable};
+use super::paths::no_home;
 use crate::config::Settings;
 use crate::error::Error;
-use crate::registry::Registry;
-use serde_json::Value;
-use std::path::Path;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-/// What one file says.
-#[derive(Debug)]
+/// The record of one user: `configured.json` in the state folder.
+#[derive(Clone, Debug)]
 pub(super) struct State {
-    /// Its path.
-    pub(super) file: String,
-    text: String,
-    helpers: Vec<(String, String)>,
-    /// The helper for all hosts.
-    pub(super) store: Option<String>,
+    snapshot: FileSnapshot,
+    /// By the path of the file behind symbolic links.
+    pub(super) files: BTreeMap<PathBuf, FileRecord>,
+}
+
+/// What was changed in one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct FileRecord {
+    /// Whether the file did not exist before.
+    pub(super) is_new: bool,
+    /// The folders that were created for it, the innermost first.
+    pub(super) folders: Vec<PathBuf>,
+    /// The JSON text of each former value, by `credsStore`, `credHelpers` or `credHelpers/HOST`; none where there was no value.
+    pub(super) previous: BTreeMap<String, Option<String>>,
+    /// The line that was inserted at the top of this helper's config file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) line: Option<String>,
+}
+
+impl FileRecord {
+    /// Returns whom this helper was named for.
+    pub(super) fn targets(&self) -> Vec<Target> {
+        let keys = self.previous.keys();
+        let mut targets: Vec<Target> = keys.filter_map(|key| Target::from_key(key)).collect();
+        targets.sort();
+        targets
+    }
+
+    /// Returns whether nothing is left to undo.
+    pub(super) fn is_empty(&self) -> bool {
+        self.targets().is_empty() && self.line.is_none()
+    }
+
+    /// Notes a file that does not exist yet.
+    pub(super) fn note_missing(&mut self, snapshot: &FileSnapshot) {
+        if snapshot.text.is_none() {
+            (self.is_new, self.folders) = (true, snapshot.missing_folders());
+        }
+    }
 }
 
 impl State {
-    /// A file that does not exist says nothing.
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        Self::planned(path, &[])
-    }
-
-    /// The same as these plans will leave it.
-    pub(super) fn planned(path: &Path, plans: &[Plan]) -> Result<Self, Error> {
-        let found = Found::look(path)?;
-        let plan = plans.iter().find(|plan| plan.found.real == found.real);
-        let text = plan.map_or(found.text, |plan| Some(plan.text().to_owned()));
-        let text = text
-            .filter(|text| !text.trim().is_empty())
-            .unwrap_or_else(|| "{}".into());
-        let broken = |problem: String| unusable(path, format!("cannot be read: {problem}"));
-        let (helpers, store) = (named(&text).map_err(broken)?, store(&text).map_err(broken)?);
-        Ok(Self {
-            file: path.display().to_string(),
-            text,
-            helpers,
-            store,
-        })
-    }
-
-    /// The helper for one host.
-    pub(super) fn helper(&self, host: &str) -> Option<&str> {
-        self.helpers
-            .iter()
-            .find(|(name, _)| name == host)
-            .map(|(_, helper)| helper.as_str())
-    }
-
-    /// The entries of `auths` with a password or token, and whose they are.
-    fn secrets(&self) -> Vec<String> {
-        let Some(auths) = Object::parse(&self.text).ok().and_then(|root| {
-            root.field("auths")
-                .ok()?
-                .and_then(|(_, member)| member.object(&self.text))
-        }) else {
-            return vec![];
+    /// Reads the record, which is empty at first.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be used, or there is no home folder to hold it.
+    pub(super) fn read(settings: &Settings) -> Result<Self, Error> {
+        let folder = settings.state_dir().ok_or_else(no_home)?;
+        let snapshot = FileSnapshot::read(&folder.join("configured.json"))?;
+        let files = match &snapshot.text {
+            Some(text) => serde_json::from_str(text).map_err(|error| {
+                let problem = "is no record of what was configured, and may be removed";
+                unusable(&snapshot.path, format!("{problem}: {error}"))
+            })?,
+            None => BTreeMap::new(),
         };
-        let holds = |value: &Value| {
-            let filled = |name: &str| {
-                value
-                    .get(name)
-                    .and_then(Value::as_str)
-                    .is_some_and(|text| !text.is_empty())
-            };
-            ["auth", "identitytoken", "registrytoken", "password"]
-                .into_iter()
-                .any(filled)
-        };
-        let holding = auths
-            .members
-            .iter()
-            .filter(|member| holds(&member.value(&self.text)));
-        holding.map(|member| member.name.clone()).collect()
+        Ok(Self { snapshot, files })
     }
 
-    /// The hosts of `auths`, be their entries empty or not.
-    pub(super) fn hosts(&self) -> Vec<String> {
-        let root = Object::parse(&self.text).ok();
-        let auths = root.and_then(|root| {
-            root.field("auths")
-                .ok()?
-                .and_then(|(_, member)| member.object(&self.text))
-        });
-        auths
-            .map(|auths| {
-                auths
-                    .members
-                    .into_iter()
-                    .map(|member| member.name)
-                    .collect()
-            })
-            .unwrap_or_default()
+    /// Returns what was changed in a file.
+    pub(super) fn record(&self, file: &FileSnapshot) -> FileRecord {
+        self.files.get(&file.real).cloned().unwrap_or_default()
     }
 
-    /// The logins of a registry.
-    pub(super) fn logins(&self, registry: &Registry) -> Vec<String> {
-        let clouds = [registry.cloud().clone()];
-        let mut logins = self.secrets();
-        logins.retain(|key| {
-            Registry::parse(key, &clouds).is_some_and(|other| other.host() == registry.host())
-        });
-        logins
+    /// Sets what was changed in a file.
+    pub(super) fn set(&mut self, file: &FileSnapshot, record: FileRecord) {
+        if record.is_empty() {
+            self.files.remove(&file.real);
+        } else {
+            self.files.insert(file.real.clone(), record);
+        }
     }
 
-    /// The logins of all hosts that are not Azure's.
-    pub(super) fn foreign_logins(&self, settings: &Settings) -> Vec<String> {
-        let mut logins = self.secrets();
-        logins.retain(|key| Registry::parse(key, settings.clouds()).is_none());
-        logins
-    }
-
-    /// The keys that mean a registry, and under which no client looks.
-    pub(super) fn misspelt(&self, registry: &Registry) -> Vec<String> {
-        let clouds = [registry.cloud().clone()];
-        let means = |key: &str| {
-            Registry::parse(key, &clouds).is_some_and(|other| other.host() == registry.host())
-        };
-        let keys = self
-            .helpers
-            .iter()
-            .map(|(key, _)| key)
-            .filter(|key| key.contains('/') && means(key));
-        keys.cloned().collect()
+    /// Writes the record if it has changed. An empty one is removed, and its folder if that is empty then.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or another process has changed it.
+    pub(super) fn write(&mut self) -> Result<(), Error> {
+        let path = self.snapshot.path.clone();
+        let text = serde_json::to_string_pretty(&self.files)
+            .map_err(|error| unusable(&path, error.to_string()))?
+            + "\n";
+        let text = Some(text).filter(|_| !self.files.is_empty());
+        let folder = self.snapshot.real.parent().map(Path::to_owned);
+        self.snapshot.write(text.as_deref(), folder.as_slice())?;
+        self.snapshot = FileSnapshot::read(&path)?;
+        Ok(())
     }
 }

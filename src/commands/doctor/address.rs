@@ -1,6 +1,6 @@
 //! Addresses: the name look-up in both families, whether they are private, and the first connection.
 
-use super::check::{Check, list};
+use crate::commands::report::{Check, list};
 use crate::deadline::Deadline;
 use crate::error::{Error, Stage, printable};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

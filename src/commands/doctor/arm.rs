@@ -3,12 +3,12 @@
 //! This is the one place in which such a token is asked for, and the only way to tell: nothing that a registry answers to anybody else
 //! shows its `azureADAuthenticationAsArmPolicy`. The token goes to the registry that was named and is kept nowhere.
 
-use super::check::Check;
 use crate::cache::Cache;
+use crate::commands::report::Check;
 use crate::config::Settings;
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind};
-use crate::network::Network;
+use crate::http::Network;
 use crate::refusal::az;
 use crate::registry::Registry;
 use crate::service::Session;

@@ -1,9 +1,9 @@
-//! The answer of `/v2/` to somebody without a token: a challenge, a firewall, or something else that stands there.
+//! The answer of `/v2/` to a request without a token: a challenge, a network rule's refusal, or a page of something in between.
 
-use super::check::Check;
-use super::reach::{Answered, is_web_page};
-use crate::error::ErrorKind;
-use crate::refusal::{Asked, PROXY_HINT, check_name};
+use crate::commands::report::Check;
+use crate::error::{ErrorKind, printable};
+use crate::http::{HttpResponse, PROXY_HINT};
+use crate::refusal::{Asked, check_name};
 use crate::registry::Registry;
 use reqwest::StatusCode;
 use reqwest::header::WWW_AUTHENTICATE;
@@ -13,24 +13,23 @@ pub(super) const NAME: &str = "challenge";
 /// What a firewall's hint lacks where the name has a public address.
 const NO_ZONE: &str = "; or, if the registry has a private endpoint, let its DNS zone be used here: the name has a public address";
 
-/// What a registry wants of those who come without a token (RFC 6750, section 3; Docker registry API, "token authentication").
+/// What a registry requires of a request without a token (RFC 6750, section 3; Docker registry API, "token authentication").
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Bearer {
     realm: String,
     service: String,
 }
 
-/// Judges the answer of `/v2/`. `is_public` is whether the name was found to have an address of the internet.
-pub(super) fn judge(registry: &Registry, answered: &Answered, is_public: bool) -> Check {
-    match answered.status {
-        StatusCode::UNAUTHORIZED if !is_web_page(answered) => challenged(registry, answered),
-        StatusCode::OK if !is_web_page(answered) => Check::warning(
+/// Returns the check of the answer of `/v2/`. `is_public` is whether the name has an address of the internet.
+pub(super) fn judge(registry: &Registry, response: &HttpResponse, is_public: bool) -> Check {
+    match response.status {
+        StatusCode::UNAUTHORIZED if !response.is_web_page() => challenged(registry, response),
+        StatusCode::OK if !response.is_web_page() => Check::warning(
             NAME,
             format!("{} lets everybody in without a challenge", registry.host()),
         ),
-        status => {
-            let asked = Asked::other(registry, "`/v2/`", None);
-            let refusal = asked.refusal(status, &answered.headers, &answered.body);
+        _ => {
+            let refusal = Asked::other(registry, "`/v2/`", None).refusal(response);
             let check = Check::failed(NAME, &refusal);
             match refusal.hint() {
                 Some(hint) if refusal.kind() == ErrorKind::NetworkRule && is_public => {
@@ -42,9 +41,9 @@ pub(super) fn judge(registry: &Registry, answered: &Answered, is_public: bool) -
     }
 }
 
-fn challenged(registry: &Registry, answered: &Answered) -> Check {
+fn challenged(registry: &Registry, response: &HttpResponse) -> Check {
     let host = registry.host();
-    let header = answered
+    let header = response
         .headers
         .get(WWW_AUTHENTICATE)
         .and_then(|header| header.to_str().ok())
@@ -69,7 +68,7 @@ fn challenged(registry: &Registry, answered: &Answered) -> Check {
         let summary = format!(
             "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"
         );
-        return Check::bad(NAME, crate::error::printable(&summary)).hint(PROXY_HINT);
+        return Check::bad(NAME, printable(&summary)).hint(PROXY_HINT);
     }
     Check::good(NAME, format!("401: a token of {} is wanted", bearer.realm))
 }

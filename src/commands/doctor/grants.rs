@@ -3,12 +3,12 @@
 //! The requests are those of docker (distribution, `session.go`), of containerd and BuildKit (containerd,
 //! `core/remotes/docker/authorizer.go`), and of anybody without a credential.
 
-use super::check::{Check, list};
 use super::reach;
+use crate::commands::report::{Check, list};
 use crate::config::{Config, IDENTITY_TOKEN, ZERO_GUID};
 use crate::deadline::{Clock, Deadline};
 use crate::error::Error;
-use crate::network::Network;
+use crate::http::Network;
 use crate::refusal::{Asked, PULL, PULL_ABAC, assign_role, object_id_note};
 use crate::registry::Registry;
 use crate::token::{AccessToken, Claims, RefreshToken};
@@ -311,19 +311,21 @@ impl<'a> Desk<'a> {
             "`/oauth2/token`"
         };
         let asked = Asked::other(self.registry, place, sent.map(RefreshToken::secret));
-        let (status, headers, body) = (answered.status, &answered.headers, &answered.body);
-        let refusal = if status == StatusCode::OK && !reach::is_web_page(&answered) {
-            match serde_json::from_slice::<Granted>(body) {
+        let refusal = if answered.status == StatusCode::OK && !answered.is_web_page() {
+            match serde_json::from_slice::<Granted>(&answered.body) {
                 // A token that cannot be read grants what only the registry knows.
                 Ok(granted) => return Ok(Claims::of(&granted.access_token).unwrap_or_default()),
                 Err(_) => asked
                     .unexpected("something other than a token")
-                    .with_details(asked.correlation(headers, body)),
+                    .with_details(asked.correlation(&answered)),
             }
         } else {
-            asked.refusal(status, headers, body)
+            asked.refusal(&answered)
         };
-        Err(Box::new((Some(status), Check::failed(name, &refusal))))
+        Err(Box::new((
+            Some(answered.status),
+            Check::failed(name, &refusal),
+        )))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The stores of this system: whether one takes a token, and how long that takes.
 
-use super::check::Check;
 use crate::cache::{Cache, Trial};
-use crate::config::{CacheChoice, Explained};
+use crate::commands::report::Check;
+use crate::config::{CacheChoice, EffectiveSetting};
 use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -13,11 +13,14 @@ pub(super) const NAME: &str = "keyring";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Writes, reads and deletes an entry in each store that is chosen: those of `cache`. `set` is the setting that chose.
-pub(super) async fn look(choice: CacheChoice, cache: Cache, set: Option<&Explained>) -> Check {
+pub(super) async fn look(
+    choice: CacheChoice,
+    cache: Cache,
+    set: Option<&EffectiveSetting>,
+) -> Check {
     if choice == CacheChoice::None {
         let origin = set
-            .and_then(|set| set.origin.as_ref())
-            .map(|origin| format!(" by {origin}"))
+            .map(|set| format!(" by {}", set.origin))
             .unwrap_or_default();
         return Check::skipped(
             NAME,
@@ -71,8 +74,8 @@ fn kept_nowhere() -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::list;
     use super::*;
+    use crate::commands::report::list;
     use crate::terminal::Mark;
 
     fn trial(store: &str, outcome: Result<(), &str>) -> Trial {
@@ -86,13 +89,13 @@ mod tests {
     fn one_store_that_works_is_enough_and_the_others_are_told() {
         let check = judge(&[trial("one", Err("locked")), trial("two", Ok(()))]);
         assert_eq!(
-            (check.mark, check.details),
+            (check.status, check.details),
             (Mark::Good, vec!["one: locked".to_owned()])
         );
         let trials = [trial("one", Err("locked")), trial("two", Err("absent"))];
         let check = judge(&trials);
         assert_eq!(
-            (check.mark, list(&check.details)),
+            (check.status, list(&check.details)),
             (Mark::Warning, "one: locked, two: absent".to_owned())
         );
     }

@@ -8,7 +8,6 @@ mod address;
 mod arm;
 mod certificate;
 mod challenge;
-mod check;
 mod grants;
 mod keyring;
 mod reach;
@@ -19,6 +18,7 @@ mod setup;
 mod sign_in;
 mod wiring;
 
+use super::report::Check;
 use super::{Context, Format, write_json};
 use crate::cache::Cache;
 use crate::config::CacheChoice;
@@ -27,7 +27,6 @@ use crate::registry::Registry;
 use crate::runtime;
 use crate::terminal::Mark;
 use crate::token::{AccessToken, RefreshToken};
-use check::Check;
 use clap::Args;
 use grants::Desk;
 use report::Report;
@@ -373,8 +372,8 @@ fn blame<'a>(checks: &mut [Check], mut later: impl Iterator<Item = &'a Check>) {
             .iter_mut()
             .filter(|check| [reach::CLOCK, setup::CONFIGURATION].contains(&check.name));
         suspects
-            .filter(|check| check.mark == Mark::Warning)
-            .for_each(|check| check.mark = Mark::Bad);
+            .filter(|check| check.status == Mark::Warning)
+            .for_each(|check| check.status = Mark::Bad);
     }
 }
 

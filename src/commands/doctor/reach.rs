@@ -3,223 +3,109 @@
 use super::address::{self, Found};
 use super::certificate::Facts;
 use super::challenge;
-use super::check::Check;
 use super::report::day;
+use crate::commands::report::Check;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind, Stage};
-use crate::network::{self, Network, answer};
+use crate::exchange;
+use crate::http::{HttpResponse, Network};
 use crate::refusal::Asked;
 use crate::registry::Registry;
-use reqwest::header::{DATE, HeaderMap};
-use reqwest::{Client, StatusCode};
+use reqwest::header::DATE;
+use reqwest::{Client, RequestBuilder};
 use std::time::{Duration, Instant};
 
-/// What to do about a certificate that has ended.
+/// What to do about a certificate that has expired.
 const EXPIRED: &str = "it has expired: the registry, or a proxy in between, must renew it; or the clock of this machine is wrong";
 
 const TLS: &str = "tls";
 pub(super) const CLOCK: &str = "clock";
 
-/// No check of the way there waits longer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The limit for each check of the way there.
+const REACH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An answer, read to its end.
-pub(super) struct Answered {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-}
-
-/// Looks at everything up to the challenge. The network has its own deadline: see [`network()`].
+/// Checks everything up to the challenge. The network has its own deadline: see [`network()`].
 pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> Vec<Check> {
     let (network, deadline) = network(config, clock);
-    let host = registry.host();
-    let proxy = network.proxy(host);
+    let (host, notes) = (registry.host(), network.circumstances());
     let Found {
         dns,
         mut tcp,
         is_public,
-    } = address::look(host, proxy.as_deref(), network.circumstances(), deadline).await;
+    } = address::look(host, network.proxy(host).as_deref(), notes, deadline).await;
     if dns.is_bad() || tcp.is_bad() {
         let reason = format!("there is no way to {host}");
-        return vec![
-            dns,
-            tcp,
-            Check::skipped(TLS, &reason),
-            Check::skipped(challenge::NAME, &reason),
-            Check::skipped(CLOCK, &reason),
-        ];
+        let rest = [TLS, challenge::NAME, CLOCK].map(|name| Check::skipped(name, &reason));
+        return [dns, tcp].into_iter().chain(rest).collect();
     }
     let started = Instant::now();
-    let shown_certificate = tokio::time::timeout(deadline.left(), network.shown_certificate(host));
-    let (answered, certificate) =
-        tokio::join!(ask(&network, registry, deadline), shown_certificate);
+    let (response, certificate) = tokio::join!(
+        challenge(&network, registry, deadline),
+        tokio::time::timeout(deadline.left(), network.shown_certificate(host)),
+    );
     let certificate = certificate.ok().flatten().and_then(|der| Facts::of(&der));
-    let has_expired = certificate
-        .as_ref()
-        .is_some_and(|facts| facts.ends < clock());
-    let names = certificate
-        .iter()
-        .map(|facts| facts.issuer.clone())
-        .collect::<Vec<_>>();
-    let certificate = certificate.as_ref().map(shown);
-    let (tls, challenge) = match &answered {
-        Ok(answered) => {
-            let tls = Check::good(
-                TLS,
-                certificate.unwrap_or_else(|| "the certificate is trusted".into()),
-            );
-            (
-                tls.with(network.circumstances().to_vec()),
-                challenge::judge(registry, answered, is_public).since(started),
-            )
-        }
+    let clocks = compare_clocks(host, response.as_ref().ok(), &network);
+    let (tls, challenge) = match &response {
+        Ok(response) => (
+            trusted(certificate.as_ref()).with(notes.to_vec()),
+            challenge::judge(registry, response, is_public).since(started),
+        ),
         Err(error) => {
-            if is_no_connection(error) {
+            if let Some(Stage::Name | Stage::Connection) = stage(error) {
                 tcp = Check::failed(address::TCP, error).since(started);
             }
-            let (tls, challenge) = lost(error, certificate, started);
-            (
-                if tls.is_bad() && has_expired {
-                    tls.hint(EXPIRED)
-                } else {
-                    tls
-                },
-                challenge,
-            )
+            failed(error, certificate.as_ref(), clock, started)
         }
     };
-    let clock = compared(host, answered.ok().as_ref(), &network);
-    vec![dns, tcp, tls.naming(names), challenge, clock]
+    let issuer = certificate.map(|facts| facts.issuer);
+    vec![dns, tcp, tls.naming(issuer), challenge, clocks]
 }
 
-fn is_no_connection(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Unreachable(Stage::Name | Stage::Connection)
-    )
-}
-
-/// TLS and the challenge, when no answer came.
-fn lost(error: &Error, certificate: Option<String>, started: Instant) -> (Check, Check) {
+fn stage(error: &Error) -> Option<Stage> {
     match error.kind() {
-        ErrorKind::Unreachable(Stage::Name | Stage::Connection) => (
-            Check::skipped(TLS, "there is no connection"),
-            Check::skipped(challenge::NAME, "there is no connection"),
-        ),
-        ErrorKind::Unreachable(Stage::Answer) => {
-            // TLS stood before the answer could break off.
-            let tls = Check::good(
-                TLS,
-                certificate.unwrap_or_else(|| "the certificate is trusted".into()),
-            );
-            (tls, Check::failed(challenge::NAME, error).since(started))
+        ErrorKind::Unreachable(stage) => Some(stage),
+        _ => None,
+    }
+}
+
+/// Returns the checks of TLS and the challenge for a request that failed.
+fn failed(
+    error: &Error,
+    certificate: Option<&Facts>,
+    clock: Clock,
+    started: Instant,
+) -> (Check, Check) {
+    let challenge = Check::failed(challenge::NAME, error).since(started);
+    match (error.kind(), stage(error)) {
+        (_, Some(Stage::Name | Stage::Connection)) => {
+            let [tls, challenge] =
+                [TLS, challenge::NAME].map(|name| Check::skipped(name, "there is no connection"));
+            (tls, challenge)
         }
-        ErrorKind::Timeout => (
-            Check::skipped(TLS, "no answer came"),
-            Check::failed(challenge::NAME, error).since(started),
-        ),
+        // TLS was established before the answer could break off.
+        (_, Some(Stage::Answer)) => (trusted(certificate), challenge),
+        (ErrorKind::Timeout, _) => (Check::skipped(TLS, "no answer came"), challenge),
         _ => {
-            let tls = Check::failed(TLS, error).with(certificate).since(started);
+            let tls = Check::failed(TLS, error).since(started);
+            let mut tls = tls.with(certificate.map(describe));
+            if certificate.is_some_and(|facts| facts.ends < clock()) {
+                tls = tls.hint(EXPIRED);
+            }
             (tls, Check::skipped(challenge::NAME, "TLS is not trusted"))
         }
     }
 }
 
-/// The clocks at both ends.
-fn compared(host: &str, answered: Option<&Answered>, network: &Network) -> Check {
-    match (answered, network.skew()) {
-        (Some(_), Some(skew)) => Check::warning(CLOCK, skew)
-            .hint("set the clock of this machine, for example with `timedatectl set-ntp true`"),
-        (Some(answered), None) if answered.headers.contains_key(DATE) => {
-            Check::good(CLOCK, format!("within five minutes of that of {host}"))
-        }
-        (Some(_), None) => Check::skipped(CLOCK, "the answer has no date"),
-        (None, _) => Check::skipped(CLOCK, "no answer came"),
-    }
-}
-
-/// The same checks when it is of no use to look.
-pub(super) fn skipped(reason: &str) -> Vec<Check> {
-    [address::DNS, address::TCP, TLS, challenge::NAME, CLOCK]
-        .map(|name| Check::skipped(name, reason))
-        .into()
-}
-
-/// What is wrong with the settings of the network.
-pub(super) fn problem(config: &Config, registry: &Registry, clock: Clock) -> Option<Error> {
-    let built = network(config, clock).0.internet(registry.host());
-    built
-        .err()
-        .filter(|error| error.kind() == ErrorKind::Setting)
-}
-
-/// A network whose requests end within ten seconds, or within the configured time if that is shorter.
-pub(super) fn network(config: &Config, clock: Clock) -> (Network, Deadline) {
-    let deadline = Deadline::after(config.timeout).or_after(PATIENCE);
-    (
-        Network::new(config.network.clone(), deadline, clock),
-        deadline,
+fn trusted(certificate: Option<&Facts>) -> Check {
+    let summary = certificate.map(describe);
+    Check::good(
+        TLS,
+        summary.unwrap_or_else(|| "the certificate is trusted".into()),
     )
 }
 
-async fn ask(
-    network: &Network,
-    registry: &Registry,
-    deadline: Deadline,
-) -> Result<Answered, Error> {
-    let host = registry.host();
-    let client = network.internet(host)?;
-    let request = client.get(format!("https://{host}/v2/"));
-    send(
-        network,
-        &client,
-        registry,
-        request,
-        deadline,
-        "was asked who may come in",
-    )
-    .await
-}
-
-/// Sends a request to the registry's own host and reads the answer. `what` is what the host is asked, for the error.
-pub(super) async fn send(
-    network: &Network,
-    client: &Client,
-    registry: &Registry,
-    request: reqwest::RequestBuilder,
-    deadline: Deadline,
-    what: &str,
-) -> Result<Answered, Error> {
-    let host = registry.host();
-    let lost = |error: &(dyn std::error::Error + 'static)| {
-        let unreadable =
-            || Asked::other(registry, "the request", None).unexpected("something unreadable");
-        network.unreachable(host, error).unwrap_or_else(unreadable)
-    };
-    let answered = async {
-        let request = request.build().map_err(|error| lost(&error))?;
-        let response = network
-            .send(client, request)
-            .await
-            .map_err(|error| lost(&error.without_url()))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = network::body(response)
-            .await
-            .map_err(|error| lost(&*error))?;
-        Ok(Answered {
-            status,
-            headers,
-            body,
-        })
-    };
-    deadline
-        .keep(format!("{host} {what}"), network.circumstances(), answered)
-        .await
-}
-
-fn shown(facts: &Facts) -> String {
+fn describe(facts: &Facts) -> String {
     format!(
         "the certificate of {} is signed by `{}` and ends {}",
         facts.subject,
@@ -228,7 +114,65 @@ fn shown(facts: &Facts) -> String {
     )
 }
 
-/// Whether the answer is HTML.
-pub(super) fn is_web_page(answered: &Answered) -> bool {
-    answer::is_web_page(&answered.body)
+/// Compares the clocks at both ends.
+fn compare_clocks(host: &str, response: Option<&HttpResponse>, network: &Network) -> Check {
+    match (response, network.skew()) {
+        (Some(_), Some(skew)) => Check::warning(CLOCK, skew)
+            .hint("set the clock of this machine, for example with `timedatectl set-ntp true`"),
+        (Some(response), None) if response.headers.contains_key(DATE) => {
+            Check::good(CLOCK, format!("within five minutes of that of {host}"))
+        }
+        (Some(_), None) => Check::skipped(CLOCK, "the answer has no date"),
+        (None, _) => Check::skipped(CLOCK, "no answer came"),
+    }
+}
+
+/// Returns the same checks when it is of no use to look.
+pub(super) fn skipped(reason: &str) -> Vec<Check> {
+    [address::DNS, address::TCP, TLS, challenge::NAME, CLOCK]
+        .map(|name| Check::skipped(name, reason))
+        .into()
+}
+
+/// Returns what is wrong with the settings of the network.
+pub(super) fn problem(config: &Config, registry: &Registry, clock: Clock) -> Option<Error> {
+    let client = network(config, clock).0.internet(registry.host());
+    client
+        .err()
+        .filter(|error| error.kind() == ErrorKind::Setting)
+}
+
+/// Returns a network whose requests end within ten seconds, or within the configured time if that is shorter.
+pub(super) fn network(config: &Config, clock: Clock) -> (Network, Deadline) {
+    let deadline = Deadline::after(config.timeout).or_after(REACH_TIMEOUT);
+    let network = Network::new(config.network.clone(), deadline, clock);
+    (network, deadline)
+}
+
+async fn challenge(
+    network: &Network,
+    registry: &Registry,
+    deadline: Deadline,
+) -> Result<HttpResponse, Error> {
+    let client = network.internet(registry.host())?;
+    let request = client.get(format!("https://{}/v2/", registry.host()));
+    let what = "was asked who may come in";
+    send(network, &client, registry, request, deadline, what).await
+}
+
+/// Sends a request to the registry's own host and reads the answer. `what` is what the host is asked, for the error.
+pub(super) async fn send(
+    network: &Network,
+    client: &Client,
+    registry: &Registry,
+    request: RequestBuilder,
+    deadline: Deadline,
+    what: &str,
+) -> Result<HttpResponse, Error> {
+    let during = format!("{} {what}", registry.host());
+    let asked = Asked::other(registry, "the request", None);
+    let response = exchange::fetch(network, client, &asked, request);
+    deadline
+        .keep(during, network.circumstances(), response)
+        .await
 }

@@ -169,7 +169,7 @@ impl Names {
             };
             let set = explained
                 .iter()
-                .find(|set| set.name == key.name && set.origin.is_some())
+                .find(|set| set.name == key.name)
                 .map(|set| set.value.clone());
             for value in [
                 key.variable.and_then(variable),

@@ -1,6 +1,6 @@
 //! The answer: the first cause on top, then every check in order.
 
-use super::check::Check;
+use crate::commands::report::Check;
 use crate::error::visible;
 use crate::terminal::{Mark, Style, Terminal};
 use azure_core::time::OffsetDateTime;
@@ -33,25 +33,14 @@ pub(super) struct Json<'a> {
     verdict: &'static str,
     /// The name of the check that is the first cause; null when all is well.
     cause: Option<&'static str>,
-    checks: Vec<JsonCheck<'a>>,
-}
-
-#[derive(Serialize)]
-struct JsonCheck<'a> {
-    name: &'static str,
-    /// `ok`, `warning`, `failed` or `skipped`.
-    status: &'static str,
-    summary: &'a str,
-    details: &'a [String],
-    hint: Option<&'a str>,
-    milliseconds: Option<u64>,
+    checks: &'a [Check],
 }
 
 impl Report {
     /// The check that explains the others: the first that failed, since what depends on another comes after it, else the first that
     /// somebody should know of.
     pub(super) fn cause(&self) -> Option<&Check> {
-        let first = |mark| self.checks.iter().find(move |check| check.mark == mark);
+        let first = |mark| self.checks.iter().find(move |check| check.status == mark);
         first(Mark::Bad).or_else(|| first(Mark::Warning))
     }
 
@@ -64,9 +53,9 @@ impl Report {
         let cause = self.cause();
         Json {
             registry: self.registry.as_deref(),
-            verdict: cause.map_or(Mark::Good, |check| check.mark).word(),
+            verdict: cause.map_or(Mark::Good, |check| check.status).word(),
             cause: cause.map(|check| check.name),
-            checks: self.checks.iter().map(in_json).collect(),
+            checks: &self.checks,
         }
     }
 
@@ -75,7 +64,7 @@ impl Report {
         let mut text = self.verdict(terminal);
         text.push('\n');
         for check in &self.checks {
-            let mark = terminal.mark(check.mark);
+            let mark = terminal.mark(check.status);
             let took = check
                 .took
                 .map(|took| format!("{} ms", took.as_millis()))
@@ -127,7 +116,7 @@ impl Report {
             return format!("{} {whom}: {good}\n", terminal.mark(Mark::Good));
         };
         let (mark, name) = (
-            terminal.mark(cause.mark),
+            terminal.mark(cause.status),
             terminal.paint(Style::Bold, cause.name),
         );
         let but = if cause.is_bad() {
@@ -144,19 +133,6 @@ impl Report {
             .map(|hint| advice(terminal, hint, 2) + "\n")
             .unwrap_or_default();
         format!("{mark} {summary}\n{hint}")
-    }
-}
-
-fn in_json(check: &Check) -> JsonCheck<'_> {
-    JsonCheck {
-        name: check.name,
-        status: check.mark.word(),
-        summary: &check.summary,
-        details: &check.details,
-        hint: check.hint.as_deref(),
-        milliseconds: check
-            .took
-            .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
     }
 }
 

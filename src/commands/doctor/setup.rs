@@ -1,7 +1,7 @@
 //! What is told of the registry's name and of the settings, and where each value comes from.
 
-use super::check::{Check, list};
-use crate::config::{Config, Explained, Settings};
+use crate::commands::report::{Check, list};
+use crate::config::{Config, EffectiveSetting, Settings};
 use crate::error::Error;
 use crate::registry::{CLOUDS, Registry};
 
@@ -37,7 +37,7 @@ pub(super) fn configuration(settings: &Settings, registry: &Registry, config: &C
         Ok(explained) => explained,
         Err(error) => return Check::failed(CONFIGURATION, &error),
     };
-    let set: Vec<String> = explained.iter().filter_map(told).collect();
+    let set: Vec<String> = explained.iter().map(told).collect();
     let summary = match set.len() {
         0 => "nothing is set".to_owned(),
         1 => "one setting is set".to_owned(),
@@ -89,13 +89,11 @@ fn foreign_authority(registry: &Registry, config: &Config) -> Option<(String, St
 }
 
 /// One setting, and who set it.
-fn told(explained: &Explained) -> Option<String> {
-    let Explained {
-        name,
-        value,
-        origin,
-    } = explained;
-    Some(format!("`{name}` is {value} by {}", origin.as_ref()?))
+fn told(setting: &EffectiveSetting) -> String {
+    format!(
+        "`{}` is {} by {}",
+        setting.name, setting.value, setting.origin
+    )
 }
 
 /// That a registry of a cloud of the user's own is trusted like those of Azure.

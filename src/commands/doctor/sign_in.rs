@@ -1,13 +1,13 @@
 //! The sign-in: which source, the access token of Entra, the exchange, and the refresh token of the registry.
 
-use super::check::{Check, list};
 use crate::cache::Cache;
+use crate::commands::report::{Check, list};
 use crate::commands::status::until;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind};
+use crate::http::Network;
 use crate::identity::Identity;
-use crate::network::Network;
 use crate::registry::Registry;
 use crate::service::{Session, with_clock_skew};
 use crate::text::Secrets;

@@ -1,28 +1,28 @@
-//! Whether docker, podman and their like ask this helper, by the eyes of `configure`.
+//! Whether docker, podman and their like ask this helper, with the checks of `configure`.
 
-use super::check::Check;
 use crate::commands::Context;
-use crate::commands::configure::{self, Finding};
+use crate::commands::configure;
+use crate::commands::report::Check;
 use crate::registry::Registry;
 
 const NAME: &str = "wiring";
 
-/// What was found, a check each: there are as many as clients and oddities.
+/// Checks whether clients ask this helper: there are as many checks as clients and oddities.
 pub(super) fn look(context: &Context<'_>, registry: &Registry) -> Vec<Check> {
-    configure::wiring(context, registry)
+    configure::check_cred_helpers(context, registry)
         .into_iter()
-        .map(check)
+        .map(named)
         .collect()
 }
 
-/// Whether clients find this helper, whatever they ask it for.
+/// Checks whether clients find this helper, whatever they ask it for.
 pub(super) fn program(context: &Context<'_>) -> Check {
-    check(configure::program(context))
+    named(configure::program(context))
 }
 
-fn check(finding: Finding) -> Check {
+fn named(check: Check) -> Check {
     Check {
-        hint: finding.hint,
-        ..Check::new(NAME, finding.mark, finding.text)
+        name: NAME,
+        ..check
     }
 }

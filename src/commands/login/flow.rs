@@ -5,10 +5,10 @@ use super::loopback::{Loopback, Returned};
 use super::page;
 use crate::config::{Config, Variables};
 use crate::deadline::{Clock, Deadline};
-use crate::entra::{Granted, PublicClient, Refused, Visit};
+use crate::entra::{AuthorizationRequest, OAuthError, PublicClient, TokenResponse};
 use crate::error::{Error, printable};
+use crate::http::Network;
 use crate::identity::{Account, Identity};
-use crate::network::Network;
 use secrecy::SecretString;
 use std::io::Write;
 use std::sync::Arc;
@@ -35,14 +35,14 @@ pub(super) struct Flow<'a> {
 
 /// How the visit to a browser here ended.
 enum Ended {
-    Granted(Granted),
+    Granted(TokenResponse),
     /// No browser was opened, for this reason.
     Unopened(String),
 }
 
 impl Flow<'_> {
     /// Signs in with a browser here if there is one, else, or when it is wanted, with one elsewhere. What was granted is for registries.
-    pub(super) async fn sign_in(&self, is_elsewhere: bool) -> Result<Granted, Error> {
+    pub(super) async fn sign_in(&self, is_elsewhere: bool) -> Result<TokenResponse, Error> {
         if is_elsewhere {
             return self.with_device_code().await;
         }
@@ -66,10 +66,10 @@ impl Flow<'_> {
             Err(error) => return Ok(Ended::Unopened(format!("no port to come back to: {error}"))),
         };
         let (network, client) = self.client(Deadline::after(self.config.timeout))?;
-        let visit = client
-            .visit(loopback.address())
-            .map_err(|error| self.identity.refused(error, &network))?;
-        let mut child = match opener.open(visit.url.as_str()) {
+        let request = client
+            .authorization_request(loopback.address())
+            .map_err(|error| self.identity.sign_in_error(error, &network))?;
+        let mut child = match opener.open(request.url.as_str()) {
             Ok(child) => child,
             Err(error) => return Ok(Ended::Unopened(format!("{opener}: {error}"))),
         };
@@ -77,7 +77,7 @@ impl Flow<'_> {
         say(&format!(
             "A browser opens to sign in. If it does not, open this address:\n\n  {}\n\n\
              Waiting for it for {}; Ctrl-C ends that.",
-            visit.url,
+            request.url,
             words(deadline.left())
         ));
         let opening = async {
@@ -88,9 +88,9 @@ impl Flow<'_> {
             }
         };
         tokio::select! {
-            returned = loopback.returned(&visit.state) => {
+            returned = loopback.returned(&request.state) => {
                 let Returned { answer, stream } = returned;
-                let granted = self.redeem(visit, answer).await;
+                let granted = self.exchange_code(request, answer).await;
                 let page = match &granted {
                     Ok(_) => page::success(),
                     Err(error) => page::failure(&error.to_string()),
@@ -103,19 +103,19 @@ impl Flow<'_> {
         }
     }
 
-    /// Takes the code to Entra, or tells why there is none.
-    async fn redeem(
+    /// Exchanges the code at Entra, or returns why there is none.
+    async fn exchange_code(
         &self,
-        visit: Visit,
+        request: AuthorizationRequest,
         answer: Result<SecretString, String>,
-    ) -> Result<Granted, Error> {
+    ) -> Result<TokenResponse, Error> {
         // The time for it begins now that somebody is back.
         let deadline = Deadline::after(self.config.timeout);
         let (network, client) = self.client(deadline)?;
         let redeemed = async {
             let granted = match answer {
-                Ok(code) => client.redeem(visit, &code).await,
-                Err(words) => Err(Refused::new(words).into()),
+                Ok(code) => client.exchange_code(request, &code).await,
+                Err(words) => Err(OAuthError::new(words).into()),
             };
             self.judged(granted, &network)
         };
@@ -129,14 +129,14 @@ impl Flow<'_> {
     }
 
     /// A code that somebody types into a browser elsewhere.
-    async fn with_device_code(&self) -> Result<Granted, Error> {
+    async fn with_device_code(&self) -> Result<TokenResponse, Error> {
         let deadline = Deadline::after(self.config.timeout);
         let (network, client) = self.client(deadline)?;
         let begun = async {
             client
-                .device()
+                .device_code()
                 .await
-                .map_err(|error| self.identity.refused(error, &network))
+                .map_err(|error| self.identity.sign_in_error(error, &network))
         };
         let device = deadline
             .keep(
@@ -145,12 +145,15 @@ impl Flow<'_> {
                 begun,
             )
             .await?;
-        let patience = self.patience.unwrap_or(Duration::MAX).min(device.life);
+        let patience = self
+            .patience
+            .unwrap_or(Duration::MAX)
+            .min(device.lifetime());
         say(&format!(
             "Open this page in a browser, here or elsewhere, and enter the code:\n\n  {}\n  {}\n\n\
              Enter it only if you started this yourself.\nWaiting for {}; Ctrl-C ends that.",
-            printable(device.page()),
-            printable(device.code()),
+            printable(&device.verification_uri),
+            printable(&device.user_code),
             words(patience)
         ));
         let (network, client) = self.client(Deadline::after(patience))?;
@@ -167,18 +170,18 @@ impl Flow<'_> {
         network.warn();
         let client =
             self.account
-                .client(&self.config.authority, self.identity.audience(), &network)?;
-        let client = client.map_err(|error| self.identity.refused(error, &network))?;
+                .client(&self.config.authority, self.identity.audience(), &network);
+        let client = client.map_err(|error| self.identity.sign_in_error(error, &network))?;
         Ok((network, client.with_claims(self.claims.clone())))
     }
 
     fn judged(
         &self,
-        granted: anyhow::Result<Granted>,
+        granted: anyhow::Result<TokenResponse>,
         network: &Network,
-    ) -> Result<Granted, Error> {
-        let granted = granted.map_err(|error| self.identity.refused(error, network))?;
-        self.identity.judge(granted.access_token.clone())?;
+    ) -> Result<TokenResponse, Error> {
+        let granted = granted.map_err(|error| self.identity.sign_in_error(error, network))?;
+        self.identity.check_token(granted.access_token.clone())?;
         Ok(granted)
     }
 }

@@ -10,7 +10,7 @@ mod peer;
 use super::Context;
 use crate::cache::{KERNEL_KEYRING, Lasts, Place};
 use crate::config::{self, CacheChoice, Config};
-use crate::entra::{self, Granted};
+use crate::entra::{self, TokenResponse};
 use crate::error::{Error, ErrorKind, printable};
 use crate::identity::{Account, Identity, OWN_KEYRING};
 use crate::logins::{self, Login};
@@ -76,7 +76,7 @@ pub fn run(
     let claims = arguments
         .claims_challenge
         .as_deref()
-        .map(entra::claims)
+        .map(entra::decode_claims)
         .transpose();
     let claims = claims
         .map_err(|error| Error::input(format!("`--claims-challenge` cannot be used: {error}")))?;
@@ -134,7 +134,7 @@ fn keep(
     config: &Config,
     account: &Account,
     file: &Path,
-    granted: Granted,
+    granted: TokenResponse,
 ) -> Result<(Login, Place), Error> {
     let incomplete = |what: &str| {
         let said = format!("the answer does not hold {what}");

@@ -6,7 +6,7 @@
 )]
 
 use azure_core::base64::encode_url_safe;
-use docker_credential_acrscoped::config::{Config, Settings, ZERO_GUID};
+use docker_credential_acrscoped::config::{Config, SECRETS, Settings, ZERO_GUID};
 use docker_credential_acrscoped::error::{Error, NOT_FOUND, printable, visible};
 use docker_credential_acrscoped::identity::Identity;
 use docker_credential_acrscoped::protocol::docker::Verb;
@@ -360,13 +360,7 @@ pub fn config(mut variables: HashMap<String, OsString>) {
     {
         return;
     }
-    for name in [
-        "AZURE_CLIENT_SECRET",
-        "IDENTITY_HEADER",
-        "MSI_SECRET",
-        "SYSTEM_ACCESSTOKEN",
-        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
-    ] {
+    for name in SECRETS.iter().copied() {
         let mut secret = OsString::from(CANARY);
         secret.push(variables.get(name).cloned().unwrap_or_default());
         variables.insert(name.into(), secret);
@@ -433,10 +427,10 @@ fn is_in_range(config: &Config) {
             .sources
             .path
             .iter()
-            .chain(&config.meeting_folders)
+            .chain(&config.lock_dirs)
             .all(|folder| folder.is_absolute())
     );
-    assert!(!config.meeting_folders.is_empty());
+    assert!(!config.lock_dirs.is_empty());
     for circumstance in &config.network.circumstances {
         fit(&visible(circumstance));
     }

@@ -5,7 +5,7 @@ use docker_credential_acrscoped::config::NetworkSettings;
 use docker_credential_acrscoped::deadline::Deadline;
 use docker_credential_acrscoped::error::{Error, ErrorKind};
 use docker_credential_acrscoped::exchange;
-use docker_credential_acrscoped::network::Network;
+use docker_credential_acrscoped::http::Network;
 use docker_credential_acrscoped::registry::Registry;
 use docker_credential_acrscoped::token::{AccessToken, Audience};
 use reqwest::Client;

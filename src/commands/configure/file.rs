@@ -1,0 +1,260 @@
+//! The files that `configure` writes: read with care, and replaced whole or not at all.
+
+use crate::error::Error;
+use crate::files::{foreign_folder, read_small, real_path, replace_private};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The largest client files hold a few dozen logins.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// A file as it was read.
+#[derive(Clone, Debug)]
+pub(super) struct FileSnapshot {
+    /// The path that clients use.
+    pub(super) path: PathBuf,
+    /// The path behind symbolic links, which stay.
+    pub(super) real: PathBuf,
+    /// The content; none if the file does not exist.
+    pub(super) text: Option<String>,
+}
+
+impl FileSnapshot {
+    /// Reads a file that is to be written.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::look`], and when the file would be created in a folder of another user.
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        let snapshot = Self::look(path)?;
+        if snapshot.text.is_none()
+            && let Some((folder, owner)) = foreign_folder(&snapshot.real)
+        {
+            let (folder, problem) = (folder.display(), wrong_owner(owner));
+            let problem = format!("cannot be made: {folder} {problem}, or with `sudo -H`");
+            return Err(unusable(path, problem));
+        }
+        Ok(snapshot)
+    }
+
+    /// Reads a file that is only looked at.
+    ///
+    /// # Errors
+    ///
+    /// When it is anything but a small text file of this user, and when a folder or link on the way is another user's: that user's link
+    /// could lead root anywhere.
+    pub(super) fn look(path: &Path) -> Result<Self, Error> {
+        let (real, text) = match real_path(path) {
+            Ok(real) => {
+                let text = read_own(path, &real).map_err(|problem| unusable(path, problem))?;
+                (real, Some(text))
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(unusable(path, format!("cannot be found: {error}")));
+            }
+            Err(_) if path.is_symlink() => {
+                let problem = "is a symbolic link to a file that does not exist";
+                return Err(unusable(path, problem.into()));
+            }
+            Err(_) => (canonicalize_missing(path), None),
+        };
+        let path = path.to_owned();
+        Ok(Self { path, real, text })
+    }
+
+    /// Returns the folders that must be created for the file, the innermost first.
+    pub(super) fn missing_folders(&self) -> Vec<PathBuf> {
+        let folders = self.real.ancestors().skip(1);
+        folders
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+            .map(Path::to_owned)
+            .collect()
+    }
+
+    /// Makes the file hold `after`; without that, removes it and those of `folders` that are empty then. Does nothing if it is so already.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or has changed since it was read. Then nothing was changed.
+    pub(super) fn write(&self, after: Option<&str>, folders: &[PathBuf]) -> Result<(), Error> {
+        let written = match after {
+            _ if after == self.text.as_deref() => Ok(()),
+            Some(text) => {
+                let created = self.missing_folders();
+                let replaced = self.replace(text);
+                replaced.inspect_err(|_| remove_empty(&created))
+            }
+            None => self
+                .check_unchanged()
+                .and_then(|()| fs::remove_file(&self.real))
+                .map(|()| remove_empty(folders)),
+        };
+        written.map_err(|error| {
+            let problem = format!("cannot be written: {error}; nothing in it was changed");
+            unusable(&self.path, problem)
+        })
+    }
+
+    /// Restores what was read if the file holds `after`; what others have written meanwhile stays.
+    pub(super) fn rollback(&self, after: Option<&str>, folders: &[PathBuf]) {
+        if let Ok(now) = Self::read(&self.path)
+            && now.text.as_deref() == after
+        {
+            // The failure that led here is reported, not this one.
+            drop(now.write(self.text.as_deref(), folders));
+        }
+    }
+
+    /// Replaces the file by one with the same mode and group.
+    fn replace(&self, text: &str) -> io::Result<()> {
+        let name = self.real.file_name().unwrap_or_default().to_string_lossy();
+        let new = format!(".{name}.{}.new", std::process::id());
+        let new = self.real.with_file_name(new);
+        replace_private(&new, text.as_bytes())?;
+        let replaced = self
+            .copy_permissions(&new)
+            .and_then(|()| self.check_unchanged())
+            .and_then(|()| fs::rename(&new, &self.real));
+        if replaced.is_err() {
+            drop(fs::remove_file(&new));
+        } else if let Some(folder) = self.real.parent() {
+            // Some file systems cannot do it; the content of the file is safe.
+            drop(File::open(folder).and_then(|folder| folder.sync_all()));
+        }
+        replaced
+    }
+
+    fn copy_permissions(&self, new: &Path) -> io::Result<()> {
+        if self.text.is_none() {
+            return Ok(());
+        }
+        let old = fs::metadata(&self.real)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, chown};
+            if fs::metadata(new)?.gid() != old.gid() {
+                chown(new, None, Some(old.gid()))?;
+            }
+        }
+        fs::set_permissions(new, old.permissions())
+    }
+
+    fn check_unchanged(&self) -> io::Result<()> {
+        let now = match read_small(&self.real, MAX_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read?),
+        };
+        if now.as_deref() == self.text.as_deref().map(str::as_bytes) {
+            return Ok(());
+        }
+        Err(io::Error::other("another program has just changed it"))
+    }
+}
+
+/// Reads a text file of this user. The error says what is wrong with it.
+fn read_own(path: &Path, real: &Path) -> Result<String, String> {
+    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+    let metadata = fs::metadata(real).map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err("is a folder, where a file was expected".into());
+    }
+    #[cfg(unix)]
+    check_owner(&metadata)?;
+    if let Some((folder, owner)) = foreign_folder(path) {
+        let (folder, problem) = (folder.display(), wrong_owner(owner));
+        return Err(format!("is behind {folder}, which {problem}"));
+    }
+    let bytes = read_small(real, MAX_BYTES).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8".into())
+}
+
+/// Removes those of the folders that are empty.
+fn remove_empty(folders: &[PathBuf]) {
+    for folder in folders {
+        drop(fs::remove_dir(folder));
+    }
+}
+
+/// Returns where a file that does not exist will be, behind the symbolic links of its folders.
+fn canonicalize_missing(path: &Path) -> PathBuf {
+    let mut folders = path.ancestors().skip(1);
+    let real = folders.find_map(|folder| {
+        let rest = path.strip_prefix(folder).ok()?;
+        Some(real_path(folder).ok()?.join(rest))
+    });
+    real.unwrap_or_else(|| path.to_owned())
+}
+
+/// Refuses a file of another user, even for root: rewritten, it would become root's.
+#[cfg(unix)]
+fn check_owner(metadata: &fs::Metadata) -> Result<(), String> {
+    let owner = std::os::unix::fs::MetadataExt::uid(metadata);
+    let user = rustix::process::geteuid().as_raw();
+    match owner {
+        _ if owner == user => Ok(()),
+        // `sudo docker login` leaves such files; others are made by what manages a whole home, such as Nix.
+        0 => Err(format!(
+            "belongs to root: unless something else manages it, `sudo chown {user}` gives it to you"
+        )),
+        _ => Err(wrong_owner(owner)),
+    }
+}
+
+fn wrong_owner(owner: u32) -> String {
+    #[cfg(unix)]
+    let runs = format!(
+        ", and this program runs as {}",
+        rustix::process::geteuid().as_raw()
+    );
+    #[cfg(not(unix))]
+    let runs = "";
+    format!("belongs to the user with id {owner}{runs}: run it as that user, without `sudo`")
+}
+
+/// Returns the error for a file that cannot be used.
+pub(super) fn unusable(path: &Path, problem: String) -> Error {
+    Error::setting(path.display(), problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_program_writes_meanwhile_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        fs::write(&path, "{}").unwrap();
+        let snapshot = FileSnapshot::read(&path).unwrap();
+        fs::write(&path, "{\"auths\":{}}").unwrap();
+        let error = snapshot.write(Some("{\"ours\":1}"), &[]).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.ends_with(
+                "cannot be written: another program has just changed it; nothing in it was changed"
+            ),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"auths\":{}}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn folders_are_made_for_a_file_and_go_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/auth.json");
+        let missing = FileSnapshot::read(&path).unwrap();
+        let created = missing.missing_folders();
+        missing.write(Some("{}"), &[]).unwrap();
+        assert_eq!(
+            created,
+            [folder.path().join("a/b"), folder.path().join("a")]
+        );
+        let error = missing.write(Some("{}"), &[]).unwrap_err();
+        assert!(error.to_string().contains("just changed it"), "{error}");
+        let made = FileSnapshot::read(&path).unwrap();
+        made.write(None, &created).unwrap();
+        assert!(!folder.path().join("a").exists());
+    }
+}

@@ -1,0 +1,141 @@
+//! Which files clients read.
+//!
+//! Docker reads one: `config.json` in `DOCKER_CONFIG` or `~/.docker`; ORAS, Helm, crane and cosign read the same. Podman, Buildah and
+//! Skopeo read several in order and take the first that has anything for a registry (containers/image, `pkg/docker/config`; tried with
+//! Podman 4.3 and Skopeo 1.9): the named file, `containers/auth.json` in the runtime folder, the same in the config folder, Docker's.
+//! The runtime folder is emptied when the user logs out, so the persistent file is configured.
+
+use crate::config::Settings;
+use crate::error::Error;
+use crate::program::find;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The runtime folder of all Podman users, for when no variable names one.
+pub(super) const RUNTIME: &str = "/run/containers";
+
+/// The clients that read the same files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Clients {
+    Docker,
+    Containers,
+}
+
+impl Clients {
+    /// Returns the form of a verb that follows their names.
+    pub(super) fn verb<'v>(self, singular: &'v str, plural: &'v str) -> &'v str {
+        match self {
+            Self::Docker => singular,
+            Self::Containers => plural,
+        }
+    }
+
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Docker => &["docker"],
+            Self::Containers => &["podman", "buildah", "skopeo"],
+        }
+    }
+}
+
+impl fmt::Display for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb("docker", "podman, buildah and skopeo"))
+    }
+}
+
+/// The files of a user's clients.
+#[derive(Debug)]
+pub(super) struct Paths {
+    /// Docker's file.
+    pub(super) docker: PathBuf,
+    /// The file to write for Podman and its like; it may be Docker's.
+    pub(super) containers: PathBuf,
+    /// The files that Podman and its like read, in order.
+    pub(super) search_order: Vec<PathBuf>,
+    /// The clients whose programs are on `PATH`.
+    installed: Vec<Clients>,
+}
+
+impl Paths {
+    /// # Errors
+    ///
+    /// Without a home folder, or when a variable names a relative path.
+    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+        let variable = |name| absolute_path(settings, name);
+        let in_home = |folder| {
+            settings
+                .home()
+                .map(|home| home.join(folder))
+                .ok_or_else(no_home)
+        };
+        let docker_folder = variable("DOCKER_CONFIG")?;
+        let docker = docker_folder
+            .clone()
+            .map_or_else(|| in_home(".docker"), Ok)?
+            .join("config.json");
+        let persistent = variable("XDG_CONFIG_HOME")?
+            .map_or_else(|| in_home(".config"), Ok)?
+            .join("containers/auth.json");
+        // Podman and its like read config.json in `DOCKER_CONFIG` first if that is set (containers/common, `pkg/auth`).
+        let named = variable("REGISTRY_AUTH_FILE")?.or(docker_folder.and(Some(docker.clone())));
+        let mut search_order: Vec<PathBuf> = named.iter().cloned().collect();
+        search_order.extend(runtime_file(variable("XDG_RUNTIME_DIR")?));
+        search_order.extend([persistent.clone(), docker.clone()]);
+        let folders = settings.program_folders();
+        let is_installed = |clients: &Clients| {
+            let mut programs = clients.programs().iter();
+            programs.any(|name| find(name, &folders).is_some())
+        };
+        let clients = [Clients::Docker, Clients::Containers].into_iter();
+        Ok(Self {
+            docker,
+            containers: named.unwrap_or(persistent),
+            search_order,
+            installed: clients.filter(is_installed).collect(),
+        })
+    }
+
+    /// Returns whether these clients are on this machine, by a program or a file of theirs.
+    pub(super) fn has(&self, clients: Clients) -> bool {
+        self.installed.contains(&clients) || self.file(clients).exists()
+    }
+
+    /// Returns the file to write for these clients.
+    pub(super) fn file(&self, clients: Clients) -> &Path {
+        match clients {
+            Clients::Docker => &self.docker,
+            Clients::Containers => &self.containers,
+        }
+    }
+}
+
+/// Returns the error for a user without a home folder.
+pub(super) fn no_home() -> Error {
+    Error::input("no home folder is set, in which clients have their files")
+}
+
+fn absolute_path(settings: &Settings, name: &str) -> Result<Option<PathBuf>, Error> {
+    let path = settings.variables().get(name).map(PathBuf::from);
+    match path.filter(|path| !path.as_os_str().is_empty()) {
+        Some(path) if !path.is_absolute() => Err(Error::setting(
+            name,
+            format!("is {:?}, expected an absolute path", path.display()),
+        )),
+        path => Ok(path),
+    }
+}
+
+/// Returns the file that `podman login` writes on Linux by default (containers-auth.json(5)); elsewhere that is the persistent one.
+fn runtime_file(runtime_folder: Option<PathBuf>) -> Option<PathBuf> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let folder = runtime_folder.map(|folder| folder.join("containers"));
+    #[cfg(unix)]
+    let folder = folder.or_else(|| {
+        let user = rustix::process::geteuid().as_raw();
+        Some(Path::new(RUNTIME).join(user.to_string()))
+    });
+    Some(folder?.join("auth.json"))
+}

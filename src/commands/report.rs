@@ -1,0 +1,182 @@
+//! One check: what was examined, its status, and what to do. Shared by `configure` and `doctor`.
+
+use crate::error::{Error, visible};
+use crate::terminal::{Mark, Style, Terminal};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::fmt::Display;
+use std::time::{Duration, Instant};
+
+/// The result of one check.
+#[derive(Clone, Debug)]
+pub(super) struct Check {
+    /// The word for it, which never changes: scripts read it. Empty where the position in the answer says enough.
+    pub(super) name: &'static str,
+    pub(super) status: Mark,
+    /// One sentence.
+    pub(super) summary: String,
+    /// Further sentences, a line each.
+    pub(super) details: Vec<String>,
+    /// What to do.
+    pub(super) hint: Option<String>,
+    /// How long it took, if it took time of its own.
+    pub(super) took: Option<Duration>,
+    /// Names in its texts that are not shown to strangers.
+    pub(super) names: Vec<String>,
+}
+
+impl Check {
+    pub(super) fn new(name: &'static str, status: Mark, summary: impl Into<String>) -> Self {
+        Self {
+            name,
+            status,
+            summary: summary.into(),
+            details: vec![],
+            hint: None,
+            took: None,
+            names: vec![],
+        }
+    }
+
+    /// Returns a check without a name.
+    pub(super) fn unnamed(status: Mark, summary: impl Into<String>) -> Self {
+        Self::new("", status, summary)
+    }
+
+    pub(super) fn good(name: &'static str, summary: impl Into<String>) -> Self {
+        Self::new(name, Mark::Good, summary)
+    }
+
+    pub(super) fn warning(name: &'static str, summary: impl Into<String>) -> Self {
+        Self::new(name, Mark::Warning, summary)
+    }
+
+    pub(super) fn bad(name: &'static str, summary: impl Into<String>) -> Self {
+        Self::new(name, Mark::Bad, summary)
+    }
+
+    /// Returns a check that was not made, for this reason.
+    pub(super) fn skipped(name: &'static str, reason: impl Display) -> Self {
+        Self::new(name, Mark::Skipped, format!("not looked at: {reason}"))
+    }
+
+    /// Returns an error as a failed check, in its own words.
+    pub(super) fn failed(name: &'static str, error: &Error) -> Self {
+        Self {
+            details: error.details().to_vec(),
+            hint: error.hint().map(str::to_owned),
+            ..Self::bad(name, error.to_string())
+        }
+    }
+
+    /// Adds names that are not shown to strangers.
+    pub(super) fn naming(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.names.extend(names);
+        self
+    }
+
+    /// Changes every text.
+    pub(super) fn map(self, change: impl Fn(String) -> String) -> Self {
+        Self {
+            summary: change(self.summary),
+            details: self.details.into_iter().map(&change).collect(),
+            hint: self.hint.map(change),
+            ..self
+        }
+    }
+
+    /// Adds details.
+    pub(super) fn with(mut self, details: impl IntoIterator<Item = String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    pub(super) fn since(self, started: Instant) -> Self {
+        Self {
+            took: Some(started.elapsed()),
+            ..self
+        }
+    }
+
+    pub(super) fn is_bad(&self) -> bool {
+        self.status == Mark::Bad
+    }
+
+    /// Returns status, summary and hint as lines that fit the terminal.
+    pub(super) fn draw(&self, terminal: Terminal, indent: usize) -> String {
+        let margin = " ".repeat(indent);
+        let sentence = terminal.wrap(&visible(&self.summary), indent + 2);
+        let mark = terminal.mark(self.status);
+        let mut text = format!("{margin}{mark} {}\n", sentence.trim_start());
+        if let Some(hint) = &self.hint {
+            let hint = terminal.hint(&visible(hint), indent + 2);
+            text.push_str(&terminal.paint(Style::Dim, &hint));
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A check without a name has no details and no time, in JSON either.
+impl Serialize for Check {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        let is_named = !self.name.is_empty();
+        if is_named {
+            fields.serialize_entry("name", self.name)?;
+        }
+        fields.serialize_entry("status", self.status.word())?;
+        fields.serialize_entry("summary", &self.summary)?;
+        if is_named {
+            fields.serialize_entry("details", &self.details)?;
+        }
+        fields.serialize_entry("hint", &self.hint)?;
+        if is_named {
+            let milliseconds = self.took.map(|took| took.as_millis());
+            fields.serialize_entry("milliseconds", &milliseconds)?;
+        }
+        fields.end()
+    }
+}
+
+/// Joins several things to words of one sentence.
+pub(super) fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    items
+        .into_iter()
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{json, to_value};
+
+    #[test]
+    fn status_summary_and_hint_have_the_same_names_with_and_without_a_name() {
+        let check = Check::unnamed(Mark::Warning, "it rains").hint("take a coat");
+        assert_eq!(
+            to_value(&check).unwrap(),
+            json!({"status": "warning", "summary": "it rains", "hint": "take a coat"})
+        );
+        let named = Check {
+            name: "weather",
+            took: Some(Duration::from_millis(7)),
+            ..check
+        };
+        assert_eq!(
+            to_value(named).unwrap(),
+            json!({
+                "name": "weather", "status": "warning", "summary": "it rains", "details": [],
+                "hint": "take a coat", "milliseconds": 7
+            })
+        );
+    }
+}

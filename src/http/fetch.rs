@@ -1,0 +1,148 @@
+//! Sends requests: again if a server is busy or a connection breaks, and with a look at the server's clock.
+
+use super::{HttpResponse, Network, error};
+use anyhow::Context as _;
+use reqwest::header::{DATE, RETRY_AFTER};
+use reqwest::{Client, Request, Response};
+use std::time::{Duration, SystemTime};
+use tracing::debug;
+
+/// How often one request is sent at most.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// A server that asks for a longer wait gets no retry: the client waits for us.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(20);
+
+/// A clock that is off by more makes tokens look expired or not yet valid.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+
+impl Network {
+    /// Sends a request and reads the whole answer. It sends the request again if the server is busy or the connection breaks, as
+    /// long as the deadline allows, and returns the last answer or failure as it is.
+    ///
+    /// # Errors
+    ///
+    /// The request's own failure, without its URL, or a body of more than 1 MiB.
+    pub async fn fetch(&self, client: &Client, request: Request) -> anyhow::Result<HttpResponse> {
+        let mut attempt = 1;
+        loop {
+            let copy = request
+                .try_clone()
+                .context("the request cannot be repeated")?;
+            let result = client.execute(copy).await;
+            if let Ok(response) = &result {
+                self.compare_clocks(response);
+            }
+            let Some(delay) = self.delay_before_retry(attempt, &result) else {
+                return HttpResponse::read(result.map_err(reqwest::Error::without_url)?).await;
+            };
+            debug!(host = request.url().host_str(), ?delay, "trying again");
+            tokio::time::sleep(delay).await;
+            attempt += 1;
+        }
+    }
+
+    /// Returns how long to wait before another attempt, or `None` if another one is of no use. The statuses are those that Azure's
+    /// SDKs retry.
+    fn delay_before_retry(
+        &self,
+        attempt: u32,
+        result: &reqwest::Result<Response>,
+    ) -> Option<Duration> {
+        let is_transient = match result {
+            Ok(response) => matches!(response.status().as_u16(), 408 | 429 | 500 | 502..=504),
+            Err(error) => error::is_transient(error),
+        };
+        let retry_after = result.as_ref().ok().and_then(|response| {
+            let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+            seconds.parse().ok()
+        });
+        // Without randomness the middle is as good.
+        let random = ring::rand::generate(&ring::rand::SystemRandom::new())
+            .map_or(128, |byte: ring::rand::Random<[u8; 1]>| byte.expose()[0]);
+        retry_delay(attempt, retry_after, self.deadline.left(), random).filter(|_| is_transient)
+    }
+
+    /// Returns how far this machine's clock is from a server's, if that is too far.
+    pub fn skew(&self) -> Option<String> {
+        self.skew.lock().ok()?.clone()
+    }
+
+    fn compare_clocks(&self, response: &Response) {
+        let date = response
+            .headers()
+            .get(DATE)
+            .and_then(|date| date.to_str().ok());
+        let Some(theirs) = date.and_then(|date| azure_core::time::parse_rfc7231(date).ok()) else {
+            return;
+        };
+        let (skew, word) = match (self.clock)().duration_since(SystemTime::from(theirs)) {
+            Ok(ahead) => (ahead, "ahead of"),
+            Err(behind) => (behind.duration(), "behind"),
+        };
+        if skew > MAX_CLOCK_SKEW
+            && let Ok(mut sentence) = self.skew.lock()
+        {
+            let (minutes, host) = (skew.as_secs() / 60, response.url().host_str());
+            *sentence = Some(format!(
+                "the clock of this machine is {minutes} min {word} that of {}",
+                host.unwrap_or_default()
+            ));
+        }
+    }
+}
+
+/// Returns how long to wait after attempt number `attempt`, or `None` if that was the last. `retry_after` is the server's header
+/// in seconds, `left` the time until the deadline, and `random` a byte that spreads clients.
+///
+/// The delay is a little longer than the server asked for, so that clients which got the same answer do not return at one moment.
+/// If it asked for nothing, the delays are 200 ms and 400 ms, each between half and one and a half of that.
+pub fn retry_delay(
+    attempt: u32,
+    retry_after: Option<u64>,
+    left: Duration,
+    random: u8,
+) -> Option<Duration> {
+    let delay = match retry_after {
+        Some(seconds) => Duration::from_secs(seconds).saturating_add(backoff(1, random) / 2),
+        None => backoff(attempt, random),
+    };
+    (attempt < MAX_ATTEMPTS && delay <= MAX_RETRY_DELAY && delay < left).then_some(delay)
+}
+
+fn backoff(attempt: u32, random: u8) -> Duration {
+    Duration::from_millis(100 * 2_u64.pow(attempt)).mul_f64(0.5 + f64::from(random) / 256.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_follow_the_server_and_end_with_the_deadline() {
+        let long = Duration::from_secs(30);
+        for (attempt, retry_after, left, milliseconds) in [
+            (1, None, long, Some(100)),
+            (2, None, long, Some(200)),
+            (3, None, long, None),
+            (1, Some(0), long, Some(50)),
+            (2, Some(7), long, Some(7_050)),
+            (1, Some(19), long, Some(19_050)),
+            (1, Some(20), long, None),
+            (1, Some(u64::MAX), long, None),
+            (1, Some(7), Duration::from_secs(7), None),
+            (1, None, Duration::ZERO, None),
+        ] {
+            let expected = milliseconds.map(Duration::from_millis);
+            assert_eq!(
+                retry_delay(attempt, retry_after, left, 0),
+                expected,
+                "{attempt} {retry_after:?} {left:?}"
+            );
+        }
+        assert_eq!(
+            retry_delay(1, None, long, 255).map(|delay| delay.as_millis()),
+            Some(299)
+        );
+    }
+}

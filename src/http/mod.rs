@@ -1,0 +1,147 @@
+//! HTTP: the clients, their TLS, requests with retries and bounded answers, and what a failed connection is called.
+//!
+//! Clients for authorities and registries speak TLS only, through the proxies of the environment. Another client is for identity
+//! endpoints on this machine or its link, and never uses a proxy. No client follows redirects: a redirect would take a token to a
+//! host that nothing has checked.
+
+mod error;
+mod fetch;
+mod peer_certificate;
+mod preconnect;
+pub mod response;
+mod tls;
+mod transport;
+
+pub use error::chain;
+pub use fetch::retry_delay;
+pub use preconnect::Preconnect;
+pub(crate) use response::PROXY_HINT;
+pub use response::{HttpResponse, ResponseError};
+pub use transport::Transport;
+
+use crate::config::NetworkSettings;
+use crate::deadline::{Clock, Deadline};
+use crate::error::{Error, Stage, printable};
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder};
+use rustls::ClientConfig;
+use secrecy::ExposeSecret;
+use std::sync::Mutex;
+use std::time::Duration;
+use tower::util::MapFutureLayer;
+use tracing::warn;
+
+/// The limit for a connection, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const USER_AGENT: &str = concat!("docker-credential-acrscoped/", env!("CARGO_PKG_VERSION"));
+
+/// What the requests of one `get` share.
+#[derive(Debug)]
+pub struct Network {
+    settings: NetworkSettings,
+    /// Why `SSL_CERT_FILE` and `SSL_CERT_DIR` are ignored, if they are set and not trusted.
+    ignored_ca_variables: Vec<String>,
+    deadline: Deadline,
+    clock: Clock,
+    skew: Mutex<Option<String>>,
+}
+
+impl Network {
+    /// Creates a network whose requests end by `deadline`, and which compares `clock` with the servers' clocks.
+    pub fn new(mut settings: NetworkSettings, deadline: Deadline, clock: Clock) -> Self {
+        let ignored_ca_variables = tls::untrusted_ca_variables(&settings);
+        if !ignored_ca_variables.is_empty() {
+            settings.system_ca_file = None;
+            settings.system_ca_dirs = vec![];
+        }
+        settings.circumstances.extend(ignored_ca_variables.clone());
+        Self {
+            settings,
+            ignored_ca_variables,
+            deadline,
+            clock,
+            skew: Mutex::new(None),
+        }
+    }
+
+    /// Warns of CA variables that are set and ignored.
+    pub fn warn(&self) {
+        for sentence in &self.ignored_ca_variables {
+            warn!("{sentence}; the helper uses the system's certificates instead");
+        }
+    }
+
+    /// Returns a client for one authority or registry.
+    ///
+    /// # Errors
+    ///
+    /// No CA certificate can be loaded, or `ca_file` or `SSL_CERT_FILE` names a file that cannot be used.
+    pub fn internet(&self, host: &str) -> Result<Client, Error> {
+        self.build(host, |builder| builder)
+    }
+
+    /// Returns a client for one registry, and what opens its connection ahead of the first request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Network::internet`].
+    pub fn preconnect(&self, host: &str) -> Result<(Client, Preconnect), Error> {
+        let preconnect = Preconnect::default();
+        let connector = preconnect.clone();
+        let layer = MapFutureLayer::new(move |connect| connector.connection(connect));
+        let client = self.build(host, |builder| builder.connector_layer(layer))?;
+        Ok((client, preconnect))
+    }
+
+    /// Returns a client for identity endpoints of this machine: IMDS refuses requests that came through a proxy, and a proxy
+    /// cannot reach the loopback of this machine.
+    ///
+    /// # Errors
+    ///
+    /// The CA certificates of the system cannot be loaded.
+    pub fn link_local() -> anyhow::Result<Client> {
+        Ok(base(tls::config(None, vec![])?).no_proxy().build()?)
+    }
+
+    fn build(
+        &self,
+        host: &str,
+        adapt: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Client, Error> {
+        adapt(base(self.tls_config(host)?).https_only(true))
+            .build()
+            .map_err(|error| self.connect_error(Stage::Tls, host, &error))
+    }
+
+    /// Returns the proxy that a request to this host goes through, without its user and password. The HTTP client uses the same
+    /// rules.
+    pub fn proxy(&self, host: &str) -> Option<String> {
+        let matcher = Matcher::builder()
+            .https(self.settings.proxy.expose_secret())
+            .no(&*self.settings.no_proxy)
+            .build();
+        let proxy = matcher.intercept(&format!("https://{host}/").parse().ok()?)?;
+        let url = proxy.uri().to_string();
+        Some(printable(url.trim_end_matches('/')))
+    }
+
+    /// Returns the clock of this machine.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Returns the proxy and CA variables in force, as sentences.
+    pub fn circumstances(&self) -> &[String] {
+        &self.settings.circumstances
+    }
+}
+
+fn base(tls: ClientConfig) -> ClientBuilder {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(USER_AGENT)
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+}

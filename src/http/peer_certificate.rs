@@ -1,0 +1,69 @@
+//! Reads the certificate that a host shows, and closes the connection before anything is sent.
+//!
+//! The HTTP client does not return the certificate of a connection through a proxy, nor one that it does not trust. Those are the
+//! certificates that people ask about.
+
+use super::{Network, base, tls};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use std::sync::{Arc, Mutex};
+
+/// Keeps the certificate that it is asked to verify, in DER, and refuses it.
+#[derive(Debug, Default)]
+struct CaptureVerifier(Mutex<Option<Vec<u8>>>);
+
+impl Network {
+    /// Returns the certificate (DER) that a host shows, whoever signed it.
+    pub async fn shown_certificate(&self, host: &str) -> Option<Vec<u8>> {
+        let verifier = Arc::new(CaptureVerifier::default());
+        let builder = base(tls::verified_by(verifier.clone()).ok()?).https_only(true);
+        let request = builder.build().ok()?.head(format!("https://{host}/"));
+        // It always fails: the verifier trusts nothing.
+        drop(request.send().await);
+        verifier.0.lock().ok()?.take()
+    }
+}
+
+fn refuse<T>() -> Result<T, Error> {
+    Err(Error::General("the certificate is only read".into()))
+}
+
+impl ServerCertVerifier for CaptureVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Ok(mut certificate) = self.0.lock() {
+            *certificate = Some(end_entity.to_vec());
+        }
+        refuse()
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        refuse()
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        refuse()
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = tls::provider().signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,75 @@
+//! Our clients as the transport of the credentials of `azure_identity`, with our bound on bodies and our retries.
+
+use super::{HttpResponse, Network};
+use anyhow::{bail, ensure};
+use azure_core::error::{Error, ErrorKind};
+use azure_core::http::headers::Headers;
+use azure_core::http::request::Body;
+use azure_core::http::{AsyncRawResponse, HttpClient, Request};
+use reqwest::{Client, Method};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Lifetimes of tokens are hours. The SDK adds them to the time of day and panics on the largest numbers.
+const MAX_LIFETIME_SECONDS: u64 = 365 * 24 * 60 * 60;
+
+/// See [`Transport::over`].
+#[derive(Debug)]
+pub struct Transport {
+    client: Client,
+    network: Arc<Network>,
+}
+
+#[derive(Deserialize)]
+struct TokenResponse {
+    access_token: SecretString,
+    #[serde(default)]
+    expires_in: u64,
+    #[serde(default)]
+    ext_expires_in: u64,
+}
+
+impl Transport {
+    /// Creates a transport over `client` with the retries of `network`. An answer that is no token is an error with
+    /// [`HttpResponse::error`].
+    pub fn over(client: Client, network: Arc<Network>) -> azure_core::http::Transport {
+        azure_core::http::Transport::new(Arc::new(Self { client, network }))
+    }
+
+    async fn send(&self, request: &Request) -> anyhow::Result<HttpResponse> {
+        let Body::Bytes(body) = request.body() else {
+            bail!("the length of the request body is unknown")
+        };
+        let method = Method::from_bytes(request.method().as_str().as_bytes())?;
+        let mut builder = self.client.request(method, request.url().clone());
+        for (name, value) in request.headers().iter() {
+            builder = builder.header(name.as_str(), value.as_str());
+        }
+        let request = builder.body(body.clone()).build()?;
+        let response = self.network.fetch(&self.client, request).await?;
+        let is_token = serde_json::from_slice(&response.body).is_ok_and(|token: TokenResponse| {
+            !token.access_token.expose_secret().is_empty()
+                && token.expires_in.max(token.ext_expires_in) <= MAX_LIFETIME_SECONDS
+        });
+        ensure!(response.status.is_success() && is_token, response.error());
+        Ok(response)
+    }
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Transport {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        let response = self.send(request).await.map_err(|error| {
+            // The SDK does not retry this kind: `fetch` has done that, within the deadline.
+            let error = error.reallocate_into_boxed_dyn_error_without_backtrace();
+            Error::new(ErrorKind::Other, error)
+        })?;
+        let status = response.status.as_u16().into();
+        Ok(AsyncRawResponse::from_bytes(
+            status,
+            Headers::new(),
+            response.body,
+        ))
+    }
+}

@@ -1,0 +1,191 @@
+//! The Azure Developer CLI as a source: who is signed in to it, and how it is run.
+
+use super::advice::Failure;
+use super::azure_cli::read_json;
+use super::select::{Offer, Unavailable::Skipped};
+use super::{Identity, IdentitySource, Tenant, TokenContext, request_token};
+use crate::config::{Config, is_tenant};
+use crate::error::printable;
+use crate::program::{self, Runner};
+use crate::registry::Registry;
+use azure_identity::{AzureDeveloperCliCredential, AzureDeveloperCliCredentialOptions};
+use secrecy::SecretString;
+use serde_json::Value;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(super) const HINT: &str = "azd auth login";
+
+const PROGRAM: &str = "azd";
+
+/// The cloud that it signs in to when nothing is set (Microsoft, "azd in sovereign clouds").
+const DEFAULT_CLOUD: &str = "AzureCloud";
+
+/// An account that is signed in to the Azure Developer CLI.
+#[derive(Debug)]
+struct AzureDeveloperCli {
+    /// What it saves of the account: ids, no secret.
+    user: String,
+    tenant: Tenant,
+    path: Vec<PathBuf>,
+}
+
+/// Offers the account of the Azure Developer CLI in the cloud of the identity. Source of the files and their keys: Azure/azure-dev,
+/// `cli/azd/pkg/auth/manager.go` (`auth.json`) and `pkg/cloud` (`config.json`).
+pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
+    const NO_DIR: &str = "there is no home folder and `AZD_CONFIG_DIR` is not set";
+    const NO_PROGRAM: &str = "somebody is signed in, but `azd` is in no absolute folder of `PATH`";
+    const USES_AZ: &str =
+        "it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`";
+    let (settings, cloud) = (&config.sources, &config.identity_cloud.cli_name);
+    let folder = settings.developer_cli_folder.as_deref().ok_or(NO_DIR)?;
+    let read = |name: &str| read_json(&folder.join(name), "a file of the Azure Developer CLI");
+    let its_config: Value = read("config.json")?.unwrap_or_default();
+    let account: Value = read("auth.json")?.unwrap_or_default();
+    // Go's `strconv.ParseBool` takes these texts for true.
+    let delegates = its_config["auth"]["useAzCliAuth"].as_str();
+    if ["1", "t", "true"].contains(&&*delegates.unwrap_or_default().to_ascii_lowercase()) {
+        return Err(USES_AZ.into());
+    }
+    let user = &account["auth"]["account"]["currentUser"];
+    if !user.is_object() {
+        return Err("nobody is signed in".into());
+    }
+    let its_cloud = its_config["cloud"]["name"]
+        .as_str()
+        .unwrap_or(DEFAULT_CLOUD);
+    if its_cloud != *cloud {
+        let its_cloud = printable(its_cloud);
+        return Err(Skipped(format!(
+            "it is signed in to {its_cloud}: `azd config set cloud.name {cloud}`, then `azd auth login`"
+        )));
+    }
+    program::find(PROGRAM, &settings.path).ok_or(NO_PROGRAM)?;
+    program::check_owner(PROGRAM, folder)?;
+    Ok(Box::new(AzureDeveloperCli {
+        user: user.to_string(),
+        tenant: Tenant::from_setting("tenant", settings.named_tenant.as_ref()),
+        path: settings.path.clone(),
+    }))
+}
+
+impl fmt::Display for AzureDeveloperCli {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the Azure Developer CLI")
+    }
+}
+
+#[async_trait::async_trait]
+impl IdentitySource for AzureDeveloperCli {
+    fn cache_key(&self) -> String {
+        let tenant = self.tenant.name.as_deref().unwrap_or_default();
+        ["azd", tenant, &self.user].join("\0")
+    }
+
+    fn tenant(&self) -> Tenant {
+        self.tenant.clone()
+    }
+
+    fn is_command_line(&self) -> bool {
+        true
+    }
+
+    fn login_command(&self, tenant: Option<&str>, _: &Identity) -> Option<String> {
+        let own = self.tenant.name.as_deref().filter(|it| is_tenant(it));
+        Some(match tenant.or(own) {
+            Some(tenant) => format!("{HINT} --tenant-id {tenant}"),
+            None => HINT.to_owned(),
+        })
+    }
+
+    fn hint(&self, failure: &Failure<'_>) -> Option<String> {
+        let has_code = failure.code.is_some();
+        (!has_code).then(|| HINT.to_owned())
+    }
+
+    async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
+        let options = AzureDeveloperCliCredentialOptions {
+            executor: Some(Arc::new(Runner::new(&self.path, vec![]))),
+            tenant_id: self.tenant.name.clone(),
+        };
+        let credential = AzureDeveloperCliCredential::new(Some(options))?;
+        request_token(&*credential, context.identity).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{select::Unavailable, tests::config};
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const PUBLIC: &str = "contoso.azurecr.io";
+    const GOVERNMENT: &str = "contoso.azurecr.us";
+
+    fn offer_with(files: &[(&str, &str)], host: &str) -> Offer {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
+        let folder = folder.path().to_str().unwrap();
+        let (config, registry) = config(&[("AZD_CONFIG_DIR", folder), ("PATH", folder)], host);
+        offer(&config, &registry)
+    }
+
+    const ALICE: (&str, &str) = (
+        "auth.json",
+        r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice.t1"}}}}"#,
+    );
+    const PROGRAM_FILE: (&str, &str) = (PROGRAM, "");
+
+    #[test]
+    fn somebody_is_signed_in_when_there_is_a_current_user_of_this_cloud() {
+        let government = ("config.json", r#"{"cloud":{"name":"AzureUSGovernment"}}"#);
+        let to_az = ("config.json", r#"{"auth":{"useAzCliAuth":"true"}}"#);
+        let nobody = ("auth.json", r#"{"auth":{"account":{}}}"#);
+        for (files, host, problem) in [
+            (&[ALICE, PROGRAM_FILE][..], PUBLIC, None),
+            (&[ALICE, government, PROGRAM_FILE], GOVERNMENT, None),
+            (&[], PUBLIC, Some("nobody is signed in")),
+            (&[nobody, PROGRAM_FILE], PUBLIC, Some("nobody is signed in")),
+            (
+                &[ALICE],
+                PUBLIC,
+                Some("somebody is signed in, but `azd` is in no absolute folder of `PATH`"),
+            ),
+            (
+                &[ALICE, PROGRAM_FILE],
+                GOVERNMENT,
+                Some(
+                    "it is signed in to AzureCloud: `azd config set cloud.name AzureUSGovernment`, then `azd auth login`",
+                ),
+            ),
+            (
+                &[ALICE, to_az, PROGRAM_FILE],
+                PUBLIC,
+                Some(
+                    "it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`",
+                ),
+            ),
+        ] {
+            let reason = match offer_with(files, host) {
+                Ok(_) => None,
+                Err(Skipped(reason)) => Some(reason),
+                Err(Unavailable::Failed(error)) => panic!("{error}"),
+            };
+            assert_eq!(reason.as_deref(), problem);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_understood_is_an_error_not_nobody() {
+        for name in ["auth.json", "config.json"] {
+            let offer = offer_with(&[(name, "junk")], PUBLIC);
+            assert!(
+                matches!(offer, Err(Unavailable::Failed(error)) if error.kind() == ErrorKind::Setting),
+                "{name}"
+            );
+        }
+    }
+}

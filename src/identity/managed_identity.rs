@@ -1,0 +1,327 @@
+//! Managed identities: tokens that Azure's platforms give to the programs that run on them.
+//!
+//! The credential of `azure_identity` reads the environment by other rules than ours, knows App Service and virtual machines only, and
+//! retries a missing metadata service for 72 s. So the one request is made here. Sources: Microsoft, "How to use managed identities" for
+//! App Service, for virtual machines and for Azure Arc; for Cloud Shell and Azure Machine Learning the Azure SDK for Python,
+//! `azure/identity/_credentials`.
+
+use super::advice::Failure;
+use super::select::{Offer, Unavailable::Skipped, no_identity_error};
+use super::{Identity, IdentitySource, TokenContext, arc, token_in};
+use crate::config::{Config, ManagedId, ManagedIdentityEnv, SourceSettings, Value};
+use crate::error::Error;
+use crate::http::{HttpResponse, Network};
+use crate::registry::{CLOUDS, Registry, cloud_of_environment};
+use anyhow::{anyhow, bail};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Client, Request, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use std::fmt;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+use url::{Position, Url};
+
+pub(super) const HINT: &str =
+    "run it where a managed identity is assigned, or let `source` be another or none";
+
+/// How long a request to a machine without a metadata service is waited for.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The address of the Azure Instance Metadata Service, the same on every virtual machine.
+const IMDS: &str = "http://169.254.169.254";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Platform {
+    /// App Service or Container Apps.
+    AppService,
+    /// A server that is connected by Azure Arc.
+    Arc,
+    /// Cloud Shell, whose identity is the user who opened it.
+    CloudShell,
+    MachineLearning,
+    /// A virtual machine, with a metadata service.
+    VirtualMachine,
+}
+
+impl Platform {
+    fn name(self) -> &'static str {
+        match self {
+            Self::AppService => "App Service",
+            Self::Arc => "Azure Arc",
+            Self::CloudShell => "Cloud Shell",
+            Self::MachineLearning => "Azure Machine Learning",
+            Self::VirtualMachine => "a virtual machine",
+        }
+    }
+
+    /// Returns the query parameter that names a user-assigned identity, if the platform has one for this kind of ID.
+    fn id_parameter(self, id: &ManagedId) -> Option<&'static str> {
+        match (self, id) {
+            (Self::AppService | Self::VirtualMachine, ManagedId::Client(_)) => Some("client_id"),
+            (Self::AppService, ManagedId::Object(_)) => Some("principal_id"),
+            (Self::AppService, ManagedId::Resource(_)) => Some("mi_res_id"),
+            (Self::VirtualMachine, ManagedId::Object(_)) => Some("object_id"),
+            (Self::VirtualMachine, ManagedId::Resource(_)) => Some("msi_res_id"),
+            (Self::MachineLearning, ManagedId::Client(_)) => Some("clientid"),
+            (Self::MachineLearning | Self::Arc | Self::CloudShell, _) => None,
+        }
+    }
+}
+
+/// The identity that a platform gives: the user-assigned one with this ID, else the system-assigned one.
+#[derive(Debug)]
+struct ManagedIdentity {
+    platform: Platform,
+    /// The URL of the token endpoint.
+    url: String,
+    /// What shows the endpoint that the request comes from a program of the platform.
+    secret: Option<SecretString>,
+    id: Option<ManagedId>,
+}
+
+/// Offers the managed identity that the platform announces.
+pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
+    const NONE: &str = "no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)";
+    let settings = &config.sources;
+    let announced = settings.managed_identity_env.get()?;
+    let (platform, url, secret) = match announced {
+        ManagedIdentityEnv::Nothing => {
+            (Platform::Arc, arc::installed_endpoint().ok_or(NONE)?, None)
+        }
+        ManagedIdentityEnv::Unsupported(platform) => {
+            return Err(Skipped(format!("that of {platform} is not supported")));
+        }
+        ManagedIdentityEnv::AppService { url, header } => {
+            (Platform::AppService, url.as_str(), Some(header))
+        }
+        ManagedIdentityEnv::Arc { url } => (Platform::Arc, url.as_str(), None),
+        ManagedIdentityEnv::CloudShell { url } => (Platform::CloudShell, url.as_str(), None),
+        ManagedIdentityEnv::MachineLearning { url, secret, .. } => {
+            (Platform::MachineLearning, url.as_str(), Some(secret))
+        }
+    };
+    let mut identity = ManagedIdentity::new(platform, url, secret, settings)?;
+    if let (None, ManagedIdentityEnv::MachineLearning { client, .. }) = (&identity.id, announced) {
+        identity.id = client.clone().map(ManagedId::Client);
+    }
+    Ok(Box::new(identity))
+}
+
+/// Returns the managed identity of a virtual machine. Only a request shows whether this is one.
+pub(super) fn of_virtual_machine(
+    settings: &SourceSettings,
+) -> Result<Box<dyn IdentitySource>, Error> {
+    let address = settings.imds.as_ref().map_or(IMDS, Url::as_str);
+    let url = format!(
+        "{}/metadata/identity/oauth2/token",
+        address.trim_end_matches('/')
+    );
+    let identity = ManagedIdentity::new(Platform::VirtualMachine, &url, None, settings)?;
+    Ok(Box::new(identity))
+}
+
+impl ManagedIdentity {
+    /// Errors if the platform cannot select the configured identity, instead of using another one.
+    fn new(
+        platform: Platform,
+        url: &str,
+        secret: Option<&SecretString>,
+        settings: &SourceSettings,
+    ) -> Result<Self, Error> {
+        let named = settings.managed.get()?;
+        if let Some(Value { value: id, origin }) = named
+            && platform.id_parameter(id).is_none()
+        {
+            let (name, platform) = (id.as_str().to_owned(), platform.name());
+            let problem = format!(
+                "from {origin} names a managed identity in a way that {platform} does not know"
+            );
+            return Err(Error::setting(name, problem));
+        }
+        Ok(Self {
+            platform,
+            url: url.to_owned(),
+            secret: secret.cloned(),
+            id: named.as_ref().map(|id| id.value.clone()),
+        })
+    }
+
+    /// Returns host and port, without a user or password that the address may have.
+    fn host_and_port(&self) -> String {
+        let url = Url::parse(&self.url);
+        let host = url.map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned());
+        host.unwrap_or_default()
+    }
+
+    fn token_request(&self, client: &Client, resource: &str) -> anyhow::Result<Request> {
+        let (version, header) = match self.platform {
+            Platform::AppService => ("2019-08-01", "x-identity-header"),
+            Platform::MachineLearning => ("2017-09-01", "secret"),
+            Platform::Arc => ("2021-02-01", "metadata"),
+            Platform::VirtualMachine | Platform::CloudShell => ("2018-02-01", "metadata"),
+        };
+        let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
+        let mut value = HeaderValue::from_str(secret.unwrap_or("true"))?;
+        value.set_sensitive(true);
+        let mut url = Url::parse(&self.url)?;
+        let request = if self.platform == Platform::CloudShell {
+            client.post(url).form(&[("resource", resource)])
+        } else {
+            let id = self.id.as_ref();
+            let id = id.and_then(|id| Some((self.platform.id_parameter(id)?, id.as_str())));
+            url.query_pairs_mut()
+                .append_pair("api-version", version)
+                .append_pair("resource", resource)
+                .extend_pairs(id);
+            client.get(url)
+        };
+        Ok(request.header(header, value).build()?)
+    }
+
+    /// Checks that this is a virtual machine of Azure, in the cloud that the identity is to belong to: a registry's name must not decide
+    /// which cloud's token is sent. The cloud is requested only where it can matter; if the machine does not say, it is the right one.
+    async fn check_machine(&self, identity: &Identity) -> Result<(), Error> {
+        let no_identity = |why: String| {
+            let mut skipped = identity.skipped.clone();
+            skipped.push(format!("managed identity of a virtual machine: {why}"));
+            no_identity_error(skipped, identity.only, identity.registry.as_deref())
+        };
+        let own = &identity.home_cloud.cli_name;
+        let public = &CLOUDS[0].cli_name;
+        let cloud_matters = identity.cloud.cli_name != *public || own != public;
+        let machine = self.probe(cloud_matters).await;
+        let machine = machine.map_err(|why| no_identity(why.to_string()))?;
+        let Some(machine) = machine.filter(|machine| machine != own) else {
+            return Ok(());
+        };
+        let registry = identity.registry.as_deref().unwrap_or("the registry");
+        let error = no_identity(if *own == identity.cloud.cli_name {
+            format!("this machine is in {machine}, and {registry} is in {own}")
+        } else {
+            format!(
+                "this machine is in {machine}, and the identity of {registry} is in {own} by `identity_cloud`"
+            )
+        });
+        Err(error.with_hint(format!(
+            "to use this identity there, set `identity_cloud = \"{machine}\"` under `[registry.\"{registry}\"]` in {}",
+            identity.config_file
+        )))
+    }
+
+    /// Checks that there is a metadata service of Azure: its address is link-local, and off Azure nothing answers there, or another
+    /// cloud's service. Without the header `Metadata` it answers 400 and no token (error `bad_request_102`). If `asks_cloud`, returns the
+    /// machine's cloud as the Azure CLI calls it, if the service names a known one; all within [`PROBE_TIMEOUT`]. The error says what
+    /// happened.
+    async fn probe(&self, asks_cloud: bool) -> anyhow::Result<Option<&'static str>> {
+        let (host, end) = (self.host_and_port(), Instant::now() + PROBE_TIMEOUT);
+        let client = Network::link_local()?;
+        let response = timeout_at(end, client.get(&self.url).send()).await;
+        let seconds = PROBE_TIMEOUT.as_secs();
+        let response = response.map_err(|_| anyhow!("{host} did not answer within {seconds} s"))?;
+        let status = response
+            .map_err(|_| anyhow!("no connection to {host}"))?
+            .status();
+        // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
+        if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND = status {
+            let status = status.as_u16();
+            bail!("{host} is not the service of Azure, it answered {status}");
+        }
+        if !asks_cloud {
+            return Ok(None);
+        }
+        let cloud = timeout_at(end, self.machine_cloud(&client)).await;
+        let cloud = cloud.map_err(anyhow::Error::from).flatten();
+        Ok(cloud.unwrap_or_else(|error| {
+            debug!("the metadata service did not say which cloud this machine is in: {error}");
+            None
+        }))
+    }
+
+    /// Returns the cloud of the machine (Microsoft, "Azure Instance Metadata Service").
+    async fn machine_cloud(&self, client: &Client) -> anyhow::Result<Option<&'static str>> {
+        let path = "../../instance/compute/azEnvironment?api-version=2021-02-01&format=text";
+        let url = Url::parse(&self.url)?.join(path)?;
+        let request = client.get(url).header("metadata", "true");
+        let bytes = HttpResponse::read(request.send().await?.error_for_status()?)
+            .await?
+            .body;
+        let name = std::str::from_utf8(&bytes).ok();
+        Ok(name.and_then(|name| cloud_of_environment(name.trim())))
+    }
+}
+
+impl fmt::Display for ManagedIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.id {
+            _ if self.platform == Platform::CloudShell => f.write_str("the user of Cloud Shell"),
+            Some(id) => write!(f, "managed identity {}", id.as_str()),
+            None => f.write_str("the system-assigned managed identity"),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl IdentitySource for ManagedIdentity {
+    fn cache_key(&self) -> String {
+        // Which identity an endpoint gives depends on its whole address and on the secret.
+        let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
+        let secret = secret.unwrap_or_default();
+        let (platform, url, id) = (self.platform.name(), &self.url, &self.id);
+        format!("{platform}\0{url}\0{secret}\0{id:?}")
+    }
+
+    fn host(&self) -> Option<String> {
+        Some(self.host_and_port())
+    }
+
+    fn secret(&self) -> Option<&SecretString> {
+        self.secret.as_ref()
+    }
+
+    fn hint(&self, failure: &Failure<'_>) -> Option<String> {
+        if failure.code.is_some() {
+            return None;
+        }
+        match (&self.id, self.platform) {
+            (Some(id), _) => {
+                let id = id.as_str();
+                Some(format!("check that {id} is a managed identity assigned to this machine"))
+            }
+            (None, Platform::Arc | Platform::CloudShell) => None,
+            (None, _) => Some("check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`".into()),
+        }
+    }
+
+    fn unreachable_hint(&self) -> Option<&'static str> {
+        Some(match self.platform {
+            Platform::AppService => {
+                "`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set by App Service and Container Apps; elsewhere unset both"
+            }
+            Platform::CloudShell | Platform::MachineLearning => {
+                "`MSI_ENDPOINT` is set by Cloud Shell and Azure Machine Learning; elsewhere unset it"
+            }
+            Platform::Arc => "the agent of Azure Arc may be stopped: `systemctl status himdsd`",
+            Platform::VirtualMachine => {
+                "try again; the metadata service of the machine may be starting"
+            }
+        })
+    }
+
+    async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
+        let (identity, network) = (context.identity, context.network);
+        if self.platform == Platform::VirtualMachine {
+            self.check_machine(identity).await?;
+        }
+        let client = Network::link_local()?;
+        let mut request = self.token_request(&client, identity.audience.as_str())?;
+        if self.platform == Platform::Arc {
+            let first = self.token_request(&client, identity.audience.as_str())?;
+            let challenge = network.fetch(&client, first).await?;
+            let key = arc::authorization(&challenge, &identity.secrets)?;
+            request.headers_mut().insert(AUTHORIZATION, key);
+        }
+        let response = network.fetch(&client, request).await?;
+        token_in(&response).ok_or_else(|| response.error().into())
+    }
+}

@@ -1,0 +1,149 @@
+//! Selects the identity source: the order, what narrows it, and the error when no source is configured.
+
+use super::{IdentitySource, azure_cli, azure_developer_cli, ci_oidc};
+use super::{login, managed_identity, service_principal, workload_identity};
+use crate::config::{Config, SourceName};
+use crate::error::{Error, ErrorKind};
+use crate::registry::Registry;
+
+/// What to do where no identity is configured, without a registry.
+const HINT: &str = "sign in with `docker-credential-acrscoped login` or `az login`, or set the `AZURE_*` variables of an identity";
+
+/// A source that is configured, or why it cannot be used.
+pub(super) type Offer = Result<Box<dyn IdentitySource>, Unavailable>;
+
+#[derive(Debug)]
+pub(super) enum Unavailable {
+    /// It is not configured, for this reason: the next source has its turn.
+    Skipped(String),
+    /// It is only partly configured, or its files cannot be used. Another source would be another identity than the user meant.
+    Failed(Error),
+}
+
+impl From<&str> for Unavailable {
+    fn from(reason: &str) -> Self {
+        Self::Skipped(reason.to_owned())
+    }
+}
+
+impl From<Error> for Unavailable {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Reads at most the files that say who is signed in.
+type OfferFn = fn(&Config, &Registry) -> Offer;
+
+/// The table of sources: how each is offered, and what to do if it is the only one allowed and not configured.
+fn entry(name: SourceName) -> (OfferFn, &'static str) {
+    use service_principal as principal;
+    match name {
+        SourceName::WorkloadIdentity => (workload_identity::offer, workload_identity::HINT),
+        SourceName::ClientSecret => (principal::offer_secret, principal::SECRET_HINT),
+        SourceName::ClientCertificate => {
+            (principal::offer_certificate, principal::CERTIFICATE_HINT)
+        }
+        SourceName::GitHubActions => (ci_oidc::offer_github, ci_oidc::GITHUB_HINT),
+        SourceName::AzurePipelines => (ci_oidc::offer_pipelines, ci_oidc::PIPELINES_HINT),
+        SourceName::ManagedIdentity => (managed_identity::offer, managed_identity::HINT),
+        SourceName::Login => (login::offer, login::COMMAND),
+        SourceName::AzureCli => (azure_cli::offer, azure_cli::HINT),
+        SourceName::AzureDeveloperCli => (azure_developer_cli::offer, azure_developer_cli::HINT),
+    }
+}
+
+/// Returns the first source that is configured, or the only one that is allowed, and why each source before it was skipped.
+///
+/// # Errors
+///
+/// [`ErrorKind::Setting`] if a source is partly configured, [`ErrorKind::NoIdentity`] if no source can be tried.
+pub(super) fn select(
+    config: &Config,
+    registry: &Registry,
+) -> Result<(Box<dyn IdentitySource>, Vec<String>), Error> {
+    let settings = &config.sources;
+    let names = match &settings.only {
+        Some(only) => std::slice::from_ref(&only.value),
+        None => SourceName::ALL,
+    };
+    let is_allowed = |name: SourceName| {
+        let filter = settings.filter.as_ref();
+        names.contains(&name) && filter.is_none_or(|filter| filter.allows(name))
+    };
+    let mut skipped = Vec::new();
+    for &name in names {
+        let offer = if is_allowed(name) {
+            (entry(name).0)(config, registry)
+        } else {
+            Err("`AZURE_TOKEN_CREDENTIALS` leaves it out".into())
+        };
+        match offer {
+            Ok(source) => return Ok((source, skipped)),
+            Err(Unavailable::Skipped(why)) => skipped.push(format!("{}: {why}", name.as_str())),
+            Err(Unavailable::Failed(error)) => return Err(error),
+        }
+    }
+    if let Some(only) = &settings.only {
+        let (word, origin) = (only.value.as_str(), &only.origin);
+        let why = format!("no other was tried: `source` is {word} by {origin}");
+        skipped.push(why);
+    }
+    // A virtual machine does not announce its identity: only a request shows whether there is one.
+    if is_allowed(SourceName::ManagedIdentity) {
+        return Ok((managed_identity::of_virtual_machine(settings)?, skipped));
+    }
+    let only = settings.only.as_ref().map(|only| only.value);
+    Err(no_identity_error(skipped, only, Some(registry.host())))
+}
+
+/// Returns the error that no identity can sign in to a registry, with what to do about it.
+pub(super) fn no_identity_error(
+    skipped: Vec<String>,
+    only: Option<SourceName>,
+    registry: Option<&str>,
+) -> Error {
+    let login = registry.map(|registry| format!("{} {registry}", login::COMMAND));
+    let hint = match (only, login) {
+        (Some(SourceName::Login), Some(login)) => Some(login),
+        (Some(only), _) => Some(entry(only).1.to_owned()),
+        (None, login) => login.map(|login| {
+            format!("sign in with `{login}` or `az login`, or set the `AZURE_*` variables of an identity")
+        }),
+    };
+    let hint = hint.unwrap_or_else(|| HINT.to_owned());
+    Error::new(ErrorKind::NoIdentity, "no Azure identity to sign in with")
+        .with_details(skipped)
+        .with_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::config;
+    use super::*;
+
+    #[test]
+    fn without_an_identity_the_error_says_where_and_how_to_sign_in() {
+        let rows = [
+            ("XDG_STATE_HOME", "/nowhere"),
+            ("ACRSCOPED_SOURCE", "login"),
+        ];
+        let error = |rows: &[(&str, &str)]| {
+            let (config, registry) = config(rows, "contoso.azurecr.us");
+            select(&config, &registry).unwrap_err()
+        };
+        let only_login = error(&rows);
+        assert_eq!(
+            only_login.details()[0],
+            "login: nobody is signed in at login.microsoftonline.us"
+        );
+        assert_eq!(
+            only_login.hint(),
+            Some("docker-credential-acrscoped login contoso.azurecr.us")
+        );
+        let hint = "sign in with `docker-credential-acrscoped login contoso.azurecr.us` or `az login`, or set the `AZURE_*` \
+                    variables of an identity";
+        let developer = error(&[("AZURE_TOKEN_CREDENTIALS", "dev"), rows[0]]);
+        assert_eq!(developer.hint(), Some(hint));
+    }
+}

@@ -1,0 +1,260 @@
+//! Service principals: an application in a tenant, and what proves that the helper may sign in as it.
+
+use super::advice::Failure;
+use super::certificate::{Certificate, SignedAssertion};
+use super::ci_oidc::{self, AssertionRequest};
+use super::select::{Offer, Unavailable};
+use super::{IdentitySource, Tenant, TokenContext, request_token, workload_identity};
+use crate::config::{CertificateSettings, Config, Value, is_tenant};
+use crate::error::Error;
+use crate::http::Transport;
+use crate::refusal::az;
+use crate::registry::Registry;
+use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
+use azure_core::credentials::Secret;
+use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions};
+use azure_identity::{ClientAssertion, ClientAssertionCredential, ClientSecretCredential};
+use azure_identity::{ClientAssertionCredentialOptions, ClientSecretCredentialOptions};
+use secrecy::{ExposeSecret, SecretString};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub(super) const SECRET_HINT: &str =
+    "set `AZURE_CLIENT_SECRET`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`";
+pub(super) const CERTIFICATE_HINT: &str =
+    "set `AZURE_CLIENT_CERTIFICATE_PATH`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`";
+
+const CERTIFICATE_VARIABLE: &str = "AZURE_CLIENT_CERTIFICATE_PATH";
+
+/// An application that signs in without a person.
+#[derive(Debug)]
+pub(super) struct ServicePrincipal {
+    pub(super) tenant: Value<String>,
+    pub(super) client: Value<String>,
+    pub(super) credential: Credential,
+}
+
+/// What proves that the helper may sign in as an application.
+#[derive(Debug)]
+pub(super) enum Credential {
+    Secret(SecretString),
+    Certificate(CertificateSettings),
+    /// A file with an assertion, as AKS mounts it.
+    TokenFile(PathBuf),
+    /// The assertion of a pod's service account, handed over by kubelet.
+    ServiceAccount(SecretString),
+    /// A CI system that issues an assertion for each sign-in.
+    CiJob(AssertionRequest),
+}
+
+impl Credential {
+    /// Returns the word for it in cache keys, and what messages call the identity, before its client ID.
+    fn names(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Secret(_) => ("secret", "service principal"),
+            Self::Certificate(_) => ("certificate", "service principal"),
+            Self::TokenFile(_) => ("workload", "workload identity"),
+            Self::ServiceAccount(_) => ("service account", "the service account as"),
+            Self::CiJob(request) => (request.label, request.label),
+        }
+    }
+}
+
+pub(super) fn offer_secret(config: &Config, _: &Registry) -> Offer {
+    let secret = config.sources.client_secret.clone();
+    let secret = secret.map(Credential::Secret);
+    ServicePrincipal::offer("AZURE_CLIENT_SECRET", secret, config)
+}
+
+pub(super) fn offer_certificate(config: &Config, _: &Registry) -> Offer {
+    let certificate = config.sources.certificate.clone();
+    let certificate = certificate.map(Credential::Certificate);
+    ServicePrincipal::offer(CERTIFICATE_VARIABLE, certificate, config)
+}
+
+impl ServicePrincipal {
+    /// Returns the application if both of its ids are known, else which are missing.
+    pub(super) fn new(
+        tenant: Option<Value<String>>,
+        client: Option<Value<String>>,
+        credential: Credential,
+    ) -> Result<Self, &'static str> {
+        match (tenant, client) {
+            (Some(tenant), Some(client)) => Ok(Self {
+                tenant,
+                client,
+                credential,
+            }),
+            (None, None) => Err("`AZURE_TENANT_ID` and `AZURE_CLIENT_ID` are not"),
+            (None, Some(_)) => Err("`AZURE_TENANT_ID` is not"),
+            (Some(_), None) => Err("`AZURE_CLIENT_ID` is not"),
+        }
+    }
+
+    /// Offers the application of the settings if `variable` is set, which holds the credential. The user set it on purpose, so a missing
+    /// tenant or client ID is an error.
+    pub(super) fn offer(variable: &str, credential: Option<Credential>, config: &Config) -> Offer {
+        let not_set = || Unavailable::Skipped(format!("`{variable}` is not set"));
+        let credential = credential.ok_or_else(not_set)?;
+        let (tenant, client) = (&config.sources.tenant, &config.sources.client);
+        let principal = Self::new(tenant.clone(), client.clone(), credential);
+        Ok(Box::new(principal.map_err(|missing| {
+            Error::incomplete_setting(variable, missing)
+        })?))
+    }
+
+    /// Returns an assertion that is signed with the key of the certificate.
+    async fn sign_assertion(
+        &self,
+        settings: &CertificateSettings,
+        context: &TokenContext<'_>,
+    ) -> anyhow::Result<SecretString> {
+        let (path, password) = (settings.path.clone(), settings.password.clone());
+        // On another thread: trying a password can take seconds, and the deadline must be able to pass meanwhile.
+        let read = move || Certificate::read(&path, password.as_ref());
+        let certificate = tokio::task::spawn_blocking(read).await;
+        let certificate = certificate.unwrap_or_else(|_| Err("it cannot be understood".into()));
+        let certificate = certificate.map_err(|problem| {
+            Error::setting(
+                CERTIFICATE_VARIABLE,
+                format!("names {}: {problem}", settings.path.display()),
+            )
+        })?;
+        let assertion = SignedAssertion::new(
+            Arc::new(certificate),
+            self.client.value.clone(),
+            &context.identity.authority,
+            &self.tenant.value,
+            settings.send_chain,
+            context.network.clock(),
+        );
+        Ok(assertion.secret(None).await?.into())
+    }
+
+    async fn token_for_secret(
+        &self,
+        secret: &SecretString,
+        context: &TokenContext<'_>,
+    ) -> anyhow::Result<SecretString> {
+        let client_options = client_options(context)?;
+        let options = ClientSecretCredentialOptions { client_options };
+        let (tenant, client) = (&self.tenant.value, self.client.value.clone());
+        let secret = Secret::new(secret.expose_secret().to_owned());
+        let credential = ClientSecretCredential::new(tenant, client, secret, Some(options))?;
+        request_token(&*credential, context.identity).await
+    }
+
+    async fn token_for_assertion(
+        &self,
+        assertion: SecretString,
+        context: &TokenContext<'_>,
+    ) -> anyhow::Result<SecretString> {
+        context.identity.secrets.add(assertion.expose_secret());
+        let client_options = client_options(context)?;
+        let options = ClientAssertionCredentialOptions { client_options };
+        let (tenant, client) = (self.tenant.value.clone(), self.client.value.clone());
+        let assertion = Assertion(assertion);
+        let credential = ClientAssertionCredential::new(tenant, client, assertion, Some(options))?;
+        request_token(&*credential, context.identity).await
+    }
+
+    fn reset_secret_hint(&self, failure: &Failure<'_>) -> String {
+        // Nothing that a shell could run becomes part of a command to paste.
+        let client = Some(&*self.client.value).filter(|id| is_tenant(id));
+        let client = client.unwrap_or("CLIENT_ID");
+        let command = format!("ad app credential reset --id {client}");
+        let command = az(&failure.identity.home_cloud, &command);
+        format!("the secret has expired: `{command}`")
+    }
+}
+
+/// Returns how `azure_identity` reaches the authority: by our HTTP client, whose retries end by the deadline.
+fn client_options(context: &TokenContext<'_>) -> Result<ClientOptions, Error> {
+    let client = context.network.internet(&context.identity.host())?;
+    let mut cloud = CustomConfiguration::default();
+    cloud.authority_host = context.identity.authority.to_string();
+    Ok(ClientOptions {
+        cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
+        transport: Some(Transport::over(client, context.network.clone())),
+        retry: RetryOptions::none(),
+        ..Default::default()
+    })
+}
+
+/// An assertion that was made before the token request.
+#[derive(Debug)]
+struct Assertion(SecretString);
+
+#[async_trait::async_trait]
+impl ClientAssertion for Assertion {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        Ok(self.0.expose_secret().to_owned())
+    }
+}
+
+impl fmt::Display for ServicePrincipal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, label) = self.credential.names();
+        write!(f, "{label} {}", self.client.value)
+    }
+}
+
+#[async_trait::async_trait]
+impl IdentitySource for ServicePrincipal {
+    fn cache_key(&self) -> String {
+        let (kind, _) = self.credential.names();
+        [kind, &self.tenant.value, &self.client.value].join("\0")
+    }
+
+    fn tenant(&self) -> Tenant {
+        Tenant::from_setting("tenant", Some(&self.tenant))
+    }
+
+    fn secret(&self) -> Option<&SecretString> {
+        match &self.credential {
+            Credential::Secret(secret) | Credential::ServiceAccount(secret) => Some(secret),
+            Credential::CiJob(request) => Some(&request.token),
+            Credential::Certificate(_) | Credential::TokenFile(_) => None,
+        }
+    }
+
+    fn hint(&self, failure: &Failure<'_>) -> Option<String> {
+        let Failure { identity, code, .. } = failure;
+        let setting = identity.tenant_setting();
+        let client_setting = self.client.origin.setting("client_id");
+        let check = format!(
+            "check `{client_setting}` and `{}`",
+            self.tenant.origin.setting("tenant")
+        );
+        Some(match (code, &self.credential) {
+            (Some(70_001 | 7_000_112), _) | (Some(700_016), Credential::ServiceAccount(_)) => check,
+            (Some(700_016), _) => format!("{check}, or set {setting}"),
+            (Some(90_002 | 900_023), _) => {
+                let host = identity.host();
+                format!("check the tenant, and the cloud: {host} was asked; or set {setting}")
+            }
+            (Some(7_000_215), Credential::Secret(_)) => {
+                "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into()
+            }
+            (Some(7_000_222), Credential::Secret(_)) => self.reset_secret_hint(failure),
+            (Some(700_024), Credential::ServiceAccount(_)) => {
+                workload_identity::EXPIRED_HINT.into()
+            }
+            (None, Credential::TokenFile(_)) => workload_identity::FILE_HINT.into(),
+            (None, Credential::CiJob(_)) => ci_oidc::hint(failure.cause).into(),
+            _ => return None,
+        })
+    }
+
+    async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
+        let assertion = match &self.credential {
+            Credential::Secret(secret) => return self.token_for_secret(secret, context).await,
+            Credential::Certificate(settings) => self.sign_assertion(settings, context).await?,
+            Credential::TokenFile(file) => workload_identity::read_token(file)?,
+            Credential::ServiceAccount(assertion) => assertion.clone(),
+            Credential::CiJob(request) => request.send(context.network).await?,
+        };
+        self.token_for_assertion(assertion, context).await
+    }
+}

@@ -1,0 +1,50 @@
+//! Workload identity: an assertion of another issuer, in a file as AKS mounts it, or handed over by kubelet for a pod.
+
+use super::select::Offer;
+use super::service_principal::{Credential, ServicePrincipal};
+use super::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
+use crate::config::{Config, Origin, Value};
+use crate::files::read_small;
+use crate::registry::Registry;
+use anyhow::bail;
+use secrecy::SecretString;
+use std::path::Path;
+
+pub(super) const HINT: &str =
+    "set `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`";
+pub(super) const FILE_HINT: &str = "check the file that `AZURE_FEDERATED_TOKEN_FILE` names";
+pub(super) const EXPIRED_HINT: &str =
+    "the service account's token has expired: check the clocks of this node and of the cluster";
+
+/// A federated token is a JWT; the longest seen have a few KB.
+const MAX_TOKEN_BYTES: usize = 64 * 1024;
+
+pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
+    let file = config.sources.federated_token_file.clone();
+    let file = file.map(Credential::TokenFile);
+    ServicePrincipal::offer("AZURE_FEDERATED_TOKEN_FILE", file, config)
+}
+
+/// Reads a federated token. `WorkloadIdentityCredential` would send the newline at the end of the file along.
+pub(super) fn read_token(file: &Path) -> anyhow::Result<SecretString> {
+    let name = file.display();
+    let bytes = read_small(file, MAX_TOKEN_BYTES)
+        .map_err(|error| anyhow::anyhow!("{name} cannot be read: {error}"))?;
+    match std::str::from_utf8(&bytes).map(str::trim) {
+        Ok(token) if !token.is_empty() => Ok(token.into()),
+        _ => bail!("{name} holds no token"),
+    }
+}
+
+/// Returns the application that a pod's service account is annotated with.
+pub(super) fn from_service_account(workload: Workload) -> ServicePrincipal {
+    let annotated = |value, annotation| Value {
+        value,
+        origin: Origin::Annotation(annotation),
+    };
+    ServicePrincipal {
+        tenant: annotated(workload.tenant, TENANT_ANNOTATION),
+        client: annotated(workload.client, CLIENT_ANNOTATION),
+        credential: Credential::ServiceAccount(workload.assertion),
+    }
+}

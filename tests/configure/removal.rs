@@ -1,0 +1,182 @@
+//! What is created, kept and removed again.
+
+use crate::home::{OTHER, configure, home_with, tree, typed};
+use crate::support::{Home, LIMIT, REGISTRY, run};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+#[test]
+fn files_and_folders_that_were_made_go_again() {
+    let home = Home::new();
+    for folder in ["home/.local/state", "home/.config"] {
+        fs::create_dir_all(home.path(folder)).unwrap();
+    }
+    home.script("bin/podman", "exit 0");
+    let bare = |words: &[&str]| {
+        let mut command = typed(&home, words);
+        command
+            .env_remove("DOCKER_CONFIG")
+            .env_remove("REGISTRY_AUTH_FILE");
+        run(command, "", LIMIT).succeeds()
+    };
+    let before = tree(home.root());
+    bare(&[REGISTRY]);
+    let expected = "{\n\t\"credHelpers\": {\n\t\t\"contoso.azurecr.io\": \"acrscoped\"\n\t}\n}\n";
+    for (path, mode) in [
+        ("home/.docker/config.json", 0o600),
+        ("home/.config/containers/auth.json", 0o600),
+        ("home/.docker", 0o700),
+    ] {
+        let metadata = fs::metadata(home.path(path)).unwrap();
+        assert_eq!(metadata.mode() & 0o777, mode, "{path}");
+        assert!(
+            metadata.is_dir() || fs::read_to_string(home.path(path)).unwrap() == expected,
+            "{path}"
+        );
+    }
+    bare(&["--remove"]);
+    assert_eq!(tree(home.root()), before);
+}
+
+#[test]
+fn what_others_wrote_meanwhile_stays_when_ours_is_taken_out() {
+    let home = home_with(b"{}");
+    configure(&home, &[REGISTRY, OTHER]).succeeds();
+    // As docker rewrites it: sorted, with tabs.
+    let text = "{\n\t\"auths\": {\n\t\t\"ghcr.io\": {}\n\t},\n\t\"credHelpers\": {\n\t\t\"contoso.azurecr.io\": \"acrscoped\",\n\t\t\
+                \"fabrikam.azurecr.us\": \"pass\"\n\t}\n}";
+    fs::write(home.path("docker/config.json"), text).unwrap();
+    let answer = configure(&home, &["--remove", "--plain"]).succeeds();
+    assert!(
+        answer
+            .stdout
+            .contains("contoso.azurecr.io: this helper is no longer named"),
+        "{}",
+        answer.stdout
+    );
+    assert!(
+        answer
+            .stdout
+            .contains("warning: fabrikam.azurecr.us: `docker-credential-pass` is named by now"),
+        "{}",
+        answer.stdout
+    );
+    let text = "{\n\t\"auths\": {\n\t\t\"ghcr.io\": {}\n\t},\n\t\"credHelpers\": {\n\t\t\"fabrikam.azurecr.us\": \"pass\"\n\t}\n}";
+    assert_eq!(
+        fs::read_to_string(home.path("docker/config.json")).unwrap(),
+        text
+    );
+}
+
+#[test]
+fn the_former_helper_of_all_hosts_becomes_the_delegate_and_comes_back() {
+    let config = "home/.config/docker-credential-acrscoped/config.toml";
+    for former in [
+        None,
+        Some("log = \"info\"\n"),
+        Some("# mine\r\n\r\n[registry.\"*.azurecr.us\"]\r\ntenant = \"t\"\r\n"),
+    ] {
+        let home = home_with(b"{\"credsStore\":\"secretservice\"}");
+        if let Some(former) = former {
+            home.write(config, former);
+        }
+        let before = tree(home.root());
+        configure(&home, &["--all"]).succeeds();
+        assert_eq!(
+            fs::read_to_string(home.path("docker/config.json")).unwrap(),
+            "{\"credsStore\":\"acrscoped\"}"
+        );
+        let text = fs::read_to_string(home.path(config)).unwrap();
+        assert!(
+            text.starts_with("delegate = \"secretservice\"")
+                && text.ends_with(former.unwrap_or("\n")),
+            "{text:?}"
+        );
+        configure(&home, &["--remove"]).succeeds();
+        assert_eq!(tree(home.root()), before);
+    }
+}
+
+#[test]
+fn a_store_that_others_put_back_meanwhile_becomes_the_delegate_anew() {
+    let config = "home/.config/docker-credential-acrscoped/config.toml";
+    let home = home_with(b"{\"credsStore\":\"dev-containers-1\"}");
+    home.write(config, "log = \"info\"\n");
+    configure(&home, &["--all"]).succeeds();
+    fs::write(
+        home.path("docker/config.json"),
+        "{\"credsStore\":\"dev-containers-2\"}",
+    )
+    .unwrap();
+    configure(&home, &["--all"]).succeeds();
+    assert_eq!(
+        fs::read_to_string(home.path(config)).unwrap(),
+        "delegate = \"dev-containers-2\"\nlog = \"info\"\n"
+    );
+    configure(&home, &["--remove"]).succeeds();
+    assert_eq!(
+        fs::read_to_string(home.path(config)).unwrap(),
+        "log = \"info\"\n"
+    );
+    assert_eq!(
+        fs::read_to_string(home.path("docker/config.json")).unwrap(),
+        "{\"credsStore\":\"dev-containers-2\"}"
+    );
+    assert!(
+        !home
+            .path("home/.local/state/docker-credential-acrscoped")
+            .exists()
+    );
+}
+
+#[test]
+fn another_delegate_is_not_replaced() {
+    let home = home_with(b"{\"credsStore\":\"secretservice\"}");
+    home.write(
+        "home/.config/docker-credential-acrscoped/config.toml",
+        "delegate = \"pass\"\n",
+    );
+    let before = tree(home.root());
+    let answer = configure(&home, &["--all"]).fails();
+    assert!(
+        answer.stderr.contains("`delegate` is `pass` by ")
+            && answer.stderr.contains("`credsStore` is `secretservice`")
+    );
+    assert_eq!(tree(home.root()), before);
+}
+
+#[test]
+fn registries_that_are_known_already_need_not_be_typed() {
+    let home = home_with(b"{}");
+    configure(&home, &[]).fails();
+    home.write(
+        "home/.config/docker-credential-acrscoped/config.toml",
+        "[registry.\"fabrikam.azurecr.us\"]\nsource = \"azure-cli\"\n",
+    );
+    fs::write(
+        home.path("auth.json"),
+        "{\"auths\":{\"https://contoso.azurecr.io\":{},\"ghcr.io\":{}}}",
+    )
+    .unwrap();
+    configure(&home, &[]).succeeds();
+    let value: Value =
+        serde_json::from_str(&fs::read_to_string(home.path("docker/config.json")).unwrap())
+            .unwrap();
+    assert_eq!(
+        value,
+        json!({"credHelpers": {REGISTRY: "acrscoped", OTHER: "acrscoped"}})
+    );
+}
+
+#[test]
+fn a_dry_run_shows_a_diff_without_secrets() {
+    let home = home_with(b"{\n  \"auths\": {\n    \"ghcr.io\": {\n      \"auth\": \"ZXhhbXBsZTpleGFtcGxl\"\n    }\n  }\n}\n");
+    let answer = configure(&home, &[REGISTRY, "--dry-run", "--docker"]).succeeds();
+    let path = home.path("docker/config.json").display().to_string();
+    let diff = format!(
+        "--- {path}\n+++ {path}\n@@ -3,5 +3,8 @@\n     \"ghcr.io\": {{\n       \"auth\": \"…\"\n     }}\n+  }},\n+  \
+         \"credHelpers\": {{\n+    \"contoso.azurecr.io\": \"acrscoped\"\n   }}\n }}\n"
+    );
+    assert!(answer.stdout.contains(&diff), "{}", answer.stdout);
+}
