@@ -1,15 +1,15 @@
-//! Time: the clock, and the end of everything that one `get` may do.
+//! The clock, and the deadline of everything that one `get` does.
 
 use crate::error::{Error, ErrorKind};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Tells the time of day: `SystemTime::now`; tests tell another one.
+/// Returns the time of day: `SystemTime::now`, or a fixed time in tests.
 pub type Clock = fn() -> SystemTime;
 
-/// Longer than anything here is waited for.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// Used for limits that are too long for a clock to count.
+const MAX_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A moment, and how long the way to it was.
+/// An instant, and the duration that it was computed from (for error messages).
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     at: Instant,
@@ -17,29 +17,32 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// So long from now on; what is longer than a clock can count is a day.
+    /// Returns the deadline that is `limit` from now.
     pub fn after(limit: Duration) -> Self {
         let now = Instant::now();
         Self {
-            at: now.checked_add(limit).unwrap_or(now + LONGEST),
+            at: now.checked_add(limit).unwrap_or(now + MAX_LIMIT),
             limit,
         }
     }
 
-    /// This deadline, or one so long from now on if that is sooner.
+    /// Returns this deadline, or the one that is `limit` from now if that is sooner.
     pub fn or_after(self, limit: Duration) -> Self {
         let other = Self::after(limit);
         if other.at < self.at { other } else { self }
     }
 
-    /// What is left; zero once it has passed.
+    /// Returns the time that is left; zero once the deadline has passed.
     pub fn left(&self) -> Duration {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// Waits for a step for as long as there is time. `during` says what is done, and `circumstances` what may be in the way, for
-    /// the error.
-    pub async fn keep<T>(
+    /// Runs a step until the deadline. `during` says what the step does, and `circumstances` what may prevent it, for the error.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`] if the step is not done in time.
+    pub async fn timeout<T>(
         &self,
         during: String,
         circumstances: &[String],

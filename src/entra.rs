@@ -6,7 +6,7 @@
 
 mod id_token;
 
-pub(crate) use id_token::Who;
+pub(crate) use id_token::AccountInfo;
 
 use crate::config::is_tenant;
 use crate::http::response::NO_TOKEN;
@@ -89,7 +89,7 @@ pub(crate) struct TokenResponse {
     client_info: Option<String>,
     /// The account, if Entra sent it.
     #[serde(skip)]
-    pub(crate) who: Option<Who>,
+    pub(crate) who: Option<AccountInfo>,
 }
 
 /// A sign-in that goes on in a browser on this machine.
@@ -286,7 +286,7 @@ impl PublicClient {
         }
         tokens.who = tokens.id_token.as_deref().and_then(|id_token| {
             let client_info = tokens.client_info.as_deref();
-            Who::read(id_token, client_info, &self.secrets.redactor())
+            AccountInfo::read(id_token, client_info, &self.secrets.redactor())
         });
         Ok(tokens)
     }

@@ -248,7 +248,7 @@ impl Error {
     /// A file that cannot be read: untrusted, with the command that fixes that, or unusable for another reason.
     pub(crate) fn unreadable(name: impl fmt::Display, problem: &str, error: &io::Error) -> Self {
         match crate::trust::Refusal::from_io(error) {
-            Some(refusal) => Self::untrusted(name, problem, &refusal.fix),
+            Some(refusal) => Self::untrusted(name, problem, refusal.fix()),
             None => Self::setting(name, problem),
         }
     }

@@ -77,7 +77,7 @@
 //! | `protocol` | what clients speak, and the delegate for other hosts; a caller of `service` |
 //! | `commands` | what people call: callers of `service`, and of the steps below it that they show one by one |
 //! | `service` | the credential of a registry: cache, renewal, sign-in and exchange, under one deadline; what is erased and listed |
-//! | `flight` | one sign-in for many processes |
+//! | `single_flight` | one sign-in for many processes |
 //! | `runtime` | the async runtime, for what must be waited for; it ends in order when somebody ends the program |
 //! | `deadline` | the clock, and the end of everything that one `get` may do |
 //! | `identity` | the sources of an identity, their order, its fingerprint |
@@ -88,7 +88,6 @@
 //! | `http` | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | `cache` | tokens in the stores of the operating system |
 //! | `program` | programs that we call: how they are found, run and ended, or started to outlive us |
-//! | `asn1` | a reader of DER and BER, for keys and certificates |
 //! | `files` | small files: read with a bound and without waiting, put in place whole |
 //! | `trust` | which files may decide about trust: who can change them, and who named them |
 //! | `log` | what is told on stderr |
@@ -96,8 +95,8 @@
 //! | `terminal` | how answers are drawn for a person |
 //! | `text` | text from elsewhere, made fit to be shown, without the secrets that were sent; words for a shell |
 //!
-//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `service` → `identity`, `exchange`, `flight` → `entra`,
-//! `logins`, `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files`, `asn1` → `trust`, `error`, `mirrors` → `registry` →
+//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `service` → `identity`, `exchange`, `single_flight` → `entra`,
+//! `logins`, `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files` → `trust`, `error`, `mirrors` → `registry` →
 //! `token` → `text`.
 //!
 //! # To add
@@ -113,7 +112,6 @@
 //! | a file of a client | its path in `commands/configure/paths`, what it reads in `checks`, a folder of samples in `tests/configure/corpus` |
 //! | a client protocol | a file in `protocol` and a word in `cli` |
 
-mod asn1;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod cache;
 #[cfg_attr(not(internals), doc(hidden))]
@@ -130,7 +128,6 @@ pub mod error;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod exchange;
 mod files;
-mod flight;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod http;
 #[cfg_attr(not(internals), doc(hidden))]
@@ -149,6 +146,7 @@ pub mod registry;
 pub mod runtime;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod service;
+mod single_flight;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod terminal;
 #[cfg_attr(not(internals), doc(hidden))]

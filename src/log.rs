@@ -1,42 +1,38 @@
-//! What is told on stderr while working. Never a secret: events name hosts, identities, steps and times.
+//! The log on stderr. It holds no secret: events name hosts, identities, steps and times.
 
 use crate::config::Log;
+use tracing::Event;
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Subscriber};
+use tracing_subscriber::Registry;
 use tracing_subscriber::fmt::FmtContext;
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::LookupSpan;
 
-/// Tells this crate's events of the chosen level and above on stderr. Events of other crates are left out, since an HTTP crate's could quote
-/// what was sent.
+/// Writes this crate's events of the chosen level and above to stderr. Events of other crates are left out: an HTTP crate's could quote what
+/// was sent.
 pub fn to_stderr(log: Log) {
     let level = match log {
         Log::Warn => LevelFilter::WARN,
         Log::Info => LevelFilter::INFO,
         Log::Debug => LevelFilter::DEBUG,
     };
-    // A stderr that takes nothing is no reason to fail, least of all by a panic.
+    // A broken stderr is no reason to fail, least of all by a panic.
     let layer = tracing_subscriber::fmt::layer()
         .event_format(Line)
         .with_writer(std::io::stderr)
         .log_internal_errors(false);
-    let subscriber = tracing_subscriber::registry().with(level).with(layer);
-    // Fails only when one is set already.
+    let subscriber = tracing_subscriber::registry().with(layer).with(level);
+    // Fails only if one is set already.
     drop(tracing::subscriber::set_global_default(subscriber));
 }
 
 /// `docker-credential-acrscoped: warn: message, field=value`.
 struct Line;
 
-impl<S, N> FormatEvent<S, N> for Line
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
+impl FormatEvent<Registry, DefaultFields> for Line {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, Registry, DefaultFields>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> std::fmt::Result {

@@ -4,7 +4,7 @@
 
 use crate::cache::{Key, Place};
 use crate::error::{Error, printable};
-use crate::files::{self, read_protected, replace_private};
+use crate::files::{self, read_private, write_atomic};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
@@ -84,7 +84,7 @@ impl Login {
 /// change, is an error: whoever is signed in must not be passed over for somebody else.
 pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
     let unusable = |problem: String| Error::setting(file.display(), problem);
-    match read_protected(file, FILE_LIMIT) {
+    match read_private(file, FILE_LIMIT) {
         Ok(bytes) => {
             let logins: Result<Logins, _> = serde_json::from_slice(&bytes);
             logins
@@ -217,7 +217,7 @@ fn write(file: &Path, logins: Vec<Login>) -> Result<(), Error> {
     }
     let bytes = serde_json::to_vec_pretty(&Logins { logins })
         .map_err(|error| unwritten(file, &error.into()))?;
-    replace_private(file, &bytes).map_err(|error| unwritten(file, &error))
+    write_atomic(file, &bytes, None, || Ok(())).map_err(|error| unwritten(file, &error))
 }
 
 fn unwritten(file: &Path, error: &io::Error) -> Error {

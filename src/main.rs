@@ -6,7 +6,7 @@ use docker_credential_acrscoped::config::{Settings, Variables};
 use docker_credential_acrscoped::error::{Error, printable, visible};
 use docker_credential_acrscoped::log;
 use docker_credential_acrscoped::protocol::{docker, kubelet};
-use docker_credential_acrscoped::runtime::end_in_order;
+use docker_credential_acrscoped::runtime::install_signal_handlers;
 use docker_credential_acrscoped::service::TokenService;
 use docker_credential_acrscoped::terminal::Terminal;
 use std::error::Error as _;
@@ -67,7 +67,7 @@ fn run(command: Result<Command, CliError>) -> Result<ExitCode, Error> {
 fn init(report: fn(&str)) {
     protect_memory();
     install_panic_hook(report);
-    end_in_order();
+    install_signal_handlers();
 }
 
 /// Libraries panic when the machine has no file, thread or memory left. The client gets one line about it, where it looks.

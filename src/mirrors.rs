@@ -1,6 +1,6 @@
-//! Registries that stand for other hosts: what a node pulls through one of Azure's instead of from where the image's name says.
+//! Registries that replace other hosts: what a node pulls through one of Azure's instead of from where the image's name says.
 
-use crate::registry::{Cloud, Registry};
+use crate::registry::{Cloud, Registry, is_host_name};
 use crate::text::printable;
 
 /// What is written for one of them.
@@ -11,62 +11,57 @@ const FORM: &str = "SOURCE:REGISTRY, such as mcr.microsoft.com:contoso.azurecr.i
 pub(crate) struct Mirrors(Vec<(String, Registry)>);
 
 impl Mirrors {
-    /// Reads `SOURCE:REGISTRY` each, as `--registry-mirror` of cloud-provider-azure's `acr-credential-provider` takes them
-    /// (`pkg/credentialprovider/azure_credentials.go`), which passes over what it cannot use. An error says what is wrong with one.
+    /// Reads `SOURCE:REGISTRY` each, as `--registry-mirror` of cloud-provider-azure's `acr-credential-provider` accepts them
+    /// (`pkg/credentialprovider/azure_credentials.go`), which skips what it cannot use.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with one.
     pub(crate) fn parse(texts: &[String], clouds: &[Cloud]) -> Result<Self, String> {
         let mut mirrors = Self::default();
         for text in texts.iter().map(|text| text.trim()) {
-            let wrong =
-                |problem: &str| format!("`--registry-mirror` is `{}`, {problem}", printable(text));
-            let (source, target) = text
-                .split_once(':')
-                .ok_or_else(|| wrong(&format!("expected {FORM}")))?;
-            if !is_host(source) {
-                return Err(wrong(&format!(
-                    "whose source is no host in lower case without a port; expected {FORM}"
-                )));
-            }
-            // Its own credential would go nowhere, and that of the mirror to it.
-            if Registry::parse(source, clouds).is_some() {
-                return Err(wrong(
-                    "whose source is an Azure Container Registry itself: its images are pulled with its own credential",
-                ));
-            }
-            let registry =
-                Registry::parse(target, clouds).filter(|registry| registry.host() == target);
-            let registry = registry.ok_or_else(|| {
-                wrong("which does not lead to the login server of an Azure Container Registry")
+            mirrors.add(text, clouds).map_err(|problem| {
+                format!("`--registry-mirror` is `{}`, {problem}", printable(text))
             })?;
-            if mirrors.of(source).is_some() {
-                return Err(wrong("whose source has a mirror already"));
-            }
-            mirrors.0.push((source.to_owned(), registry));
         }
         Ok(mirrors)
     }
 
-    /// The registry that stands for a host.
+    fn add(&mut self, text: &str, clouds: &[Cloud]) -> Result<(), String> {
+        let (source, target) = text
+            .split_once(':')
+            .ok_or_else(|| format!("expected {FORM}"))?;
+        if !is_host_name(source) {
+            return Err(format!(
+                "whose source is no host in lower case without a port; expected {FORM}"
+            ));
+        }
+        // Its own credential would go nowhere, and that of the mirror to it.
+        if Registry::parse(source, clouds).is_some() {
+            return Err("whose source is an Azure Container Registry itself: its images are pulled with its own credential".into());
+        }
+        let registry = Registry::parse(target, clouds)
+            .filter(|registry| registry.host() == target)
+            .ok_or("which does not lead to the login server of an Azure Container Registry")?;
+        if self.of(source).is_some() {
+            return Err("whose source has a mirror already".into());
+        }
+        self.0.push((source.to_owned(), registry));
+        Ok(())
+    }
+
+    /// Returns the registry that replaces a host.
     pub(crate) fn of(&self, host: &str) -> Option<&Registry> {
-        self.0
-            .iter()
-            .find(|(source, _)| source.eq_ignore_ascii_case(host))
-            .map(|(_, registry)| registry)
+        let mut mirrors = self.iter();
+        let (_, registry) = mirrors.find(|(source, _)| source.eq_ignore_ascii_case(host))?;
+        Some(registry)
     }
 
-    /// The hosts that are pulled through a registry, each with it.
+    /// Returns the hosts that are pulled through a registry, each with it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Registry)> {
-        self.0
-            .iter()
-            .map(|(source, registry)| (source.as_str(), registry))
+        let mirrors = self.0.iter();
+        mirrors.map(|(source, registry)| (source.as_str(), registry))
     }
-}
-
-/// A host as images name it: labels of lower-case letters, digits and hyphens, two at least, since a word alone is a repository of
-/// Docker Hub.
-fn is_host(text: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(is_inner);
-    text.contains('.') && text.split('.').all(is_label)
 }
 
 #[cfg(test)]

@@ -1,32 +1,42 @@
-//! The async runtime, for what must be waited for. A cached answer needs none.
+//! The async runtime, for work that waits. A cached answer needs none.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::{Builder, Handle};
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
+#[cfg(windows)]
+use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, ctrl_break, ctrl_c, ctrl_close};
 
-/// See [`end_in_order`].
-static ENDS_IN_ORDER: AtomicBool = AtomicBool::new(false);
+static HANDLES_SIGNALS: AtomicBool = AtomicBool::new(false);
 
-/// From now on, Ctrl-C and its like end the work in order, and the process by its error; for the program, whose process it is. Once that
-/// was done, a signal no longer ends a process by itself, which no library may do to its program.
-pub fn end_in_order() {
-    ENDS_IN_ORDER.store(true, Ordering::Relaxed);
+/// Installs handlers for Ctrl-C and its like that cancel the work of this module with [`ErrorKind::Interrupted`]. Call it from binaries only,
+/// not from a library: once they are installed, these signals no longer end the process by themselves.
+pub fn install_signal_handlers() {
+    HANDLES_SIGNALS.store(true, Ordering::Relaxed);
 }
 
-/// Does the work, and ends it in order when somebody ends the program: a child that was started ends with it.
+/// Runs the work until it is done or a signal cancels it. Dropping the work kills the children that it started.
 pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| without("async runtime", &error))?;
-    let result = runtime.block_on(unless_interrupted(work));
-    // A name look-up that hangs must not keep us.
+        .map_err(|error| unavailable("async runtime", &error))?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = interruption() => Err(Error::interrupted()),
+            result = work => result,
+        }
+    });
+    // A name look-up that hangs must not keep the process.
     runtime.shutdown_background();
     result
 }
 
-/// Does work that may call [`run`], in a thread of its own if a runtime is running in this one: there cannot be two.
-pub(crate) fn beside_others<T: Send>(
+/// Does work that may call [`run`], on a thread of its own if this one belongs to a runtime already: there cannot be two.
+pub(crate) fn block_on_blocking_thread<T: Send>(
     work: impl FnOnce() -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
     if Handle::try_current().is_err() {
@@ -35,49 +45,41 @@ pub(crate) fn beside_others<T: Send>(
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .spawn_scoped(scope, work)
-            .map_err(|error| without("thread", &error))?;
+            .map_err(|error| unavailable("thread", &error))?;
         thread
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
-fn without(what: &str, error: &std::io::Error) -> Error {
-    Error::input(format!("no {what}: {error}"))
+fn unavailable(what: &str, error: &io::Error) -> Error {
+    Error::new(ErrorKind::System, format!("no {what}: {error}"))
 }
 
-async fn unless_interrupted<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    #[cfg(unix)]
-    if ENDS_IN_ORDER.load(Ordering::Relaxed) {
-        use tokio::signal::unix::{SignalKind, signal};
-        let signals = [
-            SignalKind::interrupt(),
-            SignalKind::terminate(),
-            SignalKind::hangup(),
-        ]
-        .map(signal);
-        if let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals {
-            return tokio::select! {
-                result = work => result,
-                _ = interrupt.recv() => Err(Error::interrupted()),
-                _ = terminate.recv() => Err(Error::interrupted()),
-                _ = hangup.recv() => Err(Error::interrupted()),
-            };
-        }
+/// Completes when a signal asks the process to end. Without handlers it never does.
+async fn interruption() {
+    let handles_signals = HANDLES_SIGNALS.load(Ordering::Relaxed);
+    let Some(Ok((mut first, mut second, mut third))) = handles_signals.then(signals) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = first.recv() => {}
+        _ = second.recv() => {}
+        _ = third.recv() => {}
     }
-    #[cfg(windows)]
-    {
-        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close};
-        if let (Ok(mut interrupt), Ok(mut terminate), Ok(mut close)) =
-            (ctrl_c(), ctrl_break(), ctrl_close())
-        {
-            return tokio::select! {
-                result = work => result,
-                _ = interrupt.recv() => Err(Error::interrupted()),
-                _ = terminate.recv() => Err(Error::interrupted()),
-                _ = close.recv() => Err(Error::interrupted()),
-            };
-        }
-    }
-    work.await
+}
+
+#[cfg(unix)]
+fn signals() -> io::Result<(Signal, Signal, Signal)> {
+    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+    Ok((
+        signal(interrupt)?,
+        signal(terminate)?,
+        signal(SignalKind::hangup())?,
+    ))
+}
+
+#[cfg(windows)]
+fn signals() -> io::Result<(CtrlC, CtrlBreak, CtrlClose)> {
+    Ok((ctrl_c()?, ctrl_break()?, ctrl_close()?))
 }

@@ -8,11 +8,11 @@ use crate::config::{CacheChoice, Config, OnError, Settings};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind, HINT_CLOCK, NOT_FOUND};
 use crate::exchange;
-use crate::flight::{self, Turn};
 use crate::http::Network;
 use crate::identity::{Identity, Workload};
 use crate::registry::Registry;
-use crate::runtime::{beside_others, run};
+use crate::runtime::{block_on_blocking_thread, run};
+use crate::single_flight::{self, Acquire};
 use crate::token::{AccessToken, RefreshToken};
 use reqwest::Client;
 use std::cmp::Reverse;
@@ -101,7 +101,7 @@ impl<'a> TokenService<'a> {
     /// [`ErrorKind::NetworkRule`] when the registry refuses the identity; and those of the network. [`ErrorKind::Anonymous`] is the wish
     /// of the user that the client continues without a credential.
     pub fn get(&self, registry: &Registry) -> Result<Credential, Error> {
-        beside_others(|| {
+        block_on_blocking_thread(|| {
             let config = self.config(registry)?;
             let cache = self.cache(config.cache, config.timeout);
             let session = Session::new(&config, registry, cache, self.clock);
@@ -226,7 +226,7 @@ impl<'a> TokenService<'a> {
             store: kept.store,
             username: config.username,
             expires: kept.token.expires(),
-            renew: kept.token.renew(),
+            renew: kept.token.renew_at(),
         })
     }
 
@@ -351,11 +351,11 @@ impl<'a> Session<'a> {
 
     /// Renews a token that is still valid, unless another process does.
     fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
-        let turn = flight::try_turn(&self.config.lock_dirs, &self.key.file_name());
+        let turn = single_flight::try_acquire(&self.config.lock_dirs, &self.key.file_name());
         match turn {
-            Turn::Busy => return Ok(token),
-            Turn::Landed(_) => return Ok(self.cached().unwrap_or(token)),
-            Turn::Lead(_) | Turn::Alone => (),
+            Acquire::TimedOut => return Ok(token),
+            Acquire::Finished(_) => return Ok(self.cached().unwrap_or(token)),
+            Acquire::Leader(_) | Acquire::Unavailable => (),
         }
         // Another process may have renewed it between the look-up and the lock.
         if let Some(fresh) = self.cached().filter(|token| token.is_fresh(self.now())) {
@@ -375,7 +375,7 @@ impl<'a> Session<'a> {
             return Err(error);
         }
         warn!("{error}; the token in the cache is still valid and was used");
-        let token = token.renewed_later(now + RETRY_DELAY);
+        let token = token.with_renew_at(now + RETRY_DELAY);
         // A token that was erased meanwhile stays erased.
         if self.cached().is_some() {
             self.cache.put(&self.key, &token, now);
@@ -401,8 +401,8 @@ impl<'a> Session<'a> {
         };
         let deadline = Deadline::after(timeout);
         loop {
-            let turn = flight::take_turn(&self.config.lock_dirs, name, deadline.left()).await;
-            if let Turn::Landed(Some(failure)) = turn {
+            let turn = single_flight::acquire(&self.config.lock_dirs, name, deadline.left()).await;
+            if let Acquire::Finished(Some(failure)) = turn {
                 return Err(failure.into());
             }
             // The process that had the lock before may have filled the cache.
@@ -410,7 +410,7 @@ impl<'a> Session<'a> {
                 finish_single_flight(turn, None);
                 return Ok(found);
             }
-            if let Turn::Landed(None) = turn {
+            if let Acquire::Finished(None) = turn {
                 name = &parallel;
                 continue;
             }
@@ -473,7 +473,7 @@ impl<'a> Session<'a> {
         let during = format!("{host} was asked for a refresh token");
         let exchange = exchange::refresh_token(network, client, self.registry, token, self.clock);
         let refresh_token = deadline
-            .keep(during, network.circumstances(), exchange)
+            .timeout(during, network.circumstances(), exchange)
             .await
             .map_err(|error| self.with_identity(error, token))?;
         debug!(registry = %self.registry, took = ?started.elapsed(), "got a refresh token");
@@ -532,7 +532,7 @@ impl<'a> Session<'a> {
         let during = format!("{} was asked for an access token", self.identity);
         let sign_in = self.identity.access_token(network, &self.logins);
         let token = deadline
-            .keep(during, network.circumstances(), sign_in)
+            .timeout(during, network.circumstances(), sign_in)
             .await
             .map_err(Error::during_sign_in)?;
         self.check_cli_account_unchanged()?;
@@ -583,11 +583,11 @@ pub(crate) fn with_clock_skew(error: Error, network: &Network) -> Error {
 }
 
 /// Releases the lock and publishes the failure. Interrupts and local timeouts are not published: the next waiter signs in then.
-fn finish_single_flight(turn: Turn, failure: Option<&Error>) {
+fn finish_single_flight(turn: Acquire, failure: Option<&Error>) {
     match (turn, failure) {
-        (Turn::Lead(leader), Some(error)) if error.is_local() => drop(leader),
-        (Turn::Lead(leader), failure) => leader.land(failure.map(Error::shared)),
-        (Turn::Landed(_) | Turn::Busy | Turn::Alone, _) => (),
+        (Acquire::Leader(leader), Some(error)) if error.is_local() => drop(leader),
+        (Acquire::Leader(leader), failure) => leader.publish(failure.map(Error::shared)),
+        (Acquire::Finished(_) | Acquire::TimedOut | Acquire::Unavailable, _) => (),
     }
 }
 

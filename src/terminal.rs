@@ -1,34 +1,45 @@
-//! How text is drawn for the person in front of the terminal: colour, marks and line ends.
+//! Draws text for the person in front of the terminal: color, marks and line ends.
 
 use crate::config::Variables;
 
 /// Lines are broken to fit this many columns.
 const COLUMNS: usize = 80;
 
-/// What the terminal can show. Colour and Unicode are used on a terminal that has them and nowhere else; `--plain` is for screen readers
+/// Programs with which a hint begins that is a command.
+const COMMANDS: [&str; 7] = [
+    "az",
+    "azd",
+    "chmod",
+    "docker",
+    "podman",
+    "sudo",
+    env!("CARGO_PKG_NAME"),
+];
+
+/// What the terminal can show. Color and Unicode are used on a terminal that has them and nowhere else; `--plain` is for screen readers
 /// and logs: words in place of marks, and nothing drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terminal {
-    has_colour: bool,
+    has_color: bool,
     has_unicode: bool,
     is_plain: bool,
 }
 
-/// What a mark says of a line.
+/// The status of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// It is as it should be.
     Good,
-    /// It works, or may, and somebody should know.
+    /// It works, or may, but needs attention.
     Warning,
     /// It is why something does not work.
     Bad,
-    /// It was not looked at.
+    /// It was not checked.
     Skipped,
 }
 
 impl Mark {
-    /// The word for it, as `--plain` and `--json` have it.
+    /// Returns the word for it, as `--plain` and `--json` have it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Good => "ok",
@@ -39,45 +50,40 @@ impl Mark {
     }
 }
 
-/// What a piece of text is.
+/// A style of text (ECMA-48, "SGR").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// What matters most.
-    Bold,
-    /// What can be passed over.
-    Dim,
-    /// What is as it should be.
-    Green,
-    /// What somebody should know.
-    Yellow,
+    Bold = 1,
+    /// What can be skipped.
+    Dim = 2,
     /// What is wrong.
-    Red,
+    Red = 31,
+    /// What is as it should be.
+    Green = 32,
+    /// What needs attention.
+    Yellow = 33,
 }
 
 impl Terminal {
-    /// What stdout can show, by whether it is a terminal and by what `TERM`, `NO_COLOR` (no-color.org) and the locale (`LC_ALL`,
-    /// `LC_CTYPE`, `LANG`; locale(7)) say.
+    /// Determines what stdout can show, by whether it is a terminal and by what `TERM`, `NO_COLOR` (no-color.org) and the locale
+    /// (`LC_ALL`, `LC_CTYPE`, `LANG`; locale(7)) say.
     pub fn new(variables: &Variables, is_terminal: bool, is_plain: bool) -> Self {
         let text = |name: &str| {
-            variables
-                .get(name)
-                .and_then(|value| value.to_str())
-                .filter(|value| !value.is_empty())
+            let value = variables.get(name).and_then(|value| value.to_str());
+            value.filter(|value| !value.is_empty())
         };
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-            .into_iter()
-            .find_map(text)
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(text);
+        let locale = locale.unwrap_or_default().to_ascii_lowercase();
         let is_drawn = is_terminal && !is_plain && text("TERM").is_none_or(|term| term != "dumb");
         Self {
-            has_colour: is_drawn && text("NO_COLOR").is_none(),
+            has_color: is_drawn && text("NO_COLOR").is_none(),
             has_unicode: is_drawn && (locale.contains("utf-8") || locale.contains("utf8")),
             is_plain,
         }
     }
 
-    /// A mark, drawn.
+    /// Draws a mark.
     pub fn mark(&self, mark: Mark) -> String {
         let (unicode, ascii, style) = match mark {
             Mark::Good => ("✓", "+", Style::Green),
@@ -91,45 +97,29 @@ impl Terminal {
         self.paint(style, if self.has_unicode { unicode } else { ascii })
     }
 
-    /// Whether words stand in place of marks, and nothing is drawn.
+    /// Returns whether words replace marks, and nothing is drawn.
     pub fn is_plain(&self) -> bool {
         self.is_plain
     }
 
-    /// A text in a style, where there is colour (ECMA-48, "SGR").
+    /// Draws a text in a style, where there is color.
     pub fn paint(&self, style: Style, text: &str) -> String {
-        let code = match style {
-            Style::Bold => 1,
-            Style::Dim => 2,
-            Style::Red => 31,
-            Style::Green => 32,
-            Style::Yellow => 33,
-        };
-        if self.has_colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
+        if self.has_color {
+            format!("\x1b[{}m{text}\x1b[0m", style as u8)
         } else {
             text.to_owned()
         }
     }
 
-    /// A text broken at spaces into lines that begin with `indent` spaces and end before column 80. What stands between backticks, and a
-    /// word that is longer, stays whole: it is to be copied. With `--plain` the whole text is one line.
+    /// Breaks a text at spaces into lines that begin with `indent` spaces and end before column 80. What is between backticks, and a
+    /// word that is longer, stays whole, so that it can be copied. With `--plain` the whole text is one line.
     pub fn wrap(&self, text: &str, indent: usize) -> String {
         let margin = " ".repeat(indent);
         if self.is_plain {
             return format!("{margin}{text}");
         }
-        let mut pieces: Vec<String> = Vec::new();
-        let mut is_open = false;
-        for word in text.split_whitespace() {
-            match pieces.last_mut() {
-                Some(piece) if is_open => piece.extend([" ", word]),
-                _ => pieces.push(word.to_owned()),
-            }
-            is_open ^= word.matches('`').count() % 2 == 1;
-        }
         let mut lines: Vec<String> = Vec::new();
-        for piece in pieces {
+        for piece in pieces(text) {
             match lines.last_mut() {
                 Some(line) if line.chars().count() + 1 + piece.chars().count() <= COLUMNS => {
                     line.extend([" ", &piece]);
@@ -140,30 +130,35 @@ impl Terminal {
         lines.join("\n")
     }
 
-    /// A mark and a sentence, whose further lines stand below its first.
+    /// Draws a mark and a sentence, whose further lines are below its first.
     pub fn sentence(&self, mark: Mark, text: &str) -> String {
         format!("{} {}", self.mark(mark), self.wrap(text, 2).trim_start())
     }
 
-    /// What to do, as lines that begin with `indent` spaces. One that is a command, and no sentence, stays whole.
+    /// Draws what to do, as lines that begin with `indent` spaces. One that is a command, and no sentence, stays whole.
     pub fn hint(&self, hint: &str, indent: usize) -> String {
         let first = hint.split(' ').next().unwrap_or_default();
-        if [
-            "az",
-            "azd",
-            "chmod",
-            "docker",
-            "podman",
-            "sudo",
-            env!("CARGO_PKG_NAME"),
-        ]
-        .contains(&first)
-        {
-            format!("{}hint: {hint}", " ".repeat(indent))
+        let text = format!("hint: {hint}");
+        if COMMANDS.contains(&first) {
+            " ".repeat(indent) + &text
         } else {
-            self.wrap(&format!("hint: {hint}"), indent)
+            self.wrap(&text, indent)
         }
     }
+}
+
+/// Splits a text into words, and what is between backticks.
+fn pieces(text: &str) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for word in text.split_whitespace() {
+        match pieces.last_mut() {
+            Some(piece) if is_open => piece.extend([" ", word]),
+            _ => pieces.push(word.to_owned()),
+        }
+        is_open ^= word.matches('`').count() % 2 == 1;
+    }
+    pieces
 }
 
 #[cfg(test)]
@@ -179,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_and_unicode_are_for_terminals_that_have_them() {
+    fn color_and_unicode_are_for_terminals_that_have_them() {
         let drawn = |rows: &[(&str, &str)], is_terminal, is_plain| {
             terminal(rows, is_terminal, is_plain).mark(Mark::Good)
         };

@@ -1,52 +1,46 @@
-//! Text that came from elsewhere, made fit to be shown.
+//! Makes text from elsewhere fit to be shown.
 
 mod redactor;
 
 pub(crate) use redactor::{Redactor, Secrets};
 
-/// Foreign text made fit for a terminal and one line: white space folded, control and bidirectional characters dropped, what looks
-/// like a token and words of more than 100 characters left out, at most 400 characters. What is longer ends with its last whole word.
+use ring::digest::{SHA256, digest};
+
+/// Makes foreign text fit for a terminal and one line: white space is folded, control and bidirectional characters are dropped, what looks
+/// like a token and words of more than 100 characters are left out, and it has at most 400 characters. What is longer ends with its last
+/// whole word.
 pub fn printable(text: &str) -> String {
     // Longer than all that Entra and registries were seen to say.
     const LIMIT: usize = 400;
-    let visible: String = visible(&text.chars().take(LIMIT * 10).collect::<String>());
-    let words: Vec<&str> = visible
-        .split(' ')
-        .filter(|word| !word.is_empty())
-        .map(without_token)
-        .collect();
-    let words = words.join(" ");
-    match words.char_indices().nth(LIMIT) {
+    let visible = visible(&text.chars().take(LIMIT * 10).collect::<String>());
+    let words = visible.split(' ').filter(|word| !word.is_empty());
+    let words = words.map(without_token).collect::<Vec<_>>().join(" ");
+    let Some((end, _)) = words.char_indices().nth(LIMIT) else {
+        return words;
+    };
+    let (head, rest) = words.split_at(end);
+    match rest {
         // What was cut already stays as it is.
-        Some((end, _)) if &words[end..] != "…" => {
-            let is_whole = words[end..].starts_with(' ');
-            let whole = if is_whole {
-                end
-            } else {
-                words[..end].rfind(' ').unwrap_or(end)
-            };
-            format!("{}…", &words[..whole])
-        }
-        _ => words,
+        "…" => words,
+        _ if rest.starts_with(' ') => format!("{head}…"),
+        _ => format!("{}…", &head[..head.rfind(' ').unwrap_or(end)]),
     }
 }
 
-/// Any text on one line without control and bidirectional characters.
+/// Returns any text on one line without control and bidirectional characters.
 pub fn visible(text: &str) -> String {
-    let spaced = text
-        .chars()
-        .map(|c| if c.is_whitespace() { ' ' } else { c });
-    spaced
+    text.chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
         .filter(|c| !c.is_control() && !is_invisible(*c))
         .collect()
 }
 
-/// A text as one word of a POSIX shell, in quotes.
+/// Quotes a text as one word of a POSIX shell.
 pub(crate) fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A text as one word of a POSIX shell, in quotes if it needs them.
+/// Returns a text as one word of a POSIX shell, in quotes if it needs them.
 pub(crate) fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -56,29 +50,29 @@ pub(crate) fn shell_word(text: &str) -> String {
     }
 }
 
-/// Whether a host is this domain or below it, by whole labels.
+/// Returns whether a host is this domain or below it, by whole labels.
 pub(crate) fn is_within(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain)
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Returns the first 16 bytes of the SHA-256 digest of a text, in hex.
-pub(crate) fn digest16(text: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    let first = digest.as_ref().first_chunk().copied();
-    format!("{:032x}", u128::from_be_bytes(first.unwrap_or_default()))
+/// Returns the first 16 bytes of the SHA-256 digest in hexadecimal: a name that shows nothing of the bytes.
+pub(crate) fn digest16(bytes: &[u8]) -> String {
+    hex(&digest(&SHA256, bytes).as_ref()[..16])
 }
 
-fn is_drawn(c: char) -> bool {
-    !c.is_whitespace() && !c.is_control() && !is_invisible(c)
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// A JWT begins with the base64 of `{"`. A server may repeat what it was sent. No answer of Entra or a registry that was recorded has a word
 /// as long as any token.
 fn without_token(word: &str) -> &str {
-    const LONGEST_WORD: usize = 100;
+    const MAX_WORD: usize = 100;
     let is_token = word.contains("eyJ") && word.len() > 20;
-    if is_token || word.chars().count() > LONGEST_WORD {
+    if is_token || word.chars().count() > MAX_WORD {
         "…"
     } else {
         word

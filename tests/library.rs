@@ -54,7 +54,7 @@ fn a_breaking_change_of_the_api_is_seen_here() {
      -> (&'static str, RefreshToken) { (username, token) };
     let _: fn(&RefreshToken) -> &SecretString = RefreshToken::secret;
     let _: fn(&RefreshToken) -> Option<SystemTime> = RefreshToken::expires;
-    let _: fn(&RefreshToken) -> SystemTime = RefreshToken::renew;
+    let _: fn(&RefreshToken) -> SystemTime = RefreshToken::renew_at;
     let _: fn(&SecretString) -> &str = SecretString::expose_secret;
 
     let _: fn(&Error) -> ErrorKind = Error::kind;

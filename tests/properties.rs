@@ -3,6 +3,7 @@
 #[path = "fuzz/src/lib.rs"]
 pub mod invariants;
 
+use azure_core::base64::encode;
 use docker_credential_acrscoped::protocol::docker::Verb;
 use docker_credential_acrscoped::registry::CLOUDS;
 use docker_credential_acrscoped::token::{AccessToken, Audience};
@@ -275,6 +276,19 @@ proptest! {
         let folder = tempfile::tempdir().expect("a temporary folder");
         invariants::config_file(folder.path(), lines.join("\n").as_bytes());
         invariants::config_file(folder.path(), &[lines.join("\n").as_bytes(), &bytes].concat());
+    }
+
+    #[test]
+    fn no_file_is_half_a_certificate(
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), select(vec![0x30, 0x80, 0x02, 0x04, 0x06, 0xa0, 0])], 0..100),
+        label in select(vec!["CERTIFICATE", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY"]),
+    ) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let archive = [&[0x30, 0x80, 0x02, 0x01, 0x03][..], &bytes].concat();
+        let section = format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", encode(&bytes));
+        for file in [&bytes[..], &archive, section.as_bytes()] {
+            invariants::certificate(folder.path(), file);
+        }
     }
 
     #[test]

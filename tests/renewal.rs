@@ -96,7 +96,7 @@ fn in_the_first_half_of_its_life_a_token_is_handed_out_without_asking_anybody() 
             got.secret().expose_secret(),
             token().secret().expose_secret()
         );
-        assert_eq!(got.renew(), minutes(90));
+        assert_eq!(got.renew_at(), minutes(90));
     }
 }
 
@@ -108,14 +108,14 @@ fn when_renewal_fails_a_valid_token_is_used_and_the_next_try_waits_a_minute() {
         got.secret().expose_secret(),
         token().secret().expose_secret()
     );
-    assert_eq!(got.renew(), minutes(101));
+    assert_eq!(got.renew_at(), minutes(101));
     // Fresh again for that minute: nothing is tried, so the time of renewal stays.
     assert_eq!(
-        get(&store, "alice", || minutes(100)).unwrap().renew(),
+        get(&store, "alice", || minutes(100)).unwrap().renew_at(),
         minutes(101)
     );
     assert_eq!(
-        get(&store, "alice", || minutes(150)).unwrap().renew(),
+        get(&store, "alice", || minutes(150)).unwrap().renew_at(),
         minutes(151)
     );
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 const ELSEWHERE: &[&str] = &[
     "the name contoso.azurecr.io was not found",
     "ACRSCOPED_AUDIENCE is \"https://evil.example\", an audience that is not in your config file",
-    "/home/alice belongs to the user with id 1000, and other users make no files there: run it without sudo, or with sudo -H",
+    "/home/alice belongs to the user with id 1000, not to you or root: run it as that user, without sudo, or with sudo -H",
     "/home/alice/.azure is not root's alone, and root does not run az on files of others",
     "logins.json cannot be written: another process holds the lock logins.lock; try again when it has ended",
     "the helper ignores ACRSCOPED_IDENTITY_CLOUD: set identity_cloud in config.toml, the only place that counts",

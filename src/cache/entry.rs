@@ -2,6 +2,7 @@
 
 use super::SERVICE;
 use crate::registry::Registry;
+use crate::text::digest16;
 use crate::token::moment;
 use keyring_core::{Entry, Error};
 use secrecy::{ExposeSecret, SecretString};
@@ -41,13 +42,9 @@ impl Key {
 
     /// The key of the Entra refresh token of a login, which differs whenever `who` does.
     pub fn of_login(who: &str) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA256, who.as_bytes());
-        let identity = digest.as_ref()[..16]
-            .iter()
-            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         Self {
             host: LOGIN.to_owned(),
-            identity,
+            identity: digest16(who.as_bytes()),
         }
     }
 

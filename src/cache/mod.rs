@@ -103,7 +103,12 @@ impl Cache {
     /// Remembers a token in the first store that takes it. A token that does not say when it ends is not kept.
     pub fn put(&self, key: &Key, token: &RefreshToken, now: SystemTime) {
         let ends = token.expires().filter(|_| token.is_valid(now));
-        self.keep(key, &Stored::new(token.secret(), token.renew()), ends, now);
+        self.keep(
+            key,
+            &Stored::new(token.secret(), token.renew_at()),
+            ends,
+            now,
+        );
     }
 
     /// The access token of an identity, while it can still be used for another registry.
@@ -413,7 +418,10 @@ mod tests {
         let put = token("a", 10_800);
         cache.put(&key("contoso.azurecr.io", "alice"), &put, NOW);
         let got = cache.get(&key("contoso.azurecr.io", "alice"), NOW).unwrap();
-        assert_eq!((secret(&got), got.renew()), (secret(&put), put.renew()));
+        assert_eq!(
+            (secret(&got), got.renew_at()),
+            (secret(&put), put.renew_at())
+        );
     }
 
     #[test]

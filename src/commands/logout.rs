@@ -1,4 +1,4 @@
-//! `logout`: forgets who signed in with `login`.
+//! `logout`: deletes sign-ins of `login`, and the tokens that came of them.
 
 use super::Context;
 use crate::cache::Key;
@@ -6,9 +6,10 @@ use crate::config::CacheChoice;
 use crate::error::Error;
 use crate::identity::{self, Identity};
 use crate::logins::{self, Login};
-use crate::registry::{CLOUDS, Registry};
+use crate::registry::Registry;
 use crate::service::TokenService;
 use clap::Args;
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// `logout [REGISTRY | --all]`.
@@ -22,90 +23,88 @@ pub struct Arguments {
     all: bool,
 }
 
-/// Said when somebody was forgotten: a session of the browser is not ours to end.
-const BROWSER: &str = "The browser may stay signed in: sign out there, too, if others use it.";
+/// Printed after a sign-in was deleted: the browser has its own session.
+const BROWSER_HINT: &str = "The browser may stay signed in: sign out there, too, if others use it.";
 
-/// Forgets, and says whom.
+/// Deletes the sign-ins and prints whose they were.
+///
+/// # Errors
+///
+/// What prevents that a token is deleted.
 pub fn run(
     context: &Context<'_>,
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<(), Error> {
-    let registry = arguments
-        .registry
-        .as_deref()
-        .map(|text| context.registry(text))
-        .transpose()?;
+    let registry = context.optional_registry(arguments.registry.as_deref())?;
     let (forgotten, others) = if arguments.all {
-        (all(context)?, vec![])
+        (forget_all(context)?, vec![])
     } else {
-        one(context, registry.as_ref())?
+        forget_one(context, registry.as_ref())?
     };
-    let names: Vec<String> = forgotten
-        .iter()
-        .map(|login| format!("{} at {}", login.username, login.host()))
-        .collect();
-    let text = match (&names[..], &registry) {
-        ([], Some(registry)) => {
-            format!("Nobody had signed in with `login`. Nothing of {registry} is cached any more.")
-        }
-        ([], None) if arguments.all => {
-            "Nobody had signed in with `login`. Nothing is cached any more.".to_owned()
-        }
-        ([], None) => "Nobody had signed in with `login`: there is nothing to forget.".to_owned(),
-        (names, _) => format!(
-            "Forgot the login of {}, and the tokens that came of it.",
-            names.join(", ")
-        ),
-    };
-    let browser = (!names.is_empty()).then(|| BROWSER.to_owned());
-    let mut hosts: Vec<String> = others.iter().map(Login::host).collect();
-    hosts.sort();
-    hosts.dedup();
-    let more = (!hosts.is_empty()).then(|| {
-        format!(
-            "`logout --all` forgets those at {} too.",
-            hosts.join(" and ")
-        )
-    });
-    for text in [Some(text), browser, more].into_iter().flatten() {
-        writeln!(output, "{}", context.terminal.wrap(&text, 0)).map_err(Error::output)?;
+    let mut lines = vec![summary(&forgotten, registry.as_ref(), arguments.all)];
+    if !forgotten.is_empty() {
+        lines.push(BROWSER_HINT.to_owned());
+    }
+    let hosts: BTreeSet<String> = others.iter().map(Login::host).collect();
+    if !hosts.is_empty() {
+        let hosts = Vec::from_iter(hosts).join(" and ");
+        lines.push(format!("`logout --all` forgets those at {hosts} too."));
+    }
+    for line in lines {
+        writeln!(output, "{}", context.terminal.wrap(&line, 0)).map_err(Error::output)?;
     }
     Ok(())
 }
 
-/// Everybody, and everything in every store.
-fn all(context: &Context<'_>) -> Result<Vec<Login>, Error> {
-    let config = context.settings.for_cloud(&CLOUDS[0])?;
+fn summary(forgotten: &[Login], registry: Option<&Registry>, is_all: bool) -> String {
+    if forgotten.is_empty() {
+        return match registry {
+            Some(registry) => format!(
+                "Nobody had signed in with `login`. Nothing of {registry} is cached any more."
+            ),
+            None if is_all => {
+                "Nobody had signed in with `login`. Nothing is cached any more.".to_owned()
+            }
+            None => "Nobody had signed in with `login`: there is nothing to forget.".to_owned(),
+        };
+    }
+    let names: Vec<String> = forgotten
+        .iter()
+        .map(|login| format!("{} at {}", login.username, login.host()))
+        .collect();
+    let names = names.join(", ");
+    format!("Forgot the login of {names}, and the tokens that came of it.")
+}
+
+/// Deletes all sign-ins, and all tokens in all stores. Returns the sign-ins.
+fn forget_all(context: &Context<'_>) -> Result<Vec<Login>, Error> {
+    let config = context.config(None)?;
     let stores = context.service().cache(CacheChoice::Auto, config.timeout);
     let mut result = stores.forget(|_| true).map(drop);
-    let file = config.sources.logins.as_deref();
-    // What cannot be understood is forgotten all the same.
-    let logins = file
-        .map(|file| logins::read(file).unwrap_or_default())
-        .unwrap_or_default();
+    let Some(file) = config.sources.logins.as_deref() else {
+        return result.map(|()| vec![]);
+    };
+    // A file that cannot be parsed is deleted, too.
+    let logins = logins::read(file).unwrap_or_default();
     for login in &logins {
-        // Whose token may still be there stays written down, and nobody else.
-        match (stores.forget_login(&login.key(), &login.stores), file) {
-            (Ok(()), Some(file)) => logins::forget(file, login)?,
-            (Ok(()), None) => (),
-            (Err(error), _) => result = Err(error),
+        // The file keeps only those whose token may still exist.
+        match stores.forget_login(&login.key(), &login.stores) {
+            Ok(()) => logins::forget(file, login)?,
+            Err(error) => result = Err(error),
         }
     }
     result?;
-    file.map_or(Ok(()), logins::forget_all)?;
+    logins::forget_all(file)?;
     Ok(logins)
 }
 
-/// Who signs in to a registry, or to the public cloud; and who is still signed in then.
-fn one(
+/// Deletes the sign-in for a registry or the public cloud. Returns it, and the others.
+fn forget_one(
     context: &Context<'_>,
     registry: Option<&Registry>,
 ) -> Result<(Vec<Login>, Vec<Login>), Error> {
-    let config = match registry {
-        Some(registry) => context.settings.for_registry(registry)?,
-        None => context.settings.for_cloud(&CLOUDS[0])?,
-    };
+    let config = context.config(registry)?;
     let service = context.service();
     let stores = service.cache(CacheChoice::Auto, config.timeout);
     let account = identity::account(&config, registry)?;
@@ -114,13 +113,9 @@ fn one(
         let login = &account.login;
         let own = login.key();
         let mut fingerprints = fingerprints(&service, registry, &own)?;
-        // Those of before, with other settings.
+        // Other settings gave other fingerprints before.
         fingerprints.extend(login.fingerprints.iter().cloned());
-        let tokens = stores.forget(|key| {
-            fingerprints
-                .iter()
-                .any(|fingerprint| key.is_of(fingerprint))
-        });
+        let tokens = stores.forget(|key| fingerprints.iter().any(|it| key.is_of(it)));
         stores.forget_login(&own, &login.stores)?;
         tokens?;
         logins::forget(file, login)?;
@@ -129,13 +124,11 @@ fn one(
     if let Some(registry) = registry {
         stores.erase(registry, (context.clock)())?;
     }
-    Ok((
-        account.into_iter().map(|account| account.login).collect(),
-        others,
-    ))
+    let forgotten = account.into_iter().map(|account| account.login);
+    Ok((forgotten.collect(), others))
 }
 
-/// The fingerprints under which tokens of a login are cached.
+/// Returns the fingerprints under which tokens of a sign-in are cached.
 fn fingerprints(
     service: &TokenService<'_>,
     registry: Option<&Registry>,
@@ -143,16 +136,12 @@ fn fingerprints(
 ) -> Result<Vec<String>, Error> {
     let cached = service.status()?;
     let mut identities: Vec<_> = cached.into_iter().filter_map(|it| it.identity).collect();
-    // An access token may be there without a registry's.
+    // An Entra access token may be cached although no token of the registry is.
     identities.extend(registry.and_then(|registry| service.identity(registry).ok()));
     let is_of_login = |identity: &&Identity| {
-        identity
-            .login()
-            .is_some_and(|account| account.login.key() == *login)
+        let account = identity.login();
+        account.is_some_and(|account| account.login.key() == *login)
     };
-    Ok(identities
-        .iter()
-        .filter(is_of_login)
-        .map(Identity::fingerprint)
-        .collect())
+    let identities = identities.iter().filter(is_of_login);
+    Ok(identities.map(Identity::fingerprint).collect())
 }

@@ -1,5 +1,4 @@
-//! What people call: they may talk, ask and draw. Everything they know of registries, identities and caches they ask of the same
-//! pieces that answer a `get`.
+//! The commands for people. They use the same registries, identities and caches as a `get`.
 
 pub mod configure;
 pub mod doctor;
@@ -9,10 +8,10 @@ mod report;
 pub mod status;
 pub mod token;
 
-use crate::config::Settings;
+use crate::config::{Config, Settings};
 use crate::deadline::Clock;
 use crate::error::{Error, printable};
-use crate::registry::Registry;
+use crate::registry::{CLOUDS, Registry};
 use crate::service::TokenService;
 use crate::terminal::Terminal;
 use clap::{Args, Subcommand};
@@ -25,72 +24,27 @@ use std::process::ExitCode;
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Sign in with a browser, for machines without the Azure CLI.
-    #[command(
-        after_help = "The Entra refresh token is kept in the keyring and nowhere else. It signs in\n\
-                            from then on, unless the environment names another identity.\n\n\
-                            Over SSH, or without a desktop, a code is shown to type into a browser\n\
-                            elsewhere.\n\n\
-                            `client_id` of the config file, or ACRSCOPED_CLIENT_ID, signs in with an\n\
-                            application of your own: a public client with the redirect URI http://localhost\n\
-                            that may ask for Azure Container Registry. It is the Azure CLI's otherwise.\n\n\
-                            Examples:\n  \
-                            docker-credential-acrscoped login contoso.azurecr.io\n  \
-                            docker-credential-acrscoped login --tenant contoso.example --device-code"
-    )]
+    #[command(after_help = include_str!("help/login.txt"))]
     Login(login::Arguments),
     /// Forget who signed in with `login`, and the cached tokens that came of it.
-    #[command(
-        after_help = "It succeeds also when there is nothing to forget. The browser stays signed in.\n\n\
-                            Examples:\n  \
-                            docker-credential-acrscoped logout contoso.azurecr.io\n  \
-                            docker-credential-acrscoped logout --all"
-    )]
+    #[command(after_help = include_str!("help/logout.txt"))]
     Logout(logout::Arguments),
     /// Name this helper in the files of docker, podman and their like, or take it out again.
-    #[command(
-        after_help = "It writes ~/.docker/config.json (docker, oras, Helm) and ~/.config/containers/auth.json (podman, \
-                            buildah, skopeo), or what DOCKER_CONFIG and REGISTRY_AUTH_FILE name. Nothing else in them changes, and \
-                            --remove undoes it.\n\nExamples:\n  \
-                            docker-credential-acrscoped configure contoso.azurecr.io --dry-run\n  \
-                            docker-credential-acrscoped configure contoso.azurecr.io\n  \
-                            docker-credential-acrscoped configure --remove contoso.azurecr.io\n\n\
-                            All registries of docker, with other hosts passed on, and back:\n  \
-                            docker-credential-acrscoped configure --all\n  \
-                            docker-credential-acrscoped configure --remove\n\n\
-                            kubelet on the nodes of a cluster:\n  \
-                            docker-credential-acrscoped configure --kubelet contoso.azurecr.io >list.yaml"
-    )]
+    #[command(after_help = include_str!("help/configure.txt"))]
     Configure(configure::Arguments),
     /// Show which registries have a cached token, until when and whose it is, and who signed in with `login`.
-    #[command(after_help = "Nothing leaves the machine.\n\nExamples:\n  \
-                            docker-credential-acrscoped status\n  \
-                            docker-credential-acrscoped status --json | jq -r '.registries[].registry'")]
+    #[command(after_help = include_str!("help/status.txt"))]
     Status(status::Arguments),
     /// Find out why a registry cannot be pulled from or pushed to, and say what to do.
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
-    #[command(
-        after_help = "The token is the registry's refresh token: treat it as a password. It expires\n\
-                            within three hours. json shows when, in `expiresOn`, beside `loginServer`,\n\
-                            `username` and `accessToken`. env quotes its values for a shell: for\n\
-                            GITHUB_ENV use github-actions, and no quotes belong in an --env-file.\n\n\
-                            Examples:\n  \
-                            eval \"$(docker-credential-acrscoped token --format env \\\n      \
-                            contoso.azurecr.io)\"\n  \
-                            eval \"$(docker-credential-acrscoped token --format docker-login \\\n      \
-                            contoso.azurecr.io)\"\n  \
-                            docker-credential-acrscoped token --format github-actions \\\n      \
-                            contoso.azurecr.io\n  \
-                            docker-credential-acrscoped token contoso.azurecr.io --format raw |\n    \
-                            helm registry login contoso.azurecr.io --password-stdin \\\n      \
-                            --username 00000000-0000-0000-0000-000000000000"
-    )]
+    #[command(after_help = include_str!("help/token.txt"))]
     Token(token::Arguments),
 }
 
 impl Command {
-    /// Whether it was told to draw nothing.
+    /// Returns whether the output has neither colour nor marks.
     pub fn is_plain(&self) -> bool {
         match self {
             Self::Configure(arguments) => arguments.format.plain,
@@ -101,7 +55,11 @@ impl Command {
         }
     }
 
-    /// Does what was asked. What it has to say goes to `output`; the exit code is 0 unless the answer itself is a bad one.
+    /// Runs the command and writes its result to `output`. The exit code is another than 0 if the result is a bad one.
+    ///
+    /// # Errors
+    ///
+    /// What prevents a result.
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
             Self::Configure(arguments) => configure::run(context, &arguments, output)?,
@@ -115,20 +73,20 @@ impl Command {
     }
 }
 
-/// What every command is given.
+/// The surroundings of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The environment and the config file.
     pub settings: &'a Settings,
-    /// The time of day.
+    /// The current time.
     pub clock: Clock,
-    /// What stdout can show.
+    /// How stdout is drawn.
     pub terminal: Terminal,
-    /// Says something on stderr at once, as it is.
+    /// Writes a text to stderr at once.
     pub tell: fn(&str),
-    /// Whether a person reads stderr as it is written.
+    /// Whether stderr is a terminal.
     pub is_watched: bool,
-    /// The file of this program, if the system tells.
+    /// The file of this program, if the system knows it.
     pub program: Option<&'a Path>,
 }
 
@@ -138,7 +96,11 @@ impl<'a> Context<'a> {
         TokenService::new(self.settings, self.clock)
     }
 
-    /// The registry that somebody has typed. Errors when it is none of ours.
+    /// Parses the registry that the user has typed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Input`](crate::error::ErrorKind) if it is not a registry of a known cloud.
     pub fn registry(&self, text: &str) -> Result<Registry, Error> {
         Registry::parse(text, self.settings.clouds()).ok_or_else(|| {
             let message = format!("`{}` is no Azure Container Registry", printable(text));
@@ -148,9 +110,21 @@ impl<'a> Context<'a> {
             )
         })
     }
+
+    fn optional_registry(&self, text: Option<&str>) -> Result<Option<Registry>, Error> {
+        text.map(|text| self.registry(text)).transpose()
+    }
+
+    /// Returns the settings for a registry, or those for the public cloud.
+    fn config(&self, registry: Option<&Registry>) -> Result<Config, Error> {
+        match registry {
+            Some(registry) => self.settings.for_registry(registry),
+            None => self.settings.for_cloud(&CLOUDS[0]),
+        }
+    }
 }
 
-/// How the answer is drawn; the same for every command that has one.
+/// The format of the output.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Format {
     /// Print JSON, for scripts.

@@ -1,9 +1,8 @@
-//! `status`: what is cached, for whom and until when. Nothing leaves the machine.
+//! `status`: prints which tokens and sign-ins are stored. It sends nothing to the network.
 
 use super::{Context, Format, write_json};
 use crate::error::{Error, printable};
 use crate::logins::{self, Login};
-use crate::registry::CLOUDS;
 use crate::service::CachedCredential;
 use crate::terminal::Style;
 use azure_core::time::{OffsetDateTime, to_rfc3339};
@@ -21,37 +20,41 @@ pub struct Arguments {
     pub(super) format: Format,
 }
 
-/// The answer in JSON.
+/// The output in JSON.
 #[derive(Serialize)]
-struct Answer {
-    registries: Vec<Row>,
-    logins: Vec<SignedIn>,
+struct StatusOutput {
+    registries: Vec<CachedToken>,
+    logins: Vec<SavedLogin>,
 }
 
-/// Somebody who signed in with `login`, in JSON.
+/// A sign-in of `login`.
 #[derive(Serialize)]
-struct SignedIn {
+struct SavedLogin {
     username: String,
     authority: String,
     tenant: String,
 }
 
-/// One token in JSON.
+/// A token of a registry.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Row {
+struct CachedToken {
     registry: String,
     /// RFC 3339, in UTC.
     expires: Option<String>,
     renewed_from: String,
-    /// Who it was issued to; null for somebody else than who would sign in now.
+    /// The identity, if it would also sign in now.
     identity: Option<String>,
     store: String,
-    /// The patterns of the profiles that hold, the strongest first.
+    /// The patterns of the matching profiles, the strongest first.
     profiles: Vec<String>,
 }
 
-/// Prints a table of the registries with a cached token, and who signed in with `login`.
+/// Prints the cached tokens and the sign-ins of `login`.
+///
+/// # Errors
+///
+/// If the settings are wrong, or the output cannot be written.
 pub fn run(
     context: &Context<'_>,
     arguments: Arguments,
@@ -59,130 +62,100 @@ pub fn run(
 ) -> Result<(), Error> {
     let cached = context.service().status()?;
     let logins = logins(context);
-    let profiles = |cached: &CachedCredential| -> Vec<String> {
-        context
-            .settings
-            .profiles(&cached.registry)
-            .into_iter()
-            .map(str::to_owned)
-            .collect()
-    };
     if arguments.format.json {
-        let rfc3339 = |time: SystemTime| to_rfc3339(&OffsetDateTime::from(time));
-        let registries: Vec<Row> = cached
-            .into_iter()
-            .map(|cached| Row {
-                profiles: profiles(&cached),
-                registry: cached.registry.host().to_owned(),
-                expires: cached.expires.map(rfc3339),
-                renewed_from: rfc3339(cached.renew),
-                identity: cached.identity.map(|identity| identity.to_string()),
-                store: cached.store,
-            })
-            .collect();
-        let logins = logins.into_iter().map(
-            |Login {
-                 username,
-                 authority,
-                 tenant,
-                 ..
-             }| SignedIn {
-                username,
-                authority,
-                tenant,
-            },
-        );
-        return write_json(
-            &mut output,
-            &Answer {
-                registries,
-                logins: logins.collect(),
-            },
-        );
-    }
-    let now = (context.clock)();
-    let terminal = context.terminal;
-    let mut text = String::new();
-    for cached in &cached {
-        let until = cached
-            .expires
-            .map_or("an unknown time".to_owned(), |expires| until(expires, now));
-        let identity = cached.identity.as_ref().map_or_else(
-            || "somebody else than who would sign in now".to_owned(),
-            ToString::to_string,
-        );
-        let profiles = profiles(cached);
-        let profile = if profiles.is_empty() {
-            "none".to_owned()
-        } else {
-            profiles.join(", ")
+        let registries = cached.into_iter().map(|token| to_json(context, token));
+        let logins = logins.into_iter().map(|login| SavedLogin {
+            username: login.username,
+            authority: login.authority,
+            tenant: login.tenant,
+        });
+        let answer = StatusOutput {
+            registries: registries.collect(),
+            logins: logins.collect(),
         };
-        let host = terminal.paint(Style::Bold, cached.registry.host());
-        let rows = [
-            ("until", until),
-            ("identity", identity),
-            ("kept in", cached.store.clone()),
-            ("profile", profile),
-        ];
-        let _ = writeln!(text, "{host}");
-        for (name, value) in rows {
-            let _ = writeln!(
-                text,
-                "  {}  {value}",
-                terminal.paint(Style::Dim, &format!("{name:<8}"))
-            );
-        }
+        return write_json(&mut output, &answer);
     }
+    let mut text: String = cached.iter().map(|token| to_text(context, token)).collect();
     if cached.is_empty() {
         text = "No token is cached: the next pull or push of each registry signs in.\n".into();
     }
     for login in &logins {
-        let (who, host, tenant) = (
-            printable(&login.username),
-            login.host(),
-            printable(&login.tenant),
-        );
-        let signed_in = format!("signed in with `login`: {who} at {host}, tenant {tenant}");
-        // Further lines stand below the first, as those of a registry do.
-        let _ = writeln!(text, "{}", terminal.wrap(&signed_in, 2).trim_start());
+        let (username, tenant) = (printable(&login.username), printable(&login.tenant));
+        let host = login.host();
+        let line = format!("signed in with `login`: {username} at {host}, tenant {tenant}");
+        // Continuation lines are indented like the lines of a registry.
+        let _ = writeln!(text, "{}", context.terminal.wrap(&line, 2).trim_start());
     }
     output.write_all(text.as_bytes()).map_err(Error::output)
 }
 
-/// Everybody who signed in with `login`. Where the settings or the file are of no use, nobody is shown; a sign-in says what is wrong.
+fn to_json(context: &Context<'_>, token: CachedCredential) -> CachedToken {
+    let rfc3339 = |time: SystemTime| to_rfc3339(&OffsetDateTime::from(time));
+    let profiles = context.settings.profiles(&token.registry);
+    CachedToken {
+        profiles: profiles.into_iter().map(str::to_owned).collect(),
+        registry: token.registry.host().to_owned(),
+        expires: token.expires.map(rfc3339),
+        renewed_from: rfc3339(token.renew),
+        identity: token.identity.map(|identity| identity.to_string()),
+        store: token.store,
+    }
+}
+
+fn to_text(context: &Context<'_>, token: &CachedCredential) -> String {
+    let terminal = context.terminal;
+    let expires = token
+        .expires
+        .map_or("an unknown time".to_owned(), |expires| {
+            until(expires, (context.clock)())
+        });
+    let identity = token.identity.as_ref().map_or_else(
+        || "somebody else than who would sign in now".to_owned(),
+        ToString::to_string,
+    );
+    let profiles = context.settings.profiles(&token.registry).join(", ");
+    let profiles = if profiles.is_empty() {
+        "none"
+    } else {
+        &profiles
+    };
+    let mut text = terminal.paint(Style::Bold, token.registry.host()) + "\n";
+    for (name, value) in [
+        ("until", expires.as_str()),
+        ("identity", &identity),
+        ("kept in", &token.store),
+        ("profile", profiles),
+    ] {
+        let name = terminal.paint(Style::Dim, &format!("{name:<8}"));
+        let _ = writeln!(text, "  {name}  {value}");
+    }
+    text
+}
+
+/// Returns the sign-ins of `login`. Empty if the settings or the file are wrong: a sign-in reports that.
 pub(super) fn logins(context: &Context<'_>) -> Vec<Login> {
-    let file = context
-        .settings
-        .for_cloud(&CLOUDS[0])
-        .ok()
-        .and_then(|config| config.sources.logins);
+    let config = context.config(None).ok();
+    let file = config.and_then(|config| config.sources.logins);
     file.and_then(|file| logins::read(&file).ok())
         .unwrap_or_default()
 }
 
-/// `19:22 (in 2 h 10 min)`, with the day when it is another, in the time of this machine.
+/// Returns `19:22 (in 2 h 10 min)` in local time, with the date if it is not today.
 pub(super) fn until(expires: SystemTime, now: SystemTime) -> String {
-    let left = expires.duration_since(now).unwrap_or_default().as_secs() / 60;
-    let left = if left < 60 {
-        format!("{left} min")
-    } else {
-        format!("{} h {} min", left / 60, left % 60)
+    let minutes = expires.duration_since(now).unwrap_or_default().as_secs() / 60;
+    let left = match minutes {
+        ..60 => format!("{minutes} min"),
+        _ => format!("{} h {} min", minutes / 60, minutes % 60),
     };
-    let local = |time: SystemTime| {
-        let time = OffsetDateTime::from(time);
-        // No time zone, no local time.
-        UtcOffset::local_offset_at(time)
-            .map_or((time, " UTC"), |offset| (time.to_offset(offset), ""))
-    };
-    let ((expires, zone), (now, _)) = (local(expires), local(now));
+    let offset = UtcOffset::local_offset_at(OffsetDateTime::from(expires));
+    let zone = if offset.is_ok() { "" } else { " UTC" };
+    let [expires, now] = [expires, now]
+        .map(|time| OffsetDateTime::from(time).to_offset(offset.unwrap_or(UtcOffset::UTC)));
     let day = if expires.date() == now.date() {
         String::new()
     } else {
         format!("{} ", expires.date())
     };
-    format!(
-        "{day}{:02}:{:02}{zone} (in {left})",
-        expires.hour(),
-        expires.minute()
-    )
+    let (hour, minute) = (expires.hour(), expires.minute());
+    format!("{day}{hour:02}:{minute:02}{zone} (in {left})")
 }

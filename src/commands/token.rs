@@ -1,4 +1,4 @@
-//! `token`: the credential of a registry for scripts.
+//! `token`: prints the credential of a registry for scripts.
 
 use super::{Context, write_json};
 use crate::error::Error;
@@ -21,7 +21,7 @@ pub struct Arguments {
     format: Format,
 }
 
-/// The forms of a credential.
+/// The formats of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// An object, as `az acr login --expose-token` prints.
@@ -36,10 +36,10 @@ pub enum Format {
     Raw,
 }
 
-/// The names that `az acr login --expose-token` gives them (azure-cli 2.91, `acr/custom.py`), and when it ends (RFC 3339).
+/// The names of `az acr login --expose-token` (azure-cli 2.91, `acr/custom.py`), and the expiry (RFC 3339).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Exposed<'a> {
+struct TokenOutput<'a> {
     login_server: &'a str,
     username: &'a str,
     access_token: &'a str,
@@ -47,7 +47,11 @@ struct Exposed<'a> {
     expires_on: Option<String>,
 }
 
-/// Prints the credential that a client would be given.
+/// Prints the credential that a client gets.
+///
+/// # Errors
+///
+/// If there is no credential, or it cannot be written.
 pub fn run(
     context: &Context<'_>,
     arguments: &Arguments,
@@ -55,46 +59,35 @@ pub fn run(
 ) -> Result<(), Error> {
     let registry = context.registry(&arguments.registry)?;
     let credential = context.service().get(&registry)?;
-    let (host, username, token) = (
-        registry.host(),
-        credential.username,
-        credential.token.secret().expose_secret(),
-    );
+    let token = credential.token.secret().expose_secret();
+    let values = [registry.host(), credential.username, token];
+    let [host, username, _] = values;
     let written = match arguments.format {
         Format::Json => {
-            let expires_on = credential
-                .token
-                .expires()
-                .map(|time| to_rfc3339(&OffsetDateTime::from(time)));
-            return write_json(
-                &mut output,
-                &Exposed {
-                    login_server: host,
-                    username,
-                    access_token: token,
-                    expires_on,
-                },
-            );
+            let expires = credential.token.expires().map(OffsetDateTime::from);
+            let answer = TokenOutput {
+                login_server: host,
+                username,
+                access_token: token,
+                expires_on: expires.as_ref().map(to_rfc3339),
+            };
+            return write_json(&mut output, &answer);
         }
         Format::DockerLogin => {
-            let [host, username, token] = [host, username, token].map(shell_quoted);
+            let [host, username, token] = values.map(shell_quoted);
             writeln!(
                 output,
                 "printf %s {token} | docker login {host} --username {username} --password-stdin"
             )
         }
-        Format::Env => {
-            output.write_all(variables([host, username, token].map(shell_quoted)).as_bytes())
-        }
+        Format::Env => output.write_all(variables(values.map(shell_quoted)).as_bytes()),
         Format::GithubActions => {
             let mut file =
-                job_file(context).map_err(|problem| Error::setting(JOB_FILE, problem))?;
-            // The runner masks from this line on, so nothing that shows the token may come before it.
+                github_env_file(context).map_err(|problem| Error::setting(GITHUB_ENV, problem))?;
+            // The runner masks the token from this line on, so that the line must come first.
             let masked = writeln!(output, "::add-mask::{token}").and_then(|()| output.flush());
-            // No value has a line break, so each line is one variable. The runner's form with a delimiter adds nothing to that.
-            masked.and_then(|()| {
-                file.write_all(variables([host, username, token].map(str::to_owned)).as_bytes())
-            })
+            // No value contains a line break, so that the simple form of the runner suffices.
+            masked.and_then(|()| file.write_all(variables(values.map(str::to_owned)).as_bytes()))
         }
         Format::Raw => writeln!(output, "{token}"),
     };
@@ -105,19 +98,14 @@ fn variables([host, username, token]: [String; 3]) -> String {
     format!("ACR_LOGIN_SERVER={host}\nACR_USERNAME={username}\nACR_PASSWORD={token}\n")
 }
 
-/// The variable of GitHub's runner that names the file by which a step sets variables for later steps.
-const JOB_FILE: &str = "GITHUB_ENV";
+/// The variable of the GitHub runner that names the file in which a step sets variables for later steps.
+const GITHUB_ENV: &str = "GITHUB_ENV";
 
-/// The file of the job, to append to. The runner makes it before the step starts: a link, or a file that is not there, is not the runner's.
-/// The error says what is wrong with it.
-fn job_file(context: &Context<'_>) -> Result<File, String> {
-    let file = context
-        .settings
-        .variables()
-        .get(JOB_FILE)
-        .filter(|file| !file.is_empty())
-        .map(Path::new);
-    let file = file.ok_or(
+/// Opens the file of [`GITHUB_ENV`] to append to it, or returns what is wrong with it. The runner creates it before the step, so that a link or
+/// a missing file is not the runner's.
+fn github_env_file(context: &Context<'_>) -> Result<File, String> {
+    let file = context.settings.variables().get(GITHUB_ENV);
+    let file = file.filter(|file| !file.is_empty()).map(Path::new).ok_or(
         "is not set: `--format github-actions` works only in a step of a GitHub Actions job",
     )?;
     if !file.is_absolute() || !fs::symlink_metadata(file).is_ok_and(|metadata| metadata.is_file()) {

@@ -3,7 +3,7 @@
 //! Anyone who can have a name below the suffix of a cloud receives tokens, so only the config file, which is protected, names one.
 
 use super::values::{host_and_port, not_one_of};
-use crate::registry::{CLOUDS, Cloud, FEDERATION, is_name_of_azure};
+use crate::registry::{CLOUDS, Cloud, FEDERATION, is_host_name, is_name_of_azure};
 use crate::text::is_within;
 use crate::token::Audience;
 use url::Url;
@@ -53,16 +53,9 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
 /// Reads a suffix: a DNS name of two labels or more that does not overlap with that of another cloud.
 pub(super) fn suffix(text: &str, others: &[Cloud]) -> Result<String, String> {
     let suffix = text.to_ascii_lowercase();
-    let is_label = |label: &str| {
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        (1..=63).contains(&label.len())
-            && label.bytes().all(is_allowed)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
     let top = suffix.rsplit_once('.').map(|(_, top)| top);
     let is_domain = top.is_some_and(|top| top.bytes().any(|byte| !byte.is_ascii_digit()));
-    if !is_domain || suffix.len() > 200 || !suffix.split('.').all(is_label) {
+    if !is_domain || suffix.len() > 200 || !is_host_name(&suffix) {
         return Err(format!(
             "is {text:?}, expected a name of two labels or more, such as `azurecr.fabrikam.example`"
         ));

@@ -75,7 +75,7 @@ impl File {
             Err(error) => {
                 let problem = format!("cannot be used: {error}");
                 return Err(match Refusal::from_io(&error) {
-                    Some(Refusal { fix, .. }) => Error::untrusted(name, problem, fix.clone()),
+                    Some(refusal) => Error::untrusted(name, problem, refusal.fix()),
                     None => SettingError::new(name, problem).into(),
                 });
             }

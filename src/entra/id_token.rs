@@ -1,13 +1,13 @@
-//! Who has signed in, as Entra says it beside a token.
+//! The account that has signed in, as Entra names it beside a token.
 
 use crate::config::is_tenant;
 use crate::text::{Redactor, printable};
-use azure_core::base64::decode_url_safe;
+use crate::token::{decode, payload};
 use serde::Deserialize;
 
-/// Who has signed in.
+/// An account that has signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Who {
+pub(crate) struct AccountInfo {
     /// The account wherever it signs in: object id and tenant of its home.
     pub(crate) home: String,
     /// The name to show.
@@ -19,7 +19,7 @@ pub(crate) struct Who {
 /// The claims of an id token (Microsoft, "ID token claims reference"). It came from the authority itself over TLS, so that its
 /// signature need not be checked (`OpenID` Connect Core, section 3.1.3.7).
 #[derive(Deserialize)]
-struct Claims {
+struct IdTokenClaims {
     oid: Option<String>,
     sub: String,
     tid: String,
@@ -27,15 +27,15 @@ struct Claims {
     name: Option<String>,
 }
 
-/// `client_info`: the account at home, who is somebody else to a tenant that invited it.
+/// `client_info`: the account at home, which has another id in a tenant that invited it.
 #[derive(Deserialize)]
-struct Home {
+struct ClientInfo {
     uid: String,
     utid: String,
 }
 
-impl Who {
-    /// Reads an id token and what came beside it. A name that holds a secret is none, and an account whose home does is no account.
+impl AccountInfo {
+    /// Reads an id token and the `client_info` beside it. A name that holds a secret is left out, and so is an account whose home does.
     pub(super) fn read(
         id_token: &str,
         client_info: Option<&str>,
@@ -44,28 +44,22 @@ impl Who {
         let shown = |text: &str| {
             Some(secrets.redact(&printable(text))).filter(|shown| !shown.contains('…'))
         };
-        let claims: Claims =
-            json(id_token.split('.').nth(1)?).filter(|claims: &Claims| is_tenant(&claims.tid))?;
-        let home: Option<Home> = client_info.and_then(json);
-        let home = match home {
-            Some(Home { uid, utid }) => format!("{uid}.{utid}"),
+        let claims: IdTokenClaims = decode(payload(id_token)?)?;
+        if !is_tenant(&claims.tid) {
+            return None;
+        }
+        let home = match client_info.and_then(decode) {
+            Some(ClientInfo { uid, utid }) => format!("{uid}.{utid}"),
             None => format!("{}.{}", claims.oid.unwrap_or(claims.sub), claims.tid),
         };
-        let username = claims
-            .preferred_username
-            .or(claims.name)
-            .and_then(|name| shown(&name));
-        let username = username.unwrap_or_else(|| "an account without a name".into());
+        let name = claims.preferred_username.or(claims.name);
+        let username = name.and_then(|name| shown(&name));
         Some(Self {
             home: shown(&home)?,
-            username,
+            username: username.unwrap_or_else(|| "an account without a name".into()),
             tenant: shown(&claims.tid)?,
         })
     }
-}
-
-fn json<T: for<'a> Deserialize<'a>>(text: &str) -> Option<T> {
-    serde_json::from_slice(&decode_url_safe(text).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -78,19 +72,19 @@ mod tests {
         let encoded = |json: &str| encode_url_safe(json).trim_end_matches('=').to_owned();
         let claims = r#"{"oid":"guest","sub":"s","tid":"abroad","preferred_username":"alice@contoso.example"}"#;
         let token = format!("e30.{}.c2ln", encoded(claims));
-        let who = |home: &str| Who {
+        let account = |home: &str| AccountInfo {
             home: home.into(),
             username: "alice@contoso.example".into(),
             tenant: "abroad".into(),
         };
         let read = |token: &str, client_info: Option<&str>| {
-            Who::read(token, client_info, &Redactor::new([]))
+            AccountInfo::read(token, client_info, &Redactor::new([]))
         };
         assert_eq!(
             read(&token, Some(&encoded(r#"{"uid":"alice","utid":"home"}"#))),
-            Some(who("alice.home"))
+            Some(account("alice.home"))
         );
-        assert_eq!(read(&token, None), Some(who("guest.abroad")));
+        assert_eq!(read(&token, None), Some(account("guest.abroad")));
         assert_eq!(read("canary", None), None);
         let astray = format!(
             "e30.{}.c2ln",

@@ -5,7 +5,7 @@
 use super::Network;
 use crate::config::{NetworkSettings, Origin};
 use crate::error::{Error, Stage};
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::trust::{self, Refusal};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
@@ -42,7 +42,7 @@ impl Network {
         let only = match &settings.system_ca_file {
             // The platform's verifier would wait for a pipe, and read a device for ever: reading it here reports that.
             Some(file) if !READS_CA_VARIABLES || !file.is_file() => {
-                let pem = read_small(file, MAX_CA_FILE_BYTES);
+                let pem = read_limited(file, MAX_CA_FILE_BYTES);
                 Some(certificates("SSL_CERT_FILE".into(), file, pem)?)
             }
             None if READS_CA_VARIABLES && !self.ignored_ca_variables.is_empty() => {
@@ -56,7 +56,7 @@ impl Network {
                 Origin::Variable(_) => trust::resolve_named(path, directory),
                 _ => trust::resolve_protected(path),
             };
-            let pem = real.and_then(|real| read_small(&real, MAX_CA_FILE_BYTES));
+            let pem = real.and_then(|real| read_limited(&real, MAX_CA_FILE_BYTES));
             certificates(file.origin.setting("ca_file"), path, pem)
         });
         config(only, extra.transpose()?.unwrap_or_default())
@@ -132,7 +132,7 @@ fn certificates(
                 return Err(Error::untrusted(
                     name,
                     format!("names {file}, which is not trusted: {refusal}"),
-                    refusal.fix.clone(),
+                    refusal.fix(),
                 ));
             }
             None => format!("names {file}: {error}"),
@@ -153,7 +153,7 @@ pub(super) fn untrusted_ca_variables(settings: &NetworkSettings) -> Vec<String> 
         Some(match Refusal::from_io(&error) {
             Some(refusal) => format!(
                 "the helper ignores `{name}`, because {path} is not trusted: {refusal} (to fix it: {})",
-                refusal.fix
+                refusal.fix()
             ),
             None => format!("the helper ignores `{name}`: {path} cannot be read: {error}"),
         })

@@ -1,7 +1,7 @@
 //! Azure Arc: the challenge of its agent, which writes a key to a file that only administrators and its own group can read, and gives
 //! tokens to callers that know the key (Microsoft, "Authenticate against Azure resources with Azure Arc-enabled servers").
 
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::http::HttpResponse;
 use crate::text::Secrets;
 use anyhow::{anyhow, bail, ensure};
@@ -51,7 +51,7 @@ pub(super) fn authorization(
     }
     let challenge = challenge.header("www-authenticate").unwrap_or_default();
     let file = key_file(&challenge)?;
-    let key = read_small(file, MAX_KEY_BYTES).map_err(|error| {
+    let key = read_limited(file, MAX_KEY_BYTES).map_err(|error| {
         anyhow!(
             "{} cannot be read: {error}; its readers are administrators and the group `himds`",
             file.display()

@@ -5,7 +5,7 @@ use super::select::{Offer, Unavailable::Skipped};
 use super::{Identity, IdentitySource, Tenant, TokenContext, request_token};
 use crate::config::{Config, is_tenant};
 use crate::error::{Error, printable};
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::program::{self, Runner};
 use crate::refusal::az;
 use crate::registry::{CLOUDS, Registry};
@@ -130,7 +130,7 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
 /// Reads a JSON file of a command line, if it exists. `name` says what it should be.
 pub(super) fn read_json<T: DeserializeOwned>(file: &Path, name: &str) -> Result<Option<T>, Error> {
     let unusable = |problem: String| Error::setting(file.display(), problem);
-    let bytes = match read_small(file, MAX_FILE_BYTES) {
+    let bytes = match read_limited(file, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unusable(format!("cannot be read: {error}"))),

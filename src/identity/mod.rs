@@ -9,7 +9,7 @@ mod advice;
 mod arc;
 mod azure_cli;
 mod azure_developer_cli;
-mod certificate;
+pub mod certificate;
 mod ci_oidc;
 mod login;
 mod managed_identity;
@@ -257,7 +257,7 @@ impl Identity {
             self.audience.as_str(),
             &self.source.cache_key(),
         ];
-        digest16(&parts.join("\0"))
+        digest16(parts.join("\0").as_bytes())
     }
 
     /// Returns whether it is an account of a command line, which reads by itself who is signed in.

@@ -4,7 +4,7 @@ use super::select::Offer;
 use super::service_principal::{Credential, ServicePrincipal};
 use super::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
 use crate::config::{Config, Origin, Value};
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::registry::Registry;
 use anyhow::bail;
 use secrecy::SecretString;
@@ -28,7 +28,7 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
 /// Reads a federated token. `WorkloadIdentityCredential` would send the newline at the end of the file along.
 pub(super) fn read_token(file: &Path) -> anyhow::Result<SecretString> {
     let name = file.display();
-    let bytes = read_small(file, MAX_TOKEN_BYTES)
+    let bytes = read_limited(file, MAX_TOKEN_BYTES)
         .map_err(|error| anyhow::anyhow!("{name} cannot be read: {error}"))?;
     match std::str::from_utf8(&bytes).map(str::trim) {
         Ok(token) if !token.is_empty() => Ok(token.into()),

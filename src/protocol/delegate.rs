@@ -108,7 +108,7 @@ impl DelegateHelper {
         // It gets the environment, as from Docker, without variables that make it run other code.
         program::clean_environment(command.as_std_mut(), &[]);
         let mut child = command.spawn()?;
-        let output = Output::of(child.stdout.take());
+        let output = Output::read(child.stdout.take());
         if let Some(mut stdin) = child.stdin.take() {
             // A helper that does not read it all may still answer.
             drop(stdin.write_all(message).await);

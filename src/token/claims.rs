@@ -1,66 +1,68 @@
-//! What a token says of itself, for people to read. Nothing is decided by it, and the token itself is never part of it.
+//! Reads what a JWT says. Nothing is decided by [`Claims`], which are for people to read, and the token itself is never part of them.
 //!
 //! Registries changed the case of some names over the years (`Actions`, `actions`), and leave others out, so that every claim is
 //! optional and found in any case.
 
-use super::{Payload, moment, payload};
+use super::moment;
 use crate::text::printable;
+use azure_core::base64::decode_url_safe;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::SystemTime;
 
+/// Returns the payload of a JWT; none if the token is opaque, or encrypted (five parts, RFC 7516).
+pub(crate) fn payload(token: &str) -> Option<&str> {
+    let parts = token.split('.').count();
+    token.split('.').nth(1).filter(|_| parts != 5)
+}
+
+/// Reads JSON in base64url, as the parts of a JWT are, unless it is nested more than 128 deep.
+pub(crate) fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
+    // Tolerated, so that a token mangled on its way is not taken for one without claims.
+    let part = part
+        .trim_end_matches('=')
+        .replace('+', "-")
+        .replace('/', "_");
+    serde_json::from_slice(&decode_url_safe(part).ok()?).ok()
+}
+
+/// Returns when a token ends (`exp`).
+pub(super) fn expires(token: &str) -> Option<SystemTime> {
+    let claims: Value = decode(payload(token)?)?;
+    moment(claims.get("exp")?.as_u64()?)
+}
+
 /// The claims of an access token, a refresh token or a registry access token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claims {
-    /// Whom it is for (`aud`).
-    pub audience: Option<String>,
-    /// The tenant it was issued in (`tid`, or `tenant` in those of registries).
-    pub tenant: Option<String>,
-    /// The person (`upn`), else the application (`appid`), else the subject (`sub`).
-    pub identity: Option<String>,
-    /// When it ends (`exp`).
-    pub expires: Option<SystemTime>,
-    /// What a refresh token permits in the whole registry (`permissions`).
-    pub permissions: Vec<String>,
-    /// What a registry access token permits (`access`).
-    pub access: Vec<Access>,
-}
-
-/// What may be done with one thing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Access {
-    /// Its name, such as that of a repository.
-    pub name: String,
-    /// What may be done, such as `pull`.
-    pub actions: Vec<String>,
-}
+#[derive(Clone, Debug, Default)]
+pub struct Claims(Value);
 
 impl Claims {
-    /// Reads a token; `None` when it is opaque or encrypted.
-    pub fn of(token: &SecretString) -> Option<Self> {
-        let claims = read(token.expose_secret())?;
-        claims.is_object().then(|| Self {
-            audience: text(&claims, "aud"),
-            tenant: text(&claims, "tid").or_else(|| text(&claims, "tenant")),
-            identity: ["upn", "preferred_username", "appid", "azp", "sub"]
-                .iter()
-                .find_map(|name| text(&claims, name)),
-            expires: field(&claims, "exp")
-                .and_then(Value::as_u64)
-                .and_then(moment),
-            permissions: field(&claims, "permissions")
-                .map(|it| texts(it, "actions"))
-                .unwrap_or_default(),
-            access: field(&claims, "access").map(access).unwrap_or_default(),
-        })
+    /// Reads a token; returns nothing when it is opaque or encrypted.
+    pub fn from_token(token: &SecretString) -> Option<Self> {
+        let claims: Value = decode(payload(token.expose_secret())?)?;
+        claims.is_object().then_some(Self(claims))
     }
-}
 
-impl Claims {
-    /// Everyone and everything that a token names for people to read.
-    pub fn names(token: &SecretString) -> Vec<String> {
-        let claims = read(token.expose_secret()).unwrap_or_default();
-        let names = [
+    /// Returns whom it is for (`aud`).
+    pub fn audience(&self) -> Option<String> {
+        text(&self.0, "aud")
+    }
+
+    /// Returns the tenant it was issued in (`tid`, or `tenant` in those of registries).
+    pub fn tenant(&self) -> Option<String> {
+        self.texts(&["tid", "tenant"]).next()
+    }
+
+    /// Returns the person, else the application, else the subject.
+    pub fn identity(&self) -> Option<String> {
+        self.texts(&["upn", "preferred_username", "appid", "azp", "sub"])
+            .next()
+    }
+
+    /// Returns all names of people and applications.
+    pub fn names(&self) -> Vec<String> {
+        self.texts(&[
             "name",
             "unique_name",
             "upn",
@@ -70,57 +72,52 @@ impl Claims {
             "email",
             "app_displayname",
             "sub",
-        ];
-        names
-            .iter()
-            .filter_map(|name| text(&claims, name))
-            .collect()
+        ])
+        .collect()
+    }
+
+    /// Returns when it ends (`exp`).
+    pub fn expires(&self) -> Option<SystemTime> {
+        moment(field(&self.0, "exp")?.as_u64()?)
+    }
+
+    /// Returns what a refresh token permits in the whole registry (`permissions`).
+    pub fn permissions(&self) -> Vec<String> {
+        let permissions = field(&self.0, "permissions");
+        permissions.map(actions).unwrap_or_default()
+    }
+
+    /// Returns what a registry access token permits in a repository (`access`), such as `pull`.
+    pub fn access(&self, repository: &str) -> Vec<String> {
+        let entries = list(field(&self.0, "access"));
+        let is_here = |name: &str| name == repository || name == "*";
+        let here = entries.filter(|entry| text(entry, "name").is_some_and(|name| is_here(&name)));
+        here.flat_map(actions).collect()
+    }
+
+    fn texts(&self, names: &[&str]) -> impl Iterator<Item = String> {
+        names.iter().filter_map(|name| text(&self.0, name))
     }
 }
 
-/// The claims of a JWT as JSON, unless they cannot be read or are nested more than 128 deep.
-pub(super) fn read(token: &str) -> Option<Value> {
-    let Payload::Json(json) = payload(token) else {
-        return None;
-    };
-    serde_json::from_slice(&json).ok()
-}
-
-fn access(claim: &Value) -> Vec<Access> {
-    let entries = claim.as_array().map(Vec::as_slice).unwrap_or_default();
-    entries
-        .iter()
-        .filter_map(|entry| {
-            Some(Access {
-                name: text(entry, "name")?,
-                actions: texts(entry, "actions"),
-            })
-        })
-        .collect()
-}
-
-/// A field of an object, its name in any case.
+/// Returns a field of an object, its name in any case.
 fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
-    object
-        .as_object()?
-        .iter()
-        .find(|(own, _)| own.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
+    let mut fields = object.as_object()?.iter();
+    let (_, value) = fields.find(|(own, _)| own.eq_ignore_ascii_case(name))?;
+    Some(value)
 }
 
 fn text(object: &Value, name: &str) -> Option<String> {
-    field(object, name)?
-        .as_str()
-        .map(printable)
-        .filter(|text| !text.is_empty())
+    let text = printable(field(object, name)?.as_str()?);
+    (!text.is_empty()).then_some(text)
 }
 
-fn texts(object: &Value, name: &str) -> Vec<String> {
-    let list = field(object, name)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    list.iter()
+fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+    value.and_then(Value::as_array).into_iter().flatten()
+}
+
+fn actions(object: &Value) -> Vec<String> {
+    list(field(object, "actions"))
         .filter_map(Value::as_str)
         .map(printable)
         .collect()
@@ -134,7 +131,7 @@ mod tests {
 
     fn claims(payload: &str) -> Option<Claims> {
         let payload = encode_url_safe(payload);
-        Claims::of(&format!("e30.{}.c2ln", payload.trim_end_matches('=')).into())
+        Claims::from_token(&format!("e30.{}.c2ln", payload.trim_end_matches('=')).into())
     }
 
     #[test]
@@ -144,17 +141,12 @@ mod tests {
                 r#"{{"{permissions}":{{"{actions}":["read","write"],"NotActions":null}}}}"#
             ))
             .unwrap();
-            assert_eq!(read.permissions, ["read", "write"]);
+            assert_eq!(read.permissions(), ["read", "write"]);
         }
         let read = claims(r#"{"access":[{"Type":"repository","Name":"app","Actions":["pull"]}]}"#)
             .unwrap();
-        assert_eq!(
-            read.access,
-            [Access {
-                name: "app".into(),
-                actions: vec!["pull".into()]
-            }]
-        );
+        assert_eq!(read.access("app"), ["pull"]);
+        assert!(read.access("other").is_empty());
     }
 
     #[test]
@@ -162,9 +154,9 @@ mod tests {
         let read =
             claims(r#"{"upn":"alice@contoso.example","appid":"1","sub":"2","tid":"t","exp":60}"#)
                 .unwrap();
-        assert_eq!(read.identity.as_deref(), Some("alice@contoso.example"));
+        assert_eq!(read.identity().as_deref(), Some("alice@contoso.example"));
         assert_eq!(
-            (read.tenant.as_deref(), read.expires),
+            (read.tenant().as_deref(), read.expires()),
             (
                 Some("t"),
                 Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60))
@@ -173,7 +165,7 @@ mod tests {
         assert_eq!(
             claims(r#"{"appid":"1","sub":"2","tenant":"t"}"#)
                 .unwrap()
-                .identity
+                .identity()
                 .as_deref(),
             Some("1")
         );
@@ -181,16 +173,15 @@ mod tests {
 
     #[test]
     fn claims_of_other_types_are_left_out_and_no_escape_gets_through() {
-        assert_eq!(
-            claims(r#"{"aud":7,"exp":"x","permissions":[],"access":{"name":1}}"#).unwrap(),
-            Claims::default()
-        );
-        assert_eq!(claims("[]"), None);
-        assert_eq!(Claims::of(&"opaque".into()), None);
+        let odd = claims(r#"{"aud":7,"exp":"x","permissions":[],"access":{"name":1}}"#).unwrap();
+        assert_eq!((odd.audience(), odd.expires()), (None, None));
+        assert!(odd.permissions().is_empty() && odd.access("1").is_empty());
+        assert!(claims("[]").is_none());
+        assert!(Claims::from_token(&"opaque".into()).is_none());
         assert_eq!(
             claims(r#"{"aud":"a\u001b[2Jb"}"#)
                 .unwrap()
-                .audience
+                .audience()
                 .as_deref(),
             Some("a[2Jb")
         );

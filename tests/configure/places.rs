@@ -131,7 +131,7 @@ fn a_file_of_another_user_is_not_touched_not_even_by_root() {
     std::os::unix::fs::chown(home.path("auth.json"), Some(SOMEBODY), None).unwrap();
     let before = tree(home.root());
     let answer = configure(&home, &[REGISTRY]).fails();
-    let told = "auth.json` belongs to the user with id 54321, and this program runs as 0: run it as that user, without `sudo`";
+    let told = "auth.json belongs to the user with id 54321, not to you or root: run it as that user, without `sudo`";
     assert!(answer.stderr.contains(told), "{}", answer.text());
     assert_eq!(tree(home.root()), before);
 
@@ -164,7 +164,7 @@ fn nothing_is_made_in_the_home_of_another_user_not_even_by_root() {
         }
         let answer = run(command, "", LIMIT).fails();
         let told = format!(
-            "cannot be made: {} belongs to the user with id 54321, and this program runs as 0: run it as that user, without \
+            "cannot be made: {} belongs to the user with id 54321, not to you or root: run it as that user, without \
              `sudo`, or with `sudo -H`",
             home.path(folder).display()
         );

@@ -4,7 +4,7 @@ use super::client_config::ClientConfig;
 use crate::commands::Context;
 use crate::commands::report::Check;
 use crate::config::Settings;
-use crate::files::real_path;
+use crate::files::canonicalize;
 use crate::program::find;
 use crate::terminal::Mark;
 use crate::text::shell_word;
@@ -54,8 +54,8 @@ pub(super) fn check_system_path(context: &Context<'_>) -> Option<Check> {
 
 /// Returns the file of this program if the one that was found is another.
 fn other_program(context: &Context<'_>, found: &Path) -> Option<PathBuf> {
-    let own = real_path(context.program?).ok()?;
-    let is_own = real_path(found).is_ok_and(|found| found == own);
+    let own = canonicalize(context.program?).ok()?;
+    let is_own = canonicalize(found).is_ok_and(|found| found == own);
     (!is_own).then_some(own)
 }
 

@@ -1,8 +1,9 @@
 //! The files that `configure` writes: read with care, and replaced whole or not at all.
 
 use crate::error::Error;
-use crate::files::{foreign_folder, read_small, real_path, replace_private};
-use std::fs::{self, File};
+use crate::files::{canonicalize, read_limited, write_atomic};
+use crate::trust::{Refusal, untrusted_parent};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,11 +30,9 @@ impl FileSnapshot {
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let snapshot = Self::look(path)?;
         if snapshot.text.is_none()
-            && let Some((folder, owner)) = foreign_folder(&snapshot.real)
+            && let Some(refusal) = untrusted_parent(&snapshot.real)
         {
-            let (folder, problem) = (folder.display(), wrong_owner(owner));
-            let problem = format!("cannot be made: {folder} {problem}, or with `sudo -H`");
-            return Err(unusable(path, problem));
+            return Err(unusable(path, refused("cannot be made", &refusal)));
         }
         Ok(snapshot)
     }
@@ -45,7 +44,7 @@ impl FileSnapshot {
     /// When it is anything but a small text file of this user, and when a folder or link on the way is another user's: that user's link
     /// could lead root anywhere.
     pub(super) fn look(path: &Path) -> Result<Self, Error> {
-        let (real, text) = match real_path(path) {
+        let (real, text) = match canonicalize(path) {
             Ok(real) => {
                 let text = read_own(path, &real).map_err(|problem| unusable(path, problem))?;
                 (real, Some(text))
@@ -82,8 +81,12 @@ impl FileSnapshot {
             _ if after == self.text.as_deref() => Ok(()),
             Some(text) => {
                 let created = self.missing_folders();
-                let replaced = self.replace(text);
-                replaced.inspect_err(|_| remove_empty(&created))
+                let replaced = self.text.as_ref().map(|_| fs::metadata(&self.real));
+                let written = replaced.transpose().and_then(|replaced| {
+                    let unchanged = || self.check_unchanged();
+                    write_atomic(&self.real, text.as_bytes(), replaced.as_ref(), unchanged)
+                });
+                written.inspect_err(|_| remove_empty(&created))
             }
             None => self
                 .check_unchanged()
@@ -106,42 +109,8 @@ impl FileSnapshot {
         }
     }
 
-    /// Replaces the file by one with the same mode and group.
-    fn replace(&self, text: &str) -> io::Result<()> {
-        let name = self.real.file_name().unwrap_or_default().to_string_lossy();
-        let new = format!(".{name}.{}.new", std::process::id());
-        let new = self.real.with_file_name(new);
-        replace_private(&new, text.as_bytes())?;
-        let replaced = self
-            .copy_permissions(&new)
-            .and_then(|()| self.check_unchanged())
-            .and_then(|()| fs::rename(&new, &self.real));
-        if replaced.is_err() {
-            drop(fs::remove_file(&new));
-        } else if let Some(folder) = self.real.parent() {
-            // Some file systems cannot do it; the content of the file is safe.
-            drop(File::open(folder).and_then(|folder| folder.sync_all()));
-        }
-        replaced
-    }
-
-    fn copy_permissions(&self, new: &Path) -> io::Result<()> {
-        if self.text.is_none() {
-            return Ok(());
-        }
-        let old = fs::metadata(&self.real)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::{MetadataExt, chown};
-            if fs::metadata(new)?.gid() != old.gid() {
-                chown(new, None, Some(old.gid()))?;
-            }
-        }
-        fs::set_permissions(new, old.permissions())
-    }
-
     fn check_unchanged(&self) -> io::Result<()> {
-        let now = match read_small(&self.real, MAX_BYTES) {
+        let now = match read_limited(&self.real, MAX_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             read => Some(read?),
         };
@@ -160,12 +129,11 @@ fn read_own(path: &Path, real: &Path) -> Result<String, String> {
         return Err("is a folder, where a file was expected".into());
     }
     #[cfg(unix)]
-    check_owner(&metadata)?;
-    if let Some((folder, owner)) = foreign_folder(path) {
-        let (folder, problem) = (folder.display(), wrong_owner(owner));
-        return Err(format!("is behind {folder}, which {problem}"));
+    check_owner(real, &metadata)?;
+    if let Some(refusal) = untrusted_parent(path) {
+        return Err(refused("cannot be used", &refusal));
     }
-    let bytes = read_small(real, MAX_BYTES).map_err(unreadable)?;
+    let bytes = read_limited(real, MAX_BYTES).map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|_| "is not UTF-8".into())
 }
 
@@ -181,14 +149,14 @@ fn canonicalize_missing(path: &Path) -> PathBuf {
     let mut folders = path.ancestors().skip(1);
     let real = folders.find_map(|folder| {
         let rest = path.strip_prefix(folder).ok()?;
-        Some(real_path(folder).ok()?.join(rest))
+        Some(canonicalize(folder).ok()?.join(rest))
     });
     real.unwrap_or_else(|| path.to_owned())
 }
 
 /// Refuses a file of another user, even for root: rewritten, it would become root's.
 #[cfg(unix)]
-fn check_owner(metadata: &fs::Metadata) -> Result<(), String> {
+fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), String> {
     let owner = std::os::unix::fs::MetadataExt::uid(metadata);
     let user = rustix::process::geteuid().as_raw();
     match owner {
@@ -197,19 +165,15 @@ fn check_owner(metadata: &fs::Metadata) -> Result<(), String> {
         0 => Err(format!(
             "belongs to root: unless something else manages it, `sudo chown {user}` gives it to you"
         )),
-        _ => Err(wrong_owner(owner)),
+        _ => Err(refused(
+            "cannot be used",
+            &Refusal::other_owner(path, owner),
+        )),
     }
 }
 
-fn wrong_owner(owner: u32) -> String {
-    #[cfg(unix)]
-    let runs = format!(
-        ", and this program runs as {}",
-        rustix::process::geteuid().as_raw()
-    );
-    #[cfg(not(unix))]
-    let runs = "";
-    format!("belongs to the user with id {owner}{runs}: run it as that user, without `sudo`")
+fn refused(what: &str, refusal: &Refusal) -> String {
+    format!("{what}: {refusal}: {}", refusal.fix())
 }
 
 /// Returns the error for a file that cannot be used.

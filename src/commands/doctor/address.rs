@@ -48,7 +48,7 @@ pub(super) async fn look(
             .map_err(|error| unreachable(host, Stage::Name, &error.to_string()))?;
         Ok(found.collect::<Vec<SocketAddr>>())
     };
-    let found = match deadline.keep(during, circumstances, look_up).await {
+    let found = match deadline.timeout(during, circumstances, look_up).await {
         Ok(found) => found,
         Err(error) => {
             return Found {

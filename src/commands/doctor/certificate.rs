@@ -1,6 +1,7 @@
 //! Who signed a certificate, and until when it is good: what is worth telling of it.
 
-use crate::asn1::{CONTEXT_0, INTEGER, OID, Reader, SEQUENCE};
+use crate::identity::certificate::asn1::{OID, Reader, SEQUENCE};
+use crate::identity::certificate::x509::X509;
 use crate::text::printable;
 use std::time::SystemTime;
 use time::{Date, Month, OffsetDateTime, Time};
@@ -13,7 +14,7 @@ const SET: u8 = 0x31;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// What is told of a certificate.
+/// What is shown of a certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     /// The common name of who signed it, else the organization.
@@ -25,39 +26,29 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Reads a certificate in DER (RFC 5280, section 4.1).
+    /// Reads a certificate in DER.
     pub(super) fn of(der: &[u8]) -> Option<Self> {
-        let mut reader = Reader::sequence(der)?.enter(SEQUENCE)?;
-        // Version 1 does not say its version.
-        reader.optional(CONTEXT_0);
-        reader.expect(INTEGER)?;
-        reader.expect(SEQUENCE)?;
-        let issuer = name(reader.enter(SEQUENCE)?);
-        let mut validity = reader.enter(SEQUENCE)?;
-        validity.element()?;
-        let ends = validity.element()?;
-        let subject = name(reader.enter(SEQUENCE)?);
+        let certificate = X509::from_der(der).ok()?;
+        let not_after = certificate.not_after;
         Some(Self {
-            issuer,
-            subject,
-            ends: moment(ends.tag, ends.content)?,
+            issuer: name(Reader::new(certificate.issuer)),
+            subject: name(Reader::new(certificate.subject)),
+            ends: moment(not_after.tag, not_after.content)?,
         })
     }
 }
 
-/// The name that people know somebody by.
+/// Returns the common name, else the organization (RFC 5280, section 4.1.2.4).
 fn name(mut parts: Reader<'_>) -> String {
     let (mut common, mut organization) = (None, None);
-    while let Some(mut part) = parts.enter(SET).and_then(|mut set| set.enter(SEQUENCE)) {
-        let Some(kind) = part.expect(OID) else {
+    while let Ok(mut part) = parts.enter(SET).and_then(|mut set| set.enter(SEQUENCE)) {
+        let (Ok(kind), Ok(text)) = (part.expect(OID), part.element()) else {
             continue;
         };
-        let text = part
-            .element()
-            .map(|text| printable(&String::from_utf8_lossy(text.content)));
+        let text = printable(&String::from_utf8_lossy(text.content));
         match kind.content {
-            COMMON_NAME => common = text,
-            ORGANIZATION => organization = text,
+            COMMON_NAME => common = Some(text),
+            ORGANIZATION => organization = Some(text),
             _ => (),
         }
     }
@@ -66,7 +57,7 @@ fn name(mut parts: Reader<'_>) -> String {
         .unwrap_or_else(|| "somebody without a name".into())
 }
 
-/// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ` (RFC 5280, section 4.1.2.5).
+/// Reads `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ` (RFC 5280, section 4.1.2.5).
 fn moment(tag: u8, content: &[u8]) -> Option<SystemTime> {
     let text = std::str::from_utf8(content).ok()?.strip_suffix('Z')?;
     let (year, rest) = match tag {

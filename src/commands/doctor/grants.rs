@@ -119,13 +119,8 @@ impl<'a> Desk<'a> {
     }
 
     fn judged(&self, repository: &str, claims: &Claims, is_by_repository: bool) -> Check {
-        let here = claims
-            .access
-            .iter()
-            .filter(|access| access.name == repository || access.name == "*");
-        let granted: Vec<&str> = here
-            .flat_map(|access| access.actions.iter().map(String::as_str))
-            .collect();
+        let granted = claims.access(repository);
+        let granted: Vec<&str> = granted.iter().map(String::as_str).collect();
         let is_granted = |action: &&str| granted.contains(action) || granted.contains(&"*");
         let (yes, no): (Vec<&str>, Vec<&str>) =
             ACTIONS.iter().partition(|action| is_granted(action));
@@ -155,15 +150,11 @@ impl<'a> Desk<'a> {
 
     /// Whether a repository can be pulled by anybody.
     async fn anonymous(&self, repository: Option<&str>) -> Option<Check> {
-        let scope = format!("repository:{}:pull", repository?);
+        let repository = repository?;
+        let scope = format!("repository:{repository}:pull");
         let started = Instant::now();
         let check = match self.ask(ANONYMOUS, None, self.get(&scope, None)).await {
-            Ok(claims)
-                if claims
-                    .access
-                    .iter()
-                    .any(|access| !access.actions.is_empty()) =>
-            {
+            Ok(claims) if !claims.access(repository).is_empty() => {
                 Check::good(ANONYMOUS, "it is on: anybody may pull")
             }
             Ok(_) => Check::good(ANONYMOUS, "it is off"),
@@ -314,7 +305,9 @@ impl<'a> Desk<'a> {
         let refusal = if answered.status == StatusCode::OK && !answered.is_web_page() {
             match serde_json::from_slice::<Granted>(&answered.body) {
                 // A token that cannot be read grants what only the registry knows.
-                Ok(granted) => return Ok(Claims::of(&granted.access_token).unwrap_or_default()),
+                Ok(granted) => {
+                    return Ok(Claims::from_token(&granted.access_token).unwrap_or_default());
+                }
                 Err(_) => asked
                     .unexpected("something other than a token")
                     .with_details(asked.correlation(&answered)),
@@ -331,7 +324,7 @@ impl<'a> Desk<'a> {
 
 /// Whether roles are given by repository: the refresh token then has no permissions of its own.
 fn is_by_repository(token: &RefreshToken) -> bool {
-    Claims::of(token.secret()).is_some_and(|claims| claims.permissions.is_empty())
+    Claims::from_token(token.secret()).is_some_and(|claims| claims.permissions().is_empty())
 }
 
 /// The same checks when it is of no use to look.

@@ -173,6 +173,6 @@ pub(super) async fn send(
     let asked = Asked::other(registry, "the request", None);
     let response = exchange::fetch(network, client, &asked, request);
     deadline
-        .keep(during, network.circumstances(), response)
+        .timeout(during, network.circumstances(), response)
         .await
 }

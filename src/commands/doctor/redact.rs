@@ -1,316 +1,212 @@
-//! Text for strangers: what names someone or something is taken out.
+//! Removes from a report what names someone or something, so that it can be shown to strangers.
 //!
-//! Everything that this machine knows to name someone or something is taken out: what the settings, the environment, the Azure CLI, saved
-//! sign-ins and the checks themselves hold. What else looks like a name goes too: ids, addresses, accounts, hosts, paths, and what is in
-//! quotes. One value has one number, so that the report still says what is the same.
+//! What this machine knows to be a name goes: what the settings, the environment, the Azure CLI, saved sign-ins and the checks themselves
+//! hold. What else looks like a name goes too: ids, addresses, accounts, hosts, paths, and what is in quotes. One value has one number, so
+//! that the report still says what is the same.
 
 use crate::commands::{Context, status};
-use crate::config::{KEYS, Kind, SECRETS};
-use crate::files::read_small;
+use crate::config::{KEYS, Kind, SECRETS, Settings};
+use crate::files::read_limited;
 use crate::identity::azure_cli_names;
 use crate::registry::{CLOUDS, Registry};
 use crate::text::{Redactor, visible};
+use crate::token::is_guid;
 use std::net::IpAddr;
 use std::path::Path;
-
-/// Variables that name someone or something beside the settings, and what they name.
-const NAMING: [(&str, &[&str]); 4] = [
-    (
-        USER,
-        &[
-            "USER",
-            "LOGNAME",
-            "SUDO_USER",
-            "USERNAME",
-            "GITHUB_ACTOR",
-            "GITHUB_REPOSITORY_OWNER",
-            "AZURE_USERNAME",
-        ],
-    ),
-    (
-        HOST,
-        &[
-            "HOSTNAME",
-            "COMPUTERNAME",
-            "USERDOMAIN",
-            "HTTPS_PROXY",
-            "HTTP_PROXY",
-            "ALL_PROXY",
-            "NO_PROXY",
-            "IDENTITY_ENDPOINT",
-            "MSI_ENDPOINT",
-            "IMDS_ENDPOINT",
-            "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-            "ACTIONS_ID_TOKEN_REQUEST_URL",
-            "SYSTEM_OIDCREQUESTURI",
-        ],
-    ),
-    (
-        PATH,
-        &[
-            "SSL_CERT_FILE",
-            "SSL_CERT_DIR",
-            "ACRSCOPED_CONFIG",
-            "AZURE_FEDERATED_TOKEN_FILE",
-            "AZURE_CLIENT_CERTIFICATE_PATH",
-            "AZURE_CONFIG_DIR",
-            "DOCKER_CONFIG",
-            "REGISTRY_AUTH_FILE",
-        ],
-    ),
-    (
-        "id",
-        &[
-            "DEFAULT_IDENTITY_CLIENT_ID",
-            "SYSTEM_TEAMPROJECT",
-            "GITHUB_REPOSITORY",
-        ],
-    ),
-];
 
 const USER: &str = "user";
 const HOST: &str = "host";
 const PATH: &str = "path";
+const ID: &str = "id";
 const NAME: &str = "name";
 const REGISTRY: &str = "registry";
 
-/// Hosts and names that everybody knows, beside those of Azure's clouds.
-const PUBLIC: [&str; 11] = [
-    "169.254.169.254",
-    "containerregistry.azure.net",
-    "management.azure.com",
-    "dev.azure.com",
-    "aka.ms",
-    "learn.microsoft.com",
-    "localhost",
-    "pipelines.actions.githubusercontent.com",
-    "login.windows.net",
-    "root",
-    "systemAssignedIdentity",
+/// What variables name, and what the names of these variables end with.
+const VARIABLES: [(&str, &str); 4] = [
+    (USER, "USER USERNAME LOGNAME _ACTOR _OWNER"),
+    (
+        HOST,
+        "HOSTNAME COMPUTERNAME USERDOMAIN _PROXY _ENDPOINT _HOST _URL URI",
+    ),
+    (PATH, "_FILE _DIR _PATH _CONFIG"),
+    (ID, "_CLIENT_ID _TENANT_ID _TEAMPROJECT _REPOSITORY"),
 ];
 
-/// Folders that are the same on every machine, and what registries call their pages.
-const SYSTEM: [&str; 10] = [
-    "/usr/",
-    "/bin/",
-    "/sbin/",
-    "/lib/",
-    "/etc/ssl/",
-    "/etc/pki/",
-    "/etc/docker/",
-    "/etc/containers/",
-    "/oauth2/",
-    "/v2/",
-];
+/// Hosts and names that are the same for everybody, beside those of Azure's clouds.
+const PUBLIC: &str = "169.254.169.254 containerregistry.azure.net management.azure.com dev.azure.com aka.ms learn.microsoft.com \
+    localhost pipelines.actions.githubusercontent.com login.windows.net root systemAssignedIdentity";
 
-/// What a file's name ends with, and no host's.
-const FILES: [&str; 12] = [
-    "json", "toml", "md", "pem", "crt", "cer", "pfx", "exe", "cmd", "service", "yaml", "sh",
-];
+/// Folders that are the same on every machine, and paths of registries.
+const PUBLIC_PATHS: &str =
+    "/usr/ /bin/ /sbin/ /lib/ /etc/ssl/ /etc/pki/ /etc/docker/ /etc/containers/ /oauth2/ /v2/";
+
+/// What the name of a file ends with, and that of no host.
+const FILE_ENDINGS: &str = "json toml md pem crt cer pfx exe cmd service yaml sh";
+
+/// The length of what is replaced, in bytes, and what it is.
+type Match = (usize, &'static str);
 
 /// What is not shown, and what is shown in its place.
+#[derive(Default)]
 pub(super) struct Names {
     secrets: Vec<String>,
     known: Vec<(String, &'static str)>,
-    /// Hosts that are shown.
-    public: Vec<String>,
     /// What registries end with.
     suffixes: Vec<String>,
     /// The home folder, which is shown as `~`.
     home: Option<String>,
-    /// What was taken out of the text.
+    /// What was replaced, in the order of its numbers.
     seen: Vec<(&'static str, String)>,
 }
 
 impl Names {
-    /// All that is known of this machine and of the registry.
+    /// Collects all that is known of this machine and of the registry.
     pub(super) fn new(context: &Context<'_>, registry: Option<&Registry>) -> Self {
         let settings = context.settings;
-        let azure = CLOUDS
-            .iter()
-            .flat_map(|cloud| [cloud.authority.to_string(), cloud.suffix.to_string()]);
         let clouds = CLOUDS.iter().chain(settings.clouds());
-        let variable = |name: &str| {
-            settings
-                .variables()
-                .get(name)
-                .map(|value| value.to_string_lossy().into_owned())
-        };
+        let home = settings.home().map(|home| home.display().to_string());
         let mut names = Self {
-            secrets: SECRETS.iter().filter_map(|name| variable(name)).collect(),
-            known: vec![],
-            public: PUBLIC
+            secrets: SECRETS
                 .iter()
-                .map(ToString::to_string)
-                .chain(azure)
+                .filter_map(|name| variable(settings, name))
                 .collect(),
             suffixes: clouds.map(|cloud| format!(".{}", cloud.suffix)).collect(),
-            home: settings
-                .home()
-                .map(|home| home.display().to_string())
-                .filter(|home| home.len() > 1),
-            seen: vec![],
+            home: home.filter(|home| home.len() > 1),
+            ..Self::default()
         };
-        for (kind, variables) in NAMING {
-            for value in variables
-                .iter()
-                .flat_map(|name| [variable(name), variable(&name.to_lowercase())])
-                .flatten()
-            {
-                names.add(kind, &value);
+        names.add_variables(settings);
+        names.add_settings(settings, registry);
+        names.add_people(context);
+        names
+    }
+
+    fn add_variables(&mut self, settings: &Settings) {
+        for (kind, ends) in VARIABLES {
+            for (name, value) in settings.variables() {
+                let name = name.to_uppercase();
+                // Ours are added with the settings.
+                let is_ours = kind != PATH && name.starts_with("ACRSCOPED_");
+                if !is_ours && ends.split(' ').any(|end| name.ends_with(end)) {
+                    self.add(kind, &value.to_string_lossy());
+                }
             }
         }
+    }
+
+    fn add_settings(&mut self, settings: &Settings, registry: Option<&Registry>) {
         let explained = settings.explain(registry).unwrap_or_default();
         for key in KEYS.iter().filter(|key| key.kind == Kind::Text) {
             let kind = match key.name {
                 "authority" | "audience" | "oidc_host" => HOST,
                 "ca_file" | "resource_id" => PATH,
-                _ => "id",
+                _ => ID,
             };
+            let variables = [key.variable, key.azure_variable].into_iter().flatten();
+            let variables = variables.filter_map(|name| variable(settings, name));
             let set = explained
                 .iter()
                 .find(|set| set.name == key.name)
                 .map(|set| set.value.clone());
-            for value in [
-                key.variable.and_then(variable),
-                key.azure_variable.and_then(variable),
-                set,
-            ]
-            .into_iter()
-            .flatten()
-            {
-                names.add(kind, &value);
+            for value in variables.chain(set) {
+                self.add(kind, &value);
             }
         }
         if let Some(registry) = registry {
-            names.add(
-                REGISTRY,
-                registry.host().split('.').next().unwrap_or_default(),
-            );
-            names.add(REGISTRY, registry.resource_name());
+            self.add(REGISTRY, first_label(registry.host()));
+            self.add(REGISTRY, registry.resource_name());
             for profile in settings.profiles(registry) {
-                names.add(
-                    REGISTRY,
-                    profile
-                        .split('.')
-                        .next()
-                        .unwrap_or_default()
-                        .trim_matches('*'),
-                );
+                self.add(REGISTRY, first_label(profile).trim_matches('*'));
             }
         }
         for cloud in settings.clouds() {
-            names.add("cloud", &cloud.name);
-            names.add("suffix", &cloud.suffix);
-            names.add(HOST, &cloud.authority);
+            self.add("cloud", &cloud.name);
+            self.add("suffix", &cloud.suffix);
+            self.add(HOST, &cloud.authority);
         }
-        names.add_people(context);
-        names
     }
 
-    /// The user, the accounts that the user signed in with, and this machine.
+    /// Adds the user, the accounts that the user signed in with, and this machine.
     fn add_people(&mut self, context: &Context<'_>) {
         let settings = context.settings;
-        for part in settings
-            .home()
-            .into_iter()
-            .flat_map(Path::components)
-            .skip(1)
-        {
-            let part = part.as_os_str().to_string_lossy();
+        for part in settings.home().iter().flat_map(|home| home.iter()).skip(1) {
+            let part = part.to_string_lossy();
             if !["home", "Users", "root", "tmp", "var", "usr", "export"].contains(&&*part) {
                 self.add(USER, &part);
             }
         }
-        let machine = read_small(Path::new("/proc/sys/kernel/hostname"), 1024).unwrap_or_default();
+        let machine =
+            read_limited(Path::new("/proc/sys/kernel/hostname"), 1024).unwrap_or_default();
         self.add(HOST, &String::from_utf8_lossy(&machine));
         let config = settings.for_cloud(&CLOUDS[0]).ok();
         let folder = config.and_then(|config| config.sources.azure_cli_folder);
-        folder
-            .iter()
-            .flat_map(|folder| azure_cli_names(folder))
-            .for_each(|name| self.add(NAME, &name));
-        for login in status::logins(context) {
-            for name in [login.username, login.tenant, login.home] {
-                self.add(NAME, &name);
-            }
+        let accounts = folder.iter().flat_map(|folder| azure_cli_names(folder));
+        let logins = status::logins(context).into_iter();
+        let logins = logins.flat_map(|login| [login.username, login.tenant, login.home]);
+        for name in accounts.chain(logins) {
+            self.add(NAME, &name);
         }
     }
 
-    /// What is not shown from now on: a text, or of a list and of URLs each part that names something.
+    /// Adds what is not shown: a text, or of a list of hosts and URLs each part that names something.
     pub(super) fn add(&mut self, kind: &'static str, value: &str) {
         let value = value.trim();
-        if kind == HOST {
-            for part in value.split([',', ' ']) {
-                let rest = part.split_once("://").map_or(part, |(_, rest)| rest);
-                let rest = rest.split(['/', '?']).next().unwrap_or_default();
-                let (account, host) = rest.rsplit_once('@').unwrap_or(("", rest));
-                let (user, password) = account.split_once(':').unwrap_or((account, ""));
-                self.learn(USER, user);
-                self.secrets.push(password.to_owned());
-                let host = host
-                    .rsplit_once(':')
-                    .filter(|(_, port)| !port.contains(']'))
-                    .map_or(host, |(host, _)| host);
-                self.learn(kind, host.trim_start_matches(['*', '.']));
-            }
-            return;
+        if kind != HOST {
+            return self.learn(kind, value);
         }
-        self.learn(kind, value);
+        for part in value.split([',', ' ']) {
+            let rest = part.split_once("://").map_or(part, |(_, rest)| rest);
+            let rest = rest.split(['/', '?']).next().unwrap_or_default();
+            let (account, host) = rest.rsplit_once('@').unwrap_or(("", rest));
+            let (user, password) = account.split_once(':').unwrap_or((account, ""));
+            self.learn(USER, user);
+            self.secrets.push(password.to_owned());
+            let host = match host.rsplit_once(':') {
+                Some((host, port)) if !port.contains(']') => host,
+                _ => host,
+            };
+            self.learn(HOST, host.trim_start_matches(['*', '.']));
+        }
     }
 
     fn learn(&mut self, kind: &'static str, value: &str) {
         // What is shown was made visible.
         let value = self.without_home(&visible(value));
-        let is_shown =
-            self.is_public(&value) || SYSTEM.iter().any(|system| value.starts_with(system));
         // An id or an account among names is found by how it looks.
-        let is_seen = || {
-            kind == NAME
-                && self
-                    .looks_like_name("", &value)
-                    .is_some_and(|(len, _)| len == value.len())
-        };
+        let is_found = kind == NAME
+            && self
+                .looks_like_name("", &value)
+                .is_some_and(|(length, _)| length == value.len());
         // A single letter may be anything.
-        if value.chars().nth(1).is_some() && !is_shown && !is_seen() {
+        let is_short = value.chars().nth(1).is_none();
+        if !(is_short || is_found || is_public(&value) || is_public_path(&value)) {
             self.known.push((value, kind));
         }
     }
 
-    /// The text without names.
+    /// Returns the text without names.
     pub(super) fn redact(&mut self, text: &str) -> String {
         // One or two letters are in any word.
-        let secrets = Redactor::new(
-            self.secrets
-                .iter()
-                .map(String::as_str)
-                .filter(|secret| secret.len() > 2),
-        );
-        self.without_home(&secrets.redact(text))
-            .split('\n')
-            .map(|line| self.line(line))
-            .collect::<Vec<_>>()
-            .join("\n")
+        let secrets = self.secrets.iter().filter(|secret| secret.len() > 2);
+        let secrets = Redactor::new(secrets.map(String::as_str));
+        let text = self.without_home(&secrets.redact(text));
+        let lines = text.split('\n').map(|line| self.line(line));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     fn without_home(&self, text: &str) -> String {
-        self.home
-            .as_ref()
-            .map_or_else(|| text.to_owned(), |home| text.replace(home, "~"))
+        let home = self.home.as_ref();
+        home.map_or_else(|| text.to_owned(), |home| text.replace(home, "~"))
     }
 
-    /// A line without names: at each place the longest that begins there is taken out.
+    /// Returns a line without names: at each place the longest that begins there is replaced.
     fn line(&mut self, line: &str) -> String {
         let (mut redacted, mut at) = (String::new(), 0);
         while let Some(c) = line[at..].chars().next() {
             let (before, rest) = line.split_at(at);
-            let found = [
-                self.looks_like_name(before, rest),
-                self.is_known_name(before, rest),
-            ];
-            if let Some((len, kind)) = found.into_iter().flatten().max_by_key(|(len, _)| *len) {
-                redacted.push_str(&self.placeholder(kind, &rest[..len]));
-                at += len;
+            let found = longest([self.looks_like_name(before, rest), self.known(before, rest)]);
+            if let Some((length, kind)) = found {
+                redacted.push_str(&self.placeholder(kind, &rest[..length]));
+                at += length;
             } else {
                 redacted.push(c);
                 at += c.len_utf8();
@@ -324,144 +220,141 @@ impl Names {
         if !self.seen.contains(&name) {
             self.seen.push(name.clone());
         }
-        let number = self
-            .seen
-            .iter()
-            .filter(|seen| seen.0 == kind)
-            .take_while(|seen| **seen != name)
-            .count()
-            + 1;
+        let same_kind = self.seen.iter().filter(|seen| seen.0 == kind);
+        let number = same_kind.take_while(|seen| **seen != name).count() + 1;
         format!("<{kind} {number}>")
     }
 
-    /// The longest known text with which `rest` begins. A short one may be a part of any word.
-    fn is_known_name(&self, before: &str, rest: &str) -> Option<(usize, &'static str)> {
+    /// Returns the longest known text with which `rest` begins.
+    fn known(&self, before: &str, rest: &str) -> Option<Match> {
         let is_here = |text: &str| {
-            let begins = rest
-                .get(..text.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(text));
-            let is_word = || {
-                !before.ends_with(char::is_alphanumeric)
-                    && !rest[text.len()..].starts_with(char::is_alphanumeric)
+            let Some((start, behind)) = rest.split_at_checked(text.len()) else {
+                return false;
             };
-            begins && (text.len() > 5 || is_word())
+            let is_word = !before.ends_with(char::is_alphanumeric)
+                && !behind.starts_with(char::is_alphanumeric);
+            // A short one may be a part of any word.
+            start.eq_ignore_ascii_case(text) && (text.len() > 5 || is_word)
         };
-        let known = self
-            .known
-            .iter()
-            .filter(|(text, _)| is_here(text))
-            .map(|(text, kind)| (text.len(), *kind));
-        known.max_by_key(|(len, _)| *len)
+        let known = self.known.iter().filter(|(text, _)| is_here(text));
+        longest(known.map(|(text, kind)| Some((text.len(), *kind))))
     }
 
-    /// What looks like a name at the beginning of `rest`.
-    fn looks_like_name(&self, before: &str, rest: &str) -> Option<(usize, &'static str)> {
-        const ID: usize = 36;
-        let is_id = |text: &str| {
-            text.bytes()
-                .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
-        };
-        if !before.ends_with(char::is_alphanumeric) && rest.get(..ID).is_some_and(is_id) {
-            return Some((ID, "id"));
+    /// Returns what looks like a name at the beginning of `rest`.
+    fn looks_like_name(&self, before: &str, rest: &str) -> Option<Match> {
+        const ID_LENGTH: usize = 36;
+        // Some of these may be in a name that follows.
+        const MARKS: [char; 4] = ['\'', '=', '!', '&'];
+        if !before.ends_with(char::is_alphanumeric) && rest.get(..ID_LENGTH).is_some_and(is_guid) {
+            return Some((ID_LENGTH, ID));
         }
         // AADSTS500011 names the tenant without quotes; a name may hold a full stop.
         if before.ends_with("tenant named ") {
-            let end = rest
-                .find(". This can happen")
-                .unwrap_or(rest.trim_end_matches('.').len());
-            return (end > 0).then_some((end, NAME));
+            let end = rest.find(". This can happen");
+            let length = end.unwrap_or(rest.trim_end_matches('.').len());
+            return (length > 0).then_some((length, NAME));
         }
-        let is_opened = before
-            .strip_suffix('\'')
-            .is_some_and(|before| !before.ends_with(char::is_alphanumeric));
-        let is_shown = |quoted: &str| {
-            quoted.is_empty() || quoted.starts_with("https://") || self.is_public(quoted)
-        };
-        let quoted = rest
-            .find('\'')
-            .filter(|end| is_opened && !is_shown(&rest[..*end]))
-            .map(|end| (end, NAME));
+        let quoted = quoted(before, rest);
         let is_part = |c: char| c.is_alphanumeric() || "-_.@:%+/=#'!&^~\\".contains(c);
-        let is_within = before.ends_with(is_part)
-            && !before.ends_with(['\'', '=', '!', '&'])
-            && !before.ends_with("://");
-        if is_within || rest.starts_with(['\'', '=', '!', '&']) {
+        let is_within =
+            before.ends_with(is_part) && !before.ends_with(MARKS) && !before.ends_with("://");
+        if is_within || rest.starts_with(MARKS) {
             return quoted;
         }
-        let word = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
-        quoted
-            .into_iter()
-            .chain(self.word(
-                before,
-                word.trim_end_matches(['.', ':', '\'', '!', '&', '/']),
-            ))
-            .max_by_key(|(len, _)| *len)
+        let word = rest.split(|c| !is_part(c)).next().unwrap_or_default();
+        let word = word.trim_end_matches(['.', ':', '\'', '!', '&', '/']);
+        longest([quoted, self.word(before, word)])
     }
 
-    /// What looks like a name at the beginning of a word.
-    fn word(&self, before: &str, word: &str) -> Option<(usize, &'static str)> {
+    /// Returns what looks like a name at the beginning of a word.
+    fn word(&self, before: &str, word: &str) -> Option<Match> {
         if word.starts_with("eyJ") {
             return Some((word.len(), "token"));
         }
         if word.contains('@') && !word.contains("://") {
             return Some((word.len(), "account"));
         }
-        // Behind `%` is the zone of an address (RFC 4007, section 11).
-        let is_address = |text: &str| {
-            text.split('%')
-                .next()
-                .is_some_and(|text| text.parse::<IpAddr>().is_ok())
-        };
-        let is_named = |address: &str| is_address(address) && !self.is_public(address);
-        let is_file = word.starts_with('/') || word.get(1..3) == Some(":\\");
-        let is_system = SYSTEM
-            .iter()
-            .any(|system| format!("{word}/").starts_with(system));
-        if is_file && word.len() > 2 && !is_system {
-            let end = word
-                .get(2..)
-                .and_then(|rest| rest.find(':'))
-                .map_or(word.len(), |at| at + 2);
-            return Some((end, PATH));
+        let is_path = word.starts_with('/') || word.get(1..3) == Some(":\\");
+        if is_path && word.len() > 2 && !is_public_path(word) {
+            let line = word.get(2..).and_then(|rest| rest.find(':'));
+            return Some((line.map_or(word.len(), |at| at + 2), PATH));
         }
-        if is_named(word) {
-            return Some((word.len(), "address"));
-        }
-        let host = &word[..word.find([':', '/', '@']).unwrap_or(word.len())];
-        if is_named(host) {
-            return Some((host.len(), "address"));
+        let host = word.split([':', '/', '@']).next().unwrap_or_default();
+        let address = [word, host].into_iter().find(|text| is_address(text));
+        if let Some(address) = address {
+            return (!is_public(address)).then_some((address.len(), "address"));
         }
         if self.suffixes.iter().any(|suffix| host.ends_with(suffix)) {
-            return Some((host.find('.')?, REGISTRY));
+            return Some((first_label(host).len(), REGISTRY));
         }
-        let is_label = |label: &str| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        };
-        let last = host.rsplit('.').next().unwrap_or_default();
-        let is_name = host.contains('.')
-            && last.len() > 1
-            && last.bytes().all(|byte| byte.is_ascii_alphabetic())
-            && !FILES.contains(&last);
-        let is_host = host.split('.').all(is_label)
-            && (is_name && !before.ends_with('[') || before.ends_with("://"));
-        (is_host && !self.is_public(host) && host.parse::<IpAddr>().is_err())
-            .then_some((host.len(), HOST))
+        let is_host = is_host_name(host) && !before.ends_with('[')
+            || before.ends_with("://") && host.split('.').all(is_label);
+        (is_host && !is_public(host)).then_some((host.len(), HOST))
     }
+}
 
-    /// Whether a name is the same for everybody, or names this machine to itself.
-    fn is_public(&self, name: &str) -> bool {
-        let is_this_machine = name
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-        is_this_machine
-            || self
-                .public
-                .iter()
-                .any(|public| public.eq_ignore_ascii_case(name))
-    }
+/// Returns what is in single quotes, of which the first is at the end of `before`.
+fn quoted(before: &str, rest: &str) -> Option<Match> {
+    let opened = before.strip_suffix('\'')?;
+    let (quoted, _) = rest.split_once('\'')?;
+    let is_shown = quoted.is_empty() || quoted.starts_with("https://") || is_public(quoted);
+    let is_name = !opened.ends_with(char::is_alphanumeric) && !is_shown;
+    is_name.then_some((quoted.len(), NAME))
+}
+
+/// Returns whether a name is the same for everybody, or names this machine to itself.
+fn is_public(name: &str) -> bool {
+    let azure = CLOUDS
+        .iter()
+        .flat_map(|cloud| [&*cloud.authority, &*cloud.suffix]);
+    let mut public = PUBLIC.split(' ').chain(azure);
+    let address = name.parse::<IpAddr>();
+    address.is_ok_and(|address| address.is_loopback())
+        || public.any(|public| public.eq_ignore_ascii_case(name))
+}
+
+fn variable(settings: &Settings, name: &str) -> Option<String> {
+    let value = settings.variables().get(name)?;
+    Some(value.to_string_lossy().into_owned())
+}
+
+/// Returns the longest match, the last of several.
+fn longest(matches: impl IntoIterator<Item = Option<Match>>) -> Option<Match> {
+    matches
+        .into_iter()
+        .flatten()
+        .max_by_key(|(length, _)| *length)
+}
+
+fn first_label(host: &str) -> &str {
+    host.split('.').next().unwrap_or_default()
+}
+
+fn is_public_path(path: &str) -> bool {
+    let path = format!("{path}/");
+    PUBLIC_PATHS
+        .split(' ')
+        .any(|public| path.starts_with(public))
+}
+
+fn is_address(text: &str) -> bool {
+    // Behind `%` is the zone of an address (RFC 4007, section 11).
+    let address = text.split('%').next().unwrap_or_default();
+    address.parse::<IpAddr>().is_ok()
+}
+
+/// Returns whether a text is a name below a top-level domain, and not that of a file.
+fn is_host_name(text: &str) -> bool {
+    let Some((_, last)) = text.rsplit_once('.') else {
+        return false;
+    };
+    let is_domain = last.len() > 1 && last.bytes().all(|byte| byte.is_ascii_alphabetic());
+    is_domain && text.split('.').all(is_label) && !FILE_ENDINGS.split(' ').any(|end| end == last)
+}
+
+fn is_label(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_part)
 }
 
 #[cfg(test)]

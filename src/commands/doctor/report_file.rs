@@ -4,7 +4,7 @@ use super::redact::Names;
 use super::report::Report;
 use crate::commands::Context;
 use crate::error::{Error, visible};
-use crate::files::read_small;
+use crate::files::read_limited;
 use crate::program::{Runner, find};
 use crate::registry::Registry;
 use crate::runtime;
@@ -74,7 +74,8 @@ fn head(names: &mut Names, distribution: Option<String>, versions: Vec<String>) 
 
 /// The name of the distribution (`os-release(5)`).
 fn distribution() -> Option<String> {
-    let text = String::from_utf8(read_small(Path::new("/etc/os-release"), 64 * 1024).ok()?).ok()?;
+    let text =
+        String::from_utf8(read_limited(Path::new("/etc/os-release"), 64 * 1024).ok()?).ok()?;
     let name = text
         .lines()
         .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;

@@ -100,23 +100,23 @@ impl<'a> SignIn<'a> {
 
     /// What an access token says of itself.
     fn told(&self, token: &AccessToken) -> Check {
-        let Some(claims) = Claims::of(token.secret()) else {
+        let Some(claims) = Claims::from_token(token.secret()) else {
             return Check::good(ACCESS_TOKEN, "the source gave one that cannot be read");
         };
         let unknown = || "unknown".to_owned();
         let expires = claims
-            .expires
+            .expires()
             .map_or_else(unknown, |expires| until(expires, (self.clock)()));
         let check = Check::good(
             ACCESS_TOKEN,
-            format!("for {}", claims.audience.unwrap_or_else(unknown)),
+            format!("for {}", claims.audience().unwrap_or_else(unknown)),
         )
         .with([
-            format!("tenant: {}", claims.tenant.unwrap_or_else(unknown)),
-            format!("identity: {}", claims.identity.unwrap_or_else(unknown)),
+            format!("tenant: {}", claims.tenant().unwrap_or_else(unknown)),
+            format!("identity: {}", claims.identity().unwrap_or_else(unknown)),
             format!("until {expires}"),
         ]);
-        check.naming(Claims::names(token.secret()))
+        check.naming(claims.names())
     }
 
     /// Exchanges the access token.
@@ -157,14 +157,14 @@ impl<'a> SignIn<'a> {
     /// What a refresh token is good for.
     fn judged(&self, token: &RefreshToken) -> Check {
         let (now, host) = ((self.clock)(), self.registry.login_server());
-        let Some(claims) = Claims::of(token.secret()) else {
+        let Some(claims) = Claims::from_token(token.secret()) else {
             return Check::warning(
                 REFRESH_TOKEN,
                 "it cannot be read, and so is not kept: each call signs in",
             );
         };
         if let Some(other) = claims
-            .audience
+            .audience()
             .as_ref()
             .filter(|audience| ![host, self.registry.host()].contains(&audience.as_str()))
         {
@@ -182,7 +182,7 @@ impl<'a> SignIn<'a> {
             );
         }
         let life = format!("for {host}, until {}", until(expires, now));
-        if claims.permissions.is_empty() {
+        if claims.permissions().is_empty() {
             let summary = "it carries no permissions for the whole registry: with ABAC they are granted by repository";
             return if self.has_repository {
                 Check::good(REFRESH_TOKEN, life).with([summary.to_owned()])
@@ -193,7 +193,7 @@ impl<'a> SignIn<'a> {
             };
         }
         Check::good(REFRESH_TOKEN, life)
-            .with([format!("permissions: {}", list(claims.permissions))])
+            .with([format!("permissions: {}", list(claims.permissions()))])
     }
 }
 

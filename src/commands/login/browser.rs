@@ -1,24 +1,25 @@
-//! The browser of this desktop: whether there is one, and the program that opens it.
+//! Finds and starts the program that opens a browser on this machine.
 
 use crate::config::Variables;
 use crate::program;
 use crate::trust;
 use std::ffi::OsString;
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::process::Child;
 
-/// A program that shows an address to somebody.
+/// A command that fails within this time has not opened a browser.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A program that opens an address, which is its last argument.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Opener {
+pub(super) struct BrowserCommand {
     program: PathBuf,
-    /// In which `%s` stands for the address; it is the last where none does.
-    args: Vec<String>,
+    args: &'static [&'static str],
 }
 
-/// The programs that open the browser of a desktop, and their arguments.
-const OPENERS: &[(&str, &[&str])] = if cfg!(windows) {
+/// The programs that open the default browser, and their first arguments.
+const DEFAULT_COMMANDS: &[(&str, &[&str])] = if cfg!(windows) {
     &[("rundll32.exe", &["url.dll,FileProtocolHandler"])]
 } else if cfg!(target_os = "macos") {
     &[("open", &[])]
@@ -26,101 +27,98 @@ const OPENERS: &[(&str, &[&str])] = if cfg!(windows) {
     &[("wslview", &[]), ("xdg-open", &[])]
 };
 
-/// The program that opens a browser, or why there is none. `BROWSER` says that there is one, whatever else looks otherwise: editors set
-/// it for the terminals of remote machines, and open the browser at their end.
-pub(super) fn find(variables: &Variables, path: &[PathBuf]) -> Result<Opener, String> {
-    let set = |name: &str| {
-        variables
-            .get(name)
-            .and_then(|value| value.to_str())
-            .filter(|value| !value.is_empty())
+/// Returns the program that opens a browser, or the reason why there is none.
+///
+/// `BROWSER` comes before all other signs: editors set it in terminals on remote machines, and then open the browser on the user's machine.
+pub(super) fn find(variables: &Variables, path: &[PathBuf]) -> Result<BrowserCommand, String> {
+    let value = |name: &str| {
+        let value = variables.get(name)?.to_str()?;
+        (!value.is_empty()).then_some(value)
     };
-    if let Some(opener) = set("BROWSER").and_then(|browsers| of_variable(browsers, path)) {
-        return Ok(opener);
+    let first_set = |names: &[&'static str]| names.iter().copied().find(|n| value(n).is_some());
+    if let Some(command) = value("BROWSER").and_then(|list| from_variable(list, path)) {
+        return Ok(command);
     }
-    if let Some(name) = ["SSH_CONNECTION", "SSH_TTY"]
-        .into_iter()
-        .find(|name| set(name).is_some())
-    {
+    if let Some(name) = first_set(&["SSH_CONNECTION", "SSH_TTY"]) {
         return Err(format!("this is a session over SSH (`{name}` is set)"));
     }
-    let has_display = ["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"]
-        .into_iter()
-        .any(|name| set(name).is_some());
+    let has_display = first_set(&["DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"]).is_some();
     if cfg!(target_os = "linux") && !has_display {
         return Err("there is no desktop (neither `DISPLAY` nor `WAYLAND_DISPLAY` is set)".into());
     }
-    let found = OPENERS.iter().find_map(|(name, args)| {
-        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        Some(Opener {
-            program: program::find(name, path)?,
-            args,
-        })
+    let found = DEFAULT_COMMANDS.iter().find_map(|(name, args)| {
+        let program = program::find(name, path)?;
+        Some(BrowserCommand { program, args })
     });
-    let names = || {
-        OPENERS
+    found.ok_or_else(|| {
+        let names: Vec<String> = DEFAULT_COMMANDS
             .iter()
             .map(|(name, _)| format!("`{name}`"))
-            .collect::<Vec<_>>()
-            .join(" nor ")
-    };
-    found.ok_or_else(|| format!("no {} is in an absolute folder of `PATH`", names()))
-}
-
-/// The first of the browsers in `BROWSER` that is there: a list of programs with colons between them (`sensible-browser(1)`), each by its name or
-/// by a path that is trusted.
-fn of_variable(browsers: &str, path: &[PathBuf]) -> Option<Opener> {
-    let directory = trust::working_directory();
-    browsers
-        .split(if cfg!(windows) { ';' } else { ':' })
-        .find_map(|browser| {
-            let mut words = browser.split_whitespace();
-            let name = words.next()?;
-            let program = match Path::new(name) {
-                absolute if absolute.is_absolute() => {
-                    let is_trusted = trust::resolve_named(absolute, directory.as_deref())
-                        .is_ok_and(|file| file.is_file());
-                    is_trusted.then(|| absolute.to_owned())
-                }
-                _ => program::find(name, path),
-            };
-            let args: Vec<String> = words.map(str::to_owned).collect();
-            // Further words could be a command of anybody's, as in `sh -c`.
-            args.iter().all(|arg| arg == "%s").then_some(Opener {
-                program: program?,
-                args,
-            })
-        })
-}
-
-impl Opener {
-    /// Shows the address. Others can read it among the arguments of the program, with the state in it: it is no secret, and whoever
-    /// brings it back must be of this user, too (`peer.rs`).
-    pub(super) fn open(&self, address: &str) -> io::Result<Child> {
-        let mut args: Vec<OsString> = self
-            .args
-            .iter()
-            .map(|arg| arg.replace("%s", address).into())
             .collect();
-        if !self.args.iter().any(|arg| arg.contains("%s")) {
-            args.push(address.into());
+        let names = names.join(" nor ");
+        format!("no {names} is in an absolute folder of `PATH`")
+    })
+}
+
+/// Returns the first usable program of `BROWSER`, which is a list (`sensible-browser(1)`) of names and of trusted paths.
+fn from_variable(list: &str, path: &[PathBuf]) -> Option<BrowserCommand> {
+    let directory = trust::working_directory();
+    let separator = if cfg!(windows) { ';' } else { ':' };
+    list.split(separator).find_map(|entry| {
+        let mut words = entry.split_whitespace();
+        let file = Path::new(words.next()?);
+        // Other arguments could be any command, as in `sh -c`.
+        if !words.all(|word| word == "%s") {
+            return None;
         }
-        program::start(self.program.as_os_str(), &args)
+        let program = if file.is_absolute() {
+            let real = trust::resolve_named(file, directory.as_deref()).ok()?;
+            real.is_file().then(|| file.to_owned())
+        } else {
+            program::find(file.to_str()?, path)
+        };
+        let args = &[];
+        program.map(|program| BrowserCommand { program, args })
+    })
+}
+
+impl BrowserCommand {
+    /// Opens the address, or returns the reason why it cannot. Other users can read the address in the list of processes, which is why
+    /// `peer.rs` checks who sends the response.
+    pub(super) fn open(&self, address: &str) -> Result<BrowserProcess, String> {
+        let args: Vec<OsString> = self.args.iter().chain([&address]).map(Into::into).collect();
+        let name = format!("`{}`", self.program.display());
+        match program::spawn_detached(self.program.as_os_str(), &args) {
+            Ok(child) => Ok(BrowserProcess { child, name }),
+            Err(error) => Err(format!("{name}: {error}")),
+        }
     }
 }
 
-impl fmt::Display for Opener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.program.display())
+/// The program that opens the browser, or the browser itself.
+pub(super) struct BrowserProcess {
+    child: Child,
+    name: String,
+}
+
+impl BrowserProcess {
+    /// Waits until it fails at its start, and returns that as a reason. A browser may run for hours, so that nothing else says whether it
+    /// opened.
+    pub(super) async fn failed(&mut self) -> String {
+        match tokio::time::timeout(START_TIMEOUT, self.child.wait()).await {
+            Ok(Ok(status)) if !status.success() => format!("{} did not open one", self.name),
+            _ => std::future::pending().await,
+        }
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_browser_is_looked_for_where_somebody_would_see_it() {
+    fn a_browser_opens_only_where_the_user_can_see_it() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["xdg-open", "lynx"] {
             std::fs::write(folder.path().join(name), "").unwrap();
@@ -133,18 +131,18 @@ mod tests {
             super::find(&variables, path)
         };
         let here = [folder.path().to_owned()];
-        let opener = |name: &str, args: &[&str]| Opener {
+        let command = |name: &str| BrowserCommand {
             program: folder.path().join(name),
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            args: &[],
         };
         let (display, ssh) = (
             ("DISPLAY", ":0"),
             ("SSH_CONNECTION", "192.0.2.1 1 192.0.2.2 22"),
         );
-        assert_eq!(find(&[display], &here), Ok(opener("xdg-open", &[])));
+        assert_eq!(find(&[display], &here), Ok(command("xdg-open")));
         assert_eq!(
             find(&[ssh, ("BROWSER", "none:lynx -x %s:lynx %s")], &here),
-            Ok(opener("lynx", &["%s"]))
+            Ok(command("lynx"))
         );
         assert!(
             find(&[("BROWSER", "/proc/self/cwd/lynx:lynx -x")], &here)

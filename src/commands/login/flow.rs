@@ -1,7 +1,7 @@
-//! The two ways to sign in: a browser here, which comes back to us, and one elsewhere, for which is asked again and again.
+//! The two ways to sign in: with a browser on this machine, or with a code in a browser elsewhere.
 
-use super::browser::{self, Opener};
-use super::loopback::{Loopback, Returned};
+use super::browser;
+use super::loopback::{AuthorizationResponse, Loopback};
 use super::page;
 use crate::config::{Config, Variables};
 use crate::deadline::{Clock, Deadline};
@@ -14,13 +14,10 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a browser here is waited for.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long to wait for the browser on this machine.
+const BROWSER_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// An opener that fails so soon has opened nothing.
-const OPENING: Duration = Duration::from_secs(10);
-
-/// A sign-in with all it needs.
+/// One sign-in.
 pub(super) struct Flow<'a> {
     pub(super) identity: Identity,
     pub(super) config: &'a Config,
@@ -28,154 +25,147 @@ pub(super) struct Flow<'a> {
     /// A claims challenge, as JSON.
     pub(super) claims: Option<String>,
     pub(super) clock: Clock,
-    /// How long somebody is waited for, if it was said.
-    pub(super) patience: Option<Duration>,
+    /// How long to wait for the user, by option.
+    pub(super) timeout: Option<Duration>,
     pub(super) variables: &'a Variables,
 }
 
-/// How the visit to a browser here ended.
-enum Ended {
-    Granted(TokenResponse),
-    /// No browser was opened, for this reason.
-    Unopened(String),
+/// Why the browser on this machine gave no token.
+enum BrowserFailed {
+    /// No browser opened, for this reason.
+    NotOpened(String),
+    SignIn(Error),
+}
+
+impl From<Error> for BrowserFailed {
+    fn from(error: Error) -> Self {
+        Self::SignIn(error)
+    }
 }
 
 impl Flow<'_> {
-    /// Signs in with a browser here if there is one, else, or when it is wanted, with one elsewhere. What was granted is for registries.
-    pub(super) async fn sign_in(&self, is_elsewhere: bool) -> Result<TokenResponse, Error> {
-        if is_elsewhere {
+    /// Signs in with a browser on this machine. Without one, or if `device_code` is set, signs in with a browser elsewhere. The access token is
+    /// for registries.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::SignIn`](crate::error::ErrorKind) if the user or Entra refuses, or the time is over, and what the network reports.
+    pub(super) async fn sign_in(&self, device_code: bool) -> Result<TokenResponse, Error> {
+        if device_code {
             return self.with_device_code().await;
         }
-        let obstacle = match browser::find(self.variables, &self.config.sources.path) {
-            Ok(opener) => match self.with_browser(&opener).await? {
-                Ended::Granted(granted) => return Ok(granted),
-                Ended::Unopened(obstacle) => obstacle,
-            },
-            Err(obstacle) => obstacle,
-        };
-        say(&format!(
-            "No browser can be opened here, so sign in with one elsewhere:\n{obstacle}.\n"
-        ));
-        self.with_device_code().await
+        match self.with_browser().await {
+            Ok(response) => Ok(response),
+            Err(BrowserFailed::SignIn(error)) => Err(error),
+            Err(BrowserFailed::NotOpened(reason)) => {
+                print(&format!(
+                    "No browser can be opened here, so sign in with one elsewhere:\n{reason}.\n"
+                ));
+                self.with_device_code().await
+            }
+        }
     }
 
-    /// Authorization code with PKCE; the browser comes back to a port of this machine.
-    async fn with_browser(&self, opener: &Opener) -> Result<Ended, Error> {
-        let loopback = match Loopback::bind().await {
-            Ok(loopback) => loopback,
-            Err(error) => return Ok(Ended::Unopened(format!("no port to come back to: {error}"))),
-        };
+    /// Requests an authorization code with PKCE (RFC 7636), which the browser brings to a port of this machine.
+    async fn with_browser(&self) -> Result<TokenResponse, BrowserFailed> {
+        use BrowserFailed::NotOpened;
+        let browser =
+            browser::find(self.variables, &self.config.sources.path).map_err(NotOpened)?;
+        let loopback = Loopback::bind()
+            .await
+            .map_err(|error| NotOpened(format!("no port to come back to: {error}")))?;
         let (network, client) = self.client(Deadline::after(self.config.timeout))?;
         let request = client
             .authorization_request(loopback.address())
             .map_err(|error| self.identity.sign_in_error(error, &network))?;
-        let mut child = match opener.open(request.url.as_str()) {
-            Ok(child) => child,
-            Err(error) => return Ok(Ended::Unopened(format!("{opener}: {error}"))),
-        };
-        let deadline = Deadline::after(self.patience.unwrap_or(PATIENCE));
-        say(&format!(
+        let mut process = browser.open(request.url.as_str()).map_err(NotOpened)?;
+        let timeout = self.timeout.unwrap_or(BROWSER_TIMEOUT);
+        print(&format!(
             "A browser opens to sign in. If it does not, open this address:\n\n  {}\n\n\
              Waiting for it for {}; Ctrl-C ends that.",
             request.url,
-            words(deadline.left())
+            format_duration(timeout)
         ));
-        let opening = async {
-            // An opener ends at once, a browser may stay: only an early failure says something.
-            match tokio::time::timeout(OPENING, child.wait()).await {
-                Ok(Ok(status)) if !status.success() => (),
-                _ => std::future::pending().await,
-            }
-        };
         tokio::select! {
-            returned = loopback.returned(&request.state) => {
-                let Returned { answer, stream } = returned;
-                let granted = self.exchange_code(request, answer).await;
-                let page = match &granted {
-                    Ok(_) => page::success(),
-                    Err(error) => page::failure(&error.to_string()),
-                };
-                stream.show(&page).await;
-                granted.map(Ended::Granted)
+            AuthorizationResponse { code, connection } = loopback.response(&request.state) => {
+                let granted = self.exchange_code(request, code).await;
+                let failure = granted.as_ref().err().map(Error::to_string);
+                connection.finish(&page::response_page(failure.as_deref())).await;
+                Ok(granted?)
             }
-            () = opening => Ok(Ended::Unopened(format!("{opener} did not open one"))),
-            () = tokio::time::sleep(deadline.left()) => Err(Error::sign_in("the browser", "nobody came back from it in time").with_hint("`docker-credential-acrscoped login --device-code` signs in with a browser elsewhere; `--timeout` waits longer")),
+            reason = process.failed() => Err(NotOpened(reason)),
+            () = tokio::time::sleep(timeout) => Err(browser_timed_out().into()),
         }
     }
 
-    /// Exchanges the code at Entra, or returns why there is none.
+    /// Exchanges the code for tokens.
     async fn exchange_code(
         &self,
         request: AuthorizationRequest,
-        answer: Result<SecretString, String>,
+        code: Result<SecretString, String>,
     ) -> Result<TokenResponse, Error> {
-        // The time for it begins now that somebody is back.
-        let deadline = Deadline::after(self.config.timeout);
-        let (network, client) = self.client(deadline)?;
-        let redeemed = async {
-            let granted = match answer {
-                Ok(code) => client.exchange_code(request, &code).await,
-                Err(words) => Err(OAuthError::new(words).into()),
-            };
-            self.judged(granted, &network)
-        };
-        deadline
-            .keep(
-                "the code of the browser was redeemed".into(),
-                network.circumstances(),
-                redeemed,
-            )
-            .await
+        self.request(
+            "the code of the browser was redeemed",
+            async |client, network| {
+                let granted = match code {
+                    Ok(code) => client.exchange_code(request, &code).await,
+                    Err(message) => Err(OAuthError::new(message).into()),
+                };
+                self.check(granted, network)
+            },
+        )
+        .await
     }
 
-    /// A code that somebody types into a browser elsewhere.
+    /// Requests a code that the user types into a browser elsewhere (RFC 8628).
     async fn with_device_code(&self) -> Result<TokenResponse, Error> {
-        let deadline = Deadline::after(self.config.timeout);
-        let (network, client) = self.client(deadline)?;
-        let begun = async {
-            client
-                .device_code()
-                .await
-                .map_err(|error| self.identity.sign_in_error(error, &network))
-        };
-        let device = deadline
-            .keep(
-                "a device code was asked for".into(),
-                network.circumstances(),
-                begun,
-            )
+        let device = self
+            .request("a device code was asked for", async |client, network| {
+                let device = client.device_code().await;
+                device.map_err(|error| self.identity.sign_in_error(error, network))
+            })
             .await?;
-        let patience = self
-            .patience
-            .unwrap_or(Duration::MAX)
-            .min(device.lifetime());
-        say(&format!(
+        let timeout = self.timeout.unwrap_or(Duration::MAX).min(device.lifetime());
+        print(&format!(
             "Open this page in a browser, here or elsewhere, and enter the code:\n\n  {}\n  {}\n\n\
              Enter it only if you started this yourself.\nWaiting for {}; Ctrl-C ends that.",
             printable(&device.verification_uri),
             printable(&device.user_code),
-            words(patience)
+            format_duration(timeout)
         ));
-        let (network, client) = self.client(Deadline::after(patience))?;
-        let granted = client.poll(&device, patience, self.config.timeout).await;
-        self.judged(granted, &network)
+        let (network, client) = self.client(Deadline::after(timeout))?;
+        let granted = client.poll(&device, timeout, self.config.timeout).await;
+        self.check(granted, &network)
+    }
+
+    /// Sends a request within the time of the settings. `step` is named if that is over.
+    async fn request<T>(
+        &self,
+        step: &str,
+        send: impl AsyncFnOnce(&PublicClient, &Network) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let deadline = Deadline::after(self.config.timeout);
+        let (network, client) = self.client(deadline)?;
+        let circumstances = network.circumstances();
+        deadline
+            .timeout(step.into(), circumstances, send(&client, &network))
+            .await
     }
 
     fn client(&self, deadline: Deadline) -> Result<(Arc<Network>, PublicClient), Error> {
-        let network = Arc::new(Network::new(
-            self.config.network.clone(),
-            deadline,
-            self.clock,
-        ));
+        let network = Network::new(self.config.network.clone(), deadline, self.clock);
         network.warn();
-        let client =
-            self.account
-                .client(&self.config.authority, self.identity.audience(), &network);
-        let client = client.map_err(|error| self.identity.sign_in_error(error, &network))?;
+        let network = Arc::new(network);
+        let audience = self.identity.audience();
+        let client = self
+            .account
+            .client(&self.config.authority, audience, &network)
+            .map_err(|error| self.identity.sign_in_error(error, &network))?;
         Ok((network, client.with_claims(self.claims.clone())))
     }
 
-    fn judged(
+    /// Returns the response if its access token is for registries.
+    fn check(
         &self,
         granted: anyhow::Result<TokenResponse>,
         network: &Network,
@@ -186,18 +176,21 @@ impl Flow<'_> {
     }
 }
 
-/// What somebody is asked to do goes to stderr: the answer of the command is who has signed in.
-fn say(text: &str) {
-    // A stream that is closed cannot be told so.
+fn browser_timed_out() -> Error {
+    Error::sign_in("the browser", "nobody came back from it in time").with_hint(
+        "`docker-credential-acrscoped login --device-code` signs in with a browser elsewhere; `--timeout` waits longer",
+    )
+}
+
+/// Prints to stderr what the user has to do. Stdout is for the result.
+fn print(text: &str) {
+    // Without stderr there is no place for an error either.
     drop(writeln!(std::io::stderr(), "{text}"));
 }
 
-fn words(time: Duration) -> String {
-    // What is left of five minutes is five minutes.
-    let seconds = time.as_secs_f64().round();
-    if seconds >= 60.0 {
-        format!("{:.0} min", seconds / 60.0)
-    } else {
-        format!("{seconds:.0} s")
+fn format_duration(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ ..60 => format!("{seconds} s"),
+        seconds => format!("{} min", (seconds + 30) / 60),
     }
 }

@@ -1,274 +1,218 @@
-//! A port of this machine to which the browser comes back (RFC 8252, section 7.3).
+//! The port of this machine to which the browser returns (RFC 8252, section 7.3).
 //!
-//! Whoever can reach it may ask for anything: strangers get 404, and only a request with the state of this sign-in, by a program of this
-//! user, ends the wait. Each is given little room and little time.
+//! Any local program can connect. Only a request with the `state` of this sign-in, from a program of this user, ends the wait; all others
+//! get 404. The time, the size and the number of connections are bounded.
 
 use super::page;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use super::peer;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
-use url::Url;
+use url::form_urlencoded;
 
-/// The longest head of a request that is read: a code has some thousand bytes, and browsers send cookies of other ports along.
-const HEAD_LIMIT: usize = 64 * 1024;
+/// A code has some thousand bytes, and browsers also send the cookies of other local ports.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// How long one connection may take to say what it wants, or to take its answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one connection may take for its request and its response.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many connections are listened to at a time: browsers open some in advance.
-const CONNECTIONS: usize = 32;
+/// How long the last page may take to arrive.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many ports are given up at most because somebody else has the same one of IPv6.
-const PORTS: usize = 64;
+/// Browsers open some connections in advance.
+const MAX_CONNECTIONS: usize = 32;
 
-/// A port on which we listen.
+/// How many ports are tried at most, if other programs listen on the same port of IPv6.
+const MAX_PORTS: usize = 64;
+
+/// A port that listens for the browser.
 pub(super) struct Loopback {
-    listener: TcpListener,
-    /// The same port of IPv6, where there is one: `localhost` may be either, and Entra knows no other name of this machine.
-    other: Option<TcpListener>,
+    ipv4: TcpListener,
+    /// The same port of IPv6, if this machine has it. `localhost` may be either, and Entra accepts no other name.
+    ipv6: Option<TcpListener>,
     port: u16,
 }
 
-/// Somebody who came back from Entra.
-pub(super) struct Returned {
-    /// The authorization code, or what Entra said in its place. Not yet made printable.
-    pub(super) answer: Result<SecretString, String>,
-    /// Who still waits for a page.
-    pub(super) stream: Window,
+/// The response of Entra (RFC 6749, section 4.1.2), which the browser brings.
+pub(super) struct AuthorizationResponse {
+    /// The authorization code, or the error of Entra, which is not yet printable.
+    pub(super) code: Result<SecretString, String>,
+    /// The browser, which waits for a page.
+    pub(super) connection: Connection,
 }
 
-/// A browser that waits for its page.
-pub(super) struct Window(TcpStream);
-
-/// Somebody who is listened to.
-struct Guest {
-    task: AbortHandle,
-    /// Whether a byte came.
-    has_spoken: Arc<AtomicBool>,
-}
+/// A connection of a browser or another program.
+pub(super) struct Connection(TcpStream);
 
 impl Loopback {
+    /// Binds a free port.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
     pub(super) async fn bind() -> io::Result<Self> {
-        Self::bind_beside(async |port| TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await).await
+        Self::bind_with(async |port| TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await).await
     }
 
-    async fn bind_beside(other: impl AsyncFn(u16) -> io::Result<TcpListener>) -> io::Result<Self> {
-        // A port that was of no use is kept until another is found, lest it be given again.
-        let mut taken = Vec::new();
+    async fn bind_with(ipv6: impl AsyncFn(u16) -> io::Result<TcpListener>) -> io::Result<Self> {
+        // Ports in use stay open until another is found, so that the system does not assign them again.
+        let mut in_use = Vec::new();
         loop {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-            let port = listener.local_addr()?.port();
-            let other = match other(port).await {
-                Ok(other) => Some(other),
-                Err(error) if is_without_ipv6(&error) => None,
-                // Somebody else listens where the browser may come back to.
-                Err(error) if is_taken(&error) && taken.len() < PORTS => {
-                    taken.push(listener);
+            let ipv4 = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let port = ipv4.local_addr()?.port();
+            let ipv6 = match ipv6(port).await {
+                Ok(listener) => Some(listener),
+                Err(error) if is_ipv6_unavailable(&error) => None,
+                // The browser could send the code to the other program.
+                Err(error) if is_in_use(&error) && in_use.len() < MAX_PORTS => {
+                    in_use.push(ipv4);
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            return Ok(Self {
-                listener,
-                other,
-                port,
-            });
+            return Ok(Self { ipv4, ipv6, port });
         }
     }
 
-    /// The address to come back to. Of `localhost` Entra looks at everything but the port (Microsoft, "Redirect URI restrictions").
+    /// Returns the redirect URI. Entra ignores the port of `localhost` (Microsoft, "Redirect URI restrictions").
     pub(super) fn address(&self) -> String {
         format!("http://localhost:{}", self.port)
     }
 
-    /// Waits for the one who brings this state, for as long as the caller does.
-    pub(super) async fn returned(&self, state: &SecretString) -> Returned {
-        let mut asked = JoinSet::new();
-        let mut guests: VecDeque<Guest> = VecDeque::new();
+    /// Waits for the response with this state, without a limit of time.
+    pub(super) async fn response(&self, state: &SecretString) -> AuthorizationResponse {
+        let mut requests = JoinSet::new();
+        let mut handles: VecDeque<AbortHandle> = VecDeque::new();
         loop {
             tokio::select! {
-                accepted = self.accept() => {
-                    guests.retain(|guest| !guest.task.is_finished());
-                    if guests.len() >= CONNECTIONS {
-                        // Whoever has something to say says it at once.
-                        let silent = guests.iter().position(|guest| !guest.has_spoken.load(Ordering::Relaxed));
-                        guests.remove(silent.unwrap_or_default()).inspect(|guest| guest.task.abort());
+                connection = self.accept() => {
+                    handles.retain(|handle| !handle.is_finished());
+                    if handles.len() >= MAX_CONNECTIONS {
+                        // A browser sends its request at once, so that the oldest is not the one.
+                        handles.pop_front().inspect(AbortHandle::abort);
                     }
-                    let (state, port, has_spoken) = (state.clone(), self.port, Arc::new(AtomicBool::new(false)));
-                    let spoken = has_spoken.clone();
-                    let listened = async move { tokio::time::timeout(PATIENCE, listen(accepted, &state, port, &spoken)).await };
-                    let task = asked.spawn(async move { listened.await.ok().flatten() });
-                    guests.push_back(Guest { task, has_spoken });
+                    let request = connection.serve(state.clone(), self.port);
+                    handles.push_back(requests.spawn(tokio::time::timeout(CONNECTION_TIMEOUT, request)));
                 }
-                told = asked.join_next(), if !asked.is_empty() => {
-                    if let Some(Ok(Some(returned))) = told {
-                        return returned;
+                served = requests.join_next(), if !requests.is_empty() => {
+                    if let Some(Ok(Ok(Some(response)))) = served {
+                        return response;
                     }
                 }
             }
         }
     }
 
-    async fn accept(&self) -> TcpStream {
+    async fn accept(&self) -> Connection {
+        let ipv6 = self.ipv6.as_ref().unwrap_or(&self.ipv4);
         loop {
-            let other = async {
-                match &self.other {
-                    Some(listener) => listener.accept().await,
-                    None => std::future::pending().await,
-                }
-            };
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                accepted = other => accepted,
+                accepted = self.ipv4.accept() => accepted,
+                accepted = ipv6.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => return stream,
-                // It broke at once, or no file is left to this process.
+                Ok((stream, _)) => return Connection(stream),
+                // The connection is closed again, or this process has too many open files.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
         }
     }
 }
 
-impl Window {
-    /// Shows the page, and sees to it that it arrives before we end: a connection that is closed with something unread is reset.
-    pub(super) async fn show(mut self, page: &str) {
-        let shown = async {
-            self.0.write_all(page.as_bytes()).await?;
-            self.0.shutdown().await?;
-            let mut rest = [0; 1024];
-            while self.0.read(&mut rest).await? > 0 {}
-            io::Result::Ok(())
+impl Connection {
+    /// Shows the last page. The sign-in does not depend on whether it arrives.
+    pub(super) async fn finish(self, page: &str) {
+        drop(tokio::time::timeout(PAGE_TIMEOUT, self.send(page)).await);
+    }
+
+    /// Returns the response of Entra, or sends 404.
+    async fn serve(mut self, state: SecretString, port: u16) -> Option<AuthorizationResponse> {
+        let head = read_head(&mut self.0).await.ok().flatten();
+        let code = head.and_then(|head| parse_code(&head, &state, port));
+        #[cfg(target_os = "linux")]
+        let code = code.filter(|_| !peer::is_other_user(&self.0));
+        let Some(code) = code else {
+            drop(self.send(&page::not_found()).await);
+            return None;
         };
-        // Who does not take the page has signed in all the same.
-        drop(tokio::time::timeout(Duration::from_secs(2), shown).await);
+        let connection = self;
+        Some(AuthorizationResponse { code, connection })
+    }
+
+    /// Sends a whole response, and reads until the other side closes: TCP resets a connection that is closed with unread input.
+    async fn send(mut self, response: &str) -> io::Result<()> {
+        self.0.write_all(response.as_bytes()).await?;
+        self.0.shutdown().await?;
+        tokio::io::copy(&mut self.0, &mut tokio::io::sink()).await?;
+        Ok(())
     }
 }
 
-/// Whether this machine has no IPv6, so that nobody else can have it either.
-fn is_without_ipv6(error: &io::Error) -> bool {
+/// Returns whether this machine has no IPv6, so that no other program has the port of it either.
+fn is_ipv6_unavailable(error: &io::Error) -> bool {
     #[cfg(unix)]
-    let is_unknown = error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+    let is_unsupported =
+        error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error());
     // `WSAEAFNOSUPPORT`.
     #[cfg(not(unix))]
-    let is_unknown = error.raw_os_error() == Some(10_047);
-    is_unknown || error.kind() == io::ErrorKind::AddrNotAvailable
+    let is_unsupported = error.raw_os_error() == Some(10_047);
+    is_unsupported || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
-/// Whether somebody else has the port; Windows calls that a matter of permission.
-fn is_taken(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
-    )
+/// Returns whether another program has the port. Windows may report that as a missing permission.
+fn is_in_use(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, PermissionDenied};
+    matches!(error.kind(), AddrInUse | PermissionDenied)
 }
 
-/// Who it is, if it is the one: everybody else is answered here.
-async fn listen(
-    mut stream: TcpStream,
-    state: &SecretString,
-    port: u16,
-    has_spoken: &AtomicBool,
-) -> Option<Returned> {
-    let head = head(&mut stream, has_spoken).await.ok().flatten();
-    let answer = head
-        .as_ref()
-        .and_then(|head| understand(head, state, port))
-        .filter(|_| !is_stranger(&stream));
-    let stream = Window(stream);
-    if let Some(answer) = answer {
-        return Some(Returned { answer, stream });
-    }
-    stream.show(&page::not_found()).await;
-    None
-}
-
-/// Whether it is the program of another user of this machine.
-#[cfg(unix)]
-fn is_stranger(stream: &TcpStream) -> bool {
-    let user = rustix::process::geteuid().as_raw();
-    match (stream.local_addr(), stream.peer_addr()) {
-        (Ok(ours), Ok(theirs)) => peer::is_stranger(&peer::tables(), user, ours, theirs),
-        // It has gone.
-        _ => true,
-    }
-}
-
-/// Whether it is the program of another user, which is not known here.
-#[cfg(not(unix))]
-fn is_stranger(_: &TcpStream) -> bool {
-    false
-}
-
-/// The head of a request, if it comes to an end in the room there is.
-async fn head(stream: &mut TcpStream, has_spoken: &AtomicBool) -> io::Result<Option<SecretString>> {
+/// Reads the head of a request. `None` if it is incomplete, too long or not UTF-8.
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SecretString>> {
     const END: &[u8] = b"\r\n\r\n";
-    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(HEAD_LIMIT));
+    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(MAX_HEAD_BYTES));
     let mut searched = 0;
     while !bytes[searched..].windows(END.len()).any(|end| end == END) {
-        // Only what is new is searched, and what an end may have begun with.
+        // Searches only new bytes, and those before them that may begin the end.
         searched = bytes.len().saturating_sub(END.len() - 1);
-        if bytes.len() >= HEAD_LIMIT || stream.read_buf(&mut *bytes).await? == 0 {
+        if bytes.len() >= MAX_HEAD_BYTES || stream.read_buf(&mut *bytes).await? == 0 {
             return Ok(None);
         }
-        has_spoken.store(true, Ordering::Relaxed);
     }
     Ok(std::str::from_utf8(&bytes).ok().map(SecretString::from))
 }
 
-/// What Entra sent along, if the request is for this address and has the state. Another host name would be that of a page that tries every
-/// port of whoever opens it.
-fn understand(
+/// Returns the code or the error of Entra, if the request is for this address and has the state. With another `Host` it comes from a web page
+/// that tries the ports of its visitors.
+fn parse_code(
     head: &SecretString,
     state: &SecretString,
     port: u16,
 ) -> Option<Result<SecretString, String>> {
-    let mut lines = head.expose_secret().split("\r\n");
-    let target = lines
-        .next()?
-        .strip_prefix("GET ")?
-        .strip_suffix(" HTTP/1.1")?;
-    let host = lines
-        .find_map(|line| {
-            line.split_once(':')
-                .filter(|(name, _)| name.eq_ignore_ascii_case("host"))
-        })?
-        .1
-        .trim();
-    let is_ours = ["localhost", "127.0.0.1", "[::1]"]
+    let (request_line, headers) = head.expose_secret().split_once("\r\n")?;
+    let target = request_line.strip_prefix("GET ")?;
+    let query = target.strip_suffix(" HTTP/1.1")?.strip_prefix("/?")?;
+    let mut headers = headers.lines().filter_map(|line| line.split_once(':'));
+    let (_, host) = headers.find(|(name, _)| name.eq_ignore_ascii_case("host"))?;
+    let is_local = |name: &&str| host.trim() == format!("{name}:{port}");
+    ["localhost", "127.0.0.1", "[::1]"]
         .iter()
-        .any(|name| host == format!("{name}:{port}"));
-    let url = Url::parse("http://localhost")
-        .ok()?
-        .join(target)
-        .ok()
-        .filter(|url| is_ours && url.path() == "/")?;
+        .find(|name| is_local(name))?;
     let field = |wanted: &str| {
-        url.query_pairs()
-            .find(|(name, _)| name == wanted)
+        form_urlencoded::parse(query.as_bytes())
+            .find(|(name, value)| name == wanted && !value.is_empty())
             .map(|(_, value)| value.into_owned())
     };
     if field("state")? != state.expose_secret() {
         return None;
     }
-    match (
-        field("code").filter(|code| !code.is_empty()),
-        field("error"),
-    ) {
-        (Some(code), None) => Some(Ok(code.into())),
-        (_, Some(error)) => Some(Err(field("error_description")
-            .filter(|said| !said.is_empty())
-            .unwrap_or(error))),
-        (None, None) => None,
+    match field("error") {
+        Some(error) => Some(Err(field("error_description").unwrap_or(error))),
+        None => field("code").map(|code| Ok(code.into())),
     }
 }
 
@@ -277,10 +221,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_one_who_brings_the_state_to_this_address_is_understood() {
-        let understand = |head: &str| {
-            let answer = super::understand(&head.into(), &"s".into(), 80)?;
-            Some(answer.map(|code| code.expose_secret().to_owned()))
+    fn only_a_request_to_this_address_with_the_state_is_a_response() {
+        let parse = |head: &str| {
+            let code = parse_code(&head.into(), &"s".into(), 80)?;
+            Some(code.map(|code| code.expose_secret().to_owned()))
         };
         let host = "Host: localhost:80\r\n\r\n";
         for (head, answer) in [
@@ -319,9 +263,10 @@ mod tests {
             ("GET /?code=c&state=s HTTP/1.1\r\n\r\n".to_owned(), None),
             ("\u{16}\u{3}\u{1}".to_owned(), None),
         ] {
-            assert_eq!(understand(&head), answer, "{head}");
+            assert_eq!(parse(&head), answer, "{head}");
         }
     }
+
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -331,52 +276,57 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_stay_silent_keep_nobody_out() {
-        let returned = block_on(async {
-            let loopback = Loopback::bind().await.unwrap();
-            let (state, port) = (SecretString::from("s"), loopback.port);
-            let mut silent = Vec::new();
-            let asked = async {
-                for at in 0..3 * CONNECTIONS {
-                    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-                        .await
-                        .unwrap();
-                    if at % 2 == 0 {
-                        stream.write_all(b"G").await.unwrap();
-                    }
-                    silent.push(stream);
-                    tokio::task::yield_now().await;
-                }
-                let mut browser = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-                    .await
-                    .unwrap();
-                // The end of the head comes in two parts.
-                for part in [
-                    format!("GET /?code=c&state=s HTTP/1.1\r\nHost: localhost:{port}\r\n\r"),
-                    "\n".to_owned(),
-                ] {
-                    browser.write_all(part.as_bytes()).await.unwrap();
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-                silent.push(browser);
-                std::future::pending::<()>().await;
-            };
-            tokio::select! {
-                returned = tokio::time::timeout(PATIENCE / 2, loopback.returned(&state)) => returned,
-                () = asked => unreachable!(),
-            }
-        });
-        assert_eq!(
-            returned.expect("in time").answer.unwrap().expose_secret(),
-            "c"
-        );
+    fn a_head_may_arrive_in_parts() {
+        let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        for at in 0..request.len() {
+            let (first, second) = request.as_bytes().split_at(at);
+            let head = block_on(read_head(&mut first.chain(second)));
+            assert_eq!(head.unwrap().unwrap().expose_secret(), request, "{at}");
+        }
+        for head in ["GET / HTTP/1.1\r\n", &"a".repeat(2 * MAX_HEAD_BYTES)] {
+            let read = block_on(read_head(&mut head.as_bytes()));
+            assert!(read.unwrap().is_none());
+        }
     }
 
     #[test]
-    fn a_port_whose_twin_of_ipv6_is_somebody_elses_is_not_used() {
+    fn silent_connections_do_not_keep_the_browser_out() {
+        let response = block_on(async {
+            let loopback = Loopback::bind().await.unwrap();
+            let (state, port) = (SecretString::from("s"), loopback.port);
+            let mut streams = Vec::new();
+            let visit = async {
+                for at in 0..3 * MAX_CONNECTIONS {
+                    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+                    let mut stream = stream.unwrap();
+                    if at % 2 == 0 {
+                        stream.write_all(b"G").await.unwrap();
+                    }
+                    streams.push(stream);
+                    tokio::task::yield_now().await;
+                }
+                let browser = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+                let mut browser = browser.unwrap();
+                let request =
+                    format!("GET /?code=c&state=s HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n");
+                browser.write_all(request.as_bytes()).await.unwrap();
+                streams.push(browser);
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                response = tokio::time::timeout(CONNECTION_TIMEOUT / 2, loopback.response(&state)) => response,
+                () = visit => unreachable!(),
+            }
+        });
+        let code = response.expect("in time").code.unwrap();
+        assert_eq!(code.expose_secret(), "c");
+    }
+
+    #[test]
+    fn a_port_that_another_program_has_of_ipv6_is_not_used() {
         let bind = |taken: usize, then: Option<io::ErrorKind>| {
             let ports = std::cell::RefCell::new(Vec::new());
-            let loopback = block_on(Loopback::bind_beside(async |port| {
+            let loopback = block_on(Loopback::bind_with(async |port| {
                 ports.borrow_mut().push(port);
                 match then {
                     _ if ports.borrow().len() <= taken => Err(io::ErrorKind::AddrInUse.into()),
@@ -387,7 +337,7 @@ mod tests {
             let ports = ports.into_inner();
             (
                 loopback
-                    .map(|it| (it.other.is_some(), it.port == *ports.last().unwrap()))
+                    .map(|it| (it.ipv6.is_some(), it.port == *ports.last().unwrap()))
                     .map_err(|error| error.kind()),
                 ports,
             )
@@ -408,14 +358,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_had_is_told_from_one_that_is_taken() {
+    fn an_address_that_cannot_be_had_is_told_from_one_that_is_in_use() {
         use io::ErrorKind::{AddrInUse, AddrNotAvailable, ConnectionReset};
         let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let error = std::net::TcpListener::bind(taken.local_addr().unwrap()).unwrap_err();
-        assert!(is_taken(&error) && !is_without_ipv6(&error));
-        assert!(is_without_ipv6(&AddrNotAvailable.into()) && !is_taken(&AddrNotAvailable.into()));
-        assert!(!is_without_ipv6(&AddrInUse.into()) && !is_without_ipv6(&ConnectionReset.into()));
+        assert!(is_in_use(&error) && !is_ipv6_unavailable(&error));
+        assert!(
+            is_ipv6_unavailable(&AddrNotAvailable.into()) && !is_in_use(&AddrNotAvailable.into())
+        );
+        assert!(
+            !is_ipv6_unavailable(&AddrInUse.into())
+                && !is_ipv6_unavailable(&ConnectionReset.into())
+        );
         #[cfg(unix)]
-        assert!(is_without_ipv6(&rustix::io::Errno::AFNOSUPPORT.into()));
+        assert!(is_ipv6_unavailable(&rustix::io::Errno::AFNOSUPPORT.into()));
     }
 }

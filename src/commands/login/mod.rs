@@ -1,10 +1,10 @@
-//! `login`: somebody signs in with a browser, here or elsewhere, and is a source of the chain from then on.
+//! `login`: signs the user in with a browser, and stores the sign-in for later commands.
 
 mod browser;
 mod flow;
 mod loopback;
 mod page;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod peer;
 
 use super::Context;
@@ -21,7 +21,7 @@ use crate::terminal::Mark;
 use clap::Args;
 use flow::Flow;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// `login [REGISTRY] [--tenant TENANT] [--device-code] [--claims-challenge BASE64] [--timeout SECONDS]`.
@@ -43,14 +43,14 @@ pub struct Arguments {
     timeout: Option<u64>,
 }
 
-/// A tenant, in words that follow what was typed.
+/// Parses the id or domain name of a tenant.
 fn tenant(text: &str) -> Result<String, &'static str> {
     config::is_tenant(text)
         .then(|| text.to_owned())
         .ok_or("expected a tenant's id or domain name")
 }
 
-/// How long somebody may be waited for.
+/// Parses a timeout.
 fn seconds(text: &str) -> Result<u64, &'static str> {
     text.parse()
         .ok()
@@ -58,88 +58,77 @@ fn seconds(text: &str) -> Result<u64, &'static str> {
         .ok_or("expected whole seconds from 1 to 3600")
 }
 
-/// Signs somebody in, writes down who it is, and tries the registry.
+/// Signs in, stores the sign-in, and verifies it at the registry.
+///
+/// # Errors
+///
+/// What prevents one of these steps.
 pub fn run(
     context: &Context<'_>,
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<(), Error> {
-    let registry = arguments
-        .registry
-        .as_deref()
-        .map(|text| context.registry(text))
-        .transpose()?;
-    let (config, cloud) = match &registry {
-        Some(registry) => (context.settings.for_registry(registry)?, registry.cloud()),
-        None => (context.settings.for_cloud(&CLOUDS[0])?, &CLOUDS[0]),
-    };
+    let registry = context.optional_registry(arguments.registry.as_deref())?;
+    let config = context.config(registry.as_ref())?;
     let claims = arguments
         .claims_challenge
         .as_deref()
         .map(entra::decode_claims)
-        .transpose();
-    let claims = claims
+        .transpose()
         .map_err(|error| Error::input(format!("`--claims-challenge` cannot be used: {error}")))?;
-    let file = config.sources.logins.clone();
-    let file =
-        file.ok_or_else(|| Error::input("there is no home folder to write down who signed in"))?;
-    // Whatever can be known to fail does so before somebody is sent to a browser.
-    logins::read(&file)?;
-    logins::writable(&file)?;
-    if config.cache == CacheChoice::None {
-        return Err(not_stored(vec!["`cache` is none: nothing is kept".into()]));
-    }
-    context
-        .service()
-        .cache(config.cache, config.timeout)
-        .takes_logins()
-        .map_err(not_stored)?;
+    // The user must not sign in for nothing.
+    let file = check_can_store(context, &config)?;
     let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
+    let cloud = registry.as_ref().map_or(&CLOUDS[0], Registry::cloud);
     let flow = Flow {
         identity: Identity::of_login(account.clone(), &config, cloud, registry.as_ref()),
         config: &config,
         account: &account,
         claims,
         clock: context.clock,
-        patience: arguments.timeout.map(Duration::from_secs),
+        timeout: arguments.timeout.map(Duration::from_secs),
         variables: context.settings.variables(),
     };
     let granted = runtime::run(flow.sign_in(arguments.device_code))?;
-    let (login, place) = keep(context, &config, &account, &file, granted)?;
-    tell(context, &login, &place, &mut output)?;
-    let programs = ["podman", "buildah"];
-    let program = programs
-        .into_iter()
-        .find(|name| program::find(name, &config.sources.path).is_some());
-    #[cfg(unix)]
-    let program = program.filter(|_| !rustix::process::geteuid().is_root());
-    if let Some(program) = program.filter(|_| place.store == KERNEL_KEYRING) {
-        let text = format!(
-            "{OWN_KEYRING}: {} signs in there",
-            account.command_within(program)
-        );
-        writeln!(
-            output,
-            "{}",
-            context.terminal.sentence(Mark::Warning, &text)
-        )
-        .map_err(Error::output)?;
+    let (login, place) = store(context, &config, &account, &file, granted)?;
+    print_result(context, &login, &place, &mut output)?;
+    if place.store == KERNEL_KEYRING
+        && let Some(program) = rootless_client(&config)
+    {
+        let command = account.command_within(program);
+        let text = format!("{OWN_KEYRING}: {command} signs in there");
+        print(context, Mark::Warning, &text, &mut output)?;
     }
-    registry.map_or(Ok(()), |registry| prove(context, &registry, output))
+    registry.map_or(Ok(()), |registry| verify(context, &registry, &mut output))
 }
 
-/// Puts the token into the keyring, and writes down whose it is.
-fn keep(
+/// Returns the file of the logins, if it and a keyring can store another one.
+fn check_can_store(context: &Context<'_>, config: &Config) -> Result<PathBuf, Error> {
+    let file = config
+        .sources
+        .logins
+        .clone()
+        .ok_or_else(|| Error::input("there is no home folder to write down who signed in"))?;
+    logins::read(&file)?;
+    logins::writable(&file)?;
+    if config.cache == CacheChoice::None {
+        return Err(not_stored(vec!["`cache` is none: nothing is kept".into()]));
+    }
+    let stores = context.service().cache(config.cache, config.timeout);
+    stores.takes_logins().map_err(not_stored)?;
+    Ok(file)
+}
+
+/// Stores the token in the keyring, and the account in the file of the logins.
+fn store(
     context: &Context<'_>,
     config: &Config,
     account: &Account,
     file: &Path,
     granted: TokenResponse,
 ) -> Result<(Login, Place), Error> {
-    let incomplete = |what: &str| {
-        let said = format!("the answer does not hold {what}");
-        Error::sign_in(account, said)
-    };
+    let incomplete =
+        |what: &str| Error::sign_in(account, format!("the answer does not hold {what}"));
     let token = granted
         .refresh_token
         .ok_or_else(|| incomplete("a refresh token"))?;
@@ -160,68 +149,72 @@ fn keep(
     let remembered = logins::remember(file, &login)
         .and_then(|()| logins::moved(file, &login, &place, logins::LOCKED));
     remembered.inspect_err(|_| {
-        // Without the name nobody would ever find it again.
+        // No command would find the token again.
         let _ = cache.forget(|kept| *kept == key);
     })?;
     Ok((login, place))
 }
 
-fn tell(
+fn print_result(
     context: &Context<'_>,
     login: &Login,
     place: &Place,
     output: &mut impl Write,
 ) -> Result<(), Error> {
+    let tenant = printable(&login.tenant);
+    let text = format!("signed in as {} in tenant {tenant}", login.username);
+    print(context, Mark::Good, &text, output)?;
     let until = match place.lasts {
         Lasts::UntilDeleted => "",
         Lasts::UntilRestart => " until the machine restarts",
         Lasts::UntilSessionEnds => " until the desktop session ends",
     };
-    let terminal = context.terminal;
-    let who = format!(
-        "signed in as {} in tenant {}",
-        login.username,
-        printable(&login.tenant)
-    );
-    let how = format!(
+    let text = format!(
         "it is kept in the {}{until}, and ends when it is not used for 90 days",
         place.store
     );
-    let text = format!(
-        "{}\n{}\n",
-        terminal.sentence(Mark::Good, &who),
-        terminal.wrap(&how, 2)
-    );
-    output
-        .write_all(text.as_bytes())
+    writeln!(output, "{}", context.terminal.wrap(&text, 2))
         .and_then(|()| output.flush())
         .map_err(Error::output)
 }
 
-/// Signs in to the registry as a client's `get` would, or says who does in place of the login.
-fn prove(context: &Context<'_>, registry: &Registry, mut output: impl Write) -> Result<(), Error> {
+/// Returns the container client that runs in a user namespace, which has another kernel keyring.
+fn rootless_client(config: &Config) -> Option<&'static str> {
+    #[cfg(unix)]
+    if rustix::process::geteuid().is_root() {
+        return None;
+    }
+    ["podman", "buildah"]
+        .into_iter()
+        .find(|name| program::find(name, &config.sources.path).is_some())
+}
+
+/// Gets a credential for the registry as a client does, or warns that another identity comes first.
+fn verify(
+    context: &Context<'_>,
+    registry: &Registry,
+    output: &mut impl Write,
+) -> Result<(), Error> {
     let service = context.service();
     let identity = service.identity(registry)?;
-    let terminal = context.terminal;
-    let text = if identity.login().is_some() {
-        // A token of before would prove nothing.
-        service.erase(registry)?;
-        service.get(registry)?;
-        let text =
-            format!("{registry} takes it: its images can be pulled and pushed as the roles allow");
-        terminal.sentence(Mark::Good, &text) + "\n"
-    } else {
-        let file = context.settings.file().display();
+    if identity.login().is_none() {
         let text = format!(
             "{registry} is signed in to by {identity}, which comes before a login; `source = \"login\"` under \
-             `[registry.\"{}\"]` in {file} changes that",
-            registry.host()
+             `[registry.\"{}\"]` in {} changes that",
+            registry.host(),
+            context.settings.file().display()
         );
-        terminal.sentence(Mark::Warning, &text) + "\n"
-    };
-    output.write_all(text.as_bytes()).map_err(Error::output)
+        return print(context, Mark::Warning, &text, output);
+    }
+    // A cached token would prove nothing.
+    service.erase(registry)?;
+    service.get(registry)?;
+    let text =
+        format!("{registry} takes it: its images can be pulled and pushed as the roles allow");
+    print(context, Mark::Good, &text, output)
 }
-/// A login that no keyring stored.
+
+/// Returns the error that no keyring stored the sign-in.
 fn not_stored(problems: Vec<String>) -> Error {
     let message = "no keyring takes a login, and it is kept nowhere else";
     Error::new(ErrorKind::Keyring, message)
@@ -229,4 +222,16 @@ fn not_stored(problems: Vec<String>) -> Error {
         .with_hint(
             "unlock or start the keyring of the desktop, or let `cache` be auto, which knows the kernel's; or use `az login`",
         )
+}
+
+/// Prints a sentence at once: the next step may take seconds.
+fn print(
+    context: &Context<'_>,
+    mark: Mark,
+    text: &str,
+    output: &mut impl Write,
+) -> Result<(), Error> {
+    writeln!(output, "{}", context.terminal.sentence(mark, text))
+        .and_then(|()| output.flush())
+        .map_err(Error::output)
 }

@@ -1,51 +1,39 @@
-//! What the browser shows when the sign-in has come to its end: a page of its own, which loads nothing and tells no secret.
+//! The HTTP responses to the browser.
 
-/// The whole page, with words in its places.
 const PAGE: &str = include_str!("page.html");
 
-/// The page after a sign-in that succeeded.
-pub(super) fn success() -> String {
-    page(
-        "200 OK",
-        "good",
-        "You are signed in",
-        "You can close this window and return to the terminal.",
-    )
+/// Returns the page that ends a sign-in, with the reason if it failed. It loads nothing and shows no secret.
+pub(super) fn response_page(failure: Option<&str>) -> String {
+    let (status, class, heading, text) = match failure {
+        None => (
+            "200 OK",
+            "good",
+            "You are signed in",
+            "You can close this window and return to the terminal.".to_owned(),
+        ),
+        Some(reason) => (
+            "400 Bad Request",
+            "bad",
+            "You are not signed in",
+            escape_html(reason.trim_end_matches('.')) + ". The terminal tells what to do.",
+        ),
+    };
+    // The text comes last, because it could contain the other placeholders.
+    let body = PAGE
+        .replace("{kind}", class)
+        .replace("{heading}", heading)
+        .replace("{words}", &text);
+    response(status, "text/html; charset=utf-8", &body)
 }
 
-/// The page after one that did not, with the reason.
-pub(super) fn failure(reason: &str) -> String {
-    let words = format!(
-        "{}. The terminal tells what to do.",
-        reason.trim_end_matches('.')
-    );
-    page("400 Bad Request", "bad", "You are not signed in", &words)
-}
-
-/// What is answered to everybody else.
+/// Returns the response to all other requests.
 pub(super) fn not_found() -> String {
-    answer(
-        "404 Not Found",
-        "text/plain; charset=utf-8",
-        "there is nothing here\n",
-    )
+    let text = "there is nothing here\n";
+    response("404 Not Found", "text/plain; charset=utf-8", text)
 }
 
-fn page(status: &str, kind: &str, heading: &str, words: &str) -> String {
-    let places = [
-        ("{kind}", kind.to_owned()),
-        ("{heading}", escaped(heading)),
-        ("{words}", escaped(words)),
-    ];
-    // The words come last: what they hold is not looked at for places.
-    let body = places.iter().fold(PAGE.to_owned(), |page, (place, words)| {
-        page.replace(place, words)
-    });
-    answer(status, "text/html; charset=utf-8", &body)
-}
-
-/// A whole answer of HTTP/1.1. The address of the page holds the code: it is given to nobody and not written down.
-fn answer(status: &str, content_type: &str, body: &str) -> String {
+/// The address of the page contains the code, so that no header lets the browser store it or send it on.
+fn response(status: &str, content_type: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\n\
          Content-Type: {content_type}\r\n\
@@ -60,7 +48,7 @@ fn answer(status: &str, content_type: &str, body: &str) -> String {
     )
 }
 
-fn escaped(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
@@ -73,8 +61,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_shows_a_reason_and_does_not_believe_it() {
-        let page = failure("<script>alert('x')</script>");
+    fn a_reason_is_shown_as_text() {
+        let page = response_page(Some("<script>alert('x')</script>"));
         assert!(
             page.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;")
                 && !page.contains("<script")
@@ -82,8 +70,8 @@ mod tests {
     }
 
     #[test]
-    fn a_page_loads_nothing_and_is_not_kept() {
-        for page in [success(), failure("reason")] {
+    fn a_page_loads_nothing_and_is_not_stored() {
+        for page in [None, Some("reason")].map(response_page) {
             assert!(
                 page.contains("Cache-Control: no-store") && page.contains("default-src 'none'")
             );

@@ -1,100 +1,94 @@
-//! Whose program is at the other end of a connection of this machine.
+//! Checks whose program is at the other end of a loopback connection (Linux, `proc_net_tcp.rst`).
 //!
-//! The state of a sign-in stands among the arguments of the program that opens the browser, where every user of the machine can read it.
-//! So it does not prove that it is brought by the one who signs in, and the kernel is asked (`proc_net_tcp.rst` of Linux).
+//! The address of a sign-in is an argument of the program that opens the browser, and every user of the machine can read the `state` in it.
+//! A private file that redirects to the address, as Jupyter opens it, would hide `state`, but fails too often: a browser in a snap reads
+//! neither `/tmp` nor hidden folders, and with `BROWSER` of an editor's remote terminal or `wslview` the browser has other files.
 
-use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use tokio::net::TcpStream;
 
-/// An established connection, in the table of the kernel.
+/// The state of an established connection.
 const ESTABLISHED: &str = "01";
 
-/// Whether somebody else than `user` is at the other end of a connection, or nobody any more: a browser waits for its page. Nobody is
-/// taken for somebody else where the kernel does not say who it is: a browser may be outside of what it sees, as that of Windows is to
-/// Linux in it. The superuser may do everything anyway, and relays such browsers.
-pub(super) fn is_stranger(
-    tables: &[String],
-    user: u32,
-    ours: SocketAddr,
-    theirs: SocketAddr,
-) -> bool {
-    if tables.is_empty() {
-        return false;
-    }
-    let (ours, theirs) = (names(ours), names(theirs));
-    if let Some(end) = tables.iter().find_map(|table| find(table, &theirs, &ours)) {
-        return !end.is_open || (end.user != user && end.user != 0);
-    }
-    let own = tables.iter().find_map(|table| find(table, &ours, &theirs));
-    own.is_none_or(|own| !own.is_established)
+/// Returns whether the program at the other end belongs to another user, or has ended: a browser waits for its page.
+pub(super) fn is_other_user(stream: &TcpStream) -> bool {
+    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
+        return true;
+    };
+    let user = rustix::process::geteuid().as_raw();
+    is_owned_by_other(&connections(), user, local, peer)
 }
 
-/// The tables of the kernel, if it has some.
-pub(super) fn tables() -> Vec<String> {
-    let files = if cfg!(target_os = "linux") {
-        &["/proc/self/net/tcp", "/proc/self/net/tcp6"][..]
-    } else {
-        &[]
-    };
-    files
-        .iter()
-        .filter_map(|file| std::fs::read_to_string(file).ok())
-        .collect()
+/// Reads the connections of the kernel. Empty if it shows none.
+fn connections() -> String {
+    ["/proc/self/net/tcp", "/proc/self/net/tcp6"]
+        .map(|file| std::fs::read_to_string(file).unwrap_or_default())
+        .concat()
+}
+
+/// Unknown owners are accepted, because a browser may be in another network namespace, or on Windows under WSL. So is root, which can read
+/// everything anyway, and relays the connections of such browsers.
+fn is_owned_by_other(connections: &str, user: u32, local: SocketAddr, peer: SocketAddr) -> bool {
+    match Socket::find(connections, peer, local) {
+        Some(socket) => !socket.is_open || ![user, 0].contains(&socket.user),
+        None if connections.is_empty() => false,
+        // Without the other end, the connection is open only if this end says so.
+        None => Socket::find(connections, local, peer).is_none_or(|own| !own.is_established),
+    }
 }
 
 /// One end of a connection.
-struct End {
-    user: u32,
+struct Socket {
     is_established: bool,
-    /// Whether a program still holds it: afterwards its user is not told.
+    user: u32,
+    /// Whether a program still holds it. The kernel shows no owner afterwards.
     is_open: bool,
 }
 
-/// The end of a connection at the first of two addresses.
-fn find(table: &str, here: &[String], there: &[String]) -> Option<End> {
-    table.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [_, local, remote, state, _, _, _, user, _, inode, ..] = fields[..] else {
-            return None;
-        };
-        let is_it =
-            here.iter().any(|name| name == local) && there.iter().any(|name| name == remote);
-        let end = End {
-            user: user.parse().ok()?,
-            is_established: state == ESTABLISHED,
-            is_open: inode != "0",
-        };
-        is_it.then_some(end)
-    })
-}
-
-/// An address as the tables write it: words of four bytes as they lie in memory. One of IPv4 may be written as one of IPv6.
-fn names(address: SocketAddr) -> Vec<String> {
-    let name = |bytes: &[u8]| {
-        let words = bytes
-            .chunks_exact(4)
-            .filter_map(|word| Some(u32::from_ne_bytes(word.try_into().ok()?)));
-        let mut name = String::new();
-        for word in words {
-            // A text takes everything.
-            let _ = write!(name, "{word:08X}");
-        }
-        format!("{name}:{:04X}", address.port())
-    };
-    match address.ip() {
-        IpAddr::V4(ip) => vec![name(&ip.octets()), name(&ip.to_ipv6_mapped().octets())],
-        IpAddr::V6(ip) => vec![name(&ip.octets())],
+impl Socket {
+    fn find(connections: &str, local: SocketAddr, peer: SocketAddr) -> Option<Self> {
+        connections.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            let [_, from, to, state, _, _, _, user, _, inode, ..] = fields[..] else {
+                return None;
+            };
+            let is_it = parse_address(from)? == local && parse_address(to)? == peer;
+            let socket = Self {
+                is_established: state == ESTABLISHED,
+                user: user.parse().ok()?,
+                is_open: inode != "0",
+            };
+            is_it.then_some(socket)
+        })
     }
 }
 
-#[cfg(all(test, target_os = "linux", target_endian = "little"))]
+/// Parses an address in words of four bytes, each in the byte order of this machine. IPv4 may be written as IPv6.
+fn parse_address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let word = |at: usize| {
+        let word = u32::from_str_radix(ip.get(at..at + 8)?, 16).ok()?;
+        Some(word.to_ne_bytes())
+    };
+    let ip = if ip.len() == 8 {
+        IpAddr::from(word(0)?)
+    } else {
+        let bytes = [word(0)?, word(8)?, word(16)?, word(24)?].concat();
+        let bytes: [u8; 16] = bytes.try_into().ok()?;
+        Ipv6Addr::from(bytes).to_canonical()
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
+#[cfg(target_endian = "little")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::net::{TcpListener, TcpStream};
 
     const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
-    /// One row: who is where, in which state, and which inode.
+    /// Returns one row of the table.
     fn row(from: &str, to: &str, state: &str, user: u32, inode: u32) -> String {
         format!(
             "   1: {from} {to} {state} 00000000:00000000 00:00000000 00000000 {user:5}        0 {inode} 1 0 20 4 30 10 -1\n"
@@ -102,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_of_another_user_is_a_stranger_and_one_that_is_not_seen_is_not() {
+    fn a_program_of_another_user_is_known_and_an_unknown_owner_is_accepted() {
         let (ours, theirs) = (
             "127.0.0.1:8080".parse().unwrap(),
             "127.0.0.1:50000".parse().unwrap(),
@@ -113,7 +107,7 @@ mod tests {
             "0000000000000000FFFF00000100007F:C350",
         );
         let accepted = row(own, peer, "01", 1000, 7);
-        for (rows, is_stranger) in [
+        for (rows, is_other) in [
             (accepted.clone() + &row(peer, own, "01", 1000, 8), false),
             (accepted.clone() + &row(peer, own, "01", 0, 8), false),
             (accepted.clone() + &row(peer, own, "01", 1001, 8), true),
@@ -128,24 +122,24 @@ mod tests {
                     ),
                 true,
             ),
-            // It has ended, and the kernel no longer tells whose it was.
+            // The program has ended, and the kernel no longer shows its owner.
             (
                 row(own, peer, "08", 1000, 7) + &row(peer, own, "05", 0, 0),
                 true,
             ),
             (row(own, peer, "08", 1000, 7), true),
             (String::new(), true),
-            // Nobody knows who it is.
+            // The kernel does not show the other end.
             (accepted.clone(), false),
             (accepted + &row("0100007F:C351", own, "01", 1001, 8), false),
         ] {
             assert_eq!(
-                super::is_stranger(&[HEAD.to_owned() + &rows], 1000, ours, theirs),
-                is_stranger,
+                is_owned_by_other(&(HEAD.to_owned() + &rows), 1000, ours, theirs),
+                is_other,
                 "{rows}"
             );
         }
-        assert!(!super::is_stranger(&[], 1000, ours, theirs));
+        assert!(!is_owned_by_other("", 1000, ours, theirs));
         let six = (
             "[::1]:8080".parse().unwrap(),
             "[::1]:50000".parse().unwrap(),
@@ -158,35 +152,26 @@ mod tests {
             1001,
             8,
         );
-        assert!(super::is_stranger(
-            &[String::new(), rows],
-            1000,
-            six.0,
-            six.1
-        ));
+        assert!(is_owned_by_other(&rows, 1000, six.0, six.1));
     }
 
     #[test]
-    fn the_kernel_tells_who_is_there_for_as_long_as_somebody_is() {
+    fn the_kernel_shows_the_owner_while_the_program_runs() {
         let user = rustix::process::geteuid().as_raw();
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = TcpListener::bind(address) else {
                 continue;
             };
-            let is_stranger = |stream: &TcpStream, user| {
-                super::is_stranger(
-                    &tables(),
-                    user,
-                    stream.local_addr().unwrap(),
-                    stream.peer_addr().unwrap(),
-                )
+            let is_other = |stream: &TcpStream, user| {
+                let (ours, theirs) = (stream.local_addr(), stream.peer_addr());
+                is_owned_by_other(&connections(), user, ours.unwrap(), theirs.unwrap())
             };
             let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (stream, _) = listener.accept().unwrap();
-            assert!(!is_stranger(&stream, user), "{address}");
-            assert_eq!(is_stranger(&stream, user + 1), user != 0, "{address}");
+            assert!(!is_other(&stream, user), "{address}");
+            assert_eq!(is_other(&stream, user + 1), user != 0, "{address}");
             drop(client);
-            assert!(is_stranger(&stream, user), "{address}");
+            assert!(is_other(&stream, user), "{address}");
         }
     }
 }

@@ -1,56 +1,57 @@
-//! The signed statement of who an application is, in place of its secret.
+//! The signed assertion of who an application is, which replaces its secret.
 //!
 //! Its form: Microsoft, "Microsoft identity platform application authentication certificate credentials"
 //! (<https://learn.microsoft.com/entra/identity-platform/certificate-credentials>).
 
 use super::Certificate;
 use crate::deadline::Clock;
+use azure_core::Uuid;
 use azure_core::base64::{encode, encode_url_safe};
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::ClientMethodOptions;
 use azure_identity::ClientAssertion;
 use ring::digest::{SHA256, digest};
 use ring::error::Unspecified;
-use ring::rand::{SecureRandom, SystemRandom};
+use ring::rand::{self, SystemRandom};
 use ring::signature::RSA_PSS_SHA256;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use url::Url;
 
-/// Seconds for which a statement holds: Microsoft advises five to ten minutes at most.
-const LIFE: u64 = 300;
+/// How long an assertion is valid: Microsoft advises five to ten minutes at most.
+const LIFETIME: Duration = Duration::from_secs(300);
 
-/// A statement of who the application is, made anew for every request of a token.
+/// Signs a new assertion for every token request.
 #[derive(Debug)]
 pub(in crate::identity) struct SignedAssertion {
     certificate: Arc<Certificate>,
-    client: String,
-    /// The URL that the statement is sent to, which is whom it is for.
+    client_id: String,
+    /// The URL that the assertion is sent to, which is its audience.
     token_endpoint: String,
-    /// Whether the certificate goes along, with its chain: applications that trust a subject name and issuer need that.
+    /// Whether the certificate is sent along, with its chain: applications that trust a subject name and issuer need that.
     sends_chain: bool,
     clock: Clock,
 }
 
 impl SignedAssertion {
-    /// For one application, and the token endpoint of its tenant at an authority.
+    /// Creates one for an application and the token endpoint of its tenant at an authority.
     pub(in crate::identity) fn new(
         certificate: Arc<Certificate>,
-        client: String,
+        client_id: String,
         authority: &Url,
         tenant: &str,
         sends_chain: bool,
         clock: Clock,
     ) -> Self {
-        // As `ClientAssertionCredential` puts it together.
+        // As `ClientAssertionCredential` builds it.
         let token_endpoint = format!(
             "{}/{tenant}/oauth2/v2.0/token",
             authority.as_str().trim_end_matches('/')
         );
         Self {
             certificate,
-            client,
+            client_id,
             token_endpoint,
             sends_chain,
             clock,
@@ -59,9 +60,9 @@ impl SignedAssertion {
 
     fn sign(&self) -> Result<String, Unspecified> {
         let random = SystemRandom::new();
-        let claims = self.claims(&unique(&random)?);
+        let id = Uuid::from_bytes(rand::generate(&random)?.expose());
         let [header, claims] =
-            [self.header(), claims].map(|part| encode_url_safe(part.to_string()));
+            [self.header(), self.claims(id)].map(|part| encode_url_safe(part.to_string()));
         let signed = format!("{header}.{claims}");
         let key = &self.certificate.key;
         let mut signature = vec![0; key.public().modulus_len()];
@@ -80,19 +81,18 @@ impl SignedAssertion {
         header
     }
 
-    fn claims(&self, id: &str) -> Value {
+    fn claims(&self, id: Uuid) -> Value {
         let now = (self.clock)()
             .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
+            .unwrap_or_default();
         json!({
             "aud": self.token_endpoint,
-            "iss": self.client,
-            "sub": self.client,
-            "jti": id,
-            "nbf": now,
-            "iat": now,
-            "exp": now + LIFE,
+            "iss": self.client_id,
+            "sub": self.client_id,
+            "jti": id.to_string(),
+            "nbf": now.as_secs(),
+            "iat": now.as_secs(),
+            "exp": (now + LIFETIME).as_secs(),
         })
     }
 }
@@ -100,33 +100,16 @@ impl SignedAssertion {
 #[async_trait::async_trait]
 impl ClientAssertion for SignedAssertion {
     async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
-        let no_randomness =
-            |_| Error::with_message(ErrorKind::Credential, "the system gave no random numbers");
-        self.sign().map_err(no_randomness)
+        self.sign().map_err(|_| {
+            Error::with_message(ErrorKind::Credential, "the system gave no random numbers")
+        })
     }
-}
-
-/// A random UUID (RFC 9562, section 5.4).
-fn unique(random: &SystemRandom) -> Result<String, Unspecified> {
-    let mut bytes = [0; 16];
-    random.fill(&mut bytes)?;
-    let number =
-        u128::from_be_bytes(bytes) & !(0xf000 << 64) & !(0xc << 60) | 0x4000 << 64 | 0x8 << 60;
-    let hex = format!("{number:032x}");
-    Ok([
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::certificate::openssl::Folder;
+    use crate::identity::certificate::tests::Folder;
     use azure_core::base64::{decode, decode_url_safe};
     use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
     use azure_core::credentials::TokenCredential;
@@ -134,7 +117,6 @@ mod tests {
     use azure_identity::{ClientAssertionCredential, ClientAssertionCredentialOptions};
     use ring::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
     use simulator::{ACR_AUDIENCE, CLIENT, Settings, Simulator, TENANT};
-    use std::time::Duration;
 
     const AUTHORITY: &str = "https://login.microsoftonline.com";
 
@@ -262,20 +244,6 @@ mod tests {
             transport: Some(Transport::new(Arc::new(client))),
             retry: RetryOptions::none(),
             ..ClientOptions::default()
-        }
-    }
-
-    #[test]
-    fn an_id_is_a_random_uuid() {
-        let ids = [(); 2].map(|()| unique(&SystemRandom::new()).unwrap());
-        assert_ne!(ids[0], ids[1]);
-        for id in ids {
-            let lengths: Vec<usize> = id.split('-').map(str::len).collect();
-            assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
-            assert!(
-                id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]),
-                "{id}"
-            );
         }
     }
 }

@@ -1,10 +1,8 @@
 //! Decrypts what a password protects: PBES2 (RFC 8018, section 6.2) and the older schemes of PKCS#12 (RFC 7292, appendix C).
 
-use super::flaw::Flaw;
-use super::oids;
-use crate::asn1::{INTEGER, Reader, SEQUENCE};
+use super::asn1::{INTEGER, Reader, SEQUENCE, dotted};
+use super::{CertificateError, Result, SecretBytes, oid};
 use aes::{Aes128, Aes192, Aes256};
-use cbc::Decryptor;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
 use des::{TdesEde2, TdesEde3};
@@ -12,164 +10,224 @@ use rc2::Rc2;
 use ring::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::pbkdf2;
 use std::num::NonZeroU32;
-use zeroize::Zeroizing;
 
-/// How many rounds of key derivation one file may cost, all its parts together: about two seconds. Windows and OpenSSL ask for
+/// How many iterations of key derivation one file may cost, all its parts together: about two seconds. Windows and OpenSSL ask for
 /// 2,000 a part and Java for 10,000; OWASP recommends 600,000 for passwords that are stored.
-pub(super) const MOST_ROUNDS: u32 = 3_000_000;
+const MAX_ITERATIONS: u32 = 3_000_000;
 
-/// A password in the two forms in which keys are derived from it.
-pub(super) struct Password {
-    text: Zeroizing<Vec<u8>>,
-    /// UTF-16 and a zero at the end (RFC 7292, appendix B.1).
-    wide: Zeroizing<Vec<u8>>,
-}
+// RFC 8018, appendix C.
+const PBKDF2: &[u8] = oid!(PKCS: 5, 12);
+const PBES2: &[u8] = oid!(PKCS: 5, 13);
 
-impl Password {
-    pub(super) fn new(text: &str) -> Self {
-        // As long as they can get, so that no copy is left behind by growing.
-        let mut wide = Zeroizing::new(Vec::with_capacity(2 * text.len() + 2));
-        wide.extend(text.encode_utf16().chain([0]).flat_map(u16::to_be_bytes));
-        Self {
-            text: Zeroizing::new(text.as_bytes().to_vec()),
-            wide,
-        }
-    }
+/// Decrypts with a key and an initialization vector; returns nothing if the padding shows that the key is another.
+type Decrypt = fn(&[u8], &[u8], &[u8]) -> Option<SecretBytes>;
 
-    /// No password, which some programs do not take for an empty one: not even the zero at its end is there.
-    pub(super) fn none() -> Self {
-        Self {
-            text: Zeroizing::default(),
-            wide: Zeroizing::default(),
-        }
-    }
-}
+/// A scheme or cipher by its object identifier, with the length of its key in bytes.
+type Cipher = (&'static [u8], usize, Decrypt);
 
-/// What is left of the rounds of key derivation that one file may cost.
-pub(super) struct Rounds(u32);
+/// RFC 7292, appendix C. Their block is eight bytes long.
+const PKCS12_SCHEMES: [Cipher; 4] = [
+    (oid!(PKCS: 12, 1, 3), 24, decrypt_cbc::<TdesEde3>),
+    (oid!(PKCS: 12, 1, 4), 16, decrypt_cbc::<TdesEde2>),
+    (oid!(PKCS: 12, 1, 5), 16, decrypt_cbc::<Rc2>),
+    (oid!(PKCS: 12, 1, 6), 5, decrypt_cbc::<Rc2>),
+];
 
-impl Rounds {
-    pub(super) fn new() -> Self {
-        Self(MOST_ROUNDS)
-    }
+/// AES in three sizes (RFC 3565, section 4.1) and triple DES (RFC 8018, appendix C).
+const PBES2_CIPHERS: [Cipher; 4] = [
+    (oid!(NIST: 1, 2), 16, decrypt_cbc::<Aes128>),
+    (oid!(NIST: 1, 22), 24, decrypt_cbc::<Aes192>),
+    (oid!(NIST: 1, 42), 32, decrypt_cbc::<Aes256>),
+    (oid!(RSADSI: 3, 7), 24, decrypt_cbc::<TdesEde3>),
+];
 
-    /// Takes what a key of so many hashes costs.
-    fn take(&mut self, rounds: u32, hashes: usize) -> Result<NonZeroU32, Flaw> {
-        let cost = u32::try_from(hashes)
-            .ok()
-            .and_then(|hashes| rounds.checked_mul(hashes));
-        self.0 = cost
-            .and_then(|cost| self.0.checked_sub(cost))
-            .ok_or(Flaw::TooManyRounds)?;
-        NonZeroU32::new(rounds).ok_or(Flaw::BrokenEncryption)
+const HMAC_SHA1: &[u8] = oid!(RSADSI: 2, 7);
+const HMAC_SHA256: &[u8] = oid!(RSADSI: 2, 9);
+const HMAC_SHA384: &[u8] = oid!(RSADSI: 2, 10);
+const HMAC_SHA512: &[u8] = oid!(RSADSI: 2, 11);
+
+/// What is left of the iterations of key derivation that one file may cost.
+struct IterationBudget(u32);
+
+impl IterationBudget {
+    /// Takes what a key costs that so many hashes make.
+    fn take(&mut self, iterations: u32, hashes: usize) -> Result<NonZeroU32> {
+        let hashes = u32::try_from(hashes).unwrap_or(u32::MAX);
+        let left = self.0.checked_sub(iterations.saturating_mul(hashes));
+        self.0 = left.ok_or_else(|| {
+            let limit = format!("more than {MAX_ITERATIONS} rounds");
+            format!("deriving the keys of its encryption would take {limit}")
+        })?;
+        NonZeroU32::new(iterations).ok_or(CertificateError::Malformed)
     }
 }
 
 /// What a key of PKCS#12 is for (RFC 7292, appendix B.3).
 #[derive(Clone, Copy)]
-pub(super) enum Purpose {
+pub(super) enum KeyUse {
     Encryption = 1,
-    Vector = 2,
+    InitializationVector = 2,
     Authentication = 3,
 }
 
-/// Decrypts what is known to be one `SEQUENCE`; what comes out otherwise was encrypted with another password. `algorithm` holds the
-/// content of an `AlgorithmIdentifier`.
-pub(super) fn decrypt(
-    algorithm: Reader<'_>,
-    encrypted: &[u8],
-    password: &Password,
-    rounds: &mut Rounds,
-) -> Result<Zeroizing<Vec<u8>>, Flaw> {
-    let mut reader = algorithm;
-    let oid = reader.oid().ok_or(Flaw::BrokenEncryption)?;
-    let mut old = |key_length| old_key(reader, key_length, password, rounds);
-    let decrypted = match oid {
-        oids::PBES2 => pbes2(reader, encrypted, password, rounds)?,
-        oids::SHA1_3DES => old(24)?.decrypt::<TdesEde3>(encrypted),
-        oids::SHA1_3DES_2_KEYS => old(16)?.decrypt::<TdesEde2>(encrypted),
-        oids::SHA1_RC2_128 => old(16)?.decrypt::<Rc2>(encrypted),
-        oids::SHA1_RC2_40 => old(5)?.decrypt::<Rc2>(encrypted),
-        other => return Err(Flaw::Unsupported(other.to_vec())),
-    };
-    decrypted
-        .filter(|bytes| Reader::sequence(bytes).is_some())
-        .ok_or(Flaw::PasswordWrong)
+/// Decrypts the parts of one file with keys that it derives from the file's password.
+pub(super) struct Decryptor {
+    /// The password in UTF-8, for PBKDF2.
+    utf8: SecretBytes,
+    /// The password in UTF-16 with a zero at the end, for PKCS#12 (RFC 7292, appendix B.1).
+    utf16: SecretBytes,
+    budget: IterationBudget,
 }
 
-/// A key and the vector to begin with.
-struct Key {
-    key: Zeroizing<Vec<u8>>,
-    vector: Vec<u8>,
-}
+impl Decryptor {
+    pub(super) fn new(password: &str) -> Self {
+        // At full length, because growing would leave copies behind.
+        let mut utf16 = SecretBytes::new(Vec::with_capacity(2 * password.len() + 2));
+        utf16.extend(
+            password
+                .encode_utf16()
+                .chain([0])
+                .flat_map(u16::to_be_bytes),
+        );
+        Self {
+            utf8: SecretBytes::new(password.as_bytes().to_vec()),
+            utf16,
+            budget: IterationBudget(MAX_ITERATIONS),
+        }
+    }
 
-impl Key {
-    /// Nothing if it was encrypted with another key.
-    fn decrypt<C: BlockCipherDecrypt + KeyInit>(
-        &self,
+    /// Goes on without a password. Programs that distinguish this from an empty one leave out even its zero at the end.
+    pub(super) fn remove_password(&mut self) {
+        self.utf8 = SecretBytes::default();
+        self.utf16 = SecretBytes::default();
+    }
+
+    /// Decrypts what is known to be one `SEQUENCE`; another result means another password. `algorithm` is the content of an
+    /// `AlgorithmIdentifier`.
+    pub(super) fn decrypt(
+        &mut self,
+        algorithm: Reader<'_>,
         encrypted: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
-        let decryptor = Decryptor::<C>::new_from_slices(&self.key, &self.vector).ok()?;
-        decryptor
-            .decrypt_padded_vec::<Pkcs7>(encrypted)
-            .ok()
-            .map(Zeroizing::new)
+    ) -> Result<SecretBytes> {
+        let decrypted = self
+            .apply(algorithm, encrypted)
+            .map_err(|error| error.if_malformed("what it says about its encryption is damaged"))?;
+        decrypted
+            .filter(|bytes| Reader::sequence(bytes).is_ok())
+            .ok_or(CertificateError::WrongPassword)
+    }
+
+    fn apply(
+        &mut self,
+        mut algorithm: Reader<'_>,
+        encrypted: &[u8],
+    ) -> Result<Option<SecretBytes>, CertificateError> {
+        let oid = algorithm.oid()?;
+        if oid == PBES2 {
+            let mut parameters = algorithm.enter(SEQUENCE)?;
+            let derivation = parameters.enter(SEQUENCE)?;
+            let mut scheme = parameters.enter(SEQUENCE)?;
+            let (cipher, vector) = (scheme.oid()?, scheme.octets()?);
+            let (key_length, decrypt) = find(&PBES2_CIPHERS, cipher)?;
+            let key = self.pbkdf2(derivation, key_length)?;
+            return Ok(decrypt(&key, &vector, encrypted));
+        }
+        let (key_length, decrypt) = find(&PKCS12_SCHEMES, oid)?;
+        let mut parameters = algorithm.enter(SEQUENCE)?;
+        let (salt, iterations) = (parameters.octets()?, parameters.number()?);
+        let mut derive = |key_use, length| {
+            self.derive(
+                &SHA1_FOR_LEGACY_USE_ONLY,
+                key_use,
+                &salt,
+                iterations,
+                length,
+            )
+        };
+        let key = derive(KeyUse::Encryption, key_length)?;
+        let vector = derive(KeyUse::InitializationVector, 8)?;
+        Ok(decrypt(&key, &vector, encrypted))
+    }
+
+    /// Derives a key as RFC 7292, appendix B.2 has it; its letters are in the comments.
+    pub(super) fn derive(
+        &mut self,
+        hash: &'static digest::Algorithm,
+        key_use: KeyUse,
+        salt: &[u8],
+        iterations: u32,
+        length: usize,
+    ) -> Result<SecretBytes> {
+        let hashes = length.div_ceil(hash.output_len());
+        let iterations = self.budget.take(iterations, hashes)?.get();
+        let block = hash.block_len();
+        let diversifier = vec![key_use as u8; block]; // D
+        let input_length = salt.len() + self.utf16.len() + 2 * block;
+        let mut input = SecretBytes::new(Vec::with_capacity(input_length)); // I
+        for part in [salt, &self.utf16] {
+            input.extend(part.iter().cycle().take(part.len().next_multiple_of(block)));
+        }
+        let mut key = SecretBytes::new(Vec::with_capacity(length + hash.output_len()));
+        while key.len() < length {
+            let seed = SecretBytes::new([&diversifier[..], &input].concat());
+            let first = digest(hash, &seed);
+            let part = (1..iterations).fold(first, |part, _| digest(hash, part.as_ref())); // A
+            key.extend_from_slice(part.as_ref());
+            for chunk in input.chunks_mut(block) {
+                add_and_one(chunk, part.as_ref());
+            }
+        }
+        key.truncate(length);
+        Ok(key)
+    }
+
+    /// Derives a key with PBKDF2 (RFC 8018, appendix A.2). `derivation` is the content of an `AlgorithmIdentifier`.
+    fn pbkdf2(&mut self, mut derivation: Reader<'_>, length: usize) -> Result<SecretBytes> {
+        let oid = derivation.oid()?;
+        if oid != PBKDF2 {
+            return unsupported(oid);
+        }
+        let mut parameters = derivation.enter(SEQUENCE)?;
+        let (salt, iterations) = (parameters.octets()?, parameters.number()?);
+        // The length of the key, which the cipher determines as well.
+        parameters.optional(INTEGER)?;
+        // HMAC with SHA-1 is the default.
+        let function = parameters.enter(SEQUENCE).and_then(|mut it| it.oid());
+        let (algorithm, hash_length) = match function.unwrap_or(HMAC_SHA1) {
+            HMAC_SHA1 => (pbkdf2::PBKDF2_HMAC_SHA1, 20),
+            HMAC_SHA256 => (pbkdf2::PBKDF2_HMAC_SHA256, 32),
+            HMAC_SHA384 => (pbkdf2::PBKDF2_HMAC_SHA384, 48),
+            HMAC_SHA512 => (pbkdf2::PBKDF2_HMAC_SHA512, 64),
+            other => return unsupported(other),
+        };
+        let hashes = length.div_ceil(hash_length);
+        let iterations = self.budget.take(iterations, hashes)?;
+        let mut key = SecretBytes::new(vec![0; length]);
+        pbkdf2::derive(algorithm, iterations, &salt, &self.utf8, &mut key);
+        Ok(key)
     }
 }
 
-/// Key and vector of the older schemes, whose parameters are salt and rounds.
-fn old_key(
-    mut reader: Reader<'_>,
-    length: usize,
-    password: &Password,
-    rounds: &mut Rounds,
-) -> Result<Key, Flaw> {
-    let parameters = reader
-        .enter(SEQUENCE)
-        .and_then(|mut reader| Some((reader.octets()?, reader.number()?)));
-    let (salt, count) = parameters.ok_or(Flaw::BrokenEncryption)?;
-    let hash = &SHA1_FOR_LEGACY_USE_ONLY;
-    let mut derive =
-        |purpose, length| derive(hash, purpose, password, &salt, count, length, rounds);
-    Ok(Key {
-        key: derive(Purpose::Encryption, length)?,
-        vector: derive(Purpose::Vector, 8)?.to_vec(),
-    })
+/// Fails because of an algorithm that is not supported.
+pub(super) fn unsupported<T>(oid: &[u8]) -> Result<T> {
+    let oid = dotted(oid);
+    Err(format!("it is encrypted or authenticated with {oid}, which is not supported").into())
 }
 
-/// Derives a key as RFC 7292, appendix B.2 has it; its letters are in the comments.
-pub(super) fn derive(
-    hash: &'static digest::Algorithm,
-    purpose: Purpose,
-    password: &Password,
-    salt: &[u8],
-    count: u32,
-    length: usize,
-    rounds: &mut Rounds,
-) -> Result<Zeroizing<Vec<u8>>, Flaw> {
-    let count = rounds.take(count, length.div_ceil(hash.output_len()))?;
-    let block = hash.block_len();
-    let diversifier = vec![purpose as u8; block]; // D
-    let mut input = Zeroizing::new(Vec::with_capacity(
-        salt.len() + password.wide.len() + 2 * block,
-    )); // I
-    for part in [salt, &password.wide] {
-        input.extend(part.iter().cycle().take(part.len().next_multiple_of(block)));
+fn find(ciphers: &[Cipher], oid: &[u8]) -> Result<(usize, Decrypt)> {
+    match ciphers.iter().find(|(known, ..)| *known == oid) {
+        Some((_, key_length, decrypt)) => Ok((*key_length, *decrypt)),
+        None => unsupported(oid),
     }
-    let mut key = Zeroizing::new(Vec::with_capacity(length + hash.output_len()));
-    loop {
-        let seed = Zeroizing::new([&diversifier[..], &input].concat());
-        let first = digest(hash, &seed);
-        let part = (1..count.get()).fold(first, |part, _| digest(hash, part.as_ref())); // A
-        key.extend_from_slice(part.as_ref());
-        if key.len() >= length {
-            key.truncate(length);
-            return Ok(key);
-        }
-        for chunk in input.chunks_mut(block) {
-            add_and_one(chunk, part.as_ref());
-        }
-    }
+}
+
+fn decrypt_cbc<C>(key: &[u8], vector: &[u8], data: &[u8]) -> Option<SecretBytes>
+where
+    C: BlockCipherDecrypt + KeyInit,
+{
+    let decryptor = cbc::Decryptor::<C>::new_from_slices(key, vector).ok()?;
+    let decrypted = decryptor.decrypt_padded_vec::<Pkcs7>(data).ok()?;
+    Some(SecretBytes::new(decrypted))
 }
 
 /// Adds a number that is repeated to the length of the other (B), and one.
@@ -182,70 +240,6 @@ fn add_and_one(number: &mut [u8], repeated: &[u8]) {
     }
 }
 
-/// PBES2 with PBKDF2, and AES or triple DES in CBC mode.
-fn pbes2(
-    mut reader: Reader<'_>,
-    encrypted: &[u8],
-    password: &Password,
-    rounds: &mut Rounds,
-) -> Result<Option<Zeroizing<Vec<u8>>>, Flaw> {
-    let parts = reader
-        .enter(SEQUENCE)
-        .and_then(|mut reader| Some((reader.enter(SEQUENCE)?, reader.enter(SEQUENCE)?)));
-    let (derivation, mut scheme) = parts.ok_or(Flaw::BrokenEncryption)?;
-    let (cipher, vector) = scheme
-        .oid()
-        .zip(scheme.octets())
-        .ok_or(Flaw::BrokenEncryption)?;
-    let mut key = |length| {
-        Ok::<_, Flaw>(Key {
-            key: pbkdf2(derivation, length, password, rounds)?,
-            vector: vector.to_vec(),
-        })
-    };
-    Ok(match cipher {
-        oids::AES_128_CBC => key(16)?.decrypt::<Aes128>(encrypted),
-        oids::AES_192_CBC => key(24)?.decrypt::<Aes192>(encrypted),
-        oids::AES_256_CBC => key(32)?.decrypt::<Aes256>(encrypted),
-        oids::DES_EDE3_CBC => key(24)?.decrypt::<TdesEde3>(encrypted),
-        other => return Err(Flaw::Unsupported(other.to_vec())),
-    })
-}
-
-/// Derives a key with PBKDF2 (RFC 8018, appendix A.2: without a PRF it is HMAC with SHA-1).
-fn pbkdf2(
-    mut derivation: Reader<'_>,
-    length: usize,
-    password: &Password,
-    rounds: &mut Rounds,
-) -> Result<Zeroizing<Vec<u8>>, Flaw> {
-    match derivation.oid() {
-        Some(oids::PBKDF2) => {}
-        Some(other) => return Err(Flaw::Unsupported(other.to_vec())),
-        None => return Err(Flaw::BrokenEncryption),
-    }
-    let mut parameters = derivation.enter(SEQUENCE).ok_or(Flaw::BrokenEncryption)?;
-    let (salt, count) = parameters
-        .octets()
-        .zip(parameters.number())
-        .ok_or(Flaw::BrokenEncryption)?;
-    parameters.optional(INTEGER); // The length, which the cipher tells as well.
-    let function = parameters
-        .enter(SEQUENCE)
-        .and_then(|mut reader| reader.oid());
-    let (algorithm, output) = match function.unwrap_or(oids::HMAC_SHA1) {
-        oids::HMAC_SHA1 => (pbkdf2::PBKDF2_HMAC_SHA1, 20),
-        oids::HMAC_SHA256 => (pbkdf2::PBKDF2_HMAC_SHA256, 32),
-        oids::HMAC_SHA384 => (pbkdf2::PBKDF2_HMAC_SHA384, 48),
-        oids::HMAC_SHA512 => (pbkdf2::PBKDF2_HMAC_SHA512, 64),
-        other => return Err(Flaw::Unsupported(other.to_vec())),
-    };
-    let count = rounds.take(count, length.div_ceil(output))?;
-    let mut key = Zeroizing::new(vec![0; length]);
-    pbkdf2::derive(algorithm, count, &salt, &password.text, &mut key);
-    Ok(key)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,15 +247,8 @@ mod tests {
     #[test]
     fn keys_are_derived_as_by_others() {
         // golang.org/x/crypto, `pkcs12/pbkdf_test.go`: longer than a hash, so that the second part counts.
-        let key = derive(
-            &SHA1_FOR_LEGACY_USE_ONLY,
-            Purpose::Encryption,
-            &Password::new("sesame"),
-            &[0xff; 8],
-            2048,
-            24,
-            &mut Rounds::new(),
-        );
+        let hash = &SHA1_FOR_LEGACY_USE_ONLY;
+        let key = Decryptor::new("sesame").derive(hash, KeyUse::Encryption, &[0xff; 8], 2048, 24);
         let expected = [
             0x7c, 0xd9, 0xfd, 0x3e, 0x2b, 0x3b, 0xe7, 0x69, 0x1a, 0x44, 0xe3, 0xbe, 0xf0, 0xf9,
             0xea, 0x0f, 0xb9, 0xb8, 0x97, 0xd4, 0xe3, 0x25, 0xd9, 0xd1,
@@ -270,22 +257,25 @@ mod tests {
     }
 
     #[test]
-    fn all_keys_of_a_file_share_a_limit_of_rounds() {
-        let mut rounds = Rounds::new();
-        assert_eq!(rounds.take(1_000_000, 2).unwrap().get(), 1_000_000);
-        assert!(matches!(
-            rounds.take(1_000_001, 1),
-            Err(Flaw::TooManyRounds)
-        ));
-        assert!(rounds.take(1_000_000, 1).is_ok());
-        assert!(matches!(rounds.take(1, 1), Err(Flaw::TooManyRounds)));
-        assert!(matches!(
-            Rounds::new().take(u32::MAX, 2),
-            Err(Flaw::TooManyRounds)
-        ));
-        assert!(matches!(
-            Rounds::new().take(0, 1),
-            Err(Flaw::BrokenEncryption)
-        ));
+    fn all_keys_of_a_file_share_a_budget_of_iterations() {
+        let full = || IterationBudget(MAX_ITERATIONS);
+        let mut budget = full();
+        assert_eq!(budget.take(1_000_000, 2).unwrap().get(), 1_000_000);
+        let error = budget.take(1_000_001, 1).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "deriving the keys of its encryption would take more than 3000000 rounds"
+        );
+        assert!(budget.take(1_000_000, 1).is_ok());
+        assert!(budget.take(1, 1).is_err() && full().take(u32::MAX, 2).is_err());
+        assert_eq!(full().take(0, 1), Err(CertificateError::Malformed));
+    }
+
+    #[test]
+    fn an_unsupported_algorithm_is_named() {
+        assert_eq!(
+            unsupported::<()>(PBES2).unwrap_err().to_string(),
+            "it is encrypted or authenticated with 1.2.840.113549.1.5.13, which is not supported"
+        );
     }
 }

@@ -1,170 +1,145 @@
 //! Keys and certificates of a PKCS#12 file (RFC 7292), also known as PFX.
 
-use super::Contents;
-use super::decryption::{Password, Purpose, Rounds, decrypt, derive};
-use super::flaw::Flaw;
-use super::{oids, pkcs8};
-use crate::asn1::{CONTEXT_0, CONTEXT_0_PRIMITIVE, Element, INTEGER, Reader, SEQUENCE};
+use super::asn1::{CONTEXT_0, CONTEXT_0_PRIMITIVE, Element, INTEGER, Reader, SEQUENCE};
+use super::decryption::{Decryptor, KeyUse, unsupported};
+use super::{CertificateError, Contents, Result, SecretBytes, oid};
 use ring::{digest, hmac};
-use zeroize::Zeroizing;
 
-/// Whether the bytes begin as PKCS#12 does: a `SEQUENCE` whose first element is the version 3.
+// RFC 5652, sections 4, 5 and 8.
+const DATA: &[u8] = oid!(PKCS: 7, 1);
+const SIGNED_DATA: &[u8] = oid!(PKCS: 7, 2);
+const ENCRYPTED_DATA: &[u8] = oid!(PKCS: 7, 6);
+// RFC 2985, section 5.6.
+const X509_CERTIFICATE: &[u8] = oid!(PKCS: 9, 22, 1);
+// RFC 7292, appendix D.
+const KEY_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 1);
+const SHROUDED_KEY_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 2);
+const CERTIFICATE_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 3);
+// RFC 8017, appendix B.1.
+const SHA1: &[u8] = b"\x2b\x0e\x03\x02\x1a";
+const SHA256: &[u8] = oid!(NIST: 2, 1);
+const SHA384: &[u8] = oid!(NIST: 2, 2);
+const SHA512: &[u8] = oid!(NIST: 2, 3);
+
+/// Returns whether the bytes begin as PKCS#12 does: a `SEQUENCE` whose first element is the version 3.
 pub(super) fn is_archive(bytes: &[u8]) -> bool {
-    sequence(bytes).and_then(|mut reader| reader.number()) == Some(3)
+    // Some programs pad files at the end, so that this need not be the only element.
+    let version = Reader::new(bytes)
+        .enter(SEQUENCE)
+        .and_then(|mut it| it.number());
+    version == Ok(3)
 }
 
-/// Reads an archive. Files without a password are written with an empty one by some programs and with none by others, which
-/// makes different keys (.NET, `Pkcs12Info.VerifyMac`).
-pub(super) fn read(archive: &[u8], password: Option<&str>) -> Result<Contents, Flaw> {
-    let mut rounds = Rounds::new();
-    let mut read = |password| contents(archive, &password, &mut rounds);
-    match password {
-        Some(password) if !password.is_empty() => read(Password::new(password)),
-        _ => match read(Password::new("")) {
-            Err(Flaw::PasswordWrong) => read(Password::none()),
-            other => other,
-        },
+/// Reads an archive. Some programs write files without a password with an empty one and others with none, which makes different
+/// keys (.NET, `Pkcs12Info.VerifyMac`).
+pub(super) fn read(archive: &[u8], password: &str) -> Result<Contents> {
+    let mut decryptor = Decryptor::new(password);
+    let mut contents = read_with(archive, &mut decryptor);
+    if password.is_empty() && matches!(contents, Err(CertificateError::WrongPassword)) {
+        decryptor.remove_password();
+        contents = read_with(archive, &mut decryptor);
     }
+    contents.map_err(|error| error.if_malformed("it looks like PKCS#12 but is damaged"))
 }
 
-/// The elements of the `SEQUENCE` at the beginning; programs pad files at the end.
-fn sequence(bytes: &[u8]) -> Option<Reader<'_>> {
-    Reader::new(bytes).enter(SEQUENCE)
-}
-
-fn contents(archive: &[u8], password: &Password, rounds: &mut Rounds) -> Result<Contents, Flaw> {
-    let mut reader = sequence(archive).ok_or(Flaw::BrokenArchive)?;
-    reader.expect(INTEGER).ok_or(Flaw::BrokenArchive)?;
-    let safes = match content_info(&mut reader).ok_or(Flaw::BrokenArchive)? {
-        (oids::DATA, mut content) => content.octets().ok_or(Flaw::BrokenArchive)?,
-        (oids::SIGNED_DATA, _) => return Err(Flaw::SignedArchive),
-        _ => return Err(Flaw::BrokenArchive),
+fn read_with(archive: &[u8], decryptor: &mut Decryptor) -> Result<Contents> {
+    let mut reader = Reader::new(archive).enter(SEQUENCE)?;
+    reader.expect(INTEGER)?;
+    let safes = match content_info(&mut reader)? {
+        (DATA, mut content) => content.octets()?,
+        (SIGNED_DATA, _) => {
+            return Err(
+                "it is authenticated with a certificate, and only passwords are supported".into(),
+            );
+        }
+        _ => return Err(CertificateError::Malformed),
     };
-    if let Some(mac) = reader.optional(SEQUENCE) {
-        authenticate(&safes, mac, password, rounds)?;
+    if let Some(mac) = reader.optional(SEQUENCE)? {
+        verify_mac(&safes, Reader::new(mac.content), decryptor)?;
     }
-    let mut safes = Reader::sequence(&safes).ok_or(Flaw::BrokenArchive)?;
+    let mut safes = Reader::sequence(&safes)?;
     let mut contents = Contents::default();
     while !safes.is_at_end() {
-        let bags = match content_info(&mut safes).ok_or(Flaw::BrokenArchive)? {
-            (oids::DATA, mut content) => content.octets().ok_or(Flaw::BrokenArchive)?,
-            (oids::ENCRYPTED_DATA, content) => decrypted(content, password, rounds)?,
+        let bags = match content_info(&mut safes)? {
+            (DATA, mut content) => content.octets()?,
+            (ENCRYPTED_DATA, content) => decrypt(content, decryptor)?,
             // For the owner of another key (RFC 7292, section 3.1).
             _ => continue,
         };
-        read_bags(&bags, &mut contents, password, rounds)?;
+        read_bags(&bags, &mut contents, decryptor)?;
     }
     Ok(contents)
 }
 
-/// Type and content of a `ContentInfo` (RFC 5652, section 3).
-fn content_info<'a>(reader: &mut Reader<'a>) -> Option<(&'a [u8], Reader<'a>)> {
+/// Reads type and content of a `ContentInfo` (RFC 5652, section 3).
+fn content_info<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], Reader<'a>)> {
     let mut info = reader.enter(SEQUENCE)?;
-    Some((info.oid()?, info.enter(CONTEXT_0)?))
+    Ok((info.oid()?, info.enter(CONTEXT_0)?))
 }
 
-/// Compares the MAC (RFC 7292, section 4), which only who knows the password could make.
-fn authenticate(
-    data: &[u8],
-    mac: Element<'_>,
-    password: &Password,
-    rounds: &mut Rounds,
-) -> Result<(), Flaw> {
-    let parts = Reader::sequence(mac.whole).and_then(|mut reader| {
-        let mut info = reader.enter(SEQUENCE)?;
-        let (hash, tag) = (info.enter(SEQUENCE)?.oid()?, info.octets()?);
-        let salt = reader.octets()?;
-        // Once if it is not told.
-        let count = if reader.is_at_end() {
-            1
-        } else {
-            reader.number()?
-        };
-        Some((hash, tag, salt, count))
-    });
-    let (hash, tag, salt, count) = parts.ok_or(Flaw::BrokenArchive)?;
-    let (hash, algorithm) = match hash {
-        oids::SHA1 => (
+/// Verifies a `MacData` (RFC 7292, section 4), which takes the password to make.
+fn verify_mac(data: &[u8], mut mac: Reader<'_>, decryptor: &mut Decryptor) -> Result<()> {
+    let mut info = mac.enter(SEQUENCE)?;
+    let (oid, tag) = (info.enter(SEQUENCE)?.oid()?, info.octets()?);
+    let salt = mac.octets()?;
+    // One iteration is the default.
+    let iterations = if mac.is_at_end() { 1 } else { mac.number()? };
+    let (hash, algorithm) = match oid {
+        SHA1 => (
             &digest::SHA1_FOR_LEGACY_USE_ONLY,
             hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
         ),
-        oids::SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
-        oids::SHA384 => (&digest::SHA384, hmac::HMAC_SHA384),
-        oids::SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
-        other => return Err(Flaw::Unsupported(other.to_vec())),
+        SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
+        SHA384 => (&digest::SHA384, hmac::HMAC_SHA384),
+        SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
+        other => return unsupported(other),
     };
-    let key = derive(
-        hash,
-        Purpose::Authentication,
-        password,
-        &salt,
-        count,
-        hash.output_len(),
-        rounds,
-    )?;
-    hmac::verify(&hmac::Key::new(algorithm, &key), data, &tag).map_err(|_| Flaw::PasswordWrong)
+    let length = hash.output_len();
+    let key = decryptor.derive(hash, KeyUse::Authentication, &salt, iterations, length)?;
+    hmac::verify(&hmac::Key::new(algorithm, &key), data, &tag)
+        .map_err(|_| CertificateError::WrongPassword)
 }
 
 /// Decrypts an `EncryptedData` (RFC 5652, section 8).
-fn decrypted(
-    mut content: Reader<'_>,
-    password: &Password,
-    rounds: &mut Rounds,
-) -> Result<Zeroizing<Vec<u8>>, Flaw> {
-    let parts = content.enter(SEQUENCE).and_then(|mut reader| {
-        reader.expect(INTEGER)?;
-        let mut info = reader.enter(SEQUENCE)?;
-        info.oid()?;
-        Some((
-            info.enter(SEQUENCE)?,
-            info.element()?.octets(CONTEXT_0_PRIMITIVE)?,
-        ))
-    });
-    let (algorithm, encrypted) = parts.ok_or(Flaw::BrokenArchive)?;
-    decrypt(algorithm, &encrypted, password, rounds)
+fn decrypt(mut content: Reader<'_>, decryptor: &mut Decryptor) -> Result<SecretBytes> {
+    let mut data = content.enter(SEQUENCE)?;
+    data.expect(INTEGER)?;
+    let mut info = data.enter(SEQUENCE)?;
+    info.oid()?;
+    let algorithm = info.enter(SEQUENCE)?;
+    let encrypted = info.element()?.octets(CONTEXT_0_PRIMITIVE)?;
+    decryptor.decrypt(algorithm, &encrypted)
 }
 
-/// Reads a `SafeContents` (RFC 7292, section 4.2). Bags of other types, such as CRLs and secrets, are passed over.
-fn read_bags(
-    bags: &[u8],
-    contents: &mut Contents,
-    password: &Password,
-    rounds: &mut Rounds,
-) -> Result<(), Flaw> {
-    let mut bags = Reader::sequence(bags).ok_or(Flaw::BrokenArchive)?;
+/// Reads a `SafeContents` (RFC 7292, section 4.2). Bags of other types, such as CRLs and secrets, are skipped.
+fn read_bags(bags: &[u8], contents: &mut Contents, decryptor: &mut Decryptor) -> Result<()> {
+    let mut bags = Reader::sequence(bags)?;
     while !bags.is_at_end() {
-        let mut bag = bags.enter(SEQUENCE).ok_or(Flaw::BrokenArchive)?;
-        let parts = bag
-            .oid()
-            .and_then(|oid| Some((oid, bag.enter(CONTEXT_0)?.element()?)));
-        match parts.ok_or(Flaw::BrokenArchive)? {
-            (oids::KEY_BAG, key) => contents.keys.push(pkcs8::rsa_key(key.whole)?),
-            (oids::SHROUDED_KEY_BAG, key) => {
-                let info = pkcs8::decrypted(key.whole, password, rounds)?;
-                contents.keys.push(pkcs8::rsa_key(&info)?);
-            }
-            (oids::CERTIFICATE_BAG, certificate) => {
-                contents.certificates.extend(x509(certificate)?);
-            }
+        let mut bag = bags.enter(SEQUENCE)?;
+        let (oid, content) = (bag.oid()?, bag.enter(CONTEXT_0)?.element()?);
+        match oid {
+            KEY_BAG => contents.add_key(content.whole)?,
+            SHROUDED_KEY_BAG => contents.add_encrypted_key(content.whole, decryptor)?,
+            CERTIFICATE_BAG => contents.certificates.extend(x509(content)?),
             _ => {}
         }
     }
     Ok(())
 }
 
-/// The certificate in a `CertBag`, unless it is of another kind.
-fn x509(bag: Element<'_>) -> Result<Option<Vec<u8>>, Flaw> {
-    let parts = Reader::sequence(bag.whole)
-        .and_then(|mut reader| Some((reader.oid()?, reader.enter(CONTEXT_0)?.octets()?)));
-    let (kind, certificate) = parts.ok_or(Flaw::BrokenArchive)?;
-    Ok((kind == oids::X509_CERTIFICATE).then(|| certificate.to_vec()))
+/// Returns the certificate in a `CertBag`, unless it is of another kind.
+fn x509(bag: Element<'_>) -> Result<Option<Vec<u8>>> {
+    let mut bag = Reader::sequence(bag.whole)?;
+    let kind = bag.oid()?;
+    let certificate = bag.enter(CONTEXT_0)?.octets()?;
+    Ok((kind == X509_CERTIFICATE).then(|| certificate.to_vec()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asn1::OCTET_STRING;
-    use crate::identity::certificate::openssl::Folder;
+    use crate::identity::certificate::asn1::OCTET_STRING;
+    use crate::identity::certificate::tests::Folder;
 
     const END: [u8; 2] = [0, 0];
 
@@ -173,12 +148,12 @@ mod tests {
     fn in_ber(der: &[u8], deep: bool) -> Vec<u8> {
         let mut reader = Reader::new(der);
         let mut ber = Vec::new();
-        while let Some(element) = reader.element() {
+        while let Ok(element) = reader.element() {
             let content = element.octets(element.tag).unwrap();
             let constructed = element.tag | 0x20;
             match element.tag {
                 OCTET_STRING | CONTEXT_0_PRIMITIVE => {
-                    let is_nested = deep && Reader::sequence(&content).is_some();
+                    let is_nested = deep && Reader::sequence(&content).is_ok();
                     let content = if is_nested {
                         in_ber(&content, deep)
                     } else {
@@ -211,7 +186,7 @@ mod tests {
             let der = folder.read("file");
             let ber = in_ber(&der, deep);
             assert!(is_archive(&ber) && ber.len() > der.len());
-            let [expected, contents] = [&der, &ber].map(|bytes| read(bytes, Some("x")).unwrap());
+            let [expected, contents] = [&der, &ber].map(|bytes| read(bytes, "x").unwrap());
             assert!(
                 expected.keys == contents.keys && expected.certificates == contents.certificates
             );
@@ -228,26 +203,19 @@ mod tests {
             "-passout pass: -keypbe NONE -certpbe NONE -macalg sha256",
         );
         let file = folder.read("file");
-        let mut reader = sequence(&file).unwrap();
-        reader.number();
+        let mut reader = Reader::new(&file).enter(SEQUENCE).unwrap();
+        reader.number().unwrap();
         let data = content_info(&mut reader).unwrap().1.octets().unwrap();
         let mut mac = reader.enter(SEQUENCE).unwrap();
-        let tag = mac
-            .enter(SEQUENCE)
-            .and_then(|mut info| info.enter(SEQUENCE).and(info.octets()))
+        let mut info = mac.enter(SEQUENCE).unwrap();
+        info.enter(SEQUENCE).unwrap();
+        let tag = info.octets().unwrap();
+        let (salt, count) = (mac.octets().unwrap(), mac.number().unwrap());
+        let mut decryptor = Decryptor::new("");
+        decryptor.remove_password();
+        let key = decryptor
+            .derive(&digest::SHA256, KeyUse::Authentication, &salt, count, 32)
             .unwrap();
-        let (salt, count) = mac.octets().zip(mac.number()).unwrap();
-        let hash = &digest::SHA256;
-        let key = derive(
-            hash,
-            Purpose::Authentication,
-            &Password::none(),
-            &salt,
-            count,
-            32,
-            &mut Rounds::new(),
-        )
-        .unwrap();
         let other_tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), &data);
         let at = file
             .windows(32)
@@ -255,8 +223,8 @@ mod tests {
             .unwrap();
         let other = [&file[..at], other_tag.as_ref(), &file[at + 32..]].concat();
         for file in [&file, &other] {
-            assert_eq!(read(file, None).unwrap().keys.len(), 1);
-            assert!(matches!(read(file, Some("x")), Err(Flaw::PasswordWrong)));
+            assert_eq!(read(file, "").unwrap().keys.len(), 1);
+            assert_eq!(read(file, "x").err(), Some(CertificateError::WrongPassword));
         }
     }
 
@@ -272,9 +240,10 @@ mod tests {
                     file[at + 2..at + 5].copy_from_slice(&[0x7f, 0xff, 0xff]);
                 }
             }
+            let error = read(&file, "").err().unwrap().to_string();
             assert!(
-                matches!(read(&file, None), Err(Flaw::TooManyRounds)),
-                "{arguments}"
+                error.contains("more than 3000000 rounds"),
+                "{arguments}: {error}"
             );
         }
     }

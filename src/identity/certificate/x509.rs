@@ -1,65 +1,70 @@
-//! What of certificates matters here: whose key they are for, and which follows which.
+//! Certificates (RFC 5280, section 4.1): whose key they are for, which follows which, and until when they are valid.
 
-use super::flaw::Flaw;
-use crate::asn1::{CONTEXT_0, INTEGER, Reader, SEQUENCE};
+use super::Result;
+use super::asn1::{CONTEXT_0, Element, INTEGER, Reader, SEQUENCE};
 
-/// Parts of a certificate (RFC 5280, section 4.1).
-pub(super) struct Parts<'a> {
-    issuer: &'a [u8],
-    subject: &'a [u8],
-    /// The content of `subjectPublicKey`: for RSA, an `RSAPublicKey` (RFC 8017, appendix A.1.1).
+/// Real chains have three or four.
+const MAX_CERTIFICATES: usize = 64;
+
+/// The fields of a certificate that are used.
+#[derive(Debug)]
+pub(crate) struct X509<'a> {
+    pub(crate) issuer: &'a [u8],
+    pub(crate) not_after: Element<'a>,
+    pub(crate) subject: &'a [u8],
+    /// For RSA, an `RSAPublicKey` (RFC 8017, appendix A.1.1).
     public_key: &'a [u8],
 }
 
-impl<'a> Parts<'a> {
-    pub(super) fn of(certificate: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader::sequence(certificate)?.enter(SEQUENCE)?;
-        // Version 1 does not say its version.
-        reader.optional(CONTEXT_0);
-        reader.expect(INTEGER)?;
-        reader.expect(SEQUENCE)?;
-        let issuer = reader.expect(SEQUENCE)?.whole;
-        reader.expect(SEQUENCE)?;
-        let subject = reader.expect(SEQUENCE)?.whole;
-        let mut key = reader.enter(SEQUENCE)?;
+impl<'a> X509<'a> {
+    /// Reads a certificate in DER.
+    pub(crate) fn from_der(certificate: &'a [u8]) -> Result<Self> {
+        let mut fields = Reader::sequence(certificate)?.enter(SEQUENCE)?;
+        // Version 1 does not give its version.
+        fields.optional(CONTEXT_0)?;
+        fields.expect(INTEGER)?;
+        fields.expect(SEQUENCE)?;
+        let issuer = fields.expect(SEQUENCE)?.content;
+        let mut validity = fields.enter(SEQUENCE)?;
+        validity.element()?;
+        let not_after = validity.element()?;
+        let subject = fields.expect(SEQUENCE)?.content;
+        let mut key = fields.enter(SEQUENCE)?;
         key.expect(SEQUENCE)?;
-        Some(Self {
+        Ok(Self {
             issuer,
+            not_after,
             subject,
             public_key: key.bits()?,
         })
     }
 }
 
-/// A chain has three or four.
-const MOST_CERTIFICATES: usize = 64;
-
-/// The first certificate for a public key, followed each by that of its issuer. What does not belong to the chain is left out, and
-/// signatures are not checked: that is up to who is shown the chain.
-pub(super) fn chain(certificates: &[Vec<u8>], public_key: &[u8]) -> Result<Vec<Vec<u8>>, Flaw> {
-    if certificates.len() > MOST_CERTIFICATES {
-        return Err(Flaw::ManyCertificates);
+/// Returns the first certificate for a public key, each followed by that of its issuer. Others are left out, and signatures are not
+/// checked: the receiver of the chain does that.
+pub(super) fn chain(certificates: &[Vec<u8>], public_key: &[u8]) -> Result<Vec<Vec<u8>>> {
+    match certificates.len() {
+        0 => return Err("it holds no certificate".into()),
+        1..=MAX_CERTIFICATES => {}
+        _ => return Err("it holds more certificates than any chain has".into()),
     }
-    let parts: Option<Vec<Parts<'_>>> = certificates
+    let parsed: Result<Vec<_>> = certificates.iter().map(|der| X509::from_der(der)).collect();
+    let parsed =
+        parsed.map_err(|error| error.if_malformed("one of its certificates is damaged"))?;
+    let mut last = parsed
         .iter()
-        .map(|certificate| Parts::of(certificate))
-        .collect();
-    let parts = parts.ok_or(Flaw::BrokenCertificate)?;
-    let mut last = parts
-        .iter()
-        .position(|parts| parts.public_key == public_key)
-        .ok_or(Flaw::Unrelated)?;
+        .position(|certificate| certificate.public_key == public_key)
+        .ok_or("none of its certificates belongs to its private key")?;
     let mut order = vec![last];
-    while parts[last].issuer != parts[last].subject {
-        let is_next = |at: &usize| parts[*at].subject == parts[last].issuer && !order.contains(at);
-        let Some(next) = (0..parts.len()).find(is_next) else {
+    while parsed[last].issuer != parsed[last].subject {
+        let is_next =
+            |at: &usize| parsed[*at].subject == parsed[last].issuer && !order.contains(at);
+        let Some(next) = (0..parsed.len()).find(is_next) else {
             break;
         };
         last = next;
         order.push(next);
     }
-    Ok(order
-        .into_iter()
-        .map(|at| certificates[at].clone())
-        .collect())
+    let chain = order.into_iter().map(|at| certificates[at].clone());
+    Ok(chain.collect())
 }

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::mirrors::Mirrors;
 use crate::registry::Registry;
 use crate::service::TokenService;
-use crate::token::{LONGEST_LIFE, RefreshToken};
+use crate::token::{MAX_LIFETIME, RefreshToken};
 use clap::Args;
 use request::{API_VERSION, Request};
 use secrecy::ExposeSecret;
@@ -171,7 +171,7 @@ fn random_cache_duration(token: &RefreshToken, now: SystemTime) -> Duration {
 /// Bounds, with `life` the whole seconds of `remaining`: `2 * life / 5 <= seconds <= life / 2` in integers, and 0, which kubelet does not
 /// keep at all, for less than three seconds.
 pub fn cache_duration(remaining: Duration, random: u32) -> Duration {
-    let life = remaining.min(LONGEST_LIFE).as_secs();
+    let life = remaining.min(MAX_LIFETIME).as_secs();
     let (shortest, longest) = (life * 2 / 5, life / 2);
     let spread = (u128::from(longest - shortest + 1) * u128::from(random)) >> u32::BITS;
     Duration::from_secs(shortest + u64::try_from(spread).unwrap_or_default())
@@ -224,7 +224,7 @@ mod tests {
         fn a_credential_is_kept_for_two_fifths_to_one_half_of_its_life(seconds in any::<u64>(), nanos in 0..1_000_000_000_u32, random in any::<u32>()) {
             let remaining = Duration::new(seconds, nanos);
             let kept = cache_duration(remaining, random);
-            let life = seconds.min(LONGEST_LIFE.as_secs());
+            let life = seconds.min(MAX_LIFETIME.as_secs());
             prop_assert!(kept * 2 <= remaining, "no longer than half");
             prop_assert!(kept.as_secs() >= life * 2 / 5 && kept.as_secs() <= life / 2);
             prop_assert_eq!(kept.subsec_nanos(), 0);

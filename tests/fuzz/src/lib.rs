@@ -9,6 +9,7 @@ use azure_core::base64::encode_url_safe;
 use docker_credential_acrscoped::config::{Config, SECRETS, Settings, ZERO_GUID};
 use docker_credential_acrscoped::error::{Error, NOT_FOUND, printable, visible};
 use docker_credential_acrscoped::identity::Identity;
+use docker_credential_acrscoped::identity::certificate::Certificate;
 use docker_credential_acrscoped::protocol::docker::Verb;
 use docker_credential_acrscoped::protocol::{docker, kubelet};
 use docker_credential_acrscoped::registry::{CLOUDS, Registry};
@@ -339,7 +340,7 @@ pub fn refresh_token(text: &str, now: u64, at: u64) {
             );
         }
         // Also with a clock that was set back: never handed out for longer from then on, a minute of tolerance aside.
-        let ahead = token.renew().duration_since(at).unwrap_or_default();
+        let ahead = token.renew_at().duration_since(at).unwrap_or_default();
         assert!(
             !token.is_fresh(at) || ahead <= Duration::from_secs(HALF_A_DAY + 60),
             "{ahead:?}"
@@ -410,6 +411,18 @@ pub fn config_file(folder: &Path, text: &[u8]) {
         settings
             .explain(Some(&registry))
             .expect("no variable is set");
+    }
+}
+
+/// The file of a certificate, in any format: it is read, or refused with a sentence that is fit to be shown.
+pub fn certificate(folder: &Path, bytes: &[u8]) {
+    let file = folder.join("certificate");
+    std::fs::write(&file, bytes).expect("our folder");
+    for password in [None, Some(SecretString::from(CANARY))] {
+        if let Err(problem) = Certificate::read(&file, password.as_ref()) {
+            assert!(!problem.contains(CANARY), "{problem}");
+            fit(&problem);
+        }
     }
 }
 

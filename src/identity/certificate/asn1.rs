@@ -1,0 +1,272 @@
+//! Reads ASN.1: DER, and the BER in which Bouncy Castle and NSS write PKCS#12 files, with indefinite lengths and strings in pieces
+//! (ITU-T X.690, 8.1.3.6 and 8.7).
+//!
+//! The error does not say what is wrong: the caller knows what it was reading.
+
+use super::CertificateError::Malformed;
+use super::{Result, SecretBytes};
+
+pub(crate) const INTEGER: u8 = 0x02;
+const BIT_STRING: u8 = 0x03;
+pub(super) const OCTET_STRING: u8 = 0x04;
+pub(crate) const OID: u8 = 0x06;
+pub(crate) const SEQUENCE: u8 = 0x30;
+/// `[0]` around another element, or as the implicit tag of a string in pieces.
+pub(super) const CONTEXT_0: u8 = 0xa0;
+/// `[0]` as the implicit tag of a string in one piece.
+pub(super) const CONTEXT_0_PRIMITIVE: u8 = 0x80;
+
+const CONSTRUCTED: u8 = 0x20;
+
+/// How deep elements of indefinite length may be nested; PKCS#12 needs about ten.
+const MAX_DEPTH: usize = 32;
+
+/// A tag and its content.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Element<'a> {
+    pub(crate) tag: u8,
+    pub(crate) content: &'a [u8],
+    /// With tag and length.
+    pub(super) whole: &'a [u8],
+}
+
+/// Reads elements that follow each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns a reader of the elements in the one `SEQUENCE` that the bytes are.
+    pub(super) fn sequence(bytes: &'a [u8]) -> Result<Self> {
+        let mut reader = Self(bytes);
+        let content = reader.enter(SEQUENCE)?;
+        reader.is_at_end().then_some(content).ok_or(Malformed)
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Reads the next element, whatever its tag.
+    pub(crate) fn element(&mut self) -> Result<Element<'a>> {
+        let (element, rest) = split(self.0, MAX_DEPTH).ok_or(Malformed)?;
+        self.0 = rest;
+        Ok(element)
+    }
+
+    /// Reads the next element if it has this tag.
+    pub(super) fn optional(&mut self, tag: u8) -> Result<Option<Element<'a>>> {
+        let is_next = self.0.first() == Some(&tag);
+        is_next.then(|| self.element()).transpose()
+    }
+
+    /// Reads the next element, which must have this tag.
+    pub(crate) fn expect(&mut self, tag: u8) -> Result<Element<'a>> {
+        let element = self.element()?;
+        (element.tag == tag).then_some(element).ok_or(Malformed)
+    }
+
+    /// Returns a reader of the elements in the next one, which must have this tag.
+    pub(crate) fn enter(&mut self, tag: u8) -> Result<Self> {
+        Ok(Self(self.expect(tag)?.content))
+    }
+
+    /// Reads the bytes of an object identifier.
+    pub(super) fn oid(&mut self) -> Result<&'a [u8]> {
+        Ok(self.expect(OID)?.content)
+    }
+
+    /// Reads a number that is not negative.
+    pub(super) fn number(&mut self) -> Result<u32> {
+        let content = self.expect(INTEGER)?.content;
+        let digits = without_leading_zeros(content);
+        match content.first() {
+            Some(0..=0x7f) if digits.len() <= 4 => Ok(big_endian(digits)),
+            _ => Err(Malformed),
+        }
+    }
+
+    /// Reads the bytes of a number of any length, without leading zeros.
+    pub(super) fn big_number(&mut self) -> Result<&'a [u8]> {
+        Ok(without_leading_zeros(self.expect(INTEGER)?.content))
+    }
+
+    /// Reads a `BIT STRING` of whole bytes.
+    pub(super) fn bits(&mut self) -> Result<&'a [u8]> {
+        let content = self.expect(BIT_STRING)?.content;
+        content.strip_prefix(&[0]).ok_or(Malformed)
+    }
+
+    /// Reads an `OCTET STRING`.
+    pub(super) fn octets(&mut self) -> Result<SecretBytes> {
+        self.element()?.octets(OCTET_STRING)
+    }
+}
+
+impl Element<'_> {
+    /// Returns the bytes of a string with this primitive tag, joined if it came in pieces. They may be those of a key.
+    pub(super) fn octets(&self, tag: u8) -> Result<SecretBytes> {
+        if self.tag == tag {
+            return Ok(SecretBytes::new(self.content.to_vec()));
+        }
+        if self.tag != tag | CONSTRUCTED {
+            return Err(Malformed);
+        }
+        // At full length, because growing would leave copies behind.
+        let mut joined = SecretBytes::new(Vec::with_capacity(self.content.len()));
+        let mut pieces = Reader(self.content);
+        while !pieces.is_at_end() {
+            joined.extend_from_slice(pieces.expect(OCTET_STRING)?.content);
+        }
+        Ok(joined)
+    }
+}
+
+/// Splits off the first element.
+fn split(bytes: &[u8], depth: usize) -> Option<(Element<'_>, &[u8])> {
+    let (&tag, rest) = bytes.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let has_long_tag = tag & 0x1f == 0x1f;
+    let (content, rest) = match first {
+        _ if has_long_tag => return None,
+        0..=0x7f => rest.split_at_checked(first.into())?,
+        0x80 if tag & CONSTRUCTED != 0 => split_indefinite(rest, depth)?,
+        0x81..=0x84 => {
+            let (length, rest) = rest.split_at_checked((first & 0x7f).into())?;
+            rest.split_at_checked(usize::try_from(big_endian(length)).ok()?)?
+        }
+        _ => return None,
+    };
+    let whole = &bytes[..bytes.len() - rest.len()];
+    Some((
+        Element {
+            tag,
+            content,
+            whole,
+        },
+        rest,
+    ))
+}
+
+/// Splits content of indefinite length from what follows its end marker.
+fn split_indefinite(bytes: &[u8], depth: usize) -> Option<(&[u8], &[u8])> {
+    let depth = depth.checked_sub(1)?;
+    let mut rest = bytes;
+    while !rest.starts_with(&[0, 0]) {
+        (_, rest) = split(rest, depth)?;
+    }
+    Some((&bytes[..bytes.len() - rest.len()], &rest[2..]))
+}
+
+fn without_leading_zeros(digits: &[u8]) -> &[u8] {
+    let zeros = digits.iter().take_while(|&&digit| digit == 0).count();
+    &digits[zeros..]
+}
+
+/// Returns the number that at most four bytes make.
+fn big_endian(digits: &[u8]) -> u32 {
+    digits
+        .iter()
+        .fold(0, |number, digit| number << 8 | u32::from(*digit))
+}
+
+/// Formats an object identifier as people write it, `1.2.840.113549`.
+pub(super) fn dotted(oid: &[u8]) -> String {
+    let mut arcs = Vec::new();
+    let mut arc = 0_u64;
+    // No standard has longer ones.
+    for byte in oid.iter().take(32) {
+        arc = arc << 7 | u64::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            arcs.push(std::mem::take(&mut arc));
+        }
+    }
+    // The first number holds the first two arcs.
+    let first = arcs.first().copied().unwrap_or_default();
+    let root = (first / 40).min(2);
+    let rest = arcs.iter().skip(1).map(|arc| format!(".{arc}"));
+    format!("{root}.{}", first - root * 40) + &rest.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_element_of_indefinite_length_reads_as_one_of_definite_length() {
+        let definite: &[u8] = &[0x30, 0x08, 0x30, 0x03, 0x02, 0x01, 0x07, 0x04, 0x01, 0x09];
+        let indefinite: &[u8] = &[
+            0x30, 0x80, 0x30, 0x80, 0x02, 0x01, 0x07, 0, 0, 0x24, 0x80, 0x04, 0, 0x04, 0x01, 0x09,
+            0, 0, 0, 0,
+        ];
+        for bytes in [definite, indefinite] {
+            let mut reader = Reader::sequence(bytes).unwrap();
+            assert_eq!(reader.enter(SEQUENCE).unwrap().number(), Ok(7));
+            assert_eq!(*reader.octets().unwrap(), [9]);
+            assert!(reader.is_at_end());
+        }
+    }
+
+    #[test]
+    fn what_is_cut_short_or_of_another_form_is_malformed() {
+        for bytes in [
+            &[][..],
+            &[0x30],
+            &[0x30, 0x02, 0x02],
+            &[0x30, 0x00, 0x00],
+            &[0x30, 0x85, 0, 0, 0, 0, 0],
+            &[0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
+            &[0x30, 0x80, 0x02, 0x01, 0x07],
+            &[0x3f, 0x01, 0x00],
+        ] {
+            assert!(Reader::sequence(bytes).is_err(), "{bytes:?}");
+        }
+        assert!(
+            Reader::new(&[0x04, 0x80, 0, 0]).element().is_err(),
+            "only what is constructed may be of indefinite length"
+        );
+        let nested = [0x30, 0x80].repeat(10_000);
+        assert!(Reader::sequence(&nested).is_err());
+    }
+
+    #[test]
+    fn a_number_is_neither_negative_nor_too_long() {
+        for (bytes, number) in [
+            (&[0x02, 0x01, 0x00][..], Ok(0)),
+            (&[0x02, 0x02, 0x08, 0x00], Ok(2048)),
+            (&[0x02, 0x05, 0x00, 0xff, 0xff, 0xff, 0xff], Ok(u32::MAX)),
+            (&[0x02, 0x01, 0x80], Err(Malformed)),
+            (&[0x02, 0x00], Err(Malformed)),
+            (&[0x02, 0x05, 0x01, 0x00, 0x00, 0x00, 0x00], Err(Malformed)),
+            (&[0x04, 0x01, 0x00], Err(Malformed)),
+        ] {
+            assert_eq!(Reader::new(bytes).number(), number, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn an_object_identifier_is_written_in_dots() {
+        assert_eq!(
+            dotted(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d]),
+            "1.2.840.113549.1.5.13"
+        );
+        assert_eq!(dotted(&[0x88, 0x37, 0x03]), "2.999.3");
+        assert_eq!(dotted(&[]), "0.0");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_to_an_end(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x30), Just(0x80), Just(0)], 0..200)) {
+            let mut reader = Reader::new(&bytes);
+            while let Ok(element) = reader.element() {
+                prop_assert!(element.whole.len() >= 2 && element.content.len() <= element.whole.len() - 2);
+                drop(element.octets(OCTET_STRING));
+            }
+            dotted(&bytes);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What access tokens are requested for: the registries' audience, never Azure Resource Manager or another service of Microsoft.
+
+use crate::text::is_within;
+use url::Url;
+
+/// The audience of every registry in every cloud of Azure (azure-cli 2.91, `_resolve_acr_scope`).
+pub const REGISTRY_AUDIENCE: &str = "https://containerregistry.azure.net";
+
+/// Application id of the resource "Azure Container Registry": a token may carry it as `aud` in place of the audience's URL.
+pub(super) const REGISTRY_RESOURCE_ID: &str = "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26";
+
+/// Application id of the resource "Windows Azure Service Management API", which is Azure Resource Manager.
+const RESOURCE_MANAGER_ID: &str = "797f4846-ba00-4fd7-ba43-dac1f8f63013";
+
+/// How the audiences of assertions begin that Entra accepts from other issuers (`api://AzureADTokenExchange`). A token for one of them
+/// signs in as any application that trusts the identity.
+const TOKEN_EXCHANGE: &str = "azureadtokenexchange";
+
+/// What an access token is requested for and must be for. Never Azure Resource Manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audience(String);
+
+impl Audience {
+    /// Reads the address of a resource, `https://…` or `api://…`, as the registries of a disconnected cloud may have one of their
+    /// own.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it. An audience of another service of Microsoft is refused.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let host = resource_host(text).ok_or_else(|| {
+            format!(
+                "is {text:?}, expected the address of a resource, such as `{REGISTRY_AUDIENCE}`"
+            )
+        })?;
+        if is_resource_manager(&host) {
+            return Err(format!(
+                "is {text:?}, which is Azure Resource Manager: its tokens are never asked for nor sent"
+            ));
+        }
+        let audience = text
+            .strip_suffix("/.default")
+            .unwrap_or(text)
+            .trim_end_matches('/');
+        if audience.eq_ignore_ascii_case(REGISTRY_AUDIENCE) {
+            return Ok(Self::default());
+        }
+        if is_of_microsoft(&host) {
+            return Err(format!(
+                "is {text:?}, a service of Microsoft other than Azure Container Registry: its tokens are never requested nor sent"
+            ));
+        }
+        Ok(Self(audience.to_owned()))
+    }
+
+    /// Returns Azure Resource Manager of a cloud, named as the Azure CLI does, for `doctor --probe-arm` alone: only offering such a token
+    /// shows whether a registry accepts it. Everything else calls [`Audience::parse`], which refuses it; clippy refuses further callers.
+    pub(crate) fn of_resource_manager(cloud: &str) -> Option<Self> {
+        let host = match cloud {
+            "AzureCloud" => "management.azure.com",
+            "AzureUSGovernment" => "management.usgovcloudapi.net",
+            "AzureChinaCloud" => "management.chinacloudapi.cn",
+            _ => return None,
+        };
+        Some(Self(format!("https://{host}")))
+    }
+
+    /// Returns the Entra scope to request.
+    pub fn scope(&self) -> String {
+        format!("{}/.default", self.0)
+    }
+
+    /// Returns the audience itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns whether this `aud` claim means it.
+    pub(super) fn matches(&self, claim: &str) -> bool {
+        claim.strip_suffix('/').unwrap_or(claim) == self.0
+            || (self.0 == REGISTRY_AUDIENCE && claim == REGISTRY_RESOURCE_ID)
+    }
+}
+
+impl Default for Audience {
+    fn default() -> Self {
+        Self(REGISTRY_AUDIENCE.to_owned())
+    }
+}
+
+/// Returns the host of a resource's address in lower case, without the dot that may end it; none if it is written in another way than
+/// names and ids are.
+fn resource_host(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let is_resource = matches!(url.scheme(), "https" | "api")
+        && url.username().is_empty()
+        && url.password().or(url.query()).or(url.fragment()).is_none();
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+    let host = url.host_str()?.to_ascii_lowercase();
+    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (is_resource && text.bytes().all(is_plain) && host.bytes().all(is_of_names))
+        .then(|| host.trim_end_matches('.').to_owned())
+}
+
+/// Returns whether a host, or an application id in its place, is Azure Resource Manager: `management.azure.com`,
+/// `management.core.windows.net`, `management.usgovcloudapi.net` and so on by cloud, and `management.…`, `adminmanagement.…` or
+/// `armmanagement.…` in private ones.
+fn is_resource_manager(host: &str) -> bool {
+    let label = host.split('.').next().unwrap_or_default();
+    matches!(label, "management" | "adminmanagement" | "armmanagement")
+        || host == RESOURCE_MANAGER_ID
+}
+
+/// Returns whether a host, or an application id in its place, is that of a service of Microsoft.
+fn is_of_microsoft(host: &str) -> bool {
+    let mut services = include_str!("microsoft_services.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'));
+    let is_service = |service: &str| match service.strip_prefix('*') {
+        Some(end) => host.ends_with(end),
+        None => is_within(host, service),
+    };
+    services.any(is_service) || host.starts_with(TOKEN_EXCHANGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audience_is_the_registries_or_of_no_service_of_microsoft() {
+        for text in [
+            "https://containerregistry.azure.net",
+            "https://containerregistry.azure.net//",
+            "HTTPS://ContainerRegistry.Azure.net/.default",
+            "api://6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26",
+            "https://registries.fabrikam.example",
+            "api://registries.fabrikam.example/acr",
+            "https://containerregistry.azure.example",
+            "https://notazure.net",
+        ] {
+            assert!(Audience::parse(text).is_ok(), "{text}");
+        }
+        assert_eq!(
+            Audience::parse("HTTPS://ContainerRegistry.Azure.net/").unwrap(),
+            Audience::default()
+        );
+        for text in [
+            // Microsoft Graph and the older Azure AD Graph.
+            "https://graph.microsoft.com",
+            "https://GRAPH.microsoft.com./",
+            "https://graph.microsoft.com:443/.default",
+            "https://graph.microsoft.us",
+            "https://dod-graph.microsoft.us",
+            "https://microsoftgraph.chinacloudapi.cn",
+            "api://00000003-0000-0000-c000-000000000000",
+            "https://00000003-0000-0000-c000-000000000000",
+            "https://graph.windows.net",
+            "https://graph.chinacloudapi.cn",
+            "api://00000002-0000-0000-C000-000000000000/x",
+            // Key Vault, storage, databases, queues, logs.
+            "https://vault.azure.net",
+            "https://contoso.vault.azure.cn",
+            "https://vault.usgovcloudapi.net",
+            "api://cfa8b339-82a2-471a-a3c9-0fc0be7a4093",
+            "https://storage.azure.com",
+            "https://contoso.blob.core.windows.net",
+            "https://contoso.dfs.core.usgovcloudapi.net",
+            "https://contoso.queue.core.chinacloudapi.cn",
+            "https://database.windows.net",
+            "https://servicebus.azure.net",
+            "https://eventhubs.azure.net",
+            "https://cosmos.azure.com",
+            "https://contoso.documents.azure.us",
+            "https://api.loganalytics.io",
+            "https://monitor.azure.com",
+            "https://batch.core.windows.net",
+            "https://datalake.azure.net",
+            "https://cognitiveservices.azure.com",
+            // Azure DevOps, Office, and the registries of other spellings.
+            "https://app.vssps.visualstudio.com",
+            "api://499b84ac-1321-427f-aa17-267ca6975798",
+            "https://dev.azure.com",
+            "https://outlook.office365.com",
+            "https://contoso.sharepoint.com",
+            "api://00000003-0000-0ff1-ce00-000000000000",
+            "https://login.microsoftonline.com",
+            "https://containerregistry.azure.us",
+            "https://containerregistry.azure.net:8443",
+            "api://containerregistry.azure.net",
+            "https://containerregistry.azure.net/other",
+            "https://x.containerregistry.azure.net",
+            // What would let its receiver sign in as an application that trusts this identity.
+            "api://AzureADTokenExchange",
+            "api://azureadtokenexchangeusgov/x",
+        ] {
+            let problem = Audience::parse(text).unwrap_err();
+            assert!(
+                problem.contains("a service of Microsoft other than Azure Container Registry"),
+                "{text}: {problem}"
+            );
+        }
+        for text in [
+            "https://management.azure.com",
+            "https://management.usgovcloudapi.net",
+            "https://management.sovcloud-api.fr",
+        ] {
+            assert!(
+                Audience::parse(text)
+                    .unwrap_err()
+                    .contains("Azure Resource Manager"),
+                "{text}"
+            );
+        }
+        for text in [
+            "api://graph%2emicrosoft.com",
+            r"https:\\registries.example",
+            "https://[::1]",
+            "graph.microsoft.com",
+        ] {
+            assert!(
+                Audience::parse(text)
+                    .unwrap_err()
+                    .contains("expected the address of a resource"),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Which files may decide about trust: the config file, CA certificates, and programs that the environment names.
+//!
+//! A path is *protected* if only this user and root can change what it leads to. Links are followed first. Then the file and every
+//! directory on the way are checked: owned by the user or root, and not writable by others. Accepted are sticky directories, read-only
+//! mounts, and a group that is the user's own primary group.
+//!
+//! The environment may come from the author of a checkout, a compose file or a CI job. So a path that a variable names must also be
+//! absolute, must not lead through `/proc` or `/dev/fd`, and must not lead into the working directory.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+use crate::text::shell_word;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
+
+pub(crate) use system::untrusted_parent;
+
+/// The owner that a user namespace shows for each user it does not know (`user_namespaces(7)`). Root is one of them in rootless
+/// Podman and Buildah.
+const UNKNOWN_OWNER: u32 = 65_534;
+
+/// Why a path is not trusted.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// What breaks the rule: the path, or a part of it.
+    path: PathBuf,
+    rule: Rule,
+}
+
+/// The rule that a path breaks.
+#[derive(Debug)]
+#[expect(dead_code, reason = "each system has rules of its own")]
+enum Rule {
+    /// It is absolute.
+    Absolute,
+    /// It is on this machine.
+    Local,
+    /// It does not lead through the files of a process, such as `/proc/self/cwd`.
+    NotThroughProcess,
+    /// It is not in the working directory or its checkout, which `path` is.
+    OutsideCheckout,
+    /// What is read belongs to this user or root, and not to this one.
+    OwnerForReading(u32),
+    /// What is written is in no directory of another user, such as this one.
+    OwnerForWriting(u32),
+    /// Only this user and root can write to it.
+    OthersCannotWrite { is_own: bool },
+    /// Other users cannot create files in it.
+    OthersCannotCreate,
+}
+
+impl Refusal {
+    /// Returns the refusal of a path in a directory of another user, where nothing is to be written.
+    #[cfg(unix)]
+    pub(crate) fn other_owner(path: &Path, owner: u32) -> Self {
+        Self {
+            path: path.to_owned(),
+            rule: Rule::OwnerForWriting(owner),
+        }
+    }
+
+    /// Returns the refusal that an error holds, if it holds one.
+    pub(crate) fn from_io(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// Returns how to fix it: a command or a sentence.
+    pub(crate) fn fix(&self) -> String {
+        let fix = match self.rule {
+            Rule::Absolute => "write the absolute path",
+            Rule::Local => "copy it to this machine",
+            Rule::NotThroughProcess => "name the file by its own path",
+            Rule::OutsideCheckout => {
+                "move it out of this folder, or run the command in another folder"
+            }
+            Rule::OwnerForReading(_) => "copy it to a folder of your own, and name the copy",
+            Rule::OwnerForWriting(_) => "run it as that user, without `sudo`, or with `sudo -H`",
+            Rule::OthersCannotWrite { is_own } => {
+                let sudo = if is_own { "" } else { "sudo " };
+                let path = shell_word(&self.path.to_string_lossy());
+                return format!("{sudo}chmod go-w {path}");
+            }
+            Rule::OthersCannotCreate => "name a folder that is yours alone",
+        };
+        fix.to_owned()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.rule {
+            Rule::Absolute => write!(f, "{path} is a relative path"),
+            Rule::Local => write!(f, "{path} is not on a drive of this machine"),
+            Rule::NotThroughProcess => write!(f, "it leads through {path}"),
+            Rule::OutsideCheckout => write!(f, "it is in the folder that you work in, {path}"),
+            Rule::OwnerForReading(owner) | Rule::OwnerForWriting(owner) => {
+                write!(
+                    f,
+                    "{path} belongs to the user with id {owner}, not to you or root"
+                )?;
+                if *owner == UNKNOWN_OWNER && is_in_user_namespace() {
+                    f.write_str(
+                        " (rootless Podman and Buildah cannot tell root's files from others')",
+                    )?;
+                }
+                Ok(())
+            }
+            Rule::OthersCannotWrite { .. } => {
+                write!(f, "users other than you and root can write to {path}")
+            }
+            Rule::OthersCannotCreate => write!(f, "other users can make files in {path}"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Returns the error of a path that breaks a rule.
+fn refused(path: &Path, rule: Rule) -> io::Error {
+    let path = path.to_owned();
+    io::Error::new(io::ErrorKind::PermissionDenied, Refusal { path, rule })
+}
+
+/// Follows the links of a path and returns the real one.
+///
+/// # Errors
+///
+/// A [`Refusal`] if the path is not protected; otherwise what the system reports, such as `NotFound`.
+pub(crate) fn resolve_protected(path: &Path) -> io::Result<PathBuf> {
+    resolve_named(path, None)
+}
+
+/// Follows the links of a path that a variable names and returns the real one. `working_directory` is a real path.
+///
+/// # Errors
+///
+/// As [`resolve_protected`], and a [`Refusal`] if the path leads into the working directory or its checkout.
+pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
+    check_absolute(path)?;
+    system::resolve(path, &checkouts(working_directory))
+}
+
+/// Does the same for a file of certificates, or a directory of such files: other users cannot add one, and each is trusted.
+///
+/// # Errors
+///
+/// As [`resolve_named`].
+pub(crate) fn resolve_certificates(
+    path: &Path,
+    working_directory: Option<&Path>,
+) -> io::Result<PathBuf> {
+    let real = resolve_named(path, working_directory)?;
+    if real.is_dir() {
+        system::check_not_shared(&real)?;
+        for entry in real.read_dir()? {
+            match resolve_named(&real.join(entry?.file_name()), working_directory) {
+                // A link whose target does not exist adds no certificate.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                checked => drop(checked?),
+            }
+        }
+    }
+    Ok(real)
+}
+
+/// Returns the real path of the working directory of this process.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the working directory is touched here and nowhere else"
+)]
+pub(crate) fn working_directory() -> Option<PathBuf> {
+    let directory = std::env::current_dir().ok()?;
+    // Unix returns the real path.
+    #[cfg(windows)]
+    let directory = dunce::canonicalize(&directory).unwrap_or(directory);
+    Some(directory)
+}
+
+/// Returns whether this process runs in a user namespace that does not show all users as they are, as in rootless Podman and Buildah.
+pub(crate) fn is_in_user_namespace() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| is_partial_map(&map))
+}
+
+/// Returns whether a map of users (`user_namespaces(7)`) differs from that of the initial namespace: all users, from zero to zero.
+fn is_partial_map(map: &str) -> bool {
+    let ids: Vec<&str> = map.split_ascii_whitespace().collect();
+    !ids.is_empty() && ids != ["0", "0", "4294967295"]
+}
+
+/// Refuses relative paths, and on Windows those of other machines, before anything is opened.
+pub(crate) fn check_absolute(path: &Path) -> io::Result<()> {
+    if !path.is_absolute() {
+        return Err(refused(path, Rule::Absolute));
+    }
+    #[cfg(windows)]
+    system::check_drive(path)?;
+    Ok(())
+}
+
+/// Returns the working directory, and the root of the checkout above it if there is one. The root directory is no checkout.
+fn checkouts(working_directory: Option<&Path>) -> Vec<&Path> {
+    let directories = working_directory
+        .into_iter()
+        .flat_map(Path::ancestors)
+        .filter(|directory| directory.parent().is_some());
+    directories
+        .enumerate()
+        .filter(|(depth, directory)| *depth == 0 || directory.join(".git").exists())
+        .map(|(_, directory)| directory)
+        .take(2)
+        .collect()
+}
+
+/// Refuses a path in a checkout. A directory that holds the account's home is no checkout, and no variable chooses the account's own
+/// config file.
+fn refuse_in_checkout(path: &Path, checkout: &Path) -> io::Result<()> {
+    let home = system::account_home().map(|home| home.canonicalize().unwrap_or(home));
+    let holds_home = home.is_some_and(|home| home.starts_with(checkout));
+    if holds_home || is_default_config(path) {
+        return Ok(());
+    }
+    Err(refused(checkout, Rule::OutsideCheckout))
+}
+
+/// Returns whether a path is that of the config file in the account's config directory, which no variable names.
+fn is_default_config(path: &Path) -> bool {
+    let file = Path::new(env!("CARGO_PKG_NAME")).join("config.toml");
+    system::account_config_dir().is_some_and(|dir| dir.join(file) == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_namespace_is_told_from_the_initial_one() {
+        assert!(!is_partial_map("         0          0 4294967295\n") && !is_partial_map(""));
+        for map in [
+            "         0       1000          1\n         1     100000      65536\n",
+            "0 0 1\n",
+        ] {
+            assert!(is_partial_map(map));
+        }
+    }
+
+    #[test]
+    fn the_environment_cannot_name_a_file_of_the_working_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let checkout = root.join("checkout");
+        std::fs::create_dir_all(checkout.join("below")).unwrap();
+        let inside = checkout.join("below/file");
+        let outside = root.join("file");
+        for path in [&inside, &outside] {
+            std::fs::write(path, "").unwrap();
+        }
+        for (path, directory, is_taken) in [
+            (&outside, Some(checkout.as_path()), true),
+            (&inside, Some(&*checkout), false),
+            (&inside, Some(&*checkout.join("below")), false),
+            (&inside, Some(Path::new("/")), true),
+            (&inside, None, true),
+            (&outside, Some(&*root), false),
+        ] {
+            assert_eq!(
+                resolve_named(path, directory).is_ok(),
+                is_taken,
+                "{} in {directory:?}",
+                path.display()
+            );
+        }
+        for path in ["file", "./file", ""] {
+            assert!(
+                resolve_named(Path::new(path), None)
+                    .unwrap_err()
+                    .to_string()
+                    .ends_with("is a relative path")
+            );
+        }
+        #[cfg(unix)]
+        for (link, target) in [("into", &inside), ("out", &outside)] {
+            let link = if link == "into" {
+                root.join(link)
+            } else {
+                checkout.join(link)
+            };
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            assert!(
+                resolve_named(&link, Some(&checkout)).is_err(),
+                "{}",
+                link.display()
+            );
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The file of a certificate: PEM, PKCS#12 or neither.
+#![no_main]
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+static FOLDER: LazyLock<PathBuf> =
+    LazyLock::new(|| tempfile::tempdir().expect("a temporary folder").keep());
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| acrscoped_fuzz::certificate(&FOLDER, input));
