@@ -2,9 +2,10 @@
 
 use crate::commands;
 use crate::config::{CONFIG_VARIABLE, KEYS};
-use crate::error::FROM_STDIN;
+use crate::error::{HINT_STDIN, printable};
 use crate::protocol::docker::Verb;
 use crate::protocol::kubelet;
+use clap::error::ContextKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::Path;
@@ -57,22 +58,9 @@ struct Arguments {
 #[derive(Clone, Debug, Subcommand)]
 enum Subcommands {
     #[command(flatten)]
-    Person(commands::Command),
-    /// Print the credential of the registry named on stdin, as JSON.
-    #[command(after_help = "Example:\n  echo contoso.azurecr.io | docker-credential-acrscoped get")]
-    Get,
-    /// Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for.
-    #[command(
-        after_help = "Clients call it with JSON on stdin:\n  {\"ServerURL\":\"contoso.azurecr.io\",\"Username\":\"<token>\",\"Secret\":\"…\"}"
-    )]
-    Store,
-    /// Forget what is cached for the registry named on stdin.
-    #[command(
-        after_help = "Example, after a role was changed:\n  echo contoso.azurecr.io | docker-credential-acrscoped erase"
-    )]
-    Erase,
-    /// Print the registries with a valid cached token, as JSON.
-    List,
+    Interactive(commands::Command),
+    #[command(flatten)]
+    Docker(Verb),
     /// Answer kubelet, as its credential provider for the registries, with JSON on stdin and stdout.
     #[command(after_help = KUBELET)]
     Kubelet(kubelet::Arguments),
@@ -87,53 +75,61 @@ pub enum Command {
     Docker(Verb),
     /// A request of kubelet.
     Kubelet(kubelet::Arguments),
-    /// What a person asks.
-    Person(commands::Command),
+    /// A command for people.
+    Interactive(commands::Command),
     /// The version.
     Version,
 }
 
-/// Why the command line asks for nothing that can be done.
+/// Why the command line names no command to run.
 #[derive(Debug)]
-pub enum Stop {
-    /// The help was asked for: it goes to stdout.
+pub enum CliError {
+    /// It asks for the help, which goes to stdout.
     Help(String),
-    /// It cannot be understood: the first text is a line for a client, the second explains it to a person.
-    Misuse(String, String),
-    /// The same of a command for people or of kubelet's, whose line nobody reads on stdout.
-    Mistyped(String, String),
+    /// It cannot be parsed.
+    Usage {
+        /// What is wrong, on one line.
+        message: String,
+        /// Usage and a hint, over several lines.
+        explanation: String,
+        /// Whether the caller may be a client of the docker protocol, which reads the message on stdout.
+        is_for_client: bool,
+    },
 }
 
-/// Reads the command line. A bare verb, as every client sends it, is understood without building the rest and its help. Under the name of
-/// a credential provider the verb is `kubelet`, which need not be said then.
-pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
+/// Parses the command line. A bare verb, as every client sends it, is recognised without building the parser and its help. Under the
+/// name of a credential provider `kubelet` is implied.
+///
+/// # Errors
+///
+/// [`CliError`] for anything that is no command, the help among it.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliError> {
     let mut args: Vec<OsString> = args.into_iter().collect();
-    if args.first().is_some_and(is_of_kubelet) && args.get(1).is_none_or(|word| word != "kubelet") {
+    if args.first().is_some_and(is_credential_provider)
+        && args.get(1).is_none_or(|word| word != "kubelet")
+    {
         args.insert(1, "kubelet".into());
     }
-    let verb = match &args[..] {
-        [_, word] => word.to_str(),
-        _ => None,
-    };
-    match verb {
-        Some("get") => Ok(Command::Docker(Verb::Get)),
-        Some("store") => Ok(Command::Docker(Verb::Store)),
-        Some("erase") => Ok(Command::Docker(Verb::Erase)),
-        Some("list") => Ok(Command::Docker(Verb::List)),
-        Some("kubelet") => Ok(Command::Kubelet(kubelet::Arguments::default())),
-        _ => parse(args),
+    if let [_, word] = &args[..] {
+        if let Some(verb) = Verb::ALL.into_iter().find(|verb| word == verb.as_str()) {
+            return Ok(Command::Docker(verb));
+        }
+        if word == "kubelet" {
+            return Ok(Command::Kubelet(kubelet::Arguments::default()));
+        }
     }
+    parse_with_clap(args)
 }
 
-/// Whether the program is called by the name of a credential provider, whatever folder and extension it has.
-fn is_of_kubelet(name: &OsString) -> bool {
+/// Returns whether the program is called by the name of a credential provider, in any folder and with any extension.
+fn is_credential_provider(name: &OsString) -> bool {
     Path::new(name)
         .file_stem()
         .and_then(|stem| stem.to_str())
         .is_some_and(|stem| stem.ends_with("credential-provider"))
 }
 
-/// The whole command line with its help, for the parser, the manual and the completions of shells.
+/// Returns the whole command line with its help, for the parser, the manual and the completions of shells.
 pub fn command() -> clap::Command {
     let settings: String = KEYS.iter().fold(String::new(), |text, key| {
         text + &format!("\n  {:<18} {}", key.name, key.meaning)
@@ -160,71 +156,70 @@ pub fn command() -> clap::Command {
     Arguments::command().after_help(after).max_term_width(80)
 }
 
-/// Everything else: options, help, misspellings.
-fn parse(args: Vec<OsString>) -> Result<Command, Stop> {
-    let typed = args
-        .get(1)
-        .and_then(|word| word.to_str())
-        .unwrap_or_default()
-        .to_owned();
-    let matches = command().try_get_matches_from(args);
-    let arguments = matches.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| {
-        use clap::error::ErrorKind;
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Help(error.to_string()),
-            ErrorKind::InvalidSubcommand => misuse(&error, &format!("`{PROGRAM} --help` lists the commands")),
-            _ if ["get", "store", "erase"].contains(&&*typed) => misuse(&error, FROM_STDIN),
-            _ if ["list", "version"].contains(&&*typed) => misuse(&error, "for people and scripts there is `status --json`"),
-            // The file that cloud-provider-azure's provider wants.
-            ErrorKind::UnknownArgument if typed == "kubelet" && error.to_string().contains(".json'") => mistyped(misuse(
-                &error,
-                "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID",
-            )),
-            _ if typed.starts_with('-') => {
-                misuse(&error, &format!("`{PROGRAM} --help` lists the commands; `-V` prints the version"))
-            }
-            _ => mistyped(misuse(&error, &format!("`{PROGRAM} {typed} --help` shows examples"))),
-        }
-    })?;
+fn parse_with_clap(args: Vec<OsString>) -> Result<Command, CliError> {
+    let word = args.get(1).and_then(|word| word.to_str());
+    let word = word.unwrap_or_default().to_owned();
+    let arguments = command()
+        .try_get_matches_from(args)
+        .and_then(|matches| Arguments::from_arg_matches(&matches))
+        .map_err(|error| cli_error(&error, &word))?;
     match (arguments.version, arguments.command) {
         (true, _) | (_, Some(Subcommands::Version)) => Ok(Command::Version),
-        (_, Some(Subcommands::Person(person))) => Ok(Command::Person(person)),
-        (_, Some(Subcommands::Get)) => Ok(Command::Docker(Verb::Get)),
-        (_, Some(Subcommands::Store)) => Ok(Command::Docker(Verb::Store)),
-        (_, Some(Subcommands::Erase)) => Ok(Command::Docker(Verb::Erase)),
-        (_, Some(Subcommands::List)) => Ok(Command::Docker(Verb::List)),
+        (_, Some(Subcommands::Interactive(command))) => Ok(Command::Interactive(command)),
+        (_, Some(Subcommands::Docker(verb))) => Ok(Command::Docker(verb)),
         (_, Some(Subcommands::Kubelet(arguments))) => Ok(Command::Kubelet(arguments)),
-        (false, None) => Err(Stop::Help(command().render_help().to_string())),
+        (false, None) => Err(CliError::Help(command().render_help().to_string())),
     }
 }
 
-/// The same for somebody who is no client of the docker protocol.
-fn mistyped(stop: Stop) -> Stop {
-    match stop {
-        Stop::Misuse(line, explanation) => Stop::Mistyped(line, explanation),
-        other => other,
-    }
-}
-
-/// A misspelt word in one line, with clap's explanation and a hint for a person.
-fn misuse(error: &clap::Error, hint: &str) -> Stop {
+/// Returns clap's error with a hint for the command that was typed.
+fn cli_error(error: &clap::Error, word: &str) -> CliError {
+    use clap::error::ErrorKind;
+    let list = format!("`{PROGRAM} --help` lists the commands");
+    let (hint, is_for_client) = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return CliError::Help(error.to_string());
+        }
+        ErrorKind::InvalidSubcommand => (list, true),
+        _ if ["get", "store", "erase"].contains(&word) => (HINT_STDIN.to_owned(), true),
+        _ if ["list", "version"].contains(&word) => {
+            ("for people and scripts there is `status --json`".to_owned(), true)
+        }
+        // The argument of cloud-provider-azure's credential provider.
+        ErrorKind::UnknownArgument if word == "kubelet" && names_json_file(error) => (
+            "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID".to_owned(),
+            false,
+        ),
+        _ if word.starts_with('-') => (format!("{list}; `-V` prints the version"), true),
+        _ => (format!("`{PROGRAM} {word} --help` shows examples"), false),
+    };
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
-    let first = with_backticks(first.strip_prefix("error: ").unwrap_or(first));
-    // Our hint says more than clap's last line.
-    let is_told =
-        |line: &&str| !line.trim().is_empty() && !line.starts_with("For more information");
-    let rest: Vec<String> = text
+    // The hint says more than clap's last line.
+    let explanation: Vec<String> = text
         .lines()
         .skip(1)
-        .filter(is_told)
+        .filter(|line| !line.trim().is_empty() && !line.starts_with("For more information"))
         .map(with_backticks)
         .chain([format!("hint: {hint}")])
         .collect();
-    Stop::Misuse(crate::error::printable(&first), rest.join("\n"))
+    CliError::Usage {
+        message: printable(&with_backticks(
+            first.strip_prefix("error: ").unwrap_or(first),
+        )),
+        explanation: explanation.join("\n"),
+        is_for_client,
+    }
 }
 
-/// Backticks in place of clap's quotes; an apostrophe stands between letters.
+/// Returns whether an unknown argument is a JSON file.
+fn names_json_file(error: &clap::Error) -> bool {
+    error.get(ContextKind::InvalidArg).is_some_and(|argument| {
+        Path::new(&argument.to_string()).extension() == Some("json".as_ref())
+    })
+}
+
+/// Replaces clap's quotes by backticks. An apostrophe is between letters.
 fn with_backticks(text: &str) -> String {
     let is_letter = |at: Option<usize>| {
         at.and_then(|at| text.as_bytes().get(at))
@@ -240,8 +235,19 @@ fn with_backticks(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn of(words: &[&str]) -> Result<Command, Stop> {
-        read([PROGRAM].iter().chain(words).map(Into::into))
+    fn of(words: &[&str]) -> Result<Command, CliError> {
+        parse([PROGRAM].iter().chain(words).map(Into::into))
+    }
+
+    fn usage(result: Result<Command, CliError>) -> (String, String, bool) {
+        match result {
+            Err(CliError::Usage {
+                message,
+                explanation,
+                is_for_client,
+            }) => (message, explanation, is_for_client),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -261,7 +267,7 @@ mod tests {
 
     #[test]
     fn help_names_every_setting() {
-        let Err(Stop::Help(help)) = of(&["--help"]) else {
+        let Err(CliError::Help(help)) = of(&["--help"]) else {
             panic!()
         };
         for key in KEYS {
@@ -279,29 +285,19 @@ mod tests {
 
     #[test]
     fn a_misspelt_verb_is_answered_with_the_nearest_one() {
-        let Err(Stop::Misuse(line, rest)) = of(&["gett"]) else {
-            panic!()
-        };
+        let (line, rest, is_for_client) = usage(of(&["gett"]));
+        assert!(is_for_client);
         assert_eq!(line, "unrecognized subcommand `gett`");
         assert!(rest.contains("`get`") && rest.ends_with("--help` lists the commands"));
-        let Err(Stop::Misuse(_, rest)) = of(&["get", "contoso.azurecr.io"]) else {
-            panic!()
-        };
-        assert!(rest.ends_with(FROM_STDIN));
-        assert!(matches!(of(&[]), Err(Stop::Help(help)) if help.contains("Commands:")));
-        assert!(matches!(
-            of(&["get", "contoso.azurecr.io"]),
-            Err(Stop::Misuse(..))
-        ));
-        let Err(Stop::Mistyped(line, rest)) = of(&["status", "--jsn"]) else {
-            panic!()
-        };
+        let (_, rest, is_for_client) = usage(of(&["get", "contoso.azurecr.io"]));
+        assert!(rest.ends_with(HINT_STDIN) && is_for_client);
+        assert!(matches!(of(&[]), Err(CliError::Help(help)) if help.contains("Commands:")));
+        let (line, rest, is_for_client) = usage(of(&["status", "--jsn"]));
+        assert!(!is_for_client);
         assert_eq!(line, "unexpected argument `--jsn` found");
         assert!(rest.contains("`--json`") && rest.ends_with("status --help` shows examples"));
         assert!(!rest.contains("For more information"));
-        let Err(Stop::Mistyped(line, _)) = of(&["login", "--tenant", "Contoso Ltd"]) else {
-            panic!()
-        };
+        let (line, ..) = usage(of(&["login", "--tenant", "Contoso Ltd"]));
         assert_eq!(
             line,
             "invalid value `Contoso Ltd` for `--tenant <TENANT>`: expected a tenant's id or domain name"
@@ -310,7 +306,7 @@ mod tests {
 
     #[test]
     fn under_the_name_of_a_credential_provider_kubelet_is_answered() {
-        let named = |name: &str, words: &[&str]| read([name].iter().chain(words).map(Into::into));
+        let named = |name: &str, words: &[&str]| parse([name].iter().chain(words).map(Into::into));
         let mirrors = [
             "mcr.microsoft.com:contoso.azurecr.io",
             "docker.io:contoso.azurecr.io",
@@ -341,14 +337,14 @@ mod tests {
             "acr-credential-provider-2",
             "",
         ] {
-            assert!(matches!(named(name, &[]), Err(Stop::Help(_))), "{name}");
+            assert!(matches!(named(name, &[]), Err(CliError::Help(_))), "{name}");
             assert_eq!(named(name, &["get"]).unwrap(), Command::Docker(Verb::Get));
         }
-        let Err(Stop::Mistyped(line, rest)) =
-            named("acr-credential-provider", &["/etc/kubernetes/azure.json"])
-        else {
-            panic!()
-        };
+        let (line, rest, is_for_client) = usage(named(
+            "acr-credential-provider",
+            &["/etc/kubernetes/azure.json"],
+        ));
+        assert!(!is_for_client);
         assert_eq!(
             line,
             "unexpected argument `/etc/kubernetes/azure.json` found"

@@ -1,6 +1,6 @@
 //! The clock, and the deadline of everything that one `get` does.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Returns the time of day: `SystemTime::now`, or a fixed time in tests.
@@ -41,7 +41,7 @@ impl Deadline {
     ///
     /// # Errors
     ///
-    /// [`Error::Deadline`] if the step is not done in time.
+    /// [`ErrorKind::Timeout`] if the step is not done in time.
     pub async fn timeout<T>(
         &self,
         during: String,
@@ -50,11 +50,13 @@ impl Deadline {
     ) -> Result<T, Error> {
         let done = tokio::time::timeout_at(self.at.into(), step).await;
         done.unwrap_or_else(|_| {
-            Err(Error::Deadline {
-                limit: self.limit,
-                during,
-                circumstances: circumstances.to_vec(),
-            })
+            let seconds = self.limit.as_secs();
+            let message = format!("gave up after {seconds} s while {during}");
+            Err(Error::new(ErrorKind::Timeout, message)
+                .with_details(circumstances.to_vec())
+                .with_hint(
+                    "`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go",
+                ))
         })
     }
 }

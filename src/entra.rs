@@ -10,7 +10,7 @@ pub(crate) use id_token::AccountInfo;
 
 use crate::config::is_tenant;
 use crate::http::response::NO_TOKEN;
-use crate::http::{HttpResponse, Network};
+use crate::http::{HttpResponse, Network, ResponseError};
 use crate::text::Secrets;
 use crate::token::Audience;
 use anyhow::{Context as _, anyhow, ensure};
@@ -123,6 +123,8 @@ pub(crate) struct OAuthError {
     code: String,
     /// Its sentence, with an AADSTS code. Not yet made printable, and it may repeat what was sent.
     message: String,
+    /// What to do if a proxy or a busy server answered.
+    pub(crate) hint: Option<&'static str>,
     /// What another sign-in must answer (Microsoft, "Claims challenges, claims requests, and client capabilities"), as JSON.
     pub(crate) claims: Option<String>,
 }
@@ -312,10 +314,12 @@ impl PublicClient {
             return OAuthError::new(NO_TOKEN.into());
         }
         let json = response.json();
+        let ResponseError { message, hint } = response.error();
         let redactor = self.secrets.redactor();
         OAuthError {
             code: json["error"].as_str().unwrap_or_default().to_owned(),
-            message: response.error_message(),
+            message,
+            hint,
             claims: json["claims"]
                 .as_str()
                 .and_then(normalize_claims)

@@ -9,9 +9,9 @@
 //!                                     ▼                                │
 //!  protocol/docker  read ≤ 8 KiB · Registry::parse ── not ours ▶ the delegate, or "credentials not found in native keychain"
 //!                                     ▼                                │
-//!  helper           Settings::for_registry: what its profiles say      │
+//!  service          Settings::for_registry: what its profiles say      │
 //!                                     ▼                                │
-//!  session          key = registry + fingerprint of the identity       │
+//!                   key = registry + fingerprint of the identity       │
 //!                   cache.get(key) ──────────── fresh ────────────────▶┤
 //!                     │ missing, half spent, or the store failed       │
 //!                   flight: another process is at it ── its result ───▶┤
@@ -29,7 +29,7 @@
 //! (with any keyring but the kernel's one, so that a keyring that does not answer is given up).
 //! A cold one is two HTTPS requests and nothing more; a CI job asks for its assertion besides.
 //!
-//! kubelet's request goes the same way from `helper` on, but with no store unless `cache` names one; a pod's own identity goes straight to
+//! kubelet's request goes the same way from `service` on, but with no store unless `cache` names one; a pod's own identity goes straight to
 //! the two requests, past cache and flight, whatever is set.
 //!
 //! # As a library
@@ -38,14 +38,14 @@
 //! cache:
 //!
 //! ```no_run
-//! use docker_credential_acrscoped::{ExposeSecret, Helper, Registry, Settings};
+//! use docker_credential_acrscoped::{ExposeSecret, Registry, Settings, TokenService};
 //! use std::time::SystemTime;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let settings = Settings::from_env()?;
 //! let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).ok_or("no Azure Container Registry")?;
 //! // It blocks: within an async runtime, call it by `tokio::task::spawn_blocking`.
-//! let credential = Helper::new(&settings, SystemTime::now).get(&registry)?;
+//! let credential = TokenService::new(&settings, SystemTime::now).get(&registry)?;
 //! // For basic authentication: `RegistryAuth::Basic` of `oci-client`, say.
 //! let (username, password) = (credential.username, credential.token.secret().expose_secret());
 //! # let _ = (username, password);
@@ -74,28 +74,28 @@
 //! | `registry` | who may receive a token: the table of clouds, and the only way to make a [`Registry`] |
 //! | `mirrors` | the registries that nodes pull other hosts' images through |
 //! | `token` | the tokens: what is read from them, how long a refresh token is used, and what people are told of one |
-//! | `protocol` | what clients speak, and the delegate for other hosts; a caller of `helper` |
-//! | `commands` | what people call: callers of `helper`, and of the steps below it that they show one by one |
-//! | `helper` | the core: the credential of a registry; what is erased and listed |
-//! | `session` | one identity at one registry: cache, sign-in and exchange, under one deadline |
+//! | `protocol` | what clients speak, and the delegate for other hosts; a caller of `service` |
+//! | `commands` | what people call: callers of `service`, and of the steps below it that they show one by one |
+//! | `service` | the credential of a registry: cache, renewal, sign-in and exchange, under one deadline; what is erased and listed |
 //! | `single_flight` | one sign-in for many processes |
 //! | `runtime` | the async runtime, for what must be waited for; it ends in order when somebody ends the program |
 //! | `deadline` | the clock, and the end of everything that one `get` may do |
 //! | `identity` | the sources of an identity, their order, its fingerprint |
 //! | `entra` | how people sign in: OAuth in the browser, by device code, by refresh token |
 //! | `logins` | who has signed in with us, by name |
-//! | `exchange` | access token for refresh token, and what refusals mean |
+//! | `exchange` | access token for refresh token |
+//! | `refusal` | what a registry answers instead of a token, as a message and a hint |
 //! | `http` | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
 //! | `cache` | tokens in the stores of the operating system |
 //! | `program` | programs that we call: how they are found, run and ended, or started to outlive us |
 //! | `files` | small files: read with a bound and without waiting, put in place whole |
 //! | `trust` | which files may decide about trust: who can change them, and who named them |
 //! | `log` | what is told on stderr |
-//! | `error` | what can go wrong, as what the reader must do next |
+//! | `error` | the error type: kind, message, details, hint |
 //! | `terminal` | how answers are drawn for a person |
 //! | `text` | text from elsewhere, made fit to be shown, without the secrets that were sent; words for a shell |
 //!
-//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `helper` → `session` → `identity`, `exchange`, `single_flight` → `entra`,
+//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `service` → `identity`, `exchange`, `single_flight` → `entra`,
 //! `logins`, `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files` → `trust`, `error`, `mirrors` → `registry` →
 //! `token` → `text`.
 //!
@@ -129,8 +129,6 @@ pub mod error;
 pub mod exchange;
 mod files;
 #[cfg_attr(not(internals), doc(hidden))]
-pub mod helper;
-#[cfg_attr(not(internals), doc(hidden))]
 pub mod http;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod identity;
@@ -141,11 +139,13 @@ mod mirrors;
 mod program;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod protocol;
+mod refusal;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod registry;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod runtime;
-mod session;
+#[cfg_attr(not(internals), doc(hidden))]
+pub mod service;
 mod single_flight;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod terminal;
@@ -157,9 +157,9 @@ mod trust;
 
 pub use config::{Settings, Variables};
 pub use deadline::Clock;
-pub use error::{Error, FileProblem, Refusal, Relayed, SignIn, Stage, Unreachable};
-pub use helper::{Credential, Helper};
+pub use error::{Error, ErrorKind, Stage};
 pub use registry::{Cloud, Registry};
 #[doc(no_inline)]
 pub use secrecy::{ExposeSecret, SecretString};
+pub use service::{Credential, TokenService};
 pub use token::RefreshToken;

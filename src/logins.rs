@@ -5,7 +5,6 @@
 use crate::cache::{Key, LoginStore};
 use crate::error::{Error, printable};
 use crate::files::{self, read_private, write_atomic};
-use crate::trust::Refusal;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
@@ -206,14 +205,7 @@ fn remove_file(file: &Path) -> Result<(), Error> {
 
 fn unreadable(file: &Path, error: &io::Error) -> Error {
     let problem = format!("cannot be read: {error}");
-    match Refusal::from_io(error) {
-        Some(refusal) => Error::Untrusted {
-            name: file.display().to_string(),
-            problem,
-            fix: refusal.fix(),
-        },
-        None => setting_error(file, problem),
-    }
+    Error::unreadable(file.display(), &problem, error)
 }
 
 fn unwritable(file: &Path, error: &io::Error) -> Error {
@@ -221,10 +213,7 @@ fn unwritable(file: &Path, error: &io::Error) -> Error {
 }
 
 fn setting_error(file: &Path, problem: String) -> Error {
-    Error::Setting {
-        name: file.display().to_string(),
-        problem,
-    }
+    Error::setting(file.display(), problem)
 }
 
 #[cfg(test)]

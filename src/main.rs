@@ -1,68 +1,81 @@
 //! The process edge: arguments, environment, clock, streams and the exit code.
 
-use docker_credential_acrscoped::cli::{self, Command, PROGRAM, Stop};
+use docker_credential_acrscoped::cli::{self, CliError, Command, PROGRAM};
 use docker_credential_acrscoped::commands::{self, Context};
 use docker_credential_acrscoped::config::{Settings, Variables};
 use docker_credential_acrscoped::error::{Error, printable, visible};
-use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::log;
 use docker_credential_acrscoped::protocol::{docker, kubelet};
 use docker_credential_acrscoped::runtime::install_signal_handlers;
+use docker_credential_acrscoped::service::TokenService;
 use docker_credential_acrscoped::terminal::Terminal;
+use std::error::Error as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 fn main() -> ExitCode {
-    let done = match cli::read(std::env::args_os()) {
-        Ok(Command::Version) => say(&format!(
-            "{PROGRAM} ({PROGRAM}) v{}",
-            env!("CARGO_PKG_VERSION")
-        )),
-        Ok(Command::Docker(verb)) => {
-            // Before the first token or password is read: `store` brings one along.
-            take_charge(|line| docker::fail(line, io::stdout()));
-            docker::serve(verb, Settings::from_env, helper, io::stdin().lock(), Stdout)
+    let command = cli::parse(std::env::args_os());
+    let is_for_people = !matches!(command, Ok(Command::Docker(_) | Command::Kubelet(_)));
+    run(command).unwrap_or_else(|error| {
+        // A reader such as `| head` has read enough.
+        if !(is_for_people && is_broken_pipe(&error)) {
+            report_error(&error);
         }
-        Ok(Command::Kubelet(arguments)) => {
-            take_charge(|_| ());
-            kubelet::serve(
-                &arguments,
-                Settings::from_env,
-                helper,
-                io::stdin().lock(),
-                Stdout,
-            )
-        }
-        Ok(Command::Person(command)) => {
-            take_charge(|_| ());
-            return person(command).unwrap_or_else(|error| unless_gone(&error));
-        }
-        Err(Stop::Help(text)) => {
-            return say(text.trim_end()).unwrap_or_else(|error| unless_gone(&error));
-        }
-        Err(Stop::Misuse(line, explanation)) => {
-            docker::fail(&line, io::stdout());
-            return mistyped(&line, &explanation);
-        }
-        Err(Stop::Mistyped(line, explanation)) => return mistyped(&line, &explanation),
-    };
-    done.unwrap_or_else(|error| explained(&error))
+        ExitCode::FAILURE
+    })
 }
 
-/// What a program may do to its process, and a library may not.
-fn take_charge(client: fn(&str)) {
-    keep_memory_private();
-    tell_panics(client);
+fn run(command: Result<Command, CliError>) -> Result<ExitCode, Error> {
+    match command {
+        Ok(Command::Version) => {
+            let version = env!("CARGO_PKG_VERSION");
+            print(&format!("{PROGRAM} ({PROGRAM}) v{version}"))
+        }
+        Ok(Command::Docker(verb)) => {
+            // Before the first token or password is read: the input of `store` holds one.
+            init(|line| docker::write_failure(line, io::stdout()));
+            let input = io::stdin().lock();
+            docker::serve(verb, Settings::from_env, service, input, Stdout)
+        }
+        Ok(Command::Kubelet(arguments)) => {
+            init(|_| ());
+            let input = io::stdin().lock();
+            kubelet::serve(&arguments, Settings::from_env, service, input, Stdout)
+        }
+        Ok(Command::Interactive(command)) => {
+            init(|_| ());
+            run_command(command)
+        }
+        Err(CliError::Help(text)) => print(text.trim_end()),
+        Err(CliError::Usage {
+            message,
+            explanation,
+            is_for_client,
+        }) => {
+            if is_for_client {
+                docker::write_failure(&message, io::stdout());
+            }
+            let line = stderr_terminal().wrap(&format!("{PROGRAM}: {message}"), 0);
+            print_error(&format!("{line}\n{explanation}\n"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Prepares the process, as a program may and a library may not. `report` writes the line of a panic for a client.
+fn init(report: fn(&str)) {
+    protect_memory();
+    install_panic_hook(report);
     install_signal_handlers();
 }
 
-/// Libraries panic when the machine has no file, thread or memory left. A client is told so in one line all the same, where it looks.
+/// Libraries panic when the machine has no file, thread or memory left. The client gets one line about it, where it looks.
 #[expect(
     clippy::disallowed_methods,
     reason = "a panic must not go on to abort and dump core"
 )]
-fn tell_panics(client: fn(&str)) {
+fn install_panic_hook(report: fn(&str)) {
     std::panic::set_hook(Box::new(move |panic| {
         let payload = panic.payload();
         let reason = payload
@@ -72,60 +85,55 @@ fn tell_panics(client: fn(&str)) {
         let reason = printable(reason.unwrap_or("no reason given"));
         let line =
             format!("the machine has too little left, or this program has a fault: {reason}");
-        client(&line);
-        tell(&mut io::stderr(), &format!("{PROGRAM}: {line}"));
+        report(&line);
+        print_error(&format!("{PROGRAM}: {line}\n"));
         std::process::exit(1);
     }));
 }
 
-/// What a person asks. The answer goes to stdout; what went wrong to stderr alone, where no script takes it for the answer.
+/// Runs a command for people. The answer goes to stdout, and failures to stderr alone, where no script takes them for the answer.
 #[expect(
     clippy::disallowed_methods,
     reason = "the clock is touched here and nowhere else"
 )]
-fn person(command: commands::Command) -> Result<ExitCode, Error> {
+fn run_command(command: commands::Command) -> Result<ExitCode, Error> {
     let settings = Settings::from_env()?;
-    log(&settings)?;
-    let terminal = Terminal::new(
-        settings.variables(),
-        io::stdout().is_terminal() && is_drawn_to(),
-        command.is_plain(),
-    );
-    let (program, is_watched) = (std::env::current_exe().ok(), io::stderr().is_terminal());
-    let program = program.as_deref();
+    start_log(&settings)?;
+    let is_terminal = io::stdout().is_terminal() && enable_ansi_colors();
+    let program = std::env::current_exe().ok();
     let context = Context {
         settings: &settings,
         clock: SystemTime::now,
-        terminal,
-        tell: tell_at_once,
-        is_watched,
-        program,
+        terminal: Terminal::new(settings.variables(), is_terminal, command.is_plain()),
+        tell: print_error,
+        is_watched: io::stderr().is_terminal(),
+        program: program.as_deref(),
     };
     command.run(&context, Stdout)
 }
 
-/// Whether what is drawn appears as such: a console of Windows must be told to take it for more than text.
+/// Returns whether the terminal shows colour: a console of Windows must first be set to it.
 #[cfg(windows)]
-fn is_drawn_to() -> bool {
+fn enable_ansi_colors() -> bool {
     anstyle_query::windows::enable_ansi_colors().unwrap_or(false)
 }
 
 #[cfg(not(windows))]
-fn is_drawn_to() -> bool {
+fn enable_ansi_colors() -> bool {
     true
 }
 
-/// A helper, and what it tells meanwhile. Called for hosts that are ours, and for `list`.
+/// Returns the service that answers clients, and starts the log. It is called for Azure's registries, and for `list`.
 #[expect(
     clippy::disallowed_methods,
     reason = "the clock is touched here and nowhere else"
 )]
-fn helper(settings: &Settings) -> Result<Helper<'_>, Error> {
-    log(settings)?;
-    Ok(Helper::new(settings, SystemTime::now))
+fn service(settings: &Settings) -> Result<TokenService<'_>, Error> {
+    start_log(settings)?;
+    Ok(TokenService::new(settings, SystemTime::now))
 }
 
-fn log(settings: &Settings) -> Result<(), Error> {
+fn start_log(settings: &Settings) -> Result<(), Error> {
     log::to_stderr(settings.log()?);
     for misspelling in settings.unknown_variables() {
         tracing::warn!("{misspelling}");
@@ -133,9 +141,9 @@ fn log(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// No core dump, and no look into our memory by other processes of the same user, from before the first token is read.
+/// Forbids core dumps, and other processes of the user to read the memory of this one.
 #[cfg(target_os = "linux")]
-fn keep_memory_private() {
+fn protect_memory() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     // Where a sandbox forbids it, the token is no worse off than in any other program.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
@@ -149,55 +157,47 @@ fn keep_memory_private() {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn keep_memory_private() {}
+fn protect_memory() {}
 
-fn say(text: &str) -> Result<ExitCode, Error> {
-    writeln!(Stdout, "{text}").map_err(Error::Output)?;
+fn print(text: &str) -> Result<ExitCode, Error> {
+    writeln!(Stdout, "{text}").map_err(Error::output)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn mistyped(line: &str, explanation: &str) -> ExitCode {
-    let line = stderr().wrap(&format!("{PROGRAM}: {line}"), 0);
-    tell(&mut io::stderr(), &format!("{line}\n{explanation}"));
-    ExitCode::FAILURE
+/// Returns whether the reader of stdout has closed the pipe since the program started.
+fn is_broken_pipe(error: &Error) -> bool {
+    let error = error
+        .source()
+        .and_then(|source| source.downcast_ref::<io::Error>());
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) && !is_stdout_closed()
 }
 
-/// All there is to say, unless a person's `| head` has read enough.
-fn unless_gone(error: &Error) -> ExitCode {
-    match error {
-        Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe && !was_closed() => {
-            ExitCode::FAILURE
-        }
-        _ => explained(error),
+/// Writes message, details and hint to stderr.
+fn report_error(error: &Error) {
+    let terminal = stderr_terminal();
+    let message = format!("{PROGRAM}: {}", visible(&error.to_string()));
+    let mut text = terminal.wrap(&message, 0) + "\n";
+    for detail in error.details() {
+        text += &(terminal.wrap(&visible(detail), 2) + "\n");
     }
+    if let Some(hint) = error.hint() {
+        text += &(terminal.hint(&visible(hint), 0) + "\n");
+    }
+    print_error(&text);
 }
 
-/// All there is to say, on stderr.
-fn explained(error: &Error) -> ExitCode {
-    let terminal = stderr();
-    let message = terminal.wrap(&format!("{PROGRAM}: {}", visible(&error.to_string())), 0);
-    let details = error
-        .details()
-        .into_iter()
-        .map(|detail| terminal.wrap(&visible(&detail), 2));
-    let hint = error.hint().map(|hint| terminal.hint(&visible(&hint), 0));
-    let lines: Vec<String> = [message].into_iter().chain(details).chain(hint).collect();
-    tell(&mut io::stderr(), &lines.join("\n"));
-    ExitCode::FAILURE
-}
-
-/// Stderr as a terminal, which breaks lines where words end; a file or another program is given them whole.
-fn stderr() -> Terminal {
+/// Returns stderr as a terminal, where lines are wrapped; a file or another program gets them whole.
+fn stderr_terminal() -> Terminal {
     let is_terminal = io::stderr().is_terminal();
     Terminal::new(&Variables::new(), is_terminal, !is_terminal)
 }
 
-/// Stdout, which knows when it was closed before we started.
+/// Stdout, which fails if it was closed before the program started.
 struct Stdout;
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if was_closed() {
+        if is_stdout_closed() {
             return Err(io::Error::new(
                 io::ErrorKind::BrokenPipe,
                 "it is closed, or is /dev/null opened for reading and writing",
@@ -212,9 +212,9 @@ impl Write for Stdout {
 }
 
 /// Rust's runtime opens `/dev/null` for reading and writing in place of a standard stream that is closed, so that a credential
-/// would be lost without a word. A shell's `> /dev/null` opens it for writing only and is meant.
+/// would be lost unnoticed. A shell's `> /dev/null` opens it for writing only and is fine.
 #[cfg(target_os = "linux")]
-fn was_closed() -> bool {
+fn is_stdout_closed() -> bool {
     use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
     let stdout = io::stdout();
     let (Ok(is), Ok(null), Ok(flags)) = (fstat(&stdout), stat("/dev/null"), fcntl_getfl(&stdout))
@@ -225,21 +225,16 @@ fn was_closed() -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn was_closed() -> bool {
+fn is_stdout_closed() -> bool {
     false
 }
 
-/// Text on stderr as it is, before the answer is there.
-fn tell_at_once(text: &str) {
+/// Writes text to stderr at once. Nothing can be done if that fails.
+fn print_error(text: &str) {
     let mut stderr = io::stderr();
     drop(
         stderr
             .write_all(text.as_bytes())
             .and_then(|()| stderr.flush()),
     );
-}
-
-/// A stream that is closed cannot be told so.
-fn tell(stream: &mut impl Write, text: &str) {
-    drop(writeln!(stream, "{text}"));
 }

@@ -117,7 +117,7 @@ fn is_trusted(paths: &OsStr) -> bool {
 ///
 /// # Errors
 ///
-/// [`Error::Untrusted`].
+/// [`ErrorKind::Untrusted`](crate::error::ErrorKind).
 #[cfg(unix)]
 pub(crate) fn check_owner(program: &str, folder: &Path) -> Result<(), Error> {
     use std::os::unix::fs::MetadataExt;
@@ -133,15 +133,13 @@ pub(crate) fn check_owner(program: &str, folder: &Path) -> Result<(), Error> {
     if !rustix::process::geteuid().is_root() || is_of_root(folder) || is_mounted() {
         return Ok(());
     }
-    Err(Error::Untrusted {
-        name: folder.display().to_string(),
-        problem: format!(
-            "is not root's alone, and root does not run `{program}` on files of others"
-        ),
-        fix: format!(
+    Err(Error::untrusted(
+        folder.display(),
+        format!("is not root's alone, and root does not run `{program}` on files of others"),
+        format!(
             "run the command as their owner, without `sudo`, or sign in as root with `sudo -H {program}`"
         ),
-    })
+    ))
 }
 
 #[cfg(not(unix))]

@@ -1,6 +1,6 @@
 //! The async runtime, for work that waits. A cached answer needs none.
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::{Builder, Handle};
@@ -11,7 +11,7 @@ use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, ctrl_break, ctrl_c, ct
 
 static HANDLES_SIGNALS: AtomicBool = AtomicBool::new(false);
 
-/// Installs handlers for Ctrl-C and its like that cancel the work of this module with [`Error::Interrupted`]. Call it from binaries only,
+/// Installs handlers for Ctrl-C and its like that cancel the work of this module with [`ErrorKind::Interrupted`]. Call it from binaries only,
 /// not from a library: once they are installed, these signals no longer end the process by themselves.
 pub fn install_signal_handlers() {
     HANDLES_SIGNALS.store(true, Ordering::Relaxed);
@@ -26,7 +26,7 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, 
     let result = runtime.block_on(async {
         tokio::select! {
             biased;
-            () = interruption() => Err(Error::Interrupted),
+            () = interruption() => Err(Error::interrupted()),
             result = work => result,
         }
     });
@@ -53,7 +53,7 @@ pub(crate) fn block_on_blocking_thread<T: Send>(
 }
 
 fn unavailable(what: &str, error: &io::Error) -> Error {
-    Error::Input(format!("no {what}: {error}"))
+    Error::new(ErrorKind::System, format!("no {what}: {error}"))
 }
 
 /// Completes when a signal asks the process to end. Without handlers it never does.

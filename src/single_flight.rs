@@ -8,7 +8,7 @@
 //! the file open, see the outcome, and a process that comes later starts a new flight with a new file. A leader that dies leaves a file
 //! without the mark: the next process that locks it is the leader.
 
-use crate::error::{NOT_FOUND, Relayed, visible};
+use crate::error::SharedFailure;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub(crate) enum Acquire {
     /// This process signs in, then calls [`Leader::publish`].
     Leader(Leader),
     /// Another process has finished, with its failure if it failed.
-    Finished(Option<Relayed>),
+    Finished(Option<SharedFailure>),
     /// Another process is still signing in.
     TimedOut,
     /// No lock can be taken on this machine.
@@ -115,7 +115,7 @@ impl Drop for LockFile {
 
 impl Leader {
     /// Ends the flight, and gives the waiters the failure if the sign-in failed.
-    pub(crate) fn publish(self, failure: Option<&Relayed>) {
+    pub(crate) fn publish(self, failure: Option<&SharedFailure>) {
         let Self(mut lock) = self;
         // In a file that keeps its name, processes that come later would see this outcome.
         if system::remove(&lock.dir, &lock.name, &lock.file).is_err() {
@@ -134,12 +134,12 @@ impl Leader {
     }
 }
 
-/// Reads the leader's failure. A failure whose text is Docker's "not found" sentence is ignored: Docker would continue anonymously.
-fn read_failure(file: &File) -> Option<Relayed> {
+/// Reads the leader's failure, unless it would make a client continue anonymously.
+fn read_failure(file: &File) -> Option<SharedFailure> {
     let mut json = Vec::new();
     file.take(MAX_FAILURE_BYTES).read_to_end(&mut json).ok()?;
-    let failure: Relayed = serde_json::from_slice(&json).ok()?;
-    (visible(&failure.message).trim() != NOT_FOUND).then_some(failure)
+    let failure: SharedFailure = serde_json::from_slice(&json).ok()?;
+    failure.is_acceptable().then_some(failure)
 }
 
 #[cfg(unix)]
@@ -214,6 +214,7 @@ mod system {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Error, ErrorKind, NOT_FOUND};
 
     /// A directory for locks that does not exist yet.
     fn lock_dir() -> (tempfile::TempDir, Vec<PathBuf>) {
@@ -235,13 +236,9 @@ mod tests {
         lock.try_lock().unwrap_err()
     }
 
-    fn failure(message: &str) -> Relayed {
-        Relayed {
-            not_signed_in: false,
-            message: message.into(),
-            details: vec!["d".into()],
-            hint: None,
-        }
+    fn failure(message: &str) -> SharedFailure {
+        let error = Error::new(ErrorKind::SignIn, message);
+        error.with_detail("d").into_shared()
     }
 
     #[test]
@@ -263,7 +260,8 @@ mod tests {
                 let Ok(Acquire::Finished(failure)) = waiter.try_lock() else {
                     panic!()
                 };
-                assert_eq!(failure.map(|failure| failure.message).as_deref(), expected);
+                let message = failure.map(|failure| Error::from(failure).to_string());
+                assert_eq!(message.as_deref(), expected);
             }
         }
     }

@@ -5,13 +5,13 @@
 )]
 
 use docker_credential_acrscoped::{
-    Clock, Cloud, Credential, Error, ExposeSecret, FileProblem, Helper, RefreshToken, Refusal,
-    Registry, Relayed, SecretString, Settings, SignIn, Stage, Unreachable, Variables,
+    Clock, Cloud, Credential, Error, ErrorKind, ExposeSecret, RefreshToken, Registry, SecretString,
+    Settings, Stage, TokenService, Variables,
 };
 use rustls::crypto::CryptoProvider;
 use std::fmt::{Debug, Display};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// A folder that a program may have.
 type Folder = Option<PathBuf>;
@@ -44,9 +44,9 @@ fn a_breaking_change_of_the_api_is_seen_here() {
         .concat()
     };
 
-    let _: fn(&'static Settings, Clock) -> Helper<'static> = Helper::new;
-    let _: fn(&Helper<'static>, &Registry) -> Result<Credential, Error> = Helper::get;
-    let _: fn(&Helper<'static>, &Registry) -> Result<(), Error> = Helper::erase;
+    let _: fn(&'static Settings, Clock) -> TokenService<'static> = TokenService::new;
+    let _: fn(&TokenService<'static>, &Registry) -> Result<Credential, Error> = TokenService::get;
+    let _: fn(&TokenService<'static>, &Registry) -> Result<(), Error> = TokenService::erase;
 
     let _ = |Credential {
                  username, token, ..
@@ -57,14 +57,15 @@ fn a_breaking_change_of_the_api_is_seen_here() {
     let _: fn(&RefreshToken) -> SystemTime = RefreshToken::renew_at;
     let _: fn(&SecretString) -> &str = SecretString::expose_secret;
 
-    let _: fn(&Error) -> Vec<String> = Error::details;
-    let _: fn(&Error) -> Option<String> = Error::hint;
+    let _: fn(&Error) -> ErrorKind = Error::kind;
+    let _: fn(&Error) -> &[String] = Error::details;
+    let _: fn(&Error) -> Option<&str> = Error::hint;
     let _: fn(&Error) -> bool = Error::is_failed_sign_in;
     let _ = |error: Error| -> Box<dyn std::error::Error + Send + Sync> { error.into() };
 
     shared::<(
         Settings,
-        Helper<'static>,
+        TokenService<'static>,
         Registry,
         Cloud,
         Credential,
@@ -81,115 +82,38 @@ fn cloned<T: Clone>() {}
 
 fn shown<T: Display>() {}
 
-/// What each failure tells a program.
+/// What each failure is for a program. A kind may be added, since the enum is `non_exhaustive`.
 #[test]
 fn a_breaking_change_of_an_error_is_seen_here() {
-    let _ = |error: Error| -> Vec<String> {
-        match error {
-            Error::NotOurs | Error::Interrupted => vec!["nothing more".to_owned()],
-            Error::NoRegistry { text } | Error::Input(text) => vec![text],
-            Error::Setting { name, problem } => vec![name, problem],
-            Error::Untrusted { name, problem, fix } => vec![name, problem, fix],
-            Error::File(FileProblem {
-                path,
-                line,
-                column,
-                problem,
-                ..
-            }) => {
-                vec![
-                    path.display().to_string(),
-                    (line + column).to_string(),
-                    problem,
-                ]
+    let _ = |kind: ErrorKind| -> String {
+        match kind {
+            ErrorKind::NotAcrRegistry
+            | ErrorKind::Anonymous
+            | ErrorKind::Input
+            | ErrorKind::Setting
+            | ErrorKind::Untrusted
+            | ErrorKind::Delegate
+            | ErrorKind::NoIdentity
+            | ErrorKind::SignIn
+            | ErrorKind::WrongAudience
+            | ErrorKind::InvalidToken
+            | ErrorKind::NetworkRule
+            | ErrorKind::UnexpectedResponse
+            | ErrorKind::Timeout
+            | ErrorKind::Keyring
+            | ErrorKind::Interrupted
+            | ErrorKind::Output
+            | ErrorKind::System => String::new(),
+            ErrorKind::Denied { status } => {
+                let _: u16 = status;
+                status.to_string()
             }
-            Error::Delegate {
-                program,
-                problem,
-                origin,
-            } => vec![program, problem, origin],
-            Error::NowhereToStore { host, file } => vec![host, file.display().to_string()],
-            Error::NotSignedIn(error) | Error::Anonymous(error) => vec![error.to_string()],
-            Error::NoIdentity { skipped, hint } => [skipped, Vec::from_iter(hint)].concat(),
-            Error::SignIn(SignIn {
-                source,
-                said,
-                details,
-                hint,
-                ..
-            }) => [vec![source, said], details, Vec::from_iter(hint)].concat(),
-            Error::WrongAudience {
-                source,
-                audience,
-                requested,
-            } => vec![source, audience, requested],
-            Error::Exchange {
-                registry,
-                refusal,
-                details,
-            } => [vec![registry.to_string(), told(refusal)], details].concat(),
-            Error::Unreachable(Unreachable {
-                host,
-                stage,
-                cause,
-                circumstances,
-                ..
-            }) => {
-                let at = match stage {
-                    Stage::Name | Stage::Connection | Stage::Tls | Stage::Answer => {
-                        format!("{stage:?}")
-                    }
-                    _ => String::new(),
-                };
-                [vec![host, at, cause], circumstances].concat()
-            }
-            Error::Deadline {
-                limit,
-                during,
-                circumstances,
-            } => {
-                let _: Duration = limit;
-                [vec![during], circumstances].concat()
-            }
-            Error::Relayed(Relayed {
-                not_signed_in,
-                message,
-                details,
-                hint,
-                ..
-            }) => [
-                vec![not_signed_in.to_string(), message],
-                details,
-                Vec::from_iter(hint),
-            ]
-            .concat(),
-            Error::Skewed { error, skew } => vec![error.to_string(), skew],
-            Error::NotErased { host, problem } => vec![host, problem],
-            Error::NotKept { problems } => problems,
-            Error::NotForgotten { problem } => vec![problem],
-            Error::Output(error) => vec![std::io::Error::to_string(&error)],
-            _ => vec![],
+            ErrorKind::Unreachable(
+                stage @ (Stage::Name | Stage::Connection | Stage::Tls | Stage::Answer),
+            ) => format!("{stage:?}"),
+            _ => "another".to_owned(),
         }
     };
-}
-
-fn told(refusal: Refusal) -> String {
-    match refusal {
-        Refusal::Denied {
-            status,
-            said,
-            object_id,
-        } => format!("{status} {said:?} {object_id:?}"),
-        Refusal::InvalidToken { status, said } => format!("{status} {said}"),
-        Refusal::Unexpected { status, said } => format!("{status} {said:?}"),
-        Refusal::Firewall { address } => address.unwrap_or_default(),
-        Refusal::Throttled { retry_after } => retry_after.unwrap_or_default().to_string(),
-        Refusal::Redirected { location } => location,
-        Refusal::WebPage { status } => status.to_string(),
-        Refusal::Malformed(what) => what.to_owned(),
-        Refusal::NoExchange => String::new(),
-        _ => "another".to_owned(),
-    }
 }
 
 /// A service principal whose authority cannot be reached: nobody listens on port 1 of loopback.
@@ -215,14 +139,14 @@ fn settings() -> Settings {
 /// A sign-in that comes as far as the authority, which is not there.
 fn get(settings: &Settings) {
     let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).expect("a registry");
-    let helper = Helper::new(settings, || SystemTime::UNIX_EPOCH);
-    let error = helper.get(&registry).expect_err("nobody is there to ask");
+    let service = TokenService::new(settings, || SystemTime::UNIX_EPOCH);
+    let error = service.get(&registry).expect_err("nobody is there to ask");
     assert!(
-        matches!(&error, Error::NotSignedIn(inner) if matches!(**inner, Error::Unreachable(_))),
+        error.is_failed_sign_in() && matches!(error.kind(), ErrorKind::Unreachable(_)),
         "{error}"
     );
     let said = format!(
-        "{settings:?} {helper:?} {registry:?} {error:?} {error} {:?} {:?}",
+        "{settings:?} {service:?} {registry:?} {error:?} {error} {:?} {:?}",
         error.details(),
         error.hint()
     );

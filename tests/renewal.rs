@@ -2,10 +2,10 @@
 
 use docker_credential_acrscoped::cache::{Cache, Key, Lasts, Store, StoreError};
 use docker_credential_acrscoped::config::Settings;
-use docker_credential_acrscoped::error::Error;
-use docker_credential_acrscoped::helper::Helper;
+use docker_credential_acrscoped::error::{Error, ErrorKind};
 use docker_credential_acrscoped::identity::Identity;
 use docker_credential_acrscoped::registry::Registry;
+use docker_credential_acrscoped::service::TokenService;
 use docker_credential_acrscoped::token::RefreshToken;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
@@ -111,13 +111,13 @@ fn get(
     clock: fn() -> SystemTime,
 ) -> Result<RefreshToken, Error> {
     let settings = settings(client);
-    let helper = Helper::with_cache(&settings, Cache::over(vec![store.clone()]), clock);
-    helper.get(&registry()).map(|credential| credential.token)
+    let service = TokenService::with_cache(&settings, Cache::over(vec![store.clone()]), clock);
+    service.get(&registry()).map(|credential| credential.token)
 }
 
 /// Whether nobody could be signed in, because the authority was not there.
 fn is_unreachable(error: &Error) -> bool {
-    matches!(error, Error::NotSignedIn(inner) if matches!(**inner, Error::Unreachable(_)))
+    error.is_failed_sign_in() && matches!(error.kind(), ErrorKind::Unreachable(_))
 }
 
 #[test]
@@ -175,9 +175,10 @@ fn after_a_switch_of_the_account_the_former_accounts_token_is_not_used() {
 fn list_names_hosts_of_the_current_identity_with_a_valid_token() {
     let store = store_of("alice");
     let list = |client: &str, clock: fn() -> SystemTime| {
-        let listed = Helper::with_cache(&settings(client), Cache::over(vec![store.clone()]), clock)
-            .list()
-            .unwrap();
+        let listed =
+            TokenService::with_cache(&settings(client), Cache::over(vec![store.clone()]), clock)
+                .list()
+                .unwrap();
         listed.into_keys().collect::<Vec<_>>()
     };
     assert_eq!(list("alice", || minutes(1)), ["contoso.azurecr.io"]);
@@ -189,7 +190,7 @@ fn list_names_hosts_of_the_current_identity_with_a_valid_token() {
 #[test]
 fn erase_makes_the_next_get_ask() {
     let store = store_of("alice");
-    Helper::with_cache(&settings("bob"), Cache::over(vec![store.clone()]), || {
+    TokenService::with_cache(&settings("bob"), Cache::over(vec![store.clone()]), || {
         minutes(1)
     })
     .erase(&registry())

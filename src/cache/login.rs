@@ -88,7 +88,7 @@ impl Cache {
     /// Fails if one of the named stores, which hold the token, does not confirm that it is gone.
     pub fn forget_login(&self, key: &Key, stores: &[String]) -> Result<(), Error> {
         let mut result = Ok(());
-        let mut fail = |problem| result = Err(Error::NotForgotten { problem });
+        let mut fail = |problem: String| result = Err(logout_error(&problem));
         for store in self.stores() {
             if let Err(error) = clear(store, key)
                 && stores.iter().any(|name| name == store.name())
@@ -111,7 +111,7 @@ impl Cache {
     /// Fails if a store does not delete an entry.
     pub fn forget(&self, is_obsolete: impl Fn(&Key) -> bool) -> Result<(), Error> {
         delete(&self.entries("what is in it stays there"), is_obsolete)
-            .map_err(|problem| Error::NotForgotten { problem })
+            .map_err(|problem| logout_error(&problem))
     }
 }
 
@@ -123,6 +123,13 @@ fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
     };
     log_failure(store, "deletion", cleared.clone());
     cleared
+}
+
+/// A login that a store did not delete.
+fn logout_error(problem: &str) -> crate::error::Error {
+    let message = format!("the login could not be forgotten: {problem}");
+    crate::error::Error::new(crate::error::ErrorKind::Keyring, message)
+        .with_hint("unlock or restart the keyring and try again")
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub use self_test::SelfTest;
 pub use store::{Lasts, Store, StoreError};
 
 use crate::config::{CacheChoice, SessionBus};
+use crate::error::ErrorKind;
 use crate::registry::Registry;
 use crate::token::{AccessToken, Audience, RefreshToken};
 use secrecy::SecretString;
@@ -169,9 +170,12 @@ impl Cache {
         };
         let is_obsolete =
             |key: &Key| is_of_registry(key) || (key.is_of_sign_in() && !is_needed(key));
-        delete(&entries, is_obsolete).map_err(|problem| crate::error::Error::NotErased {
-            host: registry.host().to_owned(),
-            problem,
+        delete(&entries, is_obsolete).map_err(|problem| {
+            let host = registry.host();
+            let message = format!("a cached token of {host} could not be erased: {problem}");
+            crate::error::Error::new(ErrorKind::Keyring, message).with_hint(
+                "unlock or restart the keyring and try again; the token ends by itself within three hours",
+            )
         })
     }
 

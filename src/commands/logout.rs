@@ -2,11 +2,12 @@
 
 use super::Context;
 use crate::cache::Key;
+use crate::config::CacheChoice;
 use crate::error::Error;
-use crate::helper::Helper;
 use crate::identity::{self, Identity};
 use crate::logins::{self, Login};
 use crate::registry::Registry;
+use crate::service::TokenService;
 use clap::Args;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -51,7 +52,7 @@ pub fn run(
         lines.push(format!("`logout --all` forgets those at {hosts} too."));
     }
     for line in lines {
-        writeln!(output, "{}", context.terminal.wrap(&line, 0)).map_err(Error::Output)?;
+        writeln!(output, "{}", context.terminal.wrap(&line, 0)).map_err(Error::output)?;
     }
     Ok(())
 }
@@ -79,7 +80,7 @@ fn summary(forgotten: &[Login], registry: Option<&Registry>, is_all: bool) -> St
 /// Deletes all sign-ins, and all tokens in all stores. Returns the sign-ins.
 fn forget_all(context: &Context<'_>) -> Result<Vec<Login>, Error> {
     let config = context.config(None)?;
-    let stores = context.helper().all_stores(&config);
+    let stores = context.service().cache(CacheChoice::Auto, config.timeout);
     let mut result = stores.forget(|_| true);
     let Some(file) = config.sources.logins.as_deref() else {
         return result.map(|()| vec![]);
@@ -104,14 +105,14 @@ fn forget_one(
     registry: Option<&Registry>,
 ) -> Result<(Vec<Login>, Vec<Login>), Error> {
     let config = context.config(registry)?;
-    let helper = context.helper();
-    let stores = helper.all_stores(&config);
+    let service = context.service();
+    let stores = service.cache(CacheChoice::Auto, config.timeout);
     let account = identity::account(&config, registry)?;
     let mut others = vec![];
     if let (Some(account), Some(file)) = (&account, &config.sources.logins) {
         let login = &account.login;
         let own = login.key();
-        let mut fingerprints = fingerprints(&helper, registry, &own)?;
+        let mut fingerprints = fingerprints(&service, registry, &own)?;
         // Other settings gave other fingerprints before.
         fingerprints.extend(login.fingerprints.iter().cloned());
         let tokens = stores.forget(|key| fingerprints.iter().any(|it| key.is_of(it)));
@@ -129,13 +130,14 @@ fn forget_one(
 
 /// Returns the fingerprints under which tokens of a sign-in are cached.
 fn fingerprints(
-    helper: &Helper<'_>,
+    service: &TokenService<'_>,
     registry: Option<&Registry>,
     login: &Key,
 ) -> Result<Vec<String>, Error> {
-    let mut identities = helper.identities()?;
+    let cached = service.status()?;
+    let mut identities: Vec<_> = cached.into_iter().filter_map(|it| it.identity).collect();
     // An Entra access token may be cached although no token of the registry is.
-    identities.extend(registry.and_then(|registry| helper.identity(registry).ok()));
+    identities.extend(registry.and_then(|registry| service.identity(registry).ok()));
     let is_of_login = |identity: &&Identity| {
         let account = identity.login();
         account.is_some_and(|account| account.login.key() == *login)

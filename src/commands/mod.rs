@@ -10,9 +10,9 @@ pub mod token;
 
 use crate::config::{Config, Settings};
 use crate::deadline::Clock;
-use crate::error::Error;
-use crate::helper::Helper;
+use crate::error::{Error, printable};
 use crate::registry::{CLOUDS, Registry};
+use crate::service::TokenService;
 use crate::terminal::Terminal;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -91,19 +91,23 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Returns the helper that answers `get`.
-    pub fn helper(&self) -> Helper<'a> {
-        Helper::new(self.settings, self.clock)
+    /// Returns the service that answers `get`.
+    pub fn service(&self) -> TokenService<'a> {
+        TokenService::new(self.settings, self.clock)
     }
 
     /// Parses the registry that the user has typed.
     ///
     /// # Errors
     ///
-    /// An [`Error::NoRegistry`] if it is not a registry of a known cloud.
+    /// [`ErrorKind::Input`](crate::error::ErrorKind) if it is not a registry of a known cloud.
     pub fn registry(&self, text: &str) -> Result<Registry, Error> {
-        Registry::parse(text, self.settings.clouds()).ok_or_else(|| Error::NoRegistry {
-            text: text.to_owned(),
+        Registry::parse(text, self.settings.clouds()).ok_or_else(|| {
+            let message = format!("`{}` is no Azure Container Registry", printable(text));
+            Error::input(message).with_hint(
+                "name its login server, such as `contoso.azurecr.io`; a registry of a cloud of your own needs `[cloud.NAME]` in the \
+                 config file",
+            )
         })
     }
 
@@ -133,7 +137,6 @@ pub struct Format {
 
 /// Writes a value as JSON over several lines.
 fn write_json(output: &mut impl Write, value: &impl Serialize) -> Result<(), Error> {
-    serde_json::to_writer_pretty(&mut *output, value)
-        .map_err(|error| Error::Output(error.into()))?;
-    writeln!(output).map_err(Error::Output)
+    serde_json::to_writer_pretty(&mut *output, value).map_err(Error::output)?;
+    writeln!(output).map_err(Error::output)
 }

@@ -62,8 +62,8 @@ impl Check {
     /// Returns an error as a failed check, in its own words.
     pub(super) fn failed(name: &'static str, error: &Error) -> Self {
         Self {
-            details: error.details(),
-            hint: error.hint(),
+            details: error.details().to_vec(),
+            hint: error.hint().map(str::to_owned),
             ..Self::bad(name, error.to_string())
         }
     }

@@ -2,8 +2,8 @@
 
 use super::{Context, Format, write_json};
 use crate::error::{Error, printable};
-use crate::helper::Cached;
 use crate::logins::{self, Login};
+use crate::service::CachedCredential;
 use crate::terminal::Style;
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::Args;
@@ -60,7 +60,7 @@ pub fn run(
     arguments: Arguments,
     mut output: impl Write,
 ) -> Result<(), Error> {
-    let cached = context.helper().status()?;
+    let cached = context.service().status()?;
     let logins = logins(context);
     if arguments.format.json {
         let registries = cached.into_iter().map(|token| to_json(context, token));
@@ -86,10 +86,10 @@ pub fn run(
         // Continuation lines are indented like the lines of a registry.
         let _ = writeln!(text, "{}", context.terminal.wrap(&line, 2).trim_start());
     }
-    output.write_all(text.as_bytes()).map_err(Error::Output)
+    output.write_all(text.as_bytes()).map_err(Error::output)
 }
 
-fn to_json(context: &Context<'_>, token: Cached) -> CachedToken {
+fn to_json(context: &Context<'_>, token: CachedCredential) -> CachedToken {
     let rfc3339 = |time: SystemTime| to_rfc3339(&OffsetDateTime::from(time));
     let profiles = context.settings.profiles(&token.registry);
     CachedToken {
@@ -97,22 +97,22 @@ fn to_json(context: &Context<'_>, token: Cached) -> CachedToken {
         registry: token.registry.host().to_owned(),
         expires: token.expires.map(rfc3339),
         renewed_from: rfc3339(token.renew),
-        identity: token.identity,
+        identity: token.identity.map(|identity| identity.to_string()),
         store: token.store,
     }
 }
 
-fn to_text(context: &Context<'_>, token: &Cached) -> String {
+fn to_text(context: &Context<'_>, token: &CachedCredential) -> String {
     let terminal = context.terminal;
     let expires = token
         .expires
         .map_or("an unknown time".to_owned(), |expires| {
             until(expires, (context.clock)())
         });
-    let identity = token
-        .identity
-        .as_deref()
-        .unwrap_or("somebody else than who would sign in now");
+    let identity = token.identity.as_ref().map_or_else(
+        || "somebody else than who would sign in now".to_owned(),
+        ToString::to_string,
+    );
     let profiles = context.settings.profiles(&token.registry).join(", ");
     let profiles = if profiles.is_empty() {
         "none"
@@ -122,7 +122,7 @@ fn to_text(context: &Context<'_>, token: &Cached) -> String {
     let mut text = terminal.paint(Style::Bold, token.registry.host()) + "\n";
     for (name, value) in [
         ("until", expires.as_str()),
-        ("identity", identity),
+        ("identity", &identity),
         ("kept in", &token.store),
         ("profile", profiles),
     ] {

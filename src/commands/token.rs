@@ -58,7 +58,7 @@ pub fn run(
     mut output: impl Write,
 ) -> Result<(), Error> {
     let registry = context.registry(&arguments.registry)?;
-    let credential = context.helper().get(&registry)?;
+    let credential = context.service().get(&registry)?;
     let token = credential.token.secret().expose_secret();
     let values = [registry.host(), credential.username, token];
     let [host, username, _] = values;
@@ -82,10 +82,8 @@ pub fn run(
         }
         Format::Env => output.write_all(variables(values.map(shell_quoted)).as_bytes()),
         Format::GithubActions => {
-            let mut file = github_env_file(context).map_err(|problem| Error::Setting {
-                name: GITHUB_ENV.into(),
-                problem,
-            })?;
+            let mut file =
+                github_env_file(context).map_err(|problem| Error::setting(GITHUB_ENV, problem))?;
             // The runner masks the token from this line on, so that the line must come first.
             let masked = writeln!(output, "::add-mask::{token}").and_then(|()| output.flush());
             // No value contains a line break, so that the simple form of the runner suffices.
@@ -93,7 +91,7 @@ pub fn run(
         }
         Format::Raw => writeln!(output, "{token}"),
     };
-    written.map_err(Error::Output)
+    written.map_err(Error::output)
 }
 
 fn variables([host, username, token]: [String; 3]) -> String {

@@ -2,9 +2,10 @@
 
 use super::values::{host_and_port, url, url_or_host};
 use super::{NetworkSettings, SessionBus, Value};
-use crate::error::Error;
+use crate::error::{Error, SharedFailure};
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
@@ -36,23 +37,22 @@ pub(super) type Parse<T> = fn(&str) -> Result<T, String>;
 
 /// A setting, and what is wrong with its value.
 #[derive(Clone, Debug)]
-pub(super) struct SettingError {
-    pub(super) name: String,
-    pub(super) problem: String,
-}
+pub(super) struct SettingError(SharedFailure);
 
 impl SettingError {
-    pub(super) fn new(name: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            problem: problem.into(),
-        }
+    pub(super) fn new(name: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self(Error::setting(name, problem).into_shared())
+    }
+
+    /// Returns the error of a setting that needs others; `missing` says which, such as "`IDENTITY_HEADER` is not".
+    pub(super) fn incomplete(name: &str, missing: &str) -> Self {
+        Self(Error::incomplete_setting(name, missing).into_shared())
     }
 }
 
 impl From<SettingError> for Error {
-    fn from(SettingError { name, problem }: SettingError) -> Self {
-        Self::Setting { name, problem }
+    fn from(error: SettingError) -> Self {
+        error.0.into()
     }
 }
 

@@ -7,7 +7,7 @@ use super::environment::SettingError;
 use super::keys::{KEYS, Key, Kind, Scope};
 use super::precedence::{Origin, Value};
 use super::values::{self, suggest};
-use crate::error::{Error, FileProblem, visible};
+use crate::error::{Error, ErrorKind, visible};
 use crate::files::read_named;
 use crate::registry::{Cloud, Registry};
 use crate::trust::Refusal;
@@ -75,11 +75,7 @@ impl File {
             Err(error) => {
                 let problem = format!("cannot be used: {error}");
                 return Err(match Refusal::from_io(&error) {
-                    Some(refusal) => Error::Untrusted {
-                        name,
-                        problem,
-                        fix: refusal.fix(),
-                    },
+                    Some(refusal) => Error::untrusted(name, problem, refusal.fix()),
                     None => SettingError::new(name, problem).into(),
                 });
             }
@@ -99,13 +95,10 @@ impl File {
             let line = reader.line(at);
             let before = text.get(reader.line_starts[line - 1]..at);
             // It quotes names and values of the file.
-            let problem = visible(&problem).chars().take(MAX_PROBLEM_CHARS).collect();
-            Error::File(FileProblem {
-                path: path.to_owned(),
-                line,
-                column: before.unwrap_or_default().chars().count() + 1,
-                problem,
-            })
+            let problem: String = visible(&problem).chars().take(MAX_PROBLEM_CHARS).collect();
+            let column = before.unwrap_or_default().chars().count() + 1;
+            let place = format!("{}:{line}:{column}", path.display());
+            Error::new(ErrorKind::Setting, format!("{place}: {problem}"))
         })
     }
 

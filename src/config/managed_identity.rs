@@ -73,7 +73,10 @@ impl ManagedIdentityEnv {
                 }
                 Ok(Self::Arc { url })
             }
-            None => Err(wrong("is set, but `IDENTITY_HEADER` is not".into())),
+            None => Err(SettingError::incomplete(
+                ENDPOINT,
+                "`IDENTITY_HEADER` is not",
+            )),
         }
     }
 

@@ -337,7 +337,7 @@ impl Settings {
     ) -> Result<(Url, Option<Origin>), Error> {
         let Some(Value { value: url, origin }) = resolver.get("authority", values::authority)?
         else {
-            let authority = values::authority(&cloud.authority).map_err(Error::Input)?;
+            let authority = values::authority(&cloud.authority).map_err(Error::input)?;
             return Ok((authority, None));
         };
         let is_same = |text: &str| values::authority(text).is_ok_and(|known| known == url);
@@ -352,7 +352,7 @@ impl Settings {
 
     fn audience(&self, resolver: &Resolver<'_>, cloud: &Cloud) -> Result<Audience, Error> {
         let Some(Value { value, origin }) = resolver.get("audience", values::audience)? else {
-            return Audience::parse(&cloud.audience).map_err(Error::Input);
+            return Audience::parse(&cloud.audience).map_err(Error::input);
         };
         let is_same = |text: &str| values::audience(text).is_ok_and(|known| known == value);
         let is_of_cloud = |cloud: &Cloud| is_same(&cloud.audience);
@@ -381,7 +381,12 @@ impl Settings {
             return Ok(());
         }
         let line = format!("{setting} = {text:?}");
-        Err(Error::untrusted(variable, problem, &line, &self.file.path))
+        Err(Error::untrusted_variable(
+            variable,
+            problem,
+            &line,
+            &self.file.path,
+        ))
     }
 
     /// Returns where the Secret Service is.
@@ -645,7 +650,7 @@ mod tests {
                 let fix = format!(
                     "if you trust it, make this the first line of config.toml: `authority = \"https://{value}\"`"
                 );
-                assert_eq!(error.hint(), Some(fix));
+                assert_eq!(error.hint(), Some(fix.as_str()));
             }
         }
     }
@@ -1002,7 +1007,7 @@ mod tests {
                 "`ACRSCOPED_AUDIENCE` is \"https://evil.example\", an audience that is not in your config file"
             );
             let hint = "if you trust it, make this the first line of config.toml: `audience = \"https://evil.example\"`";
-            assert_eq!(error.hint().as_deref(), Some(hint));
+            assert_eq!(error.hint(), Some(hint));
         }
     }
 

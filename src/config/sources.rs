@@ -207,7 +207,7 @@ impl SourceSettings {
             return Ok(());
         }
         let host = url.host_str().unwrap_or_default();
-        Err(Error::untrusted(
+        Err(Error::untrusted_variable(
             variable,
             format!("names `{host}`, which is not known to issue tokens to jobs"),
             &format!("oidc_host = {host:?}"),

@@ -2,9 +2,13 @@
 
 use super::Network;
 use super::response::BodyTooLong;
-use crate::error::{Error, Stage, Unreachable, printable};
+use crate::error::{Error, Stage, printable};
 use std::error::Error as StdError;
 use std::io;
+
+/// What to do where a proxy asks for a user.
+const PROXY_LOGIN_HINT: &str =
+    "the proxy wants a user and a password: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`";
 
 impl Network {
     /// Returns what stopped a connection to `host`, or `None` if the error is about something else.
@@ -25,12 +29,13 @@ impl Network {
         error: &(dyn StdError + 'static),
     ) -> Error {
         let innermost = chain(error).last().map(ToString::to_string);
-        Error::Unreachable(Unreachable {
-            host: host.to_owned(),
-            stage,
-            cause: printable(&innermost.unwrap_or_default()),
-            circumstances: self.settings.circumstances.clone(),
-        })
+        let cause = printable(&innermost.unwrap_or_default());
+        let unreachable = Error::unreachable(host, stage, &cause, self.circumstances());
+        // The HTTP client has no type for this failure of a proxy, only these words.
+        if stage == Stage::Connection && cause.contains("proxy authorization required") {
+            return unreachable.with_hint(PROXY_LOGIN_HINT);
+        }
+        unreachable
     }
 }
 

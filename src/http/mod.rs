@@ -15,7 +15,8 @@ mod transport;
 pub use error::chain;
 pub use fetch::retry_delay;
 pub use preconnect::Preconnect;
-pub use response::HttpResponse;
+pub(crate) use response::PROXY_HINT;
+pub use response::{HttpResponse, ResponseError};
 pub use transport::Transport;
 
 use crate::config::NetworkSettings;

@@ -1,7 +1,7 @@
 //! An HTTP answer, and what is in it when it is not the one that was expected. The exchange and sign-ins meet the same proxies,
 //! portals and busy servers.
 
-use crate::error::{IN_THE_WAY, printable, visible};
+use crate::error::{printable, visible};
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
@@ -9,9 +9,9 @@ use serde_json::Value;
 /// The longest body that is read of any answer.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-const WEB_PAGE: &str = "a web page came in place of the answer";
-const REDIRECT: &str = "the answer was a redirect";
-const TOO_MANY_REQUESTS: &str = "too many requests";
+/// The hint where a proxy answers instead of the service.
+pub(crate) const PROXY_HINT: &str =
+    "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
 
 /// What is said of an answer that is neither a token nor a refusal.
 pub(crate) const NO_TOKEN: &str = "the answer holds no token";
@@ -26,6 +26,22 @@ pub struct HttpResponse {
     /// Its body, of at most 1 MiB.
     pub body: Vec<u8>,
 }
+
+/// What a token service answered in place of a token. Not yet made printable.
+#[derive(Debug)]
+pub struct ResponseError {
+    pub(crate) message: String,
+    /// What to do if something other than the service answered, or if the service is busy.
+    pub(crate) hint: Option<&'static str>,
+}
+
+impl std::fmt::Display for ResponseError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ResponseError {}
 
 /// The body is longer than anything that a token service sends.
 #[derive(Debug)]
@@ -67,29 +83,34 @@ impl HttpResponse {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// Returns what a token service said in place of a token: its own description (RFC 6749, section 5.2), or what its answer looks
-    /// like. Not yet made printable.
-    pub fn error_message(&self) -> String {
+    /// Returns the error of an answer that is no token: the description of the service (RFC 6749, section 5.2), or what the answer
+    /// looks like.
+    pub fn error(&self) -> ResponseError {
         let json = self.json();
         let description = [&json["error_description"], &json["error"]]
             .into_iter()
             .find_map(|text| text.as_str().filter(|text| !text.is_empty()));
         let code = self.status.as_u16();
-        if let Some(description) = description {
-            description.to_owned()
+        let (message, hint) = if let Some(description) = description {
+            (description.to_owned(), None)
         } else if let Some(location) = self.redirect_location() {
-            format!("{REDIRECT} to `{location}`, which is not followed")
+            let message =
+                format!("the answer was a redirect to `{location}`, which is not followed");
+            (message, Some(PROXY_HINT))
         } else if self.is_intercepted() {
-            format!("{WEB_PAGE}: {code}")
+            let message = format!("a web page came in place of the answer: {code}");
+            (message, Some(PROXY_HINT))
         } else if self.status == StatusCode::TOO_MANY_REQUESTS {
             let wait = self.retry_after();
             let wait = wait.map(|seconds| format!(", it asks to wait {seconds} s"));
-            format!("{TOO_MANY_REQUESTS}{}", wait.unwrap_or_default())
+            let message = format!("too many requests{}", wait.unwrap_or_default());
+            (message, Some("try again later"))
         } else if self.status.is_success() {
-            NO_TOKEN.into()
+            (NO_TOKEN.to_owned(), None)
         } else {
-            format!("it answered with {code}")
-        }
+            (format!("it answered with {code}"), None)
+        };
+        ResponseError { message, hint }
     }
 
     /// Returns a header's value on one line, in full length.
@@ -125,18 +146,6 @@ impl HttpResponse {
     }
 }
 
-/// Returns what to do about an [`HttpResponse::error_message`] that came from something other than a token service, or from a busy
-/// one.
-pub fn hint(message: &str) -> Option<&'static str> {
-    if message.starts_with(WEB_PAGE) || message.starts_with(REDIRECT) {
-        Some(IN_THE_WAY)
-    } else {
-        message
-            .starts_with(TOO_MANY_REQUESTS)
-            .then_some("try again later")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,7 +162,7 @@ mod tests {
                 headers,
                 body: body.into(),
             }
-            .error_message()
+            .error()
         };
         for (status, headers, body, expected) in [
             (
@@ -204,7 +213,16 @@ mod tests {
                 "the answer was a redirect to `http://evil.example/`, which is not followed",
             ),
         ] {
-            assert_eq!(of(status, headers, body), expected);
+            let error = of(status, headers, body);
+            assert_eq!(error.message, expected);
+            let hint = match expected.split_whitespace().next() {
+                Some("too") => Some("try again later"),
+                _ if expected.starts_with("a web page") || expected.contains("redirect") => {
+                    Some(PROXY_HINT)
+                }
+                _ => None,
+            };
+            assert_eq!(error.hint, hint, "{expected}");
         }
     }
 }

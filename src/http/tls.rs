@@ -129,16 +129,16 @@ fn certificates(
         },
         Err(error) => match Refusal::from_io(&error) {
             Some(refusal) => {
-                return Err(Error::Untrusted {
+                return Err(Error::untrusted(
                     name,
-                    problem: format!("names {file}, which is not trusted: {refusal}"),
-                    fix: refusal.fix(),
-                });
+                    format!("names {file}, which is not trusted: {refusal}"),
+                    refusal.fix(),
+                ));
             }
             None => format!("names {file}: {error}"),
         },
     };
-    Err(Error::Setting { name, problem })
+    Err(Error::setting(name, problem))
 }
 
 /// Returns why the helper ignores `SSL_CERT_FILE` and `SSL_CERT_DIR`, a sentence each. A path that does not exist is ignored as

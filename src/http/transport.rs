@@ -32,7 +32,7 @@ struct TokenResponse {
 
 impl Transport {
     /// Creates a transport over `client` with the retries of `network`. An answer that is no token is an error with
-    /// [`HttpResponse::error_message`].
+    /// [`HttpResponse::error`].
     pub fn over(client: Client, network: Arc<Network>) -> azure_core::http::Transport {
         azure_core::http::Transport::new(Arc::new(Self { client, network }))
     }
@@ -52,10 +52,7 @@ impl Transport {
             !token.access_token.expose_secret().is_empty()
                 && token.expires_in.max(token.ext_expires_in) <= MAX_LIFETIME_SECONDS
         });
-        ensure!(
-            response.status.is_success() && is_token,
-            response.error_message()
-        );
+        ensure!(response.status.is_success() && is_token, response.error());
         Ok(response)
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{Identity, TenantOrigin};
 use crate::config::is_tenant;
-use crate::error::{Error, SignIn, printable, visible};
-use crate::http::{Network, response};
+use crate::entra::OAuthError;
+use crate::error::{Error, printable, visible};
+use crate::http::{Network, ResponseError};
 use crate::text::Redactor;
 use crate::token::Audience;
 
@@ -36,12 +37,7 @@ pub(super) fn sign_in_error(
         let Some(hint) = identity.source.unreachable_hint() else {
             return unreachable;
         };
-        return Error::SignIn(SignIn {
-            source: identity.to_string(),
-            said: unreachable.to_string(),
-            hint: Some(hint.into()),
-            ..SignIn::default()
-        });
+        return Error::sign_in(identity, unreachable).with_hint(hint);
     }
     let lines = report_lines(cause, &identity.secrets.redactor());
     let code = lines.iter().find_map(|line| entra_code(line));
@@ -51,18 +47,18 @@ pub(super) fn sign_in_error(
     if code.is_some_and(|code| WRONG_TENANT.contains(&code)) {
         details.extend(tenant_lines(identity));
     }
-    let hint = hint(&Failure {
+    let failure = Failure {
         identity,
         message: &message,
         code,
         cause,
-    });
-    Error::SignIn(SignIn {
-        source: identity.to_string(),
-        said: message,
-        details,
-        hint,
-    })
+    };
+    let hint = hint(&failure);
+    let error = Error::sign_in(identity, message).with_details(details);
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
 }
 
 /// Returns the lines that a source reported, printable and without secrets that they repeat; Entra's sentence first.
@@ -129,10 +125,19 @@ fn tenant_lines(identity: &Identity) -> Vec<String> {
 
 /// Returns what to do: about a proxy in the way, what the source knows, else what the code means.
 fn hint(failure: &Failure<'_>) -> Option<String> {
-    let in_the_way = response::hint(failure.message).map(str::to_owned);
-    in_the_way
+    let answer_hint = answer_hint(failure.cause).map(str::to_owned);
+    answer_hint
         .or_else(|| failure.identity.source.hint(failure))
         .or_else(|| Some(code_hint(failure.code?, failure.identity)))
+}
+
+/// Returns what to do about an answer of a proxy, a portal or a busy server.
+fn answer_hint(cause: &anyhow::Error) -> Option<&'static str> {
+    let mut causes = cause.chain();
+    causes.find_map(|cause| match cause.downcast_ref::<OAuthError>() {
+        Some(error) => error.hint,
+        None => cause.downcast_ref::<ResponseError>()?.hint,
+    })
 }
 
 /// Returns what to do about a code, whatever the source (Microsoft, "Microsoft Entra authentication and authorization error codes").

@@ -47,7 +47,7 @@ pub(super) fn authorization(
             status.as_u16()
         ),
         // A busy agent says so as other services do.
-        _ => bail!(challenge.error_message()),
+        _ => return Err(challenge.error().into()),
     }
     let challenge = challenge.header("www-authenticate").unwrap_or_default();
     let file = key_file(&challenge)?;

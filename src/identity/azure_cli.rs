@@ -4,9 +4,10 @@ use super::advice::Failure;
 use super::select::{Offer, Unavailable::Skipped};
 use super::{Identity, IdentitySource, Tenant, TokenContext, request_token};
 use crate::config::{Config, is_tenant};
-use crate::error::{Error, az, printable};
+use crate::error::{Error, printable};
 use crate::files::read_limited;
 use crate::program::{self, Runner};
+use crate::refusal::az;
 use crate::registry::{CLOUDS, Registry};
 use azure_identity::{AzureCliCredential, AzureCliCredentialOptions};
 use secrecy::SecretString;
@@ -80,7 +81,7 @@ enum Selector {
 }
 
 /// Offers the account of the Azure CLI in the cloud of the identity. A profile that cannot be read, or that does not say which of several
-/// accounts is meant, is an [`Error::Setting`]: skipping it would sign in as another identity.
+/// accounts is meant, is an [`ErrorKind::Setting`](crate::error::ErrorKind): skipping it would sign in as another identity.
 pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     const NO_DIR: &str = "there is no home folder and `AZURE_CONFIG_DIR` is not set";
     const NO_PROGRAM: &str = "somebody is signed in, but `az` is in no absolute folder of `PATH`";
@@ -109,12 +110,9 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
         wanted.map(|it| &*it.value),
         tenant.map(|it| &*it.value),
     );
-    let (subscription, selector) = chosen.ok_or_else(|| Error::Setting {
-        name: file.display().to_string(),
-        problem: format!(
+    let (subscription, selector) = chosen.ok_or_else(|| Error::setting(file.display(), format!(
             "has no default account in {name}: set `subscription`, or `az cloud set --name {cli_name}` and `az account set`"
-        ),
-    })?;
+        )))?;
     program::check_owner(PROGRAM, folder)?;
     subscriptions.retain(|it| it.tenant_id != subscription.tenant_id);
     let chosen_by = Tenant::from_setting("subscription", wanted);
@@ -131,10 +129,7 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
 
 /// Reads a JSON file of a command line, if it exists. `name` says what it should be.
 pub(super) fn read_json<T: DeserializeOwned>(file: &Path, name: &str) -> Result<Option<T>, Error> {
-    let unusable = |problem: String| Error::Setting {
-        name: file.display().to_string(),
-        problem,
-    };
+    let unusable = |problem: String| Error::setting(file.display(), problem);
     let bytes = match read_limited(file, MAX_FILE_BYTES) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -349,6 +344,7 @@ impl IdentitySource for AzureCli {
 mod tests {
     use super::super::{select::Unavailable, tests::config};
     use super::*;
+    use crate::error::ErrorKind;
 
     fn subscription(name: &str, is_default: bool, tenant: &str, user: &str) -> Subscription {
         Subscription {
@@ -532,7 +528,7 @@ mod tests {
         ] {
             let offer = offer_in(profile(content).path(), PUBLIC);
             assert!(
-                matches!(offer, Err(Unavailable::Failed(Error::Setting { .. }))),
+                matches!(offer, Err(Unavailable::Failed(error)) if error.kind() == ErrorKind::Setting),
                 "{content}"
             );
         }

@@ -118,7 +118,7 @@ impl IdentitySource for AzureDeveloperCli {
 mod tests {
     use super::super::{select::Unavailable, tests::config};
     use super::*;
-    use crate::error::Error;
+    use crate::error::ErrorKind;
 
     const PUBLIC: &str = "contoso.azurecr.io";
     const GOVERNMENT: &str = "contoso.azurecr.us";
@@ -183,7 +183,7 @@ mod tests {
         for name in ["auth.json", "config.json"] {
             let offer = offer_with(&[(name, "junk")], PUBLIC);
             assert!(
-                matches!(offer, Err(Unavailable::Failed(Error::Setting { .. }))),
+                matches!(offer, Err(Unavailable::Failed(error)) if error.kind() == ErrorKind::Setting),
                 "{name}"
             );
         }

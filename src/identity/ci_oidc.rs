@@ -8,7 +8,7 @@ use super::service_principal::{Credential, ServicePrincipal};
 use super::token_in;
 use crate::config::{Config, OidcRequestEnv, Origin, SourceSettings, Value};
 use crate::error::printable;
-use crate::http::{Network, response};
+use crate::http::{Network, ResponseError};
 use crate::registry::Registry;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
@@ -120,10 +120,8 @@ fn offer(job: Result<ServicePrincipal, &str>, variable: &str, settings: &SourceS
 
 /// Returns what to do if the CI system issued no assertion.
 pub(super) fn hint(cause: &anyhow::Error) -> &'static str {
-    let message = cause
-        .downcast_ref::<NoAssertion>()
-        .map(|error| &error.message);
-    message.and_then(|message| response::hint(message)).unwrap_or(
+    let no_assertion = cause.downcast_ref::<NoAssertion>();
+    no_assertion.and_then(|error| error.answer.hint).unwrap_or(
         "the job must be allowed to ask for a token: `permissions: id-token: write`, or `SYSTEM_ACCESSTOKEN` mapped",
     )
 }
@@ -132,13 +130,12 @@ pub(super) fn hint(cause: &anyhow::Error) -> &'static str {
 #[derive(Debug)]
 struct NoAssertion {
     host: String,
-    /// What it answered, not yet printable.
-    message: String,
+    answer: ResponseError,
 }
 
 impl fmt::Display for NoAssertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let message = printable(&self.message);
+        let message = printable(&self.answer.message);
         write!(f, "{} gave no assertion: {message}", self.host)
     }
 }
@@ -167,8 +164,8 @@ impl AssertionRequest {
         };
         let response = response.map_err(unreachable)?;
         token_in(&response).ok_or_else(|| {
-            let (host, message) = (host.to_owned(), response.error_message());
-            NoAssertion { host, message }.into()
+            let (host, answer) = (host.to_owned(), response.error());
+            NoAssertion { host, answer }.into()
         })
     }
 }

@@ -137,7 +137,7 @@ impl ManagedIdentity {
             let problem = format!(
                 "from {origin} names a managed identity in a way that {platform} does not know"
             );
-            return Err(Error::Setting { name, problem });
+            return Err(Error::setting(name, problem));
         }
         Ok(Self {
             platform,
@@ -196,20 +196,17 @@ impl ManagedIdentity {
             return Ok(());
         };
         let registry = identity.registry.as_deref().unwrap_or("the registry");
-        let mut error = no_identity(if *own == identity.cloud.cli_name {
+        let error = no_identity(if *own == identity.cloud.cli_name {
             format!("this machine is in {machine}, and {registry} is in {own}")
         } else {
             format!(
                 "this machine is in {machine}, and the identity of {registry} is in {own} by `identity_cloud`"
             )
         });
-        if let Error::NoIdentity { hint, .. } = &mut error {
-            *hint = Some(format!(
-                "to use this identity there, set `identity_cloud = \"{machine}\"` under `[registry.\"{registry}\"]` in {}",
-                identity.config_file
-            ));
-        }
-        Err(error)
+        Err(error.with_hint(format!(
+            "to use this identity there, set `identity_cloud = \"{machine}\"` under `[registry.\"{registry}\"]` in {}",
+            identity.config_file
+        )))
     }
 
     /// Checks that there is a metadata service of Azure: its address is link-local, and off Azure nothing answers there, or another
@@ -325,6 +322,6 @@ impl IdentitySource for ManagedIdentity {
             request.headers_mut().insert(AUTHORIZATION, key);
         }
         let response = network.fetch(&client, request).await?;
-        token_in(&response).ok_or_else(|| anyhow!(response.error_message()))
+        token_in(&response).ok_or_else(|| response.error().into())
     }
 }

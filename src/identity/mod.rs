@@ -22,7 +22,7 @@ pub(crate) use login::{Account, OWN_KEYRING, account};
 
 use crate::cache::Cache;
 use crate::config::{Config, Origin, SourceName, Value};
-use crate::error::{Error, SignIn, config_file};
+use crate::error::{Error, ErrorKind, config_file};
 use crate::http::{HttpResponse, Network};
 use crate::registry::{Cloud, Registry};
 use crate::text::{Secrets, digest16};
@@ -113,7 +113,7 @@ struct TokenContext<'a> {
     cache: &'a Cache,
 }
 
-/// OidcRequestEnv a token by a credential of `azure_identity`.
+/// Requests a token by a credential of `azure_identity`.
 async fn request_token(
     credential: &dyn TokenCredential,
     identity: &Identity,
@@ -198,7 +198,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] if a source is only partly configured, [`Error::NoIdentity`] if no source can be tried.
+    /// [`ErrorKind::Setting`] if a source is only partly configured, [`ErrorKind::NoIdentity`] if no source can be tried.
     pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
         let (source, skipped) = select::select(config, registry)?;
         let mut identity = Self::new(source, config, registry.cloud(), Some(registry));
@@ -294,7 +294,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// [`Error::SignIn`] with what the source reported, [`Error::WrongAudience`], and those of the network and of settings that are read
+    /// [`ErrorKind::SignIn`] with what the source reported, [`ErrorKind::WrongAudience`], and those of the network and of settings that are read
     /// only now.
     pub async fn access_token(
         &self,
@@ -313,17 +313,16 @@ impl Identity {
     /// Returns an access token that this identity received, if it is for registries.
     pub(crate) fn check_token(&self, token: SecretString) -> Result<AccessToken, Error> {
         AccessToken::new(token, &self.audience).map_err(|reason| match reason {
-            NotSent::Malformed => Error::SignIn(SignIn {
-                source: self.to_string(),
-                said: "the token in the answer is malformed".into(),
-                hint: Some("check the program or endpoint of this identity source: its answer holds no token of Entra".into()),
-                ..SignIn::default()
-            }),
-            NotSent::Audience(audience) => Error::WrongAudience {
-                source: self.to_string(),
-                audience: self.secrets.redactor().redact(&audience),
-                requested: self.audience.as_str().to_owned(),
-            },
+            NotSent::Malformed => Error::sign_in(self, "the token in the answer is malformed").with_hint("check the program or endpoint of this identity source: its answer holds no token of Entra"),
+            NotSent::Audience(audience) => {
+                let audience = self.secrets.redactor().redact(&audience);
+                let message = format!(
+                    "{self} gave an access token for {audience}, not for `{}`: the helper did not send it",
+                    self.audience.as_str()
+                );
+                Error::new(ErrorKind::WrongAudience, message)
+                    .with_hint("the source ignores the scope it was asked for; choose another one")
+            }
         })
     }
 
@@ -680,7 +679,7 @@ pub(super) mod tests {
         let [github, pipelines, own_github, own_pipelines] =
             job("https://github.fabrikam.example/_services/x");
         assert_eq!(
-            github.unwrap_err().hint().as_deref(),
+            github.unwrap_err().hint(),
             Some(
                 "if you trust it, make this the first line of the config file: `oidc_host = \"github.fabrikam.example\"`"
             )
@@ -730,7 +729,7 @@ pub(super) mod tests {
                 "no other was tried: `source` is azure-cli by `ACRSCOPED_SOURCE`"
             ]
         );
-        assert_eq!(error.hint().as_deref(), Some("az login"));
+        assert_eq!(error.hint(), Some("az login"));
     }
 
     #[test]
@@ -800,12 +799,9 @@ pub(super) mod tests {
             "AzureDeveloperCliCredential",
             "WorkloadIdentityCredential",
         ] {
-            let Err(Error::NoIdentity {
-                skipped: reasons, ..
-            }) = narrowed(word)
-            else {
-                panic!("{word}")
-            };
+            let error = narrowed(word).unwrap_err();
+            let reasons = error.details();
+            assert_eq!(error.kind(), ErrorKind::NoIdentity);
             assert!(
                 reasons.contains(&"client-secret: `AZURE_TOKEN_CREDENTIALS` leaves it out".into()),
                 "{reasons:?}"
@@ -993,7 +989,8 @@ pub(super) mod tests {
                     .check_token(token(&serde_json::json!({"aud": audience})))
                     .unwrap_err();
                 assert!(
-                    matches!(error, Error::WrongAudience { audience, .. } if audience == "`…`")
+                    error.kind() == ErrorKind::WrongAudience
+                        && error.to_string().contains(" for `…`, not for ")
                 );
             }
             let tenant = [

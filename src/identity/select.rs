@@ -3,8 +3,11 @@
 use super::{IdentitySource, azure_cli, azure_developer_cli, ci_oidc};
 use super::{login, managed_identity, service_principal, workload_identity};
 use crate::config::{Config, SourceName};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::registry::Registry;
+
+/// What to do where no identity is configured, without a registry.
+const HINT: &str = "sign in with `docker-credential-acrscoped login` or `az login`, or set the `AZURE_*` variables of an identity";
 
 /// A source that is configured, or why it cannot be used.
 pub(super) type Offer = Result<Box<dyn IdentitySource>, Unavailable>;
@@ -54,7 +57,7 @@ fn entry(name: SourceName) -> (OfferFn, &'static str) {
 ///
 /// # Errors
 ///
-/// [`Error::Setting`] if a source is partly configured, [`Error::NoIdentity`] if no source can be tried.
+/// [`ErrorKind::Setting`] if a source is partly configured, [`ErrorKind::NoIdentity`] if no source can be tried.
 pub(super) fn select(
     config: &Config,
     registry: &Registry,
@@ -108,7 +111,10 @@ pub(super) fn no_identity_error(
             format!("sign in with `{login}` or `az login`, or set the `AZURE_*` variables of an identity")
         }),
     };
-    Error::NoIdentity { skipped, hint }
+    let hint = hint.unwrap_or_else(|| HINT.to_owned());
+    Error::new(ErrorKind::NoIdentity, "no Azure identity to sign in with")
+        .with_details(skipped)
+        .with_hint(hint)
 }
 
 #[cfg(test)]
@@ -132,12 +138,12 @@ mod tests {
             "login: nobody is signed in at login.microsoftonline.us"
         );
         assert_eq!(
-            only_login.hint().as_deref(),
+            only_login.hint(),
             Some("docker-credential-acrscoped login contoso.azurecr.us")
         );
         let hint = "sign in with `docker-credential-acrscoped login contoso.azurecr.us` or `az login`, or set the `AZURE_*` \
                     variables of an identity";
         let developer = error(&[("AZURE_TOKEN_CREDENTIALS", "dev"), rows[0]]);
-        assert_eq!(developer.hint().as_deref(), Some(hint));
+        assert_eq!(developer.hint(), Some(hint));
     }
 }

@@ -6,8 +6,9 @@ use super::ci_oidc::{self, AssertionRequest};
 use super::select::{Offer, Unavailable};
 use super::{IdentitySource, Tenant, TokenContext, request_token, workload_identity};
 use crate::config::{CertificateSettings, Config, Value, is_tenant};
-use crate::error::{Error, az};
+use crate::error::Error;
 use crate::http::Transport;
+use crate::refusal::az;
 use crate::registry::Registry;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::Secret;
@@ -98,9 +99,8 @@ impl ServicePrincipal {
         let credential = credential.ok_or_else(not_set)?;
         let (tenant, client) = (&config.sources.tenant, &config.sources.client);
         let principal = Self::new(tenant.clone(), client.clone(), credential);
-        Ok(Box::new(principal.map_err(|missing| Error::Setting {
-            name: variable.to_owned(),
-            problem: format!("is set, but {missing}"),
+        Ok(Box::new(principal.map_err(|missing| {
+            Error::incomplete_setting(variable, missing)
         })?))
     }
 
@@ -115,9 +115,11 @@ impl ServicePrincipal {
         let read = move || Certificate::read(&path, password.as_ref());
         let certificate = tokio::task::spawn_blocking(read).await;
         let certificate = certificate.unwrap_or_else(|_| Err("it cannot be understood".into()));
-        let certificate = certificate.map_err(|problem| Error::Setting {
-            name: CERTIFICATE_VARIABLE.into(),
-            problem: format!("names {}: {problem}", settings.path.display()),
+        let certificate = certificate.map_err(|problem| {
+            Error::setting(
+                CERTIFICATE_VARIABLE,
+                format!("names {}: {problem}", settings.path.display()),
+            )
         })?;
         let assertion = SignedAssertion::new(
             Arc::new(certificate),

@@ -1,15 +1,18 @@
-//! The helper for hosts that are not ours: it gets what we got and its answer is ours, to the byte.
+//! The delegate: a credential helper for hosts that are not Azure's. It gets the message of the client, and its answer is passed on
+//! byte for byte.
 //!
-//! Docker can name one helper for all hosts (`credsStore`), or one for each exact host. So that all registries need no entry each, this
-//! helper can stand for all hosts, and pass those that are not Azure's on.
+//! Docker can name one helper for all hosts (`credsStore`), or one for each exact host. With a delegate this helper can be the one for all
+//! hosts, and registries need no entry each.
 
 use super::docker::Verb;
+use super::write_all;
 use crate::config::{DELEGATED_VARIABLE, Delegate, Settings};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::program::{self, Output};
 use crate::runtime::run;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
@@ -17,118 +20,111 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
-/// A helper that was found, ready to be called.
+/// A delegate whose program was found.
 #[derive(Debug)]
-pub(super) struct Other {
+pub(super) struct DelegateHelper {
+    /// The name of its program.
     program: String,
+    /// Which setting names it.
     origin: String,
-    file: PathBuf,
+    path: PathBuf,
     timeout: Duration,
 }
 
-impl Other {
-    /// The helper for other hosts, if one is set. Errors when it cannot be called.
-    pub(super) fn of(settings: &Settings) -> Result<Option<Self>, Error> {
+impl DelegateHelper {
+    /// Returns the delegate, if one is set. Fails if it cannot be called.
+    pub(super) fn from_settings(settings: &Settings) -> Result<Option<Self>, Error> {
         let Some(Delegate { name, origin, path }) = settings.delegate()? else {
             return Ok(None);
         };
-        let (program, origin) = (format!("docker-credential-{name}"), origin.to_string());
+        let program = format!("docker-credential-{name}");
         let file = program::find(&program, &path);
-        let other = Self {
+        let delegate = Self {
             program,
-            origin,
-            file: file.unwrap_or_default(),
+            origin: origin.to_string(),
+            path: file.unwrap_or_default(),
             timeout: settings.timeout()?,
         };
         if settings.is_delegated() {
-            return Err(other
-                .wrong("calls this helper, which calls it: each would wait for the other".into()));
+            return Err(
+                delegate.error("calls this helper, which calls it: each would wait for the other")
+            );
         }
-        if other.file.as_os_str().is_empty() {
-            return Err(other.wrong("is in no absolute folder of `PATH`".into()));
+        if delegate.path.as_os_str().is_empty() {
+            return Err(delegate.error("is in no absolute folder of `PATH`"));
         }
-        Ok(Some(other))
+        Ok(Some(delegate))
     }
 
-    /// Passes a message on and its answer back; its stderr is ours. The exit code is returned.
-    pub(super) fn pass(
+    /// Passes a message to the delegate, and its answer and exit code back. Its stderr is that of this process.
+    pub(super) fn forward(
         &self,
         verb: Verb,
         message: &[u8],
-        mut output: impl Write,
+        output: impl Write,
     ) -> Result<ExitCode, Error> {
         let (status, answer) = self.run(verb, message)?;
-        output
-            .write_all(&answer)
-            .and_then(|()| output.flush())
-            .map_err(Error::Output)?;
-        self.code(status).map(ExitCode::from)
+        write_all(output, &answer)?;
+        self.exit_code(status).map(ExitCode::from)
     }
 
-    /// The servers it has, with their user names.
+    /// Returns the servers that it has a credential for, with their user names.
     pub(super) fn list(&self) -> Result<BTreeMap<String, String>, Error> {
         // Docker writes this word, and helpers wait for the end of their stdin.
         let (status, output) = self.run(Verb::List, b"unused")?;
-        match self.code(status)? {
+        match self.exit_code(status)? {
             0 => serde_json::from_slice(&output)
-                .map_err(|_| self.wrong("listed something that is no JSON object of texts".into())),
-            code => Err(self.wrong(format!("ended with exit code {code}"))),
+                .map_err(|_| self.error("listed something that is no JSON object of texts")),
+            code => Err(self.error(format_args!("ended with exit code {code}"))),
         }
     }
 
     fn run(&self, verb: Verb, message: &[u8]) -> Result<(ExitStatus, Zeroizing<Vec<u8>>), Error> {
-        let failed = |error: std::io::Error| self.wrong(format!("could not be called: {error}"));
-        let late = |_| {
-            self.wrong(format!(
-                "did not answer within {} s",
-                self.timeout.as_secs()
-            ))
-        };
         run(async {
             tokio::time::timeout(self.timeout, self.call(verb, message))
                 .await
-                .map_err(late)?
-                .map_err(failed)
+                .map_err(|_| {
+                    let seconds = self.timeout.as_secs();
+                    self.error(format_args!("did not answer within {seconds} s"))
+                })?
+                .map_err(|error| self.error(format_args!("could not be called: {error}")))
         })
     }
 
-    /// It stays in our process group, since some helpers ask at the terminal for a password. Its stdout is not ours: whatever it starts
-    /// and leaves behind would hold that open, for the end of which the client waits.
+    /// It stays in the process group, since some helpers ask at the terminal for a password. Its stdout is a pipe of this process: what
+    /// it starts and leaves behind would hold the client's pipe open, and the client waits for its end.
     async fn call(
         &self,
         verb: Verb,
         message: &[u8],
-    ) -> std::io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
-        let mut command = Command::new(&self.file);
+    ) -> io::Result<(ExitStatus, Zeroizing<Vec<u8>>)> {
+        let mut command = Command::new(&self.path);
         command
-            .arg(verb.word())
+            .arg(verb.as_str())
             .env(DELEGATED_VARIABLE, "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        // Docker gives it its environment, and so do we but for what would have it run other code.
+        // It gets the environment, as from Docker, without variables that make it run other code.
         program::clean_environment(command.as_std_mut(), &[]);
         let mut child = command.spawn()?;
         let output = Output::read(child.stdout.take());
         if let Some(mut stdin) = child.stdin.take() {
-            // One that does not read it all may still answer.
+            // A helper that does not read it all may still answer.
             drop(stdin.write_all(message).await);
         }
         Ok((child.wait().await?, Zeroizing::new(output.finish().await?)))
     }
 
-    fn code(&self, status: ExitStatus) -> Result<u8, Error> {
+    fn exit_code(&self, status: ExitStatus) -> Result<u8, Error> {
         let code = status
             .code()
-            .ok_or_else(|| self.wrong(format!("was ended: {status}")))?;
+            .ok_or_else(|| self.error(format_args!("was ended: {status}")))?;
         Ok(u8::try_from(code).unwrap_or(1))
     }
 
-    fn wrong(&self, problem: String) -> Error {
-        Error::Delegate {
-            program: self.program.clone(),
-            problem,
-            origin: self.origin.clone(),
-        }
+    fn error(&self, problem: impl Display) -> Error {
+        Error::new(ErrorKind::Delegate, format!("`{}` {problem}", self.program))
+            .with_detail(format!("it was named by {}", self.origin))
     }
 }

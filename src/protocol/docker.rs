@@ -1,14 +1,15 @@
 //! The docker credential-helper protocol: a verb in argv, one message on stdin, one on stdout.
 //!
 //! Facts: docker/docker-credential-helpers, `credentials/credentials.go`. Failures go to stdout, in one line, with exit code 1. Of
-//! them, only [`crate::error::NOT_FOUND`] makes a client go on anonymously, so nothing but a foreign host gets that answer.
+//! them, only [`crate::error::NOT_FOUND`] makes a client continue anonymously, so only a foreign host gets that answer.
 
-use super::delegate::Other;
-use super::{message, write};
+use super::delegate::DelegateHelper;
+use super::{read_message, write_json};
 use crate::config::{IDENTITY_TOKEN, Settings, ZERO_GUID};
-use crate::error::{Error, NO_SERVER_URL, printable, visible};
-use crate::helper::Helper;
+use crate::error::{Error, ErrorKind, HINT_STDIN, NO_SERVER_URL, NOT_FOUND, printable, visible};
 use crate::registry::Registry;
+use crate::service::TokenService;
+use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,28 +17,38 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use tracing::{debug, warn};
 
-/// The longest host that is read.
-const HOST_LIMIT: usize = 8 * 1024;
+/// The limit on a message with a host.
+const MAX_HOST_BYTES: usize = 8 * 1024;
 
-/// The longest message of `store` that is read: passwords for other registries can be whole keys.
-const STORE_LIMIT: usize = 64 * 1024;
+/// The limit on the message of `store`: passwords for other registries can be whole keys.
+const MAX_STORE_BYTES: usize = 64 * 1024;
 
-/// What the client wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the client asks for. The comments are the help of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Verb {
-    /// The credential of a host.
+    /// Print the credential of the registry named on stdin, as JSON.
+    #[command(after_help = "Example:\n  echo contoso.azurecr.io | docker-credential-acrscoped get")]
     Get,
-    /// Keep a credential.
+    /// Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for.
+    #[command(
+        after_help = "Clients call it with JSON on stdin:\n  {\"ServerURL\":\"contoso.azurecr.io\",\"Username\":\"<token>\",\"Secret\":\"…\"}"
+    )]
     Store,
-    /// Forget the credential of a host.
+    /// Forget what is cached for the registry named on stdin.
+    #[command(
+        after_help = "Example, after a role was changed:\n  echo contoso.azurecr.io | docker-credential-acrscoped erase"
+    )]
     Erase,
-    /// The hosts with a credential.
+    /// Print the registries with a valid cached token, as JSON.
     List,
 }
 
 impl Verb {
-    /// The word for it on the command line.
-    pub fn word(self) -> &'static str {
+    /// Every verb.
+    pub const ALL: [Self; 4] = [Self::Get, Self::Store, Self::Erase, Self::List];
+
+    /// Returns its name on the command line.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "get",
             Self::Store => "store",
@@ -57,177 +68,174 @@ struct Credential<'a> {
     secret: &'a str,
 }
 
-/// The message of `store`, without its secret, which is not even read.
+/// The message of `store`. Its secret is not even read.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Stored {
+struct StoreMessage {
     #[serde(rename = "ServerURL", default)]
     server_url: String,
     #[serde(default)]
     username: String,
 }
 
-/// Carries out one verb. `settings` are read first; `helper` is called for a host that is ours and for `list`, so that the answer for any
+/// Answers one request. `settings` are read first. `service` is called for Azure's registries and for `list`, so that the answer for any
 /// other host depends on the config file and on no variable but the delegate's.
 ///
-/// The exit code is 0, that of the delegate, or 1 with the line after which the client goes on without a credential. Any other failure is
-/// the error, whose line the client has been told by then.
+/// The exit code is 0, that of the delegate, or 1 with the line after which the client continues without a credential.
+///
+/// # Errors
+///
+/// Any other failure, whose line has been written to `output`.
 pub fn serve(
     verb: Verb,
     settings: impl FnOnce() -> Result<Settings, Error>,
-    helper: impl for<'a> FnOnce(&'a Settings) -> Result<Helper<'a>, Error>,
+    service: impl for<'a> FnOnce(&'a Settings) -> Result<TokenService<'a>, Error>,
     input: impl Read,
     mut output: impl Write,
 ) -> Result<ExitCode, Error> {
-    let done =
-        settings().and_then(|settings| carry_out(verb, &settings, helper, input, &mut output));
-    done.or_else(|error| {
-        // Settings and names of files are part of messages, and may hold anything.
-        fail(&visible(&error.to_string()), output);
-        if matches!(error, Error::NotOurs | Error::Anonymous(_)) {
-            Ok(ExitCode::FAILURE)
-        } else {
-            Err(error)
-        }
-    })
+    settings()
+        .and_then(|settings| run(verb, &settings, service, input, &mut output))
+        .or_else(|error| {
+            // Settings and names of files are part of messages, and may hold anything.
+            write_failure(&visible(&error.to_string()), output);
+            match error.kind() {
+                ErrorKind::NotAcrRegistry | ErrorKind::Anonymous => Ok(ExitCode::FAILURE),
+                _ => Err(error),
+            }
+        })
 }
 
-/// Tells the client why it gets nothing, in a line where the protocol wants it. One that has closed the stream cannot be told.
-pub fn fail(line: &str, mut output: impl Write) {
+/// Writes the line of a failure, where the protocol has it. Nothing can be done if the client has closed the stream.
+pub fn write_failure(line: &str, mut output: impl Write) {
     drop(writeln!(output, "{line}"));
 }
 
-fn carry_out<'a>(
+fn run<'a>(
     verb: Verb,
     settings: &'a Settings,
-    helper: impl FnOnce(&'a Settings) -> Result<Helper<'a>, Error>,
+    service: impl FnOnce(&'a Settings) -> Result<TokenService<'a>, Error>,
     input: impl Read,
-    mut output: impl Write,
+    output: impl Write,
 ) -> Result<ExitCode, Error> {
-    match verb {
-        Verb::Get => {
-            let message = message(input, HOST_LIMIT)?;
-            let server_url = server_url(&message)?;
-            let Some(registry) = Registry::parse(server_url, settings.clouds()) else {
-                return not_ours(verb, settings, &message, output);
+    let limit = match verb {
+        Verb::Get | Verb::Erase => MAX_HOST_BYTES,
+        Verb::Store => MAX_STORE_BYTES,
+        Verb::List => return write_json(output, &list(settings, &service(settings)?)?),
+    };
+    let message = read_message(input, limit)?;
+    let stored = match verb {
+        Verb::Store => Some(StoreMessage::parse(&message)?),
+        _ => None,
+    };
+    let server_url = match &stored {
+        Some(stored) => &stored.server_url,
+        None => server_url(&message)?,
+    };
+    let Some(registry) = Registry::parse(server_url, settings.clouds()) else {
+        return match (DelegateHelper::from_settings(settings)?, verb) {
+            (Some(delegate), _) => delegate.forward(verb, &message, output),
+            (None, Verb::Store) => Err(no_delegate(server_url, settings)),
+            (None, _) => Err(Error::new(ErrorKind::NotAcrRegistry, NOT_FOUND)),
+        };
+    };
+    match stored {
+        Some(stored) => stored.check()?,
+        None if verb == Verb::Erase => service(settings)?.erase(&registry)?,
+        None => {
+            let credential = service(settings)?.get(&registry)?;
+            let answer = Credential {
+                server_url,
+                username: credential.username,
+                secret: credential.token.secret().expose_secret(),
             };
-            let credential = helper(settings)?.get(&registry)?;
-            let secret = credential.token.secret().expose_secret();
-            return write(
-                &mut output,
-                &Credential {
-                    server_url,
-                    username: credential.username,
-                    secret,
-                },
-            );
+            return write_json(output, &answer);
         }
-        Verb::Store => {
-            let message = message(input, STORE_LIMIT)?;
-            let stored = stored(&message)?;
-            if Registry::parse(&stored.server_url, settings.clouds()).is_none() {
-                return match Other::of(settings)? {
-                    Some(other) => other.pass(verb, &message, output),
-                    None => Err(nowhere_to_store(&stored.server_url, settings)),
-                };
-            }
-            store(&stored)?;
-        }
-        Verb::Erase => {
-            let message = message(input, HOST_LIMIT)?;
-            let Some(registry) = Registry::parse(server_url(&message)?, settings.clouds()) else {
-                return not_ours(verb, settings, &message, output);
-            };
-            helper(settings)?.erase(&registry)?;
-        }
-        Verb::List => return write(&mut output, &list(settings, &helper(settings)?)?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Passes the message to the helper for other hosts; without one, the client goes on without a credential.
-fn not_ours(
-    verb: Verb,
+/// Returns Azure's hosts and those of the delegate. If that one fails, Azure's are listed anyway: a build asks for all of them, and needs
+/// perhaps only these.
+fn list(
     settings: &Settings,
-    message: &[u8],
-    output: impl Write,
-) -> Result<ExitCode, Error> {
-    match Other::of(settings)? {
-        Some(other) => other.pass(verb, message, output),
-        None => Err(Error::NotOurs),
-    }
-}
-
-/// Our hosts and those of the helper for other hosts. Should that one fail, ours are listed all the same: a build asks for all of them,
-/// and needs perhaps only these.
-fn list(settings: &Settings, helper: &Helper<'_>) -> Result<BTreeMap<String, String>, Error> {
-    let mut hosts: BTreeMap<String, String> = helper
+    service: &TokenService<'_>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let mut hosts: BTreeMap<String, String> = service
         .list()?
         .into_iter()
-        .map(|(host, name)| (host, name.to_owned()))
+        .map(|(host, username)| (host, username.to_owned()))
         .collect();
-    let others = Other::of(settings).and_then(|other| other.map(|other| other.list()).transpose());
+    let others = match DelegateHelper::from_settings(settings) {
+        Ok(None) => Ok(BTreeMap::new()),
+        Ok(Some(delegate)) => delegate.list(),
+        Err(error) => Err(error),
+    };
     let others = others.unwrap_or_else(|error| {
         warn!("{error}; only Azure's registries are listed");
-        None
+        BTreeMap::new()
     });
-    let others = others.unwrap_or_default();
-    // What it kept of ours before is not what we would give out.
-    hosts.extend(
-        others
-            .into_iter()
-            .filter(|(host, _)| Registry::parse(host, settings.clouds()).is_none()),
-    );
+    // What the delegate has for a registry of Azure is not what `get` returns.
+    let is_foreign = |host: &str| Registry::parse(host, settings.clouds()).is_none();
+    hosts.extend(others.into_iter().filter(|(host, _)| is_foreign(host)));
     Ok(hosts)
 }
 
-/// The message of `store`, as far as it is needed here.
-fn stored(message: &[u8]) -> Result<Stored, Error> {
-    let stored: Stored = serde_json::from_slice(message).map_err(|_| {
-        Error::Input("stdin holds no JSON object with `ServerURL`, `Username` and `Secret`".into())
-    })?;
-    if stored.server_url.trim().is_empty() {
-        return Err(Error::Input(NO_SERVER_URL.into()));
-    }
-    Ok(stored)
-}
-
-fn nowhere_to_store(server_url: &str, settings: &Settings) -> Error {
-    Error::NowhereToStore {
-        host: printable(server_url),
-        file: settings.file().to_owned(),
-    }
-}
-
-/// `docker login` stores what it was given by `get`: that is taken and kept nowhere, because only what this helper obtained itself
-/// is handed out. Anything else would be lost, so it is refused.
-fn store(stored: &Stored) -> Result<(), Error> {
-    let host = printable(&stored.server_url);
-    match stored.username.as_str() {
-        "" => Err(Error::Input("no credentials username".into())),
-        ZERO_GUID | IDENTITY_TOKEN => {
-            debug!(
-                host,
-                "nothing to keep: tokens of this host are obtained when they are asked for"
-            );
-            Ok(())
+impl StoreMessage {
+    fn parse(message: &[u8]) -> Result<Self, Error> {
+        let stored: Self = serde_json::from_slice(message).map_err(|_| {
+            Error::input("stdin holds no JSON object with `ServerURL`, `Username` and `Secret`")
+        })?;
+        if stored.server_url.trim().is_empty() {
+            return Err(no_server_url());
         }
-        username => Err(Error::Input(format!(
-            "the password of `{}` is not kept: for `{host}` this helper signs in with an Entra identity; name another helper for the \
-             host under `credHelpers` to use a password",
-            printable(username)
-        ))),
+        Ok(stored)
+    }
+
+    /// Accepts what `docker login` got from `get`, of which nothing is stored: only tokens that this helper requested itself are given
+    /// out. Anything else would be lost, so it is refused.
+    fn check(&self) -> Result<(), Error> {
+        let host = printable(&self.server_url);
+        match self.username.as_str() {
+            "" => Err(Error::input("no credentials username")),
+            ZERO_GUID | IDENTITY_TOKEN => {
+                debug!(
+                    host,
+                    "nothing to keep: tokens of this host are obtained when they are asked for"
+                );
+                Ok(())
+            }
+            username => Err(Error::input(format!(
+                "the password of `{}` is not kept: for `{host}` this helper signs in with an Entra identity; name another helper for the \
+                 host under `credHelpers` to use a password",
+                printable(username)
+            ))),
+        }
     }
 }
 
-/// The server URL in a message, without the white space around it.
+/// Returns the server URL in a message, without the white space around it.
 fn server_url(message: &[u8]) -> Result<&str, Error> {
-    let text =
-        std::str::from_utf8(message).map_err(|_| Error::Input("stdin holds no text".into()))?;
+    let text = std::str::from_utf8(message).map_err(|_| Error::input("stdin holds no text"))?;
     match text.trim() {
-        "" => Err(Error::Input(NO_SERVER_URL.into())),
+        "" => Err(no_server_url()),
         url => Ok(url),
     }
+}
+
+fn no_server_url() -> Error {
+    Error::input(NO_SERVER_URL).with_hint(HINT_STDIN)
+}
+
+fn no_delegate(server_url: &str, settings: &Settings) -> Error {
+    let host = printable(server_url);
+    let message = format!(
+        "`{host}` is no Azure Container Registry, and no `delegate` is set for other hosts"
+    );
+    Error::new(ErrorKind::Delegate, message).with_hint(format!(
+        "`delegate = \"secretservice\"` in {} passes other hosts to `docker-credential-secretservice`; or name a helper for \
+         the host under `credHelpers` in docker's config.json",
+        settings.file().display()
+    ))
 }
 
 #[cfg(test)]
@@ -235,15 +243,15 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    fn no_helper(_: &Settings) -> Result<Helper<'_>, Error> {
-        panic!("a helper was made for a host that is not ours")
+    fn no_service(_: &Settings) -> Result<TokenService<'_>, Error> {
+        panic!("a service was made for a host that is not ours")
     }
 
     fn answer(verb: Verb, input: &[u8], output: &mut Vec<u8>) -> Result<ExitCode, Error> {
-        carry_out(
+        run(
             verb,
             &Settings::of(HashMap::new(), None),
-            no_helper,
+            no_service,
             input,
             output,
         )

@@ -1,4 +1,4 @@
-//! What clients speak.
+//! The protocols of container clients.
 
 mod delegate;
 pub mod docker;
@@ -10,39 +10,48 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use zeroize::Zeroizing;
 
-/// Room for nearly every message. All room is wiped in the end, which takes a millisecond for a megabyte.
-const FIRST_ROOM: usize = 16 * 1024;
+/// Enough for nearly every message. The whole buffer is wiped in the end, which takes a millisecond for a megabyte.
+const INITIAL_CAPACITY: usize = 16 * 1024;
 
-/// All of stdin, at most `limit` bytes. Where it grows, what it grew out of is wiped.
-fn message(mut input: impl Read, limit: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let mut message = Zeroizing::new(Vec::with_capacity(FIRST_ROOM.min(limit + 1)));
+/// Reads all of stdin, at most `limit` bytes. Buffers that became too small are wiped, too.
+fn read_message(mut input: impl Read, limit: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut message = Zeroizing::new(Vec::with_capacity(INITIAL_CAPACITY.min(limit + 1)));
     loop {
-        let room = message.capacity() - message.len();
-        let read = input.by_ref().take(room as u64).read_to_end(&mut message);
-        let read = read.map_err(|error| Error::Input(format!("stdin cannot be read: {error}")))?;
+        let free = message.capacity() - message.len();
+        let read = input
+            .by_ref()
+            .take(free as u64)
+            .read_to_end(&mut message)
+            .map_err(|error| {
+                Error::input(format!("stdin cannot be read: {error}")).with_source(error)
+            })?;
         if message.len() > limit {
-            return Err(Error::Input(format!("stdin holds more than {limit} bytes")));
+            return Err(Error::input(format!("stdin holds more than {limit} bytes")));
         }
-        if read < room {
+        if read < free {
             return Ok(message);
         }
-        let mut larger =
-            Zeroizing::new(Vec::with_capacity((4 * message.capacity()).min(limit + 1)));
+        let capacity = (4 * message.capacity()).min(limit + 1);
+        let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
         larger.extend_from_slice(&message);
         message = larger;
     }
 }
 
-/// Writes an answer, as JSON on one line, at once.
-fn write(output: &mut impl Write, answer: &impl Serialize) -> Result<ExitCode, Error> {
-    let mut line =
-        Zeroizing::new(serde_json::to_vec(answer).map_err(|error| Error::Output(error.into()))?);
+/// Writes an answer as JSON on one line.
+fn write_json(mut output: impl Write, answer: &impl Serialize) -> Result<ExitCode, Error> {
+    let mut line = Zeroizing::new(serde_json::to_vec(answer).map_err(Error::output)?);
     line.push(b'\n');
-    output
-        .write_all(&line)
-        .and_then(|()| output.flush())
-        .map_err(Error::Output)?;
+    write_all(&mut output, &line)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes an answer at once.
+fn write_all(mut output: impl Write, bytes: &[u8]) -> Result<(), Error> {
+    output
+        .write_all(bytes)
+        .and_then(|()| output.flush())
+        .map_err(Error::output)
 }
 
 #[cfg(test)]
@@ -65,29 +74,38 @@ mod tests {
         for length in [
             0,
             1,
-            FIRST_ROOM - 1,
-            FIRST_ROOM,
-            FIRST_ROOM + 1,
-            4 * FIRST_ROOM,
+            INITIAL_CAPACITY - 1,
+            INITIAL_CAPACITY,
+            INITIAL_CAPACITY + 1,
+            4 * INITIAL_CAPACITY,
             100_000,
         ] {
             for limit in [length, length + 1, 150_000] {
                 assert_eq!(
-                    *message(&text[..length], limit).unwrap(),
+                    *read_message(&text[..length], limit).unwrap(),
                     text[..length],
                     "{length} of {limit}"
                 );
             }
             assert_eq!(
-                *message(Slowly(&text[..length]), 100_000).unwrap(),
+                *read_message(Slowly(&text[..length]), 100_000).unwrap(),
                 text[..length]
             );
         }
-        for limit in [0, 1, FIRST_ROOM - 1, FIRST_ROOM, FIRST_ROOM + 1, 100_000] {
-            let said = message(&text[..=limit], limit).unwrap_err().to_string();
+        for limit in [
+            0,
+            1,
+            INITIAL_CAPACITY - 1,
+            INITIAL_CAPACITY,
+            INITIAL_CAPACITY + 1,
+            100_000,
+        ] {
+            let said = read_message(&text[..=limit], limit)
+                .unwrap_err()
+                .to_string();
             assert_eq!(said, format!("stdin holds more than {limit} bytes"));
             assert_eq!(
-                message(std::io::repeat(b'x'), limit)
+                read_message(std::io::repeat(b'x'), limit)
                     .unwrap_err()
                     .to_string(),
                 said

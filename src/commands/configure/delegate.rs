@@ -36,10 +36,7 @@ pub(super) fn install(
                 "is `{name}` by {origin}, and docker's `credsStore` is `{store}`: take one of them out, since one helper alone can be \
                  asked for other hosts"
             );
-            return Err(Error::Setting {
-                name: "delegate".into(),
-                problem,
-            });
+            return Err(Error::setting("delegate", problem));
         }
     }
     let text = without_ours.unwrap_or(text);

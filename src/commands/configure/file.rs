@@ -178,10 +178,7 @@ fn refused(what: &str, refusal: &Refusal) -> String {
 
 /// Returns the error for a file that cannot be used.
 pub(super) fn unusable(path: &Path, problem: String) -> Error {
-    Error::Setting {
-        name: path.display().to_string(),
-        problem,
-    }
+    Error::setting(path.display(), problem)
 }
 
 #[cfg(test)]

@@ -38,11 +38,11 @@ pub(super) fn print(
     mut output: impl Write,
 ) -> Result<(), Error> {
     let own = context.settings.clouds();
-    let mirrors = Mirrors::parse(mirrors, own).map_err(Error::Input)?;
+    let mirrors = Mirrors::parse(mirrors, own).map_err(Error::input)?;
     output
         .write_all(configuration(own, registries, &mirrors).as_bytes())
         .and_then(|()| output.flush())
-        .map_err(Error::Output)?;
+        .map_err(Error::output)?;
     (context.tell)(NEXT);
     Ok(())
 }

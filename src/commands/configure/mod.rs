@@ -135,7 +135,7 @@ pub fn run(
     }
     output
         .write_all(report.draw(context.terminal).as_bytes())
-        .map_err(Error::Output)
+        .map_err(Error::output)
 }
 
 /// One call of the command.
@@ -215,7 +215,7 @@ impl Request<'_> {
     /// Returns the registries that have a cached token, a profile or an entry in a file.
     fn known_registries(&self) -> Result<Vec<Registry>, Error> {
         let settings = self.context.settings;
-        let cached = self.context.helper().status()?.into_iter();
+        let cached = self.context.service().status()?.into_iter();
         let mut known: Vec<Registry> = cached.map(|cached| cached.registry).collect();
         known.extend(settings.registries_with_profiles());
         for file in std::iter::once(&self.paths.docker).chain(&self.paths.search_order) {
@@ -229,7 +229,7 @@ impl Request<'_> {
         if known.is_empty() {
             let problem = "no registry is known yet: name one, as in";
             let problem = format!("{problem} `{CONFIGURE} contoso.azurecr.io`");
-            return Err(Error::Input(problem));
+            return Err(Error::input(problem));
         }
         Ok(known)
     }

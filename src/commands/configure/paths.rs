@@ -112,16 +112,16 @@ impl Paths {
 
 /// Returns the error for a user without a home folder.
 pub(super) fn no_home() -> Error {
-    Error::Input("no home folder is set, in which clients have their files".into())
+    Error::input("no home folder is set, in which clients have their files")
 }
 
 fn absolute_path(settings: &Settings, name: &str) -> Result<Option<PathBuf>, Error> {
     let path = settings.variables().get(name).map(PathBuf::from);
     match path.filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) if !path.is_absolute() => Err(Error::Setting {
-            name: name.into(),
-            problem: format!("is {:?}, expected an absolute path", path.display()),
-        }),
+        Some(path) if !path.is_absolute() => Err(Error::setting(
+            name,
+            format!("is {:?}, expected an absolute path", path.display()),
+        )),
         path => Ok(path),
     }
 }

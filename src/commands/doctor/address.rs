@@ -2,7 +2,7 @@
 
 use crate::commands::report::{Check, list};
 use crate::deadline::Deadline;
-use crate::error::{Error, Stage, Unreachable, printable};
+use crate::error::{Error, Stage, printable};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
@@ -75,12 +75,7 @@ fn skipped() -> Check {
 }
 
 fn unreachable(host: &str, stage: Stage, cause: &str) -> Error {
-    Error::Unreachable(Unreachable {
-        host: host.to_owned(),
-        stage,
-        cause: printable(cause),
-        circumstances: vec![],
-    })
+    Error::unreachable(host, stage, &printable(cause), &[])
 }
 
 /// The addresses of a name, in words.

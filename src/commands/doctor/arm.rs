@@ -7,10 +7,11 @@ use crate::cache::Cache;
 use crate::commands::report::Check;
 use crate::config::Settings;
 use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, Refusal, az};
+use crate::error::{Error, ErrorKind};
 use crate::http::Network;
+use crate::refusal::az;
 use crate::registry::Registry;
-use crate::session::Session;
+use crate::service::Session;
 use crate::terminal::Mark;
 use crate::token::Audience;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub(super) async fn look(
                 registry.cloud(),
                 &format!("acr config authentication-as-arm update --registry {} --status disabled", registry.resource_name()),
             )),
-        Ok(Err(Error::Exchange { refusal: Refusal::Denied { .. } | Refusal::InvalidToken { .. }, .. })) => {
+        Ok(Err(error)) if matches!(error.kind(), ErrorKind::Denied { .. } | ErrorKind::InvalidToken) => {
             Check::good(NAME, offered(&format!("{registry} refused it")))
         }
         Ok(Err(error)) => Check::new(NAME, Mark::Skipped, format!("not known: {}", offered(&error.to_string()))),
@@ -87,7 +88,7 @@ async fn offer(
     config.audience = audience;
     let deadline = Deadline::after(config.timeout);
     let network = Arc::new(Network::new(config.network.clone(), deadline, clock));
-    let session = Session::anew(&config, registry, logins, clock)?;
+    let session = Session::new(&config, registry, logins, clock)?.without_cache();
     let token = session.sign_in(&network, deadline).await?;
     let client = network.internet(registry.login_server())?;
     Ok(session

@@ -1,9 +1,9 @@
 //! The answer of `/v2/` to a request without a token: a challenge, a network rule's refusal, or a page of something in between.
 
 use crate::commands::report::Check;
-use crate::error::{Asked, IN_THE_WAY, Refusal, try_again};
-use crate::exchange;
-use crate::http::HttpResponse;
+use crate::error::{ErrorKind, printable};
+use crate::http::{HttpResponse, PROXY_HINT};
+use crate::refusal::{Asked, check_name};
 use crate::registry::Registry;
 use reqwest::StatusCode;
 use reqwest::header::WWW_AUTHENTICATE;
@@ -29,11 +29,11 @@ pub(super) fn judge(registry: &Registry, response: &HttpResponse, is_public: boo
             format!("{} lets everybody in without a challenge", registry.host()),
         ),
         _ => {
-            let refusal = exchange::refusal(response);
-            let check = refused(NAME, registry, response, &refusal, "`/v2/`");
-            match refusal {
-                Refusal::Firewall { .. } if is_public => {
-                    check.hint(format!("`{}`{NO_ZONE}", refusal.advice(registry)))
+            let refusal = Asked::other(registry, "`/v2/`", None).refusal(response);
+            let check = Check::failed(NAME, &refusal);
+            match refusal.hint() {
+                Some(hint) if refusal.kind() == ErrorKind::NetworkRule && is_public => {
+                    check.hint(format!("`{hint}`{NO_ZONE}"))
                 }
                 _ => check,
             }
@@ -55,7 +55,7 @@ fn challenged(registry: &Registry, response: &HttpResponse) -> Check {
                 "{host} asks for no Bearer token: it does not answer as an Azure Container Registry"
             ),
         );
-        return check.hint(Refusal::NoExchange.advice(registry));
+        return check.hint(check_name(registry));
     };
     let own = [registry.host(), registry.login_server()];
     let is_own = |text: &str| own.contains(&text);
@@ -68,31 +68,9 @@ fn challenged(registry: &Registry, response: &HttpResponse) -> Check {
         let summary = format!(
             "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"
         );
-        return Check::bad(NAME, crate::error::printable(&summary)).hint(IN_THE_WAY);
+        return Check::bad(NAME, printable(&summary)).hint(PROXY_HINT);
     }
     Check::good(NAME, format!("401: a token of {} is wanted", bearer.realm))
-}
-
-/// Returns the check of a request that was refused, with the hints of `get` where they fit. `asked` names the request.
-pub(super) fn refused(
-    name: &'static str,
-    registry: &Registry,
-    response: &HttpResponse,
-    refusal: &Refusal,
-    asked: &str,
-) -> Check {
-    let (hint, notes) = match refusal {
-        // The exchange checks roles.
-        Refusal::Denied { .. } | Refusal::InvalidToken { .. } => (try_again(registry), vec![]),
-        other => (other.advice(registry), other.notes()),
-    };
-    Check::bad(
-        name,
-        refusal.message(registry, &Asked::named(registry, asked)),
-    )
-    .with(notes)
-    .with(exchange::correlation(response))
-    .hint(hint)
 }
 
 impl Bearer {

@@ -3,14 +3,13 @@
 //! The requests are those of docker (distribution, `session.go`), of containerd and BuildKit (containerd,
 //! `core/remotes/docker/authorizer.go`), and of anybody without a credential.
 
-use super::challenge::refused;
 use super::reach;
 use crate::commands::report::{Check, list};
 use crate::config::{Config, IDENTITY_TOKEN, ZERO_GUID};
 use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, PULL, PULL_ABAC, Refusal, assign_role, object_id_note};
-use crate::exchange;
+use crate::error::Error;
 use crate::http::Network;
+use crate::refusal::{Asked, PULL, PULL_ABAC, assign_role, object_id_note};
 use crate::registry::Registry;
 use crate::token::{AccessToken, Claims, RefreshToken};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -296,30 +295,30 @@ impl<'a> Desk<'a> {
         )
         .await;
         let answered = answered.map_err(|error| Box::new((None, Check::failed(name, &error))))?;
+        // What is not granted is left out of a token: a 401 means that the refresh token itself is not valid.
+        let place = if answered.status == StatusCode::UNAUTHORIZED && sent.is_some() {
+            "the refresh token"
+        } else {
+            "`/oauth2/token`"
+        };
+        let asked = Asked::other(self.registry, place, sent.map(RefreshToken::secret));
         let refusal = if answered.status == StatusCode::OK && !answered.is_web_page() {
             match serde_json::from_slice::<Granted>(&answered.body) {
                 // A token that cannot be read grants what only the registry knows.
                 Ok(granted) => {
                     return Ok(Claims::from_token(&granted.access_token).unwrap_or_default());
                 }
-                Err(_) => Refusal::Malformed("something other than a token"),
+                Err(_) => asked
+                    .unexpected("something other than a token")
+                    .with_details(asked.correlation(&answered)),
             }
         } else {
-            let refusal = exchange::refusal(&answered);
-            match sent {
-                Some(token) => refusal.without(token.secret()),
-                None => refusal,
-            }
+            asked.refusal(&answered)
         };
-        let is_refused_token = answered.status == StatusCode::UNAUTHORIZED && sent.is_some();
-        // What is not granted is left out of a token: a 401 means that the refresh token itself is not valid.
-        let place = if is_refused_token {
-            "the refresh token"
-        } else {
-            "`/oauth2/token`"
-        };
-        let check = refused(name, self.registry, &answered, &refusal, place);
-        Err(Box::new((Some(answered.status), check)))
+        Err(Box::new((
+            Some(answered.status),
+            Check::failed(name, &refusal),
+        )))
     }
 }
 

@@ -89,7 +89,7 @@ impl Arguments {
             let problem = format!(
                 "`{second}` is one argument too many; a report's file is named by `--report=FILE`"
             );
-            return Err(Error::Input(problem));
+            return Err(Error::input(problem));
         }
         let is_turned = !is_registry(first) && is_registry(second);
         let (registry, file) = if is_turned {
@@ -141,7 +141,7 @@ pub fn run(
         arguments.report.as_deref() == Some(Path::new(REPORT)),
     ) {
         // `--report FILE` alone looks like a registry.
-        return Err(Error::Input(format!(
+        return Err(Error::input(format!(
             "{error}; a report's file is named by `--report=FILE`"
         )));
     }
@@ -188,7 +188,7 @@ pub fn run(
     } else {
         output
             .write_all(report.draw(context.terminal).as_bytes())
-            .map_err(Error::Output)?;
+            .map_err(Error::output)?;
     }
     if let (Some(file), Some(path)) = (file, &arguments.report) {
         let repository = arguments.repository.as_deref();
@@ -208,7 +208,7 @@ fn only_known(context: &Context<'_>) -> Option<Registry> {
     let mut known = context.settings.registries_with_profiles();
     known.extend(
         context
-            .helper()
+            .service()
             .status()
             .unwrap_or_default()
             .into_iter()
@@ -241,7 +241,7 @@ async fn examine(
     };
     let repository = arguments.repository.as_deref();
     // One for all: the daemon of the Secret Service may not survive two clients of one process.
-    let logins = context.helper().stores(&config);
+    let logins = context.service().cache(config.cache, config.timeout);
     let (sign_in, chosen) = SignIn::new(
         &config,
         registry,
@@ -331,7 +331,7 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
     match context.settings.for_registry(&any) {
         Ok(config) => {
             checks.push(setup::configuration(context.settings, &any, &config));
-            checks.push(match context.helper().identity(&any) {
+            checks.push(match context.service().identity(&any) {
                 Ok(identity) => sign_in::identity(&identity),
                 Err(error) => Check::failed(sign_in::IDENTITY, &error),
             });
@@ -340,7 +340,7 @@ async fn this_machine(context: &Context<'_>, problem: Option<&Error>) -> Vec<Che
                     context,
                     &any,
                     config.cache,
-                    context.helper().stores(&config),
+                    context.service().cache(config.cache, config.timeout),
                 )
                 .await,
             );

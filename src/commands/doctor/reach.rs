@@ -7,9 +7,10 @@ use super::report::day;
 use crate::commands::report::Check;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, Stage, Unreachable};
+use crate::error::{Error, ErrorKind, Stage};
 use crate::exchange;
 use crate::http::{HttpResponse, Network};
+use crate::refusal::Asked;
 use crate::registry::Registry;
 use reqwest::header::DATE;
 use reqwest::{Client, RequestBuilder};
@@ -62,8 +63,8 @@ pub(super) async fn look(config: &Config, registry: &Registry, clock: Clock) -> 
 }
 
 fn stage(error: &Error) -> Option<Stage> {
-    match error {
-        Error::Unreachable(Unreachable { stage, .. }) => Some(*stage),
+    match error.kind() {
+        ErrorKind::Unreachable(stage) => Some(stage),
         _ => None,
     }
 }
@@ -76,7 +77,7 @@ fn failed(
     started: Instant,
 ) -> (Check, Check) {
     let challenge = Check::failed(challenge::NAME, error).since(started);
-    match (error, stage(error)) {
+    match (error.kind(), stage(error)) {
         (_, Some(Stage::Name | Stage::Connection)) => {
             let [tls, challenge] =
                 [TLS, challenge::NAME].map(|name| Check::skipped(name, "there is no connection"));
@@ -84,7 +85,7 @@ fn failed(
         }
         // TLS was established before the answer could break off.
         (_, Some(Stage::Answer)) => (trusted(certificate), challenge),
-        (Error::Deadline { .. }, _) => (Check::skipped(TLS, "no answer came"), challenge),
+        (ErrorKind::Timeout, _) => (Check::skipped(TLS, "no answer came"), challenge),
         _ => {
             let tls = Check::failed(TLS, error).since(started);
             let mut tls = tls.with(certificate.map(describe));
@@ -138,7 +139,7 @@ pub(super) fn problem(config: &Config, registry: &Registry, clock: Clock) -> Opt
     let client = network(config, clock).0.internet(registry.host());
     client
         .err()
-        .filter(|error| matches!(error, Error::Setting { .. }))
+        .filter(|error| error.kind() == ErrorKind::Setting)
 }
 
 /// Returns a network whose requests end within ten seconds, or within the configured time if that is shorter.
@@ -169,7 +170,8 @@ pub(super) async fn send(
     what: &str,
 ) -> Result<HttpResponse, Error> {
     let during = format!("{} {what}", registry.host());
-    let response = exchange::fetch(network, client, registry, request);
+    let asked = Asked::other(registry, "the request", None);
+    let response = exchange::fetch(network, client, &asked, request);
     deadline
         .timeout(during, network.circumstances(), response)
         .await

@@ -30,7 +30,7 @@ pub(super) fn create(path: &Path) -> Result<File, Error> {
             ErrorKind::AlreadyExists => "; remove it, or name another: `--report=FILE`",
             _ => "",
         };
-        Error::Input(format!(
+        Error::input(format!(
             "the report {} could not be written: {error}{advice}",
             path.display()
         ))
@@ -57,7 +57,7 @@ pub(super) fn write(
     let head = head(&mut names, distribution(), versions(context)?);
     let text = format!("{head}; names and ids are left out\n\n```text\n{text}```\n");
     file.write_all(text.as_bytes())
-        .map_err(|error| Error::Input(format!("the report could not be written: {error}")))
+        .map_err(|error| Error::input(format!("the report could not be written: {error}")))
 }
 
 /// The first line: what this program and its surroundings are. The builder of the system chose its name, which may name a company.

@@ -5,11 +5,11 @@ use crate::commands::report::{Check, list};
 use crate::commands::status::until;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::http::Network;
 use crate::identity::Identity;
 use crate::registry::Registry;
-use crate::session::{Session, skewed};
+use crate::service::{Session, with_clock_skew};
 use crate::text::Secrets;
 use crate::token::{AccessToken, Claims, RefreshToken};
 use std::sync::Arc;
@@ -44,10 +44,10 @@ impl<'a> SignIn<'a> {
         let deadline = Deadline::after(config.timeout);
         let network = Arc::new(Network::new(config.network.clone(), deadline, clock));
         let started = Instant::now();
-        let (session, check) = match Session::anew(config, registry, logins, clock) {
+        let (session, check) = match Session::new(config, registry, logins, clock) {
             Ok(session) => {
                 let check = identity(session.identity());
-                (Some(session), check)
+                (Some(session.without_cache()), check)
             }
             Err(error) => (None, Check::failed(IDENTITY, &error)),
         };
@@ -83,7 +83,7 @@ impl<'a> SignIn<'a> {
         let started = Instant::now();
         match session.sign_in(&self.network, self.deadline).await {
             Ok(token) => (vec![chosen, self.told(&token).since(started)], Some(token)),
-            Err(Error::NotSignedIn(error)) if matches!(*error, Error::NoIdentity { .. }) => (
+            Err(error) if error.kind() == ErrorKind::NoIdentity => (
                 vec![
                     Check::failed(IDENTITY, &error).since(started),
                     Check::skipped(ACCESS_TOKEN, "nobody signs in"),
@@ -91,8 +91,8 @@ impl<'a> SignIn<'a> {
                 None,
             ),
             Err(error) => {
-                let check =
-                    Check::failed(ACCESS_TOKEN, &skewed(error, &self.network)).since(started);
+                let check = Check::failed(ACCESS_TOKEN, &with_clock_skew(error, &self.network))
+                    .since(started);
                 (vec![chosen, check], None)
             }
         }
@@ -133,7 +133,8 @@ impl<'a> SignIn<'a> {
                 )
             }
             Err(error) => {
-                let check = Check::failed(EXCHANGE, &skewed(error, &self.network)).since(started);
+                let check =
+                    Check::failed(EXCHANGE, &with_clock_skew(error, &self.network)).since(started);
                 (
                     vec![check, Check::skipped(REFRESH_TOKEN, "there is none")],
                     None,
@@ -146,7 +147,7 @@ impl<'a> SignIn<'a> {
         let session = self
             .session
             .as_ref()
-            .ok_or_else(|| Error::Input("nobody signs in".into()))?;
+            .ok_or_else(|| Error::input("nobody signs in"))?;
         let client = self.network.internet(self.registry.login_server())?;
         session
             .exchange(&self.network, &client, self.deadline, token)

@@ -6,7 +6,7 @@ use super::page;
 use crate::config::{Config, Variables};
 use crate::deadline::{Clock, Deadline};
 use crate::entra::{AuthorizationRequest, OAuthError, PublicClient, TokenResponse};
-use crate::error::{Error, SignIn, printable};
+use crate::error::{Error, printable};
 use crate::http::Network;
 use crate::identity::{Account, Identity};
 use secrecy::SecretString;
@@ -49,7 +49,7 @@ impl Flow<'_> {
     ///
     /// # Errors
     ///
-    /// An [`Error::SignIn`] if the user or Entra refuses, or the time is over, and what the network reports.
+    /// [`ErrorKind::SignIn`](crate::error::ErrorKind) if the user or Entra refuses, or the time is over, and what the network reports.
     pub(super) async fn sign_in(&self, device_code: bool) -> Result<TokenResponse, Error> {
         if device_code {
             return self.with_device_code().await;
@@ -177,15 +177,9 @@ impl Flow<'_> {
 }
 
 fn browser_timed_out() -> Error {
-    Error::SignIn(SignIn {
-        source: "the browser".into(),
-        said: "nobody came back from it in time".into(),
-        details: vec![],
-        hint: Some(
-            "`docker-credential-acrscoped login --device-code` signs in with a browser elsewhere; `--timeout` waits longer"
-                .into(),
-        ),
-    })
+    Error::sign_in("the browser", "nobody came back from it in time").with_hint(
+        "`docker-credential-acrscoped login --device-code` signs in with a browser elsewhere; `--timeout` waits longer",
+    )
 }
 
 /// Prints to stderr what the user has to do. Stdout is for the result.

@@ -11,7 +11,7 @@ use super::Context;
 use crate::cache::{KERNEL_KEYRING, Lasts, LoginStore};
 use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, TokenResponse};
-use crate::error::{Error, SignIn, printable};
+use crate::error::{Error, ErrorKind, printable};
 use crate::identity::{Account, Identity, OWN_KEYRING};
 use crate::logins::{self, Login};
 use crate::program;
@@ -75,7 +75,7 @@ pub fn run(
         .as_deref()
         .map(entra::decode_claims)
         .transpose()
-        .map_err(|error| Error::Input(format!("`--claims-challenge` cannot be used: {error}")))?;
+        .map_err(|error| Error::input(format!("`--claims-challenge` cannot be used: {error}")))?;
     // The user must not sign in for nothing.
     let file = check_can_store(context, &config)?;
     let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
@@ -104,20 +104,18 @@ pub fn run(
 
 /// Returns the file of the logins, if it and a keyring can store another one.
 fn check_can_store(context: &Context<'_>, config: &Config) -> Result<PathBuf, Error> {
-    let file = config.sources.logins.clone().ok_or_else(|| {
-        Error::Input("there is no home folder to write down who signed in".into())
-    })?;
+    let file = config
+        .sources
+        .logins
+        .clone()
+        .ok_or_else(|| Error::input("there is no home folder to write down who signed in"))?;
     logins::read(&file)?;
     logins::check_writable(&file)?;
     if config.cache == CacheChoice::None {
-        return Err(Error::NotKept {
-            problems: vec!["`cache` is none: nothing is kept".into()],
-        });
+        return Err(not_stored(vec!["`cache` is none: nothing is kept".into()]));
     }
-    let stores = context.helper().stores(config);
-    stores
-        .can_store_login()
-        .map_err(|problems| Error::NotKept { problems })?;
+    let stores = context.service().cache(config.cache, config.timeout);
+    stores.can_store_login().map_err(not_stored)?;
     Ok(file)
 }
 
@@ -129,13 +127,8 @@ fn store(
     file: &Path,
     granted: TokenResponse,
 ) -> Result<(Login, LoginStore), Error> {
-    let incomplete = |what: &str| {
-        Error::SignIn(SignIn {
-            source: account.to_string(),
-            said: format!("the answer does not hold {what}"),
-            ..SignIn::default()
-        })
-    };
+    let incomplete =
+        |what: &str| Error::sign_in(account, format!("the answer does not hold {what}"));
     let token = granted
         .refresh_token
         .ok_or_else(|| incomplete("a refresh token"))?;
@@ -146,9 +139,12 @@ fn store(
         username: who.username,
         ..account.login.clone()
     };
-    let (cache, key) = (context.helper().stores(config), login.key());
+    let (cache, key) = (
+        context.service().cache(config.cache, config.timeout),
+        login.key(),
+    );
     let kept = cache.put_login(&key, &token, (context.clock)());
-    let place = kept.map_err(|problems| Error::NotKept { problems })?;
+    let place = kept.map_err(not_stored)?;
     login.set_store(&place);
     let remembered = logins::save(file, &login)
         .and_then(|()| logins::set_store(file, &login, &place, logins::LOCK_TIMEOUT));
@@ -179,7 +175,7 @@ fn print_result(
     );
     writeln!(output, "{}", context.terminal.wrap(&text, 2))
         .and_then(|()| output.flush())
-        .map_err(Error::Output)
+        .map_err(Error::output)
 }
 
 /// Returns the container client that runs in a user namespace, which has another kernel keyring.
@@ -199,8 +195,8 @@ fn verify(
     registry: &Registry,
     output: &mut impl Write,
 ) -> Result<(), Error> {
-    let helper = context.helper();
-    let identity = helper.identity(registry)?;
+    let service = context.service();
+    let identity = service.identity(registry)?;
     if identity.login().is_none() {
         let text = format!(
             "{registry} is signed in to by {identity}, which comes before a login; `source = \"login\"` under \
@@ -211,11 +207,21 @@ fn verify(
         return print(context, Mark::Warning, &text, output);
     }
     // A cached token would prove nothing.
-    helper.erase(registry)?;
-    helper.get(registry)?;
+    service.erase(registry)?;
+    service.get(registry)?;
     let text =
         format!("{registry} takes it: its images can be pulled and pushed as the roles allow");
     print(context, Mark::Good, &text, output)
+}
+
+/// Returns the error that no keyring stored the sign-in.
+fn not_stored(problems: Vec<String>) -> Error {
+    let message = "no keyring takes a login, and it is kept nowhere else";
+    Error::new(ErrorKind::Keyring, message)
+        .with_details(problems)
+        .with_hint(
+            "unlock or start the keyring of the desktop, or let `cache` be auto, which knows the kernel's; or use `az login`",
+        )
 }
 
 /// Prints a sentence at once: the next step may take seconds.
@@ -227,5 +233,5 @@ fn print(
 ) -> Result<(), Error> {
     writeln!(output, "{}", context.terminal.sentence(mark, text))
         .and_then(|()| output.flush())
-        .map_err(Error::Output)
+        .map_err(Error::output)
 }

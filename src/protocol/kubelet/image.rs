@@ -4,16 +4,16 @@
 //! the port with those of each key of the answer (kubernetes, `pkg/credentialprovider/keyring.go`). So the host that is written in the
 //! image, in its case and with its port, is the key that it will find.
 
-/// The host of an image reference as it stands there, port included: what is in front of the first slash.
+/// Returns the host of an image reference as it is written, port included: the part before the first slash.
 ///
-/// None for what names no host, as `app`, which is Docker Hub's, and for what cannot be a reference: the letters of one are those of
-/// names, tags and digests (distribution/reference, `regexp.go`).
+/// Returns nothing for an image without a host, such as `app` of Docker Hub, and for what cannot be a reference: names, tags and digests
+/// have only these characters (distribution/reference, `regexp.go`).
 pub(super) fn host(image: &str) -> Option<&str> {
-    let is_of_references = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/@+".contains(&byte);
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/@+".contains(&byte);
     let (host, repository) = image.split_once('/')?;
     // A server URL may end with a dot, the host of a reference may not.
-    let is_whole = !host.ends_with('.') && !host.contains(".:");
-    (!repository.is_empty() && is_whole && image.bytes().all(is_of_references)).then_some(host)
+    let has_final_dot = host.ends_with('.') || host.contains(".:");
+    (!repository.is_empty() && !has_final_dot && image.bytes().all(is_allowed)).then_some(host)
 }
 
 #[cfg(test)]

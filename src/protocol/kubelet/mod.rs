@@ -1,26 +1,26 @@
-//! The credential providers of kubelet: one request on stdin, one response on stdout.
+//! The credential provider of kubelet: one request on stdin, one response on stdout.
 //!
-//! Facts: kubernetes, `pkg/credentialprovider/plugin/plugin.go`. kubelet waits a minute; a failure is an exit code other than 0 with its
+//! Facts: kubernetes, `pkg/credentialprovider/plugin/plugin.go`. kubelet waits a minute. A failure is an exit code other than 0 with its
 //! reason on stderr, which becomes a line of kubelet's log, and an empty stdout; kubelet pulls without a credential then.
 //!
-//! Who signs in is the node, or the pod's service account if it is annotated. The node's identity is the one that `get` would take. What it
-//! is given is kept by kubelet, in its memory. The keyring of root is no place for it: a container that runs as root of the node has the same
-//! one, and may read it where no seccomp profile forbids `keyctl` (keyrings(7), user-keyring(7)); by default Kubernetes sets none. Where
-//! `cache` names a store all the same, the images that a node pulls at once share one sign-in.
+//! The identity is that of the node, as in `get`, or that of the pod's service account if it is annotated. kubelet caches the node's
+//! credential in memory. The keyring of root is not used for it: a container that runs as root of the node has the same one, and may read
+//! it where no seccomp profile forbids `keyctl` (keyrings(7), user-keyring(7)); by default Kubernetes sets none. If `cache` names a keyring
+//! anyway, the images that a node pulls at once share one sign-in.
 //!
-//! A service account is another matter. Its pods are strangers to those of others on the same node, all of whom we serve as root, and
-//! who it is was said by the request and by nothing else. So its tokens are read from no cache and kept in none, whatever is set, and no
-//! other process is waited for: neither a token nor a failure of one account can reach another. kubelet keeps them apart by itself.
+//! Service accounts must not reach each other's tokens: all of them are served as root, and which one asks is known from the request alone.
+//! So their tokens are never read from a cache or stored in one, whatever is set, and no other process is waited for: neither a token nor a
+//! failure of one account can reach another. kubelet keeps them apart by itself.
 
 mod image;
 mod request;
 
-use super::{message, write};
+use super::{read_message, write_json};
 use crate::config::{Settings, ZERO_GUID};
-use crate::error::Error;
-use crate::helper::Helper;
+use crate::error::{Error, ErrorKind};
 use crate::mirrors::Mirrors;
 use crate::registry::Registry;
+use crate::service::TokenService;
 use crate::token::{MAX_LIFETIME, RefreshToken};
 use clap::Args;
 use request::{API_VERSION, Request};
@@ -31,12 +31,12 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-/// The longest request that is read. All annotations of an object together have at most 256 KiB (kubernetes, `apimachinery`,
+/// The limit on a request. All annotations of an object together have at most 256 KiB (kubernetes, `apimachinery`,
 /// `TotalAnnotationSizeLimitB`), and escapes can make that six times as much.
-const LIMIT: usize = 2 * 1024 * 1024;
+const MAX_REQUEST_BYTES: usize = 2 * 1024 * 1024;
 
-/// No call is longer, whatever `timeout` says: kubelet ends it after a minute, and its reason would be lost.
-const LONGEST: Duration = Duration::from_secs(50);
+/// The limit on the setting `timeout`: kubelet ends a call after a minute, and its reason would be lost.
+const MAX_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// `kubelet [--registry-mirror SOURCE:REGISTRY,…]`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -68,89 +68,89 @@ struct Auth<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// Kept by kubelet under the host of the image, which is what the credential is good for.
-    fn of(duration: Duration, auth: Option<BTreeMap<&'a str, Auth<'a>>>) -> Self {
-        let cache_duration = format!("{}s", duration.as_secs());
+    /// Returns a response that kubelet caches under the host of the image.
+    fn new(cache_duration: Duration, auth: Option<BTreeMap<&'a str, Auth<'a>>>) -> Self {
         Self {
             api_version: API_VERSION,
             kind: "CredentialProviderResponse",
             cache_key_type: "Registry",
-            cache_duration,
+            cache_duration: format!("{}s", cache_duration.as_secs()),
             auth,
         }
     }
 
-    /// No credential, now. The next pod may have one.
-    fn nothing() -> Self {
-        Self::of(Duration::ZERO, None)
+    /// Returns a response without a credential, which is not cached: the next pod may have one.
+    fn empty() -> Self {
+        Self::new(Duration::ZERO, None)
     }
 }
 
-/// Answers one request. `settings` are read and `helper` is called when they are needed. On failure nothing is written to `output`.
+/// Answers one request. `settings` are read and `service` is called when they are needed.
+///
+/// # Errors
+///
+/// Any failure. Nothing is written to `output` then.
 pub fn serve(
     arguments: &Arguments,
     settings: impl FnOnce() -> Result<Settings, Error>,
-    helper: impl for<'a> FnOnce(&'a Settings) -> Result<Helper<'a>, Error>,
+    service: impl for<'a> FnOnce(&'a Settings) -> Result<TokenService<'a>, Error>,
     input: impl Read,
-    mut output: impl Write,
+    output: impl Write,
 ) -> Result<ExitCode, Error> {
     let settings = settings()?;
-    let mirrors = Mirrors::parse(&arguments.mirrors, settings.clouds()).map_err(Error::Input)?;
-    let request = Request::parse(&message(input, LIMIT)?)?;
-    let Some(Pull { registry, keys }) = Pull::of(&request.image, &mirrors, &settings) else {
-        return write(&mut output, &Response::nothing());
+    let mirrors = Mirrors::parse(&arguments.mirrors, settings.clouds()).map_err(Error::input)?;
+    let request = Request::parse(&read_message(input, MAX_REQUEST_BYTES)?)?;
+    let Some(Pull { registry, hosts }) = Pull::new(&request.image, &mirrors, &settings) else {
+        return write_json(output, &Response::empty());
     };
-    let helper = helper(&settings)?
-        .within(LONGEST)
-        .for_client_that_remembers();
+    let service = service(&settings)?.for_client_with_cache(MAX_TIMEOUT);
     let credential = match request.workload()? {
-        Some(workload) => helper.get_for(&registry, workload),
-        None => helper.get(&registry),
+        Some(workload) => service.get_for_workload(&registry, workload),
+        None => service.get(&registry),
     };
     let token = match credential {
         Ok(credential) => credential.token,
-        Err(Error::Anonymous(_)) => return write(&mut output, &Response::nothing()),
+        Err(error) if error.kind() == ErrorKind::Anonymous => {
+            return write_json(output, &Response::empty());
+        }
         Err(error) => return Err(error),
     };
-    // `username` is not asked: what kubelet hands to the runtime is a user and a password and cannot be an identity token.
+    // Not the setting `username`: kubelet hands a user and a password to the runtime, which cannot be an identity token.
     let auth = Auth {
         username: ZERO_GUID,
         password: token.secret().expose_secret(),
     };
-    let auth = keys.iter().map(|key| (key.as_str(), auth)).collect();
-    write(
-        &mut output,
-        &Response::of(kept(&token, helper.now()), Some(auth)),
-    )
+    let auth = hosts.iter().map(|host| (host.as_str(), auth)).collect();
+    let duration = random_cache_duration(&token, service.now());
+    write_json(output, &Response::new(duration, Some(auth)))
 }
 
 /// What an image needs to be pulled.
 struct Pull {
     registry: Registry,
     /// The hosts that the credential is given for.
-    keys: Vec<String>,
+    hosts: Vec<String>,
 }
 
 impl Pull {
-    /// None for an image that has nothing to do with registries of ours. A mirror's credential is given for the host of the image, by
-    /// which kubelet looks it up, and for the mirror, where the runtime takes the image from.
-    fn of(image: &str, mirrors: &Mirrors, settings: &Settings) -> Option<Self> {
+    /// Returns nothing for an image of another host. A mirror's credential is given for the host of the image, by which kubelet looks it
+    /// up, and for the mirror, where the runtime takes the image from.
+    fn new(image: &str, mirrors: &Mirrors, settings: &Settings) -> Option<Self> {
         let host = image::host(image)?;
-        if let Some(registry) = mirrors.of(host) {
-            return Some(Self {
-                registry: registry.clone(),
-                keys: vec![host.to_owned(), registry.host().to_owned()],
-            });
-        }
-        Some(Self {
-            registry: Registry::parse(host, settings.clouds())?,
-            keys: vec![host.to_owned()],
-        })
+        let mut hosts = vec![host.to_owned()];
+        let registry = match mirrors.of(host) {
+            Some(mirror) => {
+                hosts.push(mirror.host().to_owned());
+                mirror.clone()
+            }
+            None => Registry::parse(host, settings.clouds())?,
+        };
+        Some(Self { registry, hosts })
     }
 }
 
-/// For how long kubelet keeps a token. One that does not say when it ends is not kept.
-fn kept(token: &RefreshToken, now: SystemTime) -> Duration {
+/// Returns how long kubelet caches a token. One without a known end is not cached.
+fn random_cache_duration(token: &RefreshToken, now: SystemTime) -> Duration {
     let remaining = token
         .expires()
         .and_then(|expires| expires.duration_since(now).ok())
@@ -161,7 +161,7 @@ fn kept(token: &RefreshToken, now: SystemTime) -> Duration {
     cache_duration(remaining, u32::from_ne_bytes(random))
 }
 
-/// For how long kubelet keeps a credential that lives for another `remaining`: a whole number of seconds, from two fifths to one half
+/// Returns how long kubelet keeps a credential that lives for another `remaining`: a whole number of seconds, from two fifths to one half
 /// of it, evenly spread by `random`, which is any number with all of them as likely. What claims to live for more than a day is taken
 /// to live for a day.
 ///

@@ -1,5 +1,4 @@
-//! What kubelet asks, read strictly: whatever is not understood is an error, and no value of it is repeated in one, since any could be
-//! the token.
+//! The request of kubelet, parsed strictly: anything unknown is an error. No error repeats a value, since any could be the token.
 
 use crate::error::{Error, printable};
 use crate::identity::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
@@ -10,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The version of the API, which kubelet 1.26 and later speak.
+/// The version of the API, from kubelet 1.26 on.
 pub(super) const API_VERSION: &str = "credentialprovider.kubelet.k8s.io/v1";
 
 /// The kind of a request.
@@ -43,74 +42,68 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// Reads all of stdin. Errors with [`Error::Request`] for another version or kind, for unknown, missing and repeated fields, and for
-    /// what is no JSON or goes on after it.
+    /// Parses all of stdin. Fails for another version or kind, for unknown, missing and repeated fields, and for anything but one JSON
+    /// value.
     pub(super) fn parse(message: &[u8]) -> Result<Self, Error> {
         let TypeMeta { api_version, kind } =
-            serde_json::from_slice(message).map_err(|error| unreadable(&error))?;
+            serde_json::from_slice(message).map_err(|error| json_error(&error))?;
         if (api_version.as_str(), kind.as_str()) != (API_VERSION, KIND) {
-            let is = match (printable(&kind), printable(&api_version)) {
-                (kind, version) if kind.is_empty() || version.is_empty() => {
-                    "names no `kind` or no `apiVersion`".to_owned()
-                }
-                (kind, version) => format!("is a `{kind}` of `{version}`"),
+            let (kind, version) = (printable(&kind), printable(&api_version));
+            let found = if kind.is_empty() || version.is_empty() {
+                "names no `kind` or no `apiVersion`".to_owned()
+            } else {
+                format!("is a `{kind}` of `{version}`")
             };
-            return Err(Error::Request {
-                problem: format!("it {is}, expected a `{KIND}` of `{API_VERSION}`"),
-            });
+            return Err(request_error(&format!(
+                "it {found}, expected a `{KIND}` of `{API_VERSION}`"
+            )));
         }
-        let request: Self = serde_json::from_slice(message).map_err(|error| unreadable(&error))?;
+        let request: Self = serde_json::from_slice(message).map_err(|error| json_error(&error))?;
         if request.image.is_empty() {
-            return Err(Error::Request {
-                problem: "it names no image".into(),
-            });
+            return Err(request_error("it names no image"));
         }
         Ok(request)
     }
 
-    /// The workload that the pod's service account stands for, if it is annotated as one.
+    /// Returns the identity of the pod's service account, if it is annotated.
     ///
-    /// Both annotations are wanted, and the token with them; nothing is taken from the environment, which is the node's. One that is
-    /// missing or no GUID is an error: the node's identity is not what was meant. Without any annotation it is: whoever configures
-    /// kubelet to send tokens sends them for all pods, also for those that nobody annotated. To have kubelet give those nothing, its
-    /// configuration names both under `requiredServiceAccountAnnotationKeys`.
+    /// Both annotations and the token are required; nothing is taken from the environment, which is the node's. If one is missing or no
+    /// GUID, that is an error: the node's identity is not what was meant. Without any annotation it is: kubelet sends tokens for all pods
+    /// or for none. To give nothing to service accounts without annotations, name both in kubelet's configuration under
+    /// `requiredServiceAccountAnnotationKeys`.
     pub(super) fn workload(&self) -> Result<Option<Workload>, Error> {
-        let of = |key: &str| self.service_account_annotations.as_ref()?.0.get(key);
+        let annotation = |key: &str| self.service_account_annotations.as_ref()?.0.get(key);
+        let (client, tenant) = match (annotation(CLIENT_ANNOTATION), annotation(TENANT_ANNOTATION))
+        {
+            (None, None) => return Ok(None),
+            (Some(client), Some(tenant)) => (client, tenant),
+            (Some(_), None) => return Err(missing(CLIENT_ANNOTATION, TENANT_ANNOTATION)),
+            (None, Some(_)) => return Err(missing(TENANT_ANNOTATION, CLIENT_ANNOTATION)),
+        };
         let token = self
             .service_account_token
             .as_ref()
             .filter(|token| !token.expose_secret().is_empty());
-        let (client, tenant) = match (of(CLIENT_ANNOTATION), of(TENANT_ANNOTATION)) {
-            (None, None) => return Ok(None),
-            (Some(client), Some(tenant)) => (client, tenant),
-            (Some(_), None) => return Err(half(CLIENT_ANNOTATION, TENANT_ANNOTATION)),
-            (None, Some(_)) => return Err(half(TENANT_ANNOTATION, CLIENT_ANNOTATION)),
-        };
         let Some(assertion) = token.cloned() else {
             let problem =
                 "is an annotation of the service account, but kubelet sent no token of it along";
-            return Err(Error::Annotation {
-                name: CLIENT_ANNOTATION,
-                problem: problem.into(),
-            });
+            return Err(annotation_error(CLIENT_ANNOTATION, problem));
         };
-        let client = guid(CLIENT_ANNOTATION, client)?;
-        let tenant = guid(TENANT_ANNOTATION, tenant)?;
         Ok(Some(Workload {
-            client,
-            tenant,
+            client: guid(CLIENT_ANNOTATION, client)?,
+            tenant: guid(TENANT_ANNOTATION, tenant)?,
             assertion,
         }))
     }
 }
 
-/// Annotations by their key, each of which is there once.
+/// Annotations by key. A repeated key is an error.
 struct Annotations(BTreeMap<String, String>);
 
 impl<'de> Deserialize<'de> for Annotations {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Once;
-        impl<'de> Visitor<'de> for Once {
+        struct UniqueKeys;
+        impl<'de> Visitor<'de> for UniqueKeys {
             type Value = BTreeMap<String, String>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,46 +121,55 @@ impl<'de> Deserialize<'de> for Annotations {
                 Ok(all)
             }
         }
-        deserializer.deserialize_map(Once).map(Self)
+        deserializer.deserialize_map(UniqueKeys).map(Self)
     }
 }
 
-/// What is wrong with the JSON. Of what serde says only the names of fields are repeated.
-fn unreadable(error: &serde_json::Error) -> Error {
-    let said = error.to_string();
-    let is_about_a_name = ["unknown field `", "duplicate field `", "missing field `"]
+/// Returns what is wrong with the JSON. Of serde's message only the names of fields are repeated.
+fn json_error(error: &serde_json::Error) -> Error {
+    let message = error.to_string();
+    let names_a_field = ["unknown field `", "duplicate field `", "missing field `"]
         .iter()
-        .any(|start| said.starts_with(start));
-    let problem = if is_about_a_name {
-        printable(&said)
-    } else {
-        format!(
-            "no JSON of its form at line {} column {}",
-            error.line(),
-            error.column()
-        )
-    };
-    Error::Request { problem }
-}
-
-fn half(one: &'static str, other: &str) -> Error {
-    Error::Annotation {
-        name: one,
-        problem: format!("is an annotation of the service account, but `{other}` is not"),
+        .any(|start| message.starts_with(start));
+    if names_a_field {
+        return request_error(&printable(&message));
     }
+    let (line, column) = (error.line(), error.column());
+    request_error(&format!(
+        "no JSON of its form at line {line} column {column}"
+    ))
 }
 
-/// An id as Entra writes it. It becomes part of an address, so nothing else is taken.
-fn guid(annotation: &'static str, value: &str) -> Result<String, Error> {
-    is_guid(value)
-        .then(|| value.to_owned())
-        .ok_or_else(|| Error::Annotation {
-            name: annotation,
-            problem: format!(
-                "of the service account is `{}`, expected a GUID",
-                printable(value)
-            ),
-        })
+/// A request that cannot be used. `problem` holds no value of it.
+fn request_error(problem: &str) -> Error {
+    Error::input(format!("the request cannot be used: {problem}")).with_hint(
+        "kubelet 1.26 and later ask so; `docker-credential-acrscoped configure --kubelet` prints the configuration for it",
+    )
+}
+
+/// A service account whose annotation cannot be used.
+fn annotation_error(name: &str, problem: &str) -> Error {
+    Error::input(format!("`{name}` {problem}")).with_hint(
+        "`kubectl annotate serviceaccount NAME kubernetes.azure.com/acr-client-id=CLIENT_ID \
+         kubernetes.azure.com/acr-tenant-id=TENANT_ID`; with neither the node's identity pulls",
+    )
+}
+
+fn missing(present: &str, missing: &str) -> Error {
+    let problem = format!("is an annotation of the service account, but `{missing}` is not");
+    annotation_error(present, &problem)
+}
+
+/// Checks an id as Entra writes it. It becomes part of an address, so nothing else is accepted.
+fn guid(annotation: &str, value: &str) -> Result<String, Error> {
+    if is_guid(value) {
+        return Ok(value.to_owned());
+    }
+    let problem = format!(
+        "of the service account is `{}`, expected a GUID",
+        printable(value)
+    );
+    Err(annotation_error(annotation, &problem))
 }
 
 #[cfg(test)]

@@ -8,12 +8,12 @@
 use azure_core::base64::encode_url_safe;
 use docker_credential_acrscoped::config::{Config, SECRETS, Settings, ZERO_GUID};
 use docker_credential_acrscoped::error::{Error, NOT_FOUND, printable, visible};
-use docker_credential_acrscoped::helper::Helper;
 use docker_credential_acrscoped::identity::Identity;
 use docker_credential_acrscoped::identity::certificate::Certificate;
 use docker_credential_acrscoped::protocol::docker::Verb;
 use docker_credential_acrscoped::protocol::{docker, kubelet};
 use docker_credential_acrscoped::registry::{CLOUDS, Registry};
+use docker_credential_acrscoped::service::TokenService;
 use docker_credential_acrscoped::token::{AccessToken, Audience, REGISTRY_AUDIENCE, RefreshToken};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -127,10 +127,10 @@ fn nothing_set() -> Settings {
     Settings::of(HashMap::new(), None)
 }
 
-/// Stands where a helper would be made, and notes that it was wanted.
-fn no_helper<'a>(asked: &Cell<bool>) -> Result<Helper<'a>, Error> {
+/// Notes that a service was requested.
+fn no_service<'a>(asked: &Cell<bool>) -> Result<TokenService<'a>, Error> {
     asked.set(true);
-    Err(Error::Input("a helper".into()))
+    Err(Error::input("a service"))
 }
 
 /// The docker protocol: a helper is made for a registry and for nothing else, and what is said is one printable line.
@@ -140,7 +140,7 @@ pub fn docker(verb: Verb, input: &[u8]) {
     let result = docker::serve(
         verb,
         || Ok(nothing_set()),
-        |_| no_helper(&asked),
+        |_| no_service(&asked),
         input,
         &mut output,
     );
@@ -178,7 +178,7 @@ pub fn kubelet(input: &[u8]) {
     let result = kubelet::serve(
         &kubelet::Arguments::default(),
         || Ok(nothing_set()),
-        |_| no_helper(&asked),
+        |_| no_service(&asked),
         input,
         &mut output,
     );
@@ -242,12 +242,12 @@ fn is_kept_nowhere(input: &[u8]) -> bool {
 
 /// Message, details and hint of a failure: each bounded, on one line, and without anything that drives a terminal.
 pub fn words(error: &Error) {
-    for text in std::iter::once(error.to_string())
-        .chain(error.details())
+    for text in std::iter::once(&*error.to_string())
+        .chain(error.details().iter().map(String::as_str))
         .chain(error.hint())
     {
         assert!(text.chars().count() <= 2_000, "{text:?}");
-        fit(&text);
+        fit(text);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use docker_credential_acrscoped::config::NetworkSettings;
 use docker_credential_acrscoped::deadline::Deadline;
-use docker_credential_acrscoped::error::{Error, Refusal};
+use docker_credential_acrscoped::error::{Error, ErrorKind};
 use docker_credential_acrscoped::exchange;
 use docker_credential_acrscoped::http::Network;
 use docker_credential_acrscoped::registry::Registry;
@@ -76,11 +76,14 @@ impl World {
 
 fn refused(error: &Error) {
     acrscoped_fuzz::words(error);
-    match error {
-        Error::Exchange { refusal: Refusal::Firewall { address: Some(address) }, .. } => {
-            assert!(address.parse::<IpAddr>().is_ok(), "{address:?}");
+    match error.kind() {
+        ErrorKind::NetworkRule => {
+            // Only a real address becomes part of the command in the hint.
+            if let Some((_, address)) = error.hint().unwrap_or_default().split_once(" --ip-address ") {
+                assert!(address.parse::<IpAddr>().is_ok(), "{address:?}");
+            }
         }
-        Error::Exchange { .. } | Error::Unreachable(_) => (),
+        ErrorKind::Denied { .. } | ErrorKind::InvalidToken | ErrorKind::UnexpectedResponse | ErrorKind::Unreachable(_) => (),
         other => panic!("{other:?}"),
     }
 }

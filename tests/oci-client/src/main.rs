@@ -5,7 +5,9 @@
     reason = "the clock is touched here and nowhere else"
 )]
 
-use docker_credential_acrscoped::{Error, ExposeSecret, Helper, Registry, Settings};
+use docker_credential_acrscoped::{
+    Error, ErrorKind, ExposeSecret, Registry, Settings, TokenService,
+};
 use oci_client::client::{Config, ImageLayer};
 use oci_client::manifest::IMAGE_LAYER_MEDIA_TYPE;
 use oci_client::secrets::RegistryAuth;
@@ -67,7 +69,7 @@ fn sign_in(host: &str) -> Result<RegistryAuth, Error> {
     let Some(registry) = Registry::parse(host, settings.clouds()) else {
         return Ok(RegistryAuth::Anonymous);
     };
-    match Helper::new(&settings, SystemTime::now).get(&registry) {
+    match TokenService::new(&settings, SystemTime::now).get(&registry) {
         Ok(credential) => {
             let (username, password) = (
                 credential.username,
@@ -79,17 +81,14 @@ fn sign_in(host: &str) -> Result<RegistryAuth, Error> {
             ))
         }
         // The user has a registry with anonymous pull, and wants no failed sign-in to be in its way.
-        Err(Error::Anonymous(_)) => Ok(RegistryAuth::Anonymous),
+        Err(error) if error.kind() == ErrorKind::Anonymous => Ok(RegistryAuth::Anonymous),
         Err(error) => Err(error),
     }
 }
 
 /// All that a person needs to go on.
 fn explained(error: &Error) -> String {
-    let details = error
-        .details()
-        .into_iter()
-        .map(|detail| format!("\n  {detail}"));
+    let details = error.details().iter().map(|detail| format!("\n  {detail}"));
     let hint = error.hint().map(|hint| format!("\nhint: {hint}"));
     details
         .chain(hint)

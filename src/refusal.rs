@@ -1,0 +1,718 @@
+//! What a registry answers instead of a token, as an error with a hint.
+//!
+//! The shape of refusals changed over the years (a `DENIED` body, an empty 401, an `UNAUTHORIZED` body), so the status decides and the
+//! body only adds a message.
+
+use crate::error::{Error, ErrorKind, printable};
+use crate::http::{HttpResponse, PROXY_HINT};
+use crate::registry::{CLOUDS, Cloud, Registry};
+use crate::text::Redactor;
+use crate::token::{AccessToken, is_guid};
+use secrecy::{ExposeSecret, SecretString};
+use std::net::IpAddr;
+
+/// The role that lets an identity pull.
+pub(crate) const PULL: &str = "AcrPull";
+
+/// The same on a registry in the mode RBAC Registry + ABAC Repository Permissions.
+pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
+
+/// The placeholder in a command for an object id that no token shows.
+const OBJECT_ID: &str = "OBJECT_ID";
+
+/// The placeholder for a private cloud whose name cannot be part of a command.
+const CLOUD: &str = "CLOUD";
+
+/// A request to a registry, as messages name it.
+pub(crate) struct Asked<'a> {
+    registry: &'a Registry,
+    host: &'a str,
+    credential: &'a str,
+    request: &'a str,
+    endpoint: &'a str,
+    /// A secret in the request: a server may repeat it, and messages are kept in logs.
+    secret: Option<&'a SecretString>,
+    /// The access token of an exchange, which is where a registry checks roles.
+    access_token: Option<&'a AccessToken>,
+}
+
+impl<'a> Asked<'a> {
+    /// Names the exchange of an access token.
+    pub(crate) fn exchange(registry: &'a Registry, access_token: &'a AccessToken) -> Self {
+        Self {
+            registry,
+            host: registry.login_server(),
+            credential: "the access token",
+            request: "the exchange",
+            endpoint: "`/oauth2/exchange`",
+            secret: Some(access_token.secret()),
+            access_token: Some(access_token),
+        }
+    }
+
+    /// Names another request, to the registry's own host, by one name.
+    pub(crate) fn other(
+        registry: &'a Registry,
+        name: &'a str,
+        secret: Option<&'a SecretString>,
+    ) -> Self {
+        Self {
+            registry,
+            host: registry.host(),
+            credential: name,
+            request: name,
+            endpoint: name,
+            secret,
+            access_token: None,
+        }
+    }
+
+    /// Returns what an answer means that is not the expected one.
+    pub(crate) fn refusal(&self, response: &HttpResponse) -> Error {
+        self.refusal_of(response)
+            .with_details(self.correlation(response))
+    }
+
+    /// Returns a line with the id that Azure support asks for, from the header or, where that has none, from the message.
+    pub(crate) fn correlation(&self, response: &HttpResponse) -> Option<String> {
+        let id = response
+            .header("x-ms-correlation-request-id")
+            .filter(|id| is_guid(id))
+            .or_else(|| message(response)?.1)?;
+        // A GUID has room for a piece of a token.
+        Some(format!("correlation id: {}", self.redact(&id)))
+    }
+
+    fn refusal_of(&self, response: &HttpResponse) -> Error {
+        if let Some(location) = response.redirect_location() {
+            let location = self.redact(&location);
+            let what = format!("a redirect to `{location}`, which is not followed");
+            return self.unexpected(&what).with_hint(PROXY_HINT);
+        }
+        let (message, _) = message(response).unwrap_or_default();
+        let message = self.redact(&message);
+        let code = response.status.as_u16();
+        let answer = if message.is_empty() {
+            code.to_string()
+        } else {
+            format!("{code}, {message}")
+        };
+        match code {
+            429 => self.throttled(response.retry_after()),
+            400 if is_header_too_large(&response.body) => self
+                .unexpected("400: the request's header is too large")
+                .with_hint(format!(
+                    "set `username = \"token\"` under {}",
+                    self.profile()
+                )),
+            404 => self.not_found(),
+            _ if response.is_intercepted() => {
+                let name = self.registry.login_server();
+                let what = format!("a web page came in place of the answer of {name}: {code}");
+                Error::new(ErrorKind::UnexpectedResponse, what).with_hint(PROXY_HINT)
+            }
+            403 if message.contains("client with IP") => {
+                self.network_rule(quoted_address(&message))
+            }
+            401 if is_about_the_token(&message) => self.invalid_token(&answer),
+            401 | 403 => self.denied(code, &answer, message.is_empty()),
+            _ => self.unexpected(&answer),
+        }
+    }
+
+    /// Returns the error of an answer that is no token.
+    pub(crate) fn unexpected(&self, what: &str) -> Error {
+        let Self { host, request, .. } = self;
+        let message = format!("{host} answered {request} with {what}");
+        Error::new(ErrorKind::UnexpectedResponse, message).with_hint(try_again(self.registry))
+    }
+
+    fn throttled(&self, retry_after: Option<u64>) -> Error {
+        let wait = retry_after.map(|seconds| format!(" and asks to wait {seconds} s"));
+        let message = format!(
+            "{} gets too many requests{}",
+            self.registry.login_server(),
+            wait.unwrap_or_default()
+        );
+        Error::new(ErrorKind::UnexpectedResponse, message)
+            .with_hint("try again later; limits are listed at https://aka.ms/acr/skus")
+    }
+
+    fn not_found(&self) -> Error {
+        let Self { host, endpoint, .. } = self;
+        let message =
+            format!("{host} has no {endpoint}: it does not answer as an Azure Container Registry");
+        Error::new(ErrorKind::UnexpectedResponse, message).with_hint(check_name(self.registry))
+    }
+
+    /// A network rule that does not allow this address.
+    fn network_rule(&self, address: Option<IpAddr>) -> Error {
+        let shown = address.map_or_else(|| "this address".to_owned(), |ip| ip.to_string());
+        let registry = self.registry;
+        let message = format!(
+            "the firewall of {} does not let {shown} in",
+            registry.login_server()
+        );
+        let error = Error::new(ErrorKind::NetworkRule, message);
+        let rules = |verb: &str| az_acr(registry, &format!("network-rule {verb}"));
+        match address {
+            Some(IpAddr::V4(address)) => {
+                error.with_hint(format!("{} --ip-address {address}", rules("add")))
+            }
+            // `az acr network-rule add --help`: "IPv4 address or CIDR range".
+            Some(IpAddr::V6(_)) => error.with_hint(rules("list")).with_detail(
+                "network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint",
+            ),
+            None => error.with_hint(rules("list")),
+        }
+    }
+
+    /// A token whose audience, tenant or cloud is not the registry's.
+    fn invalid_token(&self, answer: &str) -> Error {
+        let error = self.refused(ErrorKind::InvalidToken, answer);
+        if self.access_token.is_none() {
+            return error;
+        }
+        error.with_hint(format!(
+            "if the registry is in another tenant, set `tenant` under {}. If your identity is in another cloud, set \
+             `identity_cloud` there, and check `authority` and `audience`",
+            self.profile()
+        ))
+    }
+
+    /// An identity without a role. An empty 401 may also mean that the token is not valid.
+    fn denied(&self, status: u16, answer: &str, is_silent: bool) -> Error {
+        let error = self.refused(ErrorKind::Denied { status }, answer);
+        let Some(access_token) = self.access_token else {
+            return error;
+        };
+        let mut notes = vec![
+            format!("to push, use the role AcrPush; in ABAC mode, {PULL_ABAC} or Writer"),
+            "a new role assignment takes up to 10 minutes: https://aka.ms/acr/authorization"
+                .to_owned(),
+        ];
+        if status == 401 && is_silent {
+            notes.push(
+                "the registry gives no reason: the token may also be of another tenant or cloud than the registry".to_owned(),
+            );
+        }
+        let object_id = access_token.object_id();
+        notes.extend(object_id.is_none().then(object_id_note));
+        error
+            .with_details(notes)
+            .with_hint(assign_role(self.registry, PULL, object_id))
+    }
+
+    fn refused(&self, kind: ErrorKind, answer: &str) -> Error {
+        let Self {
+            host, credential, ..
+        } = self;
+        Error::new(kind, format!("{host} refused {credential}: {answer}"))
+            .with_hint(try_again(self.registry))
+    }
+
+    fn profile(&self) -> String {
+        format!(
+            "`[registry.\"{}\"]` in the config file",
+            self.registry.host()
+        )
+    }
+
+    fn redact(&self, text: &str) -> String {
+        let secret = self.secret.map(ExposeSecret::expose_secret);
+        Redactor::new(secret).redact(text)
+    }
+}
+
+/// Returns whether a body is the page that nginx, the web server of registries, has for a header that is too long (Azure/acr#797).
+fn is_header_too_large(body: &[u8]) -> bool {
+    const TITLE: &[u8] = b"Request Header Or Cookie Too Large";
+    body.windows(TITLE.len()).any(|text| text == TITLE)
+}
+
+/// Returns whether the message of a 401 is about the token, and not about roles, as recorded in 2023, 2024 and 2026. The registry has no
+/// other sign of it.
+fn is_about_the_token(message: &str) -> bool {
+    [
+        "retrieving permissions failed",
+        "token invalid audience",
+        "token validation failed",
+    ]
+    .iter()
+    .any(|text| message.starts_with(text))
+}
+
+/// Returns the first message of a body in the registry's error shape (Docker registry API, "errors"), and the correlation id at its end.
+fn message(response: &HttpResponse) -> Option<(String, Option<String>)> {
+    let json = response.json();
+    let whole = json["errors"][0]["message"].as_str()?.trim_end();
+    let (text, id) = match whole.rsplit_once("CorrelationId:") {
+        Some((text, id)) if is_guid(id.trim()) => (text, Some(id.trim().to_owned())),
+        _ => (whole, None),
+    };
+    Some((printable(text), id))
+}
+
+/// Returns the address in `client with IP '203.0.113.9' is not allowed access`. Only a real address becomes part of a command to paste.
+fn quoted_address(message: &str) -> Option<IpAddr> {
+    let address: IpAddr = message.split(['\'', '"']).nth(1)?.parse().ok()?;
+    Some(address.to_canonical())
+}
+
+/// Returns how to check the name of a registry.
+pub(crate) fn check_name(registry: &Registry) -> String {
+    format!(
+        "check the name: `{} --query loginServer`",
+        az_acr(registry, "show")
+    )
+}
+
+fn az_acr(registry: &Registry, command: &str) -> String {
+    let name = registry.resource_name();
+    az(registry.cloud(), &format!("acr {command} --name {name}"))
+}
+
+/// Returns a command of the Azure CLI, after the one that sets the cloud if that is not the one that the Azure CLI begins with.
+pub(crate) fn az(cloud: &Cloud, command: &str) -> String {
+    let name = &*cloud.cli_name;
+    if *name == CLOUDS[0].cli_name {
+        return format!("az {command}");
+    }
+    let is_plain = !name.starts_with('-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    format!(
+        "az cloud set --name {} && az {command}",
+        if is_plain { name } else { CLOUD }
+    )
+}
+
+/// Returns the command that gives an identity a role.
+pub(crate) fn assign_role(registry: &Registry, role: &str, object_id: Option<&str>) -> String {
+    let role = if role.contains(' ') {
+        format!("'{role}'")
+    } else {
+        role.to_owned()
+    };
+    let command = format!(
+        "role assignment create --assignee {} --role {role} --scope \"$(az acr show --name {} --query id --output tsv)\"",
+        object_id.unwrap_or(OBJECT_ID),
+        registry.resource_name()
+    );
+    az(registry.cloud(), &command)
+}
+
+/// Returns what the placeholder in a command stands for.
+pub(crate) fn object_id_note() -> String {
+    format!("{OBJECT_ID} is the object id of the identity, which its token does not show")
+}
+
+/// Returns what to do about a failure of the service.
+pub(crate) fn try_again(registry: &Registry) -> String {
+    let command = az_acr(registry, "check-health");
+    format!("try again; if it stays, `{command} --yes`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::{Audience, REGISTRY_AUDIENCE};
+    use reqwest::StatusCode;
+
+    const OBJECT: &str = "c2a6f490-7d35-4e8b-b1c9-0e5f3a7d2846";
+
+    fn access_token(object_id: Option<&str>) -> AccessToken {
+        let payload = serde_json::json!({"aud": REGISTRY_AUDIENCE, "oid": object_id}).to_string();
+        let payload = azure_core::base64::encode_url_safe(payload);
+        let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        AccessToken::new(token.into(), &Audience::parse(REGISTRY_AUDIENCE).unwrap()).unwrap()
+    }
+
+    fn contoso() -> Registry {
+        Registry::parse("contoso.azurecr.io", &[]).unwrap()
+    }
+
+    /// The registry in a private cloud of this name.
+    fn in_cloud(name: &str, host: &str) -> Registry {
+        let cloud = Cloud {
+            name: name.to_owned().into(),
+            suffix: "azurecr.fabrikam.example".into(),
+            cli_name: name.to_owned().into(),
+            ..CLOUDS[0].clone()
+        };
+        Registry::parse(host, &[cloud]).unwrap()
+    }
+
+    fn refused(
+        asked: &Asked<'_>,
+        status: u16,
+        headers: &[(&'static str, &str)],
+        body: &str,
+    ) -> Error {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        asked.refusal(&HttpResponse {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: body.into(),
+        })
+    }
+
+    fn body(message: &str) -> String {
+        serde_json::json!({"errors": [{"message": message}]}).to_string()
+    }
+
+    fn firewall(address: &str) -> String {
+        body(&format!("client with IP '{address}' is not allowed access"))
+    }
+
+    #[test]
+    fn every_refusal_has_a_sentence_and_a_hint() {
+        let (registry, token) = (contoso(), access_token(None));
+        let asked = Asked::exchange(&registry, &token);
+        let role = "az role assignment create --assignee OBJECT_ID --role AcrPull \
+                    --scope \"$(az acr show --name contoso --query id --output tsv)\"";
+        let proxy = "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
+        let again = "try again; if it stays, `az acr check-health --name contoso --yes`";
+        let rules = "az acr network-rule list --name contoso";
+        let name = "check the name: `az acr show --name contoso --query loginServer`";
+        let page = "\n <!DOCTYPE html><html><body>Sign in</body></html>";
+        let long = "<html>\r\n<head><title>400 Request Header Or Cookie Too Large</title></head>\r\n</html>\r\n";
+        let intercepted = "a web page came in place of the answer of R: ";
+        for (status, headers, body, message, hint) in [
+            (
+                401,
+                &[][..],
+                String::new(),
+                "R refused the access token: 401",
+                role,
+            ),
+            // 2022, 2024
+            (
+                403,
+                &[],
+                String::new(),
+                "R refused the access token: 403",
+                role,
+            ),
+            // 2021
+            (
+                403,
+                &[],
+                body("retrieving permissions failed"),
+                "R refused the access token: 403, retrieving permissions failed",
+                role,
+            ),
+            // 2026
+            (
+                401,
+                &[],
+                body(
+                    "authentication required, visit https://aka.ms/acr/authorization for more information. CorrelationId: 0a3728f5-aee8-4ea1-9b84-4dc6e1aef664",
+                ),
+                "R refused the access token: 401, authentication required, visit https://aka.ms/acr/authorization for more information.",
+                role,
+            ),
+            (
+                401,
+                &[],
+                body("CorrelationId: no id at all"),
+                "R refused the access token: 401, CorrelationId: no id at all",
+                role,
+            ),
+            (
+                403,
+                &[],
+                firewall("203.0.113.9"),
+                "the firewall of R does not let 203.0.113.9 in",
+                "az acr network-rule add --name contoso --ip-address 203.0.113.9",
+            ),
+            (
+                403,
+                &[],
+                firewall("::ffff:203.0.113.9"),
+                "the firewall of R does not let 203.0.113.9 in",
+                "az acr network-rule add --name contoso --ip-address 203.0.113.9",
+            ),
+            (
+                403,
+                &[],
+                firewall("2603:1030::9"),
+                "the firewall of R does not let 2603:1030::9 in",
+                rules,
+            ),
+            (
+                403,
+                &[],
+                firewall("$(reboot)"),
+                "the firewall of R does not let this address in",
+                rules,
+            ),
+            (
+                404,
+                &[],
+                String::new(),
+                "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry",
+                name,
+            ),
+            (
+                404,
+                &[],
+                page.into(),
+                "R has no `/oauth2/exchange`: it does not answer as an Azure Container Registry",
+                name,
+            ),
+            (
+                429,
+                &[("retry-after", "17")],
+                String::new(),
+                "R gets too many requests and asks to wait 17 s",
+                "try again later; limits are listed at https://aka.ms/acr/skus",
+            ),
+            (
+                429,
+                &[],
+                String::new(),
+                "R gets too many requests",
+                "try again later; limits are listed at https://aka.ms/acr/skus",
+            ),
+            (
+                302,
+                &[("location", "http://evil.example/")],
+                String::new(),
+                "R answered the exchange with a redirect to `http://evil.example/`, which is not followed",
+                proxy,
+            ),
+            (
+                400,
+                &[],
+                long.into(),
+                "R answered the exchange with 400: the request's header is too large",
+                "set `username = \"token\"` under `[registry.\"R\"]` in the config file",
+            ),
+            (200, &[], page.into(), &format!("{intercepted}200"), proxy),
+            (400, &[], page.into(), &format!("{intercepted}400"), proxy),
+            (511, &[], page.into(), &format!("{intercepted}511"), proxy),
+            (
+                502,
+                &[],
+                page.into(),
+                "R answered the exchange with 502",
+                again,
+            ),
+            (
+                500,
+                &[],
+                String::new(),
+                "R answered the exchange with 500",
+                again,
+            ),
+            (
+                400,
+                &[],
+                body("bad\u{1b}[31m service"),
+                "R answered the exchange with 400, bad[31m service",
+                again,
+            ),
+        ] {
+            let error = refused(&asked, status, headers, &body);
+            let short = |text: &str| text.replace("contoso.azurecr.io", "R");
+            assert_eq!(short(&error.to_string()), message, "{status} {body}");
+            assert_eq!(short(error.hint().unwrap()), hint, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_correlation_id_is_that_of_the_header_or_else_of_the_message() {
+        let registry = contoso();
+        let asked = Asked::other(&registry, "`/v2/`", None);
+        let id = "0a3728f5-aee8-4ea1-9b84-4dc6e1aef664";
+        let other = "d0359bee-b9d7-4a44-9b6b-9c5d0d7f8e21";
+        let named = body(&format!("no. CorrelationId: {id}"));
+        for (header, body, expected) in [
+            (Some(other), named.clone(), Some(other)),
+            // Hexadecimal digits of half a token.
+            (Some("d0359bee"), String::new(), None),
+            (
+                None,
+                body("no. CorrelationId: 68756e7465723268756e746572320000"),
+                None,
+            ),
+            (Some("not an id"), named.clone(), Some(id)),
+            (None, named, Some(id)),
+            (None, body("CorrelationId: $(reboot)"), None),
+            (None, String::new(), None),
+        ] {
+            let headers: Vec<_> = header
+                .map(|id| ("x-ms-correlation-request-id", id))
+                .into_iter()
+                .collect();
+            let error = refused(&asked, 500, &headers, &body);
+            let expected: Vec<_> = expected
+                .map(|id| format!("correlation id: {id}"))
+                .into_iter()
+                .collect();
+            assert_eq!(error.details(), expected, "{header:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_command_for_a_registry_of_another_cloud_sets_the_cloud_first() {
+        for (host, first) in [
+            ("contoso.azurecr.io", ""),
+            (
+                "contoso.azurecr.us",
+                "az cloud set --name AzureUSGovernment && ",
+            ),
+            (
+                "contoso.azurecr.cn",
+                "az cloud set --name AzureChinaCloud && ",
+            ),
+            (
+                "contoso.azurecr.fabrikam.example",
+                "az cloud set --name Fabrikam-1 && ",
+            ),
+        ] {
+            let (registry, token) = (in_cloud("Fabrikam-1", host), access_token(Some(OBJECT)));
+            let asked = Asked::exchange(&registry, &token);
+            let role =
+                r#"--role AcrPull --scope "$(az acr show --name contoso --query id --output tsv)""#;
+            for (status, body, hint) in [
+                (
+                    401,
+                    String::new(),
+                    format!("{first}az role assignment create --assignee {OBJECT} {role}"),
+                ),
+                (
+                    403,
+                    firewall("203.0.113.9"),
+                    format!(
+                        "{first}az acr network-rule add --name contoso --ip-address 203.0.113.9"
+                    ),
+                ),
+                (
+                    403,
+                    firewall("?"),
+                    format!("{first}az acr network-rule list --name contoso"),
+                ),
+                (
+                    404,
+                    String::new(),
+                    format!(
+                        "check the name: `{first}az acr show --name contoso --query loginServer`"
+                    ),
+                ),
+                (
+                    500,
+                    String::new(),
+                    format!(
+                        "try again; if it stays, `{first}az acr check-health --name contoso --yes`"
+                    ),
+                ),
+            ] {
+                assert_eq!(refused(&asked, status, &[], &body).hint(), Some(&*hint));
+            }
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_cloud_is_part_of_a_command_only_in_plain_characters() {
+        for (name, word) in [
+            ("Fabrikam_1.b", "Fabrikam_1.b"),
+            ("a b", "CLOUD"),
+            ("$(reboot)", "CLOUD"),
+            ("-x", "CLOUD"),
+        ] {
+            let registry = in_cloud(name, "contoso.azurecr.fabrikam.example");
+            let asked = Asked::other(&registry, "`/v2/`", None);
+            let expected =
+                format!("az cloud set --name {word} && az acr network-rule list --name contoso");
+            let error = refused(&asked, 403, &[], &firewall("?"));
+            assert_eq!(error.hint(), Some(&*expected));
+        }
+    }
+
+    #[test]
+    fn a_missing_role_names_the_roles_of_both_kinds_of_registry() {
+        let registry = contoso();
+        for object_id in [Some(OBJECT), None] {
+            let token = access_token(object_id);
+            let error = refused(&Asked::exchange(&registry, &token), 401, &[], "");
+            let notes = error.details().join("\n");
+            for role in ["AcrPush", "Container Registry Repository Reader or Writer"] {
+                assert!(notes.contains(role), "{notes}");
+            }
+            assert_eq!(notes.contains("OBJECT_ID"), object_id.is_none(), "{notes}");
+        }
+        let registry = Registry::parse("contoso-abc123.azurecr.io", &[]).unwrap();
+        let expected = r#"az role assignment create --assignee X --role 'Container Registry Repository Reader' --scope "$(az acr show --name contoso --query id --output tsv)""#;
+        assert_eq!(assign_role(&registry, PULL_ABAC, Some("X")), expected);
+    }
+
+    #[test]
+    fn a_token_that_is_not_valid_has_a_hint_on_its_tenant_and_cloud() {
+        let (registry, token) = (contoso(), access_token(None));
+        let asked = Asked::exchange(&registry, &token);
+        let error = refused(&asked, 401, &[], &body("token validation failed"));
+        assert_eq!(error.kind(), ErrorKind::InvalidToken);
+        assert!(error.details().is_empty());
+        let hint = error.hint().unwrap();
+        assert!(
+            hint.contains("another tenant")
+                && hint.contains("`audience`")
+                && !hint.contains("role"),
+            "{hint}"
+        );
+    }
+
+    /// Roles are checked by the exchange.
+    #[test]
+    fn another_request_that_is_denied_says_nothing_of_roles() {
+        let registry = contoso();
+        let asked = Asked::other(&registry, "`/v2/`", None);
+        for body in [String::new(), body("token validation failed")] {
+            let error = refused(&asked, 401, &[], &body);
+            assert!(error.details().is_empty());
+            assert!(error.hint().unwrap().starts_with("try again"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_ipv6_gets_no_network_rule() {
+        let registry = contoso();
+        let asked = Asked::other(&registry, "`/v2/`", None);
+        let error = refused(&asked, 403, &[], &firewall("2603:1030::9"));
+        assert_eq!(
+            error.details(),
+            [
+                "network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_was_sent_is_removed_from_every_part_of_a_refusal() {
+        let (registry, token) = (contoso(), access_token(None));
+        let secret = token.secret().expose_secret();
+        let asked = Asked::exchange(&registry, &token);
+        let said = body(&format!("no {secret}"));
+        let location = [("location", secret)];
+        for (status, headers, body) in [
+            (401, &[][..], &*said),
+            (403, &[], &*said),
+            (500, &[], &*said),
+            (302, &location, ""),
+            (
+                401,
+                &[],
+                &*body(&format!("token validation failed: {secret}")),
+            ),
+        ] {
+            let error = refused(&asked, status, headers, body);
+            assert!(!format!("{error:?}").contains(secret), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,640 @@
+//! The credential of a registry: from the cache, by renewal, or by a sign-in and an exchange.
+//!
+//! Two things are shared among processes: the refresh token of a registry, and the access token of an identity, which is good at all
+//! registries. For each, one process fetches it and the others take it from the cache.
+
+use crate::cache::{Cache, CachedToken, Key};
+use crate::config::{CacheChoice, Config, OnError, Settings};
+use crate::deadline::{Clock, Deadline};
+use crate::error::{Error, ErrorKind, HINT_CLOCK, NOT_FOUND};
+use crate::exchange;
+use crate::http::Network;
+use crate::identity::{Identity, Workload};
+use crate::registry::Registry;
+use crate::runtime::{block_on_blocking_thread, run};
+use crate::single_flight::{self, Acquire};
+use crate::token::{AccessToken, RefreshToken};
+use reqwest::Client;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tracing::{debug, info, warn};
+
+/// How long a valid token is used after a failed renewal before the next try. Not more than a minute, which is what
+/// [`RefreshToken::is_fresh`] tolerates.
+const RETRY_DELAY: Duration = Duration::from_secs(60);
+
+/// The time limit of a renewal while a valid token is at hand.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many processes sign in at a time when they cannot share a token.
+const MAX_PARALLEL_SIGN_INS: u32 = 4;
+
+/// Gives out the credentials of registries: from the cache, or by a sign-in and an exchange.
+///
+/// It holds no connection and no token, and costs nothing to make: keep the [`Settings`], in an `Arc` for several threads, and make one
+/// where it is needed. Its cache is the user's keyring, which it shares with the program `docker-credential-acrscoped` and with every
+/// other process of the user.
+#[derive(Debug)]
+pub struct TokenService<'a> {
+    settings: &'a Settings,
+    cache: Option<Cache>,
+    clock: Clock,
+    max_timeout: Duration,
+    /// What [`CacheChoice::Auto`] stands for.
+    default_cache: CacheChoice,
+}
+
+/// What a client presents to a registry: the two halves of basic authentication. A registry takes them at `/oauth2/token`, where clients
+/// are sent by its challenge, and gives a token for one repository there.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Credential {
+    /// The user name: the zero GUID (`00000000-0000-0000-0000-000000000000`), or `<token>` where the setting `username` says so. It names
+    /// no identity: the registry reads that from the token.
+    pub username: &'static str,
+    /// The password, valid for at most three hours.
+    pub token: RefreshToken,
+}
+
+/// A refresh token in the cache.
+#[derive(Debug)]
+pub(crate) struct CachedCredential {
+    pub(crate) registry: Registry,
+    /// The identity that it was issued to, if that is the one that would sign in now.
+    pub(crate) identity: Option<Identity>,
+    /// The name of the keyring that it is in.
+    pub(crate) store: String,
+    /// The user name that goes with it.
+    pub(crate) username: &'static str,
+    pub(crate) expires: Option<SystemTime>,
+    /// When its renewal is due.
+    pub(crate) renew: SystemTime,
+}
+
+impl<'a> TokenService<'a> {
+    /// Returns a service with the keyrings that `settings` choose for each registry. `clock` is `SystemTime::now`, except in tests.
+    pub fn new(settings: &'a Settings, clock: Clock) -> Self {
+        Self {
+            settings,
+            cache: None,
+            clock,
+            max_timeout: Duration::MAX,
+            default_cache: CacheChoice::Auto,
+        }
+    }
+
+    /// Returns the credential of the registry for the identity that is configured for it.
+    ///
+    /// A cached token is used until half its life is spent. Then it is renewed. If that fails while the token is still valid, it is
+    /// used anyway, and the next renewal is tried a minute later. Processes that ask at the same time share one sign-in.
+    ///
+    /// Blocks for at most the setting `timeout`, 30 seconds by default: a cached answer takes about a millisecond, a sign-in two HTTPS
+    /// requests or a run of `az`. It works within an async runtime, too, but stops its thread: call it by
+    /// `tokio::task::spawn_blocking` there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] and [`ErrorKind::Untrusted`] for settings that cannot be used; [`ErrorKind::NoIdentity`] and others for
+    /// which [`Error::is_failed_sign_in`] is true when sign-in fails; [`ErrorKind::Denied`], [`ErrorKind::InvalidToken`] and
+    /// [`ErrorKind::NetworkRule`] when the registry refuses the identity; and those of the network. [`ErrorKind::Anonymous`] is the wish
+    /// of the user that the client continues without a credential.
+    pub fn get(&self, registry: &Registry) -> Result<Credential, Error> {
+        block_on_blocking_thread(|| {
+            let config = self.config(registry)?;
+            let cache = self.cache(config.cache, config.timeout);
+            let session = Session::new(&config, registry, cache, self.clock);
+            credential(&config, session.and_then(|session| session.token()))
+        })
+    }
+
+    /// Deletes every token of the registry, of whatever identity, from every keyring of this system: the setting may have been another
+    /// when it was stored. Only where nothing is cached at all no keyring is touched. The next [`TokenService::get`] signs in: for a
+    /// token that the registry has begun to refuse.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Keyring`] when a keyring does not delete a token, and those of settings that cannot be used.
+    pub fn erase(&self, registry: &Registry) -> Result<(), Error> {
+        let config = self.config(registry)?;
+        let choice = match config.cache {
+            CacheChoice::None => CacheChoice::None,
+            _ => CacheChoice::Auto,
+        };
+        self.cache(choice, config.timeout)
+            .erase(registry, (self.clock)())
+    }
+}
+
+/// What the program needs besides.
+#[cfg_attr(not(internals), doc(hidden))]
+impl<'a> TokenService<'a> {
+    /// Returns a service with one cache for all registries.
+    pub fn with_cache(settings: &'a Settings, cache: Cache, clock: Clock) -> Self {
+        Self {
+            cache: Some(cache),
+            ..Self::new(settings, clock)
+        }
+    }
+
+    /// Returns a service for a client that waits no longer than `max_timeout` and has a cache of its own: nothing is cached unless the
+    /// setting names a keyring.
+    pub(crate) fn for_client_with_cache(self, max_timeout: Duration) -> Self {
+        Self {
+            max_timeout,
+            default_cache: CacheChoice::None,
+            ..self
+        }
+    }
+
+    /// Returns the time of day.
+    pub(crate) fn now(&self) -> SystemTime {
+        (self.clock)()
+    }
+
+    /// Returns the credential for a workload whose assertion the request holds. It bypasses the cache and the single flight: their keys
+    /// are the identity that the request names, which does not prove that the caller may use that identity's token.
+    pub(crate) fn get_for_workload(
+        &self,
+        registry: &Registry,
+        workload: Workload,
+    ) -> Result<Credential, Error> {
+        let config = self.config(registry)?;
+        let identity = Identity::of_workload(workload, &config, registry);
+        let no_cache = Cache::over(vec![]);
+        let session = Session::of_identity(identity, &config, registry, no_cache, self.clock);
+        credential(
+            &config,
+            run(session.fetch_token(Deadline::after(config.timeout))),
+        )
+    }
+
+    /// Returns the identity that would sign in to the registry.
+    pub(crate) fn identity(&self, registry: &Registry) -> Result<Identity, Error> {
+        Identity::choose(&self.config(registry)?, registry)
+    }
+
+    /// Returns the keyrings of a choice, which are waited for no longer than `timeout`.
+    pub(crate) fn cache(&self, choice: CacheChoice, timeout: Duration) -> Cache {
+        self.cache
+            .clone()
+            .unwrap_or_else(|| Cache::open(choice, self.settings.session_bus(), timeout))
+    }
+
+    /// Returns the hosts with a valid cached token of the identity that would sign in, each with its user name.
+    pub fn list(&self) -> Result<BTreeMap<String, &'static str>, Error> {
+        Ok(self
+            .status()?
+            .into_iter()
+            .filter(|cached| cached.identity.is_some())
+            .map(|cached| (cached.registry.host().to_owned(), cached.username))
+            .collect())
+    }
+
+    /// Returns every valid cached token, in the order of hosts, those of the current identity first. Makes no connection.
+    pub(crate) fn status(&self) -> Result<Vec<CachedCredential>, Error> {
+        let mut all = Vec::new();
+        let timeout = self.settings.timeout()?;
+        for choice in self.settings.caches()? {
+            let cached = self.cache(choice, timeout).list((self.clock)());
+            all.extend(
+                cached
+                    .into_iter()
+                    .filter_map(|kept| self.describe(kept, choice)),
+            );
+        }
+        all.sort_by_key(|cached| {
+            let identity = cached.identity.as_ref().map(ToString::to_string);
+            (cached.registry.host().to_owned(), Reverse(identity))
+        });
+        Ok(all)
+    }
+
+    /// Returns what is known of a cached token, if the keyring is the one that is chosen for its registry.
+    fn describe(&self, kept: CachedToken, choice: CacheChoice) -> Option<CachedCredential> {
+        let registry = Registry::parse(kept.key.host(), self.settings.clouds())?;
+        let config = self.settings.for_registry(&registry).ok()?;
+        if config.cache != choice {
+            return None;
+        }
+        let identity = Identity::choose(&config, &registry).ok();
+        let is_current = |it: &Identity| Key::new(&registry, &it.fingerprint()) == kept.key;
+        Some(CachedCredential {
+            identity: identity.filter(is_current),
+            registry,
+            store: kept.store,
+            username: config.username,
+            expires: kept.token.expires(),
+            renew: kept.token.renew_at(),
+        })
+    }
+
+    fn config(&self, registry: &Registry) -> Result<Config, Error> {
+        let mut config = self.settings.for_registry(registry)?;
+        config.timeout = config.timeout.min(self.max_timeout);
+        if config.cache == CacheChoice::Auto {
+            config.cache = self.default_cache;
+        }
+        if self.settings.clouds().contains(registry.cloud()) {
+            info!(
+                "{registry} is trusted as a registry of `[cloud.{}]` in {}",
+                registry.cloud().name,
+                self.settings.file().display()
+            );
+        }
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            for set in self.settings.explain(Some(registry))? {
+                debug!("`{}` is {} by {}", set.name, set.value, set.origin);
+            }
+        }
+        Ok(config)
+    }
+}
+
+/// Returns what a client gets. A failed sign-in becomes [`ErrorKind::Anonymous`] where `on_error` says so.
+fn credential(config: &Config, token: Result<RefreshToken, Error>) -> Result<Credential, Error> {
+    match token {
+        Ok(token) => Ok(Credential {
+            username: config.username,
+            token,
+        }),
+        Err(error) if config.on_error == OnError::Anonymous && error.is_failed_sign_in() => {
+            warn!("{error}; the client goes on without a credential, as `on_error` says");
+            Err(Error::new(ErrorKind::Anonymous, NOT_FOUND).with_source(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// One identity at one registry.
+pub(crate) struct Session<'a> {
+    registry: &'a Registry,
+    config: &'a Config,
+    cache: Cache,
+    /// Where the Entra refresh tokens of `login` are.
+    logins: Cache,
+    clock: Clock,
+    identity: Identity,
+    key: Key,
+    access_key: Key,
+}
+
+impl<'a> Session<'a> {
+    /// Returns a session of the identity that is configured for the registry.
+    pub(crate) fn new(
+        config: &'a Config,
+        registry: &'a Registry,
+        cache: Cache,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let identity = Identity::choose(config, registry)?;
+        Ok(Self::of_identity(identity, config, registry, cache, clock))
+    }
+
+    /// Uses no cached token and stores none, but for those of `login`.
+    pub(crate) fn without_cache(mut self) -> Self {
+        self.cache = Cache::over(vec![]);
+        self
+    }
+
+    fn of_identity(
+        identity: Identity,
+        config: &'a Config,
+        registry: &'a Registry,
+        cache: Cache,
+        clock: Clock,
+    ) -> Self {
+        let fingerprint = identity.fingerprint();
+        Self {
+            registry,
+            config,
+            logins: cache.clone(),
+            cache,
+            clock,
+            identity,
+            key: Key::new(registry, &fingerprint),
+            access_key: Key::of_sign_in(&fingerprint),
+        }
+    }
+
+    /// Returns the identity that signs in.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Returns the refresh token: cached, renewed or new.
+    fn token(&self) -> Result<RefreshToken, Error> {
+        let deadline = Deadline::after(self.config.timeout);
+        match self.cached() {
+            Some(token) if token.is_fresh(self.now()) => {
+                debug!(registry = %self.registry, identity = %self.identity, "found a fresh token");
+                Ok(token)
+            }
+            Some(token) => self.renew(token, deadline.or_after(RENEWAL_TIMEOUT)),
+            None => run(self.run_single_flight(
+                &self.key,
+                deadline.left() / 2,
+                || self.cached(),
+                async || self.fetch_token(deadline).await,
+            )),
+        }
+    }
+
+    fn now(&self) -> SystemTime {
+        (self.clock)()
+    }
+
+    fn cached(&self) -> Option<RefreshToken> {
+        self.cache.get(&self.key, self.now())
+    }
+
+    /// Renews a token that is still valid, unless another process does.
+    fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
+        let turn = single_flight::try_acquire(&self.config.lock_dirs, &self.key.file_name());
+        match turn {
+            Acquire::TimedOut => return Ok(token),
+            Acquire::Finished(_) => return Ok(self.cached().unwrap_or(token)),
+            Acquire::Leader(_) | Acquire::Unavailable => (),
+        }
+        // Another process may have renewed it between the look-up and the lock.
+        if let Some(fresh) = self.cached().filter(|token| token.is_fresh(self.now())) {
+            finish_single_flight(turn, None);
+            return Ok(fresh);
+        }
+        let renewed =
+            run(self.fetch_token(deadline)).or_else(|error| self.reuse_until_retry(token, error));
+        finish_single_flight(turn, renewed.as_ref().err());
+        renewed
+    }
+
+    /// Returns a token whose renewal failed, with a later time of renewal, if it is still valid.
+    fn reuse_until_retry(&self, token: RefreshToken, error: Error) -> Result<RefreshToken, Error> {
+        let now = self.now();
+        if !token.is_valid(now) {
+            return Err(error);
+        }
+        warn!("{error}; the token in the cache is still valid and was used");
+        let token = token.with_renew_at(now + RETRY_DELAY);
+        // A token that was erased meanwhile stays erased.
+        if self.cached().is_some() {
+            self.cache.put(&self.key, &token, now);
+        }
+        Ok(token)
+    }
+
+    /// Fetches what is cached under a key, or waits up to `timeout` for the process that does. Without a keyring the result cannot be
+    /// shared; then at most [`MAX_PARALLEL_SIGN_INS`] processes sign in at once.
+    async fn run_single_flight<T>(
+        &self,
+        key: &Key,
+        timeout: Duration,
+        find: impl Fn() -> Option<T>,
+        fetch: impl AsyncFn() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let shared = key.file_name();
+        let parallel = format!("{shared} {}", std::process::id() % MAX_PARALLEL_SIGN_INS);
+        let mut name = if self.cache.is_empty() {
+            &parallel
+        } else {
+            &shared
+        };
+        let deadline = Deadline::after(timeout);
+        loop {
+            let turn = single_flight::acquire(&self.config.lock_dirs, name, deadline.left()).await;
+            if let Acquire::Finished(Some(failure)) = turn {
+                return Err(failure.into());
+            }
+            // The process that had the lock before may have filled the cache.
+            if let Some(found) = find() {
+                finish_single_flight(turn, None);
+                return Ok(found);
+            }
+            if let Acquire::Finished(None) = turn {
+                name = &parallel;
+                continue;
+            }
+            // A process that was too slow to be waited for may have filled the cache meanwhile.
+            let fetched = fetch().await.or_else(|error| find().ok_or(error));
+            finish_single_flight(turn, fetched.as_ref().err());
+            return fetched;
+        }
+    }
+
+    /// Signs in, exchanges the access token, and caches the refresh token.
+    async fn fetch_token(&self, deadline: Deadline) -> Result<RefreshToken, Error> {
+        info!(registry = %self.registry, identity = %self.identity, "signing in");
+        let settings = self.config.network.clone();
+        let network = Arc::new(Network::new(settings, deadline, self.clock));
+        network.warn();
+        let token = self
+            .sign_in_and_exchange(&network, deadline)
+            .await
+            .map_err(|error| with_clock_skew(error, &network))?;
+        self.cache.put(&self.key, &token, self.now());
+        Ok(token)
+    }
+
+    async fn sign_in_and_exchange(
+        &self,
+        network: &Arc<Network>,
+        deadline: Deadline,
+    ) -> Result<RefreshToken, Error> {
+        let (client, preconnect) = network.preconnect(self.registry.login_server())?;
+        preconnect
+            .open(&client, &exchange::address(self.registry))
+            .await;
+        let (token, is_new) = self.access_token(network, deadline, None).await?;
+        let result = self.exchange(network, &client, deadline, &token).await;
+        // A cached access token may have been revoked, or be older than a group membership that gives the role.
+        let refusal = match result {
+            Err(error) if !is_new && is_unauthorized(&error) => error,
+            result => return result,
+        };
+        info!(registry = %self.registry, "the kept access token was refused; signing in anew");
+        let (new, _) = self.access_token(network, deadline, Some(&token)).await?;
+        if new.is(&token) {
+            // The Azure CLI and metadata services have caches, too, and return the same one again.
+            return Err(refusal);
+        }
+        self.exchange(network, &client, deadline, &new).await
+    }
+
+    /// Exchanges an access token of this identity, by a client for the login server.
+    pub(crate) async fn exchange(
+        &self,
+        network: &Network,
+        client: &Client,
+        deadline: Deadline,
+        token: &AccessToken,
+    ) -> Result<RefreshToken, Error> {
+        let started = Instant::now();
+        let host = self.registry.login_server();
+        let during = format!("{host} was asked for a refresh token");
+        let exchange = exchange::refresh_token(network, client, self.registry, token, self.clock);
+        let refresh_token = deadline
+            .timeout(during, network.circumstances(), exchange)
+            .await
+            .map_err(|error| self.with_identity(error, token))?;
+        debug!(registry = %self.registry, took = ?started.elapsed(), "got a refresh token");
+        Ok(refresh_token)
+    }
+
+    /// Adds whose token it was to a registry's refusal; and, if the token is not valid there, what it was requested for.
+    fn with_identity(&self, error: Error, token: &AccessToken) -> Error {
+        let mut details = self.identity.notes(token);
+        match error.kind() {
+            ErrorKind::Denied { .. } => (),
+            ErrorKind::InvalidToken => details.push(format!(
+                "the access token is for the audience `{}`, and the registry is in the cloud {}",
+                self.identity.audience().as_str(),
+                self.registry.cloud().name
+            )),
+            _ => return error,
+        }
+        error.with_first_details(details)
+    }
+
+    /// Returns an access token other than the `refused` one, and whether it is new: one from the cache, or one that another process
+    /// requests, is not.
+    async fn access_token(
+        &self,
+        network: &Arc<Network>,
+        deadline: Deadline,
+        refused: Option<&AccessToken>,
+    ) -> Result<(AccessToken, bool), Error> {
+        let sign_in = async || Ok((self.sign_in(network, deadline).await?, true));
+        if self.cache.is_empty() || !self.config.keep_access_token {
+            return sign_in().await;
+        }
+        let find = || {
+            let audience = self.identity.audience();
+            self.cache
+                .access_token(&self.access_key, audience, self.now())
+                .filter(|token| refused.is_none_or(|refused| !token.is(refused)))
+                .map(|token| (token, false))
+        };
+        if let Some(found) = find() {
+            debug!(identity = %self.identity, "found an access token");
+            return Ok(found);
+        }
+        self.run_single_flight(&self.access_key, deadline.left() / 2, find, sign_in)
+            .await
+    }
+
+    /// Signs in, and caches the access token for further registries.
+    pub(crate) async fn sign_in(
+        &self,
+        network: &Arc<Network>,
+        deadline: Deadline,
+    ) -> Result<AccessToken, Error> {
+        let started = Instant::now();
+        let during = format!("{} was asked for an access token", self.identity);
+        let sign_in = self.identity.access_token(network, &self.logins);
+        let token = deadline
+            .timeout(during, network.circumstances(), sign_in)
+            .await
+            .map_err(Error::during_sign_in)?;
+        self.check_cli_account_unchanged()?;
+        if let Some(account) = self.identity.login() {
+            account.note(&self.identity.fingerprint());
+        }
+        debug!(identity = %self.identity, took = ?started.elapsed(), "got an access token");
+        if self.config.keep_access_token {
+            self.cache
+                .put_access_token(&self.access_key, &token, self.now());
+        }
+        Ok(token)
+    }
+
+    /// Checks that the account of a command line has not changed since it was chosen: `az` re-reads its profile when it runs, and a token
+    /// of account B must not be cached under account A.
+    fn check_cli_account_unchanged(&self) -> Result<(), Error> {
+        if !self.identity.is_of_command_line() {
+            return Ok(());
+        }
+        let details = match Identity::choose(self.config, self.registry) {
+            Ok(now) if Key::of_sign_in(&now.fingerprint()) == self.access_key => return Ok(()),
+            Ok(_) => vec![],
+            // Its file may be half written at that moment.
+            Err(error) => vec![error.to_string()],
+        };
+        let problem = "somebody else signed in to it at that moment";
+        Err(Error::sign_in(&self.identity, problem)
+            .with_details(details)
+            .with_hint("try again"))
+    }
+}
+
+/// Returns whether the registry answered with 401.
+fn is_unauthorized(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Denied { status: 401 } | ErrorKind::InvalidToken
+    )
+}
+
+/// Adds the clock of this machine as a cause if it is far off.
+pub(crate) fn with_clock_skew(error: Error, network: &Network) -> Error {
+    match network.skew() {
+        Some(skew) => error.with_detail(skew).with_hint(HINT_CLOCK),
+        None => error,
+    }
+}
+
+/// Releases the lock and publishes the failure. Interrupts and local timeouts are not published: the next waiter signs in then.
+fn finish_single_flight(turn: Acquire, failure: Option<&Error>) {
+    match (turn, failure) {
+        (Acquire::Leader(leader), Some(error)) if error.is_local() => drop(leader),
+        (Acquire::Leader(leader), failure) => leader.publish(failure.map(Error::shared)),
+        (Acquire::Finished(_) | Acquire::TimedOut | Acquire::Unavailable, _) => (),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn registry() -> Registry {
+        Registry::parse("contoso.azurecr.io", &[]).unwrap()
+    }
+
+    #[test]
+    fn no_call_takes_longer_than_its_client_waits() {
+        for (set, seconds) in [("600", 50), ("7", 7)] {
+            let settings =
+                Settings::of([("ACRSCOPED_TIMEOUT".to_owned(), set.into())].into(), None);
+            let service = TokenService::new(&settings, || START)
+                .for_client_with_cache(Duration::from_secs(50));
+            let config = service.config(&registry()).unwrap();
+            assert_eq!(config.timeout.as_secs(), seconds);
+        }
+    }
+
+    #[test]
+    fn a_token_that_expires_while_its_renewal_fails_is_not_used() {
+        let variables = [
+            ("AZURE_TENANT_ID", "contoso.example"),
+            ("AZURE_CLIENT_ID", "client"),
+            ("AZURE_CLIENT_SECRET", "canary"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.into()));
+        let settings = Settings::of(variables.into(), None);
+        let registry = registry();
+        let config = settings.for_registry(&registry).unwrap();
+        let payload = azure_core::base64::encode_url_safe(r#"{"exp":10800}"#);
+        let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        let token = RefreshToken::received(token.into(), START).unwrap();
+        for (clock, is_used) in [
+            ((|| START + Duration::from_secs(10_000)) as Clock, true),
+            (|| START + Duration::from_secs(10_801), false),
+        ] {
+            let session = Session::new(&config, &registry, Cache::over(vec![]), clock).unwrap();
+            let failure = Error::new(ErrorKind::Timeout, "the renewal failed");
+            let used = session.reuse_until_retry(token.clone(), failure);
+            assert_eq!(used.is_ok(), is_used);
+        }
+    }
+}
