@@ -41,10 +41,10 @@ fn settings(of_profiles: bool) -> Map<String, Value> {
 fn schema() -> Value {
     let cloud: Map<String, Value> = CLOUD_KEYS
         .iter()
-        .map(|(name, meaning)| {
+        .map(|key| {
             (
-                (*name).to_owned(),
-                json!({"type": "string", "minLength": 1, "description": meaning}),
+                key.name.to_owned(),
+                json!({"type": "string", "minLength": 1, "description": key.meaning}),
             )
         })
         .collect();
@@ -96,7 +96,7 @@ fn the_example_shows_every_setting_and_is_understood() {
     for name in KEYS
         .iter()
         .map(|key| key.name)
-        .chain(CLOUD_KEYS.iter().map(|(name, _)| *name))
+        .chain(CLOUD_KEYS.iter().map(|key| key.name))
     {
         assert!(
             text.lines().any(|line| line

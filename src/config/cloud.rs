@@ -2,32 +2,32 @@
 //!
 //! Anyone who can have a name below the suffix of a cloud receives tokens, so only the config file, which is protected, names one.
 
-use super::values::{host_and_port, not_one_of};
+use super::file::Section;
+use super::values::{self, host_and_port, not_one_of};
 use crate::registry::{CLOUDS, Cloud, FEDERATION, is_host_name, is_name_of_azure};
 use crate::text::is_within;
-use crate::token::Audience;
-use url::Url;
 
-/// The settings of a cloud, and what each means.
-pub const KEYS: [(&str, &str); 3] = [
-    (
-        "suffix",
-        "what every login server of the cloud ends with, without a leading dot; every host below it receives tokens",
-    ),
-    ("authority", "Entra authority, an https URL of a host"),
-    ("audience", "audience of access tokens"),
-];
-
-/// Makes a private cloud from checked parts.
-pub(super) fn new(name: &str, suffix: String, authority: &Url, audience: &Audience) -> Cloud {
-    Cloud {
+/// Makes a private cloud from its settings, which are checked. It must not have the name of an Azure cloud: an identity of that cloud would be
+/// used for it.
+pub(super) fn from_section(name: &str, section: &Section) -> Result<Cloud, String> {
+    if is_name_of_azure(name) {
+        return Err(format!(
+            "`{name}` is an Azure cloud: choose another name for your private cloud"
+        ));
+    }
+    let value = |key| section.get(key).map(|found| found.value.as_str());
+    let required = |key| value(key).ok_or_else(|| format!("`cloud.{name}` has no `{key}`"));
+    let suffix = required("suffix")?.to_ascii_lowercase();
+    let authority = values::authority(required("authority")?)?;
+    let audience = value("audience").map(values::audience).transpose()?;
+    Ok(Cloud {
         name: name.to_owned().into(),
         suffix: suffix.into(),
-        authority: host_and_port(authority).to_owned().into(),
-        audience: audience.as_str().to_owned().into(),
+        authority: host_and_port(&authority).to_owned().into(),
+        audience: audience.unwrap_or_default().as_str().to_owned().into(),
         cli_name: name.to_owned().into(),
         federation: FEDERATION.into(),
-    }
+    })
 }
 
 /// Finds a cloud of Azure or a private one by the name that `az cloud list` shows.
@@ -39,19 +39,8 @@ pub(super) fn named<'a>(name: &str, private: &'a [Cloud]) -> Result<&'a Cloud, S
         .ok_or_else(|| not_one_of(name, names))
 }
 
-/// Checks that a private cloud does not have the name of an Azure cloud: an identity of that cloud would be used for it.
-pub(super) fn check_name(name: &str) -> Result<(), String> {
-    if is_name_of_azure(name) {
-        Err(format!(
-            "`{name}` is an Azure cloud: choose another name for your private cloud"
-        ))
-    } else {
-        Ok(())
-    }
-}
-
-/// Reads a suffix: a DNS name of two labels or more that does not overlap with that of another cloud.
-pub(super) fn suffix(text: &str, others: &[Cloud]) -> Result<String, String> {
+/// Checks a suffix: a DNS name of two labels or more that does not overlap with that of another cloud.
+pub(super) fn check_suffix(text: &str, others: &[Cloud]) -> Result<(), String> {
     let suffix = text.to_ascii_lowercase();
     let top = suffix.rsplit_once('.').map(|(_, top)| top);
     let is_domain = top.is_some_and(|top| top.bytes().any(|byte| !byte.is_ascii_digit()));
@@ -62,21 +51,32 @@ pub(super) fn suffix(text: &str, others: &[Cloud]) -> Result<String, String> {
     }
     let overlaps =
         |cloud: &&Cloud| is_within(&suffix, &cloud.suffix) || is_within(&cloud.suffix, &suffix);
-    match CLOUDS.iter().chain(others).find(overlaps) {
-        Some(Cloud {
-            suffix: other,
-            name,
-            ..
-        }) => Err(format!(
-            "is {text:?}, which overlaps with `{other}` of {name}"
-        )),
-        None => Ok(suffix),
-    }
+    CLOUDS
+        .iter()
+        .chain(others)
+        .find(overlaps)
+        .map_or(Ok(()), |other| {
+            Err(format!(
+                "is {text:?}, which overlaps with `{}` of {}",
+                other.suffix, other.name
+            ))
+        })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::precedence::{Origin, Value};
     use super::*;
+
+    fn private_cloud(name: &str) -> Result<Cloud, String> {
+        let value = |text: &str| Value {
+            value: text.to_owned(),
+            origin: Origin::Variable("unused"),
+        };
+        let suffix = ("suffix", value("ACR.fabrikam.example"));
+        let authority = ("authority", value("https://login.fabrikam.example:8443"));
+        from_section(name, &[suffix, authority].into())
+    }
 
     #[test]
     fn a_suffix_is_a_domain_that_no_other_cloud_has_a_part_in() {
@@ -86,7 +86,7 @@ mod tests {
             "AzureCR.fabrikam.example",
             "registry.contoso.example",
         ] {
-            assert_eq!(suffix(text, &[]), Ok(text.to_ascii_lowercase()));
+            assert_eq!(check_suffix(text, &[]), Ok(()), "{text}");
         }
         for (text, problem) in [
             ("io", "two labels"),
@@ -102,18 +102,15 @@ mod tests {
             ("contoso.azurecr.io", "overlaps"),
             ("sovcloud-azure.fr", "overlaps"),
         ] {
-            assert!(suffix(text, &[]).unwrap_err().contains(problem), "{text}");
+            assert!(
+                check_suffix(text, &[]).unwrap_err().contains(problem),
+                "{text}"
+            );
         }
-        let authority = Url::parse("https://login.fabrikam.example:8443").unwrap();
-        let other = new(
-            "fabrikam",
-            "acr.fabrikam.example".into(),
-            &authority,
-            &Audience::default(),
-        );
+        let other = private_cloud("fabrikam").unwrap();
         assert_eq!(other.authority, "login.fabrikam.example:8443");
         assert!(
-            suffix("fabrikam.example", &[other])
+            check_suffix("fabrikam.example", &[other])
                 .unwrap_err()
                 .contains("overlaps")
         );
@@ -137,10 +134,10 @@ mod tests {
         ] {
             let problem =
                 format!("`{name}` is an Azure cloud: choose another name for your private cloud");
-            assert_eq!(check_name(name), Err(problem));
+            assert_eq!(private_cloud(name), Err(problem));
         }
         for name in ["fabrikam", "AzureStack", "USSec", "Azure Local"] {
-            assert_eq!(check_name(name), Ok(()));
+            assert_eq!(private_cloud(name).unwrap().suffix, "acr.fabrikam.example");
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use super::values::{host_and_port, url, url_or_host};
 use super::{NetworkSettings, SessionBus, Value};
-use crate::error::{Error, SharedFailure};
+use crate::error::Error;
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
@@ -30,31 +29,10 @@ const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "
 const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The result of reading a setting.
-pub(super) type Result<T, E = SettingError> = std::result::Result<T, E>;
+pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Reads the value of a setting from text. The error follows the name of the setting.
 pub(super) type Parse<T> = fn(&str) -> Result<T, String>;
-
-/// A setting, and what is wrong with its value.
-#[derive(Clone, Debug)]
-pub(super) struct SettingError(SharedFailure);
-
-impl SettingError {
-    pub(super) fn new(name: impl fmt::Display, problem: impl fmt::Display) -> Self {
-        Self(Error::setting(name, problem).into_shared())
-    }
-
-    /// Returns the error of a setting that needs others; `missing` says which, such as "`IDENTITY_HEADER` is not".
-    pub(super) fn incomplete(name: &str, missing: &str) -> Self {
-        Self(Error::incomplete_setting(name, missing).into_shared())
-    }
-}
-
-impl From<SettingError> for Error {
-    fn from(error: SettingError) -> Self {
-        error.0.into()
-    }
-}
 
 /// Returns a variable as it is. As in the Azure SDKs, an empty one counts as unset.
 pub(super) fn raw(variables: &Variables, name: &str) -> Option<OsString> {
@@ -67,7 +45,7 @@ pub(super) fn raw_text(variables: &Variables, name: &str) -> Result<Option<Strin
     raw(variables, name)
         .map(OsString::into_string)
         .transpose()
-        .map_err(|_| SettingError::new(name, "is not UTF-8"))
+        .map_err(|_| Error::setting(name, "is not UTF-8"))
 }
 
 /// Returns a variable without white space around it: a newline at the end comes from a file and is no part of the value.
@@ -77,26 +55,40 @@ pub(super) fn text(variables: &Variables, name: &str) -> Result<Option<String>> 
 }
 
 /// Returns a variable as `parse` reads it.
-pub(super) fn parsed<T>(variables: &Variables, name: &str, parse: Parse<T>) -> Result<Option<T>> {
-    text(variables, name)?
-        .map(|text| parse(&text).map_err(|problem| SettingError::new(name, problem)))
-        .transpose()
+pub(super) fn parsed<T>(
+    variables: &Variables,
+    name: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>> {
+    let Some(text) = text(variables, name)? else {
+        return Ok(None);
+    };
+    let value = parse(&text).map_err(|problem| Error::setting(name, problem));
+    value.map(Some)
+}
+
+/// The schemes of an address that may be on this machine or in its network.
+pub(super) const HTTP: &[&str] = &["http", "https"];
+
+/// The scheme of every other address.
+pub(super) const HTTPS: &[&str] = &["https"];
+
+/// Returns a variable as a URL with a host.
+pub(super) fn parsed_url(
+    variables: &Variables,
+    name: &str,
+    schemes: &[&str],
+    example: &str,
+) -> Result<Option<Url>> {
+    parsed(variables, name, |text| {
+        url(text, schemes).ok_or_else(|| format!("is not a URL such as `{example}`"))
+    })
 }
 
 /// Returns the path in a variable. Relative ones are ignored, as the XDG specification demands.
 pub(super) fn absolute(variables: &Variables, name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(raw(variables, name)?);
     path.is_absolute().then_some(path)
-}
-
-/// Reads a URL with or without TLS.
-pub(super) fn http_url(text: &str, example: &str) -> Result<Url, String> {
-    url(text, &["http", "https"]).ok_or_else(|| format!("is not a URL such as `{example}`"))
-}
-
-/// Reads a URL with TLS.
-pub(super) fn https_url(text: &str, example: &str) -> Result<Url, String> {
-    url(text, &["https"]).ok_or_else(|| format!("is not an https URL such as `{example}`"))
 }
 
 /// Returns whether a URL names this machine.
@@ -116,20 +108,19 @@ pub(super) fn network(
     working_directory: Option<&Path>,
 ) -> Result<NetworkSettings> {
     let mut circumstances = proxy_and_ca_notes(variables)?;
-    if let Some(Value { value, origin }) = &ca_file {
+    circumstances.extend(ca_file.as_ref().map(|Value { value, origin }| {
         let name = origin.setting("ca_file");
-        circumstances.push(format!("`{name}` is set to {}", value.display()));
-    }
+        format!("`{name}` is set to {}", value.display())
+    }));
     let first = |names: &[&str]| {
-        let values = names.iter().filter_map(|name| text(variables, name).ok()?);
-        values.into_iter().next().unwrap_or_default()
+        let mut values = names.iter().filter_map(|name| text(variables, name).ok()?);
+        values.next().unwrap_or_default()
     };
     let ca_dirs = raw(variables, "SSL_CERT_DIR").unwrap_or_default();
+    let ca_dirs = std::env::split_paths(&ca_dirs);
     Ok(NetworkSettings {
         system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from),
-        system_ca_dirs: std::env::split_paths(&ca_dirs)
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .collect(),
+        system_ca_dirs: ca_dirs.filter(|dir| !dir.as_os_str().is_empty()).collect(),
         working_directory: working_directory.map(Path::to_owned),
         ca_file,
         proxy: first(&PROXY_VARIABLES).into(),
@@ -138,28 +129,24 @@ pub(super) fn network(
     })
 }
 
-/// Returns a sentence for each proxy and CA variable that is set, without a proxy's user and password. Rejects malformed proxy URLs,
-/// which the HTTP client silently ignores.
+/// Returns a sentence for each proxy and CA variable that is set, without a proxy's user and password. Rejects malformed proxy URLs, which
+/// the HTTP client silently ignores.
 fn proxy_and_ca_notes(variables: &Variables) -> Result<Vec<String>> {
+    const EXPECTED: &str =
+        "is not the http or https URL of a proxy, such as `http://proxy.example:3128`";
     let mut notes = Vec::new();
     for name in PROXY_VARIABLES {
+        let proxy = |text: &str| url_or_host(text, HTTP).ok_or_else(|| EXPECTED.to_owned());
         if let Some(proxy) = parsed(variables, name, proxy)? {
             let (scheme, host) = (proxy.scheme(), host_and_port(&proxy));
             notes.push(format!("`{name}` is set to {scheme}://{host}"));
         }
     }
     for name in [&NO_PROXY_VARIABLES[..], &["SSL_CERT_FILE", "SSL_CERT_DIR"]].concat() {
-        if let Some(value) = raw(variables, name) {
-            notes.push(format!("`{name}` is set to {}", value.to_string_lossy()));
-        }
+        let value = raw(variables, name);
+        notes.extend(value.map(|it| format!("`{name}` is set to {}", it.to_string_lossy())));
     }
     Ok(notes)
-}
-
-fn proxy(text: &str) -> Result<Url, String> {
-    url_or_host(text, &["http", "https"]).ok_or_else(|| {
-        "is not the http or https URL of a proxy, such as `http://proxy.example:3128`".into()
-    })
 }
 
 /// Finds the session bus.
@@ -175,11 +162,14 @@ pub(super) fn session_bus(variables: &Variables) -> SessionBus {
 
 /// Returns our folder for what is neither setting nor cache (XDG Base Directory Specification, and its counterparts on macOS and Windows).
 pub(super) fn state_dir(variables: &Variables, home: Option<&Path>) -> Option<PathBuf> {
-    let in_home = |folder: &str| Some(home?.join(folder));
-    let default = || match std::env::consts::OS {
-        "windows" => absolute(variables, "LOCALAPPDATA").or_else(|| in_home("AppData/Local")),
-        "macos" => in_home("Library/Application Support"),
-        _ => in_home(".local/state"),
+    let default = || {
+        let in_home = match std::env::consts::OS {
+            "windows" => "AppData/Local",
+            "macos" => "Library/Application Support",
+            _ => ".local/state",
+        };
+        let local = absolute(variables, "LOCALAPPDATA").filter(|_| cfg!(windows));
+        local.or_else(|| Some(home?.join(in_home)))
     };
     let folder = absolute(variables, "XDG_STATE_HOME").or_else(default)?;
     Some(folder.join(env!("CARGO_PKG_NAME")))

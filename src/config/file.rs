@@ -1,16 +1,14 @@
 //! The config file: TOML with settings at the top, profiles by registry, and private clouds.
 //!
-//! It is checked whole when it is read, also what is not needed now. Every problem is reported with its line and column.
+//! The whole file is checked when it is read. Every problem is reported with its line and column.
 
 use super::cloud;
-use super::environment::SettingError;
-use super::keys::{KEYS, Key, Kind, Scope};
+use super::keys::{CLOUD_KEYS, KEYS, Key, Kind, Scope};
 use super::precedence::{Origin, Value};
-use super::values::{self, suggest};
+use super::values::suggest;
 use crate::error::{Error, ErrorKind, visible};
 use crate::files::read_named;
 use crate::registry::{Cloud, Registry};
-use crate::trust::Refusal;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,8 +47,8 @@ pub(super) struct Profile {
 pub(super) type Section = BTreeMap<&'static str, Value<String>>;
 
 type Name<'a> = Spanned<DeString<'a>>;
-type Table<'a> = DeTable<'a>;
 type Item<'a> = Spanned<DeValue<'a>>;
+type Entries<'t, 's> = Vec<(&'t Name<'s>, &'t Item<'s>)>;
 
 /// What is wrong, and at which byte of the text.
 type Problem = (usize, String);
@@ -62,26 +60,21 @@ impl File {
         must_exist: bool,
         working_directory: Option<&Path>,
     ) -> Result<Self, Error> {
-        let name = path.display().to_string();
-        // Anyone who can write it chooses who gets our tokens.
-        let bytes = match read_named(path, working_directory, MAX_FILE_BYTES) {
-            Ok(bytes) => bytes,
+        // Anyone who can write this file chooses who gets our tokens, so it must be protected.
+        match read_named(path, working_directory, MAX_FILE_BYTES) {
+            Ok(bytes) => {
+                let text = String::from_utf8(bytes);
+                let text = text.map_err(|_| Error::setting(path.display(), "is not UTF-8"))?;
+                Self::parse(path, &text)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
-                return Ok(Self {
-                    path: path.to_owned(),
-                    ..Self::default()
-                });
+                Self::parse(path, "")
             }
             Err(error) => {
                 let problem = format!("cannot be used: {error}");
-                return Err(match Refusal::from_io(&error) {
-                    Some(refusal) => Error::untrusted(name, problem, refusal.fix()),
-                    None => SettingError::new(name, problem).into(),
-                });
+                Err(Error::unreadable(path.display(), &problem, &error))
             }
-        };
-        let text = String::from_utf8(bytes).map_err(|_| SettingError::new(name, "is not UTF-8"))?;
-        Self::parse(path, &text)
+        }
     }
 
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
@@ -94,11 +87,11 @@ impl File {
         reader.file(text).map_err(|(at, problem)| {
             let line = reader.line(at);
             let before = text.get(reader.line_starts[line - 1]..at);
-            // It quotes names and values of the file.
-            let problem: String = visible(&problem).chars().take(MAX_PROBLEM_CHARS).collect();
             let column = before.unwrap_or_default().chars().count() + 1;
-            let place = format!("{}:{line}:{column}", path.display());
-            Error::new(ErrorKind::Setting, format!("{place}: {problem}"))
+            // The problem quotes names and values of the file.
+            let problem: String = visible(&problem).chars().take(MAX_PROBLEM_CHARS).collect();
+            let message = format!("{}:{line}:{column}: {problem}", path.display());
+            Error::new(ErrorKind::Setting, message)
         })
     }
 
@@ -109,19 +102,15 @@ impl File {
         sections.filter_map(move |section| Some(section.get(name)?.value.as_str()))
     }
 
-    /// Returns the profiles for a registry, the most specific first: those for the host itself, then those for its login server, which
-    /// is another host for a regional endpoint.
+    /// Returns the profiles for a registry, the most specific first. Those for the host itself come before those for its login server,
+    /// which is another host for a regional endpoint.
     pub(super) fn profiles(&self, registry: &Registry) -> Vec<&Profile> {
-        let of_host = patterns(registry.host());
-        let of_login_server = patterns(registry.login_server());
-        let regional = of_host
-            .iter()
-            .filter(|pattern| !of_login_server.contains(pattern));
-        let named = |pattern: &String| {
-            let mut profiles = self.profiles.iter();
-            profiles.find(|profile| profile.pattern == *pattern)
-        };
-        regional.chain(&of_login_server).filter_map(named).collect()
+        let mut names = patterns(registry.login_server());
+        let mut regional = patterns(registry.host());
+        regional.retain(|pattern| !names.contains(pattern));
+        names.splice(..0, regional);
+        let named = |name: &String| self.profiles.iter().find(|it| it.pattern == *name);
+        names.iter().filter_map(named).collect()
     }
 }
 
@@ -142,15 +131,47 @@ fn check_pattern(pattern: &str, clouds: &[Cloud]) -> Result<(), String> {
             .any(|name| is_host(&format!("{name}.{suffix}"))),
         None => is_host(pattern),
     };
-    let expected = if pattern.contains('.') {
-        "expected a host such as `contoso.azurecr.io`, or `*.azurecr.io` for all hosts below a suffix"
-    } else {
-        "a host stands in quotes, as in `[registry.\"contoso.azurecr.io\"]`"
-    };
     if is_valid {
-        Ok(())
-    } else {
-        Err(format!("`{pattern}` fits no registry: {expected}"))
+        return Ok(());
+    }
+    Err(format!(
+        "`{pattern}` matches no registry: expected a host in quotes, such as `[registry.\"contoso.azurecr.io\"]`, \
+         or `[registry.\"*.azurecr.io\"]` for all hosts below a suffix"
+    ))
+}
+
+/// A part of the file that holds settings.
+#[derive(Clone, Copy)]
+enum Part<'a> {
+    Top,
+    /// The profile of this name.
+    Profile(&'a str),
+    Cloud,
+}
+
+impl Part<'_> {
+    /// Finds a setting that may be here.
+    fn key(self, name: &Name<'_>) -> Result<&'static Key, Problem> {
+        let (table, others) = match self {
+            Self::Top => (KEYS, &TABLES[..]),
+            Self::Profile(_) => (KEYS, &[][..]),
+            Self::Cloud => (CLOUD_KEYS, &[][..]),
+        };
+        let is_allowed =
+            |key: &&Key| !matches!(self, Self::Profile(_)) || key.scope == Scope::Anywhere;
+        let mut keys = table.iter().filter(is_allowed);
+        let names = keys.clone().map(|key| key.name);
+        let names = names.chain(others.iter().copied());
+        let text = &**name.get_ref();
+        keys.find(|key| key.name == text).ok_or_else(|| {
+            let mut hint = suggest(text, names.clone());
+            // A list of all names would hide the suggestion.
+            if hint.is_empty() {
+                hint = format!(", expected one of {}", names.collect::<Vec<_>>().join(", "));
+            }
+            let problem = format!("`{text}` is no setting here{hint}");
+            (name.span().start, problem)
+        })
     }
 }
 
@@ -168,32 +189,32 @@ impl Reader<'_> {
         })?;
         let table = table.get_ref();
         let mut clouds = Vec::new();
-        if let Some(value) = table.get("cloud") {
-            for (name, value) in table_of(value, "`cloud`")? {
-                clouds.push(read_cloud(name, value, &clouds)?);
-            }
+        for (name, item) in entries(table.get("cloud"), "cloud", "[cloud.NAME]")? {
+            clouds.push(self.cloud(name, item, &clouds)?);
         }
-        let profiles = self.profiles(table, &clouds)?;
+        let profiles = self.profiles(table.get("registry"), &clouds)?;
         let settings = table.iter();
         let settings = settings.filter(|(name, _)| !TABLES.contains(&&**name.get_ref()));
         Ok(File {
             path: self.path.to_owned(),
-            top: self.section(settings, None, &clouds)?,
+            top: self.section(settings, Part::Top, &clouds)?,
             profiles,
             clouds,
         })
     }
 
-    fn profiles(&self, table: &Table<'_>, clouds: &[Cloud]) -> Result<Vec<Profile>, Problem> {
-        let Some(value) = table.get("registry") else {
-            return Ok(vec![]);
-        };
+    fn cloud(&self, name: &Name<'_>, item: &Item<'_>, others: &[Cloud]) -> Result<Cloud, Problem> {
+        let (at, name) = (name.span().start, &**name.get_ref());
+        let settings = entries(Some(item), &format!("cloud.{name}"), "[cloud.NAME]")?;
+        let settings = self.section(settings, Part::Cloud, others)?;
+        cloud::from_section(name, &settings).map_err(|problem| (at, problem))
+    }
+
+    fn profiles(&self, item: Option<&Item<'_>>, clouds: &[Cloud]) -> Result<Vec<Profile>, Problem> {
+        const FORM: &str = "[registry.\"contoso.azurecr.io\"]";
         let mut profiles = Vec::new();
         let mut names: HashMap<String, &str> = HashMap::new();
-        // In the order of the file, so that of two for the same host the second one is reported.
-        let mut tables: Vec<_> = table_of(value, "`registry`")?.iter().collect();
-        tables.sort_by_key(|(name, _)| name.span().start);
-        for (spanned, value) in tables {
+        for (spanned, item) in entries(item, "registry", FORM)? {
             let (at, name) = (spanned.span().start, &**spanned.get_ref());
             let pattern = name.to_ascii_lowercase();
             check_pattern(&pattern, clouds).map_err(|problem| (at, problem))?;
@@ -201,41 +222,41 @@ impl Reader<'_> {
                 let problem = format!("`{name}` is a second profile for `{other}`");
                 return Err((at, problem));
             }
-            let settings = table_of(value, &format!("`registry.\"{name}\"`"))?;
+            let settings = entries(Some(item), name, FORM)?;
             profiles.push(Profile {
                 name: name.to_owned(),
                 pattern,
-                settings: self.section(settings, Some(name), clouds)?,
+                settings: self.section(settings, Part::Profile(name), clouds)?,
             });
         }
         Ok(profiles)
     }
 
-    /// Reads the settings at the top, or those of a profile.
+    /// Reads the settings of a part. `clouds` are the private clouds above it.
     fn section<'t, 's: 't>(
         &self,
         entries: impl IntoIterator<Item = (&'t Name<'s>, &'t Item<'s>)>,
-        profile: Option<&str>,
+        part: Part<'_>,
         clouds: &[Cloud],
     ) -> Result<Section, Problem> {
         let mut section = Section::new();
         for (name, item) in entries {
-            let key = key(name, profile.is_some())?;
+            let key = part.key(name)?;
             let at = item.span().start;
             let value = scalar(key, item)?;
             let checked = match key.name {
                 "identity_cloud" => cloud::named(&value, clouds).map(drop),
+                "suffix" => cloud::check_suffix(&value, clouds),
                 _ => (key.check)(&value),
             };
             checked.map_err(|problem| (at, format!("`{}` {problem}", key.name)))?;
-            let (file, line) = (self.path.to_owned(), self.line(at));
-            let origin = match profile.map(str::to_owned) {
-                Some(pattern) => Origin::Profile {
-                    file,
-                    line,
-                    pattern,
+            let origin = Origin::File {
+                path: self.path.to_owned(),
+                line: self.line(at),
+                profile: match part {
+                    Part::Profile(name) => Some(name.to_owned()),
+                    Part::Top | Part::Cloud => None,
                 },
-                None => Origin::Top { file, line },
             };
             section.insert(key.name, Value { value, origin });
         }
@@ -249,105 +270,34 @@ impl Reader<'_> {
     }
 }
 
-fn read_cloud(name: &Name<'_>, value: &Item<'_>, others: &[Cloud]) -> Result<Cloud, Problem> {
-    let (at, name) = (name.span().start, &**name.get_ref());
-    let DeValue::Table(fields) = value.get_ref() else {
-        return Err((at, "a cloud has a name: `[cloud.NAME]`".into()));
+/// Returns the entries of a table in the order of the file, so that of two that exclude each other the second one is reported.
+fn entries<'t, 's>(
+    item: Option<&'t Item<'s>>,
+    name: &str,
+    form: &str,
+) -> Result<Entries<'t, 's>, Problem> {
+    let Some(item) = item else { return Ok(vec![]) };
+    let DeValue::Table(table) = item.get_ref() else {
+        let problem = format!("`{name}` must be a table, such as `{form}`");
+        return Err((item.span().start, problem));
     };
-    let known = cloud::KEYS.iter().map(|(key, _)| *key);
-    let is_unknown = |key: &&Name<'_>| !known.clone().any(|known| known == &**key.get_ref());
-    if let Some(key) = fields.keys().find(is_unknown) {
-        return Err(unknown(key, known));
-    }
-    cloud::check_name(name).map_err(|problem| (at, problem))?;
-    let missing = |key| (at, format!("`cloud.{name}` has no `{key}`"));
-    let suffix = field(fields, "suffix", |text| cloud::suffix(text, others))?;
-    let suffix = suffix.ok_or_else(|| missing("suffix"))?;
-    let authority = field(fields, "authority", values::authority)?;
-    let authority = authority.ok_or_else(|| missing("authority"))?;
-    let audience = field(fields, "audience", values::audience)?.unwrap_or_default();
-    Ok(cloud::new(name, suffix, &authority, &audience))
-}
-
-/// Reads a setting of a cloud.
-fn field<T>(
-    fields: &Table<'_>,
-    key: &str,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, Problem> {
-    let Some(item) = fields.get(key) else {
-        return Ok(None);
-    };
-    let value = parse(&text_of(key, item)?);
-    value
-        .map(Some)
-        .map_err(|problem| (item.span().start, format!("`{key}` {problem}")))
-}
-
-/// Finds a setting that may be here.
-fn key(name: &Name<'_>, in_profile: bool) -> Result<&'static Key, Problem> {
-    let is_allowed = |key: &&Key| !in_profile || key.scope == Scope::Anywhere;
-    let text = &**name.get_ref();
-    match KEYS.iter().find(|key| key.name == text) {
-        Some(key) if is_allowed(&key) => Ok(key),
-        Some(_) => Err((
-            name.span().start,
-            format!("`{text}` is not about a registry: it stands at the top of the file"),
-        )),
-        None => {
-            let tables = TABLES.iter().filter(|_| !in_profile).copied();
-            let keys = KEYS.iter().filter(is_allowed).map(|key| key.name);
-            Err(unknown(name, keys.chain(tables)))
-        }
-    }
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    Ok(entries)
 }
 
 /// Returns the value of a setting as the text that a variable would have for it.
 fn scalar(key: &Key, item: &Item<'_>) -> Result<String, Problem> {
-    let expected = match (key.kind, item.get_ref()) {
+    let problem = match (key.kind, item.get_ref()) {
         (Kind::Number, DeValue::Integer(number)) => return Ok(number.to_string()),
         (Kind::Flag, DeValue::Boolean(flag)) => return Ok(flag.to_string()),
-        (Kind::Number, _) => "a whole number, without quotes",
-        (Kind::Flag, _) => "true or false, without quotes",
-        (Kind::Text | Kind::Word(_), _) => return text_of(key.name, item),
+        (Kind::Number, _) => "must be a whole number, without quotes",
+        (Kind::Flag, _) => "must be true or false, without quotes",
+        (_, DeValue::String(text)) if text.trim().is_empty() => "is empty",
+        (_, DeValue::String(text)) => return Ok(text.trim().to_owned()),
+        _ => "must be a text in quotes",
     };
-    Err(unexpected(item, &format!("`{}`", key.name), expected))
-}
-
-fn text_of(name: &str, item: &Item<'_>) -> Result<String, Problem> {
-    match item.get_ref() {
-        DeValue::String(text) if text.trim().is_empty() => {
-            Err((item.span().start, format!("`{name}` is empty")))
-        }
-        DeValue::String(text) => Ok(text.trim().to_owned()),
-        _ => Err(unexpected(item, &format!("`{name}`"), "a text in quotes")),
-    }
-}
-
-fn table_of<'t, 's>(item: &'t Item<'s>, what: &str) -> Result<&'t Table<'s>, Problem> {
-    match item.get_ref() {
-        DeValue::Table(table) => Ok(table),
-        _ => Err(unexpected(item, what, "a table of its own, in brackets")),
-    }
-}
-
-fn unexpected(item: &Item<'_>, what: &str, expected: &str) -> Problem {
-    let problem = format!("{what} is not what was expected: {expected}");
-    (item.span().start, problem)
-}
-
-fn unknown<'n>(name: &Name<'_>, known: impl Iterator<Item = &'n str> + Clone) -> Problem {
-    let text = name.get_ref();
-    let mut hint = suggest(text, known.clone());
-    // A list of all of them would hide the suggestion.
-    if hint.is_empty() {
-        let known: Vec<&str> = known.collect();
-        hint = format!(", expected one of {}", known.join(", "));
-    }
-    (
-        name.span().start,
-        format!("`{text}` is no setting here{hint}"),
-    )
+    Err((item.span().start, format!("`{}` {problem}", key.name)))
 }
 
 #[cfg(test)]
@@ -355,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_is_wrong_is_told_with_its_place_and_what_was_expected() {
+    fn every_problem_is_reported_with_its_place_and_what_is_expected() {
         let cloud = |suffix: &str| {
             format!("[cloud.f]\nsuffix = '{suffix}'\nauthority = 'login.f.example'\n")
         };
@@ -379,7 +329,7 @@ mod tests {
             (
                 "timeout = '30'",
                 "1:11",
-                "`timeout` is not what was expected: a whole number, without quotes",
+                "`timeout` must be a whole number, without quotes",
             ),
             (
                 "timeout = 0",
@@ -389,29 +339,25 @@ mod tests {
             (
                 "keep_access_token = 'no'",
                 "1:21",
-                "true or false, without quotes",
+                "`keep_access_token` must be true or false, without quotes",
             ),
-            (
-                "tenant = 7",
-                "1:10",
-                "`tenant` is not what was expected: a text in quotes",
-            ),
+            ("tenant = 7", "1:10", "`tenant` must be a text in quotes"),
             ("tenant = ''", "1:10", "`tenant` is empty"),
             ("tenant = 'a'\ntenant = 'b'", "2:1", "duplicate key"),
             (
                 "registry = 'x'",
                 "1:12",
-                "`registry` is not what was expected: a table of its own, in brackets",
+                "`registry` must be a table, such as `[registry.\"contoso.azurecr.io\"]`",
             ),
             (
                 "[registry]\ncontoso = 'x'",
                 "2:1",
-                "`contoso` fits no registry",
+                "`contoso` matches no registry",
             ),
             (
                 "[registry.contoso.azurecr.io]",
                 "1:11",
-                "`contoso` fits no registry: a host stands in quotes, as in `[registry.\"contoso.azurecr.io\"]`",
+                "`contoso` matches no registry: expected a host in quotes, such as `[registry.\"contoso.azurecr.io\"]`",
             ),
             (
                 "[registry.\"*.azurecr.io\"]\nusrname = 'token'",
@@ -421,7 +367,7 @@ mod tests {
             (
                 "[registry.\"*.azurecr.io\"]\ndelegate = 'pass'",
                 "2:1",
-                "`delegate` is not about a registry: it stands at the top of the file",
+                "`delegate` is no setting here, expected one of source,",
             ),
             (
                 "[registry.\"*.azurecr.io\"]\n[registry.\"*.AZURECR.io\"]",
@@ -431,7 +377,7 @@ mod tests {
             (
                 "\n[registry.\"contoso.*.geo.azurecr.io\"]",
                 "2:11",
-                "`contoso.*.geo.azurecr.io` fits no registry: expected a host such as `contoso.azurecr.io`, or `*.azurecr.io` for all hosts below a suffix",
+                "`contoso.*.geo.azurecr.io` matches no registry: expected a host in quotes",
             ),
             (
                 "[regsitry.\"*.azurecr.io\"]",
@@ -440,8 +386,8 @@ mod tests {
             ),
             (
                 "[cloud]\nsuffix = 'f.example'",
-                "2:1",
-                "a cloud has a name: `[cloud.NAME]`",
+                "2:10",
+                "`cloud.suffix` must be a table, such as `[cloud.NAME]`",
             ),
             (
                 "[cloud.f]\nsuffix = 'f.example'",
@@ -479,7 +425,7 @@ mod tests {
                 "a service of Microsoft other than Azure Container Registry",
             ),
             (
-                "[cloud.AzureCloud]\nsuffix = 'f.example'\nauthority = 'login.f.example'\naudience = 'https://graph.microsoft.com'\n",
+                "[cloud.AzureCloud]\nsuffix = 'f.example'\nauthority = 'login.f.example'\n",
                 "1:8",
                 "`AzureCloud` is an Azure cloud: choose another name for your private cloud",
             ),
@@ -491,8 +437,8 @@ mod tests {
             (
                 "[cloud.f]\nsuffix = 'f.example'\nauthority = 'login.f.example'\n\
                  [cloud.e]\nsuffix = 'acr.F.example'\nauthority = 'login.e.example'\n",
-                "2:10",
-                "overlaps with `acr.f.example` of e",
+                "5:10",
+                "overlaps with `f.example` of f",
             ),
             (
                 "identity_cloud = 'AzureClout'",
@@ -523,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_and_one_with_everything_are_fine() {
+    fn an_empty_file_and_one_with_every_setting_are_accepted() {
         let whole = "delegate = 'pass'\nlog = 'info'\nca_file = '/ca.pem'\n[registry.\"*.azurecr.io\"]\nsource = 'azure-cli'\n\
                      tenant = 't'\nclient_id = 'c'\nsubscription = 'Pay as you go'\naudience = 'https://r.example'\nusername = 'guid'\n\
                      on_error = 'fail'\ncache = 'auto'\ntimeout = 9\nkeep_access_token = true\nauthority = 'login.example'\n";
@@ -575,7 +521,7 @@ mod tests {
             "*.azurecr.io.",
         ] {
             assert!(
-                check(text).unwrap_err().contains("fits no registry"),
+                check(text).unwrap_err().contains("matches no registry"),
                 "{text}"
             );
         }
@@ -614,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_an_empty_one_unless_it_was_named() {
+    fn a_missing_file_is_an_empty_one_unless_a_variable_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.toml");
         assert_eq!(File::read(&file, false, None).unwrap().path, file);

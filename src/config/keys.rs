@@ -50,15 +50,16 @@ pub enum Kind {
 /// Our variable that names the config file.
 pub const CONFIG_VARIABLE: &str = "ACRSCOPED_CONFIG";
 
-/// Makes the table: name, scope, kind and parser, then the variables, the meaning and the default.
+/// Makes a table: name, scope, kind and parser, then the variables, the meaning and the default.
 macro_rules! keys {
-    ($($name:literal $scope:ident $kind:ident$(($words:expr))? $parse:path, [$($variable:literal)?] $(or $azure:literal)?,
+    ($(#[$doc:meta])* $table:ident:
+        $($name:literal $scope:ident $kind:ident$(($words:expr))? $parse:path, [$($variable:literal)?] $(or $azure:literal)?,
         $meaning:literal, default $default:literal;)*) => {
-        /// Every setting, in the order of the documentation.
-        pub const KEYS: &[Key] = &[$(Key {
+        $(#[$doc])*
+        pub const $table: &[Key] = &[$(Key {
             name: $name,
-            variable: first(&[$($variable)?]),
-            azure_variable: first(&[$($azure)?]),
+            variable: [$(Some($variable),)? None][0],
+            azure_variable: [$(Some($azure),)? None][0],
             scope: Scope::$scope,
             kind: Kind::$kind$(($words))?,
             meaning: $meaning,
@@ -69,8 +70,10 @@ macro_rules! keys {
 }
 
 keys! {
+    /// Every setting, in the order of the documentation.
+    KEYS:
     "source" Anywhere Word(SourceName::WORDS) SourceName::parse, ["ACRSCOPED_SOURCE"],
-        "who signs in: one source of an identity, and no other", default "the first that is configured";
+        "use only this identity source", default "the first that is configured";
     "tenant" Anywhere Text values::tenant, ["ACRSCOPED_TENANT"] or "AZURE_TENANT_ID",
         "tenant to sign in to: id or domain name", default "that of the source";
     "client_id" Anywhere Text values::id, ["ACRSCOPED_CLIENT_ID"] or "AZURE_CLIENT_ID",
@@ -88,7 +91,7 @@ keys! {
         "Entra authority, an https URL of a host", default "that of the registry's cloud";
     "audience" Anywhere Text values::audience, ["ACRSCOPED_AUDIENCE"],
         "audience of access tokens, for disconnected clouds", default "that of the registry's cloud";
-    // Its check needs the whole file: the private clouds in it.
+    // Its check needs the private clouds in the file.
     "identity_cloud" Anywhere Text Ok::<&str, String>, [],
         "cloud of the identity, as `az cloud list` names it", default "that of the registry";
     "oidc_host" Anywhere Text values::host, [],
@@ -96,7 +99,7 @@ keys! {
     "username" Anywhere Word(&["guid", "token"]) values::username, ["ACRSCOPED_USERNAME"],
         "user name given to clients: guid, token", default "guid";
     "on_error" Anywhere Word(OnError::WORDS) OnError::parse, ["ACRSCOPED_ON_ERROR"],
-        "when nobody can be signed in: fail, anonymous", default "fail";
+        "if sign-in fails: fail, or anonymous", default "fail";
     "cache" Anywhere Word(CacheChoice::WORDS) CacheChoice::parse, ["ACRSCOPED_CACHE"],
         "where tokens are kept: auto, none, or a store by its name", default "auto";
     "keep_access_token" Anywhere Flag values::flag, ["ACRSCOPED_KEEP_ACCESS_TOKEN"],
@@ -108,21 +111,26 @@ keys! {
     "ca_file" Top Text values::path, ["ACRSCOPED_CA_FILE"],
         "PEM certificates to trust besides the system's", default "none";
     "log" Top Word(Log::WORDS) Log::parse, ["ACRSCOPED_LOG"],
-        "what is told on stderr: warn, info, debug", default "warn";
+        "log level: warn, info, debug", default "warn";
 }
 
-const fn first(names: &[&'static str]) -> Option<&'static str> {
-    match names {
-        [name, ..] => Some(name),
-        [] => None,
-    }
+keys! {
+    /// The settings of a private cloud (`[cloud.NAME]`).
+    CLOUD_KEYS:
+    // Its check needs the other clouds.
+    "suffix" Top Text Ok::<&str, String>, [],
+        "what every login server of the cloud ends with, without a leading dot; every host below it receives tokens", default "none";
+    "authority" Top Text values::authority, [],
+        "Entra authority, an https URL of a host", default "none";
+    "audience" Top Text values::audience, [],
+        "audience of access tokens", default "that of Azure's clouds";
 }
 
 impl Key {
     /// Returns the setting of this name.
     pub(super) fn named(name: &str) -> &'static Self {
         let key = KEYS.iter().find(|key| key.name == name);
-        key.expect("every name that is asked for is in the table")
+        key.expect("callers use only names in the table")
     }
 }
 
@@ -131,13 +139,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_has_a_variable_that_is_its_name_in_capitals() {
+    fn the_variable_of_a_setting_is_its_name_in_capitals() {
         for key in KEYS {
-            let is_of_the_file = ["identity_cloud", "oidc_host"].contains(&key.name);
+            let is_file_only = ["identity_cloud", "oidc_host"].contains(&key.name);
             let variable =
-                (!is_of_the_file).then(|| format!("ACRSCOPED_{}", key.name.to_uppercase()));
+                (!is_file_only).then(|| format!("ACRSCOPED_{}", key.name.to_uppercase()));
             assert_eq!(key.variable, variable.as_deref());
             assert!(key.meaning.len() <= 60, "{}", key.name);
         }
+        assert!(CLOUD_KEYS.iter().all(|key| key.variable.is_none()));
     }
 }

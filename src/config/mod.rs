@@ -4,21 +4,18 @@
 //! applies to one registry, and [`Settings::explain`] where each value comes from. `ACRSCOPED_*` are our own variables. `AZURE_*`,
 //! `IDENTITY_*` and the like are those of the Azure SDKs, and mean the same here.
 
-mod ci;
 mod cloud;
 mod environment;
 mod file;
 mod keys;
-mod managed_identity;
+mod platforms;
 mod precedence;
 mod sources;
 mod values;
 
-pub use ci::{OidcRequestEnv, PipelinesSettings};
-pub use cloud::KEYS as CLOUD_KEYS;
 pub use environment::{SECRETS, Variables};
-pub use keys::{CONFIG_VARIABLE, KEYS, Key, Kind, Scope};
-pub use managed_identity::ManagedIdentityEnv;
+pub use keys::{CLOUD_KEYS, CONFIG_VARIABLE, KEYS, Key, Kind, Scope};
+pub use platforms::{ManagedIdentityEnv, OidcRequestEnv, PipelinesSettings};
 pub use precedence::{EffectiveSetting, Origin, Value};
 pub use sources::{CertificateSettings, Deferred, ManagedId, SourceFilter, SourceSettings};
 pub(crate) use values::is_tenant;
@@ -28,7 +25,7 @@ use crate::error::{Error, config_file};
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::token::Audience;
 use crate::trust;
-use environment::{SettingError, raw};
+use environment::raw;
 use file::File;
 use precedence::Resolver;
 use secrecy::SecretString;
@@ -119,18 +116,7 @@ pub enum SessionBus {
     Socket(PathBuf),
 }
 
-/// The helper that handles everything that is not ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delegate {
-    /// The last part of its name: `secretservice` of `docker-credential-secretservice`.
-    pub name: String,
-    /// Where that was set.
-    pub origin: Origin,
-    /// The absolute folders of `PATH`: it is looked for only there.
-    pub path: Vec<PathBuf>,
-}
-
-/// Set for the helper that is called for other hosts, so that two that call each other notice.
+/// Set for the delegate, so that two helpers that call each other fail at once.
 pub const DELEGATED_VARIABLE: &str = "ACRSCOPED_DELEGATED";
 
 impl Settings {
@@ -184,7 +170,7 @@ impl Settings {
         let file = match (named, folder) {
             (Some(path), _) if !path.is_absolute() => {
                 let problem = format!("is {:?}, expected an absolute path", path.display());
-                return Err(SettingError::new(CONFIG_VARIABLE, problem).into());
+                return Err(Error::setting(CONFIG_VARIABLE, problem));
             }
             (Some(path), _) => File::read(&path, true, directory)?,
             (None, Some(folder)) => File::read(&folder.join("config.toml"), false, directory)?,
@@ -274,21 +260,16 @@ impl Settings {
     ///
     /// The variable is wrong.
     pub fn log(&self) -> Result<Log, Error> {
-        Ok(self.resolver(None).get_or("log", Log::parse, Log::Warn)?)
+        self.resolver(None).get_or("log", Log::parse, Log::Warn)
     }
 
-    /// Returns the helper for hosts that are not ours, if there is one.
+    /// Returns the delegate, if one is set: the last part of its name, such as `secretservice` of `docker-credential-secretservice`.
     ///
     /// # Errors
     ///
     /// The variable is wrong.
-    pub fn delegate(&self) -> Result<Option<Delegate>, Error> {
-        let delegate = self.resolver(None).get("delegate", values::delegate)?;
-        Ok(delegate.map(|Value { value, origin }| Delegate {
-            name: value,
-            origin,
-            path: self.program_folders(),
-        }))
+    pub fn delegate(&self) -> Result<Option<Value<String>>, Error> {
+        self.resolver(None).get("delegate", values::delegate)
     }
 
     /// Returns what applies to a registry.
@@ -340,13 +321,14 @@ impl Settings {
             let authority = values::authority(&cloud.authority).map_err(Error::input)?;
             return Ok((authority, None));
         };
-        let is_same = |text: &str| values::authority(text).is_ok_and(|known| known == url);
+        let mut in_file = self.file.values("authority").map(values::authority);
+        let is_known = in_file.any(|known| known.is_ok_and(|known| known == url))
+            || self.all_clouds().any(|cloud| cloud.is_authority(&url));
         let text = url.as_str().trim_end_matches('/');
         let problem = format!(
             "names {text}, which is not a known Microsoft Entra authority, so nothing was sent to it"
         );
-        let is_of_cloud = |cloud: &Cloud| cloud.is_authority(&url);
-        self.check_trust("authority", text, &origin, is_same, is_of_cloud, problem)?;
+        self.check_trust("authority", text, &origin, is_known, &problem)?;
         Ok((url, Some(origin)))
     }
 
@@ -354,39 +336,38 @@ impl Settings {
         let Some(Value { value, origin }) = resolver.get("audience", values::audience)? else {
             return Audience::parse(&cloud.audience).map_err(Error::input);
         };
-        let is_same = |text: &str| values::audience(text).is_ok_and(|known| known == value);
-        let is_of_cloud = |cloud: &Cloud| is_same(&cloud.audience);
+        let of_clouds = self.all_clouds().map(|cloud| &*cloud.audience);
+        let mut known = self.file.values("audience").chain(of_clouds);
+        let is_known = known.any(|known| values::audience(known).is_ok_and(|it| it == value));
         let text = value.as_str();
         let problem = format!("is {text:?}, an audience that is not in your config file");
-        self.check_trust("audience", text, &origin, is_same, is_of_cloud, problem)?;
+        self.check_trust("audience", text, &origin, is_known, &problem)?;
         Ok(value)
     }
 
-    /// Checks an authority or audience, which decides who gets secrets. Anyone may have set a variable, so it may choose among those that
-    /// Azure has and those that the config file names, and add none.
+    /// Returns the clouds of Azure, then the private ones.
+    fn all_clouds(&self) -> impl Iterator<Item = &Cloud> {
+        CLOUDS.iter().chain(self.clouds())
+    }
+
+    /// Refuses an authority or audience that a variable adds to the known ones. They decide who gets secrets, and anyone may have set a
+    /// variable, so it may only choose among those of Azure and of the config file.
     fn check_trust(
         &self,
         setting: &str,
         text: &str,
         origin: &Origin,
-        is_same: impl Fn(&str) -> bool,
-        is_of_cloud: impl Fn(&Cloud) -> bool,
-        problem: String,
+        is_known: bool,
+        problem: &str,
     ) -> Result<(), Error> {
-        let Origin::Variable(variable) = origin else {
-            return Ok(());
-        };
-        let mut clouds = CLOUDS.iter().chain(self.clouds());
-        if self.file.values(setting).any(is_same) || clouds.any(is_of_cloud) {
-            return Ok(());
+        match origin {
+            Origin::Variable(variable) if !is_known => {
+                let line = format!("{setting} = {text:?}");
+                let file = &self.file.path;
+                Err(Error::untrusted_variable(variable, problem, &line, file))
+            }
+            _ => Ok(()),
         }
-        let line = format!("{setting} = {text:?}");
-        Err(Error::untrusted_variable(
-            variable,
-            problem,
-            &line,
-            &self.file.path,
-        ))
     }
 
     /// Returns where the Secret Service is.
@@ -400,7 +381,7 @@ impl Settings {
     ///
     /// The variable is wrong.
     pub fn timeout(&self) -> Result<Duration, Error> {
-        Ok(timeout(&self.resolver(None))?)
+        timeout(&self.resolver(None))
     }
 
     /// Returns whether we were called by the helper that we call for other hosts.
@@ -428,34 +409,31 @@ impl Settings {
     ///
     /// A variable is not UTF-8.
     pub fn explain(&self, registry: Option<&Registry>) -> Result<Vec<EffectiveSetting>, Error> {
-        Ok(self.resolver(registry).explain()?)
+        self.resolver(registry).explain()
     }
 
-    /// Returns a sentence for each variable that begins like ours and has no effect: a misspelling would go unnoticed.
+    /// Returns a sentence for each variable that begins like ours and has no effect, such as a misspelt one.
     pub fn unknown_variables(&self) -> Vec<String> {
         let known = KEYS.iter().filter_map(|key| key.variable);
         let known = known.chain([CONFIG_VARIABLE, DELEGATED_VARIABLE]);
-        let ours = self.variables.keys();
-        let ours = ours.filter(|name| name.starts_with("ACRSCOPED_"));
-        let mut unknown: Vec<&String> = ours
-            .filter(|name| !known.clone().any(|known| known == *name))
-            .collect();
-        unknown.sort();
-        let describe = |name: &String| {
-            let setting = name["ACRSCOPED_".len()..].to_lowercase();
+        let describe = |(name, setting): (&str, String)| {
             if KEYS.iter().any(|key| key.name == setting) {
                 let file = config_file(&self.file.path);
-                format!(
+                return format!(
                     "the helper ignores `{name}`: set `{setting}` in {file}, the only place that counts"
-                )
-            } else {
-                format!(
-                    "`{name}` is no setting{}",
-                    values::suggest(name, known.clone())
-                )
+                );
             }
+            let hint = values::suggest(name, known.clone());
+            format!("`{name}` is no setting{hint}")
         };
-        unknown.into_iter().map(describe).collect()
+        let names = self.variables.keys().map(String::as_str);
+        let names = names.filter(|name| known.clone().all(|known| known != *name));
+        let ours = names.filter_map(|name| Some((name, name.strip_prefix("ACRSCOPED_")?)));
+        let mut ours: Vec<_> = ours
+            .map(|(name, rest)| (name, rest.to_lowercase()))
+            .collect();
+        ours.sort();
+        ours.into_iter().map(describe).collect()
     }
 
     /// Returns the names of the profiles that apply to a registry, the most specific first.
@@ -469,11 +447,11 @@ impl Settings {
     }
 }
 
-fn cache(resolver: &Resolver<'_>) -> Result<CacheChoice, SettingError> {
+fn cache(resolver: &Resolver<'_>) -> Result<CacheChoice, Error> {
     resolver.get_or("cache", CacheChoice::parse, CacheChoice::Auto)
 }
 
-fn timeout(resolver: &Resolver<'_>) -> Result<Duration, SettingError> {
+fn timeout(resolver: &Resolver<'_>) -> Result<Duration, Error> {
     resolver.get_or("timeout", values::timeout, Duration::from_secs(30))
 }
 
@@ -1143,23 +1121,18 @@ mod tests {
         let delegate =
             |text: &str, rows: &[(&str, &str)]| with_file(text, rows).delegate().unwrap();
         assert_eq!(delegate("", &[]), None);
-        let found = delegate(
-            "delegate = 'docker-credential-pass'",
-            &[("PATH", "/usr/bin:bin")],
-        )
-        .unwrap();
+        let found = delegate("delegate = 'docker-credential-pass'", &[]).unwrap();
         assert_eq!(
-            (found.name.as_str(), found.origin.to_string()),
+            (found.value.as_str(), found.origin.to_string()),
             ("pass", "config.toml:1".to_owned())
         );
-        assert_eq!(found.path, [PathBuf::from("/usr/bin")]);
         assert_eq!(
             delegate(
                 "delegate = 'pass'",
                 &[("ACRSCOPED_DELEGATE", "secretservice")]
             )
             .unwrap()
-            .name,
+            .value,
             "secretservice"
         );
     }

@@ -5,10 +5,11 @@
 //! step of a CI system). Our own variables are set for us, and beat it.
 
 use super::cloud;
-use super::environment::{Parse, Result, SettingError, Variables, text};
-use super::file::{File, Profile, Section};
+use super::environment::{Parse, Result, Variables, text};
+use super::file::{File, Section};
 use super::keys::{KEYS, Key};
 use super::values;
+use crate::error::Error;
 use crate::registry::{CLOUDS, Cloud, Registry};
 use std::fmt;
 use std::path::PathBuf;
@@ -18,21 +19,14 @@ use std::path::PathBuf;
 pub enum Origin {
     /// A variable of the environment.
     Variable(&'static str),
-    /// A profile of the config file.
-    Profile {
-        /// The file.
-        file: PathBuf,
+    /// The config file.
+    File {
+        /// The path of the file.
+        path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// The host or pattern, as it is written.
-        pattern: String,
-    },
-    /// The top of the config file.
-    Top {
-        /// The file.
-        file: PathBuf,
-        /// The line, counted from 1.
-        line: usize,
+        /// The host or pattern of the profile, as it is written; none at the top of the file.
+        profile: Option<String>,
     },
     /// An annotation of a service account of Kubernetes.
     Annotation(&'static str),
@@ -42,12 +36,16 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) => write!(f, "`{name}`"),
-            Self::Profile {
-                file,
+            Self::File {
+                path,
                 line,
-                pattern,
-            } => write!(f, "`[registry.\"{pattern}\"]` in {}:{line}", file.display()),
-            Self::Top { file, line } => write!(f, "{}:{line}", file.display()),
+                profile,
+            } => {
+                if let Some(profile) = profile {
+                    write!(f, "`[registry.\"{profile}\"]` in ")?;
+                }
+                write!(f, "{}:{line}", path.display())
+            }
             Self::Annotation(key) => write!(f, "the annotation `{key}` of the service account"),
         }
     }
@@ -58,9 +56,7 @@ impl Origin {
     pub fn setting(&self, name: &str) -> String {
         match self {
             Self::Variable(name) | Self::Annotation(name) => (*name).to_owned(),
-            Self::Profile { file, line, .. } | Self::Top { file, line } => {
-                format!("{name} in {}:{line}", file.display())
-            }
+            Self::File { path, line, .. } => format!("{name} in {}:{line}", path.display()),
         }
     }
 }
@@ -93,7 +89,8 @@ pub(super) type Ranked<T> = (usize, Value<T>);
 pub(super) struct Resolver<'a> {
     variables: &'a Variables,
     file: &'a File,
-    profiles: Vec<&'a Profile>,
+    /// The settings of the profiles that match the registry, the most specific first.
+    profiles: Vec<&'a Section>,
     identity_cloud: Option<&'a Cloud>,
     reads_azure_variables: bool,
 }
@@ -105,13 +102,12 @@ impl<'a> Resolver<'a> {
         registry: Option<&'a Registry>,
     ) -> Self {
         let profiles = registry.map_or_else(Vec::new, |registry| file.profiles(registry));
-        let entries = profiles.iter().map(|profile| &profile.settings);
-        let identity_cloud = entries
-            .chain([&file.top])
-            .find_map(|section| section.get("identity_cloud"))
-            .and_then(|entry| cloud::named(&entry.value, &file.clouds).ok());
+        let profiles: Vec<_> = profiles.iter().map(|profile| &profile.settings).collect();
+        let sections = profiles.iter().copied().chain([&file.top]);
+        let name = sections.filter_map(|section| section.get("identity_cloud"));
+        let cloud = name.map(|name| cloud::named(&name.value, &file.clouds).ok());
         Self {
-            identity_cloud: identity_cloud.or(registry.map(Registry::cloud)),
+            identity_cloud: cloud.flatten().next().or(registry.map(Registry::cloud)),
             variables,
             file,
             profiles,
@@ -134,19 +130,11 @@ impl<'a> Resolver<'a> {
 
     /// Returns the value of highest precedence, unchecked.
     fn lookup(&self, key: &Key) -> Result<Option<Ranked<String>>> {
-        let in_section = |section: &Section| section.get(key.name).cloned();
-        let is_meant = |found: &Value<String>| {
-            key.name != "authority" || !self.is_of_another_cloud(&found.value)
-        };
-        let azure_variable = key.azure_variable.filter(|_| self.reads_azure_variables);
+        let in_section = |section: &&Section| section.get(key.name).cloned();
         let mut found = vec![self.variable(key.variable)?];
-        found.extend(
-            self.profiles
-                .iter()
-                .map(|profile| in_section(&profile.settings)),
-        );
-        found.push(self.variable(azure_variable)?.filter(is_meant));
-        found.push(in_section(&self.file.top));
+        found.extend(self.profiles.iter().map(in_section));
+        found.push(self.azure_variable(key)?);
+        found.push(in_section(&&self.file.top));
         let mut ranked = found.into_iter().enumerate();
         Ok(ranked.find_map(|(rank, found)| Some((rank, found?))))
     }
@@ -157,15 +145,18 @@ impl<'a> Resolver<'a> {
         Ok(text(self.variables, name)?.map(|value| Value { value, origin }))
     }
 
-    /// Returns whether an authority is that of another cloud than the identity's. AKS sets `AZURE_AUTHORITY_HOST` in every pod to the
-    /// authority of its own cloud, where identities of another cannot sign in.
-    fn is_of_another_cloud(&self, authority: &str) -> bool {
-        let Ok(url) = values::authority(authority) else {
-            return false;
+    /// Returns the value of the variable of the Azure SDKs. An authority of another cloud than the identity's is ignored: AKS sets
+    /// `AZURE_AUTHORITY_HOST` in every pod to the authority of its own cloud, where identities of another cannot sign in.
+    fn azure_variable(&self, key: &Key) -> Result<Option<Value<String>>> {
+        let name = key.azure_variable.filter(|_| self.reads_azure_variables);
+        let is_of_another_cloud = |found: &Value<String>| {
+            let url = values::authority(&found.value).ok()?;
+            let mut clouds = CLOUDS.iter().chain(&self.file.clouds);
+            Some(clouds.find(|cloud| cloud.is_authority(&url))? != self.identity_cloud?)
         };
-        let mut clouds = CLOUDS.iter().chain(&self.file.clouds);
-        let cloud = clouds.find(|cloud| cloud.is_authority(&url));
-        cloud.is_some_and(|cloud| self.identity_cloud.is_some_and(|own| own != cloud))
+        let found = self.variable(name)?;
+        Ok(found
+            .filter(|found| key.name != "authority" || is_of_another_cloud(found) != Some(true)))
     }
 
     /// Returns the value of a setting and its rank. The file was checked when it was read, so only variables can be wrong.
@@ -175,7 +166,7 @@ impl<'a> Resolver<'a> {
         };
         match parse(&value) {
             Ok(value) => Ok(Some((rank, Value { value, origin }))),
-            Err(problem) => Err(SettingError::new(origin.setting(name), problem)),
+            Err(problem) => Err(Error::setting(origin.setting(name), problem)),
         }
     }
 
@@ -191,17 +182,16 @@ impl<'a> Resolver<'a> {
 
     /// Returns the settings that are set, with their values and origins.
     pub(super) fn explain(&self) -> Result<Vec<EffectiveSetting>> {
-        let mut settings = Vec::new();
-        for key in KEYS {
-            if let Some((_, Value { value, origin })) = self.lookup(key)? {
-                let name = key.name;
-                settings.push(EffectiveSetting {
-                    name,
-                    value,
-                    origin,
-                });
-            }
-        }
-        Ok(settings)
+        let explain = |key: &Key| {
+            let found = self.lookup(key)?;
+            Ok(found.map(|(_, Value { value, origin })| EffectiveSetting {
+                name: key.name,
+                value,
+                origin,
+            }))
+        };
+        KEYS.iter()
+            .filter_map(|key| explain(key).transpose())
+            .collect()
     }
 }

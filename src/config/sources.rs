@@ -1,20 +1,19 @@
 //! What the sources of an identity are made from, as the Azure SDKs name it.
 
-use super::ci::{OidcRequestEnv, PipelinesSettings, is_issuer};
 use super::environment::{
-    Parse, Result, SettingError, Variables, absolute, http_url, parsed, program_folders, raw,
-    raw_text, state_dir, text,
+    HTTP, Parse, Result, Variables, absolute, parsed, parsed_url, program_folders, raw, raw_text,
+    state_dir, text,
 };
-use super::managed_identity::ManagedIdentityEnv;
+use super::platforms::{ManagedIdentityEnv, OidcRequestEnv, PipelinesSettings, is_issuer};
 use super::precedence::{Ranked, Resolver, Value};
-use super::values::{self, SourceName};
-use crate::error::Error;
+use super::values::{self, SourceName, not_one_of};
+use crate::error::{Error, SharedFailure};
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use url::Url;
 
 /// What the sources of an identity are made from. Parts may be missing: each source decides whether it is complete.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SourceSettings {
     /// `source`: only this source.
     pub only: Option<Value<SourceName>>,
@@ -64,22 +63,20 @@ pub struct SourceSettings {
 
 /// The settings of one source, or what is wrong with them: an error only if the source is tried.
 #[derive(Debug)]
-pub struct Deferred<T>(Result<T>);
-
-impl<T: Default> Default for Deferred<T> {
-    fn default() -> Self {
-        Self(Ok(T::default()))
-    }
-}
+pub struct Deferred<T>(Result<T, SharedFailure>);
 
 impl<T> Deferred<T> {
+    fn new(result: Result<T>) -> Self {
+        Self(result.map_err(Error::into_shared))
+    }
+
     /// Returns the settings.
     ///
     /// # Errors
     ///
     /// One of the settings is wrong.
     pub fn get(&self) -> Result<&T, Error> {
-        self.0.as_ref().map_err(|error| error.clone().into())
+        self.0.as_ref().map_err(|failure| failure.clone().into())
     }
 }
 
@@ -102,10 +99,8 @@ impl SourceFilter {
     fn parse(text: &str) -> Result<Self, String> {
         let mut words = Self::WORDS.into_iter();
         let word = words.find(|word| word.eq_ignore_ascii_case(text));
-        word.map(Self).ok_or_else(|| {
-            let words = Self::WORDS.join(", ");
-            format!("is {text:?}, expected one of {words}")
-        })
+        word.map(Self)
+            .ok_or_else(|| not_one_of(text, Self::WORDS.into_iter()))
     }
 
     /// Returns whether this source may be tried. The SDKs do not have our sources of CI jobs, which count as `prod`, nor our `login`,
@@ -176,19 +171,17 @@ impl SourceSettings {
             named_tenant: own.get("tenant", values::tenant)?,
             client: resolver.get("client_id", values::id)?,
             own_client: own.get("client_id", values::id)?,
-            managed: Deferred(managed_id(resolver)),
+            managed: Deferred::new(managed_id(resolver)),
             subscription: subscription(&own)?,
             client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
             federated_token_file: raw(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
             certificate: CertificateSettings::read(variables)?,
-            github: Deferred(OidcRequestEnv::of_github(variables)),
+            github: Deferred::new(OidcRequestEnv::from_github(variables)),
             service_connection: resolver.get("service_connection", values::id)?,
             oidc_host: resolver.get_or("oidc_host", |host| values::host(host).map(Some), None)?,
-            pipelines: Deferred(PipelinesSettings::read(variables)),
-            managed_identity_env: Deferred(ManagedIdentityEnv::read(variables)),
-            imds: parsed(variables, IMDS, |url| {
-                http_url(url, "http://127.0.0.1:40342")
-            })?,
+            pipelines: Deferred::new(PipelinesSettings::read(variables)),
+            managed_identity_env: Deferred::new(ManagedIdentityEnv::read(variables)),
+            imds: parsed_url(variables, IMDS, HTTP, "http://127.0.0.1:40342")?,
             azure_cli_folder: azure_cli_folder.or_else(|| in_home(".azure")),
             developer_cli_folder: absolute(variables, "AZD_CONFIG_DIR").or_else(|| in_home(".azd")),
             logins: state_dir(variables, home).map(|folder| folder.join("logins.json")),
@@ -234,24 +227,25 @@ fn managed_id(resolver: &Resolver<'_>) -> Result<Option<Value<ManagedId>>> {
             values::resource_id(id).map(ManagedId::Resource)
         }),
     ];
-    let mut best: Option<(&str, Ranked<ManagedId>)> = None;
+    let mut found = Vec::new();
     for (name, parse) in ids {
-        let Some((rank, id)) = resolver.find(name, parse)? else {
-            continue;
-        };
-        match &best {
-            Some((other, (best, _))) if *best == rank => {
-                let origin = id.origin;
-                let problem = format!(
-                    "and `{other}` name a managed identity twice, the one by {origin}: one is enough"
-                );
-                return Err(SettingError::new(name, problem));
-            }
-            Some((_, (best, _))) if *best < rank => (),
-            _ => best = Some((name, (rank, id))),
-        }
+        found.extend(
+            resolver
+                .find(name, parse)?
+                .map(|(rank, id)| (rank, name, id)),
+        );
     }
-    Ok(best.map(|(_, (_, id))| id))
+    found.sort_by_key(|(rank, ..)| *rank);
+    if let [(first, name, _), (second, other, id), ..] = &found[..]
+        && first == second
+    {
+        let origin = &id.origin;
+        let problem = format!(
+            "and `{name}` name a managed identity twice, the one by {origin}: one is enough"
+        );
+        return Err(Error::setting(other, problem));
+    }
+    Ok(found.into_iter().next().map(|(.., id)| id))
 }
 
 impl CertificateSettings {

@@ -104,8 +104,8 @@ pub(super) fn offer_pipelines(config: &Config, _: &Registry) -> Offer {
 fn is_specific(origin: &Origin) -> bool {
     match origin {
         Origin::Variable(variable) => variable.starts_with("ACRSCOPED_"),
-        Origin::Profile { .. } => true,
-        Origin::Top { .. } | Origin::Annotation(_) => false,
+        Origin::File { profile, .. } => profile.is_some(),
+        Origin::Annotation(_) => false,
     }
 }
 

@@ -369,9 +369,14 @@ impl Identity {
             {
                 return format!("`{variable}`");
             }
-            TenantOrigin::Setting(name, Origin::Profile { file, line, .. }) => {
-                return format!("`{name}` in {}:{line}", file.display());
-            }
+            TenantOrigin::Setting(
+                name,
+                Origin::File {
+                    path,
+                    line,
+                    profile: Some(_),
+                },
+            ) => return format!("`{name}` in {}:{line}", path.display()),
             TenantOrigin::Setting(_, origin @ Origin::Annotation(_)) => return origin.to_string(),
             TenantOrigin::Setting(name, _) => name,
             TenantOrigin::Account => "tenant",

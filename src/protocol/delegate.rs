@@ -6,7 +6,7 @@
 
 use super::docker::Verb;
 use super::write_all;
-use crate::config::{DELEGATED_VARIABLE, Delegate, Settings};
+use crate::config::{DELEGATED_VARIABLE, Settings, Value};
 use crate::error::{Error, ErrorKind};
 use crate::program::{self, Output};
 use crate::runtime::run;
@@ -34,11 +34,11 @@ pub(super) struct DelegateHelper {
 impl DelegateHelper {
     /// Returns the delegate, if one is set. Fails if it cannot be called.
     pub(super) fn from_settings(settings: &Settings) -> Result<Option<Self>, Error> {
-        let Some(Delegate { name, origin, path }) = settings.delegate()? else {
+        let Some(Value { value, origin }) = settings.delegate()? else {
             return Ok(None);
         };
-        let program = format!("docker-credential-{name}");
-        let file = program::find(&program, &path);
+        let program = format!("docker-credential-{value}");
+        let file = program::find(&program, &settings.program_folders());
         let delegate = Self {
             program,
             origin: origin.to_string(),

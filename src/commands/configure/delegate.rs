@@ -27,11 +27,11 @@ pub(super) fn install(
     let without_ours = line.and_then(|line| remove_line(&text, line));
     if let Some(delegate) = settings.delegate()? {
         let is_in_file = !matches!(delegate.origin, Origin::Variable(_));
-        if delegate.name == store && is_in_file {
+        if delegate.value == store && is_in_file {
             return Ok(None);
         }
         if without_ours.is_none() || !is_in_file {
-            let (name, origin) = (delegate.name, delegate.origin);
+            let (name, origin) = (delegate.value, delegate.origin);
             let problem = format!(
                 "is `{name}` by {origin}, and docker's `credsStore` is `{store}`: take one of them out, since one helper alone can be \
                  asked for other hosts"
@@ -45,7 +45,7 @@ pub(super) fn install(
     let start = text.len() - text.trim_start_matches(BYTE_ORDER_MARK).len();
     let edited = format!("{}{line}{}", &text[..start], &text[start..]);
     let delegate = settings.with_text(&edited)?.delegate()?;
-    if delegate.is_none_or(|delegate| delegate.name != store) {
+    if delegate.is_none_or(|delegate| delegate.value != store) {
         let problem = format!("cannot hold `{store}` as the delegate");
         return Err(unusable(settings.file(), problem));
     }
