@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// Returns the time of day: `SystemTime::now`, or a fixed time in tests.
 pub type Clock = fn() -> SystemTime;
 
-/// Used for limits that are too long for a clock to count.
+/// Replaces limits that are too long for a clock to count.
 const MAX_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An instant, and the duration that it was computed from (for error messages).
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_that_no_clock_counts_is_long_and_no_panic() {
+    fn a_limit_that_no_clock_can_count_is_long_and_does_not_panic() {
         assert!(Deadline::after(Duration::MAX).left() > Duration::from_secs(60 * 60));
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// How often a process that waits tries to lock the file.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Returns the real path of a file. On Windows in the usual form, where there is one (`C:\…`, not `\\?\C:\…`).
+/// Returns the real path of a file. On Windows it has the usual form if there is one (`C:\…`, not `\\?\C:\…`).
 pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     #[cfg(windows)]
     return dunce::canonicalize(path);
@@ -21,7 +21,7 @@ pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize()
 }
 
-/// Reads a regular file of at most `max_bytes`. A pipe, a device or a directory is an error: reading it could block for ever.
+/// Reads a regular file of at most `max_bytes`. A pipe, a device or a directory is an error, because reading it could block for ever.
 pub(crate) fn read_limited(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
     read(open(path)?, max_bytes)
 }
@@ -39,7 +39,7 @@ pub(crate) fn read_named(
     max_bytes: usize,
 ) -> io::Result<Vec<u8>> {
     trust::check_absolute(path)?;
-    // Open before the check: a user namespace hides whose directories are, and their owner could exchange the file after it.
+    // Opened before the check: a user namespace hides the owners of directories, who could replace the file after the check.
     let file = open(path)?;
     let real = trust::resolve_named(path, working_directory)?;
     #[cfg(unix)]
@@ -77,8 +77,8 @@ fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Replaces a file as a whole, by a new file that takes its name. The new one gets mode and group of the `replaced` file, or mode 0600; its
-/// directory is created for the user alone if it is missing. `before_rename` can stop the replacement at the last moment.
+/// Replaces a file by a new file that takes its name. The new file gets mode and group of the `replaced` file, or mode 0600. A missing
+/// directory is created with mode 0700. `before_rename` can stop the replacement at the last moment.
 pub(crate) fn write_atomic(
     path: &Path,
     bytes: &[u8],
@@ -116,8 +116,8 @@ fn write_new(path: &Path, bytes: &[u8], replaced: Option<&Metadata>) -> io::Resu
     file.sync_all()
 }
 
-/// Locks an empty file, beside one that is read and replaced. The lock is released when the returned file is dropped. Waits up to `timeout`
-/// for another process that holds it.
+/// Locks an empty file beside the one that is read and replaced. Dropping the returned file releases the lock. Waits up to `timeout` for
+/// another process that holds it.
 pub(crate) fn lock(path: &Path, timeout: Duration) -> io::Result<File> {
     create_private_dir(path.parent().unwrap_or(Path::new("/")))?;
     let file = private_file().create(true).truncate(false).open(path)?;
@@ -137,7 +137,7 @@ pub(crate) fn lock(path: &Path, timeout: Duration) -> io::Result<File> {
     }
 }
 
-/// Returns the options to create a file for the user alone, and not behind a link.
+/// Returns the options to create a file with mode 0600 that does not follow links.
 fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -148,7 +148,7 @@ fn private_file() -> OpenOptions {
     options
 }
 
-/// Creates a directory and its missing parents for the user alone. Nothing is created in a directory of another user.
+/// Creates a directory and its missing parents with mode 0700, but nothing in a directory of another user.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     check_parents(dir)?;
     let mut builder = DirBuilder::new();
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_small_file_is_refused_at_once() {
+    fn a_file_that_is_too_long_or_not_regular_is_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "12345").unwrap();
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_file_of_ours_is_put_in_place_for_us_alone() {
+    fn a_written_file_is_whole_and_only_the_user_can_read_it() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/file");
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn nothing_is_made_in_a_folder_of_somebody_else() {
+    fn nothing_is_created_in_a_directory_of_another_user() {
         use std::os::unix::fs::chown;
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: only root can give folders away");
@@ -244,10 +244,10 @@ mod tests {
             || Ok(()),
         )
         .unwrap_err();
-        let told = "belongs to the user with id 54321, not to you or root: run it as that user, without `sudo`, or with `sudo -H`";
+        let problem = "belongs to the user with id 54321, not to you or root: run it as that user, without `sudo`, or with `sudo -H`";
         assert_eq!(
             error.to_string(),
-            format!("{} {told}", home.path().display())
+            format!("{} {problem}", home.path().display())
         );
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
     }

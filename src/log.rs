@@ -8,8 +8,8 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Writes this crate's events of the chosen level and above to stderr. Events of other crates are left out: an HTTP crate's could quote what
-/// was sent.
+/// Writes this crate's events of the chosen level and above to stderr. Events of other crates are left out, because those of an HTTP crate
+/// could quote what was sent.
 pub fn to_stderr(log: Log) {
     let level = match log {
         Log::Warn => LevelFilter::WARN,

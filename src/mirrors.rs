@@ -1,22 +1,22 @@
-//! Registries that replace other hosts: what a node pulls through one of Azure's instead of from where the image's name says.
+//! Registries of Azure that a node pulls from instead of the host in the image's name.
 
 use crate::registry::{Cloud, Registry, is_host_name};
 use crate::text::printable;
 
-/// What is written for one of them.
+/// The form of one mirror.
 const FORM: &str = "SOURCE:REGISTRY, such as mcr.microsoft.com:contoso.azurecr.io";
 
-/// Which host is pulled through which registry.
+/// The registries that replace hosts.
 #[derive(Debug, Default)]
 pub(crate) struct Mirrors(Vec<(String, Registry)>);
 
 impl Mirrors {
-    /// Reads `SOURCE:REGISTRY` each, as `--registry-mirror` of cloud-provider-azure's `acr-credential-provider` accepts them
-    /// (`pkg/credentialprovider/azure_credentials.go`), which skips what it cannot use.
+    /// Reads texts of the form `SOURCE:REGISTRY`, as `--registry-mirror` of cloud-provider-azure's `acr-credential-provider` accepts them
+    /// (`pkg/credentialprovider/azure_credentials.go`). That program skips what it cannot use; here it is an error.
     ///
     /// # Errors
     ///
-    /// What is wrong with one.
+    /// One text is no mirror.
     pub(crate) fn parse(texts: &[String], clouds: &[Cloud]) -> Result<Self, String> {
         let mut mirrors = Self::default();
         for text in texts.iter().map(|text| text.trim()) {
@@ -36,9 +36,9 @@ impl Mirrors {
                 "whose source is no host in lower case without a port; expected {FORM}"
             ));
         }
-        // Its own credential would go nowhere, and that of the mirror to it.
+        // A mirror would replace the registry's own credential by another one.
         if Registry::parse(source, clouds).is_some() {
-            return Err("whose source is an Azure Container Registry itself: its images are pulled with its own credential".into());
+            return Err("whose source is itself an Azure Container Registry".into());
         }
         let registry = Registry::parse(target, clouds)
             .filter(|registry| registry.host() == target)
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_pulled_through_the_registry_that_is_named_for_it() {
+    fn a_host_is_replaced_by_the_registry_of_its_mirror() {
         let mirrors = parse(&[
             "mcr.microsoft.com:contoso.azurecr.io",
             " docker.io:fabrikam-abc123.azurecr.us ",
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mirror_is_told_and_not_passed_over() {
+    fn a_text_that_is_no_mirror_is_an_error() {
         for (texts, problem) in [
             (
                 &[""][..],
@@ -156,7 +156,7 @@ mod tests {
             ),
             (
                 &["fabrikam.azurecr.io:contoso.azurecr.io"],
-                "an Azure Container Registry itself",
+                "is itself an Azure Container Registry",
             ),
             (
                 &[
@@ -166,8 +166,8 @@ mod tests {
                 "has a mirror already",
             ),
         ] {
-            let said = parse(texts).unwrap_err();
-            assert!(said.contains(problem), "{texts:?}: {said}");
+            let error = parse(texts).unwrap_err();
+            assert!(error.contains(problem), "{texts:?}: {error}");
         }
     }
 }

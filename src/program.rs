@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tracing::debug;
 
-/// A token is far shorter, but an error of `az` can be a long traceback.
+/// The longest output that is read. An error of `az` can be a long traceback.
 const MAX_OUTPUT_BYTES: u64 = 1024 * 1024;
 
 /// Grace period for reading the output after the program has exited: a grandchild may keep the pipe open.
@@ -23,8 +23,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 /// themselves.
 const EXECUTABLE_EXTENSIONS: &[&str] = &[".com", ".exe", ".bat", ".cmd"];
 
-/// The variables that `az` and `azd` get, beside `LC_*` and trusted [`CERTIFICATE_VARIABLES`]: no list of bad names could be complete.
-/// `MSI_ENDPOINT` and the like are for an identity of the platform that signed in to the Azure CLI; the last lines are for Windows.
+/// The variables that `az` and `azd` get, beside `LC_*` and trusted [`CERTIFICATE_VARIABLES`]. A list of dangerous names could not be complete.
+/// `MSI_ENDPOINT` and the like are for a managed identity that signed in to the Azure CLI. The last lines are for Windows.
 const PASSED_VARIABLES: &str = "
     HOME USER LOGNAME LANG LANGUAGE TERM TZ TMPDIR NO_COLOR PYTHONIOENCODING
     HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy all_proxy no_proxy
@@ -37,7 +37,7 @@ const PASSED_VARIABLES: &str = "
     USERNAME USERDOMAIN COMPUTERNAME SESSIONNAME PROCESSOR_ARCHITECTURE NUMBER_OF_PROCESSORS
 ";
 
-/// Variables that name certificates, or code: programs get them if their paths are trusted.
+/// Variables that name certificates. Programs get them if the paths are trusted.
 const CERTIFICATE_VARIABLES: &str =
     "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS";
 
@@ -48,26 +48,26 @@ const CODE_VARIABLES: &str = "
     GCONV_PATH LOCPATH GIO_EXTRA_MODULES GTK_MODULES GTK_PATH QT_PLUGIN_PATH
 ";
 
-/// The prefixes of further ones: of the dynamic linker, Python, Perl, and of functions that bash imports (`xdg-open` is a shell script).
+/// The prefixes of more such variables: of the dynamic linker, Python, Perl, OpenSSL, and of functions that bash imports. `xdg-open` is a
+/// shell script.
 const CODE_PREFIXES: &[&str] = &["LD_", "DYLD_", "PYTHON", "PERL5", "BASH_FUNC_", "OPENSSL_"];
 
 /// The one variable with such a prefix that only changes how text is written.
 const HARMLESS_VARIABLE: &str = "PYTHONIOENCODING";
 
-/// Leaves `az` or `azd` only the variables that it needs, and none that makes it run other code, trust other certificates, or send what it
-/// holds elsewhere: a checkout can set variables for us.
+/// Passes only the variables that `az` or `azd` needs. A checkout can set variables that make it run other code, trust other certificates, or
+/// send its tokens elsewhere.
 fn restrict_environment(command: &mut process::Command) {
-    command.env_clear();
-    for (name, value) in environment() {
-        let known = comparable_name(&name);
-        let is_passed = is_listed(PASSED_VARIABLES, &known) || known.starts_with("LC_");
-        if is_passed || (is_listed(CERTIFICATE_VARIABLES, &known) && is_trusted(&value)) {
-            command.env(name, value);
-        }
-    }
+    let is_passed = |(name, value): &(OsString, OsString)| {
+        let name = comparable_name(name);
+        is_listed(PASSED_VARIABLES, &name)
+            || name.starts_with("LC_")
+            || (is_listed(CERTIFICATE_VARIABLES, &name) && is_trusted(value))
+    };
+    command.env_clear().envs(environment().filter(is_passed));
 }
 
-/// Removes from a child's environment what makes it run other code or trust other certificates, and the variables with these names.
+/// Removes the variables with these names from a child's environment, and those that make it run other code or trust other certificates.
 pub(crate) fn clean_environment(command: &mut process::Command, names: &[&str]) {
     for (name, value) in environment() {
         let known = comparable_name(&name);
@@ -76,7 +76,7 @@ pub(crate) fn clean_environment(command: &mut process::Command, names: &[&str]) 
             is_listed(CODE_VARIABLES, &known) || (has_prefix && known != HARMLESS_VARIABLE);
         let is_untrusted = || is_listed(CERTIFICATE_VARIABLES, &known) && !is_trusted(&value);
         if is_code || names.contains(&&*known) || is_untrusted() {
-            debug!("a program that is started does not get `{known}`");
+            debug!("the helper removes `{known}` from the environment of a program");
             command.env_remove(name);
         }
     }
@@ -104,16 +104,16 @@ fn is_listed(list: &str, name: &str) -> bool {
     list.split_ascii_whitespace().any(|listed| listed == name)
 }
 
-/// Returns whether all paths of a list exist and are trusted: others could create a missing one before the child reads it.
+/// Returns whether all paths of a list exist and are trusted. Others could create a missing one before the child reads it.
 fn is_trusted(paths: &OsStr) -> bool {
     let directory = trust::working_directory();
     std::env::split_paths(paths)
         .all(|path| trust::resolve_certificates(&path, directory.as_deref()).is_ok())
 }
 
-/// Checks that root does not run a program on files of another user, who could be locked out by what it writes, and decides what it reads.
-/// Accepted are a directory with its own name in a directory of root, as containers mount it, and one of root in the home of another user,
-/// as in a container job of GitHub.
+/// Checks that root does not run a program on the files of another user. That user decides what the program reads, and could be locked out
+/// by what it writes. Accepted is a directory of root, even in the home of another user, as in a container job of GitHub. A `.azure` or
+/// `.azd` in a directory of root is accepted too, as containers mount it.
 ///
 /// # Errors
 ///
@@ -125,10 +125,7 @@ pub(crate) fn check_owner(program: &str, folder: &Path) -> Result<(), Error> {
         std::fs::symlink_metadata(path)
             .is_ok_and(|it| it.uid() == 0 && it.is_dir() && it.mode() & 0o022 == 0)
     };
-    let has_own_name = [".azure", ".azd"]
-        .map(OsStr::new)
-        .map(Some)
-        .contains(&folder.file_name());
+    let has_own_name = folder.ends_with(".azure") || folder.ends_with(".azd");
     let is_mounted = || has_own_name && folder.parent().is_some_and(is_of_root);
     if !rustix::process::geteuid().is_root() || is_of_root(folder) || is_mounted() {
         return Ok(());
@@ -160,18 +157,15 @@ pub(crate) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
 /// for Git's shell beside `az.cmd`.
 fn file_names(name: &str, is_windows: bool) -> Vec<String> {
     let lower = name.to_ascii_lowercase();
-    let mut extensions = EXECUTABLE_EXTENSIONS.iter();
-    if !is_windows || extensions.any(|extension| lower.ends_with(extension)) {
+    if !is_windows || EXECUTABLE_EXTENSIONS.iter().any(|it| lower.ends_with(it)) {
         return vec![name.to_owned()];
     }
-    EXECUTABLE_EXTENSIONS
-        .iter()
-        .map(|extension| format!("{name}{extension}"))
-        .collect()
+    let names = EXECUTABLE_EXTENSIONS.iter();
+    names.map(|it| format!("{name}{it}")).collect()
 }
 
-/// Runs programs in a process group of their own, or a job on Windows, which is killed when their output is no longer awaited: they do not
-/// outlive us.
+/// Runs programs in a process group of their own, or a job on Windows. The group is killed when the output is no longer awaited, so programs do
+/// not outlive us.
 #[derive(Debug)]
 pub(crate) struct Runner {
     path: OsString,
@@ -179,7 +173,7 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// A program and what it runs are found in the folders of `path` only; `variables` are set for it.
+    /// Creates a runner. Programs, and what they run, are found only in the folders of `path`. `variables` are set for them.
     pub(crate) fn new(path: &[PathBuf], variables: Vec<(&'static str, String)>) -> Self {
         Self {
             path: std::env::join_paths(path).unwrap_or_default(),
@@ -196,7 +190,7 @@ impl azure_identity::Executor for Runner {
         restrict_environment(command.as_std_mut());
         command
             .env("PATH", &self.path)
-            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .envs(self.variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -218,8 +212,9 @@ fn add_args(command: &mut Command, args: &[&OsStr]) {
     command.args(args);
 }
 
-/// `azure_identity` makes `cmd` run a line with quotes in it. `cmd` does not know the backslashes that quote arguments elsewhere: with `/S`
-/// it removes the first and the last quote and reads the rest as it is. `/D` skips the commands that the registry wants run before.
+/// Adds the arguments of `azure_identity`, which makes `cmd` run a line with quotes in it. `cmd` does not know the backslashes that quote
+/// arguments elsewhere. With `/S` it removes the first and the last quote and reads the rest as it is. `/D` skips the `AutoRun` commands of
+/// the Windows registry.
 #[cfg(windows)]
 fn add_args(command: &mut Command, args: &[&OsStr]) {
     match args {
@@ -235,8 +230,7 @@ fn add_args(command: &mut Command, args: &[&OsStr]) {
     }
 }
 
-/// Starts a program that may outlive us and sees none of our streams, in a process group of its own: the Ctrl-C that ends us does not end
-/// it.
+/// Starts a program that may outlive us and sees none of our streams. It has a process group of its own, so a Ctrl-C does not end it.
 pub(crate) fn spawn_detached(program: &OsStr, args: &[OsString]) -> io::Result<Child> {
     let mut command = Command::new(program);
     command
@@ -272,7 +266,7 @@ impl Output {
         }))
     }
 
-    /// Returns all of it, once the program has exited.
+    /// Returns the whole output. Call it after the program has exited.
     pub(crate) async fn finish(self) -> io::Result<Vec<u8>> {
         let read = tokio::time::timeout(DRAIN_TIMEOUT, self.0).await;
         read.map_err(|_| {
@@ -335,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_called_as_its_system_calls_it() {
+    fn a_program_has_an_extension_on_windows_only() {
         assert_eq!(file_names("az", false), ["az"]);
         assert_eq!(
             file_names("az", true),

@@ -1,8 +1,8 @@
-//! Who may receive a token: the clouds and the one parser of registry hosts.
+//! The clouds, and the one parser of registry hosts. They decide which hosts may receive a token.
 //!
-//! [`Registry::parse`] is the only way to make a [`Registry`], and only a [`Registry`] can be sent an access token. It
-//! looks at the text alone: no cache, network or process is touched before it has answered. It compares whole labels, never
-//! substrings: an unanchored comparison sent Azure tokens to lookalike hosts in another helper (GO-2026-6225).
+//! [`Registry::parse`] is the only way to make a [`Registry`], and only a [`Registry`] can be sent an access token. It reads the text alone,
+//! and uses no cache, network or process. It compares whole labels, never substrings: an unanchored comparison sent Azure tokens to
+//! lookalike hosts in another helper (GO-2026-6225).
 
 use crate::token::REGISTRY_AUDIENCE;
 use std::borrow::Cow;
@@ -36,27 +36,9 @@ impl Cloud {
         let alias = AUTHORITY_ALIASES.iter().find(|(alias, _)| *alias == host);
         url.scheme() == "https" && self.authority == alias.map_or(host, |(_, known)| known)
     }
-
-    const fn azure(
-        name: &'static str,
-        suffix: &'static str,
-        authority: &'static str,
-        cli_name: &'static str,
-        federation: &'static str,
-    ) -> Self {
-        Self {
-            name: Cow::Borrowed(name),
-            suffix: Cow::Borrowed(suffix),
-            authority: Cow::Borrowed(authority),
-            // The same in all of them (`_resolve_acr_scope` of azure-cli 2.91).
-            audience: Cow::Borrowed(REGISTRY_AUDIENCE),
-            cli_name: Cow::Borrowed(cli_name),
-            federation: Cow::Borrowed(federation),
-        }
-    }
 }
 
-/// Further hosts of the authorities of Azure's clouds, with the host that stands in the table (MSAL, `authority.py` 1.39; azure-identity
+/// Further hosts of the authorities of Azure's clouds, with the host that the table has (MSAL, `authority.py` 1.39; azure-identity
 /// 1.27, `_constants.py`; Microsoft, "National clouds").
 const AUTHORITY_ALIASES: &[(&str, &str)] = &[
     ("login.microsoft.com", "login.microsoftonline.com"),
@@ -73,37 +55,28 @@ pub const FEDERATION: &str = "api://AzureADTokenExchange";
 const FEDERATION_US: &str = "api://AzureADTokenExchangeUSGov";
 const FEDERATION_CHINA: &str = "api://AzureADTokenExchangeChina";
 
-/// The clouds of Azure.
-pub static CLOUDS: &[Cloud] = &[
-    Cloud::azure(
-        "Azure",
-        "azurecr.io",
-        "login.microsoftonline.com",
-        "AzureCloud",
-        FEDERATION,
-    ),
-    Cloud::azure(
-        "Azure US Government",
-        "azurecr.us",
-        "login.microsoftonline.us",
-        "AzureUSGovernment",
-        FEDERATION_US,
-    ),
-    Cloud::azure(
-        "Azure China",
-        "azurecr.cn",
-        "login.chinacloudapi.cn",
-        "AzureChinaCloud",
-        FEDERATION_CHINA,
-    ),
-    Cloud::azure(
-        "Bleu",
-        "azurecr.sovcloud-azure.fr",
-        "login.sovcloud-identity.fr",
-        "AzureBleuCloud",
-        FEDERATION,
-    ),
-];
+/// Makes the table of clouds: name, suffix, authority, name in the Azure CLI and audience of federated assertions.
+macro_rules! clouds {
+    ($($name:literal $suffix:literal $authority:literal $cli_name:literal $federation:ident;)*) => {
+        /// The clouds of Azure.
+        pub static CLOUDS: &[Cloud] = &[$(Cloud {
+            name: Cow::Borrowed($name),
+            suffix: Cow::Borrowed($suffix),
+            authority: Cow::Borrowed($authority),
+            // The same in all of them (`_resolve_acr_scope` of azure-cli 2.91).
+            audience: Cow::Borrowed(REGISTRY_AUDIENCE),
+            cli_name: Cow::Borrowed($cli_name),
+            federation: Cow::Borrowed($federation),
+        }),*];
+    };
+}
+
+clouds! {
+    "Azure" "azurecr.io" "login.microsoftonline.com" "AzureCloud" FEDERATION;
+    "Azure US Government" "azurecr.us" "login.microsoftonline.us" "AzureUSGovernment" FEDERATION_US;
+    "Azure China" "azurecr.cn" "login.chinacloudapi.cn" "AzureChinaCloud" FEDERATION_CHINA;
+    "Bleu" "azurecr.sovcloud-azure.fr" "login.sovcloud-identity.fr" "AzureBleuCloud" FEDERATION;
+}
 
 /// What the metadata service calls the cloud of a machine (`azEnvironment`: Microsoft, "Azure Instance Metadata Service"), and what the
 /// Azure CLI calls it.
@@ -122,15 +95,12 @@ pub(crate) fn cloud_of_environment(environment: &str) -> Option<&'static str> {
 
 /// Returns whether a cloud of Azure has this name, in whatever case, in our messages, the Azure CLI or the metadata service.
 pub(crate) fn is_name_of_azure(name: &str) -> bool {
-    let ours = CLOUDS
-        .iter()
-        .flat_map(|cloud| [&*cloud.name, &*cloud.cli_name]);
+    let clouds = CLOUDS.iter();
+    let names = clouds.flat_map(|cloud| [&*cloud.name, &*cloud.cli_name]);
     let environments = ENVIRONMENTS.iter().map(|(environment, _)| *environment);
-    // Closed in October 2021.
-    let closed = ["AzureGermanCloud"];
-    ours.chain(environments)
-        .chain(closed)
-        .any(|known| known.eq_ignore_ascii_case(name))
+    // The last one closed in October 2021.
+    let mut known = names.chain(environments).chain(["AzureGermanCloud"]);
+    known.any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Longest label of a DNS name (RFC 1035, section 2.3.4).
@@ -140,7 +110,7 @@ const MAX_LABEL: usize = 63;
 ///
 /// Three forms exist, documented by Microsoft under "registry endpoints":
 /// `name.azurecr.io`, with a domain name label `name-hash.azurecr.io`, and regional `name[-hash].region.geo.azurecr.io`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
     host: String,
     login_server: String,
@@ -148,9 +118,8 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Reads what a client sent as server URL: a host, or a URL with `http://` or `https://`, with or without port 443 and
-    /// a path, in any case, with or without a trailing dot. Everything else is not ours: `None`. `own` are the clouds that the
-    /// user added to those of Azure.
+    /// Reads what a client sent as server URL: a host, or a URL with `http://` or `https://`, in any case. It may have port 443, a path and a
+    /// trailing dot. Returns `None` for everything else. `own` are the clouds that the user added to those of Azure.
     ///
     /// The scheme is dropped, never obeyed: a token is sent by TLS only.
     pub fn parse(server_url: &str, own: &[Cloud]) -> Option<Self> {
@@ -201,12 +170,6 @@ impl fmt::Display for Registry {
     }
 }
 
-impl fmt::Debug for Registry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Registry({})", self.host)
-    }
-}
-
 /// Returns the lower-case host of a server URL, unless it holds anything but a host, port 443 and a path.
 fn host_of(server_url: &str) -> Option<String> {
     let text = server_url.trim();
@@ -222,10 +185,11 @@ fn host_of(server_url: &str) -> Option<String> {
 
 /// Returns whether a text is a host name of two labels or more, in lower case.
 pub(crate) fn is_host_name(text: &str) -> bool {
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_label = |label: &str| {
         (1..=MAX_LABEL).contains(&label.len())
-            && label.bytes().all(is_inner)
+            && label
+                .bytes()
+                .all(|byte| is_alphanumeric_byte(byte) || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -235,20 +199,20 @@ pub(crate) fn is_host_name(text: &str) -> bool {
 /// Returns whether a label is that of a registry: 5 to 50 letters and digits (Azure resource naming rules), to which a domain name label
 /// adds `-` and a hash.
 fn is_registry_label(label: &str) -> bool {
-    let mut parts = label.splitn(2, '-');
-    let name = parts.next().unwrap_or_default();
+    let (name, hash) = label.split_once('-').unwrap_or((label, "0"));
     label.len() <= MAX_LABEL
         && (5..=50).contains(&name.len())
         && is_alphanumeric(name)
-        && parts.next().is_none_or(is_alphanumeric)
+        && is_alphanumeric(hash)
 }
 
 /// Returns whether a text is one label of lower-case ASCII letters and digits.
 fn is_alphanumeric(label: &str) -> bool {
-    (1..=MAX_LABEL).contains(&label.len())
-        && label
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    (1..=MAX_LABEL).contains(&label.len()) && label.bytes().all(is_alphanumeric_byte)
+}
+
+fn is_alphanumeric_byte(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
 #[cfg(test)]

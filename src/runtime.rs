@@ -30,12 +30,13 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, 
             result = work => result,
         }
     });
-    // A name look-up that hangs must not keep the process.
+    // A name look-up that hangs must not delay the exit.
     runtime.shutdown_background();
     result
 }
 
-/// Does work that may call [`run`], on a thread of its own if this one belongs to a runtime already: there cannot be two.
+/// Does work that may call [`run`]. If this thread already belongs to a runtime, the work gets a thread of its own, because runtimes cannot be
+/// nested.
 pub(crate) fn block_on_blocking_thread<T: Send>(
     work: impl FnOnce() -> Result<T, Error> + Send,
 ) -> Result<T, Error> {

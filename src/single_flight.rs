@@ -19,7 +19,7 @@ use tracing::debug;
 /// How often a waiter tries to lock the file.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// More of a leader's failure message is not read.
+/// The longest failure of a leader that is read.
 const MAX_FAILURE_BYTES: u64 = 64 * 1024;
 
 /// The modification time that marks the file of a leader that has finished. Unlike content, it can be set on a full disk.
@@ -153,8 +153,8 @@ mod system {
 
     pub(super) type LockDir = OwnedFd;
 
-    /// Opens the directory, which is created if it is missing, if this user owns it and its mode is 0700. Both are checked on the open
-    /// descriptor, so that nobody can exchange the directory between check and use.
+    /// Opens the directory if this user owns it and its mode is 0700. A missing one is created. Owner and mode are checked on the open
+    /// descriptor, so that no other user can replace the directory between check and use.
     pub(super) fn open_lock_dir(path: &Path) -> io::Result<LockDir> {
         create_private_dir(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -177,7 +177,7 @@ mod system {
         Ok(file)
     }
 
-    /// Removes the name of the file, unless it has lost it: the name is that of another flight then.
+    /// Removes the file's name. If the file has lost it, the name may belong to another flight and stays.
     pub(super) fn remove(dir: &LockDir, name: &str, file: &File) -> io::Result<()> {
         if fstat(file)?.st_nlink == 0 {
             return Ok(());
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_comes_after_the_outcome_starts_a_new_flight_and_no_file_is_left() {
+    fn a_process_that_comes_after_the_outcome_leads_a_new_flight_and_no_file_is_left() {
         let (_parent, dirs) = lock_dir();
         lead(&dirs).publish(Some(&failure("m")));
         lead(&dirs).publish(None);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_dies_is_followed_by_a_waiter_whatever_it_had_written() {
+    fn after_a_leader_dies_a_waiter_leads_even_if_a_failure_was_written() {
         let (_parent, dirs) = lock_dir();
         let mut leader = lead(&dirs);
         let (one, other) = (wait(&dirs), wait(&dirs));
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_leader_whose_file_lost_its_name_leaves_the_next_flight_alone() {
+    fn a_leader_whose_file_was_deleted_does_not_delete_the_next_one() {
         let (_parent, dirs) = lock_dir();
         let leader = lead(&dirs);
         let waiter = wait(&dirs);

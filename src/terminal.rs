@@ -1,11 +1,11 @@
-//! Draws text for the person in front of the terminal: color, marks and line ends.
+//! Draws text on a terminal: color, marks and line breaks.
 
 use crate::config::Variables;
 
 /// Lines are broken to fit this many columns.
 const COLUMNS: usize = 80;
 
-/// Programs with which a hint begins that is a command.
+/// The programs that start a hint that is a command.
 const COMMANDS: [&str; 7] = [
     "az",
     "azd",
@@ -16,8 +16,8 @@ const COMMANDS: [&str; 7] = [
     env!("CARGO_PKG_NAME"),
 ];
 
-/// What the terminal can show. Color and Unicode are used on a terminal that has them and nowhere else; `--plain` is for screen readers
-/// and logs: words in place of marks, and nothing drawn.
+/// What the terminal can show. Color and Unicode are used only on a terminal that has them. `--plain` is for screen readers and logs: words
+/// replace marks, and nothing is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terminal {
     has_color: bool,
@@ -28,11 +28,11 @@ pub struct Terminal {
 /// The status of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// It is as it should be.
+    /// It works.
     Good,
-    /// It works, or may, but needs attention.
+    /// It may work, but needs attention.
     Warning,
-    /// It is why something does not work.
+    /// It does not work.
     Bad,
     /// It was not checked.
     Skipped,
@@ -53,15 +53,15 @@ impl Mark {
 /// A style of text (ECMA-48, "SGR").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// What matters most.
+    /// Important text.
     Bold = 1,
-    /// What can be skipped.
+    /// Unimportant text.
     Dim = 2,
-    /// What is wrong.
+    /// An error.
     Red = 31,
-    /// What is as it should be.
+    /// A success.
     Green = 32,
-    /// What needs attention.
+    /// A warning.
     Yellow = 33,
 }
 
@@ -111,8 +111,8 @@ impl Terminal {
         }
     }
 
-    /// Breaks a text at spaces into lines that begin with `indent` spaces and end before column 80. What is between backticks, and a
-    /// word that is longer, stays whole, so that it can be copied. With `--plain` the whole text is one line.
+    /// Breaks a text at spaces into lines that begin with `indent` spaces and have at most 80 columns. Text between backticks and longer words
+    /// stay whole, so that they can be copied. With `--plain` the whole text is one line.
     pub fn wrap(&self, text: &str, indent: usize) -> String {
         let margin = " ".repeat(indent);
         if self.is_plain {
@@ -130,12 +130,12 @@ impl Terminal {
         lines.join("\n")
     }
 
-    /// Draws a mark and a sentence, whose further lines are below its first.
+    /// Draws a mark and a sentence, and indents the lines after the first.
     pub fn sentence(&self, mark: Mark, text: &str) -> String {
         format!("{} {}", self.mark(mark), self.wrap(text, 2).trim_start())
     }
 
-    /// Draws what to do, as lines that begin with `indent` spaces. One that is a command, and no sentence, stays whole.
+    /// Draws a hint as lines that begin with `indent` spaces. A hint that is a command stays on one line.
     pub fn hint(&self, hint: &str, indent: usize) -> String {
         let first = hint.split(' ').next().unwrap_or_default();
         let text = format!("hint: {hint}");
@@ -147,7 +147,7 @@ impl Terminal {
     }
 }
 
-/// Splits a text into words, and what is between backticks.
+/// Splits a text into words. Text between backticks is one word.
 fn pieces(text: &str) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     let mut is_open = false;

@@ -12,7 +12,6 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-use crate::text::shell_word;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,48 +22,41 @@ use windows as system;
 
 pub(crate) use system::untrusted_parent;
 
-/// The owner that a user namespace shows for each user it does not know (`user_namespaces(7)`). Root is one of them in rootless
+/// The owner that a user namespace shows for each user that it does not know (`user_namespaces(7)`). Root is one of them in rootless
 /// Podman and Buildah.
 const UNKNOWN_OWNER: u32 = 65_534;
 
-/// Why a path is not trusted.
+/// Why a path is not trusted, and how to fix it.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// What breaks the rule: the path, or a part of it.
-    path: PathBuf,
-    rule: Rule,
-}
-
-/// The rule that a path breaks.
-#[derive(Debug)]
-#[expect(dead_code, reason = "each system has rules of its own")]
-enum Rule {
-    /// It is absolute.
-    Absolute,
-    /// It is on this machine.
-    Local,
-    /// It does not lead through the files of a process, such as `/proc/self/cwd`.
-    NotThroughProcess,
-    /// It is not in the working directory or its checkout, which `path` is.
-    OutsideCheckout,
-    /// What is read belongs to this user or root, and not to this one.
-    OwnerForReading(u32),
-    /// What is written is in no directory of another user, such as this one.
-    OwnerForWriting(u32),
-    /// Only this user and root can write to it.
-    OthersCannotWrite { is_own: bool },
-    /// Other users cannot create files in it.
-    OthersCannotCreate,
+    problem: String,
+    fix: String,
 }
 
 impl Refusal {
+    fn new(problem: String, fix: impl Into<String>) -> Self {
+        let fix = fix.into();
+        Self { problem, fix }
+    }
+
+    #[cfg(unix)]
+    fn owned_by(owner: u32, path: &Path, fix: &str) -> Self {
+        let path = path.display();
+        let note = if owner == UNKNOWN_OWNER && is_in_user_namespace() {
+            " (rootless Podman and Buildah cannot tell root's files from others)"
+        } else {
+            ""
+        };
+        let problem =
+            format!("{path} belongs to the user with id {owner}, not to you or root{note}");
+        Self::new(problem, fix)
+    }
+
     /// Returns the refusal of a path in a directory of another user, where nothing is to be written.
     #[cfg(unix)]
     pub(crate) fn other_owner(path: &Path, owner: u32) -> Self {
-        Self {
-            path: path.to_owned(),
-            rule: Rule::OwnerForWriting(owner),
-        }
+        let fix = "run it as that user, without `sudo`, or with `sudo -H`";
+        Self::owned_by(owner, path, fix)
     }
 
     /// Returns the refusal that an error holds, if it holds one.
@@ -73,61 +65,23 @@ impl Refusal {
     }
 
     /// Returns how to fix it: a command or a sentence.
-    pub(crate) fn fix(&self) -> String {
-        let fix = match self.rule {
-            Rule::Absolute => "write the absolute path",
-            Rule::Local => "copy it to this machine",
-            Rule::NotThroughProcess => "name the file by its own path",
-            Rule::OutsideCheckout => {
-                "move it out of this folder, or run the command in another folder"
-            }
-            Rule::OwnerForReading(_) => "copy it to a folder of your own, and name the copy",
-            Rule::OwnerForWriting(_) => "run it as that user, without `sudo`, or with `sudo -H`",
-            Rule::OthersCannotWrite { is_own } => {
-                let sudo = if is_own { "" } else { "sudo " };
-                let path = shell_word(&self.path.to_string_lossy());
-                return format!("{sudo}chmod go-w {path}");
-            }
-            Rule::OthersCannotCreate => "name a folder that is yours alone",
-        };
-        fix.to_owned()
+    pub(crate) fn fix(&self) -> &str {
+        &self.fix
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.rule {
-            Rule::Absolute => write!(f, "{path} is a relative path"),
-            Rule::Local => write!(f, "{path} is not on a drive of this machine"),
-            Rule::NotThroughProcess => write!(f, "it leads through {path}"),
-            Rule::OutsideCheckout => write!(f, "it is in the folder that you work in, {path}"),
-            Rule::OwnerForReading(owner) | Rule::OwnerForWriting(owner) => {
-                write!(
-                    f,
-                    "{path} belongs to the user with id {owner}, not to you or root"
-                )?;
-                if *owner == UNKNOWN_OWNER && is_in_user_namespace() {
-                    f.write_str(
-                        " (rootless Podman and Buildah cannot tell root's files from others')",
-                    )?;
-                }
-                Ok(())
-            }
-            Rule::OthersCannotWrite { .. } => {
-                write!(f, "users other than you and root can write to {path}")
-            }
-            Rule::OthersCannotCreate => write!(f, "other users can make files in {path}"),
-        }
+        f.write_str(&self.problem)
     }
 }
 
 impl std::error::Error for Refusal {}
 
-/// Returns the error of a path that breaks a rule.
-fn refused(path: &Path, rule: Rule) -> io::Error {
-    let path = path.to_owned();
-    io::Error::new(io::ErrorKind::PermissionDenied, Refusal { path, rule })
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::new(io::ErrorKind::PermissionDenied, refusal)
+    }
 }
 
 /// Follows the links of a path and returns the real one.
@@ -149,7 +103,8 @@ pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io
     system::resolve(path, &checkouts(working_directory))
 }
 
-/// Does the same for a file of certificates, or a directory of such files: other users cannot add one, and each is trusted.
+/// Does the same for a file of certificates, or a directory of such files. Other users must not be able to add a file, and each file in it is
+/// checked.
 ///
 /// # Errors
 ///
@@ -199,7 +154,8 @@ fn is_partial_map(map: &str) -> bool {
 /// Refuses relative paths, and on Windows those of other machines, before anything is opened.
 pub(crate) fn check_absolute(path: &Path) -> io::Result<()> {
     if !path.is_absolute() {
-        return Err(refused(path, Rule::Absolute));
+        let problem = format!("{} is a relative path", path.display());
+        return Err(Refusal::new(problem, "write the absolute path").into());
     }
     #[cfg(windows)]
     system::check_drive(path)?;
@@ -228,7 +184,10 @@ fn refuse_in_checkout(path: &Path, checkout: &Path) -> io::Result<()> {
     if holds_home || is_default_config(path) {
         return Ok(());
     }
-    Err(refused(checkout, Rule::OutsideCheckout))
+    let path = checkout.display();
+    let problem = format!("it is in the folder that you work in, {path}");
+    let fix = "move it out of this folder, or run the command in another folder";
+    Err(Refusal::new(problem, fix).into())
 }
 
 /// Returns whether a path is that of the config file in the account's config directory, which no variable names.

@@ -1,32 +1,30 @@
 //! The rules on Unix: owners, modes and links.
 
-use super::{Refusal, Rule, UNKNOWN_OWNER, is_in_user_namespace, refuse_in_checkout, refused};
+use super::{Refusal, UNKNOWN_OWNER, is_in_user_namespace, refuse_in_checkout};
+use crate::text::shell_word;
 use nix::unistd::{Uid, User};
 use rustix::fs::{StatVfsMountFlags, lgetxattr_query, statvfs};
 use rustix::process::{getegid, geteuid};
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
-/// Links that are followed before a path counts as a circle (Linux, `path_resolution(7)`).
+/// The most links that are followed (Linux, `path_resolution(7)`).
 const MAX_LINKS: u32 = 40;
 
-/// The files of processes, which lead anywhere, such as to the working directory.
+/// The files of processes. Their links lead anywhere, such as to the working directory.
 const PROCESS_DIRS: &[&str] = &["/proc", "/dev/fd"];
 
 /// Directories that only root can write on any system, so that their files are trusted where the kernel does not show their owner.
 const SYSTEM_DIRS: &[&str] = &["/etc", "/usr", "/nix/store"];
 
-/// Nobody else can replace the entries of a user in a directory with this mode bit, and each entry is checked by its own owner.
+/// In a directory with this mode bit, only the owner of an entry can replace it. Each entry is checked by its own owner.
 const STICKY: u32 = 0o1000;
-
-const GETENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Checks every directory, link and file on the way, each before anything in it is looked up, so that no other user can exchange a part of
 /// the path meanwhile. Checkouts are compared by inode, so that no other name of one passes.
@@ -40,7 +38,8 @@ pub(super) fn resolve(path: &Path, checkouts: &[&Path]) -> io::Result<PathBuf> {
         .collect();
     walk(path, |at, metadata| {
         if PROCESS_DIRS.iter().any(|dir| at.starts_with(dir)) {
-            return Err(refused(at, Rule::NotThroughProcess));
+            let problem = format!("it leads through {}", at.display());
+            return Err(Refusal::new(problem, "name the file by its own path").into());
         }
         let inode = inode(metadata);
         if let Some((_, checkout)) = checkouts.iter().find(|(known, _)| *known == inode) {
@@ -135,7 +134,8 @@ fn check_owner(path: &Path, metadata: &Metadata) -> io::Result<()> {
     if is_trusted {
         return Ok(());
     }
-    Err(refused(path, Rule::OwnerForReading(owner)))
+    let fix = "copy it to a folder of your own, and name the copy";
+    Err(Refusal::owned_by(owner, path, fix).into())
 }
 
 /// Refuses what others can write.
@@ -147,7 +147,11 @@ fn check_mode(path: &Path, metadata: &Metadata) -> io::Result<()> {
         return Ok(());
     }
     let is_own = metadata.uid() == geteuid().as_raw();
-    Err(refused(path, Rule::OthersCannotWrite { is_own }))
+    let sudo = if is_own { "" } else { "sudo " };
+    let fix = format!("{sudo}chmod go-w {}", shell_word(&path.to_string_lossy()));
+    let path = path.display();
+    let problem = format!("users other than you and root can write to {path}");
+    Err(Refusal::new(problem, fix).into())
 }
 
 fn is_writable_by_others(path: &Path, metadata: &Metadata) -> bool {
@@ -177,7 +181,8 @@ fn is_read_only(path: &Path) -> bool {
 /// Refuses a directory in which other users can create files.
 pub(super) fn check_not_shared(dir: &Path) -> io::Result<()> {
     if is_writable_by_others(dir, &dir.metadata()?) {
-        return Err(refused(dir, Rule::OthersCannotCreate));
+        let problem = format!("other users can make files in {}", dir.display());
+        return Err(Refusal::new(problem, "name a folder that is yours alone").into());
     }
     Ok(())
 }
@@ -198,27 +203,16 @@ pub(super) fn account_home() -> Option<PathBuf> {
 }
 
 fn home_by_getent() -> Option<PathBuf> {
-    let mut child = Command::new("/usr/bin/getent")
-        .args(["passwd", &Uid::effective().to_string()])
+    // `getent` waits for a directory service that does not answer.
+    let output = Command::new("/usr/bin/timeout")
+        .args(["2", "/usr/bin/getent", "passwd"])
+        .arg(Uid::effective().to_string())
         .env_clear()
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .spawn()
+        .output()
         .ok()?;
-    let end = Instant::now() + GETENT_TIMEOUT;
-    while child.try_wait().ok()?.is_none() {
-        if Instant::now() >= end {
-            let _ = child.kill();
-            let _ = child.wait();
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let mut line = Vec::new();
-    let output = child.stdout.take()?;
-    output.take(4096).read_to_end(&mut line).ok()?;
-    let home = line.split(|byte| *byte == b':').nth(5)?;
+    let home = output.stdout.split(|byte| *byte == b':').nth(5)?;
     Some(OsString::from_vec(home.to_vec()).into())
 }
 

@@ -1,7 +1,7 @@
 //! The rules on Windows. Modes are not checked: access control lists protect the directories of a profile, and the helper does not
 //! evaluate them.
 
-use super::{Refusal, Rule, is_default_config, refuse_in_checkout, refused};
+use super::{Refusal, is_default_config, refuse_in_checkout};
 use std::io;
 use std::path::{Component, Path, PathBuf, Prefix};
 
@@ -23,7 +23,10 @@ pub(super) fn check_drive(path: &Path) -> io::Result<()> {
             Ok(())
         }
         _ if is_default_config(path) => Ok(()),
-        _ => Err(refused(path, Rule::Local)),
+        _ => {
+            let problem = format!("{} is not on a drive of this machine", path.display());
+            Err(Refusal::new(problem, "copy it to this machine").into())
+        }
     }
 }
 
