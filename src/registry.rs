@@ -196,8 +196,8 @@ pub(crate) fn is_host_name(text: &str) -> bool {
     text.contains('.') && text.split('.').all(is_label)
 }
 
-/// Returns whether a label is that of a registry: 5 to 50 letters and digits (Azure resource naming rules), to which a domain name label
-/// adds `-` and a hash.
+/// Returns whether a label is that of a registry: 5 to 50 letters and digits (Azure resource naming rules). A domain name label adds `-` and a
+/// hash.
 fn is_registry_label(label: &str) -> bool {
     let (name, hash) = label.split_once('-').unwrap_or((label, "0"));
     label.len() <= MAX_LABEL

@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn a_folder_that_others_can_enter_or_planted_is_not_used() {
+    fn a_lock_directory_that_others_can_open_or_that_is_a_link_is_not_used() {
         use std::os::unix::fs::{PermissionsExt, symlink};
         let (parent, mut dirs) = lock_dir();
         std::fs::create_dir(&dirs[0]).unwrap();

@@ -6,11 +6,10 @@ pub(crate) use redactor::{Redactor, Secrets};
 
 use ring::digest::{SHA256, digest};
 
-/// Makes foreign text fit for a terminal and one line: white space is folded, control and bidirectional characters are dropped, what looks
-/// like a token and words of more than 100 characters are left out, and it has at most 400 characters. What is longer ends with its last
-/// whole word.
+/// Makes foreign text fit for one line of a terminal. White space is folded, and control and bidirectional characters are dropped. `…`
+/// replaces what looks like a token, and words of more than 100 characters. Text of more than 400 characters ends with its last whole word.
 pub fn printable(text: &str) -> String {
-    // Longer than all that Entra and registries were seen to say.
+    // Longer than every recorded message of Entra and registries.
     const LIMIT: usize = 400;
     let visible = visible(&text.chars().take(LIMIT * 10).collect::<String>());
     let words = visible.split(' ').filter(|word| !word.is_empty());
@@ -20,7 +19,7 @@ pub fn printable(text: &str) -> String {
     };
     let (head, rest) = words.split_at(end);
     match rest {
-        // What was cut already stays as it is.
+        // A text that was already cut stays as it is.
         "…" => words,
         _ if rest.starts_with(' ') => format!("{head}…"),
         _ => format!("{}…", &head[..head.rfind(' ').unwrap_or(end)]),
@@ -67,8 +66,8 @@ fn hex(bytes: &[u8]) -> String {
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// A JWT begins with the base64 of `{"`. A server may repeat what it was sent. No answer of Entra or a registry that was recorded has a word
-/// as long as any token.
+/// Replaces a word that may be a token, because a server may repeat what it was sent. A JWT begins with the base64 of `{"`. No recorded
+/// answer of Entra or a registry has a word as long as a token.
 fn without_token(word: &str) -> &str {
     const MAX_WORD: usize = 100;
     let is_token = word.contains("eyJ") && word.len() > 20;
@@ -79,7 +78,7 @@ fn without_token(word: &str) -> &str {
     }
 }
 
-/// Characters that draw nothing or turn the direction of what follows (Unicode Cf, variation selectors and blank fillers;
+/// Returns whether a character draws nothing or changes the direction of the text (Unicode Cf, variation selectors and blank fillers;
 /// CVE-2021-42574).
 fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -94,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quoted_text_is_one_word_whatever_is_in_it() {
+    fn a_quoted_text_is_always_one_word() {
         for (text, word) in [
             ("", "''"),
             ("<token>", "'<token>'"),
@@ -110,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_text_cannot_drive_a_terminal() {
+    fn foreign_text_cannot_control_a_terminal() {
         assert_eq!(
             printable("a\x1b[31mb\r\nc\u{202e}d\u{200b}e\0\u{9b}f"),
             "a[31mb cdef"

@@ -3,8 +3,8 @@
 //! Nothing here checks a signature: the services do that. Claims are read only to refuse to send a token of a wrong
 //! audience and to know how long a token lives.
 //!
-//! A token comes from the network or from a keyring, and goes into headers, forms, files and lines that a shell reads. So both types check its
-//! characters, its length and its end when they are made, and nothing below checks them again.
+//! A token comes from the network or from a keyring, and goes into headers, forms, files and lines that a shell reads. Both types check its
+//! characters, length and expiry when they are made, and no other code checks them again.
 
 mod audience;
 mod claims;
@@ -19,15 +19,15 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
 
-/// The longest token that is accepted. The longest that Entra and registries issue have about 4 KiB, and a client sends one in a
-/// header, of which most servers accept 8 to 16 KiB.
+/// The longest token that is accepted. The longest that Entra and registries issue have about 4 KiB. Most
+/// servers accept headers of 8 to 16 KiB.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// The first second that is no end of a token: that of the year 3000. Later dates cannot be written as RFC 3339 or moved to another time
-/// zone, and no token lives that long.
+/// The first second of the year 3000. Tokens that expire later are treated as if they did not say when: no token lives that long, and very
+/// late dates cannot be written as RFC 3339.
 const END_OF_TIME: u64 = 32_503_680_000;
 
-/// A refresh token is not handed out in its last minute: the client still has to use it.
+/// A refresh token is not returned in its last minute, because the client still has to use it.
 const REFRESH_EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 
 /// An access token is not sent in its last five minutes: an exchange takes time, and clocks differ.
@@ -45,8 +45,8 @@ pub enum NotSent {
     Audience(String),
 }
 
-/// Claims of an access token that decide where it may be sent. They are read as whatever JSON they are: a claim of an
-/// unexpected type must not make the whole token unreadable and so unchecked.
+/// Claims of an access token that decide where it may be sent. They may be any JSON: a claim of an unexpected type must not make the whole
+/// token unreadable and so unchecked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct AccessClaims {
@@ -57,7 +57,7 @@ struct AccessClaims {
 }
 
 impl AccessClaims {
-    /// Reads a token. An opaque or encrypted one has no payload to read; a JWT has one, which must show this audience.
+    /// Reads a token. A JWT must be for this audience. An opaque or encrypted token has no payload to read.
     fn read(token: &str, audience: &Audience) -> Result<Self, NotSent> {
         let Some(payload) = payload(token) else {
             return Ok(Self::default());
@@ -87,7 +87,7 @@ impl AccessToken {
     ///
     /// # Errors
     ///
-    /// A JWT for another audience, or for one that cannot be read, is refused with words for that audience, and goes nowhere.
+    /// The token is malformed, or a JWT for another audience or one that cannot be read. Such a token must not be sent.
     pub fn new(secret: SecretString, audience: &Audience) -> Result<Self, NotSent> {
         if !is_token(secret.expose_secret()) {
             return Err(NotSent::Malformed);
@@ -107,17 +107,17 @@ impl AccessToken {
         &self.secret
     }
 
-    /// Returns the tenant (`tid`) that issued it, where the token shows one. Anything but a GUID is none: the registry gets it, and people read it.
+    /// Returns the tenant (`tid`) that issued it, if the token shows one. It is always a GUID, because it is sent to the registry and shown.
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 
-    /// Returns the object id (`oid`) of the identity, where the token shows one. It becomes part of commands to paste.
+    /// Returns the object id (`oid`) of the identity, if the token shows one. It is always a GUID, because it becomes part of commands to paste.
     pub fn object_id(&self) -> Option<&str> {
         self.object_id.as_deref()
     }
 
-    /// Returns until when it is used for further registries. A token that does not say when it ends is used once.
+    /// Returns until when it is used for further registries. A token that does not say when it expires is used once.
     pub fn usable_until(&self) -> Option<SystemTime> {
         self.expires?.checked_sub(ACCESS_EXPIRY_MARGIN)
     }
@@ -149,13 +149,13 @@ impl RefreshToken {
         self.expires
     }
 
-    /// Returns from when on a `get` renews it: when half of its life is spent.
+    /// Returns when a `get` begins to renew it: after half of its life.
     pub fn renew_at(&self) -> SystemTime {
         self.renew_at
     }
 }
 
-/// When it is used again.
+/// Caching.
 #[cfg_attr(not(internals), doc(hidden))]
 impl RefreshToken {
     /// Accepts a token just received, unless the text cannot be one.
@@ -176,10 +176,10 @@ impl RefreshToken {
 
     /// Returns whether it can be handed out without a request.
     pub fn is_fresh(&self, now: SystemTime) -> bool {
-        now < self.renew_at && self.is_valid(now) && !self.is_from_the_future(now)
+        now < self.renew_at && self.is_valid(now) && !self.is_from_future_clock(now)
     }
 
-    /// Returns whether the registry would still accept it. A token that does not say when it ends is good once, when received.
+    /// Returns whether the registry would still accept it. A token that does not say when it expires is used once, when it is received.
     pub fn is_valid(&self, now: SystemTime) -> bool {
         self.expires
             .is_some_and(|expires| now + REFRESH_EXPIRY_MARGIN < expires)
@@ -191,9 +191,9 @@ impl RefreshToken {
         Self { renew_at, ..self }
     }
 
-    /// Returns whether the clock was set back, which makes every stored time lie ahead. Renewal was set for the half of a life, so
-    /// `renew_at - now` can never exceed `expires - renew_at`.
-    fn is_from_the_future(&self, now: SystemTime) -> bool {
+    /// Returns whether the clock was set back since the token was stored. Renewal was set for the half of a life, so `renew_at - now` can never
+    /// exceed `expires - renew_at`.
+    fn is_from_future_clock(&self, now: SystemTime) -> bool {
         let (Some(expires), Ok(ahead)) = (self.expires, self.renew_at.duration_since(now)) else {
             return false;
         };
@@ -208,8 +208,8 @@ fn half_life(expires: Option<SystemTime>, now: SystemTime) -> SystemTime {
     now + left.unwrap_or_default().min(MAX_LIFETIME) / 2
 }
 
-/// Returns whether a text can be a token: the characters of `b64token` (RFC 6750, section 2.1), none of which means something to a shell, a
-/// header or a file of lines.
+/// Returns whether a text can be a token: it has only the characters of `b64token` (RFC 6750, section 2.1). None of them is special in a
+/// shell, a header or a file of lines.
 fn is_token(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
     (1..=MAX_BYTES).contains(&text.len()) && text.bytes().all(is_part)
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_no_token_can_be_is_none() {
+    fn a_text_with_other_characters_or_too_long_is_no_token() {
         let all: String = ('a'..='z')
             .chain('A'..='Z')
             .chain('0'..='9')
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_of_the_registry_audience_tells_its_tenant() {
+    fn an_access_token_of_the_registry_audience_shows_its_tenant() {
         let tenant = "0f9c7a52-3b1e-4d68-8a47-c5e2d1b60f93";
         for audience in [
             REGISTRY_AUDIENCE,

@@ -237,15 +237,15 @@ fn azure_resource_manager_cannot_be_made_an_audience() {
 /// What a checkout may bring along: an account of the Azure CLI would be asked for a token of Microsoft Graph.
 #[test]
 fn a_cloud_of_azure_cannot_be_declared_anew() {
-    let graph = "suffix = 'azurecr.evil.example'\nauthority = 'login.evil.example'\naudience = 'https://graph.microsoft.com'\n";
+    let cloud = "suffix = 'azurecr.evil.example'\nauthority = 'login.evil.example'\n";
     for (text, place, problem) in [
         (
-            format!("[cloud.AzureCloud]\n{graph}"),
+            format!("[cloud.AzureCloud]\n{cloud}"),
             "1:8",
             "`AzureCloud` is an Azure cloud: choose another name for your private cloud",
         ),
         (
-            format!("[cloud.evil]\n{graph}"),
+            format!("[cloud.evil]\n{cloud}audience = 'https://graph.microsoft.com'\n"),
             "4:12",
             "`audience` is \"https://graph.microsoft.com\", a service of Microsoft other than Azure Container Registry: its \
              tokens are never requested nor sent",

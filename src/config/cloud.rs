@@ -6,6 +6,7 @@ use super::file::Section;
 use super::values::{self, host_and_port, not_one_of};
 use crate::registry::{CLOUDS, Cloud, FEDERATION, is_host_name, is_name_of_azure};
 use crate::text::is_within;
+use crate::token::Audience;
 
 /// Makes a private cloud from its settings, which are checked. It must not have the name of an Azure cloud: an identity of that cloud would be
 /// used for it.
@@ -19,7 +20,7 @@ pub(super) fn from_section(name: &str, section: &Section) -> Result<Cloud, Strin
     let required = |key| value(key).ok_or_else(|| format!("`cloud.{name}` has no `{key}`"));
     let suffix = required("suffix")?.to_ascii_lowercase();
     let authority = values::authority(required("authority")?)?;
-    let audience = value("audience").map(values::audience).transpose()?;
+    let audience = value("audience").map(Audience::parse).transpose()?;
     Ok(Cloud {
         name: name.to_owned().into(),
         suffix: suffix.into(),
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suffix_is_a_domain_that_no_other_cloud_has_a_part_in() {
+    fn a_suffix_is_a_domain_that_overlaps_with_no_other_cloud() {
         for text in [
             "aldo.private",
             "azurecr.my.cloud",
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cloud_of_azure_lends_its_name_to_no_other() {
+    fn a_private_cloud_cannot_have_the_name_of_an_azure_cloud() {
         for name in [
             "AzureCloud",
             "azurecloud",

@@ -175,8 +175,8 @@ pub(super) fn state_dir(variables: &Variables, home: Option<&Path>) -> Option<Pa
     Some(folder.join(env!("CARGO_PKG_NAME")))
 }
 
-/// Returns the folders for lock files: in the session's runtime folder, the state folder, and, if there are user ids, a folder of this
-/// user in the temporary one.
+/// Returns the folders for lock files: in the runtime folder of the session, and in the state folder. On Unix also one of this user in the
+/// temporary folder.
 pub(super) fn lock_dirs(variables: &Variables, home: Option<&Path>) -> Vec<PathBuf> {
     let name = env!("CARGO_PKG_NAME");
     let runtime = absolute(variables, "XDG_RUNTIME_DIR").map(|folder| folder.join(name));

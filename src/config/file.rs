@@ -25,7 +25,7 @@ const MAX_PROBLEM_CHARS: usize = 1_000;
 const TABLES: [&str; 2] = ["registry", "cloud"];
 
 /// The file as it was read. Without one, nothing is set in it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) top: Section,
@@ -34,7 +34,7 @@ pub(super) struct File {
 }
 
 /// The settings for one registry, or for all below a suffix.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Profile {
     /// The host or `*.SUFFIX`, as it is written.
     pub(super) name: String,

@@ -3,6 +3,7 @@
 //! Help, manual, schema, warnings about misspelt names, and the reading of the environment and the file all come from this table.
 
 use super::values::{self, CacheChoice, Log, OnError, SourceName};
+use crate::token::Audience;
 
 /// One setting.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ keys! {
         "service connection of Azure Pipelines, by its id", default "none";
     "authority" Anywhere Text values::authority, ["ACRSCOPED_AUTHORITY"] or "AZURE_AUTHORITY_HOST",
         "Entra authority, an https URL of a host", default "that of the registry's cloud";
-    "audience" Anywhere Text values::audience, ["ACRSCOPED_AUDIENCE"],
+    "audience" Anywhere Text Audience::parse, ["ACRSCOPED_AUDIENCE"],
         "audience of access tokens, for disconnected clouds", default "that of the registry's cloud";
     // Its check needs the private clouds in the file.
     "identity_cloud" Anywhere Text Ok::<&str, String>, [],
@@ -122,7 +123,7 @@ keys! {
         "what every login server of the cloud ends with, without a leading dot; every host below it receives tokens", default "none";
     "authority" Top Text values::authority, [],
         "Entra authority, an https URL of a host", default "none";
-    "audience" Top Text values::audience, [],
+    "audience" Top Text Audience::parse, [],
         "audience of access tokens", default "that of Azure's clouds";
 }
 

@@ -37,8 +37,9 @@ use url::Url;
 
 /// The variables of an environment and a config file: everything that is set, for all registries.
 ///
-/// There is no other way to set anything. A program that uses this crate is set up like `docker-credential-acrscoped` itself, whose
-/// manual lists the variables. Values are checked when they are needed, for one registry at a time.
+/// There are no other settings. A program that uses this crate is configured like `docker-credential-acrscoped` itself, whose manual lists
+/// the variables. Values are checked when they are needed, for one registry at a time.
+#[derive(Clone, Default)]
 pub struct Settings {
     variables: Variables,
     home: Option<PathBuf>,
@@ -79,13 +80,13 @@ pub struct Config {
     pub authority_origin: Option<Origin>,
     /// What the sources of an identity are made from.
     pub sources: SourceSettings,
-    /// How the network is used.
+    /// Proxies and CA certificates.
     pub network: NetworkSettings,
-    /// The folders for lock files, best first. They may be missing or refuse us.
+    /// The folders for lock files, best first. They may be missing or unusable.
     pub lock_dirs: Vec<PathBuf>,
 }
 
-/// How the network is used, besides what the HTTP client reads itself (proxies, the system's CA certificates).
+/// Proxies and CA certificates.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkSettings {
     /// `SSL_CERT_FILE`: PEM certificates that replace the system's.
@@ -98,7 +99,7 @@ pub struct NetworkSettings {
     pub ca_file: Option<Value<PathBuf>>,
     /// The proxy of requests by TLS, with user and password if it has them; empty if there is none.
     pub proxy: SecretString,
-    /// The hosts that are reached without it (`NO_PROXY`).
+    /// The hosts that are reached without the proxy (`NO_PROXY`).
     pub no_proxy: String,
     /// A sentence for each proxy and CA variable that is set, for errors of connections.
     pub circumstances: Vec<String>,
@@ -107,7 +108,7 @@ pub struct NetworkSettings {
 /// Where the session bus is, by the variables that D-Bus itself reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SessionBus {
-    /// No variable says it.
+    /// No variable is set.
     #[default]
     Nowhere,
     /// `DBUS_SESSION_BUS_ADDRESS`: addresses in the form of the D-Bus specification.
@@ -120,8 +121,7 @@ pub enum SessionBus {
 pub const DELEGATED_VARIABLE: &str = "ACRSCOPED_DELEGATED";
 
 impl Settings {
-    /// Reads the settings of the user as the program itself has them: the environment of this process, and the config file that it
-    /// names, or the one in the user's folder.
+    /// Reads the settings as the program itself does: from the environment of this process, and from the config file.
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl Settings {
 
     /// Keeps the environment's variables, and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
     /// `docker-credential-acrscoped/config.toml` in `config_folder`. `working_directory` is the real path of the folder that the process
-    /// runs in. A file in it is refused, because a checkout must not bring settings along.
+    /// runs in. A file in it is refused, because a checkout must not contain settings.
     ///
     /// # Errors
     ///
@@ -193,8 +193,7 @@ impl Settings {
         Self {
             variables,
             home,
-            working_directory: None,
-            file: File::default(),
+            ..Self::default()
         }
     }
 
@@ -207,7 +206,7 @@ impl Settings {
 /// For the program itself.
 #[cfg_attr(not(internals), doc(hidden))]
 impl Settings {
-    /// Returns the variables, for what is no setting: what the terminal supports, where clients have their files.
+    /// Returns the variables that are no settings of ours, such as those about the terminal and the files of clients.
     pub fn variables(&self) -> &Variables {
         &self.variables
     }
@@ -246,11 +245,10 @@ impl Settings {
     ///
     /// Something in the text is wrong.
     pub fn with_text(&self, text: &str) -> Result<Self, Error> {
+        let file = File::parse(&self.file.path, text)?;
         Ok(Self {
-            variables: self.variables.clone(),
-            home: self.home.clone(),
-            working_directory: self.working_directory.clone(),
-            file: File::parse(&self.file.path, text)?,
+            file,
+            ..self.clone()
         })
     }
 
@@ -281,7 +279,7 @@ impl Settings {
         self.config(&self.resolver(Some(registry)), registry.cloud())
     }
 
-    /// Returns what applies to a cloud if no registry is named: no profile does.
+    /// Returns what applies to a cloud if no registry is named. No profile applies.
     ///
     /// # Errors
     ///
@@ -333,12 +331,12 @@ impl Settings {
     }
 
     fn audience(&self, resolver: &Resolver<'_>, cloud: &Cloud) -> Result<Audience, Error> {
-        let Some(Value { value, origin }) = resolver.get("audience", values::audience)? else {
+        let Some(Value { value, origin }) = resolver.get("audience", Audience::parse)? else {
             return Audience::parse(&cloud.audience).map_err(Error::input);
         };
         let of_clouds = self.all_clouds().map(|cloud| &*cloud.audience);
         let mut known = self.file.values("audience").chain(of_clouds);
-        let is_known = known.any(|known| values::audience(known).is_ok_and(|it| it == value));
+        let is_known = known.any(|known| Audience::parse(known).is_ok_and(|it| it == value));
         let text = value.as_str();
         let problem = format!("is {text:?}, an audience that is not in your config file");
         self.check_trust("audience", text, &origin, is_known, &problem)?;
@@ -350,8 +348,8 @@ impl Settings {
         CLOUDS.iter().chain(self.clouds())
     }
 
-    /// Refuses an authority or audience that a variable adds to the known ones. They decide who gets secrets, and anyone may have set a
-    /// variable, so it may only choose among those of Azure and of the config file.
+    /// Refuses an authority or audience that a variable adds to the known ones. They decide which hosts get secrets. Anyone
+    /// may have set a variable, so it may only choose among those of Azure and of the config file.
     fn check_trust(
         &self,
         setting: &str,
@@ -375,7 +373,7 @@ impl Settings {
         environment::session_bus(&self.variables)
     }
 
-    /// Returns the time for what is not about one registry.
+    /// Returns the time limit of work that is not about one registry.
     ///
     /// # Errors
     ///
@@ -384,7 +382,7 @@ impl Settings {
         timeout(&self.resolver(None))
     }
 
-    /// Returns whether we were called by the helper that we call for other hosts.
+    /// Returns whether the delegate called this helper.
     pub fn is_delegated(&self) -> bool {
         self.variables.contains_key(DELEGATED_VARIABLE)
     }
@@ -506,7 +504,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_value_is_answered_with_the_known_ones() {
+    fn the_error_of_an_unknown_value_lists_the_known_ones() {
         for (name, value, sentence) in [
             (
                 "ACRSCOPED_CACHE",
@@ -634,7 +632,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_of_another_cloud_by_any_of_its_names_is_not_meant_for_this_registry() {
+    fn an_authority_of_another_cloud_by_any_of_its_names_is_ignored() {
         for (value, authority) in [
             (
                 "login.partner.microsoftonline.cn",
@@ -694,7 +692,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_is_no_url_is_an_error_not_a_reason_to_go_without() {
+    fn a_proxy_that_is_no_url_is_an_error() {
         for value in [
             "http://user:p@",
             "http://user:CA/NARY",
@@ -714,7 +712,7 @@ mod tests {
     }
 
     #[test]
-    fn a_managed_identity_is_announced_whole_or_not_at_all() {
+    fn platforms_of_managed_identities_are_distinguished_and_must_be_complete() {
         let announced = |rows: &[(&str, &str)]| {
             read(rows)
                 .unwrap()
@@ -763,7 +761,7 @@ mod tests {
             announced(&[endpoint]).unwrap_err(),
             "`IDENTITY_ENDPOINT` is set, but `IDENTITY_HEADER` is not"
         );
-        // The agent of Azure Arc is asked with a key from its folder.
+        // The agent of Azure Arc gets a key from its folder.
         for elsewhere in [
             "http://evil.example/x",
             "http://127.0.0.1.evil.example",
@@ -830,7 +828,7 @@ mod tests {
     }
 
     #[test]
-    fn the_strongest_layer_wins_and_is_named() {
+    fn the_origin_of_highest_precedence_wins_and_is_named() {
         let text = "tenant = 'top'\n[registry.\"*.azurecr.io\"]\ntenant = 'all'\n[registry.\"contoso.azurecr.io\"]\ntenant = 'one'\n";
         let (ours, azure) = (("ACRSCOPED_TENANT", "ours"), ("AZURE_TENANT_ID", "azure"));
         for (rows, host, value, origin) in [
@@ -878,12 +876,12 @@ mod tests {
             .unwrap();
         assert_eq!(
             named.value, "top",
-            "who is signed in to a command line has nothing to do with `AZURE_TENANT_ID`"
+            "`AZURE_TENANT_ID` does not choose an account of a command line"
         );
     }
 
     #[test]
-    fn a_profile_gets_from_weaker_ones_what_it_does_not_say() {
+    fn a_profile_inherits_unset_settings_from_less_specific_ones() {
         let text = "timeout = 60\n[registry.\"*.azurecr.io\"]\nusername = 'token'\non_error = 'anonymous'\n\
                     [registry.\"contoso.azurecr.io\"]\non_error = 'fail'\ncache = 'none'\nkeep_access_token = false\n";
         let settings = with_file(text, &[]);
@@ -954,7 +952,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audience_of_the_environment_is_one_that_the_table_or_the_file_names() {
+    fn a_variable_chooses_only_a_known_audience() {
         let mine = "https://registries.fabrikam.example";
         let cloud = format!(
             "[cloud.fabrikam]\nsuffix = 'f.example'\nauthority = 'login.f.example'\naudience = '{mine}'\n"

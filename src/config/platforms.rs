@@ -124,8 +124,8 @@ pub struct PipelinesSettings {
     pub client: Option<String>,
 }
 
-/// Hosts that issue tokens to the jobs of GitHub Actions and Azure Pipelines (GitHub, "`OpenID` Connect reference"; GitHub Enterprise
-/// Cloud with data residency is below `ghe.com`). A name with a leading dot means every host below it.
+/// Hosts that issue tokens to the jobs of GitHub Actions and Azure Pipelines (GitHub, "`OpenID` Connect reference"). GitHub Enterprise Cloud
+/// with data residency is below `ghe.com`. A name with a leading dot means every host below it.
 const ISSUERS: &[&str] = &[
     ".actions.githubusercontent.com",
     ".ghe.com",

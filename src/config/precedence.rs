@@ -1,7 +1,7 @@
 //! Resolves the value of each setting. Only this file knows the precedence.
 //!
-//! Highest first: our own variable, the profiles that match the registry (the most specific first), the variable of the Azure SDKs, the
-//! top of the file, the default. A profile beats `AZURE_*` variables, because others set those for a whole machine or pod (AKS, the login
+//! Highest first: our own variable, the profiles that match the registry, the variable of the Azure SDKs, the top of the file, the default.
+//! A more specific profile beats a less specific one. A profile beats `AZURE_*` variables, because others set those for a whole machine or pod (AKS, the login
 //! step of a CI system). Our own variables are set for us, and beat it.
 
 use super::cloud;
@@ -145,8 +145,8 @@ impl<'a> Resolver<'a> {
         Ok(text(self.variables, name)?.map(|value| Value { value, origin }))
     }
 
-    /// Returns the value of the variable of the Azure SDKs. An authority of another cloud than the identity's is ignored: AKS sets
-    /// `AZURE_AUTHORITY_HOST` in every pod to the authority of its own cloud, where identities of another cannot sign in.
+    /// Returns the value of the variable of the Azure SDKs. An authority of another cloud than the identity's is ignored. AKS
+    /// sets `AZURE_AUTHORITY_HOST` in every pod to the authority of its own cloud, where identities of other clouds cannot sign in.
     fn azure_variable(&self, key: &Key) -> Result<Option<Value<String>>> {
         let name = key.azure_variable.filter(|_| self.reads_azure_variables);
         let is_of_another_cloud = |found: &Value<String>| {

@@ -99,12 +99,12 @@ impl SourceFilter {
     fn parse(text: &str) -> Result<Self, String> {
         let mut words = Self::WORDS.into_iter();
         let word = words.find(|word| word.eq_ignore_ascii_case(text));
+        let word = word.ok_or_else(|| not_one_of(text, Self::WORDS.into_iter()));
         word.map(Self)
-            .ok_or_else(|| not_one_of(text, Self::WORDS.into_iter()))
     }
 
-    /// Returns whether this source may be tried. The SDKs do not have our sources of CI jobs, which count as `prod`, nor our `login`,
-    /// which counts as `dev`.
+    /// Returns whether this source may be tried. The SDKs have neither our sources of CI jobs, which count as `prod`, nor our `login`, which
+    /// counts as `dev`.
     pub fn allows(&self, source: SourceName) -> bool {
         let (group, credential) = match source {
             SourceName::WorkloadIdentity => ("prod", "WorkloadIdentityCredential"),

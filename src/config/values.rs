@@ -2,7 +2,6 @@
 //!
 //! The error of a parser says what is wrong and what is expected. It follows the name of the setting.
 
-use crate::token::Audience;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::{Position, Url};
@@ -197,10 +196,6 @@ pub(super) fn subscription(text: &str) -> Result<String, String> {
     of_chars(text, " -_.", expected)
 }
 
-pub(super) fn audience(text: &str) -> Result<Audience, String> {
-    Audience::parse(text)
-}
-
 /// Reads a URL of one of these schemes with a host.
 pub(super) fn url(text: &str, schemes: &[&str]) -> Option<Url> {
     let url = Url::parse(text).ok()?;
@@ -261,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_understood_or_answered_with_what_is_expected() {
+    fn a_value_is_read_or_its_error_says_what_is_expected() {
         let of = |parse: fn(&str) -> Result<(), String>, value: &str| parse(value).err();
         for (parse, value, problem) in [
             (
@@ -331,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_nearly_right_is_answered_with_the_right_one() {
+    fn the_error_of_a_misspelt_word_suggests_the_right_one() {
         assert_eq!(
             OnError::parse("anonymus").unwrap_err(),
             "is \"anonymus\", expected one of fail, anonymous; did you mean `anonymous`?"

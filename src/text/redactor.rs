@@ -1,4 +1,4 @@
-//! Leaves secrets that a server may repeat out of what is shown.
+//! Removes secrets from text that is shown, because a server may repeat them.
 
 use super::{hex, is_invisible, visible};
 use azure_core::base64::encode;
@@ -16,12 +16,12 @@ const PIECE: usize = 16;
 /// A secret with fewer letters and digits is recognized only as a whole: its letters alone may be part of a word.
 const MIN_PIECE: usize = 8;
 
-/// The secrets of a sign-in: what was sent, and what came back that is kept. Clones are the same list.
+/// The secrets that a sign-in sent or received. Clones share one list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Secrets(Arc<Mutex<Vec<SecretString>>>);
 
 impl Secrets {
-    /// Adds a secret, unless it is so short that any word may hold it.
+    /// Adds a secret, unless it is so short that ordinary words may contain it.
     pub(crate) fn add(&self, secret: &str) {
         let mut secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if secret.len() > 2 && secrets.iter().all(|known| known.expose_secret() != secret) {
@@ -29,28 +29,28 @@ impl Secrets {
         }
     }
 
-    /// Returns a redactor for all that are known by now.
+    /// Returns a redactor for the secrets so far.
     pub(crate) fn redactor(&self) -> Redactor {
         let secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Redactor::new(secrets.iter().map(|secret| secret.expose_secret()))
     }
 }
 
-/// Removes secrets that we sent from what is shown: a server may repeat them, and messages end in logs that others read.
+/// Removes secrets from text. A server may repeat them, and messages end in logs that others read.
 #[derive(Default)]
 pub(crate) struct Redactor {
-    /// Secrets as they are, made visible, and as a form sends them; the longest first, since one may be the beginning of another.
+    /// Secrets as they are, on one line, and as a form sends them. The longest is first, because one may be the beginning of another.
     literals: Vec<String>,
     /// The bytes of secrets, their escapes decoded.
     decoded: Vec<Vec<u8>>,
-    /// Hashes of all pieces of every spelling. A long token has some hundred thousand.
+    /// Hashes of all pieces of every encoding. A long token has some hundred thousand.
     pieces: HashSet<u64>,
-    /// How long those pieces are.
+    /// The lengths of these pieces.
     piece_lengths: BTreeSet<usize>,
 }
 
 impl Redactor {
-    /// Creates one for these secrets, in every form in which they are sent or may be repeated.
+    /// Creates a redactor for these secrets, in every form in which they are sent or may be repeated.
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut redactor = Self::default();
         for secret in secrets {
@@ -59,8 +59,8 @@ impl Redactor {
             redactor.literals.extend(literals);
             let bytes = Decoded::new(secret).bytes;
             redactor.decoded.push(bytes);
-            for spelling in spellings(secret) {
-                let (letters, _) = Decoded::new(&spelling).letters();
+            for encoding in encodings(secret) {
+                let (letters, _) = Decoded::new(&encoding).letters();
                 redactor.add_pieces(&letters);
                 if letters.len() <= PIECE {
                     // The last digit of an encoding may depend on what follows.
@@ -85,8 +85,8 @@ impl Redactor {
         }
     }
 
-    /// Returns the text without a secret, and without any piece of one that is long enough to be known, whatever is between its letters and
-    /// whatever their case.
+    /// Returns the text without secrets, and without pieces of them that are long enough to be recognized. The case of letters, and other
+    /// characters between them, do not matter.
     pub(crate) fn redact(&self, text: &str) -> String {
         let literals = self.literals.iter();
         let text = literals.fold(text.to_owned(), |text, literal| text.replace(literal, "…"));
@@ -95,7 +95,7 @@ impl Redactor {
         let (mut shown, mut end, mut was_secret) = (String::new(), 0, false);
         for (place, is_secret) in decoded.places.into_iter().zip(is_secret) {
             if is_secret {
-                // A byte that goes on from the one before is of the same piece; two pieces may share a character.
+                // A byte after a secret one is of the same piece. Two pieces may share a character.
                 if !was_secret {
                     shown.push_str(&text[end..place.start.max(end)]);
                     shown.push('…');
@@ -186,8 +186,8 @@ impl Decoded {
     }
 }
 
-/// Returns the length of the escape with which a text begins, and the bytes that it means: `%XX`, `\xXX`, `\uXXXX`, `&#N;`, `&#xN;`, and the
-/// escaped marks of JSON. What means white space, such as `\n` and `&nbsp;`, and the `0x` of a byte mean nothing.
+/// Returns the length of the escape with which a text begins, and the bytes that it means. Escapes are `%XX`, `\xXX`, `\uXXXX`, `&#N;`,
+/// `&#xN;`, and the escaped marks of JSON. White space, such as `\n` and `&nbsp;`, and the `0x` of a byte have no bytes.
 fn escape(text: &[u8]) -> Option<(usize, Vec<u8>)> {
     let number = |digits: &[u8], radix: u32| {
         let is_number = digits.iter().all(u8::is_ascii_alphanumeric);
@@ -218,9 +218,9 @@ fn escape(text: &[u8]) -> Option<(usize, Vec<u8>)> {
     }
 }
 
-/// Returns a secret as it is and backwards, in hexadecimal, in base32 and base64 at any place of an encoded text, and in base64 twice; the
-/// first of them in UTF-16, too. Case and what is between letters do not matter.
-fn spellings(secret: &str) -> Vec<String> {
+/// Returns the secret and its encodings: reversed, hexadecimal, base32, base64, and base64 of base64. Base32 and base64 may begin at any place
+/// of an encoded text. Hexadecimal and base64 are also of UTF-16.
+fn encodings(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
     let utf16: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let once = encode(secret);
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_in_pieces_is_left_out_as_one_that_is_whole() {
+    fn a_piece_of_a_secret_is_redacted() {
         let secret = "0.AbCdEfGhIjKlMnOpQrStUvWxYz/0123456789~abcdefghijklmnopqrstuvwxyz";
         let lines = |size: usize| {
             secret
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_another_spelling_is_left_out() {
+    fn a_secret_in_another_encoding_is_redacted() {
         for secret in [
             "0.AbCdEfGhIjKlMnOpQrStUvWxYz/0123456789~abcdefghij-klmnopqrst.uvwxyz+Q",
             "hunter2-Sesame~oPen",

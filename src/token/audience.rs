@@ -12,8 +12,8 @@ pub(super) const REGISTRY_RESOURCE_ID: &str = "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3
 /// Application id of the resource "Windows Azure Service Management API", which is Azure Resource Manager.
 const RESOURCE_MANAGER_ID: &str = "797f4846-ba00-4fd7-ba43-dac1f8f63013";
 
-/// How the audiences of assertions begin that Entra accepts from other issuers (`api://AzureADTokenExchange`). A token for one of them
-/// signs in as any application that trusts the identity.
+/// The prefix of audiences of assertions that Entra accepts from other issuers (`api://AzureADTokenExchange`). A token for one of them signs
+/// in as any application that trusts the identity.
 const TOKEN_EXCHANGE: &str = "azureadtokenexchange";
 
 /// What an access token is requested for and must be for. Never Azure Resource Manager.
@@ -21,8 +21,7 @@ const TOKEN_EXCHANGE: &str = "azureadtokenexchange";
 pub struct Audience(String);
 
 impl Audience {
-    /// Reads the address of a resource, `https://…` or `api://…`, as the registries of a disconnected cloud may have one of their
-    /// own.
+    /// Reads the address of a resource, `https://…` or `api://…`. The registries of a disconnected cloud may have their own.
     ///
     /// # Errors
     ///
@@ -53,8 +52,8 @@ impl Audience {
         Ok(Self(audience.to_owned()))
     }
 
-    /// Returns Azure Resource Manager of a cloud, named as the Azure CLI does, for `doctor --probe-arm` alone: only offering such a token
-    /// shows whether a registry accepts it. Everything else calls [`Audience::parse`], which refuses it; clippy refuses further callers.
+    /// Returns Azure Resource Manager of a cloud, by the Azure CLI's name of the cloud, for `doctor --probe-arm` alone. Only offering such a
+    /// token shows whether a registry accepts it. Other code calls [`Audience::parse`], which refuses it; clippy refuses more callers.
     pub(crate) fn of_resource_manager(cloud: &str) -> Option<Self> {
         let host = match cloud {
             "AzureCloud" => "management.azure.com",
@@ -88,8 +87,8 @@ impl Default for Audience {
     }
 }
 
-/// Returns the host of a resource's address in lower case, without the dot that may end it; none if it is written in another way than
-/// names and ids are.
+/// Returns the host of a resource's address in lower case, without a trailing dot. An address with other characters than names and ids have
+/// is refused.
 fn resource_host(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let is_resource = matches!(url.scheme(), "https" | "api")
@@ -103,8 +102,7 @@ fn resource_host(text: &str) -> Option<String> {
 }
 
 /// Returns whether a host, or an application id in its place, is Azure Resource Manager: `management.azure.com`,
-/// `management.core.windows.net`, `management.usgovcloudapi.net` and so on by cloud, and `management.…`, `adminmanagement.…` or
-/// `armmanagement.…` in private ones.
+/// `management.usgovcloudapi.net` and so on. Private clouds have `management.…`, `adminmanagement.…` or `armmanagement.…`.
 fn is_resource_manager(host: &str) -> bool {
     let label = host.split('.').next().unwrap_or_default();
     matches!(label, "management" | "adminmanagement" | "armmanagement")
@@ -128,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_audience_is_the_registries_or_of_no_service_of_microsoft() {
+    fn an_audience_of_another_microsoft_service_is_refused() {
         for text in [
             "https://containerregistry.azure.net",
             "https://containerregistry.azure.net//",

@@ -1,7 +1,7 @@
-//! Reads what a JWT says. Nothing is decided by [`Claims`], which are for people to read, and the token itself is never part of them.
+//! Reads what a JWT says. [`Claims`] are only shown, and decide nothing. They never contain the token itself.
 //!
-//! Registries changed the case of some names over the years (`Actions`, `actions`), and leave others out, so that every claim is
-//! optional and found in any case.
+//! Registries changed the case of some names over the years (`Actions`, `actions`), and leave others out. So every claim is optional, and its
+//! name may be in any case.
 
 use super::moment;
 use crate::text::printable;
@@ -19,7 +19,7 @@ pub(crate) fn payload(token: &str) -> Option<&str> {
 
 /// Reads JSON in base64url, as the parts of a JWT are, unless it is nested more than 128 deep.
 pub(crate) fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
-    // Tolerated, so that a token mangled on its way is not taken for one without claims.
+    // Other alphabets are accepted, so that a JWT in one of them is not treated as a token without claims.
     let part = part
         .trim_end_matches('=')
         .replace('+', "-")
@@ -27,7 +27,7 @@ pub(crate) fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
     serde_json::from_slice(&decode_url_safe(part).ok()?).ok()
 }
 
-/// Returns when a token ends (`exp`).
+/// Returns when a token expires (`exp`).
 pub(super) fn expires(token: &str) -> Option<SystemTime> {
     let claims: Value = decode(payload(token)?)?;
     moment(claims.get("exp")?.as_u64()?)
@@ -38,13 +38,13 @@ pub(super) fn expires(token: &str) -> Option<SystemTime> {
 pub struct Claims(Value);
 
 impl Claims {
-    /// Reads a token; returns nothing when it is opaque or encrypted.
+    /// Reads a token. Returns `None` if it is opaque or encrypted.
     pub fn from_token(token: &SecretString) -> Option<Self> {
         let claims: Value = decode(payload(token.expose_secret())?)?;
         claims.is_object().then_some(Self(claims))
     }
 
-    /// Returns whom it is for (`aud`).
+    /// Returns the audience (`aud`).
     pub fn audience(&self) -> Option<String> {
         text(&self.0, "aud")
     }
@@ -76,7 +76,7 @@ impl Claims {
         .collect()
     }
 
-    /// Returns when it ends (`exp`).
+    /// Returns when the token expires (`exp`).
     pub fn expires(&self) -> Option<SystemTime> {
         moment(field(&self.0, "exp")?.as_u64()?)
     }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn permissions_and_access_are_read_in_the_case_of_every_year() {
+    fn permissions_and_access_are_read_in_any_case() {
         for (permissions, actions) in [("permissions", "Actions"), ("Permissions", "actions")] {
             let read = claims(&format!(
                 r#"{{"{permissions}":{{"{actions}":["read","write"],"NotActions":null}}}}"#
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_named_before_the_application_that_they_used() {
+    fn the_person_is_shown_instead_of_the_application() {
         let read =
             claims(r#"{"upn":"alice@contoso.example","appid":"1","sub":"2","tid":"t","exp":60}"#)
                 .unwrap();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_of_other_types_are_left_out_and_no_escape_gets_through() {
+    fn claims_of_other_types_and_control_characters_are_left_out() {
         let odd = claims(r#"{"aud":7,"exp":"x","permissions":[],"access":{"name":1}}"#).unwrap();
         assert_eq!((odd.audience(), odd.expires()), (None, None));
         assert!(odd.permissions().is_empty() && odd.access("1").is_empty());

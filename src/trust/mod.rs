@@ -5,7 +5,7 @@
 //! mounts, and a group that is the user's own primary group.
 //!
 //! The environment may come from the author of a checkout, a compose file or a CI job. So a path that a variable names must also be
-//! absolute, must not lead through `/proc` or `/dev/fd`, and must not lead into the working directory.
+//! absolute. It must not lead through `/proc` or `/dev/fd`, or into the working directory.
 
 #[cfg(unix)]
 mod unix;
@@ -43,7 +43,7 @@ impl Refusal {
     fn owned_by(owner: u32, path: &Path, fix: &str) -> Self {
         let path = path.display();
         let note = if owner == UNKNOWN_OWNER && is_in_user_namespace() {
-            " (rootless Podman and Buildah cannot tell root's files from others)"
+            " (rootless Podman and Buildah cannot tell root's files from others')"
         } else {
             ""
         };
@@ -118,7 +118,7 @@ pub(crate) fn resolve_certificates(
         system::check_not_shared(&real)?;
         for entry in real.read_dir()? {
             match resolve_named(&real.join(entry?.file_name()), working_directory) {
-                // A link whose target does not exist adds no certificate.
+                // A link without a target adds no certificate.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 checked => drop(checked?),
             }
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_namespace_is_told_from_the_initial_one() {
+    fn a_user_namespace_is_distinguished_from_the_initial_one() {
         assert!(!is_partial_map("         0          0 4294967295\n") && !is_partial_map(""));
         for map in [
             "         0       1000          1\n         1     100000      65536\n",

@@ -26,8 +26,8 @@ const SYSTEM_DIRS: &[&str] = &["/etc", "/usr", "/nix/store"];
 /// In a directory with this mode bit, only the owner of an entry can replace it. Each entry is checked by its own owner.
 const STICKY: u32 = 0o1000;
 
-/// Checks every directory, link and file on the way, each before anything in it is looked up, so that no other user can exchange a part of
-/// the path meanwhile. Checkouts are compared by inode, so that no other name of one passes.
+/// Checks every directory, link and file on the way. Each is checked before anything in it is looked up, so that no other user can replace a
+/// part of the path meanwhile. Checkouts are compared by inode, so that no other name of one passes.
 pub(super) fn resolve(path: &Path, checkouts: &[&Path]) -> io::Result<PathBuf> {
     let inode = |metadata: &Metadata| (metadata.dev(), metadata.ino());
     // The user may be unable to enter the working directory by its path, as with `sudo -u`.
@@ -52,9 +52,8 @@ pub(super) fn resolve(path: &Path, checkouts: &[&Path]) -> io::Result<PathBuf> {
 
 /// Returns the first directory or link of another user on the way to `path` that must not be entered to write there.
 ///
-/// Directories of this user and root may be entered, and their links followed. In a directory of another user only one of this user may be
-/// entered, but never by root: what root creates in the home of another user (`sudo -E`) locks that user out. A link there may lead
-/// anywhere.
+/// Directories of this user and root may be entered, and their links followed. In a directory of another user, only a directory of this user
+/// may be entered. Root may enter neither: what root creates in the home of another user (`sudo -E`) locks that user out.
 pub(crate) fn untrusted_parent(path: &Path) -> Option<Refusal> {
     let user = geteuid().as_raw();
     // In a user namespace root's files may belong to an unknown user: `/` shows which one.
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_others_can_write_to_is_refused_wherever_they_can() {
+    fn a_path_is_refused_if_others_can_write_to_any_part() {
         let (_guard, root) = folder();
         let (inner, file) = (root.join("a"), root.join("a/file"));
         create_dir(&inner).unwrap();
@@ -351,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn links_are_followed_and_every_folder_on_their_way_is_judged() {
+    fn links_are_followed_and_every_directory_on_the_way_is_checked() {
         let (_guard, root) = folder();
         for name in ["real", "open", "closed"] {
             create_dir(root.join(name)).unwrap();
@@ -386,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_reached_through_the_files_of_processes() {
+    fn a_path_through_the_files_of_processes_is_refused() {
         let (_guard, root) = folder();
         symlink("/proc/self/cwd", root.join("link")).unwrap();
         for path in [
@@ -412,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_of_another_user_is_untrusted_wherever_it_leads_and_one_of_ours_is_followed() {
+    fn a_link_of_another_user_is_untrusted_and_a_link_of_this_user_is_followed() {
         use std::os::unix::fs::lchown;
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: only root can give folders away");
