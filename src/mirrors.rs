@@ -43,7 +43,7 @@ impl Mirrors {
         let registry = Registry::parse(target, clouds)
             .filter(|registry| registry.host() == target)
             .ok_or("which does not lead to the login server of an Azure Container Registry")?;
-        if self.of(source).is_some() {
+        if self.get(source).is_some() {
             return Err("whose source has a mirror already".into());
         }
         self.0.push((source.to_owned(), registry));
@@ -51,7 +51,7 @@ impl Mirrors {
     }
 
     /// Returns the registry that replaces a host.
-    pub(crate) fn of(&self, host: &str) -> Option<&Registry> {
+    pub(crate) fn get(&self, host: &str) -> Option<&Registry> {
         let mut mirrors = self.iter();
         let (_, registry) = mirrors.find(|(source, _)| source.eq_ignore_ascii_case(host))?;
         Some(registry)
@@ -86,11 +86,11 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(
-            mirrors.of("mcr.microsoft.com").unwrap().host(),
+            mirrors.get("mcr.microsoft.com").unwrap().host(),
             "contoso.azurecr.io"
         );
         assert_eq!(
-            mirrors.of("docker.io").unwrap().host(),
+            mirrors.get("docker.io").unwrap().host(),
             "fabrikam-abc123.azurecr.us"
         );
         for other in [
@@ -100,7 +100,7 @@ mod tests {
             "mcr.microsoft.com:443",
             "",
         ] {
-            assert!(mirrors.of(other).is_none(), "{other}");
+            assert!(mirrors.get(other).is_none(), "{other}");
         }
     }
 

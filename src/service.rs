@@ -604,8 +604,10 @@ mod tests {
     #[test]
     fn no_call_takes_longer_than_its_client_waits() {
         for (set, seconds) in [("600", 50), ("7", 7)] {
-            let settings =
-                Settings::of([("ACRSCOPED_TIMEOUT".to_owned(), set.into())].into(), None);
+            let settings = Settings::from_variables(
+                [("ACRSCOPED_TIMEOUT".to_owned(), set.into())].into(),
+                None,
+            );
             let service = TokenService::new(&settings, || START)
                 .for_client_with_cache(Duration::from_secs(50));
             let config = service.config(&registry()).unwrap();
@@ -621,7 +623,7 @@ mod tests {
             ("AZURE_CLIENT_SECRET", "canary"),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.into()));
-        let settings = Settings::of(variables.into(), None);
+        let settings = Settings::from_variables(variables.into(), None);
         let registry = registry();
         let config = settings.for_registry(&registry).unwrap();
         let payload = azure_core::base64::encode_url_safe(r#"{"exp":10800}"#);

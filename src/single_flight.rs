@@ -74,18 +74,16 @@ pub(crate) async fn acquire(dirs: &[PathBuf], name: &str, timeout: Duration) -> 
 
 impl LockFile {
     fn open(dirs: &[PathBuf], name: &str) -> Option<Self> {
-        let lock = dirs.iter().find_map(|path| {
-            let opened = system::open_lock_dir(path)
-                .and_then(|dir| system::open(&dir, name).map(|file| (dir, file)));
-            opened
-                .inspect_err(|error| debug!("{} holds no locks: {error}", path.display()))
-                .ok()
-        });
-        let (dir, file) = lock?;
-        Some(Self {
-            dir,
-            name: name.to_owned(),
-            file,
+        let open = |path: &PathBuf| -> io::Result<Self> {
+            let dir = system::open_lock_dir(path)?;
+            let file = system::open(&dir, name)?;
+            let name = name.to_owned();
+            Ok(Self { dir, name, file })
+        };
+        dirs.iter().find_map(|path| {
+            let opened = open(path);
+            let log = |error: &io::Error| debug!("{} holds no locks: {error}", path.display());
+            opened.inspect_err(log).ok()
         })
     }
 
@@ -121,14 +119,10 @@ impl Leader {
         if system::remove(&lock.dir, &lock.name, &lock.file).is_err() {
             return;
         }
-        if let Some(failure) = failure {
-            let written = serde_json::to_vec(failure)
-                .map_err(io::Error::from)
-                .and_then(|json| lock.file.write_all(&json));
-            if written.is_err() {
-                // On a full disk the waiters sign in for themselves.
-                let _ = lock.file.set_len(0);
-            }
+        let json = failure.and_then(|failure| serde_json::to_vec(failure).ok());
+        if json.is_some_and(|json| lock.file.write_all(&json).is_err()) {
+            // On a full disk the waiters sign in for themselves.
+            let _ = lock.file.set_len(0);
         }
         let _ = lock.file.set_modified(FINISHED);
     }

@@ -39,14 +39,19 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// Returns the word for it, as `--plain` and `--json` have it.
-    pub fn word(self) -> &'static str {
+    /// Returns the word, the Unicode sign, the ASCII sign and the style.
+    fn looks(self) -> (&'static str, &'static str, &'static str, Style) {
         match self {
-            Self::Good => "ok",
-            Self::Warning => "warning",
-            Self::Bad => "failed",
-            Self::Skipped => "skipped",
+            Self::Good => ("ok", "✓", "+", Style::Green),
+            Self::Warning => ("warning", "!", "!", Style::Yellow),
+            Self::Bad => ("failed", "✗", "x", Style::Red),
+            Self::Skipped => ("skipped", "–", "-", Style::Dim),
         }
+    }
+
+    /// Returns the word that `--plain` and `--json` show.
+    pub fn word(self) -> &'static str {
+        self.looks().0
     }
 }
 
@@ -85,14 +90,9 @@ impl Terminal {
 
     /// Draws a mark.
     pub fn mark(&self, mark: Mark) -> String {
-        let (unicode, ascii, style) = match mark {
-            Mark::Good => ("✓", "+", Style::Green),
-            Mark::Warning => ("!", "!", Style::Yellow),
-            Mark::Bad => ("✗", "x", Style::Red),
-            Mark::Skipped => ("–", "-", Style::Dim),
-        };
+        let (word, unicode, ascii, style) = mark.looks();
         if self.is_plain {
-            return format!("{}:", mark.word());
+            return format!("{word}:");
         }
         self.paint(style, if self.has_unicode { unicode } else { ascii })
     }

@@ -23,7 +23,7 @@ fn a_breaking_change_of_the_api_is_seen_here() {
     let _: Clock = SystemTime::now;
     let _: fn() -> Result<Settings, Error> = Settings::from_env;
     let _: fn(Variables, Folder, Folder, Folder) -> Result<Settings, Error> = Settings::read;
-    let _: fn(Variables, Option<PathBuf>) -> Settings = Settings::of;
+    let _: fn(Variables, Option<PathBuf>) -> Settings = Settings::from_variables;
     let _: fn(&Settings) -> &[Cloud] = Settings::clouds;
 
     let _: fn(&str, &[Cloud]) -> Option<Registry> = Registry::parse;

@@ -36,7 +36,7 @@ fn settings(client: &str) -> Settings {
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).into()))
         .collect();
-    Settings::of(rows, None)
+    Settings::from_variables(rows, None)
         .with_text("authority = 'https://127.0.0.1:1'")
         .expect("a good file")
 }

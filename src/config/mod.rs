@@ -184,12 +184,12 @@ impl Settings {
         })
     }
 
-    /// Makes settings from variables alone, without a file, for a program that has its own configuration. The account of the Azure CLI
-    /// is below `home`.
+    /// Creates settings from variables alone, without a file, for a program that has its own configuration. The account of the Azure CLI is
+    /// below `home`.
     ///
     /// The HTTP client itself reads the proxies and the system's CA certificates of the process (`HTTPS_PROXY`, `NO_PROXY`,
     /// `SSL_CERT_FILE`, …). `ACRSCOPED_CA_FILE` comes from `variables`.
-    pub fn of(variables: Variables, home: Option<PathBuf>) -> Self {
+    pub fn from_variables(variables: Variables, home: Option<PathBuf>) -> Self {
         Self {
             variables,
             home,
@@ -462,7 +462,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).into(), value.into()))
             .collect();
-        Settings::of(variables, Some("/home/alice".into()))
+        Settings::from_variables(variables, Some("/home/alice".into()))
     }
 
     fn read(rows: &[(&str, &str)]) -> Result<Config, Error> {

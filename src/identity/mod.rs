@@ -404,7 +404,7 @@ pub(super) mod tests {
         let variables = rows
             .iter()
             .map(|(name, value)| ((*name).into(), value.into()));
-        Settings::of(variables.collect(), None)
+        Settings::from_variables(variables.collect(), None)
     }
 
     /// Returns the settings of these variables for a registry.

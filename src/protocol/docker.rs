@@ -250,7 +250,7 @@ mod tests {
     fn answer(verb: Verb, input: &[u8], output: &mut Vec<u8>) -> Result<ExitCode, Error> {
         run(
             verb,
-            &Settings::of(HashMap::new(), None),
+            &Settings::from_variables(HashMap::new(), None),
             no_service,
             input,
             output,

@@ -234,7 +234,8 @@ mod tests {
         let variables = [("PATH", "bin"), ("XDG_RUNTIME_DIR", "run")];
         let variables =
             variables.map(|(name, folder)| (name.to_owned(), root.join(folder).into_os_string()));
-        let settings = Settings::of(variables.into_iter().collect(), Some(root.clone()));
+        let settings =
+            Settings::from_variables(variables.into_iter().collect(), Some(root.clone()));
         let terminal = Terminal::new(settings.variables(), false, true);
         let program = root.join("bin/docker-credential-acrscoped");
         let clock = || std::time::SystemTime::UNIX_EPOCH;
@@ -340,7 +341,7 @@ mod tests {
                 summary,
                 hint,
                 ..
-            } = permission_denied(&Settings::of(variables, None), Path::new(file));
+            } = permission_denied(&Settings::from_variables(variables, None), Path::new(file));
             assert_eq!(
                 (status, summary),
                 (

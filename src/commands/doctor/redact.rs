@@ -382,7 +382,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).into(), value.into()))
             .collect();
-        let settings = Settings::of(variables, Some("/home/al".into()));
+        let settings = Settings::from_variables(variables, Some("/home/al".into()));
         let terminal = Terminal::new(&HashMap::new(), false, true);
         let clock = || std::time::SystemTime::UNIX_EPOCH;
         let context = Context {

@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_first_line_of_a_report_names_nothing_either() {
-        let settings = Settings::of(
+        let settings = Settings::from_variables(
             HashMap::from([("ACRSCOPED_TENANT".into(), "fabrikam".into())]),
             None,
         );

@@ -138,7 +138,7 @@ impl Pull {
     fn new(image: &str, mirrors: &Mirrors, settings: &Settings) -> Option<Self> {
         let host = image::host(image)?;
         let mut hosts = vec![host.to_owned()];
-        let registry = match mirrors.of(host) {
+        let registry = match mirrors.get(host) {
             Some(mirror) => {
                 hosts.push(mirror.host().to_owned());
                 mirror.clone()

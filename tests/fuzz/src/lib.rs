@@ -124,7 +124,7 @@ fn effective_host(text: &str) -> Option<String> {
 
 /// Settings of nobody.
 fn nothing_set() -> Settings {
-    Settings::of(HashMap::new(), None)
+    Settings::from_variables(HashMap::new(), None)
 }
 
 /// Notes that a service was requested.
@@ -369,7 +369,7 @@ pub fn config(mut variables: HashMap<String, OsString>) {
     let mut proxy = OsString::from(format!("http://user:{CANARY}@"));
     proxy.push(variables.get("NO_PROXY").cloned().unwrap_or_default());
     variables.insert("HTTPS_PROXY".into(), proxy);
-    let settings = Settings::of(variables, Some("/home/alice".into()));
+    let settings = Settings::from_variables(variables, Some("/home/alice".into()));
     let _ = settings.unknown_variables();
     let registry = Registry::parse("contoso.azurecr.io", &[]).expect("a registry");
     assert!(!format!("{settings:?}").contains(CANARY));
@@ -498,7 +498,7 @@ impl AzureCli {
         let folder = self.folder.clone().into_os_string();
         let variables = ["AZURE_CONFIG_DIR", "PATH"].map(|name| (name.to_owned(), folder.clone()));
         let registry = Registry::parse("contoso.azurecr.io", &[]).expect("a registry");
-        let config = Settings::of(variables.into(), None)
+        let config = Settings::from_variables(variables.into(), None)
             .for_registry(&registry)
             .expect("folders are fine settings");
         Identity::choose(&config, &registry)
