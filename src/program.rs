@@ -125,7 +125,8 @@ pub(crate) fn check_owner(program: &str, folder: &Path) -> Result<(), Error> {
         std::fs::symlink_metadata(path)
             .is_ok_and(|it| it.uid() == 0 && it.is_dir() && it.mode() & 0o022 == 0)
     };
-    let has_own_name = folder.ends_with(".azure") || folder.ends_with(".azd");
+    let names = [".azure", ".azd"];
+    let has_own_name = names.iter().any(|name| folder.ends_with(name));
     let is_mounted = || has_own_name && folder.parent().is_some_and(is_of_root);
     if !rustix::process::geteuid().is_root() || is_of_root(folder) || is_mounted() {
         return Ok(());

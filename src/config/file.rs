@@ -109,8 +109,8 @@ impl File {
         let mut regional = patterns(registry.host());
         regional.retain(|pattern| !names.contains(pattern));
         names.splice(..0, regional);
-        let named = |name: &String| self.profiles.iter().find(|it| it.pattern == *name);
-        names.iter().filter_map(named).collect()
+        let find = |name: &String| self.profiles.iter().find(|it| it.pattern == *name);
+        names.iter().filter_map(find).collect()
     }
 }
 

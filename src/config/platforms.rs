@@ -45,9 +45,6 @@ pub enum ManagedIdentityEnv {
     Unsupported(&'static str),
 }
 
-/// Where App Service listens, for example.
-const APP_SERVICE_ENDPOINT: &str = "http://127.0.0.1:8081/msi/token";
-
 /// Where the agent of Azure Arc listens by default.
 const ARC_ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
 
@@ -56,21 +53,14 @@ impl ManagedIdentityEnv {
     pub(super) fn read(variables: &Variables) -> Result<Self> {
         const ENDPOINT: &str = "IDENTITY_ENDPOINT";
         let is_set = |name| raw(variables, name).is_some();
-        let (is_fabric, is_arc) = (
-            is_set("IDENTITY_SERVER_THUMBPRINT"),
-            is_set("IMDS_ENDPOINT"),
-        );
-        let header = text(variables, "IDENTITY_HEADER")?;
-        let example = if header.is_none() {
-            ARC_ENDPOINT
-        } else {
-            APP_SERVICE_ENDPOINT
-        };
-        let Some(url) = parsed_url(variables, ENDPOINT, HTTP, example)? else {
+        let is_arc = is_set("IMDS_ENDPOINT");
+        let Some(url) = parsed_url(variables, ENDPOINT, HTTP, ARC_ENDPOINT)? else {
             return Self::read_msi(variables);
         };
-        match header.map(SecretString::from) {
-            Some(_) if is_fabric => Ok(Self::Unsupported("Service Fabric")),
+        match text(variables, "IDENTITY_HEADER")?.map(SecretString::from) {
+            Some(_) if is_set("IDENTITY_SERVER_THUMBPRINT") => {
+                Ok(Self::Unsupported("Service Fabric"))
+            }
             Some(header) => Ok(Self::AppService { url, header }),
             // Arc gets a key that comes from a file of the agent, not from the environment.
             None if is_arc && !is_loopback(&url) => {
