@@ -22,10 +22,6 @@ use windows as system;
 
 pub(crate) use system::untrusted_parent;
 
-/// The owner that a user namespace shows for each user that it does not know (`user_namespaces(7)`). Root is one of them in rootless
-/// Podman and Buildah.
-const UNKNOWN_OWNER: u32 = 65_534;
-
 /// Why a path is not trusted, and how to fix it.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -37,26 +33,6 @@ impl Refusal {
     fn new(problem: String, fix: impl Into<String>) -> Self {
         let fix = fix.into();
         Self { problem, fix }
-    }
-
-    #[cfg(unix)]
-    fn owned_by(owner: u32, path: &Path, fix: &str) -> Self {
-        let path = path.display();
-        let note = if owner == UNKNOWN_OWNER && is_in_user_namespace() {
-            " (rootless Podman and Buildah cannot tell root's files from others')"
-        } else {
-            ""
-        };
-        let problem =
-            format!("{path} belongs to the user with id {owner}, not to you or root{note}");
-        Self::new(problem, fix)
-    }
-
-    /// Returns the refusal of a path in a directory of another user, where nothing is to be written.
-    #[cfg(unix)]
-    pub(crate) fn other_owner(path: &Path, owner: u32) -> Self {
-        let fix = "run it as that user, without `sudo`, or with `sudo -H`";
-        Self::owned_by(owner, path, fix)
     }
 
     /// Returns the refusal that an error holds, if it holds one.

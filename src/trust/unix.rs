@@ -1,6 +1,6 @@
 //! The rules on Unix: owners, modes and links.
 
-use super::{Refusal, UNKNOWN_OWNER, is_in_user_namespace, refuse_in_checkout};
+use super::{Refusal, is_in_user_namespace, refuse_in_checkout};
 use crate::text::shell_word;
 use nix::unistd::{Uid, User};
 use rustix::fs::{StatVfsMountFlags, lgetxattr_query, statvfs};
@@ -25,6 +25,30 @@ const SYSTEM_DIRS: &[&str] = &["/etc", "/usr", "/nix/store"];
 
 /// In a directory with this mode bit, only the owner of an entry can replace it. Each entry is checked by its own owner.
 const STICKY: u32 = 0o1000;
+
+/// The owner that a user namespace shows for each user that it does not know (`user_namespaces(7)`). Root is one of them in rootless
+/// Podman and Buildah.
+const UNKNOWN_OWNER: u32 = 65_534;
+
+impl Refusal {
+    fn owned_by(owner: u32, path: &Path, fix: &str) -> Self {
+        let path = path.display();
+        let note = if owner == UNKNOWN_OWNER && is_in_user_namespace() {
+            " (rootless Podman and Buildah cannot tell root's files from others')"
+        } else {
+            ""
+        };
+        let problem =
+            format!("{path} belongs to the user with id {owner}, not to you or root{note}");
+        Self::new(problem, fix)
+    }
+
+    /// Returns the refusal of a path in a directory of another user, where nothing is to be written.
+    pub(crate) fn other_owner(path: &Path, owner: u32) -> Self {
+        let fix = "run it as that user, without `sudo`, or with `sudo -H`";
+        Self::owned_by(owner, path, fix)
+    }
+}
 
 /// Checks every directory, link and file on the way. Each is checked before anything in it is looked up, so that no other user can replace a
 /// part of the path meanwhile. Checkouts are compared by inode, so that no other name of one passes.
