@@ -1,7 +1,8 @@
 //! A token that is in the cache, asked for often.
 
-use crate::callers::{call, files, processes, rate};
+use crate::callers::{files, processes, rate};
 use crate::support::namespace::Namespace;
+use crate::support::run::in_parallel_by;
 use crate::support::{Answer, REGISTRY, ask, helper, world};
 use std::collections::HashSet;
 use std::time::Instant;
@@ -18,7 +19,7 @@ fn a_thousand_cached_gets_in_a_row_and_fifty_at_a_time_all_succeed() {
     let (requests, before) = (simulator.journal().len(), files(&home));
     for at_once in [1, 50] {
         let started = Instant::now();
-        let answers = call(CALLS, at_once, get);
+        let answers = in_parallel_by(at_once, CALLS, get);
         let took = started.elapsed();
         let slowest = answers
             .iter()

@@ -1,8 +1,9 @@
 //! Mixed registries, identities and faults, with tokens that last for seconds.
 
-use crate::callers::{call, count, files, processes, rate};
+use crate::callers::{count, files, processes, rate};
 use crate::faults::{during, scramble};
 use crate::support::namespace::Namespace;
+use crate::support::run::in_parallel_by;
 use crate::support::{Answer, Home, ask, binary, connect};
 use azure_core::base64::decode_url_safe;
 use serde_json::{Value, json};
@@ -217,7 +218,7 @@ fn under_load_and_faults_nobody_gets_a_wrong_token_and_nothing_is_left_behind() 
     let before = files(&world.home);
     let started = Instant::now();
     let (failures, account) = during(&world.simulator, || {
-        call(calls, AT_ONCE, |number| {
+        in_parallel_by(AT_ONCE, calls, |number| {
             let (who, host, login_server) = chosen(number);
             let answer = world.get(who, host);
             assert!(answer.took < LONGEST, "{answer:#?}");

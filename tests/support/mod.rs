@@ -11,6 +11,7 @@ pub(crate) mod namespace;
 pub(crate) mod run;
 #[cfg(target_os = "linux")]
 pub(crate) mod server;
+pub(crate) mod setups;
 #[cfg(target_os = "linux")]
 pub(crate) mod trace;
 
