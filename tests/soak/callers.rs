@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How many calls a soak makes: a few hundred, unless `ACRSCOPED_SOAK_CALLS` says another number.
+/// Returns how many calls a soak makes: a few hundred, unless `ACRSCOPED_SOAK_CALLS`, which `tests/soak/run` sets, is another number.
 pub(crate) fn count() -> usize {
     std::env::var("ACRSCOPED_SOAK_CALLS").map_or(600, |number| {
         number.parse().expect("`ACRSCOPED_SOAK_CALLS` is a number")

@@ -145,9 +145,9 @@ pub(crate) fn until<T>(what: &str, mut question: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// Calls a function for each row, eight at a time, since most calls wait for another process or for a timeout.
+/// Calls a function for each row, four at a time, since most calls wait for another process or for a timeout. Other tests run beside.
 pub(crate) fn in_parallel<R: Sync, T: Send>(rows: &[R], call: impl Fn(&R) -> T + Sync) -> Vec<T> {
-    in_parallel_by(8, rows.len(), |number| call(&rows[number]))
+    in_parallel_by(4, rows.len(), |number| call(&rows[number]))
 }
 
 /// Makes the calls 0 to `count`, up to `at_once` at a time, and returns the answers in the order of the calls.
