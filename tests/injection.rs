@@ -8,9 +8,8 @@ mod support;
 use simulator::{Settings, Simulator};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::process::Command;
 use support::run::in_parallel;
-use support::{Answer, Home, LIMIT, NOT_OURS, REGISTRY, helper, run};
+use support::{Answer, Home, NOT_OURS, REGISTRY, ask, helper, wrap};
 
 /// The first system call of `main`. What comes before is the loader's and the runtime's.
 const FIRST: &str = "prctl(PR_SET_DUMPABLE";
@@ -91,25 +90,14 @@ fn get(simulator: &Simulator, injection: Option<&Injection>) -> (Answer, String)
         .env("ACRSCOPED_CACHE", "keyutils")
         .env("ACRSCOPED_TIMEOUT", "5");
     let log = home.path("trace");
-    let mut strace = Command::new("unshare");
-    strace
-        .args(["--user", "--map-root-user", "strace", "-f", "-qq", "-o"])
-        .arg(&log);
-    if let Some(Injection { call, when, error }) = injection {
-        strace.args(["-e", &format!("inject={call}:error={error}:when={when}")]);
-    }
-    strace
-        .arg("--")
-        .arg(command.get_program())
-        .arg("get")
-        .current_dir(home.root())
-        .env_clear();
-    strace.envs(
-        command
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
-    let answer = run(strace, REGISTRY, LIMIT);
+    let words = ["--user", "--map-root-user", "strace", "-f", "-qq", "-o"];
+    let mut words = [&["unshare"], &words[..]].concat();
+    words.push(log.to_str().expect("UTF-8"));
+    let fault = injection
+        .map(|Injection { call, when, error }| format!("inject={call}:error={error}:when={when}"));
+    words.extend(fault.iter().flat_map(|fault| ["-e", fault]));
+    words.push("--");
+    let answer = ask(wrap(&words, &command), "get", REGISTRY);
     (answer, std::fs::read_to_string(&log).expect("a trace"))
 }
 

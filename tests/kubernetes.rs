@@ -992,18 +992,20 @@ enum Change {
 
 #[test]
 fn after_a_kill_at_any_step_no_entry_is_without_its_program_and_a_repeat_finishes() {
-    kill_every_change_at_every_step(ECR);
+    kill_at_every_step(ECR, Change::Install);
 }
 
 #[test]
 #[ignore = "slow: run tests/run"]
-fn after_a_kill_at_any_step_the_same_holds_where_there_was_no_list() {
-    kill_every_change_at_every_step("");
-}
-
-fn kill_every_change_at_every_step(list: &str) {
-    let changes = [Change::Install, Change::Upgrade, Change::Uninstall];
-    in_parallel(&changes, |change| kill_at_every_step(list, *change));
+fn after_a_kill_the_same_holds_of_upgrades_of_uninstalls_and_where_there_was_no_list() {
+    let rows = [
+        (ECR, Change::Upgrade),
+        (ECR, Change::Uninstall),
+        ("", Change::Install),
+        ("", Change::Upgrade),
+        ("", Change::Uninstall),
+    ];
+    in_parallel(&rows, |(list, change)| kill_at_every_step(list, *change));
 }
 
 fn kill_at_every_step(list: &str, change: Change) {

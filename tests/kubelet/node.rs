@@ -4,10 +4,9 @@ use crate::stage::{CLIENT_ANNOTATION, Node, SHOP, request, whose};
 use crate::support::namespace::Namespace;
 use crate::support::run::in_parallel;
 use crate::support::setups::fail;
-use crate::support::{Answer, LIMIT, NOT_OURS, REGISTRY, binary, run};
+use crate::support::{Answer, LIMIT, NOT_OURS, REGISTRY, binary, run, set_variables, wrap};
 use serde_json::json;
 use simulator::{CLIENT, Endpoint, Fault, FaultAt, FaultKind, MANAGED_IDENTITY, Raw};
-use std::process::Command;
 use std::thread;
 
 const IMAGE: &str = "contoso.azurecr.io/app";
@@ -66,11 +65,7 @@ fn it_is_called_by_the_name_of_a_credential_provider_too() {
     let link = node.home.path("bin/acr-credential-provider");
     std::os::unix::fs::symlink(binary(), &link).expect("a new link");
     let mut command = node.home.command(link);
-    command.envs(
-        node.provider()
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
+    command.envs(set_variables(&node.provider()));
     command.arg("--registry-mirror=mcr.microsoft.com:contoso.azurecr.io");
     let answer = run(
         command,
@@ -86,17 +81,8 @@ fn no_home_no_session_and_no_user_are_no_hindrance() {
     let node = Node::new();
     for cache in ["none", "auto"] {
         let provider = node.provider();
-        let mut command = Command::new("unshare");
-        command
-            .args(["--user", "--map-user=54321", "--"])
-            .arg(provider.get_program())
-            .arg("kubelet")
-            .env_clear();
-        command.envs(
-            provider
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
+        let words = ["unshare", "--user", "--map-user=54321", "--"];
+        let mut command = wrap(&words, &provider);
         command
             .env_remove("HOME")
             .env_remove("PATH")

@@ -228,6 +228,30 @@ pub(crate) fn helper(home: &Home, simulator: &Simulator) -> Command {
     command
 }
 
+/// Returns a command by which another program, with these words before it, runs this one where and as it would be run.
+pub(crate) fn wrap<W: AsRef<std::ffi::OsStr>>(words: &[W], command: &Command) -> Command {
+    let mut outer = Command::new(&words[0]);
+    outer
+        .args(&words[1..])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(set_variables(command));
+    if let Some(folder) = command.get_current_dir() {
+        outer.current_dir(folder);
+    }
+    outer
+}
+
+/// Returns the variables that a command sets.
+pub(crate) fn set_variables(
+    command: &Command,
+) -> impl Iterator<Item = (&std::ffi::OsStr, &std::ffi::OsStr)> {
+    command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)))
+}
+
 /// `get` for a host, as clients ask it: the bare host, without a newline.
 pub(crate) fn get(home: &Home, simulator: &Simulator, host: &str) -> Answer {
     ask(helper(home, simulator), "get", host)
