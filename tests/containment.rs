@@ -9,7 +9,7 @@ use std::process::Command;
 use support::namespace;
 use support::setups::status;
 use support::trace::Trace;
-use support::{Home, NOT_OURS, REGISTRY, ask, binary, helper, world, wrap};
+use support::{Home, NOT_OURS, REGISTRY, ask, binary, copy, helper, world};
 
 /// Where the config file is, below the root of a home.
 const CONFIG: &str = "home/.config/docker-credential-acrscoped/config.toml";
@@ -304,7 +304,7 @@ impl Canary {
                 simulator.change(|settings| {
                     settings.faults = vec![Fault::always(at.clone(), kind.clone())];
                 });
-                let answer = ask(wrap(&["env"], &base), "get", REGISTRY);
+                let answer = ask(copy(&base), "get", REGISTRY);
                 assert_eq!(answer.code(), 1, "{at:?} {kind:?}: {answer:#?}");
                 assert!(is_clean(&answer.text()), "{at:?} {kind:?}: {answer:#?}");
                 for file in files(home.root())

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
-use support::{Answer, LIMIT, REGISTRY, run, world};
+use support::{Answer, LIMIT, REGISTRY, install, run, world};
 use tempfile::TempDir;
 
 const PROGRAM: &str = "docker-credential-acrscoped";
@@ -76,7 +76,7 @@ fn small_checkout(manifest: &str, changelog: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir_all(folder.path().join("packaging/release")).expect("our folder");
     for name in ["packaging/facts", "packaging/release/notes"] {
-        fs::copy(checkout(name), folder.path().join(name)).expect("a script");
+        install(&checkout(name), &folder.path().join(name));
     }
     fs::write(folder.path().join("Cargo.toml"), manifest).expect("our folder");
     fs::write(folder.path().join("CHANGELOG.md"), changelog).expect("our folder");

@@ -1,7 +1,7 @@
 //! The world of one run: a cloud, a user without an identity, and a simulator that writes down what is asked of it.
 
 use crate::support::namespace::Namespace;
-use crate::support::{Answer, Home, ask, binary, connect, wrap};
+use crate::support::{Answer, Home, ask, binary, connect, copy};
 use simulator::{
     AZURE_CLI, Authority, CLIENT, CLIENT_OBJECT, Endpoint, Entry, MANAGED_IDENTITY_OBJECT,
     ManagedIdentity, Settings, Simulator, TENANT, Tenant, USER_OBJECT,
@@ -166,7 +166,7 @@ impl Stage {
             .namespace
             .as_ref()
             .map(|namespace| namespace.enter(&self.command));
-        let command = inside.unwrap_or_else(|| wrap(&["env"], &self.command));
+        let command = inside.unwrap_or_else(|| copy(&self.command));
         ask(command, "get", &self.registry())
     }
 

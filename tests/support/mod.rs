@@ -135,20 +135,10 @@ impl Home {
         path
     }
 
-    /// Puts a program in place: a copy of a file. Another process copies it, because a test that starts a program at that moment
-    /// would hand our open file on to it, and a program that is open for writing cannot be started.
+    /// Puts a program in place: a copy of a file.
     pub(crate) fn install(&self, file: &Path, name: &str) -> PathBuf {
         let path = self.path(name);
-        let installed = Command::new("install")
-            .args(["-m", "755"])
-            .arg(file)
-            .arg(&path)
-            .status();
-        assert!(
-            installed.expect("coreutils").success(),
-            "{} could not be installed",
-            path.display()
-        );
+        install(file, &path);
         path
     }
 
@@ -182,6 +172,21 @@ impl Home {
         }
         command
     }
+}
+
+/// Copies a program. Another process does so, because a test that starts a program at that moment would hand our open file on to it,
+/// and a program that is open for writing cannot be started.
+pub(crate) fn install(file: &Path, path: &Path) {
+    let installed = Command::new("install")
+        .args(["-m", "755"])
+        .arg(file)
+        .arg(path)
+        .status();
+    assert!(
+        installed.expect("coreutils").success(),
+        "{} could not be installed",
+        path.display()
+    );
 }
 
 /// A socket as the address of a bus, in which other letters than these are escaped (D-Bus specification, "Server Addresses").
@@ -241,6 +246,18 @@ pub(crate) fn wrap<W: AsRef<std::ffi::OsStr>>(words: &[W], command: &Command) ->
         outer.current_dir(folder);
     }
     outer
+}
+
+/// Returns a command that runs once more what this one runs.
+pub(crate) fn copy(command: &Command) -> Command {
+    let mut copy = Command::new(command.get_program());
+    copy.args(command.get_args())
+        .env_clear()
+        .envs(set_variables(command));
+    if let Some(folder) = command.get_current_dir() {
+        copy.current_dir(folder);
+    }
+    copy
 }
 
 /// Returns the variables that a command sets.
