@@ -1,6 +1,6 @@
 //! The way without a proxy, in a namespace where `/etc/hosts` says where everything is.
 
-use crate::hold;
+use crate::hold_one_by_one;
 use crate::setups::Row;
 use crate::support::namespace::{alone, resolve, sh};
 use crate::support::{Home, REGISTRY};
@@ -56,7 +56,7 @@ fn what_is_wrong_on_a_direct_way_is_named_as_the_first_cause() {
     alone(
         "direct::what_is_wrong_on_a_direct_way_is_named_as_the_first_cause",
         |_| {
-            hold(&[
+            hold_one_by_one(&[
                 Row::working("direct", |home, simulator, command| {
                     serve(simulator, command);
                     at(home, &[AUTHORITY, REGISTRY], LOOPBACK);
