@@ -7,8 +7,9 @@ use simulator::{ArcAgent, Fault, FaultAt, FaultKind, Simulator};
 use std::path::Path;
 use std::process::Command;
 use support::namespace;
+use support::setups::status;
 use support::trace::Trace;
-use support::{Home, NOT_OURS, REGISTRY, ask, binary, helper, world};
+use support::{Home, NOT_OURS, REGISTRY, ask, binary, copy, helper, world};
 
 /// Where the config file is, below the root of a home.
 const CONFIG: &str = "home/.config/docker-credential-acrscoped/config.toml";
@@ -250,19 +251,19 @@ fn faults(secrets: &[String]) -> Vec<FaultKind> {
         FaultKind::Redirect {
             to: "https://evil.example/".into(),
         },
-        answer(200, r#"{"refresh_token":"CANARY-REFRESH\n"}"#),
-        answer(200, r#"{"refresh_token":["CANARY-REFRESH"]}"#),
-        answer(200, r#"{"access_token":"CANARY-ACCESS"}"#),
-        answer(
+        status(200, r#"{"refresh_token":"CANARY-REFRESH\n"}"#),
+        status(200, r#"{"refresh_token":["CANARY-REFRESH"]}"#),
+        status(200, r#"{"access_token":"CANARY-ACCESS"}"#),
+        status(
             200,
             r#"{"access_token":{"a":"CANARY-ACCESS"},"expires_in":1,"token_type":"Bearer"}"#,
         ),
-        answer(200, r#"{"access_token":"CANARY-ACCESS","expires_in":"x"}"#),
-        answer(200, r#"{"value":["CANARY-ASSERTION"]}"#),
-        answer(200, r#"{"oidcToken":{"a":"CANARY-ASSERTION"}}"#),
+        status(200, r#"{"access_token":"CANARY-ACCESS","expires_in":"x"}"#),
+        status(200, r#"{"value":["CANARY-ASSERTION"]}"#),
+        status(200, r#"{"oidcToken":{"a":"CANARY-ASSERTION"}}"#),
     ];
     kinds.extend(secrets.iter().map(|secret| {
-        answer(
+        status(
             400,
             &format!(r#"{{"error":"x","error_description":"not {secret} again"}}"#),
         )
@@ -337,16 +338,6 @@ fn variables_of(command: &Command) -> Vec<String> {
         .filter(|(name, _)| secrets.iter().any(|secret| name == secret));
     set.filter_map(|(_, value)| Some(value?.to_str()?.to_owned()))
         .collect()
-}
-
-fn copy(command: &Command) -> Command {
-    let mut copy = Command::new(command.get_program());
-    copy.args(command.get_args()).env_clear().envs(
-        command
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
-    copy
 }
 
 #[test]
@@ -632,15 +623,6 @@ fn the_command_lines_get_no_secrets_of_other_sources() {
             environment.contains("HTTPS_PROXY=") && !environment.contains("CANARY"),
             "{environment}"
         );
-    }
-}
-
-fn answer(code: u16, body: &str) -> FaultKind {
-    FaultKind::Status {
-        code,
-        retry_after: None,
-        body: body.into(),
-        content_type: None,
     }
 }
 

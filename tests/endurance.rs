@@ -10,23 +10,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use support::{Answer, Home, REGISTRY, ask, helper, run, until, world};
+use support::{Answer, Home, REGISTRY, ask, helper, run, until, world, wrap};
 
 /// The command, run by a shell after these lines; `$0` and `$@` are the command.
-fn after(home: &Home, command: &Command, wrapper: &[&str], lines: &str) -> Command {
-    let mut words = wrapper.iter().chain(&["sh", "-ec"]);
-    let mut shell = home.command(words.next().expect("a shell"));
-    shell
-        .args(words)
-        .arg(format!("{lines}\nexec \"$0\" \"$@\""))
-        .arg(command.get_program())
-        .args(command.get_args());
-    shell.env_clear().envs(
-        command
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
-    shell
+fn after(command: &Command, wrapper: &[&str], lines: &str) -> Command {
+    let script = format!("{lines}\nexec \"$0\" \"$@\"");
+    wrap(&[wrapper, &["sh", "-ec", &script]].concat(), command)
 }
 
 /// `get` after these lines.
@@ -34,7 +23,7 @@ fn get_after(lines: &str, edit: impl FnOnce(&Home, &mut Command)) -> Answer {
     let (home, simulator) = world();
     let mut command = helper(&home, &simulator);
     edit(&home, &mut command);
-    ask(after(&home, &command, &[], lines), "get", REGISTRY)
+    ask(after(&command, &[], lines), "get", REGISTRY)
 }
 
 /// Runs lines with mounts of their own, then `get`.
@@ -43,12 +32,7 @@ fn get_with_mounts(lines: &str, edit: impl FnOnce(&Home, &mut Command)) -> Answe
     let mut command = helper(&home, &simulator);
     edit(&home, &mut command);
     ask(
-        after(
-            &home,
-            &command,
-            &["unshare", "--map-root-user", "--mount"],
-            lines,
-        ),
+        after(&command, &["unshare", "--map-root-user", "--mount"], lines),
         "get",
         REGISTRY,
     )
@@ -177,9 +161,9 @@ fn a_closed_stderr_changes_nothing() {
     let (home, simulator) = world();
     let mut command = helper(&home, &simulator);
     command.env("ACRSCOPED_LOG", "debug");
-    ask(after(&home, &command, &[], "exec 2>&-"), "get", REGISTRY).succeeds();
+    ask(after(&command, &[], "exec 2>&-"), "get", REGISTRY).succeeds();
     command.env("AZURE_CLIENT_SECRET", "wrong");
-    let answer = ask(after(&home, &command, &[], "exec 2>&-"), "get", REGISTRY).fails();
+    let answer = ask(after(&command, &[], "exec 2>&-"), "get", REGISTRY).fails();
     assert!(
         answer.stdout.contains("AADSTS7000215") && answer.stderr.is_empty(),
         "{answer:#?}"
@@ -364,30 +348,10 @@ mod limit_on_processes {
         let mut command = helper(&home, &simulator);
         command.env("SSL_CERT_FILE", ca);
         edit(&home, &simulator, &mut command);
-        let user = [
-            "prlimit",
-            "--nproc=1",
-            "setpriv",
-            "--reuid=65534",
-            "--regid=65534",
-            "--clear-groups",
-        ]
-        .join(" ");
-        let mut limited = home.command("sh");
-        limited
-            .args([
-                "-ec",
-                &format!(r#"chown -R 65534:65534 "$PLACE"; exec {user} "$0" get"#),
-            ])
-            .arg(program)
-            .env_clear();
-        limited
-            .envs(
-                command
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
-            .env("PLACE", home.root());
+        let user = "prlimit --nproc=1 setpriv --reuid=65534 --regid=65534 --clear-groups";
+        let script = format!(r#"chown -R 65534:65534 "$PLACE"; exec {user} "$HELPER" get"#);
+        let mut limited = wrap(&["sh", "-ec", &script], &command);
+        limited.env("PLACE", home.root()).env("HELPER", program);
         run(limited, REGISTRY, support::LIMIT)
     }
 

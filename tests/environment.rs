@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use support::golden::{noon, transcript};
+use support::run::in_parallel;
 use support::{Home, LIMIT, REGISTRY, helper, run, world};
 
 /// What a variable is set to.
@@ -142,8 +143,8 @@ fn no_variable_of_the_surroundings_changes_an_answer() {
         "{plain}"
     );
     let mut problems = String::new();
-    for variable in &ODD {
-        let odd = answers(Some(variable));
+    let odd = in_parallel(&ODD, |variable| answers(Some(variable)));
+    for (variable, odd) in ODD.iter().zip(odd) {
         if unwrapped(&odd) != unwrapped(&plain) {
             let _ = writeln!(problems, "with {variable:?}:\n{odd}");
         }

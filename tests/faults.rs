@@ -3,9 +3,11 @@
 
 mod support;
 
-use simulator::{BadCertificate, CLIENT, Fault, FaultAt, FaultKind, Raw, Simulator};
+use simulator::{BadCertificate, CLIENT, FaultAt, FaultKind, Raw, Simulator};
 use std::fmt::Write as _;
 use std::process::Command;
+use support::run::in_parallel;
+use support::setups::{Prepare, azure_cli, connect, fail, status};
 use support::{Answer, Home, REGISTRY, ask, helper, world};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
@@ -19,16 +21,16 @@ Every row was tried: the tests run the helper against a simulated Azure and comp
 `ID` stands for an id that is another each time, `N` for a time in seconds, `…` for a folder.
 ";
 
-/// Brings a fault about.
-type Prepare = Box<dyn Fn(&Home, &Simulator, &mut Command)>;
-
 /// What is wrong, in words, and how it is brought about.
 struct Row {
     wrong: &'static str,
     prepare: Prepare,
 }
 
-fn row(wrong: &'static str, prepare: impl Fn(&Home, &Simulator, &mut Command) + 'static) -> Row {
+fn row(
+    wrong: &'static str,
+    prepare: impl Fn(&Home, &Simulator, &mut Command) + Send + Sync + 'static,
+) -> Row {
     Row {
         wrong,
         prepare: Box::new(prepare),
@@ -49,8 +51,7 @@ fn fault(wrong: &'static str, at: FaultAt, kind: FaultKind) -> Row {
         if raw_and_held || matches!(kind, FaultKind::Delay { .. }) {
             command.env("ACRSCOPED_TIMEOUT", "1");
         }
-        simulator
-            .change(|settings| settings.faults = vec![Fault::always(at.clone(), kind.clone())]);
+        fail(simulator, &at, &kind);
     })
 }
 
@@ -65,15 +66,6 @@ fn json(body: &str) -> FaultKind {
     status(200, body)
 }
 
-fn status(code: u16, body: &str) -> FaultKind {
-    FaultKind::Status {
-        code,
-        retry_after: None,
-        body: body.into(),
-        content_type: None,
-    }
-}
-
 /// A refusal of Entra, in its own shape.
 fn entra(code: u32, text: &str) -> FaultKind {
     status(
@@ -82,20 +74,6 @@ fn entra(code: u32, text: &str) -> FaultKind {
             r#"{{"error":"invalid_grant","error_description":"AADSTS{code}: {text}","error_codes":[{code}]}}"#
         ),
     )
-}
-
-fn connect() -> FaultAt {
-    FaultAt::Connect(REGISTRY.into())
-}
-
-/// Signed in to an Azure CLI that is this script.
-fn azure_cli(home: &Home, command: &mut Command, script: &str) {
-    home.script("bin/az", script);
-    home.write(
-        "home/.azure/azureProfile.json",
-        r#"{"subscriptions":[{"isDefault":true,"user":{"name":"alice"}}]}"#,
-    );
-    command.env_remove("AZURE_CLIENT_SECRET");
 }
 
 fn machine(simulator: &Simulator, command: &mut Command) {
@@ -589,7 +567,7 @@ fn the_page_of_faults_is_what_the_helper_says() {
             "\n## {title}\n\n| what was wrong | what you read | hint |\n| --- | --- | --- |\n"
         )
         .expect("a string");
-        let lines: Vec<String> = rows.iter().map(run).collect();
+        let lines = in_parallel(&rows, run);
         count += lines.len();
         page.extend(lines);
     }

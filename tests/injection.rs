@@ -1,6 +1,6 @@
 //! One cold `get`, again and again, with one of its system calls made to fail each time: it answers, or says in one line why not, and ends.
 //!
-//! `tests/inject` does the same with every error of a list, and prints the figures.
+//! `tests/soak/run` does the same with every error of a list, and prints the figures.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -8,9 +8,8 @@ mod support;
 use simulator::{Settings, Simulator};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::process::Command;
-use std::time::Duration;
-use support::{Answer, Home, LIMIT, NOT_OURS, REGISTRY, helper, run};
+use support::run::in_parallel;
+use support::{Answer, Home, NOT_OURS, REGISTRY, ask, helper, wrap};
 
 /// The first system call of `main`. What comes before is the loader's and the runtime's.
 const FIRST: &str = "prctl(PR_SET_DUMPABLE";
@@ -36,7 +35,7 @@ const LEFT_OUT: &[&str] = &[
     "sigaltstack",
 ];
 
-/// Every error that `tests/inject` tries. `EBADF` is none: the descriptors are open, and Rust takes it for a stdout that was closed.
+/// Every error that `tests/soak/run` tries. `EBADF` is none: the descriptors are open, and Rust takes it for a stdout that was closed.
 const ERRORS: &[&str] = &[
     "EACCES",
     "EAGAIN",
@@ -91,25 +90,14 @@ fn get(simulator: &Simulator, injection: Option<&Injection>) -> (Answer, String)
         .env("ACRSCOPED_CACHE", "keyutils")
         .env("ACRSCOPED_TIMEOUT", "5");
     let log = home.path("trace");
-    let mut strace = Command::new("unshare");
-    strace
-        .args(["--user", "--map-root-user", "strace", "-f", "-qq", "-o"])
-        .arg(&log);
-    if let Some(Injection { call, when, error }) = injection {
-        strace.args(["-e", &format!("inject={call}:error={error}:when={when}")]);
-    }
-    strace
-        .arg("--")
-        .arg(command.get_program())
-        .arg("get")
-        .current_dir(home.root())
-        .env_clear();
-    strace.envs(
-        command
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
-    let answer = run(strace, REGISTRY, LIMIT);
+    let words = ["--user", "--map-root-user", "strace", "-f", "-qq", "-o"];
+    let mut words = [&["unshare"], &words[..]].concat();
+    words.push(log.to_str().expect("UTF-8"));
+    let fault = injection
+        .map(|Injection { call, when, error }| format!("inject={call}:error={error}:when={when}"));
+    words.extend(fault.iter().flat_map(|fault| ["-e", fault]));
+    words.push("--");
+    let answer = ask(wrap(&words, &command), "get", REGISTRY);
     (answer, std::fs::read_to_string(&log).expect("a trace"))
 }
 
@@ -168,44 +156,27 @@ fn problem(answer: &Answer, injection: &Injection) -> Option<String> {
 
 /// Makes all these calls fail, a few at a time, and returns what was wrong and the figures.
 fn inject(simulator: &Simulator, injections: &[Injection]) -> (Vec<String>, String) {
-    let lane = |injections: &[Injection]| {
-        let (mut wrong, mut ends, mut longest) = (Vec::new(), [0_usize; 2], Duration::ZERO);
-        for injection in injections {
-            let (answer, _) = get(simulator, Some(injection));
-            longest = longest.max(answer.took);
-            ends[usize::from(answer.status.code() == Some(1))] += 1;
-            if let Some(problem) = problem(&answer, injection) {
-                wrong.push(format!(
-                    "{injection:?}: {problem}: {:?} {:?}\n",
-                    answer.stdout, answer.stderr
-                ));
-            }
-        }
-        (wrong, ends, longest)
-    };
-    let lanes: Vec<_> = std::thread::scope(|scope| {
-        let lanes: Vec<_> = injections
-            .chunks(injections.len().div_ceil(4))
-            .map(|part| scope.spawn(move || lane(part)))
-            .collect();
-        lanes
-            .into_iter()
-            .map(|lane| lane.join().expect("a lane"))
-            .collect()
-    });
-    let ends = lanes
+    let answers = in_parallel(injections, |injection| get(simulator, Some(injection)).0);
+    let longest = answers.iter().map(|answer| answer.took).max();
+    let longest = longest.unwrap_or_default();
+    let failed = answers
         .iter()
-        .fold([0; 2], |[answered, failed], (_, ends, _)| {
-            [answered + ends[0], failed + ends[1]]
+        .filter(|answer| answer.status.code() == Some(1));
+    let failed = failed.count();
+    let answered = answers.len() - failed;
+    let wrong = injections
+        .iter()
+        .zip(&answers)
+        .filter_map(|(injection, answer)| {
+            let problem = problem(answer, injection)?;
+            Some(format!(
+                "{injection:?}: {problem}: {:?} {:?}\n",
+                answer.stdout, answer.stderr
+            ))
         });
-    let longest = lanes
-        .iter()
-        .map(|(_, _, longest)| *longest)
-        .max()
-        .unwrap_or_default();
-    let wrong: Vec<String> = lanes.into_iter().flat_map(|(wrong, ..)| wrong).collect();
+    let wrong: Vec<String> = wrong.collect();
     let mut figures = String::new();
-    let (all, [answered, failed]) = (injections.len(), ends);
+    let all = injections.len();
     write!(
         figures,
         "{all} failures of system calls: {answered} answers, {failed} lines with exit 1, {} wrong",

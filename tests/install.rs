@@ -1,10 +1,13 @@
 //! `install.sh` with release archives that the tests make: nothing is built, and nothing of the user is touched.
 #![cfg(unix)]
 
+mod support;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use support::install;
 use tempfile::TempDir;
 
 const PROGRAM: &str = "docker-credential-acrscoped";
@@ -56,9 +59,7 @@ impl Machine {
     }
 
     fn program(&self, version: &str, name: &str) -> PathBuf {
-        let program = self.write(name, &format!("#!/bin/sh\necho '{PROGRAM} v{version}'\n"));
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("our file");
-        program
+        self.script_file(name, &format!("echo '{PROGRAM} v{version}'"))
     }
 
     /// An archive of these names as they are, with its checksum and its attestation beside it.
@@ -124,18 +125,35 @@ impl Machine {
     fn gh(&self, exit_code: u8) -> PathBuf {
         let seen = self.path("gh asked");
         let script = format!(
-            "#!/bin/sh\n{{ echo \"$@\"; cat \"$5\"; }} >'{}'\necho ruling\nexit {exit_code}\n",
+            "{{ echo \"$@\"; cat \"$5\"; }} >'{}'\necho ruling\nexit {exit_code}",
             seen.display()
         );
-        let gh = self.write("tools/gh", &script);
-        fs::set_permissions(gh, fs::Permissions::from_mode(0o755)).expect("our file");
+        self.tool("gh", &script);
         seen
     }
 
     /// A tool that is a shell script.
     fn tool(&self, name: &str, lines: &str) {
-        let tool = self.write(&format!("tools/{name}"), &format!("#!/bin/sh\n{lines}\n"));
-        fs::set_permissions(tool, fs::Permissions::from_mode(0o755)).expect("our file");
+        self.script_file(&format!("tools/{name}"), lines);
+    }
+
+    /// A program that is a shell script.
+    fn script_file(&self, name: &str, lines: &str) -> PathBuf {
+        let text = self.write("script.text", &format!("#!/bin/sh\n{lines}\n"));
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a path below the folder")).expect("our folder");
+        install(&text, &path);
+        path
+    }
+
+    /// Has `install.sh` take its user for root, and all files for root's.
+    #[cfg(target_os = "linux")]
+    fn run_as_root(&self) {
+        self.tool("id", "echo 0");
+        self.tool(
+            "ls",
+            "case $1 in -nd) echo '- 1 0 0' ;; *) exec /bin/ls \"$@\" ;; esac",
+        );
     }
 
     /// A `cargo` that has a program ready for a static and one for a dynamic build, and a `rustc` with a standard library for musl.
@@ -390,10 +408,9 @@ fn only_the_release_workflow_on_a_tag_of_a_version_is_believed() {
         ),
     ] {
         let script = format!(
-            "#!/bin/sh\nwhile [ \"$1\" != --cert-identity-regex ]; do shift; done\nperl -e 'exit !($ARGV[1] =~ /$ARGV[0]/)' \"$2\" '{signer}'\n"
+            "while [ \"$1\" != --cert-identity-regex ]; do shift; done\nperl -e 'exit !($ARGV[1] =~ /$ARGV[0]/)' \"$2\" '{signer}'"
         );
-        let gh = machine.write("tools/gh", &script);
-        fs::set_permissions(gh, fs::Permissions::from_mode(0o755)).expect("our file");
+        machine.tool("gh", &script);
         let output = machine
             .script()
             .arg("--archive")
@@ -640,8 +657,7 @@ fn an_archive_is_downloaded_over_https_only() {
 fn without_curl_a_file_is_asked_for() {
     let machine = Machine::new();
     // It would follow a redirect to http.
-    let wget = machine.write("tools/wget", "#!/bin/sh\nexit 1\n");
-    fs::set_permissions(wget, fs::Permissions::from_mode(0o755)).expect("our file");
+    machine.tool("wget", "exit 1");
     let mut command = machine.script();
     command.env("PATH", machine.path_of(&["wget"])).args([
         "--no-provenance",
@@ -955,7 +971,7 @@ fn a_checkout_is_installed_as_the_static_program() {
 fn root_on_debian_gets_the_packages_that_the_static_program_needs() {
     let machine = Machine::new();
     machine.toolchain();
-    machine.tool("id", "echo 0");
+    machine.run_as_root();
     // The test's `PATH` is a folder of links, in which it puts what it installs.
     machine.tool(
         "apt-get",
@@ -982,7 +998,11 @@ fn without_what_the_static_program_needs_the_dynamic_one_is_installed_and_the_re
         let machine = Machine::new();
         machine.toolchain();
         machine.tool("apt-get", "echo no network; exit 1");
-        machine.tool("id", if is_root { "echo 0" } else { "echo 1000" });
+        if is_root {
+            machine.run_as_root();
+        } else {
+            machine.tool("id", "echo 1000");
+        }
         let output = machine.install_checkout(tools);
         assert_says(
             &said(&output),

@@ -4,7 +4,7 @@ mod support;
 
 use std::io::Read as _;
 use std::process::Stdio;
-use support::{NOT_OURS, REGISTRY, ZERO_GUID, ask, binary, helper, run, world};
+use support::{NOT_OURS, REGISTRY, ZERO_GUID, ask, binary, helper, run, world, wrap};
 
 #[test]
 fn the_server_url_comes_back_as_it_was_sent() {
@@ -150,16 +150,8 @@ fn the_version_has_the_form_of_the_other_helpers() {
 fn closed_streams_end_in_an_error_not_in_a_panic() {
     let (home, simulator) = world();
     let shell = |script: &str| {
-        let mut command = helper(&home, &simulator);
-        let path = binary();
-        let mut shell = std::process::Command::new("/bin/sh");
-        shell.args(["-c", script, "sh"]).arg(path).env_clear();
-        shell.envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
-        command = shell;
+        let words = ["/bin/sh", "-c", script, "sh"];
+        let command = wrap(&words, &helper(&home, &simulator));
         run(command, REGISTRY, support::LIMIT)
     };
     let answer = shell(r#""$1" get <&-"#).fails();

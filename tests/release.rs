@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
-use support::{Answer, LIMIT, REGISTRY, run, world};
+use support::{Answer, LIMIT, REGISTRY, install, run, world};
 use tempfile::TempDir;
 
 const PROGRAM: &str = "docker-credential-acrscoped";
@@ -76,7 +76,7 @@ fn small_checkout(manifest: &str, changelog: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir_all(folder.path().join("packaging/release")).expect("our folder");
     for name in ["packaging/facts", "packaging/release/notes"] {
-        fs::copy(checkout(name), folder.path().join(name)).expect("a script");
+        install(&checkout(name), &folder.path().join(name));
     }
     fs::write(folder.path().join("Cargo.toml"), manifest).expect("our folder");
     fs::write(folder.path().join("CHANGELOG.md"), changelog).expect("our folder");
@@ -136,7 +136,9 @@ fn the_version_stands_in_one_place() {
         "tests/",
     ];
     let mut git = Command::new("git");
-    git.args(["ls-files", "--cached", "--others", "--exclude-standard"])
+    // Also in a checkout that belongs to another user.
+    git.args(["-c", "safe.directory=*", "ls-files", "--cached"])
+        .args(["--others", "--exclude-standard"])
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     let files = run(git, "", LIMIT).succeeds().stdout;
     let mut places = Vec::new();
@@ -496,7 +498,11 @@ fn assemble_says_what_is_wrong_with_its_words() {
         ),
     ] {
         let mut command = script("release/assemble");
-        command.args(words).current_dir(folder.path());
+        // Git tells the date of a commit to the checkout's owner only.
+        command
+            .args(words)
+            .current_dir(folder.path())
+            .env("SOURCE_DATE_EPOCH", "0");
         let answer = run(command, "", LIMIT);
         assert_eq!(answer.status.code(), Some(code), "{answer:#?}");
         let hint = format!(
@@ -513,6 +519,7 @@ fn assemble_says_what_is_wrong_with_its_words() {
     command
         .args(["empty", "out"])
         .env_remove("ACRSCOPED_REPOSITORY")
+        .env("SOURCE_DATE_EPOCH", "0")
         .current_dir(folder.path());
     let answer = run(command, "", LIMIT).fails();
     assert_eq!(

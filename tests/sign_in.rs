@@ -343,10 +343,7 @@ fn an_azure_cli_that_floods_or_leaves_something_behind_is_dealt_with() {
         "sleep 300 & echo $! > \"$HOME/pids\"; echo '{}'; exit 0",
     );
     let answer = ask(nobody(&home, &simulator), "get", REGISTRY).fails();
-    assert!(
-        answer.took < std::time::Duration::from_secs(10),
-        "{answer:?}"
-    );
+    assert!(!answer.stdout.contains("gave up"), "{answer:?}");
     is_gone(&std::fs::read_to_string(home.path("home/pids")).unwrap());
 }
 

@@ -99,17 +99,3 @@ fn everything_that_the_program_says_has_a_heading() {
         );
     }
 }
-
-#[test]
-fn a_heading_stands_for_what_it_spells() {
-    assert!(
-        fits("no connection to …", "no connection to a: b")
-            && fits("a", "a")
-            && fits("… is set, but … is not", "X is set, but Y is not")
-    );
-    assert!(
-        !fits("no connection to …", "a connection to b")
-            && !fits("a", "ab")
-            && !fits("… is not", "X is not here")
-    );
-}

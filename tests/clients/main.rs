@@ -12,6 +12,7 @@ mod buildah;
 mod buildkit;
 mod chromium;
 mod configured;
+mod containers;
 mod creds_store;
 mod docker;
 mod image;

@@ -1,8 +1,10 @@
 //! podman and buildah of a user without privileges: the helper runs inside their user namespace, as its root.
 
-use crate::image;
+use crate::containers::{
+    buildah_build_twice, podman_push_and_pull, shows_why_there_is_no_credential,
+};
 use crate::support::ZERO_GUID;
-use crate::world::{REFUSED, World};
+use crate::world::World;
 use simulator::{Endpoint, Registry};
 
 /// A user's world with a registry, in which the kernel's keyring is the cache.
@@ -19,17 +21,7 @@ fn world() -> World {
 #[ignore = "needs podman, uidmap, docker-registry and root: run tests/run"]
 fn rootless_podman_pushes_and_pulls_with_one_sign_in_kept_in_its_namespace() {
     let world = world();
-    let lines = [
-        format!(
-            "podman import {} contoso.azurecr.io/app:1",
-            image::archive(&world.home).display()
-        ),
-        "podman push contoso.azurecr.io/app:1".into(),
-        "podman rmi contoso.azurecr.io/app:1".into(),
-        "podman pull contoso.azurecr.io/app:1".into(),
-        "podman image exists contoso.azurecr.io/app:1".into(),
-    ];
-    world.script(&lines).succeeds();
+    world.script(&podman_push_and_pull(&world.home)).succeeds();
     assert_eq!(world.exchanges(), 1, "the pull is answered by the keyring");
     world.assert_only_registry_tokens();
 }
@@ -38,22 +30,7 @@ fn rootless_podman_pushes_and_pulls_with_one_sign_in_kept_in_its_namespace() {
 #[ignore = "needs buildah, uidmap, docker-registry and root: run tests/run"]
 fn rootless_buildah_builds_on_what_it_pushed_before() {
     let world = world();
-    let lines = [
-        "buildah from --name first scratch".into(),
-        format!(
-            "buildah add first {} /",
-            image::archive(&world.home).display()
-        ),
-        "buildah commit first contoso.azurecr.io/app:1".into(),
-        "buildah push contoso.azurecr.io/app:1".into(),
-        "buildah rm first".into(),
-        "buildah rmi contoso.azurecr.io/app:1".into(),
-        "buildah from --name second contoso.azurecr.io/app:1".into(),
-        "buildah config --label made=again second".into(),
-        "buildah commit second contoso.azurecr.io/app:2".into(),
-        "buildah push contoso.azurecr.io/app:2".into(),
-    ];
-    world.script(&lines).succeeds();
+    world.script(&buildah_build_twice(&world.home)).succeeds();
     world.assert_only_registry_tokens();
 }
 
@@ -82,12 +59,9 @@ fn a_second_get_in_the_namespace_of_podman_is_answered_by_its_own_keyring() {
 #[ignore = "needs podman, buildah, uidmap and root: run tests/run"]
 fn rootless_clients_show_why_there_is_no_credential() {
     let world = world();
-    world.take_roles_away();
     for client in ["podman", "buildah"] {
-        let refused = world
-            .run(&format!("{client} pull contoso.azurecr.io/app:1"))
-            .fails();
-        assert!(refused.stderr.contains(REFUSED), "{refused:#?}");
+        let line = format!("{client} pull contoso.azurecr.io/app:1");
+        shows_why_there_is_no_credential(&world, &line);
     }
 }
 

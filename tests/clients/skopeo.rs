@@ -1,33 +1,33 @@
 //! skopeo.
 
+use crate::containers::{
+    logs_in_and_out, shows_why_there_is_no_credential, under_either_user_name,
+};
 use crate::image;
-use crate::world::{REFUSED, World};
+use crate::support::Home;
+use crate::world::World;
 
 #[test]
 #[ignore = "needs skopeo, docker-registry and root: run tests/run"]
 fn skopeo_copies_an_image_in_and_out_under_either_user_name() {
-    for username in ["guid", "token"] {
-        let world = World::new();
-        let layout = image::layout(&world.home);
-        let out = world.home.path("out");
-        let lines = [
+    let lines = |home: &Home| {
+        let (layout, out) = (image::layout(home), home.path("out"));
+        let copy = "skopeo copy --preserve-digests";
+        vec![
             format!(
-                "skopeo copy --preserve-digests oci:{} docker://contoso.azurecr.io/app:1",
+                "{copy} oci:{} docker://contoso.azurecr.io/app:1",
                 layout.display()
             ),
             format!(
-                "skopeo copy --preserve-digests docker://contoso.azurecr.io/app:1 oci:{}",
+                "{copy} docker://contoso.azurecr.io/app:1 oci:{}",
                 out.display()
             ),
-        ];
-        for line in lines {
-            world
-                .run_with(&line, &[("ACRSCOPED_USERNAME", username)])
-                .succeeds();
-        }
-        assert_eq!(image::blobs(&layout), image::blobs(&out));
-        world.assert_only_registry_tokens();
-    }
+        ]
+    };
+    under_either_user_name(lines, |world| {
+        let [layout, out] = ["layout", "out"].map(|name| image::blobs(&world.home.path(name)));
+        assert_eq!(layout, out);
+    });
 }
 
 #[test]
@@ -53,29 +53,12 @@ fn skopeo_inspects_and_lists_what_is_in_the_registry() {
 #[test]
 #[ignore = "needs skopeo, docker-registry and root: run tests/run"]
 fn skopeo_logs_in_with_what_the_helper_has_and_out_again() {
-    let world = World::new();
-    let login = world.run("skopeo login contoso.azurecr.io").succeeds();
-    assert!(
-        login.stdout.contains("Existing credentials are valid"),
-        "{login:#?}"
-    );
-    let logout = world.run("skopeo logout contoso.azurecr.io").succeeds();
-    assert!(
-        logout
-            .stdout
-            .contains("Removed login credentials for contoso.azurecr.io"),
-        "{logout:#?}"
-    );
-    world.assert_only_registry_tokens();
+    logs_in_and_out("skopeo");
 }
 
 #[test]
 #[ignore = "needs skopeo, docker-registry and root: run tests/run"]
 fn skopeo_shows_why_there_is_no_credential() {
-    let world = World::new();
-    world.take_roles_away();
-    let refused = world
-        .run("skopeo inspect docker://contoso.azurecr.io/app:1")
-        .fails();
-    assert!(refused.stderr.contains(REFUSED), "{refused:#?}");
+    let line = "skopeo inspect docker://contoso.azurecr.io/app:1";
+    shows_why_there_is_no_credential(&World::new(), line);
 }

@@ -1,13 +1,11 @@
 //! The set-ups: what is wrong, how it is brought about, and which check is its first cause.
 
+use crate::support::setups::{Prepare, azure_cli, connect, fail, status};
 use crate::support::{Home, REGISTRY};
 use simulator::{
-    Authority, BadCertificate, ErrorShape, Fault, FaultAt, FaultKind, Raw, Role, Simulator, Tenant,
+    Authority, BadCertificate, ErrorShape, FaultAt, FaultKind, Raw, Role, Simulator, Tenant,
 };
 use std::process::Command;
-
-/// Brings a set-up about.
-type Prepare = Box<dyn Fn(&Home, &Simulator, &mut Command) + Send + Sync>;
 
 /// One set-up.
 pub(crate) struct Row {
@@ -65,32 +63,8 @@ fn fault(name: &'static str, cause: &'static str, at: FaultAt, kind: FaultKind) 
         if matches!(kind, FaultKind::Delay { .. }) {
             command.env("ACRSCOPED_TIMEOUT", "2");
         }
-        simulator
-            .change(|settings| settings.faults = vec![Fault::always(at.clone(), kind.clone())]);
+        fail(simulator, &at, &kind);
     })
-}
-
-fn status(code: u16, body: &str) -> FaultKind {
-    FaultKind::Status {
-        code,
-        retry_after: None,
-        body: body.into(),
-        content_type: None,
-    }
-}
-
-fn connect() -> FaultAt {
-    FaultAt::Connect(REGISTRY.into())
-}
-
-/// Signed in to an Azure CLI that is this script.
-fn azure_cli(home: &Home, command: &mut Command, script: &str) {
-    home.script("bin/az", script);
-    home.write(
-        "home/.azure/azureProfile.json",
-        r#"{"subscriptions":[{"isDefault":true,"user":{"name":"alice"}}]}"#,
-    );
-    command.env_remove("AZURE_CLIENT_SECRET");
 }
 
 fn untouched(_: &Home, _: &Simulator, _: &mut Command) {}

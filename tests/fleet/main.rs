@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/kubernetes.md");
 const PICTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pictures/fleet.svg");
-const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test fleet";
+const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test fleet -- --include-ignored";
 const BEGIN: &str = "<!-- begin: tests/fleet -->\n";
 const END: &str = "<!-- end: tests/fleet -->\n";
 
@@ -300,6 +300,7 @@ fn check(steady: &[Steady], cold: &[Cold]) {
 }
 
 #[test]
+#[ignore = "slow: run tests/run"]
 #[expect(
     clippy::disallowed_methods,
     reason = "a test is a process edge of its own"

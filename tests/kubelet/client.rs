@@ -38,11 +38,7 @@ fn configure(node: &Node, options: &[&str]) -> Answer {
 /// What kubelet makes of each request by this configuration.
 fn ask(node: &Node, client: &Path, configuration: &Path, requests: &[Value]) -> Vec<Value> {
     let mut command = node.home.command(client);
-    command.envs(
-        node.provider()
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
+    command.envs(crate::support::set_variables(&node.provider()));
     // The configuration says it.
     command
         .env_remove("ACRSCOPED_SOURCE")

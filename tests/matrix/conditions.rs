@@ -3,56 +3,32 @@
 use crate::rows::{Absent, Refusal, Row, client_secret, virtual_machine_in, workload_identity};
 use crate::stage::{CLOUDS, Cloud, Stage, hosts};
 use crate::support::Answer;
+use crate::support::run::in_parallel;
 use docker_credential_acrscoped::config::SourceName;
 use simulator::{Endpoint, Fault, FaultAt, FaultKind};
-use std::collections::VecDeque;
 use std::panic::resume_unwind;
-use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
-
-/// How many runs are under way at a time: most of them wait for something.
-const WORKERS: usize = 12;
 
 /// A condition for one source in one cloud, and what it is called should it fail.
-type Run<'a> = (String, Box<dyn FnOnce() + Send + 'a>);
+type Run<'a> = (String, Box<dyn Fn() + Send + Sync + 'a>);
 
 /// Holds every condition against a source in every cloud.
 pub(crate) fn hold(row: &Row) {
-    let runs = Mutex::new(
-        CLOUDS
-            .iter()
-            .filter(|cloud| (row.is_for)(cloud))
-            .flat_map(|cloud| runs(row, cloud))
-            .collect::<VecDeque<_>>(),
-    );
-    thread::scope(|scope| {
-        let work = || {
-            let queue = || runs.lock().expect("no run holds it");
-            let next = || queue().pop_front();
-            while let Some((name, run)) = next() {
-                // A failing run names itself by its thread.
-                let thread = thread::Builder::new()
-                    .name(name)
-                    .spawn_scoped(scope, run)
-                    .expect("a thread");
-                thread.join().unwrap_or_else(|panic| {
-                    // One failure is enough.
-                    queue().clear();
-                    resume_unwind(panic)
-                });
-            }
-        };
-        let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(work)).collect();
-        for worker in workers {
-            worker.join().unwrap_or_else(|panic| resume_unwind(panic));
-        }
+    let clouds = CLOUDS.iter().filter(|cloud| (row.is_for)(cloud));
+    let runs: Vec<Run> = clouds.flat_map(|cloud| runs(row, cloud)).collect();
+    in_parallel(&runs, |(name, run)| {
+        // A failing run names itself by its thread.
+        let name = thread::Builder::new().name(name.clone());
+        thread::scope(|scope| {
+            let thread = name.spawn_scoped(scope, run).expect("a thread");
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        });
     });
 }
 
 fn runs<'a>(row: &'a Row, cloud: &'static Cloud) -> Vec<Run<'a>> {
     let mut runs: Vec<Run<'a>> = vec![];
-    let mut add = |condition: &str, run: Box<dyn FnOnce() + Send + 'a>| {
+    let mut add = |condition: &str, run: Box<dyn Fn() + Send + Sync + 'a>| {
         runs.push((format!("{}, {condition}", cloud.name), run));
     };
     for place in &row.places {
@@ -121,13 +97,29 @@ fn faulted(line: &str, status: u16) -> String {
 fn asked(stage: &Stage, expected: &[String]) {
     let requests = stage.requests();
     assert_eq!(requests, expected);
-    let mut hosts = hosts(&requests);
+    assert_eq!(stage.connections(), with_registry(stage, hosts(&requests)));
+}
+
+/// The same where the sign-in fails at once: the program may end before it has connected to the registry.
+#[track_caller]
+fn asked_and_ended(stage: &Stage, expected: &[String]) {
+    let requests = stage.requests();
+    assert_eq!(requests, expected);
+    let hosts = hosts(&requests);
+    let connections = stage.connections();
+    assert!(
+        connections == hosts || connections == with_registry(stage, hosts),
+        "{connections:?}"
+    );
+}
+
+fn with_registry(stage: &Stage, mut hosts: Vec<String>) -> Vec<String> {
     let registry = stage.registry();
     if !hosts.contains(&registry) {
         hosts.push(registry);
         hosts.sort();
     }
-    assert_eq!(stage.connections(), hosts);
+    hosts
 }
 
 #[track_caller]
@@ -245,7 +237,7 @@ fn throttled(row: &Row, cloud: &'static Cloud, place: &(FaultAt, usize)) {
             "429 Too Many Requests, retry after 1 s",
         );
         expected.truncate(place.1);
-        return asked(&stage, &[expected, vec![busy]].concat());
+        return asked_and_ended(&stage, &[expected, vec![busy]].concat());
     }
     answer.succeeds();
     expected.insert(place.1, busy);
@@ -257,10 +249,7 @@ fn throttled(row: &Row, cloud: &'static Cloud, place: &(FaultAt, usize)) {
         "and the exchange: {entries:#?}"
     );
     let waited = entries[place.1 + 1].unix_ms - entries[place.1].unix_ms;
-    assert!(
-        (1_000..5_000).contains(&waited),
-        "{waited} ms between the tries"
-    );
+    assert!(waited >= 1_000, "{waited} ms between the tries");
 }
 
 /// A service that asks for more than a client waits is told of, with its seconds, and left alone.
@@ -292,7 +281,7 @@ fn throttled_for_long(row: &Row, cloud: &'static Cloud, place: &(FaultAt, usize)
     let mut expected = sign_in(row, &stage);
     expected.truncate(place.1 + 1);
     expected[place.1] = faulted(&expected[place.1], 429);
-    asked(&stage, &expected);
+    asked_and_ended(&stage, &expected);
 }
 
 /// A host that cannot be reached is named, and not another that is asked in the same sign-in.
@@ -329,7 +318,7 @@ fn slow(row: &Row, cloud: &'static Cloud, place: &(FaultAt, usize)) {
         row,
         &stage,
         place,
-        Fault::always(place.0.clone(), FaultKind::Delay { ms: 60_000 }),
+        Fault::always(place.0.clone(), FaultKind::Delay { ms: 600_000 }),
     );
     let answer = stage.get();
     let sentence = format!(
@@ -340,11 +329,6 @@ fn slow(row: &Row, cloud: &'static Cloud, place: &(FaultAt, usize)) {
         (answer.code(), &answer.stdout),
         (1, &sentence),
         "{answer:#?}"
-    );
-    assert!(
-        answer.took < Duration::from_secs(limit * 10),
-        "{:?}",
-        answer.took
     );
     let mut expected = sign_in(row, &stage);
     expected.truncate(place.1 + 1);

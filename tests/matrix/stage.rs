@@ -1,7 +1,7 @@
 //! The world of one run: a cloud, a user without an identity, and a simulator that writes down what is asked of it.
 
 use crate::support::namespace::Namespace;
-use crate::support::{Answer, Home, ask, binary, connect};
+use crate::support::{Answer, Home, ask, binary, connect, copy};
 use simulator::{
     AZURE_CLI, Authority, CLIENT, CLIENT_OBJECT, Endpoint, Entry, MANAGED_IDENTITY_OBJECT,
     ManagedIdentity, Settings, Simulator, TENANT, Tenant, USER_OBJECT,
@@ -162,21 +162,12 @@ impl Stage {
 
     /// `get` for the cloud's registry.
     pub(crate) fn get(&self) -> Answer {
-        let mut command = Command::new(self.command.get_program());
-        command
-            .args(self.command.get_args())
-            .env_clear()
-            .current_dir(self.home.path("work"));
-        command.envs(
-            self.command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        );
         let inside = self
             .namespace
             .as_ref()
-            .map(|namespace| namespace.enter(&command));
-        ask(inside.unwrap_or(command), "get", &self.registry())
+            .map(|namespace| namespace.enter(&self.command));
+        let command = inside.unwrap_or_else(|| copy(&self.command));
+        ask(command, "get", &self.registry())
     }
 
     /// Everything that was asked, a request a line, in the words of [`crate::rows::Row::sign_in`]; `CONNECT`s apart.

@@ -12,27 +12,8 @@ mod table;
 
 use answer::Answers;
 use std::collections::BTreeSet;
-use table::{Row, Table};
-
-/// Fewer rows than this no longer cover the answers, the forms of a registry's name and the commands.
-const LEAST: usize = 90;
-
-/// How many rows are played at a time.
-const LANES: usize = 4;
-
-fn play_all(answers: &Answers, rows: &[Row]) -> Vec<Row> {
-    let lanes: Vec<&[Row]> = rows.chunks(rows.len().div_ceil(LANES)).collect();
-    std::thread::scope(|scope| {
-        let lanes: Vec<_> = lanes
-            .iter()
-            .map(|rows| scope.spawn(|| rows.iter().map(|row| play::play(answers, row)).collect()))
-            .collect();
-        lanes
-            .into_iter()
-            .flat_map(|lane| -> Vec<Row> { lane.join().expect("a lane without panic") })
-            .collect()
-    })
-}
+use support::run::in_parallel;
+use table::Table;
 
 #[test]
 #[expect(
@@ -41,7 +22,7 @@ fn play_all(answers: &Answers, rows: &[Row]) -> Vec<Row> {
 )]
 fn every_recorded_answer_reads_as_the_table_says() {
     let (answers, table) = (Answers::read(), Table::read());
-    let played = play_all(&answers, table.rows());
+    let played = in_parallel(table.rows(), |row| play::play(&answers, row));
     if std::env::var_os("ACRSCOPED_UPDATE_DOCS").is_some() {
         table.write(&played);
         return;
@@ -77,7 +58,6 @@ fn every_recorded_answer_has_a_row_in_the_table() {
         Vec::<&&str>::new(),
         "rows without a file in answers/"
     );
-    assert!(table.rows().len() >= LEAST, "{} rows", table.rows().len());
 }
 
 #[test]

@@ -1,33 +1,32 @@
 //! A token that is in the cache, asked for often.
 
-use crate::callers::{call, files, processes, rate};
+use crate::callers::{count, files, processes, rate};
 use crate::support::namespace::Namespace;
+use crate::support::run::in_parallel_by;
 use crate::support::{Answer, REGISTRY, ask, helper, world};
 use std::collections::HashSet;
 use std::time::Instant;
 
-const CALLS: usize = 1_000;
-
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_thousand_cached_gets_in_a_row_and_fifty_at_a_time_all_succeed() {
+fn cached_gets_in_a_row_and_fifty_at_a_time_all_succeed() {
     let (home, simulator) = world();
-    let namespace = Namespace::new();
+    let (namespace, calls) = (Namespace::new(), count());
     let get = |_| ask(namespace.enter(&helper(&home, &simulator)), "get", REGISTRY);
     let first = get(0).secret();
     let (requests, before) = (simulator.journal().len(), files(&home));
     for at_once in [1, 50] {
         let started = Instant::now();
-        let answers = call(CALLS, at_once, get);
+        let answers = in_parallel_by(at_once, calls, get);
         let took = started.elapsed();
         let slowest = answers
             .iter()
             .map(|answer| answer.took)
             .max()
             .unwrap_or_default();
-        let rate = rate(CALLS, took);
+        let rate = rate(calls, took);
         println!(
-            "{CALLS} cached gets, {at_once} at a time: {took:.1?}, {rate}, the slowest in {slowest:.1?}"
+            "{calls} cached gets, {at_once} at a time: {took:.1?}, {rate}, the slowest in {slowest:.1?}"
         );
         assert_eq!(
             answers.iter().map(Answer::secret).collect::<HashSet<_>>(),

@@ -3,32 +3,9 @@
 use crate::support::Home;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
-/// Makes the calls 0 to `calls`, up to `at_once` at a time, and returns what each gave, in no order.
-pub(crate) fn call<T: Send>(
-    calls: usize,
-    at_once: usize,
-    one: impl Fn(usize) -> T + Sync,
-) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let caller = || {
-        let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed))
-            .take_while(|number| *number < calls);
-        numbers.map(&one).collect::<Vec<T>>()
-    };
-    thread::scope(|scope| {
-        let callers: Vec<_> = (0..at_once).map(|_| scope.spawn(caller)).collect();
-        callers
-            .into_iter()
-            .flat_map(|caller| caller.join().expect("no caller panics"))
-            .collect()
-    })
-}
-
-/// How many calls a soak makes: a few hundred, unless `ACRSCOPED_SOAK_CALLS` says another number.
+/// Returns how many calls a soak makes: a few hundred, unless `ACRSCOPED_SOAK_CALLS`, which `tests/soak/run` sets, is another number.
 pub(crate) fn count() -> usize {
     std::env::var("ACRSCOPED_SOAK_CALLS").map_or(600, |number| {
         number.parse().expect("`ACRSCOPED_SOAK_CALLS` is a number")

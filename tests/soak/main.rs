@@ -1,6 +1,6 @@
 //! The shipped binary under load: many calls of many identities for many registries, while the services throttle, reset and dawdle.
 //!
-//! `ACRSCOPED_SOAK_CALLS=10000 tests/run` makes it the long run. It needs user namespaces and keyutils; `tests/run` runs it.
+//! `tests/run` makes a few hundred calls, `tests/soak/run` ten thousand.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::disallowed_methods,

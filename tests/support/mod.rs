@@ -11,6 +11,7 @@ pub(crate) mod namespace;
 pub(crate) mod run;
 #[cfg(target_os = "linux")]
 pub(crate) mod server;
+pub(crate) mod setups;
 #[cfg(target_os = "linux")]
 pub(crate) mod trace;
 
@@ -134,20 +135,10 @@ impl Home {
         path
     }
 
-    /// Puts a program in place: a copy of a file. Another process copies it, because a test that starts a program at that moment
-    /// would hand our open file on to it, and a program that is open for writing cannot be started.
+    /// Puts a program in place: a copy of a file.
     pub(crate) fn install(&self, file: &Path, name: &str) -> PathBuf {
         let path = self.path(name);
-        let installed = Command::new("install")
-            .args(["-m", "755"])
-            .arg(file)
-            .arg(&path)
-            .status();
-        assert!(
-            installed.expect("coreutils").success(),
-            "{} could not be installed",
-            path.display()
-        );
+        install(file, &path);
         path
     }
 
@@ -181,6 +172,21 @@ impl Home {
         }
         command
     }
+}
+
+/// Copies a program. Another process does so, because a test that starts a program at that moment would hand our open file on to it,
+/// and a program that is open for writing cannot be started.
+pub(crate) fn install(file: &Path, path: &Path) {
+    let installed = Command::new("install")
+        .args(["-m", "755"])
+        .arg(file)
+        .arg(path)
+        .status();
+    assert!(
+        installed.expect("coreutils").success(),
+        "{} could not be installed",
+        path.display()
+    );
 }
 
 /// A socket as the address of a bus, in which other letters than these are escaped (D-Bus specification, "Server Addresses").
@@ -225,6 +231,42 @@ pub(crate) fn helper(home: &Home, simulator: &Simulator) -> Command {
     let mut command = home.command(binary());
     identify(connect(&mut command, simulator), simulator);
     command
+}
+
+/// Returns a command by which another program, with these words before it, runs this one where and as it would be run.
+pub(crate) fn wrap<W: AsRef<std::ffi::OsStr>>(words: &[W], command: &Command) -> Command {
+    let mut outer = Command::new(&words[0]);
+    outer
+        .args(&words[1..])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(set_variables(command));
+    if let Some(folder) = command.get_current_dir() {
+        outer.current_dir(folder);
+    }
+    outer
+}
+
+/// Returns a command that runs once more what this one runs.
+pub(crate) fn copy(command: &Command) -> Command {
+    let mut copy = Command::new(command.get_program());
+    copy.args(command.get_args())
+        .env_clear()
+        .envs(set_variables(command));
+    if let Some(folder) = command.get_current_dir() {
+        copy.current_dir(folder);
+    }
+    copy
+}
+
+/// Returns the variables that a command sets.
+pub(crate) fn set_variables(
+    command: &Command,
+) -> impl Iterator<Item = (&std::ffi::OsStr, &std::ffi::OsStr)> {
+    command
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)))
 }
 
 /// `get` for a host, as clients ask it: the bare host, without a newline.

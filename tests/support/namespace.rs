@@ -1,6 +1,6 @@
 //! Namespaces of a test's own: for a user keyring, and for a folder that the system has elsewhere.
 
-use super::{Home, LIMIT, run, until};
+use super::{Home, LIMIT, run, set_variables, until, wrap};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -38,25 +38,16 @@ impl Namespace {
         theirs.is_ok_and(|theirs| theirs != own) && !maps.trim().is_empty()
     }
 
-    /// The command, run inside with the kernel's keyring as its cache.
+    /// Returns a command that runs the program of this one inside, without its arguments and with the kernel's keyring as its cache.
     pub(crate) fn enter(&self, command: &Command) -> Command {
         let mut inside = Command::new("nsenter");
-        inside.args([
-            "--user",
-            "--preserve-credentials",
-            "--target",
-            &self.holder.id().to_string(),
-        ]);
         inside
+            .args(["--user", "--preserve-credentials", "--target"])
+            .arg(self.holder.id().to_string())
             .arg(command.get_program())
             .env_clear()
-            .current_dir(command.get_current_dir().expect("a private home"));
-        inside
-            .envs(
-                command
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
+            .current_dir(command.get_current_dir().expect("a private home"))
+            .envs(set_variables(command))
             .env("ACRSCOPED_CACHE", "keyutils");
         inside
     }
@@ -73,19 +64,17 @@ impl Drop for Namespace {
 pub(crate) fn with_arc_keys(command: &Command, folder: &Path) -> Command {
     const MOUNT: &str = "mount -t tmpfs none /var/opt; mkdir -p /var/opt/azcmagent/tokens; \
                          mount --bind \"$KEYS\" /var/opt/azcmagent/tokens; exec \"$0\" \"$@\"";
-    let mut inside = Command::new("unshare");
-    inside.args(["--user", "--map-root-user", "--mount", "sh", "-ec", MOUNT]);
-    inside
-        .arg(command.get_program())
-        .args(command.get_args())
-        .env_clear();
-    inside
-        .envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .env("KEYS", folder);
+    let words = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-ec",
+        MOUNT,
+    ];
+    let mut inside = wrap(&words, command);
+    inside.env("KEYS", folder);
     inside
 }
 

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::panic::resume_unwind;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -144,20 +145,34 @@ pub(crate) fn until<T>(what: &str, mut question: impl FnMut() -> Option<T>) -> T
     }
 }
 
-/// Calls a function for each row, eight at a time, since most calls wait for another process or for a time-out.
+/// Calls a function for each row, four at a time, since most calls wait for another process or for a timeout. Other tests run beside.
 pub(crate) fn in_parallel<R: Sync, T: Send>(rows: &[R], call: impl Fn(&R) -> T + Sync) -> Vec<T> {
-    let call = &call;
-    let of_chunk = |chunk: &[R]| {
-        thread::scope(|scope| {
-            let calls: Vec<_> = chunk
-                .iter()
-                .map(|row| scope.spawn(move || call(row)))
-                .collect();
-            let answers = calls
-                .into_iter()
-                .map(|call| call.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            answers.collect::<Vec<_>>()
-        })
+    in_parallel_by(4, rows.len(), |number| call(&rows[number]))
+}
+
+/// Makes the calls 0 to `count`, up to `at_once` at a time, and returns the answers in the order of the calls.
+pub(crate) fn in_parallel_by<T: Send>(
+    at_once: usize,
+    count: usize,
+    call: impl Fn(usize) -> T + Sync,
+) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        let numbers = numbers.take_while(|number| *number < count);
+        numbers
+            .map(|number| (number, call(number)))
+            .collect::<Vec<_>>()
     };
-    rows.chunks(8).flat_map(of_chunk).collect()
+    let mut answers: Vec<(usize, T)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..at_once.min(count))
+            .map(|_| scope.spawn(worker))
+            .collect();
+        let answers = workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        answers.collect()
+    });
+    answers.sort_by_key(|(number, _)| *number);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }

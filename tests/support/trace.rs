@@ -1,6 +1,6 @@
 //! What a run asked of the kernel, recorded by strace(1).
 
-use super::{Answer, Home, LIMIT, run};
+use super::{Answer, Home, LIMIT, run, wrap};
 use std::path::Path;
 use std::process::Command;
 
@@ -13,20 +13,11 @@ impl Trace {
     /// Runs the command with this action, recorded.
     pub(crate) fn of(home: &Home, command: &Command, action: &str, stdin: &str) -> (Answer, Self) {
         let log = home.path("trace");
-        let mut strace = Command::new("strace");
-        strace
-            .arg("-f")
-            .arg("-o")
-            .arg(&log)
-            .arg("--")
-            .arg(command.get_program())
-            .arg(action)
-            .env_clear();
-        strace.envs(
-            command
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
+        let mut strace = wrap(
+            &["strace", "-f", "-o", log.to_str().expect("UTF-8"), "--"],
+            command,
         );
+        strace.arg(action);
         let answer = run(strace, stdin, LIMIT);
         (answer, Self::read(&log))
     }

@@ -3,7 +3,7 @@
 use crate::shell::Shell;
 use crate::status;
 use crate::support::golden::{Golden, transcript};
-use crate::support::{Home, LIMIT, REGISTRY, run};
+use crate::support::{Home, LIMIT, REGISTRY, run, set_variables};
 use crate::user::User;
 use simulator::Simulator;
 use std::process::Command;
@@ -19,11 +19,10 @@ fn keep(golden: &mut Golden, name: &str, shell: &Command, home: &Home, simulator
     command
         .args(words)
         .arg("exec /usr/bin/script --quiet --return --echo never --command \"$LINE\" /dev/null");
-    command.env_clear().current_dir(home.path("work")).envs(
-        shell
-            .get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
+    command
+        .env_clear()
+        .current_dir(home.path("work"))
+        .envs(set_variables(shell));
     command.envs([
         ("LINE", line),
         ("TERM", "xterm-256color"),

@@ -96,12 +96,16 @@ fn run(arguments: Arguments) -> io::Result<()> {
         &simulator.folder().join("env"),
         &simulator.environment_file(),
     )?;
-    io::stdout().write_all(simulator.guide(tls).as_bytes())?;
-    io::stdout().flush()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(report_until_stopped(&simulator))
+    let context = runtime.enter();
+    // Before it is ready, so that a signal that comes at once ends it in order.
+    let stopped = stopped()?;
+    drop(context);
+    io::stdout().write_all(simulator.guide(tls).as_bytes())?;
+    io::stdout().flush()?;
+    runtime.block_on(report_until_stopped(&simulator, stopped))
 }
 
 /// Writes a file that holds a secret.
@@ -114,8 +118,11 @@ fn write_private(path: &std::path::Path, text: &str) -> io::Result<()> {
 }
 
 /// A line on stderr for each request, until Ctrl-C or SIGTERM.
-async fn report_until_stopped(simulator: &Simulator) -> io::Result<()> {
-    let mut stopped = std::pin::pin!(stopped());
+async fn report_until_stopped(
+    simulator: &Simulator,
+    stopped: impl Future<Output = io::Result<()>>,
+) -> io::Result<()> {
+    let mut stopped = std::pin::pin!(stopped);
     let mut report = Report::default();
     let mut waiting = tokio::time::interval(Duration::from_millis(100));
     loop {
@@ -155,19 +162,23 @@ impl Report {
     }
 }
 
+/// Completes at Ctrl-C or SIGTERM, which are handled from this call on. Needs the context of a runtime.
 #[cfg(unix)]
-async fn stopped() -> io::Result<()> {
+fn stopped() -> io::Result<impl Future<Output = io::Result<()>>> {
     use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminated.recv() => Ok(()),
-    }
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => Ok(()),
+            _ = terminated.recv() => Ok(()),
+        }
+    })
 }
 
 #[cfg(not(unix))]
-async fn stopped() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+fn stopped() -> io::Result<impl Future<Output = io::Result<()>>> {
+    Ok(tokio::signal::ctrl_c())
 }
 
 fn line(entry: &Entry) -> String {

@@ -3,14 +3,13 @@
 
 mod arc;
 mod client;
-mod control;
 mod entra;
 mod exchange;
-mod faults;
 mod federation;
 mod identities;
 mod images;
 mod journal;
+mod other_hosts;
 mod real_registry;
 mod registry_token;
 mod tenants;

@@ -1,6 +1,6 @@
-//! TLS without a proxy, the folder, and the end.
+//! TLS without a proxy.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use simulator::{Registry, Settings, Simulator};
 
@@ -46,39 +46,10 @@ async fn a_registry_may_be_at_localhost_with_a_port() {
     )));
 }
 
-#[tokio::test]
-async fn a_second_port_is_as_good_as_the_first() {
-    let world = World::new();
-    let address = world.simulator.listen(LOOPBACK).unwrap();
-    let http = client(&world.simulator).build().unwrap();
-    assert_eq!(
-        send(http.get(format!("http://{address}/control/journal")))
-            .await
-            .status,
-        200
-    );
-}
-
 #[test]
 fn only_loopback_is_listened_on() {
     let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
     assert!(Simulator::start_on(anywhere, None, Settings::default()).is_err());
     let simulator = Simulator::start(Settings::default()).unwrap();
     assert!(simulator.listen_tls(anywhere).is_err());
-}
-
-#[test]
-fn dropping_it_closes_its_port_and_removes_its_folder() {
-    let simulator = Simulator::start(Settings::default()).unwrap();
-    let address = simulator
-        .origin()
-        .strip_prefix("http://")
-        .unwrap()
-        .to_owned();
-    let folder = simulator.folder().to_owned();
-    assert!(simulator.ca_file().exists() && simulator.token_signing_file().exists());
-    TcpStream::connect(&address).unwrap();
-    drop(simulator);
-    assert!(!folder.exists());
-    assert!(TcpStream::connect(&address).is_err());
 }
