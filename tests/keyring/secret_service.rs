@@ -268,7 +268,9 @@ fn the_doctor_tells_a_keyring_that_works_from_one_that_is_stuck_or_locked() {
     let keyring = unlocked(&user);
     let (said, _) = doctor(&user);
     assert!(
-        said.starts_with(r#""ok": "Secret Service took, gave back and dropped a token of 2 KiB""#),
+        said.starts_with(
+            r#""ok": "Secret Service: stored, read and deleted a test token of 2 KiB""#
+        ),
         "{said}"
     );
     assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}));

@@ -10,67 +10,56 @@ use reqwest::header::WWW_AUTHENTICATE;
 
 pub(super) const NAME: &str = "challenge";
 
-/// What a firewall's hint lacks where the name has a public address.
-const NO_ZONE: &str = "; or, if the registry has a private endpoint, let its DNS zone be used here: the name has a public address";
-
-/// What a registry requires of a request without a token (RFC 6750, section 3; Docker registry API, "token authentication").
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Bearer {
-    realm: String,
-    service: String,
-}
-
-/// Returns the check of the answer of `/v2/`. `is_public` is whether the name has an address of the internet.
-pub(super) fn judge(registry: &Registry, response: &HttpResponse, is_public: bool) -> Check {
+/// Returns the check of the answer of `/v2/`. `is_public` is whether the name has a public address.
+pub(super) fn check(registry: &Registry, response: &HttpResponse, is_public: bool) -> Check {
     match response.status {
-        StatusCode::UNAUTHORIZED if !response.is_web_page() => challenged(registry, response),
+        StatusCode::UNAUTHORIZED if !response.is_web_page() => check_header(registry, response),
         StatusCode::OK if !response.is_web_page() => Check::warning(
             NAME,
-            format!("{} lets everybody in without a challenge", registry.host()),
+            format!("{} accepts requests without a token", registry.host()),
         ),
         _ => {
             let refusal = Asked::other(registry, "`/v2/`", None).refusal(response);
             let check = Check::failed(NAME, &refusal);
+            // The registry of a private endpoint has a public address only where its DNS zone is not used.
             match refusal.hint() {
-                Some(hint) if refusal.kind() == ErrorKind::NetworkRule && is_public => {
-                    check.hint(format!("`{hint}`{NO_ZONE}"))
-                }
+                Some(hint) if refusal.kind() == ErrorKind::NetworkRule && is_public => check.hint(format!(
+                    "`{hint}`; or, if the registry has a private endpoint, use its DNS zone here: the name has a public address"
+                )),
                 _ => check,
             }
         }
     }
 }
 
-fn challenged(registry: &Registry, response: &HttpResponse) -> Check {
+fn check_header(registry: &Registry, response: &HttpResponse) -> Check {
     let host = registry.host();
-    let header = response
-        .headers
-        .get(WWW_AUTHENTICATE)
-        .and_then(|header| header.to_str().ok())
-        .unwrap_or_default();
-    let Some(bearer) = Bearer::parse(header) else {
-        let check = Check::bad(
-            NAME,
-            format!(
-                "{host} asks for no Bearer token: it does not answer as an Azure Container Registry"
-            ),
+    let header = response.header(WWW_AUTHENTICATE.as_str());
+    let Some(bearer) = header.and_then(|header| Bearer::parse(&header)) else {
+        let summary = format!(
+            "{host} does not ask for a Bearer token: it does not answer as an Azure Container Registry"
         );
-        return check.hint(check_name(registry));
+        return Check::bad(NAME, summary).hint(check_name(registry));
     };
-    let own = [registry.host(), registry.login_server()];
-    let is_own = |text: &str| own.contains(&text);
-    let realm = bearer
-        .realm
+    let Bearer { realm, service } = bearer;
+    let is_own = |text: &str| [host, registry.login_server()].contains(&text);
+    let realm_host = realm
         .strip_prefix("https://")
         .and_then(|realm| realm.strip_suffix("/oauth2/token"));
-    if !realm.is_some_and(is_own) || !is_own(&bearer.service) {
-        let Bearer { realm, service } = bearer;
-        let summary = format!(
-            "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"
-        );
-        return Check::bad(NAME, printable(&summary)).hint(PROXY_HINT);
+    if realm_host.is_some_and(is_own) && is_own(&service) {
+        return Check::good(NAME, format!("401: requires a token of {realm}"));
     }
-    Check::good(NAME, format!("401: a token of {} is wanted", bearer.realm))
+    let summary = format!(
+        "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"
+    );
+    Check::bad(NAME, printable(&summary)).hint(PROXY_HINT)
+}
+
+/// What a registry requires of a request without a token (RFC 6750, section 3; Docker registry API, "token authentication").
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Bearer {
+    realm: String,
+    service: String,
 }
 
 impl Bearer {
@@ -81,7 +70,7 @@ impl Bearer {
             return None;
         }
         let mut bearer = Self::default();
-        // Neither a realm nor a service holds a comma or a quote; a scope does.
+        // A scope may hold a comma or a quote; a realm and a service cannot.
         for (name, value) in rest
             .split(',')
             .filter_map(|part| part.trim().split_once('='))
