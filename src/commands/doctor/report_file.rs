@@ -153,6 +153,7 @@ fn versions(context: &Context<'_>) -> Result<Vec<String>, Error> {
 mod tests {
     use super::*;
     use crate::config::Settings;
+    use crate::registry::Registry;
 
     #[test]
     fn the_first_line_of_a_report_is_redacted_too() {
