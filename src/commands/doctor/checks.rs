@@ -50,7 +50,7 @@ pub(super) struct Target<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) registry: &'a Registry,
     pub(super) config: &'a Config,
-    pub(super) repository: Option<&'a str>,
+    pub(super) arguments: &'a Arguments,
     /// One for all checks: the daemon of the Secret Service may not survive two clients in one process.
     pub(super) cache: Cache,
 }
@@ -58,25 +58,30 @@ pub(super) struct Target<'a> {
 impl<'a> Target<'a> {
     fn new(
         context: &'a Context<'a>,
+        arguments: &'a Arguments,
         registry: &'a Registry,
         config: &'a Config,
-        repository: Option<&'a str>,
     ) -> Self {
         Self {
             context,
             registry,
             config,
-            repository,
+            arguments,
             cache: context.service().cache(config.cache, config.timeout),
         }
+    }
+
+    /// Returns the repository whose permissions are checked.
+    pub(super) fn repository(&self) -> Option<&'a str> {
+        self.arguments.repository.as_deref()
     }
 }
 
 /// Checks everything between this machine and a registry.
 pub(super) async fn check_registry(
     context: &Context<'_>,
-    registry: &Registry,
     arguments: &Arguments,
+    registry: &Registry,
 ) -> Vec<Check> {
     let mut checks = vec![settings::registry(registry)];
     checks.extend(clients::check(context, registry));
@@ -86,10 +91,8 @@ pub(super) async fn check_registry(
     });
     match client {
         Ok((config, client)) => {
-            let repository = arguments.repository.as_deref();
-            let target = Target::new(context, registry, &config, repository);
-            let checked = check_target(&target, &client, arguments.probe_arm, checks);
-            checks = Box::pin(checked).await;
+            let target = Target::new(context, arguments, registry, &config);
+            checks = Box::pin(check_target(&target, &client, checks)).await;
         }
         Err(error) if error.kind() == ErrorKind::Unreachable(Stage::Tls) => {
             checks.push(Check::failed(connectivity::TLS, &error));
@@ -108,7 +111,6 @@ pub(super) async fn check_registry(
 async fn check_target(
     target: &Target<'_>,
     client: &RegistryClient<'_>,
-    probes_arm: bool,
     mut checks: Vec<Check>,
 ) -> Vec<Check> {
     let mut sign_in = SignIn::new(target);
@@ -126,7 +128,7 @@ async fn check_target(
         checks.extend(sign_in.exchange().await);
         checks.extend(Box::pin(permissions::check(target, &sign_in)).await);
     }
-    if probes_arm && sign_in.refresh_token.is_some() {
+    if target.arguments.probe_arm && sign_in.refresh_token.is_some() {
         checks.push(probe_arm::check(target).await);
     }
     let redactor = sign_in.redactor();
@@ -137,14 +139,18 @@ async fn check_target(
 }
 
 /// Checks this machine: the settings and the identity of a registry of the public cloud, the keyring, and whether clients find the helper.
-pub(super) async fn check_machine(context: &Context<'_>, registry: Check) -> Vec<Check> {
+pub(super) async fn check_machine(
+    context: &Context<'_>,
+    arguments: &Arguments,
+    registry: Check,
+) -> Vec<Check> {
     let mut checks = vec![registry, clients::program(context)];
     let example = context
         .registry(EXAMPLE)
         .expect("it is a host of the public cloud");
     match context.settings.for_registry(&example) {
         Ok(config) => {
-            let target = Target::new(context, &example, &config, None);
+            let target = Target::new(context, arguments, &example, &config);
             checks.push(settings::check(&target));
             checks.push(SignIn::new(&target).identity);
             checks.push(keyring::check(&target).await);

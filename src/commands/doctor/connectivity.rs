@@ -81,43 +81,54 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> Vec<Check> {
     );
     let certificate = certificate.ok().flatten();
     let certificate = certificate.and_then(|der| CertificateInfo::from_der(&der));
-    let issuer = certificate.as_ref().map(|info| info.issuer.clone());
-    let trusted = certificate.as_ref().map(CertificateInfo::to_string);
-    let trusted = trusted.unwrap_or_else(|| "the certificate is trusted".into());
-    let trusted = Check::good(TLS, trusted).naming(issuer.clone());
-    let error = match response {
+    match response {
         Ok(response) => {
-            checks.push(trusted.with(network.circumstances().to_vec()));
-            checks.push(challenge::check(registry, &response, is_public).since(started));
-            checks.push(check_clock(client, &response));
-            return checks;
+            let tls = trusted(certificate.as_ref()).with(network.circumstances().to_vec());
+            let challenge = challenge::check(registry, &response, is_public).since(started);
+            checks.extend([tls, challenge, check_clock(client, &response)]);
         }
-        Err(error) => error,
-    };
-    let failed = |name| Check::failed(name, &error).since(started);
-    match error.kind() {
-        ErrorKind::Unreachable(Stage::Name | Stage::Connection) => {
-            checks.retain(|check| check.name != dns::TCP);
-            checks.push(failed(dns::TCP));
-        }
-        // TLS was established before the answer broke off.
-        ErrorKind::Unreachable(Stage::Answer) => {
-            checks.extend([trusted, failed(challenge::NAME)]);
-        }
-        ErrorKind::Timeout => checks.push(failed(challenge::NAME)),
-        _ => {
-            let is_expired = |info: &CertificateInfo| info.expires < network.clock()();
-            let is_expired = certificate.as_ref().is_some_and(is_expired);
-            let described = certificate.map(|info| info.to_string());
-            let tls = failed(TLS).with(described).naming(issuer);
-            checks.push(if is_expired {
-                tls.hint(EXPIRED_HINT)
-            } else {
-                tls
-            });
+        Err(error) => {
+            // Of the name and the connection, only a failure of the proxy is found here.
+            let failed = evaluate_failure(&error, certificate.as_ref(), network.clock());
+            checks.retain(|check| failed.iter().all(|failed| failed.name != check.name));
+            checks.extend(failed.into_iter().map(|check| check.since(started)));
         }
     }
     checks
+}
+
+fn trusted(certificate: Option<&CertificateInfo>) -> Check {
+    let described = certificate.map(CertificateInfo::to_string);
+    let described = described.unwrap_or_else(|| "the certificate is trusted".into());
+    Check::good(TLS, described).naming(certificate.map(|info| info.issuer.clone()))
+}
+
+/// Returns the checks of a request that failed.
+fn evaluate_failure(
+    error: &Error,
+    certificate: Option<&CertificateInfo>,
+    clock: Clock,
+) -> Vec<Check> {
+    let failed = |name| Check::failed(name, error);
+    match error.kind() {
+        ErrorKind::Unreachable(Stage::Name | Stage::Connection) => vec![failed(dns::TCP)],
+        // TLS was established before the answer broke off.
+        ErrorKind::Unreachable(Stage::Answer) => {
+            vec![trusted(certificate), failed(challenge::NAME)]
+        }
+        ErrorKind::Timeout => vec![failed(challenge::NAME)],
+        _ => {
+            let tls = failed(TLS)
+                .with(certificate.map(CertificateInfo::to_string))
+                .naming(certificate.map(|info| info.issuer.clone()));
+            let is_expired = certificate.is_some_and(|info| info.expires < clock());
+            vec![if is_expired {
+                tls.hint(EXPIRED_HINT)
+            } else {
+                tls
+            }]
+        }
+    }
 }
 
 /// Compares the clocks at both ends.

@@ -27,7 +27,8 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> (Vec<Check>, bool) {
         Ok(addresses) => addresses,
         Err(error) => return (vec![Check::failed(DNS, &error).since(started)], false),
     };
-    let dns = Check::good(DNS, describe(&addresses)).since(started);
+    let described: Vec<String> = addresses.iter().map(describe).collect();
+    let dns = Check::good(DNS, described.join(", ")).since(started);
     let started = Instant::now();
     let tcp = connect(client, &addresses).await.since(started);
     let is_public = addresses.iter().any(|address| !is_private(address.ip()));
@@ -48,21 +49,8 @@ async fn resolve(client: &RegistryClient<'_>) -> Result<Vec<SocketAddr>, Error> 
     client.deadline.timeout(during, notes, look_up).await
 }
 
-/// Returns the addresses of both families.
-fn describe(addresses: &[SocketAddr]) -> String {
-    let family = |is_of_family: fn(&IpAddr) -> bool, name: &str| {
-        let addresses = addresses.iter().map(SocketAddr::ip).filter(is_of_family);
-        let described: Vec<String> = addresses.map(describe_address).collect();
-        match described.len() {
-            0 => format!("no {name}"),
-            _ => described.join(", "),
-        }
-    };
-    let ipv4 = family(IpAddr::is_ipv4, "IPv4");
-    format!("{ipv4}; {}", family(IpAddr::is_ipv6, "IPv6"))
-}
-
-fn describe_address(address: IpAddr) -> String {
+fn describe(address: &SocketAddr) -> String {
+    let address = address.ip();
     let kind = match address {
         address if address.is_loopback() => "this machine",
         address if is_private(address) => "private: a private endpoint",

@@ -32,22 +32,6 @@ use std::process::ExitCode;
 /// The file of `--report` alone.
 const DEFAULT_FILE: &str = "acrscoped-report.md";
 
-/// What the help shows.
-pub const EXAMPLES: &str = "\
-The first cause stands on top. The exit code is 0 unless something failed.
-Tokens are asked for registries alone, and none is shown. No token of a
-registry, nor an access token, is used or kept; that of a login is renewed.
-
-Without REGISTRY the only one that is known is examined: one with a cached
-token, or one that has a profile of its own. If there is not exactly one, only
-this machine is.
-
-Examples:
-  docker-credential-acrscoped doctor contoso.azurecr.io
-  docker-credential-acrscoped doctor contoso.azurecr.io --repository team/app
-  docker-credential-acrscoped doctor contoso.azurecr.io --report
-  docker-credential-acrscoped doctor --json | jq -r .cause";
-
 /// `doctor [REGISTRY] [--repository R] [--json | --plain] [--report[=FILE]] [--probe-arm]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
@@ -56,7 +40,7 @@ pub struct Arguments {
     /// FILE of `--report FILE`. If `--report` took a value after a space, it would take the registry.
     #[arg(hide = true)]
     file: Option<String>,
-    /// Tell what is granted in this repository, such as team/app.
+    /// Check what is granted in this repository, such as team/app.
     #[arg(long, value_parser = repository, requires = "registry")]
     repository: Option<String>,
     /// Write a report without names, ids and addresses to a new file.
@@ -71,26 +55,18 @@ pub struct Arguments {
 
 impl Arguments {
     /// Moves the file of `--report FILE` to its place.
-    fn sorted(&self, is_registry: impl Fn(&str) -> bool) -> Result<Self, Error> {
+    fn sorted(mut self, is_registry: impl Fn(&str) -> bool) -> Result<Self, Error> {
         let (Some(first), Some(second)) = (&self.registry, &self.file) else {
-            return Ok(self.clone());
+            return Ok(self);
         };
         if !self.has_default_file() {
-            let problem = format!("`{second}` is one argument too many");
-            return Err(file_error(problem));
+            return Err(file_error(format!("`{second}` is one argument too many")));
         }
-        let is_file_first = !is_registry(first) && is_registry(second);
-        let (registry, file) = if is_file_first {
-            (second, first)
-        } else {
-            (first, second)
-        };
-        Ok(Self {
-            registry: Some(registry.clone()),
-            file: None,
-            report: Some(file.into()),
-            ..self.clone()
-        })
+        if !is_registry(first) && is_registry(second) {
+            std::mem::swap(&mut self.registry, &mut self.file);
+        }
+        self.report = self.file.take().map(PathBuf::from);
+        Ok(self)
     }
 
     fn has_default_file(&self) -> bool {
@@ -147,6 +123,7 @@ pub fn run(
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<ExitCode, Error> {
+    let arguments = arguments.clone();
     let arguments = &arguments.sorted(|text| context.registry(text).is_ok())?;
     let registry = arguments.registry(context)?;
     if let (true, Ok(registry)) = (arguments.probe_arm, &registry) {
@@ -181,20 +158,17 @@ fn check(
     };
     let subject = registry.as_ref().map_or("this machine", Registry::host);
     show_progress(&format!("examining {subject} …"));
-    let report = runtime::run(Box::pin(async {
-        Ok(match registry {
-            Ok(registry) => Report {
-                checks: checks::check_registry(context, &registry, arguments).await,
-                registry: Some(registry),
-            },
-            Err(check) => Report {
-                checks: checks::check_machine(context, check).await,
-                registry: None,
-            },
+    let checks = runtime::run(Box::pin(async {
+        Ok(match &registry {
+            Ok(registry) => checks::check_registry(context, arguments, registry).await,
+            Err(check) => checks::check_machine(context, arguments, check.clone()).await,
         })
     }));
     show_progress("\r\x1b[K");
-    report
+    Ok(Report {
+        registry: registry.ok(),
+        checks: checks?,
+    })
 }
 
 /// Returns the registry that has a cached token or a profile of its own, if there is exactly one.
@@ -248,7 +222,7 @@ mod tests {
             assert_eq!(sorted.unwrap(), arguments(host, None, Some("r.txt")));
         }
         let alone = arguments(host, None, Some(DEFAULT_FILE));
-        assert_eq!(alone.sorted(is_registry).unwrap(), alone);
+        assert_eq!(alone.clone().sorted(is_registry).unwrap(), alone);
         for report in [None, Some("other.txt")] {
             let error = arguments(host, Some("r.txt"), report)
                 .sorted(is_registry)

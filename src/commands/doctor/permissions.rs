@@ -49,21 +49,25 @@ type Answer = Result<Claims, Box<Refusal>>;
 struct TokenEndpoint<'a> {
     target: &'a Target<'a>,
     client: RegistryClient<'a>,
+    address: Url,
     access_token: Option<&'a AccessToken>,
 }
 
 /// Makes all checks at the same time. Without a refresh token only what needs none is checked.
 pub(super) async fn check(target: &Target<'_>, sign_in: &SignIn<'_>) -> Vec<Check> {
-    let clock = target.context.clock;
-    let Ok(client) = RegistryClient::new(target.config, target.registry, clock) else {
+    let (registry, clock) = (target.registry, target.context.clock);
+    let address = Url::parse(&format!("https://{}/oauth2/token", registry.host()));
+    let client = RegistryClient::new(target.config, registry, clock);
+    let (Ok(address), Ok(client)) = (address, client) else {
         return vec![];
     };
     let endpoint = TokenEndpoint {
         target,
         client,
+        address,
         access_token: sign_in.access_token.as_ref(),
     };
-    let (token, repository) = (sign_in.refresh_token.as_ref(), target.repository);
+    let (token, repository) = (sign_in.refresh_token.as_ref(), target.repository());
     let scope = repository.map(|repository| format!("repository:{repository}:pull,push"));
     let scope = scope.as_deref().unwrap_or(CATALOG);
     let (granted, anonymous, guid, identity_token) = tokio::join!(
@@ -97,17 +101,14 @@ impl TokenEndpoint<'_> {
             let missing = (!no.is_empty()).then(|| format!("not granted: {no}"));
             return Check::good(REPOSITORY, format!("{yes} in {repository}")).with(missing);
         }
-        let summary = match yes.as_str() {
-            "" => format!("nothing is granted in {repository}"),
-            _ => format!("{yes} is granted, not pull in {repository}"),
-        };
         // Where roles are assigned by repository, the refresh token has no permissions of its own.
         let is_abac = Claims::from_token(token.secret())
             .is_some_and(|claims| claims.permissions().is_empty());
         let mode = "the registry grants permissions by repository, as in ABAC mode";
         let role = if is_abac { PULL_ABAC } else { PULL };
         let object_id = self.access_token.and_then(AccessToken::object_id);
-        Check::bad(REPOSITORY, summary)
+        Check::bad(REPOSITORY, format!("pull is not granted in {repository}"))
+            .with((!yes.is_empty()).then(|| format!("granted: {yes}")))
             .with(is_abac.then(|| mode.to_owned()))
             .with(object_id.is_none().then(object_id_note))
             .hint(assign_role(self.target.registry, role, object_id))
@@ -177,21 +178,14 @@ impl TokenEndpoint<'_> {
         check.with([detail])
     }
 
-    fn address(&self) -> String {
-        format!("https://{}/oauth2/token", self.target.registry.host())
-    }
-
     fn get(&self, scope: &str, token: Option<&RefreshToken>) -> RequestBuilder {
         let service = self.target.registry.login_server();
         let account = token.map(|_| ("account", ZERO_GUID));
-        let parameters = account
-            .into_iter()
-            .chain([("scope", scope), ("service", service)]);
-        let url = Url::parse_with_params(&self.address(), parameters);
-        let request = self
-            .client
-            .client
-            .get(url.map_or_else(|_| self.address(), String::from));
+        let mut url = self.address.clone();
+        url.query_pairs_mut()
+            .extend_pairs(account)
+            .extend_pairs([("scope", scope), ("service", service)]);
+        let request = self.client.client.get(url);
         match token {
             Some(token) => request.basic_auth(ZERO_GUID, Some(token.secret().expose_secret())),
             None => request,
@@ -217,7 +211,8 @@ impl TokenEndpoint<'_> {
             ("service", self.target.registry.login_server()),
         ];
         fields.extend(credential);
-        self.client.client.post(self.address()).form(&fields)
+        let request = self.client.client.post(self.address.clone());
+        request.form(&fields)
     }
 
     /// Requests a registry access token. `sent` is the refresh token in the request.

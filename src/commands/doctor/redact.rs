@@ -88,14 +88,14 @@ impl Names {
     }
 
     fn add_settings(&mut self, settings: &Settings, registry: Option<&Registry>) {
-        for (name, value) in settings.variables() {
+        let variables = settings.variables().iter();
+        let variables =
+            variables.map(|(name, value)| (name.clone(), value.to_string_lossy().into_owned()));
+        let effective = settings.explain(registry).unwrap_or_default().into_iter();
+        let effective = effective.map(|setting| (format!("_{}", setting.name), setting.value));
+        for (name, value) in variables.chain(effective) {
             if let Some(kind) = kind_of(&name.to_uppercase()) {
-                self.add(kind, &value.to_string_lossy());
-            }
-        }
-        for setting in settings.explain(registry).unwrap_or_default() {
-            if let Some(kind) = kind_of(&format!("_{}", setting.name.to_uppercase())) {
-                self.add(kind, &setting.value);
+                self.add(kind, &value);
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::terminal::Terminal;
 use azure_identity::Executor;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -38,12 +38,8 @@ impl ReportFile {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path).map_err(|error| {
-            let advice = match error.kind() {
-                ErrorKind::AlreadyExists => "; remove it, or name another: `--report=FILE`",
-                _ => "",
-            };
             Error::input(format!(
-                "the report {} could not be written: {error}{advice}",
+                "the report {} could not be written: {error}; remove the file, or name another: `--report=FILE`",
                 path.display()
             ))
         })?;
@@ -109,10 +105,16 @@ fn distribution() -> Option<String> {
     Some(visible(name.trim_matches('"')))
 }
 
-/// The text before the version in the output of each program.
 const DOCKER: &str = "Docker version";
 const PODMAN: &str = "podman version";
 const AZ: &str = "azure-cli";
+
+/// Programs, how each prints its version, and the text before it. `az --version` would connect to the internet.
+const PROGRAMS: [(&str, &str, &str); 3] = [
+    ("docker", "--version", DOCKER),
+    ("podman", "--version", PODMAN),
+    ("az", "version", AZ),
+];
 
 /// Returns the digits and dots after a marker.
 fn version_in<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
@@ -124,11 +126,11 @@ fn version_in<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
     versions.find(|version| version.contains('.') && version.len() <= 32)
 }
 
-/// Returns the versions of the clients and the Azure CLI that print them in time.
+/// Returns the versions of the programs that print them in time.
 fn versions(context: &Context<'_>) -> Result<Vec<String>, Error> {
     let folders = context.settings.program_folders();
-    let runner = &Runner::new(&folders, vec![]);
-    let ask = async |name: &str, argument: &str, marker: &str| {
+    let runner = Runner::new(&folders, vec![]);
+    let version = async |name: &str, argument: &str, marker: &str| {
         let program = find(name, &folders)?;
         let arguments = [argument.as_ref()];
         let output = runner.run(program.as_os_str(), &arguments);
@@ -137,16 +139,13 @@ fn versions(context: &Context<'_>) -> Result<Vec<String>, Error> {
         let version = version_in(&text, marker).filter(|_| output.status.success())?;
         Some(format!("{name} {version}"))
     };
-    let versions = runtime::run(async {
-        Ok(tokio::join!(
-            ask("docker", "--version", DOCKER),
-            ask("podman", "--version", PODMAN),
-            // `az --version` connects to the internet to look for a newer one.
-            ask("az", "version", AZ)
-        ))
-    });
-    let (docker, podman, az) = versions?;
-    Ok([docker, podman, az].into_iter().flatten().collect())
+    runtime::run(async {
+        let mut versions = Vec::new();
+        for (name, argument, marker) in PROGRAMS {
+            versions.extend(version(name, argument, marker).await);
+        }
+        Ok(versions)
+    })
 }
 
 #[cfg(test)]

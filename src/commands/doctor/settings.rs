@@ -25,16 +25,11 @@ pub(super) fn check(target: &Target<'_>) -> Check {
         Err(error) => return Check::failed(CONFIGURATION, &error),
     };
     let misspelled = settings.unknown_variables();
-    let check = if let Some((summary, hint)) = foreign_authority(registry, target.config) {
+    let check = if let Some((summary, hint)) = foreign_authority(target.config) {
         let check = Check::warning(CONFIGURATION, summary).hint(hint);
         check.with(misspelled)
     } else if misspelled.is_empty() {
-        let summary = match effective.len() {
-            0 => "nothing is set".to_owned(),
-            1 => "one setting is set".to_owned(),
-            count => format!("{count} settings are set"),
-        };
-        Check::good(CONFIGURATION, summary)
+        Check::good(CONFIGURATION, format!("settings set: {}", effective.len()))
     } else {
         let check = Check::warning(CONFIGURATION, misspelled.join(", "));
         check.hint("unset it, or correct its name")
@@ -59,19 +54,14 @@ pub(super) fn check(target: &Target<'_>) -> Check {
 }
 
 /// Returns a warning and a hint if the authority is that of another cloud than the identity's.
-fn foreign_authority(registry: &Registry, config: &Config) -> Option<(String, String)> {
+fn foreign_authority(config: &Config) -> Option<(String, String)> {
     let (cloud, host) = (&config.identity_cloud, config.authority.host_str()?);
     let origin = config.authority_origin.as_ref()?;
     let other = CLOUDS
         .iter()
         .find(|other| other.is_authority(&config.authority) && *other != cloud)?;
-    let subject = if registry.cloud() == cloud {
-        "registry"
-    } else {
-        "identity"
-    };
     let summary = format!(
-        "the authority {host} by {origin} is that of {}, and the {subject} is of {}",
+        "the authority {host} by {origin} is that of {}, and the identity is of {}",
         other.name, cloud.name
     );
     let (variable, authority) = (origin.setting("authority"), &cloud.authority);

@@ -135,16 +135,15 @@ impl<'a> SignIn<'a> {
     fn check_refresh_token(&self, token: &RefreshToken) -> Check {
         let (now, registry) = ((self.target.context.clock)(), self.target.registry);
         let host = registry.login_server();
-        let Some(claims) = Claims::from_token(token.secret()) else {
-            return not_cached("it cannot be read");
+        let claims = Claims::from_token(token.secret());
+        let (Some(claims), Some(expires)) = (claims, token.expires()) else {
+            let summary = "it does not show when it expires and is not cached: each call signs in";
+            return Check::warning(REFRESH_TOKEN, summary);
         };
         let is_ours = |audience: &String| [host, registry.host()].contains(&audience.as_str());
         if let Some(other) = claims.audience().filter(|audience| !is_ours(audience)) {
             return Check::bad(REFRESH_TOKEN, format!("it is for {other}, not for {host}"));
         }
-        let Some(expires) = token.expires() else {
-            return not_cached("it does not say when it expires");
-        };
         if !token.is_valid(now) {
             return Check::bad(REFRESH_TOKEN, "it has expired already").hint(HINT_CLOCK);
         }
@@ -155,18 +154,13 @@ impl<'a> SignIn<'a> {
             return Check::good(REFRESH_TOKEN, summary).with([permissions]);
         }
         let abac = "it carries no permissions for the whole registry: with ABAC they are granted by repository";
-        if self.target.repository.is_some() {
+        if self.target.repository().is_some() {
             return Check::good(REFRESH_TOKEN, summary).with([abac.to_owned()]);
         }
         Check::warning(REFRESH_TOKEN, abac)
             .with([summary])
-            .hint("use `--repository` to see what is granted in one")
+            .hint("name one with `--repository` to see what is granted there")
     }
-}
-
-fn not_cached(reason: &str) -> Check {
-    let summary = format!("{reason}, so it is not cached: each call signs in");
-    Check::warning(REFRESH_TOKEN, summary)
 }
 
 /// Returns who signs in, where, and why no earlier source does.
