@@ -264,7 +264,7 @@ fn the_doctor_tells_a_keyring_that_works_from_one_that_is_stuck_or_locked() {
         user.run(&format!("tee {}", user.home.path(file).display()), &text)
             .succeeds();
     }
-    let no_keyring = r#""warning": "no token can be kept: each call signs in""#;
+    let no_keyring = r#""warning": "no keyring stores a token: each call signs in""#;
     let keyring = unlocked(&user);
     let (said, _) = doctor(&user);
     assert!(
