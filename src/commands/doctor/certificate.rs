@@ -1,4 +1,4 @@
-//! What a certificate says that helps to find a fault: who signed it, for whom, and when it expires.
+//! What a certificate says that helps to find a fault: its issuer, its subject, and when it expires.
 
 use crate::identity::certificate::asn1::{OID, Reader, SEQUENCE};
 use crate::identity::certificate::x509::X509;

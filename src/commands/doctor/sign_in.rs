@@ -163,7 +163,7 @@ impl<'a> SignIn<'a> {
     }
 }
 
-/// Returns who signs in, where, and why no earlier source does.
+/// Returns the identity, its authority, and why earlier sources are skipped.
 fn check_identity(identity: &Identity) -> Check {
     let (authority, origin) = identity.authority();
     let host = authority.host_str().unwrap_or_default();
