@@ -605,7 +605,7 @@ fn a_token_that_says_odd_things_of_its_end_is_handed_out_once() {
         let answer = ask(command, "get", REGISTRY);
         assert_eq!(answer.secret(), token, "{exp}");
         assert_eq!(
-            !answer.stderr.contains("the token cannot be kept"),
+            !answer.stderr.contains("the token is not cached"),
             is_kept,
             "{exp}: {}",
             answer.stderr
@@ -667,7 +667,7 @@ fn a_token_too_deep_to_be_read_is_handed_out_once_and_the_doctor_says_so() {
     let answer = ask(command, "get", REGISTRY);
     assert_eq!(answer.secret(), token);
     assert!(
-        answer.stderr.contains("the token cannot be kept"),
+        answer.stderr.contains("the token is not cached"),
         "{answer:#?}"
     );
     let mut command = helper(&home, &simulator);
@@ -675,7 +675,7 @@ fn a_token_too_deep_to_be_read_is_handed_out_once_and_the_doctor_says_so() {
     assert!(
         run(command, "", LIMIT)
             .stdout
-            .contains("it cannot be read, and so is not kept")
+            .contains("it does not show when it expires and is not cached")
     );
 }
 

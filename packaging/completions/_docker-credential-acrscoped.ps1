@@ -77,7 +77,7 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             break
         }
         'docker-credential-acrscoped;doctor' {
-            [CompletionResult]::new('--repository', '--repository', [CompletionResultType]::ParameterName, 'Tell what is granted in this repository, such as team/app')
+            [CompletionResult]::new('--repository', '--repository', [CompletionResultType]::ParameterName, 'Check what is granted in this repository, such as team/app')
             [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Write a report without names, ids and addresses to a new file')
             [CompletionResult]::new('--probe-arm', '--probe-arm', [CompletionResultType]::ParameterName, 'If the registry accepts an ACR-scoped token, offer it an ARM-scoped one too, to see whether it accepts such tokens')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for scripts')

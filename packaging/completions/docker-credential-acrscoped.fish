@@ -59,7 +59,7 @@ complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_u
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand status" -l json -d 'Print JSON, for scripts'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand status" -l plain -d 'Print plain words without colour, marks or tables, for screen readers and logs'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand status" -s h -l help -d 'Print help'
-complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand doctor" -l repository -d 'Tell what is granted in this repository, such as team/app' -r
+complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand doctor" -l repository -d 'Check what is granted in this repository, such as team/app' -r
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand doctor" -l report -d 'Write a report without names, ids and addresses to a new file' -r -F
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand doctor" -l probe-arm -d 'If the registry accepts an ACR-scoped token, offer it an ARM-scoped one too, to see whether it accepts such tokens'
 complete -c docker-credential-acrscoped -n "__fish_docker_credential_acrscoped_using_subcommand doctor" -l json -d 'Print JSON, for scripts'

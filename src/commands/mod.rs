@@ -36,7 +36,7 @@ pub enum Command {
     #[command(after_help = include_str!("help/status.txt"))]
     Status(status::Arguments),
     /// Find out why a registry cannot be pulled from or pushed to, and say what to do.
-    #[command(after_help = doctor::EXAMPLES)]
+    #[command(after_help = include_str!("help/doctor.txt"))]
     Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
     #[command(after_help = include_str!("help/token.txt"))]

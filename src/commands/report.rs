@@ -1,4 +1,4 @@
-//! One check: what was examined, its status, and what to do. Shared by `configure` and `doctor`.
+//! One check of `configure` or `doctor`: its status, what was found, and what to do.
 
 use crate::error::{Error, visible};
 use crate::terminal::{Mark, Style, Terminal};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// The result of one check.
 #[derive(Clone, Debug)]
 pub(super) struct Check {
-    /// The word for it, which never changes: scripts read it. Empty where the position in the answer says enough.
+    /// A stable name for scripts. Empty in the output of `configure`, where the position identifies the check.
     pub(super) name: &'static str,
     pub(super) status: Mark,
     /// One sentence.
@@ -18,9 +18,9 @@ pub(super) struct Check {
     pub(super) details: Vec<String>,
     /// What to do.
     pub(super) hint: Option<String>,
-    /// How long it took, if it took time of its own.
+    /// How long it took, if that was measured.
     pub(super) took: Option<Duration>,
-    /// Names in its texts that are not shown to strangers.
+    /// Names in its texts that a report leaves out.
     pub(super) names: Vec<String>,
 }
 
@@ -55,11 +55,11 @@ impl Check {
     }
 
     /// Returns a check that was not made, for this reason.
-    pub(super) fn skipped(name: &'static str, reason: impl Display) -> Self {
-        Self::new(name, Mark::Skipped, format!("not looked at: {reason}"))
+    pub(super) fn skipped(name: &'static str, reason: impl Into<String>) -> Self {
+        Self::new(name, Mark::Skipped, reason)
     }
 
-    /// Returns an error as a failed check, in its own words.
+    /// Returns a failed check with the message, the details and the hint of an error.
     pub(super) fn failed(name: &'static str, error: &Error) -> Self {
         Self {
             details: error.details().to_vec(),
@@ -68,7 +68,7 @@ impl Check {
         }
     }
 
-    /// Adds names that are not shown to strangers.
+    /// Adds names that a report leaves out.
     pub(super) fn naming(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.names.extend(names);
         self
@@ -90,6 +90,7 @@ impl Check {
         self
     }
 
+    /// Sets what to do.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self {
             hint: Some(hint.into()),
@@ -97,6 +98,7 @@ impl Check {
         }
     }
 
+    /// Sets the time that the check took.
     pub(super) fn since(self, started: Instant) -> Self {
         Self {
             took: Some(started.elapsed()),
@@ -145,7 +147,13 @@ impl Serialize for Check {
     }
 }
 
-/// Joins several things to words of one sentence.
+/// Makes a check and sets the time that it took.
+pub(super) async fn timed(check: impl Future<Output = Check>) -> Check {
+    let started = Instant::now();
+    check.await.since(started)
+}
+
+/// Joins several items with commas.
 pub(super) fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     items
         .into_iter()
@@ -160,7 +168,7 @@ mod tests {
     use serde_json::{json, to_value};
 
     #[test]
-    fn status_summary_and_hint_have_the_same_names_with_and_without_a_name() {
+    fn details_and_time_are_in_json_only_if_the_check_has_a_name() {
         let check = Check::unnamed(Mark::Warning, "it rains").hint("take a coat");
         assert_eq!(
             to_value(&check).unwrap(),

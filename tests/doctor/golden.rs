@@ -1,4 +1,4 @@
-//! One set-up: what the doctor says of it, and which check stands on top.
+//! One set-up: what the doctor says of it, and which check it names as the cause.
 
 use crate::setups::Row;
 use crate::support::golden::{Golden, noon, transcript};
@@ -21,7 +21,7 @@ pub(crate) fn compare(
     golden.keep(row.name, transcript);
 }
 
-/// Runs `doctor` in a set-up: its transcript, and the name of the check on top.
+/// Runs `doctor` in a set-up: its transcript, and the name of the check in the first line.
 pub(crate) fn examine(row: &Row) -> (String, Option<String>) {
     let (home, simulator) = &world();
     let mut command = wired(
@@ -56,7 +56,7 @@ pub(crate) fn wired(home: &Home, simulator: &Simulator, host: &str) -> Command {
     command
 }
 
-/// The name of the check on top: `x name: …`, or `! … works, but name: …`.
+/// The name of the check in the first line: `x name: …`, or `! … works, but name: …`.
 fn cause(answer: &Answer) -> Option<String> {
     let first = answer.stdout.lines().next()?;
     let (mark, rest) = first.split_once(' ')?;

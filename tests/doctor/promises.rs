@@ -50,7 +50,7 @@ fn azure_resource_manager_is_not_asked_for_where_the_registry_refuses_the_identi
     simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
     let answer = doctor(&home, &simulator, &[REGISTRY, "--probe-arm", "--plain"]).fails();
     assert!(!asks_arm(&simulator), "{:#?}", simulator.journal());
-    let said = "skipped: arm-tokens: not looked at: the helper requested no ARM-scoped token, because exchange failed";
+    let said = "skipped: arm-tokens: not checked, because exchange failed";
     assert!(answer.stdout.contains(said), "{answer:#?}");
 }
 
@@ -460,7 +460,7 @@ fn a_keyring_is_tried_and_left_as_it_was() {
         .find(|check| check["name"] == "keyring")
         .expect("a check of the keyring");
     assert_eq!(
-        keyring["summary"], "kernel keyring took, gave back and dropped a token of 2 KiB",
+        keyring["summary"], "kernel keyring: stored, read and deleted a test token of 2 KiB",
         "{json:#}"
     );
     assert_eq!(ask(&["list"]).succeeds().json(), serde_json::json!({}));

@@ -264,11 +264,13 @@ fn the_doctor_tells_a_keyring_that_works_from_one_that_is_stuck_or_locked() {
         user.run(&format!("tee {}", user.home.path(file).display()), &text)
             .succeeds();
     }
-    let no_keyring = r#""warning": "no token can be kept: each call signs in""#;
+    let no_keyring = r#""warning": "no keyring stores a token: each call signs in""#;
     let keyring = unlocked(&user);
     let (said, _) = doctor(&user);
     assert!(
-        said.starts_with(r#""ok": "Secret Service took, gave back and dropped a token of 2 KiB""#),
+        said.starts_with(
+            r#""ok": "Secret Service: stored, read and deleted a test token of 2 KiB""#
+        ),
         "{said}"
     );
     assert_eq!(user.ask("list").succeeds().json(), serde_json::json!({}));

@@ -10,91 +10,60 @@ use reqwest::header::WWW_AUTHENTICATE;
 
 pub(super) const NAME: &str = "challenge";
 
-/// What a firewall's hint lacks where the name has a public address.
-const NO_ZONE: &str = "; or, if the registry has a private endpoint, let its DNS zone be used here: the name has a public address";
+const NO_ZONE: &str =
+    "the name has a public address here: if the registry has a private endpoint, use its DNS zone";
 
-/// What a registry requires of a request without a token (RFC 6750, section 3; Docker registry API, "token authentication").
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Bearer {
-    realm: String,
-    service: String,
-}
-
-/// Returns the check of the answer of `/v2/`. `is_public` is whether the name has an address of the internet.
-pub(super) fn judge(registry: &Registry, response: &HttpResponse, is_public: bool) -> Check {
+/// Returns the check of the answer of `/v2/`. `is_public` is whether the name has a public address.
+pub(super) fn check(registry: &Registry, response: &HttpResponse, is_public: bool) -> Check {
     match response.status {
-        StatusCode::UNAUTHORIZED if !response.is_web_page() => challenged(registry, response),
+        StatusCode::UNAUTHORIZED if !response.is_web_page() => check_header(registry, response),
         StatusCode::OK if !response.is_web_page() => Check::warning(
             NAME,
-            format!("{} lets everybody in without a challenge", registry.host()),
+            format!("{} accepts requests without a token", registry.host()),
         ),
         _ => {
             let refusal = Asked::other(registry, "`/v2/`", None).refusal(response);
             let check = Check::failed(NAME, &refusal);
-            match refusal.hint() {
-                Some(hint) if refusal.kind() == ErrorKind::NetworkRule && is_public => {
-                    check.hint(format!("`{hint}`{NO_ZONE}"))
-                }
-                _ => check,
-            }
+            let is_rule = refusal.kind() == ErrorKind::NetworkRule;
+            check.with((is_rule && is_public).then(|| NO_ZONE.to_owned()))
         }
     }
 }
 
-fn challenged(registry: &Registry, response: &HttpResponse) -> Check {
+fn check_header(registry: &Registry, response: &HttpResponse) -> Check {
     let host = registry.host();
-    let header = response
-        .headers
-        .get(WWW_AUTHENTICATE)
-        .and_then(|header| header.to_str().ok())
-        .unwrap_or_default();
-    let Some(bearer) = Bearer::parse(header) else {
-        let check = Check::bad(
-            NAME,
-            format!(
-                "{host} asks for no Bearer token: it does not answer as an Azure Container Registry"
-            ),
+    let header = response.header(WWW_AUTHENTICATE.as_str());
+    let Some((realm, service)) = header.as_deref().and_then(bearer) else {
+        let summary = format!(
+            "{host} does not ask for a Bearer token: it does not answer as an Azure Container Registry"
         );
-        return check.hint(check_name(registry));
+        return Check::bad(NAME, summary).hint(check_name(registry));
     };
-    let own = [registry.host(), registry.login_server()];
-    let is_own = |text: &str| own.contains(&text);
-    let realm = bearer
-        .realm
+    let is_own = |text: &str| [host, registry.login_server()].contains(&text);
+    let realm_host = realm
         .strip_prefix("https://")
         .and_then(|realm| realm.strip_suffix("/oauth2/token"));
-    if !realm.is_some_and(is_own) || !is_own(&bearer.service) {
-        let Bearer { realm, service } = bearer;
-        let summary = format!(
-            "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"
-        );
-        return Check::bad(NAME, printable(&summary)).hint(PROXY_HINT);
+    if realm_host.is_some_and(is_own) && is_own(service) {
+        return Check::good(NAME, format!("401: requires a token of {realm}"));
     }
-    Check::good(NAME, format!("401: a token of {} is wanted", bearer.realm))
+    let summary = format!(
+        "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"
+    );
+    Check::bad(NAME, printable(&summary)).hint(PROXY_HINT)
 }
 
-impl Bearer {
-    /// Reads `Bearer realm="…",service="…"`; more parameters may follow.
-    fn parse(header: &str) -> Option<Self> {
-        let (scheme, rest) = header.trim().split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return None;
-        }
-        let mut bearer = Self::default();
-        // Neither a realm nor a service holds a comma or a quote; a scope does.
-        for (name, value) in rest
-            .split(',')
-            .filter_map(|part| part.trim().split_once('='))
-        {
-            let value = value.trim_matches('"').to_owned();
-            match name {
-                "realm" => bearer.realm = value,
-                "service" => bearer.service = value,
-                _ => (),
-            }
-        }
-        (!bearer.realm.is_empty() && !bearer.service.is_empty()).then_some(bearer)
-    }
+/// Returns the realm and the service of `Bearer realm="…",service="…"` (RFC 6750, section 3; Docker registry API, "token authentication").
+/// More parameters may follow. A scope may hold a comma or a quote; a realm and a service cannot.
+fn bearer(header: &str) -> Option<(&str, &str)> {
+    let (scheme, parameters) = header.trim().split_once(' ')?;
+    let value = |name: &str| {
+        let parameters = parameters.split(',');
+        let mut parameters = parameters.filter_map(|part| part.trim().split_once('='));
+        let (_, value) = parameters.find(|(other, _)| *other == name)?;
+        Some(value.trim_matches('"')).filter(|value| !value.is_empty())
+    };
+    let values = (value("realm")?, value("service")?);
+    scheme.eq_ignore_ascii_case("bearer").then_some(values)
 }
 
 #[cfg(test)]
@@ -103,32 +72,25 @@ mod tests {
 
     #[test]
     fn a_challenge_has_a_realm_and_a_service() {
-        let bearer = Bearer::parse(
-            r#"Bearer realm="https://contoso.azurecr.io/oauth2/token",service="contoso.azurecr.io""#,
-        );
-        let expected = Bearer {
-            realm: "https://contoso.azurecr.io/oauth2/token".into(),
-            service: "contoso.azurecr.io".into(),
-        };
-        assert_eq!(bearer, Some(expected));
-        let scoped =
-            Bearer::parse(r#"bearer realm="r", service="s", scope="repository:app:pull,push""#);
-        assert_eq!(
-            scoped,
-            Some(Bearer {
-                realm: "r".into(),
-                service: "s".into()
-            })
-        );
-        for header in [
-            "",
-            "Bearer",
-            "Bearer ",
-            "Basic realm=\"x\",service=\"y\"",
-            "Bearer realm=\"x\"",
-            "Bearer x,y",
+        let realm = "https://contoso.azurecr.io/oauth2/token";
+        for (header, expected) in [
+            (
+                r#"Bearer realm="https://contoso.azurecr.io/oauth2/token",service="contoso.azurecr.io""#,
+                Some((realm, "contoso.azurecr.io")),
+            ),
+            (
+                r#"bearer realm="r", service="s", scope="repository:app:pull,push""#,
+                Some(("r", "s")),
+            ),
+            ("", None),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("Basic realm=\"x\",service=\"y\"", None),
+            ("Bearer realm=\"x\"", None),
+            ("Bearer realm=\"\",service=\"y\"", None),
+            ("Bearer x,y", None),
         ] {
-            assert_eq!(Bearer::parse(header), None, "{header}");
+            assert_eq!(bearer(header), expected, "{header}");
         }
     }
 }

@@ -1,102 +1,84 @@
-//! The stores of this system: whether one takes a token, and how long that takes.
+//! Whether a keyring stores a token, and how long that takes.
 
-use crate::cache::{Cache, SelfTest};
-use crate::commands::report::Check;
-use crate::config::{CacheChoice, EffectiveSetting};
-use std::time::{Duration, Instant};
+use super::checks::Target;
+use crate::cache::SelfTest;
+use crate::commands::report::{Check, timed};
+use crate::config::CacheChoice;
+use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 pub(super) const NAME: &str = "keyring";
 
-/// Stores that are left to themselves may take all the time of a `get`.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The limit for all keyrings together.
+const KEYRING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Writes, reads and deletes an entry in each store that is chosen: those of `cache`. `set` is the setting that chose.
-pub(super) async fn look(
-    choice: CacheChoice,
-    cache: Cache,
-    set: Option<&EffectiveSetting>,
-) -> Check {
-    if choice == CacheChoice::None {
-        let origin = set
-            .map(|set| format!(" by {}", set.origin))
-            .unwrap_or_default();
-        return Check::skipped(
-            NAME,
-            format!("`cache` is none{origin}, and each call signs in"),
-        );
+const HINT: &str = if cfg!(target_os = "linux") {
+    "unlock or start the keyring, or set `cache` to keyutils or auto; with `cache = \"none\"` nothing is stored"
+} else {
+    "unlock the keyring; with `cache = \"none\"` nothing is stored"
+};
+
+/// Writes, reads and deletes an entry in each keyring that `cache` chooses.
+pub(super) async fn check(target: &Target<'_>) -> Check {
+    if target.config.cache == CacheChoice::None {
+        return Check::skipped(NAME, "`cache` is none: each call signs in");
     }
-    let started = Instant::now();
-    let trials = timeout(PATIENCE, spawn_blocking(move || cache.self_test())).await;
-    let check = match trials {
-        Ok(Ok(trials)) => judge(&trials),
-        Ok(Err(_)) | Err(_) => kept_nowhere().with(["the keyring does not answer".to_owned()]),
-    };
-    check.since(started)
-}
-
-fn judge(trials: &[SelfTest]) -> Check {
-    let failures = |trials: &[SelfTest]| -> Vec<String> {
-        trials
-            .iter()
-            .filter_map(|trial| {
-                Some(format!(
-                    "{}: {}",
-                    trial.store,
-                    trial.outcome.as_ref().err()?
-                ))
-            })
-            .collect()
-    };
-    match trials.iter().find(|trial| trial.outcome.is_ok()) {
-        Some(trial) => {
-            let summary = format!(
-                "{} took, gave back and dropped a token of 2 KiB",
-                trial.store
-            );
-            Check::good(NAME, summary).with(failures(trials))
+    let cache = target.cache.clone();
+    let results = timeout(KEYRING_TIMEOUT, spawn_blocking(move || cache.self_test()));
+    timed(async {
+        match results.await {
+            Ok(Ok(results)) => evaluate(&results),
+            Ok(Err(_)) | Err(_) => not_stored(["the keyring does not answer".to_owned()]),
         }
-        None => kept_nowhere().with(failures(trials)),
+    })
+    .await
+}
+
+fn evaluate(results: &[SelfTest]) -> Check {
+    let failures = results.iter().filter_map(|result| {
+        let failure = result.outcome.as_ref().err()?;
+        Some(format!("{}: {failure}", result.store))
+    });
+    match results.iter().find(|result| result.outcome.is_ok()) {
+        Some(SelfTest { store, .. }) => {
+            let summary = format!("{store}: stored, read and deleted a test token of 2 KiB");
+            Check::good(NAME, summary).with(failures)
+        }
+        None => not_stored(failures),
     }
 }
 
-fn kept_nowhere() -> Check {
-    let another = if cfg!(target_os = "linux") {
-        " or start the keyring, or let `cache` be keyutils or auto"
-    } else {
-        " the keyring"
-    };
-    Check::warning(NAME, "no token can be kept: each call signs in").hint(format!(
-        "unlock{another}; `cache = \"none\"` says that none is wanted"
-    ))
+fn not_stored(details: impl IntoIterator<Item = String>) -> Check {
+    Check::warning(NAME, "no keyring stores a token: each call signs in")
+        .with(details)
+        .hint(HINT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::report::list;
     use crate::terminal::Mark;
 
-    fn trial(store: &str, outcome: Result<(), &str>) -> SelfTest {
-        SelfTest {
+    #[test]
+    fn one_keyring_that_works_is_enough_and_failures_are_listed() {
+        let result = |store: &str, outcome: Result<(), &str>| SelfTest {
             store: store.into(),
             outcome: outcome.map_err(str::to_owned),
-        }
-    }
-
-    #[test]
-    fn one_store_that_works_is_enough_and_the_others_are_told() {
-        let check = judge(&[trial("one", Err("locked")), trial("two", Ok(()))]);
+        };
+        let locked = result("one", Err("locked"));
+        let check = evaluate(&[locked, result("two", Ok(()))]);
         assert_eq!(
             (check.status, check.details),
             (Mark::Good, vec!["one: locked".to_owned()])
         );
-        let trials = [trial("one", Err("locked")), trial("two", Err("absent"))];
-        let check = judge(&trials);
+        let check = evaluate(&[
+            result("one", Err("locked")),
+            result("two", Err("not found")),
+        ]);
         assert_eq!(
-            (check.status, list(&check.details)),
-            (Mark::Warning, "one: locked, two: absent".to_owned())
+            (check.status, check.details.join(", ")),
+            (Mark::Warning, "one: locked, two: not found".to_owned())
         );
     }
 }

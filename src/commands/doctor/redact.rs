@@ -1,11 +1,11 @@
-//! Removes from a report what names someone or something, so that it can be shown to strangers.
+//! Replaces the names in a report, so that it can be published.
 //!
-//! What this machine knows to be a name goes: what the settings, the environment, the Azure CLI, saved sign-ins and the checks themselves
-//! hold. What else looks like a name goes too: ids, addresses, accounts, hosts, paths, and what is in quotes. One value has one number, so
-//! that the report still says what is the same.
+//! Two things are replaced. The first are names that this machine knows: those in the settings, the environment, the Azure CLI, saved
+//! sign-ins and the checks. The second is what looks like a name: ids, addresses, accounts, hosts, paths, and what is in quotes. Equal
+//! names get the same number.
 
 use crate::commands::{Context, status};
-use crate::config::{KEYS, Kind, SECRETS, Settings};
+use crate::config::{SECRETS, Settings};
 use crate::files::read_limited;
 use crate::identity::azure_cli_names;
 use crate::registry::{CLOUDS, Registry};
@@ -21,18 +21,22 @@ const ID: &str = "id";
 const NAME: &str = "name";
 const REGISTRY: &str = "registry";
 
-/// What variables name, and what the names of these variables end with.
+/// The kinds of names in variables and settings, by what the name of the variable ends with.
 const VARIABLES: [(&str, &str); 4] = [
     (USER, "USER USERNAME LOGNAME _ACTOR _OWNER"),
     (
         HOST,
-        "HOSTNAME COMPUTERNAME USERDOMAIN _PROXY _ENDPOINT _HOST _URL URI",
+        "HOSTNAME COMPUTERNAME USERDOMAIN _PROXY _ENDPOINT _HOST _URL URI _AUTHORITY _AUDIENCE",
     ),
-    (PATH, "_FILE _DIR _PATH _CONFIG"),
-    (ID, "_CLIENT_ID _TENANT_ID _TEAMPROJECT _REPOSITORY"),
+    (PATH, "_FILE _DIR _PATH _CONFIG _RESOURCE_ID"),
+    (
+        ID,
+        "_CLIENT_ID _OBJECT_ID _TENANT_ID _TENANT _SUBSCRIPTION _SERVICE_CONNECTION _SERVICE_CONNECTION_ID _IDENTITY_CLOUD \
+         _DELEGATE _TEAMPROJECT _REPOSITORY",
+    ),
 ];
 
-/// Hosts and names that are the same for everybody, beside those of Azure's clouds.
+/// Public hosts and names, besides those of Azure's clouds.
 const PUBLIC: &str = "169.254.169.254 containerregistry.azure.net management.azure.com dev.azure.com aka.ms learn.microsoft.com \
     localhost pipelines.actions.githubusercontent.com login.windows.net root systemAssignedIdentity";
 
@@ -40,18 +44,21 @@ const PUBLIC: &str = "169.254.169.254 containerregistry.azure.net management.azu
 const PUBLIC_PATHS: &str =
     "/usr/ /bin/ /sbin/ /lib/ /etc/ssl/ /etc/pki/ /etc/docker/ /etc/containers/ /oauth2/ /v2/";
 
-/// What the name of a file ends with, and that of no host.
-const FILE_ENDINGS: &str = "json toml md pem crt cer pfx exe cmd service yaml sh";
+/// Folders above home folders.
+const HOME_PARENTS: [&str; 7] = ["home", "Users", "root", "tmp", "var", "usr", "export"];
 
-/// The length of what is replaced, in bytes, and what it is.
+/// Extensions of files, which are no top-level domains.
+const EXTENSIONS: &str = "json toml md pem crt cer pfx exe cmd service yaml sh";
+
+/// The length of a name in bytes, and its kind.
 type Match = (usize, &'static str);
 
-/// What is not shown, and what is shown in its place.
+/// The names to replace, and those that were replaced.
 #[derive(Default)]
 pub(super) struct Names {
     secrets: Vec<String>,
     known: Vec<(String, &'static str)>,
-    /// What registries end with.
+    /// The suffixes of registries.
     suffixes: Vec<String>,
     /// The home folder, which is shown as `~`.
     home: Option<String>,
@@ -65,52 +72,35 @@ impl Names {
         let settings = context.settings;
         let clouds = CLOUDS.iter().chain(settings.clouds());
         let home = settings.home().map(|home| home.display().to_string());
+        let variables = settings.variables();
+        let secrets = SECRETS.iter().filter_map(|name| variables.get(*name));
+        let secrets = secrets.map(|secret| secret.to_string_lossy().into_owned());
         let mut names = Self {
-            secrets: SECRETS
-                .iter()
-                .filter_map(|name| variable(settings, name))
-                .collect(),
+            secrets: secrets.collect(),
             suffixes: clouds.map(|cloud| format!(".{}", cloud.suffix)).collect(),
             home: home.filter(|home| home.len() > 1),
             ..Self::default()
         };
-        names.add_variables(settings);
         names.add_settings(settings, registry);
+        names.add_registries(settings, registry);
         names.add_people(context);
         names
     }
 
-    fn add_variables(&mut self, settings: &Settings) {
-        for (kind, ends) in VARIABLES {
-            for (name, value) in settings.variables() {
-                let name = name.to_uppercase();
-                // Ours are added with the settings.
-                let is_ours = kind != PATH && name.starts_with("ACRSCOPED_");
-                if !is_ours && ends.split(' ').any(|end| name.ends_with(end)) {
-                    self.add(kind, &value.to_string_lossy());
-                }
+    fn add_settings(&mut self, settings: &Settings, registry: Option<&Registry>) {
+        let variables = settings.variables().iter();
+        let variables =
+            variables.map(|(name, value)| (name.clone(), value.to_string_lossy().into_owned()));
+        let effective = settings.explain(registry).unwrap_or_default().into_iter();
+        let effective = effective.map(|setting| (format!("_{}", setting.name), setting.value));
+        for (name, value) in variables.chain(effective) {
+            if let Some(kind) = kind_of(&name.to_uppercase()) {
+                self.add(kind, &value);
             }
         }
     }
 
-    fn add_settings(&mut self, settings: &Settings, registry: Option<&Registry>) {
-        let explained = settings.explain(registry).unwrap_or_default();
-        for key in KEYS.iter().filter(|key| key.kind == Kind::Text) {
-            let kind = match key.name {
-                "authority" | "audience" | "oidc_host" => HOST,
-                "ca_file" | "resource_id" => PATH,
-                _ => ID,
-            };
-            let variables = [key.variable, key.azure_variable].into_iter().flatten();
-            let variables = variables.filter_map(|name| variable(settings, name));
-            let set = explained
-                .iter()
-                .find(|set| set.name == key.name)
-                .map(|set| set.value.clone());
-            for value in variables.chain(set) {
-                self.add(kind, &value);
-            }
-        }
+    fn add_registries(&mut self, settings: &Settings, registry: Option<&Registry>) {
         if let Some(registry) = registry {
             self.add(REGISTRY, first_label(registry.host()));
             self.add(REGISTRY, registry.resource_name());
@@ -128,15 +118,14 @@ impl Names {
     /// Adds the user, the accounts that the user signed in with, and this machine.
     fn add_people(&mut self, context: &Context<'_>) {
         let settings = context.settings;
-        for part in settings.home().iter().flat_map(|home| home.iter()).skip(1) {
-            let part = part.to_string_lossy();
-            if !["home", "Users", "root", "tmp", "var", "usr", "export"].contains(&&*part) {
-                self.add(USER, &part);
+        let folders = settings.home().into_iter().flat_map(Path::iter).skip(1);
+        for folder in folders.map(|folder| folder.to_string_lossy()) {
+            if !HOME_PARENTS.contains(&&*folder) {
+                self.add(USER, &folder);
             }
         }
-        let machine =
-            read_limited(Path::new("/proc/sys/kernel/hostname"), 1024).unwrap_or_default();
-        self.add(HOST, &String::from_utf8_lossy(&machine));
+        let machine = read_limited(Path::new("/proc/sys/kernel/hostname"), 1024);
+        self.add(HOST, &String::from_utf8_lossy(&machine.unwrap_or_default()));
         let config = settings.for_cloud(&CLOUDS[0]).ok();
         let folder = config.and_then(|config| config.sources.azure_cli_folder);
         let accounts = folder.iter().flat_map(|folder| azure_cli_names(folder));
@@ -147,38 +136,33 @@ impl Names {
         }
     }
 
-    /// Adds what is not shown: a text, or of a list of hosts and URLs each part that names something.
+    /// Adds a name to replace. Of a list of hosts or URLs, adds each host, user and password.
     pub(super) fn add(&mut self, kind: &'static str, value: &str) {
         let value = value.trim();
         if kind != HOST {
-            return self.learn(kind, value);
+            return self.add_one(kind, value);
         }
         for part in value.split([',', ' ']) {
             let rest = part.split_once("://").map_or(part, |(_, rest)| rest);
             let rest = rest.split(['/', '?']).next().unwrap_or_default();
             let (account, host) = rest.rsplit_once('@').unwrap_or(("", rest));
             let (user, password) = account.split_once(':').unwrap_or((account, ""));
-            self.learn(USER, user);
+            self.add_one(USER, user);
             self.secrets.push(password.to_owned());
             let host = match host.rsplit_once(':') {
                 Some((host, port)) if !port.contains(']') => host,
                 _ => host,
             };
-            self.learn(HOST, host.trim_start_matches(['*', '.']));
+            self.add_one(HOST, host.trim_start_matches(['*', '.']));
         }
     }
 
-    fn learn(&mut self, kind: &'static str, value: &str) {
-        // What is shown was made visible.
+    fn add_one(&mut self, kind: &'static str, value: &str) {
+        // The report shows texts in this form.
         let value = self.without_home(&visible(value));
-        // An id or an account among names is found by how it looks.
-        let is_found = kind == NAME
-            && self
-                .looks_like_name("", &value)
-                .is_some_and(|(length, _)| length == value.len());
-        // A single letter may be anything.
+        // A single letter may be part of anything.
         let is_short = value.chars().nth(1).is_none();
-        if !(is_short || is_found || is_public(&value) || is_public_path(&value)) {
+        if !(is_short || is_public(&value) || is_public_path(&value)) {
             self.known.push((value, kind));
         }
     }
@@ -189,7 +173,7 @@ impl Names {
         let secrets = self.secrets.iter().filter(|secret| secret.len() > 2);
         let secrets = Redactor::new(secrets.map(String::as_str));
         let text = self.without_home(&secrets.redact(text));
-        let lines = text.split('\n').map(|line| self.line(line));
+        let lines = text.split('\n').map(|line| self.redact_line(line));
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -198,13 +182,19 @@ impl Names {
         home.map_or_else(|| text.to_owned(), |home| text.replace(home, "~"))
     }
 
-    /// Returns a line without names: at each place the longest that begins there is replaced.
-    fn line(&mut self, line: &str) -> String {
+    /// Replaces at each position the longest name that begins there.
+    fn redact_line(&mut self, line: &str) -> String {
         let (mut redacted, mut at) = (String::new(), 0);
         while let Some(c) = line[at..].chars().next() {
             let (before, rest) = line.split_at(at);
-            let found = longest([self.looks_like_name(before, rest), self.known(before, rest)]);
-            if let Some((length, kind)) = found {
+            let known = self.known(before, rest);
+            let found = [
+                guid(before, rest),
+                quoted(before, rest),
+                tenant(before, rest),
+            ];
+            let found = found.into_iter().chain([self.word(before, rest), known]);
+            if let Some((length, kind)) = longest(found) {
                 redacted.push_str(&self.placeholder(kind, &rest[..length]));
                 at += length;
             } else {
@@ -225,7 +215,7 @@ impl Names {
         format!("<{kind} {number}>")
     }
 
-    /// Returns the longest known text with which `rest` begins.
+    /// Returns the longest known name with which `rest` begins.
     fn known(&self, before: &str, rest: &str) -> Option<Match> {
         let is_here = |text: &str| {
             let Some((start, behind)) = rest.split_at_checked(text.len()) else {
@@ -233,41 +223,25 @@ impl Names {
             };
             let is_word = !before.ends_with(char::is_alphanumeric)
                 && !behind.starts_with(char::is_alphanumeric);
-            // A short one may be a part of any word.
+            // A short name may be part of any word.
             start.eq_ignore_ascii_case(text) && (text.len() > 5 || is_word)
         };
         let known = self.known.iter().filter(|(text, _)| is_here(text));
         longest(known.map(|(text, kind)| Some((text.len(), *kind))))
     }
 
-    /// Returns what looks like a name at the beginning of `rest`.
-    fn looks_like_name(&self, before: &str, rest: &str) -> Option<Match> {
-        const ID_LENGTH: usize = 36;
+    /// Returns the name that a word begins with.
+    fn word(&self, before: &str, rest: &str) -> Option<Match> {
         // Some of these may be in a name that follows.
         const MARKS: [char; 4] = ['\'', '=', '!', '&'];
-        if !before.ends_with(char::is_alphanumeric) && rest.get(..ID_LENGTH).is_some_and(is_guid) {
-            return Some((ID_LENGTH, ID));
-        }
-        // AADSTS500011 names the tenant without quotes; a name may hold a full stop.
-        if before.ends_with("tenant named ") {
-            let end = rest.find(". This can happen");
-            let length = end.unwrap_or(rest.trim_end_matches('.').len());
-            return (length > 0).then_some((length, NAME));
-        }
-        let quoted = quoted(before, rest);
         let is_part = |c: char| c.is_alphanumeric() || "-_.@:%+/=#'!&^~\\".contains(c);
         let is_within =
             before.ends_with(is_part) && !before.ends_with(MARKS) && !before.ends_with("://");
         if is_within || rest.starts_with(MARKS) {
-            return quoted;
+            return None;
         }
         let word = rest.split(|c| !is_part(c)).next().unwrap_or_default();
         let word = word.trim_end_matches(['.', ':', '\'', '!', '&', '/']);
-        longest([quoted, self.word(before, word)])
-    }
-
-    /// Returns what looks like a name at the beginning of a word.
-    fn word(&self, before: &str, word: &str) -> Option<Match> {
         if word.starts_with("eyJ") {
             return Some((word.len(), "token"));
         }
@@ -280,8 +254,7 @@ impl Names {
             return Some((line.map_or(word.len(), |at| at + 2), PATH));
         }
         let host = word.split([':', '/', '@']).next().unwrap_or_default();
-        let address = [word, host].into_iter().find(|text| is_address(text));
-        if let Some(address) = address {
+        if let Some(address) = [word, host].into_iter().find(|text| is_address(text)) {
             return (!is_public(address)).then_some((address.len(), "address"));
         }
         if self.suffixes.iter().any(|suffix| host.ends_with(suffix)) {
@@ -293,16 +266,46 @@ impl Names {
     }
 }
 
-/// Returns what is in single quotes, of which the first is at the end of `before`.
+/// Returns the kind of name that a variable or a setting of this name has.
+fn kind_of(variable: &str) -> Option<&'static str> {
+    // It is one of two words, and no name.
+    if ["ACRSCOPED_USERNAME", "_USERNAME"].contains(&variable) {
+        return None;
+    }
+    let mut kinds = VARIABLES.into_iter();
+    let (kind, _) = kinds.find(|(_, ends)| ends.split(' ').any(|end| variable.ends_with(end)))?;
+    Some(kind)
+}
+
+fn guid(before: &str, rest: &str) -> Option<Match> {
+    let id = rest.get(..36).filter(|id| is_guid(id))?;
+    (!before.ends_with(char::is_alphanumeric)).then_some((id.len(), ID))
+}
+
+/// Returns a tenant that AADSTS500011 names without quotes. The name may hold a full stop.
+fn tenant(before: &str, rest: &str) -> Option<Match> {
+    let end = rest.find(". This can happen");
+    let length = end.unwrap_or(rest.trim_end_matches('.').len());
+    before.ends_with("tenant named ").then_some((length, NAME))
+}
+
+/// Returns what is in single quotes, the first of which is at the end of `before`.
 fn quoted(before: &str, rest: &str) -> Option<Match> {
     let opened = before.strip_suffix('\'')?;
     let (quoted, _) = rest.split_once('\'')?;
-    let is_shown = quoted.is_empty() || quoted.starts_with("https://") || is_public(quoted);
+    let is_shown = quoted.starts_with("https://") || is_public(quoted);
     let is_name = !opened.ends_with(char::is_alphanumeric) && !is_shown;
     is_name.then_some((quoted.len(), NAME))
 }
 
-/// Returns whether a name is the same for everybody, or names this machine to itself.
+/// Returns the longest match. Of several, one of a more exact kind than [`NAME`], and then the last.
+fn longest(matches: impl IntoIterator<Item = Option<Match>>) -> Option<Match> {
+    let matches = matches.into_iter().flatten();
+    let matches = matches.filter(|(length, _)| *length > 0);
+    matches.max_by_key(|(length, kind)| (*length, *kind != NAME))
+}
+
+/// Returns whether a name is public, or an address of this machine for itself.
 fn is_public(name: &str) -> bool {
     let azure = CLOUDS
         .iter()
@@ -313,32 +316,18 @@ fn is_public(name: &str) -> bool {
         || public.any(|public| public.eq_ignore_ascii_case(name))
 }
 
-fn variable(settings: &Settings, name: &str) -> Option<String> {
-    let value = settings.variables().get(name)?;
-    Some(value.to_string_lossy().into_owned())
-}
-
-/// Returns the longest match, the last of several.
-fn longest(matches: impl IntoIterator<Item = Option<Match>>) -> Option<Match> {
-    matches
-        .into_iter()
-        .flatten()
-        .max_by_key(|(length, _)| *length)
-}
-
 fn first_label(host: &str) -> &str {
     host.split('.').next().unwrap_or_default()
 }
 
 fn is_public_path(path: &str) -> bool {
     let path = format!("{path}/");
-    PUBLIC_PATHS
-        .split(' ')
-        .any(|public| path.starts_with(public))
+    let mut public = PUBLIC_PATHS.split(' ');
+    public.any(|public| path.starts_with(public))
 }
 
 fn is_address(text: &str) -> bool {
-    // Behind `%` is the zone of an address (RFC 4007, section 11).
+    // After `%` is the zone of an address (RFC 4007, section 11).
     let address = text.split('%').next().unwrap_or_default();
     address.parse::<IpAddr>().is_ok()
 }
@@ -349,7 +338,7 @@ fn is_host_name(text: &str) -> bool {
         return false;
     };
     let is_domain = last.len() > 1 && last.bytes().all(|byte| byte.is_ascii_alphabetic());
-    is_domain && text.split('.').all(is_label) && !FILE_ENDINGS.split(' ').any(|end| end == last)
+    is_domain && text.split('.').all(is_label) && !EXTENSIONS.split(' ').any(|end| end == last)
 }
 
 fn is_label(text: &str) -> bool {
@@ -360,12 +349,12 @@ fn is_label(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
+    use crate::config::{KEYS, Kind, Settings};
     use crate::terminal::Terminal;
     use std::collections::HashMap;
 
     #[test]
-    fn names_go_and_the_sentence_stays() {
+    fn names_are_replaced_and_other_words_stay() {
         let rows = [
             ("AZURE_TENANT_ID", "fabrikam.example"),
             ("AZURE_CLIENT_SECRET", "hunter2sesame"),
@@ -527,5 +516,17 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn every_setting_that_is_a_text_has_a_kind() {
+        for key in KEYS.iter().filter(|key| key.kind == Kind::Text) {
+            let names = [key.variable, key.azure_variable];
+            let setting = format!("_{}", key.name.to_uppercase());
+            for name in names.into_iter().flatten().chain([&*setting]) {
+                assert!(kind_of(name).is_some(), "{name}");
+            }
+        }
+        assert_eq!(kind_of("ACRSCOPED_USERNAME"), None);
     }
 }

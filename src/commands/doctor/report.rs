@@ -1,155 +1,114 @@
-//! The answer: the first cause on top, then every check in order.
+//! Prints the first cause, then every check in order.
 
 use crate::commands::report::Check;
 use crate::error::visible;
+use crate::registry::Registry;
 use crate::terminal::{Mark, Style, Terminal};
-use azure_core::time::OffsetDateTime;
 use serde::Serialize;
-use std::fmt::Write;
-use std::time::SystemTime;
 
-/// Names of checks are written this wide.
-const NAMES: usize = 15;
-
-/// Times are written this wide.
-const TIMES: usize = 8;
+/// The columns of a check's name and of its time.
+const NAME_WIDTH: usize = 15;
+const TIME_WIDTH: usize = 8;
 
 /// The column in which sentences begin: after mark, name and time.
-const INDENT: usize = 2 + NAMES + TIMES + 2;
+const INDENT: usize = 2 + NAME_WIDTH + TIME_WIDTH + 2;
 
-/// What was found.
+/// All checks, in order.
 #[derive(Debug)]
 pub(super) struct Report {
-    /// The registry, if there is one.
-    pub(super) registry: Option<String>,
+    pub(super) registry: Option<Registry>,
     pub(super) checks: Vec<Check>,
 }
 
-/// The whole in JSON.
+/// The report in JSON.
 #[derive(Serialize)]
-pub(super) struct Json<'a> {
+pub(super) struct JsonReport<'a> {
     registry: Option<&'a str>,
     /// `ok`, `warning` or `failed`.
     verdict: &'static str,
-    /// The name of the check that is the first cause; null when all is well.
+    /// The name of the check that is the first cause; null if all is well.
     cause: Option<&'static str>,
     checks: &'a [Check],
 }
 
 impl Report {
-    /// The check that explains the others: the first that failed, since what depends on another comes after it, else the first that
-    /// somebody should know of.
-    pub(super) fn cause(&self) -> Option<&Check> {
+    /// Returns the first check that failed, which explains later failures, else the first warning.
+    fn cause(&self) -> Option<&Check> {
         let first = |mark| self.checks.iter().find(move |check| check.status == mark);
         first(Mark::Bad).or_else(|| first(Mark::Warning))
     }
 
-    /// Whether nothing has failed.
-    pub(super) fn is_well(&self) -> bool {
-        self.checks.iter().all(|check| !check.is_bad())
+    /// Returns whether no check failed.
+    pub(super) fn is_ok(&self) -> bool {
+        !self.checks.iter().any(Check::is_bad)
     }
 
-    pub(super) fn json(&self) -> Json<'_> {
+    pub(super) fn json(&self) -> JsonReport<'_> {
         let cause = self.cause();
-        Json {
-            registry: self.registry.as_deref(),
+        JsonReport {
+            registry: self.registry.as_ref().map(Registry::host),
             verdict: cause.map_or(Mark::Good, |check| check.status).word(),
             cause: cause.map(|check| check.name),
             checks: &self.checks,
         }
     }
 
-    /// The verdict, a blank line, and every check.
+    /// Returns the verdict, a blank line, and every check.
     pub(super) fn draw(&self, terminal: Terminal) -> String {
-        let mut text = self.verdict(terminal);
-        text.push('\n');
-        for check in &self.checks {
-            let mark = terminal.mark(check.status);
-            let took = check
-                .took
-                .map(|took| format!("{} ms", took.as_millis()))
-                .unwrap_or_default();
-            if terminal.is_plain() {
-                let took = if took.is_empty() {
-                    took
-                } else {
-                    format!(" ({took})")
-                };
-                let _ = writeln!(
-                    text,
-                    "{mark} {}: {}{took}",
-                    check.name,
-                    visible(&check.summary)
-                );
-            } else {
-                // The mark may hold colour, which has no width.
-                let sentence = terminal.wrap(&visible(&check.summary), INDENT);
-                let sentence = sentence.get(INDENT..).unwrap_or_default();
-                let _ = writeln!(
-                    text,
-                    "{mark} {:<NAMES$}{took:>TIMES$}  {sentence}",
-                    check.name
-                );
-            }
-            for detail in &check.details {
-                let _ = writeln!(
-                    text,
-                    "{}",
-                    terminal.paint(Style::Dim, &below(terminal, detail))
-                );
-            }
-            if let Some(hint) = &check.hint {
-                let _ = writeln!(text, "{}", advice(terminal, hint, INDENT));
-            }
-        }
-        text
+        let checks = self.checks.iter().map(|check| draw_check(terminal, check));
+        format!("{}\n{}", self.verdict(terminal), checks.collect::<String>())
     }
 
     fn verdict(&self, terminal: Terminal) -> String {
-        let whom = self.registry.as_deref().unwrap_or("this machine");
-        let Some(cause) = self.cause() else {
-            let good = if self.registry.is_some() {
-                "nothing stands in the way"
-            } else {
-                "nothing is wrong with its set-up"
-            };
-            return format!("{} {whom}: {good}\n", terminal.mark(Mark::Good));
-        };
-        let (mark, name) = (
-            terminal.mark(cause.status),
-            terminal.paint(Style::Bold, cause.name),
-        );
-        let but = if cause.is_bad() {
-            String::new()
-        } else {
-            format!("{whom} works, but ")
-        };
-        let summary = format!("{but}{}: {}", cause.name, visible(&cause.summary));
-        let summary = terminal.wrap(&summary, 2);
-        let summary = summary.trim_start().replacen(cause.name, &name, 1);
-        let hint = cause
-            .hint
+        let subject = self
+            .registry
             .as_ref()
-            .map(|hint| advice(terminal, hint, 2) + "\n")
-            .unwrap_or_default();
-        format!("{mark} {summary}\n{hint}")
+            .map_or("this machine", Registry::host);
+        let Some(cause) = self.cause() else {
+            let verdict = match self.registry {
+                Some(_) => "nothing stands in the way",
+                None => "nothing is wrong with its set-up",
+            };
+            return format!("{} {subject}: {verdict}\n", terminal.mark(Mark::Good));
+        };
+        let works = match cause.status {
+            Mark::Bad => String::new(),
+            _ => format!("{subject} works, but "),
+        };
+        let summary = format!("{works}{}: {}", cause.name, visible(&cause.summary));
+        let summary = terminal.sentence(cause.status, &summary);
+        // After wrapping, since bold text has a length but no width.
+        let name = terminal.paint(Style::Bold, cause.name);
+        let summary = summary.replacen(cause.name, &name, 1);
+        format!("{summary}\n{}", draw_hint(terminal, cause, 2))
     }
 }
 
-fn below(terminal: Terminal, text: &str) -> String {
-    let text = visible(text);
-    terminal.wrap(&text, if terminal.is_plain() { 2 } else { INDENT })
+fn draw_check(terminal: Terminal, check: &Check) -> String {
+    let (mark, name) = (terminal.mark(check.status), check.name);
+    let took = check.took.map(|took| format!("{} ms", took.as_millis()));
+    let summary = visible(&check.summary);
+    let (first_line, indent) = if terminal.is_plain() {
+        let took = took.map(|took| format!(" ({took})")).unwrap_or_default();
+        (format!("{mark} {name}: {summary}{took}\n"), 2)
+    } else {
+        let took = took.unwrap_or_default();
+        let summary = terminal.wrap(&summary, INDENT);
+        let summary = summary.trim_start();
+        let line = format!("{mark} {name:<NAME_WIDTH$}{took:>TIME_WIDTH$}  {summary}\n");
+        (line, INDENT)
+    };
+    let details = check.details.iter().map(|detail| {
+        let detail = terminal.wrap(&visible(detail), indent);
+        terminal.paint(Style::Dim, &detail) + "\n"
+    });
+    first_line + &details.collect::<String>() + &draw_hint(terminal, check, indent)
 }
 
-/// What to do.
-fn advice(terminal: Terminal, hint: &str, indent: usize) -> String {
-    let hint = visible(hint);
-    terminal.hint(&hint, if terminal.is_plain() { 2 } else { indent })
-}
-
-/// The day of a moment, in UTC.
-pub(super) fn day(time: SystemTime) -> String {
-    OffsetDateTime::from(time).date().to_string()
+fn draw_hint(terminal: Terminal, check: &Check, indent: usize) -> String {
+    let hint = check.hint.as_ref();
+    let hint = hint.map(|hint| terminal.hint(&visible(hint), indent) + "\n");
+    hint.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -159,7 +118,7 @@ mod tests {
     #[test]
     fn the_first_failure_is_the_cause_and_a_warning_only_without_one() {
         let report = |checks: Vec<Check>| Report {
-            registry: Some("contoso.azurecr.io".into()),
+            registry: None,
             checks,
         };
         let warning = || Check::warning("clock", "it is late");
@@ -169,13 +128,13 @@ mod tests {
             Check::bad("docker", "absent"),
         ]);
         assert_eq!(two.cause().unwrap().name, "exchange");
-        assert!(!two.is_well());
+        assert!(!two.is_ok());
         let one = report(vec![
             Check::good("dns", "found"),
             warning(),
             Check::skipped("keyring", "none"),
         ]);
-        assert_eq!((one.cause().unwrap().name, one.is_well()), ("clock", true));
+        assert_eq!((one.cause().unwrap().name, one.is_ok()), ("clock", true));
         assert!(
             report(vec![
                 Check::good("dns", "found"),
@@ -187,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_broken_into_lines_where_nothing_is_drawn() {
+    fn plain_text_is_not_wrapped() {
         let long = "word ".repeat(40).trim_end().to_owned();
         let report = Report {
             registry: None,

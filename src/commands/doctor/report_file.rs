@@ -1,4 +1,4 @@
-//! `--report`: the answer as a file that may be shown to strangers, with what a maintainer needs besides.
+//! `--report`: a file that can be published, with the versions that a maintainer needs.
 
 use super::redact::Names;
 use super::report::Report;
@@ -6,73 +6,96 @@ use crate::commands::Context;
 use crate::error::{Error, visible};
 use crate::files::read_limited;
 use crate::program::{Runner, find};
-use crate::registry::Registry;
 use crate::runtime;
 use crate::terminal::Terminal;
 use azure_identity::Executor;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::time::timeout;
 
-/// How long a program may take to say its version.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The limit for a program that prints its version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Makes the new file of a report, which its owner alone can read. Errors when it is there already, or cannot be made.
-pub(super) fn create(path: &Path) -> Result<File, Error> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| {
-        let advice = match error.kind() {
-            ErrorKind::AlreadyExists => "; remove it, or name another: `--report=FILE`",
-            _ => "",
-        };
-        Error::input(format!(
-            "the report {} could not be written: {error}{advice}",
-            path.display()
-        ))
-    })
+/// The new file of a report, which its owner alone can read. It is removed again unless the report is written.
+pub(super) struct ReportFile {
+    path: PathBuf,
+    file: File,
+    is_written: bool,
 }
 
-/// Writes the report to its file.
-pub(super) fn write(
-    mut file: File,
-    report: &Report,
-    context: &Context<'_>,
-    registry: Option<&Registry>,
-    repository: Option<&str>,
-) -> Result<(), Error> {
-    let plain = Terminal::new(&HashMap::new(), false, true);
-    let mut names = Names::new(context, registry);
-    names.add("repository", repository.unwrap_or_default());
-    report
-        .checks
-        .iter()
-        .flat_map(|check| &check.names)
-        .for_each(|name| names.add("name", name));
-    let text = names.redact(&report.draw(plain));
-    let head = head(&mut names, distribution(), versions(context)?);
-    let text = format!("{head}; names and ids are left out\n\n```text\n{text}```\n");
-    file.write_all(text.as_bytes())
-        .map_err(|error| Error::input(format!("the report could not be written: {error}")))
+impl ReportFile {
+    /// Creates the file.
+    ///
+    /// # Errors
+    ///
+    /// It exists, or cannot be created.
+    pub(super) fn create(path: &Path) -> Result<Self, Error> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(|error| {
+            Error::input(format!(
+                "the report {} could not be written: {error}; remove the file, or name another: `--report=FILE`",
+                path.display()
+            ))
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            is_written: false,
+        })
+    }
+
+    /// Writes the report without names, and returns its path.
+    pub(super) fn write(
+        mut self,
+        report: &Report,
+        context: &Context<'_>,
+        repository: Option<&str>,
+    ) -> Result<PathBuf, Error> {
+        let mut names = Names::new(context, report.registry.as_ref());
+        names.add("repository", repository.unwrap_or_default());
+        let in_checks = report.checks.iter().flat_map(|check| &check.names);
+        in_checks.for_each(|name| names.add("name", name));
+        let text = report.draw(Terminal::new(&HashMap::new(), false, true));
+        let text = names.redact(&text);
+        let head = head(&mut names, distribution(), versions(context)?);
+        let text = format!("{head}; names and ids are left out\n\n```text\n{text}```\n");
+        let written = self.file.write_all(text.as_bytes());
+        written
+            .map_err(|error| Error::input(format!("the report could not be written: {error}")))?;
+        self.is_written = true;
+        Ok(self.path.clone())
+    }
 }
 
-/// The first line: what this program and its surroundings are. The builder of the system chose its name, which may name a company.
+impl Drop for ReportFile {
+    fn drop(&mut self) {
+        if !self.is_written {
+            // An empty file would prevent the next report.
+            drop(std::fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// Returns the first line: the versions of this program and its surroundings. The name of a distribution may be that of a company.
 fn head(names: &mut Names, distribution: Option<String>, versions: Vec<String>) -> String {
-    let (version, system, processor) = (
+    let own = format!(
+        "`docker-credential-acrscoped doctor` {} on {} {}",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,
-        std::env::consts::ARCH,
+        std::env::consts::ARCH
     );
-    let own = format!("`docker-credential-acrscoped doctor` {version} on {system} {processor}");
-    let others: Vec<String> = distribution.into_iter().chain(versions).collect();
-    names.redact(&[vec![own], others].concat().join("; "))
+    let others = distribution.into_iter().chain(versions);
+    let all: Vec<String> = [own].into_iter().chain(others).collect();
+    names.redact(&all.join("; "))
 }
 
-/// The name of the distribution (`os-release(5)`).
+/// Returns the name of the distribution (`os-release(5)`).
 fn distribution() -> Option<String> {
     let text =
         String::from_utf8(read_limited(Path::new("/etc/os-release"), 64 * 1024).ok()?).ok()?;
@@ -82,63 +105,57 @@ fn distribution() -> Option<String> {
     Some(visible(name.trim_matches('"')))
 }
 
-/// What stands before the version of each program in its answer.
 const DOCKER: &str = "Docker version";
 const PODMAN: &str = "podman version";
 const AZ: &str = "azure-cli";
 
-/// The digits and dots behind a marker.
+/// Programs, how each prints its version, and the text before it. `az --version` would connect to the internet.
+const PROGRAMS: [(&str, &str, &str); 3] = [
+    ("docker", "--version", DOCKER),
+    ("podman", "--version", PODMAN),
+    ("az", "version", AZ),
+];
+
+/// Returns the digits and dots after a marker.
 fn version_in<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
-    let behind = text
-        .split(marker)
-        .skip(1)
-        .map(|rest| rest.trim_start_matches([' ', '"', ':']));
-    let mut versions = behind.map(|rest| {
-        &rest[..rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len())]
+    let mut versions = text.split(marker).skip(1).map(|rest| {
+        let rest = rest.trim_start_matches([' ', '"', ':']);
+        let mut parts = rest.split(|c: char| !c.is_ascii_digit() && c != '.');
+        parts.next().unwrap_or_default()
     });
     versions.find(|version| version.contains('.') && version.len() <= 32)
 }
 
-/// The versions of the programs that take part, as far as they say them in time.
+/// Returns the versions of the programs that print them in time.
 fn versions(context: &Context<'_>) -> Result<Vec<String>, Error> {
     let folders = context.settings.program_folders();
-    let runner = &Runner::new(&folders, vec![]);
-    let ask = async |name: &str, argument: &str, marker: &str| {
+    let runner = Runner::new(&folders, vec![]);
+    let version = async |name: &str, argument: &str, marker: &str| {
         let program = find(name, &folders)?;
-        let output = tokio::time::timeout(
-            PATIENCE,
-            runner.run(program.as_os_str(), &[argument.as_ref()]),
-        )
-        .await
-        .ok()?
-        .ok()?;
-        let text = String::from_utf8(output.stdout)
-            .ok()
-            .filter(|_| output.status.success())?;
-        let version = version_in(&text, marker)?;
+        let arguments = [argument.as_ref()];
+        let output = runner.run(program.as_os_str(), &arguments);
+        let output = timeout(VERSION_TIMEOUT, output).await.ok()?.ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let version = version_in(&text, marker).filter(|_| output.status.success())?;
         Some(format!("{name} {version}"))
     };
-    // `az --version` would ask the internet whether there is a newer one.
-    let all = async {
-        tokio::join!(
-            ask("docker", "--version", DOCKER),
-            ask("podman", "--version", PODMAN),
-            ask("az", "version", AZ)
-        )
-    };
-    let (docker, podman, az) = runtime::run(async { Ok(all.await) })?;
-    Ok([docker, podman, az].into_iter().flatten().collect())
+    runtime::run(async {
+        let mut versions = Vec::new();
+        for (name, argument, marker) in PROGRAMS {
+            versions.extend(version(name, argument, marker).await);
+        }
+        Ok(versions)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Settings;
+    use crate::registry::Registry;
 
     #[test]
-    fn the_first_line_of_a_report_names_nothing_either() {
+    fn the_first_line_of_a_report_is_redacted_too() {
         let settings = Settings::from_variables(
             HashMap::from([("ACRSCOPED_TENANT".into(), "fabrikam".into())]),
             None,
@@ -167,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_digits_and_dots_behind_the_name_of_its_program() {
+    fn a_version_is_digits_and_dots_after_the_name_of_its_program() {
         for (marker, text, version) in [
             (
                 DOCKER,

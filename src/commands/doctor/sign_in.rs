@@ -1,230 +1,195 @@
-//! The sign-in: which source, the access token of Entra, the exchange, and the refresh token of the registry.
+//! The sign-in, as `get` does it: the identity, the access token, the exchange and the refresh token.
 
-use crate::cache::Cache;
-use crate::commands::report::{Check, list};
+use super::checks::Target;
+use crate::commands::report::Check;
 use crate::commands::status::until;
-use crate::config::Config;
-use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, ErrorKind};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, HINT_CLOCK};
 use crate::http::Network;
 use crate::identity::Identity;
-use crate::registry::Registry;
 use crate::service::{Session, with_clock_skew};
-use crate::text::Secrets;
+use crate::text::Redactor;
 use crate::token::{AccessToken, Claims, RefreshToken};
+use secrecy::ExposeSecret;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 pub(super) const IDENTITY: &str = "identity";
-const ACCESS_TOKEN: &str = "access-token";
-const EXCHANGE: &str = "exchange";
-const REFRESH_TOKEN: &str = "refresh-token";
+pub(super) const ACCESS_TOKEN: &str = "access-token";
+pub(super) const EXCHANGE: &str = "exchange";
+pub(super) const REFRESH_TOKEN: &str = "refresh-token";
 
-/// One sign-in, with a time of its own: that of one `get`.
+pub(super) const CHECKS: [&str; 4] = [IDENTITY, ACCESS_TOKEN, EXCHANGE, REFRESH_TOKEN];
+
+/// One sign-in, with the time limit of one `get`. It uses and stores no token but those of `login`, which it renews.
 pub(super) struct SignIn<'a> {
-    registry: &'a Registry,
-    clock: Clock,
-    /// Whether somebody looks at a repository afterwards.
-    has_repository: bool,
-    /// Who signs in, if that is known.
-    session: Option<Session<'a>>,
-    deadline: Deadline,
+    target: &'a Target<'a>,
+    session: Result<Session<'a>, Error>,
     network: Arc<Network>,
+    deadline: Deadline,
+    pub(super) identity: Check,
+    pub(super) access_token: Option<AccessToken>,
+    pub(super) refresh_token: Option<RefreshToken>,
 }
 
 impl<'a> SignIn<'a> {
-    /// Finds out who signs in. No token of a registry, nor an access token, is used or kept; that of a login is renewed.
-    pub(super) fn new(
-        config: &'a Config,
-        registry: &'a Registry,
-        logins: Cache,
-        clock: Clock,
-        has_repository: bool,
-    ) -> (Self, Check) {
+    /// Chooses the identity.
+    pub(super) fn new(target: &'a Target<'a>) -> Self {
+        let (config, clock) = (target.config, target.context.clock);
         let deadline = Deadline::after(config.timeout);
-        let network = Arc::new(Network::new(config.network.clone(), deadline, clock));
         let started = Instant::now();
-        let (session, check) = match Session::new(config, registry, logins, clock) {
-            Ok(session) => {
-                let check = identity(session.identity());
-                (Some(session.without_cache()), check)
-            }
-            Err(error) => (None, Check::failed(IDENTITY, &error)),
+        let session = Session::new(config, target.registry, target.cache.clone(), clock);
+        let session = session.map(Session::without_cache);
+        let identity = match &session {
+            Ok(session) => check_identity(session.identity()),
+            Err(error) => Check::failed(IDENTITY, error),
         };
-        (
-            Self {
-                registry,
-                clock,
-                has_repository,
-                session,
-                deadline,
-                network,
-            },
-            check.since(started),
-        )
-    }
-
-    /// What the identity has proved itself with by now.
-    pub(super) fn secrets(&self) -> Secrets {
-        self.session
-            .as_ref()
-            .map(|session| session.identity().secrets().clone())
-            .unwrap_or_default()
-    }
-
-    /// Signs in. That nobody can be is the first check's matter, which is then replaced.
-    pub(super) async fn access_token(&self, chosen: Check) -> (Vec<Check>, Option<AccessToken>) {
-        let Some(session) = &self.session else {
-            return (
-                vec![chosen, Check::skipped(ACCESS_TOKEN, "nobody signs in")],
-                None,
-            );
-        };
-        let started = Instant::now();
-        match session.sign_in(&self.network, self.deadline).await {
-            Ok(token) => (vec![chosen, self.told(&token).since(started)], Some(token)),
-            Err(error) if error.kind() == ErrorKind::NoIdentity => (
-                vec![
-                    Check::failed(IDENTITY, &error).since(started),
-                    Check::skipped(ACCESS_TOKEN, "nobody signs in"),
-                ],
-                None,
-            ),
-            Err(error) => {
-                let check = Check::failed(ACCESS_TOKEN, &with_clock_skew(error, &self.network))
-                    .since(started);
-                (vec![chosen, check], None)
-            }
+        Self {
+            target,
+            session,
+            network: Arc::new(Network::new(config.network.clone(), deadline, clock)),
+            deadline,
+            identity: identity.since(started),
+            access_token: None,
+            refresh_token: None,
         }
     }
 
-    /// What an access token says of itself.
-    fn told(&self, token: &AccessToken) -> Check {
-        let Some(claims) = Claims::from_token(token.secret()) else {
-            return Check::good(ACCESS_TOKEN, "the source gave one that cannot be read");
+    /// Returns a redactor for all tokens, and for the secrets of the identity: Entra may repeat one in a claim, and a registry a token.
+    pub(super) fn redactor(&self) -> Redactor {
+        let secrets = match &self.session {
+            Ok(session) => session.identity().secrets().clone(),
+            Err(_) => return Redactor::new([]),
         };
-        let unknown = || "unknown".to_owned();
-        let expires = claims
-            .expires()
-            .map_or_else(unknown, |expires| until(expires, (self.clock)()));
-        let check = Check::good(
-            ACCESS_TOKEN,
-            format!("for {}", claims.audience().unwrap_or_else(unknown)),
-        )
-        .with([
-            format!("tenant: {}", claims.tenant().unwrap_or_else(unknown)),
-            format!("identity: {}", claims.identity().unwrap_or_else(unknown)),
-            format!("until {expires}"),
-        ]);
-        check.naming(claims.names())
+        let access_token = self.access_token.as_ref().map(AccessToken::secret);
+        let refresh_token = self.refresh_token.as_ref().map(RefreshToken::secret);
+        for token in access_token.into_iter().chain(refresh_token) {
+            secrets.add(token.expose_secret());
+        }
+        secrets.redactor()
     }
 
-    /// Exchanges the access token.
-    pub(super) async fn exchange(&self, token: &AccessToken) -> (Vec<Check>, Option<RefreshToken>) {
+    /// Signs in. If the sign-in shows that there is no identity, that is the failure of the first check.
+    pub(super) async fn request_access_token(&mut self) -> Vec<Check> {
+        if self.session.is_err() {
+            return vec![self.identity.clone()];
+        }
         let started = Instant::now();
-        match self.exchanged(token).await {
-            Ok(refresh_token) => {
-                let host = self.registry.login_server();
-                let check =
-                    Check::good(EXCHANGE, format!("{host} gave a refresh token")).since(started);
-                (
-                    vec![check, self.judged(&refresh_token)],
-                    Some(refresh_token),
-                )
+        let check = match self.access_token().await {
+            Ok(token) => {
+                let check = check_access_token(&token, (self.target.context.clock)());
+                self.access_token = Some(token);
+                check.since(started)
             }
-            Err(error) => {
-                let check =
-                    Check::failed(EXCHANGE, &with_clock_skew(error, &self.network)).since(started);
-                (
-                    vec![check, Check::skipped(REFRESH_TOKEN, "there is none")],
-                    None,
-                )
+            Err(error) if error.kind() == ErrorKind::NoIdentity => {
+                return vec![Check::failed(IDENTITY, &error).since(started)];
             }
+            Err(error) => self.failed(ACCESS_TOKEN, error, started),
+        };
+        vec![self.identity.clone(), check]
+    }
+
+    /// Exchanges the access token, if there is one.
+    pub(super) async fn exchange(&mut self) -> Vec<Check> {
+        let Some(access_token) = &self.access_token else {
+            return vec![];
+        };
+        let started = Instant::now();
+        match self.refresh_token(access_token).await {
+            Ok(token) => {
+                let host = self.target.registry.login_server();
+                let exchange = Check::good(EXCHANGE, format!("{host} issued a refresh token"));
+                let checks = vec![exchange.since(started), self.check_refresh_token(&token)];
+                self.refresh_token = Some(token);
+                checks
+            }
+            Err(error) => vec![self.failed(EXCHANGE, error, started)],
         }
     }
 
-    async fn exchanged(&self, token: &AccessToken) -> Result<RefreshToken, Error> {
-        let session = self
-            .session
-            .as_ref()
-            .ok_or_else(|| Error::input("nobody signs in"))?;
-        let client = self.network.internet(self.registry.login_server())?;
+    /// Requests an access token.
+    pub(super) async fn access_token(&self) -> Result<AccessToken, Error> {
+        let session = self.session()?;
+        session.sign_in(&self.network, self.deadline).await
+    }
+
+    /// Exchanges an access token.
+    pub(super) async fn refresh_token(&self, token: &AccessToken) -> Result<RefreshToken, Error> {
+        let client = self.network.internet(self.target.registry.login_server())?;
+        let session = self.session()?;
         session
             .exchange(&self.network, &client, self.deadline, token)
             .await
     }
 
-    /// What a refresh token is good for.
-    fn judged(&self, token: &RefreshToken) -> Check {
-        let (now, host) = ((self.clock)(), self.registry.login_server());
-        let Some(claims) = Claims::from_token(token.secret()) else {
-            return Check::warning(
-                REFRESH_TOKEN,
-                "it cannot be read, and so is not kept: each call signs in",
-            );
+    fn session(&self) -> Result<&Session<'a>, Error> {
+        let session = self.session.as_ref();
+        session.map_err(|error| Error::new(error.kind(), error.to_string()))
+    }
+
+    fn failed(&self, name: &'static str, error: Error, started: Instant) -> Check {
+        Check::failed(name, &with_clock_skew(error, &self.network)).since(started)
+    }
+
+    /// Checks whether a refresh token can be used and cached.
+    fn check_refresh_token(&self, token: &RefreshToken) -> Check {
+        let (now, registry) = ((self.target.context.clock)(), self.target.registry);
+        let host = registry.login_server();
+        let claims = Claims::from_token(token.secret());
+        let (Some(claims), Some(expires)) = (claims, token.expires()) else {
+            let summary = "it does not show when it expires and is not cached: each call signs in";
+            return Check::warning(REFRESH_TOKEN, summary);
         };
-        if let Some(other) = claims
-            .audience()
-            .as_ref()
-            .filter(|audience| ![host, self.registry.host()].contains(&audience.as_str()))
-        {
+        let is_ours = |audience: &String| [host, registry.host()].contains(&audience.as_str());
+        if let Some(other) = claims.audience().filter(|audience| !is_ours(audience)) {
             return Check::bad(REFRESH_TOKEN, format!("it is for {other}, not for {host}"));
         }
-        let Some(expires) = token.expires() else {
-            return Check::warning(
-                REFRESH_TOKEN,
-                "it does not say when it ends, and so is not kept: each call signs in",
-            );
-        };
         if !token.is_valid(now) {
-            return Check::bad(REFRESH_TOKEN, "it has ended already").hint(
-                "set the clock of this machine, for example with `timedatectl set-ntp true`",
-            );
+            return Check::bad(REFRESH_TOKEN, "it has expired already").hint(HINT_CLOCK);
         }
-        let life = format!("for {host}, until {}", until(expires, now));
-        if claims.permissions().is_empty() {
-            let summary = "it carries no permissions for the whole registry: with ABAC they are granted by repository";
-            return if self.has_repository {
-                Check::good(REFRESH_TOKEN, life).with([summary.to_owned()])
-            } else {
-                Check::warning(REFRESH_TOKEN, summary)
-                    .with([life])
-                    .hint("name one with `--repository` to see what is granted there")
-            };
+        let summary = format!("for {host}, until {}", until(expires, now));
+        let permissions = claims.permissions().join(", ");
+        if !permissions.is_empty() {
+            let permissions = format!("permissions: {permissions}");
+            return Check::good(REFRESH_TOKEN, summary).with([permissions]);
         }
-        Check::good(REFRESH_TOKEN, life)
-            .with([format!("permissions: {}", list(claims.permissions()))])
+        let abac = "it carries no permissions for the whole registry: with ABAC they are granted by repository";
+        if self.target.repository().is_some() {
+            return Check::good(REFRESH_TOKEN, summary).with([abac.to_owned()]);
+        }
+        Check::warning(REFRESH_TOKEN, abac)
+            .with([summary])
+            .hint("name one with `--repository` to see what is granted there")
     }
 }
 
-/// The checks of a sign-in when it is of no use to try one.
-pub(super) fn skipped(reason: &str) -> Vec<Check> {
-    [IDENTITY, ACCESS_TOKEN]
-        .map(|name| Check::skipped(name, reason))
-        .into_iter()
-        .chain(not_exchanged(reason))
-        .collect()
-}
-
-/// The checks that come after a sign-in, when there was none.
-pub(super) fn not_exchanged(reason: &str) -> Vec<Check> {
-    [EXCHANGE, REFRESH_TOKEN]
-        .map(|name| Check::skipped(name, reason))
-        .into()
-}
-
-/// Who signs in, and why nobody before that.
-pub(super) fn identity(identity: &Identity) -> Check {
+/// Returns the identity, its authority, and why earlier sources are skipped.
+fn check_identity(identity: &Identity) -> Check {
     let (authority, origin) = identity.authority();
     let host = authority.host_str().unwrap_or_default();
-    let origin = origin
-        .map(|origin| format!(", which was set by {origin}"))
-        .unwrap_or_default();
-    let passed = identity
-        .skipped()
-        .iter()
-        .map(|reason| format!("passed over: {reason}"));
+    let origin = origin.map(|origin| format!(", set by {origin}"));
+    let skipped = identity.skipped().iter();
     Check::good(IDENTITY, format!("{identity} signs in"))
-        .with([format!("the authority is {host}{origin}")])
-        .with(passed)
+        .with([format!(
+            "the authority is {host}{}",
+            origin.unwrap_or_default()
+        )])
+        .with(skipped.map(|reason| format!("skipped: {reason}")))
+}
+
+/// Returns what an access token says.
+fn check_access_token(token: &AccessToken, now: SystemTime) -> Check {
+    let Some(claims) = Claims::from_token(token.secret()) else {
+        return Check::good(ACCESS_TOKEN, "it cannot be read");
+    };
+    let or_unknown = |claim: Option<String>| claim.unwrap_or_else(|| "unknown".to_owned());
+    let expires = claims.expires().map(|expires| until(expires, now));
+    let summary = format!("for {}", or_unknown(claims.audience()));
+    Check::good(ACCESS_TOKEN, summary)
+        .with([
+            format!("tenant: {}", or_unknown(claims.tenant())),
+            format!("identity: {}", or_unknown(claims.identity())),
+            format!("until {}", or_unknown(expires)),
+        ])
+        .naming(claims.names())
 }

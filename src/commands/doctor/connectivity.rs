@@ -1,0 +1,144 @@
+//! The connection to the registry: addresses, TLS, the challenge of `/v2/`, and the clocks at both ends.
+
+use super::certificate::CertificateInfo;
+use super::{challenge, dns};
+use crate::commands::report::Check;
+use crate::config::Config;
+use crate::deadline::{Clock, Deadline};
+use crate::error::{Error, ErrorKind, HINT_CLOCK, Stage};
+use crate::exchange;
+use crate::http::{HttpResponse, Network};
+use crate::refusal::Asked;
+use crate::registry::Registry;
+use reqwest::header::DATE;
+use reqwest::{Client, RequestBuilder};
+use std::time::{Duration, Instant};
+
+pub(super) const TLS: &str = "tls";
+pub(super) const CLOCK: &str = "clock";
+
+/// The limit for all requests of one [`RegistryClient`].
+const REACH_TIMEOUT: Duration = Duration::from_secs(10);
+
+const EXPIRED_HINT: &str = "it has expired: renew it at the registry or the proxy in between, or set the clock of this machine";
+
+/// Requests to the registry's own host. They end within ten seconds, or within the setting `timeout` if that is shorter.
+pub(super) struct RegistryClient<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) network: Network,
+    pub(super) deadline: Deadline,
+    pub(super) client: Client,
+}
+
+impl<'a> RegistryClient<'a> {
+    /// Creates a client whose time limit begins now.
+    ///
+    /// # Errors
+    ///
+    /// The settings of the network cannot be used, or no CA certificate can be loaded.
+    pub(super) fn new(
+        config: &Config,
+        registry: &'a Registry,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let deadline = Deadline::after(config.timeout).or_after(REACH_TIMEOUT);
+        let network = Network::new(config.network.clone(), deadline, clock);
+        Ok(Self {
+            client: network.internet(registry.host())?,
+            registry,
+            network,
+            deadline,
+        })
+    }
+
+    /// Sends a request and reads the answer. `what` is what the host is asked, for the error.
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+        what: &str,
+    ) -> Result<HttpResponse, Error> {
+        let during = format!("{} {what}", self.registry.host());
+        let asked = Asked::other(self.registry, "the request", None);
+        let response = exchange::fetch(&self.network, &self.client, &asked, request);
+        let notes = self.network.circumstances();
+        self.deadline.timeout(during, notes, response).await
+    }
+}
+
+/// Checks everything up to the challenge.
+pub(super) async fn check(client: &RegistryClient<'_>) -> Vec<Check> {
+    let (mut checks, is_public) = dns::check(client).await;
+    if checks.iter().any(Check::is_bad) {
+        return checks;
+    }
+    let (registry, network) = (client.registry, &client.network);
+    let host = registry.host();
+    let request = client.client.get(format!("https://{host}/v2/"));
+    let started = Instant::now();
+    let (response, certificate) = tokio::join!(
+        client.send(request, "was asked for its challenge"),
+        tokio::time::timeout(client.deadline.left(), network.shown_certificate(host)),
+    );
+    let certificate = certificate.ok().flatten();
+    let certificate = certificate.and_then(|der| CertificateInfo::from_der(&der));
+    match response {
+        Ok(response) => {
+            let tls = trusted(certificate.as_ref()).with(network.circumstances().to_vec());
+            let challenge = challenge::check(registry, &response, is_public).since(started);
+            checks.extend([tls, challenge, check_clock(client, &response)]);
+        }
+        Err(error) => {
+            // Of the name and the connection, only a failure of the proxy is found here.
+            let failed = evaluate_failure(&error, certificate.as_ref(), network.clock());
+            checks.retain(|check| failed.iter().all(|failed| failed.name != check.name));
+            checks.extend(failed.into_iter().map(|check| check.since(started)));
+        }
+    }
+    checks
+}
+
+fn trusted(certificate: Option<&CertificateInfo>) -> Check {
+    let described = certificate.map(CertificateInfo::to_string);
+    let described = described.unwrap_or_else(|| "the certificate is trusted".into());
+    Check::good(TLS, described).naming(certificate.map(|info| info.issuer.clone()))
+}
+
+/// Returns the checks of a request that failed.
+fn evaluate_failure(
+    error: &Error,
+    certificate: Option<&CertificateInfo>,
+    clock: Clock,
+) -> Vec<Check> {
+    let failed = |name| Check::failed(name, error);
+    match error.kind() {
+        ErrorKind::Unreachable(Stage::Name | Stage::Connection) => vec![failed(dns::TCP)],
+        // TLS was established before the answer broke off.
+        ErrorKind::Unreachable(Stage::Answer) => {
+            vec![trusted(certificate), failed(challenge::NAME)]
+        }
+        ErrorKind::Timeout => vec![failed(challenge::NAME)],
+        _ => {
+            let tls = failed(TLS)
+                .with(certificate.map(CertificateInfo::to_string))
+                .naming(certificate.map(|info| info.issuer.clone()));
+            let is_expired = certificate.is_some_and(|info| info.expires < clock());
+            vec![if is_expired {
+                tls.hint(EXPIRED_HINT)
+            } else {
+                tls
+            }]
+        }
+    }
+}
+
+/// Compares the clocks at both ends.
+fn check_clock(client: &RegistryClient<'_>, response: &HttpResponse) -> Check {
+    let host = client.registry.host();
+    match client.network.skew() {
+        Some(skew) => Check::warning(CLOCK, skew).hint(HINT_CLOCK),
+        None if response.headers.contains_key(DATE) => {
+            Check::good(CLOCK, format!("within five minutes of that of {host}"))
+        }
+        None => Check::skipped(CLOCK, "the answer has no date"),
+    }
+}

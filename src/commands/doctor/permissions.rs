@@ -1,0 +1,256 @@
+//! `/oauth2/token`: what the registry grants, also without a credential, and which user names work with which clients.
+//!
+//! The requests are those of Docker (distribution, `session.go`), and of containerd and BuildKit (containerd,
+//! `core/remotes/docker/authorizer.go`).
+
+use super::checks::Target;
+use super::connectivity::RegistryClient;
+use super::sign_in::SignIn;
+use crate::commands::report::{Check, timed};
+use crate::config::{IDENTITY_TOKEN, ZERO_GUID};
+use crate::error::Error;
+use crate::refusal::{Asked, PULL, PULL_ABAC, assign_role, object_id_note};
+use crate::token::{AccessToken, Claims, RefreshToken};
+use reqwest::{RequestBuilder, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+pub(super) const REPOSITORY: &str = "repository";
+pub(super) const ANONYMOUS: &str = "anonymous-pull";
+pub(super) const GUID: &str = "username-guid";
+pub(super) const TOKEN: &str = "username-token";
+
+/// Everything that may be granted in a repository.
+const ACTIONS: [&str; 5] = ["pull", "push", "delete", "metadata_read", "metadata_write"];
+
+/// The scope that the Azure CLI requests for no repository: every registry accepts it.
+const CATALOG: &str = "registry:catalog:*";
+
+const WORKS: &str = "works with docker, BuildKit and containerd";
+const UNUSED: &str = "does not work; it is not what clients are given";
+
+/// The answer with a registry access token; clients take either name.
+#[derive(Deserialize)]
+struct TokenResponse {
+    #[serde(alias = "token")]
+    access_token: SecretString,
+}
+
+/// Why there is no token.
+struct Refusal {
+    /// The status, if there was an answer.
+    status: Option<u16>,
+    error: Error,
+}
+
+type Answer = Result<Claims, Box<Refusal>>;
+
+struct TokenEndpoint<'a> {
+    target: &'a Target<'a>,
+    client: RegistryClient<'a>,
+    address: Url,
+    access_token: Option<&'a AccessToken>,
+}
+
+/// Makes all checks at the same time. Without a refresh token only what needs none is checked.
+pub(super) async fn check(target: &Target<'_>, sign_in: &SignIn<'_>) -> Vec<Check> {
+    let (registry, clock) = (target.registry, target.context.clock);
+    let address = Url::parse(&format!("https://{}/oauth2/token", registry.host()));
+    let client = RegistryClient::new(target.config, registry, clock);
+    let (Ok(address), Ok(client)) = (address, client) else {
+        return vec![];
+    };
+    let endpoint = TokenEndpoint {
+        target,
+        client,
+        address,
+        access_token: sign_in.access_token.as_ref(),
+    };
+    let (token, repository) = (sign_in.refresh_token.as_ref(), target.repository());
+    let scope = repository.map(|repository| format!("repository:{repository}:pull,push"));
+    let scope = scope.as_deref().unwrap_or(CATALOG);
+    let (granted, anonymous, guid, identity_token) = tokio::join!(
+        async { Some(timed(endpoint.check_repository(token?, repository?)).await) },
+        async { Some(timed(endpoint.check_anonymous(repository?)).await) },
+        async { Some(timed(Box::pin(endpoint.check_guid(token?, scope))).await) },
+        async { Some(timed(endpoint.check_identity_token(token?, scope)).await) },
+    );
+    let checks = [granted, anonymous, guid, identity_token];
+    checks.into_iter().flatten().collect()
+}
+
+impl TokenEndpoint<'_> {
+    /// Checks what is granted in a repository.
+    async fn check_repository(&self, token: &RefreshToken, repository: &str) -> Check {
+        let scope = format!("repository:{repository}:{}", ACTIONS.join(","));
+        let claims = match self
+            .ask(Some(token), self.refresh_form(&scope, token))
+            .await
+        {
+            Ok(claims) => claims,
+            Err(refusal) => return Check::failed(REPOSITORY, &refusal.error),
+        };
+        let granted = claims.access(repository);
+        let is_granted =
+            |action: &&str| granted.iter().any(|other| other == action || other == "*");
+        let (yes, no): (Vec<&str>, Vec<&str>) =
+            ACTIONS.iter().partition(|action| is_granted(action));
+        let (yes, no) = (yes.join(", "), no.join(", "));
+        if is_granted(&"pull") {
+            let missing = (!no.is_empty()).then(|| format!("not granted: {no}"));
+            return Check::good(REPOSITORY, format!("{yes} in {repository}")).with(missing);
+        }
+        // Where roles are assigned by repository, the refresh token has no permissions of its own.
+        let is_abac = Claims::from_token(token.secret())
+            .is_some_and(|claims| claims.permissions().is_empty());
+        let mode = "the registry grants permissions by repository, as in ABAC mode";
+        let role = if is_abac { PULL_ABAC } else { PULL };
+        let object_id = self.access_token.and_then(AccessToken::object_id);
+        Check::bad(REPOSITORY, format!("pull is not granted in {repository}"))
+            .with((!yes.is_empty()).then(|| format!("granted: {yes}")))
+            .with(is_abac.then(|| mode.to_owned()))
+            .with(object_id.is_none().then(object_id_note))
+            .hint(assign_role(self.target.registry, role, object_id))
+    }
+
+    /// Checks whether a repository can be pulled without a credential.
+    async fn check_anonymous(&self, repository: &str) -> Check {
+        let scope = format!("repository:{repository}:pull");
+        match self.ask(None, self.get(&scope, None)).await {
+            Ok(claims) if !claims.access(repository).is_empty() => {
+                Check::good(ANONYMOUS, "it is on: no credential is needed to pull")
+            }
+            Err(refusal) if refusal.status != Some(401) => Check::failed(ANONYMOUS, &refusal.error),
+            Ok(_) | Err(_) => Check::good(ANONYMOUS, "it is off"),
+        }
+    }
+
+    /// Checks the zero GUID with the refresh token as its password. Docker sends both with GET. BuildKit and containerd send a form first.
+    /// After 401, 404 and 405 both try GET; after 400 only containerd does.
+    async fn check_guid(&self, token: &RefreshToken, scope: &str) -> Check {
+        let password = [
+            ("username", ZERO_GUID),
+            ("password", token.secret().expose_secret()),
+        ];
+        let form = self.form("buildkit-client", "password", password, scope);
+        let (get, form) = tokio::join!(
+            self.ask(Some(token), self.get(scope, Some(token))),
+            self.ask(Some(token), form),
+        );
+        let (by_get, by_form) = (outcome(&get), outcome(&form));
+        let then_get = format!("{by_form}, then GET: {by_get}");
+        let (buildkit, containerd, is_complete) = match form.map_err(|refusal| refusal.status) {
+            Ok(_) => (by_form.clone(), by_form, true),
+            Err(Some(401 | 404 | 405)) => (then_get.clone(), then_get, true),
+            Err(Some(400)) => (format!("{by_form}, then nothing"), then_get, false),
+            Err(_) => (by_form.clone(), by_form, false),
+        };
+        let is_used = self.target.config.username == ZERO_GUID;
+        let check = match get {
+            Ok(_) if is_complete => Check::good(GUID, WORKS),
+            Ok(_) if !is_used => {
+                Check::good(GUID, "works with docker; it is not what clients are given")
+            }
+            Ok(_) => Check::warning(GUID, "works with docker, and not with BuildKit").hint(
+                "for builds with BuildKit set `username` to token (`ACRSCOPED_USERNAME=token`)",
+            ),
+            Err(refusal) if is_used => Check::failed(GUID, &refusal.error),
+            Err(_) => Check::warning(GUID, UNUSED),
+        };
+        check.with([
+            format!("docker: GET: {by_get}"),
+            format!("BuildKit: POST: {buildkit}"),
+            format!("containerd: POST: {containerd}"),
+        ])
+    }
+
+    /// Checks `<token>`: all clients send the same form with the refresh token.
+    async fn check_identity_token(&self, token: &RefreshToken, scope: &str) -> Check {
+        let answer = self.ask(Some(token), self.refresh_form(scope, token)).await;
+        let detail = format!("docker, BuildKit, containerd: POST: {}", outcome(&answer));
+        let is_used = self.target.config.username == IDENTITY_TOKEN;
+        let check = match answer {
+            Ok(_) => Check::good(TOKEN, WORKS),
+            Err(refusal) if is_used => Check::failed(TOKEN, &refusal.error),
+            Err(_) => Check::warning(TOKEN, UNUSED),
+        };
+        check.with([detail])
+    }
+
+    fn get(&self, scope: &str, token: Option<&RefreshToken>) -> RequestBuilder {
+        let service = self.target.registry.login_server();
+        let account = token.map(|_| ("account", ZERO_GUID));
+        let mut url = self.address.clone();
+        url.query_pairs_mut()
+            .extend_pairs(account)
+            .extend_pairs([("scope", scope), ("service", service)]);
+        let request = self.client.client.get(url);
+        match token {
+            Some(token) => request.basic_auth(ZERO_GUID, Some(token.secret().expose_secret())),
+            None => request,
+        }
+    }
+
+    fn refresh_form(&self, scope: &str, token: &RefreshToken) -> RequestBuilder {
+        let credential = [("refresh_token", token.secret().expose_secret())];
+        self.form("docker", "refresh_token", credential, scope)
+    }
+
+    fn form<const N: usize>(
+        &self,
+        client_id: &str,
+        grant_type: &str,
+        credential: [(&str, &str); N],
+        scope: &str,
+    ) -> RequestBuilder {
+        let mut fields = vec![
+            ("client_id", client_id),
+            ("grant_type", grant_type),
+            ("scope", scope),
+            ("service", self.target.registry.login_server()),
+        ];
+        fields.extend(credential);
+        let request = self.client.client.post(self.address.clone());
+        request.form(&fields)
+    }
+
+    /// Requests a registry access token. `sent` is the refresh token in the request.
+    async fn ask(&self, sent: Option<&RefreshToken>, request: RequestBuilder) -> Answer {
+        let what = "was asked for a registry access token";
+        let response = self.client.send(request, what).await.map_err(|error| {
+            let status = None;
+            Refusal { status, error }
+        })?;
+        let is_unauthorized = response.status == StatusCode::UNAUTHORIZED;
+        // A token leaves out what is not granted: a 401 means that the refresh token itself is not valid.
+        let name = match sent {
+            Some(_) if is_unauthorized => "the refresh token",
+            _ => "`/oauth2/token`",
+        };
+        let asked = Asked::other(self.target.registry, name, sent.map(RefreshToken::secret));
+        let error = if response.status == StatusCode::OK && !response.is_web_page() {
+            match serde_json::from_slice::<TokenResponse>(&response.body) {
+                // Only the registry knows what an opaque token grants.
+                Ok(token) => return Ok(Claims::from_token(&token.access_token).unwrap_or_default()),
+                Err(_) => asked
+                    .unexpected("something other than a token")
+                    .with_details(asked.correlation(&response)),
+            }
+        } else {
+            asked.refusal(&response)
+        };
+        let status = Some(response.status.as_u16());
+        Err(Box::new(Refusal { status, error }))
+    }
+}
+
+/// Returns an answer in a word or two.
+fn outcome(answer: &Answer) -> String {
+    match answer {
+        Ok(_) => "granted".to_owned(),
+        Err(refusal) => refusal
+            .status
+            .map_or("no answer".to_owned(), |status| status.to_string()),
+    }
+}

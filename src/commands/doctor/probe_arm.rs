@@ -1,0 +1,82 @@
+//! `--probe-arm`: whether the registry still accepts ARM-scoped tokens, which can do far more than pull.
+//!
+//! Only here the helper requests such a token. There is no other way to know: no answer of a registry shows its
+//! `azureADAuthenticationAsArmPolicy`. The token goes to the registry that the user named, and is stored nowhere.
+
+use super::checks::Target;
+use super::sign_in::SignIn;
+use crate::commands::report::{Check, timed};
+use crate::error::{Error, ErrorKind};
+use crate::refusal::az;
+use crate::registry::Registry;
+use crate::token::Audience;
+
+pub(super) const NAME: &str = "arm-tokens";
+
+/// Returns what the user reads before the checks.
+pub(super) fn announcement(registry: &Registry) -> String {
+    format!(
+        "--probe-arm: if {} accepts an ACR-scoped token,\n\
+         the helper also requests an ARM-scoped token, one for Azure Resource Manager,\n\
+         and offers it to the registry. It does not keep that token.\n\
+         The sign-in shows in the logs of the tenant.\n",
+        registry.login_server()
+    )
+}
+
+/// Offers the registry an ARM-scoped token.
+pub(super) async fn check(target: &Target<'_>) -> Check {
+    let cloud = target.registry.cloud();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is what `--probe-arm` asks for"
+    )]
+    let audience = Audience::of_resource_manager(&cloud.cli_name);
+    if let Some(audience) = audience {
+        return timed(check_audience(target, audience)).await;
+    }
+    let reason = format!("the Azure Resource Manager of {} is not known", cloud.name);
+    Check::skipped(NAME, reason)
+}
+
+async fn check_audience(target: &Target<'_>, audience: Audience) -> Check {
+    let registry = target.registry;
+    let offered = |rest: &str| format!("the helper offered an ARM-scoped token, and {rest}");
+    let error = match offer(target, audience).await {
+        Ok(None) => {
+            let disable = format!(
+                "acr config authentication-as-arm update --registry {} --status disabled",
+                registry.resource_name()
+            );
+            return Check::warning(NAME, offered(&format!("{registry} accepted it")))
+                .with(["this helper needs no ARM-scoped tokens; check your other clients before you disable them".to_owned()])
+                .hint(az(registry.cloud(), &disable));
+        }
+        Ok(Some(error)) => error,
+        Err(error) => return Check::skipped(NAME, error.to_string()),
+    };
+    match error.kind() {
+        ErrorKind::Denied { .. } | ErrorKind::InvalidToken => {
+            Check::good(NAME, offered(&format!("{registry} refused it")))
+        }
+        _ => Check::skipped(NAME, format!("not known: {}", offered(&error.to_string()))),
+    }
+}
+
+/// Requests the token and offers it. Returns why the registry gave no refresh token for it.
+///
+/// # Errors
+///
+/// The token was not offered.
+async fn offer(target: &Target<'_>, audience: Audience) -> Result<Option<Error>, Error> {
+    let mut config = target.context.settings.for_registry(target.registry)?;
+    config.audience = audience;
+    let target = Target {
+        config: &config,
+        cache: target.cache.clone(),
+        ..*target
+    };
+    let sign_in = SignIn::new(&target);
+    let token = sign_in.access_token().await?;
+    Ok(sign_in.refresh_token(&token).await.err())
+}
