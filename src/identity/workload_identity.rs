@@ -6,7 +6,7 @@ use super::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
 use crate::config::{Config, Origin, Value};
 use crate::files::read_limited;
 use crate::registry::Registry;
-use anyhow::bail;
+use anyhow::Context as _;
 use secrecy::SecretString;
 use std::path::Path;
 
@@ -30,10 +30,11 @@ pub(super) fn read_token(file: &Path) -> anyhow::Result<SecretString> {
     let name = file.display();
     let bytes = read_limited(file, MAX_TOKEN_BYTES)
         .map_err(|error| anyhow::anyhow!("{name} cannot be read: {error}"))?;
-    match std::str::from_utf8(&bytes).map(str::trim) {
-        Ok(token) if !token.is_empty() => Ok(token.into()),
-        _ => bail!("{name} holds no token"),
-    }
+    let token = std::str::from_utf8(&bytes).unwrap_or_default().trim();
+    let token = Some(token).filter(|token| !token.is_empty());
+    Ok(token
+        .with_context(|| format!("{name} holds no token"))?
+        .into())
 }
 
 /// Returns the application that a pod's service account is annotated with.

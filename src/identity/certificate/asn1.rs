@@ -82,16 +82,12 @@ impl<'a> Reader<'a> {
     /// Reads a number that is not negative.
     pub(super) fn number(&mut self) -> Result<u32> {
         let content = self.expect(INTEGER)?.content;
-        let digits = without_leading_zeros(content);
+        let zeros = content.iter().take_while(|&&digit| digit == 0).count();
+        let digits = &content[zeros..];
         match content.first() {
             Some(0..=0x7f) if digits.len() <= 4 => Ok(big_endian(digits)),
             _ => Err(Malformed),
         }
-    }
-
-    /// Reads the bytes of a number of any length, without leading zeros.
-    pub(super) fn big_number(&mut self) -> Result<&'a [u8]> {
-        Ok(without_leading_zeros(self.expect(INTEGER)?.content))
     }
 
     /// Reads a `BIT STRING` of whole bytes.
@@ -161,34 +157,11 @@ fn split_indefinite(bytes: &[u8], depth: usize) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..bytes.len() - rest.len()], &rest[2..]))
 }
 
-fn without_leading_zeros(digits: &[u8]) -> &[u8] {
-    let zeros = digits.iter().take_while(|&&digit| digit == 0).count();
-    &digits[zeros..]
-}
-
 /// Returns the number that at most four bytes make.
 fn big_endian(digits: &[u8]) -> u32 {
     digits
         .iter()
         .fold(0, |number, digit| number << 8 | u32::from(*digit))
-}
-
-/// Formats an object identifier as people write it, `1.2.840.113549`.
-pub(super) fn dotted(oid: &[u8]) -> String {
-    let mut arcs = Vec::new();
-    let mut arc = 0_u64;
-    // No standard has longer ones.
-    for byte in oid.iter().take(32) {
-        arc = arc << 7 | u64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            arcs.push(std::mem::take(&mut arc));
-        }
-    }
-    // The first number holds the first two arcs.
-    let first = arcs.first().copied().unwrap_or_default();
-    let root = (first / 40).min(2);
-    let rest = arcs.iter().skip(1).map(|arc| format!(".{arc}"));
-    format!("{root}.{}", first - root * 40) + &rest.collect::<String>()
 }
 
 #[cfg(test)]
@@ -248,16 +221,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_object_identifier_is_written_in_dots() {
-        assert_eq!(
-            dotted(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d]),
-            "1.2.840.113549.1.5.13"
-        );
-        assert_eq!(dotted(&[0x88, 0x37, 0x03]), "2.999.3");
-        assert_eq!(dotted(&[]), "0.0");
-    }
-
     proptest! {
         #[test]
         fn any_bytes_are_read_to_an_end(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x30), Just(0x80), Just(0)], 0..200)) {
@@ -266,7 +229,6 @@ mod tests {
                 prop_assert!(element.whole.len() >= 2 && element.content.len() <= element.whole.len() - 2);
                 drop(element.octets(OCTET_STRING));
             }
-            dotted(&bytes);
         }
     }
 }

@@ -13,8 +13,6 @@ pub(crate) mod x509;
 #[cfg(test)]
 mod tests;
 
-pub(super) use assertion::SignedAssertion;
-
 use crate::files::read_limited;
 use asn1::{Reader, SEQUENCE};
 use decryption::Decryptor;
@@ -128,18 +126,14 @@ impl Certificate {
             return Err("it is neither PEM nor PKCS#12".into());
         };
         let key = match &contents.keys[..] {
-            [key] => key_pair(key)?,
+            [key] => KeyPair::from_der(key).map_err(|error| {
+                format!("its RSA key is damaged or does not have 2048 to 4096 bits ({error})")
+            })?,
             [] if contents.certificates.is_empty() => {
                 return Err("it holds neither a private key nor a certificate".into());
             }
             [] => return Err("it holds no private key".into()),
-            keys => {
-                let count = keys.len();
-                return Err(format!(
-                    "it holds {count} private keys, and nothing tells which one is meant"
-                )
-                .into());
-            }
+            _ => return Err("it holds more than one private key".into()),
         };
         let chain = x509::chain(&contents.certificates, key.public().as_ref())?;
         Ok(Self { key, chain })
@@ -181,23 +175,4 @@ impl Contents {
         let (algorithm, encrypted) = parts.map_err(|error| error.if_malformed(DAMAGED_KEY))?;
         self.add_key(&decryptor.decrypt(algorithm, &encrypted)?)
     }
-}
-
-fn key_pair(key: &[u8]) -> Result<KeyPair> {
-    let length = modulus_length(key).map_err(|error| error.if_malformed(DAMAGED_KEY))?;
-    if !(2048..=4096).contains(&length) {
-        return Err(
-            format!("its RSA key has {length} bits, and only 2048 to 4096 are supported").into(),
-        );
-    }
-    KeyPair::from_der(key).map_err(|_| DAMAGED_KEY.into())
-}
-
-/// Returns the bits of an RSA key; ring rejects a short key without its length, and in the same way one with an uncommon exponent.
-fn modulus_length(key: &[u8]) -> Result<usize> {
-    let mut reader = Reader::new(key).enter(SEQUENCE)?;
-    reader.number()?;
-    let modulus = reader.big_number()?;
-    let first = modulus.first().ok_or(CertificateError::Malformed)?;
-    Ok(modulus.len() * 8 - first.leading_zeros() as usize)
 }

@@ -1,9 +1,9 @@
 //! Keys and certificates of a PKCS#12 file (RFC 7292), also known as PFX.
 
 use super::asn1::{CONTEXT_0, CONTEXT_0_PRIMITIVE, Element, INTEGER, Reader, SEQUENCE};
-use super::decryption::{Decryptor, KeyUse, unsupported};
+use super::decryption::{Decryptor, KeyUse, UNSUPPORTED};
 use super::{CertificateError, Contents, Result, SecretBytes, oid};
-use ring::{digest, hmac};
+use ring::hmac;
 
 // RFC 5652, sections 4, 5 and 8.
 const DATA: &[u8] = oid!(PKCS: 7, 1);
@@ -84,16 +84,14 @@ fn verify_mac(data: &[u8], mut mac: Reader<'_>, decryptor: &mut Decryptor) -> Re
     let salt = mac.octets()?;
     // One iteration is the default.
     let iterations = if mac.is_at_end() { 1 } else { mac.number()? };
-    let (hash, algorithm) = match oid {
-        SHA1 => (
-            &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        ),
-        SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
-        SHA384 => (&digest::SHA384, hmac::HMAC_SHA384),
-        SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
-        other => return unsupported(other),
+    let algorithm = match oid {
+        SHA1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        SHA256 => hmac::HMAC_SHA256,
+        SHA384 => hmac::HMAC_SHA384,
+        SHA512 => hmac::HMAC_SHA512,
+        _ => return Err(UNSUPPORTED.into()),
     };
+    let hash = algorithm.digest_algorithm();
     let length = hash.output_len();
     let key = decryptor.derive(hash, KeyUse::Authentication, &salt, iterations, length)?;
     hmac::verify(&hmac::Key::new(algorithm, &key), data, &tag)
@@ -214,7 +212,13 @@ mod tests {
         let mut decryptor = Decryptor::new("");
         decryptor.remove_password();
         let key = decryptor
-            .derive(&digest::SHA256, KeyUse::Authentication, &salt, count, 32)
+            .derive(
+                &ring::digest::SHA256,
+                KeyUse::Authentication,
+                &salt,
+                count,
+                32,
+            )
             .unwrap();
         let other_tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), &data);
         let at = file

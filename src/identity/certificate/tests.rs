@@ -166,7 +166,7 @@ fn what_is_no_small_file_in_a_known_format_is_refused() {
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n", "its PEM section `PRIVATE KEY` is damaged"),
         (b"-----BEGIN PRIVATE KEY-----\nA*==\n-----END PRIVATE KEY-----", "its PEM section `PRIVATE KEY` is damaged"),
         (b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----", "its private key is damaged"),
-        (b"-----BEGIN RSA PRIVATE KEY-----\r\nMAA=\r\n-----END RSA PRIVATE KEY-----\r\n", "its private key is damaged"),
+        (b"-----BEGIN RSA PRIVATE KEY-----\r\nMAA=\r\n-----END RSA PRIVATE KEY-----\r\n", "its RSA key is damaged or does not have 2048 to 4096 bits (InvalidEncoding)"),
         (b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "it holds no private key"),
         (
             b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAQwAAQA\n-----END ENCRYPTED PRIVATE KEY-----\n",
@@ -318,7 +318,7 @@ fn what_is_no_pair_of_certificate_and_key_is_refused() {
     folder.openssl("pkcs12 -export -nokeys -in leaf.pem -passout pass: -out leaf.p12");
     folder.openssl("pkcs12 -export -nocerts -inkey leaf.key -passout pass: -out key.p12");
     let not_rsa = "its private key is not an RSA key, and no other kind is supported";
-    let short = "its RSA key has 1024 bits, and only 2048 to 4096 are supported";
+    let short = "its RSA key is damaged or does not have 2048 to 4096 bits (TooSmall)";
     for (parts, sentence) in [
         (&["leaf.key"][..], "it holds no certificate"),
         (&["key.p12"], "it holds no certificate"),
@@ -334,7 +334,7 @@ fn what_is_no_pair_of_certificate_and_key_is_refused() {
         ),
         (
             &["leaf.key", "leaf.pem", "other.key"],
-            "it holds 2 private keys, and nothing tells which one is meant",
+            "it holds more than one private key",
         ),
         (&["short.key", "short.pem"], short),
         (&["short.p12"], short),
