@@ -137,8 +137,8 @@ fn code_hint(code: u32, identity: &Identity) -> String {
         }
         90_038 => "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`",
         700_024 => {
-            "the federated token has expired, or the clock is wrong; in a CI job let `source` be github-actions or \
-             azure-pipelines, which ask for a new one each time"
+            "the federated token has expired: check the clocks; in a CI job let `source` be github-actions or \
+             azure-pipelines, which request a new one each time"
         }
         70_021 | 700_211..=700_213 => {
             "compare issuer, subject and audience of the federated token with the application's federated credentials"
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_prefixes_and_tracebacks_of_the_azure_cli_are_read_past() {
+    fn warnings_prefixes_and_tracebacks_of_the_azure_cli_are_ignored() {
         for (stderr, first) in [
             (
                 "ERROR: Please run 'az login' to setup account.\n",
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_is_refused_is_made_anew_by_the_command_in_the_hint() {
+    fn the_hint_for_a_refused_login_is_the_command_that_signs_in_again() {
         let identity = logged_in("t");
         assert_eq!(identity.to_string(), "the login of alice@contoso.example");
         let login = "docker-credential-acrscoped login contoso.azurecr.io --tenant t";
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_that_was_typed_beside_login_is_to_be_checked_there() {
+    fn the_hint_for_a_wrong_tenant_argument_names_the_argument() {
         let about_to = |rows: &[(&str, &str)], tenant: Option<&str>| {
             let (config, registry) = config(rows, "contoso.azurecr.io");
             let account = crate::identity::Account::unknown(&config, tenant);
@@ -439,8 +439,8 @@ mod tests {
             (
                 &file,
                 &[700_024],
-                "the federated token has expired, or the clock is wrong; in a CI job let `source` be github-actions or \
-                 azure-pipelines, which ask for a new one each time",
+                "the federated token has expired: check the clocks; in a CI job let `source` be github-actions or \
+                 azure-pipelines, which request a new one each time",
             ),
             (&file, &[70_021, 700_211, 700_212, 700_213], credential),
             (
@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_tenant_is_named_with_who_set_it_and_what_else_is_known() {
+    fn a_wrong_tenant_is_named_with_its_setting_and_other_known_tenants() {
         assert_eq!(
             tenant_lines(&identity(&APPLICATION)),
             ["the tenant t was set by `AZURE_TENANT_ID`"]

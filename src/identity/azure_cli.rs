@@ -279,7 +279,7 @@ impl IdentitySource for AzureCli {
             Selector::Subscription(name) if self.subscription.id.as_ref() != Some(name) => {
                 let setting = failure.identity.tenant_setting();
                 Some(format!(
-                    "check {setting}: `az account list --all --output table` shows the subscriptions"
+                    "set {setting} to an ID that `az account list --all --output table` shows"
                 ))
             }
             _ => Some(HINT.to_owned()),
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn the_account_is_the_one_that_the_settings_mean() {
+    fn the_settings_choose_the_account() {
         let all = [
             subscription("a", true, "t1", "alice"),
             subscription("b", false, "t2", "bob"),
@@ -388,16 +388,16 @@ mod tests {
         assert_eq!(
             chosen(&namesakes, Some("a"), None),
             ("t1 alice".into(), by_id("a")),
-            "which is for the Azure CLI to refuse"
+            "the Azure CLI reports that the name is ambiguous"
         );
         assert!(
             choose(&all[1..], None, None).is_none(),
-            "nobody is the default"
+            "there is no default account"
         );
         assert_eq!(
             chosen(&all[1..2], None, None),
             ("t2 bob".into(), by_id("id-b")),
-            "there is but one"
+            "the only account is the default"
         );
         assert_eq!(chosen(&all[1..], None, Some("t3")).0, "t3 bob");
     }
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_signed_in_to_another_cloud_is_nobody_here() {
+    fn an_account_of_another_cloud_is_not_used() {
         let folder = profile(
             r#"{"subscriptions":[{"isDefault":true,"environmentName":"AzureCloud","tenantId":"t1","user":{"name":"alice"}},
                 {"isDefault":true,"environmentName":"AzureUSGovernment","tenantId":"t2","user":{"name":"bob"}}]}"#,
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_without_accounts_is_nobody_and_nulls_are_nothing() {
+    fn a_profile_without_accounts_skips_the_source_and_nulls_are_accepted() {
         for rows in ["{}", r#"{"subscriptions":null}"#, r#"{"subscriptions":[]}"#] {
             let reason = cache_key(profile(rows).path(), PUBLIC).unwrap_err();
             assert_eq!(reason, "nobody is signed in", "{rows}");
@@ -471,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn who_of_several_is_meant_must_be_said() {
+    fn several_accounts_without_a_default_are_an_error() {
         let two = profile(
             r#"{"subscriptions":[{"isDefault":false,"tenantId":"t1"},{"isDefault":false,"tenantId":"t2"}]}"#,
         );
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_cannot_be_understood_is_an_error_not_nobody() {
+    fn a_malformed_profile_is_an_error_and_does_not_skip_the_source() {
         for content in [
             "",
             "junk",

@@ -132,7 +132,7 @@ mod tests {
     const PROGRAM_FILE: (&str, &str) = (PROGRAM, "");
 
     #[test]
-    fn somebody_is_signed_in_when_there_is_a_current_user_of_this_cloud() {
+    fn the_source_needs_a_current_user_of_this_cloud() {
         let government = ("config.json", r#"{"cloud":{"name":"AzureUSGovernment"}}"#);
         let to_az = ("config.json", r#"{"auth":{"useAzCliAuth":"true"}}"#);
         let nobody = ("auth.json", r#"{"auth":{"account":{}}}"#);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_understood_is_an_error_not_nobody() {
+    fn a_malformed_file_is_an_error_and_does_not_skip_the_source() {
         for name in ["auth.json", "config.json"] {
             let offer = offer_with(&[(name, "junk")], PUBLIC);
             assert!(

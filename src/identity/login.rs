@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_of_the_authority_is_meant_unless_a_tenant_or_an_application_is_named() {
+    fn the_latest_account_of_the_authority_is_used_unless_a_tenant_or_application_is_set() {
         let logins = [
             login("alice", "one", AZURE_CLI_CLIENT_ID, AUTHORITY),
             login("bob", "two", AZURE_CLI_CLIENT_ID, AUTHORITY),
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_tenants_and_applications_are_told_apart() {
+    fn accounts_tenants_and_applications_have_different_cache_keys() {
         let who = |home: &str, tenant: &str, client: &str| {
             meant(
                 &[login(home, tenant, client, AUTHORITY)],

@@ -527,7 +527,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_source_configured_by_half_is_an_error_not_a_reason_to_try_the_next() {
+    fn a_partly_configured_source_is_an_error_and_the_next_is_not_tried() {
         for (rows, sentence) in [
             (
                 &[("AZURE_CLIENT_SECRET", "s")][..],
@@ -741,7 +741,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_source_matters_only_when_it_has_its_turn() {
+    fn a_wrong_setting_of_a_source_is_an_error_only_if_the_source_is_tried() {
         for broken in [
             ("IDENTITY_ENDPOINT", "http://127.0.0.1/msi"),
             ("MSI_ENDPOINT", "nonsense"),
@@ -855,7 +855,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_fingerprint_changes_with_who_signs_in_and_with_nothing_else() {
+    fn the_fingerprint_changes_with_the_identity_and_with_nothing_else() {
         let of = |rows: &[(&str, &str)], host: &str| choose(rows, host).unwrap().fingerprint();
         let of_file = |text: &str, rows: &[(&str, &str)], host: &str| {
             choose_with(text, rows, host).unwrap().fingerprint()

@@ -211,10 +211,9 @@ impl IdentitySource for ServicePrincipal {
                 "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into()
             }
             (Some(7_000_222), Credential::Secret(_)) => self.reset_secret_hint(failure),
-            (Some(700_024), Credential::ServiceAccount(_)) => {
-                workload_identity::EXPIRED_HINT.into()
+            (None, Credential::TokenFile(_)) => {
+                "check the file that `AZURE_FEDERATED_TOKEN_FILE` names".into()
             }
-            (None, Credential::TokenFile(_)) => workload_identity::FILE_HINT.into(),
             (None, Credential::CiJob(_)) => ci_oidc::DENIED_HINT.into(),
             _ => return None,
         })

@@ -12,9 +12,6 @@ use std::path::Path;
 
 pub(super) const HINT: &str =
     "set `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`";
-pub(super) const FILE_HINT: &str = "check the file that `AZURE_FEDERATED_TOKEN_FILE` names";
-pub(super) const EXPIRED_HINT: &str =
-    "the service account's token has expired: check the clocks of this node and of the cluster";
 
 /// A federated token is a JWT; the longest seen have a few KB.
 const MAX_TOKEN_BYTES: usize = 64 * 1024;

@@ -157,7 +157,7 @@ fn split_indefinite(bytes: &[u8], depth: usize) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..bytes.len() - rest.len()], &rest[2..]))
 }
 
-/// Returns the number that at most four bytes make.
+/// Returns the number in at most four bytes.
 fn big_endian(digits: &[u8]) -> u32 {
     digits
         .iter()
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_of_another_form_is_malformed() {
+    fn truncated_or_foreign_bytes_are_malformed() {
         for bytes in [
             &[][..],
             &[0x30],
@@ -200,7 +200,7 @@ mod tests {
         }
         assert!(
             Reader::new(&[0x04, 0x80, 0, 0]).element().is_err(),
-            "only what is constructed may be of indefinite length"
+            "only constructed elements may have an indefinite length"
         );
         let nested = [0x30, 0x80].repeat(10_000);
         assert!(Reader::sequence(&nested).is_err());
@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_to_an_end(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x30), Just(0x80), Just(0)], 0..200)) {
+        fn reading_any_bytes_ends_without_a_panic(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x30), Just(0x80), Just(0)], 0..200)) {
             let mut reader = Reader::new(&bytes);
             while let Ok(element) = reader.element() {
                 prop_assert!(element.whole.len() >= 2 && element.content.len() <= element.whole.len() - 2);

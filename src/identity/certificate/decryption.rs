@@ -16,7 +16,7 @@ use std::num::NonZeroU32;
 const MAX_ITERATIONS: u32 = 3_000_000;
 
 pub(super) const UNSUPPORTED: &str =
-    "its encryption is not supported: export it with AES-256 and SHA-256";
+    "its protection is not supported: export it with a password, AES-256 and SHA-256";
 
 // RFC 8018, appendix C.
 const PBKDF2: &[u8] = oid!(PKCS: 5, 12);
@@ -241,8 +241,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_derived_as_by_others() {
-        // golang.org/x/crypto, `pkcs12/pbkdf_test.go`: longer than a hash, so that the second part counts.
+    fn a_derived_key_equals_that_of_another_implementation() {
+        // golang.org/x/crypto, `pkcs12/pbkdf_test.go`: longer than a hash, so the second part is tested too.
         let hash = &SHA1_FOR_LEGACY_USE_ONLY;
         let key = Decryptor::new("sesame").derive(hash, KeyUse::Encryption, &[0xff; 8], 2048, 24);
         let expected = [

@@ -25,6 +25,8 @@ use zeroize::Zeroizing;
 /// A key with a long chain has less than 20 KB.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
 
+const UNKNOWN_FORMAT: &str =
+    "it is neither PEM nor PKCS#12, the formats that hold a certificate and its private key";
 const DAMAGED_KEY: &str = "its private key is damaged";
 const NOT_RSA: &str = "its private key is not an RSA key, and no other kind is supported";
 
@@ -117,21 +119,13 @@ impl Certificate {
             pkcs12::read(bytes, password)?
         } else if pem::is_pem(bytes) {
             pem::read(bytes, password)?
-        } else if x509::X509::from_der(bytes).is_ok() {
-            return Err(
-                "it is a certificate without its private key: PEM with both is needed, or PKCS#12"
-                    .into(),
-            );
         } else {
-            return Err("it is neither PEM nor PKCS#12".into());
+            return Err(UNKNOWN_FORMAT.into());
         };
         let key = match &contents.keys[..] {
             [key] => KeyPair::from_der(key).map_err(|error| {
                 format!("its RSA key is damaged or does not have 2048 to 4096 bits ({error})")
             })?,
-            [] if contents.certificates.is_empty() => {
-                return Err("it holds neither a private key nor a certificate".into());
-            }
             [] => return Err("it holds no private key".into()),
             _ => return Err("it holds more than one private key".into()),
         };

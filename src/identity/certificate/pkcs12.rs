@@ -7,7 +7,6 @@ use ring::hmac;
 
 // RFC 5652, sections 4, 5 and 8.
 const DATA: &[u8] = oid!(PKCS: 7, 1);
-const SIGNED_DATA: &[u8] = oid!(PKCS: 7, 2);
 const ENCRYPTED_DATA: &[u8] = oid!(PKCS: 7, 6);
 // RFC 2985, section 5.6.
 const X509_CERTIFICATE: &[u8] = oid!(PKCS: 9, 22, 1);
@@ -47,12 +46,8 @@ fn read_with(archive: &[u8], decryptor: &mut Decryptor) -> Result<Contents> {
     reader.expect(INTEGER)?;
     let safes = match content_info(&mut reader)? {
         (DATA, mut content) => content.octets()?,
-        (SIGNED_DATA, _) => {
-            return Err(
-                "it is authenticated with a certificate, and only passwords are supported".into(),
-            );
-        }
-        _ => return Err(CertificateError::Malformed),
+        // Data that is authenticated with a certificate instead of a password.
+        _ => return Err(UNSUPPORTED.into()),
     };
     if let Some(mac) = reader.optional(SEQUENCE)? {
         verify_mac(&safes, Reader::new(mac.content), decryptor)?;
@@ -77,7 +72,7 @@ fn content_info<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], Reader<'a>)> {
     Ok((info.oid()?, info.enter(CONTEXT_0)?))
 }
 
-/// Verifies a `MacData` (RFC 7292, section 4), which takes the password to make.
+/// Verifies a `MacData` (RFC 7292, section 4), whose key is derived from the password.
 fn verify_mac(data: &[u8], mut mac: Reader<'_>, decryptor: &mut Decryptor) -> Result<()> {
     let mut info = mac.enter(SEQUENCE)?;
     let (oid, tag) = (info.enter(SEQUENCE)?.oid()?, info.octets()?);
@@ -141,8 +136,8 @@ mod tests {
 
     const END: [u8; 2] = [0, 0];
 
-    /// The same in BER, as Bouncy Castle and NSS write it: indefinite lengths, and strings in pieces. `deep` also within strings,
-    /// which changes what a MAC is of.
+    /// Converts DER to BER as Bouncy Castle and NSS write it: indefinite lengths, and strings in pieces. `deep` converts the content of
+    /// strings too, after which a MAC no longer matches.
     fn in_ber(der: &[u8], deep: bool) -> Vec<u8> {
         let mut reader = Reader::new(der);
         let mut ber = Vec::new();
@@ -194,7 +189,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs openssl: run tests/run"]
-    fn no_password_may_be_none_at_all_or_an_empty_one() {
+    fn a_file_without_a_password_opens_whether_its_writer_used_none_or_an_empty_one() {
         let folder = Folder::new();
         folder.archive(
             "file",
@@ -234,7 +229,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs openssl: run tests/run"]
-    fn a_file_that_wants_endless_work_is_refused_at_once() {
+    fn a_file_that_requires_too_many_iterations_is_rejected_at_once() {
         let folder = Folder::new();
         for arguments in ["", "-nomac", "-legacy -nomac"] {
             folder.archive("file", &format!("-passout pass: -iter 100000 {arguments}"));
