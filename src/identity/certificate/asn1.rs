@@ -1,7 +1,7 @@
 //! Reads ASN.1: DER, and the BER in which Bouncy Castle and NSS write PKCS#12 files, with indefinite lengths and strings in pieces
 //! (ITU-T X.690, 8.1.3.6 and 8.7).
 //!
-//! The error does not say what is wrong: the caller knows what it was reading.
+//! The error is always the same: such a file is damaged.
 
 use super::CertificateError::Malformed;
 use super::{Result, SecretBytes};

@@ -112,12 +112,9 @@ impl Decryptor {
         algorithm: Reader<'_>,
         encrypted: &[u8],
     ) -> Result<SecretBytes> {
-        let decrypted = self
-            .apply(algorithm, encrypted)
-            .map_err(|error| error.if_malformed("what it says about its encryption is damaged"))?;
-        decrypted
-            .filter(|bytes| Reader::sequence(bytes).is_ok())
-            .ok_or(CertificateError::WrongPassword)
+        let decrypted = self.apply(algorithm, encrypted)?;
+        let decrypted = decrypted.filter(|bytes| Reader::sequence(bytes).is_ok());
+        decrypted.ok_or(CertificateError::WrongPassword)
     }
 
     fn apply(

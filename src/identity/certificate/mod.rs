@@ -27,7 +27,6 @@ const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 const UNKNOWN_FORMAT: &str =
     "it is neither PEM nor PKCS#12, the formats that hold a certificate and its private key";
-const DAMAGED_KEY: &str = "its private key is damaged";
 const NOT_RSA: &str = "its private key is not an RSA key, and no other kind is supported";
 
 /// Object identifiers as they are in files, without tag and length.
@@ -49,21 +48,11 @@ type SecretBytes = Zeroizing<Vec<u8>>;
 /// Why a file cannot be used to sign in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CertificateError {
-    /// Bytes that are not what they should be; the reader of the whole says in what.
+    /// Bytes that do not have the form of their format.
     Malformed,
     WrongPassword,
     /// A sentence about the file, "it holds no private key".
     Other(String),
-}
-
-impl CertificateError {
-    /// Says what is malformed.
-    fn if_malformed(self, sentence: &str) -> Self {
-        match self {
-            Self::Malformed => sentence.into(),
-            error => error,
-        }
-    }
 }
 
 impl<T: Into<String>> From<T> for CertificateError {
@@ -151,22 +140,19 @@ struct Contents {
 impl Contents {
     /// Adds the key in a `PrivateKeyInfo` (PKCS#8: RFC 5208, section 5).
     fn add_key(&mut self, info: &[u8]) -> Result<()> {
-        let parts = Reader::sequence(info).and_then(|mut reader| {
-            reader.number()?;
-            Ok((reader.enter(SEQUENCE)?.oid()?, reader.octets()?))
-        });
-        match parts.map_err(|error| error.if_malformed(DAMAGED_KEY))? {
-            (RSA, key) => self.keys.push(key),
-            _ => return Err(NOT_RSA.into()),
+        let mut info = Reader::sequence(info)?;
+        info.number()?;
+        if info.enter(SEQUENCE)?.oid()? != RSA {
+            return Err(NOT_RSA.into());
         }
+        self.keys.push(info.octets()?);
         Ok(())
     }
 
     /// Adds the key in an `EncryptedPrivateKeyInfo` (PKCS#8: RFC 5208, section 6).
     fn add_encrypted_key(&mut self, info: &[u8], decryptor: &mut Decryptor) -> Result<()> {
-        let parts = Reader::sequence(info)
-            .and_then(|mut reader| Ok((reader.enter(SEQUENCE)?, reader.octets()?)));
-        let (algorithm, encrypted) = parts.map_err(|error| error.if_malformed(DAMAGED_KEY))?;
+        let mut info = Reader::sequence(info)?;
+        let (algorithm, encrypted) = (info.enter(SEQUENCE)?, info.octets()?);
         self.add_key(&decryptor.decrypt(algorithm, &encrypted)?)
     }
 }

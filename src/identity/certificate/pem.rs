@@ -2,6 +2,7 @@
 //!
 //! `rustls::pki_types::pem` does not know encrypted keys, and leaves copies of what it read in memory.
 
+use super::CertificateError::Malformed;
 use super::decryption::Decryptor;
 use super::{Contents, NOT_RSA, Result, SecretBytes};
 use azure_core::base64;
@@ -44,10 +45,9 @@ fn label<'a>(line: &'a [u8], marker: &[u8]) -> Option<&'a [u8]> {
 
 /// Reads the bytes of the section that has just begun.
 fn section<'a>(label: &[u8], lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<SecretBytes> {
-    let damaged = || format!("its PEM section `{}` is damaged", label.escape_ascii());
     let mut body = Vec::new();
     loop {
-        let line = lines.next().ok_or_else(damaged)?;
+        let line = lines.next().ok_or(Malformed)?;
         if self::label(line, END) == Some(label) {
             break;
         }
@@ -58,6 +58,6 @@ fn section<'a>(label: &[u8], lines: &mut impl Iterator<Item = &'a [u8]>) -> Resu
     if body.starts_with(b"Proc-Type:") {
         return Err("its private key is encrypted in an outdated way: convert it with `openssl pkcs8 -topk8`".into());
     }
-    let decoded = base64::decode(&body).map_err(|_| damaged())?;
+    let decoded = base64::decode(&body).map_err(|_| Malformed)?;
     Ok(SecretBytes::new(decoded))
 }

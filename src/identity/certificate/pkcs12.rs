@@ -38,7 +38,7 @@ pub(super) fn read(archive: &[u8], password: &str) -> Result<Contents> {
         decryptor.remove_password();
         contents = read_with(archive, &mut decryptor);
     }
-    contents.map_err(|error| error.if_malformed("it looks like PKCS#12 but is damaged"))
+    contents
 }
 
 fn read_with(archive: &[u8], decryptor: &mut Decryptor) -> Result<Contents> {

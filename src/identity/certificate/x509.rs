@@ -40,9 +40,8 @@ impl<'a> X509<'a> {
 /// Returns the first certificate for a public key, each followed by that of its issuer. Others are left out, and signatures are not
 /// checked: the receiver of the chain does that.
 pub(super) fn chain(certificates: &[Vec<u8>], public_key: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let parsed: Result<Vec<_>> = certificates.iter().map(|der| X509::from_der(der)).collect();
-    let parsed =
-        parsed.map_err(|error| error.if_malformed("one of its certificates is damaged"))?;
+    let parsed = certificates.iter().map(|der| X509::from_der(der));
+    let parsed = parsed.collect::<Result<Vec<_>>>()?;
     let mut last = parsed
         .iter()
         .position(|certificate| certificate.public_key == public_key)
