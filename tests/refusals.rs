@@ -551,12 +551,12 @@ fn entras_codes_are_told_with_what_to_do() {
         (
             ("AZURE_CLIENT_ID", "11111111-2222-3333-4444-555555555555"),
             "AADSTS700016",
-            "hint: check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`, or set `tenant` under `[registry.\"contoso.azurecr.io\"]` in ",
+            "hint: check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`",
         ),
         (
             ("AZURE_TENANT_ID", "11111111-2222-3333-4444-555555555555"),
             "AADSTS90002",
-            "hint: check the tenant, and the cloud: login.microsoftonline.com was asked; or set `tenant` under ",
+            "hint: check `AZURE_TENANT_ID`, and the cloud: login.microsoftonline.com was asked",
         ),
     ] {
         let (answer, simulator) = get(

@@ -107,7 +107,7 @@ fn forget_one(
     let config = context.config(registry)?;
     let service = context.service();
     let stores = service.cache(CacheChoice::Auto, config.timeout);
-    let account = identity::account(&config, registry)?;
+    let account = identity::account(&config)?;
     let mut others = vec![];
     if let (Some(account), Some(file)) = (&account, &config.sources.logins) {
         let login = &account.login;

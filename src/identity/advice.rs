@@ -6,28 +6,25 @@ use crate::entra::OAuthError;
 use crate::error::{Error, printable, visible};
 use crate::http::{Network, ResponseError};
 use crate::text::Redactor;
-use crate::token::Audience;
 
 /// Codes that most often mean that the tenant is not the one of the registry, the account or the application.
 const WRONG_TENANT: [u32; 6] = [50_020, 50_034, 90_002, 90_072, 700_016, 900_023];
 
-/// How much of what a source reported is read.
+/// How much of the report of a source is read.
 const MAX_REPORT_BYTES: usize = 16 * 1024;
 
 /// How many lines of it are details.
 const MAX_DETAILS: usize = 8;
 
-/// A failure that a source is asked about.
+/// A failure that a source has a hint about.
 pub(super) struct Failure<'a> {
     pub(super) identity: &'a Identity,
-    /// The first line that was reported.
-    pub(super) message: &'a str,
     /// The number of Entra's error, such as 50076 of `AADSTS50076`.
     pub(super) code: Option<u32>,
     pub(super) cause: &'a anyhow::Error,
 }
 
-/// Turns what went wrong in a sign-in into an error for the user.
+/// Turns the cause of a failed sign-in into an error for the user.
 pub(super) fn sign_in_error(
     identity: &Identity,
     cause: &anyhow::Error,
@@ -43,19 +40,17 @@ pub(super) fn sign_in_error(
     let code = lines.iter().find_map(|line| entra_code(line));
     let mut lines = lines.into_iter();
     let message = lines.next().unwrap_or_else(|| "no reason given".into());
-    let mut details: Vec<String> = lines.take(MAX_DETAILS).collect();
-    if code.is_some_and(|code| WRONG_TENANT.contains(&code)) {
-        details.extend(tenant_lines(identity));
-    }
+    let error = Error::sign_in(identity, message).with_details(lines.take(MAX_DETAILS));
+    let error = match code {
+        Some(code) if WRONG_TENANT.contains(&code) => error.with_details(tenant_lines(identity)),
+        _ => error,
+    };
     let failure = Failure {
         identity,
-        message: &message,
         code,
         cause,
     };
-    let hint = hint(&failure);
-    let error = Error::sign_in(identity, message).with_details(details);
-    match hint {
+    match failure.hint() {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
@@ -66,35 +61,23 @@ fn report_lines(error: &anyhow::Error, secrets: &Redactor) -> Vec<String> {
     // The text of `azure_core`'s errors hides their cause.
     let report = error.root_cause().to_string();
     // The reason is at the end of a long report.
-    let mut start = report.len().saturating_sub(MAX_REPORT_BYTES);
-    while !report.is_char_boundary(start) {
-        start += 1;
-    }
+    let start = report.len().saturating_sub(MAX_REPORT_BYTES);
+    let report = String::from_utf8_lossy(&report.as_bytes()[start..]);
     // Invisible characters go first: in the middle of a secret they would hide it from the redactor.
-    let lines: Vec<String> = report[start..].lines().map(visible).collect();
+    let lines: Vec<String> = report.lines().map(visible).collect();
     let mut text = secrets.redact(&lines.join("\n"));
-    // Entra puts the ids for Azure support behind its sentence.
+    // Entra puts the IDs for Azure support behind its sentence.
     for id in ["Trace ID:", "Correlation ID:", "Timestamp:"] {
         text = text.replace(&format!(" {id}"), &format!("\n{id}"));
     }
+    let noise = ["WARNING:", "To troubleshoot, visit"];
     let mut lines: Vec<String> = text
         .lines()
-        .map(printable)
-        .filter(|line| {
-            !line.is_empty()
-                && !line.starts_with("WARNING:")
-                && !line.starts_with("To troubleshoot, visit")
-        })
-        .map(|line| {
-            line.strip_prefix("ERROR: ")
-                .map_or(line.clone(), str::to_owned)
-        })
+        .map(|line| printable(line).trim_start_matches("ERROR: ").to_owned())
+        .filter(|line| !line.is_empty() && !noise.iter().any(|it| line.starts_with(it)))
         .collect();
     // Python's report of a crash ends with the reason.
-    if lines
-        .first()
-        .is_some_and(|line| line.starts_with("Traceback"))
-    {
+    if matches!(lines.first(), Some(line) if line.starts_with("Traceback")) {
         lines.reverse();
     }
     lines
@@ -107,7 +90,7 @@ fn entra_code(line: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// Returns which tenant was asked and what chose it, and which others can be meant, a sentence each.
+/// Returns the tenant of the sign-in and the setting that chose it, and which others can be meant, a sentence each.
 fn tenant_lines(identity: &Identity) -> Vec<String> {
     let tenant = identity.source.tenant();
     let mut lines = vec![];
@@ -123,25 +106,24 @@ fn tenant_lines(identity: &Identity) -> Vec<String> {
     lines
 }
 
-/// Returns what to do: about a proxy in the way, what the source knows, else what the code means.
-fn hint(failure: &Failure<'_>) -> Option<String> {
-    let answer_hint = answer_hint(failure.cause).map(str::to_owned);
-    answer_hint
-        .or_else(|| failure.identity.source.hint(failure))
-        .or_else(|| Some(code_hint(failure.code?, failure.identity)))
-}
-
-/// Returns what to do about an answer of a proxy, a portal or a busy server.
-fn answer_hint(cause: &anyhow::Error) -> Option<&'static str> {
-    let mut causes = cause.chain();
-    causes.find_map(|cause| match cause.downcast_ref::<OAuthError>() {
-        Some(error) => error.hint,
-        None => cause.downcast_ref::<ResponseError>()?.hint,
-    })
+impl Failure<'_> {
+    /// Returns what to do: about an answer of a proxy, a portal or a busy server, else what the source knows, else what the code means.
+    fn hint(&self) -> Option<String> {
+        let mut causes = self.cause.chain();
+        let answer_hint = causes.find_map(|cause| match cause.downcast_ref::<OAuthError>() {
+            Some(error) => error.hint,
+            None => cause.downcast_ref::<ResponseError>()?.hint,
+        });
+        answer_hint
+            .map(str::to_owned)
+            .or_else(|| self.identity.source.hint(self))
+            .or_else(|| Some(code_hint(self.code?, self.identity)))
+    }
 }
 
 /// Returns what to do about a code, whatever the source (Microsoft, "Microsoft Entra authentication and authorization error codes").
 fn code_hint(code: u32, identity: &Identity) -> String {
+    let source = &identity.source;
     let hint = match code {
         53_000..=53_003 | 530_003 | 530_032 | 50_105 | 50_131 => {
             "a Conditional Access policy stands against it: ask the administrator of the tenant"
@@ -150,46 +132,32 @@ fn code_hint(code: u32, identity: &Identity) -> String {
             "an administrator of the tenant must consent to the application"
         }
         65_002 => "this client id may not ask for registries; use the Azure CLI's or your own",
-        50_001 | 500_011 if identity.audience != Audience::default() => {
-            return format!(
-                "check `audience`: {} was asked for",
-                identity.audience.as_str()
-            );
-        }
         50_001 | 500_011 => {
-            "the tenant does not know Azure Container Registry: check the tenant and the cloud"
+            "the tenant does not know this audience: check the tenant, the cloud and `audience`"
         }
         90_038 => "the tenant is in a national cloud: set `AZURE_AUTHORITY_HOST`",
         700_024 => {
-            "the federated token has expired, or the clock is wrong; in a CI job let `source` be github-actions or \
-             azure-pipelines, which ask for a new one each time"
+            "the federated token has expired: check the clocks; in a CI job let `source` be github-actions or \
+             azure-pipelines, which request a new one each time"
         }
         70_021 | 700_211..=700_213 => {
             "compare issuer, subject and audience of the federated token with the application's federated credentials"
         }
         700_027 => "the certificate is not registered with the application",
         90_024 | 90_055 | 50_196 => "Entra gets too many sign-ins: try again later",
-        _ if WRONG_TENANT.contains(&code) => return wrong_tenant_hint(identity),
-        // Multi-factor authentication is required, say, or the sign-in has ended.
+        _ if WRONG_TENANT.contains(&code) => {
+            let right = format!("set the right {}", identity.tenant_setting());
+            let command = source.login_command(Some("TENANT"), identity);
+            let command = command.map(|command| format!(", or sign in there: `{command}`"));
+            return right + &command.unwrap_or_default();
+        }
+        // Multi-factor authentication is required, for example, or the sign-in has ended.
         _ => {
-            return identity
-                .source
-                .login_command(None, identity)
-                .unwrap_or_else(|| format!("https://login.microsoftonline.com/error?code={code}"));
+            let page = || format!("https://login.microsoftonline.com/error?code={code}");
+            return source.login_command(None, identity).unwrap_or_else(page);
         }
     };
     hint.to_owned()
-}
-
-fn wrong_tenant_hint(identity: &Identity) -> String {
-    let setting = identity.tenant_setting();
-    if let TenantOrigin::Argument = identity.source.tenant().origin {
-        return format!("check {setting}");
-    }
-    match identity.source.login_command(Some("TENANT"), identity) {
-        Some(command) => format!("set the right {setting}, or sign in there: `{command}`"),
-        None => format!("set the right {setting}"),
-    }
 }
 
 #[cfg(test)]
@@ -205,12 +173,12 @@ mod tests {
 
     /// Returns the hint of a failure with this code alone.
     fn hint(identity: &Identity, code: Option<u32>) -> Option<String> {
-        super::hint(&Failure {
+        let failure = Failure {
             identity,
-            message: "",
             code,
             cause: &anyhow::anyhow!("refused"),
-        })
+        };
+        failure.hint()
     }
 
     #[test]
@@ -246,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_prefixes_and_tracebacks_of_the_azure_cli_are_read_past() {
+    fn warnings_prefixes_and_tracebacks_of_the_azure_cli_are_ignored() {
         for (stderr, first) in [
             (
                 "ERROR: Please run 'az login' to setup account.\n",
@@ -315,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_is_refused_is_made_anew_by_the_command_in_the_hint() {
+    fn the_hint_for_a_refused_login_is_the_command_that_signs_in_again() {
         let identity = logged_in("t");
         assert_eq!(identity.to_string(), "the login of alice@contoso.example");
         let login = "docker-credential-acrscoped login contoso.azurecr.io --tenant t";
@@ -354,11 +322,11 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_that_was_typed_beside_login_is_to_be_checked_there() {
+    fn the_hint_for_a_wrong_tenant_argument_names_the_argument() {
         let about_to = |rows: &[(&str, &str)], tenant: Option<&str>| {
             let (config, registry) = config(rows, "contoso.azurecr.io");
-            let account = crate::identity::Account::unknown(&config, tenant, Some(&registry));
-            Identity::of_login(account, &config, registry.cloud(), Some(&registry))
+            let account = crate::identity::Account::unknown(&config, tenant);
+            Identity::of_login(account, &config, Some(&registry))
         };
         let set = [("ACRSCOPED_TENANT", "set")];
         for rows in [&[][..], &set] {
@@ -367,10 +335,8 @@ mod tests {
                 tenant_lines(&identity),
                 ["the tenant wrong was set by `--tenant`"]
             );
-            assert_eq!(
-                hint(&identity, Some(90_002)).as_deref(),
-                Some("check `--tenant`")
-            );
+            let hint = hint(&identity, Some(90_002)).unwrap();
+            assert!(hint.starts_with("set the right `--tenant`, or sign in there: `"));
         }
         let identity = about_to(&set, None);
         assert_eq!(
@@ -408,13 +374,12 @@ mod tests {
         let credential = "compare issuer, subject and audience of the federated token with the application's federated credentials";
         let setting = "`tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file";
         let set = format!("set the right {setting}");
-        let set_or_sign_in =
-            format!("set the right {setting}, or sign in there: `az login --tenant TENANT`");
-        let application =
-            format!("check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`, or set {setting}");
-        let directory = format!(
-            "check the tenant, and the cloud: login.microsoftonline.com was asked; or set {setting}"
+        let set_or_sign_in = format!(
+            "set the right {setting}, or sign in there: \
+             `az login --tenant TENANT --scope https://containerregistry.azure.net/.default`"
         );
+        let directory =
+            "check `AZURE_TENANT_ID`, and the cloud: login.microsoftonline.com was asked";
         for (identity, codes, expected) in [
             (
                 &cli,
@@ -443,7 +408,7 @@ mod tests {
             (
                 &secret,
                 &[500_011, 50_001],
-                "the tenant does not know Azure Container Registry: check the tenant and the cloud",
+                "the tenant does not know this audience: check the tenant, the cloud and `audience`",
             ),
             (
                 &secret,
@@ -457,11 +422,10 @@ mod tests {
             ),
             (
                 &secret,
-                &[70_001, 7_000_112],
+                &[70_001, 700_016, 7_000_112],
                 "check `AZURE_CLIENT_ID` and `AZURE_TENANT_ID`",
             ),
-            (&secret, &[700_016], &*application),
-            (&secret, &[90_002, 900_023], &*directory),
+            (&secret, &[90_002, 900_023], directory),
             (
                 &secret,
                 &[90_038],
@@ -475,8 +439,8 @@ mod tests {
             (
                 &file,
                 &[700_024],
-                "the federated token has expired, or the clock is wrong; in a CI job let `source` be github-actions or \
-                 azure-pipelines, which ask for a new one each time",
+                "the federated token has expired: check the clocks; in a CI job let `source` be github-actions or \
+                 azure-pipelines, which request a new one each time",
             ),
             (&file, &[70_021, 700_211, 700_212, 700_213], credential),
             (
@@ -537,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_tenant_is_named_with_who_set_it_and_what_else_is_known() {
+    fn a_wrong_tenant_is_named_with_its_setting_and_other_known_tenants() {
         assert_eq!(
             tenant_lines(&identity(&APPLICATION)),
             ["the tenant t was set by `AZURE_TENANT_ID`"]

@@ -1,16 +1,17 @@
-//! Azure Arc: the challenge of its agent, which writes a key to a file that only administrators and its own group can read, and gives
+//! Azure Arc: the challenge of its agent. The agent writes a key to a file that only administrators and its own group can read, and gives
 //! tokens to callers that know the key (Microsoft, "Authenticate against Azure resources with Azure Arc-enabled servers").
 
 use crate::files::read_limited;
 use crate::http::HttpResponse;
 use crate::text::Secrets;
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
-use std::path::{Component, Path};
+use std::path::Path;
 use zeroize::Zeroizing;
 
-/// The only folder in which the agent writes keys. Without this check, an endpoint that is not the agent could have any file sent to it.
+/// The only folder in which the agent writes keys. It is fixed: without this check, an endpoint that is not the agent could have any file
+/// sent to it.
 const KEY_DIR: &str = if cfg!(windows) {
     r"C:\ProgramData\AzureConnectedMachineAgent\Tokens"
 } else {
@@ -24,7 +25,7 @@ const AGENT: &str = if cfg!(windows) {
     "/opt/azcmagent/bin/himds"
 };
 
-/// Where the agent listens. A server need not announce it.
+/// Where the agent listens, even if no variable of the server says so.
 const ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
 
 /// The longest key that the Azure SDKs accept.
@@ -40,29 +41,30 @@ pub(super) fn authorization(
     challenge: &HttpResponse,
     secrets: &Secrets,
 ) -> anyhow::Result<HeaderValue> {
-    match challenge.status {
-        StatusCode::UNAUTHORIZED => (),
-        status if status.is_success() => bail!(
-            "the agent of Azure Arc answered with {} in place of a challenge",
-            status.as_u16()
-        ),
-        // A busy agent says so as other services do.
-        _ => return Err(challenge.error().into()),
+    if challenge.status.is_success() {
+        let status = challenge.status.as_u16();
+        bail!("the agent of Azure Arc answered with {status} in place of a challenge");
     }
+    // A busy agent, for example.
+    ensure!(
+        challenge.status == StatusCode::UNAUTHORIZED,
+        challenge.error()
+    );
     let challenge = challenge.header("www-authenticate").unwrap_or_default();
     let file = key_file(&challenge)?;
+    let name = file.display();
     let key = read_limited(file, MAX_KEY_BYTES).map_err(|error| {
         anyhow!(
-            "{} cannot be read: {error}; its readers are administrators and the group `himds`",
-            file.display()
+            "{name} cannot be read: {error}; its readers are administrators and the group `himds`"
         )
     })?;
-    let no_key = || anyhow!("{} holds no key", file.display());
+    let no_key = || format!("{name} holds no key");
     let key = Zeroizing::new(key);
-    let key = std::str::from_utf8(&key).map_err(|_| no_key())?.trim();
+    let key = std::str::from_utf8(&key).ok().with_context(no_key)?.trim();
     secrets.add(key);
     let value = Zeroizing::new(format!("Basic {key}"));
-    let mut value = HeaderValue::from_str(&value).map_err(|_| no_key())?;
+    let value = HeaderValue::from_str(&value).ok();
+    let mut value = value.with_context(no_key)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -72,19 +74,12 @@ fn key_file(challenge: &str) -> anyhow::Result<&Path> {
     let realm = challenge
         .split_once("realm=")
         .filter(|(scheme, _)| scheme.trim().eq_ignore_ascii_case("basic"));
-    let Some((_, realm)) = realm else {
-        bail!("the challenge of Azure Arc names no file")
-    };
+    let (_, realm) = realm.context("the challenge of Azure Arc names no file")?;
     let file = Path::new(realm.trim().trim_matches('"'));
-    let is_plain = file.components().all(|part| {
-        matches!(
-            part,
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_)
-        )
-    });
-    let is_in_dir = file.parent() == Some(Path::new(KEY_DIR));
+    let is_key = file.extension().is_some_and(|it| it == "key");
+    // Paths are equal only if all their parts are: a parent with `..` in it is another one.
     ensure!(
-        is_plain && is_in_dir && file.extension().is_some_and(|kind| kind == "key"),
+        is_key && file.parent() == Some(Path::new(KEY_DIR)),
         "the challenge of Azure Arc names {}, which is no key file in {KEY_DIR}",
         file.display()
     );

@@ -1,9 +1,9 @@
-//! The Azure CLI as a source: who is signed in to it, and which of its accounts is meant.
+//! The Azure CLI as a source: its accounts, and which of them is meant.
 
 use super::advice::Failure;
-use super::select::{Offer, Unavailable::Skipped};
+use super::select::{Offer, skip};
 use super::{Identity, IdentitySource, Tenant, TokenContext, request_token};
-use crate::config::{Config, is_tenant};
+use crate::config::Config;
 use crate::error::{Error, printable};
 use crate::files::read_limited;
 use crate::program::{self, Runner};
@@ -25,16 +25,16 @@ const MAX_FILE_BYTES: usize = 8 * 1024 * 1024;
 
 const PROGRAM: &str = "az";
 
-/// The file in which it keeps who is signed in.
+/// The file of its accounts.
 const PROFILE: &str = "azureProfile.json";
 
-/// What a file is called that cannot be understood.
+/// How errors describe that file.
 const PROFILE_NAME: &str = "the profile of the Azure CLI";
 
 /// How many other subscriptions a failure names.
 const MAX_NAMED: usize = 5;
 
-/// `azureProfile.json`, as far as it says who is signed in (azure-cli-core, `_profile.py`).
+/// The fields of `azureProfile.json` that are used (azure-cli-core, `_profile.py`).
 #[derive(Default, Deserialize)]
 struct Profile {
     subscriptions: Option<Vec<Subscription>>,
@@ -50,15 +50,8 @@ struct Subscription {
     environment_name: Option<String>,
     tenant_id: Option<String>,
     tenant_default_domain: Option<String>,
-    user: Option<User>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(default, rename_all = "camelCase")]
-struct User {
-    name: Option<String>,
-    /// Tells managed identities apart, all of which have the same name.
-    assigned_identity_info: Option<String>,
+    /// Compared as a whole: managed identities all have the same name.
+    user: Option<Value>,
 }
 
 /// An account that is signed in to the Azure CLI, in one cloud.
@@ -72,8 +65,8 @@ struct AzureCli {
     path: Vec<PathBuf>,
 }
 
-/// How the account is selected on the command line of `az`, which takes one of the two only.
-#[derive(Debug, PartialEq, Eq)]
+/// How the account is selected on the command line of `az`, which accepts only one of the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Selector {
     Default,
     Subscription(String),
@@ -87,39 +80,38 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     const NO_PROGRAM: &str = "somebody is signed in, but `az` is in no absolute folder of `PATH`";
     let (settings, cloud) = (&config.sources, &config.identity_cloud);
     let (name, cli_name) = (&cloud.name, &cloud.cli_name);
-    let folder = settings.azure_cli_folder.as_deref().ok_or(NO_DIR)?;
+    let folder = settings.azure_cli_folder.as_deref();
+    let folder = folder.ok_or_else(|| skip(NO_DIR))?;
     let file = folder.join(PROFILE);
     let profile: Profile = read_json(&file, PROFILE_NAME)?.unwrap_or_default();
     let mut subscriptions = profile.subscriptions.unwrap_or_default();
     if subscriptions.is_empty() {
-        return Err("nobody is signed in".into());
+        return Err(skip("nobody is signed in"));
     }
     subscriptions.retain(|it| it.cloud() == *cli_name);
     if subscriptions.is_empty() {
-        return Err(Skipped(format!(
+        return Err(skip(format!(
             "nobody is signed in to {name}: `az cloud set --name {cli_name}`, then `az login`; or set `identity_cloud`"
         )));
     }
-    program::find(PROGRAM, &settings.path).ok_or(NO_PROGRAM)?;
-    let (wanted, tenant) = (
-        settings.subscription.as_ref(),
-        settings.named_tenant.as_ref(),
-    );
-    let chosen = choose(
-        &subscriptions,
-        wanted.map(|it| &*it.value),
-        tenant.map(|it| &*it.value),
-    );
-    let (subscription, selector) = chosen.ok_or_else(|| Error::setting(file.display(), format!(
+    program::find(PROGRAM, &settings.path).ok_or_else(|| skip(NO_PROGRAM))?;
+    let subscription = settings.subscription.as_ref();
+    let tenant = settings.named_tenant.as_ref();
+    let chosen_by = Tenant::from_setting("subscription", subscription);
+    let chosen_by = chosen_by.or(Tenant::from_setting("tenant", tenant));
+    let [subscription, tenant] = [subscription, tenant].map(|it| Some(&*it?.value));
+    let (subscription, selector) = choose(&subscriptions, subscription, tenant).ok_or_else(|| {
+        Error::setting(file.display(), format!(
             "has no default account in {name}: set `subscription`, or `az cloud set --name {cli_name}` and `az account set`"
-        )))?;
+        ))
+    })?;
     program::check_owner(PROGRAM, folder)?;
     subscriptions.retain(|it| it.tenant_id != subscription.tenant_id);
-    let chosen_by = Tenant::from_setting("subscription", wanted);
-    let Tenant { origin, .. } = chosen_by.or(Tenant::from_setting("tenant", tenant));
-    let name = subscription.tenant_id.clone();
     Ok(Box::new(AzureCli {
-        tenant: Tenant { name, origin },
+        tenant: Tenant {
+            name: subscription.tenant_id.clone(),
+            ..chosen_by
+        },
         subscription,
         selector,
         others: subscriptions,
@@ -140,7 +132,7 @@ pub(super) fn read_json<T: DeserializeOwned>(file: &Path, name: &str) -> Result<
     serde_json::from_slice(json).map_err(|error| unusable(format!("is not {name}: {error}")))
 }
 
-/// Returns every name and ID in the profile, without the values that are the same for everyone.
+/// Returns every name and ID in the profile, without the values that are the same for all users.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     fn collect(value: &Value, names: &mut Vec<String>) {
         match value {
@@ -153,17 +145,17 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
             Value::Null | Value::Bool(_) | Value::Number(_) => (),
         }
     }
-    let profile = read_json::<Value>(&folder.join(PROFILE), PROFILE_NAME);
     let mut names = vec![];
-    if let Ok(Some(profile)) = profile {
+    if let Ok(Some(profile)) = read_json::<Value>(&folder.join(PROFILE), PROFILE_NAME) {
         collect(&profile["subscriptions"], &mut names);
     }
     names
 }
 
-/// Returns the account that is meant, and how `az` selects it. Precedence: the subscription (the tenant tells those of one name apart), then
-/// the tenant, then the default account. Of the accounts that see a tenant the default one comes first, then those of the same user. A
-/// tenant in which no account is known is left to the default account, which can be a guest there.
+/// Returns the account that is meant, and how `az` selects it.
+///
+/// Precedence: the subscription (disambiguated by the tenant), then the tenant, then the default account. Of the accounts that see a tenant
+/// the default one comes first, then those of the same user. If no account is known in a tenant, the default account may be a guest there.
 fn choose(
     all: &[Subscription],
     subscription: Option<&str>,
@@ -201,14 +193,10 @@ fn choose(
 /// Returns the default account. The Azure CLI has one for all clouds, so after a sign-in to another cloud there is none here. Then the
 /// only account is the default.
 fn default(all: &[Subscription]) -> Option<&Subscription> {
-    let only = || {
-        let first = all.first()?;
-        let is_only = |it: &Subscription| it.user == first.user && it.tenant_id == first.tenant_id;
-        all.iter().all(is_only).then_some(first)
-    };
-    all.iter()
-        .find(|it| it.is_default == Some(true))
-        .or_else(only)
+    let mut defaults = all.iter().filter(|it| it.is_default == Some(true));
+    let first = all.first()?;
+    let is_only = |it: &Subscription| it.user == first.user && it.tenant_id == first.tenant_id;
+    defaults.next().or(all.iter().all(is_only).then_some(first))
 }
 
 fn is_any_of(name: &str, known: [&Option<String>; 2]) -> bool {
@@ -223,13 +211,10 @@ impl Subscription {
         name.unwrap_or(&CLOUDS[0].cli_name)
     }
 
-    /// Selects it by its ID: the account stays the one that was found here, whatever becomes the default meanwhile.
+    /// Selects it by its ID: the account stays the one that was found here, even if the default changes before `az` runs.
     fn by_id(&self) -> (Self, Selector) {
-        let id = self.id.clone();
-        (
-            self.clone(),
-            id.map_or(Selector::Default, Selector::Subscription),
-        )
+        let id = self.id.clone().map(Selector::Subscription);
+        (self.clone(), id.unwrap_or(Selector::Default))
     }
 
     fn is_called(&self, name: &str) -> bool {
@@ -241,14 +226,12 @@ impl Subscription {
     }
 }
 
-impl std::fmt::Display for AzureCli {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the Azure CLI")
-    }
-}
-
 #[async_trait::async_trait]
 impl IdentitySource for AzureCli {
+    fn name(&self) -> String {
+        "the Azure CLI".into()
+    }
+
     fn cache_key(&self) -> String {
         let Subscription {
             tenant_id, user, ..
@@ -266,13 +249,13 @@ impl IdentitySource for AzureCli {
     }
 
     fn other_tenants(&self) -> Vec<String> {
-        let named = |it: &Subscription| {
-            let (name, tenant) = (it.name.as_deref()?, it.tenant_id.as_deref()?);
-            let (name, tenant) = (printable(name), printable(tenant));
-            let line = "the Azure CLI also knows the subscription";
-            Some(format!("{line} `{name}` in tenant {tenant}"))
-        };
-        let named = self.others.iter().filter_map(named);
+        let named = self.others.iter().filter_map(|it| {
+            let name = printable(it.name.as_deref()?);
+            let tenant = printable(it.tenant_id.as_deref()?);
+            Some(format!(
+                "the Azure CLI also knows the subscription `{name}` in tenant {tenant}"
+            ))
+        });
         let mut lines: Vec<String> = named.take(MAX_NAMED).collect();
         if let Some(more @ 1..) = self.others.len().checked_sub(MAX_NAMED) {
             lines.push(format!("and {more} more: `az account list`"));
@@ -281,38 +264,32 @@ impl IdentitySource for AzureCli {
     }
 
     fn login_command(&self, tenant: Option<&str>, identity: &Identity) -> Option<String> {
+        let tenant = self.tenant.option("--tenant", tenant);
         let scope = identity.audience.scope();
-        let own = self.tenant.name.as_deref().filter(|it| is_tenant(it));
-        let command = match (tenant, own) {
-            (Some(other), _) => format!("login --tenant {other}"),
-            (None, Some(own)) => format!("login --tenant {own} --scope {scope}"),
-            (None, None) => format!("login --scope {scope}"),
-        };
+        let command = format!("login{tenant} --scope {scope}");
         Some(az(&identity.home_cloud, &command))
     }
 
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
-        let setting = failure.identity.tenant_setting();
-        // The Azure CLI has no code for this (azure-cli-core, `_profile.py`).
-        let message = failure.message;
-        if message.starts_with("Multiple subscriptions with the name") {
-            return Some(format!("set {setting} to an id, or `tenant` beside it"));
-        }
         if failure.code.is_some() {
             return None;
         }
         match &self.selector {
-            Selector::Subscription(name) if !self.subscription.is_called(name) => Some(format!(
-                "check {setting}: `az account list --all --output table` shows what is known"
-            )),
+            // The Azure CLI knows no subscription of this name, or several.
+            Selector::Subscription(name) if self.subscription.id.as_ref() != Some(name) => {
+                let setting = failure.identity.tenant_setting();
+                Some(format!(
+                    "set {setting} to an ID that `az account list --all --output table` shows"
+                ))
+            }
             _ => Some(HINT.to_owned()),
         }
     }
 
     /// Runs `az account get-access-token`. `AZURE_CLOUD_NAME` selects the cloud for this call, whatever `az cloud set` says. It is set only
-    /// to what the profile calls the cloud: a name that the Azure CLI does not know makes it change its own settings.
+    /// to the name in the profile: a name that the Azure CLI does not know makes it change its own settings.
     async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
-        // No extension is needed for a token, and a folder that a variable names could hold anyone's code.
+        // No extension is needed for a token. A variable could name a folder with extensions of any origin.
         let no_extensions = if cfg!(windows) {
             r"NUL\none"
         } else {
@@ -326,23 +303,23 @@ impl IdentitySource for AzureCli {
             ("AZURE_EXTENSION_SYS_DIR", ""),
         ];
         let variables = variables.map(|(name, value)| (name, value.to_owned()));
-        let (subscription, tenant_id) = match &self.selector {
-            Selector::Default => (None, None),
-            Selector::Subscription(subscription) => (Some(subscription.clone()), None),
-            Selector::Tenant(tenant) => (None, Some(tenant.clone())),
-        };
-        let credential = AzureCliCredential::new(Some(AzureCliCredentialOptions {
-            subscription,
-            tenant_id,
+        let mut options = AzureCliCredentialOptions {
             executor: Some(Arc::new(Runner::new(&self.path, variables.into()))),
-        }))?;
+            ..Default::default()
+        };
+        match self.selector.clone() {
+            Selector::Default => {}
+            Selector::Subscription(subscription) => options.subscription = Some(subscription),
+            Selector::Tenant(tenant) => options.tenant_id = Some(tenant),
+        }
+        let credential = AzureCliCredential::new(Some(options))?;
         request_token(&*credential, context.identity).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{select::Unavailable, tests::config};
+    use super::super::tests::config;
     use super::*;
     use crate::error::ErrorKind;
 
@@ -354,10 +331,7 @@ mod tests {
             environment_name: Some("AzureCloud".into()),
             tenant_id: Some(tenant.into()),
             tenant_default_domain: Some(format!("{tenant}.example")),
-            user: Some(User {
-                name: Some(user.into()),
-                assigned_identity_info: None,
-            }),
+            user: Some(serde_json::json!({"name": user})),
         }
     }
 
@@ -367,12 +341,15 @@ mod tests {
         tenant: Option<&str>,
     ) -> (String, Selector) {
         let (account, choice) = choose(all, subscription, tenant).unwrap();
-        let user = account.user.and_then(|user| user.name).unwrap();
-        (format!("{} {user}", account.tenant_id.unwrap()), choice)
+        let (user, tenant) = (account.user.unwrap(), account.tenant_id.unwrap());
+        (
+            format!("{tenant} {}", user["name"].as_str().unwrap()),
+            choice,
+        )
     }
 
     #[test]
-    fn the_account_is_the_one_that_the_settings_mean() {
+    fn the_settings_choose_the_account() {
         let all = [
             subscription("a", true, "t1", "alice"),
             subscription("b", false, "t2", "bob"),
@@ -411,16 +388,16 @@ mod tests {
         assert_eq!(
             chosen(&namesakes, Some("a"), None),
             ("t1 alice".into(), by_id("a")),
-            "which is for the Azure CLI to refuse"
+            "the Azure CLI reports that the name is ambiguous"
         );
         assert!(
             choose(&all[1..], None, None).is_none(),
-            "nobody is the default"
+            "there is no default account"
         );
         assert_eq!(
             chosen(&all[1..2], None, None),
             ("t2 bob".into(), by_id("id-b")),
-            "there is but one"
+            "the only account is the default"
         );
         assert_eq!(chosen(&all[1..], None, Some("t3")).0, "t3 bob");
     }
@@ -449,13 +426,13 @@ mod tests {
     fn cache_key(folder: &Path, host: &str) -> Result<String, String> {
         match offer_in(folder, host) {
             Ok(source) => Ok(source.cache_key()),
-            Err(Skipped(reason)) => Err(reason),
-            Err(Unavailable::Failed(error)) => panic!("{error}"),
+            Err(error) if error.kind() == ErrorKind::NoIdentity => Err(error.to_string()),
+            Err(error) => panic!("{error}"),
         }
     }
 
     #[test]
-    fn who_is_signed_in_to_another_cloud_is_nobody_here() {
+    fn an_account_of_another_cloud_is_not_used() {
         let folder = profile(
             r#"{"subscriptions":[{"isDefault":true,"environmentName":"AzureCloud","tenantId":"t1","user":{"name":"alice"}},
                 {"isDefault":true,"environmentName":"AzureUSGovernment","tenantId":"t2","user":{"name":"bob"}}]}"#,
@@ -477,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_without_accounts_is_nobody_and_nulls_are_nothing() {
+    fn a_profile_without_accounts_skips_the_source_and_nulls_are_accepted() {
         for rows in ["{}", r#"{"subscriptions":null}"#, r#"{"subscriptions":[]}"#] {
             let reason = cache_key(profile(rows).path(), PUBLIC).unwrap_err();
             assert_eq!(reason, "nobody is signed in", "{rows}");
@@ -494,14 +471,13 @@ mod tests {
     }
 
     #[test]
-    fn who_of_several_is_meant_must_be_said() {
+    fn several_accounts_without_a_default_are_an_error() {
         let two = profile(
             r#"{"subscriptions":[{"isDefault":false,"tenantId":"t1"},{"isDefault":false,"tenantId":"t2"}]}"#,
         );
         std::fs::write(two.path().join(PROGRAM), "").unwrap();
-        let Err(Unavailable::Failed(error)) = offer_in(two.path(), PUBLIC) else {
-            panic!("an account was chosen")
-        };
+        let error = offer_in(two.path(), PUBLIC).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Setting);
         let problem = error.to_string();
         let sentence = "azureProfile.json` has no default account in Azure: set `subscription`, or `az cloud set --name AzureCloud` and";
         assert!(problem.contains(sentence), "{problem}");
@@ -519,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_cannot_be_understood_is_an_error_not_nobody() {
+    fn a_malformed_profile_is_an_error_and_does_not_skip_the_source() {
         for content in [
             "",
             "junk",
@@ -528,14 +504,14 @@ mod tests {
         ] {
             let offer = offer_in(profile(content).path(), PUBLIC);
             assert!(
-                matches!(offer, Err(Unavailable::Failed(error)) if error.kind() == ErrorKind::Setting),
+                matches!(offer, Err(error) if error.kind() == ErrorKind::Setting),
                 "{content}"
             );
         }
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join(PROFILE)).unwrap();
         let offer = offer_in(folder.path(), PUBLIC);
-        assert!(matches!(offer, Err(Unavailable::Failed(_))));
+        assert_eq!(offer.unwrap_err().kind(), ErrorKind::Setting);
     }
 
     #[test]

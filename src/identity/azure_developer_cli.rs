@@ -1,17 +1,16 @@
-//! The Azure Developer CLI as a source: who is signed in to it, and how it is run.
+//! The Azure Developer CLI as a source: its account, and how it is run.
 
 use super::advice::Failure;
 use super::azure_cli::read_json;
-use super::select::{Offer, Unavailable::Skipped};
+use super::select::{Offer, skip};
 use super::{Identity, IdentitySource, Tenant, TokenContext, request_token};
-use crate::config::{Config, is_tenant};
+use crate::config::Config;
 use crate::error::printable;
 use crate::program::{self, Runner};
 use crate::registry::Registry;
 use azure_identity::{AzureDeveloperCliCredential, AzureDeveloperCliCredentialOptions};
 use secrecy::SecretString;
 use serde_json::Value;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -39,29 +38,29 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     const USES_AZ: &str =
         "it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`";
     let (settings, cloud) = (&config.sources, &config.identity_cloud.cli_name);
-    let folder = settings.developer_cli_folder.as_deref().ok_or(NO_DIR)?;
+    let folder = settings.developer_cli_folder.as_deref();
+    let folder = folder.ok_or_else(|| skip(NO_DIR))?;
     let read = |name: &str| read_json(&folder.join(name), "a file of the Azure Developer CLI");
     let its_config: Value = read("config.json")?.unwrap_or_default();
     let account: Value = read("auth.json")?.unwrap_or_default();
-    // Go's `strconv.ParseBool` takes these texts for true.
+    // The texts that Go's `strconv.ParseBool` reads as true.
     let delegates = its_config["auth"]["useAzCliAuth"].as_str();
     if ["1", "t", "true"].contains(&&*delegates.unwrap_or_default().to_ascii_lowercase()) {
-        return Err(USES_AZ.into());
+        return Err(skip(USES_AZ));
     }
     let user = &account["auth"]["account"]["currentUser"];
     if !user.is_object() {
-        return Err("nobody is signed in".into());
+        return Err(skip("nobody is signed in"));
     }
-    let its_cloud = its_config["cloud"]["name"]
-        .as_str()
-        .unwrap_or(DEFAULT_CLOUD);
+    let its_cloud = &its_config["cloud"]["name"];
+    let its_cloud = its_cloud.as_str().unwrap_or(DEFAULT_CLOUD);
     if its_cloud != *cloud {
         let its_cloud = printable(its_cloud);
-        return Err(Skipped(format!(
+        return Err(skip(format!(
             "it is signed in to {its_cloud}: `azd config set cloud.name {cloud}`, then `azd auth login`"
         )));
     }
-    program::find(PROGRAM, &settings.path).ok_or(NO_PROGRAM)?;
+    program::find(PROGRAM, &settings.path).ok_or_else(|| skip(NO_PROGRAM))?;
     program::check_owner(PROGRAM, folder)?;
     Ok(Box::new(AzureDeveloperCli {
         user: user.to_string(),
@@ -70,14 +69,12 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     }))
 }
 
-impl fmt::Display for AzureDeveloperCli {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the Azure Developer CLI")
-    }
-}
-
 #[async_trait::async_trait]
 impl IdentitySource for AzureDeveloperCli {
+    fn name(&self) -> String {
+        "the Azure Developer CLI".into()
+    }
+
     fn cache_key(&self) -> String {
         let tenant = self.tenant.name.as_deref().unwrap_or_default();
         ["azd", tenant, &self.user].join("\0")
@@ -92,16 +89,11 @@ impl IdentitySource for AzureDeveloperCli {
     }
 
     fn login_command(&self, tenant: Option<&str>, _: &Identity) -> Option<String> {
-        let own = self.tenant.name.as_deref().filter(|it| is_tenant(it));
-        Some(match tenant.or(own) {
-            Some(tenant) => format!("{HINT} --tenant-id {tenant}"),
-            None => HINT.to_owned(),
-        })
+        Some(HINT.to_owned() + &self.tenant.option("--tenant-id", tenant))
     }
 
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
-        let has_code = failure.code.is_some();
-        (!has_code).then(|| HINT.to_owned())
+        failure.code.is_none().then(|| HINT.to_owned())
     }
 
     async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
@@ -116,7 +108,7 @@ impl IdentitySource for AzureDeveloperCli {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{select::Unavailable, tests::config};
+    use super::super::tests::config;
     use super::*;
     use crate::error::ErrorKind;
 
@@ -140,7 +132,7 @@ mod tests {
     const PROGRAM_FILE: (&str, &str) = (PROGRAM, "");
 
     #[test]
-    fn somebody_is_signed_in_when_there_is_a_current_user_of_this_cloud() {
+    fn the_source_needs_a_current_user_of_this_cloud() {
         let government = ("config.json", r#"{"cloud":{"name":"AzureUSGovernment"}}"#);
         let to_az = ("config.json", r#"{"auth":{"useAzCliAuth":"true"}}"#);
         let nobody = ("auth.json", r#"{"auth":{"account":{}}}"#);
@@ -171,19 +163,19 @@ mod tests {
         ] {
             let reason = match offer_with(files, host) {
                 Ok(_) => None,
-                Err(Skipped(reason)) => Some(reason),
-                Err(Unavailable::Failed(error)) => panic!("{error}"),
+                Err(error) if error.kind() == ErrorKind::NoIdentity => Some(error.to_string()),
+                Err(error) => panic!("{error}"),
             };
             assert_eq!(reason.as_deref(), problem);
         }
     }
 
     #[test]
-    fn a_file_that_cannot_be_understood_is_an_error_not_nobody() {
+    fn a_malformed_file_is_an_error_and_does_not_skip_the_source() {
         for name in ["auth.json", "config.json"] {
             let offer = offer_with(&[(name, "junk")], PUBLIC);
             assert!(
-                matches!(offer, Err(Unavailable::Failed(error)) if error.kind() == ErrorKind::Setting),
+                matches!(offer, Err(error) if error.kind() == ErrorKind::Setting),
                 "{name}"
             );
         }

@@ -3,24 +3,21 @@
 //! An assertion lives for five to ten minutes, so each sign-in requests a new one: one that was fetched when the job began would be
 //! expired later (AADSTS700024).
 
-use super::select::{Offer, Unavailable::Skipped};
+use super::select::{Offer, skip};
 use super::service_principal::{Credential, ServicePrincipal};
-use super::token_in;
+use super::{is_specific, token_in};
 use crate::config::{Config, OidcRequestEnv, Origin, SourceSettings, Value};
 use crate::error::printable;
-use crate::http::{Network, ResponseError};
+use crate::http::Network;
 use crate::registry::Registry;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt;
 use url::Url;
 
 pub(super) const GITHUB_HINT: &str =
     "give the job `permissions: id-token: write`, and set `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`";
 pub(super) const PIPELINES_HINT: &str = "map it in the step: `env: SYSTEM_ACCESSTOKEN: $(System.AccessToken)`, and name a service connection";
-
-const GITHUB_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
-const PIPELINES_URL: &str = "SYSTEM_OIDCREQUESTURI";
+pub(super) const DENIED_HINT: &str = "the job must be allowed to ask for a token: `permissions: id-token: write`, or `SYSTEM_ACCESSTOKEN` mapped";
 
 /// The version of the Azure Pipelines API (`azure_identity` 1.0, `azure_pipelines_credential.rs`).
 const PIPELINES_API_VERSION: &str = "7.1";
@@ -30,9 +27,11 @@ const PIPELINES_API_VERSION: &str = "7.1";
 pub(super) struct AssertionRequest {
     /// What messages call the identity, before its client ID.
     pub(super) label: &'static str,
+    /// The variable with the address.
+    variable: &'static str,
     method: Method,
     url: Url,
-    /// What shows the CI system that the job sends it.
+    /// Proves to the CI system that the request comes from the job.
     pub(super) token: SecretString,
 }
 
@@ -40,43 +39,38 @@ pub(super) struct AssertionRequest {
 /// sets its variables in every job, so anything missing or wrong is a reason to skip the source, not an error.
 pub(super) fn offer_github(config: &Config, _: &Registry) -> Offer {
     let settings = &config.sources;
-    let requests = settings.github.get();
-    let requests = requests
-        .map_err(|error| Skipped(error.to_string()))?
-        .clone();
+    let job = settings.github.get();
+    let job = job.map_err(|error| skip(error.to_string()))?.clone();
     let OidcRequestEnv { mut url, token } =
-        requests.ok_or("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set")?;
-    let audience = &config.identity_cloud.federation;
-    url.query_pairs_mut().append_pair("audience", audience);
+        job.ok_or_else(|| skip("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set"))?;
+    url.query_pairs_mut()
+        .append_pair("audience", &config.identity_cloud.federation);
     let request = AssertionRequest {
         label: "GitHub Actions as",
+        variable: "ACTIONS_ID_TOKEN_REQUEST_URL",
         method: Method::GET,
         url,
         token,
     };
     let (tenant, client) = (settings.tenant.clone(), settings.client.clone());
-    let job = ServicePrincipal::new(tenant, client, Credential::CiJob(request));
-    offer(job, GITHUB_URL, settings)
+    offer(request, tenant, client, settings)
 }
 
 /// Offers the job of Azure Pipelines, whose assertions are for a service connection (Microsoft, "Oidctoken - Create").
 pub(super) fn offer_pipelines(config: &Config, _: &Registry) -> Offer {
     const CONNECTION: &str = "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID";
+    const NO_CONNECTION: &str =
+        "`AZURESUBSCRIPTION_SERVICE_CONNECTION_ID` is not set, nor is `service_connection`";
     let settings = &config.sources;
     let job = settings.pipelines.get();
-    let job = job.map_err(|error| Skipped(error.to_string()))?;
-    let mut url = job
-        .url
-        .clone()
-        .ok_or("`SYSTEM_OIDCREQUESTURI` is not set")?;
-    let token = job
-        .token
-        .clone()
-        .ok_or("`SYSTEM_ACCESSTOKEN` is not mapped")?;
-    let connection = settings.service_connection.as_ref().ok_or(
-        "`AZURESUBSCRIPTION_SERVICE_CONNECTION_ID` is not set, nor is `service_connection`",
-    )?;
-    // The task's service connection and its ids belong together, and beat what is set for everything that runs on the machine.
+    let job = job.map_err(|error| skip(error.to_string()))?;
+    let url = job.url.clone();
+    let mut url = url.ok_or_else(|| skip("`SYSTEM_OIDCREQUESTURI` is not set"))?;
+    let token = job.token.clone();
+    let token = token.ok_or_else(|| skip("`SYSTEM_ACCESSTOKEN` is not mapped"))?;
+    let connection = settings.service_connection.as_ref();
+    let connection = connection.ok_or_else(|| skip(NO_CONNECTION))?;
+    // The task's service connection and its IDs belong together, and take precedence over settings for all programs of the machine.
     let is_of_task = connection.origin == Origin::Variable(CONNECTION);
     let choose = |setting: &Option<Value<String>>, of_task: &Option<String>, variable| {
         let specific = setting.clone().filter(|it| is_specific(&it.origin));
@@ -92,55 +86,27 @@ pub(super) fn offer_pipelines(config: &Config, _: &Registry) -> Offer {
         .append_pair("serviceConnectionId", &connection.value);
     let request = AssertionRequest {
         label: "Azure Pipelines as",
+        variable: "SYSTEM_OIDCREQUESTURI",
         method: Method::POST,
         url,
         token,
     };
+    offer(request, tenant, client, settings)
+}
+
+/// Offers a job whose tenant and client ID are known. Then a URL of an unknown host is an error, because the job would send its token there.
+fn offer(
+    request: AssertionRequest,
+    tenant: Option<Value<String>>,
+    client: Option<Value<String>>,
+    settings: &SourceSettings,
+) -> Offer {
+    let (variable, url) = (request.variable, request.url.clone());
     let job = ServicePrincipal::new(tenant, client, Credential::CiJob(request));
-    offer(job, PIPELINES_URL, settings)
-}
-
-/// Returns whether a setting was made for this helper or a registry, and not for all programs.
-fn is_specific(origin: &Origin) -> bool {
-    match origin {
-        Origin::Variable(variable) => variable.starts_with("ACRSCOPED_"),
-        Origin::File { profile, .. } => profile.is_some(),
-        Origin::Annotation(_) => false,
-    }
-}
-
-/// Offers a job whose tenant and client ID are known. A URL of an unknown host is an error then, for the job would send its token there.
-fn offer(job: Result<ServicePrincipal, &str>, variable: &str, settings: &SourceSettings) -> Offer {
-    let job = job.map_err(|missing| Skipped(format!("{missing} set")))?;
-    if let Credential::CiJob(request) = &job.credential {
-        settings.check_issuer(variable, &request.url)?;
-    }
+    let job = job.map_err(|missing| skip(format!("{missing} set")))?;
+    settings.check_issuer(variable, &url)?;
     Ok(Box::new(job))
 }
-
-/// Returns what to do if the CI system issued no assertion.
-pub(super) fn hint(cause: &anyhow::Error) -> &'static str {
-    let no_assertion = cause.downcast_ref::<NoAssertion>();
-    no_assertion.and_then(|error| error.answer.hint).unwrap_or(
-        "the job must be allowed to ask for a token: `permissions: id-token: write`, or `SYSTEM_ACCESSTOKEN` mapped",
-    )
-}
-
-/// The CI system answered without an assertion.
-#[derive(Debug)]
-struct NoAssertion {
-    host: String,
-    answer: ResponseError,
-}
-
-impl fmt::Display for NoAssertion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let message = printable(&self.answer.message);
-        write!(f, "{} gave no assertion: {message}", self.host)
-    }
-}
-
-impl std::error::Error for NoAssertion {}
 
 impl AssertionRequest {
     pub(super) async fn send(&self, network: &Network) -> anyhow::Result<SecretString> {
@@ -156,16 +122,16 @@ impl AssertionRequest {
                 .header("x-tfs-fedauthredirect", "Suppress");
         }
         let response = network.fetch(&client, request.build()?).await;
-        // This host is not the authority, which other failures of a sign-in are about.
-        let unreachable = |error: anyhow::Error| {
-            network
-                .unreachable(host, error.as_ref())
-                .map_or(error, Into::into)
-        };
-        let response = response.map_err(unreachable)?;
+        // Connection failures of a sign-in are reported for the authority, which is another host.
+        let response = response.map_err(|error| {
+            let unreachable = network.unreachable(host, error.as_ref());
+            unreachable.map_or(error, Into::into)
+        })?;
         token_in(&response).ok_or_else(|| {
-            let (host, answer) = (host.to_owned(), response.error());
-            NoAssertion { host, answer }.into()
+            let mut error = response.error();
+            let message = printable(&error.message);
+            error.message = format!("{host} gave no assertion: {message}");
+            error.into()
         })
     }
 }

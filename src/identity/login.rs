@@ -1,10 +1,10 @@
 //! Saved sign-ins of `login` as a source: which account is meant, and its Entra refresh token.
 
 use super::advice::Failure;
-use super::select::{Offer, Unavailable::Skipped};
-use super::{IdentitySource, Tenant, TenantOrigin, TokenContext};
+use super::select::{Offer, skip};
+use super::{Identity, IdentitySource, Tenant, TenantOrigin, TokenContext};
 use crate::cache::{KERNEL_KEYRING, LoginStore};
-use crate::config::{Config, is_tenant};
+use crate::config::Config;
 use crate::entra::{ANY_TENANT, AZURE_CLI_CLIENT_ID, OAuthError, PublicClient};
 use crate::error::Error;
 use crate::http::Network;
@@ -24,7 +24,7 @@ use url::Url;
 /// The command that signs in.
 pub(super) const COMMAND: &str = "docker-credential-acrscoped login";
 
-/// Said before the command that signs in inside the user namespace of Podman and Buildah.
+/// Why Podman and Buildah need another sign-in; a command follows that signs in inside their user namespace.
 pub(crate) const OWN_KEYRING: &str =
     "podman and buildah without root have a kernel keyring of their own";
 
@@ -35,30 +35,26 @@ pub(crate) struct Account {
     pub(crate) login: Login,
     /// The tenant to request tokens of: an account is good in every tenant that invited it.
     tenant: Tenant,
-    /// The registry that it is for, as the user named it.
-    registry: Option<String>,
-    /// The file that the sign-in is saved in.
+    /// The index of saved sign-ins, if this one is in it.
     file: Option<PathBuf>,
     /// Tokens and codes that were sent or received.
     secrets: Secrets,
 }
 
-pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
+pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     const NO_FILE: &str = "there is no home folder and `XDG_STATE_HOME` is not set";
-    config.sources.logins.as_ref().ok_or(NO_FILE)?;
+    let logins = config.sources.logins.as_ref();
+    logins.ok_or_else(|| skip(NO_FILE))?;
     // A sign-in is good at one authority only.
     let host = config.authority.host_str().unwrap_or_default();
-    let nobody = || Skipped(format!("nobody is signed in at {host}"));
-    let account = account(config, Some(registry))?.ok_or_else(nobody)?;
-    Ok(Box::new(account))
+    let account = account(config)?;
+    Ok(Box::new(account.ok_or_else(|| {
+        skip(format!("nobody is signed in at {host}"))
+    })?))
 }
 
-/// Returns the account that signed in at the authority of a registry, or of no registry. Of several, the one of the configured tenant is
-/// meant, else the latest.
-pub(crate) fn account(
-    config: &Config,
-    registry: Option<&Registry>,
-) -> Result<Option<Account>, Error> {
+/// Returns the account that signed in at the configured authority. Of several, the one of the configured tenant is meant, else the latest.
+pub(crate) fn account(config: &Config) -> Result<Option<Account>, Error> {
     let settings = &config.sources;
     let Some(file) = &settings.logins else {
         return Ok(None);
@@ -84,7 +80,6 @@ pub(crate) fn account(
     Ok(Some(Account {
         tenant: Tenant::from_setting("tenant", named).or(own),
         login,
-        registry: registry.map(|registry| registry.host().to_owned()),
         file: Some(file.clone()),
         secrets: Secrets::default(),
     }))
@@ -92,32 +87,26 @@ pub(crate) fn account(
 
 impl Account {
     /// Returns an account that is about to sign in: to this tenant, else to the configured one, else to its own.
-    pub(crate) fn unknown(
-        config: &Config,
-        tenant: Option<&str>,
-        registry: Option<&Registry>,
-    ) -> Self {
+    pub(crate) fn unknown(config: &Config, tenant: Option<&str>) -> Self {
         let settings = &config.sources;
-        let own_client = settings.own_client.as_ref();
-        let tenant = match tenant {
-            Some(tenant) => Tenant {
-                name: Some(tenant.to_owned()),
-                origin: TenantOrigin::Argument,
-            },
-            None => Tenant::from_setting("tenant", settings.named_tenant.as_ref()),
+        let argument = Tenant {
+            name: tenant.map(str::to_owned),
+            origin: TenantOrigin::Argument,
         };
+        let tenant = argument.or(Tenant::from_setting(
+            "tenant",
+            settings.named_tenant.as_ref(),
+        ));
+        let client = settings.own_client.as_ref();
         let login = Login {
             authority: config.authority.to_string(),
-            client_id: own_client
-                .map_or(AZURE_CLI_CLIENT_ID, |it| &it.value)
-                .to_owned(),
-            tenant: tenant.name.clone().unwrap_or_else(|| ANY_TENANT.to_owned()),
+            client_id: client.map_or(AZURE_CLI_CLIENT_ID, |it| &it.value).into(),
+            tenant: tenant.name_or_any().to_owned(),
             ..Login::default()
         };
         Self {
             login,
             tenant,
-            registry: registry.map(|registry| registry.host().to_owned()),
             file: None,
             secrets: Secrets::default(),
         }
@@ -134,28 +123,28 @@ impl Account {
         if let Some(file) = self.file.as_ref().filter(|_| !is_known)
             && let Err(error) = logins::add_fingerprint(file, &self.login, fingerprint)
         {
-            debug!("which tokens come of the login could not be noted: {error}");
+            debug!("the fingerprint of the login's tokens could not be saved: {error}");
         }
     }
 
     /// Returns the command that signs in again, to the same tenant or to another, and answers a claims challenge.
-    fn command(&self, tenant: Option<&str>, claims: Option<&str>) -> String {
-        let same = || self.tenant.name.as_deref().filter(|it| is_tenant(it));
+    fn command(
+        &self,
+        registry: Option<&Registry>,
+        tenant: Option<&str>,
+        claims: Option<&str>,
+    ) -> String {
+        let registry = registry.map(|it| format!(" {}", it.host()));
+        let tenant = self.tenant.option("--tenant", tenant);
         let claims = claims.map(azure_core::base64::encode);
-        let options = [
-            ("", self.registry.as_deref()),
-            (" --tenant", tenant.or_else(same)),
-            (" --claims-challenge", claims.as_deref()),
-        ];
-        options
-            .iter()
-            .filter_map(|(option, value)| Some(format!("{option} {}", (*value)?)))
-            .fold(COMMAND.to_owned(), |command, option| command + &option)
+        let claims = claims.map(|claims| format!(" --claims-challenge {claims}"));
+        let [registry, claims] = [registry, claims].map(Option::unwrap_or_default);
+        format!("{COMMAND}{registry}{tenant}{claims}")
     }
 
     /// Returns the command that signs in inside the user namespace of Podman or Buildah; see [`OWN_KEYRING`].
-    pub(crate) fn command_within(&self, program: &str) -> String {
-        let command = self.command(None, None);
+    pub(crate) fn command_within(&self, program: &str, registry: Option<&Registry>) -> String {
+        let command = self.command(registry, None, None);
         format!("`{program} unshare {command} --device-code`")
     }
 
@@ -169,7 +158,7 @@ impl Account {
         let http = network.internet(authority.host_str().unwrap_or_default())?;
         PublicClient::new(
             authority,
-            self.tenant.name.as_deref().unwrap_or(ANY_TENANT),
+            self.tenant.name_or_any(),
             &self.login.client_id,
             audience,
             (http, network.clone()),
@@ -177,13 +166,13 @@ impl Account {
         )
     }
 
-    /// Saves where the refresh token is now, so that `logout` finds it.
+    /// Saves which store has the refresh token now, so that `logout` finds it.
     fn note_place(&self, place: &LoginStore) {
         if self.login.clone().set_store(place)
             && let Some(file) = &self.file
             && let Err(error) = logins::set_store(file, &self.login, place, Duration::ZERO)
         {
-            debug!("where the login's new token is kept could not be noted: {error}");
+            debug!("the store of the login's new token could not be saved: {error}");
         }
     }
 
@@ -196,12 +185,9 @@ impl Account {
     }
 }
 
-impl fmt::Display for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.login.username {
-            "" => f.write_str("the sign-in"),
-            name => write!(f, "the login of {name}"),
-        }
+impl Tenant {
+    fn name_or_any(&self) -> &str {
+        self.name.as_deref().unwrap_or(ANY_TENANT)
     }
 }
 
@@ -219,9 +205,16 @@ impl std::error::Error for NotInKeyring {}
 
 #[async_trait::async_trait]
 impl IdentitySource for Account {
+    fn name(&self) -> String {
+        match &*self.login.username {
+            "" => "the sign-in".into(),
+            name => format!("the login of {name}"),
+        }
+    }
+
     fn cache_key(&self) -> String {
-        let tenant = self.tenant.name.as_deref().unwrap_or(ANY_TENANT);
-        ["login", &self.login.home, tenant, &self.login.client_id].join("\0")
+        let (home, client) = (&self.login.home, &self.login.client_id);
+        ["login", home, self.tenant.name_or_any(), client].join("\0")
     }
 
     fn tenant(&self) -> Tenant {
@@ -232,26 +225,25 @@ impl IdentitySource for Account {
         Some(self)
     }
 
-    fn login_command(&self, tenant: Option<&str>, _: &super::Identity) -> Option<String> {
-        Some(self.command(tenant, None))
+    fn login_command(&self, tenant: Option<&str>, identity: &Identity) -> Option<String> {
+        Some(self.command(identity.registry.as_ref(), tenant, None))
     }
 
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
+        let registry = failure.identity.registry.as_ref();
         if self.is_in_other_keyring(failure.cause) {
-            let command = self.command_within("podman");
+            let command = self.command_within("podman", registry);
             return Some(format!("{OWN_KEYRING}: {command}"));
         }
         let mut causes = failure.cause.chain();
         let claims = causes.find_map(|cause| cause.downcast_ref::<OAuthError>()?.claims.as_deref());
-        match failure.code {
-            // Without a code, or if the user declined consent, signing in again is all that helps.
-            None | Some(65_004) => Some(self.command(None, claims)),
-            Some(_) => claims.map(|claims| self.command(None, Some(claims))),
-        }
+        // Without a code, or if the user declined consent, another sign-in is the only help.
+        let needs_sign_in = claims.is_some() || matches!(failure.code, None | Some(65_004));
+        needs_sign_in.then(|| self.command(registry, None, claims))
     }
 
-    /// Redeems the refresh token. Entra returns another one, which replaces it. If it is refused, and another process has replaced it
-    /// meanwhile, that one is good.
+    /// Redeems the refresh token. Entra may return another one, which replaces it. If Entra refuses it and another process has replaced it
+    /// meanwhile, tries that one.
     async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
         let (identity, cache) = (context.identity, context.cache);
         let client = self.client(&identity.authority, &identity.audience, context.network)?;
@@ -262,14 +254,14 @@ impl IdentitySource for Account {
             Ok(granted) => granted,
             Err(error) => match stored() {
                 Ok(other) if other.expose_secret() != used.expose_secret() => {
-                    debug!("another process had the login's token exchanged meanwhile");
+                    debug!("another process replaced the login's token meanwhile");
                     used = other;
                     client.refresh(&used).await?
                 }
                 _ => return Err(error),
             },
         };
-        // After a `logout` meanwhile nothing is stored again. A token that is used stays valid.
+        // After a `logout` meanwhile nothing is stored again. Without a new token the used one stays valid.
         if stored().is_ok() {
             let next = granted.refresh_token.unwrap_or(used);
             match cache.put_login(&key, &next, clock()) {
@@ -319,12 +311,12 @@ mod tests {
             logins::save(&file, login).unwrap();
         }
         let state = [("XDG_STATE_HOME", folder.path().to_str().unwrap())];
-        let (config, registry) = config(&[rows, &state].concat(), host);
-        account(&config, Some(&registry)).unwrap()
+        let (config, _) = config(&[rows, &state].concat(), host);
+        account(&config).unwrap()
     }
 
     #[test]
-    fn the_latest_of_the_authority_is_meant_unless_a_tenant_or_an_application_is_named() {
+    fn the_latest_account_of_the_authority_is_used_unless_a_tenant_or_application_is_set() {
         let logins = [
             login("alice", "one", AZURE_CLI_CLIENT_ID, AUTHORITY),
             login("bob", "two", AZURE_CLI_CLIENT_ID, AUTHORITY),
@@ -377,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_tenants_and_applications_are_told_apart() {
+    fn accounts_tenants_and_applications_have_different_cache_keys() {
         let who = |home: &str, tenant: &str, client: &str| {
             meant(
                 &[login(home, tenant, client, AUTHORITY)],
@@ -401,6 +393,7 @@ mod tests {
 
     #[test]
     fn a_command_to_paste_holds_nothing_that_a_shell_would_run() {
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
         let account = meant(
             &[login("alice", "one", "a", AUTHORITY)],
             &[],
@@ -408,10 +401,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            account.command(None, None),
+            account.command(Some(&registry), None, None),
             "docker-credential-acrscoped login contoso.azurecr.io --tenant one"
         );
-        let claims = account.command(None, Some("{\"$(reboot)\":1}"));
+        let claims = account.command(Some(&registry), None, Some("{\"$(reboot)\":1}"));
         assert!(
             claims.ends_with(" --claims-challenge eyIkKHJlYm9vdCkiOjF9"),
             "{claims}"
@@ -423,7 +416,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            odd.command(None, None),
+            odd.command(Some(&registry), None, None),
             "docker-credential-acrscoped login contoso.azurecr.io"
         );
     }

@@ -6,7 +6,7 @@
 //! `azure/identity/_credentials`.
 
 use super::advice::Failure;
-use super::select::{Offer, Unavailable::Skipped, no_identity_error};
+use super::select::{Offer, no_identity_error, skip};
 use super::{Identity, IdentitySource, TokenContext, arc, token_in};
 use crate::config::{Config, ManagedId, ManagedIdentityEnv, SourceSettings, Value};
 use crate::error::Error;
@@ -16,7 +16,6 @@ use anyhow::{anyhow, bail};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Request, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
@@ -25,7 +24,7 @@ use url::{Position, Url};
 pub(super) const HINT: &str =
     "run it where a managed identity is assigned, or let `source` be another or none";
 
-/// How long a request to a machine without a metadata service is waited for.
+/// How long to wait for the metadata service, which most machines do not have.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The address of the Azure Instance Metadata Service, the same on every virtual machine.
@@ -45,13 +44,13 @@ enum Platform {
 }
 
 impl Platform {
-    fn name(self) -> &'static str {
+    /// Returns the version of its API and the header that each request must have.
+    fn protocol(self) -> (&'static str, &'static str) {
         match self {
-            Self::AppService => "App Service",
-            Self::Arc => "Azure Arc",
-            Self::CloudShell => "Cloud Shell",
-            Self::MachineLearning => "Azure Machine Learning",
-            Self::VirtualMachine => "a virtual machine",
+            Self::AppService => ("2019-08-01", "x-identity-header"),
+            Self::MachineLearning => ("2017-09-01", "secret"),
+            Self::Arc => ("2021-02-01", "metadata"),
+            Self::VirtualMachine | Self::CloudShell => ("2018-02-01", "metadata"),
         }
     }
 
@@ -75,7 +74,7 @@ struct ManagedIdentity {
     platform: Platform,
     /// The URL of the token endpoint.
     url: String,
-    /// What shows the endpoint that the request comes from a program of the platform.
+    /// Proves to the endpoint that the request comes from a program of the platform.
     secret: Option<SecretString>,
     id: Option<ManagedId>,
 }
@@ -84,39 +83,40 @@ struct ManagedIdentity {
 pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     const NONE: &str = "no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)";
     let settings = &config.sources;
-    let announced = settings.managed_identity_env.get()?;
-    let (platform, url, secret) = match announced {
+    let (mut secret, mut default_client) = (None, None);
+    let (platform, url) = match settings.managed_identity_env.get()? {
         ManagedIdentityEnv::Nothing => {
-            (Platform::Arc, arc::installed_endpoint().ok_or(NONE)?, None)
+            let url = arc::installed_endpoint().ok_or_else(|| skip(NONE))?;
+            (Platform::Arc, url)
         }
         ManagedIdentityEnv::Unsupported(platform) => {
-            return Err(Skipped(format!("that of {platform} is not supported")));
+            return Err(skip(format!("that of {platform} is not supported")));
         }
         ManagedIdentityEnv::AppService { url, header } => {
-            (Platform::AppService, url.as_str(), Some(header))
+            secret = Some(header);
+            (Platform::AppService, url.as_str())
         }
-        ManagedIdentityEnv::Arc { url } => (Platform::Arc, url.as_str(), None),
-        ManagedIdentityEnv::CloudShell { url } => (Platform::CloudShell, url.as_str(), None),
-        ManagedIdentityEnv::MachineLearning { url, secret, .. } => {
-            (Platform::MachineLearning, url.as_str(), Some(secret))
+        ManagedIdentityEnv::Arc { url } => (Platform::Arc, url.as_str()),
+        ManagedIdentityEnv::CloudShell { url } => (Platform::CloudShell, url.as_str()),
+        ManagedIdentityEnv::MachineLearning {
+            url,
+            secret: own,
+            client,
+        } => {
+            (secret, default_client) = (Some(own), client.clone());
+            (Platform::MachineLearning, url.as_str())
         }
     };
     let mut identity = ManagedIdentity::new(platform, url, secret, settings)?;
-    if let (None, ManagedIdentityEnv::MachineLearning { client, .. }) = (&identity.id, announced) {
-        identity.id = client.clone().map(ManagedId::Client);
-    }
+    identity.id = identity.id.or(default_client.map(ManagedId::Client));
     Ok(Box::new(identity))
 }
 
 /// Returns the managed identity of a virtual machine. Only a request shows whether this is one.
-pub(super) fn of_virtual_machine(
-    settings: &SourceSettings,
-) -> Result<Box<dyn IdentitySource>, Error> {
+pub(super) fn of_virtual_machine(settings: &SourceSettings) -> Offer {
     let address = settings.imds.as_ref().map_or(IMDS, Url::as_str);
-    let url = format!(
-        "{}/metadata/identity/oauth2/token",
-        address.trim_end_matches('/')
-    );
+    let address = address.trim_end_matches('/');
+    let url = format!("{address}/metadata/identity/oauth2/token");
     let identity = ManagedIdentity::new(Platform::VirtualMachine, &url, None, settings)?;
     Ok(Box::new(identity))
 }
@@ -129,21 +129,18 @@ impl ManagedIdentity {
         secret: Option<&SecretString>,
         settings: &SourceSettings,
     ) -> Result<Self, Error> {
-        let named = settings.managed.get()?;
+        let named = settings.managed.get()?.as_ref();
         if let Some(Value { value: id, origin }) = named
             && platform.id_parameter(id).is_none()
         {
-            let (name, platform) = (id.as_str().to_owned(), platform.name());
-            let problem = format!(
-                "from {origin} names a managed identity in a way that {platform} does not know"
-            );
-            return Err(Error::setting(name, problem));
+            let problem = format!("from {origin} cannot select a managed identity on {platform:?}");
+            return Err(Error::setting(id.as_str(), problem));
         }
         Ok(Self {
             platform,
             url: url.to_owned(),
             secret: secret.cloned(),
-            id: named.as_ref().map(|id| id.value.clone()),
+            id: named.map(|id| id.value.clone()),
         })
     }
 
@@ -155,75 +152,64 @@ impl ManagedIdentity {
     }
 
     fn token_request(&self, client: &Client, resource: &str) -> anyhow::Result<Request> {
-        let (version, header) = match self.platform {
-            Platform::AppService => ("2019-08-01", "x-identity-header"),
-            Platform::MachineLearning => ("2017-09-01", "secret"),
-            Platform::Arc => ("2021-02-01", "metadata"),
-            Platform::VirtualMachine | Platform::CloudShell => ("2018-02-01", "metadata"),
-        };
+        let (version, header) = self.platform.protocol();
         let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
         let mut value = HeaderValue::from_str(secret.unwrap_or("true"))?;
         value.set_sensitive(true);
-        let mut url = Url::parse(&self.url)?;
         let request = if self.platform == Platform::CloudShell {
-            client.post(url).form(&[("resource", resource)])
+            client.post(&self.url).form(&[("resource", resource)])
         } else {
             let id = self.id.as_ref();
             let id = id.and_then(|id| Some((self.platform.id_parameter(id)?, id.as_str())));
-            url.query_pairs_mut()
-                .append_pair("api-version", version)
-                .append_pair("resource", resource)
-                .extend_pairs(id);
-            client.get(url)
+            let query = [("api-version", version), ("resource", resource)];
+            let query = query.into_iter().chain(id);
+            client.get(Url::parse_with_params(&self.url, query)?)
         };
         Ok(request.header(header, value).build()?)
     }
 
-    /// Checks that this is a virtual machine of Azure, in the cloud that the identity is to belong to: a registry's name must not decide
-    /// which cloud's token is sent. The cloud is requested only where it can matter; if the machine does not say, it is the right one.
+    /// Checks that this is a virtual machine of Azure, in the cloud that the identity must belong to. A registry's name must not decide
+    /// which cloud's token is sent. The cloud is requested only where it can matter. If the machine does not say, its cloud is accepted.
     async fn check_machine(&self, identity: &Identity) -> Result<(), Error> {
+        let registry = identity.registry.as_ref().map_or("", Registry::host);
         let no_identity = |why: String| {
             let mut skipped = identity.skipped.clone();
             skipped.push(format!("managed identity of a virtual machine: {why}"));
-            no_identity_error(skipped, identity.only, identity.registry.as_deref())
+            no_identity_error(skipped, identity.only, registry)
         };
         let own = &identity.home_cloud.cli_name;
         let public = &CLOUDS[0].cli_name;
-        let cloud_matters = identity.cloud.cli_name != *public || own != public;
+        let cloud_matters = identity.cloud().cli_name != *public || own != public;
         let machine = self.probe(cloud_matters).await;
         let machine = machine.map_err(|why| no_identity(why.to_string()))?;
         let Some(machine) = machine.filter(|machine| machine != own) else {
             return Ok(());
         };
-        let registry = identity.registry.as_deref().unwrap_or("the registry");
-        let error = no_identity(if *own == identity.cloud.cli_name {
-            format!("this machine is in {machine}, and {registry} is in {own}")
-        } else {
-            format!(
-                "this machine is in {machine}, and the identity of {registry} is in {own} by `identity_cloud`"
-            )
-        });
-        Err(error.with_hint(format!(
+        let why = format!(
+            "this machine is in {machine}, and the identity of {registry} must be in {own}"
+        );
+        Err(no_identity(why).with_hint(format!(
             "to use this identity there, set `identity_cloud = \"{machine}\"` under `[registry.\"{registry}\"]` in {}",
             identity.config_file
         )))
     }
 
     /// Checks that there is a metadata service of Azure: its address is link-local, and off Azure nothing answers there, or another
-    /// cloud's service. Without the header `Metadata` it answers 400 and no token (error `bad_request_102`). If `asks_cloud`, returns the
-    /// machine's cloud as the Azure CLI calls it, if the service names a known one; all within [`PROBE_TIMEOUT`]. The error says what
-    /// happened.
+    /// cloud's service. Without the header `Metadata` it answers 400 and no token (error `bad_request_102`).
+    ///
+    /// If `asks_cloud`, returns the machine's cloud as the Azure CLI calls it, if the service names a known one. All of it takes at most
+    /// [`PROBE_TIMEOUT`]. The error says what happened.
     async fn probe(&self, asks_cloud: bool) -> anyhow::Result<Option<&'static str>> {
         let (host, end) = (self.host_and_port(), Instant::now() + PROBE_TIMEOUT);
         let client = Network::link_local()?;
         let response = timeout_at(end, client.get(&self.url).send()).await;
         let seconds = PROBE_TIMEOUT.as_secs();
         let response = response.map_err(|_| anyhow!("{host} did not answer within {seconds} s"))?;
-        let status = response
-            .map_err(|_| anyhow!("no connection to {host}"))?
-            .status();
+        let response = response.map_err(|_| anyhow!("no connection to {host}"))?;
         // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
-        if let StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND = status {
+        if let status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) =
+            response.status()
+        {
             let status = status.as_u16();
             bail!("{host} is not the service of Azure, it answered {status}");
         }
@@ -243,32 +229,28 @@ impl ManagedIdentity {
         let path = "../../instance/compute/azEnvironment?api-version=2021-02-01&format=text";
         let url = Url::parse(&self.url)?.join(path)?;
         let request = client.get(url).header("metadata", "true");
-        let bytes = HttpResponse::read(request.send().await?.error_for_status()?)
-            .await?
-            .body;
-        let name = std::str::from_utf8(&bytes).ok();
+        let response = request.send().await?.error_for_status()?;
+        let body = HttpResponse::read(response).await?.body;
+        let name = std::str::from_utf8(&body).ok();
         Ok(name.and_then(|name| cloud_of_environment(name.trim())))
-    }
-}
-
-impl fmt::Display for ManagedIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.id {
-            _ if self.platform == Platform::CloudShell => f.write_str("the user of Cloud Shell"),
-            Some(id) => write!(f, "managed identity {}", id.as_str()),
-            None => f.write_str("the system-assigned managed identity"),
-        }
     }
 }
 
 #[async_trait::async_trait]
 impl IdentitySource for ManagedIdentity {
+    fn name(&self) -> String {
+        match &self.id {
+            _ if self.platform == Platform::CloudShell => "the user of Cloud Shell".into(),
+            Some(id) => format!("managed identity {}", id.as_str()),
+            None => "the system-assigned managed identity".into(),
+        }
+    }
+
     fn cache_key(&self) -> String {
         // Which identity an endpoint gives depends on its whole address and on the secret.
         let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
         let secret = secret.unwrap_or_default();
-        let (platform, url, id) = (self.platform.name(), &self.url, &self.id);
-        format!("{platform}\0{url}\0{secret}\0{id:?}")
+        format!("{:?}\0{}\0{secret}\0{:?}", self.platform, self.url, self.id)
     }
 
     fn host(&self) -> Option<String> {
@@ -280,14 +262,12 @@ impl IdentitySource for ManagedIdentity {
     }
 
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
-        if failure.code.is_some() {
-            return None;
-        }
         match (&self.id, self.platform) {
-            (Some(id), _) => {
-                let id = id.as_str();
-                Some(format!("check that {id} is a managed identity assigned to this machine"))
-            }
+            _ if failure.code.is_some() => None,
+            (Some(id), _) => Some(format!(
+                "check that {} is a managed identity assigned to this machine",
+                id.as_str()
+            )),
             (None, Platform::Arc | Platform::CloudShell) => None,
             (None, _) => Some("check that a managed identity is assigned; a user-assigned one needs `AZURE_CLIENT_ID`".into()),
         }
@@ -314,14 +294,14 @@ impl IdentitySource for ManagedIdentity {
             self.check_machine(identity).await?;
         }
         let client = Network::link_local()?;
-        let mut request = self.token_request(&client, identity.audience.as_str())?;
+        let request = || self.token_request(&client, identity.audience.as_str());
+        let mut response = network.fetch(&client, request()?).await?;
         if self.platform == Platform::Arc {
-            let first = self.token_request(&client, identity.audience.as_str())?;
-            let challenge = network.fetch(&client, first).await?;
-            let key = arc::authorization(&challenge, &identity.secrets)?;
+            let key = arc::authorization(&response, &identity.secrets)?;
+            let mut request = request()?;
             request.headers_mut().insert(AUTHORIZATION, key);
+            response = network.fetch(&client, request).await?;
         }
-        let response = network.fetch(&client, request).await?;
         token_in(&response).ok_or_else(|| response.error().into())
     }
 }

@@ -21,10 +21,10 @@ pub(crate) use azure_cli::names as azure_cli_names;
 pub(crate) use login::{Account, OWN_KEYRING, account};
 
 use crate::cache::Cache;
-use crate::config::{Config, Origin, SourceName, Value};
+use crate::config::{Config, Origin, SourceName, Value, is_tenant};
 use crate::error::{Error, ErrorKind, config_file};
 use crate::http::{HttpResponse, Network};
-use crate::registry::{Cloud, Registry};
+use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::text::{Secrets, digest16};
 use crate::token::{AccessToken, Audience, NotSent};
 use advice::Failure;
@@ -41,7 +41,7 @@ pub const CLIENT_ANNOTATION: &str = "kubernetes.azure.com/acr-client-id";
 /// The annotation with its tenant.
 pub const TENANT_ANNOTATION: &str = "kubernetes.azure.com/acr-tenant-id";
 
-/// A pod's service account, which signs in as an application with an assertion that it brought along.
+/// A pod's service account, which signs in as an application with an assertion that kubelet hands over.
 #[derive(Debug)]
 pub struct Workload {
     /// The client ID of the application, a GUID.
@@ -52,9 +52,12 @@ pub struct Workload {
     pub assertion: SecretString,
 }
 
-/// Where an identity comes from. Its [`fmt::Display`] is what messages call the identity.
+/// Where an identity comes from.
 #[async_trait::async_trait]
-trait IdentitySource: fmt::Debug + fmt::Display + Send + Sync {
+trait IdentitySource: fmt::Debug + Send + Sync {
+    /// Returns what messages call the identity.
+    fn name(&self) -> String;
+
     /// Returns a text that differs for each identity, and begins with the kind of the source.
     fn cache_key(&self) -> String;
 
@@ -63,9 +66,9 @@ trait IdentitySource: fmt::Debug + fmt::Display + Send + Sync {
         Tenant::default()
     }
 
-    /// Returns the host or program that is asked for the token, if that is not the authority.
+    /// Returns the host or program that issues the token, if that is not the authority.
     fn host(&self) -> Option<String> {
-        self.is_command_line().then(|| self.to_string())
+        self.is_command_line().then(|| self.name())
     }
 
     /// Returns the secret that is known before a sign-in, which can add more.
@@ -78,7 +81,7 @@ trait IdentitySource: fmt::Debug + fmt::Display + Send + Sync {
         None
     }
 
-    /// Returns whether it is a program that reads by itself who is signed in.
+    /// Returns whether it is a program, which reads its own account when it runs.
     fn is_command_line(&self) -> bool {
         false
     }
@@ -93,7 +96,7 @@ trait IdentitySource: fmt::Debug + fmt::Display + Send + Sync {
         None
     }
 
-    /// Returns what to do about a failure. The table of Entra's codes in [`advice`] is for what the source does not know better.
+    /// Returns what to do about a failure. [`advice`] has a table for codes of Entra that the source returns nothing for.
     fn hint(&self, failure: &Failure<'_>) -> Option<String>;
 
     /// Returns what to do if the host cannot be reached, where neither proxy nor certificate can be the reason.
@@ -101,7 +104,7 @@ trait IdentitySource: fmt::Debug + fmt::Display + Send + Sync {
         None
     }
 
-    /// Signs in and returns an access token, which is not yet checked. An [`Error`] in it is shown as it is.
+    /// Signs in and returns an access token, which is not yet checked. If the error holds an [`Error`], that is shown as it is.
     async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString>;
 }
 
@@ -123,7 +126,7 @@ async fn request_token(
     Ok(token.token.secret().into())
 }
 
-/// The response of a managed identity's endpoint or a CI system. Other fields may come along, and their types differ by platform.
+/// The response of a managed identity's endpoint or a CI system. Other fields are ignored: their types differ by platform.
 #[derive(Deserialize)]
 struct TokenResponse {
     #[serde(alias = "access_token", alias = "oidcToken")]
@@ -132,9 +135,9 @@ struct TokenResponse {
 
 /// Returns the token in a response, if it holds one.
 fn token_in(response: &HttpResponse) -> Option<SecretString> {
-    let granted: TokenResponse = serde_json::from_slice(&response.body).ok()?;
-    let is_token = response.status.is_success() && !granted.value.expose_secret().is_empty();
-    is_token.then_some(granted.value)
+    let token: TokenResponse = serde_json::from_slice(&response.body).ok()?;
+    let is_token = response.status.is_success() && !token.value.expose_secret().is_empty();
+    is_token.then_some(token.value)
 }
 
 /// The tenant that a source signs in to, if it names one.
@@ -167,6 +170,22 @@ impl Tenant {
     fn or(self, other: Self) -> Self {
         if self.name.is_some() { self } else { other }
     }
+
+    /// Returns the option of a command that selects `other`, else this tenant. A name that a shell could run is left out.
+    fn option(&self, option: &str, other: Option<&str>) -> String {
+        let own = self.name.as_deref().filter(|name| is_tenant(name));
+        let tenant = other.or(own);
+        tenant.map_or_else(String::new, |tenant| format!(" {option} {tenant}"))
+    }
+}
+
+/// Returns whether a setting was made for this helper or a registry, and not for all programs of the machine.
+fn is_specific(origin: &Origin) -> bool {
+    match origin {
+        Origin::Variable(variable) => variable.starts_with("ACRSCOPED_"),
+        Origin::File { profile, .. } => profile.is_some(),
+        Origin::Annotation(_) => true,
+    }
 }
 
 /// The identity that signs in to a registry, and at which authority.
@@ -177,57 +196,45 @@ pub struct Identity {
     /// Where the authority was set, if it is not that of the cloud.
     authority_origin: Option<Origin>,
     audience: Audience,
-    /// The cloud of the registries that it is for.
-    cloud: Cloud,
     /// The cloud that it belongs to.
     home_cloud: Cloud,
     /// The config file, for messages.
     config_file: String,
-    /// The host of the registry that it is for, if it is for one.
-    registry: Option<String>,
+    registry: Option<Registry>,
     /// Why each source before this one was skipped.
     skipped: Vec<String>,
     /// The only source that may be used, if it is set.
     only: Option<SourceName>,
-    /// What it sent or received, which must not be shown even when a server repeats it.
+    /// What it sent or received. It must not be shown even when a server repeats it.
     secrets: Secrets,
 }
 
 impl Identity {
-    /// Returns the identity that signs in to a registry. Reads at most the files that say who is signed in.
+    /// Returns the identity that signs in to a registry. Reads at most the files of accounts and saved sign-ins.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Setting`] if a source is only partly configured, [`ErrorKind::NoIdentity`] if no source can be tried.
     pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
         let (source, skipped) = select::select(config, registry)?;
-        let mut identity = Self::new(source, config, registry.cloud(), Some(registry));
+        let mut identity = Self::new(source, config, Some(registry));
         identity.skipped = skipped;
         Ok(identity)
     }
 
-    /// Returns the identity of a service account. It brought its assertion along, so no other source can be meant.
+    /// Returns the identity of a service account. Kubelet handed over its assertion, so no other source can be meant.
     pub(crate) fn of_workload(workload: Workload, config: &Config, registry: &Registry) -> Self {
         let source = Box::new(workload_identity::from_service_account(workload));
-        Self::new(source, config, registry.cloud(), Some(registry))
+        Self::new(source, config, Some(registry))
     }
 
-    /// Returns the identity of an account that signs in with `login`, whatever source comes first for a registry.
-    pub(crate) fn of_login(
-        account: Account,
-        config: &Config,
-        cloud: &Cloud,
-        registry: Option<&Registry>,
-    ) -> Self {
-        Self::new(Box::new(account), config, cloud, registry)
+    /// Returns the identity of an account that signs in with `login`, whatever source comes first for a registry. Without a registry it is
+    /// one of the public cloud.
+    pub(crate) fn of_login(account: Account, config: &Config, registry: Option<&Registry>) -> Self {
+        Self::new(Box::new(account), config, registry)
     }
 
-    fn new(
-        source: Box<dyn IdentitySource>,
-        config: &Config,
-        cloud: &Cloud,
-        registry: Option<&Registry>,
-    ) -> Self {
+    fn new(source: Box<dyn IdentitySource>, config: &Config, registry: Option<&Registry>) -> Self {
         let secrets = source.login().map(Account::secrets).unwrap_or_default();
         if let Some(secret) = source.secret() {
             secrets.add(secret.expose_secret());
@@ -236,10 +243,9 @@ impl Identity {
             authority: config.authority.clone(),
             authority_origin: config.authority_origin.clone(),
             audience: config.audience.clone(),
-            cloud: cloud.clone(),
             home_cloud: config.identity_cloud.clone(),
             config_file: config_file(&config.sources.config_file),
-            registry: registry.map(|registry| registry.host().to_owned()),
+            registry: registry.cloned(),
             skipped: vec![],
             only: config.sources.only.as_ref().map(|only| only.value),
             secrets,
@@ -252,7 +258,7 @@ impl Identity {
     pub fn fingerprint(&self) -> String {
         let parts = [
             self.authority.as_str(),
-            &self.cloud.suffix,
+            &self.cloud().suffix,
             &self.home_cloud.cli_name,
             self.audience.as_str(),
             &self.source.cache_key(),
@@ -260,7 +266,7 @@ impl Identity {
         digest16(parts.join("\0").as_bytes())
     }
 
-    /// Returns whether it is an account of a command line, which reads by itself who is signed in.
+    /// Returns whether it is an account of a command line, which reads its own account when it runs.
     pub fn is_of_command_line(&self) -> bool {
         self.source.is_command_line()
     }
@@ -326,14 +332,14 @@ impl Identity {
         })
     }
 
-    /// Returns what a failed sign-in as this identity is shown as.
+    /// Returns the error that a failed sign-in as this identity is shown as.
     pub(crate) fn sign_in_error(&self, error: anyhow::Error, network: &Network) -> Error {
         error
             .downcast()
             .unwrap_or_else(|cause| advice::sign_in_error(self, &cause, network))
     }
 
-    /// Returns lines for a token that a registry refused: whose it is, and which other tenants can be meant.
+    /// Returns lines for a token that a registry refused: the identity of the token, and which other tenants can be meant.
     pub fn notes(&self, token: &AccessToken) -> Vec<String> {
         let mut lines = vec![];
         if let Some(tenant) = token.tenant() {
@@ -353,37 +359,34 @@ impl Identity {
         lines.iter().map(|line| redactor.redact(line)).collect()
     }
 
-    /// Returns the host that is asked for the access token, or the program.
+    /// Returns the cloud of the registries that it is for.
+    fn cloud(&self) -> &Cloud {
+        self.registry.as_ref().map_or(&CLOUDS[0], Registry::cloud)
+    }
+
+    /// Returns the host or program that issues the access token.
     fn host(&self) -> String {
         let authority = || self.authority.host_str().unwrap_or_default().to_owned();
         self.source.host().unwrap_or_else(authority)
     }
 
-    /// Returns what to change, and where, to sign in to another tenant: the setting that chose this one, unless a profile would win over
-    /// it, else the profile of the registry.
+    /// Returns the setting to change to sign in to another tenant: the one that chose this tenant, or the profile of the registry if that
+    /// takes precedence.
     fn tenant_setting(&self) -> String {
         let name = match self.source.tenant().origin {
             TenantOrigin::Argument => return "`--tenant`".into(),
-            TenantOrigin::Setting(_, Origin::Variable(variable))
-                if variable.starts_with("ACRSCOPED_") =>
-            {
-                return format!("`{variable}`");
+            TenantOrigin::Setting(name, origin) if is_specific(&origin) => {
+                return format!("`{}`", origin.setting(name));
             }
-            TenantOrigin::Setting(
-                name,
-                Origin::File {
-                    path,
-                    line,
-                    profile: Some(_),
-                },
-            ) => return format!("`{name}` in {}:{line}", path.display()),
-            TenantOrigin::Setting(_, origin @ Origin::Annotation(_)) => return origin.to_string(),
             TenantOrigin::Setting(name, _) => name,
             TenantOrigin::Account => "tenant",
         };
         let file = &self.config_file;
         match &self.registry {
-            Some(registry) => format!("`{name}` under `[registry.\"{registry}\"]` in {file}"),
+            Some(registry) => {
+                let host = registry.host();
+                format!("`{name}` under `[registry.\"{host}\"]` in {file}")
+            }
             None => format!("`{name}` in {file}"),
         }
     }
@@ -391,7 +394,7 @@ impl Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.source.fmt(f)
+        f.write_str(&self.source.name())
     }
 }
 
@@ -524,7 +527,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_source_configured_by_half_is_an_error_not_a_reason_to_try_the_next() {
+    fn a_partly_configured_source_is_an_error_and_the_next_is_not_tried() {
         for (rows, sentence) in [
             (
                 &[("AZURE_CLIENT_SECRET", "s")][..],
@@ -738,7 +741,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_source_matters_only_when_it_has_its_turn() {
+    fn a_wrong_setting_of_a_source_is_an_error_only_if_the_source_is_tried() {
         for broken in [
             ("IDENTITY_ENDPOINT", "http://127.0.0.1/msi"),
             ("MSI_ENDPOINT", "nonsense"),
@@ -830,7 +833,7 @@ pub(super) mod tests {
         ];
         assert_eq!(
             choose(&arc, "contoso.azurecr.io").unwrap_err().to_string(),
-            "`c` from `AZURE_CLIENT_ID` names a managed identity in a way that Azure Arc does not know"
+            "`c` from `AZURE_CLIENT_ID` cannot select a managed identity on Arc"
         );
         let twice = [("ACRSCOPED_CLIENT_ID", "c"), ("ACRSCOPED_OBJECT_ID", "o")];
         assert_eq!(
@@ -852,7 +855,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_fingerprint_changes_with_who_signs_in_and_with_nothing_else() {
+    fn the_fingerprint_changes_with_the_identity_and_with_nothing_else() {
         let of = |rows: &[(&str, &str)], host: &str| choose(rows, host).unwrap().fingerprint();
         let of_file = |text: &str, rows: &[(&str, &str)], host: &str| {
             choose_with(text, rows, host).unwrap().fingerprint()

@@ -6,36 +6,19 @@ use crate::config::{Config, SourceName};
 use crate::error::{Error, ErrorKind};
 use crate::registry::Registry;
 
-/// What to do where no identity is configured, without a registry.
-const HINT: &str = "sign in with `docker-credential-acrscoped login` or `az login`, or set the `AZURE_*` variables of an identity";
+/// A source that is configured, else why it cannot be used. An error of [`skip`] gives the next source its turn. Any other error ends the
+/// selection: the source is only partly configured, and the next one would be another identity than the user meant.
+pub(super) type Offer = Result<Box<dyn IdentitySource>, Error>;
 
-/// A source that is configured, or why it cannot be used.
-pub(super) type Offer = Result<Box<dyn IdentitySource>, Unavailable>;
-
-#[derive(Debug)]
-pub(super) enum Unavailable {
-    /// It is not configured, for this reason: the next source has its turn.
-    Skipped(String),
-    /// It is only partly configured, or its files cannot be used. Another source would be another identity than the user meant.
-    Failed(Error),
+/// Returns the error of a source that is not configured, for this reason.
+pub(super) fn skip(reason: impl Into<String>) -> Error {
+    Error::new(ErrorKind::NoIdentity, reason)
 }
 
-impl From<&str> for Unavailable {
-    fn from(reason: &str) -> Self {
-        Self::Skipped(reason.to_owned())
-    }
-}
-
-impl From<Error> for Unavailable {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// Reads at most the files that say who is signed in.
+/// Reads at most the files of accounts and saved sign-ins.
 type OfferFn = fn(&Config, &Registry) -> Offer;
 
-/// The table of sources: how each is offered, and what to do if it is the only one allowed and not configured.
+/// Returns a source's row of the table: how it is offered, and what to do if it is the only one allowed and not configured.
 fn entry(name: SourceName) -> (OfferFn, &'static str) {
     use service_principal as principal;
     match name {
@@ -76,12 +59,14 @@ pub(super) fn select(
         let offer = if is_allowed(name) {
             (entry(name).0)(config, registry)
         } else {
-            Err("`AZURE_TOKEN_CREDENTIALS` leaves it out".into())
+            Err(skip("`AZURE_TOKEN_CREDENTIALS` leaves it out"))
         };
         match offer {
             Ok(source) => return Ok((source, skipped)),
-            Err(Unavailable::Skipped(why)) => skipped.push(format!("{}: {why}", name.as_str())),
-            Err(Unavailable::Failed(error)) => return Err(error),
+            Err(why) if why.kind() == ErrorKind::NoIdentity => {
+                skipped.push(format!("{}: {why}", name.as_str()));
+            }
+            Err(error) => return Err(error),
         }
     }
     if let Some(only) = &settings.only {
@@ -94,24 +79,23 @@ pub(super) fn select(
         return Ok((managed_identity::of_virtual_machine(settings)?, skipped));
     }
     let only = settings.only.as_ref().map(|only| only.value);
-    Err(no_identity_error(skipped, only, Some(registry.host())))
+    Err(no_identity_error(skipped, only, registry.host()))
 }
 
 /// Returns the error that no identity can sign in to a registry, with what to do about it.
 pub(super) fn no_identity_error(
     skipped: Vec<String>,
     only: Option<SourceName>,
-    registry: Option<&str>,
+    registry: &str,
 ) -> Error {
-    let login = registry.map(|registry| format!("{} {registry}", login::COMMAND));
-    let hint = match (only, login) {
-        (Some(SourceName::Login), Some(login)) => Some(login),
-        (Some(only), _) => Some(entry(only).1.to_owned()),
-        (None, login) => login.map(|login| {
-            format!("sign in with `{login}` or `az login`, or set the `AZURE_*` variables of an identity")
-        }),
+    let login = format!("{} {registry}", login::COMMAND);
+    let hint = match only {
+        Some(SourceName::Login) => login,
+        Some(only) => entry(only).1.to_owned(),
+        None => format!(
+            "sign in with `{login}` or `az login`, or set the `AZURE_*` variables of an identity"
+        ),
     };
-    let hint = hint.unwrap_or_else(|| HINT.to_owned());
     Error::new(ErrorKind::NoIdentity, "no Azure identity to sign in with")
         .with_details(skipped)
         .with_hint(hint)

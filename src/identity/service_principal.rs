@@ -1,9 +1,9 @@
-//! Service principals: an application in a tenant, and what proves that the helper may sign in as it.
+//! Service principals: an application in a tenant, and the proof that the helper may sign in as it.
 
 use super::advice::Failure;
-use super::certificate::{Certificate, SignedAssertion};
+use super::certificate::Certificate;
 use super::ci_oidc::{self, AssertionRequest};
-use super::select::{Offer, Unavailable};
+use super::select::{Offer, skip};
 use super::{IdentitySource, Tenant, TokenContext, request_token, workload_identity};
 use crate::config::{CertificateSettings, Config, Value, is_tenant};
 use crate::error::Error;
@@ -16,7 +16,6 @@ use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions};
 use azure_identity::{ClientAssertion, ClientAssertionCredential, ClientSecretCredential};
 use azure_identity::{ClientAssertionCredentialOptions, ClientSecretCredentialOptions};
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,7 +34,7 @@ pub(super) struct ServicePrincipal {
     pub(super) credential: Credential,
 }
 
-/// What proves that the helper may sign in as an application.
+/// The proof that the helper may sign in as an application.
 #[derive(Debug)]
 pub(super) enum Credential {
     Secret(SecretString),
@@ -49,7 +48,7 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    /// Returns the word for it in cache keys, and what messages call the identity, before its client ID.
+    /// Returns its name in cache keys, and what messages call the identity, before its client ID.
     fn names(&self) -> (&'static str, &'static str) {
         match self {
             Self::Secret(_) => ("secret", "service principal"),
@@ -74,7 +73,7 @@ pub(super) fn offer_certificate(config: &Config, _: &Registry) -> Offer {
 }
 
 impl ServicePrincipal {
-    /// Returns the application if both of its ids are known, else which are missing.
+    /// Returns the application if both of its IDs are known, else which are missing.
     pub(super) fn new(
         tenant: Option<Value<String>>,
         client: Option<Value<String>>,
@@ -95,13 +94,11 @@ impl ServicePrincipal {
     /// Offers the application of the settings if `variable` is set, which holds the credential. The user set it on purpose, so a missing
     /// tenant or client ID is an error.
     pub(super) fn offer(variable: &str, credential: Option<Credential>, config: &Config) -> Offer {
-        let not_set = || Unavailable::Skipped(format!("`{variable}` is not set"));
-        let credential = credential.ok_or_else(not_set)?;
+        let credential = credential.ok_or_else(|| skip(format!("`{variable}` is not set")))?;
         let (tenant, client) = (&config.sources.tenant, &config.sources.client);
         let principal = Self::new(tenant.clone(), client.clone(), credential);
-        Ok(Box::new(principal.map_err(|missing| {
-            Error::incomplete_setting(variable, missing)
-        })?))
+        let principal = principal.map_err(|missing| Error::incomplete_setting(variable, missing));
+        Ok(Box::new(principal?))
     }
 
     /// Returns an assertion that is signed with the key of the certificate.
@@ -116,20 +113,18 @@ impl ServicePrincipal {
         let certificate = tokio::task::spawn_blocking(read).await;
         let certificate = certificate.unwrap_or_else(|_| Err("it cannot be understood".into()));
         let certificate = certificate.map_err(|problem| {
-            Error::setting(
-                CERTIFICATE_VARIABLE,
-                format!("names {}: {problem}", settings.path.display()),
-            )
+            let problem = format!("names {}: {problem}", settings.path.display());
+            Error::setting(CERTIFICATE_VARIABLE, problem)
         })?;
-        let assertion = SignedAssertion::new(
-            Arc::new(certificate),
-            self.client.value.clone(),
-            &context.identity.authority,
-            &self.tenant.value,
-            settings.send_chain,
-            context.network.clock(),
+        let authority = context.identity.authority.as_str();
+        let tenant = &self.tenant.value;
+        // As `ClientAssertionCredential` builds it.
+        let endpoint = format!(
+            "{}/{tenant}/oauth2/v2.0/token",
+            authority.trim_end_matches('/')
         );
-        Ok(assertion.secret(None).await?.into())
+        let now = context.network.clock()();
+        certificate.sign_assertion(&self.client.value, &endpoint, settings.send_chain, now)
     }
 
     async fn token_for_secret(
@@ -138,24 +133,10 @@ impl ServicePrincipal {
         context: &TokenContext<'_>,
     ) -> anyhow::Result<SecretString> {
         let client_options = client_options(context)?;
-        let options = ClientSecretCredentialOptions { client_options };
+        let options = Some(ClientSecretCredentialOptions { client_options });
         let (tenant, client) = (&self.tenant.value, self.client.value.clone());
         let secret = Secret::new(secret.expose_secret().to_owned());
-        let credential = ClientSecretCredential::new(tenant, client, secret, Some(options))?;
-        request_token(&*credential, context.identity).await
-    }
-
-    async fn token_for_assertion(
-        &self,
-        assertion: SecretString,
-        context: &TokenContext<'_>,
-    ) -> anyhow::Result<SecretString> {
-        context.identity.secrets.add(assertion.expose_secret());
-        let client_options = client_options(context)?;
-        let options = ClientAssertionCredentialOptions { client_options };
-        let (tenant, client) = (self.tenant.value.clone(), self.client.value.clone());
-        let assertion = Assertion(assertion);
-        let credential = ClientAssertionCredential::new(tenant, client, assertion, Some(options))?;
+        let credential = ClientSecretCredential::new(tenant, client, secret, options)?;
         request_token(&*credential, context.identity).await
     }
 
@@ -184,7 +165,7 @@ fn client_options(context: &TokenContext<'_>) -> Result<ClientOptions, Error> {
 
 /// An assertion that was made before the token request.
 #[derive(Debug)]
-struct Assertion(SecretString);
+pub(super) struct Assertion(pub(super) SecretString);
 
 #[async_trait::async_trait]
 impl ClientAssertion for Assertion {
@@ -193,15 +174,13 @@ impl ClientAssertion for Assertion {
     }
 }
 
-impl fmt::Display for ServicePrincipal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (_, label) = self.credential.names();
-        write!(f, "{label} {}", self.client.value)
-    }
-}
-
 #[async_trait::async_trait]
 impl IdentitySource for ServicePrincipal {
+    fn name(&self) -> String {
+        let (_, label) = self.credential.names();
+        format!("{label} {}", self.client.value)
+    }
+
     fn cache_key(&self) -> String {
         let (kind, _) = self.credential.names();
         [kind, &self.tenant.value, &self.client.value].join("\0")
@@ -220,29 +199,22 @@ impl IdentitySource for ServicePrincipal {
     }
 
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
-        let Failure { identity, code, .. } = failure;
-        let setting = identity.tenant_setting();
-        let client_setting = self.client.origin.setting("client_id");
-        let check = format!(
-            "check `{client_setting}` and `{}`",
-            self.tenant.origin.setting("tenant")
-        );
-        Some(match (code, &self.credential) {
-            (Some(70_001 | 7_000_112), _) | (Some(700_016), Credential::ServiceAccount(_)) => check,
-            (Some(700_016), _) => format!("{check}, or set {setting}"),
+        let client = self.client.origin.setting("client_id");
+        let tenant = self.tenant.origin.setting("tenant");
+        Some(match (failure.code, &self.credential) {
+            (Some(70_001 | 700_016 | 7_000_112), _) => format!("check `{client}` and `{tenant}`"),
             (Some(90_002 | 900_023), _) => {
-                let host = identity.host();
-                format!("check the tenant, and the cloud: {host} was asked; or set {setting}")
+                let host = failure.identity.host();
+                format!("check `{tenant}`, and the cloud: {host} was asked")
             }
             (Some(7_000_215), Credential::Secret(_)) => {
                 "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into()
             }
             (Some(7_000_222), Credential::Secret(_)) => self.reset_secret_hint(failure),
-            (Some(700_024), Credential::ServiceAccount(_)) => {
-                workload_identity::EXPIRED_HINT.into()
+            (None, Credential::TokenFile(_)) => {
+                "check the file that `AZURE_FEDERATED_TOKEN_FILE` names".into()
             }
-            (None, Credential::TokenFile(_)) => workload_identity::FILE_HINT.into(),
-            (None, Credential::CiJob(_)) => ci_oidc::hint(failure.cause).into(),
+            (None, Credential::CiJob(_)) => ci_oidc::DENIED_HINT.into(),
             _ => return None,
         })
     }
@@ -255,6 +227,12 @@ impl IdentitySource for ServicePrincipal {
             Credential::ServiceAccount(assertion) => assertion.clone(),
             Credential::CiJob(request) => request.send(context.network).await?,
         };
-        self.token_for_assertion(assertion, context).await
+        context.identity.secrets.add(assertion.expose_secret());
+        let client_options = client_options(context)?;
+        let options = Some(ClientAssertionCredentialOptions { client_options });
+        let (tenant, client) = (self.tenant.value.clone(), self.client.value.clone());
+        let assertion = Assertion(assertion);
+        let credential = ClientAssertionCredential::new(tenant, client, assertion, options)?;
+        request_token(&*credential, context.identity).await
     }
 }

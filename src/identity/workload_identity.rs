@@ -6,15 +6,12 @@ use super::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
 use crate::config::{Config, Origin, Value};
 use crate::files::read_limited;
 use crate::registry::Registry;
-use anyhow::bail;
+use anyhow::Context as _;
 use secrecy::SecretString;
 use std::path::Path;
 
 pub(super) const HINT: &str =
     "set `AZURE_FEDERATED_TOKEN_FILE`, `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`";
-pub(super) const FILE_HINT: &str = "check the file that `AZURE_FEDERATED_TOKEN_FILE` names";
-pub(super) const EXPIRED_HINT: &str =
-    "the service account's token has expired: check the clocks of this node and of the cluster";
 
 /// A federated token is a JWT; the longest seen have a few KB.
 const MAX_TOKEN_BYTES: usize = 64 * 1024;
@@ -30,10 +27,11 @@ pub(super) fn read_token(file: &Path) -> anyhow::Result<SecretString> {
     let name = file.display();
     let bytes = read_limited(file, MAX_TOKEN_BYTES)
         .map_err(|error| anyhow::anyhow!("{name} cannot be read: {error}"))?;
-    match std::str::from_utf8(&bytes).map(str::trim) {
-        Ok(token) if !token.is_empty() => Ok(token.into()),
-        _ => bail!("{name} holds no token"),
-    }
+    let token = std::str::from_utf8(&bytes).unwrap_or_default().trim();
+    let token = Some(token).filter(|token| !token.is_empty());
+    Ok(token
+        .with_context(|| format!("{name} holds no token"))?
+        .into())
 }
 
 /// Returns the application that a pod's service account is annotated with.

@@ -291,7 +291,7 @@ fn a_name_that_two_subscriptions_have_means_the_one_in_the_tenant_and_none_witho
     let asked = person.get_for(FABRIKAM_REGISTRY).fails();
     let sentence = "the Azure CLI gave no access token: Multiple subscriptions with the name 'Pay-As-You-Go' found.";
     assert!(asked.stdout.starts_with(sentence), "{asked:#?}");
-    let hint = format!("hint: set `subscription` in {file}:2 to an id, or `tenant` beside it");
+    let hint = format!("hint: set `subscription in {file}:2` to an ID that `az account list");
     assert!(asked.stderr.contains(&hint), "{asked:#?}");
     person.configure(&format!("{profile}tenant = \"{FABRIKAM}\"\n"));
     person.get_for(FABRIKAM_REGISTRY).secret();
@@ -350,7 +350,7 @@ fn a_wrong_tenant_is_told_with_the_setting_and_the_other_subscription() {
             "the tenant {NORTHWIND} was set by `[registry.\"{FABRIKAM_REGISTRY}\"]` in {file}:2"
         ),
         format!("the Azure CLI also knows the subscription `Fabrikam` in tenant {FABRIKAM}"),
-        format!("hint: set the right `tenant` in {file}:2"),
+        format!("hint: set the right `tenant in {file}:2`"),
     ] {
         assert!(stranger.stderr.contains(&line), "{line}: {stranger:#?}");
     }

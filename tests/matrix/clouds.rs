@@ -91,7 +91,7 @@ fn a_managed_identity_signs_in_to_the_registries_of_its_cloud_or_where_the_setti
 fn a_machine_in_another_cloud_says_which_and_which_line_allows_it() {
     let stage = stage(CHINA, PUBLIC, None);
     let answer = stage.get().fails();
-    let reason = "managed identity of a virtual machine: this machine is in AzureCloud, and contoso.azurecr.cn is in AzureChinaCloud\n";
+    let reason = "managed identity of a virtual machine: this machine is in AzureCloud, and the identity of contoso.azurecr.cn must be in AzureChinaCloud\n";
     assert!(answer.stderr.contains(reason), "{answer:#?}");
     let file = stage.home.path(CONFIG_FILE);
     let hint = format!(
@@ -108,7 +108,7 @@ fn a_machine_in_another_cloud_says_which_and_which_line_allows_it() {
         .home
         .write(CONFIG_FILE, "identity_cloud = 'AzureUSGovernment'\n");
     let answer = stage.get().fails();
-    let reason = "this machine is in AzureCloud, and the identity of contoso.azurecr.cn is in AzureUSGovernment by `identity_cloud`\n";
+    let reason = "this machine is in AzureCloud, and the identity of contoso.azurecr.cn must be in AzureUSGovernment\n";
     assert!(answer.stderr.contains(reason), "{answer:#?}");
 }
 

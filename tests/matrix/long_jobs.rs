@@ -95,8 +95,8 @@ fn an_assertion_of_the_jobs_beginning_is_refused_later() {
             .contains(" min ahead of that of login.microsoftonline.com");
         assert_eq!(is_skewed, age != AGES[AGES.len() - 1], "{}", answer.stderr);
         if !is_skewed {
-            let hint = "\nhint: the federated token has expired, or the clock is wrong; in a CI job let `source` be github-actions or \
-                        azure-pipelines, which ask for a new one each time\n";
+            let hint = "\nhint: the federated token has expired: check the clocks; in a CI job let `source` be github-actions or \
+                        azure-pipelines, which request a new one each time\n";
             assert!(answer.stderr.ends_with(hint), "{}", answer.stderr);
         }
     }

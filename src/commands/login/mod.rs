@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, printable};
 use crate::identity::{Account, Identity, OWN_KEYRING};
 use crate::logins::{self, Login};
 use crate::program;
-use crate::registry::{CLOUDS, Registry};
+use crate::registry::Registry;
 use crate::runtime;
 use crate::terminal::Mark;
 use clap::Args;
@@ -78,10 +78,9 @@ pub fn run(
         .map_err(|error| Error::input(format!("`--claims-challenge` cannot be used: {error}")))?;
     // The user must not sign in for nothing.
     let file = check_can_store(context, &config)?;
-    let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
-    let cloud = registry.as_ref().map_or(&CLOUDS[0], Registry::cloud);
+    let account = Account::unknown(&config, arguments.tenant.as_deref());
     let flow = Flow {
-        identity: Identity::of_login(account.clone(), &config, cloud, registry.as_ref()),
+        identity: Identity::of_login(account.clone(), &config, registry.as_ref()),
         config: &config,
         account: &account,
         claims,
@@ -95,7 +94,7 @@ pub fn run(
     if place.store == KERNEL_KEYRING
         && let Some(program) = rootless_client(&config)
     {
-        let command = account.command_within(program);
+        let command = account.command_within(program, registry.as_ref());
         let text = format!("{OWN_KEYRING}: {command} signs in there");
         print(context, Mark::Warning, &text, &mut output)?;
     }
@@ -128,7 +127,7 @@ fn store(
     granted: TokenResponse,
 ) -> Result<(Login, LoginStore), Error> {
     let incomplete =
-        |what: &str| Error::sign_in(account, format!("the answer does not hold {what}"));
+        |what: &str| Error::sign_in("the sign-in", format!("the answer does not hold {what}"));
     let token = granted
         .refresh_token
         .ok_or_else(|| incomplete("a refresh token"))?;

@@ -1,7 +1,7 @@
 //! Reads ASN.1: DER, and the BER in which Bouncy Castle and NSS write PKCS#12 files, with indefinite lengths and strings in pieces
 //! (ITU-T X.690, 8.1.3.6 and 8.7).
 //!
-//! The error does not say what is wrong: the caller knows what it was reading.
+//! The error is always the same: such a file is damaged.
 
 use super::CertificateError::Malformed;
 use super::{Result, SecretBytes};
@@ -82,16 +82,12 @@ impl<'a> Reader<'a> {
     /// Reads a number that is not negative.
     pub(super) fn number(&mut self) -> Result<u32> {
         let content = self.expect(INTEGER)?.content;
-        let digits = without_leading_zeros(content);
+        let zeros = content.iter().take_while(|&&digit| digit == 0).count();
+        let digits = &content[zeros..];
         match content.first() {
             Some(0..=0x7f) if digits.len() <= 4 => Ok(big_endian(digits)),
             _ => Err(Malformed),
         }
-    }
-
-    /// Reads the bytes of a number of any length, without leading zeros.
-    pub(super) fn big_number(&mut self) -> Result<&'a [u8]> {
-        Ok(without_leading_zeros(self.expect(INTEGER)?.content))
     }
 
     /// Reads a `BIT STRING` of whole bytes.
@@ -161,34 +157,11 @@ fn split_indefinite(bytes: &[u8], depth: usize) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..bytes.len() - rest.len()], &rest[2..]))
 }
 
-fn without_leading_zeros(digits: &[u8]) -> &[u8] {
-    let zeros = digits.iter().take_while(|&&digit| digit == 0).count();
-    &digits[zeros..]
-}
-
-/// Returns the number that at most four bytes make.
+/// Returns the number in at most four bytes.
 fn big_endian(digits: &[u8]) -> u32 {
     digits
         .iter()
         .fold(0, |number, digit| number << 8 | u32::from(*digit))
-}
-
-/// Formats an object identifier as people write it, `1.2.840.113549`.
-pub(super) fn dotted(oid: &[u8]) -> String {
-    let mut arcs = Vec::new();
-    let mut arc = 0_u64;
-    // No standard has longer ones.
-    for byte in oid.iter().take(32) {
-        arc = arc << 7 | u64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            arcs.push(std::mem::take(&mut arc));
-        }
-    }
-    // The first number holds the first two arcs.
-    let first = arcs.first().copied().unwrap_or_default();
-    let root = (first / 40).min(2);
-    let rest = arcs.iter().skip(1).map(|arc| format!(".{arc}"));
-    format!("{root}.{}", first - root * 40) + &rest.collect::<String>()
 }
 
 #[cfg(test)]
@@ -212,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_or_of_another_form_is_malformed() {
+    fn truncated_or_foreign_bytes_are_malformed() {
         for bytes in [
             &[][..],
             &[0x30],
@@ -227,7 +200,7 @@ mod tests {
         }
         assert!(
             Reader::new(&[0x04, 0x80, 0, 0]).element().is_err(),
-            "only what is constructed may be of indefinite length"
+            "only constructed elements may have an indefinite length"
         );
         let nested = [0x30, 0x80].repeat(10_000);
         assert!(Reader::sequence(&nested).is_err());
@@ -248,25 +221,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_object_identifier_is_written_in_dots() {
-        assert_eq!(
-            dotted(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d]),
-            "1.2.840.113549.1.5.13"
-        );
-        assert_eq!(dotted(&[0x88, 0x37, 0x03]), "2.999.3");
-        assert_eq!(dotted(&[]), "0.0");
-    }
-
     proptest! {
         #[test]
-        fn any_bytes_are_read_to_an_end(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x30), Just(0x80), Just(0)], 0..200)) {
+        fn reading_any_bytes_ends_without_a_panic(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x30), Just(0x80), Just(0)], 0..200)) {
             let mut reader = Reader::new(&bytes);
             while let Ok(element) = reader.element() {
                 prop_assert!(element.whole.len() >= 2 && element.content.len() <= element.whole.len() - 2);
                 drop(element.octets(OCTET_STRING));
             }
-            dotted(&bytes);
         }
     }
 }

@@ -1,108 +1,60 @@
-//! The signed assertion of who an application is, which replaces its secret.
+//! The signed assertion of an application about itself, which replaces its secret.
 //!
 //! Its form: Microsoft, "Microsoft identity platform application authentication certificate credentials"
 //! (<https://learn.microsoft.com/entra/identity-platform/certificate-credentials>).
 
 use super::Certificate;
-use crate::deadline::Clock;
+use anyhow::anyhow;
 use azure_core::Uuid;
 use azure_core::base64::{encode, encode_url_safe};
-use azure_core::error::{Error, ErrorKind};
-use azure_core::http::ClientMethodOptions;
-use azure_identity::ClientAssertion;
 use ring::digest::{SHA256, digest};
 use ring::error::Unspecified;
 use ring::rand::{self, SystemRandom};
 use ring::signature::RSA_PSS_SHA256;
-use serde_json::{Value, json};
-use std::sync::Arc;
+use secrecy::SecretString;
+use serde_json::json;
 use std::time::{Duration, SystemTime};
-use url::Url;
 
 /// How long an assertion is valid: Microsoft advises five to ten minutes at most.
 const LIFETIME: Duration = Duration::from_secs(300);
 
-/// Signs a new assertion for every token request.
-#[derive(Debug)]
-pub(in crate::identity) struct SignedAssertion {
-    certificate: Arc<Certificate>,
-    client_id: String,
-    /// The URL that the assertion is sent to, which is its audience.
-    token_endpoint: String,
-    /// Whether the certificate is sent along, with its chain: applications that trust a subject name and issuer need that.
-    sends_chain: bool,
-    clock: Clock,
-}
-
-impl SignedAssertion {
-    /// Creates one for an application and the token endpoint of its tenant at an authority.
-    pub(in crate::identity) fn new(
-        certificate: Arc<Certificate>,
-        client_id: String,
-        authority: &Url,
-        tenant: &str,
+impl Certificate {
+    /// Returns a new assertion of an application, for the endpoint that it is sent to. Applications that trust a subject name and issuer
+    /// need the certificate sent along, with its chain.
+    pub(in crate::identity) fn sign_assertion(
+        &self,
+        client_id: &str,
+        token_endpoint: &str,
         sends_chain: bool,
-        clock: Clock,
-    ) -> Self {
-        // As `ClientAssertionCredential` builds it.
-        let token_endpoint = format!(
-            "{}/{tenant}/oauth2/v2.0/token",
-            authority.as_str().trim_end_matches('/')
-        );
-        Self {
-            certificate,
-            client_id,
-            token_endpoint,
-            sends_chain,
-            clock,
-        }
-    }
-
-    fn sign(&self) -> Result<String, Unspecified> {
+        now: SystemTime,
+    ) -> anyhow::Result<SecretString> {
+        let no_random = |_: Unspecified| anyhow!("the system gave no random numbers");
         let random = SystemRandom::new();
-        let id = Uuid::from_bytes(rand::generate(&random)?.expose());
-        let [header, claims] =
-            [self.header(), self.claims(id)].map(|part| encode_url_safe(part.to_string()));
-        let signed = format!("{header}.{claims}");
-        let key = &self.certificate.key;
-        let mut signature = vec![0; key.public().modulus_len()];
-        key.sign(&RSA_PSS_SHA256, &random, signed.as_bytes(), &mut signature)?;
-        Ok(format!("{signed}.{}", encode_url_safe(signature)))
-    }
-
-    fn header(&self) -> Value {
-        let chain = &self.certificate.chain;
-        let thumbprint = encode_url_safe(digest(&SHA256, &chain[0]));
+        let id = rand::generate(&random).map_err(no_random)?.expose();
+        let thumbprint = encode_url_safe(digest(&SHA256, &self.chain[0]));
         let mut header = json!({"alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint});
-        if self.sends_chain {
+        if sends_chain {
             // RFC 7515, section 4.1.6: not the alphabet for URLs.
-            header["x5c"] = chain.iter().map(encode).collect();
+            header["x5c"] = self.chain.iter().map(encode).collect();
         }
-        header
-    }
-
-    fn claims(&self, id: Uuid) -> Value {
-        let now = (self.clock)()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        json!({
-            "aud": self.token_endpoint,
-            "iss": self.client_id,
-            "sub": self.client_id,
-            "jti": id.to_string(),
+        let now = now.duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.unwrap_or_default();
+        let claims = json!({
+            "aud": token_endpoint,
+            "iss": client_id,
+            "sub": client_id,
+            "jti": Uuid::from_bytes(id).to_string(),
             "nbf": now.as_secs(),
             "iat": now.as_secs(),
             "exp": (now + LIFETIME).as_secs(),
-        })
-    }
-}
-
-#[async_trait::async_trait]
-impl ClientAssertion for SignedAssertion {
-    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
-        self.sign().map_err(|_| {
-            Error::with_message(ErrorKind::Credential, "the system gave no random numbers")
-        })
+        });
+        let [header, claims] = [header, claims].map(|part| encode_url_safe(part.to_string()));
+        let signed = format!("{header}.{claims}");
+        let mut signature = vec![0; self.key.public().modulus_len()];
+        self.key
+            .sign(&RSA_PSS_SHA256, &random, signed.as_bytes(), &mut signature)
+            .map_err(no_random)?;
+        Ok(format!("{signed}.{}", encode_url_safe(signature)).into())
     }
 }
 
@@ -110,13 +62,17 @@ impl ClientAssertion for SignedAssertion {
 mod tests {
     use super::*;
     use crate::identity::certificate::tests::Folder;
+    use crate::identity::service_principal::Assertion;
     use azure_core::base64::{decode, decode_url_safe};
     use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
     use azure_core::credentials::TokenCredential;
     use azure_core::http::{ClientOptions, RetryOptions, Transport};
     use azure_identity::{ClientAssertionCredential, ClientAssertionCredentialOptions};
     use ring::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
+    use secrecy::ExposeSecret;
+    use serde_json::Value;
     use simulator::{ACR_AUDIENCE, CLIENT, Settings, Simulator, TENANT};
+    use std::sync::Arc;
 
     const AUTHORITY: &str = "https://login.microsoftonline.com";
 
@@ -128,37 +84,27 @@ mod tests {
         SystemTime::UNIX_EPOCH + SystemTime::UNIX_EPOCH.elapsed().unwrap()
     }
 
-    fn certificate(folder: &Folder) -> Arc<Certificate> {
+    fn certificate(folder: &Folder) -> Certificate {
         let file = folder.join("whole", &["middle.pem", "leaf.pem", "leaf.key"]);
-        Arc::new(Certificate::read(&file, None).unwrap())
+        Certificate::read(&file, None).unwrap()
     }
 
-    fn of(certificate: Arc<Certificate>, sends_chain: bool, clock: Clock) -> SignedAssertion {
-        let authority = Url::parse(AUTHORITY).unwrap();
-        SignedAssertion::new(
-            certificate,
-            CLIENT.into(),
-            &authority,
-            TENANT,
-            sends_chain,
-            clock,
-        )
+    fn sign(certificate: &Certificate, sends_chain: bool, time: SystemTime) -> String {
+        let endpoint = format!("{AUTHORITY}/{TENANT}/oauth2/v2.0/token");
+        let assertion = certificate.sign_assertion(CLIENT, &endpoint, sends_chain, time);
+        assertion.unwrap().expose_secret().to_owned()
     }
 
     fn json(part: &str) -> Value {
         serde_json::from_slice(&decode_url_safe(part).unwrap()).unwrap()
     }
 
-    #[tokio::test]
+    #[test]
     #[ignore = "needs openssl: run tests/run"]
-    async fn a_statement_is_what_microsoft_describes_and_never_the_same() {
+    fn an_assertion_has_the_form_that_microsoft_documents_and_is_never_the_same() {
         let folder = Folder::new();
         let certificate = certificate(&folder);
-        let assertion = of(certificate.clone(), false, noon);
-        let (first, second) = (
-            assertion.secret(None).await.unwrap(),
-            assertion.secret(None).await.unwrap(),
-        );
+        let [first, second] = [(), ()].map(|()| sign(&certificate, false, noon()));
         let (signed, signature) = first.rsplit_once('.').unwrap();
         let key = UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, certificate.key.public());
         key.verify(signed.as_bytes(), &decode_url_safe(signature).unwrap())
@@ -185,14 +131,11 @@ mod tests {
         assert_ne!(json(second.split('.').nth(1).unwrap())["jti"], id);
     }
 
-    #[tokio::test]
+    #[test]
     #[ignore = "needs openssl: run tests/run"]
-    async fn the_chain_goes_along_where_it_is_asked_for() {
+    fn the_chain_is_sent_if_the_setting_says_so() {
         let folder = Folder::new();
-        let assertion = of(certificate(&folder), true, noon)
-            .secret(None)
-            .await
-            .unwrap();
+        let assertion = sign(&certificate(&folder), true, noon());
         let header = json(assertion.split('.').next().unwrap());
         let sent: Vec<Vec<u8>> = header["x5c"]
             .as_array()
@@ -205,16 +148,17 @@ mod tests {
 
     #[tokio::test]
     #[ignore = "needs openssl: run tests/run"]
-    async fn entra_takes_the_statement_of_the_certificate_that_it_knows() {
+    async fn entra_accepts_the_assertion_of_a_registered_certificate_only() {
         let folder = Folder::new();
-        for (known, is_taken) in [("leaf.pem", true), ("other.pem", false)] {
+        for (known, is_accepted) in [("leaf.pem", true), ("other.pem", false)] {
             let mut settings = Settings::default();
             settings.apps[0].certificates = vec![String::from_utf8(folder.read(known)).unwrap()];
             let simulator = Simulator::start(settings).unwrap();
+            let assertion = sign(&certificate(&folder), true, now());
             let credential = ClientAssertionCredential::new(
                 TENANT.into(),
                 CLIENT.into(),
-                of(certificate(&folder), true, now),
+                Assertion(assertion.into()),
                 Some(ClientAssertionCredentialOptions {
                     client_options: options(&simulator),
                 }),
@@ -223,7 +167,7 @@ mod tests {
                 .unwrap()
                 .get_token(&[&format!("{ACR_AUDIENCE}/.default")], None)
                 .await;
-            assert_eq!(token.is_ok(), is_taken, "{known}: {token:?}");
+            assert_eq!(token.is_ok(), is_accepted, "{known}: {token:?}");
         }
     }
 

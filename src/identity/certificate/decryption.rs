@@ -1,6 +1,6 @@
 //! Decrypts what a password protects: PBES2 (RFC 8018, section 6.2) and the older schemes of PKCS#12 (RFC 7292, appendix C).
 
-use super::asn1::{INTEGER, Reader, SEQUENCE, dotted};
+use super::asn1::{INTEGER, Reader, SEQUENCE};
 use super::{CertificateError, Result, SecretBytes, oid};
 use aes::{Aes128, Aes192, Aes256};
 use cbc::cipher::block_padding::Pkcs7;
@@ -11,15 +11,18 @@ use ring::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, digest};
 use ring::pbkdf2;
 use std::num::NonZeroU32;
 
-/// How many iterations of key derivation one file may cost, all its parts together: about two seconds. Windows and OpenSSL ask for
-/// 2,000 a part and Java for 10,000; OWASP recommends 600,000 for passwords that are stored.
+/// How many iterations of key derivation one file may cost, all its parts together: about two seconds. Windows and OpenSSL write files with
+/// 2,000 for each part and Java with 10,000; OWASP recommends 600,000 for stored passwords.
 const MAX_ITERATIONS: u32 = 3_000_000;
+
+pub(super) const UNSUPPORTED: &str =
+    "its protection is not supported: export it with a password, AES-256 and SHA-256";
 
 // RFC 8018, appendix C.
 const PBKDF2: &[u8] = oid!(PKCS: 5, 12);
 const PBES2: &[u8] = oid!(PKCS: 5, 13);
 
-/// Decrypts with a key and an initialization vector; returns nothing if the padding shows that the key is another.
+/// Decrypts with a key and an initialization vector; returns nothing if the padding shows that the key is wrong.
 type Decrypt = fn(&[u8], &[u8], &[u8]) -> Option<SecretBytes>;
 
 /// A scheme or cipher by its object identifier, with the length of its key in bytes.
@@ -46,11 +49,11 @@ const HMAC_SHA256: &[u8] = oid!(RSADSI: 2, 9);
 const HMAC_SHA384: &[u8] = oid!(RSADSI: 2, 10);
 const HMAC_SHA512: &[u8] = oid!(RSADSI: 2, 11);
 
-/// What is left of the iterations of key derivation that one file may cost.
+/// The iterations of key derivation that one file may still cost.
 struct IterationBudget(u32);
 
 impl IterationBudget {
-    /// Takes what a key costs that so many hashes make.
+    /// Takes the cost of a key that consists of so many hashes.
     fn take(&mut self, iterations: u32, hashes: usize) -> Result<NonZeroU32> {
         let hashes = u32::try_from(hashes).unwrap_or(u32::MAX);
         let left = self.0.checked_sub(iterations.saturating_mul(hashes));
@@ -96,25 +99,22 @@ impl Decryptor {
         }
     }
 
-    /// Goes on without a password. Programs that distinguish this from an empty one leave out even its zero at the end.
+    /// Removes the password. Programs that distinguish no password from an empty one leave out even the zero at its end.
     pub(super) fn remove_password(&mut self) {
         self.utf8 = SecretBytes::default();
         self.utf16 = SecretBytes::default();
     }
 
-    /// Decrypts what is known to be one `SEQUENCE`; another result means another password. `algorithm` is the content of an
+    /// Decrypts one `SEQUENCE`; any other result means a wrong password. `algorithm` is the content of an
     /// `AlgorithmIdentifier`.
     pub(super) fn decrypt(
         &mut self,
         algorithm: Reader<'_>,
         encrypted: &[u8],
     ) -> Result<SecretBytes> {
-        let decrypted = self
-            .apply(algorithm, encrypted)
-            .map_err(|error| error.if_malformed("what it says about its encryption is damaged"))?;
-        decrypted
-            .filter(|bytes| Reader::sequence(bytes).is_ok())
-            .ok_or(CertificateError::WrongPassword)
+        let decrypted = self.apply(algorithm, encrypted)?;
+        let decrypted = decrypted.filter(|bytes| Reader::sequence(bytes).is_ok());
+        decrypted.ok_or(CertificateError::WrongPassword)
     }
 
     fn apply(
@@ -149,7 +149,7 @@ impl Decryptor {
         Ok(decrypt(&key, &vector, encrypted))
     }
 
-    /// Derives a key as RFC 7292, appendix B.2 has it; its letters are in the comments.
+    /// Derives a key by RFC 7292, appendix B.2; the comments name its variables.
     pub(super) fn derive(
         &mut self,
         hash: &'static digest::Algorithm,
@@ -185,7 +185,7 @@ impl Decryptor {
     fn pbkdf2(&mut self, mut derivation: Reader<'_>, length: usize) -> Result<SecretBytes> {
         let oid = derivation.oid()?;
         if oid != PBKDF2 {
-            return unsupported(oid);
+            return Err(UNSUPPORTED.into());
         }
         let mut parameters = derivation.enter(SEQUENCE)?;
         let (salt, iterations) = (parameters.octets()?, parameters.number()?);
@@ -198,7 +198,7 @@ impl Decryptor {
             HMAC_SHA256 => (pbkdf2::PBKDF2_HMAC_SHA256, 32),
             HMAC_SHA384 => (pbkdf2::PBKDF2_HMAC_SHA384, 48),
             HMAC_SHA512 => (pbkdf2::PBKDF2_HMAC_SHA512, 64),
-            other => return unsupported(other),
+            _ => return Err(UNSUPPORTED.into()),
         };
         let hashes = length.div_ceil(hash_length);
         let iterations = self.budget.take(iterations, hashes)?;
@@ -208,17 +208,10 @@ impl Decryptor {
     }
 }
 
-/// Fails because of an algorithm that is not supported.
-pub(super) fn unsupported<T>(oid: &[u8]) -> Result<T> {
-    let oid = dotted(oid);
-    Err(format!("it is encrypted or authenticated with {oid}, which is not supported").into())
-}
-
 fn find(ciphers: &[Cipher], oid: &[u8]) -> Result<(usize, Decrypt)> {
-    match ciphers.iter().find(|(known, ..)| *known == oid) {
-        Some((_, key_length, decrypt)) => Ok((*key_length, *decrypt)),
-        None => unsupported(oid),
-    }
+    let cipher = ciphers.iter().find(|(known, ..)| *known == oid);
+    let (_, key_length, decrypt) = cipher.ok_or(UNSUPPORTED)?;
+    Ok((*key_length, *decrypt))
 }
 
 fn decrypt_cbc<C>(key: &[u8], vector: &[u8], data: &[u8]) -> Option<SecretBytes>
@@ -230,7 +223,7 @@ where
     Some(SecretBytes::new(decrypted))
 }
 
-/// Adds a number that is repeated to the length of the other (B), and one.
+/// Adds another number (B), repeated to the same length, and one.
 fn add_and_one(number: &mut [u8], repeated: &[u8]) {
     let mut carry = 1_u16;
     for (at, digit) in number.iter_mut().enumerate().rev() {
@@ -245,8 +238,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_derived_as_by_others() {
-        // golang.org/x/crypto, `pkcs12/pbkdf_test.go`: longer than a hash, so that the second part counts.
+    fn a_derived_key_equals_that_of_another_implementation() {
+        // golang.org/x/crypto, `pkcs12/pbkdf_test.go`: longer than a hash, so the second part is tested too.
         let hash = &SHA1_FOR_LEGACY_USE_ONLY;
         let key = Decryptor::new("sesame").derive(hash, KeyUse::Encryption, &[0xff; 8], 2048, 24);
         let expected = [
@@ -269,13 +262,5 @@ mod tests {
         assert!(budget.take(1_000_000, 1).is_ok());
         assert!(budget.take(1, 1).is_err() && full().take(u32::MAX, 2).is_err());
         assert_eq!(full().take(0, 1), Err(CertificateError::Malformed));
-    }
-
-    #[test]
-    fn an_unsupported_algorithm_is_named() {
-        assert_eq!(
-            unsupported::<()>(PBES2).unwrap_err().to_string(),
-            "it is encrypted or authenticated with 1.2.840.113549.1.5.13, which is not supported"
-        );
     }
 }

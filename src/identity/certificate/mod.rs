@@ -13,8 +13,6 @@ pub(crate) mod x509;
 #[cfg(test)]
 mod tests;
 
-pub(super) use assertion::SignedAssertion;
-
 use crate::files::read_limited;
 use asn1::{Reader, SEQUENCE};
 use decryption::Decryptor;
@@ -27,7 +25,8 @@ use zeroize::Zeroizing;
 /// A key with a long chain has less than 20 KB.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
 
-const DAMAGED_KEY: &str = "its private key is damaged";
+const UNKNOWN_FORMAT: &str =
+    "it is neither PEM nor PKCS#12, the formats that hold a certificate and its private key";
 const NOT_RSA: &str = "its private key is not an RSA key, and no other kind is supported";
 
 /// Object identifiers as they are in files, without tag and length.
@@ -49,21 +48,11 @@ type SecretBytes = Zeroizing<Vec<u8>>;
 /// Why a file cannot be used to sign in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CertificateError {
-    /// Bytes that are not what they should be; the reader of the whole says in what.
+    /// Bytes that do not have the form of their format.
     Malformed,
     WrongPassword,
     /// A sentence about the file, "it holds no private key".
     Other(String),
-}
-
-impl CertificateError {
-    /// Says what is malformed.
-    fn if_malformed(self, sentence: &str) -> Self {
-        match self {
-            Self::Malformed => sentence.into(),
-            error => error,
-        }
-    }
 }
 
 impl<T: Into<String>> From<T> for CertificateError {
@@ -119,27 +108,15 @@ impl Certificate {
             pkcs12::read(bytes, password)?
         } else if pem::is_pem(bytes) {
             pem::read(bytes, password)?
-        } else if x509::X509::from_der(bytes).is_ok() {
-            return Err(
-                "it is a certificate without its private key: PEM with both is needed, or PKCS#12"
-                    .into(),
-            );
         } else {
-            return Err("it is neither PEM nor PKCS#12".into());
+            return Err(UNKNOWN_FORMAT.into());
         };
         let key = match &contents.keys[..] {
-            [key] => key_pair(key)?,
-            [] if contents.certificates.is_empty() => {
-                return Err("it holds neither a private key nor a certificate".into());
-            }
+            [key] => KeyPair::from_der(key).map_err(|error| {
+                format!("its RSA key is damaged or does not have 2048 to 4096 bits ({error})")
+            })?,
             [] => return Err("it holds no private key".into()),
-            keys => {
-                let count = keys.len();
-                return Err(format!(
-                    "it holds {count} private keys, and nothing tells which one is meant"
-                )
-                .into());
-            }
+            _ => return Err("it holds more than one private key".into()),
         };
         let chain = x509::chain(&contents.certificates, key.public().as_ref())?;
         Ok(Self { key, chain })
@@ -163,41 +140,19 @@ struct Contents {
 impl Contents {
     /// Adds the key in a `PrivateKeyInfo` (PKCS#8: RFC 5208, section 5).
     fn add_key(&mut self, info: &[u8]) -> Result<()> {
-        let parts = Reader::sequence(info).and_then(|mut reader| {
-            reader.number()?;
-            Ok((reader.enter(SEQUENCE)?.oid()?, reader.octets()?))
-        });
-        match parts.map_err(|error| error.if_malformed(DAMAGED_KEY))? {
-            (RSA, key) => self.keys.push(key),
-            _ => return Err(NOT_RSA.into()),
+        let mut info = Reader::sequence(info)?;
+        info.number()?;
+        if info.enter(SEQUENCE)?.oid()? != RSA {
+            return Err(NOT_RSA.into());
         }
+        self.keys.push(info.octets()?);
         Ok(())
     }
 
     /// Adds the key in an `EncryptedPrivateKeyInfo` (PKCS#8: RFC 5208, section 6).
     fn add_encrypted_key(&mut self, info: &[u8], decryptor: &mut Decryptor) -> Result<()> {
-        let parts = Reader::sequence(info)
-            .and_then(|mut reader| Ok((reader.enter(SEQUENCE)?, reader.octets()?)));
-        let (algorithm, encrypted) = parts.map_err(|error| error.if_malformed(DAMAGED_KEY))?;
+        let mut info = Reader::sequence(info)?;
+        let (algorithm, encrypted) = (info.enter(SEQUENCE)?, info.octets()?);
         self.add_key(&decryptor.decrypt(algorithm, &encrypted)?)
     }
-}
-
-fn key_pair(key: &[u8]) -> Result<KeyPair> {
-    let length = modulus_length(key).map_err(|error| error.if_malformed(DAMAGED_KEY))?;
-    if !(2048..=4096).contains(&length) {
-        return Err(
-            format!("its RSA key has {length} bits, and only 2048 to 4096 are supported").into(),
-        );
-    }
-    KeyPair::from_der(key).map_err(|_| DAMAGED_KEY.into())
-}
-
-/// Returns the bits of an RSA key; ring rejects a short key without its length, and in the same way one with an uncommon exponent.
-fn modulus_length(key: &[u8]) -> Result<usize> {
-    let mut reader = Reader::new(key).enter(SEQUENCE)?;
-    reader.number()?;
-    let modulus = reader.big_number()?;
-    let first = modulus.first().ok_or(CertificateError::Malformed)?;
-    Ok(modulus.len() * 8 - first.leading_zeros() as usize)
 }

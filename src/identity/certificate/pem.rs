@@ -2,19 +2,10 @@
 //!
 //! `rustls::pki_types::pem` does not know encrypted keys, and leaves copies of what it read in memory.
 
+use super::CertificateError::Malformed;
 use super::decryption::Decryptor;
 use super::{Contents, NOT_RSA, Result, SecretBytes};
 use azure_core::base64;
-
-/// Sections that are read; parameters, public keys and the like are skipped.
-const LABELS: [&str; 6] = [
-    "CERTIFICATE",
-    "PRIVATE KEY",
-    "ENCRYPTED PRIVATE KEY",
-    "RSA PRIVATE KEY",
-    "EC PRIVATE KEY",
-    "DSA PRIVATE KEY",
-];
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
@@ -31,33 +22,33 @@ pub(super) fn read(bytes: &[u8], password: &str) -> Result<Contents> {
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     while let Some(line) = lines.next() {
-        let Some(label) = LABELS.into_iter().find(|it| is_marker(line, BEGIN, it)) else {
-            continue;
-        };
-        let section = section(label, &mut lines)?;
-        match label {
-            "CERTIFICATE" => contents.certificates.push(section.to_vec()),
-            "PRIVATE KEY" => contents.add_key(&section)?,
-            "RSA PRIVATE KEY" => contents.keys.push(section),
-            "ENCRYPTED PRIVATE KEY" => contents.add_encrypted_key(&section, &mut decryptor)?,
-            _ => return Err(NOT_RSA.into()),
+        let mut section = |label| section(label, &mut lines);
+        match label(line, BEGIN) {
+            Some(label @ b"CERTIFICATE") => contents.certificates.push(section(label)?.to_vec()),
+            Some(label @ b"PRIVATE KEY") => contents.add_key(&section(label)?)?,
+            Some(label @ b"RSA PRIVATE KEY") => contents.keys.push(section(label)?),
+            Some(label @ b"ENCRYPTED PRIVATE KEY") => {
+                contents.add_encrypted_key(&section(label)?, &mut decryptor)?;
+            }
+            Some(b"EC PRIVATE KEY" | b"DSA PRIVATE KEY") => return Err(NOT_RSA.into()),
+            // Parameters, public keys and text between sections.
+            _ => {}
         }
     }
     Ok(contents)
 }
 
-fn is_marker(line: &[u8], marker: &[u8], label: &str) -> bool {
-    let rest = line.strip_prefix(marker);
-    rest.and_then(|rest| rest.strip_suffix(b"-----")) == Some(label.as_bytes())
+/// Returns the label of a line that begins or ends a section.
+fn label<'a>(line: &'a [u8], marker: &[u8]) -> Option<&'a [u8]> {
+    line.strip_prefix(marker)?.strip_suffix(b"-----")
 }
 
 /// Reads the bytes of the section that has just begun.
-fn section<'a>(label: &str, lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<SecretBytes> {
-    let damaged = || format!("its PEM section `{label}` is damaged");
+fn section<'a>(label: &[u8], lines: &mut impl Iterator<Item = &'a [u8]>) -> Result<SecretBytes> {
     let mut body = Vec::new();
     loop {
-        let line = lines.next().ok_or_else(damaged)?;
-        if is_marker(line, END, label) {
+        let line = lines.next().ok_or(Malformed)?;
+        if self::label(line, END) == Some(label) {
             break;
         }
         body.push(line);
@@ -67,6 +58,6 @@ fn section<'a>(label: &str, lines: &mut impl Iterator<Item = &'a [u8]>) -> Resul
     if body.starts_with(b"Proc-Type:") {
         return Err("its private key is encrypted in an outdated way: convert it with `openssl pkcs8 -topk8`".into());
     }
-    let decoded = base64::decode(&body).map_err(|_| damaged())?;
+    let decoded = base64::decode(&body).map_err(|_| Malformed)?;
     Ok(SecretBytes::new(decoded))
 }

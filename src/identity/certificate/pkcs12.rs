@@ -1,13 +1,12 @@
 //! Keys and certificates of a PKCS#12 file (RFC 7292), also known as PFX.
 
 use super::asn1::{CONTEXT_0, CONTEXT_0_PRIMITIVE, Element, INTEGER, Reader, SEQUENCE};
-use super::decryption::{Decryptor, KeyUse, unsupported};
+use super::decryption::{Decryptor, KeyUse, UNSUPPORTED};
 use super::{CertificateError, Contents, Result, SecretBytes, oid};
-use ring::{digest, hmac};
+use ring::hmac;
 
 // RFC 5652, sections 4, 5 and 8.
 const DATA: &[u8] = oid!(PKCS: 7, 1);
-const SIGNED_DATA: &[u8] = oid!(PKCS: 7, 2);
 const ENCRYPTED_DATA: &[u8] = oid!(PKCS: 7, 6);
 // RFC 2985, section 5.6.
 const X509_CERTIFICATE: &[u8] = oid!(PKCS: 9, 22, 1);
@@ -39,7 +38,7 @@ pub(super) fn read(archive: &[u8], password: &str) -> Result<Contents> {
         decryptor.remove_password();
         contents = read_with(archive, &mut decryptor);
     }
-    contents.map_err(|error| error.if_malformed("it looks like PKCS#12 but is damaged"))
+    contents
 }
 
 fn read_with(archive: &[u8], decryptor: &mut Decryptor) -> Result<Contents> {
@@ -47,12 +46,8 @@ fn read_with(archive: &[u8], decryptor: &mut Decryptor) -> Result<Contents> {
     reader.expect(INTEGER)?;
     let safes = match content_info(&mut reader)? {
         (DATA, mut content) => content.octets()?,
-        (SIGNED_DATA, _) => {
-            return Err(
-                "it is authenticated with a certificate, and only passwords are supported".into(),
-            );
-        }
-        _ => return Err(CertificateError::Malformed),
+        // Data that is authenticated with a certificate instead of a password.
+        _ => return Err(UNSUPPORTED.into()),
     };
     if let Some(mac) = reader.optional(SEQUENCE)? {
         verify_mac(&safes, Reader::new(mac.content), decryptor)?;
@@ -77,23 +72,21 @@ fn content_info<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], Reader<'a>)> {
     Ok((info.oid()?, info.enter(CONTEXT_0)?))
 }
 
-/// Verifies a `MacData` (RFC 7292, section 4), which takes the password to make.
+/// Verifies a `MacData` (RFC 7292, section 4), whose key is derived from the password.
 fn verify_mac(data: &[u8], mut mac: Reader<'_>, decryptor: &mut Decryptor) -> Result<()> {
     let mut info = mac.enter(SEQUENCE)?;
     let (oid, tag) = (info.enter(SEQUENCE)?.oid()?, info.octets()?);
     let salt = mac.octets()?;
     // One iteration is the default.
     let iterations = if mac.is_at_end() { 1 } else { mac.number()? };
-    let (hash, algorithm) = match oid {
-        SHA1 => (
-            &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        ),
-        SHA256 => (&digest::SHA256, hmac::HMAC_SHA256),
-        SHA384 => (&digest::SHA384, hmac::HMAC_SHA384),
-        SHA512 => (&digest::SHA512, hmac::HMAC_SHA512),
-        other => return unsupported(other),
+    let algorithm = match oid {
+        SHA1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        SHA256 => hmac::HMAC_SHA256,
+        SHA384 => hmac::HMAC_SHA384,
+        SHA512 => hmac::HMAC_SHA512,
+        _ => return Err(UNSUPPORTED.into()),
     };
+    let hash = algorithm.digest_algorithm();
     let length = hash.output_len();
     let key = decryptor.derive(hash, KeyUse::Authentication, &salt, iterations, length)?;
     hmac::verify(&hmac::Key::new(algorithm, &key), data, &tag)
@@ -143,8 +136,8 @@ mod tests {
 
     const END: [u8; 2] = [0, 0];
 
-    /// The same in BER, as Bouncy Castle and NSS write it: indefinite lengths, and strings in pieces. `deep` also within strings,
-    /// which changes what a MAC is of.
+    /// Converts DER to BER as Bouncy Castle and NSS write it: indefinite lengths, and strings in pieces. `deep` converts the content of
+    /// strings too, after which a MAC no longer matches.
     fn in_ber(der: &[u8], deep: bool) -> Vec<u8> {
         let mut reader = Reader::new(der);
         let mut ber = Vec::new();
@@ -196,7 +189,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs openssl: run tests/run"]
-    fn no_password_may_be_none_at_all_or_an_empty_one() {
+    fn a_file_without_a_password_opens_whether_its_writer_used_none_or_an_empty_one() {
         let folder = Folder::new();
         folder.archive(
             "file",
@@ -214,7 +207,13 @@ mod tests {
         let mut decryptor = Decryptor::new("");
         decryptor.remove_password();
         let key = decryptor
-            .derive(&digest::SHA256, KeyUse::Authentication, &salt, count, 32)
+            .derive(
+                &ring::digest::SHA256,
+                KeyUse::Authentication,
+                &salt,
+                count,
+                32,
+            )
             .unwrap();
         let other_tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), &data);
         let at = file
@@ -230,7 +229,7 @@ mod tests {
 
     #[test]
     #[ignore = "needs openssl: run tests/run"]
-    fn a_file_that_wants_endless_work_is_refused_at_once() {
+    fn a_file_that_requires_too_many_iterations_is_rejected_at_once() {
         let folder = Folder::new();
         for arguments in ["", "-nomac", "-legacy -nomac"] {
             folder.archive("file", &format!("-passout pass: -iter 100000 {arguments}"));

@@ -1,4 +1,4 @@
-//! What is accepted as the file of a certificate. Keys and certificates are made by the `openssl` command when they are needed: ring cannot make RSA keys.
+//! Which certificate files are accepted. The `openssl` command makes keys and certificates when they are needed: ring cannot make RSA keys.
 
 use super::*;
 use rustls::pki_types::CertificateDer;
@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-/// The password of all that is encrypted.
+/// The password of all encrypted files.
 pub(super) const PASSWORD: &str = "pässword €";
 
 static CHAIN: LazyLock<Folder> = LazyLock::new(|| {
@@ -40,12 +40,12 @@ static CHAIN: LazyLock<Folder> = LazyLock::new(|| {
     folder
 });
 
-/// A folder in which openssl is run.
+/// A folder in which `openssl` runs.
 pub(super) struct Folder(TempDir);
 
 impl Folder {
-    /// With a chain: `leaf.pem` issued by `middle.pem`, that by `root.pem`; `other.pem` has nothing to do with it. Each has its
-    /// `.key`, and `issuers` are all but the first.
+    /// Creates one with a chain: `middle.pem` issued `leaf.pem`, and `root.pem` issued `middle.pem`; `other.pem` is unrelated. Each has its
+    /// `.key`, and `issuers` holds all but the first.
     pub(super) fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         for file in std::fs::read_dir(&CHAIN.0).unwrap() {
@@ -68,20 +68,20 @@ impl Folder {
         std::fs::read(self.path(name)).unwrap()
     }
 
-    /// The certificate in a PEM file, in DER.
+    /// Returns the certificate in a PEM file, in DER.
     pub(super) fn der(&self, name: &str) -> Vec<u8> {
         CertificateDer::from_pem_file(self.path(name))
             .unwrap()
             .to_vec()
     }
 
-    /// A new file out of others.
+    /// Joins files to a new one.
     pub(super) fn join(&self, name: &str, parts: &[&str]) -> PathBuf {
         let parts: Vec<Vec<u8>> = parts.iter().map(|part| self.read(part)).collect();
         self.write(name, &parts.concat())
     }
 
-    /// Runs openssl with arguments that are parted by spaces; `PASSWORD` in the environment is the password.
+    /// Runs `openssl` with arguments that are separated by spaces; `PASSWORD` in the environment is the password.
     #[track_caller]
     pub(super) fn openssl(&self, arguments: &str) {
         let mut command = Command::new("openssl");
@@ -97,7 +97,7 @@ impl Folder {
         );
     }
 
-    /// A PKCS#12 file of the chain with some arguments more, or instead of the password.
+    /// Creates a PKCS#12 file of the chain with these arguments.
     #[track_caller]
     pub(super) fn archive(&self, name: &str, arguments: &str) -> PathBuf {
         self.openssl(&format!(
@@ -111,7 +111,7 @@ fn read(path: &Path, password: Option<&str>) -> Result<Certificate, String> {
     Certificate::read(path, password.map(SecretString::from).as_ref())
 }
 
-/// What is wrong with a file.
+/// Returns why a file is rejected.
 fn error(path: &Path, password: Option<&str>) -> String {
     read(path, password).unwrap_err()
 }
@@ -148,29 +148,28 @@ fn is_encrypted(folder: &Folder, name: &str) {
 }
 
 #[test]
-fn what_is_no_small_file_in_a_known_format_is_refused() {
+fn a_file_of_another_size_or_format_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| {
         std::fs::write(folder.path().join(name), bytes).unwrap();
         folder.path().join(name)
     };
-    let unknown = "it is neither PEM nor PKCS#12";
     for (bytes, sentence) in [
-        (&b""[..], unknown),
-        (b"\x30", unknown),
-        (b"\x30\x03\x02\x01\x02", unknown),
-        (b"-----BEGIN", unknown),
-        (b"\xff\xfe-\0-\0-\0-\0-\0B\0E\0G\0I\0N\0 \0", unknown),
-        (b"\x30\x03\x02\x01\x03", "it looks like PKCS#12 but is damaged"),
-        (b"-----BEGIN DH PARAMETERS-----\n-----END DH PARAMETERS-----\n", "it holds neither a private key nor a certificate"),
-        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n", "its PEM section `PRIVATE KEY` is damaged"),
-        (b"-----BEGIN PRIVATE KEY-----\nA*==\n-----END PRIVATE KEY-----", "its PEM section `PRIVATE KEY` is damaged"),
-        (b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----", "its private key is damaged"),
-        (b"-----BEGIN RSA PRIVATE KEY-----\r\nMAA=\r\n-----END RSA PRIVATE KEY-----\r\n", "its private key is damaged"),
+        (&b""[..], UNKNOWN_FORMAT),
+        (b"\x30", UNKNOWN_FORMAT),
+        (b"\x30\x03\x02\x01\x02", UNKNOWN_FORMAT),
+        (b"-----BEGIN", UNKNOWN_FORMAT),
+        (b"\xff\xfe-\0-\0-\0-\0-\0B\0E\0G\0I\0N\0 \0", UNKNOWN_FORMAT),
+        (b"\x30\x03\x02\x01\x03", "it is damaged"),
+        (b"-----BEGIN DH PARAMETERS-----\n-----END DH PARAMETERS-----\n", "it holds no private key"),
+        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n", "it is damaged"),
+        (b"-----BEGIN PRIVATE KEY-----\nA*==\n-----END PRIVATE KEY-----", "it is damaged"),
+        (b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----", "it is damaged"),
+        (b"-----BEGIN RSA PRIVATE KEY-----\r\nMAA=\r\n-----END RSA PRIVATE KEY-----\r\n", "its RSA key is damaged or does not have 2048 to 4096 bits (InvalidEncoding)"),
         (b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "it holds no private key"),
         (
             b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAQwAAQA\n-----END ENCRYPTED PRIVATE KEY-----\n",
-            "what it says about its encryption is damaged",
+            "it is damaged",
         ),
     ] {
         assert_eq!(error(&write("file", bytes), None), sentence, "{}", bytes.escape_ascii());
@@ -245,7 +244,7 @@ fn the_key_of_pem_may_have_any_form() {
 
 #[test]
 #[ignore = "needs openssl: run tests/run"]
-fn the_old_encryption_of_pem_is_told_how_to_be_replaced() {
+fn the_error_for_the_old_encryption_of_pem_says_how_to_replace_it() {
     let folder = Folder::new();
     folder.openssl("rsa -traditional -aes256 -passout env:PASSWORD -in leaf.key -out old.key");
     assert_eq!(
@@ -299,7 +298,7 @@ fn pkcs12_without_a_password_needs_none() {
 
 #[test]
 #[ignore = "needs openssl: run tests/run"]
-fn what_is_no_pair_of_certificate_and_key_is_refused() {
+fn a_file_without_a_certificate_and_its_rsa_key_is_rejected() {
     let folder = Folder::new();
     for (name, kind) in [
         ("short", "RSA -pkeyopt rsa_keygen_bits:1024"),
@@ -318,23 +317,23 @@ fn what_is_no_pair_of_certificate_and_key_is_refused() {
     folder.openssl("pkcs12 -export -nokeys -in leaf.pem -passout pass: -out leaf.p12");
     folder.openssl("pkcs12 -export -nocerts -inkey leaf.key -passout pass: -out key.p12");
     let not_rsa = "its private key is not an RSA key, and no other kind is supported";
-    let short = "its RSA key has 1024 bits, and only 2048 to 4096 are supported";
+    let short = "its RSA key is damaged or does not have 2048 to 4096 bits (TooSmall)";
     for (parts, sentence) in [
-        (&["leaf.key"][..], "it holds no certificate"),
-        (&["key.p12"], "it holds no certificate"),
+        (
+            &["leaf.key"][..],
+            "it holds no certificate of its private key",
+        ),
+        (&["key.p12"], "it holds no certificate of its private key"),
         (&["leaf.pem"], "it holds no private key"),
         (&["leaf.p12"], "it holds no private key"),
-        (
-            &["leaf.cer"],
-            "it is a certificate without its private key: PEM with both is needed, or PKCS#12",
-        ),
+        (&["leaf.cer"], UNKNOWN_FORMAT),
         (
             &["leaf.key", "issuers"],
-            "none of its certificates belongs to its private key",
+            "it holds no certificate of its private key",
         ),
         (
             &["leaf.key", "leaf.pem", "other.key"],
-            "it holds 2 private keys, and nothing tells which one is meant",
+            "it holds more than one private key",
         ),
         (&["short.key", "short.pem"], short),
         (&["short.p12"], short),
@@ -352,7 +351,7 @@ fn what_is_no_pair_of_certificate_and_key_is_refused() {
 
 #[test]
 #[ignore = "needs openssl: run tests/run"]
-fn damage_is_refused_or_leaves_a_certificate_with_its_key() {
+fn a_damaged_file_is_rejected_or_yields_a_certificate_with_its_key() {
     let folder = Folder::new();
     folder.archive("encrypted", "-passout pass: -iter 1");
     folder.archive("bare", "-passout pass: -keypbe NONE -certpbe NONE -nomac");

@@ -3,9 +3,6 @@
 use super::Result;
 use super::asn1::{CONTEXT_0, Element, INTEGER, Reader, SEQUENCE};
 
-/// Real chains have three or four.
-const MAX_CERTIFICATES: usize = 64;
-
 /// The fields of a certificate that are used.
 #[derive(Debug)]
 pub(crate) struct X509<'a> {
@@ -43,18 +40,12 @@ impl<'a> X509<'a> {
 /// Returns the first certificate for a public key, each followed by that of its issuer. Others are left out, and signatures are not
 /// checked: the receiver of the chain does that.
 pub(super) fn chain(certificates: &[Vec<u8>], public_key: &[u8]) -> Result<Vec<Vec<u8>>> {
-    match certificates.len() {
-        0 => return Err("it holds no certificate".into()),
-        1..=MAX_CERTIFICATES => {}
-        _ => return Err("it holds more certificates than any chain has".into()),
-    }
-    let parsed: Result<Vec<_>> = certificates.iter().map(|der| X509::from_der(der)).collect();
-    let parsed =
-        parsed.map_err(|error| error.if_malformed("one of its certificates is damaged"))?;
+    let parsed = certificates.iter().map(|der| X509::from_der(der));
+    let parsed = parsed.collect::<Result<Vec<_>>>()?;
     let mut last = parsed
         .iter()
         .position(|certificate| certificate.public_key == public_key)
-        .ok_or("none of its certificates belongs to its private key")?;
+        .ok_or("it holds no certificate of its private key")?;
     let mut order = vec![last];
     while parsed[last].issuer != parsed[last].subject {
         let is_next =
