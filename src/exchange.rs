@@ -116,7 +116,7 @@ mod tests {
             (
                 200,
                 "<html></html>",
-                Err("a web page came in place of the answer of contoso.azurecr.io: 200"),
+                Err("contoso.azurecr.io answered the exchange with a web page: 200"),
             ),
         ] {
             let response = HttpResponse {

@@ -2,7 +2,6 @@
 
 use super::{Identity, TenantOrigin};
 use crate::config::is_tenant;
-use crate::entra::OAuthError;
 use crate::error::{Error, printable, visible};
 use crate::http::{Network, ResponseError};
 use crate::text::Redactor;
@@ -134,10 +133,7 @@ fn hint(failure: &Failure<'_>) -> Option<String> {
 /// Returns what to do about an answer of a proxy, a portal or a busy server.
 fn answer_hint(cause: &anyhow::Error) -> Option<&'static str> {
     let mut causes = cause.chain();
-    causes.find_map(|cause| match cause.downcast_ref::<OAuthError>() {
-        Some(error) => error.hint,
-        None => cause.downcast_ref::<ResponseError>()?.hint,
-    })
+    causes.find_map(|cause| cause.downcast_ref::<ResponseError>()?.hint)
 }
 
 /// Returns what to do about a code, whatever the source (Microsoft, "Microsoft Entra authentication and authorization error codes").

@@ -5,9 +5,9 @@ use super::select::{Offer, Unavailable::Skipped};
 use super::{IdentitySource, Tenant, TenantOrigin, TokenContext};
 use crate::cache::{KERNEL_KEYRING, LoginStore};
 use crate::config::{Config, is_tenant};
-use crate::entra::{ANY_TENANT, AZURE_CLI_CLIENT_ID, OAuthError, PublicClient};
+use crate::entra::{ANY_TENANT, AZURE_CLI_CLIENT_ID, PublicClient};
 use crate::error::Error;
-use crate::http::Network;
+use crate::http::{Network, ResponseError};
 use crate::logins::{self, Login};
 use crate::registry::Registry;
 use crate::text::Secrets;
@@ -242,7 +242,8 @@ impl IdentitySource for Account {
             return Some(format!("{OWN_KEYRING}: {command}"));
         }
         let mut causes = failure.cause.chain();
-        let claims = causes.find_map(|cause| cause.downcast_ref::<OAuthError>()?.claims.as_deref());
+        let claims =
+            causes.find_map(|cause| cause.downcast_ref::<ResponseError>()?.claims.as_deref());
         match failure.code {
             // Without a code, or if the user declined consent, signing in again is all that helps.
             None | Some(65_004) => Some(self.command(None, claims)),
