@@ -183,13 +183,14 @@ impl<'a> TokenService<'a> {
     }
 
     /// Returns the hosts with a valid cached token of the identity that would sign in, each with its user name.
-    pub fn list(&self) -> Result<BTreeMap<String, &'static str>, Error> {
-        Ok(self
-            .status()?
-            .into_iter()
-            .filter(|cached| cached.identity.is_some())
-            .map(|cached| (cached.registry.host().to_owned(), cached.username))
-            .collect())
+    pub fn list(&self) -> Result<BTreeMap<String, String>, Error> {
+        let mut cached = self.status()?;
+        cached.retain(|cached| cached.identity.is_some());
+        let entry = |cached: CachedCredential| {
+            let host = cached.registry.host().to_owned();
+            (host, cached.username.to_owned())
+        };
+        Ok(cached.into_iter().map(entry).collect())
     }
 
     /// Returns every valid cached token, in the order of hosts, those of the current identity first. Makes no connection.
