@@ -132,7 +132,9 @@ impl Account {
     pub(crate) fn note(&self, fingerprint: &str) {
         let is_known = self.login.fingerprints.iter().any(|it| it == fingerprint);
         if let Some(file) = self.file.as_ref().filter(|_| !is_known)
-            && let Err(error) = logins::add_fingerprint(file, &self.login, fingerprint)
+            && let Err(error) = logins::update_one(file, &self.login, Duration::ZERO, |saved| {
+                saved.add_fingerprint(fingerprint);
+            })
         {
             debug!("which tokens come of the login could not be noted: {error}");
         }
@@ -181,7 +183,9 @@ impl Account {
     fn note_place(&self, place: &LoginStore) {
         if self.login.clone().set_store(place)
             && let Some(file) = &self.file
-            && let Err(error) = logins::set_store(file, &self.login, place, Duration::ZERO)
+            && let Err(error) = logins::update_one(file, &self.login, Duration::ZERO, |saved| {
+                saved.set_store(place);
+            })
         {
             debug!("where the login's new token is kept could not be noted: {error}");
         }
