@@ -260,13 +260,13 @@ mod tests {
         let alice = login("alice", "one");
         let add = |fingerprint: &str| {
             update_one(&file, &alice, LOCK_TIMEOUT, |saved| {
-                saved.add_fingerprint(fingerprint)
+                saved.add_fingerprint(fingerprint);
             })
             .unwrap();
         };
         let set_store = |place: LoginStore| {
             update_one(&file, &alice, LOCK_TIMEOUT, |saved| {
-                drop(saved.set_store(&place))
+                saved.set_store(&place);
             })
             .unwrap();
         };
