@@ -29,6 +29,15 @@ const SERVICE_ATTRIBUTE: &str = "service";
 /// The attribute for the key.
 const KEY_ATTRIBUTE: &str = "username";
 
+/// The errors of a bus without the service, besides those that begin with `Spawn.`.
+const NO_SERVICE: [&str; 5] = [
+    "ServiceUnknown",
+    "NameHasNoOwner",
+    "UnknownObject",
+    "UnknownInterface",
+    "UnknownMethod",
+];
+
 /// The path that stands for no object.
 const NO_OBJECT: &str = "/";
 
@@ -315,12 +324,8 @@ fn error_name(error: &zbus::Error) -> String {
 impl From<zbus::Error> for StoreError {
     fn from(error: zbus::Error) -> Self {
         let name = error_name(&error);
-        let is_missing = match name.strip_prefix("org.freedesktop.DBus.Error.") {
-            Some("ServiceUnknown" | "NameHasNoOwner") => true,
-            Some("UnknownObject" | "UnknownInterface" | "UnknownMethod") => true,
-            name => name.is_some_and(|name| name.starts_with("Spawn.")),
-        };
-        if is_missing {
+        let name = name.strip_prefix("org.freedesktop.DBus.Error.");
+        if name.is_some_and(|name| name.starts_with("Spawn.") || NO_SERVICE.contains(&name)) {
             return Self::Missing(printable(&error.to_string()));
         }
         failed(error)
