@@ -1,8 +1,6 @@
-//! Entra as people sign in to it: with a browser by authorization code and PKCE, with a device code, with a refresh token (RFC 6749,
-//! 7636, 8628).
+//! OAuth at Entra for people: authorization code with PKCE, device code, and refresh token (RFC 6749, 7636, 8628).
 //!
-//! Requests go through [`Network::fetch`], with the same retries, bounds and deadline as all others. [`OAuthError`] is what Entra
-//! answered in place of a token.
+//! Requests go through [`Network::fetch`], with the same retries, limits and deadline as all others.
 
 mod id_token;
 
@@ -22,32 +20,31 @@ use ring::rand::{SystemRandom, generate};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use url::Url;
 
-/// The application that Microsoft's own libraries sign developers in with (azure-sdk-for-python, `azure/identity/_constants.py`,
-/// `DEVELOPER_SIGN_ON_CLIENT_ID`), which is the Azure CLI's: every tenant knows it and lets it request tokens for registries.
+/// The Azure CLI's client id. Every tenant allows it to request tokens for registries. Microsoft's own libraries use it, too
+/// (azure-sdk-for-python, `azure/identity/_constants.py`, `DEVELOPER_SIGN_ON_CLIENT_ID`).
 pub(crate) const AZURE_CLI_CLIENT_ID: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
-/// The account's own tenant, when none is named. Accounts of no organisation have no registries.
+/// The account's own tenant, when no tenant is configured. Only accounts of an organisation have registries.
 pub(crate) const ANY_TENANT: &str = "organizations";
 
-/// The scopes besides the audience's: for a refresh token, and for the account's name.
+/// The additional scopes: a refresh token, and the account's name.
 const SCOPES: &str = "offline_access openid profile";
 
-/// The longest lifetime of a device code, whatever Entra says: its own codes live for a quarter of an hour.
+/// The longest lifetime of a device code that is accepted. Entra's own codes are valid for 15 minutes.
 const MAX_DEVICE_CODE_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
-/// The longest interval between two polls that an answer may require.
+/// The longest interval between two polls that Entra may ask for.
 const MAX_POLL_INTERVAL_SECONDS: u64 = 60;
 
-/// Entra is never polled more often.
+/// The shortest interval between two polls.
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The interval where the answer names none (RFC 8628, section 3.2).
+/// The interval between two polls if Entra asks for none (RFC 8628, section 3.2).
 const DEFAULT_POLL_INTERVAL_SECONDS: u64 = 5;
 
 /// What `slow_down` adds to the interval (RFC 8628, section 3.5).
@@ -62,13 +59,13 @@ const MAX_CLAIMS_BYTES: usize = 4 * 1024;
 /// The fields of a form that are secret.
 const SECRET_FIELDS: [&str; 4] = ["refresh_token", "code", "code_verifier", "device_code"];
 
-/// A shorter value is no secret, and may well be a part of a word.
+/// Shorter values are not redacted: they could be part of a word.
 const MIN_SECRET_LEN: usize = 8;
 
-/// An application that needs no secret, at an authority, in a tenant.
+/// An OAuth public client (an application without a secret) in one tenant of an authority.
 pub(crate) struct PublicClient {
     client_id: String,
-    /// The address that the names of the endpoints follow.
+    /// The URL that the names of the endpoints are appended to.
     base: String,
     scope: String,
     client: Client,
@@ -78,7 +75,7 @@ pub(crate) struct PublicClient {
     secrets: Secrets,
 }
 
-/// Tokens, and whose they are.
+/// Tokens, and the account that they are for.
 #[derive(Deserialize)]
 pub(crate) struct TokenResponse {
     /// The access token, not yet checked.
@@ -92,63 +89,33 @@ pub(crate) struct TokenResponse {
     pub(crate) who: Option<AccountInfo>,
 }
 
-/// A sign-in that goes on in a browser on this machine.
+/// A sign-in in a browser on this machine.
 pub(crate) struct AuthorizationRequest {
     /// The page to open.
     pub(crate) url: Url,
-    /// What the browser must bring back.
+    /// The value that the redirect must repeat.
     pub(crate) state: SecretString,
     verifier: SecretString,
     redirect_uri: String,
 }
 
-/// A sign-in that goes on in a browser elsewhere.
+/// A sign-in in a browser on any machine.
 #[derive(Deserialize)]
 pub(crate) struct DeviceCode {
     #[serde(rename = "device_code")]
     secret: SecretString,
-    /// The code to type in, not yet printable.
+    /// The code to enter, not yet printable.
     pub(crate) user_code: String,
-    /// The page to type it in, not yet printable.
+    /// The page to enter it on, not yet printable.
     #[serde(alias = "verification_url")]
     pub(crate) verification_uri: String,
     expires_in: u64,
     interval: Option<u64>,
 }
 
-/// What Entra answered in place of a token.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OAuthError {
-    /// The code, such as `authorization_pending`.
-    code: String,
-    /// Its sentence, with an AADSTS code. Not yet made printable, and it may repeat what was sent.
-    message: String,
-    /// What to do if a proxy or a busy server answered.
-    pub(crate) hint: Option<&'static str>,
-    /// What another sign-in must answer (Microsoft, "Claims challenges, claims requests, and client capabilities"), as JSON.
-    pub(crate) claims: Option<String>,
-}
-
-impl OAuthError {
-    /// Creates an error with the sentence that came by way of the browser.
-    pub(crate) fn new(message: String) -> Self {
-        Self {
-            message,
-            ..Self::default()
-        }
-    }
-}
-
-impl fmt::Display for OAuthError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for OAuthError {}
-
 impl PublicClient {
-    /// Creates the application `client_id`, whose access tokens are for `audience`. It adds what it sends and receives to `secrets`.
+    /// Creates the client `client_id`, which requests access tokens for `audience`. It adds the secrets of its requests and responses to
+    /// `secrets`.
     pub(crate) fn new(
         authority: &Url,
         tenant: &str,
@@ -168,12 +135,12 @@ impl PublicClient {
         })
     }
 
-    /// Makes sign-ins answer a claims challenge.
+    /// Adds a claims challenge to the sign-ins that follow.
     pub(crate) fn with_claims(self, claims: Option<String>) -> Self {
         Self { claims, ..self }
     }
 
-    /// Begins a sign-in whose browser comes back to `redirect_uri`. Each has its own state and code verifier.
+    /// Starts a sign-in that redirects the browser to `redirect_uri`. Each has its own state and code verifier.
     pub(crate) fn authorization_request(
         &self,
         redirect_uri: String,
@@ -201,7 +168,7 @@ impl PublicClient {
         })
     }
 
-    /// Ends it with the code that the browser brought back.
+    /// Completes the sign-in with the code of the redirect.
     pub(crate) async fn exchange_code(
         &self,
         request: AuthorizationRequest,
@@ -218,7 +185,7 @@ impl PublicClient {
         .await
     }
 
-    /// Begins a sign-in in a browser elsewhere.
+    /// Starts a sign-in by device code.
     pub(crate) async fn device_code(&self) -> anyhow::Result<DeviceCode> {
         let scope = [("scope", self.scope.as_str())];
         let form: Vec<_> = scope.into_iter().chain(self.claims_field()).collect();
@@ -226,12 +193,12 @@ impl PublicClient {
         let interval = device.interval.unwrap_or_default();
         ensure!(
             interval <= MAX_POLL_INTERVAL_SECONDS,
-            "the answer wants {interval} s between questions, and {MAX_POLL_INTERVAL_SECONDS} is the most"
+            "Entra asks for {interval} s between polls, and the limit is {MAX_POLL_INTERVAL_SECONDS} s"
         );
         Ok(device)
     }
 
-    /// Polls until it has ended, at most for `patience`. Each poll ends after `limit`.
+    /// Polls until the sign-in is complete, for up to `patience`. Each poll takes up to `limit`.
     pub(crate) async fn poll(
         &self,
         device: &DeviceCode,
@@ -250,7 +217,7 @@ impl PublicClient {
                 let answer = timeout(limit, self.token(&form)).await;
                 match answer.map_err(anyhow::Error::new).flatten() {
                     Ok(tokens) => return Ok(tokens),
-                    Err(error) => match error.downcast_ref::<OAuthError>() {
+                    Err(error) => match error.downcast_ref::<ResponseError>() {
                         Some(refusal) if refusal.code == "authorization_pending" => (),
                         Some(refusal) if refusal.code == "slow_down" => interval += SLOW_DOWN,
                         Some(_) => return Err(error),
@@ -261,10 +228,10 @@ impl PublicClient {
             }
         };
         let ended = timeout(patience, polls).await.ok();
-        ended.context("nobody has entered the code in time")?
+        ended.context("the code was not entered in time")?
     }
 
-    /// Gets an access token for a refresh token, which Entra may replace with another one at the same time.
+    /// Returns an access token for a refresh token, and a new refresh token if Entra rotates it.
     pub(crate) async fn refresh(&self, token: &SecretString) -> anyhow::Result<TokenResponse> {
         self.token(&[
             ("grant_type", "refresh_token"),
@@ -278,7 +245,7 @@ impl PublicClient {
         let mut tokens: TokenResponse = self.post("token", form).await?;
         ensure!(
             !tokens.access_token.expose_secret().is_empty(),
-            OAuthError::new(NO_TOKEN.into())
+            ResponseError::new(NO_TOKEN)
         );
         self.secrets.add(tokens.access_token.expose_secret());
         if let Some(token) = &tokens.refresh_token {
@@ -291,7 +258,7 @@ impl PublicClient {
         Ok(tokens)
     }
 
-    /// Posts a form to an endpoint and returns the fields of the answer.
+    /// Posts a form to an endpoint and parses the response.
     async fn post<T: DeserializeOwned>(
         &self,
         endpoint: &str,
@@ -304,26 +271,22 @@ impl PublicClient {
         let response = self.network.fetch(&self.client, request.build()?).await?;
         match serde_json::from_slice(&response.body) {
             Ok(fields) if response.status.is_success() => Ok(fields),
-            _ => Err(self.oauth_error(&response).into()),
+            _ => Err(self.error(&response).into()),
         }
     }
 
-    fn oauth_error(&self, response: &HttpResponse) -> OAuthError {
-        // What cannot be understood is not shown: it may hold a token.
+    fn error(&self, response: &HttpResponse) -> ResponseError {
+        // A body that cannot be parsed is not shown: it may hold a token.
         if response.status.is_success() && !response.is_web_page() {
-            return OAuthError::new(NO_TOKEN.into());
+            return ResponseError::new(NO_TOKEN);
         }
-        let json = response.json();
-        let ResponseError { message, hint } = response.error();
         let redactor = self.secrets.redactor();
-        OAuthError {
-            code: json["error"].as_str().unwrap_or_default().to_owned(),
-            message,
-            hint,
-            claims: json["claims"]
-                .as_str()
-                .and_then(normalize_claims)
-                .filter(|claims| redactor.redact(claims) == *claims),
+        let claims = response.json()["claims"]
+            .as_str()
+            .and_then(normalize_claims);
+        ResponseError {
+            claims: claims.filter(|claims| redactor.redact(claims) == *claims),
+            ..response.error()
         }
     }
 
@@ -333,7 +296,7 @@ impl PublicClient {
 }
 
 impl DeviceCode {
-    /// Returns how long the code is valid.
+    /// Returns how long the code is valid, with an upper limit.
     pub(crate) fn lifetime(&self) -> Duration {
         Duration::from_secs(self.expires_in).min(MAX_DEVICE_CODE_LIFETIME)
     }
@@ -345,7 +308,7 @@ fn secret_values<'a>(form: &[(&str, &'a str)]) -> impl Iterator<Item = &'a str> 
         .map(|(_, value)| *value)
 }
 
-/// Returns the address of an authority's endpoints. A tenant is one segment of its path, and never leads to another host.
+/// Returns the base URL of an authority's endpoints. The tenant is one segment of its path, and never changes the host.
 fn base(authority: &Url, tenant: &str) -> anyhow::Result<String> {
     ensure!(is_tenant(tenant), "{tenant:?} is no tenant");
     let mut base = authority.clone();
@@ -360,7 +323,7 @@ fn base(authority: &Url, tenant: &str) -> anyhow::Result<String> {
     Ok(base.into())
 }
 
-/// Returns this many random bytes in base64url.
+/// Returns `N` random bytes in base64url.
 fn random<const N: usize>() -> anyhow::Result<String> {
     let bytes = generate::<[u8; N]>(&SystemRandom::new());
     let bytes = bytes.map_err(|_| anyhow!("the system has no random numbers"))?;
@@ -376,7 +339,7 @@ fn base64url(bytes: impl AsRef<[u8]>) -> String {
     encode_url_safe(bytes).trim_end_matches('=').to_owned()
 }
 
-/// Returns the JSON of a claims challenge, which hints write in base64.
+/// Decodes a claims challenge, which hints show in base64.
 pub(crate) fn decode_claims(challenge: &str) -> anyhow::Result<String> {
     let bytes = decode(challenge.trim()).ok().context("it is not base64")?;
     let text = String::from_utf8(bytes).ok();
@@ -384,7 +347,7 @@ pub(crate) fn decode_claims(challenge: &str) -> anyhow::Result<String> {
         .context("it holds no JSON object, or a long one")
 }
 
-/// Returns the JSON of a claims challenge as we write it, without escapes that hide anything, if it is an object of limited size.
+/// Parses a claims challenge, a JSON object of limited size, and writes it without escapes: an escape could hide a secret from redaction.
 fn normalize_claims(claims: &str) -> Option<String> {
     let claims = Some(claims).filter(|claims| claims.len() <= MAX_CLAIMS_BYTES)?;
     let claims: serde_json::Map<String, serde_json::Value> = serde_json::from_str(claims).ok()?;
@@ -396,7 +359,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_tenant_leads_away_from_the_authority() {
+    fn no_tenant_changes_the_host_of_the_authority() {
         let authority = Url::parse("https://login.microsoftonline.com/").unwrap();
         let base = |tenant: &str| super::base(&authority, tenant).ok();
         for tenant in [
@@ -435,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_in_secret_is_not_said_again() {
+    fn secrets_of_a_request_are_redacted() {
         let secrets = Secrets::default();
         let form = [
             ("client_id", "04b07795-8ddb"),
@@ -475,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claims_challenge_is_kept_as_it_was_read_without_escapes() {
+    fn a_claims_challenge_is_written_without_escapes() {
         assert_eq!(
             normalize_claims(r#"{"a" : "\u0030\u002eAbC"}"#).as_deref(),
             Some(r#"{"a":"0.AbC"}"#)

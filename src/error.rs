@@ -22,7 +22,7 @@ pub const NO_SERVER_URL: &str = "no credentials server URL";
 pub const HINT_STDIN: &str =
     "the registry is read from stdin: `echo contoso.azurecr.io | docker-credential-acrscoped get`";
 
-/// The hint where the clock of this machine is wrong.
+/// The hint if the clock of this machine is wrong.
 pub(crate) const HINT_CLOCK: &str =
     "set the clock of this machine, for example with `timedatectl set-ntp true`";
 
@@ -139,13 +139,13 @@ impl Error {
         &self.failure.details
     }
 
-    /// Returns what to do about it: a command to paste, or a sentence, without the word `hint`.
+    /// Returns how to fix it: a command to paste, or a sentence, without the word `hint`.
     pub fn hint(&self) -> Option<&str> {
         self.failure.hint.as_deref()
     }
 
-    /// Returns whether sign-in failed, so that a client may continue anonymously if the user wants that. Wrong settings, and a token
-    /// that must not be sent, are no failed sign-in, nor is an identity that the registry denies access.
+    /// Returns whether sign-in failed, so that a client may continue anonymously if `on_error` allows it. Wrong settings, a token that must
+    /// not be sent, and access that the registry denies do not count.
     pub fn is_failed_sign_in(&self) -> bool {
         match self.kind() {
             ErrorKind::NoIdentity => true,
@@ -192,7 +192,7 @@ impl Error {
         self
     }
 
-    /// Adds the cause. `Debug` shows it, so it must not hold a secret, in no form: no error of a keyring or an HTTP client.
+    /// Adds the cause. `Debug` shows it, so that it must not hold a secret in any form: no error of a keyring or an HTTP client.
     pub(crate) fn with_source(
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -304,7 +304,7 @@ impl Error {
 
 /// Sharing a failure with other processes.
 impl Error {
-    /// Returns whether it concerns this process alone: a signal ended it, or its own time limit has passed.
+    /// Returns whether it concerns only this process: a signal ended it, or its own time limit has passed.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::Timeout)
     }
@@ -321,8 +321,8 @@ impl Error {
 }
 
 impl SharedFailure {
-    /// Returns whether a failure that was read from a file may be reported. One that makes a client continue anonymously may not: no
-    /// other process decides that.
+    /// Returns whether a failure that was read from a file may be reported. One that makes a client continue anonymously may not, because no
+    /// other process may decide that.
     pub(crate) fn is_acceptable(&self) -> bool {
         !matches!(self.kind, ErrorKind::NotAcrRegistry | ErrorKind::Anonymous)
             && visible(&self.message).trim() != NOT_FOUND
@@ -343,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sign_in_fails_unless_the_settings_are_wrong_or_somebody_ended_it() {
+    fn a_sign_in_fails_unless_the_settings_are_wrong_or_a_signal_ended_it() {
         for (kind, expected) in [
             (ErrorKind::SignIn, true),
             (ErrorKind::Unreachable(Stage::Name), true),

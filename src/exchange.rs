@@ -1,4 +1,4 @@
-//! Access token for refresh token: `POST /oauth2/exchange` at the registry.
+//! Exchanges an access token for a refresh token: `POST /oauth2/exchange` at the registry.
 //!
 //! The address is made from the [`Registry`] alone; no challenge names it. Request and answer are documented in Azure/acr,
 //! `docs/AAD-OAuth.md`.
@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::time::SystemTime;
 
-/// The answer of an exchange that succeeded.
+/// The answer of a successful exchange.
 #[derive(Deserialize)]
 struct TokenResponse {
     refresh_token: SecretString,
@@ -116,7 +116,7 @@ mod tests {
             (
                 200,
                 "<html></html>",
-                Err("a web page came in place of the answer of contoso.azurecr.io: 200"),
+                Err("contoso.azurecr.io answered the exchange with a web page: 200"),
             ),
         ] {
             let response = HttpResponse {

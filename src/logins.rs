@@ -10,14 +10,13 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// A login has some hundred bytes, so that this is room for hundreds.
+/// The largest file that is read, which is room for hundreds of logins.
 const MAX_FILE_BYTES: usize = 256 * 1024;
 
-/// How many fingerprints of a login are kept. Each stands for a tenant or a cloud, and its tokens expire within hours.
+/// How many fingerprints of a login are stored. Each is for a tenant or a cloud, and its tokens expire within hours.
 const MAX_FINGERPRINTS: usize = 64;
 
-/// How long the commands wait for another process that changes the file, which takes moments. `get` does not wait: it notes the next time
-/// what it has to note.
+/// How long the commands wait for another process that changes the file. `get` does not wait: it updates the file the next time.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A saved sign-in.
@@ -67,23 +66,36 @@ impl Login {
         stores.insert(0, place.store.clone());
         std::mem::replace(&mut self.stores, stores) != self.stores
     }
+
+    /// Records the fingerprint of an identity that uses the sign-in.
+    pub(crate) fn add_fingerprint(&mut self, fingerprint: &str) {
+        append(&mut self.fingerprints, vec![fingerprint.to_owned()]);
+        let surplus = self.fingerprints.len().saturating_sub(MAX_FINGERPRINTS);
+        self.fingerprints.drain(..surplus);
+    }
 }
 
 /// Returns the saved sign-ins, the latest last; none if there is no file.
 ///
 /// # Errors
 ///
-/// Fails if the file cannot be read or other users can change it: using another identity instead of a saved one would be wrong.
+/// Fails if the file cannot be read or other users can change it. No other identity is used instead of a saved one.
 pub(crate) fn read(file: &Path) -> Result<Vec<Login>, Error> {
     let bytes = match read_private(file, MAX_FILE_BYTES) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-        Err(error) => return Err(unreadable(file, &error)),
         Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => {
+            let problem = format!("cannot be read: {error}");
+            return Err(Error::unreadable(file.display(), &problem, &error));
+        }
     };
     let index: Result<Index, _> = serde_json::from_slice(&bytes);
-    let index = index
-        .map_err(|error| setting_error(file, format!("is not the file of logins: {error}")))?;
-    Ok(index.logins)
+    index.map(|index| index.logins).map_err(|error| {
+        Error::setting(
+            file.display(),
+            format!("is not the file of logins: {error}"),
+        )
+    })
 }
 
 /// Checks that the file can be changed.
@@ -95,7 +107,7 @@ pub(crate) fn check_writable(file: &Path) -> Result<(), Error> {
     lock(file, LOCK_TIMEOUT).map(drop)
 }
 
-/// Saves a sign-in as the latest one, in place of an earlier one of the account. The stores and fingerprints of that one are kept, since its
+/// Saves a sign-in as the latest one, and replaces an earlier one of the account. Adds the stores and fingerprints of that one, since its
 /// tokens may still be there.
 pub(crate) fn save(file: &Path, login: &Login) -> Result<(), Error> {
     update(file, LOCK_TIMEOUT, |logins| {
@@ -109,24 +121,18 @@ pub(crate) fn save(file: &Path, login: &Login) -> Result<(), Error> {
     })
 }
 
-/// Records the store of a token, unless the sign-in was removed meanwhile.
-pub(crate) fn set_store(
+/// Changes a saved sign-in, unless it was removed meanwhile. Waits up to `timeout` for the lock.
+pub(crate) fn update_one(
     file: &Path,
     login: &Login,
-    place: &LoginStore,
     timeout: Duration,
+    change: impl FnOnce(&mut Login),
 ) -> Result<(), Error> {
-    update_one(file, login, timeout, |saved| {
-        saved.set_store(place);
-    })
-}
-
-/// Records the fingerprint of an identity that uses the sign-in, unless it was removed meanwhile. Does not wait for the lock.
-pub(crate) fn add_fingerprint(file: &Path, login: &Login, fingerprint: &str) -> Result<(), Error> {
-    update_one(file, login, Duration::ZERO, |saved| {
-        append(&mut saved.fingerprints, vec![fingerprint.to_owned()]);
-        let surplus = saved.fingerprints.len().saturating_sub(MAX_FINGERPRINTS);
-        saved.fingerprints.drain(..surplus);
+    let key = login.key();
+    update(file, timeout, |logins| {
+        if let Some(saved) = logins.iter_mut().find(|other| other.key() == key) {
+            change(saved);
+        }
     })
 }
 
@@ -153,20 +159,6 @@ fn append(to: &mut Vec<String>, more: Vec<String>) {
             to.push(text);
         }
     }
-}
-
-fn update_one(
-    file: &Path,
-    login: &Login,
-    timeout: Duration,
-    change: impl FnOnce(&mut Login),
-) -> Result<(), Error> {
-    let key = login.key();
-    update(file, timeout, |logins| {
-        if let Some(saved) = logins.iter_mut().find(|other| other.key() == key) {
-            change(saved);
-        }
-    })
 }
 
 /// Reads, changes and writes the file under its lock.
@@ -203,17 +195,8 @@ fn remove_file(file: &Path) -> Result<(), Error> {
     }
 }
 
-fn unreadable(file: &Path, error: &io::Error) -> Error {
-    let problem = format!("cannot be read: {error}");
-    Error::unreadable(file.display(), &problem, error)
-}
-
 fn unwritable(file: &Path, error: &io::Error) -> Error {
-    setting_error(file, format!("cannot be written: {error}"))
-}
-
-fn setting_error(file: &Path, problem: String) -> Error {
-    Error::setting(file.display(), problem)
+    Error::setting(file.display(), format!("cannot be written: {error}"))
 }
 
 #[cfg(test)]
@@ -230,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_written_down_once_and_the_latest_last() {
+    fn an_account_is_saved_once_and_the_latest_last() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/logins.json");
         assert_eq!(read(&file).unwrap(), []);
@@ -253,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_that_are_written_at_one_moment_are_all_kept() {
+    fn logins_that_are_saved_at_the_same_time_are_all_kept() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/logins.json");
         std::thread::scope(|scope| {
@@ -266,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noted_of_a_login_outlives_the_next_one_of_the_account() {
+    fn stores_and_fingerprints_of_a_login_survive_the_next_login_of_the_account() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("logins.json");
         let place = |store: &str, cleared: &[&str]| LoginStore {
@@ -275,15 +258,27 @@ mod tests {
             cleared: cleared.iter().map(|&name| name.into()).collect(),
         };
         let alice = login("alice", "one");
-        add_fingerprint(&file, &alice, "nobody's").unwrap();
-        assert!(!file.exists(), "what was forgotten stays forgotten");
+        let add = |fingerprint: &str| {
+            update_one(&file, &alice, LOCK_TIMEOUT, |saved| {
+                saved.add_fingerprint(fingerprint);
+            })
+            .unwrap();
+        };
+        let set_store = |place: LoginStore| {
+            update_one(&file, &alice, LOCK_TIMEOUT, |saved| {
+                saved.set_store(&place);
+            })
+            .unwrap();
+        };
+        add("removed");
+        assert!(!file.exists(), "a removed login stays removed");
         save(&file, &alice).unwrap();
-        set_store(&file, &alice, &place("Secret Service", &[]), LOCK_TIMEOUT).unwrap();
+        set_store(place("Secret Service", &[]));
         for at in 0..=MAX_FINGERPRINTS {
-            add_fingerprint(&file, &alice, &format!("{at}")).unwrap();
+            add(&format!("{at}"));
         }
         save(&file, &login("alice", "two")).unwrap();
-        set_store(&file, &alice, &place("kernel keyring", &[]), LOCK_TIMEOUT).unwrap();
+        set_store(place("kernel keyring", &[]));
         let kept = read(&file).unwrap().remove(0);
         assert_eq!(
             (kept.stores, kept.tenant.as_str()),
@@ -297,18 +292,12 @@ mod tests {
             "{:?}",
             kept.fingerprints
         );
-        set_store(
-            &file,
-            &alice,
-            &place("Secret Service", &["kernel keyring"]),
-            LOCK_TIMEOUT,
-        )
-        .unwrap();
+        set_store(place("Secret Service", &["kernel keyring"]));
         assert_eq!(read(&file).unwrap()[0].stores, ["Secret Service"]);
     }
 
     #[test]
-    fn a_file_that_is_none_of_ours_is_not_nobody() {
+    fn a_file_in_another_format_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("logins.json");
         std::fs::write(&file, "[]").unwrap();

@@ -1,5 +1,6 @@
 //! The process edge: arguments, environment, clock, streams and the exit code.
 
+use docker_credential_acrscoped::Clock;
 use docker_credential_acrscoped::cli::{self, CliError, Command, PROGRAM};
 use docker_credential_acrscoped::commands::{self, Context};
 use docker_credential_acrscoped::config::{Settings, Variables};
@@ -14,11 +15,17 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock is read here and nowhere else"
+)]
+const CLOCK: Clock = SystemTime::now;
+
 fn main() -> ExitCode {
     let command = cli::parse(std::env::args_os());
     let is_for_people = !matches!(command, Ok(Command::Docker(_) | Command::Kubelet(_)));
     run(command).unwrap_or_else(|error| {
-        // A reader such as `| head` has read enough.
+        // A reader such as `| head` closes the pipe when it has read enough.
         if !(is_for_people && is_broken_pipe(&error)) {
             report_error(&error);
         }
@@ -33,7 +40,7 @@ fn run(command: Result<Command, CliError>) -> Result<ExitCode, Error> {
             print(&format!("{PROGRAM} ({PROGRAM}) v{version}"))
         }
         Ok(Command::Docker(verb)) => {
-            // Before the first token or password is read: the input of `store` holds one.
+            // Before stdin is read: the message of `store` holds a password.
             init(|line| docker::write_failure(line, io::stdout()));
             let input = io::stdin().lock();
             docker::serve(verb, Settings::from_env, service, input, Stdout)
@@ -63,14 +70,14 @@ fn run(command: Result<Command, CliError>) -> Result<ExitCode, Error> {
     }
 }
 
-/// Prepares the process, as a program may and a library may not. `report` writes the line of a panic for a client.
+/// Prepares the process, which the library must not do. `report` shows a panic to a client.
 fn init(report: fn(&str)) {
     protect_memory();
     install_panic_hook(report);
     install_signal_handlers();
 }
 
-/// Libraries panic when the machine has no file, thread or memory left. The client gets one line about it, where it looks.
+/// Reports a panic in one line: libraries panic when the machine has no file, thread or memory left.
 #[expect(
     clippy::disallowed_methods,
     reason = "a panic must not go on to abort and dump core"
@@ -91,11 +98,7 @@ fn install_panic_hook(report: fn(&str)) {
     }));
 }
 
-/// Runs a command for people. The answer goes to stdout, and failures to stderr alone, where no script takes them for the answer.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the clock is touched here and nowhere else"
-)]
+/// Runs a command for people. The answer goes to stdout. Failures go to stderr only, so that no script reads them as an answer.
 fn run_command(command: commands::Command) -> Result<ExitCode, Error> {
     let settings = Settings::from_env()?;
     start_log(&settings)?;
@@ -103,7 +106,7 @@ fn run_command(command: commands::Command) -> Result<ExitCode, Error> {
     let program = std::env::current_exe().ok();
     let context = Context {
         settings: &settings,
-        clock: SystemTime::now,
+        clock: CLOCK,
         terminal: Terminal::new(settings.variables(), is_terminal, command.is_plain()),
         tell: print_error,
         is_watched: io::stderr().is_terminal(),
@@ -112,7 +115,7 @@ fn run_command(command: commands::Command) -> Result<ExitCode, Error> {
     command.run(&context, Stdout)
 }
 
-/// Returns whether the terminal shows colour: a console of Windows must first be set to it.
+/// Enables colour and returns whether the terminal shows it. A console of Windows does not by default.
 #[cfg(windows)]
 fn enable_ansi_colors() -> bool {
     anstyle_query::windows::enable_ansi_colors().unwrap_or(false)
@@ -123,14 +126,10 @@ fn enable_ansi_colors() -> bool {
     true
 }
 
-/// Returns the service that answers clients, and starts the log. It is called for Azure's registries, and for `list`.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the clock is touched here and nowhere else"
-)]
+/// Starts the log and returns the service that answers clients. It is called for Azure's registries, and for `list`.
 fn service(settings: &Settings) -> Result<TokenService<'_>, Error> {
     start_log(settings)?;
-    Ok(TokenService::new(settings, SystemTime::now))
+    Ok(TokenService::new(settings, CLOCK))
 }
 
 fn start_log(settings: &Settings) -> Result<(), Error> {
@@ -141,19 +140,14 @@ fn start_log(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forbids core dumps, and other processes of the user to read the memory of this one.
+/// Prevents core dumps, and other processes of the user from reading the memory of this one.
 #[cfg(target_os = "linux")]
 fn protect_memory() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    // Where a sandbox forbids it, the token is no worse off than in any other program.
+    // A sandbox may forbid it. Then the token is as safe as in any other program.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let _ = setrlimit(
-        Resource::Core,
-        Rlimit {
-            current: Some(0),
-            maximum: Some(0),
-        },
-    );
+    let (current, maximum) = (Some(0), Some(0));
+    let _ = setrlimit(Resource::Core, Rlimit { current, maximum });
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -166,10 +160,9 @@ fn print(text: &str) -> Result<ExitCode, Error> {
 
 /// Returns whether the reader of stdout has closed the pipe since the program started.
 fn is_broken_pipe(error: &Error) -> bool {
-    let error = error
-        .source()
-        .and_then(|source| source.downcast_ref::<io::Error>());
-    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) && !is_stdout_closed()
+    let source = error.source().and_then(|source| source.downcast_ref());
+    source.is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe)
+        && !is_stdout_closed()
 }
 
 /// Writes message, details and hint to stderr.
@@ -211,8 +204,8 @@ impl Write for Stdout {
     }
 }
 
-/// Rust's runtime opens `/dev/null` for reading and writing in place of a standard stream that is closed, so that a credential
-/// would be lost unnoticed. A shell's `> /dev/null` opens it for writing only and is fine.
+/// Returns whether stdout was closed before the program started. Rust's runtime then opens `/dev/null` for reading and writing instead, where
+/// a credential would be lost. A shell's `> /dev/null` opens it for writing only.
 #[cfg(target_os = "linux")]
 fn is_stdout_closed() -> bool {
     use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
@@ -232,9 +225,6 @@ fn is_stdout_closed() -> bool {
 /// Writes text to stderr at once. Nothing can be done if that fails.
 fn print_error(text: &str) {
     let mut stderr = io::stderr();
-    drop(
-        stderr
-            .write_all(text.as_bytes())
-            .and_then(|()| stderr.flush()),
-    );
+    let _ = stderr.write_all(text.as_bytes());
+    let _ = stderr.flush();
 }

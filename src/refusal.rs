@@ -1,7 +1,7 @@
-//! What a registry answers instead of a token, as an error with a hint.
+//! Errors and hints for a registry's answer that is not the expected one.
 //!
-//! The shape of refusals changed over the years (a `DENIED` body, an empty 401, an `UNAUTHORIZED` body), so the status decides and the
-//! body only adds a message.
+//! The body of refusals changed over the years (a `DENIED` body, an empty 401, an `UNAUTHORIZED` body). So the status decides, and the body
+//! only adds a message.
 
 use crate::error::{Error, ErrorKind, printable};
 use crate::http::{HttpResponse, PROXY_HINT};
@@ -11,17 +11,27 @@ use crate::token::{AccessToken, is_guid};
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
 
-/// The role that lets an identity pull.
+/// The role that allows an identity to pull.
 pub(crate) const PULL: &str = "AcrPull";
 
 /// The same on a registry in the mode RBAC Registry + ABAC Repository Permissions.
 pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
 
-/// The placeholder in a command for an object id that no token shows.
+/// The placeholder in a command for an object id that the token does not show.
 const OBJECT_ID: &str = "OBJECT_ID";
 
-/// The placeholder for a private cloud whose name cannot be part of a command.
+/// The placeholder for a private cloud whose name is not safe in a command.
 const CLOUD: &str = "CLOUD";
+
+/// The page of nginx, the web server of registries, for a header that is too long (Azure/acr#797).
+const HEADER_TOO_LARGE: &[u8] = b"Request Header Or Cookie Too Large";
+
+/// How messages of a 401 about the token begin, as recorded in 2023, 2024 and 2026. All others are about roles.
+const INVALID_TOKEN: [&str; 3] = [
+    "retrieving permissions failed",
+    "token invalid audience",
+    "token validation failed",
+];
 
 /// A request to a registry, as messages name it.
 pub(crate) struct Asked<'a> {
@@ -30,7 +40,7 @@ pub(crate) struct Asked<'a> {
     credential: &'a str,
     request: &'a str,
     endpoint: &'a str,
-    /// A secret in the request: a server may repeat it, and messages are kept in logs.
+    /// A secret in the request, which a server may repeat: messages end up in logs.
     secret: Option<&'a SecretString>,
     /// The access token of an exchange, which is where a registry checks roles.
     access_token: Option<&'a AccessToken>,
@@ -50,7 +60,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Names another request, to the registry's own host, by one name.
+    /// Names another request, to the registry's own host.
     pub(crate) fn other(
         registry: &'a Registry,
         name: &'a str,
@@ -67,94 +77,82 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Returns what an answer means that is not the expected one.
+    /// Returns the error of an answer that is not the expected one.
     pub(crate) fn refusal(&self, response: &HttpResponse) -> Error {
         self.refusal_of(response)
             .with_details(self.correlation(response))
     }
 
-    /// Returns a line with the id that Azure support asks for, from the header or, where that has none, from the message.
+    /// Returns a line with the id that Azure support asks for, from the header or else from the message.
     pub(crate) fn correlation(&self, response: &HttpResponse) -> Option<String> {
         let id = response
             .header("x-ms-correlation-request-id")
             .filter(|id| is_guid(id))
             .or_else(|| message(response)?.1)?;
-        // A GUID has room for a piece of a token.
+        // A GUID is long enough for a piece of a token.
         Some(format!("correlation id: {}", self.redact(&id)))
     }
 
     fn refusal_of(&self, response: &HttpResponse) -> Error {
-        if let Some(location) = response.redirect_location() {
-            let location = self.redact(&location);
-            let what = format!("a redirect to `{location}`, which is not followed");
-            return self.unexpected(&what).with_hint(PROXY_HINT);
-        }
+        let Self { registry, host, .. } = self;
         let (message, _) = message(response).unwrap_or_default();
         let message = self.redact(&message);
         let code = response.status.as_u16();
-        let answer = if message.is_empty() {
-            code.to_string()
-        } else {
-            format!("{code}, {message}")
+        let separator = if message.is_empty() { "" } else { ", " };
+        let answer = format!("{code}{separator}{message}");
+        let (message, hint) = match code {
+            400 if contains(&response.body, HEADER_TOO_LARGE) => {
+                let hint = format!("set `username = \"token\"` under {}", self.profile());
+                return self
+                    .unexpected("400: the request's header is too large")
+                    .with_hint(hint);
+            }
+            403 if message.contains("client with IP") => return self.network_rule(&message),
+            401 | 403 if !response.is_web_page() => return self.denied(code, &answer, &message),
+            404 => (
+                format!(
+                    "{host} has no {}: it does not answer as an Azure Container Registry",
+                    self.endpoint
+                ),
+                check_name(registry),
+            ),
+            429 => {
+                let wait = response.retry_after();
+                let wait = wait.map(|seconds| format!(" and asks to wait {seconds} s"));
+                let (name, wait) = (registry.login_server(), wait.unwrap_or_default());
+                (
+                    format!("{name} gets too many requests{wait}"),
+                    "try again later; limits are listed at https://aka.ms/acr/skus".to_owned(),
+                )
+            }
+            _ => {
+                return match response.interception() {
+                    Some(what) => self.unexpected(&self.redact(&what)).with_hint(PROXY_HINT),
+                    None => self.unexpected(&answer),
+                };
+            }
         };
-        match code {
-            429 => self.throttled(response.retry_after()),
-            400 if is_header_too_large(&response.body) => self
-                .unexpected("400: the request's header is too large")
-                .with_hint(format!(
-                    "set `username = \"token\"` under {}",
-                    self.profile()
-                )),
-            404 => self.not_found(),
-            _ if response.is_intercepted() => {
-                let name = self.registry.login_server();
-                let what = format!("a web page came in place of the answer of {name}: {code}");
-                Error::new(ErrorKind::UnexpectedResponse, what).with_hint(PROXY_HINT)
-            }
-            403 if message.contains("client with IP") => {
-                self.network_rule(quoted_address(&message))
-            }
-            401 if is_about_the_token(&message) => self.invalid_token(&answer),
-            401 | 403 => self.denied(code, &answer, message.is_empty()),
-            _ => self.unexpected(&answer),
-        }
+        Error::new(ErrorKind::UnexpectedResponse, message).with_hint(hint)
     }
 
-    /// Returns the error of an answer that is no token.
+    /// Returns the error of an answer that is neither a token nor a refusal. `what` is a noun phrase.
     pub(crate) fn unexpected(&self, what: &str) -> Error {
         let Self { host, request, .. } = self;
         let message = format!("{host} answered {request} with {what}");
         Error::new(ErrorKind::UnexpectedResponse, message).with_hint(try_again(self.registry))
     }
 
-    fn throttled(&self, retry_after: Option<u64>) -> Error {
-        let wait = retry_after.map(|seconds| format!(" and asks to wait {seconds} s"));
-        let message = format!(
-            "{} gets too many requests{}",
-            self.registry.login_server(),
-            wait.unwrap_or_default()
-        );
-        Error::new(ErrorKind::UnexpectedResponse, message)
-            .with_hint("try again later; limits are listed at https://aka.ms/acr/skus")
-    }
-
-    fn not_found(&self) -> Error {
-        let Self { host, endpoint, .. } = self;
-        let message =
-            format!("{host} has no {endpoint}: it does not answer as an Azure Container Registry");
-        Error::new(ErrorKind::UnexpectedResponse, message).with_hint(check_name(self.registry))
-    }
-
-    /// A network rule that does not allow this address.
-    fn network_rule(&self, address: Option<IpAddr>) -> Error {
+    /// Returns the error of a network rule that does not allow this address, which the message quotes: `client with IP '203.0.113.9' is not
+    /// allowed access`. Only a real address becomes part of a command to paste.
+    fn network_rule(&self, message: &str) -> Error {
+        let quoted = message.split(['\'', '"']).nth(1);
+        let address = quoted.and_then(|text| text.parse::<IpAddr>().ok());
+        let address = address.map(|address| address.to_canonical());
         let shown = address.map_or_else(|| "this address".to_owned(), |ip| ip.to_string());
-        let registry = self.registry;
-        let message = format!(
-            "the firewall of {} does not let {shown} in",
-            registry.login_server()
-        );
+        let name = self.registry.login_server();
+        let message = format!("the firewall of {name} does not let {shown} in");
         let error = Error::new(ErrorKind::NetworkRule, message);
-        let rules = |verb: &str| az_acr(registry, &format!("network-rule {verb}"));
+        let rules = |verb: &str| az_acr(self.registry, &format!("network-rule {verb}"));
         match address {
             Some(IpAddr::V4(address)) => {
                 error.with_hint(format!("{} --ip-address {address}", rules("add")))
@@ -167,31 +165,33 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// A token whose audience, tenant or cloud is not the registry's.
-    fn invalid_token(&self, answer: &str) -> Error {
-        let error = self.refused(ErrorKind::InvalidToken, answer);
-        if self.access_token.is_none() {
-            return error;
-        }
-        error.with_hint(format!(
-            "if the registry is in another tenant, set `tenant` under {}. If your identity is in another cloud, set \
-             `identity_cloud` there, and check `authority` and `audience`",
-            self.profile()
-        ))
-    }
-
-    /// An identity without a role. An empty 401 may also mean that the token is not valid.
-    fn denied(&self, status: u16, answer: &str, is_silent: bool) -> Error {
-        let error = self.refused(ErrorKind::Denied { status }, answer);
-        let Some(access_token) = self.access_token else {
-            return error;
+    /// Returns the error of a 401 or 403: a token that is not valid at this registry, or an identity without a role.
+    fn denied(&self, status: u16, answer: &str, message: &str) -> Error {
+        let is_invalid =
+            status == 401 && INVALID_TOKEN.iter().any(|start| message.starts_with(start));
+        let kind = if is_invalid {
+            ErrorKind::InvalidToken
+        } else {
+            ErrorKind::Denied { status }
         };
+        let text = format!("{} refused {}: {answer}", self.host, self.credential);
+        let error = Error::new(kind, text);
+        let Some(access_token) = self.access_token else {
+            return error.with_hint(try_again(self.registry));
+        };
+        if is_invalid {
+            return error.with_hint(format!(
+                "if the registry is in another tenant, set `tenant` under {}. If your identity is in another cloud, set \
+                 `identity_cloud` there, and check `authority` and `audience`",
+                self.profile()
+            ));
+        }
         let mut notes = vec![
             format!("to push, use the role AcrPush; in ABAC mode, {PULL_ABAC} or Writer"),
             "a new role assignment takes up to 10 minutes: https://aka.ms/acr/authorization"
                 .to_owned(),
         ];
-        if status == 401 && is_silent {
+        if status == 401 && message.is_empty() {
             notes.push(
                 "the registry gives no reason: the token may also be of another tenant or cloud than the registry".to_owned(),
             );
@@ -203,19 +203,9 @@ impl<'a> Asked<'a> {
             .with_hint(assign_role(self.registry, PULL, object_id))
     }
 
-    fn refused(&self, kind: ErrorKind, answer: &str) -> Error {
-        let Self {
-            host, credential, ..
-        } = self;
-        Error::new(kind, format!("{host} refused {credential}: {answer}"))
-            .with_hint(try_again(self.registry))
-    }
-
     fn profile(&self) -> String {
-        format!(
-            "`[registry.\"{}\"]` in the config file",
-            self.registry.host()
-        )
+        let host = self.registry.host();
+        format!("`[registry.\"{host}\"]` in the config file")
     }
 
     fn redact(&self, text: &str) -> String {
@@ -224,25 +214,11 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Returns whether a body is the page that nginx, the web server of registries, has for a header that is too long (Azure/acr#797).
-fn is_header_too_large(body: &[u8]) -> bool {
-    const TITLE: &[u8] = b"Request Header Or Cookie Too Large";
-    body.windows(TITLE.len()).any(|text| text == TITLE)
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    body.windows(text.len()).any(|window| window == text)
 }
 
-/// Returns whether the message of a 401 is about the token, and not about roles, as recorded in 2023, 2024 and 2026. The registry has no
-/// other sign of it.
-fn is_about_the_token(message: &str) -> bool {
-    [
-        "retrieving permissions failed",
-        "token invalid audience",
-        "token validation failed",
-    ]
-    .iter()
-    .any(|text| message.starts_with(text))
-}
-
-/// Returns the first message of a body in the registry's error shape (Docker registry API, "errors"), and the correlation id at its end.
+/// Returns the first message of an error body (Docker registry API, "errors"), and the correlation id at its end.
 fn message(response: &HttpResponse) -> Option<(String, Option<String>)> {
     let json = response.json();
     let whole = json["errors"][0]["message"].as_str()?.trim_end();
@@ -253,18 +229,16 @@ fn message(response: &HttpResponse) -> Option<(String, Option<String>)> {
     Some((printable(text), id))
 }
 
-/// Returns the address in `client with IP '203.0.113.9' is not allowed access`. Only a real address becomes part of a command to paste.
-fn quoted_address(message: &str) -> Option<IpAddr> {
-    let address: IpAddr = message.split(['\'', '"']).nth(1)?.parse().ok()?;
-    Some(address.to_canonical())
-}
-
 /// Returns how to check the name of a registry.
 pub(crate) fn check_name(registry: &Registry) -> String {
-    format!(
-        "check the name: `{} --query loginServer`",
-        az_acr(registry, "show")
-    )
+    let command = az_acr(registry, "show");
+    format!("check the name: `{command} --query loginServer`")
+}
+
+/// Returns what to do about a failure of the service.
+pub(crate) fn try_again(registry: &Registry) -> String {
+    let command = az_acr(registry, "check-health");
+    format!("try again; if it stays, `{command} --yes`")
 }
 
 fn az_acr(registry: &Registry, command: &str) -> String {
@@ -272,33 +246,24 @@ fn az_acr(registry: &Registry, command: &str) -> String {
     az(registry.cloud(), &format!("acr {command} --name {name}"))
 }
 
-/// Returns a command of the Azure CLI, after the one that sets the cloud if that is not the one that the Azure CLI begins with.
+/// Returns a command of the Azure CLI, which first sets the cloud if that is not the default.
 pub(crate) fn az(cloud: &Cloud, command: &str) -> String {
     let name = &*cloud.cli_name;
     if *name == CLOUDS[0].cli_name {
         return format!("az {command}");
     }
-    let is_plain = !name.starts_with('-')
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    format!(
-        "az cloud set --name {} && az {command}",
-        if is_plain { name } else { CLOUD }
-    )
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_plain = !name.starts_with('-') && name.bytes().all(is_safe);
+    let name = if is_plain { name } else { CLOUD };
+    format!("az cloud set --name {name} && az {command}")
 }
 
-/// Returns the command that gives an identity a role.
+/// Returns the command that assigns a role to an identity.
 pub(crate) fn assign_role(registry: &Registry, role: &str, object_id: Option<&str>) -> String {
-    let role = if role.contains(' ') {
-        format!("'{role}'")
-    } else {
-        role.to_owned()
-    };
+    let quote = if role.contains(' ') { "'" } else { "" };
+    let (assignee, name) = (object_id.unwrap_or(OBJECT_ID), registry.resource_name());
     let command = format!(
-        "role assignment create --assignee {} --role {role} --scope \"$(az acr show --name {} --query id --output tsv)\"",
-        object_id.unwrap_or(OBJECT_ID),
-        registry.resource_name()
+        "role assignment create --assignee {assignee} --role {quote}{role}{quote} --scope \"$(az acr show --name {name} --query id --output tsv)\""
     );
     az(registry.cloud(), &command)
 }
@@ -306,12 +271,6 @@ pub(crate) fn assign_role(registry: &Registry, role: &str, object_id: Option<&st
 /// Returns what the placeholder in a command stands for.
 pub(crate) fn object_id_note() -> String {
     format!("{OBJECT_ID} is the object id of the identity, which its token does not show")
-}
-
-/// Returns what to do about a failure of the service.
-pub(crate) fn try_again(registry: &Registry) -> String {
-    let command = az_acr(registry, "check-health");
-    format!("try again; if it stays, `{command} --yes`")
 }
 
 #[cfg(test)]
@@ -381,7 +340,7 @@ mod tests {
         let name = "check the name: `az acr show --name contoso --query loginServer`";
         let page = "\n <!DOCTYPE html><html><body>Sign in</body></html>";
         let long = "<html>\r\n<head><title>400 Request Header Or Cookie Too Large</title></head>\r\n</html>\r\n";
-        let intercepted = "a web page came in place of the answer of R: ";
+        let intercepted = "R answered the exchange with a web page: ";
         for (status, headers, body, message, hint) in [
             (
                 401,
@@ -670,7 +629,7 @@ mod tests {
 
     /// Roles are checked by the exchange.
     #[test]
-    fn another_request_that_is_denied_says_nothing_of_roles() {
+    fn another_request_that_is_denied_names_no_roles() {
         let registry = contoso();
         let asked = Asked::other(&registry, "`/v2/`", None);
         for body in [String::new(), body("token validation failed")] {
@@ -694,7 +653,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_removed_from_every_part_of_a_refusal() {
+    fn a_secret_that_was_sent_is_removed_from_every_part_of_a_refusal() {
         let (registry, token) = (contoso(), access_token(None));
         let secret = token.secret().expose_secret();
         let asked = Asked::exchange(&registry, &token);

@@ -1,7 +1,15 @@
 //! The credential of a registry: from the cache, by renewal, or by a sign-in and an exchange.
 //!
-//! Two things are shared among processes: the refresh token of a registry, and the access token of an identity, which is good at all
-//! registries. For each, one process fetches it and the others take it from the cache.
+//! Processes share two tokens: the refresh token of a registry, and the access token of an identity, which is valid at all registries. One
+//! process fetches a token, and the others take it from the cache.
+//!
+//! # Rules of time
+//!
+//! - Half-life: a refresh token is used until half its life is spent ([`RefreshToken::is_fresh`]). Then one process renews it, for up to
+//!   [`RENEWAL_TIMEOUT`]. If that fails while the token is valid, it is used for another [`RETRY_DELAY`].
+//! - Deadline: the setting `timeout` covers all that one `get` does ([`Deadline`]).
+//! - Keyring: a process waits for a keyring up to `STORE_TIMEOUT` (`cache/timeout.rs`).
+//! - HTTP retries: [`crate::http::retry_delay`]. kubelet's cache: [`crate::protocol::kubelet::cache_duration`].
 
 use crate::cache::{Cache, CachedToken, Key};
 use crate::config::{CacheChoice, Config, OnError, Settings};
@@ -21,21 +29,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::{debug, info, warn};
 
-/// How long a valid token is used after a failed renewal before the next try. Not more than a minute, which is what
-/// [`RefreshToken::is_fresh`] tolerates.
+/// How long a valid token is used after a failed renewal before the next try. It is at most the minute that [`RefreshToken::is_fresh`]
+/// allows.
 const RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// The time limit of a renewal while a valid token is at hand.
+/// The time limit of a renewal while the cached token is valid.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many processes sign in at a time when they cannot share a token.
+/// How many processes sign in at the same time if they cannot share a token.
 const MAX_PARALLEL_SIGN_INS: u32 = 4;
 
 /// Gives out the credentials of registries: from the cache, or by a sign-in and an exchange.
 ///
-/// It holds no connection and no token, and costs nothing to make: keep the [`Settings`], in an `Arc` for several threads, and make one
-/// where it is needed. Its cache is the user's keyring, which it shares with the program `docker-credential-acrscoped` and with every
-/// other process of the user.
+/// Cheap to construct: it holds no connection and no token. Keep the [`Settings`], in an `Arc` for several threads, and create a service for
+/// each call. Its cache is the user's keyring, which all processes of the user share, the program `docker-credential-acrscoped` included.
 #[derive(Debug)]
 pub struct TokenService<'a> {
     settings: &'a Settings,
@@ -46,13 +53,13 @@ pub struct TokenService<'a> {
     default_cache: CacheChoice,
 }
 
-/// What a client presents to a registry: the two halves of basic authentication. A registry takes them at `/oauth2/token`, where clients
-/// are sent by its challenge, and gives a token for one repository there.
+/// The user name and password for a registry's basic authentication. Clients send them to `/oauth2/token`, which the registry's challenge
+/// names, and get a token for one repository.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Credential {
-    /// The user name: the zero GUID (`00000000-0000-0000-0000-000000000000`), or `<token>` where the setting `username` says so. It names
-    /// no identity: the registry reads that from the token.
+    /// The user name: the zero GUID (`00000000-0000-0000-0000-000000000000`), or `<token>` if the setting `username` is `token`. The registry
+    /// reads the identity from the token.
     pub username: &'static str,
     /// The password, valid for at most three hours.
     pub token: RefreshToken,
@@ -62,11 +69,11 @@ pub struct Credential {
 #[derive(Debug)]
 pub(crate) struct CachedCredential {
     pub(crate) registry: Registry,
-    /// The identity that it was issued to, if that is the one that would sign in now.
+    /// The identity that it was issued to, if that is the current one.
     pub(crate) identity: Option<Identity>,
-    /// The name of the keyring that it is in.
+    /// The name of its keyring.
     pub(crate) store: String,
-    /// The user name that goes with it.
+    /// The user name for it.
     pub(crate) username: &'static str,
     pub(crate) expires: Option<SystemTime>,
     /// When its renewal is due.
@@ -88,18 +95,18 @@ impl<'a> TokenService<'a> {
     /// Returns the credential of the registry for the identity that is configured for it.
     ///
     /// A cached token is used until half its life is spent. Then it is renewed. If that fails while the token is still valid, it is
-    /// used anyway, and the next renewal is tried a minute later. Processes that ask at the same time share one sign-in.
+    /// used anyway, and the next renewal is tried a minute later. Processes that call this at the same time share one sign-in.
     ///
-    /// Blocks for at most the setting `timeout`, 30 seconds by default: a cached answer takes about a millisecond, a sign-in two HTTPS
-    /// requests or a run of `az`. It works within an async runtime, too, but stops its thread: call it by
-    /// `tokio::task::spawn_blocking` there.
+    /// Blocks for at most the setting `timeout`, 30 seconds by default. A cached token takes about a millisecond, and a sign-in two HTTPS
+    /// requests or a run of `az`. It works in an async runtime, too, but blocks the thread: call it by `tokio::task::spawn_blocking`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Setting`] and [`ErrorKind::Untrusted`] for settings that cannot be used; [`ErrorKind::NoIdentity`] and others for
-    /// which [`Error::is_failed_sign_in`] is true when sign-in fails; [`ErrorKind::Denied`], [`ErrorKind::InvalidToken`] and
-    /// [`ErrorKind::NetworkRule`] when the registry refuses the identity; and those of the network. [`ErrorKind::Anonymous`] is the wish
-    /// of the user that the client continues without a credential.
+    /// - [`ErrorKind::Setting`] and [`ErrorKind::Untrusted`] if settings cannot be used.
+    /// - [`ErrorKind::NoIdentity`] and others if sign-in fails: [`Error::is_failed_sign_in`] is true.
+    /// - [`ErrorKind::Denied`], [`ErrorKind::InvalidToken`] and [`ErrorKind::NetworkRule`] if the registry refuses the identity.
+    /// - Errors of the network.
+    /// - [`ErrorKind::Anonymous`] if sign-in fails and `on_error` lets the client continue without a credential.
     pub fn get(&self, registry: &Registry) -> Result<Credential, Error> {
         block_on_blocking_thread(|| {
             let config = self.config(registry)?;
@@ -109,13 +116,12 @@ impl<'a> TokenService<'a> {
         })
     }
 
-    /// Deletes every token of the registry, of whatever identity, from every keyring of this system: the setting may have been another
-    /// when it was stored. Only where nothing is cached at all no keyring is touched. The next [`TokenService::get`] signs in: for a
-    /// token that the registry has begun to refuse.
+    /// Deletes every cached token of the registry, for all identities and from all keyrings, since `cache` may have changed. Does nothing if
+    /// `cache` is `none`. The next [`TokenService::get`] signs in. Call it if the registry refuses a token.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Keyring`] when a keyring does not delete a token, and those of settings that cannot be used.
+    /// [`ErrorKind::Keyring`] if a keyring does not delete a token, and [`ErrorKind::Setting`] if settings cannot be used.
     pub fn erase(&self, registry: &Registry) -> Result<(), Error> {
         let config = self.config(registry)?;
         let choice = match config.cache {
@@ -127,7 +133,7 @@ impl<'a> TokenService<'a> {
     }
 }
 
-/// What the program needs besides.
+/// For the program itself.
 #[cfg_attr(not(internals), doc(hidden))]
 impl<'a> TokenService<'a> {
     /// Returns a service with one cache for all registries.
@@ -138,8 +144,8 @@ impl<'a> TokenService<'a> {
         }
     }
 
-    /// Returns a service for a client that waits no longer than `max_timeout` and has a cache of its own: nothing is cached unless the
-    /// setting names a keyring.
+    /// Limits `timeout` for a client that ends a call after `max_timeout`. The client has its own cache, so that nothing is cached here unless
+    /// the setting `cache` names a keyring.
     pub(crate) fn for_client_with_cache(self, max_timeout: Duration) -> Self {
         Self {
             max_timeout,
@@ -153,8 +159,8 @@ impl<'a> TokenService<'a> {
         (self.clock)()
     }
 
-    /// Returns the credential for a workload whose assertion the request holds. It bypasses the cache and the single flight: their keys
-    /// are the identity that the request names, which does not prove that the caller may use that identity's token.
+    /// Returns the credential for a workload whose assertion is in the request. Bypasses the cache and the single flight: their key is the
+    /// identity, and a request for it does not prove that the caller may use that identity's token.
     pub(crate) fn get_for_workload(
         &self,
         registry: &Registry,
@@ -164,10 +170,8 @@ impl<'a> TokenService<'a> {
         let identity = Identity::of_workload(workload, &config, registry);
         let no_cache = Cache::over(vec![]);
         let session = Session::of_identity(identity, &config, registry, no_cache, self.clock);
-        credential(
-            &config,
-            run(session.fetch_token(Deadline::after(config.timeout))),
-        )
+        let deadline = Deadline::after(config.timeout);
+        credential(&config, run(session.fetch_token(deadline)))
     }
 
     /// Returns the identity that would sign in to the registry.
@@ -175,7 +179,7 @@ impl<'a> TokenService<'a> {
         Identity::choose(&self.config(registry)?, registry)
     }
 
-    /// Returns the keyrings of a choice, which are waited for no longer than `timeout`.
+    /// Returns the keyrings of a choice, which get up to `timeout` to answer.
     pub(crate) fn cache(&self, choice: CacheChoice, timeout: Duration) -> Cache {
         self.cache
             .clone()
@@ -183,13 +187,14 @@ impl<'a> TokenService<'a> {
     }
 
     /// Returns the hosts with a valid cached token of the identity that would sign in, each with its user name.
-    pub fn list(&self) -> Result<BTreeMap<String, &'static str>, Error> {
-        Ok(self
-            .status()?
-            .into_iter()
-            .filter(|cached| cached.identity.is_some())
-            .map(|cached| (cached.registry.host().to_owned(), cached.username))
-            .collect())
+    pub fn list(&self) -> Result<BTreeMap<String, String>, Error> {
+        let mut cached = self.status()?;
+        cached.retain(|cached| cached.identity.is_some());
+        let entry = |cached: CachedCredential| {
+            let host = cached.registry.host().to_owned();
+            (host, cached.username.to_owned())
+        };
+        Ok(cached.into_iter().map(entry).collect())
     }
 
     /// Returns every valid cached token, in the order of hosts, those of the current identity first. Makes no connection.
@@ -197,12 +202,8 @@ impl<'a> TokenService<'a> {
         let mut all = Vec::new();
         let timeout = self.settings.timeout()?;
         for choice in self.settings.caches()? {
-            let cached = self.cache(choice, timeout).list((self.clock)());
-            all.extend(
-                cached
-                    .into_iter()
-                    .filter_map(|kept| self.describe(kept, choice)),
-            );
+            let cached = self.cache(choice, timeout).list(self.now()).into_iter();
+            all.extend(cached.filter_map(|cached| self.describe(cached, choice)));
         }
         all.sort_by_key(|cached| {
             let identity = cached.identity.as_ref().map(ToString::to_string);
@@ -211,22 +212,22 @@ impl<'a> TokenService<'a> {
         Ok(all)
     }
 
-    /// Returns what is known of a cached token, if the keyring is the one that is chosen for its registry.
-    fn describe(&self, kept: CachedToken, choice: CacheChoice) -> Option<CachedCredential> {
-        let registry = Registry::parse(kept.key.host(), self.settings.clouds())?;
+    /// Describes a cached token, if its registry uses this choice of keyrings.
+    fn describe(&self, cached: CachedToken, choice: CacheChoice) -> Option<CachedCredential> {
+        let registry = Registry::parse(cached.key.host(), self.settings.clouds())?;
         let config = self.settings.for_registry(&registry).ok()?;
         if config.cache != choice {
             return None;
         }
         let identity = Identity::choose(&config, &registry).ok();
-        let is_current = |it: &Identity| Key::new(&registry, &it.fingerprint()) == kept.key;
+        let is_current = |it: &Identity| Key::new(&registry, &it.fingerprint()) == cached.key;
         Some(CachedCredential {
             identity: identity.filter(is_current),
             registry,
-            store: kept.store,
+            store: cached.store,
             username: config.username,
-            expires: kept.token.expires(),
-            renew: kept.token.renew_at(),
+            expires: cached.token.expires(),
+            renew: cached.token.renew_at(),
         })
     }
 
@@ -252,7 +253,7 @@ impl<'a> TokenService<'a> {
     }
 }
 
-/// Returns what a client gets. A failed sign-in becomes [`ErrorKind::Anonymous`] where `on_error` says so.
+/// Returns the credential. A failed sign-in becomes [`ErrorKind::Anonymous`] if `on_error` is `anonymous`.
 fn credential(config: &Config, token: Result<RefreshToken, Error>) -> Result<Credential, Error> {
     match token {
         Ok(token) => Ok(Credential {
@@ -272,7 +273,7 @@ pub(crate) struct Session<'a> {
     registry: &'a Registry,
     config: &'a Config,
     cache: Cache,
-    /// Where the Entra refresh tokens of `login` are.
+    /// The stores of the Entra refresh tokens of `login`.
     logins: Cache,
     clock: Clock,
     identity: Identity,
@@ -292,7 +293,7 @@ impl<'a> Session<'a> {
         Ok(Self::of_identity(identity, config, registry, cache, clock))
     }
 
-    /// Uses no cached token and stores none, but for those of `login`.
+    /// Makes the session neither use nor store cached tokens, except those of `login`.
     pub(crate) fn without_cache(mut self) -> Self {
         self.cache = Cache::over(vec![]);
         self
@@ -384,7 +385,7 @@ impl<'a> Session<'a> {
     }
 
     /// Fetches what is cached under a key, or waits up to `timeout` for the process that does. Without a keyring the result cannot be
-    /// shared; then at most [`MAX_PARALLEL_SIGN_INS`] processes sign in at once.
+    /// shared. Then at most [`MAX_PARALLEL_SIGN_INS`] processes sign in at the same time.
     async fn run_single_flight<T>(
         &self,
         key: &Key,
@@ -414,7 +415,7 @@ impl<'a> Session<'a> {
                 name = &parallel;
                 continue;
             }
-            // A process that was too slow to be waited for may have filled the cache meanwhile.
+            // A process that was not waited for to its end may have filled the cache meanwhile.
             let fetched = fetch().await.or_else(|error| find().ok_or(error));
             finish_single_flight(turn, fetched.as_ref().err());
             return fetched;
@@ -446,21 +447,21 @@ impl<'a> Session<'a> {
             .await;
         let (token, is_new) = self.access_token(network, deadline, None).await?;
         let result = self.exchange(network, &client, deadline, &token).await;
-        // A cached access token may have been revoked, or be older than a group membership that gives the role.
         let refusal = match result {
             Err(error) if !is_new && is_unauthorized(&error) => error,
             result => return result,
         };
-        info!(registry = %self.registry, "the kept access token was refused; signing in anew");
+        // A cached access token may have been revoked, or may be older than the group membership that gives the role.
+        info!(registry = %self.registry, "the registry refused the cached access token; signing in again");
         let (new, _) = self.access_token(network, deadline, Some(&token)).await?;
         if new.is(&token) {
-            // The Azure CLI and metadata services have caches, too, and return the same one again.
+            // The Azure CLI and metadata services have caches, too, and may return the same token again.
             return Err(refusal);
         }
         self.exchange(network, &client, deadline, &new).await
     }
 
-    /// Exchanges an access token of this identity, by a client for the login server.
+    /// Exchanges an access token of this identity. `client` is for the login server.
     pub(crate) async fn exchange(
         &self,
         network: &Network,
@@ -480,7 +481,7 @@ impl<'a> Session<'a> {
         Ok(refresh_token)
     }
 
-    /// Adds whose token it was to a registry's refusal; and, if the token is not valid there, what it was requested for.
+    /// Adds the identity to a registry's refusal. If the token is not valid there, adds its audience and the registry's cloud.
     fn with_identity(&self, error: Error, token: &AccessToken) -> Error {
         let mut details = self.identity.notes(token);
         match error.kind() {
@@ -495,8 +496,7 @@ impl<'a> Session<'a> {
         error.with_first_details(details)
     }
 
-    /// Returns an access token other than the `refused` one, and whether it is new: one from the cache, or one that another process
-    /// requests, is not.
+    /// Returns an access token other than the `refused` one, and whether this process has just requested it.
     async fn access_token(
         &self,
         network: &Arc<Network>,
@@ -547,22 +547,20 @@ impl<'a> Session<'a> {
         Ok(token)
     }
 
-    /// Checks that the account of a command line has not changed since it was chosen: `az` re-reads its profile when it runs, and a token
-    /// of account B must not be cached under account A.
+    /// Checks that the account of `az` or `azd` has not changed since it was chosen. They re-read their profile when they run, and a token of
+    /// account B must not be cached under account A.
     fn check_cli_account_unchanged(&self) -> Result<(), Error> {
         if !self.identity.is_of_command_line() {
             return Ok(());
         }
-        let details = match Identity::choose(self.config, self.registry) {
-            Ok(now) if Key::of_sign_in(&now.fingerprint()) == self.access_key => return Ok(()),
-            Ok(_) => vec![],
-            // Its file may be half written at that moment.
-            Err(error) => vec![error.to_string()],
-        };
-        let problem = "somebody else signed in to it at that moment";
-        Err(Error::sign_in(&self.identity, problem)
-            .with_details(details)
-            .with_hint("try again"))
+        let current = Identity::choose(self.config, self.registry);
+        let is_same =
+            |current: Identity| Key::of_sign_in(&current.fingerprint()) == self.access_key;
+        if current.is_ok_and(is_same) {
+            return Ok(());
+        }
+        let problem = "the signed-in account changed during the request";
+        Err(Error::sign_in(&self.identity, problem).with_hint("try again"))
     }
 }
 
@@ -582,7 +580,7 @@ pub(crate) fn with_clock_skew(error: Error, network: &Network) -> Error {
     }
 }
 
-/// Releases the lock and publishes the failure. Interrupts and local timeouts are not published: the next waiter signs in then.
+/// Releases the lock and publishes the failure. Interrupts and local timeouts are not published, and the next waiter signs in.
 fn finish_single_flight(turn: Acquire, failure: Option<&Error>) {
     match (turn, failure) {
         (Acquire::Leader(leader), Some(error)) if error.is_local() => drop(leader),
@@ -602,7 +600,7 @@ mod tests {
     }
 
     #[test]
-    fn no_call_takes_longer_than_its_client_waits() {
+    fn the_timeout_is_limited_to_what_the_client_waits() {
         for (set, seconds) in [("600", 50), ("7", 7)] {
             let settings = Settings::from_variables(
                 [("ACRSCOPED_TIMEOUT".to_owned(), set.into())].into(),

@@ -336,10 +336,10 @@ impl Peer {
             (Status(code), None) => format!("{host} answered the exchange with {code}"),
             (Status(code), Some(refused)) => format!("{refused} it answered with {code}"),
             (Page(code), None) => {
-                format!("a web page came in place of the answer of {host}: {code}")
+                format!("{host} answered the exchange with a web page: {code}")
             }
             (Page(code), Some(refused)) => {
-                format!("{refused} a web page came in place of the answer: {code}")
+                format!("{refused} the answer was a web page: {code}")
             }
             (Redirect(to), None) => format!(
                 "{host} answered the exchange with a redirect to `{to}`, which is not followed"

@@ -310,11 +310,11 @@ fn a_captive_portal_is_told_where_it_stands() {
     for (at, line) in [
         (
             FaultAt::Authority,
-            "gave no access token: a web page came in place of the answer: 200\n",
+            "gave no access token: the answer was a web page: 200\n",
         ),
         (
             FaultAt::Exchange,
-            "a web page came in place of the answer of contoso.azurecr.io: 200\n",
+            "contoso.azurecr.io answered the exchange with a web page: 200\n",
         ),
     ] {
         let (home, simulator) = world();

@@ -170,7 +170,7 @@ fn what_a_registry_answers_in_place_of_a_token_is_told() {
         ),
         (
             FaultKind::Html,
-            "a web page came in place of the answer of contoso.azurecr.io: 200",
+            "contoso.azurecr.io answered the exchange with a web page: 200",
             "hint: a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`",
         ),
         (
@@ -198,10 +198,7 @@ fn what_a_registry_answers_in_place_of_a_token_is_told() {
 fn what_entra_answers_in_place_of_a_token_is_told() {
     let name = format!("service principal {}", simulator::CLIENT);
     for (kind, said) in [
-        (
-            FaultKind::Html,
-            "a web page came in place of the answer: 200",
-        ),
+        (FaultKind::Html, "the answer was a web page: 200"),
         (FaultKind::status(503), "it answered with 503"),
         (
             FaultKind::too_many_requests(300),

@@ -430,7 +430,7 @@ fn a_switch_of_the_account_while_az_starts_is_noticed() {
     let answer = ask(nobody(&home, &simulator), "get", REGISTRY).fails();
     assert_eq!(
         answer.stdout,
-        "the Azure CLI gave no access token: somebody else signed in to it at that moment\n"
+        "the Azure CLI gave no access token: the signed-in account changed during the request\n"
     );
     assert!(
         requests(&simulator).is_empty(),

@@ -1,12 +1,14 @@
-//! Spreads a secret that is too long for one entry over several.
+//! Splits a secret that is too long for one entry.
 //!
-//! Credential Manager accepts 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`), and the token of a user in many groups is longer. The
-//! entry itself, the *head*, then holds the SHA-256 of the whole and the number of parts; each part is an entry whose key ends with the
-//! start of that digest and a number. Parts are written first and the head last, in one write, so that a reader finds the old secret,
-//! the new secret, or none: a digest mismatch reads as no entry. Orphaned parts are removed by the next long write or by the
-//! deletion of the entry.
+//! Credential Manager accepts 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`), and the token of a user in many groups is longer. The entry
+//! itself, the *head*, then holds a manifest: the SHA-256 of the secret and the number of parts. Each part is an entry of its own, whose key
+//! ends with the start of that digest and a number.
+//!
+//! Parts are written first, and the head last in one write. So a reader finds the old secret, the new secret, or none: a digest mismatch
+//! reads as no entry. The next long write or the deletion of the entry removes orphaned parts.
 
 use super::store::{Lasts, Store, StoreError};
+use ring::digest::{SHA256, digest};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -19,7 +21,10 @@ const INLINE: u8 = b'=';
 /// The first byte of a head that holds a manifest.
 const MANIFEST: u8 = b'+';
 
-/// How often an operation starts again when another process writes or deletes the same entry.
+/// The length of a manifest: its first byte, the digest, and the number of parts.
+const MANIFEST_BYTES: usize = 1 + ring::digest::SHA256_OUTPUT_LEN + 1;
+
+/// How often an operation is tried when another process writes or deletes the same entry.
 const MAX_TRIES: usize = 5;
 
 /// A store that accepts secrets longer than the store below.
@@ -29,47 +34,16 @@ pub(super) struct Chunked<S> {
     max_bytes: usize,
 }
 
-/// What the head says of the parts.
-struct Manifest {
-    digest: [u8; ring::digest::SHA256_OUTPUT_LEN],
-    count: u8,
-}
-
-impl Manifest {
-    fn new(secret: &[u8], max_bytes: usize) -> Result<Self, StoreError> {
-        let count = u8::try_from(secret.len().div_ceil(max_bytes));
-        Ok(Self {
-            digest: sha256(secret),
-            count: count.map_err(|_| StoreError::TooLong)?,
-        })
-    }
-
-    fn parse(head: &[u8]) -> Option<Self> {
-        let [MANIFEST, digest @ .., count] = head else {
-            return None;
-        };
-        Some(Self {
-            digest: digest.try_into().ok()?,
-            count: *count,
-        })
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        [&[MANIFEST], self.digest.as_slice(), &[self.count]].concat()
-    }
-
-    /// Returns the keys of the parts. Eight bytes of the digest distinguish one write from another.
-    fn part_keys(&self, key: &str) -> Vec<String> {
-        let generation = hex::encode(&self.digest[..8]);
-        let part = |number| format!("{key}{PART}{generation}.{number}");
-        (0..self.count).map(part).collect()
-    }
-}
-
 impl<S: Store> Chunked<S> {
-    /// Wraps a store that accepts up to `max_bytes`, which must be more than a head with a manifest has.
+    /// Wraps a store that accepts up to `max_bytes`, which must be more than [`MANIFEST_BYTES`].
     pub(super) fn new(store: S, max_bytes: usize) -> Self {
         Self { store, max_bytes }
+    }
+
+    fn manifest(&self, secret: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let count = u8::try_from(secret.len().div_ceil(self.max_bytes));
+        let count = count.map_err(|_| StoreError::TooLong)?;
+        Ok([&[MANIFEST], digest(&SHA256, secret).as_ref(), &[count]].concat())
     }
 
     /// Writes the parts, then the head. If that fails, the old head and its parts are unchanged.
@@ -78,19 +52,18 @@ impl<S: Store> Chunked<S> {
             let head = Zeroizing::new([&[INLINE], secret].concat());
             return self.store.set(key, &head, lifetime);
         }
-        let manifest = Manifest::new(secret, self.max_bytes)?;
+        let manifest = self.manifest(secret)?;
         let chunks = secret.chunks(self.max_bytes);
-        for (part, chunk) in manifest.part_keys(key).iter().zip(chunks) {
+        for (part, chunk) in part_keys(key, &manifest).iter().zip(chunks) {
             self.store.set(part, chunk, lifetime)?;
         }
-        self.store.set(key, &manifest.to_bytes(), lifetime)
+        self.store.set(key, &manifest, lifetime)
     }
 
     /// Deletes the parts of an entry that its head does not name.
     fn delete_orphans(&self, key: &str) -> Result<(), StoreError> {
         let head = self.store.get(key)?;
-        let manifest = head.and_then(|head| Manifest::parse(&head));
-        let in_use = manifest.map_or_else(Vec::new, |manifest| manifest.part_keys(key));
+        let in_use = head.map_or_else(Vec::new, |head| part_keys(key, &head));
         let prefix = format!("{key}{PART}");
         let mut result = Ok(());
         for found in self.store.list()? {
@@ -101,20 +74,31 @@ impl<S: Store> Chunked<S> {
         result
     }
 
-    /// Returns the whole if all parts are there.
-    fn join(
-        &self,
-        key: &str,
-        manifest: &Manifest,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let mut whole = Zeroizing::new(Vec::new());
-        for part in manifest.part_keys(key) {
-            match self.store.get(&part)? {
-                Some(bytes) => whole.extend_from_slice(&bytes),
-                None => return Ok(None),
-            }
+    /// Returns the secret if the head holds it, or if all parts that it names are there.
+    fn join(&self, key: &str, head: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let mut secret = Zeroizing::new(Vec::new());
+        if let [INLINE, inline @ ..] = head {
+            secret.extend_from_slice(inline);
+            return Ok(Some(secret));
         }
-        Ok((sha256(&whole) == manifest.digest).then_some(whole))
+        for part in part_keys(key, head) {
+            secret.extend_from_slice(&self.store.get(&part)?.unwrap_or_default());
+        }
+        let is_whole = self.manifest(&secret)? == head;
+        Ok(is_whole.then_some(secret))
+    }
+}
+
+/// Returns the keys of the parts that a manifest names, and none for another head. Eight bytes of the digest distinguish one write from
+/// another.
+fn part_keys(key: &str, head: &[u8]) -> Vec<String> {
+    match head {
+        [MANIFEST, digest @ .., count] if head.len() == MANIFEST_BYTES => {
+            let generation = hex::encode(&digest[..8]);
+            let part = |number| format!("{key}{PART}{generation}.{number}");
+            (0..*count).map(part).collect()
+        }
+        _ => vec![],
     }
 }
 
@@ -133,24 +117,18 @@ impl<S: Store> Store for Chunked<S> {
             let Some(head) = self.store.get(key)? else {
                 break;
             };
-            if let [INLINE, secret @ ..] = head.as_slice() {
-                return Ok(Some(Zeroizing::new(secret.to_owned())));
-            }
-            let Some(manifest) = Manifest::parse(&head) else {
-                break;
-            };
-            if let Some(whole) = self.join(key, &manifest)? {
-                return Ok(Some(whole));
+            if let Some(secret) = self.join(key, &head)? {
+                return Ok(Some(secret));
             }
         }
         Ok(None)
     }
 
-    /// Retries if a concurrent writer removed our parts; the last writer wins.
+    /// Retries if a concurrent writer removed our parts. The last writer wins.
     fn set(&self, key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError> {
         for _ in 0..MAX_TRIES {
-            let is_long = |head: &[u8]| Manifest::parse(head).is_some();
-            let had_parts = matches!(self.store.get(key), Ok(Some(head)) if is_long(&head));
+            let old = self.store.get(key);
+            let had_parts = matches!(old, Ok(Some(head)) if !part_keys(key, &head).is_empty());
             let written = self.write(key, secret, lifetime);
             // Listing reads every entry of the user, and most tokens are short.
             if had_parts || secret.len() >= self.max_bytes {
@@ -182,12 +160,6 @@ impl<S: Store> Store for Chunked<S> {
         keys.dedup();
         Ok(keys)
     }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; ring::digest::SHA256_OUTPUT_LEN] {
-    let mut digest = [0; ring::digest::SHA256_OUTPUT_LEN];
-    digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
-    digest
 }
 
 #[cfg(test)]
@@ -250,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_an_entry_comes_back_whole_and_goes_whole() {
+    fn a_secret_longer_than_an_entry_is_read_and_deleted_as_a_whole() {
         for length in [
             0,
             1,
@@ -281,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_missing_or_of_something_else_is_a_miss() {
+    fn a_part_that_is_missing_or_damaged_is_a_miss() {
         for spoil in [
             |part: &mut Vec<u8>| part[7] ^= 1,
             |part: &mut Vec<u8>| part.truncate(9),
@@ -297,7 +269,7 @@ mod tests {
             assert_eq!(get(&memory), None);
         }
         let memory = memory();
-        for head in [&b""[..], b"+", b"{}", &[MANIFEST; 35]] {
+        for head in [&b""[..], b"+", b"{}", &[MANIFEST; 34], &[MANIFEST; 35]] {
             memory.set(KEY, head, DAY).unwrap();
             assert_eq!(get(&memory), None, "{head:?}");
         }
@@ -349,7 +321,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_write_that_breaks_off_leaves_what_was_there_or_all_of_it(
+        fn an_interrupted_write_leaves_the_old_secret_or_the_new_one(
             before in proptest::option::of(lengths()), after in lengths(), last in lengths(), steps in 0..24_usize, ends in any::<bool>()
         ) {
             let memory = memory();
@@ -375,7 +347,7 @@ mod tests {
         }
 
         #[test]
-        fn of_two_writes_at_one_moment_one_stays_whole(
+        fn of_two_concurrent_writes_one_stays_whole(
             before in lengths(), one in lengths(), other in lengths(), steps in 0..24_usize
         ) {
             let memory = memory();
@@ -399,7 +371,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_erased_during_a_write_is_whole_or_gone(one in lengths(), steps in 0..24_usize) {
+        fn an_entry_that_is_deleted_during_a_write_is_whole_or_gone(one in lengths(), steps in 0..24_usize) {
             let memory = memory();
             let at = memory.clone();
             memory.plan(steps, Event::Meanwhile(Box::new(move || drop(store(&at).delete(KEY)))));
@@ -412,13 +384,13 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_write_and_read_at_once_never_meet_a_mixture() {
+    fn concurrent_readers_never_see_a_mixture() {
         let memory = memory();
         set(&memory, &content(0, 2 * LIMIT)).unwrap();
         std::thread::scope(|scope| {
             for seed in [10, 20] {
                 let memory = &memory;
-                // Two that never stop may remove each other's parts; the one that gives up reports it.
+                // Two writers may remove each other's parts until one of them fails.
                 scope.spawn(move || {
                     (seed..seed + 10).for_each(|seed| drop(set(memory, &content(seed, 3 * LIMIT))));
                 });

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
-/// Replaces the registry in the key of an access token, which is valid at all registries. No registry has this name.
+/// The first part of an access token's key, since the token is valid at all registries. No registry has this name.
 const SIGN_IN: &str = "entra";
 
-/// Replaces the registry in the key of a login, whose token is valid at the authority.
+/// The first part of a login's key, whose token is valid at the authority.
 const LOGIN: &str = "login";
 
-/// Identifies a token by its registry host and the fingerprint of its identity, so that an identity never gets the token of another. Neither
-/// can hold a space.
+/// Identifies a token by its registry host and the fingerprint of its identity, so that an identity never gets another identity's token.
+/// Neither part can hold a space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
@@ -55,7 +55,7 @@ impl Key {
         self.parts().0
     }
 
-    /// Returns a file name for what belongs to the key: neither part can hold a slash.
+    /// Returns a file name for the key. Neither part can hold a slash.
     pub fn file_name(&self) -> String {
         self.0.clone()
     }
@@ -83,12 +83,12 @@ impl Key {
 /// The bytes of an entry, as JSON.
 #[derive(Serialize, Deserialize)]
 struct StoredToken<'a> {
-    /// Seconds since 1970 from which on a refresh token is renewed, or an access token or a login is no longer used.
+    /// When a refresh token is renewed, or when an access token or a login is no longer used, in seconds since 1970.
     renew: u64,
     token: &'a str,
 }
 
-/// Encodes a token and the time that belongs to it.
+/// Encodes a token and its time.
 pub(super) fn encode(
     token: &SecretString,
     time: SystemTime,
@@ -105,7 +105,7 @@ pub(super) fn encode(
     Ok(Zeroizing::new(bytes))
 }
 
-/// Decodes a token and the time that belongs to it.
+/// Decodes a token and its time.
 pub(super) fn decode(bytes: &[u8]) -> Result<(SecretString, SystemTime), StoreError> {
     let stored: StoredToken<'_> =
         serde_json::from_slice(bytes).map_err(|_| StoreError::Unreadable)?;

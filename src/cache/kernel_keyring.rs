@@ -44,8 +44,8 @@ impl Store for KernelKeyring {
 
     fn set(&self, key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError> {
         let mut result = write(key, secret, lifetime);
-        // When several processes create our keyring at the same time, the last one wins, and the keys in the others are lost. Once it
-        // exists, nobody creates another.
+        // When several processes create our keyring at the same time, the last one wins, and the keys in the other ones are lost. Once it
+        // exists, no process creates another.
         for _ in 1..MAX_TRIES {
             let Err(error) = result else { break };
             if !is_missing(error) && !matches!(errno(error), Errno::ACCESS | Errno::PERM) {
@@ -113,7 +113,7 @@ fn create(
     let linked = keyctl_setperm(serial, OWNER_ONLY)
         .and_then(|()| seconds.map_or(Ok(()), |seconds| keyctl_set_timeout(serial, seconds)))
         .and_then(|()| keyctl_link(serial, keyring));
-    // Left there, it would lose its lifetime for a moment when this process writes it again.
+    // If it stayed there, the next write of this process would remove its lifetime for a moment.
     keyctl_unlink(serial, KEY_SPEC_PROCESS_KEYRING)?;
     linked.map(|()| serial)
 }
@@ -129,7 +129,7 @@ fn key_of(serial: KeyringSerial) -> Option<String> {
     is_key.then(|| key.to_owned())
 }
 
-/// Reads bytes from the kernel. It returns their number also when the buffer is too small.
+/// Reads bytes from the kernel, which returns their number also if the buffer is too small.
 fn read_all(read: impl Fn(&mut [u8]) -> CallResult<usize>) -> CallResult<Zeroizing<Vec<u8>>> {
     let mut buffer = Zeroizing::new(vec![]);
     loop {

@@ -1,12 +1,12 @@
 //! The Entra refresh tokens of logins.
 //!
-//! A login goes to the store that keeps it longest, since it costs a person's time: the Secret Service, which outlives a reboot, comes before
-//! the kernel keyring, and after it while it keeps everything in memory. If no store accepts it, `login` fails.
+//! A login goes to the store that keeps it longest, since a person had to sign in for it. The Secret Service, which outlives a reboot, comes
+//! before the kernel keyring, unless it keeps everything in memory. If no store accepts a login, `login` fails.
 
 use super::self_test::self_test;
 use super::store::{Lasts, Store, StoreError};
-use super::{Cache, Key, delete, log_failure, read, write};
-use crate::error::Error;
+use super::{Cache, Key, SelfTest, delete, log_failure, read, write};
+use crate::error::{Error, ErrorKind};
 use secrecy::SecretString;
 use std::time::{Duration, SystemTime};
 
@@ -25,10 +25,9 @@ pub struct LoginStore {
 }
 
 impl Cache {
-    /// Returns the Entra refresh token of a login: the newest, since a store that was locked may still hold an older one.
+    /// Returns the Entra refresh token of a login. The newest counts: a store that was locked may still hold an older one.
     pub fn login(&self, key: &Key, now: SystemTime) -> Option<SecretString> {
-        let find = |store| log_failure(store, "look-up", read(store, key)).flatten();
-        let found = self.stores().filter_map(find);
+        let found = self.stores().filter_map(|store| read(store, key));
         let newest = found.max_by_key(|(_, expires)| *expires)?;
         (now < newest.1).then_some(newest.0)
     }
@@ -37,7 +36,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Returns what each store reported if none accepts it. An older token stays where it was, and may still be valid.
+    /// Returns the failure of each store if none accepts it. An older token stays where it was, and may still be valid.
     pub fn put_login(
         &self,
         key: &Key,
@@ -69,13 +68,13 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Returns what each store reported if none works.
+    /// Returns the failure of each store if none works.
     pub fn can_store_login(&self) -> Result<(), Vec<String>> {
         let mut problems = vec![];
-        for store in self.stores() {
-            match self_test(store).outcome {
+        for SelfTest { store, outcome } in self.stores().map(self_test) {
+            match outcome {
                 Ok(()) => return Ok(()),
-                Err(problem) => problems.push(format!("{}: {problem}", store.name())),
+                Err(problem) => problems.push(format!("{store}: {problem}")),
             }
         }
         Err(problems)
@@ -85,23 +84,19 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Fails if one of the named stores, which hold the token, does not confirm that it is gone.
+    /// Fails if one of the named stores, which hold the token, does not confirm that it is deleted.
     pub fn forget_login(&self, key: &Key, stores: &[String]) -> Result<(), Error> {
-        let mut result = Ok(());
-        let mut fail = |problem: String| result = Err(logout_error(&problem));
-        for store in self.stores() {
-            if let Err(error) = clear(store, key)
-                && stores.iter().any(|name| name == store.name())
-            {
-                fail(format!("{}: {error}", store.name()));
-            }
-        }
+        let cleared = self.stores().map(|store| (store.name(), clear(store, key)));
+        let cleared: Vec<_> = cleared.collect();
         for name in stores {
-            if self.stores().all(|store| store.name() != name) {
-                fail(format!("{name}: this system has none"));
-            }
+            let problem = match cleared.iter().find(|(store, _)| store == name) {
+                Some((_, Ok(()))) => continue,
+                Some((_, Err(error))) => error.to_string(),
+                None => "this system has none".to_owned(),
+            };
+            return Err(logout_error(&format!("{name}: {problem}")));
         }
-        result
+        Ok(())
     }
 
     /// Deletes the entries with these keys, logins among them, in every store.
@@ -115,7 +110,7 @@ impl Cache {
     }
 }
 
-/// Deletes an entry. Fails also if the store cannot say whether it holds it: entries of a locked store need not be found by their key.
+/// Deletes an entry. Fails also if the store cannot be searched: a locked store may not find its entries by their keys.
 fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
     let cleared = match store.delete(key.as_str()) {
         Ok(false) => store.list().map(drop),
@@ -125,11 +120,9 @@ fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
     cleared
 }
 
-/// A login that a store did not delete.
-fn logout_error(problem: &str) -> crate::error::Error {
+fn logout_error(problem: &str) -> Error {
     let message = format!("the login could not be forgotten: {problem}");
-    crate::error::Error::new(crate::error::ErrorKind::Keyring, message)
-        .with_hint("unlock or restart the keyring and try again")
+    Error::new(ErrorKind::Keyring, message).with_hint("unlock or restart the keyring and try again")
 }
 
 #[cfg(test)]
@@ -142,7 +135,7 @@ mod tests {
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
     #[test]
-    fn a_login_is_kept_for_ninety_days_and_is_no_registry() {
+    fn a_login_is_stored_for_ninety_days_and_is_no_registry() {
         let cache = Cache::over(vec![Memory::new()]);
         let (alice, bob) = (Key::of_login("alice"), Key::of_login("bob"));
         cache
@@ -171,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_token_of_a_login_is_the_one() {
+    fn the_newest_token_of_a_login_is_used() {
         let (one, two) = (Memory::new(), Memory::new());
         let key = Key::of_login("alice");
         // The first store was locked when the second token came.
@@ -218,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_no_store_takes_is_told_with_each_stores_reason() {
+    fn a_login_that_no_store_accepts_has_the_failure_of_each_store() {
         let store = Memory::new();
         let cache = Cache::over(vec![store.clone()]);
         cache.can_store_login().unwrap();
@@ -238,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_outlives_a_keyring_that_is_full_for_a_moment() {
+    fn a_login_survives_a_keyring_that_is_full_for_a_moment() {
         let store = Memory::new();
         let cache = Cache::over(vec![store.clone()]);
         let key = Key::of_login("alice");
@@ -249,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_forgotten_only_when_the_store_that_kept_it_says_so() {
+    fn a_login_is_forgotten_only_if_its_store_confirms_it() {
         let store = Memory::new();
         let cache = Cache::over(vec![store.clone()]);
         let key = Key::of_login("alice");
@@ -261,7 +254,7 @@ mod tests {
         assert!(problem(&Cache::over(vec![])).ends_with(": this system has none"));
         cache.forget_login(&key, &kept_in).unwrap();
         assert!(cache.login(&key, NOW).is_none());
-        // It is gone already, and where it never was nothing is demanded.
+        // Deleting it again, or where it never was, succeeds.
         cache.forget_login(&key, &kept_in).unwrap();
         Cache::over(vec![]).forget_login(&key, &[]).unwrap();
     }

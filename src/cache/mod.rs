@@ -1,8 +1,10 @@
 //! Caches tokens in the stores of the operating system.
 //!
-//! A refresh token is cached for its registry and identity; an access token for its identity, so that another registry needs no sign-in;
-//! and the Entra refresh token of a login for its account. A [`Cache`] holds the stores of this system in order: a token goes into the
-//! first store that accepts it and is looked for in all. A failure of a store is logged and counts as a miss.
+//! A refresh token is cached for its registry and identity. An access token is cached for its identity, so that another registry needs no
+//! sign-in. The Entra refresh token of a login is stored for its account.
+//!
+//! A [`Cache`] holds the stores of this system in order. A token goes into the first store that accepts it, and a look-up tries all of them.
+//! A failure of a store is logged and counts as a miss.
 
 #[cfg(any(windows, test))]
 mod chunked;
@@ -27,7 +29,7 @@ pub use self_test::SelfTest;
 pub use store::{Lasts, Store, StoreError};
 
 use crate::config::{CacheChoice, SessionBus};
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::registry::Registry;
 use crate::token::{AccessToken, Audience, RefreshToken};
 use secrecy::SecretString;
@@ -41,13 +43,6 @@ const SERVICE: &str = "docker-credential-acrscoped";
 /// The name of the store that is the kernel's user keyring.
 pub(crate) const KERNEL_KEYRING: &str = "kernel keyring";
 
-/// How long one process waits for a store that a daemon or a system service answers.
-#[cfg_attr(
-    not(any(target_os = "linux", target_os = "macos", windows)),
-    expect(dead_code, reason = "there is no store")
-)]
-const STORE_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// The stores in use, in order.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -57,12 +52,12 @@ pub struct Cache {
 impl Cache {
     /// Opens the stores that the user chose, or those of this system.
     ///
-    /// On Linux the kernel's user keyring comes first: it needs no daemon and no prompt, and the kernel deletes an expired token. What
-    /// does not fit there goes to the Secret Service. macOS and Windows have one store each.
+    /// On Linux the kernel's user keyring comes first: it needs no daemon and no prompt, and the kernel deletes an expired token. The
+    /// Secret Service gets what the kernel keyring does not accept. macOS and Windows have one store each.
     ///
-    /// None of them makes the caller wait for longer than `timeout` or two seconds.
+    /// The caller waits for a store up to `timeout` or [`STORE_TIMEOUT`](timeout::STORE_TIMEOUT), if that is shorter.
     pub fn open(choice: CacheChoice, bus: SessionBus, timeout: Duration) -> Self {
-        Self::over(system_stores(choice, bus, timeout.min(STORE_TIMEOUT)))
+        Self::over(system_stores(choice, bus, timeout))
     }
 
     /// Returns a cache with the given stores.
@@ -77,13 +72,14 @@ impl Cache {
 
     /// Returns the valid token under a key, if a store has one.
     pub fn get(&self, key: &Key, now: SystemTime) -> Option<RefreshToken> {
-        self.find(key, |secret, renew| valid_token(secret, renew, now))
+        self.stores()
+            .find_map(|store| refresh_token(store, key, now))
     }
 
     /// Caches a token in the first store that accepts it. A token without an expiry is not cached.
     pub fn put(&self, key: &Key, token: &RefreshToken, now: SystemTime) {
         let expires = token.expires().filter(|_| token.is_valid(now));
-        self.keep(key, token.secret(), token.renew_at(), expires, now);
+        self.insert(key, token.secret(), token.renew_at(), expires, now);
     }
 
     /// Returns the access token of an identity while it can still be used for another registry.
@@ -93,7 +89,8 @@ impl Cache {
         audience: &Audience,
         now: SystemTime,
     ) -> Option<AccessToken> {
-        self.find(key, |secret, usable_until| {
+        self.stores().find_map(|store| {
+            let (secret, usable_until) = read(store, key)?;
             let token = AccessToken::new(secret, audience).ok()?;
             // The expiry in the token counts as well as the stored one.
             let usable_until = usable_until.min(token.usable_until()?);
@@ -104,30 +101,14 @@ impl Cache {
     /// Caches an access token for as long as it can be used.
     pub fn put_access_token(&self, key: &Key, token: &AccessToken, now: SystemTime) {
         let expires = token.usable_until();
-        self.keep(key, token.secret(), expires.unwrap_or(now), expires, now);
+        self.insert(key, token.secret(), expires.unwrap_or(now), expires, now);
     }
 
     fn stores(&self) -> impl Iterator<Item = &dyn Store> {
         self.stores.iter().map(|store| &**store)
     }
 
-    fn find<T>(
-        &self,
-        key: &Key,
-        accept: impl Fn(SecretString, SystemTime) -> Option<T>,
-    ) -> Option<T> {
-        self.stores().find_map(|store| {
-            let (secret, time) = log_failure(store, "look-up", read(store, key))??;
-            let accepted = accept(secret, time);
-            if accepted.is_none() {
-                let store = store.name();
-                debug!(store, "the cached token has expired or is malformed");
-            }
-            accepted
-        })
-    }
-
-    fn keep(
+    fn insert(
         &self,
         key: &Key,
         token: &SecretString,
@@ -152,12 +133,12 @@ impl Cache {
     }
 
     /// Deletes the tokens of a registry for all identities, and the access tokens of identities that have no valid token of another
-    /// registry. A store that cannot be searched is a warning, since most likely it holds none of our entries.
+    /// registry. A store that cannot be searched causes a warning only, since most likely it holds none of our entries.
     ///
     /// # Errors
     ///
     /// Fails if a store does not delete an entry.
-    pub fn erase(&self, registry: &Registry, now: SystemTime) -> Result<(), crate::error::Error> {
+    pub fn erase(&self, registry: &Registry, now: SystemTime) -> Result<(), Error> {
         let entries = self.entries(&format!("a token of {registry} in it stays there"));
         let is_of_registry = |key: &Key| key.host() == registry.host();
         let is_needed = |access: &Key| {
@@ -165,7 +146,7 @@ impl Cache {
                 let is_other = key.is_of_registry() && !is_of_registry(key);
                 is_other
                     && key.is_of_same_identity(access)
-                    && read_valid(*store, key, now).is_some()
+                    && refresh_token(*store, key, now).is_some()
             })
         };
         let is_obsolete =
@@ -173,7 +154,7 @@ impl Cache {
         delete(&entries, is_obsolete).map_err(|problem| {
             let host = registry.host();
             let message = format!("a cached token of {host} could not be erased: {problem}");
-            crate::error::Error::new(ErrorKind::Keyring, message).with_hint(
+            Error::new(ErrorKind::Keyring, message).with_hint(
                 "unlock or restart the keyring and try again; the token ends by itself within three hours",
             )
         })
@@ -196,7 +177,7 @@ impl Cache {
         entries
     }
 
-    /// Returns the valid cached refresh tokens, one for each key: that of the first store, which a look-up finds.
+    /// Returns the valid cached refresh tokens, one for each key: the one that [`Cache::get`] finds.
     pub fn list(&self, now: SystemTime) -> Vec<CachedToken> {
         let mut listed: Vec<CachedToken> = vec![];
         for store in self.stores() {
@@ -204,12 +185,10 @@ impl Cache {
                 if !key.is_of_registry() || listed.iter().any(|cached| cached.key == key) {
                     continue;
                 }
-                let token = read_valid(store, &key, now);
-                listed.extend(token.map(|token| CachedToken {
-                    key,
-                    store: store.name().to_owned(),
-                    token,
-                }));
+                if let Some(token) = refresh_token(store, &key, now) {
+                    let store = store.name().to_owned();
+                    listed.push(CachedToken { key, store, token });
+                }
             }
         }
         listed
@@ -233,7 +212,7 @@ fn system_stores(choice: CacheChoice, bus: SessionBus, timeout: Duration) -> Vec
 
 #[cfg(any(target_os = "macos", windows))]
 fn system_stores(choice: CacheChoice, _: SessionBus, timeout: Duration) -> Vec<Arc<dyn Store>> {
-    // The other words for stores are settings of other systems and were refused.
+    // The other choices belong to other systems. The settings have refused them.
     if choice == CacheChoice::None {
         return vec![];
     }
@@ -273,7 +252,7 @@ fn delete(entries: &[(&dyn Store, Key)], is_obsolete: impl Fn(&Key) -> bool) -> 
     result
 }
 
-/// Returns our keys in a store, none if the system has no such store.
+/// Returns our keys in a store, or none if the system has no such store.
 fn list_keys(store: &dyn Store) -> Result<Vec<Key>, StoreError> {
     match store.list() {
         Ok(keys) => Ok(keys.into_iter().filter_map(Key::parse).collect()),
@@ -282,9 +261,17 @@ fn list_keys(store: &dyn Store) -> Result<Vec<Key>, StoreError> {
     }
 }
 
-fn read(store: &dyn Store, key: &Key) -> Result<Option<(SecretString, SystemTime)>, StoreError> {
-    let bytes = store.get(key.as_str())?;
-    bytes.map(|bytes| entry::decode(&bytes)).transpose()
+/// Returns the refresh token under a key while it is valid.
+fn refresh_token(store: &dyn Store, key: &Key, now: SystemTime) -> Option<RefreshToken> {
+    let (secret, renew_at) = read(store, key)?;
+    RefreshToken::restored(secret, renew_at).filter(|token| token.is_valid(now))
+}
+
+/// Returns the token under a key and the time that is stored with it. A failure is logged and counts as a miss.
+fn read(store: &dyn Store, key: &Key) -> Option<(SecretString, SystemTime)> {
+    let bytes = store.get(key.as_str());
+    let found = bytes.and_then(|bytes| bytes.map(|bytes| entry::decode(&bytes)).transpose());
+    log_failure(store, "look-up", found).flatten()
 }
 
 fn write(
@@ -295,16 +282,6 @@ fn write(
     lifetime: Duration,
 ) -> Result<(), StoreError> {
     store.set(key.as_str(), &entry::encode(token, time)?, lifetime)
-}
-
-/// Returns the refresh token under a key while it is valid.
-fn read_valid(store: &dyn Store, key: &Key, now: SystemTime) -> Option<RefreshToken> {
-    let (secret, renew) = read(store, key).ok()??;
-    valid_token(secret, renew, now)
-}
-
-fn valid_token(secret: SecretString, renew: SystemTime, now: SystemTime) -> Option<RefreshToken> {
-    RefreshToken::restored(secret, renew).filter(|token| token.is_valid(now))
 }
 
 /// Returns the value, or logs the failure.

@@ -1,12 +1,12 @@
 //! The Secret Service of the desktop session as a store (GNOME Keyring, KWallet, KeePassXC;
 //! specifications.freedesktop.org/secret-service, draft 0.2).
 //!
-//! It never prompts: what is locked counts as missing, and the methods that unlock or prompt are not even declared here. The session is a
-//! plain one: a program that can listen on the user's own bus can as well ask for the secret.
+//! It never prompts: a locked collection is an error, and the methods that unlock or prompt are not declared here. The session is a plain
+//! one, because a program that can read the user's own bus can ask for the secret itself.
 //!
-//! Wrap it in [`super::timeout::Timeout`]: a daemon that is stopped, or one that shows a dialog that nobody sees, never answers.
+//! Wrap it in [`super::timeout::Timeout`]: a daemon that is stopped, or that shows a dialog on no screen, never answers.
 //!
-//! KeePassXC 2.7.4 prompts for every item that is created or deleted, so that it is read only.
+//! KeePassXC 2.7.4 prompts for every item that is created or deleted, so that it can only be read.
 
 use super::SERVICE;
 use super::session_bus::{self, MAX_MESSAGE_BYTES};
@@ -23,11 +23,20 @@ use zbus::proxy::CacheProperties;
 use zbus::{Connection, DBusError, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
 use zeroize::Zeroizing;
 
-/// The attribute that names the program, as other users of the service call it.
+/// The attribute for the name of the program.
 const SERVICE_ATTRIBUTE: &str = "service";
 
-/// The attribute that holds the key.
+/// The attribute for the key.
 const KEY_ATTRIBUTE: &str = "username";
+
+/// The errors of a bus without the service, besides those that begin with `Spawn.`.
+const NO_SERVICE: [&str; 5] = [
+    "ServiceUnknown",
+    "NameHasNoOwner",
+    "UnknownObject",
+    "UnknownInterface",
+    "UnknownMethod",
+];
 
 /// The path that stands for no object.
 const NO_OBJECT: &str = "/";
@@ -89,8 +98,8 @@ trait Item {
     fn attributes(&self) -> zbus::Result<HashMap<String, String>>;
 }
 
-/// Drives all connections, on the thread that runs an operation. Tokio panics when a runtime is dropped inside another one, so that this
-/// one is never dropped.
+/// Drives all connections, on the thread that runs an operation. It is never dropped: Tokio panics when a runtime is dropped inside another
+/// one.
 static RUNTIME: LazyLock<io::Result<Runtime>> =
     LazyLock::new(|| Builder::new_current_thread().enable_io().build());
 
@@ -117,11 +126,11 @@ impl SecretService {
         let runtime = RUNTIME.as_ref().map_err(failed)?;
         let mut slot = self.connection.lock().map_err(failed)?;
         runtime.block_on(async {
-            if slot.is_none() {
-                *slot = Some(session_bus::connect(&self.bus).await?);
-            }
-            let connection = slot.as_ref().ok_or_else(is_locked)?;
-            operation(ServiceProxy::new(connection).await?).await
+            let connection = match slot.take() {
+                Some(connection) => connection,
+                None => session_bus::connect(&self.bus).await?,
+            };
+            operation(ServiceProxy::new(slot.insert(connection)).await?).await
         })
     }
 }
@@ -131,7 +140,7 @@ impl Store for SecretService {
         "Secret Service"
     }
 
-    /// Asks the service: without a collection of the user, entries go to one that is kept in memory.
+    /// Asks the service. If the user has no collection, entries go to one that is only in memory.
     fn lasts(&self) -> Lasts {
         let is_permanent = self.run(async |service| {
             let default = alias(&service, "default").await;
@@ -197,7 +206,7 @@ impl Store for SecretService {
         self.run(async |service| {
             let attributes = HashMap::from([(SERVICE_ATTRIBUTE, SERVICE)]);
             let (unlocked, locked) = service.search_items(attributes).await?;
-            // Items of a locked collection need not be found at all.
+            // A search may miss the items of a locked collection.
             collection(&service).await?;
             let mut keys = vec![];
             for path in unlocked.iter().chain(&locked) {
@@ -230,7 +239,7 @@ async fn open_session(service: &ServiceProxy<'_>) -> Result<Path, StoreError> {
     Ok(session)
 }
 
-/// Finds the unlocked items of a key. Errors if there are only locked ones.
+/// Returns the unlocked items of a key. Errors if all of them are locked.
 async fn unlocked_items(service: &ServiceProxy<'_>, key: &str) -> Result<Vec<Path>, StoreError> {
     let (unlocked, locked) = service.search_items(attributes(key)).await?;
     if unlocked.is_empty() && !locked.is_empty() {
@@ -269,7 +278,7 @@ where
     builder.cache_properties(CacheProperties::No).build().await
 }
 
-/// Errors if the service did nothing because it wants to prompt first.
+/// Errors if the service did nothing because it would have to prompt.
 fn check_done(prompt: &Path) -> Result<(), StoreError> {
     if prompt.as_str() == NO_OBJECT {
         return Ok(());
@@ -315,16 +324,11 @@ fn error_name(error: &zbus::Error) -> String {
 impl From<zbus::Error> for StoreError {
     fn from(error: zbus::Error) -> Self {
         let name = error_name(&error);
-        match name.strip_prefix("org.freedesktop.DBus.Error.") {
-            Some(
-                "ServiceUnknown" | "NameHasNoOwner" | "UnknownObject" | "UnknownInterface"
-                | "UnknownMethod",
-            ) => Self::Missing(printable(&error.to_string())),
-            Some(name) if name.starts_with("Spawn.") => {
-                Self::Missing(printable(&error.to_string()))
-            }
-            _ => failed(error),
+        let name = name.strip_prefix("org.freedesktop.DBus.Error.");
+        if name.is_some_and(|name| name.starts_with("Spawn.") || NO_SERVICE.contains(&name)) {
+            return Self::Missing(printable(&error.to_string()));
         }
+        failed(error)
     }
 }
 

@@ -54,7 +54,7 @@ async fn sign_in(stream: UnixStream, guid: Option<&[u8]>) -> Result<Connection, 
         }
         error => error.into(),
     })?;
-    // Only the user of a bus knows its GUID, so that another bus cannot take the place of one that has ended.
+    // The address holds the GUID of the bus, so that another bus cannot replace one that has ended.
     if guid.is_some_and(|guid| guid != connection.server_guid().as_str().as_bytes()) {
         let text = "another bus has taken the place of the session bus";
         return Err(StoreError::Missing(text.into()));
@@ -62,10 +62,10 @@ async fn sign_in(stream: UnixStream, guid: Option<&[u8]>) -> Result<Connection, 
     Ok(connection)
 }
 
-/// One address of a bus (D-Bus specification, "Server Addresses"), and the GUID by which the bus identifies itself.
+/// An address of a bus, and its GUID (D-Bus specification, "Server Addresses").
 type Address = (SocketAddr, Option<Vec<u8>>);
 
-/// Returns the Unix sockets to try, in order. Other kinds of addresses are skipped: a bus is neither started nor sought on a network.
+/// Returns the Unix sockets to try, in order. Skips other addresses: this helper neither starts a bus nor looks for one on a network.
 fn addresses(bus: &SessionBus) -> Vec<Address> {
     match bus {
         SessionBus::Addresses(list) => list
@@ -82,7 +82,7 @@ fn addresses(bus: &SessionBus) -> Vec<Address> {
     }
 }
 
-/// Like libdbus, trusts the socket that no variable names only if it is the user's own.
+/// Returns whether the default socket is the user's own. Like libdbus, the helper ignores it otherwise.
 fn is_own(path: &Path) -> bool {
     rustix::fs::stat(path).is_ok_and(|file| file.st_uid == rustix::process::geteuid().as_raw())
 }
@@ -105,10 +105,10 @@ fn parse_address(address: &str) -> Option<Address> {
     Some((socket.ok()?, options.remove("guid")))
 }
 
-/// Connects to a bus of this user. `su` keeps the variables of the user before, whose bus must not receive tokens.
+/// Connects to a bus of this user. `su` keeps the variables of the previous user, whose bus must not receive tokens.
 fn open_socket(address: &SocketAddr) -> io::Result<UnixStream> {
     let stream = UnixStream::connect_addr(address)?;
-    // rustix assumes that the process id beside the uid is never zero; of a process in another namespace it is.
+    // rustix assumes that the process id is never zero, but it is zero for a process in another namespace.
     let peer = getsockopt(&stream, PeerCredentials)?;
     if peer.uid() != rustix::process::geteuid().as_raw() {
         let text = "the session bus is another user's";
@@ -118,7 +118,7 @@ fn open_socket(address: &SocketAddr) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// Returns the uid of this user outside of a user namespace, by which the bus knows it.
+/// Returns the uid of this user outside of the user namespace, which is the one that the bus sees.
 fn outer_uid() -> u32 {
     let own = rustix::process::geteuid().as_raw();
     map_uid(
@@ -127,7 +127,7 @@ fn outer_uid() -> u32 {
     )
 }
 
-/// Looks a uid up in a map of `inside outside count` lines (`user_namespaces(7)`).
+/// Maps a uid by lines of `inside outside count` (`user_namespaces(7)`).
 fn map_uid(uid: u32, map: &str) -> u32 {
     let outer = map.lines().find_map(|line| {
         let numbers = line.split_whitespace().map(|word| word.parse::<u32>().ok());
@@ -140,7 +140,7 @@ fn map_uid(uid: u32, map: &str) -> u32 {
     outer.unwrap_or(uid)
 }
 
-/// Reads from the bus, within limits that zbus does not have.
+/// Reads from the bus, with limits that zbus does not have.
 #[derive(Debug)]
 struct Reader {
     stream: OwnedReadHalf,
@@ -149,7 +149,7 @@ struct Reader {
 
 #[async_trait]
 impl ReadHalf for Reader {
-    /// Receives a part of the handshake, the header of a message, or the rest of a message, which has the length of the buffer.
+    /// Reads a part of the handshake, the header of a message, or the rest of a message, which has the length of the buffer.
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         if buffer.len() > MAX_MESSAGE_BYTES {
             return Err(ErrorKind::InvalidData.into());
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_socket_of_the_session_must_be_the_users_own() {
+    fn the_default_socket_must_be_the_users_own() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("bus");
         assert!(addresses(&SessionBus::Socket(socket.clone())).is_empty());

@@ -1,7 +1,7 @@
-//! Adds a timeout to a store that a system service or a daemon answers.
+//! The keyring timeout: a process waits up to two seconds for a store that a system service or a daemon answers.
 //!
-//! Each operation runs on a thread of its own. An operation that times out leaks its thread, with the secret that it holds, until
-//! the process exits. All operations together wait for one timeout, so that a store that hangs delays its caller once.
+//! Each operation runs on its own thread. An operation that times out leaks its thread, and the secret that it holds, until the process exits.
+//! All operations share one timeout, so that a store that hangs delays its caller once.
 
 use super::store::{Lasts, Store, StoreError};
 use std::sync::{Arc, Mutex, mpsc};
@@ -9,7 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// A store with a time budget.
+/// How long a process waits for such a store in total.
+pub(super) const STORE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A store with a timeout.
 #[derive(Debug)]
 pub(super) struct Timeout {
     store: Arc<dyn Store>,
@@ -17,11 +20,11 @@ pub(super) struct Timeout {
 }
 
 impl Timeout {
-    /// Limits all operations of the store together to `timeout`.
+    /// Limits all operations of the store together to `timeout`, and never more than [`STORE_TIMEOUT`].
     pub(super) fn new(store: impl Store + 'static, timeout: Duration) -> Self {
         Self {
             store: Arc::new(store),
-            remaining: Mutex::new(timeout),
+            remaining: Mutex::new(timeout.min(STORE_TIMEOUT)),
         }
     }
 
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_hangs_is_asked_once() {
+    fn a_store_that_hangs_is_called_once() {
         let gate = Arc::new(Mutex::new(()));
         let closed = gate.lock().unwrap();
         let memory = Memory::new();
@@ -118,6 +121,6 @@ mod tests {
         reached.recv().unwrap();
         drop(closed);
         assert!(store.get("k").is_err(), "no time is left");
-        assert!(reached.recv().is_err(), "it was asked once");
+        assert!(reached.recv().is_err(), "it was called once");
     }
 }

@@ -1,4 +1,4 @@
-//! The account that has signed in, as Entra names it beside a token.
+//! The account that has signed in: the id token and `client_info` of a token response.
 
 use crate::config::is_tenant;
 use crate::text::{Redactor, printable};
@@ -8,7 +8,7 @@ use serde::Deserialize;
 /// An account that has signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AccountInfo {
-    /// The account wherever it signs in: object id and tenant of its home.
+    /// The home account id: object id and home tenant.
     pub(crate) home: String,
     /// The name to show.
     pub(crate) username: String,
@@ -16,8 +16,8 @@ pub(crate) struct AccountInfo {
     pub(crate) tenant: String,
 }
 
-/// The claims of an id token (Microsoft, "ID token claims reference"). It came from the authority itself over TLS, so that its
-/// signature need not be checked (`OpenID` Connect Core, section 3.1.3.7).
+/// The claims of an id token (Microsoft, "ID token claims reference"). The signature is not checked, because the token came from the authority
+/// itself over TLS (`OpenID` Connect Core, section 3.1.3.7).
 #[derive(Deserialize)]
 struct IdTokenClaims {
     oid: Option<String>,
@@ -27,7 +27,7 @@ struct IdTokenClaims {
     name: Option<String>,
 }
 
-/// `client_info`: the account at home, which has another id in a tenant that invited it.
+/// The home account id. A guest has another object id in each tenant that invited it.
 #[derive(Deserialize)]
 struct ClientInfo {
     uid: String,
@@ -35,7 +35,7 @@ struct ClientInfo {
 }
 
 impl AccountInfo {
-    /// Reads an id token and the `client_info` beside it. A name that holds a secret is left out, and so is an account whose home does.
+    /// Reads an id token and `client_info`. Returns `None` if a part of the home account id holds a secret. Leaves out such a name.
     pub(super) fn read(
         id_token: &str,
         client_info: Option<&str>,
@@ -68,7 +68,7 @@ mod tests {
     use azure_core::base64::encode_url_safe;
 
     #[test]
-    fn a_guest_is_known_by_the_account_at_home() {
+    fn a_guest_is_identified_by_its_home_account() {
         let encoded = |json: &str| encode_url_safe(json).trim_end_matches('=').to_owned();
         let claims = r#"{"oid":"guest","sub":"s","tid":"abroad","preferred_username":"alice@contoso.example"}"#;
         let token = format!("e30.{}.c2ln", encoded(claims));

@@ -1,4 +1,4 @@
-//! What a failed connection is called, read from an error and its causes.
+//! Classifies connection failures by the causes of an error.
 
 use super::Network;
 use super::response::BodyTooLong;
@@ -6,19 +6,15 @@ use crate::error::{Error, Stage, printable};
 use std::error::Error as StdError;
 use std::io;
 
-/// What to do where a proxy asks for a user.
+/// What to do if a proxy requires a user name.
 const PROXY_LOGIN_HINT: &str =
     "the proxy wants a user and a password: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`";
 
 impl Network {
     /// Returns what stopped a connection to `host`, or `None` if the error is about something else.
     pub fn unreachable(&self, host: &str, error: &(dyn StdError + 'static)) -> Option<Error> {
-        let stage = chain(error).find_map(http_stage)?;
-        // Name resolution and TLS fail while connecting; only the causes tell them apart.
-        let stage = chain(error)
-            .filter_map(connect_stage)
-            .last()
-            .unwrap_or(stage);
+        // Name resolution and TLS fail while connecting. Only the inner causes tell them apart.
+        let stage = chain(error).filter_map(stage).last()?;
         Some(self.connect_error(stage, host, error))
     }
 
@@ -31,7 +27,7 @@ impl Network {
         let innermost = chain(error).last().map(ToString::to_string);
         let cause = printable(&innermost.unwrap_or_default());
         let unreachable = Error::unreachable(host, stage, &cause, self.circumstances());
-        // The HTTP client has no type for this failure of a proxy, only these words.
+        // The HTTP client has no type for this failure, only this text.
         if stage == Stage::Connection && cause.contains("proxy authorization required") {
             return unreachable.with_hint(PROXY_LOGIN_HINT);
         }
@@ -39,19 +35,19 @@ impl Network {
     }
 }
 
-/// Returns an error, its cause, the cause of that, and so on. The text of an error seldom shows its cause.
+/// Returns an error and all its causes. The text of an error rarely shows its cause.
 pub fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     anyhow::Chain::new(error)
 }
 
-/// Returns whether the same request may succeed in a moment: the connection broke, or a name server asked for another try.
+/// Returns whether a retry may succeed: the connection broke, or a name server asked for another try.
 pub(super) fn is_transient(error: &reqwest::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     chain(error).any(|cause| {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        // TLS errors are wrapped in an error of kind `InvalidData`, and so are not among these.
+        // TLS errors have the kind `InvalidData`, so they are never retried.
         matches!(
             kind,
             Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
@@ -60,8 +56,8 @@ pub(super) fn is_transient(error: &reqwest::Error) -> bool {
     })
 }
 
-/// Returns whether a name server asked for another try (getaddrinfo(3), `EAI_AGAIN`). The standard library drops the code and keeps
-/// the text, which is glibc's or, in the static program, musl's.
+/// Returns whether a name server asked for another try (getaddrinfo(3), `EAI_AGAIN`). The standard library keeps only the text, which is
+/// glibc's or, in the static program, musl's.
 fn is_try_again(cause: &(dyn StdError + 'static)) -> bool {
     let text = cause.to_string();
     let text = text.strip_prefix("failed to lookup address information: ");
@@ -71,20 +67,22 @@ fn is_try_again(cause: &(dyn StdError + 'static)) -> bool {
     )
 }
 
-fn http_stage(cause: &(dyn StdError + 'static)) -> Option<Stage> {
-    match cause.downcast_ref::<reqwest::Error>() {
-        Some(error) if error.is_connect() => Some(Stage::Connection),
-        Some(_) => Some(Stage::Answer),
-        None => cause.is::<BodyTooLong>().then_some(Stage::Answer),
+fn stage(cause: &(dyn StdError + 'static)) -> Option<Stage> {
+    if let Some(error) = cause.downcast_ref::<reqwest::Error>() {
+        let stage = if error.is_connect() {
+            Stage::Connection
+        } else {
+            Stage::Answer
+        };
+        return Some(stage);
     }
-}
-
-fn connect_stage(cause: &(dyn StdError + 'static)) -> Option<Stage> {
     let inner = cause
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref);
     if cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
         Some(Stage::Tls)
+    } else if cause.is::<BodyTooLong>() {
+        Some(Stage::Answer)
     } else {
         (cause.to_string() == "dns error").then_some(Stage::Name)
     }
@@ -95,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_server_that_asks_for_another_try_is_known_by_the_words_of_both_libraries() {
+    fn a_name_server_that_asks_for_another_try_is_recognised_by_the_text_of_both_libraries() {
         let look_up = |words: &str| {
             io::Error::other(format!("failed to lookup address information: {words}"))
         };

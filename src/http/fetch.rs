@@ -1,4 +1,4 @@
-//! Sends requests: again if a server is busy or a connection breaks, and with a look at the server's clock.
+//! Sends requests with retries ([`retry_delay`]), and compares the server's clock with ours.
 
 use super::{HttpResponse, Network, error};
 use anyhow::Context as _;
@@ -7,22 +7,21 @@ use reqwest::{Client, Request, Response};
 use std::time::{Duration, SystemTime};
 use tracing::debug;
 
-/// How often one request is sent at most.
+/// How often a request is sent.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// A server that asks for a longer wait gets no retry: the client waits for us.
+/// The longest wait that a server may ask for. There is no retry after a longer one, because the container client waits, too.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(20);
 
-/// A clock that is off by more makes tokens look expired or not yet valid.
+/// The largest difference of clocks. With a larger one, tokens look expired or not yet valid.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 impl Network {
-    /// Sends a request and reads the whole answer. It sends the request again if the server is busy or the connection breaks, as
-    /// long as the deadline allows, and returns the last answer or failure as it is.
+    /// Sends a request and reads the whole answer. Retries if the server is busy or the connection breaks, as long as the deadline allows.
     ///
     /// # Errors
     ///
-    /// The request's own failure, without its URL, or a body of more than 1 MiB.
+    /// Returns the failure of the last attempt, without its URL. Fails also if the body is longer than 1 MiB.
     pub async fn fetch(&self, client: &Client, request: Request) -> anyhow::Result<HttpResponse> {
         let mut attempt = 1;
         loop {
@@ -42,8 +41,7 @@ impl Network {
         }
     }
 
-    /// Returns how long to wait before another attempt, or `None` if another one is of no use. The statuses are those that Azure's
-    /// SDKs retry.
+    /// Returns how long to wait before the next attempt, or `None` if there is none. The statuses are those that Azure's SDKs retry.
     fn delay_before_retry(
         &self,
         attempt: u32,
@@ -57,7 +55,7 @@ impl Network {
             let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
             seconds.parse().ok()
         });
-        // Without randomness the middle is as good.
+        // Without randomness, the middle of the range is used.
         let random = ring::rand::generate(&ring::rand::SystemRandom::new())
             .map_or(128, |byte: ring::rand::Random<[u8; 1]>| byte.expose()[0]);
         retry_delay(attempt, retry_after, self.deadline.left(), random).filter(|_| is_transient)
@@ -92,11 +90,11 @@ impl Network {
     }
 }
 
-/// Returns how long to wait after attempt number `attempt`, or `None` if that was the last. `retry_after` is the server's header
-/// in seconds, `left` the time until the deadline, and `random` a byte that spreads clients.
+/// Returns how long to wait after attempt number `attempt`, or `None` if that was the last one.
 ///
-/// The delay is a little longer than the server asked for, so that clients which got the same answer do not return at one moment.
-/// If it asked for nothing, the delays are 200 ms and 400 ms, each between half and one and a half of that.
+/// `retry_after` is the server's header in seconds, `left` the time until the deadline, and `random` a random byte. The delay is a little
+/// longer than the server asked for, so that clients with the same answer do not all return at the same time. Without the header the
+/// delays are 200 ms and 400 ms, each multiplied by a random factor from 0.5 to 1.5.
 pub fn retry_delay(
     attempt: u32,
     retry_after: Option<u64>,

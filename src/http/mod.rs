@@ -1,8 +1,7 @@
-//! HTTP: the clients, their TLS, requests with retries and bounded answers, and what a failed connection is called.
+//! HTTP: clients and their TLS, requests with retries and limits, and the errors of connections.
 //!
-//! Clients for authorities and registries speak TLS only, through the proxies of the environment. Another client is for identity
-//! endpoints on this machine or its link, and never uses a proxy. No client follows redirects: a redirect would take a token to a
-//! host that nothing has checked.
+//! Clients for authorities and registries use TLS only, and the proxies of the environment. The client for identity endpoints on this
+//! machine or its link never uses a proxy. No client follows redirects: a redirect could send a token to a host that was not checked.
 
 mod error;
 mod fetch;
@@ -32,12 +31,12 @@ use std::time::Duration;
 use tower::util::MapFutureLayer;
 use tracing::warn;
 
-/// The limit for a connection, TLS included.
+/// The time limit for a connection, including TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 const USER_AGENT: &str = concat!("docker-credential-acrscoped/", env!("CARGO_PKG_VERSION"));
 
-/// What the requests of one `get` share.
+/// The state that all requests of one `get` share.
 #[derive(Debug)]
 pub struct Network {
     settings: NetworkSettings,
@@ -49,7 +48,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Creates a network whose requests end by `deadline`, and which compares `clock` with the servers' clocks.
+    /// Creates a network whose retries end by `deadline`, and which compares `clock` with the clocks of servers.
     pub fn new(mut settings: NetworkSettings, deadline: Deadline, clock: Clock) -> Self {
         let ignored_ca_variables = tls::untrusted_ca_variables(&settings);
         if !ignored_ca_variables.is_empty() {
@@ -66,7 +65,7 @@ impl Network {
         }
     }
 
-    /// Warns of CA variables that are set and ignored.
+    /// Warns of CA variables that are ignored.
     pub fn warn(&self) {
         for sentence in &self.ignored_ca_variables {
             warn!("{sentence}; the helper uses the system's certificates instead");
@@ -82,7 +81,7 @@ impl Network {
         self.build(host, |builder| builder)
     }
 
-    /// Returns a client for one registry, and what opens its connection ahead of the first request.
+    /// Returns a client for one registry, and its [`Preconnect`].
     ///
     /// # Errors
     ///
@@ -95,8 +94,8 @@ impl Network {
         Ok((client, preconnect))
     }
 
-    /// Returns a client for identity endpoints of this machine: IMDS refuses requests that came through a proxy, and a proxy
-    /// cannot reach the loopback of this machine.
+    /// Returns a client for identity endpoints of this machine. It uses no proxy: IMDS refuses requests through one, and a proxy cannot reach
+    /// the loopback interface of this machine.
     ///
     /// # Errors
     ///
@@ -115,8 +114,7 @@ impl Network {
             .map_err(|error| self.connect_error(Stage::Tls, host, &error))
     }
 
-    /// Returns the proxy that a request to this host goes through, without its user and password. The HTTP client uses the same
-    /// rules.
+    /// Returns the proxy for this host, without its user and password. The HTTP client uses the same rules.
     pub fn proxy(&self, host: &str) -> Option<String> {
         let matcher = Matcher::builder()
             .https(self.settings.proxy.expose_secret())

@@ -1,7 +1,6 @@
-//! Reads the certificate that a host shows, and closes the connection before anything is sent.
+//! Reads the certificate of a host, and closes the connection before a request is sent.
 //!
-//! The HTTP client does not return the certificate of a connection through a proxy, nor one that it does not trust. Those are the
-//! certificates that people ask about.
+//! The HTTP client returns neither the certificate of a connection through a proxy nor an untrusted one, which are those to diagnose.
 
 use super::{Network, base, tls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -9,17 +8,17 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use std::sync::{Arc, Mutex};
 
-/// Keeps the certificate that it is asked to verify, in DER, and refuses it.
+/// A verifier that stores the certificate in DER and refuses it.
 #[derive(Debug, Default)]
 struct CaptureVerifier(Mutex<Option<Vec<u8>>>);
 
 impl Network {
-    /// Returns the certificate (DER) that a host shows, whoever signed it.
+    /// Returns the certificate of a host in DER, trusted or not.
     pub async fn shown_certificate(&self, host: &str) -> Option<Vec<u8>> {
         let verifier = Arc::new(CaptureVerifier::default());
         let builder = base(tls::verified_by(verifier.clone()).ok()?).https_only(true);
         let request = builder.build().ok()?.head(format!("https://{host}/"));
-        // It always fails: the verifier trusts nothing.
+        // It always fails: the verifier refuses every certificate.
         drop(request.send().await);
         verifier.0.lock().ok()?.take()
     }

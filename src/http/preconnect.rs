@@ -1,8 +1,7 @@
 //! Opens the registry's connection while the identity is still being obtained.
 //!
-//! A request that is never sent makes the client connect. The connection is taken from it as soon as TLS is established, and the
-//! first real request gets it. So the name look-up, TCP and TLS of the registry take no time of their own, and the registry sees
-//! one request.
+//! A dummy request makes the client connect. Our connector takes the connection as soon as TLS is established, and gives it to the first
+//! real request. The dummy request is never sent, so that the registry sees one request, and its name look-up, TCP and TLS cost no time.
 
 use reqwest::Client;
 use std::any::Any;
@@ -10,19 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-/// A connection of the type that the client uses, which has no name.
+/// A connection of the client. Its type has no name.
 type Pooled = Box<dyn Any + Send>;
 
 /// What happens when the client connects next.
 #[derive(Debug, Default)]
 enum State {
-    /// It gets a connection of its own.
+    /// The client gets a new connection.
     #[default]
     Idle,
-    /// The connection is handed over for the first real request.
+    /// The dummy request is connecting. Its connection goes to the sender.
     Connecting(oneshot::Sender<Pooled>),
-    /// It gets that connection, and the request that opened it ends: the client would else send that one on the next connection
-    /// that becomes idle.
+    /// The client gets that connection. The dummy request is aborted: the client would otherwise send it on the next idle connection.
     Ready(oneshot::Receiver<Pooled>, AbortHandle),
 }
 
@@ -31,14 +29,14 @@ enum State {
 pub struct Preconnect(Arc<Mutex<State>>);
 
 impl Preconnect {
-    /// Begins to open the connection to `url`, in a task of the running runtime. If that fails, the first real request connects by
-    /// itself and reports why it could not.
+    /// Starts to open the connection to `url`, in a task of the running runtime. If that fails, the first real request opens its own
+    /// connection and reports the failure.
     pub async fn open(&self, client: &Client, url: &str) {
         let (sender, receiver) = oneshot::channel();
         self.replace(State::Connecting(sender));
         let request = client.get(url).send();
         let task = tokio::spawn(async move { drop(request.await) });
-        // The task begins to connect as soon as it runs for the first time.
+        // The task starts to connect when it first runs.
         tokio::task::yield_now().await;
         if let State::Connecting(_) = self.replace(State::Idle) {
             task.abort();
@@ -56,14 +54,14 @@ impl Preconnect {
         F: Future<Output = Result<C, E>>,
         C: Send + 'static,
     {
-        // Taken now: another request may connect before this future runs.
+        // Read now: another request may connect before this future runs.
         let state = self.replace(State::Idle);
         async move {
             match state {
                 State::Idle => connect.await,
                 State::Connecting(sender) => {
                     drop(sender.send(Box::new(connect.await?)));
-                    // The request that asked for it must never be sent.
+                    // The dummy request must never be sent.
                     std::future::pending().await
                 }
                 State::Ready(receiver, opening) => {

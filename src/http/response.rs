@@ -1,42 +1,55 @@
-//! An HTTP answer, and what is in it when it is not the one that was expected. The exchange and sign-ins meet the same proxies,
-//! portals and busy servers.
+//! An HTTP response, and what it means when it holds no token: registries and Entra sit behind the same proxies, portals and busy servers.
 
 use crate::error::{printable, visible};
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
+use std::fmt;
 
-/// The longest body that is read of any answer.
+/// The longest body that is read.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// The hint where a proxy answers instead of the service.
 pub(crate) const PROXY_HINT: &str =
     "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
 
-/// What is said of an answer that is neither a token nor a refusal.
+/// The message for an answer that is neither a token nor an error.
 pub(crate) const NO_TOKEN: &str = "the answer holds no token";
 
-/// An HTTP answer that was read to its end.
+/// An HTTP response with its whole body.
 #[derive(Debug)]
 pub struct HttpResponse {
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Its body, of at most 1 MiB.
+    /// The body, of at most 1 MiB.
     pub body: Vec<u8>,
 }
 
-/// What a token service answered in place of a token. Not yet made printable.
-#[derive(Debug)]
+/// What a token service answered instead of a token (RFC 6749, section 5.2). Its text is not yet printable, and may repeat what was sent.
+#[derive(Debug, Default)]
 pub struct ResponseError {
+    /// The code, such as `authorization_pending`.
+    pub(crate) code: String,
     pub(crate) message: String,
-    /// What to do if something other than the service answered, or if the service is busy.
+    /// What to do if a proxy or a busy server answered.
     pub(crate) hint: Option<&'static str>,
+    /// What another sign-in must satisfy (Microsoft, "Claims challenges, claims requests, and client capabilities"), as JSON.
+    pub(crate) claims: Option<String>,
 }
 
-impl std::fmt::Display for ResponseError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl ResponseError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            ..Self::default()
+        }
+    }
+}
+
+impl fmt::Display for ResponseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
@@ -47,8 +60,8 @@ impl std::error::Error for ResponseError {}
 #[derive(Debug)]
 pub(super) struct BodyTooLong;
 
-impl std::fmt::Display for BodyTooLong {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for BodyTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the answer is longer than {MAX_BODY_BYTES} bytes")
     }
 }
@@ -56,11 +69,11 @@ impl std::fmt::Display for BodyTooLong {
 impl std::error::Error for BodyTooLong {}
 
 impl HttpResponse {
-    /// Reads an answer to its end.
+    /// Reads the whole body.
     ///
     /// # Errors
     ///
-    /// The connection breaks, or the body is longer than 1 MiB, whatever `Content-Length` says.
+    /// Fails if the connection breaks, or if the body is longer than 1 MiB, whatever `Content-Length` says.
     pub async fn read(mut response: Response) -> anyhow::Result<Self> {
         let mut body = Vec::new();
         while let Some(chunk) = response
@@ -83,23 +96,19 @@ impl HttpResponse {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// Returns the error of an answer that is no token: the description of the service (RFC 6749, section 5.2), or what the answer
-    /// looks like.
+    /// Returns the error of a response without a token: the service's own description, or what the response looks like.
     pub fn error(&self) -> ResponseError {
         let json = self.json();
-        let description = [&json["error_description"], &json["error"]]
+        let [code, description] =
+            ["error", "error_description"].map(|name| json[name].as_str().unwrap_or_default());
+        let status = self.status.as_u16();
+        let (message, hint) = if let Some(text) = [description, code]
             .into_iter()
-            .find_map(|text| text.as_str().filter(|text| !text.is_empty()));
-        let code = self.status.as_u16();
-        let (message, hint) = if let Some(description) = description {
-            (description.to_owned(), None)
-        } else if let Some(location) = self.redirect_location() {
-            let message =
-                format!("the answer was a redirect to `{location}`, which is not followed");
-            (message, Some(PROXY_HINT))
-        } else if self.is_intercepted() {
-            let message = format!("a web page came in place of the answer: {code}");
-            (message, Some(PROXY_HINT))
+            .find(|text| !text.is_empty())
+        {
+            (text.to_owned(), None)
+        } else if let Some(what) = self.interception() {
+            (format!("the answer was {what}"), Some(PROXY_HINT))
         } else if self.status == StatusCode::TOO_MANY_REQUESTS {
             let wait = self.retry_after();
             let wait = wait.map(|seconds| format!(", it asks to wait {seconds} s"));
@@ -108,9 +117,14 @@ impl HttpResponse {
         } else if self.status.is_success() {
             (NO_TOKEN.to_owned(), None)
         } else {
-            (format!("it answered with {code}"), None)
+            (format!("it answered with {status}"), None)
         };
-        ResponseError { message, hint }
+        ResponseError {
+            code: code.to_owned(),
+            message,
+            hint,
+            claims: None,
+        }
     }
 
     /// Returns a header's value on one line, in full length.
@@ -119,23 +133,25 @@ impl HttpResponse {
         Some(visible(&String::from_utf8_lossy(value.as_bytes())))
     }
 
-    /// Returns where a redirect leads.
-    pub fn redirect_location(&self) -> Option<String> {
-        let location = printable(&self.header(LOCATION.as_str())?);
-        (self.status.is_redirection() && !location.is_empty()).then_some(location)
-    }
-
     /// Returns the seconds that a busy server asks to wait.
     pub fn retry_after(&self) -> Option<u64> {
         self.header(RETRY_AFTER.as_str())?.parse().ok()
     }
 
-    /// Returns whether the answer is the page of a proxy or a portal. A page with a 5xx is the service's own, since its web server
-    /// has no other form for it; 511 alone is a portal's (RFC 6585, section 6).
-    pub fn is_intercepted(&self) -> bool {
-        self.is_web_page()
-            && (!self.status.is_server_error()
-                || self.status == StatusCode::NETWORK_AUTHENTICATION_REQUIRED)
+    /// Returns what a proxy or a portal answered instead of the service, as a noun phrase.
+    ///
+    /// A web page with a 5xx is the service's own, since its web server has no other form for it. Only 511 is a portal's (RFC 6585, section
+    /// 6).
+    pub fn interception(&self) -> Option<String> {
+        let location = self.header(LOCATION.as_str()).unwrap_or_default();
+        if self.status.is_redirection() && !location.is_empty() {
+            let location = printable(&location);
+            return Some(format!("a redirect to `{location}`, which is not followed"));
+        }
+        let is_own = self.status.is_server_error()
+            && self.status != StatusCode::NETWORK_AUTHENTICATION_REQUIRED;
+        let is_page = self.is_web_page() && !is_own;
+        is_page.then(|| format!("a web page: {}", self.status.as_u16()))
     }
 
     /// Returns whether the body is HTML.
@@ -151,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_in_place_of_a_token_has_words() {
+    fn a_response_without_a_token_is_described() {
         let of = |status: u16, headers: &[(&'static str, &'static str)], body: &str| {
             let headers = headers
                 .iter()
@@ -179,24 +195,19 @@ mod tests {
             ),
             (503, &[], "{}", "it answered with 503"),
             (503, &[], "", "it answered with 503"),
-            (
-                200,
-                &[],
-                "<html>",
-                "a web page came in place of the answer: 200",
-            ),
+            (200, &[], "<html>", "the answer was a web page: 200"),
             (
                 400,
                 &[],
                 " <!DOCTYPE html>",
-                "a web page came in place of the answer: 400",
+                "the answer was a web page: 400",
             ),
             (502, &[], " <!DOCTYPE html>", "it answered with 502"),
             (
                 511,
                 &[],
                 " <!DOCTYPE html>",
-                "a web page came in place of the answer: 511",
+                "the answer was a web page: 511",
             ),
             (200, &[], "", "the answer holds no token"),
             (
@@ -217,9 +228,7 @@ mod tests {
             assert_eq!(error.message, expected);
             let hint = match expected.split_whitespace().next() {
                 Some("too") => Some("try again later"),
-                _ if expected.starts_with("a web page") || expected.contains("redirect") => {
-                    Some(PROXY_HINT)
-                }
+                _ if expected.starts_with("the answer was") => Some(PROXY_HINT),
                 _ => None,
             };
             assert_eq!(error.hint, hint, "{expected}");

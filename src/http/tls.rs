@@ -1,6 +1,6 @@
 //! TLS for every client: which certificates are trusted, and whose cryptography is used.
 //!
-//! Nothing is installed for the whole process: a program that uses this crate chooses its own cryptography.
+//! Nothing is installed for the whole process, so that a program that uses this crate can install its own cryptography.
 
 use super::Network;
 use crate::config::{NetworkSettings, Origin};
@@ -40,7 +40,7 @@ impl Network {
     pub(super) fn tls_config(&self, host: &str) -> Result<ClientConfig, Error> {
         let settings = &self.settings;
         let only = match &settings.system_ca_file {
-            // The platform's verifier would wait for a pipe, and read a device for ever: reading it here reports that.
+            // The platform's verifier would wait for a pipe, and never stop reading a device. Reading it here is an error.
             Some(file) if !READS_CA_VARIABLES || !file.is_file() => {
                 let pem = read_limited(file, MAX_CA_FILE_BYTES);
                 Some(certificates("SSL_CERT_FILE".into(), file, pem)?)
@@ -64,7 +64,7 @@ impl Network {
     }
 }
 
-/// Returns a configuration that trusts `extra`, and besides what the platform trusts or, if it is given, `only` that.
+/// Returns a configuration that trusts `extra` and the platform's certificates, or `extra` and `only` if that is given.
 pub(super) fn config(
     only: Option<Certificates>,
     extra: Certificates,
@@ -72,7 +72,7 @@ pub(super) fn config(
     let verifier: Arc<dyn ServerCertVerifier> = match only {
         Some(roots) => {
             let mut store = RootCertStore::empty();
-            // As the platform's verifier does, certificates of the system that cannot be read are left out.
+            // Skips certificates that cannot be parsed, as the platform's verifier does.
             store.add_parsable_certificates(roots);
             for root in extra {
                 store.add(root)?;
@@ -81,7 +81,7 @@ pub(super) fn config(
                 .build()
                 .map_err(|error| rustls::Error::General(error.to_string()))?
         }
-        // Not every platform can be given more.
+        // Not every platform accepts more certificates.
         None if extra.is_empty() => Arc::new(Verifier::new(provider())?),
         None => Arc::new(Verifier::new_with_extra_roots(extra, provider())?),
     };
@@ -101,7 +101,7 @@ pub(super) fn verified_by(
     Ok(config)
 }
 
-/// Returns the cryptography that the program has chosen for rustls, else ring's.
+/// Returns the cryptography that the program has installed for rustls, else ring's.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default()
         .cloned()
@@ -127,22 +127,22 @@ fn certificates(
             Ok(certificates) if !certificates.is_empty() => return Ok(certificates),
             _ => format!("names {file}, which holds no PEM certificate"),
         },
-        Err(error) => match Refusal::from_io(&error) {
-            Some(refusal) => {
-                return Err(Error::untrusted(
-                    name,
-                    format!("names {file}, which is not trusted: {refusal}"),
-                    refusal.fix(),
-                ));
-            }
-            None => format!("names {file}: {error}"),
-        },
+        Err(error) => {
+            let is_untrusted = Refusal::from_io(&error).is_some();
+            let which = if is_untrusted {
+                ", which is not trusted"
+            } else {
+                ""
+            };
+            let problem = format!("names {file}{which}: {error}");
+            return Err(Error::unreadable(name, &problem, &error));
+        }
     };
     Err(Error::setting(name, problem))
 }
 
-/// Returns why the helper ignores `SSL_CERT_FILE` and `SSL_CERT_DIR`, a sentence each. A path that does not exist is ignored as
-/// well: others could create it before it is read.
+/// Returns why the helper ignores `SSL_CERT_FILE` and `SSL_CERT_DIR`, a sentence each. It also ignores a path that does not exist: other
+/// users could create it before it is read.
 pub(super) fn untrusted_ca_variables(settings: &NetworkSettings) -> Vec<String> {
     let file = settings.system_ca_file.iter();
     let directories = settings.system_ca_dirs.iter();
@@ -160,7 +160,7 @@ pub(super) fn untrusted_ca_variables(settings: &NetworkSettings) -> Vec<String> 
     };
     file.map(|path| ("SSL_CERT_FILE", path.as_path()))
         .chain(directories.map(|path| ("SSL_CERT_DIR", path.as_path())))
-        // A device or a pipe is an error of its own.
+        // A device or a pipe is reported when it is read.
         .filter(|(_, path)| !path.exists() || path.is_file() || path.is_dir())
         .filter_map(sentence)
         .collect()

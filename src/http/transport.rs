@@ -1,4 +1,4 @@
-//! Our clients as the transport of the credentials of `azure_identity`, with our bound on bodies and our retries.
+//! Adapts our HTTP client to the credentials of `azure_identity`, with our retries and our limit on bodies.
 
 use super::{HttpResponse, Network};
 use anyhow::{bail, ensure};
@@ -11,10 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Lifetimes of tokens are hours. The SDK adds them to the time of day and panics on the largest numbers.
+/// The longest lifetime that is passed on. The SDK adds it to the time of day, and panics if the sum is out of range.
 const MAX_LIFETIME_SECONDS: u64 = 365 * 24 * 60 * 60;
 
-/// See [`Transport::over`].
+/// A client as the SDK sees it.
 #[derive(Debug)]
 pub struct Transport {
     client: Client,
@@ -31,8 +31,8 @@ struct TokenResponse {
 }
 
 impl Transport {
-    /// Creates a transport over `client` with the retries of `network`. An answer that is no token is an error with
-    /// [`HttpResponse::error`].
+    /// Creates a transport that sends by `client`, with the retries of `network`. A response without a token is a
+    /// [`super::ResponseError`].
     pub fn over(client: Client, network: Arc<Network>) -> azure_core::http::Transport {
         azure_core::http::Transport::new(Arc::new(Self { client, network }))
     }

@@ -2,7 +2,6 @@
 
 use super::{Identity, TenantOrigin};
 use crate::config::is_tenant;
-use crate::entra::OAuthError;
 use crate::error::{Error, printable, visible};
 use crate::http::{Network, ResponseError};
 use crate::text::Redactor;
@@ -110,10 +109,7 @@ impl Failure<'_> {
     /// Returns what to do: about an answer of a proxy, a portal or a busy server, else what the source knows, else what the code means.
     fn hint(&self) -> Option<String> {
         let mut causes = self.cause.chain();
-        let answer_hint = causes.find_map(|cause| match cause.downcast_ref::<OAuthError>() {
-            Some(error) => error.hint,
-            None => cause.downcast_ref::<ResponseError>()?.hint,
-        });
+        let answer_hint = causes.find_map(|cause| cause.downcast_ref::<ResponseError>()?.hint);
         answer_hint
             .map(str::to_owned)
             .or_else(|| self.identity.source.hint(self))

@@ -5,9 +5,9 @@ use super::select::{Offer, skip};
 use super::{Identity, IdentitySource, Tenant, TenantOrigin, TokenContext};
 use crate::cache::{KERNEL_KEYRING, LoginStore};
 use crate::config::Config;
-use crate::entra::{ANY_TENANT, AZURE_CLI_CLIENT_ID, OAuthError, PublicClient};
+use crate::entra::{ANY_TENANT, AZURE_CLI_CLIENT_ID, PublicClient};
 use crate::error::Error;
-use crate::http::Network;
+use crate::http::{Network, ResponseError};
 use crate::logins::{self, Login};
 use crate::registry::Registry;
 use crate::text::Secrets;
@@ -121,7 +121,9 @@ impl Account {
     pub(crate) fn note(&self, fingerprint: &str) {
         let is_known = self.login.fingerprints.iter().any(|it| it == fingerprint);
         if let Some(file) = self.file.as_ref().filter(|_| !is_known)
-            && let Err(error) = logins::add_fingerprint(file, &self.login, fingerprint)
+            && let Err(error) = logins::update_one(file, &self.login, Duration::ZERO, |saved| {
+                saved.add_fingerprint(fingerprint);
+            })
         {
             debug!("the fingerprint of the login's tokens could not be saved: {error}");
         }
@@ -170,7 +172,9 @@ impl Account {
     fn note_place(&self, place: &LoginStore) {
         if self.login.clone().set_store(place)
             && let Some(file) = &self.file
-            && let Err(error) = logins::set_store(file, &self.login, place, Duration::ZERO)
+            && let Err(error) = logins::update_one(file, &self.login, Duration::ZERO, |saved| {
+                saved.set_store(place);
+            })
         {
             debug!("the store of the login's new token could not be saved: {error}");
         }
@@ -236,7 +240,8 @@ impl IdentitySource for Account {
             return Some(format!("{OWN_KEYRING}: {command}"));
         }
         let mut causes = failure.cause.chain();
-        let claims = causes.find_map(|cause| cause.downcast_ref::<OAuthError>()?.claims.as_deref());
+        let claims =
+            causes.find_map(|cause| cause.downcast_ref::<ResponseError>()?.claims.as_deref());
         // Without a code, or if the user declined consent, another sign-in is the only help.
         let needs_sign_in = claims.is_some() || matches!(failure.code, None | Some(65_004));
         needs_sign_in.then(|| self.command(registry, None, claims))

@@ -1,8 +1,8 @@
-//! The delegate: a credential helper for hosts that are not Azure's. It gets the message of the client, and its answer is passed on
-//! byte for byte.
+//! The delegate: the credential helper for hosts that are not Azure's. It gets the client's message, and the client gets its answer byte for
+//! byte.
 //!
-//! Docker can name one helper for all hosts (`credsStore`), or one for each exact host. With a delegate this helper can be the one for all
-//! hosts, and registries need no entry each.
+//! Docker can name one helper for all hosts (`credsStore`), or one for each exact host. With a delegate, this helper can be the one for all
+//! hosts, so that registries need no entries.
 
 use super::docker::Verb;
 use super::write_all;
@@ -20,19 +20,23 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use zeroize::Zeroizing;
 
-/// A delegate whose program was found.
+/// A delegate that can be called.
 #[derive(Debug)]
 pub(super) struct DelegateHelper {
     /// The name of its program.
     program: String,
-    /// Which setting names it.
+    /// The setting that names it.
     origin: String,
     path: PathBuf,
     timeout: Duration,
 }
 
 impl DelegateHelper {
-    /// Returns the delegate, if one is set. Fails if it cannot be called.
+    /// Returns the delegate if one is set.
+    ///
+    /// # Errors
+    ///
+    /// Fails if its program cannot be called.
     pub(super) fn from_settings(settings: &Settings) -> Result<Option<Self>, Error> {
         let Some(Value { value, origin }) = settings.delegate()? else {
             return Ok(None);
@@ -56,7 +60,7 @@ impl DelegateHelper {
         Ok(Some(delegate))
     }
 
-    /// Passes a message to the delegate, and its answer and exit code back. Its stderr is that of this process.
+    /// Passes a message to the delegate, and its answer and exit code back. It shares the stderr of this process.
     pub(super) fn forward(
         &self,
         verb: Verb,
@@ -70,7 +74,7 @@ impl DelegateHelper {
 
     /// Returns the servers that it has a credential for, with their user names.
     pub(super) fn list(&self) -> Result<BTreeMap<String, String>, Error> {
-        // Docker writes this word, and helpers wait for the end of their stdin.
+        // Docker writes this word. Helpers wait for the end of their stdin.
         let (status, output) = self.run(Verb::List, b"unused")?;
         match self.exit_code(status)? {
             0 => serde_json::from_slice(&output)
@@ -81,18 +85,16 @@ impl DelegateHelper {
 
     fn run(&self, verb: Verb, message: &[u8]) -> Result<(ExitStatus, Zeroizing<Vec<u8>>), Error> {
         run(async {
-            tokio::time::timeout(self.timeout, self.call(verb, message))
-                .await
-                .map_err(|_| {
-                    let seconds = self.timeout.as_secs();
-                    self.error(format_args!("did not answer within {seconds} s"))
-                })?
+            let called = tokio::time::timeout(self.timeout, self.call(verb, message)).await;
+            let seconds = self.timeout.as_secs();
+            called
+                .map_err(|_| self.error(format_args!("did not answer within {seconds} s")))?
                 .map_err(|error| self.error(format_args!("could not be called: {error}")))
         })
     }
 
-    /// It stays in the process group, since some helpers ask at the terminal for a password. Its stdout is a pipe of this process: what
-    /// it starts and leaves behind would hold the client's pipe open, and the client waits for its end.
+    /// Calls the program in the process group of this one: some helpers ask for a password at the terminal. Its stdout is a pipe of this
+    /// process: a process that it leaves behind would keep the client's pipe open, and the client waits for its end.
     async fn call(
         &self,
         verb: Verb,
@@ -105,12 +107,12 @@ impl DelegateHelper {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        // It gets the environment, as from Docker, without variables that make it run other code.
+        // It gets the environment, as from Docker, but no variables that make it run other code.
         program::clean_environment(command.as_std_mut(), &[]);
         let mut child = command.spawn()?;
         let output = Output::read(child.stdout.take());
         if let Some(mut stdin) = child.stdin.take() {
-            // A helper that does not read it all may still answer.
+            // A helper may answer without reading all of it.
             drop(stdin.write_all(message).await);
         }
         Ok((child.wait().await?, Zeroizing::new(output.finish().await?)))

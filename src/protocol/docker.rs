@@ -1,7 +1,7 @@
 //! The docker credential-helper protocol: a verb in argv, one message on stdin, one on stdout.
 //!
-//! Facts: docker/docker-credential-helpers, `credentials/credentials.go`. Failures go to stdout, in one line, with exit code 1. Of
-//! them, only [`crate::error::NOT_FOUND`] makes a client continue anonymously, so only a foreign host gets that answer.
+//! Facts: docker/docker-credential-helpers, `credentials/credentials.go`. Failures go to stdout, in one line, with exit code 1. Only
+//! [`crate::error::NOT_FOUND`] makes a client continue anonymously, so that only a foreign host gets that answer.
 
 use super::delegate::DelegateHelper;
 use super::{read_message, write_json};
@@ -23,7 +23,7 @@ const MAX_HOST_BYTES: usize = 8 * 1024;
 /// The limit on the message of `store`: passwords for other registries can be whole keys.
 const MAX_STORE_BYTES: usize = 64 * 1024;
 
-/// What the client asks for. The comments are the help of the command line.
+/// What the client asks for. The comments are the help text of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// Print the credential of the registry named on stdin, as JSON.
@@ -68,7 +68,7 @@ struct Credential<'a> {
     secret: &'a str,
 }
 
-/// The message of `store`. Its secret is not even read.
+/// The message of `store`. Its secret is not parsed.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct StoreMessage {
@@ -78,14 +78,14 @@ struct StoreMessage {
     username: String,
 }
 
-/// Answers one request. `settings` are read first. `service` is called for Azure's registries and for `list`, so that the answer for any
-/// other host depends on the config file and on no variable but the delegate's.
+/// Answers one request. `settings` are read first. `service` is called only for Azure's registries and for `list`, so that the answer for
+/// another host depends on the config file and on no variable but the delegate's.
 ///
-/// The exit code is 0, that of the delegate, or 1 with the line after which the client continues without a credential.
+/// The exit code is 0, that of the delegate, or 1 after the line that makes the client continue without a credential.
 ///
 /// # Errors
 ///
-/// Any other failure, whose line has been written to `output`.
+/// Fails for any other reason, whose line has been written to `output`.
 pub fn serve(
     verb: Verb,
     settings: impl FnOnce() -> Result<Settings, Error>,
@@ -96,7 +96,7 @@ pub fn serve(
     settings()
         .and_then(|settings| run(verb, &settings, service, input, &mut output))
         .or_else(|error| {
-            // Settings and names of files are part of messages, and may hold anything.
+            // Settings and names of files are part of messages, and may hold any character.
             write_failure(&visible(&error.to_string()), output);
             match error.kind() {
                 ErrorKind::NotAcrRegistry | ErrorKind::Anonymous => Ok(ExitCode::FAILURE),
@@ -105,7 +105,7 @@ pub fn serve(
         })
 }
 
-/// Writes the line of a failure, where the protocol has it. Nothing can be done if the client has closed the stream.
+/// Writes the line of a failure to stdout, as the protocol requires. Nothing can be done if the client has closed it.
 pub fn write_failure(line: &str, mut output: impl Write) {
     drop(writeln!(output, "{line}"));
 }
@@ -123,28 +123,24 @@ fn run<'a>(
         Verb::List => return write_json(output, &list(settings, &service(settings)?)?),
     };
     let message = read_message(input, limit)?;
-    let stored = match verb {
-        Verb::Store => Some(StoreMessage::parse(&message)?),
-        _ => None,
-    };
-    let server_url = match &stored {
-        Some(stored) => &stored.server_url,
-        None => server_url(&message)?,
-    };
-    let Some(registry) = Registry::parse(server_url, settings.clouds()) else {
+    let StoreMessage {
+        server_url,
+        username,
+    } = parse(verb, &message)?;
+    let Some(registry) = Registry::parse(&server_url, settings.clouds()) else {
         return match (DelegateHelper::from_settings(settings)?, verb) {
             (Some(delegate), _) => delegate.forward(verb, &message, output),
-            (None, Verb::Store) => Err(no_delegate(server_url, settings)),
+            (None, Verb::Store) => Err(no_delegate(&server_url, settings)),
             (None, _) => Err(Error::new(ErrorKind::NotAcrRegistry, NOT_FOUND)),
         };
     };
-    match stored {
-        Some(stored) => stored.check()?,
-        None if verb == Verb::Erase => service(settings)?.erase(&registry)?,
-        None => {
+    match verb {
+        Verb::Store => check_username(&server_url, &username)?,
+        Verb::Erase => service(settings)?.erase(&registry)?,
+        Verb::Get | Verb::List => {
             let credential = service(settings)?.get(&registry)?;
             let answer = Credential {
-                server_url,
+                server_url: &server_url,
                 username: credential.username,
                 secret: credential.token.secret().expose_secret(),
             };
@@ -154,76 +150,63 @@ fn run<'a>(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns Azure's hosts and those of the delegate. If that one fails, Azure's are listed anyway: a build asks for all of them, and needs
-/// perhaps only these.
+/// Parses the JSON of `store`, or the server URL that is the message of the other verbs, without the white space around it.
+fn parse(verb: Verb, message: &[u8]) -> Result<StoreMessage, Error> {
+    let stored = if verb == Verb::Store {
+        serde_json::from_slice(message).map_err(|_| {
+            Error::input("stdin holds no JSON object with `ServerURL`, `Username` and `Secret`")
+        })?
+    } else {
+        let text = std::str::from_utf8(message).map_err(|_| Error::input("stdin holds no text"))?;
+        StoreMessage {
+            server_url: text.trim().to_owned(),
+            username: String::new(),
+        }
+    };
+    if stored.server_url.trim().is_empty() {
+        return Err(Error::input(NO_SERVER_URL).with_hint(HINT_STDIN));
+    }
+    Ok(stored)
+}
+
+/// Returns the hosts of Azure and of the delegate. If the delegate fails, Azure's hosts are listed anyway: a build asks for all hosts, and
+/// may need only these.
 fn list(
     settings: &Settings,
     service: &TokenService<'_>,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let mut hosts: BTreeMap<String, String> = service
-        .list()?
-        .into_iter()
-        .map(|(host, username)| (host, username.to_owned()))
-        .collect();
-    let others = match DelegateHelper::from_settings(settings) {
-        Ok(None) => Ok(BTreeMap::new()),
-        Ok(Some(delegate)) => delegate.list(),
-        Err(error) => Err(error),
-    };
+    let mut hosts = service.list()?;
+    let others = DelegateHelper::from_settings(settings)
+        .and_then(|delegate| delegate.map_or_else(|| Ok(BTreeMap::new()), |it| it.list()));
     let others = others.unwrap_or_else(|error| {
         warn!("{error}; only Azure's registries are listed");
         BTreeMap::new()
     });
-    // What the delegate has for a registry of Azure is not what `get` returns.
+    // `get` never returns what the delegate has for a registry of Azure.
     let is_foreign = |host: &str| Registry::parse(host, settings.clouds()).is_none();
     hosts.extend(others.into_iter().filter(|(host, _)| is_foreign(host)));
     Ok(hosts)
 }
 
-impl StoreMessage {
-    fn parse(message: &[u8]) -> Result<Self, Error> {
-        let stored: Self = serde_json::from_slice(message).map_err(|_| {
-            Error::input("stdin holds no JSON object with `ServerURL`, `Username` and `Secret`")
-        })?;
-        if stored.server_url.trim().is_empty() {
-            return Err(no_server_url());
+/// Accepts the credential that `docker login` got from `get`, and stores nothing: only tokens that this helper requested itself are given
+/// out. Refuses other credentials, which would be lost.
+fn check_username(server_url: &str, username: &str) -> Result<(), Error> {
+    let host = printable(server_url);
+    match username {
+        "" => Err(Error::input("no credentials username")),
+        ZERO_GUID | IDENTITY_TOKEN => {
+            debug!(
+                host,
+                "nothing to keep: tokens of this host are obtained when they are asked for"
+            );
+            Ok(())
         }
-        Ok(stored)
+        username => Err(Error::input(format!(
+            "the password of `{}` is not kept: for `{host}` this helper signs in with an Entra identity; name another helper for the \
+             host under `credHelpers` to use a password",
+            printable(username)
+        ))),
     }
-
-    /// Accepts what `docker login` got from `get`, of which nothing is stored: only tokens that this helper requested itself are given
-    /// out. Anything else would be lost, so it is refused.
-    fn check(&self) -> Result<(), Error> {
-        let host = printable(&self.server_url);
-        match self.username.as_str() {
-            "" => Err(Error::input("no credentials username")),
-            ZERO_GUID | IDENTITY_TOKEN => {
-                debug!(
-                    host,
-                    "nothing to keep: tokens of this host are obtained when they are asked for"
-                );
-                Ok(())
-            }
-            username => Err(Error::input(format!(
-                "the password of `{}` is not kept: for `{host}` this helper signs in with an Entra identity; name another helper for the \
-                 host under `credHelpers` to use a password",
-                printable(username)
-            ))),
-        }
-    }
-}
-
-/// Returns the server URL in a message, without the white space around it.
-fn server_url(message: &[u8]) -> Result<&str, Error> {
-    let text = std::str::from_utf8(message).map_err(|_| Error::input("stdin holds no text"))?;
-    match text.trim() {
-        "" => Err(no_server_url()),
-        url => Ok(url),
-    }
-}
-
-fn no_server_url() -> Error {
-    Error::input(NO_SERVER_URL).with_hint(HINT_STDIN)
 }
 
 fn no_delegate(server_url: &str, settings: &Settings) -> Error {
@@ -264,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_host_gets_the_clients_own_words_and_wakes_nothing() {
+    fn a_foreign_host_gets_the_clients_own_words_and_starts_nothing() {
         for verb in [Verb::Get, Verb::Erase] {
             for host in [
                 "docker.io",
@@ -280,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn input_that_cannot_be_used_is_said_to_be_so() {
+    fn input_that_cannot_be_used_is_an_error() {
         let long = vec![b'a'; 8 * 1024 + 1];
         for (input, sentence) in [
             (&b""[..], "no credentials server URL"),
@@ -294,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_docker_login_stores_is_taken_and_kept_nowhere() {
+    fn what_docker_login_stores_is_accepted_and_not_stored() {
         for username in [ZERO_GUID, IDENTITY_TOKEN] {
             let message = format!(
                 r#"{{"ServerURL":"https://contoso.azurecr.io","Username":"{username}","Secret":"canary"}}"#
@@ -306,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_lost_is_not_taken() {
+    fn a_credential_that_would_be_lost_is_refused() {
         for (message, sentence) in [
             (
                 r#"{"ServerURL":"contoso.azurecr.io","Username":"alice","Secret":"canary"}"#,

@@ -123,7 +123,7 @@ fn a_code_that_is_declined_or_expires_is_told() {
         .change(|settings| settings.device_code_life = 2);
     let (is_good, _, said) = show(person.command("login --device-code")).end();
     assert!(
-        said.contains("nobody has entered the code in time") || said.contains("AADSTS70019"),
+        said.contains("the code was not entered in time") || said.contains("AADSTS70019"),
         "{said}"
     );
     assert!(
@@ -192,7 +192,7 @@ fn an_authority_that_never_answers_holds_nobody_longer_than_was_said() {
         let begun = Instant::now();
         let (is_good, _, said) = show(person.command("login --device-code --timeout 2")).end();
         assert!(
-            !is_good && said.contains("nobody has entered the code in time"),
+            !is_good && said.contains("the code was not entered in time"),
             "{said}"
         );
         assert!(
@@ -214,7 +214,7 @@ fn hostile_numbers_of_a_device_code_are_bounded() {
     person.simulator.clear_journal();
     let (is_good, _, said) = show(person.command("login --device-code --timeout 3")).end();
     assert!(
-        !is_good && said.contains("nobody has entered the code in time"),
+        !is_good && said.contains("the code was not entered in time"),
         "{said}"
     );
     let asked = person
@@ -240,7 +240,7 @@ fn hostile_numbers_of_a_device_code_are_bounded() {
     assert!(
         answer
             .stderr
-            .contains("s between questions, and 60 is the most"),
+            .contains("s between polls, and the limit is 60 s"),
         "{answer:#?}"
     );
 }

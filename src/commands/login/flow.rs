@@ -5,9 +5,9 @@ use super::loopback::{AuthorizationResponse, Loopback};
 use super::page;
 use crate::config::{Config, Variables};
 use crate::deadline::{Clock, Deadline};
-use crate::entra::{AuthorizationRequest, OAuthError, PublicClient, TokenResponse};
+use crate::entra::{AuthorizationRequest, PublicClient, TokenResponse};
 use crate::error::{Error, printable};
-use crate::http::Network;
+use crate::http::{Network, ResponseError};
 use crate::identity::{Account, Identity};
 use secrecy::SecretString;
 use std::io::Write;
@@ -109,7 +109,7 @@ impl Flow<'_> {
             async |client, network| {
                 let granted = match code {
                     Ok(code) => client.exchange_code(request, &code).await,
-                    Err(message) => Err(OAuthError::new(message).into()),
+                    Err(message) => Err(ResponseError::new(message).into()),
                 };
                 self.check(granted, network)
             },

@@ -145,8 +145,11 @@ fn store(
     let kept = cache.put_login(&key, &token, (context.clock)());
     let place = kept.map_err(not_stored)?;
     login.set_store(&place);
-    let remembered = logins::save(file, &login)
-        .and_then(|()| logins::set_store(file, &login, &place, logins::LOCK_TIMEOUT));
+    let remembered = logins::save(file, &login).and_then(|()| {
+        logins::update_one(file, &login, logins::LOCK_TIMEOUT, |saved| {
+            saved.set_store(&place);
+        })
+    });
     remembered.inspect_err(|_| {
         // No command would find the token again.
         let _ = cache.forget(|kept| *kept == key);

@@ -1,17 +1,16 @@
-//! Image references: which host one is pulled from.
+//! The host of an image reference.
 //!
-//! kubelet finds the credential of an image by `url.Parse` of `https://` and the image, and compares the host, label by label, and
-//! the port with those of each key of the answer (kubernetes, `pkg/credentialprovider/keyring.go`). So the host that is written in the
-//! image, in its case and with its port, is the key that it will find.
+//! kubelet parses `https://` and the image as a URL, and compares its host, label by label, and its port with each key of the answer
+//! (kubernetes, `pkg/credentialprovider/keyring.go`). So the key must be the host as written in the image, with its case and port.
 
 /// Returns the host of an image reference as it is written, port included: the part before the first slash.
 ///
-/// Returns nothing for an image without a host, such as `app` of Docker Hub, and for what cannot be a reference: names, tags and digests
+/// Returns `None` for an image without a host, such as `app` of Docker Hub, and for text that is no reference: names, tags and digests
 /// have only these characters (distribution/reference, `regexp.go`).
 pub(super) fn host(image: &str) -> Option<&str> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/@+".contains(&byte);
     let (host, repository) = image.split_once('/')?;
-    // A server URL may end with a dot, the host of a reference may not.
+    // A server URL may end with a dot, but the host of a reference may not.
     let has_final_dot = host.ends_with('.') || host.contains(".:");
     (!repository.is_empty() && !has_final_dot && image.bytes().all(is_allowed)).then_some(host)
 }
@@ -26,7 +25,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_taken_as_it_is_written() {
+    fn the_host_is_returned_as_written() {
         for (image, written, login_server) in [
             (
                 "contoso.azurecr.io/app",
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_only_looks_like_one_of_a_registry_is_foreign() {
+    fn an_image_that_only_resembles_one_of_a_registry_is_foreign() {
         for image in [
             "",
             "/",

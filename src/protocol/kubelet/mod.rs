@@ -1,16 +1,16 @@
 //! The credential provider of kubelet: one request on stdin, one response on stdout.
 //!
-//! Facts: kubernetes, `pkg/credentialprovider/plugin/plugin.go`. kubelet waits a minute. A failure is an exit code other than 0 with its
-//! reason on stderr, which becomes a line of kubelet's log, and an empty stdout; kubelet pulls without a credential then.
+//! Facts: kubernetes, `pkg/credentialprovider/plugin/plugin.go`. kubelet waits for a minute. A failure is an exit code other than 0, an
+//! empty stdout and a reason on stderr, which becomes a line of kubelet's log. kubelet then pulls without a credential.
 //!
-//! The identity is that of the node, as in `get`, or that of the pod's service account if it is annotated. kubelet caches the node's
-//! credential in memory. The keyring of root is not used for it: a container that runs as root of the node has the same one, and may read
-//! it where no seccomp profile forbids `keyctl` (keyrings(7), user-keyring(7)); by default Kubernetes sets none. If `cache` names a keyring
-//! anyway, the images that a node pulls at once share one sign-in.
+//! The identity is the node's, as in `get`, or that of the pod's service account if it has annotations. kubelet caches the node's
+//! credential in memory, so that no keyring is needed. The keyring of root is not safe for it: a container that runs as the node's root
+//! shares it, and can read it unless a seccomp profile forbids `keyctl` (keyrings(7), user-keyring(7)). Kubernetes sets no profile by
+//! default. If `cache` names a keyring anyway, the images that a node pulls at the same time share one sign-in.
 //!
-//! Service accounts must not reach each other's tokens: all of them are served as root, and which one asks is known from the request alone.
-//! So their tokens are never read from a cache or stored in one, whatever is set, and no other process is waited for: neither a token nor a
-//! failure of one account can reach another. kubelet keeps them apart by itself.
+//! Service accounts must not get each other's tokens. All of them are served as root, and only the request says which one it is. So their
+//! tokens are never cached, whatever the settings are, and they never share a sign-in: neither a token nor a failure of one account
+//! can reach another.
 
 mod image;
 mod request;
@@ -104,7 +104,7 @@ pub fn serve(
         return write_json(output, &Response::empty());
     };
     let service = service(&settings)?.for_client_with_cache(MAX_TIMEOUT);
-    let credential = match request.workload()? {
+    let credential = match request.into_workload()? {
         Some(workload) => service.get_for_workload(&registry, workload),
         None => service.get(&registry),
     };
@@ -125,7 +125,7 @@ pub fn serve(
     write_json(output, &Response::new(duration, Some(auth)))
 }
 
-/// What an image needs to be pulled.
+/// What kubelet needs to pull an image.
 struct Pull {
     registry: Registry,
     /// The hosts that the credential is given for.
@@ -133,8 +133,8 @@ struct Pull {
 }
 
 impl Pull {
-    /// Returns nothing for an image of another host. A mirror's credential is given for the host of the image, by which kubelet looks it
-    /// up, and for the mirror, where the runtime takes the image from.
+    /// Returns `None` for an image of another host. A mirror's credential is for two hosts: that of the image, by which kubelet looks it
+    /// up, and the mirror, from which the runtime pulls the image.
     fn new(image: &str, mirrors: &Mirrors, settings: &Settings) -> Option<Self> {
         let host = image::host(image)?;
         let mut hosts = vec![host.to_owned()];
@@ -149,27 +149,26 @@ impl Pull {
     }
 }
 
-/// Returns how long kubelet caches a token. One without a known end is not cached.
+/// Returns how long kubelet caches a token. It does not cache a token without an expiry.
 fn random_cache_duration(token: &RefreshToken, now: SystemTime) -> Duration {
     let remaining = token
         .expires()
         .and_then(|expires| expires.duration_since(now).ok())
         .unwrap_or_default();
     let mut random = [0; 4];
-    // Without randomness the shortest time is as good.
+    // Without randomness, zero gives the shortest time.
     let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random);
     cache_duration(remaining, u32::from_ne_bytes(random))
 }
 
-/// Returns how long kubelet keeps a credential that lives for another `remaining`: a whole number of seconds, from two fifths to one half
-/// of it, evenly spread by `random`, which is any number with all of them as likely. What claims to live for more than a day is taken
-/// to live for a day.
+/// Returns how long kubelet caches a credential that is valid for `remaining`: from two fifths to one half of that, or of a day if it is
+/// longer. `random` is a uniform random number that chooses the second.
 ///
-/// Half a life is left for pulls that have begun, and for a registry that gives no other for a while. The spread is for fleets: nodes
-/// that started together and ask for the same image would else come back together for ever.
+/// The other half is left for pulls that have begun, and for a registry that cannot issue another token for a while. The spread is for
+/// fleets: nodes that started at the same time and pull the same image would otherwise always come back at the same time.
 ///
-/// Bounds, with `life` the whole seconds of `remaining`: `2 * life / 5 <= seconds <= life / 2` in integers, and 0, which kubelet does not
-/// keep at all, for less than three seconds.
+/// With `life` the whole seconds of `remaining`, `2 * life / 5 <= seconds <= life / 2` in integers. That can be 0, which kubelet does not
+/// cache, for less than three seconds.
 pub fn cache_duration(remaining: Duration, random: u32) -> Duration {
     let life = remaining.min(MAX_LIFETIME).as_secs();
     let (shortest, longest) = (life * 2 / 5, life / 2);
@@ -183,7 +182,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn three_hours_are_kept_for_something_over_one() {
+    fn three_hours_are_cached_for_72_to_90_minutes() {
         let life = Duration::from_secs(10_800);
         for (random, seconds) in [(0, 4_320), (u32::MAX / 2, 4_860), (u32::MAX, 5_400)] {
             assert_eq!(cache_duration(life, random), Duration::from_secs(seconds));
@@ -195,7 +194,7 @@ mod tests {
         assert_eq!(cache_duration(Duration::ZERO, u32::MAX), Duration::ZERO);
     }
 
-    /// Ten minutes are 61 different whole seconds: all of them come, and each about as often.
+    /// Ten minutes give 61 different whole seconds. Each occurs, and about equally often.
     #[test]
     fn a_fleet_comes_back_evenly_spread() {
         let mut counts = BTreeMap::new();
@@ -221,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_credential_is_kept_for_two_fifths_to_one_half_of_its_life(seconds in any::<u64>(), nanos in 0..1_000_000_000_u32, random in any::<u32>()) {
+        fn a_credential_is_cached_for_two_fifths_to_one_half_of_its_lifetime(seconds in any::<u64>(), nanos in 0..1_000_000_000_u32, random in any::<u32>()) {
             let remaining = Duration::new(seconds, nanos);
             let kept = cache_duration(remaining, random);
             let life = seconds.min(MAX_LIFETIME.as_secs());

@@ -1,13 +1,10 @@
-//! The request of kubelet, parsed strictly: anything unknown is an error. No error repeats a value, since any could be the token.
+//! The request of kubelet, parsed strictly: unknown fields are errors. No error repeats a value, since any value could be the token.
 
 use crate::error::{Error, printable};
 use crate::identity::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
 use crate::token::is_guid;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
-use std::fmt;
 
 /// The version of the API, from kubelet 1.26 on.
 pub(super) const API_VERSION: &str = "credentialprovider.kubelet.k8s.io/v1";
@@ -15,7 +12,7 @@ pub(super) const API_VERSION: &str = "credentialprovider.kubelet.k8s.io/v1";
 /// The kind of a request.
 const KIND: &str = "CredentialProviderRequest";
 
-/// What every version has.
+/// The fields of every version.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TypeMeta {
@@ -33,17 +30,35 @@ pub(super) struct Request {
     _api_version: String,
     #[serde(rename = "kind")]
     _kind: String,
-    /// The image to be pulled, without tag and digest.
+    /// The image to pull, without tag and digest.
     pub(super) image: String,
-    /// Given where kubelet's configuration has `tokenAttributes` and the pod has a service account.
+    /// The token of the pod's service account, if kubelet's configuration has `tokenAttributes`.
     service_account_token: Option<SecretString>,
-    /// Those that the configuration names and the service account has.
     service_account_annotations: Option<Annotations>,
 }
 
+/// [`CLIENT_ANNOTATION`] and [`TENANT_ANNOTATION`]. Other annotations are ignored.
+#[derive(Default, Deserialize)]
+struct Annotations {
+    #[serde(rename = "kubernetes.azure.com/acr-client-id", default)]
+    #[serde(deserialize_with = "present")]
+    client: Option<String>,
+    #[serde(rename = "kubernetes.azure.com/acr-tenant-id", default)]
+    #[serde(deserialize_with = "present")]
+    tenant: Option<String>,
+}
+
+/// Reads an annotation. Null is an error, and not a missing annotation.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
+
 impl Request {
-    /// Parses all of stdin. Fails for another version or kind, for unknown, missing and repeated fields, and for anything but one JSON
-    /// value.
+    /// Parses all of stdin.
+    ///
+    /// # Errors
+    ///
+    /// Fails for another version or kind, for unknown, missing and repeated fields, and for anything but one JSON value.
     pub(super) fn parse(message: &[u8]) -> Result<Self, Error> {
         let TypeMeta { api_version, kind } =
             serde_json::from_slice(message).map_err(|error| json_error(&error))?;
@@ -65,30 +80,25 @@ impl Request {
         Ok(request)
     }
 
-    /// Returns the identity of the pod's service account, if it is annotated.
+    /// Returns the identity of the pod's service account, if it has annotations.
     ///
-    /// Both annotations and the token are required; nothing is taken from the environment, which is the node's. If one is missing or no
-    /// GUID, that is an error: the node's identity is not what was meant. Without any annotation it is: kubelet sends tokens for all pods
-    /// or for none. To give nothing to service accounts without annotations, name both in kubelet's configuration under
+    /// Both annotations and the token are required, and nothing is read from the environment, which is the node's. If one of them is missing
+    /// or is no GUID, that is an error: the node's identity would be the wrong one. Without annotations it is the right one, because kubelet
+    /// sends tokens for all pods or for none. To pull nothing for such pods, name both annotations in kubelet's configuration under
     /// `requiredServiceAccountAnnotationKeys`.
-    pub(super) fn workload(&self) -> Result<Option<Workload>, Error> {
-        let annotation = |key: &str| self.service_account_annotations.as_ref()?.0.get(key);
-        let (client, tenant) = match (annotation(CLIENT_ANNOTATION), annotation(TENANT_ANNOTATION))
-        {
+    pub(super) fn into_workload(self) -> Result<Option<Workload>, Error> {
+        let annotations = self.service_account_annotations.unwrap_or_default();
+        let (client, tenant) = match (annotations.client, annotations.tenant) {
             (None, None) => return Ok(None),
             (Some(client), Some(tenant)) => (client, tenant),
             (Some(_), None) => return Err(missing(CLIENT_ANNOTATION, TENANT_ANNOTATION)),
             (None, Some(_)) => return Err(missing(TENANT_ANNOTATION, CLIENT_ANNOTATION)),
         };
-        let token = self
-            .service_account_token
-            .as_ref()
-            .filter(|token| !token.expose_secret().is_empty());
-        let Some(assertion) = token.cloned() else {
-            let problem =
-                "is an annotation of the service account, but kubelet sent no token of it along";
-            return Err(annotation_error(CLIENT_ANNOTATION, problem));
-        };
+        let token = self.service_account_token;
+        let token = token.filter(|token| !token.expose_secret().is_empty());
+        let problem =
+            "is an annotation of the service account, but kubelet sent no token of it along";
+        let assertion = token.ok_or_else(|| annotation_error(CLIENT_ANNOTATION, problem))?;
         Ok(Some(Workload {
             client: guid(CLIENT_ANNOTATION, client)?,
             tenant: guid(TENANT_ANNOTATION, tenant)?,
@@ -97,35 +107,7 @@ impl Request {
     }
 }
 
-/// Annotations by key. A repeated key is an error.
-struct Annotations(BTreeMap<String, String>);
-
-impl<'de> Deserialize<'de> for Annotations {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct UniqueKeys;
-        impl<'de> Visitor<'de> for UniqueKeys {
-            type Value = BTreeMap<String, String>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("annotations")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut all = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry::<String, String>()? {
-                    if all.contains_key(&key) {
-                        return Err(A::Error::custom(format_args!("duplicate field `{key}`")));
-                    }
-                    all.insert(key, value);
-                }
-                Ok(all)
-            }
-        }
-        deserializer.deserialize_map(UniqueKeys).map(Self)
-    }
-}
-
-/// Returns what is wrong with the JSON. Of serde's message only the names of fields are repeated.
+/// Returns what is wrong with the JSON. It repeats only the names of fields from serde's message.
 fn json_error(error: &serde_json::Error) -> Error {
     let message = error.to_string();
     let names_a_field = ["unknown field `", "duplicate field `", "missing field `"]
@@ -140,14 +122,14 @@ fn json_error(error: &serde_json::Error) -> Error {
     ))
 }
 
-/// A request that cannot be used. `problem` holds no value of it.
+/// Returns the error of a request. `problem` holds none of its values.
 fn request_error(problem: &str) -> Error {
     Error::input(format!("the request cannot be used: {problem}")).with_hint(
         "kubelet 1.26 and later ask so; `docker-credential-acrscoped configure --kubelet` prints the configuration for it",
     )
 }
 
-/// A service account whose annotation cannot be used.
+/// Returns the error of a service account's annotation.
 fn annotation_error(name: &str, problem: &str) -> Error {
     Error::input(format!("`{name}` {problem}")).with_hint(
         "`kubectl annotate serviceaccount NAME kubernetes.azure.com/acr-client-id=CLIENT_ID \
@@ -160,15 +142,13 @@ fn missing(present: &str, missing: &str) -> Error {
     annotation_error(present, &problem)
 }
 
-/// Checks an id as Entra writes it. It becomes part of an address, so nothing else is accepted.
-fn guid(annotation: &str, value: &str) -> Result<String, Error> {
-    if is_guid(value) {
-        return Ok(value.to_owned());
+/// Checks an id of Entra. It becomes part of a URL, so that only a GUID is accepted.
+fn guid(annotation: &str, value: String) -> Result<String, Error> {
+    if is_guid(&value) {
+        return Ok(value);
     }
-    let problem = format!(
-        "of the service account is `{}`, expected a GUID",
-        printable(value)
-    );
+    let value = printable(&value);
+    let problem = format!("of the service account is `{value}`, expected a GUID");
     Err(annotation_error(annotation, &problem))
 }
 
@@ -194,7 +174,7 @@ mod tests {
         let request = request(
             &json!({"serviceAccountToken": token, "serviceAccountAnnotations": annotations}),
         )?;
-        request.workload().map_err(|error| error.to_string())
+        request.into_workload().map_err(|error| error.to_string())
     }
 
     #[test]
@@ -224,11 +204,17 @@ mod tests {
             }
         }
         assert!(workload(&json!("a.b.c"), &Value::Null).unwrap().is_none());
-        assert!(request(&json!({})).unwrap().workload().unwrap().is_none());
+        assert!(
+            request(&json!({}))
+                .unwrap()
+                .into_workload()
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]
-    fn a_service_account_that_is_annotated_by_half_is_an_error_and_not_the_node() {
+    fn a_service_account_with_one_annotation_is_an_error_and_not_the_node() {
         let both = json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: TENANT});
         let no_token = "`kubernetes.azure.com/acr-client-id` is an annotation of the service account, but kubelet sent no token of it along";
         for (token, annotations, sentence) in [
@@ -288,7 +274,8 @@ mod tests {
         for more in [
             json!({"image": ["canary"]}),
             json!({"serviceAccountAnnotations": "canary"}),
-            json!({"serviceAccountAnnotations": {"a": ["canary"]}}),
+            json!({"serviceAccountAnnotations": {CLIENT_ANNOTATION: ["canary"]}}),
+            json!({"serviceAccountAnnotations": {TENANT_ANNOTATION: null, "a": "canary"}}),
             json!({"serviceAccountToken": {"a": "canary"}}),
             json!({"serviceAccountTokens": "canary"}),
         ] {
