@@ -1,17 +1,17 @@
-//! `configure`: names this helper in the files of Docker, Podman and their like, and takes the names out again.
+//! `configure`: names this helper in the files of Docker, Podman and their like, and takes its name out again.
 //!
-//! | file | duty |
+//! | file | contents |
 //! | --- | --- |
-//! | `paths` | which files clients read |
-//! | `file` | reads a file with care, and writes it whole |
-//! | `cred_helpers` | the names of this helper in a client's JSON text |
-//! | `plan` | what changes in one file; applies several plans as one |
+//! | `paths` | the files that clients read |
+//! | `file` | reading a file of the user, and replacing it as a whole |
+//! | `cred_helpers` | edits of helpers in a client's JSON text |
+//! | `plan` | the change of one file, and applying several as one |
 //! | `delegate` | the former helper for all hosts, in our config file |
-//! | `state` | what was changed, for `--remove` |
-//! | `client_config` | what a client's file says |
-//! | `checks`, `environment_checks` | whether it will work; [`check_cred_helpers`] is for `doctor` too |
-//! | `diff` | what `--dry-run` shows |
-//! | `kubelet` | the configuration for kubelet, which is printed |
+//! | `state` | the record of changes, for `--remove` |
+//! | `client_config` | the helpers and logins in a client's file |
+//! | `checks`, `environment_checks` | whether clients will ask this helper, for `doctor` too |
+//! | `diff` | the output of `--dry-run` |
+//! | `kubelet` | the output of `--kubelet` |
 
 mod checks;
 mod client_config;
@@ -32,15 +32,14 @@ use super::report::{Check, list};
 use super::{Context, Format, write_json};
 use crate::error::{Error, visible};
 use crate::registry::Registry;
-use crate::terminal::{Mark, Style, Terminal};
+use crate::terminal::{Style, Terminal};
 use clap::Args;
 use client_config::ClientConfig;
-use cred_helpers::Target;
+use cred_helpers::ALL_HOSTS;
 use paths::{Clients, Paths};
 use plan::{Direction, Plan};
 use serde::Serialize;
 use state::State;
-use std::collections::BTreeSet;
 use std::io::Write;
 
 /// The name of this helper in clients' files: what follows `docker-credential-`.
@@ -100,11 +99,11 @@ pub fn run(
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<(), Error> {
-    let named = arguments
+    let parsed = arguments
         .registries
         .iter()
-        .map(|text| context.registry(text))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|text| context.registry(text));
+    let named = parsed.collect::<Result<Vec<_>, _>>()?;
     if arguments.kubelet {
         return kubelet::print(context, &named, &arguments.mirrors, output);
     }
@@ -114,22 +113,16 @@ pub fn run(
         paths: Paths::new(context.settings)?,
         state: State::read(context.settings)?,
     };
-    let (direction, (mut plans, checks)) = if arguments.remove {
+    let (direction, mut report) = if arguments.remove {
         (Direction::Remove, request.remove(&named)?)
     } else {
         (Direction::Install, request.install(&named)?)
     };
-    let is_dry_run = arguments.dry_run;
-    if is_dry_run {
-        plans.iter_mut().for_each(Plan::add_diff);
+    if report.is_dry_run {
+        report.plans.iter_mut().for_each(Plan::add_diff);
     } else {
-        plan::apply(direction, &plans, request.state)?;
+        plan::apply(direction, &report.plans, request.state)?;
     }
-    let report = Report {
-        is_dry_run,
-        plans,
-        checks,
-    };
     if arguments.format.json {
         return write_json(&mut output, &report);
     }
@@ -148,67 +141,87 @@ struct Request<'a> {
 
 impl Request<'_> {
     /// Plans to name this helper, and checks whether clients will ask it then.
-    fn install(&self, named: &[Registry]) -> Result<(Vec<Plan>, Vec<Check>), Error> {
+    fn install(&self, named: &[Registry]) -> Result<Report, Error> {
         let (arguments, paths) = (self.arguments, &self.paths);
         let registries = match named {
             [] if arguments.all => vec![],
             [] => self.known_registries()?,
             named => named.to_vec(),
         };
-        let (mut plans, mut delegate, mut checks) = (Vec::new(), None, Vec::new());
-        for clients in self.clients() {
+        let mut report = self.report();
+        let mut delegate = None;
+        for &clients in self.clients() {
             if clients == Clients::Containers && !(paths.has(clients) || arguments.containers) {
                 let check = checks::not_installed(paths, clients);
-                checks.push(check.hint("`--containers` makes it all the same"));
+                let check = check.hint("`--containers` configures them anyway");
+                report.checks.push(check);
                 continue;
             }
             let has_all = arguments.all && *paths.file(clients) == paths.docker;
             let targets = targets(has_all, &registries);
             if targets.is_empty() {
-                checks.push(no_default_store());
+                report.checks.push(no_default_store());
                 continue;
             }
-            let path = paths.file(clients);
-            let plan = Plan::new(Direction::Install, clients, path, &self.state, &targets)?;
-            plans.push(plan);
+            let plan = self.plan(Direction::Install, clients, &targets)?;
+            report.plans.push(plan);
             if has_all {
-                delegate = self.plan_delegate(&mut checks)?;
+                delegate = self.plan_delegate(&mut report.checks)?;
             }
         }
-        plans.extend(delegate);
+        report.plans.extend(delegate);
         let registries = match &registries[..] {
             [] => self.known_registries().unwrap_or_default(),
             _ => registries,
         };
-        checks.extend(self.check_environment(&registries, &plans));
-        Ok((plans, checks))
+        let checks = self.check_environment(&registries, &report.plans);
+        report.checks.extend(checks);
+        Ok(report)
     }
 
     /// Plans to take the names of this helper out.
-    fn remove(&self, named: &[Registry]) -> Result<(Vec<Plan>, Vec<Check>), Error> {
+    fn remove(&self, named: &[Registry]) -> Result<Report, Error> {
         let targets = targets(self.arguments.all, named);
-        let mut plans = Vec::new();
-        for clients in self.clients() {
-            let path = self.paths.file(clients);
-            let plan = Plan::new(Direction::Remove, clients, path, &self.state, &targets)?;
-            plans.push(plan);
+        let mut report = self.report();
+        for &clients in self.clients() {
+            let plan = self.plan(Direction::Remove, clients, &targets)?;
+            report.checks.extend(unrecorded(&plan));
+            report.plans.push(plan);
         }
-        let is_store = |plan: &Plan| plan.record.targets().contains(&Target::AllHosts);
-        if self.clients().contains(&Clients::Docker) && !plans.iter().any(is_store) {
-            plans.extend(delegate::remove(self.context.settings, &self.state)?);
+        let is_store = |plan: &Plan| plan.record.previous.contains_key(ALL_HOSTS);
+        if !self.arguments.containers && !report.plans.iter().any(is_store) {
+            let delegate = delegate::remove(self.context.settings, &self.state)?;
+            report.plans.extend(delegate);
         }
-        let checks = plans.iter().filter_map(unrecorded).collect();
-        Ok((plans, checks))
+        Ok(report)
     }
 
-    /// Returns whose files are meant; one that all clients read counts once.
-    fn clients(&self) -> Vec<Clients> {
+    fn report(&self) -> Report {
+        Report {
+            is_dry_run: self.arguments.dry_run,
+            plans: vec![],
+            checks: vec![],
+        }
+    }
+
+    fn plan(
+        &self,
+        direction: Direction,
+        clients: Clients,
+        targets: &[String],
+    ) -> Result<Plan, Error> {
+        let path = self.paths.file(clients);
+        Plan::for_clients(clients, path, &self.state, direction, targets)
+    }
+
+    /// Returns the clients to configure. A file that all of them read counts once.
+    fn clients(&self) -> &'static [Clients] {
         let (only_docker, only_containers) = (self.arguments.docker, self.arguments.containers);
         let is_one = self.paths.docker == self.paths.containers;
         match (only_docker || is_one, only_containers) {
-            (_, true) => vec![Clients::Containers],
-            (true, false) => vec![Clients::Docker],
-            (false, false) => vec![Clients::Docker, Clients::Containers],
+            (_, true) => &[Clients::Containers],
+            (true, false) => &[Clients::Docker],
+            (false, false) => &[Clients::Docker, Clients::Containers],
         }
     }
 
@@ -219,7 +232,7 @@ impl Request<'_> {
         let mut known: Vec<Registry> = cached.map(|cached| cached.registry).collect();
         known.extend(settings.registries_with_profiles());
         for file in std::iter::once(&self.paths.docker).chain(&self.paths.search_order) {
-            // A file that cannot be read is an error once it is to be written.
+            // An unreadable file is reported when it is planned.
             let config = ClientConfig::read(file).ok();
             let hosts = config.iter().flat_map(ClientConfig::hosts);
             known.extend(hosts.filter_map(|host| Registry::parse(host, settings.clouds())));
@@ -227,14 +240,14 @@ impl Request<'_> {
         known.sort_by(|one, other| one.host().cmp(other.host()));
         known.dedup();
         if known.is_empty() {
-            let problem = "no registry is known yet: name one, as in";
-            let problem = format!("{problem} `{CONFIGURE} contoso.azurecr.io`");
+            let example = format!("`{CONFIGURE} contoso.azurecr.io`");
+            let problem = format!("no registry is known yet: name one, as in {example}");
             return Err(Error::input(problem));
         }
         Ok(known)
     }
 
-    /// Plans what becomes of the former helper for all hosts: it is the delegate from then on.
+    /// Plans to make the former helper for all hosts the delegate.
     fn plan_delegate(&self, checks: &mut Vec<Check>) -> Result<Option<Plan>, Error> {
         let settings = self.context.settings;
         let config = ClientConfig::read(&self.paths.docker)?;
@@ -245,16 +258,12 @@ impl Request<'_> {
         let plan = delegate::install(settings, &self.state, store)?;
         let file = settings.file().display();
         let text = format!("`{store}`, which was asked for all hosts, is the `delegate` in {file}");
-        checks.push(Check::unnamed(Mark::Good, text));
-        if store.starts_with("dev-containers-") {
-            let text = format!(
-                "`{store}` lasts until VS Code attaches to the container again, and then names another one"
-            );
-            let hint = "name the registries instead of `--all`, or set `\"dev.containers.dockerCredentialHelper\": false` in VS Code";
-            checks.push(Check::unnamed(Mark::Warning, text).hint(hint));
-        }
-        let missing = environment_checks::missing(settings, store, "the `delegate`");
-        checks.extend(missing);
+        checks.push(Check::good("", text));
+        checks.extend(environment_checks::unreliable(
+            settings,
+            store,
+            "the `delegate`",
+        ));
         Ok(plan)
     }
 
@@ -266,42 +275,43 @@ impl Request<'_> {
         }
         let logins = list(logins);
         let text = format!(
-            "docker no longer reads its logins of {logins} once a helper stands for all hosts"
+            "docker no longer reads its logins of {logins}: it asks this helper for all hosts"
         );
         let hint = "set a `delegate`, such as \"secretservice\", and sign in there again; or name the registries instead of `--all`";
-        Ok(Some(Check::unnamed(Mark::Warning, text).hint(hint)))
+        Ok(Some(Check::warning("", text).hint(hint)))
     }
 
-    /// Checks what else decides whether clients will ask this helper. A dry run finds the same as what is done then.
+    /// Checks what else decides whether clients will ask this helper. A dry run gives the same result as the real one.
     fn check_environment(&self, registries: &[Registry], plans: &[Plan]) -> Vec<Check> {
-        let (settings, paths) = (self.context.settings, &self.paths);
+        let (context, paths) = (self.context, &self.paths);
         let mut checks = Vec::new();
         if self.clients().contains(&Clients::Docker)
             && let Ok(config) = ClientConfig::planned(&paths.docker, plans)
         {
-            checks.extend(environment_checks::store(settings, &config));
+            checks.extend(environment_checks::store(context.settings, &config));
         }
         if self.clients().contains(&Clients::Containers) && paths.has(Clients::Containers) {
             // Files after the one that is written are not read.
             let files = paths.search_order.iter();
             let mut earlier = files.take_while(|file| **file != paths.containers);
-            checks.extend(earlier.find_map(|file| checks::unreadable(settings, file)));
+            checks.extend(earlier.find_map(|file| checks::unreadable(file)));
         }
-        checks.extend(environment_checks::variables(settings));
+        checks.extend(environment_checks::variables(context.settings));
         for registry in registries {
             checks.extend(checks::notes(paths, registry, plans));
         }
-        checks.push(program(self.context));
-        checks.extend(environment_checks::check_system_path(self.context));
+        checks.push(program(context));
+        checks.extend(environment_checks::check_system_path(context));
         checks
     }
 }
 
-/// Returns the targets of these registries, each host once.
-fn targets(has_all: bool, registries: &[Registry]) -> Vec<Target> {
-    let hosts: BTreeSet<&str> = registries.iter().map(Registry::host).collect();
-    let hosts = hosts.into_iter().map(|host| Target::Host(host.into()));
-    let all = has_all.then_some(Target::AllHosts);
+/// Returns the targets for these registries.
+fn targets(has_all: bool, registries: &[Registry]) -> Vec<String> {
+    let mut hosts: Vec<String> = registries.iter().map(|it| it.host().to_owned()).collect();
+    hosts.sort();
+    hosts.dedup();
+    let all = has_all.then(|| ALL_HOSTS.to_owned());
     all.into_iter().chain(hosts).collect()
 }
 
@@ -309,27 +319,26 @@ fn no_default_store() -> Check {
     let clients = Clients::Containers;
     let text = format!("{clients} have no helper for all hosts: they do not read `credsStore`");
     let command = format!("{CONFIGURE} --containers contoso.azurecr.io");
-    Check::unnamed(Mark::Warning, text).hint(format!("name the registries for them: `{command}`"))
+    Check::warning("", text).hint(format!("name the registries for them: `{command}`"))
 }
 
-/// Warns of hosts for which this helper stays named, though `configure` has not named it.
+/// Warns of hosts for which this helper stays named, because `configure` has not named it.
 fn unrecorded(plan: &Plan) -> Option<Check> {
-    let recorded = plan.record.targets();
     let config = ClientConfig::planned(&plan.before.path, std::slice::from_ref(plan)).ok()?;
-    let ours = config.helpers().filter(|(_, helper)| *helper == HELPER);
-    let hosts = ours.map(|(host, _)| host);
-    let is_recorded = |host: &str| recorded.contains(&Target::Host(host.to_owned()));
-    let hosts: Vec<&str> = hosts.filter(|host| !is_recorded(host)).collect();
+    let helpers = config.helpers();
+    let hosts = helpers
+        .filter(|(host, helper)| *helper == HELPER && !plan.record.previous.contains_key(*host));
+    let hosts: Vec<&str> = hosts.map(|(host, _)| host).collect();
     if hosts.is_empty() {
         return None;
     }
     let named = list(&hosts);
-    let text = format!("{HELPER} is named for {named}, which is not the work of `configure`");
+    let text = format!("{HELPER} is still named for {named}, but not by `configure`");
     let hint = format!("`{CONFIGURE} --remove {}`", hosts.join(" "));
-    Some(Check::unnamed(Mark::Warning, text).hint(hint))
+    Some(Check::warning("", text).hint(hint))
 }
 
-/// The answer of the command.
+/// The result of the command.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
@@ -344,7 +353,7 @@ impl Report {
     fn draw(&self, terminal: Terminal) -> String {
         let mut text = String::new();
         if self.is_dry_run {
-            text.push_str("Nothing is written; this is what would be done.\n");
+            text.push_str("Dry run: nothing is written.\n");
         }
         for plan in &self.plans {
             let path = terminal.paint(Style::Bold, &visible(&plan.path));
@@ -364,7 +373,7 @@ fn draw_diff_line(line: &str, terminal: Terminal) -> String {
         Some(b'-') => Style::Red,
         _ => Style::Dim,
     };
-    // Tabs are part of what is shown.
+    // Tabs stay, because files are indented with them.
     let line: Vec<String> = line.split('\t').map(visible).collect();
     terminal.paint(style, &line.join("\t")) + "\n"
 }
