@@ -193,7 +193,11 @@ fn only_names_of_helpers_change_and_remove_undoes_it() {
 
             configure(&home, &["--remove"]).succeeds();
             let undone = without_empty(&name, tree(home.root()));
-            assert_eq!(undone, without_empty(&name, before), "{name} {words:?}: undone");
+            assert_eq!(
+                undone,
+                without_empty(&name, before),
+                "{name} {words:?}: undone"
+            );
         }
     }
 }

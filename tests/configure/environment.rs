@@ -239,7 +239,8 @@ fn another_program_of_this_name_is_not_suggested_for_root() {
     );
     let found = findings(&home, &[REGISTRY], &[("PATH", &path)]);
     assert!(
-        found.iter()
+        found
+            .iter()
             .any(|finding| finding.starts_with("warning: clients call /other/")),
         "{found:#?}"
     );

@@ -5,8 +5,8 @@ use crate::support::{LIMIT, REGISTRY, run};
 use serde_json::json;
 use simulator::Tenant;
 
-const NOTHING: &str = "Nobody had signed in with `login`";
-const FORGOTTEN: &str = "Forgot the login of alice@contoso.example";
+const NOTHING: &str = "There was no sign-in of `login`";
+const FORGOTTEN: &str = "Deleted the sign-in of alice@contoso.example";
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]

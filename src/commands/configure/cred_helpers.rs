@@ -219,7 +219,7 @@ mod tests {
                 let mut edited = text.clone();
                 for target in ["contoso.azurecr.io", ALL_HOSTS] {
                     prop_assert_eq!(set_helper(&mut edited, target, Some("\"acrscoped\"")).unwrap(), None);
-                    prop_assert_eq!(helper(&edited, target).unwrap().as_deref(), Some("acrscoped"));
+                    prop_assert_eq!(helper(&edited, target).unwrap(), Some("acrscoped".to_owned()));
                 }
                 for target in ["contoso.azurecr.io", ALL_HOSTS] {
                     set_helper(&mut edited, target, None).unwrap();

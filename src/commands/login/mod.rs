@@ -39,7 +39,7 @@ pub struct Arguments {
     #[arg(long, value_name = "BASE64")]
     claims_challenge: Option<String>,
     /// How long the browser is waited for: 300, or as long as the code lives.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: Option<u64>,
 }
 
@@ -48,14 +48,6 @@ fn tenant(text: &str) -> Result<String, &'static str> {
     config::is_tenant(text)
         .then(|| text.to_owned())
         .ok_or("expected a tenant's id or domain name")
-}
-
-/// Parses a timeout.
-fn seconds(text: &str) -> Result<u64, &'static str> {
-    text.parse()
-        .ok()
-        .filter(|seconds| (1..=3600).contains(seconds))
-        .ok_or("expected whole seconds from 1 to 3600")
 }
 
 /// Signs in, stores the sign-in, and verifies it at the registry.
@@ -76,7 +68,7 @@ pub fn run(
         .map(entra::decode_claims)
         .transpose()
         .map_err(|error| Error::input(format!("`--claims-challenge` cannot be used: {error}")))?;
-    // The user must not sign in for nothing.
+    // Checked first, so that the user does not sign in for nothing.
     let file = check_can_store(context, &config)?;
     let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
     let cloud = registry.as_ref().map_or(&CLOUDS[0], Registry::cloud);
@@ -102,13 +94,13 @@ pub fn run(
     registry.map_or(Ok(()), |registry| verify(context, &registry, &mut output))
 }
 
-/// Returns the file of the logins, if it and a keyring can store another one.
+/// Returns the file of the logins if it and a keyring can store another one.
 fn check_can_store(context: &Context<'_>, config: &Config) -> Result<PathBuf, Error> {
     let file = config
         .sources
         .logins
         .clone()
-        .ok_or_else(|| Error::input("there is no home folder to write down who signed in"))?;
+        .ok_or_else(|| Error::input("there is no home folder for the list of sign-ins"))?;
     logins::read(&file)?;
     logins::check_writable(&file)?;
     if config.cache == CacheChoice::None {
@@ -127,24 +119,21 @@ fn store(
     file: &Path,
     granted: TokenResponse,
 ) -> Result<(Login, LoginStore), Error> {
-    let incomplete =
-        |what: &str| Error::sign_in(account, format!("the answer does not hold {what}"));
-    let token = granted
-        .refresh_token
-        .ok_or_else(|| incomplete("a refresh token"))?;
-    let who = granted.who.ok_or_else(|| incomplete("who has signed in"))?;
+    let (Some(token), Some(who)) = (granted.refresh_token, granted.who) else {
+        let problem = "the response lacks a refresh token or the account";
+        return Err(Error::sign_in(account, problem));
+    };
     let mut login = Login {
         tenant: who.tenant,
         home: who.home,
         username: who.username,
         ..account.login.clone()
     };
-    let (cache, key) = (
-        context.service().cache(config.cache, config.timeout),
-        login.key(),
-    );
-    let kept = cache.put_login(&key, &token, (context.clock)());
-    let place = kept.map_err(not_stored)?;
+    let key = login.key();
+    let cache = context.service().cache(config.cache, config.timeout);
+    let place = cache
+        .put_login(&key, &token, (context.clock)())
+        .map_err(not_stored)?;
     login.set_store(&place);
     let remembered = logins::save(file, &login)
         .and_then(|()| logins::set_store(file, &login, &place, logins::LOCK_TIMEOUT));
@@ -161,21 +150,17 @@ fn print_result(
     place: &LoginStore,
     output: &mut impl Write,
 ) -> Result<(), Error> {
-    let tenant = printable(&login.tenant);
-    let text = format!("signed in as {} in tenant {tenant}", login.username);
-    print(context, Mark::Good, &text, output)?;
+    let (username, tenant) = (&login.username, printable(&login.tenant));
     let until = match place.lasts {
         Lasts::UntilDeleted => "",
         Lasts::UntilRestart => " until the machine restarts",
         Lasts::UntilSessionEnds => " until the desktop session ends",
     };
+    let store = &place.store;
     let text = format!(
-        "it is kept in the {}{until}, and ends when it is not used for 90 days",
-        place.store
+        "signed in as {username} in tenant {tenant}; it is kept in the {store}{until}, and ends when it is not used for 90 days"
     );
-    writeln!(output, "{}", context.terminal.wrap(&text, 2))
-        .and_then(|()| output.flush())
-        .map_err(Error::output)
+    print(context, Mark::Good, &text, output)
 }
 
 /// Returns the container client that runs in a user namespace, which has another kernel keyring.
