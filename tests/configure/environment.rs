@@ -69,8 +69,8 @@ fn a_login_of_az_acr_login_is_reported_with_the_command_that_removes_it() {
     );
     assert_has(
         &found,
-        "warning: podman, buildah and skopeo have no helper for all hosts: they do not read `credsStore` (name the registries for \
-         them: `docker-credential-acrscoped configure --containers contoso.azurecr.io`)",
+        "warning: podman, buildah and skopeo have no helper for all hosts: they do not read `credsStore` (name each registry: \
+         `docker-credential-acrscoped configure --containers contoso.azurecr.io`)",
     );
 }
 

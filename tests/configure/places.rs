@@ -24,7 +24,7 @@ fn files_that_cannot_be_written_are_reported() {
     fs::create_dir(&docker).unwrap();
     assert_fails_with(
         configure(&home, &[REGISTRY]).fails(),
-        "is a folder, where a file was expected",
+        "it is not a regular file",
     );
     fs::remove_dir(&docker).unwrap();
     fs::write(&docker, format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20))).unwrap();
@@ -42,7 +42,7 @@ fn files_that_cannot_be_written_are_reported() {
 
 /// Runs the command as the user who owns these files, and is not root.
 fn as_user(home: &Home, words: &[&str]) -> Answer {
-    run(somebody(home, words), "", LIMIT)
+    run(user_command(home, words), "", LIMIT)
 }
 
 fn user_command(home: &Home, words: &[&str]) -> Command {

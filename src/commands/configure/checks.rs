@@ -43,15 +43,14 @@ fn check_docker(paths: &Paths, registry: &Registry) -> Check {
         Ok(config) => config,
         Err(error) => return Check::failed("", &error),
     };
-    match (config.helper(host), config.store()) {
-        (Some(helper), _) => asked(clients, host, helper, &config, "credHelpers"),
-        (None, Some(HELPER)) => asked(clients, "all hosts", HELPER, &config, "credsStore"),
-        (None, Some(store)) => asked(clients, host, store, &config, "credsStore"),
-        (None, None) => {
-            let file = &config.file;
-            bad(host, format!("docker asks no helper for {host}, by {file}"))
-        }
+    if let Some(helper) = config.helper(host) {
+        return asked(clients, host, helper, &config, "credHelpers");
     }
+    if let Some(store) = config.store() {
+        return asked(clients, host, store, &config, "credsStore");
+    }
+    let file = &config.file;
+    bad(host, format!("docker asks no helper for {host}, by {file}"))
 }
 
 /// Checks Podman, Buildah and Skopeo: the first file that has anything for the registry decides.
@@ -244,7 +243,7 @@ mod tests {
             (
                 &[(".docker/config.json", r#"{"credsStore":"acrscoped"}"#)],
                 [
-                    "ok: docker asks this helper for all hosts, by `credsStore` in ~/.docker/config.json",
+                    "ok: docker asks this helper for contoso.azurecr.io, by `credsStore` in ~/.docker/config.json",
                     "failed: podman, buildah and skopeo ask no helper for contoso.azurecr.io: they do not read `credsStore`",
                 ],
             ),

@@ -180,7 +180,7 @@ fn padding(text: &str, root: &Object<'_>, depth: usize) -> (String, String) {
         return (gap.to_owned(), gap.to_owned());
     };
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let line = |depth| format!("{newline}{}", indent.repeat(depth));
+    let line = |depth| newline.to_owned() + &indent.repeat(depth);
     (line(depth), line(depth - 1))
 }
 

@@ -107,9 +107,6 @@ impl FileSnapshot {
 fn read_own(path: &Path, real: &Path) -> Result<String, String> {
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
     let metadata = fs::metadata(real).map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err("is a folder, where a file was expected".into());
-    }
     #[cfg(unix)]
     check_owner(real, &metadata)?;
     if let Some(refusal) = untrusted_parent(path) {

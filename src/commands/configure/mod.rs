@@ -40,6 +40,7 @@ use paths::{Clients, Paths};
 use plan::{Direction, Plan};
 use serde::Serialize;
 use state::State;
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// The name of this helper in clients' files: what follows `docker-credential-`.
@@ -99,11 +100,9 @@ pub fn run(
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<(), Error> {
-    let parsed = arguments
-        .registries
-        .iter()
-        .map(|text| context.registry(text));
-    let named = parsed.collect::<Result<Vec<_>, _>>()?;
+    let named = arguments.registries.iter();
+    let named: Result<Vec<_>, _> = named.map(|text| context.registry(text)).collect();
+    let named = named?;
     if arguments.kubelet {
         return kubelet::print(context, &named, &arguments.mirrors, output);
     }
@@ -113,10 +112,16 @@ pub fn run(
         paths: Paths::new(context.settings)?,
         state: State::read(context.settings)?,
     };
-    let (direction, mut report) = if arguments.remove {
-        (Direction::Remove, request.remove(&named)?)
+    let mut report = Report {
+        is_dry_run: arguments.dry_run,
+        ..Report::default()
+    };
+    let direction = if arguments.remove {
+        request.remove(&named, &mut report)?;
+        Direction::Remove
     } else {
-        (Direction::Install, request.install(&named)?)
+        request.install(named, &mut report)?;
+        Direction::Install
     };
     if report.is_dry_run {
         report.plans.iter_mut().for_each(Plan::add_diff);
@@ -141,15 +146,11 @@ struct Request<'a> {
 
 impl Request<'_> {
     /// Plans to name this helper, and checks whether clients will ask it then.
-    fn install(&self, named: &[Registry]) -> Result<Report, Error> {
+    fn install(&self, mut registries: Vec<Registry>, report: &mut Report) -> Result<(), Error> {
         let (arguments, paths) = (self.arguments, &self.paths);
-        let registries = match named {
-            [] if arguments.all => vec![],
-            [] => self.known_registries()?,
-            named => named.to_vec(),
-        };
-        let mut report = self.report();
-        let mut delegate = None;
+        if registries.is_empty() && !arguments.all {
+            registries = self.known_registries()?;
+        }
         for &clients in self.clients() {
             if clients == Clients::Containers && !(paths.has(clients) || arguments.containers) {
                 let check = checks::not_installed(paths, clients);
@@ -157,34 +158,32 @@ impl Request<'_> {
                 report.checks.push(check);
                 continue;
             }
-            let has_all = arguments.all && *paths.file(clients) == paths.docker;
+            let path = paths.file(clients);
+            let has_all = arguments.all && *path == paths.docker;
             let targets = targets(has_all, &registries);
             if targets.is_empty() {
-                report.checks.push(no_default_store());
+                report.checks.push(no_default_store(clients));
                 continue;
             }
-            let plan = self.plan(Direction::Install, clients, &targets)?;
+            let plan = Plan::edit(Direction::Install, clients, path, &self.state, &targets)?;
             report.plans.push(plan);
             if has_all {
-                delegate = self.plan_delegate(&mut report.checks)?;
+                self.plan_delegate(report)?;
             }
         }
-        report.plans.extend(delegate);
-        let registries = match &registries[..] {
-            [] => self.known_registries().unwrap_or_default(),
-            _ => registries,
-        };
-        let checks = self.check_environment(&registries, &report.plans);
-        report.checks.extend(checks);
-        Ok(report)
+        if registries.is_empty() {
+            registries = self.known_registries().unwrap_or_default();
+        }
+        self.check_environment(&registries, report);
+        Ok(())
     }
 
     /// Plans to take the names of this helper out.
-    fn remove(&self, named: &[Registry]) -> Result<Report, Error> {
+    fn remove(&self, named: &[Registry], report: &mut Report) -> Result<(), Error> {
         let targets = targets(self.arguments.all, named);
-        let mut report = self.report();
         for &clients in self.clients() {
-            let plan = self.plan(Direction::Remove, clients, &targets)?;
+            let path = self.paths.file(clients);
+            let plan = Plan::edit(Direction::Remove, clients, path, &self.state, &targets)?;
             report.checks.extend(unrecorded(&plan));
             report.plans.push(plan);
         }
@@ -193,25 +192,7 @@ impl Request<'_> {
             let delegate = delegate::remove(self.context.settings, &self.state)?;
             report.plans.extend(delegate);
         }
-        Ok(report)
-    }
-
-    fn report(&self) -> Report {
-        Report {
-            is_dry_run: self.arguments.dry_run,
-            plans: vec![],
-            checks: vec![],
-        }
-    }
-
-    fn plan(
-        &self,
-        direction: Direction,
-        clients: Clients,
-        targets: &[String],
-    ) -> Result<Plan, Error> {
-        let path = self.paths.file(clients);
-        Plan::for_clients(clients, path, &self.state, direction, targets)
+        Ok(())
     }
 
     /// Returns the clients to configure. A file that all of them read counts once.
@@ -248,23 +229,18 @@ impl Request<'_> {
     }
 
     /// Plans to make the former helper for all hosts the delegate.
-    fn plan_delegate(&self, checks: &mut Vec<Check>) -> Result<Option<Plan>, Error> {
+    fn plan_delegate(&self, report: &mut Report) -> Result<(), Error> {
         let settings = self.context.settings;
         let config = ClientConfig::read(&self.paths.docker)?;
         let Some(store) = config.store().filter(|store| *store != HELPER) else {
-            checks.extend(self.check_unread_logins(&config)?);
-            return Ok(None);
+            report.checks.extend(self.check_unread_logins(&config)?);
+            return Ok(());
         };
         let plan = delegate::install(settings, &self.state, store)?;
-        let file = settings.file().display();
-        let text = format!("`{store}`, which was asked for all hosts, is the `delegate` in {file}");
-        checks.push(Check::good("", text));
-        checks.extend(environment_checks::unreliable(
-            settings,
-            store,
-            "the `delegate`",
-        ));
-        Ok(plan)
+        report.plans.extend(plan);
+        let problem = environment_checks::unreliable(settings, store, "the `delegate`");
+        report.checks.extend(problem);
+        Ok(())
     }
 
     /// Warns of passwords in Docker's file: Docker does not read them once a helper is asked for all hosts.
@@ -282,9 +258,9 @@ impl Request<'_> {
     }
 
     /// Checks what else decides whether clients will ask this helper. A dry run gives the same result as the real one.
-    fn check_environment(&self, registries: &[Registry], plans: &[Plan]) -> Vec<Check> {
-        let (context, paths) = (self.context, &self.paths);
-        let mut checks = Vec::new();
+    fn check_environment(&self, registries: &[Registry], report: &mut Report) {
+        let (context, paths, plans) = (self.context, &self.paths, &report.plans);
+        let checks = &mut report.checks;
         if self.clients().contains(&Clients::Docker)
             && let Ok(config) = ClientConfig::planned(&paths.docker, plans)
         {
@@ -302,24 +278,20 @@ impl Request<'_> {
         }
         checks.push(program(context));
         checks.extend(environment_checks::check_system_path(context));
-        checks
     }
 }
 
 /// Returns the targets for these registries.
 fn targets(has_all: bool, registries: &[Registry]) -> Vec<String> {
-    let mut hosts: Vec<String> = registries.iter().map(|it| it.host().to_owned()).collect();
-    hosts.sort();
-    hosts.dedup();
+    let hosts: BTreeSet<String> = registries.iter().map(|it| it.host().to_owned()).collect();
     let all = has_all.then(|| ALL_HOSTS.to_owned());
     all.into_iter().chain(hosts).collect()
 }
 
-fn no_default_store() -> Check {
-    let clients = Clients::Containers;
+fn no_default_store(clients: Clients) -> Check {
     let text = format!("{clients} have no helper for all hosts: they do not read `credsStore`");
-    let command = format!("{CONFIGURE} --containers contoso.azurecr.io");
-    Check::warning("", text).hint(format!("name the registries for them: `{command}`"))
+    let hint = format!("name each registry: `{CONFIGURE} --containers contoso.azurecr.io`");
+    Check::warning("", text).hint(hint)
 }
 
 /// Warns of hosts for which this helper stays named, because `configure` has not named it.
@@ -339,7 +311,7 @@ fn unrecorded(plan: &Plan) -> Option<Check> {
 }
 
 /// The result of the command.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
     is_dry_run: bool,

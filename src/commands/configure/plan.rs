@@ -66,11 +66,11 @@ impl Plan {
     /// # Errors
     ///
     /// When the file cannot be read, or clients could not parse it.
-    pub(super) fn for_clients(
+    pub(super) fn edit(
+        direction: Direction,
         clients: Clients,
         path: &Path,
         state: &State,
-        direction: Direction,
         targets: &[String],
     ) -> Result<Self, Error> {
         let before = FileSnapshot::read(path)?;
@@ -171,7 +171,7 @@ fn remove(text: &mut String, record: &mut FileRecord, target: &str) -> Result<Ch
 /// Writes all files, or restores those that were written.
 ///
 /// Write-ahead: on install the record is written before the files, on removal after them, so that a crash never leaves an unrecorded
-/// change. The plan of the delegate comes last: the delegate is set as long as a file names this helper for all hosts.
+/// change. The plan of the delegate comes after that of Docker's file: the delegate is set as long as this file names us for all hosts.
 ///
 /// # Errors
 ///
