@@ -145,7 +145,7 @@ fn a_claims_challenge_that_is_none_is_refused_before_anything_is_asked() {
         assert!(
             answer
                 .stderr
-                .contains("`--claims-challenge` cannot be used: it "),
+                .contains("for `--claims-challenge <BASE64>`: it "),
             "{answer:#?}"
         );
     }

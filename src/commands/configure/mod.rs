@@ -57,13 +57,13 @@ const CONFIGURE: &str = concat!(env!("CARGO_PKG_NAME"), " configure");
     reason = "each is an option of the command line"
 )]
 pub struct Arguments {
-    /// The registries, such as contoso.azurecr.io. Without any: those that have a token, a profile or a login already.
+    /// The registries, such as contoso.azurecr.io. Without any: those with a cached token, a profile or a login.
     #[arg(value_name = "REGISTRY")]
     registries: Vec<String>,
-    /// Stand for all hosts in docker's file (`credsStore`), and pass those that are not Azure's on to the helper that stood there.
+    /// Handle all hosts in docker's file (`credsStore`). The former helper there becomes the delegate for other registries.
     #[arg(long)]
     all: bool,
-    /// Undo what was done, for these registries or for all.
+    /// Undo the changes, for these registries or for all.
     #[arg(long)]
     remove: bool,
     /// Only the file of docker, oras, Helm and their like.
@@ -75,7 +75,7 @@ pub struct Arguments {
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Print the configuration with which kubelet calls this helper, for images of these registries or of all, and write no file.
+    /// Print the configuration with which kubelet calls this helper, for these registries or for all. Writes no file.
     #[arg(long, conflicts_with_all = ["all", "remove", "docker", "containers", "dry_run", "json", "plain"])]
     kubelet: bool,
     /// With --kubelet: pull the images of a host through a registry.

@@ -27,18 +27,18 @@ use std::time::Duration;
 /// `login [REGISTRY] [--tenant TENANT] [--device-code] [--claims-challenge BASE64] [--timeout SECONDS]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// The registry that is wanted, such as contoso.azurecr.io: it is tried at once; without it the login is for the public cloud.
+    /// The registry, such as contoso.azurecr.io, to verify the sign-in with. Without it, the sign-in is for the public cloud.
     registry: Option<String>,
     /// The tenant to sign in to: id or domain name.
     #[arg(long, value_parser = tenant)]
     tenant: Option<String>,
-    /// Show a code to type into a browser elsewhere.
+    /// Show a code to enter in a browser elsewhere.
     #[arg(long)]
     device_code: bool,
-    /// Answer what a policy demands, as a hint wrote it.
-    #[arg(long, value_name = "BASE64")]
+    /// Satisfy a policy, with the value from a hint.
+    #[arg(long, value_name = "BASE64", value_parser = entra::decode_claims)]
     claims_challenge: Option<String>,
-    /// How long the browser is waited for: 300, or as long as the code lives.
+    /// Wait this long for the browser. Default: 300, or until the code expires.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: Option<u64>,
 }
@@ -62,12 +62,6 @@ pub fn run(
 ) -> Result<(), Error> {
     let registry = context.optional_registry(arguments.registry.as_deref())?;
     let config = context.config(registry.as_ref())?;
-    let claims = arguments
-        .claims_challenge
-        .as_deref()
-        .map(entra::decode_claims)
-        .transpose()
-        .map_err(|error| Error::input(format!("`--claims-challenge` cannot be used: {error}")))?;
     // Checked first, so that the user does not sign in for nothing.
     let file = check_can_store(context, &config)?;
     let account = Account::unknown(&config, arguments.tenant.as_deref(), registry.as_ref());
@@ -76,7 +70,7 @@ pub fn run(
         identity: Identity::of_login(account.clone(), &config, cloud, registry.as_ref()),
         config: &config,
         account: &account,
-        claims,
+        claims: arguments.claims_challenge.clone(),
         clock: context.clock,
         timeout: arguments.timeout.map(Duration::from_secs),
         variables: context.settings.variables(),
