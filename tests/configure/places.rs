@@ -152,13 +152,13 @@ fn nothing_is_created_in_the_home_of_another_user_not_even_by_root() {
     let home = Home::new();
     give(&home);
     let before = tree(home.root());
-    for (folder, words) in [
+    for (first, words) in [
         ("home", &[REGISTRY][..]),
         ("home", &["--all"]),
-        ("docker", &[REGISTRY]),
+        ("docker", &[REGISTRY, "--docker"]),
     ] {
         let mut command = typed(&home, words);
-        if folder == "docker" {
+        if first == "docker" {
             let state = tempfile::tempdir().unwrap();
             command.env("XDG_STATE_HOME", state.path());
         }
@@ -166,7 +166,7 @@ fn nothing_is_created_in_the_home_of_another_user_not_even_by_root() {
         let text = format!(
             "cannot be written: {} belongs to the user with id 54321, not to you or root: run it as that user, without \
              `sudo`, or with `sudo -H`",
-            home.path(folder).display()
+            home.path(first).display()
         );
         assert!(answer.stderr.contains(&text), "{}", answer.text());
         assert_eq!(tree(home.root()), before);

@@ -403,7 +403,7 @@ fn a_tenant_that_is_none_leads_to_no_other_host() {
     assert!(
         answer
             .stderr
-            .contains("the answer does not hold who has signed in"),
+            .contains("the response lacks a refresh token or the account"),
         "{answer:#?}"
     );
     log_in_with(&person, "a refresh token", TENANT).succeeds();
@@ -475,7 +475,7 @@ fn a_refresh_token_that_comes_back_as_a_name_is_neither_shown_nor_written_down()
     assert!(
         answer
             .stderr
-            .contains("the answer does not hold who has signed in"),
+            .contains("the response lacks a refresh token or the account"),
         "{answer:#?}"
     );
     assert!(!answer.stderr.contains(&token[..16]), "{answer:#?}");

@@ -152,7 +152,7 @@ fn print_result(
     };
     let store = &place.store;
     let text = format!(
-        "signed in as {username} in tenant {tenant}; it is kept in the {store}{until}, and ends when it is not used for 90 days"
+        "signed in as {username} in tenant {tenant}; the sign-in is kept in the {store}{until}, and ends when it is not used for 90 days"
     );
     print(context, Mark::Good, &text, output)
 }
