@@ -102,11 +102,9 @@ fn a_login_is_kept_in_the_keyring_that_lasts() {
     drop(keyring);
     let _keyring = start_keyring(&user, "");
     assert!(is_locked(&user));
-    assert!(
-        login()
-            .stdout
-            .contains("the sign-in is kept in the kernel keyring until the machine restarts, and ends")
-    );
+    assert!(login().stdout.contains(
+        "the sign-in is kept in the kernel keyring until the machine restarts, and ends"
+    ));
     user.run(&format!("{nobody} {helper} get"), REGISTRY)
         .secret();
 }
@@ -160,7 +158,11 @@ fn a_login_in_a_keyring_that_is_away_or_locked_is_not_said_to_be_forgotten() {
     let file = user
         .home
         .path("home/.local/state/docker-credential-acrscoped/logins.json");
-    assert!(login().stdout.contains("the sign-in is kept in the Secret Service"));
+    assert!(
+        login()
+            .stdout
+            .contains("the sign-in is kept in the Secret Service")
+    );
     let stays = |line: &str| {
         let answer = user.run(&format!("{nobody} {line}"), "").fails();
         assert!(

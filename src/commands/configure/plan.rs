@@ -108,16 +108,6 @@ impl Plan {
         ))
     }
 
-    fn apply(&self) -> Result<(), Error> {
-        self.before
-            .write(self.after.as_deref(), &self.record.created)
-    }
-
-    fn rollback(&self) {
-        self.before
-            .rollback(self.after.as_deref(), &self.record.created);
-    }
-
     /// Adds the diff, if there is any.
     pub(super) fn add_diff(&mut self) {
         let (before, after) = (self.before.text.as_deref(), self.after.as_deref());
@@ -181,17 +171,24 @@ pub(super) fn apply(direction: Direction, plans: &[Plan], mut state: State) -> R
     for plan in plans {
         state.set(&plan.before, plan.record.clone());
     }
+    let write = |plan: &Plan| {
+        let created = &plan.record.created;
+        plan.before.write(plan.after.as_deref(), created)
+    };
     let applied = match direction {
         Direction::Install => state
             .write()
-            .and_then(|()| plans.iter().rev().try_for_each(Plan::apply)),
+            .and_then(|()| plans.iter().rev().try_for_each(write)),
         Direction::Remove => plans
             .iter()
-            .try_for_each(Plan::apply)
+            .try_for_each(write)
             .and_then(|()| state.write()),
     };
     if applied.is_err() {
-        plans.iter().for_each(Plan::rollback);
+        for plan in plans {
+            let created = &plan.record.created;
+            plan.before.rollback(plan.after.as_deref(), created);
+        }
         state.files = before;
         state.write()?;
     }
