@@ -436,9 +436,9 @@ fn a_login_is_kept_in_credential_manager_and_forgotten() {
     )
     .succeeds();
     assert!(
-        answer.stdout.contains(
-            "the sign-in is kept in the Credential Manager, and ends when it is not used"
-        ),
+        answer
+            .stdout
+            .contains("it is kept in the Credential Manager, and ends when it is not used"),
         "{answer:?}"
     );
     run(windows.nobody("erase"), REGISTRY, LIMIT).succeeds();

@@ -90,7 +90,7 @@ fn a_login_is_kept_in_the_keyring_that_lasts() {
     assert!(
         login()
             .stdout
-            .contains("the sign-in is kept in the Secret Service, and ends")
+            .contains("it is kept in the Secret Service, and ends")
     );
     assert!(
         !user
@@ -102,9 +102,11 @@ fn a_login_is_kept_in_the_keyring_that_lasts() {
     drop(keyring);
     let _keyring = start_keyring(&user, "");
     assert!(is_locked(&user));
-    assert!(login().stdout.contains(
-        "the sign-in is kept in the kernel keyring until the machine restarts, and ends"
-    ));
+    assert!(
+        login()
+            .stdout
+            .contains("it is kept in the kernel keyring until the machine restarts, and ends")
+    );
     user.run(&format!("{nobody} {helper} get"), REGISTRY)
         .secret();
 }
@@ -116,11 +118,11 @@ fn a_login_that_ends_with_the_desktop_session_says_so_and_goes_to_the_kernel_key
     for (store, told) in [
         (
             "secret-service",
-            "the sign-in is kept in the Secret Service until the desktop session ends, and ends",
+            "it is kept in the Secret Service until the desktop session ends, and ends",
         ),
         (
             "auto",
-            "the sign-in is kept in the kernel keyring until the machine restarts, and ends",
+            "it is kept in the kernel keyring until the machine restarts, and ends",
         ),
     ] {
         let (user, _bus) = desktop_user(store);
@@ -158,11 +160,7 @@ fn a_login_in_a_keyring_that_is_away_or_locked_is_not_said_to_be_forgotten() {
     let file = user
         .home
         .path("home/.local/state/docker-credential-acrscoped/logins.json");
-    assert!(
-        login()
-            .stdout
-            .contains("the sign-in is kept in the Secret Service")
-    );
+    assert!(login().stdout.contains("it is kept in the Secret Service"));
     let stays = |line: &str| {
         let answer = user.run(&format!("{nobody} {line}"), "").fails();
         assert!(

@@ -21,11 +21,11 @@ pub(super) const ALL_HOSTS: &str = "every host";
 /// With what is wrong with the text, as in all functions here.
 pub(super) fn helper(text: &str, target: &str) -> Result<Option<String>, String> {
     let root = parse(text)?;
-    let path: &[&str] = match target {
-        ALL_HOSTS => &[CREDS_STORE],
-        host => &[CRED_HELPERS, host],
+    let found = match (target, helpers(&root)?) {
+        (ALL_HOSTS, _) => find(&root, CREDS_STORE)?,
+        (host, Some(helpers)) => find(helpers, host)?,
+        (_, None) => None,
     };
-    let found = find(&root, path)?.1;
     let name = found.and_then(|(_, property)| property.value.as_string_lit());
     let name = name.map(|name| name.value.to_string());
     Ok(name.filter(|name| !name.is_empty()))
@@ -38,14 +38,14 @@ pub(super) fn set_helper(
     value: Option<&str>,
 ) -> Result<Option<String>, String> {
     if target == ALL_HOSTS {
-        return set(text, &[CREDS_STORE], value);
+        return set(text, CREDS_STORE, value);
     }
     if has_no_helpers(text)? {
-        set(text, &[CRED_HELPERS], Some("{}"))?;
+        set(text, CRED_HELPERS, Some("{}"))?;
     }
-    let previous = set(text, &[CRED_HELPERS, target], value)?;
+    let previous = set(text, target, value)?;
     if has_no_helpers(text)? {
-        set(text, &[CRED_HELPERS], None)?;
+        set(text, CRED_HELPERS, None)?;
     }
     Ok(previous)
 }
@@ -57,25 +57,27 @@ pub(super) fn is_empty(text: &str) -> bool {
 
 fn has_no_helpers(text: &str) -> Result<bool, String> {
     let root = parse(text)?;
-    let helpers = find(&root, &[CRED_HELPERS])?.1;
-    let object = helpers.and_then(|(_, property)| property.value.as_object());
-    Ok(object.is_none_or(|object| object.properties.is_empty()))
+    Ok(helpers(&root)?.is_none_or(|helpers| helpers.properties.is_empty()))
 }
 
-/// Sets the property at a path to this JSON text, or removes it. Returns the JSON text of its former value.
-fn set(text: &mut String, path: &[&str], value: Option<&str>) -> Result<Option<String>, String> {
+/// Sets a field or a host of `credHelpers` to this JSON text, or removes it. Returns the JSON text of its former value.
+fn set(text: &mut String, key: &str, value: Option<&str>) -> Result<Option<String>, String> {
     if is_blank(text) {
         "{}\n".clone_into(text);
     }
     let root = parse(text)?;
-    let (object, found) = find(&root, path)?;
+    let (object, depth) = match key {
+        CRED_HELPERS | CREDS_STORE => (&root, 1),
+        _ => (helpers(&root)?.unwrap_or(&root), 2),
+    };
+    let found = find(object, key)?;
     let previous = found.map(|(_, property)| property.value.text(text).to_owned());
     let (start, end, edit) = match (value, found) {
         (Some(value), Some((_, property))) => {
             let range = property.value.range();
             (range.start, range.end, value.to_owned())
         }
-        (Some(value), None) => insertion(text, &root, object, path, value),
+        (Some(value), None) => insertion(text, &root, object, &quoted(key), value, depth),
         (None, Some((index, _))) => removal(object, index),
         (None, None) => return Ok(None),
     };
@@ -101,16 +103,15 @@ pub(super) fn parse(text: &str) -> Result<Object<'_>, String> {
         return Err("it holds something else than a JSON object".into());
     };
     for field in [CRED_HELPERS, CREDS_STORE] {
-        let is_valid = match find(&root, &[field])?
-            .1
-            .map(|(_, property)| &property.value)
-        {
+        let value = find(&root, field)?.map(|(_, property)| &property.value);
+        let is_valid = match value {
             None | Some(Value::NullKeyword(_)) => true,
+            Some(Value::StringLit(_)) => field == CREDS_STORE,
             Some(Value::Object(helpers)) if field == CRED_HELPERS => {
                 let mut helpers = helpers.properties.iter();
                 helpers.all(|property| property.value.as_string_lit().is_some())
             }
-            Some(value) => field == CREDS_STORE && value.as_string_lit().is_some(),
+            Some(_) => false,
         };
         if !is_valid {
             return Err(format!("its `{field}` names no helper in quotes"));
@@ -122,43 +123,40 @@ pub(super) fn parse(text: &str) -> Result<Object<'_>, String> {
 /// A property of an object, and its index.
 type Found<'o> = Option<(usize, &'o ObjectProp<'o>)>;
 
-/// Returns the object that holds the last key of a path, and the property of that key. Go reads field names in any case of letters, but
-/// not hosts. Two properties of that name are an error, because clients do not agree on which of them counts.
-fn find<'o>(root: &'o Object<'o>, path: &[&str]) -> Result<(&'o Object<'o>, Found<'o>), String> {
-    let (mut object, mut found) = (root, None);
-    for (depth, key) in path.iter().enumerate() {
-        if depth > 0 {
-            let value = found.map(|(_, property): (_, &ObjectProp<'_>)| &property.value);
-            let Some(inner) = value.and_then(Value::as_object) else {
-                return Ok((object, None));
-            };
-            object = inner;
-        }
-        let properties = object.properties.iter().enumerate();
-        let mut matches = properties.filter(|(_, property)| {
-            let name = property.name.as_str();
-            name == *key || depth == 0 && name.eq_ignore_ascii_case(key)
-        });
-        found = matches.next();
-        if let Some((_, second)) = matches.next() {
-            return Err(format!("it names `{}` twice", second.name.as_str()));
-        }
+/// Returns the object of `credHelpers`.
+fn helpers<'o>(root: &'o Object<'o>) -> Result<Option<&'o Object<'o>>, String> {
+    let found = find(root, CRED_HELPERS)?;
+    Ok(found.and_then(|(_, property)| property.value.as_object()))
+}
+
+/// Returns the property of a key. Go reads field names in any case of letters, but not hosts. Two properties of that name are an error,
+/// because clients do not agree on which of them counts.
+fn find<'o>(object: &'o Object<'o>, key: &str) -> Result<Found<'o>, String> {
+    let is_field = [CRED_HELPERS, CREDS_STORE].contains(&key);
+    let properties = object.properties.iter().enumerate();
+    let mut matches = properties.filter(|(_, property)| {
+        let name = property.name.as_str();
+        name == key || is_field && name.eq_ignore_ascii_case(key)
+    });
+    let found = matches.next();
+    match matches.next() {
+        Some((_, second)) => Err(format!("it names `{}` twice", second.name.as_str())),
+        None => Ok(found),
     }
-    Ok((object, found))
 }
 
 /// The start and end of a part of the text, and what replaces it.
 type Edit = (usize, usize, String);
 
-/// Adds the last key of a path at the end of its object, written like the other properties.
+/// Adds a key at the end of an object, written like the other properties.
 fn insertion(
     text: &str,
     root: &Object<'_>,
     object: &Object<'_>,
-    path: &[&str],
+    key: &str,
     value: &str,
+    depth: usize,
 ) -> Edit {
-    let key = quoted(path.last().copied().unwrap_or_default());
     let example = object.properties.last().or(root.properties.last());
     let colon = example.map(|property| &text[property.name.end()..property.value.start()]);
     let colon = colon.filter(|colon| !colon.contains('\n')).unwrap_or(": ");
@@ -167,7 +165,7 @@ fn insertion(
         let end = last.range.end;
         return (end, end, format!(",{gap}{key}{colon}{value}"));
     }
-    let (open, close) = padding(text, root, path.len());
+    let (open, close) = padding(text, root, depth);
     let property = format!("{open}{key}{colon}{value}{close}");
     (object.range.start + 1, object.range.end - 1, property)
 }

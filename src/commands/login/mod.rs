@@ -145,16 +145,19 @@ fn print_result(
     output: &mut impl Write,
 ) -> Result<(), Error> {
     let (username, tenant) = (&login.username, printable(&login.tenant));
+    let text = format!("signed in as {username} in tenant {tenant}");
+    print(context, Mark::Good, &text, output)?;
     let until = match place.lasts {
         Lasts::UntilDeleted => "",
         Lasts::UntilRestart => " until the machine restarts",
         Lasts::UntilSessionEnds => " until the desktop session ends",
     };
     let store = &place.store;
-    let text = format!(
-        "signed in as {username} in tenant {tenant}; the sign-in is kept in the {store}{until}, and ends when it is not used for 90 days"
-    );
-    print(context, Mark::Good, &text, output)
+    let text =
+        format!("it is kept in the {store}{until}, and ends when it is not used for 90 days");
+    writeln!(output, "{}", context.terminal.wrap(&text, 2))
+        .and_then(|()| output.flush())
+        .map_err(Error::output)
 }
 
 /// Returns the container client that runs in a user namespace, which has another kernel keyring.
