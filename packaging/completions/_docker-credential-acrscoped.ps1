@@ -26,10 +26,10 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Sign in with a browser, for machines without the Azure CLI')
-            [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Forget who signed in with `login`, and the cached tokens that came of it')
-            [CompletionResult]::new('configure', 'configure', [CompletionResultType]::ParameterValue, 'Name this helper in the files of docker, podman and their like, or take it out again')
-            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which registries have a cached token, until when and whose it is, and who signed in with `login`')
-            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Find out why a registry cannot be pulled from or pushed to, and say what to do')
+            [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Delete a sign-in of `login` and its cached tokens')
+            [CompletionResult]::new('configure', 'configure', [CompletionResultType]::ParameterValue, 'Set up docker, podman and other clients to use this helper, or undo it')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show the cached tokens of registries, and the sign-ins of `login`')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check why pulls from and pushes to a registry fail')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print the credential of a registry for scripts')
             [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Print the credential of the registry named on stdin, as JSON')
             [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for')
@@ -42,36 +42,36 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
         }
         'docker-credential-acrscoped;login' {
             [CompletionResult]::new('--tenant', '--tenant', [CompletionResultType]::ParameterName, 'The tenant to sign in to: id or domain name')
-            [CompletionResult]::new('--claims-challenge', '--claims-challenge', [CompletionResultType]::ParameterName, 'Answer what a policy demands, as a hint wrote it')
-            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'How long the browser is waited for: 300, or as long as the code lives')
-            [CompletionResult]::new('--device-code', '--device-code', [CompletionResultType]::ParameterName, 'Show a code to type into a browser elsewhere')
+            [CompletionResult]::new('--claims-challenge', '--claims-challenge', [CompletionResultType]::ParameterName, 'Satisfy a policy, with the value from a hint')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Wait this long for the browser. Default: 300, or until the code expires')
+            [CompletionResult]::new('--device-code', '--device-code', [CompletionResultType]::ParameterName, 'Show a code to enter in a browser elsewhere')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'docker-credential-acrscoped;logout' {
-            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Forget everybody who signed in, and all cached tokens of all registries')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Delete all sign-ins, and all cached tokens of all registries')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'docker-credential-acrscoped;configure' {
             [CompletionResult]::new('--registry-mirror', '--registry-mirror', [CompletionResultType]::ParameterName, 'With --kubelet: pull the images of a host through a registry')
-            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Stand for all hosts in docker''s file (`credsStore`), and pass those that are not Azure''s on to the helper that stood there')
-            [CompletionResult]::new('--remove', '--remove', [CompletionResultType]::ParameterName, 'Undo what was done, for these registries or for all')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Handle all hosts in docker''s file (`credsStore`). The former helper there becomes the delegate for other registries')
+            [CompletionResult]::new('--remove', '--remove', [CompletionResultType]::ParameterName, 'Undo the changes, for these registries or for all')
             [CompletionResult]::new('--docker', '--docker', [CompletionResultType]::ParameterName, 'Only the file of docker, oras, Helm and their like')
             [CompletionResult]::new('--containers', '--containers', [CompletionResultType]::ParameterName, 'Only the file of podman, buildah and skopeo')
             [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show what would change, and change nothing')
-            [CompletionResult]::new('--kubelet', '--kubelet', [CompletionResultType]::ParameterName, 'Print the configuration with which kubelet calls this helper, for images of these registries or of all, and write no file')
+            [CompletionResult]::new('--kubelet', '--kubelet', [CompletionResultType]::ParameterName, 'Print the configuration with which kubelet calls this helper, for these registries or for all. Writes no file')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for scripts')
-            [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain words without colour, marks or tables, for screen readers and logs')
+            [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain text without colour, marks or tables, for screen readers and logs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'docker-credential-acrscoped;status' {
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for scripts')
-            [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain words without colour, marks or tables, for screen readers and logs')
+            [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain text without colour, marks or tables, for screen readers and logs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -81,13 +81,13 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
             [CompletionResult]::new('--report', '--report', [CompletionResultType]::ParameterName, 'Write a report without names, ids and addresses to a new file')
             [CompletionResult]::new('--probe-arm', '--probe-arm', [CompletionResultType]::ParameterName, 'If the registry accepts an ACR-scoped token, offer it an ARM-scoped one too, to see whether it accepts such tokens')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON, for scripts')
-            [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain words without colour, marks or tables, for screen readers and logs')
+            [CompletionResult]::new('--plain', '--plain', [CompletionResultType]::ParameterName, 'Print plain text without colour, marks or tables, for screen readers and logs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'docker-credential-acrscoped;token' {
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'What is printed')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The output format')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -125,10 +125,10 @@ Register-ArgumentCompleter -Native -CommandName 'docker-credential-acrscoped' -S
         }
         'docker-credential-acrscoped;help' {
             [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Sign in with a browser, for machines without the Azure CLI')
-            [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Forget who signed in with `login`, and the cached tokens that came of it')
-            [CompletionResult]::new('configure', 'configure', [CompletionResultType]::ParameterValue, 'Name this helper in the files of docker, podman and their like, or take it out again')
-            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show which registries have a cached token, until when and whose it is, and who signed in with `login`')
-            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Find out why a registry cannot be pulled from or pushed to, and say what to do')
+            [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Delete a sign-in of `login` and its cached tokens')
+            [CompletionResult]::new('configure', 'configure', [CompletionResultType]::ParameterValue, 'Set up docker, podman and other clients to use this helper, or undo it')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show the cached tokens of registries, and the sign-ins of `login`')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check why pulls from and pushes to a registry fail')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print the credential of a registry for scripts')
             [CompletionResult]::new('get', 'get', [CompletionResultType]::ParameterValue, 'Print the credential of the registry named on stdin, as JSON')
             [CompletionResult]::new('store', 'store', [CompletionResultType]::ParameterValue, 'Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for')

@@ -1,6 +1,7 @@
-//! `logout`: deletes sign-ins of `login`, and the tokens that came of them.
+//! `logout`: deletes sign-ins of `login`, and their cached tokens.
 
 use super::Context;
+use super::report::list;
 use crate::cache::Key;
 use crate::config::CacheChoice;
 use crate::error::Error;
@@ -15,10 +16,9 @@ use std::io::Write;
 /// `logout [REGISTRY | --all]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// The registry, such as contoso.azurecr.io: who signs in to it, and its cached tokens, are forgotten; without it who signed in
-    /// to the public cloud.
+    /// The registry, such as contoso.azurecr.io: deletes its sign-in and its cached tokens. Without it, the sign-in of the public cloud.
     registry: Option<String>,
-    /// Forget everybody who signed in, and all cached tokens of all registries.
+    /// Delete all sign-ins, and all cached tokens of all registries.
     #[arg(long, conflicts_with = "registry")]
     all: bool,
 }
@@ -26,11 +26,11 @@ pub struct Arguments {
 /// Printed after a sign-in was deleted: the browser has its own session.
 const BROWSER_HINT: &str = "The browser may stay signed in: sign out there, too, if others use it.";
 
-/// Deletes the sign-ins and prints whose they were.
+/// Deletes the sign-ins and prints their names.
 ///
 /// # Errors
 ///
-/// What prevents that a token is deleted.
+/// If a token cannot be deleted.
 pub fn run(
     context: &Context<'_>,
     arguments: &Arguments,
@@ -42,14 +42,18 @@ pub fn run(
     } else {
         forget_one(context, registry.as_ref())?
     };
-    let mut lines = vec![summary(&forgotten, registry.as_ref(), arguments.all)];
+    let mut lines = vec![summary(&forgotten)];
     if !forgotten.is_empty() {
         lines.push(BROWSER_HINT.to_owned());
+    } else if let Some(registry) = registry {
+        lines.push(format!("No token of {registry} is cached any more."));
+    } else if arguments.all {
+        lines.push("No token is cached any more.".to_owned());
     }
     let hosts: BTreeSet<String> = others.iter().map(Login::host).collect();
     if !hosts.is_empty() {
-        let hosts = Vec::from_iter(hosts).join(" and ");
-        lines.push(format!("`logout --all` forgets those at {hosts} too."));
+        let hosts = list(hosts);
+        lines.push(format!("`logout --all` deletes those at {hosts} too."));
     }
     for line in lines {
         writeln!(output, "{}", context.terminal.wrap(&line, 0)).map_err(Error::output)?;
@@ -57,24 +61,15 @@ pub fn run(
     Ok(())
 }
 
-fn summary(forgotten: &[Login], registry: Option<&Registry>, is_all: bool) -> String {
+fn summary(forgotten: &[Login]) -> String {
     if forgotten.is_empty() {
-        return match registry {
-            Some(registry) => format!(
-                "Nobody had signed in with `login`. Nothing of {registry} is cached any more."
-            ),
-            None if is_all => {
-                "Nobody had signed in with `login`. Nothing is cached any more.".to_owned()
-            }
-            None => "Nobody had signed in with `login`: there is nothing to forget.".to_owned(),
-        };
+        return "There was no sign-in of `login` to delete.".to_owned();
     }
-    let names: Vec<String> = forgotten
+    let names = forgotten
         .iter()
-        .map(|login| format!("{} at {}", login.username, login.host()))
-        .collect();
-    let names = names.join(", ");
-    format!("Forgot the login of {names}, and the tokens that came of it.")
+        .map(|login| format!("{} at {}", login.username, login.host()));
+    let names = list(names);
+    format!("Deleted the sign-in of {names}, and its cached tokens.")
 }
 
 /// Deletes all sign-ins, and all tokens in all stores. Returns the sign-ins.

@@ -26,16 +26,16 @@ pub enum Command {
     /// Sign in with a browser, for machines without the Azure CLI.
     #[command(after_help = include_str!("help/login.txt"))]
     Login(login::Arguments),
-    /// Forget who signed in with `login`, and the cached tokens that came of it.
+    /// Delete a sign-in of `login` and its cached tokens.
     #[command(after_help = include_str!("help/logout.txt"))]
     Logout(logout::Arguments),
-    /// Name this helper in the files of docker, podman and their like, or take it out again.
+    /// Set up docker, podman and other clients to use this helper, or undo it.
     #[command(after_help = include_str!("help/configure.txt"))]
     Configure(configure::Arguments),
-    /// Show which registries have a cached token, until when and whose it is, and who signed in with `login`.
+    /// Show the cached tokens of registries, and the sign-ins of `login`.
     #[command(after_help = include_str!("help/status.txt"))]
     Status(status::Arguments),
-    /// Find out why a registry cannot be pulled from or pushed to, and say what to do.
+    /// Check why pulls from and pushes to a registry fail.
     #[command(after_help = include_str!("help/doctor.txt"))]
     Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
@@ -55,11 +55,11 @@ impl Command {
         }
     }
 
-    /// Runs the command and writes its result to `output`. The exit code is another than 0 if the result is a bad one.
+    /// Runs the command and writes its result to `output`. The exit code is not 0 if a check failed.
     ///
     /// # Errors
     ///
-    /// What prevents a result.
+    /// If the command has no result.
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
             Self::Configure(arguments) => configure::run(context, &arguments, output)?,
@@ -73,14 +73,14 @@ impl Command {
     }
 }
 
-/// The surroundings of a command.
+/// The environment of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The environment and the config file.
     pub settings: &'a Settings,
     /// The current time.
     pub clock: Clock,
-    /// How stdout is drawn.
+    /// The style of stdout.
     pub terminal: Terminal,
     /// Writes a text to stderr at once.
     pub tell: fn(&str),
@@ -96,7 +96,7 @@ impl<'a> Context<'a> {
         TokenService::new(self.settings, self.clock)
     }
 
-    /// Parses the registry that the user has typed.
+    /// Parses a registry that the user has typed.
     ///
     /// # Errors
     ///
@@ -130,7 +130,7 @@ pub struct Format {
     /// Print JSON, for scripts.
     #[arg(long)]
     pub json: bool,
-    /// Print plain words without colour, marks or tables, for screen readers and logs.
+    /// Print plain text without colour, marks or tables, for screen readers and logs.
     #[arg(long, conflicts_with = "json")]
     pub plain: bool,
 }

@@ -7,7 +7,7 @@ use crate::service::CachedCredential;
 use crate::terminal::Style;
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::Args;
-use serde::Serialize;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write;
 use std::time::SystemTime;
@@ -18,36 +18,6 @@ use time::UtcOffset;
 pub struct Arguments {
     #[command(flatten)]
     pub(super) format: Format,
-}
-
-/// The output in JSON.
-#[derive(Serialize)]
-struct StatusOutput {
-    registries: Vec<CachedToken>,
-    logins: Vec<SavedLogin>,
-}
-
-/// A sign-in of `login`.
-#[derive(Serialize)]
-struct SavedLogin {
-    username: String,
-    authority: String,
-    tenant: String,
-}
-
-/// A token of a registry.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CachedToken {
-    registry: String,
-    /// RFC 3339, in UTC.
-    expires: Option<String>,
-    renewed_from: String,
-    /// The identity, if it would also sign in now.
-    identity: Option<String>,
-    store: String,
-    /// The patterns of the matching profiles, the strongest first.
-    profiles: Vec<String>,
 }
 
 /// Prints the cached tokens and the sign-ins of `login`.
@@ -63,16 +33,9 @@ pub fn run(
     let cached = context.service().status()?;
     let logins = logins(context);
     if arguments.format.json {
-        let registries = cached.into_iter().map(|token| to_json(context, token));
-        let logins = logins.into_iter().map(|login| SavedLogin {
-            username: login.username,
-            authority: login.authority,
-            tenant: login.tenant,
-        });
-        let answer = StatusOutput {
-            registries: registries.collect(),
-            logins: logins.collect(),
-        };
+        let registries: Vec<_> = cached.iter().map(|it| token_json(context, it)).collect();
+        let logins: Vec<_> = logins.iter().map(login_json).collect();
+        let answer = json!({ "registries": registries, "logins": logins });
         return write_json(&mut output, &answer);
     }
     let mut text: String = cached.iter().map(|token| to_text(context, token)).collect();
@@ -89,42 +52,45 @@ pub fn run(
     output.write_all(text.as_bytes()).map_err(Error::output)
 }
 
-fn to_json(context: &Context<'_>, token: CachedCredential) -> CachedToken {
+/// Times are RFC 3339, in UTC. The identity is shown if it would also sign in now.
+fn token_json(context: &Context<'_>, token: &CachedCredential) -> Value {
     let rfc3339 = |time: SystemTime| to_rfc3339(&OffsetDateTime::from(time));
-    let profiles = context.settings.profiles(&token.registry);
-    CachedToken {
-        profiles: profiles.into_iter().map(str::to_owned).collect(),
-        registry: token.registry.host().to_owned(),
-        expires: token.expires.map(rfc3339),
-        renewed_from: rfc3339(token.renew),
-        identity: token.identity.map(|identity| identity.to_string()),
-        store: token.store,
-    }
+    json!({
+        "registry": token.registry.host(),
+        "expires": token.expires.map(rfc3339),
+        "renewedFrom": rfc3339(token.renew),
+        "identity": token.identity.as_ref().map(ToString::to_string),
+        "store": token.store,
+        "profiles": context.settings.profiles(&token.registry),
+    })
+}
+
+fn login_json(login: &Login) -> Value {
+    json!({
+        "username": login.username,
+        "authority": login.authority,
+        "tenant": login.tenant,
+    })
 }
 
 fn to_text(context: &Context<'_>, token: &CachedCredential) -> String {
     let terminal = context.terminal;
-    let expires = token
-        .expires
-        .map_or("an unknown time".to_owned(), |expires| {
-            until(expires, (context.clock)())
-        });
-    let identity = token.identity.as_ref().map_or_else(
-        || "somebody else than who would sign in now".to_owned(),
-        ToString::to_string,
-    );
+    let now = (context.clock)();
+    let until = token.expires.map(|expires| until(expires, now));
+    let identity = token.identity.as_ref().map(ToString::to_string);
     let profiles = context.settings.profiles(&token.registry).join(", ");
-    let profiles = if profiles.is_empty() {
-        "none"
-    } else {
-        &profiles
-    };
+    let profiles = Some(profiles).filter(|profiles| !profiles.is_empty());
     let mut text = terminal.paint(Style::Bold, token.registry.host()) + "\n";
     for (name, value) in [
-        ("until", expires.as_str()),
-        ("identity", &identity),
+        ("until", until.as_deref().unwrap_or("an unknown time")),
+        (
+            "identity",
+            identity
+                .as_deref()
+                .unwrap_or("another than the current one"),
+        ),
         ("kept in", &token.store),
-        ("profile", profiles),
+        ("profile", profiles.as_deref().unwrap_or("none")),
     ] {
         let name = terminal.paint(Style::Dim, &format!("{name:<8}"));
         let _ = writeln!(text, "  {name}  {value}");

@@ -16,7 +16,7 @@ use std::path::Path;
 pub struct Arguments {
     /// The registry, such as contoso.azurecr.io.
     registry: String,
-    /// What is printed.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
 }

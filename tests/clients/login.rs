@@ -173,7 +173,8 @@ fn a_browser_that_is_closed_leaves_the_terminal_with_a_hint() {
     login.join().expect("an answer").fails();
     let said = said(&world, "hint: ");
     assert!(
-        said.contains("nobody came back from it in time") && said.contains("login --device-code"),
+        said.contains("the sign-in was not completed in time")
+            && said.contains("login --device-code"),
         "{said}"
     );
 }

@@ -1,10 +1,10 @@
-//! Checks of what surrounds the files: logins that take precedence, other stores, programs that are not found.
+//! Checks besides the edits: logins that take precedence, other stores, programs that are not found.
 use crate::support::{Home, LIMIT, REGISTRY, run};
 use serde_json::Value;
 
 const LOGIN: &str = r#"{"auths":{"contoso.azurecr.io":{"auth":"ZXhhbXBsZTpleGFtcGxl","identitytoken":"ZXhhbXBsZQ=="}}}"#;
 
-/// The findings of `configure` without the words that are the same for all, as `mark: text (hint)`.
+/// Returns the findings of `configure` as `status: summary (hint)`.
 fn findings(home: &Home, words: &[&str], variables: &[(&str, &str)]) -> Vec<String> {
     let mut command = home.command(home.path("bin/docker-credential-acrscoped"));
     command
@@ -35,14 +35,14 @@ fn findings(home: &Home, words: &[&str], variables: &[(&str, &str)]) -> Vec<Stri
 }
 
 #[track_caller]
-fn assert_told(findings: &[String], expected: &str) {
+fn assert_has(findings: &[String], expected: &str) {
     assert!(
         findings.iter().any(|finding| finding == expected),
         "{expected} is not among {findings:#?}"
     );
 }
 
-/// A home with podman, whatever is on the machine.
+/// A home with podman, whether the machine has it or not.
 fn home() -> Home {
     let home = Home::new();
     home.script("bin/podman", "exit 0");
@@ -50,27 +50,27 @@ fn home() -> Home {
 }
 
 #[test]
-fn a_login_that_az_acr_login_left_is_named_with_what_removes_it() {
+fn a_login_of_az_acr_login_is_reported_with_the_command_that_removes_it() {
     let home = home();
     home.write("home/.docker/config.json", LOGIN);
-    let told = findings(&home, &[REGISTRY], &[]);
-    assert_told(
-        &told,
-        "warning: a former login of contoso.azurecr.io lies in /home/.docker/config.json: it is no longer used, but it is a password \
+    let found = findings(&home, &[REGISTRY], &[]);
+    assert_has(
+        &found,
+        "warning: the login of contoso.azurecr.io in /home/.docker/config.json is no longer used, but it is a password \
          (`docker logout contoso.azurecr.io` removes it)",
     );
-    let told = findings(&home, &["--remove"], &[]);
-    assert_eq!(told, Vec::<String>::new());
-    let told = findings(&home, &["--all"], &[]);
-    assert_told(
-        &told,
+    let found = findings(&home, &["--remove"], &[]);
+    assert_eq!(found, Vec::<String>::new());
+    let found = findings(&home, &["--all"], &[]);
+    assert_has(
+        &found,
         "warning: docker no longer uses the login of contoso.azurecr.io in /home/.docker/config.json, but podman and its like do \
          (`docker logout contoso.azurecr.io` removes it)",
     );
-    assert_told(
-        &told,
-        "warning: podman, buildah and skopeo have no helper for all hosts: they do not read `credsStore` (name the registries for \
-         them: `docker-credential-acrscoped configure --containers contoso.azurecr.io`)",
+    assert_has(
+        &found,
+        "warning: podman, buildah and skopeo have no helper for all hosts: they do not read `credsStore` (name each registry: \
+         `docker-credential-acrscoped configure --containers contoso.azurecr.io`)",
     );
 }
 
@@ -78,7 +78,7 @@ fn a_login_that_az_acr_login_left_is_named_with_what_removes_it() {
 fn a_login_in_the_runtime_folder_goes_before_the_helper() {
     let home = home();
     home.write("run/containers/auth.json", LOGIN);
-    assert_told(
+    assert_has(
         &findings(&home, &[REGISTRY], &[]),
         "failed: the login of contoso.azurecr.io in /run/containers/auth.json goes before helpers in files that are read later \
          (`podman logout --authfile /run/containers/auth.json contoso.azurecr.io` removes it)",
@@ -86,26 +86,26 @@ fn a_login_in_the_runtime_folder_goes_before_the_helper() {
 }
 
 #[test]
-fn stores_of_others_are_named_for_what_they_are() {
+fn another_credential_store_is_reported() {
     let home = home();
     for (store, words, expected) in [
         (
             "dev-containers-0f3c",
             &[REGISTRY][..],
-            "warning: `credsStore` in /home/.docker/config.json is `dev-containers-0f3c`: VS Code writes it anew whenever it attaches \
-             to the container, to pass logins on from outside; entries of `credHelpers` go before it \
-             (`\"dev.containers.dockerCredentialHelper\": false` in the settings of VS Code ends that)",
+            "warning: `docker-credential-dev-containers-0f3c`, which is `credsStore` in /home/.docker/config.json, is replaced by VS \
+             Code whenever it attaches to the container (name each registry, and set `\"dev.containers.dockerCredentialHelper\": \
+             false` in VS Code)",
         ),
         (
             "dev-containers-0f3c",
             &["--all"],
-            "warning: `dev-containers-0f3c` lasts until VS Code attaches to the container again, and then names another one (name \
-             the registries instead of `--all`, or set `\"dev.containers.dockerCredentialHelper\": false` in VS Code)",
+            "warning: `docker-credential-dev-containers-0f3c`, which is the `delegate`, is replaced by VS Code whenever it attaches \
+             to the container (name each registry, and set `\"dev.containers.dockerCredentialHelper\": false` in VS Code)",
         ),
         (
             "other",
             &[REGISTRY],
-            "ok: `credsStore` in /home/.docker/config.json is `other`, another helper: it keeps all other hosts; entries of \
+            "ok: `credsStore` in /home/.docker/config.json is `other`, which keeps all other hosts; entries of \
              `credHelpers` go before it ()",
         ),
     ] {
@@ -114,39 +114,39 @@ fn stores_of_others_are_named_for_what_they_are() {
             "home/.docker/config.json",
             format!("{{\"credsStore\":\"{store}\"}}"),
         );
-        assert_told(&findings(&home, words, &[]), expected);
+        assert_has(&findings(&home, words, &[]), expected);
         findings(&home, &["--remove"], &[]);
     }
 }
 
 #[test]
-fn variables_that_decide_in_place_of_files_are_told() {
+fn variables_that_override_files_are_reported() {
     let home = home();
-    let told = findings(
+    let found = findings(
         &home,
         &[REGISTRY],
         &[("DOCKER_AUTH_CONFIG", "{}"), ("SUDO_USER", "alice")],
     );
-    assert_told(
-        &told,
+    assert_has(
+        &found,
         "warning: docker 28.3 and later takes the logins in `DOCKER_AUTH_CONFIG` before any helper (`unset DOCKER_AUTH_CONFIG`, or \
          take Azure's registries out of it)",
     );
-    assert_told(
-        &told,
+    assert_has(
+        &found,
         "warning: `sudo` runs this: it is about the files in /home, which `alice` does not use without `sudo` (run it without `sudo` \
          for the files of your own)",
     );
 }
 
 #[test]
-fn a_name_that_no_client_looks_up_is_told() {
+fn a_key_that_no_client_looks_up_is_reported() {
     let home = home();
     home.write(
         "home/.docker/config.json",
         r#"{"credHelpers":{"https://contoso.azurecr.io":"acrscoped"}}"#,
     );
-    assert_told(
+    assert_has(
         &findings(&home, &[REGISTRY], &[]),
         "warning: `https://contoso.azurecr.io` under `credHelpers` in /home/.docker/config.json is never looked up: clients look for \
          `contoso.azurecr.io` ()",
@@ -154,7 +154,7 @@ fn a_name_that_no_client_looks_up_is_told() {
 }
 
 #[test]
-fn a_dry_run_tells_the_same_as_what_is_done_then() {
+fn a_dry_run_reports_the_same_as_the_real_run() {
     let home = home();
     home.script("bin/docker-credential-secretservice", "exit 0");
     for (content, words) in [
@@ -176,9 +176,9 @@ fn a_dry_run_tells_the_same_as_what_is_done_then() {
     }
 }
 
-/// A link to the user's file would let whoever takes over the user's files run as root.
+/// With a link to the user's file, anyone who can write there could run code as root.
 #[test]
-fn for_sudo_the_program_is_copied_by_one_command_that_names_it_as_it_was_found() {
+fn the_hint_for_sudo_copies_the_program_and_makes_no_link() {
     let home = home();
     let folder = home.path("it's here");
     std::fs::create_dir(&folder).unwrap();
@@ -189,8 +189,8 @@ fn for_sudo_the_program_is_copied_by_one_command_that_names_it_as_it_was_found()
     .unwrap();
     let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", folder.display());
     let hint = |path: &str| {
-        let told = findings(&home, &[REGISTRY], &[("PATH", path)]);
-        let hints: Vec<String> = told
+        let found = findings(&home, &[REGISTRY], &[("PATH", path)]);
+        let hints: Vec<String> = found
             .into_iter()
             .filter(|finding| finding.contains("/usr/local/bin"))
             .collect();
@@ -230,23 +230,24 @@ fn for_sudo_the_program_is_copied_by_one_command_that_names_it_as_it_was_found()
 }
 
 #[test]
-fn another_program_of_this_name_is_not_to_be_installed_for_root() {
+fn another_program_of_this_name_is_not_suggested_for_root() {
     let home = home();
     home.script("other/docker-credential-acrscoped", "exit 1");
     let path = format!(
         "{}:/usr/sbin:/usr/bin:/sbin:/bin",
         home.path("other").display()
     );
-    let told = findings(&home, &[REGISTRY], &[("PATH", &path)]);
+    let found = findings(&home, &[REGISTRY], &[("PATH", &path)]);
     assert!(
-        told.iter()
+        found
+            .iter()
             .any(|finding| finding.starts_with("warning: clients call /other/")),
-        "{told:#?}"
+        "{found:#?}"
     );
     assert!(
-        !told
+        !found
             .iter()
             .any(|finding| finding.contains("/usr/local/bin/docker")),
-        "{told:#?}"
+        "{found:#?}"
     );
 }

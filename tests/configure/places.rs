@@ -1,4 +1,4 @@
-//! Places that cannot be written, or are not ours to write.
+//! Files that cannot be written, or that belong to another user.
 
 use crate::home::{configure, home_with, tree, typed};
 use crate::support::{self, Answer, Home, LIMIT, REGISTRY, run};
@@ -8,44 +8,44 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
 #[test]
-fn places_that_cannot_be_written_are_told() {
+fn files_that_cannot_be_written_are_reported() {
     let home = home_with(b"{}");
     let docker = home.path("docker/config.json");
     fs::remove_file(&docker).unwrap();
-    let told = |answer: Answer, text: &str| {
+    let assert_fails_with = |answer: Answer, text: &str| {
         assert!(answer.stderr.contains(text), "{text}: {}", answer.text());
     };
     symlink("nowhere", &docker).unwrap();
-    told(
+    assert_fails_with(
         configure(&home, &[REGISTRY]).fails(),
         "is a symbolic link to a file that does not exist",
     );
     fs::remove_file(&docker).unwrap();
     fs::create_dir(&docker).unwrap();
-    told(
+    assert_fails_with(
         configure(&home, &[REGISTRY]).fails(),
-        "is a folder, where a file was expected",
+        "it is not a regular file",
     );
     fs::remove_dir(&docker).unwrap();
     fs::write(&docker, format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20))).unwrap();
-    told(
+    assert_fails_with(
         configure(&home, &[REGISTRY]).fails(),
         "it is longer than 1048576 bytes",
     );
     let mut relative = typed(&home, &[REGISTRY]);
     relative.env("DOCKER_CONFIG", "docker");
-    told(
+    assert_fails_with(
         run(relative, "", LIMIT).fails(),
         "`DOCKER_CONFIG` is \"docker\", expected an absolute path",
     );
 }
 
-/// Runs the command as a user who is not root and to whom these files were given.
-fn as_somebody(home: &Home, words: &[&str]) -> Answer {
-    run(somebody(home, words), "", LIMIT)
+/// Runs the command as the user who owns these files, and is not root.
+fn as_user(home: &Home, words: &[&str]) -> Answer {
+    run(user_command(home, words), "", LIMIT)
 }
 
-fn somebody(home: &Home, words: &[&str]) -> Command {
+fn user_command(home: &Home, words: &[&str]) -> Command {
     let own = typed(home, words);
     if !is_root() {
         return own;
@@ -53,9 +53,9 @@ fn somebody(home: &Home, words: &[&str]) -> Command {
     let mut command = home.command("setpriv");
     command.args([
         "--reuid",
-        &SOMEBODY.to_string(),
+        &USER.to_string(),
         "--regid",
-        &SOMEBODY.to_string(),
+        &USER.to_string(),
         "--clear-groups",
     ]);
     command
@@ -65,7 +65,7 @@ fn somebody(home: &Home, words: &[&str]) -> Command {
     command
 }
 
-const SOMEBODY: u32 = 54_321;
+const USER: u32 = 54_321;
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
@@ -73,8 +73,8 @@ fn is_root() -> bool {
 
 fn give(home: &Home) {
     if is_root() {
-        let owner = format!("{SOMEBODY}:{SOMEBODY}");
-        // A program that somebody may start.
+        let owner = format!("{USER}:{USER}");
+        // A program that the user may run.
         fs::remove_file(home.path("bin/docker-credential-acrscoped")).expect("our folder");
         home.install(&support::binary(), "bin/docker-credential-acrscoped");
         let given = Command::new("chown")
@@ -102,9 +102,9 @@ fn when_one_file_cannot_be_written_nothing_is_changed_at_all() {
     let files = || tree(home.root());
     let assert_unchanged = |words: &[&str]| {
         let before = files();
-        let answer = as_somebody(&home, words).fails();
-        let told = "auth.json` cannot be written: Permission denied (os error 13); nothing in it was changed";
-        assert!(answer.stderr.contains(told), "{}", answer.text());
+        let answer = as_user(&home, words).fails();
+        let text = "auth.json` cannot be written: Permission denied (os error 13); nothing in it was changed";
+        assert!(answer.stderr.contains(text), "{}", answer.text());
         assert_eq!(files(), before, "{words:?}");
     };
     lock(0o500);
@@ -112,12 +112,12 @@ fn when_one_file_cannot_be_written_nothing_is_changed_at_all() {
     assert_unchanged(&[REGISTRY]);
     lock(0o700);
     let clean = files();
-    as_somebody(&home, &["--all", REGISTRY]).succeeds();
+    as_user(&home, &["--all", REGISTRY]).succeeds();
     lock(0o500);
     assert_unchanged(&["--remove"]);
     assert_unchanged(&["--remove", REGISTRY]);
     lock(0o700);
-    as_somebody(&home, &["--remove"]).succeeds();
+    as_user(&home, &["--remove"]).succeeds();
     assert_eq!(files(), clean);
 }
 
@@ -128,23 +128,23 @@ fn a_file_of_another_user_is_not_touched_not_even_by_root() {
         return;
     }
     let home = home_with(b"{}");
-    std::os::unix::fs::chown(home.path("auth.json"), Some(SOMEBODY), None).unwrap();
+    std::os::unix::fs::chown(home.path("auth.json"), Some(USER), None).unwrap();
     let before = tree(home.root());
     let answer = configure(&home, &[REGISTRY]).fails();
-    let told = "auth.json belongs to the user with id 54321, not to you or root: run it as that user, without `sudo`";
-    assert!(answer.stderr.contains(told), "{}", answer.text());
+    let text = "auth.json belongs to the user with id 54321, not to you or root: run it as that user, without `sudo`";
+    assert!(answer.stderr.contains(text), "{}", answer.text());
     assert_eq!(tree(home.root()), before);
 
     give(&home);
     std::os::unix::fs::chown(home.path("auth.json"), Some(0), None).unwrap();
     fs::set_permissions(home.path("auth.json"), fs::Permissions::from_mode(0o644)).unwrap();
-    let answer = as_somebody(&home, &[REGISTRY]).fails();
-    let told = "auth.json` belongs to root: unless something else manages it, `sudo chown 54321` gives it to you";
-    assert!(answer.stderr.contains(told), "{}", answer.text());
+    let answer = as_user(&home, &[REGISTRY]).fails();
+    let text = "auth.json` belongs to root: unless something else manages it, `sudo chown 54321` gives it to you";
+    assert!(answer.stderr.contains(text), "{}", answer.text());
 }
 
 #[test]
-fn nothing_is_made_in_the_home_of_another_user_not_even_by_root() {
+fn nothing_is_created_in_the_home_of_another_user_not_even_by_root() {
     if !is_root() {
         eprintln!("skipped: only root can give folders away");
         return;
@@ -152,29 +152,29 @@ fn nothing_is_made_in_the_home_of_another_user_not_even_by_root() {
     let home = Home::new();
     give(&home);
     let before = tree(home.root());
-    for (folder, words) in [
+    for (first, words) in [
         ("home", &[REGISTRY][..]),
         ("home", &["--all"]),
-        ("docker", &[REGISTRY]),
+        ("docker", &[REGISTRY, "--docker"]),
     ] {
         let mut command = typed(&home, words);
-        if folder == "docker" {
+        if first == "docker" {
             let state = tempfile::tempdir().unwrap();
             command.env("XDG_STATE_HOME", state.path());
         }
         let answer = run(command, "", LIMIT).fails();
-        let told = format!(
-            "cannot be made: {} belongs to the user with id 54321, not to you or root: run it as that user, without \
+        let text = format!(
+            "cannot be written: {} belongs to the user with id 54321, not to you or root: run it as that user, without \
              `sudo`, or with `sudo -H`",
-            home.path(folder).display()
+            home.path(first).display()
         );
-        assert!(answer.stderr.contains(&told), "{}", answer.text());
+        assert!(answer.stderr.contains(&text), "{}", answer.text());
         assert_eq!(tree(home.root()), before);
     }
 }
 
 #[test]
-fn a_file_in_a_folder_that_is_shut_is_a_warning() {
+fn a_file_in_a_folder_that_the_user_may_not_enter_is_a_warning() {
     let home = Home::new();
     home.write("run/containers/auth.json", "{}");
     home.script("bin/podman", "exit 0");
@@ -184,7 +184,7 @@ fn a_file_in_a_folder_that_is_shut_is_a_warning() {
         fs::Permissions::from_mode(0o000),
     )
     .unwrap();
-    let mut command = somebody(&home, &[REGISTRY, "--json"]);
+    let mut command = user_command(&home, &[REGISTRY, "--json"]);
     command
         .env_remove("REGISTRY_AUTH_FILE")
         .env_remove("DOCKER_CONFIG");

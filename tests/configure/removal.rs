@@ -1,4 +1,4 @@
-//! What is created, kept and removed again.
+//! `configure --remove`, and the files that it leaves.
 
 use crate::home::{OTHER, configure, home_with, tree, typed};
 use crate::support::{Home, LIMIT, REGISTRY, run};
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 #[test]
-fn files_and_folders_that_were_made_go_again() {
+fn created_files_and_folders_are_removed() {
     let home = Home::new();
     for folder in ["home/.local/state", "home/.config"] {
         fs::create_dir_all(home.path(folder)).unwrap();
@@ -40,10 +40,10 @@ fn files_and_folders_that_were_made_go_again() {
 }
 
 #[test]
-fn what_others_wrote_meanwhile_stays_when_ours_is_taken_out() {
+fn changes_of_other_programs_stay() {
     let home = home_with(b"{}");
     configure(&home, &[REGISTRY, OTHER]).succeeds();
-    // As docker rewrites it: sorted, with tabs.
+    // Docker rewrites it sorted and with tabs.
     let text = "{\n\t\"auths\": {\n\t\t\"ghcr.io\": {}\n\t},\n\t\"credHelpers\": {\n\t\t\"contoso.azurecr.io\": \"acrscoped\",\n\t\t\
                 \"fabrikam.azurecr.us\": \"pass\"\n\t}\n}";
     fs::write(home.path("docker/config.json"), text).unwrap();
@@ -70,7 +70,7 @@ fn what_others_wrote_meanwhile_stays_when_ours_is_taken_out() {
 }
 
 #[test]
-fn the_former_helper_of_all_hosts_becomes_the_delegate_and_comes_back() {
+fn the_former_helper_for_all_hosts_becomes_the_delegate_and_is_restored() {
     let config = "home/.config/docker-credential-acrscoped/config.toml";
     for former in [
         None,
@@ -99,7 +99,7 @@ fn the_former_helper_of_all_hosts_becomes_the_delegate_and_comes_back() {
 }
 
 #[test]
-fn a_store_that_others_put_back_meanwhile_becomes_the_delegate_anew() {
+fn a_store_that_another_program_has_set_since_becomes_the_delegate() {
     let config = "home/.config/docker-credential-acrscoped/config.toml";
     let home = home_with(b"{\"credsStore\":\"dev-containers-1\"}");
     home.write(config, "log = \"info\"\n");
@@ -147,7 +147,7 @@ fn another_delegate_is_not_replaced() {
 }
 
 #[test]
-fn registries_that_are_known_already_need_not_be_typed() {
+fn without_a_registry_all_known_ones_are_configured() {
     let home = home_with(b"{}");
     configure(&home, &[]).fails();
     home.write(

@@ -70,7 +70,7 @@ fn answer(person: &Person, code: &str, answer: &str) {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_code_is_waited_for_until_somebody_has_typed_it() {
+fn a_device_code_is_polled_until_the_user_has_entered_it() {
     let person = Person::new();
     let slow_down = FaultKind::Status {
         code: 400,
@@ -103,7 +103,7 @@ fn a_code_is_waited_for_until_somebody_has_typed_it() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_code_that_is_declined_or_expires_is_told() {
+fn a_declined_or_expired_code_is_reported() {
     let person = Person::new();
     let shown = show(person.command(&format!("login {REGISTRY} --device-code")));
     answer(&person, &shown.code, "deny");
@@ -178,7 +178,7 @@ fn always(kind: FaultKind) -> Fault {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn an_authority_that_never_answers_holds_nobody_longer_than_was_said() {
+fn an_authority_that_never_answers_ends_with_the_timeout() {
     let person = Person::new();
     let silence = FaultKind::Raw(Raw {
         hold: true,

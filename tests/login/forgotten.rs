@@ -5,12 +5,12 @@ use crate::support::{LIMIT, REGISTRY, run};
 use serde_json::json;
 use simulator::Tenant;
 
-const NOTHING: &str = "Nobody had signed in with `login`";
-const FORGOTTEN: &str = "Forgot the login of alice@contoso.example";
+const NOTHING: &str = "There was no sign-in of `login`";
+const FORGOTTEN: &str = "Deleted the sign-in of alice@contoso.example";
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn logout_forgets_the_login_and_every_token_that_came_of_it() {
+fn logout_deletes_the_sign_in_and_all_its_tokens() {
     let person = Person::new();
     for line in ["logout", &format!("logout {REGISTRY}"), "logout --all"] {
         assert!(person.run(line).succeeds().stdout.starts_with(NOTHING));
@@ -36,7 +36,7 @@ fn logout_forgets_the_login_and_every_token_that_came_of_it() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn logout_forgets_whatever_is_set_by_then() {
+fn logout_deletes_the_sign_in_under_other_settings() {
     let person = Person::new();
     for line in ["logout", &format!("logout {REGISTRY}"), "logout --all"] {
         person.log_in(&format!("login {REGISTRY}")).0.succeeds();
@@ -53,7 +53,7 @@ fn logout_forgets_whatever_is_set_by_then() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn logout_forgets_what_came_of_the_login_in_other_tenants() {
+fn logout_deletes_tokens_of_other_tenants() {
     const ABROAD: &str = "2d6f1b04-93ce-4a78-8e15-60b7d9c3f2a1";
     let person = Person::new();
     person.simulator.change(|settings| {
@@ -79,7 +79,7 @@ fn logout_forgets_what_came_of_the_login_in_other_tenants() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn logins_that_begin_at_one_moment_do_not_disturb_each_other() {
+fn simultaneous_logins_all_succeed() {
     // The first of them makes the keyring, and another may make it too.
     for _ in 0..5 {
         let person = Person::new();

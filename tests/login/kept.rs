@@ -31,7 +31,7 @@ fn a_token_that_can_be_used_once_is_replaced_with_each_use() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn processes_that_sign_in_at_one_moment_share_one_use_of_it() {
+fn simultaneous_processes_use_the_token_once() {
     let person = Person::new();
     person
         .simulator
@@ -56,7 +56,7 @@ fn processes_that_sign_in_at_one_moment_share_one_use_of_it() {
 /// The doctor signs in anew, and what it is given in place of the login's token stays good for the next `get`.
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn the_doctor_signs_in_by_the_login_and_leaves_it_good() {
+fn doctor_uses_the_sign_in_and_keeps_it_valid() {
     let person = Person::new();
     person
         .simulator
@@ -77,7 +77,7 @@ fn the_doctor_signs_in_by_the_login_and_leaves_it_good() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_login_that_was_taken_back_says_how_to_sign_in_again() {
+fn a_revoked_sign_in_shows_how_to_sign_in_again() {
     let person = signed_in();
     person.simulator.revoke_sign_ins();
     person.get().secret();
@@ -98,7 +98,7 @@ fn a_login_that_was_taken_back_says_how_to_sign_in_again() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_login_that_has_expired_says_so() {
+fn an_expired_sign_in_is_reported() {
     let person = signed_in();
     person
         .simulator
@@ -116,7 +116,7 @@ fn a_login_that_has_expired_says_so() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_policy_that_wants_more_is_answered_by_the_command_in_the_hint() {
+fn the_command_in_the_hint_satisfies_the_policy() {
     let person = signed_in();
     person
         .simulator
@@ -136,7 +136,7 @@ fn a_policy_that_wants_more_is_answered_by_the_command_in_the_hint() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_claims_challenge_that_is_none_is_refused_before_anything_is_asked() {
+fn an_invalid_claims_challenge_is_refused_before_any_request() {
     let person = Person::new();
     for challenge in ["x", "bm9uZQ==", "%%%"] {
         let answer = person
@@ -145,7 +145,7 @@ fn a_claims_challenge_that_is_none_is_refused_before_anything_is_asked() {
         assert!(
             answer
                 .stderr
-                .contains("`--claims-challenge` cannot be used: it "),
+                .contains("for `--claims-challenge <BASE64>`: it "),
             "{answer:#?}"
         );
     }
@@ -185,7 +185,7 @@ fn a_guest_signs_in_to_the_tenant_that_is_named() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_login_whose_token_is_gone_is_not_passed_over_for_somebody_else() {
+fn without_its_token_a_sign_in_is_not_skipped_for_another_identity() {
     let person = signed_in();
     person.erase();
     let mut keyctl = person.command("get");
@@ -207,7 +207,7 @@ fn a_login_whose_token_is_gone_is_not_passed_over_for_somebody_else() {
 
 #[test]
 #[ignore = "needs strace, user namespaces and keyutils: run tests/run"]
-fn a_cached_get_reads_one_small_file_more_and_asks_nobody() {
+fn a_cached_get_reads_the_list_of_sign_ins_and_sends_nothing() {
     let person = signed_in();
     let (inside, log) = (person.command("get"), person.home.path("trace"));
     let mut strace = Command::new("strace");
@@ -242,7 +242,7 @@ fn a_cached_get_reads_one_small_file_more_and_asks_nobody() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn nothing_secret_is_written_to_a_file_or_told() {
+fn no_secret_is_written_to_a_file_or_shown() {
     let person = Person::new();
     let command = person.command_with(&format!("login {REGISTRY}"), "ACRSCOPED_LOG", "debug");
     let login = std::thread::spawn(move || run(command, "", LIMIT));
@@ -359,7 +359,7 @@ fn log_in_as(person: &Person, token: &str, claims: &serde_json::Value) -> crate:
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_token_that_entra_repeats_is_not_told_in_one_or_in_pieces() {
+fn a_token_that_entra_repeats_is_not_shown_whole_or_in_pieces() {
     let token: String = (0..60).fold(String::new(), |text, at| {
         text + &format!("{:x}~{}/", at * 2_654_435_761_u64, at * 7)
     });
@@ -397,13 +397,13 @@ fn a_token_that_entra_repeats_is_not_told_in_one_or_in_pieces() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_tenant_that_is_none_leads_to_no_other_host() {
+fn an_invalid_tenant_leads_to_no_other_host() {
     let person = Person::new();
     let answer = log_in_with(&person, "a refresh token", "//evil.example/x").fails();
     assert!(
         answer
             .stderr
-            .contains("the answer does not hold who has signed in"),
+            .contains("the response lacks a refresh token or the account"),
         "{answer:#?}"
     );
     log_in_with(&person, "a refresh token", TENANT).succeeds();
@@ -475,7 +475,7 @@ fn a_refresh_token_that_comes_back_as_a_name_is_neither_shown_nor_written_down()
     assert!(
         answer
             .stderr
-            .contains("the answer does not hold who has signed in"),
+            .contains("the response lacks a refresh token or the account"),
         "{answer:#?}"
     );
     assert!(!answer.stderr.contains(&token[..16]), "{answer:#?}");

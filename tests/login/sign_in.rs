@@ -8,7 +8,7 @@ use url::Url;
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn somebody_signs_in_and_the_registry_is_tried_at_once() {
+fn login_verifies_the_registry_at_once() {
     let person = Person::new();
     let (answer, page) = person.log_in(&format!("login {REGISTRY}"));
     answer.succeeds();
@@ -44,7 +44,7 @@ fn somebody_signs_in_and_the_registry_is_tried_at_once() {
 /// A browser is most often started by a shell script.
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn the_browser_gets_no_secrets_and_no_variables_that_have_it_run_other_code() {
+fn the_browser_gets_no_secrets_and_no_variables_that_run_other_code() {
     let person = Person::new();
     person.home.script(
         "bin/xdg-open",
@@ -121,7 +121,7 @@ fn the_address_asks_for_registries_alone_and_holds_no_secret() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_denied_consent_is_told_on_the_page_and_leaves_nothing() {
+fn a_denied_consent_is_shown_on_the_page_and_leaves_nothing() {
     let person = Person::new();
     let login = person.start(&format!("login {REGISTRY}"));
     let page = person.visit(&person.address(), Some(&[("answer", "deny")]));
@@ -140,7 +140,7 @@ fn a_denied_consent_is_told_on_the_page_and_leaves_nothing() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn strangers_at_the_port_end_nothing_and_learn_nothing() {
+fn other_programs_at_the_port_end_nothing_and_learn_nothing() {
     let person = Person::new();
     let login = person.start("login");
     let address = person.address();
@@ -187,7 +187,7 @@ fn a_browser_that_is_closed_ends_the_wait() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn a_code_that_entra_refuses_is_told_on_the_page() {
+fn a_code_that_entra_refuses_is_shown_on_the_page() {
     let person = Person::new();
     let login = person.start("login");
     let address = Url::parse(&person.address()).unwrap();
@@ -221,7 +221,7 @@ fn a_code_that_entra_refuses_is_told_on_the_page() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn without_a_keyring_nobody_is_sent_to_a_browser() {
+fn without_a_keyring_no_browser_opens() {
     let person = Person::new();
     for cache in ["none", "secret-service"] {
         run(
@@ -237,7 +237,7 @@ fn without_a_keyring_nobody_is_sent_to_a_browser() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn an_application_of_ones_own_signs_in_in_place_of_the_azure_clis() {
+fn an_application_of_your_own_replaces_that_of_the_azure_cli() {
     let person = Person::new();
     let own = "7d5a3c10-4f28-4b9e-9c61-0e2f8a1b6d34";
     person

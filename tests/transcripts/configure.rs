@@ -5,7 +5,7 @@ use crate::support::golden::Golden;
 
 const DOCKER: &str = "home/.docker/config.json";
 
-/// What somebody with docker and a login elsewhere has.
+/// Writes the file of a user with docker and a login elsewhere.
 fn logins(shell: &Shell) {
     shell.home.write(DOCKER, "{\n\t\"auths\": {\n\t\t\"ghcr.io\": {\n\t\t\t\"auth\": \"YWxpY2U6c2VjcmV0\"\n\t\t}\n\t}\n}");
 }
@@ -14,7 +14,7 @@ fn podman(shell: &Shell) {
     shell.home.script("bin/podman", "exit 1");
 }
 
-/// A `credsStore` and its program.
+/// Writes a `credsStore` and its program.
 fn store(shell: &Shell, name: &str) {
     shell
         .home
@@ -26,7 +26,7 @@ fn store(shell: &Shell, name: &str) {
 
 #[test]
 #[ignore = "needs a machine on which this program is not installed: run tests/run"]
-fn files_are_written_and_what_was_done_is_told() {
+fn the_output_shows_each_change() {
     let secretservice: Prepare = |shell| store(shell, "secretservice");
     let desktop: Prepare = |shell| store(shell, "desktop");
     let both: Prepare = |shell| {
@@ -74,7 +74,7 @@ fn files_are_written_and_what_was_done_is_told() {
 
 #[test]
 #[ignore = "needs a machine on which this program is not installed: run tests/run"]
-fn what_was_done_is_done_once_and_undone() {
+fn a_second_run_changes_nothing_and_remove_undoes_the_first() {
     let mut golden = Golden::of("transcripts");
     let shell = Shell::new();
     for (name, words) in [
@@ -96,7 +96,7 @@ fn what_was_done_is_done_once_and_undone() {
 
 #[test]
 #[ignore = "needs a machine on which this program is not installed: run tests/run"]
-fn what_stands_in_the_way_is_told() {
+fn problems_are_reported() {
     let broken: Prepare = |shell| {
         shell
             .home

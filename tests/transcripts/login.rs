@@ -83,7 +83,7 @@ fn alone(golden: &mut Golden, person: &Person, name: &str, line: &str) -> Answer
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn somebody_signs_in_and_is_told_what_for() {
+fn login_shows_the_identity_and_verifies_the_registry() {
     let mut golden = Golden::of("transcripts");
     let person = Person::new();
     at_browser(&mut golden, &person, "login", LINE, "approve");
@@ -128,7 +128,7 @@ fn somebody_signs_in_and_is_told_what_for() {
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
-fn somebody_who_cannot_sign_in_is_told_why() {
+fn a_failed_login_shows_the_reason() {
     let mut golden = Golden::of("transcripts");
     let person = Person::new();
     at_browser(&mut golden, &person, "login-denied", LINE, "deny");

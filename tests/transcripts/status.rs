@@ -41,7 +41,7 @@ const NOBODY: &str = "unset AZURE_CLIENT_SECRET AZURE_CLIENT_ID AZURE_TENANT_ID"
 
 #[test]
 #[ignore = "needs gnome-keyring, dbus, keyutils and root: run tests/run"]
-fn what_is_cached_is_shown_by_registry_and_forgotten_by_login() {
+fn status_shows_each_registry_and_logout_deletes_its_tokens() {
     let mut golden = Golden::of("transcripts");
     let (user, _bus) = desktop_user("auto");
     let _keyring = unlocked(&user);
@@ -200,7 +200,7 @@ fn what_is_cached_is_shown_by_registry_and_forgotten_by_login() {
 }
 
 #[test]
-fn what_nobody_can_be_told_or_forget_is_said() {
+fn unreadable_files_and_keyrings_are_reported() {
     let misspelt: Prepare = |shell| {
         shell.home.write(
             "home/.config/docker-credential-acrscoped/config.toml",

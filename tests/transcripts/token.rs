@@ -46,7 +46,7 @@ fn the_credential_is_printed_in_every_form() {
 }
 
 #[test]
-fn why_there_is_no_credential_is_told() {
+fn a_missing_credential_is_explained() {
     let no_role = |shell: &Shell| {
         shell
             .simulator
@@ -132,7 +132,7 @@ fn a_job_of_github_masks_the_token_before_it_becomes_a_variable() {
 }
 
 #[test]
-fn where_no_variable_can_be_set_no_token_is_printed() {
+fn without_a_usable_github_env_no_token_is_printed() {
     let shell = Shell::new();
     let path = |name: &str| shell.home.path(name).display().to_string();
     let target = shell.home.write("target", "");

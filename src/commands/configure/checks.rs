@@ -1,4 +1,4 @@
-//! Whether clients will ask this helper for a registry: what their files say. Nothing is changed.
+//! Checks in the files of clients whether they will ask this helper for a registry. Changes nothing.
 
 use super::client_config::ClientConfig;
 use super::environment_checks::{program, variables};
@@ -7,7 +7,6 @@ use super::plan::Plan;
 use super::{CONFIGURE, HELPER};
 use crate::commands::Context;
 use crate::commands::report::Check;
-use crate::config::Settings;
 use crate::registry::Registry;
 use crate::terminal::Mark;
 use std::io::ErrorKind;
@@ -24,11 +23,11 @@ pub(in crate::commands) fn check_cred_helpers(
     };
     let mut checks = vec![
         check_docker(&paths, registry),
-        check_containers(context.settings, &paths, registry),
+        check_containers(&paths, registry),
     ];
     checks.extend(variables(context.settings));
     let mut notes = notes(&paths, registry, &[]);
-    // Those that failed are among the first two.
+    // The first two checks show the failures already.
     notes.retain(|note| !note.is_bad());
     checks.extend(notes);
     checks.push(program(context));
@@ -36,60 +35,50 @@ pub(in crate::commands) fn check_cred_helpers(
 }
 
 fn check_docker(paths: &Paths, registry: &Registry) -> Check {
-    if !paths.has(Clients::Docker) {
-        return not_installed(paths, Clients::Docker);
+    let (clients, host) = (Clients::Docker, registry.host());
+    if !paths.has(clients) {
+        return not_installed(paths, clients);
     }
-    let host = registry.host();
     let config = match ClientConfig::read(&paths.docker) {
         Ok(config) => config,
         Err(error) => return Check::failed("", &error),
     };
-    match (config.helper(host), config.store()) {
-        (Some(helper), _) => asked(Clients::Docker, host, helper, &config, "credHelpers"),
-        (None, Some(HELPER)) => asked(Clients::Docker, "all hosts", HELPER, &config, "credsStore"),
-        (None, Some(store)) => asked(Clients::Docker, host, store, &config, "credsStore"),
-        (None, None) => {
-            let file = &config.file;
-            bad(host, format!("docker asks no helper for {host}, by {file}"))
-        }
+    if let Some(helper) = config.helper(host) {
+        return asked(clients, host, helper, &config, "credHelpers");
     }
+    if let Some(store) = config.store() {
+        return asked(clients, host, store, &config, "credsStore");
+    }
+    let file = &config.file;
+    bad(host, format!("docker asks no helper for {host}, by {file}"))
 }
 
 /// Checks Podman, Buildah and Skopeo: the first file that has anything for the registry decides.
-fn check_containers(settings: &Settings, paths: &Paths, registry: &Registry) -> Check {
-    if !paths.has(Clients::Containers) {
-        return not_installed(paths, Clients::Containers);
-    }
+fn check_containers(paths: &Paths, registry: &Registry) -> Check {
     let (clients, host) = (Clients::Containers, registry.host());
-    let mut has_store = false;
+    if !paths.has(clients) {
+        return not_installed(paths, clients);
+    }
+    let mut reason = "";
     for path in &paths.search_order {
         let config = match ClientConfig::read(path) {
             Ok(config) => config,
-            Err(error) => {
-                return unreadable(settings, path).unwrap_or_else(|| Check::failed("", &error));
-            }
+            Err(error) => return unreadable(path).unwrap_or_else(|| Check::failed("", &error)),
         };
         if let Some(helper) = config.helper(host) {
-            return asked(Clients::Containers, host, helper, &config, "credHelpers");
+            return asked(clients, host, helper, &config, "credHelpers");
         }
         if !config.logins(registry).is_empty() {
             let file = &config.file;
             let text = format!("{clients} take the login of {host} in {file}, and ask no helper");
             let logout = logout(path, host, paths);
-            let hint = format!("`{logout}`, then `{CONFIGURE} {host}`");
-            return Check::unnamed(Mark::Bad, text).hint(hint);
+            return Check::bad("", text).hint(format!("`{logout}`, then `{CONFIGURE} {host}`"));
         }
-        has_store |= config.store() == Some(HELPER);
+        if config.store() == Some(HELPER) {
+            reason = ": they do not read `credsStore`";
+        }
     }
-    let text = format!("{clients} ask no helper for {host}");
-    bad(
-        host,
-        if has_store {
-            text + ": they do not read `credsStore`"
-        } else {
-            text
-        },
-    )
+    bad(host, format!("{clients} ask no helper for {host}{reason}"))
 }
 
 /// Returns the check for clients that are not on this machine.
@@ -104,44 +93,38 @@ fn asked(clients: Clients, host: &str, helper: &str, config: &ClientConfig, fiel
     let (verb, file) = (clients.verb("asks", "ask"), &config.file);
     if helper == HELPER {
         let text = format!("{clients} {verb} this helper for {host}, by `{field}` in {file}");
-        return Check::unnamed(Mark::Good, text);
+        return Check::good("", text);
     }
     let text = format!("{clients} {verb} `docker-credential-{helper}` for {host}, by {file}");
     bad(host, text)
 }
 
 fn bad(host: &str, text: String) -> Check {
-    Check::unnamed(Mark::Bad, text).hint(format!("`{CONFIGURE} {host}`"))
+    Check::bad("", text).hint(format!("`{CONFIGURE} {host}`"))
 }
 
-/// Warns of a file of Podman and its like in a folder that the user may not enter. It does not concern Docker.
-pub(super) fn unreadable(settings: &Settings, file: &Path) -> Option<Check> {
+/// Warns of a file of Podman and its like in a folder that the user may not enter. Docker does not read it.
+pub(super) fn unreadable(file: &Path) -> Option<Check> {
     let error = file.metadata().err()?;
-    (error.kind() == ErrorKind::PermissionDenied).then(|| permission_denied(settings, file))
-}
-
-fn permission_denied(settings: &Settings, file: &Path) -> Check {
+    if error.kind() != ErrorKind::PermissionDenied {
+        return None;
+    }
     let (clients, path) = (Clients::Containers, file.display());
     let text = format!("{clients} cannot read {path}: Permission denied");
-    let check = Check::unnamed(Mark::Warning, text);
-    let runtime_folder = settings.variables().get("XDG_RUNTIME_DIR");
-    let is_set = runtime_folder.is_some_and(|folder| !folder.is_empty());
-    let user = file.strip_prefix(RUNTIME).ok();
-    match user.and_then(|rest| rest.iter().next()) {
-        Some(user) if !is_set => check.hint(format!(
-            "`XDG_RUNTIME_DIR` is not set: sign in with a session of your own (ssh, `machinectl shell`), or `export \
-             XDG_RUNTIME_DIR=/run/user/{}`",
-            user.display()
-        )),
-        _ => check,
+    let check = Check::warning("", text);
+    // `su` and the like do not set the variable. Then the clients use this folder.
+    if !file.starts_with(RUNTIME) {
+        return Some(check);
     }
+    let hint = "set `XDG_RUNTIME_DIR`: sign in to this machine with a session of your own (ssh, `machinectl shell`)";
+    Some(check.hint(hint))
 }
 
-/// Returns what deserves attention once these plans are carried out: logins in files, and keys that no client looks up.
+/// Returns warnings for a registry once these plans are applied: logins in files, and keys that no client looks up.
 pub(super) fn notes(paths: &Paths, registry: &Registry, plans: &[Plan]) -> Vec<Check> {
     let host = registry.host();
     let mut checks = Vec::new();
-    // Whether a file that Podman and its like read before has anything for the registry.
+    // Whether an earlier file of Podman and its like has anything for the registry.
     let mut is_decided = false;
     for (at, path) in paths.search_order.iter().enumerate() {
         if paths.search_order[..at].contains(path) {
@@ -150,58 +133,34 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, plans: &[Plan]) -> Vec<C
         let Ok(config) = ClientConfig::planned(path, plans) else {
             continue;
         };
-        let logins = config.logins(registry);
+        let (file, logins) = (&config.file, config.logins(registry));
         let has_helper = config.helper(host).is_some();
+        let (is_docker, has_store) = (*path == paths.docker, config.store().is_some());
         for key in &logins {
-            let user = match (*path == paths.docker, has_helper) {
-                (true, false) if config.store().is_none() => User::Docker,
-                (true, false) if !is_decided => User::ContainersOfDockersFile,
-                (false, false) if !is_decided => User::Containers,
-                _ => User::None,
+            let login = format!("the login of {key} in {file}");
+            let check = if is_docker && !has_helper && !has_store {
+                Check::bad("", format!("docker takes {login}, and asks no helper"))
+            } else if has_helper || is_decided {
+                let text = format!("{login} is no longer used, but it is a password");
+                Check::warning("", text)
+            } else if is_docker {
+                let text = format!("docker no longer uses {login}, but podman and its like do");
+                Check::warning("", text)
+            } else {
+                let text = format!("{login} goes before helpers in files that are read later");
+                Check::bad("", text)
             };
-            let hint = format!("`{}` removes it", logout(path, key, paths));
-            checks.push(login(key, &config.file, user).hint(hint));
+            checks.push(check.hint(format!("`{}` removes it", logout(path, key, paths))));
         }
         for key in config.misspelled(registry) {
-            let file = &config.file;
             let text = format!(
                 "`{key}` under `credHelpers` in {file} is never looked up: clients look for `{host}`"
             );
-            checks.push(Check::unnamed(Mark::Warning, text));
+            checks.push(Check::warning("", text));
         }
         is_decided |= has_helper || !logins.is_empty();
     }
     checks
-}
-
-/// Who uses a login in a file.
-#[derive(Clone, Copy)]
-enum User {
-    Docker,
-    /// Podman and its like, though the file is Docker's.
-    ContainersOfDockersFile,
-    Containers,
-    None,
-}
-
-fn login(key: &str, file: &str, user: User) -> Check {
-    let it = format!("the login of {key} in {file}");
-    let (status, text) = match user {
-        User::Docker => (Mark::Bad, format!("docker takes {it}, and asks no helper")),
-        User::ContainersOfDockersFile => {
-            let text = format!("docker no longer uses {it}, but podman and its like do");
-            (Mark::Warning, text)
-        }
-        User::Containers => {
-            let text = format!("{it} goes before helpers in files that are read later");
-            (Mark::Bad, text)
-        }
-        User::None => {
-            let text = format!("a former login of {key} lies in {file}: it is no longer used, ");
-            (Mark::Warning, text + "but it is a password")
-        }
-    };
-    Check::unnamed(status, text)
 }
 
 /// Returns the command that removes a login from exactly this file.
@@ -215,6 +174,7 @@ fn logout(file: &Path, key: &str, paths: &Paths) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
     use crate::terminal::Terminal;
     use std::fs;
 
@@ -264,7 +224,7 @@ mod tests {
     const LOGIN: &str = r#"{"auths":{"contoso.azurecr.io":{"auth":"ZXhhbXBsZTpleGFtcGxl"}}}"#;
 
     #[test]
-    fn the_first_file_that_says_anything_decides_whom_clients_ask() {
+    fn the_first_file_with_anything_for_the_registry_decides() {
         let named = r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"}}"#;
         for (files, expected) in [
             (
@@ -284,7 +244,7 @@ mod tests {
             (
                 &[(".docker/config.json", r#"{"credsStore":"acrscoped"}"#)],
                 [
-                    "ok: docker asks this helper for all hosts, by `credsStore` in ~/.docker/config.json",
+                    "ok: docker asks this helper for contoso.azurecr.io, by `credsStore` in ~/.docker/config.json",
                     "failed: podman, buildah and skopeo ask no helper for contoso.azurecr.io: they do not read `credsStore`",
                 ],
             ),
@@ -324,45 +284,7 @@ mod tests {
             "{\"credHelpers\":{\"contoso.azurecr.io\":\"acrscoped\"},\"auths\"",
         );
         let lines = check_files(&[(".docker/config.json", &both)]);
-        let expected = "warning: a former login of contoso.azurecr.io lies in ~/.docker/config.json: it is no longer used, but it is a \
-                        password";
+        let expected = "warning: the login of contoso.azurecr.io in ~/.docker/config.json is no longer used, but it is a password";
         assert_eq!(lines[2], expected);
-    }
-
-    #[test]
-    fn a_folder_that_cannot_be_entered_is_reported_with_the_variable_that_names_another() {
-        let hint_for = |variables: &[(&str, &str)], file: &str| {
-            let variables = variables
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).into()))
-                .collect();
-            let Check {
-                status,
-                summary,
-                hint,
-                ..
-            } = permission_denied(&Settings::from_variables(variables, None), Path::new(file));
-            assert_eq!(
-                (status, summary),
-                (
-                    Mark::Warning,
-                    format!("podman, buildah and skopeo cannot read {file}: Permission denied")
-                )
-            );
-            hint
-        };
-        let file = "/run/containers/1000/auth.json";
-        let hint = "`XDG_RUNTIME_DIR` is not set: sign in with a session of your own (ssh, `machinectl shell`), or `export \
-                    XDG_RUNTIME_DIR=/run/user/1000`";
-        assert_eq!(hint_for(&[], file).as_deref(), Some(hint));
-        assert_eq!(
-            hint_for(&[("XDG_RUNTIME_DIR", "")], file).as_deref(),
-            Some(hint)
-        );
-        assert_eq!(
-            hint_for(&[("XDG_RUNTIME_DIR", "/run/user/1000")], file),
-            None
-        );
-        assert_eq!(hint_for(&[], "/srv/auth.json"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What one client file says about helpers and logins.
+//! Reads the helpers and logins of one client file.
 
 use super::cred_helpers::{CRED_HELPERS, CREDS_STORE, parse};
 use super::file::{FileSnapshot, unusable};
@@ -22,7 +22,7 @@ impl ClientConfig {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or not be understood as clients do.
+    /// When the file cannot be read, or clients could not parse it.
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         Self::planned(path, &[])
     }
@@ -33,17 +33,16 @@ impl ClientConfig {
     ///
     /// As [`Self::read`].
     pub(super) fn planned(path: &Path, plans: &[Plan]) -> Result<Self, Error> {
-        let snapshot = FileSnapshot::look(path)?;
+        let snapshot = FileSnapshot::read(path)?;
         let mut plans = plans.iter();
         let plan = plans.find(|plan| plan.before.real == snapshot.real);
         let text = plan.map_or(snapshot.text, |plan| plan.after.clone());
-        let text = text.filter(|text| !text.trim_ascii().is_empty());
-        let text = text.as_deref().unwrap_or("{}");
-        let broken = |problem| unusable(path, format!("cannot be read: {problem}"));
-        parse(text).map_err(broken)?;
+        let text = text.unwrap_or_default();
+        parse(&text).map_err(|problem| unusable(path, format!("cannot be read: {problem}")))?;
         Ok(Self {
             file: path.display().to_string(),
-            content: serde_json::from_str(text).map_err(|error| broken(error.to_string()))?,
+            // A blank file is no JSON, but clients accept it.
+            content: serde_json::from_str(&text).unwrap_or_default(),
         })
     }
 
@@ -106,7 +105,7 @@ impl ClientConfig {
         properties.map(|(key, value)| (key.as_str(), value))
     }
 
-    /// Returns a field as Go reads it: in any case of letters.
+    /// Returns a field. Its name may be in any case of letters, because Go reads it so.
     fn field(&self, name: &str) -> Option<&Value> {
         let mut fields = self.content.as_object()?.iter();
         Some(fields.find(|(key, _)| key.eq_ignore_ascii_case(name))?.1)

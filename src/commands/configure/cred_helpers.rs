@@ -1,7 +1,5 @@
-//! Names this helper in the JSON text of a client's file, and takes the names out again. Every other byte of the text stays.
+//! Reads and sets helpers in the JSON text of a client's file. Every other byte of the text stays.
 
-use super::HELPER;
-use super::state::FileRecord;
 use jsonc_parser::ast::{Object, ObjectProp, Value};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
@@ -13,278 +11,180 @@ pub(super) const CRED_HELPERS: &str = "credHelpers";
 /// The field for the helper of all other hosts.
 pub(super) const CREDS_STORE: &str = "credsStore";
 
-/// Whom a helper is named for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Target {
-    AllHosts,
-    Host(String),
-}
+/// The target that stands for [`CREDS_STORE`]. Every other target is a host.
+pub(super) const ALL_HOSTS: &str = "every host";
 
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AllHosts => "every host",
-            Self::Host(host) => host,
-        })
-    }
-}
-
-impl Target {
-    /// Returns the keys that lead to the name of the helper.
-    fn path(&self) -> Vec<&str> {
-        match self {
-            Self::AllHosts => vec![CREDS_STORE],
-            Self::Host(host) => vec![CRED_HELPERS, host],
-        }
-    }
-
-    /// Returns the target of a key of [`FileRecord::previous`], if it is one of a target.
-    pub(super) fn from_key(key: &str) -> Option<Self> {
-        match key.split_once('/') {
-            Some((CRED_HELPERS, host)) => Some(Self::Host(host.to_owned())),
-            None if key == CREDS_STORE => Some(Self::AllHosts),
-            _ => None,
-        }
-    }
-}
-
-/// What an edit changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// This helper was named already.
-    Unchanged,
-    /// This helper is named where none was.
-    Added,
-    /// This helper is named in place of another.
-    Replaced(String),
-    /// This helper is no longer named.
-    Removed,
-    /// The former helper is named again.
-    Restored(String),
-    /// Another program has named another helper since, which was left.
-    Foreign(String),
-    /// No helper was named.
-    Missing,
-}
-
-/// The text of a client's file while it is edited.
-#[derive(Debug)]
-pub(super) struct Editor {
-    text: String,
-    pub(super) record: FileRecord,
-    is_changed: bool,
-}
-
-impl Editor {
-    /// # Errors
-    ///
-    /// With what is wrong with the text.
-    pub(super) fn new(text: &str, record: FileRecord) -> Result<Self, String> {
-        let is_blank = text.trim_ascii().is_empty();
-        let text = if is_blank { "{}\n" } else { text }.to_owned();
-        parse(&text)?;
-        Ok(Self {
-            text,
-            record,
-            is_changed: false,
-        })
-    }
-
-    /// Names this helper.
-    ///
-    /// # Errors
-    ///
-    /// When two properties have the same name, as in all methods.
-    pub(super) fn install(&mut self, target: &Target) -> Result<Change, String> {
-        let former = self.helper(target)?;
-        if former.as_deref() == Some(HELPER) {
-            return Ok(Change::Unchanged);
-        }
-        if matches!(target, Target::Host(_)) && self.has_no_cred_helpers()? {
-            let previous = self.set(&[CRED_HELPERS], Some("{}"))?;
-            let former = self.record.previous.entry(CRED_HELPERS.into());
-            former.or_insert(previous);
-        }
-        let previous = self.set(&target.path(), Some(&quoted(HELPER)))?;
-        let key = target.path().join("/");
-        self.record.previous.insert(key, previous);
-        Ok(former.map_or(Change::Added, Change::Replaced))
-    }
-
-    /// Takes the name of this helper out; a former helper comes back.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::install`].
-    pub(super) fn remove(&mut self, target: &Target) -> Result<Change, String> {
-        let key = target.path().join("/");
-        let previous = self.record.previous.remove(&key).flatten();
-        match self.helper(target)? {
-            None => return Ok(Change::Missing),
-            Some(other) if other != HELPER => return Ok(Change::Foreign(other)),
-            Some(_) => self.set(&target.path(), previous.as_deref())?,
-        };
-        if self.has_no_cred_helpers()?
-            && let Some(previous) = self.record.previous.remove(CRED_HELPERS)
-        {
-            self.set(&[CRED_HELPERS], previous.as_deref())?;
-        }
-        let former: Option<String> = previous.and_then(|json| serde_json::from_str(&json).ok());
-        let former = former.filter(|name| !name.is_empty());
-        Ok(former.map_or(Change::Removed, Change::Restored))
-    }
-
-    /// Returns the edited text; none if nothing was changed.
-    pub(super) fn into_changed_text(self) -> Option<String> {
-        self.is_changed.then_some(self.text)
-    }
-
-    /// Returns whether the file holds nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        parse(&self.text).is_ok_and(|root| root.properties.is_empty())
-    }
-
-    fn has_no_cred_helpers(&self) -> Result<bool, String> {
-        let root = parse(&self.text)?;
-        let helpers = find(&root, &[CRED_HELPERS])?.1;
-        let object = helpers.and_then(|(_, property)| property.value.as_object());
-        Ok(object.is_none_or(|object| object.properties.is_empty()))
-    }
-
-    /// Returns the helper of a target.
-    fn helper(&self, target: &Target) -> Result<Option<String>, String> {
-        let root = parse(&self.text)?;
-        let found = find(&root, &target.path())?.1;
-        let name = found.and_then(|(_, property)| property.value.as_string_lit());
-        let name = name.map(|name| name.value.to_string());
-        Ok(name.filter(|name| !name.is_empty()))
-    }
-
-    /// Sets the property at a path to this JSON text, or removes it, and returns the JSON text of its former value.
-    fn set(&mut self, path: &[&str], value: Option<&str>) -> Result<Option<String>, String> {
-        let root = parse(&self.text)?;
-        let (object, found) = find(&root, path)?;
-        let previous = found.map(|(_, property)| property.value.text(&self.text).to_owned());
-        let (start, end, text) = match (value, found) {
-            (Some(value), Some((_, property))) => {
-                let (start, end) = (property.value.start(), property.value.end());
-                (start, end, value.to_owned())
-            }
-            (Some(value), None) => insertion(&self.text, &root, object, path, value),
-            (None, Some((index, _))) => removal(object, index),
-            (None, None) => return Ok(None),
-        };
-        self.text.replace_range(start..end, &text);
-        self.is_changed = true;
-        Ok(previous)
-    }
-}
-
-/// Parses strict JSON (RFC 8259), as clients read it, of which helpers can be read.
+/// Returns the helper of a target.
 ///
 /// # Errors
 ///
-/// With what is wrong with the text.
+/// With what is wrong with the text, as in all functions here.
+pub(super) fn helper(text: &str, target: &str) -> Result<Option<String>, String> {
+    let root = parse(text)?;
+    let found = match (target, helpers(&root)?) {
+        (ALL_HOSTS, _) => find(&root, CREDS_STORE)?,
+        (host, Some(helpers)) => find(helpers, host)?,
+        (_, None) => None,
+    };
+    let name = found.and_then(|(_, property)| property.value.as_string_lit());
+    let name = name.map(|name| name.value.to_string());
+    Ok(name.filter(|name| !name.is_empty()))
+}
+
+/// Sets the helper of a target to this JSON text, or removes it. Returns the JSON text of the former value.
+pub(super) fn set_helper(
+    text: &mut String,
+    target: &str,
+    value: Option<&str>,
+) -> Result<Option<String>, String> {
+    if target == ALL_HOSTS {
+        return set(text, CREDS_STORE, value);
+    }
+    if has_no_helpers(text)? {
+        set(text, CRED_HELPERS, Some("{}"))?;
+    }
+    let previous = set(text, target, value)?;
+    if has_no_helpers(text)? {
+        set(text, CRED_HELPERS, None)?;
+    }
+    Ok(previous)
+}
+
+/// Returns whether the text holds nothing.
+pub(super) fn is_empty(text: &str) -> bool {
+    parse(text).is_ok_and(|root| root.properties.is_empty())
+}
+
+fn has_no_helpers(text: &str) -> Result<bool, String> {
+    let root = parse(text)?;
+    Ok(helpers(&root)?.is_none_or(|helpers| helpers.properties.is_empty()))
+}
+
+/// Sets a field or a host of `credHelpers` to this JSON text, or removes it. Returns the JSON text of its former value.
+fn set(text: &mut String, key: &str, value: Option<&str>) -> Result<Option<String>, String> {
+    if is_blank(text) {
+        "{}\n".clone_into(text);
+    }
+    let root = parse(text)?;
+    let (object, depth) = match key {
+        CRED_HELPERS | CREDS_STORE => (&root, 1),
+        _ => (helpers(&root)?.unwrap_or(&root), 2),
+    };
+    let found = find(object, key)?;
+    let previous = found.map(|(_, property)| property.value.text(text).to_owned());
+    let (start, end, edit) = match (value, found) {
+        (Some(value), Some((_, property))) => {
+            let range = property.value.range();
+            (range.start, range.end, value.to_owned())
+        }
+        (Some(value), None) => insertion(text, &root, object, &quoted(key), value, depth),
+        (None, Some((index, _))) => removal(object, index),
+        (None, None) => return Ok(None),
+    };
+    text.replace_range(start..end, &edit);
+    Ok(previous)
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim_ascii().is_empty()
+}
+
+/// Parses strict JSON (RFC 8259), as clients read it. The helpers in it are strings. A blank file is an empty object.
 pub(super) fn parse(text: &str) -> Result<Object<'_>, String> {
+    let text = if is_blank(text) { "{}" } else { text };
     let invalid = |error: &dyn fmt::Display| format!("it is no valid JSON: {error}");
     if text.starts_with('\u{feff}') {
         return Err("it begins with a byte order mark, which no client reads".into());
     }
-    // The other parser, which knows positions, takes more than JSON.
+    // The other parser, which knows positions, accepts more than JSON.
     serde_json::from_str::<serde_json::Value>(text).map_err(|error| invalid(&error))?;
     let parsed = parse_to_ast(text, &CollectOptions::default(), &ParseOptions::default());
     let Some(Value::Object(root)) = parsed.map_err(|error| invalid(&error))?.value else {
         return Err("it holds something else than a JSON object".into());
     };
-    let unnamed = |field: &str| Err(format!("its `{field}` names no helper in quotes"));
-    let value =
-        |name| Ok::<_, String>(find(&root, &[name])?.1.map(|(_, property)| &property.value));
-    match value(CRED_HELPERS)? {
-        None | Some(Value::NullKeyword(_)) => (),
-        Some(Value::Object(helpers)) => {
-            let mut values = helpers.properties.iter().map(|property| &property.value);
-            if values.any(|value| value.as_string_lit().is_none()) {
-                return unnamed(CRED_HELPERS);
+    for field in [CRED_HELPERS, CREDS_STORE] {
+        let value = find(&root, field)?.map(|(_, property)| &property.value);
+        let is_valid = match value {
+            None | Some(Value::NullKeyword(_)) => true,
+            Some(Value::StringLit(_)) => field == CREDS_STORE,
+            Some(Value::Object(helpers)) if field == CRED_HELPERS => {
+                let mut helpers = helpers.properties.iter();
+                helpers.all(|property| property.value.as_string_lit().is_some())
             }
+            Some(_) => false,
+        };
+        if !is_valid {
+            return Err(format!("its `{field}` names no helper in quotes"));
         }
-        Some(_) => return Err(format!("its `{CRED_HELPERS}` is no object")),
     }
-    match value(CREDS_STORE)? {
-        None | Some(Value::NullKeyword(_) | Value::StringLit(_)) => Ok(root),
-        Some(_) => unnamed(CREDS_STORE),
-    }
+    Ok(root)
 }
 
 /// A property of an object, and its index.
 type Found<'o> = Option<(usize, &'o ObjectProp<'o>)>;
 
-/// Returns the object that holds the last key of a path, and the property of that key. Go reads the names of fields in any case of letters,
-/// but not hosts. It is an error if there are two: clients do not agree on which of them counts.
-fn find<'o>(root: &'o Object<'o>, path: &[&str]) -> Result<(&'o Object<'o>, Found<'o>), String> {
-    let (mut object, mut found) = (root, None);
-    for (depth, key) in path.iter().enumerate() {
-        if depth > 0 {
-            let value = found.map(|(_, property): (_, &ObjectProp<'_>)| &property.value);
-            let Some(inner) = value.and_then(Value::as_object) else {
-                return Ok((object, None));
-            };
-            object = inner;
-        }
-        let properties = object.properties.iter().enumerate();
-        let mut matches = properties.filter(|(_, property)| {
-            let name = property.name.as_str();
-            name == *key || depth == 0 && name.eq_ignore_ascii_case(key)
-        });
-        found = matches.next();
-        if let Some((_, second)) = matches.next() {
-            return Err(format!("it names `{}` twice", second.name.as_str()));
-        }
+/// Returns the object of `credHelpers`.
+fn helpers<'o>(root: &'o Object<'o>) -> Result<Option<&'o Object<'o>>, String> {
+    let found = find(root, CRED_HELPERS)?;
+    Ok(found.and_then(|(_, property)| property.value.as_object()))
+}
+
+/// Returns the property of a key. Go reads field names in any case of letters, but not hosts. Two properties of that name are an error,
+/// because clients do not agree on which of them counts.
+fn find<'o>(object: &'o Object<'o>, key: &str) -> Result<Found<'o>, String> {
+    let is_field = [CRED_HELPERS, CREDS_STORE].contains(&key);
+    let properties = object.properties.iter().enumerate();
+    let mut matches = properties.filter(|(_, property)| {
+        let name = property.name.as_str();
+        name == key || is_field && name.eq_ignore_ascii_case(key)
+    });
+    let found = matches.next();
+    match matches.next() {
+        Some((_, second)) => Err(format!("it names `{}` twice", second.name.as_str())),
+        None => Ok(found),
     }
-    Ok((object, found))
 }
 
 /// The start and end of a part of the text, and what replaces it.
 type Edit = (usize, usize, String);
 
-/// Adds the last key of a path at the end of its object, written like the other properties.
+/// Adds a key at the end of an object, written like the other properties.
 fn insertion(
     text: &str,
     root: &Object<'_>,
     object: &Object<'_>,
-    path: &[&str],
+    key: &str,
     value: &str,
+    depth: usize,
 ) -> Edit {
-    let key = quoted(path.last().copied().unwrap_or_default());
     let example = object.properties.last().or(root.properties.last());
     let colon = example.map(|property| &text[property.name.end()..property.value.start()]);
     let colon = colon.filter(|colon| !colon.contains('\n')).unwrap_or(": ");
-    let Some(last) = object.properties.last() else {
-        let (open, close) = padding(text, root, path.len());
-        let property = format!("{open}{key}{colon}{value}{close}");
-        return (object.range.start + 1, object.range.end - 1, property);
-    };
-    let start = match object.properties.len() {
-        1 => object.range.start + 1,
-        count => object.properties[count - 2].range.end,
-    };
-    let gap = &text[start..last.range.start];
-    let gap = gap.split_once(',').map_or(gap, |(_, space)| space);
-    let end = last.range.end;
-    (end, end, format!(",{gap}{key}{colon}{value}"))
+    if let Some(last) = object.properties.last() {
+        let gap = space_before(text, last);
+        let end = last.range.end;
+        return (end, end, format!(",{gap}{key}{colon}{value}"));
+    }
+    let (open, close) = padding(text, root, depth);
+    let property = format!("{open}{key}{colon}{value}{close}");
+    (object.range.start + 1, object.range.end - 1, property)
 }
 
 /// Returns the space around the only property of an object: as in the root, or line breaks and tabs, as docker and podman write them.
 fn padding(text: &str, root: &Object<'_>, depth: usize) -> (String, String) {
     let first = root.properties.first();
-    let gap = first.map(|first| &text[root.range.start + 1..first.range.start]);
-    let indent = match gap.map(|gap| gap.rsplit_once('\n').ok_or(gap)) {
-        Some(Err(space)) => return (space.to_owned(), space.to_owned()),
-        Some(Ok((_, indent))) => indent,
-        None => "\t",
+    let gap = first.map_or("\n\t", |first| space_before(text, first));
+    let Some((_, indent)) = gap.rsplit_once('\n') else {
+        return (gap.to_owned(), gap.to_owned());
     };
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let line = |depth| format!("{newline}{}", indent.repeat(depth));
+    let line = |depth| newline.to_owned() + &indent.repeat(depth);
     (line(depth), line(depth - 1))
+}
+
+fn space_before<'t>(text: &'t str, property: &ObjectProp<'_>) -> &'t str {
+    let before = &text[..property.range.start];
+    &before[before.trim_end().len()..]
 }
 
 /// Removes a property with its comma.
@@ -298,7 +198,8 @@ fn removal(object: &Object<'_>, index: usize) -> Edit {
     (start, end, String::new())
 }
 
-fn quoted(text: &str) -> String {
+/// Returns a text as a JSON string.
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
@@ -311,31 +212,30 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn no_text_is_too_odd_to_be_refused_or_edited(text in "[\\[\\]{}:,\"\\\\ \r\n\tae1é-]{0,40}") {
-            if let Ok(mut editor) = Editor::new(&text, FileRecord::default()) {
-                let host = Target::Host("contoso.azurecr.io".into());
-                for target in [&host, &Target::AllHosts] {
-                    prop_assert_eq!(editor.install(target).unwrap(), Change::Added);
-                    parse(&editor.text).unwrap();
+        fn any_text_is_refused_or_edited(text in "[\\[\\]{}:,\"\\\\ \r\n\tae1é-]{0,40}") {
+            if parse(&text).is_ok() {
+                let mut edited = text.clone();
+                for target in ["contoso.azurecr.io", ALL_HOSTS] {
+                    prop_assert_eq!(set_helper(&mut edited, target, Some("\"acrscoped\"")).unwrap(), None);
+                    prop_assert_eq!(helper(&edited, target).unwrap(), Some("acrscoped".to_owned()));
                 }
-                for target in [&host, &Target::AllHosts] {
-                    prop_assert_eq!(editor.remove(target).unwrap(), Change::Removed);
+                for target in ["contoso.azurecr.io", ALL_HOSTS] {
+                    set_helper(&mut edited, target, None).unwrap();
                 }
                 let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
                 let empty = || value("{}");
-                prop_assert_eq!(value(&editor.text), value(&text).or_else(empty));
-                prop_assert!(editor.record.is_empty());
+                prop_assert_eq!(value(&edited), value(&text).or_else(empty));
             }
         }
     }
 
     /// Names this helper for all hosts, takes it out again, and returns both texts.
     fn edit_and_undo(text: &str) -> (String, String) {
-        let mut editor = Editor::new(text, FileRecord::default()).unwrap();
-        editor.install(&Target::AllHosts).unwrap();
-        let edited = editor.text.clone();
-        editor.remove(&Target::AllHosts).unwrap();
-        (edited, editor.text)
+        let mut undone = text.to_owned();
+        set_helper(&mut undone, ALL_HOSTS, Some("\"acrscoped\"")).unwrap();
+        let edited = undone.clone();
+        set_helper(&mut undone, ALL_HOSTS, None).unwrap();
+        (edited, undone)
     }
 
     #[test]
@@ -404,10 +304,7 @@ mod tests {
                 "its `credHelpers` names no helper in quotes",
             ),
         ] {
-            assert_eq!(
-                Editor::new(text, FileRecord::default()).unwrap_err(),
-                problem
-            );
+            assert_eq!(parse(text).unwrap_err(), problem);
         }
     }
 }

@@ -6,15 +6,17 @@ use super::state::{FileRecord, State};
 use crate::commands::report::Check;
 use crate::config::{Origin, Settings};
 use crate::error::Error;
-use crate::terminal::Mark;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Plans to add the line that makes `store` the delegate, unless it is the delegate already.
+/// The key in the record of the line that was added.
+const DELEGATE: &str = "delegate";
+
+/// Plans to add the line that makes `store` the delegate, unless the config file names it already.
 ///
 /// # Errors
 ///
-/// When another delegate is set, unless this command has set it: only one helper can be asked for other hosts.
+/// When another delegate is set, and not by this command: only one helper can be asked for other hosts.
 pub(super) fn install(
     settings: &Settings,
     state: &State,
@@ -23,36 +25,35 @@ pub(super) fn install(
     let before = FileSnapshot::read(settings.file())?;
     let mut record = state.record(&before);
     let text = before.text.clone().unwrap_or_default();
-    let line = record.line.as_ref();
-    let without_ours = line.and_then(|line| remove_line(&text, line));
+    let line = record.previous.remove(DELEGATE).flatten();
+    let without_ours = line.and_then(|line| remove_line(&text, &line));
     if let Some(delegate) = settings.delegate()? {
-        let is_in_file = !matches!(delegate.origin, Origin::Variable(_));
-        if delegate.value == store && is_in_file {
+        let is_variable = matches!(delegate.origin, Origin::Variable(_));
+        if delegate.value == store && !is_variable {
             return Ok(None);
         }
-        if without_ours.is_none() || !is_in_file {
+        if is_variable || without_ours.is_none() {
             let (name, origin) = (delegate.value, delegate.origin);
             let problem = format!(
-                "is `{name}` by {origin}, and docker's `credsStore` is `{store}`: take one of them out, since one helper alone can be \
+                "is `{name}` by {origin}, and docker's `credsStore` is `{store}`: remove one of them, since only one helper can be \
                  asked for other hosts"
             );
-            return Err(Error::setting("delegate", problem));
+            return Err(Error::setting(DELEGATE, problem));
         }
     }
-    let text = without_ours.unwrap_or(text);
+    let mut text = without_ours.unwrap_or(text);
     let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    let line = format!("delegate = {store:?}{newline}");
+    let line = format!("{DELEGATE} = {store:?}{newline}");
     let start = text.len() - text.trim_start_matches(BYTE_ORDER_MARK).len();
-    let edited = format!("{}{line}{}", &text[..start], &text[start..]);
-    let delegate = settings.with_text(&edited)?.delegate()?;
+    text.insert_str(start, &line);
+    let delegate = settings.with_text(&text)?.delegate()?;
     if delegate.is_none_or(|delegate| delegate.value != store) {
         let problem = format!("cannot hold `{store}` as the delegate");
         return Err(unusable(settings.file(), problem));
     }
-    record.note_missing(&before);
     let summary = format!("`{}` is the first line", line.trim_end());
-    record.line = Some(line);
-    Ok(Some(plan(before, Some(edited), record, summary)))
+    record.previous.insert(DELEGATE.into(), Some(line));
+    Ok(Some(plan(before, Some(text), record, summary)))
 }
 
 /// Plans to remove the line that was added, and the file if it was created for that alone.
@@ -61,29 +62,22 @@ pub(super) fn install(
 ///
 /// When the config file could not be used without the line.
 pub(super) fn remove(settings: &Settings, state: &State) -> Result<Option<Plan>, Error> {
-    if settings.file().as_os_str().is_empty() {
-        return Ok(None);
-    }
     let before = FileSnapshot::read(settings.file())?;
     let mut record = state.record(&before);
-    let Some(line) = record.line.take() else {
+    let Some(line) = record.previous.remove(DELEGATE).flatten() else {
         return Ok(None);
     };
-    let text = before.text.as_deref().unwrap_or_default();
-    let Some(rest) = remove_line(text, &line) else {
-        let summary = "the line of `delegate` is there no longer: nothing was taken out";
-        let after = before.text.clone();
-        return Ok(Some(plan(before, after, record, summary.into())));
-    };
+    let text = before.text.clone().unwrap_or_default();
+    let rest = remove_line(&text, &line).unwrap_or(text);
     settings.with_text(&rest)?;
-    let after = Some(rest).filter(|rest| !(record.is_new && rest.is_empty()));
-    let summary = "the line of `delegate` is taken out".into();
+    let after = Some(rest).filter(|rest| !(record.is_of_new_file() && rest.is_empty()));
+    let summary = "the line of `delegate` is removed".to_owned();
     Ok(Some(plan(before, after, record, summary)))
 }
 
 fn plan(before: FileSnapshot, after: Option<String>, record: FileRecord, summary: String) -> Plan {
-    let checks = vec![Check::unnamed(Mark::Good, summary)];
-    Plan::from_texts("this helper".into(), before, after, record, checks)
+    let checks = vec![Check::good("", summary)];
+    Plan::new("this helper".into(), before, after, record, checks)
 }
 
 /// Returns the text without this line; none if it does not have the line.

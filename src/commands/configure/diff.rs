@@ -1,14 +1,14 @@
-//! What would change, as a unified diff. Values that are not ours are masked: they may be passwords.
+//! Shows a change as a unified diff. Values that are not ours are masked, because they may be passwords.
 
 use super::cred_helpers::{CRED_HELPERS, CREDS_STORE, parse};
 use jsonc_parser::ast::Value;
 use jsonc_parser::common::{Range, Ranged};
 use similar::{Algorithm, udiff};
 
-/// How many lines are shown around a change.
+/// The number of lines that are shown around a change.
 const CONTEXT_LINES: usize = 3;
 
-/// Returns a client's JSON text with `"…"` for every string but names and helpers. Its lines stay.
+/// Returns a client's JSON text with `"…"` for every string except names and helpers. Its lines stay.
 fn masked(text: &str) -> String {
     let Ok(root) = parse(text) else {
         return text.to_owned();
@@ -30,7 +30,7 @@ fn masked(text: &str) -> String {
     masked
 }
 
-/// Collects where the strings of a value are, in order.
+/// Collects the positions of the strings of a value, in order.
 fn collect_strings(value: &Value<'_>, strings: &mut Vec<Range>) {
     match value {
         Value::StringLit(string) => strings.push(string.range()),

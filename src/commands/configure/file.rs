@@ -22,28 +22,13 @@ pub(super) struct FileSnapshot {
 }
 
 impl FileSnapshot {
-    /// Reads a file that is to be written.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::look`], and when the file would be created in a folder of another user.
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        let snapshot = Self::look(path)?;
-        if snapshot.text.is_none()
-            && let Some(refusal) = untrusted_parent(&snapshot.real)
-        {
-            return Err(unusable(path, refused("cannot be made", &refusal)));
-        }
-        Ok(snapshot)
-    }
-
-    /// Reads a file that is only looked at.
+    /// Reads a file. Whether it may be created is checked when it is written.
     ///
     /// # Errors
     ///
     /// When it is anything but a small text file of this user, and when a folder or link on the way is another user's: that user's link
     /// could lead root anywhere.
-    pub(super) fn look(path: &Path) -> Result<Self, Error> {
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let (real, text) = match canonicalize(path) {
             Ok(real) => {
                 let text = read_own(path, &real).map_err(|problem| unusable(path, problem))?;
@@ -62,16 +47,13 @@ impl FileSnapshot {
         Ok(Self { path, real, text })
     }
 
-    /// Returns the folders that must be created for the file, the innermost first.
-    pub(super) fn missing_folders(&self) -> Vec<PathBuf> {
-        let folders = self.real.ancestors().skip(1);
-        folders
-            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-            .map(Path::to_owned)
-            .collect()
+    /// Returns the file and those of its folders that do not exist, the innermost first.
+    pub(super) fn missing_paths(&self) -> Vec<PathBuf> {
+        let paths = self.real.ancestors().take_while(|path| !path.exists());
+        paths.map(Path::to_owned).collect()
     }
 
-    /// Makes the file hold `after`; without that, removes it and those of `folders` that are empty then. Does nothing if it is so already.
+    /// Makes the file hold `after`; without that, removes it and those of `folders` that are empty then. An unchanged file is not touched.
     ///
     /// # Errors
     ///
@@ -80,13 +62,13 @@ impl FileSnapshot {
         let written = match after {
             _ if after == self.text.as_deref() => Ok(()),
             Some(text) => {
-                let created = self.missing_folders();
+                let missing = self.missing_paths();
                 let replaced = self.text.as_ref().map(|_| fs::metadata(&self.real));
                 let written = replaced.transpose().and_then(|replaced| {
                     let unchanged = || self.check_unchanged();
                     write_atomic(&self.real, text.as_bytes(), replaced.as_ref(), unchanged)
                 });
-                written.inspect_err(|_| remove_empty(&created))
+                written.inspect_err(|_| remove_empty(&missing))
             }
             None => self
                 .check_unchanged()
@@ -99,7 +81,7 @@ impl FileSnapshot {
         })
     }
 
-    /// Restores what was read if the file holds `after`; what others have written meanwhile stays.
+    /// Restores what was read if the file holds `after`. What other programs have written since stays.
     pub(super) fn rollback(&self, after: Option<&str>, folders: &[PathBuf]) {
         if let Ok(now) = Self::read(&self.path)
             && now.text.as_deref() == after
@@ -121,23 +103,20 @@ impl FileSnapshot {
     }
 }
 
-/// Reads a text file of this user. The error says what is wrong with it.
+/// Reads a text file of this user, or returns what is wrong with it.
 fn read_own(path: &Path, real: &Path) -> Result<String, String> {
     let unreadable = |error: io::Error| format!("cannot be read: {error}");
     let metadata = fs::metadata(real).map_err(unreadable)?;
-    if metadata.is_dir() {
-        return Err("is a folder, where a file was expected".into());
-    }
     #[cfg(unix)]
     check_owner(real, &metadata)?;
     if let Some(refusal) = untrusted_parent(path) {
-        return Err(refused("cannot be used", &refusal));
+        return Err(refused(&refusal));
     }
     let bytes = read_limited(real, MAX_BYTES).map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|_| "is not UTF-8".into())
 }
 
-/// Removes those of the folders that are empty.
+/// Removes those of the folders that are empty. Files stay.
 fn remove_empty(folders: &[PathBuf]) {
     for folder in folders {
         drop(fs::remove_dir(folder));
@@ -161,19 +140,16 @@ fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), String> {
     let user = rustix::process::geteuid().as_raw();
     match owner {
         _ if owner == user => Ok(()),
-        // `sudo docker login` leaves such files; others are made by what manages a whole home, such as Nix.
+        // `sudo docker login` leaves such files. Others are of a program that manages a whole home, such as Nix.
         0 => Err(format!(
             "belongs to root: unless something else manages it, `sudo chown {user}` gives it to you"
         )),
-        _ => Err(refused(
-            "cannot be used",
-            &Refusal::other_owner(path, owner),
-        )),
+        _ => Err(refused(&Refusal::other_owner(path, owner))),
     }
 }
 
-fn refused(what: &str, refusal: &Refusal) -> String {
-    format!("{what}: {refusal}: {}", refusal.fix())
+fn refused(refusal: &Refusal) -> String {
+    format!("cannot be used: {refusal}: {}", refusal.fix())
 }
 
 /// Returns the error for a file that cannot be used.
@@ -209,11 +185,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/auth.json");
         let missing = FileSnapshot::read(&path).unwrap();
-        let created = missing.missing_folders();
+        let created = missing.missing_paths();
         missing.write(Some("{}"), &[]).unwrap();
         assert_eq!(
             created,
-            [folder.path().join("a/b"), folder.path().join("a")]
+            ["a/b/auth.json", "a/b", "a"].map(|path| folder.path().join(path))
         );
         let error = missing.write(Some("{}"), &[]).unwrap_err();
         assert!(error.to_string().contains("just changed it"), "{error}");

@@ -1,8 +1,8 @@
 //! `configure --kubelet`: prints the configuration with which kubelet calls this program. Only the administrator of the nodes knows where
 //! kubelet reads it.
 //!
-//! Facts: kubernetes, `staging/src/k8s.io/kubelet/config/v1/types.go` for the form, `pkg/credentialprovider/keyring.go` for the patterns,
-//! `pkg/credentialprovider/plugin/config.go` for what goes together.
+//! The format is in kubernetes, `staging/src/k8s.io/kubelet/config/v1/types.go`. The patterns are in `pkg/credentialprovider/keyring.go`, the
+//! rules of valid combinations in `pkg/credentialprovider/plugin/config.go`.
 
 use crate::commands::Context;
 use crate::commands::report::list;
@@ -16,14 +16,14 @@ const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
 const TEMPLATE: &str = include_str!("kubelet.yaml");
 
-/// What to do with the configuration.
+/// The next steps, for stderr.
 const NEXT: &str = "\
-save this on each node, as /etc/kubernetes/acrscoped.yaml for example, install the program there, in /usr/local/bin for example, and start
-kubelet with
+Save this on each node, for example as /etc/kubernetes/acrscoped.yaml. Install
+the program there, for example in /usr/local/bin. Then start kubelet with
   --image-credential-provider-config=/etc/kubernetes/acrscoped.yaml
   --image-credential-provider-bin-dir=/usr/local/bin
-it takes one of each: if it has them already, add the entry under `providers` to that file, in place of another provider's of the same
-images, and the program to that folder
+If kubelet has these options already, use their file and folder. Add the entry
+under `providers`, and remove other providers of the same images.
 ";
 
 /// Prints the configuration for these registries, or for all, and on stderr where it belongs.
@@ -47,18 +47,18 @@ pub(super) fn print(
     Ok(())
 }
 
-/// Fills in the template, which is YAML so that it can say why.
+/// Fills in the template, which is YAML so that it can have comments.
 fn configuration(own: &[Cloud], registries: &[Registry], mirrors: &Mirrors) -> String {
-    let hosts: Vec<String> = match registries {
+    let patterns: Vec<String> = match registries {
         [] => CLOUDS
             .iter()
             .chain(own)
-            .flat_map(|cloud| endpoints("*", &cloud.suffix))
+            .flat_map(|cloud| with_regions(&format!("*.{}", cloud.suffix)))
             .collect(),
-        named => named.iter().flat_map(hosts_of).collect(),
+        named => named.iter().flat_map(patterns_of).collect(),
     };
     let sources = mirrors.iter().map(|(source, _)| source.to_owned());
-    let images = hosts.into_iter().chain(sources);
+    let images = patterns.into_iter().chain(sources);
     let images = images.map(|image| format!("\"{image}\""));
     let mirrors = mirrors.iter();
     let options = mirrors.map(|(source, to)| format!("--registry-mirror={source}:{to}"));
@@ -75,24 +75,19 @@ fn configuration(own: &[Cloud], registries: &[Registry], mirrors: &Mirrors) -> S
         .replace("{tenant_annotation}", TENANT_ANNOTATION)
 }
 
-/// Returns the hosts of a registry: those of its regions too, unless it is one of them.
-fn hosts_of(registry: &Registry) -> Vec<String> {
-    let (host, suffix) = (registry.host(), &*registry.cloud().suffix);
-    let label = host
-        .strip_suffix(suffix)
-        .and_then(|label| label.strip_suffix('.'));
-    match label.filter(|label| !label.contains('.')) {
-        Some(label) => endpoints(label, suffix).into(),
-        None => vec![host.to_owned()],
+/// Returns the host of a registry. If it is not a regional endpoint, adds the pattern of those.
+fn patterns_of(registry: &Registry) -> Vec<String> {
+    let host = registry.host();
+    if host == registry.login_server() {
+        with_regions(host).into()
+    } else {
+        vec![host.to_owned()]
     }
 }
 
-/// Returns the login server and the regional endpoints of a registry name, or of all.
-fn endpoints(label: &str, suffix: &str) -> [String; 2] {
-    [
-        format!("{label}.{suffix}"),
-        format!("{label}.*.geo.{suffix}"),
-    ]
+/// Returns a host or pattern, and the pattern of its regional endpoints.
+fn with_regions(host: &str) -> [String; 2] {
+    [host.to_owned(), host.replacen('.', ".*.geo.", 1)]
 }
 
 /// Returns the items as a list of a provider.

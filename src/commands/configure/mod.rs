@@ -1,17 +1,17 @@
-//! `configure`: names this helper in the files of Docker, Podman and their like, and takes the names out again.
+//! `configure`: names this helper in the files of Docker, Podman and their like, and takes its name out again.
 //!
-//! | file | duty |
+//! | file | contents |
 //! | --- | --- |
-//! | `paths` | which files clients read |
-//! | `file` | reads a file with care, and writes it whole |
-//! | `cred_helpers` | the names of this helper in a client's JSON text |
-//! | `plan` | what changes in one file; applies several plans as one |
+//! | `paths` | the files that clients read |
+//! | `file` | reading a file of the user, and replacing it as a whole |
+//! | `cred_helpers` | edits of helpers in a client's JSON text |
+//! | `plan` | the change of one file, and applying several as one |
 //! | `delegate` | the former helper for all hosts, in our config file |
-//! | `state` | what was changed, for `--remove` |
-//! | `client_config` | what a client's file says |
-//! | `checks`, `environment_checks` | whether it will work; [`check_cred_helpers`] is for `doctor` too |
-//! | `diff` | what `--dry-run` shows |
-//! | `kubelet` | the configuration for kubelet, which is printed |
+//! | `state` | the record of changes, for `--remove` |
+//! | `client_config` | the helpers and logins in a client's file |
+//! | `checks`, `environment_checks` | whether clients will ask this helper, for `doctor` too |
+//! | `diff` | the output of `--dry-run` |
+//! | `kubelet` | the output of `--kubelet` |
 
 mod checks;
 mod client_config;
@@ -32,10 +32,10 @@ use super::report::{Check, list};
 use super::{Context, Format, write_json};
 use crate::error::{Error, visible};
 use crate::registry::Registry;
-use crate::terminal::{Mark, Style, Terminal};
+use crate::terminal::{Style, Terminal};
 use clap::Args;
 use client_config::ClientConfig;
-use cred_helpers::Target;
+use cred_helpers::ALL_HOSTS;
 use paths::{Clients, Paths};
 use plan::{Direction, Plan};
 use serde::Serialize;
@@ -57,13 +57,13 @@ const CONFIGURE: &str = concat!(env!("CARGO_PKG_NAME"), " configure");
     reason = "each is an option of the command line"
 )]
 pub struct Arguments {
-    /// The registries, such as contoso.azurecr.io. Without any: those that have a token, a profile or a login already.
+    /// The registries, such as contoso.azurecr.io. Without any: those with a cached token, a profile or a login.
     #[arg(value_name = "REGISTRY")]
     registries: Vec<String>,
-    /// Stand for all hosts in docker's file (`credsStore`), and pass those that are not Azure's on to the helper that stood there.
+    /// Handle all hosts in docker's file (`credsStore`). The former helper there becomes the delegate for other registries.
     #[arg(long)]
     all: bool,
-    /// Undo what was done, for these registries or for all.
+    /// Undo the changes, for these registries or for all.
     #[arg(long)]
     remove: bool,
     /// Only the file of docker, oras, Helm and their like.
@@ -75,7 +75,7 @@ pub struct Arguments {
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Print the configuration with which kubelet calls this helper, for images of these registries or of all, and write no file.
+    /// Print the configuration with which kubelet calls this helper, for these registries or for all. Writes no file.
     #[arg(long, conflicts_with_all = ["all", "remove", "docker", "containers", "dry_run", "json", "plain"])]
     kubelet: bool,
     /// With --kubelet: pull the images of a host through a registry.
@@ -100,11 +100,9 @@ pub fn run(
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<(), Error> {
-    let named = arguments
-        .registries
-        .iter()
-        .map(|text| context.registry(text))
-        .collect::<Result<Vec<_>, _>>()?;
+    let named = arguments.registries.iter();
+    let named: Result<Vec<_>, _> = named.map(|text| context.registry(text)).collect();
+    let named = named?;
     if arguments.kubelet {
         return kubelet::print(context, &named, &arguments.mirrors, output);
     }
@@ -114,22 +112,22 @@ pub fn run(
         paths: Paths::new(context.settings)?,
         state: State::read(context.settings)?,
     };
-    let (direction, (mut plans, checks)) = if arguments.remove {
-        (Direction::Remove, request.remove(&named)?)
-    } else {
-        (Direction::Install, request.install(&named)?)
+    let mut report = Report {
+        is_dry_run: arguments.dry_run,
+        ..Report::default()
     };
-    let is_dry_run = arguments.dry_run;
-    if is_dry_run {
-        plans.iter_mut().for_each(Plan::add_diff);
+    let direction = if arguments.remove {
+        request.remove(&named, &mut report)?;
+        Direction::Remove
     } else {
-        plan::apply(direction, &plans, request.state)?;
+        request.install(named, &mut report)?;
+        Direction::Install
+    };
+    if report.is_dry_run {
+        report.plans.iter_mut().for_each(Plan::add_diff);
+    } else {
+        plan::apply(direction, &report.plans, request.state)?;
     }
-    let report = Report {
-        is_dry_run,
-        plans,
-        checks,
-    };
     if arguments.format.json {
         return write_json(&mut output, &report);
     }
@@ -148,67 +146,63 @@ struct Request<'a> {
 
 impl Request<'_> {
     /// Plans to name this helper, and checks whether clients will ask it then.
-    fn install(&self, named: &[Registry]) -> Result<(Vec<Plan>, Vec<Check>), Error> {
+    fn install(&self, mut registries: Vec<Registry>, report: &mut Report) -> Result<(), Error> {
         let (arguments, paths) = (self.arguments, &self.paths);
-        let registries = match named {
-            [] if arguments.all => vec![],
-            [] => self.known_registries()?,
-            named => named.to_vec(),
-        };
-        let (mut plans, mut delegate, mut checks) = (Vec::new(), None, Vec::new());
-        for clients in self.clients() {
+        if registries.is_empty() && !arguments.all {
+            registries = self.known_registries()?;
+        }
+        for &clients in self.clients() {
             if clients == Clients::Containers && !(paths.has(clients) || arguments.containers) {
                 let check = checks::not_installed(paths, clients);
-                checks.push(check.hint("`--containers` makes it all the same"));
-                continue;
-            }
-            let has_all = arguments.all && *paths.file(clients) == paths.docker;
-            let targets = targets(has_all, &registries);
-            if targets.is_empty() {
-                checks.push(no_default_store());
+                let check = check.hint("`--containers` configures them anyway");
+                report.checks.push(check);
                 continue;
             }
             let path = paths.file(clients);
-            let plan = Plan::new(Direction::Install, clients, path, &self.state, &targets)?;
-            plans.push(plan);
+            let has_all = arguments.all && *path == paths.docker;
+            let targets = targets(has_all, &registries);
+            if targets.is_empty() {
+                report.checks.push(no_default_store(clients));
+                continue;
+            }
+            let plan = Plan::edit(Direction::Install, clients, path, &self.state, &targets)?;
+            report.plans.push(plan);
             if has_all {
-                delegate = self.plan_delegate(&mut checks)?;
+                self.plan_delegate(report)?;
             }
         }
-        plans.extend(delegate);
-        let registries = match &registries[..] {
-            [] => self.known_registries().unwrap_or_default(),
-            _ => registries,
-        };
-        checks.extend(self.check_environment(&registries, &plans));
-        Ok((plans, checks))
+        if registries.is_empty() {
+            registries = self.known_registries().unwrap_or_default();
+        }
+        self.check_environment(&registries, report);
+        Ok(())
     }
 
     /// Plans to take the names of this helper out.
-    fn remove(&self, named: &[Registry]) -> Result<(Vec<Plan>, Vec<Check>), Error> {
+    fn remove(&self, named: &[Registry], report: &mut Report) -> Result<(), Error> {
         let targets = targets(self.arguments.all, named);
-        let mut plans = Vec::new();
-        for clients in self.clients() {
+        for &clients in self.clients() {
             let path = self.paths.file(clients);
-            let plan = Plan::new(Direction::Remove, clients, path, &self.state, &targets)?;
-            plans.push(plan);
+            let plan = Plan::edit(Direction::Remove, clients, path, &self.state, &targets)?;
+            report.checks.extend(unrecorded(&plan));
+            report.plans.push(plan);
         }
-        let is_store = |plan: &Plan| plan.record.targets().contains(&Target::AllHosts);
-        if self.clients().contains(&Clients::Docker) && !plans.iter().any(is_store) {
-            plans.extend(delegate::remove(self.context.settings, &self.state)?);
+        let is_store = |plan: &Plan| plan.record.previous.contains_key(ALL_HOSTS);
+        if !self.arguments.containers && !report.plans.iter().any(is_store) {
+            let delegate = delegate::remove(self.context.settings, &self.state)?;
+            report.plans.extend(delegate);
         }
-        let checks = plans.iter().filter_map(unrecorded).collect();
-        Ok((plans, checks))
+        Ok(())
     }
 
-    /// Returns whose files are meant; one that all clients read counts once.
-    fn clients(&self) -> Vec<Clients> {
+    /// Returns the clients to configure. A file that all of them read counts once.
+    fn clients(&self) -> &'static [Clients] {
         let (only_docker, only_containers) = (self.arguments.docker, self.arguments.containers);
         let is_one = self.paths.docker == self.paths.containers;
         match (only_docker || is_one, only_containers) {
-            (_, true) => vec![Clients::Containers],
-            (true, false) => vec![Clients::Docker],
-            (false, false) => vec![Clients::Docker, Clients::Containers],
+            (_, true) => &[Clients::Containers],
+            (true, false) => &[Clients::Docker],
+            (false, false) => &[Clients::Docker, Clients::Containers],
         }
     }
 
@@ -219,7 +213,7 @@ impl Request<'_> {
         let mut known: Vec<Registry> = cached.map(|cached| cached.registry).collect();
         known.extend(settings.registries_with_profiles());
         for file in std::iter::once(&self.paths.docker).chain(&self.paths.search_order) {
-            // A file that cannot be read is an error once it is to be written.
+            // An unreadable file is reported when it is planned.
             let config = ClientConfig::read(file).ok();
             let hosts = config.iter().flat_map(ClientConfig::hosts);
             known.extend(hosts.filter_map(|host| Registry::parse(host, settings.clouds())));
@@ -227,35 +221,26 @@ impl Request<'_> {
         known.sort_by(|one, other| one.host().cmp(other.host()));
         known.dedup();
         if known.is_empty() {
-            let problem = "no registry is known yet: name one, as in";
-            let problem = format!("{problem} `{CONFIGURE} contoso.azurecr.io`");
+            let example = format!("`{CONFIGURE} contoso.azurecr.io`");
+            let problem = format!("no registry is known yet: name one, as in {example}");
             return Err(Error::input(problem));
         }
         Ok(known)
     }
 
-    /// Plans what becomes of the former helper for all hosts: it is the delegate from then on.
-    fn plan_delegate(&self, checks: &mut Vec<Check>) -> Result<Option<Plan>, Error> {
+    /// Plans to make the former helper for all hosts the delegate.
+    fn plan_delegate(&self, report: &mut Report) -> Result<(), Error> {
         let settings = self.context.settings;
         let config = ClientConfig::read(&self.paths.docker)?;
         let Some(store) = config.store().filter(|store| *store != HELPER) else {
-            checks.extend(self.check_unread_logins(&config)?);
-            return Ok(None);
+            report.checks.extend(self.check_unread_logins(&config)?);
+            return Ok(());
         };
         let plan = delegate::install(settings, &self.state, store)?;
-        let file = settings.file().display();
-        let text = format!("`{store}`, which was asked for all hosts, is the `delegate` in {file}");
-        checks.push(Check::unnamed(Mark::Good, text));
-        if store.starts_with("dev-containers-") {
-            let text = format!(
-                "`{store}` lasts until VS Code attaches to the container again, and then names another one"
-            );
-            let hint = "name the registries instead of `--all`, or set `\"dev.containers.dockerCredentialHelper\": false` in VS Code";
-            checks.push(Check::unnamed(Mark::Warning, text).hint(hint));
-        }
-        let missing = environment_checks::missing(settings, store, "the `delegate`");
-        checks.extend(missing);
-        Ok(plan)
+        report.plans.extend(plan);
+        let problem = environment_checks::unreliable(settings, store, "the `delegate`");
+        report.checks.extend(problem);
+        Ok(())
     }
 
     /// Warns of passwords in Docker's file: Docker does not read them once a helper is asked for all hosts.
@@ -266,71 +251,67 @@ impl Request<'_> {
         }
         let logins = list(logins);
         let text = format!(
-            "docker no longer reads its logins of {logins} once a helper stands for all hosts"
+            "docker no longer reads its logins of {logins}: it asks this helper for all hosts"
         );
         let hint = "set a `delegate`, such as \"secretservice\", and sign in there again; or name the registries instead of `--all`";
-        Ok(Some(Check::unnamed(Mark::Warning, text).hint(hint)))
+        Ok(Some(Check::warning("", text).hint(hint)))
     }
 
-    /// Checks what else decides whether clients will ask this helper. A dry run finds the same as what is done then.
-    fn check_environment(&self, registries: &[Registry], plans: &[Plan]) -> Vec<Check> {
-        let (settings, paths) = (self.context.settings, &self.paths);
-        let mut checks = Vec::new();
+    /// Checks what else decides whether clients will ask this helper. A dry run gives the same result as the real one.
+    fn check_environment(&self, registries: &[Registry], report: &mut Report) {
+        let (context, paths, plans) = (self.context, &self.paths, &report.plans);
+        let checks = &mut report.checks;
         if self.clients().contains(&Clients::Docker)
             && let Ok(config) = ClientConfig::planned(&paths.docker, plans)
         {
-            checks.extend(environment_checks::store(settings, &config));
+            checks.extend(environment_checks::store(context.settings, &config));
         }
         if self.clients().contains(&Clients::Containers) && paths.has(Clients::Containers) {
             // Files after the one that is written are not read.
             let files = paths.search_order.iter();
             let mut earlier = files.take_while(|file| **file != paths.containers);
-            checks.extend(earlier.find_map(|file| checks::unreadable(settings, file)));
+            checks.extend(earlier.find_map(|file| checks::unreadable(file)));
         }
-        checks.extend(environment_checks::variables(settings));
+        checks.extend(environment_checks::variables(context.settings));
         for registry in registries {
             checks.extend(checks::notes(paths, registry, plans));
         }
-        checks.push(program(self.context));
-        checks.extend(environment_checks::check_system_path(self.context));
-        checks
+        checks.push(program(context));
+        checks.extend(environment_checks::check_system_path(context));
     }
 }
 
-/// Returns the targets of these registries, each host once.
-fn targets(has_all: bool, registries: &[Registry]) -> Vec<Target> {
-    let hosts: BTreeSet<&str> = registries.iter().map(Registry::host).collect();
-    let hosts = hosts.into_iter().map(|host| Target::Host(host.into()));
-    let all = has_all.then_some(Target::AllHosts);
+/// Returns the targets for these registries.
+fn targets(has_all: bool, registries: &[Registry]) -> Vec<String> {
+    let hosts: BTreeSet<String> = registries.iter().map(|it| it.host().to_owned()).collect();
+    let all = has_all.then(|| ALL_HOSTS.to_owned());
     all.into_iter().chain(hosts).collect()
 }
 
-fn no_default_store() -> Check {
-    let clients = Clients::Containers;
+fn no_default_store(clients: Clients) -> Check {
     let text = format!("{clients} have no helper for all hosts: they do not read `credsStore`");
-    let command = format!("{CONFIGURE} --containers contoso.azurecr.io");
-    Check::unnamed(Mark::Warning, text).hint(format!("name the registries for them: `{command}`"))
+    let hint = format!("name each registry: `{CONFIGURE} --containers contoso.azurecr.io`");
+    Check::warning("", text).hint(hint)
 }
 
-/// Warns of hosts for which this helper stays named, though `configure` has not named it.
+/// Warns of hosts for which this helper stays named, because `configure` has not named it.
 fn unrecorded(plan: &Plan) -> Option<Check> {
-    let recorded = plan.record.targets();
     let config = ClientConfig::planned(&plan.before.path, std::slice::from_ref(plan)).ok()?;
-    let ours = config.helpers().filter(|(_, helper)| *helper == HELPER);
-    let hosts = ours.map(|(host, _)| host);
-    let is_recorded = |host: &str| recorded.contains(&Target::Host(host.to_owned()));
-    let hosts: Vec<&str> = hosts.filter(|host| !is_recorded(host)).collect();
+    let helpers = config.helpers();
+    let hosts = helpers
+        .filter(|(host, helper)| *helper == HELPER && !plan.record.previous.contains_key(*host));
+    let hosts: Vec<&str> = hosts.map(|(host, _)| host).collect();
     if hosts.is_empty() {
         return None;
     }
     let named = list(&hosts);
-    let text = format!("{HELPER} is named for {named}, which is not the work of `configure`");
+    let text = format!("{HELPER} is still named for {named}, but not by `configure`");
     let hint = format!("`{CONFIGURE} --remove {}`", hosts.join(" "));
-    Some(Check::unnamed(Mark::Warning, text).hint(hint))
+    Some(Check::warning("", text).hint(hint))
 }
 
-/// The answer of the command.
-#[derive(Debug, Serialize)]
+/// The result of the command.
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
     is_dry_run: bool,
@@ -344,7 +325,7 @@ impl Report {
     fn draw(&self, terminal: Terminal) -> String {
         let mut text = String::new();
         if self.is_dry_run {
-            text.push_str("Nothing is written; this is what would be done.\n");
+            text.push_str("Dry run: nothing is written.\n");
         }
         for plan in &self.plans {
             let path = terminal.paint(Style::Bold, &visible(&plan.path));
@@ -364,7 +345,7 @@ fn draw_diff_line(line: &str, terminal: Terminal) -> String {
         Some(b'-') => Style::Red,
         _ => Style::Dim,
     };
-    // Tabs are part of what is shown.
+    // Tabs stay, because files are indented with them.
     let line: Vec<String> = line.split('\t').map(visible).collect();
     terminal.paint(style, &line.join("\t")) + "\n"
 }

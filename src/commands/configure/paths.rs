@@ -1,4 +1,4 @@
-//! Which files clients read.
+//! The files that clients read.
 //!
 //! Docker reads one: `config.json` in `DOCKER_CONFIG` or `~/.docker`; ORAS, Helm, crane and cosign read the same. Podman, Buildah and
 //! Skopeo read several in order and take the first that has anything for a registry (containers/image, `pkg/docker/config`; tried with
@@ -22,7 +22,7 @@ pub(super) enum Clients {
 }
 
 impl Clients {
-    /// Returns the form of a verb that follows their names.
+    /// Returns the form of a verb that fits their names.
     pub(super) fn verb<'v>(self, singular: &'v str, plural: &'v str) -> &'v str {
         match self {
             Self::Docker => singular,
@@ -53,8 +53,8 @@ pub(super) struct Paths {
     pub(super) containers: PathBuf,
     /// The files that Podman and its like read, in order.
     pub(super) search_order: Vec<PathBuf>,
-    /// The clients whose programs are on `PATH`.
-    installed: Vec<Clients>,
+    /// The folders of `PATH`.
+    program_folders: Vec<PathBuf>,
 }
 
 impl Paths {
@@ -64,10 +64,8 @@ impl Paths {
     pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
         let variable = |name| absolute_path(settings, name);
         let in_home = |folder| {
-            settings
-                .home()
-                .map(|home| home.join(folder))
-                .ok_or_else(no_home)
+            let home = settings.home().ok_or_else(no_home)?;
+            Ok::<_, Error>(home.join(folder))
         };
         let docker_folder = variable("DOCKER_CONFIG")?;
         let docker = docker_folder
@@ -82,23 +80,19 @@ impl Paths {
         let mut search_order: Vec<PathBuf> = named.iter().cloned().collect();
         search_order.extend(runtime_file(variable("XDG_RUNTIME_DIR")?));
         search_order.extend([persistent.clone(), docker.clone()]);
-        let folders = settings.program_folders();
-        let is_installed = |clients: &Clients| {
-            let mut programs = clients.programs().iter();
-            programs.any(|name| find(name, &folders).is_some())
-        };
-        let clients = [Clients::Docker, Clients::Containers].into_iter();
         Ok(Self {
             docker,
             containers: named.unwrap_or(persistent),
             search_order,
-            installed: clients.filter(is_installed).collect(),
+            program_folders: settings.program_folders(),
         })
     }
 
-    /// Returns whether these clients are on this machine, by a program or a file of theirs.
+    /// Returns whether this machine has these clients, by a program or a file of theirs.
     pub(super) fn has(&self, clients: Clients) -> bool {
-        self.installed.contains(&clients) || self.file(clients).exists()
+        let mut programs = clients.programs().iter();
+        programs.any(|name| find(name, &self.program_folders).is_some())
+            || self.file(clients).exists()
     }
 
     /// Returns the file to write for these clients.
@@ -126,7 +120,7 @@ fn absolute_path(settings: &Settings, name: &str) -> Result<Option<PathBuf>, Err
     }
 }
 
-/// Returns the file that `podman login` writes on Linux by default (containers-auth.json(5)); elsewhere that is the persistent one.
+/// Returns the file that `podman login` writes on Linux by default (containers-auth.json(5)). Other systems have only the persistent one.
 fn runtime_file(runtime_folder: Option<PathBuf>) -> Option<PathBuf> {
     if !cfg!(target_os = "linux") {
         return None;

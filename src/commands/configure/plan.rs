@@ -1,23 +1,22 @@
-//! A planned change of one file, and carrying out several of them as one.
+//! A planned change of one file, and applying several of them as one.
 
-use super::CONFIGURE;
-use super::cred_helpers::{Change, Editor, Target};
+use super::cred_helpers::{ALL_HOSTS, helper, is_empty, quoted, set_helper};
 use super::diff::unified;
 use super::file::{FileSnapshot, unusable};
 use super::paths::Clients;
 use super::state::{FileRecord, State};
+use super::{CONFIGURE, HELPER};
 use crate::commands::report::Check;
 use crate::error::Error;
-use crate::terminal::Mark;
 use serde::Serialize;
 use std::path::Path;
 
-/// A file as it is and as it will be. As JSON it is what became of the file.
+/// A file before and after a change. Its JSON is the result of the change.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Plan {
     pub(super) path: String,
-    /// Who reads the file.
+    /// The programs that read the file.
     pub(super) clients: String,
     is_changed: bool,
     /// The unified diff, if it was requested.
@@ -27,66 +26,23 @@ pub(super) struct Plan {
     pub(super) checks: Vec<Check>,
     #[serde(skip)]
     pub(super) before: FileSnapshot,
-    /// What it will hold; none if it will be removed.
+    /// The new content; none if the file will be removed.
     #[serde(skip)]
     pub(super) after: Option<String>,
     #[serde(skip)]
     pub(super) record: FileRecord,
 }
 
-impl Plan {
-    /// Plans to name this helper for these targets, or to take its names out; without targets, all that were recorded.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, or not be understood as clients do.
-    pub(super) fn new(
-        direction: Direction,
-        clients: Clients,
-        path: &Path,
-        state: &State,
-        targets: &[Target],
-    ) -> Result<Self, Error> {
-        let before = FileSnapshot::read(path)?;
-        let mut record = state.record(&before);
-        let mut checks = Vec::new();
-        let mut after = before.text.clone();
-        if direction == Direction::Remove && before.text.is_none() {
-            record = FileRecord::default();
-            let text = "it does not exist, so nothing is to be undone";
-            checks.push(Check::unnamed(Mark::Good, text));
-        } else {
-            record.note_missing(&before);
-            let targets = match targets {
-                [] => record.targets(),
-                targets => targets.to_vec(),
-            };
-            let mut editor = Editor::new(before.text.as_deref().unwrap_or_default(), record)
-                .map_err(|problem| broken(&before, &problem))?;
-            for target in &targets {
-                let change = match direction {
-                    Direction::Install => editor.install(target),
-                    Direction::Remove => editor.remove(target),
-                };
-                let change = change.map_err(|problem| broken(&before, &problem))?;
-                checks.push(describe(target, change));
-            }
-            record = editor.record.clone();
-            let is_obsolete = record.is_new && record.is_empty() && editor.is_empty();
-            if let Some(text) = editor.into_changed_text() {
-                after = Some(text).filter(|_| !is_obsolete);
-            }
-        }
-        if checks.is_empty() {
-            let text = "nothing was configured here, so nothing is to be undone";
-            checks.push(Check::unnamed(Mark::Good, text));
-        }
-        let clients = clients.to_string();
-        Ok(Self::from_texts(clients, before, after, record, checks))
-    }
+/// Whether this helper is put into files or taken out of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Install,
+    Remove,
+}
 
+impl Plan {
     /// Plans to make a file hold `after`.
-    pub(super) fn from_texts(
+    pub(super) fn new(
         clients: String,
         before: FileSnapshot,
         after: Option<String>,
@@ -105,14 +61,51 @@ impl Plan {
         }
     }
 
-    fn apply(&self) -> Result<(), Error> {
-        let folders = &self.record.folders;
-        self.before.write(self.after.as_deref(), folders)
-    }
-
-    fn rollback(&self) {
-        let folders = &self.record.folders;
-        self.before.rollback(self.after.as_deref(), folders);
+    /// Plans to name this helper for these targets, or to take its name out; without targets, for all that were recorded.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or clients could not parse it.
+    pub(super) fn edit(
+        direction: Direction,
+        clients: Clients,
+        path: &Path,
+        state: &State,
+        targets: &[String],
+    ) -> Result<Self, Error> {
+        let before = FileSnapshot::read(path)?;
+        let mut record = state.record(&before);
+        let mut text = before.text.clone().unwrap_or_default();
+        let targets: Vec<String> = match targets {
+            [] => record.previous.keys().cloned().collect(),
+            targets => targets.to_vec(),
+        };
+        let mut checks = Vec::new();
+        for target in &targets {
+            let check = match direction {
+                Direction::Install => install(&mut text, &mut record, target),
+                Direction::Remove => remove(&mut text, &mut record, target),
+            };
+            checks.push(check.map_err(|problem| {
+                unusable(path, format!("was left as it is, since {problem}"))
+            })?);
+        }
+        if checks.is_empty() {
+            let text = "nothing was configured here, so there is nothing to undo";
+            checks.push(Check::good("", text));
+        }
+        let is_obsolete = record.is_of_new_file() && record.previous.is_empty() && is_empty(&text);
+        let after = match before.text.clone() {
+            unchanged if unchanged.as_deref().unwrap_or_default() == text => unchanged,
+            _ => Some(text).filter(|_| !is_obsolete),
+        };
+        Ok(Self::new(
+            clients.to_string(),
+            before,
+            after,
+            record,
+            checks,
+        ))
     }
 
     /// Adds the diff, if there is any.
@@ -122,74 +115,82 @@ impl Plan {
     }
 }
 
-/// Returns the error for a file that is not rewritten, because its meaning is not clear.
-fn broken(file: &FileSnapshot, problem: &str) -> Error {
-    unusable(&file.path, format!("was left as it is, since {problem}"))
+/// Names this helper for a target, and records what was there before.
+fn install(text: &mut String, record: &mut FileRecord, target: &str) -> Result<Check, String> {
+    let named = format!("{target}: this helper is named");
+    let former = helper(text, target)?;
+    if former.as_deref() == Some(HELPER) {
+        return Ok(Check::good("", named + " already"));
+    }
+    let previous = set_helper(text, target, Some(&quoted(HELPER)))?;
+    record.previous.insert(target.to_owned(), previous);
+    let Some(former) = former else {
+        return Ok(Check::good("", named));
+    };
+    let replaced = format!("{named} in place of `docker-credential-{former}`");
+    if target == ALL_HOSTS {
+        return Ok(Check::good("", replaced));
+    }
+    let hint = format!("`{CONFIGURE} --remove {target}` restores it");
+    Ok(Check::warning("", replaced).hint(hint))
 }
 
-/// Whether names are put into files or taken out of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    Install,
-    Remove,
+/// Takes the name of this helper out, and restores what was recorded. The name of another helper stays.
+fn remove(text: &mut String, record: &mut FileRecord, target: &str) -> Result<Check, String> {
+    let previous = record.previous.remove(target).flatten();
+    match helper(text, target)? {
+        None => {
+            return Ok(Check::good(
+                "",
+                format!("{target}: this helper is not named"),
+            ));
+        }
+        Some(other) if other != HELPER => {
+            let text = format!("{target}: `docker-credential-{other}` is named by now, and stays");
+            return Ok(Check::warning("", text));
+        }
+        Some(_) => set_helper(text, target, previous.as_deref())?,
+    };
+    let text = match helper(text, target)? {
+        Some(former) => format!("{target}: `docker-credential-{former}` is named again"),
+        None => format!("{target}: this helper is no longer named"),
+    };
+    Ok(Check::good("", text))
 }
 
 /// Writes all files, or restores those that were written.
 ///
 /// Write-ahead: on install the record is written before the files, on removal after them, so that a crash never leaves an unrecorded
-/// change. The last plan is that of the delegate, which is named as long as files name this helper for all hosts.
+/// change. The plan of the delegate comes after that of Docker's file: the delegate is set as long as this file names us for all hosts.
 ///
 /// # Errors
 ///
-/// When a file cannot be written, or has just been changed by another program.
+/// When a file cannot be written, or another program has just changed it.
 pub(super) fn apply(direction: Direction, plans: &[Plan], mut state: State) -> Result<(), Error> {
     let before = state.files.clone();
     for plan in plans {
         state.set(&plan.before, plan.record.clone());
     }
+    let write = |plan: &Plan| {
+        let created = &plan.record.created;
+        plan.before.write(plan.after.as_deref(), created)
+    };
     let applied = match direction {
         Direction::Install => state
             .write()
-            .and_then(|()| plans.iter().rev().try_for_each(Plan::apply)),
+            .and_then(|()| plans.iter().rev().try_for_each(write)),
         Direction::Remove => plans
             .iter()
-            .try_for_each(Plan::apply)
+            .try_for_each(write)
             .and_then(|()| state.write()),
     };
     if applied.is_err() {
-        plans.iter().for_each(Plan::rollback);
+        for plan in plans {
+            let created = &plan.record.created;
+            plan.before.rollback(plan.after.as_deref(), created);
+        }
         state.files = before;
         state.write()?;
     }
     applied
-}
-
-fn describe(target: &Target, change: Change) -> Check {
-    let good = |text: &str| Check::unnamed(Mark::Good, format!("{target}: {text}"));
-    let warning = |text: &str| Check::unnamed(Mark::Warning, format!("{target}: {text}"));
-    let program = |name: String| format!("`docker-credential-{name}`");
-    match change {
-        Change::Unchanged => good("this helper is named already"),
-        Change::Added => good("this helper is named"),
-        Change::Replaced(name) if *target == Target::AllHosts => {
-            let other = program(name);
-            good(&format!(
-                "this helper is named, and passes other hosts on to {other}"
-            ))
-        }
-        Change::Replaced(name) => {
-            let other = program(name);
-            let check = warning(&format!("this helper is named in place of {other}"));
-            check.hint(format!("`{CONFIGURE} --remove {target}` puts it back"))
-        }
-        Change::Removed => good("this helper is no longer named"),
-        Change::Restored(name) => good(&format!("{} is named again", program(name))),
-        Change::Foreign(name) => {
-            let other = program(name);
-            warning(&format!(
-                "{other} is named by now, which somebody else wrote: it was left"
-            ))
-        }
-        Change::Missing => good("this helper is not named"),
-    }
 }

@@ -1,6 +1,5 @@
-//! What `configure` changed in which file, as far as the files themselves do not say it. It holds no secret.
+//! Records what `configure` changed in which file, for `--remove`. It holds no secret.
 
-use super::cred_helpers::Target;
 use super::file::{FileSnapshot, unusable};
 use super::paths::no_home;
 use crate::config::Settings;
@@ -21,41 +20,20 @@ pub(super) struct State {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct FileRecord {
-    /// Whether the file did not exist before.
-    pub(super) is_new: bool,
-    /// The folders that were created for it, the innermost first.
-    pub(super) folders: Vec<PathBuf>,
-    /// The JSON text of each former value, by `credsStore`, `credHelpers` or `credHelpers/HOST`; none where there was no value.
+    /// The file and the folders that were created, the innermost first; empty if the file existed before.
+    pub(super) created: Vec<PathBuf>,
+    /// By target, the JSON text of its former helper; none if it had none. By `delegate`, the line that was added to our config file.
     pub(super) previous: BTreeMap<String, Option<String>>,
-    /// The line that was inserted at the top of this helper's config file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) line: Option<String>,
 }
 
 impl FileRecord {
-    /// Returns whom this helper was named for.
-    pub(super) fn targets(&self) -> Vec<Target> {
-        let keys = self.previous.keys();
-        let mut targets: Vec<Target> = keys.filter_map(|key| Target::from_key(key)).collect();
-        targets.sort();
-        targets
-    }
-
-    /// Returns whether nothing is left to undo.
-    pub(super) fn is_empty(&self) -> bool {
-        self.targets().is_empty() && self.line.is_none()
-    }
-
-    /// Notes a file that does not exist yet.
-    pub(super) fn note_missing(&mut self, snapshot: &FileSnapshot) {
-        if snapshot.text.is_none() {
-            (self.is_new, self.folders) = (true, snapshot.missing_folders());
-        }
+    pub(super) fn is_of_new_file(&self) -> bool {
+        !self.created.is_empty()
     }
 }
 
 impl State {
-    /// Reads the record, which is empty at first.
+    /// Reads the record. Without a file it is empty.
     ///
     /// # Errors
     ///
@@ -65,29 +43,33 @@ impl State {
         let snapshot = FileSnapshot::read(&folder.join("configured.json"))?;
         let files = match &snapshot.text {
             Some(text) => serde_json::from_str(text).map_err(|error| {
-                let problem = "is no record of what was configured, and may be removed";
-                unusable(&snapshot.path, format!("{problem}: {error}"))
+                let problem = format!("is not a valid state file; delete it: {error}");
+                unusable(&snapshot.path, problem)
             })?,
             None => BTreeMap::new(),
         };
         Ok(Self { snapshot, files })
     }
 
-    /// Returns what was changed in a file.
+    /// Returns what was changed in a file. A missing one is recorded as created.
     pub(super) fn record(&self, file: &FileSnapshot) -> FileRecord {
-        self.files.get(&file.real).cloned().unwrap_or_default()
+        let mut record = self.files.get(&file.real).cloned().unwrap_or_default();
+        if file.text.is_none() {
+            record.created = file.missing_paths();
+        }
+        record
     }
 
-    /// Sets what was changed in a file.
+    /// Sets what was changed in a file. Without a change to undo, it has no record.
     pub(super) fn set(&mut self, file: &FileSnapshot, record: FileRecord) {
-        if record.is_empty() {
+        if record.previous.is_empty() {
             self.files.remove(&file.real);
         } else {
             self.files.insert(file.real.clone(), record);
         }
     }
 
-    /// Writes the record if it has changed. An empty one is removed, and its folder if that is empty then.
+    /// Writes the record if it has changed. An empty one is removed, and so is its folder if that is empty.
     ///
     /// # Errors
     ///

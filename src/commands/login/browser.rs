@@ -1,12 +1,12 @@
 //! Finds and starts the program that opens a browser on this machine.
 
+use crate::commands::report::list;
 use crate::config::Variables;
 use crate::program;
 use crate::trust;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::process::Child;
 
 /// A command that fails within this time has not opened a browser.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,12 +51,8 @@ pub(super) fn find(variables: &Variables, path: &[PathBuf]) -> Result<BrowserCom
         Some(BrowserCommand { program, args })
     });
     found.ok_or_else(|| {
-        let names: Vec<String> = DEFAULT_COMMANDS
-            .iter()
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
-        let names = names.join(" nor ");
-        format!("no {names} is in an absolute folder of `PATH`")
+        let names = list(DEFAULT_COMMANDS.iter().map(|(name, _)| name));
+        format!("no program that opens one is in an absolute folder of `PATH`: {names}")
     })
 }
 
@@ -83,30 +79,19 @@ fn from_variable(list: &str, path: &[PathBuf]) -> Option<BrowserCommand> {
 }
 
 impl BrowserCommand {
-    /// Opens the address, or returns the reason why it cannot. Other users can read the address in the list of processes, which is why
-    /// `peer.rs` checks who sends the response.
-    pub(super) fn open(&self, address: &str) -> Result<BrowserProcess, String> {
-        let args: Vec<OsString> = self.args.iter().chain([&address]).map(Into::into).collect();
+    /// Opens the address and returns the reason if that fails. Otherwise it does not return: a browser may run for hours, so that only an early
+    /// failure shows that it did not open.
+    ///
+    /// Other users can read the address in the list of processes, which is why `peer.rs` checks who sends the response.
+    pub(super) async fn open(&self, address: &str) -> String {
         let name = format!("`{}`", self.program.display());
-        match program::spawn_detached(self.program.as_os_str(), &args) {
-            Ok(child) => Ok(BrowserProcess { child, name }),
-            Err(error) => Err(format!("{name}: {error}")),
-        }
-    }
-}
-
-/// The program that opens the browser, or the browser itself.
-pub(super) struct BrowserProcess {
-    child: Child,
-    name: String,
-}
-
-impl BrowserProcess {
-    /// Waits until it fails at its start, and returns that as a reason. A browser may run for hours, so that nothing else says whether it
-    /// opened.
-    pub(super) async fn failed(&mut self) -> String {
-        match tokio::time::timeout(START_TIMEOUT, self.child.wait()).await {
-            Ok(Ok(status)) if !status.success() => format!("{} did not open one", self.name),
+        let args: Vec<OsString> = self.args.iter().chain([&address]).map(Into::into).collect();
+        let mut child = match program::spawn_detached(self.program.as_os_str(), &args) {
+            Ok(child) => child,
+            Err(error) => return format!("{name}: {error}"),
+        };
+        match tokio::time::timeout(START_TIMEOUT, child.wait()).await {
+            Ok(Ok(status)) if !status.success() => format!("{name} did not open one"),
             _ => std::future::pending().await,
         }
     }
@@ -155,6 +140,6 @@ mod tests {
                 .unwrap_err()
                 .contains("`DISPLAY`")
         );
-        assert!(find(&[display], &[]).unwrap_err().contains("`xdg-open`"));
+        assert!(find(&[display], &[]).unwrap_err().contains("xdg-open"));
     }
 }

@@ -30,55 +30,36 @@ pub(super) struct Flow<'a> {
     pub(super) variables: &'a Variables,
 }
 
-/// Why the browser on this machine gave no token.
-enum BrowserFailed {
-    /// No browser opened, for this reason.
-    NotOpened(String),
-    SignIn(Error),
-}
-
-impl From<Error> for BrowserFailed {
-    fn from(error: Error) -> Self {
-        Self::SignIn(error)
-    }
-}
-
 impl Flow<'_> {
-    /// Signs in with a browser on this machine. Without one, or if `device_code` is set, signs in with a browser elsewhere. The access token is
-    /// for registries.
+    /// Signs in with a browser on this machine. Without one, or if `device_code` is set, signs in with a browser elsewhere.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::SignIn`](crate::error::ErrorKind) if the user or Entra refuses, or the time is over, and what the network reports.
+    /// [`ErrorKind::SignIn`](crate::error::ErrorKind) if the user or Entra refuses, or the time is over. Also what the network reports.
     pub(super) async fn sign_in(&self, device_code: bool) -> Result<TokenResponse, Error> {
-        if device_code {
-            return self.with_device_code().await;
+        if !device_code && let Some(response) = self.with_browser().await? {
+            return Ok(response);
         }
-        match self.with_browser().await {
-            Ok(response) => Ok(response),
-            Err(BrowserFailed::SignIn(error)) => Err(error),
-            Err(BrowserFailed::NotOpened(reason)) => {
-                print(&format!(
-                    "No browser can be opened here, so sign in with one elsewhere:\n{reason}.\n"
-                ));
-                self.with_device_code().await
-            }
-        }
+        self.with_device_code().await
     }
 
-    /// Requests an authorization code with PKCE (RFC 7636), which the browser brings to a port of this machine.
-    async fn with_browser(&self) -> Result<TokenResponse, BrowserFailed> {
-        use BrowserFailed::NotOpened;
-        let browser =
-            browser::find(self.variables, &self.config.sources.path).map_err(NotOpened)?;
-        let loopback = Loopback::bind()
-            .await
-            .map_err(|error| NotOpened(format!("no port to come back to: {error}")))?;
+    /// Requests an authorization code with PKCE (RFC 7636), which the browser brings to a port of this machine. Returns nothing if no browser
+    /// can be opened.
+    async fn with_browser(&self) -> Result<Option<TokenResponse>, Error> {
+        let browser = browser::find(self.variables, &self.config.sources.path);
+        let Ok(browser) = browser.inspect_err(|reason| print_no_browser(reason)) else {
+            return Ok(None);
+        };
+        let loopback = Loopback::bind().await.inspect_err(|error| {
+            print_no_browser(&format!("no port can be bound for it: {error}"));
+        });
+        let Ok(loopback) = loopback else {
+            return Ok(None);
+        };
         let (network, client) = self.client(Deadline::after(self.config.timeout))?;
         let request = client
             .authorization_request(loopback.address())
             .map_err(|error| self.identity.sign_in_error(error, &network))?;
-        let mut process = browser.open(request.url.as_str()).map_err(NotOpened)?;
         let timeout = self.timeout.unwrap_or(BROWSER_TIMEOUT);
         print(&format!(
             "A browser opens to sign in. If it does not, open this address:\n\n  {}\n\n\
@@ -91,10 +72,13 @@ impl Flow<'_> {
                 let granted = self.exchange_code(request, code).await;
                 let failure = granted.as_ref().err().map(Error::to_string);
                 connection.finish(&page::response_page(failure.as_deref())).await;
-                Ok(granted?)
+                granted.map(Some)
             }
-            reason = process.failed() => Err(NotOpened(reason)),
-            () = tokio::time::sleep(timeout) => Err(browser_timed_out().into()),
+            reason = browser.open(request.url.as_str()) => {
+                print_no_browser(&reason);
+                Ok(None)
+            }
+            () = tokio::time::sleep(timeout) => Err(browser_timed_out()),
         }
     }
 
@@ -176,8 +160,14 @@ impl Flow<'_> {
     }
 }
 
+fn print_no_browser(reason: &str) {
+    print(&format!(
+        "No browser can be opened here, so sign in with one elsewhere:\n{reason}.\n"
+    ));
+}
+
 fn browser_timed_out() -> Error {
-    Error::sign_in("the browser", "nobody came back from it in time").with_hint(
+    Error::sign_in("the browser", "the sign-in was not completed in time").with_hint(
         "`docker-credential-acrscoped login --device-code` signs in with a browser elsewhere; `--timeout` waits longer",
     )
 }

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_another_program_has_of_ipv6_is_not_used() {
+    fn a_port_that_another_program_has_on_ipv6_is_not_used() {
         let bind = |taken: usize, then: Option<io::ErrorKind>| {
             let ports = std::cell::RefCell::new(Vec::new());
             let loopback = block_on(Loopback::bind_with(async |port| {
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_had_is_told_from_one_that_is_in_use() {
+    fn a_missing_address_and_a_port_in_use_are_distinguished() {
         use io::ErrorKind::{AddrInUse, AddrNotAvailable, ConnectionReset};
         let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let error = std::net::TcpListener::bind(taken.local_addr().unwrap()).unwrap_err();

@@ -27,19 +27,19 @@ use std::time::Duration;
 /// `login [REGISTRY] [--tenant TENANT] [--device-code] [--claims-challenge BASE64] [--timeout SECONDS]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// The registry that is wanted, such as contoso.azurecr.io: it is tried at once; without it the login is for the public cloud.
+    /// The registry, such as contoso.azurecr.io, to verify the sign-in with. Without it, the sign-in is for the public cloud.
     registry: Option<String>,
     /// The tenant to sign in to: id or domain name.
     #[arg(long, value_parser = tenant)]
     tenant: Option<String>,
-    /// Show a code to type into a browser elsewhere.
+    /// Show a code to enter in a browser elsewhere.
     #[arg(long)]
     device_code: bool,
-    /// Answer what a policy demands, as a hint wrote it.
-    #[arg(long, value_name = "BASE64")]
+    /// Satisfy a policy, with the value from a hint.
+    #[arg(long, value_name = "BASE64", value_parser = entra::decode_claims)]
     claims_challenge: Option<String>,
-    /// How long the browser is waited for: 300, or as long as the code lives.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Wait this long for the browser. Default: 300, or until the code expires.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: Option<u64>,
 }
 
@@ -48,14 +48,6 @@ fn tenant(text: &str) -> Result<String, &'static str> {
     config::is_tenant(text)
         .then(|| text.to_owned())
         .ok_or("expected a tenant's id or domain name")
-}
-
-/// Parses a timeout.
-fn seconds(text: &str) -> Result<u64, &'static str> {
-    text.parse()
-        .ok()
-        .filter(|seconds| (1..=3600).contains(seconds))
-        .ok_or("expected whole seconds from 1 to 3600")
 }
 
 /// Signs in, stores the sign-in, and verifies it at the registry.
@@ -70,20 +62,14 @@ pub fn run(
 ) -> Result<(), Error> {
     let registry = context.optional_registry(arguments.registry.as_deref())?;
     let config = context.config(registry.as_ref())?;
-    let claims = arguments
-        .claims_challenge
-        .as_deref()
-        .map(entra::decode_claims)
-        .transpose()
-        .map_err(|error| Error::input(format!("`--claims-challenge` cannot be used: {error}")))?;
-    // The user must not sign in for nothing.
+    // Checked first, so that the user does not sign in for nothing.
     let file = check_can_store(context, &config)?;
     let account = Account::unknown(&config, arguments.tenant.as_deref());
     let flow = Flow {
         identity: Identity::of_login(account.clone(), &config, registry.as_ref()),
         config: &config,
         account: &account,
-        claims,
+        claims: arguments.claims_challenge.clone(),
         clock: context.clock,
         timeout: arguments.timeout.map(Duration::from_secs),
         variables: context.settings.variables(),
@@ -101,13 +87,13 @@ pub fn run(
     registry.map_or(Ok(()), |registry| verify(context, &registry, &mut output))
 }
 
-/// Returns the file of the logins, if it and a keyring can store another one.
+/// Returns the file of the logins if it and a keyring can store another one.
 fn check_can_store(context: &Context<'_>, config: &Config) -> Result<PathBuf, Error> {
     let file = config
         .sources
         .logins
         .clone()
-        .ok_or_else(|| Error::input("there is no home folder to write down who signed in"))?;
+        .ok_or_else(|| Error::input("there is no home folder for the list of sign-ins"))?;
     logins::read(&file)?;
     logins::check_writable(&file)?;
     if config.cache == CacheChoice::None {
@@ -126,24 +112,21 @@ fn store(
     file: &Path,
     granted: TokenResponse,
 ) -> Result<(Login, LoginStore), Error> {
-    let incomplete =
-        |what: &str| Error::sign_in("the sign-in", format!("the answer does not hold {what}"));
-    let token = granted
-        .refresh_token
-        .ok_or_else(|| incomplete("a refresh token"))?;
-    let who = granted.who.ok_or_else(|| incomplete("who has signed in"))?;
+    let (Some(token), Some(who)) = (granted.refresh_token, granted.who) else {
+        let problem = "the response lacks a refresh token or the account";
+        return Err(Error::sign_in("the sign-in", problem));
+    };
     let mut login = Login {
         tenant: who.tenant,
         home: who.home,
         username: who.username,
         ..account.login.clone()
     };
-    let (cache, key) = (
-        context.service().cache(config.cache, config.timeout),
-        login.key(),
-    );
-    let kept = cache.put_login(&key, &token, (context.clock)());
-    let place = kept.map_err(not_stored)?;
+    let key = login.key();
+    let cache = context.service().cache(config.cache, config.timeout);
+    let place = cache
+        .put_login(&key, &token, (context.clock)())
+        .map_err(not_stored)?;
     login.set_store(&place);
     let remembered = logins::save(file, &login).and_then(|()| {
         logins::update_one(file, &login, logins::LOCK_TIMEOUT, |saved| {
@@ -163,18 +146,17 @@ fn print_result(
     place: &LoginStore,
     output: &mut impl Write,
 ) -> Result<(), Error> {
-    let tenant = printable(&login.tenant);
-    let text = format!("signed in as {} in tenant {tenant}", login.username);
+    let (username, tenant) = (&login.username, printable(&login.tenant));
+    let text = format!("signed in as {username} in tenant {tenant}");
     print(context, Mark::Good, &text, output)?;
     let until = match place.lasts {
         Lasts::UntilDeleted => "",
         Lasts::UntilRestart => " until the machine restarts",
         Lasts::UntilSessionEnds => " until the desktop session ends",
     };
-    let text = format!(
-        "it is kept in the {}{until}, and ends when it is not used for 90 days",
-        place.store
-    );
+    let store = &place.store;
+    let text =
+        format!("it is kept in the {store}{until}, and ends when it is not used for 90 days");
     writeln!(output, "{}", context.terminal.wrap(&text, 2))
         .and_then(|()| output.flush())
         .map_err(Error::output)

@@ -1,4 +1,4 @@
-//! Checks whose program is at the other end of a loopback connection (Linux, `proc_net_tcp.rst`).
+//! Checks which user's program is at the other end of a loopback connection (Linux, `proc_net_tcp.rst`).
 //!
 //! The address of a sign-in is an argument of the program that opens the browser, and every user of the machine can read the `state` in it.
 //! A private file that redirects to the address, as Jupyter opens it, would hide `state`, but fails too often: a browser in a snap reads
@@ -29,38 +29,28 @@ fn connections() -> String {
 /// Unknown owners are accepted, because a browser may be in another network namespace, or on Windows under WSL. So is root, which can read
 /// everything anyway, and relays the connections of such browsers.
 fn is_owned_by_other(connections: &str, user: u32, local: SocketAddr, peer: SocketAddr) -> bool {
-    match Socket::find(connections, peer, local) {
-        Some(socket) => !socket.is_open || ![user, 0].contains(&socket.user),
+    match find_socket(connections, peer, local) {
+        // Once no program holds the socket, the kernel shows no owner.
+        Some([_, _, "0"]) => true,
+        Some([_, owner, _]) => !["0", &user.to_string()].contains(&owner),
         None if connections.is_empty() => false,
         // Without the other end, the connection is open only if this end says so.
-        None => Socket::find(connections, local, peer).is_none_or(|own| !own.is_established),
+        None => {
+            find_socket(connections, local, peer).is_none_or(|[state, ..]| state != ESTABLISHED)
+        }
     }
 }
 
-/// One end of a connection.
-struct Socket {
-    is_established: bool,
-    user: u32,
-    /// Whether a program still holds it. The kernel shows no owner afterwards.
-    is_open: bool,
-}
-
-impl Socket {
-    fn find(connections: &str, local: SocketAddr, peer: SocketAddr) -> Option<Self> {
-        connections.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            let [_, from, to, state, _, _, _, user, _, inode, ..] = fields[..] else {
-                return None;
-            };
-            let is_it = parse_address(from)? == local && parse_address(to)? == peer;
-            let socket = Self {
-                is_established: state == ESTABLISHED,
-                user: user.parse().ok()?,
-                is_open: inode != "0",
-            };
-            is_it.then_some(socket)
-        })
-    }
+/// Returns the state, the owner and the inode of one end of a connection.
+fn find_socket(connections: &str, local: SocketAddr, peer: SocketAddr) -> Option<[&str; 3]> {
+    connections.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [_, from, to, state, _, _, _, owner, _, inode, ..] = fields[..] else {
+            return None;
+        };
+        let is_it = parse_address(from)? == local && parse_address(to)? == peer;
+        is_it.then_some([state, owner, inode])
+    })
 }
 
 /// Parses an address in words of four bytes, each in the byte order of this machine. IPv4 may be written as IPv6.
