@@ -14,7 +14,7 @@
 //!                   key = registry + fingerprint of the identity       │
 //!                   cache.get(key) ──────────── fresh ────────────────▶┤
 //!                     │ missing, half spent, or the store failed       │
-//!                   flight: another process is at it ── its result ───▶┤
+//!                   single flight: another process leads ── its result ▶┤
 //!                     │ ours to do; the registry's TLS connection      │
 //!                     │ is opened meanwhile                            │
 //!                   access token    kept for this identity, or another │
