@@ -553,14 +553,14 @@ impl<'a> Session<'a> {
         if !self.identity.is_of_command_line() {
             return Ok(());
         }
-        let current = Identity::choose(self.config, self.registry);
-        let is_same =
-            |current: Identity| Key::of_sign_in(&current.fingerprint()) == self.access_key;
-        if current.is_ok_and(is_same) {
-            return Ok(());
-        }
         let problem = "the signed-in account changed during the request";
-        Err(Error::sign_in(&self.identity, problem).with_hint("try again"))
+        let changed = Error::sign_in(&self.identity, problem).with_hint("try again");
+        match Identity::choose(self.config, self.registry) {
+            Ok(now) if Key::of_sign_in(&now.fingerprint()) == self.access_key => Ok(()),
+            Ok(_) => Err(changed),
+            // The profile may be half written.
+            Err(error) => Err(changed.with_detail(error.to_string())),
+        }
     }
 }
 

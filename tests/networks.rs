@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
-use support::{Answer, Home, REGISTRY, ask, helper, world};
+use support::{Answer, Home, LIMIT, REGISTRY, ask, helper, run, world};
 
 const AUTHORITY: &str = "login.microsoftonline.com";
 
@@ -109,6 +109,19 @@ fn a_proxy_gets_the_user_and_password_of_its_url() {
         ask(command, "get", REGISTRY).succeeds();
         assert_eq!(hosts(&journal(&simulator).0), [REGISTRY, AUTHORITY]);
     }
+}
+
+#[test]
+fn no_part_of_a_password_with_an_at_sign_is_shown() {
+    let (home, simulator) = world();
+    let proxy = guarded_proxy(&simulator, "scott:tiger");
+    let mut command = helper(&home, &simulator);
+    command
+        .env("HTTPS_PROXY", format!("http://scott:first@canary@{proxy}"))
+        .args(["doctor", REGISTRY]);
+    let answer = run(command, "", LIMIT);
+    assert!(answer.text().contains(&proxy.to_string()), "{answer:#?}");
+    assert!(!answer.text().contains("canary"), "{answer:#?}");
 }
 
 #[test]

@@ -114,8 +114,8 @@ fn create(
         .and_then(|()| seconds.map_or(Ok(()), |seconds| keyctl_set_timeout(serial, seconds)))
         .and_then(|()| keyctl_link(serial, keyring));
     // If it stayed there, the next write of this process would remove its lifetime for a moment.
-    keyctl_unlink(serial, KEY_SPEC_PROCESS_KEYRING)?;
-    linked.map(|()| serial)
+    let unlinked = keyctl_unlink(serial, KEY_SPEC_PROCESS_KEYRING);
+    linked.and(unlinked).map(|()| serial)
 }
 
 /// Returns the key of an entry in our keyring, or `None` for an entry of another program or one that was just deleted.

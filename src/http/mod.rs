@@ -121,8 +121,14 @@ impl Network {
             .no(&*self.settings.no_proxy)
             .build();
         let proxy = matcher.intercept(&format!("https://{host}/").parse().ok()?)?;
-        let url = proxy.uri().to_string();
-        Some(printable(url.trim_end_matches('/')))
+        // Not the whole URI: with two `@` in the variable, the end of the password is part of its authority.
+        let uri = proxy.uri();
+        let port = uri.port_u16().map(|port| format!(":{port}"));
+        let (scheme, host) = (uri.scheme_str()?, uri.host()?);
+        Some(printable(&format!(
+            "{scheme}://{host}{}",
+            port.unwrap_or_default()
+        )))
     }
 
     /// Returns the clock of this machine.

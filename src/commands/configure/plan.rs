@@ -166,26 +166,34 @@ fn remove(text: &mut String, record: &mut FileRecord, target: &str) -> Result<Ch
 /// # Errors
 ///
 /// When a file cannot be written, or another program has just changed it.
-pub(super) fn apply(direction: Direction, plans: &[Plan], mut state: State) -> Result<(), Error> {
+pub(super) fn apply<'a>(
+    direction: Direction,
+    plans: &'a [Plan],
+    mut state: State,
+) -> Result<(), Error> {
     let before = state.files.clone();
     for plan in plans {
         state.set(&plan.before, plan.record.clone());
     }
-    let write = |plan: &Plan| {
-        let created = &plan.record.created;
-        plan.before.write(plan.after.as_deref(), created)
+    let mut written = Vec::new();
+    let mut write = |plan: &'a Plan| {
+        let Plan { before, after, .. } = plan;
+        before.write(after.as_deref(), &plan.record.created)?;
+        written.push(plan);
+        Ok(())
     };
     let applied = match direction {
         Direction::Install => state
             .write()
-            .and_then(|()| plans.iter().rev().try_for_each(write)),
+            .and_then(|()| plans.iter().rev().try_for_each(&mut write)),
         Direction::Remove => plans
             .iter()
-            .try_for_each(write)
+            .try_for_each(&mut write)
             .and_then(|()| state.write()),
     };
     if applied.is_err() {
-        for plan in plans {
+        // Another process may have written the same text to the others.
+        for plan in written {
             let created = &plan.record.created;
             plan.before.rollback(plan.after.as_deref(), created);
         }

@@ -188,11 +188,7 @@ impl Names {
         while let Some(c) = line[at..].chars().next() {
             let (before, rest) = line.split_at(at);
             let known = self.known(before, rest);
-            let found = [
-                guid(before, rest),
-                quoted(before, rest),
-                tenant(before, rest),
-            ];
+            let found = [id(before, rest), quoted(before, rest), tenant(before, rest)];
             let found = found.into_iter().chain([self.word(before, rest), known]);
             if let Some((length, kind)) = longest(found) {
                 redacted.push_str(&self.placeholder(kind, &rest[..length]));
@@ -277,9 +273,13 @@ fn kind_of(variable: &str) -> Option<&'static str> {
     Some(kind)
 }
 
-fn guid(before: &str, rest: &str) -> Option<Match> {
-    let id = rest.get(..36).filter(|id| is_guid(id))?;
-    (!before.ends_with(char::is_alphanumeric)).then_some((id.len(), ID))
+/// Returns a GUID, or the digest of a key or certificate: 32 hexadecimal digits or more.
+fn id(before: &str, rest: &str) -> Option<Match> {
+    let is_guid = rest.get(..36).is_some_and(is_guid);
+    let digits = rest.find(|c: char| !c.is_ascii_hexdigit());
+    let digits = digits.unwrap_or(rest.len());
+    let length = if is_guid { 36 } else { digits };
+    (length >= 32 && !before.ends_with(char::is_alphanumeric)).then_some((length, ID))
 }
 
 /// Returns a tenant that AADSTS500011 names without quotes. The name may hold a full stop.
@@ -405,6 +405,10 @@ mod tests {
                 "tenant: <id 1>",
             ),
             ("in tenant fabrikam.example.", "in tenant <id 1>."),
+            (
+                "thumbprint 86BE4C01505B45E9BFC09B825FD84000AABBCCDD of it",
+                "thumbprint <id 1> of it",
+            ),
             ("identity: alice@fabrikam.example", "identity: <account 1>"),
             (
                 "identity: alice_fabrikam.com#EXT#@contoso.example",
