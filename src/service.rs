@@ -6,7 +6,7 @@
 //! # Rules of time
 //!
 //! - Half-life: a refresh token is used until half its life is spent ([`RefreshToken::is_fresh`]). Then one process renews it, for up to
-//!   [`RENEWAL_TIMEOUT`]. If that fails while the token is valid, it is used for another [`RETRY_DELAY`].
+//!   `RENEWAL_TIMEOUT`. If that fails while the token is valid, it is used for another `RETRY_DELAY`.
 //! - Deadline: the setting `timeout` covers all that one `get` does ([`Deadline`]).
 //! - Keyring: a process waits for a keyring up to `STORE_TIMEOUT` (`cache/timeout.rs`).
 //! - HTTP retries: [`crate::http::retry_delay`]. kubelet's cache: [`crate::protocol::kubelet::cache_duration`].

@@ -55,7 +55,7 @@ impl Cache {
     /// On Linux the kernel's user keyring comes first: it needs no daemon and no prompt, and the kernel deletes an expired token. The
     /// Secret Service gets what the kernel keyring does not accept. macOS and Windows have one store each.
     ///
-    /// The caller waits for a store up to `timeout` or [`STORE_TIMEOUT`](timeout::STORE_TIMEOUT), if that is shorter.
+    /// The caller waits for a store up to `timeout` or `STORE_TIMEOUT`, if that is shorter.
     pub fn open(choice: CacheChoice, bus: SessionBus, timeout: Duration) -> Self {
         Self::over(system_stores(choice, bus, timeout))
     }

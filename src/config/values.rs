@@ -207,7 +207,7 @@ pub(super) fn host_and_port(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
 }
 
-/// Reads a URL as [`url`], or a host of the first scheme.
+/// Reads a URL as [`url()`], or a host of the first scheme.
 pub(super) fn url_or_host(text: &str, schemes: &[&str]) -> Option<Url> {
     if text.contains("://") {
         url(text, schemes)

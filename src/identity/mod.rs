@@ -3,7 +3,7 @@
 //! Sources are tried in the order of [`SourceName::ALL`]. The first one that is configured signs in, and if it fails, the sign-in fails:
 //! another source would be another identity than the user meant.
 //!
-//! A new source is a file with an [`IdentitySource`] and its offer, a line in the table of `select`, and a row in [`SourceName`].
+//! A new source is a file with an `IdentitySource` and its offer, a line in the table of `select`, and a row in [`SourceName`].
 
 mod advice;
 mod arc;

@@ -1,6 +1,6 @@
 //! `doctor`: why a registry cannot be pulled from or pushed to, and what to do.
 //!
-//! [`checks`] makes all checks, each in a module of its own, and every step that `get` takes by the code of `get`. [`report`] prints them.
+//! `checks` makes all checks, each in a module of its own, and every step that `get` takes by the code of `get`. `report` prints them.
 
 mod certificate;
 mod challenge;
