@@ -401,7 +401,7 @@ uninstall() {
         # What signs a person in lives for months, and only the program can find it.
         states=${XDG_STATE_HOME:-${HOME-}/.local/state}
         ! grep -qs '"authority"' "$states/$program/logins.json" "${HOME-}/Library/Application Support/$program/logins.json" ||
-            stop "somebody is signed in with \`$program login\`" "first \`$program logout --all\`, then uninstall"
+            stop "an account is signed in with \`$program login\`" "first \`$program logout --all\`, then uninstall"
         rm -f -- "$target" || stop "$target cannot be removed"
         say "Removed $target; registry tokens that it cached expire within three hours"
     else

@@ -73,12 +73,12 @@
 //! | `config` | the environment and the config file as settings, for each registry, and where each value came from |
 //! | `registry` | who may receive a token: the table of clouds, and the only way to make a [`Registry`] |
 //! | `mirrors` | the registries that nodes pull other hosts' images through |
-//! | `token` | the tokens: what is read from them, how long a refresh token is used, and what people are told of one |
+//! | `token` | the tokens: what is read from them, how long a refresh token is used, and what messages say of one |
 //! | `protocol` | what clients speak, and the delegate for other hosts; a caller of `service` |
 //! | `commands` | what people call: callers of `service`, and of the steps below it that they show one by one |
 //! | `service` | the credential of a registry: cache, renewal, sign-in and exchange, under one deadline; what is erased and listed |
 //! | `single_flight` | one sign-in for many processes |
-//! | `runtime` | the async runtime, for what must be waited for; it ends in order when somebody ends the program |
+//! | `runtime` | the async runtime, for what must be waited for; a signal ends it in order |
 //! | `deadline` | the clock, and the end of everything that one `get` may do |
 //! | `identity` | the sources of an identity, their order, its fingerprint |
 //! | `entra` | how people sign in: OAuth in the browser, by device code, by refresh token |

@@ -491,22 +491,28 @@ fn has_no_loaders(home: &Home) {
     );
 }
 
+/// Returns a home with accounts of `az` and `azd`, in which `program` writes down its environment.
+fn with_accounts(program: &str) -> (Home, Simulator) {
+    let (home, simulator) = world();
+    home.script(
+        &format!("bin/{program}"),
+        r#"env > "$HOME/environment"; exit 1"#,
+    );
+    home.write(
+        "home/.azure/azureProfile.json",
+        "{\"subscriptions\":[{\"isDefault\":true}]}",
+    );
+    home.write(
+        "home/.azd/auth.json",
+        r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice"}}}}"#,
+    );
+    (home, simulator)
+}
+
 #[test]
 fn no_child_gets_variables_that_have_it_run_other_code() {
     for (source, program) in [("azure-cli", "az"), ("azure-developer-cli", "azd")] {
-        let (home, simulator) = world();
-        home.script(
-            &format!("bin/{program}"),
-            r#"env > "$HOME/environment"; exit 1"#,
-        );
-        home.write(
-            "home/.azure/azureProfile.json",
-            "{\"subscriptions\":[{\"isDefault\":true}]}",
-        );
-        home.write(
-            "home/.azd/auth.json",
-            r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice"}}}}"#,
-        );
+        let (home, simulator) = with_accounts(program);
         let mut command = helper(&home, &simulator);
         command.env("ACRSCOPED_SOURCE", source);
         with_loaders(&mut command);
@@ -576,19 +582,7 @@ fn the_token_of_a_job_is_not_sent_where_the_environment_says() {
 #[test]
 fn the_command_lines_get_no_secrets_of_other_sources() {
     for (source, program) in [("azure-cli", "az"), ("azure-developer-cli", "azd")] {
-        let (home, simulator) = world();
-        home.script(
-            &format!("bin/{program}"),
-            r#"env > "$HOME/environment"; exit 1"#,
-        );
-        home.write(
-            "home/.azure/azureProfile.json",
-            "{\"subscriptions\":[{\"isDefault\":true}]}",
-        );
-        home.write(
-            "home/.azd/auth.json",
-            r#"{"auth":{"account":{"currentUser":{"homeAccountId":"alice"}}}}"#,
-        );
+        let (home, simulator) = with_accounts(program);
         let mut command = helper(&home, &simulator);
         // All of them are set up, and this one is chosen.
         command.env("ACRSCOPED_SOURCE", source);

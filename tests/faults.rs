@@ -90,7 +90,7 @@ fn machine(simulator: &Simulator, command: &mut Command) {
 fn settings() -> Vec<Row> {
     vec![
         row(
-            "Nothing is set up and nobody is signed in",
+            "Nothing is set up and no account is signed in",
             |_, _, command| {
                 command
                     .env_remove("AZURE_CLIENT_SECRET")

@@ -236,7 +236,7 @@ fn a_machine_without_identity_is_told_what_was_looked_for_within_seconds() {
         for line in [
             "`AZURE_FEDERATED_TOKEN_FILE` is not set",
             "`AZURE_CLIENT_SECRET` is not set",
-            "nobody is signed in",
+            "no account is signed in",
             imds.trim_start_matches("http://"),
             "az login",
         ] {
@@ -246,7 +246,7 @@ fn a_machine_without_identity_is_told_what_was_looked_for_within_seconds() {
     assert!(requests(&simulator).is_empty());
 }
 
-/// An `az` that is a shell script, and a profile in which somebody is signed in to it.
+/// An `az` that is a shell script, and a profile in which an account is signed in to it.
 #[cfg(unix)]
 fn fake_azure_cli(home: &Home, script: &str) {
     home.script("bin/az", script);

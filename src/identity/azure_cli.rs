@@ -77,7 +77,7 @@ enum Selector {
 /// accounts is meant, is an [`ErrorKind::Setting`](crate::error::ErrorKind): skipping it would sign in as another identity.
 pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     const NO_DIR: &str = "there is no home folder and `AZURE_CONFIG_DIR` is not set";
-    const NO_PROGRAM: &str = "somebody is signed in, but `az` is in no absolute folder of `PATH`";
+    const NO_PROGRAM: &str = "an account is signed in, but `az` is in no absolute folder of `PATH`";
     let (settings, cloud) = (&config.sources, &config.identity_cloud);
     let (name, cli_name) = (&cloud.name, &cloud.cli_name);
     let folder = settings.azure_cli_folder.as_deref();
@@ -86,12 +86,12 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     let profile: Profile = read_json(&file, PROFILE_NAME)?.unwrap_or_default();
     let mut subscriptions = profile.subscriptions.unwrap_or_default();
     if subscriptions.is_empty() {
-        return Err(skip("nobody is signed in"));
+        return Err(skip("no account is signed in"));
     }
     subscriptions.retain(|it| it.cloud() == *cli_name);
     if subscriptions.is_empty() {
         return Err(skip(format!(
-            "nobody is signed in to {name}: `az cloud set --name {cli_name}`, then `az login`; or set `identity_cloud`"
+            "no account is signed in to {name}: `az cloud set --name {cli_name}`, then `az login`; or set `identity_cloud`"
         )));
     }
     program::find(PROGRAM, &settings.path).ok_or_else(|| skip(NO_PROGRAM))?;
@@ -421,7 +421,7 @@ mod tests {
 
     const PUBLIC: &str = "contoso.azurecr.io";
     const CHINA: &str = "contoso.azurecr.cn";
-    const NOBODY_IN_CHINA: &str = "nobody is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`; or set `identity_cloud`";
+    const NOBODY_IN_CHINA: &str = "no account is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`; or set `identity_cloud`";
 
     fn cache_key(folder: &Path, host: &str) -> Result<String, String> {
         match offer_in(folder, host) {
@@ -457,7 +457,7 @@ mod tests {
     fn a_profile_without_accounts_skips_the_source_and_nulls_are_accepted() {
         for rows in ["{}", r#"{"subscriptions":null}"#, r#"{"subscriptions":[]}"#] {
             let reason = cache_key(profile(rows).path(), PUBLIC).unwrap_err();
-            assert_eq!(reason, "nobody is signed in", "{rows}");
+            assert_eq!(reason, "no account is signed in", "{rows}");
         }
         let nulls = profile(
             r#"{"subscriptions":[{"isDefault":true,"user":null,"tenantId":null},{"isDefault":null}]}"#,
@@ -487,11 +487,11 @@ mod tests {
     fn the_azure_cli_is_no_source_without_its_program() {
         let folder = profile(r#"{"subscriptions":[{"isDefault":true}]}"#);
         let reason = cache_key(folder.path(), PUBLIC).unwrap_err();
-        let no_program = "somebody is signed in, but `az` is in no absolute folder of `PATH`";
+        let no_program = "an account is signed in, but `az` is in no absolute folder of `PATH`";
         assert_eq!(reason, no_program);
         let nowhere = tempfile::tempdir().unwrap();
         let reason = cache_key(nowhere.path(), PUBLIC).unwrap_err();
-        assert_eq!(reason, "nobody is signed in");
+        assert_eq!(reason, "no account is signed in");
     }
 
     #[test]

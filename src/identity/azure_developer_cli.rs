@@ -34,7 +34,8 @@ struct AzureDeveloperCli {
 /// `cli/azd/pkg/auth/manager.go` (`auth.json`) and `pkg/cloud` (`config.json`).
 pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     const NO_DIR: &str = "there is no home folder and `AZD_CONFIG_DIR` is not set";
-    const NO_PROGRAM: &str = "somebody is signed in, but `azd` is in no absolute folder of `PATH`";
+    const NO_PROGRAM: &str =
+        "an account is signed in, but `azd` is in no absolute folder of `PATH`";
     const USES_AZ: &str =
         "it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`";
     let (settings, cloud) = (&config.sources, &config.identity_cloud.cli_name);
@@ -50,7 +51,7 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     }
     let user = &account["auth"]["account"]["currentUser"];
     if !user.is_object() {
-        return Err(skip("nobody is signed in"));
+        return Err(skip("no account is signed in"));
     }
     let its_cloud = &its_config["cloud"]["name"];
     let its_cloud = its_cloud.as_str().unwrap_or(DEFAULT_CLOUD);
@@ -139,12 +140,16 @@ mod tests {
         for (files, host, problem) in [
             (&[ALICE, PROGRAM_FILE][..], PUBLIC, None),
             (&[ALICE, government, PROGRAM_FILE], GOVERNMENT, None),
-            (&[], PUBLIC, Some("nobody is signed in")),
-            (&[nobody, PROGRAM_FILE], PUBLIC, Some("nobody is signed in")),
+            (&[], PUBLIC, Some("no account is signed in")),
+            (
+                &[nobody, PROGRAM_FILE],
+                PUBLIC,
+                Some("no account is signed in"),
+            ),
             (
                 &[ALICE],
                 PUBLIC,
-                Some("somebody is signed in, but `azd` is in no absolute folder of `PATH`"),
+                Some("an account is signed in, but `azd` is in no absolute folder of `PATH`"),
             ),
             (
                 &[ALICE, PROGRAM_FILE],

@@ -49,7 +49,7 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     let host = config.authority.host_str().unwrap_or_default();
     let account = account(config)?;
     Ok(Box::new(account.ok_or_else(|| {
-        skip(format!("nobody is signed in at {host}"))
+        skip(format!("no account is signed in at {host}"))
     })?))
 }
 

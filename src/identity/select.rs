@@ -119,7 +119,7 @@ mod tests {
         let only_login = error(&rows);
         assert_eq!(
             only_login.details()[0],
-            "login: nobody is signed in at login.microsoftonline.us"
+            "login: no account is signed in at login.microsoftonline.us"
         );
         assert_eq!(
             only_login.hint(),

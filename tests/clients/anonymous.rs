@@ -7,7 +7,7 @@ use simulator::Endpoint;
 
 const IMAGE: &str = "contoso.azurecr.io/app:1";
 
-/// A world with an image that anybody may pull, in which nobody is signed in any more.
+/// A world with an image that anybody may pull, in which no account is signed in any more.
 fn signed_out() -> Docker {
     let mut docker = Docker::new();
     docker.publish(IMAGE);

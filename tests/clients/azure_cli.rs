@@ -431,7 +431,7 @@ fn an_azure_cli_that_is_signed_out_is_said_with_the_command_to_sign_in() {
     let answer = person.get().fails();
     assert_eq!(answer.stdout, "no Azure identity to sign in with\n");
     assert!(
-        answer.stderr.contains("azure-cli: nobody is signed in"),
+        answer.stderr.contains("azure-cli: no account is signed in"),
         "{answer:#?}"
     );
     assert!(

@@ -133,7 +133,7 @@ fn a_denied_consent_is_shown_on_the_page_and_leaves_nothing() {
     assert_eq!((answer.stdout.as_str(), person.logins()), ("", None));
     let answer = person.get().fails();
     assert!(
-        answer.stderr.contains("login: nobody is signed in"),
+        answer.stderr.contains("login: no account is signed in"),
         "{answer:#?}"
     );
 }

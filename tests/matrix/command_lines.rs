@@ -83,7 +83,7 @@ fn row(source: SourceName, who: &'static str, set_up: fn(&mut Stage)) -> Row {
             said: "AADSTS50076: You must use multi-factor authentication.",
             after: 1,
         }],
-        absent: Absent::PassedOver("nobody is signed in"),
+        absent: Absent::PassedOver("no account is signed in"),
         program: None,
     }
 }

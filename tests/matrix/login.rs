@@ -47,7 +47,7 @@ pub(crate) fn row() -> Row {
             said: "AADSTS50173: The provided grant has expired due to it being revoked, a fresh auth token is needed.",
             after: 1,
         }],
-        absent: Absent::PassedOver("nobody is signed in"),
+        absent: Absent::PassedOver("no account is signed in"),
         program: None,
     }
 }
