@@ -100,16 +100,23 @@ fn install_panic_hook(report: fn(&str)) {
 
 /// Runs a command for people. The answer goes to stdout. Failures go to stderr only, so that no script reads them as an answer.
 fn run_command(command: commands::Command) -> Result<ExitCode, Error> {
-    let settings = Settings::from_env()?;
+    let (settings, config_error) = match Settings::from_env() {
+        Ok(settings) => (settings, None),
+        Err(error) if command.works_without_config() => {
+            (Settings::from_env_without_file(), Some(error))
+        }
+        Err(error) => return Err(error),
+    };
     start_log(&settings)?;
     let is_terminal = io::stdout().is_terminal() && enable_ansi_colors();
     let program = std::env::current_exe().ok();
     let context = Context {
         settings: &settings,
+        config_error: config_error.as_ref(),
         clock: CLOCK,
         terminal: Terminal::new(settings.variables(), is_terminal, command.is_plain()),
-        tell: print_error,
-        is_watched: io::stderr().is_terminal(),
+        print_error,
+        is_stderr_terminal: io::stderr().is_terminal(),
         program: program.as_deref(),
     };
     command.run(&context, Stdout)
@@ -174,7 +181,7 @@ fn report_error(error: &Error) {
         text += &(terminal.wrap(&visible(detail), 2) + "\n");
     }
     if let Some(hint) = error.hint() {
-        text += &(terminal.hint(&visible(hint), 0) + "\n");
+        text += &(terminal.hint(hint, 0) + "\n");
     }
     print_error(&text);
 }

@@ -1,6 +1,7 @@
 //! Draws text on a terminal: color, marks and line breaks.
 
 use crate::config::Variables;
+use crate::error::visible;
 
 /// Lines are broken to fit this many columns.
 const COLUMNS: usize = 80;
@@ -27,24 +28,24 @@ pub struct Terminal {
 
 /// The status of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum Status {
     /// It works.
-    Good,
+    Ok,
     /// It may work, but needs attention.
     Warning,
     /// It does not work.
-    Bad,
+    Failed,
     /// It was not checked.
     Skipped,
 }
 
-impl Mark {
+impl Status {
     /// Returns the word, the Unicode sign, the ASCII sign and the style.
     fn looks(self) -> (&'static str, &'static str, &'static str, Style) {
         match self {
-            Self::Good => ("ok", "✓", "+", Style::Green),
+            Self::Ok => ("ok", "✓", "+", Style::Green),
             Self::Warning => ("warning", "!", "!", Style::Yellow),
-            Self::Bad => ("failed", "✗", "x", Style::Red),
+            Self::Failed => ("failed", "✗", "x", Style::Red),
             Self::Skipped => ("skipped", "–", "-", Style::Dim),
         }
     }
@@ -89,7 +90,7 @@ impl Terminal {
     }
 
     /// Draws a mark.
-    pub fn mark(&self, mark: Mark) -> String {
+    pub fn mark(&self, mark: Status) -> String {
         let (word, unicode, ascii, style) = mark.looks();
         if self.is_plain {
             return format!("{word}:");
@@ -131,19 +132,26 @@ impl Terminal {
     }
 
     /// Draws a mark and a sentence, and indents the lines after the first.
-    pub fn sentence(&self, mark: Mark, text: &str) -> String {
+    pub fn sentence(&self, mark: Status, text: &str) -> String {
         format!("{} {}", self.mark(mark), self.wrap(text, 2).trim_start())
     }
 
-    /// Draws a hint as lines that begin with `indent` spaces. A hint that is a command stays on one line.
+    /// Draws a hint as lines that begin with `indent` spaces. A line of the hint that begins with two spaces is a command to paste: it stays on
+    /// one line.
     pub fn hint(&self, hint: &str, indent: usize) -> String {
         let first = hint.split(' ').next().unwrap_or_default();
         let text = format!("hint: {hint}");
         if COMMANDS.contains(&first) {
-            " ".repeat(indent) + &text
-        } else {
-            self.wrap(&text, indent)
+            return " ".repeat(indent) + &visible(&text);
         }
+        let lines = text.lines().map(visible).map(|line| {
+            if line.starts_with("  ") {
+                " ".repeat(indent) + &line
+            } else {
+                self.wrap(&line, indent)
+            }
+        });
+        lines.collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -176,7 +184,7 @@ mod tests {
     #[test]
     fn color_and_unicode_are_for_terminals_that_have_them() {
         let drawn = |rows: &[(&str, &str)], is_terminal, is_plain| {
-            terminal(rows, is_terminal, is_plain).mark(Mark::Good)
+            terminal(rows, is_terminal, is_plain).mark(Status::Ok)
         };
         let utf = ("LANG", "en_GB.UTF-8");
         assert_eq!(drawn(&[utf], true, false), "\x1b[32m✓\x1b[0m");

@@ -55,6 +55,12 @@ impl Command {
         }
     }
 
+    /// Returns whether the command runs, and reports the error, if the config file is broken.
+    pub fn works_without_config(&self) -> bool {
+        // Not yet: each command must first report `Context::config_error`.
+        false
+    }
+
     /// Runs the command and writes its result to `output`. The exit code is not 0 if a check failed.
     ///
     /// # Errors
@@ -78,14 +84,16 @@ impl Command {
 pub struct Context<'a> {
     /// The environment and the config file.
     pub settings: &'a Settings,
+    /// Why the config file was not read. `settings` then has the environment only.
+    pub config_error: Option<&'a Error>,
     /// The current time.
     pub clock: Clock,
     /// The style of stdout.
     pub terminal: Terminal,
     /// Writes a text to stderr at once.
-    pub tell: fn(&str),
+    pub print_error: fn(&str),
     /// Whether stderr is a terminal.
-    pub is_watched: bool,
+    pub is_stderr_terminal: bool,
     /// The file of this program, if the system knows it.
     pub program: Option<&'a Path>,
 }

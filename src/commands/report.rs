@@ -1,7 +1,7 @@
 //! One check of `configure` or `doctor`: its status, what was found, and what to do.
 
 use crate::error::{Error, visible};
-use crate::terminal::{Mark, Style, Terminal};
+use crate::terminal::{Status, Style, Terminal};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Check {
     /// A stable name for scripts. Empty in the output of `configure`, where the position identifies the check.
     pub(super) name: &'static str,
-    pub(super) status: Mark,
+    pub(super) status: Status,
     /// One sentence.
     pub(super) summary: String,
     /// Further sentences, a line each.
@@ -25,7 +25,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn new(name: &'static str, status: Mark, summary: impl Into<String>) -> Self {
+    pub(super) fn new(name: &'static str, status: Status, summary: impl Into<String>) -> Self {
         Self {
             name,
             status,
@@ -38,25 +38,25 @@ impl Check {
     }
 
     /// Returns a check without a name.
-    pub(super) fn unnamed(status: Mark, summary: impl Into<String>) -> Self {
+    pub(super) fn unnamed(status: Status, summary: impl Into<String>) -> Self {
         Self::new("", status, summary)
     }
 
     pub(super) fn good(name: &'static str, summary: impl Into<String>) -> Self {
-        Self::new(name, Mark::Good, summary)
+        Self::new(name, Status::Ok, summary)
     }
 
     pub(super) fn warning(name: &'static str, summary: impl Into<String>) -> Self {
-        Self::new(name, Mark::Warning, summary)
+        Self::new(name, Status::Warning, summary)
     }
 
     pub(super) fn bad(name: &'static str, summary: impl Into<String>) -> Self {
-        Self::new(name, Mark::Bad, summary)
+        Self::new(name, Status::Failed, summary)
     }
 
     /// Returns a check that was not made, for this reason.
     pub(super) fn skipped(name: &'static str, reason: impl Into<String>) -> Self {
-        Self::new(name, Mark::Skipped, reason)
+        Self::new(name, Status::Skipped, reason)
     }
 
     /// Returns a failed check with the message, the details and the hint of an error.
@@ -107,7 +107,7 @@ impl Check {
     }
 
     pub(super) fn is_bad(&self) -> bool {
-        self.status == Mark::Bad
+        self.status == Status::Failed
     }
 
     /// Returns status, summary and hint as lines that fit the terminal.
@@ -117,7 +117,7 @@ impl Check {
         let mark = terminal.mark(self.status);
         let mut text = format!("{margin}{mark} {}\n", sentence.trim_start());
         if let Some(hint) = &self.hint {
-            let hint = terminal.hint(&visible(hint), indent + 2);
+            let hint = terminal.hint(hint, indent + 2);
             text.push_str(&terminal.paint(Style::Dim, &hint));
             text.push('\n');
         }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn details_and_time_are_in_json_only_if_the_check_has_a_name() {
-        let check = Check::unnamed(Mark::Warning, "it rains").hint("take a coat");
+        let check = Check::unnamed(Status::Warning, "it rains").hint("take a coat");
         assert_eq!(
             to_value(&check).unwrap(),
             json!({"status": "warning", "summary": "it rains", "hint": "take a coat"})

@@ -126,28 +126,14 @@ impl Settings {
     /// # Errors
     ///
     /// As [`Settings::read`].
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the environment is touched here and nowhere else"
-    )]
     pub fn from_env() -> Result<Self, Error> {
-        let named = |(name, value): (OsString, _)| {
-            let name = name.into_string().ok()?;
-            // On Windows `Path` and `PATH` are the same.
-            #[cfg(windows)]
-            let name = name.to_uppercase();
-            Some((name, value))
-        };
-        let variables: Variables = std::env::vars_os().filter_map(named).collect();
-        // On Windows other programs take the home folder from the variable, not from the account.
-        let profile = variables.get("USERPROFILE").map(PathBuf::from);
-        let profile = profile.filter(|folder| cfg!(windows) && folder.is_absolute());
-        Self::read(
+        let Self {
             variables,
-            profile.or_else(dirs::home_dir),
-            dirs::config_dir(),
-            trust::working_directory(),
-        )
+            home,
+            working_directory,
+            ..
+        } = Self::from_env_without_file();
+        Self::read(variables, home, dirs::config_dir(), working_directory)
     }
 
     /// Keeps the environment's variables, and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
@@ -206,6 +192,31 @@ impl Settings {
 /// For the program itself.
 #[cfg_attr(not(internals), doc(hidden))]
 impl Settings {
+    /// Reads the environment of this process and no config file, for commands that must work when the file is broken.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the environment is touched here and nowhere else"
+    )]
+    pub fn from_env_without_file() -> Self {
+        let named = |(name, value): (OsString, _)| {
+            let name = name.into_string().ok()?;
+            // On Windows `Path` and `PATH` are the same.
+            #[cfg(windows)]
+            let name = name.to_uppercase();
+            Some((name, value))
+        };
+        let variables: Variables = std::env::vars_os().filter_map(named).collect();
+        // On Windows other programs take the home folder from the variable, not from the account.
+        let profile = variables.get("USERPROFILE").map(PathBuf::from);
+        let profile = profile.filter(|folder| cfg!(windows) && folder.is_absolute());
+        Self {
+            variables,
+            home: profile.or_else(dirs::home_dir),
+            working_directory: trust::working_directory(),
+            ..Self::default()
+        }
+    }
+
     /// Returns the variables that are no settings of ours, such as those about the terminal and the files of clients.
     pub fn variables(&self) -> &Variables {
         &self.variables

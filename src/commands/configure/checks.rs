@@ -8,7 +8,7 @@ use super::{CONFIGURE, HELPER};
 use crate::commands::Context;
 use crate::commands::report::Check;
 use crate::registry::Registry;
-use crate::terminal::Mark;
+use crate::terminal::Status;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -85,7 +85,7 @@ fn check_containers(paths: &Paths, registry: &Registry) -> Check {
 pub(super) fn not_installed(paths: &Paths, clients: Clients) -> Check {
     let (verb, file) = (clients.verb("is", "are"), paths.file(clients).display());
     let text = format!("{clients} {verb} not on `PATH`, and {file} does not exist");
-    Check::unnamed(Mark::Skipped, text)
+    Check::unnamed(Status::Skipped, text)
 }
 
 /// Returns the check for clients that ask a helper: this one, or another.
@@ -204,8 +204,9 @@ mod tests {
             clock,
             terminal,
             program: Some(&program),
-            is_watched: false,
-            tell: |_| (),
+            is_stderr_terminal: false,
+            print_error: |_| (),
+            config_error: None,
         };
         let checks = check_cred_helpers(
             &context,

@@ -43,7 +43,7 @@ pub(super) fn print(
         .write_all(configuration(own, registries, &mirrors).as_bytes())
         .and_then(|()| output.flush())
         .map_err(Error::output)?;
-    (context.tell)(NEXT);
+    (context.print_error)(NEXT);
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::commands::report::Check;
 use crate::config::Config;
 use crate::error::{ErrorKind, Stage};
 use crate::registry::Registry;
-use crate::terminal::Mark;
+use crate::terminal::Status;
 
 /// The names of all checks, causes before what they cause: the first that failed is the cause of the others.
 const ORDER: [&str; 18] = [
@@ -168,8 +168,8 @@ fn promote_cause(checks: &mut [Check]) {
     {
         checks
             .iter_mut()
-            .filter(|check| SUSPECTS.contains(&check.name) && check.status == Mark::Warning)
-            .for_each(|check| check.status = Mark::Bad);
+            .filter(|check| SUSPECTS.contains(&check.name) && check.status == Status::Warning)
+            .for_each(|check| check.status = Status::Failed);
     }
 }
 

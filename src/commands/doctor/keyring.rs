@@ -58,7 +58,7 @@ fn not_stored(details: impl IntoIterator<Item = String>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::Mark;
+    use crate::terminal::Status;
 
     #[test]
     fn one_keyring_that_works_is_enough_and_failures_are_listed() {
@@ -70,7 +70,7 @@ mod tests {
         let check = evaluate(&[locked, result("two", Ok(()))]);
         assert_eq!(
             (check.status, check.details),
-            (Mark::Good, vec!["one: locked".to_owned()])
+            (Status::Ok, vec!["one: locked".to_owned()])
         );
         let check = evaluate(&[
             result("one", Err("locked")),
@@ -78,7 +78,7 @@ mod tests {
         ]);
         assert_eq!(
             (check.status, check.details.join(", ")),
-            (Mark::Warning, "one: locked, two: not found".to_owned())
+            (Status::Warning, "one: locked, two: not found".to_owned())
         );
     }
 }

@@ -127,7 +127,7 @@ pub fn run(
     let arguments = &arguments.sorted(|text| context.registry(text).is_ok())?;
     let registry = arguments.registry(context)?;
     if let (true, Ok(registry)) = (arguments.probe_arm, &registry) {
-        (context.tell)(&probe_arm::announcement(registry));
+        (context.print_error)(&probe_arm::announcement(registry));
     }
     let file = arguments.report.as_deref();
     let file = file.map(ReportFile::create).transpose()?;
@@ -140,7 +140,7 @@ pub fn run(
     }
     if let Some(file) = file {
         let path = file.write(&report, context, arguments.repository.as_deref())?;
-        (context.tell)(&format!("the report is in {}\n", path.display()));
+        (context.print_error)(&format!("the report is in {}\n", path.display()));
     }
     Ok(ExitCode::from(u8::from(!report.is_ok())))
 }
@@ -152,8 +152,8 @@ fn check(
     registry: Result<Registry, Check>,
 ) -> Result<Report, Error> {
     let show_progress = |text: &str| {
-        if context.is_watched && !arguments.format.plain {
-            (context.tell)(text);
+        if context.is_stderr_terminal && !arguments.format.plain {
+            (context.print_error)(text);
         }
     };
     let subject = registry.as_ref().map_or("this machine", Registry::host);

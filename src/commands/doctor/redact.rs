@@ -378,8 +378,9 @@ mod tests {
             settings: &settings,
             clock,
             terminal,
-            tell: |_| (),
-            is_watched: false,
+            print_error: |_| (),
+            config_error: None,
+            is_stderr_terminal: false,
             program: None,
         };
         let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();

@@ -3,7 +3,7 @@
 use crate::commands::report::Check;
 use crate::error::visible;
 use crate::registry::Registry;
-use crate::terminal::{Mark, Style, Terminal};
+use crate::terminal::{Status, Style, Terminal};
 use serde::Serialize;
 
 /// The columns of a check's name and of its time.
@@ -35,7 +35,7 @@ impl Report {
     /// Returns the first check that failed, which explains later failures, else the first warning.
     fn cause(&self) -> Option<&Check> {
         let first = |mark| self.checks.iter().find(move |check| check.status == mark);
-        first(Mark::Bad).or_else(|| first(Mark::Warning))
+        first(Status::Failed).or_else(|| first(Status::Warning))
     }
 
     /// Returns whether no check failed.
@@ -47,7 +47,7 @@ impl Report {
         let cause = self.cause();
         JsonReport {
             registry: self.registry.as_ref().map(Registry::host),
-            verdict: cause.map_or(Mark::Good, |check| check.status).word(),
+            verdict: cause.map_or(Status::Ok, |check| check.status).word(),
             cause: cause.map(|check| check.name),
             checks: &self.checks,
         }
@@ -69,10 +69,10 @@ impl Report {
                 Some(_) => "nothing stands in the way",
                 None => "nothing is wrong with its set-up",
             };
-            return format!("{} {subject}: {verdict}\n", terminal.mark(Mark::Good));
+            return format!("{} {subject}: {verdict}\n", terminal.mark(Status::Ok));
         };
         let works = match cause.status {
-            Mark::Bad => String::new(),
+            Status::Failed => String::new(),
             _ => format!("{subject} works, but "),
         };
         let summary = format!("{works}{}: {}", cause.name, visible(&cause.summary));
@@ -107,7 +107,7 @@ fn draw_check(terminal: Terminal, check: &Check) -> String {
 
 fn draw_hint(terminal: Terminal, check: &Check, indent: usize) -> String {
     let hint = check.hint.as_ref();
-    let hint = hint.map(|hint| terminal.hint(&visible(hint), indent) + "\n");
+    let hint = hint.map(|hint| terminal.hint(hint, indent) + "\n");
     hint.unwrap_or_default()
 }
 

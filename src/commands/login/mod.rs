@@ -17,7 +17,7 @@ use crate::logins::{self, Login};
 use crate::program;
 use crate::registry::Registry;
 use crate::runtime;
-use crate::terminal::Mark;
+use crate::terminal::Status;
 use clap::Args;
 use flow::Flow;
 use std::io::Write;
@@ -82,7 +82,7 @@ pub fn run(
     {
         let command = account.command_within(program, registry.as_ref());
         let text = format!("{OWN_KEYRING}: {command} signs in there");
-        print(context, Mark::Warning, &text, &mut output)?;
+        print(context, Status::Warning, &text, &mut output)?;
     }
     registry.map_or(Ok(()), |registry| verify(context, &registry, &mut output))
 }
@@ -148,7 +148,7 @@ fn print_result(
 ) -> Result<(), Error> {
     let (username, tenant) = (&login.username, printable(&login.tenant));
     let text = format!("signed in as {username} in tenant {tenant}");
-    print(context, Mark::Good, &text, output)?;
+    print(context, Status::Ok, &text, output)?;
     let until = match place.lasts {
         Lasts::UntilDeleted => "",
         Lasts::UntilRestart => " until the machine restarts",
@@ -188,14 +188,14 @@ fn verify(
             registry.host(),
             context.settings.file().display()
         );
-        return print(context, Mark::Warning, &text, output);
+        return print(context, Status::Warning, &text, output);
     }
     // A cached token would prove nothing.
     service.erase(registry)?;
     service.get(registry)?;
     let text =
         format!("{registry} takes it: its images can be pulled and pushed as the roles allow");
-    print(context, Mark::Good, &text, output)
+    print(context, Status::Ok, &text, output)
 }
 
 /// Returns the error that no keyring stored the sign-in.
@@ -211,7 +211,7 @@ fn not_stored(problems: Vec<String>) -> Error {
 /// Prints a sentence at once: the next step may take seconds.
 fn print(
     context: &Context<'_>,
-    mark: Mark,
+    mark: Status,
     text: &str,
     output: &mut impl Write,
 ) -> Result<(), Error> {
