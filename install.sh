@@ -328,23 +328,25 @@ install_binary() {
     say "Installed $target, ${version##* }"
 }
 
-# put FILE PLACE: of the checkout, below $share.
+# put FILE PLACE: below $share.
 put() {
     mkdir -p "$share/$2"
-    cp -- "$checkout/$1" "$share/$2/"
+    cp -- "$1" "$share/$2/"
 }
 
 # What goes below PREFIX/share, as a release archive has it: the schema of the config file, manual pages, completions of shells.
 lay_out_share() {
     share=$scratch/share
-    put packaging/config.schema.json "$program"
-    for page in "$checkout"/packaging/man/*.1; do
-        put "packaging/man/${page##*/}" man/man1
+    generated=$scratch/generated
+    "$built" generate "$generated" || stop "the binary does not run on this machine; nothing was installed"
+    put "$checkout/packaging/config.schema.json" "$program"
+    for page in "$generated"/man/*.1; do
+        put "$page" man/man1
     done
-    put "packaging/completions/$program" bash-completion/completions
-    put "packaging/completions/_$program" zsh/site-functions
-    put "packaging/completions/$program.fish" fish/vendor_completions.d
-    put "packaging/completions/_$program.ps1" "$program"
+    put "$generated/completions/$program" bash-completion/completions
+    put "$generated/completions/_$program" zsh/site-functions
+    put "$generated/completions/$program.fish" fish/vendor_completions.d
+    put "$generated/completions/_$program.ps1" "$program"
 }
 
 install_share() {

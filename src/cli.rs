@@ -1,7 +1,7 @@
 //! The command line: its words and its help.
 
 use crate::commands;
-use crate::config::{CONFIG_VARIABLE, KEYS};
+use crate::commands::help::{TOPICS, with_long_help};
 use crate::error::{HINT_STDIN, printable};
 use crate::protocol::docker::Verb;
 use crate::protocol::kubelet;
@@ -11,42 +11,25 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// The name of the program in messages.
-pub const PROGRAM: &str = "docker-credential-acrscoped";
+pub const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
-const ABOUT: &str = "\
-Docker credential helper for Azure Container Registry.
+/// The order of help texts: usage, description, arguments, options, then examples.
+const TEMPLATE: &str = "{usage-heading} {usage}\n\n{about-with-newline}\n{all-args}{after-help}";
 
-It signs in with Entra for the registry audience only, exchanges the access
-token at the registry, and keeps the registry's refresh token in the keyring.
+/// The commands that programs call. The list of commands leaves them out.
+const PROTOCOL_COMMANDS: [&str; 6] = ["get", "store", "erase", "list", "version", "kubelet"];
 
-Docker, podman and others call get, store, erase and list, with a host or JSON
-on stdin, and kubelet calls kubelet; the other commands are for people.";
-
-const KUBELET: &str = "\
-`docker-credential-acrscoped configure --kubelet` prints the configuration with
-which kubelet calls it. Under a name that ends in `credential-provider`, such as
-`acr-credential-provider`, the program does it without this word.
-
-The node's identity signs in; or the pod's service account, if kubelet sends its
-token and it has both annotations kubernetes.azure.com/acr-client-id and
-kubernetes.azure.com/acr-tenant-id. kubelet keeps the credential; nothing else
-does, unless `cache` names a store, and then for the node alone.
-
-The runtime may send the credential of a mirror to the source, if it turns there
-because the mirror has not got the image.
-
-It ends with 0 and a response, without a credential for images that are not of a
-registry; or with 1, nothing on stdout, and the reason on stderr, from where it
-goes into kubelet's log. `timeout` counts up to 50 seconds, and `username` not
-at all.
-
-Example:
-  echo '{\"apiVersion\":\"credentialprovider.kubelet.k8s.io/v1\",
-    \"kind\":\"CredentialProviderRequest\",
-    \"image\":\"contoso.azurecr.io/app\"}' | docker-credential-acrscoped kubelet";
+const EXIT_STATUS: &str = "\
+Exit status:
+  0 success, 1 failure";
 
 #[derive(Debug, Parser)]
-#[command(name = PROGRAM, about = ABOUT, disable_version_flag = true, arg_required_else_help = false)]
+#[command(
+    name = PROGRAM,
+    about = "Docker credential helper for Azure Container Registry",
+    after_help = include_str!("commands/help/program.txt"),
+    disable_version_flag = true,
+)]
 struct Arguments {
     /// Print the version.
     #[arg(long, short = 'V')]
@@ -61,10 +44,11 @@ enum Subcommands {
     Interactive(commands::Command),
     #[command(flatten)]
     Docker(Verb),
-    /// Answer kubelet, as its credential provider for the registries, with JSON on stdin and stdout.
-    #[command(after_help = KUBELET)]
+    /// Answer kubelet as its credential provider.
+    #[command(after_help = include_str!("commands/help/kubelet.txt"))]
     Kubelet(kubelet::Arguments),
     /// Print the version.
+    #[command(after_help = include_str!("commands/help/version.txt"))]
     Version,
 }
 
@@ -129,36 +113,39 @@ fn is_credential_provider(name: &OsString) -> bool {
         .is_some_and(|stem| stem.ends_with("credential-provider"))
 }
 
-/// Returns the whole command line with its help, for the parser, the manual and the completions of shells.
+/// Returns the whole command line with its help, for the parser, the man pages and the completions.
 pub fn command() -> clap::Command {
-    let settings: String = KEYS.iter().fold(String::new(), |text, key| {
-        text + &format!("\n  {:<18} {}", key.name, key.meaning)
-    });
-    let after = format!(
-        "Settings:{settings}\n\n\
-         Each, but identity_cloud and oidc_host, is an environment variable, such as\n\
-         ACRSCOPED_TENANT for `tenant`, or a line of the file\n\
-         {PROGRAM}/config.toml in ~/.config\n\
-         (macOS: ~/Library/Application Support, Windows: %APPDATA%;\n\
-         {CONFIG_VARIABLE} names another):\n\n\
-         \x20 delegate = \"secretservice\"\n\n\
-         \x20 [registry.\"*.azurecr.us\"]\n\
-         \x20 tenant = \"contoso.onmicrosoft.us\"\n\n\
-         The identity is the first that is configured: workload identity\n\
-         (AZURE_FEDERATED_TOKEN_FILE), service principal (AZURE_CLIENT_SECRET,\n\
-         AZURE_CLIENT_CERTIFICATE_PATH), GitHub Actions, Azure Pipelines, a managed\n\
-         identity that the platform announces, who signed in with `login`, the Azure CLI,\n\
-         the Azure Developer CLI, managed identity of a virtual machine.\n\n\
-         `configure` names it in docker's config.json, for a registry or for all hosts:\n  \
-         {{ \"credHelpers\": {{ \"contoso.azurecr.io\": \"acrscoped\" }} }}\n  \
-         {{ \"credsStore\": \"acrscoped\" }}"
-    );
-    Arguments::command().after_help(after).max_term_width(80)
+    let is_for_clients = |name: &str| PROTOCOL_COMMANDS.contains(&name);
+    with_long_help(Arguments::command(), EXIT_STATUS)
+        .mut_subcommands(|command| {
+            let is_hidden = command.is_hide_set() || is_for_clients(command.get_name());
+            with_long_help(command, EXIT_STATUS)
+                .help_template(TEMPLATE)
+                .hide(is_hidden)
+        })
+        .help_template(TEMPLATE)
+        .max_term_width(80)
+}
+
+/// Returns the text of `help TOPIC`.
+fn topic(name: &str) -> Option<String> {
+    let topic = TOPICS.iter().find(|topic| topic.name == name)?;
+    Some(topic.draw())
 }
 
 fn parse_with_clap(args: Vec<OsString>) -> Result<Command, CliError> {
-    let word = args.get(1).and_then(|word| word.to_str());
-    let word = word.unwrap_or_default().to_owned();
+    let word = |at: usize| args.get(at).and_then(|word| word.to_str());
+    if word(1) == Some("help") {
+        let topic_name = word(2).unwrap_or("--help");
+        if ["--help", "-h"].contains(&topic_name) {
+            let help = command().render_long_help();
+            return Err(CliError::Help(help.to_string()));
+        }
+        if let Some(text) = topic(topic_name) {
+            return Err(CliError::Help(text));
+        }
+    }
+    let word = word(1).unwrap_or_default().to_owned();
     let arguments = command()
         .try_get_matches_from(args)
         .and_then(|matches| Arguments::from_arg_matches(&matches))
@@ -234,6 +221,7 @@ fn with_backticks(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::KEYS;
 
     fn of(words: &[&str]) -> Result<Command, CliError> {
         parse([PROGRAM].iter().chain(words).map(Into::into))
@@ -265,22 +253,68 @@ mod tests {
         }
     }
 
+    fn help_of(words: &[&str]) -> String {
+        match of(words) {
+            Err(CliError::Help(help)) => help,
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
     #[test]
-    fn help_names_every_setting() {
-        let Err(CliError::Help(help)) = of(&["--help"]) else {
-            panic!()
-        };
+    fn help_on_settings_names_every_setting_and_its_variable() {
+        let (settings, environment) = (
+            help_of(&["help", "settings"]),
+            help_of(&["help", "environment"]),
+        );
         for key in KEYS {
+            assert!(settings.contains(&format!("\n  {}\n      {}", key.name, &key.meaning[..20])));
+            let variable = key.variable.unwrap_or("ACRSCOPED_CONFIG");
             assert!(
-                help.contains(key.name) && help.contains(key.meaning),
-                "{}",
-                key.name
+                environment.contains(&format!("  {variable}\n")),
+                "{variable}"
             );
         }
+    }
+
+    #[test]
+    fn help_is_found_in_every_way_and_fits_a_terminal() {
+        let names: Vec<String> = command()
+            .get_subcommands()
+            .map(|it| it.get_name().to_owned())
+            .collect();
+        assert_eq!(help_of(&["--help"]), help_of(&["help"]));
+        assert_eq!(help_of(&["--help"]), help_of(&["help", "--help"]));
+        for name in &names {
+            let (short, long) = (help_of(&[name, "-h"]), help_of(&[name, "--help"]));
+            assert_eq!(help_of(&["help", name]), long);
+            for (help, rows) in [(short, 24), (long, 100)] {
+                assert!(
+                    help.starts_with("Usage: docker-credential-acrscoped"),
+                    "{help}"
+                );
+                assert!(help.lines().count() < rows, "{help}");
+                assert!(
+                    help.lines().all(|line| line.chars().count() <= 80),
+                    "{help}"
+                );
+            }
+        }
+        let short = help_of(&["-h"]);
         assert!(
-            help.lines().all(|line| line.chars().count() <= 80),
-            "{help}"
+            short.lines().count() < 24 && short == help_of(&[]),
+            "{short}"
         );
+        for topic in &TOPICS {
+            let help = help_of(&["help", topic.name]);
+            assert!(
+                help.lines().all(|line| line.chars().count() <= 80),
+                "{help}"
+            );
+        }
+        for command in command().get_subcommands() {
+            let about = command.get_about().unwrap().to_string();
+            assert!(about.len() <= 60 && !about.ends_with('.'), "{about}");
+        }
     }
 
     #[test]
@@ -355,19 +389,10 @@ mod tests {
     /// A line that is broken is no command to paste.
     #[test]
     fn no_line_of_an_example_is_too_long() {
-        let mut whole = command();
-        whole.build();
-        for sub in whole.get_subcommands_mut() {
-            let help = sub
-                .get_after_help()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            assert!(
-                help.lines()
-                    .filter(|line| line.starts_with(' '))
-                    .all(|line| line.chars().count() <= 80),
-                "{help}"
-            );
+        for command in command().get_subcommands() {
+            let help = command.get_after_long_help().unwrap().to_string();
+            let mut lines = help.lines().filter(|line| line.starts_with(' '));
+            assert!(lines.all(|line| line.chars().count() <= 74), "{help}");
         }
     }
 

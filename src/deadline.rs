@@ -4,6 +4,14 @@ use crate::error::{Error, ErrorKind};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Returns the time of day: `SystemTime::now`, or a fixed time in tests.
+///
+/// ```
+/// use docker_credential_acrscoped::Clock;
+/// use std::time::SystemTime;
+///
+/// const CLOCK: Clock = SystemTime::now;
+/// const IN_TESTS: Clock = || SystemTime::UNIX_EPOCH;
+/// ```
 pub type Clock = fn() -> SystemTime;
 
 /// Replaces limits that are too long for a clock to count.

@@ -26,16 +26,43 @@ pub const HINT_STDIN: &str =
 pub(crate) const HINT_CLOCK: &str =
     "set the clock of this machine, for example with `timedatectl set-ntp true`";
 
-/// Why there is no credential, or why a command failed.
+/// Says why there is no credential, or why a command failed.
 ///
 /// No part of it holds a secret. Names of files, and values from the config file, may be part of it as they are.
+///
+/// ```no_run
+/// use docker_credential_acrscoped::{Registry, Settings, TokenService};
+/// use std::time::SystemTime;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = Settings::from_env()?;
+/// let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).ok_or("no registry")?;
+/// if let Err(error) = TokenService::new(&settings, SystemTime::now).get(&registry) {
+///     eprintln!("error: {error}");
+///     for detail in error.details() {
+///         eprintln!("  {detail}");
+///     }
+///     eprintln!("hint: {}", error.hint().unwrap_or("none"));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Error {
     failure: SharedFailure,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// What failed, as what the caller must do next.
+/// Says what failed, for a program that reacts to it.
+///
+/// ```
+/// use docker_credential_acrscoped::ErrorKind;
+///
+/// fn can_retry(kind: ErrorKind) -> bool {
+///     matches!(kind, ErrorKind::Unreachable(_) | ErrorKind::Timeout)
+/// }
+/// assert!(!can_retry(ErrorKind::Denied { status: 403 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -82,7 +109,14 @@ pub enum ErrorKind {
     System,
 }
 
-/// How far a connection came.
+/// Says how far a connection came.
+///
+/// ```
+/// use docker_credential_acrscoped::{ErrorKind, Stage};
+///
+/// let kind = ErrorKind::Unreachable(Stage::Tls);
+/// assert!(matches!(kind, ErrorKind::Unreachable(Stage::Tls)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Stage {
@@ -207,8 +241,7 @@ impl Error {
         self
     }
 
-    #[doc(hidden)]
-    pub fn input(problem: impl Into<String>) -> Self {
+    pub(crate) fn input(problem: impl Into<String>) -> Self {
         Self::new(ErrorKind::Input, problem)
     }
 
@@ -286,8 +319,7 @@ impl Error {
             .with_hint(hint)
     }
 
-    #[doc(hidden)]
-    pub fn output(error: impl Into<io::Error>) -> Self {
+    pub(crate) fn output(error: impl Into<io::Error>) -> Self {
         let error = error.into();
         Self::new(
             ErrorKind::Output,

@@ -1,41 +1,8 @@
-//! A docker credential helper for Azure Container Registry that signs in with registry-scoped tokens only.
-//!
-//! # One `get`
-//!
-//! ```text
-//!  docker ──"contoso.azurecr.io"──▶ stdin                            stdout ◀── {"ServerURL","Username","Secret"}
-//!                                     │                                ▲
-//!  main             arguments · Settings::read(environment, config file) · streams · exit code
-//!                                     ▼                                │
-//!  protocol/docker  read ≤ 8 KiB · Registry::parse ── not ours ▶ the delegate, or "credentials not found in native keychain"
-//!                                     ▼                                │
-//!  service          Settings::for_registry: what its profiles say      │
-//!                                     ▼                                │
-//!                   key = registry + fingerprint of the identity       │
-//!                   cache.get(key) ──────────── fresh ────────────────▶┤
-//!                     │ missing, half spent, or the store failed       │
-//!                   single flight: another process leads ── its result ▶┤
-//!                     │ ours to do; the registry's TLS connection      │
-//!                     │ is opened meanwhile                            │
-//!                   access token    kept for this identity, or another │
-//!                     │    process is at it, or az, IMDS, …, or        │
-//!                     │    POST https://<authority>/<tenant>/oauth2/v2.0/token
-//!                   exchange.refresh_token                             │
-//!                     │    POST https://<registry>/oauth2/exchange     │
-//!                   cache.put (best effort) ──────────────────────────▶┘
-//! ```
-//!
-//! A cached `get` is one process start, the config file, the small files that say who is signed in, and one keyring read: no HTTP client, no TLS, no async runtime, no thread
-//! (with any keyring but the kernel's one, so that a keyring that does not answer is given up).
-//! A cold one is two HTTPS requests and nothing more; a CI job asks for its assertion besides.
-//!
-//! kubelet's request goes the same way from `service` on, but with no store unless `cache` names one; a pod's own identity goes straight to
-//! the two requests, past cache and flight, whatever is set.
+//! Docker credential helper for Azure Container Registry that requests ACR-scoped tokens only.
 //!
 //! # As a library
 //!
-//! A Rust program needs no helper process. It is set up like the helper, by the same variables and the same config file, and shares its
-//! cache:
+//! A Rust program needs no helper process. It reads the same variables and config file as the helper, and shares its cache:
 //!
 //! ```no_run
 //! use docker_credential_acrscoped::{ExposeSecret, Registry, Settings, TokenService};
@@ -43,118 +10,140 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let settings = Settings::from_env()?;
-//! let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).ok_or("no Azure Container Registry")?;
-//! // It blocks: within an async runtime, call it by `tokio::task::spawn_blocking`.
+//! let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).ok_or("not a registry")?;
+//! // It blocks: in an async runtime, call it by `tokio::task::spawn_blocking`.
 //! let credential = TokenService::new(&settings, SystemTime::now).get(&registry)?;
-//! // For basic authentication: `RegistryAuth::Basic` of `oci-client`, say.
+//! // For basic authentication, such as `RegistryAuth::Basic` of `oci-client`:
 //! let (username, password) = (credential.username, credential.token.secret().expose_secret());
 //! # let _ = (username, password);
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! Turn off the default feature `cli`, which is the program:
+//!
+//! ```toml
+//! docker-credential-acrscoped = { version = "0.1", default-features = false }
+//! ```
+//!
 //! `tests/oci-client` in the repository is a whole program that pushes and pulls an image.
 //!
-//! What the helper does to its own process, the library does not do to yours: it ends nothing, takes no signal that would end it, installs
-//! no panic hook, no logger and no cryptography, and writes to no stream. It uses the provider that you have installed for rustls, else
-//! ring's, and tells what it does by events of `tracing`, without a secret. It starts `az` or `azd`, where they are the source of the
-//! identity, with your environment but for variables that have a program run other code, such as `LD_PRELOAD`. It keeps its tokens in the
-//! user's keyring. Whoever can read the memory of your process, or its core dump, finds them there, too: the helper forbids both, and you
-//! may.
+//! The library leaves your process as it is. It ends nothing, handles no signal, installs no panic hook, no logger and no cryptography, and
+//! writes to no stream. It uses the provider that you installed for rustls, else ring's. It reports what it does by events of `tracing`,
+//! without a secret. To sign in it may run `az` or `azd`, with your environment except for variables that make a program run other code,
+//! such as `LD_PRELOAD`. It stores tokens in the user's keyring. Whoever can read the memory of your process, or its core dump, can read
+//! them there, too. The program forbids both; you can do the same.
 //!
-//! What is listed below is kept stable by the rules of semantic versioning. The rest is for the helper itself and the tests; it is public
-//! and hidden, and changes at any time. `RUSTDOCFLAGS='--cfg internals' cargo doc --document-private-items` shows it.
+//! The items below follow semantic versioning. Everything else is private.
+//!
+//! # One `get`
+//!
+//! ```text
+//!  docker ──"contoso.azurecr.io"──▶ stdin                            stdout ◀── {"ServerURL","Username","Secret"}
+//!                                     │                                ▲
+//!  app              arguments · Settings::from_env · streams · exit code
+//!                                     ▼                                │
+//!  protocol/docker  read ≤ 8 KiB · Registry::parse ── not ours ▶ the delegate, or "credentials not found in native keychain"
+//!                                     ▼                                │
+//!  service          Settings::for_registry                             │
+//!                                     ▼                                │
+//!                   key = registry + fingerprint of the identity       │
+//!                   cache.get(key) ──────────── fresh ────────────────▶┤
+//!                     │ missing, half of its life spent, or failed     │
+//!                   single_flight: another process leads ── its result ▶┤
+//!                     │ this process leads                             │
+//!                   identity: access token from the cache, az, IMDS, … │
+//!                     │    or POST https://<authority>/<tenant>/oauth2/v2.0/token
+//!                   exchange                                           │
+//!                     │    POST https://<registry>/oauth2/exchange     │
+//!                   cache.put (best effort) ──────────────────────────▶┘
+//! ```
+//!
+//! A cached `get` is one process start, the config file, the small files that say who is signed in, and one keyring read: no HTTP client,
+//! TLS or async runtime. With the kernel keyring it needs no thread either. A cold `get` is two HTTPS requests; a CI job requests its
+//! assertion first.
+//!
+//! A request of kubelet takes the same way from `service` on. It uses no keyring unless `cache` names one. A pod's own identity uses neither
+//! the cache nor `single_flight`.
 //!
 //! # Modules
 //!
 //! | module | duty |
 //! | --- | --- |
-//! | `cli` | the command line |
-//! | `config` | the environment and the config file as settings, for each registry, and where each value came from |
-//! | `registry` | who may receive a token: the table of clouds, and the only way to make a [`Registry`] |
-//! | `mirrors` | the registries that nodes pull other hosts' images through |
-//! | `token` | the tokens: what is read from them, how long a refresh token is used, and what messages say of one |
-//! | `protocol` | what clients speak, and the delegate for other hosts; a caller of `service` |
-//! | `commands` | what people call: callers of `service`, and of the steps below it that they show one by one |
-//! | `service` | the credential of a registry: cache, renewal, sign-in and exchange, under one deadline; what is erased and listed |
+//! | `app` | the program: streams, signals, exit codes |
+//! | `cli` | the command line: words, help, usage errors |
+//! | `protocol` | the protocols of Docker and kubelet, and the delegate for other registries |
+//! | `commands` | the commands for people, the help topics, man pages and completions |
+//! | `service` | the credential of a registry: cache, renewal, sign-in and exchange, under one deadline |
 //! | `single_flight` | one sign-in for many processes |
-//! | `runtime` | the async runtime, for what must be waited for; a signal ends it in order |
-//! | `deadline` | the clock, and the end of everything that one `get` may do |
-//! | `identity` | the sources of an identity, their order, its fingerprint |
-//! | `entra` | how people sign in: OAuth in the browser, by device code, by refresh token |
-//! | `logins` | who has signed in with us, by name |
-//! | `exchange` | access token for refresh token |
+//! | `identity` | the identity sources, their order, and the fingerprint of an identity |
+//! | `entra` | sign-in of people: browser, device code, refresh token |
+//! | `exchange` | the exchange of an access token for a refresh token |
 //! | `refusal` | what a registry answers instead of a token, as a message and a hint |
-//! | `http` | HTTP clients, bounded bodies, retries, the early connection, the names of connection failures |
-//! | `cache` | tokens in the stores of the operating system |
-//! | `program` | programs that we call: how they are found, run and ended, or started to outlive us |
-//! | `files` | small files: read with a bound and without waiting, put in place whole |
+//! | `cache` | tokens in the keyrings of the operating system |
+//! | `logins` | the list of accounts that signed in with `login`, without secrets |
+//! | `http` | HTTP clients, retries, size limits, proxies, certificates, and why a connection failed |
+//! | `program` | how other programs are found, run and ended |
+//! | `runtime` | the async runtime, and signals that end it |
+//! | `deadline` | the clock, and the time limit of one `get` |
+//! | `config` | settings: the environment and the config file, for each registry, and where each value comes from |
+//! | `registry` | which hosts may receive a token: the table of clouds, and the only way to make a [`Registry`] |
+//! | `mirrors` | the registries through which nodes pull the images of other hosts |
+//! | `token` | tokens: what is read from them, and how long a refresh token is used |
+//! | `files` | small files: read with a limit, replaced at once |
 //! | `trust` | which files may decide about trust: who can change them, and who named them |
-//! | `log` | what is told on stderr |
+//! | `log` | the log on stderr |
+//! | `terminal` | how text is drawn for a person |
+//! | `text` | text from elsewhere, made safe to print, without the secrets that were sent |
 //! | `error` | the error type: kind, message, details, hint |
-//! | `terminal` | how answers are drawn for a person |
-//! | `text` | text from elsewhere, made fit to be shown, without the secrets that were sent; words for a shell |
+//! | `properties` | what holds for every input: checked by unit tests and fuzz targets |
 //!
-//! Imports run one way: `main` → `cli`, `commands`, `protocol` → `service` → `identity`, `exchange`, `single_flight` → `entra`,
-//! `logins`, `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files` → `trust`, `error`, `mirrors` → `registry` →
+//! Imports go one way: `app` → `cli`, `commands`, `protocol` → `service` → `identity`, `exchange`, `single_flight` → `entra`, `logins`,
+//! `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files` → `trust`, `error`, `mirrors` → `registry` →
 //! `token` → `text`.
 //!
-//! # To add
-//!
-//! | what | where |
-//! | --- | --- |
-//! | a source of an identity | a name in `config::SourceName` (the compiler finds its arms), a file in `identity`, its settings in `config/sources`, its grant in the simulator, a row in `tests/matrix` (which fails without) and in README |
-//! | a setting | a row in `config::KEYS`, a field in `config::Config` or `SourceSettings`, what `doctor --report` leaves out of it, a line in `packaging/config.example.toml` and in README; manual and schema are written from the table |
-//! | a store | a `Store` in `cache`, an arm in `cache::system_stores`, a word in `config::CacheChoice` with the system that has it, its tests beside the contract in `tests/keyring`; `lasts` says whether logins go there first |
-//! | a cloud | a row in `registry::CLOUDS`, the metadata service's name for it in `registry::ENVIRONMENTS`, a row in two tables of tests, in README, and in the simulator's authorities and registries |
-//! | a command for people | a file in `commands`, a variant of `commands::Command` with its help, its manual page (`tests/manual` writes it), and its transcripts in `tests/transcripts` |
-//! | a check of the doctor | a file and a name in `commands/doctor`, its place in the order there, a row in `tests/doctor/setups` with its transcript |
-//! | a file of a client | its path in `commands/configure/paths`, what it reads in `checks`, a folder of samples in `tests/configure/corpus` |
-//! | a client protocol | a file in `protocol` and a word in `cli` |
+//! `CONTRIBUTING.md` has the recipes: how to add an identity source, a keyring, a cloud, a setting, a command or a client protocol.
 
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod cache;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod cli;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod commands;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod config;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod deadline;
+// Without the command line, what only the commands call is unused.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+
+#[cfg(feature = "cli")]
+mod app;
+mod cache;
+#[cfg(feature = "cli")]
+mod cli;
+#[cfg(feature = "cli")]
+mod commands;
+mod config;
+mod deadline;
 mod entra;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod error;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod exchange;
+mod error;
+mod exchange;
 mod files;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod http;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod identity;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod log;
+mod http;
+mod identity;
+#[cfg(feature = "cli")]
+mod log;
 mod logins;
 mod mirrors;
 mod program;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod protocol;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
+#[cfg(feature = "cli")]
+mod protocol;
 mod refusal;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod registry;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod runtime;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod service;
+mod registry;
+mod runtime;
+mod service;
 mod single_flight;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod terminal;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod text;
-#[cfg_attr(not(internals), doc(hidden))]
-pub mod token;
+#[cfg(feature = "cli")]
+mod terminal;
+mod text;
+mod token;
 mod trust;
 
+#[cfg(feature = "cli")]
+pub use app::run;
 pub use config::{Settings, Variables};
 pub use deadline::Clock;
 pub use error::{Error, ErrorKind, Stage};

@@ -10,7 +10,15 @@ use std::fmt;
 use std::sync::Arc;
 use url::{Position, Url};
 
-/// A cloud: the suffix of its registries, the authority that signs people in there, and what it is called elsewhere.
+/// Describes a cloud: the suffix of its login servers, its Entra authority, and its names elsewhere.
+///
+/// ```
+/// use docker_credential_acrscoped::Registry;
+///
+/// let registry = Registry::parse("contoso.azurecr.us", &[]).ok_or("no registry")?;
+/// assert_eq!(registry.cloud().authority, "login.microsoftonline.us");
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cloud {
@@ -106,10 +114,19 @@ pub(crate) fn is_name_of_azure(name: &str) -> bool {
 /// Longest label of a DNS name (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
-/// A login server of Azure Container Registry: a host that may receive an access token of the registry audience.
+/// Names a login server of Azure Container Registry: a host that may receive an ACR-scoped access token.
 ///
 /// Three forms exist, documented by Microsoft under "registry endpoints":
 /// `name.azurecr.io`, with a domain name label `name-hash.azurecr.io`, and regional `name[-hash].region.geo.azurecr.io`.
+///
+/// ```
+/// use docker_credential_acrscoped::Registry;
+///
+/// let registry = Registry::parse("https://Contoso.eastus.geo.azurecr.io/v2/", &[]).ok_or("no registry")?;
+/// assert_eq!(registry.host(), "contoso.eastus.geo.azurecr.io");
+/// assert_eq!(registry.login_server(), "contoso.azurecr.io");
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
     host: String,
@@ -122,6 +139,13 @@ impl Registry {
     /// trailing dot. Returns `None` for everything else. `own` are the clouds that the user added to those of Azure.
     ///
     /// The scheme is dropped, never obeyed: a token is sent by TLS only.
+    ///
+    /// ```
+    /// use docker_credential_acrscoped::Registry;
+    ///
+    /// assert!(Registry::parse("contoso.azurecr.io", &[]).is_some());
+    /// assert!(Registry::parse("contoso.azurecr.io.evil.example", &[]).is_none());
+    /// ```
     pub fn parse(server_url: &str, own: &[Cloud]) -> Option<Self> {
         let host = host_of(server_url)?;
         let in_cloud = |cloud: &Cloud| {

@@ -9,7 +9,7 @@
 //!   `RENEWAL_TIMEOUT`. If that fails while the token is valid, it is used for another `RETRY_DELAY`.
 //! - Deadline: the setting `timeout` covers all that one `get` does ([`Deadline`]).
 //! - Keyring: a process waits for a keyring up to `STORE_TIMEOUT` (`cache/timeout.rs`).
-//! - HTTP retries: [`crate::http::retry_delay`]. kubelet's cache: [`crate::protocol::kubelet::cache_duration`].
+//! - HTTP retries: `http/retry_delay.rs`. kubelet's cache: `protocol/kubelet/cache_duration.rs`.
 
 use crate::cache::{Cache, CachedToken, Key};
 use crate::config::{CacheChoice, Config, OnError, Settings};
@@ -43,6 +43,22 @@ const MAX_PARALLEL_SIGN_INS: u32 = 4;
 ///
 /// Cheap to construct: it holds no connection and no token. Keep the [`Settings`], in an `Arc` for several threads, and create a service for
 /// each call. Its cache is the user's keyring, which all processes of the user share, the program `docker-credential-acrscoped` included.
+///
+/// ```no_run
+/// use docker_credential_acrscoped::{Registry, Settings, TokenService};
+/// use std::time::SystemTime;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = Settings::from_env()?;
+/// let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).ok_or("no registry")?;
+/// let service = TokenService::new(&settings, SystemTime::now);
+/// let credential = service.get(&registry)?;
+/// // If the registry refuses it:
+/// service.erase(&registry)?;
+/// # let _ = credential;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TokenService<'a> {
     settings: &'a Settings,
@@ -53,8 +69,16 @@ pub struct TokenService<'a> {
     default_cache: CacheChoice,
 }
 
-/// The user name and password for a registry's basic authentication. Clients send them to `/oauth2/token`, which the registry's challenge
+/// Holds the user name and password for a registry's basic authentication. Clients send them to `/oauth2/token`, which the registry's challenge
 /// names, and get a token for one repository.
+///
+/// ```
+/// use docker_credential_acrscoped::{Credential, ExposeSecret};
+///
+/// fn basic_auth(credential: &Credential) -> (&str, &str) {
+///     (credential.username, credential.token.secret().expose_secret())
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Credential {
@@ -134,10 +158,10 @@ impl<'a> TokenService<'a> {
 }
 
 /// For the program itself.
-#[cfg_attr(not(internals), doc(hidden))]
 impl<'a> TokenService<'a> {
     /// Returns a service with one cache for all registries.
-    pub fn with_cache(settings: &'a Settings, cache: Cache, clock: Clock) -> Self {
+    #[cfg(test)]
+    pub(crate) fn with_cache(settings: &'a Settings, cache: Cache, clock: Clock) -> Self {
         Self {
             cache: Some(cache),
             ..Self::new(settings, clock)
@@ -187,7 +211,7 @@ impl<'a> TokenService<'a> {
     }
 
     /// Returns the hosts with a valid cached token of the identity that would sign in, each with its user name.
-    pub fn list(&self) -> Result<BTreeMap<String, String>, Error> {
+    pub(crate) fn list(&self) -> Result<BTreeMap<String, String>, Error> {
         let mut cached = self.status()?;
         cached.retain(|cached| cached.identity.is_some());
         let entry = |cached: CachedCredential| {
@@ -591,6 +615,8 @@ fn finish_single_flight(turn: Acquire, failure: Option<&Error>) {
 
 #[cfg(test)]
 mod tests {
+    mod renewal;
+
     use super::*;
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;

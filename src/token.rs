@@ -128,7 +128,15 @@ impl AccessToken {
     }
 }
 
-/// A registry's refresh token, with the times that decide whether it is used again.
+/// Holds a registry's refresh token, with the times that decide whether it is used again.
+///
+/// ```no_run
+/// use docker_credential_acrscoped::{ExposeSecret, RefreshToken};
+///
+/// fn print(token: &RefreshToken) {
+///     println!("{} until {:?}", token.secret().expose_secret(), token.expires());
+/// }
+/// ```
 ///
 /// `iat` is back-dated by 15 minutes (seen in recordings of the Azure SDKs), so a token's life starts when it was received.
 #[derive(Clone, Debug)]
@@ -156,17 +164,16 @@ impl RefreshToken {
 }
 
 /// Caching.
-#[cfg_attr(not(internals), doc(hidden))]
 impl RefreshToken {
     /// Accepts a token just received, unless the text cannot be one.
-    pub fn received(secret: SecretString, now: SystemTime) -> Option<Self> {
+    pub(crate) fn received(secret: SecretString, now: SystemTime) -> Option<Self> {
         let token = Self::restored(secret, now)?;
         let renew_at = half_life(token.expires, now);
         Some(token.with_renew_at(renew_at))
     }
 
     /// Accepts a token read from a store, with the time of its renewal that was stored beside it, unless the text cannot be one.
-    pub fn restored(secret: SecretString, renew_at: SystemTime) -> Option<Self> {
+    pub(crate) fn restored(secret: SecretString, renew_at: SystemTime) -> Option<Self> {
         is_token(secret.expose_secret()).then(|| Self {
             expires: claims::expires(secret.expose_secret()),
             secret,
@@ -175,19 +182,19 @@ impl RefreshToken {
     }
 
     /// Returns whether it can be handed out without a request.
-    pub fn is_fresh(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_fresh(&self, now: SystemTime) -> bool {
         now < self.renew_at && self.is_valid(now) && !self.is_from_future_clock(now)
     }
 
     /// Returns whether the registry would still accept it. A token that does not say when it expires is used once, when it is received.
-    pub fn is_valid(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_valid(&self, now: SystemTime) -> bool {
         self.expires
             .is_some_and(|expires| now + REFRESH_EXPIRY_MARGIN < expires)
     }
 
     /// Returns the same token, to be renewed at another time.
     #[must_use]
-    pub fn with_renew_at(self, renew_at: SystemTime) -> Self {
+    pub(crate) fn with_renew_at(self, renew_at: SystemTime) -> Self {
         Self { renew_at, ..self }
     }
 

@@ -20,6 +20,7 @@ type Folder = Option<PathBuf>;
 /// a new version by the rules of semantic versioning.
 #[test]
 fn a_breaking_change_of_the_api_is_seen_here() {
+    let _: fn() -> std::process::ExitCode = docker_credential_acrscoped::run;
     let _: Clock = SystemTime::now;
     let _: fn() -> Result<Settings, Error> = Settings::from_env;
     let _: fn(Variables, Folder, Folder, Folder) -> Result<Settings, Error> = Settings::read;

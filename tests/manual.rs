@@ -1,113 +1,161 @@
-//! The manual pages and the completions of shells: they are made from the one command line, as `packaging` ships them.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests are a process edge of their own"
-)]
+//! The man pages and the completions of shells, as packages get them from the program.
 
-use clap_complete::Shell;
-use docker_credential_acrscoped::cli::{PROGRAM, command};
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
 
-const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test manual";
+const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
-/// Compares with what is shipped, or writes it anew.
-fn keep(name: &str, made: &[u8]) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("packaging")
-        .join(name);
-    if std::env::var_os("ACRSCOPED_UPDATE_DOCS").is_some() {
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("our folder");
-        std::fs::write(&path, made).expect("our file");
-    }
-    let shipped = std::fs::read(&path).unwrap_or_default();
+/// Noon of 2026-12-01.
+const DATE: &str = "1796126400";
+
+fn generate(folder: &Path) {
+    let output = program(&["generate", folder.to_str().expect("UTF-8")]);
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Runs the program without an environment.
+fn program(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_docker-credential-acrscoped"))
+        .args(words)
+        .env_clear()
+        .env("SOURCE_DATE_EPOCH", DATE)
+        .output()
+        .expect("the program")
+}
+
+/// Returns the files of a folder with their names, in the order of the names.
+fn files(folder: &Path) -> Vec<(String, String)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            let text = std::fs::read_to_string(entry.path()).expect("text");
+            (entry.file_name().into_string().expect("UTF-8"), text)
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_page_has_its_sections_and_lines_that_fit() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    generate(folder.path());
+    let pages = files(&folder.path().join("man"));
     assert!(
-        shipped == made,
-        "packaging/{name} is not what the command line says: {AGAIN}"
+        pages
+            .iter()
+            .any(|(name, _)| *name == format!("{PROGRAM}.1"))
     );
+    assert!(pages.len() > 12, "{}", pages.len());
+    for (name, page) in &pages {
+        let title = name.strip_suffix(".1").expect("section 1").to_uppercase();
+        let version = env!("CARGO_PKG_VERSION");
+        let heading =
+            format!(".TH {title} 1 2026-12-01 \"{PROGRAM} {version}\" \"User Commands\"\n");
+        assert!(page.starts_with(&heading), "{name}: {page}");
+        let is_program = *name == format!("{PROGRAM}.1");
+        let mut sections = vec!["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES"];
+        sections.extend(["EXIT STATUS", "SEE ALSO"]);
+        if is_program {
+            sections.extend(["COMMANDS", "SETTINGS", "ENVIRONMENT", "FILES"]);
+        }
+        for section in sections {
+            let heading = format!("\n.SH {section}\n");
+            assert_eq!(page.matches(&heading).count(), 1, "{name}: {section}");
+        }
+        assert!(!page.contains('`'), "{name}");
+        // A terminal breaks other lines itself. These are indented by seven columns.
+        for block in page.split("\n.nf\n").skip(1) {
+            let literal = block.split("\n.fi\n").next().unwrap_or_default();
+            let literal = literal.replace("\\-", "-").replace("\\e", "\\");
+            let long = literal.lines().find(|line| line.chars().count() > 73);
+            assert_eq!(long, None, "{name}");
+        }
+    }
 }
 
-/// A page for the program and one for each of its commands.
+/// mandoc warns of what a terminal would draw wrongly.
 #[test]
-fn the_manual_pages_are_those_of_the_command_line() {
-    let page = |command: clap::Command, name: &str| {
-        let mut made = Vec::new();
-        // The date of a build has no place in it: two builds are to be the same.
-        clap_mangen::Man::new(command)
-            .date("")
-            .source(concat!("v", env!("CARGO_PKG_VERSION")))
-            .manual("Registries")
-            .render(&mut made)
-            .expect("a page");
-        // Examples are shown as they are typed.
-        let made = String::from_utf8(made).expect("text");
-        let made = made
-            .replace(".SH EXTRA\n", ".SH NOTES\n.nh\n.nf\n")
-            .replace(".SH VERSION\n", ".fi\n.hy\n.SH VERSION\n");
-        keep(&format!("man/{name}.1"), made.as_bytes());
-    };
-    let mut whole = command()
-        .disable_help_subcommand(true)
-        .version(env!("CARGO_PKG_VERSION"));
-    // Gives every command its long name.
-    whole.build();
-    for sub in whole.get_subcommands() {
-        page(
-            sub.clone().version(env!("CARGO_PKG_VERSION")),
-            sub.get_display_name().unwrap_or_else(|| sub.get_name()),
+fn mandoc_has_no_complaint() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    generate(folder.path());
+    for (name, _) in files(&folder.path().join("man")) {
+        let page = folder.path().join("man").join(&name);
+        let lint = Command::new("mandoc")
+            .args(["-T", "lint", "-W", "warning"])
+            .arg(page)
+            .output();
+        let Ok(lint) = lint else { return };
+        let complaints = String::from_utf8_lossy(&lint.stdout);
+        assert!(
+            lint.status.success() && complaints.is_empty(),
+            "{complaints}"
         );
     }
-    page(whole, PROGRAM);
 }
 
-/// Each under the name by which its shell finds it.
+/// Packages are built twice and compared.
 #[test]
-fn the_completions_are_those_of_the_command_line() {
-    for (shell, name) in [
-        (Shell::Bash, PROGRAM.to_owned()),
-        (Shell::Zsh, format!("_{PROGRAM}")),
-        (Shell::Fish, format!("{PROGRAM}.fish")),
-        (Shell::PowerShell, format!("_{PROGRAM}.ps1")),
+fn two_builds_write_the_same_files() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    for folder in &folders {
+        generate(folder.path());
+    }
+    for kind in ["man", "completions"] {
+        let [one, two] = folders
+            .each_ref()
+            .map(|folder| files(&folder.path().join(kind)));
+        assert_eq!(one, two);
+    }
+}
+
+#[test]
+fn completion_prints_what_packages_install() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    generate(folder.path());
+    for (shell, file) in [
+        ("bash", PROGRAM.to_owned()),
+        ("zsh", format!("_{PROGRAM}")),
+        ("fish", format!("{PROGRAM}.fish")),
+        ("powershell", format!("_{PROGRAM}.ps1")),
     ] {
-        let mut made = Vec::new();
-        clap_complete::generate(shell, &mut command(), PROGRAM, &mut made);
-        // clap_complete writes hyphens of a program's name in one way where it looks for a command and in another where it lists them.
-        let made = String::from_utf8(made).expect("text");
-        let (listed, looked_for) = (
-            "docker__subcmd__credential__subcmd__acrscoped",
-            "docker__credential__acrscoped",
-        );
-        keep(
-            &format!("completions/{name}"),
-            made.replace(listed, looked_for).as_bytes(),
+        let file = folder.path().join("completions").join(file);
+        let installed = std::fs::read_to_string(file).expect("a script");
+        let printed = program(&["completion", shell]);
+        assert!(
+            printed.status.success() && printed.stdout == installed.as_bytes(),
+            "{shell}"
         );
     }
+    assert!(
+        program(&["completion", "elvish"])
+            .stdout
+            .starts_with(b"\nuse builtin;")
+    );
+    assert!(!program(&["completion", "tcsh"]).status.success());
 }
 
-/// What bash offers after these words, when the last one is completed.
+/// Returns what bash offers after these words, when the last one is completed.
 fn offered(words: &[&str]) -> Vec<String> {
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     let script = format!(
-        "source packaging/completions/{PROGRAM}; COMP_WORDS=({PROGRAM} {}); COMP_CWORD={}; \
+        "source <(\"$0\" completion bash); COMP_WORDS=({PROGRAM} {}); COMP_CWORD={}; \
          _docker__credential__acrscoped {PROGRAM} \"${{COMP_WORDS[COMP_CWORD]}}\" \"${{COMP_WORDS[COMP_CWORD-1]}}\"; \
          printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-        words
-            .iter()
-            .map(|word| format!("'{word}'"))
-            .collect::<Vec<_>>()
-            .join(" "),
+        quoted.join(" "),
         words.len()
     );
     let output = Command::new("bash")
-        .arg("-c")
-        .arg(script)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args([
+            "-c",
+            &script,
+            env!("CARGO_BIN_EXE_docker-credential-acrscoped"),
+        ])
         .output()
         .expect("bash");
-    String::from_utf8(output.stdout)
-        .expect("text")
-        .lines()
-        .map(str::to_owned)
-        .collect()
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -118,4 +166,5 @@ fn bash_completes_commands_options_and_values() {
         ["json", "docker-login", "env", "github-actions", "raw"]
     );
     assert_eq!(offered(&["configure", "--dry"]), ["--dry-run"]);
+    assert_eq!(offered(&["completion", "ba"]), ["bash"]);
 }

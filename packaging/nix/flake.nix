@@ -30,10 +30,11 @@
           doCheck = false;
           nativeBuildInputs = [ pkgs.installShellFiles ];
           postInstall = ''
-            installManPage packaging/man/*.1
-            installShellCompletion --bash packaging/completions/${program}
-            installShellCompletion --zsh packaging/completions/_${program}
-            installShellCompletion --fish packaging/completions/${program}.fish
+            $out/bin/${program} generate generated
+            installManPage generated/man/*.1
+            installShellCompletion --bash generated/completions/${program}
+            installShellCompletion --zsh generated/completions/_${program}
+            installShellCompletion --fish generated/completions/${program}.fish
             install -D -m 644 -t $out/share/${program} packaging/config.schema.json
           '';
           meta = {

@@ -2,8 +2,11 @@
 
 pub mod configure;
 pub mod doctor;
+pub mod generate;
+pub mod help;
 pub mod login;
 pub mod logout;
+mod manual;
 mod report;
 pub mod status;
 pub mod token;
@@ -29,18 +32,24 @@ pub enum Command {
     /// Delete a sign-in of `login` and its cached tokens.
     #[command(after_help = include_str!("help/logout.txt"))]
     Logout(logout::Arguments),
-    /// Set up docker, podman and other clients to use this helper, or undo it.
+    /// Make Docker, Podman and other clients use this helper.
     #[command(after_help = include_str!("help/configure.txt"))]
     Configure(configure::Arguments),
-    /// Show the cached tokens of registries, and the sign-ins of `login`.
+    /// Show cached tokens and the sign-ins of `login`.
     #[command(after_help = include_str!("help/status.txt"))]
     Status(status::Arguments),
-    /// Check why pulls from and pushes to a registry fail.
+    /// Check why pulls and pushes fail.
     #[command(after_help = include_str!("help/doctor.txt"))]
     Doctor(doctor::Arguments),
     /// Print the credential of a registry for scripts.
     #[command(after_help = include_str!("help/token.txt"))]
     Token(token::Arguments),
+    /// Print the completions of a shell.
+    #[command(after_help = include_str!("help/completion.txt"))]
+    Completion(generate::CompletionArguments),
+    /// Write man pages and completions, for packages.
+    #[command(hide = true)]
+    Generate(generate::GenerateArguments),
 }
 
 impl Command {
@@ -50,15 +59,14 @@ impl Command {
             Self::Configure(arguments) => arguments.format.plain,
             Self::Status(arguments) => arguments.format.plain,
             Self::Login(_) | Self::Logout(_) => false,
-            Self::Token(_) => true,
+            Self::Token(_) | Self::Completion(_) | Self::Generate(_) => true,
             Self::Doctor(arguments) => arguments.is_plain(),
         }
     }
 
     /// Returns whether the command runs, and reports the error, if the config file is broken.
     pub fn works_without_config(&self) -> bool {
-        // Not yet: each command must first report `Context::config_error`.
-        false
+        matches!(self, Self::Completion(_) | Self::Generate(_))
     }
 
     /// Runs the command and writes its result to `output`. The exit code is not 0 if a check failed.
@@ -74,6 +82,8 @@ impl Command {
             Self::Status(arguments) => status::run(context, arguments, output)?,
             Self::Doctor(arguments) => return doctor::run(context, &arguments, output),
             Self::Token(arguments) => token::run(context, &arguments, output)?,
+            Self::Completion(arguments) => generate::run_completion(&arguments, output)?,
+            Self::Generate(arguments) => generate::run_generate(context, &arguments)?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -85,6 +95,7 @@ pub struct Context<'a> {
     /// The environment and the config file.
     pub settings: &'a Settings,
     /// Why the config file was not read. `settings` then has the environment only.
+    #[allow(dead_code, reason = "no command reads it yet")]
     pub config_error: Option<&'a Error>,
     /// The current time.
     pub clock: Clock,
@@ -136,10 +147,10 @@ impl<'a> Context<'a> {
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Format {
     /// Print JSON, for scripts.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub json: bool,
-    /// Print plain text without colour, marks or tables, for screen readers and logs.
-    #[arg(long, conflicts_with = "json")]
+    /// Print plain text without color, marks or tables, for screen readers and logs.
+    #[arg(long, conflicts_with = "json", hide_short_help = true)]
     pub plain: bool,
 }
 

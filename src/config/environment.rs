@@ -8,7 +8,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
-/// The variables of an environment, by name.
+/// Holds the variables of an environment, by name.
+///
+/// ```
+/// use docker_credential_acrscoped::Variables;
+///
+/// let variables: Variables = [("AZURE_TENANT_ID".to_owned(), "contoso.example".into())].into();
+/// ```
 pub type Variables = HashMap<String, OsString>;
 
 /// The variables that hold secrets of any source.

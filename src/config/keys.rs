@@ -137,6 +137,8 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
+    mod schema;
+
     use super::*;
 
     #[test]

@@ -14,10 +14,12 @@ mod sources;
 mod values;
 
 pub use environment::{SECRETS, Variables};
-pub use keys::{CLOUD_KEYS, CONFIG_VARIABLE, KEYS, Key, Kind, Scope};
-pub use platforms::{ManagedIdentityEnv, OidcRequestEnv, PipelinesSettings};
+#[cfg(test)]
+pub use keys::Kind;
+pub use keys::{CONFIG_VARIABLE, KEYS};
+pub use platforms::{ManagedIdentityEnv, OidcRequestEnv};
 pub use precedence::{EffectiveSetting, Origin, Value};
-pub use sources::{CertificateSettings, Deferred, ManagedId, SourceFilter, SourceSettings};
+pub use sources::{CertificateSettings, ManagedId, SourceSettings};
 pub(crate) use values::is_tenant;
 pub use values::{CacheChoice, IDENTITY_TOKEN, Log, OnError, SourceName, ZERO_GUID};
 
@@ -35,10 +37,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
-/// The variables of an environment and a config file: everything that is set, for all registries.
+/// Holds the variables of an environment and a config file: everything that is set, for all registries.
 ///
 /// There are no other settings. A program that uses this crate is configured like `docker-credential-acrscoped` itself, whose manual lists
 /// the variables. Values are checked when they are needed, for one registry at a time.
+///
+/// ```
+/// use docker_credential_acrscoped::Settings;
+///
+/// let variables = [("ACRSCOPED_SOURCE".to_owned(), "azure-cli".into())].into();
+/// let settings = Settings::from_variables(variables, None);
+/// assert!(settings.clouds().is_empty());
+/// ```
 #[derive(Clone, Default)]
 pub struct Settings {
     variables: Variables,
@@ -190,14 +200,13 @@ impl Settings {
 }
 
 /// For the program itself.
-#[cfg_attr(not(internals), doc(hidden))]
 impl Settings {
     /// Reads the environment of this process and no config file, for commands that must work when the file is broken.
     #[expect(
         clippy::disallowed_methods,
         reason = "the environment is touched here and nowhere else"
     )]
-    pub fn from_env_without_file() -> Self {
+    pub(crate) fn from_env_without_file() -> Self {
         let named = |(name, value): (OsString, _)| {
             let name = name.into_string().ok()?;
             // On Windows `Path` and `PATH` are the same.
@@ -218,32 +227,32 @@ impl Settings {
     }
 
     /// Returns the variables that are no settings of ours, such as those about the terminal and the files of clients.
-    pub fn variables(&self) -> &Variables {
+    pub(crate) fn variables(&self) -> &Variables {
         &self.variables
     }
 
     /// Returns the user's home folder.
-    pub fn home(&self) -> Option<&Path> {
+    pub(crate) fn home(&self) -> Option<&Path> {
         self.home.as_deref()
     }
 
     /// Returns our folder for what is neither setting nor cache.
-    pub fn state_dir(&self) -> Option<PathBuf> {
+    pub(crate) fn state_dir(&self) -> Option<PathBuf> {
         environment::state_dir(&self.variables, self.home())
     }
 
     /// Returns where the config file is, or would be.
-    pub fn file(&self) -> &Path {
+    pub(crate) fn file(&self) -> &Path {
         &self.file.path
     }
 
     /// Returns the absolute folders of `PATH`.
-    pub fn program_folders(&self) -> Vec<PathBuf> {
+    pub(crate) fn program_folders(&self) -> Vec<PathBuf> {
         environment::program_folders(&self.variables)
     }
 
     /// Returns the registries that have a profile of their own.
-    pub fn registries_with_profiles(&self) -> Vec<Registry> {
+    pub(crate) fn registries_with_profiles(&self) -> Vec<Registry> {
         let profiles = self.file.profiles.iter();
         profiles
             .filter_map(|profile| Registry::parse(&profile.name, self.clouds()))
@@ -255,7 +264,7 @@ impl Settings {
     /// # Errors
     ///
     /// Something in the text is wrong.
-    pub fn with_text(&self, text: &str) -> Result<Self, Error> {
+    pub(crate) fn with_text(&self, text: &str) -> Result<Self, Error> {
         let file = File::parse(&self.file.path, text)?;
         Ok(Self {
             file,
@@ -268,7 +277,7 @@ impl Settings {
     /// # Errors
     ///
     /// The variable is wrong.
-    pub fn log(&self) -> Result<Log, Error> {
+    pub(crate) fn log(&self) -> Result<Log, Error> {
         self.resolver(None).get_or("log", Log::parse, Log::Warn)
     }
 
@@ -277,7 +286,7 @@ impl Settings {
     /// # Errors
     ///
     /// The variable is wrong.
-    pub fn delegate(&self) -> Result<Option<Value<String>>, Error> {
+    pub(crate) fn delegate(&self) -> Result<Option<Value<String>>, Error> {
         self.resolver(None).get("delegate", values::delegate)
     }
 
@@ -286,7 +295,7 @@ impl Settings {
     /// # Errors
     ///
     /// A variable is wrong, or names an authority or audience that is not trusted.
-    pub fn for_registry(&self, registry: &Registry) -> Result<Config, Error> {
+    pub(crate) fn for_registry(&self, registry: &Registry) -> Result<Config, Error> {
         self.config(&self.resolver(Some(registry)), registry.cloud())
     }
 
@@ -295,7 +304,7 @@ impl Settings {
     /// # Errors
     ///
     /// As [`Settings::for_registry`].
-    pub fn for_cloud(&self, cloud: &Cloud) -> Result<Config, Error> {
+    pub(crate) fn for_cloud(&self, cloud: &Cloud) -> Result<Config, Error> {
         self.config(&self.resolver(None), cloud)
     }
 
@@ -380,7 +389,7 @@ impl Settings {
     }
 
     /// Returns where the Secret Service is.
-    pub fn session_bus(&self) -> SessionBus {
+    pub(crate) fn session_bus(&self) -> SessionBus {
         environment::session_bus(&self.variables)
     }
 
@@ -389,12 +398,12 @@ impl Settings {
     /// # Errors
     ///
     /// The variable is wrong.
-    pub fn timeout(&self) -> Result<Duration, Error> {
+    pub(crate) fn timeout(&self) -> Result<Duration, Error> {
         timeout(&self.resolver(None))
     }
 
     /// Returns whether the delegate called this helper.
-    pub fn is_delegated(&self) -> bool {
+    pub(crate) fn is_delegated(&self) -> bool {
         self.variables.contains_key(DELEGATED_VARIABLE)
     }
 
@@ -403,7 +412,7 @@ impl Settings {
     /// # Errors
     ///
     /// The variable is wrong.
-    pub fn caches(&self) -> Result<Vec<CacheChoice>, Error> {
+    pub(crate) fn caches(&self) -> Result<Vec<CacheChoice>, Error> {
         let mut choices = vec![cache(&self.resolver(None))?];
         for choice in self.file.values("cache").map(CacheChoice::parse) {
             let new = choice.ok().filter(|choice| !choices.contains(choice));
@@ -417,12 +426,15 @@ impl Settings {
     /// # Errors
     ///
     /// A variable is not UTF-8.
-    pub fn explain(&self, registry: Option<&Registry>) -> Result<Vec<EffectiveSetting>, Error> {
+    pub(crate) fn explain(
+        &self,
+        registry: Option<&Registry>,
+    ) -> Result<Vec<EffectiveSetting>, Error> {
         self.resolver(registry).explain()
     }
 
     /// Returns a sentence for each variable that begins like ours and has no effect, such as a misspelt one.
-    pub fn unknown_variables(&self) -> Vec<String> {
+    pub(crate) fn unknown_variables(&self) -> Vec<String> {
         let known = KEYS.iter().filter_map(|key| key.variable);
         let known = known.chain([CONFIG_VARIABLE, DELEGATED_VARIABLE]);
         let describe = |(name, setting): (&str, String)| {
@@ -446,7 +458,7 @@ impl Settings {
     }
 
     /// Returns the names of the profiles that apply to a registry, the most specific first.
-    pub fn profiles(&self, registry: &Registry) -> Vec<&str> {
+    pub(crate) fn profiles(&self, registry: &Registry) -> Vec<&str> {
         let profiles = self.file.profiles(registry).into_iter();
         profiles.map(|profile| profile.name.as_str()).collect()
     }

@@ -8,11 +8,10 @@ mod fetch;
 mod peer_certificate;
 mod preconnect;
 pub mod response;
+mod retry_delay;
 mod tls;
 mod transport;
 
-pub use error::chain;
-pub use fetch::retry_delay;
 pub use preconnect::Preconnect;
 pub(crate) use response::PROXY_HINT;
 pub use response::{HttpResponse, ResponseError};

@@ -26,20 +26,17 @@ const MAX_STORE_BYTES: usize = 64 * 1024;
 /// What the client asks for. The comments are the help text of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Verb {
-    /// Print the credential of the registry named on stdin, as JSON.
-    #[command(after_help = "Example:\n  echo contoso.azurecr.io | docker-credential-acrscoped get")]
+    /// Print the credential of the registry named on stdin.
+    #[command(after_help = include_str!("../commands/help/get.txt"))]
     Get,
-    /// Take what `docker login` stores; nothing is kept, since tokens are obtained when they are asked for.
-    #[command(
-        after_help = "Clients call it with JSON on stdin:\n  {\"ServerURL\":\"contoso.azurecr.io\",\"Username\":\"<token>\",\"Secret\":\"…\"}"
-    )]
+    /// Accept and ignore a credential from `docker login`.
+    #[command(after_help = include_str!("../commands/help/store.txt"))]
     Store,
-    /// Forget what is cached for the registry named on stdin.
-    #[command(
-        after_help = "Example, after a role was changed:\n  echo contoso.azurecr.io | docker-credential-acrscoped erase"
-    )]
+    /// Delete the cached tokens of the registry named on stdin.
+    #[command(after_help = include_str!("../commands/help/erase.txt"))]
     Erase,
-    /// Print the registries with a valid cached token, as JSON.
+    /// Print the registries with a valid cached token.
+    #[command(after_help = include_str!("../commands/help/list.txt"))]
     List,
 }
 

@@ -1,10 +1,14 @@
 //! Five thousand nodes before one registry: the model's figures, the page that tells them, and fifty real calls beside the model.
 #![cfg(target_os = "linux")]
 
+#[path = "../../src/protocol/kubelet/cache_duration.rs"]
+mod cache_duration;
 mod model;
 mod picture;
 mod reality;
 mod registry;
+#[path = "../../src/http/retry_delay.rs"]
+mod retry_delay;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,9 +1,9 @@
-//! A registry with limits, and a fleet of nodes that pull from it: a simulation by events, with the product's own functions for how long a
-//! credential is kept and how often a request is sent again.
+//! A registry with limits, and a fleet of nodes that pull from it: a simulation by events, with two files of the product: how long a
+//! credential is kept (`cache_duration`), and when a request is sent again (`retry_delay`).
 
+use crate::cache_duration::cache_duration;
 use crate::registry::Bucket;
-use docker_credential_acrscoped::http::retry_delay;
-use docker_credential_acrscoped::protocol::kubelet::cache_duration;
+use crate::retry_delay::retry_delay;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;

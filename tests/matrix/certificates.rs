@@ -1,8 +1,8 @@
 //! Service principals with a certificate, made by the `openssl` command when it is first needed.
 
 use crate::rows::{Absent, Refusal, Row, application};
+use crate::source::SourceName;
 use crate::stage::Stage;
-use docker_credential_acrscoped::config::SourceName;
 use std::process::Command;
 use std::sync::LazyLock;
 use tempfile::TempDir;

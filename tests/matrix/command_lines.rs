@@ -1,8 +1,8 @@
 //! The Azure CLI and the Azure Developer CLI, played by a script that gets its tokens from the simulated Entra.
 
 use crate::rows::{Absent, Refusal, Row};
+use crate::source::SourceName;
 use crate::stage::{ABROAD, CLOUDS, Stage};
-use docker_credential_acrscoped::config::SourceName;
 use serde_json::json;
 use simulator::{AZURE_CLI, Fault, FaultAt, FaultKind, TENANT};
 

@@ -1,10 +1,10 @@
 //! What every source has to hold in every cloud: it signs in, or it says why not, and nobody else is asked.
 
 use crate::rows::{Absent, Refusal, Row, client_secret, virtual_machine_in, workload_identity};
+use crate::source::SourceName;
 use crate::stage::{CLOUDS, Cloud, Stage, hosts};
 use crate::support::Answer;
 use crate::support::run::in_parallel;
-use docker_credential_acrscoped::config::SourceName;
 use simulator::{Endpoint, Fault, FaultAt, FaultKind};
 use std::panic::resume_unwind;
 use std::thread;

@@ -1,10 +1,10 @@
 //! Who signed in with `login`, here by device code.
 
 use crate::rows::{Absent, Refusal, Row};
+use crate::source::SourceName;
 use crate::stage::{ABROAD, Stage};
 use crate::support::namespace::Namespace;
 use crate::support::{LIMIT, run};
-use docker_credential_acrscoped::config::SourceName;
 use simulator::FaultAt;
 
 const SIGN_IN: &str = "POST {authority}/{tenant}/oauth2/v2.0/token grant refresh_token for {audience}/.default offline_access \

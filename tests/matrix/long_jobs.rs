@@ -1,8 +1,8 @@
 //! AADSTS700024 in long jobs: the assertion of a CI job lives for ten minutes, and jobs for hours.
 
 use crate::rows::{application, set_up_github, set_up_pipelines};
+use crate::source::SourceName;
 use crate::stage::{CLOUDS, Stage};
-use docker_credential_acrscoped::config::SourceName;
 use simulator::Endpoint;
 
 /// Seconds after the beginning of a job at which it signs in.

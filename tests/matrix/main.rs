@@ -21,11 +21,14 @@ mod conditions;
 mod login;
 mod long_jobs;
 mod rows;
+mod source;
 mod stage;
 
-use docker_credential_acrscoped::config::SourceName;
-use docker_credential_acrscoped::registry;
+use docker_credential_acrscoped::{Registry, Settings};
 use rows::Row;
+use serde_json::Value;
+use source::SourceName;
+use std::collections::BTreeSet;
 
 /// A test for each row, and the list of all rows.
 macro_rules! in_every_cloud {
@@ -81,9 +84,19 @@ in_every_cloud! {
     the_azure_developer_cli_signs_in_to_the_tenant_that_is_named: command_lines::developer_cli_in_a_tenant();
 }
 
-/// Fails when a source or cloud is added and not tested here.
+/// Fails when a source is added and not tested here. The schema is made from the table of settings.
 #[test]
-fn every_source_and_every_cloud_has_its_row() {
+fn every_source_has_its_row() {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../packaging/config.schema.json")).expect("JSON");
+    let words: Vec<&str> = schema["properties"]["source"]["enum"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let named: Vec<&str> = SourceName::ALL.iter().map(|it| it.as_str()).collect();
+    assert_eq!(words, named);
     for &source in SourceName::ALL {
         assert!(
             all().iter().any(|row| row.source == source),
@@ -91,16 +104,30 @@ fn every_source_and_every_cloud_has_its_row() {
             source.as_str()
         );
     }
-    for known in registry::CLOUDS {
-        let rows: Vec<_> = stage::CLOUDS
-            .iter()
-            .filter(|cloud| cloud.suffix == known.suffix)
-            .collect();
-        assert_eq!(rows.len(), 1, "{} has no row", known.name);
+}
+
+/// Fails when a cloud is added and not tested here. The error of an unknown name lists the known ones.
+#[test]
+fn every_cloud_has_its_row() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("config.toml");
+    std::fs::write(
+        &file,
+        format!("identity_cloud = 'nowhere'\n{}", stage::CONFIG),
+    )
+    .expect("ours");
+    let variables = [("ACRSCOPED_CONFIG".to_owned(), file.into_os_string())].into();
+    let error = Settings::read(variables, None, None, None).expect_err("no such cloud");
+    let message = error.to_string();
+    let (_, names) = message.split_once("expected one of ").expect("the names");
+    let known: BTreeSet<&str> = names
+        .split([',', ' '])
+        .filter(|it| !it.is_empty())
+        .collect();
+    let tested: BTreeSet<&str> = stage::CLOUDS.iter().map(|cloud| cloud.name).collect();
+    assert_eq!(known, tested, "{message}");
+    for cloud in stage::CLOUDS.iter().filter(|it| it.name != stage::PRIVATE) {
+        let registry = Registry::parse(&format!("contoso.{}", cloud.suffix), &[]);
+        assert_eq!(registry.expect("a registry").cloud().name, cloud.name);
     }
-    assert_eq!(
-        stage::CLOUDS.len(),
-        registry::CLOUDS.len() + 1,
-        "and there is a private one"
-    );
 }

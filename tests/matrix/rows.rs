@@ -1,7 +1,7 @@
 //! What each source promises: how it is set up, which requests its sign-in is made of, and how it is refused.
 
+use crate::source::SourceName;
 use crate::stage::{ASSIGNED, ASSIGNED_OBJECT, ASSIGNED_RESOURCE, CLOUDS, Cloud, GITHUB, Stage};
-use docker_credential_acrscoped::config::SourceName;
 use simulator::{CLIENT, FaultAt, TENANT};
 
 /// One source. In texts `{…}` is filled in by [`Stage::fill`].

@@ -2,7 +2,9 @@
 
 use crate::shell::{Shell, hold, nothing};
 use crate::support::golden::Golden;
-use docker_credential_acrscoped::cli::{PROGRAM, command};
+use crate::support::{LIMIT, run};
+
+const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
 #[test]
 fn the_program_and_each_of_its_commands_have_a_help() {
@@ -24,8 +26,21 @@ fn the_program_and_each_of_its_commands_have_a_help() {
     };
     keep(&mut golden, "no-arguments", "");
     keep(&mut golden, "help", " --help");
-    for command in command().get_subcommands() {
-        let name = command.get_name();
+    for topic in [
+        "identities",
+        "settings",
+        "environment",
+        "files",
+        "exit-codes",
+    ] {
+        keep(
+            &mut golden,
+            &format!("help-on-{topic}"),
+            &format!(" help {topic}"),
+        );
+    }
+    // Each command has a man page, and so is in this list.
+    for name in commands(&shell) {
         keep(
             &mut golden,
             &format!("help-{name}"),
@@ -33,6 +48,27 @@ fn the_program_and_each_of_its_commands_have_a_help() {
         );
     }
     golden.finish();
+}
+
+/// Returns the names of the commands, from the names of their man pages.
+fn commands(shell: &Shell) -> Vec<String> {
+    let line = format!("{PROGRAM} generate \"$HOME/generated\"");
+    run(shell.command(&line), "", LIMIT).succeeds();
+    let pages = shell.home.path("home/generated/man");
+    let names = std::fs::read_dir(pages).expect("man pages").map(|page| {
+        let name = page
+            .expect("a page")
+            .file_name()
+            .into_string()
+            .expect("UTF-8");
+        name.strip_suffix(".1").expect("a man page").to_owned()
+    });
+    let mut names: Vec<String> = names
+        .filter_map(|name| Some(name.strip_prefix(&format!("{PROGRAM}-"))?.to_owned()))
+        .collect();
+    names.sort();
+    assert!(names.len() > 10, "{names:?}");
+    names
 }
 
 #[test]

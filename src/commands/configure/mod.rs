@@ -75,7 +75,7 @@ pub struct Arguments {
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Print the configuration with which kubelet calls this helper, for these registries or for all. Writes no file.
+    /// Print kubelet's configuration for this helper. It is for these registries or for all, and no file is written.
     #[arg(long, conflicts_with_all = ["all", "remove", "docker", "containers", "dry_run", "json", "plain"])]
     kubelet: bool,
     /// With --kubelet: pull the images of a host through a registry.
@@ -83,7 +83,8 @@ pub struct Arguments {
         long = "registry-mirror",
         value_name = "SOURCE:REGISTRY",
         value_delimiter = ',',
-        requires = "kubelet"
+        requires = "kubelet",
+        hide_short_help = true
     )]
     mirrors: Vec<String>,
     #[command(flatten)]

@@ -12,6 +12,7 @@
 //! tokens are never cached, whatever the settings are, and they never share a sign-in: neither a token nor a failure of one account
 //! can reach another.
 
+mod cache_duration;
 mod image;
 mod request;
 
@@ -21,7 +22,8 @@ use crate::error::{Error, ErrorKind};
 use crate::mirrors::Mirrors;
 use crate::registry::Registry;
 use crate::service::TokenService;
-use crate::token::{MAX_LIFETIME, RefreshToken};
+use crate::token::RefreshToken;
+use cache_duration::cache_duration;
 use clap::Args;
 use request::{API_VERSION, Request};
 use secrecy::ExposeSecret;
@@ -161,24 +163,10 @@ fn random_cache_duration(token: &RefreshToken, now: SystemTime) -> Duration {
     cache_duration(remaining, u32::from_ne_bytes(random))
 }
 
-/// Returns how long kubelet caches a credential that is valid for `remaining`: from two fifths to one half of that, or of a day if it is
-/// longer. `random` is a uniform random number that chooses the second.
-///
-/// The other half is left for pulls that have begun, and for a registry that cannot issue another token for a while. The spread is for
-/// fleets: nodes that started at the same time and pull the same image would otherwise always come back at the same time.
-///
-/// With `life` the whole seconds of `remaining`, `2 * life / 5 <= seconds <= life / 2` in integers. That can be 0, which kubelet does not
-/// cache, for less than three seconds.
-pub fn cache_duration(remaining: Duration, random: u32) -> Duration {
-    let life = remaining.min(MAX_LIFETIME).as_secs();
-    let (shortest, longest) = (life * 2 / 5, life / 2);
-    let spread = (u128::from(longest - shortest + 1) * u128::from(random)) >> u32::BITS;
-    Duration::from_secs(shortest + u64::try_from(spread).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::MAX_LIFETIME;
     use proptest::prelude::*;
 
     #[test]

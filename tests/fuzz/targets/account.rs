@@ -1,7 +1,7 @@
 //! The Azure CLI's `azureProfile.json`.
 #![no_main]
 
-use acrscoped_fuzz::AzureCli;
+use docker_credential_acrscoped::properties::AzureCli;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 

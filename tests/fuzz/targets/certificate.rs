@@ -7,4 +7,4 @@ use std::sync::LazyLock;
 static FOLDER: LazyLock<PathBuf> =
     LazyLock::new(|| tempfile::tempdir().expect("a temporary folder").keep());
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| acrscoped_fuzz::certificate(&FOLDER, input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| docker_credential_acrscoped::properties::certificate(&FOLDER, input));

@@ -1,7 +1,7 @@
 //! Variables: a line each, its first byte chooses the name.
 #![no_main]
 
-use acrscoped_fuzz::VARIABLES;
+use docker_credential_acrscoped::properties::VARIABLES;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -13,5 +13,5 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
         let name = VARIABLES[usize::from(name.wrapping_sub(b'A')) % VARIABLES.len()];
         Some((name.to_owned(), OsStr::from_bytes(&value).to_owned()))
     });
-    acrscoped_fuzz::config(rows.collect());
+    docker_credential_acrscoped::properties::config(rows.collect());
 });

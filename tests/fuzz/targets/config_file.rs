@@ -6,4 +6,4 @@ use std::sync::LazyLock;
 
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| tempfile::tempdir().expect("a temporary folder").keep());
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| acrscoped_fuzz::config_file(&FOLDER, input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| docker_credential_acrscoped::properties::config_file(&FOLDER, input));

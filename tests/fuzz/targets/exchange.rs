@@ -1,18 +1,11 @@
 //! Answers of an exchange, sent by a TLS server on loopback: a line with the status, lines with headers, an empty line, a body.
 #![no_main]
 
-use docker_credential_acrscoped::config::NetworkSettings;
-use docker_credential_acrscoped::deadline::Deadline;
-use docker_credential_acrscoped::error::{Error, ErrorKind};
-use docker_credential_acrscoped::exchange;
-use docker_credential_acrscoped::http::Network;
-use docker_credential_acrscoped::registry::Registry;
-use docker_credential_acrscoped::token::{AccessToken, Audience};
+use docker_credential_acrscoped::properties::Exchange;
 use reqwest::Client;
 use rustls::pki_types::PrivateKeyDer;
-use secrecy::ExposeSecret;
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,17 +26,13 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| WORLD.with_borrow_mut(|world| world.a
 
 struct World {
     runtime: Runtime,
-    network: Network,
     client: Client,
-    registry: Registry,
-    access_token: AccessToken,
+    exchange: Exchange,
 }
 
 impl World {
     fn new() -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
-        // No second try: there is no time left.
-        let network = Network::new(NetworkSettings::default(), Deadline::after(Duration::ZERO), SystemTime::now);
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let address = runtime.block_on(serve());
         let client = Client::builder()
@@ -54,37 +43,13 @@ impl World {
             .timeout(Duration::from_millis(300))
             .build()
             .expect("a client");
-        let registry = Registry::parse(HOST, &[]).expect("a registry");
-        let access_token = AccessToken::new("opaque".into(), &Audience::default()).expect("no claims");
-        Self { runtime, network, client, registry, access_token }
+        Self { runtime, client, exchange: Exchange::new(SystemTime::now) }
     }
 
     fn ask(&mut self, input: &[u8]) {
         let (answer, status) = framed(input);
         *ANSWER.lock().expect("no panic before") = answer;
-        let exchange = exchange::refresh_token(&self.network, &self.client, &self.registry, &self.access_token, SystemTime::now);
-        match self.runtime.block_on(exchange) {
-            Ok(token) => {
-                let token = token.secret().expose_secret();
-                assert_eq!(status, 200);
-                assert!((1..=16 * 1024).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)));
-            }
-            Err(error) => refused(&error),
-        }
-    }
-}
-
-fn refused(error: &Error) {
-    acrscoped_fuzz::words(error);
-    match error.kind() {
-        ErrorKind::NetworkRule => {
-            // Only a real address becomes part of the command in the hint.
-            if let Some((_, address)) = error.hint().unwrap_or_default().split_once(" --ip-address ") {
-                assert!(address.parse::<IpAddr>().is_ok(), "{address:?}");
-            }
-        }
-        ErrorKind::Denied { .. } | ErrorKind::InvalidToken | ErrorKind::UnexpectedResponse | ErrorKind::Unreachable(_) => (),
-        other => panic!("{other:?}"),
+        self.runtime.block_on(self.exchange.answer(&self.client, status, SystemTime::now));
     }
 }
 

@@ -2,6 +2,6 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    acrscoped_fuzz::host(text);
-    acrscoped_fuzz::shown(text);
+    docker_credential_acrscoped::properties::host(text);
+    docker_credential_acrscoped::properties::shown(text);
 });

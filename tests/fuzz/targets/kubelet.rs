@@ -2,8 +2,8 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    acrscoped_fuzz::kubelet(input);
+    docker_credential_acrscoped::properties::kubelet(input);
     if let Ok(image) = std::str::from_utf8(input) {
-        acrscoped_fuzz::image(image);
+        docker_credential_acrscoped::properties::image(image);
     }
 });

@@ -1,13 +1,10 @@
-//! What must hold for every input, tried with inputs made at random from the parts that matter. `tests/fuzz` tries more of them.
+//! Tries the properties with random inputs, made from the parts that matter. `tests/fuzz` tries more.
 
-#[path = "fuzz/src/lib.rs"]
-pub mod invariants;
-
+use super::{AzureCli, VARIABLES};
+use crate::protocol::docker::Verb;
+use crate::registry::CLOUDS;
+use crate::token::{AccessToken, Audience};
 use azure_core::base64::encode;
-use docker_credential_acrscoped::protocol::docker::Verb;
-use docker_credential_acrscoped::registry::CLOUDS;
-use docker_credential_acrscoped::token::{AccessToken, Audience};
-use invariants::{AzureCli, VARIABLES};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
@@ -232,7 +229,7 @@ proptest! {
         any in ".*",
     ) {
         for text in [url, near, any] {
-            invariants::host(&text);
+            super::host(&text);
         }
     }
 
@@ -245,10 +242,10 @@ proptest! {
             ".*",
         ],
     ) {
-        let stored = json!({"ServerURL": text, "Username": username, "Secret": invariants::CANARY}).to_string();
+        let stored = json!({"ServerURL": text, "Username": username, "Secret": super::CANARY}).to_string();
         for verb in [Verb::Get, Verb::Store, Verb::Erase, Verb::List] {
             for input in [text.as_bytes(), stored.as_bytes(), &bytes] {
-                invariants::docker(verb, input);
+                super::docker(verb, input);
             }
         }
     }
@@ -259,13 +256,13 @@ proptest! {
         path in select(vec!["", "/", "/app", "/team/app:v1", "/app@sha256:0a", "//app", "/@evil.example", "/app\n", "/\u{202e}app"]),
         bytes in prop::collection::vec(any::<u8>(), 0..300),
     ) {
-        invariants::image(&(host + path));
-        invariants::kubelet(&bytes);
+        super::image(&(host + path));
+        super::kubelet(&bytes);
     }
 
     #[test]
     fn no_claims_make_a_token_eternal_or_take_it_to_another_service(claims in claims(), now in seconds(), at in seconds()) {
-        invariants::token(claims.to_string().as_bytes(), now, at);
+        super::token(claims.to_string().as_bytes(), now, at);
     }
 
     #[test]
@@ -274,8 +271,8 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..60),
     ) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        invariants::config_file(folder.path(), lines.join("\n").as_bytes());
-        invariants::config_file(folder.path(), &[lines.join("\n").as_bytes(), &bytes].concat());
+        super::config_file(folder.path(), lines.join("\n").as_bytes());
+        super::config_file(folder.path(), &[lines.join("\n").as_bytes(), &bytes].concat());
     }
 
     #[test]
@@ -287,7 +284,7 @@ proptest! {
         let archive = [&[0x30, 0x80, 0x02, 0x01, 0x03][..], &bytes].concat();
         let section = format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", encode(&bytes));
         for file in [&bytes[..], &archive, section.as_bytes()] {
-            invariants::certificate(folder.path(), file);
+            super::certificate(folder.path(), file);
         }
     }
 
@@ -297,8 +294,8 @@ proptest! {
         text in "[a-zA-Z0-9._=-]{0,60}",
         now in seconds(),
     ) {
-        invariants::token(&bytes, now, now);
-        invariants::refresh_token(&text, now, now);
+        super::token(&bytes, now, now);
+        super::refresh_token(&text, now, now);
     }
 
     #[test]
@@ -317,7 +314,7 @@ proptest! {
     fn no_variable_is_quoted_with_a_secret(
         rows in prop::collection::hash_map(select(VARIABLES).prop_map(str::to_owned), setting(), 0..8),
     ) {
-        invariants::config(rows);
+        super::config(rows);
     }
 }
 
@@ -333,8 +330,8 @@ proptest! {
         ),
         times in 1..200_usize,
     ) {
-        invariants::shown(&any);
-        invariants::shown(&parts.concat().repeat(times));
+        super::shown(&any);
+        super::shown(&parts.concat().repeat(times));
     }
 
     #[test]

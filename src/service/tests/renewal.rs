@@ -1,12 +1,12 @@
 //! When a cached token is used, renewed, or used although it could not be renewed: decisions of the core, with the clock passed in.
 
-use docker_credential_acrscoped::cache::{Cache, Key, Lasts, Store, StoreError};
-use docker_credential_acrscoped::config::Settings;
-use docker_credential_acrscoped::error::{Error, ErrorKind};
-use docker_credential_acrscoped::identity::Identity;
-use docker_credential_acrscoped::registry::Registry;
-use docker_credential_acrscoped::service::TokenService;
-use docker_credential_acrscoped::token::RefreshToken;
+use crate::cache::{Cache, Key, Lasts, Store, StoreError};
+use crate::config::Settings;
+use crate::error::{Error, ErrorKind};
+use crate::identity::Identity;
+use crate::registry::Registry;
+use crate::service::TokenService;
+use crate::token::RefreshToken;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

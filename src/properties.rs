@@ -1,25 +1,30 @@
-//! What must hold for every input, as functions that panic when it does not: the fuzz targets and `tests/properties.rs` share them.
+//! What must hold for every input, as functions that panic if it does not: the fuzz targets (`tests/fuzz`) and the unit tests share them.
 #![allow(
     clippy::missing_panics_doc,
     clippy::implicit_hasher,
     reason = "to panic is what these functions are for, and tests call them"
 )]
 
+use crate::config::{Config, NetworkSettings, SECRETS, Settings, ZERO_GUID};
+use crate::deadline::{Clock, Deadline};
+use crate::error::{Error, ErrorKind, NOT_FOUND, printable, visible};
+use crate::exchange;
+use crate::http::Network;
+use crate::identity::Identity;
+use crate::identity::certificate::Certificate;
+use crate::protocol::docker::Verb;
+use crate::protocol::{docker, kubelet};
+use crate::registry::{CLOUDS, Registry};
+use crate::service::TokenService;
+use crate::token::{AccessToken, Audience, REGISTRY_AUDIENCE, RefreshToken};
 use azure_core::base64::encode_url_safe;
-use docker_credential_acrscoped::config::{Config, SECRETS, Settings, ZERO_GUID};
-use docker_credential_acrscoped::error::{Error, NOT_FOUND, printable, visible};
-use docker_credential_acrscoped::identity::Identity;
-use docker_credential_acrscoped::identity::certificate::Certificate;
-use docker_credential_acrscoped::protocol::docker::Verb;
-use docker_credential_acrscoped::protocol::{docker, kubelet};
-use docker_credential_acrscoped::registry::{CLOUDS, Registry};
-use docker_credential_acrscoped::service::TokenService;
-use docker_credential_acrscoped::token::{AccessToken, Audience, REGISTRY_AUDIENCE, RefreshToken};
+use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use url::Url;
@@ -133,8 +138,15 @@ fn no_service<'a>(asked: &Cell<bool>) -> Result<TokenService<'a>, Error> {
     Err(Error::input("a service"))
 }
 
+/// [`docker`] for every verb.
+pub fn docker_verbs(input: &[u8]) {
+    for verb in Verb::ALL {
+        docker(verb, input);
+    }
+}
+
 /// The docker protocol: a helper is made for a registry and for nothing else, and what is said is one printable line.
-pub fn docker(verb: Verb, input: &[u8]) {
+pub(crate) fn docker(verb: Verb, input: &[u8]) {
     let asked = Cell::new(false);
     let mut output = Vec::new();
     let result = docker::serve(
@@ -523,3 +535,59 @@ fn with_another(part: &str, profile: &[u8]) -> Option<Vec<u8>> {
     account.insert(part.to_owned(), value.into());
     serde_json::to_vec(&profile).ok()
 }
+
+/// The exchange at a registry whose answers the caller chooses.
+#[derive(Debug)]
+pub struct Exchange {
+    network: Network,
+    registry: Registry,
+    access_token: AccessToken,
+}
+
+impl Exchange {
+    /// Creates an exchange without time for a second try.
+    pub fn new(clock: Clock) -> Self {
+        let deadline = Deadline::after(Duration::ZERO);
+        Self {
+            network: Network::new(NetworkSettings::default(), deadline, clock),
+            registry: Registry::parse("contoso.azurecr.io", &[]).expect("a registry"),
+            access_token: AccessToken::new("opaque".into(), &Audience::default())
+                .expect("no claims"),
+        }
+    }
+
+    /// Checks what becomes of an answer with this status: a token that can be handed out, or a failure that is fit to be shown.
+    pub async fn answer(&self, client: &Client, status: u16, clock: Clock) {
+        let (network, registry, token) = (&self.network, &self.registry, &self.access_token);
+        match exchange::refresh_token(network, client, registry, token, clock).await {
+            Ok(token) => {
+                let token = token.secret().expose_secret();
+                let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+                assert_eq!(status, 200);
+                assert!((1..=16 * 1024).contains(&token.len()) && token.bytes().all(is_safe));
+            }
+            Err(error) => refused(&error),
+        }
+    }
+}
+
+fn refused(error: &Error) {
+    words(error);
+    match error.kind() {
+        ErrorKind::NetworkRule => {
+            // Only a real address becomes part of the command in the hint.
+            let hint = error.hint().unwrap_or_default();
+            if let Some((_, address)) = hint.split_once(" --ip-address ") {
+                assert!(address.parse::<IpAddr>().is_ok(), "{address:?}");
+            }
+        }
+        ErrorKind::Denied { .. }
+        | ErrorKind::InvalidToken
+        | ErrorKind::UnexpectedResponse
+        | ErrorKind::Unreachable(_) => (),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,15 +4,16 @@
     reason = "tests are a process edge of their own"
 )]
 
-use docker_credential_acrscoped::config::{CLOUD_KEYS, KEYS, Key, Kind, Scope, Settings};
-use docker_credential_acrscoped::registry::Registry;
+use super::super::{CLOUD_KEYS, KEYS, Key, Kind, Scope};
+use crate::config::Settings;
+use crate::registry::Registry;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.schema.json");
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.example.toml");
-const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test schema";
+const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --lib schema";
 
 fn property(key: &Key) -> Value {
     let variable = key

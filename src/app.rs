@@ -1,0 +1,247 @@
+//! The process edge: arguments, environment, clock, streams and the exit code.
+
+use crate::cli::{self, CliError, Command, PROGRAM};
+use crate::commands::{self, Context};
+use crate::config::{Settings, Variables};
+use crate::deadline::Clock;
+use crate::error::{Error, printable, visible};
+use crate::log;
+use crate::protocol::{docker, kubelet};
+use crate::runtime::install_signal_handlers;
+use crate::service::TokenService;
+use crate::terminal::Terminal;
+use std::error::Error as _;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the clock is read here and nowhere else"
+)]
+const CLOCK: Clock = SystemTime::now;
+
+/// Runs the program `docker-credential-acrscoped`, and returns its exit code.
+///
+/// It reads the arguments, the environment and stdin of this process, handles its signals, and writes to stdout and stderr. Call it from a
+/// program's `main` only, for example from one with another allocator:
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     docker_credential_acrscoped::run()
+/// }
+/// ```
+pub fn run() -> ExitCode {
+    let command = cli::parse(std::env::args_os());
+    let is_for_people = !matches!(command, Ok(Command::Docker(_) | Command::Kubelet(_)));
+    run_parsed(command).unwrap_or_else(|error| {
+        // A reader such as `| head` closes the pipe when it has read enough.
+        if !(is_for_people && is_broken_pipe(&error)) {
+            report_error(&error);
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn run_parsed(command: Result<Command, CliError>) -> Result<ExitCode, Error> {
+    match command {
+        Ok(Command::Version) => {
+            let version = env!("CARGO_PKG_VERSION");
+            print(&format!("{PROGRAM} ({PROGRAM}) v{version}"))
+        }
+        Ok(Command::Docker(verb)) => {
+            // Before stdin is read: the message of `store` holds a password.
+            init(|line| docker::write_failure(line, io::stdout()));
+            let input = io::stdin().lock();
+            docker::serve(verb, Settings::from_env, service, input, Stdout)
+        }
+        Ok(Command::Kubelet(arguments)) => {
+            init(|_| ());
+            let input = io::stdin().lock();
+            kubelet::serve(&arguments, Settings::from_env, service, input, Stdout)
+        }
+        Ok(Command::Interactive(command)) => {
+            init(|_| ());
+            run_command(command)
+        }
+        Err(CliError::Help(text)) => print(text.trim_end()),
+        Err(CliError::Usage {
+            message,
+            explanation,
+            is_for_client,
+        }) => {
+            if is_for_client {
+                docker::write_failure(&message, io::stdout());
+            }
+            let line = stderr_terminal().wrap(&format!("{PROGRAM}: {message}"), 0);
+            print_error(&format!("{line}\n{explanation}\n"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Prepares the process, which the library must not do. `report` shows a panic to a client.
+fn init(report: fn(&str)) {
+    protect_memory();
+    install_panic_hook(report);
+    install_signal_handlers();
+}
+
+/// Reports a panic in one line: libraries panic when the machine has no file, thread or memory left.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a panic must not go on to abort and dump core"
+)]
+fn install_panic_hook(report: fn(&str)) {
+    std::panic::set_hook(Box::new(move |panic| {
+        let payload = panic.payload();
+        let reason = payload
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or(payload.downcast_ref::<&str>().copied());
+        let reason = printable(reason.unwrap_or("no reason given"));
+        let line =
+            format!("the machine has too little left, or this program has a fault: {reason}");
+        report(&line);
+        print_error(&format!("{PROGRAM}: {line}\n"));
+        std::process::exit(1);
+    }));
+}
+
+/// Runs a command for people. The answer goes to stdout. Failures go to stderr only, so that no script reads them as an answer.
+fn run_command(command: commands::Command) -> Result<ExitCode, Error> {
+    let (settings, config_error) = match Settings::from_env() {
+        Ok(settings) => (settings, None),
+        Err(error) if command.works_without_config() => {
+            (Settings::from_env_without_file(), Some(error))
+        }
+        Err(error) => return Err(error),
+    };
+    start_log(&settings)?;
+    let is_terminal = io::stdout().is_terminal() && enable_ansi_colors();
+    let program = std::env::current_exe().ok();
+    let context = Context {
+        settings: &settings,
+        config_error: config_error.as_ref(),
+        clock: CLOCK,
+        terminal: Terminal::new(settings.variables(), is_terminal, command.is_plain()),
+        print_error,
+        is_stderr_terminal: io::stderr().is_terminal(),
+        program: program.as_deref(),
+    };
+    command.run(&context, Stdout)
+}
+
+/// Enables colour and returns whether the terminal shows it. A console of Windows does not by default.
+#[cfg(windows)]
+fn enable_ansi_colors() -> bool {
+    anstyle_query::windows::enable_ansi_colors().unwrap_or(false)
+}
+
+#[cfg(not(windows))]
+fn enable_ansi_colors() -> bool {
+    true
+}
+
+/// Starts the log and returns the service that answers clients. It is called for Azure's registries, and for `list`.
+fn service(settings: &Settings) -> Result<TokenService<'_>, Error> {
+    start_log(settings)?;
+    Ok(TokenService::new(settings, CLOCK))
+}
+
+fn start_log(settings: &Settings) -> Result<(), Error> {
+    log::to_stderr(settings.log()?);
+    for misspelling in settings.unknown_variables() {
+        tracing::warn!("{misspelling}");
+    }
+    Ok(())
+}
+
+/// Prevents core dumps, and other processes of the user from reading the memory of this one.
+#[cfg(target_os = "linux")]
+fn protect_memory() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    // A sandbox may forbid it. Then the token is as safe as in any other program.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let (current, maximum) = (Some(0), Some(0));
+    let _ = setrlimit(Resource::Core, Rlimit { current, maximum });
+}
+
+#[cfg(not(target_os = "linux"))]
+fn protect_memory() {}
+
+fn print(text: &str) -> Result<ExitCode, Error> {
+    writeln!(Stdout, "{text}").map_err(Error::output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns whether the reader of stdout has closed the pipe since the program started.
+fn is_broken_pipe(error: &Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref());
+    source.is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe)
+        && !is_stdout_closed()
+}
+
+/// Writes message, details and hint to stderr.
+fn report_error(error: &Error) {
+    let terminal = stderr_terminal();
+    let message = format!("{PROGRAM}: {}", visible(&error.to_string()));
+    let mut text = terminal.wrap(&message, 0) + "\n";
+    for detail in error.details() {
+        text += &(terminal.wrap(&visible(detail), 2) + "\n");
+    }
+    if let Some(hint) = error.hint() {
+        text += &(terminal.hint(hint, 0) + "\n");
+    }
+    print_error(&text);
+}
+
+/// Returns stderr as a terminal, where lines are wrapped; a file or another program gets them whole.
+fn stderr_terminal() -> Terminal {
+    let is_terminal = io::stderr().is_terminal();
+    Terminal::new(&Variables::new(), is_terminal, !is_terminal)
+}
+
+/// Stdout, which fails if it was closed before the program started.
+struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if is_stdout_closed() {
+            return Err(io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "it is closed, or is /dev/null opened for reading and writing",
+            ));
+        }
+        io::stdout().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
+}
+
+/// Returns whether stdout was closed before the program started. Rust's runtime then opens `/dev/null` for reading and writing instead, where
+/// a credential would be lost. A shell's `> /dev/null` opens it for writing only.
+#[cfg(target_os = "linux")]
+fn is_stdout_closed() -> bool {
+    use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
+    let stdout = io::stdout();
+    let (Ok(is), Ok(null), Ok(flags)) = (fstat(&stdout), stat("/dev/null"), fcntl_getfl(&stdout))
+    else {
+        return false;
+    };
+    is.st_rdev == null.st_rdev && is.st_rdev != 0 && flags & OFlags::ACCMODE == OFlags::RDWR
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_stdout_closed() -> bool {
+    false
+}
+
+/// Writes text to stderr at once. Nothing can be done if that fails.
+fn print_error(text: &str) {
+    let mut stderr = io::stderr();
+    let _ = stderr.write_all(text.as_bytes());
+    let _ = stderr.flush();
+}
