@@ -121,7 +121,7 @@ fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
 }
 
 fn logout_error(problem: &str) -> Error {
-    let message = format!("could not delete the saved sign-in: {problem}");
+    let message = format!("could not delete a saved token: {problem}");
     Error::new(ErrorKind::Keyring, message).with_hint("unlock or restart the keyring and try again")
 }
 
@@ -250,7 +250,7 @@ mod tests {
         let kept_in = [place.store];
         let problem = |cache: &Cache| cache.forget_login(&key, &kept_in).unwrap_err().to_string();
         store.plan(0, Event::Fails);
-        assert!(problem(&cache).starts_with("could not delete the saved sign-in: "));
+        assert!(problem(&cache).starts_with("could not delete a saved token: "));
         assert!(problem(&Cache::over(vec![])).ends_with(": this system has none"));
         cache.forget_login(&key, &kept_in).unwrap();
         assert!(cache.login(&key, NOW).is_none());

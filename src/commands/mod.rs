@@ -188,11 +188,6 @@ fn similar_registry(address: &str, clouds: &[Cloud]) -> Option<Registry> {
     (distance <= MAX_DISTANCE).then_some(registry)
 }
 
-/// Prints the command to run next.
-fn next_step(output: &mut impl Write, command: &str) -> Result<(), Error> {
-    writeln!(output, "Next:\n  {command}").map_err(Error::output)
-}
-
 /// The format of the output.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Format {

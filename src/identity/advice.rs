@@ -309,7 +309,8 @@ mod tests {
                 );
             }
         }
-        assert_eq!(hint(&identity, None).as_deref(), Some(login));
+        let again = format!("sign in again\n  {login}");
+        assert_eq!(hint(&identity, None), Some(again));
         assert_eq!(
             tenant_lines(&identity),
             ["the tenant t is that of the account"]

@@ -13,8 +13,8 @@ use crate::registry::Registry;
 use crate::text::Secrets;
 use crate::token::Audience;
 use crate::trust::is_in_user_namespace;
+use anyhow::Context as _;
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt;
 use std::sync::Arc;
 use tracing::{debug, warn};
 use url::Url;
@@ -24,7 +24,7 @@ pub(super) const COMMAND: &str = "docker-credential-acrscoped login";
 
 /// Why Podman and Buildah need another sign-in, and what the command does that follows.
 pub(crate) const OWN_KEYRING: &str =
-    "podman and buildah without root have a kernel keyring of their own; sign in there too";
+    "without root, podman and buildah have a kernel keyring of their own; sign in there too";
 
 /// An account that signed in with `login`, or is about to, and the tenant to sign in to.
 #[derive(Clone, Debug)]
@@ -35,18 +35,12 @@ pub(crate) struct Account {
     tenant: Tenant,
     /// The file of saved sign-ins, if this one is in it.
     logins: Option<Logins>,
-    /// The options of `login` that a hint repeats.
-    options: SignInOptions,
+    /// A claims challenge that the sign-in answers, as JSON.
+    pub(crate) claims: Option<String>,
+    /// Whether the sign-in is with a browser elsewhere.
+    pub(crate) is_device_code: bool,
     /// Tokens and codes that were sent or received.
     secrets: Secrets,
-}
-
-/// The options of a sign-in that a command to try again repeats. A time limit is not one of them: the default waits longest for a code.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SignInOptions {
-    pub(crate) device_code: bool,
-    /// A claims challenge, as JSON.
-    pub(crate) claims: Option<String>,
 }
 
 pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
@@ -90,18 +84,12 @@ impl Account {
             name: Some(login.tenant.clone()),
             origin: TenantOrigin::Account,
         };
-        let named = config.sources.named_tenant.as_ref();
-        Self {
-            tenant: Tenant::from_setting("tenant", named).or(own),
-            login,
-            logins: Logins::new(config),
-            options: SignInOptions::default(),
-            secrets: Secrets::default(),
-        }
+        let tenant = Tenant::from_setting("tenant", config.sources.named_tenant.as_ref()).or(own);
+        Self::new(login, tenant, Logins::new(config))
     }
 
     /// Returns an account that is about to sign in: to this tenant, else to the configured one, else to its own.
-    pub(crate) fn unknown(config: &Config, tenant: Option<&str>, options: SignInOptions) -> Self {
+    pub(crate) fn unknown(config: &Config, tenant: Option<&str>) -> Self {
         let settings = &config.sources;
         let argument = Tenant {
             name: tenant.map(str::to_owned),
@@ -118,11 +106,16 @@ impl Account {
             tenant: tenant.name_or_any().to_owned(),
             ..Login::default()
         };
+        Self::new(login, tenant, None)
+    }
+
+    fn new(login: Login, tenant: Tenant, logins: Option<Logins>) -> Self {
         Self {
             login,
             tenant,
-            logins: None,
-            options,
+            logins,
+            claims: None,
+            is_device_code: false,
             secrets: Secrets::default(),
         }
     }
@@ -149,7 +142,8 @@ impl Account {
         }
     }
 
-    /// Returns the command that signs in again with the same options, to the same tenant or to another, and answers a claims challenge.
+    /// Returns the command that signs in again with the same options, to the same tenant or to another, and answers a claims challenge. A time
+    /// limit is not repeated: without one the command waits longest.
     fn command(
         &self,
         registry: Option<&Registry>,
@@ -158,11 +152,11 @@ impl Account {
     ) -> String {
         let registry = registry.map(|it| format!(" {}", it.host()));
         let tenant = self.tenant.option("--tenant", tenant);
-        let claims = claims.or(self.options.claims.as_deref());
+        let claims = claims.or(self.claims.as_deref());
         let claims = claims.map(azure_core::base64::encode);
         let claims = claims.map(|claims| format!(" --claims-challenge {claims}"));
         let [registry, claims] = [registry, claims].map(Option::unwrap_or_default);
-        let device_code = if self.options.device_code {
+        let device_code = if self.is_device_code {
             " --device-code"
         } else {
             ""
@@ -173,7 +167,7 @@ impl Account {
     /// Returns the command that signs in with a browser elsewhere.
     pub(crate) fn device_code_command(&self, registry: Option<&Registry>) -> String {
         let mut account = self.clone();
-        account.options.device_code = true;
+        account.is_device_code = true;
         account.command(registry, None, None)
     }
 
@@ -193,13 +187,13 @@ impl Account {
             (http, network.clone()),
             self.secrets.clone(),
         )?;
-        Ok(client.with_claims(self.options.claims.clone()))
+        Ok(client.with_claims(self.claims.clone()))
     }
 
     /// Returns whether the token can be in a kernel keyring that this process cannot see.
     fn is_in_other_keyring(&self, cause: &anyhow::Error) -> bool {
         let mut stores = self.login.stores.iter();
-        cause.is::<NotInKeyring>()
+        cause.downcast_ref() == Some(&NOT_IN_KEYRING)
             && stores.any(|store| store == KERNEL_KEYRING)
             && is_in_user_namespace()
     }
@@ -212,16 +206,7 @@ impl Tenant {
 }
 
 /// No store has the refresh token of the sign-in.
-#[derive(Debug)]
-struct NotInKeyring;
-
-impl fmt::Display for NotInKeyring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("its token is no longer in the keyring")
-    }
-}
-
-impl std::error::Error for NotInKeyring {}
+const NOT_IN_KEYRING: &str = "its token is no longer in the keyring";
 
 #[async_trait::async_trait]
 impl IdentitySource for Account {
@@ -270,7 +255,7 @@ impl IdentitySource for Account {
         let (identity, cache) = (context.identity, context.cache);
         let client = self.client(&identity.authority, &identity.audience, context.network)?;
         let (key, clock) = (self.login.key(), context.network.clock());
-        let stored = || cache.login(&key, clock()).ok_or(NotInKeyring);
+        let stored = || cache.login(&key, clock()).context(NOT_IN_KEYRING);
         let mut used = stored()?;
         let granted = match client.refresh(&used).await {
             Ok(granted) => granted,

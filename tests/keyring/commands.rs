@@ -59,12 +59,6 @@ fn token_prints_what_get_gives_in_four_forms() {
         token("env"),
         format!("ACR_LOGIN_SERVER='{REGISTRY}'\nACR_USERNAME='{guid}'\nACR_PASSWORD='{secret}'\n")
     );
-    assert_eq!(
-        token("docker-login"),
-        format!(
-            "printf %s '{secret}' | docker login '{REGISTRY}' --username '{guid}' --password-stdin\n"
-        )
-    );
     let json: serde_json::Value = serde_json::from_str(&token("json")).expect("JSON");
     assert_eq!(
         (

@@ -37,7 +37,7 @@ fn login_verifies_the_registry_at_once() {
     let registries = status["registries"].as_array().unwrap();
     assert_eq!(
         (&registries[0]["identity"], registries.len()),
-        (&"the login of alice@contoso.example".into(), 1)
+        (&"the saved sign-in of alice@contoso.example".into(), 1)
     );
 }
 

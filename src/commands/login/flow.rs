@@ -31,14 +31,16 @@ pub(super) struct Flow<'a> {
 }
 
 impl Flow<'_> {
-    /// Signs in with a browser on this machine. Without one, or if `device_code` is set, signs in with a browser elsewhere. Returns also whether
+    /// Signs in with a browser on this machine. Without one, or if the account is to use a device code, signs in with a browser elsewhere. Returns also whether
     /// it was the browser on this machine.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SignIn`](crate::error::ErrorKind) if the user or Entra refuses, or the time is over. Also what the network reports.
-    pub(super) async fn sign_in(&self, device_code: bool) -> Result<(TokenResponse, bool), Error> {
-        if !device_code && let Some(response) = self.with_browser().await? {
+    pub(super) async fn sign_in(&self) -> Result<(TokenResponse, bool), Error> {
+        if !self.account.is_device_code
+            && let Some(response) = self.with_browser().await?
+        {
             return Ok((response, true));
         }
         Ok((self.with_device_code().await?, false))

@@ -8,12 +8,12 @@ mod page;
 mod peer;
 
 use super::status;
-use super::{Context, PROGRAM, configure, next_step};
-use crate::cache::{KERNEL_KEYRING, Lasts, LoginStore};
+use super::{Context, PROGRAM, configure};
+use crate::cache::{Cache, KERNEL_KEYRING, Lasts, LoginStore};
 use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, TokenResponse};
 use crate::error::{Error, ErrorKind, config_file, printable};
-use crate::identity::{self, Account, Identity, OWN_KEYRING, SignInOptions};
+use crate::identity::{self, Account, Identity, OWN_KEYRING};
 use crate::logins::{Login, Logins};
 use crate::program;
 use crate::registry::Registry;
@@ -65,225 +65,215 @@ pub fn run(
     mut output: impl Write,
 ) -> Result<(), Error> {
     let registry = context.optional_registry(arguments.registry.as_deref())?;
-    let registry = registry.as_ref();
-    let config = context.config(registry)?;
+    let command = LoginCommand {
+        context,
+        config: context.config(registry.as_ref())?,
+        registry: registry.as_ref(),
+    };
+    let mut print = |text: String| {
+        // At once: the next step may take seconds.
+        let written = output.write_all(text.as_bytes());
+        written.and_then(|()| output.flush()).map_err(Error::output)
+    };
     if let Some(account) = &arguments.switch {
-        return switch(context, &config, account.as_deref(), &mut output);
+        return print(command.switch(account.as_deref())?);
     }
-    // Checked first, so that the user does not sign in for nothing.
-    let logins = check_can_store(context, &config)?;
-    let options = SignInOptions {
-        device_code: arguments.device_code,
-        claims: arguments.claims_challenge.clone(),
-    };
-    let account = Account::unknown(&config, arguments.tenant.as_deref(), options);
-    let flow = Flow {
-        identity: Identity::of_login(account.clone(), &config, registry),
-        config: &config,
-        account: &account,
-        registry,
-        clock: context.clock,
-        timeout: arguments.timeout.map(Duration::from_secs),
-        variables: context.settings.variables(),
-    };
-    let (granted, browser) = runtime::run(flow.sign_in(arguments.device_code))?;
-    let login = Login {
-        browser,
-        ..account.login.clone()
-    };
-    let (login, place) = store(context, &config, login, &logins, granted)?;
-    print_result(context, &login, &place, &mut output)?;
-    if place.store == KERNEL_KEYRING
-        && let Some(program) = rootless_client(&config)
-    {
-        let command = account.device_code_command(registry);
-        let text = format!("{OWN_KEYRING}:");
-        print(context, Status::Warning, &text, &mut output)?;
-        writeln!(output, "  {program} unshare {command}").map_err(Error::output)?;
+    let (login, text) = command.sign_in(arguments)?;
+    print(text)?;
+    print(command.verify(&login)?)
+}
+
+/// What all steps of a `login` need.
+struct LoginCommand<'a> {
+    context: &'a Context<'a>,
+    config: Config,
+    registry: Option<&'a Registry>,
+}
+
+impl LoginCommand<'_> {
+    /// Makes a saved sign-in of the cloud the active one: the account with this user name or tenant, else the other one of two.
+    fn switch(&self, name: Option<&str>) -> Result<String, Error> {
+        let accounts = identity::accounts(&self.config)?;
+        let named: Vec<&Login> = match (name, &accounts[..]) {
+            (Some(name), all) => all.iter().filter(|login| login.is_named(name)).collect(),
+            (None, [other, _active]) => vec![other],
+            (None, _) => vec![],
+        };
+        let ([login], Some(logins)) = (&named[..], Logins::new(&self.config)) else {
+            return Err(self.context.not_one_account(name, &accounts));
+        };
+        logins.save((*login).clone(), None)?;
+        let cloud = login.cloud_name(self.context.settings.clouds());
+        let text = format!("{} is now the active account of {cloud}", login.username);
+        let warning = self.other_selected(login)?.unwrap_or_default();
+        Ok(self.line(Status::Ok, &text) + &warning)
     }
-    print_previous(context, &config, &login, &mut output)?;
-    if !is_selected(context, &config, &login, &mut output)? {
-        return Ok(());
+
+    /// Signs in and stores the sign-in. Returns it and what to print.
+    fn sign_in(&self, arguments: &Arguments) -> Result<(Login, String), Error> {
+        // Checked first, so that the user does not sign in for nothing.
+        let logins = self.check_can_store()?;
+        let mut account = Account::unknown(&self.config, arguments.tenant.as_deref());
+        account.claims.clone_from(&arguments.claims_challenge);
+        account.is_device_code = arguments.device_code;
+        let flow = Flow {
+            identity: Identity::of_login(account.clone(), &self.config, self.registry),
+            config: &self.config,
+            account: &account,
+            registry: self.registry,
+            clock: self.context.clock,
+            timeout: arguments.timeout.map(Duration::from_secs),
+            variables: self.context.settings.variables(),
+        };
+        let (granted, browser) = runtime::run(flow.sign_in())?;
+        account.login.browser = browser;
+        let (login, place) = self.store(account.login.clone(), &logins, granted)?;
+        let text = self.result(&login, &place) + &self.rootless_hint(&account, &place);
+        Ok((login, text))
     }
-    match registry {
-        Some(registry) => verify(context, registry, &mut output),
-        None if configure::configured_registries(context.settings).is_empty() => {
-            next_step(&mut output, &format!("{PROGRAM} configure REGISTRY"))
+
+    /// Returns the file of the sign-ins if it and a keyring can store another one.
+    fn check_can_store(&self) -> Result<Logins, Error> {
+        let logins = Logins::new(&self.config)
+            .ok_or_else(|| Error::input("there is no home folder for the list of sign-ins"))?;
+        logins.read()?;
+        logins.check_writable()?;
+        if self.config.cache == CacheChoice::None {
+            return Err(not_stored(vec!["`cache` is none".into()]));
         }
-        None => Ok(()),
+        self.cache().can_store_login().map_err(not_stored)?;
+        Ok(logins)
     }
-}
 
-/// Makes a saved sign-in of the cloud the active one: the account with this user name or tenant, else the other one of two.
-fn switch(
-    context: &Context<'_>,
-    config: &Config,
-    name: Option<&str>,
-    output: &mut impl Write,
-) -> Result<(), Error> {
-    let accounts = identity::accounts(config)?;
-    let named: Vec<&Login> = match (name, &accounts[..]) {
-        (Some(name), all) => all.iter().filter(|login| login.is_named(name)).collect(),
-        (None, [other, _active]) => vec![other],
-        (None, _) => vec![],
-    };
-    let ([login], Some(logins)) = (&named[..], Logins::new(config)) else {
-        return Err(context.not_one_account(name, &accounts));
-    };
-    logins.save((*login).clone(), None)?;
-    let cloud = login.cloud_name(context.settings.clouds());
-    let text = format!("{} is now the active account of {cloud}", login.username);
-    print(context, Status::Ok, &text, output)?;
-    is_selected(context, config, login, output).map(drop)
-}
+    fn cache(&self) -> Cache {
+        let service = self.context.service();
+        service.cache(self.config.cache, self.config.timeout)
+    }
 
-/// Returns whether the settings let this account sign in. Warns if the tenant that is configured selects another one.
-fn is_selected(
-    context: &Context<'_>,
-    config: &Config,
-    login: &Login,
-    output: &mut impl Write,
-) -> Result<bool, Error> {
-    match identity::account(config)? {
-        Some(other) if other.login.key() != login.key() => {
+    /// Stores the token in the keyring, and the account in the file of the sign-ins.
+    fn store(
+        &self,
+        login: Login,
+        logins: &Logins,
+        granted: TokenResponse,
+    ) -> Result<(Login, LoginStore), Error> {
+        let (Some(token), Some(who)) = (granted.refresh_token, granted.who) else {
+            let problem = "the response lacks a refresh token or the account";
+            return Err(Error::sign_in("the sign-in", problem));
+        };
+        let login = Login {
+            tenant: who.tenant,
+            home: who.home,
+            username: who.username,
+            ..login
+        };
+        let (key, cache) = (login.key(), self.cache());
+        let stored = cache.put_login(&key, &token, (self.context.clock)());
+        let place = stored.map_err(not_stored)?;
+        logins.save(login.clone(), Some(&place)).inspect_err(|_| {
+            // No command would find the token again.
+            let _ = cache.forget(|kept| *kept == key);
+        })?;
+        Ok((login, place))
+    }
+
+    /// Returns who signed in, where that is kept, and who was signed in before.
+    fn result(&self, login: &Login, place: &LoginStore) -> String {
+        let (username, tenant) = (&login.username, printable(&login.tenant));
+        let text = format!("signed in as {username} in tenant {tenant}");
+        let until = match place.lasts {
+            Lasts::UntilDeleted => "",
+            Lasts::UntilRestart => " until the machine restarts",
+            Lasts::UntilSessionEnds => " until the desktop session ends",
+        };
+        let store = &place.store;
+        let kept =
+            format!("it is kept in the {store}{until}, and ends when it is not used for 90 days");
+        let kept = self.context.terminal.wrap(&kept, 2);
+        let mut text = format!("{}{kept}\n", self.line(Status::Ok, &text));
+        let mut accounts = identity::accounts(&self.config).unwrap_or_default();
+        accounts.retain(|other| other.key() != login.key());
+        if let Some(previous) = accounts.last() {
+            let username = printable(&previous.username);
+            let kept =
+                format!("{username} stays signed in, but is no longer active; to switch back:");
+            let kept = self.context.terminal.wrap(&kept, 2);
+            let account = shell_word(&username);
+            text += &format!("{kept}\n    {PROGRAM} login --switch {account}\n");
+        }
+        text
+    }
+
+    /// Returns how to sign in inside the user namespace of Podman or Buildah, which has another kernel keyring.
+    fn rootless_hint(&self, account: &Account, place: &LoginStore) -> String {
+        #[cfg(unix)]
+        if rustix::process::geteuid().is_root() {
+            return String::new();
+        }
+        let mut clients = ["podman", "buildah"].into_iter();
+        let client = clients.find(|name| program::find(name, &self.config.sources.path).is_some());
+        match client.filter(|_| place.store == KERNEL_KEYRING) {
+            None => String::new(),
+            Some(client) => {
+                let command = account.device_code_command(self.registry);
+                let text = self.line(Status::Warning, &format!("{OWN_KEYRING}:"));
+                format!("{text}    {client} unshare {command}\n")
+            }
+        }
+    }
+
+    /// Gets a credential for the registry as a client does, and returns the next step. Or returns which identity comes first.
+    fn verify(&self, login: &Login) -> Result<String, Error> {
+        if let Some(warning) = self.other_selected(login)? {
+            return Ok(warning);
+        }
+        let Some(registry) = self.registry else {
+            let configured = configure::configured_registries(self.context.settings);
+            let next = configured
+                .is_empty()
+                .then(|| next_step("configure REGISTRY"));
+            return Ok(next.unwrap_or_default());
+        };
+        let service = self.context.service();
+        let identity = service.identity(registry)?;
+        if identity.login().is_none() {
+            let file = config_file(self.context.settings.file());
+            let text = format!(
+                "{identity} signs in to {registry}, because it comes before a saved sign-in; to change that, add to {file}:"
+            );
+            let text = self.line(Status::Warning, &text);
+            return Ok(format!(
+                "{text}    [registry.\"{registry}\"]\n    source = \"login\"\n"
+            ));
+        }
+        // A cached token would prove nothing.
+        let fingerprint = identity.fingerprint();
+        self.cache().forget(|key| key.is_of(&fingerprint))?;
+        service.get(registry)?;
+        let text = format!("{registry} accepts the sign-in: it issued an ACR refresh token");
+        let clients = status::clients(self.context, registry);
+        let configured = clients.iter().find(|(_, check)| check.status == Status::Ok);
+        let next = match configured {
+            Some((client, _)) => format!("Next:\n  {client} pull {registry}/REPOSITORY:TAG\n"),
+            None => next_step(&format!("configure {registry}")),
+        };
+        Ok(self.line(Status::Ok, &text) + &next)
+    }
+
+    /// Returns a warning if the tenant that is configured selects another account than this one.
+    fn other_selected(&self, login: &Login) -> Result<Option<String>, Error> {
+        let selected = identity::account(&self.config)?;
+        let other = selected.filter(|selected| selected.login.key() != login.key());
+        Ok(other.map(|other| {
             let username = &other.login.username;
             let text = format!("the setting `tenant` selects {username}, whichever is active");
-            print(context, Status::Warning, &text, output)?;
-            Ok(false)
-        }
-        _ => Ok(true),
+            self.line(Status::Warning, &text)
+        }))
     }
-}
 
-/// Returns the file of the sign-ins if it and a keyring can store another one.
-fn check_can_store(context: &Context<'_>, config: &Config) -> Result<Logins, Error> {
-    let logins = Logins::new(config)
-        .ok_or_else(|| Error::input("there is no home folder for the list of sign-ins"))?;
-    logins.read()?;
-    logins.check_writable()?;
-    if config.cache == CacheChoice::None {
-        let file = config_file(context.settings.file());
-        return Err(not_stored(vec![])
-            .with_detail("`cache` is none")
-            .with_hint(format!("set `cache = \"auto\"` in {file}")));
+    fn line(&self, mark: Status, text: &str) -> String {
+        self.context.terminal.sentence(mark, text) + "\n"
     }
-    let stores = context.service().cache(config.cache, config.timeout);
-    stores.can_store_login().map_err(not_stored)?;
-    Ok(logins)
-}
-
-/// Stores the token in the keyring, and the account in the file of the sign-ins.
-fn store(
-    context: &Context<'_>,
-    config: &Config,
-    login: Login,
-    logins: &Logins,
-    granted: TokenResponse,
-) -> Result<(Login, LoginStore), Error> {
-    let (Some(token), Some(who)) = (granted.refresh_token, granted.who) else {
-        let problem = "the response lacks a refresh token or the account";
-        return Err(Error::sign_in("the sign-in", problem));
-    };
-    let login = Login {
-        tenant: who.tenant,
-        home: who.home,
-        username: who.username,
-        ..login
-    };
-    let key = login.key();
-    let cache = context.service().cache(config.cache, config.timeout);
-    let place = cache
-        .put_login(&key, &token, (context.clock)())
-        .map_err(not_stored)?;
-    logins.save(login.clone(), Some(&place)).inspect_err(|_| {
-        // No command would find the token again.
-        let _ = cache.forget(|kept| *kept == key);
-    })?;
-    Ok((login, place))
-}
-
-fn print_result(
-    context: &Context<'_>,
-    login: &Login,
-    place: &LoginStore,
-    output: &mut impl Write,
-) -> Result<(), Error> {
-    let (username, tenant) = (&login.username, printable(&login.tenant));
-    let text = format!("signed in as {username} in tenant {tenant}");
-    print(context, Status::Ok, &text, output)?;
-    let until = match place.lasts {
-        Lasts::UntilDeleted => "",
-        Lasts::UntilRestart => " until the machine restarts",
-        Lasts::UntilSessionEnds => " until the desktop session ends",
-    };
-    let store = &place.store;
-    let text =
-        format!("it is kept in the {store}{until}, and ends when it is not used for 90 days");
-    writeln!(output, "{}", context.terminal.wrap(&text, 2)).map_err(Error::output)
-}
-
-/// Shows how to return to the account that was active before, if there is one.
-fn print_previous(
-    context: &Context<'_>,
-    config: &Config,
-    login: &Login,
-    output: &mut impl Write,
-) -> Result<(), Error> {
-    let mut accounts = identity::accounts(config)?;
-    accounts.retain(|other| other.key() != login.key());
-    if let Some(previous) = accounts.last() {
-        let username = printable(&previous.username);
-        let text = format!("{username} stays signed in but is no longer active; to switch back:");
-        let text = context.terminal.wrap(&text, 2);
-        let account = shell_word(&username);
-        writeln!(output, "{text}\n    {PROGRAM} login --switch {account}")
-            .map_err(Error::output)?;
-    }
-    output.flush().map_err(Error::output)
-}
-
-/// Returns the container client that runs in a user namespace, which has another kernel keyring.
-fn rootless_client(config: &Config) -> Option<&'static str> {
-    #[cfg(unix)]
-    if rustix::process::geteuid().is_root() {
-        return None;
-    }
-    ["podman", "buildah"]
-        .into_iter()
-        .find(|name| program::find(name, &config.sources.path).is_some())
-}
-
-/// Gets a credential for the registry as a client does, or warns that another identity comes first.
-fn verify(
-    context: &Context<'_>,
-    registry: &Registry,
-    output: &mut impl Write,
-) -> Result<(), Error> {
-    let service = context.service();
-    let identity = service.identity(registry)?;
-    if identity.login().is_none() {
-        let (host, file) = (registry.host(), config_file(context.settings.file()));
-        let text = format!(
-            "{identity} signs in to {registry}, because it comes before a saved sign-in; to change that, add to {file}:"
-        );
-        print(context, Status::Warning, &text, output)?;
-        return writeln!(output, "  [registry.\"{host}\"]\n  source = \"login\"")
-            .map_err(Error::output);
-    }
-    // A cached token would prove nothing.
-    service.erase(registry)?;
-    service.get(registry)?;
-    let text = format!(
-        "{registry} issued an ACR refresh token; pulls and pushes also need a role on the repository"
-    );
-    print(context, Status::Ok, &text, output)?;
-    let clients = status::clients(context, registry);
-    let configured = clients.iter().find(|(_, check)| check.status == Status::Ok);
-    let command = match configured {
-        Some((client, _)) => format!("{client} pull {registry}/REPOSITORY:TAG"),
-        None => format!("{PROGRAM} configure {registry}"),
-    };
-    next_step(output, &command)
 }
 
 /// Returns the error that no keyring stored the sign-in.
@@ -296,14 +286,7 @@ fn not_stored(problems: Vec<String>) -> Error {
         )
 }
 
-/// Prints a sentence at once: the next step may take seconds.
-fn print(
-    context: &Context<'_>,
-    mark: Status,
-    text: &str,
-    output: &mut impl Write,
-) -> Result<(), Error> {
-    writeln!(output, "{}", context.terminal.sentence(mark, text))
-        .and_then(|()| output.flush())
-        .map_err(Error::output)
+/// Returns the command of this program to run next.
+fn next_step(arguments: &str) -> String {
+    format!("Next:\n  {PROGRAM} {arguments}\n")
 }
