@@ -125,7 +125,7 @@ fn sign_out(
     stores.forget_login(&login.key(), &login.stores).and(tokens)
 }
 
-/// Returns what ended, and what did not.
+/// Returns what ended, and what did not, a sentence each.
 fn summary(
     context: &Context<'_>,
     arguments: &Arguments,
@@ -137,23 +137,26 @@ fn summary(
     for login in &target.logins {
         let (username, cloud) = (&login.username, login.cloud_name(clouds));
         lines.push(format!(
-            "Signed out {username} from {cloud}: all registries of this cloud. Their cached tokens are deleted."
+            "Signed out {username} from {cloud}: all registries of this cloud, cached tokens included."
         ));
     }
     if target.logins.iter().any(|login| login.browser) {
         let hint = "The browser may stay signed in: sign out there, too, if others use it.";
         lines.push(hint.to_owned());
     }
+    let registry = target.registry.as_ref();
     if target.logins.is_empty() {
-        let registry = target.registry.as_ref();
         let cloud = cloud_name(registry.map_or(&CLOUDS[0], Registry::cloud));
-        lines.push(match (arguments.all, registry) {
-            (true, _) => "No account was signed in. No token is cached any more.".to_owned(),
-            (false, Some(registry)) => {
-                format!("No account was signed in to {cloud}. No token of {registry} is cached any more.")
-            }
-            (false, None) => format!("No account was signed in to {cloud}."),
-        });
+        let cloud = if arguments.all {
+            "any cloud".to_owned()
+        } else {
+            cloud
+        };
+        lines.push(format!("No account was signed in to {cloud}."));
+    }
+    if arguments.all || registry.is_some() {
+        let registry = registry.map_or("any registry", Registry::host);
+        lines.push(format!("No token of {registry} is cached any more."));
     }
     if !left.is_empty() {
         let left = list(left.iter().map(|login| login.describe(clouds)));

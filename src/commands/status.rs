@@ -5,8 +5,8 @@ use super::{Context, Format, PROGRAM, configure, write_json};
 use crate::cache::SelfTest;
 use crate::config::CacheChoice;
 use crate::error::{Error, printable};
-use crate::logins::{Login, Logins};
-use crate::registry::Registry;
+use crate::logins::{Login, Logins, cloud_name};
+use crate::registry::{CLOUDS, Registry};
 use crate::service::CachedCredential;
 use crate::terminal::{Status, Style};
 use azure_core::time::{OffsetDateTime, to_rfc3339};
@@ -109,16 +109,9 @@ fn registry_section(
             Check::good("sign-in", text)
         }
     };
-    let clients = clients(context, registry).into_iter();
-    let mut checks: Vec<_> = clients
-        .map(|(name, check)| Check { name, ..check })
-        .collect();
-    checks.push(sign_in);
+    let mut checks = vec![clients_check(&clients(context, registry)), sign_in];
     if others > 0 {
-        let text = match others {
-            1 => "1 cached token belongs to another identity".to_owned(),
-            _ => format!("{others} cached tokens belong to other identities"),
-        };
+        let text = format!("cached tokens of other identities: {others}");
         checks.push(Check::skipped("other-tokens", text));
     }
     let rfc3339 = |time: SystemTime| to_rfc3339(&OffsetDateTime::from(time));
@@ -142,6 +135,25 @@ pub(super) fn clients(context: &Context<'_>, registry: &Registry) -> Vec<(&'stat
     clients
         .filter(|(_, check)| check.status != Status::Skipped)
         .collect()
+}
+
+fn is_ok(check: &Check) -> bool {
+    check.status == Status::Ok
+}
+
+/// Sums up which clients ask this helper, with what to do about the first that does not.
+fn clients_check(clients: &[(&'static str, Check)]) -> Check {
+    const NAME: &str = "clients";
+    let (users, others): (Vec<_>, Vec<_>) = clients.iter().partition(|(_, check)| is_ok(check));
+    let names = |clients: &[&(&str, Check)]| list(clients.iter().map(|(name, _)| *name));
+    let mut check = match (&*names(&users), &*names(&others)) {
+        ("", "") => Check::skipped(NAME, "no container client is installed"),
+        ("", others) => Check::bad(NAME, format!("not used by {others}")),
+        (users, "") => Check::good(NAME, format!("used by {users}")),
+        (users, others) => Check::warning(NAME, format!("used by {users}, not by {others}")),
+    };
+    check.hint = others.first().and_then(|(_, other)| other.hint.clone());
+    check
 }
 
 /// Tests which keyring takes new tokens: the first that works does.
@@ -206,9 +218,16 @@ fn login_check(context: &Context<'_>, login: &Login, is_active: bool, is_usable:
     }
     let (stores, tenant) = (list(&login.stores), printable(&login.tenant));
     let text = format!("{text}; its token is not found in: {stores}");
-    let hint = format!(
-        "unlock or start the keyring, or sign in again\n  {PROGRAM} login --tenant {tenant}"
-    );
+    let hint = "unlock or start the keyring, or sign in again".to_owned();
+    let is_public = login.cloud_name(&[]) == cloud_name(&CLOUDS[0]);
+    // In another cloud a sign-in needs the name of a registry.
+    let command = is_public.then(|| {
+        format!(
+            "
+  {PROGRAM} login --tenant {tenant}"
+        )
+    });
+    let hint = hint + &command.unwrap_or_default();
     Check::warning("", text).hint(hint)
 }
 

@@ -111,11 +111,11 @@ fn create_private(path: &Path) -> Result<File, Error> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|error| {
         let file = path.display().to_string();
-        let failed = Error::input(format!("could not create {file}: {error}"));
         if error.kind() != io::ErrorKind::AlreadyExists {
-            return failed;
+            return Error::input(format!("could not create {file}: {error}"));
         }
-        failed.with_hint(format!("delete the file first\n  rm {}", shell_word(&file)))
+        let hint = format!("delete it first\n  rm {}", shell_word(&file));
+        Error::input(format!("{file} exists already")).with_hint(hint)
     })
 }
 

@@ -1,6 +1,6 @@
 //! The two ways to sign in: with a browser on this machine, or with a code in a browser elsewhere.
 
-use super::browser;
+use super::browser::{self, BrowserCommand};
 use super::loopback::{AuthorizationResponse, Loopback};
 use super::page;
 use crate::config::{Config, Variables};
@@ -49,14 +49,8 @@ impl Flow<'_> {
     /// Requests an authorization code with PKCE (RFC 7636), which the browser brings to a port of this machine. Returns nothing if no browser
     /// can be opened.
     async fn with_browser(&self) -> Result<Option<TokenResponse>, Error> {
-        let browser = browser::find(self.variables, &self.config.sources.path);
-        let Ok(browser) = browser.inspect_err(|reason| print_no_browser(reason)) else {
-            return Ok(None);
-        };
-        let loopback = Loopback::bind().await.inspect_err(|error| {
-            print_no_browser(&format!("no port can be bound for it: {error}"));
-        });
-        let Ok(loopback) = loopback else {
+        let found = self.browser().await;
+        let Ok((browser, loopback)) = found.inspect_err(|reason| print_no_browser(reason)) else {
             return Ok(None);
         };
         let (network, client) = self.client(Deadline::after(self.config.timeout))?;
@@ -83,6 +77,14 @@ impl Flow<'_> {
             }
             () = tokio::time::sleep(timeout) => Err(self.browser_timed_out()),
         }
+    }
+
+    /// Returns a browser and the port that it returns to, or the reason why there is none.
+    async fn browser(&self) -> Result<(BrowserCommand, Loopback), String> {
+        let browser = browser::find(self.variables, &self.config.sources.path)?;
+        let loopback = Loopback::bind().await;
+        let loopback = loopback.map_err(|error| format!("no port can be bound for it: {error}"))?;
+        Ok((browser, loopback))
     }
 
     /// Exchanges the code for tokens.

@@ -105,8 +105,7 @@ impl LoginCommand<'_> {
         logins.save((*login).clone(), None)?;
         let cloud = login.cloud_name(self.context.settings.clouds());
         let text = format!("{} is now the active account of {cloud}", login.username);
-        let warning = self.other_selected(login)?.unwrap_or_default();
-        Ok(self.line(Status::Ok, &text) + &warning)
+        Ok(self.line(Status::Ok, &text))
     }
 
     /// Signs in and stores the sign-in. Returns it and what to print.
@@ -224,9 +223,6 @@ impl LoginCommand<'_> {
 
     /// Gets a credential for the registry as a client does, and returns the next step. Or returns which identity comes first.
     fn verify(&self, login: &Login) -> Result<String, Error> {
-        if let Some(warning) = self.other_selected(login)? {
-            return Ok(warning);
-        }
         let Some(registry) = self.registry else {
             let configured = configure::configured_registries(self.context.settings);
             let next = configured
@@ -236,14 +232,15 @@ impl LoginCommand<'_> {
         };
         let service = self.context.service();
         let identity = service.identity(registry)?;
-        if identity.login().is_none() {
+        let account = identity.login().map(|account| account.login.key());
+        if account != Some(login.key()) {
             let file = config_file(self.context.settings.file());
             let text = format!(
-                "{identity} signs in to {registry}, because it comes before a saved sign-in; to change that, add to {file}:"
+                "{identity} signs in to {registry}, because it is configured; to sign in with this account, add to {file}:"
             );
-            let text = self.line(Status::Warning, &text);
+            let (text, tenant) = (self.line(Status::Warning, &text), printable(&login.tenant));
             return Ok(format!(
-                "{text}    [registry.\"{registry}\"]\n    source = \"login\"\n"
+                "{text}    [registry.\"{registry}\"]\n    source = \"login\"\n    tenant = \"{tenant}\"\n"
             ));
         }
         // A cached token would prove nothing.
@@ -258,17 +255,6 @@ impl LoginCommand<'_> {
             None => next_step(&format!("configure {registry}")),
         };
         Ok(self.line(Status::Ok, &text) + &next)
-    }
-
-    /// Returns a warning if the tenant that is configured selects another account than this one.
-    fn other_selected(&self, login: &Login) -> Result<Option<String>, Error> {
-        let selected = identity::account(&self.config)?;
-        let other = selected.filter(|selected| selected.login.key() != login.key());
-        Ok(other.map(|other| {
-            let username = &other.login.username;
-            let text = format!("the setting `tenant` selects {username}, whichever is active");
-            self.line(Status::Warning, &text)
-        }))
     }
 
     fn line(&self, mark: Status, text: &str) -> String {
