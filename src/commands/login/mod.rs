@@ -43,8 +43,8 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: Option<u64>,
     /// Use another saved sign-in, without a browser: its user name or tenant. Default: the other one of two.
-    #[arg(long, value_name = "ACCOUNT", num_args = 0..=1, conflicts_with_all = ["tenant", "device_code", "claims_challenge", "timeout"])]
-    switch: Option<Option<String>>,
+    #[arg(long, value_name = "ACCOUNT", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["tenant", "device_code", "claims_challenge", "timeout"])]
+    switch: Option<String>,
 }
 
 /// Parses the id or domain name of a tenant.
@@ -76,7 +76,8 @@ pub fn run(
         written.and_then(|()| output.flush()).map_err(Error::output)
     };
     if let Some(account) = &arguments.switch {
-        return print(command.switch(account.as_deref())?);
+        let name = Some(account.as_str()).filter(|name| !name.is_empty());
+        return print(command.switch(name)?);
     }
     let (login, text) = command.sign_in(arguments)?;
     print(text)?;
@@ -189,18 +190,18 @@ impl LoginCommand<'_> {
         let kept =
             format!("it is kept in the {store}{until}, and ends when it is not used for 90 days");
         let kept = self.context.terminal.wrap(&kept, 2);
-        let mut text = format!("{}{kept}\n", self.line(Status::Ok, &text));
         let mut accounts = identity::accounts(&self.config).unwrap_or_default();
         accounts.retain(|other| other.key() != login.key());
-        if let Some(previous) = accounts.last() {
+        let previous = accounts.last().map(|previous| {
             let username = printable(&previous.username);
-            let kept =
+            let text =
                 format!("{username} stays signed in, but is no longer active; to switch back:");
-            let kept = self.context.terminal.wrap(&kept, 2);
+            let text = self.context.terminal.wrap(&text, 2);
             let account = shell_word(&username);
-            text += &format!("{kept}\n    {PROGRAM} login --switch {account}\n");
-        }
-        text
+            format!("{text}\n    {PROGRAM} login --switch {account}\n")
+        });
+        let previous = previous.unwrap_or_default();
+        format!("{}{kept}\n{previous}", self.line(Status::Ok, &text))
     }
 
     /// Returns how to sign in inside the user namespace of Podman or Buildah, which has another kernel keyring.
