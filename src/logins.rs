@@ -145,6 +145,15 @@ impl Logins {
         })
     }
 
+    /// Returns the saved sign-ins of the settings; none if there is no folder for the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Logins::read`].
+    pub(crate) fn of(config: &Config) -> Result<Vec<Login>, Error> {
+        Self::new(config).map_or(Ok(vec![]), |file| file.read())
+    }
+
     /// Checks that the file can be changed.
     ///
     /// # Errors

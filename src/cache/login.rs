@@ -64,16 +64,16 @@ impl Cache {
         Err(problems)
     }
 
-    /// Tests whether a store would accept the token of a sign-in.
+    /// Tests which store accepts tokens, and returns the name of the first that does. The others are not touched.
     ///
     /// # Errors
     ///
     /// Returns the failure of each store if none works.
-    pub fn can_store_login(&self) -> Result<(), Vec<String>> {
+    pub fn working_store(&self) -> Result<String, Vec<String>> {
         let mut problems = vec![];
         for SelfTest { store, outcome } in self.stores().map(self_test) {
             match outcome {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(store),
                 Err(problem) => problems.push(format!("{store}: {problem}")),
             }
         }
@@ -214,20 +214,15 @@ mod tests {
     fn a_login_that_no_store_accepts_has_the_failure_of_each_store() {
         let store = Memory::new();
         let cache = Cache::over(vec![store.clone()]);
-        cache.can_store_login().unwrap();
+        cache.working_store().unwrap();
         assert_eq!(store.len(), 0, "the self-test leaves nothing behind");
         store.plan(0, Event::Fails);
-        let problems = cache.can_store_login().unwrap_err();
+        let problems = cache.working_store().unwrap_err();
         assert!(
             problems.len() == 1 && problems[0].contains("locked"),
             "{problems:?}"
         );
-        assert!(
-            Cache::over(vec![])
-                .can_store_login()
-                .unwrap_err()
-                .is_empty()
-        );
+        assert!(Cache::over(vec![]).working_store().unwrap_err().is_empty());
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub fn run(
     let service = context.service();
     let stores = service.cache(CacheChoice::Auto, config.timeout);
     let logins = Logins::new(&config);
-    let target = find_target(context, arguments, logins.as_ref())?;
+    let target = find_target(context, arguments, Logins::of(&config))?;
     let mut result = Ok(());
     if arguments.all {
         result = stores.forget(|_| true);
@@ -64,7 +64,7 @@ pub fn run(
     if let Some(file) = logins.as_ref().filter(|_| arguments.all) {
         file.remove_all()?;
     }
-    let left = logins.map_or(Ok(vec![]), |file| file.read())?;
+    let left = Logins::of(&config)?;
     for line in summary(context, arguments, &target, &left) {
         writeln!(output, "{}", context.terminal.wrap(&line, 0)).map_err(Error::output)?;
     }
@@ -75,9 +75,8 @@ pub fn run(
 fn find_target(
     context: &Context<'_>,
     arguments: &Arguments,
-    file: Option<&Logins>,
+    saved: Result<Vec<Login>, Error>,
 ) -> Result<Target, Error> {
-    let saved = file.map_or(Ok(vec![]), Logins::read);
     if arguments.all {
         // A file that cannot be parsed is deleted, too.
         let (logins, registry) = (saved.unwrap_or_default(), None);

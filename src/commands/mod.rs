@@ -151,8 +151,7 @@ impl<'a> Context<'a> {
     fn not_one_account(&self, name: Option<&str>, among: &[Login]) -> Error {
         let message = match name {
             Some(name) => format!("`{}` does not name one saved sign-in", printable(name)),
-            None if among.len() < 2 => "there is no other account to switch to".to_owned(),
-            None => "there are several accounts to switch to".to_owned(),
+            None => "there is not exactly one other account to switch to".to_owned(),
         };
         let clouds = self.settings.clouds();
         let accounts = among.iter().map(|login| login.describe(clouds));

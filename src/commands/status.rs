@@ -2,13 +2,13 @@
 
 use super::report::{Check, list};
 use super::{Context, Format, PROGRAM, configure, write_json};
-use crate::cache::SelfTest;
 use crate::config::CacheChoice;
 use crate::error::{Error, printable};
 use crate::logins::{Login, Logins, cloud_name};
 use crate::registry::{CLOUDS, Registry};
 use crate::service::CachedCredential;
 use crate::terminal::{Status, Style};
+use crate::text::shell_word;
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::Args;
 use serde_json::{Value, json};
@@ -160,38 +160,25 @@ fn clients_check(clients: &[(&'static str, Check)]) -> Check {
 fn keyring(context: &Context<'_>) -> Result<Check, Error> {
     const NAME: &str = "keyring";
     let config = context.config(None)?;
-    if config.cache == CacheChoice::None {
-        return Ok(Check::skipped(
-            NAME,
-            "`cache` is none: each pull and push signs in",
-        ));
-    }
-    let keyrings = context
-        .service()
-        .cache(config.cache, config.timeout)
-        .self_test();
-    if let Some(SelfTest { store, .. }) = keyrings.iter().find(|it| it.outcome.is_ok()) {
-        return Ok(Check::good(
-            NAME,
-            format!("tokens are cached in the {store}"),
-        ));
-    }
-    let problems = keyrings.iter().filter_map(|keyring| {
-        let problem = keyring.outcome.as_ref().err()?;
-        Some(format!("{}: {problem}", keyring.store))
-    });
-    let text = format!(
-        "no keyring works, so each pull and push signs in: {}",
-        list(problems)
-    );
-    Ok(Check::warning(NAME, text).hint("unlock or start the keyring"))
+    let cache = context.service().cache(config.cache, config.timeout);
+    Ok(match cache.working_store() {
+        _ if config.cache == CacheChoice::None => {
+            Check::skipped(NAME, "`cache` is none: each pull and push signs in")
+        }
+        Ok(store) => Check::good(NAME, format!("tokens are cached in the {store}")),
+        Err(problems) => {
+            let text = "no keyring works, so each pull and push signs in";
+            Check::warning(NAME, format!("{text}: {}", list(problems)))
+                .hint("unlock or start the keyring")
+        }
+    })
 }
 
 /// Returns the saved sign-ins of all clouds, and whether a keyring still has the token of each.
 fn saved_sign_ins(context: &Context<'_>) -> Result<Vec<Section>, Error> {
     let config = context.config(None)?;
     let stores = context.service().cache(CacheChoice::Auto, config.timeout);
-    let logins = Logins::new(&config).map_or(Ok(vec![]), |file| file.read())?;
+    let logins = Logins::of(&config)?;
     let sections = logins.iter().enumerate().map(|(at, login)| {
         let mut later = logins[at + 1..].iter();
         let is_active = later.all(|later| later.authority != login.authority);
@@ -211,33 +198,25 @@ fn saved_sign_ins(context: &Context<'_>) -> Result<Vec<Section>, Error> {
 
 fn login_check(context: &Context<'_>, login: &Login, is_active: bool, is_usable: bool) -> Check {
     let active = if is_active { ", active" } else { "" };
-    let login_text = login.describe(context.settings.clouds());
-    let text = format!("saved sign-in: {login_text}{active}");
+    let account = login.describe(context.settings.clouds());
+    let text = format!("saved sign-in: {account}{active}");
     if is_usable {
         return Check::good("", text);
     }
-    let (stores, tenant) = (list(&login.stores), printable(&login.tenant));
-    let text = format!("{text}; its token is not found in: {stores}");
-    let hint = "unlock or start the keyring, or sign in again".to_owned();
-    let is_public = login.cloud_name(&[]) == cloud_name(&CLOUDS[0]);
+    let mut hint = "unlock or start the keyring, or sign in again".to_owned();
     // In another cloud a sign-in needs the name of a registry.
-    let command = is_public.then(|| {
-        format!(
-            "
-  {PROGRAM} login --tenant {tenant}"
-        )
-    });
-    let hint = hint + &command.unwrap_or_default();
-    Check::warning("", text).hint(hint)
+    if login.cloud_name(&[]) == cloud_name(&CLOUDS[0]) {
+        let tenant = shell_word(&printable(&login.tenant));
+        hint += &["\n  ", PROGRAM, " login --tenant ", &tenant].concat();
+    }
+    let stores = list(&login.stores);
+    Check::warning("", format!("{text}; its token is not found in: {stores}")).hint(hint)
 }
 
 /// Returns the saved sign-ins. Empty if the settings or the file are wrong: a sign-in reports that.
 pub(super) fn logins(context: &Context<'_>) -> Vec<Login> {
-    let logins = context
-        .config(None)
-        .ok()
-        .and_then(|config| Logins::new(&config));
-    logins.and_then(|file| file.read().ok()).unwrap_or_default()
+    let logins = context.config(None).and_then(|config| Logins::of(&config));
+    logins.unwrap_or_default()
 }
 
 /// Returns `19:22 (in 2 h 10 min)` in local time, with the date if it is not today.

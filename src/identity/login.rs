@@ -58,7 +58,7 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
 /// Returns the saved sign-ins of the configured authority and application, the active one last.
 pub(crate) fn accounts(config: &Config) -> Result<Vec<Login>, Error> {
     let client = config.sources.own_client.as_ref();
-    let mut logins = Logins::new(config).map_or(Ok(vec![]), |file| file.read())?;
+    let mut logins = Logins::of(config)?;
     logins.retain(|login| {
         login.authority == config.authority.as_str()
             && client.is_none_or(|client| login.client_id.eq_ignore_ascii_case(&client.value))

@@ -141,7 +141,7 @@ impl LoginCommand<'_> {
         if self.config.cache == CacheChoice::None {
             return Err(not_stored(vec!["`cache` is none".into()]));
         }
-        self.cache().can_store_login().map_err(not_stored)?;
+        self.cache().working_store().map_err(not_stored)?;
         Ok(logins)
     }
 
