@@ -8,7 +8,7 @@ pub(crate) use id_token::AccountInfo;
 
 use crate::config::is_tenant;
 use crate::http::response::NO_TOKEN;
-use crate::http::{HttpResponse, Network, ResponseError};
+use crate::http::{HttpResponse, Network, PROXY_HINT, ResponseError};
 use crate::text::Secrets;
 use crate::token::Audience;
 use anyhow::{Context as _, anyhow, ensure};
@@ -210,25 +210,37 @@ impl PublicClient {
             ("device_code", device.secret.expose_secret()),
             ("client_info", "1"),
         ];
+        // Why the last poll had no answer from Entra; none if Entra waits for the user.
+        let mut failure = Some(anyhow!("Entra did not answer in time"));
         let polls = async {
             let seconds = device.interval.unwrap_or(DEFAULT_POLL_INTERVAL_SECONDS);
             let mut interval = Duration::from_secs(seconds).max(MIN_POLL_INTERVAL);
             loop {
                 let answer = timeout(limit, self.token(&form)).await;
-                match answer.map_err(anyhow::Error::new).flatten() {
+                let answer = answer.map_err(|_| anyhow!("Entra did not answer in time"));
+                let error = match answer.flatten() {
                     Ok(tokens) => return Ok(tokens),
-                    Err(error) => match error.downcast_ref::<ResponseError>() {
-                        Some(refusal) if refusal.code == "authorization_pending" => (),
-                        Some(refusal) if refusal.code == "slow_down" => interval += SLOW_DOWN,
-                        Some(_) => return Err(error),
-                        None => interval = interval.max((interval * 2).min(MAX_POLL_BACKOFF)),
-                    },
-                }
+                    Err(error) => error,
+                };
+                failure = match error.downcast_ref::<ResponseError>() {
+                    Some(refusal) if refusal.code == "authorization_pending" => None,
+                    Some(refusal) if refusal.code == "slow_down" => {
+                        interval += SLOW_DOWN;
+                        None
+                    }
+                    Some(refusal) if !is_passing(refusal) => return Err(error),
+                    _ => {
+                        interval = interval.max((interval * 2).min(MAX_POLL_BACKOFF));
+                        Some(error)
+                    }
+                };
                 sleep(interval).await;
             }
         };
-        let ended = timeout(patience, polls).await.ok();
-        ended.context("the code was not entered in time")?
+        if let Ok(ended) = timeout(patience, polls).await {
+            return ended;
+        }
+        Err(failure.unwrap_or_else(|| anyhow!("the code was not entered in time")))
     }
 
     /// Returns an access token for a refresh token, and a new refresh token if Entra rotates it.
@@ -300,6 +312,12 @@ impl DeviceCode {
     pub(crate) fn lifetime(&self) -> Duration {
         Duration::from_secs(self.expires_in).min(MAX_DEVICE_CODE_LIFETIME)
     }
+}
+
+/// Returns whether a poll that failed so may succeed later: a busy server answered, and neither Entra refused nor a proxy is in the way.
+fn is_passing(refusal: &ResponseError) -> bool {
+    let is_busy = ["", "temporarily_unavailable", "server_error"].contains(&&*refusal.code);
+    is_busy && refusal.hint != Some(PROXY_HINT)
 }
 
 fn secret_values<'a>(form: &[(&str, &'a str)]) -> impl Iterator<Item = &'a str> {

@@ -554,10 +554,10 @@ fn a_refresh_token_that_cannot_be_one_is_not_handed_out() {
     }
 }
 
-/// What the help says to run: `eval "$(… token --format docker-login REGISTRY)"`.
+/// What the help says to run: `eval "$(… token --format env REGISTRY)"`.
 #[test]
 fn no_answer_of_a_registry_runs_a_command_in_the_users_shell() {
-    for format in ["docker-login", "env"] {
+    for format in ["env", "raw"] {
         let (home, simulator) = world();
         let kind = FaultKind::Raw(json(r#"{"refresh_token":"x';>PWNED;'"}"#));
         simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, kind)]);

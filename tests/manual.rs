@@ -163,7 +163,7 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(offered(&["stat"]), ["status"]);
     assert_eq!(
         offered(&["token", "--format", ""]),
-        ["json", "docker-login", "env", "github-actions", "raw"]
+        ["json", "env", "github-actions", "raw"]
     );
     assert_eq!(offered(&["configure", "--dry"]), ["--dry-run"]);
     assert_eq!(offered(&["completion", "ba"]), ["bash"]);

@@ -1,7 +1,7 @@
-//! The Entra refresh tokens of logins.
+//! The Entra refresh tokens of saved sign-ins.
 //!
-//! A login goes to the store that keeps it longest, since a person had to sign in for it. The Secret Service, which outlives a reboot, comes
-//! before the kernel keyring, unless it keeps everything in memory. If no store accepts a login, `login` fails.
+//! Such a token goes to the store that keeps it longest, since a person had to sign in for it. The Secret Service, which outlives a reboot,
+//! comes before the kernel keyring, unless it keeps everything in memory. If no store accepts the token, `login` fails.
 
 use super::self_test::self_test;
 use super::store::{Lasts, Store, StoreError};
@@ -13,26 +13,26 @@ use std::time::{Duration, SystemTime};
 /// Entra revokes a refresh token that was not used for 90 days (Microsoft, "Refresh tokens in the Microsoft identity platform").
 pub(crate) const MAX_UNUSED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// The store of a login.
+/// The store of a saved sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginStore {
     /// Its name.
     pub store: String,
-    /// How long it keeps the login.
+    /// How long it keeps the token.
     pub lasts: Lasts,
-    /// The names of the other stores that hold nothing of the login.
+    /// The names of the other stores that hold no token of it.
     pub cleared: Vec<String>,
 }
 
 impl Cache {
-    /// Returns the Entra refresh token of a login. The newest counts: a store that was locked may still hold an older one.
+    /// Returns the Entra refresh token of a saved sign-in. The newest counts: a store that was locked may still hold an older one.
     pub fn login(&self, key: &Key, now: SystemTime) -> Option<SecretString> {
         let found = self.stores().filter_map(|store| read(store, key));
         let newest = found.max_by_key(|(_, expires)| *expires)?;
         (now < newest.1).then_some(newest.0)
     }
 
-    /// Stores the Entra refresh token of a login.
+    /// Stores the Entra refresh token of a saved sign-in.
     ///
     /// # Errors
     ///
@@ -64,23 +64,23 @@ impl Cache {
         Err(problems)
     }
 
-    /// Tests whether a store would accept a login.
+    /// Tests which store accepts tokens, and returns the name of the first that does. The others are not touched.
     ///
     /// # Errors
     ///
     /// Returns the failure of each store if none works.
-    pub fn can_store_login(&self) -> Result<(), Vec<String>> {
+    pub fn working_store(&self) -> Result<String, Vec<String>> {
         let mut problems = vec![];
         for SelfTest { store, outcome } in self.stores().map(self_test) {
             match outcome {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(store),
                 Err(problem) => problems.push(format!("{store}: {problem}")),
             }
         }
         Err(problems)
     }
 
-    /// Deletes the Entra refresh token of a login in every store.
+    /// Deletes the Entra refresh token of a saved sign-in in every store.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Deletes the entries with these keys, logins among them, in every store.
+    /// Deletes the entries with these keys in every store, those of saved sign-ins too.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ fn clear(store: &dyn Store, key: &Key) -> Result<(), StoreError> {
 }
 
 fn logout_error(problem: &str) -> Error {
-    let message = format!("the login could not be forgotten: {problem}");
+    let message = format!("could not delete a saved token: {problem}");
     Error::new(ErrorKind::Keyring, message).with_hint("unlock or restart the keyring and try again")
 }
 
@@ -214,20 +214,15 @@ mod tests {
     fn a_login_that_no_store_accepts_has_the_failure_of_each_store() {
         let store = Memory::new();
         let cache = Cache::over(vec![store.clone()]);
-        cache.can_store_login().unwrap();
+        cache.working_store().unwrap();
         assert_eq!(store.len(), 0, "the self-test leaves nothing behind");
         store.plan(0, Event::Fails);
-        let problems = cache.can_store_login().unwrap_err();
+        let problems = cache.working_store().unwrap_err();
         assert!(
             problems.len() == 1 && problems[0].contains("locked"),
             "{problems:?}"
         );
-        assert!(
-            Cache::over(vec![])
-                .can_store_login()
-                .unwrap_err()
-                .is_empty()
-        );
+        assert!(Cache::over(vec![]).working_store().unwrap_err().is_empty());
     }
 
     #[test]
@@ -250,7 +245,7 @@ mod tests {
         let kept_in = [place.store];
         let problem = |cache: &Cache| cache.forget_login(&key, &kept_in).unwrap_err().to_string();
         store.plan(0, Event::Fails);
-        assert!(problem(&cache).starts_with("the login could not be forgotten: "));
+        assert!(problem(&cache).starts_with("could not delete a saved token: "));
         assert!(problem(&Cache::over(vec![])).ends_with(": this system has none"));
         cache.forget_login(&key, &kept_in).unwrap();
         assert!(cache.login(&key, NOW).is_none());

@@ -1,32 +1,37 @@
-//! `logout`: deletes sign-ins of `login`, and their cached tokens.
+//! `logout`: deletes saved sign-ins of `login`, and their cached tokens.
 
 use super::Context;
 use super::report::list;
-use crate::cache::Key;
+use crate::cache::Cache;
 use crate::config::CacheChoice;
 use crate::error::Error;
-use crate::identity::{self, Identity};
-use crate::logins::{self, Login};
-use crate::registry::Registry;
+use crate::identity::{self, Account, Identity};
+use crate::logins::{Login, Logins, cloud_name};
+use crate::registry::{CLOUDS, Registry};
 use crate::service::TokenService;
 use clap::Args;
 use std::collections::BTreeSet;
 use std::io::Write;
 
-/// `logout [REGISTRY | --all]`.
+/// `logout [ACCOUNT | REGISTRY | --all]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// The registry, such as contoso.azurecr.io: deletes its sign-in and its cached tokens. Without it, the sign-in of the public cloud.
-    registry: Option<String>,
+    /// The account, by user name or tenant, or a registry that it signs in to. Default: the active account of the public cloud.
+    #[arg(value_name = "ACCOUNT|REGISTRY")]
+    target: Option<String>,
     /// Delete all sign-ins, and all cached tokens of all registries.
-    #[arg(long, conflicts_with = "registry")]
+    #[arg(long, conflicts_with = "target")]
     all: bool,
 }
 
-/// Printed after a sign-in was deleted: the browser has its own session.
-const BROWSER_HINT: &str = "The browser may stay signed in: sign out there, too, if others use it.";
+/// What is deleted.
+struct Target {
+    logins: Vec<Login>,
+    /// The registry that was named. Its tokens of other identities are deleted, too.
+    registry: Option<Registry>,
+}
 
-/// Deletes the sign-ins and prints their names.
+/// Deletes the sign-ins and prints what ended.
 ///
 /// # Errors
 ///
@@ -36,107 +41,125 @@ pub fn run(
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<(), Error> {
-    let registry = context.optional_registry(arguments.registry.as_deref())?;
-    let (forgotten, others) = if arguments.all {
-        (forget_all(context)?, vec![])
-    } else {
-        forget_one(context, registry.as_ref())?
-    };
-    let mut lines = vec![summary(&forgotten)];
-    if !forgotten.is_empty() {
-        lines.push(BROWSER_HINT.to_owned());
-    } else if let Some(registry) = registry {
-        lines.push(format!("No token of {registry} is cached any more."));
-    } else if arguments.all {
-        lines.push("No token is cached any more.".to_owned());
+    context.warn_config_error();
+    let config = context.config(None)?;
+    let service = context.service();
+    let stores = service.cache(CacheChoice::Auto, config.timeout);
+    let logins = Logins::new(&config);
+    let target = find_target(context, arguments, Logins::of(&config))?;
+    let mut result = Ok(());
+    if arguments.all {
+        result = stores.forget(|_| true);
     }
-    let hosts: BTreeSet<String> = others.iter().map(Login::host).collect();
-    if !hosts.is_empty() {
-        let hosts = list(hosts);
-        lines.push(format!("`logout --all` deletes those at {hosts} too."));
+    for login in &target.logins {
+        // The file keeps only those whose token may still exist.
+        let ended = sign_out(context, &service, &stores, login, &target)
+            .and_then(|()| logins.as_ref().map_or(Ok(()), |file| file.remove(login)));
+        result = ended.and(result);
     }
-    for line in lines {
+    if let Some(registry) = &target.registry {
+        result = result.and(stores.erase(registry, (context.clock)()));
+    }
+    result?;
+    if let Some(file) = logins.as_ref().filter(|_| arguments.all) {
+        file.remove_all()?;
+    }
+    let left = Logins::of(&config)?;
+    for line in summary(context, arguments, &target, &left) {
         writeln!(output, "{}", context.terminal.wrap(&line, 0)).map_err(Error::output)?;
     }
     Ok(())
 }
 
-fn summary(forgotten: &[Login]) -> String {
-    if forgotten.is_empty() {
-        return "There was no sign-in of `login` to delete.".to_owned();
+/// Returns the sign-ins that the arguments mean: all, the account with this name, or the one that signs in to a registry.
+fn find_target(
+    context: &Context<'_>,
+    arguments: &Arguments,
+    saved: Result<Vec<Login>, Error>,
+) -> Result<Target, Error> {
+    if arguments.all {
+        // A file that cannot be parsed is deleted, too.
+        let (logins, registry) = (saved.unwrap_or_default(), None);
+        return Ok(Target { logins, registry });
     }
-    let names = forgotten
-        .iter()
-        .map(|login| format!("{} at {}", login.username, login.host()));
-    let names = list(names);
-    format!("Deleted the sign-in of {names}, and its cached tokens.")
-}
-
-/// Deletes all sign-ins, and all tokens in all stores. Returns the sign-ins.
-fn forget_all(context: &Context<'_>) -> Result<Vec<Login>, Error> {
-    let config = context.config(None)?;
-    let stores = context.service().cache(CacheChoice::Auto, config.timeout);
-    let mut result = stores.forget(|_| true);
-    let Some(file) = config.sources.logins.as_deref() else {
-        return result.map(|()| vec![]);
-    };
-    // A file that cannot be parsed is deleted, too.
-    let logins = logins::read(file).unwrap_or_default();
-    for login in &logins {
-        // The file keeps only those whose token may still exist.
-        match stores.forget_login(&login.key(), &login.stores) {
-            Ok(()) => logins::remove(file, login)?,
-            Err(error) => result = Err(error),
+    let saved = saved?;
+    if let Some(name) = &arguments.target {
+        let named: Vec<_> = saved.iter().filter(|login| login.is_named(name)).collect();
+        match named[..] {
+            [login] => {
+                let (logins, registry) = (vec![login.clone()], None);
+                return Ok(Target { logins, registry });
+            }
+            [] if !name.contains('@') => (),
+            _ => return Err(context.not_one_account(Some(name), &saved)),
         }
     }
-    result?;
-    logins::remove_all(file)?;
-    Ok(logins)
+    let registry = context.optional_registry(arguments.target.as_deref())?;
+    let account = identity::account(&context.config(registry.as_ref())?)?;
+    let logins = account.into_iter().map(|account| account.login).collect();
+    Ok(Target { logins, registry })
 }
 
-/// Deletes the sign-in for a registry or the public cloud. Returns it, and the others.
-fn forget_one(
+/// Deletes the tokens of a sign-in: those of registries, the Entra access tokens, and the Entra refresh token.
+fn sign_out(
     context: &Context<'_>,
-    registry: Option<&Registry>,
-) -> Result<(Vec<Login>, Vec<Login>), Error> {
-    let config = context.config(registry)?;
-    let service = context.service();
-    let stores = service.cache(CacheChoice::Auto, config.timeout);
-    let account = identity::account(&config)?;
-    let mut others = vec![];
-    if let (Some(account), Some(file)) = (&account, &config.sources.logins) {
-        let login = &account.login;
-        let own = login.key();
-        let mut fingerprints = fingerprints(&service, registry, &own)?;
-        // Other settings gave other fingerprints before.
-        fingerprints.extend(login.fingerprints.iter().cloned());
-        let tokens = stores.forget(|key| fingerprints.iter().any(|it| key.is_of(it)));
-        stores.forget_login(&own, &login.stores)?;
-        tokens?;
-        logins::remove(file, login)?;
-        others = logins::read(file)?;
-    }
-    if let Some(registry) = registry {
-        stores.erase(registry, (context.clock)())?;
-    }
-    let forgotten = account.into_iter().map(|account| account.login);
-    Ok((forgotten.collect(), others))
+    service: &TokenService<'_>,
+    stores: &Cache,
+    login: &Login,
+    target: &Target,
+) -> Result<(), Error> {
+    // Tokens may be cached under other settings than today's: those fingerprints were noted.
+    let mut fingerprints: BTreeSet<String> = login.fingerprints.iter().cloned().collect();
+    let cached = service.status().unwrap_or_default().into_iter();
+    let registries = cached
+        .map(|cached| cached.registry)
+        .chain(target.registry.clone());
+    fingerprints.extend(registries.filter_map(|registry| {
+        let config = context.settings.for_registry(&registry).ok()?;
+        let account = Account::saved(login.clone(), &config);
+        let identity = Identity::of_login(account, &config, Some(&registry));
+        (config.authority.as_str() == login.authority).then(|| identity.fingerprint())
+    }));
+    let tokens = stores.forget(|key| fingerprints.iter().any(|it| key.is_of(it)));
+    stores.forget_login(&login.key(), &login.stores).and(tokens)
 }
 
-/// Returns the fingerprints under which tokens of a sign-in are cached.
-fn fingerprints(
-    service: &TokenService<'_>,
-    registry: Option<&Registry>,
-    login: &Key,
-) -> Result<Vec<String>, Error> {
-    let cached = service.status()?;
-    let mut identities: Vec<_> = cached.into_iter().filter_map(|it| it.identity).collect();
-    // An Entra access token may be cached although no token of the registry is.
-    identities.extend(registry.and_then(|registry| service.identity(registry).ok()));
-    let is_of_login = |identity: &&Identity| {
-        let account = identity.login();
-        account.is_some_and(|account| account.login.key() == *login)
-    };
-    let identities = identities.iter().filter(is_of_login);
-    Ok(identities.map(Identity::fingerprint).collect())
+/// Returns what ended, and what did not, a sentence each.
+fn summary(
+    context: &Context<'_>,
+    arguments: &Arguments,
+    target: &Target,
+    left: &[Login],
+) -> Vec<String> {
+    let clouds = context.settings.clouds();
+    let mut lines: Vec<String> = vec![];
+    for login in &target.logins {
+        let (username, cloud) = (&login.username, login.cloud_name(clouds));
+        lines.push(format!(
+            "Signed out {username} from {cloud}: all registries of this cloud, cached tokens included."
+        ));
+    }
+    if target.logins.iter().any(|login| login.browser) {
+        let hint = "The browser may stay signed in: sign out there, too, if others use it.";
+        lines.push(hint.to_owned());
+    }
+    let registry = target.registry.as_ref();
+    if target.logins.is_empty() {
+        let cloud = cloud_name(registry.map_or(&CLOUDS[0], Registry::cloud));
+        let cloud = if arguments.all {
+            "any cloud".to_owned()
+        } else {
+            cloud
+        };
+        lines.push(format!("No account was signed in to {cloud}."));
+    }
+    if arguments.all || registry.is_some() {
+        let registry = registry.map_or("any registry", Registry::host);
+        lines.push(format!("No token of {registry} is cached any more."));
+    }
+    if !left.is_empty() {
+        let left = list(left.iter().map(|login| login.describe(clouds)));
+        lines.push(format!("Still signed in: {left}."));
+    }
+    lines
 }

@@ -13,8 +13,9 @@ pub mod token;
 
 use crate::config::{Config, Settings};
 use crate::deadline::Clock;
-use crate::error::{Error, printable};
-use crate::registry::{CLOUDS, Registry};
+use crate::error::{Error, config_file, printable, visible};
+use crate::logins::Login;
+use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::service::TokenService;
 use crate::terminal::Terminal;
 use clap::{Args, Subcommand};
@@ -22,6 +23,10 @@ use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use strsim::damerau_levenshtein;
+
+/// The name of this program, for commands to paste.
+const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
 /// The commands, with their help.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -66,7 +71,10 @@ impl Command {
 
     /// Returns whether the command runs, and reports the error, if the config file is broken.
     pub fn works_without_config(&self) -> bool {
-        matches!(self, Self::Completion(_) | Self::Generate(_))
+        matches!(
+            self,
+            Self::Completion(_) | Self::Generate(_) | Self::Logout(_) | Self::Status(_)
+        )
     }
 
     /// Runs the command and writes its result to `output`. The exit code is not 0 if a check failed.
@@ -115,19 +123,56 @@ impl<'a> Context<'a> {
         TokenService::new(self.settings, self.clock)
     }
 
-    /// Parses a registry that the user has typed.
+    /// Parses a registry that a person has typed: a login server, an image or URL of one, or the name of a registry of the public cloud.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Input`](crate::error::ErrorKind) if it is not a registry of a known cloud.
     pub fn registry(&self, text: &str) -> Result<Registry, Error> {
-        Registry::parse(text, self.settings.clouds()).ok_or_else(|| {
-            let message = format!("`{}` is no Azure Container Registry", printable(text));
-            Error::input(message).with_hint(
-                "name its login server, such as `contoso.azurecr.io`; a registry of a cloud of your own needs `[cloud.NAME]` in the \
-                 config file",
-            )
-        })
+        let clouds = self.settings.clouds();
+        let address = text
+            .trim()
+            .split_once("://")
+            .map_or(text.trim(), |(_, rest)| rest);
+        if let Some(registry) = Registry::parse(address, clouds) {
+            return Ok(registry);
+        }
+        let name = format!("{address}.{}", CLOUDS[0].suffix);
+        let is_name = !address.contains(['.', '/']);
+        if let Some(registry) = Registry::parse(&name, &[]).filter(|_| is_name) {
+            (self.print_error)(&format!("using {registry}\n"));
+            return Ok(registry);
+        }
+        let hint = match similar_registry(address, clouds) {
+            Some(similar) => format!("did you mean {similar}?"),
+            None => format!(
+                "name its login server, such as contoso.azurecr.io; a registry of a private cloud needs `[cloud.NAME]` in {}",
+                config_file(self.settings.file())
+            ),
+        };
+        let message = format!("`{}` is not an Azure Container Registry", printable(text));
+        Err(Error::input(message).with_hint(hint))
+    }
+
+    /// Warns on stderr that the config file is broken. The command goes on with the environment's settings.
+    fn warn_config_error(&self) {
+        if let Some(error) = self.config_error {
+            let error = visible(&error.to_string());
+            (self.print_error)(&format!("{PROGRAM}: ignored the config file: {error}\n"));
+        }
+    }
+
+    /// Returns the error for a person who did not name exactly one of these saved sign-ins.
+    fn not_one_account(&self, name: Option<&str>, among: &[Login]) -> Error {
+        let message = match name {
+            Some(name) => format!("`{}` does not name one saved sign-in", printable(name)),
+            None => "there is not exactly one other account to switch to".to_owned(),
+        };
+        let clouds = self.settings.clouds();
+        let accounts = among.iter().map(|login| login.describe(clouds));
+        Error::input(message)
+            .with_details(accounts)
+            .with_hint("name an account by its user name or tenant, or a registry of its cloud")
     }
 
     fn optional_registry(&self, text: Option<&str>) -> Result<Option<Registry>, Error> {
@@ -141,6 +186,20 @@ impl<'a> Context<'a> {
             None => self.settings.for_cloud(&CLOUDS[0]),
         }
     }
+}
+
+/// Returns the registry whose login server is spelled like this host.
+fn similar_registry(address: &str, clouds: &[Cloud]) -> Option<Registry> {
+    /// How many letters may differ: `.com` in place of `.io` are two, a missing ending three.
+    const MAX_DISTANCE: usize = 3;
+    let host = address.split('/').next()?.to_ascii_lowercase();
+    let (label, suffix) = host.split_once('.')?;
+    let known = CLOUDS.iter().chain(clouds).filter_map(|cloud| {
+        let registry = Registry::parse(&format!("{label}.{}", cloud.suffix), clouds)?;
+        Some((damerau_levenshtein(suffix, &cloud.suffix), registry))
+    });
+    let (distance, registry) = known.min_by_key(|(distance, _)| *distance)?;
+    (distance <= MAX_DISTANCE).then_some(registry)
 }
 
 /// The format of the output.
@@ -158,4 +217,63 @@ pub struct Format {
 fn write_json(output: &mut impl Write, value: &impl Serialize) -> Result<(), Error> {
     serde_json::to_writer_pretty(&mut *output, value).map_err(Error::output)?;
     writeln!(output).map_err(Error::output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_may_type_a_registry_in_many_ways() {
+        let settings = Settings::default();
+        let context = Context {
+            settings: &settings,
+            config_error: None,
+            clock: || std::time::SystemTime::UNIX_EPOCH,
+            terminal: Terminal::new(settings.variables(), false, true),
+            print_error: |_| (),
+            is_stderr_terminal: false,
+            program: None,
+        };
+        for text in [
+            "contoso",
+            "Contoso",
+            " contoso.azurecr.io ",
+            "https://contoso.azurecr.io/",
+            "contoso.azurecr.io/team/app:v1",
+            "docker://contoso.azurecr.io/team/app@sha256:00",
+        ] {
+            let registry = context.registry(text).unwrap();
+            assert_eq!(registry.host(), "contoso.azurecr.io", "{text}");
+        }
+        for (text, similar) in [
+            ("contoso.azurcr.io", "contoso.azurecr.io"),
+            ("contoso.azurecr.com/app", "contoso.azurecr.io"),
+            ("https://Contoso.azurecr", "contoso.azurecr.io"),
+            ("contoso.azurcr.us", "contoso.azurecr.us"),
+        ] {
+            let error = context.registry(text).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Input);
+            assert_eq!(
+                error.hint(),
+                Some(&*format!("did you mean {similar}?")),
+                "{text}"
+            );
+        }
+        for text in [
+            "ghcr.io",
+            "contoso/app",
+            "abc",
+            "",
+            "contoso.azurecr.io.evil.example",
+            "a b",
+            "-x-",
+        ] {
+            let error = context.registry(text).unwrap_err();
+            assert!(
+                error.hint().unwrap().starts_with("name its login server"),
+                "{text}"
+            );
+        }
+    }
 }

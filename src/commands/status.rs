@@ -1,14 +1,17 @@
-//! `status`: prints which tokens and sign-ins are stored. It sends nothing to the network.
+//! `status`: shows whether each known registry is ready to use. It sends nothing to the network.
 
-use super::{Context, Format, write_json};
+use super::report::{Check, list};
+use super::{Context, Format, PROGRAM, configure, write_json};
+use crate::config::CacheChoice;
 use crate::error::{Error, printable};
-use crate::logins::{self, Login};
+use crate::logins::{Login, Logins, cloud_name};
+use crate::registry::{CLOUDS, Registry};
 use crate::service::CachedCredential;
-use crate::terminal::Style;
+use crate::terminal::{Status, Style};
+use crate::text::shell_word;
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::Args;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::io::Write;
 use std::time::SystemTime;
 use time::UtcOffset;
@@ -20,7 +23,13 @@ pub struct Arguments {
     pub(super) format: Format,
 }
 
-/// Prints the cached tokens and the sign-ins of `login`.
+/// The checks of one registry or saved sign-in, and what scripts read of it.
+struct Section {
+    checks: Vec<Check>,
+    json: Value,
+}
+
+/// Prints the registries, the keyring and the saved sign-ins.
 ///
 /// # Errors
 ///
@@ -30,80 +39,184 @@ pub fn run(
     arguments: Arguments,
     mut output: impl Write,
 ) -> Result<(), Error> {
-    let cached = context.service().status()?;
-    let logins = logins(context);
+    context.warn_config_error();
+    let registries = registries(context)?;
+    let keyring = keyring(context)?;
+    let logins = saved_sign_ins(context)?;
     if arguments.format.json {
-        let registries: Vec<_> = cached.iter().map(|it| token_json(context, it)).collect();
-        let logins: Vec<_> = logins.iter().map(login_json).collect();
-        let answer = json!({ "registries": registries, "logins": logins });
+        let [registries, logins] = [registries, logins].map(|sections| {
+            let sections = sections.into_iter();
+            sections.map(|section| section.json).collect::<Vec<_>>()
+        });
+        let answer = json!({ "registries": registries, "keyring": keyring, "logins": logins });
         return write_json(&mut output, &answer);
     }
-    let mut text: String = cached.iter().map(|token| to_text(context, token)).collect();
-    if cached.is_empty() {
-        text = "No token is cached: the next pull or push of each registry signs in.\n".into();
+    let terminal = context.terminal;
+    let mut text = String::new();
+    for section in &registries {
+        let host = section.json["registry"].as_str().unwrap_or_default();
+        text += &(terminal.paint(Style::Bold, host) + "\n");
+        text.extend(section.checks.iter().map(|check| check.draw(terminal, 2)));
     }
-    for login in &logins {
-        let (username, tenant) = (printable(&login.username), printable(&login.tenant));
-        let host = login.host();
-        let line = format!("signed in with `login`: {username} at {host}, tenant {tenant}");
-        // Continuation lines are indented like the lines of a registry.
-        let _ = writeln!(text, "{}", context.terminal.wrap(&line, 2).trim_start());
+    if registries.is_empty() {
+        text = "No registry is configured, and no token is cached.\n".into();
     }
+    text += &keyring.draw(terminal, 0);
+    let logins = logins.iter().flat_map(|section| &section.checks);
+    text.extend(logins.map(|check| check.draw(terminal, 0)));
     output.write_all(text.as_bytes()).map_err(Error::output)
 }
 
-/// Times are RFC 3339, in UTC. The identity is shown if it would also sign in now.
-fn token_json(context: &Context<'_>, token: &CachedCredential) -> Value {
-    let rfc3339 = |time: SystemTime| to_rfc3339(&OffsetDateTime::from(time));
-    json!({
-        "registry": token.registry.host(),
-        "expires": token.expires.map(rfc3339),
-        "renewedFrom": rfc3339(token.renew),
-        "identity": token.identity.as_ref().map(ToString::to_string),
-        "store": token.store,
-        "profiles": context.settings.profiles(&token.registry),
-    })
+/// Returns the registries that are configured or have a cached token, by host.
+fn registries(context: &Context<'_>) -> Result<Vec<Section>, Error> {
+    let mut cached = context.service().status()?;
+    let mut known = configure::configured_registries(context.settings);
+    known.extend(context.settings.registries_with_profiles());
+    known.extend(cached.iter().map(|cached| cached.registry.clone()));
+    known.sort_by(|one, other| one.host().cmp(other.host()));
+    known.dedup();
+    let sections = known.iter().map(|registry| {
+        let own = cached.extract_if(.., |cached| cached.registry == *registry);
+        registry_section(context, registry, own.collect())
+    });
+    Ok(sections.collect())
 }
 
-fn login_json(login: &Login) -> Value {
-    json!({
-        "username": login.username,
-        "authority": login.authority,
-        "tenant": login.tenant,
-    })
-}
-
-fn to_text(context: &Context<'_>, token: &CachedCredential) -> String {
-    let terminal = context.terminal;
-    let now = (context.clock)();
-    let until = token.expires.map(|expires| until(expires, now));
-    let identity = token.identity.as_ref().map(ToString::to_string);
-    let profiles = context.settings.profiles(&token.registry).join(", ");
-    let profiles = Some(profiles).filter(|profiles| !profiles.is_empty());
-    let mut text = terminal.paint(Style::Bold, token.registry.host()) + "\n";
-    for (name, value) in [
-        ("until", until.as_deref().unwrap_or("an unknown time")),
-        (
-            "identity",
-            identity
-                .as_deref()
-                .unwrap_or("another than the current one"),
-        ),
-        ("kept in", &token.store),
-        ("profile", profiles.as_deref().unwrap_or("none")),
-    ] {
-        let name = terminal.paint(Style::Dim, &format!("{name:<8}"));
-        let _ = writeln!(text, "  {name}  {value}");
+/// Describes a registry. The token of the identity that signs in now comes first among the cached ones.
+fn registry_section(
+    context: &Context<'_>,
+    registry: &Registry,
+    cached: Vec<CachedCredential>,
+) -> Section {
+    let mut cached = cached.into_iter().peekable();
+    let token = cached.next_if(|cached| cached.identity.is_some());
+    let others = cached.count();
+    let identity = context.service().identity(registry);
+    let sign_in = match (&identity, &token) {
+        (Err(error), _) => Check::failed("sign-in", error),
+        (Ok(identity), None) => {
+            let text =
+                format!("no token is cached: the next pull or push signs in with {identity}");
+            Check::skipped("sign-in", text)
+        }
+        (Ok(identity), Some(token)) => {
+            let until = token
+                .expires
+                .map(|expires| until(expires, (context.clock)()));
+            let until = until.as_deref().unwrap_or("an unknown time");
+            let store = &token.store;
+            let text = format!("{identity}: token in the {store} until {until}");
+            Check::good("sign-in", text)
+        }
+    };
+    let mut checks = vec![clients_check(&clients(context, registry)), sign_in];
+    if others > 0 {
+        let text = format!("cached tokens of other identities: {others}");
+        checks.push(Check::skipped("other-tokens", text));
     }
-    text
+    let rfc3339 = |time: SystemTime| to_rfc3339(&OffsetDateTime::from(time));
+    let token = token.as_ref();
+    let json = json!({
+        "registry": registry.host(),
+        "identity": identity.as_ref().ok().map(ToString::to_string),
+        "expires": token.and_then(|token| token.expires).map(rfc3339),
+        "renewedFrom": token.map(|token| rfc3339(token.renew)),
+        "store": token.map(|token| &token.store),
+        "profiles": context.settings.profiles(registry),
+        "checks": checks,
+    });
+    Section { checks, json }
 }
 
-/// Returns the sign-ins of `login`. Empty if the settings or the file are wrong: a sign-in reports that.
+/// Returns the container clients on this machine, and whether each asks this helper for a registry, by the checks of `configure`.
+pub(super) fn clients(context: &Context<'_>, registry: &Registry) -> Vec<(&'static str, Check)> {
+    let checks = configure::check_cred_helpers(context, registry);
+    let clients = ["docker", "podman"].into_iter().zip(checks);
+    clients
+        .filter(|(_, check)| check.status != Status::Skipped)
+        .collect()
+}
+
+fn is_ok(check: &Check) -> bool {
+    check.status == Status::Ok
+}
+
+/// Sums up which clients ask this helper, with what to do about the first that does not.
+fn clients_check(clients: &[(&'static str, Check)]) -> Check {
+    const NAME: &str = "clients";
+    let (users, others): (Vec<_>, Vec<_>) = clients.iter().partition(|(_, check)| is_ok(check));
+    let names = |clients: &[&(&str, Check)]| list(clients.iter().map(|(name, _)| *name));
+    let mut check = match (&*names(&users), &*names(&others)) {
+        ("", "") => Check::skipped(NAME, "no container client is installed"),
+        ("", others) => Check::bad(NAME, format!("not used by {others}")),
+        (users, "") => Check::good(NAME, format!("used by {users}")),
+        (users, others) => Check::warning(NAME, format!("used by {users}, not by {others}")),
+    };
+    check.hint = others.first().and_then(|(_, other)| other.hint.clone());
+    check
+}
+
+/// Tests which keyring takes new tokens: the first that works does.
+fn keyring(context: &Context<'_>) -> Result<Check, Error> {
+    const NAME: &str = "keyring";
+    let config = context.config(None)?;
+    let cache = context.service().cache(config.cache, config.timeout);
+    Ok(match cache.working_store() {
+        _ if config.cache == CacheChoice::None => {
+            Check::skipped(NAME, "`cache` is none: each pull and push signs in")
+        }
+        Ok(store) => Check::good(NAME, format!("tokens are cached in the {store}")),
+        Err(problems) => {
+            let text = "no keyring works, so each pull and push signs in";
+            Check::warning(NAME, format!("{text}: {}", list(problems)))
+                .hint("unlock or start the keyring")
+        }
+    })
+}
+
+/// Returns the saved sign-ins of all clouds, and whether a keyring still has the token of each.
+fn saved_sign_ins(context: &Context<'_>) -> Result<Vec<Section>, Error> {
+    let config = context.config(None)?;
+    let stores = context.service().cache(CacheChoice::Auto, config.timeout);
+    let logins = Logins::of(&config)?;
+    let sections = logins.iter().enumerate().map(|(at, login)| {
+        let mut later = logins[at + 1..].iter();
+        let is_active = later.all(|later| later.authority != login.authority);
+        let is_usable = stores.login(&login.key(), (context.clock)()).is_some();
+        let json = json!({
+            "username": login.username,
+            "authority": login.authority,
+            "tenant": login.tenant,
+            "active": is_active,
+            "usable": is_usable,
+        });
+        let checks = vec![login_check(context, login, is_active, is_usable)];
+        Section { checks, json }
+    });
+    Ok(sections.collect())
+}
+
+fn login_check(context: &Context<'_>, login: &Login, is_active: bool, is_usable: bool) -> Check {
+    let active = if is_active { ", active" } else { "" };
+    let account = login.describe(context.settings.clouds());
+    let text = format!("saved sign-in: {account}{active}");
+    if is_usable {
+        return Check::good("", text);
+    }
+    let mut hint = "unlock or start the keyring, or sign in again".to_owned();
+    // In another cloud a sign-in needs the name of a registry.
+    if login.cloud_name(&[]) == cloud_name(&CLOUDS[0]) {
+        let tenant = shell_word(&printable(&login.tenant));
+        hint += &["\n  ", PROGRAM, " login --tenant ", &tenant].concat();
+    }
+    let stores = list(&login.stores);
+    Check::warning("", format!("{text}; its token is not found in: {stores}")).hint(hint)
+}
+
+/// Returns the saved sign-ins. Empty if the settings or the file are wrong: a sign-in reports that.
 pub(super) fn logins(context: &Context<'_>) -> Vec<Login> {
-    let config = context.config(None).ok();
-    let file = config.and_then(|config| config.sources.logins);
-    file.and_then(|file| logins::read(&file).ok())
-        .unwrap_or_default()
+    let logins = context.config(None).and_then(|config| Logins::of(&config));
+    logins.unwrap_or_default()
 }
 
 /// Returns `19:22 (in 2 h 10 min)` in local time, with the date if it is not today.

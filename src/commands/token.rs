@@ -2,16 +2,17 @@
 
 use super::{Context, write_json};
 use crate::error::Error;
-use crate::text::shell_quoted;
+use crate::text::{shell_quoted, shell_word};
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
-/// `token REGISTRY [--format FORMAT]`.
+/// `token REGISTRY [--format FORMAT] [--output FILE]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
     /// The registry, such as contoso.azurecr.io.
@@ -19,6 +20,9 @@ pub struct Arguments {
     /// The output format.
     #[arg(long, value_enum, default_value_t = Format::Json)]
     format: Format,
+    /// Write to this new file, which only you can read.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// The formats of a credential.
@@ -26,8 +30,6 @@ pub struct Arguments {
 pub enum Format {
     /// An object, as `az acr login --expose-token` prints.
     Json,
-    /// A shell command that signs Docker in.
-    DockerLogin,
     /// `ACR_LOGIN_SERVER`, `ACR_USERNAME`, `ACR_PASSWORD` for a shell.
     Env,
     /// Set the same variables for later steps of a GitHub Actions job, and mask the token in its log.
@@ -47,7 +49,7 @@ struct TokenOutput<'a> {
     expires_on: Option<String>,
 }
 
-/// Prints the credential that a client gets.
+/// Prints the credential that a client gets, or writes it to a new file.
 ///
 /// # Errors
 ///
@@ -57,45 +59,71 @@ pub fn run(
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<(), Error> {
+    let is_for_github = arguments.format == Format::GithubActions;
+    if is_for_github && arguments.output.is_some() {
+        let problem =
+            "`--format github-actions` writes to the file of the job, and not to one of `--output`";
+        return Err(Error::input(problem));
+    }
     let registry = context.registry(&arguments.registry)?;
     let credential = context.service().get(&registry)?;
     let token = credential.token.secret().expose_secret();
     let values = [registry.host(), credential.username, token];
-    let [host, username, _] = values;
+    let mut file;
+    let output: &mut dyn Write = match &arguments.output {
+        Some(path) => {
+            file = create_private(path)?;
+            &mut file
+        }
+        None => &mut output,
+    };
     let written = match arguments.format {
         Format::Json => {
             let expires = credential.token.expires().map(OffsetDateTime::from);
             let answer = TokenOutput {
-                login_server: host,
-                username,
+                login_server: registry.host(),
+                username: credential.username,
                 access_token: token,
                 expires_on: expires.as_ref().map(to_rfc3339),
             };
-            return write_json(&mut output, &answer);
+            return write_json(&mut &mut *output, &answer);
         }
-        Format::DockerLogin => {
-            let [host, username, token] = values.map(shell_quoted);
-            writeln!(
-                output,
-                "printf %s {token} | docker login {host} --username {username} --password-stdin"
-            )
-        }
-        Format::Env => output.write_all(variables(values.map(shell_quoted)).as_bytes()),
+        Format::Env => output.write_all(variables(values, shell_quoted).as_bytes()),
         Format::GithubActions => {
             let mut file =
                 github_env_file(context).map_err(|problem| Error::setting(GITHUB_ENV, problem))?;
             // The runner masks the token from this line on, so that the line must come first.
             let masked = writeln!(output, "::add-mask::{token}").and_then(|()| output.flush());
             // No value contains a line break, so that the simple form of the runner suffices.
-            masked.and_then(|()| file.write_all(variables(values.map(str::to_owned)).as_bytes()))
+            let variables = variables(values, str::to_owned);
+            masked.and_then(|()| file.write_all(variables.as_bytes()))
         }
         Format::Raw => writeln!(output, "{token}"),
     };
     written.map_err(Error::output)
 }
 
-fn variables([host, username, token]: [String; 3]) -> String {
-    format!("ACR_LOGIN_SERVER={host}\nACR_USERNAME={username}\nACR_PASSWORD={token}\n")
+/// Creates a file with mode 0600. An existing file is refused: it may be readable for others, or a link.
+fn create_private(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| {
+        let file = path.display().to_string();
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            return Error::input(format!("could not create {file}: {error}"));
+        }
+        let hint = format!("delete it first\n  rm {}", shell_word(&file));
+        Error::input(format!("{file} exists already")).with_hint(hint)
+    })
+}
+
+/// Returns the lines that set the variables of a shell or a job.
+fn variables(values: [&str; 3], quote: fn(&str) -> String) -> Zeroizing<String> {
+    let [host, username, token] = values.map(|value| Zeroizing::new(quote(value)));
+    let [host, username, token] = [&*host, &*username, &*token];
+    format!("ACR_LOGIN_SERVER={host}\nACR_USERNAME={username}\nACR_PASSWORD={token}\n").into()
 }
 
 /// The variable of the GitHub runner that names the file in which a step sets variables for later steps.

@@ -160,7 +160,7 @@ fn code_hint(code: u32, identity: &Identity) -> String {
 mod tests {
     use super::super::tests::config;
     use super::*;
-    use crate::logins::{self, Login};
+    use crate::logins::{Login, Logins};
     use azure_core::error::ErrorKind;
 
     fn credential_error(message: impl Into<String>) -> anyhow::Error {
@@ -268,30 +268,29 @@ mod tests {
             username: "alice@contoso.example".into(),
             ..Login::default()
         };
-        logins::save(
-            &folder
-                .path()
-                .join("docker-credential-acrscoped/logins.json"),
-            &login,
-        )
-        .unwrap();
-        identity(&[("XDG_STATE_HOME", folder.path().to_str().unwrap())])
+        let state = [("XDG_STATE_HOME", folder.path().to_str().unwrap())];
+        let (config, _) = super::super::tests::config(&state, "contoso.azurecr.io");
+        let logins = Logins::new(&config).unwrap();
+        logins.save(login, None).unwrap();
+        identity(&state)
     }
 
     #[test]
     fn the_hint_for_a_refused_login_is_the_command_that_signs_in_again() {
         let identity = logged_in("t");
-        assert_eq!(identity.to_string(), "the login of alice@contoso.example");
+        assert_eq!(
+            identity.to_string(),
+            "the saved sign-in of alice@contoso.example"
+        );
         let login = "docker-credential-acrscoped login contoso.azurecr.io --tenant t";
         let right = "set the right `tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file, or sign in there: \
                      `docker-credential-acrscoped login contoso.azurecr.io --tenant TENANT`";
         for (codes, expected) in [
             (
-                &[
-                    50_076, 50_079, 50_173, 65_004, 700_082, 70_008, 70_043, 16_000, 123,
-                ][..],
+                &[50_076, 50_079, 50_173, 700_082, 70_008, 70_043, 16_000, 123][..],
                 login,
             ),
+            (&[65_004], &*format!("sign in again\n  {login}")),
             (&[50_020, 90_002, 700_016], right),
             (
                 &[53_003],
@@ -310,7 +309,8 @@ mod tests {
                 );
             }
         }
-        assert_eq!(hint(&identity, None).as_deref(), Some(login));
+        let again = format!("sign in again\n  {login}");
+        assert_eq!(hint(&identity, None), Some(again));
         assert_eq!(
             tenant_lines(&identity),
             ["the tenant t is that of the account"]

@@ -3,30 +3,28 @@
 use super::advice::Failure;
 use super::select::{Offer, skip};
 use super::{Identity, IdentitySource, Tenant, TenantOrigin, TokenContext};
-use crate::cache::{KERNEL_KEYRING, LoginStore};
+use crate::cache::KERNEL_KEYRING;
 use crate::config::Config;
 use crate::entra::{ANY_TENANT, AZURE_CLI_CLIENT_ID, PublicClient};
 use crate::error::Error;
 use crate::http::{Network, ResponseError};
-use crate::logins::{self, Login};
+use crate::logins::{Login, Logins};
 use crate::registry::Registry;
 use crate::text::Secrets;
 use crate::token::Audience;
 use crate::trust::is_in_user_namespace;
+use anyhow::Context as _;
 use secrecy::{ExposeSecret, SecretString};
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::{debug, warn};
 use url::Url;
 
 /// The command that signs in.
 pub(super) const COMMAND: &str = "docker-credential-acrscoped login";
 
-/// Why Podman and Buildah need another sign-in; a command follows that signs in inside their user namespace.
+/// Why Podman and Buildah need another sign-in, and what the command does that follows.
 pub(crate) const OWN_KEYRING: &str =
-    "podman and buildah without root have a kernel keyring of their own";
+    "without root, podman and buildah have a kernel keyring of their own; sign in there too";
 
 /// An account that signed in with `login`, or is about to, and the tenant to sign in to.
 #[derive(Clone, Debug)]
@@ -35,8 +33,12 @@ pub(crate) struct Account {
     pub(crate) login: Login,
     /// The tenant to request tokens of: an account is good in every tenant that invited it.
     tenant: Tenant,
-    /// The index of saved sign-ins, if this one is in it.
-    file: Option<PathBuf>,
+    /// The file of saved sign-ins, if this one is in it.
+    logins: Option<Logins>,
+    /// A claims challenge that the sign-in answers, as JSON.
+    pub(crate) claims: Option<String>,
+    /// Whether the sign-in is with a browser elsewhere.
+    pub(crate) is_device_code: bool,
     /// Tokens and codes that were sent or received.
     secrets: Secrets,
 }
@@ -53,39 +55,39 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     })?))
 }
 
-/// Returns the account that signed in at the configured authority. Of several, the one of the configured tenant is meant, else the latest.
-pub(crate) fn account(config: &Config) -> Result<Option<Account>, Error> {
-    let settings = &config.sources;
-    let Some(file) = &settings.logins else {
-        return Ok(None);
-    };
-    let mut logins = logins::read(file)?;
+/// Returns the saved sign-ins of the configured authority and application, the active one last.
+pub(crate) fn accounts(config: &Config) -> Result<Vec<Login>, Error> {
+    let client = config.sources.own_client.as_ref();
+    let mut logins = Logins::of(config)?;
     logins.retain(|login| {
-        let client = settings.own_client.as_ref();
         login.authority == config.authority.as_str()
             && client.is_none_or(|client| login.client_id.eq_ignore_ascii_case(&client.value))
     });
-    let named = settings.named_tenant.as_ref();
+    Ok(logins)
+}
+
+/// Returns the account that signs in with these settings: of several, the one of the configured tenant, else the active one.
+pub(crate) fn account(config: &Config) -> Result<Option<Account>, Error> {
+    let mut logins = accounts(config)?;
+    let named = config.sources.named_tenant.as_ref();
     let of_tenant = logins.iter().rposition(|login| {
         named.is_some_and(|named| login.tenant.eq_ignore_ascii_case(&named.value))
     });
-    let Some(index) = of_tenant.or(logins.len().checked_sub(1)) else {
-        return Ok(None);
-    };
-    let login = logins.swap_remove(index);
-    let own = Tenant {
-        name: Some(login.tenant.clone()),
-        origin: TenantOrigin::Account,
-    };
-    Ok(Some(Account {
-        tenant: Tenant::from_setting("tenant", named).or(own),
-        login,
-        file: Some(file.clone()),
-        secrets: Secrets::default(),
-    }))
+    let index = of_tenant.or(logins.len().checked_sub(1));
+    Ok(index.map(|index| Account::saved(logins.swap_remove(index), config)))
 }
 
 impl Account {
+    /// Returns the account of a saved sign-in, in the tenant that is configured, else in its own.
+    pub(crate) fn saved(login: Login, config: &Config) -> Self {
+        let own = Tenant {
+            name: Some(login.tenant.clone()),
+            origin: TenantOrigin::Account,
+        };
+        let tenant = Tenant::from_setting("tenant", config.sources.named_tenant.as_ref()).or(own);
+        Self::new(login, tenant, Logins::new(config))
+    }
+
     /// Returns an account that is about to sign in: to this tenant, else to the configured one, else to its own.
     pub(crate) fn unknown(config: &Config, tenant: Option<&str>) -> Self {
         let settings = &config.sources;
@@ -104,10 +106,16 @@ impl Account {
             tenant: tenant.name_or_any().to_owned(),
             ..Login::default()
         };
+        Self::new(login, tenant, None)
+    }
+
+    fn new(login: Login, tenant: Tenant, logins: Option<Logins>) -> Self {
         Self {
             login,
             tenant,
-            file: None,
+            logins,
+            claims: None,
+            is_device_code: false,
             secrets: Secrets::default(),
         }
     }
@@ -119,17 +127,23 @@ impl Account {
 
     /// Saves the fingerprint under which tokens of the sign-in are cached, so that `logout` finds them.
     pub(crate) fn note(&self, fingerprint: &str) {
-        let is_known = self.login.fingerprints.iter().any(|it| it == fingerprint);
-        if let Some(file) = self.file.as_ref().filter(|_| !is_known)
-            && let Err(error) = logins::update_one(file, &self.login, Duration::ZERO, |saved| {
-                saved.add_fingerprint(fingerprint);
-            })
+        self.record(|login| login.add_fingerprint(fingerprint));
+    }
+
+    /// Changes the saved sign-in, if that changes anything. A failure is only logged: `get` does not depend on it.
+    fn record(&self, change: impl Fn(&mut Login)) {
+        let mut changed = self.login.clone();
+        change(&mut changed);
+        if changed != self.login
+            && let Some(logins) = &self.logins
+            && let Err(error) = logins.try_update(&self.login, change)
         {
-            debug!("the fingerprint of the login's tokens could not be saved: {error}");
+            debug!("the list of sign-ins was not updated: {error}");
         }
     }
 
-    /// Returns the command that signs in again, to the same tenant or to another, and answers a claims challenge.
+    /// Returns the command that signs in again with the same options, to the same tenant or to another, and answers a claims challenge. A time
+    /// limit is not repeated: without one the command waits longest.
     fn command(
         &self,
         registry: Option<&Registry>,
@@ -138,16 +152,23 @@ impl Account {
     ) -> String {
         let registry = registry.map(|it| format!(" {}", it.host()));
         let tenant = self.tenant.option("--tenant", tenant);
+        let claims = claims.or(self.claims.as_deref());
         let claims = claims.map(azure_core::base64::encode);
         let claims = claims.map(|claims| format!(" --claims-challenge {claims}"));
         let [registry, claims] = [registry, claims].map(Option::unwrap_or_default);
-        format!("{COMMAND}{registry}{tenant}{claims}")
+        let device_code = if self.is_device_code {
+            " --device-code"
+        } else {
+            ""
+        };
+        format!("{COMMAND}{registry}{tenant}{claims}{device_code}")
     }
 
-    /// Returns the command that signs in inside the user namespace of Podman or Buildah; see [`OWN_KEYRING`].
-    pub(crate) fn command_within(&self, program: &str, registry: Option<&Registry>) -> String {
-        let command = self.command(registry, None, None);
-        format!("`{program} unshare {command} --device-code`")
+    /// Returns the command that signs in with a browser elsewhere.
+    pub(crate) fn device_code_command(&self, registry: Option<&Registry>) -> String {
+        let mut account = self.clone();
+        account.is_device_code = true;
+        account.command(registry, None, None)
     }
 
     /// Returns the OAuth client of the account at the authority.
@@ -158,32 +179,21 @@ impl Account {
         network: &Arc<Network>,
     ) -> anyhow::Result<PublicClient> {
         let http = network.internet(authority.host_str().unwrap_or_default())?;
-        PublicClient::new(
+        let client = PublicClient::new(
             authority,
             self.tenant.name_or_any(),
             &self.login.client_id,
             audience,
             (http, network.clone()),
             self.secrets.clone(),
-        )
-    }
-
-    /// Saves which store has the refresh token now, so that `logout` finds it.
-    fn note_place(&self, place: &LoginStore) {
-        if self.login.clone().set_store(place)
-            && let Some(file) = &self.file
-            && let Err(error) = logins::update_one(file, &self.login, Duration::ZERO, |saved| {
-                saved.set_store(place);
-            })
-        {
-            debug!("the store of the login's new token could not be saved: {error}");
-        }
+        )?;
+        Ok(client.with_claims(self.claims.clone()))
     }
 
     /// Returns whether the token can be in a kernel keyring that this process cannot see.
     fn is_in_other_keyring(&self, cause: &anyhow::Error) -> bool {
         let mut stores = self.login.stores.iter();
-        cause.is::<NotInKeyring>()
+        cause.downcast_ref() == Some(&NOT_IN_KEYRING)
             && stores.any(|store| store == KERNEL_KEYRING)
             && is_in_user_namespace()
     }
@@ -196,23 +206,14 @@ impl Tenant {
 }
 
 /// No store has the refresh token of the sign-in.
-#[derive(Debug)]
-struct NotInKeyring;
-
-impl fmt::Display for NotInKeyring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("its token is no longer in the keyring")
-    }
-}
-
-impl std::error::Error for NotInKeyring {}
+const NOT_IN_KEYRING: &str = "its token is no longer in the keyring";
 
 #[async_trait::async_trait]
 impl IdentitySource for Account {
     fn name(&self) -> String {
         match &*self.login.username {
             "" => "the sign-in".into(),
-            name => format!("the login of {name}"),
+            name => format!("the saved sign-in of {name}"),
         }
     }
 
@@ -236,15 +237,16 @@ impl IdentitySource for Account {
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
         let registry = failure.identity.registry.as_ref();
         if self.is_in_other_keyring(failure.cause) {
-            let command = self.command_within("podman", registry);
-            return Some(format!("{OWN_KEYRING}: {command}"));
+            let command = self.device_code_command(registry);
+            return Some(format!("{OWN_KEYRING}\n  podman unshare {command}"));
         }
         let mut causes = failure.cause.chain();
         let claims =
             causes.find_map(|cause| cause.downcast_ref::<ResponseError>()?.claims.as_deref());
         // Without a code, or if the user declined consent, another sign-in is the only help.
         let needs_sign_in = claims.is_some() || matches!(failure.code, None | Some(65_004));
-        needs_sign_in.then(|| self.command(registry, None, claims))
+        let command = || self.command(registry, None, claims);
+        needs_sign_in.then(|| format!("sign in again\n  {}", command()))
     }
 
     /// Redeems the refresh token. Entra may return another one, which replaces it. If Entra refuses it and another process has replaced it
@@ -253,13 +255,13 @@ impl IdentitySource for Account {
         let (identity, cache) = (context.identity, context.cache);
         let client = self.client(&identity.authority, &identity.audience, context.network)?;
         let (key, clock) = (self.login.key(), context.network.clock());
-        let stored = || cache.login(&key, clock()).ok_or(NotInKeyring);
+        let stored = || cache.login(&key, clock()).context(NOT_IN_KEYRING);
         let mut used = stored()?;
         let granted = match client.refresh(&used).await {
             Ok(granted) => granted,
             Err(error) => match stored() {
                 Ok(other) if other.expose_secret() != used.expose_secret() => {
-                    debug!("another process replaced the login's token meanwhile");
+                    debug!("another process replaced the token of the sign-in meanwhile");
                     used = other;
                     client.refresh(&used).await?
                 }
@@ -270,9 +272,9 @@ impl IdentitySource for Account {
         if stored().is_ok() {
             let next = granted.refresh_token.unwrap_or(used);
             match cache.put_login(&key, &next, clock()) {
-                Ok(place) => self.note_place(&place),
+                Ok(place) => self.record(|login| login.set_store(&place)),
                 Err(problems) => warn!(
-                    "the login's new token could not be kept: {}",
+                    "the new token of the sign-in was not saved: {}",
                     problems.join("; ")
                 ),
             }
@@ -309,14 +311,12 @@ mod tests {
     /// Returns the account that the settings mean among these.
     fn meant(logins: &[Login], rows: &[(&str, &str)], host: &str) -> Option<Account> {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder
-            .path()
-            .join("docker-credential-acrscoped/logins.json");
-        for login in logins {
-            logins::save(&file, login).unwrap();
-        }
         let state = [("XDG_STATE_HOME", folder.path().to_str().unwrap())];
         let (config, _) = config(&[rows, &state].concat(), host);
+        for login in logins {
+            let file = Logins::new(&config).unwrap();
+            file.save(login.clone(), None).unwrap();
+        }
         account(&config).unwrap()
     }
 

@@ -18,7 +18,7 @@ mod service_principal;
 mod workload_identity;
 
 pub(crate) use azure_cli::names as azure_cli_names;
-pub(crate) use login::{Account, OWN_KEYRING, account};
+pub(crate) use login::{Account, OWN_KEYRING, account, accounts};
 
 use crate::cache::Cache;
 use crate::config::{Config, Origin, SourceName, Value, is_tenant};

@@ -112,7 +112,9 @@ fn somebody_signs_in_with_the_browser_and_pulls() {
     );
     let answer = login.join().expect("an answer").succeeds();
     assert!(
-        answer.stdout.contains(&format!("+ {REGISTRY} takes it")),
+        answer
+            .stdout
+            .contains(&format!("+ {REGISTRY} accepts the sign-in")),
         "{answer:#?}"
     );
     push_and_pull(&world);

@@ -116,8 +116,8 @@ fn a_login_tells_how_rootless_podman_gets_one_too() {
         .stdout;
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = format!(
-        "! podman and buildah without root have a kernel keyring of their own: `podman unshare \
-         docker-credential-acrscoped login {REGISTRY} --device-code` signs in there"
+        "! without root, podman and buildah have a kernel keyring of their own; sign in there too: podman unshare \
+         docker-credential-acrscoped login {REGISTRY} --device-code "
     );
     assert!(words.contains(&line), "{said}");
 }

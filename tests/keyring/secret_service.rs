@@ -166,7 +166,7 @@ fn a_login_in_a_keyring_that_is_away_or_locked_is_not_said_to_be_forgotten() {
         assert!(
             answer
                 .stderr
-                .contains("the login could not be forgotten: Secret Service: "),
+                .contains("could not delete a saved token: Secret Service: "),
             "{line}: {answer:#?}"
         );
         assert!(
@@ -192,7 +192,7 @@ fn a_login_in_a_keyring_that_is_away_or_locked_is_not_said_to_be_forgotten() {
     assert!(
         answer
             .stdout
-            .starts_with("Deleted the sign-in of alice@contoso.example at "),
+            .starts_with("Signed out alice@contoso.example from Azure public: "),
         "{answer:#?}"
     );
     assert!(!file.exists());

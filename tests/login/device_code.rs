@@ -114,7 +114,7 @@ fn a_declined_or_expired_code_is_reported() {
     );
     assert!(
         said.contains(&format!(
-            "hint: docker-credential-acrscoped login {REGISTRY}"
+            "hint: docker-credential-acrscoped login {REGISTRY} --device-code\n"
         )),
         "{said}"
     );
@@ -185,16 +185,16 @@ fn an_authority_that_never_answers_ends_with_the_timeout() {
         ..Raw::default()
     });
     let pending = said(400, r#"{"error":"authorization_pending"}"#);
-    for (interval, then) in [(1, silence), (60, pending)] {
+    for (interval, then, cause) in [
+        (1, silence, "Entra did not answer in time"),
+        (60, pending, "the code was not entered in time"),
+    ] {
         person
             .simulator
             .change(|settings| settings.faults = vec![code(900, interval), always(then.clone())]);
         let begun = Instant::now();
         let (is_good, _, said) = show(person.command("login --device-code --timeout 2")).end();
-        assert!(
-            !is_good && said.contains("the code was not entered in time"),
-            "{said}"
-        );
+        assert!(!is_good && said.contains(cause), "{said}");
         assert!(
             begun.elapsed() < Duration::from_secs(20),
             "{:?}",
@@ -243,4 +243,51 @@ fn hostile_numbers_of_a_device_code_are_bounded() {
             .contains("s between polls, and the limit is 60 s"),
         "{answer:#?}"
     );
+}
+
+/// RFC 8628, section 3.5: only an error code of OAuth ends the wait.
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn a_busy_authority_does_not_end_the_wait() {
+    let person = Person::new();
+    let busy = [
+        said(429, ""),
+        said(503, ""),
+        said(502, "<html>"),
+        said(503, r#"{"error":"temporarily_unavailable"}"#),
+    ];
+    for answer_of_entra in busy {
+        let shown = show(person.command("login --device-code"));
+        person
+            .simulator
+            .change(|settings| settings.faults = vec![always(answer_of_entra)]);
+        person.simulator.clear_journal();
+        until("a poll", || {
+            let journal = person.simulator.journal();
+            let polls = journal
+                .iter()
+                .filter(|it| it.endpoint == Endpoint::EntraToken);
+            (polls.count() > 0).then_some(())
+        });
+        person.simulator.change(|settings| settings.faults.clear());
+        answer(&person, &shown.code, "approve");
+        let (is_good, _, said) = shown.end();
+        assert!(is_good, "{said}");
+    }
+}
+
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn the_reason_is_shown_if_no_poll_ever_succeeds() {
+    let person = Person::new();
+    for (kind, reason) in [
+        (said(429, ""), "too many requests"),
+        (said(503, ""), "it answered with 503"),
+    ] {
+        person
+            .simulator
+            .change(|settings| settings.faults = vec![code(900, 1), always(kind.clone())]);
+        let (is_good, _, said) = show(person.command("login --device-code --timeout 3")).end();
+        assert!(!is_good && said.contains(reason), "{said}");
+    }
 }

@@ -84,7 +84,7 @@ fn a_revoked_sign_in_shows_how_to_sign_in_again() {
     person.erase();
     let answer = person.get().fails();
     assert!(
-        answer.stdout.starts_with("the login of alice@contoso.example gave no access token: AADSTS50173: The provided grant"),
+        answer.stdout.starts_with("the saved sign-in of alice@contoso.example gave no access token: AADSTS50173: The provided grant"),
         "{answer:#?}"
     );
     let hint = format!("hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n");
@@ -126,7 +126,7 @@ fn the_command_in_the_hint_satisfies_the_policy() {
     assert!(answer.stdout.contains("AADSTS50076"), "{answer:#?}");
     let (_, command) = answer
         .stderr
-        .split_once("hint: docker-credential-acrscoped ")
+        .split_once("hint: sign in again\n  docker-credential-acrscoped ")
         .expect("a command");
     assert!(command.contains(" --claims-challenge "), "{command}");
     person.log_in(command.trim()).0.succeeds();
@@ -199,8 +199,8 @@ fn without_its_token_a_sign_in_is_not_skipped_for_another_identity() {
     );
     // The test runs in a user namespace, as podman and buildah do without root.
     let hint = format!(
-        "hint: podman and buildah without root have a kernel keyring of their own: `podman unshare \
-         docker-credential-acrscoped login {REGISTRY} --tenant {TENANT} --device-code`\n"
+        "hint: without root, podman and buildah have a kernel keyring of their own; sign in there too\n  podman unshare \
+         docker-credential-acrscoped login {REGISTRY} --tenant {TENANT} --device-code\n"
     );
     assert!(answer.stderr.ends_with(&hint), "{answer:#?}");
 }

@@ -37,7 +37,7 @@ fn login_verifies_the_registry_at_once() {
     let registries = status["registries"].as_array().unwrap();
     assert_eq!(
         (&registries[0]["identity"], registries.len()),
-        (&"the login of alice@contoso.example".into(), 1)
+        (&"the saved sign-in of alice@contoso.example".into(), 1)
     );
 }
 
@@ -257,4 +257,22 @@ fn an_application_of_your_own_replaces_that_of_the_azure_cli() {
             .iter()
             .all(|entry| entry.client_id.as_deref() == Some(own))
     );
+}
+
+/// A client that is not configured would say `unauthorized` after a login that succeeded.
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn login_ends_with_the_next_step() {
+    let person = Person::new();
+    let next = |command: &str| {
+        let (answer, _) = person.log_in(&format!("login {REGISTRY}"));
+        let expected = format!("\nNext:\n  {command}\n");
+        let answer = answer.succeeds();
+        assert!(answer.stdout.ends_with(&expected), "{answer:#?}");
+    };
+    next(&format!("docker-credential-acrscoped configure {REGISTRY}"));
+    person.run(&format!("configure {REGISTRY}"));
+    next(&format!("docker pull {REGISTRY}/REPOSITORY:TAG"));
+    let status = person.run("status --plain").succeeds().stdout;
+    assert!(status.contains("used by docker"), "{status}");
 }

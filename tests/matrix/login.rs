@@ -34,7 +34,7 @@ fn log_in(stage: &mut Stage) {
 pub(crate) fn row() -> Row {
     Row {
         source: SourceName::Login,
-        who: "the login of alice@contoso.example",
+        who: "the saved sign-in of alice@contoso.example",
         is_for: |_| true,
         set_up: vec![log_in],
         sign_in: vec![SIGN_IN],

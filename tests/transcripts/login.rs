@@ -123,6 +123,21 @@ fn login_shows_the_identity_and_verifies_the_registry() {
     ] {
         alone(&mut golden, &person, name, &format!("{variable} {LINE}")).succeeds();
     }
+    person.simulator.change(|settings| {
+        settings.users[0].upn = "bob@contoso.example".into();
+        settings.users[0].object_id = "8f0c2a6e-51d7-4b39-9a3e-d4c7b1e08f25".into();
+    });
+    for (name, line) in [
+        ("login-second-account", &*format!("{LINE} --device-code")),
+        ("login-switch", "docker-credential-acrscoped login --switch"),
+        ("status-two-accounts", "docker-credential-acrscoped status"),
+        (
+            "logout-account",
+            "docker-credential-acrscoped logout bob@contoso.example",
+        ),
+    ] {
+        alone(&mut golden, &person, name, line).succeeds();
+    }
     golden.finish();
 }
 
@@ -156,6 +171,10 @@ fn a_failed_login_shows_the_reason() {
         (
             "login-not-ours",
             "docker-credential-acrscoped login ghcr.io",
+        ),
+        (
+            "login-switch-to-nobody",
+            "docker-credential-acrscoped login --switch bob@contoso.example",
         ),
         (
             "login-browser-closed",

@@ -13,9 +13,14 @@ fn the_credential_is_printed_in_every_form() {
             "docker-credential-acrscoped token contoso.azurecr.io",
         ),
         (
-            "token-docker-login",
+            "token-short-name",
             nothing,
-            "docker-credential-acrscoped token contoso.azurecr.io --format docker-login",
+            "docker-credential-acrscoped token contoso --format raw",
+        ),
+        (
+            "token-file-exists",
+            |shell| drop(shell.home.write("work/token.json", "")),
+            "docker-credential-acrscoped token contoso.azurecr.io --output token.json",
         ),
         (
             "token-env",
@@ -59,6 +64,11 @@ fn a_missing_credential_is_explained() {
             "docker-credential-acrscoped token ghcr.io",
         ),
         (
+            "token-misspelt-registry",
+            nothing,
+            "docker-credential-acrscoped token contoso.azurcr.io",
+        ),
+        (
             "token-no-role",
             no_role,
             "docker-credential-acrscoped token contoso.azurecr.io",
@@ -94,13 +104,6 @@ fn a_shell_reads_what_is_printed_for_it() {
                 .starts_with(&format!("{REGISTRY} {expected} eyJ")),
             "{read:#?}"
         );
-        shell.home.script(
-            "bin/docker",
-            r#"IFS= read -r password; echo "$* $password""#,
-        );
-        let read = typed(&shell, &format!(r#"eval "$({helper} docker-login)""#)).succeeds();
-        let line = format!("login {REGISTRY} --username {expected} --password-stdin eyJ");
-        assert!(read.stdout.starts_with(&line), "{read:#?}");
     }
 }
 
@@ -160,4 +163,42 @@ fn without_a_usable_github_env_no_token_is_printed() {
     }
     assert!(!Path::new(&path("absent")).exists());
     assert_eq!(std::fs::read_to_string(target).expect("our file"), "");
+}
+
+#[test]
+fn a_token_is_written_to_a_new_file_that_only_its_owner_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let shell = Shell::new();
+    let write = |name: &str, format: &str| {
+        let line = format!(
+            "umask 0; docker-credential-acrscoped token {REGISTRY} --format {format} --output {name}"
+        );
+        typed(&shell, &line)
+    };
+    let answer = write("token", "raw").succeeds();
+    assert_eq!((&*answer.stdout, &*answer.stderr), ("", ""));
+    let file = shell.home.path("work/token");
+    let mode = std::fs::metadata(&file)
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    let token = std::fs::read_to_string(&file).expect("our file");
+    assert!(token.starts_with("eyJ") && token.ends_with('\n'), "{token}");
+    // Neither another's file nor a link is written to.
+    let target = shell.home.write("target", "");
+    std::os::unix::fs::symlink(&target, shell.home.path("work/link")).expect("our folder");
+    for name in ["token", "link", ".", "absent/token"] {
+        let answer = write(name, "json").fails();
+        assert!(
+            answer.stderr.contains(&format!("{name} exists already"))
+                || answer.stderr.contains("could not create absent/token"),
+            "{name}: {answer:#?}"
+        );
+        assert_eq!(answer.stdout, "", "{name}");
+    }
+    assert_eq!(std::fs::read_to_string(target).expect("our file"), "");
+    assert_eq!(std::fs::read_to_string(&file).expect("our file"), token);
+    let answer = write("new", "github-actions").fails();
+    assert!(!shell.home.path("work/new").exists(), "{answer:#?}");
 }

@@ -30,6 +30,7 @@ pub(super) use environment_checks::program;
 
 use super::report::{Check, list};
 use super::{Context, Format, write_json};
+use crate::config::Settings;
 use crate::error::{Error, visible};
 use crate::registry::Registry;
 use crate::terminal::{Style, Terminal};
@@ -280,6 +281,21 @@ impl Request<'_> {
         checks.push(program(context));
         checks.extend(environment_checks::check_system_path(context));
     }
+}
+
+/// Returns the registries that the files of clients name this helper for. A file that cannot be read names none.
+pub(super) fn configured_registries(settings: &Settings) -> Vec<Registry> {
+    let Ok(paths) = Paths::new(settings) else {
+        return vec![];
+    };
+    let files = std::iter::once(&paths.docker).chain(&paths.search_order);
+    let configs: Vec<_> = files
+        .filter_map(|file| ClientConfig::read(file).ok())
+        .collect();
+    let helpers = configs.iter().flat_map(ClientConfig::helpers);
+    let ours = helpers.filter(|(_, helper)| *helper == HELPER);
+    let registries = ours.filter_map(|(host, _)| Registry::parse(host, settings.clouds()));
+    registries.collect()
 }
 
 /// Returns the targets for these registries.

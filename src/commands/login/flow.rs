@@ -1,6 +1,6 @@
 //! The two ways to sign in: with a browser on this machine, or with a code in a browser elsewhere.
 
-use super::browser;
+use super::browser::{self, BrowserCommand};
 use super::loopback::{AuthorizationResponse, Loopback};
 use super::page;
 use crate::config::{Config, Variables};
@@ -9,6 +9,7 @@ use crate::entra::{AuthorizationRequest, PublicClient, TokenResponse};
 use crate::error::{Error, printable};
 use crate::http::{Network, ResponseError};
 use crate::identity::{Account, Identity};
+use crate::registry::Registry;
 use secrecy::SecretString;
 use std::io::Write;
 use std::sync::Arc;
@@ -22,8 +23,7 @@ pub(super) struct Flow<'a> {
     pub(super) identity: Identity,
     pub(super) config: &'a Config,
     pub(super) account: &'a Account,
-    /// A claims challenge, as JSON.
-    pub(super) claims: Option<String>,
+    pub(super) registry: Option<&'a Registry>,
     pub(super) clock: Clock,
     /// How long to wait for the user, by option.
     pub(super) timeout: Option<Duration>,
@@ -31,29 +31,26 @@ pub(super) struct Flow<'a> {
 }
 
 impl Flow<'_> {
-    /// Signs in with a browser on this machine. Without one, or if `device_code` is set, signs in with a browser elsewhere.
+    /// Signs in with a browser on this machine. Without one, or if the account is to use a device code, signs in with a browser elsewhere. Returns also whether
+    /// it was the browser on this machine.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::SignIn`](crate::error::ErrorKind) if the user or Entra refuses, or the time is over. Also what the network reports.
-    pub(super) async fn sign_in(&self, device_code: bool) -> Result<TokenResponse, Error> {
-        if !device_code && let Some(response) = self.with_browser().await? {
-            return Ok(response);
+    pub(super) async fn sign_in(&self) -> Result<(TokenResponse, bool), Error> {
+        if !self.account.is_device_code
+            && let Some(response) = self.with_browser().await?
+        {
+            return Ok((response, true));
         }
-        self.with_device_code().await
+        Ok((self.with_device_code().await?, false))
     }
 
     /// Requests an authorization code with PKCE (RFC 7636), which the browser brings to a port of this machine. Returns nothing if no browser
     /// can be opened.
     async fn with_browser(&self) -> Result<Option<TokenResponse>, Error> {
-        let browser = browser::find(self.variables, &self.config.sources.path);
-        let Ok(browser) = browser.inspect_err(|reason| print_no_browser(reason)) else {
-            return Ok(None);
-        };
-        let loopback = Loopback::bind().await.inspect_err(|error| {
-            print_no_browser(&format!("no port can be bound for it: {error}"));
-        });
-        let Ok(loopback) = loopback else {
+        let found = self.browser().await;
+        let Ok((browser, loopback)) = found.inspect_err(|reason| print_no_browser(reason)) else {
             return Ok(None);
         };
         let (network, client) = self.client(Deadline::after(self.config.timeout))?;
@@ -63,7 +60,7 @@ impl Flow<'_> {
         let timeout = self.timeout.unwrap_or(BROWSER_TIMEOUT);
         print(&format!(
             "A browser opens to sign in. If it does not, open this address:\n\n  {}\n\n\
-             Waiting for it for {}; Ctrl-C ends that.",
+             Waiting for {}. Press Ctrl-C to stop.",
             request.url,
             format_duration(timeout)
         ));
@@ -78,8 +75,16 @@ impl Flow<'_> {
                 print_no_browser(&reason);
                 Ok(None)
             }
-            () = tokio::time::sleep(timeout) => Err(browser_timed_out()),
+            () = tokio::time::sleep(timeout) => Err(self.browser_timed_out()),
         }
+    }
+
+    /// Returns a browser and the port that it returns to, or the reason why there is none.
+    async fn browser(&self) -> Result<(BrowserCommand, Loopback), String> {
+        let browser = browser::find(self.variables, &self.config.sources.path)?;
+        let loopback = Loopback::bind().await;
+        let loopback = loopback.map_err(|error| format!("no port can be bound for it: {error}"))?;
+        Ok((browser, loopback))
     }
 
     /// Exchanges the code for tokens.
@@ -89,7 +94,7 @@ impl Flow<'_> {
         code: Result<SecretString, String>,
     ) -> Result<TokenResponse, Error> {
         self.request(
-            "the code of the browser was redeemed",
+            "the code of the browser was exchanged",
             async |client, network| {
                 let granted = match code {
                     Ok(code) => client.exchange_code(request, &code).await,
@@ -104,7 +109,7 @@ impl Flow<'_> {
     /// Requests a code that the user types into a browser elsewhere (RFC 8628).
     async fn with_device_code(&self) -> Result<TokenResponse, Error> {
         let device = self
-            .request("a device code was asked for", async |client, network| {
+            .request("a device code was requested", async |client, network| {
                 let device = client.device_code().await;
                 device.map_err(|error| self.identity.sign_in_error(error, network))
             })
@@ -112,7 +117,7 @@ impl Flow<'_> {
         let timeout = self.timeout.unwrap_or(Duration::MAX).min(device.lifetime());
         print(&format!(
             "Open this page in a browser, here or elsewhere, and enter the code:\n\n  {}\n  {}\n\n\
-             Enter it only if you started this yourself.\nWaiting for {}; Ctrl-C ends that.",
+             Enter it only if you started this yourself.\nWaiting for {}. Press Ctrl-C to stop.",
             printable(&device.verification_uri),
             printable(&device.user_code),
             format_duration(timeout)
@@ -145,7 +150,7 @@ impl Flow<'_> {
             .account
             .client(&self.config.authority, audience, &network)
             .map_err(|error| self.identity.sign_in_error(error, &network))?;
-        Ok((network, client.with_claims(self.claims.clone())))
+        Ok((network, client))
     }
 
     /// Returns the response if its access token is for registries.
@@ -158,18 +163,19 @@ impl Flow<'_> {
         self.identity.check_token(granted.access_token.clone())?;
         Ok(granted)
     }
+
+    fn browser_timed_out(&self) -> Error {
+        let command = self.account.device_code_command(self.registry);
+        Error::sign_in("the browser", "the sign-in was not completed in time").with_hint(format!(
+            "wait longer with `--timeout`, or sign in with a browser on another machine\n  {command}"
+        ))
+    }
 }
 
 fn print_no_browser(reason: &str) {
     print(&format!(
-        "No browser can be opened here, so sign in with one elsewhere:\n{reason}.\n"
+        "Cannot open a browser here: {reason}.\nSign in with a browser on another machine.\n"
     ));
-}
-
-fn browser_timed_out() -> Error {
-    Error::sign_in("the browser", "the sign-in was not completed in time").with_hint(
-        "`docker-credential-acrscoped login --device-code` signs in with a browser elsewhere; `--timeout` waits longer",
-    )
 }
 
 /// Prints to stderr what the user has to do. Stdout is for the result.

@@ -7,24 +7,25 @@ mod page;
 #[cfg(target_os = "linux")]
 mod peer;
 
-use super::Context;
-use crate::cache::{KERNEL_KEYRING, Lasts, LoginStore};
+use super::status;
+use super::{Context, PROGRAM, configure};
+use crate::cache::{Cache, KERNEL_KEYRING, Lasts, LoginStore};
 use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, TokenResponse};
-use crate::error::{Error, ErrorKind, printable};
-use crate::identity::{Account, Identity, OWN_KEYRING};
-use crate::logins::{self, Login};
+use crate::error::{Error, ErrorKind, config_file, printable};
+use crate::identity::{self, Account, Identity, OWN_KEYRING};
+use crate::logins::{Login, Logins};
 use crate::program;
 use crate::registry::Registry;
 use crate::runtime;
 use crate::terminal::Status;
+use crate::text::shell_word;
 use clap::Args;
 use flow::Flow;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// `login [REGISTRY] [--tenant TENANT] [--device-code] [--claims-challenge BASE64] [--timeout SECONDS]`.
+/// `login [REGISTRY] [--tenant TENANT] [--device-code] [--claims-challenge BASE64] [--timeout SECONDS] | --switch [ACCOUNT]`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
     /// The registry, such as contoso.azurecr.io, to verify the sign-in with. Without it, the sign-in is for the public cloud.
@@ -41,6 +42,9 @@ pub struct Arguments {
     /// Wait this long for the browser. Default: 300, or until the code expires.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: Option<u64>,
+    /// Use another saved sign-in, without a browser: its user name or tenant. Default: the other one of two.
+    #[arg(long, value_name = "ACCOUNT", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["tenant", "device_code", "claims_challenge", "timeout"])]
+    switch: Option<String>,
 }
 
 /// Parses the id or domain name of a tenant.
@@ -50,7 +54,7 @@ fn tenant(text: &str) -> Result<String, &'static str> {
         .ok_or("expected a tenant's id or domain name")
 }
 
-/// Signs in, stores the sign-in, and verifies it at the registry.
+/// Signs in, stores the sign-in, and verifies it at the registry. Or makes another saved sign-in the active one.
 ///
 /// # Errors
 ///
@@ -61,161 +65,215 @@ pub fn run(
     mut output: impl Write,
 ) -> Result<(), Error> {
     let registry = context.optional_registry(arguments.registry.as_deref())?;
-    let config = context.config(registry.as_ref())?;
-    // Checked first, so that the user does not sign in for nothing.
-    let file = check_can_store(context, &config)?;
-    let account = Account::unknown(&config, arguments.tenant.as_deref());
-    let flow = Flow {
-        identity: Identity::of_login(account.clone(), &config, registry.as_ref()),
-        config: &config,
-        account: &account,
-        claims: arguments.claims_challenge.clone(),
-        clock: context.clock,
-        timeout: arguments.timeout.map(Duration::from_secs),
-        variables: context.settings.variables(),
+    let command = LoginCommand {
+        context,
+        config: context.config(registry.as_ref())?,
+        registry: registry.as_ref(),
     };
-    let granted = runtime::run(flow.sign_in(arguments.device_code))?;
-    let (login, place) = store(context, &config, &account, &file, granted)?;
-    print_result(context, &login, &place, &mut output)?;
-    if place.store == KERNEL_KEYRING
-        && let Some(program) = rootless_client(&config)
-    {
-        let command = account.command_within(program, registry.as_ref());
-        let text = format!("{OWN_KEYRING}: {command} signs in there");
-        print(context, Status::Warning, &text, &mut output)?;
-    }
-    registry.map_or(Ok(()), |registry| verify(context, &registry, &mut output))
-}
-
-/// Returns the file of the logins if it and a keyring can store another one.
-fn check_can_store(context: &Context<'_>, config: &Config) -> Result<PathBuf, Error> {
-    let file = config
-        .sources
-        .logins
-        .clone()
-        .ok_or_else(|| Error::input("there is no home folder for the list of sign-ins"))?;
-    logins::read(&file)?;
-    logins::check_writable(&file)?;
-    if config.cache == CacheChoice::None {
-        return Err(not_stored(vec!["`cache` is none: nothing is kept".into()]));
-    }
-    let stores = context.service().cache(config.cache, config.timeout);
-    stores.can_store_login().map_err(not_stored)?;
-    Ok(file)
-}
-
-/// Stores the token in the keyring, and the account in the file of the logins.
-fn store(
-    context: &Context<'_>,
-    config: &Config,
-    account: &Account,
-    file: &Path,
-    granted: TokenResponse,
-) -> Result<(Login, LoginStore), Error> {
-    let (Some(token), Some(who)) = (granted.refresh_token, granted.who) else {
-        let problem = "the response lacks a refresh token or the account";
-        return Err(Error::sign_in("the sign-in", problem));
+    let mut print = |text: String| {
+        // At once: the next step may take seconds.
+        let written = output.write_all(text.as_bytes());
+        written.and_then(|()| output.flush()).map_err(Error::output)
     };
-    let mut login = Login {
-        tenant: who.tenant,
-        home: who.home,
-        username: who.username,
-        ..account.login.clone()
-    };
-    let key = login.key();
-    let cache = context.service().cache(config.cache, config.timeout);
-    let place = cache
-        .put_login(&key, &token, (context.clock)())
-        .map_err(not_stored)?;
-    login.set_store(&place);
-    let remembered = logins::save(file, &login).and_then(|()| {
-        logins::update_one(file, &login, logins::LOCK_TIMEOUT, |saved| {
-            saved.set_store(&place);
-        })
-    });
-    remembered.inspect_err(|_| {
-        // No command would find the token again.
-        let _ = cache.forget(|kept| *kept == key);
-    })?;
-    Ok((login, place))
-}
-
-fn print_result(
-    context: &Context<'_>,
-    login: &Login,
-    place: &LoginStore,
-    output: &mut impl Write,
-) -> Result<(), Error> {
-    let (username, tenant) = (&login.username, printable(&login.tenant));
-    let text = format!("signed in as {username} in tenant {tenant}");
-    print(context, Status::Ok, &text, output)?;
-    let until = match place.lasts {
-        Lasts::UntilDeleted => "",
-        Lasts::UntilRestart => " until the machine restarts",
-        Lasts::UntilSessionEnds => " until the desktop session ends",
-    };
-    let store = &place.store;
-    let text =
-        format!("it is kept in the {store}{until}, and ends when it is not used for 90 days");
-    writeln!(output, "{}", context.terminal.wrap(&text, 2))
-        .and_then(|()| output.flush())
-        .map_err(Error::output)
-}
-
-/// Returns the container client that runs in a user namespace, which has another kernel keyring.
-fn rootless_client(config: &Config) -> Option<&'static str> {
-    #[cfg(unix)]
-    if rustix::process::geteuid().is_root() {
-        return None;
+    if let Some(account) = &arguments.switch {
+        let name = Some(account.as_str()).filter(|name| !name.is_empty());
+        return print(command.switch(name)?);
     }
-    ["podman", "buildah"]
-        .into_iter()
-        .find(|name| program::find(name, &config.sources.path).is_some())
+    let (login, text) = command.sign_in(arguments)?;
+    print(text)?;
+    print(command.verify(&login)?)
 }
 
-/// Gets a credential for the registry as a client does, or warns that another identity comes first.
-fn verify(
-    context: &Context<'_>,
-    registry: &Registry,
-    output: &mut impl Write,
-) -> Result<(), Error> {
-    let service = context.service();
-    let identity = service.identity(registry)?;
-    if identity.login().is_none() {
-        let text = format!(
-            "{registry} is signed in to by {identity}, which comes before a login; `source = \"login\"` under \
-             `[registry.\"{}\"]` in {} changes that",
-            registry.host(),
-            context.settings.file().display()
-        );
-        return print(context, Status::Warning, &text, output);
+/// What all steps of a `login` need.
+struct LoginCommand<'a> {
+    context: &'a Context<'a>,
+    config: Config,
+    registry: Option<&'a Registry>,
+}
+
+impl LoginCommand<'_> {
+    /// Makes a saved sign-in of the cloud the active one: the account with this user name or tenant, else the other one of two.
+    fn switch(&self, name: Option<&str>) -> Result<String, Error> {
+        let accounts = identity::accounts(&self.config)?;
+        let named: Vec<&Login> = match (name, &accounts[..]) {
+            (Some(name), all) => all.iter().filter(|login| login.is_named(name)).collect(),
+            (None, [other, _active]) => vec![other],
+            (None, _) => vec![],
+        };
+        let ([login], Some(logins)) = (&named[..], Logins::new(&self.config)) else {
+            return Err(self.context.not_one_account(name, &accounts));
+        };
+        logins.save((*login).clone(), None)?;
+        let cloud = login.cloud_name(self.context.settings.clouds());
+        let text = format!("{} is now the active account of {cloud}", login.username);
+        Ok(self.line(Status::Ok, &text))
     }
-    // A cached token would prove nothing.
-    service.erase(registry)?;
-    service.get(registry)?;
-    let text =
-        format!("{registry} takes it: its images can be pulled and pushed as the roles allow");
-    print(context, Status::Ok, &text, output)
+
+    /// Signs in and stores the sign-in. Returns it and what to print.
+    fn sign_in(&self, arguments: &Arguments) -> Result<(Login, String), Error> {
+        // Checked first, so that the user does not sign in for nothing.
+        let logins = self.check_can_store()?;
+        let mut account = Account::unknown(&self.config, arguments.tenant.as_deref());
+        account.claims.clone_from(&arguments.claims_challenge);
+        account.is_device_code = arguments.device_code;
+        let flow = Flow {
+            identity: Identity::of_login(account.clone(), &self.config, self.registry),
+            config: &self.config,
+            account: &account,
+            registry: self.registry,
+            clock: self.context.clock,
+            timeout: arguments.timeout.map(Duration::from_secs),
+            variables: self.context.settings.variables(),
+        };
+        let (granted, browser) = runtime::run(flow.sign_in())?;
+        account.login.browser = browser;
+        let (login, place) = self.store(account.login.clone(), &logins, granted)?;
+        let text = self.result(&login, &place) + &self.rootless_hint(&account, &place);
+        Ok((login, text))
+    }
+
+    /// Returns the file of the sign-ins if it and a keyring can store another one.
+    fn check_can_store(&self) -> Result<Logins, Error> {
+        let logins = Logins::new(&self.config)
+            .ok_or_else(|| Error::input("there is no home folder for the list of sign-ins"))?;
+        logins.read()?;
+        logins.check_writable()?;
+        if self.config.cache == CacheChoice::None {
+            return Err(not_stored(vec!["`cache` is none".into()]));
+        }
+        self.cache().working_store().map_err(not_stored)?;
+        Ok(logins)
+    }
+
+    fn cache(&self) -> Cache {
+        let service = self.context.service();
+        service.cache(self.config.cache, self.config.timeout)
+    }
+
+    /// Stores the token in the keyring, and the account in the file of the sign-ins.
+    fn store(
+        &self,
+        login: Login,
+        logins: &Logins,
+        granted: TokenResponse,
+    ) -> Result<(Login, LoginStore), Error> {
+        let (Some(token), Some(who)) = (granted.refresh_token, granted.who) else {
+            let problem = "the response lacks a refresh token or the account";
+            return Err(Error::sign_in("the sign-in", problem));
+        };
+        let login = Login {
+            tenant: who.tenant,
+            home: who.home,
+            username: who.username,
+            ..login
+        };
+        let (key, cache) = (login.key(), self.cache());
+        let stored = cache.put_login(&key, &token, (self.context.clock)());
+        let place = stored.map_err(not_stored)?;
+        logins.save(login.clone(), Some(&place)).inspect_err(|_| {
+            // No command would find the token again.
+            let _ = cache.forget(|kept| *kept == key);
+        })?;
+        Ok((login, place))
+    }
+
+    /// Returns who signed in, where that is kept, and who was signed in before.
+    fn result(&self, login: &Login, place: &LoginStore) -> String {
+        let (username, tenant) = (&login.username, printable(&login.tenant));
+        let text = format!("signed in as {username} in tenant {tenant}");
+        let until = match place.lasts {
+            Lasts::UntilDeleted => "",
+            Lasts::UntilRestart => " until the machine restarts",
+            Lasts::UntilSessionEnds => " until the desktop session ends",
+        };
+        let store = &place.store;
+        let kept =
+            format!("it is kept in the {store}{until}, and ends when it is not used for 90 days");
+        let kept = self.context.terminal.wrap(&kept, 2);
+        let mut accounts = identity::accounts(&self.config).unwrap_or_default();
+        accounts.retain(|other| other.key() != login.key());
+        let previous = accounts.last().map(|previous| {
+            let username = printable(&previous.username);
+            let text =
+                format!("{username} stays signed in, but is no longer active; to switch back:");
+            let text = self.context.terminal.wrap(&text, 2);
+            let account = shell_word(&username);
+            format!("{text}\n    {PROGRAM} login --switch {account}\n")
+        });
+        let previous = previous.unwrap_or_default();
+        format!("{}{kept}\n{previous}", self.line(Status::Ok, &text))
+    }
+
+    /// Returns how to sign in inside the user namespace of Podman or Buildah, which has another kernel keyring.
+    fn rootless_hint(&self, account: &Account, place: &LoginStore) -> String {
+        #[cfg(unix)]
+        if rustix::process::geteuid().is_root() {
+            return String::new();
+        }
+        let mut clients = ["podman", "buildah"].into_iter();
+        let client = clients.find(|name| program::find(name, &self.config.sources.path).is_some());
+        match client.filter(|_| place.store == KERNEL_KEYRING) {
+            None => String::new(),
+            Some(client) => {
+                let command = account.device_code_command(self.registry);
+                let text = self.line(Status::Warning, &format!("{OWN_KEYRING}:"));
+                format!("{text}    {client} unshare {command}\n")
+            }
+        }
+    }
+
+    /// Gets a credential for the registry as a client does, and returns the next step. Or returns which identity comes first.
+    fn verify(&self, login: &Login) -> Result<String, Error> {
+        let Some(registry) = self.registry else {
+            let configured = configure::configured_registries(self.context.settings);
+            let next = configured
+                .is_empty()
+                .then(|| next_step("configure REGISTRY"));
+            return Ok(next.unwrap_or_default());
+        };
+        let service = self.context.service();
+        let identity = service.identity(registry)?;
+        let account = identity.login().map(|account| account.login.key());
+        if account != Some(login.key()) {
+            let file = config_file(self.context.settings.file());
+            let text = format!(
+                "{identity} signs in to {registry}, because it is configured; to sign in with this account, add to {file}:"
+            );
+            let (text, tenant) = (self.line(Status::Warning, &text), printable(&login.tenant));
+            return Ok(format!(
+                "{text}    [registry.\"{registry}\"]\n    source = \"login\"\n    tenant = \"{tenant}\"\n"
+            ));
+        }
+        // A cached token would prove nothing.
+        let fingerprint = identity.fingerprint();
+        self.cache().forget(|key| key.is_of(&fingerprint))?;
+        service.get(registry)?;
+        let text = format!("{registry} accepts the sign-in: it issued an ACR refresh token");
+        let clients = status::clients(self.context, registry);
+        let configured = clients.iter().find(|(_, check)| check.status == Status::Ok);
+        let next = match configured {
+            Some((client, _)) => format!("Next:\n  {client} pull {registry}/REPOSITORY:TAG\n"),
+            None => next_step(&format!("configure {registry}")),
+        };
+        Ok(self.line(Status::Ok, &text) + &next)
+    }
+
+    fn line(&self, mark: Status, text: &str) -> String {
+        self.context.terminal.sentence(mark, text) + "\n"
+    }
 }
 
 /// Returns the error that no keyring stored the sign-in.
 fn not_stored(problems: Vec<String>) -> Error {
-    let message = "no keyring takes a login, and it is kept nowhere else";
+    let message = "could not save the sign-in: no keyring is available";
     Error::new(ErrorKind::Keyring, message)
         .with_details(problems)
         .with_hint(
-            "unlock or start the keyring of the desktop, or let `cache` be auto, which knows the kernel's; or use `az login`",
+            "unlock or start the keyring of the desktop, or set `cache = \"auto\"` to allow the kernel keyring, or use the Azure CLI\n  az login",
         )
 }
 
-/// Prints a sentence at once: the next step may take seconds.
-fn print(
-    context: &Context<'_>,
-    mark: Status,
-    text: &str,
-    output: &mut impl Write,
-) -> Result<(), Error> {
-    writeln!(output, "{}", context.terminal.sentence(mark, text))
-        .and_then(|()| output.flush())
-        .map_err(Error::output)
+/// Returns the command of this program to run next.
+fn next_step(arguments: &str) -> String {
+    format!("Next:\n  {PROGRAM} {arguments}\n")
 }
