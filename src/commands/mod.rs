@@ -1,5 +1,6 @@
 //! The commands for people. They use the same registries, identities and caches as a `get`.
 
+pub mod config;
 pub mod configure;
 pub mod doctor;
 pub mod login;
@@ -32,6 +33,9 @@ pub enum Command {
     /// Set up docker, podman and other clients to use this helper, or undo it.
     #[command(after_help = include_str!("help/configure.txt"))]
     Configure(configure::Arguments),
+    /// Show and change settings.
+    #[command(after_help = include_str!("help/config.txt"))]
+    Config(config::Arguments),
     /// Show the cached tokens of registries, and the sign-ins of `login`.
     #[command(after_help = include_str!("help/status.txt"))]
     Status(status::Arguments),
@@ -49,6 +53,7 @@ impl Command {
         match self {
             Self::Configure(arguments) => arguments.format.plain,
             Self::Status(arguments) => arguments.format.plain,
+            Self::Config(arguments) => arguments.is_plain(),
             Self::Login(_) | Self::Logout(_) => false,
             Self::Token(_) => true,
             Self::Doctor(arguments) => arguments.is_plain(),
@@ -57,8 +62,8 @@ impl Command {
 
     /// Returns whether the command runs, and reports the error, if the config file is broken.
     pub fn works_without_config(&self) -> bool {
-        // Not yet: each command must first report `Context::config_error`.
-        false
+        // The others must first report `Context::config_error`.
+        matches!(self, Self::Config(_))
     }
 
     /// Runs the command and writes its result to `output`. The exit code is not 0 if a check failed.
@@ -69,6 +74,7 @@ impl Command {
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
             Self::Configure(arguments) => configure::run(context, &arguments, output)?,
+            Self::Config(arguments) => return config::run(context, &arguments, output),
             Self::Login(arguments) => login::run(context, &arguments, output)?,
             Self::Logout(arguments) => logout::run(context, &arguments, output)?,
             Self::Status(arguments) => status::run(context, arguments, output)?,

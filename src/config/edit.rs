@@ -29,39 +29,34 @@ pub(crate) fn key(name: &str) -> Result<&'static Key, Error> {
     })
 }
 
-/// Sets a setting in the config file: in the profile of a registry, or at the top. Creates the file if it does not exist. Returns its path.
+/// Sets a setting in the config file, as [`change_in_file`] does. Returns the path of the file.
 ///
 /// # Errors
 ///
-/// The value is wrong, or the file cannot be read or written, or would be wrong with the value. The file is then unchanged.
+/// As [`change_in_file`].
+#[allow(dead_code, reason = "for `doctor --fix`")]
 pub(crate) fn set_in_file(
     settings: &Settings,
     profile: Option<&Registry>,
     name: &str,
     value: &str,
 ) -> Result<PathBuf, Error> {
-    let profile = profile.map(Registry::host);
-    change_file(settings, |text| set(text, profile, name, value))
+    let changed = change_in_file(settings, profile, name, Some(value))?;
+    Ok(changed.file().to_owned())
 }
 
-/// Removes a setting from where [`set_in_file`] sets it. Returns the path of the file.
+/// Sets a setting in the config file, in the profile of a registry or at the top, or removes it if there is no value. Creates a missing file.
+/// Returns the settings as they are then.
 ///
 /// # Errors
 ///
-/// The setting is not there, or the file cannot be read or written, or would be wrong without it. The file is then unchanged.
-pub(crate) fn unset_in_file(
+/// The value is wrong, or the file cannot be read or written, or would be wrong after the change. The file is then unchanged.
+pub(crate) fn change_in_file(
     settings: &Settings,
     profile: Option<&Registry>,
     name: &str,
-) -> Result<PathBuf, Error> {
-    let profile = profile.map(Registry::host);
-    change_file(settings, |text| unset(text, profile, name))
-}
-
-fn change_file(
-    settings: &Settings,
-    change: impl FnOnce(&str) -> Result<String, Error>,
-) -> Result<PathBuf, Error> {
+    value: Option<&str>,
+) -> Result<Settings, Error> {
     let path = settings.file();
     let failed = |error: io::Error| {
         let problem = format!("cannot be used: {error}");
@@ -71,15 +66,20 @@ fn change_file(
     let real = canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let before = match read_private(&real, MAX_FILE_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
-        read => read.map_err(failed)?,
+        bytes => bytes.map_err(failed)?,
     };
     let before = String::from_utf8(before);
     let before = before.map_err(|_| Error::setting(path.display(), "is not UTF-8"))?;
-    let after = change(before.trim_start_matches('\u{feff}'))?;
-    settings.with_text(&after)?;
+    let before = before.trim_start_matches('\u{feff}');
+    let profile = profile.map(Registry::host);
+    let after = match value {
+        Some(value) => set(before, profile, name, value)?,
+        None => unset(before, profile, name)?,
+    };
+    let changed = settings.with_text(&after)?;
     let replaced = real.metadata().ok();
     write_atomic(&real, after.as_bytes(), replaced.as_ref(), || Ok(())).map_err(failed)?;
-    Ok(path.to_owned())
+    Ok(changed)
 }
 
 /// Returns the text with this value for a setting: at the top, or in the profile of this name, which is added if it is missing.
@@ -110,12 +110,12 @@ pub(crate) fn set(
     }
     let line = format!("{name} = {value}\n");
     let place = Place::find(&after, profile, name)?;
-    match (place.entry, place.new_line, profile) {
-        (Some((_, old)), ..) => after.replace_range(old, &value),
-        (None, Some(at), _) => after.insert_str(at, &line),
-        (None, None, profile) => {
-            let profile = profile.unwrap_or_default();
-            after += &format!("\n[registry.{profile:?}]\n{line}");
+    match (place.entry, place.new_line) {
+        (Some((_, old)), _) => after.replace_range(old, &value),
+        (None, Some(at)) => after.insert_str(at, &line),
+        (None, None) => {
+            let header = format!("\n[registry.{:?}]\n", profile.unwrap_or_default());
+            after.extend([header, line]);
         }
     }
     let place = Place::find(&after, profile, name)?;
@@ -333,7 +333,7 @@ mod tests {
             "{error}"
         );
         assert_eq!(std::fs::read_to_string(&file).unwrap().trim_start(), text);
-        unset_in_file(&settings, Some(&registry), "username").unwrap();
+        change_in_file(&settings, Some(&registry), "username", None).unwrap();
         assert!(!std::fs::read_to_string(&file).unwrap().contains("username"));
     }
 }

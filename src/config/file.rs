@@ -8,8 +8,8 @@ use super::precedence::{Origin, Value};
 use super::values::suggest;
 use crate::error::{Error, ErrorKind, visible};
 use crate::files::read_named;
-use crate::registry::{Cloud, Registry};
-use std::collections::{BTreeMap, HashMap};
+use crate::registry::{CLOUDS, Cloud, Registry};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -29,7 +29,8 @@ const TABLES: [&str; 2] = ["registry", "cloud"];
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) top: Section,
-    pub(super) profiles: Vec<Profile>,
+    /// The profiles by host or `*.SUFFIX` in lower case.
+    pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) clouds: Vec<Cloud>,
 }
 
@@ -38,8 +39,6 @@ pub(super) struct File {
 pub(super) struct Profile {
     /// The host or `*.SUFFIX`, as it is written.
     pub(super) name: String,
-    /// The same in lower case.
-    pattern: String,
     pub(super) settings: Section,
 }
 
@@ -97,7 +96,7 @@ impl File {
 
     /// Returns every value that the file has for a setting, at the top and in profiles.
     pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        let profiles = self.profiles.iter().map(|profile| &profile.settings);
+        let profiles = self.profiles.values().map(|profile| &profile.settings);
         let sections = std::iter::once(&self.top).chain(profiles);
         sections.filter_map(move |section| Some(section.get(name)?.value.as_str()))
     }
@@ -109,8 +108,15 @@ impl File {
         let mut regional = patterns(registry.host());
         regional.retain(|pattern| !names.contains(pattern));
         names.splice(..0, regional);
-        let find = |name: &String| self.profiles.iter().find(|it| it.pattern == *name);
-        names.iter().filter_map(find).collect()
+        names
+            .iter()
+            .filter_map(|name| self.profiles.get(name))
+            .collect()
+    }
+
+    /// Returns the clouds of Azure, then the private ones.
+    pub(super) fn all_clouds(&self) -> impl Iterator<Item = &Cloud> {
+        CLOUDS.iter().chain(&self.clouds)
     }
 }
 
@@ -210,24 +216,26 @@ impl Reader<'_> {
         cloud::from_section(name, &settings).map_err(|problem| (at, problem))
     }
 
-    fn profiles(&self, item: Option<&Item<'_>>, clouds: &[Cloud]) -> Result<Vec<Profile>, Problem> {
+    fn profiles(
+        &self,
+        item: Option<&Item<'_>>,
+        clouds: &[Cloud],
+    ) -> Result<BTreeMap<String, Profile>, Problem> {
         const FORM: &str = "[registry.\"contoso.azurecr.io\"]";
-        let mut profiles = Vec::new();
-        let mut names: HashMap<String, &str> = HashMap::new();
+        let mut profiles = BTreeMap::new();
         for (spanned, item) in entries(item, "registry", FORM)? {
             let (at, name) = (spanned.span().start, &**spanned.get_ref());
             let pattern = name.to_ascii_lowercase();
             check_pattern(&pattern, clouds).map_err(|problem| (at, problem))?;
-            if let Some(other) = names.insert(pattern.clone(), name) {
-                let problem = format!("`{name}` is a second profile for `{other}`");
+            let settings = entries(Some(item), name, FORM)?;
+            let profile = Profile {
+                name: name.to_owned(),
+                settings: self.section(settings, Part::Profile(name), clouds)?,
+            };
+            if let Some(other) = profiles.insert(pattern, profile) {
+                let problem = format!("`{name}` is a second profile for `{}`", other.name);
                 return Err((at, problem));
             }
-            let settings = entries(Some(item), name, FORM)?;
-            profiles.push(Profile {
-                name: name.to_owned(),
-                pattern,
-                settings: self.section(settings, Part::Profile(name), clouds)?,
-            });
         }
         Ok(profiles)
     }
@@ -478,7 +486,7 @@ mod tests {
             (
                 file.top.len(),
                 file.profiles.len(),
-                file.profiles[0].settings.len()
+                file.profiles["*.azurecr.io"].settings.len()
             ),
             (3, 1, 11)
         );
