@@ -375,7 +375,7 @@ fn a_setting_that_is_set_takes_effect_and_the_rest_of_the_file_stays() {
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
     for (host, username) in [
         (REGISTRY, "<token>"),
-        ("fabrikam.azurecr.io", support::ZERO_GUID),
+        ("contoso.azurecr.us", support::ZERO_GUID),
     ] {
         let answer = ask(helper(&home, &simulator), "get", host);
         assert_eq!(answer.json()["Username"], username, "{host}");

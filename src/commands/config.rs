@@ -6,7 +6,8 @@ use crate::error::{Error, printable};
 use crate::registry::Registry;
 use crate::terminal::{Status, Style};
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -69,27 +70,32 @@ pub fn run(
     let registry = registry.as_ref();
     let line = match &arguments.action {
         Action::Get { key } => {
-            let setting = Setting::read(context, registry, edit::key(key)?)?;
-            let Some(value) = setting.value else {
+            let key = edit::key(key)?.name;
+            let rows = rows(context, registry)?;
+            let row = rows.into_iter().find(|row| row.name == key);
+            let Some(value) = row.and_then(|row| row.value) else {
                 (context.print_error)(&format!("`{key}` is not set\n"));
                 return Ok(ExitCode::FAILURE);
             };
-            printable(&value)
+            value
         }
         Action::Set { key, value } => set(context, registry, key, value)?,
         Action::Unset { key } => {
-            let settings = edit::change_in_file(context.settings, registry, key, None)?;
-            format!("removed `{key}` from {}", settings.file().display())
+            let changed = edit::change_in_file(context.settings, registry, key, None)?;
+            format!("removed `{key}` from {}", changed.file().display())
         }
-        Action::List { format } => {
-            let settings = KEYS.iter().map(|key| Setting::read(context, registry, key));
-            let settings = settings.collect::<Result<Vec<_>, _>>()?;
-            if format.json {
-                let settings: Vec<_> = settings.iter().map(Setting::to_json).collect();
-                write_json(&mut output, &json!({ "settings": settings }))?;
-                return Ok(ExitCode::SUCCESS);
-            }
-            let lines = settings.iter().map(|setting| setting.to_line(context));
+        Action::List { format } if format.json => {
+            let rows = rows(context, registry)?;
+            write_json(&mut output, &BTreeMap::from([("settings", rows)]))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Action::List { .. } => {
+            let rows = rows(context, registry)?.into_iter();
+            let lines = rows.map(|row| {
+                let value = row.value.unwrap_or_else(|| "-".into());
+                let origin = context.terminal.paint(Style::Dim, &row.origin);
+                format!("{:<18}  {value:<16}  {origin}", row.name)
+            });
             lines.collect::<Vec<_>>().join("\n")
         }
         Action::Path => path(context)?,
@@ -116,76 +122,54 @@ fn set(
     path(context)?;
     let changed = edit::change_in_file(context.settings, registry, key, Some(value))?;
     let origin = changed.origin_in_file(registry, key);
-    let mut settings = changed.explain(registry)?.into_iter();
-    let effective = settings.find(|setting| setting.name == key);
-    let line = origin.map_or(String::new(), |origin| {
-        printable(&origin.setting(&format!("{key} = {value}")))
-    });
-    match effective {
-        Some(effective) if Some(&effective.origin) != origin => {
-            let (value, origin) = (printable(&effective.value), &effective.origin);
+    let line = origin.map(|origin| origin.setting(&format!("{key} = {value}")));
+    let mut line = printable(&line.unwrap_or_default());
+    for found in changed.explain(registry)? {
+        if found.name == key && Some(&found.origin) != origin {
+            let (value, origin) = (printable(&found.value), &found.origin);
             let warning = format!("{origin} has priority: `{key}` is still {value}");
-            let warning = context.terminal.sentence(Status::Warning, &warning);
-            Ok(format!("{line}\n{warning}"))
+            line = format!(
+                "{line}\n{}",
+                context.terminal.sentence(Status::Warning, &warning)
+            );
         }
-        _ => Ok(line),
     }
+    Ok(line)
 }
 
-/// A setting as it applies: its value, and its origin unless that is the default.
-struct Setting {
-    key: &'static Key,
+/// A setting as it applies.
+#[derive(Serialize)]
+struct Row {
+    name: &'static str,
     value: Option<String>,
-    origin: Option<Origin>,
+    /// Where the value is set, or what applies without one.
+    origin: String,
+    /// The word of the origin for scripts.
+    from: &'static str,
 }
 
-impl Setting {
-    fn read(
-        context: &Context<'_>,
-        registry: Option<&Registry>,
-        key: &'static Key,
-    ) -> Result<Self, Error> {
-        if let Some(error) = context.config_error {
-            return Err(error.shared().clone().into());
+fn rows(context: &Context<'_>, registry: Option<&Registry>) -> Result<Vec<Row>, Error> {
+    if let Some(error) = context.config_error {
+        return Err(error.shared().clone().into());
+    }
+    let settings = context.settings.explain(registry)?;
+    let row = |key: &Key| {
+        let found = settings.iter().find(|set| set.name == key.name);
+        let default = key.default_value();
+        let (from, origin) = match found.map(|found| &found.origin) {
+            None if default.is_none() => ("default", format!("not set: {}", key.default)),
+            None => ("default", "default".to_owned()),
+            Some(origin @ Origin::File { profile: None, .. }) => ("file", origin.to_string()),
+            Some(origin @ Origin::File { .. }) => ("profile", origin.to_string()),
+            Some(origin) => ("variable", origin.to_string()),
+        };
+        let value = found.map(|found| found.value.as_str()).or(default);
+        Row {
+            name: key.name,
+            value: value.map(printable),
+            origin: printable(&origin),
+            from,
         }
-        let mut settings = context.settings.explain(registry)?.into_iter();
-        let found = settings.find(|setting| setting.name == key.name);
-        let (value, origin) = match found {
-            Some(found) => (Some(found.value), Some(found.origin)),
-            None => (key.default_value().map(str::to_owned), None),
-        };
-        Ok(Self { key, value, origin })
-    }
-
-    /// Returns the kind of place that sets it, and the place.
-    fn origin(&self) -> (&'static str, Option<String>) {
-        let Some(origin) = &self.origin else {
-            return ("default", None);
-        };
-        let kind = match origin {
-            Origin::Variable(_) | Origin::Annotation(_) => "variable",
-            Origin::File {
-                profile: Some(_), ..
-            } => "profile",
-            Origin::File { .. } => "file",
-        };
-        (kind, Some(printable(&origin.to_string())))
-    }
-
-    fn to_json(&self) -> serde_json::Value {
-        let (origin, place) = self.origin();
-        json!({ "name": self.key.name, "value": self.value, "origin": origin, "place": place })
-    }
-
-    fn to_line(&self, context: &Context<'_>) -> String {
-        let (kind, place) = self.origin();
-        let origin = match (&self.value, place) {
-            (_, Some(place)) => place,
-            (Some(_), None) => kind.to_owned(),
-            (None, None) => format!("not set: {}", self.key.default),
-        };
-        let value = printable(self.value.as_deref().unwrap_or("-"));
-        let origin = context.terminal.paint(Style::Dim, &origin);
-        format!("{:<18}  {value:<16}  {origin}", self.key.name)
-    }
+    };
+    Ok(KEYS.iter().map(row).collect())
 }

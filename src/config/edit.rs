@@ -1,13 +1,12 @@
 //! Changes one setting in the text of the config file. Comments, order and all other lines stay.
 
 use super::Settings;
-use super::file::MAX_FILE_BYTES;
+use super::file::read_text;
 use super::keys::{KEYS, Key, Kind, Scope};
 use super::values::suggest;
 use crate::error::{Error, printable};
-use crate::files::{canonicalize, read_private, write_atomic};
+use crate::files::{canonicalize, write_atomic};
 use crate::registry::Registry;
-use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
@@ -23,7 +22,7 @@ pub(crate) fn key(name: &str) -> Result<&'static Key, Error> {
         let hint = suggest(name, KEYS.iter().map(|key| key.name));
         let error = Error::input(format!("`{}` is no setting{hint}", printable(name)));
         error.with_hint(format!(
-            "list the settings\n  {} --help",
+            "list the settings\n  {} config list",
             env!("CARGO_PKG_NAME")
         ))
     })
@@ -58,93 +57,85 @@ pub(crate) fn change_in_file(
     value: Option<&str>,
 ) -> Result<Settings, Error> {
     let path = settings.file();
-    let failed = |error: io::Error| {
-        let problem = format!("cannot be used: {error}");
-        Error::unreadable(path.display(), &problem, &error)
-    };
+    let before = read_text(path, false, settings.working_directory.as_deref())?;
+    let after = change(&before, profile.map(Registry::host), name, value)?;
+    let changed = settings.with_text(&after)?;
     // A link stays: the file behind it is replaced.
     let real = canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let before = match read_private(&real, MAX_FILE_BYTES) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
-        bytes => bytes.map_err(failed)?,
-    };
-    let before = String::from_utf8(before);
-    let before = before.map_err(|_| Error::setting(path.display(), "is not UTF-8"))?;
-    let before = before.trim_start_matches('\u{feff}');
-    let profile = profile.map(Registry::host);
-    let after = match value {
-        Some(value) => set(before, profile, name, value)?,
-        None => unset(before, profile, name)?,
-    };
-    let changed = settings.with_text(&after)?;
     let replaced = real.metadata().ok();
-    write_atomic(&real, after.as_bytes(), replaced.as_ref(), || Ok(())).map_err(failed)?;
+    write_atomic(&real, after.as_bytes(), replaced.as_ref(), || Ok(())).map_err(|error| {
+        let problem = format!("cannot be written: {error}");
+        Error::unreadable(path.display(), &problem, &error)
+    })?;
     Ok(changed)
 }
 
-/// Returns the text with this value for a setting: at the top, or in the profile of this name, which is added if it is missing.
+/// Returns the text with this value for a setting, or without its line: at the top, or in the profile of this name, which is added if it is
+/// missing.
 ///
 /// # Errors
 ///
-/// The value is wrong, or the text is not TOML, or the place cannot be edited.
-pub(crate) fn set(
+/// The value is wrong, there is nothing to remove, or the text is not TOML or in a form that cannot be edited.
+fn change(
     text: &str,
     profile: Option<&str>,
     name: &str,
-    value: &str,
+    value: Option<&str>,
 ) -> Result<String, Error> {
-    let key = key(name)?;
-    if profile.is_some() && key.scope == Scope::Top {
-        let problem = format!("`{name}` is for all registries and cannot be set for one");
-        return Err(Error::input(problem));
-    }
-    (key.check)(value).map_err(|problem| Error::input(format!("`{name}` {problem}")))?;
-    let value = match key.kind {
-        // The escapes of JSON are valid in TOML.
-        Kind::Text | Kind::Word(_) => serde_json::json!(value).to_string(),
-        Kind::Number | Kind::Flag => value.to_owned(),
-    };
+    let setting = key(name)?;
+    let value = value.map(|text| toml_value(setting, profile, text));
+    let value = value.transpose()?;
+    let value = value.as_deref();
+    let line = format!("{name} = {}\n", value.unwrap_or_default());
     let mut after = text.to_owned();
     if !after.is_empty() && !after.ends_with('\n') {
         after.push('\n');
     }
-    let line = format!("{name} = {value}\n");
     let place = Place::find(&after, profile, name)?;
-    match (place.entry, place.new_line) {
-        (Some((_, old)), _) => after.replace_range(old, &value),
-        (None, Some(at)) => after.insert_str(at, &line),
-        (None, None) => {
+    match (place.entry, value) {
+        (Some((_, old)), Some(new)) => after.replace_range(old, new),
+        (Some((key, old)), None) => {
+            let start = after[..key.start].rfind('\n').map_or(0, |at| at + 1);
+            if after[start..key.start].contains('{') {
+                return Err(not_editable(name));
+            }
+            after.replace_range(start..next_line(&after, old.end), "");
+        }
+        (None, Some(_)) => {
             let header = format!("\n[registry.{:?}]\n", profile.unwrap_or_default());
-            after.extend([header, line]);
+            match place.new_line {
+                Some(at) => after.insert_str(at, &line),
+                None => after.extend([header, line]),
+            }
+        }
+        (None, None) => {
+            let table = profile.map_or("at the top".to_owned(), |host| format!("for {host}"));
+            let problem = format!("the config file does not set `{name}` {table}");
+            return Err(Error::input(problem));
         }
     }
-    let place = Place::find(&after, profile, name)?;
-    if place.entry.is_some_and(|(_, new)| after[new] == value) {
+    // A new line after a table in braces or with dotted keys is in another table.
+    let entry = Place::find(&after, profile, name)?.entry;
+    if entry.map(|(_, found)| &after[found]) == value {
         return Ok(after);
     }
-    // The new line is in another table after one in braces or with dotted keys.
     Err(not_editable(name))
 }
 
-/// Returns the text without the line of a setting.
-///
-/// # Errors
-///
-/// The setting is not there, or the text is not TOML, or the place cannot be edited.
-pub(crate) fn unset(text: &str, profile: Option<&str>, name: &str) -> Result<String, Error> {
-    key(name)?;
-    let Some((key, value)) = Place::find(text, profile, name)?.entry else {
-        let table = profile.map_or("at the top".to_owned(), |host| format!("for {host}"));
-        let problem = format!("the config file does not set `{name}` {table}");
-        return Err(Error::input(problem));
+/// Returns a value as TOML, after a check.
+fn toml_value(key: &Key, profile: Option<&str>, text: &str) -> Result<String, Error> {
+    let problem = match (key.check)(text) {
+        Err(problem) => problem,
+        Ok(()) if profile.is_some() && key.scope == Scope::Top => {
+            "is for all registries and cannot be set for one".to_owned()
+        }
+        // The escapes of JSON are valid in TOML.
+        Ok(()) if matches!(key.kind, Kind::Text | Kind::Word(_)) => {
+            return Ok(serde_json::json!(text).to_string());
+        }
+        Ok(()) => return Ok(text.to_owned()),
     };
-    let start = text[..key.start].rfind('\n').map_or(0, |at| at + 1);
-    let mut after = text.to_owned();
-    after.replace_range(start..next_line(text, value.end), "");
-    if !text[start..key.start].trim().is_empty() {
-        return Err(not_editable(name));
-    }
-    Ok(after)
+    Err(Error::input(format!("`{}` {problem}", key.name)))
 }
 
 fn not_editable(name: &str) -> Error {
@@ -153,7 +144,6 @@ fn not_editable(name: &str) -> Error {
 }
 
 /// Where a setting is in the text, as byte ranges.
-#[derive(Debug)]
 struct Place {
     /// Its name and its value.
     entry: Option<(Range<usize>, Range<usize>)>,
@@ -248,26 +238,26 @@ mod tests {
                 "registry.\"contoso.azurecr.io\".tenant = \"b\"\n".to_owned(),
             ),
         ] {
-            let found = set(text, profile, name, value).unwrap();
+            let found = change(text, profile, name, Some(value)).unwrap();
             assert_eq!(found, after);
-            assert_eq!(set(&found, profile, name, value).unwrap(), after);
+            assert_eq!(change(&found, profile, name, Some(value)).unwrap(), after);
         }
     }
 
     #[test]
     fn a_setting_is_unset_and_its_comment_stays() {
-        let text = "# one\ntenant = 'a' # why\n[registry.\"contoso.azurecr.io\"]\ntenant = 'b'";
-        let top = unset(text, None, "tenant").unwrap();
+        let text = "# one\ntenant = 'a' # why\n[registry.\"contoso.azurecr.io\"]\ntenant = 'b'\n";
+        let top = change(text, None, "tenant", None).unwrap();
         assert_eq!(
             top,
-            "# one\n[registry.\"contoso.azurecr.io\"]\ntenant = 'b'"
+            "# one\n[registry.\"contoso.azurecr.io\"]\ntenant = 'b'\n"
         );
-        let profile = unset(text, Some("contoso.azurecr.io"), "tenant").unwrap();
+        let profile = change(text, Some("contoso.azurecr.io"), "tenant", None).unwrap();
         assert_eq!(
             profile,
             "# one\ntenant = 'a' # why\n[registry.\"contoso.azurecr.io\"]\n"
         );
-        let error = unset(text, Some("fabrikam.azurecr.io"), "tenant").unwrap_err();
+        let error = change(text, Some("fabrikam.azurecr.io"), "tenant", None).unwrap_err();
         let problem = "the config file does not set `tenant` for fabrikam.azurecr.io";
         assert_eq!(error.to_string(), problem);
     }
@@ -279,15 +269,16 @@ mod tests {
             "registry.\"contoso.azurecr.io\".tenant = 'a'\n",
             "registry = { \"contoso.azurecr.io\" = { tenant = 'a' } }\n",
         ] {
-            assert!(set(text, host, "timeout", "9").is_err(), "{text}");
+            assert!(change(text, host, "timeout", Some("9")).is_err(), "{text}");
         }
-        for text in [
-            "registry.\"contoso.azurecr.io\" = { tenant = 'a' }\n",
-            "registry.\"contoso.azurecr.io\".tenant = 'a'\n",
-        ] {
-            let error = unset(text, host, "tenant").unwrap_err().to_string();
-            assert!(error.contains("change it in an editor"), "{error}");
-        }
+        let braces = "registry.\"contoso.azurecr.io\" = { tenant = 'a' }\n";
+        let error = change(braces, host, "tenant", None).unwrap_err();
+        assert!(
+            error.to_string().ends_with("change it in an editor"),
+            "{error}"
+        );
+        let dotted = "registry.\"contoso.azurecr.io\".tenant = 'a'\n";
+        assert_eq!(change(dotted, host, "tenant", None).unwrap(), "");
         for (profile, name, value, problem) in [
             (
                 None,
@@ -308,10 +299,12 @@ mod tests {
                 "`log` is for all registries and cannot be set for one",
             ),
         ] {
-            let error = set("", profile, name, value).unwrap_err();
+            let error = change("", profile, name, Some(value)).unwrap_err();
             assert_eq!(error.to_string(), problem);
         }
-        assert!(set("x = ", None, "timeout", "9").is_err());
+        let error = change("", None, "tenent", None).unwrap_err().to_string();
+        assert_eq!(error, "`tenent` is no setting; did you mean `tenant`?");
+        assert!(change("x = ", None, "timeout", Some("9")).is_err());
     }
 
     #[test]

@@ -38,12 +38,6 @@ pub(super) struct Setting<T> {
     pub(super) parse: Parse<T>,
 }
 
-impl<T> Setting<T> {
-    pub(super) fn read(&self, text: &str) -> Result<T, String> {
-        (self.parse)(text)
-    }
-}
-
 /// Where in the file a setting may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -83,7 +77,7 @@ macro_rules! keys {
                 kind: Kind::$kind$(($words))?,
                 meaning: $meaning,
                 default: $default,
-                check: |text| $id.read(text).map(drop),
+                check: |text| $parse(text).map(drop),
             },
             parse: $parse,
         };)*

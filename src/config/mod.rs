@@ -316,7 +316,7 @@ impl Settings {
     }
 
     fn config(&self, resolver: &Resolver<'_>, cloud: &Cloud) -> Result<Config, Error> {
-        let identity_cloud = resolver.identity_cloud().unwrap_or(cloud);
+        let identity_cloud = resolver.identity_cloud.unwrap_or(cloud);
         let (authority, authority_origin) = self.authority(resolver, identity_cloud)?;
         let (variables, home) = (&self.variables, self.home());
         let ca_file = resolver.get(&keys::CA_FILE)?;
@@ -446,24 +446,20 @@ impl Settings {
     pub fn unknown_variables(&self) -> Vec<String> {
         let known = KEYS.iter().filter_map(|key| key.variable);
         let known = known.chain([CONFIG_VARIABLE, DELEGATED_VARIABLE]);
-        let mut sentences = Vec::new();
-        for name in self.variables.keys() {
-            let Some(setting) = name.strip_prefix("ACRSCOPED_").map(str::to_lowercase) else {
-                continue;
-            };
-            if known.clone().any(|known| known == name) {
-                continue;
-            }
-            let is_in_file_only = KEYS.iter().any(|key| key.name == setting);
-            sentences.push(if is_in_file_only {
+        let names = self.variables.keys().map(String::as_str);
+        let unknown = names.filter(|name| known.clone().all(|known| known != *name));
+        let sentence = |name: &str| {
+            let setting = name.strip_prefix("ACRSCOPED_")?.to_lowercase();
+            if KEYS.iter().any(|key| key.name == setting) {
                 let file = config_file(&self.file.path);
-                format!(
+                return Some(format!(
                     "the helper ignores `{name}`: set `{setting}` in {file}, the only place that counts"
-                )
-            } else {
-                format!("`{name}` is no setting{}", values::suggest(name, known.clone()))
-            });
-        }
+                ));
+            }
+            let hint = values::suggest(name, known.clone());
+            Some(format!("`{name}` is no setting{hint}"))
+        };
+        let mut sentences: Vec<_> = unknown.filter_map(sentence).collect();
         sentences.sort();
         sentences
     }

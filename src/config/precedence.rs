@@ -91,7 +91,8 @@ pub(super) struct Resolver<'a> {
     file: &'a File,
     /// The profiles that match the registry, the most specific first.
     profiles: Vec<&'a Profile>,
-    identity_cloud: Option<&'a Cloud>,
+    /// The cloud that the identity belongs to: the registry's, unless the file names another.
+    pub(super) identity_cloud: Option<&'a Cloud>,
     reads_azure_variables: bool,
 }
 
@@ -121,11 +122,6 @@ impl<'a> Resolver<'a> {
             reads_azure_variables: false,
             ..self.clone()
         }
-    }
-
-    /// Returns the cloud that the identity belongs to: the registry's, unless the file names another.
-    pub(super) fn identity_cloud(&self) -> Option<&'a Cloud> {
-        self.identity_cloud
     }
 
     /// Returns the value of highest precedence, unchecked.
@@ -169,7 +165,7 @@ impl<'a> Resolver<'a> {
         let Some((rank, Value { value, origin })) = self.lookup(&setting.key)? else {
             return Ok(None);
         };
-        match setting.read(&value) {
+        match (setting.parse)(&value) {
             Ok(value) => Ok(Some((rank, Value { value, origin }))),
             Err(problem) => Err(Error::setting(origin.setting(setting.key.name), problem)),
         }
@@ -184,7 +180,7 @@ impl<'a> Resolver<'a> {
     pub(super) fn value<T>(&self, setting: &Setting<T>) -> Result<T> {
         match self.get(setting)? {
             Some(found) => Ok(found.value),
-            None => setting.read(setting.key.default).map_err(Error::input),
+            None => (setting.parse)(setting.key.default).map_err(Error::input),
         }
     }
 
@@ -192,12 +188,14 @@ impl<'a> Resolver<'a> {
     pub(super) fn explain(&self) -> Result<Vec<EffectiveSetting>> {
         let mut settings = Vec::new();
         for key in KEYS {
-            let found = self.lookup(key)?;
-            settings.extend(found.map(|(_, Value { value, origin })| EffectiveSetting {
-                name: key.name,
-                value,
-                origin,
-            }));
+            if let Some((_, Value { value, origin })) = self.lookup(key)? {
+                let name = key.name;
+                settings.push(EffectiveSetting {
+                    name,
+                    value,
+                    origin,
+                });
+            }
         }
         Ok(settings)
     }

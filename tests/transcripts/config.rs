@@ -36,8 +36,7 @@ fn settings_are_shown_with_their_origin_and_changed() {
         (
             "config-set",
             nothing,
-            "docker-credential-acrscoped config set username token --registry contoso.azurecr.io; \
-             cat ~/.config/docker-credential-acrscoped/config.toml",
+            "docker-credential-acrscoped config set username token --registry contoso.azurecr.io",
         ),
         (
             "config-set-overridden",
@@ -47,7 +46,7 @@ fn settings_are_shown_with_their_origin_and_changed() {
         (
             "config-unset",
             configured,
-            "docker-credential-acrscoped config unset timeout; cat ~/.config/docker-credential-acrscoped/config.toml",
+            "docker-credential-acrscoped config unset timeout",
         ),
         (
             "config-path",
