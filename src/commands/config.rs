@@ -52,7 +52,7 @@ enum Action {
 
 impl Arguments {
     pub(super) fn is_plain(&self) -> bool {
-        !matches!(&self.action, Action::List { format } if !format.plain)
+        matches!(&self.action, Action::List { format } if format.plain)
     }
 }
 

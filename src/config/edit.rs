@@ -102,7 +102,8 @@ fn change(
             after.replace_range(start..next_line(&after, old.end), "");
         }
         (None, Some(_)) => {
-            let header = format!("\n[registry.{:?}]\n", profile.unwrap_or_default());
+            let blank = if after.is_empty() { "" } else { "\n" };
+            let header = format!("{blank}[registry.{:?}]\n", profile.unwrap_or_default());
             match place.new_line {
                 Some(at) => after.insert_str(at, &line),
                 None => after.extend([header, line]),
@@ -124,18 +125,16 @@ fn change(
 
 /// Returns a value as TOML, after a check.
 fn toml_value(key: &Key, profile: Option<&str>, text: &str) -> Result<String, Error> {
-    let problem = match (key.check)(text) {
-        Err(problem) => problem,
-        Ok(()) if profile.is_some() && key.scope == Scope::Top => {
-            "is for all registries and cannot be set for one".to_owned()
-        }
+    let mut checked = (key.check)(text);
+    if profile.is_some() && key.scope == Scope::Top {
+        checked = Err("is for all registries and cannot be set for one".to_owned());
+    }
+    checked.map_err(|problem| Error::input(format!("`{}` {problem}", key.name)))?;
+    Ok(match key.kind {
         // The escapes of JSON are valid in TOML.
-        Ok(()) if matches!(key.kind, Kind::Text | Kind::Word(_)) => {
-            return Ok(serde_json::json!(text).to_string());
-        }
-        Ok(()) => return Ok(text.to_owned()),
-    };
-    Err(Error::input(format!("`{}` {problem}", key.name)))
+        Kind::Text | Kind::Word(_) => serde_json::json!(text).to_string(),
+        Kind::Number | Kind::Flag => text.to_owned(),
+    })
 }
 
 fn not_editable(name: &str) -> Error {
@@ -319,13 +318,13 @@ mod tests {
         let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
         let text = "[registry.\"contoso.azurecr.io\"]\nusername = \"token\"\n";
-        assert_eq!(std::fs::read_to_string(&file).unwrap().trim_start(), text);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
         let error = set_in_file(&settings, None, "identity_cloud", "Fabrikam").unwrap_err();
         assert!(
             error.to_string().contains("expected one of AzureCloud"),
             "{error}"
         );
-        assert_eq!(std::fs::read_to_string(&file).unwrap().trim_start(), text);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
         change_in_file(&settings, Some(&registry), "username", None).unwrap();
         assert!(!std::fs::read_to_string(&file).unwrap().contains("username"));
     }
