@@ -456,8 +456,8 @@ fn is_in_range(config: &Config) {
             .all(|folder| folder.is_absolute())
     );
     assert!(!config.lock_dirs.is_empty());
-    for circumstance in &config.network.circumstances {
-        fit(&visible(circumstance));
+    for note in &config.network.notes {
+        fit(&visible(note));
     }
 }
 

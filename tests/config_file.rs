@@ -8,7 +8,7 @@ use simulator::{
 };
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use support::{Answer, Home, NOT_OURS, REGISTRY, ask, binary, connect, helper, world};
+use support::{Answer, Home, LIMIT, NOT_OURS, REGISTRY, ask, binary, connect, helper, run, world};
 
 const FILE: &str = "home/.config/docker-credential-acrscoped/config.toml";
 const OTHER_TENANT: &str = "11111111-aaaa-bbbb-cccc-222222222222";
@@ -347,4 +347,98 @@ fn who_is_signed_in_and_refused_never_goes_on_anonymously() {
         answer.stdout.contains("answered the exchange with 500"),
         "{answer:#?}"
     );
+}
+
+/// Runs `config` with these words.
+fn config(home: &Home, words: &[&str]) -> Answer {
+    let mut command = home.command(binary());
+    command.arg("config").args(words);
+    run(command, "", LIMIT)
+}
+
+#[test]
+fn a_setting_that_is_set_takes_effect_and_the_rest_of_the_file_stays() {
+    let text =
+        "# ours\ncache = 'none' # no keyring here\n\n[registry.\"*.azurecr.us\"]\n# theirs\n";
+    let (home, simulator) = configured(text);
+    let path = home.path(FILE);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let set = ["set", "username", "token", "--registry", REGISTRY];
+    let answer = config(&home, &set).succeeds();
+    assert_eq!(
+        answer.stdout,
+        format!("username = token in {}:8\n", path.display())
+    );
+    let after = std::fs::read_to_string(&path).unwrap();
+    let added = "\n[registry.\"contoso.azurecr.io\"]\nusername = \"token\"\n";
+    assert_eq!(after, format!("{text}{added}"));
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    for (host, username) in [
+        (REGISTRY, "<token>"),
+        ("contoso.azurecr.us", support::ZERO_GUID),
+    ] {
+        let answer = ask(helper(&home, &simulator), "get", host);
+        assert_eq!(answer.json()["Username"], username, "{host}");
+    }
+    config(&home, &["unset", "username", "--registry", REGISTRY]).succeeds();
+    let answer = ask(helper(&home, &simulator), "get", REGISTRY);
+    assert_eq!(answer.json()["Username"], support::ZERO_GUID);
+}
+
+#[test]
+fn a_link_to_the_file_stays_when_a_setting_is_set() {
+    let (home, _simulator) = world();
+    let elsewhere = home.write("home/dotfiles/acrscoped.toml", "timeout = 9\n");
+    let link = home.path(FILE);
+    std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+    config(&home, &["set", "timeout", "60"]).succeeds();
+    assert!(link.is_symlink());
+    assert_eq!(
+        std::fs::read_to_string(elsewhere).unwrap(),
+        "timeout = 60\n"
+    );
+}
+
+#[test]
+fn nothing_is_written_that_would_be_wrong_or_that_others_can_change() {
+    let text = "timeout = 9\n";
+    let (home, _simulator) = configured(text);
+    for words in [
+        &["set", "identity_cloud", "Fabrikam"][..],
+        &["set", "timeout", "0"],
+        &["set", "timeout", "1\ncache = 'none'"],
+        &["set", "tenent", "contoso"],
+        &["set", "delegate", "pass", "--registry", REGISTRY],
+        &["set", "audience", "https://graph.microsoft.com"],
+        &["set", "tenant", "contoso", "--registry", "docker.io"],
+        &["unset", "cache"],
+    ] {
+        config(&home, words).fails();
+        assert_eq!(std::fs::read_to_string(home.path(FILE)).unwrap(), text);
+    }
+    std::fs::set_permissions(home.path(FILE), std::fs::Permissions::from_mode(0o666)).unwrap();
+    let answer = config(&home, &["set", "timeout", "60"]).fails();
+    assert!(answer.stderr.contains("chmod go-w"), "{answer:#?}");
+    assert_eq!(std::fs::read_to_string(home.path(FILE)).unwrap(), text);
+}
+
+#[test]
+fn a_broken_file_can_be_found_and_fixed() {
+    let (home, simulator) = configured("# mine\ntimeout = 0\n");
+    let path = home.path(FILE);
+    let answer = config(&home, &["path"]).succeeds();
+    assert_eq!(answer.stdout, format!("{}\n", path.display()));
+    let answer = config(&home, &["list"]).fails();
+    assert!(
+        answer.stderr.contains("config.toml:2:11: `timeout` is"),
+        "{answer:#?}"
+    );
+    config(&home, &["set", "timeout", "20"]).succeeds();
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap(),
+        "# mine\ntimeout = 20\n"
+    );
+    assert_eq!(config(&home, &["get", "timeout"]).succeeds().stdout, "20\n");
+    ask(helper(&home, &simulator), "get", REGISTRY).secret();
 }

@@ -34,6 +34,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["configure", "--all"], ""),
     (&["configure", "--remove"], ""),
     (&["configure", "--remove", REGISTRY], ""),
+    (&["config", "set", "timeout", "60"], ""),
     (&["status"], ""),
     (&["doctor", REGISTRY], ""),
 ];

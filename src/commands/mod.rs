@@ -1,5 +1,6 @@
 //! The commands for people. They use the same registries, identities and caches as a `get`.
 
+pub mod config;
 pub mod configure;
 pub mod doctor;
 pub mod generate;
@@ -40,6 +41,9 @@ pub enum Command {
     /// Make Docker, Podman and other clients use this helper.
     #[command(after_help = include_str!("help/configure.txt"))]
     Configure(configure::Arguments),
+    /// Show and change settings.
+    #[command(after_help = include_str!("help/config.txt"))]
+    Config(config::Arguments),
     /// Show cached tokens and the sign-ins of `login`.
     #[command(after_help = include_str!("help/status.txt"))]
     Status(status::Arguments),
@@ -63,6 +67,7 @@ impl Command {
         match self {
             Self::Configure(arguments) => arguments.format.plain,
             Self::Status(arguments) => arguments.format.plain,
+            Self::Config(arguments) => arguments.is_plain(),
             Self::Login(_) | Self::Logout(_) => false,
             Self::Token(_) | Self::Completion(_) | Self::Generate(_) => true,
             Self::Doctor(arguments) => arguments.is_plain(),
@@ -73,7 +78,11 @@ impl Command {
     pub fn works_without_config(&self) -> bool {
         matches!(
             self,
-            Self::Completion(_) | Self::Generate(_) | Self::Logout(_) | Self::Status(_)
+            Self::Completion(_)
+                | Self::Config(_)
+                | Self::Generate(_)
+                | Self::Logout(_)
+                | Self::Status(_)
         )
     }
 
@@ -85,6 +94,7 @@ impl Command {
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
             Self::Configure(arguments) => configure::run(context, &arguments, output)?,
+            Self::Config(arguments) => return config::run(context, &arguments, output),
             Self::Login(arguments) => login::run(context, &arguments, output)?,
             Self::Logout(arguments) => logout::run(context, &arguments, output)?,
             Self::Status(arguments) => status::run(context, arguments, output)?,

@@ -34,11 +34,10 @@ const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "
 
 const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
+const CA_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// The result of reading a setting.
 pub(super) type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// Reads the value of a setting from text. The error follows the name of the setting.
-pub(super) type Parse<T> = fn(&str) -> Result<T, String>;
 
 /// Returns a variable as it is. As in the Azure SDKs, an empty one counts as unset.
 pub(super) fn raw(variables: &Variables, name: &str) -> Option<OsString> {
@@ -107,52 +106,47 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Reads how the network is used; `ca_file` comes from the settings.
+/// Reads how the network is used; `ca_file` comes from the settings. Rejects malformed proxy URLs, which the HTTP client silently ignores.
 pub(super) fn network(
     variables: &Variables,
     ca_file: Option<Value<PathBuf>>,
     working_directory: Option<&Path>,
 ) -> Result<NetworkSettings> {
-    let mut circumstances = proxy_and_ca_notes(variables)?;
-    circumstances.extend(ca_file.as_ref().map(|Value { value, origin }| {
-        let name = origin.setting("ca_file");
-        format!("`{name}` is set to {}", value.display())
-    }));
-    let first = |names: &[&str]| {
-        let mut values = names.iter().filter_map(|name| text(variables, name).ok()?);
-        values.next().unwrap_or_default()
-    };
-    let ca_dirs = raw(variables, "SSL_CERT_DIR").unwrap_or_default();
-    let ca_dirs = std::env::split_paths(&ca_dirs);
-    Ok(NetworkSettings {
-        system_ca_file: raw(variables, "SSL_CERT_FILE").map(PathBuf::from),
-        system_ca_dirs: ca_dirs.filter(|dir| !dir.as_os_str().is_empty()).collect(),
-        working_directory: working_directory.map(Path::to_owned),
-        ca_file,
-        proxy: first(&PROXY_VARIABLES).into(),
-        no_proxy: first(&NO_PROXY_VARIABLES),
-        circumstances,
-    })
-}
-
-/// Returns a sentence for each proxy and CA variable that is set, without a proxy's user and password. Rejects malformed proxy URLs, which
-/// the HTTP client silently ignores.
-fn proxy_and_ca_notes(variables: &Variables) -> Result<Vec<String>> {
     const EXPECTED: &str =
         "is not the http or https URL of a proxy, such as `http://proxy.example:3128`";
     let mut notes = Vec::new();
+    let mut proxy = None;
     for name in PROXY_VARIABLES {
-        let proxy = |text: &str| url_or_host(text, HTTP).ok_or_else(|| EXPECTED.to_owned());
-        if let Some(proxy) = parsed(variables, name, proxy)? {
-            let (scheme, host) = (proxy.scheme(), host_and_port(&proxy));
+        if let Some(text) = text(variables, name)? {
+            let url = url_or_host(&text, HTTP).ok_or_else(|| Error::setting(name, EXPECTED))?;
+            // User and password are left out.
+            let (scheme, host) = (url.scheme(), host_and_port(&url));
             notes.push(format!("`{name}` is set to {scheme}://{host}"));
+            proxy.get_or_insert(text);
         }
     }
-    for name in [&NO_PROXY_VARIABLES[..], &["SSL_CERT_FILE", "SSL_CERT_DIR"]].concat() {
+    for name in NO_PROXY_VARIABLES.into_iter().chain(CA_VARIABLES) {
         let value = raw(variables, name);
         notes.extend(value.map(|it| format!("`{name}` is set to {}", it.to_string_lossy())));
     }
-    Ok(notes)
+    if let Some(Value { value, origin }) = &ca_file {
+        let name = origin.setting("ca_file");
+        notes.push(format!("`{name}` is set to {}", value.display()));
+    }
+    let mut no_proxy = NO_PROXY_VARIABLES.into_iter();
+    let no_proxy = no_proxy.find_map(|name| text(variables, name).ok()?);
+    let [system_ca_file, ca_dirs] = CA_VARIABLES.map(|name| raw(variables, name));
+    let ca_dirs = ca_dirs.unwrap_or_default();
+    let ca_dirs = std::env::split_paths(&ca_dirs).filter(|dir| !dir.as_os_str().is_empty());
+    Ok(NetworkSettings {
+        system_ca_file: system_ca_file.map(PathBuf::from),
+        system_ca_dirs: ca_dirs.collect(),
+        working_directory: working_directory.map(Path::to_owned),
+        ca_file,
+        proxy: proxy.unwrap_or_default().into(),
+        no_proxy: no_proxy.unwrap_or_default(),
+        notes,
+    })
 }
 
 /// Finds the session bus.
@@ -186,14 +180,15 @@ pub(super) fn state_dir(variables: &Variables, home: Option<&Path>) -> Option<Pa
 pub(super) fn lock_dirs(variables: &Variables, home: Option<&Path>) -> Vec<PathBuf> {
     let name = env!("CARGO_PKG_NAME");
     let runtime = absolute(variables, "XDG_RUNTIME_DIR").map(|folder| folder.join(name));
-    let folders = runtime.into_iter().chain(state_dir(variables, home));
+    let mut folders: Vec<PathBuf> = runtime.into_iter().collect();
+    folders.extend(state_dir(variables, home));
     #[cfg(unix)]
-    let folders = {
+    {
         let temporary = absolute(variables, "TMPDIR").unwrap_or_else(|| "/tmp".into());
-        let user = rustix::process::geteuid().as_raw();
-        folders.chain([temporary.join(format!("{name}-{user}"))])
-    };
-    folders.collect()
+        let user = rustix::process::geteuid();
+        folders.push(temporary.join(format!("{name}-{}", user.as_raw())));
+    }
+    folders
 }
 
 /// Returns the absolute folders of `PATH`.

@@ -8,8 +8,8 @@ use super::precedence::{Origin, Value};
 use super::values::suggest;
 use crate::error::{Error, ErrorKind, visible};
 use crate::files::read_named;
-use crate::registry::{Cloud, Registry};
-use std::collections::{BTreeMap, HashMap};
+use crate::registry::{CLOUDS, Cloud, Registry};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
@@ -29,7 +29,8 @@ const TABLES: [&str; 2] = ["registry", "cloud"];
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) top: Section,
-    pub(super) profiles: Vec<Profile>,
+    /// The profiles by host or `*.SUFFIX` in lower case.
+    pub(super) profiles: BTreeMap<String, Profile>,
     pub(super) clouds: Vec<Cloud>,
 }
 
@@ -38,8 +39,6 @@ pub(super) struct File {
 pub(super) struct Profile {
     /// The host or `*.SUFFIX`, as it is written.
     pub(super) name: String,
-    /// The same in lower case.
-    pattern: String,
     pub(super) settings: Section,
 }
 
@@ -60,25 +59,10 @@ impl File {
         must_exist: bool,
         working_directory: Option<&Path>,
     ) -> Result<Self, Error> {
-        // Anyone who can write this file chooses who gets our tokens, so it must be protected.
-        match read_named(path, working_directory, MAX_FILE_BYTES) {
-            Ok(bytes) => {
-                let text = String::from_utf8(bytes);
-                let text = text.map_err(|_| Error::setting(path.display(), "is not UTF-8"))?;
-                Self::parse(path, &text)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
-                Self::parse(path, "")
-            }
-            Err(error) => {
-                let problem = format!("cannot be used: {error}");
-                Err(Error::unreadable(path.display(), &problem, &error))
-            }
-        }
+        Self::parse(path, &read_text(path, must_exist, working_directory)?)
     }
 
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
         let reader = Reader {
             path,
@@ -97,7 +81,7 @@ impl File {
 
     /// Returns every value that the file has for a setting, at the top and in profiles.
     pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &str> {
-        let profiles = self.profiles.iter().map(|profile| &profile.settings);
+        let profiles = self.profiles.values().map(|profile| &profile.settings);
         let sections = std::iter::once(&self.top).chain(profiles);
         sections.filter_map(move |section| Some(section.get(name)?.value.as_str()))
     }
@@ -109,9 +93,38 @@ impl File {
         let mut regional = patterns(registry.host());
         regional.retain(|pattern| !names.contains(pattern));
         names.splice(..0, regional);
-        let find = |name: &String| self.profiles.iter().find(|it| it.pattern == *name);
-        names.iter().filter_map(find).collect()
+        names
+            .iter()
+            .filter_map(|name| self.profiles.get(name))
+            .collect()
     }
+
+    /// Returns the clouds of Azure, then the private ones.
+    pub(super) fn all_clouds(&self) -> impl Iterator<Item = &Cloud> {
+        CLOUDS.iter().chain(&self.clouds)
+    }
+}
+
+/// Reads the text of the file. Anyone who can write the file chooses who gets our tokens, so it must be protected.
+pub(super) fn read_text(
+    path: &Path,
+    must_exist: bool,
+    working_directory: Option<&Path>,
+) -> Result<String, Error> {
+    let bytes = match read_named(path, working_directory, MAX_FILE_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => vec![],
+        bytes => bytes.map_err(|error| {
+            let problem = format!("cannot be used: {error}");
+            Error::unreadable(path.display(), &problem, &error)
+        })?,
+    };
+    let text = String::from_utf8(bytes);
+    let mut text = text.map_err(|_| Error::setting(path.display(), "is not UTF-8"))?;
+    // Editors of Windows write a byte order mark.
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
 }
 
 /// Returns the names of profiles that match a host, the most specific first: the host, then `*.SUFFIX`, the longest suffix first.
@@ -140,39 +153,25 @@ fn check_pattern(pattern: &str, clouds: &[Cloud]) -> Result<(), String> {
     ))
 }
 
-/// A part of the file that holds settings.
-#[derive(Clone, Copy)]
-enum Part<'a> {
-    Top,
-    /// The profile of this name.
-    Profile(&'a str),
-    Cloud,
-}
-
-impl Part<'_> {
-    /// Finds a setting that may be here.
-    fn key(self, name: &Name<'_>) -> Result<&'static Key, Problem> {
-        let (table, others) = match self {
-            Self::Top => (KEYS, &TABLES[..]),
-            Self::Profile(_) => (KEYS, &[][..]),
-            Self::Cloud => (CLOUD_KEYS, &[][..]),
-        };
-        let is_allowed =
-            |key: &&Key| !matches!(self, Self::Profile(_)) || key.scope == Scope::Anywhere;
-        let mut keys = table.iter().filter(is_allowed);
-        let names = keys.clone().map(|key| key.name);
-        let names = names.chain(others.iter().copied());
-        let text = &**name.get_ref();
-        keys.find(|key| key.name == text).ok_or_else(|| {
-            let mut hint = suggest(text, names.clone());
-            // A list of all names would hide the suggestion.
-            if hint.is_empty() {
-                hint = format!(", expected one of {}", names.collect::<Vec<_>>().join(", "));
-            }
-            let problem = format!("`{text}` is no setting here{hint}");
-            (name.span().start, problem)
-        })
-    }
+/// Finds a setting among those of a table, or of a profile if there is one.
+fn find_key(
+    name: &Name<'_>,
+    table: &'static [Key],
+    profile: Option<&str>,
+) -> Result<&'static Key, Problem> {
+    let is_allowed = |key: &&Key| profile.is_none() || key.scope == Scope::Anywhere;
+    let mut keys = table.iter().filter(is_allowed);
+    let text = &**name.get_ref();
+    let names = keys.clone().map(|key| key.name);
+    keys.find(|key| key.name == text).ok_or_else(|| {
+        let mut hint = suggest(text, names.clone().chain(TABLES));
+        // A list of all names would hide the suggestion.
+        if hint.is_empty() {
+            hint = format!(", expected one of {}", names.collect::<Vec<_>>().join(", "));
+        }
+        let problem = format!("`{text}` is no setting here{hint}");
+        (name.span().start, problem)
+    })
 }
 
 /// Reads the parts of one file.
@@ -197,7 +196,7 @@ impl Reader<'_> {
         let settings = settings.filter(|(name, _)| !TABLES.contains(&&**name.get_ref()));
         Ok(File {
             path: self.path.to_owned(),
-            top: self.section(settings, Part::Top, &clouds)?,
+            top: self.section(settings, KEYS, None, &clouds)?,
             profiles,
             clouds,
         })
@@ -206,42 +205,45 @@ impl Reader<'_> {
     fn cloud(&self, name: &Name<'_>, item: &Item<'_>, others: &[Cloud]) -> Result<Cloud, Problem> {
         let (at, name) = (name.span().start, &**name.get_ref());
         let settings = entries(Some(item), &format!("cloud.{name}"), "[cloud.NAME]")?;
-        let settings = self.section(settings, Part::Cloud, others)?;
+        let settings = self.section(settings, CLOUD_KEYS, None, others)?;
         cloud::from_section(name, &settings).map_err(|problem| (at, problem))
     }
 
-    fn profiles(&self, item: Option<&Item<'_>>, clouds: &[Cloud]) -> Result<Vec<Profile>, Problem> {
+    fn profiles(
+        &self,
+        item: Option<&Item<'_>>,
+        clouds: &[Cloud],
+    ) -> Result<BTreeMap<String, Profile>, Problem> {
         const FORM: &str = "[registry.\"contoso.azurecr.io\"]";
-        let mut profiles = Vec::new();
-        let mut names: HashMap<String, &str> = HashMap::new();
+        let mut profiles = BTreeMap::new();
         for (spanned, item) in entries(item, "registry", FORM)? {
             let (at, name) = (spanned.span().start, &**spanned.get_ref());
             let pattern = name.to_ascii_lowercase();
             check_pattern(&pattern, clouds).map_err(|problem| (at, problem))?;
-            if let Some(other) = names.insert(pattern.clone(), name) {
-                let problem = format!("`{name}` is a second profile for `{other}`");
+            let settings = entries(Some(item), name, FORM)?;
+            let profile = Profile {
+                name: name.to_owned(),
+                settings: self.section(settings, KEYS, Some(name), clouds)?,
+            };
+            if let Some(other) = profiles.insert(pattern, profile) {
+                let problem = format!("`{name}` is a second profile for `{}`", other.name);
                 return Err((at, problem));
             }
-            let settings = entries(Some(item), name, FORM)?;
-            profiles.push(Profile {
-                name: name.to_owned(),
-                pattern,
-                settings: self.section(settings, Part::Profile(name), clouds)?,
-            });
         }
         Ok(profiles)
     }
 
-    /// Reads the settings of a part. `clouds` are the private clouds above it.
+    /// Reads the settings at the top, of a private cloud, or of a profile. `clouds` are the private clouds above them.
     fn section<'t, 's: 't>(
         &self,
         entries: impl IntoIterator<Item = (&'t Name<'s>, &'t Item<'s>)>,
-        part: Part<'_>,
+        table: &'static [Key],
+        profile: Option<&str>,
         clouds: &[Cloud],
     ) -> Result<Section, Problem> {
         let mut section = Section::new();
         for (name, item) in entries {
-            let key = part.key(name)?;
+            let key = find_key(name, table, profile)?;
             let at = item.span().start;
             let value = scalar(key, item)?;
             let checked = match key.name {
@@ -253,10 +255,7 @@ impl Reader<'_> {
             let origin = Origin::File {
                 path: self.path.to_owned(),
                 line: self.line(at),
-                profile: match part {
-                    Part::Profile(name) => Some(name.to_owned()),
-                    Part::Top | Part::Cloud => None,
-                },
+                profile: profile.map(str::to_owned),
             };
             section.insert(key.name, Value { value, origin });
         }
@@ -478,7 +477,7 @@ mod tests {
             (
                 file.top.len(),
                 file.profiles.len(),
-                file.profiles[0].settings.len()
+                file.profiles["*.azurecr.io"].settings.len()
             ),
             (3, 1, 11)
         );

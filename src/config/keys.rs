@@ -4,9 +4,15 @@
 
 use super::values::{self, CacheChoice, Log, OnError, SourceName};
 use crate::token::Audience;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// Reads the value of a setting from text. The error follows the name of the setting.
+pub(super) type Parse<T> = fn(&str) -> Result<T, String>;
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// Its name in the file.
     pub name: &'static str,
@@ -20,10 +26,16 @@ pub struct Key {
     pub kind: Kind,
     /// What it means, in half a line.
     pub meaning: &'static str,
-    /// What applies if it is not set, in words.
+    /// What applies if it is not set: a value, or words.
     pub default: &'static str,
     /// Checks a value; the error follows the name of the setting.
-    pub(super) check: fn(&str) -> Result<(), String>,
+    pub(super) check: Parse<()>,
+}
+
+/// A setting with the parser of its values.
+pub(super) struct Setting<T> {
+    pub(super) key: Key,
+    pub(super) parse: Parse<T>,
 }
 
 /// Where in the file a setting may be.
@@ -51,67 +63,72 @@ pub enum Kind {
 /// Our variable that names the config file.
 pub const CONFIG_VARIABLE: &str = "ACRSCOPED_CONFIG";
 
-/// Makes a table: name, scope, kind and parser, then the variables, the meaning and the default.
+/// Makes a table, and a constant of each row: type, name, scope, kind and parser, then the variables, the meaning and the default.
 macro_rules! keys {
     ($(#[$doc:meta])* $table:ident:
-        $($name:literal $scope:ident $kind:ident$(($words:expr))? $parse:path, [$($variable:literal)?] $(or $azure:literal)?,
-        $meaning:literal, default $default:literal;)*) => {
+        $($id:ident: $type:ty = $name:literal $scope:ident $kind:ident$(($words:expr))? $parse:path,
+        [$($variable:literal)?] $(or $azure:literal)?, $meaning:literal, default $default:literal;)*) => {
+        $(pub(super) const $id: Setting<$type> = Setting {
+            key: Key {
+                name: $name,
+                variable: [$(Some($variable),)? None][0],
+                azure_variable: [$(Some($azure),)? None][0],
+                scope: Scope::$scope,
+                kind: Kind::$kind$(($words))?,
+                meaning: $meaning,
+                default: $default,
+                check: |text| $parse(text).map(drop),
+            },
+            parse: $parse,
+        };)*
+
         $(#[$doc])*
-        pub const $table: &[Key] = &[$(Key {
-            name: $name,
-            variable: [$(Some($variable),)? None][0],
-            azure_variable: [$(Some($azure),)? None][0],
-            scope: Scope::$scope,
-            kind: Kind::$kind$(($words))?,
-            meaning: $meaning,
-            default: $default,
-            check: |text| $parse(text).map(drop),
-        }),*];
+        pub const $table: &[Key] = &[$($id.key),*];
     };
 }
 
 keys! {
     /// Every setting, in the order of the documentation.
     KEYS:
-    "source" Anywhere Word(SourceName::WORDS) SourceName::parse, ["ACRSCOPED_SOURCE"],
+    SOURCE: SourceName = "source" Anywhere Word(SourceName::WORDS) SourceName::parse, ["ACRSCOPED_SOURCE"],
         "use only this identity source", default "the first that is configured";
-    "tenant" Anywhere Text values::tenant, ["ACRSCOPED_TENANT"] or "AZURE_TENANT_ID",
+    TENANT: String = "tenant" Anywhere Text values::tenant, ["ACRSCOPED_TENANT"] or "AZURE_TENANT_ID",
         "tenant to sign in to: id or domain name", default "that of the source";
-    "client_id" Anywhere Text values::id, ["ACRSCOPED_CLIENT_ID"] or "AZURE_CLIENT_ID",
+    CLIENT_ID: String = "client_id" Anywhere Text values::id, ["ACRSCOPED_CLIENT_ID"] or "AZURE_CLIENT_ID",
         "application, or managed identity, to sign in as", default "that of the source";
-    "object_id" Anywhere Text values::id, ["ACRSCOPED_OBJECT_ID"],
+    OBJECT_ID: String = "object_id" Anywhere Text values::id, ["ACRSCOPED_OBJECT_ID"],
         "managed identity, by its object (principal) id", default "none";
-    "resource_id" Anywhere Text values::resource_id, ["ACRSCOPED_RESOURCE_ID"],
+    RESOURCE_ID: String = "resource_id" Anywhere Text values::resource_id, ["ACRSCOPED_RESOURCE_ID"],
         "managed identity, by its Azure resource id", default "none";
-    "subscription" Anywhere Text values::subscription, ["ACRSCOPED_SUBSCRIPTION"],
+    SUBSCRIPTION: String = "subscription" Anywhere Text values::subscription, ["ACRSCOPED_SUBSCRIPTION"],
         "subscription whose account of the Azure CLI signs in", default "the default one";
-    "service_connection" Anywhere Text values::id,
+    SERVICE_CONNECTION: String = "service_connection" Anywhere Text values::id,
         ["ACRSCOPED_SERVICE_CONNECTION"] or "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID",
         "service connection of Azure Pipelines, by its id", default "none";
-    "authority" Anywhere Text values::authority, ["ACRSCOPED_AUTHORITY"] or "AZURE_AUTHORITY_HOST",
+    AUTHORITY: Url = "authority" Anywhere Text values::authority, ["ACRSCOPED_AUTHORITY"] or "AZURE_AUTHORITY_HOST",
         "Entra authority, an https URL of a host", default "that of the registry's cloud";
-    "audience" Anywhere Text Audience::parse, ["ACRSCOPED_AUDIENCE"],
+    AUDIENCE: Audience = "audience" Anywhere Text Audience::parse, ["ACRSCOPED_AUDIENCE"],
         "audience of access tokens, for disconnected clouds", default "that of the registry's cloud";
-    // Its check needs the private clouds in the file.
-    "identity_cloud" Anywhere Text Ok::<&str, String>, [],
+    // The name is checked against the private clouds when the file is read.
+    IDENTITY_CLOUD: String = "identity_cloud" Anywhere Text values::text, [],
         "cloud of the identity, as `az cloud list` names it", default "that of the registry";
-    "oidc_host" Anywhere Text values::host, [],
+    OIDC_HOST: String = "oidc_host" Anywhere Text values::host, [],
         "GitHub Enterprise or Azure DevOps Server of your CI jobs", default "none";
-    "username" Anywhere Word(&["guid", "token"]) values::username, ["ACRSCOPED_USERNAME"],
+    USERNAME: &'static str = "username" Anywhere Word(&["guid", "token"]) values::username, ["ACRSCOPED_USERNAME"],
         "user name given to clients: guid, token", default "guid";
-    "on_error" Anywhere Word(OnError::WORDS) OnError::parse, ["ACRSCOPED_ON_ERROR"],
+    ON_ERROR: OnError = "on_error" Anywhere Word(OnError::WORDS) OnError::parse, ["ACRSCOPED_ON_ERROR"],
         "if sign-in fails: fail, or anonymous", default "fail";
-    "cache" Anywhere Word(CacheChoice::WORDS) CacheChoice::parse, ["ACRSCOPED_CACHE"],
+    CACHE: CacheChoice = "cache" Anywhere Word(CacheChoice::WORDS) CacheChoice::parse, ["ACRSCOPED_CACHE"],
         "where tokens are kept: auto, none, or a store by its name", default "auto";
-    "keep_access_token" Anywhere Flag values::flag, ["ACRSCOPED_KEEP_ACCESS_TOKEN"],
+    KEEP_ACCESS_TOKEN: bool = "keep_access_token" Anywhere Flag values::flag, ["ACRSCOPED_KEEP_ACCESS_TOKEN"],
         "one sign-in for many registries: true, false", default "true";
-    "timeout" Anywhere Number values::timeout, ["ACRSCOPED_TIMEOUT"],
+    TIMEOUT: Duration = "timeout" Anywhere Number values::timeout, ["ACRSCOPED_TIMEOUT"],
         "seconds for one `get`, 1 to 600", default "30";
-    "delegate" Top Text values::delegate, ["ACRSCOPED_DELEGATE"],
+    DELEGATE: String = "delegate" Top Text values::delegate, ["ACRSCOPED_DELEGATE"],
         "helper for all other hosts, such as secretservice", default "none";
-    "ca_file" Top Text values::path, ["ACRSCOPED_CA_FILE"],
+    CA_FILE: PathBuf = "ca_file" Top Text values::path, ["ACRSCOPED_CA_FILE"],
         "PEM certificates to trust besides the system's", default "none";
-    "log" Top Word(Log::WORDS) Log::parse, ["ACRSCOPED_LOG"],
+    LOG: Log = "log" Top Word(Log::WORDS) Log::parse, ["ACRSCOPED_LOG"],
         "log level: warn, info, debug", default "warn";
 }
 
@@ -119,19 +136,19 @@ keys! {
     /// The settings of a private cloud (`[cloud.NAME]`).
     CLOUD_KEYS:
     // Its check needs the other clouds.
-    "suffix" Top Text Ok::<&str, String>, [],
+    CLOUD_SUFFIX: String = "suffix" Top Text values::text, [],
         "what every login server of the cloud ends with, without a leading dot; every host below it receives tokens", default "none";
-    "authority" Top Text values::authority, [],
+    CLOUD_AUTHORITY: Url = "authority" Top Text values::authority, [],
         "Entra authority, an https URL of a host", default "none";
-    "audience" Top Text Audience::parse, [],
+    CLOUD_AUDIENCE: Audience = "audience" Top Text Audience::parse, [],
         "audience of access tokens", default "that of Azure's clouds";
 }
 
 impl Key {
-    /// Returns the setting of this name.
-    pub(super) fn named(name: &str) -> &'static Self {
-        let key = KEYS.iter().find(|key| key.name == name);
-        key.expect("callers use only names in the table")
+    /// Returns the value that applies if the setting is not set; none if that depends on the identity source or the registry.
+    pub fn default_value(&self) -> Option<&'static str> {
+        let is_value = self.kind != Kind::Text && (self.check)(self.default).is_ok();
+        is_value.then_some(self.default)
     }
 }
 

@@ -5,6 +5,7 @@
 //! `IDENTITY_*` and the like are those of the Azure SDKs, and mean the same here.
 
 mod cloud;
+pub(crate) mod edit;
 mod environment;
 mod file;
 mod keys;
@@ -16,7 +17,7 @@ mod values;
 pub use environment::{SECRETS, Variables};
 #[cfg(test)]
 pub use keys::Kind;
-pub use keys::{CONFIG_VARIABLE, KEYS};
+pub use keys::{CONFIG_VARIABLE, KEYS, Key};
 pub use platforms::{ManagedIdentityEnv, OidcRequestEnv};
 pub use precedence::{EffectiveSetting, Origin, Value};
 pub use sources::{CertificateSettings, ManagedId, SourceSettings};
@@ -24,11 +25,12 @@ pub(crate) use values::is_tenant;
 pub use values::{CacheChoice, IDENTITY_TOKEN, Log, OnError, SourceName, ZERO_GUID};
 
 use crate::error::{Error, config_file};
-use crate::registry::{CLOUDS, Cloud, Registry};
+use crate::registry::{Cloud, Registry};
 use crate::token::Audience;
 use crate::trust;
 use environment::raw;
 use file::File;
+use keys::Setting;
 use precedence::Resolver;
 use secrecy::SecretString;
 use std::ffi::OsString;
@@ -112,7 +114,7 @@ pub struct NetworkSettings {
     /// The hosts that are reached without the proxy (`NO_PROXY`).
     pub no_proxy: String,
     /// A sentence for each proxy and CA variable that is set, for errors of connections.
-    pub circumstances: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 /// Where the session bus is, by the variables that D-Bus itself reads.
@@ -137,13 +139,7 @@ impl Settings {
     ///
     /// As [`Settings::read`].
     pub fn from_env() -> Result<Self, Error> {
-        let Self {
-            variables,
-            home,
-            working_directory,
-            ..
-        } = Self::from_env_without_file();
-        Self::read(variables, home, dirs::config_dir(), working_directory)
+        Self::from_env_without_file().read_file()
     }
 
     /// Keeps the environment's variables, and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
@@ -160,24 +156,43 @@ impl Settings {
         config_folder: Option<PathBuf>,
         working_directory: Option<PathBuf>,
     ) -> Result<Self, Error> {
+        Self::without_file(variables, home, config_folder, working_directory).read_file()
+    }
+
+    /// Returns settings that have the path of the config file, and nothing of its content.
+    fn without_file(
+        variables: Variables,
+        home: Option<PathBuf>,
+        config_folder: Option<PathBuf>,
+        working_directory: Option<PathBuf>,
+    ) -> Self {
         let named = raw(&variables, CONFIG_VARIABLE).map(PathBuf::from);
         let folder = config_folder.map(|folder| folder.join(env!("CARGO_PKG_NAME")));
-        let directory = working_directory.as_deref();
-        let file = match (named, folder) {
-            (Some(path), _) if !path.is_absolute() => {
-                let problem = format!("is {:?}, expected an absolute path", path.display());
-                return Err(Error::setting(CONFIG_VARIABLE, problem));
-            }
-            (Some(path), _) => File::read(&path, true, directory)?,
-            (None, Some(folder)) => File::read(&folder.join("config.toml"), false, directory)?,
-            (None, None) => File::default(),
+        let path = named.or_else(|| Some(folder?.join("config.toml")));
+        let file = File {
+            path: path.unwrap_or_default(),
+            ..File::default()
         };
-        Ok(Self {
+        Self {
             variables,
             home,
             working_directory,
             file,
-        })
+        }
+    }
+
+    fn read_file(self) -> Result<Self, Error> {
+        let path = &self.file.path;
+        let is_named = raw(&self.variables, CONFIG_VARIABLE).is_some();
+        if is_named && !path.is_absolute() {
+            let problem = format!("is {:?}, expected an absolute path", path.display());
+            return Err(Error::setting(CONFIG_VARIABLE, problem));
+        }
+        if path.as_os_str().is_empty() {
+            return Ok(self);
+        }
+        let file = File::read(path, is_named, self.working_directory.as_deref())?;
+        Ok(Self { file, ..self })
     }
 
     /// Creates settings from variables alone, without a file, for a program that has its own configuration. The account of the Azure CLI is
@@ -218,12 +233,13 @@ impl Settings {
         // On Windows other programs take the home folder from the variable, not from the account.
         let profile = variables.get("USERPROFILE").map(PathBuf::from);
         let profile = profile.filter(|folder| cfg!(windows) && folder.is_absolute());
-        Self {
+        let home = profile.or_else(dirs::home_dir);
+        Self::without_file(
             variables,
-            home: profile.or_else(dirs::home_dir),
-            working_directory: trust::working_directory(),
-            ..Self::default()
-        }
+            home,
+            dirs::config_dir(),
+            trust::working_directory(),
+        )
     }
 
     /// Returns the variables that are no settings of ours, such as those about the terminal and the files of clients.
@@ -253,9 +269,9 @@ impl Settings {
 
     /// Returns the registries that have a profile of their own.
     pub(crate) fn registries_with_profiles(&self) -> Vec<Registry> {
-        let profiles = self.file.profiles.iter();
-        profiles
-            .filter_map(|profile| Registry::parse(&profile.name, self.clouds()))
+        let names = self.file.profiles.keys();
+        names
+            .filter_map(|name| Registry::parse(name, self.clouds()))
             .collect()
     }
 
@@ -278,7 +294,7 @@ impl Settings {
     ///
     /// The variable is wrong.
     pub(crate) fn log(&self) -> Result<Log, Error> {
-        self.resolver(None).get_or("log", Log::parse, Log::Warn)
+        self.resolver(None).value(&keys::LOG)
     }
 
     /// Returns the delegate, if one is set: the last part of its name, such as `secretservice` of `docker-credential-secretservice`.
@@ -287,7 +303,7 @@ impl Settings {
     ///
     /// The variable is wrong.
     pub(crate) fn delegate(&self) -> Result<Option<Value<String>>, Error> {
-        self.resolver(None).get("delegate", values::delegate)
+        self.resolver(None).get(&keys::DELEGATE)
     }
 
     /// Returns what applies to a registry.
@@ -309,16 +325,16 @@ impl Settings {
     }
 
     fn config(&self, resolver: &Resolver<'_>, cloud: &Cloud) -> Result<Config, Error> {
-        let identity_cloud = resolver.identity_cloud().unwrap_or(cloud);
+        let identity_cloud = resolver.identity_cloud.unwrap_or(cloud);
         let (authority, authority_origin) = self.authority(resolver, identity_cloud)?;
         let (variables, home) = (&self.variables, self.home());
-        let ca_file = resolver.get("ca_file", values::path)?;
+        let ca_file = resolver.get(&keys::CA_FILE)?;
         Ok(Config {
-            cache: cache(resolver)?,
-            keep_access_token: resolver.get_or("keep_access_token", values::flag, true)?,
-            timeout: timeout(resolver)?,
-            username: resolver.get_or("username", values::username, ZERO_GUID)?,
-            on_error: resolver.get_or("on_error", OnError::parse, OnError::Fail)?,
+            cache: resolver.value(&keys::CACHE)?,
+            keep_access_token: resolver.value(&keys::KEEP_ACCESS_TOKEN)?,
+            timeout: resolver.value(&keys::TIMEOUT)?,
+            username: resolver.value(&keys::USERNAME)?,
+            on_error: resolver.value(&keys::ON_ERROR)?,
             audience: self.audience(resolver, cloud)?,
             identity_cloud: identity_cloud.clone(),
             authority,
@@ -334,58 +350,56 @@ impl Settings {
         resolver: &Resolver<'_>,
         cloud: &Cloud,
     ) -> Result<(Url, Option<Origin>), Error> {
-        let Some(Value { value: url, origin }) = resolver.get("authority", values::authority)?
-        else {
+        let Some(found) = resolver.get(&keys::AUTHORITY)? else {
             let authority = values::authority(&cloud.authority).map_err(Error::input)?;
             return Ok((authority, None));
         };
-        let mut in_file = self.file.values("authority").map(values::authority);
-        let is_known = in_file.any(|known| known.is_ok_and(|known| known == url))
-            || self.all_clouds().any(|cloud| cloud.is_authority(&url));
-        let text = url.as_str().trim_end_matches('/');
+        let mut clouds = self.file.all_clouds();
+        let is_of_cloud = clouds.any(|cloud| cloud.is_authority(&found.value));
+        let text = found.value.as_str().trim_end_matches('/');
         let problem = format!(
             "names {text}, which is not a known Microsoft Entra authority, so nothing was sent to it"
         );
-        self.check_trust("authority", text, &origin, is_known, &problem)?;
-        Ok((url, Some(origin)))
+        self.check_trust(&keys::AUTHORITY, &found, text, is_of_cloud, &problem)?;
+        Ok((found.value, Some(found.origin)))
     }
 
     fn audience(&self, resolver: &Resolver<'_>, cloud: &Cloud) -> Result<Audience, Error> {
-        let Some(Value { value, origin }) = resolver.get("audience", Audience::parse)? else {
+        let Some(found) = resolver.get(&keys::AUDIENCE)? else {
             return Audience::parse(&cloud.audience).map_err(Error::input);
         };
-        let of_clouds = self.all_clouds().map(|cloud| &*cloud.audience);
-        let mut known = self.file.values("audience").chain(of_clouds);
-        let is_known = known.any(|known| Audience::parse(known).is_ok_and(|it| it == value));
-        let text = value.as_str();
+        let text = found.value.as_str();
+        let is_of_cloud = self.file.all_clouds().any(|cloud| cloud.audience == text);
         let problem = format!("is {text:?}, an audience that is not in your config file");
-        self.check_trust("audience", text, &origin, is_known, &problem)?;
-        Ok(value)
+        self.check_trust(&keys::AUDIENCE, &found, text, is_of_cloud, &problem)?;
+        Ok(found.value)
     }
 
-    /// Returns the clouds of Azure, then the private ones.
-    fn all_clouds(&self) -> impl Iterator<Item = &Cloud> {
-        CLOUDS.iter().chain(self.clouds())
-    }
-
-    /// Refuses an authority or audience that a variable adds to the known ones. They decide which hosts get secrets. Anyone
-    /// may have set a variable, so it may only choose among those of Azure and of the config file.
-    fn check_trust(
+    /// Refuses an authority or audience that a variable adds to the known ones. They decide which hosts get secrets. Anyone may have set a
+    /// variable, so it may only choose among those of the clouds and of the config file.
+    fn check_trust<T: PartialEq>(
         &self,
-        setting: &str,
+        setting: &Setting<T>,
+        found: &Value<T>,
         text: &str,
-        origin: &Origin,
-        is_known: bool,
+        is_of_cloud: bool,
         problem: &str,
     ) -> Result<(), Error> {
-        match origin {
-            Origin::Variable(variable) if !is_known => {
-                let line = format!("{setting} = {text:?}");
-                let file = &self.file.path;
-                Err(Error::untrusted_variable(variable, problem, &line, file))
-            }
-            _ => Ok(()),
+        let Origin::Variable(variable) = found.origin else {
+            return Ok(());
+        };
+        let name = setting.key.name;
+        let mut in_file = self.file.values(name).map(setting.parse);
+        if is_of_cloud || in_file.any(|known| known.as_ref() == Ok(&found.value)) {
+            return Ok(());
         }
+        let line = format!("{name} = {text:?}");
+        Err(Error::untrusted_variable(
+            variable,
+            problem,
+            &line,
+            &self.file.path,
+        ))
     }
 
     /// Returns where the Secret Service is.
@@ -399,7 +413,7 @@ impl Settings {
     ///
     /// The variable is wrong.
     pub(crate) fn timeout(&self) -> Result<Duration, Error> {
-        timeout(&self.resolver(None))
+        self.resolver(None).value(&keys::TIMEOUT)
     }
 
     /// Returns whether the delegate called this helper.
@@ -413,7 +427,7 @@ impl Settings {
     ///
     /// The variable is wrong.
     pub(crate) fn caches(&self) -> Result<Vec<CacheChoice>, Error> {
-        let mut choices = vec![cache(&self.resolver(None))?];
+        let mut choices = vec![self.resolver(None).value(&keys::CACHE)?];
         for choice in self.file.values("cache").map(CacheChoice::parse) {
             let new = choice.ok().filter(|choice| !choices.contains(choice));
             choices.extend(new);
@@ -433,28 +447,33 @@ impl Settings {
         self.resolver(registry).explain()
     }
 
+    /// Returns where the config file itself sets a setting: in the profile of this registry, or at the top.
+    pub fn origin_in_file(&self, profile: Option<&Registry>, name: &str) -> Option<&Origin> {
+        let profile = profile.map(|registry| self.file.profiles.get(registry.host()));
+        let section = profile.map_or(Some(&self.file.top), |found| Some(&found?.settings));
+        section?.get(name).map(|value| &value.origin)
+    }
+
     /// Returns a sentence for each variable that begins like ours and has no effect, such as a misspelt one.
     pub(crate) fn unknown_variables(&self) -> Vec<String> {
         let known = KEYS.iter().filter_map(|key| key.variable);
         let known = known.chain([CONFIG_VARIABLE, DELEGATED_VARIABLE]);
-        let describe = |(name, setting): (&str, String)| {
+        let names = self.variables.keys().map(String::as_str);
+        let unknown = names.filter(|name| known.clone().all(|known| known != *name));
+        let sentence = |name: &str| {
+            let setting = name.strip_prefix("ACRSCOPED_")?.to_lowercase();
             if KEYS.iter().any(|key| key.name == setting) {
                 let file = config_file(&self.file.path);
-                return format!(
+                return Some(format!(
                     "the helper ignores `{name}`: set `{setting}` in {file}, the only place that counts"
-                );
+                ));
             }
             let hint = values::suggest(name, known.clone());
-            format!("`{name}` is no setting{hint}")
+            Some(format!("`{name}` is no setting{hint}"))
         };
-        let names = self.variables.keys().map(String::as_str);
-        let names = names.filter(|name| known.clone().all(|known| known != *name));
-        let ours = names.filter_map(|name| Some((name, name.strip_prefix("ACRSCOPED_")?)));
-        let mut ours: Vec<_> = ours
-            .map(|(name, rest)| (name, rest.to_lowercase()))
-            .collect();
-        ours.sort();
-        ours.into_iter().map(describe).collect()
+        let mut sentences: Vec<_> = unknown.filter_map(sentence).collect();
+        sentences.sort();
+        sentences
     }
 
     /// Returns the names of the profiles that apply to a registry, the most specific first.
@@ -466,14 +485,6 @@ impl Settings {
     fn resolver<'a>(&'a self, registry: Option<&'a Registry>) -> Resolver<'a> {
         Resolver::new(&self.variables, &self.file, registry)
     }
-}
-
-fn cache(resolver: &Resolver<'_>) -> Result<CacheChoice, Error> {
-    resolver.get_or("cache", CacheChoice::parse, CacheChoice::Auto)
-}
-
-fn timeout(resolver: &Resolver<'_>) -> Result<Duration, Error> {
-    resolver.get_or("timeout", values::timeout, Duration::from_secs(30))
 }
 
 #[cfg(test)]
@@ -709,7 +720,7 @@ mod tests {
     fn a_proxy_is_named_without_its_password() {
         let config = read(&[("HTTPS_PROXY", "http://user:canary@proxy.example:3128")]).unwrap();
         assert_eq!(
-            config.network.circumstances,
+            config.network.notes,
             ["`HTTPS_PROXY` is set to http://proxy.example:3128"]
         );
     }

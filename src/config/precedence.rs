@@ -5,12 +5,12 @@
 //! step of a CI system). Our own variables are set for us, and beat it.
 
 use super::cloud;
-use super::environment::{Parse, Result, Variables, text};
-use super::file::{File, Section};
-use super::keys::{KEYS, Key};
+use super::environment::{Result, Variables, text};
+use super::file::{File, Profile, Section};
+use super::keys::{AUTHORITY, IDENTITY_CLOUD, KEYS, Key, Setting};
 use super::values;
 use crate::error::Error;
-use crate::registry::{CLOUDS, Cloud, Registry};
+use crate::registry::{Cloud, Registry};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -89,9 +89,10 @@ pub(super) type Ranked<T> = (usize, Value<T>);
 pub(super) struct Resolver<'a> {
     variables: &'a Variables,
     file: &'a File,
-    /// The settings of the profiles that match the registry, the most specific first.
-    profiles: Vec<&'a Section>,
-    identity_cloud: Option<&'a Cloud>,
+    /// The profiles that match the registry, the most specific first.
+    profiles: Vec<&'a Profile>,
+    /// The cloud that the identity belongs to: the registry's, unless the file names another.
+    pub(super) identity_cloud: Option<&'a Cloud>,
     reads_azure_variables: bool,
 }
 
@@ -101,18 +102,18 @@ impl<'a> Resolver<'a> {
         file: &'a File,
         registry: Option<&'a Registry>,
     ) -> Self {
-        let profiles = registry.map_or_else(Vec::new, |registry| file.profiles(registry));
-        let profiles: Vec<_> = profiles.iter().map(|profile| &profile.settings).collect();
-        let sections = profiles.iter().copied().chain([&file.top]);
-        let name = sections.filter_map(|section| section.get("identity_cloud"));
-        let cloud = name.map(|name| cloud::named(&name.value, &file.clouds).ok());
-        Self {
-            identity_cloud: cloud.flatten().next().or(registry.map(Registry::cloud)),
+        let mut resolver = Self {
             variables,
             file,
-            profiles,
+            profiles: registry.map_or_else(Vec::new, |registry| file.profiles(registry)),
+            identity_cloud: registry.map(Registry::cloud),
             reads_azure_variables: true,
+        };
+        // Only the file can set it, and was checked when it was read.
+        if let Ok(Some(name)) = resolver.get(&IDENTITY_CLOUD) {
+            resolver.identity_cloud = cloud::named(&name.value, &file.clouds).ok();
         }
+        resolver
     }
 
     /// Returns a resolver that ignores the variables of the Azure SDKs.
@@ -123,18 +124,13 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// Returns the cloud that the identity belongs to: the registry's, unless the file names another.
-    pub(super) fn identity_cloud(&self) -> Option<&'a Cloud> {
-        self.identity_cloud
-    }
-
     /// Returns the value of highest precedence, unchecked.
     fn lookup(&self, key: &Key) -> Result<Option<Ranked<String>>> {
-        let in_section = |section: &&Section| section.get(key.name).cloned();
+        let in_section = |section: &Section| section.get(key.name).cloned();
         let mut found = vec![self.variable(key.variable)?];
-        found.extend(self.profiles.iter().map(in_section));
+        found.extend(self.profiles.iter().map(|it| in_section(&it.settings)));
         found.push(self.azure_variable(key)?);
-        found.push(in_section(&&self.file.top));
+        found.push(in_section(&self.file.top));
         let mut ranked = found.into_iter().enumerate();
         Ok(ranked.find_map(|(rank, found)| Some((rank, found?))))
     }
@@ -149,49 +145,58 @@ impl<'a> Resolver<'a> {
     /// sets `AZURE_AUTHORITY_HOST` in every pod to the authority of its own cloud, where identities of other clouds cannot sign in.
     fn azure_variable(&self, key: &Key) -> Result<Option<Value<String>>> {
         let name = key.azure_variable.filter(|_| self.reads_azure_variables);
-        let is_of_another_cloud = |found: &Value<String>| {
-            let url = values::authority(&found.value).ok()?;
-            let mut clouds = CLOUDS.iter().chain(&self.file.clouds);
-            Some(clouds.find(|cloud| cloud.is_authority(&url))? != self.identity_cloud?)
-        };
         let found = self.variable(name)?;
-        Ok(found
-            .filter(|found| key.name != "authority" || is_of_another_cloud(found) != Some(true)))
+        let is_authority = key.name == AUTHORITY.key.name;
+        Ok(found.filter(|found| !is_authority || !self.is_of_another_cloud(&found.value)))
+    }
+
+    fn is_of_another_cloud(&self, authority: &str) -> bool {
+        let Ok(url) = values::authority(authority) else {
+            return false;
+        };
+        let cloud = self.file.all_clouds().find(|it| it.is_authority(&url));
+        cloud
+            .zip(self.identity_cloud)
+            .is_some_and(|(it, own)| it != own)
     }
 
     /// Returns the value of a setting and its rank. The file was checked when it was read, so only variables can be wrong.
-    pub(super) fn find<T>(&self, name: &str, parse: Parse<T>) -> Result<Option<Ranked<T>>> {
-        let Some((rank, Value { value, origin })) = self.lookup(Key::named(name))? else {
+    pub(super) fn find<T>(&self, setting: &Setting<T>) -> Result<Option<Ranked<T>>> {
+        let Some((rank, Value { value, origin })) = self.lookup(&setting.key)? else {
             return Ok(None);
         };
-        match parse(&value) {
+        match (setting.parse)(&value) {
             Ok(value) => Ok(Some((rank, Value { value, origin }))),
-            Err(problem) => Err(Error::setting(origin.setting(name), problem)),
+            Err(problem) => Err(Error::setting(origin.setting(setting.key.name), problem)),
         }
     }
 
-    /// Returns the value of a setting.
-    pub(super) fn get<T>(&self, name: &str, parse: Parse<T>) -> Result<Option<Value<T>>> {
-        Ok(self.find(name, parse)?.map(|(_, value)| value))
+    /// Returns the value of a setting that may be unset.
+    pub(super) fn get<T>(&self, setting: &Setting<T>) -> Result<Option<Value<T>>> {
+        Ok(self.find(setting)?.map(|(_, value)| value))
     }
 
-    /// Returns the value of a setting, or its default.
-    pub(super) fn get_or<T>(&self, name: &str, parse: Parse<T>, default: T) -> Result<T> {
-        Ok(self.get(name, parse)?.map_or(default, |found| found.value))
+    /// Returns the value of a setting, or the default of the table.
+    pub(super) fn value<T>(&self, setting: &Setting<T>) -> Result<T> {
+        match self.get(setting)? {
+            Some(found) => Ok(found.value),
+            None => (setting.parse)(setting.key.default).map_err(Error::input),
+        }
     }
 
     /// Returns the settings that are set, with their values and origins.
     pub(super) fn explain(&self) -> Result<Vec<EffectiveSetting>> {
-        let explain = |key: &Key| {
-            let found = self.lookup(key)?;
-            Ok(found.map(|(_, Value { value, origin })| EffectiveSetting {
-                name: key.name,
-                value,
-                origin,
-            }))
-        };
-        KEYS.iter()
-            .filter_map(|key| explain(key).transpose())
-            .collect()
+        let mut settings = Vec::new();
+        for key in KEYS {
+            if let Some((_, Value { value, origin })) = self.lookup(key)? {
+                let name = key.name;
+                settings.push(EffectiveSetting {
+                    name,
+                    value,
+                    origin,
+                });
+            }
+        }
+        Ok(settings)
     }
 }

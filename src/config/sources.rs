@@ -1,12 +1,13 @@
 //! What the sources of an identity are made from, as the Azure SDKs name it.
 
 use super::environment::{
-    HTTP, Parse, Result, Variables, absolute, parsed, parsed_url, program_folders, raw, raw_text,
+    HTTP, Result, Variables, absolute, parsed, parsed_url, program_folders, raw, raw_text,
     state_dir, text,
 };
+use super::keys;
 use super::platforms::{ManagedIdentityEnv, OidcRequestEnv, PipelinesSettings, is_issuer};
 use super::precedence::{Ranked, Resolver, Value};
-use super::values::{self, SourceName, not_one_of};
+use super::values::{SourceName, not_one_of};
 use crate::error::{Error, SharedFailure};
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
@@ -160,29 +161,29 @@ impl SourceSettings {
     ) -> Result<Self> {
         const IMDS: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
         let own = resolver.without_azure_variables();
-        let only = resolver.get("source", SourceName::parse)?;
+        let only = resolver.get(&keys::SOURCE)?;
         let filter = || parsed(variables, "AZURE_TOKEN_CREDENTIALS", SourceFilter::parse);
         let in_home = |folder: &str| Some(home?.join(folder));
-        let azure_cli_folder = raw(variables, "AZURE_CONFIG_DIR").map(PathBuf::from);
+        let path = |name: &str| raw(variables, name).map(PathBuf::from);
         Ok(Self {
             filter: if only.is_some() { None } else { filter()? },
             only,
-            tenant: resolver.get("tenant", values::tenant)?,
-            named_tenant: own.get("tenant", values::tenant)?,
-            client: resolver.get("client_id", values::id)?,
-            own_client: own.get("client_id", values::id)?,
+            tenant: resolver.get(&keys::TENANT)?,
+            named_tenant: own.get(&keys::TENANT)?,
+            client: resolver.get(&keys::CLIENT_ID)?,
+            own_client: own.get(&keys::CLIENT_ID)?,
             managed: Deferred::new(managed_id(resolver)),
             subscription: subscription(&own)?,
             client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
-            federated_token_file: raw(variables, "AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
+            federated_token_file: path("AZURE_FEDERATED_TOKEN_FILE"),
             certificate: CertificateSettings::read(variables)?,
             github: Deferred::new(OidcRequestEnv::from_github(variables)),
-            service_connection: resolver.get("service_connection", values::id)?,
-            oidc_host: resolver.get_or("oidc_host", |host| values::host(host).map(Some), None)?,
+            service_connection: resolver.get(&keys::SERVICE_CONNECTION)?,
+            oidc_host: resolver.get(&keys::OIDC_HOST)?.map(|host| host.value),
             pipelines: Deferred::new(PipelinesSettings::read(variables)),
             managed_identity_env: Deferred::new(ManagedIdentityEnv::read(variables)),
             imds: parsed_url(variables, IMDS, HTTP, "http://127.0.0.1:40342")?,
-            azure_cli_folder: azure_cli_folder.or_else(|| in_home(".azure")),
+            azure_cli_folder: path("AZURE_CONFIG_DIR").or_else(|| in_home(".azure")),
             developer_cli_folder: absolute(variables, "AZD_CONFIG_DIR").or_else(|| in_home(".azd")),
             logins: state_dir(variables, home).map(|folder| folder.join("logins.json")),
             path: program_folders(variables),
@@ -212,40 +213,39 @@ impl SourceSettings {
 /// Returns the subscription, unless a tenant of higher precedence is set: both choose an account of the Azure CLI. At the same
 /// precedence the subscription is the more specific.
 fn subscription(resolver: &Resolver<'_>) -> Result<Option<Value<String>>> {
-    let tenant = resolver.find("tenant", values::tenant)?;
-    let subscription = resolver.find("subscription", values::subscription)?;
+    let tenant = resolver.find(&keys::TENANT)?;
+    let subscription = resolver.find(&keys::SUBSCRIPTION)?;
     let is_higher = |(rank, _): &Ranked<String>| tenant.is_none_or(|(other, _)| *rank <= other);
     Ok(subscription.filter(is_higher).map(|(_, value)| value))
 }
 
 /// Returns the managed identity by its id of highest precedence.
 fn managed_id(resolver: &Resolver<'_>) -> Result<Option<Value<ManagedId>>> {
-    let ids: [(&str, Parse<ManagedId>); 3] = [
-        ("client_id", |id| values::id(id).map(ManagedId::Client)),
-        ("object_id", |id| values::id(id).map(ManagedId::Object)),
-        ("resource_id", |id| {
-            values::resource_id(id).map(ManagedId::Resource)
-        }),
+    type New = fn(String) -> ManagedId;
+    let ids: [(_, New); 3] = [
+        (keys::CLIENT_ID, ManagedId::Client),
+        (keys::OBJECT_ID, ManagedId::Object),
+        (keys::RESOURCE_ID, ManagedId::Resource),
     ];
     let mut found = Vec::new();
-    for (name, parse) in ids {
-        found.extend(
-            resolver
-                .find(name, parse)?
-                .map(|(rank, id)| (rank, name, id)),
-        );
+    for (setting, new) in ids {
+        if let Some((rank, Value { value, origin })) = resolver.find(&setting)? {
+            found.push((rank, setting.key.name, new(value), origin));
+        }
     }
     found.sort_by_key(|(rank, ..)| *rank);
-    if let [(first, name, _), (second, other, id), ..] = &found[..]
+    if let [(first, name, ..), (second, other, _, origin), ..] = &found[..]
         && first == second
     {
-        let origin = &id.origin;
         let problem = format!(
             "and `{name}` name a managed identity twice, the one by {origin}: one is enough"
         );
         return Err(Error::setting(other, problem));
     }
-    Ok(found.into_iter().next().map(|(.., id)| id))
+    let mut found = found.into_iter();
+    Ok(found
+        .next()
+        .map(|(.., value, origin)| Value { value, origin }))
 }
 
 impl CertificateSettings {

@@ -143,6 +143,11 @@ pub(super) fn username(text: &str) -> Result<&'static str, String> {
     one_of(text, &[("guid", ZERO_GUID), ("token", IDENTITY_TOKEN)])
 }
 
+/// Reads any text.
+pub(super) fn text(text: &str) -> Result<String, String> {
+    expect(Some(text.to_owned()), text, "a text")
+}
+
 pub(super) fn flag(text: &str) -> Result<bool, String> {
     one_of(text, &[("true", true), ("false", false)])
 }

@@ -54,7 +54,7 @@ impl Network {
             settings.system_ca_file = None;
             settings.system_ca_dirs = vec![];
         }
-        settings.circumstances.extend(ignored_ca_variables.clone());
+        settings.notes.extend(ignored_ca_variables.clone());
         Self {
             settings,
             ignored_ca_variables,
@@ -137,7 +137,7 @@ impl Network {
 
     /// Returns the proxy and CA variables in force, as sentences.
     pub fn circumstances(&self) -> &[String] {
-        &self.settings.circumstances
+        &self.settings.notes
     }
 }
 

@@ -25,6 +25,7 @@ mod person;
 #[allow(dead_code, reason = "another target asks as clients do")]
 mod user;
 
+mod config;
 mod configure;
 mod drawn;
 mod login;
