@@ -15,6 +15,7 @@ mod values;
 
 pub use environment::{SECRETS, Variables};
 pub use keys::{CLOUD_KEYS, CONFIG_VARIABLE, KEYS, Key, Kind, Scope};
+pub(crate) use platforms::ARC_ENDPOINT;
 pub use platforms::{ManagedIdentityEnv, OidcRequestEnv, PipelinesSettings};
 pub use precedence::{EffectiveSetting, Origin, Value};
 pub use sources::{CertificateSettings, Deferred, ManagedId, SourceFilter, SourceSettings};

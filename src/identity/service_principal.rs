@@ -127,26 +127,13 @@ impl ServicePrincipal {
         certificate.sign_assertion(&self.client.value, &endpoint, settings.send_chain, now)
     }
 
-    async fn token_for_secret(
-        &self,
-        secret: &SecretString,
-        context: &TokenContext<'_>,
-    ) -> anyhow::Result<SecretString> {
-        let client_options = client_options(context)?;
-        let options = Some(ClientSecretCredentialOptions { client_options });
-        let (tenant, client) = (&self.tenant.value, self.client.value.clone());
-        let secret = Secret::new(secret.expose_secret().to_owned());
-        let credential = ClientSecretCredential::new(tenant, client, secret, options)?;
-        request_token(&*credential, context.identity).await
-    }
-
     fn reset_secret_hint(&self, failure: &Failure<'_>) -> String {
         // Nothing that a shell could run becomes part of a command to paste.
         let client = Some(&*self.client.value).filter(|id| is_tenant(id));
         let client = client.unwrap_or("CLIENT_ID");
         let command = format!("ad app credential reset --id {client}");
         let command = az(&failure.identity.home_cloud, &command);
-        format!("the secret has expired: `{command}`")
+        format!("the secret has expired: create another\n  {command}")
     }
 }
 
@@ -220,17 +207,22 @@ impl IdentitySource for ServicePrincipal {
     }
 
     async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
+        let client_options = client_options(context)?;
+        let (tenant, client) = (self.tenant.value.clone(), self.client.value.clone());
         let assertion = match &self.credential {
-            Credential::Secret(secret) => return self.token_for_secret(secret, context).await,
+            Credential::Secret(secret) => {
+                let secret = Secret::new(secret.expose_secret().to_owned());
+                let options = Some(ClientSecretCredentialOptions { client_options });
+                let credential = ClientSecretCredential::new(&tenant, client, secret, options)?;
+                return request_token(&*credential, context.identity).await;
+            }
             Credential::Certificate(settings) => self.sign_assertion(settings, context).await?,
             Credential::TokenFile(file) => workload_identity::read_token(file)?,
             Credential::ServiceAccount(assertion) => assertion.clone(),
             Credential::CiJob(request) => request.send(context.network).await?,
         };
         context.identity.secrets.add(assertion.expose_secret());
-        let client_options = client_options(context)?;
         let options = Some(ClientAssertionCredentialOptions { client_options });
-        let (tenant, client) = (self.tenant.value.clone(), self.client.value.clone());
         let assertion = Assertion(assertion);
         let credential = ClientAssertionCredential::new(tenant, client, assertion, options)?;
         request_token(&*credential, context.identity).await

@@ -125,7 +125,7 @@ impl Certificate {
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate").finish_non_exhaustive()
+        f.write_str("Certificate { .. }")
     }
 }
 
@@ -139,8 +139,7 @@ struct Contents {
 
 impl Contents {
     /// Adds the key in a `PrivateKeyInfo` (PKCS#8: RFC 5208, section 5).
-    fn add_key(&mut self, info: &[u8]) -> Result<()> {
-        let mut info = Reader::sequence(info)?;
+    fn add_key(&mut self, mut info: Reader<'_>) -> Result<()> {
         info.number()?;
         if info.enter(SEQUENCE)?.oid()? != RSA {
             return Err(NOT_RSA.into());
@@ -150,9 +149,9 @@ impl Contents {
     }
 
     /// Adds the key in an `EncryptedPrivateKeyInfo` (PKCS#8: RFC 5208, section 6).
-    fn add_encrypted_key(&mut self, info: &[u8], decryptor: &mut Decryptor) -> Result<()> {
-        let mut info = Reader::sequence(info)?;
+    fn add_encrypted_key(&mut self, mut info: Reader<'_>, decryptor: &mut Decryptor) -> Result<()> {
         let (algorithm, encrypted) = (info.enter(SEQUENCE)?, info.octets()?);
-        self.add_key(&decryptor.decrypt(algorithm, &encrypted)?)
+        let decrypted = decryptor.decrypt(algorithm, &encrypted)?;
+        self.add_key(Reader::sequence(&decrypted)?)
     }
 }
