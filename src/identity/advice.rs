@@ -414,7 +414,7 @@ mod tests {
             (
                 &secret,
                 &[7_000_222],
-                "the secret has expired: create another\n  az ad app credential reset --id c",
+                "create a new secret for the application\n  az ad app credential reset --id c",
             ),
             (
                 &secret,

@@ -29,15 +29,15 @@ pub(super) fn installed_endpoint() -> Option<Url> {
     url.filter(|_| Path::new(AGENT).exists())
 }
 
-/// Returns the only folder in which the agent writes keys. No variable decides it: an endpoint that is not the agent could have any file sent
-/// to it.
+/// Returns the only folder in which the agent writes keys. No variable decides that: another program in the place of the agent could have any
+/// file sent to it.
 #[cfg(not(windows))]
 fn key_dir() -> PathBuf {
     "/var/opt/azcmagent/tokens".into()
 }
 
-/// Returns the only folder in which the agent writes keys. Only administrators can change this part of the registry. The variable
-/// `ProgramData` anyone can set, and an endpoint that is not the agent could have any file sent to it.
+/// Returns the only folder in which the agent writes keys. The variable `ProgramData` must not decide that: another program in the place of
+/// the agent could have any file sent to it. This part of the Windows registry only administrators can change.
 #[cfg(windows)]
 fn key_dir() -> PathBuf {
     let folders = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Explorer\Shell Folders";
@@ -109,6 +109,17 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(windows)]
+    fn on_windows_a_key_file_is_below_the_program_data_of_the_system() {
+        let folder = key_dir();
+        assert!(folder.is_absolute() && folder.ends_with(r"AzureConnectedMachineAgent\Tokens"));
+        let file = folder.to_string_lossy().to_uppercase() + r"\a.key";
+        assert!(key_file(&format!("Basic realm={file}")).is_ok());
+        assert!(key_file(r"Basic realm=C:\Users\Public\a.key").is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
     fn a_challenge_can_name_key_files_of_the_agent_only() {
         for challenge in [
             "Basic realm=/var/opt/azcmagent/tokens/a.key",

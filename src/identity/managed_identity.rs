@@ -151,9 +151,8 @@ impl ManagedIdentity {
         let mut value = HeaderValue::from_str(secret.unwrap_or("true"))?;
         value.set_sensitive(true);
         let request = if self.platform == Platform::CloudShell {
-            client
-                .post(self.url.clone())
-                .form(&[("resource", resource)])
+            let form = [("resource", resource)];
+            client.post(self.url.clone()).form(&form)
         } else {
             let id = self.id.as_ref();
             let id = id.and_then(|id| Some((self.platform.id_parameter(id)?, id.as_str())));

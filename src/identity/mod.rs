@@ -3,7 +3,30 @@
 //! Sources are tried in the order of [`SourceName::ALL`](crate::config::SourceName). The first one that is configured signs in, and if it fails, the sign-in fails:
 //! another source would be another identity than the user meant.
 //!
-//! A new source is a file with an `IdentitySource` and its offer, a line in the table of `select`, and a row in [`SourceName`](crate::config::SourceName).
+//! # Files
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `select` | which source signs in, and the error if none can |
+//! | `service_principal`, with `workload_identity` and `ci_oidc` | applications, by a secret, a certificate or an assertion |
+//! | `managed_identity`, with `arc` | what Azure's platforms give to the programs on them |
+//! | `login` | accounts that signed in with `login` |
+//! | `command_line`, with `azure_cli` and `azure_developer_cli` | accounts of `az` and `azd` |
+//! | `advice` | what to do about a failed sign-in |
+//! | `certificate` | reads certificates and their keys, and signs with them |
+//!
+//! # To add a source
+//!
+//! 1. Add its name to [`SourceName`](crate::config::SourceName). The compiler then shows where else the name is needed: in the filter of
+//!    `AZURE_TOKEN_CREDENTIALS`, and in the table of `select`.
+//! 2. Add its settings to `config::SourceSettings`.
+//! 3. Write a file with a type that implements [`IdentitySource`], and a function `offer` that returns it. `offer` sends nothing and starts
+//!    no program. If nothing of the source is configured, it returns the error of [`select::skip`], and the next source has its turn. If the
+//!    user lacks only little, give that error a hint: it becomes the hint of the whole sign-in. If the user clearly meant the source and it
+//!    cannot work, return any other error: then no other source signs in instead.
+//! 4. Let `cache_key` differ for each identity, and `secret` return what must never be shown.
+//! 5. Say in `hint` what to do about a failure.
+//! 6. Add its endpoint to the simulator, and a row to `tests/matrix`, which fails without one.
 
 mod advice;
 mod arc;

@@ -133,7 +133,7 @@ impl ServicePrincipal {
         let client = client.unwrap_or("CLIENT_ID");
         let command = format!("ad app credential reset --id {client}");
         let command = az(&failure.identity.home_cloud, &command);
-        format!("the secret has expired: create another\n  {command}")
+        format!("create a new secret for the application\n  {command}")
     }
 }
 

@@ -8,7 +8,7 @@ use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
 use des::{TdesEde2, TdesEde3};
 use rc2::Rc2;
 use ring::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, digest};
-use ring::pbkdf2;
+use ring::{hmac, pbkdf2};
 use std::num::NonZeroU32;
 
 /// How many iterations of key derivation one file may cost, all its parts together: about two seconds. Windows and OpenSSL write files with
@@ -39,6 +39,12 @@ const CIPHERS: [(&[u8], usize, Decrypt); 8] = [
     (oid!(RSADSI: 3, 7), 24, decrypt_cbc::<TdesEde3>),
 ];
 
+// RFC 8017, appendix B.1.
+const SHA1: &[u8] = b"\x2b\x0e\x03\x02\x1a";
+const SHA256: &[u8] = oid!(NIST: 2, 1);
+const SHA384: &[u8] = oid!(NIST: 2, 2);
+const SHA512: &[u8] = oid!(NIST: 2, 3);
+// RFC 8018, appendix B.1.
 const HMAC_SHA1: &[u8] = oid!(RSADSI: 2, 7);
 const HMAC_SHA256: &[u8] = oid!(RSADSI: 2, 9);
 const HMAC_SHA384: &[u8] = oid!(RSADSI: 2, 10);
@@ -166,19 +172,27 @@ impl Decryptor {
         parameters.optional(INTEGER)?;
         // HMAC with SHA-1 is the default.
         let function = parameters.enter(SEQUENCE).and_then(|mut it| it.oid());
-        let (algorithm, hash_length) = match function.unwrap_or(HMAC_SHA1) {
-            HMAC_SHA1 => (pbkdf2::PBKDF2_HMAC_SHA1, 20),
-            HMAC_SHA256 => (pbkdf2::PBKDF2_HMAC_SHA256, 32),
-            HMAC_SHA384 => (pbkdf2::PBKDF2_HMAC_SHA384, 48),
-            HMAC_SHA512 => (pbkdf2::PBKDF2_HMAC_SHA512, 64),
-            _ => return Err(UNSUPPORTED.into()),
-        };
-        let hashes = length.div_ceil(hash_length);
+        let (hmac, algorithm) = hmac(function.unwrap_or(HMAC_SHA1))?;
+        let hashes = length.div_ceil(hmac.digest_algorithm().output_len());
         let iterations = self.spend(iterations, hashes)?;
         let mut key = SecretBytes::new(vec![0; length]);
         pbkdf2::derive(algorithm, iterations, &salt, &self.utf8, &mut key);
         Ok(key)
     }
+}
+
+/// Returns the HMAC of a hash function, by the object identifier of either, and PBKDF2 with it.
+pub(super) fn hmac(oid: &[u8]) -> Result<(hmac::Algorithm, pbkdf2::Algorithm)> {
+    Ok(match oid {
+        SHA1 | HMAC_SHA1 => (
+            hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            pbkdf2::PBKDF2_HMAC_SHA1,
+        ),
+        SHA256 | HMAC_SHA256 => (hmac::HMAC_SHA256, pbkdf2::PBKDF2_HMAC_SHA256),
+        SHA384 | HMAC_SHA384 => (hmac::HMAC_SHA384, pbkdf2::PBKDF2_HMAC_SHA384),
+        SHA512 | HMAC_SHA512 => (hmac::HMAC_SHA512, pbkdf2::PBKDF2_HMAC_SHA512),
+        _ => return Err(UNSUPPORTED.into()),
+    })
 }
 
 /// Returns the length of a cipher's key, and how it decrypts.
