@@ -187,31 +187,28 @@ fn choose(
         if named.len() > 1 {
             named.retain(is_in_tenant);
         }
+        if let [known, ..] = named[..] {
+            return Some(known.clone());
+        }
         // With the name alone, the Azure CLI reports that it has several of this name, or none.
-        let id = Some(name.to_owned());
-        let unknown = || {
-            Some(Subscription {
-                id,
-                ..default?.clone()
-            })
-        };
-        return named.first().copied().cloned().or_else(unknown);
+        return Some(Subscription {
+            id: Some(name.to_owned()),
+            ..default?.clone()
+        });
     }
     let Some(tenant) = tenant else {
         return default.cloned();
     };
     let user = default.and_then(|it| it.user.as_ref());
     let order = |it: &&Subscription| (it.is_default != Some(true), it.user.as_ref() != user);
-    let member = all.iter().filter(is_in_tenant).min_by_key(order);
-    let (id, tenant_id) = (None, Some(tenant.to_owned()));
-    let guest = || {
-        Some(Subscription {
-            id,
-            tenant_id,
-            ..default?.clone()
-        })
-    };
-    member.cloned().or_else(guest)
+    if let Some(member) = all.iter().filter(is_in_tenant).min_by_key(order) {
+        return Some(member.clone());
+    }
+    Some(Subscription {
+        id: None,
+        tenant_id: Some(tenant.to_owned()),
+        ..default?.clone()
+    })
 }
 
 /// Returns the default account. The Azure CLI has one for all clouds, so after a sign-in to another cloud there is none here. Then the
