@@ -168,7 +168,7 @@ impl ManagedIdentity {
     async fn check_machine(&self, identity: &Identity) -> Result<(), Error> {
         let registry = identity.registry.as_ref().map_or("", Registry::host);
         let no_identity = |why: String| {
-            let error = Error::from(identity.no_identity.shared().clone());
+            let error = Error::from(identity.unavailable.shared().clone());
             error.with_detail(format!("managed identity of a virtual machine: {why}"))
         };
         let (public, own) = (&CLOUDS[0].cli_name, &identity.home_cloud.cli_name);

@@ -236,7 +236,7 @@ pub struct Identity {
     config_file: String,
     registry: Option<Registry>,
     /// The error to report if there is no such identity. Its details say why each source before this one was skipped.
-    no_identity: Error,
+    unavailable: Error,
     /// What it sent or received. It must not be shown even when a server repeats it.
     secrets: Secrets,
 }
@@ -248,9 +248,9 @@ impl Identity {
     ///
     /// [`ErrorKind::Setting`] if a source is only partly configured, [`ErrorKind::NoIdentity`] if no source can be tried.
     pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
-        let (source, no_identity) = select::select(config, registry)?;
+        let (source, unavailable) = select::select(config, registry)?;
         Ok(Self {
-            no_identity,
+            unavailable,
             ..Self::new(source, config, Some(registry))
         })
     }
@@ -279,7 +279,7 @@ impl Identity {
             home_cloud: config.identity_cloud.clone(),
             config_file: config_file(&config.sources.config_file),
             registry: registry.cloned(),
-            no_identity: select::no_identity(),
+            unavailable: select::no_identity(),
             secrets,
             source,
         }
@@ -310,7 +310,7 @@ impl Identity {
 
     /// Returns why each source before this one was skipped: first what the user most likely meant.
     pub fn skipped(&self) -> &[String] {
-        self.no_identity.details()
+        self.unavailable.details()
     }
 
     /// Returns the authority that signs it in, and where that was set unless it is that of the cloud.

@@ -116,15 +116,11 @@ impl ServicePrincipal {
             let problem = format!("names {}: {problem}", settings.path.display());
             Error::setting(CERTIFICATE_VARIABLE, problem)
         })?;
-        let authority = context.identity.authority.as_str();
-        let tenant = &self.tenant.value;
         // As `ClientAssertionCredential` builds it.
-        let endpoint = format!(
-            "{}/{tenant}/oauth2/v2.0/token",
-            authority.trim_end_matches('/')
-        );
-        let now = context.network.clock()();
-        certificate.sign_assertion(&self.client.value, &endpoint, settings.send_chain, now)
+        let endpoint = format!("/{}/oauth2/v2.0/token", self.tenant.value);
+        let endpoint = context.identity.authority.join(&endpoint)?;
+        let (client, now) = (&self.client.value, context.network.clock()());
+        certificate.sign_assertion(client, endpoint.as_str(), settings.send_chain, now)
     }
 
     fn reset_secret_hint(&self, failure: &Failure<'_>) -> String {

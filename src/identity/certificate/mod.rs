@@ -106,10 +106,8 @@ impl Certificate {
     fn parse(bytes: &[u8], password: &str) -> Result<Self> {
         let contents = if pkcs12::is_archive(bytes) {
             pkcs12::read(bytes, password)?
-        } else if pem::is_pem(bytes) {
-            pem::read(bytes, password)?
         } else {
-            return Err(UNKNOWN_FORMAT.into());
+            pem::read(bytes, password)?
         };
         let key = match &contents.keys[..] {
             [key] => KeyPair::from_der(key).map_err(|error| {

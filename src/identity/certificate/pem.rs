@@ -5,23 +5,20 @@
 use super::CertificateError::Malformed;
 use super::asn1::Reader;
 use super::decryption::Decryptor;
-use super::{Contents, NOT_RSA, Result, SecretBytes};
+use super::{Contents, NOT_RSA, Result, SecretBytes, UNKNOWN_FORMAT};
 use azure_core::base64;
 use zeroize::Zeroizing;
 
 const BEGIN: &str = "-----BEGIN ";
 
-/// Returns whether any section begins in the bytes.
-pub(super) fn is_pem(bytes: &[u8]) -> bool {
-    let mut windows = bytes.windows(BEGIN.len());
-    windows.any(|window| window == BEGIN.as_bytes())
-}
-
-/// Reads all sections.
+/// Reads all sections. A file without any is in another format.
 pub(super) fn read(bytes: &[u8], password: &str) -> Result<Contents> {
     // Text between sections may be in any encoding. Its size is known, because growing would leave copies of the key behind.
     let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));
     text.extend(bytes.iter().map(|byte| char::from(*byte)));
+    if !text.contains(BEGIN) {
+        return Err(UNKNOWN_FORMAT.into());
+    }
     let mut contents = Contents::default();
     let mut decryptor = Decryptor::new(password);
     for section in text.split(BEGIN).skip(1) {
