@@ -1,6 +1,6 @@
 //! The identity that signs in: its sources, their order, and the Entra access token.
 //!
-//! Sources are tried in the order of [`SourceName::ALL`](crate::config::SourceName). The first one that is configured signs in, and if it fails, the sign-in fails:
+//! Sources are tried in the order of `SourceName::ALL`. The first one that is configured signs in, and if it fails, the sign-in fails:
 //! another source would be another identity than the user meant.
 //!
 //! # Files
@@ -17,11 +17,11 @@
 //!
 //! # To add a source
 //!
-//! 1. Add its name to [`SourceName`](crate::config::SourceName). The compiler then shows where else the name is needed: in the filter of
+//! 1. Add its name to `config::SourceName`. The compiler then shows where else the name is needed: in the filter of
 //!    `AZURE_TOKEN_CREDENTIALS`, and in the table of `select`.
 //! 2. Add its settings to `config::SourceSettings`.
-//! 3. Write a file with a type that implements [`IdentitySource`], and a function `offer` that returns it. `offer` sends nothing and starts
-//!    no program. If nothing of the source is configured, it returns the error of [`select::skip`], and the next source has its turn. If the
+//! 3. Write a file with a type that implements `IdentitySource`, and a function `offer` that returns it. `offer` sends nothing and starts
+//!    no program. If nothing of the source is configured, it returns the error of `select::skip`, and the next source has its turn. If the
 //!    user lacks only little, give that error a hint: it becomes the hint of the whole sign-in. If the user clearly meant the source and it
 //!    cannot work, return any other error: then no other source signs in instead.
 //! 4. Let `cache_key` differ for each identity, and `secret` return what must never be shown.
