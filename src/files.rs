@@ -68,7 +68,9 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Large enough for the whole file: growing would leave copies of a secret in memory.
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(max_bytes);
+    let mut bytes = Vec::with_capacity(length.min(max_bytes) + 1);
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > max_bytes {
         let problem = format!("it is longer than {max_bytes} bytes");

@@ -519,6 +519,16 @@ fn cell(text: &str, home: &Home, simulator: &Simulator) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// A hint in one line: its commands stand in backticks behind the sentence.
+fn hint_in_a_cell(hint: &str) -> String {
+    let (commands, sentences): (Vec<&str>, Vec<&str>) =
+        hint.lines().partition(|line| line.starts_with("  "));
+    let commands = commands.iter().map(|line| format!("`{}`", line.trim()));
+    let parts = [sentences.join(" "), commands.collect::<Vec<_>>().join(", ")];
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(": ")
+}
+
 fn run(row: &Row) -> String {
     let (home, simulator) = world();
     let mut command = helper(&home, &simulator);
@@ -530,17 +540,15 @@ fn run(row: &Row) -> String {
         .strip_suffix('\n')
         .filter(|line| !line.contains('\n'));
     let line = line.unwrap_or_else(|| panic!("{}: not one line: {answer:#?}", row.wrong));
-    let hint = answer
-        .stderr
-        .lines()
-        .last()
-        .and_then(|line| line.strip_prefix("hint: "))
-        .unwrap_or("–");
+    let hint = match answer.stderr.split_once("\nhint: ") {
+        Some((_, hint)) => hint_in_a_cell(hint),
+        None => "–".to_owned(),
+    };
     format!(
         "| {} | {} | {} |\n",
         row.wrong,
         cell(line, &home, &simulator),
-        cell(hint, &home, &simulator)
+        cell(&hint, &home, &simulator)
     )
 }
 

@@ -405,7 +405,7 @@ fn the_azure_clis_own_words_are_passed_on_with_what_to_type() {
     );
     assert!(
         answer.stderr.contains(
-            "hint: az login --tenant t --scope https://containerregistry.azure.net/.default"
+            "hint: az login --scope https://containerregistry.azure.net/.default --tenant t"
         ),
         "{}",
         answer.stderr
@@ -491,12 +491,12 @@ fn az_is_looked_for_in_absolute_folders_only() {
         .env("PATH", "bin:.:/nonexistent")
         .current_dir(home.root());
     let answer = ask(command, "get", REGISTRY).fails();
-    assert!(
-        answer
-            .stderr
-            .contains("`az` is in no absolute folder of `PATH`"),
-        "{}",
-        answer.stderr
-    );
+    // What is nearest to a sign-in comes first, and the hint is about it.
+    let first = answer.stderr.lines().nth(1);
+    let expected =
+        "  azure-cli: an account is signed in, but `az` is in no absolute folder of `PATH`";
+    assert_eq!(first, Some(expected));
+    let hint = "\nhint: add the folder of `az` to `PATH`, or sign in without it\n  docker-credential-acrscoped login contoso.azurecr.io\n";
+    assert!(answer.stderr.ends_with(hint), "{}", answer.stderr);
     assert!(!home.path("home/ran").exists());
 }

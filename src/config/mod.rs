@@ -18,6 +18,7 @@ pub use environment::{SECRETS, Variables};
 #[cfg(test)]
 pub use keys::Kind;
 pub use keys::{CONFIG_VARIABLE, KEYS, Key};
+pub(crate) use platforms::ARC_ENDPOINT;
 pub use platforms::{ManagedIdentityEnv, OidcRequestEnv};
 pub use precedence::{EffectiveSetting, Origin, Value};
 pub use sources::{CertificateSettings, ManagedId, SourceSettings};

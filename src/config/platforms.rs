@@ -46,7 +46,7 @@ pub enum ManagedIdentityEnv {
 }
 
 /// Where the agent of Azure Arc listens by default.
-const ARC_ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
+pub(crate) const ARC_ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
 
 impl ManagedIdentityEnv {
     /// Distinguishes platforms as the Azure SDKs do.

@@ -144,7 +144,7 @@ fn code_hint(code: u32, identity: &Identity) -> String {
         _ if WRONG_TENANT.contains(&code) => {
             let right = format!("set the right {}", identity.tenant_setting());
             let command = source.login_command(Some("TENANT"), identity);
-            let command = command.map(|command| format!(", or sign in there: `{command}`"));
+            let command = command.map(|command| format!(", or sign in there\n  {command}"));
             return right + &command.unwrap_or_default();
         }
         // Multi-factor authentication is required, for example, or the sign-in has ended.
@@ -283,8 +283,8 @@ mod tests {
             "the saved sign-in of alice@contoso.example"
         );
         let login = "docker-credential-acrscoped login contoso.azurecr.io --tenant t";
-        let right = "set the right `tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file, or sign in there: \
-                     `docker-credential-acrscoped login contoso.azurecr.io --tenant TENANT`";
+        let right = "set the right `tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file, or sign in there\n  \
+                     docker-credential-acrscoped login contoso.azurecr.io --tenant TENANT";
         for (codes, expected) in [
             (
                 &[50_076, 50_079, 50_173, 700_082, 70_008, 70_043, 16_000, 123][..],
@@ -332,7 +332,7 @@ mod tests {
                 ["the tenant wrong was set by `--tenant`"]
             );
             let hint = hint(&identity, Some(90_002)).unwrap();
-            assert!(hint.starts_with("set the right `--tenant`, or sign in there: `"));
+            assert!(hint.starts_with("set the right `--tenant`, or sign in there\n  "));
         }
         let identity = about_to(&set, None);
         assert_eq!(
@@ -341,11 +341,11 @@ mod tests {
         );
         let any = about_to(&[], None);
         assert_eq!(tenant_lines(&any), [""; 0]);
-        let command = "`docker-credential-acrscoped login contoso.azurecr.io --tenant TENANT`";
+        let command = "docker-credential-acrscoped login contoso.azurecr.io --tenant TENANT";
         for identity in [identity, any] {
             let hint = hint(&identity, Some(50_020)).unwrap();
             assert!(
-                hint.ends_with(&format!(", or sign in there: {command}")),
+                hint.ends_with(&format!(", or sign in there\n  {command}")),
                 "{hint}"
             );
         }
@@ -363,7 +363,7 @@ mod tests {
         let secret = identity(&APPLICATION);
         let file = identity(&[APPLICATION[0], APPLICATION[1], FILE]);
         let (cli, odd_cli) = (signed_in("contoso.example"), signed_in("$(reboot)"));
-        let login = "az login --tenant contoso.example --scope https://containerregistry.azure.net/.default";
+        let login = "az login --scope https://containerregistry.azure.net/.default --tenant contoso.example";
         let policy =
             "a Conditional Access policy stands against it: ask the administrator of the tenant";
         let consent = "an administrator of the tenant must consent to the application";
@@ -371,8 +371,8 @@ mod tests {
         let setting = "`tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file";
         let set = format!("set the right {setting}");
         let set_or_sign_in = format!(
-            "set the right {setting}, or sign in there: \
-             `az login --tenant TENANT --scope https://containerregistry.azure.net/.default`"
+            "set the right {setting}, or sign in there\n  \
+             az login --scope https://containerregistry.azure.net/.default --tenant TENANT"
         );
         let directory =
             "check `AZURE_TENANT_ID`, and the cloud: login.microsoftonline.com was asked";
@@ -414,7 +414,7 @@ mod tests {
             (
                 &secret,
                 &[7_000_222],
-                "the secret has expired: `az ad app credential reset --id c`",
+                "create a new secret for the application\n  az ad app credential reset --id c",
             ),
             (
                 &secret,

@@ -1,22 +1,17 @@
 //! Azure Arc: the challenge of its agent. The agent writes a key to a file that only administrators and its own group can read, and gives
 //! tokens to callers that know the key (Microsoft, "Authenticate against Azure resources with Azure Arc-enabled servers").
 
-use crate::files::read_limited;
+use super::read_secret;
+use crate::config::ARC_ENDPOINT;
 use crate::http::HttpResponse;
 use crate::text::Secrets;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use reqwest::StatusCode;
 use reqwest::header::HeaderValue;
-use std::path::Path;
+use secrecy::ExposeSecret;
+use std::path::{Path, PathBuf};
+use url::Url;
 use zeroize::Zeroizing;
-
-/// The only folder in which the agent writes keys. It is fixed: without this check, an endpoint that is not the agent could have any file
-/// sent to it.
-const KEY_DIR: &str = if cfg!(windows) {
-    r"C:\ProgramData\AzureConnectedMachineAgent\Tokens"
-} else {
-    "/var/opt/azcmagent/tokens"
-};
 
 /// The program of the agent.
 const AGENT: &str = if cfg!(windows) {
@@ -25,15 +20,33 @@ const AGENT: &str = if cfg!(windows) {
     "/opt/azcmagent/bin/himds"
 };
 
-/// Where the agent listens, even if no variable of the server says so.
-const ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
-
 /// The longest key that the Azure SDKs accept.
 const MAX_KEY_BYTES: usize = 4096;
 
-/// Returns the token endpoint of the agent, if it is installed.
-pub(super) fn installed_endpoint() -> Option<&'static str> {
-    Path::new(AGENT).exists().then_some(ENDPOINT)
+/// Returns the token endpoint of the agent, if it is installed. No variable needs to name it.
+pub(super) fn installed_endpoint() -> Option<Url> {
+    let url = Url::parse(ARC_ENDPOINT).ok();
+    url.filter(|_| Path::new(AGENT).exists())
+}
+
+/// Returns the only folder in which the agent writes keys. No variable decides that: another program in the place of the agent could have any
+/// file sent to it.
+#[cfg(not(windows))]
+fn key_dir() -> PathBuf {
+    "/var/opt/azcmagent/tokens".into()
+}
+
+/// Returns the only folder in which the agent writes keys. The variable `ProgramData` must not decide that: another program in the place of
+/// the agent could have any file sent to it. This part of the Windows registry only administrators can change.
+#[cfg(windows)]
+fn key_dir() -> PathBuf {
+    let folders = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Explorer\Shell Folders";
+    let folders = windows_registry::LOCAL_MACHINE.open(folders);
+    let data = folders.and_then(|folders| folders.get_string("Common AppData"));
+    let data = data.unwrap_or_else(|_| r"C:\ProgramData".into());
+    [&data, "AzureConnectedMachineAgent", "Tokens"]
+        .iter()
+        .collect()
 }
 
 /// Returns the value of `Authorization` that answers the agent's challenge. Adds the key in it to `secrets`.
@@ -53,18 +66,16 @@ pub(super) fn authorization(
     let challenge = challenge.header("www-authenticate").unwrap_or_default();
     let file = key_file(&challenge)?;
     let name = file.display();
-    let key = read_limited(file, MAX_KEY_BYTES).map_err(|error| {
+    let key = read_secret(file, MAX_KEY_BYTES).map_err(|error| {
         anyhow!(
             "{name} cannot be read: {error}; its readers are administrators and the group `himds`"
         )
     })?;
-    let no_key = || format!("{name} holds no key");
-    let key = Zeroizing::new(key);
-    let key = std::str::from_utf8(&key).ok().with_context(no_key)?.trim();
-    secrets.add(key);
-    let value = Zeroizing::new(format!("Basic {key}"));
+    secrets.add(key.expose_secret());
+    let value = Zeroizing::new(format!("Basic {}", key.expose_secret()));
     let value = HeaderValue::from_str(&value).ok();
-    let mut value = value.with_context(no_key)?;
+    let value = value.filter(|_| !key.expose_secret().is_empty());
+    let mut value = value.with_context(|| format!("{name} holds no key"))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -78,12 +89,19 @@ fn key_file(challenge: &str) -> anyhow::Result<&Path> {
     let file = Path::new(realm.trim().trim_matches('"'));
     let is_key = file.extension().is_some_and(|it| it == "key");
     // Paths are equal only if all their parts are: a parent with `..` in it is another one.
+    let folder = key_dir();
     ensure!(
-        is_key && file.parent() == Some(Path::new(KEY_DIR)),
-        "the challenge of Azure Arc names {}, which is no key file in {KEY_DIR}",
-        file.display()
+        is_key && file.parent().is_some_and(|parent| is_same(parent, &folder)),
+        "the challenge of Azure Arc names {}, which is no key file in {}",
+        file.display(),
+        folder.display()
     );
     Ok(file)
+}
+
+/// Returns whether two paths are the same. The case of letters does not count on Windows.
+fn is_same(path: &Path, other: &Path) -> bool {
+    path == other || cfg!(windows) && path.as_os_str().eq_ignore_ascii_case(other)
 }
 
 #[cfg(test)]
@@ -91,6 +109,17 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(windows)]
+    fn on_windows_a_key_file_is_below_the_program_data_of_the_system() {
+        let folder = key_dir();
+        assert!(folder.is_absolute() && folder.ends_with(r"AzureConnectedMachineAgent\Tokens"));
+        let file = folder.to_string_lossy().to_uppercase() + r"\a.key";
+        assert!(key_file(&format!("Basic realm={file}")).is_ok());
+        assert!(key_file(r"Basic realm=C:\Users\Public\a.key").is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
     fn a_challenge_can_name_key_files_of_the_agent_only() {
         for challenge in [
             "Basic realm=/var/opt/azcmagent/tokens/a.key",

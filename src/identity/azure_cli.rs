@@ -1,27 +1,21 @@
 //! The Azure CLI as a source: its accounts, and which of them is meant.
 
-use super::advice::Failure;
+use super::Tenant;
+use super::command_line::{CommandLine, check_program, read_json};
 use super::select::{Offer, skip};
-use super::{Identity, IdentitySource, Tenant, TokenContext, request_token};
 use crate::config::Config;
 use crate::error::{Error, printable};
-use crate::files::read_limited;
-use crate::program::{self, Runner};
+use crate::program::Runner;
 use crate::refusal::az;
 use crate::registry::{CLOUDS, Registry};
+use crate::text::shell_word;
 use azure_identity::{AzureCliCredential, AzureCliCredentialOptions};
-use secrecy::SecretString;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) const HINT: &str = "az login";
-
-/// A profile names every subscription of every account; this is room for thousands.
-const MAX_FILE_BYTES: usize = 8 * 1024 * 1024;
 
 const PROGRAM: &str = "az";
 
@@ -31,13 +25,23 @@ const PROFILE: &str = "azureProfile.json";
 /// How errors describe that file.
 const PROFILE_NAME: &str = "the profile of the Azure CLI";
 
+/// The fields of the profile whose values are the same for all users.
+const COMMON_FIELDS: [&str; 3] = ["environmentName", "state", "type"];
+
 /// How many other subscriptions a failure names.
 const MAX_NAMED: usize = 5;
 
+/// A folder without extensions: a token needs none, and a variable could name a folder with extensions of any origin.
+const NO_EXTENSIONS: &str = if cfg!(windows) {
+    r"NUL\none"
+} else {
+    "/dev/null/none"
+};
+
 /// The fields of `azureProfile.json` that are used (azure-cli-core, `_profile.py`).
 #[derive(Default, Deserialize)]
-struct Profile {
-    subscriptions: Option<Vec<Subscription>>,
+struct Profile<T> {
+    subscriptions: Option<Vec<T>>,
 }
 
 /// A subscription, or a tenant without one, and the account that sees it.
@@ -54,105 +58,120 @@ struct Subscription {
     user: Option<Value>,
 }
 
-/// An account that is signed in to the Azure CLI, in one cloud.
-#[derive(Debug)]
-struct AzureCli {
-    subscription: Subscription,
-    selector: Selector,
-    tenant: Tenant,
-    /// Subscriptions of other tenants.
-    others: Vec<Subscription>,
-    path: Vec<PathBuf>,
-}
-
-/// How the account is selected on the command line of `az`, which accepts only one of the two.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Selector {
-    Default,
-    Subscription(String),
-    Tenant(String),
-}
-
 /// Offers the account of the Azure CLI in the cloud of the identity. A profile that cannot be read, or that does not say which of several
 /// accounts is meant, is an [`ErrorKind::Setting`](crate::error::ErrorKind): skipping it would sign in as another identity.
-pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
+pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
     const NO_DIR: &str = "there is no home folder and `AZURE_CONFIG_DIR` is not set";
-    const NO_PROGRAM: &str = "an account is signed in, but `az` is in no absolute folder of `PATH`";
     let (settings, cloud) = (&config.sources, &config.identity_cloud);
-    let (name, cli_name) = (&cloud.name, &cloud.cli_name);
     let folder = settings.azure_cli_folder.as_deref();
     let folder = folder.ok_or_else(|| skip(NO_DIR))?;
     let file = folder.join(PROFILE);
-    let profile: Profile = read_json(&file, PROFILE_NAME)?.unwrap_or_default();
-    let mut subscriptions = profile.subscriptions.unwrap_or_default();
-    if subscriptions.is_empty() {
+    let profile: Profile<Subscription> = read_json(&file, PROFILE_NAME)?.unwrap_or_default();
+    let mut all = profile.subscriptions.unwrap_or_default();
+    if all.is_empty() {
         return Err(skip("no account is signed in"));
     }
-    subscriptions.retain(|it| it.cloud() == *cli_name);
-    if subscriptions.is_empty() {
-        return Err(skip(format!(
-            "no account is signed in to {name}: `az cloud set --name {cli_name}`, then `az login`; or set `identity_cloud`"
-        )));
+    let (name, cli_name) = (&cloud.name, shell_word(&cloud.cli_name));
+    all.retain(|it| it.cloud() == cloud.cli_name);
+    if all.is_empty() {
+        let hint = format!(
+            "sign in to {name}, or set `identity_cloud`\n  az cloud set --name {cli_name} && az login"
+        );
+        return Err(skip(format!("no account is signed in to {name}")).with_hint(hint));
     }
-    program::find(PROGRAM, &settings.path).ok_or_else(|| skip(NO_PROGRAM))?;
-    let subscription = settings.subscription.as_ref();
-    let tenant = settings.named_tenant.as_ref();
-    let chosen_by = Tenant::from_setting("subscription", subscription);
-    let chosen_by = chosen_by.or(Tenant::from_setting("tenant", tenant));
-    let [subscription, tenant] = [subscription, tenant].map(|it| Some(&*it?.value));
-    let (subscription, selector) = choose(&subscriptions, subscription, tenant).ok_or_else(|| {
-        Error::setting(file.display(), format!(
-            "has no default account in {name}: set `subscription`, or `az cloud set --name {cli_name}` and `az account set`"
-        ))
+    check_program(PROGRAM, folder, settings, registry)?;
+    let (subscription, tenant) = (&settings.subscription, &settings.named_tenant);
+    let [wanted, in_tenant] = [subscription, tenant].map(|it| Some(&*it.as_ref()?.value));
+    let account = choose(&all, wanted, in_tenant).ok_or_else(|| {
+        let hint = format!("choose one, or set `subscription`\n  az cloud set --name {cli_name} && az account set --subscription NAME");
+        Error::setting(file.display(), format!("has no default account in {name}")).with_hint(hint)
     })?;
-    program::check_owner(PROGRAM, folder)?;
-    subscriptions.retain(|it| it.tenant_id != subscription.tenant_id);
-    Ok(Box::new(AzureCli {
+    let hint = match subscription {
+        Some(named) if !all.contains(&account) => {
+            let setting = named.origin.setting("subscription");
+            format!("set `{setting}` to an ID of this list\n  az account list --all --output table")
+        }
+        _ => HINT.to_owned(),
+    };
+    let chosen_by = Tenant::from_setting("subscription", subscription.as_ref());
+    let login = format!("login --scope {}", config.audience.scope());
+    Ok(Box::new(CommandLine {
+        name: "the Azure CLI",
+        cache_key: account.cache_key(),
+        other_tenants: other_tenants(&all, &account),
         tenant: Tenant {
-            name: subscription.tenant_id.clone(),
-            ..chosen_by
+            name: account.tenant_id.clone(),
+            ..chosen_by.or(Tenant::from_setting("tenant", tenant.as_ref()))
         },
-        subscription,
-        selector,
-        others: subscriptions,
-        path: settings.path.clone(),
+        login: (az(cloud, &login), "--tenant"),
+        hint,
+        credential: credential(account, &settings.path)?,
     }))
 }
 
-/// Reads a JSON file of a command line, if it exists. `name` says what it should be.
-pub(super) fn read_json<T: DeserializeOwned>(file: &Path, name: &str) -> Result<Option<T>, Error> {
-    let unusable = |problem: String| Error::setting(file.display(), problem);
-    let bytes = match read_limited(file, MAX_FILE_BYTES) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(format!("cannot be read: {error}"))),
+/// Returns what runs `az account get-access-token`.
+fn credential(account: Subscription, path: &[PathBuf]) -> Result<Arc<AzureCliCredential>, Error> {
+    let variables = [
+        ("AZURE_CORE_NO_COLOR", "true"),
+        // The cloud for this call, whatever `az cloud set` says. A name that the Azure CLI does not know would make it change its settings:
+        // this one is from its profile.
+        ("AZURE_CLOUD_NAME", account.cloud()),
+        ("AZURE_EXTENSION_DIR", NO_EXTENSIONS),
+        ("AZURE_EXTENSION_DEV_SOURCES", ""),
+        ("AZURE_EXTENSION_SYS_DIR", ""),
+    ];
+    let variables = variables.map(|(name, value)| (name, value.to_owned()));
+    // `az` accepts only one of the two. By its ID, the account stays the chosen one even if the default changes before `az` runs.
+    let (subscription, tenant_id) = match account.id {
+        Some(id) => (Some(id), None),
+        None => (None, account.tenant_id),
     };
-    // The Azure CLI writes a byte-order mark.
-    let json = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
-    serde_json::from_slice(json).map_err(|error| unusable(format!("is not {name}: {error}")))
+    let options = AzureCliCredentialOptions {
+        subscription,
+        tenant_id,
+        executor: Some(Arc::new(Runner::new(path, variables.into()))),
+    };
+    AzureCliCredential::new(Some(options)).map_err(|error| Error::setting(PROFILE, error))
+}
+
+/// Returns the tenants of other subscriptions, a sentence each.
+fn other_tenants(all: &[Subscription], account: &Subscription) -> Vec<String> {
+    let others = || all.iter().filter(|it| it.tenant_id != account.tenant_id);
+    let named = others().filter_map(|it| {
+        let name = printable(it.name.as_deref()?);
+        let tenant = printable(it.tenant_id.as_deref()?);
+        Some(format!(
+            "the Azure CLI also knows the subscription `{name}` in tenant {tenant}"
+        ))
+    });
+    let mut lines: Vec<String> = named.take(MAX_NAMED).collect();
+    if let Some(more @ 1..) = others().count().checked_sub(MAX_NAMED) {
+        lines.push(format!("and {more} more: `az account list`"));
+    }
+    lines
 }
 
 /// Returns every name and ID in the profile, without the values that are the same for all users.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
-    fn collect(value: &Value, names: &mut Vec<String>) {
+    let profile = read_json::<Profile<Value>>(&folder.join(PROFILE), PROFILE_NAME);
+    let subscriptions = profile.ok().flatten().and_then(|it| it.subscriptions);
+    let mut values = subscriptions.unwrap_or_default();
+    let mut names = vec![];
+    while let Some(value) = values.pop() {
         match value {
-            Value::String(name) => names.push(name.clone()),
-            Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
-            Value::Object(fields) => fields
-                .iter()
-                .filter(|(name, _)| !["environmentName", "state", "type"].contains(&name.as_str()))
-                .for_each(|(_, value)| collect(value, names)),
+            Value::String(name) => names.push(name),
+            Value::Array(items) => values.extend(items),
+            Value::Object(mut fields) => {
+                fields.retain(|name, _| !COMMON_FIELDS.contains(&&**name));
+                values.extend(fields.into_iter().map(|(_, value)| value));
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => (),
         }
-    }
-    let mut names = vec![];
-    if let Ok(Some(profile)) = read_json::<Value>(&folder.join(PROFILE), PROFILE_NAME) {
-        collect(&profile["subscriptions"], &mut names);
     }
     names
 }
 
-/// Returns the account that is meant, and how `az` selects it.
+/// Returns the account that is meant.
 ///
 /// Precedence: the subscription (disambiguated by the tenant), then the tenant, then the default account. Of the accounts that see a tenant
 /// the default one comes first, then those of the same user. If no account is known in a tenant, the default account may be a guest there.
@@ -160,34 +179,36 @@ fn choose(
     all: &[Subscription],
     subscription: Option<&str>,
     tenant: Option<&str>,
-) -> Option<(Subscription, Selector)> {
+) -> Option<Subscription> {
     let default = default(all);
-    if let Some(wanted) = subscription {
-        let named = || all.iter().filter(|it| it.is_called(wanted));
-        let in_tenant = tenant.and_then(|tenant| named().find(|it| it.is_in(tenant)));
-        return match (in_tenant, named().next(), named().nth(1)) {
-            (Some(known), ..) | (None, Some(known), None) => Some(known.by_id()),
-            // The Azure CLI reports that it has several of this name, or none.
-            (None, known, _) => Some((
-                known.or(default)?.clone(),
-                Selector::Subscription(wanted.to_owned()),
-            )),
-        };
+    let is_in_tenant = |it: &&Subscription| tenant.is_some_and(|tenant| it.is_in(tenant));
+    if let Some(name) = subscription {
+        let mut named: Vec<_> = all.iter().filter(|it| it.is_called(name)).collect();
+        if named.len() > 1 {
+            named.retain(is_in_tenant);
+        }
+        if let [known, ..] = named[..] {
+            return Some(known.clone());
+        }
+        // With the name alone, the Azure CLI reports that it has several of this name, or none.
+        return Some(Subscription {
+            id: Some(name.to_owned()),
+            ..default?.clone()
+        });
     }
     let Some(tenant) = tenant else {
-        return Some(default?.by_id());
+        return default.cloned();
     };
     let user = default.and_then(|it| it.user.as_ref());
-    let members = all.iter().filter(|it| it.is_in(tenant));
     let order = |it: &&Subscription| (it.is_default != Some(true), it.user.as_ref() != user);
-    if let Some(member) = members.min_by_key(order) {
-        return Some(member.by_id());
+    if let Some(member) = all.iter().filter(is_in_tenant).min_by_key(order) {
+        return Some(member.clone());
     }
-    let guest = Subscription {
+    Some(Subscription {
+        id: None,
         tenant_id: Some(tenant.to_owned()),
         ..default?.clone()
-    };
-    Some((guest, Selector::Tenant(tenant.to_owned())))
+    })
 }
 
 /// Returns the default account. The Azure CLI has one for all clouds, so after a sign-in to another cloud there is none here. Then the
@@ -211,10 +232,9 @@ impl Subscription {
         name.unwrap_or(&CLOUDS[0].cli_name)
     }
 
-    /// Selects it by its ID: the account stays the one that was found here, even if the default changes before `az` runs.
-    fn by_id(&self) -> (Self, Selector) {
-        let id = self.id.clone().map(Selector::Subscription);
-        (self.clone(), id.unwrap_or(Selector::Default))
+    fn cache_key(&self) -> String {
+        let (cloud, tenant, user) = (self.cloud(), &self.tenant_id, &self.user);
+        format!("az\0{cloud}\0{tenant:?}\0{user:?}")
     }
 
     fn is_called(&self, name: &str) -> bool {
@@ -223,97 +243,6 @@ impl Subscription {
 
     fn is_in(&self, tenant: &str) -> bool {
         is_any_of(tenant, [&self.tenant_id, &self.tenant_default_domain])
-    }
-}
-
-#[async_trait::async_trait]
-impl IdentitySource for AzureCli {
-    fn name(&self) -> String {
-        "the Azure CLI".into()
-    }
-
-    fn cache_key(&self) -> String {
-        let Subscription {
-            tenant_id, user, ..
-        } = &self.subscription;
-        let cloud = self.subscription.cloud();
-        format!("az\0{cloud}\0{tenant_id:?}\0{user:?}")
-    }
-
-    fn tenant(&self) -> Tenant {
-        self.tenant.clone()
-    }
-
-    fn is_command_line(&self) -> bool {
-        true
-    }
-
-    fn other_tenants(&self) -> Vec<String> {
-        let named = self.others.iter().filter_map(|it| {
-            let name = printable(it.name.as_deref()?);
-            let tenant = printable(it.tenant_id.as_deref()?);
-            Some(format!(
-                "the Azure CLI also knows the subscription `{name}` in tenant {tenant}"
-            ))
-        });
-        let mut lines: Vec<String> = named.take(MAX_NAMED).collect();
-        if let Some(more @ 1..) = self.others.len().checked_sub(MAX_NAMED) {
-            lines.push(format!("and {more} more: `az account list`"));
-        }
-        lines
-    }
-
-    fn login_command(&self, tenant: Option<&str>, identity: &Identity) -> Option<String> {
-        let tenant = self.tenant.option("--tenant", tenant);
-        let scope = identity.audience.scope();
-        let command = format!("login{tenant} --scope {scope}");
-        Some(az(&identity.home_cloud, &command))
-    }
-
-    fn hint(&self, failure: &Failure<'_>) -> Option<String> {
-        if failure.code.is_some() {
-            return None;
-        }
-        match &self.selector {
-            // The Azure CLI knows no subscription of this name, or several.
-            Selector::Subscription(name) if self.subscription.id.as_ref() != Some(name) => {
-                let setting = failure.identity.tenant_setting();
-                Some(format!(
-                    "set {setting} to an ID that `az account list --all --output table` shows"
-                ))
-            }
-            _ => Some(HINT.to_owned()),
-        }
-    }
-
-    /// Runs `az account get-access-token`. `AZURE_CLOUD_NAME` selects the cloud for this call, whatever `az cloud set` says. It is set only
-    /// to the name in the profile: a name that the Azure CLI does not know makes it change its own settings.
-    async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
-        // No extension is needed for a token. A variable could name a folder with extensions of any origin.
-        let no_extensions = if cfg!(windows) {
-            r"NUL\none"
-        } else {
-            "/dev/null/none"
-        };
-        let variables = [
-            ("AZURE_CORE_NO_COLOR", "true"),
-            ("AZURE_CLOUD_NAME", self.subscription.cloud()),
-            ("AZURE_EXTENSION_DIR", no_extensions),
-            ("AZURE_EXTENSION_DEV_SOURCES", ""),
-            ("AZURE_EXTENSION_SYS_DIR", ""),
-        ];
-        let variables = variables.map(|(name, value)| (name, value.to_owned()));
-        let mut options = AzureCliCredentialOptions {
-            executor: Some(Arc::new(Runner::new(&self.path, variables.into()))),
-            ..Default::default()
-        };
-        match self.selector.clone() {
-            Selector::Default => {}
-            Selector::Subscription(subscription) => options.subscription = Some(subscription),
-            Selector::Tenant(tenant) => options.tenant_id = Some(tenant),
-        }
-        let credential = AzureCliCredential::new(Some(options))?;
-        request_token(&*credential, context.identity).await
     }
 }
 
@@ -335,17 +264,16 @@ mod tests {
         }
     }
 
+    /// Returns tenant and user of the chosen account, and the ID that `az` gets.
     fn chosen(
         all: &[Subscription],
         subscription: Option<&str>,
         tenant: Option<&str>,
-    ) -> (String, Selector) {
-        let (account, choice) = choose(all, subscription, tenant).unwrap();
+    ) -> (String, Option<String>) {
+        let account = choose(all, subscription, tenant).unwrap();
         let (user, tenant) = (account.user.unwrap(), account.tenant_id.unwrap());
-        (
-            format!("{tenant} {}", user["name"].as_str().unwrap()),
-            choice,
-        )
+        let name = user["name"].as_str().unwrap();
+        (format!("{tenant} {name}"), account.id)
     }
 
     #[test]
@@ -356,14 +284,14 @@ mod tests {
             subscription("c", false, "t2", "alice"),
             subscription("d", false, "t3", "bob"),
         ];
-        let by_id = |id: &str| Selector::Subscription(id.into());
+        let by_id = |id: &str| Some(id.to_owned());
         for (subscription, tenant, who, choice) in [
             (None, None, "t1 alice", by_id("id-a")),
             (None, Some("t1"), "t1 alice", by_id("id-a")),
             (None, Some("t2"), "t2 alice", by_id("id-c")),
             (None, Some("T2.example"), "t2 alice", by_id("id-c")),
             (None, Some("t3"), "t3 bob", by_id("id-d")),
-            (None, Some("t4"), "t4 alice", Selector::Tenant("t4".into())),
+            (None, Some("t4"), "t4 alice", None),
             (Some("B"), Some("t1"), "t2 bob", by_id("id-b")),
             (Some("id-d"), None, "t3 bob", by_id("id-d")),
             (Some("unknown"), None, "t1 alice", by_id("unknown")),
@@ -421,7 +349,7 @@ mod tests {
 
     const PUBLIC: &str = "contoso.azurecr.io";
     const CHINA: &str = "contoso.azurecr.cn";
-    const NOBODY_IN_CHINA: &str = "no account is signed in to Azure China: `az cloud set --name AzureChinaCloud`, then `az login`; or set `identity_cloud`";
+    const NOBODY_IN_CHINA: &str = "no account is signed in to Azure China";
 
     fn cache_key(folder: &Path, host: &str) -> Result<String, String> {
         match offer_in(folder, host) {
@@ -451,6 +379,12 @@ mod tests {
                 .all(|part| government.contains(part))
         );
         assert_eq!(key(CHINA).unwrap_err(), NOBODY_IN_CHINA);
+        assert_eq!(
+            offer_in(folder.path(), CHINA).unwrap_err().hint(),
+            Some(
+                "sign in to Azure China, or set `identity_cloud`\n  az cloud set --name AzureChinaCloud && az login"
+            )
+        );
     }
 
     #[test]
@@ -479,8 +413,10 @@ mod tests {
         let error = offer_in(two.path(), PUBLIC).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Setting);
         let problem = error.to_string();
-        let sentence = "azureProfile.json` has no default account in Azure: set `subscription`, or `az cloud set --name AzureCloud` and";
-        assert!(problem.contains(sentence), "{problem}");
+        let sentence = "azureProfile.json` has no default account in Azure";
+        assert!(problem.ends_with(sentence), "{problem}");
+        let command = "\n  az cloud set --name AzureCloud && az account set --subscription NAME";
+        assert!(error.hint().unwrap().ends_with(command));
     }
 
     #[test]
@@ -489,6 +425,12 @@ mod tests {
         let reason = cache_key(folder.path(), PUBLIC).unwrap_err();
         let no_program = "an account is signed in, but `az` is in no absolute folder of `PATH`";
         assert_eq!(reason, no_program);
+        assert_eq!(
+            offer_in(folder.path(), PUBLIC).unwrap_err().hint(),
+            Some(
+                "add the folder of `az` to `PATH`, or sign in without it\n  docker-credential-acrscoped login contoso.azurecr.io"
+            )
+        );
         let nowhere = tempfile::tempdir().unwrap();
         let reason = cache_key(nowhere.path(), PUBLIC).unwrap_err();
         assert_eq!(reason, "no account is signed in");
@@ -517,14 +459,8 @@ mod tests {
     #[test]
     fn other_tenants_are_named_and_not_too_many_of_them() {
         let others = (0..7).map(|n| subscription(&format!("s{n}"), false, "t2", "alice"));
-        let account = AzureCli {
-            subscription: subscription("a", true, "t1", "alice"),
-            selector: Selector::Default,
-            tenant: Tenant::default(),
-            others: others.collect(),
-            path: vec![],
-        };
-        let lines = account.other_tenants();
+        let all: Vec<_> = others.collect();
+        let lines = other_tenants(&all, &subscription("a", true, "t1", "alice"));
         assert_eq!(lines.len(), 6);
         assert_eq!(
             lines[0],

@@ -1,17 +1,15 @@
-//! The Azure Developer CLI as a source: its account, and how it is run.
+//! The Azure Developer CLI as a source: its account.
 
-use super::advice::Failure;
-use super::azure_cli::read_json;
+use super::Tenant;
+use super::command_line::{CommandLine, check_program, read_json};
 use super::select::{Offer, skip};
-use super::{Identity, IdentitySource, Tenant, TokenContext, request_token};
 use crate::config::Config;
-use crate::error::printable;
-use crate::program::{self, Runner};
+use crate::error::{Error, printable};
+use crate::program::Runner;
 use crate::registry::Registry;
+use crate::text::shell_word;
 use azure_identity::{AzureDeveloperCliCredential, AzureDeveloperCliCredentialOptions};
-use secrecy::SecretString;
 use serde_json::Value;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) const HINT: &str = "azd auth login";
@@ -21,21 +19,10 @@ const PROGRAM: &str = "azd";
 /// The cloud that it signs in to when nothing is set (Microsoft, "azd in sovereign clouds").
 const DEFAULT_CLOUD: &str = "AzureCloud";
 
-/// An account that is signed in to the Azure Developer CLI.
-#[derive(Debug)]
-struct AzureDeveloperCli {
-    /// What it saves of the account: ids, no secret.
-    user: String,
-    tenant: Tenant,
-    path: Vec<PathBuf>,
-}
-
 /// Offers the account of the Azure Developer CLI in the cloud of the identity. Source of the files and their keys: Azure/azure-dev,
 /// `cli/azd/pkg/auth/manager.go` (`auth.json`) and `pkg/cloud` (`config.json`).
-pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
+pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
     const NO_DIR: &str = "there is no home folder and `AZD_CONFIG_DIR` is not set";
-    const NO_PROGRAM: &str =
-        "an account is signed in, but `azd` is in no absolute folder of `PATH`";
     const USES_AZ: &str =
         "it uses the Azure CLI's sign-in (`auth.useAzCliAuth`): choose the source `azure-cli`";
     let (settings, cloud) = (&config.sources, &config.identity_cloud.cli_name);
@@ -56,55 +43,33 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     let its_cloud = &its_config["cloud"]["name"];
     let its_cloud = its_cloud.as_str().unwrap_or(DEFAULT_CLOUD);
     if its_cloud != *cloud {
-        let its_cloud = printable(its_cloud);
-        return Err(skip(format!(
-            "it is signed in to {its_cloud}: `azd config set cloud.name {cloud}`, then `azd auth login`"
-        )));
+        let reason = format!(
+            "it is signed in to {}, not to {cloud}",
+            printable(its_cloud)
+        );
+        let command = format!("azd config set cloud.name {} && {HINT}", shell_word(cloud));
+        return Err(skip(reason).with_hint(format!("sign in to {cloud}\n  {command}")));
     }
-    program::find(PROGRAM, &settings.path).ok_or_else(|| skip(NO_PROGRAM))?;
-    program::check_owner(PROGRAM, folder)?;
-    Ok(Box::new(AzureDeveloperCli {
-        user: user.to_string(),
-        tenant: Tenant::from_setting("tenant", settings.named_tenant.as_ref()),
-        path: settings.path.clone(),
+    check_program(PROGRAM, folder, settings, registry)?;
+    let tenant = Tenant::from_setting("tenant", settings.named_tenant.as_ref());
+    let options = AzureDeveloperCliCredentialOptions {
+        executor: Some(Arc::new(Runner::new(&settings.path, vec![]))),
+        tenant_id: tenant.name.clone(),
+    };
+    let credential = AzureDeveloperCliCredential::new(Some(options));
+    Ok(Box::new(CommandLine {
+        name: "the Azure Developer CLI",
+        // What it saves of the account: ids, no secret.
+        cache_key: format!(
+            "azd\0{}\0{user}",
+            tenant.name.as_deref().unwrap_or_default()
+        ),
+        tenant,
+        other_tenants: vec![],
+        login: (HINT.to_owned(), "--tenant-id"),
+        hint: HINT.to_owned(),
+        credential: credential.map_err(|error| Error::setting("tenant", error))?,
     }))
-}
-
-#[async_trait::async_trait]
-impl IdentitySource for AzureDeveloperCli {
-    fn name(&self) -> String {
-        "the Azure Developer CLI".into()
-    }
-
-    fn cache_key(&self) -> String {
-        let tenant = self.tenant.name.as_deref().unwrap_or_default();
-        ["azd", tenant, &self.user].join("\0")
-    }
-
-    fn tenant(&self) -> Tenant {
-        self.tenant.clone()
-    }
-
-    fn is_command_line(&self) -> bool {
-        true
-    }
-
-    fn login_command(&self, tenant: Option<&str>, _: &Identity) -> Option<String> {
-        Some(HINT.to_owned() + &self.tenant.option("--tenant-id", tenant))
-    }
-
-    fn hint(&self, failure: &Failure<'_>) -> Option<String> {
-        failure.code.is_none().then(|| HINT.to_owned())
-    }
-
-    async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
-        let options = AzureDeveloperCliCredentialOptions {
-            executor: Some(Arc::new(Runner::new(&self.path, vec![]))),
-            tenant_id: self.tenant.name.clone(),
-        };
-        let credential = AzureDeveloperCliCredential::new(Some(options))?;
-        request_token(&*credential, context.identity).await
-    }
 }
 
 #[cfg(test)]
@@ -154,9 +119,7 @@ mod tests {
             (
                 &[ALICE, PROGRAM_FILE],
                 GOVERNMENT,
-                Some(
-                    "it is signed in to AzureCloud: `azd config set cloud.name AzureUSGovernment`, then `azd auth login`",
-                ),
+                Some("it is signed in to AzureCloud, not to AzureUSGovernment"),
             ),
             (
                 &[ALICE, to_az, PROGRAM_FILE],
@@ -173,6 +136,17 @@ mod tests {
             };
             assert_eq!(reason.as_deref(), problem);
         }
+    }
+
+    #[test]
+    fn the_hint_for_another_cloud_is_the_command_that_changes_it() {
+        let error = offer_with(&[ALICE, PROGRAM_FILE], GOVERNMENT).unwrap_err();
+        assert_eq!(
+            error.hint(),
+            Some(
+                "sign in to AzureUSGovernment\n  azd config set cloud.name AzureUSGovernment && azd auth login"
+            )
+        );
     }
 
     #[test]

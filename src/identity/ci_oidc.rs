@@ -17,6 +17,8 @@ use url::Url;
 pub(super) const GITHUB_HINT: &str =
     "give the job `permissions: id-token: write`, and set `AZURE_TENANT_ID` and `AZURE_CLIENT_ID`";
 pub(super) const PIPELINES_HINT: &str = "map it in the step: `env: SYSTEM_ACCESSTOKEN: $(System.AccessToken)`, and name a service connection";
+const IDS_HINT: &str =
+    "set `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` of the application that trusts this job";
 pub(super) const DENIED_HINT: &str = "the job must be allowed to ask for a token: `permissions: id-token: write`, or `SYSTEM_ACCESSTOKEN` mapped";
 
 /// The version of the Azure Pipelines API (`azure_identity` 1.0, `azure_pipelines_credential.rs`).
@@ -27,8 +29,6 @@ const PIPELINES_API_VERSION: &str = "7.1";
 pub(super) struct AssertionRequest {
     /// What messages call the identity, before its client ID.
     pub(super) label: &'static str,
-    /// The variable with the address.
-    variable: &'static str,
     method: Method,
     url: Url,
     /// Proves to the CI system that the request comes from the job.
@@ -47,13 +47,18 @@ pub(super) fn offer_github(config: &Config, _: &Registry) -> Offer {
         .append_pair("audience", &config.identity_cloud.federation);
     let request = AssertionRequest {
         label: "GitHub Actions as",
-        variable: "ACTIONS_ID_TOKEN_REQUEST_URL",
         method: Method::GET,
         url,
         token,
     };
     let (tenant, client) = (settings.tenant.clone(), settings.client.clone());
-    offer(request, tenant, client, settings)
+    offer(
+        "ACTIONS_ID_TOKEN_REQUEST_URL",
+        request,
+        tenant,
+        client,
+        settings,
+    )
 }
 
 /// Offers the job of Azure Pipelines, whose assertions are for a service connection (Microsoft, "Oidctoken - Create").
@@ -61,15 +66,16 @@ pub(super) fn offer_pipelines(config: &Config, _: &Registry) -> Offer {
     const CONNECTION: &str = "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID";
     const NO_CONNECTION: &str =
         "`AZURESUBSCRIPTION_SERVICE_CONNECTION_ID` is not set, nor is `service_connection`";
+    let incomplete = |reason: &str| skip(reason).with_hint(PIPELINES_HINT);
     let settings = &config.sources;
     let job = settings.pipelines.get();
     let job = job.map_err(|error| skip(error.to_string()))?;
     let url = job.url.clone();
     let mut url = url.ok_or_else(|| skip("`SYSTEM_OIDCREQUESTURI` is not set"))?;
     let token = job.token.clone();
-    let token = token.ok_or_else(|| skip("`SYSTEM_ACCESSTOKEN` is not mapped"))?;
+    let token = token.ok_or_else(|| incomplete("`SYSTEM_ACCESSTOKEN` is not mapped"))?;
     let connection = settings.service_connection.as_ref();
-    let connection = connection.ok_or_else(|| skip(NO_CONNECTION))?;
+    let connection = connection.ok_or_else(|| incomplete(NO_CONNECTION))?;
     // The task's service connection and its IDs belong together, and take precedence over settings for all programs of the machine.
     let is_of_task = connection.origin == Origin::Variable(CONNECTION);
     let choose = |setting: &Option<Value<String>>, of_task: &Option<String>, variable| {
@@ -86,24 +92,24 @@ pub(super) fn offer_pipelines(config: &Config, _: &Registry) -> Offer {
         .append_pair("serviceConnectionId", &connection.value);
     let request = AssertionRequest {
         label: "Azure Pipelines as",
-        variable: "SYSTEM_OIDCREQUESTURI",
         method: Method::POST,
         url,
         token,
     };
-    offer(request, tenant, client, settings)
+    offer("SYSTEM_OIDCREQUESTURI", request, tenant, client, settings)
 }
 
 /// Offers a job whose tenant and client ID are known. Then a URL of an unknown host is an error, because the job would send its token there.
 fn offer(
+    variable: &str,
     request: AssertionRequest,
     tenant: Option<Value<String>>,
     client: Option<Value<String>>,
     settings: &SourceSettings,
 ) -> Offer {
-    let (variable, url) = (request.variable, request.url.clone());
+    let url = request.url.clone();
     let job = ServicePrincipal::new(tenant, client, Credential::CiJob(request));
-    let job = job.map_err(|missing| skip(format!("{missing} set")))?;
+    let job = job.map_err(|missing| skip(format!("{missing} set")).with_hint(IDS_HINT))?;
     settings.check_issuer(variable, &url)?;
     Ok(Box::new(job))
 }

@@ -6,15 +6,15 @@
 //! `azure/identity/_credentials`.
 
 use super::advice::Failure;
-use super::select::{Offer, no_identity_error, skip};
+use super::select::{Offer, skip};
 use super::{Identity, IdentitySource, TokenContext, arc, token_in};
 use crate::config::{Config, ManagedId, ManagedIdentityEnv, SourceSettings, Value};
 use crate::error::Error;
 use crate::http::{HttpResponse, Network};
 use crate::registry::{CLOUDS, Registry, cloud_of_environment};
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, ensure};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Client, Request, StatusCode};
+use reqwest::{Client, Request};
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -72,8 +72,8 @@ impl Platform {
 #[derive(Debug)]
 struct ManagedIdentity {
     platform: Platform,
-    /// The URL of the token endpoint.
-    url: String,
+    /// The token endpoint.
+    url: Url,
     /// Proves to the endpoint that the request comes from a program of the platform.
     secret: Option<SecretString>,
     id: Option<ManagedId>,
@@ -81,54 +81,49 @@ struct ManagedIdentity {
 
 /// Offers the managed identity that the platform announces.
 pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
+    use ManagedIdentityEnv as Env;
     const NONE: &str = "no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)";
     let settings = &config.sources;
-    let (mut secret, mut default_client) = (None, None);
-    let (platform, url) = match settings.managed_identity_env.get()? {
-        ManagedIdentityEnv::Nothing => {
-            let url = arc::installed_endpoint().ok_or_else(|| skip(NONE))?;
-            (Platform::Arc, url)
-        }
-        ManagedIdentityEnv::Unsupported(platform) => {
+    let announced = settings.managed_identity_env.get()?;
+    let (platform, url, secret) = match announced {
+        Env::AppService { url, header } => (Platform::AppService, url, Some(header)),
+        Env::Arc { url } => (Platform::Arc, url, None),
+        Env::CloudShell { url } => (Platform::CloudShell, url, None),
+        Env::MachineLearning { url, secret, .. } => (Platform::MachineLearning, url, Some(secret)),
+        Env::Unsupported(platform) => {
             return Err(skip(format!("that of {platform} is not supported")));
         }
-        ManagedIdentityEnv::AppService { url, header } => {
-            secret = Some(header);
-            (Platform::AppService, url.as_str())
-        }
-        ManagedIdentityEnv::Arc { url } => (Platform::Arc, url.as_str()),
-        ManagedIdentityEnv::CloudShell { url } => (Platform::CloudShell, url.as_str()),
-        ManagedIdentityEnv::MachineLearning {
-            url,
-            secret: own,
-            client,
-        } => {
-            (secret, default_client) = (Some(own), client.clone());
-            (Platform::MachineLearning, url.as_str())
+        Env::Nothing => {
+            let url = arc::installed_endpoint().ok_or_else(|| skip(NONE))?;
+            return ManagedIdentity::offer(Platform::Arc, url, None, None, settings);
         }
     };
-    let mut identity = ManagedIdentity::new(platform, url, secret, settings)?;
-    identity.id = identity.id.or(default_client.map(ManagedId::Client));
-    Ok(Box::new(identity))
+    let default_client = match announced {
+        Env::MachineLearning { client, .. } => client.as_ref(),
+        _ => None,
+    };
+    ManagedIdentity::offer(platform, url.clone(), secret, default_client, settings)
 }
 
 /// Returns the managed identity of a virtual machine. Only a request shows whether this is one.
 pub(super) fn of_virtual_machine(settings: &SourceSettings) -> Offer {
     let address = settings.imds.as_ref().map_or(IMDS, Url::as_str);
     let address = address.trim_end_matches('/');
-    let url = format!("{address}/metadata/identity/oauth2/token");
-    let identity = ManagedIdentity::new(Platform::VirtualMachine, &url, None, settings)?;
-    Ok(Box::new(identity))
+    let url = Url::parse(&format!("{address}/metadata/identity/oauth2/token"));
+    let url = url.map_err(|error| Error::setting("AZURE_POD_IDENTITY_AUTHORITY_HOST", error))?;
+    ManagedIdentity::offer(Platform::VirtualMachine, url, None, None, settings)
 }
 
 impl ManagedIdentity {
-    /// Errors if the platform cannot select the configured identity, instead of using another one.
-    fn new(
+    /// Offers the user-assigned identity that is named, else the one of `default_client`, else the system-assigned one. Errors if the
+    /// platform cannot select the named identity, instead of using another one.
+    fn offer(
         platform: Platform,
-        url: &str,
+        url: Url,
         secret: Option<&SecretString>,
+        default_client: Option<&String>,
         settings: &SourceSettings,
-    ) -> Result<Self, Error> {
+    ) -> Offer {
         let named = settings.managed.get()?.as_ref();
         if let Some(Value { value: id, origin }) = named
             && platform.id_parameter(id).is_none()
@@ -136,19 +131,18 @@ impl ManagedIdentity {
             let problem = format!("from {origin} cannot select a managed identity on {platform:?}");
             return Err(Error::setting(id.as_str(), problem));
         }
-        Ok(Self {
+        let named = named.map(|id| id.value.clone());
+        Ok(Box::new(Self {
             platform,
-            url: url.to_owned(),
+            url,
             secret: secret.cloned(),
-            id: named.map(|id| id.value.clone()),
-        })
+            id: named.or_else(|| default_client.cloned().map(ManagedId::Client)),
+        }))
     }
 
     /// Returns host and port, without a user or password that the address may have.
-    fn host_and_port(&self) -> String {
-        let url = Url::parse(&self.url);
-        let host = url.map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned());
-        host.unwrap_or_default()
+    fn host_and_port(&self) -> &str {
+        &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
     fn token_request(&self, client: &Client, resource: &str) -> anyhow::Result<Request> {
@@ -157,13 +151,14 @@ impl ManagedIdentity {
         let mut value = HeaderValue::from_str(secret.unwrap_or("true"))?;
         value.set_sensitive(true);
         let request = if self.platform == Platform::CloudShell {
-            client.post(&self.url).form(&[("resource", resource)])
+            let form = [("resource", resource)];
+            client.post(self.url.clone()).form(&form)
         } else {
             let id = self.id.as_ref();
             let id = id.and_then(|id| Some((self.platform.id_parameter(id)?, id.as_str())));
             let query = [("api-version", version), ("resource", resource)];
             let query = query.into_iter().chain(id);
-            client.get(Url::parse_with_params(&self.url, query)?)
+            client.get(Url::parse_with_params(self.url.as_str(), query)?)
         };
         Ok(request.header(header, value).build()?)
     }
@@ -173,12 +168,10 @@ impl ManagedIdentity {
     async fn check_machine(&self, identity: &Identity) -> Result<(), Error> {
         let registry = identity.registry.as_ref().map_or("", Registry::host);
         let no_identity = |why: String| {
-            let mut skipped = identity.skipped.clone();
-            skipped.push(format!("managed identity of a virtual machine: {why}"));
-            no_identity_error(skipped, identity.only, registry)
+            let error = Error::from(identity.unavailable.shared().clone());
+            error.with_detail(format!("managed identity of a virtual machine: {why}"))
         };
-        let own = &identity.home_cloud.cli_name;
-        let public = &CLOUDS[0].cli_name;
+        let (public, own) = (&CLOUDS[0].cli_name, &identity.home_cloud.cli_name);
         let cloud_matters = identity.cloud().cli_name != *public || own != public;
         let machine = self.probe(cloud_matters).await;
         let machine = machine.map_err(|why| no_identity(why.to_string()))?;
@@ -202,33 +195,32 @@ impl ManagedIdentity {
     async fn probe(&self, asks_cloud: bool) -> anyhow::Result<Option<&'static str>> {
         let (host, end) = (self.host_and_port(), Instant::now() + PROBE_TIMEOUT);
         let client = Network::link_local()?;
-        let response = timeout_at(end, client.get(&self.url).send()).await;
+        let response = timeout_at(end, client.get(self.url.clone()).send()).await;
         let seconds = PROBE_TIMEOUT.as_secs();
-        let response = response.map_err(|_| anyhow!("{host} did not answer within {seconds} s"))?;
-        let response = response.map_err(|_| anyhow!("no connection to {host}"))?;
+        let response = response
+            .with_context(|| format!("{host} did not answer within {seconds} s"))?
+            .with_context(|| format!("no connection to {host}"))?;
+        let status = response.status().as_u16();
         // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
-        if let status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) =
-            response.status()
-        {
-            let status = status.as_u16();
-            bail!("{host} is not the service of Azure, it answered {status}");
-        }
+        ensure!(
+            ![401, 403, 404].contains(&status),
+            "{host} is not the service of Azure, it answered {status}"
+        );
         if !asks_cloud {
             return Ok(None);
         }
         let cloud = timeout_at(end, self.machine_cloud(&client)).await;
         let cloud = cloud.map_err(anyhow::Error::from).flatten();
-        Ok(cloud.unwrap_or_else(|error| {
+        if let Err(error) = &cloud {
             debug!("the metadata service did not say which cloud this machine is in: {error}");
-            None
-        }))
+        }
+        Ok(cloud.unwrap_or_default())
     }
 
     /// Returns the cloud of the machine (Microsoft, "Azure Instance Metadata Service").
     async fn machine_cloud(&self, client: &Client) -> anyhow::Result<Option<&'static str>> {
         let path = "../../instance/compute/azEnvironment?api-version=2021-02-01&format=text";
-        let url = Url::parse(&self.url)?.join(path)?;
-        let request = client.get(url).header("metadata", "true");
+        let request = client.get(self.url.join(path)?).header("metadata", "true");
         let response = request.send().await?.error_for_status()?;
         let body = HttpResponse::read(response).await?.body;
         let name = std::str::from_utf8(&body).ok();
@@ -254,7 +246,7 @@ impl IdentitySource for ManagedIdentity {
     }
 
     fn host(&self) -> Option<String> {
-        Some(self.host_and_port())
+        Some(self.host_and_port().to_owned())
     }
 
     fn secret(&self) -> Option<&SecretString> {
@@ -281,7 +273,7 @@ impl IdentitySource for ManagedIdentity {
             Platform::CloudShell | Platform::MachineLearning => {
                 "`MSI_ENDPOINT` is set by Cloud Shell and Azure Machine Learning; elsewhere unset it"
             }
-            Platform::Arc => "the agent of Azure Arc may be stopped: `systemctl status himdsd`",
+            Platform::Arc => "the agent of Azure Arc may be stopped\n  systemctl status himdsd",
             Platform::VirtualMachine => {
                 "try again; the metadata service of the machine may be starting"
             }

@@ -1,9 +1,32 @@
 //! The identity that signs in: its sources, their order, and the Entra access token.
 //!
-//! Sources are tried in the order of [`SourceName::ALL`]. The first one that is configured signs in, and if it fails, the sign-in fails:
+//! Sources are tried in the order of `SourceName::ALL`. The first one that is configured signs in, and if it fails, the sign-in fails:
 //! another source would be another identity than the user meant.
 //!
-//! A new source is a file with an `IdentitySource` and its offer, a line in the table of `select`, and a row in [`SourceName`].
+//! # Files
+//!
+//! | file | what is in it |
+//! | --- | --- |
+//! | `select` | which source signs in, and the error if none can |
+//! | `service_principal`, with `workload_identity` and `ci_oidc` | applications, by a secret, a certificate or an assertion |
+//! | `managed_identity`, with `arc` | what Azure's platforms give to the programs on them |
+//! | `login` | accounts that signed in with `login` |
+//! | `command_line`, with `azure_cli` and `azure_developer_cli` | accounts of `az` and `azd` |
+//! | `advice` | what to do about a failed sign-in |
+//! | `certificate` | reads certificates and their keys, and signs with them |
+//!
+//! # To add a source
+//!
+//! 1. Add its name to `config::SourceName`. The compiler then shows where else the name is needed: in the filter of
+//!    `AZURE_TOKEN_CREDENTIALS`, and in the table of `select`.
+//! 2. Add its settings to `config::SourceSettings`.
+//! 3. Write a file with a type that implements `IdentitySource`, and a function `offer` that returns it. `offer` sends nothing and starts
+//!    no program. If nothing of the source is configured, it returns the error of `select::skip`, and the next source has its turn. If the
+//!    user lacks only little, give that error a hint: it becomes the hint of the whole sign-in. If the user clearly meant the source and it
+//!    cannot work, return any other error: then no other source signs in instead.
+//! 4. Let `cache_key` differ for each identity, and `secret` return what must never be shown.
+//! 5. Say in `hint` what to do about a failure.
+//! 6. Add its endpoint to the simulator, and a row to `tests/matrix`, which fails without one.
 
 mod advice;
 mod arc;
@@ -11,6 +34,7 @@ mod azure_cli;
 mod azure_developer_cli;
 pub mod certificate;
 mod ci_oidc;
+mod command_line;
 mod login;
 mod managed_identity;
 mod select;
@@ -21,8 +45,9 @@ pub(crate) use azure_cli::names as azure_cli_names;
 pub(crate) use login::{Account, OWN_KEYRING, account, accounts};
 
 use crate::cache::Cache;
-use crate::config::{Config, Origin, SourceName, Value, is_tenant};
+use crate::config::{Config, Origin, Value, is_tenant};
 use crate::error::{Error, ErrorKind, config_file};
+use crate::files::read_limited;
 use crate::http::{HttpResponse, Network};
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::text::{Secrets, digest16};
@@ -31,9 +56,11 @@ use advice::Failure;
 use azure_core::credentials::TokenCredential;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
+use std::{fmt, io};
 use url::Url;
+use zeroize::Zeroizing;
 
 /// The annotation with the client ID of a service account's application (cloud-provider-azure, `pkg/credentialprovider/consts.go`).
 pub const CLIENT_ANNOTATION: &str = "kubernetes.azure.com/acr-client-id";
@@ -126,6 +153,13 @@ async fn request_token(
     Ok(token.token.secret().into())
 }
 
+/// Reads a secret in a small file, without the white space around it. It is empty if the file holds no text.
+fn read_secret(file: &Path, max_bytes: usize) -> io::Result<SecretString> {
+    let bytes = Zeroizing::new(read_limited(file, max_bytes)?);
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    Ok(text.trim().into())
+}
+
 /// The response of a managed identity's endpoint or a CI system. Other fields are ignored: their types differ by platform.
 #[derive(Deserialize)]
 struct TokenResponse {
@@ -201,10 +235,8 @@ pub struct Identity {
     /// The config file, for messages.
     config_file: String,
     registry: Option<Registry>,
-    /// Why each source before this one was skipped.
-    skipped: Vec<String>,
-    /// The only source that may be used, if it is set.
-    only: Option<SourceName>,
+    /// The error to report if there is no such identity. Its details say why each source before this one was skipped.
+    unavailable: Error,
     /// What it sent or received. It must not be shown even when a server repeats it.
     secrets: Secrets,
 }
@@ -216,10 +248,11 @@ impl Identity {
     ///
     /// [`ErrorKind::Setting`] if a source is only partly configured, [`ErrorKind::NoIdentity`] if no source can be tried.
     pub fn choose(config: &Config, registry: &Registry) -> Result<Self, Error> {
-        let (source, skipped) = select::select(config, registry)?;
-        let mut identity = Self::new(source, config, Some(registry));
-        identity.skipped = skipped;
-        Ok(identity)
+        let (source, unavailable) = select::select(config, registry)?;
+        Ok(Self {
+            unavailable,
+            ..Self::new(source, config, Some(registry))
+        })
     }
 
     /// Returns the identity of a service account. Kubelet handed over its assertion, so no other source can be meant.
@@ -246,8 +279,7 @@ impl Identity {
             home_cloud: config.identity_cloud.clone(),
             config_file: config_file(&config.sources.config_file),
             registry: registry.cloned(),
-            skipped: vec![],
-            only: config.sources.only.as_ref().map(|only| only.value),
+            unavailable: select::no_identity(),
             secrets,
             source,
         }
@@ -276,9 +308,9 @@ impl Identity {
         self.source.login()
     }
 
-    /// Returns why each source before this one was skipped, in their order.
+    /// Returns why each source before this one was skipped: first what the user most likely meant.
     pub fn skipped(&self) -> &[String] {
-        &self.skipped
+        self.unavailable.details()
     }
 
     /// Returns the authority that signs it in, and where that was set unless it is that of the cloud.

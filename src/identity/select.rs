@@ -36,7 +36,8 @@ fn entry(name: SourceName) -> (OfferFn, &'static str) {
     }
 }
 
-/// Returns the first source that is configured, or the only one that is allowed, and why each source before it was skipped.
+/// Returns the first source that is configured, or the only one that is allowed, and the error to report if it turns out that there is no such
+/// identity. Its details say why each source before it was skipped: first what the user most likely meant.
 ///
 /// # Errors
 ///
@@ -44,7 +45,7 @@ fn entry(name: SourceName) -> (OfferFn, &'static str) {
 pub(super) fn select(
     config: &Config,
     registry: &Registry,
-) -> Result<(Box<dyn IdentitySource>, Vec<String>), Error> {
+) -> Result<(Box<dyn IdentitySource>, Error), Error> {
     let settings = &config.sources;
     let names = match &settings.only {
         Some(only) => std::slice::from_ref(&only.value),
@@ -54,7 +55,7 @@ pub(super) fn select(
         let filter = settings.filter.as_ref();
         names.contains(&name) && filter.is_none_or(|filter| filter.allows(name))
     };
-    let mut skipped = Vec::new();
+    let mut no_identity = no_identity();
     for &name in names {
         let offer = if is_allowed(name) {
             (entry(name).0)(config, registry)
@@ -62,9 +63,9 @@ pub(super) fn select(
             Err(skip("`AZURE_TOKEN_CREDENTIALS` leaves it out"))
         };
         match offer {
-            Ok(source) => return Ok((source, skipped)),
-            Err(why) if why.kind() == ErrorKind::NoIdentity => {
-                skipped.push(format!("{}: {why}", name.as_str()));
+            Ok(source) => return Ok((source, no_identity)),
+            Err(reason) if reason.kind() == ErrorKind::NoIdentity => {
+                no_identity = add_skipped(no_identity, name, &reason);
             }
             Err(error) => return Err(error),
         }
@@ -72,33 +73,42 @@ pub(super) fn select(
     if let Some(only) = &settings.only {
         let (word, origin) = (only.value.as_str(), &only.origin);
         let why = format!("no other was tried: `source` is {word} by {origin}");
-        skipped.push(why);
+        no_identity = no_identity.with_detail(why);
+    }
+    if no_identity.hint().is_none() {
+        no_identity = no_identity.with_hint(general_hint(config, registry));
     }
     // A virtual machine does not announce its identity: only a request shows whether there is one.
     if is_allowed(SourceName::ManagedIdentity) {
-        return Ok((managed_identity::of_virtual_machine(settings)?, skipped));
+        return Ok((managed_identity::of_virtual_machine(settings)?, no_identity));
     }
-    let only = settings.only.as_ref().map(|only| only.value);
-    Err(no_identity_error(skipped, only, registry.host()))
+    Err(no_identity)
 }
 
-/// Returns the error that no identity can sign in to a registry, with what to do about it.
-pub(super) fn no_identity_error(
-    skipped: Vec<String>,
-    only: Option<SourceName>,
-    registry: &str,
-) -> Error {
-    let login = format!("{} {registry}", login::COMMAND);
-    let hint = match only {
+/// Returns the error that no identity can sign in, without details.
+pub(super) fn no_identity() -> Error {
+    skip("no Azure identity to sign in with")
+}
+
+/// Adds why a source was skipped. One with a hint lacks little: the first of these is what the user most likely meant.
+fn add_skipped(error: Error, name: SourceName, reason: &Error) -> Error {
+    let line = format!("{}: {reason}", name.as_str());
+    match reason.hint() {
+        Some(hint) if error.hint().is_none() => error.with_first_details([line]).with_hint(hint),
+        _ => error.with_detail(line),
+    }
+}
+
+/// Returns what to do if no source lacks only little.
+fn general_hint(config: &Config, registry: &Registry) -> String {
+    let login = format!("{} {}", login::COMMAND, registry.host());
+    match config.sources.only.as_ref().map(|only| only.value) {
         Some(SourceName::Login) => login,
         Some(only) => entry(only).1.to_owned(),
         None => format!(
-            "sign in with `{login}` or `az login`, or set the `AZURE_*` variables of an identity"
+            "set the `AZURE_*` variables of an identity, or sign in with one of these\n  {login}\n  az login"
         ),
-    };
-    Error::new(ErrorKind::NoIdentity, "no Azure identity to sign in with")
-        .with_details(skipped)
-        .with_hint(hint)
+    }
 }
 
 #[cfg(test)]
@@ -125,8 +135,8 @@ mod tests {
             only_login.hint(),
             Some("docker-credential-acrscoped login contoso.azurecr.us")
         );
-        let hint = "sign in with `docker-credential-acrscoped login contoso.azurecr.us` or `az login`, or set the `AZURE_*` \
-                    variables of an identity";
+        let hint = "set the `AZURE_*` variables of an identity, or sign in with one of these\n  \
+                    docker-credential-acrscoped login contoso.azurecr.us\n  az login";
         let developer = error(&[("AZURE_TOKEN_CREDENTIALS", "dev"), rows[0]]);
         assert_eq!(developer.hint(), Some(hint));
     }

@@ -116,28 +116,11 @@ impl ServicePrincipal {
             let problem = format!("names {}: {problem}", settings.path.display());
             Error::setting(CERTIFICATE_VARIABLE, problem)
         })?;
-        let authority = context.identity.authority.as_str();
-        let tenant = &self.tenant.value;
         // As `ClientAssertionCredential` builds it.
-        let endpoint = format!(
-            "{}/{tenant}/oauth2/v2.0/token",
-            authority.trim_end_matches('/')
-        );
-        let now = context.network.clock()();
-        certificate.sign_assertion(&self.client.value, &endpoint, settings.send_chain, now)
-    }
-
-    async fn token_for_secret(
-        &self,
-        secret: &SecretString,
-        context: &TokenContext<'_>,
-    ) -> anyhow::Result<SecretString> {
-        let client_options = client_options(context)?;
-        let options = Some(ClientSecretCredentialOptions { client_options });
-        let (tenant, client) = (&self.tenant.value, self.client.value.clone());
-        let secret = Secret::new(secret.expose_secret().to_owned());
-        let credential = ClientSecretCredential::new(tenant, client, secret, options)?;
-        request_token(&*credential, context.identity).await
+        let endpoint = format!("/{}/oauth2/v2.0/token", self.tenant.value);
+        let endpoint = context.identity.authority.join(&endpoint)?;
+        let (client, now) = (&self.client.value, context.network.clock()());
+        certificate.sign_assertion(client, endpoint.as_str(), settings.send_chain, now)
     }
 
     fn reset_secret_hint(&self, failure: &Failure<'_>) -> String {
@@ -146,7 +129,7 @@ impl ServicePrincipal {
         let client = client.unwrap_or("CLIENT_ID");
         let command = format!("ad app credential reset --id {client}");
         let command = az(&failure.identity.home_cloud, &command);
-        format!("the secret has expired: `{command}`")
+        format!("create a new secret for the application\n  {command}")
     }
 }
 
@@ -220,17 +203,22 @@ impl IdentitySource for ServicePrincipal {
     }
 
     async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
+        let client_options = client_options(context)?;
+        let (tenant, client) = (self.tenant.value.clone(), self.client.value.clone());
         let assertion = match &self.credential {
-            Credential::Secret(secret) => return self.token_for_secret(secret, context).await,
+            Credential::Secret(secret) => {
+                let secret = Secret::new(secret.expose_secret().to_owned());
+                let options = Some(ClientSecretCredentialOptions { client_options });
+                let credential = ClientSecretCredential::new(&tenant, client, secret, options)?;
+                return request_token(&*credential, context.identity).await;
+            }
             Credential::Certificate(settings) => self.sign_assertion(settings, context).await?,
             Credential::TokenFile(file) => workload_identity::read_token(file)?,
             Credential::ServiceAccount(assertion) => assertion.clone(),
             Credential::CiJob(request) => request.send(context.network).await?,
         };
         context.identity.secrets.add(assertion.expose_secret());
-        let client_options = client_options(context)?;
         let options = Some(ClientAssertionCredentialOptions { client_options });
-        let (tenant, client) = (self.tenant.value.clone(), self.client.value.clone());
         let assertion = Assertion(assertion);
         let credential = ClientAssertionCredential::new(tenant, client, assertion, options)?;
         request_token(&*credential, context.identity).await

@@ -2,12 +2,11 @@
 
 use super::select::Offer;
 use super::service_principal::{Credential, ServicePrincipal};
-use super::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
+use super::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload, read_secret};
 use crate::config::{Config, Origin, Value};
-use crate::files::read_limited;
 use crate::registry::Registry;
-use anyhow::Context as _;
-use secrecy::SecretString;
+use anyhow::{anyhow, ensure};
+use secrecy::{ExposeSecret, SecretString};
 use std::path::Path;
 
 pub(super) const HINT: &str =
@@ -25,13 +24,10 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
 /// Reads a federated token. `WorkloadIdentityCredential` would send the newline at the end of the file along.
 pub(super) fn read_token(file: &Path) -> anyhow::Result<SecretString> {
     let name = file.display();
-    let bytes = read_limited(file, MAX_TOKEN_BYTES)
-        .map_err(|error| anyhow::anyhow!("{name} cannot be read: {error}"))?;
-    let token = std::str::from_utf8(&bytes).unwrap_or_default().trim();
-    let token = Some(token).filter(|token| !token.is_empty());
-    Ok(token
-        .with_context(|| format!("{name} holds no token"))?
-        .into())
+    let token = read_secret(file, MAX_TOKEN_BYTES);
+    let token = token.map_err(|error| anyhow!("{name} cannot be read: {error}"))?;
+    ensure!(!token.expose_secret().is_empty(), "{name} holds no token");
+    Ok(token)
 }
 
 /// Returns the application that a pod's service account is annotated with.

@@ -26,8 +26,6 @@ const MAX_DEPTH: usize = 32;
 pub(crate) struct Element<'a> {
     pub(crate) tag: u8,
     pub(crate) content: &'a [u8],
-    /// With tag and length.
-    pub(super) whole: &'a [u8],
 }
 
 /// Reads elements that follow each other.
@@ -52,9 +50,7 @@ impl<'a> Reader<'a> {
 
     /// Reads the next element, whatever its tag.
     pub(crate) fn element(&mut self) -> Result<Element<'a>> {
-        let (element, rest) = split(self.0, MAX_DEPTH).ok_or(Malformed)?;
-        self.0 = rest;
-        Ok(element)
+        read(&mut self.0, MAX_DEPTH).ok_or(Malformed)
     }
 
     /// Reads the next element if it has this tag.
@@ -121,47 +117,36 @@ impl Element<'_> {
     }
 }
 
-/// Splits off the first element.
-fn split(bytes: &[u8], depth: usize) -> Option<(Element<'_>, &[u8])> {
-    let (&tag, rest) = bytes.split_first()?;
-    let (&first, rest) = rest.split_first()?;
+/// Splits off the first element. `depth` is how deep elements of indefinite length may still be nested.
+pub(super) fn read<'a>(bytes: &mut &'a [u8], depth: usize) -> Option<Element<'a>> {
+    let (tag, first) = (*bytes.split_off_first()?, *bytes.split_off_first()?);
     let has_long_tag = tag & 0x1f == 0x1f;
-    let (content, rest) = match first {
+    let content = match first {
         _ if has_long_tag => return None,
-        0..=0x7f => rest.split_at_checked(first.into())?,
-        0x80 if tag & CONSTRUCTED != 0 => split_indefinite(rest, depth)?,
+        0..=0x7f => bytes.split_off(..usize::from(first))?,
+        // An indefinite length: two zeros mark the end.
+        0x80 if tag & CONSTRUCTED != 0 => {
+            let start = *bytes;
+            while !bytes.starts_with(&[0, 0]) {
+                read(bytes, depth.checked_sub(1)?)?;
+            }
+            let length = start.len() - bytes.len();
+            bytes.split_off(..2)?;
+            &start[..length]
+        }
         0x81..=0x84 => {
-            let (length, rest) = rest.split_at_checked((first & 0x7f).into())?;
-            rest.split_at_checked(usize::try_from(big_endian(length)).ok()?)?
+            let length = bytes.split_off(..usize::from(first & 0x7f))?;
+            bytes.split_off(..usize::try_from(big_endian(length)).ok()?)?
         }
         _ => return None,
     };
-    let whole = &bytes[..bytes.len() - rest.len()];
-    Some((
-        Element {
-            tag,
-            content,
-            whole,
-        },
-        rest,
-    ))
-}
-
-/// Splits content of indefinite length from what follows its end marker.
-fn split_indefinite(bytes: &[u8], depth: usize) -> Option<(&[u8], &[u8])> {
-    let depth = depth.checked_sub(1)?;
-    let mut rest = bytes;
-    while !rest.starts_with(&[0, 0]) {
-        (_, rest) = split(rest, depth)?;
-    }
-    Some((&bytes[..bytes.len() - rest.len()], &rest[2..]))
+    Some(Element { tag, content })
 }
 
 /// Returns the number in at most four bytes.
 fn big_endian(digits: &[u8]) -> u32 {
-    digits
-        .iter()
-        .fold(0, |number, digit| number << 8 | u32::from(*digit))
+    let digits = digits.iter();
+    digits.fold(0, |number, digit| number << 8 | u32::from(*digit))
 }
 
 #[cfg(test)]
@@ -226,7 +211,7 @@ mod tests {
         fn reading_any_bytes_ends_without_a_panic(bytes in proptest::collection::vec(prop_oneof![any::<u8>(), Just(0x30), Just(0x80), Just(0)], 0..200)) {
             let mut reader = Reader::new(&bytes);
             while let Ok(element) = reader.element() {
-                prop_assert!(element.whole.len() >= 2 && element.content.len() <= element.whole.len() - 2);
+                prop_assert!(element.content.len() + 2 <= bytes.len());
                 drop(element.octets(OCTET_STRING));
             }
         }

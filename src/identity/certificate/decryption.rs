@@ -8,7 +8,7 @@ use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, KeyInit, KeyIvInit};
 use des::{TdesEde2, TdesEde3};
 use rc2::Rc2;
 use ring::digest::{self, SHA1_FOR_LEGACY_USE_ONLY, digest};
-use ring::pbkdf2;
+use ring::{hmac, pbkdf2};
 use std::num::NonZeroU32;
 
 /// How many iterations of key derivation one file may cost, all its parts together: about two seconds. Windows and OpenSSL write files with
@@ -25,45 +25,30 @@ const PBES2: &[u8] = oid!(PKCS: 5, 13);
 /// Decrypts with a key and an initialization vector; returns nothing if the padding shows that the key is wrong.
 type Decrypt = fn(&[u8], &[u8], &[u8]) -> Option<SecretBytes>;
 
-/// A scheme or cipher by its object identifier, with the length of its key in bytes.
-type Cipher = (&'static [u8], usize, Decrypt);
-
-/// RFC 7292, appendix C. Their block is eight bytes long.
-const PKCS12_SCHEMES: [Cipher; 4] = [
+/// Ciphers by their object identifiers, with the length of the key in bytes.
+const CIPHERS: [(&[u8], usize, Decrypt); 8] = [
+    // The schemes of PKCS#12 (RFC 7292, appendix C). Their block is eight bytes long.
     (oid!(PKCS: 12, 1, 3), 24, decrypt_cbc::<TdesEde3>),
     (oid!(PKCS: 12, 1, 4), 16, decrypt_cbc::<TdesEde2>),
     (oid!(PKCS: 12, 1, 5), 16, decrypt_cbc::<Rc2>),
     (oid!(PKCS: 12, 1, 6), 5, decrypt_cbc::<Rc2>),
-];
-
-/// AES in three sizes (RFC 3565, section 4.1) and triple DES (RFC 8018, appendix C).
-const PBES2_CIPHERS: [Cipher; 4] = [
+    // The ciphers of PBES2: AES in three sizes (RFC 3565, section 4.1) and triple DES (RFC 8018, appendix C).
     (oid!(NIST: 1, 2), 16, decrypt_cbc::<Aes128>),
     (oid!(NIST: 1, 22), 24, decrypt_cbc::<Aes192>),
     (oid!(NIST: 1, 42), 32, decrypt_cbc::<Aes256>),
     (oid!(RSADSI: 3, 7), 24, decrypt_cbc::<TdesEde3>),
 ];
 
+// RFC 8017, appendix B.1.
+const SHA1: &[u8] = b"\x2b\x0e\x03\x02\x1a";
+const SHA256: &[u8] = oid!(NIST: 2, 1);
+const SHA384: &[u8] = oid!(NIST: 2, 2);
+const SHA512: &[u8] = oid!(NIST: 2, 3);
+// RFC 8018, appendix B.1.
 const HMAC_SHA1: &[u8] = oid!(RSADSI: 2, 7);
 const HMAC_SHA256: &[u8] = oid!(RSADSI: 2, 9);
 const HMAC_SHA384: &[u8] = oid!(RSADSI: 2, 10);
 const HMAC_SHA512: &[u8] = oid!(RSADSI: 2, 11);
-
-/// The iterations of key derivation that one file may still cost.
-struct IterationBudget(u32);
-
-impl IterationBudget {
-    /// Takes the cost of a key that consists of so many hashes.
-    fn take(&mut self, iterations: u32, hashes: usize) -> Result<NonZeroU32> {
-        let hashes = u32::try_from(hashes).unwrap_or(u32::MAX);
-        let left = self.0.checked_sub(iterations.saturating_mul(hashes));
-        self.0 = left.ok_or_else(|| {
-            let limit = format!("more than {MAX_ITERATIONS} rounds");
-            format!("deriving the keys of its encryption would take {limit}")
-        })?;
-        NonZeroU32::new(iterations).ok_or(CertificateError::Malformed)
-    }
-}
 
 /// What a key of PKCS#12 is for (RFC 7292, appendix B.3).
 #[derive(Clone, Copy)]
@@ -79,23 +64,20 @@ pub(super) struct Decryptor {
     utf8: SecretBytes,
     /// The password in UTF-16 with a zero at the end, for PKCS#12 (RFC 7292, appendix B.1).
     utf16: SecretBytes,
-    budget: IterationBudget,
+    /// The iterations of key derivation that the file may still cost.
+    iterations_left: u32,
 }
 
 impl Decryptor {
     pub(super) fn new(password: &str) -> Self {
         // At full length, because growing would leave copies behind.
         let mut utf16 = SecretBytes::new(Vec::with_capacity(2 * password.len() + 2));
-        utf16.extend(
-            password
-                .encode_utf16()
-                .chain([0])
-                .flat_map(u16::to_be_bytes),
-        );
+        let units = password.encode_utf16().chain([0]);
+        utf16.extend(units.flat_map(u16::to_be_bytes));
         Self {
             utf8: SecretBytes::new(password.as_bytes().to_vec()),
             utf16,
-            budget: IterationBudget(MAX_ITERATIONS),
+            iterations_left: MAX_ITERATIONS,
         }
     }
 
@@ -109,44 +91,41 @@ impl Decryptor {
     /// `AlgorithmIdentifier`.
     pub(super) fn decrypt(
         &mut self,
-        algorithm: Reader<'_>,
+        mut algorithm: Reader<'_>,
         encrypted: &[u8],
     ) -> Result<SecretBytes> {
-        let decrypted = self.apply(algorithm, encrypted)?;
+        let scheme = algorithm.oid()?;
+        let mut parameters = algorithm.enter(SEQUENCE)?;
+        let decrypted = if scheme == PBES2 {
+            let derivation = parameters.enter(SEQUENCE)?;
+            let mut encryption = parameters.enter(SEQUENCE)?;
+            let (key_length, decrypt) = cipher(encryption.oid()?)?;
+            let vector = encryption.octets()?;
+            decrypt(&self.pbkdf2(derivation, key_length)?, &vector, encrypted)
+        } else {
+            let (key_length, decrypt) = cipher(scheme)?;
+            let (salt, iterations) = (parameters.octets()?, parameters.number()?);
+            let hash = &SHA1_FOR_LEGACY_USE_ONLY;
+            let key = self.derive(hash, KeyUse::Encryption, &salt, iterations, key_length)?;
+            let vector = self.derive(hash, KeyUse::InitializationVector, &salt, iterations, 8)?;
+            decrypt(&key, &vector, encrypted)
+        };
         let decrypted = decrypted.filter(|bytes| Reader::sequence(bytes).is_ok());
         decrypted.ok_or(CertificateError::WrongPassword)
     }
 
-    fn apply(
-        &mut self,
-        mut algorithm: Reader<'_>,
-        encrypted: &[u8],
-    ) -> Result<Option<SecretBytes>, CertificateError> {
-        let oid = algorithm.oid()?;
-        if oid == PBES2 {
-            let mut parameters = algorithm.enter(SEQUENCE)?;
-            let derivation = parameters.enter(SEQUENCE)?;
-            let mut scheme = parameters.enter(SEQUENCE)?;
-            let (cipher, vector) = (scheme.oid()?, scheme.octets()?);
-            let (key_length, decrypt) = find(&PBES2_CIPHERS, cipher)?;
-            let key = self.pbkdf2(derivation, key_length)?;
-            return Ok(decrypt(&key, &vector, encrypted));
-        }
-        let (key_length, decrypt) = find(&PKCS12_SCHEMES, oid)?;
-        let mut parameters = algorithm.enter(SEQUENCE)?;
-        let (salt, iterations) = (parameters.octets()?, parameters.number()?);
-        let mut derive = |key_use, length| {
-            self.derive(
-                &SHA1_FOR_LEGACY_USE_ONLY,
-                key_use,
-                &salt,
-                iterations,
-                length,
+    /// Takes the cost of a key that consists of so many hashes from what the file may still cost.
+    fn spend(&mut self, iterations: u32, hashes: usize) -> Result<NonZeroU32> {
+        let hashes = u32::try_from(hashes).unwrap_or(u32::MAX);
+        let left = self
+            .iterations_left
+            .checked_sub(iterations.saturating_mul(hashes));
+        self.iterations_left = left.ok_or_else(|| {
+            format!(
+                "deriving the keys of its encryption would take more than {MAX_ITERATIONS} rounds"
             )
-        };
-        let key = derive(KeyUse::Encryption, key_length)?;
-        let vector = derive(KeyUse::InitializationVector, 8)?;
-        Ok(decrypt(&key, &vector, encrypted))
+        })?;
+        NonZeroU32::new(iterations).ok_or(CertificateError::Malformed)
     }
 
     /// Derives a key by RFC 7292, appendix B.2; the comments name its variables.
@@ -159,7 +138,7 @@ impl Decryptor {
         length: usize,
     ) -> Result<SecretBytes> {
         let hashes = length.div_ceil(hash.output_len());
-        let iterations = self.budget.take(iterations, hashes)?.get();
+        let iterations = self.spend(iterations, hashes)?.get();
         let block = hash.block_len();
         let diversifier = vec![key_use as u8; block]; // D
         let input_length = salt.len() + self.utf16.len() + 2 * block;
@@ -193,31 +172,42 @@ impl Decryptor {
         parameters.optional(INTEGER)?;
         // HMAC with SHA-1 is the default.
         let function = parameters.enter(SEQUENCE).and_then(|mut it| it.oid());
-        let (algorithm, hash_length) = match function.unwrap_or(HMAC_SHA1) {
-            HMAC_SHA1 => (pbkdf2::PBKDF2_HMAC_SHA1, 20),
-            HMAC_SHA256 => (pbkdf2::PBKDF2_HMAC_SHA256, 32),
-            HMAC_SHA384 => (pbkdf2::PBKDF2_HMAC_SHA384, 48),
-            HMAC_SHA512 => (pbkdf2::PBKDF2_HMAC_SHA512, 64),
-            _ => return Err(UNSUPPORTED.into()),
-        };
-        let hashes = length.div_ceil(hash_length);
-        let iterations = self.budget.take(iterations, hashes)?;
+        let (hmac, algorithm) = hmac(function.unwrap_or(HMAC_SHA1))?;
+        let hashes = length.div_ceil(hmac.digest_algorithm().output_len());
+        let iterations = self.spend(iterations, hashes)?;
         let mut key = SecretBytes::new(vec![0; length]);
         pbkdf2::derive(algorithm, iterations, &salt, &self.utf8, &mut key);
         Ok(key)
     }
 }
 
-fn find(ciphers: &[Cipher], oid: &[u8]) -> Result<(usize, Decrypt)> {
-    let cipher = ciphers.iter().find(|(known, ..)| *known == oid);
-    let (_, key_length, decrypt) = cipher.ok_or(UNSUPPORTED)?;
-    Ok((*key_length, *decrypt))
+/// Returns the HMAC of a hash function, by the object identifier of either, and PBKDF2 with it.
+pub(super) fn hmac(oid: &[u8]) -> Result<(hmac::Algorithm, pbkdf2::Algorithm)> {
+    Ok(match oid {
+        SHA1 | HMAC_SHA1 => (
+            hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            pbkdf2::PBKDF2_HMAC_SHA1,
+        ),
+        SHA256 | HMAC_SHA256 => (hmac::HMAC_SHA256, pbkdf2::PBKDF2_HMAC_SHA256),
+        SHA384 | HMAC_SHA384 => (hmac::HMAC_SHA384, pbkdf2::PBKDF2_HMAC_SHA384),
+        SHA512 | HMAC_SHA512 => (hmac::HMAC_SHA512, pbkdf2::PBKDF2_HMAC_SHA512),
+        _ => return Err(UNSUPPORTED.into()),
+    })
 }
 
-fn decrypt_cbc<C>(key: &[u8], vector: &[u8], data: &[u8]) -> Option<SecretBytes>
-where
-    C: BlockCipherDecrypt + KeyInit,
-{
+/// Returns the length of a cipher's key, and how it decrypts.
+fn cipher(oid: &[u8]) -> Result<(usize, Decrypt)> {
+    let mut known = CIPHERS.into_iter();
+    let cipher = known.find(|(known, ..)| *known == oid);
+    let (_, key_length, decrypt) = cipher.ok_or(UNSUPPORTED)?;
+    Ok((key_length, decrypt))
+}
+
+fn decrypt_cbc<C: BlockCipherDecrypt + KeyInit>(
+    key: &[u8],
+    vector: &[u8],
+    data: &[u8],
+) -> Option<SecretBytes> {
     let decryptor = cbc::Decryptor::<C>::new_from_slices(key, vector).ok()?;
     let decrypted = decryptor.decrypt_padded_vec::<Pkcs7>(data).ok()?;
     Some(SecretBytes::new(decrypted))
@@ -251,16 +241,16 @@ mod tests {
 
     #[test]
     fn all_keys_of_a_file_share_a_budget_of_iterations() {
-        let full = || IterationBudget(MAX_ITERATIONS);
-        let mut budget = full();
-        assert_eq!(budget.take(1_000_000, 2).unwrap().get(), 1_000_000);
-        let error = budget.take(1_000_001, 1).unwrap_err();
+        let full = || Decryptor::new("");
+        let mut file = full();
+        assert_eq!(file.spend(1_000_000, 2).unwrap().get(), 1_000_000);
+        let error = file.spend(1_000_001, 1).unwrap_err();
         assert_eq!(
             error.to_string(),
             "deriving the keys of its encryption would take more than 3000000 rounds"
         );
-        assert!(budget.take(1_000_000, 1).is_ok());
-        assert!(budget.take(1, 1).is_err() && full().take(u32::MAX, 2).is_err());
-        assert_eq!(full().take(0, 1), Err(CertificateError::Malformed));
+        assert!(file.spend(1_000_000, 1).is_ok());
+        assert!(file.spend(1, 1).is_err() && full().spend(u32::MAX, 2).is_err());
+        assert_eq!(full().spend(0, 1), Err(CertificateError::Malformed));
     }
 }

@@ -106,10 +106,8 @@ impl Certificate {
     fn parse(bytes: &[u8], password: &str) -> Result<Self> {
         let contents = if pkcs12::is_archive(bytes) {
             pkcs12::read(bytes, password)?
-        } else if pem::is_pem(bytes) {
-            pem::read(bytes, password)?
         } else {
-            return Err(UNKNOWN_FORMAT.into());
+            pem::read(bytes, password)?
         };
         let key = match &contents.keys[..] {
             [key] => KeyPair::from_der(key).map_err(|error| {
@@ -125,7 +123,7 @@ impl Certificate {
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate").finish_non_exhaustive()
+        f.write_str("Certificate { .. }")
     }
 }
 
@@ -139,8 +137,7 @@ struct Contents {
 
 impl Contents {
     /// Adds the key in a `PrivateKeyInfo` (PKCS#8: RFC 5208, section 5).
-    fn add_key(&mut self, info: &[u8]) -> Result<()> {
-        let mut info = Reader::sequence(info)?;
+    fn add_key(&mut self, mut info: Reader<'_>) -> Result<()> {
         info.number()?;
         if info.enter(SEQUENCE)?.oid()? != RSA {
             return Err(NOT_RSA.into());
@@ -150,9 +147,9 @@ impl Contents {
     }
 
     /// Adds the key in an `EncryptedPrivateKeyInfo` (PKCS#8: RFC 5208, section 6).
-    fn add_encrypted_key(&mut self, info: &[u8], decryptor: &mut Decryptor) -> Result<()> {
-        let mut info = Reader::sequence(info)?;
+    fn add_encrypted_key(&mut self, mut info: Reader<'_>, decryptor: &mut Decryptor) -> Result<()> {
         let (algorithm, encrypted) = (info.enter(SEQUENCE)?, info.octets()?);
-        self.add_key(&decryptor.decrypt(algorithm, &encrypted)?)
+        let decrypted = decryptor.decrypt(algorithm, &encrypted)?;
+        self.add_key(Reader::sequence(&decrypted)?)
     }
 }

@@ -1,7 +1,7 @@
 //! Keys and certificates of a PKCS#12 file (RFC 7292), also known as PFX.
 
-use super::asn1::{CONTEXT_0, CONTEXT_0_PRIMITIVE, Element, INTEGER, Reader, SEQUENCE};
-use super::decryption::{Decryptor, KeyUse, UNSUPPORTED};
+use super::asn1::{CONTEXT_0, CONTEXT_0_PRIMITIVE, INTEGER, Reader, SEQUENCE};
+use super::decryption::{self, Decryptor, KeyUse, UNSUPPORTED};
 use super::{CertificateError, Contents, Result, SecretBytes, oid};
 use ring::hmac;
 
@@ -14,12 +14,6 @@ const X509_CERTIFICATE: &[u8] = oid!(PKCS: 9, 22, 1);
 const KEY_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 1);
 const SHROUDED_KEY_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 2);
 const CERTIFICATE_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 3);
-// RFC 8017, appendix B.1.
-const SHA1: &[u8] = b"\x2b\x0e\x03\x02\x1a";
-const SHA256: &[u8] = oid!(NIST: 2, 1);
-const SHA384: &[u8] = oid!(NIST: 2, 2);
-const SHA512: &[u8] = oid!(NIST: 2, 3);
-
 /// Returns whether the bytes begin as PKCS#12 does: a `SEQUENCE` whose first element is the version 3.
 pub(super) fn is_archive(bytes: &[u8]) -> bool {
     // Some programs pad files at the end, so that this need not be the only element.
@@ -75,17 +69,10 @@ fn content_info<'a>(reader: &mut Reader<'a>) -> Result<(&'a [u8], Reader<'a>)> {
 /// Verifies a `MacData` (RFC 7292, section 4), whose key is derived from the password.
 fn verify_mac(data: &[u8], mut mac: Reader<'_>, decryptor: &mut Decryptor) -> Result<()> {
     let mut info = mac.enter(SEQUENCE)?;
-    let (oid, tag) = (info.enter(SEQUENCE)?.oid()?, info.octets()?);
-    let salt = mac.octets()?;
+    let (algorithm, _) = decryption::hmac(info.enter(SEQUENCE)?.oid()?)?;
+    let (tag, salt) = (info.octets()?, mac.octets()?);
     // One iteration is the default.
     let iterations = if mac.is_at_end() { 1 } else { mac.number()? };
-    let algorithm = match oid {
-        SHA1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        SHA256 => hmac::HMAC_SHA256,
-        SHA384 => hmac::HMAC_SHA384,
-        SHA512 => hmac::HMAC_SHA512,
-        _ => return Err(UNSUPPORTED.into()),
-    };
     let hash = algorithm.digest_algorithm();
     let length = hash.output_len();
     let key = decryptor.derive(hash, KeyUse::Authentication, &salt, iterations, length)?;
@@ -109,29 +96,27 @@ fn read_bags(bags: &[u8], contents: &mut Contents, decryptor: &mut Decryptor) ->
     let mut bags = Reader::sequence(bags)?;
     while !bags.is_at_end() {
         let mut bag = bags.enter(SEQUENCE)?;
-        let (oid, content) = (bag.oid()?, bag.enter(CONTEXT_0)?.element()?);
+        let (oid, mut content) = (bag.oid()?, bag.enter(CONTEXT_0)?);
         match oid {
-            KEY_BAG => contents.add_key(content.whole)?,
-            SHROUDED_KEY_BAG => contents.add_encrypted_key(content.whole, decryptor)?,
-            CERTIFICATE_BAG => contents.certificates.extend(x509(content)?),
+            KEY_BAG => contents.add_key(content.enter(SEQUENCE)?)?,
+            SHROUDED_KEY_BAG => contents.add_encrypted_key(content.enter(SEQUENCE)?, decryptor)?,
+            CERTIFICATE_BAG => {
+                let mut bag = content.enter(SEQUENCE)?;
+                if bag.oid()? == X509_CERTIFICATE {
+                    let certificate = bag.enter(CONTEXT_0)?.octets()?;
+                    contents.certificates.push(certificate.to_vec());
+                }
+            }
             _ => {}
         }
     }
     Ok(())
 }
 
-/// Returns the certificate in a `CertBag`, unless it is of another kind.
-fn x509(bag: Element<'_>) -> Result<Option<Vec<u8>>> {
-    let mut bag = Reader::sequence(bag.whole)?;
-    let kind = bag.oid()?;
-    let certificate = bag.enter(CONTEXT_0)?.octets()?;
-    Ok((kind == X509_CERTIFICATE).then(|| certificate.to_vec()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::certificate::asn1::OCTET_STRING;
+    use crate::identity::certificate::asn1::{self, OCTET_STRING};
     use crate::identity::certificate::tests::Folder;
 
     const END: [u8; 2] = [0, 0];
@@ -139,9 +124,13 @@ mod tests {
     /// Converts DER to BER as Bouncy Castle and NSS write it: indefinite lengths, and strings in pieces. `deep` converts the content of
     /// strings too, after which a MAC no longer matches.
     fn in_ber(der: &[u8], deep: bool) -> Vec<u8> {
-        let mut reader = Reader::new(der);
+        let mut rest = der;
         let mut ber = Vec::new();
-        while let Ok(element) = reader.element() {
+        loop {
+            let start = rest;
+            let Some(element) = asn1::read(&mut rest, 0) else {
+                break;
+            };
             let content = element.octets(element.tag).unwrap();
             let constructed = element.tag | 0x20;
             match element.tag {
@@ -160,7 +149,7 @@ mod tests {
                 tag if tag == constructed => {
                     ber.extend([&[tag, 0x80], &in_ber(&content, deep)[..], &END].concat());
                 }
-                _ => ber.extend_from_slice(element.whole),
+                _ => ber.extend_from_slice(&start[..start.len() - rest.len()]),
             }
         }
         ber

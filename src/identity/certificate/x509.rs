@@ -40,22 +40,21 @@ impl<'a> X509<'a> {
 /// Returns the first certificate for a public key, each followed by that of its issuer. Others are left out, and signatures are not
 /// checked: the receiver of the chain does that.
 pub(super) fn chain(certificates: &[Vec<u8>], public_key: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let parsed = certificates.iter().map(|der| X509::from_der(der));
-    let parsed = parsed.collect::<Result<Vec<_>>>()?;
-    let mut last = parsed
-        .iter()
-        .position(|certificate| certificate.public_key == public_key)
-        .ok_or("it holds no certificate of its private key")?;
-    let mut order = vec![last];
-    while parsed[last].issuer != parsed[last].subject {
-        let is_next =
-            |at: &usize| parsed[*at].subject == parsed[last].issuer && !order.contains(at);
-        let Some(next) = (0..parsed.len()).find(is_next) else {
-            break;
-        };
-        last = next;
-        order.push(next);
+    let mut rest = vec![];
+    for der in certificates {
+        rest.push((X509::from_der(der)?, der));
     }
-    let chain = order.into_iter().map(|at| certificates[at].clone());
-    Ok(chain.collect())
+    let mut next = rest.iter().position(|(it, _)| it.public_key == public_key);
+    let mut chain = vec![];
+    while let Some(index) = next {
+        let (last, der) = rest.remove(index);
+        chain.push(der.clone());
+        // The root is its own issuer.
+        let issuer = Some(last.issuer).filter(|issuer| *issuer != last.subject);
+        next = rest.iter().position(|(it, _)| Some(it.subject) == issuer);
+    }
+    if chain.is_empty() {
+        return Err("it holds no certificate of its private key".into());
+    }
+    Ok(chain)
 }
