@@ -2,6 +2,7 @@
 
 use jsonc_parser::ast::{Object, ObjectProp, Value};
 use jsonc_parser::common::Ranged;
+use jsonc_parser::cst::{CstObjectProp, CstRootNode};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use std::fmt;
 
@@ -48,6 +49,20 @@ pub(super) fn set_helper(
         set(text, CRED_HELPERS, None)?;
     }
     Ok(previous)
+}
+
+/// Removes these keys of `auths`, as they are spelled there.
+pub(super) fn remove_logins(text: &str, keys: &[&str]) -> Result<String, String> {
+    parse(text)?;
+    let root = CstRootNode::parse(text, &ParseOptions::default())
+        .map_err(|error| format!("it is no valid JSON: {error}"))?;
+    let object = root.object_value_or_set();
+    if let Some(auths) = object.object_value("auths") {
+        for key in keys {
+            auths.get(key).into_iter().for_each(CstObjectProp::remove);
+        }
+    }
+    Ok(root.to_string())
 }
 
 /// Returns whether the text holds nothing.

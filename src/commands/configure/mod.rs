@@ -51,7 +51,7 @@ const CONFIGURE: &str = concat!(env!("CARGO_PKG_NAME"), " configure");
 
 /// `configure [REGISTRY…] [--all] [--remove] [--docker | --containers] [--dry-run] [--json | --plain]`, or
 /// `configure --kubelet [REGISTRY…] [--registry-mirror SOURCE:REGISTRY,…]`.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is an option of the command line"
@@ -134,6 +134,54 @@ pub fn run(
     output
         .write_all(report.draw(context.terminal).as_bytes())
         .map_err(Error::output)
+}
+
+/// Sets the entries of one registry in the files of the clients that are there. Returns what was changed.
+///
+/// # Errors
+///
+/// When a file cannot be read or written. Then no file was changed.
+pub(super) fn apply(context: &Context<'_>, registry: &Registry) -> Result<Vec<Check>, Error> {
+    let request = Request {
+        context,
+        arguments: &Arguments::default(),
+        paths: Paths::new(context.settings)?,
+        state: State::read(context.settings)?,
+    };
+    let mut report = Report::default();
+    request.install(vec![registry.clone()], &mut report)?;
+    plan::apply(Direction::Install, &report.plans, request.state)?;
+    let checks = report.plans.into_iter().flat_map(|plan| plan.checks);
+    Ok(checks.collect())
+}
+
+/// Removes the logins of a registry from all files that clients read, because they go before a helper or are not used. Returns what was
+/// changed.
+///
+/// # Errors
+///
+/// When a file cannot be read or written.
+pub(super) fn remove_logins(
+    context: &Context<'_>,
+    registry: &Registry,
+) -> Result<Vec<Check>, Error> {
+    let mut checks = Vec::new();
+    for path in Paths::new(context.settings)?.search_order {
+        let config = ClientConfig::read(&path)?;
+        let logins = config.logins(registry);
+        if logins.is_empty() {
+            continue;
+        }
+        let file = file::FileSnapshot::read(&path)?;
+        let text = file.text.clone().unwrap_or_default();
+        let text = cred_helpers::remove_logins(&text, &logins)
+            .map_err(|problem| file::unusable(&path, problem))?;
+        file.write(Some(&text), &[])?;
+        let logins = list(logins);
+        let text = format!("removed the login of {logins} from {}", path.display());
+        checks.push(Check::good("", text));
+    }
+    Ok(checks)
 }
 
 /// One call of the command.
