@@ -68,7 +68,7 @@ impl Command {
     /// If the command has no result.
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
-            Self::Configure(arguments) => configure::run(context, &arguments, output)?,
+            Self::Configure(arguments) => return configure::run(context, &arguments, output),
             Self::Login(arguments) => login::run(context, &arguments, output)?,
             Self::Logout(arguments) => logout::run(context, &arguments, output)?,
             Self::Status(arguments) => status::run(context, arguments, output)?,

@@ -1,18 +1,21 @@
 //! Checks in the files of clients whether they will ask this helper for a registry. Changes nothing.
 
-use super::client_config::ClientConfig;
+use super::client_config::{ClientConfig, DEFAULT_STORE};
 use super::environment_checks::{program, variables};
 use super::paths::{Clients, Paths, RUNTIME};
-use super::plan::Plan;
+use super::plan::{FileEdit, remove_command};
+use super::state::FileRecord;
 use super::{CONFIGURE, HELPER};
 use crate::commands::Context;
-use crate::commands::report::Check;
+use crate::commands::report::{Check, list};
+use crate::error::Error;
 use crate::registry::Registry;
 use crate::terminal::Status;
+use crate::text::shell_word;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Checks which helper Docker, Podman and their like ask for a registry, and whether they find this program.
+/// Checks which helper Docker, Podman and their like use for a registry, and whether they find this program.
 pub(in crate::commands) fn check_cred_helpers(
     context: &Context<'_>,
     registry: &Registry,
@@ -22,96 +25,105 @@ pub(in crate::commands) fn check_cred_helpers(
         Err(error) => return vec![Check::failed("", &error)],
     };
     let mut checks = vec![
-        check_docker(&paths, registry),
-        check_containers(&paths, registry),
+        check_client(&paths, Clients::Docker, registry, &[]),
+        check_client(&paths, Clients::Containers, registry, &[]),
     ];
     checks.extend(variables(context.settings));
-    let mut notes = notes(&paths, registry, &[]);
-    // The first two checks show the failures already.
-    notes.retain(|note| !note.is_bad());
-    checks.extend(notes);
+    checks.extend(notes(&paths, registry, &[]));
     checks.push(program(context));
     checks
 }
 
-fn check_docker(paths: &Paths, registry: &Registry) -> Check {
-    let (clients, host) = (Clients::Docker, registry.host());
-    if !paths.has(clients) {
+/// Checks which helper clients use for a registry once these edits are made.
+pub(super) fn check_client(
+    paths: &Paths,
+    clients: Clients,
+    registry: &Registry,
+    edits: &[FileEdit],
+) -> Check {
+    if !paths.has(clients) && edits.is_empty() {
         return not_installed(paths, clients);
     }
-    let config = match ClientConfig::read(&paths.docker) {
-        Ok(config) => config,
-        Err(error) => return Check::failed("", &error),
+    let check = match clients {
+        Clients::Docker => check_docker(paths, registry, edits),
+        Clients::Containers => check_containers(paths, registry, edits),
     };
-    if let Some(helper) = config.helper(host) {
-        return asked(clients, host, helper, &config, "credHelpers");
-    }
-    if let Some(store) = config.store() {
-        return asked(clients, host, store, &config, "credsStore");
-    }
-    let file = &config.file;
-    bad(host, format!("docker asks no helper for {host}, by {file}"))
+    check.unwrap_or_else(|error| Check::failed("", &error))
+}
+
+fn check_docker(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> Result<Check, Error> {
+    let (config, host) = (
+        ClientConfig::planned(&paths.docker, edits)?,
+        registry.host(),
+    );
+    Ok(match config.helper(host).or(config.store()) {
+        Some(helper) => check_helper(&config, host, helper),
+        None => not_used(&config.file, host, ""),
+    })
 }
 
 /// Checks Podman, Buildah and Skopeo: the first file that has anything for the registry decides.
-fn check_containers(paths: &Paths, registry: &Registry) -> Check {
+fn check_containers(
+    paths: &Paths,
+    registry: &Registry,
+    edits: &[FileEdit],
+) -> Result<Check, Error> {
     let (clients, host) = (Clients::Containers, registry.host());
-    if !paths.has(clients) {
-        return not_installed(paths, clients);
-    }
     let mut reason = "";
     for path in &paths.search_order {
-        let config = match ClientConfig::read(path) {
-            Ok(config) => config,
-            Err(error) => return unreadable(path).unwrap_or_else(|| Check::failed("", &error)),
-        };
-        if let Some(helper) = config.helper(host) {
-            return asked(clients, host, helper, &config, "credHelpers");
+        if let Some(check) = unreadable(path) {
+            return Ok(check);
         }
-        if !config.logins(registry).is_empty() {
+        let config = ClientConfig::planned(path, edits)?;
+        if let Some(helper) = config.helper(host) {
+            return Ok(check_helper(&config, host, helper));
+        }
+        if let Some(key) = config.logins(registry).first() {
             let file = &config.file;
-            let text = format!("{clients} take the login of {host} in {file}, and ask no helper");
-            let logout = logout(path, host, paths);
-            return Check::bad("", text).hint(format!("`{logout}`, then `{CONFIGURE} {host}`"));
+            let text = format!("{clients} use the login of {key} in {file} instead of a helper");
+            let logout = logout(path, key, paths);
+            return Ok(Check::bad("", text).hint(format!("remove it\n  {logout}")));
         }
         if config.store() == Some(HELPER) {
             reason = ": they do not read `credsStore`";
         }
     }
-    bad(host, format!("{clients} ask no helper for {host}{reason}"))
+    let file = paths.containers.display().to_string();
+    Ok(not_used(&file, host, reason))
 }
 
 /// Returns the check for clients that are not on this machine.
 pub(super) fn not_installed(paths: &Paths, clients: Clients) -> Check {
-    let (verb, file) = (clients.verb("is", "are"), paths.file(clients).display());
-    let text = format!("{clients} {verb} not on `PATH`, and {file} does not exist");
+    let file = paths.file(clients).display();
+    let text = format!("{clients}: not on `PATH`, and {file} does not exist");
     Check::unnamed(Status::Skipped, text)
 }
 
-/// Returns the check for clients that ask a helper: this one, or another.
-fn asked(clients: Clients, host: &str, helper: &str, config: &ClientConfig, field: &str) -> Check {
-    let (verb, file) = (clients.verb("asks", "ask"), &config.file);
+/// Checks which helper a file has for a host.
+fn check_helper(config: &ClientConfig, host: &str, helper: &str) -> Check {
+    let file = &config.file;
     if helper == HELPER {
-        let text = format!("{clients} {verb} this helper for {host}, by `{field}` in {file}");
-        return Check::good("", text);
+        return Check::good("", format!("{file} uses this helper for {host}"));
     }
-    let text = format!("{clients} {verb} `docker-credential-{helper}` for {host}, by {file}");
-    bad(host, text)
+    not_used(file, host, &format!(", but `docker-credential-{helper}`"))
 }
 
-fn bad(host: &str, text: String) -> Check {
-    Check::bad("", text).hint(format!("`{CONFIGURE} {host}`"))
+fn not_used(file: &str, host: &str, reason: &str) -> Check {
+    let text = format!("{file} does not use this helper for {host}{reason}");
+    Check::bad("", text).hint(format!("use this helper\n  {CONFIGURE} {host}"))
 }
 
 /// Warns of a file of Podman and its like in a folder that the user may not enter. Docker does not read it.
-pub(super) fn unreadable(file: &Path) -> Option<Check> {
+fn unreadable(file: &Path) -> Option<Check> {
     let error = file.metadata().err()?;
     if error.kind() != ErrorKind::PermissionDenied {
         return None;
     }
     let (clients, path) = (Clients::Containers, file.display());
-    let text = format!("{clients} cannot read {path}: Permission denied");
-    let check = Check::warning("", text);
+    let check = Check::warning(
+        "",
+        format!("{clients} cannot read {path}: permission denied"),
+    );
     // `su` and the like do not set the variable. Then the clients use this folder.
     if !file.starts_with(RUNTIME) {
         return Some(check);
@@ -120,47 +132,58 @@ pub(super) fn unreadable(file: &Path) -> Option<Check> {
     Some(check.hint(hint))
 }
 
-/// Returns warnings for a registry once these plans are applied: logins in files, and keys that no client looks up.
-pub(super) fn notes(paths: &Paths, registry: &Registry, plans: &[Plan]) -> Vec<Check> {
+/// Returns warnings for a registry once these edits are made: logins in files, and keys that no client looks up.
+pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> Vec<Check> {
     let host = registry.host();
     let mut checks = Vec::new();
-    // Whether an earlier file of Podman and its like has anything for the registry.
-    let mut is_decided = false;
     for (at, path) in paths.search_order.iter().enumerate() {
         if paths.search_order[..at].contains(path) {
             continue;
         }
-        let Ok(config) = ClientConfig::planned(path, plans) else {
+        let Ok(config) = ClientConfig::planned(path, edits) else {
             continue;
         };
-        let (file, logins) = (&config.file, config.logins(registry));
-        let has_helper = config.helper(host).is_some();
-        let (is_docker, has_store) = (*path == paths.docker, config.store().is_some());
-        for key in &logins {
-            let login = format!("the login of {key} in {file}");
-            let check = if is_docker && !has_helper && !has_store {
-                Check::bad("", format!("docker takes {login}, and asks no helper"))
-            } else if has_helper || is_decided {
-                let text = format!("{login} is no longer used, but it is a password");
-                Check::warning("", text)
-            } else if is_docker {
-                let text = format!("docker no longer uses {login}, but podman and its like do");
-                Check::warning("", text)
-            } else {
-                let text = format!("{login} goes before helpers in files that are read later");
-                Check::bad("", text)
-            };
-            checks.push(check.hint(format!("`{}` removes it", logout(path, key, paths))));
-        }
-        for key in config.misspelled(registry) {
+        let file = &config.file;
+        for key in config.logins(registry) {
+            let is_of_az = config.is_of_azure_cli(key);
+            let by = if is_of_az { " by `az acr login`" } else { "" };
             let text = format!(
-                "`{key}` under `credHelpers` in {file} is never looked up: clients look for `{host}`"
+                "this helper replaces the login of {key}{by} in {file}, which holds a password"
             );
-            checks.push(Check::warning("", text));
+            let logout = logout(path, key, paths);
+            checks.push(Check::warning("", text).hint(format!("remove it\n  {logout}")));
         }
-        is_decided |= has_helper || !logins.is_empty();
+        checks.extend(config.misspelled(registry).map(|key| {
+            let text = format!("no client uses `{key}` in {file}: they look for `{host}`");
+            Check::warning("", text)
+        }));
     }
     checks
+}
+
+/// Warns of entries that stay when others are removed: `configure` has not set them, or Docker uses this helper for all hosts.
+pub(super) fn still_set(config: &ClientConfig, record: &FileRecord) -> Option<Check> {
+    let is_recorded = |host: &str| record.previous.contains_key(host);
+    let helpers = config.helpers();
+    let hosts = helpers.filter(|(host, helper)| *helper == HELPER && !is_recorded(host));
+    let store = (config.store() == Some(HELPER)).then_some(DEFAULT_STORE);
+    let rest: Vec<&str> = store
+        .into_iter()
+        .chain(hosts.map(|(host, _)| host))
+        .collect();
+    let (file, command) = (&config.file, remove_command(rest.iter().copied()));
+    let text = if store.is_some() {
+        format!(
+            "Docker still uses this helper for every registry: it is the {DEFAULT_STORE} in {file}"
+        )
+    } else {
+        format!(
+            "{file} still uses this helper for {}: `configure` has not set it",
+            list(&rest)
+        )
+    };
+    let check = Check::warning("", text).hint(format!("remove it too\n  {command}"));
+    (!rest.is_empty()).then_some(check)
 }
 
 /// Returns the command that removes a login from exactly this file.
@@ -168,7 +191,8 @@ fn logout(file: &Path, key: &str, paths: &Paths) -> String {
     if file == paths.docker {
         return format!("docker logout {key}");
     }
-    format!("podman logout --authfile {} {key}", file.display())
+    let file = shell_word(&file.display().to_string());
+    format!("podman logout --authfile {file} {key}")
 }
 
 #[cfg(test)]

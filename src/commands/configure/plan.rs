@@ -1,9 +1,7 @@
-//! A planned change of one file, and applying several of them as one.
+//! The planned edit of one file, and writing several of them as one.
 
-use super::cred_helpers::{ALL_HOSTS, helper, is_empty, quoted, set_helper};
-use super::diff::unified;
-use super::file::{FileSnapshot, unusable};
-use super::paths::Clients;
+use super::client_config::{ClientConfig, DEFAULT_STORE};
+use super::file::FileSnapshot;
 use super::state::{FileRecord, State};
 use super::{CONFIGURE, HELPER};
 use crate::commands::report::Check;
@@ -11,194 +9,175 @@ use crate::error::Error;
 use serde::Serialize;
 use std::path::Path;
 
-/// A file before and after a change. Its JSON is the result of the change.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Plan {
-    pub(super) path: String,
-    /// The programs that read the file.
-    pub(super) clients: String,
-    is_changed: bool,
-    /// The unified diff, if it was requested.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) diff: Option<String>,
-    #[serde(rename = "findings")]
-    pub(super) checks: Vec<Check>,
-    #[serde(skip)]
+/// A file before and after.
+#[derive(Debug)]
+pub(super) struct FileEdit {
     pub(super) before: FileSnapshot,
     /// The new content; none if the file will be removed.
-    #[serde(skip)]
     pub(super) after: Option<String>,
-    #[serde(skip)]
     pub(super) record: FileRecord,
 }
 
-/// Whether this helper is put into files or taken out of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
-    Install,
-    Remove,
+/// A helper in a file, before and after.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Change {
+    pub(super) path: String,
+    pub(super) target: String,
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
 }
 
-impl Plan {
-    /// Plans to make a file hold `after`.
-    pub(super) fn new(
-        clients: String,
-        before: FileSnapshot,
-        after: Option<String>,
-        record: FileRecord,
-        checks: Vec<Check>,
-    ) -> Self {
-        Self {
-            path: before.path.display().to_string(),
-            clients,
-            is_changed: before.text != after,
-            diff: None,
-            checks,
-            before,
-            after,
-            record,
-        }
-    }
-
-    /// Plans to name this helper for these targets, or to take its name out; without targets, for all that were recorded.
+impl FileEdit {
+    /// Plans to set this helper for these targets in a client's file, or to remove it; without targets, for all that were recorded.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, or clients could not parse it.
-    pub(super) fn edit(
-        direction: Direction,
-        clients: Clients,
+    pub(super) fn of_client(
         path: &Path,
         state: &State,
-        targets: &[String],
-    ) -> Result<Self, Error> {
+        is_removal: bool,
+        mut targets: Vec<String>,
+    ) -> Result<(Self, Vec<Change>), Error> {
         let before = FileSnapshot::read(path)?;
         let mut record = state.record(&before);
-        let mut text = before.text.clone().unwrap_or_default();
-        let targets: Vec<String> = match targets {
-            [] => record.previous.keys().cloned().collect(),
-            targets => targets.to_vec(),
-        };
-        let mut checks = Vec::new();
-        for target in &targets {
-            let check = match direction {
-                Direction::Install => install(&mut text, &mut record, target),
-                Direction::Remove => remove(&mut text, &mut record, target),
-            };
-            checks.push(check.map_err(|problem| {
-                unusable(path, format!("was left as it is, since {problem}"))
-            })?);
+        let mut config = ClientConfig::parse(path, before.text.clone().unwrap_or_default())?;
+        if targets.is_empty() {
+            targets = record.previous.keys().cloned().collect();
         }
-        if checks.is_empty() {
-            let text = "nothing was configured here, so there is nothing to undo";
-            checks.push(Check::good("", text));
-        }
-        let is_obsolete = record.is_of_new_file() && record.previous.is_empty() && is_empty(&text);
-        let after = match before.text.clone() {
-            unchanged if unchanged.as_deref().unwrap_or_default() == text => unchanged,
-            _ => Some(text).filter(|_| !is_obsolete),
+        let changes = targets
+            .into_iter()
+            .map(|target| change(&mut config, &mut record, is_removal, target))
+            .collect();
+        let is_obsolete = record.is_new_file() && record.previous.is_empty() && config.is_empty();
+        let is_same = before.text.as_deref().unwrap_or_default() == config.text;
+        let after = match &before.text {
+            text if is_same => text.clone(),
+            _ if is_obsolete => None,
+            _ => Some(config.text),
         };
-        Ok(Self::new(
-            clients.to_string(),
+        let edit = Self {
             before,
             after,
             record,
-            checks,
-        ))
-    }
-
-    /// Adds the diff, if there is any.
-    pub(super) fn add_diff(&mut self) {
-        let (before, after) = (self.before.text.as_deref(), self.after.as_deref());
-        self.diff = self.is_changed.then(|| unified(&self.path, before, after));
+        };
+        Ok((edit, changes))
     }
 }
 
-/// Names this helper for a target, and records what was there before.
-fn install(text: &mut String, record: &mut FileRecord, target: &str) -> Result<Check, String> {
-    let named = format!("{target}: this helper is named");
-    let former = helper(text, target)?;
-    if former.as_deref() == Some(HELPER) {
-        return Ok(Check::good("", named + " already"));
-    }
-    let previous = set_helper(text, target, Some(&quoted(HELPER)))?;
-    record.previous.insert(target.to_owned(), previous);
-    let Some(former) = former else {
-        return Ok(Check::good("", named));
+/// Sets this helper for a target and records what was there before, or restores that. The name of another helper is not removed.
+fn change(
+    config: &mut ClientConfig,
+    record: &mut FileRecord,
+    is_removal: bool,
+    target: String,
+) -> Change {
+    let before = config.target(&target).map(str::to_owned);
+    let is_ours = before.as_deref() == Some(HELPER);
+    let after = if is_removal {
+        let previous = record.previous.remove(&target).flatten();
+        if is_ours { previous } else { before.clone() }
+    } else {
+        if !is_ours {
+            record.previous.insert(target.clone(), before.clone());
+        }
+        Some(HELPER.to_owned())
     };
-    let replaced = format!("{named} in place of `docker-credential-{former}`");
-    if target == ALL_HOSTS {
-        return Ok(Check::good("", replaced));
+    if before != after {
+        config.set_target(&target, after.as_deref());
     }
-    let hint = format!("`{CONFIGURE} --remove {target}` restores it");
-    Ok(Check::warning("", replaced).hint(hint))
+    Change {
+        path: config.file.clone(),
+        target,
+        before,
+        after,
+    }
 }
 
-/// Takes the name of this helper out, and restores what was recorded. The name of another helper stays.
-fn remove(text: &mut String, record: &mut FileRecord, target: &str) -> Result<Check, String> {
-    let previous = record.previous.remove(target).flatten();
-    match helper(text, target)? {
-        None => {
-            return Ok(Check::good(
-                "",
-                format!("{target}: this helper is not named"),
-            ));
+impl Change {
+    /// Returns the change as a line of the output.
+    pub(super) fn check(&self, arrow: &str, is_dry_run: bool) -> Check {
+        let target = &self.target;
+        let line = |helper: &str, done: &str, would: &str| {
+            let outcome = if is_dry_run { would } else { done };
+            Check::good("", format!("{target} {arrow} {helper} ({outcome})"))
+        };
+        match (self.before.as_deref(), self.after.as_deref()) {
+            (None, None) => Check::good("", format!("{target} {arrow} nothing (not set)")),
+            (None, Some(new)) => line(new, "added", "would be added"),
+            (Some(old), None) => line(old, "removed", "would be removed"),
+            (Some(HELPER), Some(HELPER)) => line(HELPER, "already set", "already set"),
+            (Some(HELPER), Some(old)) => line(old, "restored", "would be restored"),
+            (Some(old), Some(new)) if old == new => {
+                let text = format!("{target} {arrow} {old} (set by another program, not changed)");
+                Check::warning("", text)
+            }
+            (Some(old), Some(new)) => {
+                let (done, would) = (format!("replaces {old}"), format!("would replace {old}"));
+                let command = remove_command([target.as_str()]);
+                line(new, &done, &would).hint(format!("to restore it, run\n  {command}"))
+            }
         }
-        Some(other) if other != HELPER => {
-            let text = format!("{target}: `docker-credential-{other}` is named by now, and stays");
-            return Ok(Check::warning("", text));
-        }
-        Some(_) => set_helper(text, target, previous.as_deref())?,
-    };
-    let text = match helper(text, target)? {
-        Some(former) => format!("{target}: `docker-credential-{former}` is named again"),
-        None => format!("{target}: this helper is no longer named"),
-    };
-    Ok(Check::good("", text))
+    }
+}
+
+/// Returns the command that removes this helper for these targets.
+pub(super) fn remove_command<'t>(targets: impl IntoIterator<Item = &'t str>) -> String {
+    let mut command = format!("{CONFIGURE} --remove");
+    for target in targets {
+        let word = if target == DEFAULT_STORE {
+            "--all"
+        } else {
+            target
+        };
+        command.extend([" ", word]);
+    }
+    command
 }
 
 /// Writes all files, or restores those that were written.
 ///
 /// Write-ahead: on install the record is written before the files, on removal after them, so that a crash never leaves an unrecorded
-/// change. The plan of the delegate comes after that of Docker's file: the delegate is set as long as this file names us for all hosts.
+/// change. The edit of the delegate comes after that of Docker's file: the delegate is set as long as this file names us for all hosts.
 ///
 /// # Errors
 ///
 /// When a file cannot be written, or another program has just changed it.
-pub(super) fn apply<'a>(
-    direction: Direction,
-    plans: &'a [Plan],
-    mut state: State,
-) -> Result<(), Error> {
-    let before = state.files.clone();
-    for plan in plans {
-        state.set(&plan.before, plan.record.clone());
+pub(super) fn apply(mut state: State, is_removal: bool, edits: &[FileEdit]) -> Result<(), Error> {
+    let former = state.files.clone();
+    for edit in edits {
+        state.set(&edit.before, edit.record.clone());
     }
     let mut written = Vec::new();
-    let mut write = |plan: &'a Plan| {
-        let Plan { before, after, .. } = plan;
-        before.write(after.as_deref(), &plan.record.created)?;
-        written.push(plan);
-        Ok(())
-    };
-    let applied = match direction {
-        Direction::Install => state
+    let applied = if is_removal {
+        write(edits.iter(), &mut written).and_then(|()| state.write())
+    } else {
+        state
             .write()
-            .and_then(|()| plans.iter().rev().try_for_each(&mut write)),
-        Direction::Remove => plans
-            .iter()
-            .try_for_each(&mut write)
-            .and_then(|()| state.write()),
+            .and_then(|()| write(edits.iter().rev(), &mut written))
     };
-    if applied.is_err() {
-        // Another process may have written the same text to the others.
-        for plan in written {
-            let created = &plan.record.created;
-            plan.before.rollback(plan.after.as_deref(), created);
+    applied.map_err(|error| {
+        for edit in written {
+            let created = &edit.record.created;
+            edit.before.rollback(edit.after.as_deref(), created);
         }
-        state.files = before;
-        state.write()?;
+        state.files = former;
+        match state.write() {
+            Ok(()) => error,
+            Err(second) => error.with_detail(second.to_string()),
+        }
+    })
+}
+
+/// Writes files until one fails, and collects those that were written.
+fn write<'e>(
+    edits: impl Iterator<Item = &'e FileEdit>,
+    written: &mut Vec<&'e FileEdit>,
+) -> Result<(), Error> {
+    for edit in edits {
+        let created = &edit.record.created;
+        edit.before.write(edit.after.as_deref(), created)?;
+        written.push(edit);
     }
-    applied
+    Ok(())
 }

@@ -22,12 +22,13 @@ pub(super) struct State {
 pub(super) struct FileRecord {
     /// The file and the folders that were created, the innermost first; empty if the file existed before.
     pub(super) created: Vec<PathBuf>,
-    /// By target, the JSON text of its former helper; none if it had none. By `delegate`, the line that was added to our config file.
+    /// By target, its former helper; none if it had none. By `delegate`, the line that was added to our config file.
     pub(super) previous: BTreeMap<String, Option<String>>,
 }
 
 impl FileRecord {
-    pub(super) fn is_of_new_file(&self) -> bool {
+    /// Returns whether the file did not exist before.
+    pub(super) fn is_new_file(&self) -> bool {
         !self.created.is_empty()
     }
 }
@@ -43,12 +44,19 @@ impl State {
         let snapshot = FileSnapshot::read(&folder.join("configured.json"))?;
         let files = match &snapshot.text {
             Some(text) => serde_json::from_str(text).map_err(|error| {
-                let problem = format!("is not a valid state file; delete it: {error}");
-                unusable(&snapshot.path, problem)
+                let (path, problem) = (&snapshot.path, "is not a valid state file");
+                let hint = format!("delete it\n  rm {}", path.display());
+                unusable(path, format!("{problem}: {error}")).with_hint(hint)
             })?,
             None => BTreeMap::new(),
         };
         Ok(Self { snapshot, files })
+    }
+
+    /// Returns whether a target is recorded in any file.
+    pub(super) fn has(&self, target: &str) -> bool {
+        let mut records = self.files.values();
+        records.any(|record| record.previous.contains_key(target))
     }
 
     /// Returns what was changed in a file. A missing one is recorded as created.
