@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod login;
 pub mod logout;
 mod report;
+pub mod setup;
 pub mod status;
 pub mod token;
 
@@ -23,6 +24,9 @@ use std::process::ExitCode;
 /// The commands, with their help.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Sign in, set up the clients on this machine, and check the registry.
+    #[command(after_help = include_str!("help/setup.txt"))]
+    Setup(setup::Arguments),
     /// Sign in with a browser, for machines without the Azure CLI.
     #[command(after_help = include_str!("help/login.txt"))]
     Login(login::Arguments),
@@ -47,6 +51,7 @@ impl Command {
     /// Returns whether the output has neither colour nor marks.
     pub fn is_plain(&self) -> bool {
         match self {
+            Self::Setup(arguments) => arguments.format.plain,
             Self::Configure(arguments) => arguments.format.plain,
             Self::Status(arguments) => arguments.format.plain,
             Self::Login(_) | Self::Logout(_) => false,
@@ -68,6 +73,7 @@ impl Command {
     /// If the command has no result.
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
+            Self::Setup(arguments) => return setup::run(context, &arguments, output),
             Self::Configure(arguments) => return configure::run(context, &arguments, output),
             Self::Login(arguments) => login::run(context, &arguments, output)?,
             Self::Logout(arguments) => logout::run(context, &arguments, output)?,

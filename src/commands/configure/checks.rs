@@ -1,14 +1,14 @@
 //! Checks in the files of clients whether they will ask this helper for a registry. Changes nothing.
 
+use super::changes::remove_command;
 use super::client_config::{ClientConfig, DEFAULT_STORE};
 use super::environment_checks::{program, variables};
+use super::file::FileEdit;
 use super::paths::{Clients, Paths, RUNTIME};
-use super::plan::{FileEdit, remove_command};
 use super::state::FileRecord;
 use super::{CONFIGURE, HELPER};
 use crate::commands::Context;
 use crate::commands::report::{Check, list};
-use crate::error::Error;
 use crate::registry::Registry;
 use crate::terminal::Status;
 use crate::text::shell_word;
@@ -24,72 +24,53 @@ pub(in crate::commands) fn check_cred_helpers(
         Ok(paths) => paths,
         Err(error) => return vec![Check::failed("", &error)],
     };
-    let mut checks = vec![
-        check_client(&paths, Clients::Docker, registry, &[]),
-        check_client(&paths, Clients::Containers, registry, &[]),
-    ];
+    let clients = [Clients::Docker, Clients::Containers].into_iter();
+    let checks = clients.map(|clients| {
+        if paths.has(clients) {
+            check_client(&paths, clients, registry, &[])
+        } else {
+            not_installed(&paths, clients)
+        }
+    });
+    let mut checks: Vec<Check> = checks.collect();
     checks.extend(variables(context.settings));
     checks.extend(notes(&paths, registry, &[]));
     checks.push(program(context));
     checks
 }
 
-/// Checks which helper clients use for a registry once these edits are made.
+/// Checks which helper clients use for a registry once these edits are made: the first file that has anything for it decides.
 pub(super) fn check_client(
     paths: &Paths,
     clients: Clients,
     registry: &Registry,
     edits: &[FileEdit],
 ) -> Check {
-    if !paths.has(clients) && edits.is_empty() {
-        return not_installed(paths, clients);
-    }
-    let check = match clients {
-        Clients::Docker => check_docker(paths, registry, edits),
-        Clients::Containers => check_containers(paths, registry, edits),
+    let (host, is_docker) = (registry.host(), clients == Clients::Docker);
+    let files = if is_docker {
+        std::slice::from_ref(&paths.docker)
+    } else {
+        &paths.search_order
     };
-    check.unwrap_or_else(|error| Check::failed("", &error))
-}
-
-fn check_docker(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> Result<Check, Error> {
-    let (config, host) = (
-        ClientConfig::planned(&paths.docker, edits)?,
-        registry.host(),
-    );
-    Ok(match config.helper(host).or(config.store()) {
-        Some(helper) => check_helper(&config, host, helper),
-        None => not_used(&config.file, host, ""),
-    })
-}
-
-/// Checks Podman, Buildah and Skopeo: the first file that has anything for the registry decides.
-fn check_containers(
-    paths: &Paths,
-    registry: &Registry,
-    edits: &[FileEdit],
-) -> Result<Check, Error> {
-    let (clients, host) = (Clients::Containers, registry.host());
-    let mut reason = "";
-    for path in &paths.search_order {
-        if let Some(check) = unreadable(path) {
-            return Ok(check);
+    for path in files {
+        let config = match ClientConfig::planned(path, edits) {
+            Ok(config) => config,
+            Err(error) => return unreadable(path).unwrap_or_else(|| Check::failed("", &error)),
+        };
+        let store = config.store().filter(|_| is_docker);
+        if let Some(helper) = config.helper(host).or(store) {
+            return check_helper(&config, host, helper);
         }
-        let config = ClientConfig::planned(path, edits)?;
-        if let Some(helper) = config.helper(host) {
-            return Ok(check_helper(&config, host, helper));
-        }
-        if let Some(key) = config.logins(registry).first() {
+        let logins = config.logins(registry);
+        if let Some(key) = logins.first().filter(|_| !is_docker) {
             let file = &config.file;
             let text = format!("{clients} use the login of {key} in {file} instead of a helper");
             let logout = logout(path, key, paths);
-            return Ok(Check::bad("", text).hint(format!("remove it\n  {logout}")));
-        }
-        if config.store() == Some(HELPER) {
-            reason = ": they do not read `credsStore`";
+            return Check::bad("", text).hint(format!("remove it\n  {logout}"));
         }
     }
-    let file = paths.containers.display().to_string();
-    Ok(not_used(&file, host, reason))
+    let file = paths.file(clients).display().to_string();
+    not_used(&file, host, "")
 }
 
 /// Returns the check for clients that are not on this machine.
@@ -148,7 +129,7 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> V
             let is_of_az = config.is_of_azure_cli(key);
             let by = if is_of_az { " by `az acr login`" } else { "" };
             let text = format!(
-                "this helper replaces the login of {key}{by} in {file}, which holds a password"
+                "the login of {key}{by} in {file} is no longer needed, and it is a password"
             );
             let logout = logout(path, key, paths);
             checks.push(Check::warning("", text).hint(format!("remove it\n  {logout}")));
@@ -161,29 +142,27 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> V
     checks
 }
 
-/// Warns of entries that stay when others are removed: `configure` has not set them, or Docker uses this helper for all hosts.
+/// Warns of entries that stay when others are removed: `configure` has not set them, or Docker uses this helper for every registry.
 pub(super) fn still_set(config: &ClientConfig, record: &FileRecord) -> Option<Check> {
-    let is_recorded = |host: &str| record.previous.contains_key(host);
-    let helpers = config.helpers();
-    let hosts = helpers.filter(|(host, helper)| *helper == HELPER && !is_recorded(host));
     let store = (config.store() == Some(HELPER)).then_some(DEFAULT_STORE);
+    let helpers = config.helpers();
+    let ours =
+        helpers.filter(|(host, helper)| *helper == HELPER && !record.previous.contains_key(*host));
     let rest: Vec<&str> = store
         .into_iter()
-        .chain(hosts.map(|(host, _)| host))
+        .chain(ours.map(|(host, _)| host))
         .collect();
-    let (file, command) = (&config.file, remove_command(rest.iter().copied()));
-    let text = if store.is_some() {
-        format!(
-            "Docker still uses this helper for every registry: it is the {DEFAULT_STORE} in {file}"
-        )
-    } else {
-        format!(
-            "{file} still uses this helper for {}: `configure` has not set it",
-            list(&rest)
-        )
-    };
-    let check = Check::warning("", text).hint(format!("remove it too\n  {command}"));
-    (!rest.is_empty()).then_some(check)
+    if rest.is_empty() {
+        return None;
+    }
+    let of_all = store.map_or("", |_| ", so that Docker uses it for every registry");
+    let text = format!(
+        "{HELPER} is still set in {}: {}{of_all}",
+        config.file,
+        list(&rest)
+    );
+    let command = remove_command(rest);
+    Some(Check::warning("", text).hint(format!("remove it too\n  {command}")))
 }
 
 /// Returns the command that removes a login from exactly this file.
@@ -255,46 +234,46 @@ mod tests {
             (
                 &[][..],
                 [
-                    "failed: docker asks no helper for contoso.azurecr.io, by ~/.docker/config.json",
-                    "failed: podman, buildah and skopeo ask no helper for contoso.azurecr.io",
+                    "failed: ~/.docker/config.json does not use this helper for contoso.azurecr.io",
+                    "failed: ~/.config/containers/auth.json does not use this helper for contoso.azurecr.io",
                 ],
             ),
             (
                 &[(".docker/config.json", named)],
                 [
-                    "ok: docker asks this helper for contoso.azurecr.io, by `credHelpers` in ~/.docker/config.json",
-                    "ok: podman, buildah and skopeo ask this helper for contoso.azurecr.io, by `credHelpers` in ~/.docker/config.json",
+                    "ok: ~/.docker/config.json uses this helper for contoso.azurecr.io",
+                    "ok: ~/.docker/config.json uses this helper for contoso.azurecr.io",
                 ],
             ),
             (
                 &[(".docker/config.json", r#"{"credsStore":"acrscoped"}"#)],
                 [
-                    "ok: docker asks this helper for contoso.azurecr.io, by `credsStore` in ~/.docker/config.json",
-                    "failed: podman, buildah and skopeo ask no helper for contoso.azurecr.io: they do not read `credsStore`",
+                    "ok: ~/.docker/config.json uses this helper for contoso.azurecr.io",
+                    "failed: ~/.config/containers/auth.json does not use this helper for contoso.azurecr.io",
                 ],
             ),
             (
                 &[
                     (".docker/config.json", r#"{"credsStore":"desktop"}"#),
                     (".config/containers/auth.json", named),
-                    ("run/containers/auth.json", LOGIN),
-                ],
-                [
-                    "failed: docker asks `docker-credential-desktop` for contoso.azurecr.io, by ~/.docker/config.json",
-                    "failed: podman, buildah and skopeo take the login of contoso.azurecr.io in ~/run/containers/auth.json, and ask no helper",
-                ],
-            ),
-            (
-                &[
-                    (".docker/config.json", "{,}"),
                     (
                         "run/containers/auth.json",
                         r#"{"credHelpers":{"contoso.azurecr.io":"pass"}}"#,
                     ),
                 ],
                 [
-                    "failed: `~/.docker/config.json` cannot be read: it is no valid JSON: key must be a string at line 1 column 2",
-                    "failed: podman, buildah and skopeo ask `docker-credential-pass` for contoso.azurecr.io, by ~/run/containers/auth.json",
+                    "failed: ~/.docker/config.json does not use this helper for contoso.azurecr.io, but `docker-credential-desktop`",
+                    "failed: ~/run/containers/auth.json does not use this helper for contoso.azurecr.io, but `docker-credential-pass`",
+                ],
+            ),
+            (
+                &[
+                    (".docker/config.json", "{,}"),
+                    (".config/containers/auth.json", named),
+                ],
+                [
+                    "failed: `~/.docker/config.json` cannot be used: it is not valid JSON (key must be a string at line 1 column 2)",
+                    "ok: ~/.config/containers/auth.json uses this helper for contoso.azurecr.io",
                 ],
             ),
         ] {
@@ -303,13 +282,16 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_no_client_uses_is_reported() {
+    fn a_login_in_a_file_is_reported() {
         let both = LOGIN.replace(
             "{\"auths\"",
             "{\"credHelpers\":{\"contoso.azurecr.io\":\"acrscoped\"},\"auths\"",
         );
         let lines = check_files(&[(".docker/config.json", &both)]);
-        let expected = "warning: the login of contoso.azurecr.io in ~/.docker/config.json is no longer used, but it is a password";
-        assert_eq!(lines[2], expected);
+        let note = "warning: the login of contoso.azurecr.io in ~/.docker/config.json is no longer needed, and it is a password";
+        assert_eq!(lines[2], note);
+        let lines = check_files(&[("run/containers/auth.json", LOGIN)]);
+        let used = "failed: Podman, Buildah and Skopeo use the login of contoso.azurecr.io in ~/run/containers/auth.json instead of a helper";
+        assert_eq!(lines[1], used);
     }
 }

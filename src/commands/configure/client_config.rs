@@ -1,7 +1,6 @@
 //! Reads and edits the helpers and logins in one client file. Everything else in its text stays.
 
-use super::file::{FileSnapshot, unusable};
-use super::plan::FileEdit;
+use super::file::{FileEdit, FileSnapshot, unusable};
 use crate::config::{Settings, ZERO_GUID};
 use crate::error::Error;
 use crate::registry::Registry;
@@ -33,20 +32,11 @@ pub(super) struct ClientConfig {
 }
 
 impl ClientConfig {
-    /// Reads a file; one that does not exist is empty.
+    /// Reads a file as these edits will leave it. One that does not exist is empty.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, or clients could not parse it.
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        Self::planned(path, &[])
-    }
-
-    /// Reads a file as these edits will leave it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::read`].
     pub(super) fn planned(path: &Path, edits: &[FileEdit]) -> Result<Self, Error> {
         let snapshot = FileSnapshot::read(path)?;
         let edit = edits.iter().find(|edit| edit.before.real == snapshot.real);
@@ -106,9 +96,10 @@ impl ClientConfig {
         }
     }
 
-    /// Returns the hosts under `auths`, whether they have a login or not.
+    /// Returns the hosts with an entry, whether that is a helper or a login.
     pub(super) fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.properties(AUTHS).map(|(host, _)| host)
+        let fields = [AUTHS, CRED_HELPERS].into_iter();
+        fields.flat_map(|field| self.properties(field).map(|(host, _)| host))
     }
 
     /// Returns the logins of a registry, as they are spelled.
@@ -182,13 +173,15 @@ impl ClientConfig {
         });
     }
 
-    /// Removes the logins of these keys.
-    pub(super) fn remove_logins(&mut self, keys: &[String]) {
+    /// Removes the logins of a registry. Returns their keys.
+    pub(super) fn remove_logins(&mut self, registry: &Registry) -> Vec<String> {
+        let keys: Vec<String> = self.logins(registry).into_iter().map(Into::into).collect();
         self.edit(|root| {
             let auths = find(root, AUTHS).and_then(|field| field.object_value());
             let logins = keys.iter().filter_map(|key| auths.as_ref()?.get(key));
             logins.for_each(CstObjectProp::remove);
         });
+        keys
     }
 
     fn edit(&mut self, change: impl FnOnce(&CstObject)) {
@@ -274,4 +267,119 @@ fn repeated_name(object: &CstObject) -> Option<String> {
 fn means(key: &str, registry: &Registry) -> bool {
     let clouds = [registry.cloud().clone()];
     Registry::parse(key, &clouds).is_some_and(|other| other.host() == registry.host())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Result<ClientConfig, Error> {
+        ClientConfig::parse(Path::new("/f"), text.to_owned())
+    }
+
+    fn value(text: &str) -> Option<Value> {
+        serde_json::from_str(text).ok()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_text_is_refused_or_edited(text in "[\\[\\]{}:,\"\\\\ \r\n\tae1é-]{0,40}") {
+            if let Ok(mut config) = parse(&text) {
+                for target in ["contoso.azurecr.io", DEFAULT_STORE] {
+                    config.set_target(target, Some("acrscoped"));
+                    prop_assert_eq!(config.target(target), Some("acrscoped"));
+                    prop_assert!(value(&config.text).is_some());
+                }
+                for target in ["contoso.azurecr.io", DEFAULT_STORE] {
+                    config.set_target(target, None);
+                }
+                let empty = || value("{}");
+                prop_assert_eq!(value(&config.text), value(&text).or_else(empty));
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_is_added_to_the_text_and_the_rest_stays() {
+        for (text, edited) in [
+            ("", "{\n  \"credsStore\": \"acrscoped\"\n}\n"),
+            ("{}", "{\n  \"credsStore\": \"acrscoped\"\n}"),
+            (
+                "{\"a\":1e1}",
+                "{\n  \"a\":1e1,\n  \"credsStore\": \"acrscoped\"\n}",
+            ),
+            (
+                "{\n\t\"a\" : 1\n}",
+                "{\n\t\"a\" : 1,\n\t\"credsStore\": \"acrscoped\"\n}",
+            ),
+            (
+                "{\r\n    \"a\": {\"\\u00e9\":1}\r\n}",
+                "{\r\n    \"a\": {\"\\u00e9\":1},\r\n    \"credsStore\": \"acrscoped\"\r\n}",
+            ),
+            ("{\"CredsStore\": null}", "{\"CredsStore\": \"acrscoped\"}"),
+        ] {
+            let mut config = parse(text).unwrap();
+            config.set_target(DEFAULT_STORE, Some("acrscoped"));
+            assert_eq!(config.text, edited);
+        }
+    }
+
+    #[test]
+    fn the_logins_of_one_registry_are_removed() {
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
+        let text = r#"{"Auths":{"ghcr.io":{"auth":"YTpi"},"https://contoso.azurecr.io":{"auth":"YTpi"},"contoso.azurecr.io":{}}}"#;
+        let mut config = parse(text).unwrap();
+        let removed = config.remove_logins(&registry);
+        assert_eq!(removed, ["https://contoso.azurecr.io"]);
+        let rest = r#"{"Auths":{"ghcr.io":{"auth":"YTpi"},"contoso.azurecr.io":{}}}"#;
+        assert_eq!(value(&config.text), value(rest));
+    }
+
+    #[test]
+    fn what_clients_refuse_is_refused() {
+        for (text, problem) in [
+            ("[]", "is not a JSON object"),
+            (
+                "{\"a\":1,}",
+                "is not valid JSON (trailing comma at line 1 column 8)",
+            ),
+            (
+                "{\"a\":1} // no",
+                "is not valid JSON (trailing characters at line 1 column 9)",
+            ),
+            (
+                "{'a':1}",
+                "is not valid JSON (key must be a string at line 1 column 2)",
+            ),
+            (
+                "\u{feff}{}",
+                "begins with a byte order mark, which no client reads",
+            ),
+            (
+                "{\"credHelpers\":{},\"CredHelpers\":{}}",
+                "has `CredHelpers` twice",
+            ),
+            (
+                "{\"credHelpers\":{\"a\":\"x\",\"\\u0061\":\"x\"}}",
+                "has `a` twice",
+            ),
+            (
+                "{\"credHelpers\":{\"a\":1}}",
+                "has a `credHelpers` that names no helper in quotes",
+            ),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("`/f` cannot be used: it {problem}")
+            );
+            assert!(
+                error.hint().unwrap().ends_with("\n  mv /f /f.broken"),
+                "{error:?}"
+            );
+        }
+    }
 }

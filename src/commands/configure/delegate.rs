@@ -1,7 +1,7 @@
 //! The former default credential store, as `delegate` in the config file of this helper.
 
-use super::file::{FileSnapshot, unusable};
-use super::plan::{Change, FileEdit};
+use super::changes::Change;
+use super::file::{FileEdit, FileSnapshot, unusable};
 use super::state::State;
 use crate::config::{Origin, Settings};
 use crate::error::Error;
@@ -19,7 +19,7 @@ const DELEGATE: &str = "delegate";
 /// not be used then.
 pub(super) fn edit(
     settings: &Settings,
-    state: &State,
+    state: &mut State,
     store: Option<&str>,
 ) -> Result<Option<(FileEdit, Change)>, Error> {
     let before = FileSnapshot::read(settings.file())?;
@@ -67,12 +67,13 @@ pub(super) fn edit(
         before: delegate.map(|delegate| delegate.value),
         after: planned,
     };
-    let after = Some(text).filter(|text| !(record.is_new_file() && text.is_empty()));
+    let folders = record.created.clone();
     let edit = FileEdit {
+        after: Some(text).filter(|text| folders.is_empty() || !text.is_empty()),
+        folders,
         before,
-        after,
-        record,
     };
+    state.set(&edit.before, record);
     Ok(Some((edit, change)))
 }
 

@@ -10,9 +10,6 @@ use std::path::{Path, PathBuf};
 
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
-/// The folders in which sudo (`secure_path` of Debian's sudoers) or systemd's units (systemd.exec(5)) look for programs.
-const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 fn warning(text: impl Into<String>, hint: impl Into<String>) -> Check {
     Check::warning("", text).hint(hint)
 }
@@ -41,18 +38,10 @@ fn other_program(context: &Context<'_>, found: &Path) -> Option<PathBuf> {
     (!is_own).then_some(own)
 }
 
-fn find_in_system_path() -> Option<PathBuf> {
-    let folders: Vec<PathBuf> = SYSTEM_PATH.split(':').map(PathBuf::from).collect();
-    find(PROGRAM, &folders)
-}
-
 /// Returns how to get this program into a folder of `PATH`.
 fn path_hint(context: &Context<'_>) -> String {
-    match (find_in_system_path(), context.program) {
-        (Some(found), _) => format!("add {} to `PATH`", parent(&found)),
-        (None, Some(own)) if !cfg!(windows) => install_hint(own),
-        (None, _) => "copy it to a folder of `PATH`".into(),
-    }
+    let own = context.program.filter(|_| !cfg!(windows));
+    own.map_or("copy it to a folder of `PATH`".into(), install_hint)
 }
 
 /// Returns the command that copies a program to where all users find it. With a link to a user's file, anyone who can write there could run
@@ -60,10 +49,6 @@ fn path_hint(context: &Context<'_>) -> String {
 fn install_hint(program: &Path) -> String {
     let program = shell_word(&program.display().to_string());
     format!("install it for all users\n  sudo install -m 0755 {program} /usr/local/bin/{PROGRAM}")
-}
-
-fn parent(file: &Path) -> String {
-    file.parent().unwrap_or(file).display().to_string()
 }
 
 /// Returns a variable that is set and not empty.

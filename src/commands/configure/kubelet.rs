@@ -18,12 +18,13 @@ const TEMPLATE: &str = include_str!("kubelet.yaml");
 
 /// The next steps, for stderr.
 const NEXT: &str = "\
-Save this on each node, for example as /etc/kubernetes/acrscoped.yaml. Install
-the program there, for example in /usr/local/bin. Then start kubelet with
-  --image-credential-provider-config=/etc/kubernetes/acrscoped.yaml
-  --image-credential-provider-bin-dir=/usr/local/bin
-If kubelet has these options already, use their file and folder. Add the entry
-under `providers`, and remove other providers of the same images.
+1. Save this on each node, for example as /etc/kubernetes/acrscoped.yaml. If
+   kubelet has such a file already, add the entry under `providers` to it, and
+   remove other providers of the same images.
+2. Install the program on each node, for example in /usr/local/bin.
+3. Start kubelet with these options, or use the folder and file that it has:
+     --image-credential-provider-config=/etc/kubernetes/acrscoped.yaml
+     --image-credential-provider-bin-dir=/usr/local/bin
 ";
 
 /// Prints the configuration for these registries, or for all, and on stderr where it belongs.

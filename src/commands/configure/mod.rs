@@ -3,15 +3,16 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `paths` | the files that clients read |
-//! | `file` | reading a file of the user, and replacing it as a whole |
+//! | `file` | reading files of the user, and replacing several as one |
 //! | `client_config` | reading and editing the helpers and logins in a client's file |
-//! | `plan` | the planned edit of one file, and writing several as one |
+//! | `changes` | the changes of helpers in one file: planned, recorded, and shown |
 //! | `delegate` | the former default credential store, in our config file |
 //! | `state` | the record of changes, for `--remove` |
 //! | `checks`, `environment_checks` | whether clients will use this helper, for `doctor` too |
 //! | `confirm` | asking before `--all` breaks something |
 //! | `kubelet` | the output of `--kubelet` |
 
+mod changes;
 mod checks;
 mod client_config;
 mod confirm;
@@ -20,23 +21,23 @@ mod environment_checks;
 mod file;
 mod kubelet;
 mod paths;
-mod plan;
 mod state;
 
 pub(super) use checks::check_cred_helpers;
 pub(super) use environment_checks::program;
 
-use super::report::Check;
+use super::report::{Check, list};
 use super::{Context, Format, write_json};
 use crate::config::SourceName;
 use crate::error::{Error, ErrorKind, visible};
 use crate::registry::Registry;
 use crate::terminal::{Status, Style, Terminal};
+use changes::Change;
 use clap::Args;
 use client_config::{ClientConfig, DEFAULT_STORE};
-use file::FileSnapshot;
+use environment_checks::is_of_vs_code;
+use file::{FileEdit, FileSnapshot};
 use paths::{Clients, Paths};
-use plan::{Change, FileEdit};
 use serde::Serialize;
 use state::State;
 use std::collections::BTreeSet;
@@ -155,24 +156,45 @@ pub(super) fn remove_logins(
     for path in Paths::new(context.settings)?.search_order {
         let before = FileSnapshot::read(&path)?;
         let mut config = ClientConfig::parse(&path, before.text.clone().unwrap_or_default())?;
-        let logins: Vec<String> = config
-            .logins(registry)
-            .into_iter()
-            .map(Into::into)
-            .collect();
-        if logins.is_empty() {
+        let removed = config.remove_logins(registry);
+        if removed.is_empty() {
             continue;
         }
-        config.remove_logins(&logins);
-        before.write(Some(&config.text), &[])?;
+        let edit = FileEdit {
+            before,
+            after: Some(config.text),
+            folders: vec![],
+        };
+        edit.write()?;
         let text = format!(
             "removed the login of {} from {}",
-            logins.join(", "),
+            list(removed),
             config.file
         );
         checks.push(Check::good("", text));
     }
     Ok(checks)
+}
+
+/// Returns the registries that have a cached token, a profile or an entry in a file, in the order of hosts.
+///
+/// # Errors
+///
+/// When settings are wrong.
+pub(super) fn known_registries(context: &Context<'_>) -> Result<Vec<Registry>, Error> {
+    let settings = context.settings;
+    let cached = context.service().status()?.into_iter();
+    let mut known: Vec<Registry> = cached.map(|cached| cached.registry).collect();
+    known.extend(settings.registries_with_profiles());
+    for file in &Paths::new(settings)?.search_order {
+        // An unreadable file is reported when it is planned.
+        let config = ClientConfig::planned(file, &[]).ok();
+        let hosts = config.iter().flat_map(ClientConfig::hosts);
+        known.extend(hosts.filter_map(|host| Registry::parse(host, settings.clouds())));
+    }
+    known.sort_by(|one, other| one.host().cmp(other.host()));
+    known.dedup();
+    Ok(known)
 }
 
 /// Returns what to type next for an image: `login` if no identity is configured, else a pull by a client that is there. Makes no connection.
@@ -228,31 +250,44 @@ impl<'a> Request<'a> {
     }
 
     /// Plans all edits, and makes them unless it is a dry run.
+    ///
+    /// Write-ahead: on install the record is written before the files, on removal after them, so that a crash never leaves an unrecorded
+    /// change. The delegate is set as long as Docker's file has this helper for all hosts, by the same order.
     fn run(mut self, registries: Vec<Registry>) -> Result<Report, Error> {
         if self.arguments.remove {
             self.remove(&registries)?;
         } else {
             self.install(registries)?;
         }
+        self.edits.push(self.state.edit()?);
+        if !self.arguments.remove {
+            self.edits.reverse();
+        }
         if !self.arguments.dry_run {
-            plan::apply(self.state, self.arguments.remove, &self.edits)?;
+            file::write_all(&self.edits)?;
         }
         Ok(self.report)
     }
 
     /// Plans to set this helper, and checks whether clients will use it then.
     fn install(&mut self, mut registries: Vec<Registry>) -> Result<(), Error> {
-        let has_all = self.arguments.all;
-        if registries.is_empty() && !has_all {
-            registries = self.known_registries()?;
+        let is_named = !registries.is_empty();
+        if !is_named {
+            registries = known_registries(self.context)?;
+        }
+        let targets = if is_named || !self.arguments.all {
+            &registries[..]
+        } else {
+            &[]
+        };
+        if targets.is_empty() && !self.arguments.all {
+            let hint = format!("name one\n  {CONFIGURE} contoso.azurecr.io");
+            return Err(Error::input("no registry is known yet").with_hint(hint));
         }
         for &clients in self.clients() {
-            self.install_in(clients, &registries)?;
+            self.install_in(clients, targets)?;
         }
         self.check_environment();
-        if registries.is_empty() {
-            registries = self.known_registries().unwrap_or_default();
-        }
         for registry in &registries {
             let notes = checks::notes(&self.paths, registry, &self.edits);
             self.report.checks.extend(notes);
@@ -296,7 +331,7 @@ impl<'a> Request<'a> {
 
     /// Plans the edit of a client's file. Returns false if the file cannot be used, which becomes a failed check.
     fn plan(&mut self, path: &Path, targets: Vec<String>) -> bool {
-        match FileEdit::of_client(path, &self.state, self.arguments.remove, targets) {
+        match changes::edit_client(path, &mut self.state, self.arguments.remove, targets) {
             Ok((edit, changes)) => {
                 self.edits.push(edit);
                 self.report.changes.extend(changes);
@@ -312,35 +347,28 @@ impl<'a> Request<'a> {
     /// Plans to make the former default credential store the delegate. Asks first if other registries would stop working.
     fn replace_default_store(&mut self) -> Result<(), Error> {
         let settings = self.context.settings;
-        let config = ClientConfig::read(&self.paths.docker)?;
-        let Some(store) = config.store() else {
-            return self.accept(confirm::ending_logins(&config, settings));
+        let config = ClientConfig::planned(&self.paths.docker, &[])?;
+        let loss = match config.store() {
+            None => confirm::ending_logins(&config, settings),
+            Some(HELPER) => None,
+            Some(store) => {
+                self.plan_delegate(Some(store))?;
+                environment_checks::unreliable(settings, store, "the `delegate`")
+            }
         };
-        if store == HELPER {
-            return Ok(());
+        if let Some(loss) = loss {
+            let is_accepted = self.arguments.dry_run || self.arguments.yes;
+            if !is_accepted && config.store().is_none_or(|store| !is_of_vs_code(store)) {
+                confirm::ask(self.context, &loss)?;
+            }
+            self.report.checks.push(loss);
         }
-        self.plan_delegate(Some(store))?;
-        let problem = environment_checks::unreliable(settings, store, "the `delegate`");
-        if environment_checks::is_of_vs_code(store) {
-            self.report.checks.extend(problem);
-            return Ok(());
-        }
-        self.accept(problem)
-    }
-
-    /// Reports what will be lost, if the user accepts it.
-    fn accept(&mut self, loss: Option<Check>) -> Result<(), Error> {
-        if let Some(loss) = &loss
-            && !(self.arguments.dry_run || self.arguments.yes)
-        {
-            confirm::ask(self.context, loss)?;
-        }
-        self.report.checks.extend(loss);
         Ok(())
     }
 
     fn plan_delegate(&mut self, store: Option<&str>) -> Result<(), Error> {
-        if let Some((edit, change)) = delegate::edit(self.context.settings, &self.state, store)? {
+        if let Some((edit, change)) = delegate::edit(self.context.settings, &mut self.state, store)?
+        {
             self.edits.push(edit);
             self.report.changes.push(change);
         }
@@ -350,20 +378,20 @@ impl<'a> Request<'a> {
     /// Plans to remove this helper.
     fn remove(&mut self, named: &[Registry]) -> Result<(), Error> {
         let targets = targets(self.arguments.all, named);
-        // The delegate stays as long as a file of Docker has this helper as its default credential store.
-        let mut rest = self.state.clone();
         for &clients in self.clients() {
             let path = self.paths.file(clients).to_owned();
             if self.plan(&path, targets.clone())
                 && let Some(edit) = self.edits.last()
             {
-                rest.set(&edit.before, edit.record.clone());
                 let config = ClientConfig::planned(&path, &self.edits)?;
-                let check = checks::still_set(&config, &edit.record);
-                self.report.checks.extend(check);
+                let record = self.state.record(&edit.before);
+                self.report
+                    .checks
+                    .extend(checks::still_set(&config, &record));
             }
         }
-        if rest.has(DEFAULT_STORE) {
+        // The delegate stays as long as another file of Docker has this helper for all hosts.
+        if self.state.has(DEFAULT_STORE) {
             return Ok(());
         }
         self.plan_delegate(None)
@@ -378,27 +406,6 @@ impl<'a> Request<'a> {
             (true, false) => &[Clients::Docker],
             (false, false) => &[Clients::Docker, Clients::Containers],
         }
-    }
-
-    /// Returns the registries that have a cached token, a profile or an entry in a file.
-    fn known_registries(&self) -> Result<Vec<Registry>, Error> {
-        let settings = self.context.settings;
-        let cached = self.context.service().status()?.into_iter();
-        let mut known: Vec<Registry> = cached.map(|cached| cached.registry).collect();
-        known.extend(settings.registries_with_profiles());
-        for file in std::iter::once(&self.paths.docker).chain(&self.paths.search_order) {
-            // An unreadable file is reported when it is planned.
-            let config = ClientConfig::read(file).ok();
-            let hosts = config.iter().flat_map(ClientConfig::hosts);
-            known.extend(hosts.filter_map(|host| Registry::parse(host, settings.clouds())));
-        }
-        known.sort_by(|one, other| one.host().cmp(other.host()));
-        known.dedup();
-        if known.is_empty() {
-            let hint = format!("name one\n  {CONFIGURE} contoso.azurecr.io");
-            return Err(Error::input("no registry is known yet").with_hint(hint));
-        }
-        Ok(known)
     }
 
     /// Checks what else decides whether clients will use this helper, as it will be then.

@@ -43,6 +43,19 @@ pub struct Arguments {
     timeout: Option<u64>,
 }
 
+impl Arguments {
+    /// Returns the arguments of `login REGISTRY`.
+    pub(super) fn of(registry: &Registry) -> Self {
+        Self {
+            registry: Some(registry.host().to_owned()),
+            tenant: None,
+            device_code: false,
+            claims_challenge: None,
+            timeout: None,
+        }
+    }
+}
+
 /// Parses the id or domain name of a tenant.
 fn tenant(text: &str) -> Result<String, &'static str> {
     config::is_tenant(text)
