@@ -1,11 +1,10 @@
 //! Files as clients write them: only the names of helpers change, and after `--remove` they mean the same as before.
 
-use crate::home::{BROKEN, CORPUS, OTHER, configure, files, home_with, tree};
+use crate::home::{BROKEN, CORPUS, OTHER, configure, files, home_with, meanings, tree};
 use crate::support::REGISTRY;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 
 /// Returns the content of a file without our names.
 fn rest(bytes: &[u8], is_for_all: bool) -> Value {
@@ -56,34 +55,6 @@ fn is_kept(before: &[u8], after: &[u8]) -> bool {
         .bytes()
         .filter(|byte| !byte.is_ascii_whitespace())
         .all(|byte| after.any(|other| *other == byte))
-}
-
-/// What clients read in each file, and the modes: `--remove` may leave other blanks than there were, and no empty `credHelpers` or
-/// `credsStore`.
-fn meanings(tree: Vec<(PathBuf, u32, String)>) -> Vec<(PathBuf, u32, Value)> {
-    let is_empty = |value: &Value| {
-        value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty) || value == ""
-    };
-    let meaning = |path: &PathBuf, content: String| {
-        let is_client_file = path.extension().is_some_and(|it| it == "json") && !path.is_symlink();
-        if !is_client_file {
-            return Value::String(content);
-        }
-        let text = fs::read_to_string(path).expect("our folder");
-        let mut value: Value = serde_json::from_str(&text).unwrap_or_else(|_| json!({}));
-        let fields = value.as_object_mut().expect("an object");
-        fields.retain(|key, value| {
-            !(["credhelpers", "credsstore"].contains(&key.to_lowercase().as_str())
-                && is_empty(value))
-        });
-        value
-    };
-    tree.into_iter()
-        .map(|(path, mode, content)| {
-            let meaning = meaning(&path, content);
-            (path, mode, meaning)
-        })
-        .collect()
 }
 
 fn corpus() -> Vec<(String, Vec<u8>)> {

@@ -157,7 +157,8 @@ fn all_asks_before_other_registries_stop_working() {
             assert!(answer.stderr.contains(line), "{line}: {}", answer.stderr);
         }
         assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
-        assert!(!home.path("home/.local/state").exists());
+        let record = "home/.local/state/docker-credential-acrscoped/configured.json";
+        assert!(!home.path(record).exists());
 
         // At a terminal, it asks, and no is the default.
         for (typed, is_set) in [("", false), ("n", false), ("yes", true)] {
@@ -218,6 +219,8 @@ fn the_output_ends_with_the_next_step() {
         let mut command = home.command(home.path("bin/docker-credential-acrscoped"));
         command.args(["configure", "--json"]).args(words);
         command.envs(variables.iter().copied());
+        // The machine's own docker is not on it.
+        command.env("PATH", home.path("bin"));
         run(command, "", LIMIT).json()["next"].clone()
     };
     let secret = [

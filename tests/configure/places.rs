@@ -1,6 +1,6 @@
 //! Files that cannot be written, or that belong to another user.
 
-use crate::home::{configure, home_with, tree, typed};
+use crate::home::{configure, home_with, meanings, tree, typed};
 use crate::support::{self, Answer, Home, LIMIT, REGISTRY, run};
 use serde_json::json;
 use std::fs;
@@ -112,14 +112,14 @@ fn when_one_file_cannot_be_written_nothing_is_changed_at_all() {
     assert_unchanged(&["--all", "--yes", REGISTRY]);
     assert_unchanged(&[REGISTRY]);
     lock(0o700);
-    let clean = files();
+    let clean = meanings(files());
     as_user(&home, &["--all", "--yes", REGISTRY]).succeeds();
     lock(0o500);
     assert_unchanged(&["--remove"]);
     assert_unchanged(&["--remove", REGISTRY]);
     lock(0o700);
     as_user(&home, &["--remove"]).succeeds();
-    assert_eq!(files(), clean);
+    assert_eq!(meanings(files()), clean);
 }
 
 #[test]

@@ -252,16 +252,21 @@ fn content(text: &str) -> Result<Value, String> {
     let root = root.map_err(|error| format!("is not valid JSON ({error})"))?;
     let root = root.object_value_or_set();
     let helpers = find(&root, CRED_HELPERS).and_then(|field| field.object_value());
-    let repeated = repeated_name(&root).or_else(|| repeated_name(&helpers?));
+    // Go reads the names of fields in any case of letters, but not hosts.
+    let field = repeated(names(&root).map(|name| name.to_ascii_lowercase()));
+    let repeated = field.or_else(|| repeated(names(&helpers?)));
     repeated.map_or(Ok(content), |name| Err(format!("has `{name}` twice")))
 }
 
-/// Returns a name that an object has twice, in any case of letters: clients do not agree on which of the two counts.
-fn repeated_name(object: &CstObject) -> Option<String> {
-    let mut seen = BTreeSet::new();
+fn names(object: &CstObject) -> impl Iterator<Item = String> + use<> {
     let properties = object.properties().into_iter();
-    let mut names = properties.filter_map(|property| property.decoded_name());
-    names.find(|name| !seen.insert(name.to_ascii_lowercase()))
+    properties.filter_map(|property| property.decoded_name())
+}
+
+/// Returns a name that is there twice: clients do not agree on which of the two counts.
+fn repeated(mut names: impl Iterator<Item = String>) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    names.find(|name| !seen.insert(name.clone()))
 }
 
 fn means(key: &str, registry: &Registry) -> bool {
@@ -360,7 +365,7 @@ mod tests {
             ),
             (
                 "{\"credHelpers\":{},\"CredHelpers\":{}}",
-                "has `CredHelpers` twice",
+                "has `credhelpers` twice",
             ),
             (
                 "{\"credHelpers\":{\"a\":\"x\",\"\\u0061\":\"x\"}}",
