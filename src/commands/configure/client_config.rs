@@ -4,6 +4,7 @@ use super::file::{FileEdit, FileSnapshot, unusable};
 use crate::config::{Settings, ZERO_GUID};
 use crate::error::Error;
 use crate::registry::Registry;
+use crate::text::shell_word;
 use azure_core::base64;
 use jsonc_parser::ParseOptions;
 use jsonc_parser::cst::{CstInputValue, CstObject, CstObjectProp, CstRootNode};
@@ -51,7 +52,7 @@ impl ClientConfig {
     /// When clients could not parse it, or would not agree on what it says.
     pub(super) fn parse(path: &Path, text: String) -> Result<Self, Error> {
         let content = content(&text).map_err(|problem| {
-            let file = path.display();
+            let file = shell_word(&path.display().to_string());
             unusable(path, format!("cannot be used: it {problem}")).with_hint(format!(
                 "correct the file, or move it away and start with a new one\n  mv {file} {file}.broken"
             ))
@@ -174,6 +175,7 @@ impl ClientConfig {
     }
 
     /// Removes the logins of a registry. Returns their keys.
+    #[allow(dead_code, reason = "`doctor --fix` is to call it")]
     pub(super) fn remove_logins(&mut self, registry: &Registry) -> Vec<String> {
         let keys: Vec<String> = self.logins(registry).into_iter().map(Into::into).collect();
         self.edit(|root| {

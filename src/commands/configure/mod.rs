@@ -148,6 +148,7 @@ pub(super) fn apply(context: &Context<'_>, registry: &Registry) -> Result<Vec<Ch
 /// # Errors
 ///
 /// When a file cannot be read or written.
+#[allow(dead_code, reason = "`doctor --fix` is to call it")]
 pub(super) fn remove_logins(
     context: &Context<'_>,
     registry: &Registry,
@@ -305,9 +306,9 @@ impl<'a> Request<'a> {
     fn install_in(&mut self, clients: Clients, registries: &[Registry]) -> Result<(), Error> {
         let path = self.paths.file(clients).to_owned();
         if !(clients == Clients::Docker || self.arguments.containers || self.paths.has(clients)) {
-            let check = checks::not_installed(&self.paths, clients);
-            let hint = format!("configure them anyway\n  {CONFIGURE} --containers");
-            self.report.checks.push(check.hint(hint));
+            self.report
+                .checks
+                .push(checks::not_installed(&self.paths, clients));
             return Ok(());
         }
         let has_all = self.arguments.all && path == self.paths.docker;
@@ -458,7 +459,7 @@ impl Report {
                 .map(|change| change.check(terminal.arrow(), self.is_dry_run));
             text.extend(checks.map(|check| check.draw(terminal, 2)));
         }
-        if self.changes.is_empty() {
+        if self.changes.is_empty() && self.checks.is_empty() {
             text.push_str("Nothing to change.\n");
         }
         text.extend(self.checks.iter().map(|check| check.draw(terminal, 0)));
