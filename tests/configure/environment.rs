@@ -365,3 +365,21 @@ fn another_program_of_this_name_is_not_suggested_for_root() {
         "{found:#?}"
     );
 }
+
+#[test]
+fn the_configuration_of_kubelet_and_its_instructions_fit_80_columns() {
+    let home = home();
+    let mut command = home.command(home.path("bin/docker-credential-acrscoped"));
+    command.args(["configure", "--kubelet", REGISTRY]);
+    let answer = run(command, "", LIMIT).succeeds();
+    for line in answer.text().lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    let steps: Vec<&str> = answer
+        .stderr
+        .lines()
+        .filter(|line| !line.starts_with(' '))
+        .collect();
+    let numbers: Vec<_> = steps.iter().map(|line| &line[..3]).collect();
+    assert_eq!(numbers, ["1. ", "2. ", "3. "]);
+}
