@@ -5,7 +5,6 @@
 //! rules of valid combinations in `pkg/credentialprovider/plugin/config.go`.
 
 use crate::commands::Context;
-use crate::commands::report::list;
 use crate::error::Error;
 use crate::identity::{CLIENT_ANNOTATION, TENANT_ANNOTATION};
 use crate::mirrors::Mirrors;
@@ -65,12 +64,13 @@ fn configuration(own: &[Cloud], registries: &[Registry], mirrors: &Mirrors) -> S
     let options = mirrors.map(|(source, to)| format!("--registry-mirror={source}:{to}"));
     let args = std::iter::once("kubelet".to_owned()).chain(options);
     let special = CLOUDS.iter().filter(|cloud| cloud.federation != FEDERATION);
-    let audiences = special.map(|cloud| format!("{} in {}", cloud.federation, cloud.name));
+    let audiences =
+        special.map(|cloud| format!("    #   {} in {}\n", cloud.federation, cloud.name));
     TEMPLATE
         .replace("{program}", PROGRAM)
         .replace("{images}", &lines(images))
         .replace("{args}", &lines(args))
-        .replace("{audiences}", &list(audiences))
+        .replace("{audiences}", &audiences.collect::<String>())
         .replace("{audience}", FEDERATION)
         .replace("{client_annotation}", CLIENT_ANNOTATION)
         .replace("{tenant_annotation}", TENANT_ANNOTATION)
