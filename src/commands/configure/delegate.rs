@@ -3,7 +3,7 @@
 use super::changes::Change;
 use super::file::{FileEdit, FileSnapshot, unusable};
 use super::state::State;
-use crate::config::{Origin, Settings};
+use crate::config::{Origin, Settings, Value};
 use crate::error::Error;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -37,11 +37,7 @@ pub(super) fn edit(
             return Ok(None);
         }
         if is_variable || without_ours.is_none() {
-            let (name, origin) = (&delegate.value, &delegate.origin);
-            let problem =
-                format!("is `{name}` by {origin}, but docker's `credsStore` is `{store}`");
-            let hint = "remove one of them: only one helper can be asked for other registries";
-            return Err(Error::setting(DELEGATE, problem).with_hint(hint));
+            return Err(conflict(delegate, store));
         }
     }
     let mut text = without_ours.unwrap_or(text);
@@ -75,6 +71,14 @@ pub(super) fn edit(
     };
     state.set(&edit.before, record);
     Ok(Some((edit, change)))
+}
+
+/// Returns the error that another delegate is set than the default credential store in Docker's file.
+fn conflict(delegate: &Value<String>, store: &str) -> Error {
+    let (name, origin) = (&delegate.value, &delegate.origin);
+    let problem = format!("is `{name}` by {origin}, but docker's `credsStore` is `{store}`");
+    let hint = "remove one of them: only one helper can be asked for other registries";
+    Error::setting(DELEGATE, problem).with_hint(hint)
 }
 
 /// Returns the text without this line; none if it does not have the line.
