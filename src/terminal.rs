@@ -98,6 +98,11 @@ impl Terminal {
         self.paint(style, if self.has_unicode { unicode } else { ascii })
     }
 
+    /// Returns an arrow.
+    pub fn arrow(&self) -> &'static str {
+        if self.has_unicode { "→" } else { "->" }
+    }
+
     /// Returns whether words replace marks, and nothing is drawn.
     pub fn is_plain(&self) -> bool {
         self.is_plain

@@ -9,6 +9,7 @@ pub mod login;
 pub mod logout;
 mod manual;
 mod report;
+pub mod setup;
 pub mod status;
 pub mod token;
 
@@ -32,6 +33,9 @@ const PROGRAM: &str = env!("CARGO_PKG_NAME");
 /// The commands, with their help.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Sign in, set up the clients on this machine, and check the registry.
+    #[command(after_help = include_str!("help/setup.txt"))]
+    Setup(setup::Arguments),
     /// Sign in with a browser, for machines without the Azure CLI.
     #[command(after_help = include_str!("help/login.txt"))]
     Login(login::Arguments),
@@ -65,6 +69,7 @@ impl Command {
     /// Returns whether the output has neither colour nor marks.
     pub fn is_plain(&self) -> bool {
         match self {
+            Self::Setup(arguments) => arguments.format.plain,
             Self::Configure(arguments) => arguments.format.plain,
             Self::Status(arguments) => arguments.format.plain,
             Self::Config(arguments) => arguments.is_plain(),
@@ -93,7 +98,8 @@ impl Command {
     /// If the command has no result.
     pub fn run(self, context: &Context<'_>, output: impl Write) -> Result<ExitCode, Error> {
         match self {
-            Self::Configure(arguments) => configure::run(context, &arguments, output)?,
+            Self::Setup(arguments) => return setup::run(context, &arguments, output),
+            Self::Configure(arguments) => return configure::run(context, &arguments, output),
             Self::Config(arguments) => return config::run(context, &arguments, output),
             Self::Login(arguments) => login::run(context, &arguments, output)?,
             Self::Logout(arguments) => logout::run(context, &arguments, output)?,

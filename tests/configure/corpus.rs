@@ -1,11 +1,10 @@
 //! Files as clients write them: only the names of helpers change, and after `--remove` they mean the same as before.
 
-use crate::home::{BROKEN, CORPUS, OTHER, configure, files, home_with, tree};
+use crate::home::{BROKEN, CORPUS, OTHER, configure, files, home_with, meanings, tree};
 use crate::support::REGISTRY;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
 
 /// Returns the content of a file without our names.
 fn rest(bytes: &[u8], is_for_all: bool) -> Value {
@@ -34,7 +33,7 @@ fn rest(bytes: &[u8], is_for_all: bool) -> Value {
     value
 }
 
-/// Returns whether every byte is still there in its order, except for the names of helpers that were replaced.
+/// Returns whether every byte but blanks is still there in its order, except for the names of helpers that were replaced.
 fn is_kept(before: &[u8], after: &[u8]) -> bool {
     let mut before = String::from_utf8(before.to_vec()).expect("UTF-8");
     for former in [
@@ -53,34 +52,9 @@ fn is_kept(before: &[u8], after: &[u8]) -> bool {
     }
     let mut after = after.iter();
     before
-        .trim()
         .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace())
         .all(|byte| after.any(|other| *other == byte))
-}
-
-/// Leaves out what clients do not see: blanks in an empty file or object, and `credHelpers` without a helper. Nothing else may differ
-/// after `--remove`.
-fn without_empty(name: &str, tree: Vec<(PathBuf, u32, String)>) -> Vec<(PathBuf, u32, String)> {
-    let has_empty_helpers = ["helpers_empty", "helpers_null", "plugins_and_aliases"]
-        .iter()
-        .any(|prefix| name.contains(prefix));
-    let meaning = |content: String| {
-        let letters: String = content
-            .replace("\\r", "")
-            .replace("\\n", "")
-            .replace("\\t", "")
-            .replace(' ', "");
-        match letters.as_str() {
-            "" | "{}" => letters.replace("{}", ""),
-            _ if has_empty_helpers => letters
-                .replace(r#"\"credHelpers\":{},"#, "")
-                .replace(r#"\"credHelpers\":null,"#, ""),
-            _ => content,
-        }
-    };
-    tree.into_iter()
-        .map(|(path, mode, content)| (path, mode, meaning(content)))
-        .collect()
 }
 
 fn corpus() -> Vec<(String, Vec<u8>)> {
@@ -100,10 +74,11 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
 #[test]
 fn only_names_of_helpers_change_and_remove_undoes_it() {
     for (name, content) in corpus() {
-        for words in [&[REGISTRY][..], &["--all", REGISTRY, OTHER]] {
+        for words in [&[REGISTRY][..], &["--all", "--yes", REGISTRY, OTHER]] {
             let home = home_with(&content);
             let is_for_all = words.contains(&"--all");
             let before = tree(home.root());
+            let meant = meanings(before.clone());
             configure(&home, &[words, &["--dry-run"]].concat()).succeeds();
             assert_eq!(
                 tree(home.root()),
@@ -192,10 +167,9 @@ fn only_names_of_helpers_change_and_remove_undoes_it() {
             );
 
             configure(&home, &["--remove"]).succeeds();
-            let undone = without_empty(&name, tree(home.root()));
             assert_eq!(
-                undone,
-                without_empty(&name, before),
+                meanings(tree(home.root())),
+                meant,
                 "{name} {words:?}: undone"
             );
         }
@@ -209,8 +183,8 @@ fn registries_can_be_removed_one_by_one_in_any_order() {
         .filter(|(name, _)| !name.contains("by_hand"))
     {
         let home = home_with(&content);
-        let before = tree(home.root());
-        for words in [[REGISTRY].as_slice(), &["--all"], &[OTHER]] {
+        let before = meanings(tree(home.root()));
+        for words in [[REGISTRY].as_slice(), &["--all", "--yes"], &[OTHER]] {
             configure(&home, words).succeeds();
         }
         for words in [
@@ -220,44 +194,63 @@ fn registries_can_be_removed_one_by_one_in_any_order() {
         ] {
             configure(&home, &words).succeeds();
         }
-        let undone = without_empty(&name, tree(home.root()));
-        assert_eq!(undone, without_empty(&name, before), "{name}");
+        assert_eq!(meanings(tree(home.root())), before, "{name}");
     }
 }
 
 #[test]
-fn if_one_file_is_broken_no_file_is_changed() {
+fn a_broken_file_is_reported_and_stays_and_the_other_is_configured() {
     for file in files(BROKEN) {
         let (name, content) = (
             file.file_stem().unwrap().to_string_lossy().into_owned(),
             fs::read(&file).unwrap(),
         );
-        for place in ["docker/config.json", "auth.json"] {
+        for (place, other) in [
+            ("docker/config.json", "auth.json"),
+            ("auth.json", "docker/config.json"),
+        ] {
             let home = home_with(b"{}");
             fs::write(home.path(place), &content).unwrap();
-            let before = tree(home.root());
-            for words in [
-                &[REGISTRY][..],
-                &["--all", REGISTRY],
-                &["--remove"],
-                &["--remove", REGISTRY],
-            ] {
-                let answer = configure(&home, words);
-                assert_eq!(
-                    tree(home.root()),
-                    before,
-                    "{name} {words:?}: {}",
-                    answer.text()
-                );
-                if words == [REGISTRY] {
-                    let answer = answer.fails();
-                    assert!(
-                        answer.stderr.contains(place) && answer.stdout.is_empty(),
-                        "{name}: {}",
-                        answer.text()
-                    );
-                }
-            }
+            let answer = configure(&home, &[REGISTRY, "--json"]);
+            assert_eq!(answer.code(), 1, "{name}: {}", answer.text());
+            let report = answer.json();
+            let failed = report["findings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|finding| finding["status"] == "failed")
+                .expect("a failure");
+            assert!(
+                failed["summary"].as_str().unwrap().contains(place),
+                "{name}: {failed}"
+            );
+            assert!(
+                failed["hint"].is_string() || name == "not_utf8",
+                "{name}: {failed}"
+            );
+            assert_eq!(report["next"], Value::Null, "{name}");
+            assert_eq!(fs::read(home.path(place)).unwrap(), content, "{name}");
+            let set = |path| {
+                let text = fs::read_to_string(home.path(path)).unwrap();
+                text.contains("acrscoped")
+            };
+            assert!(set(other), "{name}");
+
+            let answer = configure(&home, &["--remove"]);
+            assert_eq!(answer.code(), 1, "{name}: {}", answer.text());
+            assert!(!set(other), "{name}");
+            assert_eq!(fs::read(home.path(place)).unwrap(), content, "{name}");
         }
+    }
+}
+
+#[test]
+fn the_default_credential_store_is_not_set_in_a_broken_file() {
+    for file in files(BROKEN) {
+        let home = home_with(b"{}");
+        fs::write(home.path("docker/config.json"), fs::read(&file).unwrap()).unwrap();
+        let before = tree(home.root());
+        configure(&home, &["--all", "--yes"]).fails();
+        assert_eq!(tree(home.root()), before, "{}", file.display());
     }
 }

@@ -1,6 +1,7 @@
 //! A user's files, before and after.
 
 use crate::support::{Answer, Home, LIMIT, run};
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -48,6 +49,8 @@ pub(crate) fn tree(folder: &Path) -> Vec<(PathBuf, u32, String)> {
                 .expect("our folder")
                 .into_os_string()
                 .into_encoded_bytes(),
+            // A program.
+            () if metadata.len() > 1 << 21 => metadata.len().to_string().into_bytes(),
             () if metadata.is_file() => fs::read(&path).expect("our folder"),
             () => vec![],
         };
@@ -70,4 +73,32 @@ pub(crate) fn home_with(content: &[u8]) -> Home {
         fs::create_dir_all(home.path(folder)).expect("our folder");
     }
     home
+}
+
+/// What clients read in each file, and the modes: `--remove` may leave other blanks than there were, and no empty `credHelpers` or
+/// `credsStore`.
+pub(crate) fn meanings(tree: Vec<(PathBuf, u32, String)>) -> Vec<(PathBuf, u32, Value)> {
+    let is_empty = |value: &Value| {
+        value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty) || value == ""
+    };
+    let meaning = |path: &PathBuf, content: String| {
+        let is_client_file = path.extension().is_some_and(|it| it == "json") && !path.is_symlink();
+        if !is_client_file {
+            return Value::String(content);
+        }
+        let text = fs::read_to_string(path).expect("our folder");
+        let mut value: Value = serde_json::from_str(&text).unwrap_or_else(|_| json!({}));
+        let fields = value.as_object_mut().expect("an object");
+        fields.retain(|key, value| {
+            !(["credhelpers", "credsstore"].contains(&key.to_lowercase().as_str())
+                && is_empty(value))
+        });
+        value
+    };
+    tree.into_iter()
+        .map(|(path, mode, content)| {
+            let meaning = meaning(&path, content);
+            (path, mode, meaning)
+        })
+        .collect()
 }

@@ -1,10 +1,10 @@
 //! Files that cannot be written, or that belong to another user.
 
-use crate::home::{configure, home_with, tree, typed};
+use crate::home::{configure, home_with, meanings, tree, typed};
 use crate::support::{self, Answer, Home, LIMIT, REGISTRY, run};
 use serde_json::json;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Command;
 
 #[test]
@@ -13,23 +13,24 @@ fn files_that_cannot_be_written_are_reported() {
     let docker = home.path("docker/config.json");
     fs::remove_file(&docker).unwrap();
     let assert_fails_with = |answer: Answer, text: &str| {
-        assert!(answer.stderr.contains(text), "{text}: {}", answer.text());
+        let words = answer.text().replace("\n  ", " ");
+        assert!(words.contains(text), "{text}: {words}");
     };
     symlink("nowhere", &docker).unwrap();
     assert_fails_with(
-        configure(&home, &[REGISTRY]).fails(),
+        configure(&home, &[REGISTRY, "--plain"]).fails(),
         "is a symbolic link to a file that does not exist",
     );
     fs::remove_file(&docker).unwrap();
     fs::create_dir(&docker).unwrap();
     assert_fails_with(
-        configure(&home, &[REGISTRY]).fails(),
+        configure(&home, &[REGISTRY, "--plain"]).fails(),
         "it is not a regular file",
     );
     fs::remove_dir(&docker).unwrap();
     fs::write(&docker, format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20))).unwrap();
     assert_fails_with(
-        configure(&home, &[REGISTRY]).fails(),
+        configure(&home, &[REGISTRY, "--plain"]).fails(),
         "it is longer than 1048576 bytes",
     );
     let mut relative = typed(&home, &[REGISTRY]);
@@ -108,17 +109,17 @@ fn when_one_file_cannot_be_written_nothing_is_changed_at_all() {
         assert_eq!(files(), before, "{words:?}");
     };
     lock(0o500);
-    assert_unchanged(&["--all", REGISTRY]);
+    assert_unchanged(&["--all", "--yes", REGISTRY]);
     assert_unchanged(&[REGISTRY]);
     lock(0o700);
-    let clean = files();
-    as_user(&home, &["--all", REGISTRY]).succeeds();
+    let clean = meanings(files());
+    as_user(&home, &["--all", "--yes", REGISTRY]).succeeds();
     lock(0o500);
     assert_unchanged(&["--remove"]);
     assert_unchanged(&["--remove", REGISTRY]);
     lock(0o700);
     as_user(&home, &["--remove"]).succeeds();
-    assert_eq!(files(), clean);
+    assert_eq!(meanings(files()), clean);
 }
 
 #[test]
@@ -129,18 +130,38 @@ fn a_file_of_another_user_is_not_touched_not_even_by_root() {
     }
     let home = home_with(b"{}");
     std::os::unix::fs::chown(home.path("auth.json"), Some(USER), None).unwrap();
-    let before = tree(home.root());
-    let answer = configure(&home, &[REGISTRY]).fails();
-    let text = "auth.json belongs to the user with id 54321, not to you or root: run it as that user, without `sudo`";
-    assert!(answer.stderr.contains(text), "{}", answer.text());
-    assert_eq!(tree(home.root()), before);
+    let auth = || {
+        let metadata = fs::metadata(home.path("auth.json")).unwrap();
+        (
+            fs::read(home.path("auth.json")).unwrap(),
+            metadata.mode(),
+            metadata.uid(),
+        )
+    };
+    let before = auth();
+    let answer = configure(&home, &[REGISTRY, "--plain"]).fails();
+    let text = "auth.json belongs to the user with id 54321, not to you or root";
+    assert!(answer.stdout.contains(text), "{}", answer.text());
+    assert!(
+        answer
+            .stdout
+            .contains("run it as that user, without `sudo`"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(auth(), before);
 
     give(&home);
     std::os::unix::fs::chown(home.path("auth.json"), Some(0), None).unwrap();
     fs::set_permissions(home.path("auth.json"), fs::Permissions::from_mode(0o644)).unwrap();
-    let answer = as_user(&home, &[REGISTRY]).fails();
-    let text = "auth.json` belongs to root: unless something else manages it, `sudo chown 54321` gives it to you";
-    assert!(answer.stderr.contains(text), "{}", answer.text());
+    let answer = as_user(&home, &[REGISTRY, "--plain"]).fails();
+    let text = "auth.json` cannot be used: it belongs to root";
+    assert!(answer.stdout.contains(text), "{}", answer.text());
+    let command = format!(
+        "\n    sudo chown 54321 {}\n",
+        home.path("auth.json").display()
+    );
+    assert!(answer.stdout.contains(&command), "{}", answer.text());
 }
 
 #[test]
@@ -154,7 +175,7 @@ fn nothing_is_created_in_the_home_of_another_user_not_even_by_root() {
     let before = tree(home.root());
     for (first, words) in [
         ("home", &[REGISTRY][..]),
-        ("home", &["--all"]),
+        ("home", &["--all", "--yes"]),
         ("docker", &[REGISTRY, "--docker"]),
     ] {
         let mut command = typed(&home, words);
@@ -190,7 +211,7 @@ fn a_file_in_a_folder_that_the_user_may_not_enter_is_a_warning() {
         .env_remove("DOCKER_CONFIG");
     let report = run(command, "", LIMIT).succeeds().json();
     let summary = format!(
-        "podman, buildah and skopeo cannot read {}: Permission denied",
+        "Podman, Buildah and Skopeo cannot read {}: permission denied",
         home.path("run/containers/auth.json").display()
     );
     let expected = json!({"status": "warning", "summary": summary, "hint": null});

@@ -22,7 +22,7 @@ fn created_files_and_folders_are_removed() {
     };
     let before = tree(home.root());
     bare(&[REGISTRY]);
-    let expected = "{\n\t\"credHelpers\": {\n\t\t\"contoso.azurecr.io\": \"acrscoped\"\n\t}\n}\n";
+    let expected = "{\n  \"credHelpers\": {\n    \"contoso.azurecr.io\": \"acrscoped\"\n  }\n}\n";
     for (path, mode) in [
         ("home/.docker/config.json", 0o600),
         ("home/.config/containers/auth.json", 0o600),
@@ -51,14 +51,14 @@ fn changes_of_other_programs_stay() {
     assert!(
         answer
             .stdout
-            .contains("contoso.azurecr.io: this helper is no longer named"),
+            .contains("contoso.azurecr.io -> acrscoped (removed)"),
         "{}",
         answer.stdout
     );
     assert!(
         answer
             .stdout
-            .contains("warning: fabrikam.azurecr.us: `docker-credential-pass` is named by now"),
+            .contains("warning: fabrikam.azurecr.us -> pass (set by another program, not changed)"),
         "{}",
         answer.stdout
     );
@@ -82,7 +82,7 @@ fn the_former_helper_for_all_hosts_becomes_the_delegate_and_is_restored() {
             home.write(config, former);
         }
         let before = tree(home.root());
-        configure(&home, &["--all"]).succeeds();
+        configure(&home, &["--all", "--yes"]).succeeds();
         assert_eq!(
             fs::read_to_string(home.path("docker/config.json")).unwrap(),
             "{\"credsStore\":\"acrscoped\"}"
@@ -103,13 +103,13 @@ fn a_store_that_another_program_has_set_since_becomes_the_delegate() {
     let config = "home/.config/docker-credential-acrscoped/config.toml";
     let home = home_with(b"{\"credsStore\":\"dev-containers-1\"}");
     home.write(config, "log = \"info\"\n");
-    configure(&home, &["--all"]).succeeds();
+    configure(&home, &["--all", "--yes"]).succeeds();
     fs::write(
         home.path("docker/config.json"),
         "{\"credsStore\":\"dev-containers-2\"}",
     )
     .unwrap();
-    configure(&home, &["--all"]).succeeds();
+    configure(&home, &["--all", "--yes"]).succeeds();
     assert_eq!(
         fs::read_to_string(home.path(config)).unwrap(),
         "delegate = \"dev-containers-2\"\nlog = \"info\"\n"
@@ -170,13 +170,96 @@ fn without_a_registry_all_known_ones_are_configured() {
 }
 
 #[test]
-fn a_dry_run_shows_a_diff_without_secrets() {
-    let home = home_with(b"{\n  \"auths\": {\n    \"ghcr.io\": {\n      \"auth\": \"ZXhhbXBsZTpleGFtcGxl\"\n    }\n  }\n}\n");
-    let answer = configure(&home, &[REGISTRY, "--dry-run", "--docker"]).succeeds();
-    let path = home.path("docker/config.json").display().to_string();
-    let diff = format!(
-        "--- {path}\n+++ {path}\n@@ -3,5 +3,8 @@\n     \"ghcr.io\": {{\n       \"auth\": \"…\"\n     }}\n+  }},\n+  \
-         \"credHelpers\": {{\n+    \"contoso.azurecr.io\": \"acrscoped\"\n   }}\n }}\n"
+fn a_dry_run_shows_what_would_change_and_no_secret() {
+    let home = home_with(
+        r#"{"auths":{"ghcr.io":{"auth":"ZXhhbXBsZTpleGFtcGxl"}},"credHelpers":{"contoso.azurecr.io":"acr-env"}}"#.as_bytes(),
     );
-    assert!(answer.stdout.contains(&diff), "{}", answer.stdout);
+    let before = tree(home.root());
+    let assert_says = |words: &[&str], lines: &[&str]| {
+        let answer = configure(&home, &[words, &["--docker"]].concat()).succeeds();
+        for line in lines {
+            assert!(answer.stdout.contains(line), "{words:?}: {}", answer.stdout);
+        }
+        assert!(!answer.stdout.contains("ZXhhbXBsZTpleGFtcGxl"));
+    };
+    let dry = "Dry run: nothing is written.\n";
+    assert_says(
+        &[REGISTRY, OTHER, "--dry-run"],
+        &[
+            dry,
+            "contoso.azurecr.io -> acrscoped (would replace acr-env)\n",
+            "fabrikam.azurecr.us -> acrscoped (would be added)\n",
+        ],
+    );
+    assert_eq!(tree(home.root()), before);
+    assert_says(
+        &[REGISTRY, OTHER],
+        &[
+            "contoso.azurecr.io -> acrscoped (replaces acr-env)\n",
+            "\n      docker-credential-acrscoped configure --remove contoso.azurecr.io\n",
+            "fabrikam.azurecr.us -> acrscoped (added)\n",
+        ],
+    );
+    let configured = tree(home.root());
+    assert_says(
+        &["--remove", "--dry-run"],
+        &[
+            dry,
+            "contoso.azurecr.io -> acr-env (would be restored)\n",
+            "fabrikam.azurecr.us -> acrscoped (would be removed)\n",
+        ],
+    );
+    assert_says(
+        &[REGISTRY, "--dry-run"],
+        &["contoso.azurecr.io -> acrscoped (already set)\n"],
+    );
+    assert_eq!(tree(home.root()), configured);
+    assert_says(
+        &["--remove"],
+        &[
+            "contoso.azurecr.io -> acr-env (restored)\n",
+            "fabrikam.azurecr.us -> acrscoped (removed)\n",
+        ],
+    );
+    assert_says(&["--remove"], &["Nothing to change.\n"]);
+}
+
+#[test]
+fn a_registry_that_the_default_credential_store_still_covers_is_reported() {
+    let home = home_with(b"{}");
+    configure(&home, &["--all", REGISTRY]).succeeds();
+    let answer = configure(&home, &["--remove", REGISTRY, "--plain"]).succeeds();
+    let path = home.path("docker/config.json").display().to_string();
+    let warning = format!(
+        "warning: acrscoped is still set in {path}: default credential store, so that Docker uses it for every registry\n"
+    );
+    assert!(answer.stdout.contains(&warning), "{}", answer.stdout);
+    let command = "docker-credential-acrscoped configure --remove --all";
+    assert!(
+        answer.stdout.contains(&format!("\n    {command}\n")),
+        "{}",
+        answer.stdout
+    );
+    // The command that it shows does it.
+    let answer = configure(&home, &["--remove", "--all"]).succeeds();
+    assert!(!answer.stdout.contains("still"), "{}", answer.stdout);
+    assert_eq!(
+        fs::read_to_string(home.path("docker/config.json")).unwrap(),
+        "{}"
+    );
+}
+
+#[test]
+fn the_delegate_stays_while_another_file_of_docker_needs_it() {
+    let config = "home/.config/docker-credential-acrscoped/config.toml";
+    let home = home_with(b"{\"credsStore\":\"secretservice\"}");
+    let before = tree(home.root());
+    configure(&home, &["--all", "--yes"]).succeeds();
+    let delegate = fs::read_to_string(home.path(config)).unwrap();
+    let mut elsewhere = typed(&home, &["--remove"]);
+    elsewhere.env("DOCKER_CONFIG", home.path("other"));
+    run(elsewhere, "", LIMIT).succeeds();
+    assert_eq!(fs::read_to_string(home.path(config)).unwrap(), delegate);
+    configure(&home, &["--remove"]).succeeds();
+    assert_eq!(tree(home.root()), before);
 }

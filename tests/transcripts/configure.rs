@@ -102,10 +102,14 @@ fn problems_are_reported() {
             .home
             .write(DOCKER, "{\n\t\"auths\": {},\n\t\"credHelpers\": {\n");
     };
+    let broken_and_podman: Prepare = |shell| {
+        podman(shell);
+        shell.home.write(DOCKER, "{,}");
+    };
     let former: Prepare = |shell| {
         shell.home.write(
             DOCKER,
-            r#"{"auths":{"contoso.azurecr.io":{"auth":"YWxpY2U6c2VjcmV0"}}}"#,
+            r#"{"auths":{"contoso.azurecr.io":{"auth":"MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOng="}}}"#,
         );
     };
     let wsl: Prepare = |shell| {
@@ -133,6 +137,12 @@ fn problems_are_reported() {
             logins,
             "docker-credential-acrscoped configure --all",
         ),
+        (
+            "configure-all-with-logins-yes",
+            logins,
+            "docker-credential-acrscoped configure --all --yes",
+        ),
+        ("configure-broken-and-podman", broken_and_podman, line),
         ("configure-docker-desktop-wsl", wsl, line),
         ("configure-another-helper", another, line),
         (
@@ -155,5 +165,49 @@ fn problems_are_reported() {
             nothing,
             "docker-credential-acrscoped configure contoso.azurecr.io.example",
         ),
+    ]);
+}
+
+#[test]
+#[ignore = "needs a machine on which this program is not installed: run tests/run"]
+fn setup_ends_with_a_pull() {
+    let docker: Prepare = |shell| {
+        shell.home.script("bin/docker", "exit 0");
+    };
+    let profile: Prepare = |shell| {
+        shell.home.write(
+            "home/.config/docker-credential-acrscoped/config.toml",
+            "[registry.\"contoso.azurecr.io\"]\nsource = \"client-secret\"\n",
+        );
+    };
+    let nobody = "unset AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_TENANT_ID; \
+                  AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:1 docker-credential-acrscoped setup contoso.azurecr.io";
+    hold(&[
+        (
+            "setup",
+            docker,
+            "docker-credential-acrscoped setup contoso.azurecr.io/team/app",
+        ),
+        (
+            "setup-twice",
+            docker,
+            "docker-credential-acrscoped setup contoso.azurecr.io >/dev/null; docker-credential-acrscoped setup contoso.azurecr.io --plain",
+        ),
+        (
+            "setup-json",
+            docker,
+            "docker-credential-acrscoped setup contoso.azurecr.io --json",
+        ),
+        (
+            "setup-only-known",
+            profile,
+            "docker-credential-acrscoped setup",
+        ),
+        (
+            "setup-nothing-known",
+            nothing,
+            "docker-credential-acrscoped setup",
+        ),
+        ("setup-no-terminal", docker, nobody),
     ]);
 }

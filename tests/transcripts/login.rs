@@ -200,3 +200,27 @@ fn a_failed_login_shows_the_reason() {
     .fails();
     golden.finish();
 }
+
+/// `setup` signs in like `login` where nobody has, at a terminal, which is script(1)'s.
+#[test]
+#[ignore = "needs user namespaces, keyutils and script(1): run tests/run"]
+fn setup_signs_in_and_ends_with_a_pull() {
+    let mut golden = Golden::of("transcripts");
+    let person = Person::new();
+    person.home.script("bin/docker", "exit 0");
+    let line = "docker-credential-acrscoped setup contoso.azurecr.io/team/app:1";
+    let in_terminal = format!(
+        "unset DOCKER_CONFIG REGISTRY_AUTH_FILE; exec /usr/bin/script --quiet --return --echo never --command '{line}' /dev/null"
+    );
+    let mut command = shell(&person, &in_terminal);
+    command.env("SHELL", "/bin/sh");
+    let setup = thread::spawn(move || run(command, "", LIMIT));
+    person.visit(&person.address(), Some(&[("answer", "approve")]));
+    let mut answer = setup.join().expect("an answer");
+    answer.stdout = told(&answer.stdout.replace("\r\n", "\n"));
+    golden.keep(
+        "setup-signs-in",
+        &transcript(line, &answer, &person.home, &person.simulator).replace('\x1b', "\\e"),
+    );
+    golden.finish();
+}

@@ -1,18 +1,21 @@
 //! Checks in the files of clients whether they will ask this helper for a registry. Changes nothing.
 
-use super::client_config::ClientConfig;
+use super::changes::remove_command;
+use super::client_config::{ClientConfig, DEFAULT_STORE};
 use super::environment_checks::{program, variables};
+use super::file::FileEdit;
 use super::paths::{Clients, Paths, RUNTIME};
-use super::plan::Plan;
+use super::state::FileRecord;
 use super::{CONFIGURE, HELPER};
 use crate::commands::Context;
-use crate::commands::report::Check;
+use crate::commands::report::{Check, list};
 use crate::registry::Registry;
 use crate::terminal::Status;
+use crate::text::shell_word;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Checks which helper Docker, Podman and their like ask for a registry, and whether they find this program.
+/// Checks which helper Docker, Podman and their like use for a registry, and whether they find this program.
 pub(in crate::commands) fn check_cred_helpers(
     context: &Context<'_>,
     registry: &Registry,
@@ -21,97 +24,87 @@ pub(in crate::commands) fn check_cred_helpers(
         Ok(paths) => paths,
         Err(error) => return vec![Check::failed("", &error)],
     };
-    let mut checks = vec![
-        check_docker(&paths, registry),
-        check_containers(&paths, registry),
-    ];
+    let clients = [Clients::Docker, Clients::Containers].into_iter();
+    let checks = clients.map(|clients| {
+        if paths.has(clients) {
+            check_client(&paths, clients, registry, &[])
+        } else {
+            not_installed(&paths, clients)
+        }
+    });
+    let mut checks: Vec<Check> = checks.collect();
     checks.extend(variables(context.settings));
-    let mut notes = notes(&paths, registry, &[]);
-    // The first two checks show the failures already.
-    notes.retain(|note| !note.is_bad());
-    checks.extend(notes);
+    checks.extend(notes(&paths, registry, &[]));
     checks.push(program(context));
     checks
 }
 
-fn check_docker(paths: &Paths, registry: &Registry) -> Check {
-    let (clients, host) = (Clients::Docker, registry.host());
-    if !paths.has(clients) {
-        return not_installed(paths, clients);
-    }
-    let config = match ClientConfig::read(&paths.docker) {
-        Ok(config) => config,
-        Err(error) => return Check::failed("", &error),
+/// Checks which helper clients use for a registry once these edits are made: the first file that has anything for it decides.
+pub(super) fn check_client(
+    paths: &Paths,
+    clients: Clients,
+    registry: &Registry,
+    edits: &[FileEdit],
+) -> Check {
+    let (host, is_docker) = (registry.host(), clients == Clients::Docker);
+    let files = if is_docker {
+        std::slice::from_ref(&paths.docker)
+    } else {
+        &paths.search_order
     };
-    if let Some(helper) = config.helper(host) {
-        return asked(clients, host, helper, &config, "credHelpers");
-    }
-    if let Some(store) = config.store() {
-        return asked(clients, host, store, &config, "credsStore");
-    }
-    let file = &config.file;
-    bad(host, format!("docker asks no helper for {host}, by {file}"))
-}
-
-/// Checks Podman, Buildah and Skopeo: the first file that has anything for the registry decides.
-fn check_containers(paths: &Paths, registry: &Registry) -> Check {
-    let (clients, host) = (Clients::Containers, registry.host());
-    if !paths.has(clients) {
-        return not_installed(paths, clients);
-    }
-    let mut reason = "";
-    for path in &paths.search_order {
-        let config = match ClientConfig::read(path) {
+    for path in files {
+        let config = match ClientConfig::planned(path, edits) {
             Ok(config) => config,
             Err(error) => return unreadable(path).unwrap_or_else(|| Check::failed("", &error)),
         };
-        if let Some(helper) = config.helper(host) {
-            return asked(clients, host, helper, &config, "credHelpers");
+        let store = config.store().filter(|_| is_docker);
+        if let Some(helper) = config.helper(host).or(store) {
+            return check_helper(&config, host, helper);
         }
-        if !config.logins(registry).is_empty() {
+        let logins = config.logins(registry);
+        if let Some(key) = logins.first().filter(|_| !is_docker) {
             let file = &config.file;
-            let text = format!("{clients} take the login of {host} in {file}, and ask no helper");
-            let logout = logout(path, host, paths);
-            return Check::bad("", text).hint(format!("`{logout}`, then `{CONFIGURE} {host}`"));
-        }
-        if config.store() == Some(HELPER) {
-            reason = ": they do not read `credsStore`";
+            let text = format!("{clients} use the login of {key} in {file} instead of a helper");
+            let logout = logout(path, key, paths);
+            return Check::bad("", text).hint(format!("remove it\n  {logout}"));
         }
     }
-    bad(host, format!("{clients} ask no helper for {host}{reason}"))
+    let file = paths.file(clients).display().to_string();
+    not_used(&file, host, "")
 }
 
 /// Returns the check for clients that are not on this machine.
 pub(super) fn not_installed(paths: &Paths, clients: Clients) -> Check {
-    let (verb, file) = (clients.verb("is", "are"), paths.file(clients).display());
-    let text = format!("{clients} {verb} not on `PATH`, and {file} does not exist");
+    let file = paths.file(clients).display();
+    let text = format!("{clients}: not on `PATH`, and {file} does not exist");
     Check::unnamed(Status::Skipped, text)
 }
 
-/// Returns the check for clients that ask a helper: this one, or another.
-fn asked(clients: Clients, host: &str, helper: &str, config: &ClientConfig, field: &str) -> Check {
-    let (verb, file) = (clients.verb("asks", "ask"), &config.file);
+/// Checks which helper a file has for a host.
+fn check_helper(config: &ClientConfig, host: &str, helper: &str) -> Check {
+    let file = &config.file;
     if helper == HELPER {
-        let text = format!("{clients} {verb} this helper for {host}, by `{field}` in {file}");
-        return Check::good("", text);
+        return Check::good("", format!("{file} uses this helper for {host}"));
     }
-    let text = format!("{clients} {verb} `docker-credential-{helper}` for {host}, by {file}");
-    bad(host, text)
+    not_used(file, host, &format!(", but `docker-credential-{helper}`"))
 }
 
-fn bad(host: &str, text: String) -> Check {
-    Check::bad("", text).hint(format!("`{CONFIGURE} {host}`"))
+fn not_used(file: &str, host: &str, reason: &str) -> Check {
+    let text = format!("{file} does not use this helper for {host}{reason}");
+    Check::bad("", text).hint(format!("use this helper\n  {CONFIGURE} {host}"))
 }
 
 /// Warns of a file of Podman and its like in a folder that the user may not enter. Docker does not read it.
-pub(super) fn unreadable(file: &Path) -> Option<Check> {
+fn unreadable(file: &Path) -> Option<Check> {
     let error = file.metadata().err()?;
     if error.kind() != ErrorKind::PermissionDenied {
         return None;
     }
     let (clients, path) = (Clients::Containers, file.display());
-    let text = format!("{clients} cannot read {path}: Permission denied");
-    let check = Check::warning("", text);
+    let check = Check::warning(
+        "",
+        format!("{clients} cannot read {path}: permission denied"),
+    );
     // `su` and the like do not set the variable. Then the clients use this folder.
     if !file.starts_with(RUNTIME) {
         return Some(check);
@@ -120,47 +113,56 @@ pub(super) fn unreadable(file: &Path) -> Option<Check> {
     Some(check.hint(hint))
 }
 
-/// Returns warnings for a registry once these plans are applied: logins in files, and keys that no client looks up.
-pub(super) fn notes(paths: &Paths, registry: &Registry, plans: &[Plan]) -> Vec<Check> {
+/// Returns warnings for a registry once these edits are made: logins in files, and keys that no client looks up.
+pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> Vec<Check> {
     let host = registry.host();
     let mut checks = Vec::new();
-    // Whether an earlier file of Podman and its like has anything for the registry.
-    let mut is_decided = false;
     for (at, path) in paths.search_order.iter().enumerate() {
         if paths.search_order[..at].contains(path) {
             continue;
         }
-        let Ok(config) = ClientConfig::planned(path, plans) else {
+        let Ok(config) = ClientConfig::planned(path, edits) else {
             continue;
         };
-        let (file, logins) = (&config.file, config.logins(registry));
-        let has_helper = config.helper(host).is_some();
-        let (is_docker, has_store) = (*path == paths.docker, config.store().is_some());
-        for key in &logins {
-            let login = format!("the login of {key} in {file}");
-            let check = if is_docker && !has_helper && !has_store {
-                Check::bad("", format!("docker takes {login}, and asks no helper"))
-            } else if has_helper || is_decided {
-                let text = format!("{login} is no longer used, but it is a password");
-                Check::warning("", text)
-            } else if is_docker {
-                let text = format!("docker no longer uses {login}, but podman and its like do");
-                Check::warning("", text)
-            } else {
-                let text = format!("{login} goes before helpers in files that are read later");
-                Check::bad("", text)
-            };
-            checks.push(check.hint(format!("`{}` removes it", logout(path, key, paths))));
-        }
-        for key in config.misspelled(registry) {
+        let file = &config.file;
+        for key in config.logins(registry) {
+            let is_of_az = config.is_of_azure_cli(key);
+            let by = if is_of_az { " by `az acr login`" } else { "" };
             let text = format!(
-                "`{key}` under `credHelpers` in {file} is never looked up: clients look for `{host}`"
+                "the login of {key}{by} in {file} is no longer needed, and it is a password"
             );
-            checks.push(Check::warning("", text));
+            let logout = logout(path, key, paths);
+            checks.push(Check::warning("", text).hint(format!("remove it\n  {logout}")));
         }
-        is_decided |= has_helper || !logins.is_empty();
+        checks.extend(config.misspelled(registry).map(|key| {
+            let text = format!("no client uses `{key}` in {file}: they look for `{host}`");
+            Check::warning("", text)
+        }));
     }
     checks
+}
+
+/// Warns of entries that stay when others are removed: `configure` has not set them, or Docker uses this helper for every registry.
+pub(super) fn still_set(config: &ClientConfig, record: &FileRecord) -> Option<Check> {
+    let store = (config.store() == Some(HELPER)).then_some(DEFAULT_STORE);
+    let helpers = config.helpers();
+    let ours =
+        helpers.filter(|(host, helper)| *helper == HELPER && !record.previous.contains_key(*host));
+    let rest: Vec<&str> = store
+        .into_iter()
+        .chain(ours.map(|(host, _)| host))
+        .collect();
+    if rest.is_empty() {
+        return None;
+    }
+    let of_all = store.map_or("", |_| ", so that Docker uses it for every registry");
+    let text = format!(
+        "{HELPER} is still set in {}: {}{of_all}",
+        config.file,
+        list(&rest)
+    );
+    let command = remove_command(rest);
+    Some(Check::warning("", text).hint(format!("remove it too\n  {command}")))
 }
 
 /// Returns the command that removes a login from exactly this file.
@@ -168,7 +170,8 @@ fn logout(file: &Path, key: &str, paths: &Paths) -> String {
     if file == paths.docker {
         return format!("docker logout {key}");
     }
-    format!("podman logout --authfile {} {key}", file.display())
+    let file = shell_word(&file.display().to_string());
+    format!("podman logout --authfile {file} {key}")
 }
 
 #[cfg(test)]
@@ -231,46 +234,46 @@ mod tests {
             (
                 &[][..],
                 [
-                    "failed: docker asks no helper for contoso.azurecr.io, by ~/.docker/config.json",
-                    "failed: podman, buildah and skopeo ask no helper for contoso.azurecr.io",
+                    "failed: ~/.docker/config.json does not use this helper for contoso.azurecr.io",
+                    "failed: ~/.config/containers/auth.json does not use this helper for contoso.azurecr.io",
                 ],
             ),
             (
                 &[(".docker/config.json", named)],
                 [
-                    "ok: docker asks this helper for contoso.azurecr.io, by `credHelpers` in ~/.docker/config.json",
-                    "ok: podman, buildah and skopeo ask this helper for contoso.azurecr.io, by `credHelpers` in ~/.docker/config.json",
+                    "ok: ~/.docker/config.json uses this helper for contoso.azurecr.io",
+                    "ok: ~/.docker/config.json uses this helper for contoso.azurecr.io",
                 ],
             ),
             (
                 &[(".docker/config.json", r#"{"credsStore":"acrscoped"}"#)],
                 [
-                    "ok: docker asks this helper for contoso.azurecr.io, by `credsStore` in ~/.docker/config.json",
-                    "failed: podman, buildah and skopeo ask no helper for contoso.azurecr.io: they do not read `credsStore`",
+                    "ok: ~/.docker/config.json uses this helper for contoso.azurecr.io",
+                    "failed: ~/.config/containers/auth.json does not use this helper for contoso.azurecr.io",
                 ],
             ),
             (
                 &[
                     (".docker/config.json", r#"{"credsStore":"desktop"}"#),
                     (".config/containers/auth.json", named),
-                    ("run/containers/auth.json", LOGIN),
-                ],
-                [
-                    "failed: docker asks `docker-credential-desktop` for contoso.azurecr.io, by ~/.docker/config.json",
-                    "failed: podman, buildah and skopeo take the login of contoso.azurecr.io in ~/run/containers/auth.json, and ask no helper",
-                ],
-            ),
-            (
-                &[
-                    (".docker/config.json", "{,}"),
                     (
                         "run/containers/auth.json",
                         r#"{"credHelpers":{"contoso.azurecr.io":"pass"}}"#,
                     ),
                 ],
                 [
-                    "failed: `~/.docker/config.json` cannot be read: it is no valid JSON: key must be a string at line 1 column 2",
-                    "failed: podman, buildah and skopeo ask `docker-credential-pass` for contoso.azurecr.io, by ~/run/containers/auth.json",
+                    "failed: ~/.docker/config.json does not use this helper for contoso.azurecr.io, but `docker-credential-desktop`",
+                    "failed: ~/run/containers/auth.json does not use this helper for contoso.azurecr.io, but `docker-credential-pass`",
+                ],
+            ),
+            (
+                &[
+                    (".docker/config.json", "{,}"),
+                    (".config/containers/auth.json", named),
+                ],
+                [
+                    "failed: `~/.docker/config.json` cannot be used: it is not valid JSON (key must be a string at line 1 column 2)",
+                    "ok: ~/.config/containers/auth.json uses this helper for contoso.azurecr.io",
                 ],
             ),
         ] {
@@ -279,13 +282,16 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_no_client_uses_is_reported() {
+    fn a_login_in_a_file_is_reported() {
         let both = LOGIN.replace(
             "{\"auths\"",
             "{\"credHelpers\":{\"contoso.azurecr.io\":\"acrscoped\"},\"auths\"",
         );
         let lines = check_files(&[(".docker/config.json", &both)]);
-        let expected = "warning: the login of contoso.azurecr.io in ~/.docker/config.json is no longer used, but it is a password";
-        assert_eq!(lines[2], expected);
+        let note = "warning: the login of contoso.azurecr.io in ~/.docker/config.json is no longer needed, and it is a password";
+        assert_eq!(lines[2], note);
+        let lines = check_files(&[("run/containers/auth.json", LOGIN)]);
+        let used = "failed: Podman, Buildah and Skopeo use the login of contoso.azurecr.io in ~/run/containers/auth.json instead of a helper";
+        assert_eq!(lines[1], used);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::files::{canonicalize, read_limited, write_atomic};
+use crate::text::shell_word;
 use crate::trust::{Refusal, untrusted_parent};
 use std::fs;
 use std::io;
@@ -31,7 +32,7 @@ impl FileSnapshot {
     pub(super) fn read(path: &Path) -> Result<Self, Error> {
         let (real, text) = match canonicalize(path) {
             Ok(real) => {
-                let text = read_own(path, &real).map_err(|problem| unusable(path, problem))?;
+                let text = read_own(path, &real)?;
                 (real, Some(text))
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -53,44 +54,6 @@ impl FileSnapshot {
         paths.map(Path::to_owned).collect()
     }
 
-    /// Makes the file hold `after`; without that, removes it and those of `folders` that are empty then. An unchanged file is not touched.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be written, or has changed since it was read. Then nothing was changed.
-    pub(super) fn write(&self, after: Option<&str>, folders: &[PathBuf]) -> Result<(), Error> {
-        let written = match after {
-            _ if after == self.text.as_deref() => Ok(()),
-            Some(text) => {
-                let missing = self.missing_paths();
-                let replaced = self.text.as_ref().map(|_| fs::metadata(&self.real));
-                let written = replaced.transpose().and_then(|replaced| {
-                    let unchanged = || self.check_unchanged();
-                    write_atomic(&self.real, text.as_bytes(), replaced.as_ref(), unchanged)
-                });
-                written.inspect_err(|_| remove_empty(&missing))
-            }
-            None => self
-                .check_unchanged()
-                .and_then(|()| fs::remove_file(&self.real))
-                .map(|()| remove_empty(folders)),
-        };
-        written.map_err(|error| {
-            let problem = format!("cannot be written: {error}; nothing in it was changed");
-            unusable(&self.path, problem)
-        })
-    }
-
-    /// Restores what was read if the file holds `after`. What other programs have written since stays.
-    pub(super) fn rollback(&self, after: Option<&str>, folders: &[PathBuf]) {
-        if let Ok(now) = Self::read(&self.path)
-            && now.text.as_deref() == after
-        {
-            // The failure that led here is reported, not this one.
-            drop(now.write(self.text.as_deref(), folders));
-        }
-    }
-
     fn check_unchanged(&self) -> io::Result<()> {
         let now = match read_limited(&self.real, MAX_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -103,17 +66,88 @@ impl FileSnapshot {
     }
 }
 
-/// Reads a text file of this user, or returns what is wrong with it.
-fn read_own(path: &Path, real: &Path) -> Result<String, String> {
-    let unreadable = |error: io::Error| format!("cannot be read: {error}");
+/// A file before and after.
+#[derive(Debug)]
+pub(super) struct FileEdit {
+    pub(super) before: FileSnapshot,
+    /// The new content; none if the file will be removed.
+    pub(super) after: Option<String>,
+    /// The folders that go with the file when it is removed, the innermost first.
+    pub(super) folders: Vec<PathBuf>,
+}
+
+impl FileEdit {
+    /// Writes or removes the file. An unchanged file is not touched.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written, or has changed since it was read. Then nothing was changed.
+    pub(super) fn write(&self) -> Result<(), Error> {
+        let before = &self.before;
+        let written = match &self.after {
+            after if *after == before.text => Ok(()),
+            Some(text) => {
+                let missing = before.missing_paths();
+                let replaced = before.text.as_ref().map(|_| fs::metadata(&before.real));
+                let written = replaced.transpose().and_then(|replaced| {
+                    let unchanged = || before.check_unchanged();
+                    write_atomic(&before.real, text.as_bytes(), replaced.as_ref(), unchanged)
+                });
+                written.inspect_err(|_| remove_empty(&missing))
+            }
+            None => before
+                .check_unchanged()
+                .and_then(|()| fs::remove_file(&before.real))
+                .map(|()| remove_empty(&self.folders)),
+        };
+        written.map_err(|error| {
+            let problem = format!("cannot be written: {error}; nothing in it was changed");
+            unusable(&before.path, problem)
+        })
+    }
+
+    /// Restores what was read. What other programs have written since stays.
+    fn rollback(&self) {
+        if let Ok(now) = FileSnapshot::read(&self.before.path)
+            && now.text == self.after
+        {
+            let undo = Self {
+                before: now,
+                after: self.before.text.clone(),
+                folders: self.folders.clone(),
+            };
+            // The failure that led here is reported, not this one.
+            drop(undo.write());
+        }
+    }
+}
+
+/// Writes files one after the other. If one fails, restores those before it.
+///
+/// # Errors
+///
+/// As [`FileEdit::write`].
+pub(super) fn write_all(edits: &[FileEdit]) -> Result<(), Error> {
+    for (at, edit) in edits.iter().enumerate() {
+        if let Err(error) = edit.write() {
+            edits[..at].iter().rev().for_each(FileEdit::rollback);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Reads a text file of this user.
+fn read_own(path: &Path, real: &Path) -> Result<String, Error> {
+    let unreadable = |error: io::Error| unusable(path, format!("cannot be read: {error}"));
     let metadata = fs::metadata(real).map_err(unreadable)?;
     #[cfg(unix)]
-    check_owner(real, &metadata)?;
+    check_owner(path, real, &metadata)?;
     if let Some(refusal) = untrusted_parent(path) {
-        return Err(refused(&refusal));
+        return Err(refused(path, &refusal));
     }
     let bytes = read_limited(real, MAX_BYTES).map_err(unreadable)?;
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8".into())
+    String::from_utf8(bytes).map_err(|_| unusable(path, "is not UTF-8".into()))
 }
 
 /// Removes those of the folders that are empty. Files stay.
@@ -135,21 +169,24 @@ fn canonicalize_missing(path: &Path) -> PathBuf {
 
 /// Refuses a file of another user, even for root: rewritten, it would become root's.
 #[cfg(unix)]
-fn check_owner(path: &Path, metadata: &fs::Metadata) -> Result<(), String> {
+fn check_owner(path: &Path, real: &Path, metadata: &fs::Metadata) -> Result<(), Error> {
     let owner = std::os::unix::fs::MetadataExt::uid(metadata);
     let user = rustix::process::geteuid().as_raw();
     match owner {
         _ if owner == user => Ok(()),
         // `sudo docker login` leaves such files. Others are of a program that manages a whole home, such as Nix.
-        0 => Err(format!(
-            "belongs to root: unless something else manages it, `sudo chown {user}` gives it to you"
-        )),
-        _ => Err(refused(&Refusal::other_owner(path, owner))),
+        0 => {
+            let file = shell_word(&real.display().to_string());
+            let hint =
+                format!("if no other program manages it, take it over\n  sudo chown {user} {file}");
+            Err(unusable(path, "cannot be used: it belongs to root".into()).with_hint(hint))
+        }
+        _ => Err(refused(path, &Refusal::other_owner(real, owner))),
     }
 }
 
-fn refused(refusal: &Refusal) -> String {
-    format!("cannot be used: {refusal}: {}", refusal.fix())
+fn refused(path: &Path, refusal: &Refusal) -> Error {
+    unusable(path, format!("cannot be used: {refusal}")).with_hint(refusal.fix())
 }
 
 /// Returns the error for a file that cannot be used.
@@ -161,6 +198,14 @@ pub(super) fn unusable(path: &Path, problem: String) -> Error {
 mod tests {
     use super::*;
 
+    fn edit(before: &FileSnapshot, after: Option<&str>, folders: &[PathBuf]) -> FileEdit {
+        FileEdit {
+            before: before.clone(),
+            after: after.map(str::to_owned),
+            folders: folders.to_vec(),
+        }
+    }
+
     #[test]
     fn what_another_program_writes_meanwhile_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
@@ -168,7 +213,9 @@ mod tests {
         fs::write(&path, "{}").unwrap();
         let snapshot = FileSnapshot::read(&path).unwrap();
         fs::write(&path, "{\"auths\":{}}").unwrap();
-        let error = snapshot.write(Some("{\"ours\":1}"), &[]).unwrap_err();
+        let error = edit(&snapshot, Some("{\"ours\":1}"), &[])
+            .write()
+            .unwrap_err();
         let error = error.to_string();
         assert!(
             error.ends_with(
@@ -186,15 +233,56 @@ mod tests {
         let path = folder.path().join("a/b/auth.json");
         let missing = FileSnapshot::read(&path).unwrap();
         let created = missing.missing_paths();
-        missing.write(Some("{}"), &[]).unwrap();
+        edit(&missing, Some("{}"), &[]).write().unwrap();
         assert_eq!(
             created,
             ["a/b/auth.json", "a/b", "a"].map(|path| folder.path().join(path))
         );
-        let error = missing.write(Some("{}"), &[]).unwrap_err();
+        let error = edit(&missing, Some("{}"), &[]).write().unwrap_err();
         assert!(error.to_string().contains("just changed it"), "{error}");
         let made = FileSnapshot::read(&path).unwrap();
-        made.write(None, &created).unwrap();
+        edit(&made, None, &created).write().unwrap();
         assert!(!folder.path().join("a").exists());
+    }
+
+    #[test]
+    fn a_failure_restores_what_was_written_and_nothing_of_other_programs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("first"), "1").unwrap();
+        fs::write(path("third"), "3").unwrap();
+        let read = |name: &str| FileSnapshot::read(&path(name)).unwrap();
+        let second = read("new/second");
+        let edits = [
+            edit(&read("first"), Some("changed"), &[]),
+            edit(&second, Some("created"), &second.missing_paths()),
+            edit(&read("third"), Some("changed"), &[]),
+        ];
+        // Another program changes the third file, and one beside the second.
+        fs::write(path("third"), "of another program").unwrap();
+        let error = write_all(&edits).unwrap_err().to_string();
+        assert!(
+            error.contains("third` cannot be written: another program has"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(path("first")).unwrap(), "1");
+        assert_eq!(
+            fs::read_to_string(path("third")).unwrap(),
+            "of another program"
+        );
+        assert!(!path("new").exists());
+
+        // What another program has written since to a file of ours stays, and so does its file in a folder of ours.
+        edits[0].write().unwrap();
+        edits[1].write().unwrap();
+        fs::write(path("first"), "of another program").unwrap();
+        fs::write(path("new/other"), "of another program").unwrap();
+        edits[0].rollback();
+        edits[1].rollback();
+        assert_eq!(
+            fs::read_to_string(path("first")).unwrap(),
+            "of another program"
+        );
+        assert!(path("new/other").exists() && !path("new/second").exists());
     }
 }

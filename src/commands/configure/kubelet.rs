@@ -5,7 +5,6 @@
 //! rules of valid combinations in `pkg/credentialprovider/plugin/config.go`.
 
 use crate::commands::Context;
-use crate::commands::report::list;
 use crate::error::Error;
 use crate::identity::{CLIENT_ANNOTATION, TENANT_ANNOTATION};
 use crate::mirrors::Mirrors;
@@ -18,12 +17,13 @@ const TEMPLATE: &str = include_str!("kubelet.yaml");
 
 /// The next steps, for stderr.
 const NEXT: &str = "\
-Save this on each node, for example as /etc/kubernetes/acrscoped.yaml. Install
-the program there, for example in /usr/local/bin. Then start kubelet with
-  --image-credential-provider-config=/etc/kubernetes/acrscoped.yaml
-  --image-credential-provider-bin-dir=/usr/local/bin
-If kubelet has these options already, use their file and folder. Add the entry
-under `providers`, and remove other providers of the same images.
+1. Save this on each node, for example as /etc/kubernetes/acrscoped.yaml. If
+   kubelet has such a file already, add the entry under `providers` to it, and
+   remove other providers of the same images.
+2. Install the program on each node, for example in /usr/local/bin.
+3. Start kubelet with these options, or use the folder and file that it has:
+     --image-credential-provider-config=/etc/kubernetes/acrscoped.yaml
+     --image-credential-provider-bin-dir=/usr/local/bin
 ";
 
 /// Prints the configuration for these registries, or for all, and on stderr where it belongs.
@@ -64,12 +64,13 @@ fn configuration(own: &[Cloud], registries: &[Registry], mirrors: &Mirrors) -> S
     let options = mirrors.map(|(source, to)| format!("--registry-mirror={source}:{to}"));
     let args = std::iter::once("kubelet".to_owned()).chain(options);
     let special = CLOUDS.iter().filter(|cloud| cloud.federation != FEDERATION);
-    let audiences = special.map(|cloud| format!("{} in {}", cloud.federation, cloud.name));
+    let audiences =
+        special.map(|cloud| format!("    #   {} in {}\n", cloud.federation, cloud.name));
     TEMPLATE
         .replace("{program}", PROGRAM)
         .replace("{images}", &lines(images))
         .replace("{args}", &lines(args))
-        .replace("{audiences}", &list(audiences))
+        .replace("{audiences}", &audiences.collect::<String>())
         .replace("{audience}", FEDERATION)
         .replace("{client_annotation}", CLIENT_ANNOTATION)
         .replace("{tenant_annotation}", TENANT_ANNOTATION)

@@ -1,28 +1,26 @@
-//! `configure`: names this helper in the files of Docker, Podman and their like, and takes its name out again.
+//! `configure`: sets this helper in the files of Docker, Podman and their like, and removes it again.
 //!
 //! | file | contents |
 //! | --- | --- |
 //! | `paths` | the files that clients read |
-//! | `file` | reading a file of the user, and replacing it as a whole |
-//! | `cred_helpers` | edits of helpers in a client's JSON text |
-//! | `plan` | the change of one file, and applying several as one |
-//! | `delegate` | the former helper for all hosts, in our config file |
+//! | `file` | reading files of the user, and replacing several as one |
+//! | `client_config` | reading and editing the helpers and logins in a client's file |
+//! | `changes` | the changes of helpers in one file: planned, recorded, and shown |
+//! | `delegate` | the former default credential store, in our config file |
 //! | `state` | the record of changes, for `--remove` |
-//! | `client_config` | the helpers and logins in a client's file |
-//! | `checks`, `environment_checks` | whether clients will ask this helper, for `doctor` too |
-//! | `diff` | the output of `--dry-run` |
+//! | `checks`, `environment_checks` | whether clients will use this helper, for `doctor` too |
+//! | `confirm` | asking before `--all` breaks something |
 //! | `kubelet` | the output of `--kubelet` |
 
+mod changes;
 mod checks;
 mod client_config;
-mod cred_helpers;
+mod confirm;
 mod delegate;
-mod diff;
 mod environment_checks;
 mod file;
 mod kubelet;
 mod paths;
-mod plan;
 mod state;
 
 pub(super) use checks::check_cred_helpers;
@@ -30,19 +28,22 @@ pub(super) use environment_checks::program;
 
 use super::report::{Check, list};
 use super::{Context, Format, write_json};
-use crate::config::Settings;
-use crate::error::{Error, visible};
+use crate::config::{Settings, SourceName};
+use crate::error::{Error, ErrorKind, visible};
 use crate::registry::Registry;
-use crate::terminal::{Style, Terminal};
+use crate::terminal::{Status, Style, Terminal};
+use changes::Change;
 use clap::Args;
-use client_config::ClientConfig;
-use cred_helpers::ALL_HOSTS;
+use client_config::{ClientConfig, DEFAULT_STORE};
+use environment_checks::is_of_vs_code;
+use file::{FileEdit, FileSnapshot};
 use paths::{Clients, Paths};
-use plan::{Direction, Plan};
 use serde::Serialize;
 use state::State;
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
 
 /// The name of this helper in clients' files: what follows `docker-credential-`.
 const HELPER: &str = "acrscoped";
@@ -50,9 +51,9 @@ const HELPER: &str = "acrscoped";
 /// This command, for hints.
 const CONFIGURE: &str = concat!(env!("CARGO_PKG_NAME"), " configure");
 
-/// `configure [REGISTRY…] [--all] [--remove] [--docker | --containers] [--dry-run] [--json | --plain]`, or
+/// `configure [REGISTRY…] [--all [--yes]] [--remove] [--docker | --containers] [--dry-run] [--json | --plain]`, or
 /// `configure --kubelet [REGISTRY…] [--registry-mirror SOURCE:REGISTRY,…]`.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is an option of the command line"
@@ -61,9 +62,12 @@ pub struct Arguments {
     /// The registries, such as contoso.azurecr.io. Without any: those with a cached token, a profile or a login.
     #[arg(value_name = "REGISTRY")]
     registries: Vec<String>,
-    /// Handle all hosts in docker's file (`credsStore`). The former helper there becomes the delegate for other registries.
+    /// Make this helper Docker's default credential store. Your previous store keeps handling every other registry.
     #[arg(long)]
     all: bool,
+    /// With --all: do not ask, even if other logins stop working.
+    #[arg(long, requires = "all", conflicts_with = "remove")]
+    yes: bool,
     /// Undo the changes, for these registries or for all.
     #[arg(long)]
     remove: bool,
@@ -76,8 +80,8 @@ pub struct Arguments {
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Print kubelet's configuration for this helper. It is for these registries or for all, and no file is written.
-    #[arg(long, conflicts_with_all = ["all", "remove", "docker", "containers", "dry_run", "json", "plain"])]
+    /// Print the configuration with which kubelet calls this helper, for these registries or for all. Writes no file.
+    #[arg(long, conflicts_with_all = ["all", "yes", "remove", "docker", "containers", "dry_run", "json", "plain"])]
     kubelet: bool,
     /// With --kubelet: pull the images of a host through a registry.
     #[arg(
@@ -92,109 +96,307 @@ pub struct Arguments {
     pub(super) format: Format,
 }
 
-/// Runs the command. All files are read and changed in memory before the first of them is written.
+/// Runs the command. All files are read and changed in memory before the first of them is written. The exit code is 1 if a check failed: a
+/// client does not use this helper, or a file cannot be used.
 ///
 /// # Errors
 ///
-/// When an argument or file cannot be used, or a file cannot be written. Then no file was changed.
+/// When an argument cannot be used, or a file cannot be written. Then no file was changed.
 pub fn run(
     context: &Context<'_>,
     arguments: &Arguments,
     mut output: impl Write,
-) -> Result<(), Error> {
+) -> Result<ExitCode, Error> {
     let named = arguments.registries.iter();
     let named: Result<Vec<_>, _> = named.map(|text| context.registry(text)).collect();
     let named = named?;
     if arguments.kubelet {
-        return kubelet::print(context, &named, &arguments.mirrors, output);
+        kubelet::print(context, &named, &arguments.mirrors, output)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    let request = Request {
-        context,
-        arguments,
-        paths: Paths::new(context.settings)?,
-        state: State::read(context.settings)?,
-    };
-    let mut report = Report {
-        is_dry_run: arguments.dry_run,
-        ..Report::default()
-    };
-    let direction = if arguments.remove {
-        request.remove(&named, &mut report)?;
-        Direction::Remove
-    } else {
-        request.install(named, &mut report)?;
-        Direction::Install
-    };
-    if report.is_dry_run {
-        report.plans.iter_mut().for_each(Plan::add_diff);
-    } else {
-        plan::apply(direction, &report.plans, request.state)?;
-    }
+    let report = Request::new(context, arguments)?.run(named)?;
     if arguments.format.json {
-        return write_json(&mut output, &report);
+        write_json(&mut output, &report)?;
+    } else {
+        let text = report.draw(context.terminal);
+        output.write_all(text.as_bytes()).map_err(Error::output)?;
     }
-    output
-        .write_all(report.draw(context.terminal).as_bytes())
-        .map_err(Error::output)
+    let has_failed = report.checks.iter().any(Check::is_bad);
+    Ok(ExitCode::from(u8::from(has_failed)))
 }
 
-/// One call of the command.
+/// Sets this helper for one registry in the files of the clients that are there. Returns what was changed, and what is wrong besides.
+///
+/// # Errors
+///
+/// When a file cannot be written. Then no file was changed.
+pub(super) fn apply(context: &Context<'_>, registry: &Registry) -> Result<Vec<Check>, Error> {
+    let arguments = Arguments::default();
+    let report = Request::new(context, &arguments)?.run(vec![registry.clone()])?;
+    let changes = report.changes.iter().map(|change| {
+        let check = change.check(context.terminal.arrow(), false);
+        check.map(|text| format!("{}: {text}", change.path))
+    });
+    let mut checks: Vec<Check> = changes.collect();
+    checks.extend(report.checks);
+    checks.retain(|check| check.status != Status::Skipped);
+    Ok(checks)
+}
+
+/// Removes the logins of a registry from all files that clients read: a login there is used before a helper in a later file, or by no client.
+/// Returns what was removed.
+///
+/// # Errors
+///
+/// When a file cannot be read or written.
+#[allow(dead_code, reason = "`doctor --fix` is to call it")]
+pub(super) fn remove_logins(
+    context: &Context<'_>,
+    registry: &Registry,
+) -> Result<Vec<Check>, Error> {
+    let mut checks = Vec::new();
+    for path in Paths::new(context.settings)?.search_order {
+        let before = FileSnapshot::read(&path)?;
+        let mut config = ClientConfig::parse(&path, before.text.clone().unwrap_or_default())?;
+        let removed = config.remove_logins(registry);
+        if removed.is_empty() {
+            continue;
+        }
+        let edit = FileEdit {
+            before,
+            after: Some(config.text),
+            folders: vec![],
+        };
+        edit.write()?;
+        let text = format!(
+            "removed the login of {} from {}",
+            list(removed),
+            config.file
+        );
+        checks.push(Check::good("", text));
+    }
+    Ok(checks)
+}
+
+/// Returns the registries that have a cached token, a profile or an entry in a file, in the order of hosts.
+///
+/// # Errors
+///
+/// When settings are wrong.
+pub(super) fn known_registries(context: &Context<'_>) -> Result<Vec<Registry>, Error> {
+    let settings = context.settings;
+    let cached = context.service().status()?.into_iter();
+    let mut known: Vec<Registry> = cached.map(|cached| cached.registry).collect();
+    known.extend(settings.registries_with_profiles());
+    for file in &Paths::new(settings)?.search_order {
+        // An unreadable file is reported when it is planned.
+        let config = ClientConfig::planned(file, &[]).ok();
+        let hosts = config.iter().flat_map(ClientConfig::hosts);
+        known.extend(hosts.filter_map(|host| Registry::parse(host, settings.clouds())));
+    }
+    known.sort_by(|one, other| one.host().cmp(other.host()));
+    known.dedup();
+    Ok(known)
+}
+
+/// Returns what to type next for an image: `login` if no identity is configured, else a pull by a client that is there. Makes no connection.
+pub(super) fn next_step(
+    context: &Context<'_>,
+    registry: &Registry,
+    repository: Option<&str>,
+) -> String {
+    let host = registry.host();
+    if !has_identity(context, registry) {
+        return format!("{} login {host}", env!("CARGO_PKG_NAME"));
+    }
+    let paths = Paths::new(context.settings).ok();
+    let clients = [Clients::Docker, Clients::Containers].into_iter();
+    let mut programs = clients.filter_map(|clients| paths.as_ref()?.program(clients));
+    let program = programs.find(|program| ["docker", "podman"].contains(program));
+    let repository = repository.unwrap_or("IMAGE");
+    format!("{} pull {host}/{repository}", program.unwrap_or("docker"))
+}
+
+/// Returns whether an identity is configured for a registry. If every source was skipped, only a request shows whether this machine has a
+/// managed identity, so that it does not count.
+fn has_identity(context: &Context<'_>, registry: &Registry) -> bool {
+    match context.service().identity(registry) {
+        Ok(identity) => identity.skipped().len() < SourceName::ALL.len(),
+        Err(error) => error.kind() != ErrorKind::NoIdentity,
+    }
+}
+
+/// One call of the command, and its result.
 struct Request<'a> {
     context: &'a Context<'a>,
     arguments: &'a Arguments,
     paths: Paths,
     state: State,
+    edits: Vec<FileEdit>,
+    report: Report,
 }
 
-impl Request<'_> {
-    /// Plans to name this helper, and checks whether clients will ask it then.
-    fn install(&self, mut registries: Vec<Registry>, report: &mut Report) -> Result<(), Error> {
-        let (arguments, paths) = (self.arguments, &self.paths);
-        if registries.is_empty() && !arguments.all {
-            registries = self.known_registries()?;
+impl<'a> Request<'a> {
+    fn new(context: &'a Context<'a>, arguments: &'a Arguments) -> Result<Self, Error> {
+        Ok(Self {
+            context,
+            arguments,
+            paths: Paths::new(context.settings)?,
+            state: State::read(context.settings)?,
+            edits: vec![],
+            report: Report {
+                is_dry_run: arguments.dry_run,
+                ..Report::default()
+            },
+        })
+    }
+
+    /// Plans all edits, and makes them unless it is a dry run.
+    ///
+    /// Write-ahead: on install the record is written before the files, on removal after them, so that a crash never leaves an unrecorded
+    /// change. The delegate is set as long as Docker's file has this helper for all hosts, by the same order.
+    fn run(mut self, registries: Vec<Registry>) -> Result<Report, Error> {
+        if self.arguments.remove {
+            self.remove(&registries)?;
+        } else {
+            self.install(registries)?;
+        }
+        self.edits.push(self.state.edit()?);
+        if !self.arguments.remove {
+            self.edits.reverse();
+        }
+        if !self.arguments.dry_run {
+            file::write_all(&self.edits)?;
+        }
+        Ok(self.report)
+    }
+
+    /// Plans to set this helper, and checks whether clients will use it then.
+    fn install(&mut self, mut registries: Vec<Registry>) -> Result<(), Error> {
+        let is_named = !registries.is_empty();
+        if !is_named {
+            registries = known_registries(self.context)?;
+        }
+        let targets = if is_named || !self.arguments.all {
+            &registries[..]
+        } else {
+            &[]
+        };
+        if targets.is_empty() && !self.arguments.all {
+            let hint = format!("name one\n  {CONFIGURE} contoso.azurecr.io");
+            return Err(Error::input("no registry is known yet").with_hint(hint));
         }
         for &clients in self.clients() {
-            if clients == Clients::Containers && !(paths.has(clients) || arguments.containers) {
-                let check = checks::not_installed(paths, clients);
-                let check = check.hint("`--containers` configures them anyway");
-                report.checks.push(check);
-                continue;
-            }
-            let path = paths.file(clients);
-            let has_all = arguments.all && *path == paths.docker;
-            let targets = targets(has_all, &registries);
-            if targets.is_empty() {
-                report.checks.push(no_default_store(clients));
-                continue;
-            }
-            let plan = Plan::edit(Direction::Install, clients, path, &self.state, &targets)?;
-            report.plans.push(plan);
-            if has_all {
-                self.plan_delegate(report)?;
-            }
+            self.install_in(clients, targets)?;
         }
-        if registries.is_empty() {
-            registries = self.known_registries().unwrap_or_default();
+        self.check_environment();
+        for registry in &registries {
+            let notes = checks::notes(&self.paths, registry, &self.edits);
+            self.report.checks.extend(notes);
         }
-        self.check_environment(&registries, report);
+        let has_failed = self.report.checks.iter().any(Check::is_bad);
+        if let Some(registry) = registries.first()
+            && !(has_failed || self.arguments.dry_run)
+        {
+            self.report.next = Some(next_step(self.context, registry, None));
+        }
         Ok(())
     }
 
-    /// Plans to take the names of this helper out.
-    fn remove(&self, named: &[Registry], report: &mut Report) -> Result<(), Error> {
-        let targets = targets(self.arguments.all, named);
-        for &clients in self.clients() {
-            let path = self.paths.file(clients);
-            let plan = Plan::edit(Direction::Remove, clients, path, &self.state, &targets)?;
-            report.checks.extend(unrecorded(&plan));
-            report.plans.push(plan);
+    /// Plans to set this helper in the file of these clients. A file that cannot be used does not stop the others.
+    fn install_in(&mut self, clients: Clients, registries: &[Registry]) -> Result<(), Error> {
+        let path = self.paths.file(clients).to_owned();
+        if !(clients == Clients::Docker || self.arguments.containers || self.paths.has(clients)) {
+            self.report
+                .checks
+                .push(checks::not_installed(&self.paths, clients));
+            return Ok(());
         }
-        let is_store = |plan: &Plan| plan.record.previous.contains_key(ALL_HOSTS);
-        if !self.arguments.containers && !report.plans.iter().any(is_store) {
-            let delegate = delegate::remove(self.context.settings, &self.state)?;
-            report.plans.extend(delegate);
+        let has_all = self.arguments.all && path == self.paths.docker;
+        let targets = targets(has_all, registries);
+        if targets.is_empty() {
+            let text = format!("{clients} do not read `credsStore`: name each registry for them");
+            let hint = format!("for example\n  {CONFIGURE} --containers contoso.azurecr.io");
+            self.report.checks.push(Check::warning("", text).hint(hint));
+        } else if self.plan(&path, targets) {
+            if has_all {
+                self.replace_default_store()?;
+            }
+            for registry in registries {
+                let check = checks::check_client(&self.paths, clients, registry, &self.edits);
+                let problem = Some(check).filter(|check| check.status != Status::Ok);
+                self.report.checks.extend(problem);
+            }
         }
         Ok(())
+    }
+
+    /// Plans the edit of a client's file. Returns false if the file cannot be used, which becomes a failed check.
+    fn plan(&mut self, path: &Path, targets: Vec<String>) -> bool {
+        match changes::edit_client(path, &mut self.state, self.arguments.remove, targets) {
+            Ok((edit, changes)) => {
+                self.edits.push(edit);
+                self.report.changes.extend(changes);
+                true
+            }
+            Err(error) => {
+                self.report.checks.push(Check::failed("", &error));
+                false
+            }
+        }
+    }
+
+    /// Plans to make the former default credential store the delegate. Asks first if other registries would stop working.
+    fn replace_default_store(&mut self) -> Result<(), Error> {
+        let settings = self.context.settings;
+        let config = ClientConfig::planned(&self.paths.docker, &[])?;
+        let loss = match config.store() {
+            None => confirm::ending_logins(&config, settings),
+            Some(HELPER) => None,
+            Some(store) => {
+                self.plan_delegate(Some(store))?;
+                environment_checks::unreliable(settings, store, "the `delegate`")
+            }
+        };
+        if let Some(loss) = loss {
+            let is_accepted = self.arguments.dry_run || self.arguments.yes;
+            if !is_accepted && config.store().is_none_or(|store| !is_of_vs_code(store)) {
+                confirm::ask(self.context, &loss)?;
+            }
+            self.report.checks.push(loss);
+        }
+        Ok(())
+    }
+
+    fn plan_delegate(&mut self, store: Option<&str>) -> Result<(), Error> {
+        if let Some((edit, change)) = delegate::edit(self.context.settings, &mut self.state, store)?
+        {
+            self.edits.push(edit);
+            self.report.changes.push(change);
+        }
+        Ok(())
+    }
+
+    /// Plans to remove this helper.
+    fn remove(&mut self, named: &[Registry]) -> Result<(), Error> {
+        let targets = targets(self.arguments.all, named);
+        for &clients in self.clients() {
+            let path = self.paths.file(clients).to_owned();
+            if self.plan(&path, targets.clone())
+                && let Some(edit) = self.edits.last()
+            {
+                let config = ClientConfig::planned(&path, &self.edits)?;
+                let record = self.state.record(&edit.before);
+                self.report
+                    .checks
+                    .extend(checks::still_set(&config, &record));
+            }
+        }
+        // The delegate stays as long as another file of Docker has this helper for all hosts.
+        if self.state.has(DEFAULT_STORE) {
+            return Ok(());
+        }
+        self.plan_delegate(None)
     }
 
     /// Returns the clients to configure. A file that all of them read counts once.
@@ -208,78 +410,20 @@ impl Request<'_> {
         }
     }
 
-    /// Returns the registries that have a cached token, a profile or an entry in a file.
-    fn known_registries(&self) -> Result<Vec<Registry>, Error> {
+    /// Checks what else decides whether clients will use this helper, as it will be then.
+    fn check_environment(&mut self) {
         let settings = self.context.settings;
-        let cached = self.context.service().status()?.into_iter();
-        let mut known: Vec<Registry> = cached.map(|cached| cached.registry).collect();
-        known.extend(settings.registries_with_profiles());
-        for file in std::iter::once(&self.paths.docker).chain(&self.paths.search_order) {
-            // An unreadable file is reported when it is planned.
-            let config = ClientConfig::read(file).ok();
-            let hosts = config.iter().flat_map(ClientConfig::hosts);
-            known.extend(hosts.filter_map(|host| Registry::parse(host, settings.clouds())));
-        }
-        known.sort_by(|one, other| one.host().cmp(other.host()));
-        known.dedup();
-        if known.is_empty() {
-            let example = format!("`{CONFIGURE} contoso.azurecr.io`");
-            let problem = format!("no registry is known yet: name one, as in {example}");
-            return Err(Error::input(problem));
-        }
-        Ok(known)
-    }
-
-    /// Plans to make the former helper for all hosts the delegate.
-    fn plan_delegate(&self, report: &mut Report) -> Result<(), Error> {
-        let settings = self.context.settings;
-        let config = ClientConfig::read(&self.paths.docker)?;
-        let Some(store) = config.store().filter(|store| *store != HELPER) else {
-            report.checks.extend(self.check_unread_logins(&config)?);
-            return Ok(());
-        };
-        let plan = delegate::install(settings, &self.state, store)?;
-        report.plans.extend(plan);
-        let problem = environment_checks::unreliable(settings, store, "the `delegate`");
-        report.checks.extend(problem);
-        Ok(())
-    }
-
-    /// Warns of passwords in Docker's file: Docker does not read them once a helper is asked for all hosts.
-    fn check_unread_logins(&self, config: &ClientConfig) -> Result<Option<Check>, Error> {
-        let logins = config.foreign_logins(self.context.settings);
-        if logins.is_empty() || self.context.settings.delegate()?.is_some() {
-            return Ok(None);
-        }
-        let logins = list(logins);
-        let text = format!(
-            "docker no longer reads its logins of {logins}: it asks this helper for all hosts"
-        );
-        let hint = "set a `delegate`, such as \"secretservice\", and sign in there again; or name the registries instead of `--all`";
-        Ok(Some(Check::warning("", text).hint(hint)))
-    }
-
-    /// Checks what else decides whether clients will ask this helper. A dry run gives the same result as the real one.
-    fn check_environment(&self, registries: &[Registry], report: &mut Report) {
-        let (context, paths, plans) = (self.context, &self.paths, &report.plans);
-        let checks = &mut report.checks;
-        if self.clients().contains(&Clients::Docker)
-            && let Ok(config) = ClientConfig::planned(&paths.docker, plans)
+        let checks = &mut self.report.checks;
+        if !self.arguments.containers
+            && let Ok(config) = ClientConfig::planned(&self.paths.docker, &self.edits)
+            && let Some(store) = config.store().filter(|store| *store != HELPER)
         {
-            checks.extend(environment_checks::store(context.settings, &config));
+            let named_by = format!("`credsStore` in {}", config.file);
+            checks.extend(environment_checks::unreliable(settings, store, &named_by));
         }
-        if self.clients().contains(&Clients::Containers) && paths.has(Clients::Containers) {
-            // Files after the one that is written are not read.
-            let files = paths.search_order.iter();
-            let mut earlier = files.take_while(|file| **file != paths.containers);
-            checks.extend(earlier.find_map(|file| checks::unreadable(file)));
-        }
-        checks.extend(environment_checks::variables(context.settings));
-        for registry in registries {
-            checks.extend(checks::notes(paths, registry, plans));
-        }
-        checks.push(program(context));
-        checks.extend(environment_checks::check_system_path(context));
+        checks.extend(environment_checks::variables(settings));
+        let program = program(self.context);
+        checks.extend(Some(program).filter(|check| check.status != Status::Ok));
     }
 }
 
@@ -290,7 +434,7 @@ pub(super) fn configured_registries(settings: &Settings) -> Vec<Registry> {
     };
     let files = std::iter::once(&paths.docker).chain(&paths.search_order);
     let configs: Vec<_> = files
-        .filter_map(|file| ClientConfig::read(file).ok())
+        .filter_map(|file| ClientConfig::planned(file, &[]).ok())
         .collect();
     let helpers = configs.iter().flat_map(ClientConfig::helpers);
     let ours = helpers.filter(|(_, helper)| *helper == HELPER);
@@ -301,30 +445,8 @@ pub(super) fn configured_registries(settings: &Settings) -> Vec<Registry> {
 /// Returns the targets for these registries.
 fn targets(has_all: bool, registries: &[Registry]) -> Vec<String> {
     let hosts: BTreeSet<String> = registries.iter().map(|it| it.host().to_owned()).collect();
-    let all = has_all.then(|| ALL_HOSTS.to_owned());
+    let all = has_all.then(|| DEFAULT_STORE.to_owned());
     all.into_iter().chain(hosts).collect()
-}
-
-fn no_default_store(clients: Clients) -> Check {
-    let text = format!("{clients} have no helper for all hosts: they do not read `credsStore`");
-    let hint = format!("name each registry: `{CONFIGURE} --containers contoso.azurecr.io`");
-    Check::warning("", text).hint(hint)
-}
-
-/// Warns of hosts for which this helper stays named, because `configure` has not named it.
-fn unrecorded(plan: &Plan) -> Option<Check> {
-    let config = ClientConfig::planned(&plan.before.path, std::slice::from_ref(plan)).ok()?;
-    let helpers = config.helpers();
-    let hosts = helpers
-        .filter(|(host, helper)| *helper == HELPER && !plan.record.previous.contains_key(*host));
-    let hosts: Vec<&str> = hosts.map(|(host, _)| host).collect();
-    if hosts.is_empty() {
-        return None;
-    }
-    let named = list(&hosts);
-    let text = format!("{HELPER} is still named for {named}, but not by `configure`");
-    let hint = format!("`{CONFIGURE} --remove {}`", hosts.join(" "));
-    Some(Check::warning("", text).hint(hint))
 }
 
 /// The result of the command.
@@ -332,10 +454,11 @@ fn unrecorded(plan: &Plan) -> Option<Check> {
 #[serde(rename_all = "camelCase")]
 struct Report {
     is_dry_run: bool,
-    #[serde(rename = "files")]
-    plans: Vec<Plan>,
+    changes: Vec<Change>,
     #[serde(rename = "findings")]
     checks: Vec<Check>,
+    /// The command to type next.
+    next: Option<String>,
 }
 
 impl Report {
@@ -344,25 +467,19 @@ impl Report {
         if self.is_dry_run {
             text.push_str("Dry run: nothing is written.\n");
         }
-        for plan in &self.plans {
-            let path = terminal.paint(Style::Bold, &visible(&plan.path));
-            text.extend([&path, " (", &plan.clients, ")\n"]);
-            text.extend(plan.checks.iter().map(|check| check.draw(terminal, 2)));
-            let diff = plan.diff.iter().flat_map(|diff| diff.lines());
-            text.extend(diff.map(|line| draw_diff_line(line, terminal)));
+        for file in self.changes.chunk_by(|one, next| one.path == next.path) {
+            let path = visible(&file[0].path);
+            text.extend([&terminal.paint(Style::Bold, &path), "\n"]);
+            let checks = file
+                .iter()
+                .map(|change| change.check(terminal.arrow(), self.is_dry_run));
+            text.extend(checks.map(|check| check.draw(terminal, 2)));
+        }
+        if self.changes.is_empty() && self.checks.is_empty() {
+            text.push_str("Nothing to change.\n");
         }
         text.extend(self.checks.iter().map(|check| check.draw(terminal, 0)));
+        text.extend(self.next.iter().map(|next| format!("Next:\n  {next}\n")));
         text
     }
-}
-
-fn draw_diff_line(line: &str, terminal: Terminal) -> String {
-    let style = match line.as_bytes().first() {
-        Some(b'+') => Style::Green,
-        Some(b'-') => Style::Red,
-        _ => Style::Dim,
-    };
-    // Tabs stay, because files are indented with them.
-    let line: Vec<String> = line.split('\t').map(visible).collect();
-    terminal.paint(style, &line.join("\t")) + "\n"
 }

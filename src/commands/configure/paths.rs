@@ -22,14 +22,6 @@ pub(super) enum Clients {
 }
 
 impl Clients {
-    /// Returns the form of a verb that fits their names.
-    pub(super) fn verb<'v>(self, singular: &'v str, plural: &'v str) -> &'v str {
-        match self {
-            Self::Docker => singular,
-            Self::Containers => plural,
-        }
-    }
-
     fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Docker => &["docker"],
@@ -40,7 +32,10 @@ impl Clients {
 
 impl fmt::Display for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.verb("docker", "podman, buildah and skopeo"))
+        f.write_str(match self {
+            Self::Docker => "Docker",
+            Self::Containers => "Podman, Buildah and Skopeo",
+        })
     }
 }
 
@@ -90,9 +85,14 @@ impl Paths {
 
     /// Returns whether this machine has these clients, by a program or a file of theirs.
     pub(super) fn has(&self, clients: Clients) -> bool {
+        self.program(clients).is_some() || self.file(clients).exists()
+    }
+
+    /// Returns the first program of these clients that is on `PATH`.
+    pub(super) fn program(&self, clients: Clients) -> Option<&'static str> {
         let mut programs = clients.programs().iter();
-        programs.any(|name| find(name, &self.program_folders).is_some())
-            || self.file(clients).exists()
+        let found = programs.find(|name| find(name, &self.program_folders).is_some());
+        found.copied()
     }
 
     /// Returns the file to write for these clients.

@@ -1,6 +1,6 @@
 //! Records what `configure` changed in which file, for `--remove`. It holds no secret.
 
-use super::file::{FileSnapshot, unusable};
+use super::file::{FileEdit, FileSnapshot, unusable};
 use super::paths::no_home;
 use crate::config::Settings;
 use crate::error::Error;
@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The record of one user: `configured.json` in the state folder.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct State {
     snapshot: FileSnapshot,
     /// By the path of the file behind symbolic links.
-    pub(super) files: BTreeMap<PathBuf, FileRecord>,
+    files: BTreeMap<PathBuf, FileRecord>,
 }
 
 /// What was changed in one file.
@@ -22,14 +22,8 @@ pub(super) struct State {
 pub(super) struct FileRecord {
     /// The file and the folders that were created, the innermost first; empty if the file existed before.
     pub(super) created: Vec<PathBuf>,
-    /// By target, the JSON text of its former helper; none if it had none. By `delegate`, the line that was added to our config file.
+    /// By target, its former helper; none if it had none. By `delegate`, the line that was added to our config file.
     pub(super) previous: BTreeMap<String, Option<String>>,
-}
-
-impl FileRecord {
-    pub(super) fn is_of_new_file(&self) -> bool {
-        !self.created.is_empty()
-    }
 }
 
 impl State {
@@ -43,12 +37,19 @@ impl State {
         let snapshot = FileSnapshot::read(&folder.join("configured.json"))?;
         let files = match &snapshot.text {
             Some(text) => serde_json::from_str(text).map_err(|error| {
-                let problem = format!("is not a valid state file; delete it: {error}");
-                unusable(&snapshot.path, problem)
+                let (path, problem) = (&snapshot.path, "is not a valid state file");
+                let hint = format!("delete it\n  rm {}", path.display());
+                unusable(path, format!("{problem}: {error}")).with_hint(hint)
             })?,
             None => BTreeMap::new(),
         };
         Ok(Self { snapshot, files })
+    }
+
+    /// Returns whether a target is recorded in any file.
+    pub(super) fn has(&self, target: &str) -> bool {
+        let mut records = self.files.values();
+        records.any(|record| record.previous.contains_key(target))
     }
 
     /// Returns what was changed in a file. A missing one is recorded as created.
@@ -69,20 +70,24 @@ impl State {
         }
     }
 
-    /// Writes the record if it has changed. An empty one is removed, and so is its folder if that is empty.
+    /// Returns the edit that writes the record. An empty one is removed, and so is its folder if that is empty.
     ///
     /// # Errors
     ///
-    /// When it cannot be written, or another process has changed it.
-    pub(super) fn write(&mut self) -> Result<(), Error> {
-        let path = self.snapshot.path.clone();
+    /// When a path in it is not UTF-8.
+    pub(super) fn edit(self) -> Result<FileEdit, Error> {
         let text = serde_json::to_string_pretty(&self.files)
-            .map_err(|error| unusable(&path, error.to_string()))?
-            + "\n";
-        let text = Some(text).filter(|_| !self.files.is_empty());
-        let folder = self.snapshot.real.parent().map(Path::to_owned);
-        self.snapshot.write(text.as_deref(), folder.as_slice())?;
-        self.snapshot = FileSnapshot::read(&path)?;
-        Ok(())
+            .map_err(|error| unusable(&self.snapshot.path, error.to_string()))?;
+        Ok(FileEdit {
+            after: (!self.files.is_empty()).then_some(text + "\n"),
+            folders: self
+                .snapshot
+                .real
+                .parent()
+                .map(Path::to_owned)
+                .into_iter()
+                .collect(),
+            before: self.snapshot,
+        })
     }
 }

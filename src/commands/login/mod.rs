@@ -47,6 +47,20 @@ pub struct Arguments {
     switch: Option<String>,
 }
 
+impl Arguments {
+    /// Returns the arguments of `login REGISTRY`.
+    pub(super) fn of(registry: &Registry) -> Self {
+        Self {
+            registry: Some(registry.host().to_owned()),
+            tenant: None,
+            device_code: false,
+            claims_challenge: None,
+            timeout: None,
+            switch: None,
+        }
+    }
+}
+
 /// Parses the id or domain name of a tenant.
 fn tenant(text: &str) -> Result<String, &'static str> {
     config::is_tenant(text)
