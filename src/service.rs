@@ -404,7 +404,7 @@ impl<'a> Session<'a> {
         loop {
             let turn = single_flight::acquire(&self.config.lock_dirs, name, deadline.left()).await;
             if let Acquire::Finished(Some(failure)) = turn {
-                return Err(failure.into());
+                return Err(failure);
             }
             // The process that had the lock before may have filled the cache.
             if let Some(found) = find() {
@@ -584,7 +584,7 @@ pub(crate) fn with_clock_skew(error: Error, network: &Network) -> Error {
 fn finish_single_flight(turn: Acquire, failure: Option<&Error>) {
     match (turn, failure) {
         (Acquire::Leader(leader), Some(error)) if error.is_local() => drop(leader),
-        (Acquire::Leader(leader), failure) => leader.publish(failure.map(Error::shared)),
+        (Acquire::Leader(leader), failure) => leader.publish(failure),
         (Acquire::Finished(_) | Acquire::TimedOut | Acquire::Unavailable, _) => (),
     }
 }

@@ -1,14 +1,25 @@
-//! Classifies connection failures by the causes of an error.
+//! Says why a connection failed: at which stage, through which proxy, and what to do.
 
 use super::Network;
+use super::proxy::TunnelRefused;
 use super::response::BodyTooLong;
-use crate::error::{Error, Stage, printable};
+use crate::error::{Error, ErrorKind, Stage, printable};
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use rustls::CertificateError;
 use std::error::Error as StdError;
 use std::io;
+use tower::Service;
 
-/// What to do if a proxy requires a user name.
-const PROXY_LOGIN_HINT: &str =
-    "the proxy wants a user and a password: `HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT`";
+/// The error of a name look-up or a TCP connection, to the host or to its proxy.
+type ConnectError = <HttpConnector as Service<Uri>>::Error;
+
+/// The error of a proxy that was asked to connect to a host.
+type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
+
+const RENEW_HINT: &str = "check the clock of this machine; if it is right, the certificate must be renewed at the registry, or at the \
+                          proxy that inspects TLS";
 
 impl Network {
     /// Returns what stopped a connection to `host`, or `None` if the error is about something else.
@@ -24,14 +35,77 @@ impl Network {
         host: &str,
         error: &(dyn StdError + 'static),
     ) -> Error {
+        let notes = self.circumstances();
+        if let Some((problem, hint)) = chain(error).find_map(certificate_problem) {
+            return Error::unreachable(host, Stage::Tls, problem, notes).with_hint(hint);
+        }
         let innermost = chain(error).last().map(ToString::to_string);
         let cause = printable(&innermost.unwrap_or_default());
-        let unreachable = Error::unreachable(host, stage, &cause, self.circumstances());
-        // The HTTP client has no type for this failure, only this text.
-        if stage == Stage::Connection && cause.contains("proxy authorization required") {
-            return unreachable.with_hint(PROXY_LOGIN_HINT);
+        let cause = cause.split(" (os error").next().unwrap_or_default();
+        match self.proxy_problem(host, cause, error) {
+            Some((message, hint)) => Error::new(ErrorKind::Unreachable(stage), message)
+                .with_details(notes.to_vec())
+                .with_hint(hint),
+            None => Error::unreachable(host, stage, cause, notes),
         }
-        unreachable
+    }
+
+    /// Returns what the proxy did instead of connecting to `host`, and what to do.
+    fn proxy_problem(
+        &self,
+        host: &str,
+        cause: &str,
+        error: &(dyn StdError + 'static),
+    ) -> Option<(String, String)> {
+        let proxy = self.proxy(host)?;
+        if chain(error).any(|cause| cause.is::<ConnectError>()) {
+            let message = format!("cannot connect to the proxy {proxy}: {cause}");
+            let hint = format!(
+                "correct `HTTPS_PROXY`, or add {host} to `NO_PROXY` to connect without the proxy"
+            );
+            return Some((message, hint));
+        }
+        let refused = chain(error).find_map(|cause| cause.downcast_ref::<TunnelRefused>())?;
+        let answer = match refused.status {
+            Some(status) => format!("answered {status}"),
+            None => format!("failed ({cause})"),
+        };
+        let message = format!("the proxy {proxy} {answer} when asked to connect to {host}");
+        let hint = match refused.status {
+            Some(407) => format!(
+                "set the user and password of the proxy\n  export HTTPS_PROXY={}",
+                proxy.replace("://", "://USER:PASSWORD@")
+            ),
+            _ => format!("check the name {host}, and whether the proxy allows connections to it"),
+        };
+        Some((message, hint))
+    }
+}
+
+impl Error {
+    /// A host that cannot be reached. `notes` are the proxy and CA settings in force, as sentences.
+    pub(crate) fn unreachable(host: &str, stage: Stage, cause: &str, notes: &[String]) -> Self {
+        let (message, hint) = match stage {
+            Stage::Name => (
+                format!("the name {host} was not found"),
+                "check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone",
+            ),
+            Stage::Connection => (
+                format!("no connection to {host}: {cause}"),
+                "check the name, the network, and `HTTPS_PROXY`, `NO_PROXY`",
+            ),
+            Stage::Tls => (
+                format!("no trusted TLS connection to {host}: {cause}"),
+                "check whether a proxy or firewall changes TLS connections",
+            ),
+            Stage::Answer => (
+                format!("no whole answer from {host}: {cause}"),
+                "try again; a proxy or firewall may cut connections",
+            ),
+        };
+        Self::new(ErrorKind::Unreachable(stage), message)
+            .with_details(notes.to_vec())
+            .with_hint(hint)
     }
 }
 
@@ -42,17 +116,24 @@ pub fn chain<'a>(
     anyhow::Chain::new(error)
 }
 
+/// Returns whether a proxy answered, but did not connect.
+pub(super) fn is_refused_tunnel(error: &(dyn StdError + 'static)) -> bool {
+    let is_tunnel = chain(error).any(|cause| cause.is::<TunnelError>());
+    is_tunnel && !chain(error).any(|cause| cause.is::<ConnectError>())
+}
+
 /// Returns whether a retry may succeed: the connection broke, or a name server asked for another try.
 pub(super) fn is_transient(error: &reqwest::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     chain(error).any(|cause| {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let hyper_error = cause.downcast_ref::<hyper::Error>();
         // TLS errors have the kind `InvalidData`, so they are never retried.
         matches!(
             kind,
             Some(BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
         ) || is_try_again(cause)
-            || cause.to_string() == "connection closed before message completed"
+            || hyper_error.is_some_and(hyper::Error::is_incomplete_message)
     })
 }
 
@@ -76,16 +157,46 @@ fn stage(cause: &(dyn StdError + 'static)) -> Option<Stage> {
         };
         return Some(stage);
     }
-    let inner = cause
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    if cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+    if tls_error(cause).is_some() {
         Some(Stage::Tls)
     } else if cause.is::<BodyTooLong>() {
         Some(Stage::Answer)
     } else {
-        (cause.to_string() == "dns error").then_some(Stage::Name)
+        // hyper has one type for a failed look-up and a failed connection. Only their texts differ.
+        let is_look_up = cause.is::<ConnectError>() && cause.to_string() == "dns error";
+        is_look_up.then_some(Stage::Name)
     }
+}
+
+/// Returns the TLS error that a cause is, or that it wraps without naming it as its source.
+fn tls_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    let inner = || cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref();
+    cause.downcast_ref().or_else(inner)
+}
+
+/// Returns what is wrong with a certificate, and what to do about it.
+fn certificate_problem(cause: &(dyn StdError + 'static)) -> Option<(&'static str, &'static str)> {
+    use CertificateError as Problem;
+    let rustls::Error::InvalidCertificate(problem) = tls_error(cause)? else {
+        return None;
+    };
+    Some(match problem {
+        Problem::NotValidForName | Problem::NotValidForNameContext { .. } => (
+            "its certificate is for another name",
+            "another server answers in its place: check the name, DNS, `/etc/hosts` and `HTTPS_PROXY`",
+        ),
+        Problem::Expired | Problem::ExpiredContext { .. } => {
+            ("its certificate has expired", RENEW_HINT)
+        }
+        Problem::NotValidYet | Problem::NotValidYetContext { .. } => {
+            ("its certificate is not valid yet", RENEW_HINT)
+        }
+        Problem::UnknownIssuer => (
+            "this machine does not trust the issuer of its certificate",
+            "if a proxy inspects TLS, add its CA certificate to the system's store, or name its file in `ACRSCOPED_CA_FILE`",
+        ),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -105,6 +216,69 @@ mod tests {
             (io::Error::other("Try again"), false),
         ] {
             assert_eq!(is_try_again(&error), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn every_problem_of_a_certificate_has_its_sentence_and_hint() {
+        let now = rustls::pki_types::UnixTime::since_unix_epoch(std::time::Duration::ZERO);
+        for (problem, sentence, hint) in [
+            (
+                CertificateError::NotValidForNameContext {
+                    expected: "R.example".try_into().unwrap(),
+                    presented: vec![],
+                },
+                "for another name",
+                "DNS",
+            ),
+            (
+                CertificateError::ExpiredContext {
+                    time: now,
+                    not_after: now,
+                },
+                "has expired",
+                "clock",
+            ),
+            (CertificateError::NotValidYet, "not valid yet", "clock"),
+            (
+                CertificateError::UnknownIssuer,
+                "does not trust the issuer",
+                "`ACRSCOPED_CA_FILE`",
+            ),
+        ] {
+            let error = io::Error::other(rustls::Error::InvalidCertificate(problem));
+            let (shown, advice) = certificate_problem(&error).unwrap();
+            assert!(shown.contains(sentence), "{shown}");
+            assert!(advice.contains(hint), "{advice}");
+        }
+        let other = io::Error::other(rustls::Error::DecryptError);
+        assert_eq!(certificate_problem(&other), None);
+    }
+
+    #[test]
+    fn every_stage_of_a_connection_has_its_sentence_and_hint() {
+        for (stage, sentence, hint) in [
+            (Stage::Name, "the name R was not found", "DNS zone"),
+            (
+                Stage::Connection,
+                "no connection to R: reason",
+                "`NO_PROXY`",
+            ),
+            (
+                Stage::Tls,
+                "no trusted TLS connection to R: reason",
+                "changes TLS connections",
+            ),
+            (
+                Stage::Answer,
+                "no whole answer from R: reason",
+                "try again; a proxy or firewall may cut connections",
+            ),
+        ] {
+            let error = Error::unreachable("R", stage, "reason", &["note".to_owned()]);
+            assert_eq!(error.to_string(), sentence);
+            assert!(error.hint().unwrap().ends_with(hint), "{error:?}");
+            assert_eq!(error.details(), ["note"]);
         }
     }
 }

@@ -23,6 +23,7 @@ impl Network {
     ///
     /// Returns the failure of the last attempt, without its URL. Fails also if the body is longer than 1 MiB.
     pub async fn fetch(&self, client: &Client, request: Request) -> anyhow::Result<HttpResponse> {
+        let host = request.url().host_str().unwrap_or_default();
         let mut attempt = 1;
         loop {
             let copy = request
@@ -33,9 +34,12 @@ impl Network {
                 self.compare_clocks(response);
             }
             let Some(delay) = self.delay_before_retry(attempt, &result) else {
-                return HttpResponse::read(result.map_err(reqwest::Error::without_url)?).await;
+                return match result.map_err(reqwest::Error::without_url) {
+                    Ok(response) => HttpResponse::read(response).await,
+                    Err(error) => Err(self.with_proxy_status(host, error).await),
+                };
             };
-            debug!(host = request.url().host_str(), ?delay, "trying again");
+            debug!(host, ?delay, "trying again");
             tokio::time::sleep(delay).await;
             attempt += 1;
         }

@@ -5,9 +5,13 @@ use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use std::fmt;
+use zeroize::Zeroize;
 
 /// The longest body that is read.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// More than a token service sends.
+const INITIAL_BODY_BYTES: usize = 32 * 1024;
 
 /// The hint where a proxy answers instead of the service.
 pub(crate) const PROXY_HINT: &str =
@@ -16,8 +20,7 @@ pub(crate) const PROXY_HINT: &str =
 /// The message for an answer that is neither a token nor an error.
 pub(crate) const NO_TOKEN: &str = "the answer holds no token";
 
-/// An HTTP response with its whole body.
-#[derive(Debug)]
+/// An HTTP response with its whole body, which may hold a token: it is wiped, and `Debug` does not show it.
 pub struct HttpResponse {
     /// The status.
     pub status: StatusCode,
@@ -68,6 +71,19 @@ impl fmt::Display for BodyTooLong {
 
 impl std::error::Error for BodyTooLong {}
 
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("HttpResponse");
+        shown.field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Drop for HttpResponse {
+    fn drop(&mut self) {
+        self.body.zeroize();
+    }
+}
+
 impl HttpResponse {
     /// Reads the whole body.
     ///
@@ -75,7 +91,8 @@ impl HttpResponse {
     ///
     /// Fails if the connection breaks, or if the body is longer than 1 MiB, whatever `Content-Length` says.
     pub async fn read(mut response: Response) -> anyhow::Result<Self> {
-        let mut body = Vec::new();
+        // A vector that grows leaves copies behind that are not wiped.
+        let mut body = Vec::with_capacity(INITIAL_BODY_BYTES);
         while let Some(chunk) = response
             .chunk()
             .await

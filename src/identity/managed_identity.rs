@@ -230,8 +230,8 @@ impl ManagedIdentity {
         let url = Url::parse(&self.url)?.join(path)?;
         let request = client.get(url).header("metadata", "true");
         let response = request.send().await?.error_for_status()?;
-        let body = HttpResponse::read(response).await?.body;
-        let name = std::str::from_utf8(&body).ok();
+        let response = HttpResponse::read(response).await?;
+        let name = std::str::from_utf8(&response.body).ok();
         Ok(name.and_then(|name| cloud_of_environment(name.trim())))
     }
 }
