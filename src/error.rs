@@ -21,11 +21,11 @@ pub const NO_SERVER_URL: &str = "no credentials server URL";
 
 /// The hint on how to name a registry.
 pub const HINT_STDIN: &str =
-    "the registry is read from stdin: `echo contoso.azurecr.io | docker-credential-acrscoped get`";
+    "send the login server on stdin\n  echo contoso.azurecr.io | docker-credential-acrscoped get";
 
 /// The hint if the clock of this machine is wrong.
 pub(crate) const HINT_CLOCK: &str =
-    "set the clock of this machine, for example with `timedatectl set-ntp true`";
+    "set the clock of this machine\n  sudo timedatectl set-ntp true";
 
 /// Why there is no credential, or why a command failed.
 ///

@@ -93,6 +93,7 @@
 //! | `log` | what is told on stderr |
 //! | `error` | the error type: kind, message, details, hint |
 //! | `terminal` | how answers are drawn for a person |
+//! | `random` | random numbers of the operating system |
 //! | `text` | text from elsewhere, made fit to be shown, without the secrets that were sent; words for a shell |
 //!
 //! Imports run one way: `main` → `cli`, `commands`, `protocol` → `service` → `identity`, `exchange`, `single_flight` → `entra`,
@@ -139,6 +140,7 @@ mod mirrors;
 mod program;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod protocol;
+mod random;
 mod refusal;
 #[cfg_attr(not(internals), doc(hidden))]
 pub mod registry;

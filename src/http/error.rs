@@ -1,22 +1,17 @@
-//! Says why a connection failed: at which stage, through which proxy, and what to do.
+//! Says why a connection failed, at which stage, and what to do.
 
 use super::Network;
-use super::proxy::TunnelRefused;
 use super::response::BodyTooLong;
 use crate::error::{Error, ErrorKind, Stage, printable};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
 use rustls::CertificateError;
 use std::error::Error as StdError;
 use std::io;
 use tower::Service;
 
 /// The error of a name look-up or a TCP connection, to the host or to its proxy.
-type ConnectError = <HttpConnector as Service<Uri>>::Error;
-
-/// The error of a proxy that was asked to connect to a host.
-type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
+pub(super) type ConnectError = <HttpConnector as Service<Uri>>::Error;
 
 const RENEW_HINT: &str = "check the clock of this machine; if it is right, the certificate must be renewed at the registry, or at the \
                           proxy that inspects TLS";
@@ -24,6 +19,9 @@ const RENEW_HINT: &str = "check the clock of this machine; if it is right, the c
 impl Network {
     /// Returns what stopped a connection to `host`, or `None` if the error is about something else.
     pub fn unreachable(&self, host: &str, error: &(dyn StdError + 'static)) -> Option<Error> {
+        if let Some(known) = chain(error).find_map(|cause| cause.downcast_ref::<Error>()) {
+            return Some(known.clone());
+        }
         // Name resolution and TLS fail while connecting. Only the inner causes tell them apart.
         let stage = chain(error).filter_map(stage).last()?;
         Some(self.connect_error(stage, host, error))
@@ -39,46 +37,16 @@ impl Network {
         if let Some((problem, hint)) = chain(error).find_map(certificate_problem) {
             return Error::unreachable(host, Stage::Tls, problem, notes).with_hint(hint);
         }
-        let innermost = chain(error).last().map(ToString::to_string);
-        let cause = printable(&innermost.unwrap_or_default());
-        let cause = cause.split(" (os error").next().unwrap_or_default();
-        match self.proxy_problem(host, cause, error) {
-            Some((message, hint)) => Error::new(ErrorKind::Unreachable(stage), message)
-                .with_details(notes.to_vec())
-                .with_hint(hint),
-            None => Error::unreachable(host, stage, cause, notes),
+        let cause = innermost_cause(error);
+        match self.proxy(host) {
+            Some(proxy) if chain(error).any(|cause| cause.is::<ConnectError>()) => {
+                let message = format!("cannot connect to the proxy {proxy}: {cause}");
+                self.proxy_error(message).with_hint(format!(
+                    "correct `HTTPS_PROXY`, or add {host} to `NO_PROXY` to connect without the proxy"
+                ))
+            }
+            _ => Error::unreachable(host, stage, &cause, notes),
         }
-    }
-
-    /// Returns what the proxy did instead of connecting to `host`, and what to do.
-    fn proxy_problem(
-        &self,
-        host: &str,
-        cause: &str,
-        error: &(dyn StdError + 'static),
-    ) -> Option<(String, String)> {
-        let proxy = self.proxy(host)?;
-        if chain(error).any(|cause| cause.is::<ConnectError>()) {
-            let message = format!("cannot connect to the proxy {proxy}: {cause}");
-            let hint = format!(
-                "correct `HTTPS_PROXY`, or add {host} to `NO_PROXY` to connect without the proxy"
-            );
-            return Some((message, hint));
-        }
-        let refused = chain(error).find_map(|cause| cause.downcast_ref::<TunnelRefused>())?;
-        let answer = match refused.status {
-            Some(status) => format!("answered {status}"),
-            None => format!("failed ({cause})"),
-        };
-        let message = format!("the proxy {proxy} {answer} when asked to connect to {host}");
-        let hint = match refused.status {
-            Some(407) => format!(
-                "set the user and password of the proxy\n  export HTTPS_PROXY={}",
-                proxy.replace("://", "://USER:PASSWORD@")
-            ),
-            _ => format!("check the name {host}, and whether the proxy allows connections to it"),
-        };
-        Some((message, hint))
     }
 }
 
@@ -116,10 +84,12 @@ pub fn chain<'a>(
     anyhow::Chain::new(error)
 }
 
-/// Returns whether a proxy answered, but did not connect.
-pub(super) fn is_refused_tunnel(error: &(dyn StdError + 'static)) -> bool {
-    let is_tunnel = chain(error).any(|cause| cause.is::<TunnelError>());
-    is_tunnel && !chain(error).any(|cause| cause.is::<ConnectError>())
+/// Returns the text of the innermost cause, without the number of an error of the system.
+pub(super) fn innermost_cause(error: &(dyn StdError + 'static)) -> String {
+    let innermost = chain(error).last().map(ToString::to_string);
+    let cause = printable(&innermost.unwrap_or_default());
+    let (text, _) = cause.split_once(" (os error").unwrap_or((&cause, ""));
+    text.to_owned()
 }
 
 /// Returns whether a retry may succeed: the connection broke, or a name server asked for another try.
@@ -149,22 +119,16 @@ fn is_try_again(cause: &(dyn StdError + 'static)) -> bool {
 }
 
 fn stage(cause: &(dyn StdError + 'static)) -> Option<Stage> {
-    if let Some(error) = cause.downcast_ref::<reqwest::Error>() {
-        let stage = if error.is_connect() {
-            Stage::Connection
-        } else {
-            Stage::Answer
-        };
-        return Some(stage);
-    }
-    if tls_error(cause).is_some() {
-        Some(Stage::Tls)
-    } else if cause.is::<BodyTooLong>() {
-        Some(Stage::Answer)
-    } else {
-        // hyper has one type for a failed look-up and a failed connection. Only their texts differ.
-        let is_look_up = cause.is::<ConnectError>() && cause.to_string() == "dns error";
-        is_look_up.then_some(Stage::Name)
+    match cause.downcast_ref::<reqwest::Error>() {
+        Some(error) if error.is_connect() => Some(Stage::Connection),
+        Some(_) => Some(Stage::Answer),
+        None if tls_error(cause).is_some() => Some(Stage::Tls),
+        None if cause.is::<BodyTooLong>() => Some(Stage::Answer),
+        None => {
+            // hyper has one type for a failed look-up and a failed connection. Only their texts differ.
+            let is_look_up = cause.is::<ConnectError>() && cause.to_string() == "dns error";
+            is_look_up.then_some(Stage::Name)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sends requests with retries ([`retry_delay`]), and compares the server's clock with ours.
 
 use super::{HttpResponse, Network, error};
+use crate::random;
 use anyhow::Context as _;
 use reqwest::header::{DATE, RETRY_AFTER};
 use reqwest::{Client, Request, Response};
@@ -36,7 +37,10 @@ impl Network {
             let Some(delay) = self.delay_before_retry(attempt, &result) else {
                 return match result.map_err(reqwest::Error::without_url) {
                     Ok(response) => HttpResponse::read(response).await,
-                    Err(error) => Err(self.with_proxy_status(host, error).await),
+                    Err(error) => Err(match self.refused_by_proxy(host, &error).await {
+                        Some(refused) => refused.into(),
+                        None => error.into(),
+                    }),
                 };
             };
             debug!(host, ?delay, "trying again");
@@ -60,8 +64,7 @@ impl Network {
             seconds.parse().ok()
         });
         // Without randomness, the middle of the range is used.
-        let random = ring::rand::generate(&ring::rand::SystemRandom::new())
-            .map_or(128, |byte: ring::rand::Random<[u8; 1]>| byte.expose()[0]);
+        let [random] = random::bytes().unwrap_or([128]);
         retry_delay(attempt, retry_after, self.deadline.left(), random).filter(|_| is_transient)
     }
 

@@ -1,35 +1,23 @@
 //! The proxy between this machine and a host.
 
-use super::{Network, error};
-use crate::error::printable;
+use super::Network;
+use super::error::{ConnectError, chain, innermost_cause};
+use crate::error::{Error, ErrorKind, Stage, printable};
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use secrecy::ExposeSecret;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tower::Service;
+
+/// The error of a proxy that was asked to connect to a host.
+type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
 
 /// The time limit for asking a proxy again why it refused.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// A proxy that answered, but did not connect to the host.
-#[derive(Debug)]
-pub(super) struct TunnelRefused {
-    /// The status of its answer, if it has one.
-    pub(super) status: Option<u16>,
-    source: reqwest::Error,
-}
-
-impl std::fmt::Display for TunnelRefused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the proxy did not connect")
-    }
-}
-
-impl std::error::Error for TunnelRefused {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
 
 impl Network {
     /// Returns the proxy for this host, without its user and password. The HTTP client uses the same rules.
@@ -51,19 +39,37 @@ impl Network {
         matcher.intercept(&format!("https://{host}/").parse().ok()?)
     }
 
-    /// Adds the status of the proxy's answer to the error of a request to `host`, if the proxy refused it.
-    pub(super) async fn with_proxy_status(
+    /// Returns the error of a request to `host` that the proxy refused.
+    pub(super) async fn refused_by_proxy(
         &self,
         host: &str,
-        source: reqwest::Error,
-    ) -> anyhow::Error {
-        if !error::is_refused_tunnel(&source) {
-            return source.into();
+        error: &reqwest::Error,
+    ) -> Option<Error> {
+        let is_tunnel = chain(error).any(|cause| cause.is::<TunnelError>());
+        let proxy = self.proxy(host).filter(|_| is_tunnel)?;
+        if chain(error).any(|cause| cause.is::<ConnectError>()) {
+            return None;
         }
         let limit = STATUS_TIMEOUT.min(self.deadline.left() / 2);
         let status = tokio::time::timeout(limit, self.tunnel_status(host)).await;
         let status = status.ok().flatten();
-        TunnelRefused { status, source }.into()
+        let answer = match status {
+            Some(status) => format!("answered {status}"),
+            None => format!("failed ({})", innermost_cause(error)),
+        };
+        let message = format!("the proxy {proxy} {answer} when asked to connect to {host}");
+        let hint = if status == Some(407) {
+            let url = proxy.replace("://", "://USER:PASSWORD@");
+            format!("set the user and password of the proxy\n  export HTTPS_PROXY={url}")
+        } else {
+            format!("check the name {host}, and whether the proxy allows connections to it")
+        };
+        Some(self.proxy_error(message).with_hint(hint))
+    }
+
+    pub(super) fn proxy_error(&self, message: String) -> Error {
+        let error = Error::new(ErrorKind::Unreachable(Stage::Connection), message);
+        error.with_details(self.circumstances().to_vec())
     }
 
     /// Asks the proxy once more to connect to `host`, and returns the status of its answer, which the HTTP client does not tell.

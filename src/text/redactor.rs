@@ -1,6 +1,6 @@
 //! Removes secrets from text that is shown, because a server may repeat them.
 
-use super::{hex, is_invisible};
+use super::is_invisible;
 use azure_core::base64::encode;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::{BTreeSet, HashSet};
@@ -209,7 +209,12 @@ fn encodings(secret: &str) -> Vec<String> {
     let once = encode(secret);
     let once_for_urls = once.replace('+', "-").replace('/', "_");
     let backwards = secret.chars().rev().collect();
-    let mut all = vec![secret.to_owned(), backwards, hex(bytes), hex(&utf16)];
+    let mut all = vec![
+        secret.to_owned(),
+        backwards,
+        hex::encode(bytes),
+        hex::encode(&utf16),
+    ];
     for bytes in [bytes, &utf16, once.as_bytes(), once_for_urls.as_bytes()] {
         all.extend((0..3).map(|before| encode_behind(before, bytes, 6, |it| encode(it))));
     }
@@ -291,9 +296,9 @@ mod tests {
                 format!("sent {}", encode(secret).replace('=', "%3D")),
                 "sent …",
             ),
-            (format!("sent {}", hex(secret.as_bytes())), "sent …"),
+            (format!("sent {}", hex::encode(secret.as_bytes())), "sent …"),
             (
-                format!("sent {}", hex(secret.as_bytes()).to_uppercase()),
+                format!("sent {}", hex::encode(secret.as_bytes()).to_uppercase()),
                 "sent …",
             ),
             (format!("sent {}", secret.replace('/', "\\/")), "sent …"),
@@ -349,7 +354,7 @@ mod tests {
                 each(secret, |byte| format!("0x{byte:02x}, ")),
                 each(secret, |byte| format!(r"{}\0", char::from(byte))),
                 each(secret, |byte| format!("{}%00", char::from(byte))),
-                hex(secret.as_bytes())
+                hex::encode(secret.as_bytes())
                     .char_indices()
                     .map(|(at, c)| {
                         if at % 2 == 0 {
