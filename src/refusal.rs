@@ -6,7 +6,7 @@
 use crate::error::{Error, ErrorKind, printable};
 use crate::http::{HttpResponse, PROXY_HINT};
 use crate::registry::{CLOUDS, Cloud, Registry};
-use crate::text::Redactor;
+use crate::text::{Redactor, shell_word};
 use crate::token::{AccessToken, is_guid};
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
@@ -19,9 +19,6 @@ pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
 
 /// The placeholder in a command for an object id that the token does not show.
 const OBJECT_ID: &str = "OBJECT_ID";
-
-/// The placeholder for a private cloud whose name is not safe in a command.
-const CLOUD: &str = "CLOUD";
 
 /// The page of nginx, the web server of registries, for a header that is too long (Azure/acr#797).
 const HEADER_TOO_LARGE: &[u8] = b"Request Header Or Cookie Too Large";
@@ -252,18 +249,15 @@ pub(crate) fn az(cloud: &Cloud, command: &str) -> String {
     if *name == CLOUDS[0].cli_name {
         return format!("az {command}");
     }
-    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let is_plain = !name.starts_with('-') && name.bytes().all(is_safe);
-    let name = if is_plain { name } else { CLOUD };
-    format!("az cloud set --name {name} && az {command}")
+    format!("az cloud set --name {} && az {command}", shell_word(name))
 }
 
 /// Returns the command that assigns a role to an identity.
 pub(crate) fn assign_role(registry: &Registry, role: &str, object_id: Option<&str>) -> String {
-    let quote = if role.contains(' ') { "'" } else { "" };
+    let role = shell_word(role);
     let (assignee, name) = (object_id.unwrap_or(OBJECT_ID), registry.resource_name());
     let command = format!(
-        "role assignment create --assignee {assignee} --role {quote}{role}{quote} --scope \"$(az acr show --name {name} --query id --output tsv)\""
+        "role assignment create --assignee {assignee} --role {role} --scope \"$(az acr show --name {name} --query id --output tsv)\""
     );
     az(registry.cloud(), &command)
 }
@@ -587,12 +581,11 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_cloud_is_part_of_a_command_only_in_plain_characters() {
+    fn the_name_of_a_cloud_is_one_word_of_a_command() {
         for (name, word) in [
             ("Fabrikam_1.b", "Fabrikam_1.b"),
-            ("a b", "CLOUD"),
-            ("$(reboot)", "CLOUD"),
-            ("-x", "CLOUD"),
+            ("a b", "'a b'"),
+            ("$(reboot)", "'$(reboot)'"),
         ] {
             let registry = in_cloud(name, "contoso.azurecr.fabrikam.example");
             let asked = Asked::other(&registry, "`/v2/`", None);

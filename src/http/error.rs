@@ -85,7 +85,7 @@ pub fn chain<'a>(
 }
 
 /// Returns the text of the innermost cause, without the number of an error of the system.
-pub(super) fn innermost_cause(error: &(dyn StdError + 'static)) -> String {
+fn innermost_cause(error: &(dyn StdError + 'static)) -> String {
     let innermost = chain(error).last().map(ToString::to_string);
     let cause = printable(&innermost.unwrap_or_default());
     let (text, _) = cause.split_once(" (os error").unwrap_or((&cause, ""));

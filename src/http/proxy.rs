@@ -1,7 +1,7 @@
 //! The proxy between this machine and a host.
 
 use super::Network;
-use super::error::{ConnectError, chain, innermost_cause};
+use super::error::{ConnectError, chain};
 use crate::error::{Error, ErrorKind, Stage, printable};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -52,13 +52,12 @@ impl Network {
         }
         let limit = STATUS_TIMEOUT.min(self.deadline.left() / 2);
         let status = tokio::time::timeout(limit, self.tunnel_status(host)).await;
-        let status = status.ok().flatten();
-        let answer = match status {
+        let answer = match status.ok().flatten() {
             Some(status) => format!("answered {status}"),
-            None => format!("failed ({})", innermost_cause(error)),
+            None => "gave no valid answer".to_owned(),
         };
         let message = format!("the proxy {proxy} {answer} when asked to connect to {host}");
-        let hint = if status == Some(407) {
+        let hint = if answer.ends_with("407") {
             let url = proxy.replace("://", "://USER:PASSWORD@");
             format!("set the user and password of the proxy\n  export HTTPS_PROXY={url}")
         } else {

@@ -118,23 +118,18 @@ impl HttpResponse {
         let json = self.json();
         let [code, description] =
             ["error", "error_description"].map(|name| json[name].as_str().unwrap_or_default());
-        let status = self.status.as_u16();
-        let (message, hint) = if let Some(text) = [description, code]
-            .into_iter()
-            .find(|text| !text.is_empty())
-        {
-            (text.to_owned(), None)
-        } else if let Some(what) = self.interception() {
-            (format!("the answer was {what}"), Some(PROXY_HINT))
-        } else if self.status == StatusCode::TOO_MANY_REQUESTS {
-            let wait = self.retry_after();
-            let wait = wait.map(|seconds| format!(", it asks to wait {seconds} s"));
-            let message = format!("too many requests{}", wait.unwrap_or_default());
-            (message, Some("try again later"))
-        } else if self.status.is_success() {
-            (NO_TOKEN.to_owned(), None)
-        } else {
-            (format!("it answered with {status}"), None)
+        let text = [description, code].into_iter().find(|it| !it.is_empty());
+        let (message, hint) = match (text, self.interception()) {
+            (Some(text), _) => (text.to_owned(), None),
+            (None, Some(what)) => (format!("the answer was {what}"), Some(PROXY_HINT)),
+            (None, None) if self.status == StatusCode::TOO_MANY_REQUESTS => {
+                let wait = self.retry_after();
+                let wait = wait.map(|seconds| format!(", it asks to wait {seconds} s"));
+                let message = format!("too many requests{}", wait.unwrap_or_default());
+                (message, Some("try again later"))
+            }
+            (None, None) if self.status.is_success() => (NO_TOKEN.to_owned(), None),
+            (None, None) => (format!("it answered with {}", self.status.as_u16()), None),
         };
         ResponseError {
             code: code.to_owned(),

@@ -65,7 +65,7 @@ impl Request {
         if (api_version.as_str(), kind.as_str()) != (API_VERSION, KIND) {
             let (kind, version) = (printable(&kind), printable(&api_version));
             return Err(request_error(&format!(
-                "it is a `{kind}` of `{version}`, expected a `{KIND}` of `{API_VERSION}`"
+                "`kind` is `{kind}` and `apiVersion` is `{version}`, expected `{KIND}` and `{API_VERSION}`"
             )));
         }
         let request: Self = serde_json::from_slice(message).map_err(|error| json_error(&error))?;
