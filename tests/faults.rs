@@ -16,7 +16,7 @@ const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test faults";
 const INTRODUCTION: &str = "\
 # What goes wrong, and what you then read
 
-The first line of a failure goes to stdout, for the client to show; the same line goes to stderr with its causes and the hint.
+The first sentence of a failure goes to stdout, for the client to show. The whole message goes to stderr with its causes and the hint.
 Every row was tried: the tests run the helper against a simulated Azure and compare this page with what it said.
 `ID` stands for an id that is another each time, `N` for a time in seconds, `…` for a folder.
 ";
@@ -530,17 +530,24 @@ fn run(row: &Row) -> String {
         .strip_suffix('\n')
         .filter(|line| !line.contains('\n'));
     let line = line.unwrap_or_else(|| panic!("{}: not one line: {answer:#?}", row.wrong));
-    let hint = answer
-        .stderr
+    // Warnings come before it.
+    let start = format!("docker-credential-acrscoped: {line}");
+    let whole = answer.stderr.lines().find(|it| it.starts_with(&start));
+    let whole = whole.unwrap_or_else(|| panic!("{}: no message: {answer:#?}", row.wrong));
+    let whole = whole.trim_start_matches("docker-credential-acrscoped: ");
+    let (_, hint) = answer.stderr.split_once("\nhint: ").unwrap_or(("", "–"));
+    let lines: Vec<String> = hint
         .lines()
-        .last()
-        .and_then(|line| line.strip_prefix("hint: "))
-        .unwrap_or("–");
+        .map(|line| match line.strip_prefix("  ") {
+            Some(command) => format!("`{command}`"),
+            None => line.to_owned(),
+        })
+        .collect();
     format!(
         "| {} | {} | {} |\n",
         row.wrong,
-        cell(line, &home, &simulator),
-        cell(hint, &home, &simulator)
+        cell(whole, &home, &simulator),
+        cell(&lines.join(" <br> "), &home, &simulator)
     )
 }
 

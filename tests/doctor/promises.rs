@@ -188,7 +188,7 @@ fn a_report_has_no_name_that_the_machine_knows() {
     let firewall = report(plant_environment);
     assert!(
         firewall.contains(
-            "failed: challenge: the firewall of <registry 1>.azurecr.io does not let <address 1> in"
+            "failed: challenge: the network rules of <registry 1>.azurecr.io do not allow <address 1>"
         ),
         "{firewall}"
     );
