@@ -21,7 +21,7 @@ pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
 const OBJECT_ID: &str = "OBJECT_ID";
 
 /// The page of nginx, the web server of registries, for a header that is too long (Azure/acr#797).
-const HEADER_TOO_LARGE: &[u8] = b"Request Header Or Cookie Too Large";
+const HEADER_TOO_LARGE: &str = "Request Header Or Cookie Too Large";
 
 /// How messages of a 401 about the token begin, as recorded in 2023, 2024 and 2026. All others are about roles.
 const INVALID_TOKEN: [&str; 3] = [
@@ -88,7 +88,7 @@ impl<'a> Asked<'a> {
         let separator = if message.is_empty() { "" } else { ", " };
         let answer = format!("{code}{separator}{message}");
         match code {
-            400 if contains(&response.body, HEADER_TOO_LARGE) => {
+            400 if String::from_utf8_lossy(&response.body).contains(HEADER_TOO_LARGE) => {
                 let hint = format!("set `username = \"token\"` under {}", self.profile());
                 let error = self.unexpected("400: the request's header is too large");
                 error.with_hint(hint)
@@ -209,10 +209,6 @@ impl<'a> Asked<'a> {
         let secret = self.secret.map(ExposeSecret::expose_secret);
         Redactor::new(secret).redact(text)
     }
-}
-
-fn contains(body: &[u8], text: &[u8]) -> bool {
-    body.windows(text.len()).any(|window| window == text)
 }
 
 /// Returns the first message of an error body (Docker registry API, "errors"), and the correlation id at its end.

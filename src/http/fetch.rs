@@ -31,8 +31,8 @@ impl Network {
                 .try_clone()
                 .context("the request cannot be repeated")?;
             let result = client.execute(copy).await;
-            if let Ok(response) = &result {
-                self.compare_clocks(response);
+            if let Some(skew) = result.as_ref().ok().and_then(|it| self.clock_skew(it)) {
+                let _ = self.skew.set(skew);
             }
             let Some(delay) = self.delay_before_retry(attempt, &result) else {
                 return match result.map_err(reqwest::Error::without_url) {
@@ -70,30 +70,19 @@ impl Network {
 
     /// Returns how far this machine's clock is from a server's, if that is too far.
     pub fn skew(&self) -> Option<String> {
-        self.skew.lock().ok()?.clone()
+        self.skew.get().cloned()
     }
 
-    fn compare_clocks(&self, response: &Response) {
-        let date = response
-            .headers()
-            .get(DATE)
-            .and_then(|date| date.to_str().ok());
-        let Some(theirs) = date.and_then(|date| azure_core::time::parse_rfc7231(date).ok()) else {
-            return;
-        };
+    fn clock_skew(&self, response: &Response) -> Option<String> {
+        let date = response.headers().get(DATE)?.to_str().ok()?;
+        let theirs = azure_core::time::parse_rfc7231(date).ok()?;
         let (skew, word) = match (self.clock)().duration_since(SystemTime::from(theirs)) {
             Ok(ahead) => (ahead, "ahead of"),
             Err(behind) => (behind.duration(), "behind"),
         };
-        if skew > MAX_CLOCK_SKEW
-            && let Ok(mut sentence) = self.skew.lock()
-        {
-            let (minutes, host) = (skew.as_secs() / 60, response.url().host_str());
-            *sentence = Some(format!(
-                "the clock of this machine is {minutes} min {word} that of {}",
-                host.unwrap_or_default()
-            ));
-        }
+        let (minutes, host) = (skew.as_secs() / 60, response.url().host_str()?);
+        (skew > MAX_CLOCK_SKEW)
+            .then(|| format!("the clock of this machine is {minutes} min {word} that of {host}"))
     }
 }
 

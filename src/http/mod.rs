@@ -25,7 +25,7 @@ use crate::error::{Error, Stage};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use rustls::ClientConfig;
-use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tower::util::MapFutureLayer;
 use tracing::warn;
@@ -43,7 +43,7 @@ pub struct Network {
     ignored_ca_variables: Vec<String>,
     deadline: Deadline,
     clock: Clock,
-    skew: Mutex<Option<String>>,
+    skew: OnceLock<String>,
 }
 
 impl Network {
@@ -60,7 +60,7 @@ impl Network {
             ignored_ca_variables,
             deadline,
             clock,
-            skew: Mutex::new(None),
+            skew: OnceLock::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! An HTTP response, and what it means when it holds no token: registries and Entra sit behind the same proxies, portals and busy servers.
 
-use crate::error::{printable, visible};
+use crate::error::{Error, Stage, printable, visible};
+use anyhow::bail;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
@@ -20,7 +21,7 @@ pub(crate) const PROXY_HINT: &str =
 /// The message for an answer that is neither a token nor an error.
 pub(crate) const NO_TOKEN: &str = "the answer holds no token";
 
-/// An HTTP response with its whole body, which may hold a token: it is wiped, and `Debug` does not show it.
+/// An HTTP response with its whole body, which may hold a token: it is wiped, and has no `Debug`.
 pub struct HttpResponse {
     /// The status.
     pub status: StatusCode,
@@ -59,25 +60,6 @@ impl fmt::Display for ResponseError {
 
 impl std::error::Error for ResponseError {}
 
-/// The body is longer than anything that a token service sends.
-#[derive(Debug)]
-pub(super) struct BodyTooLong;
-
-impl fmt::Display for BodyTooLong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the answer is longer than {MAX_BODY_BYTES} bytes")
-    }
-}
-
-impl std::error::Error for BodyTooLong {}
-
-impl fmt::Debug for HttpResponse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("HttpResponse");
-        shown.field("status", &self.status).finish_non_exhaustive()
-    }
-}
-
 impl Drop for HttpResponse {
     fn drop(&mut self) {
         self.body.zeroize();
@@ -98,7 +80,11 @@ impl HttpResponse {
             .await
             .map_err(reqwest::Error::without_url)?
         {
-            anyhow::ensure!(body.len() + chunk.len() <= MAX_BODY_BYTES, BodyTooLong);
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                let host = response.url().host_str().unwrap_or_default();
+                let cause = format!("the answer is longer than {MAX_BODY_BYTES} bytes");
+                bail!(Error::unreachable(host, Stage::Answer, &cause, &[]));
+            }
             body.extend_from_slice(&chunk);
         }
         Ok(Self {

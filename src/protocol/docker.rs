@@ -181,15 +181,20 @@ fn list(
     service: &TokenService<'_>,
 ) -> Result<BTreeMap<String, String>, Error> {
     let mut hosts = service.list()?;
-    let others = DelegateHelper::from_settings(settings)
-        .and_then(|delegate| delegate.map_or_else(|| Ok(BTreeMap::new()), |it| it.list()));
+    let delegate = DelegateHelper::from_settings(settings);
+    let others = delegate.and_then(|delegate| delegate.map(|it| it.list()).transpose());
     let others = others.unwrap_or_else(|error| {
         warn!("{error}; only Azure's registries are listed");
-        BTreeMap::new()
+        None
     });
     // `get` never returns what the delegate has for a registry of Azure.
     let is_foreign = |host: &str| Registry::parse(host, settings.clouds()).is_none();
-    hosts.extend(others.into_iter().filter(|(host, _)| is_foreign(host)));
+    hosts.extend(
+        others
+            .into_iter()
+            .flatten()
+            .filter(|(host, _)| is_foreign(host)),
+    );
     Ok(hosts)
 }
 

@@ -103,7 +103,7 @@ pub fn serve(
     let settings = settings()?;
     let mirrors = Mirrors::parse(&arguments.mirrors, settings.clouds()).map_err(Error::input)?;
     let request = Request::parse(&read_message(input, MAX_REQUEST_BYTES)?)?;
-    let Some(Pull { registry, hosts }) = Pull::new(&request.image, &mirrors, &settings) else {
+    let Some((registry, hosts)) = find_registry(&request.image, &mirrors, &settings) else {
         return write_empty(output);
     };
     let service = service(&settings)?.for_client_with_cache(MAX_TIMEOUT);
@@ -126,28 +126,19 @@ pub fn serve(
     write_response(output, duration, Some(auth))
 }
 
-/// What kubelet needs to pull an image.
-struct Pull {
-    registry: Registry,
-    /// The hosts that the credential is given for.
-    hosts: Vec<String>,
-}
-
-impl Pull {
-    /// Returns `None` for an image of another host. A mirror's credential is for two hosts: that of the image, by which kubelet looks it
-    /// up, and the mirror, from which the runtime pulls the image.
-    fn new(image: &str, mirrors: &Mirrors, settings: &Settings) -> Option<Self> {
-        let host = image_host(image)?;
-        let mut hosts = vec![host.to_owned()];
-        let registry = match mirrors.get(host) {
-            Some(mirror) => {
-                hosts.push(mirror.host().to_owned());
-                mirror.clone()
-            }
-            None => Registry::parse(host, settings.clouds())?,
-        };
-        Some(Self { registry, hosts })
-    }
+/// Returns the registry of an image and the hosts that its credential is given for, or `None` for an image of another host.
+///
+/// A mirror's credential is for two hosts: that of the image, by which kubelet looks it up, and the mirror, from which the runtime pulls.
+fn find_registry(
+    image: &str,
+    mirrors: &Mirrors,
+    settings: &Settings,
+) -> Option<(Registry, Vec<String>)> {
+    let host = image_host(image)?.to_owned();
+    Some(match mirrors.get(&host) {
+        Some(mirror) => (mirror.clone(), vec![host, mirror.host().to_owned()]),
+        None => (Registry::parse(&host, settings.clouds())?, vec![host]),
+    })
 }
 
 /// Returns the host of an image reference as it is written, port included: the part before the first slash.
