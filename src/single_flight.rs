@@ -254,7 +254,7 @@ mod tests {
                 let Ok(Acquire::Finished(failure)) = waiter.try_lock() else {
                     panic!()
                 };
-                let message = failure.map(|failure| Error::from(failure).to_string());
+                let message = failure.map(|failure| failure.to_string());
                 assert_eq!(message.as_deref(), expected);
             }
         }

@@ -76,11 +76,12 @@ impl Network {
         let proxy = self.intercept(host)?;
         let port = proxy.uri().port_u16().unwrap_or(80);
         let mut stream = TcpStream::connect((proxy.uri().host()?, port)).await.ok()?;
-        let mut request = format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n");
-        if let Some(credential) = proxy.basic_auth() {
-            request += &format!("Proxy-Authorization: {}\r\n", credential.to_str().ok()?);
-        }
-        request += "\r\n";
+        let credential = proxy.basic_auth().and_then(|value| value.to_str().ok());
+        let authorization = credential.map(|value| format!("Proxy-Authorization: {value}\r\n"));
+        let request = format!(
+            "CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n{}\r\n",
+            authorization.unwrap_or_default()
+        );
         stream.write_all(request.as_bytes()).await.ok()?;
         let mut status_line = [0; "HTTP/1.1 407".len()];
         stream.read_exact(&mut status_line).await.ok()?;
