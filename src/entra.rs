@@ -9,6 +9,7 @@ pub(crate) use id_token::AccountInfo;
 use crate::config::is_tenant;
 use crate::http::response::NO_TOKEN;
 use crate::http::{HttpResponse, Network, PROXY_HINT, ResponseError};
+use crate::random;
 use crate::text::Secrets;
 use crate::token::Audience;
 use anyhow::{Context as _, anyhow, ensure};
@@ -16,7 +17,6 @@ use azure_core::base64::{decode, encode_url_safe};
 use reqwest::Client;
 use reqwest::header::ACCEPT;
 use ring::digest::{SHA256, digest};
-use ring::rand::{SystemRandom, generate};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -58,9 +58,6 @@ const MAX_CLAIMS_BYTES: usize = 4 * 1024;
 
 /// The fields of a form that are secret.
 const SECRET_FIELDS: [&str; 4] = ["refresh_token", "code", "code_verifier", "device_code"];
-
-/// Shorter values are not redacted: they could be part of a word.
-const MIN_SECRET_LEN: usize = 8;
 
 /// An OAuth public client (an application without a secret) in one tenant of an authority.
 pub(crate) struct PublicClient {
@@ -145,7 +142,7 @@ impl PublicClient {
         &self,
         redirect_uri: String,
     ) -> anyhow::Result<AuthorizationRequest> {
-        let (state, verifier) = (random::<16>()?, random::<32>()?);
+        let (state, verifier) = (random_text::<16>()?, random_text::<32>()?);
         let challenge = code_challenge(&verifier);
         let parameters = [
             ("response_type", "code"),
@@ -321,9 +318,8 @@ fn is_passing(refusal: &ResponseError) -> bool {
 }
 
 fn secret_values<'a>(form: &[(&str, &'a str)]) -> impl Iterator<Item = &'a str> {
-    form.iter()
-        .filter(|(name, value)| SECRET_FIELDS.contains(name) && value.len() >= MIN_SECRET_LEN)
-        .map(|(_, value)| *value)
+    let is_secret = |(name, _): &&(&str, &str)| SECRET_FIELDS.contains(name);
+    form.iter().filter(is_secret).map(|(_, value)| *value)
 }
 
 /// Returns the base URL of an authority's endpoints. The tenant is one segment of its path, and never changes the host.
@@ -342,10 +338,9 @@ fn base(authority: &Url, tenant: &str) -> anyhow::Result<String> {
 }
 
 /// Returns `N` random bytes in base64url.
-fn random<const N: usize>() -> anyhow::Result<String> {
-    let bytes = generate::<[u8; N]>(&SystemRandom::new());
-    let bytes = bytes.map_err(|_| anyhow!("the system has no random numbers"))?;
-    Ok(base64url(bytes.expose()))
+fn random_text<const N: usize>() -> anyhow::Result<String> {
+    let bytes = random::bytes::<N>().context("the system has no random numbers")?;
+    Ok(base64url(bytes))
 }
 
 /// Returns the challenge S256 of a code verifier (RFC 7636, section 4.2).
@@ -411,8 +406,8 @@ mod tests {
             code_challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
         );
-        assert_eq!(random::<32>().unwrap().len(), 43);
-        assert_ne!(random::<16>().unwrap(), random::<16>().unwrap());
+        assert_eq!(random_text::<32>().unwrap().len(), 43);
+        assert_ne!(random_text::<16>().unwrap(), random_text::<16>().unwrap());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The sentence after which a docker client continues without credentials (docker-credential-helpers, `credentials/error.go`).
 pub const NOT_FOUND: &str = "credentials not found in native keychain";
@@ -20,15 +21,16 @@ pub const NO_SERVER_URL: &str = "no credentials server URL";
 
 /// The hint on how to name a registry.
 pub const HINT_STDIN: &str =
-    "the registry is read from stdin: `echo contoso.azurecr.io | docker-credential-acrscoped get`";
+    "send the login server on stdin\n  echo contoso.azurecr.io | docker-credential-acrscoped get";
 
 /// The hint if the clock of this machine is wrong.
 pub(crate) const HINT_CLOCK: &str =
-    "set the clock of this machine, for example with `timedatectl set-ntp true`";
+    "set the clock of this machine\n  sudo timedatectl set-ntp true";
 
 /// Says why there is no credential, or why a command failed.
 ///
-/// No part of it holds a secret. Names of files, and values from the config file, may be part of it as they are.
+/// No part of it holds a secret. Names of files, and values from the config file, may be part of it as they are. Processes that wait for the
+/// same sign-in hand it to each other as JSON, without its source.
 ///
 /// ```no_run
 /// use docker_credential_acrscoped::{Registry, Settings, TokenService};
@@ -47,10 +49,15 @@ pub(crate) const HINT_CLOCK: &str =
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Error {
-    failure: SharedFailure,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    kind: ErrorKind,
+    is_during_sign_in: bool,
+    message: String,
+    details: Vec<String>,
+    hint: Option<String>,
+    #[serde(skip)]
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// Says what failed, for a program that reacts to it.
@@ -130,52 +137,32 @@ pub enum Stage {
     Answer,
 }
 
-/// The parts of an [`Error`] that processes hand to each other when they wait for the same sign-in.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SharedFailure {
-    kind: ErrorKind,
-    is_during_sign_in: bool,
-    message: String,
-    details: Vec<String>,
-    hint: Option<String>,
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.failure.message)
+        f.write_str(&self.message)
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        let source: &(dyn StdError + 'static) = self.source.as_deref()?;
-        Some(source)
-    }
-}
-
-impl From<SharedFailure> for Error {
-    fn from(failure: SharedFailure) -> Self {
-        Self {
-            failure,
-            source: None,
-        }
+        Some(self.source.as_deref()?)
     }
 }
 
 impl Error {
     /// Returns what failed.
     pub fn kind(&self) -> ErrorKind {
-        self.failure.kind
+        self.kind
     }
 
     /// Returns causes and ids, such as the correlation id that Azure support asks for, a line each.
     pub fn details(&self) -> &[String] {
-        &self.failure.details
+        &self.details
     }
 
     /// Returns how to fix it: a command to paste, or a sentence, without the word `hint`.
     pub fn hint(&self) -> Option<&str> {
-        self.failure.hint.as_deref()
+        self.hint.as_deref()
     }
 
     /// Returns whether sign-in failed, so that a client may continue anonymously if `on_error` allows it. Wrong settings, a token that must
@@ -189,7 +176,7 @@ impl Error {
             | ErrorKind::Interrupted
             | ErrorKind::Input
             | ErrorKind::System => false,
-            _ => self.failure.is_during_sign_in,
+            _ => self.is_during_sign_in,
         }
     }
 }
@@ -197,13 +184,14 @@ impl Error {
 /// Building an error.
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self::from(SharedFailure {
+        Self {
             kind,
             is_during_sign_in: false,
             message: message.into(),
             details: vec![],
             hint: None,
-        })
+            source: None,
+        }
     }
 
     pub(crate) fn with_detail(self, detail: impl Into<String>) -> Self {
@@ -211,18 +199,18 @@ impl Error {
     }
 
     pub(crate) fn with_details(mut self, details: impl IntoIterator<Item = String>) -> Self {
-        self.failure.details.extend(details);
+        self.details.extend(details);
         self
     }
 
     /// Adds details before those that are there.
     pub(crate) fn with_first_details(mut self, details: impl IntoIterator<Item = String>) -> Self {
-        self.failure.details.splice(..0, details);
+        self.details.splice(..0, details);
         self
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.failure.hint = Some(hint.into());
+        self.hint = Some(hint.into());
         self
     }
 
@@ -231,13 +219,13 @@ impl Error {
         mut self,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
     /// Marks a failure of a sign-in.
     pub(crate) fn during_sign_in(mut self) -> Self {
-        self.failure.is_during_sign_in = true;
+        self.is_during_sign_in = true;
         self
     }
 
@@ -294,31 +282,6 @@ impl Error {
         )
     }
 
-    /// A host that cannot be reached. `notes` are the proxy and CA settings in force, as sentences.
-    pub(crate) fn unreachable(host: &str, stage: Stage, cause: &str, notes: &[String]) -> Self {
-        let (message, hint) = match stage {
-            Stage::Name => (
-                format!("the name {host} was not found"),
-                "check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone",
-            ),
-            Stage::Connection => (
-                format!("no connection to {host}: {cause}"),
-                "check the name, the network, and `HTTPS_PROXY`, `NO_PROXY`",
-            ),
-            Stage::Tls => (
-                format!("no trusted TLS connection to {host}: {cause}"),
-                "if a proxy inspects TLS, put its CA certificate into the system's store or name its file in `ACRSCOPED_CA_FILE`",
-            ),
-            Stage::Answer => (
-                format!("no whole answer from {host}: {cause}"),
-                "try again; a proxy or firewall may cut connections",
-            ),
-        };
-        Self::new(ErrorKind::Unreachable(stage), message)
-            .with_details(notes.to_vec())
-            .with_hint(hint)
-    }
-
     pub(crate) fn output(error: impl Into<io::Error>) -> Self {
         let error = error.into();
         Self::new(
@@ -341,20 +304,8 @@ impl Error {
         matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::Timeout)
     }
 
-    /// Returns the parts that other processes may see, without the source.
-    pub(crate) fn into_shared(self) -> SharedFailure {
-        self.failure
-    }
-
-    /// Returns the parts that other processes may see.
-    pub(crate) fn shared(&self) -> &SharedFailure {
-        &self.failure
-    }
-}
-
-impl SharedFailure {
-    /// Returns whether a failure that was read from a file may be reported. One that makes a client continue anonymously may not, because no
-    /// other process may decide that.
+    /// Returns whether a failure of another process may be reported. One that makes a client continue anonymously may not, because no other
+    /// process may decide that.
     pub(crate) fn is_acceptable(&self) -> bool {
         !matches!(self.kind, ErrorKind::NotAcrRegistry | ErrorKind::Anonymous)
             && visible(&self.message).trim() != NOT_FOUND
@@ -389,9 +340,9 @@ mod tests {
         ] {
             let error = Error::new(kind, "x").during_sign_in();
             assert_eq!(error.is_failed_sign_in(), expected, "{kind:?}");
-            let read: SharedFailure =
-                serde_json::from_str(&serde_json::to_string(error.shared()).unwrap()).unwrap();
-            assert_eq!(Error::from(read).is_failed_sign_in(), expected, "{kind:?}");
+            let json = serde_json::to_string(&error).unwrap();
+            let read: Error = serde_json::from_str(&json).unwrap();
+            assert_eq!(read.is_failed_sign_in(), expected, "{kind:?}");
         }
         for kind in [ErrorKind::Denied { status: 401 }, ErrorKind::SignIn] {
             assert!(!Error::new(kind, "x").is_failed_sign_in());
@@ -413,34 +364,7 @@ mod tests {
             (ErrorKind::NotAcrRegistry, "no", false),
         ] {
             let failure = Error::new(kind, message);
-            assert_eq!(failure.shared().is_acceptable(), expected, "{message:?}");
-        }
-    }
-
-    #[test]
-    fn every_stage_of_a_connection_has_its_sentence_and_hint() {
-        for (stage, sentence, hint) in [
-            (Stage::Name, "the name R was not found", "DNS zone"),
-            (
-                Stage::Connection,
-                "no connection to R: reason",
-                "`NO_PROXY`",
-            ),
-            (
-                Stage::Tls,
-                "no trusted TLS connection to R: reason",
-                "`ACRSCOPED_CA_FILE`",
-            ),
-            (
-                Stage::Answer,
-                "no whole answer from R: reason",
-                "try again; a proxy or firewall may cut connections",
-            ),
-        ] {
-            let error = Error::unreachable("R", stage, "reason", &["note".to_owned()]);
-            assert_eq!(error.to_string(), sentence);
-            assert!(error.hint().unwrap().ends_with(hint), "{error:?}");
-            assert_eq!(error.details(), ["note"]);
+            assert_eq!(failure.is_acceptable(), expected, "{message:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Small files of the user: read with a limit and without blocking, written as a whole, and locked.
 
-use crate::trust;
+use crate::{random, trust};
 #[cfg(unix)]
 use rustix::fs::OFlags;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
@@ -90,9 +90,9 @@ pub(crate) fn write_atomic(
     let dir = path.parent().unwrap_or(Path::new("/"));
     create_private_dir(dir)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temp = dir.join(format!(".{name}.{}", std::process::id()));
-    // Left by a process with the same id that died.
-    let _ = fs::remove_file(&temp);
+    let random = random::bytes::<8>();
+    let random = random.ok_or_else(|| io::Error::other("the system has no random numbers"))?;
+    let temp = dir.join(format!(".{name}.{}", hex::encode(random)));
     let written = write_new(&temp, bytes, replaced)
         .and_then(|()| before_rename())
         .and_then(|()| fs::rename(&temp, path));

@@ -97,6 +97,7 @@
 //! | `text` | text from elsewhere, made safe to print, without the secrets that were sent |
 //! | `error` | the error type: kind, message, details, hint |
 //! | `properties` | what holds for every input: checked by unit tests and fuzz targets |
+//! | `random` | random numbers of the operating system |
 //!
 //! Imports go one way: `app` → `cli`, `commands`, `protocol` → `service` → `identity`, `exchange`, `single_flight` → `entra`, `logins`,
 //! `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files` → `trust`, `error`, `mirrors` → `registry` →
@@ -131,6 +132,7 @@ mod program;
 pub mod properties;
 #[cfg(feature = "cli")]
 mod protocol;
+mod random;
 mod refusal;
 mod registry;
 mod runtime;

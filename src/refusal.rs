@@ -6,7 +6,7 @@
 use crate::error::{Error, ErrorKind, printable};
 use crate::http::{HttpResponse, PROXY_HINT};
 use crate::registry::{CLOUDS, Cloud, Registry};
-use crate::text::Redactor;
+use crate::text::{Redactor, shell_word};
 use crate::token::{AccessToken, is_guid};
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
@@ -20,11 +20,8 @@ pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
 /// The placeholder in a command for an object id that the token does not show.
 const OBJECT_ID: &str = "OBJECT_ID";
 
-/// The placeholder for a private cloud whose name is not safe in a command.
-const CLOUD: &str = "CLOUD";
-
 /// The page of nginx, the web server of registries, for a header that is too long (Azure/acr#797).
-const HEADER_TOO_LARGE: &[u8] = b"Request Header Or Cookie Too Large";
+const HEADER_TOO_LARGE: &str = "Request Header Or Cookie Too Large";
 
 /// How messages of a 401 about the token begin, as recorded in 2023, 2024 and 2026. All others are about roles.
 const INVALID_TOKEN: [&str; 3] = [
@@ -36,10 +33,7 @@ const INVALID_TOKEN: [&str; 3] = [
 /// A request to a registry, as messages name it.
 pub(crate) struct Asked<'a> {
     registry: &'a Registry,
-    host: &'a str,
-    credential: &'a str,
-    request: &'a str,
-    endpoint: &'a str,
+    name: &'a str,
     /// A secret in the request, which a server may repeat: messages end up in logs.
     secret: Option<&'a SecretString>,
     /// The access token of an exchange, which is where a registry checks roles.
@@ -51,10 +45,7 @@ impl<'a> Asked<'a> {
     pub(crate) fn exchange(registry: &'a Registry, access_token: &'a AccessToken) -> Self {
         Self {
             registry,
-            host: registry.login_server(),
-            credential: "the access token",
-            request: "the exchange",
-            endpoint: "`/oauth2/exchange`",
+            name: "the exchange",
             secret: Some(access_token.secret()),
             access_token: Some(access_token),
         }
@@ -68,10 +59,7 @@ impl<'a> Asked<'a> {
     ) -> Self {
         Self {
             registry,
-            host: registry.host(),
-            credential: name,
-            request: name,
-            endpoint: name,
+            name,
             secret,
             access_token: None,
         }
@@ -94,51 +82,55 @@ impl<'a> Asked<'a> {
     }
 
     fn refusal_of(&self, response: &HttpResponse) -> Error {
-        let Self { registry, host, .. } = self;
         let (message, _) = message(response).unwrap_or_default();
         let message = self.redact(&message);
         let code = response.status.as_u16();
         let separator = if message.is_empty() { "" } else { ", " };
         let answer = format!("{code}{separator}{message}");
-        let (message, hint) = match code {
-            400 if contains(&response.body, HEADER_TOO_LARGE) => {
+        match code {
+            400 if String::from_utf8_lossy(&response.body).contains(HEADER_TOO_LARGE) => {
                 let hint = format!("set `username = \"token\"` under {}", self.profile());
-                return self
-                    .unexpected("400: the request's header is too large")
-                    .with_hint(hint);
+                let error = self.unexpected("400: the request's header is too large");
+                error.with_hint(hint)
             }
-            403 if message.contains("client with IP") => return self.network_rule(&message),
-            401 | 403 if !response.is_web_page() => return self.denied(code, &answer, &message),
-            404 => (
-                format!(
-                    "{host} has no {}: it does not answer as an Azure Container Registry",
-                    self.endpoint
-                ),
-                check_name(registry),
-            ),
+            403 if message.contains("client with IP") => self.network_rule(&message),
+            401 | 403 if !response.is_web_page() => self.denied(code, &answer, &message),
+            404 => {
+                let path = self
+                    .access_token
+                    .map_or(self.name, |_| "`/oauth2/exchange`");
+                let host = self.host();
+                let message = format!(
+                    "{host} has no {path}: it does not answer as an Azure Container Registry"
+                );
+                Error::new(ErrorKind::UnexpectedResponse, message)
+                    .with_hint(check_name(self.registry))
+            }
             429 => {
                 let wait = response.retry_after();
                 let wait = wait.map(|seconds| format!(" and asks to wait {seconds} s"));
-                let (name, wait) = (registry.login_server(), wait.unwrap_or_default());
-                (
-                    format!("{name} gets too many requests{wait}"),
-                    "try again later; limits are listed at https://aka.ms/acr/skus".to_owned(),
-                )
+                let (name, wait) = (self.registry.login_server(), wait.unwrap_or_default());
+                let message = format!("{name} gets too many requests{wait}");
+                Error::new(ErrorKind::UnexpectedResponse, message)
+                    .with_hint("try again later; limits are listed at https://aka.ms/acr/skus")
             }
-            _ => {
-                return match response.interception() {
-                    Some(what) => self.unexpected(&self.redact(&what)).with_hint(PROXY_HINT),
-                    None => self.unexpected(&answer),
-                };
-            }
-        };
-        Error::new(ErrorKind::UnexpectedResponse, message).with_hint(hint)
+            _ => match response.interception() {
+                Some(what) => self.unexpected(&self.redact(&what)).with_hint(PROXY_HINT),
+                None => self.unexpected(&answer),
+            },
+        }
+    }
+
+    fn host(&self) -> &'a str {
+        match self.access_token {
+            Some(_) => self.registry.login_server(),
+            None => self.registry.host(),
+        }
     }
 
     /// Returns the error of an answer that is neither a token nor a refusal. `what` is a noun phrase.
     pub(crate) fn unexpected(&self, what: &str) -> Error {
-        let Self { host, request, .. } = self;
-        let message = format!("{host} answered {request} with {what}");
+        let message = format!("{} answered {} with {what}", self.host(), self.name);
         Error::new(ErrorKind::UnexpectedResponse, message).with_hint(try_again(self.registry))
     }
 
@@ -150,19 +142,21 @@ impl<'a> Asked<'a> {
         let address = address.map(|address| address.to_canonical());
         let shown = address.map_or_else(|| "this address".to_owned(), |ip| ip.to_string());
         let name = self.registry.login_server();
-        let message = format!("the firewall of {name} does not let {shown} in");
+        let message = format!("the network rules of {name} do not allow {shown}");
         let error = Error::new(ErrorKind::NetworkRule, message);
-        let rules = |verb: &str| az_acr(self.registry, &format!("network-rule {verb}"));
-        match address {
-            Some(IpAddr::V4(address)) => {
-                error.with_hint(format!("{} --ip-address {address}", rules("add")))
-            }
-            // `az acr network-rule add --help`: "IPv4 address or CIDR range".
-            Some(IpAddr::V6(_)) => error.with_hint(rules("list")).with_detail(
-                "network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint",
-            ),
-            None => error.with_hint(rules("list")),
+        if let Some(IpAddr::V4(address)) = address {
+            let command = az_acr(self.registry, "network-rule add");
+            return error.with_hint(format!(
+                "add a rule for this address\n  {command} --ip-address {address}"
+            ));
         }
+        // `az acr network-rule add --help`: "IPv4 address or CIDR range".
+        let note =
+            "network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint";
+        let command = az_acr(self.registry, "network-rule list");
+        error
+            .with_details(address.map(|_| note.to_owned()))
+            .with_hint(format!("check the network rules\n  {command}"))
     }
 
     /// Returns the error of a 401 or 403: a token that is not valid at this registry, or an identity without a role.
@@ -174,7 +168,8 @@ impl<'a> Asked<'a> {
         } else {
             ErrorKind::Denied { status }
         };
-        let text = format!("{} refused {}: {answer}", self.host, self.credential);
+        let credential = self.access_token.map_or(self.name, |_| "the access token");
+        let text = format!("{} refused {credential}: {answer}", self.host());
         let error = Error::new(kind, text);
         let Some(access_token) = self.access_token else {
             return error.with_hint(try_again(self.registry));
@@ -187,7 +182,7 @@ impl<'a> Asked<'a> {
             ));
         }
         let mut notes = vec![
-            format!("to push, use the role AcrPush; in ABAC mode, {PULL_ABAC} or Writer"),
+            "to push, assign AcrPush, or Container Registry Repository Writer".to_owned(),
             "a new role assignment takes up to 10 minutes: https://aka.ms/acr/authorization"
                 .to_owned(),
         ];
@@ -196,11 +191,13 @@ impl<'a> Asked<'a> {
                 "the registry gives no reason: the token may also be of another tenant or cloud than the registry".to_owned(),
             );
         }
-        let object_id = access_token.object_id();
-        notes.extend(object_id.is_none().then(object_id_note));
-        error
-            .with_details(notes)
-            .with_hint(assign_role(self.registry, PULL, object_id))
+        let assignee = access_token.assignee();
+        notes.extend(assignee.is_none().then(object_id_note));
+        let [rbac, abac] = [PULL, PULL_ABAC].map(|role| assign_role(self.registry, role, assignee));
+        error.with_details(notes).with_hint(format!(
+            "assign a role to the identity\n  {rbac}\n\
+             or, on a registry with ABAC repository permissions\n  {abac}"
+        ))
     }
 
     fn profile(&self) -> String {
@@ -212,10 +209,6 @@ impl<'a> Asked<'a> {
         let secret = self.secret.map(ExposeSecret::expose_secret);
         Redactor::new(secret).redact(text)
     }
-}
-
-fn contains(body: &[u8], text: &[u8]) -> bool {
-    body.windows(text.len()).any(|window| window == text)
 }
 
 /// Returns the first message of an error body (Docker registry API, "errors"), and the correlation id at its end.
@@ -232,13 +225,13 @@ fn message(response: &HttpResponse) -> Option<(String, Option<String>)> {
 /// Returns how to check the name of a registry.
 pub(crate) fn check_name(registry: &Registry) -> String {
     let command = az_acr(registry, "show");
-    format!("check the name: `{command} --query loginServer`")
+    format!("check the name of the registry\n  {command} --query loginServer")
 }
 
 /// Returns what to do about a failure of the service.
 pub(crate) fn try_again(registry: &Registry) -> String {
     let command = az_acr(registry, "check-health");
-    format!("try again; if it stays, `{command} --yes`")
+    format!("try again; if it fails again, check the registry\n  {command} --yes")
 }
 
 fn az_acr(registry: &Registry, command: &str) -> String {
@@ -252,18 +245,15 @@ pub(crate) fn az(cloud: &Cloud, command: &str) -> String {
     if *name == CLOUDS[0].cli_name {
         return format!("az {command}");
     }
-    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let is_plain = !name.starts_with('-') && name.bytes().all(is_safe);
-    let name = if is_plain { name } else { CLOUD };
-    format!("az cloud set --name {name} && az {command}")
+    format!("az cloud set --name {} && az {command}", shell_word(name))
 }
 
 /// Returns the command that assigns a role to an identity.
 pub(crate) fn assign_role(registry: &Registry, role: &str, object_id: Option<&str>) -> String {
-    let quote = if role.contains(' ') { "'" } else { "" };
+    let role = shell_word(role);
     let (assignee, name) = (object_id.unwrap_or(OBJECT_ID), registry.resource_name());
     let command = format!(
-        "role assignment create --assignee {assignee} --role {quote}{role}{quote} --scope \"$(az acr show --name {name} --query id --output tsv)\""
+        "role assignment create --assignee {assignee} --role {role} --scope \"$(az acr show --name {name} --query id --output tsv)\""
     );
     az(registry.cloud(), &command)
 }
@@ -320,6 +310,19 @@ mod tests {
         })
     }
 
+    /// The hint on a missing role, with what each of its commands begins with.
+    fn role_hint(first: &str, assignee: &str) -> String {
+        let command = |role: &str| {
+            format!(
+                r#"{first}az role assignment create --assignee {assignee} --role {role} --scope "$(az acr show --name contoso --query id --output tsv)""#
+            )
+        };
+        let [rbac, abac] = ["AcrPull", "'Container Registry Repository Reader'"].map(command);
+        format!(
+            "assign a role to the identity\n  {rbac}\nor, on a registry with ABAC repository permissions\n  {abac}"
+        )
+    }
+
     fn body(message: &str) -> String {
         serde_json::json!({"errors": [{"message": message}]}).to_string()
     }
@@ -332,12 +335,12 @@ mod tests {
     fn every_refusal_has_a_sentence_and_a_hint() {
         let (registry, token) = (contoso(), access_token(None));
         let asked = Asked::exchange(&registry, &token);
-        let role = "az role assignment create --assignee OBJECT_ID --role AcrPull \
-                    --scope \"$(az acr show --name contoso --query id --output tsv)\"";
+        let role = &*role_hint("", "OBJECT_ID");
         let proxy = "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
-        let again = "try again; if it stays, `az acr check-health --name contoso --yes`";
-        let rules = "az acr network-rule list --name contoso";
-        let name = "check the name: `az acr show --name contoso --query loginServer`";
+        let again = "try again; if it fails again, check the registry\n  az acr check-health --name contoso --yes";
+        let rules = "check the network rules\n  az acr network-rule list --name contoso";
+        let name =
+            "check the name of the registry\n  az acr show --name contoso --query loginServer";
         let page = "\n <!DOCTYPE html><html><body>Sign in</body></html>";
         let long = "<html>\r\n<head><title>400 Request Header Or Cookie Too Large</title></head>\r\n</html>\r\n";
         let intercepted = "R answered the exchange with a web page: ";
@@ -386,28 +389,28 @@ mod tests {
                 403,
                 &[],
                 firewall("203.0.113.9"),
-                "the firewall of R does not let 203.0.113.9 in",
-                "az acr network-rule add --name contoso --ip-address 203.0.113.9",
+                "the network rules of R do not allow 203.0.113.9",
+                "add a rule for this address\n  az acr network-rule add --name contoso --ip-address 203.0.113.9",
             ),
             (
                 403,
                 &[],
                 firewall("::ffff:203.0.113.9"),
-                "the firewall of R does not let 203.0.113.9 in",
-                "az acr network-rule add --name contoso --ip-address 203.0.113.9",
+                "the network rules of R do not allow 203.0.113.9",
+                "add a rule for this address\n  az acr network-rule add --name contoso --ip-address 203.0.113.9",
             ),
             (
                 403,
                 &[],
                 firewall("2603:1030::9"),
-                "the firewall of R does not let 2603:1030::9 in",
+                "the network rules of R do not allow 2603:1030::9",
                 rules,
             ),
             (
                 403,
                 &[],
                 firewall("$(reboot)"),
-                "the firewall of R does not let this address in",
+                "the network rules of R do not allow this address",
                 rules,
             ),
             (
@@ -537,38 +540,34 @@ mod tests {
         ] {
             let (registry, token) = (in_cloud("Fabrikam-1", host), access_token(Some(OBJECT)));
             let asked = Asked::exchange(&registry, &token);
-            let role =
-                r#"--role AcrPull --scope "$(az acr show --name contoso --query id --output tsv)""#;
             for (status, body, hint) in [
-                (
-                    401,
-                    String::new(),
-                    format!("{first}az role assignment create --assignee {OBJECT} {role}"),
-                ),
+                (401, String::new(), role_hint(first, OBJECT)),
                 (
                     403,
                     firewall("203.0.113.9"),
                     format!(
-                        "{first}az acr network-rule add --name contoso --ip-address 203.0.113.9"
+                        "add a rule for this address\n  {first}az acr network-rule add --name contoso --ip-address 203.0.113.9"
                     ),
                 ),
                 (
                     403,
                     firewall("?"),
-                    format!("{first}az acr network-rule list --name contoso"),
+                    format!(
+                        "check the network rules\n  {first}az acr network-rule list --name contoso"
+                    ),
                 ),
                 (
                     404,
                     String::new(),
                     format!(
-                        "check the name: `{first}az acr show --name contoso --query loginServer`"
+                        "check the name of the registry\n  {first}az acr show --name contoso --query loginServer"
                     ),
                 ),
                 (
                     500,
                     String::new(),
                     format!(
-                        "try again; if it stays, `{first}az acr check-health --name contoso --yes`"
+                        "try again; if it fails again, check the registry\n  {first}az acr check-health --name contoso --yes"
                     ),
                 ),
             ] {
@@ -578,17 +577,17 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_cloud_is_part_of_a_command_only_in_plain_characters() {
+    fn the_name_of_a_cloud_is_one_word_of_a_command() {
         for (name, word) in [
             ("Fabrikam_1.b", "Fabrikam_1.b"),
-            ("a b", "CLOUD"),
-            ("$(reboot)", "CLOUD"),
-            ("-x", "CLOUD"),
+            ("a b", "'a b'"),
+            ("$(reboot)", "'$(reboot)'"),
         ] {
             let registry = in_cloud(name, "contoso.azurecr.fabrikam.example");
             let asked = Asked::other(&registry, "`/v2/`", None);
-            let expected =
-                format!("az cloud set --name {word} && az acr network-rule list --name contoso");
+            let expected = format!(
+                "check the network rules\n  az cloud set --name {word} && az acr network-rule list --name contoso"
+            );
             let error = refused(&asked, 403, &[], &firewall("?"));
             assert_eq!(error.hint(), Some(&*expected));
         }
@@ -601,7 +600,7 @@ mod tests {
             let token = access_token(object_id);
             let error = refused(&Asked::exchange(&registry, &token), 401, &[], "");
             let notes = error.details().join("\n");
-            for role in ["AcrPush", "Container Registry Repository Reader or Writer"] {
+            for role in ["AcrPush", "Container Registry Repository Writer"] {
                 assert!(notes.contains(role), "{notes}");
             }
             assert_eq!(notes.contains("OBJECT_ID"), object_id.is_none(), "{notes}");
@@ -609,6 +608,17 @@ mod tests {
         let registry = Registry::parse("contoso-abc123.azurecr.io", &[]).unwrap();
         let expected = r#"az role assignment create --assignee X --role 'Container Registry Repository Reader' --scope "$(az acr show --name contoso --query id --output tsv)""#;
         assert_eq!(assign_role(&registry, PULL_ABAC, Some("X")), expected);
+    }
+
+    #[test]
+    fn a_token_without_an_object_id_shows_the_client_id_in_the_command() {
+        let payload = serde_json::json!({"aud": REGISTRY_AUDIENCE, "oid": 7, "azp": OBJECT});
+        let payload = azure_core::base64::encode_url_safe(payload.to_string());
+        let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        let token = AccessToken::new(token.into(), &Audience::default()).unwrap();
+        let registry = contoso();
+        let error = refused(&Asked::exchange(&registry, &token), 401, &[], "");
+        assert_eq!(error.hint(), Some(&*role_hint("", OBJECT)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind, HINT_CLOCK, NOT_FOUND};
 use crate::exchange;
 use crate::http::Network;
-use crate::identity::{Identity, Workload};
+use crate::identity::{Identity, ServiceAccount};
 use crate::registry::Registry;
 use crate::runtime::{block_on_blocking_thread, run};
 use crate::single_flight::{self, Acquire};
@@ -185,13 +185,13 @@ impl<'a> TokenService<'a> {
 
     /// Returns the credential for a workload whose assertion is in the request. Bypasses the cache and the single flight: their key is the
     /// identity, and a request for it does not prove that the caller may use that identity's token.
-    pub(crate) fn get_for_workload(
+    pub(crate) fn get_for_service_account(
         &self,
         registry: &Registry,
-        workload: Workload,
+        account: ServiceAccount,
     ) -> Result<Credential, Error> {
         let config = self.config(registry)?;
-        let identity = Identity::of_workload(workload, &config, registry);
+        let identity = Identity::of_service_account(account, &config, registry);
         let no_cache = Cache::over(vec![]);
         let session = Session::of_identity(identity, &config, registry, no_cache, self.clock);
         let deadline = Deadline::after(config.timeout);
@@ -428,7 +428,7 @@ impl<'a> Session<'a> {
         loop {
             let turn = single_flight::acquire(&self.config.lock_dirs, name, deadline.left()).await;
             if let Acquire::Finished(Some(failure)) = turn {
-                return Err(failure.into());
+                return Err(failure);
             }
             // The process that had the lock before may have filled the cache.
             if let Some(found) = find() {
@@ -608,7 +608,7 @@ pub(crate) fn with_clock_skew(error: Error, network: &Network) -> Error {
 fn finish_single_flight(turn: Acquire, failure: Option<&Error>) {
     match (turn, failure) {
         (Acquire::Leader(leader), Some(error)) if error.is_local() => drop(leader),
-        (Acquire::Leader(leader), failure) => leader.publish(failure.map(Error::shared)),
+        (Acquire::Leader(leader), failure) => leader.publish(failure),
         (Acquire::Finished(_) | Acquire::TimedOut | Acquire::Unavailable, _) => (),
     }
 }

@@ -8,7 +8,7 @@
 //! the file open, see the outcome, and a process that comes later starts a new flight with a new file. A leader that dies leaves a file
 //! without the mark: the next process that locks it is the leader.
 
-use crate::error::SharedFailure;
+use crate::error::Error;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub(crate) enum Acquire {
     /// This process signs in, then calls [`Leader::publish`].
     Leader(Leader),
     /// Another process has finished, with its failure if it failed.
-    Finished(Option<SharedFailure>),
+    Finished(Option<Error>),
     /// Another process is still signing in.
     TimedOut,
     /// No lock can be taken on this machine.
@@ -113,7 +113,7 @@ impl Drop for LockFile {
 
 impl Leader {
     /// Ends the flight, and gives the waiters the failure if the sign-in failed.
-    pub(crate) fn publish(self, failure: Option<&SharedFailure>) {
+    pub(crate) fn publish(self, failure: Option<&Error>) {
         let Self(mut lock) = self;
         // In a file that keeps its name, processes that come later would see this outcome.
         if system::remove(&lock.dir, &lock.name, &lock.file).is_err() {
@@ -129,10 +129,10 @@ impl Leader {
 }
 
 /// Reads the leader's failure, unless it would make a client continue anonymously.
-fn read_failure(file: &File) -> Option<SharedFailure> {
+fn read_failure(file: &File) -> Option<Error> {
     let mut json = Vec::new();
     file.take(MAX_FAILURE_BYTES).read_to_end(&mut json).ok()?;
-    let failure: SharedFailure = serde_json::from_slice(&json).ok()?;
+    let failure: Error = serde_json::from_slice(&json).ok()?;
     failure.is_acceptable().then_some(failure)
 }
 
@@ -230,9 +230,9 @@ mod tests {
         lock.try_lock().unwrap_err()
     }
 
-    fn failure(message: &str) -> SharedFailure {
+    fn failure(message: &str) -> Error {
         let error = Error::new(ErrorKind::SignIn, message);
-        error.with_detail("d").into_shared()
+        error.with_detail("d")
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
                 let Ok(Acquire::Finished(failure)) = waiter.try_lock() else {
                     panic!()
                 };
-                let message = failure.map(|failure| Error::from(failure).to_string());
+                let message = failure.map(|failure| failure.to_string());
                 assert_eq!(message.as_deref(), expected);
             }
         }

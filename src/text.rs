@@ -57,13 +57,7 @@ pub(crate) fn is_within(host: &str, domain: &str) -> bool {
 
 /// Returns the first 16 bytes of the SHA-256 digest in hexadecimal: a name that shows nothing of the bytes.
 pub(crate) fn digest16(bytes: &[u8]) -> String {
-    hex(&digest(&SHA256, bytes).as_ref()[..16])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex::encode(&digest(&SHA256, bytes).as_ref()[..16])
 }
 
 /// Replaces a word that may be a token, because a server may repeat what it was sent. A JWT begins with the base64 of `{"`. No recorded

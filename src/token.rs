@@ -53,6 +53,8 @@ struct AccessClaims {
     aud: Value,
     tid: Value,
     oid: Value,
+    appid: Value,
+    azp: Value,
     exp: Value,
 }
 
@@ -78,7 +80,7 @@ impl AccessClaims {
 pub struct AccessToken {
     secret: SecretString,
     tenant: Option<String>,
-    object_id: Option<String>,
+    assignee: Option<String>,
     expires: Option<SystemTime>,
 }
 
@@ -96,7 +98,7 @@ impl AccessToken {
         let id = |claim: &Value| claim.as_str().filter(|id| is_guid(id)).map(str::to_owned);
         Ok(Self {
             tenant: id(&claims.tid),
-            object_id: id(&claims.oid),
+            assignee: [claims.oid, claims.appid, claims.azp].iter().find_map(id),
             expires: claims.exp.as_u64().and_then(moment),
             secret,
         })
@@ -112,9 +114,10 @@ impl AccessToken {
         self.tenant.as_deref()
     }
 
-    /// Returns the object id (`oid`) of the identity, if the token shows one. It is always a GUID, because it becomes part of commands to paste.
-    pub fn object_id(&self) -> Option<&str> {
-        self.object_id.as_deref()
+    /// Returns the object id (`oid`) of the identity, or else its client id (`appid`, `azp`), if the token shows one: whom a command assigns a
+    /// role to. It is always a GUID, because it becomes part of commands to paste.
+    pub fn assignee(&self) -> Option<&str> {
+        self.assignee.as_deref()
     }
 
     /// Returns until when it is used for further registries. A token that does not say when it expires is used once.
@@ -175,7 +178,7 @@ impl RefreshToken {
     /// Accepts a token read from a store, with the time of its renewal that was stored beside it, unless the text cannot be one.
     pub(crate) fn restored(secret: SecretString, renew_at: SystemTime) -> Option<Self> {
         is_token(secret.expose_secret()).then(|| Self {
-            expires: claims::expires(secret.expose_secret()),
+            expires: Claims::from_token(&secret).and_then(|claims| claims.expires()),
             secret,
             renew_at,
         })

@@ -217,9 +217,9 @@ fn azure_resource_manager_cannot_be_made_an_audience() {
         let (home, simulator) = configured(&format!("audience = '{audience}'\n"));
         let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
         assert!(
-            answer.stdout.contains(
-                "which is Azure Resource Manager: its tokens are never asked for nor sent"
-            ),
+            answer
+                .stdout
+                .contains("a service of Microsoft other than Azure Container Registry"),
             "{answer:#?}"
         );
         let (home, simulator) = world();
@@ -247,8 +247,8 @@ fn a_cloud_of_azure_cannot_be_declared_anew() {
         (
             format!("[cloud.evil]\n{cloud}audience = 'https://graph.microsoft.com'\n"),
             "4:12",
-            "`audience` is \"https://graph.microsoft.com\", a service of Microsoft other than Azure Container Registry: its \
-             tokens are never requested nor sent",
+            "`audience` is \"https://graph.microsoft.com\", a service of Microsoft other than Azure Container Registry: the \
+             helper never requests or sends its tokens",
         ),
     ] {
         let (home, simulator) = configured(&text);

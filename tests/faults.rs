@@ -16,7 +16,7 @@ const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test faults";
 const INTRODUCTION: &str = "\
 # What goes wrong, and what you then read
 
-The first line of a failure goes to stdout, for the client to show; the same line goes to stderr with its causes and the hint.
+The first sentence of a failure goes to stdout, for the client to show. The whole message goes to stderr with its causes and the hint.
 Every row was tried: the tests run the helper against a simulated Azure and compare this page with what it said.
 `ID` stands for an id that is another each time, `N` for a time in seconds, `…` for a folder.
 ";
@@ -540,6 +540,11 @@ fn run(row: &Row) -> String {
         .strip_suffix('\n')
         .filter(|line| !line.contains('\n'));
     let line = line.unwrap_or_else(|| panic!("{}: not one line: {answer:#?}", row.wrong));
+    // Warnings come before it.
+    let start = format!("docker-credential-acrscoped: {line}");
+    let whole = answer.stderr.lines().find(|it| it.starts_with(&start));
+    let whole = whole.unwrap_or_else(|| panic!("{}: no message: {answer:#?}", row.wrong));
+    let whole = whole.trim_start_matches("docker-credential-acrscoped: ");
     let hint = match answer.stderr.split_once("\nhint: ") {
         Some((_, hint)) => hint_in_a_cell(hint),
         None => "–".to_owned(),
@@ -547,7 +552,7 @@ fn run(row: &Row) -> String {
     format!(
         "| {} | {} | {} |\n",
         row.wrong,
-        cell(line, &home, &simulator),
+        cell(whole, &home, &simulator),
         cell(&hint, &home, &simulator)
     )
 }

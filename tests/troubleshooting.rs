@@ -9,6 +9,7 @@ use std::path::Path;
 /// What the program says of no fault that the tests of `docs/faults.md` can make, in sentences that tests elsewhere compare.
 const ELSEWHERE: &[&str] = &[
     "the name contoso.azurecr.io was not found",
+    "no connection to login.microsoftonline.com: Connection reset by peer",
     "ACRSCOPED_AUDIENCE is \"https://evil.example\", an audience that is not in your config file",
     "/home/alice belongs to the user with id 1000, not to you or root: run it as that user, without sudo, or with sudo -H",
     "/home/alice/.azure is not root's alone, and root does not run az on files of others",

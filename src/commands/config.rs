@@ -150,7 +150,7 @@ struct Row {
 
 fn rows(context: &Context<'_>, registry: Option<&Registry>) -> Result<Vec<Row>, Error> {
     if let Some(error) = context.config_error {
-        return Err(error.shared().clone().into());
+        return Err(error.clone());
     }
     let settings = context.settings.explain(registry)?;
     let row = |key: &Key| {

@@ -411,7 +411,7 @@ mod tests {
             (
                 "audience = 'https://management.azure.com/'",
                 "1:12",
-                "which is Azure Resource Manager: its tokens are never asked for",
+                "a service of Microsoft other than Azure Container Registry",
             ),
             (
                 "authority = 'http://login.example'",

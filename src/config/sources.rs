@@ -8,7 +8,7 @@ use super::keys;
 use super::platforms::{ManagedIdentityEnv, OidcRequestEnv, PipelinesSettings, is_issuer};
 use super::precedence::{Ranked, Resolver, Value};
 use super::values::{SourceName, not_one_of};
-use crate::error::{Error, SharedFailure};
+use crate::error::Error;
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use url::Url;
@@ -64,11 +64,11 @@ pub struct SourceSettings {
 
 /// The settings of one source, or what is wrong with them: an error only if the source is tried.
 #[derive(Debug)]
-pub struct Deferred<T>(Result<T, SharedFailure>);
+pub struct Deferred<T>(Result<T, Error>);
 
 impl<T> Deferred<T> {
     fn new(result: Result<T>) -> Self {
-        Self(result.map_err(Error::into_shared))
+        Self(result)
     }
 
     /// Returns the settings.
@@ -77,7 +77,7 @@ impl<T> Deferred<T> {
     ///
     /// One of the settings is wrong.
     pub fn get(&self) -> Result<&T, Error> {
-        self.0.as_ref().map_err(|failure| failure.clone().into())
+        self.0.as_ref().map_err(Error::clone)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::retry_delay::retry_delay;
 use super::{HttpResponse, Network, error};
+use crate::random;
 use anyhow::Context as _;
 use reqwest::header::{DATE, RETRY_AFTER};
 use reqwest::{Client, Request, Response};
@@ -18,19 +19,26 @@ impl Network {
     ///
     /// Returns the failure of the last attempt, without its URL. Fails also if the body is longer than 1 MiB.
     pub async fn fetch(&self, client: &Client, request: Request) -> anyhow::Result<HttpResponse> {
+        let host = request.url().host_str().unwrap_or_default();
         let mut attempt = 1;
         loop {
             let copy = request
                 .try_clone()
                 .context("the request cannot be repeated")?;
             let result = client.execute(copy).await;
-            if let Ok(response) = &result {
-                self.compare_clocks(response);
+            if let Some(skew) = result.as_ref().ok().and_then(|it| self.clock_skew(it)) {
+                let _ = self.skew.set(skew);
             }
             let Some(delay) = self.delay_before_retry(attempt, &result) else {
-                return HttpResponse::read(result.map_err(reqwest::Error::without_url)?).await;
+                return match result.map_err(reqwest::Error::without_url) {
+                    Ok(response) => HttpResponse::read(response).await,
+                    Err(error) => Err(match self.refused_by_proxy(host, &error).await {
+                        Some(refused) => refused.into(),
+                        None => error.into(),
+                    }),
+                };
             };
-            debug!(host = request.url().host_str(), ?delay, "trying again");
+            debug!(host, ?delay, "trying again");
             tokio::time::sleep(delay).await;
             attempt += 1;
         }
@@ -51,37 +59,25 @@ impl Network {
             seconds.parse().ok()
         });
         // Without randomness, the middle of the range is used.
-        let random = ring::rand::generate(&ring::rand::SystemRandom::new())
-            .map_or(128, |byte: ring::rand::Random<[u8; 1]>| byte.expose()[0]);
+        let [random] = random::bytes().unwrap_or([128]);
         retry_delay(attempt, retry_after, self.deadline.left(), random).filter(|_| is_transient)
     }
 
     /// Returns how far this machine's clock is from a server's, if that is too far.
     pub fn skew(&self) -> Option<String> {
-        self.skew.lock().ok()?.clone()
+        self.skew.get().cloned()
     }
 
-    fn compare_clocks(&self, response: &Response) {
-        let date = response
-            .headers()
-            .get(DATE)
-            .and_then(|date| date.to_str().ok());
-        let Some(theirs) = date.and_then(|date| azure_core::time::parse_rfc7231(date).ok()) else {
-            return;
-        };
+    fn clock_skew(&self, response: &Response) -> Option<String> {
+        let date = response.headers().get(DATE)?.to_str().ok()?;
+        let theirs = azure_core::time::parse_rfc7231(date).ok()?;
         let (skew, word) = match (self.clock)().duration_since(SystemTime::from(theirs)) {
             Ok(ahead) => (ahead, "ahead of"),
             Err(behind) => (behind.duration(), "behind"),
         };
-        if skew > MAX_CLOCK_SKEW
-            && let Ok(mut sentence) = self.skew.lock()
-        {
-            let (minutes, host) = (skew.as_secs() / 60, response.url().host_str());
-            *sentence = Some(format!(
-                "the clock of this machine is {minutes} min {word} that of {}",
-                host.unwrap_or_default()
-            ));
-        }
+        let (minutes, host) = (skew.as_secs() / 60, response.url().host_str()?);
+        (skew > MAX_CLOCK_SKEW)
+            .then(|| format!("the clock of this machine is {minutes} min {word} that of {host}"))
     }
 }
 

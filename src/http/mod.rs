@@ -7,6 +7,7 @@ mod error;
 mod fetch;
 mod peer_certificate;
 mod preconnect;
+mod proxy;
 pub mod response;
 mod retry_delay;
 mod tls;
@@ -19,13 +20,11 @@ pub use transport::Transport;
 
 use crate::config::NetworkSettings;
 use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, Stage, printable};
-use hyper_util::client::proxy::matcher::Matcher;
+use crate::error::{Error, Stage};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder};
 use rustls::ClientConfig;
-use secrecy::ExposeSecret;
-use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tower::util::MapFutureLayer;
 use tracing::warn;
@@ -43,7 +42,7 @@ pub struct Network {
     ignored_ca_variables: Vec<String>,
     deadline: Deadline,
     clock: Clock,
-    skew: Mutex<Option<String>>,
+    skew: OnceLock<String>,
 }
 
 impl Network {
@@ -60,7 +59,7 @@ impl Network {
             ignored_ca_variables,
             deadline,
             clock,
-            skew: Mutex::new(None),
+            skew: OnceLock::new(),
         }
     }
 
@@ -111,23 +110,6 @@ impl Network {
         adapt(base(self.tls_config(host)?).https_only(true))
             .build()
             .map_err(|error| self.connect_error(Stage::Tls, host, &error))
-    }
-
-    /// Returns the proxy for this host, without its user and password. The HTTP client uses the same rules.
-    pub fn proxy(&self, host: &str) -> Option<String> {
-        let matcher = Matcher::builder()
-            .https(self.settings.proxy.expose_secret())
-            .no(&*self.settings.no_proxy)
-            .build();
-        let proxy = matcher.intercept(&format!("https://{host}/").parse().ok()?)?;
-        // Not the whole URI: with two `@` in the variable, the end of the password is part of its authority.
-        let uri = proxy.uri();
-        let port = uri.port_u16().map(|port| format!(":{port}"));
-        let (scheme, host) = (uri.scheme_str()?, uri.host()?);
-        Some(printable(&format!(
-            "{scheme}://{host}{}",
-            port.unwrap_or_default()
-        )))
     }
 
     /// Returns the clock of this machine.

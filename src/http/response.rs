@@ -1,13 +1,18 @@
 //! An HTTP response, and what it means when it holds no token: registries and Entra sit behind the same proxies, portals and busy servers.
 
-use crate::error::{printable, visible};
+use crate::error::{Error, Stage, printable, visible};
+use anyhow::bail;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use std::fmt;
+use zeroize::Zeroize;
 
 /// The longest body that is read.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// More than a token service sends.
+const INITIAL_BODY_BYTES: usize = 32 * 1024;
 
 /// The hint where a proxy answers instead of the service.
 pub(crate) const PROXY_HINT: &str =
@@ -16,8 +21,7 @@ pub(crate) const PROXY_HINT: &str =
 /// The message for an answer that is neither a token nor an error.
 pub(crate) const NO_TOKEN: &str = "the answer holds no token";
 
-/// An HTTP response with its whole body.
-#[derive(Debug)]
+/// An HTTP response with its whole body, which may hold a token: it is wiped, and has no `Debug`.
 pub struct HttpResponse {
     /// The status.
     pub status: StatusCode,
@@ -56,17 +60,11 @@ impl fmt::Display for ResponseError {
 
 impl std::error::Error for ResponseError {}
 
-/// The body is longer than anything that a token service sends.
-#[derive(Debug)]
-pub(super) struct BodyTooLong;
-
-impl fmt::Display for BodyTooLong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the answer is longer than {MAX_BODY_BYTES} bytes")
+impl Drop for HttpResponse {
+    fn drop(&mut self) {
+        self.body.zeroize();
     }
 }
-
-impl std::error::Error for BodyTooLong {}
 
 impl HttpResponse {
     /// Reads the whole body.
@@ -75,13 +73,18 @@ impl HttpResponse {
     ///
     /// Fails if the connection breaks, or if the body is longer than 1 MiB, whatever `Content-Length` says.
     pub async fn read(mut response: Response) -> anyhow::Result<Self> {
-        let mut body = Vec::new();
+        // A vector that grows leaves copies behind that are not wiped.
+        let mut body = Vec::with_capacity(INITIAL_BODY_BYTES);
         while let Some(chunk) = response
             .chunk()
             .await
             .map_err(reqwest::Error::without_url)?
         {
-            anyhow::ensure!(body.len() + chunk.len() <= MAX_BODY_BYTES, BodyTooLong);
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                let host = response.url().host_str().unwrap_or_default();
+                let cause = format!("the answer is longer than {MAX_BODY_BYTES} bytes");
+                bail!(Error::unreachable(host, Stage::Answer, &cause, &[]));
+            }
             body.extend_from_slice(&chunk);
         }
         Ok(Self {
@@ -101,23 +104,18 @@ impl HttpResponse {
         let json = self.json();
         let [code, description] =
             ["error", "error_description"].map(|name| json[name].as_str().unwrap_or_default());
-        let status = self.status.as_u16();
-        let (message, hint) = if let Some(text) = [description, code]
-            .into_iter()
-            .find(|text| !text.is_empty())
-        {
-            (text.to_owned(), None)
-        } else if let Some(what) = self.interception() {
-            (format!("the answer was {what}"), Some(PROXY_HINT))
-        } else if self.status == StatusCode::TOO_MANY_REQUESTS {
-            let wait = self.retry_after();
-            let wait = wait.map(|seconds| format!(", it asks to wait {seconds} s"));
-            let message = format!("too many requests{}", wait.unwrap_or_default());
-            (message, Some("try again later"))
-        } else if self.status.is_success() {
-            (NO_TOKEN.to_owned(), None)
-        } else {
-            (format!("it answered with {status}"), None)
+        let text = [description, code].into_iter().find(|it| !it.is_empty());
+        let (message, hint) = match (text, self.interception()) {
+            (Some(text), _) => (text.to_owned(), None),
+            (None, Some(what)) => (format!("the answer was {what}"), Some(PROXY_HINT)),
+            (None, None) if self.status == StatusCode::TOO_MANY_REQUESTS => {
+                let wait = self.retry_after();
+                let wait = wait.map(|seconds| format!(", it asks to wait {seconds} s"));
+                let message = format!("too many requests{}", wait.unwrap_or_default());
+                (message, Some("try again later"))
+            }
+            (None, None) if self.status.is_success() => (NO_TOKEN.to_owned(), None),
+            (None, None) => (format!("it answered with {}", self.status.as_u16()), None),
         };
         ResponseError {
             code: code.to_owned(),

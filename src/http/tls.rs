@@ -122,23 +122,18 @@ fn certificates(
     pem: io::Result<Vec<u8>>,
 ) -> Result<Certificates, Error> {
     let file = file.display();
-    let problem = match pem {
-        Ok(pem) => match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
-            Ok(certificates) if !certificates.is_empty() => return Ok(certificates),
-            _ => format!("names {file}, which holds no PEM certificate"),
-        },
-        Err(error) => {
-            let is_untrusted = Refusal::from_io(&error).is_some();
-            let which = if is_untrusted {
-                ", which is not trusted"
-            } else {
-                ""
-            };
-            let problem = format!("names {file}{which}: {error}");
-            return Err(Error::unreadable(name, &problem, &error));
-        }
-    };
-    Err(Error::setting(name, problem))
+    let pem = pem.map_err(|error| {
+        let which = Refusal::from_io(&error).map_or("", |_| ", which is not trusted");
+        Error::unreadable(&name, &format!("names {file}{which}: {error}"), &error)
+    })?;
+    let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Certificates, _>>();
+    let found = found.ok().filter(|found| !found.is_empty());
+    found.ok_or_else(|| {
+        Error::setting(
+            name,
+            format_args!("names {file}, which holds no PEM certificate"),
+        )
+    })
 }
 
 /// Returns why the helper ignores `SSL_CERT_FILE` and `SSL_CERT_DIR`, a sentence each. It also ignores a path that does not exist: other

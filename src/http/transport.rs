@@ -60,7 +60,7 @@ impl Transport {
 #[async_trait::async_trait]
 impl HttpClient for Transport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        let response = self.send(request).await.map_err(|error| {
+        let mut response = self.send(request).await.map_err(|error| {
             // The SDK does not retry this kind: `fetch` has done that, within the deadline.
             let error = error.reallocate_into_boxed_dyn_error_without_backtrace();
             Error::new(ErrorKind::Other, error)
@@ -69,7 +69,7 @@ impl HttpClient for Transport {
         Ok(AsyncRawResponse::from_bytes(
             status,
             Headers::new(),
-            response.body,
+            std::mem::take(&mut response.body),
         ))
     }
 }

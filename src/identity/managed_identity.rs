@@ -168,7 +168,7 @@ impl ManagedIdentity {
     async fn check_machine(&self, identity: &Identity) -> Result<(), Error> {
         let registry = identity.registry.as_ref().map_or("", Registry::host);
         let no_identity = |why: String| {
-            let error = Error::from(identity.unavailable.shared().clone());
+            let error = identity.unavailable.clone();
             error.with_detail(format!("managed identity of a virtual machine: {why}"))
         };
         let (public, own) = (&CLOUDS[0].cli_name, &identity.home_cloud.cli_name);
@@ -222,8 +222,8 @@ impl ManagedIdentity {
         let path = "../../instance/compute/azEnvironment?api-version=2021-02-01&format=text";
         let request = client.get(self.url.join(path)?).header("metadata", "true");
         let response = request.send().await?.error_for_status()?;
-        let body = HttpResponse::read(response).await?.body;
-        let name = std::str::from_utf8(&body).ok();
+        let response = HttpResponse::read(response).await?;
+        let name = std::str::from_utf8(&response.body).ok();
         Ok(name.and_then(|name| cloud_of_environment(name.trim())))
     }
 }

@@ -70,7 +70,7 @@ pub const TENANT_ANNOTATION: &str = "kubernetes.azure.com/acr-tenant-id";
 
 /// A pod's service account, which signs in as an application with an assertion that kubelet hands over.
 #[derive(Debug)]
-pub struct Workload {
+pub struct ServiceAccount {
     /// The client ID of the application, a GUID.
     pub client: String,
     /// Its tenant, a GUID.
@@ -256,8 +256,12 @@ impl Identity {
     }
 
     /// Returns the identity of a service account. Kubelet handed over its assertion, so no other source can be meant.
-    pub(crate) fn of_workload(workload: Workload, config: &Config, registry: &Registry) -> Self {
-        let source = Box::new(workload_identity::from_service_account(workload));
+    pub(crate) fn of_service_account(
+        account: ServiceAccount,
+        config: &Config,
+        registry: &Registry,
+    ) -> Self {
+        let source = Box::new(workload_identity::from_service_account(account));
         Self::new(source, config, Some(registry))
     }
 

@@ -2,7 +2,7 @@
 
 use super::select::Offer;
 use super::service_principal::{Credential, ServicePrincipal};
-use super::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload, read_secret};
+use super::{CLIENT_ANNOTATION, ServiceAccount, TENANT_ANNOTATION, read_secret};
 use crate::config::{Config, Origin, Value};
 use crate::registry::Registry;
 use anyhow::{anyhow, ensure};
@@ -31,14 +31,14 @@ pub(super) fn read_token(file: &Path) -> anyhow::Result<SecretString> {
 }
 
 /// Returns the application that a pod's service account is annotated with.
-pub(super) fn from_service_account(workload: Workload) -> ServicePrincipal {
+pub(super) fn from_service_account(account: ServiceAccount) -> ServicePrincipal {
     let annotated = |value, annotation| Value {
         value,
         origin: Origin::Annotation(annotation),
     };
     ServicePrincipal {
-        tenant: annotated(workload.tenant, TENANT_ANNOTATION),
-        client: annotated(workload.client, CLIENT_ANNOTATION),
-        credential: Credential::ServiceAccount(workload.assertion),
+        tenant: annotated(account.tenant, TENANT_ANNOTATION),
+        client: annotated(account.client, CLIENT_ANNOTATION),
+        credential: Credential::ServiceAccount(account.assertion),
     }
 }

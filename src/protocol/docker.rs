@@ -94,12 +94,17 @@ pub fn serve(
         .and_then(|settings| run(verb, &settings, service, input, &mut output))
         .or_else(|error| {
             // Settings and names of files are part of messages, and may hold any character.
-            write_failure(&visible(&error.to_string()), output);
+            write_failure(first_sentence(&visible(&error.to_string())), output);
             match error.kind() {
                 ErrorKind::NotAcrRegistry | ErrorKind::Anonymous => Ok(ExitCode::FAILURE),
                 _ => Err(error),
             }
         })
+}
+
+/// Returns the first sentence of a message: clients show this line beside stderr, which has the whole message.
+fn first_sentence(message: &str) -> &str {
+    message.split(". ").next().unwrap_or(message)
 }
 
 /// Writes the line of a failure to stdout, as the protocol requires. Nothing can be done if the client has closed it.
@@ -173,15 +178,20 @@ fn list(
     service: &TokenService<'_>,
 ) -> Result<BTreeMap<String, String>, Error> {
     let mut hosts = service.list()?;
-    let others = DelegateHelper::from_settings(settings)
-        .and_then(|delegate| delegate.map_or_else(|| Ok(BTreeMap::new()), |it| it.list()));
+    let delegate = DelegateHelper::from_settings(settings);
+    let others = delegate.and_then(|delegate| delegate.map(|it| it.list()).transpose());
     let others = others.unwrap_or_else(|error| {
         warn!("{error}; only Azure's registries are listed");
-        BTreeMap::new()
+        None
     });
     // `get` never returns what the delegate has for a registry of Azure.
     let is_foreign = |host: &str| Registry::parse(host, settings.clouds()).is_none();
-    hosts.extend(others.into_iter().filter(|(host, _)| is_foreign(host)));
+    hosts.extend(
+        others
+            .into_iter()
+            .flatten()
+            .filter(|(host, _)| is_foreign(host)),
+    );
     Ok(hosts)
 }
 
@@ -192,29 +202,25 @@ fn check_username(server_url: &str, username: &str) -> Result<(), Error> {
     match username {
         "" => Err(Error::input("no credentials username")),
         ZERO_GUID | IDENTITY_TOKEN => {
-            debug!(
-                host,
-                "nothing to keep: tokens of this host are obtained when they are asked for"
-            );
+            debug!(host, "nothing to store: `get` requests the token");
             Ok(())
         }
         username => Err(Error::input(format!(
-            "the password of `{}` is not kept: for `{host}` this helper signs in with an Entra identity; name another helper for the \
-             host under `credHelpers` to use a password",
+            "the helper does not store the password of `{}`, because it signs in to `{host}` with an Entra identity",
             printable(username)
-        ))),
+        ))
+        .with_hint("to use a password, name another helper for the host under `credHelpers`")),
     }
 }
 
 fn no_delegate(server_url: &str, settings: &Settings) -> Error {
     let host = printable(server_url);
-    let message = format!(
-        "`{host}` is no Azure Container Registry, and no `delegate` is set for other hosts"
-    );
+    let message =
+        format!("`{host}` is not an Azure Container Registry, and no `delegate` is configured");
+    let file = settings.file().display();
     Error::new(ErrorKind::Delegate, message).with_hint(format!(
-        "`delegate = \"secretservice\"` in {} passes other hosts to `docker-credential-secretservice`; or name a helper for \
-         the host under `credHelpers` in docker's config.json",
-        settings.file().display()
+        "name another helper for the host under `credHelpers` in Docker's config.json, or for all other hosts in {file}, \
+         such as `delegate = \"secretservice\"`"
     ))
 }
 
@@ -290,12 +296,11 @@ mod tests {
         for (message, sentence) in [
             (
                 r#"{"ServerURL":"contoso.azurecr.io","Username":"alice","Secret":"canary"}"#,
-                "the password of `alice` is not kept: for `contoso.azurecr.io` this helper signs in with an Entra identity; name \
-                 another helper for the host under `credHelpers` to use a password",
+                "the helper does not store the password of `alice`, because it signs in to `contoso.azurecr.io` with an Entra identity",
             ),
             (
                 r#"{"ServerURL":"docker.io","Username":"alice","Secret":"canary"}"#,
-                "`docker.io` is no Azure Container Registry, and no `delegate` is set for other hosts",
+                "`docker.io` is not an Azure Container Registry, and no `delegate` is configured",
             ),
             (
                 r#"{"ServerURL":"contoso.azurecr.io","Username":"","Secret":"canary"}"#,
@@ -315,6 +320,24 @@ mod tests {
             ),
         ] {
             assert_eq!(failure(Verb::Store, message.as_bytes()), sentence);
+        }
+    }
+
+    #[test]
+    fn the_line_for_a_client_is_the_first_sentence() {
+        let entra = "x gave no access token: AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the value.";
+        for (message, line) in [
+            (
+                entra,
+                "x gave no access token: AADSTS7000215: Invalid client secret provided",
+            ),
+            (
+                "the name R.example was not found",
+                "the name R.example was not found",
+            ),
+            (crate::error::NOT_FOUND, crate::error::NOT_FOUND),
+        ] {
+            assert_eq!(first_sentence(message), line);
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Removes secrets from text that is shown, because a server may repeat them.
 
-use super::{hex, is_invisible, visible};
+use super::is_invisible;
 use azure_core::base64::encode;
 use secrecy::{ExposeSecret, SecretString};
-use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use url::form_urlencoded::byte_serialize;
@@ -39,10 +38,8 @@ impl Secrets {
 /// Removes secrets from text. A server may repeat them, and messages end in logs that others read.
 #[derive(Default)]
 pub(crate) struct Redactor {
-    /// Secrets as they are, on one line, and as a form sends them. The longest is first, because one may be the beginning of another.
-    literals: Vec<String>,
-    /// The bytes of secrets, their escapes decoded.
-    decoded: Vec<Vec<u8>>,
+    /// The decoded bytes of secrets, as they are and as a form sends them.
+    secrets: Vec<Vec<u8>>,
     /// Hashes of all pieces of every encoding. A long token has some hundred thousand.
     pieces: HashSet<u64>,
     /// The lengths of these pieces.
@@ -54,11 +51,9 @@ impl Redactor {
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
         let mut redactor = Self::default();
         for secret in secrets {
-            let form = byte_serialize(secret.as_bytes()).collect();
-            let literals = [secret.to_owned(), visible(secret), form];
-            redactor.literals.extend(literals);
-            let bytes = Decoded::new(secret).bytes;
-            redactor.decoded.push(bytes);
+            let form: String = byte_serialize(secret.as_bytes()).collect();
+            let needles = [secret, &form].map(|text| Decoded::new(text).bytes);
+            redactor.secrets.extend(needles);
             for encoding in encodings(secret) {
                 let (letters, _) = Decoded::new(&encoding).letters();
                 redactor.add_pieces(&letters);
@@ -68,12 +63,8 @@ impl Redactor {
                 }
             }
         }
-        redactor.literals.retain(|literal| !literal.is_empty());
-        redactor
-            .literals
-            .sort_by_key(|literal| Reverse(literal.len()));
         // One or two letters are in any word.
-        redactor.decoded.retain(|bytes| bytes.len() > 2);
+        redactor.secrets.retain(|secret| secret.len() > 2);
         redactor
     }
 
@@ -88,21 +79,17 @@ impl Redactor {
     /// Returns the text without secrets, and without pieces of them that are long enough to be recognized. The case of letters, and other
     /// characters between them, do not matter.
     pub(crate) fn redact(&self, text: &str) -> String {
-        let literals = self.literals.iter();
-        let text = literals.fold(text.to_owned(), |text, literal| text.replace(literal, "…"));
-        let decoded = Decoded::new(&text);
+        let decoded = Decoded::new(text);
         let is_secret = self.find(&decoded);
-        let (mut shown, mut end, mut was_secret) = (String::new(), 0, false);
-        for (place, is_secret) in decoded.places.into_iter().zip(is_secret) {
-            if is_secret {
-                // A byte after a secret one is of the same piece. Two pieces may share a character.
-                if !was_secret {
-                    shown.push_str(&text[end..place.start.max(end)]);
-                    shown.push('…');
-                }
-                end = place.end;
+        let (mut shown, mut end, mut places) = (String::new(), 0, decoded.places.iter());
+        for run in is_secret.chunk_by(|byte, next| byte == next) {
+            let places: Vec<_> = places.by_ref().take(run.len()).collect();
+            if let (true, [first, ..], [.., last]) = (run[0], &*places, &*places) {
+                // Two pieces may share a character.
+                shown.push_str(&text[end..first.start.max(end)]);
+                shown.push('…');
+                end = last.end;
             }
-            was_secret = is_secret;
         }
         shown + &text[end..]
     }
@@ -110,7 +97,7 @@ impl Redactor {
     /// Returns for each byte whether it is part of a secret.
     fn find(&self, text: &Decoded) -> Vec<bool> {
         let mut is_secret = vec![false; text.bytes.len()];
-        for secret in &self.decoded {
+        for secret in &self.secrets {
             for (at, window) in text.bytes.windows(secret.len()).enumerate() {
                 if window == secret {
                     is_secret[at..at + secret.len()].fill(true);
@@ -134,9 +121,7 @@ impl Redactor {
 }
 
 fn hash(piece: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    piece.hash(&mut hasher);
-    hasher.finish()
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(piece)
 }
 
 /// The bytes of a text, escapes decoded, without characters outside of ASCII that are no letters.
@@ -148,17 +133,15 @@ struct Decoded {
 
 impl Decoded {
     fn new(text: &str) -> Self {
-        let is_compared = |c: &char| c.is_ascii() || c.is_alphanumeric() && !is_invisible(*c);
-        let (bytes, places) = text
-            .char_indices()
-            .filter(|(_, c)| is_compared(c))
-            .flat_map(|(at, c)| {
-                let bytes = c.to_string().into_bytes();
-                bytes
-                    .into_iter()
-                    .map(move |byte| (byte, at..at + c.len_utf8()))
-            })
-            .unzip();
+        let (mut bytes, mut places) = (Vec::new(), Vec::new());
+        for (at, c) in text.char_indices() {
+            // Messages have a space for every white space.
+            let c = if c.is_ascii_whitespace() { ' ' } else { c };
+            if c.is_ascii() || c.is_alphanumeric() && !is_invisible(c) {
+                bytes.extend(c.to_string().bytes());
+                places.resize(bytes.len(), at..at + c.len_utf8());
+            }
+        }
         // An escape may be escaped itself.
         Self { bytes, places }.decoded().decoded()
     }
@@ -226,7 +209,12 @@ fn encodings(secret: &str) -> Vec<String> {
     let once = encode(secret);
     let once_for_urls = once.replace('+', "-").replace('/', "_");
     let backwards = secret.chars().rev().collect();
-    let mut all = vec![secret.to_owned(), backwards, hex(bytes), hex(&utf16)];
+    let mut all = vec![
+        secret.to_owned(),
+        backwards,
+        hex::encode(bytes),
+        hex::encode(&utf16),
+    ];
     for bytes in [bytes, &utf16, once.as_bytes(), once_for_urls.as_bytes()] {
         all.extend((0..3).map(|before| encode_behind(before, bytes, 6, |it| encode(it))));
     }
@@ -308,9 +296,9 @@ mod tests {
                 format!("sent {}", encode(secret).replace('=', "%3D")),
                 "sent …",
             ),
-            (format!("sent {}", hex(secret.as_bytes())), "sent …"),
+            (format!("sent {}", hex::encode(secret.as_bytes())), "sent …"),
             (
-                format!("sent {}", hex(secret.as_bytes()).to_uppercase()),
+                format!("sent {}", hex::encode(secret.as_bytes()).to_uppercase()),
                 "sent …",
             ),
             (format!("sent {}", secret.replace('/', "\\/")), "sent …"),
@@ -366,7 +354,7 @@ mod tests {
                 each(secret, |byte| format!("0x{byte:02x}, ")),
                 each(secret, |byte| format!(r"{}\0", char::from(byte))),
                 each(secret, |byte| format!("{}%00", char::from(byte))),
-                hex(secret.as_bytes())
+                hex::encode(secret.as_bytes())
                     .char_indices()
                     .map(|(at, c)| {
                         if at % 2 == 0 {

@@ -9,13 +9,6 @@ pub const REGISTRY_AUDIENCE: &str = "https://containerregistry.azure.net";
 /// Application id of the resource "Azure Container Registry": a token may carry it as `aud` in place of the audience's URL.
 pub(super) const REGISTRY_RESOURCE_ID: &str = "6a0ec4d3-30cb-4a83-91c0-ae56bc0e3d26";
 
-/// Application id of the resource "Windows Azure Service Management API", which is Azure Resource Manager.
-const RESOURCE_MANAGER_ID: &str = "797f4846-ba00-4fd7-ba43-dac1f8f63013";
-
-/// The prefix of audiences of assertions that Entra accepts from other issuers (`api://AzureADTokenExchange`). A token for one of them signs
-/// in as any application that trusts the identity.
-const TOKEN_EXCHANGE: &str = "azureadtokenexchange";
-
 /// What an access token is requested for and must be for. Never Azure Resource Manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audience(String);
@@ -32,11 +25,6 @@ impl Audience {
                 "is {text:?}, expected the address of a resource, such as `{REGISTRY_AUDIENCE}`"
             )
         })?;
-        if is_resource_manager(&host) {
-            return Err(format!(
-                "is {text:?}, which is Azure Resource Manager: its tokens are never asked for nor sent"
-            ));
-        }
         let audience = text
             .strip_suffix("/.default")
             .unwrap_or(text)
@@ -46,7 +34,7 @@ impl Audience {
         }
         if is_of_microsoft(&host) {
             return Err(format!(
-                "is {text:?}, a service of Microsoft other than Azure Container Registry: its tokens are never requested nor sent"
+                "is {text:?}, a service of Microsoft other than Azure Container Registry: the helper never requests or sends its tokens"
             ));
         }
         Ok(Self(audience.to_owned()))
@@ -101,24 +89,17 @@ fn resource_host(text: &str) -> Option<String> {
         .then(|| host.trim_end_matches('.').to_owned())
 }
 
-/// Returns whether a host, or an application id in its place, is Azure Resource Manager: `management.azure.com`,
-/// `management.usgovcloudapi.net` and so on. Private clouds have `management.…`, `adminmanagement.…` or `armmanagement.…`.
-fn is_resource_manager(host: &str) -> bool {
-    let label = host.split('.').next().unwrap_or_default();
-    matches!(label, "management" | "adminmanagement" | "armmanagement")
-        || host == RESOURCE_MANAGER_ID
-}
-
 /// Returns whether a host, or an application id in its place, is that of a service of Microsoft.
 fn is_of_microsoft(host: &str) -> bool {
-    let mut services = include_str!("microsoft_services.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'));
-    let is_service = |service: &str| match service.strip_prefix('*') {
-        Some(end) => host.ends_with(end),
-        None => is_within(host, service),
-    };
-    services.any(is_service) || host.starts_with(TOKEN_EXCHANGE)
+    let lines = include_str!("microsoft_services.txt").lines();
+    let mut services = lines.filter(|line| !line.starts_with('#'));
+    services.any(
+        |service| match (service.strip_prefix('*'), service.strip_suffix('*')) {
+            (Some(end), _) => host.ends_with(end),
+            (_, Some(start)) => host.starts_with(start),
+            (None, None) => is_within(host, service),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -191,23 +172,19 @@ mod tests {
             // What would let its receiver sign in as an application that trusts this identity.
             "api://AzureADTokenExchange",
             "api://azureadtokenexchangeusgov/x",
+            // Azure Resource Manager, also of private clouds.
+            "https://management.azure.com",
+            "https://management.usgovcloudapi.net",
+            "https://management.sovcloud-api.fr",
+            "https://management.local.fabrikam.example",
+            "https://adminmanagement.fabrikam.example",
+            "https://armmanagement.fabrikam.example",
+            "api://797f4846-ba00-4fd7-ba43-dac1f8f63013",
         ] {
             let problem = Audience::parse(text).unwrap_err();
             assert!(
                 problem.contains("a service of Microsoft other than Azure Container Registry"),
                 "{text}: {problem}"
-            );
-        }
-        for text in [
-            "https://management.azure.com",
-            "https://management.usgovcloudapi.net",
-            "https://management.sovcloud-api.fr",
-        ] {
-            assert!(
-                Audience::parse(text)
-                    .unwrap_err()
-                    .contains("Azure Resource Manager"),
-                "{text}"
             );
         }
         for text in [

@@ -27,12 +27,6 @@ pub(crate) fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
     serde_json::from_slice(&decode_url_safe(part).ok()?).ok()
 }
 
-/// Returns when a token expires (`exp`).
-pub(super) fn expires(token: &str) -> Option<SystemTime> {
-    let claims: Value = decode(payload(token)?)?;
-    moment(claims.get("exp")?.as_u64()?)
-}
-
 /// The claims of an access token, a refresh token or a registry access token.
 #[derive(Clone, Debug, Default)]
 pub struct Claims(Value);
@@ -51,29 +45,19 @@ impl Claims {
 
     /// Returns the tenant it was issued in (`tid`, or `tenant` in those of registries).
     pub fn tenant(&self) -> Option<String> {
-        self.texts(&["tid", "tenant"]).next()
+        self.texts("tid tenant").next()
     }
 
     /// Returns the person, else the application, else the subject.
     pub fn identity(&self) -> Option<String> {
-        self.texts(&["upn", "preferred_username", "appid", "azp", "sub"])
-            .next()
+        self.texts("upn preferred_username appid azp sub").next()
     }
 
     /// Returns all names of people and applications.
     pub fn names(&self) -> Vec<String> {
-        self.texts(&[
-            "name",
-            "unique_name",
-            "upn",
-            "preferred_username",
-            "given_name",
-            "family_name",
-            "email",
-            "app_displayname",
-            "sub",
-        ])
-        .collect()
+        let people = "name unique_name upn preferred_username given_name family_name email";
+        let names = self.texts(people);
+        names.chain(self.texts("app_displayname sub")).collect()
     }
 
     /// Returns when the token expires (`exp`).
@@ -95,8 +79,8 @@ impl Claims {
         here.flat_map(actions).collect()
     }
 
-    fn texts(&self, names: &[&str]) -> impl Iterator<Item = String> {
-        names.iter().filter_map(|name| text(&self.0, name))
+    fn texts(&self, names: &str) -> impl Iterator<Item = String> {
+        names.split(' ').filter_map(|name| text(&self.0, name))
     }
 }
 

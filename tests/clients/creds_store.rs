@@ -196,9 +196,8 @@ fn without_another_helper_docker_is_told_what_to_configure_and_still_pulls_anony
             FOREIGN_PASSWORD,
         )
         .fails();
-    let sentence = format!(
-        "`{private}` is no Azure Container Registry, and no `delegate` is set for other hosts"
-    );
+    let sentence =
+        format!("`{private}` is not an Azure Container Registry, and no `delegate` is configured");
     assert!(login.stderr.contains(&sentence), "{login:#?}");
     let file = docker
         .world

@@ -188,7 +188,7 @@ fn a_report_has_no_name_that_the_machine_knows() {
     let firewall = report(plant_environment);
     assert!(
         firewall.contains(
-            "failed: challenge: the firewall of <registry 1>.azurecr.io does not let <address 1> in"
+            "failed: challenge: the network rules of <registry 1>.azurecr.io do not allow <address 1>"
         ),
         "{firewall}"
     );
@@ -317,7 +317,7 @@ fn a_report_shows_no_object_id_in_the_command_that_gives_a_role() {
     );
     let report = std::fs::read_to_string(&file).expect("the report");
     assert!(
-        report.contains("hint: az role assignment create --assignee <id 1> --role AcrPull"),
+        report.contains("  az role assignment create --assignee <id 1> --role AcrPull"),
         "{report}"
     );
     assert!(
@@ -375,7 +375,10 @@ fn a_firewall_that_refuses_an_ipv6_address_gets_no_rule_for_it() {
         .iter()
         .find(|check| check["name"] == "challenge")
         .expect("a challenge");
-    assert_eq!(check["hint"], "az acr network-rule list --name contoso");
+    assert_eq!(
+        check["hint"],
+        "check the network rules\n  az acr network-rule list --name contoso"
+    );
     assert!(
         check["details"]
             .to_string()

@@ -65,7 +65,7 @@ pub(crate) fn play(answers: &Answers, row: &Row) -> Row {
     };
     Row {
         read: shown(read),
-        hint: shown(hint),
+        hint: shown(hint.replace('\n', " ⏎ ")),
         id,
         exit: answer.code().to_string(),
         ..row.clone()
@@ -155,18 +155,18 @@ fn of_get(answer: &Answer) -> [String; 3] {
         !answer.text().contains("credentials not found"),
         "{answer:#?}"
     );
-    let hint = answer
-        .stderr
-        .lines()
-        .find_map(|line| line.strip_prefix("hint: "))
-        .unwrap_or("–");
+    let whole = answer.stderr.lines().next().unwrap_or_default();
+    let whole = whole.strip_prefix("docker-credential-acrscoped: ");
+    let whole = whole.expect("a message");
+    assert!(whole.starts_with(line), "{answer:#?}");
+    let (_, hint) = answer.stderr.split_once("\nhint: ").unwrap_or(("", "–"));
     let ids = answer
         .stderr
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("correlation id: "));
     [
-        line.to_owned(),
-        hint.to_owned(),
+        whole.to_owned(),
+        hint.trim_end().to_owned(),
         shown_once(ids, &answer.text()),
     ]
 }

@@ -106,7 +106,7 @@ impl TokenEndpoint<'_> {
             .is_some_and(|claims| claims.permissions().is_empty());
         let mode = "the registry grants permissions by repository, as in ABAC mode";
         let role = if is_abac { PULL_ABAC } else { PULL };
-        let object_id = self.access_token.and_then(AccessToken::object_id);
+        let object_id = self.access_token.and_then(AccessToken::assignee);
         Check::bad(REPOSITORY, format!("pull is not granted in {repository}"))
             .with((!yes.is_empty()).then(|| format!("granted: {yes}")))
             .with(is_abac.then(|| mode.to_owned()))

@@ -13,13 +13,13 @@
 //! can reach another.
 
 mod cache_duration;
-mod image;
 mod request;
 
 use super::{read_message, write_json};
 use crate::config::{Settings, ZERO_GUID};
 use crate::error::{Error, ErrorKind};
 use crate::mirrors::Mirrors;
+use crate::random;
 use crate::registry::Registry;
 use crate::service::TokenService;
 use crate::token::RefreshToken;
@@ -69,22 +69,25 @@ struct Auth<'a> {
     password: &'a str,
 }
 
-impl<'a> Response<'a> {
-    /// Returns a response that kubelet caches under the host of the image.
-    fn new(cache_duration: Duration, auth: Option<BTreeMap<&'a str, Auth<'a>>>) -> Self {
-        Self {
-            api_version: API_VERSION,
-            kind: "CredentialProviderResponse",
-            cache_key_type: "Registry",
-            cache_duration: format!("{}s", cache_duration.as_secs()),
-            auth,
-        }
-    }
+/// Writes a response, which kubelet caches under the host of the image for this time.
+fn write_response(
+    output: impl Write,
+    cache_duration: Duration,
+    auth: Option<BTreeMap<&str, Auth<'_>>>,
+) -> Result<ExitCode, Error> {
+    let response = Response {
+        api_version: API_VERSION,
+        kind: "CredentialProviderResponse",
+        cache_key_type: "Registry",
+        cache_duration: format!("{}s", cache_duration.as_secs()),
+        auth,
+    };
+    write_json(output, &response)
+}
 
-    /// Returns a response without a credential, which is not cached: the next pod may have one.
-    fn empty() -> Self {
-        Self::new(Duration::ZERO, None)
-    }
+/// Writes a response without a credential, which is not cached: the next pod may have one.
+fn write_empty(output: impl Write) -> Result<ExitCode, Error> {
+    write_response(output, Duration::ZERO, None)
 }
 
 /// Answers one request. `settings` are read and `service` is called when they are needed.
@@ -102,19 +105,17 @@ pub fn serve(
     let settings = settings()?;
     let mirrors = Mirrors::parse(&arguments.mirrors, settings.clouds()).map_err(Error::input)?;
     let request = Request::parse(&read_message(input, MAX_REQUEST_BYTES)?)?;
-    let Some(Pull { registry, hosts }) = Pull::new(&request.image, &mirrors, &settings) else {
-        return write_json(output, &Response::empty());
+    let Some((registry, hosts)) = find_registry(&request.image, &mirrors, &settings) else {
+        return write_empty(output);
     };
     let service = service(&settings)?.for_client_with_cache(MAX_TIMEOUT);
-    let credential = match request.into_workload()? {
-        Some(workload) => service.get_for_workload(&registry, workload),
+    let credential = match request.into_service_account()? {
+        Some(account) => service.get_for_service_account(&registry, account),
         None => service.get(&registry),
     };
     let token = match credential {
         Ok(credential) => credential.token,
-        Err(error) if error.kind() == ErrorKind::Anonymous => {
-            return write_json(output, &Response::empty());
-        }
+        Err(error) if error.kind() == ErrorKind::Anonymous => return write_empty(output),
         Err(error) => return Err(error),
     };
     // Not the setting `username`: kubelet hands a user and a password to the runtime, which cannot be an identity token.
@@ -124,31 +125,37 @@ pub fn serve(
     };
     let auth = hosts.iter().map(|host| (host.as_str(), auth)).collect();
     let duration = random_cache_duration(&token, service.now());
-    write_json(output, &Response::new(duration, Some(auth)))
+    write_response(output, duration, Some(auth))
 }
 
-/// What kubelet needs to pull an image.
-struct Pull {
-    registry: Registry,
-    /// The hosts that the credential is given for.
-    hosts: Vec<String>,
+/// Returns the registry of an image and the hosts that its credential is given for, or `None` for an image of another host.
+///
+/// A mirror's credential is for two hosts: that of the image, by which kubelet looks it up, and the mirror, from which the runtime pulls.
+fn find_registry(
+    image: &str,
+    mirrors: &Mirrors,
+    settings: &Settings,
+) -> Option<(Registry, Vec<String>)> {
+    let host = image_host(image)?.to_owned();
+    Some(match mirrors.get(&host) {
+        Some(mirror) => (mirror.clone(), vec![host, mirror.host().to_owned()]),
+        None => (Registry::parse(&host, settings.clouds())?, vec![host]),
+    })
 }
 
-impl Pull {
-    /// Returns `None` for an image of another host. A mirror's credential is for two hosts: that of the image, by which kubelet looks it
-    /// up, and the mirror, from which the runtime pulls the image.
-    fn new(image: &str, mirrors: &Mirrors, settings: &Settings) -> Option<Self> {
-        let host = image::host(image)?;
-        let mut hosts = vec![host.to_owned()];
-        let registry = match mirrors.get(host) {
-            Some(mirror) => {
-                hosts.push(mirror.host().to_owned());
-                mirror.clone()
-            }
-            None => Registry::parse(host, settings.clouds())?,
-        };
-        Some(Self { registry, hosts })
-    }
+/// Returns the host of an image reference as it is written, port included: the part before the first slash.
+///
+/// kubelet parses `https://` and the image as a URL, and compares its host, label by label, and its port with each key of the answer
+/// (kubernetes, `pkg/credentialprovider/keyring.go`). So the key must be the host as written in the image, with its case and port.
+///
+/// Returns `None` for an image without a host, such as `app` of Docker Hub, and for text that is no reference: names, tags and digests
+/// have only these characters (distribution/reference, `regexp.go`).
+fn image_host(image: &str) -> Option<&str> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:/@+".contains(&byte);
+    let (host, repository) = image.split_once('/')?;
+    // A server URL may end with a dot, but the host of a reference may not.
+    let has_final_dot = host.ends_with('.') || host.contains(".:");
+    (!repository.is_empty() && !has_final_dot && image.bytes().all(is_allowed)).then_some(host)
 }
 
 /// Returns how long kubelet caches a token. It does not cache a token without an expiry.
@@ -157,9 +164,8 @@ fn random_cache_duration(token: &RefreshToken, now: SystemTime) -> Duration {
         .expires()
         .and_then(|expires| expires.duration_since(now).ok())
         .unwrap_or_default();
-    let mut random = [0; 4];
     // Without randomness, zero gives the shortest time.
-    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random);
+    let random = random::bytes().unwrap_or_default();
     cache_duration(remaining, u32::from_ne_bytes(random))
 }
 
@@ -215,6 +221,118 @@ mod tests {
             prop_assert!(kept * 2 <= remaining, "no longer than half");
             prop_assert!(kept.as_secs() >= life * 2 / 5 && kept.as_secs() <= life / 2);
             prop_assert_eq!(kept.subsec_nanos(), 0);
+        }
+    }
+
+    fn registry(image: &str) -> Option<Registry> {
+        Registry::parse(image_host(image)?, &[])
+    }
+
+    #[test]
+    fn the_host_is_returned_as_written() {
+        for (image, written, login_server) in [
+            (
+                "contoso.azurecr.io/app",
+                "contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.io/team/app/web",
+                "contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.io/app:v1",
+                "contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.io/app@sha256:0a1b",
+                "contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.io/app:v1@sha256:0a1b",
+                "contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.io:443/app",
+                "contoso.azurecr.io:443",
+                "contoso.azurecr.io",
+            ),
+            (
+                "Contoso.azurecr.io/app",
+                "Contoso.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso-abc123.azurecr.io/app",
+                "contoso-abc123.azurecr.io",
+                "contoso-abc123.azurecr.io",
+            ),
+            (
+                "contoso.eastus.geo.azurecr.io/app",
+                "contoso.eastus.geo.azurecr.io",
+                "contoso.azurecr.io",
+            ),
+            (
+                "contoso.azurecr.us/contoso.azurecr.io/app",
+                "contoso.azurecr.us",
+                "contoso.azurecr.us",
+            ),
+        ] {
+            assert_eq!(image_host(image), Some(written), "{image}");
+            assert_eq!(
+                registry(image).unwrap().login_server(),
+                login_server,
+                "{image}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_image_that_only_resembles_one_of_a_registry_is_foreign() {
+        for image in [
+            "",
+            "/",
+            "app",
+            "contoso.azurecr.io",
+            "contoso.azurecr.io/",
+            "contoso.azurecr.io:443",
+            "contoso.azurecr.io:v1",
+            "/contoso.azurecr.io/app",
+            "docker.io/library/app",
+            "evil/contoso.azurecr.io/app",
+            "evil.example/contoso.azurecr.io/app",
+            "contoso.azurecr.io.evil.example/app",
+            "contoso.azurecr.io./app",
+            "contoso.azurecr.io.:443/app",
+            "contoso.azurecr.io:5000/app",
+            "contoso.azurecr.io:/app",
+            "user@contoso.azurecr.io/app",
+            "user:password@contoso.azurecr.io/app",
+            "contoso.azurecr.io@evil.example/app",
+            "https://contoso.azurecr.io/app",
+            "contoso.azurecr.io?x/app",
+            "contoso.azurecr.io/app?x",
+            "contoso.azurecr.io#x/app",
+            "contoso.azurecr.io\\@evil.example/app",
+            " contoso.azurecr.io/app",
+            "contoso.azurecr.io /app",
+            "contoso.azurecr.io/app\n",
+            "contoso.azurecr.io\0/app",
+            "contoso.azurecr.io/app\0",
+            "contoso.azurecr.io/\u{202e}app",
+            "c\u{43e}ntoso.azurecr.io/app",
+            "contoso\u{3002}azurecr\u{3002}io/app",
+            "contoso.azurecr.io%2f@evil.example/app",
+            "contoso.data.azurecr.io/app",
+            "contoso.eastus.data.azurecr.io/app",
+            "*.azurecr.io/app",
+            "team.contoso.azurecr.io/app",
+        ] {
+            assert_eq!(registry(image), None, "{image:?}");
         }
     }
 }

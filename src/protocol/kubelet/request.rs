@@ -1,7 +1,7 @@
 //! The request of kubelet, parsed strictly: unknown fields are errors. No error repeats a value, since any value could be the token.
 
 use crate::error::{Error, printable};
-use crate::identity::{CLIENT_ANNOTATION, TENANT_ANNOTATION, Workload};
+use crate::identity::{CLIENT_ANNOTATION, ServiceAccount, TENANT_ANNOTATION};
 use crate::token::is_guid;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
@@ -64,13 +64,8 @@ impl Request {
             serde_json::from_slice(message).map_err(|error| json_error(&error))?;
         if (api_version.as_str(), kind.as_str()) != (API_VERSION, KIND) {
             let (kind, version) = (printable(&kind), printable(&api_version));
-            let found = if kind.is_empty() || version.is_empty() {
-                "names no `kind` or no `apiVersion`".to_owned()
-            } else {
-                format!("is a `{kind}` of `{version}`")
-            };
             return Err(request_error(&format!(
-                "it {found}, expected a `{KIND}` of `{API_VERSION}`"
+                "`kind` is `{kind}` and `apiVersion` is `{version}`, expected `{KIND}` and `{API_VERSION}`"
             )));
         }
         let request: Self = serde_json::from_slice(message).map_err(|error| json_error(&error))?;
@@ -86,7 +81,7 @@ impl Request {
     /// or is no GUID, that is an error: the node's identity would be the wrong one. Without annotations it is the right one, because kubelet
     /// sends tokens for all pods or for none. To pull nothing for such pods, name both annotations in kubelet's configuration under
     /// `requiredServiceAccountAnnotationKeys`.
-    pub(super) fn into_workload(self) -> Result<Option<Workload>, Error> {
+    pub(super) fn into_service_account(self) -> Result<Option<ServiceAccount>, Error> {
         let annotations = self.service_account_annotations.unwrap_or_default();
         let (client, tenant) = match (annotations.client, annotations.tenant) {
             (None, None) => return Ok(None),
@@ -96,10 +91,9 @@ impl Request {
         };
         let token = self.service_account_token;
         let token = token.filter(|token| !token.expose_secret().is_empty());
-        let problem =
-            "is an annotation of the service account, but kubelet sent no token of it along";
+        let problem = "is an annotation of the service account, but kubelet did not send its token";
         let assertion = token.ok_or_else(|| annotation_error(CLIENT_ANNOTATION, problem))?;
-        Ok(Some(Workload {
+        Ok(Some(ServiceAccount {
             client: guid(CLIENT_ANNOTATION, client)?,
             tenant: guid(TENANT_ANNOTATION, tenant)?,
             assertion,
@@ -110,30 +104,28 @@ impl Request {
 /// Returns what is wrong with the JSON. It repeats only the names of fields from serde's message.
 fn json_error(error: &serde_json::Error) -> Error {
     let message = error.to_string();
-    let names_a_field = ["unknown field `", "duplicate field `", "missing field `"]
-        .iter()
-        .any(|start| message.starts_with(start));
-    if names_a_field {
+    let fields = ["unknown field `", "duplicate field `", "missing field `"];
+    if fields.iter().any(|start| message.starts_with(start)) {
         return request_error(&printable(&message));
     }
     let (line, column) = (error.line(), error.column());
-    request_error(&format!(
-        "no JSON of its form at line {line} column {column}"
-    ))
+    request_error(&format!("it is not valid at line {line} column {column}"))
 }
 
 /// Returns the error of a request. `problem` holds none of its values.
 fn request_error(problem: &str) -> Error {
     Error::input(format!("the request cannot be used: {problem}")).with_hint(
-        "kubelet 1.26 and later ask so; `docker-credential-acrscoped configure --kubelet` prints the configuration for it",
+        "use kubelet 1.26 or later, with the configuration that this command prints\n  \
+         docker-credential-acrscoped configure --kubelet",
     )
 }
 
 /// Returns the error of a service account's annotation.
 fn annotation_error(name: &str, problem: &str) -> Error {
     Error::input(format!("`{name}` {problem}")).with_hint(
-        "`kubectl annotate serviceaccount NAME kubernetes.azure.com/acr-client-id=CLIENT_ID \
-         kubernetes.azure.com/acr-tenant-id=TENANT_ID`; with neither the node's identity pulls",
+        "set both annotations, or remove both to pull with the node's identity\n  \
+         kubectl annotate serviceaccount NAME kubernetes.azure.com/acr-client-id=CLIENT_ID \
+         kubernetes.azure.com/acr-tenant-id=TENANT_ID",
     )
 }
 
@@ -170,11 +162,13 @@ mod tests {
         Request::parse(request.to_string().as_bytes()).map_err(|error| error.to_string())
     }
 
-    fn workload(token: &Value, annotations: &Value) -> Result<Option<Workload>, String> {
+    fn workload(token: &Value, annotations: &Value) -> Result<Option<ServiceAccount>, String> {
         let request = request(
             &json!({"serviceAccountToken": token, "serviceAccountAnnotations": annotations}),
         )?;
-        request.into_workload().map_err(|error| error.to_string())
+        request
+            .into_service_account()
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -207,7 +201,7 @@ mod tests {
         assert!(
             request(&json!({}))
                 .unwrap()
-                .into_workload()
+                .into_service_account()
                 .unwrap()
                 .is_none()
         );
@@ -216,7 +210,7 @@ mod tests {
     #[test]
     fn a_service_account_with_one_annotation_is_an_error_and_not_the_node() {
         let both = json!({CLIENT_ANNOTATION: CLIENT, TENANT_ANNOTATION: TENANT});
-        let no_token = "`kubernetes.azure.com/acr-client-id` is an annotation of the service account, but kubelet sent no token of it along";
+        let no_token = "`kubernetes.azure.com/acr-client-id` is an annotation of the service account, but kubelet did not send its token";
         for (token, annotations, sentence) in [
             (json!(null), both.clone(), no_token),
             (json!(""), both, no_token),
