@@ -132,26 +132,6 @@ pub(super) fn read_json<T: DeserializeOwned>(file: &Path, name: &str) -> Result<
     serde_json::from_slice(json).map_err(|error| unusable(format!("is not {name}: {error}")))
 }
 
-/// Returns every name and ID in the profile, without the values that are the same for all users.
-pub(crate) fn names(folder: &Path) -> Vec<String> {
-    fn collect(value: &Value, names: &mut Vec<String>) {
-        match value {
-            Value::String(name) => names.push(name.clone()),
-            Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
-            Value::Object(fields) => fields
-                .iter()
-                .filter(|(name, _)| !["environmentName", "state", "type"].contains(&name.as_str()))
-                .for_each(|(_, value)| collect(value, names)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => (),
-        }
-    }
-    let mut names = vec![];
-    if let Ok(Some(profile)) = read_json::<Value>(&folder.join(PROFILE), PROFILE_NAME) {
-        collect(&profile["subscriptions"], &mut names);
-    }
-    names
-}
-
 /// Returns the account that is meant, and how `az` selects it.
 ///
 /// Precedence: the subscription (disambiguated by the tenant), then the tenant, then the default account. Of the accounts that see a tenant

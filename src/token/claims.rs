@@ -60,22 +60,6 @@ impl Claims {
             .next()
     }
 
-    /// Returns all names of people and applications.
-    pub fn names(&self) -> Vec<String> {
-        self.texts(&[
-            "name",
-            "unique_name",
-            "upn",
-            "preferred_username",
-            "given_name",
-            "family_name",
-            "email",
-            "app_displayname",
-            "sub",
-        ])
-        .collect()
-    }
-
     /// Returns when the token expires (`exp`).
     pub fn expires(&self) -> Option<SystemTime> {
         moment(field(&self.0, "exp")?.as_u64()?)

@@ -21,27 +21,31 @@ pub(crate) fn compare(
     golden.keep(row.name, transcript);
 }
 
-/// Runs `doctor` in a set-up: its transcript, and the name of the check in the first line.
+/// Runs `doctor` in a set-up: its transcript, and the check that it names as the cause in JSON.
 pub(crate) fn examine(row: &Row) -> (String, Option<String>) {
-    let (home, simulator) = &world();
-    let mut command = wired(
-        home,
-        simulator,
-        row.arguments.first().copied().unwrap_or(REGISTRY),
-    );
-    command.env("TZ", noon());
-    command.arg("doctor").args(&row.arguments);
-    (row.prepare)(home, simulator, &mut command);
-    let answer = run(command, "", LIMIT);
+    let (answer, (home, simulator)) = call(row, &row.arguments);
     assert!(!answer.text().contains("eyJ"), "a token: {answer:#?}");
-    let typed: Vec<&str> = ["docker-credential-acrscoped", "doctor"]
-        .into_iter()
-        .chain(row.arguments.iter().copied())
-        .collect();
-    (
-        transcript(&typed.join(" "), &answer, home, simulator),
-        cause(&answer),
-    )
+    let words = ["docker-credential-acrscoped", "doctor"].into_iter();
+    let typed: Vec<&str> = words.chain(row.arguments.iter().copied()).collect();
+    let shown = transcript(&typed.join(" "), &answer, &home, &simulator);
+    let mut arguments = row.arguments.clone();
+    arguments.retain(|argument| *argument != "--plain");
+    arguments.push("--json");
+    let (json, _) = call(row, &arguments);
+    assert_eq!(json.code(), answer.code(), "{json:#?}");
+    let cause = json.json()["cause"].as_str().map(str::to_owned);
+    (shown, cause)
+}
+
+/// Runs `doctor` with these arguments in a new world of a set-up.
+pub(crate) fn call(row: &Row, arguments: &[&str]) -> (Answer, (Home, Simulator)) {
+    let (home, simulator) = world();
+    let host = row.arguments.first().copied().unwrap_or(REGISTRY);
+    let host = host.split('/').next().expect("a host");
+    let mut command = wired(&home, &simulator, host);
+    command.env("TZ", noon()).arg("doctor").args(arguments);
+    (row.prepare)(&home, &simulator, &mut command);
+    (run(command, "", LIMIT), (home, simulator))
 }
 
 /// The helper of a home where docker asks it for a host.
@@ -54,16 +58,4 @@ pub(crate) fn wired(home: &Home, simulator: &Simulator, host: &str) -> Command {
     // Neither docker nor podman is looked for beyond what a set-up puts in place.
     command.env("PATH", home.path("bin"));
     command
-}
-
-/// The name of the check in the first line: `x name: …`, or `! … works, but name: …`.
-fn cause(answer: &Answer) -> Option<String> {
-    let first = answer.stdout.lines().next()?;
-    let (mark, rest) = first.split_once(' ')?;
-    let rest = match mark {
-        "x" | "failed:" => rest,
-        "!" | "warning:" => rest.split_once("works, but ")?.1,
-        _ => return None,
-    };
-    Some(rest.split(':').next()?.to_owned())
 }

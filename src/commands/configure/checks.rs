@@ -19,18 +19,19 @@ pub(in crate::commands) fn check_cred_helpers(
 ) -> Vec<Check> {
     let paths = match Paths::new(context.settings) {
         Ok(paths) => paths,
-        Err(error) => return vec![Check::failed("", &error)],
+        Err(error) => return vec![Check::failed("docker", &error)],
     };
     let mut checks = vec![
-        check_docker(&paths, registry),
-        check_containers(&paths, registry),
+        check_docker(&paths, registry).named("docker"),
+        check_containers(&paths, registry).named("podman"),
     ];
-    checks.extend(variables(context.settings));
+    let variables = variables(context.settings).into_iter();
+    checks.extend(variables.map(|check| check.named("variables")));
     let mut notes = notes(&paths, registry, &[]);
     // The first two checks show the failures already.
     notes.retain(|note| !note.is_bad());
-    checks.extend(notes);
-    checks.push(program(context));
+    checks.extend(notes.into_iter().map(|check| check.named("logins")));
+    checks.push(program(context).named("path"));
     checks
 }
 

@@ -19,7 +19,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CertificateInfo {
     /// The common name of the issuer, else its organization.
-    pub(super) issuer: String,
+    issuer: String,
     /// The same of the subject.
     subject: String,
     pub(super) expires: SystemTime,

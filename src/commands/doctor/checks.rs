@@ -4,6 +4,7 @@
 //! of one that failed is not made.
 
 use super::connectivity::RegistryClient;
+use super::progress::Progress;
 use super::sign_in::SignIn;
 use super::{
     Arguments, challenge, clients, connectivity, dns, keyring, permissions, probe_arm, settings,
@@ -11,38 +12,52 @@ use super::{
 };
 use crate::cache::Cache;
 use crate::commands::Context;
-use crate::commands::report::Check;
+use crate::commands::report::{Area, Check, Report};
 use crate::config::Config;
 use crate::error::{ErrorKind, Stage};
 use crate::registry::Registry;
 use crate::terminal::Status;
 
-/// The names of all checks, causes before what they cause: the first that failed is the cause of the others.
-const ORDER: [&str; 18] = [
-    settings::REGISTRY,
-    dns::DNS,
-    dns::TCP,
-    connectivity::TLS,
-    challenge::NAME,
-    connectivity::CLOCK,
-    settings::CONFIGURATION,
-    sign_in::IDENTITY,
-    sign_in::ACCESS_TOKEN,
-    sign_in::EXCHANGE,
-    sign_in::REFRESH_TOKEN,
-    permissions::REPOSITORY,
-    permissions::ANONYMOUS,
-    permissions::GUID,
-    permissions::TOKEN,
-    probe_arm::NAME,
-    keyring::NAME,
-    clients::NAME,
+/// All checks by area, causes before what they cause: the first that failed is the cause of the others.
+pub(super) const AREAS: [Area; 12] = [
+    (
+        "Network",
+        &[
+            dns::DNS,
+            dns::TCP,
+            connectivity::TLS,
+            connectivity::CLOCK,
+            challenge::NAME,
+        ],
+    ),
+    ("Settings", &[settings::CONFIGURATION]),
+    ("Sign-in", &[sign_in::IDENTITY, sign_in::ACCESS_TOKEN]),
+    (
+        "Registry",
+        &[
+            settings::REGISTRY,
+            sign_in::EXCHANGE,
+            sign_in::REFRESH_TOKEN,
+            permissions::REGISTRY_TOKEN,
+        ],
+    ),
+    ("Repository", &[permissions::REPOSITORY]),
+    ("Anonymous pull", &[permissions::ANONYMOUS]),
+    ("BuildKit", &[permissions::BUILDKIT]),
+    ("ARM tokens", &[probe_arm::NAME]),
+    ("Keyring", &[keyring::NAME]),
+    ("Docker", &[clients::DOCKER]),
+    ("Podman", &[clients::PODMAN]),
+    (
+        "Clients",
+        &[clients::VARIABLES, clients::LOGINS, clients::PATH],
+    ),
 ];
 
 /// Checks that are warnings by themselves, and the cause if a sign-in fails.
 const SUSPECTS: [&str; 2] = [connectivity::CLOCK, settings::CONFIGURATION];
 
-/// The host whose settings stand for those of this machine.
+/// The registry whose settings stand for those of this machine.
 const EXAMPLE: &str = "example.azurecr.io";
 
 /// What the checks of one registry share.
@@ -56,138 +71,117 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(
-        context: &'a Context<'a>,
-        arguments: &'a Arguments,
-        registry: &'a Registry,
-        config: &'a Config,
-    ) -> Self {
-        Self {
-            context,
-            registry,
-            config,
-            arguments,
-            cache: context.service().cache(config.cache, config.timeout),
-        }
-    }
-
     /// Returns the repository whose permissions are checked.
     pub(super) fn repository(&self) -> Option<&'a str> {
         self.arguments.repository.as_deref()
     }
 }
 
-/// Checks everything between this machine and a registry.
-pub(super) async fn check_registry(
+/// Checks everything between this machine and a registry; without one, this machine with the settings of the public cloud.
+pub(super) async fn check(
     context: &Context<'_>,
     arguments: &Arguments,
-    registry: &Registry,
-) -> Vec<Check> {
-    let mut checks = vec![settings::registry(registry)];
-    checks.extend(clients::check(context, registry));
-    let client = context.settings.for_registry(registry).and_then(|config| {
-        let client = RegistryClient::new(&config, registry, context.clock)?;
+    registry: Option<&Registry>,
+    progress: &Progress<'_>,
+) {
+    let example = Registry::parse(EXAMPLE, &[]).expect("it is a host of the public cloud");
+    progress.add([settings::registry(registry)]);
+    progress.add(clients::check(context, registry));
+    let error = context.config_error;
+    progress.add(error.map(|error| Check::failed(settings::CONFIGURATION, error)));
+    let target = registry.unwrap_or(&example);
+    let client = context.settings.for_registry(target).and_then(|config| {
+        let client = RegistryClient::new(&config, target, context.clock)?;
         Ok((config, client))
     });
     match client {
         Ok((config, client)) => {
-            let target = Target::new(context, arguments, registry, &config);
-            checks = Box::pin(check_target(&target, &client, checks)).await;
+            let target = Target {
+                context,
+                registry: target,
+                config: &config,
+                arguments,
+                cache: context.service().cache(config.cache, config.timeout),
+            };
+            let client = registry.map(|_| &client);
+            Box::pin(check_target(&target, client, progress)).await;
         }
         Err(error) if error.kind() == ErrorKind::Unreachable(Stage::Tls) => {
-            checks.push(Check::failed(connectivity::TLS, &error));
+            progress.add([Check::failed(connectivity::TLS, &error)]);
         }
-        Err(error) => checks.push(Check::failed(settings::CONFIGURATION, &error)),
+        Err(error) => {
+            progress.add([Check::failed(settings::CONFIGURATION, &error)]);
+        }
     }
-    let mut checks = complete(checks, |name| match name {
-        permissions::REPOSITORY | permissions::ANONYMOUS => arguments.repository.is_some(),
-        probe_arm::NAME => arguments.probe_arm,
-        _ => true,
-    });
-    promote_cause(&mut checks);
-    checks
 }
 
 async fn check_target(
     target: &Target<'_>,
-    client: &RegistryClient<'_>,
-    mut checks: Vec<Check>,
-) -> Vec<Check> {
+    client: Option<&RegistryClient<'_>>,
+    progress: &Progress<'_>,
+) {
     let mut sign_in = SignIn::new(target);
-    let (connection, access_token, keyring) = tokio::join!(
-        connectivity::check(client),
-        sign_in.request_access_token(),
-        keyring::check(target),
+    progress.redact(sign_in.secrets());
+    if target.context.config_error.is_none() {
+        progress.add([settings::check(target)]);
+    }
+    let connection = async {
+        match client {
+            Some(client) => connectivity::check(client).await,
+            None => vec![],
+        }
+    };
+    let (is_reachable, ..) = tokio::join!(
+        progress.step("the connection", connection),
+        progress.step("the sign-in", sign_in.request_access_token()),
+        progress.step("the keyring", async { vec![keyring::check(target).await] }),
     );
-    let is_reachable = !connection.iter().any(Check::is_bad);
-    checks.extend(connection);
-    checks.push(settings::check(target));
-    checks.extend(access_token);
-    checks.push(keyring);
-    if is_reachable {
-        checks.extend(sign_in.exchange().await);
-        checks.extend(Box::pin(permissions::check(target, &sign_in)).await);
+    if client.is_none() || !is_reachable {
+        return;
     }
+    progress.step("the registry", sign_in.exchange()).await;
+    let permissions = Box::pin(permissions::check(target, &sign_in));
+    progress.step("the permissions", permissions).await;
     if target.arguments.probe_arm && sign_in.refresh_token.is_some() {
-        checks.push(probe_arm::check(target).await);
+        let check = Box::pin(async { vec![probe_arm::check(target).await] });
+        progress.step("ARM tokens", check).await;
     }
-    let redactor = sign_in.redactor();
-    let redacted = checks.into_iter();
-    redacted
-        .map(|check| check.map(|text| redactor.redact(&text)))
-        .collect()
 }
 
-/// Checks this machine: the settings and the identity of a registry of the public cloud, the keyring, and whether clients find the helper.
-pub(super) async fn check_machine(
-    context: &Context<'_>,
+/// Adds the checks that are expected and were not made because another one failed. Without a registry none is expected.
+pub(super) fn complete(
+    mut checks: Vec<Check>,
     arguments: &Arguments,
-    registry: Check,
-) -> Vec<Check> {
-    let mut checks = vec![registry, clients::program(context)];
-    let example = context
-        .registry(EXAMPLE)
-        .expect("it is a host of the public cloud");
-    match context.settings.for_registry(&example) {
-        Ok(config) => {
-            let target = Target::new(context, arguments, &example, &config);
-            checks.push(settings::check(&target));
-            checks.push(SignIn::new(&target).identity);
-            checks.push(keyring::check(&target).await);
-        }
-        Err(error) => checks.push(Check::failed(settings::CONFIGURATION, &error)),
+    registry: Option<&Registry>,
+) -> Report {
+    promote_cause(&mut checks);
+    let mut report = Report::new(&AREAS, checks);
+    let is_expected = |name: &str| match name {
+        permissions::REPOSITORY | permissions::ANONYMOUS => arguments.repository.is_some(),
+        probe_arm::NAME => arguments.probe_arm,
+        connectivity::CLOCK | clients::VARIABLES | clients::LOGINS => false,
+        _ => registry.is_some(),
+    };
+    if let Some(cause) = report.cause().filter(|cause| cause.is_bad()) {
+        let reason = format!("not checked, because {} failed", cause.name);
+        let is_missing = |name: &&str| report.checks.iter().all(|check| check.name != *name);
+        let names = AREAS.iter().flat_map(|(_, names)| *names);
+        let missing = names.filter(|name| is_expected(name) && is_missing(name));
+        let missing: Vec<Check> = missing.map(|name| Check::skipped(name, &*reason)).collect();
+        report.checks.extend(missing);
     }
-    complete(checks, |_| false)
+    Report::new(&AREAS, report.checks)
 }
 
 /// Turns the warnings of suspects into failures if no token was obtained.
 fn promote_cause(checks: &mut [Check]) {
-    if checks
-        .iter()
-        .any(|check| sign_in::CHECKS.contains(&check.name) && check.is_bad())
-    {
+    let has_failed = |check: &Check| sign_in::CHECKS.contains(&check.name) && check.is_bad();
+    if checks.iter().any(has_failed) {
         checks
             .iter_mut()
             .filter(|check| SUSPECTS.contains(&check.name) && check.status == Status::Warning)
             .for_each(|check| check.status = Status::Failed);
     }
-}
-
-/// Sorts the checks, and adds those that are expected and were not made because another one failed.
-fn complete(mut checks: Vec<Check>, is_expected: impl Fn(&str) -> bool) -> Vec<Check> {
-    let place = |check: &Check| ORDER.iter().position(|name| *name == check.name);
-    checks.sort_by_key(place);
-    if let Some(cause) = checks.iter().find(|check| check.is_bad()) {
-        let reason = format!("not checked, because {} failed", cause.name);
-        let is_missing = |name: &&str| checks.iter().all(|check| check.name != *name);
-        let missing = ORDER
-            .into_iter()
-            .filter(|name| is_expected(name) && is_missing(name));
-        let missing: Vec<Check> = missing.map(|name| Check::skipped(name, &*reason)).collect();
-        checks.extend(missing);
-        checks.sort_by_key(place);
-    }
-    checks
 }
 
 #[cfg(test)]
@@ -211,18 +205,37 @@ mod tests {
     }
 
     #[test]
-    fn checks_are_sorted_and_a_missing_one_names_the_first_failure() {
+    fn a_missing_check_names_the_first_failure() {
+        let registry = Registry::parse(EXAMPLE, &[]).unwrap();
+        let arguments = Arguments::default();
         let checks = vec![
             Check::good(keyring::NAME, "works"),
             Check::bad(sign_in::EXCHANGE, "refused"),
             Check::bad(dns::DNS, "not found"),
         ];
-        let is_expected = |name: &str| [dns::TCP, keyring::NAME].contains(&name);
-        let checks = complete(checks, is_expected);
-        let names: Vec<_> = checks.iter().map(|check| check.name).collect();
-        assert_eq!(names, ["dns", "tcp", "exchange", "keyring"]);
-        assert_eq!(checks[1].summary, "not checked, because dns failed");
-        let good = complete(vec![Check::good(dns::DNS, "found")], is_expected);
-        assert_eq!(good.len(), 1);
+        let report = complete(checks, &arguments, Some(&registry));
+        let tcp = report.checks.iter().find(|check| check.name == dns::TCP);
+        assert_eq!(tcp.unwrap().summary, "not checked, because dns failed");
+        let is_missing = |name| report.checks.iter().all(|check| check.name != name);
+        assert!(is_missing(permissions::REPOSITORY) && is_missing(clients::LOGINS));
+        let good = complete(
+            vec![Check::good(dns::DNS, "found")],
+            &arguments,
+            Some(&registry),
+        );
+        assert_eq!(good.checks.len(), 1);
+    }
+
+    #[test]
+    fn every_check_has_a_name_of_its_own() {
+        let mut names: Vec<&str> = AREAS
+            .iter()
+            .flat_map(|(_, names)| *names)
+            .copied()
+            .collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 }

@@ -85,7 +85,8 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> Vec<Check> {
         Ok(response) => {
             let tls = trusted(certificate.as_ref()).with(network.circumstances().to_vec());
             let challenge = challenge::check(registry, &response, is_public).since(started);
-            checks.extend([tls, challenge, check_clock(client, &response)]);
+            checks.extend(check_clock(client, &response));
+            checks.extend([tls, challenge]);
         }
         Err(error) => {
             // Of the name and the connection, only a failure of the proxy is found here.
@@ -100,7 +101,7 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> Vec<Check> {
 fn trusted(certificate: Option<&CertificateInfo>) -> Check {
     let described = certificate.map(CertificateInfo::to_string);
     let described = described.unwrap_or_else(|| "the certificate is trusted".into());
-    Check::good(TLS, described).naming(certificate.map(|info| info.issuer.clone()))
+    Check::good(TLS, described)
 }
 
 /// Returns the checks of a request that failed.
@@ -118,9 +119,7 @@ fn evaluate_failure(
         }
         ErrorKind::Timeout => vec![failed(challenge::NAME)],
         _ => {
-            let tls = failed(TLS)
-                .with(certificate.map(CertificateInfo::to_string))
-                .naming(certificate.map(|info| info.issuer.clone()));
+            let tls = failed(TLS).with(certificate.map(CertificateInfo::to_string));
             let is_expired = certificate.is_some_and(|info| info.expires < clock());
             vec![if is_expired {
                 tls.hint(EXPIRED_HINT)
@@ -131,14 +130,13 @@ fn evaluate_failure(
     }
 }
 
-/// Compares the clocks at both ends.
-fn check_clock(client: &RegistryClient<'_>, response: &HttpResponse) -> Check {
+/// Compares the clocks at both ends, if the answer has a date.
+fn check_clock(client: &RegistryClient<'_>, response: &HttpResponse) -> Option<Check> {
     let host = client.registry.host();
-    match client.network.skew() {
-        Some(skew) => Check::warning(CLOCK, skew).hint(HINT_CLOCK),
-        None if response.headers.contains_key(DATE) => {
-            Check::good(CLOCK, format!("within five minutes of that of {host}"))
-        }
-        None => Check::skipped(CLOCK, "the answer has no date"),
+    if let Some(skew) = client.network.skew() {
+        return Some(Check::warning(CLOCK, skew).hint(HINT_CLOCK));
     }
+    let summary = format!("within five minutes of that of {host}");
+    let has_date = response.headers.contains_key(DATE);
+    has_date.then(|| Check::good(CLOCK, summary))
 }
