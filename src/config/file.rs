@@ -16,7 +16,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 /// Enough for thousands of profiles.
-const MAX_FILE_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_FILE_BYTES: usize = 1024 * 1024;
 
 /// Longest problem that is shown, in characters.
 const MAX_PROBLEM_CHARS: usize = 1_000;

@@ -5,6 +5,7 @@
 //! `IDENTITY_*` and the like are those of the Azure SDKs, and mean the same here.
 
 mod cloud;
+pub(crate) mod edit;
 mod environment;
 mod file;
 mod keys;
