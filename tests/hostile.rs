@@ -643,7 +643,7 @@ fn no_end_of_a_token_breaks_what_people_are_shown() {
             },
             "{exp}: {end}"
         );
-        let answer = call(&["doctor", "--plain", REGISTRY]);
+        let answer = call(&["doctor", "--plain", "--verbose", REGISTRY]);
         assert!(
             answer.stdout.contains("refresh-token: "),
             "{exp}: {answer:#?}"

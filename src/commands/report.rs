@@ -2,16 +2,18 @@
 
 use crate::error::{Error, ErrorKind, visible};
 use crate::terminal::{Status, Style, Terminal};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// The width of a check's name or an area's title, and that of a time.
-const TITLE_WIDTH: usize = 15;
+/// The widths of an area's title, a check's name and a time.
+const TITLE_WIDTH: usize = 12;
+const NAME_WIDTH: usize = 15;
 const TIME_WIDTH: usize = 8;
 
-/// The details that the short form of a report shows of one check.
-const MAX_DETAILS: usize = 3;
+/// The lines of details that the short form of a report shows of the cause.
+const MAX_DETAIL_LINES: usize = 5;
 
 /// The result of one check.
 #[derive(Clone, Debug)]
@@ -143,60 +145,57 @@ impl Check {
             .collect()
     }
 
-    /// Draws the summary behind a title, which is as wide as its column, then details and perhaps the hint below the summary.
-    fn draw_row(&self, terminal: Terminal, title: &str, details: &[String], hint: bool) -> String {
-        let (title, indent) = if terminal.is_plain() {
-            let title = title.split("  ").next().unwrap_or_default();
-            (format!("{}: ", title.trim_end()), 2)
-        } else {
-            (title.to_owned(), 2 + title.len())
-        };
+    /// Draws the summary behind a title, which is as wide as its column.
+    fn draw_summary(&self, terminal: Terminal, title: &str) -> String {
         let mark = terminal.mark(self.status);
-        let summary = terminal.wrap(&visible(&self.summary), indent);
-        let mut row = format!("{mark} {title}{}\n", summary.trim_start());
-        for detail in details {
-            let detail = terminal.wrap(&visible(detail), indent);
-            row += &(terminal.paint(Style::Dim, &detail) + "\n");
+        let summary = terminal.wrap(&visible(&self.summary), indent(terminal, title));
+        if terminal.is_plain() {
+            let title = title.split("  ").next().unwrap_or_default().trim_end();
+            return format!("{mark} {title}: {}\n", summary.trim_start());
         }
-        if hint {
-            row += &self.draw_hint(terminal, indent);
-        }
-        row
+        format!("{mark} {title}{}\n", summary.trim_start())
     }
 
-    /// Returns the first details, and how many there are besides.
-    fn short_details(&self) -> Vec<String> {
-        let mut details = self.details.clone();
-        // A line that says "one more" is as long as that one.
-        if details.len() > MAX_DETAILS + 1 {
-            let more = details.len() - MAX_DETAILS;
-            details.truncate(MAX_DETAILS);
-            details.push(format!("({more} more)"));
+    /// Draws the details below a summary, or as many as fit in so many lines.
+    fn draw_details(&self, terminal: Terminal, indent: usize, max_lines: usize) -> String {
+        let (mut drawn, mut lines) = (String::new(), 0);
+        for (at, detail) in self.details.iter().enumerate() {
+            let detail = terminal.wrap(&visible(detail), indent);
+            lines += detail.lines().count();
+            if lines > max_lines {
+                let more = format!("({} more)", self.details.len() - at);
+                return drawn + &terminal.paint(Style::Dim, &terminal.wrap(&more, indent)) + "\n";
+            }
+            drawn += &(terminal.paint(Style::Dim, &detail) + "\n");
         }
-        details
+        drawn
+    }
+}
+
+/// Returns the column in which the summary begins behind a title, and what is drawn below it.
+fn indent(terminal: Terminal, title: &str) -> usize {
+    if terminal.is_plain() {
+        2
+    } else {
+        2 + title.len()
     }
 }
 
 /// A check without a name has no details and no time, in JSON either.
 impl Serialize for Check {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_map(None)?;
-        let is_named = !self.name.is_empty();
-        if is_named {
-            fields.serialize_entry("name", self.name)?;
+        let mut fields = json!({
+            "status": self.status.word(),
+            "summary": self.summary,
+            "hint": self.hint,
+            "command": self.command(),
+        });
+        if !self.name.is_empty() {
+            fields["name"] = json!(self.name);
+            fields["details"] = json!(self.details);
+            fields["milliseconds"] = json!(self.took.map(|took| took.as_millis()));
         }
-        fields.serialize_entry("status", self.status.word())?;
-        fields.serialize_entry("summary", &self.summary)?;
-        if is_named {
-            fields.serialize_entry("details", &self.details)?;
-        }
-        fields.serialize_entry("hint", &self.hint)?;
-        fields.serialize_entry("command", &self.command())?;
-        if is_named {
-            let milliseconds = self.took.map(|took| took.as_millis());
-            fields.serialize_entry("milliseconds", &milliseconds)?;
-        }
-        fields.end()
+        fields.serialize(serializer)
     }
 }
 
@@ -242,18 +241,24 @@ impl Report {
     fn draw_area(&self, terminal: Terminal, (title, names): &Area) -> String {
         let title = format!("{title:<TITLE_WIDTH$}");
         let checks: Vec<&Check> = self.checks_of(names).collect();
-        let problems: Vec<_> = checks.iter().filter(|check| check.is_problem()).collect();
-        if problems.is_empty() {
+        let mut shown: Vec<&Check> = checks.clone();
+        shown.retain(|check| check.is_problem());
+        if shown.is_empty() {
             // The last check needed those before it.
             let skipped = checks.iter().find(|check| check.status == Status::Skipped);
-            let shown = skipped.or(checks.last());
-            let row = shown.map(|check| check.draw_row(terminal, &title, &[], false));
-            return row.unwrap_or_default();
+            shown.extend(skipped.or(checks.last()));
         }
         let cause = self.cause().map(|check| check.name);
-        let rows = problems.into_iter().map(|check| {
-            let is_cause = cause == Some(check.name);
-            check.draw_row(terminal, &title, &check.short_details(), !is_cause)
+        let indent = indent(terminal, &title);
+        let rows = shown.into_iter().map(|check| {
+            let below = match check.is_problem() {
+                true if cause == Some(check.name) => {
+                    check.draw_details(terminal, indent, MAX_DETAIL_LINES)
+                }
+                true => check.draw_hint(terminal, indent),
+                false => String::new(),
+            };
+            check.draw_summary(terminal, &title) + &below
         });
         rows.collect()
     }
@@ -268,8 +273,11 @@ impl Report {
         let checks = self.checks.iter().map(|check| {
             let took = check.took.map(|took| format!("{} ms", took.as_millis()));
             let (name, took) = (check.name, took.unwrap_or_default());
-            let title = format!("{name:<TITLE_WIDTH$}{took:>TIME_WIDTH$}  ");
-            check.draw_row(terminal, &title, &check.details, true)
+            let title = format!("{name:<NAME_WIDTH$}{took:>TIME_WIDTH$}  ");
+            let indent = indent(terminal, &title);
+            let details = check.draw_details(terminal, indent, usize::MAX);
+            let hint = check.draw_hint(terminal, indent);
+            check.draw_summary(terminal, &title) + &details + &hint
         });
         checks.collect()
     }
@@ -328,7 +336,7 @@ pub(super) fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{json, to_value};
+    use serde_json::to_value;
 
     const AREAS: [Area; 2] = [("Network", &["dns", "tcp"]), ("Docker", &["docker"])];
 
@@ -384,7 +392,7 @@ mod tests {
     #[test]
     fn an_area_shows_its_problems_and_the_verdict_how_to_fix_the_first() {
         let mut failed = Check::bad("docker", "asks no helper").hint("  configure");
-        failed.details = (1..6).map(|number| number.to_string()).collect();
+        failed.details = (1..8).map(|number| number.to_string()).collect();
         let checks = vec![
             Check::good("dns", "found"),
             Check::good("tcp", "connected"),
@@ -393,7 +401,7 @@ mod tests {
         let report = Report::new(&AREAS, checks);
         assert_eq!(
             report.draw_areas(plain()),
-            "ok: Network: connected\nfailed: Docker: asks no helper\n  1\n  2\n  3\n  (2 more)\n"
+            "ok: Network: connected\nfailed: Docker: asks no helper\n  1\n  2\n  3\n  4\n  5\n  (2 more)\n"
         );
         assert_eq!(
             report.draw_verdict(plain()),

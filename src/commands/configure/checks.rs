@@ -73,7 +73,7 @@ fn check_containers(paths: &Paths, registry: &Registry) -> Check {
             let file = &config.file;
             let text = format!("{clients} take the login of {host} in {file}, and ask no helper");
             let logout = logout(path, host, paths);
-            return Check::bad("", text).hint(format!("`{logout}`, then `{CONFIGURE} {host}`"));
+            return Check::bad("", text).hint(format!("  {logout}\n  {CONFIGURE} {host}"));
         }
         if config.store() == Some(HELPER) {
             reason = ": they do not read `credsStore`";
@@ -101,7 +101,7 @@ fn asked(clients: Clients, host: &str, helper: &str, config: &ClientConfig, fiel
 }
 
 fn bad(host: &str, text: String) -> Check {
-    Check::bad("", text).hint(format!("`{CONFIGURE} {host}`"))
+    Check::bad("", text).hint(format!("  {CONFIGURE} {host}"))
 }
 
 /// Warns of a file of Podman and its like in a folder that the user may not enter. Docker does not read it.
@@ -151,7 +151,7 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, plans: &[Plan]) -> Vec<C
                 let text = format!("{login} goes before helpers in files that are read later");
                 Check::bad("", text)
             };
-            checks.push(check.hint(format!("`{}` removes it", logout(path, key, paths))));
+            checks.push(check.hint(format!("  {}", logout(path, key, paths))));
         }
         for key in config.misspelled(registry) {
             let text = format!(

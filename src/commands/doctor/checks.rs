@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::commands::Context;
 use crate::commands::report::{Area, Check, Report};
 use crate::config::Config;
-use crate::error::{ErrorKind, Stage};
+use crate::error::{Error, ErrorKind, Stage};
 use crate::registry::Registry;
 use crate::terminal::Status;
 
@@ -42,7 +42,7 @@ pub(super) const AREAS: [Area; 12] = [
         ],
     ),
     ("Repository", &[permissions::REPOSITORY]),
-    ("Anonymous pull", &[permissions::ANONYMOUS]),
+    ("Anonymous", &[permissions::ANONYMOUS]),
     ("BuildKit", &[permissions::BUILDKIT]),
     ("ARM tokens", &[probe_arm::NAME]),
     ("Keyring", &[keyring::NAME]),
@@ -81,14 +81,21 @@ impl<'a> Target<'a> {
 pub(super) async fn check(
     context: &Context<'_>,
     arguments: &Arguments,
-    registry: Option<&Registry>,
+    registry: &Result<Option<Registry>, Error>,
     progress: &Progress<'_>,
 ) {
-    let example = Registry::parse(EXAMPLE, &[]).expect("it is a host of the public cloud");
+    let failed = |error| Check::failed(settings::CONFIGURATION, error);
+    progress.add(context.config_error.map(failed));
+    let registry = match registry {
+        Ok(registry) => registry.as_ref(),
+        Err(error) => {
+            progress.add([Check::failed(settings::REGISTRY, error)]);
+            return;
+        }
+    };
     progress.add([settings::registry(registry)]);
     progress.add(clients::check(context, registry));
-    let error = context.config_error;
-    progress.add(error.map(|error| Check::failed(settings::CONFIGURATION, error)));
+    let example = Registry::parse(EXAMPLE, &[]).expect("it is a host of the public cloud");
     let target = registry.unwrap_or(&example);
     let client = context.settings.for_registry(target).and_then(|config| {
         let client = RegistryClient::new(&config, target, context.clock)?;
@@ -110,7 +117,7 @@ pub(super) async fn check(
             progress.add([Check::failed(connectivity::TLS, &error)]);
         }
         Err(error) => {
-            progress.add([Check::failed(settings::CONFIGURATION, &error)]);
+            progress.add([failed(&error)]);
         }
     }
 }
@@ -131,9 +138,17 @@ async fn check_target(
             None => vec![],
         }
     };
+    let access_token = async {
+        let checks = sign_in.request_access_token().await.into_iter();
+        // No command to paste names the registry that only stands for the settings.
+        let example = format!(" {EXAMPLE}");
+        checks
+            .map(|check| check.map(|text| text.replace(&example, "")))
+            .collect()
+    };
     let (is_reachable, ..) = tokio::join!(
         progress.step("the connection", connection),
-        progress.step("the sign-in", sign_in.request_access_token()),
+        progress.step("the sign-in", access_token),
         progress.step("the keyring", async { vec![keyring::check(target).await] }),
     );
     if client.is_none() || !is_reachable {
@@ -149,18 +164,13 @@ async fn check_target(
 }
 
 /// Adds the checks that are expected and were not made because another one failed. Without a registry none is expected.
-pub(super) fn complete(
-    mut checks: Vec<Check>,
-    arguments: &Arguments,
-    registry: Option<&Registry>,
-) -> Report {
-    promote_cause(&mut checks);
-    let mut report = Report::new(&AREAS, checks);
+pub(super) fn complete(mut report: Report, arguments: &Arguments, has_registry: bool) -> Report {
+    promote_cause(&mut report.checks);
     let is_expected = |name: &str| match name {
         permissions::REPOSITORY | permissions::ANONYMOUS => arguments.repository.is_some(),
         probe_arm::NAME => arguments.probe_arm,
         connectivity::CLOCK | clients::VARIABLES | clients::LOGINS => false,
-        _ => registry.is_some(),
+        _ => has_registry,
     };
     if let Some(cause) = report.cause().filter(|cause| cause.is_bad()) {
         let reason = format!("not checked, because {} failed", cause.name);
@@ -206,23 +216,19 @@ mod tests {
 
     #[test]
     fn a_missing_check_names_the_first_failure() {
-        let registry = Registry::parse(EXAMPLE, &[]).unwrap();
         let arguments = Arguments::default();
         let checks = vec![
             Check::good(keyring::NAME, "works"),
             Check::bad(sign_in::EXCHANGE, "refused"),
             Check::bad(dns::DNS, "not found"),
         ];
-        let report = complete(checks, &arguments, Some(&registry));
+        let report = complete(Report::new(&AREAS, checks), &arguments, true);
         let tcp = report.checks.iter().find(|check| check.name == dns::TCP);
         assert_eq!(tcp.unwrap().summary, "not checked, because dns failed");
         let is_missing = |name| report.checks.iter().all(|check| check.name != name);
         assert!(is_missing(permissions::REPOSITORY) && is_missing(clients::LOGINS));
-        let good = complete(
-            vec![Check::good(dns::DNS, "found")],
-            &arguments,
-            Some(&registry),
-        );
+        let good = Report::new(&AREAS, vec![Check::good(dns::DNS, "found")]);
+        let good = complete(good, &arguments, true);
         assert_eq!(good.checks.len(), 1);
     }
 

@@ -22,14 +22,13 @@ mod versions;
 use super::report::{Check, Report};
 use super::{Context, Format, write_json};
 use crate::config::Settings;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, printable};
 use crate::registry::Registry;
 use crate::runtime;
 use crate::terminal::Status;
 use checks::AREAS;
 use clap::Args;
 use progress::Progress;
-use report_file::ReportFile;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -124,7 +123,7 @@ pub fn run(
 ) -> Result<ExitCode, Error> {
     let arguments = &arguments.clone().split_image();
     // A file that cannot be created is reported before the checks.
-    let file = arguments.report.as_deref().map(ReportFile::create);
+    let file = arguments.report.as_deref().map(report_file::create);
     let file = file.transpose()?;
     let registry = arguments.registry(context);
     let mut print = |text: &str| {
@@ -132,59 +131,56 @@ pub fn run(
         let written = output.write_all(text.as_bytes());
         written.and_then(|()| output.flush()).map_err(Error::output)
     };
+    let subject = match (&registry, &arguments.registry) {
+        (Ok(Some(registry)), _) => registry.host(),
+        (_, Some(typed)) => &printable(typed),
+        (_, None) => "this machine",
+    };
+    print(&format!(
+        "Checking {subject} {}\n\n",
+        context.terminal.ellipsis()
+    ))?;
     if let (true, Ok(Some(registry))) = (arguments.probe_arm, &registry) {
         (context.print_error)(&probe_arm::announcement(registry));
     }
-    print(&heading(context, &registry))?;
     let mut examination = examine(context, arguments, &registry)?;
+    let mut fixes = vec![];
     if let (true, Ok(Some(registry))) = (arguments.fix, &registry) {
-        let fixes = fix::apply(context, registry, &examination.report);
-        for check in &fixes {
-            print(&check.draw(context.terminal, 0))?;
-        }
-        if !fixes.is_empty() {
-            // The config file may have changed.
-            let settings = Settings::from_env();
-            let settings = settings.as_ref().unwrap_or(context.settings);
-            let context = &Context {
+        fixes = fix::apply(context, registry, &examination.report);
+    }
+    if !fixes.is_empty() {
+        let lines = fixes.iter().map(|check| check.draw(context.terminal, 0));
+        print(&(lines.collect::<String>() + "\n"))?;
+        // The config file may have changed.
+        let settings = Settings::from_env();
+        let settings = settings.as_ref().unwrap_or(context.settings);
+        examination = examine(
+            &Context {
                 settings,
                 ..*context
-            };
-            print("\n")?;
-            examination = examine(context, arguments, &Ok(Some(registry.clone())))?;
-            examination.fixes = fixes;
-        }
+            },
+            arguments,
+            &registry,
+        )?;
     }
     print(&examination.draw(context, arguments))?;
     let is_shared = arguments.format.json || file.is_some();
-    let versions = is_shared.then(|| versions::all(context)).transpose()?;
+    let versions = is_shared.then(|| versions::all(context));
+    let versions = versions.unwrap_or_default();
     if arguments.format.json {
-        write_json(
-            &mut output,
-            &examination.json(&registry, versions.as_deref()),
-        )?;
+        write_json(&mut output, &examination.json(&fixes, &versions))?;
     }
-    if let Some(file) = file.filter(|_| !examination.is_interrupted) {
-        let path = file.write(&examination.report, &versions.unwrap_or_default())?;
+    if let (Some(path), Some(file)) = (&arguments.report, file) {
+        report_file::write(path, file, &examination.report, &versions)?;
         (context.print_error)(&format!("The report is in {}.\n", path.display()));
     }
     Ok(examination.exit_code())
 }
 
-/// Returns the line above the checks.
-fn heading(context: &Context<'_>, registry: &Result<Option<Registry>, Error>) -> String {
-    let subject = match registry {
-        Ok(Some(registry)) => registry.host(),
-        Ok(None) | Err(_) => "this machine",
-    };
-    format!("Checking {subject} {}\n\n", context.terminal.ellipsis())
-}
-
 /// The result of all checks.
 struct Examination {
+    registry: Option<Registry>,
     report: Report,
-    /// What `--fix` changed before.
-    fixes: Vec<Check>,
     /// Whether the user interrupted the checks. Then the report has those that were done.
     is_interrupted: bool,
 }
@@ -196,37 +192,25 @@ fn examine(
     registry: &Result<Option<Registry>, Error>,
 ) -> Result<Examination, Error> {
     let progress = Progress::new(context, arguments.format.plain);
-    let done = match registry {
-        Ok(registry) => {
-            let checks = checks::check(context, arguments, registry.as_ref(), &progress);
-            let checks = async {
-                Box::pin(checks).await;
-                Ok(())
-            };
-            runtime::run(progress.show_during(checks))
-        }
-        Err(error) => {
-            progress.add([Check::failed(settings::REGISTRY, error)]);
-            let error = context.config_error;
-            progress.add(error.map(|error| Check::failed(settings::CONFIGURATION, error)));
-            Ok(())
-        }
+    let checks = async {
+        Box::pin(checks::check(context, arguments, registry, &progress)).await;
+        Ok(())
     };
-    let checks = progress.finish();
-    let is_interrupted = match done {
-        Ok(()) => false,
-        Err(error) if error.kind() == ErrorKind::Interrupted => true,
-        Err(error) => return Err(error),
-    };
-    let registry = registry.as_ref().ok().and_then(Option::as_ref);
-    let report = if is_interrupted {
-        Report::new(&AREAS, checks)
-    } else {
-        checks::complete(checks, arguments, registry)
-    };
+    let done = runtime::run(progress.show_during(checks));
+    let is_interrupted = done
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::Interrupted);
+    if !is_interrupted {
+        done?;
+    }
+    let registry = registry.as_ref().ok().cloned().flatten();
+    let mut report = Report::new(&AREAS, progress.finish());
+    if !is_interrupted {
+        report = checks::complete(report, arguments, registry.is_some());
+    }
     Ok(Examination {
+        registry,
         report,
-        fixes: vec![],
         is_interrupted,
     })
 }
@@ -243,36 +227,33 @@ impl Examination {
             return format!("{checks}\nInterrupted: the other checks were not made.\n");
         }
         let verdict = report.draw_verdict(terminal);
-        let advice = match report.cause() {
-            Some(_) if !arguments.verbose => "\nRun again with --verbose to see every check.\n",
-            _ => "",
+        let advice = if report.cause().is_some() && !arguments.verbose {
+            "\nRun again with --verbose to see every check.\n"
+        } else if self.registry.is_none() {
+            "No registry was checked: name one.\n"
+        } else {
+            ""
         };
         format!("{checks}\n{verdict}{advice}")
     }
 
-    fn json(
-        &self,
-        registry: &Result<Option<Registry>, Error>,
-        versions: Option<&[(&str, String)]>,
-    ) -> Value {
+    fn json(&self, fixes: &[Check], versions: &[(&str, String)]) -> Value {
         let cause = self.report.cause();
-        let registry = registry.as_ref().ok().and_then(Option::as_ref);
-        let versions = versions.unwrap_or_default().iter().cloned();
         json!({
-            "registry": registry.map(Registry::host),
+            "registry": self.registry.as_ref().map(Registry::host),
             "verdict": cause.map_or(Status::Ok, |check| check.status).word(),
             "cause": cause.map(|check| check.name),
             "checks": self.report.checks,
-            "fixes": self.fixes,
-            "versions": versions.collect::<BTreeMap<_, _>>(),
+            "fixes": fixes,
+            "versions": versions.iter().cloned().collect::<BTreeMap<_, _>>(),
         })
     }
 
     fn exit_code(&self) -> ExitCode {
-        if self.is_interrupted {
-            return INTERRUPTED.into();
+        match self.is_interrupted {
+            true => INTERRUPTED.into(),
+            false => u8::from(!self.report.is_ok()).into(),
         }
-        u8::from(!self.report.is_ok()).into()
     }
 }
 

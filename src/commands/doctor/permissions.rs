@@ -8,7 +8,7 @@ use super::connectivity::RegistryClient;
 use super::sign_in::SignIn;
 use crate::commands::report::{Check, timed};
 use crate::config::{IDENTITY_TOKEN, ZERO_GUID};
-use crate::error::{Error, config_file};
+use crate::error::Error;
 use crate::refusal::{Asked, PULL, PULL_ABAC, assign_role, object_id_note};
 use crate::token::{AccessToken, Claims, RefreshToken};
 use reqwest::{RequestBuilder, StatusCode};
@@ -21,6 +21,8 @@ pub(super) const REPOSITORY: &str = "repository";
 pub(super) const ANONYMOUS: &str = "anonymous-pull";
 pub(super) const REGISTRY_TOKEN: &str = "registry-token";
 pub(super) const BUILDKIT: &str = "buildkit";
+
+const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
 /// Everything that may be granted in a repository.
 const ACTIONS: [&str; 5] = ["pull", "push", "delete", "metadata_read", "metadata_write"];
@@ -117,87 +119,65 @@ impl TokenEndpoint<'_> {
         match self.ask(None, self.get(&scope, None)).await {
             Ok(claims) if !claims.access(repository).is_empty() => Check::good(
                 ANONYMOUS,
-                format!("on: no credential is needed to pull {repository}"),
+                format!("no credential is needed to pull {repository}"),
             ),
             Err(refusal) if refusal.status != Some(401) => Check::failed(ANONYMOUS, &refusal.error),
-            Ok(_) | Err(_) => Check::good(ANONYMOUS, "off: a credential is needed"),
+            Ok(_) | Err(_) => Check::good(ANONYMOUS, "a credential is needed to pull"),
         }
     }
 
     /// Checks whether the registry gives Docker and BuildKit a token for the credential of a `get`.
     async fn check_clients(&self, token: &RefreshToken, scope: &str) -> Vec<Check> {
         let started = Instant::now();
-        if self.target.config.username == IDENTITY_TOKEN {
-            // All clients send the same request.
-            let answer = self.ask(Some(token), self.refresh_form(scope, token)).await;
-            let buildkit = Check::good(BUILDKIT, "sends the same request as Docker");
-            let buildkit = answer.is_ok().then_some(buildkit);
-            let docker = self.registry_token(token, answer).since(started);
-            return [docker].into_iter().chain(buildkit).collect();
+        let is_identity_token = self.target.config.username == IDENTITY_TOKEN;
+        let request = if is_identity_token {
+            self.refresh_form(scope, token)
+        } else {
+            self.get(scope, Some(token))
+        };
+        if let Err(refusal) = self.ask(Some(token), request).await {
+            return vec![Check::failed(REGISTRY_TOKEN, &refusal.error).since(started)];
         }
+        let permissions = Claims::from_token(token.secret()).unwrap_or_default();
+        let permissions = match &*permissions.permissions().join(", ") {
+            "" => String::new(),
+            permissions => format!(" (permissions: {permissions})"),
+        };
+        let summary = format!("gives Docker a token{permissions}");
+        let docker = Check::good(REGISTRY_TOKEN, summary).since(started);
+        let buildkit = if is_identity_token {
+            Check::good(BUILDKIT, "sends the same request as Docker")
+        } else {
+            timed(self.check_buildkit(token, scope)).await
+        };
+        vec![docker, buildkit]
+    }
+
+    /// Checks the form that BuildKit and containerd send first. After 401, 404 and 405 both send Docker's request, which was answered with a
+    /// token. After 400 only containerd does.
+    async fn check_buildkit(&self, token: &RefreshToken, scope: &str) -> Check {
         let password = [
             ("username", ZERO_GUID),
             ("password", token.secret().expose_secret()),
         ];
         let form = self.form("buildkit-client", "password", password, scope);
-        let (get, form) = tokio::join!(
-            self.ask(Some(token), self.get(scope, Some(token))),
-            self.ask(Some(token), form),
-        );
-        let buildkit = match &get {
-            Ok(_) => Some(
-                self.check_buildkit(token, scope, &form)
-                    .await
-                    .since(started),
-            ),
-            Err(_) => None,
-        };
-        let docker = self.registry_token(token, get).since(started);
-        [docker].into_iter().chain(buildkit).collect()
-    }
-
-    /// Returns the check of the answer to Docker's request.
-    fn registry_token(&self, token: &RefreshToken, answer: Answer) -> Check {
-        match answer {
-            Ok(_) => {
-                let host = self.target.registry.host();
-                let permissions = Claims::from_token(token.secret()).unwrap_or_default();
-                let permissions = permissions.permissions().join(", ");
-                let permissions = match &*permissions {
-                    "" => String::new(),
-                    permissions => format!(" (permissions: {permissions})"),
-                };
-                Check::good(
-                    REGISTRY_TOKEN,
-                    format!("{host} gives Docker a token{permissions}"),
-                )
-            }
-            Err(refusal) => Check::failed(REGISTRY_TOKEN, &refusal.error),
-        }
-    }
-
-    /// Returns the check of the answer to the form that BuildKit and containerd send first. After 401, 404 and 405 both send Docker's
-    /// request, which was answered with a token. After 400 only containerd does.
-    async fn check_buildkit(&self, token: &RefreshToken, scope: &str, form: &Answer) -> Check {
-        let status = match form.as_ref().map_err(|refusal| refusal.status) {
+        let answer = self.ask(Some(token), form).await;
+        let status = match answer.map_err(|refusal| refusal.status) {
             Ok(_) | Err(Some(401 | 404 | 405)) => {
                 return Check::good(BUILDKIT, "can use the credential, and containerd too");
             }
             Err(status) => status.map_or("no answer".to_owned(), |status| status.to_string()),
         };
-        let check = Check::warning(
-            BUILDKIT,
-            "cannot use the default user name at this registry",
-        )
-        .with([format!("the answer to its form is {status}")]);
-        let identity_token = self.ask(Some(token), self.refresh_form(scope, token)).await;
-        if identity_token.is_err() {
+        let summary = "cannot use the default user name at this registry";
+        let check =
+            Check::warning(BUILDKIT, summary).with([format!("the answer to its form is {status}")]);
+        let identity_token = self.refresh_form(scope, token);
+        if self.ask(Some(token), identity_token).await.is_err() {
             return check;
         }
         let host = self.target.registry.host();
         check.hint(format!(
-            "set `username = \"token\"` below `[registry.\"{host}\"]` in {}",
-            config_file(self.target.context.settings.file())
+            "  {PROGRAM} config set username token --registry {host}"
         ))
     }
 

@@ -7,71 +7,50 @@ use crate::commands::report::{Check, Report, list};
 use crate::error::{Error, visible};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The words that are shown. A new message whose words are missing here is shown with gaps.
 const WORDS: &str = include_str!("words.txt");
 
-/// The new file of a report, which its owner alone can read. It is removed again unless the report is written.
-pub(super) struct ReportFile {
-    path: PathBuf,
-    file: File,
-    is_written: bool,
+const QUOTES: [char; 2] = ['`', '"'];
+
+/// Creates the file, which its owner alone can read.
+///
+/// # Errors
+///
+/// It exists, or cannot be created.
+pub(super) fn create(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| {
+        let problem = format!("could not create the report {}: {error}", path.display());
+        Error::input(problem).with_hint("remove the file, or name another one")
+    })
 }
 
-impl ReportFile {
-    /// Creates the file.
-    ///
-    /// # Errors
-    ///
-    /// It exists, or cannot be created.
-    pub(super) fn create(path: &Path) -> Result<Self, Error> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(|error| {
-            let problem = format!("could not create the report {}: {error}", path.display());
-            Error::input(problem).with_hint("remove the file, or name another one")
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            is_written: false,
-        })
-    }
-
-    /// Writes the report, and returns its path.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be written.
-    pub(super) fn write(
-        mut self,
-        report: &Report,
-        versions: &[(&str, String)],
-    ) -> Result<PathBuf, Error> {
-        let versions = versions.iter();
-        let versions = list(versions.map(|(name, version)| format!("{name} {}", known(version))));
-        let checks: String = report.checks.iter().map(to_text).collect();
-        let text = format!(
-            "{versions}\n\nWords that are not the helper's own are left out.\n\n```text\n{checks}```\n"
-        );
-        self.file
-            .write_all(text.as_bytes())
-            .map_err(|error| Error::input(format!("could not write the report: {error}")))?;
-        self.is_written = true;
-        Ok(self.path.clone())
-    }
-}
-
-impl Drop for ReportFile {
-    fn drop(&mut self) {
-        if !self.is_written {
-            // An empty file would prevent the next report.
-            drop(std::fs::remove_file(&self.path));
-        }
-    }
+/// Writes the report.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub(super) fn write(
+    path: &Path,
+    mut file: File,
+    report: &Report,
+    versions: &[(&str, String)],
+) -> Result<(), Error> {
+    let versions = versions.iter();
+    let versions = list(versions.map(|(name, version)| format!("{name} {version}")));
+    let checks: String = report.checks.iter().map(to_text).collect();
+    let text = format!(
+        "{versions}\n\nWords that are not the helper's own are left out.\n\n```text\n{checks}```\n"
+    );
+    file.write_all(text.as_bytes()).map_err(|error| {
+        let problem = format!("could not write the report {}: {error}", path.display());
+        Error::input(problem)
+    })
 }
 
 fn to_text(check: &Check) -> String {
@@ -91,12 +70,22 @@ fn to_text(check: &Check) -> String {
     )
 }
 
-/// Returns a text with a gap for each run of words that are not known.
-fn known(text: &str) -> String {
+/// Returns a text with a gap for each run of words that are not known. Several words in quotes may be a name, whatever words they are.
+pub(super) fn known(text: &str) -> String {
     let text = visible(text);
     let mut shown: Vec<&str> = Vec::new();
+    let mut open_quote = None;
     for word in text.split_whitespace() {
-        let word = if is_known(word) { word } else { "…" };
+        let is_quoted = open_quote.is_some();
+        for quote in word.chars().filter(|c| QUOTES.contains(c)) {
+            match open_quote {
+                None => open_quote = Some(quote),
+                Some(open) if open == quote => open_quote = None,
+                Some(_) => (),
+            }
+        }
+        let is_shown = !is_quoted && open_quote.is_none() && is_known(word);
+        let word = if is_shown { word } else { "…" };
         if (word, shown.last()) != ("…", Some(&"…")) {
             shown.push(word);
         }
@@ -105,7 +94,7 @@ fn known(text: &str) -> String {
 }
 
 fn is_known(word: &str) -> bool {
-    let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '-');
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
     let is_number = |text: &str, digits| {
         (1..=digits).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
     };

@@ -16,7 +16,7 @@ pub(super) fn registry(registry: Option<&Registry>) -> Check {
     let (host, login_server) = (registry.host(), registry.login_server());
     let regional = (login_server != host)
         .then(|| format!("a regional endpoint: {login_server} issues its tokens"));
-    let summary = format!("{host} is a valid name ({})", registry.cloud().name);
+    let summary = format!("{host} is a valid ACR name ({})", registry.cloud().name);
     Check::good(REGISTRY, summary).with(regional)
 }
 

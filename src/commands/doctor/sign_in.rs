@@ -164,7 +164,7 @@ fn check_identity(identity: &Identity) -> Check {
     let host = authority.host_str().unwrap_or_default();
     let origin = origin.map(|origin| format!(", set by {origin}"));
     let skipped = identity.skipped().iter();
-    Check::good(IDENTITY, format!("{identity} signs in"))
+    Check::good(IDENTITY, format!("selected: {identity}"))
         .with([format!(
             "the authority is {host}{}",
             origin.unwrap_or_default()
@@ -174,16 +174,14 @@ fn check_identity(identity: &Identity) -> Check {
 
 /// Returns what an access token says.
 fn check_access_token(identity: &Identity, token: &AccessToken, now: SystemTime) -> Check {
-    let summary = format!("{identity} got an ACR-scoped token");
-    let Some(claims) = Claims::from_token(token.secret()) else {
-        return Check::good(ACCESS_TOKEN, format!("{summary} that cannot be read"));
-    };
-    let or_unknown = |claim: Option<String>| claim.unwrap_or_else(|| "unknown".to_owned());
-    let expires = claims.expires().map(|expires| until(expires, now));
-    Check::good(ACCESS_TOKEN, summary).with([
-        format!("audience: {}", or_unknown(claims.audience())),
-        format!("tenant: {}", or_unknown(claims.tenant())),
-        format!("identity: {}", or_unknown(claims.identity())),
-        format!("until {}", or_unknown(expires)),
-    ])
+    let claims = Claims::from_token(token.secret()).unwrap_or_default();
+    let claims = [
+        ("audience", claims.audience()),
+        ("tenant", claims.tenant()),
+        ("identity", claims.identity()),
+        ("until", claims.expires().map(|expires| until(expires, now))),
+    ];
+    let details = claims.into_iter();
+    let details = details.filter_map(|(name, value)| Some(format!("{name}: {}", value?)));
+    Check::good(ACCESS_TOKEN, format!("{identity} signed in")).with(details)
 }

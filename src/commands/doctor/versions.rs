@@ -1,7 +1,8 @@
 //! The versions of this program, its system and the programs that it works with.
 
+use super::report_file::known;
 use crate::commands::Context;
-use crate::error::{Error, visible};
+use crate::error::visible;
 use crate::files::read_limited;
 use crate::program::{Runner, find};
 use crate::runtime;
@@ -24,8 +25,8 @@ const PROGRAMS: [(&str, &str, &str); 3] = [
     ("az", "version", AZ),
 ];
 
-/// Returns names and versions. Programs that are missing, or do not print theirs in time, are left out.
-pub(super) fn all(context: &Context<'_>) -> Result<Vec<(&'static str, String)>, Error> {
+/// Returns names and versions. Programs that are missing, or do not print theirs in time, are left out, and all if the user interrupts.
+pub(super) fn all(context: &Context<'_>) -> Vec<(&'static str, String)> {
     let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
     let own = env!("CARGO_PKG_VERSION").to_owned();
     let mut versions = vec![(env!("CARGO_PKG_NAME"), own), ("system", system)];
@@ -45,12 +46,12 @@ pub(super) fn all(context: &Context<'_>) -> Result<Vec<(&'static str, String)>, 
     let programs = runtime::run(async {
         let (docker, podman, az) = tokio::join!(version(docker), version(podman), version(az));
         Ok([docker, podman, az])
-    })?;
-    versions.extend(programs.into_iter().flatten());
-    Ok(versions)
+    });
+    versions.extend(programs.into_iter().flatten().flatten());
+    versions
 }
 
-/// Returns the name and version of the distribution, such as `debian 12` (`os-release(5)`).
+/// Returns the name and version of the distribution, such as `debian 12` (`os-release(5)`). The name may be that of a company.
 fn distribution() -> Option<String> {
     let text =
         String::from_utf8(read_limited(Path::new("/etc/os-release"), 64 * 1024).ok()?).ok()?;
@@ -59,7 +60,8 @@ fn distribution() -> Option<String> {
         Some(visible(value.trim_matches('"')))
     };
     let version = value("VERSION_ID=").unwrap_or_default();
-    Some(format!("{} {version}", value("ID=")?).trim_end().to_owned())
+    let name = format!("{} {version}", value("ID=")?);
+    Some(known(&name))
 }
 
 /// Returns the digits and dots after a marker.
