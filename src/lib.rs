@@ -104,11 +104,11 @@
 //! | what | where |
 //! | --- | --- |
 //! | a source of an identity | a name in `config::SourceName` (the compiler finds its arms), a file in `identity`, its settings in `config/sources`, its grant in the simulator, a row in `tests/matrix` (which fails without) and in README |
-//! | a setting | a row in `config::KEYS`, a field in `config::Config` or `SourceSettings`, what `doctor --report` leaves out of it, a line in `packaging/config.example.toml` and in README; manual and schema are written from the table |
+//! | a setting | a row in `config::KEYS`, a field in `config::Config` or `SourceSettings`, a line in `packaging/config.example.toml` and in README; manual and schema are written from the table |
 //! | a store | a `Store` in `cache`, an arm in `cache::system_stores`, a word in `config::CacheChoice` with the system that has it, its tests beside the contract in `tests/keyring`; `lasts` says whether logins go there first |
 //! | a cloud | a row in `registry::CLOUDS`, the metadata service's name for it in `registry::ENVIRONMENTS`, a row in two tables of tests, in README, and in the simulator's authorities and registries |
 //! | a command for people | a file in `commands`, a variant of `commands::Command` with its help, its manual page (`tests/manual` writes it), and its transcripts in `tests/transcripts` |
-//! | a check of the doctor | a file and a name in `commands/doctor`, its place in the order there, a row in `tests/doctor/setups` with its transcript |
+//! | a check of the doctor | a file and a name in `commands/doctor`, its place in the areas of `checks`, new words of its messages in `words.txt`, a row in `tests/doctor/setups` with its transcript |
 //! | a file of a client | its path in `commands/configure/paths`, what it reads in `checks`, a folder of samples in `tests/configure/corpus` |
 //! | a client protocol | a file in `protocol` and a word in `cli` |
 

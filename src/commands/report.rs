@@ -13,7 +13,7 @@ const NAME_WIDTH: usize = 15;
 const TIME_WIDTH: usize = 8;
 
 /// The lines of details that the short form of a report shows of the cause.
-const MAX_DETAIL_LINES: usize = 5;
+const MAX_DETAIL_LINES: usize = 3;
 
 /// The result of one check.
 #[derive(Clone, Debug)]
@@ -199,8 +199,8 @@ impl Serialize for Check {
     }
 }
 
-/// A title, and the names of the checks below it. A check comes before those that fail because of it.
-pub(super) type Area = (&'static str, &'static [&'static str]);
+/// A title, and the names of its checks with spaces between them. A check comes before those that fail because of it.
+pub(super) type Area = (&'static str, &'static str);
 
 /// Several checks, in the order of their areas.
 #[derive(Debug)]
@@ -212,8 +212,8 @@ pub(super) struct Report {
 impl Report {
     /// Sorts the checks.
     pub(super) fn new(areas: &'static [Area], mut checks: Vec<Check>) -> Self {
-        let names = || areas.iter().flat_map(|(_, names)| *names);
-        checks.sort_by_key(|check| names().position(|name| *name == check.name));
+        let names = || areas.iter().flat_map(|(_, names)| names.split(' '));
+        checks.sort_by_key(|check| names().position(|name| name == check.name));
         Self { areas, checks }
     }
 
@@ -240,7 +240,9 @@ impl Report {
 
     fn draw_area(&self, terminal: Terminal, (title, names): &Area) -> String {
         let title = format!("{title:<TITLE_WIDTH$}");
-        let checks: Vec<&Check> = self.checks_of(names).collect();
+        let checks = self.checks.iter();
+        let checks = checks.filter(|check| names.split(' ').any(|name| name == check.name));
+        let checks: Vec<&Check> = checks.collect();
         let mut shown: Vec<&Check> = checks.clone();
         shown.retain(|check| check.is_problem());
         if shown.is_empty() {
@@ -263,11 +265,6 @@ impl Report {
         rows.collect()
     }
 
-    fn checks_of(&self, names: &[&str]) -> impl Iterator<Item = &Check> {
-        let checks = self.checks.iter();
-        checks.filter(|check| names.contains(&check.name))
-    }
-
     /// Draws every check with its time, details and hint.
     pub(super) fn draw_checks(&self, terminal: Terminal) -> String {
         let checks = self.checks.iter().map(|check| {
@@ -288,7 +285,7 @@ impl Report {
             return format!("{} No problems found.\n", terminal.mark(Status::Ok));
         };
         let mut areas = self.areas.iter();
-        let area = areas.find(|(_, names)| names.contains(&cause.name));
+        let area = areas.find(|(_, names)| names.split(' ').any(|name| name == cause.name));
         let area = area.map_or(cause.name, |(title, _)| title);
         let counts = [(Status::Failed, "problem"), (Status::Warning, "warning")];
         let counts = counts.map(|(status, word)| self.count(status, word));
@@ -338,7 +335,7 @@ mod tests {
     use super::*;
     use serde_json::to_value;
 
-    const AREAS: [Area; 2] = [("Network", &["dns", "tcp"]), ("Docker", &["docker"])];
+    const AREAS: [Area; 2] = [("Network", "dns tcp"), ("Docker", "docker")];
 
     fn plain() -> Terminal {
         Terminal::new(&std::collections::HashMap::new(), true, true)
@@ -401,7 +398,7 @@ mod tests {
         let report = Report::new(&AREAS, checks);
         assert_eq!(
             report.draw_areas(plain()),
-            "ok: Network: connected\nfailed: Docker: asks no helper\n  1\n  2\n  3\n  4\n  5\n  (2 more)\n"
+            "ok: Network: connected\nfailed: Docker: asks no helper\n  1\n  2\n  3\n  (4 more)\n"
         );
         assert_eq!(
             report.draw_verdict(plain()),

@@ -315,7 +315,7 @@ fn a_report_shows_no_object_id_in_the_command_that_gives_a_role() {
     );
     let report = std::fs::read_to_string(&file).expect("the report");
     assert!(
-        report.contains("\n  az role assignment create … role AcrPull …"),
+        report.contains("\n  az role assignment create … --role AcrPull --scope …"),
         "{report}"
     );
     assert!(
@@ -462,4 +462,53 @@ fn a_keyring_is_tried_and_left_as_it_was() {
             .stdout
             .starts_with("No token is cached")
     );
+}
+
+/// A terminal of 60 columns, which is script(1)'s.
+#[test]
+#[ignore = "needs script(1): run tests/run"]
+fn a_terminal_shows_the_step_that_runs_and_lines_are_as_wide_as_it() {
+    let (home, simulator) = world();
+    let slow = FaultKind::Delay { ms: 1_500 };
+    simulator.change(|settings| settings.faults = vec![Fault::always(FaultAt::Exchange, slow)]);
+    let shown = |locale: &str| {
+        let line = format!("stty cols 60 && exec docker-credential-acrscoped doctor {REGISTRY}");
+        let doctor = wired(&home, &simulator, REGISTRY);
+        let mut command = Command::new("/usr/bin/script");
+        command
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env_clear()
+            .current_dir(home.path("work"));
+        for (name, value) in doctor.get_envs() {
+            command.envs(value.map(|value| (name, value)));
+        }
+        let path = format!("{}:/usr/bin:/bin", home.path("bin").display());
+        command.env("PATH", path).env("SHELL", "/bin/sh");
+        command
+            .env("LC_ALL", locale)
+            .env("TERM", "xterm")
+            .env("NO_COLOR", "1");
+        run(command, "", LIMIT).succeeds().stdout
+    };
+    let text = shown("C.UTF-8");
+    assert!(
+        text.contains("\r\x1b[KChecking: the registry … 1 s\r"),
+        "{text:?}"
+    );
+    assert!(text.contains("\r\x1b[K✓ Network "), "{text:?}");
+    let lines = text
+        .lines()
+        .map(|line| line.rsplit('\r').find(|part| !part.is_empty()));
+    let lines: Vec<&str> = lines.flatten().collect();
+    assert!(
+        lines.iter().all(|line| line.chars().count() <= 63),
+        "{text}"
+    );
+    assert!(lines.iter().any(|line| line.chars().count() > 50), "{text}");
+    let ascii = shown("C");
+    assert!(
+        ascii.contains("Checking: the registry ... 1 s\r"),
+        "{ascii:?}"
+    );
+    assert!(ascii.is_ascii(), "{ascii:?}");
 }

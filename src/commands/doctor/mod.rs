@@ -227,12 +227,13 @@ impl Examination {
             return format!("{checks}\nInterrupted: the other checks were not made.\n");
         }
         let verdict = report.draw_verdict(terminal);
-        let advice = if report.cause().is_some() && !arguments.verbose {
-            "\nRun again with --verbose to see every check.\n"
-        } else if self.registry.is_none() {
-            "No registry was checked: name one.\n"
-        } else {
-            ""
+        let advice = match report.cause() {
+            Some(cause) if !arguments.verbose => {
+                let gap = if cause.command().is_some() { "\n" } else { "" };
+                format!("{gap}Run again with --verbose to see every check.\n")
+            }
+            None if self.registry.is_none() => "No registry was checked: name one.\n".into(),
+            _ => String::new(),
         };
         format!("{checks}\n{verdict}{advice}")
     }
@@ -250,10 +251,10 @@ impl Examination {
     }
 
     fn exit_code(&self) -> ExitCode {
-        match self.is_interrupted {
-            true => INTERRUPTED.into(),
-            false => u8::from(!self.report.is_ok()).into(),
+        if self.is_interrupted {
+            return INTERRUPTED.into();
         }
+        u8::from(!self.report.is_ok()).into()
     }
 }
 

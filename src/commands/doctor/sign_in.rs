@@ -182,6 +182,6 @@ fn check_access_token(identity: &Identity, token: &AccessToken, now: SystemTime)
         ("until", claims.expires().map(|expires| until(expires, now))),
     ];
     let details = claims.into_iter();
-    let details = details.filter_map(|(name, value)| Some(format!("{name}: {}", value?)));
+    let details = details.filter_map(|(name, value)| Some(format!("{name} {}", value?)));
     Check::good(ACCESS_TOKEN, format!("{identity} signed in")).with(details)
 }
