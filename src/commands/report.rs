@@ -294,7 +294,7 @@ impl Report {
         let (commands, texts): (Vec<&str>, Vec<&str>) =
             lines.partition(|line| line.starts_with("  "));
         let fix = match (texts.join(" "), commands.is_empty()) {
-            (text, true) if text.is_empty() => format!("The first is in {area}."),
+            (text, true) if text.is_empty() => format!("Fix {area} first."),
             (text, false) if text.is_empty() => format!("To fix {area}, run:"),
             (text, _) => format!("To fix {area}: {text}"),
         };

@@ -23,29 +23,38 @@ pub(crate) fn compare(
 
 /// Runs `doctor` in a set-up: its transcript, and the check that it names as the cause in JSON.
 pub(crate) fn examine(row: &Row) -> (String, Option<String>) {
-    let (answer, (home, simulator)) = call(row, &row.arguments);
+    let (home, simulator) = &world();
+    let host = row.arguments.first().copied().unwrap_or(REGISTRY);
+    let host = host.split('/').next().expect("a host");
+    let mut command = wired(home, simulator, host);
+    command.env("TZ", noon()).arg("doctor");
+    (row.prepare)(home, simulator, &mut command);
+    let json = with_json(&command, &row.arguments);
+    command.args(&row.arguments);
+    let answer = run(command, "", LIMIT);
     assert!(!answer.text().contains("eyJ"), "a token: {answer:#?}");
     let words = ["docker-credential-acrscoped", "doctor"].into_iter();
     let typed: Vec<&str> = words.chain(row.arguments.iter().copied()).collect();
-    let shown = transcript(&typed.join(" "), &answer, &home, &simulator);
-    let mut arguments = row.arguments.clone();
-    arguments.retain(|argument| *argument != "--plain");
-    arguments.push("--json");
-    let (json, _) = call(row, &arguments);
+    let shown = transcript(&typed.join(" "), &answer, home, simulator);
+    let json = run(json, "", LIMIT);
     assert_eq!(json.code(), answer.code(), "{json:#?}");
     let cause = json.json()["cause"].as_str().map(str::to_owned);
     (shown, cause)
 }
 
-/// Runs `doctor` with these arguments in a new world of a set-up.
-pub(crate) fn call(row: &Row, arguments: &[&str]) -> (Answer, (Home, Simulator)) {
-    let (home, simulator) = world();
-    let host = row.arguments.first().copied().unwrap_or(REGISTRY);
-    let host = host.split('/').next().expect("a host");
-    let mut command = wired(&home, &simulator, host);
-    command.env("TZ", noon()).arg("doctor").args(arguments);
-    (row.prepare)(&home, &simulator, &mut command);
-    (run(command, "", LIMIT), (home, simulator))
+/// The same command with these arguments, and JSON in place of plain text.
+fn with_json(command: &Command, arguments: &[&str]) -> Command {
+    let mut json = Command::new(command.get_program());
+    json.args(command.get_args()).env_clear();
+    json.args(arguments.iter().filter(|argument| **argument != "--plain"));
+    json.arg("--json");
+    if let Some(folder) = command.get_current_dir() {
+        json.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        json.envs(value.map(|value| (name, value)));
+    }
+    json
 }
 
 /// The helper of a home where docker asks it for a host.
