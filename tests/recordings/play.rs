@@ -133,6 +133,10 @@ fn doctor(home: &Home, simulator: &Simulator, row: &Row, options: &[&str]) -> Co
     );
     let mut command = helper(home, simulator);
     command.env("PATH", home.path("bin"));
+    // Docker sends this form for the user name of an identity token.
+    if row.to == "token refresh_token" && !row.command.contains("--repository") {
+        command.env("ACRSCOPED_USERNAME", "token");
+    }
     command
         .arg("doctor")
         .arg(&row.host)
