@@ -2,7 +2,7 @@
 
 use crate::setups::Row;
 use crate::support::golden::{Golden, noon, transcript};
-use crate::support::{Answer, Home, LIMIT, REGISTRY, helper, run, world};
+use crate::support::{Home, LIMIT, REGISTRY, helper, run, world};
 use simulator::Simulator;
 use std::process::Command;
 

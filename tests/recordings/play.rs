@@ -215,7 +215,11 @@ fn of_doctor(answer: &Answer, besides: Option<&str>) -> [String; 3] {
     let of_cause = cause.map(Value::to_string).unwrap_or_default();
     [
         read,
-        cause.map_or_else(|| "–".into(), |check| text(check, "hint")),
+        // A row of the table is one line.
+        cause.map_or_else(
+            || "–".into(),
+            |check| text(check, "hint").replace('\n', " ").trim().to_owned(),
+        ),
         shown_once(ids, &of_cause),
     ]
 }
