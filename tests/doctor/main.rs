@@ -51,10 +51,10 @@ fn what_is_wrong_fits_a_screen_and_names_the_first_cause() {
         if shown.len() > 24 {
             long.push((*name, shown.len()));
         }
-        let verdict = shown
-            .iter()
-            .rev()
-            .find(|line| line.starts_with(|c: char| c.is_ascii_digit()) && line.contains(". T"));
+        let verdict = shown.iter().rev().find(|line| {
+            line.starts_with(|c: char| c.is_ascii_digit())
+                && (line.contains(". To fix ") || line.contains(". Fix "))
+        });
         assert!(verdict.is_some(), "{name}:\n{text}");
     }
     // 20 of 25.
