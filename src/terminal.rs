@@ -2,20 +2,13 @@
 
 use crate::config::Variables;
 use crate::error::visible;
+use std::ops::RangeInclusive;
 
-/// Lines are broken to fit this many columns.
-const COLUMNS: usize = 80;
+/// The columns of a terminal whose width is not known, and of a file.
+const DEFAULT_COLUMNS: usize = 80;
 
-/// The programs that start a hint that is a command.
-const COMMANDS: [&str; 7] = [
-    "az",
-    "azd",
-    "chmod",
-    "docker",
-    "podman",
-    "sudo",
-    env!("CARGO_PKG_NAME"),
-];
+/// The columns that are used at least and at most, whatever the width of the terminal is.
+const COLUMNS: RangeInclusive<usize> = 40..=120;
 
 /// What the terminal can show. Color and Unicode are used only on a terminal that has them. `--plain` is for screen readers and logs: words
 /// replace marks, and nothing is drawn.
@@ -24,6 +17,7 @@ pub struct Terminal {
     has_color: bool,
     has_unicode: bool,
     is_plain: bool,
+    columns: usize,
 }
 
 /// The status of a line.
@@ -86,6 +80,11 @@ impl Terminal {
             has_color: is_drawn && text("NO_COLOR").is_none(),
             has_unicode: is_drawn && (locale.contains("utf-8") || locale.contains("utf8")),
             is_plain,
+            columns: if is_terminal {
+                columns()
+            } else {
+                DEFAULT_COLUMNS
+            },
         }
     }
 
@@ -103,6 +102,11 @@ impl Terminal {
         if self.has_unicode { "→" } else { "->" }
     }
 
+    /// Returns the mark of a step that is running.
+    pub fn ellipsis(&self) -> &'static str {
+        if self.has_unicode { "…" } else { "..." }
+    }
+
     /// Returns whether words replace marks, and nothing is drawn.
     pub fn is_plain(&self) -> bool {
         self.is_plain
@@ -117,7 +121,7 @@ impl Terminal {
         }
     }
 
-    /// Breaks a text at spaces into lines that begin with `indent` spaces and have at most 80 columns. Text between backticks and longer words
+    /// Breaks a text at spaces into lines that begin with `indent` spaces and fit the terminal. Text between backticks and longer words
     /// stay whole, so that they can be copied. With `--plain` the whole text is one line.
     pub fn wrap(&self, text: &str, indent: usize) -> String {
         let margin = " ".repeat(indent);
@@ -127,7 +131,7 @@ impl Terminal {
         let mut lines: Vec<String> = Vec::new();
         for piece in pieces(text) {
             match lines.last_mut() {
-                Some(line) if line.chars().count() + 1 + piece.chars().count() <= COLUMNS => {
+                Some(line) if line.chars().count() + 1 + piece.chars().count() <= self.columns => {
                     line.extend([" ", &piece]);
                 }
                 _ => lines.push(format!("{margin}{piece}")),
@@ -144,11 +148,7 @@ impl Terminal {
     /// Draws a hint as lines that begin with `indent` spaces. A line of the hint that begins with two spaces is a command to paste: it stays on
     /// one line.
     pub fn hint(&self, hint: &str, indent: usize) -> String {
-        let first = hint.split(' ').next().unwrap_or_default();
         let text = format!("hint: {hint}");
-        if COMMANDS.contains(&first) {
-            return " ".repeat(indent) + &visible(&text);
-        }
         let lines = text.lines().map(visible).map(|line| {
             if line.starts_with("  ") {
                 " ".repeat(indent) + &line
@@ -158,6 +158,14 @@ impl Terminal {
         });
         lines.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Returns the columns of the terminal that are used.
+fn columns() -> usize {
+    let width = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    width.map_or(DEFAULT_COLUMNS, |width| {
+        width.clamp(*COLUMNS.start(), *COLUMNS.end())
+    })
 }
 
 /// Splits a text into words. Text between backticks is one word.
@@ -208,8 +216,19 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_as_wide_as_the_terminal() {
+        let terminal = Terminal {
+            columns: 60,
+            ..terminal(&[], false, false)
+        };
+        let wrapped = terminal.wrap(&"word ".repeat(40), 4);
+        let longest = wrapped.lines().map(str::len).max();
+        assert_eq!(longest, Some(58), "{wrapped}");
+    }
+
+    #[test]
     fn lines_end_before_the_last_column_and_words_stay_whole() {
-        let terminal = terminal(&[], true, false);
+        let terminal = terminal(&[], false, false);
         let wrapped = terminal.wrap(&"word ".repeat(40), 4);
         assert!(
             wrapped
@@ -222,9 +241,10 @@ mod tests {
             terminal.wrap(&format!("type {command} now"), 2),
             format!("  type\n  {command}\n  now")
         );
+        let command = format!("  {}", "az ".repeat(30));
         assert_eq!(
-            terminal.hint(&"az ".repeat(30), 0),
-            format!("hint: {}", "az ".repeat(30))
+            terminal.hint(&format!("sign in\n{command}"), 2),
+            format!("  hint: sign in\n  {command}")
         );
         let plain = self::terminal(&[], true, true);
         assert_eq!(

@@ -643,7 +643,7 @@ fn no_end_of_a_token_breaks_what_people_are_shown() {
             },
             "{exp}: {end}"
         );
-        let answer = call(&["doctor", "--plain", REGISTRY]);
+        let answer = call(&["doctor", "--plain", "--verbose", REGISTRY]);
         assert!(
             answer.stdout.contains("refresh-token: "),
             "{exp}: {answer:#?}"
@@ -955,7 +955,7 @@ fn an_access_token_in_the_claims_of_a_refresh_token_is_not_shown_by_the_doctor()
     });
     for format in ["--plain", "--json"] {
         let mut command = helper(&home, &simulator);
-        command.args(["doctor", format, REGISTRY]);
+        command.args(["doctor", format, "--verbose", REGISTRY]);
         let answer = run(command, "", LIMIT);
         assert!(
             answer.stdout.contains("permissions: read, …"),

@@ -85,6 +85,7 @@ impl Command {
             self,
             Self::Completion(_)
                 | Self::Config(_)
+                | Self::Doctor(_)
                 | Self::Generate(_)
                 | Self::Logout(_)
                 | Self::Status(_)
@@ -119,7 +120,6 @@ pub struct Context<'a> {
     /// The environment and the config file.
     pub settings: &'a Settings,
     /// Why the config file was not read. `settings` then has the environment only.
-    #[allow(dead_code, reason = "no command reads it yet")]
     pub config_error: Option<&'a Error>,
     /// The current time.
     pub clock: Clock,

@@ -1,10 +1,19 @@
-//! One check of `configure` or `doctor`: its status, what was found, and what to do.
+//! The checks that commands for people print: what was found, and what to do.
 
-use crate::error::{Error, visible};
+use crate::error::{Error, ErrorKind, visible};
 use crate::terminal::{Status, Style, Terminal};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
+
+/// The widths of an area's title, a check's name and a time.
+const TITLE_WIDTH: usize = 12;
+const NAME_WIDTH: usize = 15;
+const TIME_WIDTH: usize = 8;
+
+/// The lines of details that the short form of a report shows of the cause.
+const MAX_DETAIL_LINES: usize = 3;
 
 /// The result of one check.
 #[derive(Clone, Debug)]
@@ -16,12 +25,12 @@ pub(super) struct Check {
     pub(super) summary: String,
     /// Further sentences, a line each.
     pub(super) details: Vec<String>,
-    /// What to do.
+    /// What to do: text, and commands on lines that begin with two spaces.
     pub(super) hint: Option<String>,
     /// How long it took, if that was measured.
     pub(super) took: Option<Duration>,
-    /// Names in its texts that a report leaves out.
-    pub(super) names: Vec<String>,
+    /// The kind of the error, if one was the result.
+    pub(super) kind: Option<ErrorKind>,
 }
 
 impl Check {
@@ -33,7 +42,7 @@ impl Check {
             details: vec![],
             hint: None,
             took: None,
-            names: vec![],
+            kind: None,
         }
     }
 
@@ -64,14 +73,14 @@ impl Check {
         Self {
             details: error.details().to_vec(),
             hint: error.hint().map(str::to_owned),
+            kind: Some(error.kind()),
             ..Self::bad(name, error.to_string())
         }
     }
 
-    /// Adds names that a report leaves out.
-    pub(super) fn naming(mut self, names: impl IntoIterator<Item = String>) -> Self {
-        self.names.extend(names);
-        self
+    /// Sets the name.
+    pub(super) fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     /// Changes every text.
@@ -110,40 +119,199 @@ impl Check {
         self.status == Status::Failed
     }
 
+    /// Returns whether it needs attention.
+    pub(super) fn is_problem(&self) -> bool {
+        matches!(self.status, Status::Failed | Status::Warning)
+    }
+
+    /// Returns the first command of the hint.
+    pub(super) fn command(&self) -> Option<&str> {
+        let mut lines = self.hint.as_deref()?.lines();
+        lines.find_map(|line| line.strip_prefix("  "))
+    }
+
     /// Returns status, summary and hint as lines that fit the terminal.
     pub(super) fn draw(&self, terminal: Terminal, indent: usize) -> String {
         let margin = " ".repeat(indent);
         let sentence = terminal.wrap(&visible(&self.summary), indent + 2);
         let mark = terminal.mark(self.status);
-        let mut text = format!("{margin}{mark} {}\n", sentence.trim_start());
-        if let Some(hint) = &self.hint {
-            let hint = terminal.hint(hint, indent + 2);
-            text.push_str(&terminal.paint(Style::Dim, &hint));
-            text.push('\n');
+        let hint = self.draw_hint(terminal, indent + 2);
+        format!("{margin}{mark} {}\n{hint}", sentence.trim_start())
+    }
+
+    fn draw_hint(&self, terminal: Terminal, indent: usize) -> String {
+        let hint = self.hint.iter().map(|hint| terminal.hint(hint, indent));
+        hint.map(|hint| terminal.paint(Style::Dim, &hint) + "\n")
+            .collect()
+    }
+
+    /// Draws the summary behind a title, which is as wide as its column.
+    fn draw_summary(&self, terminal: Terminal, title: &str) -> String {
+        let mark = terminal.mark(self.status);
+        let summary = terminal.wrap(&visible(&self.summary), indent(terminal, title));
+        if terminal.is_plain() {
+            let title = title.split("  ").next().unwrap_or_default().trim_end();
+            return format!("{mark} {title}: {}\n", summary.trim_start());
         }
-        text
+        format!("{mark} {title}{}\n", summary.trim_start())
+    }
+
+    /// Draws the details below a summary, or as many as fit in so many lines.
+    fn draw_details(&self, terminal: Terminal, indent: usize, max_lines: usize) -> String {
+        let (mut drawn, mut lines) = (String::new(), 0);
+        for (at, detail) in self.details.iter().enumerate() {
+            let detail = terminal.wrap(&visible(detail), indent);
+            lines += detail.lines().count();
+            if lines > max_lines {
+                let more = format!("({} more)", self.details.len() - at);
+                return drawn + &terminal.paint(Style::Dim, &terminal.wrap(&more, indent)) + "\n";
+            }
+            drawn += &(terminal.paint(Style::Dim, &detail) + "\n");
+        }
+        drawn
+    }
+}
+
+/// Returns the column in which the summary begins behind a title, and what is drawn below it.
+fn indent(terminal: Terminal, title: &str) -> usize {
+    if terminal.is_plain() {
+        2
+    } else {
+        2 + title.len()
     }
 }
 
 /// A check without a name has no details and no time, in JSON either.
 impl Serialize for Check {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_map(None)?;
-        let is_named = !self.name.is_empty();
-        if is_named {
-            fields.serialize_entry("name", self.name)?;
+        let mut fields = json!({
+            "status": self.status.word(),
+            "summary": self.summary,
+            "hint": self.hint,
+            "command": self.command(),
+        });
+        if !self.name.is_empty() {
+            fields["name"] = json!(self.name);
+            fields["details"] = json!(self.details);
+            fields["milliseconds"] = json!(self.took.map(|took| took.as_millis()));
         }
-        fields.serialize_entry("status", self.status.word())?;
-        fields.serialize_entry("summary", &self.summary)?;
-        if is_named {
-            fields.serialize_entry("details", &self.details)?;
+        fields.serialize(serializer)
+    }
+}
+
+/// A title, and the names of its checks with spaces between them. A check comes before those that fail because of it.
+pub(super) type Area = (&'static str, &'static str);
+
+/// Several checks, in the order of their areas.
+#[derive(Debug)]
+pub(super) struct Report {
+    areas: &'static [Area],
+    pub(super) checks: Vec<Check>,
+}
+
+impl Report {
+    /// Sorts the checks.
+    pub(super) fn new(areas: &'static [Area], mut checks: Vec<Check>) -> Self {
+        let names = || areas.iter().flat_map(|(_, names)| names.split(' '));
+        checks.sort_by_key(|check| names().position(|name| name == check.name));
+        Self { areas, checks }
+    }
+
+    /// Returns the first check that failed, which explains later failures, else the first warning.
+    pub(super) fn cause(&self) -> Option<&Check> {
+        self.first(Status::Failed)
+            .or_else(|| self.first(Status::Warning))
+    }
+
+    fn first(&self, status: Status) -> Option<&Check> {
+        self.checks.iter().find(|check| check.status == status)
+    }
+
+    /// Returns whether no check failed.
+    pub(super) fn is_ok(&self) -> bool {
+        self.first(Status::Failed).is_none()
+    }
+
+    /// Draws one line for each area in which all is well, and its problems for each other. The hint of the cause is left to the verdict.
+    pub(super) fn draw_areas(&self, terminal: Terminal) -> String {
+        let areas = self.areas.iter();
+        areas.map(|area| self.draw_area(terminal, area)).collect()
+    }
+
+    fn draw_area(&self, terminal: Terminal, (title, names): &Area) -> String {
+        let title = format!("{title:<TITLE_WIDTH$}");
+        let checks = self.checks.iter();
+        let checks = checks.filter(|check| names.split(' ').any(|name| name == check.name));
+        let checks: Vec<&Check> = checks.collect();
+        let mut shown: Vec<&Check> = checks.clone();
+        shown.retain(|check| check.is_problem());
+        if shown.is_empty() {
+            // The last check needed those before it.
+            let skipped = checks.iter().find(|check| check.status == Status::Skipped);
+            shown.extend(skipped.or(checks.last()));
         }
-        fields.serialize_entry("hint", &self.hint)?;
-        if is_named {
-            let milliseconds = self.took.map(|took| took.as_millis());
-            fields.serialize_entry("milliseconds", &milliseconds)?;
+        let cause = self.cause().map(|check| check.name);
+        let indent = indent(terminal, &title);
+        let rows = shown.into_iter().map(|check| {
+            let below = match check.is_problem() {
+                true if cause == Some(check.name) => {
+                    check.draw_details(terminal, indent, MAX_DETAIL_LINES)
+                }
+                true => check.draw_hint(terminal, indent),
+                false => String::new(),
+            };
+            check.draw_summary(terminal, &title) + &below
+        });
+        rows.collect()
+    }
+
+    /// Draws every check with its time, details and hint.
+    pub(super) fn draw_checks(&self, terminal: Terminal) -> String {
+        let checks = self.checks.iter().map(|check| {
+            let took = check.took.map(|took| format!("{} ms", took.as_millis()));
+            let (name, took) = (check.name, took.unwrap_or_default());
+            let title = format!("{name:<NAME_WIDTH$}{took:>TIME_WIDTH$}  ");
+            let indent = indent(terminal, &title);
+            let details = check.draw_details(terminal, indent, usize::MAX);
+            let hint = check.draw_hint(terminal, indent);
+            check.draw_summary(terminal, &title) + &details + &hint
+        });
+        checks.collect()
+    }
+
+    /// Draws how many problems there are, and how to fix the first.
+    pub(super) fn draw_verdict(&self, terminal: Terminal) -> String {
+        let Some(cause) = self.cause() else {
+            return format!("{} No problems found.\n", terminal.mark(Status::Ok));
+        };
+        let mut areas = self.areas.iter();
+        let area = areas.find(|(_, names)| names.split(' ').any(|name| name == cause.name));
+        let area = area.map_or(cause.name, |(title, _)| title);
+        let counts = [(Status::Failed, "problem"), (Status::Warning, "warning")];
+        let counts = counts.map(|(status, word)| self.count(status, word));
+        let counts = list(counts.into_iter().flatten());
+        let lines = cause.hint.iter().flat_map(|hint| hint.lines());
+        let (commands, texts): (Vec<&str>, Vec<&str>) =
+            lines.partition(|line| line.starts_with("  "));
+        let fix = match (texts.join(" "), commands.is_empty()) {
+            (text, true) if text.is_empty() => format!("Fix {area} first."),
+            (text, false) if text.is_empty() => format!("To fix {area}, run:"),
+            (text, _) => format!("To fix {area}: {text}"),
+        };
+        let mut drawn = terminal.wrap(&format!("{counts}. {}", visible(&fix)), 0) + "\n";
+        for command in commands {
+            let command = terminal.paint(Style::Bold, &visible(command));
+            drawn.extend(["\n", &command, "\n"]);
         }
-        fields.end()
+        drawn
+    }
+
+    /// Returns how many checks have a status, as in `2 warnings`, if any has.
+    fn count(&self, status: Status, word: &str) -> Option<String> {
+        let checks = self.checks.iter();
+        let number = checks.filter(|check| check.status == status).count();
+        let plural = if number == 1 { "" } else { "s" };
+        (number > 0).then(|| format!("{number} {word}{plural}"))
     }
 }
 
@@ -165,26 +333,87 @@ pub(super) fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{json, to_value};
+    use serde_json::to_value;
+
+    const AREAS: [Area; 2] = [("Network", "dns tcp"), ("Docker", "docker")];
+
+    fn plain() -> Terminal {
+        Terminal::new(&std::collections::HashMap::new(), true, true)
+    }
 
     #[test]
     fn details_and_time_are_in_json_only_if_the_check_has_a_name() {
-        let check = Check::unnamed(Status::Warning, "it rains").hint("take a coat");
+        let check = Check::unnamed(Status::Warning, "it rains").hint("take a coat\n  wear coat");
         assert_eq!(
             to_value(&check).unwrap(),
-            json!({"status": "warning", "summary": "it rains", "hint": "take a coat"})
+            json!({
+                "status": "warning", "summary": "it rains", "hint": "take a coat\n  wear coat",
+                "command": "wear coat"
+            })
         );
         let named = Check {
-            name: "weather",
             took: Some(Duration::from_millis(7)),
-            ..check
+            ..check.named("weather").hint("stay")
         };
         assert_eq!(
             to_value(named).unwrap(),
             json!({
                 "name": "weather", "status": "warning", "summary": "it rains", "details": [],
-                "hint": "take a coat", "milliseconds": 7
+                "hint": "stay", "command": null, "milliseconds": 7
             })
+        );
+    }
+
+    #[test]
+    fn the_first_failure_is_the_cause_and_a_warning_only_without_one() {
+        let report = |checks| Report::new(&AREAS, checks);
+        let two = report(vec![
+            Check::bad("docker", "absent"),
+            Check::bad("tcp", "refused"),
+            Check::warning("dns", "slow"),
+        ]);
+        assert_eq!(two.cause().unwrap().name, "tcp");
+        assert!(!two.is_ok());
+        let one = report(vec![
+            Check::warning("docker", "old"),
+            Check::good("dns", "found"),
+        ]);
+        assert_eq!((one.cause().unwrap().name, one.is_ok()), ("docker", true));
+        assert!(
+            report(vec![Check::skipped("dns", "none")])
+                .cause()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn an_area_shows_its_problems_and_the_verdict_how_to_fix_the_first() {
+        let mut failed = Check::bad("docker", "asks no helper").hint("  configure");
+        failed.details = (1..8).map(|number| number.to_string()).collect();
+        let checks = vec![
+            Check::good("dns", "found"),
+            Check::good("tcp", "connected"),
+            failed,
+        ];
+        let report = Report::new(&AREAS, checks);
+        assert_eq!(
+            report.draw_areas(plain()),
+            "ok: Network: connected\nfailed: Docker: asks no helper\n  1\n  2\n  3\n  (4 more)\n"
+        );
+        assert_eq!(
+            report.draw_verdict(plain()),
+            "1 problem. To fix Docker, run:\n\n  configure\n"
+        );
+    }
+
+    #[test]
+    fn plain_text_is_not_wrapped() {
+        let long = "word ".repeat(40).trim_end().to_owned();
+        let check = Check::bad("tcp", long.clone()).hint(long.clone());
+        let report = Report::new(&AREAS, vec![check]);
+        assert_eq!(
+            report.draw_checks(plain()),
+            format!("failed: tcp: {long}\n  hint: {long}\n")
         );
     }
 }

@@ -213,12 +213,6 @@ fn login_check(context: &Context<'_>, login: &Login, is_active: bool, is_usable:
     Check::warning("", format!("{text}; its token is not found in: {stores}")).hint(hint)
 }
 
-/// Returns the saved sign-ins. Empty if the settings or the file are wrong: a sign-in reports that.
-pub(super) fn logins(context: &Context<'_>) -> Vec<Login> {
-    let logins = context.config(None).and_then(|config| Logins::of(&config));
-    logins.unwrap_or_default()
-}
-
 /// Returns `19:22 (in 2 h 10 min)` in local time, with the date if it is not today.
 pub(super) fn until(expires: SystemTime, now: SystemTime) -> String {
     let minutes = expires.duration_since(now).unwrap_or_default().as_secs() / 60;

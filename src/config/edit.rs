@@ -33,7 +33,6 @@ pub(crate) fn key(name: &str) -> Result<&'static Key, Error> {
 /// # Errors
 ///
 /// As [`change_in_file`].
-#[allow(dead_code, reason = "for `doctor --fix`")]
 pub(crate) fn set_in_file(
     settings: &Settings,
     profile: Option<&Registry>,

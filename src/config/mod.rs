@@ -15,8 +15,6 @@ mod sources;
 mod values;
 
 pub use environment::{SECRETS, Variables};
-#[cfg(test)]
-pub use keys::Kind;
 pub use keys::{CONFIG_VARIABLE, KEYS, Key};
 pub(crate) use platforms::ARC_ENDPOINT;
 pub use platforms::{ManagedIdentityEnv, OidcRequestEnv};

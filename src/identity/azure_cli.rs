@@ -12,7 +12,7 @@ use crate::text::shell_word;
 use azure_identity::{AzureCliCredential, AzureCliCredentialOptions};
 use serde::Deserialize;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) const HINT: &str = "az login";
@@ -24,9 +24,6 @@ const PROFILE: &str = "azureProfile.json";
 
 /// How errors describe that file.
 const PROFILE_NAME: &str = "the profile of the Azure CLI";
-
-/// The fields of the profile whose values are the same for all users.
-const COMMON_FIELDS: [&str; 3] = ["environmentName", "state", "type"];
 
 /// How many other subscriptions a failure names.
 const MAX_NAMED: usize = 5;
@@ -151,26 +148,6 @@ fn other_tenants(all: &[Subscription], account: &Subscription) -> Vec<String> {
     lines
 }
 
-/// Returns every name and ID in the profile, without the values that are the same for all users.
-pub(crate) fn names(folder: &Path) -> Vec<String> {
-    let profile = read_json::<Profile<Value>>(&folder.join(PROFILE), PROFILE_NAME);
-    let subscriptions = profile.ok().flatten().and_then(|it| it.subscriptions);
-    let mut values = subscriptions.unwrap_or_default();
-    let mut names = vec![];
-    while let Some(value) = values.pop() {
-        match value {
-            Value::String(name) => names.push(name),
-            Value::Array(items) => values.extend(items),
-            Value::Object(mut fields) => {
-                fields.retain(|name, _| !COMMON_FIELDS.contains(&&**name));
-                values.extend(fields.into_iter().map(|(_, value)| value));
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => (),
-        }
-    }
-    names
-}
-
 /// Returns the account that is meant.
 ///
 /// Precedence: the subscription (disambiguated by the tenant), then the tenant, then the default account. Of the accounts that see a tenant
@@ -251,6 +228,7 @@ mod tests {
     use super::super::tests::config;
     use super::*;
     use crate::error::ErrorKind;
+    use std::path::Path;
 
     fn subscription(name: &str, is_default: bool, tenant: &str, user: &str) -> Subscription {
         Subscription {

@@ -41,7 +41,6 @@ mod select;
 mod service_principal;
 mod workload_identity;
 
-pub(crate) use azure_cli::names as azure_cli_names;
 pub(crate) use login::{Account, OWN_KEYRING, account, accounts};
 
 use crate::cache::Cache;

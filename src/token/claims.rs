@@ -53,13 +53,6 @@ impl Claims {
         self.texts("upn preferred_username appid azp sub").next()
     }
 
-    /// Returns all names of people and applications.
-    pub fn names(&self) -> Vec<String> {
-        let people = "name unique_name upn preferred_username given_name family_name email";
-        let names = self.texts(people);
-        names.chain(self.texts("app_displayname sub")).collect()
-    }
-
     /// Returns when the token expires (`exp`).
     pub fn expires(&self) -> Option<SystemTime> {
         moment(field(&self.0, "exp")?.as_u64()?)

@@ -2,7 +2,7 @@
 
 use crate::setups::Row;
 use crate::support::golden::{Golden, noon, transcript};
-use crate::support::{Answer, Home, LIMIT, REGISTRY, helper, run, world};
+use crate::support::{Home, LIMIT, REGISTRY, helper, run, world};
 use simulator::Simulator;
 use std::process::Command;
 
@@ -21,27 +21,40 @@ pub(crate) fn compare(
     golden.keep(row.name, transcript);
 }
 
-/// Runs `doctor` in a set-up: its transcript, and the name of the check in the first line.
+/// Runs `doctor` in a set-up: its transcript, and the check that it names as the cause in JSON.
 pub(crate) fn examine(row: &Row) -> (String, Option<String>) {
     let (home, simulator) = &world();
-    let mut command = wired(
-        home,
-        simulator,
-        row.arguments.first().copied().unwrap_or(REGISTRY),
-    );
-    command.env("TZ", noon());
-    command.arg("doctor").args(&row.arguments);
+    let host = row.arguments.first().copied().unwrap_or(REGISTRY);
+    let host = host.split('/').next().expect("a host");
+    let mut command = wired(home, simulator, host);
+    command.env("TZ", noon()).arg("doctor");
     (row.prepare)(home, simulator, &mut command);
+    let json = with_json(&command, &row.arguments);
+    command.args(&row.arguments);
     let answer = run(command, "", LIMIT);
     assert!(!answer.text().contains("eyJ"), "a token: {answer:#?}");
-    let typed: Vec<&str> = ["docker-credential-acrscoped", "doctor"]
-        .into_iter()
-        .chain(row.arguments.iter().copied())
-        .collect();
-    (
-        transcript(&typed.join(" "), &answer, home, simulator),
-        cause(&answer),
-    )
+    let words = ["docker-credential-acrscoped", "doctor"].into_iter();
+    let typed: Vec<&str> = words.chain(row.arguments.iter().copied()).collect();
+    let shown = transcript(&typed.join(" "), &answer, home, simulator);
+    let json = run(json, "", LIMIT);
+    assert_eq!(json.code(), answer.code(), "{json:#?}");
+    let cause = json.json()["cause"].as_str().map(str::to_owned);
+    (shown, cause)
+}
+
+/// The same command with these arguments, and JSON in place of plain text.
+fn with_json(command: &Command, arguments: &[&str]) -> Command {
+    let mut json = Command::new(command.get_program());
+    json.args(command.get_args()).env_clear();
+    json.args(arguments.iter().filter(|argument| **argument != "--plain"));
+    json.arg("--json");
+    if let Some(folder) = command.get_current_dir() {
+        json.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        json.envs(value.map(|value| (name, value)));
+    }
+    json
 }
 
 /// The helper of a home where docker asks it for a host.
@@ -54,16 +67,4 @@ pub(crate) fn wired(home: &Home, simulator: &Simulator, host: &str) -> Command {
     // Neither docker nor podman is looked for beyond what a set-up puts in place.
     command.env("PATH", home.path("bin"));
     command
-}
-
-/// The name of the check in the first line: `x name: …`, or `! … works, but name: …`.
-fn cause(answer: &Answer) -> Option<String> {
-    let first = answer.stdout.lines().next()?;
-    let (mark, rest) = first.split_once(' ')?;
-    let rest = match mark {
-        "x" | "failed:" => rest,
-        "!" | "warning:" => rest.split_once("works, but ")?.1,
-        _ => return None,
-    };
-    Some(rest.split(':').next()?.to_owned())
 }

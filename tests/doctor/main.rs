@@ -7,6 +7,7 @@ mod support;
 
 #[cfg(target_os = "linux")]
 mod direct;
+mod fixes;
 mod golden;
 mod promises;
 mod setups;
@@ -27,6 +28,42 @@ fn compare(rows: &[Row], answers: impl IntoIterator<Item = (String, Option<Strin
         golden::compare(&mut golden, row, &answer);
     }
     golden.finish();
+}
+
+/// The transcripts are of a file, which is as wide as a terminal of 80 columns whose width is not known.
+#[test]
+fn what_is_wrong_fits_a_screen_and_names_the_first_cause() {
+    let tables = [
+        setups::sign_in(),
+        setups::registry(),
+        setups::wiring(),
+        setups::network(),
+    ];
+    let names: Vec<&str> = tables.iter().flatten().map(|row| row.name).collect();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor/golden");
+    let mut long = Vec::new();
+    for name in &names {
+        let file = folder.join(format!("{name}.txt"));
+        let text = std::fs::read_to_string(&file).expect("a transcript");
+        // The line that was typed scrolls away, and the exit code is not shown.
+        let shown: Vec<&str> = text.lines().skip(1).collect();
+        let shown = &shown[..shown.len() - 1];
+        if shown.len() > 24 {
+            long.push((*name, shown.len()));
+        }
+        let verdict = shown.iter().rev().find(|line| {
+            line.starts_with(|c: char| c.is_ascii_digit())
+                && (line.contains(". To fix ") || line.contains(". Fix "))
+        });
+        assert!(verdict.is_some(), "{name}:\n{text}");
+    }
+    // 20 of 25.
+    assert!(
+        long.len() * 5 <= names.len(),
+        "{} of {}: {long:?}",
+        long.len(),
+        names.len()
+    );
 }
 
 #[test]

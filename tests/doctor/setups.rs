@@ -74,6 +74,8 @@ pub(crate) fn working() -> Vec<Row> {
         Row::working("works", untouched),
         Row::working("works-repository", untouched).of(&[REGISTRY, "--repository", "team/app"]),
         Row::working("works-plain", untouched).of(&[REGISTRY, "--plain"]),
+        Row::working("works-verbose", untouched).of(&[REGISTRY, "--verbose"]),
+        Row::working("works-image", untouched).of(&["contoso.azurecr.io/team/app:v1"]),
         Row::working("works-anonymous-pull", |_, simulator, _| {
             simulator.change(|settings| {
                 let registry = settings.registry_mut(REGISTRY);
@@ -123,6 +125,20 @@ pub(crate) fn sign_in() -> Vec<Row> {
             command
                 .env_remove("AZURE_CLIENT_SECRET")
                 .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
+        }),
+        Row::broken(
+            "nobody-signed-in-no-registry",
+            "identity",
+            |_, _, command| {
+                command
+                    .env_remove("AZURE_CLIENT_SECRET")
+                    .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
+            },
+        )
+        .of(&[]),
+        Row::broken("config-file-broken", "configuration", |home, _, command| {
+            let file = home.write("config.toml", "tenant = \n");
+            command.env("ACRSCOPED_CONFIG", file);
         }),
         Row::broken("half-a-service-principal", "identity", |_, _, command| {
             command.env_remove("AZURE_TENANT_ID");
@@ -334,11 +350,11 @@ pub(crate) fn registry() -> Vec<Row> {
         ),
         fault(
             "token-service-out-of-order",
-            "username-guid",
+            "registry-token",
             FaultAt::Token,
             FaultKind::status(500),
         ),
-        Row::broken("buildkit-gives-up", "username-guid", |_, simulator, _| {
+        Row::broken("buildkit-gives-up", "buildkit", |_, simulator, _| {
             simulator.change(|settings| settings.password_grant = Some(400));
         }),
         Row::broken("token-already-ended", "refresh-token", |_, simulator, _| {
@@ -362,35 +378,40 @@ pub(crate) fn registry() -> Vec<Row> {
 }
 
 pub(crate) fn wiring() -> Vec<Row> {
-    let file = |name, text: &'static str| {
-        Row::broken(name, "wiring", move |home, _, _| {
+    let file = |name, cause, text: &'static str| {
+        Row::broken(name, cause, move |home, _, _| {
             home.write("docker/config.json", text);
         })
     };
     let podman = |home: &Home| home.script("bin/podman", "exit 1");
     vec![
-        file("docker-not-wired", "{}"),
-        file("docker-asks-another", r#"{"credsStore":"desktop"}"#),
-        file("docker-file-broken", r#"{"credHelpers":"#),
+        file("docker-not-wired", "docker", "{}"),
+        file(
+            "docker-asks-another",
+            "docker",
+            r#"{"credsStore":"desktop"}"#,
+        ),
+        file("docker-file-broken", "docker", r#"{"credHelpers":"#),
         file(
             "stale-login",
+            "logins",
             r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"},"auths":{"contoso.azurecr.io":{"auth":"YTpi"}}}"#,
         ),
-        Row::broken("helper-not-on-path", "wiring", |home, _, command| {
+        Row::broken("helper-not-on-path", "path", |home, _, command| {
             command.env("PATH", home.path("home"));
         })
         .of(&[REGISTRY, "--plain"]),
-        Row::broken("another-helper-on-path", "wiring", |home, _, command| {
+        Row::broken("another-helper-on-path", "path", |home, _, command| {
             home.script("home/docker-credential-acrscoped", "exit 1");
             command.env("PATH", home.path("home"));
         })
         // The file of this program is elsewhere on each machine, and so would be the line breaks.
         .of(&[REGISTRY, "--plain"]),
-        Row::broken("podman-not-wired", "wiring", move |home, _, _| {
+        Row::broken("podman-not-wired", "podman", move |home, _, _| {
             podman(home);
             home.write("docker/config.json", r#"{"credsStore":"acrscoped"}"#);
         }),
-        Row::broken("podman-stale-login", "wiring", move |home, _, _| {
+        Row::broken("podman-stale-login", "podman", move |home, _, _| {
             podman(home);
             home.write(
                 "auth.json",

@@ -133,6 +133,10 @@ fn doctor(home: &Home, simulator: &Simulator, row: &Row, options: &[&str]) -> Co
     );
     let mut command = helper(home, simulator);
     command.env("PATH", home.path("bin"));
+    // Docker sends this form for the user name of an identity token.
+    if row.to == "token refresh_token" && !row.command.contains("--repository") {
+        command.env("ACRSCOPED_USERNAME", "token");
+    }
     command
         .arg("doctor")
         .arg(&row.host)
@@ -211,7 +215,11 @@ fn of_doctor(answer: &Answer, besides: Option<&str>) -> [String; 3] {
     let of_cause = cause.map(Value::to_string).unwrap_or_default();
     [
         read,
-        cause.map_or_else(|| "–".into(), |check| text(check, "hint")),
+        // A row of the table is one line.
+        cause.map_or_else(
+            || "–".into(),
+            |check| text(check, "hint").replace('\n', " ").trim().to_owned(),
+        ),
         shown_once(ids, &of_cause),
     ]
 }

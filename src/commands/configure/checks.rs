@@ -22,7 +22,7 @@ pub(in crate::commands) fn check_cred_helpers(
 ) -> Vec<Check> {
     let paths = match Paths::new(context.settings) {
         Ok(paths) => paths,
-        Err(error) => return vec![Check::failed("", &error)],
+        Err(error) => return vec![Check::failed("docker", &error)],
     };
     let clients = [Clients::Docker, Clients::Containers].into_iter();
     let checks = clients.map(|clients| {
@@ -32,10 +32,15 @@ pub(in crate::commands) fn check_cred_helpers(
             not_installed(&paths, clients)
         }
     });
-    let mut checks: Vec<Check> = checks.collect();
-    checks.extend(variables(context.settings));
-    checks.extend(notes(&paths, registry, &[]));
-    checks.push(program(context));
+    let mut checks: Vec<Check> = checks
+        .zip(["docker", "podman"])
+        .map(|(check, name)| check.named(name))
+        .collect();
+    let variables = variables(context.settings).into_iter();
+    checks.extend(variables.map(|check| check.named("variables")));
+    let notes = notes(&paths, registry, &[]).into_iter();
+    checks.extend(notes.map(|check| check.named("logins")));
+    checks.push(program(context).named("path"));
     checks
 }
 

@@ -175,7 +175,6 @@ impl ClientConfig {
     }
 
     /// Removes the logins of a registry. Returns their keys.
-    #[allow(dead_code, reason = "`doctor --fix` is to call it")]
     pub(super) fn remove_logins(&mut self, registry: &Registry) -> Vec<String> {
         let keys: Vec<String> = self.logins(registry).into_iter().map(Into::into).collect();
         self.edit(|root| {

@@ -149,7 +149,6 @@ pub(super) fn apply(context: &Context<'_>, registry: &Registry) -> Result<Vec<Ch
 /// # Errors
 ///
 /// When a file cannot be read or written.
-#[allow(dead_code, reason = "`doctor --fix` is to call it")]
 pub(super) fn remove_logins(
     context: &Context<'_>,
     registry: &Registry,

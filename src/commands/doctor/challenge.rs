@@ -44,7 +44,8 @@ fn check_header(registry: &Registry, response: &HttpResponse) -> Check {
         .strip_prefix("https://")
         .and_then(|realm| realm.strip_suffix("/oauth2/token"));
     if realm_host.is_some_and(is_own) && is_own(service) {
-        return Check::good(NAME, format!("401: requires a token of {realm}"));
+        let service = format!("the token service is {realm}");
+        return Check::good(NAME, format!("{host} answers and requires a token")).with([service]);
     }
     let summary = format!(
         "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"

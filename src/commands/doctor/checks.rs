@@ -4,45 +4,37 @@
 //! of one that failed is not made.
 
 use super::connectivity::RegistryClient;
+use super::progress::Progress;
 use super::sign_in::SignIn;
-use super::{
-    Arguments, challenge, clients, connectivity, dns, keyring, permissions, probe_arm, settings,
-    sign_in,
-};
+use super::{Arguments, clients, connectivity, keyring, permissions, probe_arm, settings, sign_in};
 use crate::cache::Cache;
 use crate::commands::Context;
-use crate::commands::report::Check;
+use crate::commands::report::{Area, Check, Report};
 use crate::config::Config;
-use crate::error::{ErrorKind, Stage};
+use crate::error::{Error, ErrorKind, Stage};
 use crate::registry::Registry;
 use crate::terminal::Status;
 
-/// The names of all checks, causes before what they cause: the first that failed is the cause of the others.
-const ORDER: [&str; 18] = [
-    settings::REGISTRY,
-    dns::DNS,
-    dns::TCP,
-    connectivity::TLS,
-    challenge::NAME,
-    connectivity::CLOCK,
-    settings::CONFIGURATION,
-    sign_in::IDENTITY,
-    sign_in::ACCESS_TOKEN,
-    sign_in::EXCHANGE,
-    sign_in::REFRESH_TOKEN,
-    permissions::REPOSITORY,
-    permissions::ANONYMOUS,
-    permissions::GUID,
-    permissions::TOKEN,
-    probe_arm::NAME,
-    keyring::NAME,
-    clients::NAME,
+/// All checks by area, causes before what they cause: the first that failed is the cause of the others.
+pub(super) const AREAS: [Area; 12] = [
+    ("Network", "dns tcp tls clock challenge"),
+    ("Settings", "configuration"),
+    ("Sign-in", "identity access-token"),
+    ("Registry", "registry exchange refresh-token registry-token"),
+    ("Repository", "repository"),
+    ("Anonymous", "anonymous-pull"),
+    ("BuildKit", "buildkit"),
+    ("ARM tokens", "arm-tokens"),
+    ("Keyring", "keyring"),
+    ("Docker", "docker"),
+    ("Podman", "podman"),
+    ("Clients", "variables logins path"),
 ];
 
 /// Checks that are warnings by themselves, and the cause if a sign-in fails.
 const SUSPECTS: [&str; 2] = [connectivity::CLOCK, settings::CONFIGURATION];
 
-/// The host whose settings stand for those of this machine.
+/// The registry whose settings stand for those of this machine.
 const EXAMPLE: &str = "example.azurecr.io";
 
 /// What the checks of one registry share.
@@ -56,116 +48,122 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(
-        context: &'a Context<'a>,
-        arguments: &'a Arguments,
-        registry: &'a Registry,
-        config: &'a Config,
-    ) -> Self {
-        Self {
-            context,
-            registry,
-            config,
-            arguments,
-            cache: context.service().cache(config.cache, config.timeout),
-        }
-    }
-
     /// Returns the repository whose permissions are checked.
     pub(super) fn repository(&self) -> Option<&'a str> {
         self.arguments.repository.as_deref()
     }
 }
 
-/// Checks everything between this machine and a registry.
-pub(super) async fn check_registry(
+/// Checks everything between this machine and a registry; without one, this machine with the settings of the public cloud.
+pub(super) async fn check(
     context: &Context<'_>,
     arguments: &Arguments,
-    registry: &Registry,
-) -> Vec<Check> {
-    let mut checks = vec![settings::registry(registry)];
-    checks.extend(clients::check(context, registry));
-    let client = context.settings.for_registry(registry).and_then(|config| {
-        let client = RegistryClient::new(&config, registry, context.clock)?;
+    registry: &Result<Option<Registry>, Error>,
+    progress: &Progress<'_>,
+) {
+    let failed = |error| Check::failed(settings::CONFIGURATION, error);
+    progress.add(context.config_error.map(failed));
+    let registry = match registry {
+        Ok(registry) => registry.as_ref(),
+        Err(error) => {
+            progress.add([Check::failed(settings::REGISTRY, error)]);
+            return;
+        }
+    };
+    progress.add([settings::registry(registry)]);
+    progress.add(clients::check(context, registry));
+    let example = Registry::parse(EXAMPLE, &[]).expect("it is a host of the public cloud");
+    let target = registry.unwrap_or(&example);
+    let client = context.settings.for_registry(target).and_then(|config| {
+        let client = RegistryClient::new(&config, target, context.clock)?;
         Ok((config, client))
     });
     match client {
         Ok((config, client)) => {
-            let target = Target::new(context, arguments, registry, &config);
-            checks = Box::pin(check_target(&target, &client, checks)).await;
+            let target = Target {
+                context,
+                registry: target,
+                config: &config,
+                arguments,
+                cache: context.service().cache(config.cache, config.timeout),
+            };
+            let client = registry.map(|_| &client);
+            Box::pin(check_target(&target, client, progress)).await;
         }
         Err(error) if error.kind() == ErrorKind::Unreachable(Stage::Tls) => {
-            checks.push(Check::failed(connectivity::TLS, &error));
+            progress.add([Check::failed(connectivity::TLS, &error)]);
         }
-        Err(error) => checks.push(Check::failed(settings::CONFIGURATION, &error)),
+        Err(error) => {
+            progress.add([failed(&error)]);
+        }
     }
-    let mut checks = complete(checks, |name| match name {
-        permissions::REPOSITORY | permissions::ANONYMOUS => arguments.repository.is_some(),
-        probe_arm::NAME => arguments.probe_arm,
-        _ => true,
-    });
-    promote_cause(&mut checks);
-    checks
 }
 
 async fn check_target(
     target: &Target<'_>,
-    client: &RegistryClient<'_>,
-    mut checks: Vec<Check>,
-) -> Vec<Check> {
+    client: Option<&RegistryClient<'_>>,
+    progress: &Progress<'_>,
+) {
     let mut sign_in = SignIn::new(target);
-    let (connection, access_token, keyring) = tokio::join!(
-        connectivity::check(client),
-        sign_in.request_access_token(),
-        keyring::check(target),
+    progress.redact(sign_in.secrets());
+    if target.context.config_error.is_none() {
+        progress.add([settings::check(target)]);
+    }
+    let connection = async {
+        match client {
+            Some(client) => connectivity::check(client).await,
+            None => vec![],
+        }
+    };
+    let access_token = async {
+        let checks = sign_in.request_access_token().await.into_iter();
+        // No command to paste names the registry that only stands for the settings.
+        let example = format!(" {EXAMPLE}");
+        checks
+            .map(|check| check.map(|text| text.replace(&example, "")))
+            .collect()
+    };
+    let (is_reachable, ..) = tokio::join!(
+        progress.step("the connection", connection),
+        progress.step("the sign-in", access_token),
+        progress.step("the keyring", async { vec![keyring::check(target).await] }),
     );
-    let is_reachable = !connection.iter().any(Check::is_bad);
-    checks.extend(connection);
-    checks.push(settings::check(target));
-    checks.extend(access_token);
-    checks.push(keyring);
-    if is_reachable {
-        checks.extend(sign_in.exchange().await);
-        checks.extend(Box::pin(permissions::check(target, &sign_in)).await);
+    if client.is_none() || !is_reachable {
+        return;
     }
+    progress.step("the registry", sign_in.exchange()).await;
+    let permissions = Box::pin(permissions::check(target, &sign_in));
+    progress.step("the permissions", permissions).await;
     if target.arguments.probe_arm && sign_in.refresh_token.is_some() {
-        checks.push(probe_arm::check(target).await);
+        let check = Box::pin(async { vec![probe_arm::check(target).await] });
+        progress.step("ARM tokens", check).await;
     }
-    let redactor = sign_in.redactor();
-    let redacted = checks.into_iter();
-    redacted
-        .map(|check| check.map(|text| redactor.redact(&text)))
-        .collect()
 }
 
-/// Checks this machine: the settings and the identity of a registry of the public cloud, the keyring, and whether clients find the helper.
-pub(super) async fn check_machine(
-    context: &Context<'_>,
-    arguments: &Arguments,
-    registry: Check,
-) -> Vec<Check> {
-    let mut checks = vec![registry, clients::program(context)];
-    let example = context
-        .registry(EXAMPLE)
-        .expect("it is a host of the public cloud");
-    match context.settings.for_registry(&example) {
-        Ok(config) => {
-            let target = Target::new(context, arguments, &example, &config);
-            checks.push(settings::check(&target));
-            checks.push(SignIn::new(&target).identity);
-            checks.push(keyring::check(&target).await);
-        }
-        Err(error) => checks.push(Check::failed(settings::CONFIGURATION, &error)),
+/// Adds the checks that are expected and were not made because another one failed. Without a registry none is expected.
+pub(super) fn complete(mut report: Report, arguments: &Arguments, has_registry: bool) -> Report {
+    promote_cause(&mut report.checks);
+    let is_expected = |name: &str| match name {
+        permissions::REPOSITORY | permissions::ANONYMOUS => arguments.repository.is_some(),
+        probe_arm::NAME => arguments.probe_arm,
+        connectivity::CLOCK | clients::VARIABLES | clients::LOGINS => false,
+        _ => has_registry,
+    };
+    if let Some(cause) = report.cause().filter(|cause| cause.is_bad()) {
+        let reason = format!("not checked, because {} failed", cause.name);
+        let is_missing = |name: &&str| report.checks.iter().all(|check| check.name != *name);
+        let names = AREAS.iter().flat_map(|(_, names)| names.split(' '));
+        let missing = names.filter(|name| is_expected(name) && is_missing(name));
+        let missing: Vec<Check> = missing.map(|name| Check::skipped(name, &*reason)).collect();
+        report.checks.extend(missing);
     }
-    complete(checks, |_| false)
+    Report::new(&AREAS, report.checks)
 }
 
 /// Turns the warnings of suspects into failures if no token was obtained.
 fn promote_cause(checks: &mut [Check]) {
-    if checks
-        .iter()
-        .any(|check| sign_in::CHECKS.contains(&check.name) && check.is_bad())
-    {
+    let has_failed = |check: &Check| sign_in::CHECKS.contains(&check.name) && check.is_bad();
+    if checks.iter().any(has_failed) {
         checks
             .iter_mut()
             .filter(|check| SUSPECTS.contains(&check.name) && check.status == Status::Warning)
@@ -173,25 +171,9 @@ fn promote_cause(checks: &mut [Check]) {
     }
 }
 
-/// Sorts the checks, and adds those that are expected and were not made because another one failed.
-fn complete(mut checks: Vec<Check>, is_expected: impl Fn(&str) -> bool) -> Vec<Check> {
-    let place = |check: &Check| ORDER.iter().position(|name| *name == check.name);
-    checks.sort_by_key(place);
-    if let Some(cause) = checks.iter().find(|check| check.is_bad()) {
-        let reason = format!("not checked, because {} failed", cause.name);
-        let is_missing = |name: &&str| checks.iter().all(|check| check.name != *name);
-        let missing = ORDER
-            .into_iter()
-            .filter(|name| is_expected(name) && is_missing(name));
-        let missing: Vec<Check> = missing.map(|name| Check::skipped(name, &*reason)).collect();
-        checks.extend(missing);
-        checks.sort_by_key(place);
-    }
-    checks
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{challenge, dns};
     use super::*;
 
     #[test]
@@ -211,18 +193,53 @@ mod tests {
     }
 
     #[test]
-    fn checks_are_sorted_and_a_missing_one_names_the_first_failure() {
+    fn a_missing_check_names_the_first_failure() {
+        let arguments = Arguments::default();
         let checks = vec![
             Check::good(keyring::NAME, "works"),
             Check::bad(sign_in::EXCHANGE, "refused"),
             Check::bad(dns::DNS, "not found"),
         ];
-        let is_expected = |name: &str| [dns::TCP, keyring::NAME].contains(&name);
-        let checks = complete(checks, is_expected);
-        let names: Vec<_> = checks.iter().map(|check| check.name).collect();
-        assert_eq!(names, ["dns", "tcp", "exchange", "keyring"]);
-        assert_eq!(checks[1].summary, "not checked, because dns failed");
-        let good = complete(vec![Check::good(dns::DNS, "found")], is_expected);
-        assert_eq!(good.len(), 1);
+        let report = complete(Report::new(&AREAS, checks), &arguments, true);
+        let tcp = report.checks.iter().find(|check| check.name == dns::TCP);
+        assert_eq!(tcp.unwrap().summary, "not checked, because dns failed");
+        let is_missing = |name| report.checks.iter().all(|check| check.name != name);
+        assert!(is_missing(permissions::REPOSITORY) && is_missing(clients::LOGINS));
+        let good = Report::new(&AREAS, vec![Check::good(dns::DNS, "found")]);
+        let good = complete(good, &arguments, true);
+        assert_eq!(good.checks.len(), 1);
+    }
+
+    #[test]
+    fn every_check_has_its_place_and_a_name_of_its_own() {
+        let names = AREAS.iter().flat_map(|(_, names)| names.split(' '));
+        let mut names: Vec<&str> = names.collect();
+        for name in [
+            dns::DNS,
+            dns::TCP,
+            connectivity::TLS,
+            connectivity::CLOCK,
+            challenge::NAME,
+            settings::CONFIGURATION,
+            settings::REGISTRY,
+            permissions::REPOSITORY,
+            permissions::ANONYMOUS,
+            permissions::REGISTRY_TOKEN,
+            permissions::BUILDKIT,
+            probe_arm::NAME,
+            keyring::NAME,
+            clients::DOCKER,
+            clients::PODMAN,
+            clients::VARIABLES,
+            clients::LOGINS,
+            clients::PATH,
+        ]
+        .into_iter()
+        .chain(sign_in::CHECKS)
+        {
+            let at = names.iter().position(|other| *other == name);
+            names.remove(at.unwrap_or_else(|| panic!("{name}")));
+        }
+        assert!(names.is_empty(), "{names:?}");
     }
 }

@@ -4,23 +4,24 @@ use crate::commands::report::Check;
 use crate::commands::{Context, configure};
 use crate::registry::Registry;
 
-pub(super) const NAME: &str = "wiring";
+pub(super) const DOCKER: &str = "docker";
+pub(super) const PODMAN: &str = "podman";
+pub(super) const VARIABLES: &str = "variables";
+pub(super) const LOGINS: &str = "logins";
+pub(super) const PATH: &str = "path";
 
-/// Checks whether clients use this helper: one check for each client, and one for each oddity.
-pub(super) fn check(context: &Context<'_>, registry: &Registry) -> Vec<Check> {
-    let checks = configure::check_cred_helpers(context, registry).into_iter();
-    checks
-        .map(|check| Check {
-            name: NAME,
-            ..check
-        })
-        .collect()
-}
-
-/// Checks whether clients find this helper.
-pub(super) fn program(context: &Context<'_>) -> Check {
-    Check {
-        name: NAME,
-        ..configure::program(context)
+/// Checks whether clients use this helper for a registry, and find it. Without a registry, only the latter.
+pub(super) fn check(context: &Context<'_>, registry: Option<&Registry>) -> Vec<Check> {
+    let Some(registry) = registry else {
+        return vec![configure::program(context).named(PATH)];
+    };
+    let mut checks: Vec<Check> = Vec::new();
+    for check in configure::check_cred_helpers(context, registry) {
+        match checks.iter_mut().find(|other| other.name == check.name) {
+            // A name stands for one check: of several logins, the first has the others as details.
+            Some(first) => first.details.extend([check.summary]),
+            None => checks.push(check),
+        }
     }
+    checks
 }

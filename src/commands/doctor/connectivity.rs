@@ -1,7 +1,6 @@
 //! The connection to the registry: addresses, TLS, the challenge of `/v2/`, and the clocks at both ends.
 
-use super::certificate::CertificateInfo;
-use super::{challenge, dns};
+use super::{certificate, challenge, dns};
 use crate::commands::report::Check;
 use crate::config::Config;
 use crate::deadline::{Clock, Deadline};
@@ -19,8 +18,6 @@ pub(super) const CLOCK: &str = "clock";
 
 /// The limit for all requests of one [`RegistryClient`].
 const REACH_TIMEOUT: Duration = Duration::from_secs(10);
-
-const EXPIRED_HINT: &str = "it has expired: renew it at the registry or the proxy in between, or set the clock of this machine";
 
 /// Requests to the registry's own host. They end within ten seconds, or within the setting `timeout` if that is shorter.
 pub(super) struct RegistryClient<'a> {
@@ -79,17 +76,19 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> Vec<Check> {
         client.send(request, "was asked for its challenge"),
         tokio::time::timeout(client.deadline.left(), network.shown_certificate(host)),
     );
-    let certificate = certificate.ok().flatten();
-    let certificate = certificate.and_then(|der| CertificateInfo::from_der(&der));
+    let issuer = certificate.ok().flatten();
+    let issuer = issuer.and_then(|der| certificate::issuer(&der));
+    let signed_by = issuer.map(|issuer| format!("the certificate is signed by `{issuer}`"));
     match response {
         Ok(response) => {
-            let tls = trusted(certificate.as_ref()).with(network.circumstances().to_vec());
+            let tls = trusted(signed_by).with(network.circumstances().to_vec());
             let challenge = challenge::check(registry, &response, is_public).since(started);
-            checks.extend([tls, challenge, check_clock(client, &response)]);
+            checks.extend(check_clock(client, &response));
+            checks.extend([tls, challenge]);
         }
         Err(error) => {
             // Of the name and the connection, only a failure of the proxy is found here.
-            let failed = evaluate_failure(&error, certificate.as_ref(), network.clock());
+            let failed = evaluate_failure(&error, signed_by);
             checks.retain(|check| failed.iter().all(|failed| failed.name != check.name));
             checks.extend(failed.into_iter().map(|check| check.since(started)));
         }
@@ -97,48 +96,29 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> Vec<Check> {
     checks
 }
 
-fn trusted(certificate: Option<&CertificateInfo>) -> Check {
-    let described = certificate.map(CertificateInfo::to_string);
-    let described = described.unwrap_or_else(|| "the certificate is trusted".into());
-    Check::good(TLS, described).naming(certificate.map(|info| info.issuer.clone()))
+fn trusted(signed_by: Option<String>) -> Check {
+    Check::good(TLS, "the certificate is trusted").with(signed_by)
 }
 
 /// Returns the checks of a request that failed.
-fn evaluate_failure(
-    error: &Error,
-    certificate: Option<&CertificateInfo>,
-    clock: Clock,
-) -> Vec<Check> {
+fn evaluate_failure(error: &Error, signed_by: Option<String>) -> Vec<Check> {
     let failed = |name| Check::failed(name, error);
     match error.kind() {
         ErrorKind::Unreachable(Stage::Name | Stage::Connection) => vec![failed(dns::TCP)],
         // TLS was established before the answer broke off.
-        ErrorKind::Unreachable(Stage::Answer) => {
-            vec![trusted(certificate), failed(challenge::NAME)]
-        }
+        ErrorKind::Unreachable(Stage::Answer) => vec![trusted(signed_by), failed(challenge::NAME)],
         ErrorKind::Timeout => vec![failed(challenge::NAME)],
-        _ => {
-            let tls = failed(TLS)
-                .with(certificate.map(CertificateInfo::to_string))
-                .naming(certificate.map(|info| info.issuer.clone()));
-            let is_expired = certificate.is_some_and(|info| info.expires < clock());
-            vec![if is_expired {
-                tls.hint(EXPIRED_HINT)
-            } else {
-                tls
-            }]
-        }
+        _ => vec![failed(TLS).with(signed_by)],
     }
 }
 
-/// Compares the clocks at both ends.
-fn check_clock(client: &RegistryClient<'_>, response: &HttpResponse) -> Check {
+/// Compares the clocks at both ends, if the answer has a date.
+fn check_clock(client: &RegistryClient<'_>, response: &HttpResponse) -> Option<Check> {
     let host = client.registry.host();
-    match client.network.skew() {
-        Some(skew) => Check::warning(CLOCK, skew).hint(HINT_CLOCK),
-        None if response.headers.contains_key(DATE) => {
-            Check::good(CLOCK, format!("within five minutes of that of {host}"))
-        }
-        None => Check::skipped(CLOCK, "the answer has no date"),
+    if let Some(skew) = client.network.skew() {
+        return Some(Check::warning(CLOCK, skew).hint(HINT_CLOCK));
     }
+    let summary = format!("within five minutes of that of {host}");
+    let has_date = response.headers.contains_key(DATE);
+    has_date.then(|| Check::good(CLOCK, summary))
 }

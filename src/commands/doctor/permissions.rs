@@ -1,4 +1,4 @@
-//! `/oauth2/token`: what the registry grants, also without a credential, and which user names work with which clients.
+//! `/oauth2/token`: what the registry grants, also without a credential, and whether Docker and BuildKit can use the credential.
 //!
 //! The requests are those of Docker (distribution, `session.go`), and of containerd and BuildKit (containerd,
 //! `core/remotes/docker/authorizer.go`).
@@ -14,21 +14,21 @@ use crate::token::{AccessToken, Claims, RefreshToken};
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use std::time::Instant;
 use url::Url;
 
 pub(super) const REPOSITORY: &str = "repository";
 pub(super) const ANONYMOUS: &str = "anonymous-pull";
-pub(super) const GUID: &str = "username-guid";
-pub(super) const TOKEN: &str = "username-token";
+pub(super) const REGISTRY_TOKEN: &str = "registry-token";
+pub(super) const BUILDKIT: &str = "buildkit";
+
+const PROGRAM: &str = env!("CARGO_PKG_NAME");
 
 /// Everything that may be granted in a repository.
 const ACTIONS: [&str; 5] = ["pull", "push", "delete", "metadata_read", "metadata_write"];
 
 /// The scope that the Azure CLI requests for no repository: every registry accepts it.
 const CATALOG: &str = "registry:catalog:*";
-
-const WORKS: &str = "works with docker, BuildKit and containerd";
-const UNUSED: &str = "does not work; it is not what clients are given";
 
 /// The answer with a registry access token; clients take either name.
 #[derive(Deserialize)]
@@ -70,14 +70,13 @@ pub(super) async fn check(target: &Target<'_>, sign_in: &SignIn<'_>) -> Vec<Chec
     let (token, repository) = (sign_in.refresh_token.as_ref(), target.repository());
     let scope = repository.map(|repository| format!("repository:{repository}:pull,push"));
     let scope = scope.as_deref().unwrap_or(CATALOG);
-    let (granted, anonymous, guid, identity_token) = tokio::join!(
+    let (granted, anonymous, clients) = tokio::join!(
         async { Some(timed(endpoint.check_repository(token?, repository?)).await) },
         async { Some(timed(endpoint.check_anonymous(repository?)).await) },
-        async { Some(timed(Box::pin(endpoint.check_guid(token?, scope))).await) },
-        async { Some(timed(endpoint.check_identity_token(token?, scope)).await) },
+        async { Some(Box::pin(endpoint.check_clients(token?, scope)).await) },
     );
-    let checks = [granted, anonymous, guid, identity_token];
-    checks.into_iter().flatten().collect()
+    let checks = granted.into_iter().chain(anonymous);
+    checks.chain(clients.into_iter().flatten()).collect()
 }
 
 impl TokenEndpoint<'_> {
@@ -118,64 +117,68 @@ impl TokenEndpoint<'_> {
     async fn check_anonymous(&self, repository: &str) -> Check {
         let scope = format!("repository:{repository}:pull");
         match self.ask(None, self.get(&scope, None)).await {
-            Ok(claims) if !claims.access(repository).is_empty() => {
-                Check::good(ANONYMOUS, "it is on: no credential is needed to pull")
-            }
+            Ok(claims) if !claims.access(repository).is_empty() => Check::good(
+                ANONYMOUS,
+                format!("no credential is needed to pull {repository}"),
+            ),
             Err(refusal) if refusal.status != Some(401) => Check::failed(ANONYMOUS, &refusal.error),
-            Ok(_) | Err(_) => Check::good(ANONYMOUS, "it is off"),
+            Ok(_) | Err(_) => Check::good(ANONYMOUS, "a credential is needed to pull"),
         }
     }
 
-    /// Checks the zero GUID with the refresh token as its password. Docker sends both with GET. BuildKit and containerd send a form first.
-    /// After 401, 404 and 405 both try GET; after 400 only containerd does.
-    async fn check_guid(&self, token: &RefreshToken, scope: &str) -> Check {
+    /// Checks whether the registry gives Docker and BuildKit a token for the credential of a `get`.
+    async fn check_clients(&self, token: &RefreshToken, scope: &str) -> Vec<Check> {
+        let started = Instant::now();
+        let is_identity_token = self.target.config.username == IDENTITY_TOKEN;
+        let request = if is_identity_token {
+            self.refresh_form(scope, token)
+        } else {
+            self.get(scope, Some(token))
+        };
+        if let Err(refusal) = self.ask(Some(token), request).await {
+            return vec![Check::failed(REGISTRY_TOKEN, &refusal.error).since(started)];
+        }
+        let permissions = Claims::from_token(token.secret()).unwrap_or_default();
+        let permissions = match &*permissions.permissions().join(", ") {
+            "" => String::new(),
+            permissions => format!(" (permissions: {permissions})"),
+        };
+        let summary = format!("gives Docker a token{permissions}");
+        let docker = Check::good(REGISTRY_TOKEN, summary).since(started);
+        let buildkit = if is_identity_token {
+            Check::good(BUILDKIT, "sends the same request as Docker")
+        } else {
+            timed(self.check_buildkit(token, scope)).await
+        };
+        vec![docker, buildkit]
+    }
+
+    /// Checks the form that BuildKit and containerd send first. After 401, 404 and 405 both send Docker's request, which was answered with a
+    /// token. After 400 only containerd does.
+    async fn check_buildkit(&self, token: &RefreshToken, scope: &str) -> Check {
         let password = [
             ("username", ZERO_GUID),
             ("password", token.secret().expose_secret()),
         ];
         let form = self.form("buildkit-client", "password", password, scope);
-        let (get, form) = tokio::join!(
-            self.ask(Some(token), self.get(scope, Some(token))),
-            self.ask(Some(token), form),
-        );
-        let (by_get, by_form) = (outcome(&get), outcome(&form));
-        let then_get = format!("{by_form}, then GET: {by_get}");
-        let (buildkit, containerd, is_complete) = match form.map_err(|refusal| refusal.status) {
-            Ok(_) => (by_form.clone(), by_form, true),
-            Err(Some(401 | 404 | 405)) => (then_get.clone(), then_get, true),
-            Err(Some(400)) => (format!("{by_form}, then nothing"), then_get, false),
-            Err(_) => (by_form.clone(), by_form, false),
-        };
-        let is_used = self.target.config.username == ZERO_GUID;
-        let check = match get {
-            Ok(_) if is_complete => Check::good(GUID, WORKS),
-            Ok(_) if !is_used => {
-                Check::good(GUID, "works with docker; it is not what clients are given")
+        let answer = self.ask(Some(token), form).await;
+        let status = match answer.map_err(|refusal| refusal.status) {
+            Ok(_) | Err(Some(401 | 404 | 405)) => {
+                return Check::good(BUILDKIT, "can use the credential, and containerd too");
             }
-            Ok(_) => Check::warning(GUID, "works with docker, and not with BuildKit").hint(
-                "for builds with BuildKit set `username` to token (`ACRSCOPED_USERNAME=token`)",
-            ),
-            Err(refusal) if is_used => Check::failed(GUID, &refusal.error),
-            Err(_) => Check::warning(GUID, UNUSED),
+            Err(status) => status.map_or("no answer".to_owned(), |status| status.to_string()),
         };
-        check.with([
-            format!("docker: GET: {by_get}"),
-            format!("BuildKit: POST: {buildkit}"),
-            format!("containerd: POST: {containerd}"),
-        ])
-    }
-
-    /// Checks `<token>`: all clients send the same form with the refresh token.
-    async fn check_identity_token(&self, token: &RefreshToken, scope: &str) -> Check {
-        let answer = self.ask(Some(token), self.refresh_form(scope, token)).await;
-        let detail = format!("docker, BuildKit, containerd: POST: {}", outcome(&answer));
-        let is_used = self.target.config.username == IDENTITY_TOKEN;
-        let check = match answer {
-            Ok(_) => Check::good(TOKEN, WORKS),
-            Err(refusal) if is_used => Check::failed(TOKEN, &refusal.error),
-            Err(_) => Check::warning(TOKEN, UNUSED),
-        };
-        check.with([detail])
+        let summary = "cannot use the default user name at this registry";
+        let check =
+            Check::warning(BUILDKIT, summary).with([format!("the answer to its form is {status}")]);
+        let identity_token = self.refresh_form(scope, token);
+        if self.ask(Some(token), identity_token).await.is_err() {
+            return check;
+        }
+        let host = self.target.registry.host();
+        check.hint(format!(
+            "  {PROGRAM} config set username token --registry {host}"
+        ))
     }
 
     fn get(&self, scope: &str, token: Option<&RefreshToken>) -> RequestBuilder {
@@ -242,15 +245,5 @@ impl TokenEndpoint<'_> {
         };
         let status = Some(response.status.as_u16());
         Err(Box::new(Refusal { status, error }))
-    }
-}
-
-/// Returns an answer in a word or two.
-fn outcome(answer: &Answer) -> String {
-    match answer {
-        Ok(_) => "granted".to_owned(),
-        Err(refusal) => refusal
-            .status
-            .map_or("no answer".to_owned(), |status| status.to_string()),
     }
 }

@@ -5,11 +5,12 @@
 
 use super::checks::Target;
 use super::sign_in::SignIn;
-use crate::commands::report::{Check, timed};
+use crate::commands::report::Check;
 use crate::error::{Error, ErrorKind};
 use crate::refusal::az;
 use crate::registry::Registry;
 use crate::token::Audience;
+use std::time::Instant;
 
 pub(super) const NAME: &str = "arm-tokens";
 
@@ -26,41 +27,28 @@ pub(super) fn announcement(registry: &Registry) -> String {
 
 /// Offers the registry an ARM-scoped token.
 pub(super) async fn check(target: &Target<'_>) -> Check {
-    let cloud = target.registry.cloud();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is what `--probe-arm` asks for"
-    )]
-    let audience = Audience::of_resource_manager(&cloud.cli_name);
-    if let Some(audience) = audience {
-        return timed(check_audience(target, audience)).await;
-    }
-    let reason = format!("the Azure Resource Manager of {} is not known", cloud.name);
-    Check::skipped(NAME, reason)
-}
-
-async fn check_audience(target: &Target<'_>, audience: Audience) -> Check {
-    let registry = target.registry;
+    let (registry, started) = (target.registry, Instant::now());
     let offered = |rest: &str| format!("the helper offered an ARM-scoped token, and {rest}");
-    let error = match offer(target, audience).await {
+    let check = match offer(target).await {
         Ok(None) => {
             let disable = format!(
                 "acr config authentication-as-arm update --registry {} --status disabled",
                 registry.resource_name()
             );
-            return Check::warning(NAME, offered(&format!("{registry} accepted it")))
-                .with(["this helper needs no ARM-scoped tokens; check your other clients before you disable them".to_owned()])
-                .hint(az(registry.cloud(), &disable));
+            let disable = az(registry.cloud(), &disable);
+            let advice = "check your other clients, then disable ARM-scoped tokens";
+            Check::warning(NAME, offered(&format!("{registry} accepted it")))
+                .hint(format!("{advice}\n  {disable}"))
         }
-        Ok(Some(error)) => error,
-        Err(error) => return Check::skipped(NAME, error.to_string()),
+        Ok(Some(error)) => match error.kind() {
+            ErrorKind::Denied { .. } | ErrorKind::InvalidToken => {
+                Check::good(NAME, offered(&format!("{registry} refused it")))
+            }
+            _ => Check::skipped(NAME, format!("not known: {}", offered(&error.to_string()))),
+        },
+        Err(error) => Check::skipped(NAME, error.to_string()),
     };
-    match error.kind() {
-        ErrorKind::Denied { .. } | ErrorKind::InvalidToken => {
-            Check::good(NAME, offered(&format!("{registry} refused it")))
-        }
-        _ => Check::skipped(NAME, format!("not known: {}", offered(&error.to_string()))),
-    }
+    check.since(started)
 }
 
 /// Requests the token and offers it. Returns why the registry gave no refresh token for it.
@@ -68,9 +56,19 @@ async fn check_audience(target: &Target<'_>, audience: Audience) -> Check {
 /// # Errors
 ///
 /// The token was not offered.
-async fn offer(target: &Target<'_>, audience: Audience) -> Result<Option<Error>, Error> {
+async fn offer(target: &Target<'_>) -> Result<Option<Error>, Error> {
+    let cloud = target.registry.cloud();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is what `--probe-arm` asks for"
+    )]
+    let audience = Audience::of_resource_manager(&cloud.cli_name);
+    let unknown = || {
+        let problem = format!("the Azure Resource Manager of {} is not known", cloud.name);
+        Error::input(problem)
+    };
     let mut config = target.context.settings.for_registry(target.registry)?;
-    config.audience = audience;
+    config.audience = audience.ok_or_else(unknown)?;
     let target = Target {
         config: &config,
         cache: target.cache.clone(),

@@ -1,223 +1,153 @@
-//! `--report`: a file that can be published, with the versions that a maintainer needs.
+//! `--report`: a file for an issue, which can be published as it is.
+//!
+//! It has the names, statuses and times of the checks, the kinds of errors, and of texts only the words that are in the helper's own messages
+//! (`words.txt`), numbers of up to four digits, and Entra's error codes. So no name of a person, company, host or file is in it.
 
-use super::redact::Names;
-use super::report::Report;
-use crate::commands::Context;
+use crate::commands::report::{Check, Report, list};
 use crate::error::{Error, visible};
-use crate::files::read_limited;
-use crate::program::{Runner, find};
-use crate::runtime;
-use crate::terminal::Terminal;
-use azure_identity::Executor;
-use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokio::time::timeout;
+use std::path::Path;
 
-/// The limit for a program that prints its version.
-const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// The words that are shown. A new message whose words are missing here is shown with gaps.
+const WORDS: &str = include_str!("words.txt");
 
-/// The new file of a report, which its owner alone can read. It is removed again unless the report is written.
-pub(super) struct ReportFile {
-    path: PathBuf,
-    file: File,
-    is_written: bool,
-}
+const QUOTES: [char; 2] = ['`', '"'];
 
-impl ReportFile {
-    /// Creates the file.
-    ///
-    /// # Errors
-    ///
-    /// It exists, or cannot be created.
-    pub(super) fn create(path: &Path) -> Result<Self, Error> {
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).map_err(|error| {
-            Error::input(format!(
-                "the report {} could not be written: {error}; remove the file, or name another: `--report=FILE`",
-                path.display()
-            ))
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            is_written: false,
-        })
-    }
-
-    /// Writes the report without names, and returns its path.
-    pub(super) fn write(
-        mut self,
-        report: &Report,
-        context: &Context<'_>,
-        repository: Option<&str>,
-    ) -> Result<PathBuf, Error> {
-        let mut names = Names::new(context, report.registry.as_ref());
-        names.add("repository", repository.unwrap_or_default());
-        let in_checks = report.checks.iter().flat_map(|check| &check.names);
-        in_checks.for_each(|name| names.add("name", name));
-        let text = report.draw(Terminal::new(&HashMap::new(), false, true));
-        let text = names.redact(&text);
-        let head = head(&mut names, distribution(), versions(context)?);
-        let text = format!("{head}; names and ids are left out\n\n```text\n{text}```\n");
-        let written = self.file.write_all(text.as_bytes());
-        written
-            .map_err(|error| Error::input(format!("the report could not be written: {error}")))?;
-        self.is_written = true;
-        Ok(self.path.clone())
-    }
-}
-
-impl Drop for ReportFile {
-    fn drop(&mut self) {
-        if !self.is_written {
-            // An empty file would prevent the next report.
-            drop(std::fs::remove_file(&self.path));
-        }
-    }
-}
-
-/// Returns the first line: the versions of this program and its surroundings. The name of a distribution may be that of a company.
-fn head(names: &mut Names, distribution: Option<String>, versions: Vec<String>) -> String {
-    let own = format!(
-        "`docker-credential-acrscoped doctor` {} on {} {}",
-        env!("CARGO_PKG_VERSION"),
-        std::env::consts::OS,
-        std::env::consts::ARCH
-    );
-    let others = distribution.into_iter().chain(versions);
-    let all: Vec<String> = [own].into_iter().chain(others).collect();
-    names.redact(&all.join("; "))
-}
-
-/// Returns the name of the distribution (`os-release(5)`).
-fn distribution() -> Option<String> {
-    let text =
-        String::from_utf8(read_limited(Path::new("/etc/os-release"), 64 * 1024).ok()?).ok()?;
-    let name = text
-        .lines()
-        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
-    Some(visible(name.trim_matches('"')))
-}
-
-const DOCKER: &str = "Docker version";
-const PODMAN: &str = "podman version";
-const AZ: &str = "azure-cli";
-
-/// Programs, how each prints its version, and the text before it. `az --version` would connect to the internet.
-const PROGRAMS: [(&str, &str, &str); 3] = [
-    ("docker", "--version", DOCKER),
-    ("podman", "--version", PODMAN),
-    ("az", "version", AZ),
-];
-
-/// Returns the digits and dots after a marker.
-fn version_in<'a>(text: &'a str, marker: &str) -> Option<&'a str> {
-    let mut versions = text.split(marker).skip(1).map(|rest| {
-        let rest = rest.trim_start_matches([' ', '"', ':']);
-        let mut parts = rest.split(|c: char| !c.is_ascii_digit() && c != '.');
-        parts.next().unwrap_or_default()
-    });
-    versions.find(|version| version.contains('.') && version.len() <= 32)
-}
-
-/// Returns the versions of the programs that print them in time.
-fn versions(context: &Context<'_>) -> Result<Vec<String>, Error> {
-    let folders = context.settings.program_folders();
-    let runner = Runner::new(&folders, vec![]);
-    let version = async |name: &str, argument: &str, marker: &str| {
-        let program = find(name, &folders)?;
-        let arguments = [argument.as_ref()];
-        let output = runner.run(program.as_os_str(), &arguments);
-        let output = timeout(VERSION_TIMEOUT, output).await.ok()?.ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        let version = version_in(&text, marker).filter(|_| output.status.success())?;
-        Some(format!("{name} {version}"))
-    };
-    runtime::run(async {
-        let mut versions = Vec::new();
-        for (name, argument, marker) in PROGRAMS {
-            versions.extend(version(name, argument, marker).await);
-        }
-        Ok(versions)
+/// Creates the file, which its owner alone can read.
+///
+/// # Errors
+///
+/// It exists, or cannot be created.
+pub(super) fn create(path: &Path) -> Result<File, Error> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| {
+        let problem = format!("could not create the report {}: {error}", path.display());
+        Error::input(problem).with_hint("remove the file, or name another one")
     })
+}
+
+/// Writes the report.
+///
+/// # Errors
+///
+/// The file cannot be written.
+pub(super) fn write(
+    path: &Path,
+    mut file: File,
+    report: &Report,
+    versions: &[(&str, String)],
+) -> Result<(), Error> {
+    let versions = versions.iter();
+    let versions = list(versions.map(|(name, version)| format!("{name} {version}")));
+    let checks: String = report.checks.iter().map(to_text).collect();
+    let text = format!(
+        "{versions}\n\nWords that are not the helper's own are left out.\n\n```text\n{checks}```\n"
+    );
+    file.write_all(text.as_bytes()).map_err(|error| {
+        let problem = format!("could not write the report {}: {error}", path.display());
+        Error::input(problem)
+    })
+}
+
+fn to_text(check: &Check) -> String {
+    let took = check.took.map(|took| format!(" ({} ms)", took.as_millis()));
+    let kind = check.kind.map(|kind| format!(" {kind:?}"));
+    let (took, kind) = (took.unwrap_or_default(), kind.unwrap_or_default());
+    let (status, name) = (check.status.word(), check.name);
+    let details = check.details.iter().map(String::as_str);
+    let hint = check.hint.iter().flat_map(|hint| hint.lines());
+    let texts = details
+        .chain(hint)
+        .map(|text| format!("  {}\n", known(text)));
+    let texts: String = texts.collect();
+    format!(
+        "{status}: {name}{took}{kind}: {}\n{texts}",
+        known(&check.summary)
+    )
+}
+
+/// Returns a text with a gap for each run of words that are not known. Several words in quotes may be a name, whatever words they are.
+pub(super) fn known(text: &str) -> String {
+    let text = visible(text);
+    let mut shown: Vec<&str> = Vec::new();
+    let mut open_quote = None;
+    for word in text.split_whitespace() {
+        let is_quoted = open_quote.is_some();
+        for quote in word.chars().filter(|c| QUOTES.contains(c)) {
+            match open_quote {
+                None => open_quote = Some(quote),
+                Some(open) if open == quote => open_quote = None,
+                Some(_) => (),
+            }
+        }
+        let is_shown = !is_quoted && open_quote.is_none() && is_known(word);
+        let word = if is_shown { word } else { "…" };
+        if (word, shown.last()) != ("…", Some(&"…")) {
+            shown.push(word);
+        }
+    }
+    shown.join(" ")
+}
+
+fn is_known(word: &str) -> bool {
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
+    let is_number = |text: &str, digits| {
+        (1..=digits).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let code = word.strip_prefix("AADSTS");
+    word.is_empty()
+        || is_number(word, 4)
+        || code.is_some_and(|code| is_number(code, 7))
+        || WORDS.split_whitespace().any(|known| known == word)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
-    use crate::registry::Registry;
 
     #[test]
-    fn the_first_line_of_a_report_is_redacted_too() {
-        let settings = Settings::from_variables(
-            HashMap::from([("ACRSCOPED_TENANT".into(), "fabrikam".into())]),
-            None,
-        );
-        let terminal = Terminal::new(&HashMap::new(), false, true);
-        let clock = || std::time::SystemTime::UNIX_EPOCH;
-        let context = Context {
-            settings: &settings,
-            clock,
-            terminal,
-            print_error: |_| (),
-            config_error: None,
-            is_stderr_terminal: false,
-            program: None,
-        };
-        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
-        let mut names = Names::new(&context, Some(&registry));
-        let head = head(
-            &mut names,
-            Some("Contoso Linux 12 of Fabrikam".into()),
-            vec!["docker 27.3.1".into()],
-        );
-        assert!(
-            head.ends_with("; <registry 1> Linux 12 of <id 1>; docker 27.3.1"),
-            "{head}"
-        );
+    fn only_words_of_our_own_messages_numbers_and_error_codes_are_shown() {
+        for (text, expected) in [
+            (
+                "the registry refused the access token: 401",
+                "the registry refused the access token: 401",
+            ),
+            (
+                "the name contoso.azurecr.io was not found",
+                "the name … was not found",
+            ),
+            (
+                "AADSTS700016: Application 'Zz Registry' Zz Bank, Inc.",
+                "AADSTS700016: …",
+            ),
+            (
+                "`client_id` is 5b8d3e17-64c2-4f0a-9d15-7a2e8c40b6f1 by `AZURE_CLIENT_ID`",
+                "`client_id` is … by `AZURE_CLIENT_ID`",
+            ),
+            ("no connection to 10.1.2.3:443", "no connection to …"),
+            (
+                "/home/alice is the-folder of alice@contoso.example",
+                "… is … of …",
+            ),
+        ] {
+            assert_eq!(known(text), expected);
+        }
     }
 
     #[test]
-    fn a_version_is_digits_and_dots_after_the_name_of_its_program() {
-        for (marker, text, version) in [
-            (
-                DOCKER,
-                "Docker version 27.3.1, build ce12230\n",
-                Some("27.3.1"),
-            ),
-            (
-                DOCKER,
-                "Docker version 20.10.24+dfsg1, build 297e128\n",
-                Some("20.10.24"),
-            ),
-            (PODMAN, "podman version 5.4.0-rc1\n", Some("5.4.0")),
-            (
-                AZ,
-                "{\n  \"azure-cli\": \"2.91.0\",\n  \"azure-cli-core\": \"2.91.0\"\n}\n",
-                Some("2.91.0"),
-            ),
-            (
-                AZ,
-                "azure-cli                         2.91.0\n\ncore 2.91.0\n",
-                Some("2.91.0"),
-            ),
-            (
-                AZ,
-                "az of build.fabrikam.example 10.1.2\nazure-cli-core 1.0\nazure-cli: 2.91.0\n",
-                Some("2.91.0"),
-            ),
-            (AZ, "az of 2.fabrikam.example\n", None),
-            (AZ, "azure-cli 2\n", None),
-            (DOCKER, "podman version 5.4.0\n", None),
-        ] {
-            assert_eq!(version_in(text, marker), version, "{text}");
+    fn the_known_words_are_no_names() {
+        for word in WORDS.split_whitespace() {
+            let is_plain = word
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_'".contains(c));
+            assert!(is_plain && word.parse::<u64>().is_err(), "{word}");
+        }
+        for name in ["contoso", "fabrikam", "alice", "Shell", "Bank"] {
+            assert!(!is_known(name), "{name}");
         }
     }
 }

@@ -8,12 +8,15 @@ use crate::registry::{CLOUDS, Registry};
 pub(super) const REGISTRY: &str = "registry";
 pub(super) const CONFIGURATION: &str = "configuration";
 
-/// Returns the check of a name that was parsed.
-pub(super) fn registry(registry: &Registry) -> Check {
+/// Returns the check of a name, of which only the form is known.
+pub(super) fn registry(registry: Option<&Registry>) -> Check {
+    let Some(registry) = registry else {
+        return Check::skipped(REGISTRY, "not checked, because no registry is named");
+    };
     let (host, login_server) = (registry.host(), registry.login_server());
     let regional = (login_server != host)
         .then(|| format!("a regional endpoint: {login_server} issues its tokens"));
-    let summary = format!("{host} is a registry of {}", registry.cloud().name);
+    let summary = format!("{host} is a valid ACR name ({})", registry.cloud().name);
     Check::good(REGISTRY, summary).with(regional)
 }
 
@@ -29,7 +32,10 @@ pub(super) fn check(target: &Target<'_>) -> Check {
         let check = Check::warning(CONFIGURATION, summary).hint(hint);
         check.with(misspelled)
     } else if misspelled.is_empty() {
-        Check::good(CONFIGURATION, format!("settings set: {}", effective.len()))
+        let names: Vec<&str> = effective.iter().map(|set| set.name).collect();
+        let names = names.join(", ");
+        let names = if names.is_empty() { "none" } else { &names };
+        Check::good(CONFIGURATION, format!("set: {names}"))
     } else {
         let check = Check::warning(CONFIGURATION, misspelled.join(", "));
         check.hint("unset it, or correct its name")

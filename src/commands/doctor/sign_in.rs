@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, HINT_CLOCK};
 use crate::http::Network;
 use crate::identity::Identity;
 use crate::service::{Session, with_clock_skew};
-use crate::text::Redactor;
+use crate::text::Secrets;
 use crate::token::{AccessToken, Claims, RefreshToken};
 use secrecy::ExposeSecret;
 use std::sync::Arc;
@@ -55,29 +55,23 @@ impl<'a> SignIn<'a> {
         }
     }
 
-    /// Returns a redactor for all tokens, and for the secrets of the identity: Entra may repeat one in a claim, and a registry a token.
-    pub(super) fn redactor(&self) -> Redactor {
-        let secrets = match &self.session {
-            Ok(session) => session.identity().secrets().clone(),
-            Err(_) => return Redactor::new([]),
-        };
-        let access_token = self.access_token.as_ref().map(AccessToken::secret);
-        let refresh_token = self.refresh_token.as_ref().map(RefreshToken::secret);
-        for token in access_token.into_iter().chain(refresh_token) {
-            secrets.add(token.expose_secret());
-        }
-        secrets.redactor()
+    /// Returns the list of secrets of the identity, with all tokens that are received: Entra may repeat one in a claim, and a registry a token.
+    pub(super) fn secrets(&self) -> Secrets {
+        let session = self.session.as_ref();
+        session.map_or_else(|_| Secrets::default(), |it| it.identity().secrets().clone())
     }
 
     /// Signs in. If the sign-in shows that there is no identity, that is the failure of the first check.
     pub(super) async fn request_access_token(&mut self) -> Vec<Check> {
-        if self.session.is_err() {
+        let Ok(session) = &self.session else {
             return vec![self.identity.clone()];
-        }
+        };
         let started = Instant::now();
         let check = match self.access_token().await {
             Ok(token) => {
-                let check = check_access_token(&token, (self.target.context.clock)());
+                self.secrets().add(token.secret().expose_secret());
+                let now = (self.target.context.clock)();
+                let check = check_access_token(session.identity(), &token, now);
                 self.access_token = Some(token);
                 check.since(started)
             }
@@ -97,6 +91,7 @@ impl<'a> SignIn<'a> {
         let started = Instant::now();
         match self.refresh_token(access_token).await {
             Ok(token) => {
+                self.secrets().add(token.secret().expose_secret());
                 let host = self.target.registry.login_server();
                 let exchange = Check::good(EXCHANGE, format!("{host} issued a refresh token"));
                 let checks = vec![exchange.since(started), self.check_refresh_token(&token)];
@@ -159,7 +154,7 @@ impl<'a> SignIn<'a> {
         }
         Check::warning(REFRESH_TOKEN, abac)
             .with([summary])
-            .hint("name one with `--repository` to see what is granted there")
+            .hint("name a repository with `--repository` to see what is granted there")
     }
 }
 
@@ -169,7 +164,7 @@ fn check_identity(identity: &Identity) -> Check {
     let host = authority.host_str().unwrap_or_default();
     let origin = origin.map(|origin| format!(", set by {origin}"));
     let skipped = identity.skipped().iter();
-    Check::good(IDENTITY, format!("{identity} signs in"))
+    Check::good(IDENTITY, format!("selected: {identity}"))
         .with([format!(
             "the authority is {host}{}",
             origin.unwrap_or_default()
@@ -178,18 +173,15 @@ fn check_identity(identity: &Identity) -> Check {
 }
 
 /// Returns what an access token says.
-fn check_access_token(token: &AccessToken, now: SystemTime) -> Check {
-    let Some(claims) = Claims::from_token(token.secret()) else {
-        return Check::good(ACCESS_TOKEN, "it cannot be read");
-    };
-    let or_unknown = |claim: Option<String>| claim.unwrap_or_else(|| "unknown".to_owned());
-    let expires = claims.expires().map(|expires| until(expires, now));
-    let summary = format!("for {}", or_unknown(claims.audience()));
-    Check::good(ACCESS_TOKEN, summary)
-        .with([
-            format!("tenant: {}", or_unknown(claims.tenant())),
-            format!("identity: {}", or_unknown(claims.identity())),
-            format!("until {}", or_unknown(expires)),
-        ])
-        .naming(claims.names())
+fn check_access_token(identity: &Identity, token: &AccessToken, now: SystemTime) -> Check {
+    let claims = Claims::from_token(token.secret()).unwrap_or_default();
+    let claims = [
+        ("audience", claims.audience()),
+        ("tenant", claims.tenant()),
+        ("identity", claims.identity()),
+        ("until", claims.expires().map(|expires| until(expires, now))),
+    ];
+    let details = claims.into_iter();
+    let details = details.filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+    Check::good(ACCESS_TOKEN, format!("{identity} signed in")).with(details)
 }

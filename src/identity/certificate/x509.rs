@@ -1,13 +1,12 @@
-//! Certificates (RFC 5280, section 4.1): whose key they are for, which follows which, and until when they are valid.
+//! Certificates (RFC 5280, section 4.1): whose key they are for, and which follows which.
 
 use super::Result;
-use super::asn1::{CONTEXT_0, Element, INTEGER, Reader, SEQUENCE};
+use super::asn1::{CONTEXT_0, INTEGER, Reader, SEQUENCE};
 
 /// The fields of a certificate that are used.
 #[derive(Debug)]
 pub(crate) struct X509<'a> {
     pub(crate) issuer: &'a [u8],
-    pub(crate) not_after: Element<'a>,
     pub(crate) subject: &'a [u8],
     /// For RSA, an `RSAPublicKey` (RFC 8017, appendix A.1.1).
     public_key: &'a [u8],
@@ -22,15 +21,13 @@ impl<'a> X509<'a> {
         fields.expect(INTEGER)?;
         fields.expect(SEQUENCE)?;
         let issuer = fields.expect(SEQUENCE)?.content;
-        let mut validity = fields.enter(SEQUENCE)?;
-        validity.element()?;
-        let not_after = validity.element()?;
+        // The validity.
+        fields.expect(SEQUENCE)?;
         let subject = fields.expect(SEQUENCE)?.content;
         let mut key = fields.enter(SEQUENCE)?;
         key.expect(SEQUENCE)?;
         Ok(Self {
             issuer,
-            not_after,
             subject,
             public_key: key.bits()?,
         })
