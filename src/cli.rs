@@ -116,7 +116,7 @@ fn is_credential_provider(name: &OsString) -> bool {
 /// Returns the whole command line with its help, for the parser, the man pages and the completions.
 pub fn command() -> clap::Command {
     let is_for_clients = |name: &str| PROTOCOL_COMMANDS.contains(&name);
-    with_long_help(Arguments::command(), EXIT_STATUS)
+    with_long_help(Arguments::command(), "")
         .mut_subcommands(|command| {
             let is_hidden = command.is_hide_set() || is_for_clients(command.get_name());
             with_long_help(command, EXIT_STATUS)
