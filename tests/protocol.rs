@@ -133,16 +133,31 @@ fn docker_logins_store_and_logouts_erase_succeed_and_say_nothing() {
 #[test]
 fn the_version_has_the_form_of_the_other_helpers() {
     let (home, simulator) = world();
-    let line = format!(
-        "docker-credential-acrscoped (docker-credential-acrscoped) v{}\n",
-        env!("CARGO_PKG_VERSION")
+    let line = |words: &[&str]| {
+        let mut command = helper(&home, &simulator);
+        command.args(words);
+        run(command, "", support::LIMIT).succeeds().stdout
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        line(&["version"]),
+        format!("docker-credential-acrscoped (docker-credential-acrscoped) v{version}\n")
     );
-    for word in ["version", "--version"] {
+    // For people.
+    for word in ["--version", "-V"] {
         assert_eq!(
-            ask(helper(&home, &simulator), word, "").succeeds().stdout,
-            line
+            line(&[word]),
+            format!("docker-credential-acrscoped {version}\n")
         );
     }
+    let json: serde_json::Value = serde_json::from_str(&line(&["version", "--json"])).unwrap();
+    assert_eq!(
+        (&json["name"], &json["version"]),
+        (&env!("CARGO_PKG_NAME").into(), &version.into())
+    );
+    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    assert_eq!(json["target"], target);
+    assert!(json["commit"].is_null() || json["commit"].as_str().is_some_and(|it| it.len() == 40));
 }
 
 #[test]

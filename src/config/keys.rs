@@ -113,6 +113,8 @@ keys! {
         "PEM certificates to trust besides the system's", default "none";
     "log" Top Word(Log::WORDS) Log::parse, ["ACRSCOPED_LOG"],
         "log level: warn, info, debug", default "warn";
+    "log_file" Top Text values::path, ["ACRSCOPED_LOG_FILE"],
+        "file for the log, for clients that hide stderr", default "none";
 }
 
 keys! {

@@ -281,6 +281,16 @@ impl Settings {
         self.resolver(None).get_or("log", Log::parse, Log::Warn)
     }
 
+    /// Returns the file that gets the log, besides stderr.
+    ///
+    /// # Errors
+    ///
+    /// The path is not absolute.
+    pub(crate) fn log_file(&self) -> Result<Option<PathBuf>, Error> {
+        let file = self.resolver(None).get("log_file", values::path)?;
+        Ok(file.map(|file| file.value))
+    }
+
     /// Returns the delegate, if one is set: the last part of its name, such as `secretservice` of `docker-credential-secretservice`.
     ///
     /// # Errors

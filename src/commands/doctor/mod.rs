@@ -49,8 +49,8 @@ pub struct Arguments {
     /// If the registry accepts an ACR-scoped token, offer it an ARM-scoped one too, to see whether it accepts such tokens.
     #[arg(long, requires = "registry")]
     probe_arm: bool,
-    #[command(flatten)]
-    format: Format,
+    #[arg(skip)]
+    pub(super) format: Format,
 }
 
 impl Arguments {
@@ -85,11 +85,6 @@ impl Arguments {
             Err(error) if self.has_default_file() => Err(file_error(error)),
             registry => Ok(registry.map_err(|error| Check::failed(settings::REGISTRY, &error))),
         }
-    }
-
-    /// Returns whether the output has neither colour nor marks.
-    pub(super) fn is_plain(&self) -> bool {
-        self.format.plain
     }
 }
 
