@@ -4,7 +4,7 @@ use crate::cli::{self, CliError, Command, Options, PROGRAM, VersionFormat};
 use crate::commands::{self, Context};
 use crate::config::{Settings, Variables};
 use crate::deadline::Clock;
-use crate::error::{Error, ErrorKind, HINT_STDIN, printable, visible};
+use crate::error::{Error, ErrorKind, printable, visible};
 use crate::log;
 use crate::protocol::docker::{self, Verb};
 use crate::protocol::kubelet;
@@ -58,8 +58,13 @@ fn run_command(command: Command, options: Options) -> ExitCode {
         Command::Docker(verb) => {
             // Before stdin is read: the message of `store` holds a password.
             init(|line| docker::write_failure(line, io::stdout()));
-            if verb != Verb::List {
-                explain_stdin(HINT_STDIN);
+            match verb {
+                Verb::Get | Verb::Erase => explain_stdin(
+                    "a registry",
+                    &format!("echo contoso.azurecr.io | {PROGRAM} {}", verb.as_str()),
+                ),
+                Verb::Store => explain_stdin("JSON", &format!("{PROGRAM} store --help")),
+                Verb::List => (),
             }
             let input = io::stdin().lock();
             let answer = docker::serve(verb, Settings::from_env, service, input, Stdout);
@@ -67,7 +72,7 @@ fn run_command(command: Command, options: Options) -> ExitCode {
         }
         Command::Kubelet(arguments) => {
             init(|_| ());
-            explain_stdin(HINT_KUBELET);
+            explain_stdin("JSON", &format!("{PROGRAM} kubelet --help"));
             let input = io::stdin().lock();
             let answer = kubelet::serve(&arguments, Settings::from_env, service, input, Stdout);
             finish(answer)
@@ -124,10 +129,12 @@ fn version(format: VersionFormat) -> String {
     }
 }
 
-/// Says what is expected on stdin if a person has to type it.
-fn explain_stdin(hint: &str) {
+/// Says what is expected on stdin, and a command to try, if a person has to type it.
+fn explain_stdin(expected: &str, command: &str) {
     if io::stdin().is_terminal() {
-        print_error(&format!("{PROGRAM}: {hint}\n"));
+        print_error(&format!(
+            "{PROGRAM}: waiting for {expected} on stdin. Try:\n  {command}\n"
+        ));
     }
 }
 
@@ -220,9 +227,6 @@ fn protect_memory() {
 
 #[cfg(not(target_os = "linux"))]
 fn protect_memory() {}
-
-const HINT_KUBELET: &str =
-    "kubelet's request is read from stdin: `docker-credential-acrscoped kubelet --help` shows one";
 
 fn print(text: &str) -> Result<ExitCode, Error> {
     writeln!(Stdout, "{text}").map_err(Error::output)?;

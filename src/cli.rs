@@ -44,7 +44,7 @@ struct Arguments {
     command: Option<Subcommands>,
 }
 
-// The options of every command for people. With a doc comment, clap would make that the description of each.
+/// The options of every command for people.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// The format of the output.
@@ -181,10 +181,13 @@ pub fn command() -> clap::Command {
     with_long_help(Arguments::command(), "")
         .mut_subcommands(|command| {
             let is_hidden = command.is_hide_set();
+            // `augment_args` would replace it by the comment on `Options`.
+            let about = command.get_about().cloned().unwrap_or_default();
             if PROTOCOL_COMMANDS.contains(&command.get_name()) {
                 with_long_help(command.hide(true), PROTOCOL_EXIT_STATUS)
             } else {
-                with_long_help(Options::augment_args(command), EXIT_STATUS).hide(is_hidden)
+                let command = Options::augment_args(command).about(about);
+                with_long_help(command, EXIT_STATUS).hide(is_hidden)
             }
             .help_template(TEMPLATE)
         })

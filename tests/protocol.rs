@@ -206,3 +206,57 @@ fn a_person_who_reads_no_further_is_not_told_so() {
     assert_eq!(run("--help"), "");
     assert_eq!(run("status --json"), "");
 }
+
+/// For clients that hide stderr. Without the setting, `get` says nothing on stderr.
+#[test]
+fn the_log_goes_to_a_file_of_its_own_and_never_stops_a_get() {
+    let (home, simulator) = world();
+    let log = home.path("home/helper.log");
+    let get = |file: &std::path::Path| {
+        let mut command = helper(&home, &simulator);
+        command.env("ACRSCOPED_LOG_FILE", file);
+        ask(command, "get", REGISTRY).succeeds()
+    };
+    for _ in 0..2 {
+        assert_eq!(get(&log).stderr, "");
+    }
+    let text = std::fs::read_to_string(&log).expect("the log");
+    assert!(
+        text.starts_with("# Log of docker-credential-acrscoped\n"),
+        "{text}"
+    );
+    let lines = text.lines().filter(|line| line.contains("info: ")).count();
+    assert!(lines >= 2 && text.contains(REGISTRY), "{text}");
+    assert!(!text.contains("eyJ"), "{text}");
+    // What a checkout could name.
+    home.write("home/.profile", "export PATH\n");
+    for file in [
+        home.path("home/.profile"),
+        home.path("home/missing/helper.log"),
+        "/etc/helper.log".into(),
+    ] {
+        let answer = get(&file);
+        let warning = format!("warn: the helper writes no log to {}: ", file.display());
+        assert!(answer.stderr.contains(&warning), "{}", answer.stderr);
+    }
+    assert_eq!(
+        std::fs::read_to_string(home.path("home/.profile")).unwrap(),
+        "export PATH\n"
+    );
+}
+
+#[test]
+fn quiet_hides_a_report_without_failures_and_no_failure() {
+    let (home, simulator) = world();
+    let run_with = |words: &[&str]| {
+        let mut command = helper(&home, &simulator);
+        command.args(words);
+        run(command, "", support::LIMIT)
+    };
+    assert_ne!(run_with(&["status"]).succeeds().text(), "");
+    assert_eq!(run_with(&["status", "--quiet"]).succeeds().text(), "");
+    let token = run_with(&["token", REGISTRY, "--format", "raw", "--quiet"]).succeeds();
+    assert!(token.stdout.starts_with("eyJ"));
+    let failed = run_with(&["doctor", "contoso.example", "--quiet"]).fails();
+    assert!(failed.text().contains("contoso.example"), "{failed:#?}");
+}
