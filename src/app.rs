@@ -1,12 +1,13 @@
 //! The process edge: arguments, environment, clock, streams and the exit code.
 
-use crate::cli::{self, CliError, Command, PROGRAM};
+use crate::cli::{self, CliError, Command, Options, PROGRAM, VersionFormat};
 use crate::commands::{self, Context};
 use crate::config::{Settings, Variables};
 use crate::deadline::Clock;
-use crate::error::{Error, printable, visible};
+use crate::error::{Error, ErrorKind, printable, visible};
 use crate::log;
-use crate::protocol::{docker, kubelet};
+use crate::protocol::docker::{self, Verb};
+use crate::protocol::kubelet;
 use crate::runtime::install_signal_handlers;
 use crate::service::TokenService;
 use crate::terminal::Terminal;
@@ -32,51 +33,108 @@ const CLOCK: Clock = SystemTime::now;
 /// }
 /// ```
 pub fn run() -> ExitCode {
-    let command = cli::parse(std::env::args_os());
-    let is_for_people = !matches!(command, Ok(Command::Docker(_) | Command::Kubelet(_)));
-    run_parsed(command).unwrap_or_else(|error| {
-        // A reader such as `| head` closes the pipe when it has read enough.
-        if !(is_for_people && is_broken_pipe(&error)) {
-            report_error(&error);
-        }
-        ExitCode::FAILURE
-    })
-}
-
-fn run_parsed(command: Result<Command, CliError>) -> Result<ExitCode, Error> {
-    match command {
-        Ok(Command::Version) => {
-            let version = env!("CARGO_PKG_VERSION");
-            print(&format!("{PROGRAM} ({PROGRAM}) v{version}"))
-        }
-        Ok(Command::Docker(verb)) => {
-            // Before stdin is read: the message of `store` holds a password.
-            init(|line| docker::write_failure(line, io::stdout()));
-            let input = io::stdin().lock();
-            docker::serve(verb, Settings::from_env, service, input, Stdout)
-        }
-        Ok(Command::Kubelet(arguments)) => {
-            init(|_| ());
-            let input = io::stdin().lock();
-            kubelet::serve(&arguments, Settings::from_env, service, input, Stdout)
-        }
-        Ok(Command::Interactive(command)) => {
-            init(|_| ());
-            run_command(command)
-        }
-        Err(CliError::Help(text)) => print(text.trim_end()),
+    match cli::parse(std::env::args_os()) {
+        Ok((command, options)) => run_command(command, options),
+        Err(CliError::Help(text)) => finish_for_person(print(text.trim_end())),
         Err(CliError::Usage {
             message,
             explanation,
-            is_for_client,
+            caller,
         }) => {
-            if is_for_client {
+            let is_terminal = io::stdout().is_terminal();
+            if caller.reads_stdout() && !is_terminal {
                 docker::write_failure(&message, io::stdout());
             }
             let line = stderr_terminal().wrap(&format!("{PROGRAM}: {message}"), 0);
             print_error(&format!("{line}\n{explanation}\n"));
-            Ok(ExitCode::FAILURE)
+            ExitCode::from(caller.exit_code(is_terminal))
         }
+    }
+}
+
+fn run_command(command: Command, options: Options) -> ExitCode {
+    match command {
+        Command::Version(format) => finish_for_person(print(&version(format))),
+        Command::Docker(verb) => {
+            // Before stdin is read: the message of `store` holds a password.
+            init(|line| docker::write_failure(line, io::stdout()));
+            match verb {
+                Verb::Get | Verb::Erase => explain_stdin(
+                    "a registry",
+                    &format!("echo contoso.azurecr.io | {PROGRAM} {}", verb.as_str()),
+                ),
+                Verb::Store => explain_stdin("JSON", &format!("{PROGRAM} store --help")),
+                Verb::List => (),
+            }
+            let input = io::stdin().lock();
+            let answer = docker::serve(verb, Settings::from_env, service, input, Stdout);
+            finish(answer)
+        }
+        Command::Kubelet(arguments) => {
+            init(|_| ());
+            explain_stdin("JSON", &format!("{PROGRAM} kubelet --help"));
+            let input = io::stdin().lock();
+            let answer = kubelet::serve(&arguments, Settings::from_env, service, input, Stdout);
+            finish(answer)
+        }
+        Command::Interactive(command) => {
+            init(|_| ());
+            finish_for_person(run_interactive(command, options))
+        }
+    }
+}
+
+/// Reports an error to the client of a protocol, which knows no other exit code than 1.
+fn finish(result: Result<ExitCode, Error>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        report_error(&error);
+        ExitCode::FAILURE
+    })
+}
+
+fn finish_for_person(result: Result<ExitCode, Error>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        // A reader such as `| head` closes the pipe when it has read enough.
+        if !is_broken_pipe(&error) {
+            report_error(&error);
+        }
+        ExitCode::from(exit_code(error.kind()))
+    })
+}
+
+/// Returns the exit code of a command for people (`help exit-codes`).
+fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Input => 2,
+        ErrorKind::NoIdentity | ErrorKind::SignIn => 3,
+        ErrorKind::Denied { .. } | ErrorKind::NetworkRule | ErrorKind::InvalidToken => 4,
+        ErrorKind::Interrupted => 130,
+        _ => 1,
+    }
+}
+
+fn version(format: VersionFormat) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match format {
+        VersionFormat::Protocol => format!("{PROGRAM} ({PROGRAM}) v{version}"),
+        VersionFormat::Short => format!("{PROGRAM} {version}"),
+        VersionFormat::Json => serde_json::json!({
+            "name": PROGRAM,
+            "version": version,
+            // Packaging sets it.
+            "commit": option_env!("ACRSCOPED_COMMIT"),
+            "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        })
+        .to_string(),
+    }
+}
+
+/// Says what is expected on stdin, and a command to try, if a person has to type it.
+fn explain_stdin(expected: &str, command: &str) {
+    if io::stdin().is_terminal() {
+        print_error(&format!(
+            "{PROGRAM}: waiting for {expected} on stdin. Try:\n  {command}\n"
+        ));
     }
 }
 
@@ -109,7 +167,7 @@ fn install_panic_hook(report: fn(&str)) {
 }
 
 /// Runs a command for people. The answer goes to stdout. Failures go to stderr only, so that no script reads them as an answer.
-fn run_command(command: commands::Command) -> Result<ExitCode, Error> {
+fn run_interactive(command: commands::Command, options: Options) -> Result<ExitCode, Error> {
     let (settings, config_error) = match Settings::from_env() {
         Ok(settings) => (settings, None),
         Err(error) if command.works_without_config() => {
@@ -117,19 +175,27 @@ fn run_command(command: commands::Command) -> Result<ExitCode, Error> {
         }
         Err(error) => return Err(error),
     };
-    start_log(&settings)?;
+    log::start(&settings, options.log, CLOCK)?;
     let is_terminal = io::stdout().is_terminal() && enable_ansi_colors();
     let program = std::env::current_exe().ok();
     let context = Context {
         settings: &settings,
         config_error: config_error.as_ref(),
         clock: CLOCK,
-        terminal: Terminal::new(settings.variables(), is_terminal, command.is_plain()),
+        terminal: Terminal::new(settings.variables(), is_terminal, options.format.plain),
         print_error,
         is_stderr_terminal: io::stderr().is_terminal(),
         program: program.as_deref(),
     };
-    command.run(&context, Stdout)
+    if !(options.quiet && command.is_report()) {
+        return command.run(&context, Stdout);
+    }
+    let mut report = Vec::new();
+    let result = command.run(&context, &mut report);
+    if !matches!(result, Ok(ExitCode::SUCCESS)) {
+        Stdout.write_all(&report).map_err(Error::output)?;
+    }
+    result
 }
 
 /// Enables colour and returns whether the terminal shows it. A console of Windows does not by default.
@@ -145,16 +211,8 @@ fn enable_ansi_colors() -> bool {
 
 /// Starts the log and returns the service that answers clients. It is called for Azure's registries, and for `list`.
 fn service(settings: &Settings) -> Result<TokenService<'_>, Error> {
-    start_log(settings)?;
+    log::start(settings, None, CLOCK)?;
     Ok(TokenService::new(settings, CLOCK))
-}
-
-fn start_log(settings: &Settings) -> Result<(), Error> {
-    log::to_stderr(settings.log()?);
-    for misspelling in settings.unknown_variables() {
-        tracing::warn!("{misspelling}");
-    }
-    Ok(())
 }
 
 /// Prevents core dumps, and other processes of the user from reading the memory of this one.

@@ -1,12 +1,13 @@
 //! The command line: its words and its help.
 
-use crate::commands;
 use crate::commands::help::{TOPICS, with_long_help};
+use crate::commands::{self, Format};
+use crate::config::Log;
 use crate::error::{HINT_STDIN, printable};
 use crate::protocol::docker::Verb;
 use crate::protocol::kubelet;
 use clap::error::ContextKind;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -19,7 +20,12 @@ const TEMPLATE: &str = "{usage-heading} {usage}\n\n{about-with-newline}\n{all-ar
 /// The commands that programs call. The list of commands leaves them out.
 const PROTOCOL_COMMANDS: [&str; 6] = ["get", "store", "erase", "list", "version", "kubelet"];
 
+/// What `--help` says of exit codes, for people and for programs.
 const EXIT_STATUS: &str = "\
+Exit status:
+  0 success, 1 failure, 2 wrong command line, 3 not signed in,
+  4 access denied, 130 interrupted";
+const PROTOCOL_EXIT_STATUS: &str = "\
 Exit status:
   0 success, 1 failure";
 
@@ -38,6 +44,20 @@ struct Arguments {
     command: Option<Subcommands>,
 }
 
+/// The options of every command for people.
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The format of the output.
+    #[command(flatten)]
+    pub format: Format,
+    /// Print failures only.
+    #[arg(long, short, hide_short_help = true)]
+    pub quiet: bool,
+    /// Log more or less than the setting `log`: warn, info or debug.
+    #[arg(long, hide_short_help = true, value_name = "LEVEL", value_parser = Log::parse)]
+    pub log: Option<Log>,
+}
+
 #[derive(Clone, Debug, Subcommand)]
 enum Subcommands {
     #[command(flatten)]
@@ -49,7 +69,11 @@ enum Subcommands {
     Kubelet(kubelet::Arguments),
     /// Print the version.
     #[command(after_help = include_str!("commands/help/version.txt"))]
-    Version,
+    Version {
+        /// Print JSON with the commit and the target.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What the command line asks for.
@@ -62,7 +86,45 @@ pub enum Command {
     /// A command for people.
     Interactive(commands::Command),
     /// The version.
-    Version,
+    Version(VersionFormat),
+}
+
+/// The ways to print the version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionFormat {
+    /// As container clients expect it.
+    Protocol,
+    /// `--version`.
+    Short,
+    /// `version --json`.
+    Json,
+}
+
+/// Who may have typed a wrong command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// A person.
+    Person,
+    /// A container client, or kubelet if it is false.
+    Program { is_docker: bool },
+    /// A person, or a container client with a verb of another version of the protocol.
+    Unknown,
+}
+
+impl Caller {
+    /// Returns whether the message belongs on stdout, where a container client reads it.
+    pub fn reads_stdout(self) -> bool {
+        matches!(self, Self::Program { is_docker: true } | Self::Unknown)
+    }
+
+    /// Returns the exit code. No client writes to a terminal.
+    pub fn exit_code(self, is_terminal: bool) -> u8 {
+        match self {
+            Self::Person => 2,
+            Self::Program { .. } => 1,
+            Self::Unknown => 1 + u8::from(is_terminal),
+        }
+    }
 }
 
 /// Why the command line names no command to run.
@@ -76,8 +138,8 @@ pub enum CliError {
         message: String,
         /// Usage and a hint, over several lines.
         explanation: String,
-        /// Whether the caller may be a client of the docker protocol, which reads the message on stdout.
-        is_for_client: bool,
+        /// Who may have typed it.
+        caller: Caller,
     },
 }
 
@@ -87,7 +149,7 @@ pub enum CliError {
 /// # Errors
 ///
 /// [`CliError`] for anything that is no command, the help among it.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliError> {
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Command, Options), CliError> {
     let mut args: Vec<OsString> = args.into_iter().collect();
     if args.first().is_some_and(is_credential_provider)
         && args.get(1).is_none_or(|word| word != "kubelet")
@@ -96,10 +158,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, CliErr
     }
     if let [_, word] = &args[..] {
         if let Some(verb) = Verb::ALL.into_iter().find(|verb| word == verb.as_str()) {
-            return Ok(Command::Docker(verb));
+            return Ok((Command::Docker(verb), Options::default()));
         }
         if word == "kubelet" {
-            return Ok(Command::Kubelet(kubelet::Arguments::default()));
+            let arguments = kubelet::Arguments::default();
+            return Ok((Command::Kubelet(arguments), Options::default()));
         }
     }
     parse_with_clap(args)
@@ -115,13 +178,18 @@ fn is_credential_provider(name: &OsString) -> bool {
 
 /// Returns the whole command line with its help, for the parser, the man pages and the completions.
 pub fn command() -> clap::Command {
-    let is_for_clients = |name: &str| PROTOCOL_COMMANDS.contains(&name);
-    with_long_help(Arguments::command(), EXIT_STATUS)
+    with_long_help(Arguments::command(), "")
         .mut_subcommands(|command| {
-            let is_hidden = command.is_hide_set() || is_for_clients(command.get_name());
-            with_long_help(command, EXIT_STATUS)
-                .help_template(TEMPLATE)
-                .hide(is_hidden)
+            let is_hidden = command.is_hide_set();
+            // `augment_args` would replace it by the comment on `Options`.
+            let about = command.get_about().cloned().unwrap_or_default();
+            if PROTOCOL_COMMANDS.contains(&command.get_name()) {
+                with_long_help(command.hide(true), PROTOCOL_EXIT_STATUS)
+            } else {
+                let command = Options::augment_args(command).about(about);
+                with_long_help(command, EXIT_STATUS).hide(is_hidden)
+            }
+            .help_template(TEMPLATE)
         })
         .help_template(TEMPLATE)
         .max_term_width(80)
@@ -133,7 +201,7 @@ fn topic(name: &str) -> Option<String> {
     Some(topic.draw())
 }
 
-fn parse_with_clap(args: Vec<OsString>) -> Result<Command, CliError> {
+fn parse_with_clap(args: Vec<OsString>) -> Result<(Command, Options), CliError> {
     let word = |at: usize| args.get(at).and_then(|word| word.to_str());
     if word(1) == Some("help") {
         let topic_name = word(2).unwrap_or("--help");
@@ -146,16 +214,41 @@ fn parse_with_clap(args: Vec<OsString>) -> Result<Command, CliError> {
         }
     }
     let word = word(1).unwrap_or_default().to_owned();
-    let arguments = command()
-        .try_get_matches_from(args)
-        .and_then(|matches| Arguments::from_arg_matches(&matches))
+    let matches = command().try_get_matches_from(args);
+    let matches = matches.map_err(|error| cli_error(&error, &word))?;
+    let options = match matches.subcommand() {
+        Some((name, matches)) if !PROTOCOL_COMMANDS.contains(&name) => {
+            Options::from_arg_matches(matches)
+        }
+        _ => Ok(Options::default()),
+    };
+    let arguments = Arguments::from_arg_matches(&matches);
+    let (arguments, options) = arguments
+        .and_then(|arguments| Ok((arguments, options?)))
         .map_err(|error| cli_error(&error, &word))?;
-    match (arguments.version, arguments.command) {
-        (true, _) | (_, Some(Subcommands::Version)) => Ok(Command::Version),
-        (_, Some(Subcommands::Interactive(command))) => Ok(Command::Interactive(command)),
-        (_, Some(Subcommands::Docker(verb))) => Ok(Command::Docker(verb)),
-        (_, Some(Subcommands::Kubelet(arguments))) => Ok(Command::Kubelet(arguments)),
-        (false, None) => Err(CliError::Help(command().render_help().to_string())),
+    let command = match arguments.command {
+        _ if arguments.version => Command::Version(VersionFormat::Short),
+        Some(Subcommands::Version { json: true }) => Command::Version(VersionFormat::Json),
+        Some(Subcommands::Version { json: false }) => Command::Version(VersionFormat::Protocol),
+        Some(Subcommands::Docker(verb)) => Command::Docker(verb),
+        Some(Subcommands::Kubelet(arguments)) => Command::Kubelet(arguments),
+        Some(Subcommands::Interactive(mut command)) => {
+            command
+                .set_format(options.format)
+                .map_err(|format| no_such_format(&word, format))?;
+            Command::Interactive(command)
+        }
+        None => return Err(CliError::Help(command().render_help().to_string())),
+    };
+    Ok((command, options))
+}
+
+/// Returns the error of a command without this format.
+fn no_such_format(command: &str, format: &str) -> CliError {
+    CliError::Usage {
+        message: format!("`{command}` has no {format} output"),
+        explanation: format!("hint: `{PROGRAM} {command} --help` shows examples"),
+        caller: Caller::Person,
     }
 }
 
@@ -163,30 +256,33 @@ fn parse_with_clap(args: Vec<OsString>) -> Result<Command, CliError> {
 fn cli_error(error: &clap::Error, word: &str) -> CliError {
     use clap::error::ErrorKind;
     let list = format!("`{PROGRAM} --help` lists the commands");
-    let (hint, is_for_client) = match error.kind() {
+    let client = Caller::Program { is_docker: true };
+    let (hint, caller) = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return CliError::Help(error.to_string());
         }
-        ErrorKind::InvalidSubcommand => (list, true),
-        _ if ["get", "store", "erase"].contains(&word) => (HINT_STDIN.to_owned(), true),
+        ErrorKind::InvalidSubcommand => (list, Caller::Unknown),
+        _ if ["get", "store", "erase"].contains(&word) => (HINT_STDIN.to_owned(), client),
         _ if ["list", "version"].contains(&word) => {
-            ("for people and scripts there is `status --json`".to_owned(), true)
+            ("for people and scripts there is `status --json`".to_owned(), client)
         }
         // The argument of cloud-provider-azure's credential provider.
         ErrorKind::UnknownArgument if word == "kubelet" && names_json_file(error) => (
             "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID".to_owned(),
-            false,
+            Caller::Program { is_docker: false },
         ),
-        _ if word.starts_with('-') => (format!("{list}; `-V` prints the version"), true),
-        _ => (format!("`{PROGRAM} {word} --help` shows examples"), false),
+        _ if word.starts_with('-') => (format!("{list}; `-V` prints the version"), Caller::Unknown),
+        _ if word == "kubelet" => (format!("`{PROGRAM} kubelet --help` shows an example"), Caller::Program { is_docker: false }),
+        _ => (format!("`{PROGRAM} {word} --help` shows examples"), Caller::Person),
     };
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
-    // The hint says more than clap's last line.
+    // The hint says more than clap's last line, and no value begins with hyphens.
     let explanation: Vec<String> = text
         .lines()
         .skip(1)
         .filter(|line| !line.trim().is_empty() && !line.starts_with("For more information"))
+        .filter(|line| !line.contains("tip: to pass "))
         .map(with_backticks)
         .chain([format!("hint: {hint}")])
         .collect();
@@ -195,7 +291,7 @@ fn cli_error(error: &clap::Error, word: &str) -> CliError {
             first.strip_prefix("error: ").unwrap_or(first),
         )),
         explanation: explanation.join("\n"),
-        is_for_client,
+        caller,
     }
 }
 
@@ -224,16 +320,16 @@ mod tests {
     use crate::config::KEYS;
 
     fn of(words: &[&str]) -> Result<Command, CliError> {
-        parse([PROGRAM].iter().chain(words).map(Into::into))
+        parse([PROGRAM].iter().chain(words).map(Into::into)).map(|(command, _)| command)
     }
 
-    fn usage(result: Result<Command, CliError>) -> (String, String, bool) {
+    fn usage(result: Result<Command, CliError>) -> (String, String, Caller) {
         match result {
             Err(CliError::Usage {
                 message,
                 explanation,
-                is_for_client,
-            }) => (message, explanation, is_for_client),
+                caller,
+            }) => (message, explanation, caller),
             other => panic!("{other:?}"),
         }
     }
@@ -245,9 +341,9 @@ mod tests {
             ("store", Command::Docker(Verb::Store)),
             ("erase", Command::Docker(Verb::Erase)),
             ("list", Command::Docker(Verb::List)),
-            ("version", Command::Version),
-            ("--version", Command::Version),
-            ("-V", Command::Version),
+            ("version", Command::Version(VersionFormat::Protocol)),
+            ("--version", Command::Version(VersionFormat::Short)),
+            ("-V", Command::Version(VersionFormat::Short)),
         ] {
             assert_eq!(of(&[word]).unwrap(), command);
         }
@@ -319,15 +415,16 @@ mod tests {
 
     #[test]
     fn a_misspelt_verb_is_answered_with_the_nearest_one() {
-        let (line, rest, is_for_client) = usage(of(&["gett"]));
-        assert!(is_for_client);
+        let (line, rest, caller) = usage(of(&["gett"]));
+        assert_eq!(caller, Caller::Unknown);
         assert_eq!(line, "unrecognized subcommand `gett`");
         assert!(rest.contains("`get`") && rest.ends_with("--help` lists the commands"));
-        let (_, rest, is_for_client) = usage(of(&["get", "contoso.azurecr.io"]));
-        assert!(rest.ends_with(HINT_STDIN) && is_for_client);
+        let (_, rest, caller) = usage(of(&["get", "contoso.azurecr.io"]));
+        assert!(rest.ends_with(HINT_STDIN));
+        assert_eq!(caller, Caller::Program { is_docker: true });
         assert!(matches!(of(&[]), Err(CliError::Help(help)) if help.contains("Commands:")));
-        let (line, rest, is_for_client) = usage(of(&["status", "--jsn"]));
-        assert!(!is_for_client);
+        let (line, rest, caller) = usage(of(&["status", "--jsn"]));
+        assert_eq!(caller, Caller::Person);
         assert_eq!(line, "unexpected argument `--jsn` found");
         assert!(rest.contains("`--json`") && rest.ends_with("status --help` shows examples"));
         assert!(!rest.contains("For more information"));
@@ -340,7 +437,9 @@ mod tests {
 
     #[test]
     fn under_the_name_of_a_credential_provider_kubelet_is_answered() {
-        let named = |name: &str, words: &[&str]| parse([name].iter().chain(words).map(Into::into));
+        let named = |name: &str, words: &[&str]| {
+            parse([name].iter().chain(words).map(Into::into)).map(|(command, _)| command)
+        };
         let mirrors = [
             "mcr.microsoft.com:contoso.azurecr.io",
             "docker.io:contoso.azurecr.io",
@@ -374,11 +473,11 @@ mod tests {
             assert!(matches!(named(name, &[]), Err(CliError::Help(_))), "{name}");
             assert_eq!(named(name, &["get"]).unwrap(), Command::Docker(Verb::Get));
         }
-        let (line, rest, is_for_client) = usage(named(
+        let (line, rest, caller) = usage(named(
             "acr-credential-provider",
             &["/etc/kubernetes/azure.json"],
         ));
-        assert!(!is_for_client);
+        assert_eq!(caller, Caller::Program { is_docker: false });
         assert_eq!(
             line,
             "unexpected argument `/etc/kubernetes/azure.json` found"
@@ -394,6 +493,53 @@ mod tests {
             let mut lines = help.lines().filter(|line| line.starts_with(' '));
             assert!(lines.all(|line| line.chars().count() <= 74), "{help}");
         }
+    }
+
+    #[test]
+    fn every_command_for_people_takes_the_common_options() {
+        let options = |words: &[&str]| {
+            parse([PROGRAM].iter().chain(words).map(Into::into)).map(|(_, options)| options)
+        };
+        for words in [
+            &["status"][..],
+            &["configure"],
+            &["doctor"],
+            &["login"],
+            &["logout"],
+            &["token", "contoso.azurecr.io"],
+            &["completion", "bash"],
+        ] {
+            for option in ["--plain", "--quiet", "-q", "--log=debug"] {
+                let parsed = options(&[words, &[option]].concat()).unwrap();
+                assert_ne!(parsed, Options::default(), "{words:?} {option}");
+            }
+        }
+        assert!(options(&["status", "--json"]).unwrap().format.json);
+        assert!(options(&["status", "--json", "--plain"]).is_err());
+        assert!(options(&["status", "--log", "loud"]).is_err());
+        let (line, ..) = usage(of(&["completion", "bash", "--json"]));
+        assert_eq!(line, "`completion` has no JSON output");
+        assert_eq!(
+            of(&["version", "--json"]).unwrap(),
+            Command::Version(VersionFormat::Json)
+        );
+    }
+
+    #[test]
+    fn only_people_get_the_exit_code_of_a_usage_error() {
+        let code = |words: &[&str], is_terminal| usage(of(words)).2.exit_code(is_terminal);
+        assert_eq!(
+            (
+                code(&["status", "--jsn"], false),
+                code(&["login", "x", "y"], true)
+            ),
+            (2, 2)
+        );
+        assert_eq!((code(&["gett"], false), code(&["gett"], true)), (1, 2));
+        assert_eq!(
+            (code(&["get", "x"], true), code(&["kubelet", "x"], true)),
+            (1, 1)
+        );
     }
 
     #[test]

@@ -140,7 +140,7 @@ pub(crate) fn lock(path: &Path, timeout: Duration) -> io::Result<File> {
 }
 
 /// Returns the options to create a file with mode 0600 that does not follow links.
-fn private_file() -> OpenOptions {
+pub(crate) fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true);
     #[cfg(unix)]

@@ -59,7 +59,13 @@ impl Machine {
     }
 
     fn program(&self, version: &str, name: &str) -> PathBuf {
-        self.script_file(name, &format!("echo '{PROGRAM} v{version}'"))
+        let lines = format!(
+            r#"[ "$1" != generate ] || {{ mkdir -p "$2/man" "$2/completions"; cd "$2"
+            for file in man/{PROGRAM}.1 man/{PROGRAM}-status.1 completions/{PROGRAM} completions/_{PROGRAM} \
+                completions/{PROGRAM}.fish completions/_{PROGRAM}.ps1; do echo '{version}' >"$file"; done; exit; }}
+            echo '{PROGRAM} v{version}'"#
+        );
+        self.script_file(name, &lines)
     }
 
     /// An archive of these names as they are, with its checksum and its attestation beside it.

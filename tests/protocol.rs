@@ -133,16 +133,31 @@ fn docker_logins_store_and_logouts_erase_succeed_and_say_nothing() {
 #[test]
 fn the_version_has_the_form_of_the_other_helpers() {
     let (home, simulator) = world();
-    let line = format!(
-        "docker-credential-acrscoped (docker-credential-acrscoped) v{}\n",
-        env!("CARGO_PKG_VERSION")
+    let line = |words: &[&str]| {
+        let mut command = helper(&home, &simulator);
+        command.args(words);
+        run(command, "", support::LIMIT).succeeds().stdout
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        line(&["version"]),
+        format!("docker-credential-acrscoped (docker-credential-acrscoped) v{version}\n")
     );
-    for word in ["version", "--version"] {
+    // For people.
+    for word in ["--version", "-V"] {
         assert_eq!(
-            ask(helper(&home, &simulator), word, "").succeeds().stdout,
-            line
+            line(&[word]),
+            format!("docker-credential-acrscoped {version}\n")
         );
     }
+    let json: serde_json::Value = serde_json::from_str(&line(&["version", "--json"])).unwrap();
+    assert_eq!(
+        (&json["name"], &json["version"]),
+        (&env!("CARGO_PKG_NAME").into(), &version.into())
+    );
+    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    assert_eq!(json["target"], target);
+    assert!(json["commit"].is_null() || json["commit"].as_str().is_some_and(|it| it.len() == 40));
 }
 
 #[test]
@@ -190,4 +205,58 @@ fn a_person_who_reads_no_further_is_not_told_so() {
     };
     assert_eq!(run("--help"), "");
     assert_eq!(run("status --json"), "");
+}
+
+/// For clients that hide stderr. Without the setting, `get` says nothing on stderr.
+#[test]
+fn the_log_goes_to_a_file_of_its_own_and_never_stops_a_get() {
+    let (home, simulator) = world();
+    let log = home.path("home/helper.log");
+    let get = |file: &std::path::Path| {
+        let mut command = helper(&home, &simulator);
+        command.env("ACRSCOPED_LOG_FILE", file);
+        ask(command, "get", REGISTRY).succeeds()
+    };
+    for _ in 0..2 {
+        assert_eq!(get(&log).stderr, "");
+    }
+    let text = std::fs::read_to_string(&log).expect("the log");
+    assert!(
+        text.starts_with("# Log of docker-credential-acrscoped\n"),
+        "{text}"
+    );
+    let lines = text.lines().filter(|line| line.contains("info: ")).count();
+    assert!(lines >= 2 && text.contains(REGISTRY), "{text}");
+    assert!(!text.contains("eyJ"), "{text}");
+    // What a checkout could name.
+    home.write("home/.profile", "export PATH\n");
+    for file in [
+        home.path("home/.profile"),
+        home.path("home/missing/helper.log"),
+        "/etc/helper.log".into(),
+    ] {
+        let answer = get(&file);
+        let warning = format!("warn: the helper writes no log to {}: ", file.display());
+        assert!(answer.stderr.contains(&warning), "{}", answer.stderr);
+    }
+    assert_eq!(
+        std::fs::read_to_string(home.path("home/.profile")).unwrap(),
+        "export PATH\n"
+    );
+}
+
+#[test]
+fn quiet_hides_a_report_without_failures_and_no_failure() {
+    let (home, simulator) = world();
+    let run_with = |words: &[&str]| {
+        let mut command = helper(&home, &simulator);
+        command.args(words);
+        run(command, "", support::LIMIT)
+    };
+    assert_ne!(run_with(&["status"]).succeeds().text(), "");
+    assert_eq!(run_with(&["status", "--quiet"]).succeeds().text(), "");
+    let token = run_with(&["token", REGISTRY, "--format", "raw", "--quiet"]).succeeds();
+    assert!(token.stdout.starts_with("eyJ"));
+    let failed = run_with(&["doctor", "contoso.example", "--quiet"]).fails();
+    assert!(failed.text().contains("contoso.example"), "{failed:#?}");
 }

@@ -19,6 +19,8 @@ pub struct Arguments {
     registry: Option<String>,
     #[command(subcommand)]
     action: Action,
+    #[arg(skip)]
+    pub(super) format: Format,
 }
 
 /// What to do.
@@ -42,17 +44,15 @@ enum Action {
         key: String,
     },
     /// Show each setting, its value and where it comes from.
-    List {
-        #[command(flatten)]
-        format: Format,
-    },
+    List,
     /// Print the path of the config file.
     Path,
 }
 
 impl Arguments {
-    pub(super) fn is_plain(&self) -> bool {
-        matches!(&self.action, Action::List { format } if format.plain)
+    /// Returns whether the output is a table, which JSON can show too.
+    pub(super) fn is_list(&self) -> bool {
+        self.action == Action::List
     }
 }
 
@@ -84,12 +84,12 @@ pub fn run(
             let changed = edit::change_in_file(context.settings, registry, key, None)?;
             format!("removed `{key}` from {}", changed.file().display())
         }
-        Action::List { format } if format.json => {
+        Action::List if arguments.format.json => {
             let rows = rows(context, registry)?;
             write_json(&mut output, &BTreeMap::from([("settings", rows)]))?;
             return Ok(ExitCode::SUCCESS);
         }
-        Action::List { .. } => {
+        Action::List => {
             let rows = rows(context, registry)?.into_iter();
             let lines = rows.map(|row| {
                 let value = row.value.unwrap_or_else(|| "-".into());

@@ -35,7 +35,7 @@ fn page(command: &Command, date: &str) -> String {
     let long_about = styled(command.get_long_about());
     let description = long_about.strip_prefix(about).unwrap_or_default();
     let mut page = format!(
-        ".TH {} 1 {date} \"{PROGRAM} {}\" \"User Commands\"\n.nh\n",
+        ".TH {} 1 {date} \"{PROGRAM} {}\" \"User Commands\"\n.nh\n.ad l\n",
         name.to_uppercase(),
         env!("CARGO_PKG_VERSION")
     );
@@ -128,6 +128,9 @@ fn usage(arg: &Arg) -> String {
 
 /// Returns what an argument means, with its values and its default.
 fn help(arg: &Arg) -> String {
+    if arg.get_id() == "help" {
+        return "Print help".to_owned();
+    }
     let mut text = styled(arg.get_long_help().or(arg.get_help()));
     let values = arg.get_possible_values();
     let values: Vec<&str> = values.iter().map(|value| value.get_name()).collect();

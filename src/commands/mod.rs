@@ -66,17 +66,37 @@ pub enum Command {
 }
 
 impl Command {
-    /// Returns whether the output has neither colour nor marks.
-    pub fn is_plain(&self) -> bool {
+    /// Chooses the format of the output.
+    ///
+    /// # Errors
+    ///
+    /// The name of the format, if the command does not have it.
+    pub fn set_format(&mut self, format: Format) -> Result<(), &'static str> {
         match self {
-            Self::Setup(arguments) => arguments.format.plain,
-            Self::Configure(arguments) => arguments.format.plain,
-            Self::Status(arguments) => arguments.format.plain,
-            Self::Config(arguments) => arguments.is_plain(),
-            Self::Login(_) | Self::Logout(_) => false,
-            Self::Token(_) | Self::Completion(_) | Self::Generate(_) => true,
-            Self::Doctor(arguments) => arguments.is_plain(),
+            Self::Setup(arguments) => arguments.format = format,
+            Self::Configure(arguments) => arguments.format = format,
+            Self::Status(arguments) => arguments.format = format,
+            Self::Doctor(arguments) => arguments.format = format,
+            Self::Config(arguments) if arguments.is_list() => arguments.format = format,
+            // Its default is JSON.
+            Self::Token(_) => (),
+            Self::Config(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Completion(_)
+            | Self::Generate(_) => {
+                return if format.json { Err("JSON") } else { Ok(()) };
+            }
         }
+        Ok(())
+    }
+
+    /// Returns whether the output is a report, which `--quiet` hides if there is no failure. Else it is what was asked for.
+    pub fn is_report(&self) -> bool {
+        !matches!(
+            self,
+            Self::Config(_) | Self::Token(_) | Self::Completion(_) | Self::Generate(_)
+        )
     }
 
     /// Returns whether the command runs, and reports the error, if the config file is broken.

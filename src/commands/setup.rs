@@ -18,7 +18,7 @@ pub struct Arguments {
     /// The registry, or an image in it, such as contoso.azurecr.io/team/app. Default: the only registry that is known.
     #[arg(value_name = "REGISTRY[/REPOSITORY]")]
     registry: Option<String>,
-    #[command(flatten)]
+    #[arg(skip)]
     pub(super) format: Format,
 }
 

@@ -19,7 +19,7 @@ use time::UtcOffset;
 /// `status [--json | --plain]`.
 #[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arguments {
-    #[command(flatten)]
+    #[arg(skip)]
     pub(super) format: Format,
 }
 

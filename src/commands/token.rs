@@ -18,7 +18,7 @@ pub struct Arguments {
     /// The registry, such as contoso.azurecr.io.
     registry: String,
     /// The output format.
-    #[arg(long, value_enum, default_value_t = Format::Json)]
+    #[arg(long, value_enum, default_value_t = Format::Json, conflicts_with = "json")]
     format: Format,
     /// Write to this new file, which only you can read.
     #[arg(long, value_name = "FILE")]

@@ -130,6 +130,8 @@ keys! {
         "PEM certificates to trust besides the system's", default "none";
     LOG: Log = "log" Top Word(Log::WORDS) Log::parse, ["ACRSCOPED_LOG"],
         "log level: warn, info, debug", default "warn";
+    LOG_FILE: PathBuf = "log_file" Top Text values::path, ["ACRSCOPED_LOG_FILE"],
+        "file for the log, for clients that hide stderr", default "none";
 }
 
 keys! {

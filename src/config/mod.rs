@@ -296,6 +296,16 @@ impl Settings {
         self.resolver(None).value(&keys::LOG)
     }
 
+    /// Returns the file that gets the log, besides stderr.
+    ///
+    /// # Errors
+    ///
+    /// The path is not absolute.
+    pub(crate) fn log_file(&self) -> Result<Option<PathBuf>, Error> {
+        let file = self.resolver(None).get(&keys::LOG_FILE)?;
+        Ok(file.map(|file| file.value))
+    }
+
     /// Returns the delegate, if one is set: the last part of its name, such as `secretservice` of `docker-credential-secretservice`.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ macro_rules! words {
                 }
             }
 
-            pub(super) fn parse(text: &str) -> Result<Self, String> {
+            pub(crate) fn parse(text: &str) -> Result<Self, String> {
                 let exists = [$(true $(&& $exists)?),*];
                 let known = Self::ALL.iter().zip(exists).filter(|(_, exists)| *exists);
                 let known: Vec<_> = known.map(|(value, _)| (value.as_str(), *value)).collect();

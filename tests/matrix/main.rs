@@ -128,6 +128,6 @@ fn every_cloud_has_its_row() {
     assert_eq!(known, tested, "{message}");
     for cloud in stage::CLOUDS.iter().filter(|it| it.name != stage::PRIVATE) {
         let registry = Registry::parse(&format!("contoso.{}", cloud.suffix), &[]);
-        assert_eq!(registry.expect("a registry").cloud().name, cloud.name);
+        assert_eq!(registry.expect("a registry").cloud().cli_name, cloud.name);
     }
 }

@@ -72,6 +72,10 @@ fn a_terminal_has_colour_and_marks() {
         "drawn-refusal",
         "docker-credential-acrscoped token contoso.azurecr.io",
     );
+    // Nothing but a person writes to a terminal: the message appears once.
+    keep("drawn-misspelt-verb", "docker-credential-acrscoped gett");
+    // The terminal's input is at its end.
+    keep("drawn-get-without-input", "docker-credential-acrscoped get");
     keep(
         "drawn-misspelt-option",
         "docker-credential-acrscoped doctor contoso.azurecr.io --repository app:1",

@@ -92,7 +92,7 @@ pub struct Arguments {
         hide_short_help = true
     )]
     mirrors: Vec<String>,
-    #[command(flatten)]
+    #[arg(skip)]
     pub(super) format: Format,
 }
 

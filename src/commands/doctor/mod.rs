@@ -58,8 +58,8 @@ pub struct Arguments {
     /// If the registry accepts an ACR-scoped token, offer it an ARM-scoped one too, to see whether it accepts such tokens.
     #[arg(long, requires = "registry")]
     probe_arm: bool,
-    #[command(flatten)]
-    format: Format,
+    #[arg(skip)]
+    pub(super) format: Format,
 }
 
 impl Arguments {
@@ -89,11 +89,6 @@ impl Arguments {
             Some(text) => context.registry(text).map(Some),
             None => Ok(only_known(context)),
         }
-    }
-
-    /// Returns whether the output has neither colour nor marks.
-    pub(super) fn is_plain(&self) -> bool {
-        self.format.plain
     }
 }
 
