@@ -1,10 +1,12 @@
 //! The Secret Service of the desktop session as a store (GNOME Keyring, KWallet, KeePassXC;
 //! specifications.freedesktop.org/secret-service, draft 0.2).
 //!
-//! It never prompts: a locked collection is an error, and the methods that unlock or prompt are not declared here. The session is a plain
-//! one, because a program that can read the user's own bus can ask for the secret itself.
+//! It never prompts: a locked collection is an error, and nothing here calls a method that unlocks or prompts. The session is a plain one,
+//! because a program that can read the user's own bus can ask for the secret itself.
 //!
 //! Wrap it in [`super::timeout::Timeout`]: a daemon that is stopped, or that shows a dialog on no screen, never answers.
+//!
+//! Our own copies of a secret are wiped. Those in the message buffers of zbus cannot be, and are freed with the message.
 //!
 //! KeePassXC 2.7.4 prompts for every item that is created or deleted, so that it can only be read.
 
@@ -13,14 +15,15 @@ use super::session_bus::{self, MAX_MESSAGE_BYTES};
 use super::store::{Lasts, Store, StoreError};
 use crate::config::SessionBus;
 use crate::error::printable;
+use serde::{Serialize, de::DeserializeOwned};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::io;
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use zbus::proxy::CacheProperties;
-use zbus::{Connection, DBusError, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
+use zbus::{Connection, DBusError, DynamicType, OwnedObjectPath, OwnedVariant, Type, Variant};
 use zeroize::Zeroizing;
 
 /// The attribute for the name of the program.
@@ -29,14 +32,15 @@ const SERVICE_ATTRIBUTE: &str = "service";
 /// The attribute for the key.
 const KEY_ATTRIBUTE: &str = "username";
 
-/// The errors of a bus without the service, besides those that begin with `Spawn.`.
-const NO_SERVICE: [&str; 5] = [
-    "ServiceUnknown",
-    "NameHasNoOwner",
-    "UnknownObject",
-    "UnknownInterface",
-    "UnknownMethod",
-];
+const BUS_NAME: &str = "org.freedesktop.secrets";
+
+const SERVICE_PATH: &str = "/org/freedesktop/secrets";
+
+const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
+
+const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
+
+const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
 
 /// The path that stands for no object.
 const NO_OBJECT: &str = "/";
@@ -50,54 +54,6 @@ type Attributes<'a> = HashMap<&'a str, &'a str>;
 /// A secret as the service sends it: session, parameters, bytes, content type.
 type Secret = (Path, Vec<u8>, Vec<u8>, String);
 
-#[zbus::proxy(
-    interface = "org.freedesktop.Secret.Service",
-    default_service = "org.freedesktop.secrets",
-    default_path = "/org/freedesktop/secrets"
-)]
-trait Service {
-    fn open_session(
-        &self,
-        algorithm: &str,
-        input: &Variant<'_>,
-    ) -> zbus::Result<(OwnedVariant, Path)>;
-
-    fn search_items(&self, attributes: Attributes<'_>) -> zbus::Result<(Vec<Path>, Vec<Path>)>;
-
-    fn read_alias(&self, name: &str) -> zbus::Result<Path>;
-}
-
-#[zbus::proxy(
-    interface = "org.freedesktop.Secret.Collection",
-    default_service = "org.freedesktop.secrets",
-    default_path = "/"
-)]
-trait Collection {
-    fn create_item(
-        &self,
-        properties: HashMap<&str, Variant<'_>>,
-        secret: &Secret,
-        replace: bool,
-    ) -> zbus::Result<(Path, Path)>;
-
-    #[zbus(property)]
-    fn locked(&self) -> zbus::Result<bool>;
-}
-
-#[zbus::proxy(
-    interface = "org.freedesktop.Secret.Item",
-    default_service = "org.freedesktop.secrets",
-    default_path = "/"
-)]
-trait Item {
-    fn get_secret(&self, session: &ObjectPath<'_>) -> zbus::Result<Secret>;
-
-    fn delete(&self) -> zbus::Result<Path>;
-
-    #[zbus(property)]
-    fn attributes(&self) -> zbus::Result<HashMap<String, String>>;
-}
-
 /// Drives all connections, on the thread that runs an operation. It is never dropped: Tokio panics when a runtime is dropped inside another
 /// one.
 static RUNTIME: LazyLock<io::Result<Runtime>> =
@@ -107,7 +63,7 @@ static RUNTIME: LazyLock<io::Result<Runtime>> =
 #[derive(Debug)]
 pub(super) struct SecretService {
     bus: SessionBus,
-    connection: Mutex<Option<Connection>>,
+    connection: Mutex<Option<Service>>,
 }
 
 impl SecretService {
@@ -119,18 +75,28 @@ impl SecretService {
         }
     }
 
+    /// Runs an operation. If the connection of an earlier operation has ended, it runs once more on a new one.
     fn run<T>(
         &self,
-        operation: impl AsyncFnOnce(ServiceProxy<'_>) -> Result<T, StoreError>,
+        operation: impl AsyncFn(&Service) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let runtime = RUNTIME.as_ref().map_err(failed)?;
-        let mut slot = self.connection.lock().map_err(failed)?;
+        let mut connected = self.connection.lock().map_err(failed)?;
         runtime.block_on(async {
-            let connection = match slot.take() {
-                Some(connection) => connection,
-                None => session_bus::connect(&self.bus).await?,
-            };
-            operation(ServiceProxy::new(slot.insert(connection)).await?).await
+            if let Some(service) = connected.as_ref() {
+                let result = service.run(&operation).await;
+                if !service.is_broken.get() {
+                    return result;
+                }
+                *connected = None;
+            }
+            let connection = session_bus::connect(&self.bus).await?;
+            let service = connected.insert(Service {
+                connection,
+                has_answered: Cell::new(false),
+                is_broken: Cell::new(false),
+            });
+            service.run(&operation).await
         })
     }
 }
@@ -143,8 +109,8 @@ impl Store for SecretService {
     /// Asks the service. If the user has no collection, entries go to one that is only in memory.
     fn lasts(&self) -> Lasts {
         let is_permanent = self.run(async |service| {
-            let default = alias(&service, "default").await;
-            Ok(default.is_some() && default != alias(&service, "session").await)
+            let default = service.alias("default").await?;
+            Ok(default.is_some() && default != service.alias("session").await?)
         });
         match is_permanent {
             Ok(true) => Lasts::UntilDeleted,
@@ -155,13 +121,15 @@ impl Store for SecretService {
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         self.run(async |service| {
             let (session, items) =
-                tokio::try_join!(open_session(&service), unlocked_items(&service, key))?;
-            let Some(path) = items.first() else {
+                tokio::try_join!(service.open_session(), service.unlocked_items(key))?;
+            let Some(item) = items.first() else {
                 return Ok(None);
             };
-            let item: ItemProxy<'_> = object(&service, path).await?;
-            let secret = if_exists(item.get_secret(&session).await)?;
-            Ok(secret.map(|(_, _, secret, _)| Zeroizing::new(secret)))
+            let answer = service
+                .call(item, ITEM_INTERFACE, "GetSecret", &session)
+                .await;
+            let secret = if_exists(answer)?;
+            Ok(secret.map(|(_, _, secret, _): Secret| Zeroizing::new(secret)))
         })
     }
 
@@ -170,19 +138,29 @@ impl Store for SecretService {
             return Err(StoreError::TooLong);
         }
         self.run(async |service| {
-            let session = open_session(&service).await?;
-            let collection = collection(&service)
+            let session = service.open_session().await?;
+            let collection = service
+                .collection()
                 .await?
                 .ok_or_else(|| unavailable("the Secret Service has no collection to write to"))?;
-            let properties = HashMap::from([
+            let properties: HashMap<&str, Variant<'_>> = HashMap::from([
                 ("org.freedesktop.Secret.Item.Label", label(key).into()),
                 (
                     "org.freedesktop.Secret.Item.Attributes",
                     attributes(key).into(),
                 ),
             ]);
-            let secret = (session, vec![], secret.to_owned(), "text/plain".to_owned());
-            let (_, prompt) = collection.create_item(properties, &secret, true).await?;
+            let parameters: &[u8] = &[];
+            let secret = (&session, parameters, secret, "text/plain");
+            let replace = true;
+            let (_, prompt): (Path, Path) = service
+                .call(
+                    &collection,
+                    COLLECTION_INTERFACE,
+                    "CreateItem",
+                    &(properties, secret, replace),
+                )
+                .await?;
             check_done(&prompt)
         })
     }
@@ -190,9 +168,9 @@ impl Store for SecretService {
     fn delete(&self, key: &str) -> Result<bool, StoreError> {
         self.run(async |service| {
             let mut existed = false;
-            for path in unlocked_items(&service, key).await? {
-                let item: ItemProxy<'_> = object(&service, &path).await?;
-                if let Some(prompt) = if_exists(item.delete().await)? {
+            for item in service.unlocked_items(key).await? {
+                let answer = service.call(&item, ITEM_INTERFACE, "Delete", &()).await;
+                if let Some(prompt) = if_exists(answer)? {
                     check_done(&prompt)?;
                     existed = true;
                 }
@@ -204,18 +182,117 @@ impl Store for SecretService {
     /// Returns the keys of all items, also of locked ones.
     fn list(&self) -> Result<Vec<String>, StoreError> {
         self.run(async |service| {
-            let attributes = HashMap::from([(SERVICE_ATTRIBUTE, SERVICE)]);
-            let (unlocked, locked) = service.search_items(attributes).await?;
+            let ours = HashMap::from([(SERVICE_ATTRIBUTE, SERVICE)]);
+            let (unlocked, locked) = service.search(ours).await?;
             // A search may miss the items of a locked collection.
-            collection(&service).await?;
+            service.collection().await?;
             let mut keys = vec![];
-            for path in unlocked.iter().chain(&locked) {
-                let item: ItemProxy<'_> = object(&service, path).await?;
-                let attributes = if_exists(item.attributes().await)?;
+            for item in unlocked.iter().chain(&locked) {
+                let attributes = service.property(item, ITEM_INTERFACE, "Attributes").await;
+                let attributes: Option<HashMap<String, String>> = if_exists(attributes)?;
                 keys.extend(attributes.and_then(|mut found| found.remove(KEY_ATTRIBUTE)));
             }
             Ok(keys)
         })
+    }
+}
+
+/// The service, by a connection to its bus.
+#[derive(Debug)]
+struct Service {
+    connection: Connection,
+    /// Whether it has answered a call. Until then, an error may mean that this bus has no such service.
+    has_answered: Cell<bool>,
+    /// Whether the connection has ended.
+    is_broken: Cell<bool>,
+}
+
+impl Service {
+    async fn run<T>(
+        &self,
+        operation: impl AsyncFn(&Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        operation(self).await.map_err(|error| match error {
+            StoreError::Missing(text) if self.has_answered.get() => StoreError::Failed(text),
+            error => error,
+        })
+    }
+
+    /// Calls a method of an object.
+    async fn call<T: DeserializeOwned + Type>(
+        &self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        arguments: &(impl Serialize + DynamicType),
+    ) -> zbus::Result<T> {
+        let call =
+            self.connection
+                .call_method(Some(BUS_NAME), path, Some(interface), method, arguments);
+        let answer = call.await;
+        match &answer {
+            Ok(_) => self.has_answered.set(true),
+            Err(zbus::Error::InputOutput(_)) => self.is_broken.set(true),
+            Err(_) => {}
+        }
+        answer?.body().deserialize()
+    }
+
+    async fn property<T>(&self, path: &str, interface: &str, name: &str) -> zbus::Result<T>
+    where
+        T: TryFrom<OwnedVariant>,
+        zbus::Error: From<T::Error>,
+    {
+        let properties = "org.freedesktop.DBus.Properties";
+        let value: OwnedVariant = self
+            .call(path, properties, "Get", &(interface, name))
+            .await?;
+        Ok(value.try_into()?)
+    }
+
+    /// Opens a session in which secrets are sent as they are.
+    async fn open_session(&self) -> Result<Path, StoreError> {
+        let arguments = ("plain", Variant::from(""));
+        let (_, session): (OwnedVariant, Path) = self
+            .call(SERVICE_PATH, SERVICE_INTERFACE, "OpenSession", &arguments)
+            .await?;
+        Ok(session)
+    }
+
+    /// Returns the unlocked items and the locked ones.
+    async fn search(&self, attributes: Attributes<'_>) -> zbus::Result<(Vec<Path>, Vec<Path>)> {
+        self.call(SERVICE_PATH, SERVICE_INTERFACE, "SearchItems", &attributes)
+            .await
+    }
+
+    /// Returns the unlocked items of a key. Errors if all of them are locked.
+    async fn unlocked_items(&self, key: &str) -> Result<Vec<Path>, StoreError> {
+        let (unlocked, locked) = self.search(attributes(key)).await?;
+        if unlocked.is_empty() && !locked.is_empty() {
+            return Err(is_locked());
+        }
+        Ok(unlocked)
+    }
+
+    /// Returns the collection that entries go to: the user's own, else the one that ends with the session. Errors if it is locked.
+    async fn collection(&self) -> Result<Option<Path>, StoreError> {
+        let mut collection = self.alias("default").await?;
+        if collection.is_none() {
+            collection = self.alias("session").await?;
+        }
+        if let Some(path) = &collection
+            && self.property(path, COLLECTION_INTERFACE, "Locked").await?
+        {
+            return Err(is_locked());
+        }
+        Ok(collection)
+    }
+
+    async fn alias(&self, name: &str) -> Result<Option<Path>, StoreError> {
+        let path: Path = self
+            .call(SERVICE_PATH, SERVICE_INTERFACE, "ReadAlias", &name)
+            .await?;
+        Ok(Some(path).filter(|path| path.as_str() != NO_OBJECT))
     }
 }
 
@@ -231,51 +308,6 @@ fn label(key: &str) -> String {
         "self-test" => "Test of the keyring".into(),
         host => format!("ACR refresh token for {host}"),
     }
-}
-
-/// Opens a session in which secrets are sent as they are.
-async fn open_session(service: &ServiceProxy<'_>) -> Result<Path, StoreError> {
-    let (_, session) = service.open_session("plain", &Variant::from("")).await?;
-    Ok(session)
-}
-
-/// Returns the unlocked items of a key. Errors if all of them are locked.
-async fn unlocked_items(service: &ServiceProxy<'_>, key: &str) -> Result<Vec<Path>, StoreError> {
-    let (unlocked, locked) = service.search_items(attributes(key)).await?;
-    if unlocked.is_empty() && !locked.is_empty() {
-        return Err(is_locked());
-    }
-    Ok(unlocked)
-}
-
-/// Returns the collection that entries go to: the user's own, else the one that ends with the session. Errors if it is locked.
-async fn collection<'a>(
-    service: &ServiceProxy<'a>,
-) -> Result<Option<CollectionProxy<'a>>, StoreError> {
-    for name in ["default", "session"] {
-        if let Some(path) = alias(service, name).await {
-            let collection: CollectionProxy<'_> = object(service, &path).await?;
-            if collection.locked().await? {
-                return Err(is_locked());
-            }
-            return Ok(Some(collection));
-        }
-    }
-    Ok(None)
-}
-
-async fn alias(service: &ServiceProxy<'_>, name: &str) -> Option<Path> {
-    let path = service.read_alias(name).await.ok();
-    path.filter(|path| path.as_str() != NO_OBJECT)
-}
-
-/// Returns a proxy that does not cache properties: caching would subscribe to signals.
-async fn object<'a, T>(service: &ServiceProxy<'_>, path: &Path) -> zbus::Result<T>
-where
-    T: zbus::proxy::Defaults + From<zbus::Proxy<'a>>,
-{
-    let builder = zbus::proxy::Builder::new(service.inner().connection()).path(path.clone());
-    builder.cache_properties(CacheProperties::No).build().await
 }
 
 /// Errors if the service did nothing because it would have to prompt.
@@ -324,11 +356,17 @@ fn error_name(error: &zbus::Error) -> String {
 impl From<zbus::Error> for StoreError {
     fn from(error: zbus::Error) -> Self {
         let name = error_name(&error);
-        let name = name.strip_prefix("org.freedesktop.DBus.Error.");
-        if name.is_some_and(|name| name.starts_with("Spawn.") || NO_SERVICE.contains(&name)) {
-            return Self::Missing(printable(&error.to_string()));
+        match name.strip_prefix("org.freedesktop.DBus.Error.") {
+            // A bus without the service, or another program under its name.
+            Some(
+                "ServiceUnknown" | "NameHasNoOwner" | "UnknownObject" | "UnknownInterface"
+                | "UnknownMethod",
+            ) => Self::Missing(printable(&error.to_string())),
+            Some(name) if name.starts_with("Spawn.") => {
+                Self::Missing(printable(&error.to_string()))
+            }
+            _ => failed(error),
         }
-        failed(error)
     }
 }
 
