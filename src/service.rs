@@ -72,7 +72,7 @@ pub(crate) struct CachedCredential {
     /// The identity that it was issued to, if that is the current one.
     pub(crate) identity: Option<Identity>,
     /// The name of its keyring.
-    pub(crate) store: String,
+    pub(crate) store: &'static str,
     /// The user name for it.
     pub(crate) username: &'static str,
     pub(crate) expires: Option<SystemTime>,
@@ -352,7 +352,7 @@ impl<'a> Session<'a> {
 
     /// Renews a token that is still valid, unless another process does.
     fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
-        let turn = single_flight::try_acquire(&self.config.lock_dirs, &self.key.file_name());
+        let turn = single_flight::try_acquire(&self.config.lock_dirs, self.key.as_str());
         match turn {
             Acquire::TimedOut => return Ok(token),
             Acquire::Finished(_) => return Ok(self.cached().unwrap_or(token)),
@@ -393,12 +393,12 @@ impl<'a> Session<'a> {
         find: impl Fn() -> Option<T>,
         fetch: impl AsyncFn() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let shared = key.file_name();
+        let shared = key.as_str();
         let parallel = format!("{shared} {}", std::process::id() % MAX_PARALLEL_SIGN_INS);
         let mut name = if self.cache.is_empty() {
             &parallel
         } else {
-            &shared
+            shared
         };
         let deadline = Deadline::after(timeout);
         loop {

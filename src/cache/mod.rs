@@ -141,16 +141,14 @@ impl Cache {
     pub fn erase(&self, registry: &Registry, now: SystemTime) -> Result<(), Error> {
         let entries = self.entries(&format!("a token of {registry} in it stays there"));
         let is_of_registry = |key: &Key| key.host() == registry.host();
-        let is_needed = |access: &Key| {
+        let is_needed = |identity: &str| {
             entries.iter().any(|(store, key)| {
-                let is_other = key.is_of_registry() && !is_of_registry(key);
-                is_other
-                    && key.is_of_same_identity(access)
-                    && refresh_token(*store, key, now).is_some()
+                let is_of_other = key.is_of_registry() && !is_of_registry(key);
+                is_of_other && key.is_of(identity) && refresh_token(*store, key, now).is_some()
             })
         };
         let is_obsolete =
-            |key: &Key| is_of_registry(key) || (key.is_of_sign_in() && !is_needed(key));
+            |key: &Key| is_of_registry(key) || (key.is_of_sign_in() && !is_needed(key.identity()));
         delete(&entries, is_obsolete).map_err(|problem| {
             let host = registry.host();
             let message = format!("a cached token of {host} could not be erased: {problem}");
@@ -164,14 +162,14 @@ impl Cache {
     fn entries(&self, consequence: &str) -> Vec<(&dyn Store, Key)> {
         let mut entries: Vec<(&dyn Store, Key)> = vec![];
         for store in self.stores() {
-            match list_keys(store) {
-                Ok(keys) => entries.extend(keys.into_iter().map(|key| (store, key))),
-                Err(error) => {
-                    warn!(
-                        "{} cannot be searched: {error}; {consequence}",
-                        store.name()
-                    );
+            let name = store.name();
+            match store.list() {
+                Ok(keys) => {
+                    let keys = keys.into_iter().filter_map(Key::parse);
+                    entries.extend(keys.map(|key| (store, key)));
                 }
+                Err(StoreError::Missing(problem)) => debug!(store = name, problem, "no such store"),
+                Err(error) => warn!("{name} cannot be searched: {error}; {consequence}"),
             }
         }
         entries
@@ -179,35 +177,31 @@ impl Cache {
 
     /// Returns the valid cached refresh tokens, one for each key: the one that [`Cache::get`] finds.
     pub fn list(&self, now: SystemTime) -> Vec<CachedToken> {
-        let mut listed: Vec<CachedToken> = vec![];
-        for store in self.stores() {
-            for key in log_failure(store, "search", list_keys(store)).unwrap_or_default() {
-                if !key.is_of_registry() || listed.iter().any(|cached| cached.key == key) {
-                    continue;
-                }
-                if let Some(token) = refresh_token(store, &key, now) {
-                    let store = store.name().to_owned();
-                    listed.push(CachedToken { key, store, token });
-                }
+        let mut tokens: Vec<CachedToken> = vec![];
+        for (store, key) in self.entries("its tokens are not listed") {
+            if !key.is_of_registry() || tokens.iter().any(|found| found.key == key) {
+                continue;
+            }
+            if let Some(token) = refresh_token(store, &key, now) {
+                let store = store.name();
+                tokens.push(CachedToken { key, store, token });
             }
         }
-        listed
+        tokens
     }
 }
 
 #[cfg(target_os = "linux")]
 fn system_stores(choice: CacheChoice, bus: SessionBus, timeout: Duration) -> Vec<Arc<dyn Store>> {
-    let kernel = || Arc::new(kernel_keyring::KernelKeyring) as _;
-    let service = |bus| {
-        let service = secret_service::SecretService::new(bus);
-        Arc::new(timeout::Timeout::new(service, timeout)) as _
-    };
-    match choice {
-        CacheChoice::Auto => vec![kernel(), service(bus)],
-        CacheChoice::Keyutils => vec![kernel()],
-        CacheChoice::SecretService => vec![service(bus)],
-        CacheChoice::Keychain | CacheChoice::CredentialManager | CacheChoice::None => vec![],
+    let mut stores: Vec<Arc<dyn Store>> = vec![];
+    if matches!(choice, CacheChoice::Auto | CacheChoice::Keyutils) {
+        stores.push(Arc::new(kernel_keyring::KernelKeyring));
     }
+    if matches!(choice, CacheChoice::Auto | CacheChoice::SecretService) {
+        let service = secret_service::SecretService::new(bus);
+        stores.push(Arc::new(timeout::Timeout::new(service, timeout)));
+    }
+    stores
 }
 
 #[cfg(any(target_os = "macos", windows))]
@@ -236,7 +230,7 @@ pub struct CachedToken {
     /// The registry and the identity.
     pub key: Key,
     /// The name of the store.
-    pub store: String,
+    pub store: &'static str,
     /// The token.
     pub token: RefreshToken,
 }
@@ -252,15 +246,6 @@ fn delete(entries: &[(&dyn Store, Key)], is_obsolete: impl Fn(&Key) -> bool) -> 
     result
 }
 
-/// Returns our keys in a store, or none if the system has no such store.
-fn list_keys(store: &dyn Store) -> Result<Vec<Key>, StoreError> {
-    match store.list() {
-        Ok(keys) => Ok(keys.into_iter().filter_map(Key::parse).collect()),
-        Err(StoreError::Missing(_)) => Ok(vec![]),
-        Err(error) => Err(error),
-    }
-}
-
 /// Returns the refresh token under a key while it is valid.
 fn refresh_token(store: &dyn Store, key: &Key, now: SystemTime) -> Option<RefreshToken> {
     let (secret, renew_at) = read(store, key)?;
@@ -269,9 +254,9 @@ fn refresh_token(store: &dyn Store, key: &Key, now: SystemTime) -> Option<Refres
 
 /// Returns the token under a key and the time that is stored with it. A failure is logged and counts as a miss.
 fn read(store: &dyn Store, key: &Key) -> Option<(SecretString, SystemTime)> {
-    let bytes = store.get(key.as_str());
-    let found = bytes.and_then(|bytes| bytes.map(|bytes| entry::decode(&bytes)).transpose());
-    log_failure(store, "look-up", found).flatten()
+    let entry = log_failure(store, "look-up", store.get(key.as_str())).flatten()?;
+    let decoded = entry::decode(&entry).ok_or(StoreError::Unreadable);
+    log_failure(store, "look-up", decoded)
 }
 
 fn write(
@@ -281,7 +266,7 @@ fn write(
     time: SystemTime,
     lifetime: Duration,
 ) -> Result<(), StoreError> {
-    store.set(key.as_str(), &entry::encode(token, time)?, lifetime)
+    store.set(key.as_str(), &entry::encode(token, time), lifetime)
 }
 
 /// Returns the value, or logs the failure.
@@ -420,15 +405,15 @@ mod tests {
         let store = Memory::new();
         let key = key("contoso.azurecr.io", "alice");
         let set = |bytes: &[u8]| store.set(key.as_str(), bytes, Duration::MAX).unwrap();
-        let entry = |renew: u64, token: &str| {
-            serde_json::json!({ "renew": renew, "token": token }).to_string()
-        };
+        let entry = |renew: u64, token: &str| format!("{renew} {token}");
         let good = secret(&token("a", 10_800));
         let [quote, line, long] =
             ["'", "\n", &"x".repeat(16 * 1024)].map(|end| entry(5_400, &format!("{good}{end}")));
         let [far, late] = [u64::MAX, 253_402_300_800].map(|renew| entry(renew, &good));
-        for bytes in
-            ["canary", "{}", "\u{ff}", &quote, &line, &long, &far, &late].map(str::as_bytes)
+        for bytes in [
+            "canary", "{}", " ", "x y", "\u{ff}", &quote, &line, &long, &far, &late,
+        ]
+        .map(str::as_bytes)
         {
             set(bytes);
             let cache = Cache::over(vec![store.clone()]);

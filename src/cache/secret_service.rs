@@ -34,13 +34,15 @@ const KEY_ATTRIBUTE: &str = "username";
 
 const BUS_NAME: &str = "org.freedesktop.secrets";
 
-const SERVICE_PATH: &str = "/org/freedesktop/secrets";
+/// An interface, and a method or property of it.
+type Member = (&'static str, &'static str);
 
-const SERVICE_INTERFACE: &str = "org.freedesktop.Secret.Service";
-
-const COLLECTION_INTERFACE: &str = "org.freedesktop.Secret.Collection";
-
-const ITEM_INTERFACE: &str = "org.freedesktop.Secret.Item";
+const GET_SECRET: Member = ("org.freedesktop.Secret.Item", "GetSecret");
+const DELETE_ITEM: Member = ("org.freedesktop.Secret.Item", "Delete");
+const ATTRIBUTES: Member = ("org.freedesktop.Secret.Item", "Attributes");
+const CREATE_ITEM: Member = ("org.freedesktop.Secret.Collection", "CreateItem");
+const LOCKED: Member = ("org.freedesktop.Secret.Collection", "Locked");
+const GET_PROPERTY: Member = ("org.freedesktop.DBus.Properties", "Get");
 
 /// The path that stands for no object.
 const NO_OBJECT: &str = "/";
@@ -75,28 +77,26 @@ impl SecretService {
         }
     }
 
-    /// Runs an operation. If the connection of an earlier operation has ended, it runs once more on a new one.
+    /// Runs an operation. If it fails on the connection of an earlier one, which may have ended, it runs once more on a new connection.
     fn run<T>(
         &self,
         operation: impl AsyncFn(&Service) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let runtime = RUNTIME.as_ref().map_err(failed)?;
-        let mut connected = self.connection.lock().map_err(failed)?;
+        let mut connection = self.connection.lock().map_err(failed)?;
         runtime.block_on(async {
-            if let Some(service) = connected.as_ref() {
-                let result = service.run(&operation).await;
-                if !service.is_broken.get() {
+            if let Some(service) = connection.take() {
+                let result = operation(&service).await;
+                if !matches!(result, Err(StoreError::Failed(_))) {
+                    *connection = Some(service);
                     return result;
                 }
-                *connected = None;
             }
-            let connection = session_bus::connect(&self.bus).await?;
-            let service = connected.insert(Service {
-                connection,
+            let service = Service {
+                connection: session_bus::connect(&self.bus).await?,
                 has_answered: Cell::new(false),
-                is_broken: Cell::new(false),
-            });
-            service.run(&operation).await
+            };
+            operation(connection.insert(service)).await
         })
     }
 }
@@ -112,9 +112,10 @@ impl Store for SecretService {
             let default = service.alias("default").await?;
             Ok(default.is_some() && default != service.alias("session").await?)
         });
-        match is_permanent {
-            Ok(true) => Lasts::UntilDeleted,
-            Ok(false) | Err(_) => Lasts::UntilSessionEnds,
+        if is_permanent == Ok(true) {
+            Lasts::UntilDeleted
+        } else {
+            Lasts::UntilSessionEnds
         }
     }
 
@@ -125,11 +126,8 @@ impl Store for SecretService {
             let Some(item) = items.first() else {
                 return Ok(None);
             };
-            let answer = service
-                .call(item, ITEM_INTERFACE, "GetSecret", &session)
-                .await;
-            let secret = if_exists(answer)?;
-            Ok(secret.map(|(_, _, secret, _): Secret| Zeroizing::new(secret)))
+            let secret: Option<Secret> = service.call(item, GET_SECRET, &session).await?;
+            Ok(secret.map(|(_, _, secret, _)| Zeroizing::new(secret)))
         })
     }
 
@@ -139,10 +137,6 @@ impl Store for SecretService {
         }
         self.run(async |service| {
             let session = service.open_session().await?;
-            let collection = service
-                .collection()
-                .await?
-                .ok_or_else(|| unavailable("the Secret Service has no collection to write to"))?;
             let properties: HashMap<&str, Variant<'_>> = HashMap::from([
                 ("org.freedesktop.Secret.Item.Label", label(key).into()),
                 (
@@ -152,15 +146,13 @@ impl Store for SecretService {
             ]);
             let parameters: &[u8] = &[];
             let secret = (&session, parameters, secret, "text/plain");
-            let replace = true;
-            let (_, prompt): (Path, Path) = service
-                .call(
-                    &collection,
-                    COLLECTION_INTERFACE,
-                    "CreateItem",
-                    &(properties, secret, replace),
-                )
-                .await?;
+            let item = (properties, secret, true);
+            let created: Option<(Path, Path)> = match service.collection().await? {
+                Some(collection) => service.call(&collection, CREATE_ITEM, &item).await?,
+                None => None,
+            };
+            let no_collection = || unavailable("the Secret Service has no collection to write to");
+            let (_, prompt) = created.ok_or_else(no_collection)?;
             check_done(&prompt)
         })
     }
@@ -169,8 +161,7 @@ impl Store for SecretService {
         self.run(async |service| {
             let mut existed = false;
             for item in service.unlocked_items(key).await? {
-                let answer = service.call(&item, ITEM_INTERFACE, "Delete", &()).await;
-                if let Some(prompt) = if_exists(answer)? {
+                if let Some(prompt) = service.call(&item, DELETE_ITEM, &()).await? {
                     check_done(&prompt)?;
                     existed = true;
                 }
@@ -183,13 +174,13 @@ impl Store for SecretService {
     fn list(&self) -> Result<Vec<String>, StoreError> {
         self.run(async |service| {
             let ours = HashMap::from([(SERVICE_ATTRIBUTE, SERVICE)]);
-            let (unlocked, locked) = service.search(ours).await?;
+            let (unlocked, locked) = service.search(&ours).await?;
             // A search may miss the items of a locked collection.
             service.collection().await?;
             let mut keys = vec![];
             for item in unlocked.iter().chain(&locked) {
-                let attributes = service.property(item, ITEM_INTERFACE, "Attributes").await;
-                let attributes: Option<HashMap<String, String>> = if_exists(attributes)?;
+                let attributes = service.property(item, ATTRIBUTES).await?;
+                let attributes: Option<HashMap<String, String>> = attributes;
                 keys.extend(attributes.and_then(|mut found| found.remove(KEY_ATTRIBUTE)));
             }
             Ok(keys)
@@ -203,71 +194,84 @@ struct Service {
     connection: Connection,
     /// Whether it has answered a call. Until then, an error may mean that this bus has no such service.
     has_answered: Cell<bool>,
-    /// Whether the connection has ended.
-    is_broken: Cell<bool>,
 }
 
 impl Service {
-    async fn run<T>(
-        &self,
-        operation: impl AsyncFn(&Self) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        operation(self).await.map_err(|error| match error {
-            StoreError::Missing(text) if self.has_answered.get() => StoreError::Failed(text),
-            error => error,
-        })
-    }
-
-    /// Calls a method of an object.
+    /// Calls a method of an object. Returns `None` if there is no such object: another process may have just deleted it.
     async fn call<T: DeserializeOwned + Type>(
         &self,
         path: &str,
-        interface: &str,
-        method: &str,
+        (interface, method): Member,
         arguments: &(impl Serialize + DynamicType),
-    ) -> zbus::Result<T> {
+    ) -> Result<Option<T>, StoreError> {
         let call =
             self.connection
                 .call_method(Some(BUS_NAME), path, Some(interface), method, arguments);
-        let answer = call.await;
-        match &answer {
-            Ok(_) => self.has_answered.set(true),
-            Err(zbus::Error::InputOutput(_)) => self.is_broken.set(true),
-            Err(_) => {}
+        let error = match call.await {
+            Ok(answer) => {
+                self.has_answered.set(true);
+                return answer.body().deserialize().map(Some).map_err(failed);
+            }
+            Err(error) => error,
+        };
+        // The names of errors are those of the specification and of libdbus (`dbus-protocol.h`).
+        let name = match &error {
+            zbus::Error::FDO(error) => error.name().to_string(),
+            zbus::Error::MethodError(name, ..) => name.to_string(),
+            _ => String::new(),
+        };
+        let is_of_bus = |name: &str| {
+            ["ServiceUnknown", "NameHasNoOwner"].contains(&name) || name.starts_with("Spawn.")
+        };
+        match name.trim_start_matches("org.freedesktop.") {
+            "Secret.Error.NoSuchObject"
+            | "DBus.Error.UnknownObject"
+            | "DBus.Error.UnknownInterface"
+            | "DBus.Error.UnknownMethod" => Ok(None),
+            name if name.strip_prefix("DBus.Error.").is_some_and(is_of_bus)
+                && !self.has_answered.get() =>
+            {
+                Err(StoreError::Missing(printable(&error.to_string())))
+            }
+            _ => Err(failed(error)),
         }
-        answer?.body().deserialize()
     }
 
-    async fn property<T>(&self, path: &str, interface: &str, name: &str) -> zbus::Result<T>
+    /// Calls a method of the service itself.
+    async fn call_service<T: DeserializeOwned + Type>(
+        &self,
+        method: &'static str,
+        arguments: &(impl Serialize + DynamicType),
+    ) -> Result<T, StoreError> {
+        let member = ("org.freedesktop.Secret.Service", method);
+        let answer = self.call("/org/freedesktop/secrets", member, arguments);
+        let not_one = || failed("the program at its place is no Secret Service");
+        answer.await?.ok_or_else(not_one)
+    }
+
+    async fn property<T>(&self, path: &str, property: Member) -> Result<Option<T>, StoreError>
     where
-        T: TryFrom<OwnedVariant>,
-        zbus::Error: From<T::Error>,
+        T: TryFrom<OwnedVariant, Error: Display>,
     {
-        let properties = "org.freedesktop.DBus.Properties";
-        let value: OwnedVariant = self
-            .call(path, properties, "Get", &(interface, name))
-            .await?;
-        Ok(value.try_into()?)
+        let value: Option<OwnedVariant> = self.call(path, GET_PROPERTY, &property).await?;
+        value.map(T::try_from).transpose().map_err(failed)
     }
 
     /// Opens a session in which secrets are sent as they are.
     async fn open_session(&self) -> Result<Path, StoreError> {
         let arguments = ("plain", Variant::from(""));
-        let (_, session): (OwnedVariant, Path) = self
-            .call(SERVICE_PATH, SERVICE_INTERFACE, "OpenSession", &arguments)
-            .await?;
-        Ok(session)
+        let opened: (OwnedVariant, Path) = self.call_service("OpenSession", &arguments).await?;
+        Ok(opened.1)
     }
 
     /// Returns the unlocked items and the locked ones.
-    async fn search(&self, attributes: Attributes<'_>) -> zbus::Result<(Vec<Path>, Vec<Path>)> {
-        self.call(SERVICE_PATH, SERVICE_INTERFACE, "SearchItems", &attributes)
-            .await
+    async fn search(&self, by: &Attributes<'_>) -> Result<(Vec<Path>, Vec<Path>), StoreError> {
+        self.call_service("SearchItems", by).await
     }
 
     /// Returns the unlocked items of a key. Errors if all of them are locked.
     async fn unlocked_items(&self, key: &str) -> Result<Vec<Path>, StoreError> {
-        let (unlocked, locked) = self.search(attributes(key)).await?;
+        let (unlocked, locked) = self.search(&attributes(key)).await?;
         if unlocked.is_empty() && !locked.is_empty() {
             return Err(is_locked());
         }
@@ -281,7 +285,7 @@ impl Service {
             collection = self.alias("session").await?;
         }
         if let Some(path) = &collection
-            && self.property(path, COLLECTION_INTERFACE, "Locked").await?
+            && self.property(path, LOCKED).await? == Some(true)
         {
             return Err(is_locked());
         }
@@ -289,9 +293,7 @@ impl Service {
     }
 
     async fn alias(&self, name: &str) -> Result<Option<Path>, StoreError> {
-        let path: Path = self
-            .call(SERVICE_PATH, SERVICE_INTERFACE, "ReadAlias", &name)
-            .await?;
+        let path: Path = self.call_service("ReadAlias", &name).await?;
         Ok(Some(path).filter(|path| path.as_str() != NO_OBJECT))
     }
 }
@@ -326,48 +328,8 @@ fn unavailable(text: &str) -> StoreError {
     StoreError::Unavailable(text.to_owned())
 }
 
-fn failed(error: impl Display) -> StoreError {
+pub(super) fn failed(error: impl Display) -> StoreError {
     StoreError::Failed(printable(&error.to_string()))
-}
-
-/// Returns `None` for an object that another process has just deleted.
-fn if_exists<T>(result: zbus::Result<T>) -> Result<Option<T>, StoreError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) => match error_name(&error).as_str() {
-            "org.freedesktop.Secret.Error.NoSuchObject"
-            | "org.freedesktop.DBus.Error.UnknownObject"
-            | "org.freedesktop.DBus.Error.UnknownInterface"
-            | "org.freedesktop.DBus.Error.UnknownMethod" => Ok(None),
-            _ => Err(error.into()),
-        },
-    }
-}
-
-/// Returns the name of a D-Bus error (libdbus, `dbus-protocol.h`), or nothing for another failure.
-fn error_name(error: &zbus::Error) -> String {
-    match error {
-        zbus::Error::FDO(error) => error.name().to_string(),
-        zbus::Error::MethodError(name, ..) => name.to_string(),
-        _ => String::new(),
-    }
-}
-
-impl From<zbus::Error> for StoreError {
-    fn from(error: zbus::Error) -> Self {
-        let name = error_name(&error);
-        match name.strip_prefix("org.freedesktop.DBus.Error.") {
-            // A bus without the service, or another program under its name.
-            Some(
-                "ServiceUnknown" | "NameHasNoOwner" | "UnknownObject" | "UnknownInterface"
-                | "UnknownMethod",
-            ) => Self::Missing(printable(&error.to_string())),
-            Some(name) if name.starts_with("Spawn.") => {
-                Self::Missing(printable(&error.to_string()))
-            }
-            _ => failed(error),
-        }
-    }
 }
 
 #[cfg(test)]

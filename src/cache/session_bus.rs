@@ -1,5 +1,6 @@
 //! Connects to the D-Bus session bus of this user.
 
+use super::secret_service::failed;
 use super::store::StoreError;
 use crate::config::SessionBus;
 use async_trait::async_trait;
@@ -51,7 +52,7 @@ pub(super) fn connect_error(error: &io::Error) -> StoreError {
 }
 
 async fn sign_in(stream: UnixStream, guid: Option<&[u8]>) -> Result<Connection, StoreError> {
-    let stream = tokio::net::UnixStream::from_std(stream).map_err(zbus::Error::from)?;
+    let stream = tokio::net::UnixStream::from_std(stream).map_err(failed)?;
     let (reader, writer) = stream.into_split();
     let reader = Reader {
         stream: reader,
@@ -63,7 +64,7 @@ async fn sign_in(stream: UnixStream, guid: Option<&[u8]>) -> Result<Connection, 
         zbus::Error::Handshake(_) => {
             StoreError::Missing("the session bus refuses the connection".into())
         }
-        error => error.into(),
+        error => failed(error),
     })?;
     // The address holds the GUID of the bus, so that another bus cannot replace one that has ended.
     if guid.is_some_and(|guid| guid != connection.server_guid().as_str().as_bytes()) {
