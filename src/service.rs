@@ -48,9 +48,8 @@ pub struct TokenService<'a> {
     settings: &'a Settings,
     cache: Option<Cache>,
     clock: Clock,
-    max_timeout: Duration,
-    /// What [`CacheChoice::Auto`] stands for.
-    default_cache: CacheChoice,
+    /// When the client ends a call, if it has its own cache.
+    client_timeout: Option<Duration>,
 }
 
 /// The user name and password for a registry's basic authentication. Clients send them to `/oauth2/token`, which the registry's challenge
@@ -87,8 +86,7 @@ impl<'a> TokenService<'a> {
             settings,
             cache: None,
             clock,
-            max_timeout: Duration::MAX,
-            default_cache: CacheChoice::Auto,
+            client_timeout: None,
         }
     }
 
@@ -144,12 +142,11 @@ impl<'a> TokenService<'a> {
         }
     }
 
-    /// Limits `timeout` for a client that ends a call after `max_timeout`. The client has its own cache, so that nothing is cached here unless
+    /// Limits `timeout` for a client that ends a call after `timeout`. The client has its own cache, so that nothing is cached here unless
     /// the setting `cache` names a keyring.
-    pub(crate) fn for_client_with_cache(self, max_timeout: Duration) -> Self {
+    pub(crate) fn for_client_with_cache(self, timeout: Duration) -> Self {
         Self {
-            max_timeout,
-            default_cache: CacheChoice::None,
+            client_timeout: Some(timeout),
             ..self
         }
     }
@@ -188,13 +185,10 @@ impl<'a> TokenService<'a> {
 
     /// Returns the hosts with a valid cached token of the identity that would sign in, each with its user name.
     pub fn list(&self) -> Result<BTreeMap<String, String>, Error> {
-        let mut cached = self.status()?;
-        cached.retain(|cached| cached.identity.is_some());
-        let entry = |cached: CachedCredential| {
-            let host = cached.registry.host().to_owned();
-            (host, cached.username.to_owned())
-        };
-        Ok(cached.into_iter().map(entry).collect())
+        let cached = self.status()?.into_iter();
+        let usable = cached.filter(|cached| cached.identity.is_some());
+        let entry = |it: CachedCredential| (it.registry.host().to_owned(), it.username.to_owned());
+        Ok(usable.map(entry).collect())
     }
 
     /// Returns every valid cached token, in the order of hosts, those of the current identity first. Makes no connection.
@@ -233,9 +227,11 @@ impl<'a> TokenService<'a> {
 
     fn config(&self, registry: &Registry) -> Result<Config, Error> {
         let mut config = self.settings.for_registry(registry)?;
-        config.timeout = config.timeout.min(self.max_timeout);
-        if config.cache == CacheChoice::Auto {
-            config.cache = self.default_cache;
+        if let Some(timeout) = self.client_timeout {
+            config.timeout = config.timeout.min(timeout);
+            if config.cache == CacheChoice::Auto {
+                config.cache = CacheChoice::None;
+            }
         }
         if self.settings.clouds().contains(registry.cloud()) {
             info!(
@@ -333,12 +329,10 @@ impl<'a> Session<'a> {
                 Ok(token)
             }
             Some(token) => self.renew(token, deadline.or_after(RENEWAL_TIMEOUT)),
-            None => run(self.run_single_flight(
-                &self.key,
-                deadline.left() / 2,
-                || self.cached(),
-                async || self.fetch_token(deadline).await,
-            )),
+            None => {
+                let fetch = async || self.fetch_token(deadline).await;
+                run(self.run_single_flight(&self.key, deadline, || self.cached(), fetch))
+            }
         }
     }
 
@@ -353,26 +347,24 @@ impl<'a> Session<'a> {
     /// Renews a token that is still valid, unless another process does.
     fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
         let turn = single_flight::try_acquire(&self.config.lock_dirs, self.key.as_str());
-        match turn {
-            Acquire::TimedOut => return Ok(token),
-            Acquire::Finished(_) => return Ok(self.cached().unwrap_or(token)),
-            Acquire::Leader(_) | Acquire::Unavailable => (),
+        if matches!(turn, Acquire::TimedOut | Acquire::Finished(_)) {
+            return Ok(self.cached().unwrap_or(token));
         }
         // Another process may have renewed it between the look-up and the lock.
         if let Some(fresh) = self.cached().filter(|token| token.is_fresh(self.now())) {
-            finish_single_flight(turn, None);
+            turn.finish(None);
             return Ok(fresh);
         }
         let renewed =
             run(self.fetch_token(deadline)).or_else(|error| self.reuse_until_retry(token, error));
-        finish_single_flight(turn, renewed.as_ref().err());
+        turn.finish(renewed.as_ref().err());
         renewed
     }
 
-    /// Returns a token whose renewal failed, with a later time of renewal, if it is still valid.
+    /// Returns a token whose renewal failed, with a later time of renewal, if it is still valid. A signal ends the process all the same.
     fn reuse_until_retry(&self, token: RefreshToken, error: Error) -> Result<RefreshToken, Error> {
         let now = self.now();
-        if !token.is_valid(now) {
+        if !token.is_valid(now) || error.kind() == ErrorKind::Interrupted {
             return Err(error);
         }
         warn!("{error}; the token in the cache is still valid and was used");
@@ -384,31 +376,28 @@ impl<'a> Session<'a> {
         Ok(token)
     }
 
-    /// Fetches what is cached under a key, or waits up to `timeout` for the process that does. Without a keyring the result cannot be
-    /// shared. Then at most [`MAX_PARALLEL_SIGN_INS`] processes sign in at the same time.
+    /// Fetches what is cached under a key, or waits for the process that does, for half of the time that is left. Without a keyring the
+    /// result cannot be shared. Then at most [`MAX_PARALLEL_SIGN_INS`] processes sign in at the same time.
     async fn run_single_flight<T>(
         &self,
         key: &Key,
-        timeout: Duration,
+        deadline: Deadline,
         find: impl Fn() -> Option<T>,
         fetch: impl AsyncFn() -> Result<T, Error>,
     ) -> Result<T, Error> {
         let shared = key.as_str();
         let parallel = format!("{shared} {}", std::process::id() % MAX_PARALLEL_SIGN_INS);
-        let mut name = if self.cache.is_empty() {
-            &parallel
-        } else {
-            shared
-        };
-        let deadline = Deadline::after(timeout);
+        let is_cached = !self.cache.is_empty();
+        let mut name = if is_cached { shared } else { &parallel };
+        let waiting = Deadline::after(deadline.left() / 2);
         loop {
-            let turn = single_flight::acquire(&self.config.lock_dirs, name, deadline.left()).await;
+            let turn = single_flight::acquire(&self.config.lock_dirs, name, waiting.left()).await;
             if let Acquire::Finished(Some(failure)) = turn {
                 return Err(failure.into());
             }
             // The process that had the lock before may have filled the cache.
             if let Some(found) = find() {
-                finish_single_flight(turn, None);
+                turn.finish(None);
                 return Ok(found);
             }
             if let Acquire::Finished(None) = turn {
@@ -417,7 +406,7 @@ impl<'a> Session<'a> {
             }
             // A process that was not waited for to its end may have filled the cache meanwhile.
             let fetched = fetch().await.or_else(|error| find().ok_or(error));
-            finish_single_flight(turn, fetched.as_ref().err());
+            turn.finish(fetched.as_ref().err());
             return fetched;
         }
     }
@@ -428,10 +417,8 @@ impl<'a> Session<'a> {
         let settings = self.config.network.clone();
         let network = Arc::new(Network::new(settings, deadline, self.clock));
         network.warn();
-        let token = self
-            .sign_in_and_exchange(&network, deadline)
-            .await
-            .map_err(|error| with_clock_skew(error, &network))?;
+        let token = self.sign_in_and_exchange(&network, deadline).await;
+        let token = token.map_err(|error| with_clock_skew(error, &network))?;
         self.cache.put(&self.key, &token, self.now());
         Ok(token)
     }
@@ -446,8 +433,7 @@ impl<'a> Session<'a> {
             .open(&client, &exchange::address(self.registry))
             .await;
         let (token, is_new) = self.access_token(network, deadline, None).await?;
-        let result = self.exchange(network, &client, deadline, &token).await;
-        let refusal = match result {
+        let refusal = match self.exchange(network, &client, deadline, &token).await {
             Err(error) if !is_new && is_unauthorized(&error) => error,
             result => return result,
         };
@@ -518,7 +504,7 @@ impl<'a> Session<'a> {
             debug!(identity = %self.identity, "found an access token");
             return Ok(found);
         }
-        self.run_single_flight(&self.access_key, deadline.left() / 2, find, sign_in)
+        self.run_single_flight(&self.access_key, deadline, find, sign_in)
             .await
     }
 
@@ -580,15 +566,6 @@ pub(crate) fn with_clock_skew(error: Error, network: &Network) -> Error {
     }
 }
 
-/// Releases the lock and publishes the failure. Interrupts and local timeouts are not published, and the next waiter signs in.
-fn finish_single_flight(turn: Acquire, failure: Option<&Error>) {
-    match (turn, failure) {
-        (Acquire::Leader(leader), Some(error)) if error.is_local() => drop(leader),
-        (Acquire::Leader(leader), failure) => leader.publish(failure.map(Error::shared)),
-        (Acquire::Finished(_) | Acquire::TimedOut | Acquire::Unavailable, _) => (),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -635,6 +612,8 @@ mod tests {
             let failure = Error::new(ErrorKind::Timeout, "the renewal failed");
             let used = session.reuse_until_retry(token.clone(), failure);
             assert_eq!(used.is_ok(), is_used);
+            let signal = session.reuse_until_retry(token.clone(), Error::interrupted());
+            assert_eq!(signal.unwrap_err().kind(), ErrorKind::Interrupted);
         }
     }
 }
