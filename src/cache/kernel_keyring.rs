@@ -42,7 +42,7 @@ impl Store for KernelKeyring {
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let read = |serial| read_all(|buffer| keyctl_read(serial, Some(buffer.into())));
-        found(find(key).and_then(read))
+        found(find_key(key).and_then(read))
     }
 
     fn set(&self, key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError> {
@@ -58,11 +58,11 @@ impl Store for KernelKeyring {
     }
 
     fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(found(find(key).and_then(keyctl_invalidate))?.is_some())
+        Ok(found(find_key(key).and_then(keyctl_invalidate))?.is_some())
     }
 
     fn list(&self) -> Result<Vec<String>, StoreError> {
-        let Some(keyring) = found(own_keyring())? else {
+        let Some(keyring) = found(find_keyring())? else {
             return Ok(vec![]);
         };
         let serials = read_all(|buffer| keyctl_read(keyring, Some(buffer.into())))?;
@@ -77,23 +77,24 @@ fn description(key: &str) -> String {
     format!("{SERVICE} {key}")
 }
 
-fn find(key: &str) -> CallResult<KeyringSerial> {
+fn find_key(key: &str) -> CallResult<KeyringSerial> {
     keyctl_search(KEY_SPEC_USER_KEYRING, "user", &description(key), None)
 }
 
-fn own_keyring() -> CallResult<KeyringSerial> {
+fn find_keyring() -> CallResult<KeyringSerial> {
     keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", SERVICE, None)
 }
 
 fn write(key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError> {
-    let keyring = match found(own_keyring())? {
+    let keyring = match found(find_keyring())? {
         Some(keyring) => keyring,
         None => create("keyring", SERVICE, &[], None, KEY_SPEC_USER_KEYRING)?,
     };
     // Zero would mean "never".
     let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).max(1);
     create("user", &description(key), secret, Some(seconds), keyring)?;
-    find(key)?;
+    // Fails if another process has just replaced the keyring.
+    find_key(key)?;
     Ok(())
 }
 

@@ -34,15 +34,11 @@ const KEY_ATTRIBUTE: &str = "username";
 
 const BUS_NAME: &str = "org.freedesktop.secrets";
 
-/// An interface, and a method or property of it.
-type Member = (&'static str, &'static str);
+const ITEM: &str = "org.freedesktop.Secret.Item";
 
-const GET_SECRET: Member = ("org.freedesktop.Secret.Item", "GetSecret");
-const DELETE_ITEM: Member = ("org.freedesktop.Secret.Item", "Delete");
-const ATTRIBUTES: Member = ("org.freedesktop.Secret.Item", "Attributes");
-const CREATE_ITEM: Member = ("org.freedesktop.Secret.Collection", "CreateItem");
-const LOCKED: Member = ("org.freedesktop.Secret.Collection", "Locked");
-const GET_PROPERTY: Member = ("org.freedesktop.DBus.Properties", "Get");
+const COLLECTION: &str = "org.freedesktop.Secret.Collection";
+
+const IS_LOCKED: &str = "the Secret Service is locked";
 
 /// The path that stands for no object.
 const NO_OBJECT: &str = "/";
@@ -85,16 +81,18 @@ impl SecretService {
         let runtime = RUNTIME.as_ref().map_err(failed)?;
         let mut connection = self.connection.lock().map_err(failed)?;
         runtime.block_on(async {
+            let mut has_answered = Cell::new(false);
             if let Some(service) = connection.take() {
                 let result = operation(&service).await;
                 if !matches!(result, Err(StoreError::Failed(_))) {
                     *connection = Some(service);
                     return result;
                 }
+                has_answered = service.has_answered;
             }
             let service = Service {
                 connection: session_bus::connect(&self.bus).await?,
-                has_answered: Cell::new(false),
+                has_answered,
             };
             operation(connection.insert(service)).await
         })
@@ -126,8 +124,8 @@ impl Store for SecretService {
             let Some(item) = items.first() else {
                 return Ok(None);
             };
-            let secret: Option<Secret> = service.call(item, GET_SECRET, &session).await?;
-            Ok(secret.map(|(_, _, secret, _)| Zeroizing::new(secret)))
+            let secret = service.call(item, ITEM, "GetSecret", &session).await?;
+            Ok(secret.map(|(_, _, secret, _): Secret| Zeroizing::new(secret)))
         })
     }
 
@@ -137,22 +135,17 @@ impl Store for SecretService {
         }
         self.run(async |service| {
             let session = service.open_session().await?;
-            let properties: HashMap<&str, Variant<'_>> = HashMap::from([
-                ("org.freedesktop.Secret.Item.Label", label(key).into()),
-                (
-                    "org.freedesktop.Secret.Item.Attributes",
-                    attributes(key).into(),
-                ),
+            let properties = HashMap::from([
+                (format!("{ITEM}.Label"), Variant::from(label(key))),
+                (format!("{ITEM}.Attributes"), Variant::from(attributes(key))),
             ]);
             let parameters: &[u8] = &[];
             let secret = (&session, parameters, secret, "text/plain");
-            let item = (properties, secret, true);
-            let created: Option<(Path, Path)> = match service.collection().await? {
-                Some(collection) => service.call(&collection, CREATE_ITEM, &item).await?,
-                None => None,
-            };
             let no_collection = || unavailable("the Secret Service has no collection to write to");
-            let (_, prompt) = created.ok_or_else(no_collection)?;
+            let collection = service.collection().await?.ok_or_else(no_collection)?;
+            let arguments = (properties, secret, true);
+            let created = service.call(&collection, COLLECTION, "CreateItem", &arguments);
+            let (_, prompt): (Path, Path) = created.await?.ok_or_else(no_collection)?;
             check_done(&prompt)
         })
     }
@@ -161,7 +154,7 @@ impl Store for SecretService {
         self.run(async |service| {
             let mut existed = false;
             for item in service.unlocked_items(key).await? {
-                if let Some(prompt) = service.call(&item, DELETE_ITEM, &()).await? {
+                if let Some(prompt) = service.call(&item, ITEM, "Delete", &()).await? {
                     check_done(&prompt)?;
                     existed = true;
                 }
@@ -179,9 +172,9 @@ impl Store for SecretService {
             service.collection().await?;
             let mut keys = vec![];
             for item in unlocked.iter().chain(&locked) {
-                let attributes = service.property(item, ATTRIBUTES).await?;
-                let attributes: Option<HashMap<String, String>> = attributes;
-                keys.extend(attributes.and_then(|mut found| found.remove(KEY_ATTRIBUTE)));
+                let attributes = service.property(item, ITEM, "Attributes").await?;
+                let key = |mut found: HashMap<String, String>| found.remove(KEY_ATTRIBUTE);
+                keys.extend(attributes.and_then(key));
             }
             Ok(keys)
         })
@@ -201,7 +194,8 @@ impl Service {
     async fn call<T: DeserializeOwned + Type>(
         &self,
         path: &str,
-        (interface, method): Member,
+        interface: &str,
+        method: &str,
         arguments: &(impl Serialize + DynamicType),
     ) -> Result<Option<T>, StoreError> {
         let call =
@@ -240,20 +234,23 @@ impl Service {
     /// Calls a method of the service itself.
     async fn call_service<T: DeserializeOwned + Type>(
         &self,
-        method: &'static str,
+        method: &str,
         arguments: &(impl Serialize + DynamicType),
     ) -> Result<T, StoreError> {
-        let member = ("org.freedesktop.Secret.Service", method);
-        let answer = self.call("/org/freedesktop/secrets", member, arguments);
+        let interface = "org.freedesktop.Secret.Service";
+        let answer = self.call("/org/freedesktop/secrets", interface, method, arguments);
         let not_one = || failed("the program at its place is no Secret Service");
         answer.await?.ok_or_else(not_one)
     }
 
-    async fn property<T>(&self, path: &str, property: Member) -> Result<Option<T>, StoreError>
-    where
-        T: TryFrom<OwnedVariant, Error: Display>,
-    {
-        let value: Option<OwnedVariant> = self.call(path, GET_PROPERTY, &property).await?;
+    async fn property<T: TryFrom<OwnedVariant, Error: Display>>(
+        &self,
+        path: &str,
+        interface: &str,
+        name: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let (properties, property) = ("org.freedesktop.DBus.Properties", (interface, name));
+        let value: Option<OwnedVariant> = self.call(path, properties, "Get", &property).await?;
         value.map(T::try_from).transpose().map_err(failed)
     }
 
@@ -273,7 +270,7 @@ impl Service {
     async fn unlocked_items(&self, key: &str) -> Result<Vec<Path>, StoreError> {
         let (unlocked, locked) = self.search(&attributes(key)).await?;
         if unlocked.is_empty() && !locked.is_empty() {
-            return Err(is_locked());
+            return Err(unavailable(IS_LOCKED));
         }
         Ok(unlocked)
     }
@@ -285,9 +282,9 @@ impl Service {
             collection = self.alias("session").await?;
         }
         if let Some(path) = &collection
-            && self.property(path, LOCKED).await? == Some(true)
+            && self.property(path, COLLECTION, "Locked").await? == Some(true)
         {
-            return Err(is_locked());
+            return Err(unavailable(IS_LOCKED));
         }
         Ok(collection)
     }
@@ -318,10 +315,6 @@ fn check_done(prompt: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(unavailable("the Secret Service wants to prompt"))
-}
-
-fn is_locked() -> StoreError {
-    unavailable("the Secret Service is locked")
 }
 
 fn unavailable(text: &str) -> StoreError {

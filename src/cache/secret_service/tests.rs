@@ -411,6 +411,17 @@ fn a_service_that_goes_away_during_an_operation_is_not_missing() {
         let bus = Bus::with_service(move |call| call.has("ReadAlias").then(|| call.error(&name)));
         assert_eq!(kind(bus.store().list()), "failed");
     }
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let at = is_gone.clone();
+    let bus = Bus::with_service(move |call| {
+        let name = "org.freedesktop.DBus.Error.ServiceUnknown";
+        let fails = at.load(Ordering::Relaxed) && !call.has("Hello");
+        fails.then(|| call.error(name))
+    });
+    let store = bus.store();
+    assert_eq!(kind(store.list()), "fine");
+    is_gone.store(true, Ordering::Relaxed);
+    assert_eq!(kind(store.list()), "failed");
 }
 
 #[test]
