@@ -1,12 +1,14 @@
 //! The log on stderr. It holds no secret: events name hosts, identities, steps and times.
+//!
+//! It is a small subscriber of our own: the registry of spans that `tracing-subscriber` allocates takes longer than reading a cached token.
 
 use crate::config::Log;
-use tracing::Event;
+use std::fmt::{Debug, Write as _};
+use std::io::{self, Write as _};
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::Registry;
-use tracing_subscriber::fmt::FmtContext;
-use tracing_subscriber::fmt::format::{DefaultFields, FormatEvent, FormatFields, Writer};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 /// Writes this crate's events of the chosen level and above to stderr. Events of other crates are left out, because those of an HTTP crate
 /// could quote what was sent.
@@ -16,34 +18,56 @@ pub fn to_stderr(log: Log) {
         Log::Info => LevelFilter::INFO,
         Log::Debug => LevelFilter::DEBUG,
     };
-    // A broken stderr is no reason to fail, least of all by a panic.
-    let layer = tracing_subscriber::fmt::layer()
-        .event_format(Line)
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false);
-    let subscriber = tracing_subscriber::registry().with(layer).with(level);
     // Fails only if one is set already.
-    drop(tracing::subscriber::set_global_default(subscriber));
+    drop(tracing::subscriber::set_global_default(StderrLog(level)));
 }
 
-/// `docker-credential-acrscoped: warn: message, field=value`.
-struct Line;
+/// Writes events of this level and above. This crate has no spans.
+struct StderrLog(LevelFilter);
 
-impl FormatEvent<Registry, DefaultFields> for Line {
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, Registry, DefaultFields>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> std::fmt::Result {
-        let metadata = event.metadata();
-        if !metadata.target().starts_with(env!("CARGO_CRATE_NAME")) {
-            return Ok(());
-        }
-        let level = metadata.level().as_str().to_ascii_lowercase();
-        write!(writer, "{}: {level}: ", env!("CARGO_PKG_NAME"))?;
-        let mut fields = String::new();
-        context.format_fields(Writer::new(&mut fields), event)?;
-        writeln!(writer, "{}", crate::error::visible(&fields))
+impl Subscriber for StderrLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let is_ours = metadata.target().starts_with(env!("CARGO_CRATE_NAME"));
+        is_ours && metadata.is_event() && *metadata.level() <= self.0
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.0)
+    }
+
+    /// Writes `docker-credential-acrscoped: warn: message field=value`.
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(String::new());
+        event.record(&mut fields);
+        let level = event.metadata().level().as_str().to_ascii_lowercase();
+        let fields = crate::error::visible(&fields.0);
+        let line = format!("{}: {level}:{fields}\n", env!("CARGO_PKG_NAME"));
+        // A broken stderr is no reason to fail, least of all by a panic.
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The message and the other fields of an event, each after a space.
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        // Writing to a string does not fail.
+        let _ = match field.name() {
+            "message" => write!(self.0, " {value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
     }
 }

@@ -1,10 +1,21 @@
-//! Caches tokens in the stores of the operating system.
+//! Caches tokens in the keyrings of the operating system.
 //!
-//! A refresh token is cached for its registry and identity. An access token is cached for its identity, so that another registry needs no
-//! sign-in. The Entra refresh token of a login is stored for its account.
+//! Three kinds of tokens are stored. The refresh token of a registry is stored for the registry and the identity. The access token is stored
+//! for the identity, so that another registry needs no sign-in. The Entra refresh token of `login` is stored for the account.
 //!
-//! A [`Cache`] holds the stores of this system in order. A token goes into the first store that accepts it, and a look-up tries all of them.
-//! A failure of a store is logged and counts as a miss.
+//! A [`Cache`] holds the keyrings of this system in order, each as a [`Store`]. A token goes into the first store that accepts it, and a
+//! look-up tries all of them. A failure of a store is logged and counts as a miss, so that it never fails a `get`.
+//!
+//! # To add a keyring
+//!
+//! 1. Write a file in this folder with a type that implements [`Store`]. The documentation of its methods says what they must do: never
+//!    prompt, return `None` for an entry that is not there, and return [`StoreError::Missing`] only if the system has no such keyring.
+//! 2. If another process answers for the keyring, wrap the type in `timeout::Timeout`, which also gives it a thread of its own. If its
+//!    entries must be short, wrap it in `chunked::Chunked`.
+//! 3. Add it to `system_stores`, in the order in which keyrings are tried, and add a value for it to [`CacheChoice`].
+//! 4. Add a file to `tests/keyring` that runs the functions of `contract.rs` with the real keyring.
+//!
+//! A keyring of the `keyring-core` family needs no file: `native.rs` opens it.
 
 #[cfg(any(windows, test))]
 mod chunked;
