@@ -28,7 +28,7 @@ struct StderrLog(LevelFilter);
 impl Subscriber for StderrLog {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let is_ours = metadata.target().starts_with(env!("CARGO_CRATE_NAME"));
-        is_ours && metadata.is_event() && *metadata.level() <= self.0
+        is_ours && *metadata.level() <= self.0
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -69,5 +69,65 @@ impl Visit for Fields {
             "message" => write!(self.0, " {value:?}"),
             name => write!(self.0, " {name}={value:?}"),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::{Level, debug, enabled, info, subscriber::with_default};
+
+    #[test]
+    fn only_events_of_this_crate_and_of_the_chosen_level_are_written() {
+        with_default(StderrLog(LevelFilter::INFO), || {
+            assert!(enabled!(Level::WARN) && enabled!(Level::INFO));
+            assert!(!enabled!(Level::DEBUG));
+            assert!(!enabled!(target: "hyper::client", Level::WARN));
+        });
+        with_default(StderrLog(LevelFilter::DEBUG), || {
+            assert!(enabled!(Level::DEBUG));
+        });
+    }
+
+    #[test]
+    fn a_message_comes_before_the_fields_of_its_event() {
+        struct Capture(std::sync::mpsc::Sender<String>);
+
+        impl Subscriber for Capture {
+            fn enabled(&self, _: &Metadata<'_>) -> bool {
+                true
+            }
+
+            fn event(&self, event: &Event<'_>) {
+                let mut fields = Fields(String::new());
+                event.record(&mut fields);
+                self.0.send(fields.0).unwrap();
+            }
+
+            fn new_span(&self, _: &Attributes<'_>) -> Id {
+                Id::from_u64(1)
+            }
+
+            fn record(&self, _: &Id, _: &Record<'_>) {}
+
+            fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+            fn enter(&self, _: &Id) {}
+
+            fn exit(&self, _: &Id) {}
+        }
+
+        let (sender, lines) = std::sync::mpsc::channel();
+        with_default(Capture(sender), || {
+            debug!(store = "memory", problem = %"locked", "{} failed", "look-up");
+            info!("signing in");
+        });
+        assert_eq!(
+            lines.iter().collect::<Vec<_>>(),
+            [
+                r#" look-up failed store="memory" problem=locked"#,
+                " signing in"
+            ]
+        );
     }
 }
