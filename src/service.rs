@@ -165,7 +165,7 @@ impl<'a> TokenService<'a> {
     ) -> Result<Credential, Error> {
         let config = self.config(registry)?;
         let identity = Identity::of_workload(workload, &config, registry);
-        let no_cache = Cache::over(vec![]);
+        let no_cache = Cache::new(vec![]);
         let session = Session::of_identity(identity, &config, registry, no_cache, self.clock);
         let deadline = Deadline::after(config.timeout);
         credential(&config, run(session.fetch_token(deadline)))
@@ -291,7 +291,7 @@ impl<'a> Session<'a> {
 
     /// Makes the session neither use nor store cached tokens, except those of `login`.
     pub(crate) fn without_cache(mut self) -> Self {
-        self.cache = Cache::over(vec![]);
+        self.cache = Cache::new(vec![]);
         self
     }
 
@@ -608,7 +608,7 @@ mod tests {
             ((|| START + Duration::from_secs(10_000)) as Clock, true),
             (|| START + Duration::from_secs(10_801), false),
         ] {
-            let session = Session::new(&config, &registry, Cache::over(vec![]), clock).unwrap();
+            let session = Session::new(&config, &registry, Cache::new(vec![]), clock).unwrap();
             let failure = Error::new(ErrorKind::Timeout, "the renewal failed");
             let used = session.reuse_until_retry(token.clone(), failure);
             assert_eq!(used.is_ok(), is_used);

@@ -68,11 +68,11 @@ impl Cache {
     ///
     /// The caller waits for a store up to `timeout` or `STORE_TIMEOUT`, if that is shorter.
     pub fn open(choice: CacheChoice, bus: SessionBus, timeout: Duration) -> Self {
-        Self::over(system_stores(choice, bus, timeout))
+        Self::new(system_stores(choice, bus, timeout))
     }
 
     /// Returns a cache with the given stores.
-    pub fn over(stores: Vec<Arc<dyn Store>>) -> Self {
+    pub fn new(stores: Vec<Arc<dyn Store>>) -> Self {
         Self { stores }
     }
 
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn what_was_put_is_found_with_its_time_of_renewal() {
-        let cache = Cache::over(vec![Memory::new()]);
+        let cache = Cache::new(vec![Memory::new()]);
         let put = token("a", 10_800);
         cache.put(&key("contoso.azurecr.io", "alice"), &put, NOW);
         let got = cache.get(&key("contoso.azurecr.io", "alice"), NOW).unwrap();
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn an_identity_never_sees_another_identitys_token() {
-        let cache = Cache::over(vec![Memory::new()]);
+        let cache = Cache::new(vec![Memory::new()]);
         cache.put(
             &key("contoso.azurecr.io", "alice"),
             &token("a", 10_800),
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn an_expired_or_endless_token_is_neither_kept_nor_listed() {
-        let cache = Cache::over(vec![Memory::new()]);
+        let cache = Cache::new(vec![Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(
             &key,
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn erase_forgets_a_host_for_every_identity_and_no_other_host() {
-        let cache = Cache::over(vec![Memory::new(), Memory::new()]);
+        let cache = Cache::new(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put(
                 &key("contoso.azurecr.io", identity),
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn a_token_that_a_store_does_not_delete_is_not_reported_as_erased() {
         let stuck = Memory::new();
-        let cache = Cache::over(vec![stuck.clone(), Memory::new()]);
+        let cache = Cache::new(vec![stuck.clone(), Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(&key, &token("a", 10_800), NOW);
         // The entries are listed before it.
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn a_store_that_refuses_passes_the_token_on_and_keeps_no_older_one() {
         let full = Memory::new();
-        let cache = Cache::over(vec![full.clone(), Memory::new()]);
+        let cache = Cache::new(vec![full.clone(), Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(&key, &token("old", 10_800), NOW);
         full.plan(0, Event::Fails);
@@ -427,11 +427,11 @@ mod tests {
         .map(str::as_bytes)
         {
             set(bytes);
-            let cache = Cache::over(vec![store.clone()]);
+            let cache = Cache::new(vec![store.clone()]);
             assert!(cache.get(&key, NOW).is_none() && cache.list(NOW).is_empty());
         }
         set(entry(5_400, &good).as_bytes());
-        assert!(Cache::over(vec![store]).get(&key, NOW).is_some());
+        assert!(Cache::new(vec![store]).get(&key, NOW).is_some());
     }
 
     fn access_token(name: &str, seconds: u64) -> AccessToken {
@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn an_access_token_is_kept_until_five_minutes_before_it_ends() {
-        let cache = Cache::over(vec![Memory::new()]);
+        let cache = Cache::new(vec![Memory::new()]);
         let (alice, bob) = (Key::of_sign_in("alice"), Key::of_sign_in("bob"));
         cache.put_access_token(&alice, &access_token("a", 3_600), NOW);
         let found = |key: &Key, seconds: u64| {
@@ -469,7 +469,7 @@ mod tests {
 
     #[test]
     fn an_access_token_goes_with_the_last_registry_of_its_identity() {
-        let cache = Cache::over(vec![Memory::new(), Memory::new()]);
+        let cache = Cache::new(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put_access_token(
                 &Key::of_sign_in(identity),
