@@ -71,7 +71,7 @@ pub(crate) struct CachedCredential {
     /// The identity that it was issued to, if that is the current one.
     pub(crate) identity: Option<Identity>,
     /// The name of its keyring.
-    pub(crate) store: &'static str,
+    pub(crate) store: String,
     /// The user name for it.
     pub(crate) username: &'static str,
     pub(crate) expires: Option<SystemTime>,
@@ -196,8 +196,9 @@ impl<'a> TokenService<'a> {
         let mut all = Vec::new();
         let timeout = self.settings.timeout()?;
         for choice in self.settings.caches()? {
-            let cached = self.cache(choice, timeout).list(self.now()).into_iter();
-            all.extend(cached.filter_map(|cached| self.describe(cached, choice)));
+            let cached = self.cache(choice, timeout).list(self.now());
+            let described = cached.iter().filter_map(|it| self.describe(it, choice));
+            all.extend(described);
         }
         all.sort_by_key(|cached| {
             let identity = cached.identity.as_ref().map(ToString::to_string);
@@ -207,7 +208,7 @@ impl<'a> TokenService<'a> {
     }
 
     /// Describes a cached token, if its registry uses this choice of keyrings.
-    fn describe(&self, cached: CachedToken, choice: CacheChoice) -> Option<CachedCredential> {
+    fn describe(&self, cached: &CachedToken, choice: CacheChoice) -> Option<CachedCredential> {
         let registry = Registry::parse(cached.key.host(), self.settings.clouds())?;
         let config = self.settings.for_registry(&registry).ok()?;
         if config.cache != choice {
@@ -218,7 +219,7 @@ impl<'a> TokenService<'a> {
         Some(CachedCredential {
             identity: identity.filter(is_current),
             registry,
-            store: cached.store,
+            store: cached.store.to_owned(),
             username: config.username,
             expires: cached.token.expires(),
             renew: cached.token.renew_at(),
@@ -361,7 +362,7 @@ impl<'a> Session<'a> {
         renewed
     }
 
-    /// Returns a token whose renewal failed, with a later time of renewal, if it is still valid. A signal ends the process all the same.
+    /// Returns a token whose renewal failed, with a later time of renewal, if it is still valid. A signal ends the process anyway.
     fn reuse_until_retry(&self, token: RefreshToken, error: Error) -> Result<RefreshToken, Error> {
         let now = self.now();
         if !token.is_valid(now) || error.kind() == ErrorKind::Interrupted {

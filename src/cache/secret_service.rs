@@ -76,7 +76,7 @@ impl SecretService {
     /// Runs an operation. If it fails on the connection of an earlier one, which may have ended, it runs once more on a new connection.
     fn run<T>(
         &self,
-        operation: impl AsyncFn(&Service) -> Result<T, StoreError>,
+        operation: &impl AsyncFn(&Service) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let runtime = RUNTIME.as_ref().map_err(failed)?;
         let mut connection = self.connection.lock().map_err(failed)?;
@@ -106,7 +106,7 @@ impl Store for SecretService {
 
     /// Asks the service. If the user has no collection, entries go to one that is only in memory.
     fn lasts(&self) -> Lasts {
-        let is_permanent = self.run(async |service| {
+        let is_permanent = self.run(&async |service| {
             let default = service.alias("default").await?;
             Ok(default.is_some() && default != service.alias("session").await?)
         });
@@ -118,7 +118,7 @@ impl Store for SecretService {
     }
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        self.run(async |service| {
+        self.run(&async |service| {
             let (session, items) =
                 tokio::try_join!(service.open_session(), service.unlocked_items(key))?;
             let Some(item) = items.first() else {
@@ -133,7 +133,7 @@ impl Store for SecretService {
         if secret.len() > MAX_MESSAGE_BYTES {
             return Err(StoreError::TooLong);
         }
-        self.run(async |service| {
+        self.run(&async |service| {
             let session = service.open_session().await?;
             let properties = HashMap::from([
                 (format!("{ITEM}.Label"), Variant::from(label(key))),
@@ -151,7 +151,7 @@ impl Store for SecretService {
     }
 
     fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.run(async |service| {
+        self.run(&async |service| {
             let mut existed = false;
             for item in service.unlocked_items(key).await? {
                 if let Some(prompt) = service.call(&item, ITEM, "Delete", &()).await? {
@@ -165,7 +165,7 @@ impl Store for SecretService {
 
     /// Returns the keys of all items, also of locked ones.
     fn list(&self) -> Result<Vec<String>, StoreError> {
-        self.run(async |service| {
+        self.run(&async |service| {
             let ours = HashMap::from([(SERVICE_ATTRIBUTE, SERVICE)]);
             let (unlocked, locked) = service.search(&ours).await?;
             // A search may miss the items of a locked collection.
