@@ -64,9 +64,8 @@ pub struct TokenService<'a> {
     settings: &'a Settings,
     cache: Option<Cache>,
     clock: Clock,
-    max_timeout: Duration,
-    /// What [`CacheChoice::Auto`] stands for.
-    default_cache: CacheChoice,
+    /// When the client ends a call, if it has its own cache.
+    client_timeout: Option<Duration>,
 }
 
 /// Holds the user name and password for a registry's basic authentication. Clients send them to `/oauth2/token`, which the registry's challenge
@@ -111,8 +110,7 @@ impl<'a> TokenService<'a> {
             settings,
             cache: None,
             clock,
-            max_timeout: Duration::MAX,
-            default_cache: CacheChoice::Auto,
+            client_timeout: None,
         }
     }
 
@@ -168,12 +166,11 @@ impl<'a> TokenService<'a> {
         }
     }
 
-    /// Limits `timeout` for a client that ends a call after `max_timeout`. The client has its own cache, so that nothing is cached here unless
+    /// Limits `timeout` for a client that ends a call after `timeout`. The client has its own cache, so that nothing is cached here unless
     /// the setting `cache` names a keyring.
-    pub(crate) fn for_client_with_cache(self, max_timeout: Duration) -> Self {
+    pub(crate) fn for_client_with_cache(self, timeout: Duration) -> Self {
         Self {
-            max_timeout,
-            default_cache: CacheChoice::None,
+            client_timeout: Some(timeout),
             ..self
         }
     }
@@ -192,7 +189,7 @@ impl<'a> TokenService<'a> {
     ) -> Result<Credential, Error> {
         let config = self.config(registry)?;
         let identity = Identity::of_service_account(account, &config, registry);
-        let no_cache = Cache::over(vec![]);
+        let no_cache = Cache::new(vec![]);
         let session = Session::of_identity(identity, &config, registry, no_cache, self.clock);
         let deadline = Deadline::after(config.timeout);
         credential(&config, run(session.fetch_token(deadline)))
@@ -212,13 +209,10 @@ impl<'a> TokenService<'a> {
 
     /// Returns the hosts with a valid cached token of the identity that would sign in, each with its user name.
     pub(crate) fn list(&self) -> Result<BTreeMap<String, String>, Error> {
-        let mut cached = self.status()?;
-        cached.retain(|cached| cached.identity.is_some());
-        let entry = |cached: CachedCredential| {
-            let host = cached.registry.host().to_owned();
-            (host, cached.username.to_owned())
-        };
-        Ok(cached.into_iter().map(entry).collect())
+        let cached = self.status()?.into_iter();
+        let usable = cached.filter(|cached| cached.identity.is_some());
+        let entry = |it: CachedCredential| (it.registry.host().to_owned(), it.username.to_owned());
+        Ok(usable.map(entry).collect())
     }
 
     /// Returns every valid cached token, in the order of hosts, those of the current identity first. Makes no connection.
@@ -226,8 +220,9 @@ impl<'a> TokenService<'a> {
         let mut all = Vec::new();
         let timeout = self.settings.timeout()?;
         for choice in self.settings.caches()? {
-            let cached = self.cache(choice, timeout).list(self.now()).into_iter();
-            all.extend(cached.filter_map(|cached| self.describe(cached, choice)));
+            let cached = self.cache(choice, timeout).list(self.now());
+            let described = cached.iter().filter_map(|it| self.describe(it, choice));
+            all.extend(described);
         }
         all.sort_by_key(|cached| {
             let identity = cached.identity.as_ref().map(ToString::to_string);
@@ -237,7 +232,7 @@ impl<'a> TokenService<'a> {
     }
 
     /// Describes a cached token, if its registry uses this choice of keyrings.
-    fn describe(&self, cached: CachedToken, choice: CacheChoice) -> Option<CachedCredential> {
+    fn describe(&self, cached: &CachedToken, choice: CacheChoice) -> Option<CachedCredential> {
         let registry = Registry::parse(cached.key.host(), self.settings.clouds())?;
         let config = self.settings.for_registry(&registry).ok()?;
         if config.cache != choice {
@@ -248,7 +243,7 @@ impl<'a> TokenService<'a> {
         Some(CachedCredential {
             identity: identity.filter(is_current),
             registry,
-            store: cached.store,
+            store: cached.store.to_owned(),
             username: config.username,
             expires: cached.token.expires(),
             renew: cached.token.renew_at(),
@@ -257,9 +252,11 @@ impl<'a> TokenService<'a> {
 
     fn config(&self, registry: &Registry) -> Result<Config, Error> {
         let mut config = self.settings.for_registry(registry)?;
-        config.timeout = config.timeout.min(self.max_timeout);
-        if config.cache == CacheChoice::Auto {
-            config.cache = self.default_cache;
+        if let Some(timeout) = self.client_timeout {
+            config.timeout = config.timeout.min(timeout);
+            if config.cache == CacheChoice::Auto {
+                config.cache = CacheChoice::None;
+            }
         }
         if self.settings.clouds().contains(registry.cloud()) {
             info!(
@@ -319,7 +316,7 @@ impl<'a> Session<'a> {
 
     /// Makes the session neither use nor store cached tokens, except those of `login`.
     pub(crate) fn without_cache(mut self) -> Self {
-        self.cache = Cache::over(vec![]);
+        self.cache = Cache::new(vec![]);
         self
     }
 
@@ -357,12 +354,10 @@ impl<'a> Session<'a> {
                 Ok(token)
             }
             Some(token) => self.renew(token, deadline.or_after(RENEWAL_TIMEOUT)),
-            None => run(self.run_single_flight(
-                &self.key,
-                deadline.left() / 2,
-                || self.cached(),
-                async || self.fetch_token(deadline).await,
-            )),
+            None => {
+                let fetch = async || self.fetch_token(deadline).await;
+                run(self.run_single_flight(&self.key, deadline, || self.cached(), fetch))
+            }
         }
     }
 
@@ -376,27 +371,25 @@ impl<'a> Session<'a> {
 
     /// Renews a token that is still valid, unless another process does.
     fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
-        let turn = single_flight::try_acquire(&self.config.lock_dirs, &self.key.file_name());
-        match turn {
-            Acquire::TimedOut => return Ok(token),
-            Acquire::Finished(_) => return Ok(self.cached().unwrap_or(token)),
-            Acquire::Leader(_) | Acquire::Unavailable => (),
+        let turn = single_flight::try_acquire(&self.config.lock_dirs, self.key.as_str());
+        if matches!(turn, Acquire::TimedOut | Acquire::Finished(_)) {
+            return Ok(self.cached().unwrap_or(token));
         }
         // Another process may have renewed it between the look-up and the lock.
         if let Some(fresh) = self.cached().filter(|token| token.is_fresh(self.now())) {
-            finish_single_flight(turn, None);
+            turn.finish(None);
             return Ok(fresh);
         }
         let renewed =
             run(self.fetch_token(deadline)).or_else(|error| self.reuse_until_retry(token, error));
-        finish_single_flight(turn, renewed.as_ref().err());
+        turn.finish(renewed.as_ref().err());
         renewed
     }
 
-    /// Returns a token whose renewal failed, with a later time of renewal, if it is still valid.
+    /// Returns a token whose renewal failed, with a later time of renewal, if it is still valid. A signal ends the process anyway.
     fn reuse_until_retry(&self, token: RefreshToken, error: Error) -> Result<RefreshToken, Error> {
         let now = self.now();
-        if !token.is_valid(now) {
+        if !token.is_valid(now) || error.kind() == ErrorKind::Interrupted {
             return Err(error);
         }
         warn!("{error}; the token in the cache is still valid and was used");
@@ -408,31 +401,28 @@ impl<'a> Session<'a> {
         Ok(token)
     }
 
-    /// Fetches what is cached under a key, or waits up to `timeout` for the process that does. Without a keyring the result cannot be
-    /// shared. Then at most [`MAX_PARALLEL_SIGN_INS`] processes sign in at the same time.
+    /// Fetches what is cached under a key, or waits for the process that does, for half of the time that is left. Without a keyring the
+    /// result cannot be shared. Then at most [`MAX_PARALLEL_SIGN_INS`] processes sign in at the same time.
     async fn run_single_flight<T>(
         &self,
         key: &Key,
-        timeout: Duration,
+        deadline: Deadline,
         find: impl Fn() -> Option<T>,
         fetch: impl AsyncFn() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let shared = key.file_name();
+        let shared = key.as_str();
         let parallel = format!("{shared} {}", std::process::id() % MAX_PARALLEL_SIGN_INS);
-        let mut name = if self.cache.is_empty() {
-            &parallel
-        } else {
-            &shared
-        };
-        let deadline = Deadline::after(timeout);
+        let is_cached = !self.cache.is_empty();
+        let mut name = if is_cached { shared } else { &parallel };
+        let waiting = Deadline::after(deadline.left() / 2);
         loop {
-            let turn = single_flight::acquire(&self.config.lock_dirs, name, deadline.left()).await;
+            let turn = single_flight::acquire(&self.config.lock_dirs, name, waiting.left()).await;
             if let Acquire::Finished(Some(failure)) = turn {
                 return Err(failure);
             }
             // The process that had the lock before may have filled the cache.
             if let Some(found) = find() {
-                finish_single_flight(turn, None);
+                turn.finish(None);
                 return Ok(found);
             }
             if let Acquire::Finished(None) = turn {
@@ -441,7 +431,7 @@ impl<'a> Session<'a> {
             }
             // A process that was not waited for to its end may have filled the cache meanwhile.
             let fetched = fetch().await.or_else(|error| find().ok_or(error));
-            finish_single_flight(turn, fetched.as_ref().err());
+            turn.finish(fetched.as_ref().err());
             return fetched;
         }
     }
@@ -452,10 +442,8 @@ impl<'a> Session<'a> {
         let settings = self.config.network.clone();
         let network = Arc::new(Network::new(settings, deadline, self.clock));
         network.warn();
-        let token = self
-            .sign_in_and_exchange(&network, deadline)
-            .await
-            .map_err(|error| with_clock_skew(error, &network))?;
+        let token = self.sign_in_and_exchange(&network, deadline).await;
+        let token = token.map_err(|error| with_clock_skew(error, &network))?;
         self.cache.put(&self.key, &token, self.now());
         Ok(token)
     }
@@ -470,8 +458,7 @@ impl<'a> Session<'a> {
             .open(&client, &exchange::address(self.registry))
             .await;
         let (token, is_new) = self.access_token(network, deadline, None).await?;
-        let result = self.exchange(network, &client, deadline, &token).await;
-        let refusal = match result {
+        let refusal = match self.exchange(network, &client, deadline, &token).await {
             Err(error) if !is_new && is_unauthorized(&error) => error,
             result => return result,
         };
@@ -542,7 +529,7 @@ impl<'a> Session<'a> {
             debug!(identity = %self.identity, "found an access token");
             return Ok(found);
         }
-        self.run_single_flight(&self.access_key, deadline.left() / 2, find, sign_in)
+        self.run_single_flight(&self.access_key, deadline, find, sign_in)
             .await
     }
 
@@ -604,15 +591,6 @@ pub(crate) fn with_clock_skew(error: Error, network: &Network) -> Error {
     }
 }
 
-/// Releases the lock and publishes the failure. Interrupts and local timeouts are not published, and the next waiter signs in.
-fn finish_single_flight(turn: Acquire, failure: Option<&Error>) {
-    match (turn, failure) {
-        (Acquire::Leader(leader), Some(error)) if error.is_local() => drop(leader),
-        (Acquire::Leader(leader), failure) => leader.publish(failure),
-        (Acquire::Finished(_) | Acquire::TimedOut | Acquire::Unavailable, _) => (),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     mod renewal;
@@ -657,10 +635,12 @@ mod tests {
             ((|| START + Duration::from_secs(10_000)) as Clock, true),
             (|| START + Duration::from_secs(10_801), false),
         ] {
-            let session = Session::new(&config, &registry, Cache::over(vec![]), clock).unwrap();
+            let session = Session::new(&config, &registry, Cache::new(vec![]), clock).unwrap();
             let failure = Error::new(ErrorKind::Timeout, "the renewal failed");
             let used = session.reuse_until_retry(token.clone(), failure);
             assert_eq!(used.is_ok(), is_used);
+            let signal = session.reuse_until_retry(token.clone(), Error::interrupted());
+            assert_eq!(signal.unwrap_err().kind(), ErrorKind::Interrupted);
         }
     }
 }

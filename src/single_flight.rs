@@ -28,7 +28,7 @@ const FINISHED: SystemTime = SystemTime::UNIX_EPOCH;
 /// What a process finds when it wants to sign in.
 #[derive(Debug)]
 pub(crate) enum Acquire {
-    /// This process signs in, then calls [`Leader::publish`].
+    /// This process signs in, then calls [`Acquire::finish`].
     Leader(Leader),
     /// Another process has finished, with its failure if it failed.
     Finished(Option<Error>),
@@ -36,6 +36,19 @@ pub(crate) enum Acquire {
     TimedOut,
     /// No lock can be taken on this machine.
     Unavailable,
+}
+
+impl Acquire {
+    /// Releases the lock, and publishes the failure if the sign-in failed. Interrupts and local timeouts are not published, and the next
+    /// waiter signs in.
+    pub(crate) fn finish(self, failure: Option<&Error>) {
+        match self {
+            Self::Leader(leader) if !failure.is_some_and(Error::is_local) => {
+                leader.publish(failure);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The holder of the lock. If it is dropped without [`Leader::publish`], a waiter becomes the next leader.
@@ -113,7 +126,7 @@ impl Drop for LockFile {
 
 impl Leader {
     /// Ends the flight, and gives the waiters the failure if the sign-in failed.
-    pub(crate) fn publish(self, failure: Option<&Error>) {
+    fn publish(self, failure: Option<&Error>) {
         let Self(mut lock) = self;
         // In a file that keeps its name, processes that come later would see this outcome.
         if system::remove(&lock.dir, &lock.name, &lock.file).is_err() {
@@ -208,7 +221,7 @@ mod system {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, ErrorKind, NOT_FOUND};
+    use crate::error::{ErrorKind, NOT_FOUND};
 
     /// A directory for locks that does not exist yet.
     fn lock_dir() -> (tempfile::TempDir, Vec<PathBuf>) {

@@ -1,11 +1,9 @@
 //! The keys of entries, and the tokens in them.
 
-use super::store::StoreError;
 use crate::registry::Registry;
 use crate::text::digest16;
 use crate::token::moment;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
@@ -41,23 +39,19 @@ impl Key {
         text.contains(' ').then_some(Self(text))
     }
 
-    /// Returns the key of the entry.
-    pub(super) fn as_str(&self) -> &str {
+    /// Returns the key of the entry, which is also a file name: neither part can hold a slash.
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
-    }
-
-    fn parts(&self) -> (&str, &str) {
-        self.0.split_once(' ').unwrap_or_default()
     }
 
     /// Returns the registry host.
     pub fn host(&self) -> &str {
-        self.parts().0
+        self.0.split_once(' ').unwrap_or_default().0
     }
 
-    /// Returns a file name for the key. Neither part can hold a slash.
-    pub fn file_name(&self) -> String {
-        self.0.clone()
+    /// Returns the fingerprint of the identity.
+    pub(super) fn identity(&self) -> &str {
+        self.0.split_once(' ').unwrap_or_default().1
     }
 
     /// Returns whether it is the key of an access token.
@@ -72,43 +66,21 @@ impl Key {
 
     /// Returns whether it is a key of the identity with this fingerprint.
     pub(crate) fn is_of(&self, identity: &str) -> bool {
-        self.parts().1 == identity
-    }
-
-    pub(super) fn is_of_same_identity(&self, other: &Self) -> bool {
-        other.is_of(self.parts().1)
+        self.identity() == identity
     }
 }
 
-/// The bytes of an entry, as JSON.
-#[derive(Serialize, Deserialize)]
-struct StoredToken<'a> {
-    /// When a refresh token is renewed, or when an access token or a login is no longer used, in seconds since 1970.
-    renew: u64,
-    token: &'a str,
-}
-
-/// Encodes a token and its time.
-pub(super) fn encode(
-    token: &SecretString,
-    time: SystemTime,
-) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    let renew = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
-    let stored = StoredToken {
-        renew,
-        token: token.expose_secret(),
-    };
-    let bytes = serde_json::to_vec(&stored).map_err(|_| StoreError::Unreadable)?;
-    Ok(Zeroizing::new(bytes))
+/// Encodes a token and its time: when a refresh token is renewed, or when an access token or a login is no longer used. An entry is the
+/// seconds since 1970, a space and the token.
+pub(super) fn encode(token: &SecretString, time: SystemTime) -> Zeroizing<Vec<u8>> {
+    let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = since_1970.unwrap_or_default().as_secs().to_string();
+    Zeroizing::new([&seconds, " ", token.expose_secret()].concat().into_bytes())
 }
 
 /// Decodes a token and its time.
-pub(super) fn decode(bytes: &[u8]) -> Result<(SecretString, SystemTime), StoreError> {
-    let stored: StoredToken<'_> =
-        serde_json::from_slice(bytes).map_err(|_| StoreError::Unreadable)?;
-    let time = moment(stored.renew).ok_or(StoreError::Unreadable)?;
-    Ok((SecretString::from(stored.token), time))
+pub(super) fn decode(entry: &[u8]) -> Option<(SecretString, SystemTime)> {
+    let (seconds, token) = std::str::from_utf8(entry).ok()?.split_once(' ')?;
+    let time = moment(seconds.parse().ok()?)?;
+    Some((SecretString::from(token), time))
 }

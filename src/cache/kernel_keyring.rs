@@ -18,6 +18,9 @@ use zeroize::Zeroizing;
 /// How often a key is written when other processes replace its keyring.
 const MAX_TRIES: usize = 10;
 
+/// Most tokens are shorter, and are read by one system call.
+const USUAL_BYTES: usize = 4096;
+
 /// Everything for the possessor and for processes of the same uid, nothing for the group and for others (`keyctl_setperm(3)`).
 const OWNER_ONLY: KeyPermissions = 0x3f3f_0000;
 
@@ -39,36 +42,33 @@ impl Store for KernelKeyring {
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let read = |serial| read_all(|buffer| keyctl_read(serial, Some(buffer.into())));
-        found(find(key).and_then(read))
+        found(find_key(key).and_then(read))
     }
 
     fn set(&self, key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError> {
-        let mut result = write(key, secret, lifetime);
         // When several processes create our keyring at the same time, the last one wins, and the keys in the other ones are lost. Once it
         // exists, no process creates another.
+        let mut result = write(key, secret, lifetime);
         for _ in 1..MAX_TRIES {
-            let Err(error) = result else { break };
-            if !is_missing(error) && !matches!(errno(error), Errno::ACCESS | Errno::PERM) {
-                break;
+            if result.is_err() {
+                result = write(key, secret, lifetime);
             }
-            result = write(key, secret, lifetime);
         }
-        result.map_err(store_error)
+        result
     }
 
     fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(found(find(key).and_then(keyctl_invalidate))?.is_some())
+        Ok(found(find_key(key).and_then(keyctl_invalidate))?.is_some())
     }
 
     fn list(&self) -> Result<Vec<String>, StoreError> {
-        let Some(keyring) = found(own_keyring())? else {
+        let Some(keyring) = found(find_keyring())? else {
             return Ok(vec![]);
         };
-        let serials = read_all(|buffer| keyctl_read(keyring, Some(buffer.into())));
-        let serials = serials.map_err(store_error)?;
-        let serials = serials
-            .chunks_exact(size_of::<i32>())
-            .filter_map(|serial| KeyringSerial::new(i32::from_ne_bytes(serial.try_into().ok()?)));
+        let serials = read_all(|buffer| keyctl_read(keyring, Some(buffer.into())))?;
+        let (serials, _) = serials.as_chunks();
+        let serials = serials.iter().map(|bytes| i32::from_ne_bytes(*bytes));
+        let serials = serials.filter_map(KeyringSerial::new);
         Ok(serials.filter_map(key_of).collect())
     }
 }
@@ -77,25 +77,25 @@ fn description(key: &str) -> String {
     format!("{SERVICE} {key}")
 }
 
-fn find(key: &str) -> CallResult<KeyringSerial> {
+fn find_key(key: &str) -> CallResult<KeyringSerial> {
     keyctl_search(KEY_SPEC_USER_KEYRING, "user", &description(key), None)
 }
 
-fn own_keyring() -> CallResult<KeyringSerial> {
+fn find_keyring() -> CallResult<KeyringSerial> {
     keyctl_search(KEY_SPEC_USER_KEYRING, "keyring", SERVICE, None)
 }
 
-fn write(key: &str, secret: &[u8], lifetime: Duration) -> CallResult<()> {
-    let keyring = match own_keyring() {
-        Err(error) if is_missing(error) => {
-            create("keyring", SERVICE, &[], None, KEY_SPEC_USER_KEYRING)?
-        }
-        keyring => keyring?,
+fn write(key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError> {
+    let keyring = match found(find_keyring())? {
+        Some(keyring) => keyring,
+        None => create("keyring", SERVICE, &[], None, KEY_SPEC_USER_KEYRING)?,
     };
     // Zero would mean "never".
     let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).max(1);
     create("user", &description(key), secret, Some(seconds), keyring)?;
-    find(key).map(drop)
+    // Fails if another process has just replaced the keyring.
+    find_key(key)?;
+    Ok(())
 }
 
 /// Creates a key or keyring in place of one with the same description.
@@ -131,36 +131,29 @@ fn key_of(serial: KeyringSerial) -> Option<String> {
 
 /// Reads bytes from the kernel, which returns their number also if the buffer is too small.
 fn read_all(read: impl Fn(&mut [u8]) -> CallResult<usize>) -> CallResult<Zeroizing<Vec<u8>>> {
-    let mut buffer = Zeroizing::new(vec![]);
+    let mut size = USUAL_BYTES;
     loop {
-        let size = read(&mut buffer)?;
-        let is_complete = size <= buffer.len();
-        buffer.resize(size, 0);
-        if is_complete {
+        // Not the same vector: one that grows leaves a copy of its bytes behind.
+        let mut buffer = Zeroizing::new(vec![0; size]);
+        size = read(&mut buffer)?;
+        if size <= buffer.len() {
+            buffer.truncate(size);
             return Ok(buffer);
         }
     }
 }
 
-fn errno(error: errno::Errno) -> Errno {
-    Errno::from_raw_os_error(error.0)
-}
-
-fn is_missing(error: errno::Errno) -> bool {
-    matches!(
-        errno(error),
-        Errno::NOKEY | Errno::KEYEXPIRED | Errno::KEYREVOKED
-    )
-}
-
+/// Returns `None` if there is no such key.
 fn found<T>(result: CallResult<T>) -> Result<Option<T>, StoreError> {
-    match result {
+    match result.map_err(|error| (error, Errno::from_raw_os_error(error.0))) {
         Ok(value) => Ok(Some(value)),
-        Err(error) if is_missing(error) => Ok(None),
-        Err(error) => Err(store_error(error)),
+        Err((_, Errno::NOKEY | Errno::KEYEXPIRED | Errno::KEYREVOKED)) => Ok(None),
+        Err((error, _)) => Err(error.into()),
     }
 }
 
-fn store_error(error: errno::Errno) -> StoreError {
-    StoreError::Failed(errno(error).to_string())
+impl From<errno::Errno> for StoreError {
+    fn from(error: errno::Errno) -> Self {
+        Self::Failed(error.to_string())
+    }
 }

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_login_is_stored_for_ninety_days_and_is_no_registry() {
-        let cache = Cache::over(vec![Memory::new()]);
+        let cache = Cache::new(vec![Memory::new()]);
         let (alice, bob) = (Key::of_login("alice"), Key::of_login("bob"));
         cache
             .put_login(&alice, &"entra refresh token".into(), NOW)
@@ -168,14 +168,14 @@ mod tests {
         let (one, two) = (Memory::new(), Memory::new());
         let key = Key::of_login("alice");
         // The first store was locked when the second token came.
-        Cache::over(vec![one.clone()])
+        Cache::new(vec![one.clone()])
             .put_login(&key, &"old".into(), NOW)
             .unwrap();
-        Cache::over(vec![two.clone()])
+        Cache::new(vec![two.clone()])
             .put_login(&key, &"new".into(), NOW + Duration::from_secs(60))
             .unwrap();
         assert_eq!(
-            Cache::over(vec![one, two])
+            Cache::new(vec![one, two])
                 .login(&key, NOW)
                 .unwrap()
                 .expose_secret(),
@@ -203,7 +203,7 @@ mod tests {
             (vec![session], session, "until session ends"),
         ] {
             let stores = order.into_iter().map(store).collect();
-            let place = Cache::over(stores)
+            let place = Cache::new(stores)
                 .put_login(&Key::of_login("alice"), &"token".into(), NOW)
                 .unwrap();
             assert_eq!((place.lasts, place.store), (expected, name.to_owned()));
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_login_that_no_store_accepts_has_the_failure_of_each_store() {
         let store = Memory::new();
-        let cache = Cache::over(vec![store.clone()]);
+        let cache = Cache::new(vec![store.clone()]);
         cache.working_store().unwrap();
         assert_eq!(store.len(), 0, "the self-test leaves nothing behind");
         store.plan(0, Event::Fails);
@@ -222,13 +222,13 @@ mod tests {
             problems.len() == 1 && problems[0].contains("locked"),
             "{problems:?}"
         );
-        assert!(Cache::over(vec![]).working_store().unwrap_err().is_empty());
+        assert!(Cache::new(vec![]).working_store().unwrap_err().is_empty());
     }
 
     #[test]
     fn a_login_survives_a_keyring_that_is_full_for_a_moment() {
         let store = Memory::new();
-        let cache = Cache::over(vec![store.clone()]);
+        let cache = Cache::new(vec![store.clone()]);
         let key = Key::of_login("alice");
         cache.put_login(&key, &"old".into(), NOW).unwrap();
         store.plan(0, Event::Fails);
@@ -239,18 +239,18 @@ mod tests {
     #[test]
     fn a_login_is_forgotten_only_if_its_store_confirms_it() {
         let store = Memory::new();
-        let cache = Cache::over(vec![store.clone()]);
+        let cache = Cache::new(vec![store.clone()]);
         let key = Key::of_login("alice");
         let place = cache.put_login(&key, &"token".into(), NOW).unwrap();
         let kept_in = [place.store];
         let problem = |cache: &Cache| cache.forget_login(&key, &kept_in).unwrap_err().to_string();
         store.plan(0, Event::Fails);
         assert!(problem(&cache).starts_with("could not delete a saved token: "));
-        assert!(problem(&Cache::over(vec![])).ends_with(": this system has none"));
+        assert!(problem(&Cache::new(vec![])).ends_with(": this system has none"));
         cache.forget_login(&key, &kept_in).unwrap();
         assert!(cache.login(&key, NOW).is_none());
         // Deleting it again, or where it never was, succeeds.
         cache.forget_login(&key, &kept_in).unwrap();
-        Cache::over(vec![]).forget_login(&key, &[]).unwrap();
+        Cache::new(vec![]).forget_login(&key, &[]).unwrap();
     }
 }

@@ -1,10 +1,21 @@
-//! Caches tokens in the stores of the operating system.
+//! Caches tokens in the keyrings of the operating system.
 //!
-//! A refresh token is cached for its registry and identity. An access token is cached for its identity, so that another registry needs no
-//! sign-in. The Entra refresh token of a login is stored for its account.
+//! Three kinds of tokens are stored. The refresh token of a registry is stored for the registry and the identity. The access token is stored
+//! for the identity, so that another registry needs no sign-in. The Entra refresh token of `login` is stored for the account.
 //!
-//! A [`Cache`] holds the stores of this system in order. A token goes into the first store that accepts it, and a look-up tries all of them.
-//! A failure of a store is logged and counts as a miss.
+//! A [`Cache`] holds the keyrings of this system in order, each as a [`Store`]. A token goes into the first store that accepts it, and a
+//! look-up tries all of them. A failure of a store is logged and counts as a miss, so that it never fails a `get`.
+//!
+//! # To add a keyring
+//!
+//! 1. Write a file in this folder with a type that implements [`Store`]. The documentation of its methods says what they must do: never
+//!    prompt, return `None` for an entry that is not there, and return [`StoreError::Missing`] only if the system has no such keyring.
+//! 2. If another process answers for the keyring, wrap the type in `timeout::Timeout`, which also gives it a thread of its own. If its
+//!    entries must be short, wrap it in `chunked::Chunked`.
+//! 3. Add it to `system_stores`, in the order in which keyrings are tried, and add a value for it to [`CacheChoice`].
+//! 4. Add a file to `tests/keyring` that runs the functions of `contract.rs` with the real keyring.
+//!
+//! A keyring of the `keyring-core` family needs no file: `native.rs` opens it.
 
 #[cfg(any(windows, test))]
 mod chunked;
@@ -57,11 +68,11 @@ impl Cache {
     ///
     /// The caller waits for a store up to `timeout` or `STORE_TIMEOUT`, if that is shorter.
     pub fn open(choice: CacheChoice, bus: SessionBus, timeout: Duration) -> Self {
-        Self::over(system_stores(choice, bus, timeout))
+        Self::new(system_stores(choice, bus, timeout))
     }
 
     /// Returns a cache with the given stores.
-    pub fn over(stores: Vec<Arc<dyn Store>>) -> Self {
+    pub fn new(stores: Vec<Arc<dyn Store>>) -> Self {
         Self { stores }
     }
 
@@ -141,16 +152,14 @@ impl Cache {
     pub fn erase(&self, registry: &Registry, now: SystemTime) -> Result<(), Error> {
         let entries = self.entries(&format!("a token of {registry} in it stays there"));
         let is_of_registry = |key: &Key| key.host() == registry.host();
-        let is_needed = |access: &Key| {
+        let is_needed = |identity: &str| {
             entries.iter().any(|(store, key)| {
-                let is_other = key.is_of_registry() && !is_of_registry(key);
-                is_other
-                    && key.is_of_same_identity(access)
-                    && refresh_token(*store, key, now).is_some()
+                let is_of_other = key.is_of_registry() && !is_of_registry(key);
+                is_of_other && key.is_of(identity) && refresh_token(*store, key, now).is_some()
             })
         };
         let is_obsolete =
-            |key: &Key| is_of_registry(key) || (key.is_of_sign_in() && !is_needed(key));
+            |key: &Key| is_of_registry(key) || (key.is_of_sign_in() && !is_needed(key.identity()));
         delete(&entries, is_obsolete).map_err(|problem| {
             let host = registry.host();
             let message = format!("a cached token of {host} could not be erased: {problem}");
@@ -164,14 +173,14 @@ impl Cache {
     fn entries(&self, consequence: &str) -> Vec<(&dyn Store, Key)> {
         let mut entries: Vec<(&dyn Store, Key)> = vec![];
         for store in self.stores() {
-            match list_keys(store) {
-                Ok(keys) => entries.extend(keys.into_iter().map(|key| (store, key))),
-                Err(error) => {
-                    warn!(
-                        "{} cannot be searched: {error}; {consequence}",
-                        store.name()
-                    );
+            let name = store.name();
+            match store.list() {
+                Ok(keys) => {
+                    let keys = keys.into_iter().filter_map(Key::parse);
+                    entries.extend(keys.map(|key| (store, key)));
                 }
+                Err(StoreError::Missing(problem)) => debug!(store = name, problem, "no such store"),
+                Err(error) => warn!("{name} cannot be searched: {error}; {consequence}"),
             }
         }
         entries
@@ -179,35 +188,31 @@ impl Cache {
 
     /// Returns the valid cached refresh tokens, one for each key: the one that [`Cache::get`] finds.
     pub fn list(&self, now: SystemTime) -> Vec<CachedToken> {
-        let mut listed: Vec<CachedToken> = vec![];
-        for store in self.stores() {
-            for key in log_failure(store, "search", list_keys(store)).unwrap_or_default() {
-                if !key.is_of_registry() || listed.iter().any(|cached| cached.key == key) {
-                    continue;
-                }
-                if let Some(token) = refresh_token(store, &key, now) {
-                    let store = store.name().to_owned();
-                    listed.push(CachedToken { key, store, token });
-                }
+        let mut tokens: Vec<CachedToken> = vec![];
+        for (store, key) in self.entries("its tokens are not listed") {
+            if !key.is_of_registry() || tokens.iter().any(|found| found.key == key) {
+                continue;
+            }
+            if let Some(token) = refresh_token(store, &key, now) {
+                let store = store.name();
+                tokens.push(CachedToken { key, store, token });
             }
         }
-        listed
+        tokens
     }
 }
 
 #[cfg(target_os = "linux")]
 fn system_stores(choice: CacheChoice, bus: SessionBus, timeout: Duration) -> Vec<Arc<dyn Store>> {
-    let kernel = || Arc::new(kernel_keyring::KernelKeyring) as _;
-    let service = |bus| {
-        let service = secret_service::SecretService::new(bus);
-        Arc::new(timeout::Timeout::new(service, timeout)) as _
-    };
-    match choice {
-        CacheChoice::Auto => vec![kernel(), service(bus)],
-        CacheChoice::Keyutils => vec![kernel()],
-        CacheChoice::SecretService => vec![service(bus)],
-        CacheChoice::Keychain | CacheChoice::CredentialManager | CacheChoice::None => vec![],
+    let mut stores: Vec<Arc<dyn Store>> = vec![];
+    if matches!(choice, CacheChoice::Auto | CacheChoice::Keyutils) {
+        stores.push(Arc::new(kernel_keyring::KernelKeyring));
     }
+    if matches!(choice, CacheChoice::Auto | CacheChoice::SecretService) {
+        let service = secret_service::SecretService::new(bus);
+        stores.push(Arc::new(timeout::Timeout::new(service, timeout)));
+    }
+    stores
 }
 
 #[cfg(any(target_os = "macos", windows))]
@@ -236,7 +241,7 @@ pub struct CachedToken {
     /// The registry and the identity.
     pub key: Key,
     /// The name of the store.
-    pub store: String,
+    pub store: &'static str,
     /// The token.
     pub token: RefreshToken,
 }
@@ -252,15 +257,6 @@ fn delete(entries: &[(&dyn Store, Key)], is_obsolete: impl Fn(&Key) -> bool) -> 
     result
 }
 
-/// Returns our keys in a store, or none if the system has no such store.
-fn list_keys(store: &dyn Store) -> Result<Vec<Key>, StoreError> {
-    match store.list() {
-        Ok(keys) => Ok(keys.into_iter().filter_map(Key::parse).collect()),
-        Err(StoreError::Missing(_)) => Ok(vec![]),
-        Err(error) => Err(error),
-    }
-}
-
 /// Returns the refresh token under a key while it is valid.
 fn refresh_token(store: &dyn Store, key: &Key, now: SystemTime) -> Option<RefreshToken> {
     let (secret, renew_at) = read(store, key)?;
@@ -269,9 +265,9 @@ fn refresh_token(store: &dyn Store, key: &Key, now: SystemTime) -> Option<Refres
 
 /// Returns the token under a key and the time that is stored with it. A failure is logged and counts as a miss.
 fn read(store: &dyn Store, key: &Key) -> Option<(SecretString, SystemTime)> {
-    let bytes = store.get(key.as_str());
-    let found = bytes.and_then(|bytes| bytes.map(|bytes| entry::decode(&bytes)).transpose());
-    log_failure(store, "look-up", found).flatten()
+    let entry = log_failure(store, "look-up", store.get(key.as_str())).flatten()?;
+    let decoded = entry::decode(&entry).ok_or(StoreError::Unreadable);
+    log_failure(store, "look-up", decoded)
 }
 
 fn write(
@@ -281,7 +277,7 @@ fn write(
     time: SystemTime,
     lifetime: Duration,
 ) -> Result<(), StoreError> {
-    store.set(key.as_str(), &entry::encode(token, time)?, lifetime)
+    store.set(key.as_str(), &entry::encode(token, time), lifetime)
 }
 
 /// Returns the value, or logs the failure.
@@ -320,7 +316,7 @@ mod tests {
 
     #[test]
     fn what_was_put_is_found_with_its_time_of_renewal() {
-        let cache = Cache::over(vec![Memory::new()]);
+        let cache = Cache::new(vec![Memory::new()]);
         let put = token("a", 10_800);
         cache.put(&key("contoso.azurecr.io", "alice"), &put, NOW);
         let got = cache.get(&key("contoso.azurecr.io", "alice"), NOW).unwrap();
@@ -332,7 +328,7 @@ mod tests {
 
     #[test]
     fn an_identity_never_sees_another_identitys_token() {
-        let cache = Cache::over(vec![Memory::new()]);
+        let cache = Cache::new(vec![Memory::new()]);
         cache.put(
             &key("contoso.azurecr.io", "alice"),
             &token("a", 10_800),
@@ -348,7 +344,7 @@ mod tests {
 
     #[test]
     fn an_expired_or_endless_token_is_neither_kept_nor_listed() {
-        let cache = Cache::over(vec![Memory::new()]);
+        let cache = Cache::new(vec![Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(
             &key,
@@ -364,7 +360,7 @@ mod tests {
 
     #[test]
     fn erase_forgets_a_host_for_every_identity_and_no_other_host() {
-        let cache = Cache::over(vec![Memory::new(), Memory::new()]);
+        let cache = Cache::new(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put(
                 &key("contoso.azurecr.io", identity),
@@ -386,7 +382,7 @@ mod tests {
     #[test]
     fn a_token_that_a_store_does_not_delete_is_not_reported_as_erased() {
         let stuck = Memory::new();
-        let cache = Cache::over(vec![stuck.clone(), Memory::new()]);
+        let cache = Cache::new(vec![stuck.clone(), Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(&key, &token("a", 10_800), NOW);
         // The entries are listed before it.
@@ -405,7 +401,7 @@ mod tests {
     #[test]
     fn a_store_that_refuses_passes_the_token_on_and_keeps_no_older_one() {
         let full = Memory::new();
-        let cache = Cache::over(vec![full.clone(), Memory::new()]);
+        let cache = Cache::new(vec![full.clone(), Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(&key, &token("old", 10_800), NOW);
         full.plan(0, Event::Fails);
@@ -420,22 +416,22 @@ mod tests {
         let store = Memory::new();
         let key = key("contoso.azurecr.io", "alice");
         let set = |bytes: &[u8]| store.set(key.as_str(), bytes, Duration::MAX).unwrap();
-        let entry = |renew: u64, token: &str| {
-            serde_json::json!({ "renew": renew, "token": token }).to_string()
-        };
+        let entry = |renew: u64, token: &str| format!("{renew} {token}");
         let good = secret(&token("a", 10_800));
         let [quote, line, long] =
             ["'", "\n", &"x".repeat(16 * 1024)].map(|end| entry(5_400, &format!("{good}{end}")));
         let [far, late] = [u64::MAX, 253_402_300_800].map(|renew| entry(renew, &good));
-        for bytes in
-            ["canary", "{}", "\u{ff}", &quote, &line, &long, &far, &late].map(str::as_bytes)
+        for bytes in [
+            "canary", "{}", " ", "x y", "\u{ff}", &quote, &line, &long, &far, &late,
+        ]
+        .map(str::as_bytes)
         {
             set(bytes);
-            let cache = Cache::over(vec![store.clone()]);
+            let cache = Cache::new(vec![store.clone()]);
             assert!(cache.get(&key, NOW).is_none() && cache.list(NOW).is_empty());
         }
         set(entry(5_400, &good).as_bytes());
-        assert!(Cache::over(vec![store]).get(&key, NOW).is_some());
+        assert!(Cache::new(vec![store]).get(&key, NOW).is_some());
     }
 
     fn access_token(name: &str, seconds: u64) -> AccessToken {
@@ -448,7 +444,7 @@ mod tests {
 
     #[test]
     fn an_access_token_is_kept_until_five_minutes_before_it_ends() {
-        let cache = Cache::over(vec![Memory::new()]);
+        let cache = Cache::new(vec![Memory::new()]);
         let (alice, bob) = (Key::of_sign_in("alice"), Key::of_sign_in("bob"));
         cache.put_access_token(&alice, &access_token("a", 3_600), NOW);
         let found = |key: &Key, seconds: u64| {
@@ -473,7 +469,7 @@ mod tests {
 
     #[test]
     fn an_access_token_goes_with_the_last_registry_of_its_identity() {
-        let cache = Cache::over(vec![Memory::new(), Memory::new()]);
+        let cache = Cache::new(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put_access_token(
                 &Key::of_sign_in(identity),

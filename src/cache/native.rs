@@ -5,7 +5,7 @@ use super::SERVICE;
 use super::chunked::Chunked;
 use super::store::{Lasts, Store, StoreError};
 use crate::error::printable;
-use keyring_core::api::{CredentialPersistence, CredentialStore};
+use keyring_core::api::CredentialStore;
 use keyring_core::{Entry, Error};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -73,19 +73,12 @@ impl Store for NativeStore {
     }
 
     fn lasts(&self) -> Lasts {
-        match self.store.persistence() {
-            CredentialPersistence::UntilDelete => Lasts::UntilDeleted,
-            CredentialPersistence::UntilReboot => Lasts::UntilRestart,
-            _ => Lasts::UntilSessionEnds,
-        }
+        Lasts::UntilDeleted
     }
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        match self.entry(key)?.get_secret() {
-            Ok(secret) => Ok(Some(Zeroizing::new(secret))),
-            Err(Error::NoEntry) => Ok(None),
-            Err(error) => Err(store_error(error)),
-        }
+        let secret = found(self.entry(key)?.get_secret())?;
+        Ok(secret.map(Zeroizing::new))
     }
 
     fn set(&self, key: &str, secret: &[u8], _: Duration) -> Result<(), StoreError> {
@@ -103,11 +96,8 @@ impl Store for NativeStore {
     }
 
     fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        match self.entry(key)?.delete_credential() {
-            Ok(()) => Ok(true),
-            Err(Error::NoEntry) => Ok(false),
-            Err(error) => Err(store_error(error)),
-        }
+        let deleted = found(self.entry(key)?.delete_credential())?;
+        Ok(deleted.is_some())
     }
 
     fn list(&self) -> Result<Vec<String>, StoreError> {
@@ -117,6 +107,14 @@ impl Store for NativeStore {
             .filter(|(service, _)| service == SERVICE)
             .map(|(_, key)| key)
             .collect())
+    }
+}
+
+fn found<T>(result: keyring_core::Result<T>) -> Result<Option<T>, StoreError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::NoEntry) => Ok(None),
+        Err(error) => Err(store_error(error)),
     }
 }
 

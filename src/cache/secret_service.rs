@@ -1,10 +1,12 @@
 //! The Secret Service of the desktop session as a store (GNOME Keyring, KWallet, KeePassXC;
 //! specifications.freedesktop.org/secret-service, draft 0.2).
 //!
-//! It never prompts: a locked collection is an error, and the methods that unlock or prompt are not declared here. The session is a plain
-//! one, because a program that can read the user's own bus can ask for the secret itself.
+//! It never prompts: a locked collection is an error, and nothing here calls a method that unlocks or prompts. The session is a plain one,
+//! because a program that can read the user's own bus can ask for the secret itself.
 //!
 //! Wrap it in [`super::timeout::Timeout`]: a daemon that is stopped, or that shows a dialog on no screen, never answers.
+//!
+//! Our own copies of a secret are wiped. Those in the message buffers of zbus cannot be, and are freed with the message.
 //!
 //! KeePassXC 2.7.4 prompts for every item that is created or deleted, so that it can only be read.
 
@@ -13,14 +15,15 @@ use super::session_bus::{self, MAX_MESSAGE_BYTES};
 use super::store::{Lasts, Store, StoreError};
 use crate::config::SessionBus;
 use crate::error::printable;
+use serde::{Serialize, de::DeserializeOwned};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::io;
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use zbus::proxy::CacheProperties;
-use zbus::{Connection, DBusError, ObjectPath, OwnedObjectPath, OwnedVariant, Variant};
+use zbus::{Connection, DBusError, DynamicType, OwnedObjectPath, OwnedVariant, Type, Variant};
 use zeroize::Zeroizing;
 
 /// The attribute for the name of the program.
@@ -29,14 +32,13 @@ const SERVICE_ATTRIBUTE: &str = "service";
 /// The attribute for the key.
 const KEY_ATTRIBUTE: &str = "username";
 
-/// The errors of a bus without the service, besides those that begin with `Spawn.`.
-const NO_SERVICE: [&str; 5] = [
-    "ServiceUnknown",
-    "NameHasNoOwner",
-    "UnknownObject",
-    "UnknownInterface",
-    "UnknownMethod",
-];
+const BUS_NAME: &str = "org.freedesktop.secrets";
+
+const ITEM: &str = "org.freedesktop.Secret.Item";
+
+const COLLECTION: &str = "org.freedesktop.Secret.Collection";
+
+const IS_LOCKED: &str = "the Secret Service is locked";
 
 /// The path that stands for no object.
 const NO_OBJECT: &str = "/";
@@ -50,54 +52,6 @@ type Attributes<'a> = HashMap<&'a str, &'a str>;
 /// A secret as the service sends it: session, parameters, bytes, content type.
 type Secret = (Path, Vec<u8>, Vec<u8>, String);
 
-#[zbus::proxy(
-    interface = "org.freedesktop.Secret.Service",
-    default_service = "org.freedesktop.secrets",
-    default_path = "/org/freedesktop/secrets"
-)]
-trait Service {
-    fn open_session(
-        &self,
-        algorithm: &str,
-        input: &Variant<'_>,
-    ) -> zbus::Result<(OwnedVariant, Path)>;
-
-    fn search_items(&self, attributes: Attributes<'_>) -> zbus::Result<(Vec<Path>, Vec<Path>)>;
-
-    fn read_alias(&self, name: &str) -> zbus::Result<Path>;
-}
-
-#[zbus::proxy(
-    interface = "org.freedesktop.Secret.Collection",
-    default_service = "org.freedesktop.secrets",
-    default_path = "/"
-)]
-trait Collection {
-    fn create_item(
-        &self,
-        properties: HashMap<&str, Variant<'_>>,
-        secret: &Secret,
-        replace: bool,
-    ) -> zbus::Result<(Path, Path)>;
-
-    #[zbus(property)]
-    fn locked(&self) -> zbus::Result<bool>;
-}
-
-#[zbus::proxy(
-    interface = "org.freedesktop.Secret.Item",
-    default_service = "org.freedesktop.secrets",
-    default_path = "/"
-)]
-trait Item {
-    fn get_secret(&self, session: &ObjectPath<'_>) -> zbus::Result<Secret>;
-
-    fn delete(&self) -> zbus::Result<Path>;
-
-    #[zbus(property)]
-    fn attributes(&self) -> zbus::Result<HashMap<String, String>>;
-}
-
 /// Drives all connections, on the thread that runs an operation. It is never dropped: Tokio panics when a runtime is dropped inside another
 /// one.
 static RUNTIME: LazyLock<io::Result<Runtime>> =
@@ -107,7 +61,7 @@ static RUNTIME: LazyLock<io::Result<Runtime>> =
 #[derive(Debug)]
 pub(super) struct SecretService {
     bus: SessionBus,
-    connection: Mutex<Option<Connection>>,
+    connection: Mutex<Option<Service>>,
 }
 
 impl SecretService {
@@ -119,18 +73,28 @@ impl SecretService {
         }
     }
 
+    /// Runs an operation. If it fails on the connection of an earlier one, which may have ended, it runs once more on a new connection.
     fn run<T>(
         &self,
-        operation: impl AsyncFnOnce(ServiceProxy<'_>) -> Result<T, StoreError>,
+        operation: &impl AsyncFn(&Service) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let runtime = RUNTIME.as_ref().map_err(failed)?;
-        let mut slot = self.connection.lock().map_err(failed)?;
+        let mut connection = self.connection.lock().map_err(failed)?;
         runtime.block_on(async {
-            let connection = match slot.take() {
-                Some(connection) => connection,
-                None => session_bus::connect(&self.bus).await?,
+            let mut has_answered = Cell::new(false);
+            if let Some(service) = connection.take() {
+                let result = operation(&service).await;
+                if !matches!(result, Err(StoreError::Failed(_))) {
+                    *connection = Some(service);
+                    return result;
+                }
+                has_answered = service.has_answered;
+            }
+            let service = Service {
+                connection: session_bus::connect(&self.bus).await?,
+                has_answered,
             };
-            operation(ServiceProxy::new(slot.insert(connection)).await?).await
+            operation(connection.insert(service)).await
         })
     }
 }
@@ -142,26 +106,26 @@ impl Store for SecretService {
 
     /// Asks the service. If the user has no collection, entries go to one that is only in memory.
     fn lasts(&self) -> Lasts {
-        let is_permanent = self.run(async |service| {
-            let default = alias(&service, "default").await;
-            Ok(default.is_some() && default != alias(&service, "session").await)
+        let is_permanent = self.run(&async |service| {
+            let default = service.alias("default").await?;
+            Ok(default.is_some() && default != service.alias("session").await?)
         });
-        match is_permanent {
-            Ok(true) => Lasts::UntilDeleted,
-            Ok(false) | Err(_) => Lasts::UntilSessionEnds,
+        if is_permanent == Ok(true) {
+            Lasts::UntilDeleted
+        } else {
+            Lasts::UntilSessionEnds
         }
     }
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        self.run(async |service| {
+        self.run(&async |service| {
             let (session, items) =
-                tokio::try_join!(open_session(&service), unlocked_items(&service, key))?;
-            let Some(path) = items.first() else {
+                tokio::try_join!(service.open_session(), service.unlocked_items(key))?;
+            let Some(item) = items.first() else {
                 return Ok(None);
             };
-            let item: ItemProxy<'_> = object(&service, path).await?;
-            let secret = if_exists(item.get_secret(&session).await)?;
-            Ok(secret.map(|(_, _, secret, _)| Zeroizing::new(secret)))
+            let secret = service.call(item, ITEM, "GetSecret", &session).await?;
+            Ok(secret.map(|(_, _, secret, _): Secret| Zeroizing::new(secret)))
         })
     }
 
@@ -169,30 +133,28 @@ impl Store for SecretService {
         if secret.len() > MAX_MESSAGE_BYTES {
             return Err(StoreError::TooLong);
         }
-        self.run(async |service| {
-            let session = open_session(&service).await?;
-            let collection = collection(&service)
-                .await?
-                .ok_or_else(|| unavailable("the Secret Service has no collection to write to"))?;
+        self.run(&async |service| {
+            let session = service.open_session().await?;
             let properties = HashMap::from([
-                ("org.freedesktop.Secret.Item.Label", label(key).into()),
-                (
-                    "org.freedesktop.Secret.Item.Attributes",
-                    attributes(key).into(),
-                ),
+                (format!("{ITEM}.Label"), Variant::from(label(key))),
+                (format!("{ITEM}.Attributes"), Variant::from(attributes(key))),
             ]);
-            let secret = (session, vec![], secret.to_owned(), "text/plain".to_owned());
-            let (_, prompt) = collection.create_item(properties, &secret, true).await?;
+            let parameters: &[u8] = &[];
+            let secret = (&session, parameters, secret, "text/plain");
+            let no_collection = || unavailable("the Secret Service has no collection to write to");
+            let collection = service.collection().await?.ok_or_else(no_collection)?;
+            let arguments = (properties, secret, true);
+            let created = service.call(&collection, COLLECTION, "CreateItem", &arguments);
+            let (_, prompt): (Path, Path) = created.await?.ok_or_else(no_collection)?;
             check_done(&prompt)
         })
     }
 
     fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.run(async |service| {
+        self.run(&async |service| {
             let mut existed = false;
-            for path in unlocked_items(&service, key).await? {
-                let item: ItemProxy<'_> = object(&service, &path).await?;
-                if let Some(prompt) = if_exists(item.delete().await)? {
+            for item in service.unlocked_items(key).await? {
+                if let Some(prompt) = service.call(&item, ITEM, "Delete", &()).await? {
                     check_done(&prompt)?;
                     existed = true;
                 }
@@ -203,19 +165,133 @@ impl Store for SecretService {
 
     /// Returns the keys of all items, also of locked ones.
     fn list(&self) -> Result<Vec<String>, StoreError> {
-        self.run(async |service| {
-            let attributes = HashMap::from([(SERVICE_ATTRIBUTE, SERVICE)]);
-            let (unlocked, locked) = service.search_items(attributes).await?;
+        self.run(&async |service| {
+            let ours = HashMap::from([(SERVICE_ATTRIBUTE, SERVICE)]);
+            let (unlocked, locked) = service.search(&ours).await?;
             // A search may miss the items of a locked collection.
-            collection(&service).await?;
+            service.collection().await?;
             let mut keys = vec![];
-            for path in unlocked.iter().chain(&locked) {
-                let item: ItemProxy<'_> = object(&service, path).await?;
-                let attributes = if_exists(item.attributes().await)?;
-                keys.extend(attributes.and_then(|mut found| found.remove(KEY_ATTRIBUTE)));
+            for item in unlocked.iter().chain(&locked) {
+                let attributes = service.property(item, ITEM, "Attributes").await?;
+                let key = |mut found: HashMap<String, String>| found.remove(KEY_ATTRIBUTE);
+                keys.extend(attributes.and_then(key));
             }
             Ok(keys)
         })
+    }
+}
+
+/// The service, by a connection to its bus.
+#[derive(Debug)]
+struct Service {
+    connection: Connection,
+    /// Whether it has answered a call. Until then, an error may mean that this bus has no such service.
+    has_answered: Cell<bool>,
+}
+
+impl Service {
+    /// Calls a method of an object. Returns `None` if there is no such object: another process may have just deleted it.
+    async fn call<T: DeserializeOwned + Type>(
+        &self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        arguments: &(impl Serialize + DynamicType),
+    ) -> Result<Option<T>, StoreError> {
+        let call =
+            self.connection
+                .call_method(Some(BUS_NAME), path, Some(interface), method, arguments);
+        let error = match call.await {
+            Ok(answer) => {
+                self.has_answered.set(true);
+                return answer.body().deserialize().map(Some).map_err(failed);
+            }
+            Err(error) => error,
+        };
+        // The names of errors are those of the specification and of libdbus (`dbus-protocol.h`).
+        let name = match &error {
+            zbus::Error::FDO(error) => error.name().to_string(),
+            zbus::Error::MethodError(name, ..) => name.to_string(),
+            _ => String::new(),
+        };
+        let is_of_bus = |name: &str| {
+            ["ServiceUnknown", "NameHasNoOwner"].contains(&name) || name.starts_with("Spawn.")
+        };
+        match name.trim_start_matches("org.freedesktop.") {
+            "Secret.Error.NoSuchObject"
+            | "DBus.Error.UnknownObject"
+            | "DBus.Error.UnknownInterface"
+            | "DBus.Error.UnknownMethod" => Ok(None),
+            name if name.strip_prefix("DBus.Error.").is_some_and(is_of_bus)
+                && !self.has_answered.get() =>
+            {
+                Err(StoreError::Missing(printable(&error.to_string())))
+            }
+            _ => Err(failed(error)),
+        }
+    }
+
+    /// Calls a method of the service itself.
+    async fn call_service<T: DeserializeOwned + Type>(
+        &self,
+        method: &str,
+        arguments: &(impl Serialize + DynamicType),
+    ) -> Result<T, StoreError> {
+        let interface = "org.freedesktop.Secret.Service";
+        let answer = self.call("/org/freedesktop/secrets", interface, method, arguments);
+        let not_one = || failed("the program at its place is no Secret Service");
+        answer.await?.ok_or_else(not_one)
+    }
+
+    async fn property<T: TryFrom<OwnedVariant, Error: Display>>(
+        &self,
+        path: &str,
+        interface: &str,
+        name: &str,
+    ) -> Result<Option<T>, StoreError> {
+        let (properties, property) = ("org.freedesktop.DBus.Properties", (interface, name));
+        let value: Option<OwnedVariant> = self.call(path, properties, "Get", &property).await?;
+        value.map(T::try_from).transpose().map_err(failed)
+    }
+
+    /// Opens a session in which secrets are sent as they are.
+    async fn open_session(&self) -> Result<Path, StoreError> {
+        let arguments = ("plain", Variant::from(""));
+        let opened: (OwnedVariant, Path) = self.call_service("OpenSession", &arguments).await?;
+        Ok(opened.1)
+    }
+
+    /// Returns the unlocked items and the locked ones.
+    async fn search(&self, by: &Attributes<'_>) -> Result<(Vec<Path>, Vec<Path>), StoreError> {
+        self.call_service("SearchItems", by).await
+    }
+
+    /// Returns the unlocked items of a key. Errors if all of them are locked.
+    async fn unlocked_items(&self, key: &str) -> Result<Vec<Path>, StoreError> {
+        let (unlocked, locked) = self.search(&attributes(key)).await?;
+        if unlocked.is_empty() && !locked.is_empty() {
+            return Err(unavailable(IS_LOCKED));
+        }
+        Ok(unlocked)
+    }
+
+    /// Returns the collection that entries go to: the user's own, else the one that ends with the session. Errors if it is locked.
+    async fn collection(&self) -> Result<Option<Path>, StoreError> {
+        let mut collection = self.alias("default").await?;
+        if collection.is_none() {
+            collection = self.alias("session").await?;
+        }
+        if let Some(path) = &collection
+            && self.property(path, COLLECTION, "Locked").await? == Some(true)
+        {
+            return Err(unavailable(IS_LOCKED));
+        }
+        Ok(collection)
+    }
+
+    async fn alias(&self, name: &str) -> Result<Option<Path>, StoreError> {
+        let path: Path = self.call_service("ReadAlias", &name).await?;
+        Ok(Some(path).filter(|path| path.as_str() != NO_OBJECT))
     }
 }
 
@@ -233,51 +309,6 @@ fn label(key: &str) -> String {
     }
 }
 
-/// Opens a session in which secrets are sent as they are.
-async fn open_session(service: &ServiceProxy<'_>) -> Result<Path, StoreError> {
-    let (_, session) = service.open_session("plain", &Variant::from("")).await?;
-    Ok(session)
-}
-
-/// Returns the unlocked items of a key. Errors if all of them are locked.
-async fn unlocked_items(service: &ServiceProxy<'_>, key: &str) -> Result<Vec<Path>, StoreError> {
-    let (unlocked, locked) = service.search_items(attributes(key)).await?;
-    if unlocked.is_empty() && !locked.is_empty() {
-        return Err(is_locked());
-    }
-    Ok(unlocked)
-}
-
-/// Returns the collection that entries go to: the user's own, else the one that ends with the session. Errors if it is locked.
-async fn collection<'a>(
-    service: &ServiceProxy<'a>,
-) -> Result<Option<CollectionProxy<'a>>, StoreError> {
-    for name in ["default", "session"] {
-        if let Some(path) = alias(service, name).await {
-            let collection: CollectionProxy<'_> = object(service, &path).await?;
-            if collection.locked().await? {
-                return Err(is_locked());
-            }
-            return Ok(Some(collection));
-        }
-    }
-    Ok(None)
-}
-
-async fn alias(service: &ServiceProxy<'_>, name: &str) -> Option<Path> {
-    let path = service.read_alias(name).await.ok();
-    path.filter(|path| path.as_str() != NO_OBJECT)
-}
-
-/// Returns a proxy that does not cache properties: caching would subscribe to signals.
-async fn object<'a, T>(service: &ServiceProxy<'_>, path: &Path) -> zbus::Result<T>
-where
-    T: zbus::proxy::Defaults + From<zbus::Proxy<'a>>,
-{
-    let builder = zbus::proxy::Builder::new(service.inner().connection()).path(path.clone());
-    builder.cache_properties(CacheProperties::No).build().await
-}
-
 /// Errors if the service did nothing because it would have to prompt.
 fn check_done(prompt: &Path) -> Result<(), StoreError> {
     if prompt.as_str() == NO_OBJECT {
@@ -286,50 +317,12 @@ fn check_done(prompt: &Path) -> Result<(), StoreError> {
     Err(unavailable("the Secret Service wants to prompt"))
 }
 
-fn is_locked() -> StoreError {
-    unavailable("the Secret Service is locked")
-}
-
 fn unavailable(text: &str) -> StoreError {
     StoreError::Unavailable(text.to_owned())
 }
 
-fn failed(error: impl Display) -> StoreError {
+pub(super) fn failed(error: impl Display) -> StoreError {
     StoreError::Failed(printable(&error.to_string()))
-}
-
-/// Returns `None` for an object that another process has just deleted.
-fn if_exists<T>(result: zbus::Result<T>) -> Result<Option<T>, StoreError> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) => match error_name(&error).as_str() {
-            "org.freedesktop.Secret.Error.NoSuchObject"
-            | "org.freedesktop.DBus.Error.UnknownObject"
-            | "org.freedesktop.DBus.Error.UnknownInterface"
-            | "org.freedesktop.DBus.Error.UnknownMethod" => Ok(None),
-            _ => Err(error.into()),
-        },
-    }
-}
-
-/// Returns the name of a D-Bus error (libdbus, `dbus-protocol.h`), or nothing for another failure.
-fn error_name(error: &zbus::Error) -> String {
-    match error {
-        zbus::Error::FDO(error) => error.name().to_string(),
-        zbus::Error::MethodError(name, ..) => name.to_string(),
-        _ => String::new(),
-    }
-}
-
-impl From<zbus::Error> for StoreError {
-    fn from(error: zbus::Error) -> Self {
-        let name = error_name(&error);
-        let name = name.strip_prefix("org.freedesktop.DBus.Error.");
-        if name.is_some_and(|name| name.starts_with("Spawn.") || NO_SERVICE.contains(&name)) {
-            return Self::Missing(printable(&error.to_string()));
-        }
-        failed(error)
-    }
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn a_self_test_leaves_nothing_behind_and_is_never_listed() {
         let memory = Memory::new();
-        let cache = Cache::over(vec![memory.clone()]);
+        let cache = Cache::new(vec![memory.clone()]);
         let (at, seen) = (cache.clone(), memory.clone());
         let look = move || {
             assert_eq!(seen.len(), 1);

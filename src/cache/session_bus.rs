@@ -1,10 +1,11 @@
 //! Connects to the D-Bus session bus of this user.
 
+use super::secret_service::failed;
 use super::store::StoreError;
 use crate::config::SessionBus;
 use async_trait::async_trait;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
-use std::collections::HashMap;
+use percent_encoding::percent_decode_str;
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -16,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use zbus::Connection;
 use zbus::connection::Builder;
-use zbus::connection::socket::{ReadHalf, Split, WriteHalf};
+use zbus::connection::socket::{BoxedSplit, ReadHalf, WriteHalf};
 
 /// The longest message that is sent or read. zbus itself accepts 128 MiB.
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -29,30 +30,41 @@ const HEADER_BYTES: usize = 16;
 
 /// Connects to the first address of the bus that accepts.
 pub(super) async fn connect(bus: &SessionBus) -> Result<Connection, StoreError> {
-    let mut problem = "there is no session bus".to_owned();
+    let mut problem = StoreError::Missing("there is no session bus".into());
     for (socket, guid) in addresses(bus) {
         match open_socket(&socket) {
             Ok(stream) => return sign_in(stream, guid.as_deref()).await,
-            Err(error) => problem = format!("the session bus cannot be reached: {error}"),
+            Err(error) => problem = connect_error(&error),
         }
     }
-    Err(StoreError::Missing(problem))
+    Err(problem)
+}
+
+/// Tells a bus that does not run, or is another user's, from a process that has no file descriptor or memory left.
+pub(super) fn connect_error(error: &io::Error) -> StoreError {
+    let text = format!("the session bus cannot be reached: {error}");
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::PermissionDenied => {
+            StoreError::Missing(text)
+        }
+        _ => StoreError::Failed(text),
+    }
 }
 
 async fn sign_in(stream: UnixStream, guid: Option<&[u8]>) -> Result<Connection, StoreError> {
-    let stream = tokio::net::UnixStream::from_std(stream).map_err(zbus::Error::from)?;
+    let stream = tokio::net::UnixStream::from_std(stream).map_err(failed)?;
     let (reader, writer) = stream.into_split();
-    let reader: Box<dyn ReadHalf> = Box::new(Reader {
+    let reader = Reader {
         stream: reader,
         remaining_bytes: MAX_HANDSHAKE_BYTES,
-    });
-    let writer: Box<dyn WriteHalf> = Box::new(Writer(writer));
-    let builder = Builder::socket(Split::new(reader, writer)).user_id(outer_uid());
+    };
+    let socket = BoxedSplit::new(Box::new(reader), Box::new(Writer(writer)));
+    let builder = Builder::socket(socket).user_id(outer_uid());
     let connection = builder.build().await.map_err(|error| match error {
         zbus::Error::Handshake(_) => {
             StoreError::Missing("the session bus refuses the connection".into())
         }
-        error => error.into(),
+        error => failed(error),
     })?;
     // The address holds the GUID of the bus, so that another bus cannot replace one that has ended.
     if guid.is_some_and(|guid| guid != connection.server_guid().as_str().as_bytes()) {
@@ -87,22 +99,21 @@ fn is_own(path: &Path) -> bool {
     rustix::fs::stat(path).is_ok_and(|file| file.st_uid == rustix::process::geteuid().as_raw())
 }
 
-/// Parses `unix:path=…` or `unix:abstract=…`, with any other options.
+/// Parses `unix:path=…` or `unix:abstract=…`, with any other options. zbus does not decode the percent signs of a path.
 fn parse_address(address: &str) -> Option<Address> {
-    let mut options = HashMap::new();
+    let (mut socket, mut guid) = (None, None);
     for option in address.strip_prefix("unix:")?.split(',') {
         let (name, value) = option.split_once('=')?;
-        options.insert(
-            name,
-            percent_encoding::percent_decode_str(value).collect::<Vec<u8>>(),
-        );
+        let value: Vec<u8> = percent_decode_str(value).collect();
+        match name {
+            "path" | "abstract" if socket.is_some() => return None,
+            "path" => socket = Some(SocketAddr::from_pathname(OsStr::from_bytes(&value))),
+            "abstract" => socket = Some(SocketAddr::from_abstract_name(value)),
+            "guid" => guid = Some(value),
+            _ => {}
+        }
     }
-    let socket = match (options.get("path"), options.get("abstract")) {
-        (Some(path), None) => SocketAddr::from_pathname(OsStr::from_bytes(path)),
-        (None, Some(name)) => SocketAddr::from_abstract_name(name),
-        _ => return None,
-    };
-    Some((socket.ok()?, options.remove("guid")))
+    Some((socket?.ok()?, guid))
 }
 
 /// Connects to a bus of this user. `su` keeps the variables of the previous user, whose bus must not receive tokens.
@@ -119,25 +130,24 @@ fn open_socket(address: &SocketAddr) -> io::Result<UnixStream> {
 }
 
 /// Returns the uid of this user outside of the user namespace, which is the one that the bus sees.
+///
+/// In a user namespace within another one, the kernel shows only the uid in the outer one of the two. The bus refuses that uid, so that
+/// there is no Secret Service for such a process.
 fn outer_uid() -> u32 {
-    let own = rustix::process::geteuid().as_raw();
-    map_uid(
-        own,
-        &std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default(),
-    )
+    let uid = rustix::process::geteuid().as_raw();
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map_uid(uid, &map).unwrap_or(uid)
 }
 
 /// Maps a uid by lines of `inside outside count` (`user_namespaces(7)`).
-fn map_uid(uid: u32, map: &str) -> u32 {
-    let outer = map.lines().find_map(|line| {
-        let numbers = line.split_whitespace().map(|word| word.parse::<u32>().ok());
-        let [inside, outside, count] = numbers.collect::<Option<Vec<_>>>()?[..] else {
-            return None;
-        };
+fn map_uid(uid: u32, map: &str) -> Option<u32> {
+    map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map_while(|word| word.parse().ok());
+        let (inside, outside, count): (u32, u32, u32) =
+            (numbers.next()?, numbers.next()?, numbers.next()?);
         let offset = uid.checked_sub(inside).filter(|offset| *offset < count)?;
         outside.checked_add(offset)
-    });
-    outer.unwrap_or(uid)
+    })
 }
 
 /// Reads from the bus, with limits that zbus does not have.
@@ -160,11 +170,10 @@ impl ReadHalf for Reader {
         }
         let count = self.stream.read(buffer).await?;
         // zbus 6.2.1 panics when the handshake begins with an empty line.
-        let is_empty_line = is_first && buffer.first() == Some(&b'\n');
-        let remaining = self.remaining_bytes.checked_sub(count);
-        self.remaining_bytes = remaining
-            .filter(|_| !is_empty_line)
-            .ok_or(ErrorKind::InvalidData)?;
+        if count > self.remaining_bytes || (is_first && buffer.first() == Some(&b'\n')) {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        self.remaining_bytes -= count;
         Ok((count, vec![]))
     }
 }
@@ -262,7 +271,7 @@ mod tests {
             ("", 1000, 1000),
             ("0 1000\nx y z\n", 0, 0),
         ] {
-            assert_eq!(map_uid(own, map), expected, "{map:?} {own}");
+            assert_eq!(map_uid(own, map).unwrap_or(own), expected, "{map:?} {own}");
         }
     }
 

@@ -12,7 +12,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Returns how long an entry survives if it is not deleted.
     fn lasts(&self) -> Lasts;
 
-    /// Returns the secret under a key, or `None` if there is none.
+    /// Returns the secret under a key, or `None` if there is none. Never prompts, like the other methods.
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
 
     /// Stores a secret in place of an older one. A store that supports it deletes the entry after `lifetime`.

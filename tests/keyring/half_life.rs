@@ -145,10 +145,7 @@ fn an_entry_without_a_good_token_counts_as_absent_and_is_replaced() {
         (u64::MAX, token(soon, "c2ln")),
     ] {
         user.ask("get").secret();
-        change(&user, |entry| {
-            entry["renew"] = renew.into();
-            entry["token"] = token.clone().into();
-        });
+        change(&user, |_| format!("{renew} {token}"));
         let helper = user.helper().display().to_string();
         for command in ["status", "status --json"] {
             let shown = user.run(&format!("{helper} {command}"), "").succeeds();
@@ -170,14 +167,14 @@ fn an_entry_without_a_good_token_counts_as_absent_and_is_replaced() {
 
 /// Writes into the kernel's keyring that the time of renewal was in 1970, as if half the token's life had gone by.
 fn spend_half(user: &User) {
-    change(user, |entry| entry["renew"] = 0.into());
+    change(user, |token| format!("0 {token}"));
 }
 
 /// The name of our keyring, and the beginning of our keys' names.
 const SERVICE: &str = "docker-credential-acrscoped";
 
-/// Changes the entry of the registry in the kernel's keyring.
-fn change(user: &User, change: impl Fn(&mut serde_json::Value)) {
+/// Changes the entry of the registry in the kernel's keyring, which is the time of renewal, a space and the token.
+fn change(user: &User, change: impl Fn(&str) -> String) {
     let keyctl = |words: &[&str], stdin: &str| {
         let mut command = user.command("keyctl");
         command.args(words);
@@ -193,7 +190,6 @@ fn change(user: &User, change: impl Fn(&mut serde_json::Value)) {
     let serial = serials.split_whitespace().find(is_of_registry);
     let serial = serial.expect("a key of ours");
     let payload = keyctl(&["pipe", serial], "");
-    let mut entry: serde_json::Value = serde_json::from_str(&payload).expect("our JSON");
-    change(&mut entry);
-    keyctl(&["pupdate", serial], &entry.to_string());
+    let (_, token) = payload.split_once(' ').expect("our entry");
+    keyctl(&["pupdate", serial], &change(token));
 }

@@ -320,7 +320,8 @@ fn an_error_of_the_service_is_one_of_ours() {
     for (name, expected) in [
         ("org.freedesktop.DBus.Error.ServiceUnknown", "missing"),
         ("org.freedesktop.DBus.Error.Spawn.ExecFailed", "missing"),
-        ("org.freedesktop.DBus.Error.UnknownMethod", "missing"),
+        // Another program owns the name of the service.
+        ("org.freedesktop.DBus.Error.UnknownMethod", "failed"),
         ("org.freedesktop.DBus.Error.NoReply", "failed"),
         ("org.freedesktop.Secret.Error.IsLocked", "failed"),
         ("org.freedesktop.DBus.Error.Failed", "failed"),
@@ -383,13 +384,86 @@ fn without_a_service_or_a_collection_nothing_is_written() {
         kind(without_service.store().set(KEY, b"s", HOUR)),
         "missing"
     );
-    let invalid = "org.freedesktop.DBus.Error.InvalidArgs";
     let without_collection =
-        Bus::with_service(move |call| call.has("ReadAlias").then(|| call.error(invalid)));
-    assert_eq!(
-        kind(without_collection.store().set(KEY, b"s", HOUR)),
-        "unavailable"
-    );
+        Bus::with_service(|call| call.has("ReadAlias").then(|| call.reply(&path("/"))));
+    let store = without_collection.store();
+    assert_eq!(kind(store.set(KEY, b"s", HOUR)), "unavailable");
+    assert_eq!(kind(store.list()), "fine");
+}
+
+#[test]
+fn a_default_collection_that_cannot_be_found_is_not_replaced_by_that_of_the_session() {
+    let failure = "org.freedesktop.DBus.Error.Failed";
+    let bus = Bus::with_service(move |call| {
+        let is_default = call.has("ReadAlias") && call.has("default");
+        is_default.then(|| call.error(failure))
+    });
+    assert_eq!(kind(bus.store().set(KEY, b"s", HOUR)), "failed");
+    assert_eq!(kind(bus.store().list()), "failed");
+    assert_eq!(bus.store().lasts(), Lasts::UntilSessionEnds);
+}
+
+/// "Missing" would mean that nothing of ours is there.
+#[test]
+fn a_service_that_goes_away_during_an_operation_is_not_missing() {
+    for name in ["ServiceUnknown", "UnknownMethod", "Spawn.ExecFailed"] {
+        let name = format!("org.freedesktop.DBus.Error.{name}");
+        let bus = Bus::with_service(move |call| call.has("ReadAlias").then(|| call.error(&name)));
+        assert_eq!(kind(bus.store().list()), "failed");
+    }
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let at = is_gone.clone();
+    let bus = Bus::with_service(move |call| {
+        let name = "org.freedesktop.DBus.Error.ServiceUnknown";
+        let fails = at.load(Ordering::Relaxed) && !call.has("Hello");
+        fails.then(|| call.error(name))
+    });
+    let store = bus.store();
+    assert_eq!(kind(store.list()), "fine");
+    is_gone.store(true, Ordering::Relaxed);
+    assert_eq!(kind(store.list()), "failed");
+}
+
+#[test]
+fn a_connection_that_has_ended_is_made_again_once() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    // A connection ends with the last answer of a `list`, and at once when it is asked to delete an item.
+    let bus = Bus::start(move |mut client| {
+        count.fetch_add(1, Ordering::Relaxed);
+        skip_handshake(&mut client);
+        let _ = client.write_all(SIGNED_IN);
+        while let Some(call) = Call::read(&mut client) {
+            if call.has("Delete") {
+                return;
+            }
+            let _ = client.write_all(&ordinary(&call));
+            if call.has("Attributes") && call.has("Get") {
+                return;
+            }
+        }
+    });
+    let store = bus.store();
+    for expected in 1..=3 {
+        assert_eq!(store.list(), Ok(vec![KEY.to_owned()]));
+        assert_eq!(connections.load(Ordering::Relaxed), expected);
+    }
+    assert_eq!(kind(store.delete(KEY)), "failed");
+    assert_eq!(connections.load(Ordering::Relaxed), 4);
+    assert_eq!(kind(store.delete(KEY)), "failed");
+    assert!(connections.load(Ordering::Relaxed) <= 6);
+}
+
+#[test]
+fn a_process_without_file_descriptors_has_a_failure_and_not_no_service() {
+    use rustix::io::Errno;
+    let kind_of = |errno: Errno| kind(Err::<(), _>(session_bus::connect_error(&errno.into())));
+    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS] {
+        assert_eq!(kind_of(errno), "failed", "{errno}");
+    }
+    for errno in [Errno::NOENT, Errno::CONNREFUSED, Errno::ACCESS] {
+        assert_eq!(kind_of(errno), "missing", "{errno}");
+    }
 }
 
 #[test]
@@ -413,20 +487,21 @@ fn an_item_is_labelled_with_what_it_holds() {
 
 #[test]
 fn what_goes_into_the_collection_of_the_session_ends_with_it() {
-    let invalid = "org.freedesktop.DBus.Error.InvalidArgs";
     for (default, session, expected) in [
-        ("/login", Some("/session"), Lasts::UntilDeleted),
-        ("/", Some("/session"), Lasts::UntilSessionEnds),
-        ("/session", Some("/session"), Lasts::UntilSessionEnds),
-        ("/login", None, Lasts::UntilDeleted),
+        ("/login", "/session", Lasts::UntilDeleted),
+        ("/", "/session", Lasts::UntilSessionEnds),
+        ("/session", "/session", Lasts::UntilSessionEnds),
+        ("/login", "/", Lasts::UntilDeleted),
     ] {
-        let bus = Bus::with_service(move |call| match (call.has("default"), session) {
-            _ if !call.has("ReadAlias") => None,
-            (true, _) => Some(call.reply(&path(default))),
-            (false, Some(session)) => Some(call.reply(&path(session))),
-            (false, None) => Some(call.error(invalid)),
+        let bus = Bus::with_service(move |call| {
+            let alias = if call.has("default") {
+                default
+            } else {
+                session
+            };
+            call.has("ReadAlias").then(|| call.reply(&path(alias)))
         });
-        assert_eq!(bus.store().lasts(), expected, "{default} {session:?}");
+        assert_eq!(bus.store().lasts(), expected, "{default} {session}");
     }
     let store = SecretService::new(SessionBus::Nowhere);
     assert_eq!(store.lasts(), Lasts::UntilSessionEnds);

@@ -97,7 +97,7 @@ fn store_of(owner: &str) -> Arc<Memory> {
         &registry(),
     )
     .expect("an identity");
-    Cache::over(vec![store.clone()]).put(
+    Cache::new(vec![store.clone()]).put(
         &Key::new(&registry(), &identity.fingerprint()),
         &token(),
         START,
@@ -111,7 +111,7 @@ fn get(
     clock: fn() -> SystemTime,
 ) -> Result<RefreshToken, Error> {
     let settings = settings(client);
-    let service = TokenService::with_cache(&settings, Cache::over(vec![store.clone()]), clock);
+    let service = TokenService::with_cache(&settings, Cache::new(vec![store.clone()]), clock);
     service.get(&registry()).map(|credential| credential.token)
 }
 
@@ -176,7 +176,7 @@ fn list_names_hosts_of_the_current_identity_with_a_valid_token() {
     let store = store_of("alice");
     let list = |client: &str, clock: fn() -> SystemTime| {
         let listed =
-            TokenService::with_cache(&settings(client), Cache::over(vec![store.clone()]), clock)
+            TokenService::with_cache(&settings(client), Cache::new(vec![store.clone()]), clock)
                 .list()
                 .unwrap();
         listed.into_keys().collect::<Vec<_>>()
@@ -190,7 +190,7 @@ fn list_names_hosts_of_the_current_identity_with_a_valid_token() {
 #[test]
 fn erase_makes_the_next_get_ask() {
     let store = store_of("alice");
-    TokenService::with_cache(&settings("bob"), Cache::over(vec![store.clone()]), || {
+    TokenService::with_cache(&settings("bob"), Cache::new(vec![store.clone()]), || {
         minutes(1)
     })
     .erase(&registry())
