@@ -4,7 +4,7 @@ use crate::cli::{self, CliError, Command, Options, PROGRAM, VersionFormat};
 use crate::commands::{self, Context};
 use crate::config::{Settings, Variables};
 use crate::deadline::Clock;
-use crate::error::{Error, ErrorKind, printable, visible};
+use crate::error::{Error, ErrorKind, sanitize, sanitize_line};
 use crate::log;
 use crate::protocol::docker::{self, Verb};
 use crate::protocol::kubelet;
@@ -157,7 +157,7 @@ fn install_panic_hook(report: fn(&str)) {
             .downcast_ref::<String>()
             .map(String::as_str)
             .or(payload.downcast_ref::<&str>().copied());
-        let reason = printable(reason.unwrap_or("no reason given"));
+        let reason = sanitize_line(reason.unwrap_or("no reason given"));
         let line =
             format!("the machine has too little left, or this program has a fault: {reason}");
         report(&line);
@@ -243,10 +243,10 @@ fn is_broken_pipe(error: &Error) -> bool {
 /// Writes message, details and hint to stderr.
 fn report_error(error: &Error) {
     let terminal = stderr_terminal();
-    let message = format!("{PROGRAM}: {}", visible(&error.to_string()));
+    let message = format!("{PROGRAM}: {}", sanitize(&error.to_string()));
     let mut text = terminal.wrap(&message, 0) + "\n";
     for detail in error.details() {
-        text += &(terminal.wrap(&visible(detail), 2) + "\n");
+        text += &(terminal.wrap(&sanitize(detail), 2) + "\n");
     }
     if let Some(hint) = error.hint() {
         text += &(terminal.hint(hint, 0) + "\n");

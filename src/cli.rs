@@ -3,7 +3,7 @@
 use crate::commands::help::{TOPICS, with_long_help};
 use crate::commands::{self, Format};
 use crate::config::Log;
-use crate::error::{HINT_STDIN, printable};
+use crate::error::{HINT_STDIN, sanitize_line};
 use crate::protocol::docker::Verb;
 use crate::protocol::kubelet;
 use clap::error::ContextKind;
@@ -287,7 +287,7 @@ fn cli_error(error: &clap::Error, word: &str) -> CliError {
         .chain([format!("hint: {hint}")])
         .collect();
     CliError::Usage {
-        message: printable(&with_backticks(
+        message: sanitize_line(&with_backticks(
             first.strip_prefix("error: ").unwrap_or(first),
         )),
         explanation: explanation.join("\n"),

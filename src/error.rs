@@ -2,9 +2,9 @@
 //!
 //! An [`Error`] has an [`ErrorKind`] for programs and three parts for people: the message ([`std::fmt::Display`]), one sentence that
 //! fits on one line; the details, such as causes and the correlation id; and the hint, a command or a setting to try. Text that came
-//! from the network or another program enters only through [`printable`].
+//! from the network or another program enters only through [`sanitize_line`].
 
-pub use crate::text::{printable, visible};
+pub use crate::text::{sanitize, sanitize_line};
 
 use serde::{Deserialize, Serialize};
 use std::error::Error as StdError;
@@ -308,7 +308,7 @@ impl Error {
     /// process may decide that.
     pub(crate) fn is_acceptable(&self) -> bool {
         !matches!(self.kind, ErrorKind::NotAcrRegistry | ErrorKind::Anonymous)
-            && visible(&self.message).trim() != NOT_FOUND
+            && sanitize(&self.message).trim() != NOT_FOUND
     }
 }
 

@@ -7,7 +7,7 @@ mod file;
 
 use crate::config::{Log, Settings};
 use crate::deadline::Clock;
-use crate::error::{Error, visible};
+use crate::error::{Error, sanitize};
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use std::fmt::{self, Write as _};
 use std::fs::File;
@@ -85,7 +85,7 @@ impl Subscriber for Logger {
         let line = format!(
             "{}: {}\n",
             level.as_str().to_ascii_lowercase(),
-            visible(&text.0)
+            sanitize(&text.0)
         );
         if *level <= self.level {
             let line = format!("{}: {line}", env!("CARGO_PKG_NAME"));

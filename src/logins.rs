@@ -4,7 +4,7 @@
 
 use crate::cache::{Key, LoginStore};
 use crate::config::Config;
-use crate::error::{Error, printable};
+use crate::error::{Error, sanitize_line};
 use crate::files::{self, read_private, write_atomic};
 use crate::registry::{CLOUDS, Cloud};
 use crate::text::shell_word;
@@ -63,7 +63,7 @@ impl Login {
     /// Returns the name of its cloud, to be shown: the cloud of its authority, or the host of an authority of no known cloud.
     pub(crate) fn cloud_name(&self, own: &[Cloud]) -> String {
         let Ok(authority) = Url::parse(&self.authority) else {
-            return printable(&self.authority);
+            return sanitize_line(&self.authority);
         };
         let mut clouds = CLOUDS.iter().chain(own);
         let cloud = clouds.find(|cloud| cloud.is_authority(&authority));
@@ -73,7 +73,7 @@ impl Login {
 
     /// Returns the account, its cloud and its tenant, to be shown.
     pub(crate) fn describe(&self, own: &[Cloud]) -> String {
-        let (username, tenant) = (printable(&self.username), printable(&self.tenant));
+        let (username, tenant) = (sanitize_line(&self.username), sanitize_line(&self.tenant));
         format!("{username} ({}, tenant {tenant})", self.cloud_name(own))
     }
 

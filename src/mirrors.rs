@@ -1,7 +1,7 @@
 //! Registries of Azure that a node pulls from instead of the host in the image's name.
 
 use crate::registry::{Cloud, Registry, is_host_name};
-use crate::text::printable;
+use crate::text::sanitize_line;
 
 /// The form of one mirror.
 const FORM: &str = "SOURCE:REGISTRY, such as mcr.microsoft.com:contoso.azurecr.io";
@@ -21,7 +21,10 @@ impl Mirrors {
         let mut mirrors = Self::default();
         for text in texts.iter().map(|text| text.trim()) {
             mirrors.add(text, clouds).map_err(|problem| {
-                format!("`--registry-mirror` is `{}`, {problem}", printable(text))
+                format!(
+                    "`--registry-mirror` is `{}`, {problem}",
+                    sanitize_line(text)
+                )
             })?;
         }
         Ok(mirrors)

@@ -7,7 +7,7 @@
 
 use crate::config::{Config, NetworkSettings, SECRETS, Settings, ZERO_GUID};
 use crate::deadline::{Clock, Deadline};
-use crate::error::{Error, ErrorKind, NOT_FOUND, printable, visible};
+use crate::error::{Error, ErrorKind, NOT_FOUND, sanitize, sanitize_line};
 use crate::exchange;
 use crate::http::Network;
 use crate::identity::Identity;
@@ -175,7 +175,7 @@ pub(crate) fn docker(verb: Verb, input: &[u8]) {
             words(&error);
             assert_eq!(
                 output.strip_suffix('\n'),
-                Some(&*visible(&error.to_string()))
+                Some(&*sanitize(&error.to_string()))
             );
             assert_ne!(output.trim(), NOT_FOUND);
         }
@@ -269,7 +269,7 @@ fn fit(text: &str) {
 
 /// Foreign text made printable: bounded, on one line, fit for a terminal, without a token, and not changed by being made so again.
 pub fn shown(text: &str) {
-    let shown = printable(text);
+    let shown = sanitize_line(text);
     assert!(shown.chars().count() <= 401);
     fit(&shown);
     assert!(
@@ -279,7 +279,7 @@ pub fn shown(text: &str) {
     // What looks like a token is left out; a cut may turn what did not into what does.
     match shown.split(' ').find(|word| word.contains("eyJ")) {
         Some(word) => assert!(word.len() <= 23, "{shown:?}"),
-        None => assert_eq!(printable(&shown), shown),
+        None => assert_eq!(sanitize_line(&shown), shown),
     }
 }
 
@@ -457,7 +457,7 @@ fn is_in_range(config: &Config) {
     );
     assert!(!config.lock_dirs.is_empty());
     for note in &config.network.notes {
-        fit(&visible(note));
+        fit(&sanitize(note));
     }
 }
 

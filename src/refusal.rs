@@ -3,7 +3,7 @@
 //! The body of refusals changed over the years (a `DENIED` body, an empty 401, an `UNAUTHORIZED` body). So the status decides, and the body
 //! only adds a message.
 
-use crate::error::{Error, ErrorKind, printable};
+use crate::error::{Error, ErrorKind, sanitize_line};
 use crate::http::{HttpResponse, PROXY_HINT};
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::text::{Redactor, shell_word};
@@ -219,7 +219,7 @@ fn message(response: &HttpResponse) -> Option<(String, Option<String>)> {
         Some((text, id)) if is_guid(id.trim()) => (text, Some(id.trim().to_owned())),
         _ => (whole, None),
     };
-    Some((printable(text), id))
+    Some((sanitize_line(text), id))
 }
 
 /// Returns how to check the name of a registry.

@@ -561,7 +561,7 @@ impl<'a> Session<'a> {
     /// Checks that the account of `az` or `azd` has not changed since it was chosen. They re-read their profile when they run, and a token of
     /// account B must not be cached under account A.
     fn check_cli_account_unchanged(&self) -> Result<(), Error> {
-        if !self.identity.is_of_command_line() {
+        if !self.identity.is_command_line() {
             return Ok(());
         }
         let problem = "the signed-in account changed during the request";

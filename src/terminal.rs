@@ -1,7 +1,7 @@
 //! Draws text on a terminal: color, marks and line breaks.
 
 use crate::config::Variables;
-use crate::error::visible;
+use crate::error::sanitize;
 use std::ops::RangeInclusive;
 
 /// The columns of a terminal whose width is not known, and of a file.
@@ -149,7 +149,7 @@ impl Terminal {
     /// one line.
     pub fn hint(&self, hint: &str, indent: usize) -> String {
         let text = format!("hint: {hint}");
-        let lines = text.lines().map(visible).map(|line| {
+        let lines = text.lines().map(sanitize).map(|line| {
             if line.starts_with("  ") {
                 " ".repeat(indent) + &line
             } else {

@@ -8,10 +8,10 @@ use ring::digest::{SHA256, digest};
 
 /// Makes foreign text fit for one line of a terminal. White space is folded, and control and bidirectional characters are dropped. `…`
 /// replaces what looks like a token, and words of more than 100 characters. Text of more than 400 characters ends with its last whole word.
-pub fn printable(text: &str) -> String {
+pub fn sanitize_line(text: &str) -> String {
     // Longer than every recorded message of Entra and registries.
     const LIMIT: usize = 400;
-    let visible = visible(&text.chars().take(LIMIT * 10).collect::<String>());
+    let visible = sanitize(&text.chars().take(LIMIT * 10).collect::<String>());
     let words = visible.split(' ').filter(|word| !word.is_empty());
     let words = words.map(without_token).collect::<Vec<_>>().join(" ");
     let Some((end, _)) = words.char_indices().nth(LIMIT) else {
@@ -27,7 +27,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Returns any text on one line without control and bidirectional characters.
-pub fn visible(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })
         .filter(|c| !c.is_control() && !is_invisible(*c))
@@ -105,35 +105,41 @@ mod tests {
     #[test]
     fn foreign_text_cannot_control_a_terminal() {
         assert_eq!(
-            printable("a\x1b[31mb\r\nc\u{202e}d\u{200b}e\0\u{9b}f"),
+            sanitize_line("a\x1b[31mb\r\nc\u{202e}d\u{200b}e\0\u{9b}f"),
             "a[31mb cdef"
         );
         assert_eq!(
-            printable(&format!("sent {} no", "x".repeat(100))),
+            sanitize_line(&format!("sent {} no", "x".repeat(100))),
             format!("sent {} no", "x".repeat(100))
         );
         assert_eq!(
-            printable(&format!("sent {} no", "é".repeat(101))),
+            sanitize_line(&format!("sent {} no", "é".repeat(101))),
             "sent … no"
         );
         assert_eq!(
-            printable(&"word ".repeat(100)),
+            sanitize_line(&"word ".repeat(100)),
             format!("{}word…", "word ".repeat(79))
         );
         let cut = format!("{}word…", "word ".repeat(79));
-        assert_eq!(printable(&cut), cut);
+        assert_eq!(sanitize_line(&cut), cut);
         let exactly = format!("a{}…", "word ".repeat(80).trim_end());
         assert_eq!(
-            (exactly.chars().count(), printable(&exactly)),
+            (exactly.chars().count(), sanitize_line(&exactly)),
             (401, exactly.clone())
         );
         let nearly = "word ".repeat(79) + "x";
-        assert_eq!(printable(&format!("{nearly} end")), format!("{nearly} end"));
-        assert_eq!(printable(&format!("{nearly} end.")), format!("{nearly}…"));
-        assert_eq!(printable("  many   spaces\t\n"), "many spaces");
-        assert_eq!(printable("heyJude, don't"), "heyJude, don't");
         assert_eq!(
-            printable("you sent access_token=eyJhbGciOi.eyJhdWQiOi.c2ln&x"),
+            sanitize_line(&format!("{nearly} end")),
+            format!("{nearly} end")
+        );
+        assert_eq!(
+            sanitize_line(&format!("{nearly} end.")),
+            format!("{nearly}…")
+        );
+        assert_eq!(sanitize_line("  many   spaces\t\n"), "many spaces");
+        assert_eq!(sanitize_line("heyJude, don't"), "heyJude, don't");
+        assert_eq!(
+            sanitize_line("you sent access_token=eyJhbGciOi.eyJhdWQiOi.c2ln&x"),
             "you sent …"
         );
     }

@@ -13,7 +13,7 @@ pub use audience::{Audience, REGISTRY_AUDIENCE};
 pub use claims::Claims;
 pub(crate) use claims::{decode, payload};
 
-use crate::text::printable;
+use crate::text::sanitize_line;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
@@ -68,8 +68,8 @@ impl AccessClaims {
         let other = match &claims.aud {
             Value::String(claim) if audience.matches(claim) => return Ok(claims),
             Value::Null => return Err(NotSent::Audience("an audience that cannot be read".into())),
-            Value::String(claim) => printable(claim),
-            other => printable(&other.to_string()),
+            Value::String(claim) => sanitize_line(claim),
+            other => sanitize_line(&other.to_string()),
         };
         Err(NotSent::Audience(format!("`{other}`")))
     }

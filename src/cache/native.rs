@@ -4,7 +4,7 @@ use super::SERVICE;
 #[cfg(windows)]
 use super::chunked::Chunked;
 use super::store::{Lasts, Store, StoreError};
-use crate::error::printable;
+use crate::error::sanitize_line;
 use keyring_core::api::CredentialStore;
 use keyring_core::{Entry, Error};
 use std::collections::HashMap;
@@ -120,9 +120,9 @@ fn found<T>(result: keyring_core::Result<T>) -> Result<Option<T>, StoreError> {
 
 /// Converts an error. The text of some variants shows the bytes of the secret, so that it is left out.
 fn store_error(error: Error) -> StoreError {
-    let text = printable(&error.to_string());
+    let text = sanitize_line(&error.to_string());
     match error {
-        Error::NotSupportedByStore(problem) => StoreError::Missing(printable(&problem)),
+        Error::NotSupportedByStore(problem) => StoreError::Missing(sanitize_line(&problem)),
         Error::NoStorageAccess(_) => StoreError::Unavailable(text),
         Error::TooLong(..) => StoreError::TooLong,
         Error::BadEncoding(_) | Error::BadDataFormat(..) | Error::Ambiguous(_) => {

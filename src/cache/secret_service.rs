@@ -14,7 +14,7 @@ use super::SERVICE;
 use super::session_bus::{self, MAX_MESSAGE_BYTES};
 use super::store::{Lasts, Store, StoreError};
 use crate::config::SessionBus;
-use crate::error::printable;
+use crate::error::sanitize_line;
 use serde::{Serialize, de::DeserializeOwned};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -225,7 +225,7 @@ impl Service {
             name if name.strip_prefix("DBus.Error.").is_some_and(is_of_bus)
                 && !self.has_answered.get() =>
             {
-                Err(StoreError::Missing(printable(&error.to_string())))
+                Err(StoreError::Missing(sanitize_line(&error.to_string())))
             }
             _ => Err(failed(error)),
         }
@@ -322,7 +322,7 @@ fn unavailable(text: &str) -> StoreError {
 }
 
 pub(super) fn failed(error: impl Display) -> StoreError {
-    StoreError::Failed(printable(&error.to_string()))
+    StoreError::Failed(sanitize_line(&error.to_string()))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{Context, Format, write_json};
 use crate::config::{KEYS, Key, Origin, edit};
-use crate::error::{Error, printable};
+use crate::error::{Error, sanitize_line};
 use crate::registry::Registry;
 use crate::terminal::{Status, Style};
 use clap::{Args, Subcommand};
@@ -123,10 +123,10 @@ fn set(
     let changed = edit::change_in_file(context.settings, registry, key, Some(value))?;
     let origin = changed.origin_in_file(registry, key);
     let line = origin.map(|origin| origin.setting(&format!("{key} = {value}")));
-    let mut line = printable(&line.unwrap_or_default());
+    let mut line = sanitize_line(&line.unwrap_or_default());
     for found in changed.explain(registry)? {
         if found.name == key && Some(&found.origin) != origin {
-            let (value, origin) = (printable(&found.value), &found.origin);
+            let (value, origin) = (sanitize_line(&found.value), &found.origin);
             let warning = format!("{origin} has priority: `{key}` is still {value}");
             line = format!(
                 "{line}\n{}",
@@ -166,8 +166,8 @@ fn rows(context: &Context<'_>, registry: Option<&Registry>) -> Result<Vec<Row>, 
         let value = found.map(|found| found.value.as_str()).or(default);
         Row {
             name: key.name,
-            value: value.map(printable),
-            origin: printable(&origin),
+            value: value.map(sanitize_line),
+            origin: sanitize_line(&origin),
             from,
         }
     };

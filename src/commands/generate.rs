@@ -2,7 +2,7 @@
 
 use super::{Context, manual};
 use crate::cli::{PROGRAM, command};
-use crate::error::{Error, ErrorKind, printable};
+use crate::error::{Error, ErrorKind, sanitize_line};
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::Args;
 use clap_complete::Shell;
@@ -84,7 +84,7 @@ fn write(folder: &Path, name: &str, text: &str) -> Result<(), Error> {
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&path, text))
         .map_err(|error| {
-            let path = printable(&path.to_string_lossy());
+            let path = sanitize_line(&path.to_string_lossy());
             Error::new(
                 ErrorKind::System,
                 format!("could not write {path}: {error}"),

@@ -15,7 +15,7 @@ pub mod token;
 
 use crate::config::{Config, Settings};
 use crate::deadline::Clock;
-use crate::error::{Error, config_file, printable, visible};
+use crate::error::{Error, config_file, sanitize, sanitize_line};
 use crate::logins::Login;
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::service::TokenService;
@@ -186,14 +186,17 @@ impl<'a> Context<'a> {
                 config_file(self.settings.file())
             ),
         };
-        let message = format!("`{}` is not an Azure Container Registry", printable(text));
+        let message = format!(
+            "`{}` is not an Azure Container Registry",
+            sanitize_line(text)
+        );
         Err(Error::input(message).with_hint(hint))
     }
 
     /// Warns on stderr that the config file is broken. The command goes on with the environment's settings.
     fn warn_config_error(&self) {
         if let Some(error) = self.config_error {
-            let error = visible(&error.to_string());
+            let error = sanitize(&error.to_string());
             (self.print_error)(&format!("{PROGRAM}: ignored the config file: {error}\n"));
         }
     }
@@ -201,7 +204,7 @@ impl<'a> Context<'a> {
     /// Returns the error for a person who did not name exactly one of these saved sign-ins.
     fn not_one_account(&self, name: Option<&str>, among: &[Login]) -> Error {
         let message = match name {
-            Some(name) => format!("`{}` does not name one saved sign-in", printable(name)),
+            Some(name) => format!("`{}` does not name one saved sign-in", sanitize_line(name)),
             None => "there is not exactly one other account to switch to".to_owned(),
         };
         let clouds = self.settings.clouds();

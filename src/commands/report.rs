@@ -1,6 +1,6 @@
 //! The checks that commands for people print: what was found, and what to do.
 
-use crate::error::{Error, ErrorKind, visible};
+use crate::error::{Error, ErrorKind, sanitize};
 use crate::terminal::{Status, Style, Terminal};
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -133,7 +133,7 @@ impl Check {
     /// Returns status, summary and hint as lines that fit the terminal.
     pub(super) fn draw(&self, terminal: Terminal, indent: usize) -> String {
         let margin = " ".repeat(indent);
-        let sentence = terminal.wrap(&visible(&self.summary), indent + 2);
+        let sentence = terminal.wrap(&sanitize(&self.summary), indent + 2);
         let mark = terminal.mark(self.status);
         let hint = self.draw_hint(terminal, indent + 2);
         format!("{margin}{mark} {}\n{hint}", sentence.trim_start())
@@ -148,7 +148,7 @@ impl Check {
     /// Draws the summary behind a title, which is as wide as its column.
     fn draw_summary(&self, terminal: Terminal, title: &str) -> String {
         let mark = terminal.mark(self.status);
-        let summary = terminal.wrap(&visible(&self.summary), indent(terminal, title));
+        let summary = terminal.wrap(&sanitize(&self.summary), indent(terminal, title));
         if terminal.is_plain() {
             let title = title.split("  ").next().unwrap_or_default().trim_end();
             return format!("{mark} {title}: {}\n", summary.trim_start());
@@ -160,7 +160,7 @@ impl Check {
     fn draw_details(&self, terminal: Terminal, indent: usize, max_lines: usize) -> String {
         let (mut drawn, mut lines) = (String::new(), 0);
         for (at, detail) in self.details.iter().enumerate() {
-            let detail = terminal.wrap(&visible(detail), indent);
+            let detail = terminal.wrap(&sanitize(detail), indent);
             lines += detail.lines().count();
             if lines > max_lines {
                 let more = format!("({} more)", self.details.len() - at);
@@ -298,9 +298,9 @@ impl Report {
             (text, false) if text.is_empty() => format!("To fix {area}, run:"),
             (text, _) => format!("To fix {area}: {text}"),
         };
-        let mut drawn = terminal.wrap(&format!("{counts}. {}", visible(&fix)), 0) + "\n";
+        let mut drawn = terminal.wrap(&format!("{counts}. {}", sanitize(&fix)), 0) + "\n";
         for command in commands {
-            let command = terminal.paint(Style::Bold, &visible(command));
+            let command = terminal.paint(Style::Bold, &sanitize(command));
             drawn.extend(["\n", &command, "\n"]);
         }
         drawn

@@ -4,7 +4,7 @@ use super::Settings;
 use super::file::read_text;
 use super::keys::{KEYS, Key, Kind, Scope};
 use super::values::suggest;
-use crate::error::{Error, printable};
+use crate::error::{Error, sanitize_line};
 use crate::files::{canonicalize, write_atomic};
 use crate::registry::Registry;
 use std::ops::Range;
@@ -20,7 +20,7 @@ pub(crate) fn key(name: &str) -> Result<&'static Key, Error> {
     let mut keys = KEYS.iter();
     keys.find(|key| key.name == name).ok_or_else(|| {
         let hint = suggest(name, KEYS.iter().map(|key| key.name));
-        let error = Error::input(format!("`{}` is no setting{hint}", printable(name)));
+        let error = Error::input(format!("`{}` is no setting{hint}", sanitize_line(name)));
         error.with_hint(format!(
             "list the settings\n  {} config list",
             env!("CARGO_PKG_NAME")

@@ -6,7 +6,7 @@ use super::cloud;
 use super::keys::{CLOUD_KEYS, KEYS, Key, Kind, Scope};
 use super::precedence::{Origin, Value};
 use super::values::suggest;
-use crate::error::{Error, ErrorKind, visible};
+use crate::error::{Error, ErrorKind, sanitize};
 use crate::files::read_named;
 use crate::registry::{CLOUDS, Cloud, Registry};
 use std::collections::BTreeMap;
@@ -73,7 +73,7 @@ impl File {
             let before = text.get(reader.line_starts[line - 1]..at);
             let column = before.unwrap_or_default().chars().count() + 1;
             // The problem quotes names and values of the file.
-            let problem: String = visible(&problem).chars().take(MAX_PROBLEM_CHARS).collect();
+            let problem: String = sanitize(&problem).chars().take(MAX_PROBLEM_CHARS).collect();
             let message = format!("{}:{line}:{column}: {problem}", path.display());
             Error::new(ErrorKind::Setting, message)
         })

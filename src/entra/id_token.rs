@@ -1,7 +1,7 @@
 //! The account that has signed in: the id token and `client_info` of a token response.
 
 use crate::config::is_tenant;
-use crate::text::{Redactor, printable};
+use crate::text::{Redactor, sanitize_line};
 use crate::token::{decode, payload};
 use serde::Deserialize;
 
@@ -42,7 +42,7 @@ impl AccountInfo {
         secrets: &Redactor,
     ) -> Option<Self> {
         let shown = |text: &str| {
-            Some(secrets.redact(&printable(text))).filter(|shown| !shown.contains('…'))
+            Some(secrets.redact(&sanitize_line(text))).filter(|shown| !shown.contains('…'))
         };
         let claims: IdTokenClaims = decode(payload(id_token)?)?;
         if !is_tenant(&claims.tid) {

@@ -1,7 +1,7 @@
 //! Says why a connection failed, at which stage, and what to do.
 
 use super::Network;
-use crate::error::{Error, ErrorKind, Stage, printable};
+use crate::error::{Error, ErrorKind, Stage, sanitize_line};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::CertificateError;
@@ -86,7 +86,7 @@ pub fn chain<'a>(
 /// Returns the text of the innermost cause, without the number of an error of the system.
 fn innermost_cause(error: &(dyn StdError + 'static)) -> String {
     let innermost = chain(error).last().map(ToString::to_string);
-    let cause = printable(&innermost.unwrap_or_default());
+    let cause = sanitize_line(&innermost.unwrap_or_default());
     let (text, _) = cause.split_once(" (os error").unwrap_or((&cause, ""));
     text.to_owned()
 }

@@ -75,7 +75,7 @@ impl Network {
     /// # Errors
     ///
     /// No CA certificate can be loaded, or `ca_file` or `SSL_CERT_FILE` names a file that cannot be used.
-    pub fn internet(&self, host: &str) -> Result<Client, Error> {
+    pub fn client(&self, host: &str) -> Result<Client, Error> {
         self.build(host, |builder| builder)
     }
 
@@ -83,7 +83,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// As [`Network::internet`].
+    /// As [`Network::client`].
     pub fn preconnect(&self, host: &str) -> Result<(Client, Preconnect), Error> {
         let preconnect = Preconnect::default();
         let connector = preconnect.clone();
@@ -98,7 +98,7 @@ impl Network {
     /// # Errors
     ///
     /// The CA certificates of the system cannot be loaded.
-    pub fn link_local() -> anyhow::Result<Client> {
+    pub fn local_client() -> anyhow::Result<Client> {
         Ok(base(tls::config(None, vec![])?).no_proxy().build()?)
     }
 

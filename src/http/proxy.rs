@@ -2,7 +2,7 @@
 
 use super::Network;
 use super::error::{ConnectError, chain};
-use crate::error::{Error, ErrorKind, Stage, printable};
+use crate::error::{Error, ErrorKind, Stage, sanitize_line};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
@@ -28,7 +28,7 @@ impl Network {
         let port = uri.port_u16().map(|port| format!(":{port}"));
         let (scheme, host) = (uri.scheme_str()?, uri.host()?);
         let port = port.unwrap_or_default();
-        Some(printable(&format!("{scheme}://{host}{port}")))
+        Some(sanitize_line(&format!("{scheme}://{host}{port}")))
     }
 
     fn intercept(&self, host: &str) -> Option<Intercept> {

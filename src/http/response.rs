@@ -1,6 +1,6 @@
 //! An HTTP response, and what it means when it holds no token: registries and Entra sit behind the same proxies, portals and busy servers.
 
-use crate::error::{Error, Stage, printable, visible};
+use crate::error::{Error, Stage, sanitize, sanitize_line};
 use anyhow::bail;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
@@ -128,7 +128,7 @@ impl HttpResponse {
     /// Returns a header's value on one line, in full length.
     pub fn header(&self, name: &str) -> Option<String> {
         let value = self.headers.get(name)?;
-        Some(visible(&String::from_utf8_lossy(value.as_bytes())))
+        Some(sanitize(&String::from_utf8_lossy(value.as_bytes())))
     }
 
     /// Returns the seconds that a busy server asks to wait.
@@ -143,7 +143,7 @@ impl HttpResponse {
     pub fn interception(&self) -> Option<String> {
         let location = self.header(LOCATION.as_str()).unwrap_or_default();
         if self.status.is_redirection() && !location.is_empty() {
-            let location = printable(&location);
+            let location = sanitize_line(&location);
             return Some(format!("a redirect to `{location}`, which is not followed"));
         }
         let is_own = self.status.is_server_error()

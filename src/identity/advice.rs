@@ -2,7 +2,7 @@
 
 use super::{Identity, TenantOrigin};
 use crate::config::is_tenant;
-use crate::error::{Error, printable, visible};
+use crate::error::{Error, sanitize, sanitize_line};
 use crate::http::{Network, ResponseError};
 use crate::text::Redactor;
 
@@ -63,7 +63,7 @@ fn report_lines(error: &anyhow::Error, secrets: &Redactor) -> Vec<String> {
     let start = report.len().saturating_sub(MAX_REPORT_BYTES);
     let report = String::from_utf8_lossy(&report.as_bytes()[start..]);
     // Invisible characters go first: in the middle of a secret they would hide it from the redactor.
-    let lines: Vec<String> = report.lines().map(visible).collect();
+    let lines: Vec<String> = report.lines().map(sanitize).collect();
     let mut text = secrets.redact(&lines.join("\n"));
     // Entra puts the IDs for Azure support behind its sentence.
     for id in ["Trace ID:", "Correlation ID:", "Timestamp:"] {
@@ -72,7 +72,7 @@ fn report_lines(error: &anyhow::Error, secrets: &Redactor) -> Vec<String> {
     let noise = ["WARNING:", "To troubleshoot, visit"];
     let mut lines: Vec<String> = text
         .lines()
-        .map(|line| printable(line).trim_start_matches("ERROR: ").to_owned())
+        .map(|line| sanitize_line(line).trim_start_matches("ERROR: ").to_owned())
         .filter(|line| !line.is_empty() && !noise.iter().any(|it| line.starts_with(it)))
         .collect();
     // Python's report of a crash ends with the reason.

@@ -4,7 +4,7 @@ use super::Tenant;
 use super::command_line::{CommandLine, check_program, read_json};
 use super::select::{Offer, skip};
 use crate::config::Config;
-use crate::error::{Error, printable};
+use crate::error::{Error, sanitize_line};
 use crate::program::Runner;
 use crate::refusal::az;
 use crate::registry::{CLOUDS, Registry};
@@ -135,8 +135,8 @@ fn credential(account: Subscription, path: &[PathBuf]) -> Result<Arc<AzureCliCre
 fn other_tenants(all: &[Subscription], account: &Subscription) -> Vec<String> {
     let others = || all.iter().filter(|it| it.tenant_id != account.tenant_id);
     let named = others().filter_map(|it| {
-        let name = printable(it.name.as_deref()?);
-        let tenant = printable(it.tenant_id.as_deref()?);
+        let name = sanitize_line(it.name.as_deref()?);
+        let tenant = sanitize_line(it.tenant_id.as_deref()?);
         Some(format!(
             "the Azure CLI also knows the subscription `{name}` in tenant {tenant}"
         ))

@@ -4,7 +4,7 @@ use super::Tenant;
 use super::command_line::{CommandLine, check_program, read_json};
 use super::select::{Offer, skip};
 use crate::config::Config;
-use crate::error::{Error, printable};
+use crate::error::{Error, sanitize_line};
 use crate::program::Runner;
 use crate::registry::Registry;
 use crate::text::shell_word;
@@ -45,7 +45,7 @@ pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
     if its_cloud != *cloud {
         let reason = format!(
             "it is signed in to {}, not to {cloud}",
-            printable(its_cloud)
+            sanitize_line(its_cloud)
         );
         let command = format!("azd config set cloud.name {} && {HINT}", shell_word(cloud));
         return Err(skip(reason).with_hint(format!("sign in to {cloud}\n  {command}")));

@@ -7,7 +7,7 @@ use super::select::{Offer, skip};
 use super::service_principal::{Credential, ServicePrincipal};
 use super::{is_specific, token_in};
 use crate::config::{Config, OidcRequestEnv, Origin, SourceSettings, Value};
-use crate::error::printable;
+use crate::error::sanitize_line;
 use crate::http::Network;
 use crate::registry::Registry;
 use reqwest::Method;
@@ -117,7 +117,7 @@ fn offer(
 impl AssertionRequest {
     pub(super) async fn send(&self, network: &Network) -> anyhow::Result<SecretString> {
         let host = self.url.host_str().unwrap_or_default();
-        let client = network.internet(host)?;
+        let client = network.client(host)?;
         let mut request = client
             .request(self.method.clone(), self.url.clone())
             .bearer_auth(self.token.expose_secret());
@@ -135,7 +135,7 @@ impl AssertionRequest {
         })?;
         token_in(&response).ok_or_else(|| {
             let mut error = response.error();
-            let message = printable(&error.message);
+            let message = sanitize_line(&error.message);
             error.message = format!("{host} gave no assertion: {message}");
             error.into()
         })

@@ -178,7 +178,7 @@ impl Account {
         audience: &Audience,
         network: &Arc<Network>,
     ) -> anyhow::Result<PublicClient> {
-        let http = network.internet(authority.host_str().unwrap_or_default())?;
+        let http = network.client(authority.host_str().unwrap_or_default())?;
         let client = PublicClient::new(
             authority,
             self.tenant.name_or_any(),

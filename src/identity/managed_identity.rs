@@ -194,7 +194,7 @@ impl ManagedIdentity {
     /// [`PROBE_TIMEOUT`]. The error says what happened.
     async fn probe(&self, asks_cloud: bool) -> anyhow::Result<Option<&'static str>> {
         let (host, end) = (self.host_and_port(), Instant::now() + PROBE_TIMEOUT);
-        let client = Network::link_local()?;
+        let client = Network::local_client()?;
         let response = timeout_at(end, client.get(self.url.clone()).send()).await;
         let seconds = PROBE_TIMEOUT.as_secs();
         let response = response
@@ -285,7 +285,7 @@ impl IdentitySource for ManagedIdentity {
         if self.platform == Platform::VirtualMachine {
             self.check_machine(identity).await?;
         }
-        let client = Network::link_local()?;
+        let client = Network::local_client()?;
         let request = || self.token_request(&client, identity.audience.as_str());
         let mut response = network.fetch(&client, request()?).await?;
         if self.platform == Platform::Arc {

@@ -302,7 +302,7 @@ impl Identity {
     }
 
     /// Returns whether it is an account of a command line, which reads its own account when it runs.
-    pub fn is_of_command_line(&self) -> bool {
+    pub fn is_command_line(&self) -> bool {
         self.source.is_command_line()
     }
 

@@ -135,7 +135,7 @@ impl ServicePrincipal {
 
 /// Returns how `azure_identity` reaches the authority: by our HTTP client, whose retries end by the deadline.
 fn client_options(context: &TokenContext<'_>) -> Result<ClientOptions, Error> {
-    let client = context.network.internet(&context.identity.host())?;
+    let client = context.network.client(&context.identity.host())?;
     let mut cloud = CustomConfiguration::default();
     cloud.authority_host = context.identity.authority.to_string();
     Ok(ClientOptions {

@@ -6,7 +6,9 @@
 use super::delegate::DelegateHelper;
 use super::{read_message, write_json};
 use crate::config::{IDENTITY_TOKEN, Settings, ZERO_GUID};
-use crate::error::{Error, ErrorKind, HINT_STDIN, NO_SERVER_URL, NOT_FOUND, printable, visible};
+use crate::error::{
+    Error, ErrorKind, HINT_STDIN, NO_SERVER_URL, NOT_FOUND, sanitize, sanitize_line,
+};
 use crate::registry::Registry;
 use crate::service::TokenService;
 use clap::Subcommand;
@@ -94,7 +96,7 @@ pub fn serve(
         .and_then(|settings| run(verb, &settings, service, input, &mut output))
         .or_else(|error| {
             // Settings and names of files are part of messages, and may hold any character.
-            write_failure(first_sentence(&visible(&error.to_string())), output);
+            write_failure(first_sentence(&sanitize(&error.to_string())), output);
             match error.kind() {
                 ErrorKind::NotAcrRegistry | ErrorKind::Anonymous => Ok(ExitCode::FAILURE),
                 _ => Err(error),
@@ -198,7 +200,7 @@ fn list(
 /// Accepts the credential that `docker login` got from `get`, and stores nothing: only tokens that this helper requested itself are given
 /// out. Refuses other credentials, which would be lost.
 fn check_username(server_url: &str, username: &str) -> Result<(), Error> {
-    let host = printable(server_url);
+    let host = sanitize_line(server_url);
     match username {
         "" => Err(Error::input("no credentials username")),
         ZERO_GUID | IDENTITY_TOKEN => {
@@ -207,14 +209,14 @@ fn check_username(server_url: &str, username: &str) -> Result<(), Error> {
         }
         username => Err(Error::input(format!(
             "the helper does not store the password of `{}`, because it signs in to `{host}` with an Entra identity",
-            printable(username)
+            sanitize_line(username)
         ))
         .with_hint("to use a password, name another helper for the host under `credHelpers`")),
     }
 }
 
 fn no_delegate(server_url: &str, settings: &Settings) -> Error {
-    let host = printable(server_url);
+    let host = sanitize_line(server_url);
     let message =
         format!("`{host}` is not an Azure Container Registry, and no `delegate` is configured");
     let file = settings.file().display();

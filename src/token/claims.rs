@@ -4,7 +4,7 @@
 //! name may be in any case.
 
 use super::moment;
-use crate::text::printable;
+use crate::text::sanitize_line;
 use azure_core::base64::decode_url_safe;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -85,7 +85,7 @@ fn field<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 fn text(object: &Value, name: &str) -> Option<String> {
-    let text = printable(field(object, name)?.as_str()?);
+    let text = sanitize_line(field(object, name)?.as_str()?);
     (!text.is_empty()).then_some(text)
 }
 
@@ -96,7 +96,7 @@ fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
 fn actions(object: &Value) -> Vec<String> {
     list(field(object, "actions"))
         .filter_map(Value::as_str)
-        .map(printable)
+        .map(sanitize_line)
         .collect()
 }
 

@@ -29,7 +29,7 @@ pub(super) use environment_checks::program;
 use super::report::{Check, list};
 use super::{Context, Format, write_json};
 use crate::config::{Settings, SourceName};
-use crate::error::{Error, ErrorKind, visible};
+use crate::error::{Error, ErrorKind, sanitize};
 use crate::registry::Registry;
 use crate::terminal::{Status, Style, Terminal};
 use changes::Change;
@@ -467,7 +467,7 @@ impl Report {
             text.push_str("Dry run: nothing is written.\n");
         }
         for file in self.changes.chunk_by(|one, next| one.path == next.path) {
-            let path = visible(&file[0].path);
+            let path = sanitize(&file[0].path);
             text.extend([&terminal.paint(Style::Bold, &path), "\n"]);
             let checks = file
                 .iter()

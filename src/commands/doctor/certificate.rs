@@ -2,7 +2,7 @@
 
 use crate::identity::certificate::asn1::{OID, Reader, SEQUENCE};
 use crate::identity::certificate::x509::X509;
-use crate::text::printable;
+use crate::text::sanitize_line;
 
 /// `commonName` and `organizationName` (RFC 5280, appendix A.1).
 const NAMES: [&[u8]; 2] = [&[0x55, 0x04, 0x03], &[0x55, 0x04, 0x0a]];
@@ -18,7 +18,7 @@ pub(super) fn issuer(der: &[u8]) -> Option<String> {
             continue;
         };
         if let Some(at) = NAMES.iter().position(|name| *name == kind.content) {
-            found[at] = Some(printable(&String::from_utf8_lossy(text.content)));
+            found[at] = Some(sanitize_line(&String::from_utf8_lossy(text.content)));
         }
     }
     found.into_iter().flatten().next()

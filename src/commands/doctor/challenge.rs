@@ -1,7 +1,7 @@
 //! The answer of `/v2/` to a request without a token: a challenge, a network rule's refusal, or a page of something in between.
 
 use crate::commands::report::Check;
-use crate::error::{ErrorKind, printable};
+use crate::error::{ErrorKind, sanitize_line};
 use crate::http::{HttpResponse, PROXY_HINT};
 use crate::refusal::{Asked, check_name};
 use crate::registry::Registry;
@@ -50,7 +50,7 @@ fn check_header(registry: &Registry, response: &HttpResponse) -> Check {
     let summary = format!(
         "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"
     );
-    Check::bad(NAME, printable(&summary)).hint(PROXY_HINT)
+    Check::bad(NAME, sanitize_line(&summary)).hint(PROXY_HINT)
 }
 
 /// Returns the realm and the service of `Bearer realm="…",service="…"` (RFC 6750, section 3; Docker registry API, "token authentication").

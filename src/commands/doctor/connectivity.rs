@@ -41,7 +41,7 @@ impl<'a> RegistryClient<'a> {
         let deadline = Deadline::after(config.timeout).or_after(REACH_TIMEOUT);
         let network = Network::new(config.network.clone(), deadline, clock);
         Ok(Self {
-            client: network.internet(registry.host())?,
+            client: network.client(registry.host())?,
             registry,
             network,
             deadline,

@@ -2,7 +2,7 @@
 
 use super::connectivity::RegistryClient;
 use crate::commands::report::Check;
-use crate::error::{Error, Stage, printable};
+use crate::error::{Error, Stage, sanitize_line};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
@@ -41,7 +41,7 @@ async fn resolve(client: &RegistryClient<'_>) -> Result<Vec<SocketAddr>, Error> 
     let look_up = async {
         let addresses = lookup_host((host, 443)).await;
         let addresses = addresses.map_err(|error| {
-            Error::unreachable(host, Stage::Name, &printable(&error.to_string()), &[])
+            Error::unreachable(host, Stage::Name, &sanitize_line(&error.to_string()), &[])
         })?;
         Ok(addresses.collect())
     };
@@ -79,7 +79,7 @@ async fn connect(client: &RegistryClient<'_>, addresses: &[SocketAddr]) -> Check
         let limit = client.deadline.left().min(CONNECT_TIMEOUT);
         let failure = match timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(_)) => return Check::good(TCP, format!("connected to {address}")).with(failures),
-            Ok(Err(error)) => printable(&error.to_string()),
+            Ok(Err(error)) => sanitize_line(&error.to_string()),
             Err(_) => "no answer".to_owned(),
         };
         failures.push(format!("{address}: {failure}"));

@@ -22,7 +22,7 @@ mod versions;
 use super::report::{Check, Report};
 use super::{Context, Format, write_json};
 use crate::config::Settings;
-use crate::error::{Error, ErrorKind, printable};
+use crate::error::{Error, ErrorKind, sanitize_line};
 use crate::registry::Registry;
 use crate::runtime;
 use crate::terminal::Status;
@@ -128,7 +128,7 @@ pub fn run(
     };
     let subject = match (&registry, &arguments.registry) {
         (Ok(Some(registry)), _) => registry.host(),
-        (_, Some(typed)) => &printable(typed),
+        (_, Some(typed)) => &sanitize_line(typed),
         (_, None) => "this machine",
     };
     print(&format!(

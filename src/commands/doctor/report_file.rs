@@ -4,7 +4,7 @@
 //! (`words.txt`), numbers of up to four digits, and Entra's error codes. So no name of a person, company, host or file is in it.
 
 use crate::commands::report::{Check, Report, list};
-use crate::error::{Error, visible};
+use crate::error::{Error, sanitize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -72,7 +72,7 @@ fn to_text(check: &Check) -> String {
 
 /// Returns a text with a gap for each run of words that are not known. Several words in quotes may be a name, whatever words they are.
 pub(super) fn known(text: &str) -> String {
-    let text = visible(text);
+    let text = sanitize(text);
     let mut shown: Vec<&str> = Vec::new();
     let mut open_quote = None;
     for word in text.split_whitespace() {

@@ -110,7 +110,7 @@ impl<'a> SignIn<'a> {
 
     /// Exchanges an access token.
     pub(super) async fn refresh_token(&self, token: &AccessToken) -> Result<RefreshToken, Error> {
-        let client = self.network.internet(self.target.registry.login_server())?;
+        let client = self.network.client(self.target.registry.login_server())?;
         let session = self.session()?;
         session
             .exchange(&self.network, &client, self.deadline, token)

@@ -2,7 +2,7 @@
 
 use super::report_file::known;
 use crate::commands::Context;
-use crate::error::visible;
+use crate::error::sanitize;
 use crate::files::read_limited;
 use crate::program::{Runner, find};
 use crate::runtime;
@@ -57,7 +57,7 @@ fn distribution() -> Option<String> {
         String::from_utf8(read_limited(Path::new("/etc/os-release"), 64 * 1024).ok()?).ok()?;
     let value = |key: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(key))?;
-        Some(visible(value.trim_matches('"')))
+        Some(sanitize(value.trim_matches('"')))
     };
     let version = value("VERSION_ID=").unwrap_or_default();
     let name = format!("{} {version}", value("ID=")?);

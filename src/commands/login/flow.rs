@@ -6,7 +6,7 @@ use super::page;
 use crate::config::{Config, Variables};
 use crate::deadline::{Clock, Deadline};
 use crate::entra::{AuthorizationRequest, PublicClient, TokenResponse};
-use crate::error::{Error, printable};
+use crate::error::{Error, sanitize_line};
 use crate::http::{Network, ResponseError};
 use crate::identity::{Account, Identity};
 use crate::registry::Registry;
@@ -118,8 +118,8 @@ impl Flow<'_> {
         print(&format!(
             "Open this page in a browser, here or elsewhere, and enter the code:\n\n  {}\n  {}\n\n\
              Enter it only if you started this yourself.\nWaiting for {}. Press Ctrl-C to stop.",
-            printable(&device.verification_uri),
-            printable(&device.user_code),
+            sanitize_line(&device.verification_uri),
+            sanitize_line(&device.user_code),
             format_duration(timeout)
         ));
         let (network, client) = self.client(Deadline::after(timeout))?;

@@ -12,7 +12,7 @@ use super::{Context, PROGRAM, configure};
 use crate::cache::{Cache, KERNEL_KEYRING, Lasts, LoginStore};
 use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, TokenResponse};
-use crate::error::{Error, ErrorKind, config_file, printable};
+use crate::error::{Error, ErrorKind, config_file, sanitize_line};
 use crate::identity::{self, Account, Identity, OWN_KEYRING};
 use crate::logins::{Login, Logins};
 use crate::program;
@@ -193,7 +193,7 @@ impl LoginCommand<'_> {
 
     /// Returns who signed in, where that is kept, and who was signed in before.
     fn result(&self, login: &Login, place: &LoginStore) -> String {
-        let (username, tenant) = (&login.username, printable(&login.tenant));
+        let (username, tenant) = (&login.username, sanitize_line(&login.tenant));
         let text = format!("signed in as {username} in tenant {tenant}");
         let until = match place.lasts {
             Lasts::UntilDeleted => "",
@@ -207,7 +207,7 @@ impl LoginCommand<'_> {
         let mut accounts = identity::accounts(&self.config).unwrap_or_default();
         accounts.retain(|other| other.key() != login.key());
         let previous = accounts.last().map(|previous| {
-            let username = printable(&previous.username);
+            let username = sanitize_line(&previous.username);
             let text =
                 format!("{username} stays signed in, but is no longer active; to switch back:");
             let text = self.context.terminal.wrap(&text, 2);
@@ -253,7 +253,10 @@ impl LoginCommand<'_> {
             let text = format!(
                 "{identity} signs in to {registry}, because it is configured; to sign in with this account, add to {file}:"
             );
-            let (text, tenant) = (self.line(Status::Warning, &text), printable(&login.tenant));
+            let (text, tenant) = (
+                self.line(Status::Warning, &text),
+                sanitize_line(&login.tenant),
+            );
             return Ok(format!(
                 "{text}    [registry.\"{registry}\"]\n    source = \"login\"\n    tenant = \"{tenant}\"\n"
             ));

@@ -1,6 +1,6 @@
 //! The request of kubelet, parsed strictly: unknown fields are errors. No error repeats a value, since any value could be the token.
 
-use crate::error::{Error, printable};
+use crate::error::{Error, sanitize_line};
 use crate::identity::{CLIENT_ANNOTATION, ServiceAccount, TENANT_ANNOTATION};
 use crate::token::is_guid;
 use secrecy::{ExposeSecret, SecretString};
@@ -63,7 +63,7 @@ impl Request {
         let TypeMeta { api_version, kind } =
             serde_json::from_slice(message).map_err(|error| json_error(&error))?;
         if (api_version.as_str(), kind.as_str()) != (API_VERSION, KIND) {
-            let (kind, version) = (printable(&kind), printable(&api_version));
+            let (kind, version) = (sanitize_line(&kind), sanitize_line(&api_version));
             return Err(request_error(&format!(
                 "`kind` is `{kind}` and `apiVersion` is `{version}`, expected `{KIND}` and `{API_VERSION}`"
             )));
@@ -106,7 +106,7 @@ fn json_error(error: &serde_json::Error) -> Error {
     let message = error.to_string();
     let fields = ["unknown field `", "duplicate field `", "missing field `"];
     if fields.iter().any(|start| message.starts_with(start)) {
-        return request_error(&printable(&message));
+        return request_error(&sanitize_line(&message));
     }
     let (line, column) = (error.line(), error.column());
     request_error(&format!("it is not valid at line {line} column {column}"))
@@ -139,7 +139,7 @@ fn guid(annotation: &str, value: String) -> Result<String, Error> {
     if is_guid(&value) {
         return Ok(value);
     }
-    let value = printable(&value);
+    let value = sanitize_line(&value);
     let problem = format!("of the service account is `{value}`, expected a GUID");
     Err(annotation_error(annotation, &problem))
 }
