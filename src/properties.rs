@@ -256,7 +256,7 @@ fn is_kept_nowhere(input: &[u8]) -> bool {
 pub fn words(error: &Error) {
     for text in std::iter::once(&*error.to_string())
         .chain(error.details().iter().map(String::as_str))
-        .chain(error.hint())
+        .chain(error.hint().into_iter().flat_map(str::lines))
     {
         assert!(text.chars().count() <= 2_000, "{text:?}");
         fit(text);

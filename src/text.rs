@@ -65,7 +65,9 @@ pub(crate) fn digest16(bytes: &[u8]) -> String {
 fn without_token(word: &str) -> &str {
     const MAX_WORD: usize = 100;
     let is_token = word.contains("eyJ") && word.len() > 20;
-    if is_token || word.chars().count() > MAX_WORD {
+    // A text that was cut before ends with `…`.
+    let uncut = word.strip_suffix('…').unwrap_or(word);
+    if is_token || uncut.chars().count() > MAX_WORD {
         "…"
     } else {
         word
@@ -100,6 +102,15 @@ mod tests {
             );
         }
         assert_eq!(shell_word("/home/me/a-b.toml"), "/home/me/a-b.toml");
+    }
+
+    #[test]
+    fn a_text_that_was_cut_stays_as_it_is() {
+        let last_word = "x".repeat(100);
+        let whole = format!("{}{last_word} rest", "wor ".repeat(75));
+        let cut = sanitize_line(&whole);
+        assert!(cut.ends_with("x…"), "{cut}");
+        assert_eq!(sanitize_line(&cut), cut);
     }
 
     #[test]

@@ -33,7 +33,7 @@ const PROGRAM: &str = env!("CARGO_PKG_NAME");
 /// The commands, with their help.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Sign in, set up the clients on this machine, and check the registry.
+    /// Sign in, configure the clients, and verify the registry.
     #[command(after_help = include_str!("help/setup.txt"))]
     Setup(setup::Arguments),
     /// Sign in with a browser, for machines without the Azure CLI.
