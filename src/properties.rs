@@ -173,10 +173,8 @@ pub(crate) fn docker(verb: Verb, input: &[u8]) {
         Ok(_) => assert!(output.is_empty() && verb == Verb::Store && is_kept_nowhere(input)),
         Err(error) => {
             words(&error);
-            assert_eq!(
-                output.strip_suffix('\n'),
-                Some(&*sanitize(&error.to_string()))
-            );
+            let line = output.strip_suffix('\n').unwrap_or_default();
+            assert!(!line.is_empty() && sanitize(&error.to_string()).starts_with(line));
             assert_ne!(output.trim(), NOT_FOUND);
         }
     }

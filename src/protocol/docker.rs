@@ -104,9 +104,12 @@ pub fn serve(
         })
 }
 
-/// Returns the first sentence of a message: clients show this line beside stderr, which has the whole message.
+/// Returns the first sentence of a message: clients show this line beside stderr, which has the whole message. A full stop between backticks
+/// belongs to a name.
 fn first_sentence(message: &str) -> &str {
-    message.split(". ").next().unwrap_or(message)
+    let is_quoted = |at: usize| message[..at].matches('`').count() % 2 == 1;
+    let end = message.match_indices(". ").find(|(at, _)| !is_quoted(*at));
+    end.map_or(message, |(at, _)| &message[..at])
 }
 
 /// Writes the line of a failure to stdout, as the protocol requires. Nothing can be done if the client has closed it.
@@ -333,6 +336,7 @@ mod tests {
                 entra,
                 "x gave no access token: AADSTS7000215: Invalid client secret provided",
             ),
+            ("`a. b` is not a registry. Why", "`a. b` is not a registry"),
             (
                 "the name R.example was not found",
                 "the name R.example was not found",
