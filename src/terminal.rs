@@ -148,7 +148,8 @@ impl Terminal {
     /// Draws a hint as lines that begin with `indent` spaces. A line of the hint that begins with two spaces is a command to paste: it stays on
     /// one line.
     pub fn hint(&self, hint: &str, indent: usize) -> String {
-        let text = format!("hint: {hint}");
+        let separator = if hint.starts_with("  ") { "\n" } else { " " };
+        let text = ["hint:", separator, hint].concat();
         let lines = text.lines().map(sanitize).map(|line| {
             if line.starts_with("  ") {
                 " ".repeat(indent) + &line

@@ -15,6 +15,9 @@ const TIME_WIDTH: usize = 8;
 /// The lines of details that the short form of a report shows of the cause.
 const MAX_DETAIL_LINES: usize = 3;
 
+/// How the summary of a check begins that was not made, because another one failed.
+pub(super) const NOT_CHECKED: &str = "not checked, because";
+
 /// The result of one check.
 #[derive(Clone, Debug)]
 pub(super) struct Check {
@@ -250,6 +253,8 @@ impl Report {
             let skipped = checks.iter().find(|check| check.status == Status::Skipped);
             shown.extend(skipped.or(checks.last()));
         }
+        // What depends on the cause says nothing new.
+        shown.retain(|check| !check.summary.starts_with(NOT_CHECKED));
         let cause = self.cause().map(|check| check.name);
         let indent = indent(terminal, &title);
         let rows = shown.into_iter().map(|check| {
@@ -290,18 +295,22 @@ impl Report {
         let counts = [(Status::Failed, "problem"), (Status::Warning, "warning")];
         let counts = counts.map(|(status, word)| self.count(status, word));
         let counts = list(counts.into_iter().flatten());
-        let lines = cause.hint.iter().flat_map(|hint| hint.lines());
-        let (commands, texts): (Vec<&str>, Vec<&str>) =
-            lines.partition(|line| line.starts_with("  "));
-        let fix = match (texts.join(" "), commands.is_empty()) {
-            (text, true) if text.is_empty() => format!("Fix {area} first."),
-            (text, false) if text.is_empty() => format!("To fix {area}, run:"),
-            (text, _) => format!("To fix {area}: {text}"),
+        let mut lines = cause.hint.iter().flat_map(|hint| hint.lines()).peekable();
+        let fix = match lines.next_if(|line| !line.starts_with("  ")) {
+            Some(text) => format!("To fix {area}: {text}"),
+            None if lines.peek().is_some() => format!("To fix {area}, run:"),
+            None => format!("Fix {area} first."),
         };
         let mut drawn = terminal.wrap(&format!("{counts}. {}", sanitize(&fix)), 0) + "\n";
-        for command in commands {
-            let command = terminal.paint(Style::Bold, &sanitize(command));
-            drawn.extend(["\n", &command, "\n"]);
+        if lines.peek().is_some() {
+            drawn.push('\n');
+        }
+        for line in lines.map(sanitize) {
+            let line = match line.starts_with("  ") {
+                true => terminal.paint(Style::Bold, &line),
+                false => terminal.wrap(&line, 0),
+            };
+            drawn.extend([&*line, "\n"]);
         }
         drawn
     }

@@ -1,6 +1,7 @@
 //! Says why a connection failed, at which stage, and what to do.
 
 use super::Network;
+use super::response::BodyTooLong;
 use crate::error::{Error, ErrorKind, Stage, sanitize_line};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -122,6 +123,7 @@ fn stage(cause: &(dyn StdError + 'static)) -> Option<Stage> {
         Some(error) if error.is_connect() => Some(Stage::Connection),
         Some(_) => Some(Stage::Answer),
         None if tls_error(cause).is_some() => Some(Stage::Tls),
+        None if cause.is::<BodyTooLong>() => Some(Stage::Answer),
         None => {
             // hyper has one type for a failed look-up and a failed connection. Only their texts differ.
             let is_look_up = cause.is::<ConnectError>() && cause.to_string() == "dns error";

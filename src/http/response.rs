@@ -1,6 +1,6 @@
 //! An HTTP response, and what it means when it holds no token: registries and Entra sit behind the same proxies, portals and busy servers.
 
-use crate::error::{Error, Stage, sanitize, sanitize_line};
+use crate::error::{sanitize, sanitize_line};
 use anyhow::bail;
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
@@ -66,6 +66,18 @@ impl Drop for HttpResponse {
     }
 }
 
+/// The body is longer than anything that a token service sends.
+#[derive(Debug)]
+pub(super) struct BodyTooLong;
+
+impl fmt::Display for BodyTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the answer is longer than {MAX_BODY_BYTES} bytes")
+    }
+}
+
+impl std::error::Error for BodyTooLong {}
+
 impl HttpResponse {
     /// Reads the whole body.
     ///
@@ -81,9 +93,7 @@ impl HttpResponse {
             .map_err(reqwest::Error::without_url)?
         {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
-                let host = response.url().host_str().unwrap_or_default();
-                let cause = format!("the answer is longer than {MAX_BODY_BYTES} bytes");
-                bail!(Error::unreachable(host, Stage::Answer, &cause, &[]));
+                bail!(BodyTooLong);
             }
             body.extend_from_slice(&chunk);
         }

@@ -86,7 +86,7 @@ pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
     let hint = match subscription {
         Some(named) if !all.contains(&account) => {
             let setting = named.origin.setting("subscription");
-            format!("set `{setting}` to an ID of this list\n  az account list --all --output table")
+            format!("set {setting} to an ID of this list\n  az account list --all --output table")
         }
         _ => HINT.to_owned(),
     };

@@ -291,7 +291,9 @@ fn a_name_that_two_subscriptions_have_means_the_one_in_the_tenant_and_none_witho
     let asked = person.get_for(FABRIKAM_REGISTRY).fails();
     let sentence = "the Azure CLI gave no access token: Multiple subscriptions with the name 'Pay-As-You-Go' found.";
     assert!(asked.stdout.starts_with(sentence), "{asked:#?}");
-    let hint = format!("hint: set `subscription in {file}:2` to an ID that `az account list");
+    let hint = format!(
+        "hint: set subscription in {file}:2 to an ID of this list\n  az account list --all --output table"
+    );
     assert!(asked.stderr.contains(&hint), "{asked:#?}");
     person.configure(&format!("{profile}tenant = \"{FABRIKAM}\"\n"));
     person.get_for(FABRIKAM_REGISTRY).secret();
@@ -437,7 +439,7 @@ fn an_azure_cli_that_is_signed_out_is_said_with_the_command_to_sign_in() {
     assert!(
         answer
             .stderr
-            .contains("hint: sign in with `docker-credential-acrscoped login "),
+            .contains("\n  docker-credential-acrscoped login contoso.azurecr.io\n  az login"),
         "{answer:#?}"
     );
     person.assert_nothing_was_exchanged();

@@ -204,7 +204,7 @@ fn without_another_helper_docker_is_told_what_to_configure_and_still_pulls_anony
         .home
         .path("home/.config/docker-credential-acrscoped/config.toml");
     let hint = format!(
-        "hint: `delegate = \"secretservice\"` in {} passes other hosts",
+        "or for all other hosts in {}, such as `delegate = \"secretservice\"`\n",
         file.display()
     );
     assert!(login.stderr.contains(&hint), "{login:#?}");

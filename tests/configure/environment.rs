@@ -64,7 +64,7 @@ fn a_login_of_az_acr_login_is_reported_with_the_command_that_removes_it() {
         LOGIN.replace("ZXhhbXBsZTpleGFtcGxl", auth),
     );
     let note = "warning: the login of contoso.azurecr.io by `az acr login` in /home/.docker/config.json is no longer needed, and it is \
-                a password (remove it |  docker logout contoso.azurecr.io)";
+                a password (  docker logout contoso.azurecr.io)";
     assert_has(&findings(&home, &[REGISTRY], &[]), note);
     assert_eq!(findings(&home, &["--remove"], &[]), Vec::<String>::new());
     let found = findings(&home, &["--all"], &[]);
@@ -88,7 +88,7 @@ fn a_login_in_the_runtime_folder_goes_before_the_helper() {
     assert_has(
         &findings(&home, &[REGISTRY], &[]),
         "failed: Podman, Buildah and Skopeo use the login of contoso.azurecr.io in /run/containers/auth.json instead of a helper \
-         (remove it |  podman logout --authfile /run/containers/auth.json contoso.azurecr.io)",
+         (  podman logout --authfile /run/containers/auth.json contoso.azurecr.io)",
     );
 }
 

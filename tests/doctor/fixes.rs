@@ -93,18 +93,15 @@ fn the_command_of_a_hint_fixes_its_set_up() {
 #[test]
 fn fix_repairs_client_files_and_the_user_name_and_checks_again() {
     for (name, changed) in [
-        ("docker-not-wired", "x docker asks no helper for"),
         (
-            "docker-asks-another",
-            "x docker asks `docker-credential-desktop` for",
+            "docker-not-wired",
+            "docker/config.json does not use this helper for",
         ),
-        (
-            "podman-not-wired",
-            "x podman, buildah and skopeo ask no helper for",
-        ),
+        ("docker-asks-another", "but `docker-credential-desktop`"),
+        ("podman-not-wired", "auth.json does not use this helper for"),
         (
             "podman-stale-login",
-            "x podman, buildah and skopeo take the login",
+            "x Podman, Buildah and Skopeo use the login",
         ),
         ("stale-login", "! the login of contoso.azurecr.io in"),
         ("buildkit-gives-up", "! cannot use the default user name"),

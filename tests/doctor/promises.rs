@@ -463,7 +463,7 @@ fn a_keyring_is_tried_and_left_as_it_was() {
         ask(&["status"])
             .succeeds()
             .stdout
-            .starts_with("No token is cached")
+            .starts_with("No registry is configured, and no token is cached")
     );
 }
 

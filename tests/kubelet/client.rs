@@ -291,7 +291,7 @@ fn what_goes_with_no_configuration_of_kubelet_is_misuse() {
         ),
         (
             "--kubelet contoso.azurecr.io.evil.example",
-            "`contoso.azurecr.io.evil.example` is no Azure Container Registry",
+            "`contoso.azurecr.io.evil.example` is not an Azure Container Registry",
         ),
         ("--kubelet --remove", "cannot be used with"),
         ("--kubelet --docker", "cannot be used with"),
@@ -317,7 +317,7 @@ fn what_goes_with_no_configuration_of_kubelet_is_misuse() {
         let answer = run(command, "", LIMIT);
         assert_eq!(
             (answer.code(), answer.stdout.as_str()),
-            (1, ""),
+            (2, ""),
             "{answer:#?}"
         );
         assert!(

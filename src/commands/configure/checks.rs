@@ -38,8 +38,10 @@ pub(in crate::commands) fn check_cred_helpers(
         .collect();
     let variables = variables(context.settings).into_iter();
     checks.extend(variables.map(|check| check.named("variables")));
-    let notes = notes(&paths, registry, &[]).into_iter();
-    checks.extend(notes.map(|check| check.named("logins")));
+    let mut notes = notes(&paths, registry, &[]);
+    // A login that a failed check removes needs no note.
+    notes.retain(|note| checks.iter().all(|check| check.command() != note.command()));
+    checks.extend(notes.into_iter().map(|check| check.named("logins")));
     checks.push(program(context).named("path"));
     checks
 }
@@ -71,7 +73,7 @@ pub(super) fn check_client(
             let file = &config.file;
             let text = format!("{clients} use the login of {key} in {file} instead of a helper");
             let logout = logout(path, key, paths);
-            return Check::bad("", text).hint(format!("remove it\n  {logout}"));
+            return Check::bad("", text).hint(format!("  {logout}"));
         }
     }
     let file = paths.file(clients).display().to_string();
@@ -96,7 +98,7 @@ fn check_helper(config: &ClientConfig, host: &str, helper: &str) -> Check {
 
 fn not_used(file: &str, host: &str, reason: &str) -> Check {
     let text = format!("{file} does not use this helper for {host}{reason}");
-    Check::bad("", text).hint(format!("use this helper\n  {CONFIGURE} {host}"))
+    Check::bad("", text).hint(format!("  {CONFIGURE} {host}"))
 }
 
 /// Warns of a file of Podman and its like in a folder that the user may not enter. Docker does not read it.
@@ -137,7 +139,7 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> V
                 "the login of {key}{by} in {file} is no longer needed, and it is a password"
             );
             let logout = logout(path, key, paths);
-            checks.push(Check::warning("", text).hint(format!("remove it\n  {logout}")));
+            checks.push(Check::warning("", text).hint(format!("  {logout}")));
         }
         checks.extend(config.misspelled(registry).map(|key| {
             let text = format!("no client uses `{key}` in {file}: they look for `{host}`");

@@ -9,7 +9,7 @@ use super::sign_in::SignIn;
 use super::{Arguments, clients, connectivity, keyring, permissions, probe_arm, settings, sign_in};
 use crate::cache::Cache;
 use crate::commands::Context;
-use crate::commands::report::{Area, Check, Report};
+use crate::commands::report::{Area, Check, NOT_CHECKED, Report};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Stage};
 use crate::registry::Registry;
@@ -150,7 +150,7 @@ pub(super) fn complete(mut report: Report, arguments: &Arguments, has_registry: 
         _ => has_registry,
     };
     if let Some(cause) = report.cause().filter(|cause| cause.is_bad()) {
-        let reason = format!("not checked, because {} failed", cause.name);
+        let reason = format!("{NOT_CHECKED} {} failed", cause.name);
         let is_missing = |name: &&str| report.checks.iter().all(|check| check.name != *name);
         let names = AREAS.iter().flat_map(|(_, names)| names.split(' '));
         let missing = names.filter(|name| is_expected(name) && is_missing(name));

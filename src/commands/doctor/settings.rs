@@ -11,7 +11,7 @@ pub(super) const CONFIGURATION: &str = "configuration";
 /// Returns the check of a name, of which only the form is known.
 pub(super) fn registry(registry: Option<&Registry>) -> Check {
     let Some(registry) = registry else {
-        return Check::skipped(REGISTRY, "not checked, because no registry is named");
+        return Check::skipped(REGISTRY, "none is named: only this machine is checked");
     };
     let (host, login_server) = (registry.host(), registry.login_server());
     let regional = (login_server != host)
