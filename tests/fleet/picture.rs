@@ -126,26 +126,19 @@ fn above(svg: &mut Svg, spread: &[u64], alike: &[u64]) {
         50.0,
         "faint",
         "start",
-        "exchanges a minute, on a logarithmic scale",
+        "exchanges a minute, on a logarithmic scale; dashed: the limits of a Basic or Standard registry, and of a Premium one",
     );
-    for (requests, words) in [(10, "10"), (100, "100"), (1_000, "1,000")] {
-        svg.across(&ABOVE, height_of(requests), "grid");
+    for (requests, words, class) in [
+        (10, "10", "grid"),
+        (100, "100", "grid"),
+        (1_000, "1,000", "grid"),
+        (LIMITS[0], "10,000", "limit"),
+        (LIMITS[1], "20,000", "limit"),
+    ] {
+        svg.across(&ABOVE, height_of(requests), class);
         svg.text(
             ABOVE.left - 8.0,
             ABOVE.y(height_of(requests)) + 4.0,
-            "faint",
-            "end",
-            words,
-        );
-    }
-    for (limit, words) in LIMITS.into_iter().zip([
-        "10,000: limit of a Basic or Standard registry",
-        "20,000: of a Premium one",
-    ]) {
-        svg.across(&ABOVE, height_of(limit), "limit");
-        svg.text(
-            ABOVE.x(1.0),
-            ABOVE.y(height_of(limit)) - 5.0,
             "faint",
             "end",
             words,
@@ -181,13 +174,16 @@ fn above(svg: &mut Svg, spread: &[u64], alike: &[u64]) {
     );
     svg.path("b", &line(alike), "");
     svg.path("a", &spread, "");
-    svg.text(
-        at(0) + 12.0,
-        ABOVE.y(height_of(2_600)),
-        "faint",
-        "start",
-        "all start at once",
-    );
+    // Between the start and the first renewal.
+    for (requests, words) in [(2_600, "all start"), (1_300, "at once")] {
+        svg.text(
+            at(0) + 12.0,
+            ABOVE.y(height_of(requests)),
+            "faint",
+            "start",
+            words,
+        );
+    }
     svg.text(
         ABOVE.x(0.0),
         78.0,
