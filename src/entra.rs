@@ -113,6 +113,10 @@ pub(crate) struct DeviceCode {
 impl PublicClient {
     /// Creates the client `client_id`, which requests access tokens for `audience`. It adds the secrets of its requests and responses to
     /// `secrets`.
+    ///
+    /// # Errors
+    ///
+    /// The tenant or the authority cannot be part of an address.
     pub(crate) fn new(
         authority: &Url,
         tenant: &str,
@@ -138,6 +142,10 @@ impl PublicClient {
     }
 
     /// Starts a sign-in that redirects the browser to `redirect_uri`. Each has its own state and code verifier.
+    ///
+    /// # Errors
+    ///
+    /// The system has no random numbers.
     pub(crate) fn authorization_request(
         &self,
         redirect_uri: String,
@@ -166,6 +174,10 @@ impl PublicClient {
     }
 
     /// Completes the sign-in with the code of the redirect.
+    ///
+    /// # Errors
+    ///
+    /// A [`ResponseError`] if Entra refuses, or what [`Network::fetch`] reports.
     pub(crate) async fn exchange_code(
         &self,
         request: AuthorizationRequest,
@@ -183,6 +195,10 @@ impl PublicClient {
     }
 
     /// Starts a sign-in by device code.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublicClient::exchange_code`]. Also fails if Entra asks for polls that are more than a minute apart.
     pub(crate) async fn device_code(&self) -> anyhow::Result<DeviceCode> {
         let scope = [("scope", self.scope.as_str())];
         let form: Vec<_> = scope.into_iter().chain(self.claims_field()).collect();
@@ -196,6 +212,10 @@ impl PublicClient {
     }
 
     /// Polls until the sign-in is complete, for up to `patience`. Each poll takes up to `limit`.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublicClient::exchange_code`]. If the time is up, the reason of the last failure, or that the code was not entered.
     pub(crate) async fn poll(
         &self,
         device: &DeviceCode,
@@ -241,6 +261,10 @@ impl PublicClient {
     }
 
     /// Returns an access token for a refresh token, and a new refresh token if Entra rotates it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublicClient::exchange_code`].
     pub(crate) async fn refresh(&self, token: &SecretString) -> anyhow::Result<TokenResponse> {
         self.token(&[
             ("grant_type", "refresh_token"),
@@ -353,6 +377,10 @@ fn base64url(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// Decodes a claims challenge, which hints show in base64.
+///
+/// # Errors
+///
+/// The text is not base64, or does not hold a JSON object of limited size.
 pub(crate) fn decode_claims(challenge: &str) -> anyhow::Result<String> {
     let bytes = decode(challenge.trim()).ok().context("it is not base64")?;
     let text = String::from_utf8(bytes).ok();

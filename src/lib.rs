@@ -11,7 +11,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let settings = Settings::from_env()?;
 //! let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).ok_or("not a registry")?;
-//! // It blocks: in an async runtime, call it by `tokio::task::spawn_blocking`.
+//! // It blocks: in an async runtime, call it with `tokio::task::spawn_blocking`.
 //! let credential = TokenService::new(&settings, SystemTime::now).get(&registry)?;
 //! // For basic authentication, such as `RegistryAuth::Basic` of `oci-client`:
 //! let (username, password) = (credential.username, credential.token.secret().expose_secret());
@@ -29,10 +29,10 @@
 //! `tests/oci-client` in the repository is a whole program that pushes and pulls an image.
 //!
 //! The library leaves your process as it is. It ends nothing, handles no signal, installs no panic hook, no logger and no cryptography, and
-//! writes to no stream. It uses the provider that you installed for rustls, else ring's. It reports what it does by events of `tracing`,
-//! without a secret. To sign in it may run `az` or `azd`, with your environment except for variables that make a program run other code,
-//! such as `LD_PRELOAD`. It stores tokens in the user's keyring. Whoever can read the memory of your process, or its core dump, can read
-//! them there, too. The program forbids both; you can do the same.
+//! writes to no stream. It uses the provider that you installed for rustls, else ring's. It reports what it does through `tracing`
+//! events, without a secret. To sign in it may run `az` or `azd`, with your environment except for variables that make a program run other code,
+//! such as `LD_PRELOAD`. It stores tokens in the user's keyring. Any process that can read your process's memory or core dump can read them
+//! too. The program prevents both, and so can yours.
 //!
 //! The items below follow semantic versioning. Everything else is private.
 //!
@@ -63,7 +63,7 @@
 //! TLS or async runtime. With the kernel keyring it needs no thread either. A cold `get` is two HTTPS requests; a CI job requests its
 //! assertion first.
 //!
-//! A request of kubelet takes the same way from `service` on. It uses no keyring unless `cache` names one. A pod's own identity uses neither
+//! A request of kubelet follows the same path from `service` on. It uses no keyring unless `cache` names one. A pod's own identity uses neither
 //! the cache nor `single_flight`.
 //!
 //! # Modules

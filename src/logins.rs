@@ -77,7 +77,7 @@ impl Login {
         format!("{username} ({}, tenant {tenant})", self.cloud_name(own))
     }
 
-    /// Returns whether a person means it by this text: its user name or its tenant.
+    /// Returns whether this text is its user name or its tenant.
     pub(crate) fn is_named(&self, text: &str) -> bool {
         [&self.username, &self.tenant]
             .iter()
@@ -99,7 +99,7 @@ impl Login {
     }
 }
 
-/// Returns the name of a cloud as Azure's documentation has it.
+/// Returns the name of a cloud as Azure's documentation names it.
 pub(crate) fn cloud_name(cloud: &Cloud) -> String {
     match &*cloud.name {
         "Azure" => "Azure public".into(),
@@ -122,7 +122,7 @@ impl Logins {
         Some(Self { file, lock_timeout })
     }
 
-    /// Returns the saved sign-ins, the latest last; none if there is no file. Waits for no other process.
+    /// Returns the saved sign-ins, the latest last; none if there is no file. Takes no lock.
     ///
     /// # Errors
     ///
@@ -165,6 +165,10 @@ impl Logins {
 
     /// Saves a sign-in as the active one, and replaces an earlier one of the account. Adds the stores and fingerprints of that one, since its
     /// tokens may still be there. `place` is where its token was stored just now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Logins::read`] and [`Logins::check_writable`].
     pub(crate) fn save(&self, mut login: Login, place: Option<&LoginStore>) -> Result<(), Error> {
         let key = login.key();
         self.update(self.lock_timeout, |logins| {
@@ -181,6 +185,10 @@ impl Logins {
     }
 
     /// Changes a saved sign-in, unless it was removed meanwhile or another process holds the lock: a `get` does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Logins::save`].
     pub(crate) fn try_update(
         &self,
         login: &Login,
@@ -195,6 +203,10 @@ impl Logins {
     }
 
     /// Removes a sign-in.
+    ///
+    /// # Errors
+    ///
+    /// As [`Logins::save`].
     pub(crate) fn remove(&self, login: &Login) -> Result<(), Error> {
         let key = login.key();
         self.update(self.lock_timeout, |logins| {
@@ -203,6 +215,10 @@ impl Logins {
     }
 
     /// Removes the file, whatever its content.
+    ///
+    /// # Errors
+    ///
+    /// As [`Logins::check_writable`].
     pub(crate) fn remove_all(&self) -> Result<(), Error> {
         if !self.file.exists() {
             return Ok(());
@@ -229,7 +245,7 @@ impl Logins {
             .map_err(|error| self.unwritable(&error))
     }
 
-    /// Locks a file beside it, since the file itself is replaced.
+    /// Locks a file next to it, since the file itself is replaced.
     fn lock(&self, timeout: Duration) -> Result<File, Error> {
         let lock = files::lock(&self.file.with_extension("lock"), timeout);
         lock.map_err(|error| self.unwritable(&error))

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 /// The role that allows an identity to pull.
 pub(crate) const PULL: &str = "AcrPull";
 
-/// The same on a registry in the mode RBAC Registry + ABAC Repository Permissions.
+/// The role that lets an identity pull from a registry in the mode RBAC Registry + ABAC Repository Permissions.
 pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
 
 /// The placeholder in a command for an object id that the token does not show.
@@ -77,7 +77,7 @@ impl<'a> Asked<'a> {
             .header("x-ms-correlation-request-id")
             .filter(|id| is_guid(id))
             .or_else(|| message(response)?.1)?;
-        // A GUID is long enough for a piece of a token.
+        // A GUID has room for a piece of a token.
         Some(format!("correlation id: {}", self.redact(&id)))
     }
 

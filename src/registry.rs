@@ -22,7 +22,7 @@ use url::{Position, Url};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cloud {
-    /// The word for it in messages.
+    /// Its name in messages.
     pub name: Cow<'static, str>,
     /// What every login server of the cloud ends with, without a leading dot.
     pub suffix: Cow<'static, str>,

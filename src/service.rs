@@ -120,7 +120,7 @@ impl<'a> TokenService<'a> {
     /// used anyway, and the next renewal is tried a minute later. Processes that call this at the same time share one sign-in.
     ///
     /// Blocks for at most the setting `timeout`, 30 seconds by default. A cached token takes about a millisecond, and a sign-in two HTTPS
-    /// requests or a run of `az`. It works in an async runtime, too, but blocks the thread: call it by `tokio::task::spawn_blocking`.
+    /// requests or a run of `az`. It works in an async runtime, too, but blocks the thread: call it with `tokio::task::spawn_blocking`.
     ///
     /// # Errors
     ///
@@ -182,6 +182,10 @@ impl<'a> TokenService<'a> {
 
     /// Returns the credential for a workload whose assertion is in the request. Bypasses the cache and the single flight: their key is the
     /// identity, and a request for it does not prove that the caller may use that identity's token.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenService::get`].
     pub(crate) fn get_for_service_account(
         &self,
         registry: &Registry,
@@ -196,6 +200,10 @@ impl<'a> TokenService<'a> {
     }
 
     /// Returns the identity that would sign in to the registry.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoIdentity`] if no identity source is configured, and [`ErrorKind::Setting`] or [`ErrorKind::Untrusted`] for settings.
     pub(crate) fn identity(&self, registry: &Registry) -> Result<Identity, Error> {
         Identity::choose(&self.config(registry)?, registry)
     }
@@ -208,6 +216,10 @@ impl<'a> TokenService<'a> {
     }
 
     /// Returns the hosts with a valid cached token of the identity that would sign in, each with its user name.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenService::status`].
     pub(crate) fn list(&self) -> Result<BTreeMap<String, String>, Error> {
         let cached = self.status()?.into_iter();
         let usable = cached.filter(|cached| cached.identity.is_some());
@@ -216,6 +228,10 @@ impl<'a> TokenService<'a> {
     }
 
     /// Returns every valid cached token, in the order of hosts, those of the current identity first. Makes no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] if settings cannot be used.
     pub(crate) fn status(&self) -> Result<Vec<CachedCredential>, Error> {
         let mut all = Vec::new();
         let timeout = self.settings.timeout()?;
@@ -304,6 +320,10 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Returns a session of the identity that is configured for the registry.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenService::identity`].
     pub(crate) fn new(
         config: &'a Config,
         registry: &'a Registry,
@@ -401,8 +421,12 @@ impl<'a> Session<'a> {
         Ok(token)
     }
 
-    /// Fetches what is cached under a key, or waits for the process that does, for half of the time that is left. Without a keyring the
-    /// result cannot be shared. Then at most [`MAX_PARALLEL_SIGN_INS`] processes sign in at the same time.
+    /// Returns what another process caches under `key`, or fetches it. Waits for another process for half of the remaining time. Without a
+    /// keyring processes cannot share a result, and at most [`MAX_PARALLEL_SIGN_INS`] of them sign in at the same time.
+    ///
+    /// # Errors
+    ///
+    /// The failure of `fetch`, or of the other process.
     async fn run_single_flight<T>(
         &self,
         key: &Key,
@@ -420,7 +444,7 @@ impl<'a> Session<'a> {
             if let Acquire::Finished(Some(failure)) = turn {
                 return Err(failure);
             }
-            // The process that had the lock before may have filled the cache.
+            // The process that held the lock before may have filled the cache.
             if let Some(found) = find() {
                 turn.finish(None);
                 return Ok(found);
@@ -429,7 +453,7 @@ impl<'a> Session<'a> {
                 name = &parallel;
                 continue;
             }
-            // A process that was not waited for to its end may have filled the cache meanwhile.
+            // If the wait timed out, the other process may have filled the cache meanwhile.
             let fetched = fetch().await.or_else(|error| find().ok_or(error));
             turn.finish(fetched.as_ref().err());
             return fetched;
@@ -473,6 +497,10 @@ impl<'a> Session<'a> {
     }
 
     /// Exchanges an access token of this identity. `client` is for the login server.
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange::refresh_token`], and [`ErrorKind::Timeout`] after the deadline.
     pub(crate) async fn exchange(
         &self,
         network: &Network,
@@ -534,6 +562,10 @@ impl<'a> Session<'a> {
     }
 
     /// Signs in, and caches the access token for further registries.
+    ///
+    /// # Errors
+    ///
+    /// Why the identity source did not return a token, marked as a failed sign-in, and [`ErrorKind::Timeout`] after the deadline.
     pub(crate) async fn sign_in(
         &self,
         network: &Arc<Network>,

@@ -33,7 +33,7 @@ const REFRESH_EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 /// An access token is not sent in its last five minutes: an exchange takes time, and clocks differ.
 const ACCESS_EXPIRY_MARGIN: Duration = Duration::from_secs(5 * 60);
 
-/// A token that claims to live longer than this is renewed after half of it.
+/// A token that claims to live longer than this is renewed after half of this.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why an access token is not sent anywhere.
@@ -114,8 +114,8 @@ impl AccessToken {
         self.tenant.as_deref()
     }
 
-    /// Returns the object id (`oid`) of the identity, or else its client id (`appid`, `azp`), if the token shows one: whom a command assigns a
-    /// role to. It is always a GUID, because it becomes part of commands to paste.
+    /// Returns the object id (`oid`) of the identity, or else its client id (`appid`, `azp`), if the token shows one: the assignee of a
+    /// role assignment. It is always a GUID, because it becomes part of commands to paste.
     pub fn assignee(&self) -> Option<&str> {
         self.assignee.as_deref()
     }

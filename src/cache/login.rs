@@ -20,7 +20,7 @@ pub struct LoginStore {
     pub store: String,
     /// How long it keeps the token.
     pub lasts: Lasts,
-    /// The names of the other stores that hold no token of it.
+    /// The names of the other stores, which hold no token of the sign-in any more.
     pub cleared: Vec<String>,
 }
 

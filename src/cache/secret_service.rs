@@ -239,7 +239,8 @@ impl Service {
     ) -> Result<T, StoreError> {
         let interface = "org.freedesktop.Secret.Service";
         let answer = self.call("/org/freedesktop/secrets", interface, method, arguments);
-        let not_one = || failed("the program at its place is no Secret Service");
+        let not_one =
+            || failed("the program that owns its name on the bus is not a Secret Service");
         answer.await?.ok_or_else(not_one)
     }
 

@@ -13,15 +13,31 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn lasts(&self) -> Lasts;
 
     /// Returns the secret under a key, or `None` if there is none. Never prompts, like the other methods.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if the system has no such keyring, as for the other methods; else why the entry cannot be read.
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
 
     /// Stores a secret in place of an older one. A store that supports it deletes the entry after `lifetime`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLong`] if the secret is too long, or why it cannot be stored.
     fn set(&self, key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError>;
 
     /// Deletes an entry and returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Why the entry may still be there.
     fn delete(&self, key: &str) -> Result<bool, StoreError>;
 
     /// Returns the keys of all our entries.
+    ///
+    /// # Errors
+    ///
+    /// Why the entries cannot be listed.
     fn list(&self) -> Result<Vec<String>, StoreError>;
 }
 
@@ -43,7 +59,7 @@ pub enum StoreError {
     Missing(String),
     /// The store is locked, unreachable, or does not answer.
     Unavailable(String),
-    /// The store refused or could not do what it was asked.
+    /// An operation failed.
     Failed(String),
     /// The secret is too long for the store.
     TooLong,

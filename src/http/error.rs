@@ -51,7 +51,7 @@ impl Network {
 }
 
 impl Error {
-    /// A host that cannot be reached. `notes` are the proxy and CA settings in force, as sentences.
+    /// Reports a host that cannot be reached. `notes` are the proxy and CA settings in force, as sentences.
     pub(crate) fn unreachable(host: &str, stage: Stage, cause: &str, notes: &[String]) -> Self {
         let (message, hint) = match stage {
             Stage::Name => (

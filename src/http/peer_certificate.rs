@@ -1,6 +1,6 @@
 //! Reads the certificate of a host, and closes the connection before a request is sent.
 //!
-//! The HTTP client returns neither the certificate of a connection through a proxy nor an untrusted one, which are those to diagnose.
+//! `doctor` diagnoses certificates that the HTTP client does not return: untrusted ones, and those of connections through a proxy.
 
 use super::{Network, base, tls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

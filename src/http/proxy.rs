@@ -71,7 +71,7 @@ impl Network {
         error.with_details(self.circumstances().to_vec())
     }
 
-    /// Asks the proxy once more to connect to `host`, and returns the status of its answer, which the HTTP client does not tell.
+    /// Asks the proxy once more to connect to `host`, and returns the status of its answer, which the HTTP client does not expose.
     async fn tunnel_status(&self, host: &str) -> Option<u16> {
         let proxy = self.intercept(host)?;
         let port = proxy.uri().port_u16().unwrap_or(80);

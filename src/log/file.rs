@@ -10,7 +10,7 @@ use std::path::Path;
 /// The first line of each log file.
 const HEADER: &str = "# Log of docker-credential-acrscoped\n";
 
-/// A longer log file starts anew.
+/// A log file that is longer is truncated.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Opens the log file to append to it, or creates it with mode 0600.

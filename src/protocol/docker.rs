@@ -104,7 +104,7 @@ pub fn serve(
         })
 }
 
-/// Returns the first sentence of a message: clients show this line beside stderr, which has the whole message. A full stop between backticks
+/// Returns the first sentence of a message: clients show this line next to stderr, which has the whole message. A full stop between backticks
 /// belongs to a name.
 fn first_sentence(message: &str) -> &str {
     let is_quoted = |at: usize| message[..at].matches('`').count() % 2 == 1;

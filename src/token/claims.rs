@@ -1,4 +1,5 @@
-//! Reads what a JWT says. [`Claims`] are only shown, and decide nothing. They never contain the token itself.
+//! Reads the claims of a JWT. [`Claims`] are shown, and their expiry also decides how long a token is cached. They never contain the token
+//! itself.
 //!
 //! Registries changed the case of some names over the years (`Actions`, `actions`), and leave others out. So every claim is optional, and its
 //! name may be in any case.

@@ -79,7 +79,7 @@ pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io
     system::resolve(path, &checkouts(working_directory))
 }
 
-/// Does the same for a file of certificates, or a directory of such files. Other users must not be able to add a file, and each file in it is
+/// Follows the links of a path to a file of certificates, or to a directory of such files, and returns the real one. Other users must not be able to add a file, and each file in it is
 /// checked.
 ///
 /// # Errors
@@ -121,7 +121,7 @@ pub(crate) fn is_in_user_namespace() -> bool {
     std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| is_partial_map(&map))
 }
 
-/// Returns whether a map of users (`user_namespaces(7)`) differs from that of the initial namespace: all users, from zero to zero.
+/// Returns whether a map of users (`user_namespaces(7)`) differs from that of the initial namespace, which maps every user ID to itself.
 fn is_partial_map(map: &str) -> bool {
     let ids: Vec<&str> = map.split_ascii_whitespace().collect();
     !ids.is_empty() && ids != ["0", "0", "4294967295"]

@@ -23,13 +23,13 @@ fn minutes(count: u64) -> SystemTime {
     START + Duration::from_secs(count * 60)
 }
 
-/// A service principal whose authority cannot be reached: nobody listens on port 1 of loopback.
+/// Returns the settings of a service principal whose authority cannot be reached: no process listens on port 1 of loopback.
 fn settings(client: &str) -> Settings {
     let rows = [
         ("AZURE_TENANT_ID", "contoso.example"),
         ("AZURE_CLIENT_ID", client),
         ("AZURE_CLIENT_SECRET", "canary"),
-        // No place to meet other processes, not even other tests.
+        // No folder for locks, so that no other process or test shares a sign-in.
         ("TMPDIR", "/proc/nowhere"),
     ];
     let rows = rows
@@ -115,7 +115,7 @@ fn get(
     service.get(&registry()).map(|credential| credential.token)
 }
 
-/// Whether nobody could be signed in, because the authority was not there.
+/// Returns whether the sign-in failed because the authority cannot be reached.
 fn is_unreachable(error: &Error) -> bool {
     error.is_failed_sign_in() && matches!(error.kind(), ErrorKind::Unreachable(_))
 }
