@@ -87,7 +87,7 @@ pub enum ErrorKind {
     Delegate,
     /// No identity source is configured.
     NoIdentity,
-    /// The identity source gave no access token.
+    /// The identity source returned no access token.
     SignIn,
     /// The identity source gave a token for another audience, which was not sent.
     WrongAudience,
@@ -278,7 +278,7 @@ impl Error {
     pub(crate) fn sign_in(source: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self::new(
             ErrorKind::SignIn,
-            format!("{source} gave no access token: {message}"),
+            format!("could not get an access token from {source}: {message}"),
         )
     }
 

@@ -82,7 +82,7 @@ fn read_token(
     let token: TokenResponse = serde_json::from_slice(&response.body)
         .map_err(|_| malformed("something other than a refresh token"))?;
     RefreshToken::received(token.refresh_token, now)
-        .ok_or_else(|| malformed("a refresh token that cannot be one"))
+        .ok_or_else(|| malformed("a malformed refresh token"))
 }
 
 #[cfg(test)]
@@ -97,8 +97,7 @@ mod tests {
         let audience = Audience::parse(REGISTRY_AUDIENCE).unwrap();
         let token = AccessToken::new("canary".into(), &audience).unwrap();
         let asked = Asked::exchange(&registry, &token);
-        let not_one =
-            "contoso.azurecr.io answered the exchange with a refresh token that cannot be one";
+        let not_one = "contoso.azurecr.io answered the exchange with a malformed refresh token";
         let other =
             "contoso.azurecr.io answered the exchange with something other than a refresh token";
         for (status, body, expected) in [

@@ -108,9 +108,9 @@ impl<'a> Asked<'a> {
             }
             429 => {
                 let wait = response.retry_after();
-                let wait = wait.map(|seconds| format!(" and asks to wait {seconds} s"));
+                let wait = wait.map(|seconds| format!(": wait {seconds} s"));
                 let (name, wait) = (self.registry.login_server(), wait.unwrap_or_default());
-                let message = format!("{name} gets too many requests{wait}");
+                let message = format!("{name} is throttling requests{wait}");
                 Error::new(ErrorKind::UnexpectedResponse, message)
                     .with_hint("try again later; limits are listed at https://aka.ms/acr/skus")
             }
@@ -431,14 +431,14 @@ mod tests {
                 429,
                 &[("retry-after", "17")],
                 String::new(),
-                "R gets too many requests and asks to wait 17 s",
+                "R is throttling requests: wait 17 s",
                 "try again later; limits are listed at https://aka.ms/acr/skus",
             ),
             (
                 429,
                 &[],
                 String::new(),
-                "R gets too many requests",
+                "R is throttling requests",
                 "try again later; limits are listed at https://aka.ms/acr/skus",
             ),
             (

@@ -510,10 +510,10 @@ impl<'a> Session<'a> {
     ) -> Result<RefreshToken, Error> {
         let started = Instant::now();
         let host = self.registry.login_server();
-        let during = format!("{host} was asked for a refresh token");
+        let awaited = format!("a refresh token from {host}");
         let exchange = exchange::refresh_token(network, client, self.registry, token, self.clock);
         let refresh_token = deadline
-            .timeout(during, network.circumstances(), exchange)
+            .timeout(awaited, network.circumstances(), exchange)
             .await
             .map_err(|error| self.with_identity(error, token))?;
         debug!(registry = %self.registry, took = ?started.elapsed(), "got a refresh token");
@@ -572,10 +572,10 @@ impl<'a> Session<'a> {
         deadline: Deadline,
     ) -> Result<AccessToken, Error> {
         let started = Instant::now();
-        let during = format!("{} was asked for an access token", self.identity);
+        let awaited = format!("an access token from {}", self.identity);
         let sign_in = self.identity.access_token(network, &self.logins);
         let token = deadline
-            .timeout(during, network.circumstances(), sign_in)
+            .timeout(awaited, network.circumstances(), sign_in)
             .await
             .map_err(Error::during_sign_in)?;
         self.check_cli_account_unchanged()?;

@@ -67,7 +67,7 @@ impl Error {
                 "check whether a proxy or firewall changes TLS connections",
             ),
             Stage::Answer => (
-                format!("no whole answer from {host}: {cause}"),
+                format!("incomplete response from {host}: {cause}"),
                 "try again; a proxy or firewall may cut connections",
             ),
         };
@@ -147,7 +147,7 @@ fn certificate_problem(cause: &(dyn StdError + 'static)) -> Option<(&'static str
     Some(match problem {
         Problem::NotValidForName | Problem::NotValidForNameContext { .. } => (
             "its certificate is for another name",
-            "another server answers in its place: check the name, DNS, `/etc/hosts` and `HTTPS_PROXY`",
+            "another server is answering for this name: check the name, DNS, `/etc/hosts` and `HTTPS_PROXY`",
         ),
         Problem::Expired | Problem::ExpiredContext { .. } => {
             ("its certificate has expired", RENEW_HINT)
@@ -235,7 +235,7 @@ mod tests {
             ),
             (
                 Stage::Answer,
-                "no whole answer from R: reason",
+                "incomplete response from R: reason",
                 "try again; a proxy or firewall may cut connections",
             ),
         ] {

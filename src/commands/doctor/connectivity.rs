@@ -48,17 +48,17 @@ impl<'a> RegistryClient<'a> {
         })
     }
 
-    /// Sends a request and reads the answer. `what` is what the host is asked, for the error.
+    /// Sends a request and reads the answer. `what` names what the host returns, for the error.
     pub(super) async fn send(
         &self,
         request: RequestBuilder,
         what: &str,
     ) -> Result<HttpResponse, Error> {
-        let during = format!("{} {what}", self.registry.host());
+        let awaited = format!("{what} from {}", self.registry.host());
         let asked = Asked::other(self.registry, "the request", None);
         let response = exchange::fetch(&self.network, &self.client, &asked, request);
         let notes = self.network.circumstances();
-        self.deadline.timeout(during, notes, response).await
+        self.deadline.timeout(awaited, notes, response).await
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> Vec<Check> {
     let request = client.client.get(format!("https://{host}/v2/"));
     let started = Instant::now();
     let (response, certificate) = tokio::join!(
-        client.send(request, "was asked for its challenge"),
+        client.send(request, "the challenge"),
         tokio::time::timeout(client.deadline.left(), network.shown_certificate(host)),
     );
     let issuer = certificate.ok().flatten();

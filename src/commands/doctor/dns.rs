@@ -37,7 +37,7 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> (Vec<Check>, bool) {
 
 async fn resolve(client: &RegistryClient<'_>) -> Result<Vec<SocketAddr>, Error> {
     let host = client.registry.host();
-    let during = format!("the name {host} was looked up");
+    let awaited = format!("the address of {host}");
     let look_up = async {
         let addresses = lookup_host((host, 443)).await;
         let addresses = addresses.map_err(|error| {
@@ -46,7 +46,7 @@ async fn resolve(client: &RegistryClient<'_>) -> Result<Vec<SocketAddr>, Error> 
         Ok(addresses.collect())
     };
     let notes = client.network.circumstances();
-    client.deadline.timeout(during, notes, look_up).await
+    client.deadline.timeout(awaited, notes, look_up).await
 }
 
 fn describe(address: &SocketAddr) -> String {

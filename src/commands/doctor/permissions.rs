@@ -220,7 +220,7 @@ impl TokenEndpoint<'_> {
 
     /// Requests a registry access token. `sent` is the refresh token in the request.
     async fn ask(&self, sent: Option<&RefreshToken>, request: RequestBuilder) -> Answer {
-        let what = "was asked for a registry access token";
+        let what = "a registry access token";
         let response = self.client.send(request, what).await.map_err(|error| {
             let status = None;
             Refusal { status, error }
