@@ -363,17 +363,12 @@ fn base(authority: &Url, tenant: &str) -> anyhow::Result<String> {
 
 /// Returns `N` random bytes in base64url.
 fn random_text<const N: usize>() -> anyhow::Result<String> {
-    let bytes = random::bytes::<N>().context("the system has no random numbers")?;
-    Ok(base64url(bytes))
+    Ok(encode_url_safe(random::bytes::<N>()?))
 }
 
 /// Returns the challenge S256 of a code verifier (RFC 7636, section 4.2).
 fn code_challenge(verifier: &str) -> String {
-    base64url(digest(&SHA256, verifier.as_bytes()))
-}
-
-fn base64url(bytes: impl AsRef<[u8]>) -> String {
-    encode_url_safe(bytes).trim_end_matches('=').to_owned()
+    encode_url_safe(digest(&SHA256, verifier.as_bytes()))
 }
 
 /// Decodes a claims challenge, which hints show in base64.

@@ -34,17 +34,9 @@ pub(crate) fn read_limited(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>>
     read(open(path)?, max_bytes)
 }
 
-/// Reads a file that must be protected (see [`trust`]). Not checked on Windows: profile directories are protected by access control lists,
-/// which we do not evaluate.
-///
-/// # Errors
-///
-/// As [`read_named`].
-pub(crate) fn read_private(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
-    read_named(path, None, max_bytes)
-}
-
-/// Reads a file that the environment names (see [`trust`]). A missing file is reported as such, whatever its directory is.
+/// Reads a file that must be protected (see [`trust`]). `working_directory` is for a path that the environment names. A missing file is
+/// reported as such, whatever its directory is. Not checked on Windows: profile directories are protected by access control lists, which we
+/// do not evaluate.
 ///
 /// # Errors
 ///
@@ -110,8 +102,7 @@ pub(crate) fn write_atomic(
     let dir = path.parent().unwrap_or(Path::new("/"));
     create_private_dir(dir)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let random = random::bytes::<8>();
-    let random = random.ok_or_else(|| io::Error::other("the system has no random numbers"))?;
+    let random = random::bytes::<8>()?;
     let temp = dir.join(format!(".{name}.{}", hex::encode(random)));
     let written = write_new(&temp, bytes, replaced)
         .and_then(|()| before_rename())

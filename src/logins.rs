@@ -5,7 +5,7 @@
 use crate::cache::{Key, LoginStore};
 use crate::config::Config;
 use crate::error::{Error, sanitize_line};
-use crate::files::{self, read_private, write_atomic};
+use crate::files::{self, read_named, write_atomic};
 use crate::registry::{CLOUDS, Cloud};
 use crate::text::shell_word;
 use serde::{Deserialize, Serialize};
@@ -129,7 +129,7 @@ impl Logins {
     /// Fails if the file cannot be read or other users can change it. No other identity is used instead of a saved one.
     pub(crate) fn read(&self) -> Result<Vec<Login>, Error> {
         let file = self.file.display();
-        let bytes = match read_private(&self.file, MAX_FILE_BYTES) {
+        let bytes = match read_named(&self.file, None, MAX_FILE_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
             Err(error) => {

@@ -5,7 +5,7 @@
     reason = "to panic is what these functions are for, and tests call them"
 )]
 
-use crate::config::{Config, NetworkSettings, SECRETS, Settings, ZERO_GUID};
+use crate::config::{Config, SECRETS, Settings, ZERO_GUID};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind, NOT_FOUND, sanitize, sanitize_line};
 use crate::exchange;
@@ -292,10 +292,7 @@ fn is_unfit(c: char) -> bool {
 
 /// Checks a token whose payload is these bytes: its times cannot make it eternal, and it is accepted for the registries' audience only.
 pub fn token(payload: &[u8], now: u64, at: u64) {
-    let jwt = format!(
-        "e30.{}.c2ln",
-        encode_url_safe(payload).trim_end_matches('=')
-    );
+    let jwt = format!("e30.{}.c2ln", encode_url_safe(payload));
     refresh_token(&jwt, now, at);
     if AccessToken::new(SecretString::from(jwt), &Audience::default()).is_ok() {
         // The helper skips claims that it does not need. Other parsers may find no JSON in them.
@@ -547,9 +544,12 @@ impl Exchange {
     /// Creates an exchange without time for a second try.
     pub fn new(clock: Clock) -> Self {
         let deadline = Deadline::after(Duration::ZERO);
+        let registry = Registry::parse("contoso.azurecr.io", &[]).expect("a registry");
+        let config = nothing_set().for_registry(&registry);
+        let config = config.expect("no setting is wrong");
         Self {
-            network: Network::new(NetworkSettings::default(), deadline, clock),
-            registry: Registry::parse("contoso.azurecr.io", &[]).expect("a registry"),
+            network: Network::new(&config, deadline, clock),
+            registry,
             access_token: AccessToken::new("opaque".into(), &Audience::default())
                 .expect("no claims"),
         }

@@ -141,6 +141,17 @@ impl<'a> TokenService<'a> {
     /// Deletes every cached token of the registry, for all identities and from all keyrings, since `cache` may have changed. Does nothing if
     /// `cache` is `none`. The next [`TokenService::get`] signs in. Call it if the registry refuses a token.
     ///
+    /// ```no_run
+    /// # use docker_credential_acrscoped::{Registry, Settings, TokenService};
+    /// # use std::time::SystemTime;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let settings = Settings::from_env()?;
+    /// let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).ok_or("no registry")?;
+    /// TokenService::new(&settings, SystemTime::now).erase(&registry)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Keyring`] if a keyring does not delete a token, and [`ErrorKind::Setting`] if settings cannot be used.
@@ -463,8 +474,7 @@ impl<'a> Session<'a> {
     /// Signs in, exchanges the access token, and caches the refresh token.
     async fn fetch_token(&self, deadline: Deadline) -> Result<RefreshToken, Error> {
         info!(registry = %self.registry, identity = %self.identity, "signing in");
-        let settings = self.config.network.clone();
-        let network = Arc::new(Network::new(settings, deadline, self.clock));
+        let network = Arc::new(Network::new(self.config, deadline, self.clock));
         network.warn();
         let token = self.sign_in_and_exchange(&network, deadline).await;
         let token = token.map_err(|error| with_clock_skew(error, &network))?;
@@ -661,7 +671,7 @@ mod tests {
         let registry = registry();
         let config = settings.for_registry(&registry).unwrap();
         let payload = azure_core::base64::encode_url_safe(r#"{"exp":10800}"#);
-        let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        let token = format!("e30.{}.c2ln", payload);
         let token = RefreshToken::received(token.into(), START).unwrap();
         for (clock, is_used) in [
             ((|| START + Duration::from_secs(10_000)) as Clock, true),

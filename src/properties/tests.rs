@@ -306,7 +306,7 @@ proptest! {
         let mut claims = if rest.is_object() { rest } else { json!({}) };
         claims["aud"] = audience;
         let payload = azure_core::base64::encode_url_safe(claims.to_string());
-        let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        let token = format!("e30.{}.c2ln", payload);
         prop_assert!(AccessToken::new(token.into(), &Audience::default()).is_err());
     }
 

@@ -60,20 +60,12 @@ impl From<Refusal> for io::Error {
     }
 }
 
-/// Follows the links of a path and returns the real one.
+/// Follows the links of a path and returns the real one. For a path that a variable names, `working_directory` is a real path.
 ///
 /// # Errors
 ///
-/// A [`Refusal`] if the path is not protected; otherwise what the system reports, such as `NotFound`.
-pub(crate) fn resolve_protected(path: &Path) -> io::Result<PathBuf> {
-    resolve_named(path, None)
-}
-
-/// Follows the links of a path that a variable names and returns the real one. `working_directory` is a real path.
-///
-/// # Errors
-///
-/// As [`resolve_protected`], and a [`Refusal`] if the path leads into the working directory or its checkout.
+/// A [`Refusal`] if the path is not protected, or leads into the working directory or its checkout; otherwise what the system reports, such as
+/// `NotFound`.
 pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
     check_absolute(path)?;
     system::resolve(path, &checkouts(working_directory))

@@ -39,7 +39,7 @@ impl<'a> RegistryClient<'a> {
         clock: Clock,
     ) -> Result<Self, Error> {
         let deadline = Deadline::after(config.timeout).or_after(REACH_TIMEOUT);
-        let network = Network::new(config.network.clone(), deadline, clock);
+        let network = Network::new(config, deadline, clock);
         Ok(Self {
             client: network.client(registry.host())?,
             registry,

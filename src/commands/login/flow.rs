@@ -142,7 +142,7 @@ impl Flow<'_> {
     }
 
     fn client(&self, deadline: Deadline) -> Result<(Arc<Network>, PublicClient), Error> {
-        let network = Network::new(self.config.network.clone(), deadline, self.clock);
+        let network = Network::new(self.config, deadline, self.clock);
         network.warn();
         let network = Arc::new(network);
         let audience = self.identity.audience();

@@ -47,11 +47,7 @@ fn registry() -> Registry {
 
 fn token() -> RefreshToken {
     let payload = azure_core::base64::encode_url_safe(format!(r#"{{"exp":{LIFE}}}"#));
-    RefreshToken::received(
-        format!("e30.{}.c2ln", payload.trim_end_matches('=')).into(),
-        START,
-    )
-    .expect("a token")
+    RefreshToken::received(format!("e30.{}.c2ln", payload).into(), START).expect("a token")
 }
 
 /// A store in memory.
