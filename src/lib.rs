@@ -72,36 +72,36 @@
 //! | --- | --- |
 //! | `app` | the program: streams, signals, exit codes |
 //! | `cli` | the command line: words, help, usage errors |
-//! | `protocol` | the protocols of Docker and kubelet, and the delegate for other registries |
 //! | `commands` | the commands for people, the help topics, man pages and completions |
+//! | `protocol` | the protocols of Docker and kubelet, and the delegate for other registries |
 //! | `service` | the credential of a registry: cache, renewal, sign-in and exchange, under one deadline |
-//! | `single_flight` | one sign-in for many processes |
 //! | `identity` | the identity sources, their order, and the fingerprint of an identity |
-//! | `entra` | sign-in of people: browser, device code, refresh token |
 //! | `exchange` | the exchange of an access token for a refresh token |
+//! | `single_flight` | one sign-in for many processes |
+//! | `entra` | sign-in of people: browser, device code, refresh token |
 //! | `refusal` | what a registry answers instead of a token, as a message and a hint |
-//! | `cache` | tokens in the keyrings of the operating system |
 //! | `logins` | the list of accounts that signed in with `login`, without secrets |
+//! | `cache` | tokens in the keyrings of the operating system |
 //! | `http` | HTTP clients, retries, size limits, proxies, certificates, and why a connection failed |
 //! | `program` | how other programs are found, run and ended |
-//! | `runtime` | the async runtime, and signals that end it |
-//! | `deadline` | the clock, and the time limit of one `get` |
-//! | `config` | settings: the environment and the config file, for each registry, and where each value comes from |
-//! | `registry` | which hosts may receive a token: the table of clouds, and the only way to make a [`Registry`] |
-//! | `mirrors` | the registries through which nodes pull the images of other hosts |
-//! | `token` | tokens: what is read from them, and how long a refresh token is used |
-//! | `files` | small files: read with a limit, replaced at once |
-//! | `trust` | which files may decide about trust: who can change them, and who named them |
 //! | `log` | the log on stderr |
 //! | `terminal` | how text is drawn for a person |
-//! | `text` | text from elsewhere, made safe to print, without the secrets that were sent |
+//! | `config` | settings: the environment and the config file, for each registry, and where each value comes from |
+//! | `deadline` | the clock, and the time limit of one `get` |
+//! | `runtime` | the async runtime, and signals that end it |
 //! | `error` | the error type: kind, message, details, hint |
-//! | `properties` | what holds for every input: checked by unit tests and fuzz targets |
+//! | `files` | small files: read with a limit, replaced at once |
+//! | `mirrors` | the registries through which nodes pull the images of other hosts |
+//! | `registry` | which hosts may receive a token: the table of clouds, and the only way to make a [`Registry`] |
+//! | `trust` | which files may decide about trust: who can change them, and who named them |
+//! | `token` | tokens: what is read from them, and how long a refresh token is used |
+//! | `text` | text from elsewhere, made safe to print, without the secrets that were sent |
 //! | `random` | random numbers of the operating system |
+//! | `properties` | what holds for every input: checked by unit tests and fuzz targets |
 //!
-//! Imports go one way: `app` → `cli`, `commands`, `protocol` → `service` → `identity`, `exchange`, `single_flight` → `entra`, `logins`,
-//! `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files` → `trust`, `error`, `mirrors` → `registry` →
-//! `token` → `text`.
+//! Imports go one way: `app` → `cli`, `commands` → `protocol` → `service` → `identity`, `exchange`, `single_flight` → `entra`, `refusal`,
+//! `logins` → `cache`, `http`, `program`, `log`, `terminal` → `config`, `deadline`, `runtime` → `error`, `files`, `mirrors` → `registry`,
+//! `trust` → `token` → `text`, `random`. Two exceptions: `cli` and `commands` use each other, and `properties` checks modules of all levels.
 //!
 //! `CONTRIBUTING.md` has the recipes: how to add an identity source, a keyring, a cloud, a setting, a command or a client protocol.
 

@@ -6,16 +6,7 @@
 //! A [`Cache`] holds the keyrings of this system in order, each as a [`Store`]. A token goes into the first store that accepts it, and a
 //! look-up tries all of them. A failure of a store is logged and counts as a miss, so that it never fails a `get`.
 //!
-//! # To add a keyring
-//!
-//! 1. Write a file in this folder with a type that implements [`Store`]. The documentation of its methods says what they must do: never
-//!    prompt, return `None` for an entry that is not there, and return [`StoreError::Missing`] only if the system has no such keyring.
-//! 2. If another process answers for the keyring, wrap the type in `timeout::Timeout`, which also gives it a thread of its own. If its
-//!    entries must be short, wrap it in `chunked::Chunked`.
-//! 3. Add it to `system_stores`, in the order in which keyrings are tried, and add a value for it to [`CacheChoice`].
-//! 4. Add a file to `tests/keyring` that runs the functions of `contract.rs` with the real keyring.
-//!
-//! A keyring of the `keyring-core` family needs no file: `native.rs` opens it.
+//! `CONTRIBUTING.md` says how to add a keyring.
 
 #[cfg(any(windows, test))]
 mod chunked;
