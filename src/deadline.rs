@@ -35,7 +35,7 @@ impl Deadline {
     }
 
     /// Returns this deadline, or the one that is `limit` from now if that is sooner.
-    pub fn or_after(self, limit: Duration) -> Self {
+    pub fn at_most(self, limit: Duration) -> Self {
         let other = Self::after(limit);
         if other.at < self.at { other } else { self }
     }
@@ -45,7 +45,7 @@ impl Deadline {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// Runs a step until the deadline. For the error, `awaited` names what the step gets, and `circumstances` what may prevent it.
+    /// Runs a step until the deadline. For the error, `awaited` names what the step gets, and `proxy_and_ca_notes` says what may prevent it.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Deadline {
     pub async fn timeout<T>(
         &self,
         awaited: String,
-        circumstances: &[String],
+        proxy_and_ca_notes: &[String],
         step: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let done = tokio::time::timeout_at(self.at.into(), step).await;
@@ -61,7 +61,7 @@ impl Deadline {
             let seconds = self.limit.as_secs();
             let message = format!("timed out after {seconds} s waiting for {awaited}");
             Err(Error::new(ErrorKind::Timeout, message)
-                .with_details(circumstances.to_vec())
+                .with_details(proxy_and_ca_notes.to_vec())
                 .with_hint(
                     "to wait longer, set `ACRSCOPED_TIMEOUT`; to see which step is slow, set `ACRSCOPED_LOG=debug`",
                 ))

@@ -83,7 +83,7 @@ pub(crate) struct TokenResponse {
     client_info: Option<String>,
     /// The account, if Entra sent it.
     #[serde(skip)]
-    pub(crate) who: Option<AccountInfo>,
+    pub(crate) account: Option<AccountInfo>,
 }
 
 /// A sign-in in a browser on this machine.
@@ -211,7 +211,7 @@ impl PublicClient {
         Ok(device)
     }
 
-    /// Polls until the sign-in is complete, for up to `patience`. Each poll takes up to `limit`.
+    /// Polls until the sign-in is complete, for up to `total_timeout`. Each poll takes up to `poll_timeout`.
     ///
     /// # Errors
     ///
@@ -219,8 +219,8 @@ impl PublicClient {
     pub(crate) async fn poll(
         &self,
         device: &DeviceCode,
-        patience: Duration,
-        limit: Duration,
+        total_timeout: Duration,
+        poll_timeout: Duration,
     ) -> anyhow::Result<TokenResponse> {
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
@@ -233,7 +233,7 @@ impl PublicClient {
             let seconds = device.interval.unwrap_or(DEFAULT_POLL_INTERVAL_SECONDS);
             let mut interval = Duration::from_secs(seconds).max(MIN_POLL_INTERVAL);
             loop {
-                let answer = timeout(limit, self.token(&form)).await;
+                let answer = timeout(poll_timeout, self.token(&form)).await;
                 let answer = answer.map_err(|_| anyhow!("Entra did not answer in time"));
                 let error = match answer.flatten() {
                     Ok(tokens) => return Ok(tokens),
@@ -245,7 +245,7 @@ impl PublicClient {
                         interval += SLOW_DOWN;
                         None
                     }
-                    Some(refusal) if !is_passing(refusal) => return Err(error),
+                    Some(refusal) if !is_transient(refusal) => return Err(error),
                     _ => {
                         interval = interval.max((interval * 2).min(MAX_POLL_BACKOFF));
                         Some(error)
@@ -254,7 +254,7 @@ impl PublicClient {
                 sleep(interval).await;
             }
         };
-        if let Ok(ended) = timeout(patience, polls).await {
+        if let Ok(ended) = timeout(total_timeout, polls).await {
             return ended;
         }
         Err(failure.unwrap_or_else(|| anyhow!("the code was not entered in time")))
@@ -284,7 +284,7 @@ impl PublicClient {
         if let Some(token) = &tokens.refresh_token {
             self.secrets.add(token.expose_secret());
         }
-        tokens.who = tokens.id_token.as_deref().and_then(|id_token| {
+        tokens.account = tokens.id_token.as_deref().and_then(|id_token| {
             let client_info = tokens.client_info.as_deref();
             AccountInfo::read(id_token, client_info, &self.secrets.redactor())
         });
@@ -336,7 +336,7 @@ impl DeviceCode {
 }
 
 /// Returns whether a poll that failed so may succeed later: a busy server answered, and neither Entra refused nor a proxy is in the way.
-fn is_passing(refusal: &ResponseError) -> bool {
+fn is_transient(refusal: &ResponseError) -> bool {
     let is_busy = ["", "temporarily_unavailable", "server_error"].contains(&&*refusal.code);
     is_busy && refusal.hint != Some(PROXY_HINT)
 }

@@ -384,7 +384,7 @@ impl<'a> Session<'a> {
                 debug!(registry = %self.registry, identity = %self.identity, "found a fresh token");
                 Ok(token)
             }
-            Some(token) => self.renew(token, deadline.or_after(RENEWAL_TIMEOUT)),
+            Some(token) => self.renew(token, deadline.at_most(RENEWAL_TIMEOUT)),
             None => {
                 let fetch = async || self.fetch_token(deadline).await;
                 run(self.run_single_flight(&self.key, deadline, || self.cached(), fetch))
@@ -523,7 +523,7 @@ impl<'a> Session<'a> {
         let awaited = format!("a refresh token from {host}");
         let exchange = exchange::refresh_token(network, client, self.registry, token, self.clock);
         let refresh_token = deadline
-            .timeout(awaited, network.circumstances(), exchange)
+            .timeout(awaited, network.proxy_and_ca_notes(), exchange)
             .await
             .map_err(|error| self.with_identity(error, token))?;
         debug!(registry = %self.registry, took = ?started.elapsed(), "got a refresh token");
@@ -585,7 +585,7 @@ impl<'a> Session<'a> {
         let awaited = format!("an access token from {}", self.identity);
         let sign_in = self.identity.access_token(network, &self.logins);
         let token = deadline
-            .timeout(awaited, network.circumstances(), sign_in)
+            .timeout(awaited, network.proxy_and_ca_notes(), sign_in)
             .await
             .map_err(Error::during_sign_in)?;
         self.check_cli_account_unchanged()?;

@@ -33,7 +33,7 @@ impl Network {
         host: &str,
         error: &(dyn StdError + 'static),
     ) -> Error {
-        let notes = self.circumstances();
+        let notes = self.proxy_and_ca_notes();
         if let Some((problem, hint)) = chain(error).find_map(certificate_problem) {
             return Error::unreachable(host, Stage::Tls, problem, notes).with_hint(hint);
         }

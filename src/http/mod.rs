@@ -119,7 +119,7 @@ impl Network {
     }
 
     /// Returns the proxy and CA variables in force, as sentences.
-    pub fn circumstances(&self) -> &[String] {
+    pub fn proxy_and_ca_notes(&self) -> &[String] {
         &self.settings.notes
     }
 }

@@ -14,7 +14,7 @@ struct CaptureVerifier(Mutex<Option<Vec<u8>>>);
 
 impl Network {
     /// Returns the certificate of a host in DER, trusted or not.
-    pub async fn shown_certificate(&self, host: &str) -> Option<Vec<u8>> {
+    pub async fn server_certificate(&self, host: &str) -> Option<Vec<u8>> {
         let verifier = Arc::new(CaptureVerifier::default());
         let builder = base(tls::verified_by(verifier.clone()).ok()?).https_only(true);
         let request = builder.build().ok()?.head(format!("https://{host}/"));

@@ -38,7 +38,7 @@ impl<'a> RegistryClient<'a> {
         registry: &'a Registry,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let deadline = Deadline::after(config.timeout).or_after(REACH_TIMEOUT);
+        let deadline = Deadline::after(config.timeout).at_most(REACH_TIMEOUT);
         let network = Network::new(config, deadline, clock);
         Ok(Self {
             client: network.client(registry.host())?,
@@ -57,7 +57,7 @@ impl<'a> RegistryClient<'a> {
         let awaited = format!("{what} from {}", self.registry.host());
         let asked = Asked::other(self.registry, "the request", None);
         let response = exchange::fetch(&self.network, &self.client, &asked, request);
-        let notes = self.network.circumstances();
+        let notes = self.network.proxy_and_ca_notes();
         self.deadline.timeout(awaited, notes, response).await
     }
 }
@@ -74,14 +74,14 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> Vec<Check> {
     let started = Instant::now();
     let (response, certificate) = tokio::join!(
         client.send(request, "the challenge"),
-        tokio::time::timeout(client.deadline.left(), network.shown_certificate(host)),
+        tokio::time::timeout(client.deadline.left(), network.server_certificate(host)),
     );
     let issuer = certificate.ok().flatten();
     let issuer = issuer.and_then(|der| certificate::issuer(&der));
     let signed_by = issuer.map(|issuer| format!("the certificate is signed by `{issuer}`"));
     match response {
         Ok(response) => {
-            let tls = trusted(signed_by).with(network.circumstances().to_vec());
+            let tls = trusted(signed_by).with(network.proxy_and_ca_notes().to_vec());
             let challenge = challenge::check(registry, &response, is_public).since(started);
             checks.extend(check_clock(client, &response));
             checks.extend([tls, challenge]);

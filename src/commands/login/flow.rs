@@ -135,9 +135,9 @@ impl Flow<'_> {
     ) -> Result<T, Error> {
         let deadline = Deadline::after(self.config.timeout);
         let (network, client) = self.client(deadline)?;
-        let circumstances = network.circumstances();
+        let proxy_and_ca_notes = network.proxy_and_ca_notes();
         deadline
-            .timeout(awaited.into(), circumstances, send(&client, &network))
+            .timeout(awaited.into(), proxy_and_ca_notes, send(&client, &network))
             .await
     }
 

@@ -171,14 +171,14 @@ impl LoginCommand<'_> {
         logins: &Logins,
         granted: TokenResponse,
     ) -> Result<(Login, LoginStore), Error> {
-        let (Some(token), Some(who)) = (granted.refresh_token, granted.who) else {
+        let (Some(token), Some(account)) = (granted.refresh_token, granted.account) else {
             let problem = "the response lacks a refresh token or the account";
             return Err(Error::sign_in("the sign-in", problem));
         };
         let login = Login {
-            tenant: who.tenant,
-            home: who.home,
-            username: who.username,
+            tenant: account.tenant,
+            home: account.home,
+            username: account.username,
             ..login
         };
         let (key, cache) = (login.key(), self.cache());
