@@ -61,20 +61,23 @@ impl Login {
     }
 
     /// Returns the name of its cloud, to be shown: the cloud of its authority, or the host of an authority of no known cloud.
-    pub(crate) fn cloud_name(&self, own: &[Cloud]) -> String {
+    pub(crate) fn cloud_name(&self, private_clouds: &[Cloud]) -> String {
         let Ok(authority) = Url::parse(&self.authority) else {
             return sanitize_line(&self.authority);
         };
-        let mut clouds = CLOUDS.iter().chain(own);
+        let mut clouds = CLOUDS.iter().chain(private_clouds);
         let cloud = clouds.find(|cloud| cloud.is_authority(&authority));
         let host = || authority.host_str().unwrap_or_default().to_owned();
         cloud.map_or_else(host, cloud_name)
     }
 
     /// Returns the account, its cloud and its tenant, to be shown.
-    pub(crate) fn describe(&self, own: &[Cloud]) -> String {
+    pub(crate) fn describe(&self, private_clouds: &[Cloud]) -> String {
         let (username, tenant) = (sanitize_line(&self.username), sanitize_line(&self.tenant));
-        format!("{username} ({}, tenant {tenant})", self.cloud_name(own))
+        format!(
+            "{username} ({}, tenant {tenant})",
+            self.cloud_name(private_clouds)
+        )
     }
 
     /// Returns whether this text is its user name or its tenant.

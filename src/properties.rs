@@ -321,7 +321,7 @@ fn is_registrys(audience: &Value) -> bool {
 
 /// Checks any text as a token: for how long it is handed out.
 pub fn refresh_token(text: &str, now: u64, at: u64) {
-    let Some((now, at)) = moment(now).zip(moment(at)) else {
+    let Some((now, at)) = from_unix_seconds(now).zip(from_unix_seconds(at)) else {
         return;
     };
     let tokens =
@@ -357,7 +357,7 @@ pub fn refresh_token(text: &str, now: u64, at: u64) {
 }
 
 /// Returns a time until the year 9999.
-fn moment(seconds: u64) -> Option<SystemTime> {
+fn from_unix_seconds(seconds: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds % 253_402_300_800))
 }
 

@@ -402,18 +402,18 @@ impl<'a> Session<'a> {
 
     /// Renews a token that is still valid, unless another process does.
     fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
-        let turn = single_flight::try_acquire(&self.config.lock_dirs, self.key.as_str());
-        if matches!(turn, Acquire::TimedOut | Acquire::Finished(_)) {
+        let acquired = single_flight::try_acquire(&self.config.lock_dirs, self.key.as_str());
+        if matches!(acquired, Acquire::TimedOut | Acquire::Finished(_)) {
             return Ok(self.cached().unwrap_or(token));
         }
         // Another process may have renewed it between the look-up and the lock.
         if let Some(fresh) = self.cached().filter(|token| token.is_fresh(self.now())) {
-            turn.finish(None);
+            acquired.finish(None);
             return Ok(fresh);
         }
         let renewed =
             run(self.fetch_token(deadline)).or_else(|error| self.reuse_until_retry(token, error));
-        turn.finish(renewed.as_ref().err());
+        acquired.finish(renewed.as_ref().err());
         renewed
     }
 
@@ -451,22 +451,23 @@ impl<'a> Session<'a> {
         let mut name = if is_cached { shared } else { &parallel };
         let waiting = Deadline::after(deadline.left() / 2);
         loop {
-            let turn = single_flight::acquire(&self.config.lock_dirs, name, waiting.left()).await;
-            if let Acquire::Finished(Some(failure)) = turn {
+            let acquired =
+                single_flight::acquire(&self.config.lock_dirs, name, waiting.left()).await;
+            if let Acquire::Finished(Some(failure)) = acquired {
                 return Err(failure);
             }
             // The process that held the lock before may have filled the cache.
             if let Some(found) = find() {
-                turn.finish(None);
+                acquired.finish(None);
                 return Ok(found);
             }
-            if let Acquire::Finished(None) = turn {
+            if let Acquire::Finished(None) = acquired {
                 name = &parallel;
                 continue;
             }
             // If the wait timed out, the other process may have filled the cache meanwhile.
             let fetched = fetch().await.or_else(|error| find().ok_or(error));
-            turn.finish(fetched.as_ref().err());
+            acquired.finish(fetched.as_ref().err());
             return fetched;
         }
     }
@@ -499,7 +500,7 @@ impl<'a> Session<'a> {
         // A cached access token may have been revoked, or may be older than the group membership that gives the role.
         info!(registry = %self.registry, "the registry refused the cached access token; signing in again");
         let (new, _) = self.access_token(network, deadline, Some(&token)).await?;
-        if new.is(&token) {
+        if new.same_as(&token) {
             // The Azure CLI and metadata services have caches, too, and may return the same token again.
             return Err(refusal);
         }
@@ -560,7 +561,7 @@ impl<'a> Session<'a> {
             let audience = self.identity.audience();
             self.cache
                 .access_token(&self.access_key, audience, self.now())
-                .filter(|token| refused.is_none_or(|refused| !token.is(refused)))
+                .filter(|token| refused.is_none_or(|refused| !token.same_as(refused)))
                 .map(|token| (token, false))
         };
         if let Some(found) = find() {

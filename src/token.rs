@@ -99,7 +99,7 @@ impl AccessToken {
         Ok(Self {
             tenant: id(&claims.tid),
             assignee: [claims.oid, claims.appid, claims.azp].iter().find_map(id),
-            expires: claims.exp.as_u64().and_then(moment),
+            expires: claims.exp.as_u64().and_then(from_unix_seconds),
             secret,
         })
     }
@@ -126,7 +126,7 @@ impl AccessToken {
     }
 
     /// Returns whether both are the same token.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn same_as(&self, other: &Self) -> bool {
         self.secret.expose_secret() == other.secret.expose_secret()
     }
 }
@@ -232,7 +232,7 @@ pub(crate) fn is_guid(text: &str) -> bool {
 }
 
 /// Returns the time that is so many seconds after 1970, if it is one that can be shown.
-pub(crate) fn moment(seconds: u64) -> Option<SystemTime> {
+pub(crate) fn from_unix_seconds(seconds: u64) -> Option<SystemTime> {
     (seconds < END_OF_TIME).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 

@@ -2,7 +2,7 @@
 
 use crate::registry::Registry;
 use crate::text::digest16;
-use crate::token::moment;
+use crate::token::from_unix_seconds;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::SystemTime;
 use zeroize::Zeroizing;
@@ -81,6 +81,6 @@ pub(super) fn encode(token: &SecretString, time: SystemTime) -> Zeroizing<Vec<u8
 /// Decodes a token and its time.
 pub(super) fn decode(entry: &[u8]) -> Option<(SecretString, SystemTime)> {
     let (seconds, token) = std::str::from_utf8(entry).ok()?.split_once(' ')?;
-    let time = moment(seconds.parse().ok()?)?;
+    let time = from_unix_seconds(seconds.parse().ok()?)?;
     Some((SecretString::from(token), time))
 }

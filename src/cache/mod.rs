@@ -445,7 +445,11 @@ mod tests {
                 NOW + Duration::from_secs(seconds),
             )
         };
-        assert!(found(&alice, 3_299).unwrap().is(&access_token("a", 3_600)));
+        assert!(
+            found(&alice, 3_299)
+                .unwrap()
+                .same_as(&access_token("a", 3_600))
+        );
         assert!(found(&alice, 3_300).is_none() && found(&bob, 0).is_none());
         let other = Audience::parse("https://registries.fabrikam.example").unwrap();
         assert!(cache.access_token(&alice, &other, NOW).is_none());

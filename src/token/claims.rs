@@ -4,7 +4,7 @@
 //! Registries changed the case of some names over the years (`Actions`, `actions`), and leave others out. So every claim is optional, and its
 //! name may be in any case.
 
-use super::moment;
+use super::from_unix_seconds;
 use crate::text::sanitize_line;
 use azure_core::base64::decode_url_safe;
 use secrecy::{ExposeSecret, SecretString};
@@ -56,7 +56,7 @@ impl Claims {
 
     /// Returns when the token expires (`exp`).
     pub fn expires(&self) -> Option<SystemTime> {
-        moment(field(&self.0, "exp")?.as_u64()?)
+        from_unix_seconds(field(&self.0, "exp")?.as_u64()?)
     }
 
     /// Returns what a refresh token permits in the whole registry (`permissions`).

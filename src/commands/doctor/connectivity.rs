@@ -7,7 +7,7 @@ use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind, HINT_CLOCK, Stage};
 use crate::exchange;
 use crate::http::{HttpResponse, Network};
-use crate::refusal::Asked;
+use crate::refusal::RegistryRequest;
 use crate::registry::Registry;
 use reqwest::header::DATE;
 use reqwest::{Client, RequestBuilder};
@@ -55,8 +55,8 @@ impl<'a> RegistryClient<'a> {
         what: &str,
     ) -> Result<HttpResponse, Error> {
         let awaited = format!("{what} from {}", self.registry.host());
-        let asked = Asked::other(self.registry, "the request", None);
-        let response = exchange::fetch(&self.network, &self.client, &asked, request);
+        let registry_request = RegistryRequest::other(self.registry, "the request", None);
+        let response = exchange::fetch(&self.network, &self.client, &registry_request, request);
         let notes = self.network.proxy_and_ca_notes();
         self.deadline.timeout(awaited, notes, response).await
     }
