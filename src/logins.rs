@@ -277,7 +277,7 @@ fn append(to: &mut Vec<String>, more: Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::Lasts;
+    use crate::cache::Persistence;
 
     /// Returns a file that does not exist yet, in a folder that does not exist yet.
     fn logins() -> (Logins, tempfile::TempDir) {
@@ -339,7 +339,7 @@ mod tests {
         let (logins, _folder) = logins();
         let place = |store: &str, cleared: &[&str]| LoginStore {
             store: store.into(),
-            lasts: Lasts::UntilDeleted,
+            persistence: Persistence::UntilDeleted,
             cleared: cleared.iter().map(|&name| name.into()).collect(),
         };
         let alice = login("alice", "one");

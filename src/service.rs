@@ -367,7 +367,7 @@ impl<'a> Session<'a> {
             clock,
             identity,
             key: Key::new(registry, &fingerprint),
-            access_key: Key::of_sign_in(&fingerprint),
+            access_key: Key::access_token(&fingerprint),
         }
     }
 
@@ -610,7 +610,7 @@ impl<'a> Session<'a> {
         let problem = "the signed-in account changed during the request";
         let changed = Error::sign_in(&self.identity, problem).with_hint("try again");
         match Identity::choose(self.config, self.registry) {
-            Ok(now) if Key::of_sign_in(&now.fingerprint()) == self.access_key => Ok(()),
+            Ok(now) if Key::access_token(&now.fingerprint()) == self.access_key => Ok(()),
             Ok(_) => Err(changed),
             // The profile may be half written.
             Err(error) => Err(changed.with_detail(error.to_string())),

@@ -25,7 +25,7 @@ impl Key {
     }
 
     /// Returns the key of an identity's access token.
-    pub fn of_sign_in(identity: &str) -> Self {
+    pub fn access_token(identity: &str) -> Self {
         Self(format!("{SIGN_IN} {identity}"))
     }
 
@@ -55,7 +55,7 @@ impl Key {
     }
 
     /// Returns whether it is the key of an access token.
-    pub(super) fn is_of_sign_in(&self) -> bool {
+    pub(super) fn is_access_token(&self) -> bool {
         self.host() == SIGN_IN
     }
 

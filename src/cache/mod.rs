@@ -28,7 +28,7 @@ mod timeout;
 pub use entry::Key;
 pub use login::LoginStore;
 pub use self_test::SelfTest;
-pub use store::{Lasts, Store, StoreError};
+pub use store::{Persistence, Store, StoreError};
 
 use crate::config::{CacheChoice, SessionBus};
 use crate::error::{Error, ErrorKind};
@@ -149,8 +149,9 @@ impl Cache {
                 is_of_other && key.is_of(identity) && refresh_token(*store, key, now).is_some()
             })
         };
-        let is_obsolete =
-            |key: &Key| is_of_registry(key) || (key.is_of_sign_in() && !is_needed(key.identity()));
+        let is_obsolete = |key: &Key| {
+            is_of_registry(key) || (key.is_access_token() && !is_needed(key.identity()))
+        };
         delete(&entries, is_obsolete).map_err(|problem| {
             let host = registry.host();
             let message = format!("a cached token of {host} could not be erased: {problem}");
@@ -436,7 +437,7 @@ mod tests {
     #[test]
     fn an_access_token_is_kept_until_five_minutes_before_it_ends() {
         let cache = Cache::new(vec![Memory::new()]);
-        let (alice, bob) = (Key::of_sign_in("alice"), Key::of_sign_in("bob"));
+        let (alice, bob) = (Key::access_token("alice"), Key::access_token("bob"));
         cache.put_access_token(&alice, &access_token("a", 3_600), NOW);
         let found = |key: &Key, seconds: u64| {
             cache.access_token(
@@ -467,7 +468,7 @@ mod tests {
         let cache = Cache::new(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put_access_token(
-                &Key::of_sign_in(identity),
+                &Key::access_token(identity),
                 &access_token(identity, 3_600),
                 NOW,
             );
@@ -484,7 +485,7 @@ mod tests {
         );
         let is_kept = |identity: &str| {
             cache
-                .access_token(&Key::of_sign_in(identity), &Audience::default(), NOW)
+                .access_token(&Key::access_token(identity), &Audience::default(), NOW)
                 .is_some()
         };
         cache
@@ -496,7 +497,7 @@ mod tests {
             .unwrap();
         assert!(is_kept("alice"));
         cache.put_access_token(
-            &Key::of_sign_in("carol"),
+            &Key::access_token("carol"),
             &access_token("carol", 3_600),
             NOW,
         );

@@ -12,7 +12,7 @@
 
 use super::SERVICE;
 use super::session_bus::{self, MAX_MESSAGE_BYTES};
-use super::store::{Lasts, Store, StoreError};
+use super::store::{Persistence, Store, StoreError};
 use crate::config::SessionBus;
 use crate::error::sanitize_line;
 use serde::{Serialize, de::DeserializeOwned};
@@ -105,15 +105,15 @@ impl Store for SecretService {
     }
 
     /// Asks the service. If the user has no collection, entries go to one that is only in memory.
-    fn lasts(&self) -> Lasts {
+    fn persistence(&self) -> Persistence {
         let is_permanent = self.run(&async |service| {
             let default = service.alias("default").await?;
             Ok(default.is_some() && default != service.alias("session").await?)
         });
         if is_permanent == Ok(true) {
-            Lasts::UntilDeleted
+            Persistence::UntilDeleted
         } else {
-            Lasts::UntilSessionEnds
+            Persistence::UntilSessionEnds
         }
     }
 

@@ -1,6 +1,6 @@
 //! When a cached token is used, renewed, or used although it could not be renewed: decisions of the core, with the clock passed in.
 
-use crate::cache::{Cache, Key, Lasts, Store, StoreError};
+use crate::cache::{Cache, Key, Persistence, Store, StoreError};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
@@ -59,8 +59,8 @@ impl Store for Memory {
         "memory"
     }
 
-    fn lasts(&self) -> Lasts {
-        Lasts::UntilSessionEnds
+    fn persistence(&self) -> Persistence {
+        Persistence::UntilSessionEnds
     }
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
