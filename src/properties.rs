@@ -170,9 +170,9 @@ pub(crate) fn docker(verb: Verb, input: &[u8]) {
         Ok(_) if output.strip_suffix('\n') == Some(NOT_FOUND) => {
             assert!(matches!(verb, Verb::Get | Verb::Erase) && !needed);
         }
-        Ok(_) => assert!(output.is_empty() && verb == Verb::Store && is_kept_nowhere(input)),
+        Ok(_) => assert!(output.is_empty() && verb == Verb::Store && store_accepts(input)),
         Err(error) => {
-            words(&error);
+            assert_error_text(&error);
             let line = output.strip_suffix('\n').unwrap_or_default();
             assert!(!line.is_empty() && sanitize(&error.to_string()).starts_with(line));
             assert_ne!(output.trim(), NOT_FOUND);
@@ -216,7 +216,7 @@ pub fn kubelet(input: &[u8]) {
             );
         }
         Err(error) => {
-            words(&error);
+            assert_error_text(&error);
             assert!(output.is_empty());
         }
     }
@@ -236,7 +236,7 @@ pub fn image(image: &str) {
 }
 
 /// Returns whether `store` may succeed: for a registry and the user names that `get` returns.
-fn is_kept_nowhere(input: &[u8]) -> bool {
+fn store_accepts(input: &[u8]) -> bool {
     let stored: Value = serde_json::from_slice(input).unwrap_or_default();
     // The fields may also come as a list, in order.
     let field = |name: &str, at: usize| {
@@ -251,25 +251,25 @@ fn is_kept_nowhere(input: &[u8]) -> bool {
 }
 
 /// Checks message, details and hint of an error: each line is bounded and holds nothing that controls a terminal.
-pub fn words(error: &Error) {
+pub fn assert_error_text(error: &Error) {
     for text in std::iter::once(&*error.to_string())
         .chain(error.details().iter().map(String::as_str))
         .chain(error.hint().into_iter().flat_map(str::lines))
     {
         assert!(text.chars().count() <= 2_000, "{text:?}");
-        fit(text);
+        assert_printable(text);
     }
 }
 
-fn fit(text: &str) {
-    assert!(!text.chars().any(is_unfit), "{text:?}");
+fn assert_printable(text: &str) {
+    assert!(!text.chars().any(is_unprintable), "{text:?}");
 }
 
 /// Checks sanitized text: bounded, on one line, printable, without a token, and not changed when it is sanitized again.
 pub fn shown(text: &str) {
     let shown = sanitize_line(text);
     assert!(shown.chars().count() <= 401);
-    fit(&shown);
+    assert_printable(&shown);
     assert!(
         !shown.starts_with(' ') && !shown.ends_with(' ') && !shown.contains("  "),
         "{shown:?}"
@@ -283,7 +283,7 @@ pub fn shown(text: &str) {
 
 /// Returns whether this is a control character, a line end, or a character that turns the direction of text or draws nothing (Unicode,
 /// `Bidi_Control`, zero-width `Cf`).
-fn is_unfit(c: char) -> bool {
+fn is_unprintable(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
@@ -387,7 +387,7 @@ pub fn config(mut variables: HashMap<String, OsString>) {
             format!("{config:?}")
         }
         Err(error) => {
-            fit(&error.to_string());
+            assert_printable(&error.to_string());
             format!("{error} {error:?} {:?} {:?}", error.details(), error.hint())
         }
     };
@@ -401,7 +401,7 @@ pub fn config_file(folder: &Path, text: &[u8]) {
     let variables = HashMap::from([("ACRSCOPED_CONFIG".to_owned(), file.into_os_string())]);
     let settings = match Settings::read(variables, None, None, None) {
         Ok(settings) => settings,
-        Err(error) => return words(&error),
+        Err(error) => return assert_error_text(&error),
     };
     for host in [
         "contoso.azurecr.io",
@@ -429,7 +429,7 @@ pub fn certificate(folder: &Path, bytes: &[u8]) {
     for password in [None, Some(SecretString::from(CANARY))] {
         if let Err(problem) = Certificate::read(&file, password.as_ref()) {
             assert!(!problem.contains(CANARY), "{problem}");
-            fit(&problem);
+            assert_printable(&problem);
         }
     }
 }
@@ -453,7 +453,7 @@ fn is_in_range(config: &Config) {
     );
     assert!(!config.lock_dirs.is_empty());
     for note in &config.network.notes {
-        fit(&sanitize(note));
+        assert_printable(&sanitize(note));
     }
 }
 
@@ -477,7 +477,7 @@ impl AzureCli {
     pub fn account(&self, profile: &[u8]) {
         let identity = match self.identity(profile) {
             Ok(identity) => identity,
-            Err(error) => return words(&error),
+            Err(error) => return assert_error_text(&error),
         };
         if identity.to_string() != "the Azure CLI" {
             return;
@@ -571,7 +571,7 @@ impl Exchange {
 }
 
 fn refused(error: &Error) {
-    words(error);
+    assert_error_text(error);
     match error.kind() {
         ErrorKind::NetworkRule => {
             // Only a real address becomes part of the command in the hint.
