@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_that_are_saved_at_the_same_time_are_all_kept() {
+    fn sign_ins_that_are_saved_at_the_same_time_are_all_saved() {
         let (logins, _folder) = logins();
         std::thread::scope(|scope| {
             for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {

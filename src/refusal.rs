@@ -274,7 +274,7 @@ mod tests {
     fn access_token(object_id: Option<&str>) -> AccessToken {
         let payload = serde_json::json!({"aud": REGISTRY_AUDIENCE, "oid": object_id}).to_string();
         let payload = azure_core::base64::encode_url_safe(payload);
-        let token = format!("e30.{}.c2ln", payload);
+        let token = format!("e30.{payload}.c2ln");
         AccessToken::new(token.into(), &Audience::parse(REGISTRY_AUDIENCE).unwrap()).unwrap()
     }
 
@@ -614,7 +614,7 @@ mod tests {
     fn a_token_without_an_object_id_shows_the_client_id_in_the_command() {
         let payload = serde_json::json!({"aud": REGISTRY_AUDIENCE, "oid": 7, "azp": OBJECT});
         let payload = azure_core::base64::encode_url_safe(payload.to_string());
-        let token = format!("e30.{}.c2ln", payload);
+        let token = format!("e30.{payload}.c2ln");
         let token = AccessToken::new(token.into(), &Audience::default()).unwrap();
         let registry = contoso();
         let error = refused(&RegistryRequest::exchange(&registry, &token), 401, &[], "");

@@ -672,7 +672,7 @@ mod tests {
         let registry = registry();
         let config = settings.for_registry(&registry).unwrap();
         let payload = azure_core::base64::encode_url_safe(r#"{"exp":10800}"#);
-        let token = format!("e30.{}.c2ln", payload);
+        let token = format!("e30.{payload}.c2ln");
         let token = RefreshToken::received(token.into(), START).unwrap();
         for (clock, is_used) in [
             ((|| START + Duration::from_secs(10_000)) as Clock, true),

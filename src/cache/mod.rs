@@ -290,7 +290,7 @@ mod tests {
 
     fn token(name: &str, seconds: u64) -> RefreshToken {
         let payload = encode_url_safe(format!(r#"{{"exp":{seconds},"jti":"{name}"}}"#));
-        let jwt = format!("e30.{}.c2ln", payload);
+        let jwt = format!("e30.{payload}.c2ln");
         RefreshToken::received(jwt.into(), NOW).unwrap()
     }
 
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_or_endless_token_is_neither_kept_nor_listed() {
+    fn an_expired_token_or_one_without_expiry_is_not_cached() {
         let cache = Cache::new(vec![Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn erase_forgets_a_host_for_every_identity_and_no_other_host() {
+    fn erase_deletes_the_tokens_of_a_host_for_every_identity_and_no_other_host() {
         let cache = Cache::new(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put(
@@ -430,12 +430,12 @@ mod tests {
         let payload = encode_url_safe(format!(
             r#"{{"aud":"https://containerregistry.azure.net","exp":{seconds},"jti":"{name}"}}"#
         ));
-        let jwt = format!("e30.{}.c2ln", payload);
+        let jwt = format!("e30.{payload}.c2ln");
         AccessToken::new(jwt.into(), &Audience::default()).unwrap()
     }
 
     #[test]
-    fn an_access_token_is_kept_until_five_minutes_before_it_ends() {
+    fn an_access_token_is_cached_until_five_minutes_before_it_expires() {
         let cache = Cache::new(vec![Memory::new()]);
         let (alice, bob) = (Key::access_token("alice"), Key::access_token("bob"));
         cache.put_access_token(&alice, &access_token("a", 3_600), NOW);
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_goes_with_the_last_registry_of_its_identity() {
+    fn an_access_token_is_deleted_with_the_last_registry_of_its_identity() {
         let cache = Cache::new(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put_access_token(

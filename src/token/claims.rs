@@ -109,7 +109,7 @@ mod tests {
 
     fn claims(payload: &str) -> Option<Claims> {
         let payload = encode_url_safe(payload);
-        Claims::from_token(&format!("e30.{}.c2ln", payload).into())
+        Claims::from_token(&format!("e30.{payload}.c2ln").into())
     }
 
     #[test]

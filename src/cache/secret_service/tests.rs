@@ -240,7 +240,7 @@ fn a_secret_that_is_too_long_is_not_sent() {
 }
 
 #[test]
-fn a_bus_that_never_answers_is_given_up() {
+fn a_bus_that_never_answers_times_out() {
     let silent = Bus::start(|mut client| drop(client.read_to_end(&mut vec![])));
     let store = Timeout::new(silent.store(), Duration::from_millis(50));
     for _ in 0..3 {
@@ -250,7 +250,7 @@ fn a_bus_that_never_answers_is_given_up() {
 }
 
 #[test]
-fn a_bus_that_does_not_accept_is_given_up() {
+fn a_bus_that_does_not_accept_times_out() {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, listen, socket};
     let folder = tempfile::tempdir().unwrap();
     let address = SocketAddrUnix::new(folder.path().join("bus")).unwrap();

@@ -47,7 +47,7 @@ fn registry() -> Registry {
 
 fn token() -> RefreshToken {
     let payload = azure_core::base64::encode_url_safe(format!(r#"{{"exp":{LIFE}}}"#));
-    RefreshToken::received(format!("e30.{}.c2ln", payload).into(), START).expect("a token")
+    RefreshToken::received(format!("e30.{payload}.c2ln").into(), START).expect("a token")
 }
 
 /// A store in memory.
@@ -117,7 +117,7 @@ fn is_unreachable(error: &Error) -> bool {
 }
 
 #[test]
-fn in_the_first_half_of_its_life_a_token_is_handed_out_without_asking_anybody() {
+fn a_token_is_used_without_a_request_in_the_first_half_of_its_life() {
     let store = store_of("alice");
     for clock in [|| minutes(0), || minutes(89)] as [fn() -> SystemTime; 2] {
         let got = get(&store, "alice", clock).unwrap();
@@ -150,7 +150,7 @@ fn when_renewal_fails_a_valid_token_is_used_and_the_next_try_waits_a_minute() {
 }
 
 #[test]
-fn a_token_that_has_expired_is_never_used_whatever_happens() {
+fn an_expired_token_is_never_used() {
     let store = store_of("alice");
     for clock in [|| minutes(179), || minutes(200)] as [fn() -> SystemTime; 2] {
         let error = get(&store, "alice", clock).unwrap_err();
@@ -159,7 +159,7 @@ fn a_token_that_has_expired_is_never_used_whatever_happens() {
 }
 
 #[test]
-fn after_a_switch_of_the_account_the_former_accounts_token_is_not_used() {
+fn after_a_switch_the_token_of_the_earlier_account_is_not_used() {
     let store = store_of("alice");
     assert!(is_unreachable(
         &get(&store, "bob", || minutes(1)).unwrap_err()
@@ -184,7 +184,7 @@ fn list_names_hosts_of_the_current_identity_with_a_valid_token() {
 }
 
 #[test]
-fn erase_makes_the_next_get_ask() {
+fn after_erase_the_next_get_signs_in() {
     let store = store_of("alice");
     TokenService::with_cache(&settings("bob"), Cache::new(vec![store.clone()]), || {
         minutes(1)
