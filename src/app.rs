@@ -84,7 +84,7 @@ fn run_command(command: Command, options: Options) -> ExitCode {
     }
 }
 
-/// Reports an error to the client of a protocol, which knows no other exit code than 1.
+/// Reports an error to the client of a protocol, which expects exit code 1.
 fn finish(result: Result<ExitCode, Error>) -> ExitCode {
     result.unwrap_or_else(|error| {
         report_error(&error);

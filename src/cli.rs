@@ -105,8 +105,10 @@ pub enum VersionFormat {
 pub enum Caller {
     /// A person.
     Person,
-    /// A container client, or kubelet if it is false.
-    Program { is_docker: bool },
+    /// A container client.
+    ContainerClient,
+    /// The kubelet of a node.
+    Kubelet,
     /// A person, or a container client with a verb of another version of the protocol.
     Unknown,
 }
@@ -114,14 +116,14 @@ pub enum Caller {
 impl Caller {
     /// Returns whether the message belongs on stdout, where a container client reads it.
     pub fn reads_stdout(self) -> bool {
-        matches!(self, Self::Program { is_docker: true } | Self::Unknown)
+        matches!(self, Self::ContainerClient | Self::Unknown)
     }
 
     /// Returns the exit code. No client writes to a terminal.
     pub fn exit_code(self, is_terminal: bool) -> u8 {
         match self {
             Self::Person => 2,
-            Self::Program { .. } => 1,
+            Self::ContainerClient | Self::Kubelet => 1,
             Self::Unknown => 1 + u8::from(is_terminal),
         }
     }
@@ -256,7 +258,7 @@ fn no_such_format(command: &str, format: &str) -> CliError {
 fn cli_error(error: &clap::Error, word: &str) -> CliError {
     use clap::error::ErrorKind;
     let list = format!("`{PROGRAM} --help` lists the commands");
-    let client = Caller::Program { is_docker: true };
+    let client = Caller::ContainerClient;
     let (hint, caller) = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return CliError::Help(error.to_string());
@@ -269,10 +271,10 @@ fn cli_error(error: &clap::Error, word: &str) -> CliError {
         // The argument of cloud-provider-azure's credential provider.
         ErrorKind::UnknownArgument if word == "kubelet" && names_json_file(error) => (
             "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID".to_owned(),
-            Caller::Program { is_docker: false },
+            Caller::Kubelet,
         ),
         _ if word.starts_with('-') => (format!("{list}; `-V` prints the version"), Caller::Unknown),
-        _ if word == "kubelet" => (format!("`{PROGRAM} kubelet --help` shows an example"), Caller::Program { is_docker: false }),
+        _ if word == "kubelet" => (format!("`{PROGRAM} kubelet --help` shows an example"), Caller::Kubelet),
         _ => (format!("`{PROGRAM} {word} --help` shows examples"), Caller::Person),
     };
     let text = error.to_string();
@@ -421,7 +423,7 @@ mod tests {
         assert!(rest.contains("`get`") && rest.ends_with("--help` lists the commands"));
         let (_, rest, caller) = usage(of(&["get", "contoso.azurecr.io"]));
         assert!(rest.ends_with(HINT_STDIN));
-        assert_eq!(caller, Caller::Program { is_docker: true });
+        assert_eq!(caller, Caller::ContainerClient);
         assert!(matches!(of(&[]), Err(CliError::Help(help)) if help.contains("Commands:")));
         let (line, rest, caller) = usage(of(&["status", "--jsn"]));
         assert_eq!(caller, Caller::Person);
@@ -477,7 +479,7 @@ mod tests {
             "acr-credential-provider",
             &["/etc/kubernetes/azure.json"],
         ));
-        assert_eq!(caller, Caller::Program { is_docker: false });
+        assert_eq!(caller, Caller::Kubelet);
         assert_eq!(
             line,
             "unexpected argument `/etc/kubernetes/azure.json` found"

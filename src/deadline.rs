@@ -35,7 +35,7 @@ impl Deadline {
     }
 
     /// Returns this deadline, or the one that is `limit` from now if that is sooner.
-    pub fn or_after(self, limit: Duration) -> Self {
+    pub fn at_most(self, limit: Duration) -> Self {
         let other = Self::after(limit);
         if other.at < self.at { other } else { self }
     }
@@ -45,25 +45,25 @@ impl Deadline {
         self.at.saturating_duration_since(Instant::now())
     }
 
-    /// Runs a step until the deadline. `during` says what the step does, and `circumstances` what may prevent it, for the error.
+    /// Runs a step until the deadline. For the error, `awaited` names what the step gets, and `proxy_and_ca_notes` says what may prevent it.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Timeout`] if the step is not done in time.
     pub async fn timeout<T>(
         &self,
-        during: String,
-        circumstances: &[String],
+        awaited: String,
+        proxy_and_ca_notes: &[String],
         step: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let done = tokio::time::timeout_at(self.at.into(), step).await;
         done.unwrap_or_else(|_| {
             let seconds = self.limit.as_secs();
-            let message = format!("gave up after {seconds} s while {during}");
+            let message = format!("timed out after {seconds} s waiting for {awaited}");
             Err(Error::new(ErrorKind::Timeout, message)
-                .with_details(circumstances.to_vec())
+                .with_details(proxy_and_ca_notes.to_vec())
                 .with_hint(
-                    "`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go",
+                    "to wait longer, set `ACRSCOPED_TIMEOUT`; to see which step is slow, set `ACRSCOPED_LOG=debug`",
                 ))
         })
     }

@@ -83,7 +83,7 @@ pub(crate) struct TokenResponse {
     client_info: Option<String>,
     /// The account, if Entra sent it.
     #[serde(skip)]
-    pub(crate) who: Option<AccountInfo>,
+    pub(crate) account: Option<AccountInfo>,
 }
 
 /// A sign-in in a browser on this machine.
@@ -113,6 +113,10 @@ pub(crate) struct DeviceCode {
 impl PublicClient {
     /// Creates the client `client_id`, which requests access tokens for `audience`. It adds the secrets of its requests and responses to
     /// `secrets`.
+    ///
+    /// # Errors
+    ///
+    /// The tenant or the authority cannot be part of an address.
     pub(crate) fn new(
         authority: &Url,
         tenant: &str,
@@ -138,6 +142,10 @@ impl PublicClient {
     }
 
     /// Starts a sign-in that redirects the browser to `redirect_uri`. Each has its own state and code verifier.
+    ///
+    /// # Errors
+    ///
+    /// The system has no random numbers.
     pub(crate) fn authorization_request(
         &self,
         redirect_uri: String,
@@ -166,6 +174,10 @@ impl PublicClient {
     }
 
     /// Completes the sign-in with the code of the redirect.
+    ///
+    /// # Errors
+    ///
+    /// A [`ResponseError`] if Entra refuses, or what [`Network::fetch`] reports.
     pub(crate) async fn exchange_code(
         &self,
         request: AuthorizationRequest,
@@ -183,6 +195,10 @@ impl PublicClient {
     }
 
     /// Starts a sign-in by device code.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublicClient::exchange_code`]. Also fails if Entra asks for polls that are more than a minute apart.
     pub(crate) async fn device_code(&self) -> anyhow::Result<DeviceCode> {
         let scope = [("scope", self.scope.as_str())];
         let form: Vec<_> = scope.into_iter().chain(self.claims_field()).collect();
@@ -195,12 +211,16 @@ impl PublicClient {
         Ok(device)
     }
 
-    /// Polls until the sign-in is complete, for up to `patience`. Each poll takes up to `limit`.
+    /// Polls until the sign-in is complete, for up to `total_timeout`. Each poll takes up to `poll_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublicClient::exchange_code`]. If the time is up, the reason of the last failure, or that the code was not entered.
     pub(crate) async fn poll(
         &self,
         device: &DeviceCode,
-        patience: Duration,
-        limit: Duration,
+        total_timeout: Duration,
+        poll_timeout: Duration,
     ) -> anyhow::Result<TokenResponse> {
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
@@ -213,7 +233,7 @@ impl PublicClient {
             let seconds = device.interval.unwrap_or(DEFAULT_POLL_INTERVAL_SECONDS);
             let mut interval = Duration::from_secs(seconds).max(MIN_POLL_INTERVAL);
             loop {
-                let answer = timeout(limit, self.token(&form)).await;
+                let answer = timeout(poll_timeout, self.token(&form)).await;
                 let answer = answer.map_err(|_| anyhow!("Entra did not answer in time"));
                 let error = match answer.flatten() {
                     Ok(tokens) => return Ok(tokens),
@@ -225,7 +245,7 @@ impl PublicClient {
                         interval += SLOW_DOWN;
                         None
                     }
-                    Some(refusal) if !is_passing(refusal) => return Err(error),
+                    Some(refusal) if !is_transient(refusal) => return Err(error),
                     _ => {
                         interval = interval.max((interval * 2).min(MAX_POLL_BACKOFF));
                         Some(error)
@@ -234,13 +254,17 @@ impl PublicClient {
                 sleep(interval).await;
             }
         };
-        if let Ok(ended) = timeout(patience, polls).await {
+        if let Ok(ended) = timeout(total_timeout, polls).await {
             return ended;
         }
         Err(failure.unwrap_or_else(|| anyhow!("the code was not entered in time")))
     }
 
     /// Returns an access token for a refresh token, and a new refresh token if Entra rotates it.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublicClient::exchange_code`].
     pub(crate) async fn refresh(&self, token: &SecretString) -> anyhow::Result<TokenResponse> {
         self.token(&[
             ("grant_type", "refresh_token"),
@@ -260,7 +284,7 @@ impl PublicClient {
         if let Some(token) = &tokens.refresh_token {
             self.secrets.add(token.expose_secret());
         }
-        tokens.who = tokens.id_token.as_deref().and_then(|id_token| {
+        tokens.account = tokens.id_token.as_deref().and_then(|id_token| {
             let client_info = tokens.client_info.as_deref();
             AccountInfo::read(id_token, client_info, &self.secrets.redactor())
         });
@@ -312,7 +336,7 @@ impl DeviceCode {
 }
 
 /// Returns whether a poll that failed so may succeed later: a busy server answered, and neither Entra refused nor a proxy is in the way.
-fn is_passing(refusal: &ResponseError) -> bool {
+fn is_transient(refusal: &ResponseError) -> bool {
     let is_busy = ["", "temporarily_unavailable", "server_error"].contains(&&*refusal.code);
     is_busy && refusal.hint != Some(PROXY_HINT)
 }
@@ -339,20 +363,19 @@ fn base(authority: &Url, tenant: &str) -> anyhow::Result<String> {
 
 /// Returns `N` random bytes in base64url.
 fn random_text<const N: usize>() -> anyhow::Result<String> {
-    let bytes = random::bytes::<N>().context("the system has no random numbers")?;
-    Ok(base64url(bytes))
+    Ok(encode_url_safe(random::bytes::<N>()?))
 }
 
 /// Returns the challenge S256 of a code verifier (RFC 7636, section 4.2).
 fn code_challenge(verifier: &str) -> String {
-    base64url(digest(&SHA256, verifier.as_bytes()))
-}
-
-fn base64url(bytes: impl AsRef<[u8]>) -> String {
-    encode_url_safe(bytes).trim_end_matches('=').to_owned()
+    encode_url_safe(digest(&SHA256, verifier.as_bytes()))
 }
 
 /// Decodes a claims challenge, which hints show in base64.
+///
+/// # Errors
+///
+/// The text is not base64, or does not hold a JSON object of limited size.
 pub(crate) fn decode_claims(challenge: &str) -> anyhow::Result<String> {
     let bytes = decode(challenge.trim()).ok().context("it is not base64")?;
     let text = String::from_utf8(bytes).ok();

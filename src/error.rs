@@ -87,7 +87,7 @@ pub enum ErrorKind {
     Delegate,
     /// No identity source is configured.
     NoIdentity,
-    /// The identity source gave no access token.
+    /// The identity source returned no access token.
     SignIn,
     /// The identity source gave a token for another audience, which was not sent.
     WrongAudience,
@@ -106,7 +106,7 @@ pub enum ErrorKind {
     Unreachable(Stage),
     /// The time limit has passed.
     Timeout,
-    /// A keyring did not store or delete what it had to.
+    /// A keyring failed to store or delete an entry.
     Keyring,
     /// A signal ended the program.
     Interrupted,
@@ -116,7 +116,7 @@ pub enum ErrorKind {
     System,
 }
 
-/// Says how far a connection came.
+/// Says how far a connection got.
 ///
 /// ```
 /// use docker_credential_acrscoped::{ErrorKind, Stage};
@@ -181,7 +181,7 @@ impl Error {
     }
 }
 
-/// Building an error.
+/// Builds an error.
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
@@ -233,19 +233,19 @@ impl Error {
         Self::new(ErrorKind::Input, problem)
     }
 
-    /// A setting with a value that cannot be used. `problem` follows the name and never holds the value of a secret.
+    /// Reports a setting with a value that cannot be used. `problem` follows the name and never holds the value of a secret.
     pub(crate) fn setting(name: impl fmt::Display, problem: impl fmt::Display) -> Self {
         Self::new(ErrorKind::Setting, format!("`{name}` {problem}"))
     }
 
-    /// A setting that needs others; `missing` says which, such as "`AZURE_TENANT_ID` is not".
+    /// Reports a setting that needs others. `missing` says which, such as "`AZURE_TENANT_ID` is not".
     pub(crate) fn incomplete_setting(name: &str, missing: impl fmt::Display) -> Self {
         Self::setting(name, format_args!("is set, but {missing}")).with_hint(format!(
             "set what is missing, or unset `{name}` to sign in otherwise"
         ))
     }
 
-    /// A host or file that is not trusted. `problem` follows the name; `fix` is a command, or what to write and where.
+    /// Reports a host or file that is not trusted. `problem` follows the name; `fix` is a command, or what to write and where.
     pub(crate) fn untrusted(
         name: impl fmt::Display,
         problem: impl fmt::Display,
@@ -254,7 +254,7 @@ impl Error {
         Self::new(ErrorKind::Untrusted, format!("`{name}` {problem}")).with_hint(fix)
     }
 
-    /// A variable whose value only this line of the config file can make trusted.
+    /// Reports a variable whose value is trusted only with this line in the config file.
     pub(crate) fn untrusted_variable(
         name: &str,
         problem: impl fmt::Display,
@@ -266,7 +266,7 @@ impl Error {
         Self::untrusted(name, problem, fix)
     }
 
-    /// A file that cannot be read: untrusted, with the command that fixes that, or unusable for another reason.
+    /// Reports a file that cannot be read: untrusted, with the command that fixes that, or unusable for another reason.
     pub(crate) fn unreadable(name: impl fmt::Display, problem: &str, error: &io::Error) -> Self {
         match crate::trust::Refusal::from_io(error) {
             Some(refusal) => Self::untrusted(name, problem, refusal.fix()),
@@ -274,11 +274,11 @@ impl Error {
         }
     }
 
-    /// A sign-in that failed. `source` is an identity source, such as "the Azure CLI"; `message` is what it reported.
+    /// Reports a sign-in that failed. `source` is an identity source, such as "the Azure CLI"; `message` is what it reported.
     pub(crate) fn sign_in(source: impl fmt::Display, message: impl fmt::Display) -> Self {
         Self::new(
             ErrorKind::SignIn,
-            format!("{source} gave no access token: {message}"),
+            format!("could not get an access token from {source}: {message}"),
         )
     }
 
@@ -297,7 +297,7 @@ impl Error {
     }
 }
 
-/// Sharing a failure with other processes.
+/// Shares an error with other processes.
 impl Error {
     /// Returns whether it concerns only this process: a signal ended it, or its own time limit has passed.
     pub(crate) fn is_local(&self) -> bool {

@@ -6,7 +6,7 @@
 use crate::deadline::Clock;
 use crate::error::Error;
 use crate::http::{HttpResponse, Network};
-use crate::refusal::Asked;
+use crate::refusal::RegistryRequest;
 use crate::registry::Registry;
 use crate::token::{AccessToken, RefreshToken};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -38,10 +38,10 @@ pub async fn refresh_token(
         ("access_token", access_token.secret().expose_secret()),
     ];
     form.extend(access_token.tenant().map(|tenant| ("tenant", tenant)));
-    let asked = Asked::exchange(registry, access_token);
+    let registry_request = RegistryRequest::exchange(registry, access_token);
     let request = client.post(address(registry)).form(&form);
-    let response = fetch(network, client, &asked, request).await?;
-    read_token(&asked, &response, clock())
+    let response = fetch(network, client, &registry_request, request).await?;
+    read_token(&registry_request, &response, clock())
 }
 
 /// Returns the address of a registry's exchange.
@@ -53,10 +53,10 @@ pub fn address(registry: &Registry) -> String {
 pub(crate) async fn fetch(
     network: &Network,
     client: &Client,
-    asked: &Asked<'_>,
+    registry_request: &RegistryRequest<'_>,
     request: RequestBuilder,
 ) -> Result<HttpResponse, Error> {
-    let unreadable = || asked.unexpected("something unreadable");
+    let unreadable = || registry_request.unexpected("something unreadable");
     let request = request.build().map_err(|_| unreadable())?;
     let host = request.url().host_str().unwrap_or_default().to_owned();
     network.fetch(client, request).await.map_err(|error| {
@@ -67,22 +67,22 @@ pub(crate) async fn fetch(
 }
 
 fn read_token(
-    asked: &Asked<'_>,
+    registry_request: &RegistryRequest<'_>,
     response: &HttpResponse,
     now: SystemTime,
 ) -> Result<RefreshToken, Error> {
     if response.status != StatusCode::OK || response.is_web_page() {
-        return Err(asked.refusal(response));
+        return Err(registry_request.refusal(response));
     }
     let malformed = |what| {
-        asked
+        registry_request
             .unexpected(what)
-            .with_details(asked.correlation(response))
+            .with_details(registry_request.correlation(response))
     };
     let token: TokenResponse = serde_json::from_slice(&response.body)
         .map_err(|_| malformed("something other than a refresh token"))?;
     RefreshToken::received(token.refresh_token, now)
-        .ok_or_else(|| malformed("a refresh token that cannot be one"))
+        .ok_or_else(|| malformed("a malformed refresh token"))
 }
 
 #[cfg(test)]
@@ -96,9 +96,8 @@ mod tests {
         let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
         let audience = Audience::parse(REGISTRY_AUDIENCE).unwrap();
         let token = AccessToken::new("canary".into(), &audience).unwrap();
-        let asked = Asked::exchange(&registry, &token);
-        let not_one =
-            "contoso.azurecr.io answered the exchange with a refresh token that cannot be one";
+        let registry_request = RegistryRequest::exchange(&registry, &token);
+        let not_one = "contoso.azurecr.io answered the exchange with a malformed refresh token";
         let other =
             "contoso.azurecr.io answered the exchange with something other than a refresh token";
         for (status, body, expected) in [
@@ -124,7 +123,7 @@ mod tests {
                 headers: HeaderMap::new(),
                 body: body.into(),
             };
-            let read = read_token(&asked, &response, SystemTime::UNIX_EPOCH);
+            let read = read_token(&registry_request, &response, SystemTime::UNIX_EPOCH);
             let read = read.map_err(|error| error.to_string());
             let read = read.as_ref().map(|token| token.secret().expose_secret());
             assert_eq!(read.map_err(|error| &**error), expected, "{body}");

@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Returns the real path of a file. On Windows it has the usual form if there is one (`C:\…`, not `\\?\C:\…`).
+///
+/// # Errors
+///
+/// The path does not exist or cannot be followed.
 pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     #[cfg(windows)]
     return dunce::canonicalize(path);
@@ -21,18 +25,22 @@ pub(crate) fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     path.canonicalize()
 }
 
-/// Reads a regular file of at most `max_bytes`. A pipe, a device or a directory is an error, because reading it could block for ever.
+/// Reads a regular file of at most `max_bytes`.
+///
+/// # Errors
+///
+/// The file cannot be read, or is longer. A pipe, a device or a directory is an error, because reading it could block for ever.
 pub(crate) fn read_limited(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
     read(open(path)?, max_bytes)
 }
 
-/// Reads a file that must be protected (see [`trust`]). Not checked on Windows: profile directories are protected by access control lists,
-/// which we do not evaluate.
-pub(crate) fn read_private(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
-    read_named(path, None, max_bytes)
-}
-
-/// Reads a file that the environment names (see [`trust`]). A missing file is reported as such, whatever its directory is.
+/// Reads a file that must be protected (see [`trust`]). `working_directory` is for a path that the environment names. A missing file is
+/// reported as such, whatever its directory is. Not checked on Windows: profile directories are protected by access control lists, which we
+/// do not evaluate.
+///
+/// # Errors
+///
+/// As [`read_limited`], and a [`trust::Refusal`] if the file is not protected.
 pub(crate) fn read_named(
     path: &Path,
     working_directory: Option<&Path>,
@@ -81,6 +89,10 @@ fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
 
 /// Replaces a file by a new file that takes its name. The new file gets mode and group of the `replaced` file, or mode 0600. A missing
 /// directory is created with mode 0700. `before_rename` can stop the replacement at the last moment.
+///
+/// # Errors
+///
+/// The directory belongs to another user, `before_rename` fails, or the system cannot write. The old file then stays as it is.
 pub(crate) fn write_atomic(
     path: &Path,
     bytes: &[u8],
@@ -90,8 +102,7 @@ pub(crate) fn write_atomic(
     let dir = path.parent().unwrap_or(Path::new("/"));
     create_private_dir(dir)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let random = random::bytes::<8>();
-    let random = random.ok_or_else(|| io::Error::other("the system has no random numbers"))?;
+    let random = random::bytes::<8>()?;
     let temp = dir.join(format!(".{name}.{}", hex::encode(random)));
     let written = write_new(&temp, bytes, replaced)
         .and_then(|()| before_rename())
@@ -118,8 +129,12 @@ fn write_new(path: &Path, bytes: &[u8], replaced: Option<&Metadata>) -> io::Resu
     file.sync_all()
 }
 
-/// Locks an empty file beside the one that is read and replaced. Dropping the returned file releases the lock. Waits up to `timeout` for
+/// Locks an empty file next to the one that is read and replaced. Dropping the returned file releases the lock. Waits up to `timeout` for
 /// another process that holds it.
+///
+/// # Errors
+///
+/// Another process holds the lock for longer, or the file cannot be created.
 pub(crate) fn lock(path: &Path, timeout: Duration) -> io::Result<File> {
     create_private_dir(path.parent().unwrap_or(Path::new("/")))?;
     let file = private_file().create(true).truncate(false).open(path)?;
@@ -151,6 +166,10 @@ pub(crate) fn private_file() -> OpenOptions {
 }
 
 /// Creates a directory and its missing parents with mode 0700, but nothing in a directory of another user.
+///
+/// # Errors
+///
+/// A parent belongs to another user, or the directory cannot be created.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     check_parents(dir)?;
     let mut builder = DirBuilder::new();

@@ -11,7 +11,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let settings = Settings::from_env()?;
 //! let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).ok_or("not a registry")?;
-//! // It blocks: in an async runtime, call it by `tokio::task::spawn_blocking`.
+//! // It blocks: in an async runtime, call it with `tokio::task::spawn_blocking`.
 //! let credential = TokenService::new(&settings, SystemTime::now).get(&registry)?;
 //! // For basic authentication, such as `RegistryAuth::Basic` of `oci-client`:
 //! let (username, password) = (credential.username, credential.token.secret().expose_secret());
@@ -29,10 +29,10 @@
 //! `tests/oci-client` in the repository is a whole program that pushes and pulls an image.
 //!
 //! The library leaves your process as it is. It ends nothing, handles no signal, installs no panic hook, no logger and no cryptography, and
-//! writes to no stream. It uses the provider that you installed for rustls, else ring's. It reports what it does by events of `tracing`,
-//! without a secret. To sign in it may run `az` or `azd`, with your environment except for variables that make a program run other code,
-//! such as `LD_PRELOAD`. It stores tokens in the user's keyring. Whoever can read the memory of your process, or its core dump, can read
-//! them there, too. The program forbids both; you can do the same.
+//! writes to no stream. It uses the provider that you installed for rustls, else ring's. It reports what it does through `tracing`
+//! events, without a secret. To sign in it may run `az` or `azd`, with your environment except for variables that make a program run other code,
+//! such as `LD_PRELOAD`. It stores tokens in the user's keyring. Any process that can read your process's memory or core dump can read them
+//! too. The program prevents both, and so can yours.
 //!
 //! The items below follow semantic versioning. Everything else is private.
 //!
@@ -63,7 +63,7 @@
 //! TLS or async runtime. With the kernel keyring it needs no thread either. A cold `get` is two HTTPS requests; a CI job requests its
 //! assertion first.
 //!
-//! A request of kubelet takes the same way from `service` on. It uses no keyring unless `cache` names one. A pod's own identity uses neither
+//! A request of kubelet follows the same path from `service` on. It uses no keyring unless `cache` names one. A pod's own identity uses neither
 //! the cache nor `single_flight`.
 //!
 //! # Modules
@@ -72,36 +72,36 @@
 //! | --- | --- |
 //! | `app` | the program: streams, signals, exit codes |
 //! | `cli` | the command line: words, help, usage errors |
-//! | `protocol` | the protocols of Docker and kubelet, and the delegate for other registries |
 //! | `commands` | the commands for people, the help topics, man pages and completions |
+//! | `protocol` | the protocols of Docker and kubelet, and the delegate for other registries |
 //! | `service` | the credential of a registry: cache, renewal, sign-in and exchange, under one deadline |
-//! | `single_flight` | one sign-in for many processes |
 //! | `identity` | the identity sources, their order, and the fingerprint of an identity |
-//! | `entra` | sign-in of people: browser, device code, refresh token |
 //! | `exchange` | the exchange of an access token for a refresh token |
+//! | `single_flight` | one sign-in for many processes |
+//! | `entra` | sign-in of people: browser, device code, refresh token |
 //! | `refusal` | what a registry answers instead of a token, as a message and a hint |
-//! | `cache` | tokens in the keyrings of the operating system |
 //! | `logins` | the list of accounts that signed in with `login`, without secrets |
+//! | `cache` | tokens in the keyrings of the operating system |
 //! | `http` | HTTP clients, retries, size limits, proxies, certificates, and why a connection failed |
 //! | `program` | how other programs are found, run and ended |
-//! | `runtime` | the async runtime, and signals that end it |
-//! | `deadline` | the clock, and the time limit of one `get` |
-//! | `config` | settings: the environment and the config file, for each registry, and where each value comes from |
-//! | `registry` | which hosts may receive a token: the table of clouds, and the only way to make a [`Registry`] |
-//! | `mirrors` | the registries through which nodes pull the images of other hosts |
-//! | `token` | tokens: what is read from them, and how long a refresh token is used |
-//! | `files` | small files: read with a limit, replaced at once |
-//! | `trust` | which files may decide about trust: who can change them, and who named them |
 //! | `log` | the log on stderr |
 //! | `terminal` | how text is drawn for a person |
-//! | `text` | text from elsewhere, made safe to print, without the secrets that were sent |
+//! | `config` | settings: the environment and the config file, for each registry, and where each value comes from |
+//! | `deadline` | the clock, and the time limit of one `get` |
+//! | `runtime` | the async runtime, and signals that end it |
 //! | `error` | the error type: kind, message, details, hint |
-//! | `properties` | what holds for every input: checked by unit tests and fuzz targets |
+//! | `files` | small files: read with a limit, replaced at once |
+//! | `mirrors` | the registries through which nodes pull the images of other hosts |
+//! | `registry` | which hosts may receive a token: the table of clouds, and the only way to make a [`Registry`] |
+//! | `trust` | which files may decide about trust: who can change them, and who named them |
+//! | `token` | tokens: what is read from them, and how long a refresh token is used |
+//! | `text` | text from elsewhere, made safe to print, without the secrets that were sent |
 //! | `random` | random numbers of the operating system |
+//! | `properties` | what holds for every input: checked by unit tests and fuzz targets |
 //!
-//! Imports go one way: `app` → `cli`, `commands`, `protocol` → `service` → `identity`, `exchange`, `single_flight` → `entra`, `logins`,
-//! `cache` → `http`, `deadline`, `runtime`, `program`, `log`, `terminal` → `config` → `files` → `trust`, `error`, `mirrors` → `registry` →
-//! `token` → `text`.
+//! Imports go one way: `app` → `cli`, `commands` → `protocol` → `service` → `identity`, `exchange`, `single_flight` → `entra`, `refusal`,
+//! `logins` → `cache`, `http`, `program`, `log`, `terminal` → `config`, `deadline`, `runtime` → `error`, `files`, `mirrors` → `registry`,
+//! `trust` → `token` → `text`, `random`. Two exceptions: `cli` and `commands` use each other, and `properties` checks modules of all levels.
 //!
 //! `CONTRIBUTING.md` has the recipes: how to add an identity source, a keyring, a cloud, a setting, a command or a client protocol.
 

@@ -5,7 +5,7 @@
 use crate::cache::{Key, LoginStore};
 use crate::config::Config;
 use crate::error::{Error, sanitize_line};
-use crate::files::{self, read_private, write_atomic};
+use crate::files::{self, read_named, write_atomic};
 use crate::registry::{CLOUDS, Cloud};
 use crate::text::shell_word;
 use serde::{Deserialize, Serialize};
@@ -61,23 +61,26 @@ impl Login {
     }
 
     /// Returns the name of its cloud, to be shown: the cloud of its authority, or the host of an authority of no known cloud.
-    pub(crate) fn cloud_name(&self, own: &[Cloud]) -> String {
+    pub(crate) fn cloud_name(&self, private_clouds: &[Cloud]) -> String {
         let Ok(authority) = Url::parse(&self.authority) else {
             return sanitize_line(&self.authority);
         };
-        let mut clouds = CLOUDS.iter().chain(own);
+        let mut clouds = CLOUDS.iter().chain(private_clouds);
         let cloud = clouds.find(|cloud| cloud.is_authority(&authority));
         let host = || authority.host_str().unwrap_or_default().to_owned();
         cloud.map_or_else(host, cloud_name)
     }
 
     /// Returns the account, its cloud and its tenant, to be shown.
-    pub(crate) fn describe(&self, own: &[Cloud]) -> String {
+    pub(crate) fn describe(&self, private_clouds: &[Cloud]) -> String {
         let (username, tenant) = (sanitize_line(&self.username), sanitize_line(&self.tenant));
-        format!("{username} ({}, tenant {tenant})", self.cloud_name(own))
+        format!(
+            "{username} ({}, tenant {tenant})",
+            self.cloud_name(private_clouds)
+        )
     }
 
-    /// Returns whether a person means it by this text: its user name or its tenant.
+    /// Returns whether this text is its user name or its tenant.
     pub(crate) fn is_named(&self, text: &str) -> bool {
         [&self.username, &self.tenant]
             .iter()
@@ -99,7 +102,7 @@ impl Login {
     }
 }
 
-/// Returns the name of a cloud as Azure's documentation has it.
+/// Returns the name of a cloud as Azure's documentation names it.
 pub(crate) fn cloud_name(cloud: &Cloud) -> String {
     match &*cloud.name {
         "Azure" => "Azure public".into(),
@@ -122,14 +125,14 @@ impl Logins {
         Some(Self { file, lock_timeout })
     }
 
-    /// Returns the saved sign-ins, the latest last; none if there is no file. Waits for no other process.
+    /// Returns the saved sign-ins, the latest last; none if there is no file. Takes no lock.
     ///
     /// # Errors
     ///
     /// Fails if the file cannot be read or other users can change it. No other identity is used instead of a saved one.
     pub(crate) fn read(&self) -> Result<Vec<Login>, Error> {
         let file = self.file.display();
-        let bytes = match read_private(&self.file, MAX_FILE_BYTES) {
+        let bytes = match read_named(&self.file, None, MAX_FILE_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
             Err(error) => {
@@ -165,6 +168,10 @@ impl Logins {
 
     /// Saves a sign-in as the active one, and replaces an earlier one of the account. Adds the stores and fingerprints of that one, since its
     /// tokens may still be there. `place` is where its token was stored just now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Logins::read`] and [`Logins::check_writable`].
     pub(crate) fn save(&self, mut login: Login, place: Option<&LoginStore>) -> Result<(), Error> {
         let key = login.key();
         self.update(self.lock_timeout, |logins| {
@@ -181,6 +188,10 @@ impl Logins {
     }
 
     /// Changes a saved sign-in, unless it was removed meanwhile or another process holds the lock: a `get` does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Logins::save`].
     pub(crate) fn try_update(
         &self,
         login: &Login,
@@ -195,6 +206,10 @@ impl Logins {
     }
 
     /// Removes a sign-in.
+    ///
+    /// # Errors
+    ///
+    /// As [`Logins::save`].
     pub(crate) fn remove(&self, login: &Login) -> Result<(), Error> {
         let key = login.key();
         self.update(self.lock_timeout, |logins| {
@@ -203,6 +218,10 @@ impl Logins {
     }
 
     /// Removes the file, whatever its content.
+    ///
+    /// # Errors
+    ///
+    /// As [`Logins::check_writable`].
     pub(crate) fn remove_all(&self) -> Result<(), Error> {
         if !self.file.exists() {
             return Ok(());
@@ -229,7 +248,7 @@ impl Logins {
             .map_err(|error| self.unwritable(&error))
     }
 
-    /// Locks a file beside it, since the file itself is replaced.
+    /// Locks a file next to it, since the file itself is replaced.
     fn lock(&self, timeout: Duration) -> Result<File, Error> {
         let lock = files::lock(&self.file.with_extension("lock"), timeout);
         lock.map_err(|error| self.unwritable(&error))
@@ -258,7 +277,7 @@ fn append(to: &mut Vec<String>, more: Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::Lasts;
+    use crate::cache::Persistence;
 
     /// Returns a file that does not exist yet, in a folder that does not exist yet.
     fn logins() -> (Logins, tempfile::TempDir) {
@@ -304,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_that_are_saved_at_the_same_time_are_all_kept() {
+    fn sign_ins_that_are_saved_at_the_same_time_are_all_saved() {
         let (logins, _folder) = logins();
         std::thread::scope(|scope| {
             for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
@@ -320,7 +339,7 @@ mod tests {
         let (logins, _folder) = logins();
         let place = |store: &str, cleared: &[&str]| LoginStore {
             store: store.into(),
-            lasts: Lasts::UntilDeleted,
+            persistence: Persistence::UntilDeleted,
             cleared: cleared.iter().map(|&name| name.into()).collect(),
         };
         let alice = login("alice", "one");

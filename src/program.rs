@@ -23,7 +23,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 /// themselves.
 const EXECUTABLE_EXTENSIONS: &[&str] = &[".com", ".exe", ".bat", ".cmd"];
 
-/// The variables that `az` and `azd` get, beside `LC_*` and trusted [`CERTIFICATE_VARIABLES`]. A list of dangerous names could not be complete.
+/// The variables that `az` and `azd` get, besides `LC_*` and trusted [`CERTIFICATE_VARIABLES`]. A list of dangerous names could not be complete.
 /// `MSI_ENDPOINT` and the like are for a managed identity that signed in to the Azure CLI. The last lines are for Windows.
 const PASSED_VARIABLES: &str = "
     HOME USER LOGNAME LANG LANGUAGE TERM TZ TMPDIR NO_COLOR PYTHONIOENCODING
@@ -155,7 +155,7 @@ pub(crate) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
 }
 
 /// Returns the names that the file of a program may have. On Windows a name without an extension is no program: the Azure CLI has a script
-/// for Git's shell beside `az.cmd`.
+/// for Git's shell next to `az.cmd`.
 fn file_names(name: &str, is_windows: bool) -> Vec<String> {
     let lower = name.to_ascii_lowercase();
     if !is_windows || EXECUTABLE_EXTENSIONS.iter().any(|it| lower.ends_with(it)) {

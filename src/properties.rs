@@ -1,11 +1,11 @@
-//! What must hold for every input, as functions that panic if it does not: the fuzz targets (`tests/fuzz`) and the unit tests share them.
+//! Checks what must hold for every input. The functions panic if it does not. The fuzz targets (`tests/fuzz`) and the unit tests share them.
 #![allow(
     clippy::missing_panics_doc,
     clippy::implicit_hasher,
     reason = "to panic is what these functions are for, and tests call them"
 )]
 
-use crate::config::{Config, NetworkSettings, SECRETS, Settings, ZERO_GUID};
+use crate::config::{Config, SECRETS, Settings, ZERO_GUID};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind, NOT_FOUND, sanitize, sanitize_line};
 use crate::exchange;
@@ -29,10 +29,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use url::Url;
 
-/// What stands for every secret.
+/// Stands for every secret.
 pub const CANARY: &str = "canary-5b8d3e17";
 
-/// The variables that are read.
+/// Lists the variables that [`config`] gets from its callers.
 pub const VARIABLES: &[&str] = &[
     "ACRSCOPED_CACHE",
     "ACRSCOPED_LOG",
@@ -69,10 +69,10 @@ pub const VARIABLES: &[&str] = &[
     "TMPDIR",
 ];
 
-/// Longest time for which a refresh token is handed out without a renewal.
+/// Limits the seconds for which a refresh token is handed out without a renewal.
 const HALF_A_DAY: u64 = 12 * 60 * 60;
 
-/// A host is a registry only if every part of it is what Azure gives out, and only if a URL parser reads the same host.
+/// Checks that a host is a registry only if Azure gives out every part of it, and only if a URL parser reads the same host.
 pub fn host(text: &str) {
     let Some(registry) = Registry::parse(text, &[]) else {
         return;
@@ -115,7 +115,7 @@ pub fn host(text: &str) {
     assert_eq!(effective_host(text).as_deref(), Some(host), "{text:?}");
 }
 
-/// The host that a URL parser would connect to, with TLS, at port 443.
+/// Returns the host that a URL parser would connect to, with TLS, at port 443.
 fn effective_host(text: &str) -> Option<String> {
     let text = text.trim();
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
@@ -127,25 +127,25 @@ fn effective_host(text: &str) -> Option<String> {
     Some(host.strip_suffix('.').unwrap_or(host).to_owned())
 }
 
-/// Settings of nobody.
+/// Returns the settings of an empty environment.
 fn nothing_set() -> Settings {
     Settings::from_variables(HashMap::new(), None)
 }
 
-/// Notes that a service was requested.
+/// Records that a service was requested, and fails.
 fn no_service<'a>(asked: &Cell<bool>) -> Result<TokenService<'a>, Error> {
     asked.set(true);
     Err(Error::input("a service"))
 }
 
-/// [`docker`] for every verb.
+/// Checks [`docker`] for every verb.
 pub fn docker_verbs(input: &[u8]) {
     for verb in Verb::ALL {
         docker(verb, input);
     }
 }
 
-/// The docker protocol: a helper is made for a registry and for nothing else, and what is said is one printable line.
+/// Checks the docker protocol: it requests a service for a registry and for nothing else, and its output is one printable line.
 pub(crate) fn docker(verb: Verb, input: &[u8]) {
     let asked = Cell::new(false);
     let mut output = Vec::new();
@@ -166,13 +166,13 @@ pub(crate) fn docker(verb: Verb, input: &[u8]) {
     };
     assert_eq!(asked.get(), needed);
     match result {
-        // Clients take these words as leave to go on without a credential.
+        // On these words, clients continue without a credential.
         Ok(_) if output.strip_suffix('\n') == Some(NOT_FOUND) => {
             assert!(matches!(verb, Verb::Get | Verb::Erase) && !needed);
         }
-        Ok(_) => assert!(output.is_empty() && verb == Verb::Store && is_kept_nowhere(input)),
+        Ok(_) => assert!(output.is_empty() && verb == Verb::Store && store_accepts(input)),
         Err(error) => {
-            words(&error);
+            assert_error_text(&error);
             let line = output.strip_suffix('\n').unwrap_or_default();
             assert!(!line.is_empty() && sanitize(&error.to_string()).starts_with(line));
             assert_ne!(output.trim(), NOT_FOUND);
@@ -180,8 +180,8 @@ pub(crate) fn docker(verb: Verb, input: &[u8]) {
     }
 }
 
-/// kubelet's protocol: a helper is made for an image of a registry and for no other, by the host that a URL parser reads, as kubelet does;
-/// and a failure leaves stdout empty.
+/// Checks kubelet's protocol: it requests a service only for an image of a registry, by the host that a URL parser reads, as kubelet does. A
+/// failure leaves stdout empty.
 pub fn kubelet(input: &[u8]) {
     let asked = Cell::new(false);
     let mut output = Vec::new();
@@ -216,13 +216,13 @@ pub fn kubelet(input: &[u8]) {
             );
         }
         Err(error) => {
-            words(&error);
+            assert_error_text(&error);
             assert!(output.is_empty());
         }
     }
 }
 
-/// The same for a whole request for this image.
+/// Checks [`kubelet`] with a whole request for this image.
 pub fn image(image: &str) {
     let (version, kind) = (
         "credentialprovider.kubelet.k8s.io/v1",
@@ -235,8 +235,8 @@ pub fn image(image: &str) {
     );
 }
 
-/// Whether `store` may say that all is well: for a registry and the user names that `get` gives.
-fn is_kept_nowhere(input: &[u8]) -> bool {
+/// Returns whether `store` may succeed: for a registry and the user names that `get` returns.
+fn store_accepts(input: &[u8]) -> bool {
     let stored: Value = serde_json::from_slice(input).unwrap_or_default();
     // The fields may also come as a list, in order.
     let field = |name: &str, at: usize| {
@@ -250,26 +250,26 @@ fn is_kept_nowhere(input: &[u8]) -> bool {
         && [ZERO_GUID, "<token>"].contains(&field("Username", 1))
 }
 
-/// Message, details and hint of a failure: each bounded, on one line, and without anything that drives a terminal.
-pub fn words(error: &Error) {
+/// Checks message, details and hint of an error: each line is bounded and holds nothing that controls a terminal.
+pub fn assert_error_text(error: &Error) {
     for text in std::iter::once(&*error.to_string())
         .chain(error.details().iter().map(String::as_str))
         .chain(error.hint().into_iter().flat_map(str::lines))
     {
         assert!(text.chars().count() <= 2_000, "{text:?}");
-        fit(text);
+        assert_printable(text);
     }
 }
 
-fn fit(text: &str) {
-    assert!(!text.chars().any(is_unfit), "{text:?}");
+fn assert_printable(text: &str) {
+    assert!(!text.chars().any(is_unprintable), "{text:?}");
 }
 
-/// Foreign text made printable: bounded, on one line, fit for a terminal, without a token, and not changed by being made so again.
+/// Checks sanitized text: bounded, on one line, printable, without a token, and not changed when it is sanitized again.
 pub fn shown(text: &str) {
     let shown = sanitize_line(text);
     assert!(shown.chars().count() <= 401);
-    fit(&shown);
+    assert_printable(&shown);
     assert!(
         !shown.starts_with(' ') && !shown.ends_with(' ') && !shown.contains("  "),
         "{shown:?}"
@@ -281,23 +281,21 @@ pub fn shown(text: &str) {
     }
 }
 
-/// Control characters, line ends, and what turns the direction of text or draws nothing (Unicode, `Bidi_Control`, zero-width `Cf`).
-fn is_unfit(c: char) -> bool {
+/// Returns whether this is a control character, a line end, or a character that turns the direction of text or draws nothing (Unicode,
+/// `Bidi_Control`, zero-width `Cf`).
+fn is_unprintable(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
 }
 
-/// A token whose payload is these bytes: its times cannot make it eternal, and no other audience than the registries' is taken.
+/// Checks a token whose payload is these bytes: its times cannot make it eternal, and it is accepted for the registries' audience only.
 pub fn token(payload: &[u8], now: u64, at: u64) {
-    let jwt = format!(
-        "e30.{}.c2ln",
-        encode_url_safe(payload).trim_end_matches('=')
-    );
+    let jwt = format!("e30.{}.c2ln", encode_url_safe(payload));
     refresh_token(&jwt, now, at);
     if AccessToken::new(SecretString::from(jwt), &Audience::default()).is_ok() {
-        // What the claims that nobody asks for hold is not read by the helper, and may be no JSON to others.
+        // The helper skips claims that it does not need. Other parsers may find no JSON in them.
         let Ok(claims) = serde_json::from_slice::<Value>(payload) else {
             return;
         };
@@ -321,9 +319,9 @@ fn is_registrys(audience: &Value) -> bool {
         .is_some_and(|audience| known.contains(&audience))
 }
 
-/// Any text as a token: bounds of the times in which it is handed out.
+/// Checks any text as a token: for how long it is handed out.
 pub fn refresh_token(text: &str, now: u64, at: u64) {
-    let Some((now, at)) = moment(now).zip(moment(at)) else {
+    let Some((now, at)) = from_unix_seconds(now).zip(from_unix_seconds(at)) else {
         return;
     };
     let tokens =
@@ -358,12 +356,12 @@ pub fn refresh_token(text: &str, now: u64, at: u64) {
     }
 }
 
-/// A moment that clocks can show: until the year 9999.
-fn moment(seconds: u64) -> Option<SystemTime> {
+/// Returns a time until the year 9999.
+fn from_unix_seconds(seconds: u64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds % 253_402_300_800))
 }
 
-/// Settings from any variables: what is taken is within its range, and neither a refusal nor `Debug` shows a secret.
+/// Checks settings from any variables: values are within their range, and neither an error nor `Debug` shows a secret.
 pub fn config(mut variables: HashMap<String, OsString>) {
     if variables
         .values()
@@ -389,21 +387,21 @@ pub fn config(mut variables: HashMap<String, OsString>) {
             format!("{config:?}")
         }
         Err(error) => {
-            fit(&error.to_string());
+            assert_printable(&error.to_string());
             format!("{error} {error:?} {:?} {:?}", error.details(), error.hint())
         }
     };
     assert!(!said.contains(CANARY), "{said}");
 }
 
-/// A config file: it is understood or refused with a line and a column, and what is understood names no Azure Resource Manager.
+/// Checks a config file: it is read, or refused with an error, and its audience is never Azure Resource Manager.
 pub fn config_file(folder: &Path, text: &[u8]) {
     let file = folder.join("config.toml");
     std::fs::write(&file, text).expect("our folder");
     let variables = HashMap::from([("ACRSCOPED_CONFIG".to_owned(), file.into_os_string())]);
     let settings = match Settings::read(variables, None, None, None) {
         Ok(settings) => settings,
-        Err(error) => return words(&error),
+        Err(error) => return assert_error_text(&error),
     };
     for host in [
         "contoso.azurecr.io",
@@ -424,14 +422,14 @@ pub fn config_file(folder: &Path, text: &[u8]) {
     }
 }
 
-/// The file of a certificate, in any format: it is read, or refused with a sentence that is fit to be shown.
+/// Checks the file of a certificate, in any format: it is read, or refused with a printable sentence.
 pub fn certificate(folder: &Path, bytes: &[u8]) {
     let file = folder.join("certificate");
     std::fs::write(&file, bytes).expect("our folder");
     for password in [None, Some(SecretString::from(CANARY))] {
         if let Err(problem) = Certificate::read(&file, password.as_ref()) {
             assert!(!problem.contains(CANARY), "{problem}");
-            fit(&problem);
+            assert_printable(&problem);
         }
     }
 }
@@ -455,18 +453,18 @@ fn is_in_range(config: &Config) {
     );
     assert!(!config.lock_dirs.is_empty());
     for note in &config.network.notes {
-        fit(&sanitize(note));
+        assert_printable(&sanitize(note));
     }
 }
 
-/// A folder of the Azure CLI, with the program in a folder of `PATH`.
+/// Holds a folder of the Azure CLI, with the program in a folder of `PATH`.
 #[derive(Debug)]
 pub struct AzureCli {
     folder: PathBuf,
 }
 
 impl AzureCli {
-    /// In a folder that is there.
+    /// Creates it in a folder that exists.
     pub fn new(folder: &Path) -> Self {
         std::fs::write(folder.join("az"), "").expect("our folder");
         Self {
@@ -474,12 +472,12 @@ impl AzureCli {
         }
     }
 
-    /// Any bytes as the Azure CLI's profile: a profile that cannot be read is an error in words, and who else it names is
-    /// somebody else.
+    /// Checks any bytes as the Azure CLI's profile: they are read, or refused with a printable error. Another account has another
+    /// fingerprint.
     pub fn account(&self, profile: &[u8]) {
         let identity = match self.identity(profile) {
             Ok(identity) => identity,
-            Err(error) => return words(&error),
+            Err(error) => return assert_error_text(&error),
         };
         if identity.to_string() != "the Azure CLI" {
             return;
@@ -515,7 +513,7 @@ impl AzureCli {
     }
 }
 
-/// The profile with one part of its first default account changed, and no other account, which could be the same person's.
+/// Returns the profile with one part of its first default account changed, and no other account, which could be the same person's.
 fn with_another(part: &str, profile: &[u8]) -> Option<Vec<u8>> {
     let json = profile
         .strip_prefix("\u{feff}".as_bytes())
@@ -534,7 +532,7 @@ fn with_another(part: &str, profile: &[u8]) -> Option<Vec<u8>> {
     serde_json::to_vec(&profile).ok()
 }
 
-/// The exchange at a registry whose answers the caller chooses.
+/// Holds the exchange at a registry whose answers the caller chooses.
 #[derive(Debug)]
 pub struct Exchange {
     network: Network,
@@ -546,15 +544,18 @@ impl Exchange {
     /// Creates an exchange without time for a second try.
     pub fn new(clock: Clock) -> Self {
         let deadline = Deadline::after(Duration::ZERO);
+        let registry = Registry::parse("contoso.azurecr.io", &[]).expect("a registry");
+        let config = nothing_set().for_registry(&registry);
+        let config = config.expect("no setting is wrong");
         Self {
-            network: Network::new(NetworkSettings::default(), deadline, clock),
-            registry: Registry::parse("contoso.azurecr.io", &[]).expect("a registry"),
+            network: Network::new(&config, deadline, clock),
+            registry,
             access_token: AccessToken::new("opaque".into(), &Audience::default())
                 .expect("no claims"),
         }
     }
 
-    /// Checks what becomes of an answer with this status: a token that can be handed out, or a failure that is fit to be shown.
+    /// Checks what becomes of an answer with this status: a token that can be handed out, or a printable error.
     pub async fn answer(&self, client: &Client, status: u16, clock: Clock) {
         let (network, registry, token) = (&self.network, &self.registry, &self.access_token);
         match exchange::refresh_token(network, client, registry, token, clock).await {
@@ -570,7 +571,7 @@ impl Exchange {
 }
 
 fn refused(error: &Error) {
-    words(error);
+    assert_error_text(error);
     match error.kind() {
         ErrorKind::NetworkRule => {
             // Only a real address becomes part of the command in the hint.

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 /// The role that allows an identity to pull.
 pub(crate) const PULL: &str = "AcrPull";
 
-/// The same on a registry in the mode RBAC Registry + ABAC Repository Permissions.
+/// The role that lets an identity pull from a registry in the mode RBAC Registry + ABAC Repository Permissions.
 pub(crate) const PULL_ABAC: &str = "Container Registry Repository Reader";
 
 /// The placeholder in a command for an object id that the token does not show.
@@ -31,7 +31,7 @@ const INVALID_TOKEN: [&str; 3] = [
 ];
 
 /// A request to a registry, as messages name it.
-pub(crate) struct Asked<'a> {
+pub(crate) struct RegistryRequest<'a> {
     registry: &'a Registry,
     name: &'a str,
     /// A secret in the request, which a server may repeat: messages end up in logs.
@@ -40,7 +40,7 @@ pub(crate) struct Asked<'a> {
     access_token: Option<&'a AccessToken>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RegistryRequest<'a> {
     /// Names the exchange of an access token.
     pub(crate) fn exchange(registry: &'a Registry, access_token: &'a AccessToken) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl<'a> Asked<'a> {
             .header("x-ms-correlation-request-id")
             .filter(|id| is_guid(id))
             .or_else(|| message(response)?.1)?;
-        // A GUID is long enough for a piece of a token.
+        // A GUID has room for a piece of a token.
         Some(format!("correlation id: {}", self.redact(&id)))
     }
 
@@ -108,9 +108,9 @@ impl<'a> Asked<'a> {
             }
             429 => {
                 let wait = response.retry_after();
-                let wait = wait.map(|seconds| format!(" and asks to wait {seconds} s"));
+                let wait = wait.map(|seconds| format!(": wait {seconds} s"));
                 let (name, wait) = (self.registry.login_server(), wait.unwrap_or_default());
-                let message = format!("{name} gets too many requests{wait}");
+                let message = format!("{name} is throttling requests{wait}");
                 Error::new(ErrorKind::UnexpectedResponse, message)
                     .with_hint("try again later; limits are listed at https://aka.ms/acr/skus")
             }
@@ -274,7 +274,7 @@ mod tests {
     fn access_token(object_id: Option<&str>) -> AccessToken {
         let payload = serde_json::json!({"aud": REGISTRY_AUDIENCE, "oid": object_id}).to_string();
         let payload = azure_core::base64::encode_url_safe(payload);
-        let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        let token = format!("e30.{payload}.c2ln");
         AccessToken::new(token.into(), &Audience::parse(REGISTRY_AUDIENCE).unwrap()).unwrap()
     }
 
@@ -294,7 +294,7 @@ mod tests {
     }
 
     fn refused(
-        asked: &Asked<'_>,
+        request: &RegistryRequest<'_>,
         status: u16,
         headers: &[(&'static str, &str)],
         body: &str,
@@ -303,7 +303,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()))
             .collect();
-        asked.refusal(&HttpResponse {
+        request.refusal(&HttpResponse {
             status: StatusCode::from_u16(status).unwrap(),
             headers,
             body: body.into(),
@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn every_refusal_has_a_sentence_and_a_hint() {
         let (registry, token) = (contoso(), access_token(None));
-        let asked = Asked::exchange(&registry, &token);
+        let request = RegistryRequest::exchange(&registry, &token);
         let role = &*role_hint("", "OBJECT_ID");
         let proxy = "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
         let again = "try again; if it fails again, check the registry\n  az acr check-health --name contoso --yes";
@@ -431,14 +431,14 @@ mod tests {
                 429,
                 &[("retry-after", "17")],
                 String::new(),
-                "R gets too many requests and asks to wait 17 s",
+                "R is throttling requests: wait 17 s",
                 "try again later; limits are listed at https://aka.ms/acr/skus",
             ),
             (
                 429,
                 &[],
                 String::new(),
-                "R gets too many requests",
+                "R is throttling requests",
                 "try again later; limits are listed at https://aka.ms/acr/skus",
             ),
             (
@@ -480,7 +480,7 @@ mod tests {
                 again,
             ),
         ] {
-            let error = refused(&asked, status, headers, &body);
+            let error = refused(&request, status, headers, &body);
             let short = |text: &str| text.replace("contoso.azurecr.io", "R");
             assert_eq!(short(&error.to_string()), message, "{status} {body}");
             assert_eq!(short(error.hint().unwrap()), hint, "{status} {body}");
@@ -490,7 +490,7 @@ mod tests {
     #[test]
     fn the_correlation_id_is_that_of_the_header_or_else_of_the_message() {
         let registry = contoso();
-        let asked = Asked::other(&registry, "`/v2/`", None);
+        let request = RegistryRequest::other(&registry, "`/v2/`", None);
         let id = "0a3728f5-aee8-4ea1-9b84-4dc6e1aef664";
         let other = "d0359bee-b9d7-4a44-9b6b-9c5d0d7f8e21";
         let named = body(&format!("no. CorrelationId: {id}"));
@@ -512,7 +512,7 @@ mod tests {
                 .map(|id| ("x-ms-correlation-request-id", id))
                 .into_iter()
                 .collect();
-            let error = refused(&asked, 500, &headers, &body);
+            let error = refused(&request, 500, &headers, &body);
             let expected: Vec<_> = expected
                 .map(|id| format!("correlation id: {id}"))
                 .into_iter()
@@ -539,7 +539,7 @@ mod tests {
             ),
         ] {
             let (registry, token) = (in_cloud("Fabrikam-1", host), access_token(Some(OBJECT)));
-            let asked = Asked::exchange(&registry, &token);
+            let request = RegistryRequest::exchange(&registry, &token);
             for (status, body, hint) in [
                 (401, String::new(), role_hint(first, OBJECT)),
                 (
@@ -571,7 +571,7 @@ mod tests {
                     ),
                 ),
             ] {
-                assert_eq!(refused(&asked, status, &[], &body).hint(), Some(&*hint));
+                assert_eq!(refused(&request, status, &[], &body).hint(), Some(&*hint));
             }
         }
     }
@@ -584,11 +584,11 @@ mod tests {
             ("$(reboot)", "'$(reboot)'"),
         ] {
             let registry = in_cloud(name, "contoso.azurecr.fabrikam.example");
-            let asked = Asked::other(&registry, "`/v2/`", None);
+            let request = RegistryRequest::other(&registry, "`/v2/`", None);
             let expected = format!(
                 "check the network rules\n  az cloud set --name {word} && az acr network-rule list --name contoso"
             );
-            let error = refused(&asked, 403, &[], &firewall("?"));
+            let error = refused(&request, 403, &[], &firewall("?"));
             assert_eq!(error.hint(), Some(&*expected));
         }
     }
@@ -598,7 +598,7 @@ mod tests {
         let registry = contoso();
         for object_id in [Some(OBJECT), None] {
             let token = access_token(object_id);
-            let error = refused(&Asked::exchange(&registry, &token), 401, &[], "");
+            let error = refused(&RegistryRequest::exchange(&registry, &token), 401, &[], "");
             let notes = error.details().join("\n");
             for role in ["AcrPush", "Container Registry Repository Writer"] {
                 assert!(notes.contains(role), "{notes}");
@@ -614,18 +614,18 @@ mod tests {
     fn a_token_without_an_object_id_shows_the_client_id_in_the_command() {
         let payload = serde_json::json!({"aud": REGISTRY_AUDIENCE, "oid": 7, "azp": OBJECT});
         let payload = azure_core::base64::encode_url_safe(payload.to_string());
-        let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        let token = format!("e30.{payload}.c2ln");
         let token = AccessToken::new(token.into(), &Audience::default()).unwrap();
         let registry = contoso();
-        let error = refused(&Asked::exchange(&registry, &token), 401, &[], "");
+        let error = refused(&RegistryRequest::exchange(&registry, &token), 401, &[], "");
         assert_eq!(error.hint(), Some(&*role_hint("", OBJECT)));
     }
 
     #[test]
     fn a_token_that_is_not_valid_has_a_hint_on_its_tenant_and_cloud() {
         let (registry, token) = (contoso(), access_token(None));
-        let asked = Asked::exchange(&registry, &token);
-        let error = refused(&asked, 401, &[], &body("token validation failed"));
+        let request = RegistryRequest::exchange(&registry, &token);
+        let error = refused(&request, 401, &[], &body("token validation failed"));
         assert_eq!(error.kind(), ErrorKind::InvalidToken);
         assert!(error.details().is_empty());
         let hint = error.hint().unwrap();
@@ -641,9 +641,9 @@ mod tests {
     #[test]
     fn another_request_that_is_denied_names_no_roles() {
         let registry = contoso();
-        let asked = Asked::other(&registry, "`/v2/`", None);
+        let request = RegistryRequest::other(&registry, "`/v2/`", None);
         for body in [String::new(), body("token validation failed")] {
-            let error = refused(&asked, 401, &[], &body);
+            let error = refused(&request, 401, &[], &body);
             assert!(error.details().is_empty());
             assert!(error.hint().unwrap().starts_with("try again"), "{error:?}");
         }
@@ -652,8 +652,8 @@ mod tests {
     #[test]
     fn an_address_of_ipv6_gets_no_network_rule() {
         let registry = contoso();
-        let asked = Asked::other(&registry, "`/v2/`", None);
-        let error = refused(&asked, 403, &[], &firewall("2603:1030::9"));
+        let request = RegistryRequest::other(&registry, "`/v2/`", None);
+        let error = refused(&request, 403, &[], &firewall("2603:1030::9"));
         assert_eq!(
             error.details(),
             [
@@ -666,7 +666,7 @@ mod tests {
     fn a_secret_that_was_sent_is_removed_from_every_part_of_a_refusal() {
         let (registry, token) = (contoso(), access_token(None));
         let secret = token.secret().expose_secret();
-        let asked = Asked::exchange(&registry, &token);
+        let request = RegistryRequest::exchange(&registry, &token);
         let said = body(&format!("no {secret}"));
         let location = [("location", secret)];
         for (status, headers, body) in [
@@ -680,7 +680,7 @@ mod tests {
                 &*body(&format!("token validation failed: {secret}")),
             ),
         ] {
-            let error = refused(&asked, status, headers, body);
+            let error = refused(&request, status, headers, body);
             assert!(!format!("{error:?}").contains(secret), "{error:?}");
         }
     }

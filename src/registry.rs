@@ -22,7 +22,7 @@ use url::{Position, Url};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cloud {
-    /// The word for it in messages.
+    /// Its name in messages.
     pub name: Cow<'static, str>,
     /// What every login server of the cloud ends with, without a leading dot.
     pub suffix: Cow<'static, str>,
@@ -136,7 +136,7 @@ pub struct Registry {
 
 impl Registry {
     /// Reads what a client sent as server URL: a host, or a URL with `http://` or `https://`, in any case. It may have port 443, a path and a
-    /// trailing dot. Returns `None` for everything else. `own` are the clouds that the user added to those of Azure.
+    /// trailing dot. Returns `None` for everything else. `private_clouds` are those that the user added to those of Azure.
     ///
     /// The scheme is dropped, never obeyed: a token is sent by TLS only.
     ///
@@ -146,7 +146,7 @@ impl Registry {
     /// assert!(Registry::parse("contoso.azurecr.io", &[]).is_some());
     /// assert!(Registry::parse("contoso.azurecr.io.evil.example", &[]).is_none());
     /// ```
-    pub fn parse(server_url: &str, own: &[Cloud]) -> Option<Self> {
+    pub fn parse(server_url: &str, private_clouds: &[Cloud]) -> Option<Self> {
         let host = host_of(server_url)?;
         let in_cloud = |cloud: &Cloud| {
             let name = host.strip_suffix(&*cloud.suffix)?.strip_suffix('.')?;
@@ -162,7 +162,7 @@ impl Registry {
                 cloud: Arc::new(cloud.clone()),
             })
         };
-        CLOUDS.iter().chain(own).find_map(in_cloud)
+        CLOUDS.iter().chain(private_clouds).find_map(in_cloud)
     }
 
     /// Returns the host a client talks to, in lower case: `contoso.azurecr.io` or `contoso.eastus.geo.azurecr.io`.

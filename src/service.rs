@@ -120,7 +120,7 @@ impl<'a> TokenService<'a> {
     /// used anyway, and the next renewal is tried a minute later. Processes that call this at the same time share one sign-in.
     ///
     /// Blocks for at most the setting `timeout`, 30 seconds by default. A cached token takes about a millisecond, and a sign-in two HTTPS
-    /// requests or a run of `az`. It works in an async runtime, too, but blocks the thread: call it by `tokio::task::spawn_blocking`.
+    /// requests or a run of `az`. It works in an async runtime, too, but blocks the thread: call it with `tokio::task::spawn_blocking`.
     ///
     /// # Errors
     ///
@@ -140,6 +140,17 @@ impl<'a> TokenService<'a> {
 
     /// Deletes every cached token of the registry, for all identities and from all keyrings, since `cache` may have changed. Does nothing if
     /// `cache` is `none`. The next [`TokenService::get`] signs in. Call it if the registry refuses a token.
+    ///
+    /// ```no_run
+    /// # use docker_credential_acrscoped::{Registry, Settings, TokenService};
+    /// # use std::time::SystemTime;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let settings = Settings::from_env()?;
+    /// let registry = Registry::parse("contoso.azurecr.io", settings.clouds()).ok_or("no registry")?;
+    /// TokenService::new(&settings, SystemTime::now).erase(&registry)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -182,6 +193,10 @@ impl<'a> TokenService<'a> {
 
     /// Returns the credential for a workload whose assertion is in the request. Bypasses the cache and the single flight: their key is the
     /// identity, and a request for it does not prove that the caller may use that identity's token.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenService::get`].
     pub(crate) fn get_for_service_account(
         &self,
         registry: &Registry,
@@ -196,6 +211,10 @@ impl<'a> TokenService<'a> {
     }
 
     /// Returns the identity that would sign in to the registry.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NoIdentity`] if no identity source is configured, and [`ErrorKind::Setting`] or [`ErrorKind::Untrusted`] for settings.
     pub(crate) fn identity(&self, registry: &Registry) -> Result<Identity, Error> {
         Identity::choose(&self.config(registry)?, registry)
     }
@@ -208,6 +227,10 @@ impl<'a> TokenService<'a> {
     }
 
     /// Returns the hosts with a valid cached token of the identity that would sign in, each with its user name.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenService::status`].
     pub(crate) fn list(&self) -> Result<BTreeMap<String, String>, Error> {
         let cached = self.status()?.into_iter();
         let usable = cached.filter(|cached| cached.identity.is_some());
@@ -216,6 +239,10 @@ impl<'a> TokenService<'a> {
     }
 
     /// Returns every valid cached token, in the order of hosts, those of the current identity first. Makes no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Setting`] if settings cannot be used.
     pub(crate) fn status(&self) -> Result<Vec<CachedCredential>, Error> {
         let mut all = Vec::new();
         let timeout = self.settings.timeout()?;
@@ -304,6 +331,10 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Returns a session of the identity that is configured for the registry.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenService::identity`].
     pub(crate) fn new(
         config: &'a Config,
         registry: &'a Registry,
@@ -336,7 +367,7 @@ impl<'a> Session<'a> {
             clock,
             identity,
             key: Key::new(registry, &fingerprint),
-            access_key: Key::of_sign_in(&fingerprint),
+            access_key: Key::access_token(&fingerprint),
         }
     }
 
@@ -353,7 +384,7 @@ impl<'a> Session<'a> {
                 debug!(registry = %self.registry, identity = %self.identity, "found a fresh token");
                 Ok(token)
             }
-            Some(token) => self.renew(token, deadline.or_after(RENEWAL_TIMEOUT)),
+            Some(token) => self.renew(token, deadline.at_most(RENEWAL_TIMEOUT)),
             None => {
                 let fetch = async || self.fetch_token(deadline).await;
                 run(self.run_single_flight(&self.key, deadline, || self.cached(), fetch))
@@ -371,18 +402,18 @@ impl<'a> Session<'a> {
 
     /// Renews a token that is still valid, unless another process does.
     fn renew(&self, token: RefreshToken, deadline: Deadline) -> Result<RefreshToken, Error> {
-        let turn = single_flight::try_acquire(&self.config.lock_dirs, self.key.as_str());
-        if matches!(turn, Acquire::TimedOut | Acquire::Finished(_)) {
+        let acquired = single_flight::try_acquire(&self.config.lock_dirs, self.key.as_str());
+        if matches!(acquired, Acquire::TimedOut | Acquire::Finished(_)) {
             return Ok(self.cached().unwrap_or(token));
         }
         // Another process may have renewed it between the look-up and the lock.
         if let Some(fresh) = self.cached().filter(|token| token.is_fresh(self.now())) {
-            turn.finish(None);
+            acquired.finish(None);
             return Ok(fresh);
         }
         let renewed =
             run(self.fetch_token(deadline)).or_else(|error| self.reuse_until_retry(token, error));
-        turn.finish(renewed.as_ref().err());
+        acquired.finish(renewed.as_ref().err());
         renewed
     }
 
@@ -401,8 +432,12 @@ impl<'a> Session<'a> {
         Ok(token)
     }
 
-    /// Fetches what is cached under a key, or waits for the process that does, for half of the time that is left. Without a keyring the
-    /// result cannot be shared. Then at most [`MAX_PARALLEL_SIGN_INS`] processes sign in at the same time.
+    /// Returns what another process caches under `key`, or fetches it. Waits for another process for half of the remaining time. Without a
+    /// keyring processes cannot share a result, and at most [`MAX_PARALLEL_SIGN_INS`] of them sign in at the same time.
+    ///
+    /// # Errors
+    ///
+    /// The failure of `fetch`, or of the other process.
     async fn run_single_flight<T>(
         &self,
         key: &Key,
@@ -416,22 +451,23 @@ impl<'a> Session<'a> {
         let mut name = if is_cached { shared } else { &parallel };
         let waiting = Deadline::after(deadline.left() / 2);
         loop {
-            let turn = single_flight::acquire(&self.config.lock_dirs, name, waiting.left()).await;
-            if let Acquire::Finished(Some(failure)) = turn {
+            let acquired =
+                single_flight::acquire(&self.config.lock_dirs, name, waiting.left()).await;
+            if let Acquire::Finished(Some(failure)) = acquired {
                 return Err(failure);
             }
-            // The process that had the lock before may have filled the cache.
+            // The process that held the lock before may have filled the cache.
             if let Some(found) = find() {
-                turn.finish(None);
+                acquired.finish(None);
                 return Ok(found);
             }
-            if let Acquire::Finished(None) = turn {
+            if let Acquire::Finished(None) = acquired {
                 name = &parallel;
                 continue;
             }
-            // A process that was not waited for to its end may have filled the cache meanwhile.
+            // If the wait timed out, the other process may have filled the cache meanwhile.
             let fetched = fetch().await.or_else(|error| find().ok_or(error));
-            turn.finish(fetched.as_ref().err());
+            acquired.finish(fetched.as_ref().err());
             return fetched;
         }
     }
@@ -439,8 +475,7 @@ impl<'a> Session<'a> {
     /// Signs in, exchanges the access token, and caches the refresh token.
     async fn fetch_token(&self, deadline: Deadline) -> Result<RefreshToken, Error> {
         info!(registry = %self.registry, identity = %self.identity, "signing in");
-        let settings = self.config.network.clone();
-        let network = Arc::new(Network::new(settings, deadline, self.clock));
+        let network = Arc::new(Network::new(self.config, deadline, self.clock));
         network.warn();
         let token = self.sign_in_and_exchange(&network, deadline).await;
         let token = token.map_err(|error| with_clock_skew(error, &network))?;
@@ -465,7 +500,7 @@ impl<'a> Session<'a> {
         // A cached access token may have been revoked, or may be older than the group membership that gives the role.
         info!(registry = %self.registry, "the registry refused the cached access token; signing in again");
         let (new, _) = self.access_token(network, deadline, Some(&token)).await?;
-        if new.is(&token) {
+        if new.same_as(&token) {
             // The Azure CLI and metadata services have caches, too, and may return the same token again.
             return Err(refusal);
         }
@@ -473,6 +508,10 @@ impl<'a> Session<'a> {
     }
 
     /// Exchanges an access token of this identity. `client` is for the login server.
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange::refresh_token`], and [`ErrorKind::Timeout`] after the deadline.
     pub(crate) async fn exchange(
         &self,
         network: &Network,
@@ -482,10 +521,10 @@ impl<'a> Session<'a> {
     ) -> Result<RefreshToken, Error> {
         let started = Instant::now();
         let host = self.registry.login_server();
-        let during = format!("{host} was asked for a refresh token");
+        let awaited = format!("a refresh token from {host}");
         let exchange = exchange::refresh_token(network, client, self.registry, token, self.clock);
         let refresh_token = deadline
-            .timeout(during, network.circumstances(), exchange)
+            .timeout(awaited, network.proxy_and_ca_notes(), exchange)
             .await
             .map_err(|error| self.with_identity(error, token))?;
         debug!(registry = %self.registry, took = ?started.elapsed(), "got a refresh token");
@@ -522,7 +561,7 @@ impl<'a> Session<'a> {
             let audience = self.identity.audience();
             self.cache
                 .access_token(&self.access_key, audience, self.now())
-                .filter(|token| refused.is_none_or(|refused| !token.is(refused)))
+                .filter(|token| refused.is_none_or(|refused| !token.same_as(refused)))
                 .map(|token| (token, false))
         };
         if let Some(found) = find() {
@@ -534,16 +573,20 @@ impl<'a> Session<'a> {
     }
 
     /// Signs in, and caches the access token for further registries.
+    ///
+    /// # Errors
+    ///
+    /// Why the identity source did not return a token, marked as a failed sign-in, and [`ErrorKind::Timeout`] after the deadline.
     pub(crate) async fn sign_in(
         &self,
         network: &Arc<Network>,
         deadline: Deadline,
     ) -> Result<AccessToken, Error> {
         let started = Instant::now();
-        let during = format!("{} was asked for an access token", self.identity);
+        let awaited = format!("an access token from {}", self.identity);
         let sign_in = self.identity.access_token(network, &self.logins);
         let token = deadline
-            .timeout(during, network.circumstances(), sign_in)
+            .timeout(awaited, network.proxy_and_ca_notes(), sign_in)
             .await
             .map_err(Error::during_sign_in)?;
         self.check_cli_account_unchanged()?;
@@ -567,7 +610,7 @@ impl<'a> Session<'a> {
         let problem = "the signed-in account changed during the request";
         let changed = Error::sign_in(&self.identity, problem).with_hint("try again");
         match Identity::choose(self.config, self.registry) {
-            Ok(now) if Key::of_sign_in(&now.fingerprint()) == self.access_key => Ok(()),
+            Ok(now) if Key::access_token(&now.fingerprint()) == self.access_key => Ok(()),
             Ok(_) => Err(changed),
             // The profile may be half written.
             Err(error) => Err(changed.with_detail(error.to_string())),
@@ -629,7 +672,7 @@ mod tests {
         let registry = registry();
         let config = settings.for_registry(&registry).unwrap();
         let payload = azure_core::base64::encode_url_safe(r#"{"exp":10800}"#);
-        let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        let token = format!("e30.{payload}.c2ln");
         let token = RefreshToken::received(token.into(), START).unwrap();
         for (clock, is_used) in [
             ((|| START + Duration::from_secs(10_000)) as Clock, true),

@@ -119,7 +119,7 @@ impl LockFile {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        // Windows takes its time to drop the lock of a file that is only closed.
+        // After a mere close, Windows may release the lock later.
         let _ = self.file.unlock();
     }
 }

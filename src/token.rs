@@ -33,7 +33,7 @@ const REFRESH_EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 /// An access token is not sent in its last five minutes: an exchange takes time, and clocks differ.
 const ACCESS_EXPIRY_MARGIN: Duration = Duration::from_secs(5 * 60);
 
-/// A token that claims to live longer than this is renewed after half of it.
+/// A token that claims to live longer than this is renewed after half of this.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why an access token is not sent anywhere.
@@ -99,7 +99,7 @@ impl AccessToken {
         Ok(Self {
             tenant: id(&claims.tid),
             assignee: [claims.oid, claims.appid, claims.azp].iter().find_map(id),
-            expires: claims.exp.as_u64().and_then(moment),
+            expires: claims.exp.as_u64().and_then(from_unix_seconds),
             secret,
         })
     }
@@ -114,8 +114,8 @@ impl AccessToken {
         self.tenant.as_deref()
     }
 
-    /// Returns the object id (`oid`) of the identity, or else its client id (`appid`, `azp`), if the token shows one: whom a command assigns a
-    /// role to. It is always a GUID, because it becomes part of commands to paste.
+    /// Returns the object id (`oid`) of the identity, or else its client id (`appid`, `azp`), if the token shows one: the assignee of a
+    /// role assignment. It is always a GUID, because it becomes part of commands to paste.
     pub fn assignee(&self) -> Option<&str> {
         self.assignee.as_deref()
     }
@@ -126,7 +126,7 @@ impl AccessToken {
     }
 
     /// Returns whether both are the same token.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn same_as(&self, other: &Self) -> bool {
         self.secret.expose_secret() == other.secret.expose_secret()
     }
 }
@@ -232,7 +232,7 @@ pub(crate) fn is_guid(text: &str) -> bool {
 }
 
 /// Returns the time that is so many seconds after 1970, if it is one that can be shown.
-pub(crate) fn moment(seconds: u64) -> Option<SystemTime> {
+pub(crate) fn from_unix_seconds(seconds: u64) -> Option<SystemTime> {
     (seconds < END_OF_TIME).then(|| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
@@ -249,7 +249,7 @@ mod tests {
     }
 
     fn jwt(payload: &str) -> SecretString {
-        let payload = encode_url_safe(payload).trim_end_matches('=').to_owned();
+        let payload = encode_url_safe(payload);
         SecretString::from(format!("e30.{payload}.c2ln"))
     }
 

@@ -433,9 +433,9 @@ fn no_key_of_azure_arc_is_printed_or_written_by_runs_that_fail() {
         )
         .fails();
         assert!(
-            answer
-                .stdout
-                .starts_with("the system-assigned managed identity gave no access token: "),
+            answer.stdout.starts_with(
+                "could not get an access token from the system-assigned managed identity: "
+            ),
             "{answer:#?}"
         );
         assert!(!answer.text().contains("CANARY-"), "{answer:#?}");

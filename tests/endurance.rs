@@ -376,7 +376,7 @@ mod limit_on_processes {
         assert!(
             answer
                 .stdout
-                .starts_with("the Azure CLI gave no access token: "),
+                .starts_with("could not get an access token from the Azure CLI: "),
             "{answer:#?}"
         );
     }

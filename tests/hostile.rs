@@ -312,20 +312,20 @@ impl Peer {
         let (host, refused) = (
             &self.host,
             self.source
-                .map(|source| format!("{source} gave no access token:")),
+                .map(|source| format!("could not get an access token from {source}:")),
         );
         match (outcome, refused) {
             // No proxy is in play on the way to an endpoint of the machine itself.
             (Broken(cause), Some(refused)) if host != AUTHORITY => {
-                format!("{refused} no whole answer from {host}: {cause}")
+                format!("{refused} incomplete response from {host}: {cause}")
             }
-            (Broken(cause), _) => format!("no whole answer from {host}: {cause}"),
+            (Broken(cause), _) => format!("incomplete response from {host}: {cause}"),
             (Late, None) => {
-                format!("gave up after {limit} s while {host} was asked for a refresh token")
+                format!("timed out after {limit} s waiting for a refresh token from {host}")
             }
             (Late, Some(_)) => {
                 format!(
-                    "gave up after {limit} s while {} was asked for an access token",
+                    "timed out after {limit} s waiting for an access token from {}",
                     self.source.unwrap_or_default()
                 )
             }
@@ -491,11 +491,11 @@ fn what_a_peer_says_cannot_drive_a_terminal() {
     for (at, line) in [
         (
             FaultAt::Authority,
-            format!("{PRINCIPAL} gave no access token: AADSTS7000215: a[31mb\n"),
+            format!("could not get an access token from {PRINCIPAL}: AADSTS7000215: a[31mb\n"),
         ),
         (
             FaultAt::AppService,
-            format!("{MANAGED} gave no access token: AADSTS7000215: a[31mb\n"),
+            format!("could not get an access token from {MANAGED}: AADSTS7000215: a[31mb\n"),
         ),
         (
             FaultAt::Exchange,
@@ -538,7 +538,7 @@ fn a_refresh_token_that_cannot_be_one_is_not_handed_out() {
         assert_eq!(answer.code(), 1);
         assert_eq!(
             answer.stdout,
-            "contoso.azurecr.io answered the exchange with a refresh token that cannot be one\n"
+            "contoso.azurecr.io answered the exchange with a malformed refresh token\n"
         );
     }
     for body in [
@@ -566,7 +566,7 @@ fn no_answer_of_a_registry_runs_a_command_in_the_users_shell() {
         shell.arg(format);
         let answer = run(shell, "", LIMIT);
         assert!(!home.path("PWNED").exists(), "{format}: {answer:#?}");
-        let line = "docker-credential-acrscoped: contoso.azurecr.io answered the exchange with a refresh token that cannot be one\n";
+        let line = "docker-credential-acrscoped: contoso.azurecr.io answered the exchange with a malformed refresh token\n";
         assert!(answer.stderr.starts_with(line), "{answer:#?}");
     }
 }
@@ -754,7 +754,8 @@ fn whatever_a_source_says_of_its_tokens_end_the_program_does_not_break() {
             let answer = ask(bounded(&home, &simulator, &at), "get", REGISTRY);
             is_harmless(&answer);
             // Where the end cannot be read the token may be refused, never the program fail.
-            let refused = format!("{source} gave no access token: the answer holds no token\n");
+            let refused =
+                format!("could not get an access token from {source}: the answer holds no token\n");
             assert!(
                 answer.code() == 0 || answer.stdout == refused,
                 "{at:?} {life}: {answer:#?}"
@@ -787,7 +788,9 @@ fn an_access_token_that_cannot_be_one_is_sent_nowhere_else() {
             assert_eq!(answer.code(), 1, "{answer:#?}");
             assert_eq!(
                 answer.stdout,
-                format!("{source} gave no access token: the token in the answer is malformed\n")
+                format!(
+                    "could not get an access token from {source}: the token in the answer is malformed\n"
+                )
             );
             assert!(
                 simulator
@@ -1027,7 +1030,7 @@ fn a_mebibyte_of_words_of_an_authority_costs_little() {
     assert!(
         answer
             .stdout
-            .starts_with(&format!("{PRINCIPAL} gave no access token: ")),
+            .starts_with(&format!("could not get an access token from {PRINCIPAL}: ")),
         "{answer:#?}"
     );
 }
@@ -1132,7 +1135,7 @@ fn a_source_that_gives_an_empty_token_or_two_gave_none() {
             let (answer, simulator) = get_with(&at, FaultKind::Raw(json(body)));
             assert_eq!(
                 answer.stdout,
-                format!("{source} gave no access token: the answer holds no token\n"),
+                format!("could not get an access token from {source}: the answer holds no token\n"),
                 "{body}"
             );
             assert!(

@@ -3,7 +3,7 @@
 
 mod support;
 
-use simulator::{Endpoint, Entry, Fault, FaultAt, FaultKind, Raw, Simulator};
+use simulator::{CLIENT, Endpoint, Entry, Fault, FaultAt, FaultKind, Raw, Simulator};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -227,7 +227,7 @@ fn a_proxy_that_never_answers_does_not_keep_anybody() {
     assert!(
         answer
             .stdout
-            .starts_with("gave up after 2 s while service principal "),
+            .starts_with("timed out after 2 s waiting for an access token from service principal "),
         "{answer:#?}"
     );
 }
@@ -327,17 +327,19 @@ fn a_captive_portal_is_told_where_it_stands() {
     for (at, line) in [
         (
             FaultAt::Authority,
-            "gave no access token: the answer was a web page: 200\n",
+            format!(
+                "could not get an access token from service principal {CLIENT}: the answer was a web page: 200\n"
+            ),
         ),
         (
             FaultAt::Exchange,
-            "contoso.azurecr.io answered the exchange with a web page: 200\n",
+            "contoso.azurecr.io answered the exchange with a web page: 200\n".to_owned(),
         ),
     ] {
         let (home, simulator) = world();
         simulator.change(|settings| settings.faults = vec![Fault::always(at, FaultKind::Html)]);
         let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
-        assert!(answer.stdout.ends_with(line), "{answer:#?}");
+        assert_eq!(answer.stdout, line, "{answer:#?}");
     }
 }
 
@@ -441,7 +443,7 @@ fn an_early_connection_that_hangs_does_not_outlast_the_deadline() {
     let answer = ask(impatient(&home, &simulator), "get", REGISTRY).fails();
     assert_eq!(
         answer.stdout,
-        "gave up after 2 s while contoso.azurecr.io was asked for a refresh token\n"
+        "timed out after 2 s waiting for a refresh token from contoso.azurecr.io\n"
     );
 }
 
@@ -590,9 +592,9 @@ mod namespace {
                 command.env("ACRSCOPED_TIMEOUT", "1");
                 let answer: Answer = ask(command, "get", REGISTRY).fails();
                 assert!(
-                    answer
-                        .stdout
-                        .starts_with("gave up after 1 s while service principal "),
+                    answer.stdout.starts_with(
+                        "timed out after 1 s waiting for an access token from service principal "
+                    ),
                     "{answer:#?}"
                 );
                 drop(queue);

@@ -150,7 +150,7 @@ fn what_a_registry_answers_in_place_of_a_token_is_told() {
     for (kind, line, hint) in [
         (
             FaultKind::too_many_requests(300),
-            "contoso.azurecr.io gets too many requests and asks to wait 300 s",
+            "contoso.azurecr.io is throttling requests: wait 300 s",
             "hint: try again later; limits are listed at https://aka.ms/acr/skus",
         ),
         (
@@ -234,7 +234,10 @@ fn what_entra_answers_in_place_of_a_token_is_told() {
         let (answer, simulator) = get(fault(FaultAt::Authority, kind), |_| {});
         assert_eq!(
             (answer.code(), answer.stdout),
-            (1, format!("{name} gave no access token: {said}\n"))
+            (
+                1,
+                format!("could not get an access token from {name}: {said}\n")
+            )
         );
         if said.contains("web page") || said.contains("redirect") {
             assert!(
@@ -255,7 +258,7 @@ fn what_entra_answers_in_place_of_a_token_is_told() {
     let (answer, _simulator) = get(fault(FaultAt::Authority, FaultKind::EndlessBody), |_| {});
     assert_eq!(
         answer.stdout,
-        "no whole answer from login.microsoftonline.com: the answer is longer than 1048576 bytes\n"
+        "incomplete response from login.microsoftonline.com: the answer is longer than 1048576 bytes\n"
     );
 }
 
@@ -301,15 +304,15 @@ fn an_answer_that_breaks_off_or_never_ends_is_told() {
     for (kind, cause) in [
         (
             FaultKind::CutBody,
-            "no whole answer from contoso.azurecr.io: ",
+            "incomplete response from contoso.azurecr.io: ",
         ),
         (
             FaultKind::Reset,
-            "no whole answer from contoso.azurecr.io: ",
+            "incomplete response from contoso.azurecr.io: ",
         ),
         (
             FaultKind::EndlessBody,
-            "no whole answer from contoso.azurecr.io: the answer is longer than 1048576 bytes",
+            "incomplete response from contoso.azurecr.io: the answer is longer than 1048576 bytes",
         ),
     ] {
         let (answer, _simulator) = get(fault(FaultAt::Exchange, kind), |_| {});
@@ -566,8 +569,7 @@ fn entras_codes_are_told_with_what_to_do() {
         );
         let line = answer.stdout.trim_end();
         assert!(
-            line.starts_with("service principal ")
-                && line.contains(" gave no access token: ")
+            line.starts_with("could not get an access token from service principal ")
                 && line.contains(code),
             "{line}"
         );
@@ -599,16 +601,23 @@ fn entras_codes_are_told_with_what_to_do() {
 #[test]
 fn the_deadline_ends_a_sign_in_and_an_exchange_that_never_answer() {
     for (at, line) in [
-        (FaultAt::Authority, " was asked for an access token"),
+        (
+            FaultAt::Authority,
+            format!(
+                "an access token from service principal {}",
+                simulator::CLIENT
+            ),
+        ),
         (
             FaultAt::Exchange,
-            "gave up after 1 s while contoso.azurecr.io was asked for a refresh token",
+            "a refresh token from contoso.azurecr.io".to_owned(),
         ),
     ] {
         let (answer, _simulator) = get(fault(at, FaultKind::Delay { ms: 600_000 }), |command| {
             command.env("ACRSCOPED_TIMEOUT", "1");
         });
-        assert!(answer.stdout.trim_end().ends_with(line), "{answer:?}");
+        let line = format!("timed out after 1 s waiting for {line}\n");
+        assert_eq!(answer.stdout, line, "{answer:?}");
     }
 }
 

@@ -396,7 +396,7 @@ fn the_azure_clis_own_words_are_passed_on_with_what_to_type() {
     let answer = ask(nobody(&home, &simulator), "get", REGISTRY).fails();
     assert_eq!(
         answer.stdout,
-        "the Azure CLI gave no access token: AADSTS50076: Due to a configuration change, you must use multi-factor authentication.\n"
+        "could not get an access token from the Azure CLI: AADSTS50076: Due to a configuration change, you must use multi-factor authentication.\n"
     );
     assert!(
         answer.stderr.contains("  Trace ID: 1234\n"),
@@ -430,7 +430,7 @@ fn a_switch_of_the_account_while_az_starts_is_noticed() {
     let answer = ask(nobody(&home, &simulator), "get", REGISTRY).fails();
     assert_eq!(
         answer.stdout,
-        "the Azure CLI gave no access token: the signed-in account changed during the request\n"
+        "could not get an access token from the Azure CLI: the signed-in account changed during the request\n"
     );
     assert!(
         requests(&simulator).is_empty(),
@@ -451,7 +451,7 @@ fn an_azure_cli_that_hangs_is_ended_with_all_it_started() {
     let answer = ask(command, "get", REGISTRY).fails();
     assert_eq!(
         answer.stdout,
-        "gave up after 1 s while the Azure CLI was asked for an access token\n"
+        "timed out after 1 s waiting for an access token from the Azure CLI\n"
     );
     let pids = std::fs::read_to_string(home.path("home/pids")).unwrap();
     assert_eq!(pids.lines().count(), 2);

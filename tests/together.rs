@@ -154,7 +154,7 @@ mod with_a_cache {
             namespace.enter(&helper(&home, &simulator))
         }));
         let together = started.elapsed();
-        let line = "service principal 5b8d3e17-64c2-4f0a-9d15-7a2e8c40b6f1 gave no access token: AADSTS7000215: Invalid client secret provided.\n";
+        let line = "could not get an access token from service principal 5b8d3e17-64c2-4f0a-9d15-7a2e8c40b6f1: AADSTS7000215: Invalid client secret provided.\n";
         assert!(
             answers.iter().all(|answer| *answer == (false, line.into())),
             "{answers:?}"

@@ -282,7 +282,7 @@ fn an_azure_cli_that_hangs_is_ended_with_all_it_started() {
     let answer = run(command, REGISTRY, LIMIT).fails();
     assert_eq!(
         answer.stdout,
-        "gave up after 5 s while the Azure CLI was asked for an access token\n"
+        "timed out after 5 s waiting for an access token from the Azure CLI\n"
     );
     assert!(windows.bin.path().join("arguments").exists(), "it did run");
     until("end of what az.cmd started", || {

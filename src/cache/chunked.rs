@@ -7,7 +7,7 @@
 //! Parts are written first, and the head last in one write. So a reader finds the old secret, the new secret, or none: a digest mismatch
 //! reads as no entry. The next write or the deletion of the entry removes orphaned parts.
 
-use super::store::{Lasts, Store, StoreError};
+use super::store::{Persistence, Store, StoreError};
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -94,8 +94,8 @@ impl<S: Store> Store for Chunked<S> {
         self.store.name()
     }
 
-    fn lasts(&self) -> Lasts {
-        self.store.lasts()
+    fn persistence(&self) -> Persistence {
+        self.store.persistence()
     }
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {

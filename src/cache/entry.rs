@@ -2,7 +2,7 @@
 
 use crate::registry::Registry;
 use crate::text::digest16;
-use crate::token::moment;
+use crate::token::from_unix_seconds;
 use secrecy::{ExposeSecret, SecretString};
 use std::time::SystemTime;
 use zeroize::Zeroizing;
@@ -25,7 +25,7 @@ impl Key {
     }
 
     /// Returns the key of an identity's access token.
-    pub fn of_sign_in(identity: &str) -> Self {
+    pub fn access_token(identity: &str) -> Self {
         Self(format!("{SIGN_IN} {identity}"))
     }
 
@@ -55,7 +55,7 @@ impl Key {
     }
 
     /// Returns whether it is the key of an access token.
-    pub(super) fn is_of_sign_in(&self) -> bool {
+    pub(super) fn is_access_token(&self) -> bool {
         self.host() == SIGN_IN
     }
 
@@ -81,6 +81,6 @@ pub(super) fn encode(token: &SecretString, time: SystemTime) -> Zeroizing<Vec<u8
 /// Decodes a token and its time.
 pub(super) fn decode(entry: &[u8]) -> Option<(SecretString, SystemTime)> {
     let (seconds, token) = std::str::from_utf8(entry).ok()?.split_once(' ')?;
-    let time = moment(seconds.parse().ok()?)?;
+    let time = from_unix_seconds(seconds.parse().ok()?)?;
     Some((SecretString::from(token), time))
 }

@@ -4,7 +4,7 @@
 //! and the keys are open to their owner by uid, not only by possession: a process whose session keyring does not link `@u` (services, CI
 //! runners, `keyctl session`) can read them too. The kernel deletes a key when its lifetime ends.
 
-use super::store::{Lasts, Store, StoreError};
+use super::store::{Persistence, Store, StoreError};
 use super::{KERNEL_KEYRING, SERVICE};
 use keyutils_raw::{
     KEY_SPEC_PROCESS_KEYRING, KEY_SPEC_USER_KEYRING, KeyPermissions, KeyringSerial, add_key,
@@ -36,8 +36,8 @@ impl Store for KernelKeyring {
         KERNEL_KEYRING
     }
 
-    fn lasts(&self) -> Lasts {
-        Lasts::UntilRestart
+    fn persistence(&self) -> Persistence {
+        Persistence::UntilRestart
     }
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {

@@ -4,7 +4,7 @@
 //! comes before the kernel keyring, unless it keeps everything in memory. If no store accepts the token, `login` fails.
 
 use super::self_test::self_test;
-use super::store::{Lasts, Store, StoreError};
+use super::store::{Persistence, Store, StoreError};
 use super::{Cache, Key, SelfTest, delete, log_failure, read, write};
 use crate::error::{Error, ErrorKind};
 use secrecy::SecretString;
@@ -19,8 +19,8 @@ pub struct LoginStore {
     /// Its name.
     pub store: String,
     /// How long it keeps the token.
-    pub lasts: Lasts,
-    /// The names of the other stores that hold no token of it.
+    pub persistence: Persistence,
+    /// The names of the other stores, which hold no token of the sign-in any more.
     pub cleared: Vec<String>,
 }
 
@@ -43,11 +43,11 @@ impl Cache {
         token: &SecretString,
         now: SystemTime,
     ) -> Result<LoginStore, Vec<String>> {
-        let stores = self.stores().map(|store| (store.lasts(), store));
-        let mut stores: Vec<(Lasts, &dyn Store)> = stores.collect();
-        stores.sort_by_key(|(lasts, _)| *lasts);
+        let stores = self.stores().map(|store| (store.persistence(), store));
+        let mut stores: Vec<(Persistence, &dyn Store)> = stores.collect();
+        stores.sort_by_key(|(persistence, _)| *persistence);
         let mut problems = vec![];
-        for &(lasts, store) in &stores {
+        for &(persistence, store) in &stores {
             if let Err(error) = write(store, key, token, now + MAX_UNUSED, MAX_UNUSED) {
                 problems.push(format!("{}: {error}", store.name()));
                 continue;
@@ -57,7 +57,7 @@ impl Cache {
             let cleared = others.filter(|other| clear(*other, key).is_ok());
             return Ok(LoginStore {
                 store: store.name().to_owned(),
-                lasts,
+                persistence,
                 cleared: cleared.map(|other| other.name().to_owned()).collect(),
             });
         }
@@ -85,7 +85,7 @@ impl Cache {
     /// # Errors
     ///
     /// Fails if one of the named stores, which hold the token, does not confirm that it is deleted.
-    pub fn forget_login(&self, key: &Key, stores: &[String]) -> Result<(), Error> {
+    pub fn delete_login(&self, key: &Key, stores: &[String]) -> Result<(), Error> {
         let cleared = self.stores().map(|store| (store.name(), clear(store, key)));
         let cleared: Vec<_> = cleared.collect();
         for name in stores {
@@ -104,7 +104,7 @@ impl Cache {
     /// # Errors
     ///
     /// Fails if a store does not delete an entry.
-    pub fn forget(&self, is_obsolete: impl Fn(&Key) -> bool) -> Result<(), Error> {
+    pub fn delete_entries(&self, is_obsolete: impl Fn(&Key) -> bool) -> Result<(), Error> {
         delete(&self.entries("what is in it stays there"), is_obsolete)
             .map_err(|problem| logout_error(&problem))
     }
@@ -159,7 +159,7 @@ mod tests {
             cache.login(&alice, NOW).is_some(),
             "a registry is not a login"
         );
-        cache.forget(|key| *key == alice).unwrap();
+        cache.delete_entries(|key| *key == alice).unwrap();
         assert!(cache.login(&alice, NOW).is_none());
     }
 
@@ -185,16 +185,16 @@ mod tests {
 
     #[test]
     fn a_login_goes_to_the_store_that_lasts_longest() {
-        let store = |lasts| -> Arc<dyn Store> {
+        let store = |persistence| -> Arc<dyn Store> {
             Arc::new(Memory {
-                lasts: Some(lasts),
+                persistence: Some(persistence),
                 ..Memory::default()
             })
         };
         let (deleted, restart, session) = (
-            Lasts::UntilDeleted,
-            Lasts::UntilRestart,
-            Lasts::UntilSessionEnds,
+            Persistence::UntilDeleted,
+            Persistence::UntilRestart,
+            Persistence::UntilSessionEnds,
         );
         for (order, expected, name) in [
             (vec![restart, deleted], deleted, "until deleted"),
@@ -206,7 +206,10 @@ mod tests {
             let place = Cache::new(stores)
                 .put_login(&Key::of_login("alice"), &"token".into(), NOW)
                 .unwrap();
-            assert_eq!((place.lasts, place.store), (expected, name.to_owned()));
+            assert_eq!(
+                (place.persistence, place.store),
+                (expected, name.to_owned())
+            );
         }
     }
 
@@ -243,14 +246,14 @@ mod tests {
         let key = Key::of_login("alice");
         let place = cache.put_login(&key, &"token".into(), NOW).unwrap();
         let kept_in = [place.store];
-        let problem = |cache: &Cache| cache.forget_login(&key, &kept_in).unwrap_err().to_string();
+        let problem = |cache: &Cache| cache.delete_login(&key, &kept_in).unwrap_err().to_string();
         store.plan(0, Event::Fails);
         assert!(problem(&cache).starts_with("could not delete a saved token: "));
         assert!(problem(&Cache::new(vec![])).ends_with(": this system has none"));
-        cache.forget_login(&key, &kept_in).unwrap();
+        cache.delete_login(&key, &kept_in).unwrap();
         assert!(cache.login(&key, NOW).is_none());
         // Deleting it again, or where it never was, succeeds.
-        cache.forget_login(&key, &kept_in).unwrap();
-        Cache::new(vec![]).forget_login(&key, &[]).unwrap();
+        cache.delete_login(&key, &kept_in).unwrap();
+        Cache::new(vec![]).delete_login(&key, &[]).unwrap();
     }
 }

@@ -6,16 +6,7 @@
 //! A [`Cache`] holds the keyrings of this system in order, each as a [`Store`]. A token goes into the first store that accepts it, and a
 //! look-up tries all of them. A failure of a store is logged and counts as a miss, so that it never fails a `get`.
 //!
-//! # To add a keyring
-//!
-//! 1. Write a file in this folder with a type that implements [`Store`]. The documentation of its methods says what they must do: never
-//!    prompt, return `None` for an entry that is not there, and return [`StoreError::Missing`] only if the system has no such keyring.
-//! 2. If another process answers for the keyring, wrap the type in `timeout::Timeout`, which also gives it a thread of its own. If its
-//!    entries must be short, wrap it in `chunked::Chunked`.
-//! 3. Add it to `system_stores`, in the order in which keyrings are tried, and add a value for it to [`CacheChoice`].
-//! 4. Add a file to `tests/keyring` that runs the functions of `contract.rs` with the real keyring.
-//!
-//! A keyring of the `keyring-core` family needs no file: `native.rs` opens it.
+//! `CONTRIBUTING.md` says how to add a keyring.
 
 #[cfg(any(windows, test))]
 mod chunked;
@@ -37,7 +28,7 @@ mod timeout;
 pub use entry::Key;
 pub use login::LoginStore;
 pub use self_test::SelfTest;
-pub use store::{Lasts, Store, StoreError};
+pub use store::{Persistence, Store, StoreError};
 
 use crate::config::{CacheChoice, SessionBus};
 use crate::error::{Error, ErrorKind};
@@ -158,8 +149,9 @@ impl Cache {
                 is_of_other && key.is_of(identity) && refresh_token(*store, key, now).is_some()
             })
         };
-        let is_obsolete =
-            |key: &Key| is_of_registry(key) || (key.is_of_sign_in() && !is_needed(key.identity()));
+        let is_obsolete = |key: &Key| {
+            is_of_registry(key) || (key.is_access_token() && !is_needed(key.identity()))
+        };
         delete(&entries, is_obsolete).map_err(|problem| {
             let host = registry.host();
             let message = format!("a cached token of {host} could not be erased: {problem}");
@@ -298,7 +290,7 @@ mod tests {
 
     fn token(name: &str, seconds: u64) -> RefreshToken {
         let payload = encode_url_safe(format!(r#"{{"exp":{seconds},"jti":"{name}"}}"#));
-        let jwt = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        let jwt = format!("e30.{payload}.c2ln");
         RefreshToken::received(jwt.into(), NOW).unwrap()
     }
 
@@ -343,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_or_endless_token_is_neither_kept_nor_listed() {
+    fn an_expired_token_or_one_without_expiry_is_not_cached() {
         let cache = Cache::new(vec![Memory::new()]);
         let key = key("contoso.azurecr.io", "alice");
         cache.put(
@@ -359,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn erase_forgets_a_host_for_every_identity_and_no_other_host() {
+    fn erase_deletes_the_tokens_of_a_host_for_every_identity_and_no_other_host() {
         let cache = Cache::new(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put(
@@ -438,14 +430,14 @@ mod tests {
         let payload = encode_url_safe(format!(
             r#"{{"aud":"https://containerregistry.azure.net","exp":{seconds},"jti":"{name}"}}"#
         ));
-        let jwt = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        let jwt = format!("e30.{payload}.c2ln");
         AccessToken::new(jwt.into(), &Audience::default()).unwrap()
     }
 
     #[test]
-    fn an_access_token_is_kept_until_five_minutes_before_it_ends() {
+    fn an_access_token_is_cached_until_five_minutes_before_it_expires() {
         let cache = Cache::new(vec![Memory::new()]);
-        let (alice, bob) = (Key::of_sign_in("alice"), Key::of_sign_in("bob"));
+        let (alice, bob) = (Key::access_token("alice"), Key::access_token("bob"));
         cache.put_access_token(&alice, &access_token("a", 3_600), NOW);
         let found = |key: &Key, seconds: u64| {
             cache.access_token(
@@ -454,7 +446,11 @@ mod tests {
                 NOW + Duration::from_secs(seconds),
             )
         };
-        assert!(found(&alice, 3_299).unwrap().is(&access_token("a", 3_600)));
+        assert!(
+            found(&alice, 3_299)
+                .unwrap()
+                .same_as(&access_token("a", 3_600))
+        );
         assert!(found(&alice, 3_300).is_none() && found(&bob, 0).is_none());
         let other = Audience::parse("https://registries.fabrikam.example").unwrap();
         assert!(cache.access_token(&alice, &other, NOW).is_none());
@@ -468,11 +464,11 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_goes_with_the_last_registry_of_its_identity() {
+    fn an_access_token_is_deleted_with_the_last_registry_of_its_identity() {
         let cache = Cache::new(vec![Memory::new(), Memory::new()]);
         for identity in ["alice", "bob"] {
             cache.put_access_token(
-                &Key::of_sign_in(identity),
+                &Key::access_token(identity),
                 &access_token(identity, 3_600),
                 NOW,
             );
@@ -489,7 +485,7 @@ mod tests {
         );
         let is_kept = |identity: &str| {
             cache
-                .access_token(&Key::of_sign_in(identity), &Audience::default(), NOW)
+                .access_token(&Key::access_token(identity), &Audience::default(), NOW)
                 .is_some()
         };
         cache
@@ -501,7 +497,7 @@ mod tests {
             .unwrap();
         assert!(is_kept("alice"));
         cache.put_access_token(
-            &Key::of_sign_in("carol"),
+            &Key::access_token("carol"),
             &access_token("carol", 3_600),
             NOW,
         );

@@ -3,7 +3,7 @@
 use super::SERVICE;
 #[cfg(windows)]
 use super::chunked::Chunked;
-use super::store::{Lasts, Store, StoreError};
+use super::store::{Persistence, Store, StoreError};
 use crate::error::sanitize_line;
 use keyring_core::api::CredentialStore;
 use keyring_core::{Entry, Error};
@@ -72,8 +72,8 @@ impl Store for NativeStore {
         self.name
     }
 
-    fn lasts(&self) -> Lasts {
-        Lasts::UntilDeleted
+    fn persistence(&self) -> Persistence {
+        Persistence::UntilDeleted
     }
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {

@@ -12,7 +12,7 @@
 
 use super::SERVICE;
 use super::session_bus::{self, MAX_MESSAGE_BYTES};
-use super::store::{Lasts, Store, StoreError};
+use super::store::{Persistence, Store, StoreError};
 use crate::config::SessionBus;
 use crate::error::sanitize_line;
 use serde::{Serialize, de::DeserializeOwned};
@@ -105,15 +105,15 @@ impl Store for SecretService {
     }
 
     /// Asks the service. If the user has no collection, entries go to one that is only in memory.
-    fn lasts(&self) -> Lasts {
+    fn persistence(&self) -> Persistence {
         let is_permanent = self.run(&async |service| {
             let default = service.alias("default").await?;
             Ok(default.is_some() && default != service.alias("session").await?)
         });
         if is_permanent == Ok(true) {
-            Lasts::UntilDeleted
+            Persistence::UntilDeleted
         } else {
-            Lasts::UntilSessionEnds
+            Persistence::UntilSessionEnds
         }
     }
 
@@ -239,7 +239,8 @@ impl Service {
     ) -> Result<T, StoreError> {
         let interface = "org.freedesktop.Secret.Service";
         let answer = self.call("/org/freedesktop/secrets", interface, method, arguments);
-        let not_one = || failed("the program at its place is no Secret Service");
+        let not_one =
+            || failed("the program that owns its name on the bus is not a Secret Service");
         answer.await?.ok_or_else(not_one)
     }
 

@@ -40,7 +40,7 @@ pub(super) async fn connect(bus: &SessionBus) -> Result<Connection, StoreError> 
     Err(problem)
 }
 
-/// Tells a bus that does not run, or is another user's, from a process that has no file descriptor or memory left.
+/// Distinguishes a bus that does not run, or is another user's, from a process that has no file descriptor or memory left.
 pub(super) fn connect_error(error: &io::Error) -> StoreError {
     let text = format!("the session bus cannot be reached: {error}");
     match error.kind() {

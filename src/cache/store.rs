@@ -10,24 +10,40 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Returns how long an entry survives if it is not deleted.
-    fn lasts(&self) -> Lasts;
+    fn persistence(&self) -> Persistence;
 
     /// Returns the secret under a key, or `None` if there is none. Never prompts, like the other methods.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Missing`] if the system has no such keyring, as for the other methods; else why the entry cannot be read.
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
 
     /// Stores a secret in place of an older one. A store that supports it deletes the entry after `lifetime`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLong`] if the secret is too long, or why it cannot be stored.
     fn set(&self, key: &str, secret: &[u8], lifetime: Duration) -> Result<(), StoreError>;
 
     /// Deletes an entry and returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Why the entry may still be there.
     fn delete(&self, key: &str) -> Result<bool, StoreError>;
 
     /// Returns the keys of all our entries.
+    ///
+    /// # Errors
+    ///
+    /// Why the entries cannot be listed.
     fn list(&self) -> Result<Vec<String>, StoreError>;
 }
 
 /// How long a store keeps an entry, the longest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lasts {
+pub enum Persistence {
     /// Until it is deleted.
     UntilDeleted,
     /// Until the machine restarts.
@@ -43,7 +59,7 @@ pub enum StoreError {
     Missing(String),
     /// The store is locked, unreachable, or does not answer.
     Unavailable(String),
-    /// The store refused or could not do what it was asked.
+    /// An operation failed.
     Failed(String),
     /// The secret is too long for the store.
     TooLong,
@@ -88,7 +104,7 @@ pub(super) mod memory {
         pub(crate) event: Mutex<Option<(usize, Event)>>,
         /// The longest secret that it takes, if there is a limit.
         pub(crate) limit: Option<usize>,
-        pub(crate) lasts: Option<Lasts>,
+        pub(crate) persistence: Option<Persistence>,
     }
 
     impl fmt::Debug for Memory {
@@ -145,16 +161,16 @@ pub(super) mod memory {
 
     impl Store for Memory {
         fn name(&self) -> &'static str {
-            match self.lasts {
+            match self.persistence {
                 None => "memory",
-                Some(Lasts::UntilDeleted) => "until deleted",
-                Some(Lasts::UntilRestart) => "until restart",
-                Some(Lasts::UntilSessionEnds) => "until session ends",
+                Some(Persistence::UntilDeleted) => "until deleted",
+                Some(Persistence::UntilRestart) => "until restart",
+                Some(Persistence::UntilSessionEnds) => "until session ends",
             }
         }
 
-        fn lasts(&self) -> Lasts {
-            self.lasts.unwrap_or(Lasts::UntilSessionEnds)
+        fn persistence(&self) -> Persistence {
+            self.persistence.unwrap_or(Persistence::UntilSessionEnds)
         }
 
         fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -189,8 +205,8 @@ pub(super) mod memory {
             (**self).name()
         }
 
-        fn lasts(&self) -> Lasts {
-            (**self).lasts()
+        fn persistence(&self) -> Persistence {
+            (**self).persistence()
         }
 
         fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {

@@ -3,7 +3,7 @@
 //! Each operation runs on its own thread. An operation that times out leaks its thread, and the secret that it holds, until the process exits.
 //! All operations share one timeout, so that a store that hangs delays its caller once.
 
-use super::store::{Lasts, Store, StoreError};
+use super::store::{Persistence, Store, StoreError};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,9 +54,9 @@ impl Store for Timeout {
         self.store.name()
     }
 
-    fn lasts(&self) -> Lasts {
-        self.run(|store| Ok(store.lasts()))
-            .unwrap_or(Lasts::UntilSessionEnds)
+    fn persistence(&self) -> Persistence {
+        self.run(|store| Ok(store.persistence()))
+            .unwrap_or(Persistence::UntilSessionEnds)
     }
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -93,8 +93,8 @@ mod tests {
         assert_eq!(store.get("k").unwrap().unwrap().as_slice(), b"x");
         assert_eq!(store.list(), Ok(vec!["k".to_owned()]));
         assert_eq!(
-            (store.name(), store.lasts()),
-            (memory.name(), memory.lasts())
+            (store.name(), store.persistence()),
+            (memory.name(), memory.persistence())
         );
         assert_eq!(
             (store.delete("k"), store.delete("k")),

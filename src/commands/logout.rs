@@ -49,7 +49,7 @@ pub fn run(
     let target = find_target(context, arguments, Logins::of(&config))?;
     let mut result = Ok(());
     if arguments.all {
-        result = stores.forget(|_| true);
+        result = stores.delete_entries(|_| true);
     }
     for login in &target.logins {
         // The file keeps only those whose token may still exist.
@@ -120,8 +120,8 @@ fn sign_out(
         let identity = Identity::of_login(account, &config, Some(&registry));
         (config.authority.as_str() == login.authority).then(|| identity.fingerprint())
     }));
-    let tokens = stores.forget(|key| fingerprints.iter().any(|it| key.is_of(it)));
-    stores.forget_login(&login.key(), &login.stores).and(tokens)
+    let tokens = stores.delete_entries(|key| fingerprints.iter().any(|it| key.is_of(it)));
+    stores.delete_login(&login.key(), &login.stores).and(tokens)
 }
 
 /// Returns what ended, and what did not, a sentence each.

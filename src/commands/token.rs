@@ -2,6 +2,7 @@
 
 use super::{Context, write_json};
 use crate::error::Error;
+use crate::files::private_file;
 use crate::text::{shell_quoted, shell_word};
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::{Args, ValueEnum};
@@ -105,11 +106,8 @@ pub fn run(
 
 /// Creates a file with mode 0600. An existing file is refused: it may be readable for others, or a link.
 fn create_private(path: &Path) -> Result<File, Error> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| {
+    let file = private_file().create_new(true).open(path);
+    file.map_err(|error| {
         let file = path.display().to_string();
         if error.kind() != io::ErrorKind::AlreadyExists {
             return Error::input(format!("could not create {file}: {error}"));

@@ -149,6 +149,15 @@ impl Settings {
     ///
     /// The file cannot be read, others can change it, it is in the working directory, or anything in it is wrong. Variables are checked
     /// only when they are needed.
+    ///
+    /// ```
+    /// use docker_credential_acrscoped::{Settings, Variables};
+    ///
+    /// let variables: Variables = [("AZURE_TENANT_ID".to_owned(), "contoso.example".into())].into();
+    /// let settings = Settings::read(variables, Some("/home/alice".into()), None, None)?;
+    /// assert!(settings.clouds().is_empty());
+    /// # Ok::<(), docker_credential_acrscoped::Error>(())
+    /// ```
     pub fn read(
         variables: Variables,
         home: Option<PathBuf>,
@@ -199,6 +208,14 @@ impl Settings {
     ///
     /// The HTTP client itself reads the proxies and the system's CA certificates of the process (`HTTPS_PROXY`, `NO_PROXY`,
     /// `SSL_CERT_FILE`, …). `ACRSCOPED_CA_FILE` comes from `variables`.
+    ///
+    /// ```
+    /// use docker_credential_acrscoped::Settings;
+    ///
+    /// let variables = [("ACRSCOPED_SOURCE".to_owned(), "azure-cli".into())].into();
+    /// let settings = Settings::from_variables(variables, Some("/home/alice".into()));
+    /// assert!(settings.clouds().is_empty());
+    /// ```
     pub fn from_variables(variables: Variables, home: Option<PathBuf>) -> Self {
         Self {
             variables,
@@ -457,7 +474,7 @@ impl Settings {
     }
 
     /// Returns where the config file itself sets a setting: in the profile of this registry, or at the top.
-    pub fn origin_in_file(&self, profile: Option<&Registry>, name: &str) -> Option<&Origin> {
+    pub(crate) fn origin_in_file(&self, profile: Option<&Registry>, name: &str) -> Option<&Origin> {
         let profile = profile.map(|registry| self.file.profiles.get(registry.host()));
         let section = profile.map_or(Some(&self.file.top), |found| Some(&found?.settings));
         section?.get(name).map(|value| &value.origin)

@@ -33,7 +33,7 @@ impl Network {
         host: &str,
         error: &(dyn StdError + 'static),
     ) -> Error {
-        let notes = self.circumstances();
+        let notes = self.proxy_and_ca_notes();
         if let Some((problem, hint)) = chain(error).find_map(certificate_problem) {
             return Error::unreachable(host, Stage::Tls, problem, notes).with_hint(hint);
         }
@@ -51,7 +51,7 @@ impl Network {
 }
 
 impl Error {
-    /// A host that cannot be reached. `notes` are the proxy and CA settings in force, as sentences.
+    /// Reports a host that cannot be reached. `notes` are the proxy and CA settings in force, as sentences.
     pub(crate) fn unreachable(host: &str, stage: Stage, cause: &str, notes: &[String]) -> Self {
         let (message, hint) = match stage {
             Stage::Name => (
@@ -67,7 +67,7 @@ impl Error {
                 "check whether a proxy or firewall changes TLS connections",
             ),
             Stage::Answer => (
-                format!("no whole answer from {host}: {cause}"),
+                format!("incomplete response from {host}: {cause}"),
                 "try again; a proxy or firewall may cut connections",
             ),
         };
@@ -147,7 +147,7 @@ fn certificate_problem(cause: &(dyn StdError + 'static)) -> Option<(&'static str
     Some(match problem {
         Problem::NotValidForName | Problem::NotValidForNameContext { .. } => (
             "its certificate is for another name",
-            "another server answers in its place: check the name, DNS, `/etc/hosts` and `HTTPS_PROXY`",
+            "another server is answering for this name: check the name, DNS, `/etc/hosts` and `HTTPS_PROXY`",
         ),
         Problem::Expired | Problem::ExpiredContext { .. } => {
             ("its certificate has expired", RENEW_HINT)
@@ -235,7 +235,7 @@ mod tests {
             ),
             (
                 Stage::Answer,
-                "no whole answer from R: reason",
+                "incomplete response from R: reason",
                 "try again; a proxy or firewall may cut connections",
             ),
         ] {

@@ -18,7 +18,7 @@ pub(crate) use response::PROXY_HINT;
 pub use response::{HttpResponse, ResponseError};
 pub use transport::Transport;
 
-use crate::config::NetworkSettings;
+use crate::config::{Config, NetworkSettings};
 use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, Stage};
 use reqwest::redirect::Policy;
@@ -47,7 +47,8 @@ pub struct Network {
 
 impl Network {
     /// Creates a network whose retries end by `deadline`, and which compares `clock` with the clocks of servers.
-    pub fn new(mut settings: NetworkSettings, deadline: Deadline, clock: Clock) -> Self {
+    pub fn new(config: &Config, deadline: Deadline, clock: Clock) -> Self {
+        let mut settings = config.network.clone();
         let ignored_ca_variables = tls::untrusted_ca_variables(&settings);
         if !ignored_ca_variables.is_empty() {
             settings.system_ca_file = None;
@@ -118,7 +119,7 @@ impl Network {
     }
 
     /// Returns the proxy and CA variables in force, as sentences.
-    pub fn circumstances(&self) -> &[String] {
+    pub fn proxy_and_ca_notes(&self) -> &[String] {
         &self.settings.notes
     }
 }

@@ -1,6 +1,6 @@
 //! Reads the certificate of a host, and closes the connection before a request is sent.
 //!
-//! The HTTP client returns neither the certificate of a connection through a proxy nor an untrusted one, which are those to diagnose.
+//! `doctor` diagnoses certificates that the HTTP client does not return: untrusted ones, and those of connections through a proxy.
 
 use super::{Network, base, tls};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,7 +14,7 @@ struct CaptureVerifier(Mutex<Option<Vec<u8>>>);
 
 impl Network {
     /// Returns the certificate of a host in DER, trusted or not.
-    pub async fn shown_certificate(&self, host: &str) -> Option<Vec<u8>> {
+    pub async fn server_certificate(&self, host: &str) -> Option<Vec<u8>> {
         let verifier = Arc::new(CaptureVerifier::default());
         let builder = base(tls::verified_by(verifier.clone()).ok()?).https_only(true);
         let request = builder.build().ok()?.head(format!("https://{host}/"));

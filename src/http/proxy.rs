@@ -68,10 +68,10 @@ impl Network {
 
     pub(super) fn proxy_error(&self, message: String) -> Error {
         let error = Error::new(ErrorKind::Unreachable(Stage::Connection), message);
-        error.with_details(self.circumstances().to_vec())
+        error.with_details(self.proxy_and_ca_notes().to_vec())
     }
 
-    /// Asks the proxy once more to connect to `host`, and returns the status of its answer, which the HTTP client does not tell.
+    /// Asks the proxy once more to connect to `host`, and returns the status of its answer, which the HTTP client does not expose.
     async fn tunnel_status(&self, host: &str) -> Option<u16> {
         let proxy = self.intercept(host)?;
         let port = proxy.uri().port_u16().unwrap_or(80);

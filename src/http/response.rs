@@ -11,7 +11,7 @@ use zeroize::Zeroize;
 /// The longest body that is read.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// More than a token service sends.
+/// The first size of the buffer for a body. Bodies of token services are smaller, so that it does not grow and leave copies of a secret.
 const INITIAL_BODY_BYTES: usize = 32 * 1024;
 
 /// The hint where a proxy answers instead of the service.

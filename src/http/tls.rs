@@ -52,10 +52,8 @@ impl Network {
         };
         let extra = settings.ca_file.as_ref().map(|file| {
             let (path, directory) = (&file.value, settings.working_directory.as_deref());
-            let real = match &file.origin {
-                Origin::Variable(_) => trust::resolve_named(path, directory),
-                _ => trust::resolve_protected(path),
-            };
+            let directory = directory.filter(|_| matches!(file.origin, Origin::Variable(_)));
+            let real = trust::resolve_named(path, directory);
             let pem = real.and_then(|real| read_limited(&real, MAX_CA_FILE_BYTES));
             certificates(file.origin.setting("ca_file"), path, pem)
         });

@@ -1011,7 +1011,7 @@ pub(super) mod tests {
     /// A token of Entra with these claims.
     fn token(claims: &serde_json::Value) -> SecretString {
         let payload = azure_core::base64::encode_url_safe(claims.to_string());
-        format!("e30.{}.c2ln", payload.trim_end_matches('=')).into()
+        format!("e30.{payload}.c2ln").into()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::Path;
 /// The first line of each log file.
 const HEADER: &str = "# Log of docker-credential-acrscoped\n";
 
-/// A longer log file starts anew.
+/// A log file that is longer is truncated.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// Opens the log file to append to it, or creates it with mode 0600.
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_somebody_else_is_not_touched() {
+    fn a_file_that_is_not_our_log_is_not_changed() {
         let (home, settings) = home();
         let path = home.path().join(".profile");
         for text in ["", "export PATH\n", "# Log of docker"] {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_file_starts_anew() {
+    fn a_long_file_is_truncated() {
         let (home, settings) = home();
         let path = home.path().join("helper.log");
         let line = "x".repeat(usize::try_from(MAX_BYTES).unwrap());

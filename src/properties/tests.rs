@@ -234,7 +234,7 @@ proptest! {
     }
 
     #[test]
-    fn no_input_of_a_client_wakes_a_helper_for_a_foreign_host(
+    fn an_input_of_a_client_starts_no_service_for_another_host(
         text in prop_oneof![server_url(), nearly_a_registry()],
         bytes in prop::collection::vec(any::<u8>(), 0..300),
         username in prop_oneof![
@@ -251,7 +251,7 @@ proptest! {
     }
 
     #[test]
-    fn no_request_of_kubelet_wakes_a_helper_for_a_foreign_image(
+    fn a_request_of_kubelet_starts_no_service_for_another_image(
         host in prop_oneof![server_url(), nearly_a_registry()],
         path in select(vec!["", "/", "/app", "/team/app:v1", "/app@sha256:0a", "//app", "/@evil.example", "/app\n", "/\u{202e}app"]),
         bytes in prop::collection::vec(any::<u8>(), 0..300),
@@ -266,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn no_config_file_is_half_understood(
+    fn a_config_file_is_read_whole_or_refused(
         lines in prop::collection::vec(config_line(), 0..6),
         bytes in prop::collection::vec(any::<u8>(), 0..60),
     ) {
@@ -276,7 +276,7 @@ proptest! {
     }
 
     #[test]
-    fn no_file_is_half_a_certificate(
+    fn a_certificate_file_is_read_whole_or_refused(
         bytes in prop::collection::vec(prop_oneof![any::<u8>(), select(vec![0x30, 0x80, 0x02, 0x04, 0x06, 0xa0, 0])], 0..100),
         label in select(vec!["CERTIFICATE", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY"]),
     ) {
@@ -289,7 +289,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_are_no_token_are_never_kept(
+    fn bytes_that_are_no_token_are_never_cached(
         bytes in prop::collection::vec(any::<u8>(), 0..60),
         text in "[a-zA-Z0-9._=-]{0,60}",
         now in seconds(),
@@ -299,14 +299,14 @@ proptest! {
     }
 
     #[test]
-    fn an_audience_of_resource_manager_is_refused_in_whatever_json(
+    fn an_audience_of_resource_manager_is_refused_in_any_json(
         audience in wrapped("https://management.azure.com"),
         rest in claims(),
     ) {
         let mut claims = if rest.is_object() { rest } else { json!({}) };
         claims["aud"] = audience;
         let payload = azure_core::base64::encode_url_safe(claims.to_string());
-        let token = format!("e30.{}.c2ln", payload.trim_end_matches('='));
+        let token = format!("e30.{payload}.c2ln");
         prop_assert!(AccessToken::new(token.into(), &Audience::default()).is_err());
     }
 
@@ -335,7 +335,7 @@ proptest! {
     }
 
     #[test]
-    fn whoever_else_the_azure_cli_names_is_somebody_else(
+    fn another_account_has_another_fingerprint(
         accounts in prop::collection::vec(
             (any::<bool>(), "[a-z-]{0,8}", prop_oneof![Just(Value::Null), ".*".prop_map(Value::from)]),
             0..4,

@@ -127,6 +127,6 @@ impl DelegateHelper {
 
     fn error(&self, problem: impl Display) -> Error {
         Error::new(ErrorKind::Delegate, format!("`{}` {problem}", self.program))
-            .with_detail(format!("it was named by {}", self.origin))
+            .with_detail(format!("set in {}", self.origin))
     }
 }

@@ -104,7 +104,7 @@ pub fn serve(
         })
 }
 
-/// Returns the first sentence of a message: clients show this line beside stderr, which has the whole message. A full stop between backticks
+/// Returns the first sentence of a message: clients show this line next to stderr, which has the whole message. A full stop between backticks
 /// belongs to a name.
 fn first_sentence(message: &str) -> &str {
     let is_quoted = |at: usize| message[..at].matches('`').count() % 2 == 1;
@@ -330,11 +330,11 @@ mod tests {
 
     #[test]
     fn the_line_for_a_client_is_the_first_sentence() {
-        let entra = "x gave no access token: AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the value.";
+        let entra = "could not get an access token from x: AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the value.";
         for (message, line) in [
             (
                 entra,
-                "x gave no access token: AADSTS7000215: Invalid client secret provided",
+                "could not get an access token from x: AADSTS7000215: Invalid client secret provided",
             ),
             ("`a. b` is not a registry. Why", "`a. b` is not a registry"),
             (

@@ -32,7 +32,7 @@ impl Audience {
         if audience.eq_ignore_ascii_case(REGISTRY_AUDIENCE) {
             return Ok(Self::default());
         }
-        if is_of_microsoft(&host) {
+        if is_microsoft_service(&host) {
             return Err(format!(
                 "is {text:?}, a service of Microsoft other than Azure Container Registry: the helper never requests or sends its tokens"
             ));
@@ -90,7 +90,7 @@ fn resource_host(text: &str) -> Option<String> {
 }
 
 /// Returns whether a host, or an application id in its place, is that of a service of Microsoft.
-fn is_of_microsoft(host: &str) -> bool {
+fn is_microsoft_service(host: &str) -> bool {
     let lines = include_str!("microsoft_services.txt").lines();
     let mut services = lines.filter(|line| !line.starts_with('#'));
     services.any(

@@ -1,9 +1,10 @@
-//! Reads what a JWT says. [`Claims`] are only shown, and decide nothing. They never contain the token itself.
+//! Reads the claims of a JWT. [`Claims`] are shown, and their expiry also decides how long a token is cached. They never contain the token
+//! itself.
 //!
 //! Registries changed the case of some names over the years (`Actions`, `actions`), and leave others out. So every claim is optional, and its
 //! name may be in any case.
 
-use super::moment;
+use super::from_unix_seconds;
 use crate::text::sanitize_line;
 use azure_core::base64::decode_url_safe;
 use secrecy::{ExposeSecret, SecretString};
@@ -55,7 +56,7 @@ impl Claims {
 
     /// Returns when the token expires (`exp`).
     pub fn expires(&self) -> Option<SystemTime> {
-        moment(field(&self.0, "exp")?.as_u64()?)
+        from_unix_seconds(field(&self.0, "exp")?.as_u64()?)
     }
 
     /// Returns what a refresh token permits in the whole registry (`permissions`).
@@ -108,7 +109,7 @@ mod tests {
 
     fn claims(payload: &str) -> Option<Claims> {
         let payload = encode_url_safe(payload);
-        Claims::from_token(&format!("e30.{}.c2ln", payload.trim_end_matches('=')).into())
+        Claims::from_token(&format!("e30.{payload}.c2ln").into())
     }
 
     #[test]

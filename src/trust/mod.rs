@@ -60,26 +60,18 @@ impl From<Refusal> for io::Error {
     }
 }
 
-/// Follows the links of a path and returns the real one.
+/// Follows the links of a path and returns the real one. For a path that a variable names, `working_directory` is a real path.
 ///
 /// # Errors
 ///
-/// A [`Refusal`] if the path is not protected; otherwise what the system reports, such as `NotFound`.
-pub(crate) fn resolve_protected(path: &Path) -> io::Result<PathBuf> {
-    resolve_named(path, None)
-}
-
-/// Follows the links of a path that a variable names and returns the real one. `working_directory` is a real path.
-///
-/// # Errors
-///
-/// As [`resolve_protected`], and a [`Refusal`] if the path leads into the working directory or its checkout.
+/// A [`Refusal`] if the path is not protected, or leads into the working directory or its checkout; otherwise what the system reports, such as
+/// `NotFound`.
 pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io::Result<PathBuf> {
     check_absolute(path)?;
     system::resolve(path, &checkouts(working_directory))
 }
 
-/// Does the same for a file of certificates, or a directory of such files. Other users must not be able to add a file, and each file in it is
+/// Follows the links of a path to a file of certificates, or to a directory of such files, and returns the real one. Other users must not be able to add a file, and each file in it is
 /// checked.
 ///
 /// # Errors
@@ -121,7 +113,7 @@ pub(crate) fn is_in_user_namespace() -> bool {
     std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| is_partial_map(&map))
 }
 
-/// Returns whether a map of users (`user_namespaces(7)`) differs from that of the initial namespace: all users, from zero to zero.
+/// Returns whether a map of users (`user_namespaces(7)`) differs from that of the initial namespace, which maps every user ID to itself.
 fn is_partial_map(map: &str) -> bool {
     let ids: Vec<&str> = map.split_ascii_whitespace().collect();
     !ids.is_empty() && ids != ["0", "0", "4294967295"]

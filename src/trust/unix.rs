@@ -191,7 +191,7 @@ fn is_writable_by_others(path: &Path, metadata: &Metadata) -> bool {
     mode & 0o002 != 0 || (mode & 0o020 != 0 && !is_trusted_group())
 }
 
-/// Returns whether further users are named beside owner and group. The group's mode bits then show the most that one of them may do
+/// Returns whether further users are named besides owner and group. The group's mode bits then show the most that one of them may do
 /// (`acl(5)`). macOS has no attribute of this name.
 fn has_access_list(path: &Path) -> bool {
     lgetxattr_query(path, "system.posix_acl_access").is_ok_and(|length| length > 0)

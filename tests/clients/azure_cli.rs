@@ -289,7 +289,7 @@ fn a_name_that_two_subscriptions_have_means_the_one_in_the_tenant_and_none_witho
     let profile = format!("[registry.\"{FABRIKAM_REGISTRY}\"]\nsubscription = \"Pay-As-You-Go\"\n");
     let file = person.configure(&profile);
     let asked = person.get_for(FABRIKAM_REGISTRY).fails();
-    let sentence = "the Azure CLI gave no access token: Multiple subscriptions with the name 'Pay-As-You-Go' found.";
+    let sentence = "could not get an access token from the Azure CLI: Multiple subscriptions with the name 'Pay-As-You-Go' found.";
     assert!(asked.stdout.starts_with(sentence), "{asked:#?}");
     let hint = format!(
         "hint: set subscription in {file}:2 to an ID of this list\n  az account list --all --output table"
@@ -344,7 +344,7 @@ fn a_wrong_tenant_is_told_with_the_setting_and_the_other_subscription() {
     assert!(
         stranger
             .stdout
-            .starts_with("the Azure CLI gave no access token: AADSTS50020"),
+            .starts_with("could not get an access token from the Azure CLI: AADSTS50020"),
         "{stranger:#?}"
     );
     for line in [
@@ -457,7 +457,7 @@ fn an_azure_cli_whose_sign_in_is_no_longer_good_says_why() {
     assert!(
         answer
             .stdout
-            .starts_with("the Azure CLI gave no access token: AADSTS7000215"),
+            .starts_with("could not get an access token from the Azure CLI: AADSTS7000215"),
         "{answer:#?}"
     );
     assert!(answer.stderr.contains("hint: az login"), "{answer:#?}");

@@ -66,9 +66,7 @@ fn observed() -> Shape {
     }
     for answer in &failed {
         assert!(
-            answer
-                .stderr
-                .contains("gets too many requests and asks to wait "),
+            answer.stderr.contains("is throttling requests: wait "),
             "{answer:#?}"
         );
     }

@@ -162,17 +162,17 @@ fn what_hangs_ends_in_time_and_is_named() {
         (
             FaultAt::Exchange,
             hold(),
-            "while contoso.azurecr.io was asked for a refresh token",
+            "waiting for a refresh token from contoso.azurecr.io",
         ),
         (
             FaultAt::Exchange,
             slow(),
-            "while contoso.azurecr.io was asked for a refresh token",
+            "waiting for a refresh token from contoso.azurecr.io",
         ),
         (
             FaultAt::Connect(REGISTRY.into()),
             slow(),
-            "while contoso.azurecr.io was asked for a refresh token",
+            "waiting for a refresh token from contoso.azurecr.io",
         ),
         (FaultAt::Imds, slow(), ""),
     ];
@@ -194,7 +194,9 @@ fn a_registry_with_anonymous_pull_may_do_without_a_sign_in() {
         .change(|settings| settings.managed_identities.clear());
     let line = failed(&node.ask(IMAGE));
     assert!(
-        line.starts_with("the system-assigned managed identity gave no access token: "),
+        line.starts_with(
+            "could not get an access token from the system-assigned managed identity: "
+        ),
         "{line}"
     );
     let mut command = node.provider();

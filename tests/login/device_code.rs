@@ -127,7 +127,7 @@ fn a_declined_or_expired_code_is_reported() {
         "{said}"
     );
     assert!(
-        !is_good && said.contains("gave no access token: "),
+        !is_good && said.contains("could not get an access token from "),
         "{said}"
     );
     assert_eq!(person.logins(), None);

@@ -84,7 +84,7 @@ fn a_revoked_sign_in_shows_how_to_sign_in_again() {
     person.erase();
     let answer = person.get().fails();
     assert!(
-        answer.stdout.starts_with("the saved sign-in of alice@contoso.example gave no access token: AADSTS50173: The provided grant"),
+        answer.stdout.starts_with("could not get an access token from the saved sign-in of alice@contoso.example: AADSTS50173: The provided grant"),
         "{answer:#?}"
     );
     let hint = format!("hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n");

@@ -83,9 +83,9 @@ fn a_hostile_challenge_reads_and_sends_nothing() {
         set_up_with(&mut stage, change);
         let answer = stage.get().fails();
         assert!(
-            answer
-                .stdout
-                .starts_with("the system-assigned managed identity gave no access token: "),
+            answer.stdout.starts_with(
+                "could not get an access token from the system-assigned managed identity: "
+            ),
             "{answer:#?}"
         );
         assert!(

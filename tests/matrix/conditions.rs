@@ -126,7 +126,7 @@ fn with_registry(stage: &Stage, mut hosts: Vec<String>) -> Vec<String> {
 fn failed(stage: &Stage, row: &Row, answer: &Answer, said: &str) {
     assert_eq!(answer.code(), 1, "{answer:#?}");
     let expected = format!(
-        "{} gave no access token: {}",
+        "could not get an access token from {}: {}",
         stage.fill(row.who),
         stage.fill(said)
     );
@@ -322,7 +322,7 @@ fn slow(row: &Row, cloud: &'static Cloud, place: &(FaultAt, usize)) {
     );
     let answer = stage.get();
     let sentence = format!(
-        "gave up after {limit} s while {} was asked for an access token\n",
+        "timed out after {limit} s waiting for an access token from {}\n",
         stage.fill(row.who)
     );
     assert_eq!(

@@ -77,7 +77,7 @@ fn an_assertion_of_the_jobs_beginning_is_refused_later() {
             continue;
         }
         let sentence =
-            stage.fill("workload identity {client} gave no access token: AADSTS700024: Client assertion is not within");
+            stage.fill("could not get an access token from workload identity {client}: AADSTS700024: Client assertion is not within");
         assert!(
             answer.code() == 1 && answer.stdout.starts_with(&sentence),
             "after {age} s: {answer:#?}"
@@ -118,7 +118,7 @@ fn a_job_whose_token_has_ended_is_told_so() {
         .simulator
         .change(|settings| settings.oidc_request_token = "ended".into());
     let answer = stage.get().fails();
-    let sentence = "gave no access token: pipelines.actions.githubusercontent.com gave no assertion: it answered with 401\n";
-    assert!(answer.stdout.ends_with(sentence), "{answer:#?}");
+    let sentence = "could not get an access token from GitHub Actions as {client}: pipelines.actions.githubusercontent.com gave no assertion: it answered with 401\n";
+    assert_eq!(answer.stdout, stage.fill(sentence), "{answer:#?}");
     assert_eq!(stage.entries().len(), 1);
 }

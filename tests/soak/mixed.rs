@@ -201,7 +201,8 @@ fn is_explained(answer: &Answer) -> bool {
         "Too many requests",
         "Connection reset by peer",
         "connection closed",
-        "no whole answer",
+        "is throttling requests",
+        "incomplete response",
         "no connection",
     ]
     .iter()

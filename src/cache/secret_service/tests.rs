@@ -240,7 +240,7 @@ fn a_secret_that_is_too_long_is_not_sent() {
 }
 
 #[test]
-fn a_bus_that_never_answers_is_given_up() {
+fn a_bus_that_never_answers_times_out() {
     let silent = Bus::start(|mut client| drop(client.read_to_end(&mut vec![])));
     let store = Timeout::new(silent.store(), Duration::from_millis(50));
     for _ in 0..3 {
@@ -250,7 +250,7 @@ fn a_bus_that_never_answers_is_given_up() {
 }
 
 #[test]
-fn a_bus_that_does_not_accept_is_given_up() {
+fn a_bus_that_does_not_accept_times_out() {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, listen, socket};
     let folder = tempfile::tempdir().unwrap();
     let address = SocketAddrUnix::new(folder.path().join("bus")).unwrap();
@@ -400,7 +400,7 @@ fn a_default_collection_that_cannot_be_found_is_not_replaced_by_that_of_the_sess
     });
     assert_eq!(kind(bus.store().set(KEY, b"s", HOUR)), "failed");
     assert_eq!(kind(bus.store().list()), "failed");
-    assert_eq!(bus.store().lasts(), Lasts::UntilSessionEnds);
+    assert_eq!(bus.store().persistence(), Persistence::UntilSessionEnds);
 }
 
 /// "Missing" would mean that nothing of ours is there.
@@ -488,10 +488,10 @@ fn an_item_is_labelled_with_what_it_holds() {
 #[test]
 fn what_goes_into_the_collection_of_the_session_ends_with_it() {
     for (default, session, expected) in [
-        ("/login", "/session", Lasts::UntilDeleted),
-        ("/", "/session", Lasts::UntilSessionEnds),
-        ("/session", "/session", Lasts::UntilSessionEnds),
-        ("/login", "/", Lasts::UntilDeleted),
+        ("/login", "/session", Persistence::UntilDeleted),
+        ("/", "/session", Persistence::UntilSessionEnds),
+        ("/session", "/session", Persistence::UntilSessionEnds),
+        ("/login", "/", Persistence::UntilDeleted),
     ] {
         let bus = Bus::with_service(move |call| {
             let alias = if call.has("default") {
@@ -501,8 +501,8 @@ fn what_goes_into_the_collection_of_the_session_ends_with_it() {
             };
             call.has("ReadAlias").then(|| call.reply(&path(alias)))
         });
-        assert_eq!(bus.store().lasts(), expected, "{default} {session}");
+        assert_eq!(bus.store().persistence(), expected, "{default} {session}");
     }
     let store = SecretService::new(SessionBus::Nowhere);
-    assert_eq!(store.lasts(), Lasts::UntilSessionEnds);
+    assert_eq!(store.persistence(), Persistence::UntilSessionEnds);
 }

@@ -48,11 +48,11 @@ pub(super) fn print(
 }
 
 /// Fills in the template, which is YAML so that it can have comments.
-fn configuration(own: &[Cloud], registries: &[Registry], mirrors: &Mirrors) -> String {
+fn configuration(private_clouds: &[Cloud], registries: &[Registry], mirrors: &Mirrors) -> String {
     let patterns: Vec<String> = match registries {
         [] => CLOUDS
             .iter()
-            .chain(own)
+            .chain(private_clouds)
             .flat_map(|cloud| with_regions(&format!("*.{}", cloud.suffix)))
             .collect(),
         named => named.iter().flat_map(patterns_of).collect(),

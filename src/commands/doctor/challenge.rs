@@ -3,7 +3,7 @@
 use crate::commands::report::Check;
 use crate::error::{ErrorKind, sanitize_line};
 use crate::http::{HttpResponse, PROXY_HINT};
-use crate::refusal::{Asked, check_name};
+use crate::refusal::{RegistryRequest, check_name};
 use crate::registry::Registry;
 use reqwest::StatusCode;
 use reqwest::header::WWW_AUTHENTICATE;
@@ -22,7 +22,7 @@ pub(super) fn check(registry: &Registry, response: &HttpResponse, is_public: boo
             format!("{} accepts requests without a token", registry.host()),
         ),
         _ => {
-            let refusal = Asked::other(registry, "`/v2/`", None).refusal(response);
+            let refusal = RegistryRequest::other(registry, "`/v2/`", None).refusal(response);
             let check = Check::failed(NAME, &refusal);
             let is_rule = refusal.kind() == ErrorKind::NetworkRule;
             check.with((is_rule && is_public).then(|| NO_ZONE.to_owned()))

@@ -7,7 +7,7 @@ use crate::deadline::{Clock, Deadline};
 use crate::error::{Error, ErrorKind, HINT_CLOCK, Stage};
 use crate::exchange;
 use crate::http::{HttpResponse, Network};
-use crate::refusal::Asked;
+use crate::refusal::RegistryRequest;
 use crate::registry::Registry;
 use reqwest::header::DATE;
 use reqwest::{Client, RequestBuilder};
@@ -38,8 +38,8 @@ impl<'a> RegistryClient<'a> {
         registry: &'a Registry,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let deadline = Deadline::after(config.timeout).or_after(REACH_TIMEOUT);
-        let network = Network::new(config.network.clone(), deadline, clock);
+        let deadline = Deadline::after(config.timeout).at_most(REACH_TIMEOUT);
+        let network = Network::new(config, deadline, clock);
         Ok(Self {
             client: network.client(registry.host())?,
             registry,
@@ -48,17 +48,17 @@ impl<'a> RegistryClient<'a> {
         })
     }
 
-    /// Sends a request and reads the answer. `what` is what the host is asked, for the error.
+    /// Sends a request and reads the answer. `what` names what the host returns, for the error.
     pub(super) async fn send(
         &self,
         request: RequestBuilder,
         what: &str,
     ) -> Result<HttpResponse, Error> {
-        let during = format!("{} {what}", self.registry.host());
-        let asked = Asked::other(self.registry, "the request", None);
-        let response = exchange::fetch(&self.network, &self.client, &asked, request);
-        let notes = self.network.circumstances();
-        self.deadline.timeout(during, notes, response).await
+        let awaited = format!("{what} from {}", self.registry.host());
+        let registry_request = RegistryRequest::other(self.registry, "the request", None);
+        let response = exchange::fetch(&self.network, &self.client, &registry_request, request);
+        let notes = self.network.proxy_and_ca_notes();
+        self.deadline.timeout(awaited, notes, response).await
     }
 }
 
@@ -73,15 +73,15 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> Vec<Check> {
     let request = client.client.get(format!("https://{host}/v2/"));
     let started = Instant::now();
     let (response, certificate) = tokio::join!(
-        client.send(request, "was asked for its challenge"),
-        tokio::time::timeout(client.deadline.left(), network.shown_certificate(host)),
+        client.send(request, "the challenge"),
+        tokio::time::timeout(client.deadline.left(), network.server_certificate(host)),
     );
     let issuer = certificate.ok().flatten();
     let issuer = issuer.and_then(|der| certificate::issuer(&der));
     let signed_by = issuer.map(|issuer| format!("the certificate is signed by `{issuer}`"));
     match response {
         Ok(response) => {
-            let tls = trusted(signed_by).with(network.circumstances().to_vec());
+            let tls = trusted(signed_by).with(network.proxy_and_ca_notes().to_vec());
             let challenge = challenge::check(registry, &response, is_public).since(started);
             checks.extend(check_clock(client, &response));
             checks.extend([tls, challenge]);

@@ -37,7 +37,7 @@ pub(super) async fn check(client: &RegistryClient<'_>) -> (Vec<Check>, bool) {
 
 async fn resolve(client: &RegistryClient<'_>) -> Result<Vec<SocketAddr>, Error> {
     let host = client.registry.host();
-    let during = format!("the name {host} was looked up");
+    let awaited = format!("the address of {host}");
     let look_up = async {
         let addresses = lookup_host((host, 443)).await;
         let addresses = addresses.map_err(|error| {
@@ -45,8 +45,8 @@ async fn resolve(client: &RegistryClient<'_>) -> Result<Vec<SocketAddr>, Error> 
         })?;
         Ok(addresses.collect())
     };
-    let notes = client.network.circumstances();
-    client.deadline.timeout(during, notes, look_up).await
+    let notes = client.network.proxy_and_ca_notes();
+    client.deadline.timeout(awaited, notes, look_up).await
 }
 
 fn describe(address: &SocketAddr) -> String {
@@ -87,7 +87,7 @@ async fn connect(client: &RegistryClient<'_>, addresses: &[SocketAddr]) -> Check
     let (host, cause) = (client.registry.host(), "no address takes connections");
     let error = Error::unreachable(host, Stage::Connection, cause, &[]);
     let check = Check::failed(TCP, &error).with(failures);
-    let check = check.with(client.network.circumstances().to_vec());
+    let check = check.with(client.network.proxy_and_ca_notes().to_vec());
     let mut ips = addresses.iter().map(SocketAddr::ip);
     if ips.all(|ip| is_private(ip) && !ip.is_loopback()) {
         return check

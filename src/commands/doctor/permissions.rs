@@ -9,7 +9,7 @@ use super::sign_in::SignIn;
 use crate::commands::report::{Check, timed};
 use crate::config::{IDENTITY_TOKEN, ZERO_GUID};
 use crate::error::Error;
-use crate::refusal::{Asked, PULL, PULL_ABAC, assign_role, object_id_note};
+use crate::refusal::{PULL, PULL_ABAC, RegistryRequest, assign_role, object_id_note};
 use crate::token::{AccessToken, Claims, RefreshToken};
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -220,7 +220,7 @@ impl TokenEndpoint<'_> {
 
     /// Requests a registry access token. `sent` is the refresh token in the request.
     async fn ask(&self, sent: Option<&RefreshToken>, request: RequestBuilder) -> Answer {
-        let what = "was asked for a registry access token";
+        let what = "a registry access token";
         let response = self.client.send(request, what).await.map_err(|error| {
             let status = None;
             Refusal { status, error }
@@ -231,17 +231,18 @@ impl TokenEndpoint<'_> {
             Some(_) if is_unauthorized => "the refresh token",
             _ => "`/oauth2/token`",
         };
-        let asked = Asked::other(self.target.registry, name, sent.map(RefreshToken::secret));
+        let registry_request =
+            RegistryRequest::other(self.target.registry, name, sent.map(RefreshToken::secret));
         let error = if response.status == StatusCode::OK && !response.is_web_page() {
             match serde_json::from_slice::<TokenResponse>(&response.body) {
                 // Only the registry knows what an opaque token grants.
                 Ok(token) => return Ok(Claims::from_token(&token.access_token).unwrap_or_default()),
-                Err(_) => asked
+                Err(_) => registry_request
                     .unexpected("something other than a token")
-                    .with_details(asked.correlation(&response)),
+                    .with_details(registry_request.correlation(&response)),
             }
         } else {
-            asked.refusal(&response)
+            registry_request.refusal(&response)
         };
         let status = Some(response.status.as_u16());
         Err(Box::new(Refusal { status, error }))

@@ -5,7 +5,8 @@
 
 use crate::commands::report::{Check, Report, list};
 use crate::error::{Error, sanitize};
-use std::fs::{File, OpenOptions};
+use crate::files::private_file;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -20,11 +21,8 @@ const QUOTES: [char; 2] = ['`', '"'];
 ///
 /// It exists, or cannot be created.
 pub(super) fn create(path: &Path) -> Result<File, Error> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| {
+    let file = private_file().create_new(true).open(path);
+    file.map_err(|error| {
         let problem = format!("could not create the report {}: {error}", path.display());
         Error::input(problem).with_hint("remove the file, or name another one")
     })

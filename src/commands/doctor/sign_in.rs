@@ -47,7 +47,7 @@ impl<'a> SignIn<'a> {
         Self {
             target,
             session,
-            network: Arc::new(Network::new(config.network.clone(), deadline, clock)),
+            network: Arc::new(Network::new(config, deadline, clock)),
             deadline,
             identity: identity.since(started),
             access_token: None,

@@ -94,7 +94,7 @@ impl Flow<'_> {
         code: Result<SecretString, String>,
     ) -> Result<TokenResponse, Error> {
         self.request(
-            "the code of the browser was exchanged",
+            "tokens for the code of the browser",
             async |client, network| {
                 let granted = match code {
                     Ok(code) => client.exchange_code(request, &code).await,
@@ -109,7 +109,7 @@ impl Flow<'_> {
     /// Requests a code that the user types into a browser elsewhere (RFC 8628).
     async fn with_device_code(&self) -> Result<TokenResponse, Error> {
         let device = self
-            .request("a device code was requested", async |client, network| {
+            .request("a device code", async |client, network| {
                 let device = client.device_code().await;
                 device.map_err(|error| self.identity.sign_in_error(error, network))
             })
@@ -127,22 +127,22 @@ impl Flow<'_> {
         self.check(granted, &network)
     }
 
-    /// Sends a request within the time of the settings. `step` is named if that is over.
+    /// Sends a request within the time of the settings. `awaited` names what it returns, for the error.
     async fn request<T>(
         &self,
-        step: &str,
+        awaited: &str,
         send: impl AsyncFnOnce(&PublicClient, &Network) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let deadline = Deadline::after(self.config.timeout);
         let (network, client) = self.client(deadline)?;
-        let circumstances = network.circumstances();
+        let proxy_and_ca_notes = network.proxy_and_ca_notes();
         deadline
-            .timeout(step.into(), circumstances, send(&client, &network))
+            .timeout(awaited.into(), proxy_and_ca_notes, send(&client, &network))
             .await
     }
 
     fn client(&self, deadline: Deadline) -> Result<(Arc<Network>, PublicClient), Error> {
-        let network = Network::new(self.config.network.clone(), deadline, self.clock);
+        let network = Network::new(self.config, deadline, self.clock);
         network.warn();
         let network = Arc::new(network);
         let audience = self.identity.audience();

@@ -9,7 +9,7 @@ mod peer;
 
 use super::status;
 use super::{Context, PROGRAM, configure};
-use crate::cache::{Cache, KERNEL_KEYRING, Lasts, LoginStore};
+use crate::cache::{Cache, KERNEL_KEYRING, LoginStore, Persistence};
 use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, TokenResponse};
 use crate::error::{Error, ErrorKind, config_file, sanitize_line};
@@ -171,14 +171,14 @@ impl LoginCommand<'_> {
         logins: &Logins,
         granted: TokenResponse,
     ) -> Result<(Login, LoginStore), Error> {
-        let (Some(token), Some(who)) = (granted.refresh_token, granted.who) else {
+        let (Some(token), Some(account)) = (granted.refresh_token, granted.account) else {
             let problem = "the response lacks a refresh token or the account";
             return Err(Error::sign_in("the sign-in", problem));
         };
         let login = Login {
-            tenant: who.tenant,
-            home: who.home,
-            username: who.username,
+            tenant: account.tenant,
+            home: account.home,
+            username: account.username,
             ..login
         };
         let (key, cache) = (login.key(), self.cache());
@@ -186,7 +186,7 @@ impl LoginCommand<'_> {
         let place = stored.map_err(not_stored)?;
         logins.save(login.clone(), Some(&place)).inspect_err(|_| {
             // No command would find the token again.
-            let _ = cache.forget(|kept| *kept == key);
+            let _ = cache.delete_entries(|kept| *kept == key);
         })?;
         Ok((login, place))
     }
@@ -195,10 +195,10 @@ impl LoginCommand<'_> {
     fn result(&self, login: &Login, place: &LoginStore) -> String {
         let (username, tenant) = (&login.username, sanitize_line(&login.tenant));
         let text = format!("signed in as {username} in tenant {tenant}");
-        let until = match place.lasts {
-            Lasts::UntilDeleted => "",
-            Lasts::UntilRestart => " until the machine restarts",
-            Lasts::UntilSessionEnds => " until the desktop session ends",
+        let until = match place.persistence {
+            Persistence::UntilDeleted => "",
+            Persistence::UntilRestart => " until the machine restarts",
+            Persistence::UntilSessionEnds => " until the desktop session ends",
         };
         let store = &place.store;
         let kept =
@@ -263,7 +263,7 @@ impl LoginCommand<'_> {
         }
         // A cached token would prove nothing.
         let fingerprint = identity.fingerprint();
-        self.cache().forget(|key| key.is_of(&fingerprint))?;
+        self.cache().delete_entries(|key| key.is_of(&fingerprint))?;
         service.get(registry)?;
         let text = format!("{registry} accepts the sign-in: it issued an ACR refresh token");
         let clients = status::clients(self.context, registry);

@@ -1,4 +1,4 @@
-//! Spreads the times at which the nodes of a fleet come back. `tests/fleet` compiles this file, too.
+//! Spreads the times at which the nodes of a fleet request their next token. `tests/fleet` compiles this file, too.
 
 use std::time::Duration;
 

@@ -77,10 +77,13 @@ impl Request {
 
     /// Returns the identity of the pod's service account, if it has annotations.
     ///
-    /// Both annotations and the token are required, and nothing is read from the environment, which is the node's. If one of them is missing
-    /// or is no GUID, that is an error: the node's identity would be the wrong one. Without annotations it is the right one, because kubelet
-    /// sends tokens for all pods or for none. To pull nothing for such pods, name both annotations in kubelet's configuration under
+    /// Both annotations and the token are required, and nothing is read from the environment, which is the node's. Without annotations the
+    /// node's identity is the right one, because kubelet sends tokens for all pods or for none. To pull nothing for such pods, name both annotations in kubelet's configuration under
     /// `requiredServiceAccountAnnotationKeys`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of the annotations or the token is missing, or an annotation is not a GUID: the node's identity would be the wrong one.
     pub(super) fn into_service_account(self) -> Result<Option<ServiceAccount>, Error> {
         let annotations = self.service_account_annotations.unwrap_or_default();
         let (client, tenant) = match (annotations.client, annotations.tenant) {

@@ -1,6 +1,6 @@
 //! When a cached token is used, renewed, or used although it could not be renewed: decisions of the core, with the clock passed in.
 
-use crate::cache::{Cache, Key, Lasts, Store, StoreError};
+use crate::cache::{Cache, Key, Persistence, Store, StoreError};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind};
 use crate::identity::Identity;
@@ -23,13 +23,13 @@ fn minutes(count: u64) -> SystemTime {
     START + Duration::from_secs(count * 60)
 }
 
-/// A service principal whose authority cannot be reached: nobody listens on port 1 of loopback.
+/// Returns the settings of a service principal whose authority cannot be reached: no process listens on port 1 of loopback.
 fn settings(client: &str) -> Settings {
     let rows = [
         ("AZURE_TENANT_ID", "contoso.example"),
         ("AZURE_CLIENT_ID", client),
         ("AZURE_CLIENT_SECRET", "canary"),
-        // No place to meet other processes, not even other tests.
+        // No folder for locks, so that no other process or test shares a sign-in.
         ("TMPDIR", "/proc/nowhere"),
     ];
     let rows = rows
@@ -47,11 +47,7 @@ fn registry() -> Registry {
 
 fn token() -> RefreshToken {
     let payload = azure_core::base64::encode_url_safe(format!(r#"{{"exp":{LIFE}}}"#));
-    RefreshToken::received(
-        format!("e30.{}.c2ln", payload.trim_end_matches('=')).into(),
-        START,
-    )
-    .expect("a token")
+    RefreshToken::received(format!("e30.{payload}.c2ln").into(), START).expect("a token")
 }
 
 /// A store in memory.
@@ -63,8 +59,8 @@ impl Store for Memory {
         "memory"
     }
 
-    fn lasts(&self) -> Lasts {
-        Lasts::UntilSessionEnds
+    fn persistence(&self) -> Persistence {
+        Persistence::UntilSessionEnds
     }
 
     fn get(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
@@ -115,13 +111,13 @@ fn get(
     service.get(&registry()).map(|credential| credential.token)
 }
 
-/// Whether nobody could be signed in, because the authority was not there.
+/// Returns whether the sign-in failed because the authority cannot be reached.
 fn is_unreachable(error: &Error) -> bool {
     error.is_failed_sign_in() && matches!(error.kind(), ErrorKind::Unreachable(_))
 }
 
 #[test]
-fn in_the_first_half_of_its_life_a_token_is_handed_out_without_asking_anybody() {
+fn a_token_is_used_without_a_request_in_the_first_half_of_its_life() {
     let store = store_of("alice");
     for clock in [|| minutes(0), || minutes(89)] as [fn() -> SystemTime; 2] {
         let got = get(&store, "alice", clock).unwrap();
@@ -154,7 +150,7 @@ fn when_renewal_fails_a_valid_token_is_used_and_the_next_try_waits_a_minute() {
 }
 
 #[test]
-fn a_token_that_has_expired_is_never_used_whatever_happens() {
+fn an_expired_token_is_never_used() {
     let store = store_of("alice");
     for clock in [|| minutes(179), || minutes(200)] as [fn() -> SystemTime; 2] {
         let error = get(&store, "alice", clock).unwrap_err();
@@ -163,7 +159,7 @@ fn a_token_that_has_expired_is_never_used_whatever_happens() {
 }
 
 #[test]
-fn after_a_switch_of_the_account_the_former_accounts_token_is_not_used() {
+fn after_a_switch_the_token_of_the_earlier_account_is_not_used() {
     let store = store_of("alice");
     assert!(is_unreachable(
         &get(&store, "bob", || minutes(1)).unwrap_err()
@@ -188,7 +184,7 @@ fn list_names_hosts_of_the_current_identity_with_a_valid_token() {
 }
 
 #[test]
-fn erase_makes_the_next_get_ask() {
+fn after_erase_the_next_get_signs_in() {
     let store = store_of("alice");
     TokenService::with_cache(&settings("bob"), Cache::new(vec![store.clone()]), || {
         minutes(1)
