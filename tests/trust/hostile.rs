@@ -567,3 +567,23 @@ fn a_path_in_a_hint_runs_nothing_when_the_hint_is_pasted() {
         .get(&one("", "ACRSCOPED_CONFIG", path, "work", ""))
         .succeeds();
 }
+
+/// The log repeats settings, so that a line of it in a start-up file would be code.
+#[test]
+fn a_variable_names_no_file_that_the_log_is_written_to() {
+    let scene = Scene::new();
+    let file = scene.home.path("home/.bash_profile");
+    let mut command = helper(&scene.home, &scene.services);
+    command
+        .env("ACRSCOPED_LOG_FILE", &file)
+        .env("ACRSCOPED_SOURCE", "managed-identity")
+        .env(
+            "ACRSCOPED_RESOURCE_ID",
+            "/subscriptions/$(touch${IFS}pwned)",
+        )
+        .env("XDG_STATE_HOME", scene.home.path("home"));
+    let answer = ask(command, "get", REGISTRY);
+    assert!(!file.exists(), "{answer:#?}");
+    let warning = "the helper ignores `ACRSCOPED_LOG_FILE`: set `log_file` in ";
+    assert!(answer.stderr.contains(warning), "{answer:#?}");
+}
