@@ -34,6 +34,14 @@ pub fn sanitize(text: &str) -> String {
         .collect()
 }
 
+/// Returns the first sentence of a message: clients show this line beside stderr, which has the whole message. A full stop between backticks
+/// belongs to a name.
+pub(crate) fn first_sentence(message: &str) -> &str {
+    let is_quoted = |at: usize| message[..at].matches('`').count() % 2 == 1;
+    let end = message.match_indices(". ").find(|(at, _)| !is_quoted(*at));
+    end.map_or(message, |(at, _)| &message[..at]).trim()
+}
+
 /// Quotes a text as one word of a POSIX shell.
 pub(crate) fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
@@ -153,5 +161,24 @@ mod tests {
             sanitize_line("you sent access_token=eyJhbGciOi.eyJhdWQiOi.c2ln&x"),
             "you sent …"
         );
+    }
+
+    #[test]
+    fn the_line_for_a_client_is_the_first_sentence() {
+        let entra = "x gave no access token: AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the value.";
+        for (message, line) in [
+            (
+                entra,
+                "x gave no access token: AADSTS7000215: Invalid client secret provided",
+            ),
+            ("`a. b` is not a registry. Why", "`a. b` is not a registry"),
+            (
+                "the name R.example was not found",
+                "the name R.example was not found",
+            ),
+            (crate::error::NOT_FOUND, crate::error::NOT_FOUND),
+        ] {
+            assert_eq!(first_sentence(message), line);
+        }
     }
 }

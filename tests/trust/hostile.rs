@@ -587,3 +587,32 @@ fn a_variable_names_no_file_that_the_log_is_written_to() {
     let warning = "the helper ignores `ACRSCOPED_LOG_FILE`: set `log_file` in ";
     assert!(answer.stderr.contains(warning), "{answer:#?}");
 }
+
+/// A checkout could bring along the failure that another process would have written, as an archive keeps modes and times.
+#[test]
+fn no_lock_folder_of_the_checkout_is_used() {
+    let scene = Scene::new();
+    for (variable, folder) in [
+        ("XDG_RUNTIME_DIR", "run"),
+        ("XDG_STATE_HOME", "state"),
+        ("TMPDIR", "tmp"),
+    ] {
+        let path = scene.home.path(CHECKOUT).join(folder);
+        std::fs::create_dir(&path).expect("our folder");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))
+            .expect("our folder");
+        let mut command = helper(&scene.home, &scene.services);
+        command.current_dir(scene.home.path(CHECKOUT));
+        // Only this one is there.
+        for name in ["HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "TMPDIR"] {
+            command.env(name, "/proc/nowhere");
+        }
+        command.env(variable, &path).env("ACRSCOPED_LOG", "debug");
+        let answer = ask(command, "get", REGISTRY).succeeds();
+        let refused = format!("{}/", path.display());
+        let mut lines = answer.stderr.lines().filter(|line| line.contains(&refused));
+        let is_refused =
+            |line: &str| line.contains(" holds no locks: it is in the folder that you work in");
+        assert!(lines.next().is_some_and(is_refused), "{answer:#?}");
+    }
+}
