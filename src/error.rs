@@ -319,12 +319,12 @@ impl Error {
     }
 }
 
-/// Returns the config file as hints name it: programs that use this crate may have none.
+/// Returns the config file as hints name it, on one line: programs that use this crate may have none.
 pub(crate) fn config_file(file: &Path) -> String {
     if file.as_os_str().is_empty() {
         "the config file".to_owned()
     } else {
-        file.display().to_string()
+        sanitize(&file.display().to_string())
     }
 }
 

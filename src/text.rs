@@ -47,8 +47,22 @@ pub(crate) fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Returns a text as one word of a POSIX shell, in quotes if it needs them.
+/// Returns a text as one visible word of a POSIX shell, in quotes if it needs them. Control characters are escaped (`$'…'`, POSIX.1-2024), so
+/// that no line break begins a command of its own.
 pub(crate) fn shell_word(text: &str) -> String {
+    let is_hidden = |c: char| c.is_control() || is_invisible(c);
+    if text.contains(is_hidden) {
+        let escape = |c: char| match c {
+            '\'' | '\\' => format!("\\{c}"),
+            _ if is_hidden(c) => c
+                .to_string()
+                .bytes()
+                .map(|it| format!("\\x{it:02x}"))
+                .collect(),
+            _ => c.to_string(),
+        };
+        return format!("$'{}'", text.chars().map(escape).collect::<String>());
+    }
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()
@@ -110,6 +124,13 @@ mod tests {
             );
         }
         assert_eq!(shell_word("/home/me/a-b.toml"), "/home/me/a-b.toml");
+        for (text, word) in [
+            ("/a\n  reboot", r"$'/a\x0a  reboot'"),
+            ("it's\u{1b}[m\\", r"$'it\'s\x1b[m\\'"),
+            ("a\u{200b}b", r"$'a\xe2\x80\x8bb'"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
     }
 
     #[test]

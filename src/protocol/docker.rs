@@ -7,7 +7,7 @@ use super::delegate::DelegateHelper;
 use super::{read_message, write_json};
 use crate::config::{IDENTITY_TOKEN, Settings, ZERO_GUID};
 use crate::error::{
-    Error, ErrorKind, HINT_STDIN, NO_SERVER_URL, NOT_FOUND, sanitize, sanitize_line,
+    Error, ErrorKind, HINT_STDIN, NO_SERVER_URL, NOT_FOUND, config_file, sanitize, sanitize_line,
 };
 use crate::registry::Registry;
 use crate::service::TokenService;
@@ -222,7 +222,7 @@ fn no_delegate(server_url: &str, settings: &Settings) -> Error {
     let host = sanitize_line(server_url);
     let message =
         format!("`{host}` is not an Azure Container Registry, and no `delegate` is configured");
-    let file = settings.file().display();
+    let file = config_file(settings.file());
     Error::new(ErrorKind::Delegate, message).with_hint(format!(
         "name another helper for the host under `credHelpers` in Docker's config.json, or for all other hosts in {file}, \
          such as `delegate = \"secretservice\"`"

@@ -616,3 +616,39 @@ fn no_lock_folder_of_the_checkout_is_used() {
         assert!(lines.next().is_some_and(is_refused), "{answer:#?}");
     }
 }
+
+/// A line of a hint that begins with two spaces is a command to paste.
+#[test]
+fn no_line_break_in_a_path_begins_a_command() {
+    let scene = Scene::new();
+    let evil = scene.path("home/kept/a\n  touch pwned\n");
+    for (variable, words) in [
+        ("DOCKER_CONFIG", "configure contoso.azurecr.io"),
+        ("XDG_STATE_HOME", "configure contoso.azurecr.io"),
+        ("XDG_STATE_HOME", "status"),
+        ("XDG_CONFIG_HOME", "doctor contoso.example"),
+        ("XDG_CONFIG_HOME", "status"),
+        ("HOME", "doctor contoso.azurecr.io"),
+    ] {
+        // None of these can be used, and a hint names most of them.
+        for file in [
+            "config.json",
+            ".docker/config.json",
+            "docker-credential-acrscoped/configured.json",
+            "docker-credential-acrscoped/logins.json",
+        ] {
+            std::fs::create_dir_all(Path::new(&evil).join(file).parent().expect("a folder"))
+                .expect("our folder");
+            std::fs::write(Path::new(&evil).join(file), "{,}").expect("our file");
+        }
+        let mut command = helper(&scene.home, &scene.services);
+        command.env(variable, &evil).args(words.split(' '));
+        let answer = crate::support::run(command, "", crate::support::LIMIT);
+        let text = format!("{}\n{}", answer.stdout, answer.stderr);
+        let is_command = |line: &str| line.trim_start().starts_with("touch");
+        assert!(
+            !text.lines().any(is_command),
+            "{variable} {words}: {answer:#?}"
+        );
+    }
+}

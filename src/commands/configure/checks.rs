@@ -9,7 +9,7 @@ use super::state::FileRecord;
 use super::{CONFIGURE, HELPER};
 use crate::commands::Context;
 use crate::commands::report::{Check, list};
-use crate::registry::Registry;
+use crate::registry::{Cloud, Registry};
 use crate::terminal::Status;
 use crate::text::shell_word;
 use std::io::ErrorKind;
@@ -150,7 +150,11 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> V
 }
 
 /// Warns of entries that stay when others are removed: `configure` has not set them, or Docker uses this helper for every registry.
-pub(super) fn still_set(config: &ClientConfig, record: &FileRecord) -> Option<Check> {
+pub(super) fn still_set(
+    config: &ClientConfig,
+    record: &FileRecord,
+    clouds: &[Cloud],
+) -> Option<Check> {
     let store = (config.store() == Some(HELPER)).then_some(DEFAULT_STORE);
     let helpers = config.helpers();
     let ours =
@@ -168,12 +172,22 @@ pub(super) fn still_set(config: &ClientConfig, record: &FileRecord) -> Option<Ch
         config.file,
         list(&rest)
     );
-    let command = remove_command(rest);
-    Some(Check::warning("", text).hint(format!("remove it too\n  {command}")))
+    let check = Check::warning("", text);
+    // Only what `configure` could have set becomes part of a command.
+    let is_target = |key: &&str| {
+        *key == DEFAULT_STORE || Registry::parse(key, clouds).is_some_and(|it| it.host() == *key)
+    };
+    let targets: Vec<&str> = rest.into_iter().filter(is_target).collect();
+    if targets.is_empty() {
+        return Some(check);
+    }
+    let command = remove_command(targets);
+    Some(check.hint(format!("remove it too\n  {command}")))
 }
 
 /// Returns the command that removes a login from exactly this file.
 fn logout(file: &Path, key: &str, paths: &Paths) -> String {
+    let key = shell_word(key);
     if file == paths.docker {
         return format!("docker logout {key}");
     }

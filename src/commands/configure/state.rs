@@ -4,6 +4,7 @@ use super::file::{FileEdit, FileSnapshot, unusable};
 use super::paths::no_home;
 use crate::config::Settings;
 use crate::error::Error;
+use crate::text::shell_word;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,8 @@ impl State {
         let files = match &snapshot.text {
             Some(text) => serde_json::from_str(text).map_err(|error| {
                 let (path, problem) = (&snapshot.path, "is not a valid state file");
-                let hint = format!("delete it\n  rm {}", path.display());
+                let file = shell_word(&path.display().to_string());
+                let hint = format!("delete it\n  rm {file}");
                 unusable(path, format!("{problem}: {error}")).with_hint(hint)
             })?,
             None => BTreeMap::new(),
