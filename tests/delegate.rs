@@ -147,7 +147,10 @@ fn fails_with(answer: Answer, problem: &str) {
         answer.stdout,
         format!("`docker-credential-other` {problem}\n")
     );
-    assert!(answer.stderr.contains("  - it was named by "), "{answer:#?}");
+    assert!(
+        answer.stderr.contains("  - it was named by "),
+        "{answer:#?}"
+    );
 }
 
 #[test]

@@ -432,7 +432,9 @@ fn a_clock_that_is_far_off_is_named_as_the_likely_reason() {
             |_| {},
         );
         assert!(
-            answer.stderr.contains("\n  - the clock of this machine is ")
+            answer
+                .stderr
+                .contains("\n  - the clock of this machine is ")
                 && answer.stderr.contains(words),
             "{answer:?}"
         );
@@ -572,7 +574,7 @@ fn entras_codes_are_told_with_what_to_do() {
             "{line}"
         );
         assert!(
-            !line.contains("Trace ID") && answer.stderr.contains("\n  Trace ID: "),
+            !line.contains("Trace ID") && answer.stderr.contains("\n  - Trace ID: "),
             "{}",
             answer.stderr
         );

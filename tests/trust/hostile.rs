@@ -652,3 +652,52 @@ fn no_line_break_in_a_path_begins_a_command() {
         );
     }
 }
+
+/// The record of `configure` says which line `--remove` deletes from the config file, and which helper it restores.
+#[test]
+fn configure_believes_no_record_of_the_checkout() {
+    let scene = Scene::new();
+    let file = "home/.config/docker-credential-acrscoped/config.toml";
+    let config = scene.home.write(file, "source = \"client-secret\"\n");
+    let docker = r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"}}"#;
+    let clients = scene.home.write("home/.docker/config.json", docker);
+    let record = |target: &str, previous: &str, path: &Path| {
+        let previous = serde_json::json!({ target: previous });
+        serde_json::json!({ path.to_str().unwrap(): { "previous": previous } }).to_string()
+    };
+    let line = "delegate = \"pass\"\n";
+    for (folder, record, expected) in [
+        (
+            "home/kept",
+            record("delegate", "source = \"client-secret\"\n", &config),
+            "not a valid state file",
+        ),
+        (
+            "home/kept",
+            record(REGISTRY, "../../work/evil", &clients),
+            "not a valid state file",
+        ),
+        (
+            CHECKOUT,
+            record("delegate", line, &config),
+            "folder that you work in",
+        ),
+    ] {
+        let state = format!("{folder}/docker-credential-acrscoped/configured.json");
+        scene.home.write(&state, record);
+        let mut command = helper(&scene.home, &scene.services);
+        command
+            .current_dir(scene.home.path(CHECKOUT))
+            .env_remove("DOCKER_CONFIG")
+            .env("XDG_STATE_HOME", scene.home.path(folder))
+            .args(["configure", "--remove"]);
+        let answer = crate::support::run(command, "", crate::support::LIMIT).fails();
+        assert!(answer.text().contains(expected), "{answer:#?}");
+        let text = std::fs::read_to_string(&config).expect("the config file");
+        assert_eq!(text, "source = \"client-secret\"\n");
+        assert_eq!(
+            std::fs::read_to_string(&clients).expect("Docker's file"),
+            docker
+        );
+    }
+}
