@@ -52,16 +52,19 @@ pub(crate) fn shell_quoted(text: &str) -> String {
 pub(crate) fn shell_word(text: &str) -> String {
     let is_hidden = |c: char| c.is_control() || is_invisible(c);
     if text.contains(is_hidden) {
-        let escape = |c: char| match c {
-            '\'' | '\\' => format!("\\{c}"),
-            _ if is_hidden(c) => c
-                .to_string()
-                .bytes()
-                .map(|it| format!("\\x{it:02x}"))
-                .collect(),
-            _ => c.to_string(),
-        };
-        return format!("$'{}'", text.chars().map(escape).collect::<String>());
+        let mut word = "$'".to_owned();
+        for c in text.chars() {
+            match c {
+                '\'' | '\\' => word.extend(['\\', c]),
+                _ if is_hidden(c) => {
+                    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                        word += &format!("\\{byte:03o}");
+                    }
+                }
+                _ => word.push(c),
+            }
+        }
+        return word + "'";
     }
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -125,9 +128,9 @@ mod tests {
         }
         assert_eq!(shell_word("/home/me/a-b.toml"), "/home/me/a-b.toml");
         for (text, word) in [
-            ("/a\n  reboot", r"$'/a\x0a  reboot'"),
-            ("it's\u{1b}[m\\", r"$'it\'s\x1b[m\\'"),
-            ("a\u{200b}b", r"$'a\xe2\x80\x8bb'"),
+            ("/a\n  reboot", r"$'/a\012  reboot'"),
+            ("it's\u{1b}[m\\", r"$'it\'s\033[m\\'"),
+            ("a\u{200b}b", r"$'a\342\200\213b'"),
         ] {
             assert_eq!(shell_word(text), word);
         }

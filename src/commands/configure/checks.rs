@@ -315,4 +315,26 @@ mod tests {
         let used = "failed: Podman, Buildah and Skopeo use the login of contoso.azurecr.io in ~/run/containers/auth.json instead of a helper";
         assert_eq!(lines[1], used);
     }
+
+    #[test]
+    fn no_key_of_a_file_runs_a_command_when_the_hint_is_pasted() {
+        let home = tempfile::tempdir().unwrap();
+        let settings = Settings::from_variables([].into(), Some(home.path().to_owned()));
+        let paths = Paths::new(&settings).unwrap();
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
+        let [key, other] = ["contoso.azurecr.io/$(touch${IFS}pwned)", "a;reboot"];
+        let text = serde_json::json!({
+            "auths": { key: { "auth": "ZXhhbXBsZTpleGFtcGxl" } },
+            "credHelpers": { other: HELPER, "contoso.azurecr.io": HELPER },
+        });
+        let config = ClientConfig::parse(&paths.docker, text.to_string()).unwrap();
+        let logins = config.logins(&registry);
+        let commands = logins.iter().map(|key| logout(&paths.docker, key, &paths));
+        let still = still_set(&config, &FileRecord::default(), &[]).unwrap();
+        let removal = format!("{CONFIGURE} --remove contoso.azurecr.io");
+        assert_eq!(still.command(), Some(&*removal));
+        assert!(commands.eq(logins.iter().map(|key| format!("docker logout '{key}'"))));
+        let odd = remove_command([other]);
+        assert_eq!(odd, format!("{CONFIGURE} --remove 'a;reboot'"));
+    }
 }
