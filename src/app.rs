@@ -246,7 +246,7 @@ fn report_error(error: &Error) {
     let message = format!("{PROGRAM}: {}", sanitize(&error.to_string()));
     let mut text = terminal.wrap(&message, 0) + "\n";
     for detail in error.details() {
-        text += &(terminal.wrap(&sanitize(detail), 2) + "\n");
+        text += &(terminal.detail(detail, 2) + "\n");
     }
     if let Some(hint) = error.hint() {
         text += &(terminal.hint(hint, 0) + "\n");

@@ -6,6 +6,7 @@
 
 pub use crate::text::{sanitize, sanitize_line};
 
+use crate::text::first_sentence;
 use serde::{Deserialize, Serialize};
 use std::error::Error as StdError;
 use std::fmt;
@@ -304,20 +305,26 @@ impl Error {
         matches!(self.kind(), ErrorKind::Interrupted | ErrorKind::Timeout)
     }
 
-    /// Returns whether a failure of another process may be reported. One that makes a client continue anonymously may not, because no other
-    /// process may decide that.
-    pub(crate) fn is_acceptable(&self) -> bool {
-        !matches!(self.kind, ErrorKind::NotAcrRegistry | ErrorKind::Anonymous)
-            && sanitize(&self.message).trim() != NOT_FOUND
+    /// Returns a failure of another process as it may be reported. One that makes a client continue anonymously may not, because no other
+    /// process may decide that. Nor may it choose a command for this user to paste.
+    pub(crate) fn accepted(mut self) -> Option<Self> {
+        if matches!(self.kind, ErrorKind::NotAcrRegistry | ErrorKind::Anonymous)
+            || first_sentence(&sanitize(&self.message)) == NOT_FOUND
+        {
+            return None;
+        }
+        self.hint
+            .take_if(|hint| hint.lines().any(|line| line.starts_with("  ")));
+        Some(self)
     }
 }
 
-/// Returns the config file as hints name it: programs that use this crate may have none.
+/// Returns the config file as hints name it, on one line: programs that use this crate may have none.
 pub(crate) fn config_file(file: &Path) -> String {
     if file.as_os_str().is_empty() {
         "the config file".to_owned()
     } else {
-        file.display().to_string()
+        sanitize(&file.display().to_string())
     }
 }
 
@@ -351,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn no_other_process_makes_a_client_continue_anonymously() {
+    fn no_other_process_makes_a_client_continue_anonymously_or_chooses_a_command() {
         for (kind, message, expected) in [
             (ErrorKind::SignIn, "no", true),
             (ErrorKind::SignIn, NOT_FOUND, false),
@@ -360,11 +367,21 @@ mod tests {
                 "credentials not found in native keychain\u{200b} ",
                 false,
             ),
+            (
+                ErrorKind::SignIn,
+                "credentials not found in native keychain. x",
+                false,
+            ),
             (ErrorKind::Anonymous, "no", false),
             (ErrorKind::NotAcrRegistry, "no", false),
         ] {
             let failure = Error::new(kind, message);
-            assert_eq!(failure.is_acceptable(), expected, "{message:?}");
+            assert_eq!(failure.accepted().is_some(), expected, "{message:?}");
+        }
+        for (hint, is_shown) in [("ask\nus", true), ("ask\n  curl", false), ("  curl", false)] {
+            let failure = Error::new(ErrorKind::SignIn, "no").with_hint(hint);
+            let failure = failure.accepted().unwrap();
+            assert_eq!(failure.hint().is_some(), is_shown, "{hint:?}");
         }
     }
 

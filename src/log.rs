@@ -25,7 +25,9 @@ use tracing::{Event, Metadata, Subscriber};
 pub fn start(settings: &Settings, level: Option<Log>, clock: Clock) -> Result<(), Error> {
     let level = level_filter(level.map_or_else(|| settings.log(), Ok)?);
     let path = settings.log_file()?;
-    let opened = path.as_deref().map(|path| file::open(path, settings));
+    let opened = path
+        .as_deref()
+        .map(|path| file::open(path, settings.working_directory()));
     let (file, problem) = match opened {
         Some(Ok(file)) => (Some((level.max(LevelFilter::INFO), file)), None),
         Some(Err(error)) => (None, Some(error)),

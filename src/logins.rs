@@ -4,11 +4,11 @@
 
 use crate::cache::{Key, LoginStore};
 use crate::config::Config;
-use crate::error::{Error, sanitize_line};
+use crate::error::{Error, sanitize, sanitize_line};
 use crate::files::{self, read_named, write_atomic};
 use crate::registry::{CLOUDS, Cloud};
 use crate::text::shell_word;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -30,12 +30,14 @@ pub(crate) struct Login {
     /// The authority.
     pub(crate) authority: String,
     /// The tenant that was signed in to.
+    #[serde(deserialize_with = "visible")]
     pub(crate) tenant: String,
     /// The application that signed in.
     pub(crate) client_id: String,
     /// The home account id.
     pub(crate) home: String,
     /// The name to show.
+    #[serde(deserialize_with = "visible")]
     pub(crate) username: String,
     /// Whether a browser of this machine signed in. It keeps a session of its own.
     #[serde(default)]
@@ -46,6 +48,11 @@ pub(crate) struct Login {
     /// The fingerprints under which its tokens were cached, the latest last.
     #[serde(default)]
     pub(crate) fingerprints: Vec<String>,
+}
+
+/// Reads a text to show: a variable can name the folder of the file.
+fn visible<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    String::deserialize(deserializer).map(|text| sanitize(&text))
 }
 
 /// The content of the file. The last sign-in of an authority is the active one.
@@ -419,5 +426,12 @@ mod tests {
             };
             assert_eq!(login.cloud_name(&[]), name);
         }
+    }
+
+    #[test]
+    fn no_name_in_the_file_controls_a_terminal() {
+        let json = r#"{"authority":"a","tenant":"t\u001b[2J","client_id":"c","home":"h","username":"alice\n\u001b]0;x\u0007"}"#;
+        let login: Login = serde_json::from_str(json).unwrap();
+        assert_eq!((&*login.tenant, &*login.username), ("t[2J", "alice ]0;x"));
     }
 }

@@ -9,6 +9,7 @@
 //! without the mark: the next process that locks it is the leader.
 
 use crate::error::Error;
+use crate::trust;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -89,6 +90,8 @@ impl LockFile {
     fn open(dirs: &[PathBuf], name: &str) -> Option<Self> {
         let open = |path: &PathBuf| -> io::Result<Self> {
             let dir = system::open_lock_dir(path)?;
+            // A checkout could bring along what another process would have written.
+            trust::resolve_named(path, trust::working_directory().as_deref())?;
             let file = system::open(&dir, name)?;
             let name = name.to_owned();
             Ok(Self { dir, name, file })
@@ -146,7 +149,7 @@ fn read_failure(file: &File) -> Option<Error> {
     let mut json = Vec::new();
     file.take(MAX_FAILURE_BYTES).read_to_end(&mut json).ok()?;
     let failure: Error = serde_json::from_slice(&json).ok()?;
-    failure.is_acceptable().then_some(failure)
+    failure.accepted()
 }
 
 #[cfg(unix)]

@@ -145,6 +145,12 @@ impl Terminal {
         format!("{} {}", self.mark(mark), self.wrap(text, 2).trim_start())
     }
 
+    /// Draws a detail behind a dash, because a server may have written it: it must not look like a command.
+    pub fn detail(&self, detail: &str, indent: usize) -> String {
+        let detail = self.wrap(&sanitize(detail), indent + 2);
+        format!("{}- {}", " ".repeat(indent), detail.trim_start())
+    }
+
     /// Draws a hint as lines that begin with `indent` spaces. A line of the hint that begins with two spaces is a command to paste: it stays on
     /// one line.
     pub fn hint(&self, hint: &str, indent: usize) -> String {

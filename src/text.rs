@@ -34,13 +34,38 @@ pub fn sanitize(text: &str) -> String {
         .collect()
 }
 
+/// Returns the first sentence of a message: clients show this line beside stderr, which has the whole message. A full stop between backticks
+/// belongs to a name.
+pub(crate) fn first_sentence(message: &str) -> &str {
+    let is_quoted = |at: usize| message[..at].matches('`').count() % 2 == 1;
+    let end = message.match_indices(". ").find(|(at, _)| !is_quoted(*at));
+    end.map_or(message, |(at, _)| &message[..at]).trim()
+}
+
 /// Quotes a text as one word of a POSIX shell.
 pub(crate) fn shell_quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Returns a text as one word of a POSIX shell, in quotes if it needs them.
+/// Returns a text as one visible word of a POSIX shell, in quotes if it needs them. Control characters are escaped (`$'…'`, POSIX.1-2024), so
+/// that no line break begins a command of its own.
 pub(crate) fn shell_word(text: &str) -> String {
+    let is_hidden = |c: char| c.is_control() || is_invisible(c);
+    if text.contains(is_hidden) {
+        let mut word = "$'".to_owned();
+        for c in text.chars() {
+            match c {
+                '\'' | '\\' => word.extend(['\\', c]),
+                _ if is_hidden(c) => {
+                    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                        word += &format!("\\{byte:03o}");
+                    }
+                }
+                _ => word.push(c),
+            }
+        }
+        return word + "'";
+    }
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()
@@ -102,6 +127,13 @@ mod tests {
             );
         }
         assert_eq!(shell_word("/home/me/a-b.toml"), "/home/me/a-b.toml");
+        for (text, word) in [
+            ("/a\n  reboot", r"$'/a\012  reboot'"),
+            ("it's\u{1b}[m\\", r"$'it\'s\033[m\\'"),
+            ("a\u{200b}b", r"$'a\342\200\213b'"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
     }
 
     #[test]
@@ -153,5 +185,24 @@ mod tests {
             sanitize_line("you sent access_token=eyJhbGciOi.eyJhdWQiOi.c2ln&x"),
             "you sent …"
         );
+    }
+
+    #[test]
+    fn the_line_for_a_client_is_the_first_sentence() {
+        let entra = "x gave no access token: AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the value.";
+        for (message, line) in [
+            (
+                entra,
+                "x gave no access token: AADSTS7000215: Invalid client secret provided",
+            ),
+            ("`a. b` is not a registry. Why", "`a. b` is not a registry"),
+            (
+                "the name R.example was not found",
+                "the name R.example was not found",
+            ),
+            (crate::error::NOT_FOUND, crate::error::NOT_FOUND),
+        ] {
+            assert_eq!(first_sentence(message), line);
+        }
     }
 }

@@ -147,7 +147,7 @@ fn fails_with(answer: Answer, problem: &str) {
         answer.stdout,
         format!("`docker-credential-other` {problem}\n")
     );
-    assert!(answer.stderr.contains("  set in "), "{answer:#?}");
+    assert!(answer.stderr.contains("  - set in "), "{answer:#?}");
 }
 
 #[test]

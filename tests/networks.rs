@@ -8,8 +8,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use support::{Answer, Home, LIMIT, REGISTRY, ask, helper, run, world};
@@ -149,6 +149,41 @@ fn a_proxy_that_refuses_a_password_is_named_without_it() {
         );
     }
     assert!(simulator.journal().is_empty());
+}
+
+/// The second question about the status goes in clear text.
+#[test]
+fn a_password_goes_to_no_other_connection_than_that_of_the_proxy() {
+    let (home, simulator) = world();
+    let heard = Arc::new(Mutex::new(vec![]));
+    let bytes = Arc::clone(&heard);
+    let proxy = serve(move |mut client| {
+        let mut start = [0; 1024];
+        let length = client.read(&mut start).unwrap_or(0);
+        bytes.lock().unwrap().extend_from_slice(&start[..length]);
+        let _ = client.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    });
+    for (scheme, expected) in [
+        (
+            "https",
+            format!("cannot connect to the proxy https://{proxy}: "),
+        ),
+        (
+            "http",
+            format!("the proxy http://{proxy} refused when asked to connect to {AUTHORITY}"),
+        ),
+    ] {
+        heard.lock().unwrap().clear();
+        let mut command = helper(&home, &simulator);
+        command.env("HTTPS_PROXY", format!("{scheme}://scott:tiger@{proxy}"));
+        let answer = ask(command, "get", REGISTRY).fails();
+        assert!(answer.stdout.starts_with(&expected), "{answer:#?}");
+        let text = String::from_utf8_lossy(&heard.lock().unwrap()).to_lowercase();
+        // Only the requests of the HTTP client say who asks.
+        let [passwords, own] =
+            ["proxy-authorization", "user-agent"].map(|name| text.matches(name).count());
+        assert_eq!((passwords, own > 0), (own, scheme == "http"), "{text}");
+    }
 }
 
 #[test]

@@ -213,9 +213,9 @@ fn the_log_goes_to_a_file_of_its_own_and_never_stops_a_get() {
     let (home, simulator) = world();
     let log = home.path("home/helper.log");
     let get = |file: &std::path::Path| {
-        let mut command = helper(&home, &simulator);
-        command.env("ACRSCOPED_LOG_FILE", file);
-        ask(command, "get", REGISTRY).succeeds()
+        let config = "home/.config/docker-credential-acrscoped/config.toml";
+        home.write(config, format!("log_file = '{}'", file.display()));
+        ask(helper(&home, &simulator), "get", REGISTRY).succeeds()
     };
     for _ in 0..2 {
         assert_eq!(get(&log).stderr, "");
@@ -228,12 +228,11 @@ fn the_log_goes_to_a_file_of_its_own_and_never_stops_a_get() {
     let lines = text.lines().filter(|line| line.contains("info: ")).count();
     assert!(lines >= 2 && text.contains(REGISTRY), "{text}");
     assert!(!text.contains("eyJ"), "{text}");
-    // What a checkout could name.
     home.write("home/.profile", "export PATH\n");
     for file in [
         home.path("home/.profile"),
         home.path("home/missing/helper.log"),
-        "/etc/helper.log".into(),
+        home.path("work/helper.log"),
     ] {
         let answer = get(&file);
         let warning = format!("warn: the helper writes no log to {}: ", file.display());

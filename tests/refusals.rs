@@ -76,7 +76,7 @@ fn a_missing_role_is_told_in_every_shape_of_the_service() {
             |_| {},
         );
         assert_eq!(
-            answer.stderr.matches("\n  correlation id: ").count(),
+            answer.stderr.matches("\n  - correlation id: ").count(),
             1,
             "{}",
             answer.stderr
@@ -112,7 +112,7 @@ fn a_token_that_is_not_valid_at_the_registry_is_no_missing_role() {
             &format!("contoso.azurecr.io refused the access token: 401, {said}"),
             hint,
         );
-        let audience = "\n  the access token is for the audience `https://containerregistry.azure.net`, and the registry is in the cloud Azure\n";
+        let audience = "\n  - the access token is for the audience `https://containerregistry.azure.net`, and the registry is in the cloud Azure\n";
         assert!(answer.stderr.contains(audience), "{}", answer.stderr);
     }
 }
@@ -141,7 +141,7 @@ fn a_firewall_that_refuses_an_ipv6_address_gets_no_rule_for_it() {
         "the network rules of contoso.azurecr.io do not allow 2603:1030::9",
         "hint: check the network rules\n  az acr network-rule list --name contoso",
     );
-    let note = "\n  network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint\n";
+    let note = "\n  - network rules take IPv4 addresses only: connect over IPv4, or use a private endpoint\n";
     assert!(answer.stderr.contains(note), "{answer:#?}");
 }
 
@@ -349,12 +349,12 @@ fn a_certificate_that_is_not_trusted_is_told_with_the_ca_file_in_force() {
         let line = format!("no trusted TLS connection to contoso.azurecr.io: {problem}\n");
         assert_eq!(answer.stdout, line);
         assert!(
-            answer.stderr.contains("\n  `SSL_CERT_FILE` is set to "),
+            answer.stderr.contains("\n  - `SSL_CERT_FILE` is set to "),
             "{}",
             answer.stderr
         );
         assert!(
-            answer.stderr.contains("\n  `HTTPS_PROXY` is set to "),
+            answer.stderr.contains("\n  - `HTTPS_PROXY` is set to "),
             "{}",
             answer.stderr
         );
@@ -415,7 +415,7 @@ fn a_proxy_that_cannot_be_reached_is_told() {
     assert!(
         answer
             .stderr
-            .contains("\n  `HTTPS_PROXY` is set to http://127.0.0.1:1\n"),
+            .contains("\n  - `HTTPS_PROXY` is set to http://127.0.0.1:1\n"),
         "{}",
         answer.stderr
     );
@@ -435,7 +435,9 @@ fn a_clock_that_is_far_off_is_named_as_the_likely_reason() {
             |_| {},
         );
         assert!(
-            answer.stderr.contains("\n  the clock of this machine is ")
+            answer
+                .stderr
+                .contains("\n  - the clock of this machine is ")
                 && answer.stderr.contains(words),
             "{answer:?}"
         );
@@ -574,7 +576,7 @@ fn entras_codes_are_told_with_what_to_do() {
             "{line}"
         );
         assert!(
-            !line.contains("Trace ID") && answer.stderr.contains("\n  Trace ID: "),
+            !line.contains("Trace ID") && answer.stderr.contains("\n  - Trace ID: "),
             "{}",
             answer.stderr
         );

@@ -399,7 +399,7 @@ fn the_azure_clis_own_words_are_passed_on_with_what_to_type() {
         "could not get an access token from the Azure CLI: AADSTS50076: Due to a configuration change, you must use multi-factor authentication.\n"
     );
     assert!(
-        answer.stderr.contains("  Trace ID: 1234\n"),
+        answer.stderr.contains("  - Trace ID: 1234\n"),
         "{}",
         answer.stderr
     );
@@ -494,7 +494,7 @@ fn az_is_looked_for_in_absolute_folders_only() {
     // What is nearest to a sign-in comes first, and the hint is about it.
     let first = answer.stderr.lines().nth(1);
     let expected =
-        "  azure-cli: an account is signed in, but `az` is in no absolute folder of `PATH`";
+        "  - azure-cli: an account is signed in, but `az` is in no absolute folder of `PATH`";
     assert_eq!(first, Some(expected));
     let hint = "\nhint: add the folder of `az` to `PATH`, or sign in without it\n  docker-credential-acrscoped login contoso.azurecr.io\n";
     assert!(answer.stderr.ends_with(hint), "{}", answer.stderr);

@@ -163,7 +163,7 @@ impl Check {
     fn draw_details(&self, terminal: Terminal, indent: usize, max_lines: usize) -> String {
         let (mut drawn, mut lines) = (String::new(), 0);
         for (at, detail) in self.details.iter().enumerate() {
-            let detail = terminal.wrap(&sanitize(detail), indent);
+            let detail = terminal.detail(detail, indent);
             lines += detail.lines().count();
             if lines > max_lines {
                 let more = format!("({} more)", self.details.len() - at);
@@ -306,9 +306,10 @@ impl Report {
             drawn.push('\n');
         }
         for line in lines.map(sanitize) {
-            let line = match line.starts_with("  ") {
-                true => terminal.paint(Style::Bold, &line),
-                false => terminal.wrap(&line, 0),
+            let line = if line.starts_with("  ") {
+                terminal.paint(Style::Bold, &line)
+            } else {
+                terminal.wrap(&line, 0)
             };
             drawn.extend([&*line, "\n"]);
         }
@@ -407,7 +408,7 @@ mod tests {
         let report = Report::new(&AREAS, checks);
         assert_eq!(
             report.draw_areas(plain()),
-            "ok: Network: connected\nfailed: Docker: asks no helper\n  1\n  2\n  3\n  (4 more)\n"
+            "ok: Network: connected\nfailed: Docker: asks no helper\n  - 1\n  - 2\n  - 3\n  (4 more)\n"
         );
         assert_eq!(
             report.draw_verdict(plain()),

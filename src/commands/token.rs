@@ -8,7 +8,7 @@ use azure_core::time::{OffsetDateTime, to_rfc3339};
 use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -106,8 +106,8 @@ pub fn run(
 
 /// Creates a file with mode 0600. An existing file is refused: it may be readable for others, or a link.
 fn create_private(path: &Path) -> Result<File, Error> {
-    let file = private_file().create_new(true).open(path);
-    file.map_err(|error| {
+    let opened = private_file().create_new(true).open(path);
+    opened.map_err(|error| {
         let file = path.display().to_string();
         if error.kind() != io::ErrorKind::AlreadyExists {
             return Error::input(format!("could not create {file}: {error}"));
@@ -128,18 +128,29 @@ fn variables(values: [&str; 3], quote: fn(&str) -> String) -> Zeroizing<String> 
 const GITHUB_ENV: &str = "GITHUB_ENV";
 
 /// Opens the file of [`GITHUB_ENV`] to append to it, or returns what is wrong with it. The runner creates it before the step, so that a link or
-/// a missing file is not the runner's.
+/// a missing file is not the runner's. In a container job the runner may be another user than root.
 fn github_env_file(context: &Context<'_>) -> Result<File, String> {
-    let file = context.settings.variables().get(GITHUB_ENV);
-    let file = file.filter(|file| !file.is_empty()).map(Path::new).ok_or(
+    let path = context.settings.variables().get(GITHUB_ENV);
+    let path = path.filter(|path| !path.is_empty()).map(Path::new).ok_or(
         "is not set: `--format github-actions` works only in a step of a GitHub Actions job",
     )?;
-    if !file.is_absolute() || !fs::symlink_metadata(file).is_ok_and(|metadata| metadata.is_file()) {
-        return Err(format!(
-            "is {:?}, which is not the absolute path of a regular file",
-            file.display()
-        ));
+    let is_plain = path.is_absolute() && !path.is_symlink();
+    let opened = is_plain.then(|| private_file().append(true).open(path).ok());
+    let is_of_runner = |file: &File| file.metadata().is_ok_and(|file| is_of_runner(&file));
+    opened.flatten().filter(is_of_runner).ok_or_else(|| {
+        let path = path.display();
+        format!("is {path:?}, which is not the absolute path of a regular file of yours")
+    })
+}
+
+fn is_of_runner(file: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        let user = rustix::process::geteuid();
+        let owner = std::os::unix::fs::MetadataExt::uid(file);
+        if !user.is_root() && owner != user.as_raw() {
+            return false;
+        }
     }
-    let opened = OpenOptions::new().append(true).open(file);
-    opened.map_err(|error| format!("is {:?}, which cannot be opened: {error}", file.display()))
+    file.is_file()
 }

@@ -130,7 +130,8 @@ keys! {
         "PEM certificates to trust besides the system's", default "none";
     LOG: Log = "log" Top Word(Log::WORDS) Log::parse, ["ACRSCOPED_LOG"],
         "log level: warn, info, debug", default "warn";
-    LOG_FILE: PathBuf = "log_file" Top Text values::path, ["ACRSCOPED_LOG_FILE"],
+    // A variable would let a checkout choose a file that the helper writes to.
+    LOG_FILE: PathBuf = "log_file" Top Text values::path, [],
         "file for the log, for clients that hide stderr", default "none";
 }
 
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn the_variable_of_a_setting_is_its_name_in_capitals() {
         for key in KEYS {
-            let is_file_only = ["identity_cloud", "oidc_host"].contains(&key.name);
+            let is_file_only = ["identity_cloud", "oidc_host", "log_file"].contains(&key.name);
             let variable =
                 (!is_file_only).then(|| format!("ACRSCOPED_{}", key.name.to_uppercase()));
             assert_eq!(key.variable, variable.as_deref());

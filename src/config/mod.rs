@@ -268,6 +268,11 @@ impl Settings {
         self.home.as_deref()
     }
 
+    /// Returns the real path of the folder that the process runs in.
+    pub(crate) fn working_directory(&self) -> Option<&Path> {
+        self.working_directory.as_deref()
+    }
+
     /// Returns our folder for what is neither setting nor cache.
     pub(crate) fn state_dir(&self) -> Option<PathBuf> {
         environment::state_dir(&self.variables, self.home())
@@ -366,7 +371,7 @@ impl Settings {
             authority,
             authority_origin,
             sources: SourceSettings::read(variables, resolver, home, &self.file.path)?,
-            network: environment::network(variables, ca_file, self.working_directory.as_deref())?,
+            network: environment::network(variables, ca_file, self.working_directory())?,
             lock_dirs: environment::lock_dirs(variables, home),
         })
     }

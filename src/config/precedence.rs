@@ -9,7 +9,7 @@ use super::environment::{Result, Variables, text};
 use super::file::{File, Profile, Section};
 use super::keys::{AUTHORITY, IDENTITY_CLOUD, KEYS, Key, Setting};
 use super::values;
-use crate::error::Error;
+use crate::error::{Error, config_file};
 use crate::registry::{Cloud, Registry};
 use std::fmt;
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ impl Origin {
     pub fn setting(&self, name: &str) -> String {
         match self {
             Self::Variable(name) | Self::Annotation(name) => (*name).to_owned(),
-            Self::File { path, line, .. } => format!("{name} in {}:{line}", path.display()),
+            Self::File { path, line, .. } => format!("{name} in {}:{line}", config_file(path)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Says why a connection failed, at which stage, and what to do.
 
 use super::Network;
+use super::proxy::TunnelError;
 use super::response::BodyTooLong;
 use crate::error::{Error, ErrorKind, Stage, sanitize_line};
 use http::Uri;
@@ -38,8 +39,11 @@ impl Network {
             return Error::unreachable(host, Stage::Tls, problem, notes).with_hint(hint);
         }
         let cause = innermost_cause(error);
+        let is_of_proxy = |cause: &(dyn StdError + 'static)| {
+            cause.is::<ConnectError>() || cause.is::<TunnelError>()
+        };
         match self.proxy(host) {
-            Some(proxy) if chain(error).any(|cause| cause.is::<ConnectError>()) => {
+            Some(proxy) if chain(error).any(is_of_proxy) => {
                 let message = format!("cannot connect to the proxy {proxy}: {cause}");
                 self.proxy_error(message).with_hint(format!(
                     "correct `HTTPS_PROXY`, or add {host} to `NO_PROXY` to connect without the proxy"

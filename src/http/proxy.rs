@@ -1,8 +1,9 @@
 //! The proxy between this machine and a host.
 
 use super::Network;
-use super::error::{ConnectError, chain};
+use super::error::chain;
 use crate::error::{Error, ErrorKind, Stage, sanitize_line};
+use crate::text::shell_word;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
@@ -12,9 +13,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::Service;
+use url::Url;
 
 /// The error of a proxy that was asked to connect to a host.
-type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
+pub(super) type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
 
 /// The time limit for asking a proxy again why it refused.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,20 +47,31 @@ impl Network {
         host: &str,
         error: &reqwest::Error,
     ) -> Option<Error> {
-        let is_tunnel = chain(error).any(|cause| cause.is::<TunnelError>());
-        let proxy = self.proxy(host).filter(|_| is_tunnel)?;
-        if chain(error).any(|cause| cause.is::<ConnectError>()) {
+        let tunnel = chain(error).find(|cause| cause.is::<TunnelError>())?;
+        // Only its text says what failed.
+        let problem = tunnel.to_string();
+        if problem.ends_with("underlying connection") {
             return None;
         }
-        let limit = STATUS_TIMEOUT.min(self.deadline.left() / 2);
-        let status = tokio::time::timeout(limit, self.tunnel_status(host)).await;
-        let answer = match status.ok().flatten() {
-            Some(status) => format!("answered {status}"),
-            None => "gave no valid answer".to_owned(),
+        let proxy = self.proxy(host)?;
+        let wants_password = problem.ends_with("authorization required");
+        let answer = if wants_password {
+            "answered 407".to_owned()
+        } else if proxy.starts_with("https:") || self.intercept(host)?.basic_auth().is_some() {
+            // A user and password are for the client's own connection to the proxy.
+            "refused".to_owned()
+        } else {
+            let limit = STATUS_TIMEOUT.min(self.deadline.left() / 2);
+            let status = tokio::time::timeout(limit, tunnel_status(&proxy, host)).await;
+            let status = status.ok().flatten();
+            status.map_or_else(
+                || "gave no valid answer".into(),
+                |it| format!("answered {it}"),
+            )
         };
         let message = format!("the proxy {proxy} {answer} when asked to connect to {host}");
-        let hint = if answer.ends_with("407") {
-            let url = proxy.replace("://", "://USER:PASSWORD@");
+        let hint = if wants_password {
+            let url = shell_word(&proxy.replace("://", "://USER:PASSWORD@"));
             format!("set the user and password of the proxy\n  export HTTPS_PROXY={url}")
         } else {
             format!("check the name {host}, and whether the proxy allows connections to it")
@@ -70,22 +83,17 @@ impl Network {
         let error = Error::new(ErrorKind::Unreachable(Stage::Connection), message);
         error.with_details(self.proxy_and_ca_notes().to_vec())
     }
+}
 
-    /// Asks the proxy once more to connect to `host`, and returns the status of its answer, which the HTTP client does not expose.
-    async fn tunnel_status(&self, host: &str) -> Option<u16> {
-        let proxy = self.intercept(host)?;
-        let port = proxy.uri().port_u16().unwrap_or(80);
-        let mut stream = TcpStream::connect((proxy.uri().host()?, port)).await.ok()?;
-        let credential = proxy.basic_auth().and_then(|value| value.to_str().ok());
-        let authorization = credential.map(|value| format!("Proxy-Authorization: {value}\r\n"));
-        let request = format!(
-            "CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n{}\r\n",
-            authorization.unwrap_or_default()
-        );
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut status_line = [0; "HTTP/1.1 407".len()];
-        stream.read_exact(&mut status_line).await.ok()?;
-        let (_, status) = std::str::from_utf8(&status_line).ok()?.split_once(' ')?;
-        status.parse().ok()
-    }
+/// Asks the proxy once more to connect to `host`, and returns the status of its answer, which the HTTP client does not expose.
+async fn tunnel_status(proxy: &str, host: &str) -> Option<u16> {
+    let proxy = Url::parse(proxy).ok()?;
+    let address = format!("{}:{}", proxy.host_str()?, proxy.port_or_known_default()?);
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let request = format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut status_line = [0; "HTTP/1.1 407".len()];
+    stream.read_exact(&mut status_line).await.ok()?;
+    let (_, status) = std::str::from_utf8(&status_line).ok()?.split_once(' ')?;
+    status.parse().ok()
 }

@@ -7,10 +7,11 @@ use super::delegate::DelegateHelper;
 use super::{read_message, write_json};
 use crate::config::{IDENTITY_TOKEN, Settings, ZERO_GUID};
 use crate::error::{
-    Error, ErrorKind, HINT_STDIN, NO_SERVER_URL, NOT_FOUND, sanitize, sanitize_line,
+    Error, ErrorKind, HINT_STDIN, NO_SERVER_URL, NOT_FOUND, config_file, sanitize, sanitize_line,
 };
 use crate::registry::Registry;
 use crate::service::TokenService;
+use crate::text::first_sentence;
 use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -96,20 +97,19 @@ pub fn serve(
         .and_then(|settings| run(verb, &settings, service, input, &mut output))
         .or_else(|error| {
             // Settings and names of files are part of messages, and may hold any character.
-            write_failure(first_sentence(&sanitize(&error.to_string())), output);
-            match error.kind() {
-                ErrorKind::NotAcrRegistry | ErrorKind::Anonymous => Ok(ExitCode::FAILURE),
-                _ => Err(error),
+            let message = sanitize(&error.to_string());
+            let line = first_sentence(&message);
+            if matches!(
+                error.kind(),
+                ErrorKind::NotAcrRegistry | ErrorKind::Anonymous
+            ) {
+                write_failure(line, output);
+                return Ok(ExitCode::FAILURE);
             }
+            let line = if line == NOT_FOUND { "it failed" } else { line };
+            write_failure(line, output);
+            Err(error)
         })
-}
-
-/// Returns the first sentence of a message: clients show this line next to stderr, which has the whole message. A full stop between backticks
-/// belongs to a name.
-fn first_sentence(message: &str) -> &str {
-    let is_quoted = |at: usize| message[..at].matches('`').count() % 2 == 1;
-    let end = message.match_indices(". ").find(|(at, _)| !is_quoted(*at));
-    end.map_or(message, |(at, _)| &message[..at])
 }
 
 /// Writes the line of a failure to stdout, as the protocol requires. Nothing can be done if the client has closed it.
@@ -222,7 +222,7 @@ fn no_delegate(server_url: &str, settings: &Settings) -> Error {
     let host = sanitize_line(server_url);
     let message =
         format!("`{host}` is not an Azure Container Registry, and no `delegate` is configured");
-    let file = settings.file().display();
+    let file = config_file(settings.file());
     Error::new(ErrorKind::Delegate, message).with_hint(format!(
         "name another helper for the host under `credHelpers` in Docker's config.json, or for all other hosts in {file}, \
          such as `delegate = \"secretservice\"`"
@@ -329,21 +329,24 @@ mod tests {
     }
 
     #[test]
-    fn the_line_for_a_client_is_the_first_sentence() {
-        let entra = "could not get an access token from x: AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the value.";
-        for (message, line) in [
-            (
-                entra,
-                "could not get an access token from x: AADSTS7000215: Invalid client secret provided",
-            ),
-            ("`a. b` is not a registry. Why", "`a. b` is not a registry"),
-            (
-                "the name R.example was not found",
-                "the name R.example was not found",
-            ),
-            (crate::error::NOT_FOUND, crate::error::NOT_FOUND),
+    fn only_two_kinds_of_failure_make_a_client_continue_anonymously() {
+        for (kind, expected) in [
+            (ErrorKind::NotAcrRegistry, Some(NOT_FOUND)),
+            (ErrorKind::Anonymous, Some(NOT_FOUND)),
+            (ErrorKind::SignIn, None),
+            (ErrorKind::Setting, None),
         ] {
-            assert_eq!(first_sentence(message), line);
+            for end in ["", ". x", "\u{200b}. x", " . x", "\n"] {
+                let mut output = Vec::new();
+                let settings = || Err(Error::new(kind, format!("{NOT_FOUND}{end}")));
+                let _ = serve(Verb::Get, settings, no_service, &b""[..], &mut output);
+                let line = String::from_utf8(output).unwrap();
+                assert_eq!(
+                    expected.is_some(),
+                    line.trim() == NOT_FOUND,
+                    "{kind:?} {end:?}"
+                );
+            }
         }
     }
 }

@@ -96,7 +96,8 @@ fn is_microsoft_service(host: &str) -> bool {
     services.any(
         |service| match (service.strip_prefix('*'), service.strip_suffix('*')) {
             (Some(end), _) => host.ends_with(end),
-            (_, Some(start)) => host.starts_with(start),
+            // A name of one label begins so, too.
+            (_, Some(start)) => format!("{host}.").starts_with(start),
             (None, None) => is_within(host, service),
         },
     )
@@ -137,6 +138,9 @@ mod tests {
             "https://graph.windows.net",
             "https://graph.chinacloudapi.cn",
             "api://00000002-0000-0000-C000-000000000000/x",
+            "https://management",
+            "https://ADMINmanagement./",
+            "https://armmanagement/.default",
             // Key Vault, storage, databases, queues, logs.
             "https://vault.azure.net",
             "https://contoso.vault.azure.cn",

@@ -567,3 +567,137 @@ fn a_path_in_a_hint_runs_nothing_when_the_hint_is_pasted() {
         .get(&one("", "ACRSCOPED_CONFIG", path, "work", ""))
         .succeeds();
 }
+
+/// The log repeats settings, so that a line of it in a start-up file would be code.
+#[test]
+fn a_variable_names_no_file_that_the_log_is_written_to() {
+    let scene = Scene::new();
+    let file = scene.home.path("home/.bash_profile");
+    let mut command = helper(&scene.home, &scene.services);
+    command
+        .env("ACRSCOPED_LOG_FILE", &file)
+        .env("ACRSCOPED_SOURCE", "managed-identity")
+        .env(
+            "ACRSCOPED_RESOURCE_ID",
+            "/subscriptions/$(touch${IFS}pwned)",
+        )
+        .env("XDG_STATE_HOME", scene.home.path("home"));
+    let answer = ask(command, "get", REGISTRY);
+    assert!(!file.exists(), "{answer:#?}");
+    let warning = "the helper ignores `ACRSCOPED_LOG_FILE`: set `log_file` in ";
+    assert!(answer.stderr.contains(warning), "{answer:#?}");
+}
+
+/// A checkout could bring along the failure that another process would have written, as an archive keeps modes and times.
+#[test]
+fn no_lock_folder_of_the_checkout_is_used() {
+    let scene = Scene::new();
+    for (variable, folder) in [
+        ("XDG_RUNTIME_DIR", "run"),
+        ("XDG_STATE_HOME", "state"),
+        ("TMPDIR", "tmp"),
+    ] {
+        let path = scene.home.path(CHECKOUT).join(folder);
+        std::fs::create_dir(&path).expect("our folder");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))
+            .expect("our folder");
+        let mut command = helper(&scene.home, &scene.services);
+        command.current_dir(scene.home.path(CHECKOUT));
+        // Only this one is there.
+        for name in ["HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "TMPDIR"] {
+            command.env(name, "/proc/nowhere");
+        }
+        command.env(variable, &path).env("ACRSCOPED_LOG", "debug");
+        let answer = ask(command, "get", REGISTRY).succeeds();
+        let refused = format!("{}/", path.display());
+        let mut lines = answer.stderr.lines().filter(|line| line.contains(&refused));
+        let is_refused =
+            |line: &str| line.contains(" holds no locks: it is in the folder that you work in");
+        assert!(lines.next().is_some_and(is_refused), "{answer:#?}");
+    }
+}
+
+/// A line of a hint that begins with two spaces is a command to paste.
+#[test]
+fn no_line_break_in_a_path_begins_a_command() {
+    let scene = Scene::new();
+    let evil = scene.path("home/kept/a\n  touch pwned\n");
+    for (variable, words) in [
+        ("DOCKER_CONFIG", "configure contoso.azurecr.io"),
+        ("XDG_STATE_HOME", "configure contoso.azurecr.io"),
+        ("XDG_STATE_HOME", "status"),
+        ("XDG_CONFIG_HOME", "doctor contoso.example"),
+        ("XDG_CONFIG_HOME", "status"),
+        ("HOME", "doctor contoso.azurecr.io"),
+    ] {
+        // None of these can be used, and a hint names most of them.
+        for file in [
+            "config.json",
+            ".docker/config.json",
+            "docker-credential-acrscoped/configured.json",
+            "docker-credential-acrscoped/logins.json",
+        ] {
+            std::fs::create_dir_all(Path::new(&evil).join(file).parent().expect("a folder"))
+                .expect("our folder");
+            std::fs::write(Path::new(&evil).join(file), "{,}").expect("our file");
+        }
+        let mut command = helper(&scene.home, &scene.services);
+        command.env(variable, &evil).args(words.split(' '));
+        let answer = crate::support::run(command, "", crate::support::LIMIT);
+        let text = format!("{}\n{}", answer.stdout, answer.stderr);
+        let is_command = |line: &str| line.trim_start().starts_with("touch");
+        assert!(
+            !text.lines().any(is_command),
+            "{variable} {words}: {answer:#?}"
+        );
+    }
+}
+
+/// The record of `configure` says which line `--remove` deletes from the config file, and which helper it restores.
+#[test]
+fn configure_believes_no_record_of_the_checkout() {
+    let scene = Scene::new();
+    let file = "home/.config/docker-credential-acrscoped/config.toml";
+    let config = scene.home.write(file, "source = \"client-secret\"\n");
+    let docker = r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"}}"#;
+    let clients = scene.home.write("home/.docker/config.json", docker);
+    let record = |target: &str, previous: &str, path: &Path| {
+        let previous = serde_json::json!({ target: previous });
+        serde_json::json!({ path.to_str().unwrap(): { "previous": previous } }).to_string()
+    };
+    let line = "delegate = \"pass\"\n";
+    for (folder, record, expected) in [
+        (
+            "home/kept",
+            record("delegate", "source = \"client-secret\"\n", &config),
+            "not a valid state file",
+        ),
+        (
+            "home/kept",
+            record(REGISTRY, "../../work/evil", &clients),
+            "not a valid state file",
+        ),
+        (
+            CHECKOUT,
+            record("delegate", line, &config),
+            "folder that you work in",
+        ),
+    ] {
+        let state = format!("{folder}/docker-credential-acrscoped/configured.json");
+        scene.home.write(&state, record);
+        let mut command = helper(&scene.home, &scene.services);
+        command
+            .current_dir(scene.home.path(CHECKOUT))
+            .env_remove("DOCKER_CONFIG")
+            .env("XDG_STATE_HOME", scene.home.path(folder))
+            .args(["configure", "--remove"]);
+        let answer = crate::support::run(command, "", crate::support::LIMIT).fails();
+        assert!(answer.text().contains(expected), "{answer:#?}");
+        let text = std::fs::read_to_string(&config).expect("the config file");
+        assert_eq!(text, "source = \"client-secret\"\n");
+        assert_eq!(
+            std::fs::read_to_string(&clients).expect("Docker's file"),
+            docker
+        );
+    }
+}

@@ -6,6 +6,7 @@ use super::state::{FileRecord, State};
 use super::{CONFIGURE, HELPER};
 use crate::commands::report::Check;
 use crate::error::Error;
+use crate::text::shell_word;
 use serde::Serialize;
 use std::path::Path;
 
@@ -116,12 +117,11 @@ impl Change {
 pub(super) fn remove_command<'t>(targets: impl IntoIterator<Item = &'t str>) -> String {
     let mut command = format!("{CONFIGURE} --remove");
     for target in targets {
-        let word = if target == DEFAULT_STORE {
-            "--all"
-        } else {
-            target
+        command.push(' ');
+        command += &match target {
+            DEFAULT_STORE => "--all".to_owned(),
+            host => shell_word(host),
         };
-        command.extend([" ", word]);
     }
     command
 }

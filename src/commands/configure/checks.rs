@@ -9,7 +9,7 @@ use super::state::FileRecord;
 use super::{CONFIGURE, HELPER};
 use crate::commands::Context;
 use crate::commands::report::{Check, list};
-use crate::registry::Registry;
+use crate::registry::{Cloud, Registry};
 use crate::terminal::Status;
 use crate::text::shell_word;
 use std::io::ErrorKind;
@@ -150,7 +150,11 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> V
 }
 
 /// Warns of entries that stay when others are removed: `configure` has not set them, or Docker uses this helper for every registry.
-pub(super) fn still_set(config: &ClientConfig, record: &FileRecord) -> Option<Check> {
+pub(super) fn still_set(
+    config: &ClientConfig,
+    record: &FileRecord,
+    clouds: &[Cloud],
+) -> Option<Check> {
     let store = (config.store() == Some(HELPER)).then_some(DEFAULT_STORE);
     let helpers = config.helpers();
     let ours =
@@ -168,12 +172,22 @@ pub(super) fn still_set(config: &ClientConfig, record: &FileRecord) -> Option<Ch
         config.file,
         list(&rest)
     );
-    let command = remove_command(rest);
-    Some(Check::warning("", text).hint(format!("remove it too\n  {command}")))
+    let check = Check::warning("", text);
+    // Only what `configure` could have set becomes part of a command.
+    let is_target = |key: &&str| {
+        *key == DEFAULT_STORE || Registry::parse(key, clouds).is_some_and(|it| it.host() == *key)
+    };
+    let targets: Vec<&str> = rest.into_iter().filter(is_target).collect();
+    if targets.is_empty() {
+        return Some(check);
+    }
+    let command = remove_command(targets);
+    Some(check.hint(format!("remove it too\n  {command}")))
 }
 
 /// Returns the command that removes a login from exactly this file.
 fn logout(file: &Path, key: &str, paths: &Paths) -> String {
+    let key = shell_word(key);
     if file == paths.docker {
         return format!("docker logout {key}");
     }
@@ -300,5 +314,27 @@ mod tests {
         let lines = check_files(&[("run/containers/auth.json", LOGIN)]);
         let used = "failed: Podman, Buildah and Skopeo use the login of contoso.azurecr.io in ~/run/containers/auth.json instead of a helper";
         assert_eq!(lines[1], used);
+    }
+
+    #[test]
+    fn no_key_of_a_file_runs_a_command_when_the_hint_is_pasted() {
+        let home = tempfile::tempdir().unwrap();
+        let settings = Settings::from_variables([].into(), Some(home.path().to_owned()));
+        let paths = Paths::new(&settings).unwrap();
+        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
+        let [key, other] = ["contoso.azurecr.io/$(touch${IFS}pwned)", "a;reboot"];
+        let text = serde_json::json!({
+            "auths": { key: { "auth": "ZXhhbXBsZTpleGFtcGxl" } },
+            "credHelpers": { other: HELPER, "contoso.azurecr.io": HELPER },
+        });
+        let config = ClientConfig::parse(&paths.docker, text.to_string()).unwrap();
+        let logins = config.logins(&registry);
+        let commands = logins.iter().map(|key| logout(&paths.docker, key, &paths));
+        let still = still_set(&config, &FileRecord::default(), &[]).unwrap();
+        let removal = format!("{CONFIGURE} --remove contoso.azurecr.io");
+        assert_eq!(still.command(), Some(&*removal));
+        assert!(commands.eq(logins.iter().map(|key| format!("docker logout '{key}'"))));
+        let odd = remove_command([other]);
+        assert_eq!(odd, format!("{CONFIGURE} --remove 'a;reboot'"));
     }
 }

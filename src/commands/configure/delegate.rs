@@ -9,7 +9,7 @@ use crate::error::Error;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The setting, and the key in the record of the line that was added.
-const DELEGATE: &str = "delegate";
+pub(super) const DELEGATE: &str = "delegate";
 
 /// Plans to make `store` the delegate by a line in the config file, or to remove that line; none if there is nothing to do.
 ///

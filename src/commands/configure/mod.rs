@@ -386,9 +386,11 @@ impl<'a> Request<'a> {
             {
                 let config = ClientConfig::planned(&path, &self.edits)?;
                 let record = self.state.record(&edit.before);
-                self.report
-                    .checks
-                    .extend(checks::still_set(&config, &record));
+                self.report.checks.extend(checks::still_set(
+                    &config,
+                    &record,
+                    self.context.settings.clouds(),
+                ));
             }
         }
         // The delegate stays as long as another file of Docker has this helper for all hosts.

@@ -1,9 +1,12 @@
 //! Records what `configure` changed in which file, for `--remove`. It holds no secret.
 
+use super::delegate::DELEGATE;
 use super::file::{FileEdit, FileSnapshot, unusable};
 use super::paths::no_home;
 use crate::config::Settings;
 use crate::error::Error;
+use crate::text::shell_word;
+use crate::trust::resolve_named;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,11 +39,7 @@ impl State {
         let folder = settings.state_dir().ok_or_else(no_home)?;
         let snapshot = FileSnapshot::read(&folder.join("configured.json"))?;
         let files = match &snapshot.text {
-            Some(text) => serde_json::from_str(text).map_err(|error| {
-                let (path, problem) = (&snapshot.path, "is not a valid state file");
-                let hint = format!("delete it\n  rm {}", path.display());
-                unusable(path, format!("{problem}: {error}")).with_hint(hint)
-            })?,
+            Some(text) => parse(&snapshot.path, text, settings.working_directory())?,
             None => BTreeMap::new(),
         };
         Ok(Self { snapshot, files })
@@ -89,5 +88,43 @@ impl State {
                 .collect(),
             before: self.snapshot,
         })
+    }
+}
+
+/// Parses a record. A variable can name its folder, and what it says is written to files.
+fn parse(
+    path: &Path,
+    text: &str,
+    working_directory: Option<&Path>,
+) -> Result<BTreeMap<PathBuf, FileRecord>, Error> {
+    resolve_named(path, working_directory).map_err(|error| {
+        Error::unreadable(path.display(), &format!("cannot be used: {error}"), &error)
+    })?;
+    let files: Result<BTreeMap<PathBuf, FileRecord>, _> = serde_json::from_str(text);
+    let problem = match files {
+        Ok(files) if files.values().all(FileRecord::is_valid) => return Ok(files),
+        Ok(_) => "it names what is no helper".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let file = shell_word(&path.display().to_string());
+    let error = unusable(path, format!("is not a valid state file: {problem}"));
+    Err(error.with_hint(format!("delete it\n  rm {file}")))
+}
+
+impl FileRecord {
+    /// Returns whether it holds names of helpers, and of our config file the line of one.
+    fn is_valid(&self) -> bool {
+        // Docker would run a name with a slash as a path.
+        let is_name = |name: &str| !name.contains(|c: char| c.is_control() || "/\\\"".contains(c));
+        let name = |(target, value): (&String, &Option<String>)| match (&**target, value) {
+            (DELEGATE, Some(line)) => {
+                let line = line.trim_end_matches(['\r', '\n']);
+                let name = line.strip_prefix("delegate = \"");
+                name.and_then(|name| name.strip_suffix('"'))
+                    .is_some_and(is_name)
+            }
+            (_, value) => value.as_deref().is_none_or(is_name),
+        };
+        self.previous.iter().all(name)
     }
 }

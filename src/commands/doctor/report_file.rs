@@ -56,12 +56,11 @@ fn to_text(check: &Check) -> String {
     let kind = check.kind.map(|kind| format!(" {kind:?}"));
     let (took, kind) = (took.unwrap_or_default(), kind.unwrap_or_default());
     let (status, name) = (check.status.word(), check.name);
-    let details = check.details.iter().map(String::as_str);
+    let details = check.details.iter();
+    let details = details.map(|text| format!("  - {}\n", known(text)));
     let hint = check.hint.iter().flat_map(|hint| hint.lines());
-    let texts = details
-        .chain(hint)
-        .map(|text| format!("  {}\n", known(text)));
-    let texts: String = texts.collect();
+    let hint = hint.map(|text| format!("  {}\n", known(text)));
+    let texts: String = details.chain(hint).collect();
     format!(
         "{status}: {name}{took}{kind}: {}\n{texts}",
         known(&check.summary)
