@@ -67,8 +67,16 @@ fn run_command(command: Command, options: Options) -> ExitCode {
                 Verb::List => (),
             }
             let input = io::stdin().lock();
-            let answer = docker::serve(verb, Settings::from_env, service, input, Stdout);
-            finish(answer)
+            let is_terminal = io::stdout().is_terminal();
+            let settings = Settings::from_env;
+            finish(docker::serve(
+                verb,
+                settings,
+                service,
+                input,
+                Stdout,
+                is_terminal,
+            ))
         }
         Command::Kubelet(arguments) => {
             init(|_| ());
@@ -123,10 +131,27 @@ fn version(format: VersionFormat) -> String {
             "version": version,
             // Packaging sets it.
             "commit": option_env!("ACRSCOPED_COMMIT"),
-            "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+            "target": option_env!("ACRSCOPED_TARGET").map_or_else(target, str::to_owned),
         })
         .to_string(),
     }
+}
+
+/// Returns the target triple, as far as the compiler tells a program.
+fn target() -> String {
+    let (vendor, system) = match std::env::consts::OS {
+        "macos" => ("apple", "darwin"),
+        "windows" => ("pc", "windows"),
+        system => ("unknown", system),
+    };
+    let environments = [
+        (cfg!(target_env = "gnu"), "-gnu"),
+        (cfg!(target_env = "musl"), "-musl"),
+        (cfg!(target_env = "msvc"), "-msvc"),
+    ];
+    let environment = environments.iter().find(|(is_set, _)| *is_set);
+    let environment = environment.map_or("", |(_, name)| name);
+    format!("{}-{vendor}-{system}{environment}", std::env::consts::ARCH)
 }
 
 /// Says what is expected on stdin, and a command to try, if a person has to type it.
@@ -182,12 +207,14 @@ fn run_interactive(command: commands::Command, options: Options) -> Result<ExitC
         settings: &settings,
         config_error: config_error.as_ref(),
         clock: CLOCK,
-        terminal: Terminal::new(settings.variables(), is_terminal, options.format.plain),
+        is_json: options.json,
+        terminal: Terminal::new(settings.variables(), is_terminal, options.plain)
+            .with_quiet(options.quiet),
         print_error,
         is_stderr_terminal: io::stderr().is_terminal(),
         program: program.as_deref(),
     };
-    if !(options.quiet && command.is_report()) {
+    if !options.quiet || options.json || !command.is_report() {
         return command.run(&context, Stdout);
     }
     let mut report = Vec::new();

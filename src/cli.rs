@@ -1,12 +1,12 @@
 //! The command line: its words and its help.
 
+use crate::commands;
 use crate::commands::help::{TOPICS, with_long_help};
-use crate::commands::{self, Format};
 use crate::config::Log;
 use crate::error::{HINT_STDIN, sanitize_line};
 use crate::protocol::docker::Verb;
 use crate::protocol::kubelet;
-use clap::error::ContextKind;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::Path;
@@ -20,14 +20,13 @@ const TEMPLATE: &str = "{usage-heading} {usage}\n\n{about-with-newline}\n{all-ar
 /// The commands that programs call. The list of commands leaves them out.
 const PROTOCOL_COMMANDS: [&str; 6] = ["get", "store", "erase", "list", "version", "kubelet"];
 
-/// What `--help` says of exit codes, for people and for programs.
-const EXIT_STATUS: &str = "\
-Exit status:
-  0 success, 1 failure, 2 wrong command line, 3 not signed in,
-  4 access denied, 130 interrupted";
-const PROTOCOL_EXIT_STATUS: &str = "\
-Exit status:
-  0 success, 1 failure";
+/// What `--help` says of exit codes: of commands that sign in, of `doctor`, of other commands for people, and of those for programs.
+const EXIT_STATUS: [&str; 4] = [
+    "Exit status:\n  0 success, 1 failure, 2 wrong command line, 3 not signed in,\n  4 access denied, 130 interrupted",
+    "Exit status:\n  0 no check failed, 1 a check failed, 2 wrong command line,\n  130 interrupted",
+    "Exit status:\n  0 success, 1 failure, 2 wrong command line",
+    "Exit status:\n  0 success, 1 failure",
+];
 
 #[derive(Debug, Parser)]
 #[command(
@@ -40,21 +39,26 @@ struct Arguments {
     /// Print the version.
     #[arg(long, short = 'V')]
     version: bool,
+    #[command(flatten)]
+    options: Options,
     #[command(subcommand)]
     command: Option<Subcommands>,
 }
 
-/// The options of every command for people.
+// The options of every command for people, before and after its name. A doc comment would become the description of the program.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The format of the output.
-    #[command(flatten)]
-    pub format: Format,
-    /// Print failures only.
-    #[arg(long, short, hide_short_help = true)]
+    /// Print JSON, for scripts.
+    #[arg(long, global = true, hide_short_help = true)]
+    pub json: bool,
+    /// Print plain text without color, marks or tables, for screen readers and logs.
+    #[arg(long, global = true, hide_short_help = true, conflicts_with = "json")]
+    pub plain: bool,
+    /// Print only failures, and what you asked for.
+    #[arg(long, short, global = true, hide_short_help = true)]
     pub quiet: bool,
     /// Log more or less than the setting `log`: warn, info or debug.
-    #[arg(long, hide_short_help = true, value_name = "LEVEL", value_parser = Log::parse)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "LEVEL", value_parser = Log::parse)]
     pub log: Option<Log>,
 }
 
@@ -69,11 +73,26 @@ enum Subcommands {
     Kubelet(kubelet::Arguments),
     /// Print the version.
     #[command(after_help = include_str!("commands/help/version.txt"))]
-    Version {
-        /// Print JSON with the commit and the target.
-        #[arg(long)]
-        json: bool,
+    Version,
+    /// Show the help of a command or a topic.
+    Help {
+        /// The command or the topic.
+        #[arg(value_name = "COMMAND|TOPIC", value_parser = subjects())]
+        subject: Option<String>,
     },
+}
+
+/// Returns what `help` completes: the commands for people, then the topics.
+fn subjects() -> clap::builder::PossibleValuesParser {
+    let commands = commands::Command::augment_subcommands(clap::Command::new(PROGRAM));
+    let commands = commands.get_subcommands().filter(|it| !it.is_hide_set());
+    let commands: Vec<_> = commands.map(|it| it.get_name().to_owned()).collect();
+    let topics = TOPICS.iter().map(|topic| topic.name.to_owned());
+    commands
+        .into_iter()
+        .chain(topics)
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// What the command line asks for.
@@ -180,107 +199,126 @@ fn is_credential_provider(name: &OsString) -> bool {
 pub fn command() -> clap::Command {
     with_long_help(Arguments::command(), "")
         .mut_subcommands(|command| {
-            let is_hidden = command.is_hide_set();
-            // `augment_args` would replace it by the comment on `Options`.
-            let about = command.get_about().cloned().unwrap_or_default();
-            if PROTOCOL_COMMANDS.contains(&command.get_name()) {
-                with_long_help(command.hide(true), PROTOCOL_EXIT_STATUS)
-            } else {
-                let command = Options::augment_args(command).about(about);
-                with_long_help(command, EXIT_STATUS).hide(is_hidden)
+            let status = EXIT_STATUS[match command.get_name() {
+                "setup" | "login" | "token" => 0,
+                "doctor" => 1,
+                name if PROTOCOL_COMMANDS.contains(&name) => 3,
+                _ => 2,
+            }];
+            let command = with_help_of_parts(command, status);
+            if !PROTOCOL_COMMANDS.contains(&command.get_name()) {
+                return command;
             }
-            .help_template(TEMPLATE)
+            // `version` alone takes them.
+            let about = command.get_about().cloned().unwrap_or_default();
+            Options::augment_args(command.hide(true))
+                .about(about)
+                .mut_args(|arg| match arg.is_global_set() {
+                    true => arg.hide(true),
+                    false => arg,
+                })
         })
+        .disable_help_subcommand(true)
         .help_template(TEMPLATE)
         .max_term_width(80)
 }
 
-/// Returns the text of `help TOPIC`.
-fn topic(name: &str) -> Option<String> {
-    let topic = TOPICS.iter().find(|topic| topic.name == name)?;
-    Some(topic.draw())
+/// Adds the long help to a command and to its own commands.
+fn with_help_of_parts(command: clap::Command, status: &str) -> clap::Command {
+    with_long_help(command, status)
+        .mut_subcommands(|part| with_help_of_parts(part, status))
+        .help_template(TEMPLATE)
 }
 
-fn parse_with_clap(args: Vec<OsString>) -> Result<(Command, Options), CliError> {
-    let word = |at: usize| args.get(at).and_then(|word| word.to_str());
-    if word(1) == Some("help") {
-        let topic_name = word(2).unwrap_or("--help");
-        if ["--help", "-h"].contains(&topic_name) {
-            let help = command().render_long_help();
-            return Err(CliError::Help(help.to_string()));
+fn parse_with_clap(mut args: Vec<OsString>) -> Result<(Command, Options), CliError> {
+    let root = command();
+    if args.get(1).is_some_and(|word| word == "help") {
+        let subject = args.get(2).and_then(|word| word.to_str());
+        let subject = subject.unwrap_or("--help").to_owned();
+        if let Some(topic) = TOPICS.iter().find(|topic| topic.name == subject) {
+            return Err(CliError::Help(topic.draw()));
         }
-        if let Some(text) = topic(topic_name) {
-            return Err(CliError::Help(text));
+        if subject.starts_with('-') || root.find_subcommand(&subject).is_some() {
+            args.remove(1);
+            args.push("--help".into());
         }
     }
-    let word = word(1).unwrap_or_default().to_owned();
+    // Options may come before the command.
+    let mut words = args.iter().skip(1).filter_map(|word| word.to_str());
+    let is_command = |word: &&str| root.find_subcommand(word).is_some();
+    let word = words.clone().find(is_command).or(words.next());
+    let word = word.unwrap_or_default().to_owned();
     let matches = command().try_get_matches_from(args);
-    let matches = matches.map_err(|error| cli_error(&error, &word))?;
-    let options = match matches.subcommand() {
-        Some((name, matches)) if !PROTOCOL_COMMANDS.contains(&name) => {
-            Options::from_arg_matches(matches)
-        }
-        _ => Ok(Options::default()),
-    };
-    let arguments = Arguments::from_arg_matches(&matches);
-    let (arguments, options) = arguments
-        .and_then(|arguments| Ok((arguments, options?)))
-        .map_err(|error| cli_error(&error, &word))?;
+    let arguments = matches
+        .and_then(|matches| Arguments::from_arg_matches(&matches))
+        .map_err(|error| cli_error(error, &word))?;
+    let options = arguments.options;
     let command = match arguments.command {
         _ if arguments.version => Command::Version(VersionFormat::Short),
-        Some(Subcommands::Version { json: true }) => Command::Version(VersionFormat::Json),
-        Some(Subcommands::Version { json: false }) => Command::Version(VersionFormat::Protocol),
+        Some(Subcommands::Version) if options.json => Command::Version(VersionFormat::Json),
+        Some(Subcommands::Version) => Command::Version(VersionFormat::Protocol),
         Some(Subcommands::Docker(verb)) => Command::Docker(verb),
         Some(Subcommands::Kubelet(arguments)) => Command::Kubelet(arguments),
-        Some(Subcommands::Interactive(mut command)) => {
-            command
-                .set_format(options.format)
-                .map_err(|format| no_such_format(&word, format))?;
-            Command::Interactive(command)
+        Some(Subcommands::Interactive(command)) => Command::Interactive(command),
+        Some(Subcommands::Help { .. }) | None => {
+            return Err(CliError::Help(root.clone().render_help().to_string()));
         }
-        None => return Err(CliError::Help(command().render_help().to_string())),
     };
-    Ok((command, options))
-}
-
-/// Returns the error of a command without this format.
-fn no_such_format(command: &str, format: &str) -> CliError {
-    CliError::Usage {
-        message: format!("`{command}` has no {format} output"),
-        explanation: format!("hint: `{PROGRAM} {command} --help` shows examples"),
-        caller: Caller::Person,
-    }
+    let problem = match &command {
+        Command::Docker(_) | Command::Kubelet(_) if options != Options::default() => {
+            format!("`{word}` takes no --json, --plain, --quiet or --log")
+        }
+        Command::Interactive(it) if options.json && !it.has_json() => {
+            format!("`{word}` has no JSON output")
+        }
+        _ => return Ok((command, options)),
+    };
+    let error = clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, problem);
+    Err(cli_error(error, &word))
 }
 
 /// Returns clap's error with a hint for the command that was typed.
-fn cli_error(error: &clap::Error, word: &str) -> CliError {
+fn cli_error(mut error: clap::Error, word: &str) -> CliError {
     use clap::error::ErrorKind;
+    const SUGGESTED: ContextKind = ContextKind::SuggestedSubcommand;
+    let invalid = error.get(ContextKind::InvalidSubcommand);
+    let is_unknown = invalid.is_some_and(|it| it.to_string() == word);
+    if let Some(ContextValue::Strings(mut names)) = error.remove(SUGGESTED) {
+        names.retain(|name| name != "generate");
+        error.insert(SUGGESTED, ContextValue::Strings(names));
+    }
     let list = format!("`{PROGRAM} --help` lists the commands");
-    let client = Caller::Program { is_docker: true };
-    let (hint, caller) = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+    let example = format!("`{PROGRAM} {word} --help` shows examples");
+    let is_docker = word != "kubelet";
+    let (hint, caller) = match word {
+        _ if matches!(
+            error.kind(),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        ) =>
+        {
             return CliError::Help(error.to_string());
         }
-        ErrorKind::InvalidSubcommand => (list, Caller::Unknown),
-        _ if ["get", "store", "erase"].contains(&word) => (HINT_STDIN.to_owned(), client),
-        _ if ["list", "version"].contains(&word) => {
-            ("for people and scripts there is `status --json`".to_owned(), client)
-        }
-        // The argument of cloud-provider-azure's credential provider.
-        ErrorKind::UnknownArgument if word == "kubelet" && names_json_file(error) => (
-            "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID".to_owned(),
-            Caller::Program { is_docker: false },
+        _ if is_unknown => (list, Caller::Unknown),
+        "help" => (list, Caller::Person),
+        "get" => (HINT_STDIN.to_owned(), Caller::Program { is_docker }),
+        "list" => (
+            format!("for people and scripts, use\n  {PROGRAM} status --json"),
+            Caller::Program { is_docker },
         ),
+        // The argument of cloud-provider-azure's credential provider.
+        "kubelet" if names_json_file(&error) => (
+            "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID".to_owned(),
+            Caller::Program { is_docker },
+        ),
+        _ if PROTOCOL_COMMANDS.contains(&word) => (example, Caller::Program { is_docker }),
         _ if word.starts_with('-') => (format!("{list}; `-V` prints the version"), Caller::Unknown),
-        _ if word == "kubelet" => (format!("`{PROGRAM} kubelet --help` shows an example"), Caller::Program { is_docker: false }),
-        _ => (format!("`{PROGRAM} {word} --help` shows examples"), Caller::Person),
+        _ => (example, Caller::Person),
     };
     let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
     // The hint says more than clap's last line, and no value begins with hyphens.
-    let explanation: Vec<String> = text
-        .lines()
-        .skip(1)
+    let explanation: Vec<String> = lines
         .filter(|line| !line.trim().is_empty() && !line.starts_with("For more information"))
         .filter(|line| !line.contains("tip: to pass "))
         .map(with_backticks)
@@ -377,6 +415,7 @@ mod tests {
         let names: Vec<String> = command()
             .get_subcommands()
             .map(|it| it.get_name().to_owned())
+            .filter(|name| name != "help")
             .collect();
         assert_eq!(help_of(&["--help"]), help_of(&["help"]));
         assert_eq!(help_of(&["--help"]), help_of(&["help", "--help"]));
@@ -418,7 +457,20 @@ mod tests {
         let (line, rest, caller) = usage(of(&["gett"]));
         assert_eq!(caller, Caller::Unknown);
         assert_eq!(line, "unrecognized subcommand `gett`");
-        assert!(rest.contains("`get`") && rest.ends_with("--help` lists the commands"));
+        assert!(rest.ends_with("--help` lists the commands"));
+        assert!(
+            rest.contains("`get`") && !rest.contains("generate"),
+            "{rest}"
+        );
+        let (line, rest, caller) = usage(of(&["config", "gett"]));
+        assert_eq!(caller, Caller::Person);
+        assert_eq!(line, "unrecognized subcommand `gett`");
+        assert!(rest.ends_with("config --help` shows examples"), "{rest}");
+        let (_, rest, _) = usage(of(&["help", "setings"]));
+        assert!(
+            rest.contains("a similar value exists: `settings`"),
+            "{rest}"
+        );
         let (_, rest, caller) = usage(of(&["get", "contoso.azurecr.io"]));
         assert!(rest.ends_with(HINT_STDIN));
         assert_eq!(caller, Caller::Program { is_docker: true });
@@ -514,8 +566,21 @@ mod tests {
                 assert_ne!(parsed, Options::default(), "{words:?} {option}");
             }
         }
-        assert!(options(&["status", "--json"]).unwrap().format.json);
         assert!(options(&["status", "--json", "--plain"]).is_err());
+        for words in [
+            &["status", "--json"][..],
+            &["--json", "status"],
+            &["config", "get", "timeout", "--json"],
+            &["config", "--json", "list"],
+            &["version", "--json"],
+        ] {
+            assert!(options(words).unwrap().json, "{words:?}");
+        }
+        for words in [&["erase", "--json"][..], &["--quiet", "kubelet"]] {
+            let (_, rest, caller) = usage(of(words));
+            assert!(rest.ends_with(" --help` shows examples"), "{rest}");
+            assert!(matches!(caller, Caller::Program { .. }));
+        }
         assert!(options(&["status", "--log", "loud"]).is_err());
         let (line, ..) = usage(of(&["completion", "bash", "--json"]));
         assert_eq!(line, "`completion` has no JSON output");

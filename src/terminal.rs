@@ -17,6 +17,7 @@ pub struct Terminal {
     has_color: bool,
     has_unicode: bool,
     is_plain: bool,
+    is_quiet: bool,
     columns: usize,
 }
 
@@ -80,12 +81,23 @@ impl Terminal {
             has_color: is_drawn && text("NO_COLOR").is_none(),
             has_unicode: is_drawn && (locale.contains("utf-8") || locale.contains("utf8")),
             is_plain,
+            is_quiet: false,
             columns: if is_terminal {
                 columns()
             } else {
                 DEFAULT_COLUMNS
             },
         }
+    }
+
+    /// Sets whether only failures are shown.
+    pub fn with_quiet(self, is_quiet: bool) -> Self {
+        Self { is_quiet, ..self }
+    }
+
+    /// Returns whether only failures are shown.
+    pub fn is_quiet(&self) -> bool {
+        self.is_quiet
     }
 
     /// Draws a mark.

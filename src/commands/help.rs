@@ -121,11 +121,9 @@ fn with_short_help(arg: clap::Arg) -> clap::Arg {
 /// Makes each paragraph one line, which the terminal's width breaks. Lines that begin with a space stay.
 fn join_lines(text: &str) -> String {
     let blocks = text.split("\n\n").map(|block| {
-        if block.starts_with(' ') {
-            block.to_owned()
-        } else {
-            block.replace('\n', " ")
-        }
+        // A list may follow a line.
+        let lines = block.replace("\n  ", "\r  ").replace('\n', " ");
+        lines.replace('\r', "\n")
     });
     blocks.collect::<Vec<_>>().join("\n\n")
 }

@@ -84,21 +84,28 @@ struct StoreMessage {
 ///
 /// # Errors
 ///
-/// Fails for any other reason, whose line has been written to `output`.
+/// Fails for any other reason. Its line has been written to `output`, unless that is a terminal: a person reads it on stderr, and there also
+/// why a client goes on without a credential.
 pub fn serve(
     verb: Verb,
     settings: impl FnOnce() -> Result<Settings, Error>,
     service: impl for<'a> FnOnce(&'a Settings) -> Result<TokenService<'a>, Error>,
     input: impl Read,
     mut output: impl Write,
+    is_terminal: bool,
 ) -> Result<ExitCode, Error> {
     settings()
         .and_then(|settings| run(verb, &settings, service, input, &mut output))
         .or_else(|error| {
             // Settings and names of files are part of messages, and may hold any character.
-            write_failure(first_sentence(&sanitize(&error.to_string())), output);
-            match error.kind() {
-                ErrorKind::NotAcrRegistry | ErrorKind::Anonymous => Ok(ExitCode::FAILURE),
+            let kind = error.kind();
+            let goes_on = matches!(kind, ErrorKind::NotAcrRegistry | ErrorKind::Anonymous);
+            if goes_on || !is_terminal {
+                write_failure(first_sentence(&sanitize(&error.to_string())), output);
+            }
+            match error.hint() {
+                Some(reason) if goes_on && is_terminal => Err(Error::new(kind, reason)),
+                _ if goes_on => Ok(ExitCode::FAILURE),
                 _ => Err(error),
             }
         })
@@ -138,7 +145,13 @@ fn run<'a>(
         return match (DelegateHelper::from_settings(settings)?, verb) {
             (Some(delegate), _) => delegate.forward(verb, &message, output),
             (None, Verb::Store) => Err(no_delegate(&server_url, settings)),
-            (None, _) => Err(Error::new(ErrorKind::NotAcrRegistry, NOT_FOUND)),
+            (None, _) => {
+                let host = sanitize_line(&server_url);
+                let reason =
+                    "is not an Azure Container Registry: a client goes on without a credential";
+                let error = Error::new(ErrorKind::NotAcrRegistry, NOT_FOUND);
+                Err(error.with_hint(format!("`{host}` {reason}")))
+            }
         };
     };
     match verb {
