@@ -42,30 +42,45 @@ struct Arguments {
     #[command(flatten)]
     options: Options,
     #[command(subcommand)]
-    command: Option<Subcommands>,
+    command: Option<Command>,
 }
 
 // The options of every command for people, before and after its name. A doc comment would become the description of the program.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Print JSON, for scripts.
-    #[arg(long, global = true, hide_short_help = true)]
+    #[arg(long, global = true, hide_short_help = true, display_order = 101)]
     pub json: bool,
     /// Print plain text without color, marks or tables, for screen readers and logs.
-    #[arg(long, global = true, hide_short_help = true, conflicts_with = "json")]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        conflicts_with = "json",
+        display_order = 102
+    )]
     pub plain: bool,
-    /// Print only failures, and what you asked for.
-    #[arg(long, short, global = true, hide_short_help = true)]
+    /// Print failures only.
+    #[arg(
+        long,
+        short,
+        global = true,
+        hide_short_help = true,
+        display_order = 103
+    )]
     pub quiet: bool,
     /// Log more or less than the setting `log`: warn, info or debug.
-    #[arg(long, global = true, hide_short_help = true, value_name = "LEVEL", value_parser = Log::parse)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "LEVEL", value_parser = Log::parse, display_order = 104)]
     pub log: Option<Log>,
 }
 
-#[derive(Clone, Debug, Subcommand)]
-enum Subcommands {
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// A command for people.
     #[command(flatten)]
     Interactive(commands::Command),
+    /// A verb of the docker protocol.
     #[command(flatten)]
     Docker(Verb),
     /// Answer kubelet as its credential provider.
@@ -80,6 +95,9 @@ enum Subcommands {
         #[arg(value_name = "COMMAND|TOPIC", value_parser = subjects())]
         subject: Option<String>,
     },
+    /// The option `--version`.
+    #[command(skip)]
+    ShortVersion,
 }
 
 /// Returns what `help` completes: the commands for people, then the topics.
@@ -93,30 +111,6 @@ fn subjects() -> clap::builder::PossibleValuesParser {
         .chain(topics)
         .collect::<Vec<_>>()
         .into()
-}
-
-/// What the command line asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// A verb of the docker protocol.
-    Docker(Verb),
-    /// A request of kubelet.
-    Kubelet(kubelet::Arguments),
-    /// A command for people.
-    Interactive(commands::Command),
-    /// The version.
-    Version(VersionFormat),
-}
-
-/// The ways to print the version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VersionFormat {
-    /// As container clients expect it.
-    Protocol,
-    /// `--version`.
-    Short,
-    /// `version --json`.
-    Json,
 }
 
 /// Who may have typed a wrong command line.
@@ -209,14 +203,11 @@ pub fn command() -> clap::Command {
             if !PROTOCOL_COMMANDS.contains(&command.get_name()) {
                 return command;
             }
-            // `version` alone takes them.
-            let about = command.get_about().cloned().unwrap_or_default();
-            Options::augment_args(command.hide(true))
-                .about(about)
-                .mut_args(|arg| match arg.is_global_set() {
-                    true => arg.hide(true),
-                    false => arg,
-                })
+            let is_version = command.get_name() == "version";
+            Options::augment_args(command.hide(true)).mut_args(|arg| {
+                let is_shown = !arg.is_global_set() || is_version && arg.get_id() == "json";
+                arg.hide(!is_shown)
+            })
         })
         .disable_help_subcommand(true)
         .help_template(TEMPLATE)
@@ -254,15 +245,11 @@ fn parse_with_clap(mut args: Vec<OsString>) -> Result<(Command, Options), CliErr
         .map_err(|error| cli_error(error, &word))?;
     let options = arguments.options;
     let command = match arguments.command {
-        _ if arguments.version => Command::Version(VersionFormat::Short),
-        Some(Subcommands::Version) if options.json => Command::Version(VersionFormat::Json),
-        Some(Subcommands::Version) => Command::Version(VersionFormat::Protocol),
-        Some(Subcommands::Docker(verb)) => Command::Docker(verb),
-        Some(Subcommands::Kubelet(arguments)) => Command::Kubelet(arguments),
-        Some(Subcommands::Interactive(command)) => Command::Interactive(command),
-        Some(Subcommands::Help { .. }) | None => {
+        _ if arguments.version => Command::ShortVersion,
+        Some(Command::Help { .. }) | None => {
             return Err(CliError::Help(root.clone().render_help().to_string()));
         }
+        Some(command) => command,
     };
     let problem = match &command {
         Command::Docker(_) | Command::Kubelet(_) if options != Options::default() => {
@@ -379,9 +366,9 @@ mod tests {
             ("store", Command::Docker(Verb::Store)),
             ("erase", Command::Docker(Verb::Erase)),
             ("list", Command::Docker(Verb::List)),
-            ("version", Command::Version(VersionFormat::Protocol)),
-            ("--version", Command::Version(VersionFormat::Short)),
-            ("-V", Command::Version(VersionFormat::Short)),
+            ("version", Command::Version),
+            ("--version", Command::ShortVersion),
+            ("-V", Command::ShortVersion),
         ] {
             assert_eq!(of(&[word]).unwrap(), command);
         }
@@ -584,10 +571,6 @@ mod tests {
         assert!(options(&["status", "--log", "loud"]).is_err());
         let (line, ..) = usage(of(&["completion", "bash", "--json"]));
         assert_eq!(line, "`completion` has no JSON output");
-        assert_eq!(
-            of(&["version", "--json"]).unwrap(),
-            Command::Version(VersionFormat::Json)
-        );
     }
 
     #[test]

@@ -281,13 +281,9 @@ fn quiet_hides_a_report_without_failures_and_no_failure() {
     assert!(yaml.text().contains("CredentialProviderConfig"), "{yaml:?}");
     assert_eq!(yaml.stderr, "");
     let set = run_with(&["config", "-q", "set", "timeout", "40"]).succeeds();
-    assert_eq!((set.text(), &*set.stderr), ("", ""));
-    assert_eq!(
-        run_with(&["config", "get", "timeout", "-q"])
-            .succeeds()
-            .text(),
-        "40"
-    );
+    assert_eq!((&*set.stdout, &*set.stderr), ("", ""));
+    let timeout = run_with(&["config", "get", "timeout", "-q"]).succeeds();
+    assert_eq!(timeout.stdout, "40\n");
 }
 
 /// One case of each code of `help exit-codes`, and which commands return it, as that page says.

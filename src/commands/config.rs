@@ -88,12 +88,17 @@ pub fn run(
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<ExitCode, Error> {
+    if let (Some(error), Action::Get { .. } | Action::List) =
+        (context.config_error, &arguments.action)
+    {
+        return Err(error.clone());
+    }
     let (profile, registry) = scope(context, arguments.registry.as_deref())?;
     let (profile, registry) = (profile.as_deref(), registry.as_ref());
     let mut code = ExitCode::SUCCESS;
     let (json, text) = match &arguments.action {
         Action::Get { key } => {
-            let row = row(context, registry, edit::key(key)?)?;
+            let row = row(context.settings, registry, edit::key(key)?)?;
             if row.value.is_none() {
                 (context.print_error)(&format!("`{key}` is not set\n"));
                 code = ExitCode::FAILURE;
@@ -103,7 +108,7 @@ pub fn run(
         Action::Set { key, value } => {
             path(context)?;
             let changed = edit::change_in_file(context.settings, profile, key, Some(value))?;
-            let row = row(&context.with(&changed), registry, edit::key(key)?)?;
+            let row = row(&changed, registry, edit::key(key)?)?;
             let text = result(context.terminal, &changed, profile, &row, value);
             (json!(row), Some(text))
         }
@@ -117,7 +122,7 @@ pub fn run(
             )
         }
         Action::List => {
-            let rows = KEYS.iter().map(|key| row(context, registry, key));
+            let rows = KEYS.iter().map(|key| row(context.settings, registry, key));
             let rows = rows.collect::<Result<Vec<_>, _>>()?;
             let lines = rows.iter().map(|row| {
                 let value = row.value.as_deref().unwrap_or("-");
@@ -196,11 +201,8 @@ struct Row {
     from: &'static str,
 }
 
-fn row(context: &Context<'_>, registry: Option<&Registry>, key: &Key) -> Result<Row, Error> {
-    if let Some(error) = context.config_error {
-        return Err(error.clone());
-    }
-    let settings = context.settings.explain(registry)?;
+fn row(settings: &Settings, registry: Option<&Registry>, key: &Key) -> Result<Row, Error> {
+    let settings = settings.explain(registry)?;
     let found = settings.iter().find(|set| set.name == key.name);
     let default = key.default_value();
     let (from, origin) = match found.map(|found| &found.origin) {

@@ -11,16 +11,6 @@ const SEE_ALSO: &str =
     ".BR docker (1),\n.BR podman (1),\n.BR containers\\-auth.json (5),\n.BR keyrings (7)\n";
 const SEE_PROGRAM: &str = ".BR docker\\-credential\\-acrscoped (1)\n";
 
-/// The titles of the parts of the long help, of which the last ends it.
-const HEADINGS: [&str; 6] = [
-    "Commands:",
-    "Arguments:",
-    "Options:",
-    "Examples:",
-    "Exit status:",
-    "End:",
-];
-
 /// Returns a page for the program and one for each command: its name without the section, and its text. `date` is an ISO 8601 date.
 pub fn pages(date: &str) -> Vec<(String, String)> {
     let has_page = |command: &&Command| !["generate", "help"].contains(&command.get_name());
@@ -46,7 +36,8 @@ fn page_name(command: &Command) -> String {
 fn page(command: &Command, date: &str) -> String {
     let name = command.get_name();
     let is_program = name == PROGRAM;
-    let title = if is_program { "acrscoped" } else { name }.to_uppercase();
+    let title = page_name(command).to_uppercase();
+    let title = title.trim_start_matches("DOCKER-CREDENTIAL-");
     let about = command.get_about().map(ToString::to_string);
     let about = escape(&about.unwrap_or_default().replace('`', ""));
     let version = env!("CARGO_PKG_VERSION");
@@ -56,8 +47,9 @@ fn page(command: &Command, date: &str) -> String {
     );
     let mut section = |title: &str, body: &str| page += &format!(".SH {title}\n{body}");
     let help = command.clone().render_long_help().to_string();
+    let help = help.replace(" (see a summary with '-h')", "");
+    let help = help.replace("]...", "...]");
     let (usage, help) = help.split_once("\n\n").unwrap_or_default();
-    let usage = usage.replace("]...", "...]");
     let name = command.get_bin_name().unwrap_or(PROGRAM);
     let words = usage.trim_start_matches("Usage: ").trim_start_matches(name);
     section(
@@ -66,11 +58,12 @@ fn page(command: &Command, date: &str) -> String {
     );
     let (mut heading, mut body) = ("DESCRIPTION".to_owned(), String::new());
     for line in help.lines().chain(["End:"]) {
-        if HEADINGS.contains(&line) {
+        // A title has at most two words, such as `Exit status:`.
+        if line.ends_with(':') && !line.starts_with(' ') && line.split(' ').count() < 3 {
             section(&heading, &text(&body, text_indent(&heading)));
             if heading == "OPTIONS" && is_program {
                 for topic in &TOPICS {
-                    section(topic.title, &text(&(topic.text)(), TOPIC_INDENT));
+                    section(topic.title, &text(&topic.text(), TOPIC_INDENT));
                 }
             }
             heading = line.trim_end_matches(':').to_uppercase();
@@ -98,10 +91,17 @@ fn text_indent(heading: &str) -> usize {
     }
 }
 
-/// Renders what is typed, such as `--log <LEVEL>`.
+/// Renders what is typed, such as `--log <LEVEL>`: values in italics, the rest in bold.
 fn term(text: &str) -> String {
-    let text = escape(text).replace('<', "\\fI").replace('>', "\\fR");
-    text.replace(" \\f", "\\fR \\f")
+    let words = text.split(' ').map(|word| {
+        let style = if word.starts_with(['<', '[']) {
+            'I'
+        } else {
+            'B'
+        };
+        format!("\\f{style}{}\\fR", escape(&word.replace(['<', '>'], "")))
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Renders plain text. A block whose lines begin with spaces stays as it is, unless it has lines that begin with `indent` spaces: then it is a
@@ -119,9 +119,9 @@ fn text(plain: &str, indent: usize) -> String {
                 page += ".IP\n";
             }
             for line in block.lines().filter(|line| !line.trim().is_empty()) {
-                let is_item = line.trim_start().starts_with("- ");
+                let is_item = line.trim_start().starts_with(['-', '[']);
                 page += &match spaces(line) < indent {
-                    true => format!(".TP\n\\fB{}\\fR\n", term(line.trim())),
+                    true => format!(".TP\n{}\n", term(line.trim())),
                     false if is_item => format!(".br\n{}\n", fill(line)),
                     false => fill(line) + "\n",
                 };

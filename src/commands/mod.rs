@@ -139,18 +139,6 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Returns the same with other settings, which were read without an error.
-    fn with<'b>(&self, settings: &'b Settings) -> Context<'b>
-    where
-        'a: 'b,
-    {
-        Context {
-            settings,
-            config_error: None,
-            ..*self
-        }
-    }
-
     /// Returns the service that answers `get`.
     pub fn service(&self) -> TokenService<'a> {
         TokenService::new(self.settings, self.clock)
