@@ -71,7 +71,7 @@ fn run_command(command: Command, options: Options) -> ExitCode {
                 Verb::List => (),
             }
             let input = io::stdin().lock();
-            let is_terminal = io::stdout().is_terminal();
+            let is_terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
             let settings = Settings::from_env;
             finish(docker::serve(
                 verb,
@@ -141,21 +141,17 @@ fn version(is_short: bool, is_json: bool) -> String {
     format!("{PROGRAM} ({PROGRAM}) v{version}")
 }
 
-/// Returns the target triple, as far as the compiler tells a program.
+/// Returns the target triple, as far as the compiler shows it to a program.
 fn target() -> String {
-    let (vendor, system) = match std::env::consts::OS {
-        "macos" => ("apple", "darwin"),
-        "windows" => ("pc", "windows"),
-        system => ("unknown", system),
+    let system = match std::env::consts::OS {
+        "macos" => "apple-darwin",
+        "windows" if cfg!(target_env = "gnu") => "pc-windows-gnu",
+        "windows" => "pc-windows-msvc",
+        "linux" if cfg!(target_env = "musl") => "unknown-linux-musl",
+        "linux" => "unknown-linux-gnu",
+        other => other,
     };
-    let environments = [
-        (cfg!(target_env = "gnu"), "-gnu"),
-        (cfg!(target_env = "musl"), "-musl"),
-        (cfg!(target_env = "msvc"), "-msvc"),
-    ];
-    let environment = environments.iter().find(|(is_set, _)| *is_set);
-    let environment = environment.map_or("", |(_, name)| name);
-    format!("{}-{vendor}-{system}{environment}", std::env::consts::ARCH)
+    format!("{}-{system}", std::env::consts::ARCH)
 }
 
 /// Says what is expected on stdin, and a command to try, if a person has to type it.
