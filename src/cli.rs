@@ -28,6 +28,9 @@ const EXIT_STATUS: [&str; 4] = [
     "Exit status:\n  0 success, 1 failure",
 ];
 
+/// The hint for the argument of cloud-provider-azure's credential provider.
+const HINT_AZURE_JSON: &str = "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID";
+
 #[derive(Debug, Parser)]
 #[command(
     name = PROGRAM,
@@ -274,32 +277,27 @@ fn cli_error(mut error: clap::Error, word: &str) -> CliError {
         names.retain(|name| name != "generate");
         error.insert(SUGGESTED, ContextValue::Strings(names));
     }
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        return CliError::Help(error.to_string());
+    }
+    let caller = match word {
+        _ if is_unknown || word.starts_with('-') => Caller::Unknown,
+        _ if PROTOCOL_COMMANDS.contains(&word) => Caller::Program {
+            is_docker: word != "kubelet",
+        },
+        _ => Caller::Person,
+    };
     let list = format!("`{PROGRAM} --help` lists the commands");
-    let example = format!("`{PROGRAM} {word} --help` shows examples");
-    let is_docker = word != "kubelet";
-    let (hint, caller) = match word {
-        _ if matches!(
-            error.kind(),
-            ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-        ) =>
-        {
-            return CliError::Help(error.to_string());
-        }
-        _ if is_unknown => (list, Caller::Unknown),
-        "help" => (list, Caller::Person),
-        "get" => (HINT_STDIN.to_owned(), Caller::Program { is_docker }),
-        "list" => (
-            format!("for people and scripts, use\n  {PROGRAM} status --json"),
-            Caller::Program { is_docker },
-        ),
-        // The argument of cloud-provider-azure's credential provider.
-        "kubelet" if names_json_file(&error) => (
-            "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID".to_owned(),
-            Caller::Program { is_docker },
-        ),
-        _ if PROTOCOL_COMMANDS.contains(&word) => (example, Caller::Program { is_docker }),
-        _ if word.starts_with('-') => (format!("{list}; `-V` prints the version"), Caller::Unknown),
-        _ => (example, Caller::Person),
+    let hint = match word {
+        _ if word.starts_with('-') => format!("{list}; `-V` prints the version"),
+        _ if is_unknown || word == "help" => list,
+        "get" => HINT_STDIN.to_owned(),
+        "list" => format!("for people and scripts, use\n  {PROGRAM} status --json"),
+        "kubelet" if names_json_file(&error) => HINT_AZURE_JSON.to_owned(),
+        _ => format!("`{PROGRAM} {word} --help` shows examples"),
     };
     let text = error.to_string();
     let mut lines = text.lines();

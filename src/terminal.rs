@@ -13,6 +13,10 @@ const COLUMNS: RangeInclusive<usize> = 40..=120;
 /// What the terminal can show. Color and Unicode are used only on a terminal that has them. `--plain` is for screen readers and logs: words
 /// replace marks, and nothing is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is independent of the others"
+)]
 pub struct Terminal {
     has_color: bool,
     has_unicode: bool,

@@ -88,9 +88,8 @@ pub fn run(
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<ExitCode, Error> {
-    if let (Some(error), Action::Get { .. } | Action::List) =
-        (context.config_error, &arguments.action)
-    {
+    let is_read = matches!(arguments.action, Action::Get { .. } | Action::List);
+    if let Some(error) = context.config_error.filter(|_| is_read) {
         return Err(error.clone());
     }
     let (profile, registry) = scope(context, arguments.registry.as_deref())?;
@@ -103,23 +102,22 @@ pub fn run(
                 (context.print_error)(&format!("`{key}` is not set\n"));
                 code = ExitCode::FAILURE;
             }
-            (json!(row), row.value.map(|value| value + "\n"))
+            let text = row.value.as_deref().map(|value| format!("{value}\n"));
+            (json!(row), text.unwrap_or_default())
         }
         Action::Set { key, value } => {
             path(context)?;
             let changed = edit::change_in_file(context.settings, profile, key, Some(value))?;
             let row = row(&changed, registry, edit::key(key)?)?;
             let text = result(context.terminal, &changed, profile, &row, value);
-            (json!(row), Some(text))
+            (json!(row), text)
         }
         Action::Unset { key } => {
             let changed = edit::change_in_file(context.settings, profile, key, None)?;
             let (key, file) = (sanitize_line(key), changed.file().display());
             let text = format!("removed `{key}` from {file}\n");
-            (
-                json!({ "removed": key, "file": file.to_string() }),
-                Some(text),
-            )
+            let json = json!({ "removed": key, "file": file.to_string() });
+            (json, text)
         }
         Action::List => {
             let rows = KEYS.iter().map(|key| row(context.settings, registry, key));
@@ -129,18 +127,18 @@ pub fn run(
                 let origin = context.terminal.paint(Style::Dim, &row.origin);
                 format!("{:<18}  {value:<16}  {origin}\n", row.name)
             });
-            (json!({ "settings": rows }), Some(lines.collect()))
+            (json!({ "settings": rows }), lines.collect())
         }
         Action::Path => {
             let path = path(context)?;
-            (json!(path), Some(path + "\n"))
+            (json!(path), path + "\n")
         }
     };
     if context.is_json {
         write_json(&mut output, &json)?;
+    } else {
+        output.write_all(text.as_bytes()).map_err(Error::output)?;
     }
-    let text = text.filter(|_| !context.is_json).unwrap_or_default();
-    output.write_all(text.as_bytes()).map_err(Error::output)?;
     Ok(code)
 }
 
