@@ -156,6 +156,11 @@ build() {
     command -v cargo >/dev/null || stop "\`cargo\` is not on PATH" \
         "install Rust, or install a release archive with \`--archive FILE\`"
     [ -f "$checkout/Cargo.toml" ] || stop "there is no Cargo.toml in $checkout" "run the install.sh of a checkout, or use \`--archive FILE\`"
+    # For `version --json`. An archive of the source has no commit.
+    if [ -z "${ACRSCOPED_COMMIT:-}" ] && [ -e "$checkout/.git" ]; then
+        ACRSCOPED_COMMIT=$(git -C "$checkout" rev-parse HEAD 2>/dev/null) || ACRSCOPED_COMMIT=
+        export ACRSCOPED_COMMIT
+    fi
     if [ -n "$dynamic" ] || [ "$(uname -s)" != Linux ] || ! prepare_static; then
         say "Building the dynamic $program in $checkout"
         build_dynamic >"$scratch/built"

@@ -1,6 +1,6 @@
 //! The process edge: arguments, environment, clock, streams and the exit code.
 
-use crate::cli::{self, CliError, Command, Options, PROGRAM, VersionFormat};
+use crate::cli::{self, CliError, Command, Options, PROGRAM};
 use crate::commands::{self, Context};
 use crate::config::{Settings, Variables};
 use crate::deadline::Clock;
@@ -54,7 +54,11 @@ pub fn run() -> ExitCode {
 
 fn run_command(command: Command, options: Options) -> ExitCode {
     match command {
-        Command::Version(format) => finish_for_person(print(&version(format))),
+        Command::Version | Command::ShortVersion => {
+            let is_short = command == Command::ShortVersion;
+            finish_for_person(print(&version(is_short, options.json)))
+        }
+        Command::Help { .. } => unreachable!("it is an error of the parser"),
         Command::Docker(verb) => {
             // Before stdin is read: the message of `store` holds a password.
             init(|line| docker::write_failure(line, io::stdout()));
@@ -67,8 +71,16 @@ fn run_command(command: Command, options: Options) -> ExitCode {
                 Verb::List => (),
             }
             let input = io::stdin().lock();
-            let answer = docker::serve(verb, Settings::from_env, service, input, Stdout);
-            finish(answer)
+            let is_terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
+            let settings = Settings::from_env;
+            finish(docker::serve(
+                verb,
+                settings,
+                service,
+                input,
+                Stdout,
+                is_terminal,
+            ))
         }
         Command::Kubelet(arguments) => {
             init(|_| ());
@@ -113,20 +125,33 @@ fn exit_code(kind: ErrorKind) -> u8 {
     }
 }
 
-fn version(format: VersionFormat) -> String {
+/// Returns what `version` prints: for people if it is short, else as container clients expect it.
+fn version(is_short: bool, is_json: bool) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    match format {
-        VersionFormat::Protocol => format!("{PROGRAM} ({PROGRAM}) v{version}"),
-        VersionFormat::Short => format!("{PROGRAM} {version}"),
-        VersionFormat::Json => serde_json::json!({
-            "name": PROGRAM,
-            "version": version,
-            // Packaging sets it.
-            "commit": option_env!("ACRSCOPED_COMMIT"),
-            "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
-        })
-        .to_string(),
+    if is_json {
+        // Packaging and `install.sh` set the variables.
+        let commit = option_env!("ACRSCOPED_COMMIT").filter(|commit| !commit.is_empty());
+        let target = option_env!("ACRSCOPED_TARGET").map_or_else(target, str::to_owned);
+        let answer = serde_json::json!({ "name": PROGRAM, "version": version, "commit": commit, "target": target });
+        return answer.to_string();
     }
+    if is_short {
+        return format!("{PROGRAM} {version}");
+    }
+    format!("{PROGRAM} ({PROGRAM}) v{version}")
+}
+
+/// Returns the target triple, as far as the compiler shows it to a program.
+fn target() -> String {
+    let system = match std::env::consts::OS {
+        "macos" => "apple-darwin",
+        "windows" if cfg!(target_env = "gnu") => "pc-windows-gnu",
+        "windows" => "pc-windows-msvc",
+        "linux" if cfg!(target_env = "musl") => "unknown-linux-musl",
+        "linux" => "unknown-linux-gnu",
+        other => other,
+    };
+    format!("{}-{system}", std::env::consts::ARCH)
 }
 
 /// Says what is expected on stdin, and a command to try, if a person has to type it.
@@ -182,12 +207,14 @@ fn run_interactive(command: commands::Command, options: Options) -> Result<ExitC
         settings: &settings,
         config_error: config_error.as_ref(),
         clock: CLOCK,
-        terminal: Terminal::new(settings.variables(), is_terminal, options.format.plain),
+        is_json: options.json,
+        terminal: Terminal::new(settings.variables(), is_terminal, options.plain)
+            .with_quiet(options.quiet),
         print_error,
         is_stderr_terminal: io::stderr().is_terminal(),
         program: program.as_deref(),
     };
-    if !(options.quiet && command.is_report()) {
+    if !options.quiet || options.json || !command.is_report() {
         return command.run(&context, Stdout);
     }
     let mut report = Vec::new();

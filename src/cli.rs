@@ -1,12 +1,12 @@
 //! The command line: its words and its help.
 
+use crate::commands;
 use crate::commands::help::{TOPICS, with_long_help};
-use crate::commands::{self, Format};
 use crate::config::Log;
 use crate::error::{HINT_STDIN, sanitize_line};
 use crate::protocol::docker::Verb;
 use crate::protocol::kubelet;
-use clap::error::ContextKind;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::Path;
@@ -20,14 +20,16 @@ const TEMPLATE: &str = "{usage-heading} {usage}\n\n{about-with-newline}\n{all-ar
 /// The commands that programs call. The list of commands leaves them out.
 const PROTOCOL_COMMANDS: [&str; 6] = ["get", "store", "erase", "list", "version", "kubelet"];
 
-/// What `--help` says of exit codes, for people and for programs.
-const EXIT_STATUS: &str = "\
-Exit status:
-  0 success, 1 failure, 2 wrong command line, 3 not signed in,
-  4 access denied, 130 interrupted";
-const PROTOCOL_EXIT_STATUS: &str = "\
-Exit status:
-  0 success, 1 failure";
+/// What `--help` says of exit codes: of commands that sign in, of `doctor`, of other commands for people, and of those for programs.
+const EXIT_STATUS: [&str; 4] = [
+    "Exit status:\n  0 success, 1 failure, 2 wrong command line, 3 not signed in,\n  4 access denied, 130 interrupted",
+    "Exit status:\n  0 no check failed, 1 a check failed, 2 wrong command line,\n  130 interrupted",
+    "Exit status:\n  0 success, 1 failure, 2 wrong command line",
+    "Exit status:\n  0 success, 1 failure",
+];
+
+/// The hint for the argument of cloud-provider-azure's credential provider.
+const HINT_AZURE_JSON: &str = "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID";
 
 #[derive(Debug, Parser)]
 #[command(
@@ -40,28 +42,48 @@ struct Arguments {
     /// Print the version.
     #[arg(long, short = 'V')]
     version: bool,
+    #[command(flatten)]
+    options: Options,
     #[command(subcommand)]
-    command: Option<Subcommands>,
+    command: Option<Command>,
 }
 
-/// The options of every command for people.
+// The options of every command for people, before and after its name. A doc comment would become the description of the program.
 #[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The format of the output.
-    #[command(flatten)]
-    pub format: Format,
+    /// Print JSON, for scripts.
+    #[arg(long, global = true, hide_short_help = true, display_order = 101)]
+    pub json: bool,
+    /// Print plain text without color, marks or tables, for screen readers and logs.
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        conflicts_with = "json",
+        display_order = 102
+    )]
+    pub plain: bool,
     /// Print failures only.
-    #[arg(long, short, hide_short_help = true)]
+    #[arg(
+        long,
+        short,
+        global = true,
+        hide_short_help = true,
+        display_order = 103
+    )]
     pub quiet: bool,
     /// Log more or less than the setting `log`: warn, info or debug.
-    #[arg(long, hide_short_help = true, value_name = "LEVEL", value_parser = Log::parse)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "LEVEL", value_parser = Log::parse, display_order = 104)]
     pub log: Option<Log>,
 }
 
-#[derive(Clone, Debug, Subcommand)]
-enum Subcommands {
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// A command for people.
     #[command(flatten)]
     Interactive(commands::Command),
+    /// A verb of the docker protocol.
     #[command(flatten)]
     Docker(Verb),
     /// Answer kubelet as its credential provider.
@@ -69,35 +91,29 @@ enum Subcommands {
     Kubelet(kubelet::Arguments),
     /// Print the version.
     #[command(after_help = include_str!("commands/help/version.txt"))]
-    Version {
-        /// Print JSON with the commit and the target.
-        #[arg(long)]
-        json: bool,
+    Version,
+    /// Show the help of a command or a topic.
+    Help {
+        /// The command or the topic.
+        #[arg(value_name = "COMMAND|TOPIC", value_parser = subjects())]
+        subject: Option<String>,
     },
+    /// The option `--version`.
+    #[command(skip)]
+    ShortVersion,
 }
 
-/// What the command line asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// A verb of the docker protocol.
-    Docker(Verb),
-    /// A request of kubelet.
-    Kubelet(kubelet::Arguments),
-    /// A command for people.
-    Interactive(commands::Command),
-    /// The version.
-    Version(VersionFormat),
-}
-
-/// The ways to print the version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VersionFormat {
-    /// As container clients expect it.
-    Protocol,
-    /// `--version`.
-    Short,
-    /// `version --json`.
-    Json,
+/// Returns what `help` completes: the commands for people, then the topics.
+fn subjects() -> clap::builder::PossibleValuesParser {
+    let commands = commands::Command::augment_subcommands(clap::Command::new(PROGRAM));
+    let commands = commands.get_subcommands().filter(|it| !it.is_hide_set());
+    let commands: Vec<_> = commands.map(|it| it.get_name().to_owned()).collect();
+    let topics = TOPICS.iter().map(|topic| topic.name.to_owned());
+    commands
+        .into_iter()
+        .chain(topics)
+        .collect::<Vec<_>>()
+        .into()
 }
 
 /// Who may have typed a wrong command line.
@@ -182,107 +198,113 @@ fn is_credential_provider(name: &OsString) -> bool {
 pub fn command() -> clap::Command {
     with_long_help(Arguments::command(), "")
         .mut_subcommands(|command| {
-            let is_hidden = command.is_hide_set();
-            // `augment_args` would replace it by the comment on `Options`.
-            let about = command.get_about().cloned().unwrap_or_default();
-            if PROTOCOL_COMMANDS.contains(&command.get_name()) {
-                with_long_help(command.hide(true), PROTOCOL_EXIT_STATUS)
-            } else {
-                let command = Options::augment_args(command).about(about);
-                with_long_help(command, EXIT_STATUS).hide(is_hidden)
+            let status = EXIT_STATUS[match command.get_name() {
+                "setup" | "login" | "token" => 0,
+                "doctor" => 1,
+                name if PROTOCOL_COMMANDS.contains(&name) => 3,
+                _ => 2,
+            }];
+            let command = with_help_of_parts(command, status);
+            if !PROTOCOL_COMMANDS.contains(&command.get_name()) {
+                return command;
             }
-            .help_template(TEMPLATE)
+            let is_version = command.get_name() == "version";
+            Options::augment_args(command.hide(true)).mut_args(|arg| {
+                let is_shown = !arg.is_global_set() || is_version && arg.get_id() == "json";
+                arg.hide(!is_shown)
+            })
         })
+        .disable_help_subcommand(true)
         .help_template(TEMPLATE)
         .max_term_width(80)
 }
 
-/// Returns the text of `help TOPIC`.
-fn topic(name: &str) -> Option<String> {
-    let topic = TOPICS.iter().find(|topic| topic.name == name)?;
-    Some(topic.draw())
+/// Adds the long help to a command and to its own commands.
+fn with_help_of_parts(command: clap::Command, status: &str) -> clap::Command {
+    with_long_help(command, status)
+        .mut_subcommands(|part| with_help_of_parts(part, status))
+        .help_template(TEMPLATE)
 }
 
-fn parse_with_clap(args: Vec<OsString>) -> Result<(Command, Options), CliError> {
-    let word = |at: usize| args.get(at).and_then(|word| word.to_str());
-    if word(1) == Some("help") {
-        let topic_name = word(2).unwrap_or("--help");
-        if ["--help", "-h"].contains(&topic_name) {
-            let help = command().render_long_help();
-            return Err(CliError::Help(help.to_string()));
+fn parse_with_clap(mut args: Vec<OsString>) -> Result<(Command, Options), CliError> {
+    let root = command();
+    if args.get(1).is_some_and(|word| word == "help") {
+        let subject = args.get(2).and_then(|word| word.to_str());
+        let subject = subject.unwrap_or("--help").to_owned();
+        if let Some(topic) = TOPICS.iter().find(|topic| topic.name == subject) {
+            return Err(CliError::Help(topic.draw()));
         }
-        if let Some(text) = topic(topic_name) {
-            return Err(CliError::Help(text));
+        if subject.starts_with('-') || root.find_subcommand(&subject).is_some() {
+            args.remove(1);
+            args.push("--help".into());
         }
     }
-    let word = word(1).unwrap_or_default().to_owned();
+    // Options may come before the command.
+    let mut words = args.iter().skip(1).filter_map(|word| word.to_str());
+    let is_command = |word: &&str| root.find_subcommand(word).is_some();
+    let word = words.clone().find(is_command).or(words.next());
+    let word = word.unwrap_or_default().to_owned();
     let matches = command().try_get_matches_from(args);
-    let matches = matches.map_err(|error| cli_error(&error, &word))?;
-    let options = match matches.subcommand() {
-        Some((name, matches)) if !PROTOCOL_COMMANDS.contains(&name) => {
-            Options::from_arg_matches(matches)
-        }
-        _ => Ok(Options::default()),
-    };
-    let arguments = Arguments::from_arg_matches(&matches);
-    let (arguments, options) = arguments
-        .and_then(|arguments| Ok((arguments, options?)))
-        .map_err(|error| cli_error(&error, &word))?;
+    let arguments = matches
+        .and_then(|matches| Arguments::from_arg_matches(&matches))
+        .map_err(|error| cli_error(error, &word))?;
+    let options = arguments.options;
     let command = match arguments.command {
-        _ if arguments.version => Command::Version(VersionFormat::Short),
-        Some(Subcommands::Version { json: true }) => Command::Version(VersionFormat::Json),
-        Some(Subcommands::Version { json: false }) => Command::Version(VersionFormat::Protocol),
-        Some(Subcommands::Docker(verb)) => Command::Docker(verb),
-        Some(Subcommands::Kubelet(arguments)) => Command::Kubelet(arguments),
-        Some(Subcommands::Interactive(mut command)) => {
-            command
-                .set_format(options.format)
-                .map_err(|format| no_such_format(&word, format))?;
-            Command::Interactive(command)
+        _ if arguments.version => Command::ShortVersion,
+        Some(Command::Help { .. }) | None => {
+            return Err(CliError::Help(root.clone().render_help().to_string()));
         }
-        None => return Err(CliError::Help(command().render_help().to_string())),
+        Some(command) => command,
     };
-    Ok((command, options))
-}
-
-/// Returns the error of a command without this format.
-fn no_such_format(command: &str, format: &str) -> CliError {
-    CliError::Usage {
-        message: format!("`{command}` has no {format} output"),
-        explanation: format!("hint: `{PROGRAM} {command} --help` shows examples"),
-        caller: Caller::Person,
-    }
+    let problem = match &command {
+        Command::Docker(_) | Command::Kubelet(_) if options != Options::default() => {
+            format!("`{word}` takes no --json, --plain, --quiet or --log")
+        }
+        Command::Interactive(it) if options.json && !it.has_json() => {
+            format!("`{word}` has no JSON output")
+        }
+        _ => return Ok((command, options)),
+    };
+    let error = clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, problem);
+    Err(cli_error(error, &word))
 }
 
 /// Returns clap's error with a hint for the command that was typed.
-fn cli_error(error: &clap::Error, word: &str) -> CliError {
+fn cli_error(mut error: clap::Error, word: &str) -> CliError {
     use clap::error::ErrorKind;
+    const SUGGESTED: ContextKind = ContextKind::SuggestedSubcommand;
+    let invalid = error.get(ContextKind::InvalidSubcommand);
+    let is_unknown = invalid.is_some_and(|it| it.to_string() == word);
+    if let Some(ContextValue::Strings(mut names)) = error.remove(SUGGESTED) {
+        names.retain(|name| name != "generate");
+        error.insert(SUGGESTED, ContextValue::Strings(names));
+    }
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        return CliError::Help(error.to_string());
+    }
+    let caller = match word {
+        _ if is_unknown || word.starts_with('-') => Caller::Unknown,
+        "kubelet" => Caller::Kubelet,
+        _ if PROTOCOL_COMMANDS.contains(&word) => Caller::ContainerClient,
+        _ => Caller::Person,
+    };
     let list = format!("`{PROGRAM} --help` lists the commands");
-    let client = Caller::ContainerClient;
-    let (hint, caller) = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            return CliError::Help(error.to_string());
-        }
-        ErrorKind::InvalidSubcommand => (list, Caller::Unknown),
-        _ if ["get", "store", "erase"].contains(&word) => (HINT_STDIN.to_owned(), client),
-        _ if ["list", "version"].contains(&word) => {
-            ("for people and scripts there is `status --json`".to_owned(), client)
-        }
-        // The argument of cloud-provider-azure's credential provider.
-        ErrorKind::UnknownArgument if word == "kubelet" && names_json_file(error) => (
-            "no azure.json is read: `env` in kubelet's configuration names the node's identity, by AZURE_CLIENT_ID".to_owned(),
-            Caller::Kubelet,
-        ),
-        _ if word.starts_with('-') => (format!("{list}; `-V` prints the version"), Caller::Unknown),
-        _ if word == "kubelet" => (format!("`{PROGRAM} kubelet --help` shows an example"), Caller::Kubelet),
-        _ => (format!("`{PROGRAM} {word} --help` shows examples"), Caller::Person),
+    let hint = match word {
+        _ if word.starts_with('-') => format!("{list}; `-V` prints the version"),
+        _ if is_unknown || word == "help" => list,
+        "get" => HINT_STDIN.to_owned(),
+        "list" => format!("for people and scripts, use\n  {PROGRAM} status --json"),
+        "kubelet" if names_json_file(&error) => HINT_AZURE_JSON.to_owned(),
+        _ => format!("`{PROGRAM} {word} --help` shows examples"),
     };
     let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
     // The hint says more than clap's last line, and no value begins with hyphens.
-    let explanation: Vec<String> = text
-        .lines()
-        .skip(1)
+    let explanation: Vec<String> = lines
         .filter(|line| !line.trim().is_empty() && !line.starts_with("For more information"))
         .filter(|line| !line.contains("tip: to pass "))
         .map(with_backticks)
@@ -343,9 +365,9 @@ mod tests {
             ("store", Command::Docker(Verb::Store)),
             ("erase", Command::Docker(Verb::Erase)),
             ("list", Command::Docker(Verb::List)),
-            ("version", Command::Version(VersionFormat::Protocol)),
-            ("--version", Command::Version(VersionFormat::Short)),
-            ("-V", Command::Version(VersionFormat::Short)),
+            ("version", Command::Version),
+            ("--version", Command::ShortVersion),
+            ("-V", Command::ShortVersion),
         ] {
             assert_eq!(of(&[word]).unwrap(), command);
         }
@@ -379,6 +401,7 @@ mod tests {
         let names: Vec<String> = command()
             .get_subcommands()
             .map(|it| it.get_name().to_owned())
+            .filter(|name| name != "help")
             .collect();
         assert_eq!(help_of(&["--help"]), help_of(&["help"]));
         assert_eq!(help_of(&["--help"]), help_of(&["help", "--help"]));
@@ -420,7 +443,20 @@ mod tests {
         let (line, rest, caller) = usage(of(&["gett"]));
         assert_eq!(caller, Caller::Unknown);
         assert_eq!(line, "unrecognized subcommand `gett`");
-        assert!(rest.contains("`get`") && rest.ends_with("--help` lists the commands"));
+        assert!(rest.ends_with("--help` lists the commands"));
+        assert!(
+            rest.contains("`get`") && !rest.contains("generate"),
+            "{rest}"
+        );
+        let (line, rest, caller) = usage(of(&["config", "gett"]));
+        assert_eq!(caller, Caller::Person);
+        assert_eq!(line, "unrecognized subcommand `gett`");
+        assert!(rest.ends_with("config --help` shows examples"), "{rest}");
+        let (_, rest, _) = usage(of(&["help", "setings"]));
+        assert!(
+            rest.contains("a similar value exists: `settings`"),
+            "{rest}"
+        );
         let (_, rest, caller) = usage(of(&["get", "contoso.azurecr.io"]));
         assert!(rest.ends_with(HINT_STDIN));
         assert_eq!(caller, Caller::ContainerClient);
@@ -516,15 +552,24 @@ mod tests {
                 assert_ne!(parsed, Options::default(), "{words:?} {option}");
             }
         }
-        assert!(options(&["status", "--json"]).unwrap().format.json);
         assert!(options(&["status", "--json", "--plain"]).is_err());
+        for words in [
+            &["status", "--json"][..],
+            &["--json", "status"],
+            &["config", "get", "timeout", "--json"],
+            &["config", "--json", "list"],
+            &["version", "--json"],
+        ] {
+            assert!(options(words).unwrap().json, "{words:?}");
+        }
+        for words in [&["erase", "--json"][..], &["--quiet", "kubelet"]] {
+            let (_, rest, caller) = usage(of(words));
+            assert!(rest.ends_with(" --help` shows examples"), "{rest}");
+            assert!(matches!(caller, Caller::ContainerClient | Caller::Kubelet));
+        }
         assert!(options(&["status", "--log", "loud"]).is_err());
         let (line, ..) = usage(of(&["completion", "bash", "--json"]));
         assert_eq!(line, "`completion` has no JSON output");
-        assert_eq!(
-            of(&["version", "--json"]).unwrap(),
-            Command::Version(VersionFormat::Json)
-        );
     }
 
     #[test]

@@ -155,6 +155,7 @@ pub(crate) fn docker(verb: Verb, input: &[u8]) {
         |_| no_service(&asked),
         input,
         &mut output,
+        false,
     );
     let output = String::from_utf8(output).expect("text");
     let text = std::str::from_utf8(input).unwrap_or_default();

@@ -13,10 +13,15 @@ const COLUMNS: RangeInclusive<usize> = 40..=120;
 /// What the terminal can show. Color and Unicode are used only on a terminal that has them. `--plain` is for screen readers and logs: words
 /// replace marks, and nothing is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is independent of the others"
+)]
 pub struct Terminal {
     has_color: bool,
     has_unicode: bool,
     is_plain: bool,
+    is_quiet: bool,
     columns: usize,
 }
 
@@ -80,12 +85,23 @@ impl Terminal {
             has_color: is_drawn && text("NO_COLOR").is_none(),
             has_unicode: is_drawn && (locale.contains("utf-8") || locale.contains("utf8")),
             is_plain,
+            is_quiet: false,
             columns: if is_terminal {
                 columns()
             } else {
                 DEFAULT_COLUMNS
             },
         }
+    }
+
+    /// Sets whether only failures are shown.
+    pub fn with_quiet(self, is_quiet: bool) -> Self {
+        Self { is_quiet, ..self }
+    }
+
+    /// Returns whether only failures are shown.
+    pub fn is_quiet(&self) -> bool {
+        self.is_quiet
     }
 
     /// Draws a mark.

@@ -50,6 +50,9 @@ fn every_page_has_its_sections_and_lines_that_fit() {
     assert!(pages.len() > 12, "{}", pages.len());
     for (name, page) in &pages {
         let title = name.strip_suffix(".1").expect("section 1").to_uppercase();
+        let title = title.trim_start_matches("DOCKER-CREDENTIAL-");
+        // The header has it twice, with `(1)`, around "User Commands".
+        assert!(title.len() <= 24, "{title}");
         let version = env!("CARGO_PKG_VERSION");
         let heading =
             format!(".TH {title} 1 2026-12-01 \"{PROGRAM} {version}\" \"User Commands\"\n");
@@ -65,6 +68,7 @@ fn every_page_has_its_sections_and_lines_that_fit() {
             assert_eq!(page.matches(&heading).count(), 1, "{name}: {section}");
         }
         assert!(!page.contains('`'), "{name}");
+        assert!(!page.contains("]..."), "{name}");
         // A terminal breaks other lines itself. These are indented by seven columns.
         for block in page.split("\n.nf\n").skip(1) {
             let literal = block.split("\n.fi\n").next().unwrap_or_default();
@@ -167,4 +171,25 @@ fn bash_completes_commands_options_and_values() {
     );
     assert_eq!(offered(&["configure", "--dry"]), ["--dry-run"]);
     assert_eq!(offered(&["completion", "ba"]), ["bash"]);
+    assert_eq!(offered(&["config", "set", "time"]), ["timeout"]);
+    assert_eq!(
+        offered(&["config", "set", "source", "managed"]),
+        ["managed-identity"]
+    );
+    assert_eq!(offered(&["help", "sett"]), ["settings"]);
+    assert_eq!(offered(&["config", "list", "--js"]), ["--json"]);
+}
+
+/// Nobody types what packages and container clients call.
+#[test]
+fn only_commands_for_people_are_completed() {
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let script = program(&["completion", shell]).stdout;
+        let script = String::from_utf8(script).expect("UTF-8");
+        for name in ["generate", "erase"] {
+            assert!(!script.contains(name), "{shell}: {name}");
+        }
+        assert!(script.contains("logout"), "{shell}");
+    }
+    assert_eq!([offered(&["sto"]), offered(&["kub"])], [[""], [""]]);
 }

@@ -155,8 +155,13 @@ fn the_version_has_the_form_of_the_other_helpers() {
         (&json["name"], &json["version"]),
         (&env!("CARGO_PKG_NAME").into(), &version.into())
     );
-    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
-    assert_eq!(json["target"], target);
+    let target = json["target"].as_str().expect("a triple");
+    let parts: Vec<&str> = target.split('-').collect();
+    assert_eq!(parts[0], std::env::consts::ARCH, "{target}");
+    if cfg!(target_os = "linux") {
+        assert_eq!(parts[1..3], ["unknown", "linux"], "{target}");
+        assert_eq!(parts.len(), 4, "{target}");
+    }
     assert!(json["commit"].is_null() || json["commit"].as_str().is_some_and(|it| it.len() == 40));
 }
 
@@ -256,6 +261,107 @@ fn quiet_hides_a_report_without_failures_and_no_failure() {
     assert_eq!(run_with(&["status", "--quiet"]).succeeds().text(), "");
     let token = run_with(&["token", REGISTRY, "--format", "raw", "--quiet"]).succeeds();
     assert!(token.stdout.starts_with("eyJ"));
+    let json = run_with(&["--quiet", "status", "--json"]).succeeds().json();
+    assert!(json["registries"].is_array());
     let failed = run_with(&["doctor", "contoso.example", "--quiet"]).fails();
     assert!(failed.text().contains("contoso.example"), "{failed:#?}");
+    for words in [&["-q"][..], &["-q", "--verbose"]] {
+        let failed = run_with(&[&["--plain", "doctor", "contoso.example"], words].concat()).fails();
+        let text = failed.stdout;
+        assert!(text.contains("failed: "), "{text}");
+        assert!(
+            !text.contains("ok: ") && !text.contains("skipped: "),
+            "{text}"
+        );
+        assert!(!text.contains("Checking"), "{text}");
+    }
+    // What was asked for is printed, and nothing else.
+    let yaml = run_with(&["configure", "--kubelet", "contoso", "-q"]).succeeds();
+    assert!(yaml.text().contains("CredentialProviderConfig"), "{yaml:?}");
+    assert_eq!(yaml.stderr, "");
+    let set = run_with(&["config", "-q", "set", "timeout", "40"]).succeeds();
+    assert_eq!((&*set.stdout, &*set.stderr), ("", ""));
+    let timeout = run_with(&["config", "get", "timeout", "-q"]).succeeds();
+    assert_eq!(timeout.stdout, "40\n");
+}
+
+/// One case of each code of `help exit-codes`, and which commands return it, as that page says.
+#[test]
+fn each_exit_code_has_its_reason() {
+    let code = |words: &[&str], variables: &[(&str, &str)], prepare: fn(&simulator::Simulator)| {
+        let (home, simulator) = world();
+        prepare(&simulator);
+        let mut command = helper(&home, &simulator);
+        command.args(words).envs(variables.iter().copied());
+        run(command, REGISTRY, support::LIMIT).code()
+    };
+    let no_role = |simulator: &simulator::Simulator| {
+        simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
+    };
+    let nobody = [
+        ("AZURE_CLIENT_SECRET", ""),
+        ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1"),
+    ];
+    let nothing = |_: &simulator::Simulator| ();
+    for (expected, words) in [
+        (0, &["token", REGISTRY][..]),
+        (0, &["get"]),
+        (0, &["status"]),
+        (1, &["config", "get", "subscription"]),
+        (1, &["doctor", "contoso.example"]),
+        (2, &["status", "--jsn"]),
+        (2, &["token", "contoso.example"]),
+        (2, &["configure", "contoso.example"]),
+        (2, &["logout", "contoso.example"]),
+        (1, &["get", "--jsn"]),
+        (1, &["kubelet"]),
+    ] {
+        assert_eq!(code(words, &[], nothing), expected, "{words:?}");
+    }
+    for (expected, words) in [
+        (3, &["token", REGISTRY][..]),
+        (3, &["setup", REGISTRY]),
+        (1, &["doctor", REGISTRY]),
+        (1, &["get"]),
+        (0, &["status"]),
+    ] {
+        assert_eq!(code(words, &nobody, nothing), expected, "{words:?}");
+    }
+    for (expected, words) in [
+        (4, &["token", REGISTRY][..]),
+        (4, &["setup", REGISTRY]),
+        (1, &["doctor", REGISTRY]),
+        (1, &["get"]),
+    ] {
+        assert_eq!(code(words, &[], no_role), expected, "{words:?}");
+    }
+}
+
+/// What `--help` says agrees with `help exit-codes`.
+#[test]
+fn the_page_of_exit_codes_names_the_commands_that_sign_in() {
+    let (home, simulator) = world();
+    let help = |words: &[&str]| {
+        let mut command = helper(&home, &simulator);
+        command.args(words);
+        run(command, "", support::LIMIT).succeeds().stdout
+    };
+    let page = help(&["help", "exit-codes"]);
+    assert!(
+        page.contains("Only `setup`, `login` and `token` return 3 or 4."),
+        "{page}"
+    );
+    for name in [
+        "setup",
+        "login",
+        "token",
+        "doctor",
+        "configure",
+        "status",
+        "config",
+    ] {
+        let signs_in = ["setup", "login", "token"].contains(&name);
+        let text = help(&[name, "--help"]);
+        assert_eq!(text.contains("3 not signed in"), signs_in, "{name}");
+    }
 }

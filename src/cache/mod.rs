@@ -36,7 +36,7 @@ use crate::registry::Registry;
 use crate::token::{AccessToken, Audience, RefreshToken};
 use secrecy::SecretString;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tracing::{debug, warn};
 
 /// The name that all entries have in common.
@@ -74,8 +74,12 @@ impl Cache {
 
     /// Returns the valid token under a key, if a store has one.
     pub fn get(&self, key: &Key, now: SystemTime) -> Option<RefreshToken> {
-        self.stores()
-            .find_map(|store| refresh_token(store, key, now))
+        let started = Instant::now();
+        let (store, token) = self
+            .stores()
+            .find_map(|store| Some((store.name(), refresh_token(store, key, now)?)))?;
+        debug!(store, took = ?started.elapsed(), "found a cached token");
+        Some(token)
     }
 
     /// Caches a token in the first store that accepts it. A token without an expiry is not cached.

@@ -1,10 +1,10 @@
 //! Writes the completions of shells and the man pages: `completion`, and `generate` for packages.
 
-use super::{Context, manual};
+use super::{Context, config, manual};
 use crate::cli::{PROGRAM, command};
 use crate::error::{Error, ErrorKind, sanitize_line};
 use azure_core::time::{OffsetDateTime, to_rfc3339};
-use clap::Args;
+use clap::{Args, Command};
 use clap_complete::Shell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -53,9 +53,20 @@ pub fn run_generate(context: &Context<'_>, arguments: &GenerateArguments) -> Res
     Ok(())
 }
 
+/// Returns what a shell completes: the commands for people.
+fn completed() -> Command {
+    let all = command();
+    let commands = all.get_subcommands().filter(|it| !it.is_hide_set());
+    Command::new(PROGRAM)
+        .args(all.get_arguments().cloned())
+        .subcommands(commands.cloned())
+        .mut_subcommand("config", config::with_completions)
+        .disable_help_subcommand(true)
+}
+
 fn completions(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), PROGRAM, &mut script);
+    clap_complete::generate(shell, &mut completed(), PROGRAM, &mut script);
     // clap_complete replaces the hyphens of a program's name in two ways: where bash looks for a command, and where it lists them.
     String::from_utf8_lossy(&script).replace(
         "docker__subcmd__credential__subcmd__acrscoped",

@@ -1,7 +1,7 @@
 //! `logout`: deletes saved sign-ins of `login`, and their cached tokens.
 
-use super::Context;
 use super::report::list;
+use super::{Context, login_json, write_json};
 use crate::cache::Cache;
 use crate::config::CacheChoice;
 use crate::error::Error;
@@ -10,6 +10,7 @@ use crate::logins::{Login, Logins, cloud_name};
 use crate::registry::{CLOUDS, Registry};
 use crate::service::TokenService;
 use clap::Args;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::Write;
 
@@ -65,6 +66,15 @@ pub fn run(
         file.remove_all()?;
     }
     let left = Logins::of(&config)?;
+    if context.is_json {
+        let [ended, left] = [&target.logins, &left].map(|logins| {
+            let logins = logins.iter();
+            logins.map(login_json).collect::<Vec<_>>()
+        });
+        let registry = target.registry.as_ref().map(Registry::host);
+        let answer = json!({ "signedOut": ended, "signedIn": left, "registry": registry });
+        return write_json(&mut output, &answer);
+    }
     for line in summary(context, arguments, &target, &left) {
         writeln!(output, "{}", context.terminal.wrap(&line, 0)).map_err(Error::output)?;
     }

@@ -2,7 +2,7 @@
 
 use super::help::TOPICS;
 use crate::cli::{PROGRAM, command};
-use clap::{Arg, Command};
+use clap::Command;
 
 /// Lines of text are broken at this column.
 const COLUMNS: usize = 72;
@@ -13,12 +13,16 @@ const SEE_PROGRAM: &str = ".BR docker\\-credential\\-acrscoped (1)\n";
 
 /// Returns a page for the program and one for each command: its name without the section, and its text. `date` is an ISO 8601 date.
 pub fn pages(date: &str) -> Vec<(String, String)> {
-    let mut program = command().disable_help_subcommand(true);
+    let has_page = |command: &&Command| !["generate", "help"].contains(&command.get_name());
+    // The page of the program lists what only programs call, too.
+    let mut program = command().term_width(0).mut_subcommands(|command| {
+        let is_hidden = !has_page(&&command);
+        command.hide(is_hidden)
+    });
     program.build();
-    let commands = program.get_subcommands();
-    let documented = commands.filter(|command| command.get_name() != "generate");
+    let commands = program.get_subcommands().filter(has_page);
     std::iter::once(&program)
-        .chain(documented)
+        .chain(commands)
         .map(|command| (page_name(command), page(command, date)))
         .collect()
 }
@@ -28,146 +32,98 @@ fn page_name(command: &Command) -> String {
     command.get_display_name().unwrap_or(PROGRAM).to_owned()
 }
 
+/// Renders the long help of a command. The title is short, because the header shows it twice.
 fn page(command: &Command, date: &str) -> String {
-    let name = page_name(command);
-    let about = styled(command.get_about());
-    let about = about.trim_end_matches('.');
-    let long_about = styled(command.get_long_about());
-    let description = long_about.strip_prefix(about).unwrap_or_default();
+    let name = command.get_name();
+    let is_program = name == PROGRAM;
+    let title = page_name(command).to_uppercase();
+    let title = title.trim_start_matches("DOCKER-CREDENTIAL-");
+    let about = command.get_about().map(ToString::to_string);
+    let about = escape(&about.unwrap_or_default().replace('`', ""));
+    let version = env!("CARGO_PKG_VERSION");
+    let page_name = escape(&page_name(command));
     let mut page = format!(
-        ".TH {} 1 {date} \"{PROGRAM} {}\" \"User Commands\"\n.nh\n.ad l\n",
-        name.to_uppercase(),
-        env!("CARGO_PKG_VERSION")
+        ".TH {title} 1 {date} \"{PROGRAM} {version}\" \"User Commands\"\n.nh\n.ad l\n.SH NAME\n{page_name} \\- {about}\n"
     );
-    let mut section = |title: &str, body: &str| {
-        if !body.is_empty() {
-            page += &format!(".SH {title}\n{body}");
-        }
-    };
+    let mut section = |title: &str, body: &str| page += &format!(".SH {title}\n{body}");
+    let help = command.clone().render_long_help().to_string();
+    let help = help.replace(" (see a summary with '-h')", "");
+    let help = help.replace("]...", "...]");
+    let (usage, help) = help.split_once("\n\n").unwrap_or_default();
+    let name = command.get_bin_name().unwrap_or(PROGRAM);
+    let words = usage.trim_start_matches("Usage: ").trim_start_matches(name);
     section(
-        "NAME",
-        &format!(
-            "{} \\- {}\n",
-            escape(&name),
-            escape(&about.replace('`', ""))
-        ),
+        "SYNOPSIS",
+        &format!(".B {}\n{}\n", escape(name), term(words.trim())),
     );
-    section("SYNOPSIS", &synopsis(command));
-    section("DESCRIPTION", &text(&format!("{about}.\n\n{description}")));
-    let subcommands = command
-        .get_subcommands()
-        .filter(|it| it.get_name() != "generate");
-    let subcommands = subcommands.map(|it| item(&bold(it.get_name()), &styled(it.get_about())));
-    section("COMMANDS", &subcommands.collect::<String>());
-    let options = command.get_arguments().filter(|arg| !arg.is_hide_set());
-    section(
-        "OPTIONS",
-        &options
-            .map(|arg| item(&usage(arg), &help(arg)))
-            .collect::<String>(),
-    );
-    let is_program = command.get_name() == PROGRAM;
-    if is_program {
-        for topic in &TOPICS {
-            section(topic.title, &text(&(topic.text)()));
-        }
-    }
-    for part in styled(command.get_after_long_help()).split("\n\n") {
-        if let Some((title, body)) = part.split_once(":\n") {
-            section(&title.to_uppercase(), &text(body));
+    let (mut heading, mut body) = ("DESCRIPTION".to_owned(), String::new());
+    for line in help.lines().chain(["End:"]) {
+        // A title has at most two words, such as `Exit status:`.
+        if line.ends_with(':') && !line.starts_with(' ') && line.split(' ').count() < 3 {
+            section(&heading, &text(&body, text_indent(&heading)));
+            if heading == "OPTIONS" && is_program {
+                for topic in &TOPICS {
+                    section(topic.title, &text(&topic.text(), TOPIC_INDENT));
+                }
+            }
+            heading = line.trim_end_matches(':').to_uppercase();
+            body.clear();
+        } else if let ("COMMANDS", Some((name, about))) = (&*heading, line.trim().split_once("  "))
+        {
+            body += &format!("  {name}\n      {}\n", about.trim());
+        } else {
+            body.extend([line, "\n"]);
         }
     }
     section("SEE ALSO", if is_program { SEE_ALSO } else { SEE_PROGRAM });
     page
 }
 
-fn styled(text: Option<&clap::builder::StyledStr>) -> String {
-    text.map(ToString::to_string).unwrap_or_default()
+/// In the text of a topic, what describes a term is indented by so many spaces.
+const TOPIC_INDENT: usize = 6;
+
+/// Returns by how many spaces the texts of a list are indented in a part of the help.
+fn text_indent(heading: &str) -> usize {
+    match heading {
+        "ARGUMENTS" | "OPTIONS" => 10,
+        "COMMANDS" => TOPIC_INDENT,
+        _ => usize::MAX,
+    }
 }
 
-fn synopsis(command: &Command) -> String {
-    let name = command.get_bin_name().unwrap_or(PROGRAM);
-    let mut lines = format!(".B {}\n", escape(name));
-    let is_shown = |arg: &&Arg| !arg.is_hide_set() && arg.get_id() != "help";
-    for arg in command.get_arguments().filter(is_shown) {
-        let usage = usage(arg);
-        let usage = usage.rsplit(", ").next().unwrap_or_default();
-        lines += &if arg.is_required_set() {
-            format!("{usage}\n")
+/// Renders what is typed, such as `--log <LEVEL>`: values in italics, the rest in bold.
+fn term(text: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let style = if word.starts_with(['<', '[']) {
+            'I'
         } else {
-            format!("[{usage}]\n")
+            'B'
         };
-    }
-    if command.has_subcommands() {
-        lines += "\\fICOMMAND\\fR\n";
-    }
-    lines
+        format!("\\f{style}{}\\fR", escape(&word.replace(['<', '>'], "")))
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
-/// Returns how an argument is typed: `-h, --help`, `--tenant TENANT`, `--report[=FILE]` or `REGISTRY`.
-fn usage(arg: &Arg) -> String {
-    let short = arg.get_short().map(|c| bold(&format!("-{c}")));
-    let long = arg.get_long().map(|name| bold(&format!("--{name}")));
-    let flags: Vec<String> = short.into_iter().chain(long).collect();
-    let flags = flags.join(", ");
-    if !arg.get_action().takes_values() {
-        return flags;
-    }
-    let values = arg.get_value_names().unwrap_or_default();
-    let values: Vec<String> = values
-        .iter()
-        .map(|name| format!("\\fI{}\\fR", escape(name)))
-        .collect();
-    let values = values.join(" ");
-    match (arg.is_positional(), arg.is_require_equals_set()) {
-        (true, _) => values,
-        (false, true) => format!("{flags}[={values}]"),
-        (false, false) => format!("{flags} {values}"),
-    }
-}
-
-/// Returns what an argument means, with its values and its default.
-fn help(arg: &Arg) -> String {
-    if arg.get_id() == "help" {
-        return "Print help".to_owned();
-    }
-    let mut text = styled(arg.get_long_help().or(arg.get_help()));
-    let values = arg.get_possible_values();
-    let values: Vec<&str> = values.iter().map(|value| value.get_name()).collect();
-    if !values.is_empty() {
-        text += &format!(". Possible values: {}", values.join(", "));
-    }
-    if let [default] = arg.get_default_values()
-        && arg.get_action().takes_values()
-    {
-        text += &format!(". Default: {}", default.display());
-    }
-    text
-}
-
-/// Returns an item of a list: a term, and its indented text.
-fn item(term: &str, body: &str) -> String {
-    format!(".TP\n{term}\n{}\n", fill(body))
-}
-
-fn bold(text: &str) -> String {
-    format!("\\fB{}\\fR", escape(text))
-}
-
-/// Renders plain text. A block whose lines begin with two spaces stays as it is, unless it has lines that begin with six: then it is a list
-/// of terms, each with its text. Any other block is a paragraph.
-fn text(plain: &str) -> String {
+/// Renders plain text. A block whose lines begin with spaces stays as it is, unless it has lines that begin with `indent` spaces: then it is a
+/// list of terms, each with its text. Any other block is a paragraph.
+fn text(plain: &str, indent: usize) -> String {
     let mut page = String::new();
+    let spaces = |line: &str| line.len() - line.trim_start().len();
     for block in plain.split("\n\n").filter(|block| !block.trim().is_empty()) {
         let block = block.trim_matches('\n');
-        let is_list = block.lines().any(|line| line.starts_with("      "));
-        if !block.starts_with("  ") {
+        if !block.starts_with(' ') {
             page += &format!(".PP\n{}\n", fill(block));
-        } else if is_list {
-            for line in block.lines() {
-                page += &match line.strip_prefix("      ") {
-                    Some(body) => fill(body) + "\n",
-                    None => format!(".TP\n{}\n", bold(line.trim())),
+        } else if block.lines().any(|line| spaces(line) >= indent) {
+            // More about the term of the block before.
+            if spaces(block) >= indent {
+                page += ".IP\n";
+            }
+            for line in block.lines().filter(|line| !line.trim().is_empty()) {
+                let is_item = line.trim_start().starts_with(['-', '[']);
+                page += &match spaces(line) < indent {
+                    true => format!(".TP\n{}\n", term(line.trim())),
+                    false if is_item => format!(".br\n{}\n", fill(line)),
+                    false => fill(line) + "\n",
                 };
             }
         } else {

@@ -20,8 +20,9 @@ use crate::logins::Login;
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::service::TokenService;
 use crate::terminal::Terminal;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -50,7 +51,7 @@ pub enum Command {
     Config(config::Arguments),
     /// Show cached tokens and the sign-ins of `login`.
     #[command(after_help = include_str!("help/status.txt"))]
-    Status(status::Arguments),
+    Status,
     /// Check why pulls and pushes fail.
     #[command(after_help = include_str!("help/doctor.txt"))]
     Doctor(doctor::Arguments),
@@ -66,37 +67,19 @@ pub enum Command {
 }
 
 impl Command {
-    /// Chooses the format of the output.
-    ///
-    /// # Errors
-    ///
-    /// The name of the format, if the command does not have it.
-    pub fn set_format(&mut self, format: Format) -> Result<(), &'static str> {
-        match self {
-            Self::Setup(arguments) => arguments.format = format,
-            Self::Configure(arguments) => arguments.format = format,
-            Self::Status(arguments) => arguments.format = format,
-            Self::Doctor(arguments) => arguments.format = format,
-            Self::Config(arguments) if arguments.is_list() => arguments.format = format,
-            // Its default is JSON.
-            Self::Token(_) => (),
-            Self::Config(_)
-            | Self::Login(_)
-            | Self::Logout(_)
-            | Self::Completion(_)
-            | Self::Generate(_) => {
-                return if format.json { Err("JSON") } else { Ok(()) };
-            }
-        }
-        Ok(())
+    /// Returns whether `--json` has a meaning.
+    pub fn has_json(&self) -> bool {
+        !matches!(self, Self::Completion(_) | Self::Generate(_))
     }
 
     /// Returns whether the output is a report, which `--quiet` hides if there is no failure. Else it is what was asked for.
     pub fn is_report(&self) -> bool {
-        !matches!(
-            self,
-            Self::Config(_) | Self::Token(_) | Self::Completion(_) | Self::Generate(_)
-        )
+        match self {
+            Self::Config(arguments) => arguments.is_change(),
+            Self::Configure(arguments) => !arguments.kubelet,
+            Self::Token(_) | Self::Completion(_) | Self::Generate(_) => false,
+            _ => true,
+        }
     }
 
     /// Returns whether the command runs, and reports the error, if the config file is broken.
@@ -108,7 +91,7 @@ impl Command {
                 | Self::Doctor(_)
                 | Self::Generate(_)
                 | Self::Logout(_)
-                | Self::Status(_)
+                | Self::Status
         )
     }
 
@@ -124,7 +107,7 @@ impl Command {
             Self::Config(arguments) => return config::run(context, &arguments, output),
             Self::Login(arguments) => login::run(context, &arguments, output)?,
             Self::Logout(arguments) => logout::run(context, &arguments, output)?,
-            Self::Status(arguments) => status::run(context, arguments, output)?,
+            Self::Status => status::run(context, output)?,
             Self::Doctor(arguments) => return doctor::run(context, &arguments, output),
             Self::Token(arguments) => token::run(context, &arguments, output)?,
             Self::Completion(arguments) => generate::run_completion(&arguments, output)?,
@@ -143,6 +126,8 @@ pub struct Context<'a> {
     pub config_error: Option<&'a Error>,
     /// The current time.
     pub clock: Clock,
+    /// Whether the result is JSON.
+    pub is_json: bool,
     /// The style of stdout.
     pub terminal: Terminal,
     /// Writes a text to stderr at once.
@@ -176,7 +161,9 @@ impl<'a> Context<'a> {
         let name = format!("{address}.{}", CLOUDS[0].suffix);
         let is_name = !address.contains(['.', '/']);
         if let Some(registry) = Registry::parse(&name, &[]).filter(|_| is_name) {
-            (self.print_error)(&format!("using {registry}\n"));
+            if !self.terminal.is_quiet() {
+                (self.print_error)(&format!("using {registry}\n"));
+            }
             return Ok(registry);
         }
         let hint = match similar_registry(address, clouds) {
@@ -241,15 +228,9 @@ fn similar_registry(address: &str, clouds: &[Cloud]) -> Option<Registry> {
     (distance <= MAX_DISTANCE).then_some(registry)
 }
 
-/// The format of the output.
-#[derive(Args, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Format {
-    /// Print JSON, for scripts.
-    #[arg(long, hide_short_help = true)]
-    pub json: bool,
-    /// Print plain text without color, marks or tables, for screen readers and logs.
-    #[arg(long, conflicts_with = "json", hide_short_help = true)]
-    pub plain: bool,
+/// Returns what scripts read of a saved sign-in.
+fn login_json(login: &Login) -> Value {
+    json!({ "username": login.username, "authority": login.authority, "tenant": login.tenant })
 }
 
 /// Writes a value as JSON over several lines.
@@ -269,6 +250,7 @@ mod tests {
             settings: &settings,
             config_error: None,
             clock: || std::time::SystemTime::UNIX_EPOCH,
+            is_json: false,
             terminal: Terminal::new(settings.variables(), false, true),
             print_error: |_| (),
             is_stderr_terminal: false,

@@ -135,6 +135,9 @@ impl Check {
 
     /// Returns status, summary and hint as lines that fit the terminal.
     pub(super) fn draw(&self, terminal: Terminal, indent: usize) -> String {
+        if !is_shown(self, terminal) {
+            return String::new();
+        }
         let margin = " ".repeat(indent);
         let sentence = terminal.wrap(&sanitize(&self.summary), indent + 2);
         let mark = terminal.mark(self.status);
@@ -182,6 +185,11 @@ fn indent(terminal: Terminal, title: &str) -> usize {
     } else {
         2 + title.len()
     }
+}
+
+/// Returns whether a check is drawn: `--quiet` hides all but failures.
+fn is_shown(check: &Check, terminal: Terminal) -> bool {
+    check.is_bad() || !terminal.is_quiet()
 }
 
 /// A check without a name has no details and no time, in JSON either.
@@ -245,7 +253,7 @@ impl Report {
         let title = format!("{title:<TITLE_WIDTH$}");
         let checks = self.checks.iter();
         let checks = checks.filter(|check| names.split(' ').any(|name| name == check.name));
-        let checks: Vec<&Check> = checks.collect();
+        let checks: Vec<&Check> = checks.filter(|it| is_shown(it, terminal)).collect();
         let mut shown: Vec<&Check> = checks.clone();
         shown.retain(|check| check.is_problem());
         if shown.is_empty() {
@@ -272,7 +280,8 @@ impl Report {
 
     /// Draws every check with its time, details and hint.
     pub(super) fn draw_checks(&self, terminal: Terminal) -> String {
-        let checks = self.checks.iter().map(|check| {
+        let checks = self.checks.iter().filter(|it| is_shown(it, terminal));
+        let checks = checks.map(|check| {
             let took = check.took.map(|took| format!("{} ms", took.as_millis()));
             let (name, took) = (check.name, took.unwrap_or_default());
             let title = format!("{name:<NAME_WIDTH$}{took:>TIME_WIDTH$}  ");

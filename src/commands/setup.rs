@@ -1,7 +1,7 @@
 //! `setup`: signs in if there is no identity, sets up the clients that are there, and shows what to pull.
 
 use super::report::{Check, list};
-use super::{Context, Format, configure, login, write_json};
+use super::{Context, configure, login, write_json};
 use crate::error::{Error, ErrorKind};
 use crate::registry::Registry;
 use crate::text::shell_word;
@@ -18,8 +18,6 @@ pub struct Arguments {
     /// The registry, or an image in it, such as contoso.azurecr.io/team/app. Default: the only registry that is known.
     #[arg(value_name = "REGISTRY[/REPOSITORY]")]
     registry: Option<String>,
-    #[arg(skip)]
-    pub(super) format: Format,
 }
 
 /// Takes all steps. Each is shown when it is done, and finds what is done already.
@@ -33,7 +31,7 @@ pub fn run(
     mut output: impl Write,
 ) -> Result<ExitCode, Error> {
     let (registry, repository) = image(context, arguments)?;
-    let is_json = arguments.format.json;
+    let is_json = context.is_json;
     progress(context, &format!("Signing in to {registry} ..."));
     let signed_in = if is_json {
         sign_in(context, &registry, io::sink())
@@ -121,7 +119,7 @@ fn no_terminal(registry: &Registry, reason: &Error) -> Error {
 
 /// Shows the running step to a person.
 fn progress(context: &Context<'_>, step: &str) {
-    if context.is_stderr_terminal {
+    if context.is_stderr_terminal && !context.terminal.is_quiet() {
         (context.print_error)(&format!("{step}\n"));
     }
 }

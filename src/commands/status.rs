@@ -1,7 +1,7 @@
 //! `status`: shows whether each known registry is ready to use. It sends nothing to the network.
 
 use super::report::{Check, list};
-use super::{Context, Format, PROGRAM, configure, write_json};
+use super::{Context, PROGRAM, configure, write_json};
 use crate::config::CacheChoice;
 use crate::error::{Error, sanitize_line};
 use crate::logins::{Login, Logins, cloud_name};
@@ -10,18 +10,10 @@ use crate::service::CachedCredential;
 use crate::terminal::{Status, Style};
 use crate::text::shell_word;
 use azure_core::time::{OffsetDateTime, to_rfc3339};
-use clap::Args;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::SystemTime;
 use time::UtcOffset;
-
-/// `status [--json | --plain]`.
-#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arguments {
-    #[arg(skip)]
-    pub(super) format: Format,
-}
 
 /// The checks of one registry or saved sign-in, and what scripts read of it.
 struct Section {
@@ -34,16 +26,12 @@ struct Section {
 /// # Errors
 ///
 /// If the settings are wrong, or the output cannot be written.
-pub fn run(
-    context: &Context<'_>,
-    arguments: Arguments,
-    mut output: impl Write,
-) -> Result<(), Error> {
+pub fn run(context: &Context<'_>, mut output: impl Write) -> Result<(), Error> {
     context.warn_config_error();
     let registries = registries(context)?;
     let keyring = keyring(context)?;
     let logins = saved_sign_ins(context)?;
-    if arguments.format.json {
+    if context.is_json {
         let [registries, logins] = [registries, logins].map(|sections| {
             let sections = sections.into_iter();
             sections.map(|section| section.json).collect::<Vec<_>>()

@@ -8,7 +8,7 @@ use crate::error::{Error, sanitize_line};
 use crate::files::{canonicalize, write_atomic};
 use crate::registry::Registry;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 /// Returns the setting of this name.
@@ -39,6 +39,7 @@ pub(crate) fn set_in_file(
     name: &str,
     value: &str,
 ) -> Result<PathBuf, Error> {
+    let profile = profile.map(Registry::host);
     let changed = change_in_file(settings, profile, name, Some(value))?;
     Ok(changed.file().to_owned())
 }
@@ -51,14 +52,18 @@ pub(crate) fn set_in_file(
 /// The value is wrong, or the file cannot be read or written, or would be wrong after the change. The file is then unchanged.
 pub(crate) fn change_in_file(
     settings: &Settings,
-    profile: Option<&Registry>,
+    profile: Option<&str>,
     name: &str,
     value: Option<&str>,
 ) -> Result<Settings, Error> {
     let path = settings.file();
     let before = read_text(path, false, settings.working_directory.as_deref())?;
-    let after = change(&before, profile.map(Registry::host), name, value)?;
-    let changed = settings.with_text(&after)?;
+    let after = change(&before, profile, name, value);
+    let changed = after.and_then(|after| Ok((settings.with_text(&after)?, after)));
+    let (changed, after) = changed.map_err(|error| match settings.with_text(&before) {
+        Ok(_) => without_place(error, path),
+        Err(broken) => broken,
+    })?;
     // A link stays: the file behind it is replaced.
     let real = canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let replaced = real.metadata().ok();
@@ -81,8 +86,7 @@ fn change(
     name: &str,
     value: Option<&str>,
 ) -> Result<String, Error> {
-    let setting = key(name)?;
-    let value = value.map(|text| toml_value(setting, profile, text));
+    let value = value.map(|text| toml_value(key(name)?, profile, text));
     let value = value.transpose()?;
     let value = value.as_deref();
     let line = format!("{name} = {}\n", value.unwrap_or_default());
@@ -99,6 +103,7 @@ fn change(
                 return Err(not_editable(name));
             }
             after.replace_range(start..next_line(&after, old.end), "");
+            remove_empty_profile(&mut after, profile);
         }
         (None, Some(_)) => {
             let blank = if after.is_empty() { "" } else { "\n" };
@@ -109,6 +114,7 @@ fn change(
             }
         }
         (None, None) => {
+            key(name)?;
             let table = profile.map_or("at the top".to_owned(), |host| format!("for {host}"));
             let problem = format!("the config file does not set `{name}` {table}");
             return Err(Error::input(problem));
@@ -120,6 +126,33 @@ fn change(
         return Ok(after);
     }
     Err(not_editable(name))
+}
+
+/// Removes the header of a profile that sets nothing any more, with the empty line before it. A profile with a comment stays.
+fn remove_empty_profile(text: &mut String, profile: Option<&str>) {
+    let Some(host) = profile else { return };
+    let mut start = 0;
+    while start < text.len() {
+        let end = next_line(text, start);
+        let header = text[start..end].trim().to_ascii_lowercase();
+        let rest = text[end..].trim_start();
+        if header == format!("[registry.{host:?}]") && (rest.is_empty() || rest.starts_with('[')) {
+            let has_gap = text[..start].ends_with("\n\n");
+            text.replace_range(start - usize::from(has_gap)..end, "");
+            return;
+        }
+        start = end;
+    }
+}
+
+/// Returns the error of a new text without its place in the file: the line was never written.
+fn without_place(error: Error, path: &Path) -> Error {
+    let message = error.to_string();
+    let place = message.strip_prefix(&format!("{}:", path.display()));
+    match place.and_then(|place| place.split_once(": ")) {
+        Some((_, problem)) => Error::input(problem),
+        None => error,
+    }
 }
 
 /// Returns a value as TOML, after a check.
@@ -251,10 +284,9 @@ mod tests {
             "# one\n[registry.\"contoso.azurecr.io\"]\ntenant = 'b'\n"
         );
         let profile = change(text, Some("contoso.azurecr.io"), "tenant", None).unwrap();
-        assert_eq!(
-            profile,
-            "# one\ntenant = 'a' # why\n[registry.\"contoso.azurecr.io\"]\n"
-        );
+        assert_eq!(profile, "# one\ntenant = 'a' # why\n");
+        let misspelt = change("tenat = 'a'\nlog = 'info'\n", None, "tenat", None).unwrap();
+        assert_eq!(misspelt, "log = 'info'\n");
         let error = change(text, Some("fabrikam.azurecr.io"), "tenant", None).unwrap_err();
         let problem = "the config file does not set `tenant` for fabrikam.azurecr.io";
         assert_eq!(error.to_string(), problem);
@@ -323,8 +355,9 @@ mod tests {
             error.to_string().contains("expected one of AzureCloud"),
             "{error}"
         );
+        assert!(!error.to_string().contains("config.toml:"), "{error}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
-        change_in_file(&settings, Some(&registry), "username", None).unwrap();
-        assert!(!std::fs::read_to_string(&file).unwrap().contains("username"));
+        change_in_file(&settings, Some(registry.host()), "username", None).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
     }
 }

@@ -15,7 +15,7 @@ mod sources;
 mod values;
 
 pub use environment::{SECRETS, Variables};
-pub use keys::{CONFIG_VARIABLE, KEYS, Key};
+pub use keys::{CONFIG_VARIABLE, KEYS, Key, Kind};
 pub(crate) use platforms::ARC_ENDPOINT;
 pub use platforms::{ManagedIdentityEnv, OidcRequestEnv};
 pub use precedence::{EffectiveSetting, Origin, Value};
@@ -478,9 +478,9 @@ impl Settings {
         self.resolver(registry).explain()
     }
 
-    /// Returns where the config file itself sets a setting: in the profile of this registry, or at the top.
-    pub(crate) fn origin_in_file(&self, profile: Option<&Registry>, name: &str) -> Option<&Origin> {
-        let profile = profile.map(|registry| self.file.profiles.get(registry.host()));
+    /// Returns where the config file itself sets a setting: in the profile of this name, or at the top.
+    pub(crate) fn origin_in_file(&self, profile: Option<&str>, name: &str) -> Option<&Origin> {
+        let profile = profile.map(|profile| self.file.profiles.get(profile));
         let section = profile.map_or(Some(&self.file.top), |found| Some(&found?.settings));
         section?.get(name).map(|value| &value.origin)
     }

@@ -85,13 +85,15 @@ struct StoreMessage {
 ///
 /// # Errors
 ///
-/// Fails for any other reason, whose line has been written to `output`.
+/// Fails for any other reason. Its line has been written to `output`, unless that is a terminal: a person reads it on stderr, and there also
+/// why a client goes on without a credential.
 pub fn serve(
     verb: Verb,
     settings: impl FnOnce() -> Result<Settings, Error>,
     service: impl for<'a> FnOnce(&'a Settings) -> Result<TokenService<'a>, Error>,
     input: impl Read,
     mut output: impl Write,
+    is_terminal: bool,
 ) -> Result<ExitCode, Error> {
     settings()
         .and_then(|settings| run(verb, &settings, service, input, &mut output))
@@ -99,16 +101,18 @@ pub fn serve(
             // Settings and names of files are part of messages, and may hold any character.
             let message = sanitize(&error.to_string());
             let line = first_sentence(&message);
-            if matches!(
-                error.kind(),
-                ErrorKind::NotAcrRegistry | ErrorKind::Anonymous
-            ) {
+            let kind = error.kind();
+            let goes_on = matches!(kind, ErrorKind::NotAcrRegistry | ErrorKind::Anonymous);
+            let is_forged = line == NOT_FOUND && !goes_on;
+            let line = if is_forged { "it failed" } else { line };
+            if goes_on || !is_terminal {
                 write_failure(line, output);
-                return Ok(ExitCode::FAILURE);
             }
-            let line = if line == NOT_FOUND { "it failed" } else { line };
-            write_failure(line, output);
-            Err(error)
+            match error.hint() {
+                Some(reason) if goes_on && is_terminal => Err(Error::new(kind, reason)),
+                _ if goes_on => Ok(ExitCode::FAILURE),
+                _ => Err(error),
+            }
         })
 }
 
@@ -138,7 +142,13 @@ fn run<'a>(
         return match (DelegateHelper::from_settings(settings)?, verb) {
             (Some(delegate), _) => delegate.forward(verb, &message, output),
             (None, Verb::Store) => Err(no_delegate(&server_url, settings)),
-            (None, _) => Err(Error::new(ErrorKind::NotAcrRegistry, NOT_FOUND)),
+            (None, _) => {
+                let host = sanitize_line(&server_url);
+                let reason =
+                    "is not an Azure Container Registry: a client goes on without a credential";
+                let error = Error::new(ErrorKind::NotAcrRegistry, NOT_FOUND);
+                Err(error.with_hint(format!("`{host}` {reason}")))
+            }
         };
     };
     match verb {
@@ -339,7 +349,7 @@ mod tests {
             for end in ["", ". x", "\u{200b}. x", " . x", "\n"] {
                 let mut output = Vec::new();
                 let settings = || Err(Error::new(kind, format!("{NOT_FOUND}{end}")));
-                let _ = serve(Verb::Get, settings, no_service, &b""[..], &mut output);
+                let _ = serve(Verb::Get, settings, no_service, &b""[..], &mut output, false);
                 let line = String::from_utf8(output).unwrap();
                 assert_eq!(
                     expected.is_some(),

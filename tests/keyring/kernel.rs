@@ -1,7 +1,7 @@
 //! The kernel's keyring.
 
 use crate::contract;
-use crate::support::REGISTRY;
+use crate::support::{LIMIT, REGISTRY, run};
 use crate::user::User;
 
 #[test]
@@ -9,6 +9,12 @@ use crate::user::User;
 fn a_second_get_is_answered_by_the_kernel() {
     let user = User::new("keyutils");
     contract::a_second_get_asks_nobody(&user);
+    // The debug log says where the token was, and how long that took.
+    let mut command = user.command(user.helper().to_str().expect("UTF-8"));
+    command.env("ACRSCOPED_LOG", "debug").arg("get");
+    let answer = run(command, REGISTRY, LIMIT).succeeds();
+    let found = "debug: found a cached token store=\"kernel keyring\" took=";
+    assert!(answer.stderr.contains(found), "{}", answer.stderr);
 }
 
 #[test]

@@ -121,6 +121,23 @@ fn status_lists_all_accounts_and_marks_the_active_one() {
     assert_eq!(status["keyring"]["status"], "skipped");
 }
 
+/// For scripts: which account signed in, and which ones were signed out and are left.
+#[test]
+#[ignore = "needs user namespaces and keyutils: run tests/run"]
+fn login_and_logout_print_their_result_as_json() {
+    let person = alice_then_bob();
+    let switched = person.run(&format!("login --json --switch {ALICE}"));
+    let switched = switched.succeeds().json();
+    assert_eq!(switched["username"], ALICE);
+    let signed_in = person.run("--json login --device-code").succeeds().json();
+    assert_eq!(signed_in["username"], BOB);
+    assert_eq!(signed_in["tenant"], TENANT);
+    let answer = person.run(&format!("logout {ALICE} --json")).succeeds();
+    let answer = answer.json();
+    assert_eq!(answer["signedOut"], Value::from(vec![switched]));
+    assert_eq!(answer["signedIn"], Value::from(vec![signed_in]));
+}
+
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn logout_ends_one_account_and_the_other_signs_in() {

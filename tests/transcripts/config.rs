@@ -49,9 +49,31 @@ fn settings_are_shown_with_their_origin_and_changed() {
             "docker-credential-acrscoped config unset timeout",
         ),
         (
+            "config-set-json",
+            configured,
+            "docker-credential-acrscoped config set timeout 45 --json",
+        ),
+        (
+            "config-set-quietly",
+            nothing,
+            "docker-credential-acrscoped -q config set timeout 45; docker-credential-acrscoped config get timeout -q",
+        ),
+        (
+            "config-set-below-a-suffix",
+            nothing,
+            "docker-credential-acrscoped config set tenant contoso.example --registry '*.azurecr.us'; \
+             docker-credential-acrscoped config get tenant --json --registry fabrikam.azurecr.us",
+        ),
+        (
+            "config-unset-the-last-of-a-registry",
+            configured,
+            "docker-credential-acrscoped config unset username --registry contoso; \
+             /bin/cat ~/.config/docker-credential-acrscoped/config.toml",
+        ),
+        (
             "config-path",
             nothing,
-            "docker-credential-acrscoped config path",
+            "docker-credential-acrscoped config path; docker-credential-acrscoped config path --json",
         ),
     ]);
 }
@@ -79,6 +101,21 @@ fn a_wrong_name_or_value_is_answered_with_what_was_meant() {
             |shell| drop(shell.home.write(FILE, "timeout = 0\n")),
             "docker-credential-acrscoped config list; docker-credential-acrscoped config path; \
              docker-credential-acrscoped config set timeout 30",
+        ),
+        (
+            "config-set-in-a-broken-file",
+            |shell| drop(shell.home.write(FILE, "log = \"info\"\ntimeout = x\n")),
+            "docker-credential-acrscoped config set timeout 30",
+        ),
+        (
+            "config-unset-a-misspelt-setting",
+            |shell| drop(shell.home.write(FILE, "tenat = \"contoso.example\"\n")),
+            "docker-credential-acrscoped config unset tenat; docker-credential-acrscoped config unset tenat",
+        ),
+        (
+            "config-unknown-cloud",
+            nothing,
+            "docker-credential-acrscoped config set identity_cloud Contoso",
         ),
     ]);
 }

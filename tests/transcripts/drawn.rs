@@ -76,6 +76,15 @@ fn a_terminal_has_colour_and_marks() {
     keep("drawn-misspelt-verb", "docker-credential-acrscoped gett");
     // The terminal's input is at its end.
     keep("drawn-get-without-input", "docker-credential-acrscoped get");
+    // The client's line is on stdout, and why on stderr.
+    keep(
+        "drawn-get-not-ours",
+        "echo docker.io | docker-credential-acrscoped get",
+    );
+    keep(
+        "drawn-list-broken-settings",
+        "ACRSCOPED_TIMEOUT=x docker-credential-acrscoped list",
+    );
     keep(
         "drawn-misspelt-option",
         "docker-credential-acrscoped doctor contoso.azurecr.io --repository app:1",

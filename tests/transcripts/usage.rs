@@ -39,6 +39,7 @@ fn the_program_and_each_of_its_commands_have_a_help() {
             &format!(" help {topic}"),
         );
     }
+    keep(&mut golden, "help-config-set", " config set --help");
     // Each command has a man page, and so is in this list.
     for name in commands(&shell) {
         keep(
@@ -84,6 +85,26 @@ fn what_is_typed_wrongly_is_answered_with_what_was_meant() {
             "misspelt-option",
             nothing,
             "docker-credential-acrscoped status --jsn",
+        ),
+        (
+            "misspelt-topic",
+            nothing,
+            "docker-credential-acrscoped help setings",
+        ),
+        (
+            "misspelt-action",
+            nothing,
+            "docker-credential-acrscoped config gett",
+        ),
+        (
+            "erase-with-an-option",
+            nothing,
+            "docker-credential-acrscoped erase --json",
+        ),
+        (
+            "version-plain",
+            nothing,
+            "docker-credential-acrscoped version --plain",
         ),
         (
             "misspelt-version",

@@ -231,6 +231,7 @@ mod tests {
             is_stderr_terminal: false,
             print_error: |_| (),
             config_error: None,
+            is_json: false,
         };
         let checks = check_cred_helpers(
             &context,

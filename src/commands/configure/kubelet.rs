@@ -43,7 +43,9 @@ pub(super) fn print(
         .write_all(configuration(own, registries, &mirrors).as_bytes())
         .and_then(|()| output.flush())
         .map_err(Error::output)?;
-    (context.print_error)(NEXT);
+    if !context.terminal.is_quiet() {
+        (context.print_error)(NEXT);
+    }
     Ok(())
 }
 

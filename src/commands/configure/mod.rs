@@ -27,7 +27,7 @@ pub(super) use checks::check_cred_helpers;
 pub(super) use environment_checks::program;
 
 use super::report::{Check, list};
-use super::{Context, Format, write_json};
+use super::{Context, write_json};
 use crate::config::{Settings, SourceName};
 use crate::error::{Error, ErrorKind, sanitize};
 use crate::registry::Registry;
@@ -82,7 +82,7 @@ pub struct Arguments {
     dry_run: bool,
     /// Print the configuration with which kubelet calls this helper, for these registries or for all. Writes no file.
     #[arg(long, conflicts_with_all = ["all", "yes", "remove", "docker", "containers", "dry_run", "json", "plain"])]
-    kubelet: bool,
+    pub(super) kubelet: bool,
     /// With --kubelet: pull the images of a host through a registry.
     #[arg(
         long = "registry-mirror",
@@ -92,8 +92,6 @@ pub struct Arguments {
         hide_short_help = true
     )]
     mirrors: Vec<String>,
-    #[arg(skip)]
-    pub(super) format: Format,
 }
 
 /// Runs the command. All files are read and changed in memory before the first of them is written. The exit code is 1 if a check failed: a
@@ -115,7 +113,7 @@ pub fn run(
         return Ok(ExitCode::SUCCESS);
     }
     let report = Request::new(context, arguments)?.run(named)?;
-    if arguments.format.json {
+    if context.is_json {
         write_json(&mut output, &report)?;
     } else {
         let text = report.draw(context.terminal);

@@ -20,7 +20,7 @@ mod sign_in;
 mod versions;
 
 use super::report::{Check, Report};
-use super::{Context, Format, write_json};
+use super::{Context, write_json};
 use crate::config::Settings;
 use crate::error::{Error, ErrorKind, sanitize_line};
 use crate::registry::Registry;
@@ -58,8 +58,6 @@ pub struct Arguments {
     /// If the registry accepts an ACR-scoped token, offer it an ARM-scoped one too, to see whether it accepts such tokens.
     #[arg(long, requires = "registry")]
     probe_arm: bool,
-    #[arg(skip)]
-    pub(super) format: Format,
 }
 
 impl Arguments {
@@ -122,7 +120,7 @@ pub fn run(
     let file = file.transpose()?;
     let registry = arguments.registry(context);
     let mut print = |text: &str| {
-        let text = if arguments.format.json { "" } else { text };
+        let text = if context.is_json { "" } else { text };
         let written = output.write_all(text.as_bytes());
         written.and_then(|()| output.flush()).map_err(Error::output)
     };
@@ -131,10 +129,10 @@ pub fn run(
         (_, Some(typed)) => &sanitize_line(typed),
         (_, None) => "this machine",
     };
-    print(&format!(
-        "Checking {subject} {}\n\n",
-        context.terminal.ellipsis()
-    ))?;
+    if !context.terminal.is_quiet() {
+        let ellipsis = context.terminal.ellipsis();
+        print(&format!("Checking {subject} {ellipsis}\n\n"))?;
+    }
     if let (true, Ok(Some(registry))) = (arguments.probe_arm, &registry) {
         (context.print_error)(&probe_arm::announcement(registry));
     }
@@ -159,10 +157,10 @@ pub fn run(
         )?;
     }
     print(&examination.draw(context, arguments))?;
-    let is_shared = arguments.format.json || file.is_some();
+    let is_shared = context.is_json || file.is_some();
     let versions = is_shared.then(|| versions::all(context));
     let versions = versions.unwrap_or_default();
-    if arguments.format.json {
+    if context.is_json {
         write_json(&mut output, &examination.json(&fixes, &versions))?;
     }
     if let (Some(path), Some(file)) = (&arguments.report, file) {
@@ -186,7 +184,8 @@ fn examine(
     arguments: &Arguments,
     registry: &Result<Option<Registry>, Error>,
 ) -> Result<Examination, Error> {
-    let progress = Progress::new(context, arguments.format.plain);
+    let terminal = context.terminal;
+    let progress = Progress::new(context, terminal.is_plain() || terminal.is_quiet());
     let checks = async {
         Box::pin(checks::check(context, arguments, registry, &progress)).await;
         Ok(())

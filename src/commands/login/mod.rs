@@ -8,7 +8,7 @@ mod page;
 mod peer;
 
 use super::status;
-use super::{Context, PROGRAM, configure};
+use super::{Context, PROGRAM, configure, login_json, write_json};
 use crate::cache::{Cache, KERNEL_KEYRING, LoginStore, Persistence};
 use crate::config::{self, CacheChoice, Config};
 use crate::entra::{self, TokenResponse};
@@ -85,17 +85,29 @@ pub fn run(
         registry: registry.as_ref(),
     };
     let mut print = |text: String| {
+        let text = if context.is_json { "" } else { &text };
         // At once: the next step may take seconds.
         let written = output.write_all(text.as_bytes());
         written.and_then(|()| output.flush()).map_err(Error::output)
     };
     if let Some(account) = &arguments.switch {
         let name = Some(account.as_str()).filter(|name| !name.is_empty());
-        return print(command.switch(name)?);
+        let (login, text) = command.switch(name)?;
+        print(text)?;
+        return write_result(context, &login, output);
     }
     let (login, text) = command.sign_in(arguments)?;
     print(text)?;
-    print(command.verify(&login)?)
+    print(command.verify(&login)?)?;
+    write_result(context, &login, output)
+}
+
+/// Writes the account that signed in, for scripts.
+fn write_result(context: &Context<'_>, login: &Login, mut output: impl Write) -> Result<(), Error> {
+    if context.is_json {
+        write_json(&mut output, &login_json(login))?;
+    }
+    Ok(())
 }
 
 /// What all steps of a `login` need.
@@ -107,7 +119,7 @@ struct LoginCommand<'a> {
 
 impl LoginCommand<'_> {
     /// Makes a saved sign-in of the cloud the active one: the account with this user name or tenant, else the other one of two.
-    fn switch(&self, name: Option<&str>) -> Result<String, Error> {
+    fn switch(&self, name: Option<&str>) -> Result<(Login, String), Error> {
         let accounts = identity::accounts(&self.config)?;
         let named: Vec<&Login> = match (name, &accounts[..]) {
             (Some(name), all) => all.iter().filter(|login| login.is_named(name)).collect(),
@@ -120,7 +132,7 @@ impl LoginCommand<'_> {
         logins.save((*login).clone(), None)?;
         let cloud = login.cloud_name(self.context.settings.clouds());
         let text = format!("{} is now the active account of {cloud}", login.username);
-        Ok(self.line(Status::Ok, &text))
+        Ok(((*login).clone(), self.line(Status::Ok, &text)))
     }
 
     /// Signs in and stores the sign-in. Returns it and what to print.
