@@ -1,26 +1,33 @@
 //! Changes one setting in the text of the config file. Comments, order and all other lines stay.
 
 use super::Settings;
-use super::file::read_text;
+use super::file::{check_syntax, read_text, unusable};
 use super::keys::{KEYS, Key, Kind, Scope};
 use super::values::suggest;
 use crate::error::{Error, sanitize_line};
-use crate::files::{canonicalize, write_atomic};
+use crate::files::{self, write_atomic};
 use crate::registry::Registry;
+use crate::text::shell_word;
+use crate::trust::resolve_named;
+use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::de::{DeTable, DeValue};
+
+/// How long to wait for another process that changes the file.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns the setting of this name.
 ///
 /// # Errors
 ///
-/// There is none. The error suggests a similar one.
+/// Fails if no setting has this name; suggests a similar one.
 pub(crate) fn key(name: &str) -> Result<&'static Key, Error> {
     let mut keys = KEYS.iter();
     keys.find(|key| key.name == name).ok_or_else(|| {
         let hint = suggest(name, KEYS.iter().map(|key| key.name));
-        let error = Error::input(format!("`{}` is no setting{hint}", sanitize_line(name)));
+        let error = Error::input(format!("`{}` is not a setting{hint}", sanitize_line(name)));
         error.with_hint(format!(
             "list the settings\n  {} config list",
             env!("CARGO_PKG_NAME")
@@ -28,45 +35,55 @@ pub(crate) fn key(name: &str) -> Result<&'static Key, Error> {
     })
 }
 
-/// Sets a setting in the config file, as [`change_in_file`] does. Returns the path of the file.
-///
-/// # Errors
-///
-/// As [`change_in_file`].
-pub(crate) fn set_in_file(
-    settings: &Settings,
-    profile: Option<&Registry>,
-    name: &str,
-    value: &str,
-) -> Result<PathBuf, Error> {
-    let changed = change_in_file(settings, profile, name, Some(value))?;
-    Ok(changed.file().to_owned())
-}
-
 /// Sets a setting in the config file, in the profile of a registry or at the top, or removes it if there is no value. Creates a missing file.
 /// Returns the settings as they are then.
 ///
 /// # Errors
 ///
-/// The value is wrong, or the file cannot be read or written, or would be wrong after the change. The file is then unchanged.
+/// The value is wrong, or the file cannot be read or written, or would be wrong after the change. The file is then unchanged. A setting can be
+/// removed from a file that stays wrong elsewhere.
 pub(crate) fn change_in_file(
     settings: &Settings,
     profile: Option<&Registry>,
     name: &str,
     value: Option<&str>,
 ) -> Result<Settings, Error> {
-    let path = settings.file();
-    let before = read_text(path, false, settings.working_directory.as_deref())?;
-    let after = change(&before, profile.map(Registry::host), name, value)?;
-    let changed = settings.with_text(&after)?;
+    let (path, directory) = (settings.file(), settings.working_directory.as_deref());
+    let unusable = |error| unusable(path, &error);
+    let lock = settings.state_dir().map(|dir| dir.join("config.lock"));
+    let lock = lock.map(|lock| files::lock(&lock, LOCK_TIMEOUT));
+    let _lock = lock.transpose().map_err(unusable)?;
     // A link stays: the file behind it is replaced.
-    let real = canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let real = match resolve_named(path, directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => new_file(path)?,
+        real => real.map_err(unusable)?,
+    };
+    let before = read_text(path, false, directory)?;
+    check_syntax(path, &before)?;
+    let after = change(&before, profile.map(Registry::host), name, value)?;
+    let changed = match settings.with_text(&after) {
+        Err(_) if value.is_none() => settings.clone(),
+        changed => changed?,
+    };
     let replaced = real.metadata().ok();
-    write_atomic(&real, after.as_bytes(), replaced.as_ref(), || Ok(())).map_err(|error| {
-        let problem = format!("cannot be written: {error}");
-        Error::unreadable(path.display(), &problem, &error)
-    })?;
+    write_atomic(&real, after.as_bytes(), replaced.as_ref(), || Ok(())).map_err(unusable)?;
     Ok(changed)
+}
+
+/// Returns the path of a file that is to be created. A variable may name any file, such as one that a shell runs.
+fn new_file(path: &Path) -> Result<PathBuf, Error> {
+    if path.is_symlink() {
+        let hint = format!(
+            "create that file, or delete the link\n  rm {}",
+            shell_word(&path.to_string_lossy())
+        );
+        return Err(Error::setting(path.display(), "is a link to a missing file").with_hint(hint));
+    }
+    if path.extension().is_none_or(|extension| extension != "toml") {
+        let problem = "does not exist, and the name of a new config file must end in `.toml`";
+        return Err(Error::setting(path.display(), problem));
+    }
+    Ok(path.to_owned())
 }
 
 /// Returns the text with this value for a setting, or without its line: at the top, or in the profile of this name, which is added if it is
@@ -81,8 +98,7 @@ fn change(
     name: &str,
     value: Option<&str>,
 ) -> Result<String, Error> {
-    let setting = key(name)?;
-    let value = value.map(|text| toml_value(setting, profile, text));
+    let value = value.map(|text| toml_value(key(name)?, profile, text));
     let value = value.transpose()?;
     let value = value.as_deref();
     let line = format!("{name} = {}\n", value.unwrap_or_default());
@@ -109,6 +125,7 @@ fn change(
             }
         }
         (None, None) => {
+            key(name)?;
             let table = profile.map_or("at the top".to_owned(), |host| format!("for {host}"));
             let problem = format!("the config file does not set `{name}` {table}");
             return Err(Error::input(problem));
@@ -282,7 +299,7 @@ mod tests {
                 None,
                 "timeuot",
                 "9",
-                "`timeuot` is no setting; did you mean `timeout`?",
+                "`timeuot` is not a setting; did you mean `timeout`?",
             ),
             (
                 None,
@@ -301,7 +318,7 @@ mod tests {
             assert_eq!(error.to_string(), problem);
         }
         let error = change("", None, "tenent", None).unwrap_err().to_string();
-        assert_eq!(error, "`tenent` is no setting; did you mean `tenant`?");
+        assert_eq!(error, "`tenent` is not a setting; did you mean `tenant`?");
         assert!(change("x = ", None, "timeout", Some("9")).is_err());
     }
 
@@ -313,18 +330,20 @@ mod tests {
         let settings =
             Settings::read([].into(), None, Some(folder.path().join("config")), None).unwrap();
         let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
-        let file = set_in_file(&settings, Some(&registry), "username", "token").unwrap();
+        let set = |profile, name, value| change_in_file(&settings, profile, name, Some(value));
+        let changed = set(Some(&registry), "username", "token").unwrap();
+        let file = changed.file();
         let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+        assert_eq!((mode(file), mode(file.parent().unwrap())), (0o600, 0o700));
         let text = "[registry.\"contoso.azurecr.io\"]\nusername = \"token\"\n";
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
-        let error = set_in_file(&settings, None, "identity_cloud", "Fabrikam").unwrap_err();
+        assert_eq!(std::fs::read_to_string(file).unwrap(), text);
+        let error = set(None, "identity_cloud", "Fabrikam").unwrap_err();
         assert!(
             error.to_string().contains("expected one of AzureCloud"),
             "{error}"
         );
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+        assert_eq!(std::fs::read_to_string(file).unwrap(), text);
         change_in_file(&settings, Some(&registry), "username", None).unwrap();
-        assert!(!std::fs::read_to_string(&file).unwrap().contains("username"));
+        assert!(!std::fs::read_to_string(file).unwrap().contains("username"));
     }
 }
