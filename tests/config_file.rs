@@ -81,7 +81,7 @@ fn a_file_that_is_wrong_is_told_with_line_and_column_and_nothing_is_asked() {
         let answer = ask(helper(&home, &simulator), "get", host).fails();
         assert!(
             answer.stdout.ends_with(
-                "config.toml:3:3: `tenent` is no setting here; did you mean `tenant`?\n"
+                "config.toml:3:3: `tenent` is not a setting here; did you mean `tenant`?\n"
             ),
             "{answer:#?}"
         );

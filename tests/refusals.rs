@@ -555,7 +555,7 @@ fn entras_codes_are_told_with_what_to_do() {
         (
             ("AZURE_TENANT_ID", "11111111-2222-3333-4444-555555555555"),
             "AADSTS90002",
-            "hint: check `AZURE_TENANT_ID`, and the cloud: login.microsoftonline.com was asked",
+            "hint: check `AZURE_TENANT_ID`, and the cloud: the helper used login.microsoftonline.com",
         ),
     ] {
         let (answer, simulator) = get(

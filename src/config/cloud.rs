@@ -1,6 +1,6 @@
 //! Private clouds (`[cloud.NAME]`): hosts that receive tokens because the user trusts them.
 //!
-//! Anyone who can have a name below the suffix of a cloud receives tokens, so only the config file, which is protected, names one.
+//! Anyone who controls a host below the suffix of a cloud receives tokens, so only the config file, which is protected, names one.
 
 use super::file::Section;
 use super::values::{self, host_and_port, not_one_of};
@@ -129,8 +129,8 @@ mod tests {
             "AzurePublicCloud",
             "AzureUSGovernmentCloud",
             "Azure",
-            "Azure US Government",
-            "azure china",
+            "Azure Government",
+            "azure operated by 21vianet",
             "Bleu",
         ] {
             let problem =

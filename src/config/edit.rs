@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(file).unwrap(), text);
         let error = set(None, "identity_cloud", "Fabrikam").unwrap_err();
         assert!(
-            error.to_string().contains("expected one of AzureCloud"),
+            error.to_string().contains("allowed values are AzureCloud"),
             "{error}"
         );
         assert_eq!(std::fs::read_to_string(file).unwrap(), text);

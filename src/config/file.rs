@@ -209,7 +209,10 @@ fn find_key(
         let mut hint = suggest(text, names.clone().chain(TABLES));
         // A list of all names would hide the suggestion.
         if hint.is_empty() {
-            hint = format!(", expected one of {}", names.collect::<Vec<_>>().join(", "));
+            hint = format!(
+                ": allowed names are {}",
+                names.collect::<Vec<_>>().join(", ")
+            );
         }
         let problem = format!("`{text}` is not a setting here{hint}");
         (name.span().start, problem)
@@ -370,11 +373,15 @@ mod tests {
             format!("[cloud.f]\nsuffix = '{suffix}'\nauthority = 'login.f.example'\n")
         };
         for (text, place, part) in [
-            ("tenant = ", "1:10", "string"),
+            (
+                "tenant = ",
+                "1:10",
+                "`tenant` must be a text in quotes, a whole number, true or false",
+            ),
             (
                 "zzz = 'x'",
                 "1:1",
-                "`zzz` is not a setting here, expected one of source, tenant,",
+                "`zzz` is not a setting here: allowed names are source, tenant,",
             ),
             (
                 "tenent = 'x'",
@@ -384,7 +391,7 @@ mod tests {
             (
                 "\n  cache = 'nonne'",
                 "2:11",
-                "`cache` is \"nonne\", expected one of auto, keyutils, secret-service, none; did you mean `none`?",
+                "`cache` cannot be \"nonne\": allowed values are auto, keyutils, secret-service, none; did you mean `none`?",
             ),
             (
                 "timeout = '30'",
@@ -427,7 +434,7 @@ mod tests {
             (
                 "[registry.\"*.azurecr.io\"]\ndelegate = 'pass'",
                 "2:1",
-                "`delegate` is not a setting here, expected one of source,",
+                "`delegate` is not a setting here: allowed names are source,",
             ),
             (
                 "[registry.\"*.azurecr.io\"]\n[registry.\"*.AZURECR.io\"]",
@@ -462,7 +469,7 @@ mod tests {
             (
                 &cloud("azurecr.io"),
                 "2:10",
-                "overlaps with `azurecr.io` of Azure",
+                "overlaps with `azurecr.io` of Azure public",
             ),
             (
                 &(cloud("f.example") + "audiense = 'x'"),
@@ -503,12 +510,12 @@ mod tests {
             (
                 "identity_cloud = 'AzureClout'",
                 "1:18",
-                "expected one of AzureCloud, AzureUSGovernment, AzureChinaCloud, AzureBleuCloud; did you mean `AzureCloud`?",
+                "allowed values are AzureCloud, AzureUSGovernment, AzureChinaCloud, AzureBleuCloud; did you mean `AzureCloud`?",
             ),
             (
                 "[registry.\"*.azurecr.us\"]\nidentity_cloud = 'fabrikam'",
                 "2:18",
-                "`identity_cloud` is \"fabrikam\", expected one of",
+                "`identity_cloud` cannot be \"fabrikam\": allowed values are",
             ),
             (
                 "oidc_host = 'https://github.f.example/x'",

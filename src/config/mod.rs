@@ -141,7 +141,7 @@ impl Settings {
         Self::from_env_without_file().read_file()
     }
 
-    /// Keeps the environment's variables, and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
+    /// Reads the config file and combines it with `variables`. The file is the one that `ACRSCOPED_CONFIG` names, or
     /// `docker-credential-acrscoped/config.toml` in `config_folder`. `working_directory` is the real path of the folder that the process
     /// runs in. A file in it is refused, because a checkout must not contain settings.
     ///
@@ -478,7 +478,7 @@ impl Settings {
                 ));
             }
             let hint = values::suggest(name, known.clone());
-            Some(format!("`{name}` is no setting{hint}"))
+            Some(format!("`{name}` is not a setting{hint}"))
         };
         let mut sentences: Vec<_> = unknown.filter_map(sentence).collect();
         sentences.sort();
@@ -552,12 +552,12 @@ mod tests {
             (
                 "ACRSCOPED_CACHE",
                 "keychain",
-                "`ACRSCOPED_CACHE` is \"keychain\", expected one of auto, keyutils, secret-service, none",
+                "`ACRSCOPED_CACHE` cannot be \"keychain\": allowed values are auto, keyutils, secret-service, none",
             ),
             (
                 "ACRSCOPED_USERNAME",
                 "me",
-                "`ACRSCOPED_USERNAME` is \"me\", expected one of guid, token",
+                "`ACRSCOPED_USERNAME` cannot be \"me\": allowed values are guid, token",
             ),
             (
                 "ACRSCOPED_TIMEOUT",
@@ -830,7 +830,7 @@ mod tests {
         ]);
         assert_eq!(
             settings.unknown_variables(),
-            ["`ACRSCOPED_CAHCE` is no setting; did you mean `ACRSCOPED_CACHE`?"]
+            ["`ACRSCOPED_CAHCE` is not a setting; did you mean `ACRSCOPED_CACHE`?"]
         );
     }
 

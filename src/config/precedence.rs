@@ -1,8 +1,8 @@
 //! Resolves the value of each setting. Only this file knows the precedence.
 //!
 //! Highest first: our own variable, the profiles that match the registry, the variable of the Azure SDKs, the top of the file, the default.
-//! A more specific profile beats a less specific one. A profile beats `AZURE_*` variables, because others set those for a whole machine or pod (AKS, the login
-//! step of a CI system). Our own variables are set for us, and beat it.
+//! A more specific profile takes precedence over a less specific one. A profile takes precedence over `AZURE_*` variables, because others
+//! set those for a whole machine or pod (AKS, the login step of a CI system). Our own variables are meant for this helper alone.
 
 use super::cloud;
 use super::environment::{Result, Variables, text};

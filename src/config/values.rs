@@ -118,7 +118,7 @@ pub(super) fn not_one_of<'a>(text: &str, known: impl Iterator<Item = &'a str> + 
     let suggestion = suggest(text, known.clone());
     let known: Vec<&str> = known.collect();
     format!(
-        "is {text:?}, expected one of {}{suggestion}",
+        "cannot be {text:?}: allowed values are {}{suggestion}",
         known.join(", ")
     )
 }
@@ -334,11 +334,11 @@ mod tests {
     fn the_error_of_a_misspelt_word_suggests_the_right_one() {
         assert_eq!(
             OnError::parse("anonymus").unwrap_err(),
-            "is \"anonymus\", expected one of fail, anonymous; did you mean `anonymous`?"
+            "cannot be \"anonymus\": allowed values are fail, anonymous; did you mean `anonymous`?"
         );
         assert_eq!(
             OnError::parse("xyz").unwrap_err(),
-            "is \"xyz\", expected one of fail, anonymous"
+            "cannot be \"xyz\": allowed values are fail, anonymous"
         );
         assert!(
             SourceName::parse("azurecli")

@@ -22,7 +22,7 @@ use tracing::debug;
 use url::{Position, Url};
 
 pub(super) const HINT: &str =
-    "run it where a managed identity is assigned, or let `source` be another or none";
+    "run it where a managed identity is assigned, or set `source` to another identity source";
 
 /// How long to wait for the metadata service, which most machines do not have.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -82,7 +82,7 @@ struct ManagedIdentity {
 /// Offers the managed identity that the platform announces.
 pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     use ManagedIdentityEnv as Env;
-    const NONE: &str = "no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)";
+    const NONE: &str = "neither `IDENTITY_ENDPOINT` nor `MSI_ENDPOINT` is set";
     let settings = &config.sources;
     let announced = settings.managed_identity_env.get()?;
     let (platform, url, secret) = match announced {
@@ -204,7 +204,7 @@ impl ManagedIdentity {
         // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
         ensure!(
             ![401, 403, 404].contains(&status),
-            "{host} is not the service of Azure, it answered {status}"
+            "{host} answered {status}: this is not an Azure virtual machine"
         );
         if !asks_cloud {
             return Ok(None);

@@ -14,19 +14,6 @@
 //! | `command_line`, with `azure_cli` and `azure_developer_cli` | accounts of `az` and `azd` |
 //! | `advice` | what to do about a failed sign-in |
 //! | `certificate` | reads certificates and their keys, and signs with them |
-//!
-//! # To add a source
-//!
-//! 1. Add its name to `config::SourceName`. The compiler then shows where else the name is needed: in the filter of
-//!    `AZURE_TOKEN_CREDENTIALS`, and in the table of `select`.
-//! 2. Add its settings to `config::SourceSettings`.
-//! 3. Write a file with a type that implements `IdentitySource`, and a function `offer` that returns it. `offer` sends nothing and starts
-//!    no program. If nothing of the source is configured, it returns the error of `select::skip`, and the next source has its turn. If the
-//!    user lacks only little, give that error a hint: it becomes the hint of the whole sign-in. If the user clearly meant the source and it
-//!    cannot work, return any other error: then no other source signs in instead.
-//! 4. Let `cache_key` differ for each identity, and `secret` return what must never be shown.
-//! 5. Say in `hint` what to do about a failure.
-//! 6. Add its endpoint to the simulator, and a row to `tests/matrix`, which fails without one.
 
 mod advice;
 mod arc;
@@ -362,7 +349,7 @@ impl Identity {
                     self.audience.as_str()
                 );
                 Error::new(ErrorKind::WrongAudience, message)
-                    .with_hint("the source ignores the scope it was asked for; choose another one")
+                    .with_hint("the identity source ignores the requested scope: set `source` to another one")
             }
         })
     }
@@ -772,7 +759,10 @@ pub(super) mod tests {
                 "no other was tried: `source` is azure-cli by `ACRSCOPED_SOURCE`"
             ]
         );
-        assert_eq!(error.hint(), Some("az login"));
+        assert_eq!(
+            error.hint(),
+            Some("install the Azure CLI, then sign in\n  az login")
+        );
     }
 
     #[test]
@@ -854,7 +844,7 @@ pub(super) mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("`AZURE_TOKEN_CREDENTIALS` is \"AzurePowerShellCredential\", expected one of prod, dev, "),
+            error.starts_with("`AZURE_TOKEN_CREDENTIALS` cannot be \"AzurePowerShellCredential\": allowed values are prod, dev, "),
             "{error}"
         );
     }
