@@ -112,7 +112,7 @@ fn a_token_that_is_not_valid_at_the_registry_is_no_missing_role() {
             &format!("contoso.azurecr.io refused the access token: 401, {said}"),
             hint,
         );
-        let audience = "\n  the access token is for the audience `https://containerregistry.azure.net`, and the registry is in the cloud Azure\n";
+        let audience = "\n  the access token is for the audience `https://containerregistry.azure.net`, and the registry is in the cloud Azure public\n";
         assert!(answer.stderr.contains(audience), "{}", answer.stderr);
     }
 }

@@ -238,7 +238,7 @@ fn a_machine_without_identity_is_told_what_was_looked_for_within_seconds() {
             "`AZURE_CLIENT_SECRET` is not set",
             "no account is signed in",
             imds.trim_start_matches("http://"),
-            "az login",
+            "sign in\n  docker-credential-acrscoped login contoso.azurecr.io\n",
         ] {
             assert!(answer.stderr.contains(line), "{line} in {}", answer.stderr);
         }

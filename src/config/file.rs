@@ -130,13 +130,15 @@ fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Problem> {
     DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
         let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-        let name = text[line..at].split_once('=').map(|(name, _)| name.trim());
-        let problem = error.message().lines().collect::<Vec<_>>().join(", ");
-        let problem = match name {
-            Some(name) if problem.starts_with("string values must be quoted") => {
-                format!("`{name}` must be a text in quotes, a whole number, true or false")
+        let problem = match text[line..at].split_once('=') {
+            Some((name, "" | " ")) => format!(
+                "`{}` must be a text in quotes, a whole number, true or false",
+                name.trim()
+            ),
+            _ => {
+                let lines: Vec<_> = error.message().lines().collect();
+                format!("this is not TOML: {}", lines.join(", "))
             }
-            _ => format!("this is not TOML: {problem}"),
         };
         (at, problem)
     })
