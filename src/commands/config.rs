@@ -124,8 +124,8 @@ fn set(
     let origin = changed.origin_in_file(registry, key);
     let line = origin.map(|origin| origin.setting(&format!("{key} = {value}")));
     let mut line = sanitize_line(&line.unwrap_or_default());
-    for found in changed.explain(registry)? {
-        if found.name == key && Some(&found.origin) != origin {
+    for (name, found) in changed.explain(registry)? {
+        if name == key && Some(&found.origin) != origin {
             let (value, origin) = (sanitize_line(&found.value), &found.origin);
             let warning = format!("{origin} has priority: `{key}` is still {value}");
             line = format!(
@@ -154,7 +154,8 @@ fn rows(context: &Context<'_>, registry: Option<&Registry>) -> Result<Vec<Row>, 
     }
     let settings = context.settings.explain(registry)?;
     let row = |key: &Key| {
-        let found = settings.iter().find(|set| set.name == key.name);
+        let found = settings.iter().find(|(name, _)| *name == key.name);
+        let found = found.map(|(_, found)| found);
         let default = key.default_value();
         let (from, origin) = match found.map(|found| &found.origin) {
             None if default.is_none() => ("default", format!("not set: {}", key.default)),

@@ -17,8 +17,8 @@ mod values;
 pub use environment::{SECRETS, Variables};
 pub use keys::{CONFIG_VARIABLE, KEYS, Key};
 pub(crate) use platforms::ARC_ENDPOINT;
-pub use platforms::{ManagedIdentityEnv, OidcRequestEnv};
-pub use precedence::{EffectiveSetting, Origin, Value};
+pub use platforms::{ManagedIdentityEnv, OidcRequestEnv, Platform};
+pub use precedence::{Origin, Value};
 pub use sources::{CertificateSettings, ManagedId, SourceSettings};
 pub(crate) use values::is_tenant;
 pub use values::{CacheChoice, IDENTITY_TOKEN, Log, OnError, SourceName, ZERO_GUID};
@@ -452,7 +452,7 @@ impl Settings {
     pub(crate) fn explain(
         &self,
         registry: Option<&Registry>,
-    ) -> Result<Vec<EffectiveSetting>, Error> {
+    ) -> Result<Vec<(&'static str, Value<String>)>, Error> {
         self.resolver(registry).explain()
     }
 
@@ -761,8 +761,7 @@ mod tests {
                 .unwrap()
                 .sources
                 .managed_identity_env
-                .get()
-                .map(|announced| format!("{announced:?}"))
+                .map(|env| env.map(|env| format!("{:?}", env.platform)))
                 .map_err(|error| error.to_string())
         };
         let (endpoint, header) = (
@@ -787,19 +786,17 @@ mod tests {
                 ],
                 "Arc",
             ),
-            (
-                &[endpoint, header, ("IDENTITY_SERVER_THUMBPRINT", "t")],
-                "Unsupported(\"Service Fabric\")",
-            ),
             (&[older], "CloudShell"),
             (&[older, ("MSI_SECRET", "s")], "MachineLearning"),
-            (
-                &[("MSI_ENDPOINT", ""), ("IDENTITY_ENDPOINT", "")],
-                "Nothing",
-            ),
         ] {
-            assert!(announced(rows).unwrap().starts_with(platform), "{platform}");
+            assert_eq!(announced(rows).unwrap().as_deref(), Some(platform));
         }
+        let empty = [("MSI_ENDPOINT", ""), ("IDENTITY_ENDPOINT", "")];
+        assert_eq!(announced(&empty), Ok(None));
+        assert_eq!(
+            announced(&[endpoint, header, ("IDENTITY_SERVER_THUMBPRINT", "t")]).unwrap_err(),
+            "that of Service Fabric is not supported"
+        );
         assert_eq!(
             announced(&[endpoint]).unwrap_err(),
             "`IDENTITY_ENDPOINT` is set, but `IDENTITY_HEADER` is not"
@@ -848,8 +845,8 @@ mod tests {
         ];
         let config = read(&rows).unwrap();
         assert!(
-            config.sources.github.get().unwrap().is_some()
-                && config.sources.pipelines.get().unwrap().token.is_some()
+            config.sources.github.as_ref().unwrap().is_some()
+                && config.sources.pipelines.as_ref().unwrap().token.is_some()
         );
         assert!(!format!("{config:?}{:?}", settings(&rows)).contains("canary"));
     }
@@ -956,7 +953,7 @@ mod tests {
             .unwrap();
         let found: Vec<_> = explained
             .iter()
-            .map(|set| (set.name, set.value.as_str(), set.origin.to_string()))
+            .map(|(name, set)| (*name, set.value.as_str(), set.origin.to_string()))
             .collect();
         assert_eq!(
             found,
