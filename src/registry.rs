@@ -40,7 +40,7 @@ pub struct Cloud {
 impl Cloud {
     /// Returns whether this is the address of its authority, by one of its names.
     pub(crate) fn is_authority(&self, url: &Url) -> bool {
-        let host = &url[Position::BeforeHost..Position::AfterPort];
+        let host = host_and_port(url);
         let alias = AUTHORITY_ALIASES.iter().find(|(alias, _)| *alias == host);
         url.scheme() == "https" && self.authority == alias.map_or(host, |(_, known)| known)
     }
@@ -187,6 +187,11 @@ impl Registry {
     pub fn cloud(&self) -> &Cloud {
         &self.cloud
     }
+}
+
+/// Returns the host of a URL, with its port if that is not the one of the scheme.
+pub(crate) fn host_and_port(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 impl fmt::Display for Registry {

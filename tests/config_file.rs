@@ -523,3 +523,26 @@ fn the_hint_about_a_broken_file_fixes_it() {
         "{path}:2:12: `username` must be a text in quotes, a whole number, true or false\nhint: correct line 2 of {path}\n"
     )), "{answer:#?}");
 }
+
+#[test]
+fn a_file_that_a_setting_names_must_be_one_that_get_takes() {
+    let (home, simulator) = configured("timeout = 9\n");
+    let empty = home.write("home/empty.pem", "nothing\n");
+    let log = home.path("home/acr.log");
+    let ca_file = simulator.ca_file();
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    for (name, file, problem) in [
+        ("ca_file", "/nowhere/ca.pem".to_owned(), "No such file"),
+        ("ca_file", text(&empty), "which holds no PEM certificate"),
+        ("log_file", "/nowhere/acr.log".to_owned(), "home folder"),
+        ("log_file", "/usr/acr.log".to_owned(), "home folder"),
+    ] {
+        let answer = config(&home, &["set", name, &file]).fails();
+        assert!(answer.stderr.contains(problem), "{answer:#?}");
+        let after = std::fs::read_to_string(home.path(FILE)).unwrap();
+        assert_eq!(after, "timeout = 9\n");
+    }
+    let ca_file = home.write("home/ca.pem", std::fs::read_to_string(ca_file).unwrap());
+    config(&home, &["set", "ca_file", &text(&ca_file)]).succeeds();
+    config(&home, &["set", "log_file", &text(&log)]).succeeds();
+}

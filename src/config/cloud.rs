@@ -3,8 +3,8 @@
 //! Anyone who controls a host below the suffix of a cloud receives tokens, so only the config file, which is protected, names one.
 
 use super::file::Section;
-use super::values::{self, host_and_port, not_one_of};
-use crate::registry::{CLOUDS, Cloud, FEDERATION, is_host_name, is_name_of_azure};
+use super::values::{self, not_one_of};
+use crate::registry::{CLOUDS, Cloud, FEDERATION, host_and_port, is_host_name, is_name_of_azure};
 use crate::text::is_within;
 use crate::token::Audience;
 

@@ -5,15 +5,20 @@ use super::file::{check_syntax, read_text, unusable};
 use super::keys::{KEYS, Key, Kind, Scope};
 use super::values::suggest;
 use crate::error::{Error, sanitize_line};
-use crate::files::{self, write_atomic};
+use crate::files::{self, canonicalize, read_limited, write_atomic};
 use crate::registry::Registry;
 use crate::text::shell_word;
-use crate::trust::resolve_named;
+use crate::trust::{resolve_named, resolve_protected};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::de::{DeTable, DeValue};
+
+/// The limit for a file of CA certificates.
+const MAX_CA_FILE_BYTES: usize = 1024 * 1024;
 
 /// How long to wait for another process that changes the file.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,9 +70,40 @@ pub(crate) fn change_in_file(
         Err(_) if value.is_none() => settings.clone(),
         changed => changed?,
     };
+    value.map_or(Ok(()), |value| check_file(settings, name, Path::new(value)))?;
     let replaced = real.metadata().ok();
     write_atomic(&real, after.as_bytes(), replaced.as_ref(), || Ok(())).map_err(unusable)?;
     Ok(changed)
+}
+
+/// Checks a file that a setting names, as far as `get` would refuse it.
+fn check_file(settings: &Settings, name: &str, file: &Path) -> Result<(), Error> {
+    let problem = match name {
+        "ca_file" => {
+            let pem =
+                resolve_protected(file).and_then(|real| read_limited(&real, MAX_CA_FILE_BYTES));
+            let pem = pem.map_err(|error| {
+                let problem = format!("cannot be {}: {error}", file.display());
+                Error::unreadable(name, &problem, &error)
+            })?;
+            let mut found = CertificateDer::pem_slice_iter(&pem);
+            let has_certificate = found.next().is_some_and(|found| found.is_ok());
+            (!has_certificate).then_some("which holds no PEM certificate")
+        }
+        "log_file" => {
+            let (home, state) = (settings.home(), settings.state_dir());
+            let own = home.into_iter().chain(state.as_deref());
+            let folder = file.parent().and_then(|folder| canonicalize(folder).ok());
+            let is_within =
+                |own: &Path| Some(folder.as_ref()?.starts_with(canonicalize(own).ok()?));
+            let is_own = own.filter_map(is_within).any(|is_within| is_within);
+            (!is_own && !file.exists())
+                .then_some("whose folder does not exist below your home folder")
+        }
+        _ => None,
+    };
+    let problem = problem.map(|problem| format!("cannot be {}, {problem}", file.display()));
+    problem.map_or(Ok(()), |problem| Err(Error::setting(name, problem)))
 }
 
 /// Returns the path of a file that is to be created. A variable may name any file, such as one that a shell runs.

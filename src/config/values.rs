@@ -2,6 +2,7 @@
 //!
 //! The error of a parser says what is wrong and what is expected. It follows the name of the setting.
 
+use crate::registry::host_and_port;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::{Position, Url};
@@ -205,11 +206,6 @@ pub(super) fn subscription(text: &str) -> Result<String, String> {
 pub(super) fn url(text: &str, schemes: &[&str]) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     (schemes.contains(&url.scheme()) && url.has_host()).then_some(url)
-}
-
-/// Returns the host of a URL, with its port if that is not the one of the scheme.
-pub(super) fn host_and_port(url: &Url) -> &str {
-    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 /// Reads a URL as [`url()`], or a host of the first scheme.

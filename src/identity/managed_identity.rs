@@ -11,7 +11,7 @@ use super::{Identity, IdentitySource, TokenContext, arc, token_in};
 use crate::config::{Config, ManagedId, ManagedIdentityEnv, Platform, SourceSettings, Value};
 use crate::error::Error;
 use crate::http::{HttpResponse, Network};
-use crate::registry::{CLOUDS, Registry, cloud_of_environment};
+use crate::registry::{CLOUDS, Registry, cloud_of_environment, host_and_port};
 use anyhow::{Context as _, ensure};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Request};
@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
-use url::{Position, Url};
+use url::Url;
 
 pub(super) const HINT: &str =
     "run it where a managed identity is assigned, or set `source` to another identity source";
@@ -104,11 +104,6 @@ impl ManagedIdentity {
         Ok(Box::new(Self { env, id }))
     }
 
-    /// Returns host and port, without a user or password that the address may have.
-    fn host_and_port(&self) -> &str {
-        &self.env.url[Position::BeforeHost..Position::AfterPort]
-    }
-
     fn token_request(&self, client: &Client, resource: &str) -> anyhow::Result<Request> {
         let (version, header) = self.env.platform.protocol();
         let secret = self.env.secret.as_ref().map(ExposeSecret::expose_secret);
@@ -157,7 +152,7 @@ impl ManagedIdentity {
     /// If `asks_cloud`, returns the machine's cloud as the Azure CLI calls it, if the service names a known one. All of it takes at most
     /// [`PROBE_TIMEOUT`]. The error says what happened.
     async fn probe(&self, asks_cloud: bool) -> anyhow::Result<Option<&'static str>> {
-        let (host, end) = (self.host_and_port(), Instant::now() + PROBE_TIMEOUT);
+        let (host, end) = (host_and_port(&self.env.url), Instant::now() + PROBE_TIMEOUT);
         let client = Network::local_client()?;
         let response = timeout_at(end, client.get(self.env.url.clone()).send()).await;
         let seconds = PROBE_TIMEOUT.as_secs();
@@ -215,7 +210,7 @@ impl IdentitySource for ManagedIdentity {
     }
 
     fn host(&self) -> Option<String> {
-        Some(self.host_and_port().to_owned())
+        Some(host_and_port(&self.env.url).to_owned())
     }
 
     fn secret(&self) -> Option<&SecretString> {

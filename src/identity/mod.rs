@@ -361,7 +361,7 @@ impl Identity {
             .unwrap_or_else(|cause| advice::sign_in_error(self, &cause, network))
     }
 
-    /// Returns lines for a token that a registry refused: the identity of the token, and which other tenants can be meant.
+    /// Returns lines for a token that a registry refused: the identity of the token, how to choose its tenant, and which others are known.
     pub fn notes(&self, token: &AccessToken) -> Vec<String> {
         let mut lines = vec![];
         if let Some(tenant) = token.tenant() {
@@ -371,12 +371,14 @@ impl Identity {
             let host = self.host();
             lines.push(format!("the authority {host} was set by {origin}"));
         }
-        let others = self.source.other_tenants();
-        if !others.is_empty() {
+        // A registry of another tenant refuses a token with the same words as one where a role is missing.
+        if self.source.tenant().name.is_some() {
             let setting = self.tenant_setting();
-            lines.extend(others);
-            lines.push(format!("to sign in to another tenant, set {setting}"));
+            lines.push(format!(
+                "if the registry is in another tenant, set {setting}"
+            ));
         }
+        lines.extend(self.source.other_tenants());
         let redactor = self.secrets.redactor();
         lines.iter().map(|line| redactor.redact(line)).collect()
     }
@@ -1037,8 +1039,8 @@ pub(super) mod tests {
             let claims = serde_json::json!({"aud": crate::token::REGISTRY_AUDIENCE, "tid": tenant});
             let token = identity.check_token(token(&claims)).unwrap();
             assert_eq!(
-                identity.notes(&token),
-                [format!("signed in: {identity}, in tenant …")]
+                identity.notes(&token)[0],
+                format!("signed in: {identity}, in tenant …")
             );
         }
     }
