@@ -130,15 +130,11 @@ fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Problem> {
     DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(text.len(), |span| span.start);
         let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-        let problem = match text[line..at].split_once('=') {
-            Some((name, "" | " ")) => format!(
-                "`{}` must be a text in quotes, a whole number, true or false",
-                name.trim()
-            ),
-            _ => {
-                let lines: Vec<_> = error.message().lines().collect();
-                format!("this is not TOML: {}", lines.join(", "))
-            }
+        let problem = if let Some((name, "" | " ")) = text[line..at].split_once('=') {
+            let name = name.trim();
+            format!("`{name}` must be a text in quotes, a whole number, true or false")
+        } else {
+            format!("this is not TOML: {}", error.message().replace('\n', ", "))
         };
         (at, problem)
     })

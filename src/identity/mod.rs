@@ -371,14 +371,12 @@ impl Identity {
             let host = self.host();
             lines.push(format!("the authority {host} was set by {origin}"));
         }
-        // A registry of another tenant refuses a token with the same words as one where a role is missing.
         if self.source.tenant().name.is_some() {
+            lines.push("a registry in another tenant refuses in the same words".to_owned());
+            lines.extend(self.source.other_tenants());
             let setting = self.tenant_setting();
-            lines.push(format!(
-                "if the registry is in another tenant, set {setting}"
-            ));
+            lines.push(format!("to sign in to another tenant, set {setting}"));
         }
-        lines.extend(self.source.other_tenants());
         let redactor = self.secrets.redactor();
         lines.iter().map(|line| redactor.redact(line)).collect()
     }

@@ -320,7 +320,7 @@ fn a_wrong_tenant_is_told_with_the_setting_and_the_other_subscription() {
         format!("signed in: the Azure CLI, in tenant {TENANT}"),
         format!("the Azure CLI also knows the subscription `Fabrikam` in tenant {FABRIKAM}"),
         format!(
-            "if the registry is in another tenant, set `tenant` under `[registry.\"{FABRIKAM_REGISTRY}\"]` in {file}"
+            "to sign in to another tenant, set `tenant` under `[registry.\"{FABRIKAM_REGISTRY}\"]` in {file}"
         ),
     ] {
         assert!(refused.stderr.contains(&line), "{line}: {refused:#?}");
