@@ -242,7 +242,7 @@ impl Error {
     /// Reports a setting that needs others. `missing` says which, such as "`AZURE_TENANT_ID` is not".
     pub(crate) fn incomplete_setting(name: &str, missing: impl fmt::Display) -> Self {
         Self::setting(name, format_args!("is set, but {missing}")).with_hint(format!(
-            "set what is missing, or unset `{name}` to sign in otherwise"
+            "set the missing variable, or unset `{name}` to use another identity"
         ))
     }
 

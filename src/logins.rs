@@ -75,7 +75,7 @@ impl Login {
         let mut clouds = CLOUDS.iter().chain(private_clouds);
         let cloud = clouds.find(|cloud| cloud.is_authority(&authority));
         let host = || authority.host_str().unwrap_or_default().to_owned();
-        cloud.map_or_else(host, cloud_name)
+        cloud.map_or_else(host, |cloud| cloud.name.to_string())
     }
 
     /// Returns the account, its cloud and its tenant, to be shown.
@@ -106,14 +106,6 @@ impl Login {
         append(&mut self.fingerprints, vec![fingerprint.to_owned()]);
         let surplus = self.fingerprints.len().saturating_sub(MAX_FINGERPRINTS);
         self.fingerprints.drain(..surplus);
-    }
-}
-
-/// Returns the name of a cloud as Azure's documentation names it.
-pub(crate) fn cloud_name(cloud: &Cloud) -> String {
-    match &*cloud.name {
-        "Azure" => "Azure public".into(),
-        name => name.into(),
     }
 }
 
@@ -416,7 +408,7 @@ mod tests {
     fn a_sign_in_is_shown_with_its_cloud() {
         for (authority, name) in [
             ("https://login.microsoftonline.com/", "Azure public"),
-            ("https://login.microsoftonline.us/", "Azure US Government"),
+            ("https://login.microsoftonline.us/", "Azure Government"),
             ("https://login.stack.example/", "login.stack.example"),
         ] {
             let authority = authority.into();

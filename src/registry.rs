@@ -40,7 +40,7 @@ pub struct Cloud {
 impl Cloud {
     /// Returns whether this is the address of its authority, by one of its names.
     pub(crate) fn is_authority(&self, url: &Url) -> bool {
-        let host = &url[Position::BeforeHost..Position::AfterPort];
+        let host = host_and_port(url);
         let alias = AUTHORITY_ALIASES.iter().find(|(alias, _)| *alias == host);
         url.scheme() == "https" && self.authority == alias.map_or(host, |(_, known)| known)
     }
@@ -80,9 +80,9 @@ macro_rules! clouds {
 }
 
 clouds! {
-    "Azure" "azurecr.io" "login.microsoftonline.com" "AzureCloud" FEDERATION;
-    "Azure US Government" "azurecr.us" "login.microsoftonline.us" "AzureUSGovernment" FEDERATION_US;
-    "Azure China" "azurecr.cn" "login.chinacloudapi.cn" "AzureChinaCloud" FEDERATION_CHINA;
+    "Azure public" "azurecr.io" "login.microsoftonline.com" "AzureCloud" FEDERATION;
+    "Azure Government" "azurecr.us" "login.microsoftonline.us" "AzureUSGovernment" FEDERATION_US;
+    "Azure operated by 21Vianet" "azurecr.cn" "login.chinacloudapi.cn" "AzureChinaCloud" FEDERATION_CHINA;
     "Bleu" "azurecr.sovcloud-azure.fr" "login.sovcloud-identity.fr" "AzureBleuCloud" FEDERATION;
 }
 
@@ -107,7 +107,8 @@ pub(crate) fn is_name_of_azure(name: &str) -> bool {
     let names = clouds.flat_map(|cloud| [&*cloud.name, &*cloud.cli_name]);
     let environments = ENVIRONMENTS.iter().map(|(environment, _)| *environment);
     // The last one closed in October 2021.
-    let mut known = names.chain(environments).chain(["AzureGermanCloud"]);
+    let further = ["Azure", "AzureGermanCloud"];
+    let mut known = names.chain(environments).chain(further);
     known.any(|known| known.eq_ignore_ascii_case(name))
 }
 
@@ -188,6 +189,11 @@ impl Registry {
     }
 }
 
+/// Returns the host of a URL, with its port if that is not the one of the scheme.
+pub(crate) fn host_and_port(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
+}
+
 impl fmt::Display for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.host)
@@ -249,19 +255,19 @@ mod tests {
             "contoso.azurecr.io",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "contoso.azurecr.us",
             "contoso.azurecr.us",
             "contoso.azurecr.us",
-            "Azure US Government",
+            "Azure Government",
         ),
         (
             "contoso.azurecr.cn",
             "contoso.azurecr.cn",
             "contoso.azurecr.cn",
-            "Azure China",
+            "Azure operated by 21Vianet",
         ),
         (
             "contoso.azurecr.sovcloud-azure.fr",
@@ -273,163 +279,163 @@ mod tests {
             "https://contoso.azurecr.io",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "http://contoso.azurecr.io",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "HTTPS://contoso.azurecr.io/",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "https://contoso.azurecr.io/v2/",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "https://contoso.azurecr.io:443",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "http://contoso.azurecr.io:443/v1/",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "contoso.azurecr.io:443",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "contoso.azurecr.io/team/app",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "contoso.azurecr.io/",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "contoso.azurecr.io.",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "contoso.azurecr.io.:443",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "Contoso.AzureCR.io",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "CONTOSO.AZURECR.US",
             "contoso.azurecr.us",
             "contoso.azurecr.us",
-            "Azure US Government",
+            "Azure Government",
         ),
         (
             "  contoso.azurecr.io \r\n",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "contoso.azurecr.io\n",
             "contoso.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "12345.azurecr.io",
             "12345.azurecr.io",
             "12345.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "abcde.azurecr.io",
             "abcde.azurecr.io",
             "abcde.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "contoso-abc123.azurecr.io",
             "contoso-abc123.azurecr.io",
             "contoso-abc123.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "contoso-f9d2.azurecr.cn",
             "contoso-f9d2.azurecr.cn",
             "contoso-f9d2.azurecr.cn",
-            "Azure China",
+            "Azure operated by 21Vianet",
         ),
         (
             "contoso.eastus.geo.azurecr.io",
             "contoso.eastus.geo.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "https://contoso-abc123.westeurope.geo.azurecr.io/app",
             "contoso-abc123.westeurope.geo.azurecr.io",
             "contoso-abc123.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "contoso.usgovvirginia.geo.azurecr.us",
             "contoso.usgovvirginia.geo.azurecr.us",
             "contoso.azurecr.us",
-            "Azure US Government",
+            "Azure Government",
         ),
         (
             "contoso.chinaeast2.geo.azurecr.cn:443",
             "contoso.chinaeast2.geo.azurecr.cn",
             "contoso.azurecr.cn",
-            "Azure China",
+            "Azure operated by 21Vianet",
         ),
         (
             "contoso.eastus2.geo.azurecr.io.",
             "contoso.eastus2.geo.azurecr.io",
             "contoso.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "data1.azurecr.io",
             "data1.azurecr.io",
             "data1.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "geogeo.azurecr.io",
             "geogeo.azurecr.io",
             "geogeo.azurecr.io",
-            "Azure",
+            "Azure public",
         ),
         (
             "http://CONTOSO.azurecr.us:443",
             "contoso.azurecr.us",
             "contoso.azurecr.us",
-            "Azure US Government",
+            "Azure Government",
         ),
     ];
 

@@ -293,8 +293,8 @@ impl<'a> TokenService<'a> {
             );
         }
         if tracing::enabled!(tracing::Level::DEBUG) {
-            for set in self.settings.explain(Some(registry))? {
-                debug!("`{}` is {} by {}", set.name, set.value, set.origin);
+            for (name, set) in self.settings.explain(Some(registry))? {
+                debug!("`{name}` is {} by {}", set.value, set.origin);
             }
         }
         Ok(config)

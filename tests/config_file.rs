@@ -81,7 +81,7 @@ fn a_file_that_is_wrong_is_told_with_line_and_column_and_nothing_is_asked() {
         let answer = ask(helper(&home, &simulator), "get", host).fails();
         assert!(
             answer.stdout.ends_with(
-                "config.toml:3:3: `tenent` is no setting here; did you mean `tenant`?\n"
+                "config.toml:3:3: `tenent` is not a setting here; did you mean `tenant`?\n"
             ),
             "{answer:#?}"
         );
@@ -441,4 +441,108 @@ fn a_broken_file_can_be_found_and_fixed() {
     );
     assert_eq!(config(&home, &["get", "timeout"]).succeeds().stdout, "20\n");
     ask(helper(&home, &simulator), "get", REGISTRY).secret();
+}
+
+#[test]
+fn settings_that_are_set_at_once_are_all_set() {
+    let (home, _simulator) = configured("# ours\n");
+    let names = ["timeout", "username", "on_error", "cache", "log", "tenant"];
+    let values = ["60", "token", "fail", "none", "info", "contoso.example"];
+    std::thread::scope(|scope| {
+        for (name, value) in names.into_iter().zip(values) {
+            let home = &home;
+            scope.spawn(move || config(home, &["set", name, value]).succeeds());
+        }
+    });
+    let text = std::fs::read_to_string(home.path(FILE)).unwrap();
+    for name in names {
+        assert!(text.contains(&format!("{name} = ")), "{name}: {text}");
+    }
+    assert!(text.starts_with("# ours\n") || text.ends_with("# ours\n"));
+}
+
+#[test]
+fn a_file_is_created_only_where_it_is_read() {
+    let (home, _simulator) = world();
+    let checkout = home.path("checkout");
+    std::fs::create_dir_all(checkout.join(".git")).unwrap();
+    let set = |file: &std::path::Path| {
+        let mut command = home.command(binary());
+        command
+            .args(["config", "set", "timeout", "60"])
+            .env("ACRSCOPED_CONFIG", file)
+            .current_dir(&checkout);
+        run(command, "", LIMIT)
+    };
+    for (file, problem) in [
+        (
+            checkout.join("config.toml"),
+            "it is in the folder that you work in",
+        ),
+        (checkout.join("new/config.toml"), "it is in the folder"),
+        (home.path("home/.bash_profile"), "must end in `.toml`"),
+    ] {
+        let answer = set(&file).fails();
+        assert!(answer.stderr.contains(problem), "{answer:#?}");
+        assert!(!file.exists());
+    }
+    assert_eq!(std::fs::read_dir(&checkout).unwrap().count(), 1);
+    let link = home.path("home/link.toml");
+    std::os::unix::fs::symlink(home.path("home/dotfiles.toml"), &link).unwrap();
+    let answer = set(&link).fails();
+    assert!(
+        answer.stderr.contains("is a link to a missing file"),
+        "{answer:#?}"
+    );
+    assert!(link.is_symlink() && !home.path("home/dotfiles.toml").exists());
+    set(&home.path("home/new/mine.toml")).succeeds();
+}
+
+#[test]
+fn the_hint_about_a_broken_file_fixes_it() {
+    let broken = "timeuot = 5\n[registry.\"contoso.azurecr.io\"]\ntimeout = 0\n";
+    let (home, simulator) = configured(broken);
+    for _ in 0..2 {
+        let answer = ask(helper(&home, &simulator), "get", REGISTRY).fails();
+        let (_, hint) = answer
+            .stderr
+            .split_once("hint: correct line ")
+            .expect("a hint");
+        let command = hint.lines().nth(1).expect("a command");
+        let words = command
+            .strip_prefix("  docker-credential-acrscoped config ")
+            .expect("a command of ours");
+        config(&home, &words.split(' ').collect::<Vec<_>>()).succeeds();
+    }
+    ask(helper(&home, &simulator), "get", REGISTRY).secret();
+    home.write(FILE, "timeout = 9\nusername = token\n");
+    let answer = config(&home, &["set", "timeout", "60"]).fails();
+    let path = home.path(FILE);
+    let path = path.display();
+    assert!(answer.stderr.contains(&format!(
+        "{path}:2:12: `username` must be a text in quotes, a whole number, true or false\nhint: correct line 2 of {path}\n"
+    )), "{answer:#?}");
+}
+
+#[test]
+fn a_file_that_a_setting_names_must_be_one_that_get_takes() {
+    let (home, simulator) = configured("timeout = 9\n");
+    let empty = home.write("home/empty.pem", "nothing\n");
+    let log = home.path("home/acr.log");
+    let ca_file = simulator.ca_file();
+    let text = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    for (name, file, problem) in [
+        ("ca_file", "/nowhere/ca.pem".to_owned(), "No such file"),
+        ("ca_file", text(&empty), "which holds no PEM certificate"),
+        ("log_file", "/nowhere/acr.log".to_owned(), "home folder"),
+        ("log_file", "/usr/acr.log".to_owned(), "home folder"),
+    ] {
+        let answer = config(&home, &["set", name, &file]).fails();
+        assert!(answer.stderr.contains(problem), "{answer:#?}");
+        let after = std::fs::read_to_string(home.path(FILE)).unwrap();
+        assert_eq!(after, "timeout = 9\n");
+    }
+    let ca_file = home.write("home/ca.pem", std::fs::read_to_string(ca_file).unwrap());
+    config(&home, &["set", "ca_file", &text(&ca_file)]).succeeds();
+    config(&home, &["set", "log_file", &text(&log)]).succeeds();
 }

@@ -14,11 +14,11 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
 const AGAIN: &str = "ACRSCOPED_UPDATE_DOCS=1 cargo test --test faults";
 
 const INTRODUCTION: &str = "\
-# What goes wrong, and what you then read
+# Error messages and what to do about them
 
-The first sentence of a failure goes to stdout, for the client to show. The whole message goes to stderr with its causes and the hint.
-Every row was tried: the tests run the helper against a simulated Azure and compare this page with what it said.
-`ID` stands for an id that is another each time, `N` for a time in seconds, `…` for a folder.
+The first sentence of an error goes to stdout, for the client to show. The whole message goes to stderr, with its causes and a hint.
+A test produces each row: it runs the helper against a simulated Azure and compares this page with the output.
+`ID` stands for an ID that differs each time, `N` for a number, `…` for a folder.
 ";
 
 /// What is wrong, in words, and how it is brought about.
@@ -177,7 +177,7 @@ fn sign_in() -> Vec<Row> {
             "11111111-2222-3333-4444-555555555555",
         ),
         fault(
-            "Conditional Access stands against it",
+            "Conditional Access blocks the sign-in",
             FaultAt::Authority,
             entra(
                 53003,
@@ -185,7 +185,7 @@ fn sign_in() -> Vec<Row> {
             ),
         ),
         fault(
-            "Nobody consented to the application",
+            "No one has consented to the application",
             FaultAt::Authority,
             entra(65001, consent),
         ),
@@ -207,17 +207,20 @@ fn sign_in() -> Vec<Row> {
             FaultKind::too_many_requests(300),
         ),
         fault(
-            "Entra is out of order",
+            "Entra is unavailable",
             FaultAt::Authority,
             FaultKind::status(503),
         ),
-        row("The Azure CLI wants a second factor", |home, _, command| {
-            azure_cli(
-                home,
-                command,
-                "echo 'ERROR: AADSTS50076: You must use multi-factor authentication.' >&2; exit 1",
-            );
-        }),
+        row(
+            "The Azure CLI requires a second factor",
+            |home, _, command| {
+                azure_cli(
+                    home,
+                    command,
+                    "echo 'ERROR: AADSTS50076: You must use multi-factor authentication.' >&2; exit 1",
+                );
+            },
+        ),
         row("The Azure CLI hangs", |home, _, command| {
             azure_cli(home, command, "sleep 300");
             command.env("ACRSCOPED_TIMEOUT", "1");
@@ -282,14 +285,11 @@ fn registry() -> Vec<Row> {
                 r#"{"errors":[{"code":"UNAUTHORIZED","message":"token validation failed"}]}"#,
             ),
         ),
-        row(
-            "The registry's firewall shuts you out",
-            |_, simulator, _| {
-                simulator.change(|settings| {
-                    settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into());
-                });
-            },
-        ),
+        row("A network rule blocks you", |_, simulator, _| {
+            simulator.change(|settings| {
+                settings.registry_mut(REGISTRY).firewall = Some("203.0.113.9".into());
+            });
+        }),
         fault(
             "The registry asks to wait for five minutes",
             FaultAt::Exchange,
@@ -301,7 +301,7 @@ fn registry() -> Vec<Row> {
             FaultKind::status(404),
         ),
         fault(
-            "The registry is out of order",
+            "The registry is unavailable",
             FaultAt::Exchange,
             FaultKind::status(500),
         ),
@@ -337,7 +337,7 @@ fn network() -> Vec<Row> {
             "http://user:password@127.0.0.1:1",
         ),
         fault(
-            "The proxy wants a password",
+            "The proxy requires a password",
             connect(),
             FaultKind::status(407),
         ),
@@ -373,7 +373,7 @@ fn network() -> Vec<Row> {
             BadCertificate::SelfSigned,
         ),
         fault(
-            "The network wants you to sign in, and shows its page for Entra's",
+            "The network requires a sign-in, and answers with its page instead of Entra",
             FaultAt::Authority,
             FaultKind::Html,
         ),
@@ -383,7 +383,7 @@ fn network() -> Vec<Row> {
             FaultKind::Html,
         ),
         fault(
-            "Something leads elsewhere",
+            "A redirect to another host",
             FaultAt::Exchange,
             FaultKind::Redirect {
                 to: "http://portal.example/".into(),

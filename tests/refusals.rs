@@ -112,7 +112,7 @@ fn a_token_that_is_not_valid_at_the_registry_is_no_missing_role() {
             &format!("contoso.azurecr.io refused the access token: 401, {said}"),
             hint,
         );
-        let audience = "\n  - the access token is for the audience `https://containerregistry.azure.net`, and the registry is in the cloud Azure\n";
+        let audience = "\n  - the access token is for the audience `https://containerregistry.azure.net`, and the registry is in the cloud Azure public\n";
         assert!(answer.stderr.contains(audience), "{}", answer.stderr);
     }
 }
@@ -560,7 +560,7 @@ fn entras_codes_are_told_with_what_to_do() {
         (
             ("AZURE_TENANT_ID", "11111111-2222-3333-4444-555555555555"),
             "AADSTS90002",
-            "hint: check `AZURE_TENANT_ID`, and the cloud: login.microsoftonline.com was asked",
+            "hint: check `AZURE_TENANT_ID`, and the cloud: the helper used login.microsoftonline.com",
         ),
     ] {
         let (answer, simulator) = get(

@@ -238,7 +238,7 @@ fn a_machine_without_identity_is_told_what_was_looked_for_within_seconds() {
             "`AZURE_CLIENT_SECRET` is not set",
             "no account is signed in",
             imds.trim_start_matches("http://"),
-            "az login",
+            "sign in\n  docker-credential-acrscoped login contoso.azurecr.io\n",
         ] {
             assert!(answer.stderr.contains(line), "{line} in {}", answer.stderr);
         }
@@ -493,8 +493,7 @@ fn az_is_looked_for_in_absolute_folders_only() {
     let answer = ask(command, "get", REGISTRY).fails();
     // What is nearest to a sign-in comes first, and the hint is about it.
     let first = answer.stderr.lines().nth(1);
-    let expected =
-        "  - azure-cli: an account is signed in, but `az` is in no absolute folder of `PATH`";
+    let expected = "  - azure-cli: an account is signed in, but `az` is not on `PATH`";
     assert_eq!(first, Some(expected));
     let hint = "\nhint: add the folder of `az` to `PATH`, or sign in without it\n  docker-credential-acrscoped login contoso.azurecr.io\n";
     assert!(answer.stderr.ends_with(hint), "{}", answer.stderr);

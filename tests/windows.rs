@@ -413,9 +413,9 @@ fn the_config_file_is_that_of_the_profile_and_names_stores_of_windows_only() {
     command.env_remove("ACRSCOPED_CACHE");
     let answer = run(command, REGISTRY, LIMIT).fails();
     assert!(
-        answer
-            .stdout
-            .contains("`cache` is \"keychain\", expected one of auto, credential-manager, none"),
+        answer.stdout.contains(
+            "`cache` cannot be \"keychain\": allowed values are auto, credential-manager, none"
+        ),
         "{answer:?}"
     );
     Windows::write(file, "cache = 'credential-manager'\r\n");

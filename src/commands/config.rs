@@ -201,7 +201,8 @@ struct Row {
 
 fn row(settings: &Settings, registry: Option<&Registry>, key: &Key) -> Result<Row, Error> {
     let settings = settings.explain(registry)?;
-    let found = settings.iter().find(|set| set.name == key.name);
+    let found = settings.iter().find(|(name, _)| *name == key.name);
+    let found = found.map(|(_, found)| found);
     let default = key.default_value();
     let (from, origin) = match found.map(|found| &found.origin) {
         None if default.is_none() => ("default", format!("not set: {}", key.default)),

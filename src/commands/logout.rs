@@ -6,7 +6,7 @@ use crate::cache::Cache;
 use crate::config::CacheChoice;
 use crate::error::Error;
 use crate::identity::{self, Account, Identity};
-use crate::logins::{Login, Logins, cloud_name};
+use crate::logins::{Login, Logins};
 use crate::registry::{CLOUDS, Registry};
 use crate::service::TokenService;
 use clap::Args;
@@ -155,12 +155,8 @@ fn summary(
     }
     let registry = target.registry.as_ref();
     if target.logins.is_empty() {
-        let cloud = cloud_name(registry.map_or(&CLOUDS[0], Registry::cloud));
-        let cloud = if arguments.all {
-            "any cloud".to_owned()
-        } else {
-            cloud
-        };
+        let cloud = &registry.map_or(&CLOUDS[0], Registry::cloud).name;
+        let cloud = if arguments.all { "any cloud" } else { cloud };
         lines.push(format!("No account was signed in to {cloud}."));
     }
     if arguments.all || registry.is_some() {

@@ -4,7 +4,7 @@ use super::report::{Check, list};
 use super::{Context, PROGRAM, configure, write_json};
 use crate::config::CacheChoice;
 use crate::error::{Error, sanitize_line};
-use crate::logins::{Login, Logins, cloud_name};
+use crate::logins::{Login, Logins};
 use crate::registry::{CLOUDS, Registry};
 use crate::service::CachedCredential;
 use crate::terminal::{Status, Style};
@@ -193,7 +193,7 @@ fn login_check(context: &Context<'_>, login: &Login, is_active: bool, is_usable:
     }
     let mut hint = "unlock or start the keyring, or sign in again".to_owned();
     // In another cloud a sign-in needs the name of a registry.
-    if login.cloud_name(&[]) == cloud_name(&CLOUDS[0]) {
+    if login.cloud_name(&[]) == CLOUDS[0].name {
         let tenant = shell_word(&sanitize_line(&login.tenant));
         hint += &["\n  ", PROGRAM, " login --tenant ", &tenant].concat();
     }

@@ -1,10 +1,10 @@
 //! Private clouds (`[cloud.NAME]`): hosts that receive tokens because the user trusts them.
 //!
-//! Anyone who can have a name below the suffix of a cloud receives tokens, so only the config file, which is protected, names one.
+//! Anyone who controls a host below the suffix of a cloud receives tokens, so only the config file, which is protected, names one.
 
 use super::file::Section;
-use super::values::{self, host_and_port, not_one_of};
-use crate::registry::{CLOUDS, Cloud, FEDERATION, is_host_name, is_name_of_azure};
+use super::values::{self, not_one_of};
+use crate::registry::{CLOUDS, Cloud, FEDERATION, host_and_port, is_host_name, is_name_of_azure};
 use crate::text::is_within;
 use crate::token::Audience;
 
@@ -129,8 +129,8 @@ mod tests {
             "AzurePublicCloud",
             "AzureUSGovernmentCloud",
             "Azure",
-            "Azure US Government",
-            "azure china",
+            "Azure Government",
+            "azure operated by 21vianet",
             "Bleu",
         ] {
             let problem =

@@ -1,26 +1,37 @@
 //! Changes one setting in the text of the config file. Comments, order and all other lines stay.
 
 use super::Settings;
-use super::file::read_text;
+use super::file::{check_syntax, read_text, unusable};
 use super::keys::{KEYS, Key, Kind, Scope};
 use super::values::suggest;
 use crate::error::{Error, sanitize_line};
-use crate::files::{canonicalize, write_atomic};
-use crate::registry::Registry;
+use crate::files::{self, read_limited, write_atomic};
+use crate::text::shell_word;
+use crate::trust::resolve_named;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml::de::{DeTable, DeValue};
+
+/// The limit for a file of CA certificates.
+const MAX_CA_FILE_BYTES: usize = 1024 * 1024;
+
+/// How long to wait for another process that changes the file.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns the setting of this name.
 ///
 /// # Errors
 ///
-/// There is none. The error suggests a similar one.
+/// Fails if no setting has this name; suggests a similar one.
 pub(crate) fn key(name: &str) -> Result<&'static Key, Error> {
     let mut keys = KEYS.iter();
     keys.find(|key| key.name == name).ok_or_else(|| {
         let hint = suggest(name, KEYS.iter().map(|key| key.name));
-        let error = Error::input(format!("`{}` is no setting{hint}", sanitize_line(name)));
+        let error = Error::input(format!("`{}` is not a setting{hint}", sanitize_line(name)));
         error.with_hint(format!(
             "list the settings\n  {} config list",
             env!("CARGO_PKG_NAME")
@@ -28,50 +39,83 @@ pub(crate) fn key(name: &str) -> Result<&'static Key, Error> {
     })
 }
 
-/// Sets a setting in the config file, as [`change_in_file`] does. Returns the path of the file.
-///
-/// # Errors
-///
-/// As [`change_in_file`].
-pub(crate) fn set_in_file(
-    settings: &Settings,
-    profile: Option<&Registry>,
-    name: &str,
-    value: &str,
-) -> Result<PathBuf, Error> {
-    let profile = profile.map(Registry::host);
-    let changed = change_in_file(settings, profile, name, Some(value))?;
-    Ok(changed.file().to_owned())
-}
-
 /// Sets a setting in the config file, in the profile of a registry or at the top, or removes it if there is no value. Creates a missing file.
 /// Returns the settings as they are then.
 ///
 /// # Errors
 ///
-/// The value is wrong, or the file cannot be read or written, or would be wrong after the change. The file is then unchanged.
+/// The value is wrong, or the file cannot be read or written, or would be wrong after the change. The file is then unchanged. A setting can be
+/// removed from a file that stays wrong elsewhere.
 pub(crate) fn change_in_file(
     settings: &Settings,
     profile: Option<&str>,
     name: &str,
     value: Option<&str>,
 ) -> Result<Settings, Error> {
-    let path = settings.file();
-    let before = read_text(path, false, settings.working_directory.as_deref())?;
-    let after = change(&before, profile, name, value);
-    let changed = after.and_then(|after| Ok((settings.with_text(&after)?, after)));
-    let (changed, after) = changed.map_err(|error| match settings.with_text(&before) {
-        Ok(_) => without_place(error, path),
-        Err(broken) => broken,
-    })?;
+    let (path, directory) = (settings.file(), settings.working_directory.as_deref());
+    let unusable = |error| unusable(path, &error);
+    let lock = settings.state_dir().map(|dir| dir.join("config.lock"));
+    let lock = lock.map(|lock| files::lock(&lock, LOCK_TIMEOUT));
+    let _lock = lock.transpose().map_err(unusable)?;
     // A link stays: the file behind it is replaced.
-    let real = canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let real = match resolve_named(path, directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => new_file(path)?,
+        real => real.map_err(unusable)?,
+    };
+    let before = read_text(path, false, directory)?;
+    check_syntax(path, &before)?;
+    let after = change(&before, profile, name, value)?;
+    let changed = match settings.with_text(&after) {
+        Err(_) if value.is_none() => settings.clone(),
+        Err(error) if settings.with_text(&before).is_ok() => {
+            return Err(without_place(error, path));
+        }
+        changed => changed?,
+    };
+    value.map_or(Ok(()), |value| check_file(name, Path::new(value)))?;
     let replaced = real.metadata().ok();
-    write_atomic(&real, after.as_bytes(), replaced.as_ref(), || Ok(())).map_err(|error| {
-        let problem = format!("cannot be written: {error}");
-        Error::unreadable(path.display(), &problem, &error)
-    })?;
+    write_atomic(&real, after.as_bytes(), replaced.as_ref(), || Ok(())).map_err(unusable)?;
     Ok(changed)
+}
+
+/// Checks a file that a setting names, as far as `get` would refuse it.
+fn check_file(name: &str, file: &Path) -> Result<(), Error> {
+    let problem = match name {
+        "ca_file" => {
+            let pem =
+                resolve_named(file, None).and_then(|real| read_limited(&real, MAX_CA_FILE_BYTES));
+            let pem = pem.map_err(|error| {
+                let problem = format!("cannot be {}: {error}", file.display());
+                Error::unreadable(name, &problem, &error)
+            })?;
+            let mut found = CertificateDer::pem_slice_iter(&pem);
+            let has_certificate = found.next().is_some_and(|found| found.is_ok());
+            (!has_certificate).then_some("which holds no PEM certificate")
+        }
+        "log_file" => {
+            let has_folder = file.parent().is_some_and(Path::is_dir);
+            (!has_folder).then_some("whose folder does not exist")
+        }
+        _ => None,
+    };
+    let problem = problem.map(|problem| format!("cannot be {}, {problem}", file.display()));
+    problem.map_or(Ok(()), |problem| Err(Error::setting(name, problem)))
+}
+
+/// Returns the path of a file that is to be created. A variable may name any file, such as one that a shell runs.
+fn new_file(path: &Path) -> Result<PathBuf, Error> {
+    if path.is_symlink() {
+        let hint = format!(
+            "create that file, or delete the link\n  rm {}",
+            shell_word(&path.to_string_lossy())
+        );
+        return Err(Error::setting(path.display(), "is a link to a missing file").with_hint(hint));
+    }
+    if path.extension().is_none_or(|extension| extension != "toml") {
+        let problem = "does not exist, and the name of a new config file must end in `.toml`";
+        return Err(Error::setting(path.display(), problem));
+    }
+    Ok(path.to_owned())
 }
 
 /// Returns the text with this value for a setting, or without its line: at the top, or in the profile of this name, which is added if it is
@@ -284,9 +328,10 @@ mod tests {
             "# one\n[registry.\"contoso.azurecr.io\"]\ntenant = 'b'\n"
         );
         let profile = change(text, Some("contoso.azurecr.io"), "tenant", None).unwrap();
-        assert_eq!(profile, "# one\ntenant = 'a' # why\n");
-        let misspelt = change("tenat = 'a'\nlog = 'info'\n", None, "tenat", None).unwrap();
-        assert_eq!(misspelt, "log = 'info'\n");
+        assert_eq!(
+            profile,
+            "# one\ntenant = 'a' # why\n[registry.\"contoso.azurecr.io\"]\n"
+        );
         let error = change(text, Some("fabrikam.azurecr.io"), "tenant", None).unwrap_err();
         let problem = "the config file does not set `tenant` for fabrikam.azurecr.io";
         assert_eq!(error.to_string(), problem);
@@ -314,7 +359,7 @@ mod tests {
                 None,
                 "timeuot",
                 "9",
-                "`timeuot` is no setting; did you mean `timeout`?",
+                "`timeuot` is not a setting; did you mean `timeout`?",
             ),
             (
                 None,
@@ -333,7 +378,7 @@ mod tests {
             assert_eq!(error.to_string(), problem);
         }
         let error = change("", None, "tenent", None).unwrap_err().to_string();
-        assert_eq!(error, "`tenent` is no setting; did you mean `tenant`?");
+        assert_eq!(error, "`tenent` is not a setting; did you mean `tenant`?");
         assert!(change("x = ", None, "timeout", Some("9")).is_err());
     }
 
@@ -344,20 +389,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings =
             Settings::read([].into(), None, Some(folder.path().join("config")), None).unwrap();
-        let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
-        let file = set_in_file(&settings, Some(&registry), "username", "token").unwrap();
+        let registry = "contoso.azurecr.io";
+        let set = |profile, name, value| change_in_file(&settings, profile, name, Some(value));
+        let changed = set(Some(registry), "username", "token").unwrap();
+        let file = changed.file();
         let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+        assert_eq!((mode(file), mode(file.parent().unwrap())), (0o600, 0o700));
         let text = "[registry.\"contoso.azurecr.io\"]\nusername = \"token\"\n";
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
-        let error = set_in_file(&settings, None, "identity_cloud", "Fabrikam").unwrap_err();
+        assert_eq!(std::fs::read_to_string(file).unwrap(), text);
+        let error = set(None, "identity_cloud", "Fabrikam").unwrap_err();
         assert!(
-            error.to_string().contains("expected one of AzureCloud"),
+            error.to_string().contains("allowed values are AzureCloud"),
             "{error}"
         );
-        assert!(!error.to_string().contains("config.toml:"), "{error}");
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
-        change_in_file(&settings, Some(registry.host()), "username", None).unwrap();
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
+        assert_eq!(std::fs::read_to_string(file).unwrap(), text);
+        change_in_file(&settings, Some(registry), "username", None).unwrap();
+        assert!(!std::fs::read_to_string(file).unwrap().contains("username"));
     }
 }

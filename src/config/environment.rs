@@ -1,8 +1,9 @@
 //! Reads the variables of the environment that are no settings of ours.
 
-use super::values::{host_and_port, url, url_or_host};
+use super::values::{url, url_or_host};
 use super::{NetworkSettings, SessionBus, Value};
 use crate::error::Error;
+use crate::registry::host_and_port;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ use super::values::suggest;
 use crate::error::{Error, ErrorKind, sanitize};
 use crate::files::read_named;
 use crate::registry::{CLOUDS, Cloud, Registry};
+use crate::text::shell_word;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,20 +64,9 @@ impl File {
     }
 
     pub(super) fn parse(path: &Path, text: &str) -> Result<Self, Error> {
-        let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
-        let reader = Reader {
-            path,
-            line_starts: std::iter::once(0).chain(newlines).collect(),
-        };
-        reader.file(text).map_err(|(at, problem)| {
-            let line = reader.line(at);
-            let before = text.get(reader.line_starts[line - 1]..at);
-            let column = before.unwrap_or_default().chars().count() + 1;
-            // The problem quotes names and values of the file.
-            let problem: String = sanitize(&problem).chars().take(MAX_PROBLEM_CHARS).collect();
-            let message = format!("{}:{line}:{column}: {problem}", path.display());
-            Error::new(ErrorKind::Setting, message)
-        })
+        let reader = Reader::new(path, text);
+        let file = parse(text).and_then(|table| reader.file(table.get_ref()));
+        file.map_err(|problem| reader.error(text, problem))
     }
 
     /// Returns every value that the file has for a setting, at the top and in profiles.
@@ -113,10 +103,7 @@ pub(super) fn read_text(
 ) -> Result<String, Error> {
     let bytes = match read_named(path, working_directory, MAX_FILE_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => vec![],
-        bytes => bytes.map_err(|error| {
-            let problem = format!("cannot be used: {error}");
-            Error::unreadable(path.display(), &problem, &error)
-        })?,
+        bytes => bytes.map_err(|error| unusable(path, &error))?,
     };
     let text = String::from_utf8(bytes);
     let mut text = text.map_err(|_| Error::setting(path.display(), "is not UTF-8"))?;
@@ -125,6 +112,59 @@ pub(super) fn read_text(
         text.remove(0);
     }
     Ok(text)
+}
+
+/// Returns the error of a file that cannot be read or written.
+pub(super) fn unusable(path: &Path, error: &io::Error) -> Error {
+    let problem = format!("cannot be used: {error}");
+    Error::unreadable(path.display(), &problem, error)
+}
+
+/// Checks that the text is TOML.
+pub(super) fn check_syntax(path: &Path, text: &str) -> Result<(), Error> {
+    let parsed = parse(text).map(drop);
+    parsed.map_err(|problem| Reader::new(path, text).error(text, problem))
+}
+
+fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, Problem> {
+    DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(text.len(), |span| span.start);
+        let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let problem = if let Some((name, "" | " ")) = text[line..at].split_once('=') {
+            let name = name.trim();
+            format!("`{name}` must be a text in quotes, a whole number, true or false")
+        } else {
+            format!("this is not TOML: {}", error.message().replace('\n', ", "))
+        };
+        (at, problem)
+    })
+}
+
+/// Returns the command that removes the setting whose name or value is at this byte.
+fn unset_command(text: &str, at: usize) -> Option<String> {
+    let table = DeTable::parse(text).ok()?;
+    let table = table.get_ref();
+    let find = |table: &DeTable<'_>| {
+        let is_here = |(name, item): &(&Name<'_>, &Item<'_>)| {
+            [name.span().start, item.span().start].contains(&at)
+        };
+        let (name, item) = table.iter().find(is_here)?;
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name = name.get_ref();
+        let can_be_unset = item.get_ref().as_table().is_none() && name.chars().all(is_word);
+        can_be_unset.then(|| format!("{} config unset {name}", env!("CARGO_PKG_NAME")))
+    };
+    let profiles = table
+        .get("registry")
+        .and_then(|item| item.get_ref().as_table());
+    let in_profile = |(host, item): (&Name<'_>, &Item<'_>)| {
+        let command = find(item.get_ref().as_table()?)?;
+        Some(format!(
+            "{command} --registry {}",
+            shell_word(host.get_ref())
+        ))
+    };
+    find(table).or_else(|| profiles?.iter().find_map(in_profile))
 }
 
 /// Returns the names of profiles that match a host, the most specific first: the host, then `*.SUFFIX`, the longest suffix first.
@@ -167,9 +207,12 @@ fn find_key(
         let mut hint = suggest(text, names.clone().chain(TABLES));
         // A list of all names would hide the suggestion.
         if hint.is_empty() {
-            hint = format!(", expected one of {}", names.collect::<Vec<_>>().join(", "));
+            hint = format!(
+                ": allowed names are {}",
+                names.collect::<Vec<_>>().join(", ")
+            );
         }
-        let problem = format!("`{text}` is no setting here{hint}");
+        let problem = format!("`{text}` is not a setting here{hint}");
         (name.span().start, problem)
     })
 }
@@ -180,13 +223,32 @@ struct Reader<'a> {
     line_starts: Vec<usize>,
 }
 
-impl Reader<'_> {
-    fn file(&self, text: &str) -> Result<File, Problem> {
-        let table = DeTable::parse(text).map_err(|error| {
-            let at = error.span().map_or(text.len(), |span| span.start);
-            (at, error.message().lines().collect::<Vec<_>>().join(", "))
-        })?;
-        let table = table.get_ref();
+impl<'a> Reader<'a> {
+    fn new(path: &'a Path, text: &str) -> Self {
+        let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
+        let line_starts = std::iter::once(0).chain(newlines).collect();
+        Self { path, line_starts }
+    }
+
+    fn error(&self, text: &str, (at, problem): Problem) -> Error {
+        let (path, line) = (self.path.display(), self.line(at));
+        let before = text.get(self.line_starts[line - 1]..at);
+        let column = before.unwrap_or_default().chars().count() + 1;
+        // The problem quotes names and values of the file.
+        let problem: String = sanitize(&problem).chars().take(MAX_PROBLEM_CHARS).collect();
+        let fix = format!("correct line {line} of {path}");
+        let fix = match unset_command(text, at) {
+            Some(command) => format!("{fix}, or remove the setting\n  {command}"),
+            None => fix,
+        };
+        Error::new(
+            ErrorKind::Setting,
+            format!("{path}:{line}:{column}: {problem}"),
+        )
+        .with_hint(fix)
+    }
+
+    fn file(&self, table: &DeTable<'_>) -> Result<File, Problem> {
         let mut clouds = Vec::new();
         for (name, item) in entries(table.get("cloud"), "cloud", "[cloud.NAME]")? {
             clouds.push(self.cloud(name, item, &clouds)?);
@@ -309,21 +371,25 @@ mod tests {
             format!("[cloud.f]\nsuffix = '{suffix}'\nauthority = 'login.f.example'\n")
         };
         for (text, place, part) in [
-            ("tenant = ", "1:10", "string"),
+            (
+                "tenant = ",
+                "1:10",
+                "`tenant` must be a text in quotes, a whole number, true or false",
+            ),
             (
                 "zzz = 'x'",
                 "1:1",
-                "`zzz` is no setting here, expected one of source, tenant,",
+                "`zzz` is not a setting here: allowed names are source, tenant,",
             ),
             (
                 "tenent = 'x'",
                 "1:1",
-                "`tenent` is no setting here; did you mean `tenant`?",
+                "`tenent` is not a setting here; did you mean `tenant`?",
             ),
             (
                 "\n  cache = 'nonne'",
                 "2:11",
-                "`cache` is \"nonne\", expected one of auto, keyutils, secret-service, none; did you mean `none`?",
+                "`cache` cannot be \"nonne\": allowed values are auto, keyutils, secret-service, none; did you mean `none`?",
             ),
             (
                 "timeout = '30'",
@@ -366,7 +432,7 @@ mod tests {
             (
                 "[registry.\"*.azurecr.io\"]\ndelegate = 'pass'",
                 "2:1",
-                "`delegate` is no setting here, expected one of source,",
+                "`delegate` is not a setting here: allowed names are source,",
             ),
             (
                 "[registry.\"*.azurecr.io\"]\n[registry.\"*.AZURECR.io\"]",
@@ -401,7 +467,7 @@ mod tests {
             (
                 &cloud("azurecr.io"),
                 "2:10",
-                "overlaps with `azurecr.io` of Azure",
+                "overlaps with `azurecr.io` of Azure public",
             ),
             (
                 &(cloud("f.example") + "audiense = 'x'"),
@@ -442,12 +508,12 @@ mod tests {
             (
                 "identity_cloud = 'AzureClout'",
                 "1:18",
-                "expected one of AzureCloud, AzureUSGovernment, AzureChinaCloud, AzureBleuCloud; did you mean `AzureCloud`?",
+                "allowed values are AzureCloud, AzureUSGovernment, AzureChinaCloud, AzureBleuCloud; did you mean `AzureCloud`?",
             ),
             (
                 "[registry.\"*.azurecr.us\"]\nidentity_cloud = 'fabrikam'",
                 "2:18",
-                "`identity_cloud` is \"fabrikam\", expected one of",
+                "`identity_cloud` cannot be \"fabrikam\": allowed values are",
             ),
             (
                 "oidc_host = 'https://github.f.example/x'",

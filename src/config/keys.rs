@@ -63,11 +63,19 @@ pub enum Kind {
 /// Our variable that names the config file.
 pub const CONFIG_VARIABLE: &str = "ACRSCOPED_CONFIG";
 
+const CACHE_MEANING: &str = if cfg!(windows) {
+    "keyring for tokens: auto, none, credential-manager"
+} else if cfg!(target_os = "macos") {
+    "keyring for tokens: auto, none, keychain"
+} else {
+    "keyring for tokens: auto, none, keyutils, secret-service"
+};
+
 /// Makes a table, and a constant of each row: type, name, scope, kind and parser, then the variables, the meaning and the default.
 macro_rules! keys {
     ($(#[$doc:meta])* $table:ident:
         $($id:ident: $type:ty = $name:literal $scope:ident $kind:ident$(($words:expr))? $parse:path,
-        [$($variable:literal)?] $(or $azure:literal)?, $meaning:literal, default $default:literal;)*) => {
+        [$($variable:literal)?] $(or $azure:literal)?, $meaning:expr, default $default:literal;)*) => {
         $(pub(super) const $id: Setting<$type> = Setting {
             key: Key {
                 name: $name,
@@ -93,15 +101,15 @@ keys! {
     SOURCE: SourceName = "source" Anywhere Word(SourceName::WORDS) SourceName::parse, ["ACRSCOPED_SOURCE"],
         "use only this identity source", default "the first that is configured";
     TENANT: String = "tenant" Anywhere Text values::tenant, ["ACRSCOPED_TENANT"] or "AZURE_TENANT_ID",
-        "tenant to sign in to: id or domain name", default "that of the source";
+        "tenant to sign in to: id or domain name", default "taken from the identity source";
     CLIENT_ID: String = "client_id" Anywhere Text values::id, ["ACRSCOPED_CLIENT_ID"] or "AZURE_CLIENT_ID",
-        "application, or managed identity, to sign in as", default "that of the source";
+        "application, or managed identity, to sign in as", default "taken from the identity source";
     OBJECT_ID: String = "object_id" Anywhere Text values::id, ["ACRSCOPED_OBJECT_ID"],
         "managed identity, by its object (principal) id", default "none";
     RESOURCE_ID: String = "resource_id" Anywhere Text values::resource_id, ["ACRSCOPED_RESOURCE_ID"],
         "managed identity, by its Azure resource id", default "none";
     SUBSCRIPTION: String = "subscription" Anywhere Text values::subscription, ["ACRSCOPED_SUBSCRIPTION"],
-        "subscription whose account of the Azure CLI signs in", default "the default one";
+        "subscription whose account of the Azure CLI signs in", default "the Azure CLI's default subscription";
     SERVICE_CONNECTION: String = "service_connection" Anywhere Text values::id,
         ["ACRSCOPED_SERVICE_CONNECTION"] or "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID",
         "service connection of Azure Pipelines, by its id", default "none";
@@ -119,13 +127,13 @@ keys! {
     ON_ERROR: OnError = "on_error" Anywhere Word(OnError::WORDS) OnError::parse, ["ACRSCOPED_ON_ERROR"],
         "if sign-in fails: fail, or anonymous", default "fail";
     CACHE: CacheChoice = "cache" Anywhere Word(CacheChoice::WORDS) CacheChoice::parse, ["ACRSCOPED_CACHE"],
-        "where tokens are kept: auto, none, or a store by its name", default "auto";
+        CACHE_MEANING, default "auto";
     KEEP_ACCESS_TOKEN: bool = "keep_access_token" Anywhere Flag values::flag, ["ACRSCOPED_KEEP_ACCESS_TOKEN"],
         "one sign-in for many registries: true, false", default "true";
     TIMEOUT: Duration = "timeout" Anywhere Number values::timeout, ["ACRSCOPED_TIMEOUT"],
         "seconds for one `get`, 1 to 600", default "30";
     DELEGATE: String = "delegate" Top Text values::delegate, ["ACRSCOPED_DELEGATE"],
-        "helper for all other hosts, such as secretservice", default "none";
+        "credential helper for all other registries", default "none";
     CA_FILE: PathBuf = "ca_file" Top Text values::path, ["ACRSCOPED_CA_FILE"],
         "PEM certificates to trust besides the system's", default "none";
     LOG: Log = "log" Top Word(Log::WORDS) Log::parse, ["ACRSCOPED_LOG"],

@@ -17,8 +17,8 @@ mod values;
 pub use environment::{SECRETS, Variables};
 pub use keys::{CONFIG_VARIABLE, KEYS, Key, Kind};
 pub(crate) use platforms::ARC_ENDPOINT;
-pub use platforms::{ManagedIdentityEnv, OidcRequestEnv};
-pub use precedence::{EffectiveSetting, Origin, Value};
+pub use platforms::{ManagedIdentityEnv, OidcRequestEnv, Platform};
+pub use precedence::{Origin, Value};
 pub use sources::{CertificateSettings, ManagedId, SourceSettings};
 pub(crate) use values::is_tenant;
 pub use values::{CacheChoice, IDENTITY_TOKEN, Log, OnError, SourceName, ZERO_GUID};
@@ -141,7 +141,7 @@ impl Settings {
         Self::from_env_without_file().read_file()
     }
 
-    /// Keeps the environment's variables, and reads the config file: the one that `ACRSCOPED_CONFIG` names, or
+    /// Reads the config file and combines it with `variables`. The file is the one that `ACRSCOPED_CONFIG` names, or
     /// `docker-credential-acrscoped/config.toml` in `config_folder`. `working_directory` is the real path of the folder that the process
     /// runs in. A file in it is refused, because a checkout must not contain settings.
     ///
@@ -474,7 +474,7 @@ impl Settings {
     pub(crate) fn explain(
         &self,
         registry: Option<&Registry>,
-    ) -> Result<Vec<EffectiveSetting>, Error> {
+    ) -> Result<Vec<(&'static str, Value<String>)>, Error> {
         self.resolver(registry).explain()
     }
 
@@ -500,7 +500,7 @@ impl Settings {
                 ));
             }
             let hint = values::suggest(name, known.clone());
-            Some(format!("`{name}` is no setting{hint}"))
+            Some(format!("`{name}` is not a setting{hint}"))
         };
         let mut sentences: Vec<_> = unknown.filter_map(sentence).collect();
         sentences.sort();
@@ -574,12 +574,12 @@ mod tests {
             (
                 "ACRSCOPED_CACHE",
                 "keychain",
-                "`ACRSCOPED_CACHE` is \"keychain\", expected one of auto, keyutils, secret-service, none",
+                "`ACRSCOPED_CACHE` cannot be \"keychain\": allowed values are auto, keyutils, secret-service, none",
             ),
             (
                 "ACRSCOPED_USERNAME",
                 "me",
-                "`ACRSCOPED_USERNAME` is \"me\", expected one of guid, token",
+                "`ACRSCOPED_USERNAME` cannot be \"me\": allowed values are guid, token",
             ),
             (
                 "ACRSCOPED_TIMEOUT",
@@ -783,8 +783,7 @@ mod tests {
                 .unwrap()
                 .sources
                 .managed_identity_env
-                .get()
-                .map(|announced| format!("{announced:?}"))
+                .map(|env| env.map(|env| format!("{:?}", env.platform)))
                 .map_err(|error| error.to_string())
         };
         let (endpoint, header) = (
@@ -809,19 +808,17 @@ mod tests {
                 ],
                 "Arc",
             ),
-            (
-                &[endpoint, header, ("IDENTITY_SERVER_THUMBPRINT", "t")],
-                "Unsupported(\"Service Fabric\")",
-            ),
             (&[older], "CloudShell"),
             (&[older, ("MSI_SECRET", "s")], "MachineLearning"),
-            (
-                &[("MSI_ENDPOINT", ""), ("IDENTITY_ENDPOINT", "")],
-                "Nothing",
-            ),
         ] {
-            assert!(announced(rows).unwrap().starts_with(platform), "{platform}");
+            assert_eq!(announced(rows).unwrap().as_deref(), Some(platform));
         }
+        let empty = [("MSI_ENDPOINT", ""), ("IDENTITY_ENDPOINT", "")];
+        assert_eq!(announced(&empty), Ok(None));
+        assert_eq!(
+            announced(&[endpoint, header, ("IDENTITY_SERVER_THUMBPRINT", "t")]).unwrap_err(),
+            "that of Service Fabric is not supported"
+        );
         assert_eq!(
             announced(&[endpoint]).unwrap_err(),
             "`IDENTITY_ENDPOINT` is set, but `IDENTITY_HEADER` is not"
@@ -852,7 +849,7 @@ mod tests {
         ]);
         assert_eq!(
             settings.unknown_variables(),
-            ["`ACRSCOPED_CAHCE` is no setting; did you mean `ACRSCOPED_CACHE`?"]
+            ["`ACRSCOPED_CAHCE` is not a setting; did you mean `ACRSCOPED_CACHE`?"]
         );
     }
 
@@ -870,8 +867,8 @@ mod tests {
         ];
         let config = read(&rows).unwrap();
         assert!(
-            config.sources.github.get().unwrap().is_some()
-                && config.sources.pipelines.get().unwrap().token.is_some()
+            config.sources.github.as_ref().unwrap().is_some()
+                && config.sources.pipelines.as_ref().unwrap().token.is_some()
         );
         assert!(!format!("{config:?}{:?}", settings(&rows)).contains("canary"));
     }
@@ -978,7 +975,7 @@ mod tests {
             .unwrap();
         let found: Vec<_> = explained
             .iter()
-            .map(|set| (set.name, set.value.as_str(), set.origin.to_string()))
+            .map(|(name, set)| (*name, set.value.as_str(), set.origin.to_string()))
             .collect();
         assert_eq!(
             found,

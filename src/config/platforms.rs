@@ -4,70 +4,76 @@ use super::environment::{
     HTTP, HTTPS, Result, Variables, is_loopback, parsed, parsed_url, raw, text,
 };
 use super::values;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::text::is_within;
 use secrecy::SecretString;
 use url::Url;
 
-/// A managed identity as platforms announce it in the environment.
-#[derive(Debug, Default)]
-pub enum ManagedIdentityEnv {
-    /// None.
-    #[default]
-    Nothing,
+/// A platform that gives managed identities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
     /// App Service or Container Apps: `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`.
-    AppService {
-        /// Where to request tokens.
-        url: Url,
-        /// Proves that the request comes from the app.
-        header: SecretString,
-    },
-    /// A server that Azure Arc manages: `IDENTITY_ENDPOINT` and `IMDS_ENDPOINT`.
-    Arc {
-        /// Where to request tokens.
-        url: Url,
-    },
-    /// Cloud Shell: `MSI_ENDPOINT` alone.
-    CloudShell {
-        /// Where to request tokens.
-        url: Url,
-    },
+    AppService,
+    /// A server that Azure Arc manages: `IDENTITY_ENDPOINT` and `IMDS_ENDPOINT`, or neither.
+    Arc,
+    /// Cloud Shell, whose identity is the user who opened it: `MSI_ENDPOINT` alone.
+    CloudShell,
     /// Azure Machine Learning: `MSI_ENDPOINT` and `MSI_SECRET`.
-    MachineLearning {
-        /// Where to request tokens.
-        url: Url,
-        /// Proves that the request comes from the job.
-        secret: SecretString,
-        /// `DEFAULT_IDENTITY_CLIENT_ID`, for when no identity is named.
-        client: Option<String>,
-    },
-    /// One of another platform, by the platform's name.
-    Unsupported(&'static str),
+    MachineLearning,
+    /// A virtual machine with a metadata service, which no variable announces.
+    VirtualMachine,
+}
+
+/// Where a platform gives tokens of managed identities.
+#[derive(Clone, Debug)]
+pub struct ManagedIdentityEnv {
+    /// The platform.
+    pub platform: Platform,
+    /// The token endpoint.
+    pub url: Url,
+    /// Proves to the endpoint that the request comes from a program of the platform.
+    pub secret: Option<SecretString>,
+    /// `DEFAULT_IDENTITY_CLIENT_ID` of Azure Machine Learning, for when no identity is named.
+    pub default_client: Option<String>,
 }
 
 /// Where the agent of Azure Arc listens by default.
 pub(crate) const ARC_ENDPOINT: &str = "http://localhost:40342/metadata/identity/oauth2/token";
 
 impl ManagedIdentityEnv {
-    /// Distinguishes platforms as the Azure SDKs do.
-    pub(super) fn read(variables: &Variables) -> Result<Self> {
+    /// Returns an endpoint that needs no secret.
+    pub(crate) fn new(platform: Platform, url: Url) -> Self {
+        Self {
+            platform,
+            url,
+            secret: None,
+            default_client: None,
+        }
+    }
+
+    /// Reads the endpoint that the environment announces. Distinguishes platforms as the Azure SDKs do.
+    pub(super) fn read(variables: &Variables) -> Result<Option<Self>> {
         const ENDPOINT: &str = "IDENTITY_ENDPOINT";
         let is_set = |name| raw(variables, name).is_some();
         let is_arc = is_set("IMDS_ENDPOINT");
         let Some(url) = parsed_url(variables, ENDPOINT, HTTP, ARC_ENDPOINT)? else {
             return Self::read_msi(variables);
         };
-        match text(variables, "IDENTITY_HEADER")?.map(SecretString::from) {
+        match text(variables, "IDENTITY_HEADER")? {
             Some(_) if is_set("IDENTITY_SERVER_THUMBPRINT") => {
-                Ok(Self::Unsupported("Service Fabric"))
+                let problem = "that of Service Fabric is not supported";
+                Err(Error::new(ErrorKind::NoIdentity, problem))
             }
-            Some(header) => Ok(Self::AppService { url, header }),
+            Some(header) => Ok(Some(Self {
+                secret: Some(header.into()),
+                ..Self::new(Platform::AppService, url)
+            })),
             // Arc gets a key that comes from a file of the agent, not from the environment.
             None if is_arc && !is_loopback(&url) => {
                 let problem = format!("must point to this machine, for example `{ARC_ENDPOINT}`");
                 Err(Error::setting(ENDPOINT, problem))
             }
-            None if is_arc => Ok(Self::Arc { url }),
+            None if is_arc => Ok(Some(Self::new(Platform::Arc, url))),
             None => Err(Error::incomplete_setting(
                 ENDPOINT,
                 "`IDENTITY_HEADER` is not",
@@ -76,19 +82,20 @@ impl ManagedIdentityEnv {
     }
 
     /// Reads the variables of platforms that set `MSI_ENDPOINT`.
-    fn read_msi(variables: &Variables) -> Result<Self> {
+    fn read_msi(variables: &Variables) -> Result<Option<Self>> {
         let example = "http://localhost:50342/oauth2/token";
         let Some(url) = parsed_url(variables, "MSI_ENDPOINT", HTTP, example)? else {
-            return Ok(Self::Nothing);
+            return Ok(None);
         };
-        Ok(match text(variables, "MSI_SECRET")? {
-            Some(secret) => Self::MachineLearning {
-                url,
-                secret: secret.into(),
-                client: parsed(variables, "DEFAULT_IDENTITY_CLIENT_ID", values::id)?,
-            },
-            None => Self::CloudShell { url },
-        })
+        let Some(secret) = text(variables, "MSI_SECRET")? else {
+            return Ok(Some(Self::new(Platform::CloudShell, url)));
+        };
+        Ok(Some(Self {
+            platform: Platform::MachineLearning,
+            url,
+            secret: Some(secret.into()),
+            default_client: parsed(variables, "DEFAULT_IDENTITY_CLIENT_ID", values::id)?,
+        }))
     }
 }
 

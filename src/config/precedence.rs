@@ -70,17 +70,6 @@ pub struct Value<T> {
     pub origin: Origin,
 }
 
-/// One setting that is set, as it applies to a registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EffectiveSetting {
-    /// Its name in the file.
-    pub name: &'static str,
-    /// Its value.
-    pub value: String,
-    /// Where the value comes from.
-    pub origin: Origin,
-}
-
 /// A value, and its rank in the order of precedence: 0 is the highest.
 pub(super) type Ranked<T> = (usize, Value<T>);
 
@@ -185,18 +174,11 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns the settings that are set, with their values and origins.
-    pub(super) fn explain(&self) -> Result<Vec<EffectiveSetting>> {
-        let mut settings = Vec::new();
-        for key in KEYS {
-            if let Some((_, Value { value, origin })) = self.lookup(key)? {
-                let name = key.name;
-                settings.push(EffectiveSetting {
-                    name,
-                    value,
-                    origin,
-                });
-            }
-        }
-        Ok(settings)
+    pub(super) fn explain(&self) -> Result<Vec<(&'static str, Value<String>)>> {
+        let found = KEYS.iter().map(|key| {
+            let found = self.lookup(key)?;
+            Ok(found.map(|(_, value)| (key.name, value)))
+        });
+        found.filter_map(Result::transpose).collect()
     }
 }

@@ -13,7 +13,8 @@ use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use url::Url;
 
-/// What the sources of an identity are made from. Parts may be missing: each source decides whether it is complete.
+/// What the sources of an identity are made from. Parts may be missing: each source decides whether it is complete. A part that is an error
+/// matters only if its source is tried.
 #[derive(Debug)]
 pub struct SourceSettings {
     /// `source`: only this source.
@@ -29,7 +30,7 @@ pub struct SourceSettings {
     /// `client_id` without `AZURE_CLIENT_ID`: the application that people sign in with in place of the Azure CLI's.
     pub own_client: Option<Value<String>>,
     /// The user-assigned managed identity, if one is named.
-    pub managed: Deferred<Option<Value<ManagedId>>>,
+    pub managed: Result<Option<Value<ManagedId>>>,
     /// `subscription` of the Azure CLI.
     pub subscription: Option<Value<String>>,
     /// `AZURE_CLIENT_SECRET`.
@@ -39,15 +40,15 @@ pub struct SourceSettings {
     /// `AZURE_CLIENT_CERTIFICATE_PATH` and what goes with it.
     pub certificate: Option<CertificateSettings>,
     /// What a job of GitHub Actions with `id-token: write` finds.
-    pub github: Deferred<Option<OidcRequestEnv>>,
+    pub github: Result<Option<OidcRequestEnv>>,
     /// `service_connection`, or what the task AzureCLI@2 of Azure Pipelines sets.
     pub service_connection: Option<Value<String>>,
     /// `oidc_host`: a further host that issues tokens to jobs.
     pub oidc_host: Option<String>,
     /// What a job of Azure Pipelines finds.
-    pub pipelines: Deferred<PipelinesSettings>,
+    pub pipelines: Result<PipelinesSettings>,
     /// The managed identity that the platform announces.
-    pub managed_identity_env: Deferred<ManagedIdentityEnv>,
+    pub managed_identity_env: Result<Option<ManagedIdentityEnv>>,
     /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`, which replaces `http://169.254.169.254`.
     pub imds: Option<Url>,
     /// Folder of the Azure CLI's profile: `AZURE_CONFIG_DIR` or `~/.azure`.
@@ -60,25 +61,6 @@ pub struct SourceSettings {
     pub path: Vec<PathBuf>,
     /// The config file, which hints name even if it is missing.
     pub config_file: PathBuf,
-}
-
-/// The settings of one source, or what is wrong with them: an error only if the source is tried.
-#[derive(Debug)]
-pub struct Deferred<T>(Result<T, Error>);
-
-impl<T> Deferred<T> {
-    fn new(result: Result<T>) -> Self {
-        Self(result)
-    }
-
-    /// Returns the settings.
-    ///
-    /// # Errors
-    ///
-    /// One of the settings is wrong.
-    pub fn get(&self) -> Result<&T, Error> {
-        self.0.as_ref().map_err(Error::clone)
-    }
 }
 
 /// The value of `AZURE_TOKEN_CREDENTIALS`: which sources may be tried (Microsoft, "Credential chains in the Azure Identity library").
@@ -172,16 +154,16 @@ impl SourceSettings {
             named_tenant: own.get(&keys::TENANT)?,
             client: resolver.get(&keys::CLIENT_ID)?,
             own_client: own.get(&keys::CLIENT_ID)?,
-            managed: Deferred::new(managed_id(resolver)),
+            managed: managed_id(resolver),
             subscription: subscription(&own)?,
             client_secret: text(variables, "AZURE_CLIENT_SECRET")?.map(SecretString::from),
             federated_token_file: path("AZURE_FEDERATED_TOKEN_FILE"),
             certificate: CertificateSettings::read(variables)?,
-            github: Deferred::new(OidcRequestEnv::from_github(variables)),
+            github: OidcRequestEnv::from_github(variables),
             service_connection: resolver.get(&keys::SERVICE_CONNECTION)?,
             oidc_host: resolver.get(&keys::OIDC_HOST)?.map(|host| host.value),
-            pipelines: Deferred::new(PipelinesSettings::read(variables)),
-            managed_identity_env: Deferred::new(ManagedIdentityEnv::read(variables)),
+            pipelines: PipelinesSettings::read(variables),
+            managed_identity_env: ManagedIdentityEnv::read(variables),
             imds: parsed_url(variables, IMDS, HTTP, "http://127.0.0.1:40342")?,
             azure_cli_folder: path("AZURE_CONFIG_DIR").or_else(|| in_home(".azure")),
             developer_cli_folder: absolute(variables, "AZD_CONFIG_DIR").or_else(|| in_home(".azd")),

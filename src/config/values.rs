@@ -2,6 +2,7 @@
 //!
 //! The error of a parser says what is wrong and what is expected. It follows the name of the setting.
 
+use crate::registry::host_and_port;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::{Position, Url};
@@ -118,7 +119,7 @@ pub(super) fn not_one_of<'a>(text: &str, known: impl Iterator<Item = &'a str> + 
     let suggestion = suggest(text, known.clone());
     let known: Vec<&str> = known.collect();
     format!(
-        "is {text:?}, expected one of {}{suggestion}",
+        "cannot be {text:?}: allowed values are {}{suggestion}",
         known.join(", ")
     )
 }
@@ -205,11 +206,6 @@ pub(super) fn subscription(text: &str) -> Result<String, String> {
 pub(super) fn url(text: &str, schemes: &[&str]) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     (schemes.contains(&url.scheme()) && url.has_host()).then_some(url)
-}
-
-/// Returns the host of a URL, with its port if that is not the one of the scheme.
-pub(super) fn host_and_port(url: &Url) -> &str {
-    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 /// Reads a URL as [`url()`], or a host of the first scheme.
@@ -334,11 +330,11 @@ mod tests {
     fn the_error_of_a_misspelt_word_suggests_the_right_one() {
         assert_eq!(
             OnError::parse("anonymus").unwrap_err(),
-            "is \"anonymus\", expected one of fail, anonymous; did you mean `anonymous`?"
+            "cannot be \"anonymus\": allowed values are fail, anonymous; did you mean `anonymous`?"
         );
         assert_eq!(
             OnError::parse("xyz").unwrap_err(),
-            "is \"xyz\", expected one of fail, anonymous"
+            "cannot be \"xyz\": allowed values are fail, anonymous"
         );
         assert!(
             SourceName::parse("azurecli")

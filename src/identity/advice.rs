@@ -122,7 +122,7 @@ fn code_hint(code: u32, identity: &Identity) -> String {
     let source = &identity.source;
     let hint = match code {
         53_000..=53_003 | 530_003 | 530_032 | 50_105 | 50_131 => {
-            "a Conditional Access policy stands against it: ask the administrator of the tenant"
+            "a Conditional Access policy blocks this sign-in: ask your tenant administrator to allow it"
         }
         65_001 | 65_004 | 90_094 => {
             "an administrator of the tenant must consent to the application"
@@ -294,7 +294,7 @@ mod tests {
             (&[50_020, 90_002, 700_016], right),
             (
                 &[53_003],
-                "a Conditional Access policy stands against it: ask the administrator of the tenant",
+                "a Conditional Access policy blocks this sign-in: ask your tenant administrator to allow it",
             ),
             (
                 &[65_001],
@@ -364,8 +364,7 @@ mod tests {
         let file = identity(&[APPLICATION[0], APPLICATION[1], FILE]);
         let (cli, odd_cli) = (signed_in("contoso.example"), signed_in("$(reboot)"));
         let login = "az login --scope https://containerregistry.azure.net/.default --tenant contoso.example";
-        let policy =
-            "a Conditional Access policy stands against it: ask the administrator of the tenant";
+        let policy = "a Conditional Access policy blocks this sign-in: ask your tenant administrator to allow it";
         let consent = "an administrator of the tenant must consent to the application";
         let credential = "compare issuer, subject and audience of the federated token with the application's federated credentials";
         let setting = "`tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file";
@@ -375,7 +374,7 @@ mod tests {
              az login --scope https://containerregistry.azure.net/.default --tenant TENANT"
         );
         let directory =
-            "check `AZURE_TENANT_ID`, and the cloud: login.microsoftonline.com was asked";
+            "check `AZURE_TENANT_ID`, and the cloud: the helper used login.microsoftonline.com";
         for (identity, codes, expected) in [
             (
                 &cli,

@@ -29,15 +29,15 @@ pub(super) fn installed_endpoint() -> Option<Url> {
     url.filter(|_| Path::new(AGENT).exists())
 }
 
-/// Returns the only folder in which the agent writes keys. No variable decides that: another program in the place of the agent could have any
-/// file sent to it.
+/// Returns the only folder in which the agent writes keys. It is fixed: a program that poses as the agent could make the helper send it any
+/// file.
 #[cfg(not(windows))]
 fn key_dir() -> PathBuf {
     "/var/opt/azcmagent/tokens".into()
 }
 
-/// Returns the only folder in which the agent writes keys. The variable `ProgramData` must not decide that: another program in the place of
-/// the agent could have any file sent to it. This part of the Windows registry only administrators can change.
+/// Returns the only folder in which the agent writes keys. It does not come from the variable `ProgramData`: a program that poses as the
+/// agent could make the helper send it any file. Only administrators can change this part of the Windows registry.
 #[cfg(windows)]
 fn key_dir() -> PathBuf {
     let folders = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Explorer\Shell Folders";
@@ -56,7 +56,7 @@ pub(super) fn authorization(
 ) -> anyhow::Result<HeaderValue> {
     if challenge.status.is_success() {
         let status = challenge.status.as_u16();
-        bail!("the agent of Azure Arc answered with {status} in place of a challenge");
+        bail!("the agent of Azure Arc answered with {status} instead of a challenge");
     }
     // A busy agent, for example.
     ensure!(

@@ -3,9 +3,9 @@
 use super::Tenant;
 use super::command_line::{CommandLine, check_program, read_json};
 use super::select::{Offer, skip};
-use crate::config::Config;
+use crate::config::{Config, SourceSettings};
 use crate::error::{Error, sanitize_line};
-use crate::program::Runner;
+use crate::program::{self, Runner};
 use crate::refusal::az;
 use crate::registry::{CLOUDS, Registry};
 use crate::text::shell_word;
@@ -68,6 +68,7 @@ pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
     if all.is_empty() {
         return Err(skip("no account is signed in"));
     }
+    check_program(PROGRAM, settings, registry)?;
     let (name, cli_name) = (&cloud.name, shell_word(&cloud.cli_name));
     all.retain(|it| it.cloud() == cloud.cli_name);
     if all.is_empty() {
@@ -76,7 +77,7 @@ pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
         );
         return Err(skip(format!("no account is signed in to {name}")).with_hint(hint));
     }
-    check_program(PROGRAM, folder, settings, registry)?;
+    program::check_owner(PROGRAM, folder)?;
     let (subscription, tenant) = (&settings.subscription, &settings.named_tenant);
     let [wanted, in_tenant] = [subscription, tenant].map(|it| Some(&*it.as_ref()?.value));
     let account = choose(&all, wanted, in_tenant).ok_or_else(|| {
@@ -104,6 +105,10 @@ pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
         hint,
         credential: credential(account, &settings.path)?,
     }))
+}
+
+pub(super) fn is_installed(settings: &SourceSettings) -> bool {
+    program::find(PROGRAM, &settings.path).is_some()
 }
 
 /// Returns what runs `az account get-access-token`.
@@ -327,7 +332,7 @@ mod tests {
 
     const PUBLIC: &str = "contoso.azurecr.io";
     const CHINA: &str = "contoso.azurecr.cn";
-    const NOBODY_IN_CHINA: &str = "no account is signed in to Azure China";
+    const NOBODY_IN_CHINA: &str = "no account is signed in to Azure operated by 21Vianet";
 
     fn cache_key(folder: &Path, host: &str) -> Result<String, String> {
         match offer_in(folder, host) {
@@ -360,7 +365,7 @@ mod tests {
         assert_eq!(
             offer_in(folder.path(), CHINA).unwrap_err().hint(),
             Some(
-                "sign in to Azure China, or set `identity_cloud`\n  az cloud set --name AzureChinaCloud && az login"
+                "sign in to Azure operated by 21Vianet, or set `identity_cloud`\n  az cloud set --name AzureChinaCloud && az login"
             )
         );
     }
@@ -391,7 +396,7 @@ mod tests {
         let error = offer_in(two.path(), PUBLIC).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Setting);
         let problem = error.to_string();
-        let sentence = "azureProfile.json` has no default account in Azure";
+        let sentence = "azureProfile.json` has no default account in Azure public";
         assert!(problem.ends_with(sentence), "{problem}");
         let command = "\n  az cloud set --name AzureCloud && az account set --subscription NAME";
         assert!(error.hint().unwrap().ends_with(command));
@@ -401,7 +406,7 @@ mod tests {
     fn the_azure_cli_is_no_source_without_its_program() {
         let folder = profile(r#"{"subscriptions":[{"isDefault":true}]}"#);
         let reason = cache_key(folder.path(), PUBLIC).unwrap_err();
-        let no_program = "an account is signed in, but `az` is in no absolute folder of `PATH`";
+        let no_program = "an account is signed in, but `az` is not on `PATH`";
         assert_eq!(reason, no_program);
         assert_eq!(
             offer_in(folder.path(), PUBLIC).unwrap_err().hint(),

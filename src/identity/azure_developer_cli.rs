@@ -5,7 +5,7 @@ use super::command_line::{CommandLine, check_program, read_json};
 use super::select::{Offer, skip};
 use crate::config::Config;
 use crate::error::{Error, sanitize_line};
-use crate::program::Runner;
+use crate::program::{self, Runner};
 use crate::registry::Registry;
 use crate::text::shell_word;
 use azure_identity::{AzureDeveloperCliCredential, AzureDeveloperCliCredentialOptions};
@@ -40,6 +40,7 @@ pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
     if !user.is_object() {
         return Err(skip("no account is signed in"));
     }
+    check_program(PROGRAM, settings, registry)?;
     let its_cloud = &its_config["cloud"]["name"];
     let its_cloud = its_cloud.as_str().unwrap_or(DEFAULT_CLOUD);
     if its_cloud != *cloud {
@@ -50,7 +51,7 @@ pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
         let command = format!("azd config set cloud.name {} && {HINT}", shell_word(cloud));
         return Err(skip(reason).with_hint(format!("sign in to {cloud}\n  {command}")));
     }
-    check_program(PROGRAM, folder, settings, registry)?;
+    program::check_owner(PROGRAM, folder)?;
     let tenant = Tenant::from_setting("tenant", settings.named_tenant.as_ref());
     let options = AzureDeveloperCliCredentialOptions {
         executor: Some(Arc::new(Runner::new(&settings.path, vec![]))),
@@ -114,7 +115,7 @@ mod tests {
             (
                 &[ALICE],
                 PUBLIC,
-                Some("an account is signed in, but `azd` is in no absolute folder of `PATH`"),
+                Some("an account is signed in, but `azd` is not on `PATH`"),
             ),
             (
                 &[ALICE, PROGRAM_FILE],

@@ -39,7 +39,7 @@ pub(super) struct AssertionRequest {
 /// sets its variables in every job, so anything missing or wrong is a reason to skip the source, not an error.
 pub(super) fn offer_github(config: &Config, _: &Registry) -> Offer {
     let settings = &config.sources;
-    let job = settings.github.get();
+    let job = settings.github.as_ref();
     let job = job.map_err(|error| skip(error.to_string()))?.clone();
     let OidcRequestEnv { mut url, token } =
         job.ok_or_else(|| skip("`ACTIONS_ID_TOKEN_REQUEST_URL` is not set"))?;
@@ -68,7 +68,7 @@ pub(super) fn offer_pipelines(config: &Config, _: &Registry) -> Offer {
         "`AZURESUBSCRIPTION_SERVICE_CONNECTION_ID` is not set, nor is `service_connection`";
     let incomplete = |reason: &str| skip(reason).with_hint(PIPELINES_HINT);
     let settings = &config.sources;
-    let job = settings.pipelines.get();
+    let job = settings.pipelines.as_ref();
     let job = job.map_err(|error| skip(error.to_string()))?;
     let url = job.url.clone();
     let mut url = url.ok_or_else(|| skip("`SYSTEM_OIDCREQUESTURI` is not set"))?;

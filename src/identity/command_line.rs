@@ -48,18 +48,16 @@ pub(super) fn read_json<T: DeserializeOwned>(file: &Path, name: &str) -> Result<
     serde_json::from_slice(json).map_err(|error| unusable(format!("is not {name}: {error}")))
 }
 
-/// Checks that the program can be run, whose files are in `folder` and have an account.
+/// Checks that the program is there, which has an account.
 pub(super) fn check_program(
     program: &str,
-    folder: &Path,
     settings: &SourceSettings,
     registry: &Registry,
 ) -> Result<(), Error> {
     if program::find(program, &settings.path).is_some() {
-        return program::check_owner(program, folder);
+        return Ok(());
     }
-    let reason =
-        format!("an account is signed in, but `{program}` is in no absolute folder of `PATH`");
+    let reason = format!("an account is signed in, but `{program}` is not on `PATH`");
     let sign_in = format!("{} {}", login::COMMAND, registry.host());
     Err(skip(reason).with_hint(format!(
         "add the folder of `{program}` to `PATH`, or sign in without it\n  {sign_in}"

@@ -31,7 +31,7 @@ pub(crate) const OWN_KEYRING: &str =
 pub(crate) struct Account {
     /// The saved sign-in; its user name is empty before the sign-in.
     pub(crate) login: Login,
-    /// The tenant to request tokens of: an account is good in every tenant that invited it.
+    /// The tenant to request tokens of: an account can sign in to every tenant that invited it.
     tenant: Tenant,
     /// The file of saved sign-ins, if this one is in it.
     logins: Option<Logins>,
@@ -47,7 +47,7 @@ pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
     const NO_FILE: &str = "there is no home folder and `XDG_STATE_HOME` is not set";
     let logins = config.sources.logins.as_ref();
     logins.ok_or_else(|| skip(NO_FILE))?;
-    // A sign-in is good at one authority only.
+    // A sign-in is valid at one authority only.
     let host = config.authority.host_str().unwrap_or_default();
     let account = account(config)?;
     Ok(Box::new(account.ok_or_else(|| {
@@ -268,7 +268,7 @@ impl IdentitySource for Account {
                 _ => return Err(error),
             },
         };
-        // After a `logout` meanwhile nothing is stored again. Without a new token the used one stays valid.
+        // If `logout` ran meanwhile, store nothing. Without a new token the used one stays valid.
         if stored().is_ok() {
             let next = granted.refresh_token.unwrap_or(used);
             match cache.put_login(&key, &next, clock()) {

@@ -8,10 +8,10 @@
 use super::advice::Failure;
 use super::select::{Offer, skip};
 use super::{Identity, IdentitySource, TokenContext, arc, token_in};
-use crate::config::{Config, ManagedId, ManagedIdentityEnv, SourceSettings, Value};
+use crate::config::{Config, ManagedId, ManagedIdentityEnv, Platform, SourceSettings, Value};
 use crate::error::Error;
 use crate::http::{HttpResponse, Network};
-use crate::registry::{CLOUDS, Registry, cloud_of_environment};
+use crate::registry::{CLOUDS, Registry, cloud_of_environment, host_and_port};
 use anyhow::{Context as _, ensure};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Client, Request};
@@ -19,29 +19,16 @@ use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::debug;
-use url::{Position, Url};
+use url::Url;
 
 pub(super) const HINT: &str =
-    "run it where a managed identity is assigned, or let `source` be another or none";
+    "run it where a managed identity is assigned, or set `source` to another identity source";
 
 /// How long to wait for the metadata service, which most machines do not have.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The address of the Azure Instance Metadata Service, the same on every virtual machine.
 const IMDS: &str = "http://169.254.169.254";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Platform {
-    /// App Service or Container Apps.
-    AppService,
-    /// A server that is connected by Azure Arc.
-    Arc,
-    /// Cloud Shell, whose identity is the user who opened it.
-    CloudShell,
-    MachineLearning,
-    /// A virtual machine, with a metadata service.
-    VirtualMachine,
-}
 
 impl Platform {
     /// Returns the version of its API and the header that each request must have.
@@ -71,38 +58,23 @@ impl Platform {
 /// The identity that a platform gives: the user-assigned one with this ID, else the system-assigned one.
 #[derive(Debug)]
 struct ManagedIdentity {
-    platform: Platform,
-    /// The token endpoint.
-    url: Url,
-    /// Proves to the endpoint that the request comes from a program of the platform.
-    secret: Option<SecretString>,
+    env: ManagedIdentityEnv,
     id: Option<ManagedId>,
 }
 
 /// Offers the managed identity that the platform announces.
 pub(super) fn offer(config: &Config, _: &Registry) -> Offer {
-    use ManagedIdentityEnv as Env;
-    const NONE: &str = "no platform announces one (`IDENTITY_ENDPOINT`, `MSI_ENDPOINT`)";
+    const NONE: &str = "neither `IDENTITY_ENDPOINT` nor `MSI_ENDPOINT` is set";
     let settings = &config.sources;
-    let announced = settings.managed_identity_env.get()?;
-    let (platform, url, secret) = match announced {
-        Env::AppService { url, header } => (Platform::AppService, url, Some(header)),
-        Env::Arc { url } => (Platform::Arc, url, None),
-        Env::CloudShell { url } => (Platform::CloudShell, url, None),
-        Env::MachineLearning { url, secret, .. } => (Platform::MachineLearning, url, Some(secret)),
-        Env::Unsupported(platform) => {
-            return Err(skip(format!("that of {platform} is not supported")));
-        }
-        Env::Nothing => {
-            let url = arc::installed_endpoint().ok_or_else(|| skip(NONE))?;
-            return ManagedIdentity::offer(Platform::Arc, url, None, None, settings);
-        }
+    let env = settings.managed_identity_env.clone()?;
+    let arc = || {
+        Some(ManagedIdentityEnv::new(
+            Platform::Arc,
+            arc::installed_endpoint()?,
+        ))
     };
-    let default_client = match announced {
-        Env::MachineLearning { client, .. } => client.as_ref(),
-        _ => None,
-    };
-    ManagedIdentity::offer(platform, url.clone(), secret, default_client, settings)
+    let env = env.or_else(arc).ok_or_else(|| skip(NONE))?;
+    ManagedIdentity::offer(env, settings)
 }
 
 /// Returns the managed identity of a virtual machine. Only a request shows whether this is one.
@@ -111,54 +83,41 @@ pub(super) fn of_virtual_machine(settings: &SourceSettings) -> Offer {
     let address = address.trim_end_matches('/');
     let url = Url::parse(&format!("{address}/metadata/identity/oauth2/token"));
     let url = url.map_err(|error| Error::setting("AZURE_POD_IDENTITY_AUTHORITY_HOST", error))?;
-    ManagedIdentity::offer(Platform::VirtualMachine, url, None, None, settings)
+    let env = ManagedIdentityEnv::new(Platform::VirtualMachine, url);
+    ManagedIdentity::offer(env, settings)
 }
 
 impl ManagedIdentity {
-    /// Offers the user-assigned identity that is named, else the one of `default_client`, else the system-assigned one. Errors if the
+    /// Offers the user-assigned identity that is named, else the platform's default, else the system-assigned one. Errors if the
     /// platform cannot select the named identity, instead of using another one.
-    fn offer(
-        platform: Platform,
-        url: Url,
-        secret: Option<&SecretString>,
-        default_client: Option<&String>,
-        settings: &SourceSettings,
-    ) -> Offer {
-        let named = settings.managed.get()?.as_ref();
-        if let Some(Value { value: id, origin }) = named
-            && platform.id_parameter(id).is_none()
+    fn offer(env: ManagedIdentityEnv, settings: &SourceSettings) -> Offer {
+        let named = settings.managed.clone()?;
+        if let Some(Value { value: id, origin }) = &named
+            && env.platform.id_parameter(id).is_none()
         {
+            let platform = env.platform;
             let problem = format!("from {origin} cannot select a managed identity on {platform:?}");
             return Err(Error::setting(id.as_str(), problem));
         }
-        let named = named.map(|id| id.value.clone());
-        Ok(Box::new(Self {
-            platform,
-            url,
-            secret: secret.cloned(),
-            id: named.or_else(|| default_client.cloned().map(ManagedId::Client)),
-        }))
-    }
-
-    /// Returns host and port, without a user or password that the address may have.
-    fn host_and_port(&self) -> &str {
-        &self.url[Position::BeforeHost..Position::AfterPort]
+        let default = env.default_client.clone().map(ManagedId::Client);
+        let id = named.map(|id| id.value).or(default);
+        Ok(Box::new(Self { env, id }))
     }
 
     fn token_request(&self, client: &Client, resource: &str) -> anyhow::Result<Request> {
-        let (version, header) = self.platform.protocol();
-        let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
+        let (version, header) = self.env.platform.protocol();
+        let secret = self.env.secret.as_ref().map(ExposeSecret::expose_secret);
         let mut value = HeaderValue::from_str(secret.unwrap_or("true"))?;
         value.set_sensitive(true);
-        let request = if self.platform == Platform::CloudShell {
+        let request = if self.env.platform == Platform::CloudShell {
             let form = [("resource", resource)];
-            client.post(self.url.clone()).form(&form)
+            client.post(self.env.url.clone()).form(&form)
         } else {
             let id = self.id.as_ref();
-            let id = id.and_then(|id| Some((self.platform.id_parameter(id)?, id.as_str())));
+            let id = id.and_then(|id| Some((self.env.platform.id_parameter(id)?, id.as_str())));
             let query = [("api-version", version), ("resource", resource)];
             let query = query.into_iter().chain(id);
-            client.get(Url::parse_with_params(self.url.as_str(), query)?)
+            client.get(Url::parse_with_params(self.env.url.as_str(), query)?)
         };
         Ok(request.header(header, value).build()?)
     }
@@ -193,9 +152,9 @@ impl ManagedIdentity {
     /// If `asks_cloud`, returns the machine's cloud as the Azure CLI calls it, if the service names a known one. All of it takes at most
     /// [`PROBE_TIMEOUT`]. The error says what happened.
     async fn probe(&self, asks_cloud: bool) -> anyhow::Result<Option<&'static str>> {
-        let (host, end) = (self.host_and_port(), Instant::now() + PROBE_TIMEOUT);
+        let (host, end) = (host_and_port(&self.env.url), Instant::now() + PROBE_TIMEOUT);
         let client = Network::local_client()?;
-        let response = timeout_at(end, client.get(self.url.clone()).send()).await;
+        let response = timeout_at(end, client.get(self.env.url.clone()).send()).await;
         let seconds = PROBE_TIMEOUT.as_secs();
         let response = response
             .with_context(|| format!("{host} did not answer within {seconds} s"))?
@@ -204,7 +163,7 @@ impl ManagedIdentity {
         // Docker Desktop's 403, Google's 403 and Amazon's 401 and 404 come from the same address.
         ensure!(
             ![401, 403, 404].contains(&status),
-            "{host} is not the service of Azure, it answered {status}"
+            "{host} answered {status}: this is not an Azure virtual machine"
         );
         if !asks_cloud {
             return Ok(None);
@@ -220,7 +179,9 @@ impl ManagedIdentity {
     /// Returns the cloud of the machine (Microsoft, "Azure Instance Metadata Service").
     async fn machine_cloud(&self, client: &Client) -> anyhow::Result<Option<&'static str>> {
         let path = "../../instance/compute/azEnvironment?api-version=2021-02-01&format=text";
-        let request = client.get(self.url.join(path)?).header("metadata", "true");
+        let request = client
+            .get(self.env.url.join(path)?)
+            .header("metadata", "true");
         let response = request.send().await?.error_for_status()?;
         let response = HttpResponse::read(response).await?;
         let name = std::str::from_utf8(&response.body).ok();
@@ -232,7 +193,7 @@ impl ManagedIdentity {
 impl IdentitySource for ManagedIdentity {
     fn name(&self) -> String {
         match &self.id {
-            _ if self.platform == Platform::CloudShell => "the user of Cloud Shell".into(),
+            _ if self.env.platform == Platform::CloudShell => "the user of Cloud Shell".into(),
             Some(id) => format!("managed identity {}", id.as_str()),
             None => "the system-assigned managed identity".into(),
         }
@@ -240,21 +201,24 @@ impl IdentitySource for ManagedIdentity {
 
     fn cache_key(&self) -> String {
         // Which identity an endpoint gives depends on its whole address and on the secret.
-        let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
+        let secret = self.env.secret.as_ref().map(ExposeSecret::expose_secret);
         let secret = secret.unwrap_or_default();
-        format!("{:?}\0{}\0{secret}\0{:?}", self.platform, self.url, self.id)
+        format!(
+            "{:?}\0{}\0{secret}\0{:?}",
+            self.env.platform, self.env.url, self.id
+        )
     }
 
     fn host(&self) -> Option<String> {
-        Some(self.host_and_port().to_owned())
+        Some(host_and_port(&self.env.url).to_owned())
     }
 
     fn secret(&self) -> Option<&SecretString> {
-        self.secret.as_ref()
+        self.env.secret.as_ref()
     }
 
     fn hint(&self, failure: &Failure<'_>) -> Option<String> {
-        match (&self.id, self.platform) {
+        match (&self.id, self.env.platform) {
             _ if failure.code.is_some() => None,
             (Some(id), _) => Some(format!(
                 "check that {} is a managed identity assigned to this machine",
@@ -266,7 +230,7 @@ impl IdentitySource for ManagedIdentity {
     }
 
     fn unreachable_hint(&self) -> Option<&'static str> {
-        Some(match self.platform {
+        Some(match self.env.platform {
             Platform::AppService => {
                 "`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are set by App Service and Container Apps; elsewhere unset both"
             }
@@ -282,13 +246,13 @@ impl IdentitySource for ManagedIdentity {
 
     async fn token(&self, context: &TokenContext<'_>) -> anyhow::Result<SecretString> {
         let (identity, network) = (context.identity, context.network);
-        if self.platform == Platform::VirtualMachine {
+        if self.env.platform == Platform::VirtualMachine {
             self.check_machine(identity).await?;
         }
         let client = Network::local_client()?;
         let request = || self.token_request(&client, identity.audience.as_str());
         let mut response = network.fetch(&client, request()?).await?;
-        if self.platform == Platform::Arc {
+        if self.env.platform == Platform::Arc {
             let key = arc::authorization(&response, &identity.secrets)?;
             let mut request = request()?;
             request.headers_mut().insert(AUTHORIZATION, key);

@@ -14,19 +14,6 @@
 //! | `command_line`, with `azure_cli` and `azure_developer_cli` | accounts of `az` and `azd` |
 //! | `advice` | what to do about a failed sign-in |
 //! | `certificate` | reads certificates and their keys, and signs with them |
-//!
-//! # To add a source
-//!
-//! 1. Add its name to `config::SourceName`. The compiler then shows where else the name is needed: in the filter of
-//!    `AZURE_TOKEN_CREDENTIALS`, and in the table of `select`.
-//! 2. Add its settings to `config::SourceSettings`.
-//! 3. Write a file with a type that implements `IdentitySource`, and a function `offer` that returns it. `offer` sends nothing and starts
-//!    no program. If nothing of the source is configured, it returns the error of `select::skip`, and the next source has its turn. If the
-//!    user lacks only little, give that error a hint: it becomes the hint of the whole sign-in. If the user clearly meant the source and it
-//!    cannot work, return any other error: then no other source signs in instead.
-//! 4. Let `cache_key` differ for each identity, and `secret` return what must never be shown.
-//! 5. Say in `hint` what to do about a failure.
-//! 6. Add its endpoint to the simulator, and a row to `tests/matrix`, which fails without one.
 
 mod advice;
 mod arc;
@@ -362,7 +349,7 @@ impl Identity {
                     self.audience.as_str()
                 );
                 Error::new(ErrorKind::WrongAudience, message)
-                    .with_hint("the source ignores the scope it was asked for; choose another one")
+                    .with_hint("the identity source ignores the requested scope: set `source` to another one")
             }
         })
     }
@@ -374,7 +361,7 @@ impl Identity {
             .unwrap_or_else(|cause| advice::sign_in_error(self, &cause, network))
     }
 
-    /// Returns lines for a token that a registry refused: the identity of the token, and which other tenants can be meant.
+    /// Returns lines for a token that a registry refused: the identity of the token, how to choose its tenant, and which others are known.
     pub fn notes(&self, token: &AccessToken) -> Vec<String> {
         let mut lines = vec![];
         if let Some(tenant) = token.tenant() {
@@ -384,10 +371,10 @@ impl Identity {
             let host = self.host();
             lines.push(format!("the authority {host} was set by {origin}"));
         }
-        let others = self.source.other_tenants();
-        if !others.is_empty() {
+        if self.source.tenant().name.is_some() {
+            lines.push("a registry in another tenant refuses in the same words".to_owned());
+            lines.extend(self.source.other_tenants());
             let setting = self.tenant_setting();
-            lines.extend(others);
             lines.push(format!("to sign in to another tenant, set {setting}"));
         }
         let redactor = self.secrets.redactor();
@@ -772,7 +759,10 @@ pub(super) mod tests {
                 "no other was tried: `source` is azure-cli by `ACRSCOPED_SOURCE`"
             ]
         );
-        assert_eq!(error.hint(), Some("az login"));
+        assert_eq!(
+            error.hint(),
+            Some("install the Azure CLI, then sign in\n  az login")
+        );
     }
 
     #[test]
@@ -854,7 +844,7 @@ pub(super) mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("`AZURE_TOKEN_CREDENTIALS` is \"AzurePowerShellCredential\", expected one of prod, dev, "),
+            error.starts_with("`AZURE_TOKEN_CREDENTIALS` cannot be \"AzurePowerShellCredential\": allowed values are prod, dev, "),
             "{error}"
         );
     }
@@ -1047,8 +1037,8 @@ pub(super) mod tests {
             let claims = serde_json::json!({"aud": crate::token::REGISTRY_AUDIENCE, "tid": tenant});
             let token = identity.check_token(token(&claims)).unwrap();
             assert_eq!(
-                identity.notes(&token),
-                [format!("signed in: {identity}, in tenant …")]
+                identity.notes(&token)[0],
+                format!("signed in: {identity}, in tenant …")
             );
         }
     }

@@ -6,7 +6,7 @@ use crate::config::{Config, SourceName};
 use crate::error::{Error, ErrorKind};
 use crate::registry::Registry;
 
-/// A source that is configured, else why it cannot be used. An error of [`skip`] gives the next source its turn. Any other error ends the
+/// A source that is configured, else why it cannot be used. An error of [`skip`] means that the next source is tried. Any other error ends the
 /// selection: the source is only partly configured, and the next one would be another identity than the user meant.
 pub(super) type Offer = Result<Box<dyn IdentitySource>, Error>;
 
@@ -90,7 +90,7 @@ pub(super) fn no_identity() -> Error {
     skip("no Azure identity to sign in with")
 }
 
-/// Adds why a source was skipped. One with a hint lacks little: the first of these is what the user most likely meant.
+/// Adds why a source was skipped. One with a hint is almost configured: the first of these is what the user most likely meant.
 fn add_skipped(error: Error, name: SourceName, reason: &Error) -> Error {
     let line = format!("{}: {reason}", name.as_str());
     match reason.hint() {
@@ -99,15 +99,20 @@ fn add_skipped(error: Error, name: SourceName, reason: &Error) -> Error {
     }
 }
 
-/// Returns what to do if no source lacks only little.
+/// Returns what to do if no source is almost configured.
 fn general_hint(config: &Config, registry: &Registry) -> String {
     let login = format!("{} {}", login::COMMAND, registry.host());
     match config.sources.only.as_ref().map(|only| only.value) {
         Some(SourceName::Login) => login,
+        Some(SourceName::AzureCli) if !azure_cli::is_installed(&config.sources) => {
+            format!("install the Azure CLI, then sign in\n  {}", azure_cli::HINT)
+        }
         Some(only) => entry(only).1.to_owned(),
-        None => format!(
-            "set the `AZURE_*` variables of an identity, or sign in with one of these\n  {login}\n  az login"
+        None if azure_cli::is_installed(&config.sources) => format!(
+            "set the `AZURE_*` variables of an identity, or sign in with one of these\n  {login}\n  {}",
+            azure_cli::HINT
         ),
+        None => format!("set the `AZURE_*` variables of an identity, or sign in\n  {login}"),
     }
 }
 
@@ -135,9 +140,14 @@ mod tests {
             only_login.hint(),
             Some("docker-credential-acrscoped login contoso.azurecr.us")
         );
-        let hint = "set the `AZURE_*` variables of an identity, or sign in with one of these\n  \
-                    docker-credential-acrscoped login contoso.azurecr.us\n  az login";
-        let developer = error(&[("AZURE_TOKEN_CREDENTIALS", "dev"), rows[0]]);
-        assert_eq!(developer.hint(), Some(hint));
+        let hint = "set the `AZURE_*` variables of an identity, or sign in\n  \
+                    docker-credential-acrscoped login contoso.azurecr.us";
+        let developer = ("AZURE_TOKEN_CREDENTIALS", "dev");
+        assert_eq!(error(&[developer, rows[0]]).hint(), Some(hint));
+        let hint = hint.replace("sign in", "sign in with one of these") + "\n  az login";
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("az"), "").unwrap();
+        let path = ("PATH", folder.path().to_str().unwrap());
+        assert_eq!(error(&[developer, rows[0], path]).hint(), Some(&*hint));
     }
 }

@@ -185,10 +185,11 @@ impl IdentitySource for ServicePrincipal {
         let client = self.client.origin.setting("client_id");
         let tenant = self.tenant.origin.setting("tenant");
         Some(match (failure.code, &self.credential) {
+            // AADSTS70001, AADSTS700016 and so on.
             (Some(70_001 | 700_016 | 7_000_112), _) => format!("check `{client}` and `{tenant}`"),
             (Some(90_002 | 900_023), _) => {
                 let host = failure.identity.host();
-                format!("check `{tenant}`, and the cloud: {host} was asked")
+                format!("check `{tenant}`, and the cloud: the helper used {host}")
             }
             (Some(7_000_215), Credential::Secret(_)) => {
                 "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into()

@@ -349,7 +349,14 @@ mod tests {
             for end in ["", ". x", "\u{200b}. x", " . x", "\n"] {
                 let mut output = Vec::new();
                 let settings = || Err(Error::new(kind, format!("{NOT_FOUND}{end}")));
-                let _ = serve(Verb::Get, settings, no_service, &b""[..], &mut output, false);
+                let _ = serve(
+                    Verb::Get,
+                    settings,
+                    no_service,
+                    &b""[..],
+                    &mut output,
+                    false,
+                );
                 let line = String::from_utf8(output).unwrap();
                 assert_eq!(
                     expected.is_some(),

@@ -174,7 +174,7 @@ fn logout_of_another_cloud_says_who_stays_signed_in() {
     let answer = person.run("logout fabrikam.azurecr.us").succeeds();
     let words = answer.stdout.replace('\n', " ");
     assert!(
-        words.starts_with("No account was signed in to Azure US Government."),
+        words.starts_with("No account was signed in to Azure Government."),
         "{answer:#?}"
     );
     assert!(

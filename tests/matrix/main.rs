@@ -119,7 +119,9 @@ fn every_cloud_has_its_row() {
     let variables = [("ACRSCOPED_CONFIG".to_owned(), file.into_os_string())].into();
     let error = Settings::read(variables, None, None, None).expect_err("no such cloud");
     let message = error.to_string();
-    let (_, names) = message.split_once("expected one of ").expect("the names");
+    let (_, names) = message
+        .split_once("allowed values are ")
+        .expect("the names");
     let known: BTreeSet<&str> = names
         .split([',', ' '])
         .filter(|it| !it.is_empty())

@@ -3,7 +3,7 @@
 use super::{clients, permissions};
 use crate::commands::report::{Check, Report};
 use crate::commands::{Context, configure};
-use crate::config::edit::set_in_file;
+use crate::config::edit::change_in_file;
 use crate::error::Error;
 use crate::registry::Registry;
 
@@ -32,11 +32,11 @@ pub(super) fn apply(context: &Context<'_>, registry: &Registry, report: &Report)
         Ok(changes)
     });
     fixes.extend(fix(&[permissions::BUILDKIT], &|| {
-        let profile = Some(registry);
-        let file = set_in_file(context.settings, profile, USERNAME, USERNAME_TOKEN)?;
+        let profile = Some(registry.host());
+        let changed = change_in_file(context.settings, profile, USERNAME, Some(USERNAME_TOKEN))?;
         let text = format!(
             "set `{USERNAME} = \"{USERNAME_TOKEN}\"` for {registry} in {}",
-            file.display()
+            changed.file().display()
         );
         Ok(vec![Check::good("", text)])
     }));

@@ -32,7 +32,7 @@ pub(super) fn check(target: &Target<'_>) -> Check {
         let check = Check::warning(CONFIGURATION, summary).hint(hint);
         check.with(misspelled)
     } else if misspelled.is_empty() {
-        let names: Vec<&str> = effective.iter().map(|set| set.name).collect();
+        let names: Vec<&str> = effective.iter().map(|(name, _)| *name).collect();
         let names = names.join(", ");
         let names = if names.is_empty() { "none" } else { &names };
         Check::good(CONFIGURATION, format!("set: {names}"))
@@ -54,7 +54,7 @@ pub(super) fn check(target: &Target<'_>) -> Check {
     });
     let effective = effective.into_iter();
     check
-        .with(effective.map(|set| format!("`{}` is {} by {}", set.name, set.value, set.origin)))
+        .with(effective.map(|(name, set)| format!("`{name}` is {} by {}", set.value, set.origin)))
         .with(profiles)
         .with(trust)
 }

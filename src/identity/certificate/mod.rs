@@ -81,7 +81,7 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Reads a file in PEM or PKCS#12. An empty password is none; one that is not needed is not used.
+    /// Reads a file in PEM or PKCS#12. An empty password counts as unset. An unneeded one is ignored.
     ///
     /// The file decides how long this takes: milliseconds with what programs write, about two seconds at most.
     ///

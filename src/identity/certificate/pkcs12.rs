@@ -14,6 +14,7 @@ const X509_CERTIFICATE: &[u8] = oid!(PKCS: 9, 22, 1);
 const KEY_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 1);
 const SHROUDED_KEY_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 2);
 const CERTIFICATE_BAG: &[u8] = oid!(PKCS: 12, 10, 1, 3);
+
 /// Returns whether the bytes begin as PKCS#12 does: a `SEQUENCE` whose first element is the version 3.
 pub(super) fn is_archive(bytes: &[u8]) -> bool {
     // Some programs pad files at the end, so that this need not be the only element.
@@ -23,8 +24,8 @@ pub(super) fn is_archive(bytes: &[u8]) -> bool {
     version == Ok(3)
 }
 
-/// Reads an archive. Some programs write files without a password with an empty one and others with none, which makes different
-/// keys (.NET, `Pkcs12Info.VerifyMac`).
+/// Reads an archive. For a file without a password, some programs derive keys from an empty password and others from none, and the keys
+/// differ (.NET, `Pkcs12Info.VerifyMac`).
 pub(super) fn read(archive: &[u8], password: &str) -> Result<Contents> {
     let mut decryptor = Decryptor::new(password);
     let mut contents = read_with(archive, &mut decryptor);
