@@ -307,7 +307,7 @@ impl Report {
         }
         for line in lines.map(sanitize) {
             let line = match line.starts_with("  ") {
-                true => terminal.paint(Style::Bold, &line),
+                true => terminal.paint(Style::Bold, &terminal.shorten(&line)),
                 false => terminal.wrap(&line, 0),
             };
             drawn.extend([&*line, "\n"]);
@@ -346,7 +346,7 @@ mod tests {
 
     const AREAS: [Area; 2] = [("Network", "dns tcp"), ("Docker", "docker")];
 
-    fn plain() -> Terminal {
+    fn plain() -> Terminal<'static> {
         Terminal::new(&std::collections::HashMap::new(), true, true)
     }
 

@@ -95,6 +95,13 @@ impl Paths {
         found.copied()
     }
 
+    /// Returns each file that Podman and its like read once, in order.
+    pub(super) fn distinct_files(&self) -> impl Iterator<Item = &Path> {
+        let paths = self.search_order.iter().enumerate();
+        let first = paths.filter(|(at, path)| !self.search_order[..*at].contains(path));
+        first.map(|(_, path)| &**path)
+    }
+
     /// Returns the file to write for these clients.
     pub(super) fn file(&self, clients: Clients) -> &Path {
         match clients {

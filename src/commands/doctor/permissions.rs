@@ -17,7 +17,7 @@ use serde::Deserialize;
 use std::time::Instant;
 use url::Url;
 
-pub(super) const REPOSITORY: &str = "repository";
+pub(in crate::commands) const REPOSITORY: &str = "repository";
 pub(super) const ANONYMOUS: &str = "anonymous-pull";
 pub(super) const REGISTRY_TOKEN: &str = "registry-token";
 pub(super) const BUILDKIT: &str = "buildkit";
