@@ -310,7 +310,7 @@ fn repository(text: &str) -> Result<String, String> {
     let is_name = text.len() <= 255 && text.split('/').all(is_component);
     is_name
         .then(|| text.to_owned())
-        .ok_or_else(|| "expected the name alone, such as `team/app`".into())
+        .ok_or_else(|| "expected a name in lower case without a tag, such as `team/app`".into())
 }
 
 /// Returns the registry whose login server is spelled like this host.

@@ -112,7 +112,7 @@ fn status_lists_all_accounts_and_marks_the_active_one() {
     let bob = format!("ok: saved sign-in: {BOB} (Azure public, tenant {TENANT}), active\n");
     assert!(shown.contains(&bob), "{shown}");
     assert!(
-        shown.contains("cached tokens of other identities: 1"),
+        shown.contains("1 cached token belongs to another identity"),
         "{shown}"
     );
     // The token of an account whose keyring is away is not usable.

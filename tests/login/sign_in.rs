@@ -272,7 +272,7 @@ fn login_ends_with_the_next_step() {
     };
     next(&format!("docker-credential-acrscoped configure {REGISTRY}"));
     person.run(&format!("configure {REGISTRY}"));
-    next(&format!("docker pull {REGISTRY}/REPOSITORY:TAG"));
+    next(&format!("docker pull {REGISTRY}/IMAGE"));
     let status = person.run("status --plain").succeeds().stdout;
     assert!(status.contains("used by docker"), "{status}");
 }

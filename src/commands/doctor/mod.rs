@@ -272,6 +272,16 @@ pub(super) fn check_credential(
             checks = Box::pin(permissions::check(&target, &sign_in)).await;
         }
         checks.retain(|check| is_repository(check) || check.is_problem());
+        // There are no titles.
+        for check in &mut checks {
+            check.took = None;
+            let title = match check.name {
+                REPOSITORY if !check.is_problem() => "granted: ",
+                permissions::BUILDKIT => "BuildKit ",
+                _ => "",
+            };
+            check.summary.insert_str(0, title);
+        }
         Ok(checks)
     })
 }
