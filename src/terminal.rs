@@ -101,19 +101,15 @@ impl<'a> Terminal<'a> {
 
     /// Writes `~` for the home folder at the start of a word, where a shell expands it: not in quotes or within a path.
     pub fn shorten(&self, text: &str) -> String {
-        let mut pieces = text.split(self.home.unwrap_or("\0"));
-        let mut shortened = pieces.next().unwrap_or_default().to_owned();
-        for piece in pieces {
-            let is_word = shortened.is_empty() || shortened.ends_with([' ', '`', '(']);
-            let is_folder = piece.starts_with(MAIN_SEPARATOR);
-            shortened += if is_word && is_folder {
-                "~"
-            } else {
-                self.home.unwrap_or_default()
-            };
-            shortened += piece;
+        let mut text = format!(" {text}");
+        for before in [' ', '`', '('] {
+            let home = self
+                .home
+                .map(|home| format!("{before}{home}{MAIN_SEPARATOR}"));
+            let short = format!("{before}~{MAIN_SEPARATOR}");
+            text = home.map_or(text.clone(), |home| text.replace(&home, &short));
         }
-        shortened
+        text.split_off(1)
     }
 
     /// Draws a mark.

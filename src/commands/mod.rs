@@ -210,18 +210,15 @@ impl<'a> Context<'a> {
         {
             name = untagged;
         }
-        let repository = match name {
-            "" => None,
-            name => Some(repository(name).map_err(|problem| {
-                Error::input(format!("`{}` is no repository", sanitize_line(name)))
-                    .with_detail(problem)
-            })?),
+        let parsed = (!name.is_empty()).then(|| repository(name)).transpose();
+        let problem = |problem| {
+            let message = format!("`{}` is no repository", sanitize_line(name));
+            Error::input(message).with_detail(problem)
         };
-        let tag = path[name.len()..].to_owned();
         Ok(Image {
             registry,
-            repository,
-            tag,
+            repository: parsed.map_err(problem)?,
+            tag: path[name.len()..].to_owned(),
         })
     }
 
@@ -240,13 +237,13 @@ impl<'a> Context<'a> {
 
     /// Adds to the error that a registry's name does not resolve which known registry may be meant.
     fn suggest(&self, error: Error, registry: &Registry) -> Error {
-        let is_name = error.kind() == ErrorKind::Unreachable(Stage::Name)
-            && error.to_string().contains(registry.host());
-        let similar = is_name.then(|| self.similar_known(registry)).flatten();
-        match similar {
-            Some(hint) => error.with_hint(hint),
-            None => error,
+        if error.kind() == ErrorKind::Unreachable(Stage::Name)
+            && error.to_string().contains(registry.host())
+            && let Some(hint) = self.similar_known(registry)
+        {
+            return error.with_hint(hint);
         }
+        error
     }
 
     /// Warns on stderr that the config file is broken. The command goes on with the environment's settings.

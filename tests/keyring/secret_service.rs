@@ -189,7 +189,7 @@ fn a_login_in_a_keyring_that_is_away_or_locked_is_not_said_to_be_forgotten() {
     assert!(
         answer
             .stdout
-            .starts_with("Signed out alice@contoso.example from Azure public: "),
+            .starts_with("Signed out alice@contoso.example from all registries in Azure public "),
         "{answer:#?}"
     );
     assert!(!file.exists());

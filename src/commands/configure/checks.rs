@@ -124,7 +124,7 @@ fn unreadable(file: &Path) -> Option<Check> {
 pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> Vec<Check> {
     let host = registry.host();
     let mut checks = Vec::new();
-    for path in paths.distinct_files() {
+    for path in &paths.search_order {
         let Ok(config) = ClientConfig::planned(path, edits) else {
             continue;
         };

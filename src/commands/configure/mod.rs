@@ -28,7 +28,7 @@ pub(super) use environment_checks::program;
 
 use super::report::{Check, list};
 use super::{Context, Format, PROGRAM, write_json};
-use crate::config::{Settings, SourceName};
+use crate::config::SourceName;
 use crate::error::{Error, ErrorKind, sanitize};
 use crate::identity::Identity;
 use crate::registry::Registry;
@@ -141,10 +141,8 @@ pub(super) fn apply(context: &Context<'_>, registry: &Registry) -> Result<Vec<Ch
     let mut checks: Vec<Check> = changes.collect();
     checks.extend(report.checks);
     checks.retain(|check| check.status != Status::Skipped);
-    Ok(checks
-        .into_iter()
-        .map(|check| check.named("clients"))
-        .collect())
+    let named = checks.into_iter().map(|check| check.named("clients"));
+    Ok(named.collect())
 }
 
 /// Removes the logins of `az acr login` from all files that clients read: a login there is used before a helper in a later file, or by no
@@ -160,7 +158,7 @@ pub(super) fn remove_logins(
 ) -> Result<Vec<Check>, Error> {
     let paths = Paths::new(context.settings)?;
     let (mut checks, mut edits) = (Vec::new(), Vec::<FileEdit>::new());
-    for path in paths.distinct_files() {
+    for path in &paths.search_order {
         let planned = FileSnapshot::read(path).and_then(|before| {
             let text = before.text.clone().unwrap_or_default();
             Ok((before, ClientConfig::parse(path, text)?))
@@ -439,21 +437,6 @@ impl<'a> Request<'a> {
         let program = program(self.context);
         checks.extend(Some(program).filter(|check| check.status != Status::Ok));
     }
-}
-
-/// Returns the registries that the files of clients name this helper for. A file that cannot be read names none.
-pub(super) fn configured_registries(settings: &Settings) -> Vec<Registry> {
-    let Ok(paths) = Paths::new(settings) else {
-        return vec![];
-    };
-    let files = std::iter::once(&paths.docker).chain(&paths.search_order);
-    let configs: Vec<_> = files
-        .filter_map(|file| ClientConfig::planned(file, &[]).ok())
-        .collect();
-    let helpers = configs.iter().flat_map(ClientConfig::helpers);
-    let ours = helpers.filter(|(_, helper)| *helper == HELPER);
-    let registries = ours.filter_map(|(host, _)| Registry::parse(host, settings.clouds()));
-    registries.collect()
 }
 
 /// Returns the targets for these registries.

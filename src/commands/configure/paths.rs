@@ -8,6 +8,7 @@
 use crate::config::Settings;
 use crate::error::Error;
 use crate::program::find;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,8 @@ impl Paths {
         let mut search_order: Vec<PathBuf> = named.iter().cloned().collect();
         search_order.extend(runtime_file(variable("XDG_RUNTIME_DIR")?));
         search_order.extend([persistent.clone(), docker.clone()]);
+        let mut seen = BTreeSet::new();
+        search_order.retain(|path| seen.insert(path.clone()));
         Ok(Self {
             docker,
             containers: named.unwrap_or(persistent),
@@ -93,13 +96,6 @@ impl Paths {
         let mut programs = clients.programs().iter();
         let found = programs.find(|name| find(name, &self.program_folders).is_some());
         found.copied()
-    }
-
-    /// Returns each file that Podman and its like read once, in order.
-    pub(super) fn distinct_files(&self) -> impl Iterator<Item = &Path> {
-        let paths = self.search_order.iter().enumerate();
-        let first = paths.filter(|(at, path)| !self.search_order[..*at].contains(path));
-        first.map(|(_, path)| &**path)
     }
 
     /// Returns the file to write for these clients.

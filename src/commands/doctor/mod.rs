@@ -66,6 +66,19 @@ pub struct Arguments {
     pub(super) format: Format,
 }
 
+impl Arguments {
+    /// Returns the registry that is named, or the only one that is known, and takes the repository of an image.
+    fn find_registry(&mut self, context: &Context<'_>) -> Result<Option<Registry>, Error> {
+        let Some(text) = &self.registry else {
+            let mut known = configure::known_registries(context).unwrap_or_default();
+            return Ok(known.pop().filter(|_| known.is_empty()));
+        };
+        let image = context.image(text)?;
+        self.repository = self.repository.take().or(image.repository);
+        Ok(Some(image.registry))
+    }
+}
+
 /// Runs the checks and prints them. The exit code is not 0 if a check failed.
 ///
 /// # Errors
@@ -77,14 +90,7 @@ pub fn run(
     mut output: impl Write,
 ) -> Result<ExitCode, Error> {
     let mut arguments = arguments.clone();
-    let typed = arguments.registry.clone();
-    let registry = match typed.as_deref().map(|text| context.image(text)) {
-        Some(image) => image.map(|image| {
-            arguments.repository = arguments.repository.take().or(image.repository);
-            Some(image.registry)
-        }),
-        None => Ok(only_known(context)),
-    };
+    let registry = arguments.find_registry(context);
     let arguments = &arguments;
     // A file that cannot be created is reported before the checks.
     let file = arguments.report.as_deref().map(report_file::create);
@@ -94,7 +100,7 @@ pub fn run(
         let written = output.write_all(text.as_bytes());
         written.and_then(|()| output.flush()).map_err(Error::output)
     };
-    let subject = match (&registry, &typed) {
+    let subject = match (&registry, &arguments.registry) {
         (Ok(Some(registry)), _) => registry.host(),
         (_, Some(typed)) => &sanitize_line(typed),
         (_, None) => "this machine",
@@ -226,12 +232,6 @@ impl Examination {
         }
         u8::from(!self.report.is_ok()).into()
     }
-}
-
-/// Returns the known registry, if there is exactly one.
-fn only_known(context: &Context<'_>) -> Option<Registry> {
-    let mut known = configure::known_registries(context).unwrap_or_default();
-    known.pop().filter(|_| known.is_empty())
 }
 
 /// Checks for `setup` what the credential of a `get` allows: to pull from a repository, and its use by Docker and BuildKit. Returns the first,

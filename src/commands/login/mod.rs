@@ -247,13 +247,10 @@ impl<'a> LoginCommand<'a> {
     /// Gets a credential for the registry as a client does, and returns the next step. Or returns which identity comes first.
     fn verify(&self, login: &Login) -> Result<String, Error> {
         let Some(registry) = self.registry else {
-            let mut configured =
-                configure::configured_registries(self.context.settings).into_iter();
-            let public = configured.find(|registry| *registry.cloud() == CLOUDS[0]);
-            return Ok(match public {
-                Some(public) => next_step(&configure::pull_command(self.context, &public, "IMAGE")),
-                None => next_step(&format!("{PROGRAM} configure REGISTRY")),
-            });
+            let known = configure::known_registries(self.context)?;
+            let mut public = known.iter().filter(|it| *it.cloud() == CLOUDS[0]);
+            let pull = public.find_map(|registry| self.pull(registry));
+            return Ok(next_step(pull, "REGISTRY"));
         };
         let service = self.context.service();
         let identity = service.identity(registry)?;
@@ -277,13 +274,16 @@ impl<'a> LoginCommand<'a> {
         let credential = service.get(registry);
         credential.map_err(|error| self.context.suggest(error, registry))?;
         let text = format!("{registry} accepts the sign-in: it issued an ACR refresh token");
-        let clients = status::clients(self.context, registry);
-        let configured = clients.iter().find(|(_, check)| check.status == Status::Ok);
-        let next = match configured {
-            Some((client, _)) => next_step(&format!("{client} pull {registry}/IMAGE")),
-            None => next_step(&format!("{PROGRAM} configure {registry}")),
-        };
+        let next = next_step(self.pull(registry), registry.host());
         Ok(self.line(Status::Ok, &text) + &next)
+    }
+
+    /// Returns the pull by a client that uses this helper for a registry.
+    fn pull(&self, registry: &Registry) -> Option<String> {
+        let clients = status::clients(self.context, registry);
+        let mut clients = clients.iter();
+        let (client, _) = clients.find(|(_, check)| check.status == Status::Ok)?;
+        Some(format!("{client} pull {registry}/IMAGE"))
     }
 
     fn line(&self, mark: Status, text: &str) -> String {
@@ -301,6 +301,8 @@ fn not_stored(problems: Vec<String>) -> Error {
         )
 }
 
-fn next_step(command: &str) -> String {
-    format!("Next:\n  {command}\n")
+/// Returns what to do next: pull, or configure a client for this registry.
+fn next_step(pull: Option<String>, registry: &str) -> String {
+    let next = pull.unwrap_or_else(|| format!("{PROGRAM} configure {registry}"));
+    format!("Next:\n  {next}\n")
 }
