@@ -209,7 +209,8 @@ fn run_interactive(command: commands::Command, options: Options) -> Result<ExitC
         clock: CLOCK,
         is_json: options.json,
         terminal: Terminal::new(settings.variables(), is_terminal, options.plain)
-            .with_quiet(options.quiet),
+            .with_quiet(options.quiet)
+            .with_home(settings.home()),
         print_error,
         is_stderr_terminal: io::stderr().is_terminal(),
         program: program.as_deref(),
@@ -282,7 +283,7 @@ fn report_error(error: &Error) {
 }
 
 /// Returns stderr as a terminal, where lines are wrapped; a file or another program gets them whole.
-fn stderr_terminal() -> Terminal {
+fn stderr_terminal() -> Terminal<'static> {
     let is_terminal = io::stderr().is_terminal();
     Terminal::new(&Variables::new(), is_terminal, !is_terminal)
 }

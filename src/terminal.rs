@@ -3,6 +3,7 @@
 use crate::config::Variables;
 use crate::error::sanitize;
 use std::ops::RangeInclusive;
+use std::path::{MAIN_SEPARATOR, Path};
 
 /// The columns of a terminal whose width is not known, and of a file.
 const DEFAULT_COLUMNS: usize = 80;
@@ -17,12 +18,14 @@ const COLUMNS: RangeInclusive<usize> = 40..=120;
     clippy::struct_excessive_bools,
     reason = "each is independent of the others"
 )]
-pub struct Terminal {
+pub struct Terminal<'a> {
     has_color: bool,
     has_unicode: bool,
     is_plain: bool,
     is_quiet: bool,
     columns: usize,
+    /// The home folder, which is drawn as `~`.
+    home: Option<&'a str>,
 }
 
 /// The status of a line.
@@ -70,7 +73,7 @@ pub enum Style {
     Yellow = 33,
 }
 
-impl Terminal {
+impl<'a> Terminal<'a> {
     /// Determines what stdout can show, by whether it is a terminal and by what `TERM`, `NO_COLOR` (no-color.org) and the locale
     /// (`LC_ALL`, `LC_CTYPE`, `LANG`; locale(7)) say.
     pub fn new(variables: &Variables, is_terminal: bool, is_plain: bool) -> Self {
@@ -91,6 +94,7 @@ impl Terminal {
             } else {
                 DEFAULT_COLUMNS
             },
+            home: None,
         }
     }
 
@@ -102,6 +106,26 @@ impl Terminal {
     /// Returns whether only failures are shown.
     pub fn is_quiet(&self) -> bool {
         self.is_quiet
+    }
+
+    /// Sets the home folder, which is drawn as `~`.
+    pub fn with_home(self, home: Option<&'a Path>) -> Self {
+        let home = home.and_then(Path::to_str);
+        let home = home.filter(|home| home.len() > 1);
+        Self { home, ..self }
+    }
+
+    /// Writes `~` for the home folder at the start of a word, where a shell expands it: not in quotes or within a path.
+    pub fn shorten(&self, text: &str) -> String {
+        let mut text = format!(" {text}");
+        for before in [' ', '`', '('] {
+            let home = self
+                .home
+                .map(|home| format!("{before}{home}{MAIN_SEPARATOR}"));
+            let short = format!("{before}~{MAIN_SEPARATOR}");
+            text = home.map_or(text.clone(), |home| text.replace(&home, &short));
+        }
+        text.split_off(1)
     }
 
     /// Draws a mark.
@@ -140,12 +164,12 @@ impl Terminal {
     /// Breaks a text at spaces into lines that begin with `indent` spaces and fit the terminal. Text between backticks and longer words
     /// stay whole, so that they can be copied. With `--plain` the whole text is one line.
     pub fn wrap(&self, text: &str, indent: usize) -> String {
-        let margin = " ".repeat(indent);
+        let (margin, text) = (" ".repeat(indent), self.shorten(text));
         if self.is_plain {
             return format!("{margin}{text}");
         }
         let mut lines: Vec<String> = Vec::new();
-        for piece in pieces(text) {
+        for piece in pieces(&text) {
             match lines.last_mut() {
                 Some(line) if line.chars().count() + 1 + piece.chars().count() <= self.columns => {
                     line.extend([" ", &piece]);
@@ -174,7 +198,7 @@ impl Terminal {
         let text = ["hint:", separator, hint].concat();
         let lines = text.lines().map(sanitize).map(|line| {
             if line.starts_with("  ") {
-                " ".repeat(indent) + &line
+                " ".repeat(indent) + &self.shorten(&line)
             } else {
                 self.wrap(&line, indent)
             }
@@ -209,7 +233,7 @@ fn pieces(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn terminal(rows: &[(&str, &str)], is_terminal: bool, is_plain: bool) -> Terminal {
+    fn terminal(rows: &[(&str, &str)], is_terminal: bool, is_plain: bool) -> Terminal<'static> {
         let variables = rows
             .iter()
             .map(|(name, value)| ((*name).into(), value.into()))
@@ -247,6 +271,29 @@ mod tests {
         let wrapped = terminal.wrap(&"word ".repeat(40), 4);
         let longest = wrapped.lines().map(str::len).max();
         assert_eq!(longest, Some(58), "{wrapped}");
+    }
+
+    #[test]
+    fn the_home_folder_is_drawn_where_a_shell_expands_it() {
+        let terminal = terminal(&[], false, true).with_home(Some(Path::new("/home/alice")));
+        for (text, shortened) in [
+            ("/home/alice/f", "~/f"),
+            ("`/home/alice/f` and /home/alice/g", "`~/f` and ~/g"),
+            (
+                "rm '/home/alice/a b' --file=/home/alice/f",
+                "rm '/home/alice/a b' --file=/home/alice/f",
+            ),
+            (
+                "/home/alice2/f /mnt/home/alice/f",
+                "/home/alice2/f /mnt/home/alice/f",
+            ),
+        ] {
+            assert_eq!(terminal.wrap(text, 0), shortened);
+            assert_eq!(
+                terminal.hint(&format!("  {text}"), 0),
+                format!("hint:\n  {shortened}")
+            );
+        }
     }
 
     #[test]

@@ -438,7 +438,7 @@ fn a_login_is_kept_in_credential_manager_and_forgotten() {
     assert!(
         answer
             .stdout
-            .contains("it is kept in the Credential Manager, and ends when it is not used"),
+            .contains("Saved in the Credential Manager. It expires after 90 days without use."),
         "{answer:?}"
     );
     run(windows.nobody("erase"), REGISTRY, LIMIT).succeeds();

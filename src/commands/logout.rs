@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::identity::{self, Account, Identity};
 use crate::logins::{Login, Logins};
 use crate::registry::{CLOUDS, Registry};
-use crate::service::TokenService;
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -48,14 +47,21 @@ pub fn run(
     let stores = service.cache(CacheChoice::Auto, config.timeout);
     let logins = Logins::new(&config);
     let target = find_target(context, arguments, Logins::of(&config))?;
+    let cached = service.status().unwrap_or_default().into_iter();
+    let cached: Vec<Registry> = cached.map(|cached| cached.registry).collect();
     let mut result = Ok(());
     if arguments.all {
         result = stores.delete_entries(|_| true);
     }
     for login in &target.logins {
         // The file keeps only those whose token may still exist.
-        let ended = sign_out(context, &service, &stores, login, &target)
-            .and_then(|()| logins.as_ref().map_or(Ok(()), |file| file.remove(login)));
+        let ended = sign_out(
+            context,
+            &stores,
+            login,
+            cached.iter().chain(&target.registry),
+        )
+        .and_then(|()| logins.as_ref().map_or(Ok(()), |file| file.remove(login)));
         result = ended.and(result);
     }
     if let Some(registry) = &target.registry {
@@ -75,7 +81,7 @@ pub fn run(
         let answer = json!({ "signedOut": ended, "signedIn": left, "registry": registry });
         return write_json(&mut output, &answer);
     }
-    for line in summary(context, arguments, &target, &left) {
+    for line in summary(context, arguments, &target, &cached, &left) {
         writeln!(output, "{}", context.terminal.wrap(&line, 0)).map_err(Error::output)?;
     }
     Ok(())
@@ -111,23 +117,18 @@ fn find_target(
 }
 
 /// Deletes the tokens of a sign-in: those of registries, the Entra access tokens, and the Entra refresh token.
-fn sign_out(
+fn sign_out<'r>(
     context: &Context<'_>,
-    service: &TokenService<'_>,
     stores: &Cache,
     login: &Login,
-    target: &Target,
+    registries: impl Iterator<Item = &'r Registry>,
 ) -> Result<(), Error> {
     // Tokens may be cached under other settings than today's: those fingerprints were noted.
     let mut fingerprints: BTreeSet<String> = login.fingerprints.iter().cloned().collect();
-    let cached = service.status().unwrap_or_default().into_iter();
-    let registries = cached
-        .map(|cached| cached.registry)
-        .chain(target.registry.clone());
     fingerprints.extend(registries.filter_map(|registry| {
-        let config = context.settings.for_registry(&registry).ok()?;
+        let config = context.settings.for_registry(registry).ok()?;
         let account = Account::saved(login.clone(), &config);
-        let identity = Identity::of_login(account, &config, Some(&registry));
+        let identity = Identity::of_login(account, &config, Some(registry));
         (config.authority.as_str() == login.authority).then(|| identity.fingerprint())
     }));
     let tokens = stores.delete_entries(|key| fingerprints.iter().any(|it| key.is_of(it)));
@@ -139,6 +140,7 @@ fn summary(
     context: &Context<'_>,
     arguments: &Arguments,
     target: &Target,
+    cached: &[Registry],
     left: &[Login],
 ) -> Vec<String> {
     let clouds = context.settings.clouds();
@@ -146,7 +148,7 @@ fn summary(
     for login in &target.logins {
         let (username, cloud) = (&login.username, login.cloud_name(clouds));
         lines.push(format!(
-            "Signed out {username} from {cloud}: all registries of this cloud, cached tokens included."
+            "Signed out {username} from all registries in {cloud} and deleted their cached tokens."
         ));
     }
     if target.logins.iter().any(|login| login.browser) {
@@ -159,10 +161,14 @@ fn summary(
         let cloud = if arguments.all { "any cloud" } else { cloud };
         lines.push(format!("No account was signed in to {cloud}."));
     }
-    if arguments.all || registry.is_some() {
-        let registry = registry.map_or("any registry", Registry::host);
-        lines.push(format!("No token of {registry} is cached any more."));
-    }
+    lines.extend(match registry {
+        Some(registry) if cached.contains(registry) => {
+            Some(format!("Deleted the cached tokens for {registry}."))
+        }
+        Some(registry) => Some(format!("{registry} had no cached tokens.")),
+        None if cached.is_empty() => arguments.all.then(|| "No tokens were cached.".into()),
+        None => arguments.all.then(|| "Deleted all cached tokens.".into()),
+    });
     if !left.is_empty() {
         let left = list(left.iter().map(|login| login.describe(clouds)));
         lines.push(format!("Still signed in: {left}."));

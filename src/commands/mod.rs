@@ -15,7 +15,7 @@ pub mod token;
 
 use crate::config::{Config, Settings};
 use crate::deadline::Clock;
-use crate::error::{Error, config_file, sanitize, sanitize_line};
+use crate::error::{Error, ErrorKind, Stage, config_file, sanitize, sanitize_line};
 use crate::logins::Login;
 use crate::registry::{CLOUDS, Cloud, Registry};
 use crate::service::TokenService;
@@ -107,7 +107,7 @@ impl Command {
             Self::Config(arguments) => return config::run(context, &arguments, output),
             Self::Login(arguments) => login::run(context, &arguments, output)?,
             Self::Logout(arguments) => logout::run(context, &arguments, output)?,
-            Self::Status => status::run(context, output)?,
+            Self::Status => return status::run(context, output),
             Self::Doctor(arguments) => return doctor::run(context, &arguments, output),
             Self::Token(arguments) => token::run(context, &arguments, output)?,
             Self::Completion(arguments) => generate::run_completion(&arguments, output)?,
@@ -129,7 +129,7 @@ pub struct Context<'a> {
     /// Whether the result is JSON.
     pub is_json: bool,
     /// The style of stdout.
-    pub terminal: Terminal,
+    pub terminal: Terminal<'a>,
     /// Writes a text to stderr at once.
     pub print_error: fn(&str),
     /// Whether stderr is a terminal.
@@ -180,6 +180,59 @@ impl<'a> Context<'a> {
         Err(Error::input(message).with_hint(hint))
     }
 
+    /// Parses a registry, or an image in it, such as `contoso.azurecr.io/team/app:v1`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::registry`], and if what follows the registry is no repository.
+    pub fn image(&self, text: &str) -> Result<Image, Error> {
+        let text = text.trim();
+        let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let (host, path) = text.split_once('/').unwrap_or((text, ""));
+        let registry = self.registry(host)?;
+        let path = path.trim_end_matches('/');
+        let mut name = path.split('@').next().unwrap_or_default();
+        if let Some((untagged, tag)) = name.rsplit_once(':')
+            && !tag.contains('/')
+        {
+            name = untagged;
+        }
+        let parsed = (!name.is_empty()).then(|| repository(name)).transpose();
+        let problem = |problem| {
+            let message = format!("`{}` is no repository", sanitize_line(name));
+            Error::input(message).with_detail(problem)
+        };
+        Ok(Image {
+            registry,
+            repository: parsed.map_err(problem)?,
+            tag: path[name.len()..].to_owned(),
+        })
+    }
+
+    /// Returns which known registry may be meant by one whose name does not resolve, as a hint.
+    fn similar_known(&self, registry: &Registry) -> Option<String> {
+        /// Two letters in the wrong order are one difference.
+        const MAX_DISTANCE: usize = 2;
+        let known = configure::known_registries(self).unwrap_or_default();
+        if known.contains(registry) {
+            return None;
+        }
+        let distance = |other: &Registry| damerau_levenshtein(registry.host(), other.host());
+        let similar = known.iter().min_by_key(|other| distance(other))?;
+        (distance(similar) <= MAX_DISTANCE).then(|| format!("did you mean {similar}?"))
+    }
+
+    /// Adds to the error that a registry's name does not resolve which known registry may be meant.
+    fn suggest(&self, error: Error, registry: &Registry) -> Error {
+        if error.kind() == ErrorKind::Unreachable(Stage::Name)
+            && error.to_string().contains(registry.host())
+            && let Some(hint) = self.similar_known(registry)
+        {
+            return error.with_hint(hint);
+        }
+        error
+    }
+
     /// Warns on stderr that the config file is broken. The command goes on with the environment's settings.
     fn warn_config_error(&self) {
         if let Some(error) = self.config_error {
@@ -190,9 +243,16 @@ impl<'a> Context<'a> {
 
     /// Returns the error for a person who did not name exactly one of these saved sign-ins.
     fn not_one_account(&self, name: Option<&str>, among: &[Login]) -> Error {
-        let message = match name {
-            Some(name) => format!("`{}` does not name one saved sign-in", sanitize_line(name)),
-            None => "there is not exactly one other account to switch to".to_owned(),
+        let matches = |name| among.iter().any(|login| login.is_named(name));
+        let message = match (name.map(sanitize_line), among) {
+            (Some(name), _) if matches(&name) => format!("`{name}` matches several saved sign-ins"),
+            (Some(name), _) => format!("no saved sign-in matches `{name}`"),
+            (None, []) => "no account is signed in".to_owned(),
+            (None, [one]) => {
+                let username = sanitize_line(&one.username);
+                return Error::input(format!("only one account is signed in: {username}"));
+            }
+            (None, _) => "several other accounts are signed in".to_owned(),
         };
         let clouds = self.settings.clouds();
         let accounts = among.iter().map(|login| login.describe(clouds));
@@ -212,6 +272,29 @@ impl<'a> Context<'a> {
             None => self.settings.for_cloud(&CLOUDS[0]),
         }
     }
+}
+
+/// A registry, and what a person has typed of an image in it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Image {
+    pub registry: Registry,
+    pub repository: Option<String>,
+    /// The tag and the digest, with `:` and `@`.
+    pub tag: String,
+}
+
+/// Parses a repository's name, as a registry scope has it (Docker registry API, "path component").
+fn repository(text: &str) -> Result<String, String> {
+    let is_component = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte)
+            })
+    };
+    let is_name = text.len() <= 255 && text.split('/').all(is_component);
+    is_name
+        .then(|| text.to_owned())
+        .ok_or_else(|| "expected a name in lower case without a tag, such as `team/app`".into())
 }
 
 /// Returns the registry whose login server is spelled like this host.
@@ -243,11 +326,9 @@ fn write_json(output: &mut impl Write, value: &impl Serialize) -> Result<(), Err
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_person_may_type_a_registry_in_many_ways() {
-        let settings = Settings::default();
-        let context = Context {
-            settings: &settings,
+    fn context(settings: &Settings) -> Context<'_> {
+        Context {
+            settings,
             config_error: None,
             clock: || std::time::SystemTime::UNIX_EPOCH,
             is_json: false,
@@ -255,7 +336,13 @@ mod tests {
             print_error: |_| (),
             is_stderr_terminal: false,
             program: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_person_may_type_a_registry_in_many_ways() {
+        let settings = Settings::default();
+        let context = context(&settings);
         for text in [
             "contoso",
             "Contoso",
@@ -295,6 +382,89 @@ mod tests {
                 error.hint().unwrap().starts_with("name its login server"),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_repository_has_neither_tag_nor_host() {
+        for text in ["app", "team/app", "a.b_c-d/e1"] {
+            assert_eq!(repository(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            "App",
+            "app:1",
+            "app@sha256:1",
+            "/app",
+            "app/",
+            "a b",
+            "a,b",
+            "contoso.azurecr.io/*",
+            "app:pull,push",
+        ] {
+            assert!(repository(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_split_into_registry_repository_and_tag() {
+        let settings = Settings::default();
+        let context = context(&settings);
+        for (path, repository, tag) in [
+            ("", None, ""),
+            ("/", None, ""),
+            ("/app", Some("app"), ""),
+            ("/team/app:v1", Some("team/app"), ":v1"),
+            (
+                "/team/app:v1@sha256:0123",
+                Some("team/app"),
+                ":v1@sha256:0123",
+            ),
+            ("/app@sha256:0123", Some("app"), "@sha256:0123"),
+        ] {
+            for host in [
+                "contoso.azurecr.io",
+                "https://contoso.azurecr.io",
+                "contoso",
+            ] {
+                let image = context.image(&format!("{host}{path}")).unwrap();
+                assert_eq!(image.registry.host(), "contoso.azurecr.io", "{path}");
+                assert_eq!(
+                    (image.repository.as_deref(), &*image.tag),
+                    (repository, tag)
+                );
+            }
+        }
+        let error = context.image("contoso.azurecr.io/App").unwrap_err();
+        assert_eq!(error.to_string(), "`App` is no repository");
+    }
+
+    #[test]
+    fn a_known_registry_is_suggested_for_one_that_does_not_resolve() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".docker/config.json");
+        std::fs::create_dir(file.parent().unwrap()).unwrap();
+        std::fs::write(
+            file,
+            r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"}}"#,
+        )
+        .unwrap();
+        let variables = [("ACRSCOPED_CACHE".to_owned(), "none".into())].into();
+        let settings = Settings::from_variables(variables, Some(home.path().to_owned()));
+        let context = context(&settings);
+        for (typed, hint) in [
+            ("contsoo", Some("did you mean contoso.azurecr.io?")),
+            ("contosp", Some("did you mean contoso.azurecr.io?")),
+            ("contoso", None),
+            ("fabrikam", None),
+        ] {
+            let registry = context.registry(typed).unwrap();
+            let error = |host| Error::unreachable(host, Stage::Name, "not found", &[]);
+            let before = error(registry.host()).hint().map(str::to_owned);
+            let suggested = context.suggest(error(registry.host()), &registry);
+            assert_eq!(suggested.hint(), hint.or(before.as_deref()), "{typed}");
+            let other = context.suggest(error("login.microsoftonline.com"), &registry);
+            assert!(!other.hint().unwrap_or_default().contains("did you mean"));
         }
     }
 }

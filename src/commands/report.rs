@@ -316,7 +316,7 @@ impl Report {
         }
         for line in lines.map(sanitize) {
             let line = if line.starts_with("  ") {
-                terminal.paint(Style::Bold, &line)
+                terminal.paint(Style::Bold, &terminal.shorten(&line))
             } else {
                 terminal.wrap(&line, 0)
             };
@@ -356,7 +356,7 @@ mod tests {
 
     const AREAS: [Area; 2] = [("Network", "dns tcp"), ("Docker", "docker")];
 
-    fn plain() -> Terminal {
+    fn plain() -> Terminal<'static> {
         Terminal::new(&std::collections::HashMap::new(), true, true)
     }
 

@@ -12,6 +12,7 @@ use crate::text::shell_word;
 use azure_core::time::{OffsetDateTime, to_rfc3339};
 use serde_json::{Value, json};
 use std::io::Write;
+use std::process::ExitCode;
 use std::time::SystemTime;
 use time::UtcOffset;
 
@@ -21,23 +22,26 @@ struct Section {
     json: Value,
 }
 
-/// Prints the registries, the keyring and the saved sign-ins.
+/// Prints the registries, the keyring and the saved sign-ins. The exit code is not 0 if a registry cannot be used.
 ///
 /// # Errors
 ///
 /// If the settings are wrong, or the output cannot be written.
-pub fn run(context: &Context<'_>, mut output: impl Write) -> Result<(), Error> {
+pub fn run(context: &Context<'_>, mut output: impl Write) -> Result<ExitCode, Error> {
     context.warn_config_error();
     let registries = registries(context)?;
     let keyring = keyring(context)?;
     let logins = saved_sign_ins(context)?;
+    let mut checks = registries.iter().flat_map(|section| &section.checks);
+    let exit_code = ExitCode::from(u8::from(checks.any(Check::is_bad)));
     if context.is_json {
         let [registries, logins] = [registries, logins].map(|sections| {
             let sections = sections.into_iter();
             sections.map(|section| section.json).collect::<Vec<_>>()
         });
         let answer = json!({ "registries": registries, "keyring": keyring, "logins": logins });
-        return write_json(&mut output, &answer);
+        write_json(&mut output, &answer)?;
+        return Ok(exit_code);
     }
     let terminal = context.terminal;
     let mut text = String::new();
@@ -52,17 +56,14 @@ pub fn run(context: &Context<'_>, mut output: impl Write) -> Result<(), Error> {
     text += &keyring.draw(terminal, 0);
     let logins = logins.iter().flat_map(|section| &section.checks);
     text.extend(logins.map(|check| check.draw(terminal, 0)));
-    output.write_all(text.as_bytes()).map_err(Error::output)
+    output.write_all(text.as_bytes()).map_err(Error::output)?;
+    Ok(exit_code)
 }
 
-/// Returns the registries that are configured or have a cached token, by host.
+/// Returns the known registries, by host.
 fn registries(context: &Context<'_>) -> Result<Vec<Section>, Error> {
     let mut cached = context.service().status()?;
-    let mut known = configure::configured_registries(context.settings);
-    known.extend(context.settings.registries_with_profiles());
-    known.extend(cached.iter().map(|cached| cached.registry.clone()));
-    known.sort_by(|one, other| one.host().cmp(other.host()));
-    known.dedup();
+    let known = configure::known_registries(context)?;
     let sections = known.iter().map(|registry| {
         let own = cached.extract_if(.., |cached| cached.registry == *registry);
         registry_section(context, registry, own.collect())
@@ -82,6 +83,11 @@ fn registry_section(
     let identity = context.service().identity(registry);
     let sign_in = match (&identity, &token) {
         (Err(error), _) => Check::failed("sign-in", error),
+        (Ok(identity), None) if !configure::is_configured(identity) => {
+            let text = "no identity is configured: the next pull or push would try the metadata service of a virtual machine";
+            let hint = format!("sign in\n  {PROGRAM} login {registry}");
+            Check::warning("sign-in", text).hint(hint)
+        }
         (Ok(identity), None) => {
             let text =
                 format!("no token is cached: the next pull or push signs in with {identity}");
@@ -99,7 +105,10 @@ fn registry_section(
     };
     let mut checks = vec![clients_check(&clients(context, registry)), sign_in];
     if others > 0 {
-        let text = format!("cached tokens of other identities: {others}");
+        let text = match others {
+            1 => "1 cached token belongs to another identity".to_owned(),
+            _ => format!("{others} cached tokens belong to other identities"),
+        };
         checks.push(Check::skipped("other-tokens", text));
     }
     let rfc3339 = |time: SystemTime| to_rfc3339(&OffsetDateTime::from(time));

@@ -67,7 +67,8 @@ pub fn run(
         return Err(Error::input(problem));
     }
     let registry = context.registry(&arguments.registry)?;
-    let credential = context.service().get(&registry)?;
+    let credential = context.service().get(&registry);
+    let credential = credential.map_err(|error| context.suggest(error, &registry))?;
     let token = credential.token.secret().expose_secret();
     let values = [registry.host(), credential.username, token];
     let mut file;

@@ -63,8 +63,8 @@ fn a_login_of_az_acr_login_is_reported_with_the_command_that_removes_it() {
         "home/.docker/config.json",
         LOGIN.replace("ZXhhbXBsZTpleGFtcGxl", auth),
     );
-    let note = "warning: the login of contoso.azurecr.io by `az acr login` in /home/.docker/config.json is no longer needed, and it is \
-                a password (  docker logout contoso.azurecr.io)";
+    let note = "warning: /home/.docker/config.json still holds a password for contoso.azurecr.io by `az acr login`, which Docker no \
+                longer needs (  docker logout contoso.azurecr.io)";
     assert_has(&findings(&home, &[REGISTRY], &[]), note);
     assert_eq!(findings(&home, &["--remove"], &[]), Vec::<String>::new());
     let found = findings(&home, &["--all"], &[]);
@@ -112,7 +112,7 @@ fn another_credential_store_is_reported() {
             "missing",
             &[REGISTRY],
             "warning: `docker-credential-missing` (`credsStore` in /home/.docker/config.json) is not on `PATH`: Docker fails for every \
-             other registry (install it (on WSL, turn on the integration of Docker Desktop), or remove its name)",
+             other registry (install it (on WSL, turn on the integration of Docker Desktop), or delete that entry)",
         ),
     ] {
         home.write(
@@ -140,7 +140,7 @@ fn all_asks_before_other_registries_stop_working() {
     for (content, loss) in [
         (
             r#"{"auths":{"ghcr.io":{"auth":"ZXhhbXBsZTpleGFtcGxl"},"contoso.azurecr.io":{"auth":"ZTpl"},"quay.io":{}}}"#,
-            "Docker no longer reads its logins of ghcr.io: it asks `acrscoped` for every registry",
+            "Docker will stop using its saved logins for ghcr.io: it asks `acrscoped` for every registry",
         ),
         (
             r#"{"credsStore":"missing"}"#,
@@ -175,7 +175,9 @@ fn all_asks_before_other_registries_stop_working() {
                 question.contains(&format!("{loss}. Continue? [y/N] ")),
                 "{question}"
             );
-            assert_eq!(answer.status.success(), is_set, "{question}");
+            assert_eq!(answer.code(), i32::from(!is_set), "{question}");
+            let last = "docker-credential-acrscoped: nothing was changed ";
+            assert_eq!(question.ends_with(last), !is_set, "{question}");
             let now = std::fs::read_to_string(&path).unwrap();
             assert_eq!(now != content, is_set, "{now}");
         }
@@ -207,7 +209,7 @@ fn a_program_that_clients_do_not_find_is_a_failure() {
     assert_has(
         &found,
         &format!(
-            "failed: clients will not find `docker-credential-acrscoped`: it is in no folder of `PATH` (install it for all users |  {command})"
+            "failed: clients will not find `docker-credential-acrscoped`: it is not on `PATH` (install it for all users |  {command})"
         ),
     );
 }

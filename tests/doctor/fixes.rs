@@ -103,7 +103,10 @@ fn fix_repairs_client_files_and_the_user_name_and_checks_again() {
             "podman-stale-login",
             "x Podman, Buildah and Skopeo use the login",
         ),
-        ("stale-login", "! the login of contoso.azurecr.io in"),
+        (
+            "stale-login",
+            "docker/config.json still holds a password for",
+        ),
         ("buildkit-gives-up", "! cannot use the default user name"),
     ] {
         let world = World::new(name);
@@ -119,11 +122,42 @@ fn fix_repairs_client_files_and_the_user_name_and_checks_again() {
     }
 }
 
+/// A login of a token with a scope map may be the only copy of its password.
+#[test]
+fn fix_keeps_a_password_that_it_cannot_restore() {
+    let world = World::new("podman-stale-login");
+    let file = world.home.path("auth.json");
+    let login = r#"{"auths":{"contoso.azurecr.io":{"auth":"YTpi"}}}"#;
+    std::fs::write(&file, login).expect("our file");
+    let fixes = world.doctor("--fix --json").json()["fixes"].to_string();
+    assert!(fixes.contains("podman logout --authfile "), "{fixes}");
+    assert!(!fixes.contains("removed the login"), "{fixes}");
+    let text = std::fs::read_to_string(&file).expect("our file");
+    assert!(text.contains(r#""auth":"YTpi""#), "{text}");
+}
+
+#[test]
+fn fix_reports_each_removal_and_a_broken_file_stops_nothing() {
+    let world = World::new("podman-stale-login");
+    let file = world.home.path("docker/config.json");
+    std::fs::write(&file, "{,}").expect("our file");
+    let answer = world.doctor("--fix --json").fails();
+    let fixes = answer.json()["fixes"].to_string();
+    for words in [
+        "removed the login of contoso.azurecr.io from",
+        "cannot be used: it is not valid JSON",
+        "auth.json: contoso.azurecr.io -> acrscoped (added)",
+    ] {
+        assert!(fixes.contains(words), "{words}: {fixes}");
+    }
+    assert_eq!(std::fs::read_to_string(&file).expect("our file"), "{,}");
+}
+
 #[test]
 fn fix_keeps_other_logins_and_changes_nothing_where_all_is_well() {
     let world = World::new("stale-login");
     let file = world.home.path("docker/config.json");
-    let both = r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"},"auths":{"contoso.azurecr.io":{"auth":"YTpi"},"ghcr.io":{"auth":"YTpi"}}}"#;
+    let both = r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"},"auths":{"contoso.azurecr.io":{"auth":"MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOng="},"ghcr.io":{"auth":"YTpi"}}}"#;
     std::fs::write(&file, both).expect("our file");
     let fixes = world.doctor("--fix --json").json()["fixes"].clone();
     assert!(

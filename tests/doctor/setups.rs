@@ -97,7 +97,11 @@ pub(crate) fn working() -> Vec<Row> {
             simulator.change(|settings| settings.password_grant = Some(400));
             command.env("ACRSCOPED_USERNAME", "token");
         }),
-        Row::working("no-registry", untouched).of(&[]),
+        Row::working("no-registry", |home, _, _| {
+            home.write("docker/config.json", "{}");
+        })
+        .of(&[]),
+        Row::working("registry-of-docker", untouched).of(&[]),
         Row::working("only-one-registry", |home, _, command| {
             let file = home.write("config.toml", format!("[registry.\"{REGISTRY}\"]\nusername = \"token\"\n"));
             command.env("ACRSCOPED_CONFIG", file);
@@ -129,7 +133,8 @@ pub(crate) fn sign_in() -> Vec<Row> {
         Row::broken(
             "nobody-signed-in-no-registry",
             "identity",
-            |_, _, command| {
+            |home, _, command| {
+                home.write("docker/config.json", "{}");
                 command
                     .env_remove("AZURE_CLIENT_SECRET")
                     .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
@@ -395,7 +400,7 @@ pub(crate) fn wiring() -> Vec<Row> {
         file(
             "stale-login",
             "logins",
-            r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"},"auths":{"contoso.azurecr.io":{"auth":"YTpi"}}}"#,
+            r#"{"credHelpers":{"contoso.azurecr.io":"acrscoped"},"auths":{"contoso.azurecr.io":{"auth":"MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOng="}}}"#,
         ),
         Row::broken("helper-not-on-path", "path", |home, _, command| {
             command.env("PATH", home.path("home"));
@@ -415,7 +420,7 @@ pub(crate) fn wiring() -> Vec<Row> {
             podman(home);
             home.write(
                 "auth.json",
-                r#"{"auths":{"contoso.azurecr.io":{"auth":"YTpi"}}}"#,
+                r#"{"auths":{"contoso.azurecr.io":{"auth":"MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOng="}}}"#,
             );
         }),
     ]

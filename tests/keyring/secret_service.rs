@@ -90,7 +90,7 @@ fn a_login_is_kept_in_the_keyring_that_lasts() {
     assert!(
         login()
             .stdout
-            .contains("it is kept in the Secret Service, and ends")
+            .contains("Saved in the Secret Service. It expires")
     );
     assert!(
         !user
@@ -105,7 +105,7 @@ fn a_login_is_kept_in_the_keyring_that_lasts() {
     assert!(
         login()
             .stdout
-            .contains("it is kept in the kernel keyring until the machine restarts, and ends")
+            .contains("Saved in the kernel keyring until you restart.")
     );
     user.run(&format!("{nobody} {helper} get"), REGISTRY)
         .secret();
@@ -118,12 +118,9 @@ fn a_login_that_ends_with_the_desktop_session_says_so_and_goes_to_the_kernel_key
     for (store, told) in [
         (
             "secret-service",
-            "it is kept in the Secret Service until the desktop session ends, and ends",
+            "Saved in the Secret Service until the desktop session ends.",
         ),
-        (
-            "auto",
-            "it is kept in the kernel keyring until the machine restarts, and ends",
-        ),
+        ("auto", "Saved in the kernel keyring until you restart."),
     ] {
         let (user, _bus) = desktop_user(store);
         user.home.write("password", "");
@@ -160,7 +157,7 @@ fn a_login_in_a_keyring_that_is_away_or_locked_is_not_said_to_be_forgotten() {
     let file = user
         .home
         .path("home/.local/state/docker-credential-acrscoped/logins.json");
-    assert!(login().stdout.contains("it is kept in the Secret Service"));
+    assert!(login().stdout.contains("Saved in the Secret Service."));
     let stays = |line: &str| {
         let answer = user.run(&format!("{nobody} {line}"), "").fails();
         assert!(
@@ -192,7 +189,7 @@ fn a_login_in_a_keyring_that_is_away_or_locked_is_not_said_to_be_forgotten() {
     assert!(
         answer
             .stdout
-            .starts_with("Signed out alice@contoso.example from Azure public: "),
+            .starts_with("Signed out alice@contoso.example from all registries in Azure public "),
         "{answer:#?}"
     );
     assert!(!file.exists());

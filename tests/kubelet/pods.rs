@@ -53,7 +53,8 @@ impl Shared {
     fn kept(&self) -> usize {
         let mut command = self.keyring.enter(&self.node.provider());
         command.args(["status", "--json"]);
-        let answer = run(command, "", LIMIT).succeeds();
+        // Whether docker is configured on this machine does not matter.
+        let answer = run(command, "", LIMIT);
         answer.json()["registries"]
             .as_array()
             .expect("a list")

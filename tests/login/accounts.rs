@@ -91,7 +91,8 @@ fn an_account_that_is_not_signed_in_is_not_switched_to() {
 #[ignore = "needs user namespaces and keyutils: run tests/run"]
 fn status_lists_all_accounts_and_marks_the_active_one() {
     let person = alice_then_bob();
-    let status = person.run("status --json").succeeds().json();
+    // No client is configured.
+    let status = person.run("status --json").fails().json();
     let accounts: Vec<_> = status["logins"]
         .as_array()
         .expect("a list")
@@ -108,11 +109,11 @@ fn status_lists_all_accounts_and_marks_the_active_one() {
         Some(1),
         "one registry has tokens of two accounts"
     );
-    let shown = person.run("status --plain").succeeds().stdout;
+    let shown = person.run("status --plain").fails().stdout;
     let bob = format!("ok: saved sign-in: {BOB} (Azure public, tenant {TENANT}), active\n");
     assert!(shown.contains(&bob), "{shown}");
     assert!(
-        shown.contains("cached tokens of other identities: 1"),
+        shown.contains("1 cached token belongs to another identity"),
         "{shown}"
     );
     // The token of an account whose keyring is away is not usable.
@@ -196,7 +197,7 @@ fn logout_and_status_work_with_a_broken_config_file() {
             "home/.config/docker-credential-acrscoped/config.toml",
             "timeout = \"30\"\n",
         );
-        let status = person.run("status").succeeds();
+        let status = person.run("status").fails();
         assert!(status.stdout.contains(ALICE), "{status:#?}");
         let answer = person.run(line).succeeds();
         for answer in [&status, &answer] {

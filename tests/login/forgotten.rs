@@ -6,7 +6,7 @@ use serde_json::json;
 use simulator::Tenant;
 
 const NOTHING: &str = "No account was signed in";
-const FORGOTTEN: &str = "Signed out alice@contoso.example from Azure public: all registries";
+const FORGOTTEN: &str = "Signed out alice@contoso.example from all registries in Azure public";
 
 #[test]
 #[ignore = "needs user namespaces and keyutils: run tests/run"]

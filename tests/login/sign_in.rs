@@ -33,7 +33,8 @@ fn login_verifies_the_registry_at_once() {
     assert_eq!(grants.len(), 3, "and an exchange");
     person.get().secret();
     assert!(person.requests().is_empty(), "what was tried is cached");
-    let status = person.run("status --json").succeeds().json();
+    // No client is configured.
+    let status = person.run("status --json").fails().json();
     let registries = status["registries"].as_array().unwrap();
     assert_eq!(
         (&registries[0]["identity"], registries.len()),
@@ -272,7 +273,7 @@ fn login_ends_with_the_next_step() {
     };
     next(&format!("docker-credential-acrscoped configure {REGISTRY}"));
     person.run(&format!("configure {REGISTRY}"));
-    next(&format!("docker pull {REGISTRY}/REPOSITORY:TAG"));
+    next(&format!("docker pull {REGISTRY}/IMAGE"));
     let status = person.run("status --plain").succeeds().stdout;
     assert!(status.contains("used by docker"), "{status}");
 }

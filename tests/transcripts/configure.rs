@@ -1,7 +1,9 @@
 //! `configure`.
 
 use crate::shell::{Prepare, Shell, hold, nothing};
+use crate::support::REGISTRY;
 use crate::support::golden::Golden;
+use simulator::Role;
 
 const DOCKER: &str = "home/.docker/config.json";
 
@@ -82,6 +84,7 @@ fn a_second_run_changes_nothing_and_remove_undoes_the_first() {
         ("configure", "contoso.azurecr.io"),
         ("configure-again", "contoso.azurecr.io"),
         ("configure-remove", "--remove"),
+        ("configure-remove-again", "--remove contoso.azurecr.io"),
     ] {
         shell
             .keep(
@@ -209,5 +212,56 @@ fn setup_ends_with_a_pull() {
             "docker-credential-acrscoped setup",
         ),
         ("setup-no-terminal", docker, nobody),
+    ]);
+}
+
+#[test]
+#[ignore = "needs a machine on which this program is not installed: run tests/run"]
+fn setup_fails_if_the_image_cannot_be_pulled() {
+    let no_pull: Prepare = |shell| {
+        shell.home.script("bin/docker", "exit 0");
+        shell.simulator.change(|settings| {
+            let roles = vec![Role::new("*", "*", &["metadata_read"])];
+            settings.registry_mut(REGISTRY).roles = roles;
+        });
+    };
+    let no_role: Prepare = |shell| {
+        let change = |settings: &mut simulator::Settings| {
+            settings.registry_mut(REGISTRY).roles.clear();
+        };
+        shell.simulator.change(change);
+    };
+    let buildkit: Prepare = |shell| {
+        shell.home.script("bin/docker", "exit 0");
+        shell
+            .simulator
+            .change(|settings| settings.password_grant = Some(400));
+    };
+    hold(&[
+        (
+            "setup-no-pull",
+            no_pull,
+            "docker-credential-acrscoped setup contoso.azurecr.io/team/app:v1",
+        ),
+        (
+            "setup-no-pull-json",
+            no_pull,
+            "docker-credential-acrscoped setup contoso.azurecr.io/team/app:v1 --json",
+        ),
+        (
+            "setup-no-role-json",
+            no_role,
+            "docker-credential-acrscoped setup contoso.azurecr.io --json",
+        ),
+        (
+            "setup-buildkit",
+            buildkit,
+            "docker-credential-acrscoped setup contoso.azurecr.io/team/app:v1",
+        ),
+        (
+            "setup-no-repository",
+            nothing,
+            "docker-credential-acrscoped setup contoso.azurecr.io/Team/app",
+        ),
     ]);
 }

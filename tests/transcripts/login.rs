@@ -130,13 +130,27 @@ fn login_shows_the_identity_and_verifies_the_registry() {
     for (name, line) in [
         ("login-second-account", &*format!("{LINE} --device-code")),
         ("login-switch", "docker-credential-acrscoped login --switch"),
-        ("status-two-accounts", "docker-credential-acrscoped status"),
+    ] {
+        alone(&mut golden, &person, name, line).succeeds();
+    }
+    // No client uses the helper.
+    let status = "docker-credential-acrscoped status";
+    alone(&mut golden, &person, "status-two-accounts", status).fails();
+    for (name, line) in [
         (
             "logout-account",
             "docker-credential-acrscoped logout bob@contoso.example",
         ),
+        (
+            "login-switch-to-the-other",
+            "docker-credential-acrscoped login --switch",
+        ),
+        (
+            "login-again-configured",
+            "docker-credential-acrscoped configure contoso.azurecr.io >/dev/null; docker-credential-acrscoped login --device-code",
+        ),
     ] {
-        alone(&mut golden, &person, name, line).succeeds();
+        alone(&mut golden, &person, name, line);
     }
     golden.finish();
 }

@@ -207,7 +207,20 @@ fn unreadable_files_and_keyrings_are_reported() {
             "[registry.\"contoso.azurecr.io\"]\ntimeout = \"30\"\n",
         );
     };
+    let profile: Prepare = |shell| {
+        shell.home.script("bin/docker", "exit 0");
+        shell.home.write(
+            "home/.config/docker-credential-acrscoped/config.toml",
+            "[registry.\"contoso.azurecr.io\"]\ntimeout = 30\n",
+        );
+    };
     hold(&[
+        (
+            "status-nobody",
+            profile,
+            "unset AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_TENANT_ID; docker-credential-acrscoped configure >/dev/null; \
+             docker-credential-acrscoped status",
+        ),
         (
             "status-file-broken",
             misspelt,

@@ -39,6 +39,8 @@ pub(super) fn edit_client(
     let changes = targets
         .into_iter()
         .map(|target| change(&mut config, &mut record, is_removal, target))
+        // What was removed before is no change.
+        .filter(|change| change.before.is_some() || change.after.is_some())
         .collect();
     let folders = record.created.clone();
     let is_obsolete = !folders.is_empty() && record.previous.is_empty() && config.is_empty();
@@ -95,9 +97,8 @@ impl Change {
             Check::good("", format!("{target} {arrow} {helper} ({outcome})"))
         };
         match (self.before.as_deref(), self.after.as_deref()) {
-            (None, None) => Check::good("", format!("{target} {arrow} nothing (not set)")),
             (None, Some(new)) => line(new, "added", "would be added"),
-            (Some(old), None) => line(old, "removed", "would be removed"),
+            (old, None) => line(old.unwrap_or_default(), "removed", "would be removed"),
             (Some(HELPER), Some(HELPER)) => line(HELPER, "already set", "already set"),
             (Some(HELPER), Some(old)) => line(old, "restored", "would be restored"),
             (Some(old), Some(new)) if old == new => {
@@ -105,9 +106,10 @@ impl Change {
                 Check::warning("", text)
             }
             (Some(old), Some(new)) => {
-                let (done, would) = (format!("replaces {old}"), format!("would replace {old}"));
+                let (done, replaces) = (format!("replaces {old}"), format!("would replace {old}"));
                 let command = remove_command([target.as_str()]);
-                line(new, &done, &would).hint(format!("to restore it, run\n  {command}"))
+                let would = if is_dry_run { "you would " } else { "" };
+                line(new, &done, &replaces).hint(format!("to restore it, {would}run\n  {command}"))
             }
         }
     }

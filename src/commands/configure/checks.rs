@@ -124,10 +124,7 @@ fn unreadable(file: &Path) -> Option<Check> {
 pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> Vec<Check> {
     let host = registry.host();
     let mut checks = Vec::new();
-    for (at, path) in paths.search_order.iter().enumerate() {
-        if paths.search_order[..at].contains(path) {
-            continue;
-        }
+    for path in &paths.search_order {
         let Ok(config) = ClientConfig::planned(path, edits) else {
             continue;
         };
@@ -136,7 +133,7 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> V
             let is_of_az = config.is_of_azure_cli(key);
             let by = if is_of_az { " by `az acr login`" } else { "" };
             let text = format!(
-                "the login of {key}{by} in {file} is no longer needed, and it is a password"
+                "{file} still holds a password for {key}{by}, which Docker no longer needs"
             );
             let logout = logout(path, key, paths);
             checks.push(Check::warning("", text).hint(format!("  {logout}")));
@@ -310,7 +307,7 @@ mod tests {
             "{\"credHelpers\":{\"contoso.azurecr.io\":\"acrscoped\"},\"auths\"",
         );
         let lines = check_files(&[(".docker/config.json", &both)]);
-        let note = "warning: the login of contoso.azurecr.io in ~/.docker/config.json is no longer needed, and it is a password";
+        let note = "warning: ~/.docker/config.json still holds a password for contoso.azurecr.io, which Docker no longer needs";
         assert_eq!(lines[2], note);
         let lines = check_files(&[("run/containers/auth.json", LOGIN)]);
         let used = "failed: Podman, Buildah and Skopeo use the login of contoso.azurecr.io in ~/run/containers/auth.json instead of a helper";

@@ -174,14 +174,18 @@ impl ClientConfig {
         });
     }
 
-    /// Removes the logins of a registry. Returns their keys.
-    pub(super) fn remove_logins(&mut self, registry: &Registry) -> Vec<String> {
-        let keys: Vec<String> = self.logins(registry).into_iter().map(Into::into).collect();
-        self.edit(|root| {
-            let auths = find(root, AUTHS).and_then(|field| field.object_value());
-            let logins = keys.iter().filter_map(|key| auths.as_ref()?.get(key));
-            logins.for_each(CstObjectProp::remove);
-        });
+    /// Removes the logins of a registry by `az acr login`. Returns their keys.
+    pub(super) fn remove_logins_of_azure_cli(&mut self, registry: &Registry) -> Vec<String> {
+        let keys = self.logins(registry).into_iter();
+        let keys = keys.filter(|key| self.is_of_azure_cli(key));
+        let keys: Vec<String> = keys.map(str::to_owned).collect();
+        if !keys.is_empty() {
+            self.edit(|root| {
+                let auths = find(root, AUTHS).and_then(|field| field.object_value());
+                let logins = keys.iter().filter_map(|key| auths.as_ref()?.get(key));
+                logins.for_each(CstObjectProp::remove);
+            });
+        }
         keys
     }
 
@@ -334,13 +338,15 @@ mod tests {
     }
 
     #[test]
-    fn the_logins_of_one_registry_are_removed() {
+    fn the_logins_of_the_azure_cli_are_removed() {
         let registry = Registry::parse("contoso.azurecr.io", &[]).unwrap();
-        let text = r#"{"Auths":{"ghcr.io":{"auth":"YTpi"},"https://contoso.azurecr.io":{"auth":"YTpi"},"contoso.azurecr.io":{}}}"#;
-        let mut config = parse(text).unwrap();
-        let removed = config.remove_logins(&registry);
-        assert_eq!(removed, ["https://contoso.azurecr.io"]);
-        let rest = r#"{"Auths":{"ghcr.io":{"auth":"YTpi"},"contoso.azurecr.io":{}}}"#;
+        let azure_cli = base64::encode(format!("{ZERO_GUID}:"));
+        let rest =
+            r#"{"Auths":{"ghcr.io":{"auth":"YTpi"},"https://contoso.azurecr.io":{"auth":"YTpi"}}}"#;
+        let login = format!(r#""Auths":{{"contoso.azurecr.io":{{"auth":"{azure_cli}"}},"#);
+        let mut config = parse(&rest.replace(r#""Auths":{"#, &login)).unwrap();
+        let removed = config.remove_logins_of_azure_cli(&registry);
+        assert_eq!(removed, ["contoso.azurecr.io"]);
         assert_eq!(value(&config.text), value(rest));
     }
 

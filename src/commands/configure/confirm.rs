@@ -5,7 +5,7 @@ use super::{CONFIGURE, HELPER};
 use crate::commands::Context;
 use crate::commands::report::{Check, list};
 use crate::config::Settings;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use std::io::{self, IsTerminal};
 
 /// Warns of passwords in Docker's file: Docker does not read them once it has a default credential store.
@@ -15,7 +15,7 @@ pub(super) fn ending_logins(config: &ClientConfig, settings: &Settings) -> Optio
         return None;
     }
     let text = format!(
-        "Docker no longer reads its logins of {}: it asks `{HELPER}` for every registry",
+        "Docker will stop using its saved logins for {}: it asks `{HELPER}` for every registry",
         list(logins)
     );
     let hint = format!(
@@ -31,7 +31,6 @@ pub(super) fn ending_logins(config: &ClientConfig, settings: &Settings) -> Optio
 ///
 /// When the answer is not yes, or there is no terminal to ask on.
 pub(super) fn ask(context: &Context<'_>, loss: &Check) -> Result<(), Error> {
-    let mut problem = "nothing was changed: this needs your consent";
     if context.is_stderr_terminal && io::stdin().is_terminal() {
         let question = context.terminal.wrap(&format!("{}.", loss.summary), 0);
         (context.print_error)(&format!("{question}\nContinue? [y/N] "));
@@ -42,8 +41,10 @@ pub(super) fn ask(context: &Context<'_>, loss: &Check) -> Result<(), Error> {
         if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
             return Ok(());
         }
-        problem = "nothing was changed";
+        // The exit code 2 is for a wrong command line.
+        return Err(Error::new(ErrorKind::Setting, "nothing was changed"));
     }
+    let problem = "nothing was changed: `--all` needs `--yes` when there is no terminal";
     Err(Error::input(problem)
         .with_detail(loss.summary.clone())
         .with_hint(format!("to do it anyway, run\n  {CONFIGURE} --all --yes")))

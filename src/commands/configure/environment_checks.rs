@@ -17,7 +17,7 @@ fn warning(text: impl Into<String>, hint: impl Into<String>) -> Check {
 /// Checks whether clients find this program under its name: they have the same `PATH`.
 pub(in crate::commands) fn program(context: &Context<'_>) -> Check {
     let Some(found) = find(PROGRAM, &context.settings.program_folders()) else {
-        let text = format!("clients will not find `{PROGRAM}`: it is in no folder of `PATH`");
+        let text = format!("clients will not find `{PROGRAM}`: it is not on `PATH`");
         return Check::bad("", text).hint(path_hint(context));
     };
     let path = found.display();
@@ -87,7 +87,8 @@ pub(super) fn unreliable(settings: &Settings, name: &str, named_by: &str) -> Opt
     }
     let text =
         format!("`{program}` ({named_by}) is not on `PATH`: Docker fails for every other registry");
-    let hint = "install it (on WSL, turn on the integration of Docker Desktop), or remove its name";
+    let hint =
+        "install it (on WSL, turn on the integration of Docker Desktop), or delete that entry";
     Some(warning(text, hint))
 }
 

@@ -27,9 +27,10 @@ pub(super) use checks::check_cred_helpers;
 pub(super) use environment_checks::program;
 
 use super::report::{Check, list};
-use super::{Context, write_json};
-use crate::config::{Settings, SourceName};
+use super::{Context, PROGRAM, write_json};
+use crate::config::SourceName;
 use crate::error::{Error, ErrorKind, sanitize};
+use crate::identity::Identity;
 use crate::registry::Registry;
 use crate::terminal::{Status, Style, Terminal};
 use changes::Change;
@@ -71,10 +72,10 @@ pub struct Arguments {
     /// Undo the changes, for these registries or for all.
     #[arg(long)]
     remove: bool,
-    /// Only the file of docker, oras, Helm and their like.
+    /// Change only the file that Docker, ORAS and Helm read.
     #[arg(long, conflicts_with = "containers")]
     docker: bool,
-    /// Only the file of podman, buildah and skopeo.
+    /// Change only the file that Podman, Buildah and Skopeo read.
     #[arg(long)]
     containers: bool,
     /// Show what would change, and change nothing.
@@ -138,40 +139,49 @@ pub(super) fn apply(context: &Context<'_>, registry: &Registry) -> Result<Vec<Ch
     let mut checks: Vec<Check> = changes.collect();
     checks.extend(report.checks);
     checks.retain(|check| check.status != Status::Skipped);
-    Ok(checks)
+    let named = checks.into_iter().map(|check| check.named("clients"));
+    Ok(named.collect())
 }
 
-/// Removes the logins of a registry from all files that clients read: a login there is used before a helper in a later file, or by no client.
-/// Returns what was removed.
+/// Removes the logins of `az acr login` from all files that clients read: a login there is used before a helper in a later file, or by no
+/// client. Any other login may be the only copy of a password, and stays: [`apply`] reports it. Returns what was removed, and which files cannot be
+/// used.
 ///
 /// # Errors
 ///
-/// When a file cannot be read or written.
+/// When a file cannot be written. Then no file was changed.
 pub(super) fn remove_logins(
     context: &Context<'_>,
     registry: &Registry,
 ) -> Result<Vec<Check>, Error> {
-    let mut checks = Vec::new();
-    for path in Paths::new(context.settings)?.search_order {
-        let before = FileSnapshot::read(&path)?;
-        let mut config = ClientConfig::parse(&path, before.text.clone().unwrap_or_default())?;
-        let removed = config.remove_logins(registry);
-        if removed.is_empty() {
-            continue;
+    let paths = Paths::new(context.settings)?;
+    let (mut checks, mut edits) = (Vec::new(), Vec::<FileEdit>::new());
+    for path in &paths.search_order {
+        let planned = FileSnapshot::read(path).and_then(|before| {
+            let text = before.text.clone().unwrap_or_default();
+            Ok((before, ClientConfig::parse(path, text)?))
+        });
+        let (before, mut config) = match planned {
+            Ok((before, _)) if edits.iter().any(|edit| edit.before.real == before.real) => continue,
+            Ok(planned) => planned,
+            Err(error) => {
+                checks.push(Check::failed("", &error));
+                continue;
+            }
+        };
+        let removed = config.remove_logins_of_azure_cli(registry);
+        if !removed.is_empty() {
+            let (logins, file) = (list(removed), &config.file);
+            let text = format!("removed the login of {logins} from {file}");
+            checks.push(Check::good("", text));
         }
-        let edit = FileEdit {
+        edits.push(FileEdit {
             before,
             after: Some(config.text),
             folders: vec![],
-        };
-        edit.write()?;
-        let text = format!(
-            "removed the login of {} from {}",
-            list(removed),
-            config.file
-        );
-        checks.push(Check::good("", text));
+        });
     }
+    file::write_all(&edits)?;
     Ok(checks)
 }
 
@@ -196,31 +206,34 @@ pub(super) fn known_registries(context: &Context<'_>) -> Result<Vec<Registry>, E
     Ok(known)
 }
 
-/// Returns what to type next for an image: `login` if no identity is configured, else a pull by a client that is there. Makes no connection.
-pub(super) fn next_step(
-    context: &Context<'_>,
-    registry: &Registry,
-    repository: Option<&str>,
-) -> String {
-    let host = registry.host();
-    if !has_identity(context, registry) {
-        return format!("{} login {host}", env!("CARGO_PKG_NAME"));
+/// Returns what to type next: `login` if no identity is configured, else a pull. Makes no connection.
+fn next_step(context: &Context<'_>, registry: &Registry) -> String {
+    if has_identity(context, registry) {
+        return pull_command(context, registry, "IMAGE");
     }
+    format!("{PROGRAM} login {registry}")
+}
+
+/// Returns the pull of an image by a client that is there.
+pub(super) fn pull_command(context: &Context<'_>, registry: &Registry, image: &str) -> String {
     let paths = Paths::new(context.settings).ok();
     let clients = [Clients::Docker, Clients::Containers].into_iter();
     let mut programs = clients.filter_map(|clients| paths.as_ref()?.program(clients));
     let program = programs.find(|program| ["docker", "podman"].contains(program));
-    let repository = repository.unwrap_or("IMAGE");
-    format!("{} pull {host}/{repository}", program.unwrap_or("docker"))
+    format!("{} pull {registry}/{image}", program.unwrap_or("docker"))
 }
 
-/// Returns whether an identity is configured for a registry. If every source was skipped, only a request shows whether this machine has a
-/// managed identity, so that it does not count.
+/// Returns whether an identity is configured for a registry.
 fn has_identity(context: &Context<'_>, registry: &Registry) -> bool {
     match context.service().identity(registry) {
-        Ok(identity) => identity.skipped().len() < SourceName::ALL.len(),
+        Ok(identity) => is_configured(&identity),
         Err(error) => error.kind() != ErrorKind::NoIdentity,
     }
+}
+
+/// Returns whether an identity is more than the attempt to find a managed identity of a virtual machine, after all sources were skipped.
+pub(super) fn is_configured(identity: &Identity) -> bool {
+    identity.skipped().len() < SourceName::ALL.len()
 }
 
 /// One call of the command, and its result.
@@ -281,7 +294,7 @@ impl<'a> Request<'a> {
         };
         if targets.is_empty() && !self.arguments.all {
             let hint = format!("name one\n  {CONFIGURE} contoso.azurecr.io");
-            return Err(Error::input("no registry is known yet").with_hint(hint));
+            return Err(Error::input("which registry? None is configured yet").with_hint(hint));
         }
         for &clients in self.clients() {
             self.install_in(clients, targets)?;
@@ -295,7 +308,7 @@ impl<'a> Request<'a> {
         if let Some(registry) = registries.first()
             && !(has_failed || self.arguments.dry_run)
         {
-            self.report.next = Some(next_step(self.context, registry, None));
+            self.report.next = Some(next_step(self.context, registry));
         }
         Ok(())
     }
@@ -426,21 +439,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Returns the registries that the files of clients name this helper for. A file that cannot be read names none.
-pub(super) fn configured_registries(settings: &Settings) -> Vec<Registry> {
-    let Ok(paths) = Paths::new(settings) else {
-        return vec![];
-    };
-    let files = std::iter::once(&paths.docker).chain(&paths.search_order);
-    let configs: Vec<_> = files
-        .filter_map(|file| ClientConfig::planned(file, &[]).ok())
-        .collect();
-    let helpers = configs.iter().flat_map(ClientConfig::helpers);
-    let ours = helpers.filter(|(_, helper)| *helper == HELPER);
-    let registries = ours.filter_map(|(host, _)| Registry::parse(host, settings.clouds()));
-    registries.collect()
-}
-
 /// Returns the targets for these registries.
 fn targets(has_all: bool, registries: &[Registry]) -> Vec<String> {
     let hosts: BTreeSet<String> = registries.iter().map(|it| it.host().to_owned()).collect();
@@ -467,7 +465,7 @@ impl Report {
             text.push_str("Dry run: nothing is written.\n");
         }
         for file in self.changes.chunk_by(|one, next| one.path == next.path) {
-            let path = sanitize(&file[0].path);
+            let path = terminal.shorten(&sanitize(&file[0].path));
             text.extend([&terminal.paint(Style::Bold, &path), "\n"]);
             let checks = file
                 .iter()

@@ -8,6 +8,7 @@
 use crate::config::Settings;
 use crate::error::Error;
 use crate::program::find;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,8 @@ impl Paths {
         let mut search_order: Vec<PathBuf> = named.iter().cloned().collect();
         search_order.extend(runtime_file(variable("XDG_RUNTIME_DIR")?));
         search_order.extend([persistent.clone(), docker.clone()]);
+        let mut seen = BTreeSet::new();
+        search_order.retain(|path| seen.insert(path.clone()));
         Ok(Self {
             docker,
             containers: named.unwrap_or(persistent),

@@ -27,9 +27,11 @@ pub(super) fn apply(context: &Context<'_>, registry: &Registry, report: &Report)
     // A login in an earlier file of Podman goes before the helper that is named in a later one.
     let of_clients = [clients::DOCKER, clients::PODMAN, clients::LOGINS];
     let mut fixes = fix(&of_clients, &|| {
-        let mut changes = configure::remove_logins(context, registry)?;
-        changes.extend(configure::apply(context, registry)?);
-        Ok(changes)
+        // A failure of one hides nothing of the other.
+        let changes = [configure::remove_logins, configure::apply].map(|change| {
+            change(context, registry).unwrap_or_else(|error| vec![Check::failed("", &error)])
+        });
+        Ok(changes.concat())
     });
     fixes.extend(fix(&[permissions::BUILDKIT], &|| {
         let profile = Some(registry.host());

@@ -19,17 +19,21 @@ mod settings;
 mod sign_in;
 mod versions;
 
+pub(super) use permissions::REPOSITORY;
+
 use super::report::{Check, Report};
-use super::{Context, write_json};
+use super::{Context, configure, repository, write_json};
 use crate::config::Settings;
-use crate::error::{Error, ErrorKind, sanitize_line};
+use crate::error::{Error, ErrorKind, Stage, sanitize_line};
 use crate::registry::Registry;
 use crate::runtime;
 use crate::terminal::Status;
-use checks::AREAS;
+use crate::token::RefreshToken;
+use checks::{AREAS, Target};
 use clap::Args;
 use progress::Progress;
 use serde_json::{Value, json};
+use sign_in::SignIn;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -61,47 +65,16 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Splits an image, such as `contoso.azurecr.io/team/app:v1`, into the registry and the repository.
-    fn split_image(mut self) -> Self {
-        let text = self.registry.as_deref().unwrap_or_default();
-        let text = text.strip_prefix("https://").unwrap_or(text);
-        let Some((host, path)) = text.split_once('/') else {
-            return self;
+    /// Returns the registry that is named, or the only one that is known, and takes the repository of an image.
+    fn find_registry(&mut self, context: &Context<'_>) -> Result<Option<Registry>, Error> {
+        let Some(text) = &self.registry else {
+            let mut known = configure::known_registries(context).unwrap_or_default();
+            return Ok(known.pop().filter(|_| known.is_empty()));
         };
-        let path = path.split('@').next().unwrap_or_default();
-        let path = match path.rsplit_once(':') {
-            Some((path, tag)) if !tag.contains('/') => path,
-            _ => path,
-        };
-        // What is no repository stays as it is, and the registry's name is refused with it.
-        if let Ok(path) = repository(path) {
-            self.repository.get_or_insert(path);
-            self.registry = Some(host.to_owned());
-        }
-        self
+        let image = context.image(text)?;
+        self.repository = self.repository.take().or(image.repository);
+        Ok(Some(image.registry))
     }
-
-    /// Returns the registry to check: the one that is named, or the only one that is known.
-    fn registry(&self, context: &Context<'_>) -> Result<Option<Registry>, Error> {
-        match &self.registry {
-            Some(text) => context.registry(text).map(Some),
-            None => Ok(only_known(context)),
-        }
-    }
-}
-
-/// Parses a repository's name, as a registry scope has it (Docker registry API, "path component").
-fn repository(text: &str) -> Result<String, String> {
-    let is_component = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|byte| {
-                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte)
-            })
-    };
-    let is_name = text.len() <= 255 && text.split('/').all(is_component);
-    is_name
-        .then(|| text.to_owned())
-        .ok_or_else(|| "expected the name alone, such as `team/app`".into())
 }
 
 /// Runs the checks and prints them. The exit code is not 0 if a check failed.
@@ -114,11 +87,12 @@ pub fn run(
     arguments: &Arguments,
     mut output: impl Write,
 ) -> Result<ExitCode, Error> {
-    let arguments = &arguments.clone().split_image();
+    let mut arguments = arguments.clone();
+    let registry = arguments.find_registry(context);
+    let arguments = &arguments;
     // A file that cannot be created is reported before the checks.
     let file = arguments.report.as_deref().map(report_file::create);
     let file = file.transpose()?;
-    let registry = arguments.registry(context);
     let mut print = |text: &str| {
         let text = if context.is_json { "" } else { text };
         let written = output.write_all(text.as_bytes());
@@ -199,6 +173,13 @@ fn examine(
     }
     let registry = registry.as_ref().ok().cloned().flatten();
     let mut report = Report::new(&AREAS, progress.finish());
+    let unresolved = Some(ErrorKind::Unreachable(Stage::Name));
+    let mut checks = report.checks.iter_mut();
+    if let Some(registry) = &registry
+        && let Some(dns) = checks.find(|check| check.name == dns::DNS && check.kind == unresolved)
+    {
+        dns.hint = context.similar_known(registry).or(dns.hint.take());
+    }
     if !is_interrupted {
         report = checks::complete(report, arguments, registry.is_some());
     }
@@ -252,66 +233,54 @@ impl Examination {
     }
 }
 
-/// Returns the registry that has a cached token or a profile of its own, if there is exactly one.
-fn only_known(context: &Context<'_>) -> Option<Registry> {
-    let cached = context.service().status().unwrap_or_default();
-    let mut known = context.settings.registries_with_profiles();
-    known.extend(cached.into_iter().map(|cached| cached.registry));
-    let first = known.first()?.clone();
-    known.iter().all(|other| *other == first).then_some(first)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_repository_has_neither_tag_nor_host() {
-        for text in ["app", "team/app", "a.b_c-d/e1"] {
-            assert_eq!(repository(text).as_deref(), Ok(text));
+/// Checks for `setup` what the credential of a `get` allows: to pull from a repository, and its use by Docker and BuildKit. Returns the first,
+/// and of the others what is wrong.
+///
+/// # Errors
+///
+/// If settings are wrong.
+pub(super) fn check_credential(
+    context: &Context<'_>,
+    registry: &Registry,
+    repository: Option<String>,
+    token: RefreshToken,
+) -> Result<Vec<Check>, Error> {
+    let config = context.settings.for_registry(registry)?;
+    let arguments = Arguments {
+        repository,
+        ..Arguments::default()
+    };
+    let target = Target {
+        context,
+        registry,
+        config: &config,
+        arguments: &arguments,
+        cache: context.service().cache(config.cache, config.timeout),
+    };
+    runtime::run(async {
+        let mut sign_in = SignIn::new(&target);
+        sign_in.refresh_token = Some(token);
+        let mut checks = Box::pin(permissions::check(&target, &sign_in)).await;
+        let is_repository = |check: &Check| check.name == permissions::REPOSITORY;
+        if checks
+            .iter()
+            .any(|check| is_repository(check) && check.is_bad())
+        {
+            // The command that assigns a role needs the object ID, which only the access token has.
+            sign_in.request_access_token().await;
+            checks = Box::pin(permissions::check(&target, &sign_in)).await;
         }
-        for text in [
-            "",
-            "App",
-            "app:1",
-            "app@sha256:1",
-            "/app",
-            "app/",
-            "a b",
-            "a,b",
-            "contoso.azurecr.io/*",
-            "app:pull,push",
-        ] {
-            assert!(repository(text).is_err(), "{text}");
+        checks.retain(|check| is_repository(check) || check.is_problem());
+        // There are no titles.
+        for check in &mut checks {
+            check.took = None;
+            let title = match check.name {
+                REPOSITORY if !check.is_problem() => "granted: ",
+                permissions::BUILDKIT => "BuildKit ",
+                _ => "",
+            };
+            check.summary.insert_str(0, title);
         }
-    }
-
-    #[test]
-    fn an_image_is_split_into_registry_and_repository() {
-        let host = "contoso.azurecr.io";
-        for (image, expected) in [
-            ("", None),
-            ("/app", Some("app")),
-            ("/team/app:v1", Some("team/app")),
-            ("/team/app:v1@sha256:0123", Some("team/app")),
-            ("/app@sha256:0123", Some("app")),
-        ] {
-            for scheme in ["", "https://"] {
-                let arguments = Arguments {
-                    registry: Some(format!("{scheme}{host}{image}")),
-                    ..Arguments::default()
-                };
-                let split = arguments.split_image();
-                assert_eq!(split.repository.as_deref(), expected, "{image}");
-                let registry = split.registry.unwrap();
-                assert_eq!(registry.trim_start_matches("https://"), host, "{image}");
-            }
-        }
-        let named = Arguments {
-            registry: Some("contoso.azurecr.io/app:v1".into()),
-            repository: Some("other".into()),
-            ..Arguments::default()
-        };
-        assert_eq!(named.split_image().repository.as_deref(), Some("other"));
-    }
+        Ok(checks)
+    })
 }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use std::time::Instant;
 use url::Url;
 
-pub(super) const REPOSITORY: &str = "repository";
+pub(in crate::commands) const REPOSITORY: &str = "repository";
 pub(super) const ANONYMOUS: &str = "anonymous-pull";
 pub(super) const REGISTRY_TOKEN: &str = "registry-token";
 pub(super) const BUILDKIT: &str = "buildkit";
@@ -106,11 +106,12 @@ impl TokenEndpoint<'_> {
         let mode = "the registry grants permissions by repository, as in ABAC mode";
         let role = if is_abac { PULL_ABAC } else { PULL };
         let object_id = self.access_token.and_then(AccessToken::assignee);
+        let command = assign_role(self.target.registry, role, object_id);
         Check::bad(REPOSITORY, format!("pull is not granted in {repository}"))
             .with((!yes.is_empty()).then(|| format!("granted: {yes}")))
             .with(is_abac.then(|| mode.to_owned()))
             .with(object_id.is_none().then(object_id_note))
-            .hint(assign_role(self.target.registry, role, object_id))
+            .hint(format!("assign a role to the identity\n  {command}"))
     }
 
     /// Checks whether a repository can be pulled without a credential.

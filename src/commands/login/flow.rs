@@ -10,6 +10,7 @@ use crate::error::{Error, sanitize_line};
 use crate::http::{Network, ResponseError};
 use crate::identity::{Account, Identity};
 use crate::registry::Registry;
+use crate::terminal::Terminal;
 use secrecy::SecretString;
 use std::io::Write;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(super) struct Flow<'a> {
     /// How long to wait for the user, by option.
     pub(super) timeout: Option<Duration>,
     pub(super) variables: &'a Variables,
+    pub(super) terminal: Terminal<'a>,
 }
 
 impl Flow<'_> {
@@ -50,7 +52,8 @@ impl Flow<'_> {
     /// can be opened.
     async fn with_browser(&self) -> Result<Option<TokenResponse>, Error> {
         let found = self.browser().await;
-        let Ok((browser, loopback)) = found.inspect_err(|reason| print_no_browser(reason)) else {
+        let Ok((browser, loopback)) = found.inspect_err(|reason| self.print_no_browser(reason))
+        else {
             return Ok(None);
         };
         let (network, client) = self.client(Deadline::after(self.config.timeout))?;
@@ -72,7 +75,7 @@ impl Flow<'_> {
                 granted.map(Some)
             }
             reason = browser.open(request.url.as_str()) => {
-                print_no_browser(&reason);
+                self.print_no_browser(&reason);
                 Ok(None)
             }
             () = tokio::time::sleep(timeout) => Err(self.browser_timed_out()),
@@ -164,18 +167,20 @@ impl Flow<'_> {
         Ok(granted)
     }
 
+    fn print_no_browser(&self, reason: &str) {
+        let reason = format!("Cannot open a browser here: {reason}.");
+        let reason = self.terminal.wrap(&reason, 0);
+        print(&format!(
+            "{reason}\nSign in with a browser on another machine.\n"
+        ));
+    }
+
     fn browser_timed_out(&self) -> Error {
         let command = self.account.device_code_command(self.registry);
         Error::sign_in("the browser", "the sign-in was not completed in time").with_hint(format!(
             "wait longer with `--timeout`, or sign in with a browser on another machine\n  {command}"
         ))
     }
-}
-
-fn print_no_browser(reason: &str) {
-    print(&format!(
-        "Cannot open a browser here: {reason}.\nSign in with a browser on another machine.\n"
-    ));
 }
 
 /// Prints to stderr what the user has to do. Stdout is for the result.

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, config_file, sanitize_line};
 use crate::identity::{self, Account, Identity, OWN_KEYRING};
 use crate::logins::{Login, Logins};
 use crate::program;
-use crate::registry::Registry;
+use crate::registry::{CLOUDS, Registry};
 use crate::runtime;
 use crate::terminal::Status;
 use crate::text::shell_word;
@@ -26,7 +26,7 @@ use std::io::Write;
 use std::time::Duration;
 
 /// `login [REGISTRY] [--tenant TENANT] [--device-code] [--claims-challenge BASE64] [--timeout SECONDS] | --switch [ACCOUNT]`.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arguments {
     /// The registry, such as contoso.azurecr.io, to verify the sign-in with. Without it, the sign-in is for the public cloud.
     registry: Option<String>,
@@ -40,25 +40,11 @@ pub struct Arguments {
     #[arg(long, value_name = "BASE64", value_parser = entra::decode_claims)]
     claims_challenge: Option<String>,
     /// Wait this long for the browser. Default: 300, or until the code expires.
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<u64>,
     /// Use another saved sign-in, without a browser: its user name or tenant. Default: the other one of two.
     #[arg(long, value_name = "ACCOUNT", num_args = 0..=1, default_missing_value = "", conflicts_with_all = ["tenant", "device_code", "claims_challenge", "timeout"])]
     switch: Option<String>,
-}
-
-impl Arguments {
-    /// Returns the arguments of `login REGISTRY`.
-    pub(super) fn of(registry: &Registry) -> Self {
-        Self {
-            registry: Some(registry.host().to_owned()),
-            tenant: None,
-            device_code: false,
-            claims_challenge: None,
-            timeout: None,
-            switch: None,
-        }
-    }
 }
 
 /// Parses the id or domain name of a tenant.
@@ -66,6 +52,14 @@ fn tenant(text: &str) -> Result<String, &'static str> {
     config::is_tenant(text)
         .then(|| text.to_owned())
         .ok_or("expected a tenant's id or domain name")
+}
+
+/// Parses how long to wait.
+fn seconds(text: &str) -> Result<u64, &'static str> {
+    let seconds = text.parse().ok();
+    seconds
+        .filter(|seconds| (1..=3600).contains(seconds))
+        .ok_or("expected seconds, from 1 to 3600")
 }
 
 /// Signs in, stores the sign-in, and verifies it at the registry. Or makes another saved sign-in the active one.
@@ -79,11 +73,7 @@ pub fn run(
     mut output: impl Write,
 ) -> Result<(), Error> {
     let registry = context.optional_registry(arguments.registry.as_deref())?;
-    let command = LoginCommand {
-        context,
-        config: context.config(registry.as_ref())?,
-        registry: registry.as_ref(),
-    };
+    let command = LoginCommand::new(context, registry.as_ref())?;
     let mut print = |text: String| {
         let text = if context.is_json { "" } else { &text };
         // At once: the next step may take seconds.
@@ -110,6 +100,16 @@ fn write_result(context: &Context<'_>, login: &Login, mut output: impl Write) ->
     Ok(())
 }
 
+/// Signs in for `setup`, which verifies the registry by itself. Returns what to print.
+///
+/// # Errors
+///
+/// What prevents it.
+pub(super) fn sign_in(context: &Context<'_>, registry: &Registry) -> Result<String, Error> {
+    let command = LoginCommand::new(context, Some(registry))?;
+    Ok(command.sign_in(&Arguments::default())?.1)
+}
+
 /// What all steps of a `login` need.
 struct LoginCommand<'a> {
     context: &'a Context<'a>,
@@ -117,7 +117,15 @@ struct LoginCommand<'a> {
     registry: Option<&'a Registry>,
 }
 
-impl LoginCommand<'_> {
+impl<'a> LoginCommand<'a> {
+    fn new(context: &'a Context<'a>, registry: Option<&'a Registry>) -> Result<Self, Error> {
+        Ok(Self {
+            context,
+            config: context.config(registry)?,
+            registry,
+        })
+    }
+
     /// Makes a saved sign-in of the cloud the active one: the account with this user name or tenant, else the other one of two.
     fn switch(&self, name: Option<&str>) -> Result<(Login, String), Error> {
         let accounts = identity::accounts(&self.config)?;
@@ -150,6 +158,7 @@ impl LoginCommand<'_> {
             clock: self.context.clock,
             timeout: arguments.timeout.map(Duration::from_secs),
             variables: self.context.settings.variables(),
+            terminal: self.context.terminal,
         };
         let (granted, browser) = runtime::run(flow.sign_in())?;
         account.login.browser = browser;
@@ -209,12 +218,11 @@ impl LoginCommand<'_> {
         let text = format!("signed in as {username} in tenant {tenant}");
         let until = match place.persistence {
             Persistence::UntilDeleted => "",
-            Persistence::UntilRestart => " until the machine restarts",
+            Persistence::UntilRestart => " until you restart",
             Persistence::UntilSessionEnds => " until the desktop session ends",
         };
         let store = &place.store;
-        let kept =
-            format!("it is kept in the {store}{until}, and ends when it is not used for 90 days");
+        let kept = format!("Saved in the {store}{until}. It expires after 90 days without use.");
         let kept = self.context.terminal.wrap(&kept, 2);
         let mut accounts = identity::accounts(&self.config).unwrap_or_default();
         accounts.retain(|other| other.key() != login.key());
@@ -251,11 +259,10 @@ impl LoginCommand<'_> {
     /// Gets a credential for the registry as a client does, and returns the next step. Or returns which identity comes first.
     fn verify(&self, login: &Login) -> Result<String, Error> {
         let Some(registry) = self.registry else {
-            let configured = configure::configured_registries(self.context.settings);
-            let next = configured
-                .is_empty()
-                .then(|| next_step("configure REGISTRY"));
-            return Ok(next.unwrap_or_default());
+            let known = configure::known_registries(self.context)?;
+            let mut public = known.iter().filter(|it| *it.cloud() == CLOUDS[0]);
+            let pull = public.find_map(|registry| self.pull(registry));
+            return Ok(next_step(pull, "REGISTRY"));
         };
         let service = self.context.service();
         let identity = service.identity(registry)?;
@@ -276,15 +283,19 @@ impl LoginCommand<'_> {
         // A cached token would prove nothing.
         let fingerprint = identity.fingerprint();
         self.cache().delete_entries(|key| key.is_of(&fingerprint))?;
-        service.get(registry)?;
+        let credential = service.get(registry);
+        credential.map_err(|error| self.context.suggest(error, registry))?;
         let text = format!("{registry} accepts the sign-in: it issued an ACR refresh token");
-        let clients = status::clients(self.context, registry);
-        let configured = clients.iter().find(|(_, check)| check.status == Status::Ok);
-        let next = match configured {
-            Some((client, _)) => format!("Next:\n  {client} pull {registry}/REPOSITORY:TAG\n"),
-            None => next_step(&format!("configure {registry}")),
-        };
+        let next = next_step(self.pull(registry), registry.host());
         Ok(self.line(Status::Ok, &text) + &next)
+    }
+
+    /// Returns the pull by a client that uses this helper for a registry.
+    fn pull(&self, registry: &Registry) -> Option<String> {
+        let clients = status::clients(self.context, registry);
+        let mut clients = clients.iter();
+        let (client, _) = clients.find(|(_, check)| check.status == Status::Ok)?;
+        Some(format!("{client} pull {registry}/IMAGE"))
     }
 
     fn line(&self, mark: Status, text: &str) -> String {
@@ -302,7 +313,8 @@ fn not_stored(problems: Vec<String>) -> Error {
         )
 }
 
-/// Returns the command of this program to run next.
-fn next_step(arguments: &str) -> String {
-    format!("Next:\n  {PROGRAM} {arguments}\n")
+/// Returns what to do next: pull, or configure a client for this registry.
+fn next_step(pull: Option<String>, registry: &str) -> String {
+    let next = pull.unwrap_or_else(|| format!("{PROGRAM} configure {registry}"));
+    format!("Next:\n  {next}\n")
 }
