@@ -1,6 +1,7 @@
 //! The clock, and the deadline of everything that one `get` does.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Stage};
+use crate::http::notes_on;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Returns the time of day: `SystemTime::now`, or a fixed time in tests.
@@ -61,7 +62,7 @@ impl Deadline {
             let seconds = self.limit.as_secs();
             let message = format!("gave up after {seconds} s while {during}");
             Err(Error::new(ErrorKind::Timeout, message)
-                .with_details(circumstances.to_vec())
+                .with_details(notes_on(Stage::Connection, circumstances))
                 .with_hint(
                     "`ACRSCOPED_TIMEOUT` sets the seconds; `ACRSCOPED_LOG=debug` shows where they go",
                 ))

@@ -150,7 +150,9 @@ fn code_hint(code: u32, identity: &Identity) -> String {
         // Multi-factor authentication is required, for example, or the sign-in has ended.
         _ => {
             let page = || format!("https://login.microsoftonline.com/error?code={code}");
-            return source.login_command(None, identity).unwrap_or_else(page);
+            let sign_in = |command| format!("sign in again\n  {command}");
+            let command = source.login_command(None, identity);
+            return command.map_or_else(page, sign_in);
         }
     };
     hint.to_owned()

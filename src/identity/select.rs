@@ -103,7 +103,7 @@ fn add_skipped(error: Error, name: SourceName, reason: &Error) -> Error {
 fn general_hint(config: &Config, registry: &Registry) -> String {
     let login = format!("{} {}", login::COMMAND, registry.host());
     match config.sources.only.as_ref().map(|only| only.value) {
-        Some(SourceName::Login) => login,
+        Some(SourceName::Login) => format!("sign in\n  {login}"),
         Some(only) => entry(only).1.to_owned(),
         None => format!(
             "set the `AZURE_*` variables of an identity, or sign in with one of these\n  {login}\n  az login"
@@ -133,7 +133,7 @@ mod tests {
         );
         assert_eq!(
             only_login.hint(),
-            Some("docker-credential-acrscoped login contoso.azurecr.us")
+            Some("sign in\n  docker-credential-acrscoped login contoso.azurecr.us")
         );
         let hint = "set the `AZURE_*` variables of an identity, or sign in with one of these\n  \
                     docker-credential-acrscoped login contoso.azurecr.us\n  az login";

@@ -199,10 +199,8 @@ fn examine(
         done?;
     }
     let registry = registry.as_ref().ok().cloned().flatten();
-    let mut report = Report::new(&AREAS, progress.finish());
-    if !is_interrupted {
-        report = checks::complete(report, arguments, registry.is_some());
-    }
+    let report = Report::new(&AREAS, progress.finish());
+    let report = checks::complete(report, arguments, registry.is_some(), is_interrupted);
     Ok(Examination {
         registry,
         report,
@@ -219,13 +217,13 @@ impl Examination {
             report.draw_areas(terminal)
         };
         if self.is_interrupted {
-            return format!("{checks}\nInterrupted: the other checks were not made.\n");
+            return format!("{checks}\nInterrupted: the remaining checks did not run.\n");
         }
         let verdict = report.draw_verdict(terminal);
         let advice = match report.cause() {
             Some(cause) if !arguments.verbose => {
                 let gap = if cause.command().is_some() { "\n" } else { "" };
-                format!("{gap}Run again with --verbose to see every check.\n")
+                format!("{gap}Run again with --verbose to see every check and detail.\n")
             }
             None if self.registry.is_none() => "No registry was checked: name one.\n".into(),
             _ => String::new(),

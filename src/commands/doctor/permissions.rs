@@ -106,11 +106,12 @@ impl TokenEndpoint<'_> {
         let mode = "the registry grants permissions by repository, as in ABAC mode";
         let role = if is_abac { PULL_ABAC } else { PULL };
         let object_id = self.access_token.and_then(AccessToken::assignee);
+        let command = assign_role(self.target.registry, role, object_id);
         Check::bad(REPOSITORY, format!("pull is not granted in {repository}"))
             .with((!yes.is_empty()).then(|| format!("granted: {yes}")))
             .with(is_abac.then(|| mode.to_owned()))
             .with(object_id.is_none().then(object_id_note))
-            .hint(assign_role(self.target.registry, role, object_id))
+            .hint(format!("assign a role to the identity\n  {command}"))
     }
 
     /// Checks whether a repository can be pulled without a credential.
@@ -122,7 +123,7 @@ impl TokenEndpoint<'_> {
                 format!("no credential is needed to pull {repository}"),
             ),
             Err(refusal) if refusal.status != Some(401) => Check::failed(ANONYMOUS, &refusal.error),
-            Ok(_) | Err(_) => Check::good(ANONYMOUS, "a credential is needed to pull"),
+            Ok(_) | Err(_) => Check::good(ANONYMOUS, "anonymous pull is off"),
         }
     }
 
@@ -143,10 +144,10 @@ impl TokenEndpoint<'_> {
             "" => String::new(),
             permissions => format!(" (permissions: {permissions})"),
         };
-        let summary = format!("gives Docker a token{permissions}");
+        let summary = format!("issues tokens to Docker{permissions}");
         let docker = Check::good(REGISTRY_TOKEN, summary).since(started);
         let buildkit = if is_identity_token {
-            Check::good(BUILDKIT, "sends the same request as Docker")
+            Check::good(BUILDKIT, "signs in the same way as Docker")
         } else {
             timed(self.check_buildkit(token, scope)).await
         };
@@ -164,13 +165,13 @@ impl TokenEndpoint<'_> {
         let answer = self.ask(Some(token), form).await;
         let status = match answer.map_err(|refusal| refusal.status) {
             Ok(_) | Err(Some(401 | 404 | 405)) => {
-                return Check::good(BUILDKIT, "can use the credential, and containerd too");
+                return Check::good(BUILDKIT, "works, and so does containerd");
             }
-            Err(status) => status.map_or("no answer".to_owned(), |status| status.to_string()),
+            Err(status) => status.map_or("nothing".to_owned(), |status| status.to_string()),
         };
         let summary = "cannot use the default user name at this registry";
-        let check =
-            Check::warning(BUILDKIT, summary).with([format!("the answer to its form is {status}")]);
+        let check = Check::warning(BUILDKIT, summary)
+            .with([format!("the registry answers its request with {status}")]);
         let identity_token = self.refresh_form(scope, token);
         if self.ask(Some(token), identity_token).await.is_err() {
             return check;

@@ -4,15 +4,16 @@
 //! (`words.txt`), numbers of up to four digits, and Entra's error codes. So no name of a person, company, host or file is in it.
 
 use crate::commands::report::{Check, Report, list};
-use crate::error::{Error, sanitize};
+use crate::error::{Error, ErrorKind as Kind, sanitize};
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// The words that are shown. A new message whose words are missing here is shown with gaps.
 const WORDS: &str = include_str!("words.txt");
 
-const QUOTES: [char; 2] = ['`', '"'];
+/// What opens and closes text that may be a name.
+const QUOTES: [(char, char); 4] = [('`', '`'), ('"', '"'), ('\'', '\''), ('(', ')')];
 
 /// Creates the file, which its owner alone can read.
 ///
@@ -25,8 +26,15 @@ pub(super) fn create(path: &Path) -> Result<File, Error> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|error| {
-        let problem = format!("could not create the report {}: {error}", path.display());
-        Error::input(problem).with_hint("remove the file, or name another one")
+        let file = path.display();
+        let problem = match error.kind() {
+            ErrorKind::AlreadyExists => "the file exists already",
+            ErrorKind::NotFound => "there is no such folder",
+            ErrorKind::PermissionDenied => "you may not write to this folder",
+            _ => &error.to_string(),
+        };
+        Error::input(format!("could not create the report {file}: {problem}"))
+            .with_hint("name another file")
     })
 }
 
@@ -58,51 +66,105 @@ fn to_text(check: &Check) -> String {
     let kind = check.kind.map(|kind| format!(" {kind:?}"));
     let (took, kind) = (took.unwrap_or_default(), kind.unwrap_or_default());
     let (status, name) = (check.status.word(), check.name);
-    let details = check.details.iter().map(String::as_str);
+    let details = check.details.iter();
+    let details = details.map(|detail| match check.kind {
+        Some(Kind::SignIn) => codes(detail),
+        _ => known(detail),
+    });
     let hint = check.hint.iter().flat_map(|hint| hint.lines());
-    let texts = details
-        .chain(hint)
-        .map(|text| format!("  {}\n", known(text)));
-    let texts: String = texts.collect();
-    format!(
-        "{status}: {name}{took}{kind}: {}\n{texts}",
-        known(&check.summary)
-    )
+    let texts = details.chain(hint.map(known));
+    let texts: String = texts.map(|text| format!("  {text}\n")).collect();
+    let summary = match check.kind.and_then(|kind| quoted(kind, &check.summary)) {
+        Some((own, quoted)) => format!("{}{}", known(own), codes(quoted)),
+        None => known(&check.summary),
+    };
+    format!("{status}: {name}{took}{kind}: {summary}\n{texts}")
 }
 
-/// Returns a text with a gap for each run of words that are not known. Several words in quotes may be a name, whatever words they are.
+/// Splits the message of an error before what a server or another program reported.
+fn quoted(kind: Kind, message: &str) -> Option<(&str, &str)> {
+    let marker = match kind {
+        Kind::UnexpectedResponse => " with ",
+        Kind::SignIn | Kind::Denied { .. } | Kind::InvalidToken => ": ",
+        _ => return None,
+    };
+    let start = message.find(marker)? + marker.len() - 1;
+    Some(message.split_at(start))
+}
+
+/// Returns Entra's error codes in a text from elsewhere, and the HTTP status at its start.
+fn codes(text: &str) -> String {
+    let is_status = |(at, word): (usize, &str)| {
+        let word = word.trim_end_matches([',', ':']);
+        at == 0 && word.len() == 3 && is_number(word, 3)
+    };
+    let words = text.split_whitespace().enumerate();
+    let words = words.map(|(at, word)| (is_code(word) || is_status((at, word))).then_some(word));
+    format!(" {}", join(words))
+}
+
+/// Returns a text with a gap for each run of words that are not known. Text in quotes or parentheses may be a name, whatever words it is, unless
+/// it is one word in backticks. Of several numbers in a row the first is shown.
 pub(super) fn known(text: &str) -> String {
     let text = sanitize(text);
-    let mut shown: Vec<&str> = Vec::new();
-    let mut open_quote = None;
-    for word in text.split_whitespace() {
-        let is_quoted = open_quote.is_some();
-        for quote in word.chars().filter(|c| QUOTES.contains(c)) {
-            match open_quote {
-                None => open_quote = Some(quote),
-                Some(open) if open == quote => open_quote = None,
-                Some(_) => (),
+    let (mut closing, mut is_after_number) = (None, false);
+    let words = text.split_whitespace().map(|word| {
+        let is_quoted = follow_quotes(word, &mut closing);
+        let is_number = is_number(trim(word), 4);
+        let is_shown = !is_quoted && is_known(word) && !(is_number && is_after_number);
+        is_after_number = is_number;
+        is_shown.then_some(word)
+    });
+    join(words)
+}
+
+/// Follows quotes through a word, and returns whether it may be part of a name. An apostrophe inside a word is no quote.
+fn follow_quotes(word: &str, closing: &mut Option<char>) -> bool {
+    let mut is_quoted = closing.is_some();
+    let mut before = ' ';
+    let mut chars = word.chars().peekable();
+    while let Some(c) = chars.next() {
+        let is_inside_word = c == '\'' && chars.peek().is_some_and(|next| next.is_alphanumeric());
+        match *closing {
+            Some(end) if c == end && !is_inside_word => *closing = None,
+            None if c != '\'' || !before.is_alphanumeric() => {
+                let quote = QUOTES.iter().find(|(open, _)| *open == c);
+                *closing = quote.map(|(_, close)| *close);
+                is_quoted |= quote.is_some_and(|(open, _)| *open != '`');
             }
+            _ => (),
         }
-        let is_shown = !is_quoted && open_quote.is_none() && is_known(word);
-        let word = if is_shown { word } else { "…" };
-        if (word, shown.last()) != ("…", Some(&"…")) {
-            shown.push(word);
-        }
+        before = c;
     }
+    is_quoted || closing.is_some()
+}
+
+/// Joins words, with one gap for each run of those that are not shown.
+fn join<'a>(words: impl Iterator<Item = Option<&'a str>>) -> String {
+    let mut shown: Vec<&str> = words.map(|word| word.unwrap_or("…")).collect();
+    shown.dedup_by(|word, before| (*word, *before) == ("…", "…"));
     shown.join(" ")
 }
 
+fn trim(word: &str) -> &str {
+    word.trim_matches(|c: char| !c.is_alphanumeric())
+}
+
+fn is_number(word: &str, max_digits: usize) -> bool {
+    (1..=max_digits).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_code(word: &str) -> bool {
+    let code = trim(word).strip_prefix("AADSTS");
+    code.is_some_and(|code| is_number(code, 7))
+}
+
 fn is_known(word: &str) -> bool {
-    let word = word.trim_matches(|c: char| !c.is_alphanumeric());
-    let is_number = |text: &str, digits| {
-        (1..=digits).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let code = word.strip_prefix("AADSTS");
-    word.is_empty()
-        || is_number(word, 4)
-        || code.is_some_and(|code| is_number(code, 7))
-        || WORDS.split_whitespace().any(|known| known == word)
+    let own = trim(word);
+    own.is_empty()
+        || is_number(own, 4)
+        || is_code(word)
+        || WORDS.split_whitespace().any(|known| known == own)
 }
 
 #[cfg(test)]
@@ -128,6 +190,14 @@ mod tests {
                 "`client_id` is 5b8d3e17-64c2-4f0a-9d15-7a2e8c40b6f1 by `AZURE_CLIENT_ID`",
                 "`client_id` is … by `AZURE_CLIENT_ID`",
             ),
+            (
+                "the directory 'Windows Pipelines' of root (Secret Service), room 4711 5512 9921",
+                "the directory … of root … 4711 …",
+            ),
+            (
+                "the 'Secret's Service' of the application's owner",
+                "the … of the application's owner",
+            ),
             ("no connection to 10.1.2.3:443", "no connection to …"),
             (
                 "/home/alice is the-folder of alice@contoso.example",
@@ -139,12 +209,104 @@ mod tests {
     }
 
     #[test]
+    fn of_what_a_server_or_program_reports_only_codes_are_shown() {
+        for (kind, message, expected) in [
+            (
+                Kind::SignIn,
+                "the Azure CLI gave no access token: 401, Application 'Secret Service' of root, room 4711 503",
+                "the Azure CLI gave no access token: 401, …",
+            ),
+            (
+                Kind::SignIn,
+                "the Azure CLI gave no access token: ERROR: (AADSTS50076) in the directory of root",
+                "the Azure CLI gave no access token: … (AADSTS50076) …",
+            ),
+            (
+                Kind::UnexpectedResponse,
+                "contoso.azurecr.io answered the exchange with 500, the root directory",
+                "… answered the exchange with 500, …",
+            ),
+        ] {
+            let check = Check {
+                kind: Some(kind),
+                ..Check::bad("x", message)
+            };
+            let shown = to_text(&check.with(["the registry of root".to_owned()]));
+            let detail = match kind {
+                Kind::SignIn => " …",
+                _ => "the registry of root",
+            };
+            assert_eq!(
+                shown,
+                format!("failed: x {kind:?}: {expected}\n  {detail}\n")
+            );
+        }
+    }
+
+    /// Returns the words of messages: those of all literals with spaces, without what is inserted into them.
+    fn own_words(source: &str) -> impl Iterator<Item = String> {
+        let code = source
+            .split("#[cfg(test)]")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let code: String = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let literals = code.replace("\\\"", "'").replace("\\n", " ");
+        let literals: Vec<String> = literals
+            .split('"')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect();
+        literals
+            .into_iter()
+            .filter(|text| text.contains(' '))
+            .flat_map(|text| {
+                let text = text.replace('}', "{");
+                let parts: Vec<&str> = text.split('{').step_by(2).collect();
+                let text = parts.join("\0");
+                let words: Vec<String> = text
+                    .split_whitespace()
+                    .map(|word| trim(word).to_owned())
+                    .collect();
+                words
+            })
+    }
+
+    #[test]
+    fn the_words_of_our_own_messages_are_known() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let (mut folders, mut missing) = (vec![root], std::collections::BTreeSet::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|it| it == "rs") {
+                    let source = std::fs::read_to_string(path).unwrap();
+                    missing.extend(
+                        own_words(&source).filter(|word| is_plain(word) && !is_known(word)),
+                    );
+                }
+            }
+        }
+        assert!(missing.is_empty(), "add to words.txt: {}", list(missing));
+    }
+
+    /// Returns whether a word is letters, digits and a few signs. A name of an example is none of our words.
+    fn is_plain(word: &str) -> bool {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_'".contains(c);
+        word.chars().all(is_plain) && word.parse::<u64>().is_err() && word.len() > 1
+    }
+
+    #[test]
     fn the_known_words_are_no_names() {
         for word in WORDS.split_whitespace() {
-            let is_plain = word
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_'".contains(c));
-            assert!(is_plain && word.parse::<u64>().is_err(), "{word}");
+            assert!(word.len() == 1 || is_plain(word), "{word}");
         }
         for name in ["contoso", "fabrikam", "alice", "Shell", "Bank"] {
             assert!(!is_known(name), "{name}");
