@@ -12,7 +12,8 @@ const TITLE_WIDTH: usize = 12;
 const NAME_WIDTH: usize = 15;
 const TIME_WIDTH: usize = 8;
 
-/// The details that the short form of a report shows of the cause, a line each.
+/// The rows of the cause in the short form of a report, and how many of them are details.
+const MAX_CAUSE_ROWS: usize = 4;
 const MAX_SHORT_DETAILS: usize = 2;
 
 /// How the summary of a check begins that was not made, because another one failed.
@@ -169,18 +170,13 @@ impl Check {
         format!("{mark} {title}{}\n", summary.trim_start())
     }
 
-    /// Draws the details below a summary. The short form has the first that fit on a line each.
-    fn draw_details(&self, terminal: Terminal, indent: usize, is_short: bool) -> String {
+    /// Draws the details below a summary: all, or the first of those that fit on a line each.
+    fn draw_details(&self, terminal: Terminal, indent: usize, limit: Option<usize>) -> String {
         let details = self.details.iter();
         let details = details.map(|detail| terminal.wrap(&sanitize(detail), indent));
-        let details = details.filter(|lines| !is_short || !lines.contains('\n'));
-        let limit = if is_short {
-            MAX_SHORT_DETAILS
-        } else {
-            usize::MAX
-        };
+        let details = details.filter(|lines| limit.is_none() || !lines.contains('\n'));
         let drawn = details.map(|lines| terminal.paint(Style::Dim, &lines) + "\n");
-        drawn.take(limit).collect()
+        drawn.take(limit.unwrap_or(usize::MAX)).collect()
     }
 }
 
@@ -268,15 +264,17 @@ impl Report {
         let cause = self.cause();
         let indent = indent(terminal, &title);
         let rows = shown.into_iter().map(|check| {
-            let is_cause = |cause: &Check| cause.name == check.name;
+            let summary = check.draw_summary(terminal, &title, !check.is_problem());
             let below = match cause.filter(|_| check.is_problem()) {
-                Some(cause) if is_cause(cause) => check.draw_details(terminal, indent, true),
-                // The verdict has the same.
-                Some(cause) if cause.hint == check.hint => String::new(),
-                Some(_) => check.draw_hint(terminal, indent),
-                None => String::new(),
+                Some(cause) if cause.name == check.name => {
+                    let rest = MAX_CAUSE_ROWS.saturating_sub(summary.lines().count());
+                    check.draw_details(terminal, indent, Some(rest.min(MAX_SHORT_DETAILS)))
+                }
+                // The verdict has the hint of the cause.
+                Some(cause) if cause.hint != check.hint => check.draw_hint(terminal, indent),
+                _ => String::new(),
             };
-            check.draw_summary(terminal, &title, !check.is_problem()) + &below
+            summary + &below
         });
         rows.collect()
     }
@@ -288,7 +286,7 @@ impl Report {
             let (name, took) = (check.name, took.unwrap_or_default());
             let title = format!("{name:<NAME_WIDTH$}{took:>TIME_WIDTH$}  ");
             let indent = indent(terminal, &title);
-            let details = check.draw_details(terminal, indent, false);
+            let details = check.draw_details(terminal, indent, None);
             let hint = check.draw_hint(terminal, indent);
             check.draw_summary(terminal, &title, false) + &details + &hint
         });

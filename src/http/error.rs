@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn every_stage_of_a_connection_has_its_sentence_and_hint() {
         for (stage, sentence, hint) in [
-            (Stage::Name, "the name R was not found", "DNS zone"),
+            (Stage::Name, "the name R was not found", "set `HTTPS_PROXY`"),
             (
                 Stage::Connection,
                 "no connection to R: reason",
@@ -255,10 +255,14 @@ mod tests {
                 "try again; a proxy or firewall may cut connections",
             ),
         ] {
-            let error = Error::unreachable("R", stage, "reason", &["note".to_owned()]);
+            let notes = ["`https_proxy` is set", "`SSL_CERT_FILE` is set"].map(str::to_owned);
+            let error = Error::unreachable("R", stage, "reason", &notes);
             assert_eq!(error.to_string(), sentence);
             assert!(error.hint().unwrap().ends_with(hint), "{error:?}");
-            assert_eq!(error.details(), ["note"]);
+            let matter = if stage == Stage::Tls { 2 } else { 1 };
+            assert_eq!(error.details(), &notes[..matter]);
         }
+        let error = Error::unreachable("contoso.azurecr.io", Stage::Name, "", &[]);
+        assert!(error.hint().unwrap().ends_with("DNS zone"), "{error:?}");
     }
 }

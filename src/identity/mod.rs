@@ -772,7 +772,7 @@ pub(super) mod tests {
                 "no other was tried: `source` is azure-cli by `ACRSCOPED_SOURCE`"
             ]
         );
-        assert_eq!(error.hint(), Some("az login"));
+        assert_eq!(error.hint(), Some("sign in\n  az login"));
     }
 
     #[test]

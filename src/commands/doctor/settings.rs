@@ -27,11 +27,15 @@ pub(super) fn failed(error: &Error) -> Check {
     if check.hint.is_some() {
         return check;
     }
-    let place = match check.summary.split('`').nth(1) {
-        Some(name) if check.summary.starts_with('`') => format!("`{name}`"),
-        _ => error.to_string().split(": ").take(1).collect(),
+    let name = check.summary.strip_prefix('`');
+    let hint = match name.and_then(|rest| rest.split_once('`')) {
+        Some((name, _)) => format!("correct `{name}`, or unset it"),
+        None => format!(
+            "correct {}",
+            check.summary.split(": ").next().unwrap_or_default()
+        ),
     };
-    check.hint(format!("correct {place}, or remove it"))
+    check.hint(hint)
 }
 
 /// Checks the settings of a registry. A suspicious one is a warning.
