@@ -320,9 +320,10 @@ impl Report {
             drawn.push('\n');
         }
         for line in lines.map(sanitize) {
-            let line = match line.starts_with("  ") {
-                true => terminal.paint(Style::Bold, &line),
-                false => terminal.wrap(&line, 0),
+            let line = if line.starts_with("  ") {
+                terminal.paint(Style::Bold, &line)
+            } else {
+                terminal.wrap(&line, 0)
             };
             drawn.extend([&*line, "\n"]);
         }

@@ -73,12 +73,12 @@ fn to_text(check: &Check) -> String {
     });
     let hint = check.hint.iter().flat_map(|hint| hint.lines());
     let texts = details.chain(hint.map(known));
-    let texts: String = texts.map(|text| format!("  {text}\n")).collect();
     let summary = match check.kind.and_then(|kind| quoted(kind, &check.summary)) {
-        Some((own, quoted)) => format!("{}{}", known(own), codes(quoted)),
+        Some((own, quoted)) => format!("{} {}", known(own), codes(quoted)),
         None => known(&check.summary),
     };
-    format!("{status}: {name}{took}{kind}: {summary}\n{texts}")
+    let first = format!("{status}: {name}{took}{kind}: {summary}\n");
+    texts.fold(first, |text, line| text + "  " + &line + "\n")
 }
 
 /// Splits the message of an error before what a server or another program reported.
@@ -88,8 +88,8 @@ fn quoted(kind: Kind, message: &str) -> Option<(&str, &str)> {
         Kind::SignIn | Kind::Denied { .. } | Kind::InvalidToken => ": ",
         _ => return None,
     };
-    let start = message.find(marker)? + marker.len() - 1;
-    Some(message.split_at(start))
+    let end = message.find(marker)? + marker.len();
+    Some(message.split_at(end))
 }
 
 /// Returns Entra's error codes in a text from elsewhere, and the HTTP status at its start.
@@ -100,7 +100,7 @@ fn codes(text: &str) -> String {
     };
     let words = text.split_whitespace().enumerate();
     let words = words.map(|(at, word)| (is_code(word) || is_status((at, word))).then_some(word));
-    format!(" {}", join(words))
+    join(words)
 }
 
 /// Returns a text with a gap for each run of words that are not known. Text in quotes or parentheses may be a name, whatever words it is, unless
@@ -234,7 +234,7 @@ mod tests {
             };
             let shown = to_text(&check.with(["the registry of root".to_owned()]));
             let detail = match kind {
-                Kind::SignIn => " …",
+                Kind::SignIn => "…",
                 _ => "the registry of root",
             };
             assert_eq!(
