@@ -1,6 +1,7 @@
 //! The clock, and the deadline of everything that one `get` does.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Stage};
+use crate::http::notes_on;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Returns the time of day: `SystemTime::now`, or a fixed time in tests.
@@ -61,7 +62,7 @@ impl Deadline {
             let seconds = self.limit.as_secs();
             let message = format!("timed out after {seconds} s waiting for {awaited}");
             Err(Error::new(ErrorKind::Timeout, message)
-                .with_details(proxy_and_ca_notes.to_vec())
+                .with_details(notes_on(Stage::Connection, proxy_and_ca_notes))
                 .with_hint(
                     "to wait longer, set `ACRSCOPED_TIMEOUT`; to see which step is slow, set `ACRSCOPED_LOG=debug`",
                 ))

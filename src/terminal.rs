@@ -180,6 +180,18 @@ impl<'a> Terminal<'a> {
         lines.join("\n")
     }
 
+    /// Draws a text as one line that fits the terminal. With `--plain` nothing is cut.
+    pub fn cut(&self, text: &str, indent: usize) -> String {
+        let whole = self.wrap(text, indent);
+        if !whole.contains('\n') {
+            return whole;
+        }
+        let mark = self.ellipsis();
+        let short = self.wrap(text, indent + 1 + mark.chars().count());
+        let first = short.lines().next().unwrap_or_default();
+        format!("{}{} {mark}", " ".repeat(indent), first.trim_start())
+    }
+
     /// Draws a mark and a sentence, and indents the lines after the first.
     pub fn sentence(&self, mark: Status, text: &str) -> String {
         format!("{} {}", self.mark(mark), self.wrap(text, 2).trim_start())

@@ -675,7 +675,7 @@ fn a_token_too_deep_to_be_read_is_handed_out_once_and_the_doctor_says_so() {
     assert!(
         run(command, "", LIMIT)
             .stdout
-            .contains("it does not show when it expires and is not cached")
+            .contains("the refresh token has no expiry, so that it is not cached")
     );
 }
 

@@ -405,7 +405,7 @@ fn the_azure_clis_own_words_are_passed_on_with_what_to_type() {
     );
     assert!(
         answer.stderr.contains(
-            "hint: az login --scope https://containerregistry.azure.net/.default --tenant t"
+            "hint: sign in again\n  az login --scope https://containerregistry.azure.net/.default --tenant t"
         ),
         "{}",
         answer.stderr

@@ -12,8 +12,9 @@ const TITLE_WIDTH: usize = 12;
 const NAME_WIDTH: usize = 15;
 const TIME_WIDTH: usize = 8;
 
-/// The lines of details that the short form of a report shows of the cause.
-const MAX_DETAIL_LINES: usize = 3;
+/// The rows of the cause in the short form of a report, and how many of them are details.
+const MAX_CAUSE_ROWS: usize = 4;
+const MAX_SHORT_DETAILS: usize = 2;
 
 /// How the summary of a check begins that was not made, because another one failed.
 pub(super) const NOT_CHECKED: &str = "not checked, because";
@@ -127,10 +128,15 @@ impl Check {
         matches!(self.status, Status::Failed | Status::Warning)
     }
 
+    /// Returns the commands of the hint.
+    fn commands(&self) -> impl Iterator<Item = &str> {
+        let lines = self.hint.iter().flat_map(|hint| hint.lines());
+        lines.filter_map(|line| line.strip_prefix("  "))
+    }
+
     /// Returns the first command of the hint.
     pub(super) fn command(&self) -> Option<&str> {
-        let mut lines = self.hint.as_deref()?.lines();
-        lines.find_map(|line| line.strip_prefix("  "))
+        self.commands().next()
     }
 
     /// Returns status, summary and hint as lines that fit the terminal.
@@ -151,10 +157,15 @@ impl Check {
             .collect()
     }
 
-    /// Draws the summary behind a title, which is as wide as its column.
-    fn draw_summary(&self, terminal: Terminal, title: &str) -> String {
-        let mark = terminal.mark(self.status);
-        let summary = terminal.wrap(&sanitize(&self.summary), indent(terminal, title));
+    /// Draws the summary behind a title, which is as wide as its column. The short form is one line.
+    fn draw_summary(&self, terminal: Terminal, title: &str, is_short: bool) -> String {
+        let (mark, indent) = (terminal.mark(self.status), indent(terminal, title));
+        let summary = sanitize(&self.summary);
+        let summary = if is_short {
+            terminal.cut(&summary, indent)
+        } else {
+            terminal.wrap(&summary, indent)
+        };
         if terminal.is_plain() {
             let title = title.split("  ").next().unwrap_or_default().trim_end();
             return format!("{mark} {title}: {}\n", summary.trim_start());
@@ -162,19 +173,13 @@ impl Check {
         format!("{mark} {title}{}\n", summary.trim_start())
     }
 
-    /// Draws the details below a summary, or as many as fit in so many lines.
-    fn draw_details(&self, terminal: Terminal, indent: usize, max_lines: usize) -> String {
-        let (mut drawn, mut lines) = (String::new(), 0);
-        for (at, detail) in self.details.iter().enumerate() {
-            let detail = terminal.detail(detail, indent);
-            lines += detail.lines().count();
-            if lines > max_lines {
-                let more = format!("({} more)", self.details.len() - at);
-                return drawn + &terminal.paint(Style::Dim, &terminal.wrap(&more, indent)) + "\n";
-            }
-            drawn += &(terminal.paint(Style::Dim, &detail) + "\n");
-        }
-        drawn
+    /// Draws the details below a summary: all, or the first of those that fit on a line each.
+    fn draw_details(&self, terminal: Terminal, indent: usize, limit: Option<usize>) -> String {
+        let details = self.details.iter();
+        let details = details.map(|detail| terminal.detail(detail, indent));
+        let details = details.filter(|lines| limit.is_none() || !lines.contains('\n'));
+        let drawn = details.map(|lines| terminal.paint(Style::Dim, &lines) + "\n");
+        drawn.take(limit.unwrap_or(usize::MAX)).collect()
     }
 }
 
@@ -200,6 +205,7 @@ impl Serialize for Check {
             "summary": self.summary,
             "hint": self.hint,
             "command": self.command(),
+            "commands": self.commands().collect::<Vec<_>>(),
         });
         if !self.name.is_empty() {
             fields["name"] = json!(self.name);
@@ -263,17 +269,20 @@ impl Report {
         }
         // What depends on the cause says nothing new.
         shown.retain(|check| !check.summary.starts_with(NOT_CHECKED));
-        let cause = self.cause().map(|check| check.name);
+        let cause = self.cause();
         let indent = indent(terminal, &title);
         let rows = shown.into_iter().map(|check| {
-            let below = match check.is_problem() {
-                true if cause == Some(check.name) => {
-                    check.draw_details(terminal, indent, MAX_DETAIL_LINES)
+            let summary = check.draw_summary(terminal, &title, !check.is_problem());
+            let below = match cause.filter(|_| check.is_problem()) {
+                Some(cause) if cause.name == check.name => {
+                    let rest = MAX_CAUSE_ROWS.saturating_sub(summary.lines().count());
+                    check.draw_details(terminal, indent, Some(rest.min(MAX_SHORT_DETAILS)))
                 }
-                true => check.draw_hint(terminal, indent),
-                false => String::new(),
+                // The verdict has the hint of the cause.
+                Some(cause) if cause.hint != check.hint => check.draw_hint(terminal, indent),
+                _ => String::new(),
             };
-            check.draw_summary(terminal, &title) + &below
+            summary + &below
         });
         rows.collect()
     }
@@ -286,11 +295,18 @@ impl Report {
             let (name, took) = (check.name, took.unwrap_or_default());
             let title = format!("{name:<NAME_WIDTH$}{took:>TIME_WIDTH$}  ");
             let indent = indent(terminal, &title);
-            let details = check.draw_details(terminal, indent, usize::MAX);
+            let details = check.draw_details(terminal, indent, None);
             let hint = check.draw_hint(terminal, indent);
-            check.draw_summary(terminal, &title) + &details + &hint
+            check.draw_summary(terminal, &title, false) + &details + &hint
         });
         checks.collect()
+    }
+
+    /// Returns the title of a check's area.
+    pub(super) fn title(&self, check: &Check) -> &'static str {
+        let mut areas = self.areas.iter();
+        let area = areas.find(|(_, names)| names.split(' ').any(|name| name == check.name));
+        area.map_or(check.name, |(title, _)| title)
     }
 
     /// Draws how many problems there are, and how to fix the first.
@@ -298,9 +314,7 @@ impl Report {
         let Some(cause) = self.cause() else {
             return format!("{} No problems found.\n", terminal.mark(Status::Ok));
         };
-        let mut areas = self.areas.iter();
-        let area = areas.find(|(_, names)| names.split(' ').any(|name| name == cause.name));
-        let area = area.map_or(cause.name, |(title, _)| title);
+        let area = self.title(cause);
         let counts = [(Status::Failed, "problem"), (Status::Warning, "warning")];
         let counts = counts.map(|(status, word)| self.count(status, word));
         let counts = list(counts.into_iter().flatten());
@@ -367,7 +381,7 @@ mod tests {
             to_value(&check).unwrap(),
             json!({
                 "status": "warning", "summary": "it rains", "hint": "take a coat\n  wear coat",
-                "command": "wear coat"
+                "command": "wear coat", "commands": ["wear coat"]
             })
         );
         let named = Check {
@@ -378,7 +392,7 @@ mod tests {
             to_value(named).unwrap(),
             json!({
                 "name": "weather", "status": "warning", "summary": "it rains", "details": [],
-                "hint": "stay", "command": null, "milliseconds": 7
+                "hint": "stay", "command": null, "commands": [], "milliseconds": 7
             })
         );
     }
@@ -417,7 +431,7 @@ mod tests {
         let report = Report::new(&AREAS, checks);
         assert_eq!(
             report.draw_areas(plain()),
-            "ok: Network: connected\nfailed: Docker: asks no helper\n  - 1\n  - 2\n  - 3\n  (4 more)\n"
+            "ok: Network: connected\nfailed: Docker: asks no helper\n  - 1\n  - 2\n"
         );
         assert_eq!(
             report.draw_verdict(plain()),

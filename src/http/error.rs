@@ -4,6 +4,7 @@ use super::Network;
 use super::proxy::TunnelError;
 use super::response::BodyTooLong;
 use crate::error::{Error, ErrorKind, Stage, sanitize_line};
+use crate::registry::Registry;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::CertificateError;
@@ -57,11 +58,14 @@ impl Network {
 impl Error {
     /// Reports a host that cannot be reached. `notes` are the proxy and CA settings in force, as sentences.
     pub(crate) fn unreachable(host: &str, stage: Stage, cause: &str, notes: &[String]) -> Self {
+        let name_hint = match Registry::parse(host, &[]) {
+            Some(_) => {
+                "check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone"
+            }
+            None => "check DNS; if this network needs a proxy, set `HTTPS_PROXY`",
+        };
         let (message, hint) = match stage {
-            Stage::Name => (
-                format!("the name {host} was not found"),
-                "check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone",
-            ),
+            Stage::Name => (format!("the name {host} was not found"), name_hint),
             Stage::Connection => (
                 format!("no connection to {host}: {cause}"),
                 "check the name, the network, and `HTTPS_PROXY`, `NO_PROXY`",
@@ -76,9 +80,21 @@ impl Error {
             ),
         };
         Self::new(ErrorKind::Unreachable(stage), message)
-            .with_details(notes.to_vec())
+            .with_details(notes_on(stage, notes))
             .with_hint(hint)
     }
+}
+
+/// Returns the notes that matter at a stage: certificates do not before TLS, nor after it.
+pub(crate) fn notes_on(stage: Stage, notes: &[String]) -> Vec<String> {
+    let is_of_proxy = |note: &&String| note.split('`').nth(1).is_some_and(is_proxy_variable);
+    let notes = notes.iter();
+    let notes = notes.filter(|note| stage == Stage::Tls || is_of_proxy(note));
+    notes.cloned().collect()
+}
+
+fn is_proxy_variable(name: &str) -> bool {
+    name.to_ascii_uppercase().ends_with("_PROXY")
 }
 
 /// Returns an error and all its causes. The text of an error rarely shows its cause.
@@ -226,7 +242,7 @@ mod tests {
     #[test]
     fn every_stage_of_a_connection_has_its_sentence_and_hint() {
         for (stage, sentence, hint) in [
-            (Stage::Name, "the name R was not found", "DNS zone"),
+            (Stage::Name, "the name R was not found", "set `HTTPS_PROXY`"),
             (
                 Stage::Connection,
                 "no connection to R: reason",
@@ -243,10 +259,14 @@ mod tests {
                 "try again; a proxy or firewall may cut connections",
             ),
         ] {
-            let error = Error::unreachable("R", stage, "reason", &["note".to_owned()]);
+            let notes = ["`https_proxy` is set", "`SSL_CERT_FILE` is set"].map(str::to_owned);
+            let error = Error::unreachable("R", stage, "reason", &notes);
             assert_eq!(error.to_string(), sentence);
             assert!(error.hint().unwrap().ends_with(hint), "{error:?}");
-            assert_eq!(error.details(), ["note"]);
+            let matter = if stage == Stage::Tls { 2 } else { 1 };
+            assert_eq!(error.details(), &notes[..matter]);
         }
+        let error = Error::unreachable("contoso.azurecr.io", Stage::Name, "", &[]);
+        assert!(error.hint().unwrap().ends_with("DNS zone"), "{error:?}");
     }
 }

@@ -13,6 +13,7 @@ mod retry_delay;
 mod tls;
 mod transport;
 
+pub(crate) use error::notes_on;
 pub use preconnect::Preconnect;
 pub(crate) use response::PROXY_HINT;
 pub use response::{HttpResponse, ResponseError};

@@ -18,6 +18,8 @@ const INITIAL_BODY_BYTES: usize = 32 * 1024;
 pub(crate) const PROXY_HINT: &str =
     "a proxy or a sign-in page of the network is in the way: sign in to it, or set `NO_PROXY`";
 
+const TRY_LATER: &str = "try again later";
+
 /// The message for an answer that is neither a token nor an error.
 pub(crate) const NO_TOKEN: &str = "the answer holds no token";
 
@@ -122,10 +124,13 @@ impl HttpResponse {
                 let wait = self.retry_after();
                 let wait = wait.map(|seconds| format!(", it asks to wait {seconds} s"));
                 let message = format!("too many requests{}", wait.unwrap_or_default());
-                (message, Some("try again later"))
+                (message, Some(TRY_LATER))
             }
             (None, None) if self.status.is_success() => (NO_TOKEN.to_owned(), None),
-            (None, None) => (format!("it answered with {}", self.status.as_u16()), None),
+            (None, None) => {
+                let hint = self.status.is_server_error().then_some(TRY_LATER);
+                (format!("it answered with {}", self.status.as_u16()), hint)
+            }
         };
         ResponseError {
             code: code.to_owned(),
@@ -237,6 +242,7 @@ mod tests {
             let hint = match expected.split_whitespace().next() {
                 Some("too") => Some("try again later"),
                 _ if expected.starts_with("the answer was") => Some(PROXY_HINT),
+                _ if status >= 500 => Some(TRY_LATER),
                 _ => None,
             };
             assert_eq!(error.hint, hint, "{expected}");

@@ -150,7 +150,9 @@ fn code_hint(code: u32, identity: &Identity) -> String {
         // Multi-factor authentication is required, for example, or the sign-in has ended.
         _ => {
             let page = || format!("https://login.microsoftonline.com/error?code={code}");
-            return source.login_command(None, identity).unwrap_or_else(page);
+            let sign_in = |command| format!("sign in again\n  {command}");
+            let command = source.login_command(None, identity);
+            return command.map_or_else(page, sign_in);
         }
     };
     hint.to_owned()
@@ -282,7 +284,8 @@ mod tests {
             identity.to_string(),
             "the saved sign-in of alice@contoso.example"
         );
-        let login = "docker-credential-acrscoped login contoso.azurecr.io --tenant t";
+        let login =
+            "sign in again\n  docker-credential-acrscoped login contoso.azurecr.io --tenant t";
         let right = "set the right `tenant` under `[registry.\"contoso.azurecr.io\"]` in the config file, or sign in there\n  \
                      docker-credential-acrscoped login contoso.azurecr.io --tenant TENANT";
         for (codes, expected) in [
@@ -290,7 +293,7 @@ mod tests {
                 &[50_076, 50_079, 50_173, 700_082, 70_008, 70_043, 16_000, 123][..],
                 login,
             ),
-            (&[65_004], &*format!("sign in again\n  {login}")),
+            (&[65_004], login),
             (&[50_020, 90_002, 700_016], right),
             (
                 &[53_003],
@@ -309,8 +312,7 @@ mod tests {
                 );
             }
         }
-        let again = format!("sign in again\n  {login}");
-        assert_eq!(hint(&identity, None), Some(again));
+        assert_eq!(hint(&identity, None).as_deref(), Some(login));
         assert_eq!(
             tenant_lines(&identity),
             ["the tenant t is that of the account"]
@@ -363,7 +365,7 @@ mod tests {
         let secret = identity(&APPLICATION);
         let file = identity(&[APPLICATION[0], APPLICATION[1], FILE]);
         let (cli, odd_cli) = (signed_in("contoso.example"), signed_in("$(reboot)"));
-        let login = "az login --scope https://containerregistry.azure.net/.default --tenant contoso.example";
+        let login = "sign in again\n  az login --scope https://containerregistry.azure.net/.default --tenant contoso.example";
         let policy = "a Conditional Access policy blocks this sign-in: ask your tenant administrator to allow it";
         let consent = "an administrator of the tenant must consent to the application";
         let credential = "compare issuer, subject and audience of the federated token with the application's federated credentials";
@@ -384,7 +386,7 @@ mod tests {
             (
                 &odd_cli,
                 &[50_076],
-                "az login --scope https://containerregistry.azure.net/.default",
+                "sign in again\n  az login --scope https://containerregistry.azure.net/.default",
             ),
             (
                 &cli,
@@ -472,7 +474,7 @@ mod tests {
             APPLICATION[1],
         ];
         for (identity, expected) in [
-            (signed_in("t"), Some("az login")),
+            (signed_in("t"), Some("sign in\n  az login")),
             (identity(&APPLICATION), None),
             (
                 identity(&[APPLICATION[0], APPLICATION[1], FILE]),

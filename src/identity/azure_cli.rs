@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(super) const HINT: &str = "az login";
+pub(super) const HINT: &str = "sign in\n  az login";
 
 const PROGRAM: &str = "az";
 

@@ -12,7 +12,8 @@ use azure_identity::{AzureDeveloperCliCredential, AzureDeveloperCliCredentialOpt
 use serde_json::Value;
 use std::sync::Arc;
 
-pub(super) const HINT: &str = "azd auth login";
+pub(super) const HINT: &str = "sign in\n  azd auth login";
+const COMMAND: &str = "azd auth login";
 
 const PROGRAM: &str = "azd";
 
@@ -48,7 +49,10 @@ pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
             "it is signed in to {}, not to {cloud}",
             sanitize_line(its_cloud)
         );
-        let command = format!("azd config set cloud.name {} && {HINT}", shell_word(cloud));
+        let command = format!(
+            "azd config set cloud.name {} && {COMMAND}",
+            shell_word(cloud)
+        );
         return Err(skip(reason).with_hint(format!("sign in to {cloud}\n  {command}")));
     }
     program::check_owner(PROGRAM, folder)?;
@@ -67,7 +71,7 @@ pub(super) fn offer(config: &Config, registry: &Registry) -> Offer {
         ),
         tenant,
         other_tenants: vec![],
-        login: (HINT.to_owned(), "--tenant-id"),
+        login: (COMMAND.to_owned(), "--tenant-id"),
         hint: HINT.to_owned(),
         credential: credential.map_err(|error| Error::setting("tenant", error))?,
     }))

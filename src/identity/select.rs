@@ -103,14 +103,13 @@ fn add_skipped(error: Error, name: SourceName, reason: &Error) -> Error {
 fn general_hint(config: &Config, registry: &Registry) -> String {
     let login = format!("{} {}", login::COMMAND, registry.host());
     match config.sources.only.as_ref().map(|only| only.value) {
-        Some(SourceName::Login) => login,
+        Some(SourceName::Login) => format!("sign in\n  {login}"),
         Some(SourceName::AzureCli) if !azure_cli::is_installed(&config.sources) => {
-            format!("install the Azure CLI, then sign in\n  {}", azure_cli::HINT)
+            "install the Azure CLI, then sign in\n  az login".to_owned()
         }
         Some(only) => entry(only).1.to_owned(),
         None if azure_cli::is_installed(&config.sources) => format!(
-            "set the `AZURE_*` variables of an identity, or sign in with one of these\n  {login}\n  {}",
-            azure_cli::HINT
+            "set the `AZURE_*` variables of an identity, or sign in with one of these\n  {login}\n  az login"
         ),
         None => format!("set the `AZURE_*` variables of an identity, or sign in\n  {login}"),
     }
@@ -138,7 +137,7 @@ mod tests {
         );
         assert_eq!(
             only_login.hint(),
-            Some("docker-credential-acrscoped login contoso.azurecr.us")
+            Some("sign in\n  docker-credential-acrscoped login contoso.azurecr.us")
         );
         let hint = "set the `AZURE_*` variables of an identity, or sign in\n  \
                     docker-credential-acrscoped login contoso.azurecr.us";

@@ -171,7 +171,8 @@ fn check_mode(path: &Path, metadata: &Metadata) -> io::Result<()> {
     }
     let is_own = metadata.uid() == geteuid().as_raw();
     let sudo = if is_own { "" } else { "sudo " };
-    let fix = format!("{sudo}chmod go-w {}", shell_word(&path.to_string_lossy()));
+    let file = shell_word(&path.to_string_lossy());
+    let fix = format!("let only its owner write to it\n  {sudo}chmod go-w {file}");
     let path = path.display();
     let problem = format!("users other than you and root can write to {path}");
     Err(Refusal::new(problem, fix).into())

@@ -460,7 +460,7 @@ fn an_azure_cli_whose_sign_in_is_no_longer_good_says_why() {
             .starts_with("could not get an access token from the Azure CLI: AADSTS7000215"),
         "{answer:#?}"
     );
-    assert!(answer.stderr.contains("hint: az login"), "{answer:#?}");
+    assert!(answer.stderr.contains("\n  az login"), "{answer:#?}");
     person.assert_nothing_was_exchanged();
 }
 

@@ -2,16 +2,28 @@
 
 use crate::golden::wired;
 use crate::setups::{Row, registry, wiring};
+use crate::support::run::in_parallel;
 use crate::support::{Answer, Home, LIMIT, REGISTRY, run, world};
-use simulator::Simulator;
+use simulator::{Role, Simulator};
 use std::process::Command;
 
 /// A set-up in which several commands are typed.
 struct World {
     home: Home,
-    _simulator: Simulator,
+    simulator: Simulator,
     command: Command,
+    arguments: String,
 }
+
+/// What `docker logout HOST` and `podman logout --authfile FILE HOST` do.
+const DOCKER: &str = r#"[ "$1" = logout ] || exit 1
+sed -i "s/\"$2\":{\"auth\":\"[^\"]*\"}//" "$DOCKER_CONFIG/config.json""#;
+const PODMAN: &str = r#"[ "$1 $2" = "logout --authfile" ] || exit 1
+sed -i "s/\"$4\":{\"auth\":\"[^\"]*\"}//" "$3""#;
+
+/// Writes down what it is asked, a word a line.
+const AZ: &str = r#"[ "$1 $2" = "acr show" ] && echo "id of $4" && exit
+printf '%s\n' "$@" >"$HOME/asked""#;
 
 impl World {
     fn new(name: &str) -> Self {
@@ -24,14 +36,18 @@ impl World {
             "PATH",
             format!("{}:/usr/bin:/bin", home.path("bin").display()),
         );
-        // The programs that clients are recognised by. Those of the machine are not meant.
-        home.script("bin/docker", "exit 1");
-        home.script("bin/podman", "exit 1");
         (row.prepare)(&home, &simulator, &mut command);
+        // The programs that clients are recognised by. Those of the machine are not meant.
+        home.script("bin/docker", DOCKER);
+        home.script("bin/podman", PODMAN);
+        home.script("bin/az", AZ);
+        home.script("bin/timedatectl", AZ);
+        home.script("bin/sudo", "exec \"$@\"");
         Self {
             home,
-            _simulator: simulator,
+            simulator,
             command,
+            arguments: row.arguments.join(" "),
         }
     }
 
@@ -48,7 +64,8 @@ impl World {
 
     fn doctor(&self, options: &str) -> Answer {
         self.types(&format!(
-            "docker-credential-acrscoped doctor {REGISTRY} {options}"
+            "docker-credential-acrscoped doctor {} {options}",
+            self.arguments
         ))
     }
 
@@ -69,25 +86,183 @@ fn commands(json: &serde_json::Value) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn the_command_of_a_hint_fixes_its_set_up() {
-    for name in [
-        "docker-not-wired",
-        "docker-asks-another",
-        "podman-not-wired",
-    ] {
-        let world = World::new(name);
-        let before = world.json();
-        assert_eq!(before["verdict"], "failed", "{name}: {before:#}");
-        let command = &commands(&before)[0];
-        assert_eq!(
-            command,
-            "docker-credential-acrscoped configure contoso.azurecr.io"
-        );
-        let typed = world.types(command);
-        let after = world.json();
-        assert_ne!(after["verdict"], "failed", "{name}: {typed:#?}\n{after:#}");
+/// What a command of a hint does here.
+enum Here {
+    /// It runs, with a docker or podman that only signs out.
+    Runs,
+    /// A program of its name writes down what it is asked, and the simulator does it.
+    IsDoneBy(fn(&Simulator, &[&str])),
+    /// It does not run here, for this reason.
+    Cannot(&'static str),
+}
+
+/// The commands of all hints in `golden/`, by how they begin.
+const COMMANDS: [(&str, Here); 16] = [
+    ("docker-credential-acrscoped configure ", Here::Runs),
+    ("docker-credential-acrscoped config set ", Here::Runs),
+    (
+        "docker-credential-acrscoped login",
+        Here::Cannot("it needs a person and a keyring: tests/login"),
+    ),
+    ("docker logout ", Here::Runs),
+    ("podman logout ", Here::Runs),
+    ("mv ", Here::Runs),
+    ("az role assignment create ", Here::IsDoneBy(assign_role)),
+    ("az acr network-rule add ", Here::IsDoneBy(allow_address)),
+    (
+        "az acr config authentication-as-arm ",
+        Here::IsDoneBy(refuse_arm_tokens),
+    ),
+    ("sudo timedatectl ", Here::IsDoneBy(set_clock)),
+    (
+        "sudo install ",
+        Here::Cannot("it writes to a folder of the system"),
+    ),
+    ("az login", Here::Cannot("it needs a person: tests/clients")),
+    ("az acr show ", Here::Cannot("it only shows something")),
+    (
+        "az acr check-health ",
+        Here::Cannot("it only shows something"),
+    ),
+    (
+        "az ad app credential reset ",
+        Here::Cannot("it prints a secret, which a person sets"),
+    ),
+    (
+        "export HTTPS_PROXY=",
+        Here::Cannot("only a person knows what `USER` and `PASSWORD` stand for"),
+    ),
+];
+
+fn here(command: &str) -> &'static Here {
+    let row = COMMANDS
+        .iter()
+        .find(|(start, _)| command.starts_with(start));
+    &row.unwrap_or_else(|| panic!("no row for {command}")).1
+}
+
+fn assign_role(simulator: &Simulator, asked: &[&str]) {
+    let [
+        _,
+        _,
+        _,
+        "--assignee",
+        assignee,
+        "--role",
+        role,
+        "--scope",
+        "id of contoso",
+    ] = asked
+    else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(*assignee, simulator::CLIENT_OBJECT);
+    let is_pull = ["AcrPull", "Container Registry Repository Reader"].contains(role);
+    assert!(is_pull, "{role}");
+    let role = Role::new("*", "*", &["pull"]);
+    simulator.change(|settings| settings.registry_mut(REGISTRY).roles.push(role));
+}
+
+fn allow_address(simulator: &Simulator, asked: &[&str]) {
+    let rest = ["--name", "contoso", "--ip-address", "203.0.113.9"];
+    assert_eq!(asked[3..], rest);
+    simulator.change(|settings| settings.registry_mut(REGISTRY).firewall = None);
+}
+
+fn refuse_arm_tokens(simulator: &Simulator, asked: &[&str]) {
+    assert_eq!(
+        asked[3..],
+        ["update", "--registry", "contoso", "--status", "disabled"]
+    );
+    simulator.change(|settings| settings.registry_mut(REGISTRY).accept_arm_tokens = false);
+}
+
+fn set_clock(simulator: &Simulator, asked: &[&str]) {
+    assert_eq!(asked, ["set-ntp", "true"]);
+    simulator.change(|settings| settings.clock_skew = 0);
+}
+
+/// The set-ups in which the first command of the verdict runs here, and does not help.
+const NO_HELP: [(&str, &str); 2] = [
+    (
+        "registry-of-another-tenant",
+        "the registry answers as if a role were missing",
+    ),
+    (
+        "token-already-ended",
+        "the clock of the simulator is right, its token is old",
+    ),
+];
+
+/// The set-ups of `golden/` whose first command runs here. Every command has its row.
+fn set_ups_to_fix() -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doctor/golden");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .expect("a name");
+        let text = std::fs::read_to_string(&path).expect("a transcript");
+        let lines = text.lines().skip_while(|line| !line.contains(". To fix "));
+        let commands = lines.filter_map(|line| line.strip_prefix("  "));
+        let commands: Vec<&Here> = commands.map(here).collect();
+        let is_run = match commands.first() {
+            Some(Here::Cannot(reason)) => {
+                println!("{name}: the command does not run here: {reason}");
+                false
+            }
+            first => first.is_some(),
+        };
+        let is_no_help = NO_HELP.iter().any(|(other, _)| *other == name);
+        // The set-up of `direct.rs` needs a namespace.
+        if is_run && !is_no_help && name != "private-endpoint-without-dns" {
+            names.push(name.to_owned());
+        }
     }
+    names
+}
+
+#[test]
+fn the_commands_of_hints_fix_their_set_ups() {
+    let names = set_ups_to_fix();
+    assert!(names.len() >= 14, "{names:?}");
+    in_parallel(&names, |name| {
+        let world = World::new(name);
+        let first = world.json();
+        let mut json = first.clone();
+        // Behind one problem there can be another.
+        for _ in 0..3 {
+            let typed = commands(&json).first().map(|command| {
+                let answer = world.types(command);
+                if let Here::IsDoneBy(act) = here(command) {
+                    let asked = std::fs::read_to_string(world.home.path("home/asked"));
+                    let asked = asked.unwrap_or_else(|error| panic!("{error}: {answer:#?}"));
+                    act(&world.simulator, &asked.lines().collect::<Vec<_>>());
+                }
+                json = world.json();
+            });
+            if typed.is_none() {
+                break;
+            }
+        }
+        assert_ne!(json["cause"], first["cause"], "{name}: {first:#}\n{json:#}");
+        assert_ne!(json["verdict"], "failed", "{name}: {json:#}");
+    });
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_problem_and_reported_once() {
+    let world = World::new("docker-file-broken");
+    let plain = world.doctor("--plain");
+    assert!(plain.stdout.contains("\n1 problem. "), "{plain:#?}");
+    let answer = world.doctor("--fix --plain");
+    let (fixes, _) = answer
+        .stdout
+        .split_once("\nok: Network")
+        .expect("two parts");
+    assert_eq!(fixes.matches("is not valid JSON").count(), 1, "{answer:#?}");
 }
 
 #[test]
@@ -197,6 +372,10 @@ fn json_has_a_command_for_each_fix_and_the_versions() {
     assert_eq!(
         docker.expect("a check")["command"],
         "docker-credential-acrscoped configure contoso.azurecr.io"
+    );
+    assert_eq!(
+        docker.expect("a check")["commands"],
+        serde_json::json!(["docker-credential-acrscoped configure contoso.azurecr.io"])
     );
     assert_eq!(json["versions"]["podman"], "5.4.0", "{json:#}");
     assert!(json["versions"]["docker"].is_null(), "{json:#}");

@@ -38,7 +38,12 @@ pub(crate) fn examine(row: &Row) -> (String, Option<String>) {
     let shown = transcript(&typed.join(" "), &answer, home, simulator);
     let json = run(json, "", LIMIT);
     assert_eq!(json.code(), answer.code(), "{json:#?}");
-    let cause = json.json()["cause"].as_str().map(str::to_owned);
+    let json = json.json();
+    let cause = json["cause"].as_str().map(str::to_owned);
+    let checks = json["checks"].as_array().expect("checks");
+    let check = checks.iter().find(|check| check["name"] == json["cause"]);
+    let is_dead_end = check.is_some_and(|check| check["hint"].is_null());
+    assert!(!is_dead_end, "a cause without a hint: {json:#}");
     (shown, cause)
 }
 

@@ -51,7 +51,7 @@ fn azure_resource_manager_is_not_asked_for_where_the_registry_refuses_the_identi
     let options = [REGISTRY, "--probe-arm", "--plain", "--verbose"];
     let answer = doctor(&home, &simulator, &options).fails();
     assert!(!asks_arm(&simulator), "{:#?}", simulator.journal());
-    let said = "skipped: arm-tokens: not checked, because exchange failed";
+    let said = "skipped: arm-tokens: not checked, because Registry failed";
     assert!(answer.stdout.contains(said), "{answer:#?}");
 }
 
@@ -163,7 +163,7 @@ fn plant_people(home: &Home, _: &Simulator, command: &mut Command) {
         .env_remove("AZURE_TENANT_ID");
     home.script(
         "bin/az",
-        r#"echo "ERROR: AADSTS700016: Application with identifier '5b8d3e17-64c2-4f0a-9d15-7a2e8c40b6f1' was not found in the directory 'Zz Holding AG'. Ask Zz Alice at zzhelp.example, see https://zzwiki.example:8443/zz or //zzshare, or zzother.azurecr.io, or /srv/zzshare/zz, or zz.o'neil@zzmail.example of Zz Alice Ltd" >&2; exit 1"#,
+        r#"echo "ERROR: AADSTS700016: Application with identifier '5b8d3e17-64c2-4f0a-9d15-7a2e8c40b6f1' was not found in the directory 'Zz Holding AG'. It is 'Secret Service' of root, room 4711 5512 9921. Ask Zz Alice at zzhelp.example, see https://zzwiki.example:8443/zz or //zzshare, or zzother.azurecr.io, or /srv/zzshare/zz, or zz.o'neil@zzmail.example of Zz Alice Ltd" >&2; exit 1"#,
     );
     home.write(
         "home/.azure/azureProfile.json",
@@ -195,6 +195,9 @@ fn a_report_has_no_name_that_the_machine_knows() {
     let people = report(plant_people);
     assert!(people.contains("SignIn: "), "{people}");
     assert!(people.contains("AADSTS700016: "), "{people}");
+    for planted in ["Service", "root", "room", "4711"] {
+        assert!(!people.contains(planted), "{people}");
+    }
     let inspector = report(plant_inspector);
     assert!(
         !inspector.contains("CA of nobody") && inspector.contains("is signed by …"),
@@ -251,7 +254,8 @@ fn a_report_is_its_owners_and_overwrites_nothing() {
     ] {
         let refused = doctor(&home, &simulator, &[REGISTRY, &option]).fails();
         assert!(
-            refused.stderr.contains("could not create the report"),
+            refused.stderr.contains("could not create the report")
+                && !refused.stderr.contains("os error"),
             "{refused:#?}"
         );
         assert_eq!(
@@ -291,8 +295,10 @@ fn checks_that_are_interrupted_show_and_report_those_that_were_done() {
     assert_eq!(output.status.code(), Some(130));
     let shown = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(shown.contains("+ Sign-in     service principal"), "{shown}");
+    // The form of the name says nothing of the registry.
+    assert!(shown.contains("\n- Registry    interrupted\n"), "{shown}");
     assert!(
-        shown.ends_with("\nInterrupted: the other checks were not made.\n"),
+        shown.ends_with("\nInterrupted: the remaining checks did not run.\n"),
         "{shown}"
     );
     let report = std::fs::read_to_string(&file).expect("a report");
@@ -315,7 +321,7 @@ fn a_report_shows_no_object_id_in_the_command_that_gives_a_role() {
     );
     let report = std::fs::read_to_string(&file).expect("the report");
     assert!(
-        report.contains("\n  az role assignment create … --role AcrPull --scope …"),
+        report.contains("\n  az role assignment create --assignee … --role AcrPull --scope …"),
         "{report}"
     );
     assert!(

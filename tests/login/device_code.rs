@@ -114,7 +114,7 @@ fn a_declined_or_expired_code_is_reported() {
     );
     assert!(
         said.contains(&format!(
-            "hint: docker-credential-acrscoped login {REGISTRY} --device-code\n"
+            "hint: sign in again\n  docker-credential-acrscoped login {REGISTRY} --device-code\n"
         )),
         "{said}"
     );

@@ -87,7 +87,9 @@ fn a_revoked_sign_in_shows_how_to_sign_in_again() {
         answer.stdout.starts_with("could not get an access token from the saved sign-in of alice@contoso.example: AADSTS50173: The provided grant"),
         "{answer:#?}"
     );
-    let hint = format!("hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n");
+    let hint = format!(
+        "hint: sign in again\n  docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n"
+    );
     assert!(answer.stderr.ends_with(&hint), "{answer:#?}");
     person
         .log_in(&format!("login {REGISTRY} --tenant {TENANT}"))
@@ -109,7 +111,7 @@ fn an_expired_sign_in_is_reported() {
     assert!(
         answer
             .stderr
-            .contains("hint: docker-credential-acrscoped login"),
+            .contains("hint: sign in again\n  docker-credential-acrscoped login"),
         "{answer:#?}"
     );
 }
@@ -444,7 +446,7 @@ fn an_endless_claims_challenge_is_not_part_of_the_hint() {
     assert!(answer.stderr.len() < 4_000, "{} bytes", answer.stderr.len());
     assert!(
         answer.stderr.ends_with(&format!(
-            "hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n"
+            "hint: sign in again\n  docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n"
         )),
         "{answer:#?}"
     );
@@ -499,7 +501,7 @@ fn a_claims_challenge_that_repeats_the_token_is_not_part_of_the_hint() {
     let answer = person.get().fails();
     assert!(
         answer.stderr.ends_with(&format!(
-            "hint: docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n"
+            "hint: sign in again\n  docker-credential-acrscoped login {REGISTRY} --tenant {TENANT}\n"
         )),
         "{answer:#?}"
     );

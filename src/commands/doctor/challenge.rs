@@ -40,16 +40,16 @@ fn check_header(registry: &Registry, response: &HttpResponse) -> Check {
         return Check::bad(NAME, summary).hint(check_name(registry));
     };
     let is_own = |text: &str| [host, registry.login_server()].contains(&text);
-    let realm_host = realm
-        .strip_prefix("https://")
-        .and_then(|realm| realm.strip_suffix("/oauth2/token"));
-    if realm_host.is_some_and(is_own) && is_own(service) {
+    let realm_host = realm.strip_prefix("https://");
+    let realm_host = realm_host.and_then(|realm| realm.strip_suffix("/oauth2/token"));
+    let is_own_realm = realm_host.is_some_and(is_own);
+    if is_own_realm && is_own(service) {
         let service = format!("the token service is {realm}");
         return Check::good(NAME, format!("{host} answers and requires a token")).with([service]);
     }
-    let summary = format!(
-        "{host} sends clients with their credential to {realm}, for {service}: that is not this registry"
-    );
+    let other = if is_own_realm { service } else { realm };
+    let summary =
+        format!("{host} tells clients to send the credential to {other}, which is another host");
     Check::bad(NAME, sanitize_line(&summary)).hint(PROXY_HINT)
 }
 

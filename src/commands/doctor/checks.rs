@@ -61,8 +61,7 @@ pub(super) async fn check(
     registry: &Result<Option<Registry>, Error>,
     progress: &Progress<'_>,
 ) {
-    let failed = |error| Check::failed(settings::CONFIGURATION, error);
-    progress.add(context.config_error.map(failed));
+    progress.add(context.config_error.map(settings::failed));
     let registry = match registry {
         Ok(registry) => registry.as_ref(),
         Err(error) => {
@@ -72,6 +71,9 @@ pub(super) async fn check(
     };
     progress.add([settings::registry(registry)]);
     progress.add(clients::check(context, registry));
+    if context.config_error.is_some() {
+        return;
+    }
     let example = Registry::parse(EXAMPLE, &[]).expect("it is a host of the public cloud");
     let target = registry.unwrap_or(&example);
     let client = context.settings.for_registry(target).and_then(|config| {
@@ -94,7 +96,7 @@ pub(super) async fn check(
             progress.add([Check::failed(connectivity::TLS, &error)]);
         }
         Err(error) => {
-            progress.add([failed(&error)]);
+            progress.add([settings::failed(&error)]);
         }
     }
 }
@@ -106,9 +108,7 @@ async fn check_target(
 ) {
     let mut sign_in = SignIn::new(target);
     progress.redact(sign_in.secrets());
-    if target.context.config_error.is_none() {
-        progress.add([settings::check(target)]);
-    }
+    progress.add([settings::check(target)]);
     let connection = async {
         match client {
             Some(client) => connectivity::check(client).await,
@@ -140,8 +140,14 @@ async fn check_target(
     }
 }
 
-/// Adds the checks that are expected and were not made because another one failed. Without a registry none is expected.
-pub(super) fn complete(mut report: Report, arguments: &Arguments, has_registry: bool) -> Report {
+/// Adds the checks that are expected and were not made because another one failed, or the user interrupted them. Without a registry none is
+/// expected.
+pub(super) fn complete(
+    mut report: Report,
+    arguments: &Arguments,
+    has_registry: bool,
+    is_interrupted: bool,
+) -> Report {
     promote_cause(&mut report.checks);
     let is_expected = |name: &str| match name {
         permissions::REPOSITORY | permissions::ANONYMOUS => arguments.repository.is_some(),
@@ -149,8 +155,12 @@ pub(super) fn complete(mut report: Report, arguments: &Arguments, has_registry: 
         connectivity::CLOCK | clients::VARIABLES | clients::LOGINS => false,
         _ => has_registry,
     };
-    if let Some(cause) = report.cause().filter(|cause| cause.is_bad()) {
-        let reason = format!("{NOT_CHECKED} {} failed", cause.name);
+    let cause = report.cause().filter(|cause| cause.is_bad());
+    let reason = match cause {
+        _ if is_interrupted => Some("interrupted".to_owned()),
+        cause => cause.map(|cause| format!("{NOT_CHECKED} {} failed", report.title(cause))),
+    };
+    if let Some(reason) = reason {
         let is_missing = |name: &&str| report.checks.iter().all(|check| check.name != *name);
         let names = AREAS.iter().flat_map(|(_, names)| names.split(' '));
         let missing = names.filter(|name| is_expected(name) && is_missing(name));
@@ -200,13 +210,13 @@ mod tests {
             Check::bad(sign_in::EXCHANGE, "refused"),
             Check::bad(dns::DNS, "not found"),
         ];
-        let report = complete(Report::new(&AREAS, checks), &arguments, true);
+        let report = complete(Report::new(&AREAS, checks), &arguments, true, false);
         let tcp = report.checks.iter().find(|check| check.name == dns::TCP);
-        assert_eq!(tcp.unwrap().summary, "not checked, because dns failed");
+        assert_eq!(tcp.unwrap().summary, "not checked, because Network failed");
         let is_missing = |name| report.checks.iter().all(|check| check.name != name);
         assert!(is_missing(permissions::REPOSITORY) && is_missing(clients::LOGINS));
         let good = Report::new(&AREAS, vec![Check::good(dns::DNS, "found")]);
-        let good = complete(good, &arguments, true);
+        let good = complete(good, &arguments, true, false);
         assert_eq!(good.checks.len(), 1);
     }
 

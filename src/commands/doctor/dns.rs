@@ -3,6 +3,7 @@
 use super::connectivity::RegistryClient;
 use crate::commands::report::Check;
 use crate::error::{Error, Stage, sanitize_line};
+use crate::http::notes_on;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
@@ -18,7 +19,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) async fn check(client: &RegistryClient<'_>) -> (Vec<Check>, bool) {
     let host = client.registry.host();
     if let Some(proxy) = client.network.proxy(host) {
-        let dns = Check::good(DNS, format!("left to the proxy {proxy}"));
+        let dns = Check::good(DNS, format!("resolved by the proxy {proxy}"));
         let tcp = Check::good(TCP, format!("through the proxy {proxy}"));
         return (vec![dns, tcp], false);
     }
@@ -84,10 +85,11 @@ async fn connect(client: &RegistryClient<'_>, addresses: &[SocketAddr]) -> Check
         };
         failures.push(format!("{address}: {failure}"));
     }
-    let (host, cause) = (client.registry.host(), "no address takes connections");
+    let (host, cause) = (client.registry.host(), "no address accepts connections");
     let error = Error::unreachable(host, Stage::Connection, cause, &[]);
     let check = Check::failed(TCP, &error).with(failures);
-    let check = check.with(client.network.proxy_and_ca_notes().to_vec());
+    let notes = notes_on(Stage::Connection, client.network.proxy_and_ca_notes());
+    let check = check.with(notes);
     let mut ips = addresses.iter().map(SocketAddr::ip);
     if ips.all(|ip| is_private(ip) && !ip.is_loopback()) {
         return check

@@ -20,7 +20,10 @@ pub(super) fn apply(context: &Context<'_>, registry: &Registry, report: &Report)
         let mut shown: Vec<Check> = shown.collect();
         if !shown.is_empty() {
             let failed = |error| vec![Check::failed("", &error)];
-            shown.extend(change().unwrap_or_else(failed));
+            let changes = change().unwrap_or_else(failed);
+            // What cannot be fixed is the problem itself.
+            shown.retain(|check| changes.iter().all(|other| other.summary != check.summary));
+            shown.extend(changes);
         }
         shown
     };

@@ -22,7 +22,8 @@ const HINT: &str = if cfg!(target_os = "linux") {
 /// Writes, reads and deletes an entry in each keyring that `cache` chooses.
 pub(super) async fn check(target: &Target<'_>) -> Check {
     if target.config.cache == CacheChoice::None {
-        return Check::skipped(NAME, "`cache` is none: each call signs in");
+        let summary = "caching is off (`cache = \"none\"`): the helper signs in each time";
+        return Check::skipped(NAME, summary);
     }
     let cache = target.cache.clone();
     let results = timeout(KEYRING_TIMEOUT, spawn_blocking(move || cache.self_test()));

@@ -180,9 +180,7 @@ fn examine(
     {
         dns.hint = context.similar_known(registry).or(dns.hint.take());
     }
-    if !is_interrupted {
-        report = checks::complete(report, arguments, registry.is_some());
-    }
+    let report = checks::complete(report, arguments, registry.is_some(), is_interrupted);
     Ok(Examination {
         registry,
         report,
@@ -199,13 +197,13 @@ impl Examination {
             report.draw_areas(terminal)
         };
         if self.is_interrupted {
-            return format!("{checks}\nInterrupted: the other checks were not made.\n");
+            return format!("{checks}\nInterrupted: the remaining checks did not run.\n");
         }
         let verdict = report.draw_verdict(terminal);
         let advice = match report.cause() {
             Some(cause) if !arguments.verbose => {
                 let gap = if cause.command().is_some() { "\n" } else { "" };
-                format!("{gap}Run again with --verbose to see every check.\n")
+                format!("{gap}Run again with --verbose to see every check and detail.\n")
             }
             None if self.registry.is_none() => "No registry was checked: name one.\n".into(),
             _ => String::new(),

@@ -37,14 +37,8 @@ struct TokenResponse {
     access_token: SecretString,
 }
 
-/// Why there is no token.
-struct Refusal {
-    /// The status, if there was an answer.
-    status: Option<u16>,
-    error: Error,
-}
-
-type Answer = Result<Claims, Box<Refusal>>;
+/// What a token grants, or the status, if there was an answer, and why there is no token.
+type Answer = Result<Claims, Box<(Option<u16>, Error)>>;
 
 struct TokenEndpoint<'a> {
     target: &'a Target<'a>,
@@ -83,12 +77,10 @@ impl TokenEndpoint<'_> {
     /// Checks what is granted in a repository.
     async fn check_repository(&self, token: &RefreshToken, repository: &str) -> Check {
         let scope = format!("repository:{repository}:{}", ACTIONS.join(","));
-        let claims = match self
-            .ask(Some(token), self.refresh_form(&scope, token))
-            .await
-        {
+        let form = self.refresh_form(&scope, token);
+        let claims = match self.ask(Some(token), form).await {
             Ok(claims) => claims,
-            Err(refusal) => return Check::failed(REPOSITORY, &refusal.error),
+            Err(refusal) => return Check::failed(REPOSITORY, &refusal.1),
         };
         let granted = claims.access(repository);
         let is_granted =
@@ -122,8 +114,8 @@ impl TokenEndpoint<'_> {
                 ANONYMOUS,
                 format!("no credential is needed to pull {repository}"),
             ),
-            Err(refusal) if refusal.status != Some(401) => Check::failed(ANONYMOUS, &refusal.error),
-            Ok(_) | Err(_) => Check::good(ANONYMOUS, "a credential is needed to pull"),
+            Err(refusal) if refusal.0 != Some(401) => Check::failed(ANONYMOUS, &refusal.1),
+            Ok(_) | Err(_) => Check::good(ANONYMOUS, "anonymous pull is off"),
         }
     }
 
@@ -137,17 +129,17 @@ impl TokenEndpoint<'_> {
             self.get(scope, Some(token))
         };
         if let Err(refusal) = self.ask(Some(token), request).await {
-            return vec![Check::failed(REGISTRY_TOKEN, &refusal.error).since(started)];
+            return vec![Check::failed(REGISTRY_TOKEN, &refusal.1).since(started)];
         }
         let permissions = Claims::from_token(token.secret()).unwrap_or_default();
         let permissions = match &*permissions.permissions().join(", ") {
             "" => String::new(),
             permissions => format!(" (permissions: {permissions})"),
         };
-        let summary = format!("gives Docker a token{permissions}");
+        let summary = format!("issues tokens to Docker{permissions}");
         let docker = Check::good(REGISTRY_TOKEN, summary).since(started);
         let buildkit = if is_identity_token {
-            Check::good(BUILDKIT, "sends the same request as Docker")
+            Check::good(BUILDKIT, "signs in the same way as Docker")
         } else {
             timed(self.check_buildkit(token, scope)).await
         };
@@ -163,15 +155,15 @@ impl TokenEndpoint<'_> {
         ];
         let form = self.form("buildkit-client", "password", password, scope);
         let answer = self.ask(Some(token), form).await;
-        let status = match answer.map_err(|refusal| refusal.status) {
+        let status = match answer.map_err(|refusal| refusal.0) {
             Ok(_) | Err(Some(401 | 404 | 405)) => {
-                return Check::good(BUILDKIT, "can use the credential, and containerd too");
+                return Check::good(BUILDKIT, "works, and so does containerd");
             }
-            Err(status) => status.map_or("no answer".to_owned(), |status| status.to_string()),
+            Err(status) => status.map_or("nothing".to_owned(), |status| status.to_string()),
         };
         let summary = "cannot use the default user name at this registry";
-        let check =
-            Check::warning(BUILDKIT, summary).with([format!("the answer to its form is {status}")]);
+        let check = Check::warning(BUILDKIT, summary)
+            .with([format!("the registry answers its request with {status}")]);
         let identity_token = self.refresh_form(scope, token);
         if self.ask(Some(token), identity_token).await.is_err() {
             return check;
@@ -222,10 +214,8 @@ impl TokenEndpoint<'_> {
     /// Requests a registry access token. `sent` is the refresh token in the request.
     async fn ask(&self, sent: Option<&RefreshToken>, request: RequestBuilder) -> Answer {
         let what = "a registry access token";
-        let response = self.client.send(request, what).await.map_err(|error| {
-            let status = None;
-            Refusal { status, error }
-        })?;
+        let response = self.client.send(request, what).await;
+        let response = response.map_err(|error| (None, error))?;
         let is_unauthorized = response.status == StatusCode::UNAUTHORIZED;
         // A token leaves out what is not granted: a 401 means that the refresh token itself is not valid.
         let name = match sent {
@@ -245,7 +235,6 @@ impl TokenEndpoint<'_> {
         } else {
             registry_request.refusal(&response)
         };
-        let status = Some(response.status.as_u16());
-        Err(Box::new(Refusal { status, error }))
+        Err(Box::new((Some(response.status.as_u16()), error)))
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn announcement(registry: &Registry) -> String {
         "--probe-arm: if {} accepts an ACR-scoped token,\n\
          the helper also requests an ARM-scoped token, one for Azure Resource Manager,\n\
          and offers it to the registry. It does not keep that token.\n\
-         The sign-in shows in the logs of the tenant.\n",
+         The sign-in logs of the tenant record this.\n\n",
         registry.login_server()
     )
 }

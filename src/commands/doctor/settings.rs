@@ -3,6 +3,7 @@
 use super::checks::Target;
 use crate::commands::report::Check;
 use crate::config::Config;
+use crate::error::Error;
 use crate::registry::{CLOUDS, Registry};
 
 pub(super) const REGISTRY: &str = "registry";
@@ -20,12 +21,29 @@ pub(super) fn registry(registry: Option<&Registry>) -> Check {
     Check::good(REGISTRY, summary).with(regional)
 }
 
+/// Returns the failed check of settings that cannot be used. Without a hint of its own, the error begins with what is to be corrected.
+pub(super) fn failed(error: &Error) -> Check {
+    let check = Check::failed(CONFIGURATION, error);
+    if check.hint.is_some() {
+        return check;
+    }
+    let name = check.summary.strip_prefix('`');
+    let hint = match name.and_then(|rest| rest.split_once('`')) {
+        Some((name, _)) => format!("correct `{name}`, or unset it"),
+        None => format!(
+            "correct {}",
+            check.summary.split(": ").next().unwrap_or_default()
+        ),
+    };
+    check.hint(hint)
+}
+
 /// Checks the settings of a registry. A suspicious one is a warning.
 pub(super) fn check(target: &Target<'_>) -> Check {
     let (settings, registry) = (target.context.settings, target.registry);
     let effective = match settings.explain(Some(registry)) {
         Ok(effective) => effective,
-        Err(error) => return Check::failed(CONFIGURATION, &error),
+        Err(error) => return failed(&error),
     };
     let misspelled = settings.unknown_variables();
     let check = if let Some((summary, hint)) = foreign_authority(target.config) {
@@ -34,8 +52,11 @@ pub(super) fn check(target: &Target<'_>) -> Check {
     } else if misspelled.is_empty() {
         let names: Vec<&str> = effective.iter().map(|(name, _)| *name).collect();
         let names = names.join(", ");
-        let names = if names.is_empty() { "none" } else { &names };
-        Check::good(CONFIGURATION, format!("set: {names}"))
+        let summary = match &*names {
+            "" => "no settings; defaults apply".to_owned(),
+            names => format!("set: {names}"),
+        };
+        Check::good(CONFIGURATION, summary)
     } else {
         let check = Check::warning(CONFIGURATION, misspelled.join(", "));
         check.hint("unset it, or correct its name")
@@ -67,7 +88,7 @@ fn foreign_authority(config: &Config) -> Option<(String, String)> {
         .iter()
         .find(|other| other.is_authority(&config.authority) && *other != cloud)?;
     let summary = format!(
-        "the authority {host} by {origin} is that of {}, and the identity is of {}",
+        "{origin} selects the authority of {} ({host}), but the identity belongs to {}",
         other.name, cloud.name
     );
     let (variable, authority) = (origin.setting("authority"), &cloud.authority);

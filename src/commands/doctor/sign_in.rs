@@ -132,15 +132,20 @@ impl<'a> SignIn<'a> {
         let host = registry.login_server();
         let claims = Claims::from_token(token.secret());
         let (Some(claims), Some(expires)) = (claims, token.expires()) else {
-            let summary = "it does not show when it expires and is not cached: each call signs in";
+            let summary =
+                "the refresh token has no expiry, so that it is not cached: each call signs in";
             return Check::warning(REFRESH_TOKEN, summary);
         };
         let is_ours = |audience: &String| [host, registry.host()].contains(&audience.as_str());
         if let Some(other) = claims.audience().filter(|audience| !is_ours(audience)) {
-            return Check::bad(REFRESH_TOKEN, format!("it is for {other}, not for {host}"));
+            return Check::bad(
+                REFRESH_TOKEN,
+                format!("the refresh token is for {other}, not for {host}"),
+            );
         }
         if !token.is_valid(now) {
-            return Check::bad(REFRESH_TOKEN, "it has expired already").hint(HINT_CLOCK);
+            return Check::bad(REFRESH_TOKEN, "the refresh token has already expired")
+                .hint(HINT_CLOCK);
         }
         let summary = format!("for {host}, until {}", until(expires, now));
         let permissions = claims.permissions().join(", ");
@@ -148,7 +153,7 @@ impl<'a> SignIn<'a> {
             let permissions = format!("permissions: {permissions}");
             return Check::good(REFRESH_TOKEN, summary).with([permissions]);
         }
-        let abac = "it carries no permissions for the whole registry: with ABAC they are granted by repository";
+        let abac = "the refresh token has no permissions for the whole registry: in ABAC mode, each repository grants its own";
         if self.target.repository().is_some() {
             return Check::good(REFRESH_TOKEN, summary).with([abac.to_owned()]);
         }

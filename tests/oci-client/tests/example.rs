@@ -73,7 +73,7 @@ fn a_program_can_say_why_nobody_could_be_signed_in_and_what_to_do() {
     assert!(
         answer
             .stderr
-            .contains("\nhint: az role assignment create --assignee "),
+            .contains("\n  az role assignment create --assignee "),
         "{answer:?}"
     );
 }
