@@ -328,10 +328,7 @@ mod tests {
             "# one\n[registry.\"contoso.azurecr.io\"]\ntenant = 'b'\n"
         );
         let profile = change(text, Some("contoso.azurecr.io"), "tenant", None).unwrap();
-        assert_eq!(
-            profile,
-            "# one\ntenant = 'a' # why\n[registry.\"contoso.azurecr.io\"]\n"
-        );
+        assert_eq!(profile, "# one\ntenant = 'a' # why\n");
         let error = change(text, Some("fabrikam.azurecr.io"), "tenant", None).unwrap_err();
         let problem = "the config file does not set `tenant` for fabrikam.azurecr.io";
         assert_eq!(error.to_string(), problem);

@@ -212,13 +212,13 @@ mod tests {
         for (kind, message, expected) in [
             (
                 Kind::SignIn,
-                "the Azure CLI gave no access token: 401, Application 'Secret Service' of root, room 4711 503",
-                "the Azure CLI gave no access token: 401, …",
+                "could not get an access token from the Azure CLI: 401, Application 'Secret Service' of root, room 4711 503",
+                "could not get an access token from the Azure CLI: 401, …",
             ),
             (
                 Kind::SignIn,
-                "the Azure CLI gave no access token: ERROR: (AADSTS50076) in the directory of root",
-                "the Azure CLI gave no access token: … (AADSTS50076) …",
+                "could not get an access token from the Azure CLI: ERROR: (AADSTS50076) in the directory of root",
+                "could not get an access token from the Azure CLI: … (AADSTS50076) …",
             ),
             (
                 Kind::UnexpectedResponse,
@@ -237,7 +237,7 @@ mod tests {
             };
             assert_eq!(
                 shown,
-                format!("failed: x {kind:?}: {expected}\n  {detail}\n")
+                format!("failed: x {kind:?}: {expected}\n  - {detail}\n")
             );
         }
     }
