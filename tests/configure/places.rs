@@ -214,7 +214,7 @@ fn a_file_in_a_folder_that_the_user_may_not_enter_is_a_warning() {
         "Podman, Buildah and Skopeo cannot read {}: permission denied",
         home.path("run/containers/auth.json").display()
     );
-    let expected = json!({"status": "warning", "summary": summary, "hint": null, "command": null});
+    let expected = json!({"status": "warning", "summary": summary, "hint": null, "command": null, "commands": []});
     assert!(
         report["findings"].as_array().unwrap().contains(&expected),
         "{report:#}"

@@ -30,11 +30,18 @@ pub(super) fn apply(context: &Context<'_>, registry: &Registry, report: &Report)
     // A login in an earlier file of Podman goes before the helper that is named in a later one.
     let of_clients = [clients::DOCKER, clients::PODMAN, clients::LOGINS];
     let mut fixes = fix(&of_clients, &|| {
-        // A failure of one hides nothing of the other.
-        let changes = [configure::remove_logins, configure::apply].map(|change| {
-            change(context, registry).unwrap_or_else(|error| vec![Check::failed("", &error)])
-        });
-        Ok(changes.concat())
+        // A failure of one hides nothing of the other. Both report a file that cannot be read.
+        let mut changes: Vec<Check> = vec![];
+        for change in [configure::remove_logins, configure::apply] {
+            let found =
+                change(context, registry).unwrap_or_else(|error| vec![Check::failed("", &error)]);
+            for check in found {
+                if changes.iter().all(|other| other.summary != check.summary) {
+                    changes.push(check);
+                }
+            }
+        }
+        Ok(changes)
     });
     fixes.extend(fix(&[permissions::BUILDKIT], &|| {
         let profile = Some(registry.host());

@@ -201,9 +201,8 @@ impl Examination {
         }
         let verdict = report.draw_verdict(terminal);
         let advice = match report.cause() {
-            Some(cause) if !arguments.verbose => {
-                let gap = if cause.command().is_some() { "\n" } else { "" };
-                format!("{gap}Run again with --verbose to see every check and detail.\n")
+            Some(_) if !arguments.verbose => {
+                format!("\nRun again with --verbose to see every check and detail.\n")
             }
             None if self.registry.is_none() => "No registry was checked: name one.\n".into(),
             _ => String::new(),
