@@ -366,7 +366,7 @@ fn from_unix_seconds(seconds: u64) -> Option<SystemTime> {
 pub fn config(mut variables: HashMap<String, OsString>) {
     if variables
         .values()
-        .any(|value| value.to_string_lossy().contains(CANARY))
+        .any(|value| value.to_string_lossy().to_lowercase().contains(CANARY))
     {
         return;
     }

@@ -47,8 +47,16 @@ pub enum Persistence {
     /// Until it is deleted.
     UntilDeleted,
     /// Until the machine restarts.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "the kernel keyring is of Linux")
+    )]
     UntilRestart,
     /// Until the user's desktop session ends.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(dead_code, reason = "the Secret Service is of Linux")
+    )]
     UntilSessionEnds,
 }
 

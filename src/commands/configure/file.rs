@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::files::{canonicalize, read_limited, write_atomic};
+#[cfg(unix)]
 use crate::text::shell_word;
 use crate::trust::{Refusal, untrusted_parent};
 use std::fs;
@@ -140,9 +141,8 @@ pub(super) fn write_all(edits: &[FileEdit]) -> Result<(), Error> {
 /// Reads a text file of this user.
 fn read_own(path: &Path, real: &Path) -> Result<String, Error> {
     let unreadable = |error: io::Error| unusable(path, format!("cannot be read: {error}"));
-    let metadata = fs::metadata(real).map_err(unreadable)?;
     #[cfg(unix)]
-    check_owner(path, real, &metadata)?;
+    check_owner(path, real, &fs::metadata(real).map_err(unreadable)?)?;
     if let Some(refusal) = untrusted_parent(path) {
         return Err(refused(path, &refusal));
     }
