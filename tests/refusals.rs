@@ -499,7 +499,7 @@ fn a_name_that_does_not_resolve_is_told() {
     refused(
         &answer,
         "the name login.microsoftonline.com was not found",
-        "hint: check the spelling, the cloud's suffix, DNS and, with a private endpoint, its DNS zone",
+        "hint: check DNS; if this network needs a proxy, set `HTTPS_PROXY`",
     );
 }
 

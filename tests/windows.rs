@@ -388,9 +388,10 @@ fn configure_writes_the_file_of_docker_in_the_profile_and_takes_it_back() {
     let windows = Windows::new();
     let file = Windows::profile().join(".docker/config.json");
     Windows::write(".docker/config.json", "{\r\n\t\"auths\": {}\r\n}\r\n");
+    // The program is not on `PATH`, which is a failed check.
     windows
         .ask(&format!("configure {REGISTRY} --plain"), "")
-        .succeeds();
+        .fails();
     let text = std::fs::read_to_string(&file).unwrap();
     let config: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(config["credHelpers"][REGISTRY], "acrscoped", "{text}");

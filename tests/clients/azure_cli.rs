@@ -289,8 +289,8 @@ fn a_name_that_two_subscriptions_have_means_the_one_in_the_tenant_and_none_witho
     let profile = format!("[registry.\"{FABRIKAM_REGISTRY}\"]\nsubscription = \"Pay-As-You-Go\"\n");
     let file = person.configure(&profile);
     let asked = person.get_for(FABRIKAM_REGISTRY).fails();
-    let sentence = "could not get an access token from the Azure CLI: Multiple subscriptions with the name 'Pay-As-You-Go' found.";
-    assert!(asked.stdout.starts_with(sentence), "{asked:#?}");
+    let sentence = "could not get an access token from the Azure CLI: Multiple subscriptions with the name 'Pay-As-You-Go' found\n";
+    assert!(asked.stdout == sentence, "{asked:#?}");
     let hint = format!(
         "hint: set subscription in {file}:2 to an ID of this list\n  az account list --all --output table"
     );

@@ -60,7 +60,7 @@ fn a_former_login_that_goes_before_the_helper_is_told_with_what_removes_it() {
         .stdout;
     let logout = format!("podman logout --authfile {file} {REGISTRY}");
     let used = format!(
-        "failed: Podman, Buildah and Skopeo use the login of {REGISTRY} in {file} instead of a helper\n  hint: remove it\n    {logout}\n"
+        "failed: Podman, Buildah and Skopeo use the login of {REGISTRY} in {file} instead of a helper\n  hint:\n    {logout}\n"
     );
     assert!(told.contains(&used), "{told}");
     let who = || {

@@ -471,7 +471,7 @@ fn after_a_sign_in_to_another_cloud_only_registries_that_need_the_default_accoun
         world.ask("get", host).secret();
     }
     let asked = world.ask("get", "contoso.azurecr.io").fails();
-    let reason = "azureProfile.json` has no default account in Azure\n";
+    let reason = "azureProfile.json` has no default account in Azure public\n";
     assert!(asked.stdout.ends_with(reason), "{asked:#?}");
     let hint = "hint: choose one, or set `subscription`\n  az cloud set --name AzureCloud && az account set --subscription NAME";
     assert!(asked.stderr.contains(hint), "{asked:#?}");

@@ -199,7 +199,7 @@ fn kubelet_takes_the_part_for_pods_once_it_is_not_commented_out() {
     );
     let error = told[1]["error"].as_str().expect("text");
     assert!(
-        error.starts_with("exit status 1: docker-credential-acrscoped: the service account as ")
+        error.starts_with("exit status 1: docker-credential-acrscoped: could not get an access token from the service account as ")
             && !error.contains("eyJ"),
         "{error}"
     );

@@ -82,7 +82,7 @@ fn an_account_that_is_not_signed_in_is_not_switched_to() {
     }
     let answer = person.run("login --switch carol@contoso.example").fails();
     for account in [ALICE, BOB] {
-        let listed = format!("  {account} (Azure public, tenant {TENANT})\n");
+        let listed = format!("  - {account} (Azure public, tenant {TENANT})\n");
         assert!(answer.stderr.contains(&listed), "{answer:#?}");
     }
 }

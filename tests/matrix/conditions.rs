@@ -373,7 +373,7 @@ fn absent(row: &Row, cloud: &'static Cloud) {
                 assert!(
                     answer
                         .stderr
-                        .contains(&format!("\n  {}: ", source.as_str())),
+                        .contains(&format!("\n  - {}: ", source.as_str())),
                     "{}",
                     answer.stderr
                 );

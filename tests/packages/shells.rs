@@ -48,5 +48,5 @@ pub(crate) fn complete(root: &Root, zsh_folder: &str) {
         .args(["-T", "utf8"])
         .arg(format!("{share}/man/man1/{PROGRAM}-configure.1.gz"));
     let page = run(mandoc, "", LIMIT).succeeds().stdout;
-    assert!(page.contains("Set up docker, podman"), "{page}");
+    assert!(page.contains("Make Docker, Podman"), "{page}");
 }

@@ -554,11 +554,9 @@ fn a_path_in_a_hint_runs_nothing_when_the_hint_is_pasted() {
     let refused = scene
         .get(&one("", "ACRSCOPED_CONFIG", path, "work", ""))
         .fails();
-    let hint = refused
-        .stderr
-        .lines()
-        .find_map(|line| line.strip_prefix("hint: "))
-        .expect("a hint");
+    let (_, hint) = refused.stderr.split_once("\nhint: ").expect("a hint");
+    let hint = hint.lines().find_map(|line| line.strip_prefix("  "));
+    let hint = hint.expect("a command");
     let mut shell = scene.home.command("sh");
     shell.args(["-ec", hint]);
     crate::support::run(shell, "", crate::support::LIMIT).succeeds();

@@ -38,10 +38,8 @@ pub(in crate::commands) fn check_cred_helpers(
         .collect();
     let variables = variables(context.settings).into_iter();
     checks.extend(variables.map(|check| check.named("variables")));
-    let mut notes = notes(&paths, registry, &[]);
-    // A login that a failed check removes needs no note.
-    notes.retain(|note| checks.iter().all(|check| check.command() != note.command()));
-    checks.extend(notes.into_iter().map(|check| check.named("logins")));
+    let notes = notes(&paths, registry, &[], &checks).into_iter();
+    checks.extend(notes.map(|check| check.named("logins")));
     checks.push(program(context).named("path"));
     checks
 }
@@ -121,9 +119,17 @@ fn unreadable(file: &Path) -> Option<Check> {
 }
 
 /// Returns warnings for a registry once these edits are made: logins in files, and keys that no client looks up.
-pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> Vec<Check> {
+///
+/// A login that one of `checks` removes needs no note.
+pub(super) fn notes(
+    paths: &Paths,
+    registry: &Registry,
+    edits: &[FileEdit],
+    checks: &[Check],
+) -> Vec<Check> {
     let host = registry.host();
-    let mut checks = Vec::new();
+    let removed: Vec<&str> = checks.iter().filter_map(Check::command).collect();
+    let mut notes = Vec::new();
     for path in &paths.search_order {
         let Ok(config) = ClientConfig::planned(path, edits) else {
             continue;
@@ -136,14 +142,16 @@ pub(super) fn notes(paths: &Paths, registry: &Registry, edits: &[FileEdit]) -> V
                 "{file} still holds a password for {key}{by}, which Docker no longer needs"
             );
             let logout = logout(path, key, paths);
-            checks.push(Check::warning("", text).hint(format!("  {logout}")));
+            if !removed.contains(&&*logout) {
+                notes.push(Check::warning("", text).hint(format!("  {logout}")));
+            }
         }
-        checks.extend(config.misspelled(registry).map(|key| {
+        notes.extend(config.misspelled(registry).map(|key| {
             let text = format!("no client uses `{key}` in {file}: they look for `{host}`");
             Check::warning("", text)
         }));
     }
-    checks
+    notes
 }
 
 /// Warns of entries that stay when others are removed: `configure` has not set them, or Docker uses this helper for every registry.

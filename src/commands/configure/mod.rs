@@ -301,7 +301,8 @@ impl<'a> Request<'a> {
         }
         self.check_environment();
         for registry in &registries {
-            let notes = checks::notes(&self.paths, registry, &self.edits);
+            let checks = &self.report.checks;
+            let notes = checks::notes(&self.paths, registry, &self.edits, checks);
             self.report.checks.extend(notes);
         }
         let has_failed = self.report.checks.iter().any(Check::is_bad);
