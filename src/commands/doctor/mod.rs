@@ -202,7 +202,7 @@ impl Examination {
         let verdict = report.draw_verdict(terminal);
         let advice = match report.cause() {
             Some(_) if !arguments.verbose => {
-                format!("\nRun again with --verbose to see every check and detail.\n")
+                "\nRun again with --verbose to see every check and detail.\n".into()
             }
             None if self.registry.is_none() => "No registry was checked: name one.\n".into(),
             _ => String::new(),
