@@ -90,10 +90,10 @@
 //! | `deadline` | the clock, and the time limit of one `get` |
 //! | `runtime` | the async runtime, and signals that end it |
 //! | `error` | the error type: kind, message, details, hint |
-//! | `files` | small files: read with a limit, replaced at once |
+//! | `files` | small files: read with a limit, replaced at once, locked between processes |
 //! | `mirrors` | the registries through which nodes pull the images of other hosts |
 //! | `registry` | which hosts may receive a token: the table of clouds, and the only way to make a [`Registry`] |
-//! | `trust` | which files may decide about trust: who can change them, and who named them |
+//! | `trust` | which files may decide about trust: who can change them (owner and mode: `trust/unix.rs`), and who named them |
 //! | `token` | tokens: what is read from them, and how long a refresh token is used |
 //! | `text` | text from elsewhere, made safe to print, without the secrets that were sent |
 //! | `random` | random numbers of the operating system |

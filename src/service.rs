@@ -64,7 +64,7 @@ pub struct TokenService<'a> {
     settings: &'a Settings,
     cache: Option<Cache>,
     clock: Clock,
-    /// When the client ends a call, if it has its own cache.
+    /// How long the client waits before it ends a call. Set only for a client with its own cache.
     client_timeout: Option<Duration>,
 }
 
@@ -219,7 +219,7 @@ impl<'a> TokenService<'a> {
         Identity::choose(&self.config(registry)?, registry)
     }
 
-    /// Returns the keyrings of a choice, which get up to `timeout` to answer.
+    /// Returns the keyrings that `choice` selects. Each has up to `timeout` to answer.
     pub(crate) fn cache(&self, choice: CacheChoice, timeout: Duration) -> Cache {
         self.cache
             .clone()

@@ -242,7 +242,7 @@ pub struct CachedToken {
     pub token: RefreshToken,
 }
 
-/// Deletes the entries with these keys. The error is that of the last store that failed.
+/// Deletes the entries with these keys. If several stores fail, returns the error of the last one.
 fn delete(entries: &[(&dyn Store, Key)], is_obsolete: impl Fn(&Key) -> bool) -> Result<(), String> {
     let mut result = Ok(());
     for (store, key) in entries.iter().filter(|(_, key)| is_obsolete(key)) {

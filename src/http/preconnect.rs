@@ -20,7 +20,8 @@ enum State {
     Idle,
     /// The dummy request is connecting. Its connection goes to the sender.
     Connecting(oneshot::Sender<Pooled>),
-    /// The client gets that connection. The dummy request is aborted: the client would otherwise send it on the next idle connection.
+    /// The next request gets that connection, and the dummy request is aborted. Otherwise the client would send it on the next idle
+    /// connection.
     Ready(oneshot::Receiver<Pooled>, AbortHandle),
 }
 

@@ -106,7 +106,7 @@ impl HttpResponse {
         })
     }
 
-    /// Returns the body as JSON, or null if it is none.
+    /// Returns the body as JSON, or null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }

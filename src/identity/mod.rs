@@ -84,7 +84,7 @@ trait IdentitySource: fmt::Debug + Send + Sync {
         self.is_command_line().then(|| self.name())
     }
 
-    /// Returns the secret that is known before a sign-in, which can add more.
+    /// Returns the secret known before sign-in. Signing in can add more.
     fn secret(&self) -> Option<&SecretString> {
         None
     }
@@ -109,7 +109,8 @@ trait IdentitySource: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Returns what to do about a failure. [`advice`] has a table for codes of Entra that the source returns nothing for.
+    /// Returns what to do about a failure. [`advice`] has a table for the codes of Entra (`AADSTS…`) that the
+    /// source returns nothing for: `service_principal` and `login` have some of their own.
     fn hint(&self, failure: &Failure<'_>) -> Option<String>;
 
     /// Returns what to do if the host cannot be reached, where neither proxy nor certificate can be the reason.
@@ -354,7 +355,7 @@ impl Identity {
         })
     }
 
-    /// Returns the error that a failed sign-in as this identity is shown as.
+    /// Returns the error to show when signing in as this identity fails.
     pub(crate) fn sign_in_error(&self, error: anyhow::Error, network: &Network) -> Error {
         error
             .downcast()

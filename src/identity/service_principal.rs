@@ -191,6 +191,7 @@ impl IdentitySource for ServicePrincipal {
                 let host = failure.identity.host();
                 format!("check `{tenant}`, and the cloud: the helper used {host}")
             }
+            // AADSTS7000215
             (Some(7_000_215), Credential::Secret(_)) => {
                 "`AZURE_CLIENT_SECRET` must be the secret's value, not its id".into()
             }

@@ -71,8 +71,8 @@ pub(crate) fn resolve_named(path: &Path, working_directory: Option<&Path>) -> io
     system::resolve(path, &checkouts(working_directory))
 }
 
-/// Follows the links of a path to a file of certificates, or to a directory of such files, and returns the real one. Other users must not be able to add a file, and each file in it is
-/// checked.
+/// Follows the links of a path to a file of certificates, or to a directory of such files, and returns the real one. Other users must not be
+/// able to add a file, and each file in it is checked.
 ///
 /// # Errors
 ///

@@ -2,6 +2,9 @@
 //!
 //! The file holds a certificate and its private key, in PEM or PKCS#12. With the key an assertion is signed, a JWT that replaces the
 //! client secret; Entra knows the certificate. The `azure_identity` crate has that only with OpenSSL, and only for PKCS#12.
+//!
+//! Why a file is refused: this file (no key, several keys, size of the key, password), `decryption` (unsupported or too slow encryption),
+//! `pkcs12` and `pem` (damaged), `x509` (no certificate).
 
 pub(crate) mod asn1;
 mod assertion;
