@@ -34,7 +34,7 @@ pub fn sanitize(text: &str) -> String {
         .collect()
 }
 
-/// Returns the first sentence of a message: clients show this line beside stderr, which has the whole message. A full stop between backticks
+/// Returns the first sentence of a message: clients show this line next to stderr, which has the whole message. A full stop between backticks
 /// belongs to a name.
 pub(crate) fn first_sentence(message: &str) -> &str {
     let is_quoted = |at: usize| message[..at].matches('`').count() % 2 == 1;

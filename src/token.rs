@@ -175,7 +175,7 @@ impl RefreshToken {
         Some(token.with_renew_at(renew_at))
     }
 
-    /// Accepts a token read from a store, with the time of its renewal that was stored beside it, unless the text cannot be one.
+    /// Accepts a token read from a store, with the time of its renewal that was stored with it, unless the text cannot be one.
     pub(crate) fn restored(secret: SecretString, renew_at: SystemTime) -> Option<Self> {
         is_token(secret.expose_secret()).then(|| Self {
             expires: Claims::from_token(&secret).and_then(|claims| claims.expires()),

@@ -180,7 +180,7 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(offered(&["config", "list", "--js"]), ["--json"]);
 }
 
-/// Nobody types what packages and container clients call.
+/// People do not type what packages and container clients call.
 #[test]
 fn only_commands_for_people_are_completed() {
     for shell in ["bash", "zsh", "fish", "powershell"] {

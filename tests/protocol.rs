@@ -298,7 +298,7 @@ fn each_exit_code_has_its_reason() {
     let no_role = |simulator: &simulator::Simulator| {
         simulator.change(|settings| settings.registry_mut(REGISTRY).roles.clear());
     };
-    let nobody = [
+    let no_identity = [
         ("AZURE_CLIENT_SECRET", ""),
         ("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1"),
     ];
@@ -325,7 +325,7 @@ fn each_exit_code_has_its_reason() {
         (1, &["get"]),
         (0, &["status"]),
     ] {
-        assert_eq!(code(words, &nobody, nothing), expected, "{words:?}");
+        assert_eq!(code(words, &no_identity, nothing), expected, "{words:?}");
     }
     for (expected, words) in [
         (4, &["token", REGISTRY][..]),

@@ -14,8 +14,9 @@ use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
+use support::run::in_parallel_by;
 use support::{Answer, LIMIT, NOT_OURS, REGISTRY, identify, run, until};
 
 /// There is one Windows, with one Credential Manager.
@@ -124,7 +125,7 @@ impl Windows {
     }
 
     /// The helper with these words and no identity.
-    fn nobody(&self, line: &str) -> Command {
+    fn command(&self, line: &str) -> Command {
         let mut command = self.wine(&[]);
         command
             .arg(binary())
@@ -136,14 +137,14 @@ impl Windows {
     }
 
     /// The helper with these words as a service principal.
-    fn somebody(&self, line: &str) -> Command {
-        let mut command = self.nobody(line);
+    fn signed_in(&self, line: &str) -> Command {
+        let mut command = self.command(line);
         identify(&mut command, &self.simulator).env("ACRSCOPED_CACHE", "auto");
         command
     }
 
     fn ask(&self, line: &str, stdin: &str) -> Answer {
-        run(self.somebody(line), stdin, LIMIT)
+        run(self.signed_in(line), stdin, LIMIT)
     }
 
     /// From now on nothing answers.
@@ -264,7 +265,7 @@ fn the_azure_cli_is_az_cmd_and_is_told_whose_token_is_meant() {
     );
     std::fs::write(windows.bin.path().join("answer.json"), answer).unwrap();
     windows.fake_azure_cli("type \"%~dp0answer.json\"");
-    run(windows.nobody("get"), REGISTRY, LIMIT)
+    run(windows.command("get"), REGISTRY, LIMIT)
         .succeeds()
         .secret();
     let arguments = std::fs::read_to_string(windows.bin.path().join("arguments")).unwrap();
@@ -277,7 +278,7 @@ fn the_azure_cli_is_az_cmd_and_is_told_whose_token_is_meant() {
 fn an_azure_cli_that_hangs_is_ended_with_all_it_started() {
     let windows = Windows::new();
     windows.fake_azure_cli("ping -n 300 127.0.0.1");
-    let mut command = windows.nobody("get");
+    let mut command = windows.command("get");
     command.env("ACRSCOPED_TIMEOUT", "5");
     let answer = run(command, REGISTRY, LIMIT).fails();
     assert_eq!(
@@ -307,28 +308,12 @@ fn is_running(word: &str) -> bool {
 #[ignore = "needs wine and mingw: run tests/platforms/windows"]
 fn twenty_at_once_cost_one_sign_in_and_one_exchange() {
     let windows = Windows::new();
-    let children: Vec<_> = (0..20)
-        .map(|_| {
-            let mut command = windows.somebody("get");
-            command
-                .env("ACRSCOPED_TIMEOUT", "120")
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
-            let mut child = command.spawn().expect("wine");
-            child
-                .stdin
-                .take()
-                .expect("piped")
-                .write_all(REGISTRY.as_bytes())
-                .expect("our child");
-            child
-        })
-        .collect();
-    let answers: Vec<_> = children
-        .into_iter()
-        .map(|child| child.wait_with_output().expect("our child"))
-        .collect();
+    let answers = in_parallel_by(20, 20, |_| {
+        let mut command = windows.signed_in("get");
+        command.env("ACRSCOPED_TIMEOUT", "120");
+        // A wine that hangs fails the test, and is ended.
+        run(command, REGISTRY, LIMIT * 2)
+    });
     let failures: Vec<_> = answers
         .iter()
         .filter(|answer| !answer.status.success())
@@ -366,7 +351,7 @@ fn other_hosts_go_to_a_helper_that_is_found_with_its_ending() {
         other,
     )
     .unwrap();
-    let mut command = windows.somebody("get");
+    let mut command = windows.signed_in("get");
     command.env("ACRSCOPED_DELEGATE", "other");
     assert_eq!(
         run(command, "docker.io", LIMIT).succeeds().json()["Secret"],
@@ -410,7 +395,7 @@ fn the_config_file_is_that_of_the_profile_and_names_stores_of_windows_only() {
     let windows = Windows::new();
     let file = "AppData/Roaming/docker-credential-acrscoped/config.toml";
     Windows::write(file, "cache = 'keychain'\r\n");
-    let mut command = windows.somebody("get");
+    let mut command = windows.signed_in("get");
     command.env_remove("ACRSCOPED_CACHE");
     let answer = run(command, REGISTRY, LIMIT).fails();
     assert!(
@@ -420,7 +405,7 @@ fn the_config_file_is_that_of_the_profile_and_names_stores_of_windows_only() {
         "{answer:?}"
     );
     Windows::write(file, "cache = 'credential-manager'\r\n");
-    let mut command = windows.somebody("get");
+    let mut command = windows.signed_in("get");
     command.env_remove("ACRSCOPED_CACHE");
     run(command, REGISTRY, LIMIT).succeeds();
     assert!(windows.credentials() > 0);
@@ -431,7 +416,7 @@ fn the_config_file_is_that_of_the_profile_and_names_stores_of_windows_only() {
 fn a_login_is_kept_in_credential_manager_and_forgotten() {
     let windows = Windows::new();
     let answer = run(
-        windows.nobody(&format!("login {REGISTRY} --device-code")),
+        windows.command(&format!("login {REGISTRY} --device-code")),
         "",
         LIMIT,
     )
@@ -442,11 +427,11 @@ fn a_login_is_kept_in_credential_manager_and_forgotten() {
             .contains("Saved in the Credential Manager. It expires after 90 days without use."),
         "{answer:?}"
     );
-    run(windows.nobody("erase"), REGISTRY, LIMIT).succeeds();
-    run(windows.nobody("get"), REGISTRY, LIMIT)
+    run(windows.command("erase"), REGISTRY, LIMIT).succeeds();
+    run(windows.command("get"), REGISTRY, LIMIT)
         .succeeds()
         .secret();
-    run(windows.nobody(&format!("logout {REGISTRY}")), "", LIMIT).succeeds();
+    run(windows.command(&format!("logout {REGISTRY}")), "", LIMIT).succeeds();
     assert_eq!(windows.credentials(), 0);
-    run(windows.nobody("get"), REGISTRY, LIMIT).fails();
+    run(windows.command("get"), REGISTRY, LIMIT).fails();
 }

@@ -1,8 +1,8 @@
 //! Resolves the value of each setting. Only this file knows the precedence.
 //!
 //! Highest first: our own variable, the profiles that match the registry, the variable of the Azure SDKs, the top of the file, the default.
-//! A more specific profile beats a less specific one. A profile beats `AZURE_*` variables, because AKS or the sign-in step of a CI system
-//! sets those for a whole pod or job. `ACRSCOPED_*` variables are set for this helper alone, so they beat the profiles.
+//! A more specific profile has priority over a less specific one. A profile has priority over `AZURE_*` variables, because AKS or the sign-in
+//! step of a CI system sets those for a whole pod or job. `ACRSCOPED_*` variables are set for this helper alone, so they come first.
 
 use super::cloud;
 use super::environment::{Result, Variables, text};

@@ -106,13 +106,13 @@ mod tests {
     fn the_source_needs_a_current_user_of_this_cloud() {
         let government = ("config.json", r#"{"cloud":{"name":"AzureUSGovernment"}}"#);
         let to_az = ("config.json", r#"{"auth":{"useAzCliAuth":"true"}}"#);
-        let nobody = ("auth.json", r#"{"auth":{"account":{}}}"#);
+        let signed_out = ("auth.json", r#"{"auth":{"account":{}}}"#);
         for (files, host, problem) in [
             (&[ALICE, PROGRAM_FILE][..], PUBLIC, None),
             (&[ALICE, government, PROGRAM_FILE], GOVERNMENT, None),
             (&[], PUBLIC, Some("no account is signed in")),
             (
-                &[nobody, PROGRAM_FILE],
+                &[signed_out, PROGRAM_FILE],
                 PUBLIC,
                 Some("no account is signed in"),
             ),

@@ -85,7 +85,7 @@ fn what_is_wrong_on_a_direct_way_is_named_as_the_first_cause() {
                         at(home, &[REGISTRY], Ipv4Addr::new(10, 1, 2, 3));
                     },
                 ),
-                Row::broken("nobody-listens", "tcp", |home, _, command| {
+                Row::broken("nothing-listens", "tcp", |home, _, command| {
                     command.env_remove("HTTPS_PROXY");
                     at(home, &[REGISTRY], LOOPBACK);
                 }),

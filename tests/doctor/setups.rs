@@ -125,21 +125,17 @@ pub(crate) fn sign_in() -> Vec<Row> {
     let blocked = r#"{"error":"invalid_grant","error_description":"AADSTS53003: Access has been blocked by Conditional Access policies."}"#;
     vec![
         Row::broken("no-registry-of-ours", "registry", untouched).of(&["index.docker.io"]),
-        Row::broken("nobody-signed-in", "identity", |_, _, command| {
+        Row::broken("no-identity", "identity", |_, _, command| {
             command
                 .env_remove("AZURE_CLIENT_SECRET")
                 .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
         }),
-        Row::broken(
-            "nobody-signed-in-no-registry",
-            "identity",
-            |home, _, command| {
-                home.write("docker/config.json", "{}");
-                command
-                    .env_remove("AZURE_CLIENT_SECRET")
-                    .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
-            },
-        )
+        Row::broken("no-identity-no-registry", "identity", |home, _, command| {
+            home.write("docker/config.json", "{}");
+            command
+                .env_remove("AZURE_CLIENT_SECRET")
+                .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1");
+        })
         .of(&[]),
         Row::broken("config-file-broken", "configuration", |home, _, command| {
             let file = home.write("config.toml", "tenant = \n");

@@ -8,7 +8,7 @@ use simulator::{Approval, TENANT, User};
 const ALICE: &str = "alice@contoso.example";
 const BOB: &str = "bob@contoso.example";
 
-/// Somebody who signed in as Alice, then as Bob, each with a device code.
+/// A person who signed in as Alice, then as Bob, each with a device code.
 fn alice_then_bob() -> Person {
     let person = Person::new();
     person

@@ -183,7 +183,7 @@ fn setup_ends_with_a_pull() {
             "[registry.\"contoso.azurecr.io\"]\nsource = \"client-secret\"\n",
         );
     };
-    let nobody = "unset AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_TENANT_ID; \
+    let no_identity = "unset AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_TENANT_ID; \
                   AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:1 docker-credential-acrscoped setup contoso.azurecr.io";
     hold(&[
         (
@@ -211,7 +211,7 @@ fn setup_ends_with_a_pull() {
             nothing,
             "docker-credential-acrscoped setup",
         ),
-        ("setup-no-terminal", docker, nobody),
+        ("setup-no-terminal", docker, no_identity),
     ]);
 }
 

@@ -187,7 +187,7 @@ fn a_failed_login_shows_the_reason() {
             "docker-credential-acrscoped login ghcr.io",
         ),
         (
-            "login-switch-to-nobody",
+            "login-switch-unknown",
             "docker-credential-acrscoped login --switch bob@contoso.example",
         ),
         (
@@ -215,7 +215,7 @@ fn a_failed_login_shows_the_reason() {
     golden.finish();
 }
 
-/// `setup` signs in like `login` where nobody has, at a terminal, which is script(1)'s.
+/// `setup` signs in like `login` where no one has, at a terminal, which is script(1)'s.
 #[test]
 #[ignore = "needs user namespaces, keyutils and script(1): run tests/run"]
 fn setup_signs_in_and_ends_with_a_pull() {

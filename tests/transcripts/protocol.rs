@@ -53,7 +53,7 @@ fn a_client_that_is_given_nothing_is_told_why_and_so_is_a_person() {
         set("ACRSCOPED_CACHE=keychain"),
     );
     hold(&[
-        ("get-nobody-signed-in", nothing, &nobody),
+        ("get-no-identity", nothing, &nobody),
         ("get-no-role", no_role, line),
         ("get-offline", nothing, &offline),
         ("get-misspelt-setting", misspelt, line),

@@ -142,19 +142,19 @@ fn status_shows_each_registry_and_logout_deletes_its_tokens() {
     keep(
         &mut golden,
         &user,
-        "logout-registry-nobody",
+        "logout-registry-signed-out",
         "docker-credential-acrscoped logout contoso-abc123.azurecr.io",
     );
     keep(
         &mut golden,
         &user,
-        "logout-nobody",
+        "logout-signed-out",
         "docker-credential-acrscoped logout",
     );
     keep(
         &mut golden,
         &user,
-        "logout-all-nobody",
+        "logout-all-signed-out",
         "docker-credential-acrscoped logout --all",
     );
     for host in ["contoso.azurecr.io", "contoso.azurecr.us"] {
@@ -216,7 +216,7 @@ fn unreadable_files_and_keyrings_are_reported() {
     };
     hold(&[
         (
-            "status-nobody",
+            "status-signed-out",
             profile,
             "unset AZURE_CLIENT_ID AZURE_CLIENT_SECRET AZURE_TENANT_ID; docker-credential-acrscoped configure >/dev/null; \
              docker-credential-acrscoped status",

@@ -258,7 +258,7 @@ mod tests {
             edit(&second, Some("created"), &second.missing_paths()),
             edit(&read("third"), Some("changed"), &[]),
         ];
-        // Another program changes the third file, and one beside the second.
+        // Another program changes the third file, and one next to the second.
         fs::write(path("third"), "of another program").unwrap();
         let error = write_all(&edits).unwrap_err().to_string();
         assert!(

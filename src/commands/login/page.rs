@@ -15,7 +15,7 @@ pub(super) fn response_page(failure: Option<&str>) -> String {
             "400 Bad Request",
             "bad",
             "You are not signed in",
-            escape_html(reason.trim_end_matches('.')) + ". The terminal tells what to do.",
+            escape_html(reason.trim_end_matches('.')) + ". The terminal shows what to do.",
         ),
     };
     // The text comes last, because it could contain the other placeholders.

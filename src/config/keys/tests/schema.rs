@@ -53,7 +53,7 @@ fn schema() -> Value {
     top.insert(
         "registry".into(),
         json!({
-            "description": "Profiles: settings for a host, or for all hosts below a suffix, as in `*.azurecr.io`. For each setting a host beats a suffix, and a longer suffix a shorter one.",
+            "description": "Profiles: settings for a host, or for all hosts below a suffix, as in `*.azurecr.io`. For each setting a host has priority over a suffix, and a longer suffix a shorter one.",
             "type": "object",
             "propertyNames": {"pattern": "^(\\*|[A-Za-z0-9-]+)(\\.[A-Za-z0-9-]+)+$"},
             "additionalProperties": {"type": "object", "properties": settings(true), "additionalProperties": false},
